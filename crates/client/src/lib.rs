@@ -1,0 +1,1 @@
+//! What an application links: log in, call operations, subscribe to events.

@@ -1,0 +1,1 @@
+//! The site's decisions: accounts, credentials, sessions, policy, audit, and the table of operations.

@@ -1,0 +1,1 @@
+//! Every dialog as pure state machines: RISP, the session protocol, operation envelopes.

@@ -1,0 +1,1 @@
+//! Moves bytes: session listener, local admin socket, admission.

@@ -1,0 +1,1 @@
+//! Makes decisions durable and atomic.
