@@ -1,1 +1,8 @@
-//! The only crate that names primitives: keys, certificates, key files, OPAQUE, Noise, records.
+//! The only crate that names primitives. Hides keys in types that wipe themselves and never print;
+//! seals and opens; derives; knows the suites. Its interface speaks of bytes and of its own types,
+//! so that no other crate depends on a cryptographic library.
+
+pub mod entropy;
+pub mod hash;
+pub mod kdf;
+pub mod secret;

@@ -1,0 +1,57 @@
+//! SHA-256 (FIPS 180-4).
+
+use aws_lc_rs::digest;
+
+/// The SHA-256 of `data`.
+#[must_use]
+pub fn sha256(data: &[u8]) -> [u8; 32] {
+    let mut sum = Sha256::new();
+    sum.update(data);
+    sum.finish()
+}
+
+/// A SHA-256 that is fed piece by piece.
+#[derive(Clone)]
+pub struct Sha256(digest::Context);
+
+impl Sha256 {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Takes in more data.
+    pub fn update(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    /// The digest of all that was taken in.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        let mut sum = [0; 32];
+        sum.copy_from_slice(self.0.finish().as_ref());
+        sum
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sha256(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_empty_message_has_its_published_digest() {
+        let digest = data_encoding::HEXLOWER.encode(&super::sha256(b""));
+        assert!(digest.starts_with("e3b0c44298fc1c149afbf4c8996fb924"));
+    }
+}
