@@ -8,6 +8,8 @@ pub mod entropy;
 pub mod hash;
 pub mod identity;
 pub mod kdf;
+pub mod kem;
 mod oid;
+pub mod record;
 pub mod secret;
 pub mod sign;
