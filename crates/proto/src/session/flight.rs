@@ -17,9 +17,17 @@ pub(crate) struct ClearCommand<'a> {
 pub(crate) fn next(input: &[u8]) -> Result<Option<ClearCommand<'_>>, risp::Malformed> {
     match risp::parse(input, &BeforeLogin)? {
         risp::Step::Incomplete { .. } => Ok(None),
-        risp::Step::Command { command, value, used } => {
+        risp::Step::Command {
+            command,
+            value,
+            used,
+        } => {
             let wire = input.get(..used).unwrap_or_default();
-            Ok(Some(ClearCommand { command, value, wire }))
+            Ok(Some(ClearCommand {
+                command,
+                value,
+                wire,
+            }))
         }
     }
 }

@@ -50,7 +50,12 @@ impl Established {
 
 /// What both ends give OPAQUE as context: all that was said in the clear, and the limit that follows.
 pub(crate) fn login_context(said: &[u8; 32], max_packet: u32) -> Vec<u8> {
-    [b"countersign/1 login\0", &said[..], &max_packet.to_be_bytes()].concat()
+    [
+        b"countersign/1 login\0",
+        &said[..],
+        &max_packet.to_be_bytes(),
+    ]
+    .concat()
 }
 
 /// The psk of message 2: the ML-KEM secret, or nothing, bound to all that was said in the clear.

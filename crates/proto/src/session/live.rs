@@ -82,12 +82,22 @@ pub(crate) struct Link {
 impl Link {
     /// The server's end.
     pub(crate) fn server(keys: &Established) -> Self {
-        Self::new(keys, Reading::Operations, &keys.client_to_server, &keys.server_to_client)
+        Self::new(
+            keys,
+            Reading::Operations,
+            &keys.client_to_server,
+            &keys.server_to_client,
+        )
     }
 
     /// The client's end.
     pub(crate) fn client(keys: &Established) -> Self {
-        Self::new(keys, Reading::Results, &keys.server_to_client, &keys.client_to_server)
+        Self::new(
+            keys,
+            Reading::Results,
+            &keys.server_to_client,
+            &keys.client_to_server,
+        )
     }
 
     fn new(keys: &Established, reading: Reading, read: &Secret<32>, write: &Secret<32>) -> Self {
@@ -107,7 +117,9 @@ impl Link {
     ) -> Result<usize, Refusal> {
         let mut used = 0;
         while let Some(rest) = input.get_mut(used..) {
-            let Some((plaintext, bytes)) = self.reader.open(rest)? else { break };
+            let Some((plaintext, bytes)) = self.reader.open(rest)? else {
+                break;
+            };
             self.messages.read(plaintext, got)?;
             used += bytes;
         }
@@ -130,8 +142,10 @@ impl Link {
 
     pub(crate) fn send_outcome(&mut self, outcome: &Outcome) -> Result<(), Refusal> {
         let fields = [(c::CODE, Value::U16(outcome.code.0))];
-        let bodies =
-            [(c::DATA, outcome.data.get().as_bytes()), (c::OUTPUT, outcome.output.as_bytes())];
+        let bodies = [
+            (c::DATA, outcome.data.get().as_bytes()),
+            (c::OUTPUT, outcome.output.as_bytes()),
+        ];
         message::write(&mut self.writer, outcome.id, &fields, &bodies)
     }
 
@@ -140,7 +154,12 @@ impl Link {
             (c::GROUP, Value::Bytes(event.group.as_bytes())),
             (c::EVENT, Value::Bytes(event.event.as_bytes())),
         ];
-        message::write(&mut self.writer, 0, &fields, &[(c::DATA, event.data.get().as_bytes())])
+        message::write(
+            &mut self.writer,
+            0,
+            &fields,
+            &[(c::DATA, event.data.get().as_bytes())],
+        )
     }
 
     pub(crate) fn send_goodbye(&mut self, reason: Goodbye) -> Result<(), Refusal> {
@@ -152,9 +171,11 @@ impl Link {
 
     /// The server's first packet. It fits the least MAX-PACKET, since names are short.
     pub(crate) fn send_welcome(&mut self, welcome: &Welcome) -> Result<(), Refusal> {
-        self.writer.put(c::SESSION_ID, Value::Bytes(&welcome.session.0))?;
+        self.writer
+            .put(c::SESSION_ID, Value::Bytes(&welcome.session.0))?;
         self.writer.put(c::EXPIRES, Value::U64(welcome.expires))?;
-        self.writer.put(c::USERNAME, Value::Bytes(welcome.account.as_bytes()))?;
+        self.writer
+            .put(c::USERNAME, Value::Bytes(welcome.account.as_bytes()))?;
         self.writer.close()
     }
 
@@ -174,7 +195,9 @@ impl Link {
         input: &mut [u8],
     ) -> Result<Option<(Result<Welcome, WireError>, usize)>, Refusal> {
         const INCOMPLETE: Refusal = Refusal::BadMessage("an incomplete welcome");
-        let Some((plaintext, used)) = self.reader.open(input)? else { return Ok(None) };
+        let Some((plaintext, used)) = self.reader.open(input)? else {
+            return Ok(None);
+        };
         let (mut session, mut account, mut expires) = (None, None, None);
         for step in Reader::new(plaintext, &InsidePacket) {
             match step? {

@@ -30,7 +30,10 @@ const LEAST_PIECE: usize = 32;
 pub(crate) enum Message {
     Operation(Operation),
     /// An operation that cannot even be looked up; it is answered, and the session lives.
-    BadOperation { id: u64, problem: &'static str },
+    BadOperation {
+        id: u64,
+        problem: &'static str,
+    },
     Outcome(Outcome),
     Event(Event),
     Goodbye(u8),
@@ -126,7 +129,12 @@ impl MessageReader {
     /// Reads messages whose bodies are at most `longest` bytes, and never holds more than that of all
     /// half received ones together.
     pub(crate) fn new(reading: Reading, longest: usize) -> Self {
-        Self { reading, longest, partial: HashMap::new(), held: 0 }
+        Self {
+            reading,
+            longest,
+            partial: HashMap::new(),
+            held: 0,
+        }
     }
 
     /// Reads one packet's contents and appends the messages that it completes.
@@ -169,8 +177,10 @@ impl MessageReader {
     ) -> Result<(), Refusal> {
         let Some((_, message)) = current else {
             return if matches!(command, c::GROUP | c::COMMAND | c::EVENT | c::CODE)
-                || matches!(command, c::PARAMS | c::DATA | c::OUTPUT | c::VERIFICATION_SHA256)
-            {
+                || matches!(
+                    command,
+                    c::PARAMS | c::DATA | c::OUTPUT | c::VERIFICATION_SHA256
+                ) {
                 Err(OUTSIDE)
             } else {
                 Ok(())
@@ -182,7 +192,9 @@ impl MessageReader {
             (c::EVENT, Value::Bytes(text)) => set_once(&mut message.event, name(text)?),
             (c::CODE, Value::U16(code)) => set_once(&mut message.code, code),
             (c::VERIFICATION_SHA256, Value::Bytes(digest)) => {
-                let digest = digest.try_into().map_err(|_| Refusal::BadMessage("a short digest"))?;
+                let digest = digest
+                    .try_into()
+                    .map_err(|_| Refusal::BadMessage("a short digest"))?;
                 set_once(&mut message.verification, digest)
             }
             (c::PARAMS | c::DATA, Value::Bytes(piece)) => {
@@ -205,7 +217,9 @@ impl MessageReader {
     }
 
     fn put_aside(&mut self, current: Option<(u64, Partial)>) -> Result<(), Refusal> {
-        let Some((id, mut message)) = current else { return Ok(()) };
+        let Some((id, mut message)) = current else {
+            return Ok(());
+        };
         if self.partial.len() >= PARTIAL_MESSAGES {
             return Err(Refusal::BadMessage("too many half received messages"));
         }
@@ -217,7 +231,9 @@ impl MessageReader {
 
     fn take_up(&mut self, id: u64) -> Partial {
         let message = self.partial.remove(&id).unwrap_or_default();
-        self.held = self.held.saturating_sub(message.body.len() + message.output.len());
+        self.held = self
+            .held
+            .saturating_sub(message.body.len() + message.output.len());
         message
     }
 
@@ -250,24 +266,44 @@ fn name(text: &[u8]) -> Result<String, Refusal> {
 
 fn operation(id: u64, message: Partial) -> Message {
     let (Some(group), Some(command)) = (message.group, message.command) else {
-        return Message::BadOperation { id, problem: "it names no group or no command" };
+        return Message::BadOperation {
+            id,
+            problem: "it names no group or no command",
+        };
     };
     let Some(params) = json(message.body) else {
-        return Message::BadOperation { id, problem: "its params are not JSON" };
+        return Message::BadOperation {
+            id,
+            problem: "its params are not JSON",
+        };
     };
-    Message::Operation(Operation { id, group, command, params })
+    Message::Operation(Operation {
+        id,
+        group,
+        command,
+        params,
+    })
 }
 
 fn result(id: u64, message: Partial) -> Result<Message, Refusal> {
     let data = json(message.body).ok_or(Refusal::BadMessage("data that is not JSON"))?;
     if let Some(event) = message.event {
-        let group = message.group.ok_or(Refusal::BadMessage("an event without a group"))?;
+        let group = message
+            .group
+            .ok_or(Refusal::BadMessage("an event without a group"))?;
         return Ok(Message::Event(Event { group, event, data }));
     }
-    let code = message.code.ok_or(Refusal::BadMessage("a result without a code"))?;
+    let code = message
+        .code
+        .ok_or(Refusal::BadMessage("a result without a code"))?;
     let output = String::from_utf8(message.output)
         .map_err(|_| Refusal::BadMessage("output that is not UTF-8"))?;
-    Ok(Message::Outcome(Outcome { id, code: Code(code), data, output }))
+    Ok(Message::Outcome(Outcome {
+        id,
+        code: Code(code),
+        data,
+        output,
+    }))
 }
 
 fn json(body: Vec<u8>) -> Option<Box<serde_json::value::RawValue>> {

@@ -78,7 +78,11 @@ impl EncryptionOption {
     }
 
     pub(crate) fn login_suite(self) -> LoginSuite {
-        if self.hybrid() { LoginSuite::Hybrid } else { LoginSuite::Classical }
+        if self.hybrid() {
+            LoginSuite::Hybrid
+        } else {
+            LoginSuite::Classical
+        }
     }
 }
 
@@ -158,19 +162,28 @@ impl OptionList {
             .0
             .iter()
             .filter_map(|id| EncryptionOption::from_id(u16::from_be_bytes(*id)));
-        Some(Self { id: ListId(*id), ranked: known.collect() })
+        Some(Self {
+            id: ListId(*id),
+            ranked: known.collect(),
+        })
     }
 }
 
 impl Default for OptionList {
     /// What a new site offers: the hybrid options alone.
     fn default() -> Self {
-        Self::new([EncryptionOption::HybridAes256Gcm, EncryptionOption::HybridChaCha20Poly1305])
+        Self::new([
+            EncryptionOption::HybridAes256Gcm,
+            EncryptionOption::HybridChaCha20Poly1305,
+        ])
     }
 }
 
 fn wire_ids(options: &[EncryptionOption]) -> Vec<u8> {
-    options.iter().flat_map(|option| option.id().to_be_bytes()).collect()
+    options
+        .iter()
+        .flat_map(|option| option.id().to_be_bytes())
+        .collect()
 }
 
 fn list_id(ids: &[u8]) -> ListId {
@@ -199,7 +212,10 @@ impl Choice {
     pub(crate) fn from_wire(value: &[u8]) -> Option<Self> {
         let (list, option) = value.split_first_chunk::<8>()?;
         let option = EncryptionOption::from_id(u16::from_be_bytes(option.try_into().ok()?))?;
-        Some(Self { list: ListId(*list), option })
+        Some(Self {
+            list: ListId(*list),
+            option,
+        })
     }
 }
 
@@ -232,7 +248,10 @@ mod tests {
     fn every_option_is_known_by_its_name_and_its_number() {
         for option in EncryptionOption::ALL {
             assert_eq!(option.name().parse(), Ok(option));
-            let choice = Choice { list: OptionList::default().id(), option };
+            let choice = Choice {
+                list: OptionList::default().id(),
+                option,
+            };
             assert_eq!(Choice::from_wire(&choice.to_wire()), Some(choice));
         }
     }

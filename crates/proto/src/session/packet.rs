@@ -46,7 +46,9 @@ impl PacketWriter {
 
     /// Bytes that still fit the packet being filled.
     pub(crate) fn room(&self) -> usize {
-        let filled = self.open.map_or(0, |start| self.wire.len().saturating_sub(start + HEADER));
+        let filled = self
+            .open
+            .map_or(0, |start| self.wire.len().saturating_sub(start + HEADER));
         self.capacity.saturating_sub(filled)
     }
 
@@ -67,14 +69,21 @@ impl PacketWriter {
 
     /// Seals the packet being filled, if there is one.
     pub(crate) fn close(&mut self) -> Result<(), Refusal> {
-        let Some(packet) = self.open.take().and_then(|start| self.wire.get_mut(start..)) else {
+        let Some(packet) = self
+            .open
+            .take()
+            .and_then(|start| self.wire.get_mut(start..))
+        else {
             return Ok(());
         };
         let Some((header, plaintext)) = packet.split_first_chunk_mut::<HEADER>() else {
             return Ok(());
         };
         *header = header_of(plaintext.len())?;
-        let tag = self.sealer.seal_in_place(header, plaintext).map_err(|_| Refusal::Expired)?;
+        let tag = self
+            .sealer
+            .seal_in_place(header, plaintext)
+            .map_err(|_| Refusal::Expired)?;
         self.wire.extend_from_slice(&tag);
         Ok(())
     }
@@ -108,7 +117,10 @@ pub(crate) struct PacketReader {
 
 impl PacketReader {
     pub(crate) fn new(cipher: RecordCipher, key: &Secret<32>, max_packet: u32) -> Self {
-        Self { opener: Some(Opener::new(cipher, key)), max_packet: max_packet as usize }
+        Self {
+            opener: Some(Opener::new(cipher, key)),
+            max_packet: max_packet as usize,
+        }
     }
 
     /// Opens the packet that `input` starts with: its plaintext and how many bytes of input it was,
@@ -118,7 +130,10 @@ impl PacketReader {
         input: &'a mut [u8],
     ) -> Result<Option<(&'a [u8], usize)>, Refusal> {
         let Some(prefix) = input.first_chunk::<PREFIX>() else {
-            return if input.first().is_some_and(|first| *first != (WRAPPED.0 >> 8) as u8) {
+            return if input
+                .first()
+                .is_some_and(|first| *first != (WRAPPED.0 >> 8) as u8)
+            {
                 Err(Refusal::BadPacket("not a packet"))
             } else {
                 Ok(None)
@@ -136,14 +151,19 @@ impl PacketReader {
             return Err(Refusal::BadPacket("too short"));
         };
         let used = PREFIX + value;
-        let Some(packet) = input.get_mut(..used) else { return Ok(None) };
+        let Some(packet) = input.get_mut(..used) else {
+            return Ok(None);
+        };
         let Some((header, sealed)) = packet.split_first_chunk_mut::<HEADER>() else {
             return Ok(None);
         };
         if *header != header_of(plaintext)? {
             return Err(Refusal::BadPacket("its two lengths disagree"));
         }
-        let opened = self.opener.as_mut().and_then(|opener| opener.open_in_place(header, sealed).ok());
+        let opened = self
+            .opener
+            .as_mut()
+            .and_then(|opener| opener.open_in_place(header, sealed).ok());
         match opened {
             Some(plaintext) => Ok(Some((plaintext, used))),
             None => {
@@ -181,9 +201,15 @@ mod tests {
         let (mut first, mut second) = (one_packet(&mut writer), one_packet(&mut writer));
         assert_eq!(first.len(), HEADER + 2 + TAG_LENGTH);
         let mut repeated = first.clone();
-        assert_eq!(reader.open(&mut first).unwrap(), Some((&[0x70, 0x00][..], 28)));
+        assert_eq!(
+            reader.open(&mut first).unwrap(),
+            Some((&[0x70, 0x00][..], 28))
+        );
         assert!(reader.open(&mut repeated).is_err());
-        assert!(reader.open(&mut second).is_err(), "a reader that refused once stays closed");
+        assert!(
+            reader.open(&mut second).is_err(),
+            "a reader that refused once stays closed"
+        );
     }
 
     #[test]
@@ -202,7 +228,10 @@ mod tests {
             let mut forged = wire.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
             // A longer length is waited for; anything else is refused at once.
-            assert!(!matches!(reader.open(&mut forged), Ok(Some(_))), "bit {bit}");
+            assert!(
+                !matches!(reader.open(&mut forged), Ok(Some(_))),
+                "bit {bit}"
+            );
         }
     }
 }

@@ -92,10 +92,14 @@ impl Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
     /// Name, pass phrase or key is not accepted, or the account is locked: the site does not say which.
-    #[error("not authenticated: the name, the pass phrase or the key is wrong, or the account is locked")]
+    #[error(
+        "not authenticated: the name, the pass phrase or the key is wrong, or the account is locked"
+    )]
     NotAuthenticated,
     /// The other end does not hold the site key that was pinned; nothing secret was sent to it.
-    #[error("the other end did not prove that it holds the site key you gave; this may be an attack")]
+    #[error(
+        "the other end did not prove that it holds the site key you gave; this may be an attack"
+    )]
     WrongSite,
     /// The site's key has not been opened (nobody vouches for this answer).
     #[error("the site says that it is sealed: its key has not been opened")]

@@ -24,7 +24,16 @@ impl Transcript {
     /// The digest of both directions so far, under a label that says what it is used for.
     pub(crate) fn digest(&self, label: &str) -> [u8; 32] {
         let (client, server) = (self.client.clone().finish(), self.server.clone().finish());
-        sha256(&[b"countersign/1 ", label.as_bytes(), &[0], &client[..], &server[..]].concat())
+        sha256(
+            &[
+                b"countersign/1 ",
+                label.as_bytes(),
+                &[0],
+                &client[..],
+                &server[..],
+            ]
+            .concat(),
+        )
     }
 }
 
@@ -34,7 +43,11 @@ mod tests {
 
     #[test]
     fn who_said_what_matters_and_who_was_faster_does_not() {
-        let (mut a, mut b, mut c) = (Transcript::default(), Transcript::default(), Transcript::default());
+        let (mut a, mut b, mut c) = (
+            Transcript::default(),
+            Transcript::default(),
+            Transcript::default(),
+        );
         a.client_said(b"x");
         a.server_said(b"y");
         b.server_said(b"y");

@@ -8,16 +8,18 @@ use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
 use crate::session::flight::{self, ClearCommand, client_says};
-use crate::session::limits::{GREATEST_MAX_PACKET, LEAST_MAX_PACKET, STALE_CHOICES, UNPROVED_BYTES};
+use crate::session::limits::{
+    GREATEST_MAX_PACKET, LEAST_MAX_PACKET, STALE_CHOICES, UNPROVED_BYTES,
+};
 use crate::session::live::Link;
 use crate::session::option::{Choice, EncryptionOption, OptionList};
 use crate::session::refusal::{LoginError, WireError};
 use crate::session::transcript::Transcript;
 
+use super::Settings;
 use super::person::{PersonFlight, Stretch};
 use super::service::ServiceFlight;
 use super::session::{LoggedIn, Session};
-use super::Settings;
 
 /// A login that is under way.
 pub struct Login {
@@ -68,7 +70,13 @@ impl Login {
     ) -> Result<Self, LoginError> {
         let option = choose(&settings)?;
         let flight = PersonFlight::new(name, passphrase);
-        Self::start(settings, option, Awaiting::Person(Box::new(flight)), entropy, out)
+        Self::start(
+            settings,
+            option,
+            Awaiting::Person(Box::new(flight)),
+            entropy,
+            out,
+        )
     }
 
     /// Starts a service's login; the first flight is appended to `out`.
@@ -83,7 +91,13 @@ impl Login {
     ) -> Result<Self, LoginError> {
         let option = choose(&settings)?;
         let flight = ServiceFlight::new(identity);
-        Self::start(settings, option, Awaiting::Service(Box::new(flight)), entropy, out)
+        Self::start(
+            settings,
+            option,
+            Awaiting::Service(Box::new(flight)),
+            entropy,
+            out,
+        )
     }
 
     fn start(
@@ -110,7 +124,10 @@ impl Login {
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<(), LoginError> {
-        let choice = Choice { list: self.settings.options.id(), option: self.option };
+        let choice = Choice {
+            list: self.settings.options.id(),
+            option: self.option,
+        };
         self.say(out, c::OPTION_CHOICE, Value::Bytes(&choice.to_wire()))?;
         match &mut self.awaiting {
             Awaiting::Person(flight) => flight.send(
@@ -189,7 +206,9 @@ impl Login {
             (c::SITE_PROOF, Value::Bytes(signature)) => {
                 let said = self.transcript.digest("site proof");
                 self.transcript.server_said(clear.wire);
-                let Awaiting::Person(flight) = self.awaiting else { return Err(UNASKED) };
+                let Awaiting::Person(flight) = self.awaiting else {
+                    return Err(UNASKED);
+                };
                 self.awaiting = Awaiting::Person(Box::default());
                 return Stretch::new(self, *flight, &said, signature).map(Step::Stretch);
             }
@@ -197,7 +216,9 @@ impl Login {
                 // What the psk covers ends before this command.
                 let said = self.transcript.clone();
                 self.transcript.server_said(clear.wire);
-                let Awaiting::Service(flight) = self.awaiting else { return Err(UNASKED) };
+                let Awaiting::Service(flight) = self.awaiting else {
+                    return Err(UNASKED);
+                };
                 self.awaiting = Awaiting::Person(Box::default());
                 return flight.finish(self, &said, message, out).map(Step::NeedMore);
             }
@@ -256,11 +277,16 @@ impl Login {
 
     /// The packet limit that the site answered, within what may be asked of this client.
     pub(super) fn agreed_max_packet(&self) -> Result<u32, LoginError> {
-        let greatest = self.settings.max_packet.clamp(LEAST_MAX_PACKET, GREATEST_MAX_PACKET);
+        let greatest = self
+            .settings
+            .max_packet
+            .clamp(LEAST_MAX_PACKET, GREATEST_MAX_PACKET);
         self.answer
             .max_packet
             .filter(|bytes| (LEAST_MAX_PACKET..=greatest).contains(bytes))
-            .ok_or(LoginError::Protocol("MAX-PACKET is missing or out of bounds"))
+            .ok_or(LoginError::Protocol(
+                "MAX-PACKET is missing or out of bounds",
+            ))
     }
 
     pub(super) fn await_welcome(mut self, link: Link, identity: Option<Box<Identity>>) -> Self {
@@ -268,7 +294,10 @@ impl Login {
         self
     }
 
-    #[allow(clippy::type_complexity, reason = "gives both parts back while more is needed")]
+    #[allow(
+        clippy::type_complexity,
+        reason = "gives both parts back while more is needed"
+    )]
     fn welcome(
         mut link: Box<Link>,
         identity: Option<Box<Identity>>,
@@ -281,9 +310,14 @@ impl Login {
             None => Ok(Err((link, identity))),
             Some((Err(WireError::Busy), _)) => Err(LoginError::Busy),
             Some((Err(_), _)) => Err(LoginError::NotAuthenticated),
-            Some((Ok(welcome), used)) => {
-                Ok(Ok((LoggedIn { session: Session::new(*link), welcome, identity }, used)))
-            }
+            Some((Ok(welcome), used)) => Ok(Ok((
+                LoggedIn {
+                    session: Session::new(*link),
+                    welcome,
+                    identity,
+                },
+                used,
+            ))),
         }
     }
 }
@@ -299,8 +333,12 @@ fn set(field: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), LoginError> {
 
 fn choose(settings: &Settings) -> Result<EncryptionOption, LoginError> {
     let offered = settings.options.ranked();
-    offered.iter().copied().find(|option| settings.accepted.contains(option)).ok_or_else(|| {
-        let names: Vec<&str> = offered.iter().map(|option| option.name()).collect();
-        LoginError::NoCommonOption(names.join(", "))
-    })
+    offered
+        .iter()
+        .copied()
+        .find(|option| settings.accepted.contains(option))
+        .ok_or_else(|| {
+            let names: Vec<&str> = offered.iter().map(|option| option.name()).collect();
+            LoginError::NoCommonOption(names.join(", "))
+        })
 }

@@ -17,8 +17,8 @@ use crate::session::proof::SiteProved;
 use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
-use super::login::Login;
 use super::Settings;
+use super::login::Login;
 
 /// What a person's login keeps between its flight and the answer.
 #[derive(Default)]
@@ -29,7 +29,10 @@ pub(super) struct PersonFlight {
 
 impl PersonFlight {
     pub(super) fn new(name: AccountName, passphrase: Passphrase) -> Self {
-        Self { who: Some((name, passphrase)), sent: None }
+        Self {
+            who: Some((name, passphrase)),
+            sent: None,
+        }
     }
 
     pub(super) fn send(
@@ -40,7 +43,9 @@ impl PersonFlight {
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<(), LoginError> {
-        let Some((name, passphrase)) = &self.who else { return Err(UNFIT) };
+        let Some((name, passphrase)) = &self.who else {
+            return Err(UNFIT);
+        };
         let name = name.to_string();
         let fields = [
             (c::USERNAME, Value::Bytes(name.as_bytes())),
@@ -85,7 +90,13 @@ impl Stretch {
         let signature = Signature::try_from_slice(signature).ok_or(LoginError::WrongSite)?;
         let proof = SiteProved::by_signature(&login.settings.site, said, &signature)
             .ok_or(LoginError::WrongSite)?;
-        Ok(Self { login, passphrase, opaque, context, _proof: proof })
+        Ok(Self {
+            login,
+            passphrase,
+            opaque,
+            context,
+            _proof: proof,
+        })
     }
 
     /// Stretches the pass phrase, opens the person's identity and appends the proof to `out`.
@@ -94,26 +105,43 @@ impl Stretch {
     /// [`LoginError::NotAuthenticated`] when the pass phrase is wrong, or the name unknown or locked:
     /// the client cannot tell which.
     pub fn run(self, entropy: &mut dyn Entropy, out: &mut Vec<u8>) -> Result<Login, LoginError> {
-        let Self { mut login, passphrase, opaque, context, _proof } = self;
+        let Self {
+            mut login,
+            passphrase,
+            opaque,
+            context,
+            _proof,
+        } = self;
         let max_packet = login.agreed_max_packet()?;
-        let (Some(session_key), Some(certificate)) =
-            (login.answer.session_key.take(), login.answer.certificate.take())
-        else {
-            return Err(LoginError::Protocol("an answer without CERTIFICATE or SESSION-KEY"));
+        let (Some(session_key), Some(certificate)) = (
+            login.answer.session_key.take(),
+            login.answer.certificate.take(),
+        ) else {
+            return Err(LoginError::Protocol(
+                "an answer without CERTIFICATE or SESSION-KEY",
+            ));
         };
         let done = opaque
             .finish(
                 &passphrase,
                 &session_key,
                 &login_context(&context, max_packet),
-                Identifiers { client: None, server: Some(&login.settings.site.to_bytes()) },
+                Identifiers {
+                    client: None,
+                    server: Some(&login.settings.site.to_bytes()),
+                },
                 entropy,
             )
             .map_err(|_| LoginError::NotAuthenticated)?;
         let identity = sealed_identity::open(&certificate, &done.export_key)
             .map_err(|_| LoginError::Protocol("the person's identity does not open"))?;
-        client_says(&mut login.transcript, out, c::SESSION_PROOF, Value::Bytes(&done.ke3))
-            .map_err(|_| UNFIT)?;
+        client_says(
+            &mut login.transcript,
+            out,
+            c::SESSION_PROOF,
+            Value::Bytes(&done.ke3),
+        )
+        .map_err(|_| UNFIT)?;
         let link = Link::client(&Established::new(
             login.option.cipher(),
             done.session_key.expose(),

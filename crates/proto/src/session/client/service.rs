@@ -18,8 +18,8 @@ use crate::session::proof::SiteProved;
 use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
-use super::login::Login;
 use super::Settings;
+use super::login::Login;
 
 /// What a service's login keeps between its flight and the answer.
 pub(super) struct ServiceFlight {
@@ -31,7 +31,10 @@ const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its co
 
 impl ServiceFlight {
     pub(super) fn new(identity: Arc<Identity>) -> Self {
-        Self { identity, sent: None }
+        Self {
+            identity,
+            sent: None,
+        }
     }
 
     pub(super) fn send(
@@ -75,19 +78,24 @@ impl ServiceFlight {
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Login, LoginError> {
-        let Some((initiator, kem)) = self.sent else { return Err(UNFIT) };
+        let Some((initiator, kem)) = self.sent else {
+            return Err(UNFIT);
+        };
         let shared = match (kem, login.answer.kem_ciphertext.take()) {
-            (Some(secret), Some(ciphertext)) => {
-                Some(secret.decapsulate(&ciphertext).map_err(|_| LoginError::WrongSite)?)
-            }
+            (Some(secret), Some(ciphertext)) => Some(
+                secret
+                    .decapsulate(&ciphertext)
+                    .map_err(|_| LoginError::WrongSite)?,
+            ),
             (Some(_), None) => {
                 return Err(LoginError::Protocol("an answer without KEM-CIPHERTEXT"));
             }
             (None, _) => None,
         };
         let psk = machine_psk(shared.as_ref(), said);
-        let (payload, keys) =
-            initiator.finish(&psk, message).map_err(|_| LoginError::WrongSite)?;
+        let (payload, keys) = initiator
+            .finish(&psk, message)
+            .map_err(|_| LoginError::WrongSite)?;
         let _proof = SiteProved::by_handshake(&keys);
         for step in Reader::new(&payload, &BeforeLogin) {
             if let (c::MAX_PACKET, Value::U32(bytes)) = step? {
@@ -95,9 +103,15 @@ impl ServiceFlight {
             }
         }
         let max_packet = login.agreed_max_packet()?;
-        let mut link =
-            Link::client(&machine_established(login.option, &keys, &login.transcript, max_packet));
-        link.send_confirmation().and_then(|()| link.flush(out)).map_err(|_| UNFIT)?;
+        let mut link = Link::client(&machine_established(
+            login.option,
+            &keys,
+            &login.transcript,
+            max_packet,
+        ));
+        link.send_confirmation()
+            .and_then(|()| link.flush(out))
+            .map_err(|_| UNFIT)?;
         Ok(login.await_welcome(link, None))
     }
 }

@@ -48,11 +48,7 @@ impl Session {
     ///
     /// # Errors
     /// A [`Refusal`] ends the session: nothing that follows can be trusted.
-    pub fn receive(
-        &mut self,
-        input: &mut [u8],
-        got: &mut Vec<FromSite>,
-    ) -> Result<usize, Refusal> {
+    pub fn receive(&mut self, input: &mut [u8], got: &mut Vec<FromSite>) -> Result<usize, Refusal> {
         let mut messages = Vec::new();
         let used = self.link.receive(input, &mut messages)?;
         for message in messages {

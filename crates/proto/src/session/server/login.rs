@@ -13,10 +13,10 @@ use crate::session::option::{Choice, EncryptionOption};
 use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
+use super::Settings;
 use super::person::{AwaitingProof, FindPerson};
 use super::proved::Proved;
 use super::service::{AwaitingConfirmation, FindService};
-use super::Settings;
 
 /// A connection that nobody is proved on yet.
 pub struct Login {
@@ -117,7 +117,9 @@ impl Login {
     fn command(mut self, clear: &ClearCommand<'_>, out: &mut Vec<u8>) -> Result<Step, Refusal> {
         match (clear.command, clear.value, self.choice) {
             (c::SESSION_PROOF, Value::Bytes(proof), _) => {
-                let Awaiting::Proof(awaiting) = self.awaiting else { return self.invalid(clear) };
+                let Awaiting::Proof(awaiting) = self.awaiting else {
+                    return self.invalid(clear);
+                };
                 self.transcript.client_said(clear.wire);
                 return awaiting.verify(proof, &self.transcript).map(Step::Proved);
             }
@@ -146,7 +148,9 @@ impl Login {
             }
             (c::MAX_PACKET, Value::U32(bytes), _) => self.max_packet = Some(bytes),
             (c::USERNAME, Value::Bytes(name), _) => {
-                let name = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+                let name = std::str::from_utf8(name)
+                    .ok()
+                    .and_then(|name| name.parse().ok());
                 self.name = Some(name.ok_or(Refusal::BadLogin("USERNAME is no name"))?);
             }
             _ => return self.invalid(clear),
@@ -202,7 +206,13 @@ impl Login {
         let name = name.with_default_zone(&self.settings.zone);
         let context = self.transcript.digest("login context");
         self.transcript.client_said(wire);
-        Ok(Step::FindPerson(FindPerson { login: self, name, option, start: start.to_vec(), context }))
+        Ok(Step::FindPerson(FindPerson {
+            login: self,
+            name,
+            option,
+            start: start.to_vec(),
+            context,
+        }))
     }
 
     /// The packet limit that both ends keep, given what the client asked for.

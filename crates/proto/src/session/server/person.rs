@@ -1,8 +1,8 @@
 //! A person's login: the answer to LOGIN-START, and the proof.
 
+use countersign_crypto::entropy::Entropy;
 use countersign_crypto::passphrase::{Identifiers, ServerLogin};
 use countersign_crypto::sealed_identity;
-use countersign_crypto::entropy::Entropy;
 
 use crate::name::AccountName;
 use crate::risp::Value;
@@ -45,7 +45,13 @@ impl FindPerson {
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Login, Refusal> {
-        let Self { mut login, name, option, start, context } = self;
+        let Self {
+            mut login,
+            name,
+            option,
+            start,
+            context,
+        } = self;
         let settings = login.settings.clone();
         let max_packet = login.agreed_max_packet(None);
         let whole_name = name.to_string();
@@ -68,7 +74,10 @@ impl FindPerson {
             credential_id,
             &start,
             &login_context(&context, max_packet),
-            Identifiers { client: None, server: Some(&settings.key.public().to_bytes()) },
+            Identifiers {
+                client: None,
+                server: Some(&settings.key.public().to_bytes()),
+            },
             entropy,
         )
         .map_err(|_| Refusal::BadLogin("LOGIN-START is no OPAQUE message of the chosen option"))?;
@@ -79,7 +88,12 @@ impl FindPerson {
         server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
         let proof = settings.key.signing().sign(&said.digest("site proof"));
         server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.to_bytes()))?;
-        Ok(login.await_proof(AwaitingProof { server_login, account, option, max_packet }))
+        Ok(login.await_proof(AwaitingProof {
+            server_login,
+            account,
+            option,
+            max_packet,
+        }))
     }
 }
 
@@ -94,7 +108,10 @@ pub(super) struct AwaitingProof {
 impl AwaitingProof {
     /// Verifies SESSION-PROOF; `transcript` includes it.
     pub(super) fn verify(self, proof: &[u8], transcript: &Transcript) -> Result<Proved, Refusal> {
-        let secret = self.server_login.finish(proof).map_err(|_| Refusal::NotAuthenticated)?;
+        let secret = self
+            .server_login
+            .finish(proof)
+            .map_err(|_| Refusal::NotAuthenticated)?;
         let account = self.account.ok_or(Refusal::NotAuthenticated)?;
         let established = Established::new(
             self.option.cipher(),

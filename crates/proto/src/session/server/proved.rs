@@ -1,8 +1,8 @@
 //! A proved login and the session that it becomes.
 
 use crate::operation::{Event, Operation, Outcome};
-use crate::session::limits::DEFAULT_MESSAGE_BYTES;
 use crate::session::keys::Established;
+use crate::session::limits::DEFAULT_MESSAGE_BYTES;
 use crate::session::live::{Goodbye, Link, Welcome};
 use crate::session::message::{Message, Reading};
 use crate::session::option::EncryptionOption;
@@ -46,7 +46,13 @@ impl Proved {
         link: Link,
         early: Vec<Message>,
     ) -> Self {
-        Self { account, how, option, link, early }
+        Self {
+            account,
+            how,
+            option,
+            link,
+            early,
+        }
     }
 
     /// Who is proved.
@@ -74,7 +80,11 @@ impl Proved {
     pub fn welcome(mut self, welcome: &Welcome, out: &mut Vec<u8>) -> Result<Session, Refusal> {
         self.link.send_welcome(welcome)?;
         self.link.flush(out)?;
-        Ok(Session { link: self.link, early: self.early, expires: welcome.expires })
+        Ok(Session {
+            link: self.link,
+            early: self.early,
+            expires: welcome.expires,
+        })
     }
 
     /// Refuses after all, for instance because the account was locked in the meantime.
@@ -119,7 +129,8 @@ impl Session {
 
     /// Takes parameters of at most this many bytes, in place of 16 MiB.
     pub fn set_longest_params(&mut self, bytes: usize) {
-        self.link.set_longest_message(bytes.min(DEFAULT_MESSAGE_BYTES), Reading::Operations);
+        self.link
+            .set_longest_message(bytes.min(DEFAULT_MESSAGE_BYTES), Reading::Operations);
     }
 
     /// Opens the packets of `input` in place and appends what they say to `got`. Returns how many bytes

@@ -9,8 +9,8 @@ use countersign_crypto::machine::Responder;
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
 use crate::session::flight::server_says;
-use crate::session::limits::BeforeLogin;
 use crate::session::keys::{machine_established, machine_psk};
+use crate::session::limits::BeforeLogin;
 use crate::session::live::Link;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::KeyProved;
@@ -53,7 +53,13 @@ impl FindService {
         )
         .map_err(|_| Refusal::OtherSite)?;
         let claims = Claims::read(&payload)?;
-        Ok(Self { login, option, responder, proved, claims })
+        Ok(Self {
+            login,
+            option,
+            responder,
+            proved,
+            claims,
+        })
     }
 
     /// The thumbprint of the certificate that the service claims.
@@ -73,7 +79,13 @@ impl FindService {
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Login, Refusal> {
-        let Self { mut login, option, responder, proved, claims } = self;
+        let Self {
+            mut login,
+            option,
+            responder,
+            proved,
+            claims,
+        } = self;
         let known = login.settings.known.clone();
         let account = credential.and_then(|credential| {
             let proof = KeyProved::by_handshake(&credential.agreement, &proved)?;
@@ -99,10 +111,23 @@ impl FindService {
         let (message, keys) = responder
             .finish(&psk, &payload, entropy)
             .map_err(|_| Refusal::BadLogin("the handshake failed"))?;
-        server_says(&mut login.transcript, out, c::SESSION_KEY, Value::Bytes(&message))?;
-        let link =
-            Link::server(&machine_established(option, &keys, &login.transcript, max_packet));
-        Ok(login.await_confirmation(AwaitingConfirmation { link, account, option }))
+        server_says(
+            &mut login.transcript,
+            out,
+            c::SESSION_KEY,
+            Value::Bytes(&message),
+        )?;
+        let link = Link::server(&machine_established(
+            option,
+            &keys,
+            &login.transcript,
+            max_packet,
+        ));
+        Ok(login.await_confirmation(AwaitingConfirmation {
+            link,
+            account,
+            option,
+        }))
     }
 }
 
@@ -119,10 +144,17 @@ impl Claims {
             }
         }
         if reader.consumed() != payload.len() {
-            return Err(Refusal::BadLogin("a handshake payload that ends inside a command"));
+            return Err(Refusal::BadLogin(
+                "a handshake payload that ends inside a command",
+            ));
         }
-        let thumbprint = thumbprint.ok_or(Refusal::BadLogin("a handshake without CERTIFICATE-ID"))?;
-        Ok(Self { thumbprint: Thumbprint(thumbprint), max_packet, kem_key })
+        let thumbprint =
+            thumbprint.ok_or(Refusal::BadLogin("a handshake without CERTIFICATE-ID"))?;
+        Ok(Self {
+            thumbprint: Thumbprint(thumbprint),
+            max_packet,
+            kem_key,
+        })
     }
 }
 
@@ -151,6 +183,9 @@ impl AwaitingConfirmation {
             return Ok(Ok((Step::Refused, used)));
         };
         let how = HowProved::Key(proof);
-        Ok(Ok((Step::Proved(Proved::over(account, how, self.option, self.link, early)), used)))
+        Ok(Ok((
+            Step::Proved(Proved::over(account, how, self.option, self.link, early)),
+            used,
+        )))
     }
 }
