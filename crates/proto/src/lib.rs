@@ -4,4 +4,3 @@
 pub mod name;
 pub mod operation;
 pub mod risp;
-
