@@ -9,10 +9,14 @@ pub mod hash;
 pub mod identity;
 pub mod kdf;
 pub mod kem;
+pub mod key_file;
 pub mod machine;
-mod oid;
 pub mod passphrase;
 pub mod record;
 pub mod sealed_identity;
 pub mod secret;
 pub mod sign;
+pub mod site_key;
+pub mod site_key_slots;
+
+mod oid;
