@@ -126,16 +126,14 @@ impl Dh for X25519 {
             (None, Some(known)) => known.find(self.own.public(), public),
             _ => None,
         };
-        let shared = match known {
-            Some(shared) => shared,
-            None => self
-                .key()
-                .agree(&AgreementPublic(*public))
-                .map_err(|_| Error::Dh)?,
-        };
-        out.get_mut(..32)
-            .ok_or(Error::Dh)?
-            .copy_from_slice(shared.expose());
+        let out = out.first_chunk_mut::<32>().ok_or(Error::Dh)?;
+        match known {
+            Some(shared) => *out = *shared.expose(),
+            None => {
+                let shared = self.key().agree(&AgreementPublic(*public));
+                *out = *shared.map_err(|_| Error::Dh)?.expose();
+            }
+        }
         Ok(())
     }
 }
