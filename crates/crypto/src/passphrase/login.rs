@@ -1,22 +1,31 @@
 //! Login: KE1, KE2, KE3 (RFC 9807, section 6), in either suite.
 
+use std::fmt;
+
 use super::registration::PassphraseRecord;
 use super::setup::ServerSetup;
+use super::stretching::{Stretcher, Stretching};
 use super::suite::{
-    Classical, ExportKey, Hybrid, Identifiers, LoginSuite, PassphraseError, Rng, stretching,
+    Classical, ExportKey, Hybrid, Identifiers, KE3_LENGTH, LoginSuite, PassphraseError, Rng,
+    exactly, take_secret,
 };
 use crate::entropy::Entropy;
 use crate::secret::{Passphrase, Secret};
 
-/// The client's end of a login, KE1 sent.
-pub struct ClientLogin(ClientState);
+/// The state of either suite. Boxed: a waiting connection should not be as large as the larger one.
+enum Either<C, H> {
+    Classical(Box<C>),
+    Hybrid(Box<H>),
+}
 
-enum ClientState {
-    Classical(Box<opaque_ke::ClientLogin<Classical>>),
-    Hybrid(Box<opaque_ke::ClientLogin<Hybrid>>),
+/// The client's end of a login, KE1 sent.
+pub struct ClientLogin {
+    state: Either<opaque_ke::ClientLogin<Classical>, opaque_ke::ClientLogin<Hybrid>>,
+    pub(super) stretcher: Stretcher,
 }
 
 /// What a login gives the client.
+#[derive(Debug)]
 pub struct ClientDone {
     /// The proof for the server.
     pub ke3: Vec<u8>,
@@ -36,19 +45,27 @@ impl ClientLogin {
         passphrase: &Passphrase,
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Vec<u8>), PassphraseError> {
-        let (rng, passphrase) = (&mut Rng(entropy), passphrase.as_bytes());
-        Ok(match suite {
-            LoginSuite::Classical => {
-                let started = opaque_ke::ClientLogin::<Classical>::start(rng, passphrase)?;
+        let rng = &mut Rng(entropy);
+        macro_rules! start {
+            ($suite:ident) => {{
+                let started = opaque_ke::ClientLogin::<$suite>::start(rng, passphrase.as_bytes())?;
                 let ke1 = started.message.serialize().to_vec();
-                (Self(ClientState::Classical(Box::new(started.state))), ke1)
-            }
-            LoginSuite::Hybrid => {
-                let started = opaque_ke::ClientLogin::<Hybrid>::start(rng, passphrase)?;
-                let ke1 = started.message.serialize().to_vec();
-                (Self(ClientState::Hybrid(Box::new(started.state))), ke1)
-            }
-        })
+                (Either::$suite(Box::new(started.state)), ke1)
+            }};
+        }
+        let (state, ke1) = match suite {
+            LoginSuite::Classical => start!(Classical),
+            LoginSuite::Hybrid => start!(Hybrid),
+        };
+        let stretcher = Stretcher::default();
+        Ok((Self { state, stretcher }, ke1))
+    }
+
+    /// Stretches otherwise than [`Stretching::Recommended`]: as the registration did.
+    #[must_use]
+    pub fn stretched(mut self, stretching: Stretching) -> Self {
+        self.stretcher = stretching.into();
+        self
     }
 
     /// Reads KE2: stretches the pass phrase (a fraction of a second, 64 MiB), opens the record's
@@ -64,50 +81,49 @@ impl ClientLogin {
         identifiers: Identifiers<'_>,
         entropy: &mut dyn Entropy,
     ) -> Result<ClientDone, PassphraseError> {
-        let ksf = stretching()?;
-        let (rng, passphrase) = (&mut Rng(entropy), passphrase.as_bytes());
         macro_rules! finish {
-            ($state:expr) => {{
-                let ke2 = opaque_ke::CredentialResponse::deserialize(ke2)?;
-                let parameters = opaque_ke::ClientLoginFinishParameters::new(
-                    Some(context),
-                    identifiers.into(),
-                    Some(&ksf),
-                );
-                let finished = $state.finish(rng, passphrase, ke2, parameters)?;
+            ($state:expr, $suite:ident) => {{
+                let ke2 = exactly(LoginSuite::$suite.ke2_length(), ke2)?;
+                let mut finished = $state.finish(
+                    &mut Rng(entropy),
+                    passphrase.as_bytes(),
+                    opaque_ke::CredentialResponse::deserialize(ke2)?,
+                    opaque_ke::ClientLoginFinishParameters::new(
+                        Some(context),
+                        identifiers.into(),
+                        Some(&self.stretcher),
+                    ),
+                )?;
                 ClientDone {
                     ke3: finished.message.serialize().to_vec(),
-                    session_key: session_key(&finished.session_key)?,
-                    export_key: ExportKey::new(&finished.export_key)?,
+                    session_key: take_secret(&mut finished.session_key)?,
+                    export_key: ExportKey(take_secret(&mut finished.export_key)?),
                 }
             }};
         }
-        Ok(match self.0 {
-            ClientState::Classical(state) => finish!(state),
-            ClientState::Hybrid(state) => finish!(state),
+        Ok(match self.state {
+            Either::Classical(state) => finish!(state, Classical),
+            Either::Hybrid(state) => finish!(state, Hybrid),
         })
     }
 }
 
-/// The server's end of a login, KE2 sent.
-pub struct ServerLogin {
-    state: ServerState,
-    context: Vec<u8>,
-    client: Option<Vec<u8>>,
-    server: Option<Vec<u8>>,
+impl fmt::Debug for ClientLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientLogin(..)")
+    }
 }
 
-enum ServerState {
-    Classical(Box<opaque_ke::ServerLogin<Classical>>),
-    Hybrid(Box<opaque_ke::ServerLogin<Hybrid>>),
-}
+/// The server's end of a login, KE2 sent.
+pub struct ServerLogin(Either<opaque_ke::ServerLogin<Classical>, opaque_ke::ServerLogin<Hybrid>>);
 
 impl ServerLogin {
-    /// Answers KE1 with KE2. Without a record the answer is made up: as long, as random, and no proof
-    /// will verify.
+    /// Answers KE1 with KE2. Without a record the answer is made up: as long, as random, made in the
+    /// same time, and no proof will verify.
     ///
     /// # Errors
-    /// [`PassphraseError::Malformed`] when KE1 is no such message of this suite.
+    /// [`PassphraseError::Malformed`] when KE1 is no such message of this suite;
+    /// [`PassphraseError::Damaged`] when the record is none.
     #[allow(
         clippy::too_many_arguments,
         reason = "the parameters that RFC 9807 names"
@@ -122,40 +138,32 @@ impl ServerLogin {
         identifiers: Identifiers<'_>,
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Vec<u8>), PassphraseError> {
-        let rng = &mut Rng(entropy);
+        let ke1 = exactly(suite.ke1_length(), ke1)?;
+        let parameters = opaque_ke::ServerLoginParameters {
+            context: Some(context),
+            identifiers: identifiers.into(),
+        };
         macro_rules! start {
-            ($suite:ident, $setup:expr, $record:expr) => {{
+            ($suite:ident, $field:ident) => {{
+                let parsed = record.unwrap_or(&setup.stand_in).$field();
+                let parsed = parsed.map_err(|_| PassphraseError::Damaged)?;
                 let started = opaque_ke::ServerLogin::<$suite>::start(
-                    rng,
-                    $setup,
-                    $record.transpose()?,
+                    &mut Rng(entropy),
+                    &setup.$field,
+                    record.is_some().then_some(parsed),
                     opaque_ke::CredentialRequest::deserialize(ke1)?,
                     credential_id,
-                    parameters(context, identifiers),
+                    parameters,
                 )?;
                 let ke2 = started.message.serialize().to_vec();
-                (ServerState::$suite(Box::new(started.state)), ke2)
+                (Either::$suite(Box::new(started.state)), ke2)
             }};
         }
         let (state, ke2) = match suite {
-            LoginSuite::Classical => {
-                start!(
-                    Classical,
-                    &setup.classical,
-                    record.map(PassphraseRecord::classical)
-                )
-            }
-            LoginSuite::Hybrid => {
-                start!(Hybrid, &setup.hybrid, record.map(PassphraseRecord::hybrid))
-            }
+            LoginSuite::Classical => start!(Classical, classical),
+            LoginSuite::Hybrid => start!(Hybrid, hybrid),
         };
-        let login = Self {
-            state,
-            context: context.to_vec(),
-            client: identifiers.client.map(<[u8]>::to_vec),
-            server: identifiers.server.map(<[u8]>::to_vec),
-        };
-        Ok((login, ke2))
+        Ok((Self(state), ke2))
     }
 
     /// Verifies KE3; returns the secret that both ends share.
@@ -163,34 +171,25 @@ impl ServerLogin {
     /// # Errors
     /// [`PassphraseError::Refused`] when the proof is false.
     pub fn finish(self, ke3: &[u8]) -> Result<Secret<64>, PassphraseError> {
-        let identifiers = Identifiers {
-            client: self.client.as_deref(),
-            server: self.server.as_deref(),
-        };
-        let parameters = parameters(&self.context, identifiers);
+        let ke3 = exactly(KE3_LENGTH, ke3)?;
         macro_rules! finish {
             ($state:expr) => {{
+                // In 3DH the expected proof already covers context and identifiers; opaque-ke takes
+                // them once more for key exchanges where it does not.
                 let ke3 = opaque_ke::CredentialFinalization::deserialize(ke3)?;
-                session_key(&$state.finish(ke3, parameters)?.session_key)
+                let parameters = opaque_ke::ServerLoginParameters::default();
+                take_secret(&mut $state.finish(ke3, parameters)?.session_key)
             }};
         }
-        match self.state {
-            ServerState::Classical(state) => finish!(state),
-            ServerState::Hybrid(state) => finish!(state),
+        match self.0 {
+            Either::Classical(state) => finish!(state),
+            Either::Hybrid(state) => finish!(state),
         }
     }
 }
 
-fn parameters<'a>(
-    context: &'a [u8],
-    identifiers: Identifiers<'a>,
-) -> opaque_ke::ServerLoginParameters<'a, 'a> {
-    opaque_ke::ServerLoginParameters {
-        context: Some(context),
-        identifiers: identifiers.into(),
+impl fmt::Debug for ServerLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerLogin(..)")
     }
-}
-
-fn session_key(bytes: &[u8]) -> Result<Secret<64>, PassphraseError> {
-    Secret::try_from_slice(bytes).ok_or(PassphraseError::Refused)
 }

@@ -3,22 +3,41 @@
 use std::fmt;
 
 use super::setup::ServerSetup;
-use super::suite::{Classical, ExportKey, Hybrid, Identifiers, PassphraseError, Rng, stretching};
+use super::stretching::{Stretcher, Stretching};
+use super::suite::{
+    Classical, ExportKey, Hybrid, Identifiers, PassphraseError, Rng, exactly, take_secret,
+};
 use crate::entropy::Entropy;
 use crate::secret::Passphrase;
 
+/// The client's public key, its masking key, and the envelope.
+pub(super) const RECORD_LENGTH: usize = 32 + 64 + 96;
+const REQUEST_LENGTH: usize = 32;
+const RESPONSE_LENGTH: usize = 32 + 32;
+
 /// What the server stores of a pass phrase.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PassphraseRecord(Vec<u8>);
+pub struct PassphraseRecord([u8; RECORD_LENGTH]);
 
 impl PassphraseRecord {
-    /// Checks that `bytes` are a record.
+    /// Checks that `bytes` are a record: for what somebody sends.
     ///
     /// # Errors
     /// [`PassphraseError::Malformed`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PassphraseError> {
-        opaque_ke::ServerRegistration::<Classical>::deserialize(bytes)?;
-        Ok(Self(bytes.to_vec()))
+        let record = Self::from_stored(bytes)?;
+        record.classical()?;
+        Ok(record)
+    }
+
+    /// Takes a record that was checked when it was stored. Logins read theirs with this one: to check
+    /// it again would take time that an unknown name does not, which tells the two apart.
+    ///
+    /// # Errors
+    /// [`PassphraseError::Malformed`] when the length is not a record's.
+    pub fn from_stored(bytes: &[u8]) -> Result<Self, PassphraseError> {
+        let record = bytes.try_into();
+        record.map(Self).map_err(|_| PassphraseError::Malformed)
     }
 
     /// The bytes to store.
@@ -45,7 +64,10 @@ impl fmt::Debug for PassphraseRecord {
 }
 
 /// The client's end of a registration, its request sent.
-pub struct ClientRegistration(opaque_ke::ClientRegistration<Classical>);
+pub struct ClientRegistration {
+    state: opaque_ke::ClientRegistration<Classical>,
+    pub(super) stretcher: Stretcher,
+}
 
 impl ClientRegistration {
     /// Starts a registration; returns the request, which tells nothing of the pass phrase.
@@ -56,11 +78,20 @@ impl ClientRegistration {
         passphrase: &Passphrase,
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Vec<u8>), PassphraseError> {
-        let started = opaque_ke::ClientRegistration::<Classical>::start(
-            &mut Rng(entropy),
-            passphrase.as_bytes(),
-        )?;
-        Ok((Self(started.state), started.message.serialize().to_vec()))
+        let started =
+            opaque_ke::ClientRegistration::start(&mut Rng(entropy), passphrase.as_bytes())?;
+        let registration = Self {
+            state: started.state,
+            stretcher: Stretcher::default(),
+        };
+        Ok((registration, started.message.serialize().to_vec()))
+    }
+
+    /// Stretches otherwise than [`Stretching::Recommended`]; each login must then do the same.
+    #[must_use]
+    pub fn stretched(mut self, stretching: Stretching) -> Self {
+        self.stretcher = stretching.into();
+        self
     }
 
     /// Finishes it: stretches the pass phrase (a fraction of a second, 64 MiB), and returns the record
@@ -75,20 +106,32 @@ impl ClientRegistration {
         identifiers: Identifiers<'_>,
         entropy: &mut dyn Entropy,
     ) -> Result<(PassphraseRecord, ExportKey), PassphraseError> {
-        let ksf = stretching()?;
-        let finished = self.0.finish(
+        let response = exactly(RESPONSE_LENGTH, response)?;
+        let mut finished = self.state.finish(
             &mut Rng(entropy),
             passphrase.as_bytes(),
             opaque_ke::RegistrationResponse::deserialize(response)?,
-            opaque_ke::ClientRegistrationFinishParameters::new(identifiers.into(), Some(&ksf)),
+            opaque_ke::ClientRegistrationFinishParameters::new(
+                identifiers.into(),
+                Some(&self.stretcher),
+            ),
         )?;
-        let record = PassphraseRecord(finished.message.serialize().to_vec());
-        Ok((record, ExportKey::new(&finished.export_key)?))
+        let record = PassphraseRecord::from_stored(&finished.message.serialize())?;
+        Ok((record, ExportKey(take_secret(&mut finished.export_key)?)))
+    }
+}
+
+impl fmt::Debug for ClientRegistration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientRegistration(..)")
     }
 }
 
 impl ServerSetup {
     /// The server's answer to a registration request. It keeps nothing.
+    ///
+    /// `credential_id` names the account within OPAQUE, and logins must give the same one. Derive it in
+    /// one way for accounts and for names that are none, so that it tells nobody which they are.
     ///
     /// # Errors
     /// [`PassphraseError::Malformed`] when the request is none.
@@ -97,10 +140,10 @@ impl ServerSetup {
         credential_id: &[u8],
         request: &[u8],
     ) -> Result<Vec<u8>, PassphraseError> {
-        let request = opaque_ke::RegistrationRequest::deserialize(request)?;
-        let response = opaque_ke::ServerRegistration::<Classical>::start(
+        let request = exactly(REQUEST_LENGTH, request)?;
+        let response = opaque_ke::ServerRegistration::start(
             &self.classical,
-            request,
+            opaque_ke::RegistrationRequest::deserialize(request)?,
             credential_id,
         )?;
         Ok(response.message.serialize().to_vec())

@@ -2,19 +2,27 @@
 
 use std::fmt;
 
-use super::suite::{Classical, Hybrid, PassphraseError, Rng};
+use super::registration::{PassphraseRecord, RECORD_LENGTH};
+use super::suite::{Classical, Hybrid, PassphraseError, Rng, exactly};
+use zeroize::{Zeroize, Zeroizing};
+
 use crate::entropy::Entropy;
 use crate::hash::sha256;
 use crate::secret::SecretBytes;
 
 /// The first byte of a stored setup: the version of its form.
 const VERSION: u8 = 1;
+/// What follows it: the OPRF seed, the private key, and a public key to make up records with.
+const LENGTH: usize = 64 + 32 + 32;
 
-/// What a server answers registrations and logins with: the OPRF seed and its key pair. Whoever has it
-/// and the records can guess at pass phrases, so it is stored sealed.
+/// What a server answers registrations and logins with: the OPRF seed and its key pair, the same for
+/// both suites, parsed once. Whoever has it and the records can guess at pass phrases, so it is stored
+/// sealed.
 pub struct ServerSetup {
     pub(super) classical: opaque_ke::ServerSetup<Classical>,
     pub(super) hybrid: opaque_ke::ServerSetup<Hybrid>,
+    /// Is parsed where there is no record, so that an answer takes the same time.
+    pub(super) stand_in: PassphraseRecord,
     id: SetupId,
 }
 
@@ -47,8 +55,8 @@ impl ServerSetup {
     /// A new setup.
     #[must_use]
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
-        let classical = opaque_ke::ServerSetup::<Classical>::new(&mut Rng(entropy));
-        let Some(setup) = Self::of(&classical.serialize()) else {
+        let setup = opaque_ke::ServerSetup::<Classical>::new(&mut Rng(entropy));
+        let Ok(setup) = Self::of(&bytes_of(&setup)) else {
             // What was just written reads back; only a broken library leads here.
             std::process::abort();
         };
@@ -61,31 +69,36 @@ impl ServerSetup {
     /// [`PassphraseError::Malformed`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PassphraseError> {
         match bytes.split_first() {
-            Some((&VERSION, setup)) => Self::of(setup).ok_or(PassphraseError::Malformed),
+            Some((&VERSION, setup)) => Self::of(setup),
             _ => Err(PassphraseError::Malformed),
         }
     }
 
-    fn of(bytes: &[u8]) -> Option<Self> {
+    fn of(bytes: &[u8]) -> Result<Self, PassphraseError> {
+        exactly(LENGTH, bytes)?;
         // Both suites have the same group and hash, so the same bytes are a setup of either.
-        let classical = opaque_ke::ServerSetup::<Classical>::deserialize(bytes).ok()?;
-        let hybrid = opaque_ke::ServerSetup::<Hybrid>::deserialize(bytes).ok()?;
-        if classical.serialize().as_slice() != bytes {
-            return None;
+        let classical = opaque_ke::ServerSetup::<Classical>::deserialize(bytes)?;
+        let hybrid = opaque_ke::ServerSetup::<Hybrid>::deserialize(bytes)?;
+        let made_up_public = bytes.last_chunk::<32>().ok_or(PassphraseError::Malformed)?;
+        let mut stand_in = [0; RECORD_LENGTH];
+        for (to, from) in stand_in.iter_mut().zip(made_up_public) {
+            *to = *from;
         }
-        let digest = sha256(&classical.keypair().public().serialize());
-        Some(Self {
+        let [a, b, c, d, e, f, g, h, ..] = sha256(&classical.keypair().public().serialize());
+        Ok(Self {
             classical,
             hybrid,
-            id: SetupId(*digest.first_chunk()?),
+            stand_in: PassphraseRecord::from_bytes(&stand_in)?,
+            id: SetupId([a, b, c, d, e, f, g, h]),
         })
     }
 
     /// The bytes to store, sealed.
     #[must_use]
     pub fn to_bytes(&self) -> SecretBytes {
-        let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(&self.classical.serialize());
+        let mut bytes = Vec::with_capacity(1 + LENGTH);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&bytes_of(&self.classical));
         bytes.into()
     }
 
@@ -94,6 +107,13 @@ impl ServerSetup {
     pub fn id(&self) -> SetupId {
         self.id
     }
+}
+
+fn bytes_of(setup: &opaque_ke::ServerSetup<Classical>) -> Zeroizing<Vec<u8>> {
+    let mut array = setup.serialize();
+    let bytes = Zeroizing::new(array.to_vec());
+    array.as_mut_slice().zeroize();
+    bytes
 }
 
 impl fmt::Debug for ServerSetup {

@@ -1,8 +1,13 @@
 //! The two suites and what they share.
 
-use opaque_ke::argon2::{Algorithm, Argon2, Params, Version};
+use std::fmt;
+
+use opaque_ke::errors::ProtocolError;
 use opaque_ke::rand::{CryptoRng, Error, RngCore};
 
+use zeroize::Zeroize;
+
+use super::stretching::Stretcher;
 use crate::entropy::Entropy;
 use crate::secret::Secret;
 
@@ -21,7 +26,7 @@ pub(super) struct Classical;
 impl opaque_ke::CipherSuite for Classical {
     type OprfCs = opaque_ke::Ristretto255;
     type KeyExchange = opaque_ke::TripleDh<opaque_ke::Ristretto255, sha2::Sha512>;
-    type Ksf = Argon2<'static>;
+    type Ksf = Stretcher;
 }
 
 /// What [`LoginSuite::Hybrid`] is to `opaque-ke`.
@@ -31,14 +36,45 @@ impl opaque_ke::CipherSuite for Hybrid {
     type OprfCs = opaque_ke::Ristretto255;
     type KeyExchange =
         opaque_ke::TripleDhKem<opaque_ke::Ristretto255, sha2::Sha512, opaque_ke::ml_kem::MlKem768>;
-    type Ksf = Argon2<'static>;
+    type Ksf = Stretcher;
 }
 
-/// Argon2id with 64 MiB, 3 passes and 4 lanes: the second recommendation of RFC 9106, section 4. OPAQUE
-/// gives it a salt of zeros, since its input is already bound to site and account (RFC 9807, section 4).
-pub(super) fn stretching() -> Result<Argon2<'static>, PassphraseError> {
-    let params = Params::new(64 * 1024, 3, 4, None).map_err(|_| PassphraseError::Refused)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+impl LoginSuite {
+    /// How long KE1 is, in bytes.
+    pub(super) const fn ke1_length(self) -> usize {
+        match self {
+            Self::Classical => 96,
+            Self::Hybrid => 96 + crate::kem::PUBLIC_KEY_LENGTH,
+        }
+    }
+
+    /// How long KE2 is, in bytes.
+    pub(super) const fn ke2_length(self) -> usize {
+        match self {
+            Self::Classical => 320,
+            Self::Hybrid => 320 + crate::kem::CIPHERTEXT_LENGTH,
+        }
+    }
+}
+
+/// How long KE3 is, in bytes.
+pub(super) const KE3_LENGTH: usize = 64;
+
+/// Refuses a message that is not `length` bytes long: `opaque-ke` reads what it needs and passes over
+/// the rest.
+pub(super) fn exactly(length: usize, message: &[u8]) -> Result<&[u8], PassphraseError> {
+    if message.len() == length {
+        Ok(message)
+    } else {
+        Err(PassphraseError::Malformed)
+    }
+}
+
+/// Takes a secret out of `opaque-ke`'s array, which is wiped: it does not wipe itself.
+pub(super) fn take_secret(bytes: &mut [u8]) -> Result<Secret<64>, PassphraseError> {
+    let secret = Secret::try_from_slice(bytes).ok_or(PassphraseError::Malformed);
+    bytes.zeroize();
+    secret
 }
 
 /// Who the two ends are, bound into record and keys; OPAQUE's defaults are their public keys.
@@ -61,16 +97,10 @@ impl<'a> From<Identifiers<'a>> for opaque_ke::Identifiers<'a> {
 
 /// A key that only the pass phrase gives, the same at each login: what the person seals with it, the
 /// server cannot open.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ExportKey(Secret<64>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExportKey(pub(super) Secret<64>);
 
 impl ExportKey {
-    pub(super) fn new(bytes: &[u8]) -> Result<Self, PassphraseError> {
-        Secret::try_from_slice(bytes)
-            .map(Self)
-            .ok_or(PassphraseError::Refused)
-    }
-
     /// The bytes, for what derives keys from them.
     #[must_use]
     pub fn expose(&self) -> &[u8; 64] {
@@ -78,21 +108,31 @@ impl ExportKey {
     }
 }
 
+impl fmt::Debug for ExportKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExportKey(..)")
+    }
+}
+
 /// Why a step of registration or login failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
-    /// The other end's message is none of this protocol.
+    /// What was given is no such message, record or setup.
     #[error("a malformed message")]
     Malformed,
-    /// The pass phrase is wrong, the name unknown, or the proof false: which, cannot be told.
+    /// The record that this end stored is none. Restore it, or register the person again.
+    #[error("the stored record of this pass phrase is damaged")]
+    Damaged,
+    /// The pass phrase is wrong, the name unknown, the other end not the one that was registered with,
+    /// or the context not the same at both: which of these, cannot be told.
     #[error("the pass phrase is not accepted")]
     Refused,
 }
 
-impl<T> From<opaque_ke::errors::ProtocolError<T>> for PassphraseError {
-    fn from(error: opaque_ke::errors::ProtocolError<T>) -> Self {
+impl<T> From<ProtocolError<T>> for PassphraseError {
+    fn from(error: ProtocolError<T>) -> Self {
         match error {
-            opaque_ke::errors::ProtocolError::InvalidLoginError => Self::Refused,
+            ProtocolError::InvalidLoginError => Self::Refused,
             _ => Self::Malformed,
         }
     }

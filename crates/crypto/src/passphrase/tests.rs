@@ -1,5 +1,7 @@
 //! A pass phrase is registered once and logs in under either suite.
 
+mod vectors;
+
 use super::*;
 use crate::entropy::SystemEntropy;
 use crate::secret::{Passphrase, Secret};
