@@ -6,6 +6,8 @@ use super::*;
 use crate::entropy::SystemEntropy;
 use crate::secret::{Passphrase, Secret};
 
+const SUITES: [LoginSuite; 2] = [LoginSuite::Classical, LoginSuite::Hybrid];
+
 const SITE: Identifiers<'static> = Identifiers {
     client: None,
     server: Some(b"the site's key"),
@@ -20,137 +22,272 @@ fn register(setup: &ServerSetup, text: &str) -> (PassphraseRecord, ExportKey) {
         ClientRegistration::start(&passphrase(text), &mut SystemEntropy).unwrap();
     let response = setup.registration_response(b"maria", &request).unwrap();
     client
+        .stretched(Stretching::Trivial)
         .finish(&passphrase(text), &response, SITE, &mut SystemEntropy)
         .unwrap()
 }
 
-struct Login<'a> {
+/// A login, as both ends see it; what differs between the two makes it fail.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
     suite: LoginSuite,
     record: Option<&'a PassphraseRecord>,
     text: &'a str,
+    stretching: Stretching,
     contexts: [&'a [u8]; 2],
+    servers: [&'a [u8]; 2],
+    credential_id: &'a [u8],
 }
 
-/// Both ends' session keys, and the client's export key.
-fn log_in(
-    setup: &ServerSetup,
-    login: &Login<'_>,
-) -> Result<(Secret<64>, Secret<64>, ExportKey), PassphraseError> {
-    let entropy = &mut SystemEntropy;
-    let phrase = passphrase(login.text);
-    let (client, ke1) = ClientLogin::start(login.suite, &phrase, entropy)?;
-    let [ours, theirs] = login.contexts;
-    let (server, ke2) = ServerLogin::start(
-        login.suite,
-        setup,
-        login.record,
-        b"maria",
-        &ke1,
-        theirs,
-        SITE,
-        entropy,
-    )?;
-    let done = client.finish(&phrase, &ke2, ours, SITE, entropy)?;
-    Ok((done.session_key, server.finish(&done.ke3)?, done.export_key))
+impl<'a> Attempt<'a> {
+    fn of(record: &'a PassphraseRecord, suite: LoginSuite) -> Self {
+        Self {
+            suite,
+            record: Some(record),
+            text: "correct horse",
+            stretching: Stretching::Trivial,
+            contexts: [b"context"; 2],
+            servers: [b"the site's key"; 2],
+            credential_id: b"maria",
+        }
+    }
+
+    fn start(&self, setup: &ServerSetup) -> (ClientLogin, ServerLogin, Vec<u8>) {
+        let entropy = &mut SystemEntropy;
+        let phrase = passphrase(self.text);
+        let (client, ke1) = ClientLogin::start(self.suite, &phrase, entropy).unwrap();
+        let (server, ke2) = ServerLogin::start(
+            self.suite,
+            setup,
+            self.record,
+            self.credential_id,
+            &ke1,
+            self.contexts[1],
+            Identifiers {
+                client: None,
+                server: Some(self.servers[1]),
+            },
+            entropy,
+        )
+        .unwrap();
+        (client.stretched(self.stretching), server, ke2)
+    }
+
+    fn finish(&self, client: ClientLogin, ke2: &[u8]) -> Result<ClientDone, PassphraseError> {
+        client.finish(
+            &passphrase(self.text),
+            ke2,
+            self.contexts[0],
+            Identifiers {
+                client: None,
+                server: Some(self.servers[0]),
+            },
+            &mut SystemEntropy,
+        )
+    }
+
+    /// Both ends' session keys, and the client's export key.
+    fn run(
+        &self,
+        setup: &ServerSetup,
+    ) -> Result<(Secret<64>, Secret<64>, ExportKey), PassphraseError> {
+        let (client, server, ke2) = self.start(setup);
+        let done = self.finish(client, &ke2)?;
+        Ok((done.session_key, server.finish(&done.ke3)?, done.export_key))
+    }
 }
 
 #[test]
 fn one_record_logs_in_under_both_suites_and_gives_the_same_export_key() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, export_key) = register(&setup, "correct horse");
-    let setup = ServerSetup::from_bytes(setup.to_bytes().expose()).unwrap();
+    let stored = ServerSetup::from_bytes(setup.to_bytes().expose()).unwrap();
+    assert_eq!(stored.id(), setup.id());
     let record = PassphraseRecord::from_bytes(record.as_bytes()).unwrap();
-    for suite in [LoginSuite::Classical, LoginSuite::Hybrid] {
-        let login = Login {
-            suite,
-            record: Some(&record),
-            text: "correct horse",
-            contexts: [b"c"; 2],
-        };
-        let (client, server, export) = log_in(&setup, &login).unwrap();
-        assert_eq!((client, export), (server, export_key.clone()));
+    let mut session_keys = Vec::new();
+    for suite in SUITES {
+        let (client, server, export) = Attempt::of(&record, suite).run(&stored).unwrap();
+        assert_eq!((&client, export), (&server, export_key.clone()));
+        session_keys.push(client);
     }
+    assert_ne!(session_keys[0], session_keys[1]);
 }
 
 #[test]
-fn a_wrong_pass_phrase_another_context_and_an_unknown_name_are_refused_alike() {
+fn whatever_is_not_as_at_the_registration_is_refused_alike() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, _) = register(&setup, "correct horse");
-    let good = Login {
-        suite: LoginSuite::Hybrid,
-        record: Some(&record),
-        text: "correct horse",
-        contexts: [b"c"; 2],
-    };
-    let refused = [
-        Login {
-            text: "incorrect horse",
-            ..good
-        },
-        Login {
-            contexts: [b"c", b"d"],
-            ..good
-        },
-        Login {
-            record: None,
-            ..good
-        },
-    ];
-    for login in refused {
-        assert_eq!(
-            log_in(&setup, &login).map(|_| ()),
-            Err(PassphraseError::Refused)
+    for suite in SUITES {
+        let good = Attempt::of(&record, suite);
+        assert!(good.run(&setup).is_ok());
+        let (wrong_phrase, unknown) = (
+            Attempt {
+                text: "incorrect horse",
+                ..good
+            },
+            Attempt {
+                record: None,
+                ..good
+            },
         );
+        let other_context = Attempt {
+            contexts: [b"context", b"another"],
+            ..good
+        };
+        let other_site = Attempt {
+            servers: [b"the site's key", b"another's key"],
+            ..good
+        };
+        let other_account = Attempt {
+            credential_id: b"mario",
+            ..good
+        };
+        let other_stretching = Attempt {
+            stretching: Stretching::Recommended,
+            ..good
+        };
+        for attempt in [
+            wrong_phrase,
+            unknown,
+            other_context,
+            other_site,
+            other_account,
+            other_stretching,
+        ] {
+            assert_eq!(
+                attempt.run(&setup).map(|_| ()),
+                Err(PassphraseError::Refused)
+            );
+        }
+        let other_setup = ServerSetup::generate(&mut SystemEntropy);
+        let elsewhere = good.run(&other_setup).map(|_| ());
+        assert_eq!(elsewhere, Err(PassphraseError::Refused));
     }
 }
 
 #[test]
-fn an_answer_for_an_unknown_name_is_as_long_as_one_for_a_known_name() {
+fn a_changed_message_is_refused_wherever_it_was_changed() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, _) = register(&setup, "correct horse");
-    for (suite, length) in [
-        (LoginSuite::Classical, 320),
-        (LoginSuite::Hybrid, 320 + 1_088),
-    ] {
-        let (_, ke1) =
-            ClientLogin::start(suite, &passphrase("anything"), &mut SystemEntropy).unwrap();
-        for record in [Some(&record), None] {
-            let (_, ke2) = ServerLogin::start(
-                suite,
-                &setup,
-                record,
-                b"maria",
-                &ke1,
-                b"",
-                SITE,
-                &mut SystemEntropy,
-            )
-            .unwrap();
-            assert_eq!(ke2.len(), length);
+    for suite in SUITES {
+        let attempt = Attempt::of(&record, suite);
+        let length = attempt.start(&setup).2.len();
+        for at in (0..length).step_by(5) {
+            let (client, _, mut ke2) = attempt.start(&setup);
+            ke2[at] ^= 1;
+            assert!(attempt.finish(client, &ke2).is_err(), "KE2, byte {at}");
+        }
+        for at in 0..64 {
+            let (client, server, ke2) = attempt.start(&setup);
+            let mut ke3 = attempt.finish(client, &ke2).unwrap().ke3;
+            ke3[at] ^= 1;
+            assert_eq!(server.finish(&ke3), Err(PassphraseError::Refused));
         }
     }
 }
 
 #[test]
-fn what_is_no_message_is_malformed() {
+fn an_answer_for_an_unknown_name_is_as_long_as_one_for_a_known_name_and_never_the_same() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
-    assert_eq!(
-        setup.registration_response(b"maria", &[0; 32]),
-        Err(PassphraseError::Malformed)
-    );
-    assert!(PassphraseRecord::from_bytes(&[0; 191]).is_err());
-    assert!(ServerSetup::from_bytes(&[1; 40]).is_err());
-    let (_, ke1) =
-        ClientLogin::start(LoginSuite::Classical, &passphrase("x"), &mut SystemEntropy).unwrap();
-    let hybrid = ServerLogin::start(
-        LoginSuite::Hybrid,
-        &setup,
-        None,
-        b"",
-        &ke1,
-        b"",
-        SITE,
-        &mut SystemEntropy,
-    );
-    assert_eq!(hybrid.map(|_| ()), Err(PassphraseError::Malformed));
+    let (record, _) = register(&setup, "correct horse");
+    for suite in SUITES {
+        let known = Attempt::of(&record, suite);
+        let unknown = Attempt {
+            record: None,
+            ..known
+        };
+        for attempt in [known, unknown] {
+            let [one, two] = [(); 2].map(|()| attempt.start(&setup).2);
+            assert_eq!(one.len(), suite.ke2_length());
+            assert_ne!(one, two);
+        }
+    }
+}
+
+#[test]
+fn what_has_not_the_length_of_its_message_is_malformed() {
+    const MALFORMED: PassphraseError = PassphraseError::Malformed;
+    let setup = ServerSetup::generate(&mut SystemEntropy);
+    let (record, _) = register(&setup, "correct horse");
+    let phrase = passphrase("correct horse");
+    let longer = |bytes: &[u8]| [bytes, &[0]].concat();
+
+    let (client, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
+    let response = setup.registration_response(b"maria", &request).unwrap();
+    let answered = setup.registration_response(b"maria", &longer(&request));
+    assert_eq!(answered, Err(MALFORMED));
+    let finished = client.finish(&phrase, &longer(&response), SITE, &mut SystemEntropy);
+    assert_eq!(finished.map(|_| ()), Err(MALFORMED));
+
+    assert!(PassphraseRecord::from_bytes(&longer(record.as_bytes())).is_err());
+    assert!(PassphraseRecord::from_bytes(&record.as_bytes()[1..]).is_err());
+    assert!(ServerSetup::from_bytes(&longer(setup.to_bytes().expose())).is_err());
+    assert!(ServerSetup::from_bytes(&setup.to_bytes().expose()[1..]).is_err());
+
+    for suite in SUITES {
+        let attempt = Attempt::of(&record, suite);
+        let (_, ke1) = ClientLogin::start(suite, &phrase, &mut SystemEntropy).unwrap();
+        for wrong in [&ke1[1..], &longer(&ke1)] {
+            let answered = ServerLogin::start(
+                suite,
+                &setup,
+                None,
+                b"maria",
+                wrong,
+                b"",
+                SITE,
+                &mut SystemEntropy,
+            );
+            assert_eq!(answered.map(|_| ()), Err(MALFORMED));
+        }
+        let (client, server, ke2) = attempt.start(&setup);
+        let finished = attempt.finish(client, &longer(&ke2));
+        assert_eq!(finished.map(|_| ()), Err(MALFORMED));
+        assert_eq!(server.finish(&[0; 65]), Err(MALFORMED));
+    }
+}
+
+#[test]
+fn what_is_no_point_of_the_group_is_malformed_and_a_damaged_record_told_apart() {
+    let setup = ServerSetup::generate(&mut SystemEntropy);
+    let zero = setup.registration_response(b"maria", &[0; 32]);
+    assert_eq!(zero, Err(PassphraseError::Malformed));
+
+    let damaged = [0xff; 192];
+    assert!(PassphraseRecord::from_bytes(&damaged).is_err());
+    let damaged = PassphraseRecord::from_stored(&damaged).unwrap();
+    for suite in SUITES {
+        let phrase = passphrase("correct horse");
+        let (_, ke1) = ClientLogin::start(suite, &phrase, &mut SystemEntropy).unwrap();
+        let answered = ServerLogin::start(
+            suite,
+            &setup,
+            Some(&damaged),
+            b"maria",
+            &ke1,
+            b"",
+            SITE,
+            &mut SystemEntropy,
+        );
+        assert_eq!(answered.map(|_| ()), Err(PassphraseError::Damaged));
+    }
+}
+
+#[test]
+fn a_stretching_is_known_by_its_version() {
+    for stretching in [Stretching::Recommended, Stretching::Trivial] {
+        let version = stretching.version();
+        assert_eq!(Stretching::from_version(version), Some(stretching));
+    }
+    assert_eq!(Stretching::from_version(0), None);
+    assert_eq!(Stretching::default(), Stretching::Recommended);
+}
+
+#[test]
+fn nothing_here_prints_a_secret() {
+    let setup = ServerSetup::generate(&mut SystemEntropy);
+    let (record, export_key) = register(&setup, "correct horse");
+    assert_eq!(format!("{setup:?}"), format!("ServerSetup({})", setup.id()));
+    let shown = format!("{record:?} {export_key:?}");
+    assert_eq!(shown, "PassphraseRecord(..) ExportKey(..)");
 }
