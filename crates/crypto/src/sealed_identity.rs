@@ -106,3 +106,81 @@ fn key(export_key: &ExportKey) -> Result<LessSafeKey, DoesNotOpen> {
         .map(LessSafeKey::new)
         .map_err(|_| DoesNotOpen)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn identity() -> Identity {
+        Identity::from_seed(IdentitySeed(Secret::from_bytes([1; 32])))
+    }
+
+    fn export_key(n: u8) -> ExportKey {
+        ExportKey::from_bytes([n; 64])
+    }
+
+    #[test]
+    fn an_identity_comes_back_under_the_same_export_key_alone() {
+        let sealed = seal(&identity(), &export_key(1), &mut SystemEntropy).unwrap();
+        let opened = open(&sealed, &export_key(1)).unwrap();
+        assert_eq!(opened.certificate(), identity().certificate());
+        assert_eq!(opened.seed(), identity().seed());
+        let other = open(&sealed, &export_key(2)).map(|_| ());
+        assert_eq!(other, Err(DoesNotOpen));
+    }
+
+    #[test]
+    fn every_changed_byte_and_any_other_length_is_refused() {
+        let sealed = seal(&identity(), &export_key(1), &mut SystemEntropy).unwrap();
+        for at in 0..sealed.len() {
+            let mut changed = sealed;
+            changed[at] ^= 1;
+            assert!(open(&changed, &export_key(1)).is_err(), "byte {at}");
+        }
+        assert!(open(&sealed[1..], &export_key(1)).is_err());
+        assert!(open(&[&sealed[..], &[0]].concat(), &export_key(1)).is_err());
+    }
+
+    #[test]
+    fn the_same_identity_is_never_sealed_alike() {
+        let [one, two] =
+            [(); 2].map(|()| seal(&identity(), &export_key(1), &mut SystemEntropy).unwrap());
+        let same = one.iter().zip(two).filter(|(a, b)| *a == b).count();
+        assert!(same < 40, "{same} of 768 bytes are the same");
+    }
+
+    #[test]
+    fn what_is_sealed_must_be_an_identity_and_zeros() {
+        let sound = [
+            &[1; SEED][..],
+            &u16::try_from(identity().certificate().der().len())
+                .unwrap()
+                .to_be_bytes(),
+            identity().certificate().der(),
+        ]
+        .concat();
+        let mut padded = [0; PLAINTEXT];
+        padded[..sound.len()].copy_from_slice(&sound);
+        assert!(read(&padded).is_ok());
+        // Another seed, another length, another certificate, something behind it.
+        for at in [0, SEED, SEED + 2 + 40, PLAINTEXT - 1] {
+            let mut wrong = padded;
+            wrong[at] ^= 1;
+            assert!(read(&wrong).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_made_up_one_is_always_the_same_for_its_name_and_opens_for_nobody() {
+        let secret = Secret::from_bytes([7; 32]);
+        let one = made_up(&secret, b"maria");
+        assert_eq!(one, made_up(&secret, b"maria"));
+        assert_ne!(one, made_up(&secret, b"mario"));
+        assert_ne!(one, made_up(&Secret::from_bytes([8; 32]), b"maria"));
+        assert!(open(&one, &export_key(1)).is_err());
+        // No byte is more frequent than chance has it (3 on average).
+        let most = (0..=255).map(|byte| one.iter().filter(|b| **b == byte).count());
+        assert!(most.max() < Some(15));
+    }
+}

@@ -101,6 +101,12 @@ impl<'a> From<Identifiers<'a>> for opaque_ke::Identifiers<'a> {
 pub struct ExportKey(pub(super) Secret<64>);
 
 impl ExportKey {
+    /// Something to seal under, without a login.
+    #[cfg(test)]
+    pub(crate) fn from_bytes(bytes: [u8; 64]) -> Self {
+        Self(Secret::from_bytes(bytes))
+    }
+
     /// The bytes, for what derives keys from them.
     #[must_use]
     pub fn expose(&self) -> &[u8; 64] {
