@@ -17,6 +17,5 @@ pub mod sealed_identity;
 pub mod secret;
 pub mod sign;
 pub mod site_key;
-pub mod site_key_slots;
 
 mod oid;
