@@ -1,7 +1,10 @@
 //! Records: one AEAD key a direction and a counter for a nonce.
 //!
 //! The nonce is 4 zero bytes and the packet's number, 8 bytes big-endian: a key never seals two packets
-//! under one nonce, and a packet opens only as the number that it was sealed as.
+//! under one nonce, and a packet opens only as the number that it was sealed as. After the first packet
+//! that does not open, none does.
+
+use std::fmt;
 
 use aws_lc_rs::aead::{
     AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
@@ -11,11 +14,6 @@ use crate::secret::Secret;
 
 /// The length of a tag in bytes, for every cipher here.
 pub const TAG_LENGTH: usize = 16;
-
-/// How many packets one key seals or opens. For AES-GCM with packets of up to 1 MiB this keeps an
-/// attacker's advantage under 2^-50 (RFC 8446, section 5.5 reasons the same way); the same limit serves
-/// ChaCha20-Poly1305, which would allow more.
-pub const MOST_PACKETS: u64 = 1 << 24;
 
 /// The cipher of a session's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +27,18 @@ pub enum RecordCipher {
 }
 
 impl RecordCipher {
+    /// How many blocks of 16 bytes one key may seal; associated data and the tag count as well.
+    ///
+    /// For AES-GCM 2^34, 256 GiB in long packets: under the 2^34.5 blocks that RFC 8446, section 5.5,
+    /// allows a key. ChaCha20-Poly1305 has no bound that a session could reach; 2^48 stands for none.
+    #[must_use]
+    pub const fn most_blocks(self) -> u64 {
+        match self {
+            Self::Aes256Gcm | Self::Aes128Gcm => 1 << 34,
+            Self::ChaCha20Poly1305 => 1 << 48,
+        }
+    }
+
     fn algorithm(self) -> &'static Algorithm {
         match self {
             Self::Aes256Gcm => &AES_256_GCM,
@@ -41,17 +51,22 @@ impl RecordCipher {
 /// Why a packet is not sealed or not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// The key has done its [`MOST_PACKETS`].
-    #[error("this key has done all the packets that it may")]
+    /// The key has done its [`RecordCipher::most_blocks`]. The session needed new keys earlier, when
+    /// [`Sealer::wants_rekey`] said so.
+    #[error("this key has done all that it may; the session needs new keys")]
     Exhausted,
-    /// The packet is not the one that was sealed under this number.
+    /// The packet is not the one that was sealed under this number, or an earlier one was not. End the
+    /// session.
     #[error("the packet was changed, repeated or moved")]
     Forged,
 }
 
+/// A key with the count of what passed under it.
 struct Counted {
     key: LessSafeKey,
-    next: u64,
+    number: u64,
+    blocks: u64,
+    most_blocks: u64,
 }
 
 impl Counted {
@@ -64,19 +79,32 @@ impl Counted {
         };
         Self {
             key: LessSafeKey::new(key),
-            next: 0,
+            number: 0,
+            blocks: 0,
+            most_blocks: cipher.most_blocks(),
         }
     }
 
-    fn nonce(&self) -> Result<Nonce, RecordError> {
-        if self.next >= MOST_PACKETS {
-            return Err(RecordError::Exhausted);
-        }
+    /// The nonce of the next packet, which counts from here on.
+    fn next(&mut self, associated: usize, text: usize) -> Result<Nonce, RecordError> {
+        let blocks = [associated, text]
+            .into_iter()
+            .map(|length| length.div_ceil(16) as u64)
+            .try_fold(self.blocks + 1, u64::checked_add)
+            .filter(|blocks| *blocks <= self.most_blocks)
+            .ok_or(RecordError::Exhausted)?;
         let mut nonce = [0; 12];
         if let Some(number) = nonce.last_chunk_mut::<8>() {
-            *number = self.next.to_be_bytes();
+            *number = self.number.to_be_bytes();
         }
+        self.blocks = blocks;
+        // A packet is a block at least, so the number stays below their limit.
+        self.number += 1;
         Ok(Nonce::assume_unique_for_key(nonce))
+    }
+
+    fn wants_rekey(&self) -> bool {
+        self.blocks >= self.most_blocks / 4 * 3
     }
 }
 
@@ -84,7 +112,8 @@ impl Counted {
 pub struct Sealer(Counted);
 
 impl Sealer {
-    /// Seals with this key, from packet 0 on. AES-128 takes the first half of the key.
+    /// Seals with this key, from packet 0 on. AES-128 takes the first half of the key. A key is for one
+    /// sealer: two would use the same nonces.
     #[must_use]
     pub fn new(cipher: RecordCipher, key: &Secret<32>) -> Self {
         Self(Counted::new(cipher, key))
@@ -99,8 +128,7 @@ impl Sealer {
         associated: &[u8],
         packet: &mut [u8],
     ) -> Result<[u8; TAG_LENGTH], RecordError> {
-        let nonce = self.0.nonce()?;
-        self.0.next += 1;
+        let nonce = self.0.next(associated.len(), packet.len())?;
         let tag = self
             .0
             .key
@@ -109,105 +137,73 @@ impl Sealer {
             .and_then(|tag| tag.as_ref().try_into().ok())
             .ok_or(RecordError::Exhausted)
     }
+
+    /// Whether three quarters of what the key may do are done: time to agree on new keys.
+    #[must_use]
+    pub fn wants_rekey(&self) -> bool {
+        self.0.wants_rekey()
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealer(next packet {})", self.0.number)
+    }
 }
 
 /// Opens the packets of one direction.
-pub struct Opener(Counted);
+pub struct Opener {
+    counted: Counted,
+    refused: bool,
+}
 
 impl Opener {
     /// Opens with this key, from packet 0 on.
     #[must_use]
     pub fn new(cipher: RecordCipher, key: &Secret<32>) -> Self {
-        Self(Counted::new(cipher, key))
+        Self {
+            counted: Counted::new(cipher, key),
+            refused: false,
+        }
     }
 
     /// Opens `packet` (ciphertext and tag) in place and returns the plaintext in it.
     ///
     /// # Errors
-    /// [`RecordError::Forged`]: `packet` holds no plaintext, and the stream is not to be trusted any more.
+    /// [`RecordError`]: what `packet` holds means nothing, and no later packet opens.
     pub fn open_in_place<'a>(
         &mut self,
         associated: &[u8],
         packet: &'a mut [u8],
     ) -> Result<&'a mut [u8], RecordError> {
-        let nonce = self.0.nonce()?;
+        if self.refused {
+            return Err(RecordError::Forged);
+        }
+        self.refused = true;
+        let text = packet.len().checked_sub(TAG_LENGTH);
+        let text = text.ok_or(RecordError::Forged)?;
+        let nonce = self.counted.next(associated.len(), text)?;
         let opened = self
-            .0
+            .counted
             .key
             .open_in_place(nonce, Aad::from(associated), packet)
             .map_err(|_| RecordError::Forged)?;
-        self.0.next += 1;
+        self.refused = false;
         Ok(opened)
+    }
+
+    /// Whether three quarters of what the key may do are done: time to agree on new keys.
+    #[must_use]
+    pub fn wants_rekey(&self) -> bool {
+        self.counted.wants_rekey()
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opener(next packet {})", self.counted.number)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const CIPHERS: [RecordCipher; 3] = [
-        RecordCipher::Aes256Gcm,
-        RecordCipher::Aes128Gcm,
-        RecordCipher::ChaCha20Poly1305,
-    ];
-
-    fn sealed(sealer: &mut Sealer, text: &[u8]) -> Vec<u8> {
-        let mut packet = text.to_vec();
-        let tag = sealer.seal_in_place(b"head", &mut packet).unwrap();
-        packet.extend_from_slice(&tag);
-        packet
-    }
-
-    #[test]
-    fn packets_open_in_their_order_and_no_other() {
-        let key = Secret::from_bytes([1; 32]);
-        for cipher in CIPHERS {
-            let mut sealer = Sealer::new(cipher, &key);
-            let [first, second] = [&b"first"[..], b"second"].map(|text| sealed(&mut sealer, text));
-            let mut opener = Opener::new(cipher, &key);
-            assert_eq!(
-                opener.open_in_place(b"head", &mut second.clone()),
-                Err(RecordError::Forged)
-            );
-            assert_eq!(
-                opener.open_in_place(b"head", &mut first.clone()).unwrap(),
-                b"first"
-            );
-            assert_eq!(
-                opener.open_in_place(b"head", &mut first.clone()),
-                Err(RecordError::Forged)
-            );
-            assert_eq!(
-                opener.open_in_place(b"head", &mut second.clone()).unwrap(),
-                b"second"
-            );
-        }
-    }
-
-    #[test]
-    fn a_key_does_its_packets_and_not_one_more() {
-        let mut sealer = Sealer::new(RecordCipher::Aes256Gcm, &Secret::from_bytes([1; 32]));
-        sealer.0.next = MOST_PACKETS - 1;
-        assert!(sealer.seal_in_place(b"", &mut []).is_ok());
-        assert_eq!(
-            sealer.seal_in_place(b"", &mut []),
-            Err(RecordError::Exhausted)
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn a_changed_packet_is_refused(text in proptest::collection::vec(any::<u8>(), 0..64), at: usize, bit in 0..8u32) {
-            let key = Secret::from_bytes([1; 32]);
-            for cipher in CIPHERS {
-                let mut packet = sealed(&mut Sealer::new(cipher, &key), &text);
-                let at = at % packet.len();
-                packet[at] ^= 1u8 << bit;
-                let opened = Opener::new(cipher, &key).open_in_place(b"head", &mut packet).map(|_| ());
-                prop_assert_eq!(opened, Err(RecordError::Forged));
-            }
-        }
-    }
-}
+mod tests;
