@@ -2,7 +2,12 @@
 //! seals and opens; derives; knows the suites. Its interface speaks of bytes and of its own types,
 //! so that no other crate depends on a cryptographic library.
 
+pub mod agreement;
+pub mod certificate;
 pub mod entropy;
 pub mod hash;
+pub mod identity;
 pub mod kdf;
+mod oid;
 pub mod secret;
+pub mod sign;
