@@ -200,7 +200,7 @@ fn digest(seq: u64, previous: &[u8; 32], draft: &AuditDraft) -> [u8; 32] {
     sum.update(LABEL);
     sum.update(&seq.to_be_bytes());
     sum.update(previous);
-    sum.update(&draft.time.milliseconds().to_be_bytes());
+    sum.update(&draft.time.millis().to_be_bytes());
     let account = draft.actor.account.map(|id| id.to_string());
     for text in [
         account.as_deref().unwrap_or(""),
@@ -223,7 +223,7 @@ mod tests {
 
     fn draft(details: &str) -> AuditDraft {
         AuditDraft {
-            time: Timestamp::from_milliseconds(1_772_366_400_000),
+            time: Timestamp::from_millis(1_772_366_400_000),
             actor: Actor {
                 account: None,
                 name: "local admin".to_owned(),

@@ -28,7 +28,7 @@ macro_rules! id {
             /// A new id that says when it was made.
             #[must_use]
             pub fn new(now: Timestamp, entropy: &mut dyn Entropy) -> Self {
-                let milliseconds = u64::try_from(now.milliseconds()).unwrap_or(0);
+                let milliseconds = u64::try_from(now.millis()).unwrap_or(0);
                 let random = fresh::<10>(entropy);
                 Self(uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
             }
@@ -93,8 +93,8 @@ mod tests {
 
     #[test]
     fn what_was_made_later_sorts_later() {
-        let early = AccountId::new(Timestamp::from_milliseconds(1000), &mut SystemEntropy);
-        let late = AccountId::new(Timestamp::from_milliseconds(1001), &mut SystemEntropy);
+        let early = AccountId::new(Timestamp::from_millis(1000), &mut SystemEntropy);
+        let late = AccountId::new(Timestamp::from_millis(1001), &mut SystemEntropy);
         assert!(early < late);
         assert!(early.as_bytes() < late.as_bytes());
         assert_eq!(early.to_string().parse::<AccountId>().unwrap(), early);

@@ -20,13 +20,13 @@ pub struct TimestampError {
 impl Timestamp {
     /// The moment that many milliseconds after the beginning of 1970, UTC.
     #[must_use]
-    pub const fn from_milliseconds(milliseconds: i64) -> Self {
+    pub const fn from_millis(milliseconds: i64) -> Self {
         Self(milliseconds)
     }
 
     /// Milliseconds since the beginning of 1970, UTC.
     #[must_use]
-    pub const fn milliseconds(self) -> i64 {
+    pub const fn millis(self) -> i64 {
         self.0
     }
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_time_is_written_with_milliseconds_and_read_back() {
-        let time = Timestamp::from_milliseconds(1_772_366_400_007);
+        let time = Timestamp::from_millis(1_772_366_400_007);
         assert_eq!(time.to_string(), "2026-03-01T12:00:00.007Z");
         assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
         assert_eq!(

@@ -80,8 +80,8 @@ pub(super) async fn all(
             row.put(account.email.as_str())?;
             row.put(account.state.as_str())?;
             row.put(signed(account.revision))?;
-            row.put(account.created.milliseconds())?;
-            row.put(account.changed.milliseconds())
+            row.put(account.created.millis())?;
+            row.put(account.changed.millis())
         })
         .await?;
     let updated = UPDATE_ACCOUNT
@@ -93,7 +93,7 @@ pub(super) async fn all(
             row.put(account.email.as_str())?;
             row.put(account.state.as_str())?;
             row.put(signed(account.revision))?;
-            row.put(account.changed.milliseconds())
+            row.put(account.changed.millis())
         })
         .await?;
     expect(updated, changes.updated.len(), stale(Thing::Account))?;
@@ -107,7 +107,7 @@ pub(super) async fn all(
             row.put(credential.record.as_slice())?;
             row.put(credential.sealed_identity.as_slice())?;
             row.put(credential.certificate.as_deref())?;
-            row.put(credential.changed.milliseconds())
+            row.put(credential.changed.millis())
         })
         .await?;
     expect(
@@ -122,7 +122,7 @@ pub(super) async fn all(
             row.put(key.certificate.as_slice())?;
             row.put(key.agreement.0.as_slice())?;
             row.put(key.label.as_str())?;
-            row.put(key.added.milliseconds())
+            row.put(key.added.millis())
         })
         .await?;
     expect(keys, changes.keys.len(), not_found(Thing::Account))?;
@@ -162,7 +162,7 @@ pub(super) async fn audit(
         .execute(connection, entries, |row, entry| {
             let draft = &entry.draft;
             row.put(signed(entry.seq))?;
-            row.put(draft.time.milliseconds())?;
+            row.put(draft.time.millis())?;
             row.put(draft.actor.account.map(|id| id.as_bytes().to_vec()))?;
             row.put(draft.actor.name.as_str())?;
             row.put(draft.door.as_str())?;
@@ -267,7 +267,7 @@ async fn put_script(
     .bind(progress.name.as_str())
     .bind(progress.digest.as_slice())
     .bind(progress.lines)
-    .bind(progress.applied.map(|time| time.milliseconds()))
+    .bind(progress.applied.map(|time| time.millis()))
     .execute(connection)
     .await
     .map(|_| ())

@@ -63,7 +63,7 @@ impl<'r> Columns<'r> {
     }
 
     fn time(&mut self) -> Result<Timestamp, StoreError> {
-        self.take().map(Timestamp::from_milliseconds)
+        self.take().map(Timestamp::from_millis)
     }
 
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
@@ -128,7 +128,7 @@ impl<'r> Columns<'r> {
             lines: self.number()?,
             applied: self
                 .take::<Option<i64>>()?
-                .map(Timestamp::from_milliseconds),
+                .map(Timestamp::from_millis),
         })
     }
 
