@@ -13,3 +13,8 @@ pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.1
 pub(crate) const AGREEMENT_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap(
     "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.10458768.15301350.1",
 );
+
+/// The private-key attribute that holds the identity's seed.
+pub(crate) const IDENTITY_SEED: ObjectIdentifier = ObjectIdentifier::new_unwrap(
+    "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.10458768.15301350.2",
+);
