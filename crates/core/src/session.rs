@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
+use countersign_proto::session::EncryptionOption;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,7 @@ pub struct SessionInfo {
     /// What the account may do.
     pub role: Role,
     /// The encryption option in use.
-    pub option: String,
+    pub option: EncryptionOption,
     /// Where it comes from: the peer's address.
     pub peer: String,
     /// What was proved.
@@ -105,9 +106,16 @@ impl fmt::Display for CloseReason {
 /// Ends a session's connection. Called once, from any thread; must not wait.
 pub type CutHook = Box<dyn FnOnce(CloseReason) + Send>;
 
+/// A session and what is left of its hook: a cut session stays until its connection has noticed, and
+/// may do nothing meanwhile.
 struct Live {
     info: SessionInfo,
-    cut: CutHook,
+    state: State,
+}
+
+enum State {
+    Open(CutHook),
+    Cut(CloseReason),
 }
 
 /// The open sessions, oldest first.
@@ -118,26 +126,34 @@ pub struct SessionRegistry {
 
 impl SessionRegistry {
     pub(crate) fn register(&self, info: SessionInfo, cut: CutHook) {
-        self.live().insert(info.id, Live { info, cut });
+        let state = State::Open(cut);
+        self.live().insert(info.id, Live { info, state });
     }
 
-    /// Forgets a session that ended by itself.
-    pub(crate) fn remove(&self, id: SessionId) -> Option<SessionInfo> {
-        self.live().remove(&id).map(|live| live.info)
+    /// Forgets a session whose connection ended; with the reason why it was cut, if it was.
+    pub(crate) fn remove(&self, id: SessionId) -> Option<(SessionInfo, Option<CloseReason>)> {
+        let live = self.live().remove(&id)?;
+        Some(match live.state {
+            State::Open(_) => (live.info, None),
+            State::Cut(reason) => (live.info, Some(reason)),
+        })
     }
 
-    /// The session of that id.
+    /// The open session of that id.
     #[must_use]
     pub fn find(&self, id: SessionId) -> Option<SessionInfo> {
-        self.live().get(&id).map(|live| live.info.clone())
+        let live = self.live();
+        live.get(&id)
+            .filter(|live| live.is_open())
+            .map(|live| live.info.clone())
     }
 
     /// What the session's account may do, when the session is still open at `now`.
     #[must_use]
     pub fn role(&self, id: SessionId, now: Timestamp) -> Option<Role> {
         let live = self.live();
-        let info = &live.get(&id)?.info;
-        (now < info.expires).then_some(info.role)
+        let session = live.get(&id)?;
+        (session.is_open() && now < session.info.expires).then_some(session.info.role)
     }
 
     /// Up to `limit` sessions that came after `after`, oldest first, that `wanted` picks.
@@ -151,41 +167,40 @@ impl SessionRegistry {
         use std::ops::Bound::{Excluded, Unbounded};
         self.live()
             .range((after.map_or(Unbounded, Excluded), Unbounded))
-            .map(|(_, live)| &live.info)
-            .filter(|info| wanted(info))
+            .map(|(_, live)| live)
+            .filter(|live| live.is_open() && wanted(&live.info))
             .take(limit)
-            .cloned()
+            .map(|live| live.info.clone())
             .collect()
     }
 
-    /// How many sessions are open.
+    /// How many sessions there are, those that were cut just now included.
     #[must_use]
     pub fn count(&self) -> usize {
         self.live().len()
     }
 
-    /// Cuts one session; what it was, when it was there.
-    pub(crate) fn cut(&self, id: SessionId, reason: CloseReason) -> Option<SessionInfo> {
-        let live = self.live().remove(&id)?;
-        (live.cut)(reason);
-        Some(live.info)
+    /// Cuts one session; whether it was open.
+    pub(crate) fn cut(&self, id: SessionId, reason: CloseReason) -> bool {
+        self.cut_where(reason, |info| info.id == id) > 0
     }
 
-    /// Cuts all sessions that `wanted` picks; how many there were.
+    /// Cuts all sessions that `wanted` picks; how many were open.
     pub(crate) fn cut_where(
         &self,
         reason: CloseReason,
         wanted: impl Fn(&SessionInfo) -> bool,
     ) -> usize {
-        // Taken out under the lock, cut outside it: a hook may do what it likes.
-        let cut: Vec<Live> = self
+        // Marked under the lock, cut outside it: a hook may do what it likes.
+        let hooks: Vec<CutHook> = self
             .live()
-            .extract_if(.., |_, live| wanted(&live.info))
-            .map(|(_, live)| live)
+            .values_mut()
+            .filter(|live| wanted(&live.info))
+            .filter_map(|live| live.close(reason))
             .collect();
-        let count = cut.len();
-        for live in cut {
-            (live.cut)(reason);
+        let count = hooks.len();
+        for cut in hooks {
+            cut(reason);
         }
         count
     }
@@ -193,6 +208,23 @@ impl SessionRegistry {
     fn live(&self) -> MutexGuard<'_, BTreeMap<SessionId, Live>> {
         // A hook runs outside the lock, so a panic cannot have left the map half-changed.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Marks it as cut and hands out its hook, the first time.
+    fn close(&mut self, reason: CloseReason) -> Option<CutHook> {
+        if !self.is_open() {
+            return None;
+        }
+        match std::mem::replace(&mut self.state, State::Cut(reason)) {
+            State::Open(cut) => Some(cut),
+            State::Cut(_) => None,
+        }
     }
 }
 
