@@ -53,9 +53,22 @@ impl Client {
         let (asks, asked) = mpsc::channel(QUEUE);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let weak = events.downgrade();
-        let connection = Connection { socket, inbox, session, asks: asked, events };
+        let connection = Connection {
+            socket,
+            inbox,
+            session,
+            asks: asked,
+            events,
+        };
         let task = tokio::spawn(connection.run());
-        Self { asks, events: weak, next_id: AtomicU64::new(1), welcome, identity, task }
+        Self {
+            asks,
+            events: weak,
+            next_id: AtomicU64::new(1),
+            welcome,
+            identity,
+            task,
+        }
     }
 
     /// What the site said first: the session's id, the account, the expiry.
@@ -143,7 +156,10 @@ impl Client {
     /// # Errors
     /// [`CallError::Lost`] when the connection was gone already.
     pub async fn close(self) -> Result<(), CallError> {
-        self.asks.send(Ask::Close).await.map_err(|_| CallError::Lost)?;
+        self.asks
+            .send(Ask::Close)
+            .await
+            .map_err(|_| CallError::Lost)?;
         self.task.await.map_err(|_| CallError::Lost)
     }
 }

@@ -85,14 +85,20 @@ impl Connector {
     pub async fn connect(&self, who: Who) -> Result<Client, ConnectError> {
         match tokio::time::timeout(self.patience, self.log_in(who)).await {
             Ok(result) => result,
-            Err(_) => Err(ConnectError::TooSlow { address: self.address.clone() }),
+            Err(_) => Err(ConnectError::TooSlow {
+                address: self.address.clone(),
+            }),
         }
     }
 
     async fn log_in(&self, who: Who) -> Result<Client, ConnectError> {
-        let unreachable =
-            |cause| ConnectError::Unreachable { address: self.address.clone(), cause };
-        let mut socket = TcpStream::connect(&self.address).await.map_err(unreachable)?;
+        let unreachable = |cause| ConnectError::Unreachable {
+            address: self.address.clone(),
+            cause,
+        };
+        let mut socket = TcpStream::connect(&self.address)
+            .await
+            .map_err(unreachable)?;
         socket.set_nodelay(true).map_err(unreachable)?;
 
         let mut out = Vec::new();
@@ -112,7 +118,9 @@ impl Connector {
             out.clear();
             let read = socket.read_buf(inbox.tail(2_048)).await;
             if read.map_or(true, |bytes| bytes == 0) || (sent.is_err() && inbox.is_empty()) {
-                return Err(ConnectError::Closed { address: self.address.clone() });
+                return Err(ConnectError::Closed {
+                    address: self.address.clone(),
+                });
             }
             let (step, used) = login.receive(inbox.unread(), &mut SystemEntropy, &mut out)?;
             inbox.consume(used);
@@ -128,7 +136,11 @@ impl Connector {
                     out.extend_from_slice(&proof);
                     result?
                 }
-                Step::LoggedIn(LoggedIn { session, welcome, identity }) => {
+                Step::LoggedIn(LoggedIn {
+                    session,
+                    welcome,
+                    identity,
+                }) => {
                     return Ok(Client::over(socket, inbox, session, welcome, identity));
                 }
             };

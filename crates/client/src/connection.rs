@@ -41,9 +41,23 @@ enum Over {
 impl Connection {
     /// Runs until either side ends the session; every open call then learns why.
     pub(crate) async fn run(self) {
-        let Self { socket, mut inbox, mut session, mut asks, events } = self;
+        let Self {
+            socket,
+            mut inbox,
+            mut session,
+            mut asks,
+            events,
+        } = self;
         let mut waiting: HashMap<u64, ReplyTo> = HashMap::new();
-        let over = serve(socket, &mut inbox, &mut session, &mut asks, &events, &mut waiting).await;
+        let over = serve(
+            socket,
+            &mut inbox,
+            &mut session,
+            &mut asks,
+            &events,
+            &mut waiting,
+        )
+        .await;
         let why = || match over {
             Over::Goodbye(reason) => CallError::Ended(reason),
             Over::Lost => CallError::Lost,
@@ -75,7 +89,9 @@ async fn serve(
     let mut got = Vec::new();
     loop {
         // What came with the welcome is read first, then whatever arrives.
-        let Ok(used) = session.receive(inbox.unread(), &mut got) else { return Over::Lost };
+        let Ok(used) = session.receive(inbox.unread(), &mut got) else {
+            return Over::Lost;
+        };
         inbox.consume(used);
         for message in got.drain(..) {
             match message {

@@ -74,13 +74,20 @@ pub enum CallError {
 
 impl CallError {
     pub(crate) fn failed(outcome: &Outcome) -> Self {
-        Self::Failed { code: outcome.code, problem: serde_json::from_str(outcome.data.get()).ok() }
+        Self::Failed {
+            code: outcome.code,
+            problem: serde_json::from_str(outcome.data.get()).ok(),
+        }
     }
 }
 
 fn describe(problem: &Option<Problem>, code: Code) -> String {
     match problem {
-        Some(Problem { message, field: Some(field), .. }) => format!("{field}: {message}"),
+        Some(Problem {
+            message,
+            field: Some(field),
+            ..
+        }) => format!("{field}: {message}"),
         Some(problem) => problem.message.clone(),
         None => format!("the operation failed: {code}"),
     }

@@ -1,6 +1,7 @@
 //! Key agreement: X25519 (RFC 7748).
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 
@@ -8,7 +9,10 @@ use crate::secret::Secret;
 
 /// A long-lived agreement key. It is parsed once and knows its public bytes, because a handshake
 /// uses both and neither is free to work out.
-pub struct AgreementKey {
+#[derive(Clone)]
+pub struct AgreementKey(Arc<Parsed>);
+
+struct Parsed {
     private: PrivateKey,
     secret: Secret<32>,
     public: AgreementPublic,
@@ -27,17 +31,17 @@ impl AgreementKey {
         };
         let mut public = [0; 32];
         public.copy_from_slice(computed.as_ref());
-        Self {
+        Self(Arc::new(Parsed {
             private,
             secret,
             public: AgreementPublic(public),
-        }
+        }))
     }
 
     /// The public half.
     #[must_use]
     pub fn public(&self) -> &AgreementPublic {
-        &self.public
+        &self.0.public
     }
 
     /// The secret that this key and the owner of `peer` share; whoever knows either private half
@@ -48,15 +52,14 @@ impl AgreementKey {
     /// secret the same (all zero) for everybody (RFC 7748, section 6.1).
     pub fn agree(&self, peer: &AgreementPublic) -> Result<Secret<32>, NoAgreement> {
         let peer = UnparsedPublicKey::new(&X25519, peer.0);
-        agreement::agree(&self.private, peer, NoAgreement, |shared| {
+        agreement::agree(&self.0.private, peer, NoAgreement, |shared| {
             Secret::try_from_slice(shared).ok_or(NoAgreement)
         })
     }
 
     /// The secret bytes, for the handshake library that keeps its own copy of a static key.
-    #[allow(dead_code, reason = "read by the handshake, in this crate")]
     pub(crate) fn secret(&self) -> &Secret<32> {
-        &self.secret
+        &self.0.secret
     }
 }
 

@@ -8,11 +8,15 @@ pub mod entropy;
 pub mod hash;
 pub mod identity;
 pub mod kdf;
-pub mod key_file;
 pub mod kem;
-mod oid;
+pub mod key_file;
+pub mod machine;
+pub mod passphrase;
 pub mod record;
+pub mod sealed_identity;
 pub mod secret;
 pub mod sign;
 pub mod site_key;
 pub mod site_key_slots;
+
+mod oid;

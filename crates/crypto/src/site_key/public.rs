@@ -166,7 +166,10 @@ mod tests {
     #[test]
     fn the_text_form_reads_back_and_never_changes() {
         let text = public().to_string();
-        assert_eq!(text, "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgKzMdo");
+        assert_eq!(
+            text,
+            "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgKzMdo"
+        );
         assert_eq!(parsed(&text), Ok(public()));
         let json = serde_json::to_string(&public()).unwrap();
         assert_eq!(json, format!("\"{text}\""));

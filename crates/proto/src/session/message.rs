@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use countersign_crypto::hash::Sha256;
 
-use crate::operation::{Code, Event, Operation, Outcome};
-use crate::risp::{self, Command, Reader, Value};
+use crate::operation::{Code, Event, Operation, Outcome, is_name};
+use crate::risp::{Command, Reader, Value};
 
 use super::command as c;
 use super::limits::{COMMANDS_IN_PACKET, InsidePacket, PARTIAL_MESSAGES};

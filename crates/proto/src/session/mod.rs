@@ -5,12 +5,12 @@
 //! and [`server`] hold the two ends; what they share stands beside them.
 
 pub mod client;
+pub mod command;
 pub mod limits;
 pub mod option;
 pub mod refusal;
 pub mod server;
 
-mod command;
 mod flight;
 mod inbox;
 mod keys;

@@ -13,8 +13,7 @@ mod login;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use countersign_proto::risp;
-use countersign_proto::session::{Inbox, WireError, server};
+use countersign_proto::session::{Inbox, Refusal, WireError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tracing::{debug, info};
@@ -22,8 +21,6 @@ use tracing::{debug, info};
 use crate::admission::{Admitted, Offence};
 use crate::clock;
 use crate::shared::Shared;
-
-use login::{LoginEnd, Proved};
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(
@@ -33,36 +30,45 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
 ) {
     let mut inbox = Inbox::default();
-    let patience = shared.limits.unproved_time;
     let attempt = login::log_in(&mut socket, peer, &mut inbox, &shared);
-    let end = tokio::time::timeout(patience, attempt).await.unwrap_or(LoginEnd::TooSlow);
-    match end {
-        LoginEnd::Proved(proved) => {
-            admitted.proved();
-            let Proved { session, info, signals } = *proved;
-            info!(session = %info.id, account = %info.name, option = %info.option, %peer, "session opened");
-            let reason = live::serve(socket, inbox, session, &info, signals, &shared).await;
-            info!(session = %info.id, account = %info.name, %reason, "session closed");
-            shared.site.close_session(info.id, reason, clock::now()).await;
+    let end = tokio::time::timeout(shared.limits.unproved_time, attempt).await;
+    let opened = match end {
+        Ok(login::End::Opened(opened)) => *opened,
+        Ok(login::End::Closed) => {
+            debug!(%peer, "closed before login");
+            admitted.punish(Offence::NotProved, clock::monotonic());
+            return;
         }
-        LoginEnd::Refused(refusal) => {
+        Ok(login::End::Refused(refusal)) => {
             debug!(%peer, %refusal, "login refused");
             let offence = match refusal {
-                server::Refused::Unproved => Offence::NotProved,
-                server::Refused::Malformed => Offence::Malformed,
+                Refusal::NotAuthenticated => Offence::NotProved,
+                _ => Offence::Malformed,
             };
             admitted.punish(offence, clock::monotonic());
+            return tell(&mut socket, refusal.wire()).await;
         }
-        LoginEnd::Closed => debug!(%peer, "closed before login"),
-        LoginEnd::TooSlow => {
+        Ok(login::End::Told(error)) => {
+            debug!(%peer, ?error, "turned away");
+            return tell(&mut socket, error).await;
+        }
+        Err(_) => {
             debug!(%peer, "too slow to log in");
-            tell(&mut socket, WireError::TooSlow).await;
+            admitted.punish(Offence::NotProved, clock::monotonic());
+            return tell(&mut socket, WireError::TooSlow).await;
         }
-    }
+    };
+    admitted.proved();
+    let info = opened.info;
+    info!(session = %info.id, account = %info.name, option = %info.option, %peer, "session opened");
+    let live = live::Live::new(inbox, opened.session, info.clone(), opened.signals);
+    let reason = live.serve(socket, &shared).await;
+    info!(session = %info.id, account = %info.name, %reason, "session closed");
+    shared.site.close_session(info.id, reason, clock::now()).await;
 }
 
 /// Tells a peer that has no session why its connection ends.
-pub(crate) async fn tell(socket: &mut TcpStream, error: WireError) {
+async fn tell(socket: &mut TcpStream, error: WireError) {
     let _ = socket.write_all(&error.to_wire()).await;
     let _ = socket.shutdown().await;
 }

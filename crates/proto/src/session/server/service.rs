@@ -75,7 +75,7 @@ impl FindService {
     /// [`Refusal::BadLogin`] when the service's ML-KEM key is missing or no such key.
     pub fn answer(
         self,
-        credential: Option<ServiceCredential>,
+        credential: Option<&ServiceCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Login, Refusal> {
@@ -184,7 +184,13 @@ impl AwaitingConfirmation {
         };
         let how = HowProved::Key(proof);
         Ok(Ok((
-            Step::Proved(Proved::over(account, how, self.option, self.link, early)),
+            Step::Proved(Box::new(Proved::over(
+                account,
+                how,
+                self.option,
+                self.link,
+                early,
+            ))),
             used,
         )))
     }

@@ -1,0 +1,16 @@
+//! The login of machines: Noise `IKpsk2` (the Noise Protocol Framework, revision 34), where the psk
+//! carries an ML-KEM secret.
+//!
+//! [`snow`] runs the handshake; a resolver of ours gives it AWS-LC's primitives and spares it what need
+//! not be computed twice: static public keys, and the secret of two static keys that met before.
+
+mod handshake;
+mod known;
+mod resolver;
+
+pub use crate::record::RecordCipher;
+pub use handshake::{HandshakeFailed, HandshakeKeys, Initiator, Responder};
+pub use known::KnownKeys;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Two machines that know each other's keys shake hands.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::agreement::AgreementKey;
+use crate::entropy::SystemEntropy;
+use crate::secret::Secret;
+
+fn key(n: u8) -> AgreementKey {
+    AgreementKey::from_secret(Secret::from_bytes([n; 32]))
+}
+
+const PSK: [u8; 32] = [5; 32];
+
+#[test]
+fn both_ends_get_the_same_keys_and_hidden_payloads() {
+    let (service, site) = (key(1), key(2));
+    let known = Arc::new(KnownKeys::default());
+    for cipher in [
+        RecordCipher::Aes256Gcm,
+        RecordCipher::Aes128Gcm,
+        RecordCipher::ChaCha20Poly1305,
+    ] {
+        // The second time around the static-static secret is taken from the cache.
+        for _ in 0..2 {
+            let psk = Secret::from_bytes(PSK);
+            let (initiator, first) = Initiator::start(
+                &service,
+                site.public(),
+                b"prologue",
+                cipher,
+                b"hello",
+                Some(&known),
+                &mut SystemEntropy,
+            )
+            .unwrap();
+            let (responder, payload, proved) =
+                Responder::read(&site, b"prologue", cipher, &first, Some(&known)).unwrap();
+            assert_eq!((&payload[..], proved), (&b"hello"[..], *service.public()));
+            responder.remember(&known);
+            let (second, theirs) = responder
+                .finish(&psk, b"welcome", &mut SystemEntropy)
+                .unwrap();
+            let (payload, ours) = initiator.finish(&psk, &second).unwrap();
+            assert_eq!(payload, b"welcome");
+            assert_eq!(ours.client_to_server, theirs.client_to_server);
+            assert_eq!(ours.server_to_client, theirs.server_to_client);
+            assert_ne!(ours.client_to_server, ours.server_to_client);
+            assert_eq!(ours.transcript, theirs.transcript);
+        }
+    }
+    assert_eq!(known.len(), 2, "one secret for each end");
+}
+
+#[test]
+fn a_message_for_another_key_or_from_another_dialog_is_refused() {
+    let (service, site) = (key(1), key(2));
+    let cipher = RecordCipher::Aes256Gcm;
+    let (_, first) = Initiator::start(
+        &service,
+        site.public(),
+        b"prologue",
+        cipher,
+        b"",
+        None,
+        &mut SystemEntropy,
+    )
+    .unwrap();
+    assert!(Responder::read(&key(3), b"prologue", cipher, &first, None).is_err());
+    assert!(Responder::read(&site, b"another", cipher, &first, None).is_err());
+    for at in 0..first.len() {
+        let mut changed = first.clone();
+        changed[at] ^= 1;
+        assert!(
+            Responder::read(&site, b"prologue", cipher, &changed, None).is_err(),
+            "byte {at}"
+        );
+        assert!(Responder::read(&site, b"prologue", cipher, &first[..at], None).is_err());
+    }
+}
+
+#[test]
+fn an_answer_under_another_psk_proves_nothing() {
+    let (service, site) = (key(1), key(2));
+    let cipher = RecordCipher::ChaCha20Poly1305;
+    let (initiator, first) = Initiator::start(
+        &service,
+        site.public(),
+        b"",
+        cipher,
+        b"",
+        None,
+        &mut SystemEntropy,
+    )
+    .unwrap();
+    let (responder, ..) = Responder::read(&site, b"", cipher, &first, None).unwrap();
+    let (second, _) = responder
+        .finish(&Secret::from_bytes(PSK), b"", &mut SystemEntropy)
+        .unwrap();
+    assert!(
+        initiator
+            .finish(&Secret::from_bytes([6; 32]), &second)
+            .is_err()
+    );
+}
