@@ -182,7 +182,14 @@ impl SessionRegistry {
 
     /// Cuts one session; whether it was open.
     pub(crate) fn cut(&self, id: SessionId, reason: CloseReason) -> bool {
-        self.cut_where(reason, |info| info.id == id) > 0
+        let hook = self.live().get_mut(&id).and_then(|live| live.close(reason));
+        match hook {
+            Some(cut) => {
+                cut(reason);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Cuts all sessions that `wanted` picks; how many were open.
