@@ -199,9 +199,7 @@ impl From<StoreError> for Refusal {
                     Thing::Setting => "",
                 },
             ),
-            StoreError::Unavailable { .. } | StoreError::Damaged { .. } => {
-                Self::internal(message)
-            }
+            StoreError::Unavailable { .. } | StoreError::Damaged { .. } => Self::internal(message),
         }
     }
 }

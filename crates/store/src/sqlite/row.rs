@@ -126,9 +126,7 @@ impl<'r> Columns<'r> {
             name: self.take()?,
             digest: self.bytes()?,
             lines: self.number()?,
-            applied: self
-                .take::<Option<i64>>()?
-                .map(Timestamp::from_millis),
+            applied: self.take::<Option<i64>>()?.map(Timestamp::from_millis),
         })
     }
 
