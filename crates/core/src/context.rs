@@ -94,7 +94,11 @@ impl Context {
     pub(crate) async fn refused(&self) -> Result<Committed, Refusal> {
         let audit = self.entry(None, AuditOutcome::NotPermitted, &serde_json::json!({}))?;
         let changes = Vec::new();
-        Ok(self.site.store().commit(ChangeSet { changes, audit }).await?)
+        Ok(self
+            .site
+            .store()
+            .commit(ChangeSet { changes, audit })
+            .await?)
     }
 
     fn entry(

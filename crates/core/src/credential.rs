@@ -20,9 +20,10 @@ pub const PASSPHRASE_VERSION: u16 = 1;
 
 /// What a pass phrase record was made with. A login's suite (classical or hybrid) is chosen anew at
 /// each login and does not depend on this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PassphraseSuite {
     /// OPAQUE (RFC 9807) with ristretto255 and SHA-512, stretched with Argon2id.
+    #[default]
     #[serde(rename = "opaque-ristretto255-sha512-argon2id")]
     OpaqueRistretto255,
 }

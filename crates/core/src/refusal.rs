@@ -209,9 +209,7 @@ impl From<StoreError> for Refusal {
                     Thing::Setting => "",
                 },
             ),
-            StoreError::Unavailable { .. } | StoreError::Damaged { .. } => {
-                Self::internal(message)
-            }
+            StoreError::Unavailable { .. } | StoreError::Damaged { .. } => Self::internal(message),
         }
     }
 }

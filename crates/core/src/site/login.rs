@@ -126,7 +126,7 @@ impl Site {
             return Ok(None);
         };
         let info = SessionInfo {
-            id: self.new_session_id(now),
+            id: SessionId::new(now, &mut self.entropy()),
             account: account.id,
             name: account.name.clone(),
             role: account.role,
@@ -140,7 +140,10 @@ impl Site {
         // finds the session and cuts it, or is seen here.
         self.sessions().register(info.clone(), opening.cut);
         let admitted = match self.may_still(&info, &account).await {
-            Ok(true) => self.audit_session(&info, "session.opened", None, now).await.map(|()| true),
+            Ok(true) => self
+                .audit_session(&info, "session.opened", None, now)
+                .await
+                .map(|()| true),
             other => other,
         };
         match admitted {
@@ -179,7 +182,8 @@ impl Site {
         match self.sessions().remove(id) {
             Some((info, cut)) => {
                 let reason = cut.unwrap_or(reason);
-                self.audit_session(&info, "session.closed", Some(reason), now).await
+                self.audit_session(&info, "session.closed", Some(reason), now)
+                    .await
             }
             None => Ok(()),
         }

@@ -23,7 +23,6 @@ use countersign_proto::session::OptionList;
 
 use crate::caller::{Caller, Door};
 use crate::context::{Along, Context};
-use crate::id::{AccountId, SessionId};
 use crate::refusal::Refusal;
 use crate::session::SessionRegistry;
 use crate::store::Store;
@@ -79,7 +78,8 @@ impl Site {
 
     /// Does what an operation says, if the caller may have it done. Every failure is an outcome too.
     pub async fn run(&self, caller: &Caller, operation: &Operation, now: Timestamp) -> Outcome {
-        self.run_along(caller, operation, now, Along::default()).await
+        self.run_along(caller, operation, now, Along::default())
+            .await
     }
 
     async fn run_along(
@@ -209,17 +209,23 @@ impl Site {
         &*self.0.store
     }
 
-    pub(crate) fn new_account_id(&self, now: Timestamp) -> AccountId {
-        self.with_entropy(|entropy| AccountId::new(now, entropy))
+    /// Where the site's ids and secrets come from. Nothing is held between two draws, so that slow work
+    /// with it makes nobody wait.
+    pub(crate) fn entropy(&self) -> SiteEntropy<'_> {
+        SiteEntropy(self)
     }
+}
 
-    pub(crate) fn new_session_id(&self, now: Timestamp) -> SessionId {
-        self.with_entropy(|entropy| SessionId::new(now, entropy))
-    }
+/// Draws from the entropy that the site was given.
+pub(crate) struct SiteEntropy<'a>(&'a Site);
 
-    pub(crate) fn with_entropy<T>(&self, draw: impl FnOnce(&mut dyn Entropy) -> T) -> T {
-        let mut entropy = self.0.entropy.lock().unwrap_or_else(PoisonError::into_inner);
-        draw(&mut **entropy)
+impl Entropy for SiteEntropy<'_> {
+    fn fill(&mut self, out: &mut [u8]) {
+        let entropy = &self.0.0.entropy;
+        entropy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(out);
     }
 }
 

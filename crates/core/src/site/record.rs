@@ -53,7 +53,10 @@ impl SiteRecord {
                 problem: format!("the setting {name} is missing"),
             })
         };
-        let config = store.setting(CONFIG).await?.ok_or_else(|| missing(CONFIG))?;
+        let config = store
+            .setting(CONFIG)
+            .await?
+            .ok_or_else(|| missing(CONFIG))?;
         let setup = store
             .setting(SERVER_SETUP)
             .await?
@@ -104,13 +107,17 @@ impl Site {
         let mut config = record.config.clone();
         change(&mut config);
         let revision = record.config_revision.saturating_add(1);
-        let change = put(CONFIG, &config, revision)
-            .map_err(|error| Refusal::internal(error.to_string()))?;
+        let change =
+            put(CONFIG, &config, revision).map_err(|error| Refusal::internal(error.to_string()))?;
         Ok((config, revision, change))
     }
 
     pub(crate) fn config_changed(&self, config: SiteConfig, revision: u64) {
-        let mut record = self.0.record.write().unwrap_or_else(PoisonError::into_inner);
+        let mut record = self
+            .0
+            .record
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         // Two changes at once may arrive here in either order; the later revision holds.
         if revision > record.config_revision {
             record.config = config;
@@ -133,7 +140,11 @@ impl Site {
     }
 
     pub(crate) fn key_rewrapped(&self, key: WrappedSiteKey, revision: u64) {
-        let mut record = self.0.record.write().unwrap_or_else(PoisonError::into_inner);
+        let mut record = self
+            .0
+            .record
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if revision > record.key_revision {
             record.wrapped_key = key;
             record.key_revision = revision;

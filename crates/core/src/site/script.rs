@@ -48,7 +48,9 @@ pub enum ScriptError {
         problem: String,
     },
     /// The lines that were applied by an earlier run are not as they were.
-    #[error("the first {lines} operations were applied by an earlier run and were changed since; restore them, or put the rest into a new script")]
+    #[error(
+        "the first {lines} operations were applied by an earlier run and were changed since; restore them, or put the rest into a new script"
+    )]
     ChangedHalfway {
         /// How many operations were applied.
         lines: u32,
@@ -128,9 +130,7 @@ impl Site {
         let operation: Operation =
             serde_json::from_str(line.text).map_err(|error| fault(error.to_string()))?;
         let along = Along::with(Change::PutScript(progress));
-        let outcome = self
-            .run_along(caller, &operation, now, along.clone())
-            .await;
+        let outcome = self.run_along(caller, &operation, now, along.clone()).await;
         if outcome.code != Code::SUCCESS {
             let told: Told = serde_json::from_str(outcome.data.get()).unwrap_or_default();
             return Err(fault(format!("{} ({})", told.message, told.hint)));

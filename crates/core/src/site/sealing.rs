@@ -60,7 +60,9 @@ pub enum UnsealError {
     #[error(transparent)]
     Key(#[from] OpenError),
     /// The key opened, and what is sealed under it does not.
-    #[error("the OPAQUE server setup does not open under the site key; restore the newest sound backup")]
+    #[error(
+        "the OPAQUE server setup does not open under the site key; restore the newest sound backup"
+    )]
     SetupDamaged,
     /// The store is in trouble.
     #[error(transparent)]
@@ -100,7 +102,11 @@ impl Site {
         };
         let changes = Vec::new();
         self.store().commit(ChangeSet { changes, audit }).await?;
-        let mut state = self.0.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .0
+            .opened
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         state.get_or_insert_with(|| Arc::new(opened));
         Ok(true)
     }
@@ -134,11 +140,7 @@ impl Site {
     }
 }
 
-pub(super) fn seal_setup(
-    key: &SiteKey,
-    setup: &ServerSetup,
-    entropy: &mut dyn Entropy,
-) -> Vec<u8> {
+pub(super) fn seal_setup(key: &SiteKey, setup: &ServerSetup, entropy: &mut dyn Entropy) -> Vec<u8> {
     let salt: [u8; SALT] = fresh(entropy);
     // Sealed in place: the plaintext is gone afterwards.
     let mut text = setup.to_bytes().expose().to_vec();
