@@ -56,7 +56,10 @@ fn table(events: Events) -> Result<Table, Box<dyn Error>> {
             let (taken, events) = (taken.clone(), events.clone());
             async move {
                 let first = taken.fetch_add(reserve.seats, Ordering::Relaxed);
-                let reserved = Reserved { first, taken: first + reserve.seats };
+                let reserved = Reserved {
+                    first,
+                    taken: first + reserve.seats,
+                };
                 let who = &context.caller().name;
                 if let Ok(data) = to_raw_value(&reserved) {
                     let (group, event) = ("seats".to_owned(), "reserved".to_owned());
@@ -85,7 +88,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         options: OptionList::default(),
     };
     let slot = SlotFile::generate(&mut SystemEntropy);
-    let foundation = Foundation { zone: "theatre.example".parse()?, slots: &[NewSlot::File(&slot)] };
+    let foundation = Foundation {
+        zone: "theatre.example".parse()?,
+        slots: &[NewSlot::File(&slot)],
+    };
     let site = Site::found(parts, foundation, clock::now()).await?;
 
     // A service whose key only it has: the site is given the certificate.
@@ -108,13 +114,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::connect(&uri, Who::service(identity)).await?;
     let mut followed = client.events();
     for seats in [2, 3] {
-        let reserved: Reserved = client.call("seats", "reserve", &json!({ "seats": seats })).await?;
+        let reserved: Reserved = client
+            .call("seats", "reserve", &json!({ "seats": seats }))
+            .await?;
         println!("reserved: {reserved:?}");
         let event = followed.next().await.ok_or("the session ended")?;
         println!("event {}.{}: {}", event.group, event.event, event.data);
     }
-    let wrong = client.call::<_, Reserved>("seats", "reserve", &json!({ "seats": "two" })).await;
-    println!("a wrong parameter: {}", wrong.err().ok_or("it was accepted")?);
+    let wrong = client
+        .call::<_, Reserved>("seats", "reserve", &json!({ "seats": "two" }))
+        .await;
+    println!(
+        "a wrong parameter: {}",
+        wrong.err().ok_or("it was accepted")?
+    );
     client.close().await?;
     server.stop().await;
     Ok(())

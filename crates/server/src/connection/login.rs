@@ -77,6 +77,10 @@ pub(super) async fn log_in(
     }
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large variant is the common one"
+)]
 enum Advanced {
     NeedMore(Login),
     Proved(Box<Proved>),
