@@ -1,12 +1,13 @@
 //! A running server: its listeners, and how it starts and stops.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::site::Site;
+use countersign_core::site::{Endpoints, Site};
+use countersign_proto::uri::SiteUri;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -52,6 +53,7 @@ pub struct Builder {
     events: Events,
     session: Option<SocketAddr>,
     admin_socket: Option<PathBuf>,
+    public_host: Option<String>,
 }
 
 impl Builder {
@@ -83,6 +85,14 @@ impl Builder {
         self
     }
 
+    /// The name under which clients reach this machine, for the site's URI; the listener's own address
+    /// if none is given.
+    #[must_use]
+    pub fn public_host(mut self, host: Option<String>) -> Self {
+        self.public_host = host;
+        self
+    }
+
     /// Binds the listeners and serves from now on.
     ///
     /// # Errors
@@ -97,17 +107,31 @@ impl Builder {
             }
             None => None,
         };
-        let admin = match self.admin_socket {
-            Some(path) => Some(
-                AdminSocket::bind(&path)
-                    .map_err(|cause| StartError::AdminSocket { path, cause })?,
-            ),
+        let admin = match &self.admin_socket {
+            Some(path) => {
+                Some(
+                    AdminSocket::bind(path).map_err(|cause| StartError::AdminSocket {
+                        path: path.clone(),
+                        cause,
+                    })?,
+                )
+            }
             None => None,
         };
+        let session_address = session.as_ref().map(|(_, bound)| *bound);
+        self.site.announce(Endpoints {
+            uri: session_address
+                .and_then(|bound| {
+                    let host = self.public_host.unwrap_or_else(|| reachable(bound.ip()));
+                    SiteUri::new(&host, bound.port(), self.site.public_key()).ok()
+                })
+                .map(|uri| uri.to_string()),
+            session: session_address,
+            admin_socket: self.admin_socket,
+        });
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared::new(self.site, self.limits, self.events, stopping));
         let mut listeners = JoinSet::new();
-        let session_address = session.as_ref().map(|(_, bound)| *bound);
         let connections = Connections::default();
         if let Some((listener, address)) = session {
             info!(%address, "listening for sessions");
@@ -123,6 +147,16 @@ impl Builder {
             listeners,
             connections,
         })
+    }
+}
+
+/// How a client on this machine writes the address that a listener was bound to.
+fn reachable(bound: IpAddr) -> String {
+    match bound {
+        IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        IpAddr::V6(any) if any.is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
     }
 }
 
@@ -149,6 +183,7 @@ impl Server {
             events: Events::default(),
             session: None,
             admin_socket: None,
+            public_host: None,
         }
     }
 
