@@ -17,5 +17,6 @@ pub mod sealed_identity;
 pub mod secret;
 pub mod sign;
 pub mod site_key;
+pub mod site_key_slots;
 
 mod oid;

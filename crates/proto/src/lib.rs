@@ -4,3 +4,5 @@
 pub mod name;
 pub mod operation;
 pub mod risp;
+pub mod session;
+pub mod uri;

@@ -47,7 +47,11 @@ impl SiteUri {
         if port == 0 {
             return Err(BadSiteUri::Port);
         }
-        Ok(Self { host: host.to_ascii_lowercase(), port, site_key })
+        Ok(Self {
+            host: host.to_ascii_lowercase(),
+            port,
+            site_key,
+        })
     }
 
     /// Host and port, as a connection takes them.
@@ -69,7 +73,9 @@ fn is_host(host: &str) -> bool {
         None => {
             !host.is_empty()
                 && host.len() <= 253
-                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+                && host
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
         }
     }
 }
@@ -84,7 +90,11 @@ impl FromStr for SiteUri {
         if !port.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(BadSiteUri::Port);
         }
-        Self::new(host, port.parse().map_err(|_| BadSiteUri::Port)?, key.parse()?)
+        Self::new(
+            host,
+            port.parse().map_err(|_| BadSiteUri::Port)?,
+            key.parse()?,
+        )
     }
 }
 

@@ -122,6 +122,17 @@ fn bytes_after_the_certificate_are_refused() {
 }
 
 #[test]
+fn a_pem_file_holds_one_certificate_and_nothing_after_it() {
+    let pem = certificate().to_pem();
+    for more in [&pem, "more"] {
+        assert_eq!(
+            Certificate::from_pem(&format!("{pem}{more}")),
+            Err(CertificateError::NotPem)
+        );
+    }
+}
+
+#[test]
 fn a_file_of_another_kind_is_named() {
     assert_eq!(
         Certificate::from_pem("no certificate"),

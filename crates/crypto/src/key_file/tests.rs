@@ -79,6 +79,16 @@ fn an_encrypted_file_reads_back_with_its_pass_phrase() {
     assert_eq!(read.seed(), identity().seed());
 }
 
+/// These files were written when the form was made.
+#[test]
+fn files_of_the_first_version_are_read_for_ever() {
+    let first = include_str!("../../testdata/identity.pem");
+    assert_eq!(first, plain().expose());
+    let encrypted = include_str!("../../testdata/identity_encrypted.pem");
+    let read = read_identity(encrypted, Some(&passphrase("correct horse"))).unwrap();
+    assert_eq!(read.seed(), identity().seed());
+}
+
 #[test]
 fn a_pass_phrase_that_is_not_needed_does_no_harm() {
     assert!(read_identity(plain().expose(), Some(&passphrase("any"))).is_ok());

@@ -39,7 +39,9 @@ impl Limits for BeforeLogin {
     fn longest(&self, command: Command) -> u64 {
         match command {
             c::USERNAME => AccountName::LONGEST as u64,
-            c::LOGIN_START | c::HANDSHAKE | c::SESSION_KEY | c::KEM_CIPHERTEXT => 1_536,
+            c::LOGIN_START | c::HANDSHAKE | c::SESSION_KEY => 1_536,
+            c::KEM_KEY => 1_184,
+            c::KEM_CIPHERTEXT => 1_088,
             c::CERTIFICATE => 1_024,
             c::OPTIONS | c::OPTION_CHOICE | c::SITE_PROOF | c::SESSION_PROOF => 255,
             _ => UNKNOWN_BEFORE_LOGIN,

@@ -72,6 +72,12 @@ pub struct Welcome {
     pub expires: u64,
 }
 
+/// The server's first packet.
+pub(crate) enum FirstPacket {
+    Welcome(Welcome),
+    Refusal(WireError),
+}
+
 /// Both directions of a live session.
 pub(crate) struct Link {
     reader: PacketReader,
@@ -193,7 +199,7 @@ impl Link {
     pub(crate) fn receive_welcome(
         &mut self,
         input: &mut [u8],
-    ) -> Result<Option<(Result<Welcome, WireError>, usize)>, Refusal> {
+    ) -> Result<Option<(FirstPacket, usize)>, Refusal> {
         const INCOMPLETE: Refusal = Refusal::BadMessage("an incomplete welcome");
         let Some((plaintext, used)) = self.reader.open(input)? else {
             return Ok(None);
@@ -203,7 +209,7 @@ impl Link {
             match step? {
                 (c::ERROR, Value::U8(code)) => {
                     let error = WireError::from_wire(code).ok_or(INCOMPLETE)?;
-                    return Ok(Some((Err(error), used)));
+                    return Ok(Some((FirstPacket::Refusal(error), used)));
                 }
                 (c::SESSION_ID, Value::Bytes(id)) => session = id.try_into().ok().map(SessionId),
                 (c::EXPIRES, Value::U64(at)) => expires = Some(at),
@@ -216,7 +222,7 @@ impl Link {
             account: account.ok_or(INCOMPLETE)?,
             expires: expires.ok_or(INCOMPLETE)?,
         };
-        Ok(Some((Ok(welcome), used)))
+        Ok(Some((FirstPacket::Welcome(welcome), used)))
     }
 
     /// Moves all that is to be sent to the end of `out`.

@@ -5,12 +5,12 @@
 //! and [`server`] hold the two ends; what they share stands beside them.
 
 pub mod client;
+pub mod command;
 pub mod limits;
 pub mod option;
 pub mod refusal;
 pub mod server;
 
-mod command;
 mod flight;
 mod inbox;
 mod keys;
@@ -25,3 +25,7 @@ pub use live::{Goodbye, SessionId, Welcome};
 pub use option::{EncryptionOption, OptionList};
 pub use proof::{KeyProved, PassphraseProved, SiteProved};
 pub use refusal::{LoginError, Refusal, WireError};
+
+/// The version of the session protocol that this crate speaks. It stands in the labels of everything
+/// that is proved or derived, so two versions never mistake each other.
+pub const VERSION: u16 = 1;

@@ -21,6 +21,13 @@ pub enum WireError {
 }
 
 impl WireError {
+    /// ERROR with this code, as it stands on the wire.
+    #[must_use]
+    pub fn to_wire(self) -> [u8; 3] {
+        let [high, low] = super::command::ERROR.0.to_be_bytes();
+        [high, low, self as u8]
+    }
+
     pub(crate) fn from_wire(code: u8) -> Option<Self> {
         [
             Self::NotAuthenticated,

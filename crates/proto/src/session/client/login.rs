@@ -11,7 +11,7 @@ use crate::session::flight::{self, ClearCommand, client_says};
 use crate::session::limits::{
     GREATEST_MAX_PACKET, LEAST_MAX_PACKET, STALE_CHOICES, UNPROVED_BYTES,
 };
-use crate::session::live::Link;
+use crate::session::live::{FirstPacket, Link};
 use crate::session::option::{Choice, EncryptionOption, OptionList};
 use crate::session::refusal::{LoginError, WireError};
 use crate::session::transcript::Transcript;
@@ -60,7 +60,7 @@ impl Login {
     /// Starts a person's login; the first flight is appended to `out`.
     ///
     /// # Errors
-    /// [`LoginError::NoCommonOption`] when the last seen list holds no accepted option.
+    /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
     pub fn person(
         settings: Settings,
         name: AccountName,
@@ -68,54 +68,44 @@ impl Login {
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
-        let option = choose(&settings)?;
         let flight = PersonFlight::new(name, passphrase);
-        Self::start(
-            settings,
-            option,
-            Awaiting::Person(Box::new(flight)),
-            entropy,
-            out,
-        )
+        Self::start(settings, Awaiting::Person(Box::new(flight)), entropy, out)
     }
 
     /// Starts a service's login; the first flight is appended to `out`.
     ///
     /// # Errors
-    /// [`LoginError::NoCommonOption`] when the last seen list holds no accepted option.
+    /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
     pub fn service(
         settings: Settings,
         identity: std::sync::Arc<Identity>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
-        let option = choose(&settings)?;
         let flight = ServiceFlight::new(identity);
-        Self::start(
-            settings,
-            option,
-            Awaiting::Service(Box::new(flight)),
-            entropy,
-            out,
-        )
+        Self::start(settings, Awaiting::Service(Box::new(flight)), entropy, out)
     }
 
     fn start(
         settings: Settings,
-        option: EncryptionOption,
         awaiting: Awaiting,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
+        let choice = choose(&settings);
         let mut login = Self {
             settings,
             transcript: Transcript::default(),
-            option,
+            option: choice.clone().unwrap_or(EncryptionOption::HybridAes256Gcm),
             answer: Answer::default(),
             awaiting,
             restarts: 0,
         };
-        login.send_flight(entropy, out)?;
+        match choice {
+            Ok(_) => login.send_flight(entropy, out)?,
+            // The list that is known holds nothing acceptable; the site's may.
+            Err(_) => login.say(out, c::OPTIONS_REQUEST, Value::Nothing)?,
+        }
         Ok(login)
     }
 
@@ -308,9 +298,9 @@ impl Login {
             .map_err(|_| LoginError::Protocol("its first packet does not open"))?;
         match read {
             None => Ok(Err((link, identity))),
-            Some((Err(WireError::Busy), _)) => Err(LoginError::Busy),
-            Some((Err(_), _)) => Err(LoginError::NotAuthenticated),
-            Some((Ok(welcome), used)) => Ok(Ok((
+            Some((FirstPacket::Refusal(WireError::Busy), _)) => Err(LoginError::Busy),
+            Some((FirstPacket::Refusal(_), _)) => Err(LoginError::NotAuthenticated),
+            Some((FirstPacket::Welcome(welcome), used)) => Ok(Ok((
                 LoggedIn {
                     session: Session::new(*link),
                     welcome,

@@ -87,7 +87,7 @@ impl Stretch {
         let (Some((_, passphrase)), Some((opaque, context))) = (flight.who, flight.sent) else {
             return Err(UNFIT);
         };
-        let signature = Signature::try_from_slice(signature).ok_or(LoginError::WrongSite)?;
+        let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
         let proof = SiteProved::by_signature(&login.settings.site, said, &signature)
             .ok_or(LoginError::WrongSite)?;
         Ok(Self {

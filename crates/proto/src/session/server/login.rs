@@ -39,15 +39,19 @@ enum Awaiting {
 }
 
 /// What a login needs next.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large variant is the common one"
+)]
 pub enum Step {
     /// More bytes.
     NeedMore(Login),
     /// The credential of a person.
-    FindPerson(FindPerson),
+    FindPerson(Box<FindPerson>),
     /// The credential of a service.
-    FindService(FindService),
+    FindService(Box<FindService>),
     /// Nothing: somebody is proved.
-    Proved(Proved),
+    Proved(Box<Proved>),
     /// Nothing: what is in the output is the refusal; send it and close.
     Refused,
 }
@@ -121,7 +125,9 @@ impl Login {
                     return self.invalid(clear);
                 };
                 self.transcript.client_said(clear.wire);
-                return awaiting.verify(proof, &self.transcript).map(Step::Proved);
+                return awaiting
+                    .verify(proof, &self.transcript)
+                    .map(|proved| Step::Proved(Box::new(proved)));
             }
             _ if matches!(self.awaiting, Awaiting::Proof(_)) && clear.command != c::NOP => {
                 return self.invalid(clear);
@@ -132,7 +138,8 @@ impl Login {
             (c::HANDSHAKE, Value::Bytes(message), Some(option)) => {
                 let prologue = self.transcript.digest("machine prologue");
                 self.transcript.client_said(clear.wire);
-                return FindService::read(self, option, &prologue, message).map(Step::FindService);
+                return FindService::read(self, option, &prologue, message)
+                    .map(|find| Step::FindService(Box::new(find)));
             }
             // The rest of a flight that was sent with a stale choice: the client sends it again.
             (c::LOGIN_START | c::HANDSHAKE, _, None) if self.stale_choices > 0 => {}
@@ -206,13 +213,13 @@ impl Login {
         let name = name.with_default_zone(&self.settings.zone);
         let context = self.transcript.digest("login context");
         self.transcript.client_said(wire);
-        Ok(Step::FindPerson(FindPerson {
+        Ok(Step::FindPerson(Box::new(FindPerson {
             login: self,
             name,
             option,
             start: start.to_vec(),
             context,
-        }))
+        })))
     }
 
     /// The packet limit that both ends keep, given what the client asked for.

@@ -41,7 +41,7 @@ impl FindPerson {
     /// [`Refusal::BadLogin`] when the client's first message is no OPAQUE message.
     pub fn answer(
         self,
-        credential: Option<PersonCredential>,
+        credential: Option<&PersonCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Login, Refusal> {
@@ -57,7 +57,7 @@ impl FindPerson {
         let whole_name = name.to_string();
         // Made up for known names too, so that both take the same time.
         let made_up = sealed_identity::made_up(&settings.made_up, whole_name.as_bytes());
-        let (account, setup, credential_id, record, certificate) = match &credential {
+        let (account, setup, credential_id, record, certificate) = match credential {
             Some(known) => (
                 Some(known.account),
                 &known.setup,
@@ -87,7 +87,7 @@ impl FindPerson {
         server_says(said, out, c::SESSION_KEY, Value::Bytes(&session_key))?;
         server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
         let proof = settings.key.signing().sign(&said.digest("site proof"));
-        server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.to_bytes()))?;
+        server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         Ok(login.await_proof(AwaitingProof {
             server_login,
             account,
