@@ -3,6 +3,13 @@
 //! The package is `opaque-ke` compiled for browsers, at another version: what a console in a browser
 //! will speak. Needs `node` and `npm`, which installs the package from its registry once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test, whose helpers clippy does not know for such"
+)]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -45,7 +52,7 @@ impl Node {
         }
     }
 
-    fn call(&mut self, side: &str, name: &str, params: Value) -> Value {
+    fn call(&mut self, side: &str, name: &str, params: &Value) -> Value {
         writeln!(self.calls, "{}", json!([side, name, params])).unwrap();
         let mut line = String::new();
         self.results.read_line(&mut line).unwrap();
@@ -144,7 +151,11 @@ fn the_package_and_we_log_in_with_each_other() {
 fn their_client_with_our_server(node: &mut Node, agreed: &Agreed) {
     let setup = ServerSetup::generate(&mut SystemEntropy);
 
-    let started = node.call("client", "startRegistration", json!({ "password": PHRASE }));
+    let started = node.call(
+        "client",
+        "startRegistration",
+        &json!({ "password": PHRASE }),
+    );
     let request = decode(&started["registrationRequest"]);
     let response = setup
         .registration_response(ACCOUNT.as_bytes(), &request)
@@ -152,7 +163,7 @@ fn their_client_with_our_server(node: &mut Node, agreed: &Agreed) {
     let registered = node.call(
         "client",
         "finishRegistration",
-        agreed.with(json!({
+        &agreed.with(json!({
             "password": PHRASE,
             "clientRegistrationState": started["clientRegistrationState"],
             "registrationResponse": encode(&response),
@@ -161,7 +172,7 @@ fn their_client_with_our_server(node: &mut Node, agreed: &Agreed) {
     let record = decode(&registered["registrationRecord"]);
     let record = PassphraseRecord::from_bytes(&record).unwrap();
 
-    let started = node.call("client", "startLogin", json!({ "password": PHRASE }));
+    let started = node.call("client", "startLogin", &json!({ "password": PHRASE }));
     let (server, ke2) = ServerLogin::start(
         LoginSuite::Classical,
         &setup,
@@ -176,7 +187,7 @@ fn their_client_with_our_server(node: &mut Node, agreed: &Agreed) {
     let finished = node.call(
         "client",
         "finishLogin",
-        agreed.with(json!({
+        &agreed.with(json!({
             "password": PHRASE,
             "clientLoginState": started["clientLoginState"],
             "loginResponse": encode(&ke2),
@@ -191,13 +202,13 @@ fn their_client_with_our_server(node: &mut Node, agreed: &Agreed) {
 
 fn our_client_with_their_server(node: &mut Node, agreed: &Agreed) {
     let phrase = Passphrase::from(PHRASE.to_owned());
-    let setup = node.call("server", "createSetup", Value::Null);
+    let setup = node.call("server", "createSetup", &Value::Null);
 
     let (client, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
     let answered = node.call(
         "server",
         "createRegistrationResponse",
-        json!({
+        &json!({
             "serverSetup": setup,
             "userIdentifier": ACCOUNT,
             "registrationRequest": encode(&request),
@@ -218,7 +229,7 @@ fn our_client_with_their_server(node: &mut Node, agreed: &Agreed) {
     let answered = node.call(
         "server",
         "startLogin",
-        agreed.with(json!({
+        &agreed.with(json!({
             "serverSetup": setup,
             "userIdentifier": ACCOUNT,
             "registrationRecord": encode(record.as_bytes()),
@@ -238,7 +249,7 @@ fn our_client_with_their_server(node: &mut Node, agreed: &Agreed) {
     let finished = node.call(
         "server",
         "finishLogin",
-        agreed.with(json!({
+        &agreed.with(json!({
             "serverLoginState": answered["serverLoginState"],
             "finishLoginRequest": encode(&done.ke3),
         })),
