@@ -11,7 +11,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, SqlSafeStr, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqlitePool};
 
 use super::reads;
 
@@ -90,10 +90,8 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         .busy_timeout(Duration::from_secs(5))
         .pragma("cache_size", CACHE_KIB)
         .disable_statement_logging();
-    let mut writer = options
-        .clone()
-        .statement_cache_capacity(WRITER_STATEMENTS)
-        .connect()
+    let writing = options.clone().statement_cache_capacity(WRITER_STATEMENTS);
+    let mut writer = SqliteConnection::connect_with(&writing)
         .await
         .map_err(|error| fault(&error))?;
     claim(&mut writer, file).await?;
@@ -172,8 +170,9 @@ async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), O
             Migration::new(version, title.into(), MigrationType::Simple, sql, false)
         })
         .collect();
+    // `run` would do the same, but its generic bounds keep this future from being `Send`.
     Migrator::with_migrations(migrations)
-        .run(connection)
+        .run_direct(None, connection, false)
         .await
         .map_err(|error| match error {
             MigrateError::VersionMissing(layout) => OpenError::Newer {
