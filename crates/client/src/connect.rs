@@ -52,7 +52,7 @@ impl Connector {
     pub fn new(site: &SiteUri) -> Self {
         Self {
             address: site.address(),
-            settings: Settings::new(site.site_key().clone()),
+            settings: Settings::new(*site.site_key()),
             patience: Duration::from_secs(20),
         }
     }

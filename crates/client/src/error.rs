@@ -51,7 +51,7 @@ pub struct Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The site ran the operation and it failed.
-    #[error("{}", describe(problem, *code))]
+    #[error("{}", describe(problem.as_ref(), *code))]
     Failed {
         /// The result's code.
         code: Code,
@@ -81,14 +81,9 @@ impl CallError {
     }
 }
 
-fn describe(problem: &Option<Problem>, code: Code) -> String {
-    match problem {
-        Some(Problem {
-            message,
-            field: Some(field),
-            ..
-        }) => format!("{field}: {message}"),
-        Some(problem) => problem.message.clone(),
-        None => format!("the operation failed: {code}"),
-    }
+fn describe(problem: Option<&Problem>, code: Code) -> String {
+    problem.map_or_else(
+        || format!("the operation failed: {code}"),
+        |problem| problem.message.clone(),
+    )
 }

@@ -43,6 +43,16 @@ impl Refusal {
         }
     }
 
+    /// It is no operation at all.
+    #[must_use]
+    pub fn malformed(message: impl Into<String>) -> Self {
+        Self::new(
+            Code::MALFORMED,
+            message.into(),
+            "an operation is {\"id\", \"group\", \"command\", \"params\"}",
+        )
+    }
+
     /// No operation has that name.
     #[must_use]
     pub fn unknown_operation(message: String, hint: String) -> Self {

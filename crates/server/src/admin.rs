@@ -37,14 +37,19 @@ impl AdminSocket {
         }
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Self { listener, path: path.to_owned() })
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+        })
     }
 
     /// Serves connections until it is dropped.
     pub(crate) async fn serve(self, shared: Arc<Shared>) {
         let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Ok(place) = places.clone().acquire_owned().await else {
+                return;
+            };
             match self.listener.accept().await {
                 Ok((socket, _)) if may_speak(&socket) => {
                     let shared = shared.clone();
@@ -73,7 +78,9 @@ impl Drop for AdminSocket {
 
 fn may_speak(socket: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    socket.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+    socket
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
 /// Reads operations and answers each before it reads the next.
@@ -84,17 +91,20 @@ async fn converse(socket: UnixStream, shared: &Arc<Shared>) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        (&mut reader).take(LONGEST_LINE as u64 + 1).read_until(b'\n', &mut line).await?;
+        (&mut reader)
+            .take(LONGEST_LINE as u64 + 1)
+            .read_until(b'\n', &mut line)
+            .await?;
         if line.is_empty() {
             return Ok(());
         }
         if line.len() > LONGEST_LINE {
-            answer(&mut writer, &shared.malformed(0, "the line is too long")).await?;
+            answer(&mut writer, &Shared::malformed(0, "the line is too long")).await?;
             return Ok(());
         }
         let outcome = match serde_json::from_slice::<Operation>(&line) {
-            Ok(operation) => shared.run(&caller, operation).await,
-            Err(error) => shared.malformed(0, &format!("the line is no operation: {error}")),
+            Ok(operation) => shared.run(&caller, &operation).await,
+            Err(error) => Shared::malformed(0, &format!("the line is no operation: {error}")),
         };
         answer(&mut writer, &outcome).await?;
     }

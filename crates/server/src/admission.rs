@@ -81,7 +81,8 @@ struct Penalty {
 impl Penalty {
     fn left(self, now: Instant) -> u32 {
         let forgotten = now.saturating_duration_since(self.at).as_secs();
-        self.points.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX))
+        self.points
+            .saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX))
     }
 }
 
@@ -89,7 +90,10 @@ impl Admission {
     /// Keeps to these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default() })
+        Arc::new(Self {
+            limits,
+            state: Mutex::default(),
+        })
     }
 
     /// Lets a connection in, counted until the returned value is dropped.
@@ -98,9 +102,11 @@ impl Admission {
     /// [`TurnedAway`]: close the connection at once.
     pub fn admit(self: &Arc<Self>, from: Source, now: Instant) -> Result<Admitted, TurnedAway> {
         let mut state = self.state();
-        if state.penalties.get(&from).is_some_and(|penalty| {
-            penalty.left(now) >= self.limits.penalty_threshold
-        }) {
+        if state
+            .penalties
+            .get(&from)
+            .is_some_and(|penalty| penalty.left(now) >= self.limits.penalty_threshold)
+        {
             return Err(TurnedAway::Penalized);
         }
         if state.connections >= self.limits.connections {
@@ -116,7 +122,11 @@ impl Admission {
         state.sources.insert(from, count + 1);
         state.connections += 1;
         state.unproved += 1;
-        Ok(Admitted { admission: self.clone(), from, proved: false })
+        Ok(Admitted {
+            admission: self.clone(),
+            from,
+            proved: false,
+        })
     }
 
     /// How many connections there are, and on how many of them nobody is proved.
@@ -132,12 +142,20 @@ impl Admission {
         if state.penalties.len() >= room && !state.penalties.contains_key(&from) {
             state.penalties.retain(|_, penalty| penalty.left(now) > 0);
             if state.penalties.len() >= room {
-                let mildest = state.penalties.iter().min_by_key(|(_, penalty)| penalty.left(now));
-                let Some(mildest) = mildest.map(|(source, _)| *source) else { return };
+                let mildest = state
+                    .penalties
+                    .iter()
+                    .min_by_key(|(_, penalty)| penalty.left(now));
+                let Some(mildest) = mildest.map(|(source, _)| *source) else {
+                    return;
+                };
                 state.penalties.remove(&mildest);
             }
         }
-        let left = state.penalties.get(&from).map_or(0, |penalty| penalty.left(now));
+        let left = state
+            .penalties
+            .get(&from)
+            .map_or(0, |penalty| penalty.left(now));
         // Bounded, so that the worst offender is forgotten too once it stops.
         let points = (left + offence.points()).min(self.limits.penalty_threshold * 4);
         state.penalties.insert(from, Penalty { points, at: now });
@@ -212,7 +230,10 @@ mod tests {
         let (admission, now) = (Admission::new(limits()), crate::clock::monotonic());
         let first = admission.admit(source(1), now).unwrap();
         let _second = admission.admit(source(1), now).unwrap();
-        assert_eq!(admission.admit(source(1), now).err(), Some(TurnedAway::TooManyFromSource));
+        assert_eq!(
+            admission.admit(source(1), now).err(),
+            Some(TurnedAway::TooManyFromSource)
+        );
         let _other = admission.admit(source(2), now).unwrap();
         drop(first);
         admission.admit(source(1), now).unwrap();
@@ -221,12 +242,19 @@ mod tests {
     #[test]
     fn unproved_connections_are_limited_and_so_are_all() {
         let (admission, now) = (Admission::new(limits()), crate::clock::monotonic());
-        let mut held: Vec<Admitted> =
-            (1..=3).map(|last| admission.admit(source(last), now).unwrap()).collect();
-        assert_eq!(admission.admit(source(4), now).err(), Some(TurnedAway::TooManyUnproved));
+        let mut held: Vec<Admitted> = (1..=3)
+            .map(|last| admission.admit(source(last), now).unwrap())
+            .collect();
+        assert_eq!(
+            admission.admit(source(4), now).err(),
+            Some(TurnedAway::TooManyUnproved)
+        );
         held.iter_mut().for_each(Admitted::proved);
         held.push(admission.admit(source(4), now).unwrap());
-        assert_eq!(admission.admit(source(5), now).err(), Some(TurnedAway::Full));
+        assert_eq!(
+            admission.admit(source(5), now).err(),
+            Some(TurnedAway::Full)
+        );
         drop(held);
         assert_eq!(admission.count(), (0, 0));
     }
@@ -238,9 +266,14 @@ mod tests {
         admitted.punish(Offence::Malformed, now);
         admission.admit(source(1), now).unwrap();
         admitted.punish(Offence::Malformed, now);
-        assert_eq!(admission.admit(source(1), now).err(), Some(TurnedAway::Penalized));
+        assert_eq!(
+            admission.admit(source(1), now).err(),
+            Some(TurnedAway::Penalized)
+        );
         admission.admit(source(2), now).unwrap();
-        admission.admit(source(1), now + Duration::from_secs(1)).unwrap();
+        admission
+            .admit(source(1), now + Duration::from_secs(1))
+            .unwrap();
     }
 
     #[test]

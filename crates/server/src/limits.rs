@@ -23,10 +23,10 @@ pub struct Limits {
     pub unsent_bytes: usize,
     /// Penalty points at which a source is turned away; they are forgotten one a second.
     pub penalty_threshold: u32,
+    /// The largest packet that the server takes or sends, in bytes.
+    pub max_packet: u32,
     /// Sources whose penalties are remembered: bounds memory, the mildest are forgotten first.
     pub penalized_sources: usize,
-    /// How long a session lives.
-    pub session_lifetime: Duration,
     /// How long a stop waits for operations under way.
     pub stop_patience: Duration,
 }
@@ -43,8 +43,8 @@ impl Default for Limits {
             params_bytes: 1 << 20,
             unsent_bytes: 1 << 20,
             penalty_threshold: 128,
+            max_packet: countersign_proto::session::limits::DEFAULT_MAX_PACKET,
             penalized_sources: 16_384,
-            session_lifetime: Duration::from_secs(12 * 3_600),
             stop_patience: Duration::from_secs(5),
         }
     }

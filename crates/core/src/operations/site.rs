@@ -34,8 +34,14 @@ struct Status {
     site_key: String,
     /// Whether its key was not opened yet.
     sealed: bool,
+    /// The site's address and key in one line: what `--site` takes.
+    uri: Option<String>,
+    /// Where the site listens.
+    listen: Listen,
     /// The version of Countersign.
     version: &'static str,
+    /// The version of the session protocol.
+    session_protocol: u16,
     /// The zone of names that are given without one.
     zone: String,
     /// How many sessions are open.
@@ -44,12 +50,30 @@ struct Status {
     audit_entries: u64,
 }
 
+/// Where the site listens.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Listen {
+    /// The session listener's address and port.
+    session: Option<String>,
+    /// The local admin socket's path.
+    admin_socket: Option<String>,
+}
+
 async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {
     let site = context.site();
     let head = site.store().audit_head().await?;
+    let endpoints = site.endpoints();
     let status = Status {
         site_key: site.public_key().to_string(),
         sealed: site.is_sealed(),
+        uri: endpoints.uri,
+        listen: Listen {
+            session: endpoints.session.map(|address| address.to_string()),
+            admin_socket: endpoints
+                .admin_socket
+                .map(|path| path.display().to_string()),
+        },
+        session_protocol: countersign_proto::session::VERSION,
         version: env!("CARGO_PKG_VERSION"),
         zone: site.zone().to_string(),
         sessions: site.sessions().count(),

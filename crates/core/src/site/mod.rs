@@ -7,6 +7,7 @@
 //!             the nearest name                 audited if disruptive  named    audit entry at once
 //! ```
 
+mod endpoints;
 mod founding;
 mod login;
 mod record;
@@ -29,6 +30,7 @@ use crate::store::Store;
 use crate::table::{Reply, Table};
 use crate::timestamp::Timestamp;
 
+pub use endpoints::Endpoints;
 pub use founding::{Foundation, SiteError};
 pub use login::{Opening, PersonLogin, ServiceLogin};
 pub use record::SiteConfig;
@@ -61,6 +63,7 @@ struct Inner {
     sessions: SessionRegistry,
     record: RwLock<SiteRecord>,
     opened: RwLock<Option<Arc<Opened>>>,
+    endpoints: RwLock<Endpoints>,
 }
 
 impl Site {
@@ -73,6 +76,7 @@ impl Site {
             sessions: SessionRegistry::default(),
             record: RwLock::new(record),
             opened: RwLock::new(opened.map(Arc::new)),
+            endpoints: RwLock::default(),
         }))
     }
 

@@ -1,7 +1,7 @@
 //! Static-static secrets of peers that proved themselves before, as WireGuard keeps them.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::secret::Secret;
@@ -12,6 +12,9 @@ const GENERATION: usize = 8_192;
 /// Our public key and the peer's.
 type Pair = ([u8; 32], [u8; 32]);
 
+/// Kept behind a pointer, so that a map that grows leaves no copies behind.
+type Shared = Arc<Secret<32>>;
+
 /// A bounded cache of static-static secrets. A secret is put in once its peer is known, so strangers
 /// cannot crowd out friends; what is not used for a generation is forgotten.
 #[derive(Default)]
@@ -19,8 +22,8 @@ pub struct KnownKeys(Mutex<Generations>);
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<Pair, Secret<32>>,
-    old: HashMap<Pair, Secret<32>>,
+    young: HashMap<Pair, Shared>,
+    old: HashMap<Pair, Shared>,
 }
 
 impl KnownKeys {
@@ -31,7 +34,7 @@ impl KnownKeys {
             return;
         }
         let kept = self.generations().old.remove(&pair);
-        let Some(secret) = kept.or_else(|| own.agree(peer).ok()) else {
+        let Some(secret) = kept.or_else(|| own.agree(peer).ok().map(Arc::new)) else {
             return;
         };
         let mut generations = self.generations();
@@ -41,8 +44,8 @@ impl KnownKeys {
         generations.young.insert(pair, secret);
     }
 
-    pub(super) fn find(&self, own: &AgreementPublic, peer: &[u8]) -> Option<Secret<32>> {
-        let pair = (own.0, peer.try_into().ok()?);
+    pub(super) fn find(&self, own: &AgreementPublic, peer: &[u8; 32]) -> Option<Shared> {
+        let pair = (own.0, *peer);
         let generations = self.generations();
         generations
             .young
@@ -89,7 +92,7 @@ mod tests {
         known.remember(&own, peer.public());
         assert_eq!(
             known.find(own.public(), &peer.public().0),
-            own.agree(peer.public()).ok()
+            own.agree(peer.public()).ok().map(Arc::new)
         );
         for n in 0..2 * GENERATION as u64 {
             let mut other = [9; 32];
@@ -99,7 +102,7 @@ mod tests {
                 .lock()
                 .unwrap()
                 .young
-                .insert((other, other), Secret::from_bytes([0; 32]));
+                .insert((other, other), Arc::new(Secret::from_bytes([0; 32])));
             known.remember(&own, peer.public());
         }
         assert!(known.len() <= 2 * GENERATION + 1);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::{digest, hkdf};
 use snow::Error;
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::CryptoResolver;
@@ -41,7 +41,7 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
-        (*choice == HashChoice::SHA256).then(|| Box::new(Sha256::new()) as Box<dyn Hash>)
+        (*choice == HashChoice::SHA256).then(|| Box::new(Sha256(None)) as Box<dyn Hash>)
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
@@ -126,27 +126,20 @@ impl Dh for X25519 {
             (None, Some(known)) => known.find(self.own.public(), public),
             _ => None,
         };
-        let shared = match known {
-            Some(shared) => shared,
-            None => self
-                .key()
-                .agree(&AgreementPublic(*public))
-                .map_err(|_| Error::Dh)?,
-        };
-        out.get_mut(..32)
-            .ok_or(Error::Dh)?
-            .copy_from_slice(shared.expose());
+        let out = out.first_chunk_mut::<32>().ok_or(Error::Dh)?;
+        match known {
+            Some(shared) => *out = *shared.expose(),
+            None => {
+                let shared = self.key().agree(&AgreementPublic(*public));
+                *out = *shared.map_err(|_| Error::Dh)?.expose();
+            }
+        }
         Ok(())
     }
 }
 
-struct Sha256(digest::Context);
-
-impl Sha256 {
-    fn new() -> Self {
-        Self(digest::Context::new(&digest::SHA256))
-    }
-}
+/// SHA-256; its context is made when there is something to take in.
+struct Sha256(Option<digest::Context>);
 
 impl Hash for Sha256 {
     fn name(&self) -> &'static str {
@@ -162,23 +155,23 @@ impl Hash for Sha256 {
     }
 
     fn reset(&mut self) {
-        self.0 = digest::Context::new(&digest::SHA256);
+        self.0 = None;
     }
 
     fn input(&mut self, data: &[u8]) {
-        self.0.update(data);
+        self.0
+            .get_or_insert_with(|| digest::Context::new(&digest::SHA256))
+            .update(data);
     }
 
     fn result(&mut self, out: &mut [u8]) {
-        let context = std::mem::replace(&mut self.0, digest::Context::new(&digest::SHA256));
-        fill(out, context.finish().as_ref());
+        self.input(&[]);
+        if let Some(context) = self.0.take() {
+            fill(out, context.finish().as_ref());
+        }
     }
 
-    fn hmac(&mut self, key: &[u8], data: &[u8], out: &mut [u8]) {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-        fill(out, hmac::sign(&key, data).as_ref());
-    }
-
+    /// What Noise calls HKDF (section 4.3) is RFC 5869's with an empty info.
     fn hkdf(
         &mut self,
         chaining_key: &[u8],
@@ -188,21 +181,28 @@ impl Hash for Sha256 {
         out2: &mut [u8],
         out3: &mut [u8],
     ) {
-        // HKDF as Noise defines it (section 4.3): the extracted key's HMAC state is made once.
-        let extracted = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, chaining_key), input);
-        let key = hmac::Key::new(hmac::HMAC_SHA256, extracted.as_ref());
-        let mut last = hmac::sign(&key, &[1]);
-        fill(out1, last.as_ref());
-        for (number, out) in [(2, out2), (3, out3)]
-            .into_iter()
-            .take(outputs.saturating_sub(1))
-        {
-            let mut context = hmac::Context::with_key(&key);
-            context.update(last.as_ref());
-            context.update(&[number]);
-            last = context.sign();
-            fill(out, last.as_ref());
+        let mut made = [0; 96];
+        let made = made.get_mut(..32 * outputs).unwrap_or_default();
+        let filled = hkdf::Salt::new(hkdf::HKDF_SHA256, chaining_key)
+            .extract(input)
+            .expand(&[], Length(made.len()))
+            .and_then(|okm| okm.fill(made));
+        if filled.is_err() {
+            // HKDF fails for lengths alone, and Noise asks for two or three outputs.
+            std::process::abort();
         }
+        for (out, key) in [out1, out2, out3].into_iter().zip(made.chunks_exact(32)) {
+            fill(out, key);
+        }
+        made.zeroize();
+    }
+}
+
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
     }
 }
 

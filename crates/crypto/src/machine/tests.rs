@@ -1,9 +1,11 @@
 //! Two machines that know each other's keys shake hands.
 
+mod vectors;
+
 use std::sync::Arc;
 
 use super::*;
-use crate::agreement::AgreementKey;
+use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::entropy::SystemEntropy;
 use crate::secret::Secret;
 
@@ -103,4 +105,55 @@ fn an_answer_under_another_psk_proves_nothing() {
             .finish(&Secret::from_bytes([6; 32]), &second)
             .is_err()
     );
+}
+
+#[test]
+fn a_changed_answer_proves_nothing() {
+    let (service, site) = (key(1), key(2));
+    let cipher = RecordCipher::Aes256Gcm;
+    let psk = Secret::from_bytes(PSK);
+    let begin = || {
+        let (initiator, first) = Initiator::start(
+            &service,
+            site.public(),
+            b"",
+            cipher,
+            b"",
+            None,
+            &mut SystemEntropy,
+        )
+        .unwrap();
+        let (responder, ..) = Responder::read(&site, b"", cipher, &first, None).unwrap();
+        let (second, _) = responder.finish(&psk, b"hi", &mut SystemEntropy).unwrap();
+        (initiator, second)
+    };
+    for at in 0..begin().1.len() {
+        let (initiator, mut second) = begin();
+        second[at] ^= 0x80;
+        // The top bit of an X25519 key means nothing to the curve, but the transcript has it.
+        assert!(initiator.finish(&psk, &second).is_err(), "byte {at}");
+        let (initiator, second) = begin();
+        assert!(initiator.finish(&psk, &second[..at]).is_err());
+    }
+}
+
+#[test]
+fn keys_that_share_the_same_secret_with_everybody_are_refused() {
+    let (service, site) = (key(1), key(2));
+    let cipher = RecordCipher::Aes256Gcm;
+    let zero = AgreementPublic([0; 32]);
+    let to_zero = Initiator::start(&service, &zero, b"", cipher, b"", None, &mut SystemEntropy);
+    assert!(to_zero.is_err());
+    let (_, mut first) = Initiator::start(
+        &service,
+        site.public(),
+        b"",
+        cipher,
+        b"",
+        None,
+        &mut SystemEntropy,
+    )
+    .unwrap();
+    first[..32].fill(0);
+    assert!(Responder::read(&site, b"", cipher, &first, None).is_err());
 }

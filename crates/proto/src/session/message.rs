@@ -265,7 +265,10 @@ fn name(text: &[u8]) -> Result<String, Refusal> {
 }
 
 fn operation(id: u64, message: Partial) -> Message {
-    let (Some(group), Some(command)) = (message.group, message.command) else {
+    let names = message.group.zip(message.command);
+    let Some((group, command)) =
+        names.filter(|(group, command)| is_name(group) && is_name(command))
+    else {
         return Message::BadOperation {
             id,
             problem: "it names no group or no command",

@@ -25,3 +25,7 @@ pub use live::{Goodbye, SessionId, Welcome};
 pub use option::{EncryptionOption, OptionList};
 pub use proof::{KeyProved, PassphraseProved, SiteProved};
 pub use refusal::{LoginError, Refusal, WireError};
+
+/// The version of the session protocol that this crate speaks. It stands in the labels of everything
+/// that is proved or derived, so two versions never mistake each other.
+pub const VERSION: u16 = 1;

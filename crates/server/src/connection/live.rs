@@ -13,13 +13,12 @@ use countersign_proto::session::{Goodbye, Inbox, Refusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::debug;
 
 use crate::clock;
 use crate::shared::Shared;
-use crate::signal::Signal;
 
 /// Bytes asked of the socket at a time.
 const READ_AT_A_TIME: usize = 64 * 1024;
@@ -36,7 +35,8 @@ pub(super) struct Live {
     session: Session,
     info: SessionInfo,
     caller: Arc<Caller>,
-    signals: mpsc::UnboundedReceiver<Signal>,
+    events: mpsc::Receiver<Event>,
+    cut: oneshot::Receiver<CloseReason>,
     running: Running,
     out: Vec<u8>,
     sent: usize,
@@ -60,15 +60,30 @@ impl Live {
         inbox: Inbox,
         session: Session,
         info: SessionInfo,
-        signals: mpsc::UnboundedReceiver<Signal>,
+        events: mpsc::Receiver<Event>,
+        cut: oneshot::Receiver<CloseReason>,
     ) -> Self {
         let caller = Arc::new(Caller::session(&info));
         let running = FuturesUnordered::new();
-        Self { inbox, session, info, caller, signals, running, out: Vec::new(), sent: 0 }
+        Self {
+            inbox,
+            session,
+            info,
+            caller,
+            events,
+            cut,
+            running,
+            out: Vec::new(),
+            sent: 0,
+        }
     }
 
     /// Serves the session to its end and says why it ended.
-    pub(super) async fn serve(mut self, mut socket: TcpStream, shared: &Arc<Shared>) -> CloseReason {
+    pub(super) async fn serve(
+        mut self,
+        mut socket: TcpStream,
+        shared: &Arc<Shared>,
+    ) -> CloseReason {
         self.session.set_longest_params(shared.limits.params_bytes);
         let Err(Ending(reason)) = self.run(&mut socket, shared).await;
         let goodbye = match reason {
@@ -85,9 +100,14 @@ impl Live {
     }
 
     async fn say(&mut self, goodbye: Goodbye, socket: &mut TcpStream) -> std::io::Result<()> {
-        let sealed = self.session.send_goodbye(goodbye).and_then(|()| self.session.flush(&mut self.out));
+        let sealed = self
+            .session
+            .send_goodbye(goodbye)
+            .and_then(|()| self.session.flush(&mut self.out));
         if sealed.is_ok() {
-            socket.write_all(self.out.get(self.sent..).unwrap_or_default()).await?;
+            socket
+                .write_all(self.out.get(self.sent..).unwrap_or_default())
+                .await?;
         }
         socket.shutdown().await
     }
@@ -99,9 +119,10 @@ impl Live {
     ) -> Result<std::convert::Infallible, Ending> {
         let (mut reader, mut writer) = socket.split();
         let left = Duration::from_millis(
-            u64::try_from(self.info.expires.as_millis() - clock::now().as_millis()).unwrap_or(0),
+            u64::try_from(self.info.expires.millis() - clock::now().millis()).unwrap_or(0),
         );
         let expires = Instant::from_std(clock::monotonic()) + left;
+        let mut stopping = shared.stopping.clone();
         let mut notice = Some(expires - EXPIRY_NOTICE.min(left));
         loop {
             self.take_in(shared)?;
@@ -112,11 +133,11 @@ impl Live {
             let wake = notice.unwrap_or(expires);
             tokio::select! {
                 biased;
-                signal = self.signals.recv() => match signal {
-                    Some(Signal::Event(event)) => self.session.send_event(&event)?,
-                    Some(Signal::Cut(reason)) => return Err(Ending(reason)),
-                    None => return Err(Ending(CloseReason::SiteStopping)),
-                },
+                Ok(reason) = &mut self.cut => return Err(Ending(reason)),
+                _ = stopping.wait_for(|stopping| *stopping) => {
+                    return Err(Ending(CloseReason::SiteStopping));
+                }
+                Some(event) = self.events.recv() => self.session.send_event(&event)?,
                 wrote = writer.write(unsent), if !unsent.is_empty() => match wrote {
                     Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
                     Ok(bytes) => self.wrote(bytes),
@@ -152,14 +173,16 @@ impl Live {
     fn take_in(&mut self, shared: &Arc<Shared>) -> Result<(), Ending> {
         let now = clock::now();
         let mut got = Vec::new();
-        let millis = u64::try_from(now.as_millis()).unwrap_or_default();
-        let used = self.session.receive(millis, self.inbox.unread(), &mut got)?;
+        let millis = u64::try_from(now.millis()).unwrap_or_default();
+        let used = self
+            .session
+            .receive(millis, self.inbox.unread(), &mut got)?;
         self.inbox.consume(used);
         for message in got {
             match message {
                 FromClient::Operation(operation) => self.start(operation, shared)?,
                 FromClient::BadOperation { id, problem } => {
-                    self.session.send_outcome(&shared.malformed(id, problem))?;
+                    self.session.send_outcome(&Shared::malformed(id, problem))?;
                 }
                 FromClient::Goodbye(_) => return Err(Ending(CloseReason::Goodbye)),
             }
@@ -170,7 +193,7 @@ impl Live {
     fn start(&mut self, operation: Operation, shared: &Arc<Shared>) -> Result<(), Ending> {
         let (shared, caller) = (shared.clone(), self.caller.clone());
         let mut running: Pin<Box<dyn Future<Output = Outcome> + Send>> =
-            Box::pin(async move { shared.run(&caller, operation).await });
+            Box::pin(async move { shared.run(&caller, &operation).await });
         // Most operations are done as soon as they are looked at: those cost no bookkeeping.
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match running.as_mut().poll(&mut context) {
@@ -185,6 +208,10 @@ impl Live {
         let data = format!(r#"{{"expires":"{}"}}"#, self.info.expires);
         let data = serde_json::value::RawValue::from_string(data)
             .map_err(|_| Ending(CloseReason::ProtocolFault))?;
-        Ok(Event { group: "session".to_owned(), event: "expiring".to_owned(), data })
+        Ok(Event {
+            group: "session".to_owned(),
+            event: "expiring".to_owned(),
+            data,
+        })
     }
 }

@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use countersign_core::session::SessionInfo;
+use countersign_core::session::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::operation::Event;
 use countersign_proto::session::server::{Login, Proved, Session, Step};
 use countersign_proto::session::{Inbox, Refusal, SessionId, Welcome, WireError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::clock;
+use crate::events::Events;
 use crate::shared::Shared;
-use crate::signal::{Signal, SignalSender};
 
 /// How an attempt to log in ended.
 pub(super) enum End {
@@ -31,7 +31,8 @@ pub(super) enum End {
 pub(super) struct Opened {
     pub(super) session: Session,
     pub(super) info: SessionInfo,
-    pub(super) signals: mpsc::UnboundedReceiver<Signal>,
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) cut: oneshot::Receiver<CloseReason>,
 }
 
 /// Bytes asked of the socket at a time: a whole hybrid flight.
@@ -76,9 +77,13 @@ pub(super) async fn log_in(
     }
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large variant is the common one"
+)]
 enum Advanced {
     NeedMore(Login),
-    Proved(Proved),
+    Proved(Box<Proved>),
     Refused,
 }
 
@@ -103,7 +108,10 @@ async fn advance(
     loop {
         // Public-key work waits for one of a few permits, so that a flood of logins leaves time for
         // the sessions that are open.
-        let _permit = shared.login_permit().await.ok_or(Stop::Told(WireError::Busy))?;
+        let _permit = shared
+            .login_permit()
+            .await
+            .ok_or(Stop::Told(WireError::Busy))?;
         let (step, used) = login.receive(inbox.unread(), out)?;
         inbox.consume(used);
         login = match step {
@@ -112,11 +120,14 @@ async fn advance(
             Step::Refused => return Ok(Advanced::Refused),
             Step::FindPerson(find) => {
                 let found = shared.person(find.name()).await.map_err(|_| UNAVAILABLE)?;
-                find.answer(found, &mut SystemEntropy, out)?
+                find.answer(found.as_ref(), &mut SystemEntropy, out)?
             }
             Step::FindService(find) => {
-                let found = shared.service(find.thumbprint()).await.map_err(|_| UNAVAILABLE)?;
-                find.answer(found, &mut SystemEntropy, out)?
+                let found = shared
+                    .service(find.thumbprint())
+                    .await
+                    .map_err(|_| UNAVAILABLE)?;
+                find.answer(found.as_ref(), &mut SystemEntropy, out)?
             }
         };
         tokio::task::yield_now().await;
@@ -125,40 +136,47 @@ async fn advance(
 
 /// The store is in trouble: its error is in the log, the peer is asked to come again.
 const UNAVAILABLE: Stop = Stop::Told(WireError::Busy);
+const UNAVAILABLE_END: End = End::Told(WireError::Busy);
 
 /// Opens the session of a proved account, unless the site has second thoughts.
 async fn open(
-    proved: Proved,
+    proved: Box<Proved>,
     peer: SocketAddr,
     socket: &mut TcpStream,
     shared: &Arc<Shared>,
 ) -> End {
-    let (sender, signals) = mpsc::unbounded_channel();
+    let (event_sender, events) = Events::channel();
+    let (cut_sender, cut) = oneshot::channel();
     let mut out = Vec::new();
-    let end = match shared.open_session(&proved, peer, SignalSender(sender)).await {
-        Ok(info) => {
-            let welcome = Welcome {
-                session: SessionId(*info.id.as_bytes()),
-                account: info.name.to_string(),
-                expires: u64::try_from(info.expires.as_millis()).unwrap_or_default(),
-            };
-            match proved.welcome(&welcome, &mut out) {
-                Ok(session) => End::Opened(Box::new(Opened { session, info, signals })),
-                Err(refusal) => End::Refused(refusal),
-            }
-        }
-        Err(_) => {
+    let info = match shared
+        .open_session(&proved, peer, event_sender, cut_sender)
+        .await
+    {
+        Ok(Some(info)) => info,
+        Ok(None) => {
             // The account was locked or deleted while it logged in.
             let _ = proved.refuse(&mut out);
-            End::Closed
+            let _ = socket.write_all(&out).await;
+            return End::Refused(Refusal::NotAuthenticated);
         }
+        Err(_) => return UNAVAILABLE_END,
     };
-    if socket.write_all(&out).await.is_err() {
-        if let End::Opened(opened) = &end {
-            let lost = countersign_core::session::CloseReason::ConnectionLost;
-            shared.site.close_session(opened.info.id, lost, clock::now()).await;
-        }
-        return End::Closed;
+    let welcome = Welcome {
+        session: SessionId(*info.id.as_bytes()),
+        account: info.name.to_string(),
+        expires: u64::try_from(info.expires.millis()).unwrap_or_default(),
+    };
+    let session = proved.welcome(&welcome, &mut out);
+    if let (Ok(session), Ok(())) = (session, socket.write_all(&out).await) {
+        return End::Opened(Box::new(Opened {
+            session,
+            info,
+            events,
+            cut,
+        }));
     }
-    end
+    shared
+        .close_session(&info, CloseReason::ConnectionLost)
+        .await;
+    End::Closed
 }

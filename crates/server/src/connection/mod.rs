@@ -61,10 +61,16 @@ pub(crate) async fn serve(
     admitted.proved();
     let info = opened.info;
     info!(session = %info.id, account = %info.name, option = %info.option, %peer, "session opened");
-    let live = live::Live::new(inbox, opened.session, info.clone(), opened.signals);
+    let live = live::Live::new(
+        inbox,
+        opened.session,
+        info.clone(),
+        opened.events,
+        opened.cut,
+    );
     let reason = live.serve(socket, &shared).await;
     info!(session = %info.id, account = %info.name, %reason, "session closed");
-    shared.site.close_session(info.id, reason, clock::now()).await;
+    shared.close_session(&info, reason).await;
 }
 
 /// Tells a peer that has no session why its connection ends.

@@ -1,5 +1,7 @@
 //! A proved login and the session that it becomes.
 
+use countersign_crypto::certificate::Thumbprint;
+
 use crate::operation::{Event, Operation, Outcome};
 use crate::session::keys::Established;
 use crate::session::limits::DEFAULT_MESSAGE_BYTES;
@@ -16,8 +18,8 @@ use super::AccountTag;
 pub enum HowProved {
     /// By its pass phrase.
     Passphrase(PassphraseProved),
-    /// By its key.
-    Key(KeyProved),
+    /// By the key of the certificate with this thumbprint.
+    Key(Thumbprint, KeyProved),
 }
 
 /// An account that is proved; the host still decides whether it gets a session.

@@ -90,7 +90,7 @@ impl FindService {
         let account = credential.and_then(|credential| {
             let proof = KeyProved::by_handshake(&credential.agreement, &proved)?;
             responder.remember(&known);
-            Some((credential.account, proof))
+            Some((credential.account, HowProved::Key(claims.thumbprint, proof)))
         });
         let said = &mut login.transcript;
         let shared = match (option.hybrid(), claims.kem_key) {
@@ -161,7 +161,7 @@ impl Claims {
 /// Answered; the client's first packet confirms that the handshake was not replayed.
 pub(super) struct AwaitingConfirmation {
     link: Link,
-    account: Option<(AccountTag, KeyProved)>,
+    account: Option<(AccountTag, HowProved)>,
     option: EncryptionOption,
 }
 
@@ -177,12 +177,11 @@ impl AwaitingConfirmation {
         if used == 0 {
             return Ok(Err(self));
         }
-        let Some((account, proof)) = self.account else {
+        let Some((account, how)) = self.account else {
             self.link.send_refusal(WireError::NotAuthenticated)?;
             self.link.flush(out)?;
             return Ok(Ok((Step::Refused, used)));
         };
-        let how = HowProved::Key(proof);
         Ok(Ok((
             Step::Proved(Box::new(Proved::over(
                 account,

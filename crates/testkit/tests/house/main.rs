@@ -1,0 +1,17 @@
+//! The rules of the house that a machine can check, each as a test whose name is the rule.
+//!
+//! A rule reads the repository's own files and reports every place that breaks it, as `file:line`.
+//! Beside each rule stands a test which shows that the rule can fail.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a check that cannot read the house has to fail loudly"
+)]
+
+mod arrows;
+mod licences;
+mod links;
+mod manifest;
+mod requirements;
+mod sources;
+mod tree;
