@@ -124,3 +124,29 @@ async fn a_key_that_was_revoked_after_its_proof_opens_no_session() {
             .is_none()
     );
 }
+
+/// A session is opened while its account is being locked: whichever is first, none is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locking_and_opening_at_once_leaves_no_session() {
+    let test = std::sync::Arc::new(TestSite::new().await);
+    let created = test
+        .admin("person.create", json!({ "name": "maria" }))
+        .await;
+    for _ in 0..50 {
+        let (opener, account) = (std::sync::Arc::clone(&test), created.clone());
+        let opening =
+            tokio::spawn(async move { opener.session(&account, Proof::Passphrase).await });
+        test.admin("person.lock", json!({ "name": "maria" })).await;
+        if let Some(session) = opening.await.unwrap() {
+            assert_eq!(session.was_cut(), Some(CloseReason::AccountLocked));
+            let id = session.info.id;
+            test.site
+                .close_session(id, CloseReason::Cut, NOW)
+                .await
+                .unwrap();
+        }
+        assert_eq!(test.site.sessions().count(), 0);
+        test.admin("person.unlock", json!({ "name": "maria" }))
+            .await;
+    }
+}
