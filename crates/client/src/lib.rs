@@ -1,1 +1,26 @@
-//! What an application links: log in, call operations, subscribe to events.
+//! What an application links: log in as a person or a service, call operations, follow events.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use countersign_client::{Client, Who};
+//!
+//! let site = "countersign://site.example:4747#AbCd…".parse()?;
+//! let who = Who::person("maria".parse()?, "correct horse battery staple".to_owned().into());
+//! let client = Client::connect(&site, who).await?;
+//! let me: serde_json::Value = client.call("self", "show", &serde_json::json!({})).await?;
+//! println!("{me}");
+//! client.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod connect;
+mod connection;
+mod error;
+mod results;
+
+pub use client::Client;
+pub use connect::{Connector, Who};
+pub use error::{CallError, ConnectError, Problem};
+pub use results::{Events, Results};

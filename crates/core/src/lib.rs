@@ -1,1 +1,24 @@
 //! The site's decisions: accounts, credentials, sessions, policy, audit, and the table of operations.
+//! No input, no output, no clock: time and entropy are passed in, and what was decided goes to a
+//! [`store::Store`].
+//!
+//! [`site::Site::run`] is the one door; [`table::Table`] says what can be asked there.
+
+pub mod account;
+pub mod audit;
+pub mod caller;
+pub mod context;
+pub mod credential;
+pub mod id;
+pub mod operations;
+pub mod policy;
+pub mod reference;
+pub mod refusal;
+pub mod session;
+pub mod site;
+pub mod store;
+pub mod table;
+pub mod text;
+pub mod timestamp;
+
+mod params;

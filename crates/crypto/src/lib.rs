@@ -2,7 +2,21 @@
 //! seals and opens; derives; knows the suites. Its interface speaks of bytes and of its own types,
 //! so that no other crate depends on a cryptographic library.
 
+pub mod agreement;
+pub mod certificate;
 pub mod entropy;
 pub mod hash;
+pub mod identity;
 pub mod kdf;
+pub mod kem;
+pub mod key_file;
+pub mod machine;
+pub mod passphrase;
+pub mod record;
+pub mod sealed_identity;
 pub mod secret;
+pub mod sign;
+pub mod site_key;
+pub mod site_key_slots;
+
+mod oid;

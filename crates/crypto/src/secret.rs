@@ -77,6 +77,30 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
+/// Text that is a secret: a private key in PEM, a recovery code.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The text, for the file or the person that it is meant for.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
 /// What a person types to log in or to open a key; its UTF-8 bytes count exactly as given.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Passphrase(String);
@@ -120,11 +144,15 @@ mod tests {
     #[test]
     fn no_secret_prints_itself() {
         let shown = format!(
-            "{:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?}",
             Secret::from_bytes([65; 4]),
             SecretBytes::from(vec![65; 4]),
+            SecretText::from("AAAA".to_owned()),
             Passphrase::from("AAAA".to_owned())
         );
-        assert_eq!(shown, "Secret(..) SecretBytes(..) Passphrase(..)");
+        assert_eq!(
+            shown,
+            "Secret(..) SecretBytes(..) SecretText(..) Passphrase(..)"
+        );
     }
 }

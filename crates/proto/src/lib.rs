@@ -1,1 +1,8 @@
-//! Every dialog as pure state machines: RISP, the session protocol, operation envelopes.
+//! Every dialog as pure state machines: bytes, time and entropy come in, bytes and what to do next go
+//! out. No socket, no clock, no log, and no entropy but what is passed in.
+
+pub mod name;
+pub mod operation;
+pub mod risp;
+pub mod session;
+pub mod uri;

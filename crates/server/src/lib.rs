@@ -1,1 +1,14 @@
-//! Moves bytes: session listener, local admin socket, admission.
+//! Moves bytes: the session listener and the local admin socket, admission, and the clock. It takes no
+//! decision of its own: what may be done, `countersign_core` says.
+
+pub mod admission;
+pub mod clock;
+pub mod events;
+pub mod limits;
+
+mod admin;
+mod connection;
+mod server;
+mod shared;
+
+pub use server::{Builder, Server, StartError};

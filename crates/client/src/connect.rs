@@ -1,0 +1,149 @@
+//! Connecting and logging in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::secret::Passphrase;
+use countersign_proto::name::AccountName;
+use countersign_proto::session::client::{LoggedIn, Login, Settings, Step};
+use countersign_proto::session::{EncryptionOption, Inbox, LoginError};
+use countersign_proto::uri::SiteUri;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::Client;
+use crate::error::ConnectError;
+
+/// Who logs in.
+pub enum Who {
+    /// A person, with a pass phrase that does not leave this process.
+    Person(AccountName, Passphrase),
+    /// A service, with its own key.
+    Service(Arc<Identity>),
+}
+
+impl Who {
+    /// A person.
+    #[must_use]
+    pub fn person(name: AccountName, passphrase: Passphrase) -> Self {
+        Self::Person(name, passphrase)
+    }
+
+    /// A service.
+    #[must_use]
+    pub fn service(identity: Identity) -> Self {
+        Self::Service(Arc::new(identity))
+    }
+}
+
+/// How to connect to one site; keeps what makes later logins cheaper.
+#[derive(Clone)]
+pub struct Connector {
+    address: String,
+    settings: Settings,
+    patience: Duration,
+}
+
+impl Connector {
+    /// The defaults: hybrid options alone, packets of 64 KiB, 20 seconds of patience.
+    #[must_use]
+    pub fn new(site: &SiteUri) -> Self {
+        Self {
+            address: site.address(),
+            settings: Settings::new(*site.site_key()),
+            patience: Duration::from_secs(20),
+        }
+    }
+
+    /// Accepts these encryption options, whatever the site ranks first.
+    #[must_use]
+    pub fn accept(mut self, options: impl IntoIterator<Item = EncryptionOption>) -> Self {
+        self.settings.accepted = options.into_iter().collect();
+        self
+    }
+
+    /// Takes and sends packets of at most this many bytes (256 or more).
+    #[must_use]
+    pub fn max_packet(mut self, bytes: u32) -> Self {
+        self.settings.max_packet = bytes;
+        self
+    }
+
+    /// Waits this long for connection and login together.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// A [`ConnectError`]; after [`LoginError::WrongSite`] nothing secret was sent.
+    pub async fn connect(&self, who: Who) -> Result<Client, ConnectError> {
+        match tokio::time::timeout(self.patience, self.log_in(who)).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError::TooSlow {
+                address: self.address.clone(),
+            }),
+        }
+    }
+
+    async fn log_in(&self, who: Who) -> Result<Client, ConnectError> {
+        let unreachable = |cause| ConnectError::Unreachable {
+            address: self.address.clone(),
+            cause,
+        };
+        let mut socket = TcpStream::connect(&self.address)
+            .await
+            .map_err(unreachable)?;
+        socket.set_nodelay(true).map_err(unreachable)?;
+
+        let mut out = Vec::new();
+        let settings = self.settings.clone();
+        let mut login = match who {
+            Who::Person(name, passphrase) => {
+                Login::person(settings, name, passphrase, &mut SystemEntropy, &mut out)?
+            }
+            Who::Service(identity) => {
+                Login::service(settings, identity, &mut SystemEntropy, &mut out)?
+            }
+        };
+        let mut inbox = Inbox::default();
+        loop {
+            // A site that refuses may close before it has read all: its answer is still to be read.
+            let sent = socket.write_all(&out).await;
+            out.clear();
+            let read = socket.read_buf(inbox.tail(2_048)).await;
+            if read.map_or(true, |bytes| bytes == 0) || (sent.is_err() && inbox.is_empty()) {
+                return Err(ConnectError::Closed {
+                    address: self.address.clone(),
+                });
+            }
+            let (step, used) = login.receive(inbox.unread(), &mut SystemEntropy, &mut out)?;
+            inbox.consume(used);
+            login = match step {
+                Step::NeedMore(login) => login,
+                Step::Stretch(stretch) => {
+                    let (result, proof) = tokio::task::spawn_blocking(move || {
+                        let mut proof = Vec::new();
+                        (stretch.run(&mut SystemEntropy, &mut proof), proof)
+                    })
+                    .await
+                    .map_err(|_| LoginError::Protocol("stretching was interrupted"))?;
+                    out.extend_from_slice(&proof);
+                    result?
+                }
+                Step::LoggedIn(LoggedIn {
+                    session,
+                    welcome,
+                    identity,
+                }) => {
+                    return Ok(Client::over(socket, inbox, session, welcome, identity));
+                }
+            };
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Who asks, and through which door.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AccountId, SessionId};
+use crate::policy::Role;
+use crate::session::SessionInfo;
+
+/// The way an operation reached the site. Behind the door it only matters to the audit log, and to
+/// the few operations that are answered at the admin socket alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// A packet of the session protocol.
+    Session,
+    /// The local admin socket: whoever may read the site's folder.
+    AdminSocket,
+    /// An initialisation script in the site's folder.
+    Init,
+    /// The site itself.
+    Site,
+}
+
+impl Door {
+    /// All doors.
+    pub const ALL: [Self; 4] = [Self::Session, Self::AdminSocket, Self::Init, Self::Site];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::AdminSocket => "admin_socket",
+            Self::Init => "init",
+            Self::Site => "site",
+        }
+    }
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who calls an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The account, when one logged in.
+    pub account: Option<AccountId>,
+    /// Its name, or what else to call it in the audit log.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// The way it came.
+    pub door: Door,
+    /// Its session, when it came through one.
+    pub session: Option<SessionId>,
+}
+
+impl Caller {
+    /// Whoever has the site's folder: always an admin, so that a site can always be recovered.
+    #[must_use]
+    pub fn admin_socket() -> Self {
+        Self::at(Door::AdminSocket, "local admin".to_owned())
+    }
+
+    /// The initialisation script of that name.
+    #[must_use]
+    pub fn init(script: &str) -> Self {
+        Self::at(Door::Init, format!("init script {script}"))
+    }
+
+    /// The site itself.
+    #[must_use]
+    pub fn site() -> Self {
+        Self::at(Door::Site, "site".to_owned())
+    }
+
+    /// The account of an open session.
+    #[must_use]
+    pub fn session(session: &SessionInfo) -> Self {
+        Self {
+            account: Some(session.account),
+            name: session.name.to_string(),
+            role: session.role,
+            door: Door::Session,
+            session: Some(session.id),
+        }
+    }
+
+    const fn at(door: Door, name: String) -> Self {
+        Self {
+            account: None,
+            name,
+            role: Role::Admin,
+            door,
+            session: None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a handler is given: the site, who calls, what may be touched, the time; and the one way to
+//! change anything, which writes the audit entry along.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::caller::Caller;
+use crate::id::AccountId;
+use crate::policy::Scope;
+use crate::refusal::Refusal;
+use crate::site::Site;
+use crate::store::{Change, ChangeSet, Committed};
+use crate::timestamp::Timestamp;
+
+/// What a handler is given.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) site: Site,
+    pub(crate) caller: Caller,
+    pub(crate) scope: Scope,
+    pub(crate) now: Timestamp,
+    pub(crate) operation: Arc<str>,
+    pub(crate) along: Along,
+}
+
+/// A change of the site's own that goes with the first one that the operation makes: how far an
+/// initialisation script has come.
+#[derive(Clone, Default)]
+pub(crate) struct Along(Option<Arc<Mutex<Option<Change>>>>);
+
+impl Along {
+    pub(crate) fn with(change: Change) -> Self {
+        Self(Some(Arc::new(Mutex::new(Some(change)))))
+    }
+
+    pub(crate) fn take(&self) -> Option<Change> {
+        let slot = self.0.as_ref()?;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Context {
+    /// The site.
+    #[must_use]
+    pub const fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// When.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What the caller may touch with this operation.
+    #[must_use]
+    pub const fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Whether the caller may touch that account. Answer a refused one as if it did not exist.
+    #[must_use]
+    pub fn admits(&self, account: AccountId) -> bool {
+        self.scope.admits(account)
+    }
+
+    /// Changes the site, together with the audit entry that says so. `details` must not hold a secret.
+    ///
+    /// # Errors
+    /// `conflict` or `not_found` when somebody else was faster, `internal` when the store is in
+    /// trouble; nothing was changed then.
+    pub async fn commit(
+        &self,
+        mut changes: Vec<Change>,
+        target: impl Into<Option<String>> + Send,
+        details: impl Serialize + Send,
+    ) -> Result<Committed, Refusal> {
+        let audit = self.entry(target.into(), AuditOutcome::Done, &details)?;
+        let along = self.along.take();
+        changes.extend(along);
+        let set = ChangeSet { changes, audit };
+        Ok(self.site.store().commit(set).await?)
+    }
+
+    /// Audits that the caller was refused.
+    pub(crate) async fn refused(&self) -> Result<Committed, Refusal> {
+        let audit = self.entry(None, AuditOutcome::NotPermitted, &serde_json::json!({}))?;
+        let changes = Vec::new();
+        Ok(self
+            .site
+            .store()
+            .commit(ChangeSet { changes, audit })
+            .await?)
+    }
+
+    fn entry(
+        &self,
+        target: Option<String>,
+        outcome: AuditOutcome,
+        details: &impl Serialize,
+    ) -> Result<AuditDraft, Refusal> {
+        Ok(AuditDraft {
+            time: self.now,
+            actor: Actor::from(&self.caller),
+            door: self.caller.door,
+            operation: self.operation.to_string(),
+            target,
+            outcome,
+            details: serde_json::to_string(details)
+                .map_err(|error| Refusal::internal(error.to_string()))?,
+        })
+    }
+}

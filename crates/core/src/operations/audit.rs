@@ -1,0 +1,169 @@
+//! `audit`: who did what, and whether the log still says so.
+
+use data_encoding::HEXLOWER;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{Limit, Listing, NoParams};
+use crate::audit::{AuditEntry, AuditOutcome, Broken, ChainHead};
+use crate::caller::Door;
+use crate::context::Context;
+use crate::id::AccountId;
+use crate::policy::Role;
+use crate::refusal::Refusal;
+use crate::store::Page;
+use crate::table::{Answer, Entry};
+use crate::timestamp::Timestamp;
+
+/// How many entries are read at once while verifying: a few hundred KiB.
+const STRETCH: u32 = 1000;
+
+pub(super) fn entries() -> Vec<Entry> {
+    let admin = [Role::Admin];
+    vec![
+        Entry::new("audit", "list")
+            .summary("Lists audit entries in the order in which they were written.")
+            .allow(&admin)
+            .example(json!({ "after": 100, "limit": 10 }))
+            .handler(list),
+        Entry::new("audit", "verify")
+            .summary("Checks the whole chain of the audit log and names the first entry that is not as it was written.")
+            .allow(&admin)
+            .handler(verify),
+    ]
+}
+
+/// Which stretch of the log is wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    /// The number after which the list begins; the `next` of the stretch before.
+    #[serde(default)]
+    after: u64,
+    /// How many entries at most: 1 to 1000, 100 when left out.
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// An audit entry.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AuditView {
+    /// Its number; the first is 1.
+    seq: u64,
+    /// When.
+    time: Timestamp,
+    /// The account that did it; absent when none had logged in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountId>,
+    /// Who did it, by name.
+    actor: String,
+    /// The way they came.
+    door: Door,
+    /// What they did.
+    operation: String,
+    /// What they did it to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    /// What came of it.
+    outcome: AuditOutcome,
+    /// More, different for each operation.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    details: Box<RawValue>,
+    /// The digest of the entry before, in hexadecimal.
+    previous: String,
+    /// Its own digest, in hexadecimal.
+    hash: String,
+}
+
+impl From<AuditEntry> for AuditView {
+    fn from(entry: AuditEntry) -> Self {
+        let draft = entry.draft;
+        Self {
+            seq: entry.seq,
+            time: draft.time,
+            account: draft.actor.account,
+            actor: draft.actor.name,
+            door: draft.door,
+            operation: draft.operation,
+            target: draft.target,
+            outcome: draft.outcome,
+            // Only a log that was altered holds anything but JSON here; `verify` tells.
+            details: RawValue::from_string(draft.details)
+                .unwrap_or_else(|_| RawValue::NULL.to_owned()),
+            previous: HEXLOWER.encode(&entry.previous),
+            hash: HEXLOWER.encode(&entry.hash),
+        }
+    }
+}
+
+async fn list(context: Context, params: List) -> Result<Answer<Listing<AuditView>>, Refusal> {
+    let page = Page {
+        after: Some(params.after),
+        limit: params.limit.and_one(),
+    };
+    let found = context.site().store().audit(&page).await?;
+    let views = found.into_iter().map(AuditView::from).collect();
+    let listing = Listing::of(views, params.limit, |view: &AuditView| view.seq.to_string());
+    let text = listing.lines(|view| {
+        format!(
+            "{}  {}  {}  {}  {}  {}",
+            view.seq,
+            view.time,
+            view.actor,
+            view.operation,
+            view.target.as_deref().unwrap_or("-"),
+            view.outcome.as_str()
+        )
+    });
+    Ok(Answer::new(listing).saying(text))
+}
+
+/// What verifying found.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Verified {
+    /// Whether every entry is as it was written.
+    intact: bool,
+    /// How many entries were found sound.
+    entries: u64,
+    /// The digest of the last sound entry, in hexadecimal: keep it elsewhere, and later see whether the
+    /// log still holds it.
+    head: String,
+    /// The first entry that is not as it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<u64>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refusal> {
+    // Entries that are written meanwhile are left for the next time.
+    let end = context.site().store().audit_head().await?;
+    let mut head = ChainHead::EMPTY;
+    let mut broken: Option<Broken> = None;
+    while broken.is_none() && head.seq < end.seq {
+        let page = Page {
+            after: Some(head.seq),
+            limit: STRETCH,
+        };
+        let entries = context.site().store().audit(&page).await?;
+        if entries.is_empty() {
+            break;
+        }
+        broken = entries.iter().find_map(|entry| head.verify(entry).err());
+    }
+    let said = match broken {
+        None => format!("All {} entries are as they were written.", head.seq),
+        Some(broken) => broken.to_string(),
+    };
+    Ok(Answer::new(Verified {
+        intact: broken.is_none(),
+        entries: head.seq,
+        head: HEXLOWER.encode(&head.hash),
+        broken: broken.map(|broken| broken.seq),
+        problem: broken.map(|broken| broken.problem.to_string()),
+    })
+    .saying(said))
+}

@@ -1,0 +1,163 @@
+//! `key`: the keys that a service logs in with. The site holds their public halves only.
+
+use countersign_crypto::certificate::{Certificate, Thumbprint};
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::account::{self, ByName};
+use super::{Done, Listing};
+use crate::account::Kind;
+use crate::context::Context;
+use crate::credential::KeyCredential;
+use crate::id::AccountId;
+use crate::policy::Role;
+use crate::refusal::Refusal;
+use crate::session::{CloseReason, Proof};
+use crate::store::{Change, KEYS_PER_ACCOUNT};
+use crate::table::{Answer, Entry};
+use crate::text::Label;
+use crate::timestamp::Timestamp;
+
+pub(super) fn entries() -> Vec<Entry> {
+    let admin = [Role::Admin];
+    let thumbprint = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    vec![
+        Entry::new("key", "add")
+            .summary("Adds a key to a service; those it has stay valid.")
+            .allow(&admin)
+            .changes()
+            .example(json!({ "name": "mailer", "certificate": "-----BEGIN CERTIFICATE-----\n…" }))
+            .handler(add),
+        Entry::new("key", "list")
+            .summary("Lists the keys of a service, oldest first.")
+            .allow(&admin)
+            .allow_own(&[Role::Service])
+            .example(json!({ "name": "mailer" }))
+            .handler(list),
+        Entry::new("key", "revoke")
+            .summary("Takes a key away and cuts the sessions that were opened with it.")
+            .allow(&admin)
+            .disruptive()
+            .example(json!({ "name": "mailer", "thumbprint": thumbprint }))
+            .handler(revoke),
+    ]
+}
+
+/// A new key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    /// The service.
+    #[schemars(with = "String")]
+    name: AccountName,
+    /// Its certificate, in PEM (the `.pub` file of `key new`).
+    certificate: String,
+    /// What to call it.
+    #[serde(default)]
+    label: Label,
+}
+
+/// A key.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct KeyView {
+    /// The SHA-256 of the certificate, in hexadecimal.
+    thumbprint: String,
+    /// What it is called; may be empty.
+    label: String,
+    /// When it was added.
+    added: Timestamp,
+}
+
+impl From<KeyCredential> for KeyView {
+    fn from(key: KeyCredential) -> Self {
+        Self {
+            thumbprint: key.thumbprint.to_string(),
+            label: key.label,
+            added: key.added,
+        }
+    }
+}
+
+/// Reads the certificate of a new key.
+pub(super) fn read(
+    context: &Context,
+    account: AccountId,
+    pem: &str,
+    label: Label,
+) -> Result<KeyCredential, Refusal> {
+    let certificate =
+        Certificate::from_pem(pem).map_err(|error| Refusal::invalid("certificate", error))?;
+    Ok(KeyCredential {
+        account,
+        thumbprint: certificate.thumbprint(),
+        certificate: certificate.der().to_vec(),
+        agreement: certificate.agreement(),
+        label: label.into_string(),
+        added: context.now(),
+    })
+}
+
+async fn add(context: Context, params: Add) -> Result<Answer<KeyView>, Refusal> {
+    let account = account::find(&context, Kind::Service, &params.name).await?;
+    let key = read(&context, account.id, &params.certificate, params.label)?;
+    if context.site().store().keys_of(account.id).await?.len() >= KEYS_PER_ACCOUNT {
+        return Err(Refusal::conflict(
+            format!("{} has {KEYS_PER_ACCOUNT} keys already", account.name),
+            "revoke one that is not used any more",
+        ));
+    }
+    let details = json!({ "thumbprint": key.thumbprint.to_string(), "label": key.label });
+    let target = account.name.to_string();
+    context
+        .commit(vec![Change::InsertKey(key.clone())], target, details)
+        .await?;
+    let said = format!("Added the key {} to {}.", key.thumbprint, account.name);
+    Ok(Answer::new(key.into()).saying(said))
+}
+
+async fn list(context: Context, params: ByName) -> Result<Answer<Listing<KeyView>>, Refusal> {
+    let account = account::find(&context, Kind::Service, &params.name).await?;
+    let keys = context.site().store().keys_of(account.id).await?;
+    let listing = Listing {
+        entries: keys.into_iter().map(KeyView::from).collect(),
+        next: None,
+    };
+    let text = listing.lines(|key| format!("{}  {}  {}", key.thumbprint, key.added, key.label));
+    Ok(Answer::new(listing).saying(text))
+}
+
+/// The key to take away.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Revoke {
+    /// The service.
+    #[schemars(with = "String")]
+    name: AccountName,
+    /// The key's thumbprint, in hexadecimal.
+    #[schemars(with = "String")]
+    thumbprint: Thumbprint,
+}
+
+async fn revoke(context: Context, params: Revoke) -> Result<Answer<Done>, Refusal> {
+    let account = account::find(&context, Kind::Service, &params.name).await?;
+    let thumbprint = params.thumbprint;
+    let change = Change::DeleteKey {
+        account: account.id,
+        thumbprint,
+    };
+    let target = account.name.to_string();
+    let details = json!({ "thumbprint": thumbprint.to_string() });
+    context
+        .commit(vec![change], target, details)
+        .await
+        .map_err(|refusal| refusal.of_field("thumbprint"))?;
+    context
+        .site()
+        .sessions()
+        .cut_where(CloseReason::KeyRevoked, |info| {
+            info.proof == Proof::Key(thumbprint)
+        });
+    Ok(Answer::new(Done {}).saying(format!("Revoked the key {thumbprint}.")))
+}

@@ -1,0 +1,82 @@
+//! `operation`: what can be asked of the site; the help of every shell.
+
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::policy::Role;
+use crate::refusal::Refusal;
+use crate::table::{Answer, Entry};
+
+pub(super) fn entries() -> Vec<Entry> {
+    vec![
+        Entry::new("operation", "list")
+            .summary("Lists the operations that you may call, with their parameters and results.")
+            .allow(&Role::ALL)
+            .example(json!({ "group": "person" }))
+            .handler(list),
+    ]
+}
+
+/// Which operations are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct List {
+    /// Only those of this group.
+    group: Option<String>,
+}
+
+/// The operations that the caller may call.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Operations {
+    /// Sorted by group and command.
+    operations: Vec<OperationView>,
+}
+
+/// An operation.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OperationView {
+    /// The group.
+    group: &'static str,
+    /// The command within the group.
+    command: &'static str,
+    /// What it does.
+    summary: &'static str,
+    /// Whether to ask before running it.
+    disruptive: bool,
+    /// The JSON Schema of its parameters.
+    #[schemars(with = "serde_json::Value")]
+    params: Schema,
+    /// The JSON Schema of its result.
+    #[schemars(with = "serde_json::Value")]
+    result: Schema,
+}
+
+async fn list(context: Context, params: List) -> Result<Answer<Operations>, Refusal> {
+    let operations: Vec<OperationView> = context
+        .site()
+        .table()
+        .entries()
+        .filter(|entry| entry.access().scope(context.caller()).is_some())
+        .filter(|entry| {
+            params
+                .group
+                .as_deref()
+                .is_none_or(|group| group == entry.group())
+        })
+        .map(|entry| OperationView {
+            group: entry.group(),
+            command: entry.command(),
+            summary: entry.summary(),
+            disruptive: entry.is_disruptive(),
+            params: entry.params().clone(),
+            result: entry.result().clone(),
+        })
+        .collect();
+    let lines: Vec<String> = operations
+        .iter()
+        .map(|one| format!("{} {}  {}", one.group, one.command, one.summary))
+        .collect();
+    Ok(Answer::new(Operations { operations }).saying(lines.join("\n")))
+}

@@ -1,0 +1,197 @@
+//! Setting a pass phrase: OPAQUE registration (RFC 9807, section 5) in two operations, so that the
+//! pass phrase never leaves the process of whoever types it.
+//!
+//! ```text
+//! caller's process                                    site
+//! ClientRegistration::start ── passphrase_start ────▶ registration_response
+//! finish, seal the identity ◀─ response, server ───── (keeps nothing)
+//!                           ── passphrase_finish ───▶ stored, audited
+//! ```
+
+use countersign_crypto::certificate::Certificate;
+use countersign_crypto::passphrase::PassphraseRecord;
+use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Done, account};
+use crate::account::{Account, Kind};
+use crate::context::Context;
+use crate::credential::{CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite};
+use crate::policy::Role;
+use crate::refusal::Refusal;
+use crate::session::CloseReason;
+use crate::store::Change;
+use crate::table::{Answer, Entry};
+use crate::text::Base64Url;
+
+pub(super) fn entries() -> Vec<Entry> {
+    let admin = [Role::Admin];
+    vec![
+        Entry::new("person", "passphrase_start")
+            .summary(
+                "Begins to set a person's pass phrase: answers an OPAQUE registration request.",
+            )
+            .allow(&admin)
+            .example(json!({ "name": "maria", "request": "…" }))
+            .handler(|context, params: StartFor| async move {
+                let account = account::find(&context, Kind::Person, &params.name).await?;
+                start(&context, &account, &params.request)
+            }),
+        Entry::new("person", "passphrase_finish")
+            .summary("Sets a person's pass phrase and cuts the person's sessions.")
+            .allow(&admin)
+            .disruptive()
+            .example(json!({
+                "name": "maria",
+                "setup": "…",
+                "record": "…",
+                "sealed_identity": "…",
+            }))
+            .handler(|context, params: FinishFor| async move {
+                let account = account::find(&context, Kind::Person, &params.name).await?;
+                finish(context, account, params.registration()).await
+            }),
+    ]
+}
+
+/// An OPAQUE registration request for a person.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StartFor {
+    /// Whose pass phrase.
+    #[schemars(with = "String")]
+    name: AccountName,
+    /// The registration request.
+    request: Base64Url,
+}
+
+/// What the site answers to a registration request.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Started {
+    /// The registration response.
+    response: Base64Url,
+    /// The server setup that it was made with; give it back when finishing.
+    setup: Base64Url,
+    /// OPAQUE's server identity: both public keys of the site. The client identity is left out.
+    server_identity: Base64Url,
+}
+
+/// A finished registration for a person.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FinishFor {
+    /// Whose pass phrase.
+    #[schemars(with = "String")]
+    name: AccountName,
+    /// The server setup, as it was answered at the start.
+    setup: Base64Url,
+    /// The registration record.
+    record: Base64Url,
+    /// The person's identity, sealed under the export key.
+    sealed_identity: Base64Url,
+    /// What the record was made with; there is one suite so far, so it may be left out.
+    #[serde(default)]
+    suite: PassphraseSuite,
+    /// The certificate of the person's identity, in PEM.
+    certificate: Option<String>,
+}
+
+impl FinishFor {
+    fn registration(self) -> Registration {
+        Registration {
+            setup: self.setup,
+            record: self.record,
+            sealed_identity: self.sealed_identity,
+            suite: self.suite,
+            certificate: self.certificate,
+        }
+    }
+}
+
+/// A finished registration.
+pub(super) struct Registration {
+    pub(super) setup: Base64Url,
+    pub(super) record: Base64Url,
+    pub(super) sealed_identity: Base64Url,
+    pub(super) suite: PassphraseSuite,
+    pub(super) certificate: Option<String>,
+}
+
+/// Answers a registration request.
+pub(super) fn start(
+    context: &Context,
+    account: &Account,
+    request: &Base64Url,
+) -> Result<Answer<Started>, Refusal> {
+    let opened = context.site().expect_open()?;
+    let response = opened
+        .setup
+        .registration_response(&CredentialId::from(account.id).0, &request.0)
+        .map_err(|error| Refusal::invalid("request", error))?;
+    Ok(Answer::new(Started {
+        response: Base64Url(response),
+        setup: Base64Url(opened.setup.id().as_bytes().to_vec()),
+        server_identity: Base64Url(opened.key.public().to_bytes().to_vec()),
+    }))
+}
+
+/// Stores a finished registration and cuts the account's sessions, but not the caller's own.
+pub(super) async fn finish(
+    context: Context,
+    account: Account,
+    registration: Registration,
+) -> Result<Answer<Done>, Refusal> {
+    let credential = credential(&context, &account, registration)?;
+    let change = Change::PutPassphrase(credential);
+    let target = account.name.to_string();
+    context.commit(vec![change], target, json!({})).await?;
+    let (id, own) = (account.id, context.caller().session);
+    context
+        .site()
+        .sessions()
+        .cut_where(CloseReason::PassphraseChanged, |info| {
+            info.account == id && Some(info.id) != own
+        });
+    Ok(Answer::new(Done {}).saying(format!("Set the pass phrase of {}.", account.name)))
+}
+
+fn credential(
+    context: &Context,
+    account: &Account,
+    registration: Registration,
+) -> Result<PassphraseCredential, Refusal> {
+    let setup = context.site().expect_open()?.setup.id();
+    if registration.setup.0 != setup.as_bytes() {
+        return Err(Refusal::invalid(
+            "setup",
+            "this is not the site's server setup; start again",
+        ));
+    }
+    PassphraseRecord::from_bytes(&registration.record.0)
+        .map_err(|error| Refusal::invalid("record", error))?;
+    if registration.sealed_identity.0.len() != SEALED_IDENTITY_LENGTH {
+        return Err(Refusal::invalid(
+            "sealed_identity",
+            format_args!("it must have {SEALED_IDENTITY_LENGTH} bytes"),
+        ));
+    }
+    let certificate = registration
+        .certificate
+        .map(|pem| Certificate::from_pem(&pem))
+        .transpose()
+        .map_err(|error| Refusal::invalid("certificate", error))?;
+    Ok(PassphraseCredential {
+        account: account.id,
+        version: PASSPHRASE_VERSION,
+        suite: registration.suite,
+        setup,
+        credential_id: CredentialId::from(account.id),
+        record: registration.record.0,
+        sealed_identity: registration.sealed_identity.0,
+        certificate: certificate.map(|certificate| certificate.der().to_vec()),
+        changed: context.now(),
+    })
+}

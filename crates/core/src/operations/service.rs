@@ -1,0 +1,145 @@
+//! `service`: who logs in with a key.
+
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::account::{self, AccountView, ByName, ListByName};
+use super::key::{self, KeyView};
+use crate::account::{Account, Kind, State};
+use crate::context::Context;
+use crate::id::AccountId;
+use crate::policy::Role;
+use crate::refusal::Refusal;
+use crate::store::Change;
+use crate::table::{Answer, Entry};
+use crate::text::{FullName, Label};
+
+pub(super) fn entries() -> Vec<Entry> {
+    let admin = [Role::Admin];
+    vec![
+        Entry::new("service", "create")
+            .summary("Creates a service, with its first key if one is given.")
+            .allow(&admin)
+            .changes()
+            .example(json!({ "name": "mailer", "certificate": "-----BEGIN CERTIFICATE-----\n…" }))
+            .handler(create),
+        Entry::new("service", "list")
+            .summary("Lists services by name.")
+            .allow(&admin)
+            .example(json!({ "limit": 10 }))
+            .handler(|context, params: ListByName| account::list(context, Kind::Service, params)),
+        Entry::new("service", "show")
+            .summary("Shows a service and its keys.")
+            .allow(&admin)
+            .allow_own(&[Role::Service])
+            .example(json!({ "name": "mailer" }))
+            .handler(show),
+        Entry::new("service", "delete")
+            .summary("Deletes a service for good, its keys too, and cuts its sessions.")
+            .allow(&admin)
+            .disruptive()
+            .example(json!({ "name": "mailer" }))
+            .handler(|context, params: ByName| account::delete(context, Kind::Service, params)),
+        Entry::new("service", "lock")
+            .summary("Keeps a service from logging in and cuts its sessions.")
+            .allow(&admin)
+            .disruptive()
+            .example(json!({ "name": "mailer" }))
+            .handler(|context, params: ByName| {
+                account::set_state(context, Kind::Service, params, State::Locked)
+            }),
+        Entry::new("service", "unlock")
+            .summary("Lets a locked service log in again.")
+            .allow(&admin)
+            .changes()
+            .example(json!({ "name": "mailer" }))
+            .handler(|context, params: ByName| {
+                account::set_state(context, Kind::Service, params, State::Active)
+            }),
+    ]
+}
+
+/// A new service.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    /// `name` or `name@zone`.
+    #[schemars(with = "String")]
+    name: AccountName,
+    /// The name to show.
+    #[serde(default)]
+    full_name: FullName,
+    /// The certificate of its first key, in PEM (the `.pub` file of `key new`).
+    certificate: Option<String>,
+    /// What to call that key.
+    #[serde(default)]
+    label: Label,
+}
+
+/// A service with its keys.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ServiceView {
+    /// The account.
+    #[serde(flatten)]
+    account: AccountView,
+    /// What it may log in with.
+    keys: Vec<KeyView>,
+}
+
+async fn create(context: Context, params: Create) -> Result<Answer<ServiceView>, Refusal> {
+    let site = context.site();
+    let account = Account {
+        id: AccountId::new(context.now(), &mut site.entropy()),
+        name: site.whole_name(params.name),
+        kind: Kind::Service,
+        role: Role::Service,
+        full_name: params.full_name.into_string(),
+        email: String::new(),
+        state: State::Active,
+        revision: 1,
+        created: context.now(),
+        changed: context.now(),
+    };
+    let key = params
+        .certificate
+        .map(|pem| key::read(&context, account.id, &pem, params.label))
+        .transpose()?;
+    let details = json!({
+        "id": account.id,
+        "thumbprint": key.as_ref().map(|key| key.thumbprint.to_string()),
+    });
+    let mut changes = vec![Change::InsertAccount(account.clone())];
+    changes.extend(key.clone().map(Change::InsertKey));
+    let target = account.name.to_string();
+    context.commit(changes, target, details).await?;
+    let said = match &key {
+        Some(key) => format!("Created {} with the key {}.", account.name, key.thumbprint),
+        None => format!(
+            "Created {}. Give it a key with `key add {}`.",
+            account.name, account.name
+        ),
+    };
+    Ok(Answer::new(ServiceView {
+        account: account.into(),
+        keys: key.into_iter().map(KeyView::from).collect(),
+    })
+    .saying(said))
+}
+
+async fn show(context: Context, params: ByName) -> Result<Answer<ServiceView>, Refusal> {
+    let account = account::find(&context, Kind::Service, &params.name).await?;
+    let keys = context.site().store().keys_of(account.id).await?;
+    let said = format!(
+        "{}  {}  {} keys",
+        account.name,
+        account.state.as_str(),
+        keys.len()
+    );
+    Ok(Answer::new(ServiceView {
+        account: account.into(),
+        keys: keys.into_iter().map(KeyView::from).collect(),
+    })
+    .saying(said))
+}

@@ -1,0 +1,230 @@
+//! What the session listener asks of the site: who may log in, and with what; sessions opened and
+//! closed, each with its audit entry.
+//!
+//! Unknown, locked and disabled accounts are all answered with nothing, so that a caller cannot pass
+//! on which of them it was.
+
+use std::sync::Arc;
+
+use countersign_crypto::agreement::AgreementPublic;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::passphrase::{PassphraseRecord, ServerSetup};
+use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
+use countersign_proto::name::AccountName;
+use countersign_proto::session::EncryptionOption;
+
+use super::Site;
+use crate::account::{Account, Kind};
+use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::caller::Door;
+use crate::credential::CredentialId;
+use crate::id::{AccountId, SessionId};
+use crate::session::{CloseReason, CutHook, Proof, SessionInfo};
+use crate::store::{ChangeSet, StoreError};
+use crate::timestamp::Timestamp;
+
+/// What a person logs in with.
+pub struct PersonLogin {
+    /// Who.
+    pub account: AccountId,
+    /// The setup that the record was made under.
+    pub setup: Arc<ServerSetup>,
+    /// The account's name within OPAQUE.
+    pub credential_id: CredentialId,
+    /// OPAQUE's registration record.
+    pub record: PassphraseRecord,
+    /// The person's identity, sealed on the person's side.
+    pub sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
+}
+
+/// What a service logs in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceLogin {
+    /// Who.
+    pub account: AccountId,
+    /// The key to agree on a secret with.
+    pub agreement: AgreementPublic,
+}
+
+/// A proved login that asks for its session.
+pub struct Opening {
+    /// Whose login.
+    pub account: AccountId,
+    /// What was proved.
+    pub proof: Proof,
+    /// The encryption option in use.
+    pub option: EncryptionOption,
+    /// Where it comes from: the peer's address.
+    pub peer: String,
+    /// Ends the connection.
+    pub cut: CutHook,
+}
+
+impl Site {
+    /// What the person of that name logs in with; `None` when there is no such person, they may not
+    /// log in, or the site is sealed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store is in trouble.
+    pub async fn person_for_login(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<PersonLogin>, StoreError> {
+        let name = self.whole_name(name.clone());
+        let found = self.store().passphrase_login(&name).await?;
+        let (Some((account, credential)), Some(opened)) = (found, self.opened()) else {
+            return Ok(None);
+        };
+        if !may_log_in(&account, Kind::Person) || credential.setup != opened.setup.id() {
+            return Ok(None);
+        }
+        let damaged = |what: &str| StoreError::Damaged {
+            problem: format!("the {what} of {name} does not read"),
+        };
+        Ok(Some(PersonLogin {
+            account: account.id,
+            setup: Arc::clone(&opened.setup),
+            credential_id: credential.credential_id,
+            record: PassphraseRecord::from_bytes(&credential.record)
+                .map_err(|_| damaged("pass phrase record"))?,
+            sealed_identity: credential
+                .sealed_identity
+                .try_into()
+                .map_err(|_| damaged("sealed identity"))?,
+        }))
+    }
+
+    /// What the owner of that key logs in with; `None` as for a person.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store is in trouble.
+    pub async fn service_for_login(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<ServiceLogin>, StoreError> {
+        let found = self.store().key_login(thumbprint).await?;
+        Ok(found
+            .filter(|(account, _)| may_log_in(account, Kind::Service) && !self.is_sealed())
+            .map(|(account, key)| ServiceLogin {
+                account: account.id,
+                agreement: key.agreement,
+            }))
+    }
+
+    /// Opens a session for a proved login; `None` when the account, or the key that was proved, was
+    /// taken away meanwhile. Audited as `session.opened`; close every session that was opened with
+    /// [`Site::close_session`], those that were cut too.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the session cannot be audited: there is none then.
+    pub async fn open_session(
+        &self,
+        opening: Opening,
+        now: Timestamp,
+    ) -> Result<Option<SessionInfo>, StoreError> {
+        let Some(account) = self.store().account(opening.account).await? else {
+            return Ok(None);
+        };
+        let info = SessionInfo {
+            id: SessionId::new(now, &mut self.entropy()),
+            account: account.id,
+            name: account.name.clone(),
+            role: account.role,
+            option: opening.option,
+            peer: opening.peer,
+            proof: opening.proof,
+            opened: now,
+            expires: now.plus_seconds(self.config().session_lifetime),
+        };
+        // Registered first, looked at again afterwards: whoever locks the account meanwhile either
+        // finds the session and cuts it, or is seen here.
+        self.sessions().register(info.clone(), opening.cut);
+        let admitted = match self.may_still(&info, &account).await {
+            Ok(true) => self
+                .audit_session(&info, "session.opened", None, now)
+                .await
+                .map(|()| true),
+            other => other,
+        };
+        match admitted {
+            Ok(true) => Ok(Some(info)),
+            refused => {
+                self.sessions().remove(info.id);
+                refused.map(|_| None)
+            }
+        }
+    }
+
+    async fn may_still(&self, info: &SessionInfo, seen: &Account) -> Result<bool, StoreError> {
+        let account = match info.proof {
+            Proof::Passphrase => self.store().account(info.account).await?,
+            Proof::Key(thumbprint) => {
+                let found = self.store().key_login(&thumbprint).await?;
+                found.map(|(account, _)| account)
+            }
+        };
+        Ok(account.is_some_and(|account| {
+            account.id == info.account && account.is_active() && account.revision == seen.revision
+        }))
+    }
+
+    /// Forgets a session whose connection ended. Audited as `session.closed`, with the reason why it
+    /// was cut if it was.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be audited; the session is closed all the same.
+    pub async fn close_session(
+        &self,
+        id: SessionId,
+        reason: CloseReason,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match self.sessions().remove(id) {
+            Some((info, cut)) => {
+                let reason = cut.unwrap_or(reason);
+                self.audit_session(&info, "session.closed", Some(reason), now)
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn audit_session(
+        &self,
+        info: &SessionInfo,
+        event: &str,
+        reason: Option<CloseReason>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let details = match reason {
+            Some(reason) => serde_json::json!({ "reason": reason }),
+            None => serde_json::json!({
+                "peer": info.peer,
+                "option": info.option.name(),
+                "proof": match info.proof {
+                    Proof::Passphrase => "passphrase".to_owned(),
+                    Proof::Key(thumbprint) => format!("key {thumbprint}"),
+                },
+            }),
+        };
+        let audit = AuditDraft {
+            time: now,
+            actor: Actor {
+                account: Some(info.account),
+                name: info.name.to_string(),
+            },
+            door: Door::Session,
+            operation: event.to_owned(),
+            target: Some(info.id.to_string()),
+            outcome: AuditOutcome::Done,
+            details: details.to_string(),
+        };
+        let changes = Vec::new();
+        self.store().commit(ChangeSet { changes, audit }).await?;
+        Ok(())
+    }
+}
+
+fn may_log_in(account: &Account, kind: Kind) -> bool {
+    account.kind == kind && account.is_active()
+}

@@ -1,0 +1,240 @@
+//! A site: the one door through which every operation passes.
+//!
+//! ```text
+//! operation ─▶ find in the table ─▶ sealed? ─▶ may the caller? ─▶ read params ─▶ handle ─▶ outcome
+//!                    │                 │              │                │            │
+//!               unknown, with      `sealed`     `not_permitted`,   the field    changes and
+//!             the nearest name                 audited if disruptive  named    audit entry at once
+//! ```
+
+mod endpoints;
+mod founding;
+mod login;
+mod record;
+mod script;
+mod sealing;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::site_key::SitePublicKey;
+use countersign_proto::name::{AccountName, Zone};
+use countersign_proto::operation::{Code, Operation, Outcome};
+use countersign_proto::session::OptionList;
+
+use crate::caller::{Caller, Door};
+use crate::context::{Along, Context};
+use crate::refusal::Refusal;
+use crate::session::SessionRegistry;
+use crate::store::Store;
+use crate::table::{Reply, Table};
+use crate::timestamp::Timestamp;
+
+pub use endpoints::Endpoints;
+pub use founding::{Foundation, SiteError};
+pub use login::{Opening, PersonLogin, ServiceLogin};
+pub use record::SiteConfig;
+pub use script::{ScriptError, ScriptOutcome};
+pub use sealing::{Opened, UnsealError};
+
+use record::SiteRecord;
+
+/// What a site is made of.
+pub struct Parts {
+    /// Where its decisions are kept.
+    pub store: Arc<dyn Store>,
+    /// What it can be asked to do.
+    pub table: Table,
+    /// Where its ids and secrets come from.
+    pub entropy: Box<dyn Entropy>,
+    /// The encryption options that its sessions may use, ranked.
+    pub options: OptionList,
+}
+
+/// A site. Clones are the same site.
+#[derive(Clone)]
+pub struct Site(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    table: Table,
+    entropy: Mutex<Box<dyn Entropy>>,
+    options: OptionList,
+    sessions: SessionRegistry,
+    record: RwLock<SiteRecord>,
+    opened: RwLock<Option<Arc<Opened>>>,
+    endpoints: RwLock<Endpoints>,
+}
+
+impl Site {
+    fn assemble(parts: Parts, record: SiteRecord, opened: Option<Opened>) -> Self {
+        Self(Arc::new(Inner {
+            store: parts.store,
+            table: parts.table,
+            entropy: Mutex::new(parts.entropy),
+            options: parts.options,
+            sessions: SessionRegistry::default(),
+            record: RwLock::new(record),
+            opened: RwLock::new(opened.map(Arc::new)),
+            endpoints: RwLock::default(),
+        }))
+    }
+
+    /// Does what an operation says, if the caller may have it done. Every failure is an outcome too.
+    pub async fn run(&self, caller: &Caller, operation: &Operation, now: Timestamp) -> Outcome {
+        self.run_along(caller, operation, now, Along::default())
+            .await
+    }
+
+    async fn run_along(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        now: Timestamp,
+        along: Along,
+    ) -> Outcome {
+        match self.attempt(caller, operation, now, along).await {
+            Ok(reply) => Outcome {
+                id: operation.id,
+                code: Code::SUCCESS,
+                data: reply.data,
+                output: reply.output,
+            },
+            Err(refusal) => refusal.outcome(operation.id),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        now: Timestamp,
+        along: Along,
+    ) -> Result<Reply, Refusal> {
+        let (group, command) = (&operation.group, &operation.command);
+        let entry = self
+            .table()
+            .find(group, command)
+            .ok_or_else(|| self.table().unknown(group, command))?;
+        if self.is_sealed() && !entry.works_while_sealed() {
+            return Err(Refusal::sealed());
+        }
+        let caller = self.current(caller, now)?;
+        let scope = entry.access().scope(&caller);
+        let mut context = Context {
+            site: self.clone(),
+            caller,
+            // Only used when there is a scope; a refused caller's context does nothing but audit.
+            scope: scope.unwrap_or(crate::policy::Scope::All),
+            now,
+            operation: entry.shared_name(),
+            along,
+        };
+        if scope.is_none() {
+            if entry.is_disruptive() {
+                context.along = Along::default();
+                context.refused().await?;
+            }
+            return Err(Refusal::not_permitted(
+                format!("{} may not be called by you here", entry.name()),
+                if entry.access().is_admin_socket_only() {
+                    "it is answered at the site's local admin socket only"
+                } else {
+                    "ask an admin of the site"
+                },
+            ));
+        }
+        entry.start(context, operation.params.get())?.await
+    }
+
+    /// The caller as things are now: a session that was cut or is over may do nothing any more, even
+    /// when its connection has not noticed yet.
+    fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
+        if caller.door != Door::Session {
+            return Ok(caller.clone());
+        }
+        let role = caller
+            .session
+            .and_then(|session| self.sessions().role(session, now))
+            .ok_or_else(|| Refusal::not_permitted("the session is over", "log in again"))?;
+        Ok(Caller {
+            role,
+            ..caller.clone()
+        })
+    }
+
+    /// What the site can be asked to do.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.0.table
+    }
+
+    /// The sessions that are open now.
+    #[must_use]
+    pub fn sessions(&self) -> &SessionRegistry {
+        &self.0.sessions
+    }
+
+    /// The encryption options that sessions may use, ranked.
+    #[must_use]
+    pub fn options(&self) -> &OptionList {
+        &self.0.options
+    }
+
+    /// The site's public key: known while the site is sealed too.
+    #[must_use]
+    pub fn public_key(&self) -> SitePublicKey {
+        self.record().wrapped_key.public()
+    }
+
+    /// What the admin may set.
+    #[must_use]
+    pub fn config(&self) -> SiteConfig {
+        self.record().config.clone()
+    }
+
+    /// The zone of names that were given without one.
+    #[must_use]
+    pub fn zone(&self) -> Zone {
+        self.record().config.zone.clone()
+    }
+
+    /// The name with its zone.
+    #[must_use]
+    pub fn whole_name(&self, name: AccountName) -> AccountName {
+        match name.zone() {
+            Some(_) => name,
+            None => name.with_default_zone(&self.zone()),
+        }
+    }
+
+    /// Where the site's decisions are kept.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    /// Where the site's ids and secrets come from. Nothing is held between two draws, so that slow work
+    /// with it makes nobody wait.
+    pub(crate) fn entropy(&self) -> SiteEntropy<'_> {
+        SiteEntropy(self)
+    }
+}
+
+/// Draws from the entropy that the site was given.
+pub(crate) struct SiteEntropy<'a>(&'a Site);
+
+impl Entropy for SiteEntropy<'_> {
+    fn fill(&mut self, out: &mut [u8]) {
+        let entropy = &self.0.0.entropy;
+        entropy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(out);
+    }
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Site({})", self.public_key())
+    }
+}

@@ -1,0 +1,153 @@
+//! What a site keeps about itself, as settings in the store.
+
+use std::sync::{PoisonError, RwLockReadGuard};
+
+use countersign_crypto::site_key_slots::WrappedSiteKey;
+use countersign_proto::name::Zone;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Site, SiteError};
+use crate::refusal::Refusal;
+use crate::store::{Change, Setting, Store, StoreError};
+
+pub(super) const SITE_KEY: &str = "site_key";
+pub(super) const SERVER_SETUP: &str = "server_setup";
+pub(super) const CONFIG: &str = "config";
+
+/// What the admin may set; kept in the store, so that every node of a site has the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SiteConfig {
+    /// The zone of names that are given without one. Settled when the site is made.
+    #[schemars(with = "String")]
+    pub zone: Zone,
+    /// How long a session lasts, in seconds.
+    pub session_lifetime: u32,
+}
+
+impl SiteConfig {
+    /// Half a day: a working day ends with a new login.
+    pub const SESSION_LIFETIME: u32 = 12 * 60 * 60;
+}
+
+/// What is kept in memory of the settings.
+pub(super) struct SiteRecord {
+    pub(super) config: SiteConfig,
+    pub(super) config_revision: u64,
+    pub(super) wrapped_key: WrappedSiteKey,
+    pub(super) key_revision: u64,
+    /// The OPAQUE server setup, sealed under a key that follows from the site key.
+    pub(super) sealed_setup: Vec<u8>,
+}
+
+impl SiteRecord {
+    /// `None` when the store holds no site yet.
+    pub(super) async fn read(store: &dyn Store) -> Result<Option<Self>, SiteError> {
+        let Some(key) = store.setting(SITE_KEY).await? else {
+            return Ok(None);
+        };
+        let missing = |name: &str| {
+            SiteError::Store(StoreError::Damaged {
+                problem: format!("the setting {name} is missing"),
+            })
+        };
+        let config = store
+            .setting(CONFIG)
+            .await?
+            .ok_or_else(|| missing(CONFIG))?;
+        let setup = store
+            .setting(SERVER_SETUP)
+            .await?
+            .ok_or_else(|| missing(SERVER_SETUP))?;
+        Ok(Some(Self {
+            config: parse(CONFIG, &config)?,
+            config_revision: config.revision,
+            wrapped_key: parse(SITE_KEY, &key)?,
+            key_revision: key.revision,
+            sealed_setup: setup.value,
+        }))
+    }
+}
+
+/// The change that keeps `value` under that name.
+pub(super) fn put(
+    name: &'static str,
+    value: &impl Serialize,
+    revision: u64,
+) -> Result<Change, serde_json::Error> {
+    let value = serde_json::to_vec(value)?;
+    Ok(Change::PutSetting {
+        name,
+        setting: Setting { value, revision },
+    })
+}
+
+fn parse<T: DeserializeOwned>(name: &str, setting: &Setting) -> Result<T, SiteError> {
+    serde_json::from_slice(&setting.value).map_err(|error| {
+        SiteError::Store(StoreError::Damaged {
+            problem: format!("the setting {name} does not read: {error}"),
+        })
+    })
+}
+
+impl Site {
+    pub(super) fn record(&self) -> RwLockReadGuard<'_, SiteRecord> {
+        self.0.record.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The configuration after `change`, and the change to commit. Once that is committed, call
+    /// [`Self::config_changed`].
+    pub(crate) fn change_config(
+        &self,
+        change: impl FnOnce(&mut SiteConfig),
+    ) -> Result<(SiteConfig, u64, Change), Refusal> {
+        let record = self.record();
+        let mut config = record.config.clone();
+        change(&mut config);
+        let revision = record.config_revision.saturating_add(1);
+        let change =
+            put(CONFIG, &config, revision).map_err(|error| Refusal::internal(error.to_string()))?;
+        Ok((config, revision, change))
+    }
+
+    pub(crate) fn config_changed(&self, config: SiteConfig, revision: u64) {
+        let mut record = self
+            .0
+            .record
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Two changes at once may arrive here in either order; the later revision holds.
+        if revision > record.config_revision {
+            record.config = config;
+            record.config_revision = revision;
+        }
+    }
+
+    /// The wrapped site key, to be changed in a copy, and the revision that the copy will have.
+    pub(crate) fn wrapped_key(&self) -> (WrappedSiteKey, u64) {
+        let record = self.record();
+        (
+            record.wrapped_key.clone(),
+            record.key_revision.saturating_add(1),
+        )
+    }
+
+    /// The change that keeps a wrapped site key. Once it is committed, call [`Self::key_rewrapped`].
+    pub(crate) fn rewrap_key(key: &WrappedSiteKey, revision: u64) -> Result<Change, Refusal> {
+        put(SITE_KEY, key, revision).map_err(|error| Refusal::internal(error.to_string()))
+    }
+
+    pub(crate) fn key_rewrapped(&self, key: WrappedSiteKey, revision: u64) {
+        let mut record = self
+            .0
+            .record
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if revision > record.key_revision {
+            record.wrapped_key = key;
+            record.key_revision = revision;
+        }
+    }
+}

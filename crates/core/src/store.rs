@@ -1,0 +1,225 @@
+//! What core asks of a store: reads, and one write.
+//!
+//! Core decides on what it read and hands the store a [`ChangeSet`]: declarative, with everything
+//! that must still be true for the decision to stand. The store checks that again while it writes,
+//! so two decisions made at once can never both happen when only one of them may.
+
+use async_trait::async_trait;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::name::AccountName;
+
+use crate::account::{Account, Kind};
+use crate::audit::{AuditDraft, AuditEntry, ChainHead};
+use crate::credential::{KeyCredential, PassphraseCredential};
+use crate::id::AccountId;
+use crate::timestamp::Timestamp;
+
+/// Where a site's decisions are kept.
+///
+/// What a method returns was committed and synced; a read sees every change that was acknowledged
+/// before it began.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The account of that id.
+    async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+
+    /// The account of that name.
+    async fn account_by_name(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
+
+    /// Accounts of a kind, by name.
+    async fn accounts(
+        &self,
+        kind: Kind,
+        page: &Page<AccountName>,
+    ) -> Result<Vec<Account>, StoreError>;
+
+    /// The pass phrase credential of that account.
+    async fn passphrase(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<PassphraseCredential>, StoreError>;
+
+    /// What a person of that name logs in with, in one look-up.
+    async fn passphrase_login(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(Account, PassphraseCredential)>, StoreError>;
+
+    /// What the owner of that key logs in with, in one look-up.
+    async fn key_login(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<(Account, KeyCredential)>, StoreError>;
+
+    /// The keys of that account, oldest first. An account has at most [`KEYS_PER_ACCOUNT`].
+    async fn keys_of(&self, account: AccountId) -> Result<Vec<KeyCredential>, StoreError>;
+
+    /// The setting of that name.
+    async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError>;
+
+    /// How far the initialisation script of that name was applied.
+    async fn script(&self, name: &str) -> Result<Option<ScriptProgress>, StoreError>;
+
+    /// Audit entries in the order of the chain.
+    async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The end of the audit chain.
+    async fn audit_head(&self) -> Result<ChainHead, StoreError>;
+
+    /// Writes all of a change set or nothing of it. When it returns, the change is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`], [`StoreError::Stale`] and [`StoreError::NotFound`] when the decision
+    /// does not stand any more; the others when the store is in trouble. Nothing was changed, and
+    /// nothing was audited.
+    async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError>;
+}
+
+/// The most keys that one account may have.
+pub const KEYS_PER_ACCOUNT: usize = 64;
+
+/// A stretch of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<Cursor> {
+    /// What the stretch before ended with; `None` for the first stretch.
+    pub after: Option<Cursor>,
+    /// How much to read at most.
+    pub limit: u32,
+}
+
+/// Changes that happen together with the audit entry that tells of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeSet {
+    /// The changes; none when the entry tells of something that changed nothing here.
+    pub changes: Vec<Change>,
+    /// The entry.
+    pub audit: AuditDraft,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A new account. [`StoreError::Conflict`] when the id or the name is taken.
+    InsertAccount(Account),
+    /// The account as it is from now on; its revision must be one more than the stored one's.
+    UpdateAccount(Account),
+    /// Takes the account and all its credentials away.
+    DeleteAccount {
+        /// Which one.
+        id: AccountId,
+        /// The revision that this was decided on.
+        revision: u64,
+    },
+    /// The pass phrase credential of an account, in place of an older one.
+    PutPassphrase(PassphraseCredential),
+    /// A new key. [`StoreError::Conflict`] when any account has it already.
+    InsertKey(KeyCredential),
+    /// Takes a key away.
+    DeleteKey {
+        /// Whose.
+        account: AccountId,
+        /// Which one.
+        thumbprint: Thumbprint,
+    },
+    /// A setting.
+    PutSetting {
+        /// Its name.
+        name: &'static str,
+        /// Its value and its revision, which must be one more than the stored one's (1 for a new one).
+        setting: Setting,
+    },
+    /// How far an initialisation script was applied.
+    PutScript(ScriptProgress),
+}
+
+/// A value that the site keeps under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The value.
+    pub value: Vec<u8>,
+    /// 1 at first, one more with each change.
+    pub revision: u64,
+}
+
+/// How far an initialisation script was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptProgress {
+    /// The script's file name.
+    pub name: String,
+    /// The SHA-256 of the lines that were applied.
+    pub digest: [u8; 32],
+    /// How many lines were applied.
+    pub lines: u32,
+    /// When the last line was applied; `None` while some are left.
+    pub applied: Option<Timestamp>,
+}
+
+/// A change set is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The number of its audit entry.
+    pub audit_seq: u64,
+}
+
+/// What a change set ran into, or what is wrong with the store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// What has to be unique is taken.
+    #[error("{what} is taken")]
+    Conflict {
+        /// What is taken.
+        what: Unique,
+    },
+    /// Somebody else changed it since it was read; read it again and decide again.
+    #[error("{what} was changed by somebody else meanwhile; read it again and repeat")]
+    Stale {
+        /// What was changed.
+        what: Thing,
+    },
+    /// It is not there any more.
+    #[error("there is no such {what}")]
+    NotFound {
+        /// What is missing.
+        what: Thing,
+    },
+    /// The store cannot do it now (disk full, read-only, closed). Nothing was changed.
+    #[error("the store is not available: {problem}")]
+    Unavailable {
+        /// What it said.
+        problem: String,
+    },
+    /// The store holds something that it cannot have written. Restore a backup.
+    #[error("the store is damaged: {problem}; restore the newest sound backup")]
+    Damaged {
+        /// What does not read.
+        problem: String,
+    },
+}
+
+/// What must be unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unique {
+    /// An account's id.
+    #[error("the account's id")]
+    AccountId,
+    /// An account's name.
+    #[error("the name")]
+    Name,
+    /// A key.
+    #[error("the key")]
+    Key,
+}
+
+/// What may be stale or missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Thing {
+    /// An account.
+    #[error("account")]
+    Account,
+    /// A key of an account.
+    #[error("key")]
+    Key,
+    /// A setting.
+    #[error("setting")]
+    Setting,
+}

@@ -1,0 +1,403 @@
+//! The table of operations. Everything that a site can be asked to do is one entry; interpreter,
+//! authorization, audit, help and the reference page all come from it. An application that embeds
+//! Countersign adds its own entries to the same table.
+//!
+//! ```
+//! use countersign_core::policy::Role;
+//! use countersign_core::table::{Answer, Entry, Table};
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Greet {
+//!     /// Whom to greet.
+//!     name: String,
+//! }
+//!
+//! let greeting = String::from("Hello");
+//! let entry = Entry::new("demo", "greet")
+//!     .summary("Greets somebody.")
+//!     .allow(&[Role::Admin, Role::Member])
+//!     .example(serde_json::json!({ "name": "Maria" }))
+//!     .handler(move |_, greet: Greet| {
+//!         let text = format!("{greeting}, {}!", greet.name);
+//!         async move { Ok(Answer::new(()).saying(text)) }
+//!     });
+//! let mut table = Table::new();
+//! table.add(entry)?;
+//! # Ok::<(), countersign_core::table::TableError>(())
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use countersign_proto::operation::is_name;
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::context::Context;
+use crate::params;
+use crate::policy::{Access, Role};
+use crate::refusal::Refusal;
+
+/// What an operation answers: data for programs, and text for people.
+#[derive(Debug, Clone)]
+pub struct Answer<R> {
+    data: R,
+    output: String,
+}
+
+impl<R> Answer<R> {
+    /// An answer without text.
+    #[must_use]
+    pub const fn new(data: R) -> Self {
+        Self {
+            data,
+            output: String::new(),
+        }
+    }
+
+    /// The same answer with text to show.
+    #[must_use]
+    pub fn saying(mut self, output: impl Into<String>) -> Self {
+        self.output = output.into();
+        self
+    }
+}
+
+/// An answer that is ready to be sent.
+pub(crate) struct Reply {
+    pub(crate) data: Box<RawValue>,
+    pub(crate) output: String,
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
+type Handler = Box<dyn Fn(Context, &str) -> Result<Running, Refusal> + Send + Sync>;
+
+/// One operation.
+pub struct Entry {
+    name: Name,
+    summary: &'static str,
+    access: Access,
+    changes: bool,
+    disruptive: bool,
+    while_sealed: bool,
+    example: serde_json::Value,
+    params: Schema,
+    result: Schema,
+    handler: Handler,
+}
+
+/// Group and command, and the two together as `group.command`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    group: &'static str,
+    command: &'static str,
+    whole: Arc<str>,
+}
+
+/// An entry that still lacks its handler.
+pub struct EntryBuilder {
+    name: Name,
+    summary: &'static str,
+    access: Access,
+    changes: bool,
+    disruptive: bool,
+    while_sealed: bool,
+    example: serde_json::Value,
+}
+
+impl Entry {
+    /// Begins an entry. Both names are short and plain (`[a-z][a-z0-9_]*`).
+    #[allow(clippy::new_ret_no_self, reason = "an entry without a handler is none")]
+    #[must_use]
+    pub fn new(group: &'static str, command: &'static str) -> EntryBuilder {
+        EntryBuilder {
+            name: Name {
+                group,
+                command,
+                whole: format!("{group}.{command}").into(),
+            },
+            summary: "",
+            access: Access::default(),
+            changes: false,
+            disruptive: false,
+            while_sealed: false,
+            example: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+
+    /// The group.
+    #[must_use]
+    pub const fn group(&self) -> &'static str {
+        self.name.group
+    }
+
+    /// The command within the group.
+    #[must_use]
+    pub const fn command(&self) -> &'static str {
+        self.name.command
+    }
+
+    /// `group.command`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name.whole
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name.whole)
+    }
+
+    /// What it does, in one sentence.
+    #[must_use]
+    pub const fn summary(&self) -> &'static str {
+        self.summary
+    }
+
+    /// Who may call it.
+    #[must_use]
+    pub const fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Whether it changes the site or tells what must be accounted for, and so is audited.
+    #[must_use]
+    pub const fn is_audited(&self) -> bool {
+        self.changes || self.disruptive
+    }
+
+    /// Whether it may take something away from somebody who is using it: people are asked before it
+    /// runs, and an attempt without permission is audited.
+    #[must_use]
+    pub const fn is_disruptive(&self) -> bool {
+        self.disruptive
+    }
+
+    /// Whether it is answered while the site is sealed.
+    #[must_use]
+    pub const fn works_while_sealed(&self) -> bool {
+        self.while_sealed
+    }
+
+    /// Parameters to show as an example.
+    #[must_use]
+    pub const fn example(&self) -> &serde_json::Value {
+        &self.example
+    }
+
+    /// The JSON Schema of its parameters.
+    #[must_use]
+    pub const fn params(&self) -> &Schema {
+        &self.params
+    }
+
+    /// The JSON Schema of its result.
+    #[must_use]
+    pub const fn result(&self) -> &Schema {
+        &self.result
+    }
+
+    pub(crate) fn start(&self, context: Context, params: &str) -> Result<Running, Refusal> {
+        (self.handler)(context, params)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({})", self.name.whole)
+    }
+}
+
+impl EntryBuilder {
+    /// What it does, in one sentence.
+    #[must_use]
+    pub const fn summary(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// These roles may call it for everything.
+    #[must_use]
+    pub fn allow(mut self, roles: &[Role]) -> Self {
+        self.access.allow(roles);
+        self
+    }
+
+    /// These roles may call it for their own account; the handler asks [`Context::admits`].
+    #[must_use]
+    pub fn allow_own(mut self, roles: &[Role]) -> Self {
+        self.access.allow_own(roles);
+        self
+    }
+
+    /// Nobody may call it but whoever has the site's folder.
+    #[must_use]
+    pub fn only_at_the_admin_socket(mut self) -> Self {
+        self.access.only_at_the_admin_socket();
+        self
+    }
+
+    /// It changes the site, or tells what must be accounted for: it is audited.
+    #[must_use]
+    pub const fn changes(mut self) -> Self {
+        self.changes = true;
+        self
+    }
+
+    /// It may take something away from somebody who is using it; it is audited, and so is an attempt
+    /// without permission.
+    #[must_use]
+    pub const fn disruptive(mut self) -> Self {
+        self.disruptive = true;
+        self
+    }
+
+    /// It is answered even while the site is sealed.
+    #[must_use]
+    pub const fn while_sealed(mut self) -> Self {
+        self.while_sealed = true;
+        self
+    }
+
+    /// Parameters to show as an example.
+    #[must_use]
+    pub fn example(mut self, example: serde_json::Value) -> Self {
+        self.example = example;
+        self
+    }
+
+    /// What it does. The parameters' type must refuse unknown fields
+    /// (`#[serde(deny_unknown_fields)]`), so that a misspelt one is not passed over in silence.
+    #[must_use]
+    pub fn handler<P, R, F, Fut>(self, handle: F) -> Entry
+    where
+        P: DeserializeOwned + JsonSchema,
+        R: Serialize + JsonSchema,
+        F: Fn(Context, P) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Answer<R>, Refusal>> + Send + 'static,
+    {
+        Entry {
+            name: self.name,
+            summary: self.summary,
+            access: self.access,
+            changes: self.changes,
+            disruptive: self.disruptive,
+            while_sealed: self.while_sealed,
+            example: self.example,
+            params: schema_for!(P),
+            result: schema_for!(R),
+            handler: Box::new(move |context, text| {
+                let answering = handle(context, params::read(text)?);
+                Ok(Box::pin(async move {
+                    let answer = answering.await?;
+                    let data = serde_json::value::to_raw_value(&answer.data)
+                        .map_err(|error| Refusal::internal(error.to_string()))?;
+                    Ok(Reply {
+                        data,
+                        output: answer.output,
+                    })
+                }))
+            }),
+        }
+    }
+}
+
+/// An entry cannot be added to the table. A programming error of whoever adds it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// There is one of that name already.
+    #[error("there is an operation {name} already")]
+    Duplicate {
+        /// `group.command`.
+        name: String,
+    },
+    /// Its group or its command is no plain name.
+    #[error("`{name}` is no name for an operation; use lower-case letters, digits and underscores")]
+    BadName {
+        /// `group.command`.
+        name: String,
+    },
+    /// Its parameters' type takes unknown fields.
+    #[error("the parameters of {name} take unknown fields; add #[serde(deny_unknown_fields)]")]
+    LooseParams {
+        /// `group.command`.
+        name: String,
+    },
+}
+
+/// All operations, by group and command.
+#[derive(Debug, Default)]
+pub struct Table {
+    groups: BTreeMap<&'static str, BTreeMap<&'static str, Entry>>,
+}
+
+impl Table {
+    /// A table without entries.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// [`TableError`]; the table is as before.
+    pub fn add(&mut self, entry: Entry) -> Result<(), TableError> {
+        let name = entry.name().to_owned();
+        if !is_name(entry.group()) || !is_name(entry.command()) {
+            return Err(TableError::BadName { name });
+        }
+        let closed = entry.params.get("additionalProperties") == Some(&false.into());
+        if !closed {
+            return Err(TableError::LooseParams { name });
+        }
+        let commands = self.groups.entry(entry.group()).or_default();
+        if commands.contains_key(entry.command()) {
+            return Err(TableError::Duplicate { name });
+        }
+        commands.insert(entry.command(), entry);
+        Ok(())
+    }
+
+    /// The entry of that name.
+    #[must_use]
+    pub fn find(&self, group: &str, command: &str) -> Option<&Entry> {
+        self.groups.get(group)?.get(command)
+    }
+
+    /// All entries, by name.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.groups.values().flat_map(BTreeMap::values)
+    }
+
+    /// The refusal for a name that no entry has, with the nearest one that does.
+    pub(crate) fn unknown(&self, group: &str, command: &str) -> Refusal {
+        match self.groups.get(group) {
+            Some(commands) => Refusal::unknown_operation(
+                format!("the group {group} has no command {command}"),
+                suggestion(command, commands.keys().copied()),
+            ),
+            None => Refusal::unknown_operation(
+                format!("there is no group {group}"),
+                suggestion(group, self.groups.keys().copied()),
+            ),
+        }
+    }
+}
+
+fn suggestion<'a>(given: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let nearest = known
+        .clone()
+        .map(|name| (strsim::damerau_levenshtein(given, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3));
+    match nearest {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("known are: {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}

@@ -1,0 +1,195 @@
+//! Texts that people give, checked where they are read, so that a bad one is refused with the name
+//! of its field.
+
+use std::fmt;
+
+use data_encoding::BASE64URL_NOPAD;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+/// One line of text of at most `LONGEST` bytes, without control characters; may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Line<const LONGEST: usize>(String);
+
+/// The name to show for an account.
+pub type FullName = Line<200>;
+
+/// What an admin calls a key.
+pub type Label = Line<100>;
+
+impl<const LONGEST: usize> Line<LONGEST> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<const LONGEST: usize> TryFrom<String> for Line<LONGEST> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.len() > LONGEST {
+            return Err(format!(
+                "{} bytes are too long; at most {LONGEST} are allowed",
+                text.len()
+            ));
+        }
+        if text.chars().any(char::is_control) {
+            return Err("control characters are not allowed".to_owned());
+        }
+        Ok(Self(text))
+    }
+}
+
+impl<'de, const LONGEST: usize> Deserialize<'de> for Line<LONGEST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl<const LONGEST: usize> JsonSchema for Line<LONGEST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Line{LONGEST}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": LONGEST })
+    }
+}
+
+/// An e-mail address, or nothing. Whether mail arrives there, only mail can tell; this refuses what
+/// surely is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Email(String);
+
+impl Email {
+    /// RFC 5321, section 4.5.3.1.3: a path has at most 256 bytes with its brackets.
+    const LONGEST: usize = 254;
+
+    /// The address; empty when there is none.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address; empty when there is none.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Email {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let plain = text.len() <= Self::LONGEST
+            && !text.chars().any(|c| c.is_control() || c.is_whitespace())
+            && text
+                .rsplit_once('@')
+                .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+        if plain || text.is_empty() {
+            Ok(Self(text))
+        } else {
+            Err(format!("`{text}` is not an e-mail address"))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Email {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Email {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Email".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "email" })
+    }
+}
+
+/// Bytes as base64url without padding (RFC 4648, section 5).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Base64Url(pub Vec<u8>);
+
+impl fmt::Debug for Base64Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What travels like this is mostly close to a secret.
+        write!(f, "Base64Url({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Base64Url {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64URL_NOPAD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64Url {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64URL_NOPAD
+            .decode(text.as_bytes())
+            .map(Self)
+            .map_err(|error| {
+                D::Error::custom(format_args!("not base64url without padding: {error}"))
+            })
+    }
+}
+
+impl JsonSchema for Base64Url {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Base64Url".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "contentEncoding": "base64url" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_at_the_limit_is_taken_and_one_over_it_is_not() {
+        assert!(Line::<4>::try_from("four".to_owned()).is_ok());
+        assert!(Line::<4>::try_from("fives".to_owned()).is_err());
+        assert!(Line::<4>::try_from("a\nb".to_owned()).is_err());
+    }
+
+    #[test]
+    fn an_address_needs_two_sides() {
+        for good in ["", "maria@example.org", "a@b"] {
+            assert!(Email::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["maria", "@example.org", "maria@", "ma ria@example.org"] {
+            assert!(Email::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! ML-KEM-768 (FIPS 203): the post-quantum half of hybrid key exchanges.
+//!
+//! Key pairs and encapsulations are drawn from AWS-LC's own generator, which takes no entropy from
+//! outside: the one exception to "entropy is passed in". A simulation stays correct, though its bytes
+//! are not the same each time.
+
+use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
+
+use crate::secret::Secret;
+
+/// The length of a public key in bytes.
+pub const PUBLIC_KEY_LENGTH: usize = 1_184;
+/// The length of a ciphertext in bytes.
+pub const CIPHERTEXT_LENGTH: usize = 1_088;
+
+/// The private half of an ephemeral key pair, used once.
+pub struct KemSecret(DecapsulationKey);
+
+/// The bytes are no public key or no ciphertext of ML-KEM-768.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no ML-KEM-768 key or ciphertext")]
+pub struct NoKem;
+
+impl KemSecret {
+    /// A new key pair: the private half, and the public one as bytes.
+    #[must_use]
+    pub fn generate() -> (Self, [u8; PUBLIC_KEY_LENGTH]) {
+        let made = DecapsulationKey::generate(&ML_KEM_768)
+            .ok()
+            .and_then(|private| {
+                let public = private.encapsulation_key().ok()?.key_bytes().ok()?;
+                Some((public.as_ref().try_into().ok()?, private))
+            });
+        let Some((public, private)) = made else {
+            // Only a machine without entropy or memory leads here; no key may come of that.
+            std::process::abort();
+        };
+        (Self(private), public)
+    }
+
+    /// The secret that was encapsulated to this key. A ciphertext that was tampered with gives a secret
+    /// that nobody else has (implicit rejection).
+    ///
+    /// # Errors
+    /// [`NoKem`] when the ciphertext has the wrong length.
+    pub fn decapsulate(self, ciphertext: &[u8]) -> Result<Secret<32>, NoKem> {
+        let shared = self
+            .0
+            .decapsulate(Ciphertext::from(ciphertext))
+            .map_err(|_| NoKem)?;
+        Secret::try_from_slice(shared.as_ref()).ok_or(NoKem)
+    }
+}
+
+/// A fresh secret for the owner of `public`, and the ciphertext that tells it to them alone.
+///
+/// # Errors
+/// [`NoKem`] when `public` is no ML-KEM-768 key (FIPS 203, section 7.2).
+pub fn encapsulate(public: &[u8]) -> Result<([u8; CIPHERTEXT_LENGTH], Secret<32>), NoKem> {
+    let public = EncapsulationKey::new(&ML_KEM_768, public).map_err(|_| NoKem)?;
+    let (ciphertext, shared) = public.encapsulate().map_err(|_| NoKem)?;
+    let ciphertext = ciphertext.as_ref().try_into().map_err(|_| NoKem)?;
+    Ok((
+        ciphertext,
+        Secret::try_from_slice(shared.as_ref()).ok_or(NoKem)?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encapsulated_is_decapsulated() {
+        let (private, public) = KemSecret::generate();
+        let (ciphertext, sent) = encapsulate(&public).unwrap();
+        assert_eq!(private.decapsulate(&ciphertext), Ok(sent));
+    }
+
+    #[test]
+    fn a_changed_ciphertext_gives_another_secret_and_a_short_one_none() {
+        let (private, public) = KemSecret::generate();
+        let (mut ciphertext, sent) = encapsulate(&public).unwrap();
+        ciphertext[7] ^= 1;
+        assert_ne!(private.decapsulate(&ciphertext), Ok(sent));
+        let (private, _) = KemSecret::generate();
+        assert_eq!(private.decapsulate(&ciphertext[1..]), Err(NoKem));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        assert_eq!(
+            encapsulate(&[0; PUBLIC_KEY_LENGTH - 1]).map(|_| ()),
+            Err(NoKem)
+        );
+        assert_eq!(
+            encapsulate(&[0xff; PUBLIC_KEY_LENGTH]).map(|_| ()),
+            Err(NoKem)
+        );
+    }
+}

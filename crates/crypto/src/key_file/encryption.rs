@@ -1,0 +1,131 @@
+//! `EncryptedPrivateKeyInfo` of RFC 5958, section 3, under PBES2 (RFC 8018, section 6.2).
+
+use der::SecretDocument;
+use pkcs8::{
+    EncryptedPrivateKeyInfoRef,
+    pkcs5::{
+        self,
+        pbes2::{EncryptionScheme, Kdf, Parameters, Salt, ScryptParams},
+    },
+};
+use zeroize::Zeroizing;
+
+use super::KeyFileError;
+use crate::{
+    entropy::{Entropy, fresh},
+    secret::Passphrase,
+};
+
+/// The strongest scrypt cost (RFC 7914) that OpenSSL reads without being told to take more memory:
+/// 16 MiB, five times over.
+const COST: u64 = 1 << 14;
+const BLOCK_SIZE: u16 = 8;
+const PARALLELIZATION: u16 = 5;
+
+/// The most memory that a file may ask for: 128 · N · r bytes.
+const MOST_MEMORY: u64 = 1 << 30;
+const MOST_PARALLELIZATION: u16 = 16;
+
+pub(super) fn encrypt(
+    plain: &SecretDocument,
+    passphrase: &Passphrase,
+    entropy: &mut dyn Entropy,
+) -> der::Result<SecretDocument> {
+    let scheme = Parameters {
+        kdf: Kdf::Scrypt(ScryptParams {
+            salt: Salt::new(fresh::<16>(entropy))?,
+            cost_parameter: COST,
+            block_size: BLOCK_SIZE,
+            parallelization: PARALLELIZATION,
+            key_length: None,
+        }),
+        encryption: EncryptionScheme::Aes256Cbc {
+            iv: fresh::<16>(entropy),
+        },
+    };
+    let encrypted = scheme
+        .encrypt(passphrase.as_bytes(), plain.as_bytes())
+        .map_err(|_| der::ErrorKind::Failed)?;
+    SecretDocument::encode_msg(&EncryptedPrivateKeyInfoRef {
+        encryption_algorithm: scheme.into(),
+        encrypted_data: der::asn1::OctetStringRef::new(&encrypted)?,
+    })
+}
+
+pub(super) fn decrypt(
+    document: &SecretDocument,
+    passphrase: &Passphrase,
+) -> Result<SecretDocument, KeyFileError> {
+    let encrypted: EncryptedPrivateKeyInfoRef<'_> =
+        document.decode_msg().map_err(|_| KeyFileError::Damaged)?;
+    let scheme = encrypted
+        .encryption_algorithm
+        .pbes2()
+        .ok_or(KeyFileError::UnknownEncryption)?;
+    check_cost(scheme.kdf.scrypt().ok_or(KeyFileError::UnknownEncryption)?)?;
+
+    let mut buffer = Zeroizing::new(encrypted.encrypted_data.as_bytes().to_vec());
+    let plain = scheme
+        .decrypt_in_place(passphrase.as_bytes(), &mut buffer)
+        .map_err(|error| match error {
+            pkcs5::Error::DecryptFailed => KeyFileError::WrongPassphrase,
+            _ => KeyFileError::UnknownEncryption,
+        })?;
+    // One wrong pass phrase in 256 leaves a padding that looks right.
+    SecretDocument::try_from(plain).map_err(|_| KeyFileError::WrongPassphrase)
+}
+
+/// Refuses what would exhaust memory, and what is no scrypt cost at all.
+fn check_cost(scrypt: &ScryptParams) -> Result<(), KeyFileError> {
+    let memory = scrypt
+        .cost_parameter
+        .checked_mul(128 * u64::from(scrypt.block_size));
+    let sensible = scrypt.cost_parameter.is_power_of_two()
+        && scrypt.cost_parameter > 1
+        && memory.is_some_and(|memory| 0 < memory && memory <= MOST_MEMORY)
+        && (1..=MOST_PARALLELIZATION).contains(&scrypt.parallelization);
+    if sensible {
+        Ok(())
+    } else {
+        Err(KeyFileError::TooCostly)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(cost_parameter: u64, block_size: u16, parallelization: u16) -> bool {
+        check_cost(&ScryptParams {
+            salt: Salt::new([0; 16]).unwrap(),
+            cost_parameter,
+            block_size,
+            parallelization,
+            key_length: None,
+        })
+        .is_ok()
+    }
+
+    #[test]
+    fn a_cost_is_taken_up_to_the_cap_and_not_above() {
+        assert!(checked(COST, BLOCK_SIZE, PARALLELIZATION));
+        assert!(checked(1 << 20, 8, 16));
+        assert!(!checked(1 << 20, 9, 16));
+        assert!(!checked(1 << 21, 8, 16));
+        assert!(!checked(1 << 20, 8, 17));
+    }
+
+    #[test]
+    fn what_is_no_cost_is_refused() {
+        for (n, r, p) in [
+            (0, 8, 1),
+            (1, 8, 1),
+            (3, 8, 1),
+            (1 << 14, 0, 1),
+            (1 << 14, 8, 0),
+            (1 << 63, u16::MAX, 1),
+        ] {
+            assert!(!checked(n, r, p), "{n} {r} {p}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The object identifiers in certificates and key files.
+//!
+//! Ours hang under a random UUID, written in the seven parts by which Microsoft lets anyone make
+//! identifiers of their own ("Obtaining an object identifier"): nobody has to be asked, and nobody
+//! else has the same.
+
+use der::asn1::ObjectIdentifier;
+
+/// Ed25519, both the key and the signature (RFC 8410, section 3).
+pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// The certificate extension that holds the X25519 key.
+pub(crate) const AGREEMENT_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap(
+    "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.10458768.15301350.1",
+);
+
+/// The private-key attribute that holds the identity's seed.
+pub(crate) const IDENTITY_SEED: ObjectIdentifier = ObjectIdentifier::new_unwrap(
+    "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.10458768.15301350.2",
+);

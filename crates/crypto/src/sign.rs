@@ -1,0 +1,126 @@
+//! Signatures: Ed25519 (RFC 8032).
+
+use std::fmt;
+
+use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+
+use crate::secret::Secret;
+
+/// A key that signs. Its secret half is in memory that AWS-LC wipes when it frees it.
+pub struct SigningKey {
+    pair: Ed25519KeyPair,
+    verifying: VerifyingKey,
+}
+
+impl SigningKey {
+    /// The key that signs for this secret (the 32-byte private key of RFC 8032, section 5.1.5).
+    #[must_use]
+    pub fn from_secret(secret: &Secret<32>) -> Self {
+        let Ok(pair) = Ed25519KeyPair::from_seed_unchecked(secret.expose()) else {
+            // Any 32 bytes are an Ed25519 private key; only exhausted memory leads here.
+            std::process::abort();
+        };
+        let mut public = [0; 32];
+        public.copy_from_slice(pair.public_key().as_ref());
+        Self {
+            pair,
+            verifying: VerifyingKey(public),
+        }
+    }
+
+    /// Signs `message`. The same message always gets the same signature.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        let mut bytes = [0; 64];
+        bytes.copy_from_slice(self.pair.sign(message).as_ref());
+        Signature(bytes)
+    }
+
+    /// The public half, which checks what this key signed.
+    #[must_use]
+    pub fn verifying(&self) -> VerifyingKey {
+        self.verifying
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey(..)")
+    }
+}
+
+/// The public half of a [`SigningKey`]: 32 bytes as RFC 8032 encodes them. Bytes that encode no
+/// point of the curve are carried, and verify nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VerifyingKey(pub [u8; 32]);
+
+impl VerifyingKey {
+    /// Checks that the key's owner signed exactly `message`.
+    ///
+    /// # Errors
+    /// [`BadSignature`] for every other message, key or signature, without saying which is wrong.
+    pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+        UnparsedPublicKey::new(&signature::ED25519, &self.0)
+            .verify(message, &signature.0)
+            .map_err(|_| BadSignature)
+    }
+}
+
+/// What [`SigningKey::sign`] makes: 64 bytes as RFC 8032 encodes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature(pub [u8; 64]);
+
+/// The signature is not by this key over this message: the message must not be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature is not by this key over this message")]
+pub struct BadSignature;
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+
+    /// RFC 8032, section 7.1, TEST 2.
+    #[test]
+    fn a_published_key_signs_as_published() {
+        let secret = HEXLOWER
+            .decode(b"4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
+            .unwrap();
+        let key = SigningKey::from_secret(&Secret::try_from_slice(&secret).unwrap());
+        assert_eq!(
+            HEXLOWER.encode(&key.verifying().0),
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+        );
+        assert_eq!(
+            HEXLOWER.encode(&key.sign(&[0x72]).0),
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+             085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        );
+    }
+
+    #[test]
+    fn another_message_key_or_signature_is_refused() {
+        let key = SigningKey::from_secret(&Secret::from_bytes([1; 32]));
+        let other = SigningKey::from_secret(&Secret::from_bytes([2; 32]));
+        let signature = key.sign(b"message");
+        let mut bent = signature;
+        bent.0[63] ^= 1;
+
+        assert_eq!(key.verifying().verify(b"message", &signature), Ok(()));
+        for refused in [
+            key.verifying().verify(b"massage", &signature),
+            key.verifying().verify(b"message", &bent),
+            other.verifying().verify(b"message", &signature),
+            VerifyingKey([0xff; 32]).verify(b"message", &signature),
+        ] {
+            assert_eq!(refused, Err(BadSignature));
+        }
+    }
+
+    #[test]
+    fn a_signing_key_does_not_print_itself() {
+        let key = SigningKey::from_secret(&Secret::from_bytes([1; 32]));
+        assert_eq!(format!("{key:?}"), "SigningKey(..)");
+    }
+}

@@ -1,0 +1,156 @@
+//! The site key: the site's long-term secret, one seed from which its keys are derived.
+//!
+//! ```text
+//! seed ─┬─ "site signing"   ── Ed25519 key ─┬─ SitePublicKey, which clients pin
+//!       ├─ "site agreement" ── X25519 key ──┘
+//!       └─ "site secret"    ── the site's own secrets, one for each label
+//! ```
+
+mod public;
+
+use std::fmt;
+
+pub use public::{BadSitePublicKey, SitePublicKey};
+
+use crate::{
+    agreement::AgreementKey,
+    entropy::Entropy,
+    kdf::derive,
+    secret::Secret,
+    sign::{Signature, SigningKey},
+};
+
+const SIGNING_LABEL: &str = "site signing";
+const AGREEMENT_LABEL: &str = "site agreement";
+const SECRET_LABEL: &str = "site secret";
+
+/// The 32 bytes from which a [`SiteKey`] follows. Whoever has them is the site.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SiteSeed(pub Secret<32>);
+
+impl SiteSeed {
+    /// The seed of a new site.
+    #[must_use]
+    pub fn generate(entropy: &mut dyn Entropy) -> Self {
+        Self(Secret::generate(entropy))
+    }
+}
+
+impl fmt::Debug for SiteSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SiteSeed(..)")
+    }
+}
+
+/// An opened site key. While there is none the site is sealed.
+pub struct SiteKey {
+    seed: SiteSeed,
+    signing: SigningKey,
+    agreement: AgreementKey,
+}
+
+impl SiteKey {
+    /// The site key of this seed, always the same.
+    #[must_use]
+    pub fn from_seed(seed: SiteSeed) -> Self {
+        let bytes = seed.0.expose();
+        let signing = SigningKey::from_secret(&derive(bytes, SIGNING_LABEL, &[]));
+        let agreement = AgreementKey::from_secret(derive(bytes, AGREEMENT_LABEL, &[]));
+        Self {
+            seed,
+            signing,
+            agreement,
+        }
+    }
+
+    /// The public halves, which name the site to its clients.
+    #[must_use]
+    pub fn public(&self) -> SitePublicKey {
+        SitePublicKey {
+            signing: self.signing.verifying(),
+            agreement: *self.agreement.public(),
+        }
+    }
+
+    /// The key that signs for the site.
+    #[must_use]
+    pub fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// Signs `message`; [`SitePublicKey::signing`] checks it. Say in the message what it is for, so
+    /// that no signature can be used for another purpose.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        self.signing.sign(message)
+    }
+
+    /// The key for handshakes.
+    #[must_use]
+    pub fn agreement(&self) -> &AgreementKey {
+        &self.agreement
+    }
+
+    /// The site's own secret of this name, which nothing stores: it comes back whenever the site key
+    /// is opened, and tells nothing of any other.
+    #[must_use]
+    pub fn derive<const N: usize>(&self, label: &str) -> Secret<N> {
+        derive(self.seed.0.expose(), SECRET_LABEL, label.as_bytes())
+    }
+
+    /// The seed, for the slots that wrap it.
+    pub(crate) fn seed(&self) -> &SiteSeed {
+        &self.seed
+    }
+}
+
+impl fmt::Debug for SiteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SiteKey({})", self.public())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Identity, IdentitySeed};
+
+    fn site(byte: u8) -> SiteKey {
+        SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])))
+    }
+
+    #[test]
+    fn one_seed_gives_one_site_key_and_another_seed_another() {
+        assert_eq!(site(1).public(), site(1).public());
+        assert_ne!(site(1).public(), site(2).public());
+        assert_eq!(site(1).derive::<32>("a"), site(1).derive::<32>("a"));
+        assert_ne!(site(1).derive::<32>("a"), site(2).derive::<32>("a"));
+        assert_ne!(site(1).derive::<32>("a"), site(1).derive::<32>("b"));
+    }
+
+    #[test]
+    fn the_public_key_carries_the_public_halves() {
+        let site = site(1);
+        let public = site.public();
+        let signature = site.sign(b"message");
+        assert_eq!(public.signing.verify(b"message", &signature), Ok(()));
+        assert_eq!(signature, site.signing().sign(b"message"));
+        assert_eq!(&public.agreement, site.agreement().public());
+    }
+
+    #[test]
+    fn an_identity_of_the_same_seed_has_other_keys() {
+        let seed = Secret::from_bytes([1; 32]);
+        let identity = Identity::from_seed(IdentitySeed(seed.clone()));
+        let public = SiteKey::from_seed(SiteSeed(seed)).public();
+        assert_ne!(identity.certificate().signing(), public.signing);
+        assert_ne!(identity.certificate().agreement(), public.agreement);
+    }
+
+    #[test]
+    fn a_site_key_prints_its_public_key_alone() {
+        let site = site(1);
+        let shown = format!("{site:?} {:?}", site.seed());
+        assert_eq!(shown, format!("SiteKey({}) SiteSeed(..)", site.public()));
+    }
+}

@@ -1,0 +1,257 @@
+//! The recovery code: printed once, kept on paper, typed when everything else is lost.
+//!
+//! ```text
+//! 160 random bits, then the first 15 bits of SHA-256 of a label and these, as 35 symbols of
+//! Crockford's base32 (no I, L, O, U) in seven groups: XXXXX-XXXXX-XXXXX-XXXXX-XXXXX-XXXXX-XXXXX
+//! ```
+
+use std::{fmt, str::FromStr};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    entropy::Entropy,
+    hash::Sha256,
+    secret::{Secret, SecretText},
+};
+
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const CODE: usize = 20;
+const CHECK: usize = 2;
+const SYMBOLS: usize = 35;
+const GROUP: usize = 5;
+const CHECK_LABEL: &[u8] = b"countersign/1 recovery code check\0";
+
+/// 160 random bits that open a slot. Nobody can guess it, so it is not stretched.
+pub struct RecoveryCode(Secret<CODE>);
+
+impl RecoveryCode {
+    /// A new code.
+    #[must_use]
+    pub fn generate(entropy: &mut dyn Entropy) -> Self {
+        Self(Secret::generate(entropy))
+    }
+
+    /// The text to print, once: 35 symbols in groups of five.
+    #[must_use]
+    pub fn to_text(&self) -> SecretText {
+        let mut text = String::with_capacity(SYMBOLS + SYMBOLS / GROUP);
+        let (mut bits, mut held) = (0_u32, 0);
+        let mut symbols = 0;
+        for byte in self.0.expose().iter().chain(&check(self.0.expose())) {
+            bits = bits << 8 | u32::from(*byte);
+            held += 8;
+            while held >= 5 {
+                held -= 5;
+                if symbols > 0 && symbols % GROUP == 0 {
+                    text.push('-');
+                }
+                text.push(symbol(bits >> held));
+                symbols += 1;
+            }
+        }
+        SecretText::from(text)
+    }
+
+    /// The bytes, for the key of the slot.
+    pub(super) fn secret(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+/// Reads what a person typed: in either case, with spaces and dashes anywhere, `O` for `0`, `I` and
+/// `L` for `1`.
+impl FromStr for RecoveryCode {
+    type Err = BadRecoveryCode;
+
+    fn from_str(text: &str) -> Result<Self, BadRecoveryCode> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(CODE + CHECK));
+        let (mut bits, mut held) = (0_u32, 0);
+        let mut symbols = 0;
+        for character in text.chars() {
+            if character.is_whitespace() || character == '-' {
+                continue;
+            }
+            symbols += 1;
+            let value = value(character).ok_or(BadRecoveryCode::Character { position: symbols })?;
+            bits = bits << 5 | value;
+            held += 5;
+            if held >= 8 && bytes.len() < CODE + CHECK {
+                held -= 8;
+                bytes.push(low_byte(bits >> held));
+            }
+        }
+        if symbols != SYMBOLS {
+            return Err(BadRecoveryCode::Length { found: symbols });
+        }
+        // 175 bits are typed; the last one of 22 bytes is always zero.
+        bytes.push(low_byte(bits << 1));
+
+        let (code, recorded) = bytes
+            .split_first_chunk::<CODE>()
+            .ok_or(BadRecoveryCode::Length { found: symbols })?;
+        if check(code) != recorded {
+            return Err(BadRecoveryCode::TypingError);
+        }
+        Ok(Self(Secret::from_bytes(*code)))
+    }
+}
+
+impl fmt::Debug for RecoveryCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryCode(..)")
+    }
+}
+
+/// Why a text is no recovery code. Nothing was tried: correct it and type it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecoveryCode {
+    /// Symbols are missing, or there are too many.
+    #[error("a recovery code has 35 letters and digits; this has {found}")]
+    Length {
+        /// How many there are, dashes and spaces not counted.
+        found: usize,
+    },
+    /// A character that no recovery code has.
+    #[error("character {position} of the recovery code is not a letter or digit that codes have")]
+    Character {
+        /// Which one, from 1, dashes and spaces not counted.
+        position: usize,
+    },
+    /// The check at the end does not fit what is before it.
+    #[error("the recovery code has a typing error: compare it with the paper")]
+    TypingError,
+}
+
+fn check(code: &[u8; CODE]) -> [u8; CHECK] {
+    let mut sum = Sha256::new();
+    sum.update(CHECK_LABEL);
+    sum.update(code);
+    let [first, second, ..] = sum.finish();
+    [first, second & 0xfe]
+}
+
+fn symbol(bits: u32) -> char {
+    let value = usize::from(low_byte(bits) & 31);
+    ALPHABET.get(value).copied().map_or('0', char::from)
+}
+
+fn value(character: char) -> Option<u32> {
+    let symbol = match character.to_ascii_uppercase() {
+        'O' => '0',
+        'I' | 'L' => '1',
+        other => other,
+    };
+    (0..32).find(|bits| self::symbol(*bits) == symbol)
+}
+
+fn low_byte(bits: u32) -> u8 {
+    let [.., low] = bits.to_be_bytes();
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn code() -> RecoveryCode {
+        RecoveryCode(Secret::from_bytes(*b"\0wenty random bytes!"))
+    }
+
+    fn read(text: &str) -> Result<Vec<u8>, BadRecoveryCode> {
+        text.parse::<RecoveryCode>()
+            .map(|code| code.secret().to_vec())
+    }
+
+    #[test]
+    fn the_text_of_a_code_never_changes() {
+        assert_eq!(
+            code().to_text().expose(),
+            "01VPA-VKMF4-G74RB-ECHQP-T832F-5T6AW-S1YGT"
+        );
+    }
+
+    #[test]
+    fn a_code_is_read_however_it_is_typed() {
+        let text = code().to_text().expose().to_owned();
+        for typed in [
+            text.clone(),
+            text.to_lowercase(),
+            text.replace('-', ""),
+            text.replace('-', " - "),
+            format!("  {text}\r\n"),
+            text.replace('1', "l").replace('0', "o"),
+            text.replace('1', "I").replace('0', "O"),
+        ] {
+            assert_eq!(read(&typed).unwrap(), code().secret(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_code_is_told_apart() {
+        let text = code().to_text().expose().to_owned();
+        assert_eq!(read(""), Err(BadRecoveryCode::Length { found: 0 }));
+        assert_eq!(read(&text[1..]), Err(BadRecoveryCode::Length { found: 34 }));
+        assert_eq!(
+            read(&format!("{text}0")),
+            Err(BadRecoveryCode::Length { found: 36 })
+        );
+        assert_eq!(
+            read(&format!("{text}-{text}-{text}")),
+            Err(BadRecoveryCode::Length { found: 105 })
+        );
+        let mut with_u = text.clone();
+        with_u.replace_range(6..7, "U");
+        assert_eq!(
+            read(&with_u),
+            Err(BadRecoveryCode::Character { position: 6 })
+        );
+        assert_eq!(
+            read(&text.replacen(&text[..5], "AAAAA", 1)),
+            Err(BadRecoveryCode::TypingError)
+        );
+    }
+
+    /// Of this fixed code: 15 bits of check let one of 32,768 random errors through.
+    #[test]
+    fn a_wrong_or_exchanged_symbol_is_a_typing_error() {
+        let right = code().to_text().expose().replace('-', "");
+        for at in 0..SYMBOLS {
+            for wrong in ALPHABET.iter().map(|symbol| char::from(*symbol)) {
+                let mut typed = right.clone();
+                typed.replace_range(at..=at, &wrong.to_string());
+                if typed != right {
+                    assert_eq!(read(&typed), Err(BadRecoveryCode::TypingError), "{typed}");
+                }
+            }
+        }
+        for at in 0..SYMBOLS - 1 {
+            let mut symbols: Vec<_> = right.chars().collect();
+            symbols.swap(at, at + 1);
+            let typed = String::from_iter(symbols);
+            if typed != right {
+                assert_eq!(read(&typed), Err(BadRecoveryCode::TypingError), "{typed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_does_not_print_itself() {
+        assert_eq!(format!("{:?}", code()), "RecoveryCode(..)");
+    }
+
+    proptest! {
+        #[test]
+        fn every_code_reads_back(bytes: [u8; CODE]) {
+            let code = RecoveryCode(Secret::from_bytes(bytes));
+            prop_assert_eq!(read(code.to_text().expose()), Ok(bytes.to_vec()));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in ".{0,80}") {
+            prop_assert!(read(&text).is_err());
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Reading commands from the front of a buffer.
+
+use super::command::{Command, Shape};
+
+/// A command's value, borrowed from the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// No value.
+    Nothing,
+    /// A 1-byte integer.
+    U8(u8),
+    /// A 2-byte integer.
+    U16(u16),
+    /// A 4-byte integer.
+    U32(u32),
+    /// An 8-byte integer.
+    U64(u64),
+    /// An integer of 16, 32 or 64 bytes, big-endian.
+    Wide(&'a [u8]),
+    /// A string of bytes.
+    Bytes(&'a [u8]),
+}
+
+/// The longest string that a reader takes, by command.
+pub trait Limits {
+    /// The most bytes that a string of this command may have.
+    fn longest(&self, command: Command) -> u64;
+}
+
+/// One limit for every command.
+#[derive(Debug, Clone, Copy)]
+pub struct Longest(pub u64);
+
+impl Limits for Longest {
+    #[inline]
+    fn longest(&self, _: Command) -> u64 {
+        self.0
+    }
+}
+
+/// Input that no reader with these limits can use, whatever follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A string is longer than the reader takes. Nothing was reserved for it.
+    #[error("command {command:?} announces {length} bytes; at most {longest} are taken")]
+    TooLong {
+        /// The command.
+        command: Command,
+        /// What it announces, in bytes.
+        length: u64,
+        /// What the reader takes, in bytes.
+        longest: u64,
+    },
+}
+
+/// What stands at the front of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A whole command.
+    Command {
+        /// Its number.
+        command: Command,
+        /// Its value.
+        value: Value<'a>,
+        /// How many bytes of the input it takes.
+        used: usize,
+    },
+    /// The front of a command. Parse again when the input has at least `needed` bytes in all.
+    Incomplete {
+        /// More than the input has; as much as is known to be needed.
+        needed: usize,
+    },
+}
+
+/// Looks at the command that `input` starts with.
+///
+/// # Errors
+/// [`Malformed::TooLong`] as soon as the length has arrived.
+#[inline]
+pub fn parse<'a>(input: &'a [u8], limits: &impl Limits) -> Result<Step<'a>, Malformed> {
+    let Some((number, rest)) = input.split_first_chunk::<2>() else {
+        return Ok(Step::Incomplete { needed: 2 });
+    };
+    let command = Command(u16::from_be_bytes(*number));
+    Ok(match command.shape() {
+        Shape::Nothing => Step::Command {
+            command,
+            value: Value::Nothing,
+            used: 2,
+        },
+        Shape::Integer(width) => match rest.get(..width).and_then(integer) {
+            Some(value) => Step::Command {
+                command,
+                value,
+                used: 2 + width,
+            },
+            None => Step::Incomplete { needed: 2 + width },
+        },
+        Shape::Bytes(width) => {
+            let Some(length) = rest.get(..width).map(big_endian) else {
+                return Ok(Step::Incomplete { needed: 2 + width });
+            };
+            let longest = limits.longest(command);
+            if length > longest {
+                return Err(Malformed::TooLong {
+                    command,
+                    length,
+                    longest,
+                });
+            }
+            // A limit over what this machine can address limits nothing: such a length is refused too.
+            let used = usize::try_from(length)
+                .ok()
+                .and_then(|length| length.checked_add(2 + width));
+            let Some(used) = used else {
+                return Err(Malformed::TooLong {
+                    command,
+                    length,
+                    longest: usize::MAX as u64,
+                });
+            };
+            match input.get(2 + width..used) {
+                Some(bytes) => Step::Command {
+                    command,
+                    value: Value::Bytes(bytes),
+                    used,
+                },
+                None => Step::Incomplete { needed: used },
+            }
+        }
+    })
+}
+
+#[inline]
+fn integer(bytes: &[u8]) -> Option<Value<'_>> {
+    Some(match bytes.len() {
+        1 => Value::U8(*bytes.first()?),
+        2 => Value::U16(u16::from_be_bytes(*bytes.first_chunk()?)),
+        4 => Value::U32(u32::from_be_bytes(*bytes.first_chunk()?)),
+        8 => Value::U64(u64::from_be_bytes(*bytes.first_chunk()?)),
+        _ => Value::Wide(bytes),
+    })
+}
+
+#[inline]
+fn big_endian(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+/// Iterates over the whole commands of a buffer. It ends at the first that has not arrived whole, or
+/// after the first that is malformed.
+pub struct Reader<'a, L> {
+    rest: &'a [u8],
+    consumed: usize,
+    limits: &'a L,
+    broken: bool,
+}
+
+impl<'a, L: Limits> Reader<'a, L> {
+    /// Reads `input` within `limits`.
+    #[must_use]
+    pub fn new(input: &'a [u8], limits: &'a L) -> Self {
+        Self {
+            rest: input,
+            consumed: 0,
+            limits,
+            broken: false,
+        }
+    }
+
+    /// How many bytes the commands took that were given out so far.
+    #[must_use]
+    pub fn consumed(&self) -> usize {
+        self.consumed
+    }
+}
+
+impl<'a, L: Limits> Iterator for Reader<'a, L> {
+    type Item = Result<(Command, Value<'a>), Malformed>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.broken {
+            return None;
+        }
+        match parse(self.rest, self.limits) {
+            Ok(Step::Command {
+                command,
+                value,
+                used,
+            }) => {
+                self.rest = self.rest.get(used..).unwrap_or_default();
+                self.consumed += used;
+                Some(Ok((command, value)))
+            }
+            Ok(Step::Incomplete { .. }) => None,
+            Err(malformed) => {
+                self.broken = true;
+                Some(Err(malformed))
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The client's side of a login (`docs/protocol/session.md`, Login).
+//!
+//! ```text
+//!                             site proved
+//!  Login::person --> (answer) -----------> Stretch --run--> (welcome) --> Session
+//!                       |  ^
+//!                       '--'  a newer option list: the flight is sent again
+//!
+//!  Login::service -> (answer) -----------------------------> (welcome) --> Session
+//!                             site proved
+//! ```
+//!
+//! No socket, no clock, no entropy but what is passed in. Nothing that depends on a secret is sent
+//! before the other end proved that it holds the pinned site key.
+
+mod login;
+mod person;
+mod service;
+mod session;
+
+use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::site_key::SitePublicKey;
+use std::sync::Arc;
+
+use super::limits::DEFAULT_MAX_PACKET;
+use super::option::{EncryptionOption, OptionList};
+
+pub use login::{Login, Step};
+pub use person::Stretch;
+pub use session::{FromSite, LoggedIn, Session};
+
+/// What a client knows before it connects.
+#[derive(Clone)]
+pub struct Settings {
+    /// The pinned site key.
+    pub site: SitePublicKey,
+    /// The site's option list as last seen; the default list at first.
+    pub options: OptionList,
+    /// The options that this client accepts.
+    pub accepted: Vec<EncryptionOption>,
+    /// The largest packet that this client takes or sends, in bytes.
+    pub max_packet: u32,
+    /// Shared secrets with sites that this identity logged in to before.
+    pub known: Arc<KnownKeys>,
+}
+
+impl Settings {
+    /// The defaults for a site: hybrid options alone, packets of 64 KiB.
+    #[must_use]
+    pub fn new(site: SitePublicKey) -> Self {
+        let options = OptionList::default();
+        Self {
+            site,
+            accepted: options.ranked().to_vec(),
+            options,
+            max_packet: DEFAULT_MAX_PACKET,
+            known: Arc::new(KnownKeys::default()),
+        }
+    }
+}

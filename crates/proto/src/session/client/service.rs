@@ -1,0 +1,117 @@
+//! A service's login: the Noise handshake with its certificate's thumbprint inside.
+
+use std::sync::Arc;
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::kem::KemSecret;
+use countersign_crypto::machine::Initiator;
+
+use crate::risp::{self, Reader, Value};
+use crate::session::command as c;
+use crate::session::flight::client_says;
+use crate::session::keys::{machine_established, machine_psk};
+use crate::session::limits::BeforeLogin;
+use crate::session::live::Link;
+use crate::session::option::EncryptionOption;
+use crate::session::proof::SiteProved;
+use crate::session::refusal::LoginError;
+use crate::session::transcript::Transcript;
+
+use super::Settings;
+use super::login::Login;
+
+/// What a service's login keeps between its flight and the answer.
+pub(super) struct ServiceFlight {
+    identity: Arc<Identity>,
+    sent: Option<(Initiator, Option<KemSecret>)>,
+}
+
+const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
+
+impl ServiceFlight {
+    pub(super) fn new(identity: Arc<Identity>) -> Self {
+        Self {
+            identity,
+            sent: None,
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        settings: &Settings,
+        option: EncryptionOption,
+        transcript: &mut Transcript,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LoginError> {
+        let thumbprint = self.identity.certificate().thumbprint().0;
+        let kem = option.hybrid().then(KemSecret::generate);
+        let mut payload = Vec::with_capacity(1_280);
+        let mut hide = |command, value| risp::put(&mut payload, command, value).map_err(|_| UNFIT);
+        hide(c::CERTIFICATE_ID, Value::Bytes(&thumbprint))?;
+        hide(c::MAX_PACKET, Value::U32(settings.max_packet))?;
+        if let Some((_, key)) = &kem {
+            hide(c::KEM_KEY, Value::Bytes(key))?;
+        }
+        let (initiator, message) = Initiator::start(
+            self.identity.agreement(),
+            &settings.site.agreement,
+            &transcript.digest("machine prologue"),
+            option.cipher(),
+            &payload,
+            Some(&settings.known),
+            entropy,
+        )
+        .map_err(|_| LoginError::Protocol("the site key cannot be agreed with"))?;
+        client_says(transcript, out, c::HANDSHAKE, Value::Bytes(&message)).map_err(|_| UNFIT)?;
+        self.sent = Some((initiator, kem.map(|(secret, _)| secret)));
+        Ok(())
+    }
+
+    /// Finishes the handshake: the site has proved its key when message 2 opens. `said` is the
+    /// transcript before SESSION-KEY.
+    pub(super) fn finish(
+        self,
+        mut login: Login,
+        said: &Transcript,
+        message: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Login, LoginError> {
+        let Some((initiator, kem)) = self.sent else {
+            return Err(UNFIT);
+        };
+        let shared = match (kem, login.answer.kem_ciphertext.take()) {
+            (Some(secret), Some(ciphertext)) => Some(
+                secret
+                    .decapsulate(&ciphertext)
+                    .map_err(|_| LoginError::WrongSite)?,
+            ),
+            (Some(_), None) => {
+                return Err(LoginError::Protocol("an answer without KEM-CIPHERTEXT"));
+            }
+            (None, _) => None,
+        };
+        let psk = machine_psk(shared.as_ref(), said);
+        let (payload, keys) = initiator
+            .finish(&psk, message)
+            .map_err(|_| LoginError::WrongSite)?;
+        let _proof = SiteProved::by_handshake(&keys);
+        for step in Reader::new(&payload, &BeforeLogin) {
+            if let (c::MAX_PACKET, Value::U32(bytes)) = step? {
+                login.answer.max_packet = Some(bytes);
+            }
+        }
+        let max_packet = login.agreed_max_packet()?;
+        let mut link = Link::client(&machine_established(
+            login.option,
+            &keys,
+            &login.transcript,
+            max_packet,
+        ));
+        link.send_confirmation()
+            .and_then(|()| link.flush(out))
+            .map_err(|_| UNFIT)?;
+        Ok(login.await_welcome(link, None))
+    }
+}

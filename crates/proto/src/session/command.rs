@@ -1,0 +1,71 @@
+//! The commands of the session protocol and their identifiers (`docs/protocol/session.md`, Commands).
+//!
+//! Identifiers known from the original header keep their numbers; VERIFICATION-SHA256, to which that
+//! header gave a 32-bit integer's range, is a short string here, since a digest has 32 bytes.
+
+use crate::risp::Command;
+
+/// Does nothing; keeps a connection open.
+pub const NOP: Command = Command(0x7000);
+/// Asks for the encryption options.
+pub const OPTIONS_REQUEST: Command = Command(0x7001);
+/// Ends a message inside a packet.
+pub const END: Command = Command(0x7010);
+
+/// A refusal, one byte: [`super::refusal::WireError`].
+pub const ERROR: Command = Command(0x0001);
+/// The clean end of a session, one byte: [`super::live::Goodbye`].
+pub const GOODBYE: Command = Command(0x0002);
+/// The code of a result, 16 bits; 0 is success.
+pub const CODE: Command = Command(0x1000);
+/// The largest packet in bytes that the sender takes, 32 bits.
+pub const MAX_PACKET: Command = Command(0x2000);
+/// The id that the commands up to [`END`] belong to, 64 bits, chosen by the client.
+pub const MESSAGE_ID: Command = Command(0x3000);
+/// When the session stops being accepted, milliseconds since 1970 UTC, 64 bits.
+pub const EXPIRES: Command = Command(0x3001);
+
+/// The thumbprint of a certificate, 32 bytes.
+pub const CERTIFICATE_ID: Command = Command(0x8000);
+/// The SHA-256 of the body of a message that was cut into several packets, 32 bytes.
+pub const VERIFICATION_SHA256: Command = Command(0x8001);
+/// The ranked encryption options: the list's id (8 bytes), then 2 bytes an option.
+pub const OPTIONS: Command = Command(0x8002);
+/// The list's id (8 bytes) and the option chosen from it (2 bytes).
+pub const OPTION_CHOICE: Command = Command(0x8003);
+/// The site's signature over the transcript, 64 bytes.
+pub const SITE_PROOF: Command = Command(0x8004);
+/// The client's proof of its pass phrase (OPAQUE KE3), 64 bytes.
+pub const SESSION_PROOF: Command = Command(0x8005);
+/// The group of an operation or event.
+pub const GROUP: Command = Command(0x8010);
+/// The command of an operation.
+pub const COMMAND: Command = Command(0x8011);
+/// The name of an event.
+pub const EVENT: Command = Command(0x8012);
+/// The session's id, 16 bytes.
+pub const SESSION_ID: Command = Command(0x8020);
+
+/// Who logs in: `name` or `name@zone`.
+pub const USERNAME: Command = Command(0x9000);
+/// The person's certificate and key, sealed under what only the pass phrase gives.
+pub const CERTIFICATE: Command = Command(0x9001);
+/// What the session's keys come from: OPAQUE KE2, or the second message of the Noise handshake.
+pub const SESSION_KEY: Command = Command(0x9002);
+/// The first message of a person's login (OPAQUE KE1).
+pub const LOGIN_START: Command = Command(0x9003);
+/// The first message of a service's login (Noise).
+pub const HANDSHAKE: Command = Command(0x9004);
+/// An ML-KEM-768 encapsulation key, 1,184 bytes.
+pub const KEM_KEY: Command = Command(0x9005);
+/// An ML-KEM-768 ciphertext, 1,088 bytes.
+pub const KEM_CIPHERTEXT: Command = Command(0x9006);
+
+/// The data of a result or event (JSON), or a piece of it.
+pub const DATA: Command = Command(0xa002);
+/// A packet: the length of what it holds (4 bytes), ciphertext, tag (16 bytes).
+pub const WRAPPED: Command = Command(0xa003);
+/// The parameters of an operation (JSON), or a piece of them.
+pub const PARAMS: Command = Command(0xa010);
+/// The text to show of a result, or a piece of it.
+pub const OUTPUT: Command = Command(0xa011);

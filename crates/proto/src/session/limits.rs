@@ -1,0 +1,82 @@
+//! Every limit of the session protocol, each with its reason.
+
+use crate::name::AccountName;
+use crate::risp::{Command, Limits};
+
+use super::command as c;
+
+/// The largest packet (bytes of a WRAPPED value) when nobody asks for less: large enough that the
+/// cipher, not the framing, sets the speed; small enough that a session's buffer stays modest.
+pub const DEFAULT_MAX_PACKET: u32 = 65_536;
+/// No side may ask for smaller packets: a message's fixed fields must fit one.
+pub const LEAST_MAX_PACKET: u32 = 256;
+/// No side may use larger packets, whatever it was offered: a receiver buffers a whole packet.
+pub const GREATEST_MAX_PACKET: u32 = 1 << 20;
+
+/// Bytes that a server reads from a connection before somebody is proved: three whole hybrid first
+/// flights, so that one stale option list costs no reconnection.
+pub const UNPROVED_BYTES: usize = 8 * 1024;
+/// Bytes that a server sends to an unproved client, so that it cannot be used to amplify.
+pub const UNPROVED_ANSWER_BYTES: usize = 4 * 1024;
+/// Commands that mean nothing where they stand, before the connection is ended.
+pub const INVALID_COMMANDS: u32 = 8;
+/// How often one connection may be told that its option list is stale.
+pub const STALE_CHOICES: u32 = 2;
+/// Unknown commands before login are skipped up to this length in bytes: room for later versions.
+pub const UNKNOWN_BEFORE_LOGIN: u64 = 1_024;
+
+/// The body of one message (parameters, or data and output) that is put together in memory, in bytes.
+pub const DEFAULT_MESSAGE_BYTES: usize = 16 << 20;
+/// Messages of one session that may be half received at a time.
+pub const PARTIAL_MESSAGES: usize = 64;
+/// Commands a packet may hold: a packet of nothing but NOPs costs the reader no more than others.
+pub const COMMANDS_IN_PACKET: usize = 32_768;
+
+/// Lengths of what may stand before login.
+pub(crate) struct BeforeLogin;
+
+impl Limits for BeforeLogin {
+    fn longest(&self, command: Command) -> u64 {
+        match command {
+            c::USERNAME => AccountName::LONGEST as u64,
+            c::LOGIN_START | c::HANDSHAKE | c::SESSION_KEY => 1_536,
+            c::KEM_KEY => 1_184,
+            c::KEM_CIPHERTEXT => 1_088,
+            c::CERTIFICATE => 1_024,
+            c::OPTIONS | c::OPTION_CHOICE | c::SITE_PROOF | c::SESSION_PROOF => 255,
+            _ => UNKNOWN_BEFORE_LOGIN,
+        }
+    }
+}
+
+/// Lengths of what may stand inside a packet, which is itself limited.
+pub(crate) struct InsidePacket;
+
+impl Limits for InsidePacket {
+    fn longest(&self, _: Command) -> u64 {
+        u64::from(GREATEST_MAX_PACKET)
+    }
+}
+
+/// The limit of a packet that both ends keep: the lower of what they ask for, within bounds.
+#[must_use]
+pub fn agreed_max_packet(ours: u32, theirs: Option<u32>) -> u32 {
+    theirs
+        .map_or(ours, |theirs| theirs.min(ours))
+        .clamp(LEAST_MAX_PACKET, GREATEST_MAX_PACKET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_limit_holds_within_bounds() {
+        assert_eq!(agreed_max_packet(65_536, None), 65_536);
+        assert_eq!(agreed_max_packet(65_536, Some(1_000)), 1_000);
+        assert_eq!(agreed_max_packet(1_000, Some(65_536)), 1_000);
+        assert_eq!(agreed_max_packet(65_536, Some(256)), 256);
+        assert_eq!(agreed_max_packet(65_536, Some(255)), 256);
+        assert_eq!(agreed_max_packet(u32::MAX, Some(u32::MAX)), 1 << 20);
+    }
+}

@@ -1,0 +1,31 @@
+//! The session protocol: logins of people and services, and the sessions that they open
+//! (`docs/protocol/session.md`).
+//!
+//! Pure state machines: bytes, time and entropy come in, bytes and what to do next go out. [`client`]
+//! and [`server`] hold the two ends; what they share stands beside them.
+
+pub mod client;
+pub mod command;
+pub mod limits;
+pub mod option;
+pub mod refusal;
+pub mod server;
+
+mod flight;
+mod inbox;
+mod keys;
+mod live;
+mod message;
+mod packet;
+mod proof;
+mod transcript;
+
+pub use inbox::Inbox;
+pub use live::{Goodbye, SessionId, Welcome};
+pub use option::{EncryptionOption, OptionList};
+pub use proof::{KeyProved, PassphraseProved, SiteProved};
+pub use refusal::{LoginError, Refusal, WireError};
+
+/// The version of the session protocol that this crate speaks. It stands in the labels of everything
+/// that is proved or derived, so two versions never mistake each other.
+pub const VERSION: u16 = 1;

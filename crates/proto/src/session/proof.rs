@@ -1,0 +1,44 @@
+//! Proof tokens: values that only a verifier can make. A session cannot be built without one, so code
+//! that forgot to verify does not compile.
+
+/// The client proved the account's pass phrase (OPAQUE KE3 verified).
+#[derive(Debug)]
+pub struct PassphraseProved(());
+
+/// The client proved the private key of a registered certificate (Noise message 1 opened, and the key
+/// in it is the certificate's).
+#[derive(Debug)]
+pub struct KeyProved(());
+
+/// The other end proved that it holds the pinned site key.
+#[derive(Debug)]
+pub struct SiteProved(());
+
+impl PassphraseProved {
+    pub(super) fn by_ke3(_: &countersign_crypto::secret::Secret<64>) -> Self {
+        Self(())
+    }
+}
+
+impl KeyProved {
+    pub(super) fn by_handshake(
+        registered: &countersign_crypto::agreement::AgreementPublic,
+        proved: &countersign_crypto::agreement::AgreementPublic,
+    ) -> Option<Self> {
+        (registered == proved).then_some(Self(()))
+    }
+}
+
+impl SiteProved {
+    pub(super) fn by_signature(
+        site: &countersign_crypto::site_key::SitePublicKey,
+        said: &[u8; 32],
+        signature: &countersign_crypto::sign::Signature,
+    ) -> Option<Self> {
+        site.signing.verify(said, signature).ok().map(|()| Self(()))
+    }
+
+    pub(super) fn by_handshake(_: &countersign_crypto::machine::HandshakeKeys) -> Self {
+        Self(())
+    }
+}

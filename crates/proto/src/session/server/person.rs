@@ -1,0 +1,125 @@
+//! A person's login: the answer to LOGIN-START, and the proof.
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::passphrase::{Identifiers, ServerLogin};
+use countersign_crypto::sealed_identity;
+
+use crate::name::AccountName;
+use crate::risp::Value;
+use crate::session::command as c;
+use crate::session::flight::server_says;
+use crate::session::keys::{Established, login_context};
+use crate::session::option::EncryptionOption;
+use crate::session::proof::PassphraseProved;
+use crate::session::refusal::Refusal;
+use crate::session::transcript::Transcript;
+
+use super::proved::{HowProved, Proved};
+use super::{AccountTag, Login, PersonCredential};
+
+/// A login that waits for the credential of a person.
+pub struct FindPerson {
+    pub(super) login: Login,
+    pub(super) name: AccountName,
+    pub(super) option: EncryptionOption,
+    pub(super) start: Vec<u8>,
+    pub(super) context: [u8; 32],
+}
+
+impl FindPerson {
+    /// Whose credential is needed, zone included.
+    #[must_use]
+    pub fn name(&self) -> &AccountName {
+        &self.name
+    }
+
+    /// Answers the client: CERTIFICATE, SESSION-KEY, MAX-PACKET, SITE-PROOF. Without a credential
+    /// (there is no such person, or they may not log in) the answer is made up, of the same form, and
+    /// no proof will verify.
+    ///
+    /// # Errors
+    /// [`Refusal::BadLogin`] when the client's first message is no OPAQUE message.
+    pub fn answer(
+        self,
+        credential: Option<&PersonCredential>,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Result<Login, Refusal> {
+        let Self {
+            mut login,
+            name,
+            option,
+            start,
+            context,
+        } = self;
+        let settings = login.settings.clone();
+        let max_packet = login.agreed_max_packet(None);
+        let whole_name = name.to_string();
+        // Made up for known names too, so that both take the same time.
+        let made_up = sealed_identity::made_up(&settings.made_up, whole_name.as_bytes());
+        let (account, setup, credential_id, record, certificate) = match credential {
+            Some(known) => (
+                Some(known.account),
+                &known.setup,
+                &known.credential_id[..],
+                Some(&known.record),
+                &known.sealed_identity,
+            ),
+            None => (None, &settings.setup, whole_name.as_bytes(), None, &made_up),
+        };
+        let (server_login, session_key) = ServerLogin::start(
+            option.login_suite(),
+            setup,
+            record,
+            credential_id,
+            &start,
+            &login_context(&context, max_packet),
+            Identifiers {
+                client: None,
+                server: Some(&settings.key.public().to_bytes()),
+            },
+            entropy,
+        )
+        .map_err(|_| Refusal::BadLogin("LOGIN-START is no OPAQUE message of the chosen option"))?;
+
+        let said = &mut login.transcript;
+        server_says(said, out, c::CERTIFICATE, Value::Bytes(certificate))?;
+        server_says(said, out, c::SESSION_KEY, Value::Bytes(&session_key))?;
+        server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
+        let proof = settings.key.signing().sign(&said.digest("site proof"));
+        server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
+        Ok(login.await_proof(AwaitingProof {
+            server_login,
+            account,
+            option,
+            max_packet,
+        }))
+    }
+}
+
+/// Answered; what is left is the client's proof.
+pub(super) struct AwaitingProof {
+    server_login: ServerLogin,
+    account: Option<AccountTag>,
+    option: EncryptionOption,
+    max_packet: u32,
+}
+
+impl AwaitingProof {
+    /// Verifies SESSION-PROOF; `transcript` includes it.
+    pub(super) fn verify(self, proof: &[u8], transcript: &Transcript) -> Result<Proved, Refusal> {
+        let secret = self
+            .server_login
+            .finish(proof)
+            .map_err(|_| Refusal::NotAuthenticated)?;
+        let account = self.account.ok_or(Refusal::NotAuthenticated)?;
+        let established = Established::new(
+            self.option.cipher(),
+            secret.expose(),
+            &transcript.digest("packets"),
+            self.max_packet,
+        );
+        let how = HowProved::Passphrase(PassphraseProved::by_ke3(&secret));
+        Ok(Proved::new(account, how, self.option, &established))
+    }
+}

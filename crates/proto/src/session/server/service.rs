@@ -1,0 +1,196 @@
+//! A service's login: the Noise handshake, and its confirmation.
+
+use countersign_crypto::agreement::AgreementPublic;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::kem;
+use countersign_crypto::machine::Responder;
+
+use crate::risp::{self, Reader, Value};
+use crate::session::command as c;
+use crate::session::flight::server_says;
+use crate::session::keys::{machine_established, machine_psk};
+use crate::session::limits::BeforeLogin;
+use crate::session::live::Link;
+use crate::session::option::EncryptionOption;
+use crate::session::proof::KeyProved;
+use crate::session::refusal::{Refusal, WireError};
+
+use super::login::Step;
+use super::proved::{HowProved, Proved};
+use super::{AccountTag, Login, ServiceCredential};
+
+/// A login that waits for the credential of a service.
+pub struct FindService {
+    login: Login,
+    option: EncryptionOption,
+    responder: Responder,
+    proved: AgreementPublic,
+    claims: Claims,
+}
+
+/// What a service says inside the first message, hidden from onlookers.
+struct Claims {
+    thumbprint: Thumbprint,
+    max_packet: Option<u32>,
+    kem_key: Option<Vec<u8>>,
+}
+
+impl FindService {
+    pub(super) fn read(
+        login: Login,
+        option: EncryptionOption,
+        prologue: &[u8; 32],
+        message: &[u8],
+    ) -> Result<Self, Refusal> {
+        let settings = &login.settings;
+        let (responder, payload, proved) = Responder::read(
+            settings.key.agreement(),
+            prologue,
+            option.cipher(),
+            message,
+            Some(&settings.known),
+        )
+        .map_err(|_| Refusal::OtherSite)?;
+        let claims = Claims::read(&payload)?;
+        Ok(Self {
+            login,
+            option,
+            responder,
+            proved,
+            claims,
+        })
+    }
+
+    /// The thumbprint of the certificate that the service claims.
+    #[must_use]
+    pub fn thumbprint(&self) -> &Thumbprint {
+        &self.claims.thumbprint
+    }
+
+    /// Answers the client: KEM-CIPHERTEXT (when hybrid) and SESSION-KEY. Without a credential, or with
+    /// one whose key is not the one that was proved, the answer is the same; the refusal follows inside.
+    ///
+    /// # Errors
+    /// [`Refusal::BadLogin`] when the service's ML-KEM key is missing or no such key.
+    pub fn answer(
+        self,
+        credential: Option<&ServiceCredential>,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Result<Login, Refusal> {
+        let Self {
+            mut login,
+            option,
+            responder,
+            proved,
+            claims,
+        } = self;
+        let known = login.settings.known.clone();
+        let account = credential.and_then(|credential| {
+            let proof = KeyProved::by_handshake(&credential.agreement, &proved)?;
+            responder.remember(&known);
+            Some((credential.account, HowProved::Key(claims.thumbprint, proof)))
+        });
+        let said = &mut login.transcript;
+        let shared = match (option.hybrid(), claims.kem_key) {
+            (true, Some(key)) => {
+                let (ciphertext, shared) = kem::encapsulate(&key)
+                    .map_err(|_| Refusal::BadLogin("KEM-KEY is no ML-KEM-768 key"))?;
+                server_says(said, out, c::KEM_CIPHERTEXT, Value::Bytes(&ciphertext))?;
+                Some(shared)
+            }
+            (true, None) => return Err(Refusal::BadLogin("a hybrid option without KEM-KEY")),
+            (false, _) => None,
+        };
+        let psk = machine_psk(shared.as_ref(), said);
+        let max_packet = login.agreed_max_packet(claims.max_packet);
+        let mut payload = Vec::with_capacity(6);
+        risp::put(&mut payload, c::MAX_PACKET, Value::U32(max_packet))
+            .map_err(|_| Refusal::BadLogin("an answer that does not fit"))?;
+        let (message, keys) = responder
+            .finish(&psk, &payload, entropy)
+            .map_err(|_| Refusal::BadLogin("the handshake failed"))?;
+        server_says(
+            &mut login.transcript,
+            out,
+            c::SESSION_KEY,
+            Value::Bytes(&message),
+        )?;
+        let link = Link::server(&machine_established(
+            option,
+            &keys,
+            &login.transcript,
+            max_packet,
+        ));
+        Ok(login.await_confirmation(AwaitingConfirmation {
+            link,
+            account,
+            option,
+        }))
+    }
+}
+
+impl Claims {
+    fn read(payload: &[u8]) -> Result<Self, Refusal> {
+        let (mut thumbprint, mut max_packet, mut kem_key) = (None, None, None);
+        let mut reader = Reader::new(payload, &BeforeLogin);
+        for step in reader.by_ref() {
+            match step? {
+                (c::CERTIFICATE_ID, Value::Bytes(id)) => thumbprint = id.try_into().ok(),
+                (c::MAX_PACKET, Value::U32(bytes)) => max_packet = Some(bytes),
+                (c::KEM_KEY, Value::Bytes(key)) => kem_key = Some(key.to_vec()),
+                _ => {}
+            }
+        }
+        if reader.consumed() != payload.len() {
+            return Err(Refusal::BadLogin(
+                "a handshake payload that ends inside a command",
+            ));
+        }
+        let thumbprint =
+            thumbprint.ok_or(Refusal::BadLogin("a handshake without CERTIFICATE-ID"))?;
+        Ok(Self {
+            thumbprint: Thumbprint(thumbprint),
+            max_packet,
+            kem_key,
+        })
+    }
+}
+
+/// Answered; the client's first packet confirms that the handshake was not replayed.
+pub(super) struct AwaitingConfirmation {
+    link: Link,
+    account: Option<(AccountTag, HowProved)>,
+    option: EncryptionOption,
+}
+
+impl AwaitingConfirmation {
+    /// Reads the first packet. Gives itself back while that has not arrived whole.
+    pub(super) fn receive(
+        mut self: Box<Self>,
+        input: &mut [u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Result<(Step, usize), Box<Self>>, Refusal> {
+        let mut early = Vec::new();
+        let used = self.link.receive(input, &mut early)?;
+        if used == 0 {
+            return Ok(Err(self));
+        }
+        let Some((account, how)) = self.account else {
+            self.link.send_refusal(WireError::NotAuthenticated)?;
+            self.link.flush(out)?;
+            return Ok(Ok((Step::Refused, used)));
+        };
+        Ok(Ok((
+            Step::Proved(Box::new(Proved::over(
+                account,
+                how,
+                self.option,
+                self.link,
+                early,
+            ))),
+            used,
+        )))
+    }
+}

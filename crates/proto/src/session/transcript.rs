@@ -1,0 +1,61 @@
+//! The transcript: all that either side said in the clear, which every proof and key covers, so that
+//! nobody between the two can change, reorder or drop a word of it.
+//!
+//! Each direction has a running SHA-256 over its commands as they stood on the wire. The two are kept
+//! apart because the directions are: which of them was faster must not matter.
+
+use countersign_crypto::hash::{Sha256, sha256};
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Transcript {
+    client: Sha256,
+    server: Sha256,
+}
+
+impl Transcript {
+    pub(crate) fn client_said(&mut self, wire: &[u8]) {
+        self.client.update(wire);
+    }
+
+    pub(crate) fn server_said(&mut self, wire: &[u8]) {
+        self.server.update(wire);
+    }
+
+    /// The digest of both directions so far, under a label that says what it is used for.
+    pub(crate) fn digest(&self, label: &str) -> [u8; 32] {
+        let (client, server) = (self.client.clone().finish(), self.server.clone().finish());
+        sha256(
+            &[
+                b"countersign/1 ",
+                label.as_bytes(),
+                &[0],
+                &client[..],
+                &server[..],
+            ]
+            .concat(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Transcript;
+
+    #[test]
+    fn who_said_what_matters_and_who_was_faster_does_not() {
+        let (mut a, mut b, mut c) = (
+            Transcript::default(),
+            Transcript::default(),
+            Transcript::default(),
+        );
+        a.client_said(b"x");
+        a.server_said(b"y");
+        b.server_said(b"y");
+        b.client_said(b"x");
+        c.client_said(b"y");
+        c.server_said(b"x");
+        assert_eq!(a.digest("l"), b.digest("l"));
+        assert_ne!(a.digest("l"), c.digest("l"));
+        assert_ne!(a.digest("l"), a.digest("m"));
+    }
+}

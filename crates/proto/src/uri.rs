@@ -1,0 +1,105 @@
+//! A site's address and its pinned key in one line: `countersign://HOST:PORT#SITEKEY`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use countersign_crypto::site_key::{BadSitePublicKey, SitePublicKey};
+
+const SCHEME: &str = "countersign://";
+
+/// Where a site listens and the key that it must prove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteUri {
+    host: String,
+    port: u16,
+    site_key: SitePublicKey,
+}
+
+/// Why a text is no site URI.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadSiteUri {
+    /// It does not start with `countersign://`.
+    #[error("a site's URI starts with countersign://")]
+    Scheme,
+    /// The host is missing or no DNS name, IPv4 address or IPv6 address in brackets.
+    #[error("the host must be a DNS name, an IPv4 address, or an IPv6 address in brackets")]
+    Host,
+    /// The port is missing or not between 1 and 65535.
+    #[error("a port between 1 and 65535 must follow the host")]
+    Port,
+    /// There is no `#`.
+    #[error("the site key is missing: countersign://HOST:PORT#SITEKEY")]
+    NoSiteKey,
+    /// The site key does not read.
+    #[error(transparent)]
+    SiteKey(#[from] BadSitePublicKey),
+}
+
+impl SiteUri {
+    /// The URI of a site at `host` (a DNS name, an IPv4 address, or an IPv6 address in brackets).
+    ///
+    /// # Errors
+    /// [`BadSiteUri::Host`] or [`BadSiteUri::Port`].
+    pub fn new(host: &str, port: u16, site_key: SitePublicKey) -> Result<Self, BadSiteUri> {
+        if !is_host(host) {
+            return Err(BadSiteUri::Host);
+        }
+        if port == 0 {
+            return Err(BadSiteUri::Port);
+        }
+        Ok(Self {
+            host: host.to_ascii_lowercase(),
+            port,
+            site_key,
+        })
+    }
+
+    /// Host and port, as a connection takes them.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The key that the site must prove.
+    #[must_use]
+    pub fn site_key(&self) -> &SitePublicKey {
+        &self.site_key
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
+        Some(inner) => inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => {
+            !host.is_empty()
+                && host.len() <= 253
+                && host
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+        }
+    }
+}
+
+impl FromStr for SiteUri {
+    type Err = BadSiteUri;
+
+    fn from_str(text: &str) -> Result<Self, BadSiteUri> {
+        let rest = text.strip_prefix(SCHEME).ok_or(BadSiteUri::Scheme)?;
+        let (address, key) = rest.split_once('#').ok_or(BadSiteUri::NoSiteKey)?;
+        let (host, port) = address.rsplit_once(':').ok_or(BadSiteUri::Port)?;
+        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(BadSiteUri::Port);
+        }
+        Self::new(
+            host,
+            port.parse().map_err(|_| BadSiteUri::Port)?,
+            key.parse()?,
+        )
+    }
+}
+
+impl fmt::Display for SiteUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}:{}#{}", self.host, self.port, self.site_key)
+    }
+}

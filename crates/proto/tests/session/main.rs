@@ -1,0 +1,13 @@
+//! The dialogs of the session protocol, client machine against server machine in one process.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
+mod live;
+mod pair;
+mod person;
+mod service;

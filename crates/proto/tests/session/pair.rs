@@ -1,0 +1,280 @@
+//! Two ends in one process: a site with one person and one service, and whoever logs in to it.
+
+use std::sync::{Arc, LazyLock};
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::passphrase::{
+    ClientRegistration, Identifiers, PassphraseRecord, ServerSetup,
+};
+use countersign_crypto::sealed_identity::{self, SEALED_IDENTITY_LENGTH};
+use countersign_crypto::secret::{Passphrase, Secret};
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::session::client::{self, LoggedIn};
+use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
+use countersign_proto::session::server::{
+    self, AccountTag, PersonCredential, ServiceCredential, Session,
+};
+use countersign_proto::session::{
+    EncryptionOption, LoginError, OptionList, Refusal, SessionId, Welcome,
+};
+
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
+pub(crate) const EXPIRES: u64 = 2_000_000_000_000;
+
+/// A site that knows one person and one service.
+pub(crate) struct Site {
+    pub(crate) settings: Arc<server::Settings>,
+    pub(crate) maria_identity: Identity,
+    pub(crate) robot: Arc<Identity>,
+    record: PassphraseRecord,
+    sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
+    pub(crate) locked: bool,
+}
+
+/// What registration left at the site.
+struct Registered {
+    setup: ServerSetup,
+    record: PassphraseRecord,
+    sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
+    maria: [u8; 32],
+}
+
+const SITE_SEED: [u8; 32] = [11; 32];
+
+/// Registration stretches a pass phrase, so it is done once for all tests.
+static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
+    let entropy = &mut SystemEntropy;
+    let key = SiteKey::from_seed(SiteSeed(Secret::from_bytes(SITE_SEED)));
+    let setup = ServerSetup::generate(entropy);
+    let phrase = passphrase(PASSPHRASE);
+    let (registration, request) = ClientRegistration::start(&phrase, entropy).unwrap();
+    let response = setup
+        .registration_response(b"maria's id", &request)
+        .unwrap();
+    let server = key.public().to_bytes();
+    let identifiers = Identifiers {
+        client: None,
+        server: Some(&server),
+    };
+    let (record, export_key) = registration
+        .finish(&phrase, &response, identifiers, entropy)
+        .unwrap();
+    let maria = Identity::generate(entropy);
+    let sealed_identity = sealed_identity::seal(&maria, &export_key, entropy).unwrap();
+    Registered {
+        setup,
+        record,
+        sealed_identity,
+        maria: *maria.seed().0.expose(),
+    }
+});
+
+pub(crate) fn passphrase(text: &str) -> Passphrase {
+    text.to_owned().into()
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        Self::with(OptionList::default(), DEFAULT_MAX_PACKET)
+    }
+
+    pub(crate) fn with(options: OptionList, max_packet: u32) -> Self {
+        let settings = server::Settings {
+            key: Arc::new(SiteKey::from_seed(SiteSeed(Secret::from_bytes(SITE_SEED)))),
+            setup: Arc::new(ServerSetup::from_bytes(REGISTERED.setup.to_bytes().expose()).unwrap()),
+            made_up: Secret::from_bytes([13; 32]),
+            zone: "example.org".parse().unwrap(),
+            options,
+            max_packet,
+            known: Arc::new(KnownKeys::default()),
+        };
+        let identity = |seed| Identity::from_seed(IdentitySeed(Secret::from_bytes(seed)));
+        Self {
+            settings: Arc::new(settings),
+            maria_identity: identity(REGISTERED.maria),
+            robot: Arc::new(identity([12; 32])),
+            record: REGISTERED.record.clone(),
+            sealed_identity: REGISTERED.sealed_identity,
+            locked: false,
+        }
+    }
+
+    pub(crate) fn client(&self) -> client::Settings {
+        client::Settings::new(self.settings.key.public())
+    }
+
+    /// Drives the server machine over `input`, looking accounts up as it asks.
+    pub(crate) fn advance(
+        &self,
+        mut login: server::Login,
+        input: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<Advanced, Refusal> {
+        loop {
+            let (step, used) = login.receive(input, out)?;
+            input.drain(..used);
+            login = match step {
+                server::Step::NeedMore(login) => return Ok(Advanced::NeedMore(login)),
+                server::Step::Refused => return Ok(Advanced::Refused),
+                server::Step::Proved(proved) => {
+                    let welcome = Welcome {
+                        session: SessionId([1; 16]),
+                        account: "maria@example.org".to_owned(),
+                        expires: EXPIRES,
+                    };
+                    return Ok(Advanced::Session(Box::new(proved.welcome(&welcome, out)?)));
+                }
+                server::Step::FindPerson(find) => {
+                    let known = find.name().to_string() == "maria@example.org" && !self.locked;
+                    let credential = known.then(|| PersonCredential {
+                        account: AccountTag([1; 16]),
+                        setup: self.settings.setup.clone(),
+                        credential_id: b"maria's id".to_vec(),
+                        record: self.record.clone(),
+                        sealed_identity: self.sealed_identity,
+                    });
+                    find.answer(credential.as_ref(), &mut SystemEntropy, out)?
+                }
+                server::Step::FindService(find) => {
+                    let certificate = self.robot.certificate();
+                    let known = *find.thumbprint() == certificate.thumbprint() && !self.locked;
+                    let credential = known.then(|| ServiceCredential {
+                        account: AccountTag([2; 16]),
+                        agreement: certificate.agreement(),
+                    });
+                    find.answer(credential.as_ref(), &mut SystemEntropy, out)?
+                }
+            };
+        }
+    }
+}
+
+#[allow(clippy::large_enum_variant, reason = "a test's own")]
+pub(crate) enum Advanced {
+    NeedMore(server::Login),
+    Session(Box<Session>),
+    Refused,
+}
+
+/// Both ends of a session that was logged in to.
+pub(crate) struct Pair {
+    pub(crate) client: LoggedIn,
+    pub(crate) server: Session,
+}
+
+/// How a login between honest ends failed.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Failed {
+    Client(LoginError),
+    Server(Refusal),
+    /// Neither end had anything more to say.
+    Stuck,
+}
+
+/// Who logs in.
+#[derive(Clone, Copy)]
+pub(crate) enum Who<'a> {
+    Person(&'a str, &'a str),
+    Service(&'a Arc<Identity>),
+}
+
+impl Who<'_> {
+    pub(crate) fn start(
+        self,
+        settings: client::Settings,
+        out: &mut Vec<u8>,
+    ) -> Result<client::Login, LoginError> {
+        match self {
+            Who::Person(name, phrase) => client::Login::person(
+                settings,
+                name.parse().unwrap(),
+                passphrase(phrase),
+                &mut SystemEntropy,
+                out,
+            ),
+            Who::Service(identity) => {
+                client::Login::service(settings, identity.clone(), &mut SystemEntropy, out)
+            }
+        }
+    }
+}
+
+/// What somebody between the two ends does to the bytes of each flight: `true` for the client's.
+pub(crate) type Meddler<'a> = &'a mut dyn FnMut(bool, &mut Vec<u8>);
+
+/// Runs a whole login, with somebody in between.
+pub(crate) fn log_in_through(
+    site: &Site,
+    settings: client::Settings,
+    who: Who<'_>,
+    meddle: Meddler<'_>,
+) -> Result<Pair, Failed> {
+    let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+    let (mut at_server, mut at_client) = (Vec::new(), Vec::new());
+    let mut client = Some(
+        who.start(settings, &mut to_server)
+            .map_err(Failed::Client)?,
+    );
+    let mut server = Some(server::Login::new(site.settings.clone()));
+    let mut sessions = (None, None);
+    for _ in 0..16 {
+        if !to_server.is_empty() {
+            meddle(true, &mut to_server);
+            at_server.append(&mut to_server);
+        }
+        if let Some(login) = server.take() {
+            match site
+                .advance(login, &mut at_server, &mut to_client)
+                .map_err(Failed::Server)?
+            {
+                Advanced::NeedMore(login) => server = Some(login),
+                Advanced::Session(session) => sessions.1 = Some(session),
+                Advanced::Refused => {}
+            }
+        }
+        if !to_client.is_empty() {
+            meddle(false, &mut to_client);
+            at_client.append(&mut to_client);
+        }
+        while let Some(login) = client.take() {
+            let (step, used) = login
+                .receive(&mut at_client, &mut SystemEntropy, &mut to_server)
+                .map_err(Failed::Client)?;
+            at_client.drain(..used);
+            match step {
+                client::Step::NeedMore(login) => {
+                    client = Some(login);
+                    break;
+                }
+                client::Step::Stretch(stretch) => {
+                    let login = stretch.run(&mut SystemEntropy, &mut to_server);
+                    client = Some(login.map_err(Failed::Client)?);
+                }
+                client::Step::LoggedIn(done) => sessions.0 = Some(done),
+            }
+        }
+        if let (Some(_), Some(_)) = &sessions {
+            let (Some(client), Some(server)) = sessions else {
+                unreachable!()
+            };
+            return Ok(Pair {
+                client,
+                server: *server,
+            });
+        }
+    }
+    Err(Failed::Stuck)
+}
+
+/// Runs a whole login.
+pub(crate) fn log_in(
+    site: &Site,
+    settings: client::Settings,
+    who: Who<'_>,
+) -> Result<Pair, Failed> {
+    log_in_through(site, settings, who, &mut |_, _| {})
+}
+
+pub(crate) const ALL: [EncryptionOption; 5] = EncryptionOption::ALL;

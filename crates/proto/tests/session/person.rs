@@ -1,0 +1,130 @@
+//! A person's login. Rules named: SES-6, SES-7, SES-8, SES-11, SES-12, SES-13, SES-14.
+
+use countersign_crypto::identity::Identity;
+use countersign_crypto::secret::Secret;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::session::{LoginError, OptionList};
+
+use crate::pair::{ALL, Failed, PASSPHRASE, Site, Who, log_in, log_in_through};
+
+const MARIA: Who<'static> = Who::Person("maria", PASSPHRASE);
+
+#[test]
+fn a_person_logs_in_under_every_option_and_recovers_their_identity() {
+    for option in ALL {
+        let site = Site::with(OptionList::new([option]), 65_536);
+        let mut settings = site.client();
+        settings.accepted = vec![option];
+        let pair = log_in(&site, settings, MARIA).unwrap();
+        let identity: &Identity = pair.client.identity.as_deref().unwrap();
+        assert_eq!(identity.certificate(), site.maria_identity.certificate());
+        assert_eq!(pair.client.welcome.account, "maria@example.org");
+    }
+}
+
+/// [SES-13] and [SES-14]
+#[test]
+fn wrong_pass_phrase_unknown_name_and_locked_account_are_refused_alike() {
+    let mut site = Site::new();
+    let refused = |site: &Site, who| {
+        let mut answers = Vec::new();
+        let failed = log_in_through(site, site.client(), who, &mut |from_client, bytes| {
+            if !from_client {
+                answers.push(bytes.len());
+            }
+        });
+        (failed.err(), answers)
+    };
+    let wrong = refused(&site, Who::Person("maria", "incorrect horse"));
+    assert_eq!(wrong.0, Some(Failed::Client(LoginError::NotAuthenticated)));
+    assert_eq!(refused(&site, Who::Person("nobody", PASSPHRASE)), wrong);
+    site.locked = true;
+    assert_eq!(refused(&site, MARIA), wrong);
+}
+
+/// [SES-13]
+#[test]
+fn the_made_up_certificate_of_a_name_is_always_the_same() {
+    let site = Site::new();
+    let answer = || {
+        let mut first = Vec::new();
+        let who = Who::Person("nobody", PASSPHRASE);
+        let _ = log_in_through(&site, site.client(), who, &mut |from_client, bytes| {
+            if !from_client && first.is_empty() {
+                first = bytes.clone();
+            }
+        });
+        // CERTIFICATE comes first: command, length, 768 bytes.
+        first[..4 + 768].to_vec()
+    };
+    assert_eq!(answer(), answer());
+}
+
+/// [SES-11]
+#[test]
+fn a_site_with_another_key_gets_no_proof() {
+    let site = Site::new();
+    let mut settings = site.client();
+    settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
+    let mut flights = 0;
+    let failed = log_in_through(&site, settings, MARIA, &mut |from_client, _| {
+        flights += usize::from(from_client);
+    });
+    assert_eq!(failed.err(), Some(Failed::Client(LoginError::WrongSite)));
+    assert_eq!(
+        flights, 1,
+        "nothing was sent after the site failed to prove its key"
+    );
+}
+
+/// [SES-7] and [SES-8]
+#[test]
+fn a_stale_option_list_is_corrected_within_the_connection() {
+    let reversed = OptionList::new(OptionList::default().ranked().iter().rev().copied());
+    let site = Site::with(reversed.clone(), 65_536);
+    let mut flights = 0;
+    log_in_through(&site, site.client(), MARIA, &mut |from_client, _| {
+        flights += usize::from(from_client);
+    })
+    .unwrap();
+    assert_eq!(flights, 3, "the stale flight, the corrected one, the proof");
+}
+
+/// [SES-8]
+#[test]
+fn a_client_does_not_go_below_what_it_accepts() {
+    let site = Site::with(OptionList::new([ALL[2]]), 65_536);
+    let failed = log_in(&site, site.client(), MARIA).err();
+    assert_eq!(
+        failed,
+        Some(Failed::Client(LoginError::NoCommonOption(
+            "x25519-aes256gcm".to_owned()
+        )))
+    );
+}
+
+/// [SES-6]
+#[test]
+fn every_changed_byte_of_a_flight_ends_the_login() {
+    let site = Site::new();
+    let mut lengths = Vec::new();
+    log_in_through(&site, site.client(), MARIA, &mut |_, bytes| {
+        lengths.push(bytes.len());
+    })
+    .unwrap();
+    // The client's flight is sampled, the short ends of it whole; each attempt that gets past the
+    // site's proof costs a stretched pass phrase.
+    for (flight, length) in lengths.iter().enumerate().take(3) {
+        let step = if flight == 1 { 61 } else { 97 };
+        for at in (0..*length).step_by(step) {
+            let mut flights = 0;
+            let result = log_in_through(&site, site.client(), MARIA, &mut |_, bytes| {
+                if flights == flight {
+                    bytes[at] ^= 0x10;
+                }
+                flights += 1;
+            });
+            assert!(result.is_err(), "flight {flight}, byte {at}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A service's login. Rules named: SES-15, SES-16, SES-17, SES-18.
+
+use std::sync::Arc;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::secret::Secret;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::session::{LoginError, OptionList, Refusal, server};
+
+use crate::pair::{ALL, Advanced, Failed, Site, Who, log_in, log_in_through};
+
+#[test]
+fn a_service_logs_in_under_every_option() {
+    for option in ALL {
+        let site = Site::with(OptionList::new([option]), 65_536);
+        let mut settings = site.client();
+        settings.accepted = vec![option];
+        // The second login takes the static-static secret from both caches.
+        for _ in 0..2 {
+            let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+            assert!(pair.client.identity.is_none());
+        }
+        assert_eq!((site.settings.known.len(), settings.known.len()), (1, 1));
+    }
+}
+
+/// [SES-16]
+#[test]
+fn unknown_and_locked_services_are_refused_inside_the_session_and_alike() {
+    let mut site = Site::new();
+    let stranger = Arc::new(Identity::generate(&mut SystemEntropy));
+    let refused = |site: &Site, who| {
+        let mut answers = Vec::new();
+        let failed = log_in_through(site, site.client(), who, &mut |from_client, bytes| {
+            if !from_client {
+                answers.push(bytes.len());
+            }
+        });
+        (failed.err(), answers)
+    };
+    let unknown = refused(&site, Who::Service(&stranger));
+    assert_eq!(
+        unknown.0,
+        Some(Failed::Client(LoginError::NotAuthenticated))
+    );
+    site.locked = true;
+    assert_eq!(refused(&site, Who::Service(&site.robot)), unknown);
+}
+
+/// [SES-18]
+#[test]
+fn a_site_with_another_key_learns_nothing_and_the_client_warns() {
+    let site = Site::new();
+    let mut settings = site.client();
+    settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
+    let failed = log_in(&site, settings, Who::Service(&site.robot)).err();
+    assert_eq!(failed, Some(Failed::Server(Refusal::OtherSite)));
+    let mut settings = site.client();
+    settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
+    let mut out = Vec::new();
+    let login = Who::Service(&site.robot).start(settings, &mut out).unwrap();
+    let told = &mut Refusal::OtherSite.wire().to_wire();
+    let error = login
+        .receive(told, &mut SystemEntropy, &mut out)
+        .map(|_| ())
+        .err();
+    assert_eq!(error, Some(LoginError::WrongSite));
+}
+
+/// [SES-17]
+#[test]
+fn a_replayed_first_message_opens_no_session() {
+    let site = Site::new();
+    let mut flight = Vec::new();
+    log_in_through(
+        &site,
+        site.client(),
+        Who::Service(&site.robot),
+        &mut |from_client, bytes| {
+            if from_client && flight.is_empty() {
+                flight = bytes.clone();
+            }
+        },
+    )
+    .unwrap();
+    let mut out = Vec::new();
+    let login = server::Login::new(site.settings.clone());
+    let advanced = site.advance(login, &mut flight, &mut out).unwrap();
+    let Advanced::NeedMore(login) = advanced else {
+        panic!("it waits for the confirmation")
+    };
+    // Whatever the replayer sends next, it has no keys.
+    let mut forged = [&[0xa0, 0x03, 0, 0, 0, 22, 0, 0, 0, 2][..], &[0; 18]].concat();
+    assert_eq!(
+        site.advance(login, &mut forged, &mut out).map(|_| ()).err(),
+        Some(Refusal::BadPacket("forged, repeated or out of order"))
+    );
+}
+
+/// [SES-6]
+#[test]
+fn every_changed_byte_of_a_flight_ends_the_login() {
+    let site = Site::new();
+    let who = Who::Service(&site.robot);
+    let mut lengths = Vec::new();
+    log_in_through(&site, site.client(), who, &mut |_, bytes| {
+        lengths.push(bytes.len());
+    })
+    .unwrap();
+    for (flight, length) in lengths.iter().enumerate() {
+        for at in 0..*length {
+            let mut flights = 0;
+            let result = log_in_through(&site, site.client(), who, &mut |_, bytes| {
+                if flights == flight {
+                    bytes[at] ^= 0x10;
+                }
+                flights += 1;
+            });
+            assert!(result.is_err(), "flight {flight}, byte {at}");
+        }
+    }
+}

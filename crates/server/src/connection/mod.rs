@@ -1,0 +1,80 @@
+//! One connection of the session listener: a thin adapter between a socket and the machines of
+//! `countersign_proto::session::server`.
+//!
+//! ```text
+//! admitted --> login --proved--> live --goodbye, cut, expiry, loss--> closed
+//!                |
+//!                '--refused, too slow--> closed
+//! ```
+
+mod live;
+mod login;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use countersign_proto::session::{Inbox, Refusal, WireError};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tracing::{debug, info};
+
+use crate::admission::{Admitted, Offence};
+use crate::clock;
+use crate::shared::Shared;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    mut admitted: Admitted,
+    shared: Arc<Shared>,
+) {
+    let mut inbox = Inbox::default();
+    let attempt = login::log_in(&mut socket, peer, &mut inbox, &shared);
+    let end = tokio::time::timeout(shared.limits.unproved_time, attempt).await;
+    let opened = match end {
+        Ok(login::End::Opened(opened)) => *opened,
+        Ok(login::End::Closed) => {
+            debug!(%peer, "closed before login");
+            admitted.punish(Offence::NotProved, clock::monotonic());
+            return;
+        }
+        Ok(login::End::Refused(refusal)) => {
+            debug!(%peer, %refusal, "login refused");
+            let offence = match refusal {
+                Refusal::NotAuthenticated => Offence::NotProved,
+                _ => Offence::Malformed,
+            };
+            admitted.punish(offence, clock::monotonic());
+            return tell(&mut socket, refusal.wire()).await;
+        }
+        Ok(login::End::Told(error)) => {
+            debug!(%peer, ?error, "turned away");
+            return tell(&mut socket, error).await;
+        }
+        Err(_) => {
+            debug!(%peer, "too slow to log in");
+            admitted.punish(Offence::NotProved, clock::monotonic());
+            return tell(&mut socket, WireError::TooSlow).await;
+        }
+    };
+    admitted.proved();
+    let info = opened.info;
+    info!(session = %info.id, account = %info.name, option = %info.option, %peer, "session opened");
+    let live = live::Live::new(
+        inbox,
+        opened.session,
+        info.clone(),
+        opened.events,
+        opened.cut,
+    );
+    let reason = live.serve(socket, &shared).await;
+    info!(session = %info.id, account = %info.name, %reason, "session closed");
+    shared.close_session(&info, reason).await;
+}
+
+/// Tells a peer that has no session why its connection ends.
+async fn tell(socket: &mut TcpStream, error: WireError) {
+    let _ = socket.write_all(&error.to_wire()).await;
+    let _ = socket.shutdown().await;
+}

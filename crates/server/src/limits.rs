@@ -1,0 +1,51 @@
+//! Every limit of the server, each with its reason. The configuration may lower or raise them.
+
+use std::time::Duration;
+
+/// What connections may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections in total: bounds file descriptors and memory.
+    pub connections: usize,
+    /// Connections from one source (an IPv4 address, or an IPv6 /64): one machine cannot take all.
+    pub connections_per_source: usize,
+    /// Connections in total that nobody is proved on yet: such are cheap to open for an attacker.
+    pub unproved: usize,
+    /// From connection to proof. A client stretches a pass phrase meanwhile, perhaps on a phone.
+    pub unproved_time: Duration,
+    /// Login steps that may wait for a processor; more are told that the site is busy.
+    pub waiting_logins: usize,
+    /// Operations of one session that may run at a time; more wait in the socket.
+    pub operations_in_flight: usize,
+    /// The parameters of one operation, in bytes.
+    pub params_bytes: usize,
+    /// Bytes queued for a client that does not read; then its session takes no more operations.
+    pub unsent_bytes: usize,
+    /// Penalty points at which a source is turned away; they are forgotten one a second.
+    pub penalty_threshold: u32,
+    /// The largest packet that the server takes or sends, in bytes.
+    pub max_packet: u32,
+    /// Sources whose penalties are remembered: bounds memory, the mildest are forgotten first.
+    pub penalized_sources: usize,
+    /// How long a stop waits for operations under way.
+    pub stop_patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            connections_per_source: 1_024,
+            unproved: 1_024,
+            unproved_time: Duration::from_secs(30),
+            waiting_logins: 256,
+            operations_in_flight: 256,
+            params_bytes: 1 << 20,
+            unsent_bytes: 1 << 20,
+            penalty_threshold: 128,
+            max_packet: countersign_proto::session::limits::DEFAULT_MAX_PACKET,
+            penalized_sources: 16_384,
+            stop_patience: Duration::from_secs(5),
+        }
+    }
+}

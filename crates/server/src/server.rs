@@ -1,0 +1,250 @@
+//! A running server: its listeners, and how it starts and stops.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::site::{Endpoints, Site};
+use countersign_proto::uri::SiteUri;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+
+use crate::admin::AdminSocket;
+use crate::admission::{Admission, TurnedAway};
+use crate::clock;
+use crate::connection;
+use crate::events::Events;
+use crate::limits::Limits;
+use crate::shared::Shared;
+
+/// How long a listener waits after the operating system refused it a connection.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a server does not start. Nothing was left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The session listener's address cannot be had: something else listens there, or it is not this
+    /// machine's. Choose another address; port 0 takes a free one.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the operating system says.
+        cause: io::Error,
+    },
+    /// The admin socket cannot be made in the site's folder.
+    #[error("cannot make the admin socket {path}: {cause}", path = path.display())]
+    AdminSocket {
+        /// The socket's path; at most about 100 bytes long.
+        path: PathBuf,
+        /// What the operating system says.
+        cause: io::Error,
+    },
+}
+
+/// What a server is started with.
+pub struct Builder {
+    site: Site,
+    limits: Limits,
+    events: Events,
+    session: Option<SocketAddr>,
+    admin_socket: Option<PathBuf>,
+    public_host: Option<String>,
+}
+
+impl Builder {
+    /// Limits in place of the defaults.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The way to the open sessions, when the program has made it before the server.
+    #[must_use]
+    pub fn events(mut self, events: Events) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Listens for sessions on this address; port 0 takes a free one.
+    #[must_use]
+    pub fn session(mut self, address: SocketAddr) -> Self {
+        self.session = Some(address);
+        self
+    }
+
+    /// Listens for local admins on this socket.
+    #[must_use]
+    pub fn admin_socket(mut self, path: &Path) -> Self {
+        self.admin_socket = Some(path.to_owned());
+        self
+    }
+
+    /// The name under which clients reach this machine, for the site's URI; the listener's own address
+    /// if none is given.
+    #[must_use]
+    pub fn public_host(mut self, host: Option<String>) -> Self {
+        self.public_host = host;
+        self
+    }
+
+    /// Binds the listeners and serves from now on.
+    ///
+    /// # Errors
+    /// A [`StartError`].
+    pub async fn start(self) -> Result<Server, StartError> {
+        let session = match self.session {
+            Some(address) => {
+                let listen = |cause| StartError::Listen { address, cause };
+                let listener = TcpListener::bind(address).await.map_err(listen)?;
+                let bound = listener.local_addr().map_err(listen)?;
+                Some((listener, bound))
+            }
+            None => None,
+        };
+        let admin = match &self.admin_socket {
+            Some(path) => {
+                Some(
+                    AdminSocket::bind(path).map_err(|cause| StartError::AdminSocket {
+                        path: path.clone(),
+                        cause,
+                    })?,
+                )
+            }
+            None => None,
+        };
+        let session_address = session.as_ref().map(|(_, bound)| *bound);
+        self.site.announce(Endpoints {
+            uri: session_address
+                .and_then(|bound| {
+                    let host = self.public_host.unwrap_or_else(|| reachable(bound.ip()));
+                    SiteUri::new(&host, bound.port(), self.site.public_key()).ok()
+                })
+                .map(|uri| uri.to_string()),
+            session: session_address,
+            admin_socket: self.admin_socket,
+        });
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::new(Shared::new(self.site, self.limits, self.events, stopping));
+        let mut listeners = JoinSet::new();
+        let connections = Connections::default();
+        if let Some((listener, address)) = session {
+            info!(%address, "listening for sessions");
+            listeners.spawn(accept(listener, shared.clone(), connections.clone()));
+        }
+        if let Some(admin) = admin {
+            listeners.spawn(admin.serve(shared.clone()));
+        }
+        Ok(Server {
+            shared,
+            session_address,
+            stop,
+            listeners,
+            connections,
+        })
+    }
+}
+
+/// How a client on this machine writes the address that a listener was bound to.
+fn reachable(bound: IpAddr) -> String {
+    match bound {
+        IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        IpAddr::V6(any) if any.is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// Counts the connections that are being served, so that a stop can wait for them.
+#[derive(Clone, Default)]
+struct Connections(Arc<tokio::sync::Mutex<JoinSet<()>>>);
+
+/// A server that runs until it is stopped or dropped.
+pub struct Server {
+    shared: Arc<Shared>,
+    session_address: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    connections: Connections,
+}
+
+impl Server {
+    /// Starts to put a server for `site` together.
+    #[must_use]
+    pub fn builder(site: Site) -> Builder {
+        Builder {
+            site,
+            limits: Limits::default(),
+            events: Events::default(),
+            session: None,
+            admin_socket: None,
+            public_host: None,
+        }
+    }
+
+    /// The address that the session listener was given, its port resolved.
+    #[must_use]
+    pub fn session_address(&self) -> Option<SocketAddr> {
+        self.session_address
+    }
+
+    /// The way to the open sessions.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    /// Stops: takes no more connections, says goodbye to every session, and waits for what is under way
+    /// for as long as the limits allow.
+    pub async fn stop(mut self) {
+        self.listeners.shutdown().await;
+        let _ = self.stop.send(true);
+        let mut connections = self.connections.0.lock().await;
+        let all = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.shared.limits.stop_patience, all)
+            .await
+            .is_err()
+        {
+            warn!("some connections did not end in time");
+            connections.shutdown().await;
+        }
+        info!("stopped");
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, connections: Connections) {
+    let admission = Admission::new(shared.limits.clone());
+    loop {
+        let (socket, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, mostly: it passes when connections end.
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let mut running = connections.0.lock().await;
+        while running.try_join_next().is_some() {}
+        match admission.admit(peer.ip().into(), clock::monotonic()) {
+            Ok(admitted) => {
+                let _ = socket.set_nodelay(true);
+                running.spawn(connection::serve(socket, peer, admitted, shared.clone()));
+            }
+            Err(reason) => {
+                running.spawn(turn_away(socket, peer, reason));
+            }
+        }
+    }
+}
+
+/// Tells a peer that is not let in, at the cost of one small write.
+async fn turn_away(socket: TcpStream, peer: SocketAddr, reason: TurnedAway) {
+    debug!(%peer, %reason, "turned away");
+    let _ = socket.try_write(&countersign_proto::session::WireError::Busy.to_wire());
+}

@@ -1,0 +1,64 @@
+//! The local admin socket.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+use crate::founded::Founded;
+
+async fn ask(founded: &Founded, lines: &str) -> Vec<Value> {
+    let mut socket = UnixStream::connect(&founded.admin_socket).await.unwrap();
+    socket.write_all(lines.as_bytes()).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut answers = Vec::new();
+    let mut reader = BufReader::new(socket).lines();
+    while let Some(line) = reader.next_line().await.unwrap() {
+        answers.push(serde_json::from_str(&line).unwrap());
+    }
+    answers
+}
+
+#[tokio::test]
+async fn operations_are_answered_line_by_line() {
+    let founded = Founded::new().await;
+    let lines = concat!(
+        r#"{"id":7,"group":"site","command":"status"}"#,
+        "\n",
+        r#"{"id":8,"group":"person","command":"create","params":{"name":"ada"}}"#,
+        "\n",
+        "this is no JSON\n",
+        r#"{"id":9,"group":"person","command":"show","params":{"name":"ada"}}"#,
+        "\n",
+    );
+    let answers = ask(&founded, lines).await;
+    let codes: Vec<_> = answers
+        .iter()
+        .map(|answer| (answer["id"].as_u64(), answer["code"].as_u64()))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            (Some(7), Some(0)),
+            (Some(8), Some(0)),
+            (Some(0), Some(1)),
+            (Some(9), Some(0))
+        ]
+    );
+    assert_eq!(answers[0]["data"]["uri"], founded.uri.to_string());
+    assert_eq!(answers[3]["data"]["name"], "ada@example.org");
+}
+
+#[tokio::test]
+async fn only_the_owner_may_open_the_socket() {
+    let founded = Founded::new().await;
+    let mode = std::fs::metadata(&founded.admin_socket)
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let path = founded.admin_socket.clone();
+    founded.server.stop().await;
+    assert!(!path.exists(), "a stopped site leaves no socket behind");
+}

@@ -1,0 +1,208 @@
+//! A site in a throw-away folder with one person and one service, served on a free port.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use countersign_client::{Client, Connector, Who};
+use countersign_core::caller::Caller;
+use countersign_core::operations;
+use countersign_core::policy::Role;
+use countersign_core::site::{Foundation, Parts, Site};
+use countersign_core::table::{Answer, Entry, Table};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::passphrase::{ClientRegistration, Identifiers};
+use countersign_crypto::sealed_identity;
+use countersign_crypto::secret::Passphrase;
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
+use countersign_proto::operation::{Code, Operation, Outcome};
+use countersign_proto::session::OptionList;
+use countersign_proto::uri::SiteUri;
+use countersign_server::limits::Limits;
+use countersign_server::{Server, clock};
+use countersign_store::SqliteStore;
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
+
+pub(crate) struct Founded {
+    pub(crate) site: Site,
+    pub(crate) server: Server,
+    pub(crate) uri: SiteUri,
+    pub(crate) slot: SlotFile,
+    pub(crate) robot: Arc<Identity>,
+    pub(crate) admin_socket: PathBuf,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// The site's operations and one that takes as long as it is told.
+pub(crate) fn table() -> Table {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Wait {
+        milliseconds: u64,
+    }
+    let wait = Entry::new("test", "wait")
+        .summary("Answers after a while.")
+        .allow(&[Role::Admin, Role::Member, Role::Service])
+        .handler(|_, wait: Wait| async move {
+            tokio::time::sleep(std::time::Duration::from_millis(wait.milliseconds)).await;
+            Ok(Answer::new(wait.milliseconds))
+        });
+    let mut table = operations::table().unwrap();
+    table.add(wait).unwrap();
+    table
+}
+
+pub(crate) async fn parts(folder: &std::path::Path) -> Parts {
+    Parts {
+        store: Arc::new(SqliteStore::open(&folder.join("site.db")).await.unwrap()),
+        table: table(),
+        entropy: Box::new(SystemEntropy),
+        options: OptionList::default(),
+    }
+}
+
+impl Founded {
+    pub(crate) async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let slot = SlotFile::generate(&mut SystemEntropy);
+        let foundation = Foundation {
+            zone: "example.org".parse().unwrap(),
+            slots: &[NewSlot::File(&slot)],
+        };
+        let site = Site::found(parts(folder.path()).await, foundation, clock::now())
+            .await
+            .unwrap();
+        let admin_socket = folder.path().join("admin.sock");
+        let server = Server::builder(site.clone())
+            .limits(limits)
+            .session("127.0.0.1:0".parse().unwrap())
+            .admin_socket(&admin_socket)
+            .start()
+            .await
+            .unwrap();
+        let uri = site.endpoints().uri.unwrap().parse().unwrap();
+        let robot = Arc::new(Identity::generate(&mut SystemEntropy));
+        let founded = Self {
+            site,
+            server,
+            uri,
+            slot,
+            robot,
+            admin_socket,
+            folder,
+        };
+        let certificate = founded.robot.certificate().to_pem();
+        founded
+            .admin(
+                "service",
+                "create",
+                json!({ "name": "robot", "certificate": certificate }),
+            )
+            .await;
+        founded
+    }
+
+    /// The same with a person, whose registration stretches a pass phrase.
+    pub(crate) async fn with_person() -> Self {
+        let founded = Self::new().await;
+        founded
+            .admin(
+                "person",
+                "create",
+                json!({ "name": "maria", "role": "admin" }),
+            )
+            .await;
+        founded.set_passphrase("maria", PASSPHRASE).await;
+        founded
+    }
+
+    pub(crate) async fn try_admin(&self, group: &str, command: &str, params: Value) -> Outcome {
+        let operation = Operation::new(1, group, command, to_raw_value(&params).unwrap());
+        self.site
+            .run(&Caller::admin_socket(), &operation, clock::now())
+            .await
+    }
+
+    pub(crate) async fn admin(&self, group: &str, command: &str, params: Value) -> Value {
+        let outcome = self.try_admin(group, command, params).await;
+        assert_eq!(
+            outcome.code,
+            Code::SUCCESS,
+            "{group}.{command}: {}",
+            outcome.data
+        );
+        serde_json::from_str(outcome.data.get()).unwrap()
+    }
+
+    pub(crate) async fn set_passphrase(&self, name: &str, text: &str) {
+        let phrase: Passphrase = text.to_owned().into();
+        let entropy = &mut SystemEntropy;
+        let (registration, request) = ClientRegistration::start(&phrase, entropy).unwrap();
+        let request = json!({ "name": name, "request": BASE64URL_NOPAD.encode(&request) });
+        let started = self.admin("person", "passphrase_start", request).await;
+        let finished = finish_registration(registration, &phrase, &started);
+        let mut params = finished;
+        params["name"] = name.into();
+        self.admin("person", "passphrase_finish", params).await;
+    }
+
+    pub(crate) async fn person(&self) -> Client {
+        self.try_person("maria", PASSPHRASE).await.unwrap()
+    }
+
+    pub(crate) async fn try_person(
+        &self,
+        name: &str,
+        text: &str,
+    ) -> Result<Client, countersign_client::ConnectError> {
+        let who = Who::person(name.parse().unwrap(), text.to_owned().into());
+        Client::connect(&self.uri, who).await
+    }
+
+    pub(crate) async fn service(&self) -> Client {
+        self.try_service().await.unwrap()
+    }
+
+    pub(crate) async fn try_service(&self) -> Result<Client, countersign_client::ConnectError> {
+        Connector::new(&self.uri)
+            .connect(Who::Service(self.robot.clone()))
+            .await
+    }
+}
+
+/// What `passphrase_finish` takes, given what `passphrase_start` answered.
+pub(crate) fn finish_registration(
+    registration: ClientRegistration,
+    phrase: &Passphrase,
+    started: &Value,
+) -> Value {
+    let decode = |field: &str| {
+        BASE64URL_NOPAD
+            .decode(started[field].as_str().unwrap().as_bytes())
+            .unwrap()
+    };
+    let server = decode("server_identity");
+    let identifiers = Identifiers {
+        client: None,
+        server: Some(&server),
+    };
+    let entropy = &mut SystemEntropy;
+    let (record, export_key) = registration
+        .finish(phrase, &decode("response"), identifiers, entropy)
+        .unwrap();
+    let identity = Identity::generate(entropy);
+    let sealed = sealed_identity::seal(&identity, &export_key, entropy).unwrap();
+    json!({
+        "setup": started["setup"],
+        "record": BASE64URL_NOPAD.encode(record.as_bytes()),
+        "sealed_identity": BASE64URL_NOPAD.encode(&sealed),
+    })
+}

@@ -1,0 +1,215 @@
+//! Logins over TCP.
+
+use countersign_client::{CallError, Client, ConnectError, Connector, Who};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::passphrase::ClientRegistration;
+use countersign_crypto::secret::{Passphrase, Secret};
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::operation::Code;
+use countersign_proto::session::LoginError;
+use countersign_proto::uri::SiteUri;
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+
+use crate::founded::{Founded, PASSPHRASE, finish_registration};
+
+#[tokio::test]
+async fn a_person_logs_in_and_runs_operations() {
+    let founded = Founded::with_person().await;
+    let client = founded.person().await;
+    assert_eq!(client.welcome().account, "maria@example.org");
+    assert!(client.identity().is_some());
+    let me: Value = client.call("self", "show", &json!({})).await.unwrap();
+    assert_eq!(me["name"], "maria@example.org");
+    let persons: Value = client.call("person", "list", &json!({})).await.unwrap();
+    assert_eq!(
+        persons["entries"][0]["name"], "maria@example.org",
+        "{persons}"
+    );
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_logs_in_with_any_limit_of_packets() {
+    let founded = Founded::new().await;
+    for max_packet in [256, 1_000, 65_536] {
+        let connector = Connector::new(&founded.uri).max_packet(max_packet);
+        let client = connector
+            .connect(Who::Service(founded.robot.clone()))
+            .await
+            .unwrap();
+        let operations: Value = client.call("operation", "list", &json!({})).await.unwrap();
+        assert!(operations.to_string().len() > 1_000);
+        client.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
+    let founded = Founded::with_person().await;
+    founded
+        .admin("person", "create", json!({ "name": "locked" }))
+        .await;
+    founded.set_passphrase("locked", PASSPHRASE).await;
+    founded
+        .admin("person", "lock", json!({ "name": "locked" }))
+        .await;
+    founded
+        .admin("person", "create", json!({ "name": "new" }))
+        .await;
+    let attempts = [
+        ("maria", "a wrong pass phrase"),
+        ("nobody", PASSPHRASE),
+        ("locked", PASSPHRASE),
+        ("new", PASSPHRASE),
+    ];
+    for (name, text) in attempts {
+        let refused = founded.try_person(name, text).await.err();
+        assert!(
+            matches!(
+                refused,
+                Some(ConnectError::Login(LoginError::NotAuthenticated))
+            ),
+            "{name}: {refused:?}"
+        );
+    }
+    let stranger = Who::service(Identity::generate(&mut SystemEntropy));
+    let refused = Client::connect(&founded.uri, stranger).await.err();
+    assert!(matches!(
+        refused,
+        Some(ConnectError::Login(LoginError::NotAuthenticated))
+    ));
+}
+
+#[tokio::test]
+async fn a_wrong_site_key_is_a_warning_for_either_kind_of_account() {
+    let founded = Founded::with_person().await;
+    let other = SiteKey::from_seed(SiteSeed(Secret::from_bytes([9; 32]))).public();
+    let address = founded.server.session_address().unwrap();
+    let uri = SiteUri::new("127.0.0.1", address.port(), other).unwrap();
+    let person = Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
+    for who in [person, Who::Service(founded.robot.clone())] {
+        let refused = Client::connect(&uri, who).await.err();
+        let wrong = matches!(refused, Some(ConnectError::Login(LoginError::WrongSite)));
+        assert!(wrong, "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_site_says_so_and_opens_with_its_slot() {
+    use countersign_core::caller::Caller;
+    use countersign_core::site::Site;
+    use countersign_crypto::site_key_slots::SlotSecret;
+    use countersign_server::{Server, clock};
+
+    let Founded {
+        site,
+        server,
+        slot,
+        robot,
+        folder,
+        ..
+    } = Founded::new().await;
+    server.stop().await;
+    drop(site);
+    let site = Site::open(crate::founded::parts(folder.path()).await)
+        .await
+        .unwrap();
+    let server = Server::builder(site.clone())
+        .session("127.0.0.1:0".parse().unwrap())
+        .start()
+        .await
+        .unwrap();
+    let uri = site.endpoints().uri.unwrap().parse().unwrap();
+    let refused = Client::connect(&uri, Who::Service(robot.clone()))
+        .await
+        .err();
+    assert!(
+        matches!(refused, Some(ConnectError::Login(LoginError::Sealed))),
+        "{refused:?}"
+    );
+    site.unseal(
+        &Caller::admin_socket(),
+        SlotSecret::File(&slot),
+        clock::now(),
+    )
+    .await
+    .unwrap();
+    Client::connect(&uri, Who::Service(robot))
+        .await
+        .unwrap()
+        .close()
+        .await
+        .unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_changes_their_own_pass_phrase() {
+    let founded = Founded::with_person().await;
+    let (client, other) = (founded.person().await, founded.person().await);
+    let phrase: Passphrase = "another long pass phrase".to_owned().into();
+    let (registration, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
+    let request = json!({ "request": BASE64URL_NOPAD.encode(&request) });
+    let started: Value = client
+        .call("self", "passphrase_start", &request)
+        .await
+        .unwrap();
+    let finished = finish_registration(registration, &phrase, &started);
+    let _: Value = client
+        .call("self", "passphrase_finish", &finished)
+        .await
+        .unwrap();
+
+    let refused = other.call::<_, Value>("self", "show", &json!({})).await;
+    assert!(
+        matches!(refused, Err(CallError::Ended(_) | CallError::Lost)),
+        "others are cut"
+    );
+    assert!(
+        client
+            .call::<_, Value>("self", "show", &json!({}))
+            .await
+            .is_ok()
+    );
+    assert!(founded.try_person("maria", PASSPHRASE).await.is_err());
+    founded
+        .try_person("maria", "another long pass phrase")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_unknown_operation_and_wrong_params_are_answered_and_the_session_lives() {
+    let founded = Founded::new().await;
+    let client = founded.service().await;
+    let unknown = client.call::<_, Value>("self", "shwo", &json!({})).await;
+    assert!(
+        matches!(&unknown, Err(CallError::Failed { code: Code::UNKNOWN_OPERATION, problem: Some(problem) })
+        if problem.hint.as_deref().is_some_and(|hint| hint.contains("`show`"))),
+        "{unknown:?}"
+    );
+    let wrong = client
+        .call::<_, Value>("test", "wait", &json!({ "milliseconds": "soon" }))
+        .await;
+    assert!(
+        matches!(&wrong, Err(CallError::Failed { code: Code::INVALID_PARAMS, problem: Some(problem) })
+        if problem.field.as_deref() == Some("milliseconds")),
+        "{wrong:?}"
+    );
+    let refused = client.call::<_, Value>("person", "list", &json!({})).await;
+    assert!(matches!(
+        refused,
+        Err(CallError::Failed {
+            code: Code::NOT_PERMITTED,
+            ..
+        })
+    ));
+    assert!(
+        client
+            .call::<_, Value>("self", "show", &json!({}))
+            .await
+            .is_ok()
+    );
+}

@@ -1,0 +1,159 @@
+//! What happens to sessions that are open.
+
+use std::time::Duration;
+
+use countersign_client::CallError;
+use countersign_core::policy::Role;
+use countersign_proto::operation::Event;
+use countersign_proto::session::Goodbye;
+use countersign_server::events::Audience;
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::founded::Founded;
+
+const SOON: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn operations_run_side_by_side_and_results_come_as_they_are_ready() {
+    let founded = Founded::new().await;
+    let client = founded.service().await;
+    let wait = |milliseconds: u64| {
+        (
+            "test",
+            "wait",
+            to_raw_value(&json!({ "milliseconds": milliseconds })).unwrap(),
+        )
+    };
+    let mut results = client.send([wait(300), wait(0), wait(100)]).await.unwrap();
+    let mut order = Vec::new();
+    while let Some(outcome) = results.next().await {
+        order.push(outcome.unwrap().data.get().to_owned());
+    }
+    assert_eq!(order, ["0", "100", "300"]);
+}
+
+#[tokio::test]
+async fn thousands_of_operations_are_answered_on_one_session() {
+    let founded = Founded::new().await;
+    let client = founded.service().await;
+    let show = || ("self", "show", to_raw_value(&json!({})).unwrap());
+    let mut results = client.send((0..5_000).map(|_| show())).await.unwrap();
+    let mut answered = 0;
+    while let Some(outcome) = results.next().await {
+        outcome.unwrap();
+        answered += 1;
+    }
+    assert_eq!(answered, 5_000);
+}
+
+#[tokio::test]
+async fn a_cut_session_ends_at_once_and_says_why() {
+    let founded = Founded::new().await;
+    let client = founded.service().await;
+    let sessions = founded.admin("session", "list", json!({})).await;
+    let id = sessions["entries"][0]["id"].as_str().unwrap().to_owned();
+    let params = json!({ "milliseconds": 60_000 });
+    let call = client.call::<_, Value>("test", "wait", &params);
+    let cut = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        founded.admin("session", "cut", json!({ "id": id })).await;
+    };
+    let (ended, ()) = timeout(SOON, async { tokio::join!(call, cut) })
+        .await
+        .unwrap();
+    assert!(
+        matches!(ended, Err(CallError::Ended(Goodbye::Cut))),
+        "{ended:?}"
+    );
+    assert_eq!(
+        founded.admin("session", "list", json!({})).await["entries"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn locking_deleting_and_revoking_cut_what_they_concern() {
+    let changes = [
+        ("service", "lock", json!({ "name": "robot" })),
+        ("service", "delete", json!({ "name": "robot" })),
+    ];
+    for (group, command, params) in changes {
+        let founded = Founded::new().await;
+        let client = founded.service().await;
+        founded.admin(group, command, params).await;
+        let params = json!({ "milliseconds": 60_000 });
+        let call = client.call::<_, Value>("test", "wait", &params);
+        assert!(
+            timeout(SOON, call).await.unwrap().is_err(),
+            "{group}.{command}"
+        );
+        assert!(founded.try_service().await.is_err());
+    }
+    let founded = Founded::new().await;
+    let client = founded.service().await;
+    let thumbprint = founded.robot.certificate().thumbprint().to_string();
+    founded
+        .admin(
+            "key",
+            "revoke",
+            json!({ "name": "robot", "thumbprint": thumbprint }),
+        )
+        .await;
+    let params = json!({ "milliseconds": 60_000 });
+    let call = client.call::<_, Value>("test", "wait", &params);
+    assert!(timeout(SOON, call).await.unwrap().is_err());
+    assert!(founded.try_service().await.is_err());
+}
+
+#[tokio::test]
+async fn an_expired_session_is_told_and_ended() {
+    let founded = Founded::new().await;
+    founded
+        .admin("site", "config", json!({ "session_lifetime": 60 }))
+        .await;
+    let client = founded.service().await;
+    // A session of a minute is told at once.
+    let mut events = client.events();
+    let event = timeout(SOON, events.next()).await.unwrap().unwrap();
+    assert_eq!(
+        (event.group.as_str(), event.event.as_str()),
+        ("session", "expiring")
+    );
+}
+
+#[tokio::test]
+async fn events_reach_those_they_are_meant_for() {
+    let founded = Founded::new().await;
+    let client = founded.service().await;
+    let mut events = client.events();
+    let event = Event {
+        group: "test".to_owned(),
+        event: "happened".to_owned(),
+        data: to_raw_value(&json!({ "n": 1 })).unwrap(),
+    };
+    let publisher = founded.server.events();
+    assert_eq!(publisher.publish(Audience::Role(Role::Admin), &event), 0);
+    assert_eq!(publisher.publish(Audience::Role(Role::Service), &event), 1);
+    assert_eq!(timeout(SOON, events.next()).await.unwrap(), Some(event));
+}
+
+#[tokio::test]
+async fn a_stopping_site_says_goodbye() {
+    let founded = Founded::new().await;
+    let client = founded.service().await;
+    let params = json!({ "milliseconds": 60_000 });
+    let call = client.call::<_, Value>("test", "wait", &params);
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        founded.server.stop().await;
+    };
+    let (ended, ()) = timeout(5 * SOON, async { tokio::join!(call, stop) })
+        .await
+        .unwrap();
+    assert!(
+        matches!(ended, Err(CallError::Ended(Goodbye::Stopping))),
+        "{ended:?}"
+    );
+}

@@ -1,0 +1,122 @@
+//! A site in one SQLite file (write-ahead log, every commit synced).
+//!
+//! One task writes: it takes all change sets that wait, writes them in one transaction, syncs once and
+//! answers them all ([`writer`], [`batch`]). Reads go through a pool of their own and never wait for
+//! it ([`reads`]).
+
+mod apply;
+mod batch;
+mod open;
+mod reads;
+mod row;
+mod statement;
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use countersign_core::account::{Account, Kind};
+use countersign_core::audit::{AuditEntry, ChainHead};
+use countersign_core::credential::{KeyCredential, PassphraseCredential};
+use countersign_core::id::AccountId;
+use countersign_core::store::{
+    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreError,
+};
+use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::name::AccountName;
+use sqlx::SqlitePool;
+
+pub use open::OpenError;
+use writer::Writer;
+
+/// A site's store in one SQLite file.
+///
+/// Only one process may have a site open; the server takes a lock on the site's folder for that.
+pub struct SqliteStore {
+    readers: SqlitePool,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the store in that file, makes it when it is missing, and brings an older one up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong with the file and what to do.
+    pub async fn open(file: &Path) -> Result<Self, OpenError> {
+        let opened = open::open(file).await?;
+        Ok(Self {
+            readers: opened.readers,
+            writer: Writer::start(opened.writer, opened.head),
+        })
+    }
+
+    /// Writes what still waits and closes the file. Later calls answer that the store is closed.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        reads::account(&self.readers, id).await
+    }
+
+    async fn account_by_name(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
+        reads::account_by_name(&self.readers, name).await
+    }
+
+    async fn accounts(
+        &self,
+        kind: Kind,
+        page: &Page<AccountName>,
+    ) -> Result<Vec<Account>, StoreError> {
+        reads::accounts(&self.readers, kind, page).await
+    }
+
+    async fn passphrase(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<PassphraseCredential>, StoreError> {
+        reads::passphrase(&self.readers, account).await
+    }
+
+    async fn passphrase_login(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(Account, PassphraseCredential)>, StoreError> {
+        reads::passphrase_login(&self.readers, name).await
+    }
+
+    async fn key_login(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<(Account, KeyCredential)>, StoreError> {
+        reads::key_login(&self.readers, thumbprint).await
+    }
+
+    async fn keys_of(&self, account: AccountId) -> Result<Vec<KeyCredential>, StoreError> {
+        reads::keys_of(&self.readers, account).await
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError> {
+        reads::setting(&self.readers, name).await
+    }
+
+    async fn script(&self, name: &str) -> Result<Option<ScriptProgress>, StoreError> {
+        reads::script(&self.readers, name).await
+    }
+
+    async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
+        reads::audit(&self.readers, page).await
+    }
+
+    async fn audit_head(&self) -> Result<ChainHead, StoreError> {
+        reads::audit_head(&self.readers).await
+    }
+
+    async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError> {
+        self.writer.commit(set).await
+    }
+}

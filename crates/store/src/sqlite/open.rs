@@ -1,0 +1,211 @@
+//! Opening the file: finding out whether it is ours, bringing it up to date, and saying clearly what
+//! is wrong when that cannot be done.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use countersign_core::audit::ChainHead;
+use countersign_core::store::StoreError;
+use sqlx::error::DatabaseError;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, SqlSafeStr, SqlitePool};
+
+use super::reads;
+
+/// Marks the file as a Countersign site (`PRAGMA application_id`): the letters `CSgn`.
+const APPLICATION_ID: i32 = 0x4353_676e;
+
+/// Connections that read. More than the cores of a small machine, so that a long list does not make
+/// logins wait.
+const READERS: u32 = 4;
+
+/// Prepared statements kept by the writer: each kind of change in each power-of-two number of rows.
+const WRITER_STATEMENTS: usize = 256;
+
+/// KiB of pages that each connection keeps.
+const CACHE_KIB: &str = "-16384";
+
+/// The store could not be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its folder may not be written, or there is no such folder.
+    #[error(
+        "{file} cannot be opened for writing ({problem}); check the folder, its owner and its permissions"
+    )]
+    NotWritable {
+        /// Which file.
+        file: PathBuf,
+        /// What SQLite said.
+        problem: String,
+    },
+    /// The file is something else.
+    #[error("{file} is not a Countersign database; move it away or choose another folder")]
+    NotOurs {
+        /// Which file.
+        file: PathBuf,
+    },
+    /// The file was one of ours, and is damaged.
+    #[error("{file} is damaged ({problem}); keep a copy of it and restore the newest sound backup")]
+    Damaged {
+        /// Which file.
+        file: PathBuf,
+        /// What SQLite said.
+        problem: String,
+    },
+    /// A newer version of Countersign has written it.
+    #[error(
+        "{file} was written by a newer version of Countersign (its layout {layout} is unknown here); run that version or a later one"
+    )]
+    Newer {
+        /// Which file.
+        file: PathBuf,
+        /// The layout's number.
+        layout: i64,
+    },
+    /// The disk is full, or some other trouble of the machine.
+    #[error("{file} cannot be opened: {problem}; mend that and start again")]
+    Unavailable {
+        /// Which file.
+        file: PathBuf,
+        /// What SQLite said.
+        problem: String,
+    },
+}
+
+pub(super) struct Opened {
+    pub(super) writer: SqliteConnection,
+    pub(super) readers: SqlitePool,
+    pub(super) head: ChainHead,
+}
+
+pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
+    let fault = |error: &sqlx::Error| OpenError::of(file, error);
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("cache_size", CACHE_KIB)
+        .disable_statement_logging();
+    let mut writer = options
+        .clone()
+        .statement_cache_capacity(WRITER_STATEMENTS)
+        .connect()
+        .await
+        .map_err(|error| fault(&error))?;
+    claim(&mut writer, file).await?;
+    // The empty transaction finds out now, and not at the first change, that nothing can be written.
+    for statement in [
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "BEGIN IMMEDIATE",
+        "ROLLBACK",
+    ] {
+        sqlx::query(statement)
+            .execute(&mut writer)
+            .await
+            .map_err(|error| fault(&error))?;
+    }
+    migrate(&mut writer, file).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .min_connections(1)
+        .test_before_acquire(false)
+        .connect_with(
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .pragma("query_only", "ON"),
+        )
+        .await
+        .map_err(|error| fault(&error))?;
+    let head = reads::audit_head(&readers)
+        .await
+        .map_err(|error| match error {
+            StoreError::Damaged { problem } => OpenError::Damaged {
+                file: file.to_owned(),
+                problem,
+            },
+            other => OpenError::Unavailable {
+                file: file.to_owned(),
+                problem: other.to_string(),
+            },
+        })?;
+    Ok(Opened {
+        writer,
+        readers,
+        head,
+    })
+}
+
+/// Marks an empty file as ours, and refuses one that holds something else.
+async fn claim(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
+    let fault = |error: sqlx::Error| OpenError::of(file, &error);
+    let (id, tables): (i32, i64) = sqlx::query_as(
+        "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(fault)?;
+    match (id, tables) {
+        (APPLICATION_ID, _) => Ok(()),
+        (0, 0) => sqlx::query("PRAGMA application_id = 0x4353676e")
+            .execute(connection)
+            .await
+            .map(|_| ())
+            .map_err(fault),
+        _ => Err(OpenError::NotOurs {
+            file: file.to_owned(),
+        }),
+    }
+}
+
+async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
+    let layouts = [("site", include_str!("../../migrations/0001_site.sql"))];
+    let migrations = (1..)
+        .zip(layouts)
+        .map(|(version, (title, sql))| {
+            let sql = sql.into_sql_str();
+            Migration::new(version, title.into(), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
+        .run(connection)
+        .await
+        .map_err(|error| match error {
+            MigrateError::VersionMissing(layout) => OpenError::Newer {
+                file: file.to_owned(),
+                layout,
+            },
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                OpenError::of(file, &error)
+            }
+            other => OpenError::Damaged {
+                file: file.to_owned(),
+                problem: other.to_string(),
+            },
+        })
+}
+
+impl OpenError {
+    fn of(file: &Path, error: &sqlx::Error) -> Self {
+        let file = file.to_owned();
+        let problem = error.to_string();
+        // Primary result codes: https://www.sqlite.org/rescode.html
+        match primary_code(error) {
+            Some(8 | 14) => Self::NotWritable { file, problem },
+            Some(26) => Self::NotOurs { file },
+            Some(11) => Self::Damaged { file, problem },
+            _ => Self::Unavailable { file, problem },
+        }
+    }
+}
+
+/// SQLite's primary result code: the low byte of the extended one.
+pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error().and_then(DatabaseError::code)?;
+    code.parse::<i32>().ok().map(|code| code & 0xff)
+}

@@ -1,0 +1,250 @@
+//! Reads: each one statement, each look-up by an index.
+
+use countersign_core::account::{Account, Kind};
+use countersign_core::audit::{AuditEntry, ChainHead};
+use countersign_core::credential::{KeyCredential, PassphraseCredential};
+use countersign_core::id::AccountId;
+use countersign_core::store::{Page, ScriptProgress, Setting, StoreError};
+use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::name::AccountName;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Sqlite, SqlitePool};
+
+use super::open::primary_code;
+use super::row::{Columns, signed};
+
+type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+
+macro_rules! account_columns {
+    () => {
+        "account.id, account.name, account.kind, account.role, account.full_name, account.email, \
+         account.state, account.revision, account.created, account.changed"
+    };
+}
+
+macro_rules! passphrase_columns {
+    () => {
+        "passphrase.version, passphrase.suite, passphrase.setup, passphrase.credential_id, \
+         passphrase.record, passphrase.sealed_identity, passphrase.certificate, passphrase.changed"
+    };
+}
+
+macro_rules! key_columns {
+    () => {
+        "account_key.thumbprint, account_key.certificate, account_key.agreement, \
+         account_key.label, account_key.added"
+    };
+}
+
+pub(super) async fn account(
+    readers: &SqlitePool,
+    id: AccountId,
+) -> Result<Option<Account>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        account_columns!(),
+        " FROM account WHERE id = ?"
+    ));
+    one(readers, query.bind(id.as_bytes().to_vec()), |columns| {
+        columns.account()
+    })
+    .await
+}
+
+pub(super) async fn account_by_name(
+    readers: &SqlitePool,
+    name: &AccountName,
+) -> Result<Option<Account>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        account_columns!(),
+        " FROM account WHERE name = ?"
+    ));
+    one(readers, query.bind(name.to_string()), |columns| {
+        columns.account()
+    })
+    .await
+}
+
+pub(super) async fn accounts(
+    readers: &SqlitePool,
+    kind: Kind,
+    page: &Page<AccountName>,
+) -> Result<Vec<Account>, StoreError> {
+    // The kind stands in the text, so that SQLite may use the index that holds services only.
+    let text = match kind {
+        Kind::Person => concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM account WHERE kind = 'person' AND name > ? ORDER BY name LIMIT ?"
+        ),
+        Kind::Service => concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM account WHERE kind = 'service' AND name > ? ORDER BY name LIMIT ?"
+        ),
+    };
+    // No name sorts before the empty text.
+    let after = page.after.as_ref().map(AccountName::to_string);
+    let query = sqlx::query(text)
+        .bind(after.unwrap_or_default())
+        .bind(page.limit);
+    many(readers, query, |columns| columns.account()).await
+}
+
+pub(super) async fn passphrase(
+    readers: &SqlitePool,
+    account: AccountId,
+) -> Result<Option<PassphraseCredential>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        passphrase_columns!(),
+        " FROM account JOIN passphrase ON passphrase.account = account.key WHERE account.id = ?"
+    ));
+    one(
+        readers,
+        query.bind(account.as_bytes().to_vec()),
+        |columns| columns.passphrase(account),
+    )
+    .await
+}
+
+pub(super) async fn passphrase_login(
+    readers: &SqlitePool,
+    name: &AccountName,
+) -> Result<Option<(Account, PassphraseCredential)>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        account_columns!(),
+        ", ",
+        passphrase_columns!(),
+        " FROM account JOIN passphrase ON passphrase.account = account.key WHERE account.name = ?"
+    ));
+    one(readers, query.bind(name.to_string()), |columns| {
+        let account = columns.account()?;
+        let credential = columns.passphrase(account.id)?;
+        Ok((account, credential))
+    })
+    .await
+}
+
+pub(super) async fn key_login(
+    readers: &SqlitePool,
+    thumbprint: &Thumbprint,
+) -> Result<Option<(Account, KeyCredential)>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        account_columns!(),
+        ", ",
+        key_columns!(),
+        " FROM account_key JOIN account ON account.key = account_key.account \
+         WHERE account_key.thumbprint = ?"
+    ));
+    one(readers, query.bind(thumbprint.0.to_vec()), |columns| {
+        let account = columns.account()?;
+        let key = columns.key(account.id)?;
+        Ok((account, key))
+    })
+    .await
+}
+
+pub(super) async fn keys_of(
+    readers: &SqlitePool,
+    account: AccountId,
+) -> Result<Vec<KeyCredential>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        key_columns!(),
+        " FROM account JOIN account_key ON account_key.account = account.key \
+         WHERE account.id = ? ORDER BY account_key.key"
+    ));
+    many(
+        readers,
+        query.bind(account.as_bytes().to_vec()),
+        |columns| columns.key(account),
+    )
+    .await
+}
+
+pub(super) async fn setting(
+    readers: &SqlitePool,
+    name: &str,
+) -> Result<Option<Setting>, StoreError> {
+    let query = sqlx::query("SELECT value, revision FROM setting WHERE name = ?");
+    one(readers, query.bind(name.to_owned()), |columns| {
+        columns.setting()
+    })
+    .await
+}
+
+pub(super) async fn script(
+    readers: &SqlitePool,
+    name: &str,
+) -> Result<Option<ScriptProgress>, StoreError> {
+    let query = sqlx::query("SELECT name, digest, lines, applied FROM script WHERE name = ?");
+    one(readers, query.bind(name.to_owned()), |columns| {
+        columns.script()
+    })
+    .await
+}
+
+pub(super) async fn audit(
+    readers: &SqlitePool,
+    page: &Page<u64>,
+) -> Result<Vec<AuditEntry>, StoreError> {
+    let query = sqlx::query(
+        "SELECT seq, time, account, actor, door, operation, target, outcome, details, previous, \
+         hash FROM audit WHERE seq > ? ORDER BY seq LIMIT ?",
+    )
+    .bind(signed(page.after.unwrap_or(0)))
+    .bind(page.limit);
+    many(readers, query, |columns| columns.audit()).await
+}
+
+pub(super) async fn audit_head(readers: &SqlitePool) -> Result<ChainHead, StoreError> {
+    let query = sqlx::query(
+        "SELECT seq, time, account, actor, door, operation, target, outcome, details, previous, \
+         hash FROM audit ORDER BY seq DESC LIMIT 1",
+    );
+    let last = one(readers, query, |columns| columns.audit()).await?;
+    Ok(last.map_or(ChainHead::EMPTY, |entry| ChainHead {
+        seq: entry.seq,
+        hash: entry.hash,
+    }))
+}
+
+async fn one<T>(
+    readers: &SqlitePool,
+    query: Query,
+    read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let row = query
+        .fetch_optional(readers)
+        .await
+        .map_err(|error| fault(&error))?;
+    row.map(|row| read(&mut Columns::of(&row))).transpose()
+}
+
+async fn many<T>(
+    readers: &SqlitePool,
+    query: Query,
+    read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let rows: Vec<SqliteRow> = query
+        .fetch_all(readers)
+        .await
+        .map_err(|error| fault(&error))?;
+    rows.iter().map(|row| read(&mut Columns::of(row))).collect()
+}
+
+/// What a failure of SQLite means to a caller.
+pub(super) fn fault(error: &sqlx::Error) -> StoreError {
+    let problem = error.to_string();
+    // 11 is SQLITE_CORRUPT, 26 SQLITE_NOTADB.
+    match (primary_code(error), error) {
+        (Some(11 | 26), _) | (_, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
+            StoreError::Damaged { problem }
+        }
+        _ => StoreError::Unavailable { problem },
+    }
+}

@@ -1,0 +1,167 @@
+//! Rows as values. What does not read cannot have been written by this store: the file is damaged.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use countersign_core::account::{Account, Kind, State};
+use countersign_core::audit::{Actor, AuditDraft, AuditEntry, AuditOutcome};
+use countersign_core::caller::Door;
+use countersign_core::credential::{
+    CredentialId, KeyCredential, PassphraseCredential, PassphraseSuite,
+};
+use countersign_core::id::AccountId;
+use countersign_core::policy::Role;
+use countersign_core::store::{ScriptProgress, Setting, StoreError};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::agreement::AgreementPublic;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::passphrase::SetupId;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row, Sqlite, Type};
+
+use super::reads::fault;
+
+/// An unsigned number as SQLite keeps it. No counter of ours gets near the end.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Takes a row's columns one after the other.
+pub(super) struct Columns<'r> {
+    row: &'r SqliteRow,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    pub(super) const fn of(row: &'r SqliteRow) -> Self {
+        Self { row, next: 0 }
+    }
+
+    fn take<T: Decode<'r, Sqlite> + Type<Sqlite>>(&mut self) -> Result<T, StoreError> {
+        let column = self.next;
+        self.next += 1;
+        self.row.try_get(column).map_err(|error| fault(&error))
+    }
+
+    fn parsed<T: FromStr<Err: Display>>(&mut self) -> Result<T, StoreError> {
+        let text: &str = self.take()?;
+        text.parse().map_err(|error| damaged(&error))
+    }
+
+    /// One of a few words.
+    fn word<T: Copy>(&mut self, all: &[T], as_str: fn(T) -> &'static str) -> Result<T, StoreError> {
+        let text: &str = self.take()?;
+        all.iter()
+            .copied()
+            .find(|one| as_str(*one) == text)
+            .ok_or_else(|| damaged(&format_args!("`{text}` is none of the words known here")))
+    }
+
+    fn number<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<T, StoreError> {
+        let number: i64 = self.take()?;
+        T::try_from(number).map_err(|error| damaged(&error))
+    }
+
+    fn time(&mut self) -> Result<Timestamp, StoreError> {
+        self.take().map(Timestamp::from_millis)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
+        let bytes: &[u8] = self.take()?;
+        bytes.try_into().map_err(|error| damaged(&error))
+    }
+
+    pub(super) fn account(&mut self) -> Result<Account, StoreError> {
+        Ok(Account {
+            id: AccountId::from_bytes(self.bytes()?),
+            name: self.parsed()?,
+            kind: self.word(&Kind::ALL, Kind::as_str)?,
+            role: self.word(&Role::ALL, Role::as_str)?,
+            full_name: self.take()?,
+            email: self.take()?,
+            state: self.word(&State::ALL, State::as_str)?,
+            revision: self.number()?,
+            created: self.time()?,
+            changed: self.time()?,
+        })
+    }
+
+    pub(super) fn passphrase(
+        &mut self,
+        account: AccountId,
+    ) -> Result<PassphraseCredential, StoreError> {
+        Ok(PassphraseCredential {
+            account,
+            version: self.number()?,
+            suite: self.word(&PassphraseSuite::ALL, PassphraseSuite::as_str)?,
+            setup: SetupId::from_bytes(self.bytes()?),
+            credential_id: CredentialId(self.bytes()?),
+            record: self.take()?,
+            sealed_identity: self.take()?,
+            certificate: self.take()?,
+            changed: self.time()?,
+        })
+    }
+
+    pub(super) fn key(&mut self, account: AccountId) -> Result<KeyCredential, StoreError> {
+        Ok(KeyCredential {
+            account,
+            thumbprint: Thumbprint(self.bytes()?),
+            certificate: self.take()?,
+            agreement: AgreementPublic(self.bytes()?),
+            label: self.take()?,
+            added: self.time()?,
+        })
+    }
+
+    pub(super) fn setting(&mut self) -> Result<Setting, StoreError> {
+        Ok(Setting {
+            value: self.take()?,
+            revision: self.number()?,
+        })
+    }
+
+    pub(super) fn script(&mut self) -> Result<ScriptProgress, StoreError> {
+        Ok(ScriptProgress {
+            name: self.take()?,
+            digest: self.bytes()?,
+            lines: self.number()?,
+            applied: self.take::<Option<i64>>()?.map(Timestamp::from_millis),
+        })
+    }
+
+    pub(super) fn audit(&mut self) -> Result<AuditEntry, StoreError> {
+        let seq = self.number()?;
+        let time = self.time()?;
+        let account = match self.take::<Option<&[u8]>>()? {
+            Some(bytes) => Some(AccountId::from_bytes(
+                bytes.try_into().map_err(|error| damaged(&error))?,
+            )),
+            None => None,
+        };
+        let draft = AuditDraft {
+            time,
+            actor: Actor {
+                account,
+                name: self.take()?,
+            },
+            door: self.word(&Door::ALL, Door::as_str)?,
+            operation: self.take()?,
+            target: self.take()?,
+            outcome: self.word(&AuditOutcome::ALL, AuditOutcome::as_str)?,
+            details: self.take()?,
+        };
+        Ok(AuditEntry {
+            seq,
+            draft,
+            previous: self.bytes()?,
+            hash: self.bytes()?,
+        })
+    }
+}
+
+fn damaged(problem: &dyn Display) -> StoreError {
+    StoreError::Damaged {
+        problem: problem.to_string(),
+    }
+}

@@ -1,0 +1,235 @@
+//! The one task that writes, and its group commit.
+//!
+//! ```text
+//!  commit() ──┐
+//!  commit() ──┼─▶ queue ─▶ batch ─▶ BEGIN, all changes kind by kind, audit entries, COMMIT (one sync)
+//!  commit() ──┘                        │                                   │
+//!                     a decision was overtaken                             ▼
+//!                                      │                        every caller is answered
+//!                                      ▼                                   ▲
+//!                       ROLLBACK, then each set in its own savepoint, COMMIT
+//! ```
+//!
+//! While one batch is synced the next one gathers, so the more callers there are the more changes share
+//! a sync. A set that was overtaken fails alone.
+
+use std::collections::VecDeque;
+
+use countersign_core::audit::{AuditEntry, ChainHead};
+use countersign_core::store::{ChangeSet, Committed, StoreError};
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::apply::{self, Failure};
+use super::batch::{self, ByKind, LARGEST_BATCH};
+use super::reads;
+
+/// Change sets that may wait before a caller has to; more only makes the wait longer.
+const QUEUE: usize = 1024;
+
+type Answer = Result<Committed, StoreError>;
+
+struct Waiting {
+    set: ChangeSet,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The way to the writing task.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Option<Waiting>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the task that writes through `connection` from now on.
+    pub(super) fn start(connection: SqliteConnection, head: ChainHead) -> Self {
+        let (queue, arrivals) = mpsc::channel(QUEUE);
+        let task = tokio::spawn(
+            Task {
+                connection,
+                head,
+                arrivals,
+            }
+            .run(),
+        );
+        Self {
+            queue,
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    /// Writes a set, and returns when it is on the disk.
+    pub(super) async fn commit(&self, set: ChangeSet) -> Answer {
+        let (answer, written) = oneshot::channel();
+        self.queue
+            .send(Some(Waiting { set, answer }))
+            .await
+            .map_err(|_| closed())?;
+        written.await.map_err(|_| closed())?
+    }
+
+    /// Lets the task write what waits, and waits for its end.
+    pub(super) async fn close(&self) {
+        if let Some(task) = self.task.lock().await.take() {
+            // Neither can fail in a way that matters: the task is gone in both cases.
+            let _ = self.queue.send(None).await;
+            let _ = task.await;
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable {
+        problem: "it is closed".to_owned(),
+    }
+}
+
+struct Task {
+    connection: SqliteConnection,
+    head: ChainHead,
+    arrivals: mpsc::Receiver<Option<Waiting>>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut arrived = Vec::with_capacity(LARGEST_BATCH);
+        let mut queue = VecDeque::new();
+        let mut open = true;
+        while open || !queue.is_empty() {
+            if queue.is_empty() {
+                open = self.arrivals.recv_many(&mut arrived, LARGEST_BATCH).await > 0;
+            }
+            while let Ok(more) = self.arrivals.try_recv() {
+                arrived.push(more);
+            }
+            for one in arrived.drain(..) {
+                match one {
+                    Some(waiting) => queue.push_back(waiting),
+                    None => {
+                        open = false;
+                        self.arrivals.close();
+                    }
+                }
+            }
+            if !queue.is_empty() {
+                let batch = batch::take(&mut queue, |waiting: &Waiting| &waiting.set);
+                self.write(batch).await;
+            }
+        }
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(%error, "closing the store");
+        }
+    }
+
+    async fn write(&mut self, batch: Vec<Waiting>) {
+        let (sets, callers): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|waiting| (waiting.set, waiting.answer))
+            .unzip();
+        let answers = match self.transaction(&sets).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                tracing::error!(%error, changes = sets.len(), "nothing was written");
+                self.recover().await;
+                let trouble = reads::fault(&error);
+                sets.iter().map(|_| Err(trouble.clone())).collect()
+            }
+        };
+        for (caller, answer) in callers.into_iter().zip(answers) {
+            // A caller that went away does not undo what it asked for.
+            let _ = caller.send(answer);
+        }
+    }
+
+    /// Writes the sets in one transaction. An error means that nothing of them was written.
+    async fn transaction(&mut self, sets: &[ChangeSet]) -> Result<Vec<Answer>, sqlx::Error> {
+        self.execute("BEGIN IMMEDIATE").await?;
+        let decided = match self.together(sets).await? {
+            Some(answers) => answers,
+            None => {
+                self.execute("ROLLBACK").await?;
+                self.execute("BEGIN IMMEDIATE").await?;
+                self.one_by_one(sets).await?
+            }
+        };
+        let mut head = self.head;
+        let mut entries: Vec<AuditEntry> = Vec::with_capacity(sets.len());
+        let answers = sets
+            .iter()
+            .zip(decided)
+            .map(|(set, decision)| {
+                decision.map(|()| {
+                    entries.push(head.append(set.audit.clone()));
+                    Committed {
+                        audit_seq: head.seq,
+                    }
+                })
+            })
+            .collect();
+        apply::audit(&mut self.connection, &entries).await?;
+        self.execute("COMMIT").await?;
+        self.head = head;
+        Ok(answers)
+    }
+
+    /// All sets at once; `None` when one of them was overtaken, or cannot be written in this way.
+    async fn together(
+        &mut self,
+        sets: &[ChangeSet],
+    ) -> Result<Option<Vec<Result<(), StoreError>>>, sqlx::Error> {
+        let Some(changes) = ByKind::sort(sets.iter()) else {
+            return Ok(None);
+        };
+        match apply::all(&mut self.connection, &changes).await {
+            Ok(()) => Ok(Some(sets.iter().map(|_| Ok(())).collect())),
+            Err(Failure::Overtaken(_)) => Ok(None),
+            Err(Failure::Trouble(error)) => Err(error),
+        }
+    }
+
+    /// Each set by itself, so that those which were overtaken fail alone.
+    async fn one_by_one(
+        &mut self,
+        sets: &[ChangeSet],
+    ) -> Result<Vec<Result<(), StoreError>>, sqlx::Error> {
+        let mut answers = Vec::with_capacity(sets.len());
+        for set in sets {
+            self.execute("SAVEPOINT one").await?;
+            let answer = self.set(set).await;
+            match answer {
+                Ok(()) => answers.push(Ok(())),
+                Err(Failure::Overtaken(error)) => {
+                    self.execute("ROLLBACK TO one").await?;
+                    answers.push(Err(error));
+                }
+                Err(Failure::Trouble(error)) => return Err(error),
+            }
+            self.execute("RELEASE one").await?;
+        }
+        Ok(answers)
+    }
+
+    async fn set(&mut self, set: &ChangeSet) -> Result<(), Failure> {
+        for change in &set.changes {
+            apply::one(&mut self.connection, change).await?;
+        }
+        Ok(())
+    }
+
+    /// After a failure: no transaction may stay open. SQLite has rolled back by itself after some
+    /// errors, and then there is nothing left to do.
+    async fn recover(&mut self) {
+        if let Err(error) = self.execute("ROLLBACK").await {
+            tracing::debug!(%error, "nothing to roll back");
+        }
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::query(statement)
+            .execute(&mut self.connection)
+            .await
+            .map(|_| ())
+    }
+}

@@ -1,0 +1,134 @@
+//! An application that embeds a session server and adds an operation of its own to the site's table.
+//! A service logs in to it over the session protocol and calls the operation.
+//!
+//! Run it with `cargo run -p countersign-examples --bin own_operations`.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use countersign_client::{Client, Who};
+use countersign_core::caller::Caller;
+use countersign_core::operations;
+use countersign_core::policy::Role;
+use countersign_core::site::{Foundation, Parts, Site};
+use countersign_core::table::{Answer, Entry, Table};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
+use countersign_proto::operation::{Event, Operation};
+use countersign_proto::session::OptionList;
+use countersign_proto::uri::SiteUri;
+use countersign_server::events::{Audience, Events};
+use countersign_server::{Server, clock};
+use countersign_store::SqliteStore;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::to_raw_value;
+
+/// What the operation takes. From this type come the check of the parameters, the JSON Schema and the
+/// reference page.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reserve {
+    /// How many seats to reserve.
+    seats: u64,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Reserved {
+    /// The first of the seats.
+    first: u64,
+    /// How many seats are taken in all.
+    taken: u64,
+}
+
+/// The site's own operations and ours. The handler captures what it works on.
+fn table(events: Events) -> Result<Table, Box<dyn Error>> {
+    let taken = Arc::new(AtomicU64::new(0));
+    let reserve = Entry::new("seats", "reserve")
+        .summary("Reserves seats next to each other.")
+        .allow(&[Role::Service, Role::Member])
+        .example(json!({ "seats": 2 }))
+        .handler(move |context, reserve: Reserve| {
+            let (taken, events) = (taken.clone(), events.clone());
+            async move {
+                let first = taken.fetch_add(reserve.seats, Ordering::Relaxed);
+                let reserved = Reserved {
+                    first,
+                    taken: first + reserve.seats,
+                };
+                let who = &context.caller().name;
+                if let Ok(data) = to_raw_value(&reserved) {
+                    let (group, event) = ("seats".to_owned(), "reserved".to_owned());
+                    events.publish(Audience::Everybody, &Event { group, event, data });
+                }
+                let said = format!("{who} has {} seats from {first} on.", reserve.seats);
+                Ok(Answer::new(reserved).saying(said))
+            }
+        });
+    let mut table = operations::table()?;
+    table.add(reserve)?;
+    Ok(table)
+}
+
+#[tokio::main]
+#[allow(clippy::print_stdout, reason = "an example shows what it does")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // A site in a throw-away folder, its key opened by a secret that this program keeps.
+    let folder = tempfile::tempdir()?;
+    let store = Arc::new(SqliteStore::open(&folder.path().join("site.db")).await?);
+    let events = Events::default();
+    let parts = Parts {
+        store,
+        table: table(events.clone())?,
+        entropy: Box::new(SystemEntropy),
+        options: OptionList::default(),
+    };
+    let slot = SlotFile::generate(&mut SystemEntropy);
+    let foundation = Foundation {
+        zone: "theatre.example".parse()?,
+        slots: &[NewSlot::File(&slot)],
+    };
+    let site = Site::found(parts, foundation, clock::now()).await?;
+
+    // A service whose key only it has: the site is given the certificate.
+    let identity = Identity::generate(&mut SystemEntropy);
+    let create = json!({ "name": "box-office", "certificate": identity.certificate().to_pem() });
+    let create = Operation::new(1, "service", "create", to_raw_value(&create)?);
+    let created = site.run(&Caller::site(), &create, clock::now()).await;
+    println!("{}", created.output);
+
+    // The session listener, on a free port of this machine.
+    let server = Server::builder(site.clone())
+        .events(events)
+        .session("127.0.0.1:0".parse()?)
+        .start()
+        .await?;
+    let address = server.session_address().ok_or("no session listener")?;
+    let uri = SiteUri::new("127.0.0.1", address.port(), site.public_key())?;
+
+    // The service, which could be on another machine, pins the site key in the URI.
+    let client = Client::connect(&uri, Who::service(identity)).await?;
+    let mut followed = client.events();
+    for seats in [2, 3] {
+        let reserved: Reserved = client
+            .call("seats", "reserve", &json!({ "seats": seats }))
+            .await?;
+        println!("reserved: {reserved:?}");
+        let event = followed.next().await.ok_or("the session ended")?;
+        println!("event {}.{}: {}", event.group, event.event, event.data);
+    }
+    let wrong = client
+        .call::<_, Reserved>("seats", "reserve", &json!({ "seats": "two" }))
+        .await;
+    println!(
+        "a wrong parameter: {}",
+        wrong.err().ok_or("it was accepted")?
+    );
+    client.close().await?;
+    server.stop().await;
+    Ok(())
+}
