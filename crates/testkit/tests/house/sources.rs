@@ -8,9 +8,7 @@ use crate::tree::{self, File, Finding, assert_none};
 /// Beyond this a file has more than one reason to exist.
 const LONGEST_FILE: usize = 500;
 /// Names that say nothing of what a module is for.
-const EMPTY_NAMES: [&str; 7] = [
-    "util", "utils", "helper", "helpers", "common", "misc", "shared",
-];
+const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
 const MARKERS: [&str; 3] = [
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
