@@ -21,6 +21,7 @@
 )]
 
 pub mod entropy;
+pub mod insider;
 pub mod pair;
 pub mod site;
 pub mod wire;

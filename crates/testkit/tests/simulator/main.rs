@@ -10,5 +10,6 @@
 mod changed;
 mod cut;
 mod dialog;
+mod inside;
 mod random;
 mod replayed;
