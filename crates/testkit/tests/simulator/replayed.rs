@@ -123,3 +123,20 @@ fn refused(pair: &Pair<'_>, flight: usize, what: &str) {
     assert_eq!(pair.server.opened().is_some(), last, "{what} of {flight}");
     pair.assert_accepted_as_sent();
 }
+
+/// [SES-5] and [SES-17]: an honest login leaves the secret that the site shares with the service in its
+/// cache; a recording of its first flight leaves nothing.
+#[test]
+fn a_replayed_handshake_leaves_nothing_at_the_site() {
+    for option in OPTIONS {
+        let site = site(option);
+        let flights = recorded(&site, Who::Service(&site.robot), 1);
+        assert_eq!(site.settings.known.len(), 1);
+
+        let restarted = crate::dialog::site(option);
+        let mut pair = fresh(&restarted, Who::Service(&restarted.robot));
+        pair.server.receive(0, &flights[0].bytes);
+        assert!(!pair.server.take_outbox().is_empty(), "it is answered");
+        assert_eq!(restarted.settings.known.len(), 0);
+    }
+}
