@@ -20,6 +20,7 @@
     reason = "a test stops where it fails"
 )]
 
+pub mod decisions;
 pub mod entropy;
 pub mod insider;
 pub mod pair;
