@@ -14,12 +14,8 @@ use countersign_testkit::pair::{Client, LIFE, Server, Who};
 use countersign_testkit::site::Site;
 use libfuzzer_sys::fuzz_target;
 
-static SITE: LazyLock<Site> = LazyLock::new(|| {
-    Site::offering(
-        OptionList::new([EncryptionOption::X25519Aes256Gcm]),
-        65_536,
-    )
-});
+static SITE: LazyLock<Site> =
+    LazyLock::new(|| Site::offering(OptionList::new([EncryptionOption::X25519Aes256Gcm]), 65_536));
 
 const NOP: [u8; 2] = [0x70, 0x00];
 
@@ -74,6 +70,10 @@ fn welcome() -> Vec<u8> {
     let mut welcome = Vec::new();
     put(&mut welcome, c::SESSION_ID, Value::Bytes(&[1; 16]));
     put(&mut welcome, c::EXPIRES, Value::U64(LIFE));
-    put(&mut welcome, c::USERNAME, Value::Bytes(b"robot@example.org"));
+    put(
+        &mut welcome,
+        c::USERNAME,
+        Value::Bytes(b"robot@example.org"),
+    );
     welcome
 }

@@ -129,7 +129,8 @@ impl<'a> Pair<'a> {
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         let ended = self.client.over().is_some() || self.server.over().is_some();
-        !ended && !(self.client.is_live() && self.server.is_live())
+        let live = self.client.is_live() && self.server.is_live();
+        !ended && !live
     }
 
     /// All that was sent one way, as it was sent.

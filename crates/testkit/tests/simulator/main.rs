@@ -13,3 +13,4 @@ mod dialog;
 mod inside;
 mod random;
 mod replayed;
+mod stranger;

@@ -90,8 +90,8 @@ fn a_flight_or_command_of_another_session_is_not_accepted() {
         let site = site(option);
         for who in [Who::MARIA, Who::Service(&site.robot)] {
             let other = recorded(&site, who, 1);
-            for number in 0..other.len() {
-                let spliced = other[number].bytes.clone();
+            for (number, flight) in other.iter().enumerate() {
+                let spliced = flight.bytes.clone();
                 let pair = log_in(&site, who, 2, &mut splicing(number, spliced.clone()));
                 refused(&pair, number, "a flight");
 
@@ -106,7 +106,6 @@ fn a_flight_or_command_of_another_session_is_not_accepted() {
                         Fate::Changed(mixed)
                     });
                     let pair = log_in(&site, who, 2, &mut wire);
-                    drop(wire);
                     // OPTION-CHOICE, USERNAME, MAX-PACKET and the sealed identity are always the same.
                     if unlike {
                         refused(&pair, number, "a command");
