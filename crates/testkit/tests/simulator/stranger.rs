@@ -38,6 +38,23 @@ fn a_server_survives_any_bytes_and_says_little() {
     assert!(site.settings.known.is_empty());
 }
 
+/// [SES-3]: what was answered to questions counts together with the answer to a login.
+#[test]
+fn whoever_asks_much_and_then_logs_in_is_sent_no_more_than_others() {
+    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
+    for who in [Who::MARIA, Who::Service(&site.robot)] {
+        let login = Pair::new(&site, site.client(), who, 1).client.take_outbox();
+        for questions in 0..200 {
+            let mut wire = command::OPTIONS_REQUEST.0.to_be_bytes().repeat(questions);
+            wire.extend(&login);
+            let mut server = Server::new(&site, SeededEntropy::new(1), LIFE);
+            server.receive(0, &wire);
+            let answered = server.take_outbox().len();
+            assert!(answered <= UNPROVED_ANSWER_BYTES + 3, "{questions}");
+        }
+    }
+}
+
 /// [SES-9]
 #[test]
 fn a_client_that_knows_no_acceptable_option_asks_and_waits() {

@@ -74,7 +74,8 @@ impl FindService {
     /// one whose key is not the one that was proved, the answer is the same; the refusal follows inside.
     ///
     /// # Errors
-    /// [`Refusal::BadLogin`] when the service's ML-KEM key is missing or no such key.
+    /// [`Refusal::BadLogin`] when the service's ML-KEM key is missing or no such key, and
+    /// [`Refusal::TooMuchUnproved`] when it was answered too much before.
     pub fn answer(
         self,
         credential: Option<&ServiceCredential>,
@@ -92,6 +93,7 @@ impl FindService {
             let proof = KeyProved::by_handshake(&credential.agreement, &proved)?;
             Some((credential.account, HowProved::Key(claims.thumbprint, proof)))
         });
+        let start = out.len();
         let said = &mut login.transcript;
         let shared = match (option.hybrid(), claims.kem_key) {
             (true, Some(key)) => {
@@ -117,6 +119,7 @@ impl FindService {
             c::SESSION_KEY,
             Value::Bytes(&message),
         )?;
+        login.count_answer(start, out)?;
         let link = Link::server(&machine_established(
             option,
             &keys,
