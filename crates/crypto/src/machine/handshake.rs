@@ -124,8 +124,6 @@ impl Initiator {
 /// The server's end, message 1 read.
 pub struct Responder {
     state: HandshakeState,
-    own: AgreementKey,
-    peer: AgreementPublic,
     drawn: Drawn,
 }
 
@@ -154,21 +152,7 @@ impl Responder {
             .get_remote_static()
             .and_then(|key| key.try_into().ok());
         let peer = AgreementPublic(peer.ok_or(HandshakeFailed)?);
-        Ok((
-            Self {
-                state,
-                own: own.clone(),
-                peer,
-                drawn,
-            },
-            payload,
-            peer,
-        ))
-    }
-
-    /// Keeps the secret shared with this peer for its next handshakes. Call it for known peers only.
-    pub fn remember(&self, known: &KnownKeys) {
-        known.remember(&self.own, &self.peer);
+        Ok((Self { state, drawn }, payload, peer))
     }
 
     /// Writes message 2 with `payload`; returns it and the keys.
