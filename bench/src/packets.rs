@@ -1,0 +1,188 @@
+//! Sealing and opening packets of 64 KiB. The peers are the bare AEAD, in place, and rustls, which cuts
+//! the same bytes into records of 16 KiB. Both directions of each.
+
+use std::hint::black_box;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use countersign_crypto::machine::RecordCipher;
+use countersign_crypto::record::{Opener, Sealer, TAG_LENGTH};
+use countersign_crypto::secret::Secret;
+use countersign_proto::operation::{Code, Operation, Outcome};
+use countersign_proto::session::EncryptionOption;
+use serde_json::value::RawValue;
+
+use crate::ends::{Ends, OFF_SCRIPT, Pair};
+use crate::measure::{in_turns, per_second};
+use crate::report::{Row, Target, Unit};
+use crate::{Result, tls};
+
+const ROUNDS: usize = 61;
+const TURNS: u32 = 64;
+const PACKET: usize = 64 * 1024;
+/// What fits a packet of 64 KiB beside a message's other fields.
+const BODY: usize = PACKET - 256;
+
+pub(crate) fn run() -> Result<Vec<Row>> {
+    let mut records = Records::new();
+    let mut bare = Bare::new()?;
+    let mut tls = tls::Ends::new(tls::AES_256)?
+        .shake_hands()?
+        .without_buffer_limit();
+    let mut session = Messages::new(BODY)?;
+    let mut cut = Messages::new(16 * PACKET)?;
+    let (text, mut got) = (vec![b'x'; PACKET], vec![0; PACKET]);
+    let gigabytes = |bytes: usize, rate: f64| 2.0 * rate * bytes as f64 / 1e9;
+    let figures = in_turns(
+        ROUNDS,
+        [
+            &mut || Ok(gigabytes(PACKET, per_second(TURNS, || records.both_ways())?)),
+            &mut || Ok(gigabytes(PACKET, per_second(TURNS, || bare.both_ways())?)),
+            &mut || {
+                let rate = per_second(TURNS, || tls.there_and_back(&text, &mut got))?;
+                Ok(gigabytes(PACKET, rate))
+            },
+            &mut || Ok(gigabytes(BODY, per_second(TURNS, || session.there_and_back())?)),
+            &mut || Ok(gigabytes(16 * PACKET, per_second(TURNS / 16, || cut.there_and_back())?)),
+        ],
+    )?;
+    let row = |what: &str, ours, peer, peer_is, target| Row {
+        what: what.to_owned(),
+        ours: figures.median(ours),
+        peer: figures.median(peer),
+        unit: Unit::GigabytesPerSecond,
+        peer_is,
+        ratio: figures.ratio(ours, peer),
+        target,
+    };
+    let bare_is = "bare AES-256-GCM of AWS-LC, in place";
+    let rustls_is = "rustls, AES-256-GCM";
+    let (of_bare, of_rustls) = (Some(Target::AtLeast(0.75)), Some(Target::AtLeast(1.5)));
+    Ok(vec![
+        row("sealing and opening packets of 64 KiB", 0, 1, bare_is, of_bare),
+        row("the same", 0, 2, rustls_is, of_rustls),
+        row("messages of one packet, JSON checked", 3, 1, bare_is, of_bare),
+        row("the same", 3, 2, rustls_is, of_rustls),
+        row("messages of 1 MiB, JSON and digest checked", 4, 1, bare_is, None),
+        row("the same", 4, 2, rustls_is, None),
+    ])
+}
+
+/// A sealer and an opener for each direction.
+struct Records {
+    up: (Sealer, Opener),
+    down: (Sealer, Opener),
+    packet: Vec<u8>,
+}
+
+const HEADER: [u8; 10] = [0xa0, 3, 0, 1, 0, 20, 0, 1, 0, 0];
+
+impl Records {
+    fn new() -> Self {
+        let pair = |byte| {
+            let key = Secret::from_bytes([byte; 32]);
+            let cipher = RecordCipher::Aes256Gcm;
+            (Sealer::new(cipher, &key), Opener::new(cipher, &key))
+        };
+        Self {
+            up: pair(1),
+            down: pair(2),
+            packet: vec![7; PACKET + TAG_LENGTH],
+        }
+    }
+
+    fn both_ways(&mut self) -> Result<()> {
+        for (sealer, opener) in [&mut self.up, &mut self.down] {
+            let Some((text, tag)) = self.packet.split_last_chunk_mut::<TAG_LENGTH>() else {
+                return Err(OFF_SCRIPT.into());
+            };
+            *tag = sealer.seal_in_place(&HEADER, text)?;
+            black_box(opener.open_in_place(&HEADER, &mut self.packet)?);
+        }
+        Ok(())
+    }
+}
+
+/// The AEAD and nothing else.
+struct Bare {
+    key: LessSafeKey,
+    number: u64,
+    packet: Vec<u8>,
+}
+
+impl Bare {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[7; 32])?),
+            number: 0,
+            packet: vec![7; PACKET + TAG_LENGTH],
+        })
+    }
+
+    fn both_ways(&mut self) -> Result<()> {
+        for _ in 0..2 {
+            self.number += 1;
+            let mut nonce = [0; 12];
+            if let Some(number) = nonce.last_chunk_mut() {
+                *number = self.number.to_be_bytes();
+            }
+            let nonce = || Nonce::assume_unique_for_key(nonce);
+            let Some((text, tag)) = self.packet.split_last_chunk_mut::<TAG_LENGTH>() else {
+                return Err(OFF_SCRIPT.into());
+            };
+            let sealed = self
+                .key
+                .seal_in_place_separate_tag(nonce(), Aad::from(HEADER), text)?;
+            tag.copy_from_slice(sealed.as_ref());
+            black_box(
+                self.key
+                    .open_in_place(nonce(), Aad::from(HEADER), &mut self.packet)?,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// An operation to a site and a result back, through whole sessions.
+struct Messages {
+    pair: Pair,
+    operation: Operation,
+    outcome: Outcome,
+    wire: Vec<u8>,
+}
+
+impl Messages {
+    fn new(length: usize) -> Result<Self> {
+        let body = RawValue::from_string(format!("\"{}\"", "x".repeat(length - 2)))?;
+        Ok(Self {
+            pair: Ends::new(EncryptionOption::HybridAes256Gcm)?.log_in()?,
+            operation: Operation::new(1, "bench", "echo", body.clone()),
+            outcome: Outcome {
+                id: 1,
+                code: Code::SUCCESS,
+                data: body,
+                output: String::new(),
+            },
+            wire: Vec::new(),
+        })
+    }
+
+    fn there_and_back(&mut self) -> Result<()> {
+        self.wire.clear();
+        self.pair.client.send_operation(&self.operation)?;
+        self.pair.client.flush(&mut self.wire)?;
+        let mut got = Vec::new();
+        self.pair.server.receive(0, &mut self.wire, &mut got)?;
+        let answered = black_box(got).len();
+
+        self.wire.clear();
+        self.pair.server.send_outcome(&self.outcome)?;
+        self.pair.server.flush(&mut self.wire)?;
+        let mut got = Vec::new();
+        self.pair.client.receive(&mut self.wire, &mut got)?;
+        if answered + black_box(got).len() == 2 {
+            Ok(())
+        } else {
+            Err(OFF_SCRIPT.into())
+        }
+    }
+}
