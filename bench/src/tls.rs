@@ -16,8 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::TLS13;
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
-    ServerConnection, SignatureScheme, SupportedCipherSuite,
+    ClientConfig, ClientConnection, ConnectionCommon, DigitallySignedStruct, DistinguishedName, Error,
+    ServerConfig, ServerConnection, SideData, SignatureScheme, SupportedCipherSuite,
 };
 
 use crate::Result;
@@ -109,38 +109,45 @@ impl Pair {
     /// `text` from the client to the server, and back, each time through records; `got` is overwritten.
     pub(crate) fn there_and_back(&mut self, text: &[u8], got: &mut [u8]) -> Result<()> {
         self.client.writer().write_all(text)?;
-        self.up()?;
-        self.server.reader().read_exact(got)?;
+        carry(&mut self.client, &mut self.server, &mut self.wire, got)?;
         self.server.writer().write_all(text)?;
-        self.down()?;
-        self.client.reader().read_exact(got)?;
-        Ok(())
+        carry(&mut self.server, &mut self.client, &mut self.wire, got)
     }
 
     fn up(&mut self) -> Result<()> {
-        self.wire.clear();
-        while self.client.wants_write() {
-            self.client.write_tls(&mut self.wire)?;
-        }
-        let mut wire = &self.wire[..];
-        while !wire.is_empty() {
-            self.server.read_tls(&mut wire)?;
-            self.server.process_new_packets()?;
-        }
-        Ok(())
+        carry(&mut self.client, &mut self.server, &mut self.wire, &mut [])
     }
 
     fn down(&mut self) -> Result<()> {
-        self.wire.clear();
-        while self.server.wants_write() {
-            self.server.write_tls(&mut self.wire)?;
+        carry(&mut self.server, &mut self.client, &mut self.wire, &mut [])
+    }
+}
+
+/// Hands all that one end has to send to the other, and fills `got` with the plaintext that comes out.
+fn carry<A: SideData, B: SideData>(
+    from: &mut ConnectionCommon<A>,
+    to: &mut ConnectionCommon<B>,
+    wire: &mut Vec<u8>,
+    mut got: &mut [u8],
+) -> Result<()> {
+    wire.clear();
+    while from.wants_write() {
+        from.write_tls(wire)?;
+    }
+    let mut wire = &wire[..];
+    while !wire.is_empty() {
+        to.read_tls(&mut wire)?;
+        let mut left = to.process_new_packets()?.plaintext_bytes_to_read();
+        while left > 0 {
+            let read = to.reader().read(got)?;
+            got = got.get_mut(read..).unwrap_or_default();
+            left = left.checked_sub(read).filter(|_| read > 0).ok_or(OFF_SCRIPT)?;
         }
-        let mut wire = &self.wire[..];
-        while !wire.is_empty() {
-            self.client.read_tls(&mut wire)?;
-            self.client.process_new_packets()?;
-        }
+    }
+    if got.is_empty() {
         Ok(())
+    } else {
+        Err(OFF_SCRIPT.into())
     }
 }
 
