@@ -63,8 +63,20 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     let cheapest_is = "rustls, the same with AES-128 and SHA-256";
     let target = Some(Target::AtLeast(1.0));
     Ok(vec![
-        row("logins of a known service, both sides", 0, 2, rustls_is, target),
+        row(
+            "logins of a known service, both sides",
+            0,
+            2,
+            rustls_is,
+            target,
+        ),
         row("the same", 0, 3, cheapest_is, None),
-        row("first login of a service, both sides", 1, 2, rustls_is, None),
+        row(
+            "first login of a service, both sides",
+            1,
+            2,
+            rustls_is,
+            None,
+        ),
     ])
 }

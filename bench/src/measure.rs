@@ -47,23 +47,36 @@ pub(crate) fn in_turns<const N: usize>(
     rounds: usize,
     mut contenders: [Round<'_>; N],
 ) -> Result<Figures<N>> {
-    let mut figures = [const { Vec::new() }; N];
+    let mut figures = Figures::empty();
     for round in 0..=rounds {
-        let mut turns: Vec<_> = contenders.iter_mut().zip(&mut figures).collect();
+        let mut made = [f64::NAN; N];
+        let mut turns: Vec<_> = contenders.iter_mut().zip(&mut made).collect();
         if round % 2 == 1 {
             turns.reverse();
         }
-        for (contender, figures) in turns {
-            let figure = contender()?;
-            if round > 0 {
-                figures.push(figure);
-            }
+        for (contender, figure) in turns {
+            *figure = contender()?;
+        }
+        if round > 0 {
+            figures.add(made);
         }
     }
-    Ok(Figures(figures))
+    Ok(figures)
 }
 
 impl<const N: usize> Figures<N> {
+    /// Of no round yet.
+    pub(crate) fn empty() -> Self {
+        Self([const { Vec::new() }; N])
+    }
+
+    /// Takes the figures of one round.
+    pub(crate) fn add(&mut self, round: [f64; N]) {
+        for (figures, figure) in self.0.iter_mut().zip(round) {
+            figures.push(figure);
+        }
+    }
+
     /// The median figure of a contender.
     pub(crate) fn median(&self, contender: usize) -> f64 {
         self.0
@@ -77,16 +90,18 @@ impl<const N: usize> Figures<N> {
         let (Some(one), Some(other)) = (self.0.get(one), self.0.get(other)) else {
             return f64::NAN;
         };
-        middle(one.iter().zip(other).map(|(one, other)| one / other).collect())
+        middle(
+            one.iter()
+                .zip(other)
+                .map(|(one, other)| one / other)
+                .collect(),
+        )
     }
 }
 
 fn middle(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
-    figures
-        .get(figures.len() / 2)
-        .copied()
-        .unwrap_or(f64::NAN)
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// What `per_cent` of the samples do not exceed.

@@ -9,9 +9,9 @@
 use std::sync::Arc;
 
 use countersign_client::{Client, Connector, Results, Who};
+use countersign_core::operations;
 use countersign_core::policy::Role;
 use countersign_core::table::{Answer, Entry, Table};
-use countersign_core::operations;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_proto::operation::{Code, Operation};
@@ -81,12 +81,18 @@ pub(crate) fn run() -> Result<Vec<Row>> {
             1,
             "TCP echo, message by message",
         ),
-        row("the same".to_owned(), 2, "TCP echo in bulk: the loopback itself"),
+        row(
+            "the same".to_owned(),
+            2,
+            "TCP echo in bulk: the loopback itself",
+        ),
     ])
 }
 
 fn params() -> Result<Box<RawValue>> {
-    Ok(to_raw_value(&json!({ "text": "thirty-two characters of content" }))?)
+    Ok(to_raw_value(
+        &json!({ "text": "thirty-two characters of content" }),
+    )?)
 }
 
 /// What an operation takes on the wire, its share of the packet included: the mean of both directions.

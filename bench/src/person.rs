@@ -44,11 +44,8 @@ impl CipherSuite for Classical {
 
 impl CipherSuite for Hybrid {
     type OprfCs = opaque_ke::Ristretto255;
-    type KeyExchange = opaque_ke::TripleDhKem<
-        opaque_ke::Ristretto255,
-        sha2::Sha512,
-        opaque_ke::ml_kem::MlKem768,
-    >;
+    type KeyExchange =
+        opaque_ke::TripleDhKem<opaque_ke::Ristretto255, sha2::Sha512, opaque_ke::ml_kem::MlKem768>;
     type Ksf = opaque_ke::ksf::Identity;
 }
 
@@ -97,8 +94,7 @@ impl Site {
             client: None,
             server: Some(&server),
         };
-        let (record, export_key) =
-            registration.finish(&phrase, &response, identifiers, entropy)?;
+        let (record, export_key) = registration.finish(&phrase, &response, identifiers, entropy)?;
         let sealed = sealed_identity::seal(&Identity::generate(entropy), &export_key, entropy)?;
         let credential = PersonCredential {
             account: AccountTag([1; 16]),
@@ -184,10 +180,8 @@ macro_rules! bare {
         /// A round of the peer's: microseconds of server work for one login.
         fn $name() -> Result<impl FnMut() -> Result<f64>> {
             let setup = ServerSetup::<$suite>::new(&mut OsRng);
-            let started = opaque_ke::ClientRegistration::<$suite>::start(
-                &mut OsRng,
-                PASSPHRASE.as_bytes(),
-            )?;
+            let started =
+                opaque_ke::ClientRegistration::<$suite>::start(&mut OsRng, PASSPHRASE.as_bytes())?;
             let response =
                 ServerRegistration::<$suite>::start(&setup, started.message, CREDENTIAL)?.message;
             let registered = started.state.finish(
@@ -201,8 +195,7 @@ macro_rules! bare {
             Ok(move || {
                 let (mut clients, mut requests) = (Vec::new(), Vec::new());
                 for _ in 0..STARTED {
-                    let started =
-                        ClientLogin::<$suite>::start(&mut OsRng, PASSPHRASE.as_bytes())?;
+                    let started = ClientLogin::<$suite>::start(&mut OsRng, PASSPHRASE.as_bytes())?;
                     requests.push(started.message.serialize());
                     clients.push(started.state);
                 }
@@ -222,8 +215,7 @@ macro_rules! bare {
                     Ok(done)
                 })?;
                 let mut proofs = Vec::new();
-                for (client, (server, response)) in
-                    clients.into_iter().zip(started).take(FINISHED)
+                for (client, (server, response)) in clients.into_iter().zip(started).take(FINISHED)
                 {
                     let finished = client.finish(
                         &mut OsRng,

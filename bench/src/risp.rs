@@ -142,7 +142,9 @@ fn walk(mut input: &[u8], mut visit: impl FnMut(u16, &[u8])) {
             power @ 8..=11 => {
                 let prefix = 1_usize << (power - 8);
                 let length = rest.get(..prefix).unwrap_or_default();
-                let length = length.iter().fold(0, |all, byte| all << 8 | usize::from(*byte));
+                let length = length
+                    .iter()
+                    .fold(0, |all, byte| all << 8 | usize::from(*byte));
                 (prefix, length)
             }
             _ => (0, 0),

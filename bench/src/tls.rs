@@ -16,19 +16,17 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::TLS13;
 use rustls::{
-    ClientConfig, ClientConnection, ConnectionCommon, DigitallySignedStruct, DistinguishedName, Error,
-    ServerConfig, ServerConnection, SideData, SignatureScheme, SupportedCipherSuite,
+    ClientConfig, ClientConnection, ConnectionCommon, DigitallySignedStruct, DistinguishedName,
+    Error, ServerConfig, ServerConnection, SideData, SignatureScheme, SupportedCipherSuite,
 };
 
 use crate::Result;
 use crate::ends::OFF_SCRIPT;
 
 /// rustls' own first choice.
-pub(crate) const AES_256: SupportedCipherSuite =
-    aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
+pub(crate) const AES_256: SupportedCipherSuite = aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
 /// Its cheapest: SHA-256 runs in hardware where SHA-384 does not.
-pub(crate) const AES_128: SupportedCipherSuite =
-    aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+pub(crate) const AES_128: SupportedCipherSuite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
 /// The configurations of both ends, made once.
 pub(crate) struct Ends {
@@ -141,7 +139,10 @@ fn carry<A: SideData, B: SideData>(
         while left > 0 {
             let read = to.reader().read(got)?;
             got = got.get_mut(read..).unwrap_or_default();
-            left = left.checked_sub(read).filter(|_| read > 0).ok_or(OFF_SCRIPT)?;
+            left = left
+                .checked_sub(read)
+                .filter(|_| read > 0)
+                .ok_or(OFF_SCRIPT)?;
         }
     }
     if got.is_empty() {
