@@ -6,8 +6,8 @@ use snow::params::NoiseParams;
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroize;
 
-use super::known::KnownKeys;
-use super::resolver::{Drawn, Resolver};
+use super::known::{KnownKeys, Shared};
+use super::resolver::{Drawn, Latest, Resolver};
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::entropy::Entropy;
 use crate::record::RecordCipher;
@@ -59,8 +59,9 @@ impl HandshakeKeys {
 /// The client's end, its first message sent.
 pub struct Initiator {
     state: HandshakeState,
-    own: AgreementKey,
+    own: AgreementPublic,
     peer: AgreementPublic,
+    shared: Option<Shared>,
     known: Option<Arc<KnownKeys>>,
 }
 
@@ -80,7 +81,8 @@ impl Initiator {
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Vec<u8>), HandshakeFailed> {
         let drawn = Arc::new(Mutex::new(Some(Secret::generate(entropy))));
-        let mut state = builder(own, cipher, known, drawn)
+        let latest = Latest::default();
+        let mut state = builder(own, cipher, known, drawn, latest.clone())
             .local_private_key(own.secret().expose())?
             .remote_public_key(&peer.0)?
             .prologue(prologue)?
@@ -88,13 +90,13 @@ impl Initiator {
         let mut message = vec![0; payload.len() + OVERHEAD];
         let length = state.write_message(payload, &mut message)?;
         message.truncate(length);
-        let known = known.cloned();
         Ok((
             Self {
                 state,
-                own: own.clone(),
+                own: *own.public(),
                 peer: *peer,
-                known,
+                shared: take(&latest),
+                known: known.cloned(),
             },
             message,
         ))
@@ -114,8 +116,8 @@ impl Initiator {
         let mut payload = vec![0; message.len()];
         let length = self.state.read_message(message, &mut payload)?;
         payload.truncate(length);
-        if let Some(known) = &self.known {
-            known.remember(&self.own, &self.peer);
+        if let (Some(known), Some(shared)) = (&self.known, &self.shared) {
+            known.remember(&self.own, &self.peer, shared);
         }
         Ok((payload, HandshakeKeys::of(&mut self.state)?))
     }
@@ -124,8 +126,9 @@ impl Initiator {
 /// The server's end, message 1 read.
 pub struct Responder {
     state: HandshakeState,
-    own: AgreementKey,
+    own: AgreementPublic,
     peer: AgreementPublic,
+    shared: Option<Shared>,
     drawn: Drawn,
 }
 
@@ -143,7 +146,8 @@ impl Responder {
         known: Option<&Arc<KnownKeys>>,
     ) -> Result<(Self, Vec<u8>, AgreementPublic), HandshakeFailed> {
         let drawn = Drawn::default();
-        let mut state = builder(own, cipher, known, drawn.clone())
+        let latest = Latest::default();
+        let mut state = builder(own, cipher, known, drawn.clone(), latest.clone())
             .local_private_key(own.secret().expose())?
             .prologue(prologue)?
             .build_responder()?;
@@ -157,8 +161,9 @@ impl Responder {
         Ok((
             Self {
                 state,
-                own: own.clone(),
+                own: *own.public(),
                 peer,
+                shared: take(&latest),
                 drawn,
             },
             payload,
@@ -168,7 +173,9 @@ impl Responder {
 
     /// Keeps the secret shared with this peer for its next handshakes. Call it for known peers only.
     pub fn remember(&self, known: &KnownKeys) {
-        known.remember(&self.own, &self.peer);
+        if let Some(shared) = &self.shared {
+            known.remember(&self.own, &self.peer, shared);
+        }
     }
 
     /// Writes message 2 with `payload`; returns it and the keys.
@@ -196,11 +203,17 @@ static AES_GCM: LazyLock<Option<NoiseParams>> =
 static CHACHA_POLY: LazyLock<Option<NoiseParams>> =
     LazyLock::new(|| "Noise_IKpsk2_25519_ChaChaPoly_SHA256".parse().ok());
 
+/// The secret of the two static keys, once message 1 is written or read.
+fn take(latest: &Latest) -> Option<Shared> {
+    latest.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
 fn builder<'a>(
     own: &AgreementKey,
     cipher: RecordCipher,
     known: Option<&Arc<KnownKeys>>,
     drawn: Drawn,
+    latest: Latest,
 ) -> Builder<'a> {
     let params = match cipher {
         RecordCipher::Aes256Gcm | RecordCipher::Aes128Gcm => &*AES_GCM,
@@ -214,6 +227,7 @@ fn builder<'a>(
         own: own.clone(),
         known: known.cloned(),
         drawn,
+        latest,
     };
     Builder::with_resolver(params, Box::new(resolver))
 }
