@@ -1,0 +1,247 @@
+//! Logins of services at a site with a million accounts. The peer is the same site with a thousand.
+//! The figure is what 99 of 100 logins of a round do not exceed; logins at the two sites alternate.
+//!
+//! Counted is what the site does: the look-up in the store, both flights through the machine, and at last
+//! the session's opening, which is audited and synced to the disk. Every login is the account's first, so
+//! nothing is kept from an earlier one.
+
+use std::sync::Arc;
+
+use countersign_core::account::Kind as AccountKind;
+use countersign_core::credential::KeyCredential;
+use countersign_core::id::{AccountId, SessionId};
+use countersign_core::operations;
+use countersign_core::session::{CloseReason, Proof};
+use countersign_core::site::Opening;
+use countersign_core::store::{Change, Store};
+use countersign_crypto::agreement::AgreementPublic;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_crypto::identity::Identity;
+use countersign_crypto::machine::KnownKeys;
+use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
+use countersign_proto::session::server::{AccountTag, HowProved, Proved, ServiceCredential};
+use countersign_proto::session::{client, server};
+use countersign_server::clock;
+use tokio::runtime::Runtime;
+
+use crate::Result;
+use crate::ends::{OFF_SCRIPT, welcome};
+use crate::founded::{self, Founded, audited};
+use crate::measure::{Figures, micros, percentile, timed};
+use crate::report::{Row, Target, Unit};
+
+const ROUNDS: usize = 21;
+const LOGINS: usize = 500;
+const FEW: usize = 1_000;
+const MANY: usize = 1_000_000;
+/// Accounts in one change set while a store is filled.
+const AT_ONCE: usize = 2_000;
+
+/// What one login took at the site, in microseconds.
+#[derive(Default, Clone, Copy)]
+struct Took {
+    look_up: f64,
+    to_proof: f64,
+    to_session: f64,
+}
+
+/// A row: what it is called, which part of a login, which percentile, and whether it is promised.
+type Kind = (&'static str, fn(&Took) -> f64, usize, bool);
+
+const KINDS: [Kind; 5] = [
+    (
+        "look-up of a key alone, median",
+        |took| took.look_up,
+        50,
+        false,
+    ),
+    (
+        "look-up of a key alone, p99",
+        |took| took.look_up,
+        99,
+        false,
+    ),
+    (
+        "login to the proof, median",
+        |took| took.to_proof,
+        50,
+        false,
+    ),
+    ("login to the proof, p99", |took| took.to_proof, 99, true),
+    (
+        "login to the session, synced, p99",
+        |took| took.to_session,
+        99,
+        true,
+    ),
+];
+
+pub(crate) fn run() -> Result<Vec<Row>> {
+    let runtime = Runtime::new()?;
+    let mut many = runtime.block_on(Populated::new(MANY, LOGINS * (ROUNDS + 1)))?;
+    let mut few = runtime.block_on(Populated::new(FEW, FEW))?;
+    let mut compared = KINDS.map(|_| Figures::<2>::empty());
+    for round in 0..=ROUNDS {
+        let (mut of_many, mut of_few) = (Vec::new(), Vec::new());
+        for _ in 0..LOGINS {
+            of_many.push(many.log_in(&runtime)?);
+            of_few.push(few.log_in(&runtime)?);
+        }
+        if round > 0 {
+            for (compared, (_, part, per_cent, _)) in compared.iter_mut().zip(KINDS) {
+                let of = |took: &[Took]| {
+                    percentile(&mut took.iter().map(part).collect::<Vec<_>>(), per_cent)
+                };
+                compared.add([of(&of_many), of(&of_few)]);
+            }
+        }
+    }
+    let rows = compared.iter().zip(KINDS);
+    let rows = rows.map(|(compared, (what, _, _, promised))| Row {
+        what: what.to_owned(),
+        ours: compared.median(0),
+        peer: compared.median(1),
+        unit: Unit::Microseconds,
+        peer_is: "1 000 accounts beside 1 000 000",
+        ratio: compared.ratio(0, 1),
+        target: promised.then_some(Target::AtMost(1.2)),
+    });
+    Ok(rows.collect())
+}
+
+/// A site with many services, some of which can log in.
+struct Populated {
+    founded: Founded,
+    settings: Arc<server::Settings>,
+    robots: Vec<Arc<Identity>>,
+    next: usize,
+}
+
+impl Populated {
+    /// A site with `accounts` services; every so manieth of them, `robots` in all, has a key that we
+    /// hold. The others' are random bytes, which nobody can tell from keys.
+    async fn new(accounts: usize, robots: usize) -> Result<Self> {
+        let founded = Founded::new(operations::table()?).await?;
+        let mut held = Vec::with_capacity(robots);
+        for first in (0..accounts).step_by(AT_ONCE) {
+            let (mut inserted, mut keys) = (Vec::new(), Vec::new());
+            for number in first..accounts.min(first + AT_ONCE) {
+                // Names in an order of their own, so that the index by name is filled at random.
+                let name = format!("robot-{:08x}", (number as u32).wrapping_mul(2_654_435_761));
+                let service =
+                    founded::account(&format!("{name}@example.org"), AccountKind::Service)?;
+                let mut key = KeyCredential {
+                    account: service.id,
+                    thumbprint: Thumbprint(fresh(&mut SystemEntropy)),
+                    certificate: fresh::<400>(&mut SystemEntropy).to_vec(),
+                    agreement: AgreementPublic(fresh(&mut SystemEntropy)),
+                    label: String::new(),
+                    added: clock::now(),
+                };
+                if number % (accounts / robots) == 0 && held.len() < robots {
+                    let robot = Identity::generate(&mut SystemEntropy);
+                    key.thumbprint = robot.certificate().thumbprint();
+                    key.certificate = robot.certificate().der().to_vec();
+                    key.agreement = robot.certificate().agreement();
+                    held.push(Arc::new(robot));
+                }
+                inserted.push(Change::InsertAccount(service));
+                keys.push(Change::InsertKey(key));
+            }
+            inserted.append(&mut keys);
+            founded.store.commit(audited(inserted)).await?;
+        }
+        let settings = Arc::new(settings(&founded)?);
+        Ok(Self {
+            founded,
+            settings,
+            robots: held,
+            next: 0,
+        })
+    }
+
+    /// One login, of the robot whose turn it is.
+    fn log_in(&mut self, runtime: &Runtime) -> Result<Took> {
+        if self.next == self.robots.len() {
+            // Once around: the next time is everybody's first again.
+            self.next = 0;
+            self.settings = Arc::new(settings(&self.founded)?);
+        }
+        let robot = self.robots.get(self.next).ok_or(OFF_SCRIPT)?.clone();
+        self.next += 1;
+        let site = &self.founded.site;
+        let entropy = &mut SystemEntropy;
+
+        let client = client::Settings::new(self.settings.key.public());
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        let client = client::Login::service(client, robot, entropy, &mut up)?;
+        let login = server::Login::new(self.settings.clone());
+        let (reading, find) = timed(|| match login.receive(&mut up, &mut down)? {
+            (server::Step::FindService(find), _) => Ok(find),
+            _ => Err(OFF_SCRIPT.into()),
+        })?;
+        let (look_up, found) =
+            timed(|| Ok(runtime.block_on(site.service_for_login(find.thumbprint()))?))?;
+        let (answering, login) = timed(|| {
+            let found = found.ok_or(OFF_SCRIPT)?;
+            let credential = ServiceCredential {
+                account: AccountTag(*found.account.as_bytes()),
+                agreement: found.agreement,
+            };
+            Ok(find.answer(Some(&credential), &mut SystemEntropy, &mut down)?)
+        })?;
+
+        up.clear();
+        client.receive(&mut down, entropy, &mut up)?;
+        let (proving, proved) = timed(|| match login.receive(&mut up, &mut down)? {
+            (server::Step::Proved(proved), _) => Ok(proved),
+            _ => Err(OFF_SCRIPT.into()),
+        })?;
+        let (opening, session) = timed(|| {
+            let session = runtime.block_on(self.open(&proved))?;
+            proved.welcome(&welcome(), &mut down)?;
+            Ok(session)
+        })?;
+        runtime.block_on(site.close_session(session, CloseReason::Goodbye, clock::now()))?;
+        let to_proof = micros(reading + look_up + answering + proving);
+        Ok(Took {
+            look_up: micros(look_up),
+            to_proof,
+            to_session: to_proof + micros(opening),
+        })
+    }
+
+    async fn open(&self, proved: &Proved) -> Result<SessionId> {
+        let HowProved::Key(thumbprint, _) = proved.how() else {
+            return Err(OFF_SCRIPT.into());
+        };
+        let opening = Opening {
+            account: AccountId::from_bytes(proved.account().0),
+            proof: Proof::Key(*thumbprint),
+            option: proved.option(),
+            peer: "192.0.2.1:4747".to_owned(),
+            cut: Box::new(|_| {}),
+        };
+        let opened = self
+            .founded
+            .site
+            .open_session(opening, clock::now())
+            .await?;
+        Ok(opened.ok_or(OFF_SCRIPT)?.id)
+    }
+}
+
+/// What the logins of a site need, with nothing kept from earlier ones.
+fn settings(founded: &Founded) -> Result<server::Settings> {
+    let opened = founded.site.opened().ok_or(OFF_SCRIPT)?;
+    Ok(server::Settings {
+        key: opened.key.clone(),
+        setup: opened.setup.clone(),
+        made_up: opened.made_up.clone(),
+        zone: founded.site.zone(),
+        options: founded.site.options().clone(),
+        max_packet: DEFAULT_MAX_PACKET,
+        known: Arc::new(KnownKeys::default()),
+    })
+}

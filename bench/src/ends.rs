@@ -1,0 +1,121 @@
+//! Two ends of a session in one process, without a socket: the machines of both sides, handed each
+//! other's bytes.
+
+use std::sync::Arc;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::passphrase::ServerSetup;
+use countersign_crypto::secret::Secret;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
+use countersign_proto::session::server::{AccountTag, ServiceCredential};
+use countersign_proto::session::{
+    EncryptionOption, OptionList, SessionId, Welcome, client, server,
+};
+
+use crate::Result;
+
+/// A site, and a service that it knows.
+pub(crate) struct Ends {
+    pub(crate) server: Arc<server::Settings>,
+    pub(crate) client: client::Settings,
+    robot: Arc<Identity>,
+}
+
+/// Both ends of an open session.
+pub(crate) struct Pair {
+    pub(crate) client: client::Session,
+    pub(crate) server: server::Session,
+}
+
+/// What a dialog that took an unforeseen turn is reported as.
+pub(crate) const OFF_SCRIPT: &str = "the dialog took another turn than it should";
+
+impl Ends {
+    /// Both ends, with one option on offer.
+    pub(crate) fn new(option: EncryptionOption) -> Result<Self> {
+        let key = SiteKey::from_seed(SiteSeed(Secret::generate(&mut SystemEntropy)));
+        let mut client = client::Settings::new(key.public());
+        client.options = OptionList::new([option]);
+        client.accepted = vec![option];
+        let server = server::Settings {
+            key: Arc::new(key),
+            setup: Arc::new(ServerSetup::generate(&mut SystemEntropy)),
+            made_up: Secret::generate(&mut SystemEntropy),
+            zone: "example.org".parse()?,
+            options: OptionList::new([option]),
+            max_packet: DEFAULT_MAX_PACKET,
+            known: Arc::new(KnownKeys::default()),
+        };
+        Ok(Self {
+            server: Arc::new(server),
+            client,
+            robot: Arc::new(Identity::generate(&mut SystemEntropy)),
+        })
+    }
+
+    /// A whole login of the service: both machines from the first byte to the open session.
+    pub(crate) fn log_in(&self) -> Result<Pair> {
+        let entropy = &mut SystemEntropy;
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        let (settings, robot) = (self.client.clone(), self.robot.clone());
+        let client = client::Login::service(settings, robot, entropy, &mut up)?;
+
+        let server = server::Login::new(self.server.clone());
+        let (server::Step::FindService(find), _) = server.receive(&mut up, &mut down)? else {
+            return Err(OFF_SCRIPT.into());
+        };
+        let certificate = self.robot.certificate();
+        let known = *find.thumbprint() == certificate.thumbprint();
+        let credential = known.then(|| ServiceCredential {
+            account: AccountTag([1; 16]),
+            agreement: certificate.agreement(),
+        });
+        let server = find.answer(credential.as_ref(), entropy, &mut down)?;
+
+        up.clear();
+        let (client::Step::NeedMore(client), _) = client.receive(&mut down, entropy, &mut up)?
+        else {
+            return Err(OFF_SCRIPT.into());
+        };
+        down.clear();
+        let (server::Step::Proved(proved), _) = server.receive(&mut up, &mut down)? else {
+            return Err(OFF_SCRIPT.into());
+        };
+        let server = proved.welcome(&welcome(), &mut down)?;
+        up.clear();
+        let (client::Step::LoggedIn(done), _) = client.receive(&mut down, entropy, &mut up)? else {
+            return Err(OFF_SCRIPT.into());
+        };
+        Ok(Pair {
+            client: done.session,
+            server,
+        })
+    }
+
+    /// Both ends forget the secret that they share, as if they had never met.
+    pub(crate) fn forget(&mut self) {
+        self.client.known = Arc::new(KnownKeys::default());
+        let old = &self.server;
+        self.server = Arc::new(server::Settings {
+            key: old.key.clone(),
+            setup: old.setup.clone(),
+            made_up: old.made_up.clone(),
+            zone: old.zone.clone(),
+            options: old.options.clone(),
+            max_packet: old.max_packet,
+            known: Arc::new(KnownKeys::default()),
+        });
+    }
+}
+
+/// What the site says first.
+pub(crate) fn welcome() -> Welcome {
+    Welcome {
+        session: SessionId([1; 16]),
+        account: "robot@example.org".to_owned(),
+        expires: 2_000_000_000_000,
+    }
+}

@@ -1,0 +1,103 @@
+//! A site in a throw-away folder on the disk.
+
+use std::sync::Arc;
+
+use countersign_core::account::{Account, Kind, State};
+use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
+use countersign_core::caller::{Caller, Door};
+use countersign_core::id::AccountId;
+use countersign_core::policy::Role;
+use countersign_core::site::{Foundation, Parts, Site};
+use countersign_core::store::{Change, ChangeSet};
+use countersign_core::table::Table;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
+use countersign_proto::operation::{Code, Operation};
+use countersign_proto::session::OptionList;
+use countersign_server::clock;
+use countersign_store::SqliteStore;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+
+use crate::Result;
+
+/// A site and its store.
+pub(crate) struct Founded {
+    pub(crate) site: Site,
+    pub(crate) store: Arc<SqliteStore>,
+    _folder: tempfile::TempDir,
+}
+
+impl Founded {
+    /// A new site that understands these operations.
+    pub(crate) async fn new(table: Table) -> Result<Self> {
+        let program = std::env::current_exe()?;
+        // Beside this program: a folder for temporary files may be in memory, where a sync is free.
+        let folder = tempfile::tempdir_in(program.parent().unwrap_or(&program))?;
+        let store = Arc::new(SqliteStore::open(&folder.path().join("site.db")).await?);
+        let slot = SlotFile::generate(&mut SystemEntropy);
+        let parts = Parts {
+            store: store.clone(),
+            table,
+            entropy: Box::new(SystemEntropy),
+            options: OptionList::default(),
+        };
+        let foundation = Foundation {
+            zone: "example.org".parse()?,
+            slots: &[NewSlot::File(&slot)],
+        };
+        Ok(Self {
+            site: Site::found(parts, foundation, clock::now()).await?,
+            store,
+            _folder: folder,
+        })
+    }
+
+    /// Runs an operation as the local admin.
+    pub(crate) async fn admin(&self, group: &str, command: &str, params: &Value) -> Result<()> {
+        let operation = Operation::new(1, group, command, to_raw_value(params)?);
+        let caller = Caller::admin_socket();
+        let outcome = self.site.run(&caller, &operation, clock::now()).await;
+        if outcome.code == Code::SUCCESS {
+            Ok(())
+        } else {
+            Err(format!("{group}.{command}: {}", outcome.data).into())
+        }
+    }
+}
+
+/// A new account of that name.
+pub(crate) fn account(name: &str, kind: Kind) -> Result<Account> {
+    let now = clock::now();
+    Ok(Account {
+        id: AccountId::new(now, &mut SystemEntropy),
+        name: name.parse()?,
+        kind,
+        role: match kind {
+            Kind::Person => Role::Member,
+            Kind::Service => Role::Service,
+        },
+        full_name: String::new(),
+        email: String::new(),
+        state: State::Active,
+        revision: 1,
+        created: now,
+        changed: now,
+    })
+}
+
+/// Changes with an audit entry.
+pub(crate) fn audited(changes: Vec<Change>) -> ChangeSet {
+    ChangeSet {
+        changes,
+        audit: AuditDraft {
+            time: clock::now(),
+            actor: Actor::from(&Caller::site()),
+            door: Door::Site,
+            operation: "bench.changed".to_owned(),
+            target: None,
+            outcome: AuditOutcome::Done,
+            details: "{}".to_owned(),
+        },
+    }
+}

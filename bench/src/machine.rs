@@ -1,0 +1,82 @@
+//! A service's login, both sides. The peer is rustls' mutual handshake with the same key exchange.
+//!
+//! Ours runs the whole machines: options, transcript, hybrid Noise handshake, confirmation, and the
+//! welcome, which is one flight more than TLS needs before both ends may send.
+
+use std::hint::black_box;
+
+use countersign_proto::session::EncryptionOption;
+
+use crate::ends::Ends;
+use crate::measure::{in_turns, per_second};
+use crate::report::{Row, Target, Unit};
+use crate::{Result, tls};
+
+const ROUNDS: usize = 61;
+const LOGINS: u32 = 20;
+
+pub(crate) fn run() -> Result<Vec<Row>> {
+    let known = Ends::new(EncryptionOption::HybridAes256Gcm)?;
+    let mut strangers = Ends::new(EncryptionOption::HybridAes256Gcm)?;
+    let rustls = tls::Ends::new(tls::AES_256)?;
+    let cheapest = tls::Ends::new(tls::AES_128)?;
+    let figures = in_turns(
+        ROUNDS,
+        [
+            &mut || {
+                per_second(LOGINS, || {
+                    black_box(known.log_in()?);
+                    Ok(())
+                })
+            },
+            &mut || {
+                per_second(LOGINS, || {
+                    strangers.forget();
+                    black_box(strangers.log_in()?);
+                    Ok(())
+                })
+            },
+            &mut || {
+                per_second(LOGINS, || {
+                    black_box(rustls.shake_hands()?);
+                    Ok(())
+                })
+            },
+            &mut || {
+                per_second(LOGINS, || {
+                    black_box(cheapest.shake_hands()?);
+                    Ok(())
+                })
+            },
+        ],
+    )?;
+    let row = |what: &str, ours, peer, peer_is, target| Row {
+        what: what.to_owned(),
+        ours: figures.median(ours),
+        peer: figures.median(peer),
+        unit: Unit::PerSecond,
+        peer_is,
+        ratio: figures.ratio(ours, peer),
+        target,
+    };
+    let rustls_is = "rustls, TLS 1.3 mutual, X25519MLKEM768, AES-256";
+    let cheapest_is = "rustls, the same with AES-128 and SHA-256";
+    let target = Some(Target::AtLeast(1.0));
+    Ok(vec![
+        row(
+            "logins of a known service, both sides",
+            0,
+            2,
+            rustls_is,
+            target,
+        ),
+        row("the same", 0, 3, cheapest_is, None),
+        row(
+            "first login of a service, both sides",
+            1,
+            2,
+            rustls_is,
+            None,
+        ),
+    ])
+}

@@ -1,0 +1,67 @@
+//! Benchmarks: ratios against peers, measured side by side in one process (`bench/README.md`).
+//!
+//! ```text
+//! cargo run --release -p countersign-bench -- [--json] [name…]
+//! ```
+//!
+//! Figures of one machine at one moment say little; a ratio to a well-known peer that did the same
+//! work in the same minute says much. So every benchmark runs its contenders in turns, many rounds,
+//! and reports medians.
+
+mod accounts;
+mod durable;
+mod ends;
+mod founded;
+mod machine;
+mod measure;
+mod operations;
+mod packets;
+mod person;
+mod report;
+mod risp;
+mod tls;
+
+use std::process::ExitCode;
+
+use report::{Report, Row};
+
+/// What a benchmark may run into; each says it in its own words.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A benchmark: its name on the command line, and what runs it.
+type Benchmark = (&'static str, fn() -> Result<Vec<Row>>);
+
+const BENCHMARKS: [Benchmark; 7] = [
+    ("risp", risp::run),
+    ("machine", machine::run),
+    ("packets", packets::run),
+    ("person", person::run),
+    ("operations", operations::run),
+    ("durable", durable::run),
+    ("accounts", accounts::run),
+];
+
+fn main() -> ExitCode {
+    let (options, names): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument.starts_with('-'));
+    let unknown_option = options.iter().find(|option| *option != "--json");
+    let unknown_name = names
+        .iter()
+        .find(|name| !BENCHMARKS.iter().any(|(known, _)| known == name));
+    if let Some(unknown) = unknown_option.or(unknown_name) {
+        let known = BENCHMARKS.map(|(name, _)| name).join(", ");
+        return report::misused(unknown, &known);
+    }
+    let mut report = Report::new(!options.is_empty());
+    for (name, run) in BENCHMARKS {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            match run() {
+                Ok(rows) => report.take(name, &rows),
+                Err(error) => return report::failed(name, &*error),
+            }
+        }
+    }
+    report.finish();
+    ExitCode::SUCCESS
+}
