@@ -1,5 +1,5 @@
-//! What every store promises ([`contract`]), run against each kind of store; and what is special to
-//! one of them.
+//! What every store promises ([`contract`]), run against each kind of store; what is special to one of
+//! them; and the site on top of it ([`site`]).
 
 #![allow(
     clippy::unwrap_used,
@@ -9,4 +9,5 @@
 )]
 
 mod contract;
+mod site;
 mod sqlite;

@@ -5,7 +5,7 @@ use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation};
 use serde_json::{Value, json};
 
-use crate::fixture::{NOW, TestSite, run};
+use super::fixture::{NOW, TestSite, run};
 
 fn ids(listed: &Value) -> Vec<String> {
     let entries = listed["entries"].as_array().unwrap();

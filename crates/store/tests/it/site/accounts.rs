@@ -4,7 +4,7 @@ use countersign_core::session::{CloseReason, Proof};
 use countersign_proto::operation::Code;
 use serde_json::json;
 
-use crate::fixture::{TestSite, certificate};
+use super::fixture::{TestSite, certificate};
 
 #[tokio::test]
 async fn a_person_is_created_shown_changed_and_deleted() {

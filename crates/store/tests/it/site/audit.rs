@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::fixture::TestSite;
+use super::fixture::TestSite;
 
 #[tokio::test]
 async fn the_log_of_an_honest_site_verifies() {
@@ -25,7 +25,7 @@ async fn every_entry_says_who_what_and_through_which_door() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "admin").await;
     let create = json!({ "name": "bob" });
-    crate::fixture::run(&test.site, &maria.caller, "person.create", create).await;
+    super::fixture::run(&test.site, &maria.caller, "person.create", create).await;
     let entry = test.audit().await.pop().unwrap();
     assert_eq!(entry["account"], maria.info.account.to_string());
     assert_eq!(entry["actor"], "maria@example.org");

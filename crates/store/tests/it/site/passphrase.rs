@@ -14,7 +14,7 @@ use countersign_proto::operation::Code;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use crate::fixture::{TestSite, run};
+use super::fixture::{TestSite, run};
 
 /// Registers a pass phrase by `start` and `finish`, as the caller's process does.
 pub(crate) async fn register(

@@ -4,7 +4,7 @@ use countersign_core::caller::Caller;
 use countersign_proto::operation::Code;
 use serde_json::json;
 
-use crate::fixture::{TestSite, run};
+use super::fixture::{TestSite, run};
 
 #[tokio::test]
 async fn a_member_runs_what_members_may_and_nothing_else() {

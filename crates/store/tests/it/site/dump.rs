@@ -4,8 +4,8 @@ use countersign_core::caller::Caller;
 use countersign_proto::operation::Code;
 use serde_json::{Value, json};
 
-use crate::fixture::{TestSite, run};
-use crate::passphrase::register;
+use super::fixture::{TestSite, run};
+use super::passphrase::register;
 
 async fn dumped(test: &TestSite) -> Value {
     let create =

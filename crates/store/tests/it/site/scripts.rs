@@ -3,7 +3,7 @@
 use countersign_core::site::{ScriptError, ScriptOutcome};
 use serde_json::json;
 
-use crate::fixture::{NOW, TestSite};
+use super::fixture::{NOW, TestSite};
 
 const PEOPLE: &str = r#"
 # The first people of the site.

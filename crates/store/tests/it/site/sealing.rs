@@ -10,7 +10,7 @@ use countersign_proto::session::OptionList;
 use countersign_store::SqliteStore;
 use serde_json::json;
 
-use crate::fixture::{NOW, TestSite, run};
+use super::fixture::{NOW, TestSite, run};
 
 #[tokio::test]
 async fn a_sealed_site_answers_that_it_is_and_does_nothing_else() {

@@ -5,8 +5,8 @@ use countersign_core::operations;
 use countersign_proto::operation::Code;
 use serde_json::{Value, json};
 
-use crate::fixture::{TestSite, certificate, run};
-use crate::passphrase::register;
+use super::fixture::{TestSite, certificate, run};
+use super::passphrase::register;
 
 const PASSPHRASE: &str = "MARKED-site-pass-phrase";
 
