@@ -93,6 +93,22 @@ pub struct AuditDraft {
     pub details: String,
 }
 
+impl AuditDraft {
+    /// That `caller` did `operation` at `now`. What else there is to tell is set on the fields.
+    #[must_use]
+    pub fn done(caller: &Caller, operation: impl Into<String>, now: Timestamp) -> Self {
+        Self {
+            time: now,
+            actor: Actor::from(caller),
+            door: caller.door,
+            operation: operation.into(),
+            target: None,
+            outcome: AuditOutcome::Done,
+            details: "{}".to_owned(),
+        }
+    }
+}
+
 /// An entry in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::audit::AuditDraft;
 use crate::caller::Caller;
 use crate::id::AccountId;
 use crate::policy::Scope;
@@ -83,39 +83,15 @@ impl Context {
         target: impl Into<Option<String>> + Send,
         details: impl Serialize + Send,
     ) -> Result<Committed, Refusal> {
-        let audit = self.entry(target.into(), AuditOutcome::Done, &details)?;
+        let audit = AuditDraft {
+            target: target.into(),
+            details: serde_json::to_string(&details)
+                .map_err(|error| Refusal::internal(error.to_string()))?,
+            ..AuditDraft::done(&self.caller, &*self.operation, self.now)
+        };
         let along = self.along.take();
         changes.extend(along);
         let set = ChangeSet { changes, audit };
         Ok(self.site.store().commit(set).await?)
-    }
-
-    /// Audits that the caller was refused.
-    pub(crate) async fn refused(&self) -> Result<Committed, Refusal> {
-        let audit = self.entry(None, AuditOutcome::NotPermitted, &serde_json::json!({}))?;
-        let changes = Vec::new();
-        Ok(self
-            .site
-            .store()
-            .commit(ChangeSet { changes, audit })
-            .await?)
-    }
-
-    fn entry(
-        &self,
-        target: Option<String>,
-        outcome: AuditOutcome,
-        details: &impl Serialize,
-    ) -> Result<AuditDraft, Refusal> {
-        Ok(AuditDraft {
-            time: self.now,
-            actor: Actor::from(&self.caller),
-            door: self.caller.door,
-            operation: self.operation.to_string(),
-            target,
-            outcome,
-            details: serde_json::to_string(details)
-                .map_err(|error| Refusal::internal(error.to_string()))?,
-        })
     }
 }

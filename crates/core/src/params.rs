@@ -1,6 +1,7 @@
 //! Parameters as text, read into their type; a failure names the field.
 
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::refusal::Refusal;
 
@@ -31,13 +32,13 @@ pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     let mut source = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut source).map_err(|error| {
         let path = error.path().to_string();
-        fault(&path, error.inner())
+        fault(text, &path, error.inner())
     })?;
-    source.end().map_err(|error| fault(".", &error))?;
+    source.end().map_err(|error| fault(text, ".", &error))?;
     Ok(value)
 }
 
-fn fault(path: &str, error: &serde_json::Error) -> Fault {
+fn fault(text: &str, path: &str, error: &serde_json::Error) -> Fault {
     let whole = error.to_string();
     // serde_json ends its messages with the place, which is told apart from them here.
     let problem = match whole.rfind(" at line ") {
@@ -61,8 +62,26 @@ fn fault(path: &str, error: &serde_json::Error) -> Fault {
         } else {
             problem.to_owned()
         },
-        position: (error.line(), error.column()),
+        position: match error.classify() {
+            Category::Data if missing.is_none() => value_before(text, error.line(), error.column()),
+            _ => (error.line(), error.column()),
+        },
     }
+}
+
+/// Where the value ends that was found wrong. serde_json notices some of them only at what follows the
+/// value, which may stand some lines below.
+fn value_before(text: &str, line: usize, column: usize) -> (usize, usize) {
+    let lines_before: usize = text
+        .split_inclusive('\n')
+        .take(line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let noticed = lines_before.saturating_add(column).min(text.len());
+    let read = text.get(..noticed).unwrap_or(text);
+    let value = read.trim_end_matches(|c: char| c.is_ascii_whitespace() || "},]".contains(c));
+    let last = value.rsplit('\n').next().unwrap_or_default();
+    (value.matches('\n').count() + 1, last.len())
 }
 
 #[cfg(test)]

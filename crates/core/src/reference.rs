@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use countersign_proto::operation::Operation;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
@@ -54,19 +55,24 @@ fn operation(page: &mut String, entry: &Entry) {
     if fields(params.as_value()).is_some_and(|fields| !fields.is_empty()) {
         page.push_str("\nParameters:\n\n");
         fields_table(page, params);
-        let example = serde_json::json!({
-            "id": 1,
-            "group": entry.group(),
-            "command": entry.command(),
-            "params": entry.example(),
-        });
-        let _ = write!(page, "\n```json\n{example}\n```\n");
+        example(page, entry);
     } else {
         page.push_str("- Parameters: none\n");
     }
     if fields(entry.result().as_value()).is_some_and(|fields| !fields.is_empty()) {
         page.push_str("\nResult:\n\n");
         fields_table(page, entry.result());
+    }
+}
+
+/// The whole envelope, as it stands on a line at the admin socket.
+fn example(page: &mut String, entry: &Entry) {
+    let line = serde_json::value::to_raw_value(entry.example()).and_then(|params| {
+        let operation = Operation::new(1, entry.group(), entry.command(), params);
+        serde_json::to_string(&operation)
+    });
+    if let Ok(line) = line {
+        let _ = write!(page, "\n```json\n{line}\n```\n");
     }
 }
 

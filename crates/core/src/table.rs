@@ -401,3 +401,52 @@ fn suggestion<'a>(given: &str, known: impl Iterator<Item = &'a str> + Clone) -> 
         None => format!("known are: {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {}
+
+    #[derive(Deserialize, JsonSchema)]
+    struct Loose {}
+
+    fn entry<P: DeserializeOwned + JsonSchema + 'static>(
+        group: &'static str,
+        command: &'static str,
+    ) -> Entry {
+        Entry::new(group, command).handler(|_, _: P| async { Ok(Answer::new(())) })
+    }
+
+    #[test]
+    fn a_second_entry_of_one_name_is_refused() {
+        let mut table = Table::new();
+        table.add(entry::<Strict>("demo", "greet")).unwrap();
+        table.add(entry::<Strict>("demo", "part")).unwrap();
+        assert_eq!(
+            table.add(entry::<Strict>("demo", "greet")),
+            Err(TableError::Duplicate {
+                name: "demo.greet".to_owned()
+            })
+        );
+        assert_eq!(table.entries().count(), 2);
+    }
+
+    #[test]
+    fn a_name_is_short_and_plain() {
+        let mut table = Table::new();
+        let refused = table.add(entry::<Strict>("Demo", "greet"));
+        assert!(matches!(refused, Err(TableError::BadName { .. })));
+        assert_eq!(table.entries().count(), 0);
+    }
+
+    #[test]
+    fn params_that_take_unknown_fields_are_refused() {
+        let refused = Table::new().add(entry::<Loose>("demo", "greet"));
+        assert!(matches!(refused, Err(TableError::LooseParams { .. })));
+    }
+}

@@ -1,3 +1,59 @@
 //! The one binary: command line and wiring.
 
-fn main() {}
+mod admin;
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod output;
+mod params;
+mod secret_input;
+mod site;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Noun};
+use crate::commands::{admin_call, audit, call, config as config_command, key, person, service};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let common = &cli.common;
+    match cli.noun {
+        Noun::Serve(serve) => site::serve::serve(common, serve),
+        Noun::Dev(listen) => site::serve::dev(common, listen),
+        Noun::Site(verb) => commands::site::run(common, &verb),
+        Noun::Person(verb) => person::run(common, verb),
+        Noun::Service(verb) => service::run(common, verb),
+        Noun::Key(verb) => key::run(common, verb),
+        Noun::Session(verb) => commands::session::run(common, verb),
+        Noun::Option(cli::ListOnly::List) => {
+            admin_call(common, "option", "list", &serde_json::json!({}))
+        }
+        Noun::Operation(cli::ListOnly::List) => {
+            admin_call(common, "operation", "list", &serde_json::json!({}))
+        }
+        Noun::Audit(verb) => return audit::run(common, &verb),
+        Noun::Config(verb) => config_command::run(common, verb),
+        Noun::Call(call) => call::call(common, &call),
+        Noun::Shell(login) => commands::shell::run(common, &login),
+        Noun::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "countersign",
+                &mut std::io::stdout(),
+            );
+            Ok(())
+        }
+    }
+    .map(|()| ExitCode::SUCCESS)
+}

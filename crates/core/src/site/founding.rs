@@ -9,8 +9,8 @@ use countersign_proto::name::Zone;
 use super::record::{self, SiteConfig, SiteRecord};
 use super::sealing::{self, Opened};
 use super::{Parts, Site};
-use crate::audit::{Actor, AuditDraft, AuditOutcome};
-use crate::caller::{Caller, Door};
+use crate::audit::AuditDraft;
+use crate::caller::Caller;
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
 use crate::timestamp::Timestamp;
 
@@ -75,18 +75,13 @@ impl Site {
                 problem: error.to_string(),
             })
         })?;
+        let details = serde_json::json!({
+            "site": wrapped_key.public().to_string(),
+            "zone": config.zone.as_str(),
+        });
         let audit = AuditDraft {
-            time: now,
-            actor: Actor::from(&Caller::site()),
-            door: Door::Site,
-            operation: "site.founded".to_owned(),
-            target: None,
-            outcome: AuditOutcome::Done,
-            details: serde_json::json!({
-                "site": wrapped_key.public().to_string(),
-                "zone": config.zone.as_str(),
-            })
-            .to_string(),
+            details: details.to_string(),
+            ..AuditDraft::done(&Caller::site(), "site.founded", now)
         };
         parts
             .store

@@ -15,8 +15,8 @@ use countersign_proto::session::EncryptionOption;
 
 use super::Site;
 use crate::account::{Account, Kind};
-use crate::audit::{Actor, AuditDraft, AuditOutcome};
-use crate::caller::Door;
+use crate::audit::AuditDraft;
+use crate::caller::Caller;
 use crate::credential::CredentialId;
 use crate::id::{AccountId, SessionId};
 use crate::session::{CloseReason, CutHook, Proof, SessionInfo};
@@ -208,16 +208,9 @@ impl Site {
             }),
         };
         let audit = AuditDraft {
-            time: now,
-            actor: Actor {
-                account: Some(info.account),
-                name: info.name.to_string(),
-            },
-            door: Door::Session,
-            operation: event.to_owned(),
             target: Some(info.id.to_string()),
-            outcome: AuditOutcome::Done,
             details: details.to_string(),
+            ..AuditDraft::done(&Caller::session(info), event, now)
         };
         let changes = Vec::new();
         self.store().commit(ChangeSet { changes, audit }).await?;

@@ -22,12 +22,13 @@ use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::OptionList;
 
+use crate::audit::{AuditDraft, AuditOutcome};
 use crate::caller::{Caller, Door};
 use crate::context::{Along, Context};
 use crate::refusal::Refusal;
 use crate::session::SessionRegistry;
-use crate::store::Store;
-use crate::table::{Reply, Table};
+use crate::store::{ChangeSet, Store, StoreError};
+use crate::table::{Entry, Reply, Table};
 use crate::timestamp::Timestamp;
 
 pub use endpoints::Endpoints;
@@ -120,31 +121,44 @@ impl Site {
             return Err(Refusal::sealed());
         }
         let caller = self.current(caller, now)?;
-        let scope = entry.access().scope(&caller);
-        let mut context = Context {
+        let Some(scope) = entry.access().scope(&caller) else {
+            return Err(self.refuse(&caller, entry, now).await?);
+        };
+        let context = Context {
             site: self.clone(),
             caller,
-            // Only used when there is a scope; a refused caller's context does nothing but audit.
-            scope: scope.unwrap_or(crate::policy::Scope::All),
+            scope,
             now,
             operation: entry.shared_name(),
             along,
         };
-        if scope.is_none() {
-            if entry.is_disruptive() {
-                context.along = Along::default();
-                context.refused().await?;
-            }
-            return Err(Refusal::not_permitted(
-                format!("{} may not be called by you here", entry.name()),
-                if entry.access().is_admin_socket_only() {
-                    "it is answered at the site's local admin socket only"
-                } else {
-                    "ask an admin of the site"
-                },
-            ));
-        }
         entry.start(context, operation.params.get())?.await
+    }
+
+    /// The refusal of a caller who may not call that operation. Audited when the operation is
+    /// disruptive.
+    async fn refuse(
+        &self,
+        caller: &Caller,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<Refusal, StoreError> {
+        if entry.is_disruptive() {
+            let audit = AuditDraft {
+                outcome: AuditOutcome::NotPermitted,
+                ..AuditDraft::done(caller, entry.name(), now)
+            };
+            let changes = Vec::new();
+            self.store().commit(ChangeSet { changes, audit }).await?;
+        }
+        Ok(Refusal::not_permitted(
+            format!("{} may not be called by you here", entry.name()),
+            if entry.access().is_admin_socket_only() {
+                "it is answered at the site's local admin socket only"
+            } else {
+                "ask an admin of the site"
+            },
+        ))
     }
 
     /// The caller as things are now: a session that was cut or is over may do nothing any more, even

@@ -9,7 +9,7 @@ use countersign_proto::operation::{Code, Operation};
 use serde::Deserialize;
 
 use super::Site;
-use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::audit::AuditDraft;
 use crate::caller::Caller;
 use crate::context::Along;
 use crate::store::{Change, ChangeSet, ScriptProgress, StoreError};
@@ -148,15 +148,7 @@ impl Site {
         progress: Change,
         now: Timestamp,
     ) -> Result<(), ScriptError> {
-        let audit = AuditDraft {
-            time: now,
-            actor: Actor::from(caller),
-            door: caller.door,
-            operation: "site.script".to_owned(),
-            target: None,
-            outcome: AuditOutcome::Done,
-            details: "{}".to_owned(),
-        };
+        let audit = AuditDraft::done(caller, "site.script", now);
         let changes = vec![progress];
         self.store().commit(ChangeSet { changes, audit }).await?;
         Ok(())

@@ -13,10 +13,10 @@ use countersign_crypto::passphrase::ServerSetup;
 use countersign_crypto::record::{Opener, RecordCipher, Sealer};
 use countersign_crypto::secret::{Secret, SecretBytes};
 use countersign_crypto::site_key::SiteKey;
-use countersign_crypto::site_key_slots::{OpenError, SlotKind, SlotSecret};
+use countersign_crypto::site_key_slots::{OpenError, SlotSecret};
 
 use super::Site;
-use crate::audit::{Actor, AuditDraft, AuditOutcome};
+use crate::audit::AuditDraft;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::store::{ChangeSet, StoreError};
@@ -86,19 +86,9 @@ impl Site {
         if !self.is_sealed() {
             return Ok(false);
         }
-        let slot = match kind {
-            SlotKind::Passphrase => "passphrase",
-            SlotKind::RecoveryCode => "recovery_code",
-            SlotKind::File => "file",
-        };
         let audit = AuditDraft {
-            time: now,
-            actor: Actor::from(caller),
-            door: caller.door,
-            operation: "site.unseal".to_owned(),
-            target: None,
-            outcome: AuditOutcome::Done,
-            details: serde_json::json!({ "slot": slot }).to_string(),
+            details: serde_json::json!({ "slot": kind }).to_string(),
+            ..AuditDraft::done(caller, "site.unseal", now)
         };
         let changes = Vec::new();
         self.store().commit(ChangeSet { changes, audit }).await?;

@@ -6,8 +6,8 @@ use snow::params::NoiseParams;
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroize;
 
-use super::known::{KnownKeys, Shared};
-use super::resolver::{Drawn, Latest, Resolver};
+use super::known::KnownKeys;
+use super::resolver::{Drawn, Resolver};
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::entropy::Entropy;
 use crate::record::RecordCipher;
@@ -59,9 +59,8 @@ impl HandshakeKeys {
 /// The client's end, its first message sent.
 pub struct Initiator {
     state: HandshakeState,
-    own: AgreementPublic,
+    own: AgreementKey,
     peer: AgreementPublic,
-    shared: Option<Shared>,
     known: Option<Arc<KnownKeys>>,
 }
 
@@ -81,8 +80,7 @@ impl Initiator {
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Vec<u8>), HandshakeFailed> {
         let drawn = Arc::new(Mutex::new(Some(Secret::generate(entropy))));
-        let latest = Latest::default();
-        let mut state = builder(own, cipher, known, drawn, latest.clone())
+        let mut state = builder(own, cipher, known, drawn)
             .local_private_key(own.secret().expose())?
             .remote_public_key(&peer.0)?
             .prologue(prologue)?
@@ -90,13 +88,13 @@ impl Initiator {
         let mut message = vec![0; payload.len() + OVERHEAD];
         let length = state.write_message(payload, &mut message)?;
         message.truncate(length);
+        let known = known.cloned();
         Ok((
             Self {
                 state,
-                own: *own.public(),
+                own: own.clone(),
                 peer: *peer,
-                shared: take(&latest),
-                known: known.cloned(),
+                known,
             },
             message,
         ))
@@ -116,8 +114,8 @@ impl Initiator {
         let mut payload = vec![0; message.len()];
         let length = self.state.read_message(message, &mut payload)?;
         payload.truncate(length);
-        if let (Some(known), Some(shared)) = (&self.known, &self.shared) {
-            known.remember(&self.own, &self.peer, shared);
+        if let Some(known) = &self.known {
+            known.remember(&self.own, &self.peer);
         }
         Ok((payload, HandshakeKeys::of(&mut self.state)?))
     }
@@ -126,9 +124,6 @@ impl Initiator {
 /// The server's end, message 1 read.
 pub struct Responder {
     state: HandshakeState,
-    own: AgreementPublic,
-    peer: AgreementPublic,
-    shared: Option<Shared>,
     drawn: Drawn,
 }
 
@@ -146,8 +141,7 @@ impl Responder {
         known: Option<&Arc<KnownKeys>>,
     ) -> Result<(Self, Vec<u8>, AgreementPublic), HandshakeFailed> {
         let drawn = Drawn::default();
-        let latest = Latest::default();
-        let mut state = builder(own, cipher, known, drawn.clone(), latest.clone())
+        let mut state = builder(own, cipher, known, drawn.clone())
             .local_private_key(own.secret().expose())?
             .prologue(prologue)?
             .build_responder()?;
@@ -158,24 +152,7 @@ impl Responder {
             .get_remote_static()
             .and_then(|key| key.try_into().ok());
         let peer = AgreementPublic(peer.ok_or(HandshakeFailed)?);
-        Ok((
-            Self {
-                state,
-                own: *own.public(),
-                peer,
-                shared: take(&latest),
-                drawn,
-            },
-            payload,
-            peer,
-        ))
-    }
-
-    /// Keeps the secret shared with this peer for its next handshakes. Call it for known peers only.
-    pub fn remember(&self, known: &KnownKeys) {
-        if let Some(shared) = &self.shared {
-            known.remember(&self.own, &self.peer, shared);
-        }
+        Ok((Self { state, drawn }, payload, peer))
     }
 
     /// Writes message 2 with `payload`; returns it and the keys.
@@ -203,17 +180,11 @@ static AES_GCM: LazyLock<Option<NoiseParams>> =
 static CHACHA_POLY: LazyLock<Option<NoiseParams>> =
     LazyLock::new(|| "Noise_IKpsk2_25519_ChaChaPoly_SHA256".parse().ok());
 
-/// The secret of the two static keys, once message 1 is written or read.
-fn take(latest: &Latest) -> Option<Shared> {
-    latest.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
 fn builder<'a>(
     own: &AgreementKey,
     cipher: RecordCipher,
     known: Option<&Arc<KnownKeys>>,
     drawn: Drawn,
-    latest: Latest,
 ) -> Builder<'a> {
     let params = match cipher {
         RecordCipher::Aes256Gcm | RecordCipher::Aes128Gcm => &*AES_GCM,
@@ -227,7 +198,6 @@ fn builder<'a>(
         own: own.clone(),
         known: known.cloned(),
         drawn,
-        latest,
     };
     Builder::with_resolver(params, Box::new(resolver))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::agreement::AgreementPublic;
+use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::secret::Secret;
 
 /// How many pairs one generation holds: bounds memory at about 3 MiB in all.
@@ -13,7 +13,7 @@ const GENERATION: usize = 8_192;
 type Pair = ([u8; 32], [u8; 32]);
 
 /// Kept behind a pointer, so that a map that grows leaves no copies behind.
-pub(super) type Shared = Arc<Secret<32>>;
+type Shared = Arc<Secret<32>>;
 
 /// A bounded cache of static-static secrets. A secret is put in once its peer is known, so strangers
 /// cannot crowd out friends; what is not used for a generation is forgotten.
@@ -28,17 +28,20 @@ struct Generations {
 
 impl KnownKeys {
     /// Keeps the secret that `own` shares with `peer`, who has just proved to be a known one.
-    pub(super) fn remember(&self, own: &AgreementPublic, peer: &AgreementPublic, secret: &Shared) {
-        let pair = (own.0, peer.0);
-        let mut generations = self.generations();
-        if generations.young.contains_key(&pair) {
+    pub fn remember(&self, own: &AgreementKey, peer: &AgreementPublic) {
+        let pair = (own.public().0, peer.0);
+        if self.generations().young.contains_key(&pair) {
             return;
         }
-        generations.old.remove(&pair);
+        let kept = self.generations().old.remove(&pair);
+        let Some(secret) = kept.or_else(|| own.agree(peer).ok().map(Arc::new)) else {
+            return;
+        };
+        let mut generations = self.generations();
         if generations.young.len() >= GENERATION {
             generations.old = std::mem::take(&mut generations.young);
         }
-        generations.young.insert(pair, secret.clone());
+        generations.young.insert(pair, secret);
     }
 
     pub(super) fn find(&self, own: &AgreementPublic, peer: &[u8; 32]) -> Option<Shared> {
@@ -81,20 +84,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kept_secret_is_found_and_the_cache_is_bounded() {
-        let (own, peer) = (AgreementPublic([1; 32]), AgreementPublic([2; 32]));
-        let secret = Arc::new(Secret::from_bytes([3; 32]));
+    fn a_kept_secret_is_the_agreed_one_and_the_cache_is_bounded() {
+        let own = AgreementKey::from_secret(Secret::from_bytes([1; 32]));
+        let peer = AgreementKey::from_secret(Secret::from_bytes([2; 32]));
         let known = KnownKeys::default();
-        assert_eq!(known.find(&own, &peer.0), None);
-        known.remember(&own, &peer, &secret);
-        assert_eq!(known.find(&own, &peer.0), Some(secret.clone()));
+        assert_eq!(known.find(own.public(), &peer.public().0), None);
+        known.remember(&own, peer.public());
+        assert_eq!(
+            known.find(own.public(), &peer.public().0),
+            own.agree(peer.public()).ok().map(Arc::new)
+        );
         for n in 0..2 * GENERATION as u64 {
-            let mut other = AgreementPublic([9; 32]);
-            other.0[..8].copy_from_slice(&n.to_be_bytes());
-            known.remember(&other, &other, &secret);
-            known.remember(&own, &peer, &secret);
+            let mut other = [9; 32];
+            other[..8].copy_from_slice(&n.to_be_bytes());
+            known
+                .0
+                .lock()
+                .unwrap()
+                .young
+                .insert((other, other), Arc::new(Secret::from_bytes([0; 32])));
+            known.remember(&own, peer.public());
         }
-        assert!(known.len() <= 2 * GENERATION);
-        assert!(known.find(&own, &peer.0).is_some(), "what is used stays");
+        assert!(known.len() <= 2 * GENERATION + 1);
+        assert!(
+            known.find(own.public(), &peer.public().0).is_some(),
+            "what is used stays"
+        );
     }
 }

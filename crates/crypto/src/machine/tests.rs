@@ -40,7 +40,7 @@ fn both_ends_get_the_same_keys_and_hidden_payloads() {
             let (responder, payload, proved) =
                 Responder::read(&site, b"prologue", cipher, &first, Some(&known)).unwrap();
             assert_eq!((&payload[..], proved), (&b"hello"[..], *service.public()));
-            responder.remember(&known);
+            known.remember(&site, &proved);
             let (second, theirs) = responder
                 .finish(&psk, b"welcome", &mut SystemEntropy)
                 .unwrap();

@@ -4,6 +4,7 @@
 use countersign_core::audit::AuditEntry;
 use countersign_core::id::AccountId;
 use countersign_core::store::{Change, ScriptProgress, Setting, StoreError, Thing, Unique};
+use countersign_core::timestamp::Timestamp;
 use sqlx::error::ErrorKind;
 use sqlx::sqlite::SqliteConnection;
 
@@ -267,7 +268,7 @@ async fn put_script(
     .bind(progress.name.as_str())
     .bind(progress.digest.as_slice())
     .bind(progress.lines)
-    .bind(progress.applied.map(|time| time.millis()))
+    .bind(progress.applied.map(Timestamp::millis))
     .execute(connection)
     .await
     .map(|_| ())

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, SqlitePool};
 
 use super::open::primary_code;
-use super::row::{Columns, signed};
+use super::row::{self, Columns, signed};
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
@@ -45,10 +45,7 @@ pub(super) async fn account(
         account_columns!(),
         " FROM account WHERE id = ?"
     ));
-    one(readers, query.bind(id.as_bytes().to_vec()), |columns| {
-        columns.account()
-    })
-    .await
+    one(readers, query.bind(id.as_bytes().to_vec()), row::account).await
 }
 
 pub(super) async fn account_by_name(
@@ -60,10 +57,7 @@ pub(super) async fn account_by_name(
         account_columns!(),
         " FROM account WHERE name = ?"
     ));
-    one(readers, query.bind(name.to_string()), |columns| {
-        columns.account()
-    })
-    .await
+    one(readers, query.bind(name.to_string()), row::account).await
 }
 
 pub(super) async fn accounts(
@@ -89,7 +83,7 @@ pub(super) async fn accounts(
     let query = sqlx::query(text)
         .bind(after.unwrap_or_default())
         .bind(page.limit);
-    many(readers, query, |columns| columns.account()).await
+    many(readers, query, row::account).await
 }
 
 pub(super) async fn passphrase(
@@ -104,7 +98,7 @@ pub(super) async fn passphrase(
     one(
         readers,
         query.bind(account.as_bytes().to_vec()),
-        |columns| columns.passphrase(account),
+        |columns| row::passphrase(columns, account),
     )
     .await
 }
@@ -121,8 +115,8 @@ pub(super) async fn passphrase_login(
         " FROM account JOIN passphrase ON passphrase.account = account.key WHERE account.name = ?"
     ));
     one(readers, query.bind(name.to_string()), |columns| {
-        let account = columns.account()?;
-        let credential = columns.passphrase(account.id)?;
+        let account = row::account(columns)?;
+        let credential = row::passphrase(columns, account.id)?;
         Ok((account, credential))
     })
     .await
@@ -141,8 +135,8 @@ pub(super) async fn key_login(
          WHERE account_key.thumbprint = ?"
     ));
     one(readers, query.bind(thumbprint.0.to_vec()), |columns| {
-        let account = columns.account()?;
-        let key = columns.key(account.id)?;
+        let account = row::account(columns)?;
+        let key = row::key(columns, account.id)?;
         Ok((account, key))
     })
     .await
@@ -161,7 +155,7 @@ pub(super) async fn keys_of(
     many(
         readers,
         query.bind(account.as_bytes().to_vec()),
-        |columns| columns.key(account),
+        |columns| row::key(columns, account),
     )
     .await
 }
@@ -171,10 +165,7 @@ pub(super) async fn setting(
     name: &str,
 ) -> Result<Option<Setting>, StoreError> {
     let query = sqlx::query("SELECT value, revision FROM setting WHERE name = ?");
-    one(readers, query.bind(name.to_owned()), |columns| {
-        columns.setting()
-    })
-    .await
+    one(readers, query.bind(name.to_owned()), row::setting).await
 }
 
 pub(super) async fn script(
@@ -182,10 +173,7 @@ pub(super) async fn script(
     name: &str,
 ) -> Result<Option<ScriptProgress>, StoreError> {
     let query = sqlx::query("SELECT name, digest, lines, applied FROM script WHERE name = ?");
-    one(readers, query.bind(name.to_owned()), |columns| {
-        columns.script()
-    })
-    .await
+    one(readers, query.bind(name.to_owned()), row::script).await
 }
 
 pub(super) async fn audit(
@@ -198,7 +186,7 @@ pub(super) async fn audit(
     )
     .bind(signed(page.after.unwrap_or(0)))
     .bind(page.limit);
-    many(readers, query, |columns| columns.audit()).await
+    many(readers, query, row::audit).await
 }
 
 pub(super) async fn audit_head(readers: &SqlitePool) -> Result<ChainHead, StoreError> {
@@ -206,7 +194,7 @@ pub(super) async fn audit_head(readers: &SqlitePool) -> Result<ChainHead, StoreE
         "SELECT seq, time, account, actor, door, operation, target, outcome, details, previous, \
          hash FROM audit ORDER BY seq DESC LIMIT 1",
     );
-    let last = one(readers, query, |columns| columns.audit()).await?;
+    let last = one(readers, query, row::audit).await?;
     Ok(last.map_or(ChainHead::EMPTY, |entry| ChainHead {
         seq: entry.seq,
         hash: entry.hash,

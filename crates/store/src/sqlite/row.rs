@@ -70,94 +70,97 @@ impl<'r> Columns<'r> {
         let bytes: &[u8] = self.take()?;
         bytes.try_into().map_err(|error| damaged(&error))
     }
+}
 
-    pub(super) fn account(&mut self) -> Result<Account, StoreError> {
-        Ok(Account {
-            id: AccountId::from_bytes(self.bytes()?),
-            name: self.parsed()?,
-            kind: self.word(&Kind::ALL, Kind::as_str)?,
-            role: self.word(&Role::ALL, Role::as_str)?,
-            full_name: self.take()?,
-            email: self.take()?,
-            state: self.word(&State::ALL, State::as_str)?,
-            revision: self.number()?,
-            created: self.time()?,
-            changed: self.time()?,
-        })
-    }
+pub(super) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
+    Ok(Account {
+        id: AccountId::from_bytes(columns.bytes()?),
+        name: columns.parsed()?,
+        kind: columns.word(&Kind::ALL, Kind::as_str)?,
+        role: columns.word(&Role::ALL, Role::as_str)?,
+        full_name: columns.take()?,
+        email: columns.take()?,
+        state: columns.word(&State::ALL, State::as_str)?,
+        revision: columns.number()?,
+        created: columns.time()?,
+        changed: columns.time()?,
+    })
+}
 
-    pub(super) fn passphrase(
-        &mut self,
-        account: AccountId,
-    ) -> Result<PassphraseCredential, StoreError> {
-        Ok(PassphraseCredential {
+pub(super) fn passphrase(
+    columns: &mut Columns<'_>,
+    account: AccountId,
+) -> Result<PassphraseCredential, StoreError> {
+    Ok(PassphraseCredential {
+        account,
+        version: columns.number()?,
+        suite: columns.word(&PassphraseSuite::ALL, PassphraseSuite::as_str)?,
+        setup: SetupId::from_bytes(columns.bytes()?),
+        credential_id: CredentialId(columns.bytes()?),
+        record: columns.take()?,
+        sealed_identity: columns.take()?,
+        certificate: columns.take()?,
+        changed: columns.time()?,
+    })
+}
+
+pub(super) fn key(
+    columns: &mut Columns<'_>,
+    account: AccountId,
+) -> Result<KeyCredential, StoreError> {
+    Ok(KeyCredential {
+        account,
+        thumbprint: Thumbprint(columns.bytes()?),
+        certificate: columns.take()?,
+        agreement: AgreementPublic(columns.bytes()?),
+        label: columns.take()?,
+        added: columns.time()?,
+    })
+}
+
+pub(super) fn setting(columns: &mut Columns<'_>) -> Result<Setting, StoreError> {
+    Ok(Setting {
+        value: columns.take()?,
+        revision: columns.number()?,
+    })
+}
+
+pub(super) fn script(columns: &mut Columns<'_>) -> Result<ScriptProgress, StoreError> {
+    Ok(ScriptProgress {
+        name: columns.take()?,
+        digest: columns.bytes()?,
+        lines: columns.number()?,
+        applied: columns.take::<Option<i64>>()?.map(Timestamp::from_millis),
+    })
+}
+
+pub(super) fn audit(columns: &mut Columns<'_>) -> Result<AuditEntry, StoreError> {
+    let seq = columns.number()?;
+    let time = columns.time()?;
+    let account = match columns.take::<Option<&[u8]>>()? {
+        Some(bytes) => Some(AccountId::from_bytes(
+            bytes.try_into().map_err(|error| damaged(&error))?,
+        )),
+        None => None,
+    };
+    let draft = AuditDraft {
+        time,
+        actor: Actor {
             account,
-            version: self.number()?,
-            suite: self.word(&PassphraseSuite::ALL, PassphraseSuite::as_str)?,
-            setup: SetupId::from_bytes(self.bytes()?),
-            credential_id: CredentialId(self.bytes()?),
-            record: self.take()?,
-            sealed_identity: self.take()?,
-            certificate: self.take()?,
-            changed: self.time()?,
-        })
-    }
-
-    pub(super) fn key(&mut self, account: AccountId) -> Result<KeyCredential, StoreError> {
-        Ok(KeyCredential {
-            account,
-            thumbprint: Thumbprint(self.bytes()?),
-            certificate: self.take()?,
-            agreement: AgreementPublic(self.bytes()?),
-            label: self.take()?,
-            added: self.time()?,
-        })
-    }
-
-    pub(super) fn setting(&mut self) -> Result<Setting, StoreError> {
-        Ok(Setting {
-            value: self.take()?,
-            revision: self.number()?,
-        })
-    }
-
-    pub(super) fn script(&mut self) -> Result<ScriptProgress, StoreError> {
-        Ok(ScriptProgress {
-            name: self.take()?,
-            digest: self.bytes()?,
-            lines: self.number()?,
-            applied: self.take::<Option<i64>>()?.map(Timestamp::from_millis),
-        })
-    }
-
-    pub(super) fn audit(&mut self) -> Result<AuditEntry, StoreError> {
-        let seq = self.number()?;
-        let time = self.time()?;
-        let account = match self.take::<Option<&[u8]>>()? {
-            Some(bytes) => Some(AccountId::from_bytes(
-                bytes.try_into().map_err(|error| damaged(&error))?,
-            )),
-            None => None,
-        };
-        let draft = AuditDraft {
-            time,
-            actor: Actor {
-                account,
-                name: self.take()?,
-            },
-            door: self.word(&Door::ALL, Door::as_str)?,
-            operation: self.take()?,
-            target: self.take()?,
-            outcome: self.word(&AuditOutcome::ALL, AuditOutcome::as_str)?,
-            details: self.take()?,
-        };
-        Ok(AuditEntry {
-            seq,
-            draft,
-            previous: self.bytes()?,
-            hash: self.bytes()?,
-        })
-    }
+            name: columns.take()?,
+        },
+        door: columns.word(&Door::ALL, Door::as_str)?,
+        operation: columns.take()?,
+        target: columns.take()?,
+        outcome: columns.word(&AuditOutcome::ALL, AuditOutcome::as_str)?,
+        details: columns.take()?,
+    };
+    Ok(AuditEntry {
+        seq,
+        draft,
+        previous: columns.bytes()?,
+        hash: columns.bytes()?,
+    })
 }
 
 fn damaged(problem: &dyn Display) -> StoreError {

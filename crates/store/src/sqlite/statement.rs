@@ -1,13 +1,16 @@
 //! Statements over many rows at once.
 //!
-//! Handing a statement to SQLite costs more than a row does, so rows go in runs of a power of two:
-//! any number of them takes few statements, and few texts have to be kept prepared.
+//! Handing a statement to SQLite costs more than a row does, so rows go in runs: whole eights first,
+//! then the rest. Up to 64 rows take two statements at most, and few texts have to be kept prepared.
 
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
 
 /// The longest run of rows in one statement.
 const LONGEST_RUN: usize = 64;
+
+/// Longer runs than this are multiples of it.
+const SHORT_RUN: usize = 8;
 
 /// The values of some rows, in the order in which a statement takes them.
 pub(super) struct Row(SqliteArguments);
@@ -74,13 +77,15 @@ impl Many {
     }
 }
 
-/// The largest power of two that fits, at most [`LONGEST_RUN`].
-fn run_length(left: usize) -> usize {
-    let mut run = LONGEST_RUN;
-    while run > left {
-        run /= 2;
+/// How many of the rows that are left go into the next statement.
+const fn run_length(left: usize) -> usize {
+    if left >= LONGEST_RUN {
+        LONGEST_RUN
+    } else if left >= SHORT_RUN {
+        left - left % SHORT_RUN
+    } else {
+        left
     }
-    run
 }
 
 #[cfg(test)]
@@ -88,11 +93,9 @@ mod tests {
     use super::{Many, run_length};
 
     #[test]
-    fn runs_are_powers_of_two() {
-        assert_eq!(
-            [1, 2, 3, 37, 64, 1000].map(run_length),
-            [1, 2, 2, 32, 64, 64]
-        );
+    fn runs_are_whole_eights_or_the_rest() {
+        let runs = [1, 7, 8, 37, 63, 64, 1000].map(run_length);
+        assert_eq!(runs, [1, 7, 8, 32, 56, 64, 64]);
     }
 
     #[test]

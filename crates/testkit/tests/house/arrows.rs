@@ -13,38 +13,29 @@
 //!                |
 //!              crypto
 //!
-//!   testkit, bench: above all of them; testkit is for tests only
+//!   testkit, examples, bench: above all of them; testkit is for tests only
 //! ```
 
 use crate::manifest::{self, Dependency, Kind, Manifest, made_up};
 use crate::tree::{Finding, assert_none};
 
 /// Each crate with those below it that it may name.
-const BELOW: [(&str, &[&str]); 9] = [
+const BELOW: [(&str, &[&str]); 10] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
     ("core", &["proto", "crypto"]),
     ("store", &["core", "proto", "crypto"]),
     ("server", &["store", "core", "proto", "crypto"]),
     ("client", &["proto", "crypto"]),
-    (
-        "countersign",
-        &["server", "client", "store", "core", "proto", "crypto"],
-    ),
-    (
-        "testkit",
-        &["server", "client", "store", "core", "proto", "crypto"],
-    ),
-    (
-        "bench",
-        &[
-            "testkit", "server", "client", "store", "core", "proto", "crypto",
-        ],
-    ),
+    ("countersign", &ALL),
+    (TESTKIT, &ALL),
+    ("examples", &ALL),
+    ("bench", &ALL),
 ];
 
+const ALL: [&str; 6] = ["server", "client", "store", "core", "proto", "crypto"];
 /// The crate that others may name among their dev-dependencies, wherever they stand.
-const FOR_TESTS: &str = "testkit";
+const TESTKIT: &str = "testkit";
 
 /// Crates that are a primitive or expose one. Only countersign-crypto names them, so that a change
 /// of provider or suite touches one crate; benchmarks name them to be measured against.
@@ -99,7 +90,7 @@ fn upward(manifest: &Manifest) -> Vec<Finding> {
     let ours = named
         .iter()
         .filter(|dependency| is_ours(&dependency.package));
-    let wrong = ours.filter(|dependency| !points_down(dependency, below));
+    let wrong = ours.filter(|dependency| !is_allowed(manifest, below, dependency));
     wrong
         .map(|dependency| {
             let problem = format!(
@@ -111,9 +102,11 @@ fn upward(manifest: &Manifest) -> Vec<Finding> {
         .collect()
 }
 
-fn points_down(dependency: &Dependency, below: &[&str]) -> bool {
+/// Down, always; for tests also to the testkit and to the side, but never to a crate that stands above.
+fn is_allowed(manifest: &Manifest, lower: &[&str], dependency: &Dependency) -> bool {
     let name = short(&dependency.package);
-    below.contains(&name) || (name == FOR_TESTS && dependency.kind == Kind::Dev)
+    let stands_above = || below(name).is_none_or(|lower| lower.contains(&short(&manifest.name)));
+    lower.contains(&name) || (dependency.kind == Kind::Dev && (name == TESTKIT || !stands_above()))
 }
 
 fn below(name: &str) -> Option<&'static [&'static str]> {
@@ -171,6 +164,7 @@ fn an_arrow_that_points_up_or_to_the_testkit_is_found_at_its_line() {
     );
     assert_eq!(lines("countersign-testkit.workspace = true\n"), [4]);
     assert!(lines("[dev-dependencies]\ncountersign-testkit.workspace = true\n").is_empty());
+    assert!(lines("[dev-dependencies]\ncountersign-client.workspace = true\n").is_empty());
     assert_eq!(
         lines("[dev-dependencies]\ncountersign-store.workspace = true\n"),
         [5]

@@ -93,10 +93,10 @@ impl Manifest {
 
 /// The manifests of all crates in the workspace.
 pub(crate) fn all() -> Vec<Manifest> {
-    let member = |path: &str| path.starts_with("crates/") || path == "bench/Cargo.toml";
+    let member = |path: &str| path.ends_with("/Cargo.toml") && !path.starts_with("fuzz/");
     let manifests: Vec<Manifest> = tree::files()
         .into_iter()
-        .filter(|file| file.path.ends_with("/Cargo.toml") && member(&file.path))
+        .filter(|file| member(&file.path))
         .map(Manifest::parse)
         .collect();
     assert!(

@@ -8,9 +8,7 @@ use crate::tree::{self, File, Finding, assert_none};
 /// Beyond this a file has more than one reason to exist.
 const LONGEST_FILE: usize = 500;
 /// Names that say nothing of what a module is for.
-const EMPTY_NAMES: [&str; 7] = [
-    "util", "utils", "helper", "helpers", "common", "misc", "shared",
-];
+const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
 const MARKERS: [&str; 3] = [
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
@@ -42,13 +40,17 @@ fn empty_name(file: &File) -> Option<Finding> {
 
 fn empty_inline_names(file: &File) -> Vec<Finding> {
     let declared = file.lines().filter_map(|(number, line)| {
-        let words: Vec<&str> = line
-            .split([' ', ';', '{'])
-            .filter(|word| !word.is_empty())
-            .collect();
-        let name = words.iter().skip_while(|word| **word != "mod").nth(1)?;
-        let code = !line.trim_start().starts_with("//");
-        (code && EMPTY_NAMES.contains(name)).then_some((number, *name))
+        let mut words = line.split([' ', ';', '{']).filter(|word| !word.is_empty());
+        let first = words.next()?;
+        let keyword = if first.starts_with("pub") {
+            words.next()?
+        } else {
+            first
+        };
+        let name = words
+            .next()
+            .filter(|name| keyword == "mod" && EMPTY_NAMES.contains(name))?;
+        Some((number, name))
     });
     declared
         .map(|(number, name)| file.finding(number, format!("module `{name}` says nothing")))

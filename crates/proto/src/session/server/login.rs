@@ -193,12 +193,20 @@ impl Login {
     }
 
     fn offer_options(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let start = out.len();
         let list = self.settings.options.to_wire();
-        self.answered += list.len() + 3;
+        flight::server_says(&mut self.transcript, out, c::OPTIONS, Value::Bytes(&list))?;
+        self.count_answer(start, out)
+    }
+
+    /// Counts what was appended to `out` after `start`. It is taken back when it is too much.
+    pub(super) fn count_answer(&mut self, start: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        self.answered += out.len() - start;
         if self.answered > UNPROVED_ANSWER_BYTES {
+            out.truncate(start);
             return Err(Refusal::TooMuchUnproved);
         }
-        flight::server_says(&mut self.transcript, out, c::OPTIONS, Value::Bytes(&list))
+        Ok(())
     }
 
     fn person(

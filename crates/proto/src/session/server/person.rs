@@ -38,7 +38,8 @@ impl FindPerson {
     /// no proof will verify.
     ///
     /// # Errors
-    /// [`Refusal::BadLogin`] when the client's first message is no OPAQUE message.
+    /// [`Refusal::BadLogin`] when the client's first message is no OPAQUE message, and
+    /// [`Refusal::TooMuchUnproved`] when it was answered too much before.
     pub fn answer(
         self,
         credential: Option<&PersonCredential>,
@@ -82,12 +83,14 @@ impl FindPerson {
         )
         .map_err(|_| Refusal::BadLogin("LOGIN-START is no OPAQUE message of the chosen option"))?;
 
+        let start = out.len();
         let said = &mut login.transcript;
         server_says(said, out, c::CERTIFICATE, Value::Bytes(certificate))?;
         server_says(said, out, c::SESSION_KEY, Value::Bytes(&session_key))?;
         server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
         let proof = settings.key.signing().sign(&said.digest("site proof"));
         server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
+        login.count_answer(start, out)?;
         Ok(login.await_proof(AwaitingProof {
             server_login,
             account,

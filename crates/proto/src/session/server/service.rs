@@ -1,5 +1,7 @@
 //! A service's login: the Noise handshake, and its confirmation.
 
+use std::sync::Arc;
+
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::Entropy;
@@ -18,7 +20,7 @@ use crate::session::refusal::{Refusal, WireError};
 
 use super::login::Step;
 use super::proved::{HowProved, Proved};
-use super::{AccountTag, Login, ServiceCredential};
+use super::{AccountTag, Login, ServiceCredential, Settings};
 
 /// A login that waits for the credential of a service.
 pub struct FindService {
@@ -72,7 +74,8 @@ impl FindService {
     /// one whose key is not the one that was proved, the answer is the same; the refusal follows inside.
     ///
     /// # Errors
-    /// [`Refusal::BadLogin`] when the service's ML-KEM key is missing or no such key.
+    /// [`Refusal::BadLogin`] when the service's ML-KEM key is missing or no such key, and
+    /// [`Refusal::TooMuchUnproved`] when it was answered too much before.
     pub fn answer(
         self,
         credential: Option<&ServiceCredential>,
@@ -86,12 +89,11 @@ impl FindService {
             proved,
             claims,
         } = self;
-        let known = login.settings.known.clone();
         let account = credential.and_then(|credential| {
             let proof = KeyProved::by_handshake(&credential.agreement, &proved)?;
-            responder.remember(&known);
             Some((credential.account, HowProved::Key(claims.thumbprint, proof)))
         });
+        let start = out.len();
         let said = &mut login.transcript;
         let shared = match (option.hybrid(), claims.kem_key) {
             (true, Some(key)) => {
@@ -117,13 +119,17 @@ impl FindService {
             c::SESSION_KEY,
             Value::Bytes(&message),
         )?;
+        login.count_answer(start, out)?;
         let link = Link::server(&machine_established(
             option,
             &keys,
             &login.transcript,
             max_packet,
         ));
+        let settings = login.settings.clone();
         Ok(login.await_confirmation(AwaitingConfirmation {
+            settings,
+            proved,
             link,
             account,
             option,
@@ -160,6 +166,8 @@ impl Claims {
 
 /// Answered; the client's first packet confirms that the handshake was not replayed.
 pub(super) struct AwaitingConfirmation {
+    settings: Arc<Settings>,
+    proved: AgreementPublic,
     link: Link,
     account: Option<(AccountTag, HowProved)>,
     option: EncryptionOption,
@@ -182,6 +190,11 @@ impl AwaitingConfirmation {
             self.link.flush(out)?;
             return Ok(Ok((Step::Refused, used)));
         };
+        // Not before: a replayed HANDSHAKE is to leave nothing behind.
+        let settings = &self.settings;
+        settings
+            .known
+            .remember(settings.key.agreement(), &self.proved);
         Ok(Ok((
             Step::Proved(Box::new(Proved::over(
                 account,

@@ -1,0 +1,100 @@
+//! `countersign call`: logs in over the session protocol and runs one operation.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use countersign_client::{Client, Connector, Who};
+use countersign_proto::name::AccountName;
+use countersign_proto::session::EncryptionOption;
+use countersign_proto::uri::SiteUri;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+
+use super::key;
+use crate::cli::Common;
+use crate::failure::{Exit, Failure};
+use crate::output::show;
+use crate::params;
+use crate::secret_input::passphrase;
+
+/// Where and as whom to log in.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The site: `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
+    #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
+    site: String,
+    /// Logs in as this person.
+    #[arg(
+        long = "as",
+        value_name = "NAME",
+        required_unless_present = "key",
+        conflicts_with = "key"
+    )]
+    name: Option<AccountName>,
+    /// Logs in as the service that this key file belongs to.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// Accepts this encryption option (may be repeated); the hybrid ones if none is given.
+    #[arg(long = "option", value_name = "NAME")]
+    options: Vec<EncryptionOption>,
+    /// Takes and sends packets of at most this many bytes.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=1_048_576))]
+    max_packet: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    #[command(flatten)]
+    login: Login,
+    /// The operation's group.
+    group: String,
+    /// The operation's command.
+    command: String,
+    /// Its parameters: key=text, or key:=JSON.
+    params: Vec<String>,
+}
+
+impl Login {
+    /// Asks for what is secret, then connects.
+    pub(crate) fn connect(
+        &self,
+        common: &Common,
+    ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
+        let site: SiteUri = self.site.parse().map_err(|error| {
+            Failure::usage(format_args!("--site: {error}"))
+                .hint("`countersign site status --json` shows the `uri` at the site")
+        })?;
+        let who = match (&self.name, &self.key) {
+            (Some(name), _) => {
+                let secret = passphrase(
+                    &format!("Pass phrase of {name}"),
+                    common.passphrase_file.as_deref(),
+                )?;
+                Who::person(name.clone(), secret)
+            }
+            (None, Some(file)) => Who::service(key::read(file, common)?),
+            (None, None) => return Err(Failure::usage("give --as NAME or --key FILE")),
+        };
+        let mut connector = Connector::new(&site);
+        if !self.options.is_empty() {
+            connector = connector.accept(self.options.iter().copied());
+        }
+        if let Some(bytes) = self.max_packet {
+            connector = connector.max_packet(bytes);
+        }
+        let runtime = tokio::runtime::Runtime::new()
+            .map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
+        let client = runtime.block_on(connector.connect(who))?;
+        Ok((runtime, client))
+    }
+}
+
+pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
+    let params = Value::Object(params::parse(&call.params)?);
+    let params = to_raw_value(&params).map_err(Failure::usage)?;
+    let (runtime, client) = call.login.connect(common)?;
+    let outcome = runtime.block_on(client.outcome(&call.group, &call.command, params))?;
+    // A goodbye that does not arrive changes nothing any more.
+    let _ = runtime.block_on(client.close());
+    show(&outcome, common.format())
+}

@@ -1,0 +1,108 @@
+//! `countersign key`: key files of services.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::key_file::{self, KeyFileError};
+use serde_json::json;
+
+use crate::cli::Common;
+use crate::failure::{Exit, Failure};
+use crate::output::{Format, print};
+use crate::secret_input::{new_passphrase, passphrase, warn_if_others_can_read};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Makes an identity: FILE holds the key, FILE.pub what the site is given.
+    New {
+        /// The key file to write; it must not exist.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Encrypts the key file under a pass phrase.
+        #[arg(long)]
+        passphrase: bool,
+    },
+    /// Shows the thumbprint of a key file.
+    Show {
+        /// The key file.
+        file: PathBuf,
+    },
+}
+
+pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::New { out, passphrase } => new(common, &out, passphrase),
+        Verb::Show { file } => {
+            let identity = read(&file, common)?;
+            show(&identity, &file, common)
+        }
+    }
+}
+
+fn new(common: &Common, out: &Path, encrypt: bool) -> Result<(), Failure> {
+    let file = common.passphrase_file.as_deref();
+    let secret = (encrypt || file.is_some())
+        .then(|| new_passphrase("Pass phrase of the key file", file))
+        .transpose()?;
+    let identity = Identity::generate(&mut SystemEntropy);
+    let pem = key_file::write_identity(&identity, secret.as_ref(), &mut SystemEntropy);
+    let mut public = out.as_os_str().to_owned();
+    public.push(".pub");
+    write(out, 0o600, pem.expose())?;
+    if let Err(failure) = write(Path::new(&public), 0o644, &identity.certificate().to_pem()) {
+        // Half a key pair helps nobody.
+        let _ = std::fs::remove_file(out);
+        return Err(failure);
+    }
+    show(&identity, out, common)
+}
+
+fn show(identity: &Identity, file: &Path, common: &Common) -> Result<(), Failure> {
+    let thumbprint = identity.certificate().thumbprint();
+    match common.format() {
+        Format::Text => print(&format!("{}: {thumbprint}", file.display())),
+        Format::Json | Format::Jsonl => {
+            print(&json!({ "file": file, "thumbprint": thumbprint.to_string() }).to_string())
+        }
+    }
+}
+
+/// Writes a new file with its permissions set from the start.
+fn write(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| Failure::file(path, &error))
+}
+
+/// Reads a key file, asking for its pass phrase if it has one.
+pub(crate) fn read(file: &Path, common: &Common) -> Result<Identity, Failure> {
+    warn_if_others_can_read(file);
+    let pem = std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+    let identity = match key_file::read_identity(&pem, None) {
+        Err(KeyFileError::NeedsPassphrase) => {
+            let prompt = format!("Pass phrase of {}", file.display());
+            let secret = passphrase(&prompt, common.passphrase_file.as_deref())?;
+            key_file::read_identity(&pem, Some(&secret))
+        }
+        read => read,
+    };
+    identity.map_err(|error| {
+        let exit = match error {
+            KeyFileError::WrongPassphrase => Exit::NotAuthenticated,
+            _ => Exit::Failure,
+        };
+        Failure::new(
+            exit,
+            "key_file",
+            format_args!("{}: {error}", file.display()),
+        )
+    })
+}

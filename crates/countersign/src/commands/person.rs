@@ -1,0 +1,204 @@
+//! `countersign person`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::passphrase::{ClientRegistration, Identifiers, PassphraseError};
+use countersign_crypto::sealed_identity;
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+
+use super::{admin_call, confirm, given};
+use crate::admin::Admin;
+use crate::cli::Common;
+use crate::failure::{Exit, Failure};
+use crate::output::{print, show};
+use crate::secret_input::new_passphrase;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Creates a person. Sets the pass phrase too when --passphrase-file is given.
+    Create {
+        /// `name` or `name@zone`.
+        name: String,
+        /// The name to show.
+        #[arg(long = "name", value_name = "FULL NAME")]
+        full_name: Option<String>,
+        /// Where alarms go.
+        #[arg(long)]
+        email: Option<String>,
+        /// `admin` or `member`.
+        #[arg(long)]
+        role: Option<String>,
+    },
+    /// Lists persons by name.
+    List,
+    /// Shows a person.
+    Show {
+        /// Who.
+        name: String,
+    },
+    /// Changes what is given.
+    Update {
+        /// Who.
+        name: String,
+        /// The name to show.
+        #[arg(long = "name", value_name = "FULL NAME")]
+        full_name: Option<String>,
+        /// Where alarms go.
+        #[arg(long)]
+        email: Option<String>,
+        /// `admin` or `member`.
+        #[arg(long)]
+        role: Option<String>,
+        /// Another name to log in with.
+        #[arg(long)]
+        new_name: Option<String>,
+    },
+    /// Keeps a person from logging in and cuts their sessions.
+    Lock {
+        /// Who.
+        name: String,
+    },
+    /// Lets a locked person log in again.
+    Unlock {
+        /// Who.
+        name: String,
+    },
+    /// Deletes a person for good and cuts their sessions.
+    Delete {
+        /// Who.
+        name: String,
+        /// Does not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Prints all that the site has of a person, for `load`.
+    Dump {
+        /// Who.
+        name: String,
+    },
+    /// Brings a dumped person back.
+    Load {
+        /// What `dump` printed; `-` reads standard input.
+        file: PathBuf,
+    },
+    /// Sets a person's pass phrase. It does not leave this process.
+    Passphrase {
+        /// Whose.
+        name: String,
+    },
+}
+
+pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
+    let simple = |command: &str, name: String| {
+        admin_call(common, "person", command, &json!({ "name": name }))
+    };
+    match verb {
+        Verb::Create {
+            name,
+            full_name,
+            email,
+            role,
+        } => {
+            let params = given(
+                json!({ "name": name, "full_name": full_name, "email": email, "role": role }),
+            );
+            admin_call(common, "person", "create", &params)?;
+            match common.passphrase_file {
+                Some(_) => set_passphrase(common, &name),
+                None => Ok(()),
+            }
+        }
+        Verb::List => admin_call(common, "person", "list", &json!({})),
+        Verb::Show { name } => simple("show", name),
+        Verb::Update {
+            name,
+            full_name,
+            email,
+            role,
+            new_name,
+        } => {
+            let params = json!({ "name": name, "full_name": full_name, "email": email, "role": role,
+                "new_name": new_name });
+            admin_call(common, "person", "update", &given(params))
+        }
+        Verb::Lock { name } => simple("lock", name),
+        Verb::Unlock { name } => simple("unlock", name),
+        Verb::Delete { name, yes } => {
+            confirm(&format!("Deleting {name}"), yes)?;
+            simple("delete", name)
+        }
+        Verb::Dump { name } => {
+            let mut admin = Admin::connect(&common.data)?;
+            let dump = admin.data("person", "dump", &json!({ "name": name }))?;
+            print(&serde_json::to_string_pretty(&dump).unwrap_or_default())
+        }
+        Verb::Load { file } => {
+            let text = if file.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())
+            } else {
+                std::fs::read_to_string(&file)
+            };
+            let text = text.map_err(|error| Failure::file(&file, &error))?;
+            admin_call(common, "person", "load", &json!({ "dump": text }))
+        }
+        Verb::Passphrase { name } => set_passphrase(common, &name),
+    }
+}
+
+/// OPAQUE registration (RFC 9807, section 5): the pass phrase is stretched here, and the site gets a
+/// record that it cannot learn it from.
+fn set_passphrase(common: &Common, name: &str) -> Result<(), Failure> {
+    let mut admin = Admin::connect(&common.data)?;
+    admin.data("person", "show", &json!({ "name": name }))?;
+    let file = common.passphrase_file.as_deref();
+    let passphrase = new_passphrase(&format!("New pass phrase of {name}"), file)?;
+    let entropy = &mut SystemEntropy;
+    let (registration, request) =
+        ClientRegistration::start(&passphrase, entropy).map_err(not_registered)?;
+    let request = json!({ "name": name, "request": BASE64URL_NOPAD.encode(&request) });
+    let started = admin.data("person", "passphrase_start", &request)?;
+    let (response, server) = (
+        bytes(&started, "response")?,
+        bytes(&started, "server_identity")?,
+    );
+    let identifiers = Identifiers {
+        client: None,
+        server: Some(&server),
+    };
+    let (record, export_key) = registration
+        .finish(&passphrase, &response, identifiers, entropy)
+        .map_err(not_registered)?;
+    let identity = Identity::generate(entropy);
+    let sealed = sealed_identity::seal(&identity, &export_key, entropy)
+        .map_err(|error| Failure::new(Exit::Failure, "registration", error))?;
+    let finished = json!({
+        "name": name,
+        "setup": started.get("setup"),
+        "record": BASE64URL_NOPAD.encode(record.as_bytes()),
+        "sealed_identity": BASE64URL_NOPAD.encode(&sealed),
+        "certificate": identity.certificate().to_pem(),
+    });
+    let outcome = admin.run("person", "passphrase_finish", &finished)?;
+    show(&outcome, common.format())
+}
+
+fn not_registered(error: PassphraseError) -> Failure {
+    Failure::new(Exit::Failure, "registration", error)
+}
+
+fn bytes(data: &Value, field: &str) -> Result<Vec<u8>, Failure> {
+    data.get(field)
+        .and_then(Value::as_str)
+        .and_then(|text| BASE64URL_NOPAD.decode(text.as_bytes()).ok())
+        .ok_or_else(|| {
+            Failure::new(
+                Exit::Failure,
+                "protocol",
+                format_args!("no {field} was answered"),
+            )
+        })
+}

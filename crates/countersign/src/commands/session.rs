@@ -1,0 +1,17 @@
+//! `countersign session`.
+
+use serde_json::json;
+
+use super::{admin_call, confirm};
+use crate::cli::{Common, Session};
+use crate::failure::Failure;
+
+pub(crate) fn run(common: &Common, verb: Session) -> Result<(), Failure> {
+    match verb {
+        Session::List => admin_call(common, "session", "list", &json!({})),
+        Session::Cut { id, yes } => {
+            confirm(&format!("Cutting the session {id}"), yes)?;
+            admin_call(common, "session", "cut", &json!({ "id": id }))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `countersign site`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{admin_call, given};
+use crate::cli::Common;
+use crate::failure::Failure;
+use crate::secret_input::{new_passphrase, passphrase};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Tells how the site is and where it is reached.
+    Status,
+    /// Shows the site's settings; changes what is given.
+    Config {
+        /// How long a new session lasts, in seconds.
+        #[arg(long)]
+        session_lifetime: Option<u32>,
+    },
+    /// Opens the site key with its pass phrase, or with the recovery code.
+    Unseal {
+        /// Asks for the recovery code in place of the pass phrase.
+        #[arg(long)]
+        recovery_code: bool,
+    },
+    /// What opens the site key.
+    #[command(subcommand)]
+    Key(Key),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Lists what opens the site key.
+    List,
+    /// Sets the pass phrase, in place of the one before.
+    Passphrase,
+    /// Makes a new recovery code and shows it once; the one before opens nothing any more.
+    Recovery,
+}
+
+pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
+    let file = common.passphrase_file.as_deref();
+    match verb {
+        Verb::Status => admin_call(common, "site", "status", &json!({})),
+        Verb::Config { session_lifetime } => {
+            let params = given(json!({ "session_lifetime": session_lifetime }));
+            admin_call(common, "site", "config", &params)
+        }
+        Verb::Unseal { recovery_code } => {
+            let (prompt, field) = if *recovery_code {
+                ("Recovery code", "recovery_code")
+            } else {
+                ("Pass phrase of the site key", "passphrase")
+            };
+            let secret = passphrase(prompt, file)?;
+            let text = String::from_utf8_lossy(secret.as_bytes());
+            admin_call(common, "site", "unseal", &json!({ field: text }))
+        }
+        Verb::Key(Key::List) => admin_call(common, "site", "key_slots", &json!({})),
+        Verb::Key(Key::Passphrase) => {
+            let secret = new_passphrase("New pass phrase of the site key", file)?;
+            let text = String::from_utf8_lossy(secret.as_bytes());
+            admin_call(
+                common,
+                "site",
+                "key_passphrase",
+                &json!({ "passphrase": text }),
+            )
+        }
+        Verb::Key(Key::Recovery) => admin_call(common, "site", "key_recovery", &json!({})),
+    }
+}

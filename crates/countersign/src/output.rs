@@ -1,0 +1,89 @@
+//! What goes to standard output: data only, in the form that was asked for.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+use countersign_proto::operation::{Code, Outcome};
+use serde_json::Value;
+
+use crate::failure::{Exit, Failure};
+
+/// The form of what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// Text for people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+    /// JSON, a line an entry where it is a list.
+    Jsonl,
+}
+
+/// Shows a result, or fails as it says.
+pub(crate) fn show(outcome: &Outcome, format: Format) -> Result<(), Failure> {
+    if outcome.code != Code::SUCCESS {
+        return Err(Failure::outcome(outcome));
+    }
+    let text = match format {
+        Format::Text if !outcome.output.is_empty() => outcome.output.clone(),
+        Format::Text | Format::Json => pretty(outcome.data.get()),
+        Format::Jsonl => lines(outcome.data.get()),
+    };
+    print(&text)
+}
+
+/// Writes text and a line end to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(Exit::Failure, "output", error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Says something to the person at the terminal, on standard error.
+#[allow(clippy::print_stderr, reason = "standard output holds data only")]
+pub(crate) fn say(text: impl std::fmt::Display) {
+    eprintln!("{text}");
+}
+
+fn pretty(data: &str) -> String {
+    let value: Result<Value, _> = serde_json::from_str(data);
+    value
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_else(|_| data.to_owned())
+}
+
+/// The entries of a list, one a line; anything else on one line.
+fn lines(data: &str) -> String {
+    let value: Value = serde_json::from_str(data).unwrap_or(Value::Null);
+    match value.get("entries").and_then(Value::as_array) {
+        Some(entries) => {
+            let lines: Vec<String> = entries.iter().map(Value::to_string).collect();
+            lines.join("\n")
+        }
+        None => data.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_a_line_an_entry() {
+        assert_eq!(
+            lines(r#"{"entries":[{"a":1},{"a":2}],"next":null}"#),
+            "{\"a\":1}\n{\"a\":2}"
+        );
+        assert_eq!(lines(r#"{"a":1}"#), r#"{"a":1}"#);
+    }
+}

@@ -1,0 +1,91 @@
+//! Parameters as they are typed: `name=maria`, `seats:=2`.
+
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+
+/// Reads `key=text` and `key:=JSON` into a JSON object.
+pub(crate) fn parse(words: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut params = Map::new();
+    for word in words {
+        let (key, value) = word.split_once('=').ok_or_else(|| {
+            Failure::usage(format_args!("{word:?} is no parameter"))
+                .hint("write key=text, or key:=JSON for numbers, lists and the like")
+        })?;
+        let (key, value) = match key.strip_suffix(':') {
+            Some(key) => {
+                let value = serde_json::from_str(value).map_err(|error| {
+                    Failure::usage(format_args!("{key}: {value:?} is no JSON: {error}"))
+                })?;
+                (key, value)
+            }
+            None => (key, Value::String(value.to_owned())),
+        };
+        if params.insert(key.to_owned(), value).is_some() {
+            return Err(Failure::usage(format_args!("{key} is given twice")));
+        }
+    }
+    Ok(params)
+}
+
+/// Splits a line into words: quotes hold spaces, a backslash takes the next character as it is.
+pub(crate) fn words(line: &str) -> Result<Vec<String>, Failure> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            ('\\', None | Some('"')) => {
+                let next = characters
+                    .next()
+                    .ok_or_else(|| Failure::usage("a \\ at the end"))?;
+                word.get_or_insert_default().push(next);
+            }
+            (character, Some(open)) if character == open => quote = None,
+            (character, Some(_)) => word.get_or_insert_default().push(character),
+            ('"' | '\'', None) => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (character, None) if character.is_whitespace() => words.extend(word.take()),
+            (character, None) => word.get_or_insert_default().push(character),
+        }
+    }
+    if quote.is_some() {
+        return Err(Failure::usage("a quote that is not closed"));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(line: &str) -> Vec<String> {
+        words(line).unwrap()
+    }
+
+    #[test]
+    fn text_stays_text_and_json_is_json() {
+        let params = parse(&split("name=007 seats:=2 tags:='[\"a\"]' note=a=b")).unwrap();
+        let expected =
+            serde_json::json!({ "name": "007", "seats": 2, "tags": ["a"], "note": "a=b" });
+        assert_eq!(Value::Object(params), expected);
+    }
+
+    #[test]
+    fn what_is_no_parameter_is_refused() {
+        for bad in ["name", "seats:=two", "a=1 a=2"] {
+            assert!(parse(&split(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn quotes_hold_words_together() {
+        assert_eq!(
+            split(r#"a "b c" 'd "e"' f\ g "h\"i" ''"#),
+            ["a", "b c", "d \"e\"", "f g", "h\"i", ""]
+        );
+        assert!(words("a 'b").is_err() && words("a\\").is_err());
+    }
+}

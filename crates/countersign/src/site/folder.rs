@@ -1,0 +1,109 @@
+//! A site's folder and what stands where in it.
+
+use std::fs::File;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::failure::{Exit, Failure};
+
+/// A folder that this process alone serves.
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// Holds the lock until the process ends, however it ends.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if there is none (for its owner alone), and locks it.
+    pub(crate) fn lock(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: &std::io::Error| {
+            Failure::new(
+                Exit::Failure,
+                "folder",
+                format_args!("{}: {error}", path.display()),
+            )
+            .hint("a site needs a folder that its user may write to")
+        };
+        let mut builder = std::fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| failed(&error))?;
+        let lock = File::create(path.join("lock")).map_err(|error| failed(&error))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+            Failure::new(
+                Exit::Failure,
+                "folder_in_use",
+                format_args!("another process serves the site in {}", path.display()),
+            )
+            .hint("stop that one first, or name another folder with --data")
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join("site.db")
+    }
+
+    /// The secret of a file slot, for an unattended start.
+    pub(crate) fn slot_file(&self) -> PathBuf {
+        self.path.join("site-key.slot")
+    }
+
+    /// The initialisation scripts, each applied once, in the order of their names.
+    pub(crate) fn scripts(&self) -> Result<Vec<PathBuf>, Failure> {
+        let folder = self.path.join("init.d");
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| Failure::file(&folder, &error))?,
+        };
+        let mut scripts: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "jsonl")
+            })
+            .collect();
+        scripts.sort();
+        Ok(scripts)
+    }
+
+    /// The admin socket of the site in `folder`.
+    pub(crate) fn admin_socket_in(folder: &Path) -> PathBuf {
+        folder.join("admin.sock")
+    }
+
+    /// The configuration file of the site in `folder`.
+    pub(crate) fn config_in(folder: &Path) -> PathBuf {
+        folder.join("countersign.toml")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_served_by_one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Folder::lock(folder.path()).unwrap();
+        let second = Folder::lock(folder.path()).err().unwrap();
+        assert_eq!(
+            (second.exit, second.code.as_str()),
+            (Exit::Failure, "folder_in_use")
+        );
+        drop(first);
+        assert!(Folder::lock(folder.path()).is_ok());
+    }
+}

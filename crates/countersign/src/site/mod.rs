@@ -1,0 +1,5 @@
+//! Running a site: its folder, its first launch, and serving it.
+
+pub(crate) mod first_launch;
+pub(crate) mod folder;
+pub(crate) mod serve;

@@ -1,0 +1,260 @@
+//! `countersign serve` and `countersign dev`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use countersign_core::caller::Caller;
+use countersign_core::operations;
+use countersign_core::site::{Parts, ScriptOutcome, Site};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
+use countersign_proto::name::Zone;
+use countersign_proto::session::OptionList;
+use countersign_server::{Server, clock};
+use countersign_store::SqliteStore;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use super::first_launch::{self, Opener};
+use super::folder::Folder;
+use crate::cli::{Common, Listen, Serve};
+use crate::config::{self, Config, LogFormat};
+use crate::failure::{Exit, Failure};
+use crate::output::say;
+use crate::secret_input::{new_passphrase, passphrase};
+
+/// Serves the site in the folder until it is told to stop; makes it at the first launch.
+pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
+    let folder = Folder::lock(&common.data)?;
+    let file = serve
+        .config
+        .unwrap_or_else(|| Folder::config_in(folder.path()));
+    let mut config = if file.exists() {
+        config::read(&file)?
+    } else {
+        Config::default()
+    };
+    listen_as_told(&mut config, serve.listen);
+    start_log(&config)?;
+    run(async {
+        let store = open_store(&folder).await?;
+        let parts = parts(store.clone())?;
+        let new = !Site::exists(&*store).await.map_err(store_failure)?;
+        let site = if new {
+            let file = common.passphrase_file.as_deref();
+            let secret = new_passphrase("Pass phrase for the new site's key", file)?;
+            let zone = zone(serve.zone)?;
+            first_launch::found(&folder, parts, zone, &Opener::Passphrase(secret)).await?
+        } else {
+            let site = Site::open(parts)
+                .await
+                .map_err(|error| Failure::new(Exit::Failure, "store", error))?;
+            open_key(&site, &folder, common).await?;
+            site
+        };
+        apply_scripts(&site, &folder).await?;
+        let server = start(&site, &folder, &config).await?;
+        if new {
+            first_launch::what_next(folder.path());
+        }
+        ready(&site);
+        until_stopped(server, &store).await
+    })
+}
+
+/// Serves a throw-away site on this machine alone.
+pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
+    let throw_away = std::env::temp_dir().join(format!("countersign-dev-{}", std::process::id()));
+    let given = common.data != Path::new("./site");
+    let path = if given {
+        common.data.clone()
+    } else {
+        throw_away
+    };
+    let folder = Folder::lock(&path)?;
+    let mut config = Config::default();
+    config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
+    listen_as_told(&mut config, listen);
+    start_log(&config)?;
+    let result = run(async {
+        let store = open_store(&folder).await?;
+        if Site::exists(&*store).await.map_err(store_failure)? {
+            return Err(Failure::new(
+                Exit::Conflict,
+                "not_throw_away",
+                format_args!("there is a site in {}", path.display()),
+            )
+            .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
+        }
+        let site =
+            first_launch::found(&folder, parts(store.clone())?, zone(None)?, &Opener::File).await?;
+        apply_scripts(&site, &folder).await?;
+        let server = start(&site, &folder, &config).await?;
+        say("It is thrown away when you stop it with Ctrl-C.");
+        first_launch::what_next(&path);
+        ready(&site);
+        until_stopped(server, &store).await
+    });
+    drop(folder);
+    // A folder that the user named is theirs.
+    if !given {
+        let _ = std::fs::remove_dir_all(&path);
+    }
+    result
+}
+
+fn listen_as_told(config: &mut Config, listen: Listen) {
+    if let Some(address) = listen.session_listen {
+        config.listen.session = address;
+    }
+    if listen.public_host.is_some() {
+        config.listen.public_host = listen.public_host;
+    }
+}
+
+fn start_log(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_from_env("COUNTERSIGN_LOG")
+        .or_else(|_| EnvFilter::try_new(&config.log.level))
+        .map_err(|error| {
+            Failure::new(Exit::Failure, "config", format_args!("log.level: {error}"))
+        })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+fn run<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::new(Exit::Failure, "runtime", error))?
+        .block_on(future)
+}
+
+async fn open_store(folder: &Folder) -> Result<Arc<SqliteStore>, Failure> {
+    let store = SqliteStore::open(&folder.database()).await;
+    store
+        .map(Arc::new)
+        .map_err(|error| Failure::new(Exit::Failure, "store", error))
+}
+
+fn store_failure(error: countersign_core::store::StoreError) -> Failure {
+    Failure::new(Exit::Failure, "store", error)
+}
+
+fn parts(store: Arc<SqliteStore>) -> Result<Parts, Failure> {
+    Ok(Parts {
+        store,
+        table: operations::table()
+            .map_err(|error| Failure::new(Exit::Failure, "operations", error))?,
+        entropy: Box::new(SystemEntropy),
+        options: OptionList::default(),
+    })
+}
+
+fn zone(given: Option<Zone>) -> Result<Zone, Failure> {
+    match given {
+        Some(zone) => Ok(zone),
+        None => "local"
+            .parse()
+            .map_err(|error| Failure::new(Exit::Failure, "zone", error)),
+    }
+}
+
+/// Opens the site key with the slot file, or with the pass phrase if a file with it is named.
+async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), Failure> {
+    let refused = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Exit::NotAuthenticated,
+            "site_key",
+            format_args!("the site key: {error}"),
+        )
+    };
+    let slot = folder.slot_file();
+    if slot.exists() {
+        let text = std::fs::read_to_string(&slot).map_err(|error| Failure::file(&slot, &error))?;
+        let slot = SlotFile::from_text(&text).map_err(|error| refused(&error))?;
+        site.unseal(&Caller::site(), SlotSecret::File(&slot), clock::now())
+            .await
+            .map_err(|error| refused(&error))?;
+    } else if let Some(file) = common.passphrase_file.as_deref() {
+        let secret = passphrase("Pass phrase of the site key", Some(file))?;
+        site.unseal(
+            &Caller::site(),
+            SlotSecret::Passphrase(&secret),
+            clock::now(),
+        )
+        .await
+        .map_err(|error| refused(&error))?;
+    } else {
+        say(format_args!(
+            "The site is sealed. Open its key with `countersign site unseal --data {}`.",
+            folder.path().display()
+        ));
+    }
+    Ok(())
+}
+
+async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
+    let scripts = folder.scripts()?;
+    if site.is_sealed() && !scripts.is_empty() {
+        warn!("initialisation scripts wait until the site is started with its key open");
+        return Ok(());
+    }
+    for script in scripts {
+        let text =
+            std::fs::read_to_string(&script).map_err(|error| Failure::file(&script, &error))?;
+        let name = script.file_name().unwrap_or_default().to_string_lossy();
+        match site.apply_script(&name, &text, clock::now()).await {
+            Ok(ScriptOutcome::Applied { operations }) => info!(%name, operations, "script applied"),
+            Ok(ScriptOutcome::AppliedBefore { .. }) => {}
+            Ok(ScriptOutcome::ChangedSince { at }) => {
+                warn!(%name, %at, "script was changed since it was applied; it is not run again");
+            }
+            Err(error) => {
+                let message = format!("{}: {error}", script.display());
+                return Err(Failure::new(Exit::Failure, "script", message)
+                    .hint("put the line right and start again: it goes on there"));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, Failure> {
+    Server::builder(site.clone())
+        .limits(config.limits())
+        .session(config.listen.session)
+        .public_host(config.listen.public_host.clone())
+        .admin_socket(&Folder::admin_socket_in(folder.path()))
+        .start()
+        .await
+        .map_err(|error| {
+            Failure::new(Exit::Failure, "listen", error)
+                .hint("choose another address with --session-listen; port 0 takes a free one")
+        })
+}
+
+fn ready(site: &Site) {
+    if let Some(uri) = site.endpoints().uri {
+        say(format_args!("The site is at {uri}"));
+    }
+}
+
+/// Waits for Ctrl-C or a termination signal, then stops in order.
+async fn until_stopped(server: Server, store: &SqliteStore) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())
+        .map_err(|error| Failure::new(Exit::Failure, "signal", error))?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    info!("stopping");
+    server.stop().await;
+    store.close().await;
+    Ok(())
+}

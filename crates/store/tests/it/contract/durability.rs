@@ -1,0 +1,80 @@
+//! What is left when a store is opened again, and what is noticed of a hand that was at it meanwhile.
+
+use countersign_core::audit::{Broken, ChainHead, Problem};
+use countersign_core::store::{Change, Page, Store};
+
+use super::Bench;
+use super::sample::{commit, person, verify};
+
+/// A process that is killed closes nothing: the store is dropped in the middle of its work.
+pub(crate) async fn what_was_acknowledged_outlives_the_process(bench: &dyn Bench) {
+    let mut acknowledged = Vec::new();
+    for round in 0..5 {
+        let store = bench.open().await;
+        for at in 0..10 {
+            let account = person(&format!("person-{round}-{at}"));
+            commit(&*store, [Change::InsertAccount(account.clone())])
+                .await
+                .unwrap();
+            acknowledged.push(account);
+        }
+    }
+    let store = bench.open().await;
+    for account in acknowledged {
+        assert_eq!(store.account(account.id).await.unwrap(), Some(account));
+    }
+}
+
+pub(crate) async fn the_audit_chain_goes_on_after_reopening(bench: &dyn Bench) {
+    for round in 1..=3 {
+        let store = bench.open().await;
+        let change = Change::InsertAccount(person(&format!("person-{round}")));
+        commit(&*store, [change]).await.unwrap();
+        assert_eq!(verify(&*store).await, round);
+    }
+}
+
+pub(crate) async fn an_altered_audit_entry_is_found(bench: &dyn Bench) {
+    let store = written(bench).await;
+    bench
+        .tamper("UPDATE audit SET target = 'somebody else' WHERE seq = 4")
+        .await;
+    assert_eq!(
+        broken(&*store).await,
+        Some(Broken {
+            seq: 4,
+            problem: Problem::Altered
+        })
+    );
+}
+
+pub(crate) async fn a_removed_audit_entry_is_found(bench: &dyn Bench) {
+    let store = written(bench).await;
+    bench.tamper("DELETE FROM audit WHERE seq = 4").await;
+    assert_eq!(
+        broken(&*store).await,
+        Some(Broken {
+            seq: 4,
+            problem: Problem::Missing
+        })
+    );
+}
+
+async fn written(bench: &dyn Bench) -> std::sync::Arc<dyn Store> {
+    let store = bench.open().await;
+    for at in 0..8 {
+        let change = Change::InsertAccount(person(&format!("person-{at}")));
+        commit(&*store, [change]).await.unwrap();
+    }
+    store
+}
+
+async fn broken(store: &dyn Store) -> Option<Broken> {
+    let mut head = ChainHead::EMPTY;
+    let page = Page {
+        after: None,
+        limit: 100,
+    };
+    let entries = store.audit(&page).await.unwrap();
+    entries.iter().find_map(|entry| head.verify(entry).err())
+}

@@ -1,0 +1,64 @@
+//! The contract that every store keeps, as functions over any store. A new kind of store implements
+//! [`Bench`] and names itself to [`keeps_the_contract`].
+
+mod concurrency;
+mod durability;
+mod sample;
+mod writes;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::store::Store;
+
+pub(crate) use concurrency::*;
+pub(crate) use durability::*;
+pub(crate) use sample::commit_nothing;
+pub(crate) use writes::*;
+
+/// Where a store under test lives.
+#[async_trait]
+pub(crate) trait Bench: Send + Sync {
+    /// Opens the store, whether or not it was opened before.
+    async fn open(&self) -> Arc<dyn Store>;
+
+    /// Changes rows behind the store's back.
+    async fn tamper(&self, statements: &str);
+}
+
+/// Makes a test of each promise, for the bench that the expression makes.
+macro_rules! keeps_the_contract {
+    ($bench:expr) => {
+        $crate::contract::keeps_the_contract! { $bench;
+            what_was_committed_is_read_back
+            a_name_is_taken_once
+            a_key_serves_one_account
+            an_id_is_used_once
+            a_stale_revision_is_refused
+            what_is_gone_is_not_found
+            a_set_happens_whole_or_not_at_all
+            a_deleted_account_takes_its_credentials_along
+            a_passphrase_replaces_the_one_before
+            a_setting_is_changed_on_what_was_read
+            a_script_is_recorded_as_far_as_it_came
+            lists_go_by_name_and_in_stretches
+            changes_out_of_the_usual_order_are_written_too
+            sixty_four_writers_lose_nothing
+            an_overtaken_set_disturbs_no_other
+            one_of_many_deciders_wins
+            what_was_acknowledged_outlives_the_process
+            the_audit_chain_goes_on_after_reopening
+            an_altered_audit_entry_is_found
+            a_removed_audit_entry_is_found
+        }
+    };
+    ($bench:expr; $($promise:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                $crate::contract::$promise(&$bench).await;
+            }
+        )*
+    };
+}
+pub(crate) use keeps_the_contract;

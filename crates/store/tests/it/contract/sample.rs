@@ -1,0 +1,121 @@
+//! Accounts, credentials and audit entries to test with.
+
+use countersign_core::account::{Account, Kind, State};
+use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
+use countersign_core::caller::Door;
+use countersign_core::credential::{
+    CredentialId, KeyCredential, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite,
+};
+use countersign_core::id::AccountId;
+use countersign_core::policy::Role;
+use countersign_core::store::{Change, ChangeSet, Committed, Page, Store, StoreError};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::agreement::AgreementPublic;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::passphrase::SetupId;
+use countersign_proto::name::AccountName;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+
+pub(crate) fn name(text: &str) -> AccountName {
+    text.parse().unwrap()
+}
+
+pub(crate) fn person(text: &str) -> Account {
+    Account {
+        id: AccountId::new(NOW, &mut SystemEntropy),
+        name: name(text),
+        kind: Kind::Person,
+        role: Role::Member,
+        full_name: format!("{text} of the test"),
+        email: format!("{text}@example.org"),
+        state: State::Active,
+        revision: 1,
+        created: NOW,
+        changed: NOW,
+    }
+}
+
+pub(crate) fn service(text: &str) -> Account {
+    Account {
+        kind: Kind::Service,
+        role: Role::Service,
+        ..person(text)
+    }
+}
+
+pub(crate) fn passphrase(account: &Account, mark: u8) -> PassphraseCredential {
+    PassphraseCredential {
+        account: account.id,
+        version: PASSPHRASE_VERSION,
+        suite: PassphraseSuite::OpaqueRistretto255,
+        setup: SetupId::from_bytes([7; 8]),
+        credential_id: CredentialId::from(account.id),
+        record: vec![mark; 192],
+        sealed_identity: vec![mark; 768],
+        certificate: None,
+        changed: NOW,
+    }
+}
+
+pub(crate) fn key(account: &Account, mark: u8) -> KeyCredential {
+    KeyCredential {
+        account: account.id,
+        thumbprint: Thumbprint([mark; 32]),
+        certificate: vec![mark; 400],
+        agreement: AgreementPublic([mark; 32]),
+        label: format!("key {mark}"),
+        added: NOW,
+    }
+}
+
+pub(crate) fn set(changes: Vec<Change>) -> ChangeSet {
+    ChangeSet {
+        changes,
+        audit: AuditDraft {
+            time: NOW,
+            actor: Actor {
+                account: None,
+                name: "test".to_owned(),
+            },
+            door: Door::AdminSocket,
+            operation: "test.change".to_owned(),
+            target: Some("something".to_owned()),
+            outcome: AuditOutcome::Done,
+            details: "{}".to_owned(),
+        },
+    }
+}
+
+pub(crate) async fn commit(
+    store: &dyn Store,
+    changes: impl Into<Vec<Change>>,
+) -> Result<Committed, StoreError> {
+    store.commit(set(changes.into())).await
+}
+
+/// Verifies the whole audit chain; how many entries it has.
+pub(crate) async fn verify(store: &dyn Store) -> u64 {
+    let mut head = ChainHead::EMPTY;
+    loop {
+        let page = Page {
+            after: Some(head.seq),
+            limit: 100,
+        };
+        let entries = store.audit(&page).await.unwrap();
+        if entries.is_empty() {
+            break;
+        }
+        for entry in &entries {
+            head.verify(entry).unwrap();
+        }
+    }
+    assert_eq!(store.audit_head().await.unwrap(), head);
+    head.seq
+}
+
+/// Commits an audit entry alone.
+pub(crate) async fn commit_nothing(store: &dyn Store) -> Result<Committed, StoreError> {
+    commit(store, []).await
+}

@@ -1,0 +1,316 @@
+//! What one change after the other does.
+
+use countersign_core::account::{Account, Kind, State};
+use countersign_core::store::{Change, Page, ScriptProgress, Setting, StoreError, Thing, Unique};
+use countersign_crypto::certificate::Thumbprint;
+
+use super::Bench;
+use super::sample::{NOW, commit, key, name, passphrase, person, service, verify};
+
+pub(crate) async fn what_was_committed_is_read_back(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let (maria, mailer) = (person("maria@example.org"), service("mailer"));
+    let (credential, first, second) = (passphrase(&maria, 1), key(&mailer, 1), key(&mailer, 2));
+    let changes = [
+        Change::InsertAccount(maria.clone()),
+        Change::InsertAccount(mailer.clone()),
+        Change::PutPassphrase(credential.clone()),
+        Change::InsertKey(first.clone()),
+        Change::InsertKey(second.clone()),
+    ];
+    commit(&*store, changes).await.unwrap();
+
+    assert_eq!(store.account(maria.id).await.unwrap(), Some(maria.clone()));
+    assert_eq!(
+        store.account_by_name(&maria.name).await.unwrap(),
+        Some(maria.clone())
+    );
+    assert_eq!(
+        store.passphrase(maria.id).await.unwrap(),
+        Some(credential.clone())
+    );
+    assert_eq!(
+        store.passphrase_login(&maria.name).await.unwrap(),
+        Some((maria, credential))
+    );
+    assert_eq!(
+        store.key_login(&second.thumbprint).await.unwrap(),
+        Some((mailer.clone(), second.clone()))
+    );
+    assert_eq!(store.keys_of(mailer.id).await.unwrap(), [first, second]);
+    assert_eq!(store.account_by_name(&name("nobody")).await.unwrap(), None);
+    assert_eq!(store.key_login(&Thumbprint([9; 32])).await.unwrap(), None);
+    assert_eq!(verify(&*store).await, 1);
+}
+
+pub(crate) async fn a_name_is_taken_once(bench: &dyn Bench) {
+    let store = bench.open().await;
+    commit(&*store, [Change::InsertAccount(person("maria"))])
+        .await
+        .unwrap();
+    let taken = Err(StoreError::Conflict { what: Unique::Name });
+    // Persons and services share their names.
+    for account in [person("maria"), service("maria")] {
+        let again = commit(&*store, [Change::InsertAccount(account)]).await;
+        assert_eq!(again, taken);
+    }
+    let other = person("other");
+    commit(&*store, [Change::InsertAccount(other.clone())])
+        .await
+        .unwrap();
+    let renamed = other.revised(NOW, |account| account.name = name("maria"));
+    assert_eq!(
+        commit(&*store, [Change::UpdateAccount(renamed)]).await,
+        taken
+    );
+}
+
+pub(crate) async fn a_key_serves_one_account(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let (one, two) = (service("one"), service("two"));
+    let changes = [
+        Change::InsertAccount(one.clone()),
+        Change::InsertAccount(two.clone()),
+        Change::InsertKey(key(&one, 1)),
+    ];
+    commit(&*store, changes).await.unwrap();
+    for account in [&one, &two] {
+        let again = commit(&*store, [Change::InsertKey(key(account, 1))]).await;
+        assert_eq!(again, Err(StoreError::Conflict { what: Unique::Key }));
+    }
+}
+
+pub(crate) async fn an_id_is_used_once(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let maria = person("maria");
+    commit(&*store, [Change::InsertAccount(maria.clone())])
+        .await
+        .unwrap();
+    let twin = Account {
+        name: name("twin"),
+        ..maria
+    };
+    assert_eq!(
+        commit(&*store, [Change::InsertAccount(twin)]).await,
+        Err(StoreError::Conflict {
+            what: Unique::AccountId
+        })
+    );
+}
+
+pub(crate) async fn a_stale_revision_is_refused(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let maria = person("maria");
+    commit(&*store, [Change::InsertAccount(maria.clone())])
+        .await
+        .unwrap();
+    let locked = maria
+        .clone()
+        .revised(NOW, |account| account.state = State::Locked);
+    commit(&*store, [Change::UpdateAccount(locked.clone())])
+        .await
+        .unwrap();
+
+    // Decided on what was true before it was locked.
+    let renamed = maria.revised(NOW, |account| account.full_name = "Other".to_owned());
+    let stale = Err(StoreError::Stale {
+        what: Thing::Account,
+    });
+    assert_eq!(
+        commit(&*store, [Change::UpdateAccount(renamed)]).await,
+        stale
+    );
+    let delete = Change::DeleteAccount {
+        id: locked.id,
+        revision: 1,
+    };
+    assert_eq!(commit(&*store, [delete]).await, stale);
+    assert_eq!(store.account(locked.id).await.unwrap(), Some(locked));
+}
+
+pub(crate) async fn what_is_gone_is_not_found(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let ghost = service("ghost");
+    let gone = Err(StoreError::NotFound {
+        what: Thing::Account,
+    });
+    let update = ghost.clone().revised(NOW, |_| ());
+    assert_eq!(commit(&*store, [Change::UpdateAccount(update)]).await, gone);
+    let delete = Change::DeleteAccount {
+        id: ghost.id,
+        revision: 1,
+    };
+    assert_eq!(commit(&*store, [delete]).await, gone);
+    let put = Change::PutPassphrase(passphrase(&ghost, 1));
+    assert_eq!(commit(&*store, [put]).await, gone);
+    let insert = Change::InsertKey(key(&ghost, 1));
+    assert_eq!(commit(&*store, [insert]).await, gone);
+    let revoke = Change::DeleteKey {
+        account: ghost.id,
+        thumbprint: Thumbprint([1; 32]),
+    };
+    assert_eq!(
+        commit(&*store, [revoke]).await,
+        Err(StoreError::NotFound { what: Thing::Key })
+    );
+    assert_eq!(verify(&*store).await, 0);
+}
+
+pub(crate) async fn a_set_happens_whole_or_not_at_all(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let (first, second) = (service("first"), service("second"));
+    let changes = [
+        Change::InsertAccount(first.clone()),
+        Change::InsertKey(key(&first, 1)),
+    ];
+    commit(&*store, changes).await.unwrap();
+    let changes = [
+        Change::InsertAccount(second.clone()),
+        Change::InsertKey(key(&second, 2)),
+        Change::InsertKey(key(&second, 1)),
+    ];
+    let refused = commit(&*store, changes).await;
+    assert_eq!(refused, Err(StoreError::Conflict { what: Unique::Key }));
+    assert_eq!(store.account(second.id).await.unwrap(), None);
+    assert_eq!(store.key_login(&Thumbprint([2; 32])).await.unwrap(), None);
+    assert_eq!(
+        verify(&*store).await,
+        1,
+        "what did not happen is not audited"
+    );
+}
+
+pub(crate) async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let (maria, mailer) = (person("maria"), service("mailer"));
+    let changes = [
+        Change::InsertAccount(maria.clone()),
+        Change::InsertAccount(mailer.clone()),
+        Change::PutPassphrase(passphrase(&maria, 1)),
+        Change::InsertKey(key(&mailer, 1)),
+    ];
+    commit(&*store, changes).await.unwrap();
+    for account in [&maria, &mailer] {
+        let delete = Change::DeleteAccount {
+            id: account.id,
+            revision: account.revision,
+        };
+        commit(&*store, [delete]).await.unwrap();
+    }
+    assert_eq!(store.passphrase(maria.id).await.unwrap(), None);
+    assert_eq!(store.passphrase_login(&maria.name).await.unwrap(), None);
+    assert_eq!(store.key_login(&Thumbprint([1; 32])).await.unwrap(), None);
+    // Name and key are free again.
+    let heir = service("maria");
+    let changes = [
+        Change::InsertAccount(heir.clone()),
+        Change::InsertKey(key(&heir, 1)),
+    ];
+    commit(&*store, changes).await.unwrap();
+}
+
+pub(crate) async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let maria = person("maria");
+    let changes = [
+        Change::InsertAccount(maria.clone()),
+        Change::PutPassphrase(passphrase(&maria, 1)),
+    ];
+    commit(&*store, changes).await.unwrap();
+    let next = passphrase(&maria, 2);
+    commit(&*store, [Change::PutPassphrase(next.clone())])
+        .await
+        .unwrap();
+    assert_eq!(store.passphrase(maria.id).await.unwrap(), Some(next));
+}
+
+pub(crate) async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let put = |value: &str, revision| {
+        let setting = Setting {
+            value: value.into(),
+            revision,
+        };
+        [Change::PutSetting {
+            name: "colour",
+            setting,
+        }]
+    };
+    let stale = Err(StoreError::Stale {
+        what: Thing::Setting,
+    });
+    assert_eq!(commit(&*store, put("early", 2)).await, stale);
+    commit(&*store, put("red", 1)).await.unwrap();
+    assert_eq!(commit(&*store, put("green", 1)).await, stale);
+    commit(&*store, put("blue", 2)).await.unwrap();
+    let setting = store.setting("colour").await.unwrap().unwrap();
+    assert_eq!(
+        (setting.value.as_slice(), setting.revision),
+        (&b"blue"[..], 2)
+    );
+    assert_eq!(store.setting("shape").await.unwrap(), None);
+}
+
+pub(crate) async fn a_script_is_recorded_as_far_as_it_came(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let mut progress = ScriptProgress {
+        name: "10-people.jsonl".to_owned(),
+        digest: [1; 32],
+        lines: 1,
+        applied: None,
+    };
+    for (lines, applied) in [(1, None), (2, Some(NOW))] {
+        progress.lines = lines;
+        progress.applied = applied;
+        commit(&*store, [Change::PutScript(progress.clone())])
+            .await
+            .unwrap();
+        assert_eq!(
+            store.script(&progress.name).await.unwrap(),
+            Some(progress.clone())
+        );
+    }
+    assert_eq!(store.script("20-other.jsonl").await.unwrap(), None);
+}
+
+pub(crate) async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let accounts = [
+        person("carol"),
+        service("b-service"),
+        person("alice"),
+        person("bob"),
+        service("a-service"),
+    ];
+    commit(&*store, accounts.map(Change::InsertAccount))
+        .await
+        .unwrap();
+    let list = async |kind, after: Option<&str>, limit| {
+        let after = after.map(name);
+        let found = store.accounts(kind, &Page { after, limit }).await.unwrap();
+        let names = found.iter().map(|account| account.name.to_string());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(list(Kind::Person, None, 2).await, "alice bob");
+    assert_eq!(list(Kind::Person, Some("bob"), 2).await, "carol");
+    assert_eq!(list(Kind::Person, Some("carol"), 2).await, "");
+    assert_eq!(list(Kind::Service, None, 9).await, "a-service b-service");
+}
+
+pub(crate) async fn changes_out_of_the_usual_order_are_written_too(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let old = person("maria");
+    commit(&*store, [Change::InsertAccount(old.clone())])
+        .await
+        .unwrap();
+    let new = person("maria");
+    let changes = [
+        Change::DeleteAccount {
+            id: old.id,
+            revision: 1,
+        },
+        Change::InsertAccount(new.clone()),
+    ];
+    commit(&*store, changes).await.unwrap();
+    assert_eq!(store.account_by_name(&new.name).await.unwrap(), Some(new));
+}

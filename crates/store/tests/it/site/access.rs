@@ -1,0 +1,137 @@
+//! Who may call what.
+
+use countersign_core::caller::Caller;
+use countersign_proto::operation::Code;
+use serde_json::json;
+
+use super::fixture::{TestSite, run};
+
+#[tokio::test]
+async fn a_member_runs_what_members_may_and_nothing_else() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let ask = async |name: &str, params| run(&test.site, &maria.caller, name, params).await.0;
+
+    assert_eq!(ask("self.show", json!({})).await, Code::SUCCESS);
+    assert_eq!(ask("site.status", json!({})).await, Code::SUCCESS);
+    assert_eq!(ask("person.list", json!({})).await, Code::NOT_PERMITTED);
+    assert_eq!(
+        ask("person.create", json!({ "name": "x" })).await,
+        Code::NOT_PERMITTED
+    );
+    assert_eq!(ask("audit.list", json!({})).await, Code::NOT_PERMITTED);
+}
+
+#[tokio::test]
+async fn what_is_not_ones_own_does_not_seem_to_exist() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    test.person("bob", "member").await;
+    let ask = async |name: &str| {
+        run(
+            &test.site,
+            &maria.caller,
+            "person.show",
+            json!({ "name": name }),
+        )
+        .await
+    };
+
+    assert_eq!(ask("maria").await.0, Code::SUCCESS);
+    let (existing, missing) = (ask("bob").await, ask("nobody").await);
+    assert_eq!(existing.0, Code::NOT_FOUND);
+    let text = |answer: serde_json::Value| answer.to_string();
+    assert_eq!(text(existing.1).replace("bob", "nobody"), text(missing.1));
+}
+
+#[tokio::test]
+async fn a_service_sees_its_own_keys_only() {
+    let test = TestSite::new().await;
+    let (mailer, _) = test.service("mailer").await;
+    test.service("other").await;
+    let ask = async |name: &str| {
+        let params = json!({ "name": name });
+        run(&test.site, &mailer.caller, "key.list", params).await
+    };
+    let (code, keys) = ask("mailer").await;
+    assert_eq!(code, Code::SUCCESS);
+    assert_eq!(keys["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(ask("other").await.0, Code::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_refused_disruptive_operation_is_audited() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let params = json!({ "name": "maria" });
+    let (code, data) = run(&test.site, &maria.caller, "person.delete", params).await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+    assert_eq!(data["code"], "not_permitted");
+
+    let entries = test.audit().await;
+    let last = entries.last().unwrap();
+    assert_eq!(last["operation"], "person.delete");
+    assert_eq!(last["outcome"], "not_permitted");
+    assert_eq!(last["actor"], "maria@example.org");
+    assert_eq!(last["door"], "session");
+}
+
+#[tokio::test]
+async fn the_site_key_is_touched_at_the_admin_socket_alone() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    for name in ["site.key_recovery", "site.key_slots"] {
+        let (code, _) = run(&test.site, &root.caller, name, json!({})).await;
+        assert_eq!(code, Code::NOT_PERMITTED);
+        test.admin(name, json!({})).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_operation_gets_the_nearest_name() {
+    let test = TestSite::new().await;
+    let hint = async |name: &str| {
+        let (code, data) = test.refused(name, json!({})).await;
+        assert_eq!(code, Code::UNKNOWN_OPERATION);
+        data["hint"].as_str().unwrap().to_owned()
+    };
+    assert!(hint("person.craete").await.contains("`create`"));
+    assert!(hint("persn.create").await.contains("`person`"));
+    assert!(hint("zzzzzzzz.create").await.starts_with("known are"));
+}
+
+#[tokio::test]
+async fn wrong_params_name_the_field() {
+    let test = TestSite::new().await;
+    let field = async |params| {
+        let (code, data) = test.refused("person.create", params).await;
+        assert_eq!(code, Code::INVALID_PARAMS, "{data}");
+        data["field"].as_str().unwrap_or("-").to_owned()
+    };
+    assert_eq!(field(json!({})).await, "name");
+    assert_eq!(field(json!({ "name": "no spaces" })).await, "name");
+    assert_eq!(field(json!({ "name": "a", "emial": "b" })).await, "emial");
+    assert_eq!(field(json!({ "name": "a", "email": "b" })).await, "email");
+    assert_eq!(field(json!({ "name": "a", "role": "king" })).await, "role");
+    assert_eq!(field(json!([])).await, "-");
+}
+
+#[tokio::test]
+async fn help_shows_what_the_caller_may_call() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let names = async |caller: &Caller| {
+        let (_, listed) = run(&test.site, caller, "operation.list", json!({})).await;
+        let operations = listed["operations"].as_array().unwrap().clone();
+        operations
+            .iter()
+            .map(|one| format!("{}.{}", one["group"], one["command"]).replace('"', ""))
+            .collect::<Vec<_>>()
+    };
+    let own = names(&maria.caller).await;
+    assert!(own.contains(&"self.show".to_owned()));
+    assert!(!own.contains(&"person.create".to_owned()));
+    let all = names(&Caller::admin_socket()).await;
+    assert!(all.contains(&"person.create".to_owned()));
+    assert!(all.contains(&"site.unseal".to_owned()));
+}

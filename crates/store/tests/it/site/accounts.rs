@@ -1,0 +1,223 @@
+//! Persons, services and their keys.
+
+use countersign_core::session::{CloseReason, Proof};
+use countersign_proto::operation::Code;
+use serde_json::json;
+
+use super::fixture::{TestSite, certificate};
+
+#[tokio::test]
+async fn a_person_is_created_shown_changed_and_deleted() {
+    let test = TestSite::new().await;
+    let created = test
+        .admin(
+            "person.create",
+            json!({ "name": "Maria", "full_name": "Maria Lind", "email": "maria@example.org" }),
+        )
+        .await;
+    assert_eq!(created["name"], "maria@example.org");
+    assert_eq!(
+        (&created["role"], &created["state"]),
+        (&"member".into(), &"active".into())
+    );
+
+    let changed = json!({ "name": "maria", "full_name": "Maria Berg", "role": "admin" });
+    test.admin("person.update", changed).await;
+    let shown = test
+        .admin("person.show", json!({ "name": "maria@example.org" }))
+        .await;
+    assert_eq!(shown["full_name"], "Maria Berg");
+    assert_eq!(shown["role"], "admin");
+    assert_eq!(
+        shown["email"], "maria@example.org",
+        "what was left out stays"
+    );
+    assert_eq!(shown["id"], created["id"]);
+
+    test.admin("person.delete", json!({ "name": "maria" }))
+        .await;
+    let (code, _) = test
+        .refused("person.show", json!({ "name": "maria" }))
+        .await;
+    assert_eq!(code, Code::NOT_FOUND);
+    assert_eq!(
+        test.audited().await[1..],
+        [
+            "person.create maria@example.org done",
+            "person.update maria@example.org done",
+            "person.delete maria@example.org done",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_taken_name_is_a_conflict_that_names_the_field() {
+    let test = TestSite::new().await;
+    test.admin("person.create", json!({ "name": "maria" }))
+        .await;
+    for name in ["person.create", "service.create"] {
+        let (code, data) = test.refused(name, json!({ "name": "maria" })).await;
+        assert_eq!((code, &data["field"]), (Code::CONFLICT, &"name".into()));
+    }
+    test.admin("person.create", json!({ "name": "bob" })).await;
+    let rename = json!({ "name": "bob", "new_name": "maria" });
+    assert_eq!(
+        test.refused("person.update", rename).await.0,
+        Code::CONFLICT
+    );
+}
+
+#[tokio::test]
+async fn a_list_goes_on_where_the_stretch_before_ended() {
+    let test = TestSite::new().await;
+    for name in ["dora", "alice", "carol", "bob"] {
+        test.admin("person.create", json!({ "name": name })).await;
+    }
+    test.admin("service.create", json!({ "name": "aa-service" }))
+        .await;
+    let first = test.admin("person.list", json!({ "limit": 3 })).await;
+    let names = |listed: &serde_json::Value| {
+        let entries = listed["entries"].as_array().unwrap().clone();
+        entries
+            .iter()
+            .map(|entry| entry["name"].as_str().unwrap().replace("@example.org", ""))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&first), ["alice", "bob", "carol"]);
+    let rest = test
+        .admin("person.list", json!({ "limit": 3, "after": first["next"] }))
+        .await;
+    assert_eq!(names(&rest), ["dora"]);
+    assert!(rest.get("next").is_none());
+
+    let (code, data) = test.refused("person.list", json!({ "limit": 1001 })).await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::INVALID_PARAMS, &"limit".into())
+    );
+}
+
+#[tokio::test]
+async fn locking_cuts_sessions_and_unlocking_lets_in_again() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let other = test.person("other", "member").await;
+    test.admin("person.lock", json!({ "name": "maria" })).await;
+    assert_eq!(maria.was_cut(), Some(CloseReason::AccountLocked));
+    assert_eq!(other.was_cut(), None);
+
+    let account = json!({ "id": maria.info.account });
+    assert!(test.session(&account, Proof::Passphrase).await.is_none());
+    test.admin("person.unlock", json!({ "name": "maria" }))
+        .await;
+    assert!(test.session(&account, Proof::Passphrase).await.is_some());
+}
+
+#[tokio::test]
+async fn a_locked_person_is_not_let_in_by_an_update() {
+    let test = TestSite::new().await;
+    test.admin("person.create", json!({ "name": "maria" }))
+        .await;
+    test.admin("person.lock", json!({ "name": "maria" })).await;
+    let update = json!({ "name": "maria", "disabled": false });
+    let updated = test.admin("person.update", update).await;
+    assert_eq!(updated["state"], "locked");
+}
+
+#[tokio::test]
+async fn a_new_role_or_name_cuts_sessions_and_a_new_address_does_not() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "admin").await;
+    let update = json!({ "name": "maria", "email": "m@example.org" });
+    test.admin("person.update", update).await;
+    assert_eq!(maria.was_cut(), None);
+    let update = json!({ "name": "maria", "role": "member" });
+    test.admin("person.update", update).await;
+    assert_eq!(maria.was_cut(), Some(CloseReason::AccountChanged));
+}
+
+#[tokio::test]
+async fn a_service_logs_in_with_each_of_its_keys_until_it_is_revoked() {
+    let test = TestSite::new().await;
+    let (session, identity) = test.service("mailer").await;
+    let first = identity.certificate().thumbprint();
+    let (pem, second) = certificate();
+    let add = json!({ "name": "mailer", "certificate": pem, "label": "second" });
+    test.admin("key.add", add).await;
+    for thumbprint in [first, second] {
+        let login = test.site.service_for_login(&thumbprint).await.unwrap();
+        assert_eq!(login.unwrap().account, session.info.account);
+    }
+
+    let revoke = json!({ "name": "mailer", "thumbprint": second.to_string() });
+    test.admin("key.revoke", revoke.clone()).await;
+    assert_eq!(session.was_cut(), None, "it was opened with the other key");
+    assert_eq!(test.site.service_for_login(&second).await.unwrap(), None);
+    assert_eq!(test.refused("key.revoke", revoke).await.0, Code::NOT_FOUND);
+
+    // The last key may go as well.
+    let revoke = json!({ "name": "mailer", "thumbprint": first.to_string() });
+    test.admin("key.revoke", revoke).await;
+    assert_eq!(session.was_cut(), Some(CloseReason::KeyRevoked));
+    let shown = test
+        .admin("service.show", json!({ "name": "mailer" }))
+        .await;
+    assert_eq!(shown["keys"], json!([]));
+}
+
+#[tokio::test]
+async fn a_key_serves_one_service() {
+    let test = TestSite::new().await;
+    let (_, identity) = test.service("mailer").await;
+    let pem = identity.certificate().to_pem();
+    let create = json!({ "name": "other", "certificate": pem });
+    let (code, data) = test.refused("service.create", create).await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::CONFLICT, &"certificate".into())
+    );
+    let (code, _) = test
+        .refused("service.show", json!({ "name": "other" }))
+        .await;
+    assert_eq!(code, Code::NOT_FOUND, "nothing of the service was made");
+}
+
+#[tokio::test]
+async fn what_is_no_certificate_is_refused() {
+    let test = TestSite::new().await;
+    let create = json!({ "name": "mailer", "certificate": "hello" });
+    let (code, data) = test.refused("service.create", create).await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::INVALID_PARAMS, &"certificate".into())
+    );
+}
+
+#[tokio::test]
+async fn a_locked_or_deleted_service_has_no_login() {
+    let test = TestSite::new().await;
+    let (session, identity) = test.service("mailer").await;
+    let thumbprint = identity.certificate().thumbprint();
+    test.admin("service.lock", json!({ "name": "mailer" }))
+        .await;
+    assert_eq!(session.was_cut(), Some(CloseReason::AccountLocked));
+    assert_eq!(
+        test.site.service_for_login(&thumbprint).await.unwrap(),
+        None
+    );
+    test.admin("service.unlock", json!({ "name": "mailer" }))
+        .await;
+    assert!(
+        test.site
+            .service_for_login(&thumbprint)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    test.admin("service.delete", json!({ "name": "mailer" }))
+        .await;
+    assert_eq!(
+        test.site.service_for_login(&thumbprint).await.unwrap(),
+        None
+    );
+}

@@ -1,0 +1,152 @@
+//! A person as JSON, there and back.
+
+use countersign_core::caller::Caller;
+use countersign_proto::operation::Code;
+use serde_json::{Value, json};
+
+use super::fixture::{TestSite, run};
+use super::passphrase::register;
+
+async fn dumped(test: &TestSite) -> Value {
+    let create =
+        json!({ "name": "maria", "full_name": "Maria Lind", "email": "maria@example.org" });
+    test.admin("person.create", create).await;
+    let admin = Caller::admin_socket();
+    register(
+        &test.site,
+        &admin,
+        "person",
+        Some("maria"),
+        "a fine pass phrase",
+    )
+    .await;
+    test.admin("person.dump", json!({ "name": "maria" })).await
+}
+
+fn load(dump: &Value) -> Value {
+    json!({ "dump": serde_json::to_string_pretty(dump).unwrap() })
+}
+
+#[tokio::test]
+async fn a_dumped_person_comes_back_with_the_passphrase() {
+    let test = TestSite::new().await;
+    let dump = dumped(&test).await;
+    let name = "maria".parse().unwrap();
+    let before = test.site.person_for_login(&name).await.unwrap().unwrap();
+    test.admin("person.delete", json!({ "name": "maria" }))
+        .await;
+    let loaded = test.admin("person.load", load(&dump)).await;
+    assert_eq!(loaded["full_name"], "Maria Lind");
+
+    let after = test.site.person_for_login(&name).await.unwrap().unwrap();
+    assert_ne!(after.account, before.account, "it is a new account");
+    assert_eq!(after.credential_id, before.credential_id);
+    assert!(after.record == before.record);
+    let again = test.admin("person.dump", json!({ "name": "maria" })).await;
+    assert_eq!(again, dump);
+}
+
+#[tokio::test]
+async fn a_dump_over_a_session_leaves_the_credential_out() {
+    let test = TestSite::new().await;
+    let whole = dumped(&test).await;
+    assert!(whole.get("credential").is_some());
+    let root = test.person("root", "admin").await;
+    let params = json!({ "name": "maria" });
+    let (code, dump) = run(&test.site, &root.caller, "person.dump", params).await;
+    assert_eq!(code, Code::SUCCESS);
+    assert!(dump.get("credential").is_none());
+    let last = test.audit().await.pop().unwrap();
+    assert_eq!(last["operation"], "person.dump");
+    assert_eq!(last["details"], json!({ "credential": false }));
+}
+
+#[tokio::test]
+async fn a_person_who_is_there_is_a_conflict() {
+    let test = TestSite::new().await;
+    let dump = dumped(&test).await;
+    let (code, data) = test.refused("person.load", load(&dump)).await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::CONFLICT, &"dump.person.name".into())
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_dump_changes_nothing_and_names_line_and_field() {
+    let test = TestSite::new().await;
+    let dump = dumped(&test).await;
+    test.admin("person.delete", json!({ "name": "maria" }))
+        .await;
+    let audited = test.audit().await.len();
+
+    let damaged = |path: &str, value: Value| {
+        let mut damaged = dump.clone();
+        *damaged.pointer_mut(path).unwrap() = value;
+        damaged
+    };
+    let cases = [
+        ("dump.format", damaged("/format", json!("other"))),
+        ("dump.version", damaged("/version", json!(2))),
+        (
+            "dump.person.name",
+            damaged("/person/name", json!("no name")),
+        ),
+        ("dump.person.email", damaged("/person/email", json!(7))),
+        (
+            "dump.person.created",
+            damaged("/person/created", json!("now")),
+        ),
+        (
+            "dump.credential.record",
+            damaged("/credential/record", json!("AAAA")),
+        ),
+        (
+            "dump.credential.sealed_identity",
+            damaged("/credential/sealed_identity", json!("AAAA")),
+        ),
+    ];
+    for (field, dump) in cases {
+        let text = serde_json::to_string_pretty(&dump).unwrap();
+        let (code, data) = test.refused("person.load", json!({ "dump": text })).await;
+        assert_eq!(
+            (code, &data["field"]),
+            (Code::INVALID_PARAMS, &field.into())
+        );
+        let last = field.rsplit('.').next().unwrap();
+        let at = text
+            .lines()
+            .position(|line| line.contains(&format!("\"{last}\"")))
+            .unwrap();
+        let message = data["message"].as_str().unwrap();
+        assert!(message.contains(&format!("line {}", at + 1)), "{message}");
+    }
+    assert_eq!(test.audit().await.len(), audited);
+}
+
+#[tokio::test]
+async fn a_dump_cut_short_names_the_line() {
+    let test = TestSite::new().await;
+    let text = serde_json::to_string_pretty(&dumped(&test).await).unwrap();
+    let short = text.lines().take(4).collect::<Vec<_>>().join("\n");
+    let (code, data) = test.refused("person.load", json!({ "dump": short })).await;
+    assert_eq!(code, Code::INVALID_PARAMS);
+    assert!(
+        data["message"].as_str().unwrap().contains("line 4"),
+        "{data}"
+    );
+}
+
+#[tokio::test]
+async fn a_dump_of_another_site_keeps_its_credential_out() {
+    let here = TestSite::new().await;
+    let there = TestSite::new().await;
+    let mut dump = dumped(&there).await;
+    let (code, data) = here.refused("person.load", load(&dump)).await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::INVALID_PARAMS, &"dump.credential.setup".into())
+    );
+    dump.as_object_mut().unwrap().remove("credential");
+    here.admin("person.load", load(&dump)).await;
+}

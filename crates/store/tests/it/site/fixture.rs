@@ -1,0 +1,166 @@
+//! A site to test with: a real store in a temporary folder, opened by a slot file.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use countersign_core::caller::Caller;
+use countersign_core::operations;
+use countersign_core::session::{CloseReason, Proof, SessionInfo};
+use countersign_core::site::{Foundation, Opening, Parts, Site};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile, SlotSecret};
+use countersign_proto::operation::{Code, Operation};
+use countersign_proto::session::{EncryptionOption, OptionList};
+use countersign_store::SqliteStore;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+
+/// A founded site.
+pub(crate) struct TestSite {
+    pub(crate) site: Site,
+    pub(crate) slot: SlotFile,
+    folder: TempDir,
+}
+
+impl TestSite {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let slot = SlotFile::generate(&mut SystemEntropy);
+        let foundation = Foundation {
+            zone: "example.org".parse().unwrap(),
+            slots: &[NewSlot::File(&slot)],
+        };
+        let parts = parts(folder.path()).await;
+        let site = Site::found(parts, foundation, NOW).await.unwrap();
+        Self { site, slot, folder }
+    }
+
+    /// The same site after a restart: sealed.
+    pub(crate) async fn restarted(&self) -> Site {
+        Site::open(parts(self.folder.path()).await).await.unwrap()
+    }
+
+    pub(crate) async fn unsealed(&self) -> Site {
+        let site = self.restarted().await;
+        let secret = SlotSecret::File(&self.slot);
+        site.unseal(&Caller::site(), secret, NOW).await.unwrap();
+        site
+    }
+
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("site.db")
+    }
+
+    /// Runs an operation as the local admin, and expects it to succeed.
+    pub(crate) async fn admin(&self, name: &str, params: Value) -> Value {
+        let (code, data) = run(&self.site, &Caller::admin_socket(), name, params).await;
+        assert_eq!(code, Code::SUCCESS, "{name}: {data}");
+        data
+    }
+
+    /// Runs an operation as the local admin, and expects it to be refused.
+    pub(crate) async fn refused(&self, name: &str, params: Value) -> (Code, Value) {
+        let (code, data) = run(&self.site, &Caller::admin_socket(), name, params).await;
+        assert_ne!(code, Code::SUCCESS, "{name}: {data}");
+        (code, data)
+    }
+
+    /// Creates a person and opens a session of theirs.
+    pub(crate) async fn person(&self, name: &str, role: &str) -> TestSession {
+        let params = json!({ "name": name, "role": role });
+        let created = self.admin("person.create", params).await;
+        self.session(&created, Proof::Passphrase).await.unwrap()
+    }
+
+    /// Creates a service with a key and opens a session of it.
+    pub(crate) async fn service(&self, name: &str) -> (TestSession, Identity) {
+        let identity = Identity::generate(&mut SystemEntropy);
+        let pem = identity.certificate().to_pem();
+        let params = json!({ "name": name, "certificate": pem });
+        let created = self.admin("service.create", params).await;
+        let proof = Proof::Key(identity.certificate().thumbprint());
+        (self.session(&created, proof).await.unwrap(), identity)
+    }
+
+    /// Opens a session of that account.
+    pub(crate) async fn session(&self, account: &Value, proof: Proof) -> Option<TestSession> {
+        let cut = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&cut);
+        let opening = Opening {
+            account: account["id"].as_str().unwrap().parse().unwrap(),
+            proof,
+            option: EncryptionOption::HybridAes256Gcm,
+            peer: "192.0.2.7:1234".to_owned(),
+            cut: Box::new(move |reason| *told.lock().unwrap() = Some(reason)),
+        };
+        let info = self.site.open_session(opening, NOW).await.unwrap()?;
+        let caller = Caller::session(&info);
+        Some(TestSession { info, caller, cut })
+    }
+
+    /// The audit entries, as `audit list` shows them.
+    pub(crate) async fn audit(&self) -> Vec<Value> {
+        let listed = self.admin("audit.list", json!({ "limit": 1000 })).await;
+        listed["entries"].as_array().unwrap().clone()
+    }
+
+    /// The operations in the audit log, with what came of each.
+    pub(crate) async fn audited(&self) -> Vec<String> {
+        let entries = self.audit().await;
+        let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or("-").to_owned();
+        entries
+            .iter()
+            .map(|entry| {
+                let [operation, target, outcome] =
+                    ["operation", "target", "outcome"].map(|field| text(entry, field));
+                format!("{operation} {target} {outcome}")
+            })
+            .collect()
+    }
+}
+
+/// An open session and whether it was cut.
+pub(crate) struct TestSession {
+    pub(crate) info: SessionInfo,
+    pub(crate) caller: Caller,
+    cut: Arc<Mutex<Option<CloseReason>>>,
+}
+
+impl TestSession {
+    pub(crate) fn was_cut(&self) -> Option<CloseReason> {
+        *self.cut.lock().unwrap()
+    }
+}
+
+pub(crate) async fn run(site: &Site, caller: &Caller, name: &str, params: Value) -> (Code, Value) {
+    let (group, command) = name.split_once('.').unwrap();
+    let params = serde_json::value::to_raw_value(&params).unwrap();
+    let operation = Operation::new(7, group, command, params);
+    let outcome = site.run(caller, &operation, NOW).await;
+    assert_eq!(outcome.id, 7);
+    (
+        outcome.code,
+        serde_json::from_str(outcome.data.get()).unwrap(),
+    )
+}
+
+pub(crate) fn certificate() -> (String, Thumbprint) {
+    let identity = Identity::generate(&mut SystemEntropy);
+    let certificate = identity.certificate();
+    (certificate.to_pem(), certificate.thumbprint())
+}
+
+async fn parts(folder: &Path) -> Parts {
+    let store = SqliteStore::open(&folder.join("site.db")).await.unwrap();
+    Parts {
+        store: Arc::new(store),
+        table: operations::table().unwrap(),
+        entropy: Box::new(SystemEntropy),
+        options: OptionList::default(),
+    }
+}

@@ -1,0 +1,13 @@
+//! The site on its real store, as its callers see it: every test goes through the one door of
+//! `countersign-core`.
+
+mod access;
+mod accounts;
+mod audit;
+mod dump;
+mod fixture;
+mod passphrase;
+mod scripts;
+mod sealing;
+mod secrets;
+mod sessions;

@@ -1,0 +1,240 @@
+//! Setting a pass phrase, and what the listener is given to log a person in.
+
+use countersign_core::caller::Caller;
+use countersign_core::session::CloseReason;
+use countersign_core::site::{PersonLogin, Site};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::passphrase::{
+    ClientLogin, ClientRegistration, Identifiers, LoginSuite, ServerLogin,
+};
+use countersign_crypto::sealed_identity;
+use countersign_crypto::secret::Passphrase;
+use countersign_proto::operation::Code;
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+
+use super::fixture::{TestSite, run};
+
+/// Registers a pass phrase by `start` and `finish`, as the caller's process does.
+pub(crate) async fn register(
+    site: &Site,
+    caller: &Caller,
+    group: &str,
+    name: Option<&str>,
+    passphrase: &str,
+) -> (Code, Value) {
+    let passphrase = Passphrase::from(passphrase.to_owned());
+    let (registration, request) =
+        ClientRegistration::start(&passphrase, &mut SystemEntropy).unwrap();
+    let mut start = json!({ "request": encode(&request) });
+    let mut finish = json!({});
+    if let Some(name) = name {
+        start["name"] = name.into();
+        finish["name"] = name.into();
+    }
+    let operation = format!("{group}.passphrase_start");
+    let (code, started) = run(site, caller, &operation, start).await;
+    if code != Code::SUCCESS {
+        return (code, started);
+    }
+    let server = decode(&started["server_identity"]);
+    let identifiers = Identifiers {
+        client: None,
+        server: Some(&server),
+    };
+    let response = decode(&started["response"]);
+    let (record, export_key) = registration
+        .finish(&passphrase, &response, identifiers, &mut SystemEntropy)
+        .unwrap();
+    let identity = Identity::generate(&mut SystemEntropy);
+    let sealed = sealed_identity::seal(&identity, &export_key, &mut SystemEntropy).unwrap();
+    finish["setup"] = started["setup"].clone();
+    finish["record"] = encode(record.as_bytes()).into();
+    finish["sealed_identity"] = encode(&sealed).into();
+    finish["certificate"] = identity.certificate().to_pem().into();
+    let operation = format!("{group}.passphrase_finish");
+    run(site, caller, &operation, finish).await
+}
+
+/// Whether a login with that pass phrase succeeds against what the listener is given.
+fn logs_in(site: &Site, login: &PersonLogin, passphrase: &str) -> bool {
+    let passphrase = Passphrase::from(passphrase.to_owned());
+    let server = site.public_key().to_bytes();
+    let identifiers = || Identifiers {
+        client: None,
+        server: Some(&server),
+    };
+    let suite = LoginSuite::Hybrid;
+    let (client, ke1) = ClientLogin::start(suite, &passphrase, &mut SystemEntropy).unwrap();
+    let (answer, ke2) = ServerLogin::start(
+        suite,
+        &login.setup,
+        Some(&login.record),
+        &login.credential_id.0,
+        &ke1,
+        b"context",
+        identifiers(),
+        &mut SystemEntropy,
+    )
+    .unwrap();
+    let done = client.finish(
+        &passphrase,
+        &ke2,
+        b"context",
+        identifiers(),
+        &mut SystemEntropy,
+    );
+    let Ok(done) = done else {
+        return false;
+    };
+    assert!(sealed_identity::open(&login.sealed_identity, &done.export_key).is_ok());
+    answer.finish(&done.ke3).is_ok()
+}
+
+async fn login(site: &Site, name: &str) -> Option<PersonLogin> {
+    site.person_for_login(&name.parse().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_person_logs_in_with_the_passphrase_that_was_set() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    assert!(
+        login(&test.site, "maria").await.is_none(),
+        "none is set yet"
+    );
+    let admin = Caller::admin_socket();
+    let set = register(
+        &test.site,
+        &admin,
+        "person",
+        Some("maria"),
+        "a fine pass phrase",
+    )
+    .await;
+    assert_eq!(set.0, Code::SUCCESS, "{}", set.1);
+    assert_eq!(maria.was_cut(), Some(CloseReason::PassphraseChanged));
+
+    let found = login(&test.site, "maria@example.org").await.unwrap();
+    assert_eq!(found.account, maria.info.account);
+    assert!(logs_in(&test.site, &found, "a fine pass phrase"));
+    assert!(!logs_in(&test.site, &found, "another pass phrase"));
+
+    // The setup is sealed in the store and comes back with the site key.
+    assert!(login(&test.restarted().await, "maria").await.is_none());
+    let again = test.unsealed().await;
+    let found = login(&again, "maria").await.unwrap();
+    assert!(logs_in(&again, &found, "a fine pass phrase"));
+}
+
+#[tokio::test]
+async fn a_renamed_person_keeps_the_passphrase() {
+    let test = TestSite::new().await;
+    test.admin("person.create", json!({ "name": "maria" }))
+        .await;
+    let admin = Caller::admin_socket();
+    register(
+        &test.site,
+        &admin,
+        "person",
+        Some("maria"),
+        "a fine pass phrase",
+    )
+    .await;
+    let rename = json!({ "name": "maria", "new_name": "marie" });
+    test.admin("person.update", rename).await;
+    assert!(login(&test.site, "maria").await.is_none());
+    let found = login(&test.site, "marie").await.unwrap();
+    assert!(logs_in(&test.site, &found, "a fine pass phrase"));
+}
+
+#[tokio::test]
+async fn ones_own_passphrase_is_changed_over_a_session() {
+    let test = TestSite::new().await;
+    let here = test.person("maria", "member").await;
+    let account = json!({ "id": here.info.account });
+    let elsewhere = test.session(&account, here.info.proof).await.unwrap();
+    let set = register(&test.site, &here.caller, "self", None, "my own pass phrase").await;
+    assert_eq!(set.0, Code::SUCCESS, "{}", set.1);
+    assert_eq!(here.was_cut(), None);
+    assert_eq!(elsewhere.was_cut(), Some(CloseReason::PassphraseChanged));
+    let found = login(&test.site, "maria").await.unwrap();
+    assert!(logs_in(&test.site, &found, "my own pass phrase"));
+}
+
+#[tokio::test]
+async fn a_service_has_no_passphrase_to_set() {
+    let test = TestSite::new().await;
+    let (mailer, _) = test.service("mailer").await;
+    let (code, _) = register(&test.site, &mailer.caller, "self", None, "a pass phrase").await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+}
+
+#[tokio::test]
+async fn unknown_locked_and_disabled_persons_are_answered_alike() {
+    let test = TestSite::new().await;
+    let admin = Caller::admin_socket();
+    for name in ["locked", "disabled"] {
+        test.admin("person.create", json!({ "name": name })).await;
+        register(
+            &test.site,
+            &admin,
+            "person",
+            Some(name),
+            "a fine pass phrase",
+        )
+        .await;
+    }
+    test.admin("person.lock", json!({ "name": "locked" })).await;
+    let disable = json!({ "name": "disabled", "disabled": true });
+    test.admin("person.update", disable).await;
+    for name in ["locked", "disabled", "unknown"] {
+        assert!(login(&test.site, name).await.is_none(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_registration_that_does_not_fit_names_the_field() {
+    let test = TestSite::new().await;
+    test.admin("person.create", json!({ "name": "maria" }))
+        .await;
+    let request = json!({ "name": "maria", "request": "AAAA" });
+    let (code, data) = test.refused("person.passphrase_start", request).await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::INVALID_PARAMS, &"request".into())
+    );
+
+    let setup = test.site.opened().unwrap().setup.id();
+    let whole = json!({
+        "name": "maria",
+        "setup": encode(setup.as_bytes()),
+        "record": encode(&[0; 192]),
+        "sealed_identity": encode(&[0; 768]),
+    });
+    let cases = [
+        ("setup", json!(encode(&[0; 8]))),
+        ("record", json!("not base64!")),
+        ("record", json!(encode(&[255; 192]))),
+        ("certificate", json!("no certificate")),
+    ];
+    for (field, value) in cases {
+        let mut params = whole.clone();
+        params[field] = value;
+        let (code, data) = test.refused("person.passphrase_finish", params).await;
+        assert_eq!(code, Code::INVALID_PARAMS);
+        let named = data["field"].as_str().unwrap();
+        assert!(named == field || named == "record", "{named} for {field}");
+    }
+}
+
+fn encode(bytes: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(bytes)
+}
+
+fn decode(value: &Value) -> Vec<u8> {
+    BASE64URL_NOPAD
+        .decode(value.as_str().unwrap().as_bytes())
+        .unwrap()
+}

@@ -1,0 +1,80 @@
+//! Initialisation scripts.
+
+use countersign_core::site::{ScriptError, ScriptOutcome};
+use serde_json::json;
+
+use super::fixture::{NOW, TestSite};
+
+const PEOPLE: &str = r#"
+# The first people of the site.
+{"id":1,"group":"person","command":"create","params":{"name":"maria","role":"admin"}}
+{"id":2,"group":"person","command":"list"}
+{"id":3,"group":"person","command":"create","params":{"name":"bob"}}
+"#;
+
+async fn apply(test: &TestSite, text: &str) -> Result<ScriptOutcome, ScriptError> {
+    test.site.apply_script("10-people.jsonl", text, NOW).await
+}
+
+#[tokio::test]
+async fn a_script_is_applied_once() {
+    let test = TestSite::new().await;
+    let outcome = apply(&test, PEOPLE).await.unwrap();
+    assert_eq!(outcome, ScriptOutcome::Applied { operations: 3 });
+    test.admin("person.show", json!({ "name": "bob" })).await;
+    let again = apply(&test, PEOPLE).await.unwrap();
+    assert_eq!(again, ScriptOutcome::AppliedBefore { at: NOW });
+    let entry = &test.audit().await[1];
+    assert_eq!(entry["actor"], "init script 10-people.jsonl");
+    assert_eq!(entry["door"], "init");
+}
+
+#[tokio::test]
+async fn a_changed_script_is_told_and_not_run_again() {
+    let test = TestSite::new().await;
+    apply(&test, PEOPLE).await.unwrap();
+    let more = format!(
+        "{PEOPLE}{}",
+        r#"{"id":4,"group":"person","command":"create","params":{"name":"eve"}}"#
+    );
+    let outcome = apply(&test, &more).await.unwrap();
+    assert_eq!(outcome, ScriptOutcome::ChangedSince { at: NOW });
+    test.refused("person.show", json!({ "name": "eve" })).await;
+}
+
+#[tokio::test]
+async fn a_failing_line_is_named_and_the_script_goes_on_there_once_it_is_mended() {
+    let test = TestSite::new().await;
+    let broken = PEOPLE.replace("\"bob\"", "\"b o b\"");
+    let Err(ScriptError::Line { line, problem }) = apply(&test, &broken).await else {
+        panic!("the line is no operation");
+    };
+    assert_eq!(line, 5);
+    assert!(problem.contains("name"), "{problem}");
+    test.admin("person.show", json!({ "name": "maria" })).await;
+
+    // The first two lines are not run a second time: maria exists already.
+    let outcome = apply(&test, PEOPLE).await.unwrap();
+    assert_eq!(outcome, ScriptOutcome::Applied { operations: 1 });
+    test.admin("person.show", json!({ "name": "bob" })).await;
+}
+
+#[tokio::test]
+async fn lines_that_were_applied_must_stay_as_they_were() {
+    let test = TestSite::new().await;
+    let broken = PEOPLE.replace("\"bob\"", "\"b o b\"");
+    apply(&test, &broken).await.unwrap_err();
+    let other = PEOPLE.replace("\"maria\"", "\"marie\"");
+    let refused = apply(&test, &other).await;
+    assert!(matches!(
+        refused,
+        Err(ScriptError::ChangedHalfway { lines: 2 })
+    ));
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_named_by_its_line() {
+    let test = TestSite::new().await;
+    let refused = apply(&test, "\n\nperson create maria\n").await;
+    assert!(matches!(refused, Err(ScriptError::Line { line: 3, .. })));
+}

@@ -1,0 +1,147 @@
+//! Sealed and open; configuration; the slots of the site key.
+
+use countersign_core::caller::Caller;
+use countersign_core::operations;
+use countersign_core::site::{Foundation, Parts, Site, SiteError};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
+use countersign_proto::operation::Code;
+use countersign_proto::session::OptionList;
+use countersign_store::SqliteStore;
+use serde_json::json;
+
+use super::fixture::{NOW, TestSite, run};
+
+#[tokio::test]
+async fn a_sealed_site_answers_that_it_is_and_does_nothing_else() {
+    let test = TestSite::new().await;
+    test.admin("person.create", json!({ "name": "maria" }))
+        .await;
+    let site = test.restarted().await;
+    let admin = Caller::admin_socket();
+    let table = operations::table().unwrap();
+    for entry in table.entries() {
+        let (code, data) = run(&site, &admin, entry.name(), entry.example().clone()).await;
+        match entry.name() {
+            "site.status" => assert_eq!((code, &data["sealed"]), (Code::SUCCESS, &true.into())),
+            "site.unseal" => assert_eq!(code, Code::NOT_PERMITTED, "the example's secret is wrong"),
+            name => assert_eq!(code, Code::SEALED, "{name}"),
+        }
+    }
+    assert!(
+        site.person_for_login(&"maria".parse().unwrap())
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    let secret = json!({ "slot_file": test.slot.to_text().expose() });
+    let (code, data) = run(&site, &admin, "site.unseal", secret).await;
+    assert_eq!((code, data), (Code::SUCCESS, json!({ "sealed": false })));
+    let (code, _) = run(&site, &admin, "person.show", json!({ "name": "maria" })).await;
+    assert_eq!(code, Code::SUCCESS);
+}
+
+#[tokio::test]
+async fn a_passphrase_and_a_recovery_code_open_the_site_too() {
+    let test = TestSite::new().await;
+    let set = json!({ "passphrase": "the site's pass phrase" });
+    test.admin("site.key_passphrase", set.clone()).await;
+    let made = test.admin("site.key_recovery", json!({})).await;
+    let admin = Caller::admin_socket();
+    let wrong = json!({ "passphrase": "another pass phrase" });
+    for (secret, code) in [
+        (wrong, Code::NOT_PERMITTED),
+        (set, Code::SUCCESS),
+        (
+            json!({ "recovery_code": made["recovery_code"] }),
+            Code::SUCCESS,
+        ),
+        (json!({ "recovery_code": "AAAAA" }), Code::INVALID_PARAMS),
+        (json!({}), Code::INVALID_PARAMS),
+    ] {
+        let site = test.restarted().await;
+        let answered = run(&site, &admin, "site.unseal", secret).await;
+        assert_eq!(answered.0, code, "{}", answered.1);
+        assert_eq!(site.is_sealed(), code != Code::SUCCESS);
+    }
+}
+
+#[tokio::test]
+async fn a_new_secret_takes_the_place_of_the_one_of_its_kind() {
+    let test = TestSite::new().await;
+    let first = test.admin("site.key_recovery", json!({})).await;
+    let second = test.admin("site.key_recovery", json!({})).await;
+    assert_eq!(first["slot"], second["slot"]);
+    let slots = test.admin("site.key_slots", json!({})).await;
+    let kinds: Vec<_> = slots["slots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|slot| &slot["kind"])
+        .collect();
+    assert_eq!(kinds, ["file", "recovery_code"]);
+
+    let site = test.restarted().await;
+    let old = json!({ "recovery_code": first["recovery_code"] });
+    let (code, _) = run(&site, &Caller::admin_socket(), "site.unseal", old).await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+}
+
+#[tokio::test]
+async fn the_configuration_is_kept() {
+    let test = TestSite::new().await;
+    let shown = test.admin("site.config", json!({})).await;
+    assert_eq!(
+        shown,
+        json!({ "zone": "example.org", "session_lifetime": 43200 })
+    );
+    let audited = test.audit().await.len();
+    test.admin("site.config", json!({ "session_lifetime": 600 }))
+        .await;
+    test.admin("site.config", json!({ "session_lifetime": 700 }))
+        .await;
+    assert_eq!(
+        test.audit().await.len(),
+        audited + 2,
+        "showing is not audited"
+    );
+    assert_eq!(test.restarted().await.config().session_lifetime, 700);
+    let (code, data) = test
+        .refused("site.config", json!({ "session_lifetime": 59 }))
+        .await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::INVALID_PARAMS, &"session_lifetime".into())
+    );
+}
+
+#[tokio::test]
+async fn a_site_is_made_once() {
+    let test = TestSite::new().await;
+    let slot = SlotFile::generate(&mut SystemEntropy);
+    let foundation = Foundation {
+        zone: "example.org".parse().unwrap(),
+        slots: &[NewSlot::File(&slot)],
+    };
+    let parts = Parts {
+        store: std::sync::Arc::new(SqliteStore::open(&test.database()).await.unwrap()),
+        table: operations::table().unwrap(),
+        entropy: Box::new(SystemEntropy),
+        options: OptionList::default(),
+    };
+    let again = Site::found(parts, foundation, NOW).await;
+    assert!(matches!(again, Err(SiteError::Founded)));
+}
+
+#[tokio::test]
+async fn options_are_listed_by_rank() {
+    let test = TestSite::new().await;
+    let listed = test.admin("option.list", json!({})).await;
+    let first = &listed["options"][0];
+    assert_eq!(
+        *first,
+        json!({ "name": "hybrid-aes256gcm", "rank": 1, "hybrid": true })
+    );
+    assert!(listed["options"][4].get("rank").is_none());
+}

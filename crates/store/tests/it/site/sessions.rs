@@ -1,0 +1,152 @@
+//! Open sessions.
+
+use countersign_core::session::{CloseReason, Proof};
+use countersign_core::timestamp::Timestamp;
+use countersign_proto::operation::{Code, Operation};
+use serde_json::{Value, json};
+
+use super::fixture::{NOW, TestSite, run};
+
+fn ids(listed: &Value) -> Vec<String> {
+    let entries = listed["entries"].as_array().unwrap();
+    entries
+        .iter()
+        .map(|entry| entry["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn admins_see_all_sessions_and_others_their_own() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let root = test.person("root", "admin").await;
+    let seen = async |caller| ids(&run(&test.site, caller, "session.list", json!({})).await.1);
+    assert_eq!(seen(&maria.caller).await, [maria.info.id.to_string()]);
+    assert_eq!(seen(&root.caller).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_session_is_cut_by_its_owner_or_an_admin() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let bob = test.person("bob", "member").await;
+    let cut = json!({ "id": bob.info.id });
+    let (code, _) = run(&test.site, &maria.caller, "session.cut", cut.clone()).await;
+    assert_eq!((code, bob.was_cut()), (Code::NOT_FOUND, None));
+    test.admin("session.cut", cut).await;
+    assert_eq!(bob.was_cut(), Some(CloseReason::Cut));
+    let own = json!({ "id": maria.info.id });
+    let (code, _) = run(&test.site, &maria.caller, "session.cut", own).await;
+    assert_eq!(
+        (code, maria.was_cut()),
+        (Code::SUCCESS, Some(CloseReason::Cut))
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_was_cut_may_do_nothing_any_more() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    test.admin("session.cut", json!({ "id": maria.info.id }))
+        .await;
+    let (code, data) = run(&test.site, &maria.caller, "self.show", json!({})).await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+    assert!(data["message"].as_str().unwrap().contains("over"));
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_time() {
+    let test = TestSite::new().await;
+    test.admin("site.config", json!({ "session_lifetime": 60 }))
+        .await;
+    let maria = test.person("maria", "member").await;
+    let show = |at: i64| {
+        let params = serde_json::value::to_raw_value(&json!({})).unwrap();
+        let operation = Operation::new(1, "self", "show", params);
+        let now = Timestamp::from_millis(NOW.millis() + at);
+        let (site, caller) = (test.site.clone(), maria.caller.clone());
+        async move { site.run(&caller, &operation, now).await.code }
+    };
+    assert_eq!(show(59_999).await, Code::SUCCESS);
+    assert_eq!(show(60_000).await, Code::NOT_PERMITTED);
+}
+
+#[tokio::test]
+async fn opening_and_closing_are_audited_with_the_reason() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let bob = test.person("bob", "member").await;
+    test.admin("person.lock", json!({ "name": "bob" })).await;
+    for session in [&maria, &bob] {
+        let id = session.info.id;
+        test.site
+            .close_session(id, CloseReason::Goodbye, NOW)
+            .await
+            .unwrap();
+        // Closing twice is closing once.
+        test.site
+            .close_session(id, CloseReason::Goodbye, NOW)
+            .await
+            .unwrap();
+    }
+    let entries = test.audit().await;
+    let of = |operation: &str| {
+        let found = entries
+            .iter()
+            .filter(|entry| entry["operation"] == operation);
+        found
+            .map(|entry| entry["details"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("session.opened").len(), 2);
+    assert_eq!(of("session.opened")[0]["proof"], "passphrase");
+    assert_eq!(
+        of("session.closed"),
+        [
+            json!({ "reason": "goodbye" }),
+            json!({ "reason": "account_locked" })
+        ]
+    );
+    assert_eq!(test.site.sessions().count(), 0);
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_after_its_proof_opens_no_session() {
+    let test = TestSite::new().await;
+    let (mailer, identity) = test.service("mailer").await;
+    let thumbprint = identity.certificate().thumbprint();
+    let revoke = json!({ "name": "mailer", "thumbprint": thumbprint.to_string() });
+    test.admin("key.revoke", revoke).await;
+    let account = json!({ "id": mailer.info.account });
+    assert!(
+        test.session(&account, Proof::Key(thumbprint))
+            .await
+            .is_none()
+    );
+}
+
+/// A session is opened while its account is being locked: whichever is first, none is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locking_and_opening_at_once_leaves_no_session() {
+    let test = std::sync::Arc::new(TestSite::new().await);
+    let created = test
+        .admin("person.create", json!({ "name": "maria" }))
+        .await;
+    for _ in 0..50 {
+        let (opener, account) = (std::sync::Arc::clone(&test), created.clone());
+        let opening =
+            tokio::spawn(async move { opener.session(&account, Proof::Passphrase).await });
+        test.admin("person.lock", json!({ "name": "maria" })).await;
+        if let Some(session) = opening.await.unwrap() {
+            assert_eq!(session.was_cut(), Some(CloseReason::AccountLocked));
+            let id = session.info.id;
+            test.site
+                .close_session(id, CloseReason::Cut, NOW)
+                .await
+                .unwrap();
+        }
+        assert_eq!(test.site.sessions().count(), 0);
+        test.admin("person.unlock", json!({ "name": "maria" }))
+            .await;
+    }
+}

@@ -1,0 +1,145 @@
+//! The store in a SQLite file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::store::{Store, StoreError};
+use countersign_store::{OpenError, SqliteStore};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use tempfile::TempDir;
+
+use crate::contract::{Bench, keeps_the_contract};
+
+struct File(TempDir);
+
+impl File {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("site.db")
+    }
+
+    async fn connect(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.path());
+        options.create_if_missing(true).connect().await.unwrap()
+    }
+
+    async fn run(&self, statements: &str) {
+        let mut connection = self.connect().await;
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    }
+
+    async fn refusal(&self) -> OpenError {
+        let Err(error) = SqliteStore::open(&self.path()).await else {
+            panic!("the store opened");
+        };
+        error
+    }
+}
+
+#[async_trait]
+impl Bench for File {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&self.path()).await.unwrap())
+    }
+
+    async fn tamper(&self, statements: &str) {
+        self.run(&format!(
+            "DROP TRIGGER audit_is_not_altered; DROP TRIGGER audit_is_not_shortened; {statements}"
+        ))
+        .await;
+    }
+}
+
+keeps_the_contract!(File::new());
+
+#[tokio::test]
+async fn the_audit_log_takes_no_change_by_mistake() {
+    let file = File::new();
+    let _store = file.open().await;
+    let mut connection = file.connect().await;
+    sqlx::raw_sql(
+        "INSERT INTO audit VALUES (1, 0, NULL, '', 'site', '', NULL, 'done', '{}', zeroblob(32), \
+         zeroblob(32))",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    for mistake in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit"] {
+        let refused = sqlx::query(mistake).execute(&mut connection).await;
+        assert!(refused.unwrap_err().to_string().contains("append-only"));
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let file = File::new();
+    let store = SqliteStore::open(&file.path()).await.unwrap();
+    store.close().await;
+    let refused = crate::contract::commit_nothing(&store).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn a_file_of_something_else_is_left_alone() {
+    let file = File::new();
+    let letter = "Dear Maria, this is no database. ".repeat(200);
+    std::fs::write(file.path(), &letter).unwrap();
+    assert!(matches!(file.refusal().await, OpenError::NotOurs { .. }));
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), letter);
+}
+
+#[tokio::test]
+async fn a_database_of_something_else_is_left_alone() {
+    let file = File::new();
+    file.run("CREATE TABLE recipes (title TEXT)").await;
+    assert!(matches!(file.refusal().await, OpenError::NotOurs { .. }));
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_left_alone() {
+    let file = File::new();
+    drop(file.open().await);
+    file.run(
+        "INSERT INTO _sqlx_migrations VALUES (99, 'newer', CURRENT_TIMESTAMP, true, x'00', 0)",
+    )
+    .await;
+    let error = file.refusal().await;
+    assert!(matches!(error, OpenError::Newer { layout: 99, .. }));
+    assert!(error.to_string().contains("newer version"));
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_not_used() {
+    let file = File::new();
+    let store = SqliteStore::open(&file.path()).await.unwrap();
+    store.close().await;
+    let mut bytes = std::fs::read(file.path()).unwrap();
+    for byte in bytes.iter_mut().skip(100).take(4000) {
+        *byte = 0xff;
+    }
+    std::fs::write(file.path(), bytes).unwrap();
+    let error = file.refusal().await;
+    assert!(
+        matches!(error, OpenError::Damaged { .. } | OpenError::NotOurs { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let path = PathBuf::from("/nonexistent/folder/site.db");
+    let Err(error) = SqliteStore::open(&path).await else {
+        panic!("the store opened");
+    };
+    assert!(matches!(error, OpenError::NotWritable { .. }));
+    assert!(error.to_string().contains("/nonexistent/folder/site.db"));
+}

@@ -1,0 +1,225 @@
+//! Writes what fuzzing starts from, one sound input of each kind, to `fuzz/seeds`:
+//! `cargo run -p countersign-testkit --example fuzz_seeds`. Run it again when a form changes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "it stops where it fails"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use countersign_crypto::key_file::write_identity;
+use countersign_crypto::secret::Passphrase;
+use countersign_crypto::site_key_slots::{
+    Argon2idCost, NewSlot, RecoveryCode, SlotFile, WrappedSiteKey,
+};
+use countersign_proto::operation::{Code, Operation};
+use countersign_proto::risp::Value;
+use countersign_proto::session::{EncryptionOption, OptionList, command as c};
+use countersign_proto::uri::SiteUri;
+use countersign_testkit::decisions::Decisions;
+use countersign_testkit::entropy::SeededEntropy;
+use countersign_testkit::insider::put;
+use countersign_testkit::pair::{Flight, Pair, Who};
+use countersign_testkit::site::{PASSPHRASE, Site};
+use countersign_testkit::wire::{Honest, Way};
+use serde_json::json;
+
+fn main() {
+    names();
+    files();
+    logins();
+    packets();
+    operations();
+    dump();
+}
+
+fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fuzz/seeds")
+        .join(target);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), bytes).unwrap();
+}
+
+fn names() {
+    write("account_name", "local", "maria");
+    write("account_name", "whole", "maria.k-2@example.org");
+    let key = Site::new().settings.key.public();
+    for (name, host) in [
+        ("dns", "login.example.org"),
+        ("ipv4", "192.0.2.1"),
+        ("ipv6", "[::1]"),
+    ] {
+        let uri = SiteUri::new(host, 4_747, key).unwrap();
+        write("site_uri", name, uri.to_string());
+    }
+}
+
+fn files() {
+    let entropy = &mut SeededEntropy::new(0).fork("fuzz seeds");
+    let passphrase = Passphrase::from(PASSPHRASE.to_owned());
+    let site = Site::new();
+
+    let certificate = site.robot.certificate();
+    write("certificate", "der", certificate.der());
+    write("certificate", "pem", certificate.to_pem());
+    let plain = write_identity(&site.robot, None, entropy);
+    write("key_file", "plain", plain.expose());
+    let encrypted = write_identity(&site.robot, Some(&passphrase), entropy);
+    write("key_file", "encrypted", encrypted.expose());
+
+    let key = &site.settings.key;
+    let file = SlotFile::generate(entropy);
+    let code = RecoveryCode::generate(entropy);
+    let cost = Argon2idCost::new(8 * 1_024, 1, 1).unwrap();
+    let mut wrapped = WrappedSiteKey::create(key, NewSlot::File(&file), 0, entropy).unwrap();
+    write(
+        "site_key_slots",
+        "file",
+        serde_json::to_string(&wrapped).unwrap(),
+    );
+    let others = [
+        NewSlot::RecoveryCode(&code),
+        NewSlot::Passphrase(&passphrase, cost),
+    ];
+    for slot in others {
+        wrapped.add(key, slot, 0, entropy).unwrap();
+    }
+    write(
+        "site_key_slots",
+        "all",
+        serde_json::to_string(&wrapped).unwrap(),
+    );
+}
+
+fn logins() {
+    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
+    for option in [
+        EncryptionOption::HybridAes256Gcm,
+        EncryptionOption::X25519Aes256Gcm,
+    ] {
+        for (kind, who) in [(0, Who::MARIA), (1, Who::Service(&site.robot))] {
+            let mut settings = site.client();
+            settings.accepted = vec![option];
+            let mut pair = Pair::new(&site, settings, who, 1);
+            pair.run(&mut Honest);
+            let name = format!("{}-{}", ["person", "service"][kind], option.name());
+            let said = |flights: &[Flight], way| -> Vec<u8> {
+                let said = flights.iter().filter(|flight| flight.way == way);
+                said.flat_map(|flight| flight.bytes.clone()).collect()
+            };
+            let to_server = said(&pair.flights, Way::ToServer);
+            write("server_login", &name, [&[255], &to_server[..]].concat());
+            write("risp_read", &name, &to_server);
+            let to_client = said(&pair.flights, Way::ToClient);
+            let kind = u8::try_from(kind).unwrap();
+            write(
+                "client_login",
+                &name,
+                [&[kind, 255], &to_client[..]].concat(),
+            );
+        }
+    }
+}
+
+fn packets() {
+    let message = |fields: &[_]| {
+        let mut message = Vec::new();
+        put(&mut message, c::MESSAGE_ID, Value::U64(1));
+        for (command, value) in fields {
+            put(&mut message, *command, *value);
+        }
+        put(&mut message, c::END, Value::Nothing);
+        message
+    };
+    let packet = |inside: &[u8]| {
+        let length = u16::try_from(inside.len()).unwrap();
+        [&length.to_be_bytes(), inside].concat()
+    };
+    let operation = message(&[
+        (c::GROUP, Value::Bytes(b"test")),
+        (c::COMMAND, Value::Bytes(b"echo")),
+        (c::PARAMS, Value::Bytes(b"{\"a\":1}")),
+    ]);
+    write(
+        "packets",
+        "operation",
+        [&[0], &packet(&operation)[..]].concat(),
+    );
+    // A message in two packets.
+    let digest = countersign_crypto::hash::sha256(b"[1]");
+    let mut cut = Vec::new();
+    put(&mut cut, c::MESSAGE_ID, Value::U64(1));
+    put(&mut cut, c::GROUP, Value::Bytes(b"test"));
+    put(&mut cut, c::COMMAND, Value::Bytes(b"echo"));
+    put(&mut cut, c::PARAMS, Value::Bytes(b"[1"));
+    let rest = message(&[
+        (c::PARAMS, Value::Bytes(b"]")),
+        (c::VERIFICATION_SHA256, Value::Bytes(&digest)),
+    ]);
+    write(
+        "packets",
+        "cut",
+        [&[0], &packet(&cut)[..], &packet(&rest)].concat(),
+    );
+    let result = message(&[
+        (c::CODE, Value::U16(0)),
+        (c::DATA, Value::Bytes(b"{}")),
+        (c::OUTPUT, Value::Bytes(b"done")),
+    ]);
+    let event = message(&[
+        (c::GROUP, Value::Bytes(b"session")),
+        (c::EVENT, Value::Bytes(b"expiring")),
+        (c::DATA, Value::Bytes(b"{}")),
+    ]);
+    let results = [&[1], &packet(&result)[..], &packet(&event)].concat();
+    write("packets", "results", results);
+}
+
+fn operations() {
+    let table = countersign_core::operations::table().unwrap();
+    for entry in table.entries() {
+        let (group, command) = (entry.group(), entry.command());
+        let example = serde_json::value::to_raw_value(entry.example()).unwrap();
+        let operation = Operation::new(1, group, command, example);
+        let line = serde_json::to_string(&operation).unwrap();
+        write("operation_line", &format!("{group}-{command}"), line);
+    }
+}
+
+fn dump() {
+    let site = Site::new();
+    let maria = site.person("maria@example.org").unwrap();
+    let text = |bytes: &[u8]| data_encoding::BASE64URL_NOPAD.encode(bytes);
+    let person = json!({
+        "name": "maria@example.org",
+        "full_name": "Maria K.",
+        "email": "maria@example.org",
+        "role": "admin",
+        "state": "active",
+        "created": "2026-01-01T00:00:00Z",
+    });
+    let credential = json!({
+        "suite": "opaque-ristretto255-sha512-argon2id",
+        "setup": text(Decisions::new().setup().as_bytes()),
+        "credential_id": text(&[7; 16]),
+        "record": text(maria.record.as_bytes()),
+        "sealed_identity": text(&maria.sealed_identity),
+        "certificate": site.maria.certificate().to_pem(),
+        "changed": "2026-01-01T00:00:00Z",
+    });
+    let dump = json!({
+        "format": "countersign person",
+        "version": 1,
+        "person": person,
+        "credential": credential,
+    });
+    let dump = serde_json::to_string(&dump).unwrap();
+    let params = serde_json::value::to_raw_value(&json!({ "dump": dump })).unwrap();
+    let loaded = Decisions::new().run(&Operation::new(1, "person", "load", params));
+    assert_eq!(loaded.code, Code::SUCCESS, "{}", loaded.data);
+    write("person_dump", "whole", dump);
+}

@@ -1,0 +1,161 @@
+//! A site's decisions over a store that forgets everything, for operations that nobody trusts.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::account::{Account, Kind};
+use countersign_core::audit::{AuditEntry, ChainHead};
+use countersign_core::caller::Caller;
+use countersign_core::credential::{KeyCredential, PassphraseCredential};
+use countersign_core::id::AccountId;
+use countersign_core::operations;
+use countersign_core::site::{Foundation, Parts, Site};
+use countersign_core::store::{
+    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreError,
+};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::passphrase::SetupId;
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
+use countersign_proto::name::AccountName;
+use countersign_proto::operation::{Operation, Outcome};
+use countersign_proto::session::OptionList;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::entropy::SeededEntropy;
+
+/// An open site that takes every change and remembers none, so that what came before never matters.
+pub struct Decisions {
+    site: Site,
+    runtime: Runtime,
+}
+
+impl Default for Decisions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decisions {
+    /// The site `example.org`.
+    #[must_use]
+    pub fn new() -> Self {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let mut entropy = SeededEntropy::new(0).fork("decisions");
+        let file = SlotFile::generate(&mut entropy);
+        let foundation = Foundation {
+            zone: "example.org".parse().unwrap(),
+            slots: &[NewSlot::File(&file)],
+        };
+        let parts = Parts {
+            store: Arc::new(Forgetful),
+            table: operations::table().unwrap(),
+            entropy: Box::new(entropy),
+            options: OptionList::default(),
+        };
+        let founded = Site::found(parts, foundation, Timestamp::from_millis(0));
+        let site = runtime.block_on(founded).unwrap();
+        Self { site, runtime }
+    }
+
+    /// The id of the OPAQUE setup that credentials have to be made under.
+    #[must_use]
+    pub fn setup(&self) -> SetupId {
+        self.site.opened().unwrap().setup.id()
+    }
+
+    /// What the admin socket would answer.
+    #[must_use]
+    pub fn run(&self, operation: &Operation) -> Outcome {
+        let caller = Caller::admin_socket();
+        let now = Timestamp::from_millis(0);
+        self.runtime
+            .block_on(self.site.run(&caller, operation, now))
+    }
+}
+
+struct Forgetful;
+
+#[async_trait]
+impl Store for Forgetful {
+    async fn account(&self, _: AccountId) -> Result<Option<Account>, StoreError> {
+        Ok(None)
+    }
+
+    async fn account_by_name(&self, _: &AccountName) -> Result<Option<Account>, StoreError> {
+        Ok(None)
+    }
+
+    async fn accounts(&self, _: Kind, _: &Page<AccountName>) -> Result<Vec<Account>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn passphrase(&self, _: AccountId) -> Result<Option<PassphraseCredential>, StoreError> {
+        Ok(None)
+    }
+
+    async fn passphrase_login(
+        &self,
+        _: &AccountName,
+    ) -> Result<Option<(Account, PassphraseCredential)>, StoreError> {
+        Ok(None)
+    }
+
+    async fn key_login(
+        &self,
+        _: &Thumbprint,
+    ) -> Result<Option<(Account, KeyCredential)>, StoreError> {
+        Ok(None)
+    }
+
+    async fn keys_of(&self, _: AccountId) -> Result<Vec<KeyCredential>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn setting(&self, _: &str) -> Result<Option<Setting>, StoreError> {
+        Ok(None)
+    }
+
+    async fn script(&self, _: &str) -> Result<Option<ScriptProgress>, StoreError> {
+        Ok(None)
+    }
+
+    async fn audit(&self, _: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn audit_head(&self) -> Result<ChainHead, StoreError> {
+        Ok(ChainHead::EMPTY)
+    }
+
+    async fn commit(&self, _: ChangeSet) -> Result<Committed, StoreError> {
+        Ok(Committed { audit_seq: 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_proto::operation::{Code, Operation};
+
+    use super::Decisions;
+
+    #[test]
+    fn a_person_may_be_made_again_and_again_and_is_never_found() {
+        let decisions = Decisions::new();
+        let operation = |command: &str, params: &str| {
+            let params = serde_json::from_str(params).unwrap();
+            decisions.run(&Operation::new(1, "person", command, params))
+        };
+        for _ in 0..2 {
+            let dump = concat!(
+                r#"{"dump":"{\"format\":\"countersign person\",\"version\":1,\"person\":"#,
+                r#"{\"name\":\"maria\",\"full_name\":\"\",\"email\":\"\",\"role\":\"member\","#,
+                r#"\"state\":\"active\",\"created\":\"2026-01-01T00:00:00Z\"}}"}"#
+            );
+            let loaded = operation("load", dump);
+            assert_eq!(loaded.code, Code::SUCCESS, "{}", loaded.data);
+        }
+        let shown = operation("show", r#"{"name":"maria"}"#);
+        assert_eq!(shown.code, Code::NOT_FOUND);
+    }
+}

@@ -1,0 +1,156 @@
+//! A peer that holds a session's keys and says inside its packets what no honest one would.
+//!
+//! It follows the page (`docs/protocol/session.md`, Login of a service; Packets) word by word and takes
+//! nothing from the machines, so that it also holds them to the page. It speaks the options without
+//! ML-KEM.
+
+use countersign_crypto::hash::{Sha256, sha256};
+use countersign_crypto::kdf::derive;
+use countersign_crypto::machine::{Initiator, Responder};
+use countersign_crypto::record::{RecordCipher, Sealer, TAG_LENGTH};
+use countersign_crypto::secret::Secret;
+use countersign_proto::risp::{self, Command, Longest, Reader, Value};
+use countersign_proto::session::{EncryptionOption, command as c};
+
+use crate::entropy::SeededEntropy;
+use crate::pair::{Client, Server};
+use crate::site::Site;
+use crate::wire::commands;
+
+/// Seals whatever it is given as the next packet of a session.
+pub struct Insider(Sealer);
+
+impl Insider {
+    /// The site's service, logged in to `server` under the first option that the site offers.
+    pub fn service(site: &Site, server: &mut Server<'_>) -> Self {
+        let option = option_of(site);
+        let mut said = Said::default();
+        let mut flight = Vec::new();
+        let list = site.settings.options.id().0;
+        let choice = [&list[..], &option.id().to_be_bytes()].concat();
+        put(&mut flight, c::OPTION_CHOICE, Value::Bytes(&choice));
+        said.client.update(&flight);
+
+        let thumbprint = site.robot.certificate().thumbprint().0;
+        let mut hidden = Vec::new();
+        put(&mut hidden, c::CERTIFICATE_ID, Value::Bytes(&thumbprint));
+        let (initiator, message) = Initiator::start(
+            site.robot.agreement(),
+            &site.settings.key.public().agreement,
+            &said.under("machine prologue"),
+            cipher_of(option),
+            &hidden,
+            None,
+            &mut SeededEntropy::new(0).fork("insider"),
+        )
+        .unwrap();
+        let mut handshake = Vec::new();
+        put(&mut handshake, c::HANDSHAKE, Value::Bytes(&message));
+        said.client.update(&handshake);
+        server.receive(0, &[flight, handshake].concat());
+
+        let answer = server.take_outbox();
+        let psk = derive(&[], "machine psk", &said.under("machine psk"));
+        said.server.update(&answer);
+        let (_, keys) = initiator.finish(&psk, &bytes_of(&answer)).unwrap();
+        Self::sealing(option, &keys.client_to_server, &said)
+    }
+
+    /// The site itself, with a service that is about to log in as `client`.
+    pub fn site(site: &Site, client: &mut Client) -> Self {
+        let option = option_of(site);
+        let mut said = Said::default();
+        let flight = commands(&client.take_outbox());
+        let [choice, handshake] = &flight[..] else {
+            panic!("a service says OPTION-CHOICE and HANDSHAKE")
+        };
+        said.client.update(choice);
+        let prologue = said.under("machine prologue");
+        said.client.update(handshake);
+        let (responder, _, _) = Responder::read(
+            site.settings.key.agreement(),
+            &prologue,
+            cipher_of(option),
+            &bytes_of(handshake),
+            None,
+        )
+        .unwrap();
+        let psk = derive(&[], "machine psk", &said.under("machine psk"));
+        let mut hidden = Vec::new();
+        let limit = Value::U32(site.settings.max_packet);
+        put(&mut hidden, c::MAX_PACKET, limit);
+        let entropy = &mut SeededEntropy::new(0).fork("insider");
+        let (message, keys) = responder.finish(&psk, &hidden, entropy).unwrap();
+        let mut answer = Vec::new();
+        put(&mut answer, c::SESSION_KEY, Value::Bytes(&message));
+        said.server.update(&answer);
+        client.receive(&answer);
+        Self::sealing(option, &keys.server_to_client, &said)
+    }
+
+    fn sealing(option: EncryptionOption, key: &Secret<32>, said: &Said) -> Self {
+        let key = derive(key.expose(), "packets", &said.under("packets"));
+        Self(Sealer::new(cipher_of(option), &key))
+    }
+
+    /// The next packet, with these bytes inside.
+    pub fn seal(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(plaintext.len()).unwrap();
+        let overhead = u32::try_from(4 + TAG_LENGTH).unwrap();
+        let mut packet = c::WRAPPED.0.to_be_bytes().to_vec();
+        packet.extend((length + overhead).to_be_bytes());
+        packet.extend(length.to_be_bytes());
+        let mut sealed = plaintext.to_vec();
+        let tag = self.0.seal_in_place(&packet, &mut sealed).unwrap();
+        [packet, sealed, tag.to_vec()].concat()
+    }
+}
+
+fn option_of(site: &Site) -> EncryptionOption {
+    let option = site.settings.options.ranked()[0];
+    assert!(!option.hybrid(), "the insider speaks no ML-KEM");
+    option
+}
+
+fn cipher_of(option: EncryptionOption) -> RecordCipher {
+    match option {
+        EncryptionOption::HybridAes256Gcm | EncryptionOption::X25519Aes256Gcm => {
+            RecordCipher::Aes256Gcm
+        }
+        EncryptionOption::X25519Aes128Gcm => RecordCipher::Aes128Gcm,
+        EncryptionOption::HybridChaCha20Poly1305 | EncryptionOption::X25519ChaCha20Poly1305 => {
+            RecordCipher::ChaCha20Poly1305
+        }
+    }
+}
+
+/// Appends a command.
+pub fn put(out: &mut Vec<u8>, command: Command, value: Value<'_>) {
+    risp::put(out, command, value).unwrap();
+}
+
+/// The string of the first command.
+fn bytes_of(wire: &[u8]) -> Vec<u8> {
+    let longest = Longest(u64::from(u32::MAX));
+    let first = Reader::new(wire, &longest).next();
+    let Some(Ok((_, Value::Bytes(bytes)))) = first else {
+        panic!("a string was to come: {first:?}")
+    };
+    bytes.to_vec()
+}
+
+/// All that was said in the clear.
+#[derive(Default)]
+struct Said {
+    client: Sha256,
+    server: Sha256,
+}
+
+impl Said {
+    /// `T(label)` of the page.
+    fn under(&self, label: &str) -> [u8; 32] {
+        let client = self.client.clone().finish();
+        let server = self.server.clone().finish();
+        sha256(&[b"countersign/1 ", label.as_bytes(), &[0], &client, &server].concat())
+    }
+}

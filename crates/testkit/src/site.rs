@@ -1,0 +1,147 @@
+//! A site with one person and one service, in memory.
+
+use std::sync::{Arc, LazyLock};
+
+use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::passphrase::{
+    ClientRegistration, Identifiers, PassphraseRecord, ServerSetup,
+};
+use countersign_crypto::sealed_identity::{self, SEALED_IDENTITY_LENGTH};
+use countersign_crypto::secret::{Passphrase, Secret};
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
+use countersign_proto::session::server::{self, AccountTag, PersonCredential, ServiceCredential};
+use countersign_proto::session::{OptionList, client};
+
+use crate::entropy::SeededEntropy;
+
+/// Maria's pass phrase.
+pub const PASSPHRASE: &str = "correct horse battery staple";
+/// The person's account.
+pub const MARIA: AccountTag = AccountTag([1; 16]);
+/// The service's account.
+pub const ROBOT: AccountTag = AccountTag([2; 16]);
+
+const SITE_SEED: [u8; 32] = [11; 32];
+const CREDENTIAL_ID: &[u8] = b"maria's id";
+
+/// The site `example.org`, which knows `maria` and one service.
+pub struct Site {
+    /// What its logins need.
+    pub settings: Arc<server::Settings>,
+    /// What Maria recovers when she logs in.
+    pub maria: Arc<Identity>,
+    /// The service.
+    pub robot: Arc<Identity>,
+    /// Whether both accounts are locked.
+    pub locked: bool,
+}
+
+/// What Maria's registration left at the site and with her.
+struct Registered {
+    setup: ServerSetup,
+    record: PassphraseRecord,
+    sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
+    maria: Arc<Identity>,
+}
+
+/// Registration stretches a pass phrase, so a process does it once.
+static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
+    let entropy = &mut SeededEntropy::new(0).fork("registration");
+    let setup = ServerSetup::generate(entropy);
+    let phrase = Passphrase::from(PASSPHRASE.to_owned());
+    let (registration, request) = ClientRegistration::start(&phrase, entropy).unwrap();
+    let response = setup
+        .registration_response(CREDENTIAL_ID, &request)
+        .unwrap();
+    let server = key().public().to_bytes();
+    let identifiers = Identifiers {
+        client: None,
+        server: Some(&server),
+    };
+    let (record, export_key) = registration
+        .finish(&phrase, &response, identifiers, entropy)
+        .unwrap();
+    let maria = Identity::generate(entropy);
+    Registered {
+        setup,
+        record,
+        sealed_identity: sealed_identity::seal(&maria, &export_key, entropy).unwrap(),
+        maria: Arc::new(maria),
+    }
+});
+
+fn key() -> SiteKey {
+    SiteKey::from_seed(SiteSeed(Secret::from_bytes(SITE_SEED)))
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Site {
+    /// A site with the usual options and limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::offering(OptionList::default(), DEFAULT_MAX_PACKET)
+    }
+
+    /// A site that offers these options and takes packets of at most `max_packet` bytes.
+    #[must_use]
+    pub fn offering(options: OptionList, max_packet: u32) -> Self {
+        let setup = REGISTERED.setup.to_bytes();
+        Self {
+            settings: Arc::new(server::Settings {
+                key: Arc::new(key()),
+                setup: Arc::new(ServerSetup::from_bytes(setup.expose()).unwrap()),
+                made_up: Secret::from_bytes([13; 32]),
+                zone: "example.org".parse().unwrap(),
+                options,
+                max_packet,
+                known: Arc::new(KnownKeys::default()),
+            }),
+            maria: REGISTERED.maria.clone(),
+            robot: Arc::new(Identity::from_seed(IdentitySeed(Secret::from_bytes(
+                [12; 32],
+            )))),
+            locked: false,
+        }
+    }
+
+    /// The settings of a client that pinned this site's key and accepts all that the site offers.
+    #[must_use]
+    pub fn client(&self) -> client::Settings {
+        let mut settings = client::Settings::new(self.settings.key.public());
+        settings.options = self.settings.options.clone();
+        settings.accepted = self.settings.options.ranked().to_vec();
+        settings
+    }
+
+    /// What the site stores of a person, if it knows them and they may log in.
+    #[must_use]
+    pub fn person(&self, name: &str) -> Option<PersonCredential> {
+        (name == "maria@example.org" && !self.locked).then(|| PersonCredential {
+            account: MARIA,
+            setup: self.settings.setup.clone(),
+            credential_id: CREDENTIAL_ID.to_vec(),
+            record: REGISTERED.record.clone(),
+            sealed_identity: REGISTERED.sealed_identity,
+        })
+    }
+
+    /// What the site stores of a service, if it knows it and it may log in.
+    #[must_use]
+    pub fn service(
+        &self,
+        thumbprint: &countersign_crypto::certificate::Thumbprint,
+    ) -> Option<ServiceCredential> {
+        let certificate = self.robot.certificate();
+        (*thumbprint == certificate.thumbprint() && !self.locked).then(|| ServiceCredential {
+            account: ROBOT,
+            agreement: certificate.agreement(),
+        })
+    }
+}

@@ -1,0 +1,265 @@
+//! What may happen to bytes between the ends.
+
+use countersign_proto::risp::{Longest, Reader};
+
+use crate::entropy::SeededEntropy;
+
+/// A direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From the client.
+    ToServer = 0,
+    /// From the server.
+    ToClient = 1,
+}
+
+/// Carries flights between the ends, well or badly.
+pub trait Wire {
+    /// The pieces that arrive of a flight, in this order.
+    fn carry(&mut self, way: Way, flight: Vec<u8>) -> Vec<Vec<u8>>;
+
+    /// Whether the connection has ended; nothing is carried any more.
+    fn is_cut(&self) -> bool {
+        false
+    }
+}
+
+/// Every flight arrives as it was sent, in one piece.
+#[derive(Debug, Clone, Copy)]
+pub struct Honest;
+
+impl Wire for Honest {
+    fn carry(&mut self, _: Way, flight: Vec<u8>) -> Vec<Vec<u8>> {
+        vec![flight]
+    }
+}
+
+/// Every flight arrives unchanged, in pieces of any length.
+#[derive(Debug, Clone)]
+pub struct Splitting(pub SeededEntropy);
+
+impl Wire for Splitting {
+    fn carry(&mut self, _: Way, flight: Vec<u8>) -> Vec<Vec<u8>> {
+        split(&flight, &mut self.0)
+    }
+}
+
+/// Every byte arrives alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Dripping;
+
+impl Wire for Dripping {
+    fn carry(&mut self, _: Way, flight: Vec<u8>) -> Vec<Vec<u8>> {
+        flight.chunks(1).map(<[u8]>::to_vec).collect()
+    }
+}
+
+/// One flight, counted over both directions from 0, is treated in a special way; the others arrive as
+/// they were sent.
+pub struct Meddling<F> {
+    flight: usize,
+    seen: usize,
+    cut: bool,
+    meddle: F,
+}
+
+/// What becomes of the flight that a [`Meddling`] wire treats.
+#[derive(Debug, Clone)]
+pub enum Fate {
+    /// These bytes arrive in its place.
+    Changed(Vec<u8>),
+    /// These bytes arrive in its place, and then the connection ends.
+    Cut(Vec<u8>),
+}
+
+impl<F: FnMut(Vec<u8>) -> Fate> Meddling<F> {
+    /// Does this to that flight.
+    pub const fn with(flight: usize, meddle: F) -> Self {
+        Self {
+            flight,
+            seen: 0,
+            cut: false,
+            meddle,
+        }
+    }
+}
+
+/// Lets so many bytes of one flight through, and then ends the connection.
+pub fn cutting(flight: usize, at: usize) -> impl Wire {
+    Meddling::with(flight, move |mut bytes: Vec<u8>| {
+        bytes.truncate(at);
+        Fate::Cut(bytes)
+    })
+}
+
+/// Flips one bit of one byte of one flight.
+pub fn flipping(flight: usize, at: usize, bit: usize) -> impl Wire {
+    Meddling::with(flight, move |mut bytes: Vec<u8>| {
+        bytes[at] ^= 1 << (bit % 8);
+        Fate::Changed(bytes)
+    })
+}
+
+/// Lets other bytes arrive in place of one flight.
+pub fn splicing(flight: usize, other: Vec<u8>) -> impl Wire {
+    Meddling::with(flight, move |_| Fate::Changed(other.clone()))
+}
+
+impl<F: FnMut(Vec<u8>) -> Fate> Wire for Meddling<F> {
+    fn carry(&mut self, _: Way, flight: Vec<u8>) -> Vec<Vec<u8>> {
+        self.seen += 1;
+        if self.seen != self.flight + 1 {
+            return vec![flight];
+        }
+        match (self.meddle)(flight) {
+            Fate::Changed(bytes) => vec![bytes],
+            Fate::Cut(bytes) => {
+                self.cut = true;
+                vec![bytes]
+            }
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut
+    }
+}
+
+/// Drops, repeats, moves, flips, cuts and splits at random: about one flight in `one_in` is harmed, the
+/// others are split.
+#[derive(Debug, Clone)]
+pub struct Hostile {
+    entropy: SeededEntropy,
+    one_in: usize,
+    earlier: Vec<Vec<u8>>,
+    cut: bool,
+    /// How many flights were harmed.
+    pub harmed: usize,
+}
+
+impl Hostile {
+    /// A wire whose moods follow from `entropy`.
+    #[must_use]
+    pub const fn new(entropy: SeededEntropy, one_in: usize) -> Self {
+        Self {
+            entropy,
+            one_in,
+            earlier: Vec::new(),
+            cut: false,
+            harmed: 0,
+        }
+    }
+
+    fn harm(&mut self, flight: &mut Vec<u8>) {
+        let mut commands = commands(flight);
+        let at = self.entropy.below(commands.len());
+        match self.entropy.below(7) {
+            0 => drop(commands.remove(at)),
+            1 => commands.insert(at, commands[at].clone()),
+            2 => {
+                let other = self.entropy.below(commands.len());
+                commands.swap(at, other);
+            }
+            3 => {
+                let old = self.entropy.below(self.earlier.len());
+                commands.insert(at, self.earlier[old].clone());
+            }
+            4 => {
+                let old = self.entropy.below(self.earlier.len());
+                commands[at].clone_from(&self.earlier[old]);
+            }
+            5 => {
+                let byte = self.entropy.below(commands[at].len());
+                commands[at][byte] ^= 1 << self.entropy.below(8);
+            }
+            _ => {
+                let length = self.entropy.below(commands[at].len());
+                commands.truncate(at + 1);
+                commands[at].truncate(length);
+                self.cut = true;
+            }
+        }
+        *flight = commands.concat();
+    }
+}
+
+impl Wire for Hostile {
+    fn carry(&mut self, _: Way, mut flight: Vec<u8>) -> Vec<Vec<u8>> {
+        self.earlier.extend(commands(&flight));
+        if self.entropy.one_in(self.one_in) {
+            let sent = flight.clone();
+            self.harm(&mut flight);
+            self.harmed += usize::from(sent != flight);
+        }
+        split(&flight, &mut self.entropy)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut
+    }
+}
+
+/// The commands of a flight, each as it stands on the wire; what is no whole command comes last.
+#[must_use]
+pub fn commands(flight: &[u8]) -> Vec<Vec<u8>> {
+    let mut commands = Vec::new();
+    let longest = Longest(u64::from(u32::MAX));
+    let mut reader = Reader::new(flight, &longest);
+    let mut start = 0;
+    while let Some(Ok(_)) = reader.next() {
+        commands.push(flight[start..reader.consumed()].to_vec());
+        start = reader.consumed();
+    }
+    if start < flight.len() {
+        commands.push(flight[start..].to_vec());
+    }
+    commands
+}
+
+fn split(mut flight: &[u8], entropy: &mut SeededEntropy) -> Vec<Vec<u8>> {
+    let mut pieces = Vec::new();
+    while !flight.is_empty() {
+        // Short pieces find more than long ones, but not all of them should be short.
+        let longest = [1, 8, 64, 4_096][entropy.below(4)];
+        let length = 1 + entropy.below(longest);
+        let (piece, rest) = flight.split_at(length.min(flight.len()));
+        pieces.push(piece.to_vec());
+        flight = rest;
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splitting_loses_nothing() {
+        let flight: Vec<u8> = (0..=255).collect();
+        for seed in 0..50 {
+            let mut wire = Splitting(SeededEntropy::new(seed));
+            assert_eq!(wire.carry(Way::ToServer, flight.clone()).concat(), flight);
+        }
+        assert_eq!(
+            Dripping.carry(Way::ToClient, flight.clone()).concat(),
+            flight
+        );
+    }
+
+    #[test]
+    fn a_cut_wire_lets_the_flights_before_it_through() {
+        let mut wire = cutting(1, 2);
+        assert_eq!(wire.carry(Way::ToServer, vec![1, 2, 3]), [[1, 2, 3]]);
+        assert!(!wire.is_cut());
+        assert_eq!(wire.carry(Way::ToClient, vec![1, 2, 3]), [[1, 2]]);
+        assert!(wire.is_cut());
+    }
+
+    #[test]
+    fn commands_are_told_apart_and_nothing_is_lost() {
+        let flight = [0x70, 0, 0x80, 0, 2, 7, 7, 0x70, 1, 0x80];
+        let parts = commands(&flight);
+        assert_eq!(parts.concat(), flight);
+        assert_eq!(parts.len(), 4);
+    }
+}

@@ -1,0 +1,145 @@
+//! Whoever holds a session's keys may still say what they should not, inside packets that open.
+
+use countersign_proto::risp::Value;
+use countersign_proto::session::client::FromSite;
+use countersign_proto::session::server::FromClient;
+use countersign_proto::session::{EncryptionOption, Refusal, command as c};
+use countersign_testkit::entropy::SeededEntropy;
+use countersign_testkit::insider::{Insider, put};
+use countersign_testkit::pair::{Client, ClientOver, LIFE, Server, ServerOver, Who};
+use countersign_testkit::site::{ROBOT, Site};
+
+use crate::dialog::site;
+use crate::random::operation;
+
+const OPTIONS: [EncryptionOption; 3] = [
+    EncryptionOption::X25519Aes256Gcm,
+    EncryptionOption::X25519Aes128Gcm,
+    EncryptionOption::X25519ChaCha20Poly1305,
+];
+
+fn server(site: &Site) -> (Server<'_>, Insider) {
+    let mut server = Server::new(site, SeededEntropy::new(1), LIFE);
+    let insider = Insider::service(site, &mut server);
+    (server, insider)
+}
+
+fn client(site: &Site) -> (Client, Insider) {
+    let who = Who::Service(&site.robot);
+    let mut client = Client::new(site.client(), who, SeededEntropy::new(1));
+    let insider = Insider::site(site, &mut client);
+    (client, insider)
+}
+
+/// A message of these fields.
+fn message(id: u64, fields: &[(countersign_proto::risp::Command, Value<'_>)]) -> Vec<u8> {
+    let mut message = Vec::new();
+    put(&mut message, c::MESSAGE_ID, Value::U64(id));
+    for (command, value) in fields {
+        put(&mut message, *command, *value);
+    }
+    put(&mut message, c::END, Value::Nothing);
+    message
+}
+
+fn welcome() -> Vec<u8> {
+    let mut welcome = Vec::new();
+    put(&mut welcome, c::SESSION_ID, Value::Bytes(&[1; 16]));
+    put(&mut welcome, c::EXPIRES, Value::U64(LIFE));
+    put(
+        &mut welcome,
+        c::USERNAME,
+        Value::Bytes(b"robot@example.org"),
+    );
+    welcome
+}
+
+#[test]
+fn ends_that_follow_the_page_alone_are_understood() {
+    for option in OPTIONS {
+        let site = site(option);
+        let (mut server, mut insider) = server(&site);
+        let echo = message(
+            1,
+            &[
+                (c::GROUP, Value::Bytes(b"test")),
+                (c::COMMAND, Value::Bytes(b"echo")),
+                (c::PARAMS, Value::Bytes(b"\"xx\"")),
+            ],
+        );
+        server.receive(0, &insider.seal(&echo));
+        assert_eq!(server.opened(), Some(ROBOT));
+        assert_eq!(server.heard(), [FromClient::Operation(operation(1, 2))]);
+
+        let (mut client, mut insider) = client(&site);
+        client.receive(&insider.seal(&welcome()));
+        let result = message(1, &[(c::CODE, Value::U16(0))]);
+        client.receive(&insider.seal(&result));
+        assert!(matches!(client.heard(), [FromSite::Outcome(outcome)] if outcome.id == 1));
+    }
+}
+
+/// [SES-21] and [SES-22]: what is malformed inside a packet ends the session, as a packet that does not
+/// open does.
+#[test]
+fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
+    let digest = [0; 32];
+    let field = |command, value: &[u8]| {
+        let mut wire = Vec::new();
+        put(&mut wire, command, Value::Bytes(value));
+        wire
+    };
+    let for_both = [
+        vec![0x70],
+        field(c::GROUP, b"test"),
+        field(c::DATA, b"{}"),
+        vec![0x70, 0x10],
+        message(1, &[(c::VERIFICATION_SHA256, Value::Bytes(&digest))]),
+        message(1, &[(c::VERIFICATION_SHA256, Value::Bytes(&digest[1..]))]),
+        message(1, &[(c::GROUP, Value::Bytes(b"a")); 2]),
+        message(1, &[(c::GROUP, Value::Bytes(&[0xff]))]),
+        (0..65).fold(Vec::new(), |mut wire, id| {
+            put(&mut wire, c::MESSAGE_ID, Value::U64(id));
+            wire
+        }),
+        [0x70, 0x00].repeat(32_769),
+    ];
+    let site = Site::offering(
+        countersign_proto::session::OptionList::new(OPTIONS),
+        1 << 20,
+    );
+    for bad in &for_both {
+        let (mut server, mut insider) = server(&site);
+        server.receive(0, &insider.seal(&[0x70, 0x00]));
+        server.receive(0, &insider.seal(bad));
+        let broken = matches!(
+            server.over(),
+            Some(ServerOver::Refused(
+                Refusal::BadMessage(_) | Refusal::BadPacket(_)
+            ))
+        );
+        assert!(broken && server.heard().is_empty(), "{bad:02x?}");
+
+        let mut settings = site.client();
+        settings.max_packet = 1 << 20;
+        let who = Who::Service(&site.robot);
+        let mut client = Client::new(settings, who, SeededEntropy::new(1));
+        let mut insider = Insider::site(&site, &mut client);
+        client.receive(&insider.seal(&welcome()));
+        client.receive(&insider.seal(bad));
+        let broken = matches!(client.over(), Some(ClientOver::Broken(_)));
+        assert!(broken && client.heard().is_empty(), "{bad:02x?}");
+    }
+}
+
+#[test]
+fn a_first_packet_that_is_no_welcome_opens_no_session() {
+    let site = site(OPTIONS[0]);
+    let whole = welcome();
+    for length in 0..whole.len() {
+        let (mut client, mut insider) = client(&site);
+        client.receive(&insider.seal(&whole[..length]));
+        assert!(!client.opened(), "{length} bytes of a welcome");
+        assert!(client.over().is_some());
+    }
+}

@@ -1,0 +1,20 @@
+//! The name of an account from any text: one that reads is written and read again as the same.
+
+#![no_main]
+
+use countersign_proto::name::{AccountName, Zone};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(name) = text.parse::<AccountName>() {
+        let written = name.to_string();
+        assert!(written.len() <= AccountName::LONGEST);
+        assert_eq!(written.parse(), Ok(name));
+    }
+    if let Ok(zone) = text.parse::<Zone>() {
+        assert_eq!(zone.as_str().parse(), Ok(zone.clone()));
+        if let Ok(name) = "maria".parse::<AccountName>() {
+            assert_eq!(name.with_default_zone(&zone).zone(), Some(&zone));
+        }
+    }
+});

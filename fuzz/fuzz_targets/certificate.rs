@@ -1,0 +1,20 @@
+//! A certificate from any bytes, as DER and as PEM: one that reads is written and read again as the same.
+
+#![no_main]
+
+use countersign_crypto::certificate::Certificate;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    if let Ok(certificate) = Certificate::from_der(input) {
+        assert_eq!(certificate.der(), input);
+        let pem = certificate.to_pem();
+        assert_eq!(Certificate::from_pem(&pem), Ok(certificate));
+    }
+    if let Ok(text) = std::str::from_utf8(input)
+        && let Ok(certificate) = Certificate::from_pem(text)
+    {
+        let again = Certificate::from_der(certificate.der());
+        assert_eq!(again, Ok(certificate));
+    }
+});

@@ -1,0 +1,36 @@
+//! Any bytes, in any pieces, to a client that logs in as a person or a service. It never takes them for
+//! its site, and sends nothing but first flights.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use countersign_proto::session::{EncryptionOption, OptionList, command};
+use countersign_testkit::entropy::SeededEntropy;
+use countersign_testkit::pair::{Client, Who};
+use countersign_testkit::site::Site;
+use countersign_testkit::wire::commands;
+use libfuzzer_sys::fuzz_target;
+
+static SITE: LazyLock<Site> =
+    LazyLock::new(|| Site::offering(OptionList::new(EncryptionOption::ALL), 65_536));
+
+// The first byte says who logs in, the second how long the pieces are.
+fuzz_target!(|input: &[u8]| {
+    let [who, piece, wire @ ..] = input else {
+        return;
+    };
+    let who = match who % 2 {
+        0 => Who::MARIA,
+        _ => Who::Service(&SITE.robot),
+    };
+    let mut client = Client::new(SITE.client(), who, SeededEntropy::new(1));
+    for piece in wire.chunks(usize::from(*piece).max(1)) {
+        client.receive(piece);
+    }
+    assert!(!client.opened());
+    let secret = [command::SESSION_PROOF, command::WRAPPED].map(|command| command.0.to_be_bytes());
+    for said in commands(&client.take_outbox()) {
+        assert!(!secret.iter().any(|secret| said.starts_with(secret)));
+    }
+});

@@ -1,0 +1,18 @@
+//! `person load` of any text: it answers, whatever the text is, and never as if it were at fault itself.
+
+#![no_main]
+
+use countersign_proto::operation::{Code, Operation};
+use countersign_testkit::decisions::Decisions;
+use libfuzzer_sys::fuzz_target;
+use serde_json::{json, value::to_raw_value};
+
+thread_local! {
+    static SITE: Decisions = Decisions::new();
+}
+
+fuzz_target!(|text: &str| {
+    let params = to_raw_value(&json!({ "dump": text })).unwrap();
+    let outcome = SITE.with(|site| site.run(&Operation::new(1, "person", "load", params)));
+    assert_ne!(outcome.code, Code::INTERNAL, "{}", outcome.data);
+});

@@ -1,0 +1,29 @@
+//! Any bytes, in any pieces, to a server that looks accounts up as it is asked. Nobody is ever proved.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use countersign_proto::session::limits::UNPROVED_ANSWER_BYTES;
+use countersign_proto::session::{EncryptionOption, OptionList};
+use countersign_testkit::entropy::SeededEntropy;
+use countersign_testkit::pair::Server;
+use countersign_testkit::site::Site;
+use libfuzzer_sys::fuzz_target;
+
+static SITE: LazyLock<Site> =
+    LazyLock::new(|| Site::offering(OptionList::new(EncryptionOption::ALL), 65_536));
+
+// The first byte says how long the pieces are.
+fuzz_target!(|input: &[u8]| {
+    let Some((piece, wire)) = input.split_first() else {
+        return;
+    };
+    let mut server = Server::new(&SITE, SeededEntropy::new(1), u64::MAX);
+    for piece in wire.chunks(usize::from(*piece).max(1)) {
+        server.receive(0, piece);
+    }
+    assert_eq!(server.opened(), None);
+    // An ERROR may follow what was answered.
+    assert!(server.take_outbox().len() <= UNPROVED_ANSWER_BYTES + 3);
+});

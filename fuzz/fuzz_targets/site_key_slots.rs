@@ -1,0 +1,16 @@
+//! A wrapped site key from any text: one that reads is written and read again as the same, and opens with
+//! none of these secrets.
+
+#![no_main]
+
+use countersign_crypto::site_key_slots::WrappedSiteKey;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(wrapped) = serde_json::from_str::<WrappedSiteKey>(text) {
+        let written = serde_json::to_string(&wrapped).unwrap();
+        let again: WrappedSiteKey = serde_json::from_str(&written).unwrap();
+        assert!(again == wrapped);
+        assert!(wrapped.slots().count() <= 16);
+    }
+});
