@@ -21,11 +21,13 @@ use serde_json::value::to_raw_value;
 
 use crate::Result;
 
+const DATABASE: &str = "site.db";
+
 /// A site and its store.
 pub(crate) struct Founded {
     pub(crate) site: Site,
     pub(crate) store: Arc<SqliteStore>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Founded {
@@ -34,7 +36,7 @@ impl Founded {
         let program = std::env::current_exe()?;
         // Beside this program: a folder for temporary files may be in memory, where a sync is free.
         let folder = tempfile::tempdir_in(program.parent().unwrap_or(&program))?;
-        let store = Arc::new(SqliteStore::open(&folder.path().join("site.db")).await?);
+        let store = Arc::new(SqliteStore::open(&folder.path().join(DATABASE)).await?);
         let slot = SlotFile::generate(&mut SystemEntropy);
         let parts = Parts {
             store: store.clone(),
@@ -49,8 +51,15 @@ impl Founded {
         Ok(Self {
             site: Site::found(parts, foundation, clock::now()).await?,
             store,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// Has the system hold the whole database in memory, as it does for a site that has run for a while.
+    pub(crate) fn warm(&self) -> Result<()> {
+        let mut file = std::fs::File::open(self.folder.path().join(DATABASE))?;
+        std::io::copy(&mut file, &mut std::io::sink())?;
+        Ok(())
     }
 
     /// Runs an operation as the local admin.
