@@ -131,12 +131,7 @@ impl Populated {
             let (mut inserted, mut keys) = (Vec::new(), Vec::new());
             for number in first..accounts.min(first + AT_ONCE) {
                 // Names in an order of their own, so that the index by name is filled at random.
-                let name = format!(
-                    "robot-{:08x}",
-                    u32::try_from(number)
-                        .unwrap_or_default()
-                        .wrapping_mul(2_654_435_761)
-                );
+                let name = format!("robot-{:012x}", number * 2_654_435_761 % (1 << 40));
                 let service =
                     founded::account(&format!("{name}@example.org"), AccountKind::Service)?;
                 let mut key = KeyCredential {

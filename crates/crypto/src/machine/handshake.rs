@@ -6,8 +6,8 @@ use snow::params::NoiseParams;
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroize;
 
-use super::known::KnownKeys;
-use super::resolver::{Drawn, Resolver};
+use super::known::{Acquaintance, KnownKeys};
+use super::resolver::{Drawn, Latest, Resolver};
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::entropy::Entropy;
 use crate::record::RecordCipher;
@@ -59,8 +59,7 @@ impl HandshakeKeys {
 /// The client's end, its first message sent.
 pub struct Initiator {
     state: HandshakeState,
-    own: AgreementKey,
-    peer: AgreementPublic,
+    met: Arc<Acquaintance>,
     known: Option<Arc<KnownKeys>>,
 }
 
@@ -80,7 +79,8 @@ impl Initiator {
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Vec<u8>), HandshakeFailed> {
         let drawn = Arc::new(Mutex::new(Some(Secret::generate(entropy))));
-        let mut state = builder(own, cipher, known, drawn)
+        let latest = Latest::default();
+        let mut state = builder(own, cipher, known, drawn, latest.clone())
             .local_private_key(own.secret().expose())?
             .remote_public_key(&peer.0)?
             .prologue(prologue)?
@@ -88,16 +88,9 @@ impl Initiator {
         let mut message = vec![0; payload.len() + OVERHEAD];
         let length = state.write_message(payload, &mut message)?;
         message.truncate(length);
+        let met = acquaintance(own, *peer, &latest)?;
         let known = known.cloned();
-        Ok((
-            Self {
-                state,
-                own: own.clone(),
-                peer: *peer,
-                known,
-            },
-            message,
-        ))
+        Ok((Self { state, met, known }, message))
     }
 
     /// Reads message 2 with the psk that both ends have by now; returns its payload and the keys. That
@@ -115,7 +108,7 @@ impl Initiator {
         let length = self.state.read_message(message, &mut payload)?;
         payload.truncate(length);
         if let Some(known) = &self.known {
-            known.remember(&self.own, &self.peer);
+            known.remember(&self.met);
         }
         Ok((payload, HandshakeKeys::of(&mut self.state)?))
     }
@@ -124,6 +117,7 @@ impl Initiator {
 /// The server's end, message 1 read.
 pub struct Responder {
     state: HandshakeState,
+    met: Arc<Acquaintance>,
     drawn: Drawn,
 }
 
@@ -141,7 +135,8 @@ impl Responder {
         known: Option<&Arc<KnownKeys>>,
     ) -> Result<(Self, Vec<u8>, AgreementPublic), HandshakeFailed> {
         let drawn = Drawn::default();
-        let mut state = builder(own, cipher, known, drawn.clone())
+        let latest = Latest::default();
+        let mut state = builder(own, cipher, known, drawn.clone(), latest.clone())
             .local_private_key(own.secret().expose())?
             .prologue(prologue)?
             .build_responder()?;
@@ -152,7 +147,15 @@ impl Responder {
             .get_remote_static()
             .and_then(|key| key.try_into().ok());
         let peer = AgreementPublic(peer.ok_or(HandshakeFailed)?);
-        Ok((Self { state, drawn }, payload, peer))
+        let met = acquaintance(own, peer, &latest)?;
+        Ok((Self { state, met, drawn }, payload, peer))
+    }
+
+    /// What [`KnownKeys`] may remember for this peer's next handshakes, once the peer has proved that
+    /// this one is no old one sent again, and is known.
+    #[must_use]
+    pub fn acquaintance(&self) -> Arc<Acquaintance> {
+        self.met.clone()
     }
 
     /// Writes message 2 with `payload`; returns it and the keys.
@@ -180,11 +183,26 @@ static AES_GCM: LazyLock<Option<NoiseParams>> =
 static CHACHA_POLY: LazyLock<Option<NoiseParams>> =
     LazyLock::new(|| "Noise_IKpsk2_25519_ChaChaPoly_SHA256".parse().ok());
 
+/// The two static keys and their secret, once message 1 is written or read.
+fn acquaintance(
+    own: &AgreementKey,
+    peer: AgreementPublic,
+    latest: &Latest,
+) -> Result<Arc<Acquaintance>, HandshakeFailed> {
+    let secret = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Ok(Arc::new(Acquaintance {
+        own: *own.public(),
+        peer,
+        secret: secret.ok_or(HandshakeFailed)?,
+    }))
+}
+
 fn builder<'a>(
     own: &AgreementKey,
     cipher: RecordCipher,
     known: Option<&Arc<KnownKeys>>,
     drawn: Drawn,
+    latest: Latest,
 ) -> Builder<'a> {
     let params = match cipher {
         RecordCipher::Aes256Gcm | RecordCipher::Aes128Gcm => &*AES_GCM,
@@ -198,6 +216,7 @@ fn builder<'a>(
         own: own.clone(),
         known: known.cloned(),
         drawn,
+        latest,
     };
     Builder::with_resolver(params, Box::new(resolver))
 }

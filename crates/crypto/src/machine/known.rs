@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::agreement::{AgreementKey, AgreementPublic};
+use crate::agreement::AgreementPublic;
 use crate::secret::Secret;
 
 /// How many pairs one generation holds: bounds memory at about 3 MiB in all.
@@ -13,7 +13,15 @@ const GENERATION: usize = 8_192;
 type Pair = ([u8; 32], [u8; 32]);
 
 /// Kept behind a pointer, so that a map that grows leaves no copies behind.
-type Shared = Arc<Secret<32>>;
+pub(super) type Shared = Arc<Secret<32>>;
+
+/// Two static keys that met in a handshake, and the secret that they share: what [`KnownKeys`] may be
+/// told to remember once the peer is known.
+pub struct Acquaintance {
+    pub(super) own: AgreementPublic,
+    pub(super) peer: AgreementPublic,
+    pub(super) secret: Shared,
+}
 
 /// A bounded cache of static-static secrets. A secret is put in once its peer is known, so strangers
 /// cannot crowd out friends; what is not used for a generation is forgotten.
@@ -27,21 +35,18 @@ struct Generations {
 }
 
 impl KnownKeys {
-    /// Keeps the secret that `own` shares with `peer`, who has just proved to be a known one.
-    pub fn remember(&self, own: &AgreementKey, peer: &AgreementPublic) {
-        let pair = (own.public().0, peer.0);
-        if self.generations().young.contains_key(&pair) {
+    /// Keeps the secret shared with a peer who has just proved to be a known one.
+    pub fn remember(&self, met: &Acquaintance) {
+        let pair = (met.own.0, met.peer.0);
+        let mut generations = self.generations();
+        if generations.young.contains_key(&pair) {
             return;
         }
-        let kept = self.generations().old.remove(&pair);
-        let Some(secret) = kept.or_else(|| own.agree(peer).ok().map(Arc::new)) else {
-            return;
-        };
-        let mut generations = self.generations();
+        generations.old.remove(&pair);
         if generations.young.len() >= GENERATION {
             generations.old = std::mem::take(&mut generations.young);
         }
-        generations.young.insert(pair, secret);
+        generations.young.insert(pair, met.secret.clone());
     }
 
     pub(super) fn find(&self, own: &AgreementPublic, peer: &[u8; 32]) -> Option<Shared> {
@@ -73,6 +78,12 @@ impl KnownKeys {
     }
 }
 
+impl std::fmt::Debug for Acquaintance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Acquaintance(..)")
+    }
+}
+
 impl std::fmt::Debug for KnownKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "KnownKeys({} pairs)", self.len())
@@ -83,32 +94,29 @@ impl std::fmt::Debug for KnownKeys {
 mod tests {
     use super::*;
 
+    fn acquaintance(peer: [u8; 32]) -> Acquaintance {
+        Acquaintance {
+            own: AgreementPublic([1; 32]),
+            peer: AgreementPublic(peer),
+            secret: Arc::new(Secret::from_bytes(peer)),
+        }
+    }
+
     #[test]
-    fn a_kept_secret_is_the_agreed_one_and_the_cache_is_bounded() {
-        let own = AgreementKey::from_secret(Secret::from_bytes([1; 32]));
-        let peer = AgreementKey::from_secret(Secret::from_bytes([2; 32]));
+    fn a_kept_secret_is_found_and_the_cache_is_bounded() {
         let known = KnownKeys::default();
-        assert_eq!(known.find(own.public(), &peer.public().0), None);
-        known.remember(&own, peer.public());
-        assert_eq!(
-            known.find(own.public(), &peer.public().0),
-            own.agree(peer.public()).ok().map(Arc::new)
-        );
+        let friend = acquaintance([2; 32]);
+        let find = || known.find(&friend.own, &friend.peer.0);
+        assert_eq!(find(), None);
+        known.remember(&friend);
+        assert_eq!(find(), Some(friend.secret.clone()));
         for n in 0..2 * GENERATION as u64 {
             let mut other = [9; 32];
             other[..8].copy_from_slice(&n.to_be_bytes());
-            known
-                .0
-                .lock()
-                .unwrap()
-                .young
-                .insert((other, other), Arc::new(Secret::from_bytes([0; 32])));
-            known.remember(&own, peer.public());
+            known.remember(&acquaintance(other));
+            known.remember(&friend);
         }
-        assert!(known.len() <= 2 * GENERATION + 1);
-        assert!(
-            known.find(own.public(), &peer.public().0).is_some(),
-            "what is used stays"
-        );
+        assert!(known.len() <= 2 * GENERATION);
+        assert!(find().is_some(), "what is used stays");
     }
 }

@@ -13,7 +13,7 @@ mod resolver;
 
 pub use crate::record::RecordCipher;
 pub use handshake::{HandshakeFailed, HandshakeKeys, Initiator, Responder};
-pub use known::KnownKeys;
+pub use known::{Acquaintance, KnownKeys};
 
 #[cfg(test)]
 mod tests;

@@ -10,18 +10,23 @@ use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
 use zeroize::Zeroize;
 
-use super::known::KnownKeys;
+use super::known::{KnownKeys, Shared};
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::secret::Secret;
 
 /// The entropy of one handshake's ephemeral key: put in when it is needed, taken out once.
 pub(super) type Drawn = Arc<Mutex<Option<Secret<32>>>>;
 
+/// The secret that our static key was last part of. After message 1 that is the one shared with the
+/// peer's static key, from either end; it is taken out then, so as not to be worked out again.
+pub(super) type Latest = Arc<Mutex<Option<Shared>>>;
+
 /// What one handshake gets its primitives from.
 pub(super) struct Resolver {
     pub(super) own: AgreementKey,
     pub(super) known: Option<Arc<KnownKeys>>,
     pub(super) drawn: Drawn,
+    pub(super) latest: Latest,
 }
 
 impl CryptoResolver for Resolver {
@@ -35,6 +40,7 @@ impl CryptoResolver for Resolver {
             Box::new(X25519 {
                 own,
                 known,
+                latest: self.latest.clone(),
                 ephemeral: None,
             }) as Box<dyn Dh>
         })
@@ -73,6 +79,7 @@ impl Random for OneDraw {
 struct X25519 {
     own: AgreementKey,
     known: Option<Arc<KnownKeys>>,
+    latest: Latest,
     ephemeral: Option<AgreementKey>,
 }
 
@@ -122,18 +129,20 @@ impl Dh for X25519 {
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
         // snow hands over a buffer that is longer than the key.
         let public = public.first_chunk::<32>().ok_or(Error::Dh)?;
-        let known = match (&self.ephemeral, &self.known) {
-            (None, Some(known)) => known.find(self.own.public(), public),
-            _ => None,
-        };
         let out = out.first_chunk_mut::<32>().ok_or(Error::Dh)?;
-        match known {
-            Some(shared) => *out = *shared.expose(),
-            None => {
-                let shared = self.key().agree(&AgreementPublic(*public));
-                *out = *shared.map_err(|_| Error::Dh)?.expose();
-            }
+        let peer = AgreementPublic(*public);
+        if let Some(ephemeral) = &self.ephemeral {
+            let shared = ephemeral.agree(&peer).map_err(|_| Error::Dh)?;
+            *out = *shared.expose();
+            return Ok(());
         }
+        let known = self.known.as_ref();
+        let shared = match known.and_then(|known| known.find(self.own.public(), public)) {
+            Some(shared) => shared,
+            None => Arc::new(self.own.agree(&peer).map_err(|_| Error::Dh)?),
+        };
+        *out = *shared.expose();
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(shared);
         Ok(())
     }
 }

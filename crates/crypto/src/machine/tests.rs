@@ -40,7 +40,7 @@ fn both_ends_get_the_same_keys_and_hidden_payloads() {
             let (responder, payload, proved) =
                 Responder::read(&site, b"prologue", cipher, &first, Some(&known)).unwrap();
             assert_eq!((&payload[..], proved), (&b"hello"[..], *service.public()));
-            known.remember(&site, &proved);
+            known.remember(&responder.acquaintance());
             let (second, theirs) = responder
                 .finish(&psk, b"welcome", &mut SystemEntropy)
                 .unwrap();

@@ -6,7 +6,7 @@ use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::kem;
-use countersign_crypto::machine::Responder;
+use countersign_crypto::machine::{Acquaintance, KnownKeys, Responder};
 
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
@@ -20,7 +20,7 @@ use crate::session::refusal::{Refusal, WireError};
 
 use super::login::Step;
 use super::proved::{HowProved, Proved};
-use super::{AccountTag, Login, ServiceCredential, Settings};
+use super::{AccountTag, Login, ServiceCredential};
 
 /// A login that waits for the credential of a service.
 pub struct FindService {
@@ -110,6 +110,7 @@ impl FindService {
         let mut payload = Vec::with_capacity(6);
         risp::put(&mut payload, c::MAX_PACKET, Value::U32(max_packet))
             .map_err(|_| Refusal::BadLogin("an answer that does not fit"))?;
+        let met = responder.acquaintance();
         let (message, keys) = responder
             .finish(&psk, &payload, entropy)
             .map_err(|_| Refusal::BadLogin("the handshake failed"))?;
@@ -126,10 +127,10 @@ impl FindService {
             &login.transcript,
             max_packet,
         ));
-        let settings = login.settings.clone();
+        let known = login.settings.known.clone();
         Ok(login.await_confirmation(AwaitingConfirmation {
-            settings,
-            proved,
+            known,
+            met,
             link,
             account,
             option,
@@ -166,8 +167,8 @@ impl Claims {
 
 /// Answered; the client's first packet confirms that the handshake was not replayed.
 pub(super) struct AwaitingConfirmation {
-    settings: Arc<Settings>,
-    proved: AgreementPublic,
+    known: Arc<KnownKeys>,
+    met: Arc<Acquaintance>,
     link: Link,
     account: Option<(AccountTag, HowProved)>,
     option: EncryptionOption,
@@ -191,10 +192,7 @@ impl AwaitingConfirmation {
             return Ok(Ok((Step::Refused, used)));
         };
         // Not before: a replayed HANDSHAKE is to leave nothing behind.
-        let settings = &self.settings;
-        settings
-            .known
-            .remember(settings.key.agreement(), &self.proved);
+        self.known.remember(&self.met);
         Ok(Ok((
             Step::Proved(Box::new(Proved::over(
                 account,
