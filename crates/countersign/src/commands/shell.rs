@@ -65,9 +65,13 @@ impl Completer for Operations {
         candidates.dedup();
         let pairs = candidates
             .into_iter()
-            .map(|text| Pair {
-                display: text.clone(),
-                replacement: text,
+            .map(|text| {
+                // A value follows `name=` at once; after a word comes the next one.
+                let end = if text.ends_with('=') { "" } else { " " };
+                Pair {
+                    replacement: format!("{text}{end}"),
+                    display: text,
+                }
             })
             .collect();
         Ok((start, pairs))
