@@ -27,6 +27,10 @@ pub(crate) fn show(outcome: &Outcome, format: Format) -> Result<(), Failure> {
     }
     let text = match format {
         Format::Text if !outcome.output.is_empty() => outcome.output.clone(),
+        Format::Text if is_empty_list(outcome.data.get()) => {
+            say("There are none.");
+            String::new()
+        }
         Format::Text | Format::Json => pretty(outcome.data.get()),
         Format::Jsonl => lines(outcome.data.get()),
     };
@@ -53,6 +57,14 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 #[allow(clippy::print_stderr, reason = "standard output holds data only")]
 pub(crate) fn say(text: impl std::fmt::Display) {
     eprintln!("{text}");
+}
+
+fn is_empty_list(data: &str) -> bool {
+    let value: Value = serde_json::from_str(data).unwrap_or(Value::Null);
+    value
+        .get("entries")
+        .and_then(Value::as_array)
+        .is_some_and(Vec::is_empty)
 }
 
 fn pretty(data: &str) -> String {

@@ -85,7 +85,7 @@ impl Site {
             account: account.id,
             setup: Arc::clone(&opened.setup),
             credential_id: credential.credential_id,
-            record: PassphraseRecord::from_bytes(&credential.record)
+            record: PassphraseRecord::from_stored(&credential.record)
                 .map_err(|_| damaged("pass phrase record"))?,
             sealed_identity: credential
                 .sealed_identity

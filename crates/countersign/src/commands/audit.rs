@@ -26,7 +26,7 @@ pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
             show(&outcome, common.format())?;
             let sound =
                 serde_json::from_str::<serde_json::Value>(outcome.data.get()).is_ok_and(|data| {
-                    data.get("sound").and_then(serde_json::Value::as_bool) == Some(true)
+                    data.get("intact").and_then(serde_json::Value::as_bool) == Some(true)
                 });
             Ok(if sound {
                 ExitCode::SUCCESS

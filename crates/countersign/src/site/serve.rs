@@ -1,5 +1,6 @@
 //! `countersign serve` and `countersign dev`.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -120,7 +121,8 @@ fn start_log(config: &Config) -> Result<(), Failure> {
         })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match config.log.format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),

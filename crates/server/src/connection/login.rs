@@ -19,8 +19,10 @@ use crate::shared::Shared;
 pub(super) enum End {
     /// Somebody is proved and has a session.
     Opened(Box<Opened>),
-    /// The peer closed the connection.
+    /// The peer closed the connection in the middle of a login.
     Closed,
+    /// The peer closed the connection and had said nothing, as a check of the port does.
+    Silent,
     /// The machine refused; the peer is to be told.
     Refused(Refusal),
     /// The site could not serve the peer; it is to be told.
@@ -49,6 +51,7 @@ pub(super) async fn log_in(
     let mut out = Vec::new();
     loop {
         match socket.read_buf(inbox.tail(READ_AT_A_TIME)).await {
+            Ok(0) | Err(_) if login.is_none() && inbox.is_empty() => return End::Silent,
             Ok(0) | Err(_) => return End::Closed,
             Ok(_) => {}
         }

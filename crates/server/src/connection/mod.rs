@@ -34,6 +34,7 @@ pub(crate) async fn serve(
     let end = tokio::time::timeout(shared.limits.unproved_time, attempt).await;
     let opened = match end {
         Ok(login::End::Opened(opened)) => *opened,
+        Ok(login::End::Silent) => return,
         Ok(login::End::Closed) => {
             debug!(%peer, "closed before login");
             admitted.punish(Offence::NotProved, clock::monotonic());

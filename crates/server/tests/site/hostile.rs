@@ -94,3 +94,16 @@ async fn one_source_gets_its_share_of_connections_and_no_more() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_check_of_the_port_that_says_nothing_is_no_offence() {
+    let limits = Limits {
+        penalty_threshold: 4,
+        ..Limits::default()
+    };
+    let founded = Founded::with(limits).await;
+    for _ in 0..10 {
+        drop(connect(&founded).await);
+    }
+    founded.service().await;
+}

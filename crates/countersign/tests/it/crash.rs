@@ -1,0 +1,50 @@
+//! What was acknowledged survives `kill -9`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::running::Running;
+
+#[test]
+fn none_of_the_acknowledged_people_is_lost_when_the_site_is_killed_while_it_creates_1000() {
+    for delay in [5, 40, 150] {
+        let mut site = Running::new();
+        let socket = UnixStream::connect(site.path("site/admin.sock")).unwrap();
+        let mut writer = socket.try_clone().unwrap();
+        let sending = std::thread::spawn(move || {
+            for number in 0..1_000 {
+                let line = format!(
+                    "{{\"id\":{number},\"group\":\"person\",\"command\":\"create\",\"params\":{{\"name\":\"p{number}\"}}}}\n"
+                );
+                if writer.write_all(line.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        });
+        let reading = std::thread::spawn(move || {
+            let answers = BufReader::new(socket).lines();
+            answers
+                .map_while(Result::ok)
+                .filter(|answer| answer.contains("\"code\":0"))
+                .count()
+        });
+        std::thread::sleep(Duration::from_millis(delay));
+        site.kill();
+        let acknowledged = reading.join().unwrap();
+        sending.join().unwrap();
+
+        site.start(&["--passphrase-file", "site.pass"]);
+        if let Some(last) = acknowledged.checked_sub(1) {
+            for number in (0..=last).step_by(25).chain([last]) {
+                let name = format!("p{number}");
+                assert_eq!(
+                    site.run(&["person", "show", &name]).code,
+                    0,
+                    "{name} of {acknowledged}"
+                );
+            }
+        }
+        assert_eq!(site.run(&["audit", "verify"]).code, 0);
+    }
+}

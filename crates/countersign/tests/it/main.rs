@@ -1,0 +1,13 @@
+//! The real binary, driven as its users drive it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
+mod crash;
+mod running;
+mod tour;
+mod trouble;

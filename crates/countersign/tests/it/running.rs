@@ -1,0 +1,184 @@
+//! A site that runs in a folder of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+pub(crate) const SITE_PASSPHRASE: &str = "a long site pass phrase";
+pub(crate) const MARIAS_PASSPHRASE: &str = "correct horse battery";
+
+/// A site's process and folder; killed when dropped.
+pub(crate) struct Running {
+    pub(crate) folder: tempfile::TempDir,
+    process: Option<Child>,
+    pub(crate) uri: String,
+}
+
+/// What a command printed, and its exit code.
+pub(crate) struct Said {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) code: i32,
+}
+
+impl Said {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap()
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+}
+
+impl Running {
+    /// A new site, its key open.
+    pub(crate) fn new() -> Self {
+        let mut site = Self {
+            folder: tempfile::tempdir().unwrap(),
+            process: None,
+            uri: String::new(),
+        };
+        site.write("site.pass", SITE_PASSPHRASE);
+        site.write("maria.pass", MARIAS_PASSPHRASE);
+        site.write("wrong.pass", "not the right pass phrase");
+        site.start(&["--passphrase-file", "site.pass"]);
+        site
+    }
+
+    /// The same with a person who has a pass phrase and a service that has a key.
+    pub(crate) fn with_accounts() -> Self {
+        let site = Self::new();
+        for words in [
+            &["person", "create", "maria", "--role", "admin"][..],
+            &[
+                "person",
+                "passphrase",
+                "maria",
+                "--passphrase-file",
+                "maria.pass",
+            ],
+            &["key", "new", "--out", "robot.key"],
+            &[
+                "service",
+                "create",
+                "robot",
+                "--public-key",
+                "robot.key.pub",
+            ],
+        ] {
+            let said = site.run(words);
+            assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+        }
+        site
+    }
+
+    /// Starts the site and waits until it says where it is.
+    pub(crate) fn start(&mut self, words: &[&str]) {
+        let mut command = self.command(&["serve", "--session-listen", "127.0.0.1:0"]);
+        let mut process = command
+            .args(words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap());
+        let mut said = String::new();
+        self.uri = loop {
+            let mut line = String::new();
+            assert!(
+                lines.read_line(&mut line).unwrap() > 0,
+                "the site did not start: {said}"
+            );
+            if let Some(uri) = line.strip_prefix("The site is at ") {
+                break uri.trim().to_owned();
+            }
+            said += &line;
+        };
+        // What it logs later is read, so that it never waits for a full pipe.
+        std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+        self.process = Some(process);
+    }
+
+    /// Ends the site as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Asks the site to stop; its exit code.
+    pub(crate) fn stop(&mut self) -> Option<i32> {
+        let mut process = self.process.take()?;
+        let id = process.id().to_string();
+        Command::new("kill").arg(id).status().unwrap();
+        process.wait().unwrap().code()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// A command with the folder of this site.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        command(self.folder.path(), words)
+    }
+
+    pub(crate) fn run(&self, words: &[&str]) -> Said {
+        self.command(words)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+            .into()
+    }
+
+    /// Calls an operation over the session protocol as maria, with the pass phrase in `file`.
+    pub(crate) fn call(&self, name: &str, file: &str, words: &[&str]) -> Said {
+        let login = [
+            "call",
+            "--site",
+            &self.uri,
+            "--as",
+            name,
+            "--passphrase-file",
+            file,
+        ];
+        self.run(&[&login[..], words].concat())
+    }
+
+    /// Calls an operation over the session protocol as the robot.
+    pub(crate) fn call_as_robot(&self, words: &[&str]) -> Said {
+        let login = ["call", "--site", &self.uri, "--key", "robot.key"];
+        self.run(&[&login[..], words].concat())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command
+        .current_dir(folder)
+        .args(words)
+        .env_remove("COUNTERSIGN_DATA");
+    command
+}

@@ -1,0 +1,139 @@
+//! The main job from end to end: a site, a person, a service, operations.
+
+use serde_json::json;
+
+use crate::running::Running;
+
+#[test]
+fn a_newcomer_has_a_site_with_a_person_and_a_service_that_run_operations() {
+    let mut site = Running::with_accounts();
+    let status = site.run(&["site", "status", "--json"]).json();
+    assert_eq!(
+        (&status["uri"], &status["sealed"]),
+        (&json!(site.uri), &json!(false))
+    );
+
+    let said = site.call("maria", "maria.pass", &["self", "show", "--json"]);
+    assert_eq!(
+        (said.code, said.json()["name"].as_str()),
+        (0, Some("maria@local")),
+        "{}",
+        said.err
+    );
+    let said = site.call_as_robot(&["self", "show", "--json"]);
+    assert_eq!(
+        (said.code, said.json()["name"].as_str()),
+        (0, Some("robot@local"))
+    );
+    let created = [
+        "person",
+        "create",
+        "name=ada",
+        "full_name=Ada L",
+        "email=ada@example.org",
+    ];
+    assert_eq!(site.call("maria", "maria.pass", &created).code, 0);
+    let listed = site.run(&["person", "list", "-o", "jsonl"]).out;
+    assert_eq!(listed.lines().count(), 2);
+
+    assert_eq!(site.run(&["audit", "verify"]).code, 0);
+    assert!(
+        site.run(&["audit", "list"])
+            .out
+            .contains("person.create  ada@local")
+    );
+    assert_eq!(site.stop(), Some(0));
+    assert!(!site.path("site/admin.sock").exists());
+}
+
+#[test]
+fn a_dumped_person_is_loaded_and_logs_in_again() {
+    let site = Running::with_accounts();
+    let dump = site.run(&["person", "dump", "maria"]).out;
+    site.write("maria.json", &dump);
+    assert_eq!(
+        site.run(&["person", "load", "maria.json"]).code,
+        7,
+        "she is there"
+    );
+    assert_eq!(site.run(&["person", "delete", "maria", "--yes"]).code, 0);
+    assert_eq!(site.call("maria", "maria.pass", &["self", "show"]).code, 4);
+    assert_eq!(site.run(&["person", "load", "maria.json"]).code, 0);
+    assert_eq!(site.call("maria", "maria.pass", &["self", "show"]).code, 0);
+}
+
+#[test]
+fn a_sealed_site_is_opened_with_its_pass_phrase_or_its_recovery_code() {
+    let mut site = Running::with_accounts();
+    let recovery = site.run(&["site", "key", "recovery", "--json"]).json();
+    site.write("recovery.code", recovery["recovery_code"].as_str().unwrap());
+    for unseal in [
+        &["site", "unseal", "--passphrase-file", "site.pass"][..],
+        &[
+            "site",
+            "unseal",
+            "--recovery-code",
+            "--passphrase-file",
+            "recovery.code",
+        ],
+    ] {
+        site.stop();
+        site.start(&[]);
+        let status = site.run(&["site", "status", "--json"]).json();
+        assert_eq!(status["sealed"], json!(true));
+        let said = site.call_as_robot(&["self", "show"]);
+        assert!(
+            said.code == 3 && said.err.contains("[sealed]"),
+            "{}",
+            said.err
+        );
+        assert_eq!(
+            site.run(&["person", "list"]).code,
+            3,
+            "it does nothing else"
+        );
+        assert_ne!(
+            site.run(&["site", "unseal", "--passphrase-file", "wrong.pass"])
+                .code,
+            0
+        );
+        assert_eq!(site.run(unseal).code, 0);
+        assert_eq!(site.call_as_robot(&["self", "show"]).code, 0);
+    }
+}
+
+#[test]
+fn initialisation_scripts_are_applied_once_each() {
+    let mut site = Running::new();
+    site.stop();
+    std::fs::create_dir(site.path("site/init.d")).unwrap();
+    let create = r#"{"id":1,"group":"person","command":"create","params":{"name":"grace"}}"#;
+    site.write("site/init.d/10-people.jsonl", create);
+    for _ in 0..2 {
+        site.start(&["--passphrase-file", "site.pass"]);
+        assert_eq!(site.run(&["person", "show", "grace"]).code, 0);
+        site.stop();
+    }
+}
+
+#[test]
+fn an_encrypted_key_file_asks_for_its_pass_phrase() {
+    let site = Running::new();
+    let new = [
+        "key",
+        "new",
+        "--out",
+        "secret.key",
+        "--passphrase-file",
+        "maria.pass",
+    ];
+    assert_eq!(site.run(&new).code, 0);
+    assert_eq!(site.run(&new).code, 7, "a key file is not overwritten");
+    let text = std::fs::read_to_string(site.path("secret.key")).unwrap();
+    assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    let show = |file| {
+        site.run(&["key", "show", "secret.key", "--passphrase-file", file])
+            .code
+    };
+    assert_eq!((show("maria.pass"), show("wrong.pass")), (0, 4));
+}

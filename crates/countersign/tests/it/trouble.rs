@@ -1,0 +1,170 @@
+//! What bad input gets: a clear message, its exit code, and nothing damaged.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use crate::running::{Running, command};
+
+#[test]
+fn wrong_pass_phrase_unknown_name_and_locked_account_are_one_refusal_with_exit_code_4() {
+    let site = Running::with_accounts();
+    let wrong = site.call("maria", "wrong.pass", &["self", "show"]);
+    let unknown = site.call("nobody", "maria.pass", &["self", "show"]);
+    assert_eq!(site.run(&["person", "lock", "maria"]).code, 0);
+    let locked = site.call("maria", "maria.pass", &["self", "show"]);
+    for said in [&wrong, &unknown, &locked] {
+        assert_eq!(
+            (said.code, &said.err, said.out.as_str()),
+            (4, &wrong.err, "")
+        );
+    }
+}
+
+#[test]
+fn a_wrong_site_key_is_a_warning_of_an_attack_with_exit_code_4() {
+    let (site, mut other) = (Running::with_accounts(), Running::new());
+    let key = other.uri.split_once('#').unwrap().1.to_owned();
+    let address = site.uri.split_once('#').unwrap().0;
+    other.uri = format!("{address}#{key}");
+    let said = other.call("maria", "maria.pass", &["self", "show"]);
+    assert!(said.code == 4 && said.err.contains("WARNING") && said.err.contains("attack"));
+    std::fs::copy(site.path("robot.key"), other.path("robot.key")).unwrap();
+    let said = other.call_as_robot(&["self", "show"]);
+    assert!(
+        said.code == 4 && said.err.contains("attack"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn random_bytes_at_the_port_leave_the_site_as_it_was() {
+    let site = Running::with_accounts();
+    let address = site
+        .uri
+        .strip_prefix("countersign://")
+        .unwrap()
+        .split_once('#')
+        .unwrap()
+        .0;
+    let mut noise: u32 = 1;
+    for _ in 0..20 {
+        let bytes: Vec<u8> = (0..20_000)
+            .map(|_| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                noise.to_be_bytes()[0]
+            })
+            .collect();
+        // The site closes early; that the rest is refused is what is wanted.
+        let _ = TcpStream::connect(address).unwrap().write_all(&bytes);
+    }
+    // A penalty is for connections; the site itself goes on.
+    assert_eq!(site.run(&["audit", "verify"]).code, 0);
+    std::thread::sleep(std::time::Duration::from_secs(35));
+    assert_eq!(site.call_as_robot(&["self", "show"]).code, 0);
+}
+
+#[test]
+fn a_damaged_dump_changes_nothing_and_names_line_and_field() {
+    let site = Running::with_accounts();
+    let dump = site
+        .run(&["person", "dump", "maria"])
+        .out
+        .replace("maria@local", "copy@local");
+    let damages = [
+        (dump.replace("\"full_name\"", "\"fulname\""), "fulname"),
+        (dump.replace("\"admin\"", "\"king\""), "role"),
+        (dump[..dump.len() / 2].to_owned(), "line"),
+    ];
+    for (damaged, named) in damages {
+        site.write("damaged.json", &damaged);
+        let said = site.run(&["person", "load", "damaged.json"]);
+        assert!(
+            said.code == 1 && said.err.contains(named) && said.err.contains("line"),
+            "{}",
+            said.err
+        );
+        assert_eq!(site.run(&["person", "show", "copy"]).code, 6);
+    }
+}
+
+#[test]
+fn a_second_serve_on_a_folder_and_a_taken_port_are_refused_with_exit_code_1() {
+    let site = Running::new();
+    let second = site.run(&[
+        "serve",
+        "--session-listen",
+        "127.0.0.1:0",
+        "--passphrase-file",
+        "site.pass",
+    ]);
+    assert!(
+        second.code == 1 && second.err.contains("another process serves"),
+        "{}",
+        second.err
+    );
+    let address = site
+        .uri
+        .strip_prefix("countersign://")
+        .unwrap()
+        .split_once('#')
+        .unwrap()
+        .0;
+    let other = tempfile::tempdir().unwrap();
+    std::fs::copy(site.path("site.pass"), other.path().join("site.pass")).unwrap();
+    let words = [
+        "serve",
+        "--session-listen",
+        address,
+        "--passphrase-file",
+        "site.pass",
+    ];
+    let taken = command(other.path(), &words).output().unwrap();
+    let said = String::from_utf8(taken.stderr).unwrap();
+    assert!(
+        taken.status.code() == Some(1) && said.contains("cannot listen on"),
+        "{said}"
+    );
+    assert_eq!(site.run(&["site", "status"]).code, 0);
+}
+
+#[test]
+fn failures_have_the_exit_codes_that_the_help_names() {
+    let site = Running::with_accounts();
+    assert_eq!(site.run(&["person", "show", "nobody"]).code, 6);
+    assert_eq!(site.run(&["person", "create", "maria"]).code, 7);
+    assert_eq!(site.run(&["person", "crate", "x"]).code, 2);
+    assert_eq!(site.call_as_robot(&["person", "list"]).code, 5);
+    assert_eq!(site.call_as_robot(&["self", "shwo"]).code, 2);
+    assert_eq!(
+        site.run(&["person", "delete", "maria"]).code,
+        2,
+        "nobody can be asked"
+    );
+    let nowhere = site.run(&["--data", "nowhere", "site", "status"]);
+    assert!(
+        nowhere.code == 3 && nowhere.out.is_empty(),
+        "{}",
+        nowhere.err
+    );
+}
+
+#[test]
+fn a_database_that_is_none_is_refused_and_left_alone() {
+    let mut site = Running::new();
+    site.stop();
+    site.write(
+        "site/site.db",
+        "this is no database, but somebody's only copy of a poem",
+    );
+    let said = site.run(&[
+        "serve",
+        "--session-listen",
+        "127.0.0.1:0",
+        "--passphrase-file",
+        "site.pass",
+    ]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    let kept = std::fs::read_to_string(site.path("site/site.db")).unwrap();
+    assert!(kept.contains("poem"));
+}
