@@ -73,7 +73,10 @@ pub(crate) fn machine_established(
     said: &Transcript,
     max_packet: u32,
 ) -> Established {
-    let both = [keys.client_to_server.expose(), keys.server_to_client.expose()];
+    let both = [
+        keys.client_to_server.expose(),
+        keys.server_to_client.expose(),
+    ];
     let secret = SecretBytes::from(both.map(|key| &key[..]).concat());
     Established::new(option, secret.expose(), &said.digest("packets"), max_packet)
 }

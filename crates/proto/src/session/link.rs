@@ -56,10 +56,8 @@ impl Link {
     }
 
     fn new(end: End, reading: Reading, established: &Established) -> Self {
-        let (from_client, from_server) = (
-            &established.client_to_server,
-            &established.server_to_client,
-        );
+        let (from_client, from_server) =
+            (&established.client_to_server, &established.server_to_client);
         let (read, write) = match end {
             End::Client => (from_server, from_client),
             End::Server => (from_client, from_server),
@@ -309,7 +307,11 @@ impl Link {
     }
 
     /// Appends a command that stands outside of messages.
-    fn put_short(&mut self, command: crate::risp::Command, value: Value<'_>) -> Result<(), Refusal> {
+    fn put_short(
+        &mut self,
+        command: crate::risp::Command,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
         const LONGEST: usize = 64;
         if self.writer.is_open() && self.writer.room() < LONGEST {
             self.writer.close()?;

@@ -104,8 +104,7 @@ impl ServiceFlight {
             }
         }
         let max_packet = login.agreed_max_packet()?;
-        let established =
-            machine_established(login.option, &keys, &login.transcript, max_packet);
+        let established = machine_established(login.option, &keys, &login.transcript, max_packet);
         let mut link = Link::client(&established);
         link.send_nop()
             .and_then(|()| link.flush(out))

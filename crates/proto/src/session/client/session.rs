@@ -122,9 +122,7 @@ impl Session {
                 }
                 Message::Goodbye(reason) => FromSite::Goodbye(Goodbye::from_wire(reason)),
                 Message::Credit { .. } | Message::Rekeyed => continue,
-                Message::Operation(..)
-                | Message::BadOperation { .. }
-                | Message::OptionsRequest => {
+                Message::Operation(..) | Message::BadOperation { .. } | Message::OptionsRequest => {
                     return Err(Refusal::BadMessage("an operation from a site"));
                 }
             });

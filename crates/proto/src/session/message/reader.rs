@@ -8,8 +8,7 @@ use crate::operation::{Code, Event, Operation, Outcome, is_name};
 use crate::risp::{Command, Reader, Value};
 use crate::session::command as c;
 use crate::session::limits::{
-    COMMANDS_IN_PACKET, CONTENT_WINDOW, InsidePacket, KEY_SHARE_BYTES, PARTIAL_MESSAGES,
-    piece_cost,
+    COMMANDS_IN_PACKET, CONTENT_WINDOW, InsidePacket, KEY_SHARE_BYTES, PARTIAL_MESSAGES, piece_cost,
 };
 use crate::session::option::OptionList;
 use crate::session::refusal::Refusal;
@@ -162,7 +161,11 @@ impl MessageReader {
         value: Value<'_>,
     ) -> Result<(), Refusal> {
         let Some((id, message)) = current else {
-            return if is_field(command) { Err(OUTSIDE) } else { Ok(()) };
+            return if is_field(command) {
+                Err(OUTSIDE)
+            } else {
+                Ok(())
+            };
         };
         match (command, value) {
             (c::GROUP, Value::Bytes(text)) => set_once(&mut message.group, name(text)?),
@@ -398,10 +401,7 @@ fn credit(value: &[u8]) -> Result<Message, Refusal> {
 }
 
 fn id_of(value: &[u8]) -> Result<u64, Refusal> {
-    value
-        .try_into()
-        .map(u64::from_be_bytes)
-        .map_err(|_| SHORT)
+    value.try_into().map(u64::from_be_bytes).map_err(|_| SHORT)
 }
 
 const SHORT: Refusal = Refusal::BadMessage("CREDIT or CANCEL of the wrong length");

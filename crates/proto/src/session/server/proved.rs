@@ -41,7 +41,14 @@ impl Proved {
         established: Established,
     ) -> Self {
         let link = Link::server(&established);
-        Self::over(account, how, option, link, established.resumption, Vec::new())
+        Self::over(
+            account,
+            how,
+            option,
+            link,
+            established.resumption,
+            Vec::new(),
+        )
     }
 
     pub(super) fn over(

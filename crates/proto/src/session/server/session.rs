@@ -210,9 +210,9 @@ impl Session {
         expires: u64,
         entropy: &mut dyn Entropy,
     ) -> Result<bool, Refusal> {
-        let accepted =
-            self.link
-                .answer_keys(&offer.0, options.ranked(), Some(expires), entropy)?;
+        let accepted = self
+            .link
+            .answer_keys(&offer.0, options.ranked(), Some(expires), entropy)?;
         if accepted {
             self.expires = expires;
         }
