@@ -7,6 +7,7 @@
 pub mod account;
 pub mod audit;
 pub mod caller;
+pub mod content;
 pub mod context;
 pub mod credential;
 pub mod id;

@@ -7,6 +7,7 @@ use countersign_proto::operation::{Code, Outcome};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::content::ContentBroken;
 use crate::store::{StoreError, Thing, Unique};
 
 /// Why an operation was not done.
@@ -76,6 +77,26 @@ impl Refusal {
                 "`operation list` shows the parameters of every operation",
             )
         }
+    }
+
+    /// The operation needs content and none came.
+    #[must_use]
+    pub fn no_content() -> Self {
+        Self::new(
+            Code::INVALID_PARAMS,
+            "content has to come with this operation".to_owned(),
+            "send it along, for instance with `--content FILE`",
+        )
+    }
+
+    /// Content came that the operation has no use for, or through a door that carries none.
+    #[must_use]
+    pub fn stray_content(message: impl Into<String>) -> Self {
+        Self::new(
+            Code::INVALID_PARAMS,
+            message.into(),
+            "`operation list` shows which operations take or give content",
+        )
     }
 
     /// The caller may not do this.
@@ -178,6 +199,16 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl From<ContentBroken> for Refusal {
+    fn from(broken: ContentBroken) -> Self {
+        Self::new(
+            Code::MALFORMED,
+            broken.to_string(),
+            "nothing that came counts; send it again",
+        )
+    }
+}
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {

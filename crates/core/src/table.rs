@@ -39,16 +39,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::content::Content;
 use crate::context::Context;
 use crate::params;
 use crate::policy::{Access, Role};
 use crate::refusal::Refusal;
 
 /// What an operation answers: data for programs, and text for people.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Answer<R> {
     data: R,
     output: String,
+    content: Option<Content>,
 }
 
 impl<R> Answer<R> {
@@ -58,6 +60,7 @@ impl<R> Answer<R> {
         Self {
             data,
             output: String::new(),
+            content: None,
         }
     }
 
@@ -67,12 +70,21 @@ impl<R> Answer<R> {
         self.output = output.into();
         self
     }
+
+    /// The same answer with content behind it. The operation must be one that
+    /// [`EntryBuilder::gives_content`].
+    #[must_use]
+    pub fn with(mut self, content: Content) -> Self {
+        self.content = Some(content);
+        self
+    }
 }
 
 /// An answer that is ready to be sent.
 pub(crate) struct Reply {
     pub(crate) data: Box<RawValue>,
     pub(crate) output: String,
+    pub(crate) content: Option<Content>,
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<Reply, Refusal>> + Send>>;
@@ -86,6 +98,8 @@ pub struct Entry {
     changes: bool,
     disruptive: bool,
     while_sealed: bool,
+    takes_content: bool,
+    gives_content: bool,
     example: serde_json::Value,
     params: Schema,
     result: Schema,
@@ -108,6 +122,8 @@ pub struct EntryBuilder {
     changes: bool,
     disruptive: bool,
     while_sealed: bool,
+    takes_content: bool,
+    gives_content: bool,
     example: serde_json::Value,
 }
 
@@ -127,6 +143,8 @@ impl Entry {
             changes: false,
             disruptive: false,
             while_sealed: false,
+            takes_content: false,
+            gives_content: false,
             example: serde_json::Value::Object(serde_json::Map::new()),
         }
     }
@@ -182,6 +200,18 @@ impl Entry {
     #[must_use]
     pub const fn works_while_sealed(&self) -> bool {
         self.while_sealed
+    }
+
+    /// Whether content comes with it: bytes of any number, behind its parameters.
+    #[must_use]
+    pub const fn takes_content(&self) -> bool {
+        self.takes_content
+    }
+
+    /// Whether content comes with its answer.
+    #[must_use]
+    pub const fn gives_content(&self) -> bool {
+        self.gives_content
     }
 
     /// Parameters to show as an example.
@@ -264,6 +294,20 @@ impl EntryBuilder {
         self
     }
 
+    /// Content comes with it; the handler takes it with [`Context::content`]. Without, it is refused.
+    #[must_use]
+    pub const fn takes_content(mut self) -> Self {
+        self.takes_content = true;
+        self
+    }
+
+    /// Content comes with its answer, when it succeeds.
+    #[must_use]
+    pub const fn gives_content(mut self) -> Self {
+        self.gives_content = true;
+        self
+    }
+
     /// Parameters to show as an example.
     #[must_use]
     pub fn example(mut self, example: serde_json::Value) -> Self {
@@ -288,6 +332,8 @@ impl EntryBuilder {
             changes: self.changes,
             disruptive: self.disruptive,
             while_sealed: self.while_sealed,
+            takes_content: self.takes_content,
+            gives_content: self.gives_content,
             example: self.example,
             params: schema_for!(P),
             result: schema_for!(R),
@@ -300,6 +346,7 @@ impl EntryBuilder {
                     Ok(Reply {
                         data,
                         output: answer.output,
+                        content: answer.content,
                     })
                 }))
             }),

@@ -65,8 +65,12 @@ struct SessionView {
     proof: &'static str,
     /// When it was opened.
     opened: Timestamp,
-    /// When it ends.
+    /// When it ends unless its keys are renewed.
     expires: Timestamp,
+    /// When it ends for good.
+    ends: Timestamp,
+    /// Whether it has a connection; without one it waits for its client to return.
+    connected: bool,
 }
 
 impl From<SessionInfo> for SessionView {
@@ -83,6 +87,8 @@ impl From<SessionInfo> for SessionView {
             },
             opened: info.opened,
             expires: info.expires,
+            ends: info.ends,
+            connected: info.connected,
         }
     }
 }

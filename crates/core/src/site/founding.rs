@@ -69,6 +69,7 @@ impl Site {
         let config = SiteConfig {
             zone: foundation.zone,
             session_lifetime: SiteConfig::SESSION_LIFETIME,
+            key_lifetime: SiteConfig::KEY_LIFETIME,
         };
         let changes = changes(&wrapped_key, &config, sealed_setup.clone()).map_err(|error| {
             SiteError::Store(StoreError::Unavailable {

@@ -24,7 +24,8 @@ use countersign_proto::session::OptionList;
 
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::caller::{Caller, Door};
-use crate::context::{Along, Context};
+use crate::content::Content;
+use crate::context::{Along, ContentSlot, Context};
 use crate::refusal::Refusal;
 use crate::session::SessionRegistry;
 use crate::store::{ChangeSet, Store, StoreError};
@@ -33,7 +34,7 @@ use crate::timestamp::Timestamp;
 
 pub use endpoints::Endpoints;
 pub use founding::{Foundation, SiteError};
-pub use login::{Opening, PersonLogin, ServiceLogin};
+pub use login::{Opening, PersonLogin, Returning, ServiceLogin};
 pub use record::SiteConfig;
 pub use script::{ScriptError, ScriptOutcome};
 pub use sealing::{Opened, UnsealError};
@@ -82,9 +83,29 @@ impl Site {
     }
 
     /// Does what an operation says, if the caller may have it done. Every failure is an outcome too.
+    /// Operations that take or give content are refused here: see [`Site::run_with_content`].
     pub async fn run(&self, caller: &Caller, operation: &Operation, now: Timestamp) -> Outcome {
-        self.run_along(caller, operation, now, Along::default())
-            .await
+        let run = self.run_along(caller, operation, now, Along::default());
+        run.await
+    }
+
+    /// As [`Site::run`], with the content that came with the operation, and with that of its answer.
+    pub async fn run_with_content(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        content: Option<Content>,
+        now: Timestamp,
+    ) -> (Outcome, Option<Content>) {
+        let carried = Carried {
+            along: Along::default(),
+            content,
+            answers: true,
+        };
+        outcome(
+            operation,
+            self.attempt(caller, operation, now, carried).await,
+        )
     }
 
     async fn run_along(
@@ -94,15 +115,13 @@ impl Site {
         now: Timestamp,
         along: Along,
     ) -> Outcome {
-        match self.attempt(caller, operation, now, along).await {
-            Ok(reply) => Outcome {
-                id: operation.id,
-                code: Code::SUCCESS,
-                data: reply.data,
-                output: reply.output,
-            },
-            Err(refusal) => refusal.outcome(operation.id),
-        }
+        let carried = Carried {
+            along,
+            content: None,
+            answers: false,
+        };
+        let attempt = self.attempt(caller, operation, now, carried).await;
+        outcome(operation, attempt).0
     }
 
     async fn attempt(
@@ -110,7 +129,7 @@ impl Site {
         caller: &Caller,
         operation: &Operation,
         now: Timestamp,
-        along: Along,
+        carried: Carried,
     ) -> Result<Reply, Refusal> {
         let (group, command) = (&operation.group, &operation.command);
         let entry = self
@@ -124,13 +143,15 @@ impl Site {
         let Some(scope) = entry.access().scope(&caller) else {
             return Err(self.refuse(&caller, entry, now).await?);
         };
+        carried.fits(entry)?;
         let context = Context {
             site: self.clone(),
             caller,
             scope,
             now,
             operation: entry.shared_name(),
-            along,
+            along: carried.along,
+            content: ContentSlot::of(carried.content),
         };
         entry.start(context, operation.params.get())?.await
     }
@@ -231,6 +252,48 @@ impl Site {
     /// with it makes nobody wait.
     pub(crate) fn entropy(&self) -> SiteEntropy<'_> {
         SiteEntropy(self)
+    }
+}
+
+/// What comes with an operation besides its parameters, and what its door can carry back.
+struct Carried {
+    along: Along,
+    content: Option<Content>,
+    /// Whether an answer's content has a way to the caller.
+    answers: bool,
+}
+
+impl Carried {
+    fn fits(&self, entry: &Entry) -> Result<(), Refusal> {
+        if entry.gives_content() && !self.answers {
+            return Err(Refusal::stray_content(format!(
+                "{} answers with content, which cannot be taken here",
+                entry.name()
+            )));
+        }
+        match (entry.takes_content(), self.content.is_some()) {
+            (true, false) => Err(Refusal::no_content()),
+            (false, true) => Err(Refusal::stray_content(format!(
+                "{} takes no content",
+                entry.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn outcome(operation: &Operation, attempt: Result<Reply, Refusal>) -> (Outcome, Option<Content>) {
+    match attempt {
+        Ok(reply) => {
+            let outcome = Outcome {
+                id: operation.id,
+                code: Code::SUCCESS,
+                data: reply.data,
+                output: reply.output,
+            };
+            (outcome, reply.content)
+        }
+        Err(refusal) => (refusal.outcome(operation.id), None),
     }
 }
 

@@ -23,13 +23,22 @@ pub struct SiteConfig {
     /// The zone of names that are given without one. Settled when the site is made.
     #[schemars(with = "String")]
     pub zone: Zone,
-    /// How long a session lasts, in seconds.
+    /// How long a session lasts, in seconds, before its account has to log in anew.
     pub session_lifetime: u32,
+    /// How long a session's keys last, in seconds: a client renews them before that.
+    #[serde(default = "key_lifetime")]
+    pub key_lifetime: u32,
+}
+
+fn key_lifetime() -> u32 {
+    SiteConfig::KEY_LIFETIME
 }
 
 impl SiteConfig {
     /// Half a day: a working day ends with a new login.
     pub const SESSION_LIFETIME: u32 = 12 * 60 * 60;
+    /// An hour: a client that is gone for longer has to log in, and what one stolen key opens is short.
+    pub const KEY_LIFETIME: u32 = 60 * 60;
 }
 
 /// What is kept in memory of the settings.

@@ -279,13 +279,16 @@ impl Link {
         Ok(())
     }
 
-    /// Takes so many bytes more of a message's content.
-    pub(crate) fn grant(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
-        self.messages.grant(id, bytes);
+    /// Pieces of a message's content were used that count for so many bytes; asks for more when it is
+    /// time.
+    pub(crate) fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
+        let Some(granted) = self.messages.consumed(id, bytes) else {
+            return Ok(());
+        };
         let mut value = [0; 16];
         let (first, second) = value.split_at_mut(8);
         first.copy_from_slice(&id.to_be_bytes());
-        second.copy_from_slice(&bytes.to_be_bytes());
+        second.copy_from_slice(&granted.to_be_bytes());
         self.put_short(c::CREDIT, Value::Bytes(&value))
     }
 

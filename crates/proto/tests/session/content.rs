@@ -162,7 +162,7 @@ fn a_slow_reader_of_one_stream_stops_no_other() {
     }
     pair.to_client().unwrap();
     // Nobody reads the first; the second goes on, and so does everything else.
-    pair.client.session.consumed(2, 4_096).unwrap();
+    pair.client.session.consumed(2, CONTENT_WINDOW / 4).unwrap();
     pair.to_server().unwrap();
     pair.server.send_outcome(&outcome(3)).unwrap();
     let got = pair.to_client().unwrap();

@@ -178,7 +178,7 @@ impl Session {
     /// # Errors
     /// As for [`Self::send_operation`].
     pub fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
-        self.link.grant(id, bytes)
+        self.link.consumed(id, bytes)
     }
 
     /// Whether it is time to offer new keys, for what the present ones have done.

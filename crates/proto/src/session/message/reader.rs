@@ -47,6 +47,8 @@ struct Content {
     digest: Sha256,
     /// What may still arrive before more is asked for, in bytes.
     window: u64,
+    /// What was used of it since more was asked for, in bytes.
+    used: u64,
     /// Nobody wants it any more; it is passed over until its sender stops.
     unwanted: bool,
 }
@@ -136,11 +138,17 @@ impl MessageReader {
         Ok(last_under_key)
     }
 
-    /// More of a message's content may arrive.
-    pub(crate) fn grant(&mut self, id: u64, bytes: u64) {
-        if let Some(content) = self.content_mut(id) {
-            content.window = content.window.saturating_add(bytes);
+    /// Pieces of a message's content were used that count for so many bytes. How much more its sender is
+    /// to be told that it may send, once that is worth telling.
+    pub(crate) fn consumed(&mut self, id: u64, bytes: u64) -> Option<u64> {
+        let content = self.content_mut(id)?;
+        content.used = content.used.saturating_add(bytes);
+        if content.used < CONTENT_WINDOW / 4 {
+            return None;
         }
+        let granted = std::mem::take(&mut content.used);
+        content.window = content.window.saturating_add(granted);
+        Some(granted)
     }
 
     /// Passes over what still comes of a message's content; whether any is coming.
@@ -279,6 +287,7 @@ impl Partial {
             self.content = Some(Box::new(Content {
                 digest,
                 window: CONTENT_WINDOW,
+                used: 0,
                 unwanted,
             }));
         }
