@@ -132,6 +132,16 @@ impl Refusal {
         )
     }
 
+    /// The site has too much to do just now.
+    #[must_use]
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::new(
+            Code::BUSY,
+            message.into(),
+            "repeat it when something else is done",
+        )
+    }
+
     /// The site itself failed.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {

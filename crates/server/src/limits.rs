@@ -15,6 +15,14 @@ pub struct Limits {
     pub unproved_time: Duration,
     /// Login steps that may wait for a processor; more are told that the site is busy.
     pub waiting_logins: usize,
+    /// How long a session may be silent before its connection is ended, so that one whose client is gone
+    /// does not hold a place; a client that is there says NOP. Zero waits for ever.
+    pub idle_time: Duration,
+    /// Sessions that wait for a client whose connection was lost: bounds memory.
+    pub parked_sessions: usize,
+    /// Operations and results of one session whose content is under way at a time: bounds memory, 256 KiB
+    /// each.
+    pub content_streams: usize,
     /// Operations of one session that may run at a time; more wait in the socket.
     pub operations_in_flight: usize,
     /// The parameters of one operation, in bytes.
@@ -39,6 +47,9 @@ impl Default for Limits {
             unproved: 1_024,
             unproved_time: Duration::from_secs(30),
             waiting_logins: 256,
+            idle_time: Duration::from_secs(5 * 60),
+            parked_sessions: 16_384,
+            content_streams: 64,
             operations_in_flight: 256,
             params_bytes: 1 << 20,
             unsent_bytes: 1 << 20,

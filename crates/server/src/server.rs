@@ -137,6 +137,7 @@ impl Builder {
             info!(%address, "listening for sessions");
             listeners.spawn(accept(listener, shared.clone(), connections.clone()));
         }
+        listeners.spawn(shared.clone().close_forsaken());
         if let Some(admin) = admin {
             listeners.spawn(admin.serve(shared.clone()));
         }
@@ -213,6 +214,7 @@ impl Server {
             warn!("some connections did not end in time");
             connections.shutdown().await;
         }
+        self.shared.close_parked().await;
         info!("stopped");
     }
 }

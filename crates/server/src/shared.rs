@@ -2,19 +2,23 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use countersign_core::caller::Caller;
-use countersign_core::id::AccountId;
+use countersign_core::content::Content;
+use countersign_core::id::{AccountId, SessionId};
 use countersign_core::refusal::Refusal;
-use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::{Opened, Opening, Site};
+use countersign_core::session::{CloseReason, CutHook, Proof, SessionInfo};
+use countersign_core::site::{Opened, Opening, Returning, Site};
 use countersign_core::store::StoreError;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::machine::KnownKeys;
 use countersign_proto::name::AccountName;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
+use countersign_proto::session::Refusal as ProtocolRefusal;
 use countersign_proto::session::server::{
-    AccountTag, HowProved, PersonCredential, Proved, ServiceCredential, Settings,
+    AccountTag, FindSession, HowProved, PersonCredential, Proved, ServiceCredential, Settings,
 };
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 use tracing::error;
@@ -22,6 +26,10 @@ use tracing::error;
 use crate::clock;
 use crate::events::Events;
 use crate::limits::Limits;
+use crate::resumptions::Resumptions;
+
+/// How often sessions whose clients stay away are looked for: it bounds how late they are closed.
+const FORSAKEN_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Shared {
     pub(crate) site: Site,
@@ -30,6 +38,7 @@ pub(crate) struct Shared {
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     known: Arc<KnownKeys>,
+    resumptions: Resumptions,
     settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
     logins: Semaphore,
     waiting: Semaphore,
@@ -48,6 +57,7 @@ impl Shared {
             events,
             stopping,
             known: Arc::new(KnownKeys::default()),
+            resumptions: Resumptions::default(),
             settings: Mutex::default(),
             logins: Semaphore::new(processors),
             waiting: Semaphore::new(limits.waiting_logins),
@@ -113,7 +123,24 @@ impl Shared {
         }))
     }
 
-    /// Opens the session of a proved account and subscribes it to events.
+    /// Checks that a client may return to its session, and answers it.
+    pub(crate) fn returning(
+        &self,
+        find: FindSession,
+        out: &mut Vec<u8>,
+    ) -> Result<Proved, ProtocolRefusal> {
+        let id = SessionId::from_bytes(find.session().0);
+        let known = self.resumptions.find(id);
+        let returning = find.verify(known.as_ref().map(|(_, secret)| secret))?;
+        match known {
+            Some((account, _)) if self.resumptions.claim(id, returning.attempt()) => {
+                returning.answer(AccountTag(*account.as_bytes()), &mut SystemEntropy, out)
+            }
+            _ => Err(ProtocolRefusal::NotAuthenticated),
+        }
+    }
+
+    /// Opens the session of a proved account, or the one that it returns to, and subscribes it to events.
     pub(crate) async fn open_session(
         &self,
         proved: &Proved,
@@ -121,34 +148,107 @@ impl Shared {
         events: mpsc::Sender<Event>,
         cut: oneshot::Sender<CloseReason>,
     ) -> Result<Option<SessionInfo>, StoreError> {
-        let opening = Opening {
-            account: AccountId::from_bytes(proved.account().0),
-            proof: match proved.how() {
-                HowProved::Passphrase(_) => Proof::Passphrase,
-                HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
-            },
-            option: proved.option(),
-            peer: peer.to_string(),
-            cut: Box::new(move |reason| {
-                let _ = cut.send(reason);
-            }),
+        let cut: CutHook = Box::new(move |reason| {
+            let _ = cut.send(reason);
+        });
+        let (option, peer, now) = (proved.option(), peer.to_string(), clock::now());
+        let account = AccountId::from_bytes(proved.account().0);
+        let proof = match proved.how() {
+            HowProved::Passphrase(_) => Proof::Passphrase,
+            HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
+            HowProved::Session(session, _) => {
+                let id = SessionId::from_bytes(session.0);
+                let returning = Returning { option, peer, cut };
+                let resumed = self.site.resume_session(id, returning, now).await;
+                let resumed = log_trouble(resumed)?;
+                match &resumed {
+                    Some(info) => self.events.subscribe(info, events),
+                    None => self.resumptions.forget(id),
+                }
+                return Ok(resumed);
+            }
         };
-        let opened = log_trouble(self.site.open_session(opening, clock::now()).await)?;
+        let opening = Opening {
+            account,
+            proof,
+            option,
+            peer,
+            cut,
+        };
+        let opened = log_trouble(self.site.open_session(opening, now).await)?;
         if let Some(info) = &opened {
             self.events.subscribe(info, events);
+            self.resumptions
+                .keep(info.id, info.account, proved.resumption().clone());
         }
         Ok(opened)
     }
 
-    /// Closes a session whose connection ended.
+    /// Closes a session that ended with its connection.
     pub(crate) async fn close_session(&self, info: &SessionInfo, reason: CloseReason) {
-        self.events.unsubscribe(info.id);
-        let _ = log_trouble(self.site.close_session(info.id, reason, clock::now()).await);
+        self.events.unsubscribe(info.id, info.connection);
+        let closed = self.site.close_session(info, reason, clock::now()).await;
+        let _ = log_trouble(closed);
+        if self.site.sessions().find(info.id).is_none() {
+            self.resumptions.forget(info.id);
+        }
     }
 
-    /// Runs an operation through the one door.
-    pub(crate) async fn run(&self, caller: &Caller, operation: &Operation) -> Outcome {
-        let outcome = self.site.run(caller, operation, clock::now()).await;
+    /// Keeps a session whose connection was lost for its client to return to; closes it when there is no
+    /// room, or nothing to keep.
+    pub(crate) async fn park_session(self: &Arc<Self>, info: SessionInfo, reason: CloseReason) {
+        if *self.stopping.borrow() || self.site.sessions().away() >= self.limits.parked_sessions {
+            return self.close_session(&info, reason).await;
+        }
+        self.events.unsubscribe(info.id, info.connection);
+        let (shared, parked) = (self.clone(), info.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let cut: CutHook = Box::new(move |reason| {
+            runtime.spawn(async move { shared.close_session(&parked, reason).await });
+        });
+        if !self.site.park_session(&info, cut) {
+            self.close_session(&info, reason).await;
+        }
+    }
+
+    /// Closes the sessions whose clients did not return in time, for as long as the server runs.
+    pub(crate) async fn close_forsaken(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(FORSAKEN_EVERY).await;
+            for info in self.site.forsaken_sessions(clock::now()) {
+                self.close_session(&info, CloseReason::Expired).await;
+            }
+        }
+    }
+
+    /// Closes the sessions that wait for their clients: the server stops.
+    pub(crate) async fn close_parked(&self) {
+        let parked = self
+            .site
+            .sessions()
+            .list(None, usize::MAX, |info| !info.connected);
+        for info in parked {
+            self.close_session(&info, CloseReason::SiteStopping).await;
+        }
+    }
+
+    /// A session uses another encryption option.
+    pub(crate) async fn switched(&self, info: &SessionInfo) {
+        let _ = log_trouble(self.site.session_switched(info, clock::now()).await);
+    }
+
+    /// Runs an operation through the one door, with the content that comes with it; its result, and the
+    /// content that comes with that.
+    pub(crate) async fn run_with_content(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        content: Option<Content>,
+    ) -> (Outcome, Option<Content>) {
+        let run = self
+            .site
+            .run_with_content(caller, operation, content, clock::now());
+        let (outcome, content) = run.await;
         if outcome.code == Code::INTERNAL {
             error!(
                 group = %operation.group,
@@ -157,7 +257,12 @@ impl Shared {
                 "an operation failed through no fault of its caller"
             );
         }
-        outcome
+        (outcome, content)
+    }
+
+    /// The answer to an operation whose content is one stream too many.
+    pub(crate) fn too_many_streams(id: u64) -> Outcome {
+        Refusal::busy("too many operations with content at a time").outcome(id)
     }
 
     /// The answer to what is no operation.

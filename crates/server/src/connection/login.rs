@@ -125,6 +125,10 @@ async fn advance(
                 let found = shared.person(find.name()).await.map_err(|_| UNAVAILABLE)?;
                 find.answer(found.as_ref(), &mut SystemEntropy, out)?
             }
+            Step::FindSession(find) => {
+                let proved = shared.returning(*find, out)?;
+                return Ok(Advanced::Proved(Box::new(proved)));
+            }
             Step::FindService(find) => {
                 let found = shared
                     .service(find.thumbprint())
@@ -168,6 +172,7 @@ async fn open(
         session: SessionId(*info.id.as_bytes()),
         account: info.name.to_string(),
         expires: u64::try_from(info.expires.millis()).unwrap_or_default(),
+        idle_limit: u32::try_from(shared.limits.idle_time.as_millis()).unwrap_or(u32::MAX),
     };
     let session = proved.welcome(&welcome, &mut out);
     if let (Ok(session), Ok(())) = (session, socket.write_all(&out).await) {
@@ -178,8 +183,6 @@ async fn open(
             cut,
         }));
     }
-    shared
-        .close_session(&info, CloseReason::ConnectionLost)
-        .await;
+    shared.park_session(info, CloseReason::ConnectionLost).await;
     End::Closed
 }

@@ -2,17 +2,20 @@
 //! `countersign_proto::session::server`.
 //!
 //! ```text
-//! admitted --> login --proved--> live --goodbye, cut, expiry, loss--> closed
-//!                |
+//! admitted --> login --proved--> live --goodbye, cut, expiry--> closed
+//!                |                   |
+//!                |                   '--loss, silence--> parked --return--> live, elsewhere
 //!                '--refused, too slow--> closed
 //! ```
 
 mod live;
 mod login;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use countersign_core::session::CloseReason;
 use countersign_proto::session::{Inbox, Refusal, WireError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -70,8 +73,13 @@ pub(crate) async fn serve(
         opened.cut,
     );
     let reason = live.serve(socket, &shared).await;
-    info!(session = %info.id, account = %info.name, %reason, "session closed");
-    shared.close_session(&info, reason).await;
+    info!(session = %info.id, account = %info.name, %reason, "connection closed");
+    match reason {
+        // The session goes on over another connection.
+        CloseReason::Replaced => {}
+        CloseReason::ConnectionLost | CloseReason::Idle => shared.park_session(info, reason).await,
+        _ => shared.close_session(&info, reason).await,
+    }
 }
 
 /// Tells a peer that has no session why its connection ends.
