@@ -8,7 +8,11 @@
 )]
 
 mod admin;
+mod content;
 mod founded;
 mod hostile;
+mod keys;
 mod login;
+mod proxy;
+mod returns;
 mod sessions;

@@ -7,6 +7,7 @@ use crate::session::command as c;
 use crate::session::exchange::Offering;
 use crate::session::flight::client_says;
 use crate::session::keys::ResumptionSecret;
+use crate::session::limits::STALE_CHOICES;
 use crate::session::link::Link;
 use crate::session::live::SessionId;
 use crate::session::option::EncryptionOption;
@@ -33,6 +34,12 @@ impl Resumption {
             secret,
             attempts: 0,
         }
+    }
+
+    /// An attempt is made with a copy of it: the next one counts on from beyond all that the one before
+    /// can have used, since the site accepts each number once.
+    pub fn count_attempt(&mut self) {
+        self.attempts = self.attempts.saturating_add(u64::from(STALE_CHOICES) + 2);
     }
 
     /// The session that it returns to.

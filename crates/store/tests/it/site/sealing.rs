@@ -94,7 +94,7 @@ async fn the_configuration_is_kept() {
     let shown = test.admin("site.config", json!({})).await;
     assert_eq!(
         shown,
-        json!({ "zone": "example.org", "session_lifetime": 43200 })
+        json!({ "zone": "example.org", "session_lifetime": 43200, "key_lifetime": 3600 })
     );
     let audited = test.audit().await.len();
     test.admin("site.config", json!({ "session_lifetime": 600 }))
