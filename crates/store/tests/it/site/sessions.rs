@@ -173,7 +173,7 @@ async fn a_session_without_connection_waits_until_it_expires_or_is_cut() {
 
     let after = bob.info.expires;
     let forsaken = test.site.forsaken_sessions(after);
-    assert_eq!(forsaken.last().map(|info| info.id), Some(bob.info.id));
+    assert!(forsaken.iter().any(|info| info.id == bob.info.id));
     let late = test
         .site
         .resume_session(bob.info.id, returning(&told), after);
