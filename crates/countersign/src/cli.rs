@@ -158,6 +158,15 @@ pub(crate) enum Audit {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
+    /// Writes all entries as JSON, a line each.
+    Export {
+        /// Begins after the entry of this number.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// To this file (`-`: standard output).
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
+    },
     /// Checks the whole chain; exit code 8 when an entry is not as it was written.
     Verify,
 }

@@ -76,6 +76,9 @@ struct LimitsSection {
     unproved: Option<usize>,
     unproved_time: Option<u64>,
     waiting_logins: Option<usize>,
+    idle_time: Option<u64>,
+    parked_sessions: Option<usize>,
+    content_streams: Option<usize>,
     operations_in_flight: Option<usize>,
     params_bytes: Option<usize>,
     unsent_bytes: Option<usize>,
@@ -98,6 +101,9 @@ impl Config {
             unproved: given.unproved.unwrap_or(default.unproved),
             unproved_time: time(given.unproved_time, default.unproved_time),
             waiting_logins: given.waiting_logins.unwrap_or(default.waiting_logins),
+            idle_time: time(given.idle_time, default.idle_time),
+            parked_sessions: given.parked_sessions.unwrap_or(default.parked_sessions),
+            content_streams: given.content_streams.unwrap_or(default.content_streams),
             operations_in_flight: given
                 .operations_in_flight
                 .unwrap_or(default.operations_in_flight),

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::admin_call;
+use super::content::{Sink, progress};
 use crate::admin::Admin;
 use crate::cli::{Audit, Common};
 use crate::failure::{Exit, Failure};
-use crate::output::show;
+use crate::output::{say, show};
 
 pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
     match verb {
@@ -20,6 +21,28 @@ pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
                 &json!({ "after": after, "limit": limit }),
             )?;
             Ok(ExitCode::SUCCESS)
+        }
+        Audit::Export { after, save } => {
+            let mut sink = Sink::open(save.as_deref())?;
+            let bar = progress(None);
+            let params = json!({ "after": after });
+            let exported =
+                Admin::connect(&common.data)?.content("audit", "export", &params, |piece| {
+                    bar.inc(piece.len() as u64);
+                    sink.write(piece)
+                });
+            bar.finish_and_clear();
+            match exported {
+                Ok(outcome) => {
+                    say(&outcome.output);
+                    sink.finish()?;
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(failure) => {
+                    sink.give_up();
+                    Err(failure)
+                }
+            }
         }
         Audit::Verify => {
             let outcome = Admin::connect(&common.data)?.run("audit", "verify", &json!({}))?;

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod config;
+pub(crate) mod content;
 pub(crate) mod key;
 pub(crate) mod person;
 pub(crate) mod service;

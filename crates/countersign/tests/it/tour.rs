@@ -47,6 +47,33 @@ fn a_newcomer_has_a_site_with_a_person_and_a_service_that_run_operations() {
 }
 
 #[test]
+fn the_audit_log_is_exported_over_the_admin_socket_and_over_a_session() {
+    let site = Running::with_accounts();
+    let said = site.run(&["audit", "export", "--save", "log.jsonl"]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    let saved = std::fs::read_to_string(site.path("log.jsonl")).unwrap();
+    let listed = site.run(&["audit", "list", "-o", "jsonl"]).out;
+    let parsed = |text: &str| -> Vec<serde_json::Value> {
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    assert!(parsed(&listed).starts_with(&parsed(&saved)) && saved.lines().count() > 2);
+    assert!(!site.path("log.jsonl.part").exists());
+
+    let piped = site.call("maria", "maria.pass", &["audit", "export", "after:=1"]);
+    assert_eq!(piped.code, 0, "{}", piped.err);
+    let lines: Vec<&str> = saved.lines().skip(1).collect();
+    assert!(piped.out.starts_with(&lines.join("\n")));
+    let refused = site.call("maria", "maria.pass", &["audit", "export", "after:=-1"]);
+    assert_ne!(refused.code, 0);
+    let robot = site.call_as_robot(&["audit", "export", "--save", "robot.jsonl"]);
+    assert_ne!(robot.code, 0);
+    assert!(!site.path("robot.jsonl").exists());
+}
+
+#[test]
 fn a_dumped_person_is_loaded_and_logs_in_again() {
     let site = Running::with_accounts();
     let dump = site.run(&["person", "dump", "maria"]).out;

@@ -92,7 +92,9 @@ async fn a_session_that_is_not_renewed_in_time_is_told_and_ended() {
     assert_eq!(events.next().await, None);
     let expired = json!({ "reason": "expired" });
     loop {
-        let audit = founded.admin("audit", "list", json!({ "limit": 1000 })).await;
+        let audit = founded
+            .admin("audit", "list", json!({ "limit": 1000 }))
+            .await;
         let entries = audit["entries"].as_array().unwrap();
         if entries.iter().any(|entry| entry["details"] == expired) {
             return;
