@@ -21,7 +21,7 @@ use super::limits::{
 };
 use super::live::{Goodbye, SessionId, Welcome};
 use super::message::{
-    self, Field, KeyWords, Message, MessageReader, OF_THE_SESSION, Reading, Sender,
+    self, Cancelled, Field, KeyWords, Message, MessageReader, OF_THE_SESSION, Reading, Sender,
 };
 use super::option::{EncryptionOption, OptionList};
 use super::packet::{PacketReader, PacketWriter};
@@ -102,7 +102,7 @@ impl Link {
                 Message::Credit { id, bytes } => self.sender.credit(id, bytes)?,
                 Message::Cancelled { id, receiving } => {
                     let sending = self.sender.cancel(id);
-                    if sending == Some(true) {
+                    if sending == Some(Cancelled::Begun) {
                         self.put_cancel(id)?;
                     }
                     if receiving || sending.is_some() {
@@ -272,7 +272,7 @@ impl Link {
     /// Sends and takes no more content of that message.
     pub(crate) fn cancel(&mut self, id: u64) -> Result<(), Refusal> {
         let receiving = self.messages.cancel(id);
-        let sending = self.sender.cancel(id) == Some(true);
+        let sending = self.sender.cancel(id) == Some(Cancelled::Begun);
         if receiving || sending {
             self.put_cancel(id)?;
         }

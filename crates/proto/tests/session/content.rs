@@ -245,6 +245,25 @@ fn a_sender_cancels_and_the_reader_is_told_that_it_is_not_whole() {
     assert_eq!(pair.to_server().unwrap(), []);
 }
 
+/// [SES-42]: what was not even told when it was given up is told, and its result is not lost.
+#[test]
+fn content_that_is_cancelled_before_it_began_does_not_take_its_result_along() {
+    let mut pair = session(65_536);
+    pair.server.send_outcome_with_content(&outcome(1)).unwrap();
+    pair.server.send_content(1, vec![7; 100_000]);
+    pair.server.cancel(1).unwrap();
+    pair.server.cancel(1).unwrap();
+    assert_eq!(pair.server.queued_bytes(), 13);
+    let got = pair.to_client().unwrap();
+    assert_eq!(
+        got,
+        [
+            FromSite::OutcomeWithContent(outcome(1)),
+            FromSite::Cancelled { id: 1 }
+        ]
+    );
+}
+
 /// [SES-42]: both directions at once, and a cancelled upload whose result comes all the same.
 #[test]
 fn an_operation_is_cancelled_in_both_directions() {

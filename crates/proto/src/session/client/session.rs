@@ -206,8 +206,8 @@ impl Session {
         self.link.offer_keys(option, entropy)
     }
 
-    /// Answers the site's offer of new keys. One for an option that this client does not accept is
-    /// declined; whether it was accepted.
+    /// Answers the site's offer of new keys. One for an option that this client does not accept, and that
+    /// is not the present one, is declined; whether it was accepted.
     ///
     /// # Errors
     /// [`Refusal::BadMessage`] when the offer is none.
@@ -216,8 +216,9 @@ impl Session {
         offer: &KeyOffer,
         entropy: &mut dyn Entropy,
     ) -> Result<bool, Refusal> {
-        self.link
-            .answer_keys(&offer.0, &self.accepted, None, entropy)
+        let mut accepted = self.accepted.clone();
+        accepted.push(self.link.option());
+        self.link.answer_keys(&offer.0, &accepted, None, entropy)
     }
 
     /// Asks for the encryption options that the site has on offer now.

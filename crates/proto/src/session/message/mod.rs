@@ -17,7 +17,7 @@ use crate::operation::{Event, Operation, Outcome};
 use super::option::OptionList;
 
 pub(crate) use reader::{MessageReader, Reading};
-pub(crate) use sender::{Field, Sender};
+pub(crate) use sender::{Cancelled, Field, Sender};
 pub(crate) use write::write;
 
 /// MESSAGE-ID and its integer.

@@ -53,6 +53,8 @@ struct Content {
     credit: u64,
     begun: bool,
     ended: bool,
+    /// Given up before it began: that is said in its place, so that the message itself arrives.
+    cancelled: bool,
 }
 
 /// A message that is being sent.
@@ -71,6 +73,15 @@ struct Sending {
 pub(crate) struct Sender {
     messages: VecDeque<Sending>,
     queued_bytes: usize,
+}
+
+/// How far content had come when it was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// The other side has seen some of it and is to be told.
+    Begun,
+    /// The other side has not, and will be told when it is the message's turn.
+    NotBegun,
 }
 
 /// What a turn came to.
@@ -115,6 +126,7 @@ impl Sender {
                 credit: CONTENT_WINDOW,
                 begun: false,
                 ended: false,
+                cancelled: false,
             }),
             digest: Sha256::new(),
         });
@@ -162,15 +174,29 @@ impl Sender {
         Ok(())
     }
 
-    /// Forgets a message with content; whether there was one of which the other side has seen anything.
-    pub(crate) fn cancel(&mut self, id: u64) -> Option<bool> {
-        let at = self
-            .messages
-            .iter()
-            .position(|message| message.id == id && message.content.is_some())?;
-        let message = self.messages.remove(at)?;
-        self.queued_bytes = self.queued_bytes.saturating_sub(message.queued_bytes());
-        Some(message.begun)
+    /// Gives the content of a message up; whether there was any left to send.
+    pub(crate) fn cancel(&mut self, id: u64) -> Option<Cancelled> {
+        let found = |message: &Sending| message.id == id && message.content.is_some();
+        let at = self.messages.iter().position(found)?;
+        let message = self.messages.get_mut(at)?;
+        let before = message.queued_bytes();
+        let content = message.content.as_mut()?;
+        content.queued.clear();
+        content.queued_bytes = 0;
+        content.ended = true;
+        let begun = content.begun;
+        let cancelled = if begun {
+            Cancelled::Begun
+        } else if std::mem::replace(&mut content.cancelled, true) {
+            return None;
+        } else {
+            Cancelled::NotBegun
+        };
+        self.queued_bytes -= before - message.queued_bytes();
+        if begun {
+            self.messages.remove(at);
+        }
+        Some(cancelled)
     }
 
     /// Fills packets until `enough` says so or nothing can be sent.
@@ -292,6 +318,14 @@ impl Sending {
             }
             return Ok(Turn::Done);
         };
+        if content.cancelled {
+            if packets.room() < PIECE_HEADER + TAIL_BYTES {
+                return Ok(Turn::More);
+            }
+            packets.put(c::CONTENT, Value::Bytes(&[]))?;
+            packets.put(c::CANCEL, Value::Bytes(&self.id.to_be_bytes()))?;
+            return Ok(Turn::Done);
+        }
         match content.turn(packets, &mut self.digest)? {
             Turn::Done => {
                 self.end(packets)?;
