@@ -243,7 +243,7 @@ fn settings(founded: &Founded) -> Result<server::Settings> {
         setup: opened.setup.clone(),
         made_up: opened.made_up.clone(),
         zone: founded.site.zone(),
-        options: founded.site.options().clone(),
+        options: founded.site.options(),
         max_packet: DEFAULT_MAX_PACKET,
         known: Arc::new(KnownKeys::default()),
     })

@@ -11,6 +11,7 @@ pub mod content;
 pub mod context;
 pub mod credential;
 pub mod id;
+pub mod offer;
 pub mod operations;
 pub mod policy;
 pub mod reference;

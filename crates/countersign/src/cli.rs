@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{call, key, person, service, site};
+use crate::commands::{call, key, option, person, service, site};
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
 
@@ -83,7 +83,7 @@ pub(crate) enum Noun {
     Session(Session),
     /// Encryption options.
     #[command(subcommand)]
-    Option(ListOnly),
+    Option(option::Verb),
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -137,6 +137,11 @@ pub(crate) enum ListOnly {
 pub(crate) enum Session {
     /// Lists open sessions.
     List,
+    /// Shows all that is known of a session.
+    Show {
+        /// The session's id.
+        id: String,
+    },
     /// Cuts a session.
     Cut {
         /// The session's id.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;
 use serde::Deserialize;
 
@@ -21,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     #[serde(default)]
     pub(crate) log: Log,
+    #[serde(default)]
+    pub(crate) options: Options,
     #[serde(default)]
     limits: LimitsSection,
 }
@@ -40,6 +43,27 @@ impl Default for Listen {
             public_host: None,
         }
     }
+}
+
+/// Which encryption options may be offered at all.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Options {
+    #[serde(deserialize_with = "strength")]
+    pub(crate) floor: Strength,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            floor: Strength::Delivered,
+        }
+    }
+}
+
+fn strength<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strength, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(serde::de::Error::custom)
 }
 
 /// What is logged, and how.
@@ -167,6 +191,7 @@ impl Default for Config {
             version: 1,
             listen: Listen::default(),
             log: Log::default(),
+            options: Options::default(),
             limits: LimitsSection::default(),
         }
     }

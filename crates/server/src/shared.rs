@@ -68,16 +68,19 @@ impl Shared {
     /// What logins need; `None` while the site is sealed.
     pub(crate) fn login_settings(&self) -> Option<Arc<Settings>> {
         let opened = self.site.opened()?;
+        let options = self.site.options();
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         match &*settings {
-            Some((of, settings)) if Arc::ptr_eq(of, &opened) => Some(settings.clone()),
+            Some((of, settings)) if Arc::ptr_eq(of, &opened) && settings.options == options => {
+                Some(settings.clone())
+            }
             _ => {
                 let made = Arc::new(Settings {
                     key: opened.key.clone(),
                     setup: opened.setup.clone(),
                     made_up: opened.made_up.clone(),
                     zone: self.site.zone(),
-                    options: self.site.options().clone(),
+                    options,
                     max_packet: self.limits.max_packet,
                     known: self.known.clone(),
                 });

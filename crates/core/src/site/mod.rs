@@ -20,12 +20,13 @@ use countersign_crypto::entropy::Entropy;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::session::OptionList;
+use countersign_proto::session::{OptionList, Strength};
 
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::caller::{Caller, Door};
 use crate::content::Content;
 use crate::context::{Along, ContentSlot, Context};
+use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::session::SessionRegistry;
 use crate::store::{ChangeSet, Store, StoreError};
@@ -49,8 +50,10 @@ pub struct Parts {
     pub table: Table,
     /// Where its ids and secrets come from.
     pub entropy: Box<dyn Entropy>,
-    /// The encryption options that its sessions may use, ranked.
-    pub options: OptionList,
+    /// The encryption options that a new site offers; a site that is opened offers what it kept.
+    pub offer: Offer,
+    /// No option weaker than this is offered, whatever is kept: the configuration's floor.
+    pub floor: Strength,
 }
 
 /// A site. Clones are the same site.
@@ -61,7 +64,7 @@ struct Inner {
     store: Arc<dyn Store>,
     table: Table,
     entropy: Mutex<Box<dyn Entropy>>,
-    options: OptionList,
+    floor: Strength,
     sessions: SessionRegistry,
     record: RwLock<SiteRecord>,
     opened: RwLock<Option<Arc<Opened>>>,
@@ -74,7 +77,7 @@ impl Site {
             store: parts.store,
             table: parts.table,
             entropy: Mutex::new(parts.entropy),
-            options: parts.options,
+            floor: parts.floor,
             sessions: SessionRegistry::default(),
             record: RwLock::new(record),
             opened: RwLock::new(opened.map(Arc::new)),
@@ -210,10 +213,16 @@ impl Site {
         &self.0.sessions
     }
 
-    /// The encryption options that sessions may use, ranked.
+    /// The encryption options that new sessions may use now, ranked.
     #[must_use]
-    pub fn options(&self) -> &OptionList {
-        &self.0.options
+    pub fn options(&self) -> OptionList {
+        self.record().offer.options(self.0.floor)
+    }
+
+    /// The configuration's floor: no operation goes below it.
+    #[must_use]
+    pub fn configured_floor(&self) -> Strength {
+        self.0.floor
     }
 
     /// The site's public key: known while the site is sealed too.

@@ -5,6 +5,7 @@ pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod content;
 pub(crate) mod key;
+pub(crate) mod option;
 pub(crate) mod person;
 pub(crate) mod service;
 pub(crate) mod session;

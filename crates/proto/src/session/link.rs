@@ -301,7 +301,7 @@ impl Link {
     }
 
     pub(crate) fn send_options(&mut self, options: &OptionList) -> Result<(), Refusal> {
-        self.put_short(c::OPTIONS, Value::Bytes(&options.to_wire()))
+        self.put_short(c::OPTIONS, Value::Bytes(&options.wire()))
     }
 
     /// Queues a NOP, which keeps the session alive.

@@ -27,7 +27,7 @@ mod transcript;
 pub use inbox::Inbox;
 pub use keys::ResumptionSecret;
 pub use live::{Goodbye, SessionId, Welcome};
-pub use option::{EncryptionOption, OptionList};
+pub use option::{EncryptionOption, OptionList, Strength};
 pub use proof::{KeyProved, PassphraseProved, SessionProved, SiteProved};
 pub use refusal::{LoginError, Refusal, WireError};
 

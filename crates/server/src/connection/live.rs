@@ -260,7 +260,7 @@ impl Live {
                     self.session.send_outcome(&Shared::malformed(id, problem))?;
                 }
                 FromClient::OptionsRequest => {
-                    self.session.send_options(&shared.site.options().clone())?;
+                    self.session.send_options(&shared.site.options())?;
                 }
                 FromClient::KeyOffer(offer) => self.renew(&offer, shared).await?,
                 FromClient::KeysRenewed(_) => {}
@@ -274,7 +274,7 @@ impl Live {
     async fn renew(&mut self, offer: &KeyOffer, shared: &Arc<Shared>) -> Result<(), Ending> {
         let expires = shared.site.key_expiry(&self.info, clock::now());
         let millis = u64::try_from(expires.millis()).unwrap_or_default();
-        let options = shared.site.options().clone();
+        let options = shared.site.options();
         if !self
             .session
             .answer_keys(offer, &options, millis, &mut SystemEntropy)?

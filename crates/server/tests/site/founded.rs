@@ -6,6 +6,7 @@ use std::sync::Arc;
 use countersign_client::{Client, Connector, Who};
 use countersign_core::caller::Caller;
 use countersign_core::content::{Content, ContentBroken};
+use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::policy::Role;
 use countersign_core::site::{Foundation, Parts, Site};
@@ -17,7 +18,7 @@ use countersign_crypto::sealed_identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::session::OptionList;
+use countersign_proto::session::Strength;
 use countersign_proto::uri::SiteUri;
 use countersign_server::limits::Limits;
 use countersign_server::{Server, clock};
@@ -119,7 +120,8 @@ pub(crate) async fn parts(folder: &std::path::Path) -> Parts {
         store: Arc::new(SqliteStore::open(&folder.join("site.db")).await.unwrap()),
         table: table(),
         entropy: Box::new(SystemEntropy),
-        options: OptionList::default(),
+        offer: Offer::default(),
+        floor: Strength::Delivered,
     }
 }
 

@@ -13,6 +13,7 @@ mod founded;
 mod hostile;
 mod keys;
 mod login;
+mod options;
 mod proxy;
 mod returns;
 mod sessions;

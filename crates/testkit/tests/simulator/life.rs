@@ -210,7 +210,7 @@ impl<'a> Life<'a> {
             false => self.server.wants_content(id),
         };
         let length = [1, 200, 3_000, 60_000][self.dice.below(4)];
-        let byte = self.dice.below(256) as u8;
+        let byte = u8::try_from(self.dice.below(256)).unwrap();
         let stream = self.stream(up, id);
         if stream.ended || !wanted {
             return;

@@ -203,7 +203,7 @@ impl Login {
 
     fn offer_options(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let start = out.len();
-        let list = self.settings.options.to_wire();
+        let list = self.settings.options.wire();
         flight::server_says(&mut self.transcript, out, c::OPTIONS, Value::Bytes(&list))?;
         self.count_answer(start, out)
     }
