@@ -10,6 +10,7 @@ pub mod caller;
 pub mod content;
 pub mod context;
 pub mod credential;
+pub mod guard;
 pub mod id;
 pub mod offer;
 pub mod operations;

@@ -98,6 +98,7 @@ pub struct Entry {
     changes: bool,
     disruptive: bool,
     while_sealed: bool,
+    computes: bool,
     takes_content: bool,
     gives_content: bool,
     example: serde_json::Value,
@@ -122,6 +123,7 @@ pub struct EntryBuilder {
     changes: bool,
     disruptive: bool,
     while_sealed: bool,
+    computes: bool,
     takes_content: bool,
     gives_content: bool,
     example: serde_json::Value,
@@ -143,6 +145,7 @@ impl Entry {
             changes: false,
             disruptive: false,
             while_sealed: false,
+            computes: false,
             takes_content: false,
             gives_content: false,
             example: serde_json::Value::Object(serde_json::Map::new()),
@@ -200,6 +203,13 @@ impl Entry {
     #[must_use]
     pub const fn works_while_sealed(&self) -> bool {
         self.while_sealed
+    }
+
+    /// Whether it computes for long, as stretching a pass phrase does: run it where nobody waits for the
+    /// thread.
+    #[must_use]
+    pub const fn computes(&self) -> bool {
+        self.computes
     }
 
     /// Whether content comes with it: bytes of any number, behind its parameters.
@@ -294,6 +304,13 @@ impl EntryBuilder {
         self
     }
 
+    /// It computes for long, as stretching a pass phrase does.
+    #[must_use]
+    pub const fn computes(mut self) -> Self {
+        self.computes = true;
+        self
+    }
+
     /// Content comes with it; the handler takes it with [`Context::content`]. Without, it is refused.
     #[must_use]
     pub const fn takes_content(mut self) -> Self {
@@ -332,6 +349,7 @@ impl EntryBuilder {
             changes: self.changes,
             disruptive: self.disruptive,
             while_sealed: self.while_sealed,
+            computes: self.computes,
             takes_content: self.takes_content,
             gives_content: self.gives_content,
             example: self.example,

@@ -81,6 +81,9 @@ pub(crate) enum Noun {
     /// Open sessions.
     #[command(subcommand)]
     Session(Session),
+    /// Sources that misbehaved and have to wait.
+    #[command(subcommand)]
+    Penalty(Penalty),
     /// Encryption options.
     #[command(subcommand)]
     Option(option::Verb),
@@ -146,6 +149,20 @@ pub(crate) enum Session {
     Cut {
         /// The session's id.
         id: String,
+        /// Does not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Penalty {
+    /// Lists the sources that misbehaved lately, the worst first.
+    List,
+    /// Lets a source in again, or all.
+    Forget {
+        /// An IP address; all sources when left out.
+        source: Option<String>,
         /// Does not ask.
         #[arg(long)]
         yes: bool,

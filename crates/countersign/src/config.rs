@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use countersign_core::guard::{GuessLimits, PenaltyLimits};
 use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;
 use serde::Deserialize;
@@ -107,9 +108,48 @@ struct LimitsSection {
     params_bytes: Option<usize>,
     unsent_bytes: Option<usize>,
     max_packet: Option<u32>,
+    unproved_per_source: Option<usize>,
+    unproved_early: Option<usize>,
+    waiting_logins_per_source: Option<usize>,
     penalty_threshold: Option<u32>,
+    penalty_first: Option<u64>,
+    penalty_longest: Option<u64>,
     penalized_sources: Option<usize>,
+    guesses_free: Option<u32>,
+    guesses_free_of_strangers: Option<u32>,
+    guess_wait_first: Option<u64>,
+    guess_wait_longest: Option<u64>,
+    guess_wait_of_strangers: Option<u64>,
+    guesses_forgotten: Option<u64>,
+    guesses_remembered: Option<usize>,
     stop_patience: Option<u64>,
+}
+
+impl LimitsSection {
+    fn penalties(&self, default: PenaltyLimits) -> PenaltyLimits {
+        PenaltyLimits {
+            threshold: self.penalty_threshold.unwrap_or(default.threshold),
+            first: self.penalty_first.unwrap_or(default.first),
+            longest: self.penalty_longest.unwrap_or(default.longest),
+            sources: self.penalized_sources.unwrap_or(default.sources),
+        }
+    }
+
+    fn guesses(&self, default: GuessLimits) -> GuessLimits {
+        GuessLimits {
+            free: self.guesses_free.unwrap_or(default.free),
+            free_of_strangers: self
+                .guesses_free_of_strangers
+                .unwrap_or(default.free_of_strangers),
+            first: self.guess_wait_first.unwrap_or(default.first),
+            longest: self.guess_wait_longest.unwrap_or(default.longest),
+            longest_of_strangers: self
+                .guess_wait_of_strangers
+                .unwrap_or(default.longest_of_strangers),
+            forgotten: self.guesses_forgotten.unwrap_or(default.forgotten),
+            remembered: self.guesses_remembered.unwrap_or(default.remembered),
+        }
+    }
 }
 
 impl Config {
@@ -134,8 +174,15 @@ impl Config {
             params_bytes: given.params_bytes.unwrap_or(default.params_bytes),
             unsent_bytes: given.unsent_bytes.unwrap_or(default.unsent_bytes),
             max_packet: given.max_packet.unwrap_or(default.max_packet),
-            penalty_threshold: given.penalty_threshold.unwrap_or(default.penalty_threshold),
-            penalized_sources: given.penalized_sources.unwrap_or(default.penalized_sources),
+            unproved_per_source: given
+                .unproved_per_source
+                .unwrap_or(default.unproved_per_source),
+            unproved_early: given.unproved_early.unwrap_or(default.unproved_early),
+            waiting_logins_per_source: given
+                .waiting_logins_per_source
+                .unwrap_or(default.waiting_logins_per_source),
+            penalties: given.penalties(default.penalties),
+            guesses: given.guesses(default.guesses),
             stop_patience: time(given.stop_patience, default.stop_patience),
         }
     }

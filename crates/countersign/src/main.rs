@@ -35,6 +35,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Service(verb) => service::run(common, verb),
         Noun::Key(verb) => key::run(common, verb),
         Noun::Session(verb) => commands::session::run(common, verb),
+        Noun::Penalty(verb) => commands::penalty::run(common, verb),
         Noun::Option(verb) => commands::option::run(common, verb),
         Noun::Operation(cli::ListOnly::List) => {
             admin_call(common, "operation", "list", &serde_json::json!({}))

@@ -11,6 +11,7 @@ use countersign_core::refusal::Refusal;
 use countersign_core::session::{CloseReason, CutHook, Proof, SessionInfo};
 use countersign_core::site::{Opened, Opening, Returning, Site};
 use countersign_core::store::StoreError;
+use countersign_core::table::Entry;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::machine::KnownKeys;
@@ -20,12 +21,13 @@ use countersign_proto::session::Refusal as ProtocolRefusal;
 use countersign_proto::session::server::{
     AccountTag, FindSession, HowProved, PersonCredential, Proved, ServiceCredential, Settings,
 };
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use crate::clock;
 use crate::events::Events;
 use crate::limits::Limits;
+use crate::queue::{FairQueue, QueueLimits};
 use crate::resumptions::Resumptions;
 
 /// How often sessions whose clients stay away are looked for: it bounds how late they are closed.
@@ -40,8 +42,8 @@ pub(crate) struct Shared {
     known: Arc<KnownKeys>,
     resumptions: Resumptions,
     settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
-    logins: Semaphore,
-    waiting: Semaphore,
+    /// Where logins wait for their public-key work.
+    pub(crate) logins: Arc<FairQueue>,
 }
 
 impl Shared {
@@ -52,6 +54,12 @@ impl Shared {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let logins = FairQueue::new(QueueLimits {
+            at_a_time: processors,
+            waiting: limits.waiting_logins,
+            waiting_per_source: limits.waiting_logins_per_source,
+        });
+        site.guard().keep_to(limits.penalties, limits.guesses);
         Self {
             site,
             events,
@@ -59,8 +67,7 @@ impl Shared {
             known: Arc::new(KnownKeys::default()),
             resumptions: Resumptions::default(),
             settings: Mutex::default(),
-            logins: Semaphore::new(processors),
-            waiting: Semaphore::new(limits.waiting_logins),
+            logins,
             limits,
         }
     }
@@ -88,15 +95,6 @@ impl Shared {
                 Some(made)
             }
         }
-    }
-
-    /// Leave to do public-key work; `None` when too many wait for it already.
-    pub(crate) async fn login_permit(&self) -> Option<SemaphorePermit<'_>> {
-        if let Ok(permit) = self.logins.try_acquire() {
-            return Some(permit);
-        }
-        let _place = self.waiting.try_acquire().ok()?;
-        self.logins.acquire().await.ok()
     }
 
     /// What a person logs in with, for the login machine.
@@ -248,10 +246,15 @@ impl Shared {
         operation: &Operation,
         content: Option<Content>,
     ) -> (Outcome, Option<Content>) {
-        let run = self
-            .site
-            .run_with_content(caller, operation, content, clock::now());
-        let (outcome, content) = run.await;
+        let entry = self.site.table().find(&operation.group, &operation.command);
+        let (outcome, content) = if entry.is_some_and(Entry::computes) {
+            self.run_aside(caller, operation, content).await
+        } else {
+            let run = self
+                .site
+                .run_with_content(caller, operation, content, clock::now());
+            run.await
+        };
         if outcome.code == Code::INTERNAL {
             error!(
                 group = %operation.group,
@@ -261,6 +264,27 @@ impl Shared {
             );
         }
         (outcome, content)
+    }
+
+    /// Runs an operation that computes for long on a thread that nobody else waits for.
+    async fn run_aside(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        content: Option<Content>,
+    ) -> (Outcome, Option<Content>) {
+        let (site, caller, ran) = (self.site.clone(), caller.clone(), operation.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let aside = tokio::task::spawn_blocking(move || {
+            runtime.block_on(site.run_with_content(&caller, &ran, content, clock::now()))
+        });
+        match aside.await {
+            Ok(answered) => answered,
+            Err(_) => (
+                Refusal::internal("it was interrupted").outcome(operation.id),
+                None,
+            ),
+        }
     }
 
     /// The answer to an operation whose content is one stream too many.

@@ -26,6 +26,7 @@ use crate::audit::{AuditDraft, AuditOutcome};
 use crate::caller::{Caller, Door};
 use crate::content::Content;
 use crate::context::{Along, ContentSlot, Context};
+use crate::guard::Guard;
 use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::session::SessionRegistry;
@@ -66,6 +67,7 @@ struct Inner {
     entropy: Mutex<Box<dyn Entropy>>,
     floor: Strength,
     sessions: SessionRegistry,
+    guard: Arc<Guard>,
     record: RwLock<SiteRecord>,
     opened: RwLock<Option<Arc<Opened>>>,
     endpoints: RwLock<Endpoints>,
@@ -79,6 +81,7 @@ impl Site {
             entropy: Mutex::new(parts.entropy),
             floor: parts.floor,
             sessions: SessionRegistry::default(),
+            guard: Arc::default(),
             record: RwLock::new(record),
             opened: RwLock::new(opened.map(Arc::new)),
             endpoints: RwLock::default(),
@@ -211,6 +214,12 @@ impl Site {
     #[must_use]
     pub fn sessions(&self) -> &SessionRegistry {
         &self.0.sessions
+    }
+
+    /// What is remembered of those who misbehave.
+    #[must_use]
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.0.guard
     }
 
     /// The encryption options that new sessions may use now, ranked.

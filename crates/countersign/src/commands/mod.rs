@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod content;
 pub(crate) mod key;
 pub(crate) mod option;
+pub(crate) mod penalty;
 pub(crate) mod person;
 pub(crate) mod service;
 pub(crate) mod session;
