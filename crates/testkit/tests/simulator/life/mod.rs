@@ -2,20 +2,21 @@
 //! returns after the connection was lost at any byte, in any order; bytes arrive in pieces of any length.
 //! What each end hears is what the other said, and when everybody has been heard nothing is left over.
 
+mod hearing;
+mod opening;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::session::client::{FromSite, LoggedIn, Login, Step};
-use countersign_proto::session::limits::piece_cost;
-use countersign_proto::session::server::{self, FromClient};
-use countersign_proto::session::{
-    EncryptionOption, Inbox, OptionList, Refusal, SessionId, Welcome,
-};
+use countersign_proto::operation::Operation;
+use countersign_proto::session::client::LoggedIn;
+use countersign_proto::session::server;
+use countersign_proto::session::{EncryptionOption, Inbox, OptionList};
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::site::{ROBOT, Site};
+use countersign_testkit::site::Site;
 
 use crate::random::operation;
 use crate::seeds::seeds;
+use opening::open;
 
 const EXPIRES: u64 = 1_000_000;
 
@@ -52,68 +53,6 @@ struct Life<'a> {
     returned: u32,
     /// The server's clock.
     now: u64,
-}
-
-/// A session over a new connection: a service's login, or a return.
-fn open(
-    site: &Site,
-    option: EncryptionOption,
-    back: Option<&LoggedIn>,
-    entropy: &mut SeededEntropy,
-) -> (LoggedIn, server::Session) {
-    let mut settings = site.client();
-    settings.accepted = vec![option];
-    let (mut up, mut down) = (Vec::new(), Vec::new());
-    let mut client = match back {
-        Some(before) => {
-            let resumption = before.resumption.clone();
-            Login::resume(settings, resumption, entropy, &mut up).unwrap()
-        }
-        None => Login::service(settings, site.robot.clone(), entropy, &mut up).unwrap(),
-    };
-    let mut login = Some(server::Login::new(site.settings.clone()));
-    let mut session = None;
-    let welcome = Welcome {
-        session: SessionId([1; 16]),
-        account: "robot@example.org".to_owned(),
-        expires: EXPIRES,
-        idle_limit: 0,
-    };
-    loop {
-        while let Some(state) = login.take() {
-            let (step, used) = state.receive(&mut up, &mut down).unwrap();
-            up.drain(..used);
-            match step {
-                server::Step::NeedMore(state) => {
-                    login = Some(state);
-                    break;
-                }
-                server::Step::FindService(find) => {
-                    let known = site.service(find.thumbprint());
-                    login = Some(find.answer(known.as_ref(), entropy, &mut down).unwrap());
-                }
-                server::Step::FindSession(find) => {
-                    let (_, secret) = site.returnable().unwrap();
-                    let returning = find.verify(Some(&secret)).unwrap();
-                    assert!(site.claim(returning.attempt()));
-                    let proved = returning.answer(ROBOT, entropy, &mut down).unwrap();
-                    session = Some(proved.welcome(&welcome, &mut down).unwrap());
-                }
-                server::Step::Proved(proved) => {
-                    site.opened(ROBOT, proved.resumption().clone());
-                    session = Some(proved.welcome(&welcome, &mut down).unwrap());
-                }
-                server::Step::FindPerson(_) | server::Step::Refused => panic!("a service"),
-            }
-        }
-        let (step, used) = client.receive(&mut down, entropy, &mut up).unwrap();
-        down.drain(..used);
-        client = match step {
-            Step::NeedMore(client) => client,
-            Step::LoggedIn(done) => return (done, session.unwrap()),
-            Step::Stretch(_) => panic!("a service"),
-        };
-    }
 }
 
 impl<'a> Life<'a> {
@@ -280,128 +219,6 @@ impl<'a> Life<'a> {
         self.up.clear();
         self.down.clear();
         self.returned += 1;
-    }
-
-    /// Some of what is under way arrives, in one direction.
-    fn deliver(&mut self, most: usize) -> Result<(), Refusal> {
-        let to_client = usize::from(self.dice.one_in(2));
-        self.flush();
-        let wire = &mut self.wires[to_client];
-        let arriving = wire.len().min(1 + self.dice.below(most));
-        let bytes: Vec<u8> = wire.drain(..arriving).collect();
-        self.inboxes[to_client]
-            .tail(bytes.len())
-            .extend_from_slice(&bytes);
-        if to_client == 1 {
-            self.client_hears()
-        } else {
-            self.server_hears()
-        }
-    }
-
-    fn flush(&mut self) {
-        let [to_server, to_client] = &mut self.wires;
-        if to_server.len() < 200_000 {
-            self.client.session.flush(to_server).unwrap();
-        }
-        if to_client.len() < 200_000 {
-            self.server.flush(to_client).unwrap();
-        }
-    }
-
-    fn server_hears(&mut self) -> Result<(), Refusal> {
-        let mut got = Vec::new();
-        let inbox = &mut self.inboxes[0];
-        let received = self.server.receive(self.now, inbox.unread(), &mut got);
-        inbox.consume(*received.as_ref().unwrap_or(&0));
-        for message in got {
-            match message {
-                FromClient::Operation(operation) | FromClient::OperationWithContent(operation) => {
-                    assert_eq!(self.asked.get(&operation.id), Some(&operation));
-                    assert!(self.heard.insert(operation.id), "heard once");
-                    self.answer(operation);
-                }
-                FromClient::Content { id, bytes } => {
-                    let stream = self.stream(true, id);
-                    stream.unused += piece_cost(bytes.len());
-                    stream.heard.extend(bytes);
-                    assert!(stream.sent.starts_with(&stream.heard));
-                }
-                FromClient::ContentEnd { id } => {
-                    let stream = self.stream(true, id);
-                    assert!(stream.ended && stream.heard == stream.sent);
-                    stream.whole = true;
-                }
-                FromClient::Cancelled { id } => self.given_up(id),
-                FromClient::KeyOffer(offer) => {
-                    let all = OptionList::new(EncryptionOption::ALL);
-                    self.server
-                        .answer_keys(&offer, &all, EXPIRES, &mut self.entropy)
-                        .unwrap();
-                }
-                FromClient::KeysRenewed(renewed) => {
-                    assert!(renewed);
-                    self.renewed += 1;
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        received.map(|_| ())
-    }
-
-    fn answer(&mut self, operation: Operation) {
-        let outcome = Outcome {
-            id: operation.id,
-            code: Code::SUCCESS,
-            data: operation.params,
-            output: String::new(),
-        };
-        if self.dice.one_in(4) {
-            self.server.send_outcome_with_content(&outcome).unwrap();
-            self.down.insert(outcome.id, Stream::default());
-        } else {
-            self.server.send_outcome(&outcome).unwrap();
-        }
-    }
-
-    fn client_hears(&mut self) -> Result<(), Refusal> {
-        let mut got = Vec::new();
-        let inbox = &mut self.inboxes[1];
-        let received = self.client.session.receive(inbox.unread(), &mut got);
-        inbox.consume(*received.as_ref().unwrap_or(&0));
-        for message in got {
-            match message {
-                FromSite::Outcome(outcome) | FromSite::OutcomeWithContent(outcome) => {
-                    assert_eq!(self.asked[&outcome.id].params.get(), outcome.data.get());
-                    assert!(self.answered.insert(outcome.id), "answered once");
-                }
-                FromSite::Content { id, bytes } => {
-                    let stream = self.stream(false, id);
-                    stream.unused += piece_cost(bytes.len());
-                    stream.heard.extend(bytes);
-                    assert!(stream.sent.starts_with(&stream.heard));
-                }
-                FromSite::ContentEnd { id } => {
-                    let stream = self.stream(false, id);
-                    assert!(stream.ended && stream.heard == stream.sent);
-                    stream.whole = true;
-                }
-                FromSite::Cancelled { id } => self.given_up(id),
-                FromSite::KeyOffer(offer) => {
-                    self.client
-                        .session
-                        .answer_keys(&offer, &mut self.entropy)
-                        .unwrap();
-                }
-                FromSite::KeysRenewed(renewed) => {
-                    // The server declines nothing: it offers every option.
-                    assert!(renewed);
-                    self.renewed += 1;
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        received.map(|_| ())
     }
 
     /// Somebody in between changes, drops, repeats or moves some of what is under way in one direction;
