@@ -71,6 +71,11 @@ fn show(identity: &Identity, file: &Path, common: &Common) -> Result<(), Failure
     }
 }
 
+/// Writes a new file with a key, for its owner's eyes alone.
+pub(crate) fn write_new(path: &Path, pem: &str) -> Result<(), Failure> {
+    write(path, 0o600, pem)
+}
+
 /// Writes a new file with its permissions set from the start.
 fn write(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();

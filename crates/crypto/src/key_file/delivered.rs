@@ -44,7 +44,7 @@ impl DeliveredKey {
     /// # Errors
     /// [`KeyFileError`] as for [`super::read_identity`]; [`KeyFileError::NotEncrypted`] and
     /// [`KeyFileError::TooCheap`] when the key would be delivered without enough protection.
-    pub fn from_key_file(certificate: Certificate, pem: &str) -> Result<Self, KeyFileError> {
+    pub fn from_key_file(certificate: &Certificate, pem: &str) -> Result<Self, KeyFileError> {
         if pem.len() > super::LONGEST_KEY_FILE {
             return Err(KeyFileError::TooLong { length: pem.len() });
         }
@@ -196,7 +196,7 @@ mod tests {
     fn a_plain_key_is_not_delivered() {
         let identity = Identity::generate(&mut SystemEntropy);
         let plain = super::super::write_identity(&identity, None, &mut SystemEntropy);
-        let refused = DeliveredKey::from_key_file(identity.certificate().clone(), plain.expose());
+        let refused = DeliveredKey::from_key_file(identity.certificate(), plain.expose());
         assert_eq!(refused, Err(KeyFileError::NotEncrypted));
     }
 }

@@ -88,7 +88,7 @@ fn scrypt_of(document: &SecretDocument) -> Result<ScryptParams, KeyFileError> {
         .ok_or(KeyFileError::UnknownEncryption)?;
     let scrypt = scheme.kdf.scrypt().ok_or(KeyFileError::UnknownEncryption)?;
     check_cost(scrypt)?;
-    Ok(scrypt.clone())
+    Ok(*scrypt)
 }
 
 pub(super) fn decrypt(
