@@ -48,7 +48,14 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
     let mut entropy = SeededEntropy::new(7).fork("hostile");
     let before = match file.dialog {
         Dialog::Return => {
-            match hold(&site, option, Dialog::Service, None, &Fault::None, &mut entropy) {
+            match hold(
+                &site,
+                option,
+                Dialog::Service,
+                None,
+                &Fault::None,
+                &mut entropy,
+            ) {
                 End::Session(client, _) => Some(client),
                 _ => panic!("the session to return to"),
             }
@@ -69,7 +76,14 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
         End::Session(client, server) => {
             let foreign = || {
                 let fault = &Fault::None;
-                match hold(&site, option, Dialog::Service, None, fault, &mut SeededEntropy::new(8)) {
+                match hold(
+                    &site,
+                    option,
+                    Dialog::Service,
+                    None,
+                    fault,
+                    &mut SeededEntropy::new(8),
+                ) {
                     End::Session(client, server) => (*client, *server),
                     _ => panic!("another session"),
                 }
@@ -175,7 +189,11 @@ fn forged_proof(
     fault: &Fault,
     entropy: &mut SeededEntropy,
 ) -> End {
-    let Fault::Before { flight: 2, bytes: proof } = fault else {
+    let Fault::Before {
+        flight: 2,
+        bytes: proof,
+    } = fault
+    else {
         return End::SiteProved;
     };
     match serve(site, server, bytes(proof), &mut Vec::new(), entropy) {

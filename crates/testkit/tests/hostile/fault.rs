@@ -20,10 +20,7 @@ pub(crate) enum Fault {
         edit: Edit,
     },
     /// These bytes stand before a flight.
-    Before {
-        flight: usize,
-        bytes: String,
-    },
+    Before { flight: usize, bytes: String },
     /// A packet of a live session is changed; `to_client` says in which direction.
     Packet { to_client: bool, edit: PacketEdit },
     /// A packet with these contents, sealed by the service itself, comes to the server.

@@ -31,7 +31,11 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
             }
         }
         Fault::InsideToClient(packets) => {
-            let mut client = Client::new(site.client(), Who::Service(&site.robot), SeededEntropy::new(1));
+            let mut client = Client::new(
+                site.client(),
+                Who::Service(&site.robot),
+                SeededEntropy::new(1),
+            );
             let mut insider = Insider::site(&site, &mut client);
             client.receive(&insider.seal(&welcome()));
             for packet in packets {
@@ -53,6 +57,10 @@ fn welcome() -> Vec<u8> {
     let mut welcome = Vec::new();
     put(&mut welcome, c::SESSION_ID, Value::Bytes(&[1; 16]));
     put(&mut welcome, c::EXPIRES, Value::U64(u64::MAX));
-    put(&mut welcome, c::USERNAME, Value::Bytes(b"robot@example.org"));
+    put(
+        &mut welcome,
+        c::USERNAME,
+        Value::Bytes(b"robot@example.org"),
+    );
     welcome
 }

@@ -56,7 +56,9 @@ fn every_fault_is_refused_at_its_stage() {
         if (stage, &refusal) != (file.stage, &file.refusal) {
             let name = path.strip_prefix(folder()).unwrap().display();
             let (must, says) = (file.stage, file.refusal);
-            wrong.push(format!("{name}: {must:?} {says:?}, not {stage:?} {refusal:?}"));
+            wrong.push(format!(
+                "{name}: {must:?} {says:?}, not {stage:?} {refusal:?}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -70,7 +72,13 @@ fn every_dialog_is_accepted_when_nothing_is_done_to_it() {
             ..file
         }
         .run();
-        assert_eq!(accepted.0, Stage::Accepted, "{}: {}", path.display(), accepted.1);
+        assert_eq!(
+            accepted.0,
+            Stage::Accepted,
+            "{}: {}",
+            path.display(),
+            accepted.1
+        );
     }
 }
 
