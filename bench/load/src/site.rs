@@ -40,7 +40,7 @@ impl Running {
     /// Starts a site with the limits of a scenario.
     pub(crate) async fn start(scenario: &str) -> Result<Self> {
         raise_file_limit();
-        let mut process = Command::new(program()?)
+        let mut process = Command::new(std::env::current_exe()?)
             .args([MODE, scenario])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -102,16 +102,6 @@ impl Running {
         let robot = self.robot.clone();
         Login::service(self.settings(), robot, &mut SystemEntropy, &mut flight)?;
         Ok(flight)
-    }
-}
-
-/// This program; in its own tests, the program beside them.
-fn program() -> Result<std::path::PathBuf> {
-    let own = std::env::current_exe()?;
-    let folder = own.parent().ok_or("a program in no folder")?;
-    match folder.ends_with("deps") {
-        true => Ok(folder.with_file_name("countersign-load")),
-        false => Ok(own),
     }
 }
 
