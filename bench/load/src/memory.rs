@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::report::{Row, Unit};
 use crate::server::KNOWN;
-use crate::site::{Running, attacker};
+use crate::site::{Running, attacker, open_files};
 use crate::{Result, Size};
 
 /// Connections that sent half a flight and wait.
@@ -45,7 +45,9 @@ const AT_ONCE: usize = 64;
 
 /// Sessions that nobody uses.
 pub(crate) async fn idle(site: &Arc<Running>, size: Size) -> Result<Vec<Row>> {
-    let count = size.of(20_000, 40);
+    // Each end needs a file for each; some are needed for other things.
+    let room = open_files().saturating_sub(1_500);
+    let count = size.of(20_000, 40).min(room);
     let _warm = sessions(site, count / 20).await?;
     let before = site.memory()?;
     let _held = sessions(site, count).await?;

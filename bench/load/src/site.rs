@@ -130,6 +130,14 @@ pub(crate) fn raise_file_limit() {
     }
 }
 
+/// How many files this process may have open.
+pub(crate) fn open_files() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
+}
+
 /// The one reader of the clock here.
 #[allow(
     clippy::disallowed_methods,
