@@ -2,37 +2,29 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::admin_call;
 use crate::admin::Admin;
 use crate::cli::{Audit, Common};
 use crate::failure::{Exit, Failure};
-use crate::output::show;
+use crate::output::{say, show};
 
 pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
-    match verb {
-        Audit::List { after, limit } => {
-            admin_call(
-                common,
-                "audit",
-                "list",
-                &json!({ "after": after, "limit": limit }),
-            )?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Audit::Verify => {
-            let outcome = Admin::connect(&common.data)?.run("audit", "verify", &json!({}))?;
-            show(&outcome, common.format())?;
-            let sound =
-                serde_json::from_str::<serde_json::Value>(outcome.data.get()).is_ok_and(|data| {
-                    data.get("intact").and_then(serde_json::Value::as_bool) == Some(true)
-                });
-            Ok(if sound {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(Exit::Problems as u8)
-            })
-        }
+    let mut admin = Admin::connect(&common.data)?;
+    let (command, params) = match verb {
+        Audit::List { after, limit } => ("list", json!({ "after": after, "limit": limit })),
+        Audit::Verify => ("verify", json!({})),
+    };
+    let outcome = admin.run("audit", command, &params)?;
+    show(&outcome, common.format())?;
+    let data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
+    if let Some(next) = data.get("next").and_then(Value::as_str) {
+        say(format_args!("There is more: go on with --after {next}."));
     }
+    // Only a log that is said to be whole passes.
+    let whole = data.get("intact").and_then(Value::as_bool) == Some(true);
+    Ok(match verb {
+        Audit::Verify if !whole => ExitCode::from(Exit::Problems as u8),
+        Audit::Verify | Audit::List { .. } => ExitCode::SUCCESS,
+    })
 }

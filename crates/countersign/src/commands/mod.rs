@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod key;
+mod listing;
 pub(crate) mod person;
 pub(crate) mod service;
 pub(crate) mod session;

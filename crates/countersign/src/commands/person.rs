@@ -7,14 +7,17 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::passphrase::{ClientRegistration, Identifiers, PassphraseError};
 use countersign_crypto::sealed_identity;
+use countersign_crypto::secret::Passphrase;
+use countersign_proto::operation::{Code, Outcome};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
+use super::listing::list;
 use super::{admin_call, confirm, given};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::{print, show};
+use crate::output::{Format, print, show};
 use crate::secret_input::new_passphrase;
 
 #[derive(Debug, Subcommand)]
@@ -30,7 +33,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         email: Option<String>,
         /// `admin` or `member`.
-        #[arg(long)]
+        #[arg(long, value_parser = ["admin", "member"])]
         role: Option<String>,
     },
     /// Lists persons by name.
@@ -51,7 +54,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         email: Option<String>,
         /// `admin` or `member`.
-        #[arg(long)]
+        #[arg(long, value_parser = ["admin", "member"])]
         role: Option<String>,
         /// Another name to log in with.
         #[arg(long)]
@@ -106,13 +109,12 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let params = given(
                 json!({ "name": name, "full_name": full_name, "email": email, "role": role }),
             );
-            admin_call(common, "person", "create", &params)?;
             match common.passphrase_file {
-                Some(_) => set_passphrase(common, &name),
-                None => Ok(()),
+                Some(_) => create_with_passphrase(common, &name, &params),
+                None => admin_call(common, "person", "create", &params),
             }
         }
-        Verb::List => admin_call(common, "person", "list", &json!({})),
+        Verb::List => list(common, "person", "list", json!({})),
         Verb::Show { name } => simple("show", name),
         Verb::Update {
             name,
@@ -145,20 +147,46 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let text = text.map_err(|error| Failure::file(&file, &error))?;
             admin_call(common, "person", "load", &json!({ "dump": text }))
         }
-        Verb::Passphrase { name } => set_passphrase(common, &name),
+        Verb::Passphrase { name } => {
+            let mut admin = Admin::connect(&common.data)?;
+            // Nobody should type a pass phrase twice to learn that there is no such person.
+            admin.data("person", "show", &json!({ "name": name }))?;
+            let passphrase = asked_passphrase(common, &name)?;
+            show(&register(&mut admin, &name, &passphrase)?, common.format())
+        }
     }
+}
+
+/// Creates a person and sets the pass phrase, which is read first: a bad one leaves nothing behind.
+fn create_with_passphrase(common: &Common, name: &str, params: &Value) -> Result<(), Failure> {
+    let mut admin = Admin::connect(&common.data)?;
+    let passphrase = asked_passphrase(common, name)?;
+    let created = admin.run("person", "create", params)?;
+    if created.code == Code::SUCCESS {
+        let outcome = register(&mut admin, name, &passphrase)?;
+        if outcome.code != Code::SUCCESS {
+            return Err(Failure::outcome(&outcome));
+        }
+    }
+    match common.format() {
+        Format::Text if created.code == Code::SUCCESS => {
+            print(&format!("Created {name} with a pass phrase."))
+        }
+        format => show(&created, format),
+    }
+}
+
+fn asked_passphrase(common: &Common, name: &str) -> Result<Passphrase, Failure> {
+    let prompt = format!("New pass phrase of {name}");
+    new_passphrase(&prompt, common.passphrase_file.as_deref())
 }
 
 /// OPAQUE registration (RFC 9807, section 5): the pass phrase is stretched here, and the site gets a
 /// record that it cannot learn it from.
-fn set_passphrase(common: &Common, name: &str) -> Result<(), Failure> {
-    let mut admin = Admin::connect(&common.data)?;
-    admin.data("person", "show", &json!({ "name": name }))?;
-    let file = common.passphrase_file.as_deref();
-    let passphrase = new_passphrase(&format!("New pass phrase of {name}"), file)?;
+fn register(admin: &mut Admin, name: &str, passphrase: &Passphrase) -> Result<Outcome, Failure> {
     let entropy = &mut SystemEntropy;
     let (registration, request) =
-        ClientRegistration::start(&passphrase, entropy).map_err(not_registered)?;
+        ClientRegistration::start(passphrase, entropy).map_err(not_registered)?;
     let request = json!({ "name": name, "request": BASE64URL_NOPAD.encode(&request) });
     let started = admin.data("person", "passphrase_start", &request)?;
     let (response, server) = (
@@ -170,7 +198,7 @@ fn set_passphrase(common: &Common, name: &str) -> Result<(), Failure> {
         server: Some(&server),
     };
     let (record, export_key) = registration
-        .finish(&passphrase, &response, identifiers, entropy)
+        .finish(passphrase, &response, identifiers, entropy)
         .map_err(not_registered)?;
     let identity = Identity::generate(entropy);
     let sealed = sealed_identity::seal(&identity, &export_key, entropy)
@@ -182,8 +210,7 @@ fn set_passphrase(common: &Common, name: &str) -> Result<(), Failure> {
         "sealed_identity": BASE64URL_NOPAD.encode(&sealed),
         "certificate": identity.certificate().to_pem(),
     });
-    let outcome = admin.run("person", "passphrase_finish", &finished)?;
-    show(&outcome, common.format())
+    admin.run("person", "passphrase_finish", &finished)
 }
 
 fn not_registered(error: PassphraseError) -> Failure {

@@ -1,5 +1,7 @@
 //! What goes to standard output: data only, in the form that was asked for.
 
+mod columns;
+
 use std::io::Write;
 
 use clap::ValueEnum;
@@ -25,16 +27,21 @@ pub(crate) fn show(outcome: &Outcome, format: Format) -> Result<(), Failure> {
     if outcome.code != Code::SUCCESS {
         return Err(Failure::outcome(outcome));
     }
-    let text = match format {
-        Format::Text if !outcome.output.is_empty() => outcome.output.clone(),
-        Format::Text if is_empty_list(outcome.data.get()) => {
+    show_data(outcome.data.get(), &outcome.output, format)
+}
+
+/// Shows data, which is JSON, or the text that says the same for people.
+pub(crate) fn show_data(data: &str, text: &str, format: Format) -> Result<(), Failure> {
+    let shown = match format {
+        Format::Text if !text.is_empty() => columns::aligned(text),
+        Format::Text if is_empty_list(data) => {
             say("There are none.");
             String::new()
         }
-        Format::Text | Format::Json => pretty(outcome.data.get()),
-        Format::Jsonl => lines(outcome.data.get()),
+        Format::Text | Format::Json => pretty(data),
+        Format::Jsonl => lines(data),
     };
-    print(&text)
+    print(&shown)
 }
 
 /// Writes text and a line end to standard output.
