@@ -1,13 +1,20 @@
 //! The configuration file, `countersign.toml`.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
+use countersign_proto::name::Zone;
 use countersign_server::limits::Limits;
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
 
+use self::limits::LimitsSection;
 use crate::failure::{Exit, Failure};
+
+/// The version of the file's form that is read.
+const VERSION: u32 = 1;
 
 /// A commented file with every default; written at the first launch.
 pub(crate) const EXAMPLE: &str = include_str!("config/example.toml");
@@ -20,9 +27,19 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) listen: Listen,
     #[serde(default)]
+    pub(crate) site: SiteSection,
+    #[serde(default)]
     pub(crate) log: Log,
     #[serde(default)]
     limits: LimitsSection,
+}
+
+/// What the site is, settled at its first launch.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SiteSection {
+    /// The zone of names that are given without one; `local` when left out.
+    pub(crate) zone: Option<Zone>,
 }
 
 /// Where the site listens.
@@ -67,47 +84,21 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The limits, times in milliseconds; what is left out is the default.
-#[derive(Debug, Default, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-struct LimitsSection {
-    connections: Option<usize>,
-    connections_per_source: Option<usize>,
-    unproved: Option<usize>,
-    unproved_time: Option<u64>,
-    waiting_logins: Option<usize>,
-    operations_in_flight: Option<usize>,
-    params_bytes: Option<usize>,
-    unsent_bytes: Option<usize>,
-    max_packet: Option<u32>,
-    penalty_threshold: Option<u32>,
-    penalized_sources: Option<usize>,
-    stop_patience: Option<u64>,
-}
-
 impl Config {
     /// The limits that the server keeps to.
     pub(crate) fn limits(&self) -> Limits {
-        let (given, default) = (&self.limits, Limits::default());
-        let time = |given: Option<u64>, default| given.map_or(default, Duration::from_millis);
-        Limits {
-            connections: given.connections.unwrap_or(default.connections),
-            connections_per_source: given
-                .connections_per_source
-                .unwrap_or(default.connections_per_source),
-            unproved: given.unproved.unwrap_or(default.unproved),
-            unproved_time: time(given.unproved_time, default.unproved_time),
-            waiting_logins: given.waiting_logins.unwrap_or(default.waiting_logins),
-            operations_in_flight: given
-                .operations_in_flight
-                .unwrap_or(default.operations_in_flight),
-            params_bytes: given.params_bytes.unwrap_or(default.params_bytes),
-            unsent_bytes: given.unsent_bytes.unwrap_or(default.unsent_bytes),
-            max_packet: given.max_packet.unwrap_or(default.max_packet),
-            penalty_threshold: given.penalty_threshold.unwrap_or(default.penalty_threshold),
-            penalized_sources: given.penalized_sources.unwrap_or(default.penalized_sources),
-            stop_patience: time(given.stop_patience, default.stop_patience),
-        }
+        self.limits.limits()
+    }
+}
+
+/// The file that is named, or else the one in the site's folder if there is one.
+///
+/// A file that is named must be there: a site with other settings than were meant is worse than none.
+pub(crate) fn read_or_default(named: Option<&Path>, usual: &Path) -> Result<Config, Failure> {
+    match named {
+        Some(file) => read(file),
+        None if usual.exists() => read(usual),
+        None => Ok(Config::default()),
     }
 }
 
@@ -126,20 +117,42 @@ pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
 
 fn parse(text: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(text).map_err(|error| explain(&error.to_string()))?;
-    if config.version != 1 {
-        return Err(format!(
-            "version: {} is not known; this is version 1",
-            config.version
-        ));
+    if config.version != VERSION {
+        let problem = format!("{} is not known; this is version {VERSION}", config.version);
+        return Err(at(text, "version", &problem));
     }
-    let in_range = config
-        .limits
-        .max_packet
-        .is_none_or(|bytes| (256..=1 << 20).contains(&bytes));
-    if !in_range {
-        return Err("limits.max_packet: it must be from 256 to 1048576".to_owned());
-    }
+    EnvFilter::try_new(&config.log.level)
+        .map_err(|error| at(text, "log.level", &error.to_string()))?;
+    config.limits.check().map_err(|(key, (least, most))| {
+        let range = if most == u64::MAX {
+            format!("it must be at least {least}")
+        } else {
+            format!("it must be from {least} to {most}")
+        };
+        at(text, &format!("limits.{key}"), &range)
+    })?;
     Ok(config)
+}
+
+/// A problem with the value of a key, with the line that it stands on.
+fn at(text: &str, path: &str, problem: &str) -> String {
+    let (section, key) = path.split_once('.').unwrap_or(("", path));
+    let mut inside = "";
+    let line = text.lines().position(|line| {
+        let line = line.trim();
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.split(']').next())
+        {
+            inside = name.trim();
+        }
+        let assigned = line.split_once('=').map(|(name, _)| name.trim());
+        assigned == Some(path) || (inside == section && assigned == Some(key))
+    });
+    match line {
+        Some(line) => format!("line {}: {path}: {problem}", line + 1),
+        None => format!("{path}: {problem}"),
+    }
 }
 
 /// Adds the nearest right key to what the reader says of an unknown one.
@@ -158,8 +171,9 @@ fn explain(message: &str) -> String {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            version: 1,
+            version: VERSION,
             listen: Listen::default(),
+            site: SiteSection::default(),
             log: Log::default(),
             limits: LimitsSection::default(),
         }
@@ -175,8 +189,8 @@ mod tests {
         let example = parse(EXAMPLE).unwrap();
         assert_eq!(example.limits(), Limits::default());
         assert_eq!(
-            (example.listen, example.log),
-            (Listen::default(), Log::default())
+            (example.listen, example.site, example.log),
+            (Listen::default(), SiteSection::default(), Log::default())
         );
     }
 
@@ -193,9 +207,28 @@ mod tests {
     }
 
     #[test]
-    fn packets_have_bounds() {
-        let with = |bytes: u32| parse(&format!("version = 1\n[limits]\nmax_packet = {bytes}"));
-        assert!(with(256).is_ok() && with(1 << 20).is_ok());
-        assert!(with(255).is_err() && with((1 << 20) + 1).is_err());
+    fn a_problem_names_its_line_and_key() {
+        for (text, named) in [
+            ("version = 2", "line 1: version"),
+            (
+                "version = 1\n\n[log]\nlevel = \"=loud=\"",
+                "line 4: log.level",
+            ),
+            ("version = 1\nlog.level = \"=loud=\"", "line 2: log.level"),
+            ("version = 1\n[listen]\nsession = 7", "line 3"),
+            ("version = 1\n[site]\nzone = \"..\"", "line 3"),
+        ] {
+            let problem = parse(text).unwrap_err();
+            assert!(problem.contains(named), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there_and_the_usual_one_need_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("countersign.toml");
+        assert_eq!(read_or_default(None, &missing).unwrap(), Config::default());
+        let failure = read_or_default(Some(&missing), &missing).unwrap_err();
+        assert_eq!(failure.exit, Exit::NotFound);
     }
 }

@@ -8,6 +8,7 @@ use countersign_core::caller::Caller;
 use countersign_core::operations;
 use countersign_core::site::{Parts, ScriptOutcome, Site};
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
 use countersign_proto::name::Zone;
 use countersign_proto::session::OptionList;
@@ -27,29 +28,27 @@ use crate::secret_input::{new_passphrase, passphrase};
 /// Serves the site in the folder until it is told to stop; makes it at the first launch.
 pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
     let folder = Folder::lock(&common.data)?;
-    let file = serve
-        .config
-        .unwrap_or_else(|| Folder::config_in(folder.path()));
-    let mut config = if file.exists() {
-        config::read(&file)?
-    } else {
-        Config::default()
-    };
+    let usual = Folder::config_in(folder.path());
+    let mut config = config::read_or_default(serve.config.as_deref(), &usual)?;
     listen_as_told(&mut config, serve.listen);
     start_log(&config)?;
     run(async {
         let store = open_store(&folder).await?;
         let parts = parts(store.clone())?;
+        let asked_zone = serve.zone.or(config.site.zone.take());
         let new = !Site::exists(&*store).await.map_err(store_failure)?;
         let site = if new {
             let file = common.passphrase_file.as_deref();
             let secret = new_passphrase("Pass phrase for the new site's key", file)?;
-            let zone = zone(serve.zone)?;
+            let zone = zone(asked_zone)?;
             first_launch::found(&folder, parts, zone, &Opener::Passphrase(secret)).await?
         } else {
             let site = Site::open(parts)
                 .await
                 .map_err(|error| Failure::new(Exit::Failure, "store", error))?;
+            if asked_zone.is_some_and(|asked| asked != site.zone()) {
+                warn!(zone = %site.zone(), "the zone was settled at the first launch and stays");
+            }
             open_key(&site, &folder, common).await?;
             site
         };
@@ -65,12 +64,11 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
 
 /// Serves a throw-away site on this machine alone.
 pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
-    let throw_away = std::env::temp_dir().join(format!("countersign-dev-{}", std::process::id()));
     let given = common.data != Path::new("./site");
     let path = if given {
         common.data.clone()
     } else {
-        throw_away
+        Folder::throw_away()?
     };
     let folder = Folder::lock(&path)?;
     let mut config = Config::default();
@@ -166,7 +164,18 @@ fn zone(given: Option<Zone>) -> Result<Zone, Failure> {
     }
 }
 
-/// Opens the site key with the slot file, or with the pass phrase if a file with it is named.
+/// The site key's pass phrase: from a file, or from whoever sits at the terminal. `None` where there is
+/// neither, and when nothing is typed.
+fn given_passphrase(common: &Common) -> Result<Option<Passphrase>, Failure> {
+    let file = common.passphrase_file.as_deref();
+    if file.is_none() && !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let secret = passphrase("Pass phrase of the site key (nothing: stay sealed)", file)?;
+    Ok((file.is_some() || !secret.as_bytes().is_empty()).then_some(secret))
+}
+
+/// Opens the site key with the slot file or the pass phrase, or else tells how to.
 async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), Failure> {
     let refused = |error: &dyn std::fmt::Display| {
         Failure::new(
@@ -182,8 +191,7 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
         site.unseal(&Caller::site(), SlotSecret::File(&slot), clock::now())
             .await
             .map_err(|error| refused(&error))?;
-    } else if let Some(file) = common.passphrase_file.as_deref() {
-        let secret = passphrase("Pass phrase of the site key", Some(file))?;
+    } else if let Some(secret) = given_passphrase(common)? {
         site.unseal(
             &Caller::site(),
             SlotSecret::Passphrase(&secret),

@@ -87,6 +87,7 @@ impl Running {
         let mut command = self.command(&["serve", "--session-listen", "127.0.0.1:0"]);
         let mut process = command
             .args(words)
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
