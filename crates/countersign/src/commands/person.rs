@@ -17,7 +17,8 @@ use super::{admin_call, confirm, given};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, print, show};
+use crate::input;
+use crate::output::{print, show, show_data};
 use crate::secret_input::new_passphrase;
 
 #[derive(Debug, Subcommand)]
@@ -139,12 +140,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             print(&serde_json::to_string_pretty(&dump).unwrap_or_default())
         }
         Verb::Load { file } => {
-            let text = if file.as_os_str() == "-" {
-                std::io::read_to_string(std::io::stdin())
-            } else {
-                std::fs::read_to_string(&file)
-            };
-            let text = text.map_err(|error| Failure::file(&file, &error))?;
+            let text = input::text(&file)?;
             admin_call(common, "person", "load", &json!({ "dump": text }))
         }
         Verb::Passphrase { name } => {
@@ -162,18 +158,17 @@ fn create_with_passphrase(common: &Common, name: &str, params: &Value) -> Result
     let mut admin = Admin::connect(&common.data)?;
     let passphrase = asked_passphrase(common, name)?;
     let created = admin.run("person", "create", params)?;
-    if created.code == Code::SUCCESS {
-        let outcome = register(&mut admin, name, &passphrase)?;
-        if outcome.code != Code::SUCCESS {
-            return Err(Failure::outcome(&outcome));
-        }
+    if created.code != Code::SUCCESS {
+        return Err(Failure::outcome(&created));
     }
-    match common.format() {
-        Format::Text if created.code == Code::SUCCESS => {
-            print(&format!("Created {name} with a pass phrase."))
-        }
-        format => show(&created, format),
+    let registered = register(&mut admin, name, &passphrase)?;
+    if registered.code != Code::SUCCESS {
+        return Err(Failure::outcome(&registered));
     }
+    let data: Value = serde_json::from_str(created.data.get()).unwrap_or_default();
+    let whole_name = data.get("name").and_then(Value::as_str).unwrap_or(name);
+    let said = format!("Created {whole_name} with a pass phrase.");
+    show_data(created.data.get(), &said, common.format())
 }
 
 fn asked_passphrase(common: &Common, name: &str) -> Result<Passphrase, Failure> {

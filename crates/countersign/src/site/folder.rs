@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Secret;
 use data_encoding::HEXLOWER;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::process::umask;
 
 use crate::failure::{Exit, Failure};
 use crate::output::say;
@@ -30,6 +31,9 @@ impl Folder {
             )
             .hint("a site needs a folder that its user may write to")
         };
+        // Credentials stand in the database: what this process makes is its user's alone, also in a
+        // folder that others may enter.
+        umask(Mode::from_raw_mode(0o077));
         let mut builder = std::fs::DirBuilder::new();
         builder
             .recursive(true)
