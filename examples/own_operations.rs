@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_client::{Client, Who};
 use countersign_core::caller::Caller;
+use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::policy::Role;
 use countersign_core::site::{Foundation, Parts, Site};
@@ -17,7 +18,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::{Event, Operation};
-use countersign_proto::session::OptionList;
+use countersign_proto::session::Strength;
 use countersign_proto::uri::SiteUri;
 use countersign_server::events::{Audience, Events};
 use countersign_server::{Server, clock};
@@ -85,7 +86,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         store,
         table: table(events.clone())?,
         entropy: Box::new(SystemEntropy),
-        options: OptionList::default(),
+        offer: Offer::default(),
+        floor: Strength::Delivered,
     };
     let slot = SlotFile::generate(&mut SystemEntropy);
     let foundation = Foundation {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use countersign_core::account::Kind as AccountKind;
 use countersign_core::credential::KeyCredential;
-use countersign_core::id::{AccountId, SessionId};
+use countersign_core::id::AccountId;
 use countersign_core::operations;
-use countersign_core::session::{CloseReason, Proof};
+use countersign_core::session::{CloseReason, Proof, SessionInfo};
 use countersign_core::site::Opening;
 use countersign_core::store::{Change, Store};
 use countersign_crypto::agreement::AgreementPublic;
@@ -206,7 +206,7 @@ impl Populated {
             proved.welcome(&welcome(), &mut down)?;
             Ok(session)
         })?;
-        runtime.block_on(site.close_session(session, CloseReason::Goodbye, clock::now()))?;
+        runtime.block_on(site.close_session(&session, CloseReason::Goodbye, clock::now()))?;
         let to_proof = micros(reading + look_up + answering + proving);
         Ok(Took {
             look_up: micros(look_up),
@@ -215,7 +215,7 @@ impl Populated {
         })
     }
 
-    async fn open(&self, proved: &Proved) -> Result<SessionId> {
+    async fn open(&self, proved: &Proved) -> Result<SessionInfo> {
         let HowProved::Key(thumbprint, _) = proved.how() else {
             return Err(OFF_SCRIPT.into());
         };
@@ -231,7 +231,7 @@ impl Populated {
             .site
             .open_session(opening, clock::now())
             .await?;
-        Ok(opened.ok_or(OFF_SCRIPT)?.id)
+        Ok(opened.ok_or(OFF_SCRIPT)?)
     }
 }
 
@@ -243,7 +243,7 @@ fn settings(founded: &Founded) -> Result<server::Settings> {
         setup: opened.setup.clone(),
         made_up: opened.made_up.clone(),
         zone: founded.site.zone(),
-        options: founded.site.options().clone(),
+        options: founded.site.options(),
         max_packet: DEFAULT_MAX_PACKET,
         known: Arc::new(KnownKeys::default()),
     })

@@ -117,5 +117,6 @@ pub(crate) fn welcome() -> Welcome {
         session: SessionId([1; 16]),
         account: "robot@example.org".to_owned(),
         expires: 2_000_000_000_000,
+        idle_limit: 0,
     }
 }

@@ -6,6 +6,7 @@ use countersign_core::account::{Account, Kind, State};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
 use countersign_core::caller::{Caller, Door};
 use countersign_core::id::AccountId;
+use countersign_core::offer::Offer;
 use countersign_core::policy::Role;
 use countersign_core::site::{Foundation, Parts, Site};
 use countersign_core::store::{Change, ChangeSet};
@@ -13,7 +14,7 @@ use countersign_core::table::Table;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::{Code, Operation};
-use countersign_proto::session::OptionList;
+use countersign_proto::session::Strength;
 use countersign_server::clock;
 use countersign_store::SqliteStore;
 use serde_json::Value;
@@ -42,7 +43,8 @@ impl Founded {
             store: store.clone(),
             table,
             entropy: Box::new(SystemEntropy),
-            options: OptionList::default(),
+            offer: Offer::default(),
+            floor: Strength::Delivered,
         };
         let foundation = Foundation {
             zone: "example.org".parse()?,

@@ -33,7 +33,7 @@ use crate::report::{Row, Target, Unit};
 const ROUNDS: usize = 15;
 /// Operations in a burst. Two bursts are under way at a time: when one is answered the next is sent.
 const BURST: usize = 64;
-const BURSTS: usize = 200;
+const BURSTS: usize = 1_000;
 
 /// What the operation takes and answers.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]

@@ -258,9 +258,13 @@ impl Texts {
         for pair in &mut self.pairs {
             self.wire.clear();
             pair.server.send_outcome(&self.outcome)?;
-            pair.server.flush(&mut self.wire)?;
             let mut got = Vec::new();
-            pair.client.receive(&mut self.wire, &mut got)?;
+            // A long message is sealed as the connection takes it.
+            while got.is_empty() {
+                self.wire.clear();
+                pair.server.flush(&mut self.wire)?;
+                pair.client.receive(&mut self.wire, &mut got)?;
+            }
             if black_box(got).len() != 1 {
                 return Err(OFF_SCRIPT.into());
             }
@@ -296,16 +300,22 @@ impl Messages {
     fn there_and_back(&mut self) -> Result<()> {
         self.wire.clear();
         self.pair.client.send_operation(&self.operation)?;
-        self.pair.client.flush(&mut self.wire)?;
         let mut got = Vec::new();
-        self.pair.server.receive(0, &mut self.wire, &mut got)?;
+        while got.is_empty() {
+            self.wire.clear();
+            self.pair.client.flush(&mut self.wire)?;
+            self.pair.server.receive(0, &mut self.wire, &mut got)?;
+        }
         let answered = black_box(got).len();
 
         self.wire.clear();
         self.pair.server.send_outcome(&self.outcome)?;
-        self.pair.server.flush(&mut self.wire)?;
         let mut got = Vec::new();
-        self.pair.client.receive(&mut self.wire, &mut got)?;
+        while got.is_empty() {
+            self.wire.clear();
+            self.pair.server.flush(&mut self.wire)?;
+            self.pair.client.receive(&mut self.wire, &mut got)?;
+        }
         if answered + black_box(got).len() == 2 {
             Ok(())
         } else {

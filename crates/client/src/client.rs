@@ -4,18 +4,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_crypto::identity::Identity;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
-use countersign_proto::session::client::Session;
-use countersign_proto::session::{Inbox, Welcome};
+use countersign_proto::session::{EncryptionOption, OptionList, Welcome};
 use countersign_proto::uri::SiteUri;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::connect::{Connector, Who};
-use crate::connection::{Ask, Connection};
+use crate::connection::{Ask, Connection, Opened};
+use crate::content::{Download, Upload};
 use crate::error::{CallError, ConnectError};
 use crate::results::{Events, Results};
 
@@ -29,7 +28,7 @@ pub struct Client {
     asks: mpsc::Sender<Ask>,
     events: broadcast::WeakSender<Event>,
     next_id: AtomicU64,
-    welcome: Welcome,
+    welcome: watch::Receiver<Welcome>,
     identity: Option<Box<Identity>>,
     task: JoinHandle<()>,
 }
@@ -43,24 +42,19 @@ impl Client {
         Connector::new(site).connect(who).await
     }
 
-    pub(crate) fn over(
-        socket: TcpStream,
-        inbox: Inbox,
-        session: Session,
-        welcome: Welcome,
-        identity: Option<Box<Identity>>,
-    ) -> Self {
+    pub(crate) fn over(connector: Connector, mut opened: Opened) -> Self {
         let (asks, asked) = mpsc::channel(QUEUE);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let weak = events.downgrade();
+        let (telling, welcome) = watch::channel(opened.logged_in.welcome.clone());
+        let identity = opened.logged_in.identity.take();
         let connection = Connection {
-            socket,
-            inbox,
-            session,
             asks: asked,
             events,
+            connector,
+            welcome: telling,
         };
-        let task = tokio::spawn(connection.run());
+        let task = tokio::spawn(connection.run(opened));
         Self {
             asks,
             events: weak,
@@ -71,10 +65,11 @@ impl Client {
         }
     }
 
-    /// What the site said first: the session's id, the account, the expiry.
+    /// What the site said first: the session's id, the account, the expiry. After a return to the session,
+    /// what it said then.
     #[must_use]
-    pub fn welcome(&self) -> &Welcome {
-        &self.welcome
+    pub fn welcome(&self) -> Welcome {
+        self.welcome.borrow().clone()
     }
 
     /// The person's own identity, recovered with the pass phrase; `None` for a service.
@@ -134,10 +129,54 @@ impl Client {
                 params,
             };
             let ask = Ask::Call(operation, reply.clone());
-            self.asks.send(ask).await.map_err(|_| CallError::Lost)?;
+            self.ask(ask).await?;
             left += 1;
         }
         Ok(Results { left, results })
+    }
+
+    /// Runs an operation that takes or gives content: its result as it came, and the content behind it.
+    ///
+    /// # Errors
+    /// [`CallError::Ended`] or [`CallError::Lost`] when there is no result.
+    pub async fn stream(
+        &self,
+        group: &str,
+        command: &str,
+        params: Box<RawValue>,
+        content: Option<Upload>,
+    ) -> Result<(Outcome, Option<Download>), CallError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let operation = Operation::new(id, group, command, params);
+        let (reply, answered) = oneshot::channel();
+        self.ask(Ask::Stream(operation, content, reply)).await?;
+        answered.await.map_err(|_| CallError::Lost)?
+    }
+
+    /// Agrees on fresh keys with the site, for the present encryption option or for another one. The
+    /// client does so by itself before the keys expire. `false` when the site declines: the option is not
+    /// on offer; also when other keys are being agreed on just now.
+    ///
+    /// # Errors
+    /// [`CallError::Ended`] or [`CallError::Lost`] when the session is over.
+    pub async fn renew_keys(&self, option: Option<EncryptionOption>) -> Result<bool, CallError> {
+        let (reply, renewed) = oneshot::channel();
+        self.ask(Ask::Rekey(option, reply)).await?;
+        renewed.await.map_err(|_| CallError::Lost)?
+    }
+
+    /// The encryption options that the site has on offer now, in the order of their rank.
+    ///
+    /// # Errors
+    /// [`CallError::Ended`] or [`CallError::Lost`] when the session is over.
+    pub async fn options(&self) -> Result<OptionList, CallError> {
+        let (reply, options) = oneshot::channel();
+        self.ask(Ask::Options(reply)).await?;
+        options.await.map_err(|_| CallError::Lost)?
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<(), CallError> {
+        self.asks.send(ask).await.map_err(|_| CallError::Lost)
     }
 
     /// Follows the events of this session from now on.
@@ -156,10 +195,7 @@ impl Client {
     /// # Errors
     /// [`CallError::Lost`] when the connection was gone already.
     pub async fn close(self) -> Result<(), CallError> {
-        self.asks
-            .send(Ask::Close)
-            .await
-            .map_err(|_| CallError::Lost)?;
+        self.ask(Ask::Close).await?;
         self.task.await.map_err(|_| CallError::Lost)
     }
 }

@@ -7,13 +7,14 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::name::AccountName;
-use countersign_proto::session::client::{LoggedIn, Login, Settings, Step};
+use countersign_proto::session::client::{Login, Resumption, Settings, Step};
 use countersign_proto::session::{EncryptionOption, Inbox, LoginError};
 use countersign_proto::uri::SiteUri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::client::Client;
+use crate::connection::Opened;
 use crate::error::ConnectError;
 
 /// Who logs in.
@@ -38,22 +39,41 @@ impl Who {
     }
 }
 
+/// The way into a session.
+enum Entrance {
+    Login(Who),
+    Return(Resumption),
+}
+
 /// How to connect to one site; keeps what makes later logins cheaper.
 #[derive(Clone)]
 pub struct Connector {
     address: String,
     settings: Settings,
     patience: Duration,
+    returns: Duration,
 }
 
+/// How long a client waits before it tries to return again: little at first, then longer.
+const PAUSES: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+
 impl Connector {
-    /// The defaults: hybrid options alone, packets of 64 KiB, 20 seconds of patience.
+    /// The defaults: hybrid options alone, packets of 64 KiB, 20 seconds of patience, a minute of trying
+    /// to return.
     #[must_use]
     pub fn new(site: &SiteUri) -> Self {
         Self {
             address: site.address(),
             settings: Settings::new(*site.site_key()),
             patience: Duration::from_secs(20),
+            returns: Duration::from_secs(60),
         }
     }
 
@@ -78,12 +98,49 @@ impl Connector {
         self
     }
 
+    /// Tries for this long to return to the session when the connection is lost; zero never does.
+    #[must_use]
+    pub fn returns(mut self, longest: Duration) -> Self {
+        self.returns = longest;
+        self
+    }
+
     /// Connects and logs in.
     ///
     /// # Errors
     /// A [`ConnectError`]; after [`LoginError::WrongSite`] nothing secret was sent.
     pub async fn connect(&self, who: Who) -> Result<Client, ConnectError> {
-        match tokio::time::timeout(self.patience, self.log_in(who)).await {
+        let opened = self.in_time(self.log_in(Entrance::Login(who))).await?;
+        Ok(Client::over(self.clone(), opened))
+    }
+
+    /// Returns to a session whose connection was lost: tries again while the site cannot be reached, gives
+    /// up when it refuses or the time is over.
+    pub(crate) async fn resume(&self, resumption: Resumption) -> Option<Opened> {
+        let mut resumption = resumption;
+        let trying = async {
+            let longest = PAUSES.last().copied().unwrap_or_default();
+            let pauses = PAUSES.iter().copied().chain(std::iter::repeat(longest));
+            for pause in pauses {
+                tokio::time::sleep(pause).await;
+                resumption.count_attempt();
+                let entrance = Entrance::Return(resumption.clone());
+                match self.in_time(self.log_in(entrance)).await {
+                    Ok(opened) => return Some(opened),
+                    Err(ConnectError::Login(error)) if error != LoginError::Busy => return None,
+                    Err(_) => {}
+                }
+            }
+            None
+        };
+        tokio::time::timeout(self.returns, trying).await.ok()?
+    }
+
+    async fn in_time(
+        &self,
+        login: impl Future<Output = Result<Opened, ConnectError>>,
+    ) -> Result<Opened, ConnectError> {
+        match tokio::time::timeout(self.patience, login).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::TooSlow {
                 address: self.address.clone(),
@@ -91,7 +148,7 @@ impl Connector {
         }
     }
 
-    async fn log_in(&self, who: Who) -> Result<Client, ConnectError> {
+    async fn log_in(&self, entrance: Entrance) -> Result<Opened, ConnectError> {
         let unreachable = |cause| ConnectError::Unreachable {
             address: self.address.clone(),
             cause,
@@ -103,13 +160,15 @@ impl Connector {
 
         let mut out = Vec::new();
         let settings = self.settings.clone();
-        let mut login = match who {
-            Who::Person(name, passphrase) => {
-                Login::person(settings, name, passphrase, &mut SystemEntropy, &mut out)?
+        let entropy = &mut SystemEntropy;
+        let mut login = match entrance {
+            Entrance::Login(Who::Person(name, passphrase)) => {
+                Login::person(settings, name, passphrase, entropy, &mut out)?
             }
-            Who::Service(identity) => {
-                Login::service(settings, identity, &mut SystemEntropy, &mut out)?
+            Entrance::Login(Who::Service(identity)) => {
+                Login::service(settings, identity, entropy, &mut out)?
             }
+            Entrance::Return(resumption) => Login::resume(settings, resumption, entropy, &mut out)?,
         };
         let mut inbox = Inbox::default();
         loop {
@@ -136,12 +195,12 @@ impl Connector {
                     out.extend_from_slice(&proof);
                     result?
                 }
-                Step::LoggedIn(LoggedIn {
-                    session,
-                    welcome,
-                    identity,
-                }) => {
-                    return Ok(Client::over(socket, inbox, session, welcome, identity));
+                Step::LoggedIn(logged_in) => {
+                    return Ok(Opened {
+                        socket,
+                        inbox,
+                        logged_in,
+                    });
                 }
             };
         }

@@ -1,22 +1,39 @@
-//! The task that owns a session's socket: it seals what callers send and hands out what arrives.
+//! The task that owns a session: it seals what callers send, hands out what arrives, keeps the session
+//! alive and its keys fresh, and returns to it when the connection is lost.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::{Event, Operation, Outcome};
-use countersign_proto::session::client::{FromSite, Session};
-use countersign_proto::session::{Goodbye, Inbox};
+use countersign_proto::session::client::{FromSite, LoggedIn, Resumption, Session};
+use countersign_proto::session::{EncryptionOption, Goodbye, Inbox, OptionList, Refusal, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
+use crate::connect::Connector;
+use crate::content::{Download, Streams, Upload};
 use crate::error::CallError;
 
 /// Where the result of an operation goes.
 pub(crate) type ReplyTo = mpsc::UnboundedSender<Result<Outcome, CallError>>;
+/// Where the result of an operation with content goes.
+pub(crate) type StreamTo = oneshot::Sender<Result<(Outcome, Option<Download>), CallError>>;
 
 /// What a caller asks of the task.
 pub(crate) enum Ask {
     Call(Operation, ReplyTo),
+    /// An operation whose result may have content, with content of its own or without.
+    Stream(Operation, Option<Upload>, StreamTo),
+    /// Fresh keys, for the present option or another one.
+    Rekey(
+        Option<EncryptionOption>,
+        oneshot::Sender<Result<bool, CallError>>,
+    ),
+    /// The options that the site has on offer now.
+    Options(oneshot::Sender<Result<OptionList, CallError>>),
     Close,
 }
 
@@ -24,13 +41,23 @@ pub(crate) enum Ask {
 const HIGH_WATER: usize = 256 * 1024;
 /// Bytes asked of the socket at a time.
 const READ_AT_A_TIME: usize = 64 * 1024;
+/// A session says something at least three times within the site's idle limit.
+const KEEP_ALIVES: u32 = 3;
 
-pub(crate) struct Connection {
+/// A connection that a login or a return has opened.
+pub(crate) struct Opened {
     pub(crate) socket: TcpStream,
     pub(crate) inbox: Inbox,
-    pub(crate) session: Session,
+    pub(crate) logged_in: LoggedIn,
+}
+
+pub(crate) struct Connection {
     pub(crate) asks: mpsc::Receiver<Ask>,
     pub(crate) events: broadcast::Sender<Event>,
+    /// Where to return to.
+    pub(crate) connector: Connector,
+    /// What is known of the session, for whoever asks.
+    pub(crate) welcome: watch::Sender<Welcome>,
 }
 
 enum Over {
@@ -38,122 +65,261 @@ enum Over {
     Lost,
 }
 
-impl Connection {
-    /// Runs until either side ends the session; every open call then learns why.
-    pub(crate) async fn run(self) {
-        let Self {
-            socket,
-            mut inbox,
-            mut session,
-            mut asks,
-            events,
-        } = self;
-        let mut waiting: HashMap<u64, ReplyTo> = HashMap::new();
-        let over = serve(
-            socket,
-            &mut inbox,
-            &mut session,
-            &mut asks,
-            &events,
-            &mut waiting,
-        )
-        .await;
-        let why = || match over {
-            Over::Goodbye(reason) => CallError::Ended(reason),
-            Over::Lost => CallError::Lost,
-        };
-        for (_, reply) in waiting.drain() {
-            let _ = reply.send(Err(why()));
+impl Over {
+    fn error(&self) -> CallError {
+        match self {
+            Self::Goodbye(reason) => CallError::Ended(*reason),
+            Self::Lost => CallError::Lost,
         }
-        asks.close();
-        while let Some(ask) = asks.recv().await {
-            if let Ask::Call(_, reply) = ask {
-                let _ = reply.send(Err(why()));
+    }
+
+    /// Whether the session may go on over a new connection.
+    fn may_return(&self) -> bool {
+        matches!(self, Self::Lost | Self::Goodbye(Goodbye::Idle))
+    }
+}
+
+/// What callers wait for on one connection.
+#[derive(Default)]
+struct Waiting {
+    results: HashMap<u64, ReplyTo>,
+    streamed: HashMap<u64, StreamTo>,
+    rekey: Option<oneshot::Sender<Result<bool, CallError>>>,
+    options: Vec<oneshot::Sender<Result<OptionList, CallError>>>,
+}
+
+impl Waiting {
+    fn fail(&mut self, over: &Over) {
+        for (_, reply) in self.results.drain() {
+            let _ = reply.send(Err(over.error()));
+        }
+        for (_, reply) in self.streamed.drain() {
+            let _ = reply.send(Err(over.error()));
+        }
+        if let Some(reply) = self.rekey.take() {
+            let _ = reply.send(Err(over.error()));
+        }
+        for reply in self.options.drain(..) {
+            let _ = reply.send(Err(over.error()));
+        }
+    }
+}
+
+impl Connection {
+    /// Runs until either side ends the session. When the connection is lost, what was under way fails,
+    /// and the session goes on over a new one if the site still has it.
+    pub(crate) async fn run(mut self, opened: Opened) {
+        let mut opened = Some(opened);
+        let mut over = Over::Lost;
+        while let Some(now) = opened.take() {
+            let resumption = now.logged_in.resumption.clone();
+            over = self.serve(now).await;
+            if over.may_return() {
+                opened = self.returned(resumption).await;
+            }
+        }
+        self.asks.close();
+        while let Some(ask) = self.asks.recv().await {
+            match ask {
+                Ask::Call(_, reply) => drop(reply.send(Err(over.error()))),
+                Ask::Stream(_, _, reply) => drop(reply.send(Err(over.error()))),
+                Ask::Rekey(_, reply) => drop(reply.send(Err(over.error()))),
+                Ask::Options(reply) => drop(reply.send(Err(over.error()))),
+                Ask::Close => {}
+            }
+        }
+    }
+
+    async fn returned(&mut self, resumption: Resumption) -> Option<Opened> {
+        let opened = self.connector.resume(resumption).await?;
+        self.welcome.send_replace(opened.logged_in.welcome.clone());
+        Some(opened)
+    }
+
+    async fn serve(&mut self, opened: Opened) -> Over {
+        let mut link = Serving {
+            session: opened.logged_in.session,
+            inbox: opened.inbox,
+            waiting: Waiting::default(),
+            streams: Streams::default(),
+            closing: false,
+        };
+        let idle = opened.logged_in.welcome.idle_limit;
+        let keep_alive = Duration::from_millis(u64::from(idle / KEEP_ALIVES));
+        let over = match self.exchange(opened.socket, &mut link, keep_alive).await {
+            Ok(over) => over,
+            Err(_) => Over::Lost,
+        };
+        link.waiting.fail(&over);
+        link.streams.fail(&over.error());
+        over
+    }
+
+    async fn exchange(
+        &mut self,
+        socket: TcpStream,
+        link: &mut Serving,
+        keep_alive: Duration,
+    ) -> Result<Over, Refusal> {
+        let (mut reader, mut writer) = socket.into_split();
+        let (mut out, mut sent) = (Vec::new(), 0);
+        let mut said = Instant::now();
+        loop {
+            // What came with the welcome is read first, then whatever arrives.
+            if let Some(reason) = link.take_in(&self.events)? {
+                return Ok(Over::Goodbye(reason));
+            }
+            if link.session.wants_rekey() {
+                let option = link.session.option();
+                link.session.offer_keys(option, &mut SystemEntropy)?;
+            }
+            link.streams.pull(&link.session);
+            if sent == out.len() {
+                out.clear();
+                sent = 0;
+            }
+            link.session.flush(&mut out)?;
+            let unsent = out.get(sent..).unwrap_or_default();
+            if link.closing && unsent.is_empty() {
+                let _ = writer.shutdown().await;
+                return Ok(Over::Goodbye(Goodbye::Done));
+            }
+            let takes_asks =
+                !link.closing && unsent.len() + link.session.queued_bytes() < HIGH_WATER;
+            tokio::select! {
+                read = reader.read_buf(link.inbox.tail(READ_AT_A_TIME)) => match read {
+                    Ok(0) | Err(_) => return Ok(Over::Lost),
+                    Ok(_) => {}
+                },
+                wrote = writer.write(unsent), if !unsent.is_empty() => match wrote {
+                    Ok(0) | Err(_) => return Ok(Over::Lost),
+                    Ok(bytes) => {
+                        sent += bytes;
+                        said = Instant::now();
+                    }
+                },
+                moved = link.streams.next() => link.streams.settle(moved, &mut link.session)?,
+                ask = self.asks.recv(), if takes_asks => {
+                    let mut next = Some(ask.unwrap_or(Ask::Close));
+                    // Whatever else is ready goes into the same packets.
+                    while let Some(ask) = next.filter(|_| !link.closing) {
+                        link.take(ask)?;
+                        next = self.asks.try_recv().ok();
+                    }
+                }
+                () = tokio::time::sleep_until(said + keep_alive), if !keep_alive.is_zero() => {
+                    link.session.keep_alive()?;
+                    said = Instant::now();
+                }
             }
         }
     }
 }
 
-async fn serve(
-    socket: TcpStream,
-    inbox: &mut Inbox,
-    session: &mut Session,
-    asks: &mut mpsc::Receiver<Ask>,
-    events: &broadcast::Sender<Event>,
-    waiting: &mut HashMap<u64, ReplyTo>,
-) -> Over {
-    let (mut reader, mut writer) = socket.into_split();
-    let mut out = Vec::new();
-    let mut sent = 0;
-    let mut closing = false;
-    let mut got = Vec::new();
-    loop {
-        // What came with the welcome is read first, then whatever arrives.
-        let Ok(used) = session.receive(inbox.unread(), &mut got) else {
-            return Over::Lost;
-        };
-        inbox.consume(used);
-        for message in got.drain(..) {
+/// A session over one connection.
+struct Serving {
+    session: Session,
+    inbox: Inbox,
+    waiting: Waiting,
+    streams: Streams,
+    closing: bool,
+}
+
+impl Serving {
+    fn take(&mut self, ask: Ask) -> Result<(), Refusal> {
+        match ask {
+            Ask::Call(operation, reply) => {
+                self.session.send_operation(&operation)?;
+                self.waiting.results.insert(operation.id, reply);
+            }
+            Ask::Stream(operation, upload, reply) => {
+                match upload {
+                    Some(upload) => {
+                        self.session.send_operation_with_content(&operation)?;
+                        self.streams.upload(operation.id, upload);
+                    }
+                    None => self.session.send_operation(&operation)?,
+                }
+                self.waiting.streamed.insert(operation.id, reply);
+            }
+            Ask::Rekey(option, reply) => {
+                let option = option.unwrap_or_else(|| self.session.option());
+                if self.session.offer_keys(option, &mut SystemEntropy)? {
+                    self.waiting.rekey = Some(reply);
+                } else {
+                    let _ = reply.send(Ok(false));
+                }
+            }
+            Ask::Options(reply) => {
+                self.session.ask_for_options()?;
+                self.waiting.options.push(reply);
+            }
+            Ask::Close => {
+                self.closing = true;
+                self.session.send_goodbye(Goodbye::Done)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out what arrived; the reason when the site ended the session.
+    fn take_in(&mut self, events: &broadcast::Sender<Event>) -> Result<Option<Goodbye>, Refusal> {
+        let mut got = Vec::new();
+        let used = self.session.receive(self.inbox.unread(), &mut got)?;
+        self.inbox.consume(used);
+        for message in got {
             match message {
                 FromSite::Outcome(outcome) => {
-                    if let Some(reply) = waiting.remove(&outcome.id) {
+                    self.streams.answered(outcome.id);
+                    if let Some(reply) = self.waiting.results.remove(&outcome.id) {
                         let _ = reply.send(Ok(outcome));
+                    } else if let Some(reply) = self.waiting.streamed.remove(&outcome.id) {
+                        let _ = reply.send(Ok((outcome, None)));
                     }
                 }
+                FromSite::OutcomeWithContent(outcome) => {
+                    let id = outcome.id;
+                    if let Some(reply) = self.waiting.streamed.remove(&id) {
+                        let download = self.streams.download(id);
+                        let _ = reply.send(Ok((outcome, Some(download))));
+                    } else {
+                        // The caller wants the result alone.
+                        self.session.cancel(id)?;
+                        if let Some(reply) = self.waiting.results.remove(&id) {
+                            let _ = reply.send(Ok(outcome));
+                        }
+                    }
+                }
+                FromSite::Content { id, bytes } => {
+                    if !self.streams.arrived(id, bytes) {
+                        self.session.cancel(id)?;
+                    }
+                }
+                FromSite::ContentEnd { id } => self.streams.ended(id),
+                FromSite::Cancelled { id } => self.streams.cancelled(id),
                 FromSite::Event(event) => {
+                    if (event.group.as_str(), event.event.as_str()) == ("session", "expiring") {
+                        let option = self.session.option();
+                        self.session.offer_keys(option, &mut SystemEntropy)?;
+                    }
                     let _ = events.send(event);
                 }
-                FromSite::Goodbye(reason) => return Over::Goodbye(reason),
+                FromSite::Options(list) => {
+                    for reply in self.waiting.options.drain(..) {
+                        let _ = reply.send(Ok(list.clone()));
+                    }
+                }
+                FromSite::KeyOffer(offer) => {
+                    self.session.answer_keys(&offer, &mut SystemEntropy)?;
+                }
+                FromSite::KeysRenewed(renewed) => {
+                    if let Some(reply) = self.waiting.rekey.take() {
+                        let _ = reply.send(Ok(renewed));
+                    }
+                }
+                FromSite::Goodbye(reason) => return Ok(Some(reason)),
             }
         }
-        if closing && sent == out.len() {
-            let _ = writer.shutdown().await;
-            return Over::Goodbye(Goodbye::Done);
-        }
-        let unsent = out.get(sent..).unwrap_or_default();
-        tokio::select! {
-            read = reader.read_buf(inbox.tail(READ_AT_A_TIME)) => match read {
-                Ok(0) | Err(_) => return Over::Lost,
-                Ok(_) => {}
-            },
-            wrote = writer.write(unsent), if !unsent.is_empty() => match wrote {
-                Ok(0) | Err(_) => return Over::Lost,
-                Ok(bytes) => sent += bytes,
-            },
-            ask = asks.recv(), if !closing && unsent.len() < HIGH_WATER => {
-                if sent == out.len() {
-                    out.clear();
-                    sent = 0;
-                }
-                let mut next = ask;
-                // Whatever else is ready goes into the same packets.
-                loop {
-                    match next {
-                        Some(Ask::Call(operation, reply)) => {
-                            if session.send_operation(&operation).is_err() {
-                                return Over::Lost;
-                            }
-                            waiting.insert(operation.id, reply);
-                        }
-                        Some(Ask::Close) | None => {
-                            closing = true;
-                            if session.send_goodbye(Goodbye::Done).is_err() {
-                                return Over::Lost;
-                            }
-                        }
-                    }
-                    if closing {
-                        break;
-                    }
-                    match asks.try_recv() {
-                        Ok(ask) => next = Some(ask),
-                        Err(_) => break,
-                    }
-                }
-                if session.flush(&mut out).is_err() {
-                    return Over::Lost;
-                }
-            }
-        }
+        Ok(None)
     }
 }

@@ -67,12 +67,23 @@ pub enum CallError {
     /// The session is over: cut, expired, or the site stopped.
     #[error("the session ended: {}", .0.as_str())]
     Ended(Goodbye),
+    /// Content ended before it was whole, or its digest is wrong: what came of it means nothing.
+    #[error("the content is not whole: its sender gave up")]
+    Broken,
     /// The connection broke; whether the operation ran is not known.
     #[error("the connection was lost; whether the operation ran is not known")]
     Lost,
 }
 
 impl CallError {
+    /// The same for another caller, of those that end a session.
+    pub(crate) fn over(&self) -> Self {
+        match self {
+            Self::Ended(reason) => Self::Ended(*reason),
+            _ => Self::Lost,
+        }
+    }
+
     pub(crate) fn failed(outcome: &Outcome) -> Self {
         Self::Failed {
             code: outcome.code,

@@ -17,10 +17,12 @@
 mod client;
 mod connect;
 mod connection;
+mod content;
 mod error;
 mod results;
 
 pub use client::Client;
 pub use connect::{Connector, Who};
+pub use content::{Download, Upload};
 pub use error::{CallError, ConnectError, Problem};
 pub use results::{Events, Results};

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::audit::AuditDraft;
 use crate::caller::Caller;
+use crate::content::Content;
 use crate::id::AccountId;
 use crate::policy::Scope;
 use crate::refusal::Refusal;
@@ -23,6 +24,22 @@ pub struct Context {
     pub(crate) now: Timestamp,
     pub(crate) operation: Arc<str>,
     pub(crate) along: Along,
+    pub(crate) content: ContentSlot,
+}
+
+/// The content of the operation, until the handler takes it.
+#[derive(Clone, Default)]
+pub(crate) struct ContentSlot(Option<Arc<Mutex<Option<Content>>>>);
+
+impl ContentSlot {
+    pub(crate) fn of(content: Option<Content>) -> Self {
+        Self(content.map(|content| Arc::new(Mutex::new(Some(content)))))
+    }
+
+    fn take(&self) -> Option<Content> {
+        let slot = self.0.as_ref()?;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// A change of the site's own that goes with the first one that the operation makes: how far an
@@ -64,6 +81,15 @@ impl Context {
     #[must_use]
     pub const fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// The content that came with the operation. It can be taken once; an operation that
+    /// [takes content](crate::table::EntryBuilder::takes_content) has some.
+    ///
+    /// # Errors
+    /// `invalid_params` when there is none.
+    pub fn content(&self) -> Result<Content, Refusal> {
+        self.content.take().ok_or_else(Refusal::no_content)
     }
 
     /// Whether the caller may touch that account. Answer a refused one as if it did not exist.

@@ -7,9 +7,12 @@
 pub mod account;
 pub mod audit;
 pub mod caller;
+pub mod content;
 pub mod context;
 pub mod credential;
+pub mod guard;
 pub mod id;
+pub mod offer;
 pub mod operations;
 pub mod policy;
 pub mod reference;

@@ -28,7 +28,8 @@ const HEAD: &str = "\
 # Operations
 
 Everything that a site can be asked to do. An operation is `{id, group, command, params}` and answers
-`{id, code, data, output}`, whichever door it comes through (`docs/protocol/operations.md`). A code other
+`{id, code, data, output}`, whichever door it comes through (`docs/protocol/operations.md`). Some come with
+content, or answer with it: bytes of any number behind the rest. A code other
 than 0 comes with data `{code, message, hint, field}`, where `field` is the parameter that is wrong.
 
 *This page is written from the table of operations; to change it, change the table and run the tests of
@@ -50,6 +51,12 @@ fn operation(page: &mut String, entry: &Entry) {
     }
     if entry.works_while_sealed() {
         page.push_str("- Answered while the site is sealed\n");
+    }
+    if entry.takes_content() {
+        page.push_str("- Content comes with it\n");
+    }
+    if entry.gives_content() {
+        page.push_str("- Content comes with its answer\n");
     }
     let params = entry.params();
     if fields(params.as_value()).is_some_and(|fields| !fields.is_empty()) {

@@ -7,6 +7,7 @@ use countersign_proto::operation::{Code, Outcome};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::content::ContentBroken;
 use crate::store::{StoreError, Thing, Unique};
 
 /// Why an operation was not done.
@@ -78,6 +79,26 @@ impl Refusal {
         }
     }
 
+    /// The operation needs content and none came.
+    #[must_use]
+    pub fn no_content() -> Self {
+        Self::new(
+            Code::INVALID_PARAMS,
+            "content has to come with this operation".to_owned(),
+            "send it along, for instance with `--content FILE`",
+        )
+    }
+
+    /// Content came that the operation has no use for, or through a door that carries none.
+    #[must_use]
+    pub fn stray_content(message: impl Into<String>) -> Self {
+        Self::new(
+            Code::INVALID_PARAMS,
+            message.into(),
+            "`operation list` shows which operations take or give content",
+        )
+    }
+
     /// The caller may not do this.
     #[must_use]
     pub fn not_permitted(message: impl Into<String>, hint: impl Into<Cow<'static, str>>) -> Self {
@@ -108,6 +129,16 @@ impl Refusal {
             Code::SEALED,
             "the site is sealed: its key has not been opened".to_owned(),
             "open it with `site unseal` at the admin socket",
+        )
+    }
+
+    /// The site has too much to do just now.
+    #[must_use]
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::new(
+            Code::BUSY,
+            message.into(),
+            "repeat it when something else is done",
         )
     }
 
@@ -178,6 +209,16 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl From<ContentBroken> for Refusal {
+    fn from(broken: ContentBroken) -> Self {
+        Self::new(
+            Code::MALFORMED,
+            broken.to_string(),
+            "nothing that came counts; send it again",
+        )
+    }
+}
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {

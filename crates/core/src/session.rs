@@ -1,5 +1,9 @@
 //! The sessions that are open now, in memory: who has one, and the means to cut it.
 //!
+//! A session outlives its connection: when that is lost, the session is kept for its client to return
+//! to, until it expires. Each connection of a session has a number, so that what an older one says of
+//! its end cannot touch a newer one.
+//!
 //! A session is registered before the account is read for the last time, and an account is changed
 //! before its sessions are cut. Whatever the order in which the two meet, a locked account keeps none.
 
@@ -36,8 +40,14 @@ pub struct SessionInfo {
     pub proof: Proof,
     /// When it was opened.
     pub opened: Timestamp,
-    /// When it ends unless it is renewed.
+    /// When it ends unless its keys are renewed.
     pub expires: Timestamp,
+    /// When it ends for good: then its account has to log in anew.
+    pub ends: Timestamp,
+    /// Whether it has a connection; without one it waits for its client to return.
+    pub connected: bool,
+    /// Which of its connections this is; the first is 0.
+    pub connection: u32,
 }
 
 /// What an account proved to get its session.
@@ -61,6 +71,10 @@ pub enum CloseReason {
     ProtocolFault,
     /// Its time was over.
     Expired,
+    /// Nothing was said for too long.
+    Idle,
+    /// Its client came back over another connection; the session goes on there.
+    Replaced,
     /// The site is stopping.
     SiteStopping,
     /// Somebody cut it by hand.
@@ -86,6 +100,8 @@ impl CloseReason {
             Self::ConnectionLost => "connection_lost",
             Self::ProtocolFault => "protocol_fault",
             Self::Expired => "expired",
+            Self::Idle => "idle",
+            Self::Replaced => "replaced",
             Self::SiteStopping => "site_stopping",
             Self::Cut => "cut",
             Self::AccountLocked => "account_locked",
@@ -130,13 +146,89 @@ impl SessionRegistry {
         self.live().insert(info.id, Live { info, state });
     }
 
-    /// Forgets a session whose connection ended; with the reason why it was cut, if it was.
-    pub(crate) fn remove(&self, id: SessionId) -> Option<(SessionInfo, Option<CloseReason>)> {
-        let live = self.live().remove(&id)?;
+    /// Forgets a session whose connection of that number ended; with the reason why it was cut, if it
+    /// was. Nothing when the session went on over another connection.
+    pub(crate) fn remove(
+        &self,
+        id: SessionId,
+        connection: u32,
+    ) -> Option<(SessionInfo, Option<CloseReason>)> {
+        let mut all = self.live();
+        all.get(&id)
+            .filter(|live| live.info.connection == connection)?;
+        let live = all.remove(&id)?;
         Some(match live.state {
             State::Open(_) => (live.info, None),
             State::Cut(reason) => (live.info, Some(reason)),
         })
+    }
+
+    /// Keeps a session whose connection of that number was lost; `cut` is called in place of its hook
+    /// from now on. `false` when there is nothing to keep.
+    pub(crate) fn park(&self, id: SessionId, connection: u32, cut: CutHook) -> bool {
+        let mut all = self.live();
+        let live = all.get_mut(&id).filter(|live| live.is_open());
+        let Some(live) = live.filter(|live| live.info.connection == connection) else {
+            return false;
+        };
+        live.info.connected = false;
+        live.state = State::Open(cut);
+        true
+    }
+
+    /// Gives an open session a new connection; the hook of the one before, if it had one still.
+    pub(crate) fn reconnect(
+        &self,
+        id: SessionId,
+        option: EncryptionOption,
+        peer: &str,
+        cut: CutHook,
+        now: Timestamp,
+    ) -> Option<(SessionInfo, Option<CutHook>)> {
+        let mut all = self.live();
+        let live = all.get_mut(&id).filter(|live| live.is_open())?;
+        if now >= live.info.expires {
+            return None;
+        }
+        let connected = std::mem::replace(&mut live.info.connected, true);
+        live.info.connection = live.info.connection.checked_add(1)?;
+        live.info.option = option;
+        peer.clone_into(&mut live.info.peer);
+        let hook = match std::mem::replace(&mut live.state, State::Open(cut)) {
+            State::Open(hook) if connected => Some(hook),
+            _ => None,
+        };
+        Some((live.info.clone(), hook))
+    }
+
+    /// Renews a session; whether it is open still.
+    pub(crate) fn renew(&self, id: SessionId, expires: Timestamp) -> bool {
+        let mut all = self.live();
+        let live = all.get_mut(&id).filter(|live| live.is_open());
+        live.map(|live| live.info.expires = expires).is_some()
+    }
+
+    /// The session uses another encryption option from now on.
+    pub(crate) fn switched(&self, id: SessionId, option: EncryptionOption) {
+        if let Some(live) = self.live().get_mut(&id) {
+            live.info.option = option;
+        }
+    }
+
+    /// The sessions without a connection that nobody may return to any more.
+    pub(crate) fn forsaken(&self, now: Timestamp) -> Vec<SessionInfo> {
+        self.live()
+            .values()
+            .filter(|live| !live.info.connected && now >= live.info.expires)
+            .map(|live| live.info.clone())
+            .collect()
+    }
+
+    /// How many sessions wait for their client to return.
+    #[must_use]
+    pub fn away(&self) -> usize {
+        let live = self.live();
+        live.values().filter(|live| !live.info.connected).count()
     }
 
     /// The open session of that id.

@@ -37,6 +37,14 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The moment so many milliseconds later; stays at the end of time instead of wrapping.
+    #[must_use]
+    pub fn plus_millis(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(milliseconds))
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {

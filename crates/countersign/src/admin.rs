@@ -5,11 +5,26 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use countersign_proto::operation::{Code, Operation, Outcome};
+use data_encoding::BASE64;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::failure::{Exit, Failure};
 use crate::site::folder::Folder;
+
+/// A line of content.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ContentLine {
+    /// Bytes, in base64.
+    Piece(String),
+    /// The content is whole.
+    End,
+    /// The content is not whole, and why.
+    Broken(String),
+}
 
 /// A connection to a site's admin socket.
 pub(crate) struct Admin {
@@ -37,30 +52,59 @@ impl Admin {
         command: &str,
         params: &Value,
     ) -> Result<Outcome, Failure> {
-        let lost = |error: &dyn std::fmt::Display| {
-            Failure::new(
-                Exit::Unreachable,
-                "connection_lost",
-                format_args!("the site in {} went away: {error}", self.folder.display()),
-            )
-            .hint("its log says why; whether the operation was done, `audit list` shows")
-        };
-        let params = to_raw_value(params).map_err(|error| lost(&error))?;
+        let params = to_raw_value(params).map_err(|error| self.lost(&error))?;
         let operation = Operation::new(self.next_id, group, command, params);
-        let mut line = serde_json::to_vec(&operation).map_err(|error| lost(&error))?;
+        let mut line = serde_json::to_vec(&operation).map_err(|error| self.lost(&error))?;
         line.push(b'\n');
-        self.socket
-            .get_mut()
-            .write_all(&line)
-            .map_err(|error| lost(&error))?;
-        let mut answer = String::new();
-        self.socket
-            .read_line(&mut answer)
-            .map_err(|error| lost(&error))?;
-        let outcome =
-            serde_json::from_str(&answer).map_err(|_| lost(&"it closed the connection"))?;
+        let written = self.socket.get_mut().write_all(&line);
+        written.map_err(|error| self.lost(&error))?;
         self.next_id += 1;
-        Ok(outcome)
+        self.line()
+    }
+
+    /// Runs an operation that answers with content, and hands that to `take` a piece at a time; fails as a
+    /// failed one says, and when the content is not whole.
+    pub(crate) fn content(
+        &mut self,
+        group: &str,
+        command: &str,
+        params: &Value,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<Outcome, Failure> {
+        let outcome = self.run(group, command, params)?;
+        if outcome.code != Code::SUCCESS {
+            return Err(Failure::outcome(&outcome));
+        }
+        loop {
+            match self.line()? {
+                ContentLine::Piece(text) => {
+                    let bytes = BASE64.decode(text.as_bytes());
+                    take(&bytes.map_err(|error| self.lost(&error))?)?;
+                }
+                ContentLine::End => return Ok(outcome),
+                ContentLine::Broken(why) => {
+                    let message = format_args!("the content is not whole: {why}");
+                    return Err(Failure::new(Exit::Failure, "broken", message));
+                }
+            }
+        }
+    }
+
+    /// The next line that the site says.
+    fn line<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
+        let mut line = String::new();
+        let read = self.socket.read_line(&mut line);
+        read.map_err(|error| self.lost(&error))?;
+        serde_json::from_str(&line).map_err(|_| self.lost(&"it closed the connection"))
+    }
+
+    fn lost(&self, error: &dyn std::fmt::Display) -> Failure {
+        Failure::new(
+            Exit::Unreachable,
+            "connection_lost",
+            format_args!("the site in {} went away: {error}", self.folder.display()),
+        )
+        .hint("its log says why; whether the operation was done, `audit list` shows")
     }
 
     /// Runs an operation and reads its data; fails as a failed one says.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{call, key, person, service, site};
+use crate::commands::{call, key, option, person, service, site};
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
 
@@ -81,9 +81,12 @@ pub(crate) enum Noun {
     /// Open sessions.
     #[command(subcommand)]
     Session(Session),
+    /// Sources that misbehaved and have to wait.
+    #[command(subcommand)]
+    Penalty(Penalty),
     /// Encryption options.
     #[command(subcommand)]
-    Option(ListOnly),
+    Option(option::Verb),
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -137,10 +140,29 @@ pub(crate) enum ListOnly {
 pub(crate) enum Session {
     /// Lists open sessions.
     List,
+    /// Shows all that is known of a session.
+    Show {
+        /// The session's id.
+        id: String,
+    },
     /// Cuts a session.
     Cut {
         /// The session's id.
         id: String,
+        /// Does not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Penalty {
+    /// Lists the sources that misbehaved lately, the worst first.
+    List,
+    /// Lets a source in again, or all.
+    Forget {
+        /// An IP address; all sources when left out.
+        source: Option<String>,
         /// Does not ask.
         #[arg(long)]
         yes: bool,
@@ -157,6 +179,15 @@ pub(crate) enum Audit {
         /// How many at most.
         #[arg(long, default_value_t = 100)]
         limit: u32,
+    },
+    /// Writes all entries as JSON, a line each.
+    Export {
+        /// Begins after the entry of this number.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// To this file (`-`: standard output).
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
     },
     /// Checks the whole chain; exit code 8 when an entry is not as it was written.
     Verify,

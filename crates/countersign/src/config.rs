@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use countersign_proto::name::Zone;
+use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use tracing_subscriber::EnvFilter;
 
 use self::limits::LimitsSection;
@@ -23,6 +25,7 @@ pub(crate) const EXAMPLE: &str = include_str!("config/example.toml");
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
+    #[serde(deserialize_with = "version")]
     version: u32,
     #[serde(default)]
     pub(crate) listen: Listen,
@@ -30,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) site: SiteSection,
     #[serde(default)]
     pub(crate) log: Log,
+    #[serde(default)]
+    pub(crate) options: Options,
     #[serde(default)]
     limits: LimitsSection,
 }
@@ -59,11 +64,28 @@ impl Default for Listen {
     }
 }
 
+/// Which encryption options may be offered at all.
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Options {
+    #[serde(deserialize_with = "strength")]
+    pub(crate) floor: Strength,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            floor: Strength::Delivered,
+        }
+    }
+}
+
 /// What is logged, and how.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {
     pub(crate) format: LogFormat,
+    #[serde(deserialize_with = "level")]
     pub(crate) level: String,
 }
 
@@ -82,6 +104,26 @@ impl Default for Log {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        VERSION => Ok(VERSION),
+        other => Err(D::Error::custom(format_args!(
+            "version {other} is not known; this is version {VERSION}"
+        ))),
+    }
+}
+
+fn strength<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strength, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(D::Error::custom)
+}
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let level = String::deserialize(deserializer)?;
+    EnvFilter::try_new(&level).map_err(D::Error::custom)?;
+    Ok(level)
 }
 
 impl Config {
@@ -117,42 +159,8 @@ pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
 
 fn parse(text: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(text).map_err(|error| explain(&error.to_string()))?;
-    if config.version != VERSION {
-        let problem = format!("{} is not known; this is version {VERSION}", config.version);
-        return Err(at(text, "version", &problem));
-    }
-    EnvFilter::try_new(&config.log.level)
-        .map_err(|error| at(text, "log.level", &error.to_string()))?;
-    config.limits.check().map_err(|(key, (least, most))| {
-        let range = if most == u64::MAX {
-            format!("it must be at least {least}")
-        } else {
-            format!("it must be from {least} to {most}")
-        };
-        at(text, &format!("limits.{key}"), &range)
-    })?;
+    config.limits.check()?;
     Ok(config)
-}
-
-/// A problem with the value of a key, with the line that it stands on.
-fn at(text: &str, path: &str, problem: &str) -> String {
-    let (section, key) = path.split_once('.').unwrap_or(("", path));
-    let mut inside = "";
-    let line = text.lines().position(|line| {
-        let line = line.trim();
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.split(']').next())
-        {
-            inside = name.trim();
-        }
-        let assigned = line.split_once('=').map(|(name, _)| name.trim());
-        assigned == Some(path) || (inside == section && assigned == Some(key))
-    });
-    match line {
-        Some(line) => format!("line {}: {path}: {problem}", line + 1),
-        None => format!("{path}: {problem}"),
-    }
 }
 
 /// Adds the nearest right key to what the reader says of an unknown one.
@@ -175,6 +183,7 @@ impl Default for Config {
             listen: Listen::default(),
             site: SiteSection::default(),
             log: Log::default(),
+            options: Options::default(),
             limits: LimitsSection::default(),
         }
     }
@@ -189,8 +198,13 @@ mod tests {
         let example = parse(EXAMPLE).unwrap();
         assert_eq!(example.limits(), Limits::default());
         assert_eq!(
-            (example.listen, example.site, example.log),
-            (Listen::default(), SiteSection::default(), Log::default())
+            (example.listen, example.site, example.options, example.log),
+            (
+                Listen::default(),
+                SiteSection::default(),
+                Options::default(),
+                Log::default()
+            )
         );
     }
 
@@ -209,17 +223,29 @@ mod tests {
     #[test]
     fn a_problem_names_its_line_and_key() {
         for (text, named) in [
-            ("version = 2", "line 1: version"),
+            ("version = 2", ["line 1", "version = 2"]),
             (
                 "version = 1\n\n[log]\nlevel = \"=loud=\"",
-                "line 4: log.level",
+                ["line 4", "level = "],
             ),
-            ("version = 1\nlog.level = \"=loud=\"", "line 2: log.level"),
-            ("version = 1\n[listen]\nsession = 7", "line 3"),
-            ("version = 1\n[site]\nzone = \"..\"", "line 3"),
+            (
+                "version = 1\nlog.level = \"=loud=\"",
+                ["line 2", "log.level"],
+            ),
+            (
+                "version = 1\n[listen]\nsession = 7",
+                ["line 3", "session = 7"],
+            ),
+            ("version = 1\n[site]\nzone = \"..\"", ["line 3", "zone = "]),
+            (
+                "version = 1\n[options]\nfloor = \"low\"",
+                ["line 3", "floor = "],
+            ),
         ] {
             let problem = parse(text).unwrap_err();
-            assert!(problem.contains(named), "{problem}");
+            for named in named {
+                assert!(problem.contains(named), "{problem}");
+            }
         }
     }
 

@@ -179,6 +179,7 @@ impl From<CallError> for Failure {
         match error {
             CallError::Failed { code, problem } => Self::failed(code, problem),
             CallError::Ended(_) => Self::new(Exit::Refused, "session_ended", error),
+            CallError::Broken => Self::new(Exit::Failure, "broken", error),
             CallError::Lost => Self::new(Exit::Unreachable, "connection_lost", error),
             CallError::Params(_) | CallError::Unexpected(_) => {
                 Self::new(Exit::Failure, "protocol", error)

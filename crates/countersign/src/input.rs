@@ -4,12 +4,12 @@ use std::path::Path;
 
 use crate::failure::Failure;
 
-/// The name that stands for standard input.
-pub(crate) const STANDARD_INPUT: &str = "-";
+/// The name that stands for standard input, or for standard output, in place of a file.
+pub(crate) const STANDARD: &str = "-";
 
 /// All text of a file.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
-    let text = if file == Path::new(STANDARD_INPUT) {
+    let text = if file == Path::new(STANDARD) {
         std::io::read_to_string(std::io::stdin())
     } else {
         std::fs::read_to_string(file)

@@ -36,9 +36,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Service(verb) => service::run(common, verb),
         Noun::Key(verb) => key::run(common, verb),
         Noun::Session(verb) => commands::session::run(common, verb),
-        Noun::Option(cli::ListOnly::List) => {
-            admin_call(common, "option", "list", &serde_json::json!({}))
-        }
+        Noun::Penalty(verb) => commands::penalty::run(common, verb),
+        Noun::Option(verb) => commands::option::run(common, verb),
         Noun::Operation(cli::ListOnly::List) => {
             admin_call(common, "operation", "list", &serde_json::json!({}))
         }

@@ -1,45 +1,18 @@
-//! Who may connect: limits in total and per source, and penalties for those who misbehave.
+//! Who may connect: limits in total and per source, and what happens when there are more than the site
+//! takes.
 //!
-//! A penalty slows a source, never an account, so nobody can lock somebody else out. Points are
-//! forgotten one a second.
+//! What an attacker has is connections that nobody is proved on. When there are too many, a newcomer is
+//! not turned away for it: the oldest one of the source that has most of them has to go. So an honest
+//! login, which is quick and alone, gets through a crowd of slow ones.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+
+use countersign_core::guard::{Guard, Offence, Source};
+use countersign_core::timestamp::Timestamp;
+use tokio::sync::oneshot;
 
 use crate::limits::Limits;
-
-/// What connections are counted by: an IPv4 address or an IPv6 /64, of which anybody has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Source(u64, bool);
-
-impl From<IpAddr> for Source {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(v4) => Self(u64::from(u32::from(v4)), false),
-            IpAddr::V6(v6) => Self((u128::from(v6) >> 64) as u64, true),
-        }
-    }
-}
-
-/// What a source did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offence {
-    /// Sent what is not of the protocol.
-    Malformed,
-    /// Started a login and did not prove anything.
-    NotProved,
-}
-
-impl Offence {
-    fn points(self) -> u32 {
-        match self {
-            Self::Malformed => 8,
-            Self::NotProved => 4,
-        }
-    }
-}
 
 /// Why a connection is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,10 +20,10 @@ pub enum TurnedAway {
     /// The site has as many connections as it takes.
     #[error("too many connections")]
     Full,
-    /// Too many connections wait to be proved.
-    #[error("too many connections that nobody is proved on")]
-    TooManyUnproved,
-    /// This source has as many connections as one may have.
+    /// There are many connections that nobody is proved on, and this source has its share of them.
+    #[error("this source has its share of the connections that nobody is proved on")]
+    EarlyDrop,
+    /// This source has as many connections as one may have, or as many that nobody is proved on.
     #[error("too many connections from this source")]
     TooManyFromSource,
     /// This source misbehaved and has to wait.
@@ -58,75 +31,92 @@ pub enum TurnedAway {
     Penalized,
 }
 
-/// Counts connections and remembers penalties.
+/// Counts connections.
 pub struct Admission {
     limits: Limits,
+    guard: Arc<Guard>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     connections: usize,
+    next: u64,
     unproved: usize,
-    sources: HashMap<Source, usize>,
-    penalties: HashMap<Source, Penalty>,
+    sources: HashMap<Source, Connections>,
+    /// The sources with unproved connections, by how many they have.
+    crowds: BTreeSet<(usize, Source)>,
 }
 
-#[derive(Clone, Copy)]
-struct Penalty {
-    points: u32,
-    at: Instant,
-}
-
-impl Penalty {
-    fn left(self, now: Instant) -> u32 {
-        let forgotten = now.saturating_duration_since(self.at).as_secs();
-        self.points
-            .saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX))
-    }
+/// One source's.
+#[derive(Default)]
+struct Connections {
+    all: usize,
+    /// Those that nobody is proved on, oldest first, with the means to end them.
+    unproved: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
 impl Admission {
-    /// Keeps to these limits.
+    /// Keeps to these limits; penalties are the site's.
     #[must_use]
-    pub fn new(limits: Limits) -> Arc<Self> {
+    pub fn new(limits: Limits, guard: Arc<Guard>) -> Arc<Self> {
         Arc::new(Self {
             limits,
+            guard,
             state: Mutex::default(),
         })
     }
 
-    /// Lets a connection in, counted until the returned value is dropped.
+    /// Lets a connection in, counted until the returned value is dropped. `dice` is random, for the choice
+    /// whom to turn away early.
     ///
     /// # Errors
     /// [`TurnedAway`]: close the connection at once.
-    pub fn admit(self: &Arc<Self>, from: Source, now: Instant) -> Result<Admitted, TurnedAway> {
-        let mut state = self.state();
-        if state
-            .penalties
-            .get(&from)
-            .is_some_and(|penalty| penalty.left(now) >= self.limits.penalty_threshold)
-        {
+    pub fn admit(
+        self: &Arc<Self>,
+        from: Source,
+        now: Timestamp,
+        dice: u32,
+    ) -> Result<Admitted, TurnedAway> {
+        if self.guard.penalties().turned_away(from, now).is_some() {
             return Err(TurnedAway::Penalized);
         }
+        let mut state = self.state();
         if state.connections >= self.limits.connections {
             return Err(TurnedAway::Full);
         }
-        if state.unproved >= self.limits.unproved {
-            return Err(TurnedAway::TooManyUnproved);
-        }
-        let count = state.sources.get(&from).copied().unwrap_or_default();
-        if count >= self.limits.connections_per_source {
+        let own = state.sources.get(&from);
+        let (all, unproved) = own.map_or((0, 0), |own| (own.all, own.unproved.len()));
+        if all >= self.limits.connections_per_source || unproved >= self.limits.unproved_per_source
+        {
             return Err(TurnedAway::TooManyFromSource);
         }
-        state.sources.insert(from, count + 1);
-        state.connections += 1;
-        state.unproved += 1;
+        if self.drops_early(&state, unproved, dice) {
+            return Err(TurnedAway::EarlyDrop);
+        }
+        while state.unproved >= self.limits.unproved && state.end_oldest_of_largest_crowd() {}
+        let (end, ended) = oneshot::channel();
+        let number = state.add(from, end);
         Ok(Admitted {
             admission: self.clone(),
             from,
-            proved: false,
+            number,
+            ended: Some(ended),
         })
+    }
+
+    /// Whether a source that has `own` unproved connections is turned away early: never with less than its
+    /// share, otherwise the more likely the fewer places are left.
+    fn drops_early(&self, state: &State, own: usize, dice: u32) -> bool {
+        let (early, full) = (self.limits.unproved_early, self.limits.unproved);
+        let share = state.unproved / state.crowds.len().max(1);
+        let over = state.unproved.saturating_sub(early);
+        if over == 0 || own == 0 || own < share {
+            return false;
+        }
+        let chance =
+            over as u128 * u128::from(u32::MAX) / (full.saturating_sub(early)).max(1) as u128;
+        u128::from(dice) < chance
     }
 
     /// How many connections there are, and on how many of them nobody is proved.
@@ -136,34 +126,73 @@ impl Admission {
         (state.connections, state.unproved)
     }
 
-    fn punish(&self, from: Source, offence: Offence, now: Instant) {
-        let mut state = self.state();
-        let room = self.limits.penalized_sources;
-        if state.penalties.len() >= room && !state.penalties.contains_key(&from) {
-            state.penalties.retain(|_, penalty| penalty.left(now) > 0);
-            if state.penalties.len() >= room {
-                let mildest = state
-                    .penalties
-                    .iter()
-                    .min_by_key(|(_, penalty)| penalty.left(now));
-                let Some(mildest) = mildest.map(|(source, _)| *source) else {
-                    return;
-                };
-                state.penalties.remove(&mildest);
-            }
-        }
-        let left = state
-            .penalties
-            .get(&from)
-            .map_or(0, |penalty| penalty.left(now));
-        // Bounded, so that the worst offender is forgotten too once it stops.
-        let points = (left + offence.points()).min(self.limits.penalty_threshold * 4);
-        state.penalties.insert(from, Penalty { points, at: now });
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change under the lock is whole before anything can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, from: Source, end: oneshot::Sender<()>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.connections += 1;
+        self.unproved += 1;
+        let own = self.sources.entry(from).or_default();
+        own.all += 1;
+        self.crowds.remove(&(own.unproved.len(), from));
+        own.unproved.push_back((number, end));
+        self.crowds.insert((own.unproved.len(), from));
+        number
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change under the lock is a counter's: a panic elsewhere leaves nothing half-done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes a connection out of the unproved ones, if it is still there.
+    fn no_longer_unproved(&mut self, from: Source, number: u64) -> Option<oneshot::Sender<()>> {
+        let own = self.sources.get_mut(&from)?;
+        let before = own.unproved.len();
+        // Numbers only grow, so the queue is sorted.
+        let at = own
+            .unproved
+            .binary_search_by_key(&number, |(number, _)| *number);
+        let (_, end) = own.unproved.remove(at.ok()?)?;
+        self.unproved -= 1;
+        self.crowds.remove(&(before, from));
+        if before > 1 {
+            self.crowds.insert((before - 1, from));
+        }
+        Some(end)
+    }
+
+    fn end_oldest_of_largest_crowd(&mut self) -> bool {
+        let Some((_, source)) = self.crowds.last().copied() else {
+            return false;
+        };
+        let oldest = self
+            .sources
+            .get(&source)
+            .and_then(|own| own.unproved.front());
+        let Some(number) = oldest.map(|(number, _)| *number) else {
+            return false;
+        };
+        match self.no_longer_unproved(source, number) {
+            Some(end) => {
+                // Its connection may have ended by itself just now.
+                let _ = end.send(());
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn remove(&mut self, from: Source, number: u64) {
+        self.no_longer_unproved(from, number);
+        self.connections -= 1;
+        if let Some(own) = self.sources.get_mut(&from) {
+            own.all -= 1;
+            if own.all == 0 {
+                self.sources.remove(&from);
+            }
+        }
     }
 }
 
@@ -171,138 +200,150 @@ impl Admission {
 pub struct Admitted {
     admission: Arc<Admission>,
     from: Source,
-    proved: bool,
+    number: u64,
+    ended: Option<oneshot::Receiver<()>>,
 }
 
 impl Admitted {
+    /// Where it comes from.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.from
+    }
+
+    /// Becomes ready when the connection has to make room for others; at most once.
+    pub fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.ended.take()
+    }
+
     /// Somebody is proved on it: it counts as unproved no longer.
     pub fn proved(&mut self) {
-        if !std::mem::replace(&mut self.proved, true) {
-            self.admission.state().unproved -= 1;
-        }
+        let mut state = self.admission.state();
+        state.no_longer_unproved(self.from, self.number);
     }
 
     /// The source did this.
-    pub fn punish(&self, offence: Offence, now: Instant) {
-        self.admission.punish(self.from, offence, now);
+    pub fn punish(&self, offence: Offence, now: Timestamp) {
+        let mut penalties = self.admission.guard.penalties();
+        penalties.offend(self.from, offence, now);
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut state = self.admission.state();
-        state.connections -= 1;
-        if !self.proved {
-            state.unproved -= 1;
-        }
-        match state.sources.get_mut(&self.from) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                state.sources.remove(&self.from);
-            }
-        }
+        self.admission.state().remove(self.from, self.number);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    /// The dice that turn nobody away early, and those that turn away whoever may be.
+    const LUCKY: u32 = u32::MAX;
+    const UNLUCKY: u32 = 0;
 
     fn limits() -> Limits {
         Limits {
-            connections: 4,
-            connections_per_source: 2,
-            unproved: 3,
-            penalty_threshold: 16,
-            penalized_sources: 2,
+            connections: 20,
+            connections_per_source: 6,
+            unproved: 10,
+            unproved_per_source: 5,
+            unproved_early: 10,
             ..Limits::default()
         }
     }
 
+    fn admission(limits: Limits) -> Arc<Admission> {
+        Admission::new(limits, Arc::default())
+    }
+
     fn source(last: u8) -> Source {
-        IpAddr::from([192, 0, 2, last]).into()
+        Source::V4([192, 0, 2, last].into())
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    impl Admission {
+        fn from(self: &Arc<Self>, last: u8) -> Result<Admitted, TurnedAway> {
+            self.admit(source(last), NOW, LUCKY)
+        }
     }
 
     #[test]
     fn a_source_gets_its_share_and_no_more() {
-        let (admission, now) = (Admission::new(limits()), crate::clock::monotonic());
-        let first = admission.admit(source(1), now).unwrap();
-        let _second = admission.admit(source(1), now).unwrap();
-        assert_eq!(
-            admission.admit(source(1), now).err(),
-            Some(TurnedAway::TooManyFromSource)
-        );
-        let _other = admission.admit(source(2), now).unwrap();
-        drop(first);
-        admission.admit(source(1), now).unwrap();
-    }
-
-    #[test]
-    fn unproved_connections_are_limited_and_so_are_all() {
-        let (admission, now) = (Admission::new(limits()), crate::clock::monotonic());
-        let mut held: Vec<Admitted> = (1..=3)
-            .map(|last| admission.admit(source(last), now).unwrap())
-            .collect();
-        assert_eq!(
-            admission.admit(source(4), now).err(),
-            Some(TurnedAway::TooManyUnproved)
-        );
+        let admission = admission(limits());
+        let mut held: Vec<Admitted> = (0..5).map(|_| admission.from(1).unwrap()).collect();
+        assert_eq!(admission.from(1).err(), Some(TurnedAway::TooManyFromSource));
         held.iter_mut().for_each(Admitted::proved);
-        held.push(admission.admit(source(4), now).unwrap());
-        assert_eq!(
-            admission.admit(source(5), now).err(),
-            Some(TurnedAway::Full)
-        );
+        held.push(admission.from(1).unwrap());
+        assert_eq!(admission.from(1).err(), Some(TurnedAway::TooManyFromSource));
+        held.truncate(1);
+        held.push(admission.from(1).unwrap());
+        held.push(admission.from(2).unwrap());
+        assert_eq!(admission.count(), (3, 2));
         drop(held);
         assert_eq!(admission.count(), (0, 0));
+        assert!(admission.state().sources.is_empty() && admission.state().crowds.is_empty());
     }
 
     #[test]
-    fn whoever_misbehaves_waits_and_is_forgiven() {
-        let (admission, now) = (Admission::new(limits()), crate::clock::monotonic());
-        let admitted = admission.admit(source(1), now).unwrap();
-        admitted.punish(Offence::Malformed, now);
-        admission.admit(source(1), now).unwrap();
-        admitted.punish(Offence::Malformed, now);
-        assert_eq!(
-            admission.admit(source(1), now).err(),
-            Some(TurnedAway::Penalized)
-        );
-        admission.admit(source(2), now).unwrap();
-        admission
-            .admit(source(1), now + Duration::from_secs(1))
-            .unwrap();
-    }
-
-    #[test]
-    fn an_ipv6_source_is_a_whole_64() {
-        let a: IpAddr = "2001:db8::1".parse().unwrap();
-        let b: IpAddr = "2001:db8::ffff:1".parse().unwrap();
-        let c: IpAddr = "2001:db8:0:1::1".parse().unwrap();
-        assert_eq!(Source::from(a), Source::from(b));
-        assert_ne!(Source::from(a), Source::from(c));
-        assert_eq!(
-            Source::from("::ffff:192.0.2.1".parse::<IpAddr>().unwrap()),
-            source(1),
-            "an IPv4 address in IPv6 clothes is the same source"
-        );
-    }
-
-    #[test]
-    fn penalties_are_remembered_for_as_many_sources_as_there_is_room() {
-        let (admission, now) = (Admission::new(limits()), crate::clock::monotonic());
-        for _ in 0..2 {
-            admission.punish(source(1), Offence::Malformed, now);
+    fn connections_are_limited_in_all() {
+        let admission = admission(Limits {
+            connections_per_source: 100,
+            ..limits()
+        });
+        let mut held = Vec::new();
+        for last in 0..20 {
+            let mut admitted = admission.from(last).unwrap();
+            admitted.proved();
+            held.push(admitted);
         }
-        admission.punish(source(2), Offence::NotProved, now);
-        admission.punish(source(3), Offence::NotProved, now);
-        assert_eq!(admission.state().penalties.len(), 2);
-        assert_eq!(
-            admission.admit(source(1), now).err(),
-            Some(TurnedAway::Penalized),
-            "the mildest is forgotten, not the worst"
-        );
+        assert_eq!(admission.from(99).err(), Some(TurnedAway::Full));
+    }
+
+    /// At the limit, and one over: whoever has most makes room, beginning with the oldest.
+    #[test]
+    fn a_crowd_makes_room_for_a_newcomer() {
+        let admission = admission(limits());
+        let mut crowd: Vec<Admitted> = (0..4).map(|_| admission.from(1).unwrap()).collect();
+        let mut others: Vec<Admitted> = (2..8).map(|last| admission.from(last).unwrap()).collect();
+        assert_eq!(admission.count(), (10, 10));
+        let ended = |admitted: &mut Admitted| admitted.ended().unwrap().try_recv().is_ok();
+        let mut newcomer = admission.from(100).unwrap();
+        assert_eq!(admission.count(), (11, 10));
+        assert!(ended(&mut crowd[0]) && !ended(&mut crowd[1]));
+        assert!(!others.iter_mut().any(ended) && !ended(&mut newcomer));
+        drop(crowd);
+        assert_eq!(admission.count(), (7, 7));
+    }
+
+    #[test]
+    fn a_source_with_its_share_is_turned_away_early_and_a_newcomer_is_not() {
+        let admission = admission(Limits {
+            unproved_early: 2,
+            ..limits()
+        });
+        let _crowd: Vec<Admitted> = (0..3).map(|_| admission.from(1).unwrap()).collect();
+        let early = admission.admit(source(1), NOW, UNLUCKY);
+        assert_eq!(early.err(), Some(TurnedAway::EarlyDrop));
+        // An eighth of the places between the two limits is taken.
+        let chance = u32::MAX / 8;
+        assert!(admission.admit(source(1), NOW, chance + 1).is_ok());
+        assert!(admission.admit(source(1), NOW, chance - 1).is_err());
+        assert!(admission.admit(source(2), NOW, UNLUCKY).is_ok());
+    }
+
+    #[test]
+    fn whoever_has_to_wait_is_turned_away_and_others_are_not() {
+        let admission = admission(limits());
+        let admitted = admission.from(1).unwrap();
+        for _ in 0..16 {
+            admitted.punish(Offence::Malformed, NOW);
+        }
+        assert_eq!(admission.from(1).err(), Some(TurnedAway::Penalized));
+        assert!(admission.from(2).is_ok());
+        let later = NOW.plus_millis(15_000);
+        assert!(admission.admit(source(1), later, LUCKY).is_ok());
     }
 }

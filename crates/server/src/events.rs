@@ -26,6 +26,8 @@ pub enum Audience {
 const WAITING: usize = 256;
 
 struct Subscriber {
+    /// Which of the session's connections it is.
+    connection: u32,
     account: AccountId,
     role: Role,
     events: mpsc::Sender<Event>,
@@ -58,6 +60,7 @@ impl Events {
 
     pub(crate) fn subscribe(&self, info: &SessionInfo, events: mpsc::Sender<Event>) {
         let subscriber = Subscriber {
+            connection: info.connection,
             account: info.account,
             role: info.role,
             events,
@@ -65,8 +68,13 @@ impl Events {
         self.subscribers().insert(info.id, subscriber);
     }
 
-    pub(crate) fn unsubscribe(&self, session: SessionId) {
-        self.subscribers().remove(&session);
+    /// The connection of that number ended; a later one of the session stays subscribed.
+    pub(crate) fn unsubscribe(&self, session: SessionId, connection: u32) {
+        let mut subscribers = self.subscribers();
+        let subscribed = subscribers.get(&session);
+        if subscribed.is_some_and(|subscriber| subscriber.connection == connection) {
+            subscribers.remove(&session);
+        }
     }
 
     fn subscribers(&self) -> MutexGuard<'_, BTreeMap<SessionId, Subscriber>> {

@@ -8,6 +8,8 @@ pub mod limits;
 
 mod admin;
 mod connection;
+mod queue;
+mod resumptions;
 mod server;
 mod shared;
 

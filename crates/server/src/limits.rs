@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use countersign_core::guard::{GuessLimits, PenaltyLimits};
+
 /// What connections may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -9,24 +11,40 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one source (an IPv4 address, or an IPv6 /64): one machine cannot take all.
     pub connections_per_source: usize,
-    /// Connections in total that nobody is proved on yet: such are cheap to open for an attacker.
+    /// Connections in total that nobody is proved on yet: such are cheap to open for an attacker. When
+    /// there are more, the oldest one of the source that has most of them has to go.
     pub unproved: usize,
+    /// Connections that nobody is proved on yet, of one source.
+    pub unproved_per_source: usize,
+    /// From so many on, a source that has its share already is turned away the more likely the fewer are
+    /// left, as `MaxStartups` of OpenSSH does.
+    pub unproved_early: usize,
     /// From connection to proof. A client stretches a pass phrase meanwhile, perhaps on a phone.
     pub unproved_time: Duration,
     /// Login steps that may wait for a processor; more are told that the site is busy.
     pub waiting_logins: usize,
+    /// The same of one source: others take turns with it, so that it delays them by one step only.
+    pub waiting_logins_per_source: usize,
+    /// How long a session may be silent before its connection is ended, so that one whose client is gone
+    /// does not hold a place; a client that is there says NOP. Zero waits for ever.
+    pub idle_time: Duration,
+    /// Sessions that wait for a client whose connection was lost: bounds memory.
+    pub parked_sessions: usize,
+    /// Operations and results of one session whose content is under way at a time: bounds memory, 256 KiB
+    /// each.
+    pub content_streams: usize,
     /// Operations of one session that may run at a time; more wait in the socket.
     pub operations_in_flight: usize,
     /// The parameters of one operation, in bytes.
     pub params_bytes: usize,
     /// Bytes queued for a client that does not read; then its session takes no more operations.
     pub unsent_bytes: usize,
-    /// Penalty points at which a source is turned away; they are forgotten one a second.
-    pub penalty_threshold: u32,
+    /// When and for how long a source that misbehaves is turned away.
+    pub penalties: PenaltyLimits,
+    /// How guessing at pass phrases is slowed.
+    pub guesses: GuessLimits,
     /// The largest packet that the server takes or sends, in bytes.
     pub max_packet: u32,
-    /// Sources whose penalties are remembered: bounds memory, the mildest are forgotten first.
-    pub penalized_sources: usize,
     /// How long a stop waits for operations under way.
     pub stop_patience: Duration,
 }
@@ -34,17 +52,23 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 20_000,
+            connections: 24_000,
             connections_per_source: 1_024,
             unproved: 1_024,
+            unproved_per_source: 256,
+            unproved_early: 512,
             unproved_time: Duration::from_secs(30),
             waiting_logins: 256,
+            waiting_logins_per_source: 32,
+            idle_time: Duration::from_secs(5 * 60),
+            parked_sessions: 16_384,
+            content_streams: 64,
             operations_in_flight: 256,
             params_bytes: 1 << 20,
             unsent_bytes: 1 << 20,
-            penalty_threshold: 128,
+            penalties: PenaltyLimits::default(),
+            guesses: GuessLimits::default(),
             max_packet: countersign_proto::session::limits::DEFAULT_MAX_PACKET,
-            penalized_sources: 16_384,
             stop_patience: Duration::from_secs(5),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::site::{Endpoints, Site};
+use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_proto::uri::SiteUri;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -137,6 +138,7 @@ impl Builder {
             info!(%address, "listening for sessions");
             listeners.spawn(accept(listener, shared.clone(), connections.clone()));
         }
+        listeners.spawn(shared.clone().close_forsaken());
         if let Some(admin) = admin {
             listeners.spawn(admin.serve(shared.clone()));
         }
@@ -213,12 +215,13 @@ impl Server {
             warn!("some connections did not end in time");
             connections.shutdown().await;
         }
+        self.shared.close_parked().await;
         info!("stopped");
     }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, connections: Connections) {
-    let admission = Admission::new(shared.limits.clone());
+    let admission = Admission::new(shared.limits.clone(), shared.site.guard().clone());
     loop {
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -231,20 +234,19 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, connections: Connect
         };
         let mut running = connections.0.lock().await;
         while running.try_join_next().is_some() {}
-        match admission.admit(peer.ip().into(), clock::monotonic()) {
+        let dice = u32::from_be_bytes(fresh(&mut SystemEntropy));
+        match admission.admit(peer.ip().into(), clock::now(), dice) {
             Ok(admitted) => {
                 let _ = socket.set_nodelay(true);
                 running.spawn(connection::serve(socket, peer, admitted, shared.clone()));
             }
-            Err(reason) => {
-                running.spawn(turn_away(socket, peer, reason));
-            }
+            Err(reason) => turn_away(&socket, peer, reason),
         }
     }
 }
 
 /// Tells a peer that is not let in, at the cost of one small write.
-async fn turn_away(socket: TcpStream, peer: SocketAddr, reason: TurnedAway) {
+fn turn_away(socket: &TcpStream, peer: SocketAddr, reason: TurnedAway) {
     debug!(%peer, %reason, "turned away");
     let _ = socket.try_write(&countersign_proto::session::WireError::Busy.to_wire());
 }

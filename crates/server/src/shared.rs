@@ -2,26 +2,36 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use countersign_core::caller::Caller;
-use countersign_core::id::AccountId;
+use countersign_core::content::Content;
+use countersign_core::id::{AccountId, SessionId};
 use countersign_core::refusal::Refusal;
-use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::{Opened, Opening, Site};
+use countersign_core::session::{CloseReason, CutHook, Proof, SessionInfo};
+use countersign_core::site::{Opened, Opening, Returning, Site};
 use countersign_core::store::StoreError;
+use countersign_core::table::Entry;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::machine::KnownKeys;
 use countersign_proto::name::AccountName;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
+use countersign_proto::session::Refusal as ProtocolRefusal;
 use countersign_proto::session::server::{
-    AccountTag, HowProved, PersonCredential, Proved, ServiceCredential, Settings,
+    AccountTag, FindSession, HowProved, PersonCredential, Proved, ServiceCredential, Settings,
 };
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use crate::clock;
 use crate::events::Events;
 use crate::limits::Limits;
+use crate::queue::{FairQueue, QueueLimits};
+use crate::resumptions::Resumptions;
+
+/// How often sessions whose clients stay away are looked for: it bounds how late they are closed.
+const FORSAKEN_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Shared {
     pub(crate) site: Site,
@@ -30,9 +40,10 @@ pub(crate) struct Shared {
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     known: Arc<KnownKeys>,
+    resumptions: Resumptions,
     settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
-    logins: Semaphore,
-    waiting: Semaphore,
+    /// Where logins wait for their public-key work.
+    pub(crate) logins: Arc<FairQueue>,
 }
 
 impl Shared {
@@ -43,14 +54,20 @@ impl Shared {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let logins = FairQueue::new(QueueLimits {
+            at_a_time: processors,
+            waiting: limits.waiting_logins,
+            waiting_per_source: limits.waiting_logins_per_source,
+        });
+        site.guard().keep_to(limits.penalties, limits.guesses);
         Self {
             site,
             events,
             stopping,
             known: Arc::new(KnownKeys::default()),
+            resumptions: Resumptions::default(),
             settings: Mutex::default(),
-            logins: Semaphore::new(processors),
-            waiting: Semaphore::new(limits.waiting_logins),
+            logins,
             limits,
         }
     }
@@ -58,16 +75,19 @@ impl Shared {
     /// What logins need; `None` while the site is sealed.
     pub(crate) fn login_settings(&self) -> Option<Arc<Settings>> {
         let opened = self.site.opened()?;
+        let options = self.site.options();
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         match &*settings {
-            Some((of, settings)) if Arc::ptr_eq(of, &opened) => Some(settings.clone()),
+            Some((of, settings)) if Arc::ptr_eq(of, &opened) && settings.options == options => {
+                Some(settings.clone())
+            }
             _ => {
                 let made = Arc::new(Settings {
                     key: opened.key.clone(),
                     setup: opened.setup.clone(),
                     made_up: opened.made_up.clone(),
                     zone: self.site.zone(),
-                    options: self.site.options().clone(),
+                    options,
                     max_packet: self.limits.max_packet,
                     known: self.known.clone(),
                 });
@@ -75,15 +95,6 @@ impl Shared {
                 Some(made)
             }
         }
-    }
-
-    /// Leave to do public-key work; `None` when too many wait for it already.
-    pub(crate) async fn login_permit(&self) -> Option<SemaphorePermit<'_>> {
-        if let Ok(permit) = self.logins.try_acquire() {
-            return Some(permit);
-        }
-        let _place = self.waiting.try_acquire().ok()?;
-        self.logins.acquire().await.ok()
     }
 
     /// What a person logs in with, for the login machine.
@@ -113,7 +124,24 @@ impl Shared {
         }))
     }
 
-    /// Opens the session of a proved account and subscribes it to events.
+    /// Checks that a client may return to its session, and answers it.
+    pub(crate) fn returning(
+        &self,
+        find: FindSession,
+        out: &mut Vec<u8>,
+    ) -> Result<Proved, ProtocolRefusal> {
+        let id = SessionId::from_bytes(find.session().0);
+        let known = self.resumptions.find(id);
+        let returning = find.verify(known.as_ref().map(|(_, secret)| secret))?;
+        match known {
+            Some((account, _)) if self.resumptions.claim(id, returning.attempt()) => {
+                returning.answer(AccountTag(*account.as_bytes()), &mut SystemEntropy, out)
+            }
+            _ => Err(ProtocolRefusal::NotAuthenticated),
+        }
+    }
+
+    /// Opens the session of a proved account, or the one that it returns to, and subscribes it to events.
     pub(crate) async fn open_session(
         &self,
         proved: &Proved,
@@ -121,34 +149,112 @@ impl Shared {
         events: mpsc::Sender<Event>,
         cut: oneshot::Sender<CloseReason>,
     ) -> Result<Option<SessionInfo>, StoreError> {
-        let opening = Opening {
-            account: AccountId::from_bytes(proved.account().0),
-            proof: match proved.how() {
-                HowProved::Passphrase(_) => Proof::Passphrase,
-                HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
-            },
-            option: proved.option(),
-            peer: peer.to_string(),
-            cut: Box::new(move |reason| {
-                let _ = cut.send(reason);
-            }),
+        let cut: CutHook = Box::new(move |reason| {
+            let _ = cut.send(reason);
+        });
+        let (option, peer, now) = (proved.option(), peer.to_string(), clock::now());
+        let account = AccountId::from_bytes(proved.account().0);
+        let proof = match proved.how() {
+            HowProved::Passphrase(_) => Proof::Passphrase,
+            HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
+            HowProved::Session(session, _) => {
+                let id = SessionId::from_bytes(session.0);
+                let returning = Returning { option, peer, cut };
+                let resumed = self.site.resume_session(id, returning, now).await;
+                let resumed = log_trouble(resumed)?;
+                match &resumed {
+                    Some(info) => self.events.subscribe(info, events),
+                    None => self.resumptions.forget(id),
+                }
+                return Ok(resumed);
+            }
         };
-        let opened = log_trouble(self.site.open_session(opening, clock::now()).await)?;
+        let opening = Opening {
+            account,
+            proof,
+            option,
+            peer,
+            cut,
+        };
+        let opened = log_trouble(self.site.open_session(opening, now).await)?;
         if let Some(info) = &opened {
             self.events.subscribe(info, events);
+            self.resumptions
+                .keep(info.id, info.account, proved.resumption().clone());
         }
         Ok(opened)
     }
 
-    /// Closes a session whose connection ended.
+    /// Closes a session that ended with its connection.
     pub(crate) async fn close_session(&self, info: &SessionInfo, reason: CloseReason) {
-        self.events.unsubscribe(info.id);
-        let _ = log_trouble(self.site.close_session(info.id, reason, clock::now()).await);
+        self.events.unsubscribe(info.id, info.connection);
+        let closed = self.site.close_session(info, reason, clock::now()).await;
+        let _ = log_trouble(closed);
+        if self.site.sessions().find(info.id).is_none() {
+            self.resumptions.forget(info.id);
+        }
     }
 
-    /// Runs an operation through the one door.
-    pub(crate) async fn run(&self, caller: &Caller, operation: &Operation) -> Outcome {
-        let outcome = self.site.run(caller, operation, clock::now()).await;
+    /// Keeps a session whose connection was lost for its client to return to; closes it when there is no
+    /// room, or nothing to keep.
+    pub(crate) async fn park_session(self: &Arc<Self>, info: SessionInfo, reason: CloseReason) {
+        if *self.stopping.borrow() || self.site.sessions().away() >= self.limits.parked_sessions {
+            return self.close_session(&info, reason).await;
+        }
+        self.events.unsubscribe(info.id, info.connection);
+        let (shared, parked) = (self.clone(), info.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let cut: CutHook = Box::new(move |reason| {
+            runtime.spawn(async move { shared.close_session(&parked, reason).await });
+        });
+        if !self.site.park_session(&info, cut) {
+            self.close_session(&info, reason).await;
+        }
+    }
+
+    /// Closes the sessions whose clients did not return in time, for as long as the server runs.
+    pub(crate) async fn close_forsaken(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(FORSAKEN_EVERY).await;
+            for info in self.site.forsaken_sessions(clock::now()) {
+                self.close_session(&info, CloseReason::Expired).await;
+            }
+        }
+    }
+
+    /// Closes the sessions that wait for their clients: the server stops.
+    pub(crate) async fn close_parked(&self) {
+        let parked = self
+            .site
+            .sessions()
+            .list(None, usize::MAX, |info| !info.connected);
+        for info in parked {
+            self.close_session(&info, CloseReason::SiteStopping).await;
+        }
+    }
+
+    /// A session uses another encryption option.
+    pub(crate) async fn switched(&self, info: &SessionInfo) {
+        let _ = log_trouble(self.site.session_switched(info, clock::now()).await);
+    }
+
+    /// Runs an operation through the one door, with the content that comes with it; its result, and the
+    /// content that comes with that.
+    pub(crate) async fn run_with_content(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        content: Option<Content>,
+    ) -> (Outcome, Option<Content>) {
+        let entry = self.site.table().find(&operation.group, &operation.command);
+        let (outcome, content) = if entry.is_some_and(Entry::computes) {
+            self.run_aside(caller, operation, content).await
+        } else {
+            let run = self
+                .site
+                .run_with_content(caller, operation, content, clock::now());
+            run.await
+        };
         if outcome.code == Code::INTERNAL {
             error!(
                 group = %operation.group,
@@ -157,7 +263,33 @@ impl Shared {
                 "an operation failed through no fault of its caller"
             );
         }
-        outcome
+        (outcome, content)
+    }
+
+    /// Runs an operation that computes for long on a thread that nobody else waits for.
+    async fn run_aside(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        content: Option<Content>,
+    ) -> (Outcome, Option<Content>) {
+        let (site, caller, ran) = (self.site.clone(), caller.clone(), operation.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let aside = tokio::task::spawn_blocking(move || {
+            runtime.block_on(site.run_with_content(&caller, &ran, content, clock::now()))
+        });
+        match aside.await {
+            Ok(answered) => answered,
+            Err(_) => (
+                Refusal::internal("it was interrupted").outcome(operation.id),
+                None,
+            ),
+        }
+    }
+
+    /// The answer to an operation whose content is one stream too many.
+    pub(crate) fn too_many_streams(id: u64) -> Outcome {
+        Refusal::busy("too many operations with content at a time").outcome(id)
     }
 
     /// The answer to what is no operation.

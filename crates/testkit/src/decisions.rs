@@ -8,6 +8,7 @@ use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::caller::Caller;
 use countersign_core::credential::{KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
+use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site};
 use countersign_core::store::{
@@ -19,7 +20,7 @@ use countersign_crypto::passphrase::SetupId;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::name::AccountName;
 use countersign_proto::operation::{Operation, Outcome};
-use countersign_proto::session::OptionList;
+use countersign_proto::session::Strength;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::entropy::SeededEntropy;
@@ -51,7 +52,8 @@ impl Decisions {
             store: Arc::new(Forgetful),
             table: operations::table().unwrap(),
             entropy: Box::new(entropy),
-            options: OptionList::default(),
+            offer: Offer::default(),
+            floor: Strength::Delivered,
         };
         let founded = Site::found(parts, foundation, Timestamp::from_millis(0));
         let site = runtime.block_on(founded).unwrap();

@@ -6,9 +6,8 @@
 
 use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::kdf::derive;
-use countersign_crypto::machine::{Initiator, Responder};
+use countersign_crypto::machine::{HandshakeKeys, Initiator, Responder};
 use countersign_crypto::record::{RecordCipher, Sealer, TAG_LENGTH};
-use countersign_crypto::secret::Secret;
 use countersign_proto::risp::{self, Command, Longest, Reader, Value};
 use countersign_proto::session::{EncryptionOption, command as c};
 
@@ -53,7 +52,7 @@ impl Insider {
         let psk = derive(&[], "machine psk", &said.under("machine psk"));
         said.server.update(&answer);
         let (_, keys) = initiator.finish(&psk, &bytes_of(&answer)).unwrap();
-        Self::sealing(option, &keys.client_to_server, &said)
+        Self::sealing(option, &keys, "packets from client", &said)
     }
 
     /// The site itself, with a service that is about to log in as `client`.
@@ -85,11 +84,19 @@ impl Insider {
         put(&mut answer, c::SESSION_KEY, Value::Bytes(&message));
         said.server.update(&answer);
         client.receive(&answer);
-        Self::sealing(option, &keys.server_to_client, &said)
+        Self::sealing(option, &keys, "packets from server", &said)
     }
 
-    fn sealing(option: EncryptionOption, key: &Secret<32>, said: &Said) -> Self {
-        let key = derive(key.expose(), "packets", &said.under("packets"));
+    fn sealing(option: EncryptionOption, keys: &HandshakeKeys, label: &str, said: &Said) -> Self {
+        let both = [
+            keys.client_to_server.expose(),
+            keys.server_to_client.expose(),
+        ];
+        let key = derive(
+            &both.map(|key| &key[..]).concat(),
+            label,
+            &said.under("packets"),
+        );
         Self(Sealer::new(cipher_of(option), &key))
     }
 

@@ -1,6 +1,6 @@
 //! A site with one person and one service, in memory.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::machine::KnownKeys;
@@ -12,7 +12,7 @@ use countersign_crypto::secret::{Passphrase, Secret};
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
 use countersign_proto::session::server::{self, AccountTag, PersonCredential, ServiceCredential};
-use countersign_proto::session::{OptionList, client};
+use countersign_proto::session::{OptionList, ResumptionSecret, client};
 
 use crate::entropy::SeededEntropy;
 
@@ -36,6 +36,15 @@ pub struct Site {
     pub robot: Arc<Identity>,
     /// Whether both accounts are locked.
     pub locked: bool,
+    /// What the last session that was opened can be returned to with.
+    returnable: Mutex<Option<Returnable>>,
+}
+
+/// A session that a client may return to.
+struct Returnable {
+    account: AccountTag,
+    secret: ResumptionSecret,
+    attempt: u64,
 }
 
 /// What Maria's registration left at the site and with her.
@@ -108,6 +117,36 @@ impl Site {
                 [12; 32],
             )))),
             locked: false,
+            returnable: Mutex::default(),
+        }
+    }
+
+    /// A session was opened: it may be returned to from now on, and no other.
+    pub fn opened(&self, account: AccountTag, secret: ResumptionSecret) {
+        *self.returnable.lock().unwrap() = Some(Returnable {
+            account,
+            secret,
+            attempt: 0,
+        });
+    }
+
+    /// Whose session may be returned to, and with what.
+    #[must_use]
+    pub fn returnable(&self) -> Option<(AccountTag, ResumptionSecret)> {
+        let returnable = self.returnable.lock().unwrap();
+        let found = returnable.as_ref().filter(|_| !self.locked);
+        found.map(|session| (session.account, session.secret.clone()))
+    }
+
+    /// Accepts each number of an attempt to return once.
+    #[must_use]
+    pub fn claim(&self, attempt: u64) -> bool {
+        match &mut *self.returnable.lock().unwrap() {
+            Some(session) if attempt > session.attempt => {
+                session.attempt = attempt;
+                true
+            }
+            _ => false,
         }
     }
 

@@ -1,6 +1,9 @@
 //! `audit`: who did what, and whether the log still says so.
 
+use std::fmt;
+
 use data_encoding::HEXLOWER;
+use futures_util::stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,6 +12,7 @@ use serde_json::value::RawValue;
 use super::{Limit, Listing, NoParams};
 use crate::audit::{AuditEntry, AuditOutcome, Broken, ChainHead};
 use crate::caller::Door;
+use crate::content::{Content, ContentBroken};
 use crate::context::Context;
 use crate::id::AccountId;
 use crate::policy::Role;
@@ -28,6 +32,12 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .example(json!({ "after": 100, "limit": 10 }))
             .handler(list),
+        Entry::new("audit", "export")
+            .summary("Gives all audit entries, or those after a number, as content: a JSON object a line.")
+            .allow(&admin)
+            .gives_content()
+            .example(json!({ "after": 100 }))
+            .handler(export),
         Entry::new("audit", "verify")
             .summary("Checks the whole chain of the audit log and names the first entry that is not as it was written.")
             .allow(&admin)
@@ -118,6 +128,60 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<AuditView
         )
     });
     Ok(Answer::new(listing).saying(text))
+}
+
+/// Where the export begins.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Export {
+    /// The number after which it begins; 0 when left out.
+    #[serde(default)]
+    after: u64,
+}
+
+/// What is exported.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Exported {
+    /// How many entries follow: those that were written when the export began.
+    entries: u64,
+}
+
+async fn export(context: Context, params: Export) -> Result<Answer<Exported>, Refusal> {
+    let end = context.site().store().audit_head().await?.seq;
+    let site = context.site().clone();
+    let stretches = stream::try_unfold(params.after, move |after| {
+        let site = site.clone();
+        async move {
+            let left = u32::try_from(end.saturating_sub(after)).unwrap_or(u32::MAX);
+            let page = Page {
+                after: Some(after),
+                limit: left.min(STRETCH),
+            };
+            if left == 0 {
+                return Ok(None);
+            }
+            let broken = |error: &dyn fmt::Display| ContentBroken(error.to_string());
+            let entries = site
+                .store()
+                .audit(&page)
+                .await
+                .map_err(|error| broken(&error))?;
+            let Some(last) = entries.last().map(|entry| entry.seq) else {
+                return Ok(None);
+            };
+            let mut lines = Vec::new();
+            for entry in entries {
+                let view = AuditView::from(entry);
+                serde_json::to_writer(&mut lines, &view).map_err(|error| broken(&error))?;
+                lines.push(b'\n');
+            }
+            Ok(Some((lines, last)))
+        }
+    });
+    let entries = end.saturating_sub(params.after);
+    Ok(Answer::new(Exported { entries })
+        .saying(format!("{entries} entries."))
+        .with(Content::new(stretches)))
 }
 
 /// What verifying found.

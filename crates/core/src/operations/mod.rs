@@ -8,6 +8,7 @@ mod operation;
 mod option;
 mod own;
 mod passphrase;
+mod penalty;
 mod person;
 mod service;
 mod session;
@@ -33,6 +34,7 @@ pub fn table() -> Result<Table, TableError> {
         service::entries(),
         key::entries(),
         session::entries(),
+        penalty::entries(),
         site::entries(),
         site_key::entries(),
         audit::entries(),

@@ -45,6 +45,12 @@ struct OperationView {
     summary: &'static str,
     /// Whether to ask before running it.
     disruptive: bool,
+    /// Whether content comes with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    takes_content: bool,
+    /// Whether content comes with its answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gives_content: bool,
     /// The JSON Schema of its parameters.
     #[schemars(with = "serde_json::Value")]
     params: Schema,
@@ -70,6 +76,8 @@ async fn list(context: Context, params: List) -> Result<Answer<Operations>, Refu
             command: entry.command(),
             summary: entry.summary(),
             disruptive: entry.is_disruptive(),
+            takes_content: entry.takes_content(),
+            gives_content: entry.gives_content(),
             params: entry.params().clone(),
             result: entry.result().clone(),
         })

@@ -23,6 +23,12 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&users)
             .example(json!({ "limit": 10 }))
             .handler(list),
+        Entry::new("session", "show")
+            .summary("Shows all that is known of an open session; admins any, others their own.")
+            .allow(&[Role::Admin])
+            .allow_own(&users)
+            .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
+            .handler(show),
         Entry::new("session", "cut")
             .summary("Cuts a session; admins any, others their own.")
             .allow(&[Role::Admin])
@@ -65,8 +71,12 @@ struct SessionView {
     proof: &'static str,
     /// When it was opened.
     opened: Timestamp,
-    /// When it ends.
+    /// When it ends unless its keys are renewed.
     expires: Timestamp,
+    /// When it ends for good.
+    ends: Timestamp,
+    /// Whether it has a connection; without one it waits for its client to return.
+    connected: bool,
 }
 
 impl From<SessionInfo> for SessionView {
@@ -83,6 +93,8 @@ impl From<SessionInfo> for SessionView {
             },
             opened: info.opened,
             expires: info.expires,
+            ends: info.ends,
+            connected: info.connected,
         }
     }
 }
@@ -102,21 +114,69 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<SessionVi
     Ok(Answer::new(listing).saying(text))
 }
 
-/// The session to cut.
+/// Which session.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Cut {
+struct ById {
     /// Its id.
     id: SessionId,
 }
 
-async fn cut(context: Context, params: Cut) -> Result<Answer<Done>, Refusal> {
-    let info = context
-        .site()
-        .sessions()
-        .find(params.id)
+fn find(context: &Context, id: SessionId) -> Result<SessionInfo, Refusal> {
+    let found = context.site().sessions().find(id);
+    found
         .filter(|info| context.admits(info.account))
-        .ok_or_else(|| Refusal::not_found("open session", params.id).of_field("id"))?;
+        .ok_or_else(|| Refusal::not_found("open session", id).of_field("id"))
+}
+
+/// An open session with what it was opened with.
+#[derive(Debug, Serialize, JsonSchema)]
+struct WholeSession {
+    /// The session.
+    #[serde(flatten)]
+    session: SessionView,
+    /// The strength of its encryption option.
+    strength: &'static str,
+    /// The thumbprint of the key that was proved, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// How often its client has returned to it after its connection was lost.
+    returns: u32,
+}
+
+async fn show(context: Context, params: ById) -> Result<Answer<WholeSession>, Refusal> {
+    let info = find(&context, params.id)?;
+    let whole = WholeSession {
+        strength: info.option.strength().name(),
+        key: match info.proof {
+            Proof::Passphrase => None,
+            Proof::Key(thumbprint) => Some(thumbprint.to_string()),
+        },
+        returns: info.connection,
+        session: info.into(),
+    };
+    let session = &whole.session;
+    let said = format!(
+        "{}  {}\nfrom {}, {}, {}\nopened {}, expires {}, ends {}, returned to {} times",
+        session.id,
+        session.name,
+        session.peer,
+        session.option,
+        if session.connected {
+            "connected"
+        } else {
+            "waits for its client"
+        },
+        session.opened,
+        session.expires,
+        session.ends,
+        whole.returns,
+    );
+    Ok(Answer::new(whole).saying(said))
+}
+
+async fn cut(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
+    let info = find(&context, params.id)?;
     let details = json!({
         "name": info.name,
         "own": matches!(context.scope(), Scope::Own(_)) || context.caller().account == Some(info.account),

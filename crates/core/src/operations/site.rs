@@ -1,5 +1,7 @@
 //! `site`: how the site is, and how it is set.
 
+use std::ops::RangeInclusive;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -93,35 +95,53 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Set {
-    /// How long a new session lasts, in seconds: a minute to 30 days.
+    /// How long a new session lasts until its account has to log in anew, in seconds: a minute to 30
+    /// days.
     #[schemars(range(min = 60, max = 2_592_000))]
     session_lifetime: Option<u32>,
+    /// How long the keys of a session last until its client has to renew them, in seconds: 30 seconds
+    /// to a day.
+    #[schemars(range(min = 30, max = 86_400))]
+    key_lifetime: Option<u32>,
 }
 
 async fn config(context: Context, params: Set) -> Result<Answer<SiteConfig>, Refusal> {
-    let Some(lifetime) = params.session_lifetime else {
-        return Ok(shown(context.site().config()));
-    };
-    if !(60..=30 * 24 * 60 * 60).contains(&lifetime) {
-        return Err(Refusal::invalid(
-            "session_lifetime",
-            format_args!("{lifetime} is not from 60 to 2592000 seconds"),
-        ));
+    let was = context.site().config();
+    if params.session_lifetime.is_none() && params.key_lifetime.is_none() {
+        return Ok(shown(was));
     }
-    let was = context.site().config().session_lifetime;
-    let (config, revision, change) = context
-        .site()
-        .change_config(|config| config.session_lifetime = lifetime)?;
-    let details = json!({ "session_lifetime": { "was": was, "is": lifetime } });
+    let session_lifetime = params.session_lifetime.unwrap_or(was.session_lifetime);
+    let key_lifetime = params.key_lifetime.unwrap_or(was.key_lifetime);
+    within("session_lifetime", session_lifetime, 60..=30 * 24 * 60 * 60)?;
+    within("key_lifetime", key_lifetime, 30..=24 * 60 * 60)?;
+    let (config, revision, change) = context.site().change_config(|config| {
+        config.session_lifetime = session_lifetime;
+        config.key_lifetime = key_lifetime;
+    })?;
+    let details = json!({
+        "session_lifetime": { "was": was.session_lifetime, "is": session_lifetime },
+        "key_lifetime": { "was": was.key_lifetime, "is": key_lifetime },
+    });
     context.commit(vec![change], None, details).await?;
     context.site().config_changed(config.clone(), revision);
     Ok(shown(config))
 }
 
+fn within(field: &str, seconds: u32, bounds: RangeInclusive<u32>) -> Result<(), Refusal> {
+    if bounds.contains(&seconds) {
+        return Ok(());
+    }
+    let (least, most) = bounds.into_inner();
+    Err(Refusal::invalid(
+        field,
+        format_args!("{seconds} is not from {least} to {most} seconds"),
+    ))
+}
+
 fn shown(config: SiteConfig) -> Answer<SiteConfig> {
     let said = format!(
-        "zone {}, sessions last {} s",
-        config.zone, config.session_lifetime
+        "zone {}, sessions last {} s, their keys {} s",
+        config.zone, config.session_lifetime, config.key_lifetime
     );
     Answer::new(config).saying(said)
 }

@@ -24,6 +24,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
         Entry::new("site", "unseal")
+            .computes()
             .summary("Opens the site key with one secret.")
             .allow(&admin)
             .only_at_the_admin_socket()
@@ -37,6 +38,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .only_at_the_admin_socket()
             .handler(slots),
         Entry::new("site", "key_passphrase")
+            .computes()
             .summary("Sets the pass phrase that opens the site key, in place of the one before.")
             .allow(&admin)
             .only_at_the_admin_socket()
@@ -44,6 +46,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "passphrase": "…" }))
             .handler(set_passphrase),
         Entry::new("site", "key_recovery")
+            .computes()
             .summary("Makes a new recovery code for the site key and shows it this once; the one before opens nothing any more.")
             .allow(&admin)
             .only_at_the_admin_socket()

@@ -11,6 +11,7 @@ use super::sealing::{self, Opened};
 use super::{Parts, Site};
 use crate::audit::AuditDraft;
 use crate::caller::Caller;
+use crate::offer::Offer;
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
 use crate::timestamp::Timestamp;
 
@@ -69,12 +70,15 @@ impl Site {
         let config = SiteConfig {
             zone: foundation.zone,
             session_lifetime: SiteConfig::SESSION_LIFETIME,
+            key_lifetime: SiteConfig::KEY_LIFETIME,
         };
-        let changes = changes(&wrapped_key, &config, sealed_setup.clone()).map_err(|error| {
-            SiteError::Store(StoreError::Unavailable {
-                problem: error.to_string(),
-            })
-        })?;
+        let offer = parts.offer.clone();
+        let changes =
+            changes(&wrapped_key, &config, &offer, sealed_setup.clone()).map_err(|error| {
+                SiteError::Store(StoreError::Unavailable {
+                    problem: error.to_string(),
+                })
+            })?;
         let details = serde_json::json!({
             "site": wrapped_key.public().to_string(),
             "zone": config.zone.as_str(),
@@ -96,6 +100,8 @@ impl Site {
         let record = SiteRecord {
             config,
             config_revision: 1,
+            offer,
+            offer_revision: 1,
             wrapped_key,
             key_revision: 1,
             sealed_setup,
@@ -133,11 +139,13 @@ fn wrap(
 fn changes(
     key: &WrappedSiteKey,
     config: &SiteConfig,
+    offer: &Offer,
     sealed_setup: Vec<u8>,
 ) -> Result<Vec<Change>, serde_json::Error> {
     Ok(vec![
         record::put(record::SITE_KEY, key, 1)?,
         record::put(record::CONFIG, config, 1)?,
+        record::put(record::OFFER, offer, 1)?,
         Change::PutSetting {
             name: record::SERVER_SETUP,
             setting: Setting {

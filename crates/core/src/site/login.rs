@@ -60,6 +60,16 @@ pub struct Opening {
     pub cut: CutHook,
 }
 
+/// A client that proved that it returns to its session.
+pub struct Returning {
+    /// The encryption option in use.
+    pub option: EncryptionOption,
+    /// Where it comes from: the peer's address.
+    pub peer: String,
+    /// Ends the connection.
+    pub cut: CutHook,
+}
+
 impl Site {
     /// What the person of that name logs in with; `None` when there is no such person, they may not
     /// log in, or the site is sealed.
@@ -125,6 +135,7 @@ impl Site {
         let Some(account) = self.store().account(opening.account).await? else {
             return Ok(None);
         };
+        let config = self.config();
         let info = SessionInfo {
             id: SessionId::new(now, &mut self.entropy()),
             account: account.id,
@@ -134,7 +145,10 @@ impl Site {
             peer: opening.peer,
             proof: opening.proof,
             opened: now,
-            expires: now.plus_seconds(self.config().session_lifetime),
+            expires: now.plus_seconds(config.key_lifetime.min(config.session_lifetime)),
+            ends: now.plus_seconds(config.session_lifetime),
+            connected: true,
+            connection: 0,
         };
         // Registered first, looked at again afterwards: whoever locks the account meanwhile either
         // finds the session and cuts it, or is seen here.
@@ -149,10 +163,91 @@ impl Site {
         match admitted {
             Ok(true) => Ok(Some(info)),
             refused => {
-                self.sessions().remove(info.id);
+                self.sessions().remove(info.id, info.connection);
                 refused.map(|_| None)
             }
         }
+    }
+
+    /// Gives a session that a client returned to its new connection; `None` when it is over, or the
+    /// account or the key that was proved at first was taken away meanwhile. The connection before, if
+    /// there is one still, is told that it was replaced. Audited as `session.resumed`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be audited: the session is over then.
+    pub async fn resume_session(
+        &self,
+        id: SessionId,
+        returning: Returning,
+        now: Timestamp,
+    ) -> Result<Option<SessionInfo>, StoreError> {
+        let Returning { option, peer, cut } = returning;
+        let returned = self.sessions().reconnect(id, option, &peer, cut, now);
+        let Some((info, before)) = returned else {
+            return Ok(None);
+        };
+        if let Some(before) = before {
+            before(CloseReason::Replaced);
+        }
+        let admitted = match self.store().account(info.account).await {
+            Ok(Some(account)) => self.may_still(&info, &account).await,
+            Ok(None) => Ok(false),
+            Err(trouble) => Err(trouble),
+        };
+        let audited = match admitted {
+            Ok(true) => {
+                self.audit_session(&info, "session.resumed", None, now)
+                    .await
+            }
+            Ok(false) => {
+                self.close_session(&info, CloseReason::AccountChanged, now)
+                    .await?;
+                return Ok(None);
+            }
+            Err(trouble) => Err(trouble),
+        };
+        if audited.is_err() {
+            self.sessions().remove(info.id, info.connection);
+        }
+        audited.map(|()| Some(info))
+    }
+
+    /// Keeps a session whose connection was lost, for its client to return to; `cut` ends it should
+    /// somebody cut it meanwhile. Whether it is kept: one that was cut, or goes on over another
+    /// connection, is not.
+    pub fn park_session(&self, info: &SessionInfo, cut: CutHook) -> bool {
+        self.sessions().park(info.id, info.connection, cut)
+    }
+
+    /// When a session expires whose client agrees on new keys now.
+    #[must_use]
+    pub fn key_expiry(&self, info: &SessionInfo, now: Timestamp) -> Timestamp {
+        now.plus_seconds(self.config().key_lifetime).min(info.ends)
+    }
+
+    /// The client agreed on new keys: the session lasts as long as they do. `false` when it is over.
+    pub fn renew_session(&self, id: SessionId, expires: Timestamp) -> bool {
+        self.sessions().renew(id, expires)
+    }
+
+    /// The session uses the option that `info` names from now on. Audited as `session.switched`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be audited.
+    pub async fn session_switched(
+        &self,
+        info: &SessionInfo,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.sessions().switched(info.id, info.option);
+        self.audit_session(info, "session.switched", None, now)
+            .await
+    }
+
+    /// The sessions that wait for their client and have expired: close them.
+    #[must_use]
+    pub fn forsaken_sessions(&self, now: Timestamp) -> Vec<SessionInfo> {
+        self.sessions().forsaken(now)
     }
 
     async fn may_still(&self, info: &SessionInfo, seen: &Account) -> Result<bool, StoreError> {
@@ -168,18 +263,18 @@ impl Site {
         }))
     }
 
-    /// Forgets a session whose connection ended. Audited as `session.closed`, with the reason why it
-    /// was cut if it was.
+    /// Forgets a session that ended with its connection. Audited as `session.closed`, with the reason why
+    /// it was cut if it was. A session that goes on over another connection stays.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be audited; the session is closed all the same.
     pub async fn close_session(
         &self,
-        id: SessionId,
+        info: &SessionInfo,
         reason: CloseReason,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        match self.sessions().remove(id) {
+        match self.sessions().remove(info.id, info.connection) {
             Some((info, cut)) => {
                 let reason = cut.unwrap_or(reason);
                 self.audit_session(&info, "session.closed", Some(reason), now)

@@ -20,11 +20,14 @@ use countersign_crypto::entropy::Entropy;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::session::OptionList;
+use countersign_proto::session::{OptionList, Strength};
 
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::caller::{Caller, Door};
-use crate::context::{Along, Context};
+use crate::content::Content;
+use crate::context::{Along, ContentSlot, Context};
+use crate::guard::Guard;
+use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::session::SessionRegistry;
 use crate::store::{ChangeSet, Store, StoreError};
@@ -33,7 +36,7 @@ use crate::timestamp::Timestamp;
 
 pub use endpoints::Endpoints;
 pub use founding::{Foundation, SiteError};
-pub use login::{Opening, PersonLogin, ServiceLogin};
+pub use login::{Opening, PersonLogin, Returning, ServiceLogin};
 pub use record::SiteConfig;
 pub use script::{ScriptError, ScriptOutcome};
 pub use sealing::{Opened, UnsealError};
@@ -48,8 +51,10 @@ pub struct Parts {
     pub table: Table,
     /// Where its ids and secrets come from.
     pub entropy: Box<dyn Entropy>,
-    /// The encryption options that its sessions may use, ranked.
-    pub options: OptionList,
+    /// The encryption options that a new site offers; a site that is opened offers what it kept.
+    pub offer: Offer,
+    /// No option weaker than this is offered, whatever is kept: the configuration's floor.
+    pub floor: Strength,
 }
 
 /// A site. Clones are the same site.
@@ -60,8 +65,9 @@ struct Inner {
     store: Arc<dyn Store>,
     table: Table,
     entropy: Mutex<Box<dyn Entropy>>,
-    options: OptionList,
+    floor: Strength,
     sessions: SessionRegistry,
+    guard: Arc<Guard>,
     record: RwLock<SiteRecord>,
     opened: RwLock<Option<Arc<Opened>>>,
     endpoints: RwLock<Endpoints>,
@@ -73,8 +79,9 @@ impl Site {
             store: parts.store,
             table: parts.table,
             entropy: Mutex::new(parts.entropy),
-            options: parts.options,
+            floor: parts.floor,
             sessions: SessionRegistry::default(),
+            guard: Arc::default(),
             record: RwLock::new(record),
             opened: RwLock::new(opened.map(Arc::new)),
             endpoints: RwLock::default(),
@@ -82,9 +89,29 @@ impl Site {
     }
 
     /// Does what an operation says, if the caller may have it done. Every failure is an outcome too.
+    /// Operations that take or give content are refused here: see [`Site::run_with_content`].
     pub async fn run(&self, caller: &Caller, operation: &Operation, now: Timestamp) -> Outcome {
-        self.run_along(caller, operation, now, Along::default())
-            .await
+        let run = self.run_along(caller, operation, now, Along::default());
+        run.await
+    }
+
+    /// As [`Site::run`], with the content that came with the operation, and with that of its answer.
+    pub async fn run_with_content(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        content: Option<Content>,
+        now: Timestamp,
+    ) -> (Outcome, Option<Content>) {
+        let carried = Carried {
+            along: Along::default(),
+            content,
+            answers: true,
+        };
+        outcome(
+            operation,
+            self.attempt(caller, operation, now, carried).await,
+        )
     }
 
     async fn run_along(
@@ -94,15 +121,13 @@ impl Site {
         now: Timestamp,
         along: Along,
     ) -> Outcome {
-        match self.attempt(caller, operation, now, along).await {
-            Ok(reply) => Outcome {
-                id: operation.id,
-                code: Code::SUCCESS,
-                data: reply.data,
-                output: reply.output,
-            },
-            Err(refusal) => refusal.outcome(operation.id),
-        }
+        let carried = Carried {
+            along,
+            content: None,
+            answers: false,
+        };
+        let attempt = self.attempt(caller, operation, now, carried).await;
+        outcome(operation, attempt).0
     }
 
     async fn attempt(
@@ -110,7 +135,7 @@ impl Site {
         caller: &Caller,
         operation: &Operation,
         now: Timestamp,
-        along: Along,
+        carried: Carried,
     ) -> Result<Reply, Refusal> {
         let (group, command) = (&operation.group, &operation.command);
         let entry = self
@@ -124,13 +149,15 @@ impl Site {
         let Some(scope) = entry.access().scope(&caller) else {
             return Err(self.refuse(&caller, entry, now).await?);
         };
+        carried.fits(entry)?;
         let context = Context {
             site: self.clone(),
             caller,
             scope,
             now,
             operation: entry.shared_name(),
-            along,
+            along: carried.along,
+            content: ContentSlot::of(carried.content),
         };
         entry.start(context, operation.params.get())?.await
     }
@@ -189,10 +216,22 @@ impl Site {
         &self.0.sessions
     }
 
-    /// The encryption options that sessions may use, ranked.
+    /// What is remembered of those who misbehave.
     #[must_use]
-    pub fn options(&self) -> &OptionList {
-        &self.0.options
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.0.guard
+    }
+
+    /// The encryption options that new sessions may use now, ranked.
+    #[must_use]
+    pub fn options(&self) -> OptionList {
+        self.record().offer.options(self.0.floor)
+    }
+
+    /// The configuration's floor: no operation goes below it.
+    #[must_use]
+    pub fn configured_floor(&self) -> Strength {
+        self.0.floor
     }
 
     /// The site's public key: known while the site is sealed too.
@@ -231,6 +270,48 @@ impl Site {
     /// with it makes nobody wait.
     pub(crate) fn entropy(&self) -> SiteEntropy<'_> {
         SiteEntropy(self)
+    }
+}
+
+/// What comes with an operation besides its parameters, and what its door can carry back.
+struct Carried {
+    along: Along,
+    content: Option<Content>,
+    /// Whether an answer's content has a way to the caller.
+    answers: bool,
+}
+
+impl Carried {
+    fn fits(&self, entry: &Entry) -> Result<(), Refusal> {
+        if entry.gives_content() && !self.answers {
+            return Err(Refusal::stray_content(format!(
+                "{} answers with content, which cannot be taken here",
+                entry.name()
+            )));
+        }
+        match (entry.takes_content(), self.content.is_some()) {
+            (true, false) => Err(Refusal::no_content()),
+            (false, true) => Err(Refusal::stray_content(format!(
+                "{} takes no content",
+                entry.name()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn outcome(operation: &Operation, attempt: Result<Reply, Refusal>) -> (Outcome, Option<Content>) {
+    match attempt {
+        Ok(reply) => {
+            let outcome = Outcome {
+                id: operation.id,
+                code: Code::SUCCESS,
+                data: reply.data,
+                output: reply.output,
+            };
+            (outcome, reply.content)
+        }
+        Err(refusal) => (refusal.outcome(operation.id), None),
     }
 }
 

@@ -9,12 +9,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Site, SiteError};
+use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::store::{Change, Setting, Store, StoreError};
 
 pub(super) const SITE_KEY: &str = "site_key";
 pub(super) const SERVER_SETUP: &str = "server_setup";
 pub(super) const CONFIG: &str = "config";
+pub(super) const OFFER: &str = "encryption_options";
 
 /// What the admin may set; kept in the store, so that every node of a site has the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,19 +25,31 @@ pub struct SiteConfig {
     /// The zone of names that are given without one. Settled when the site is made.
     #[schemars(with = "String")]
     pub zone: Zone,
-    /// How long a session lasts, in seconds.
+    /// How long a session lasts, in seconds, before its account has to log in anew.
     pub session_lifetime: u32,
+    /// How long a session's keys last, in seconds: a client renews them before that.
+    #[serde(default = "key_lifetime")]
+    pub key_lifetime: u32,
+}
+
+fn key_lifetime() -> u32 {
+    SiteConfig::KEY_LIFETIME
 }
 
 impl SiteConfig {
     /// Half a day: a working day ends with a new login.
     pub const SESSION_LIFETIME: u32 = 12 * 60 * 60;
+    /// An hour: a client that is gone for longer has to log in, and what one stolen key opens is short.
+    pub const KEY_LIFETIME: u32 = 60 * 60;
 }
 
 /// What is kept in memory of the settings.
 pub(super) struct SiteRecord {
     pub(super) config: SiteConfig,
     pub(super) config_revision: u64,
+    /// The encryption options on offer.
+    pub(super) offer: Offer,
+    pub(super) offer_revision: u64,
     pub(super) wrapped_key: WrappedSiteKey,
     pub(super) key_revision: u64,
     /// The OPAQUE server setup, sealed under a key that follows from the site key.
@@ -61,9 +75,16 @@ impl SiteRecord {
             .setting(SERVER_SETUP)
             .await?
             .ok_or_else(|| missing(SERVER_SETUP))?;
+        // A site that was made before options were kept offers what a new one does.
+        let (offer, offer_revision) = match store.setting(OFFER).await? {
+            Some(offer) => (parse(OFFER, &offer)?, offer.revision),
+            None => (Offer::default(), 0),
+        };
         Ok(Some(Self {
             config: parse(CONFIG, &config)?,
             config_revision: config.revision,
+            offer,
+            offer_revision,
             wrapped_key: parse(SITE_KEY, &key)?,
             key_revision: key.revision,
             sealed_setup: setup.value,
@@ -122,6 +143,32 @@ impl Site {
         if revision > record.config_revision {
             record.config = config;
             record.config_revision = revision;
+        }
+    }
+
+    /// The encryption options on offer, to be changed in a copy, and the revision that the copy will have.
+    pub(crate) fn offer(&self) -> (Offer, u64) {
+        let record = self.record();
+        (
+            record.offer.clone(),
+            record.offer_revision.saturating_add(1),
+        )
+    }
+
+    /// The change that keeps an offer. Once it is committed, call [`Self::offer_changed`].
+    pub(crate) fn keep_offer(offer: &Offer, revision: u64) -> Result<Change, Refusal> {
+        put(OFFER, offer, revision).map_err(|error| Refusal::internal(error.to_string()))
+    }
+
+    pub(crate) fn offer_changed(&self, offer: Offer, revision: u64) {
+        let mut record = self
+            .0
+            .record
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if revision > record.offer_revision {
+            record.offer = offer;
+            record.offer_revision = revision;
         }
     }
 

@@ -3,18 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use countersign_client::{Client, Connector, Who};
+use countersign_client::{Client, Connector, Download, Upload, Who};
 use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
 use countersign_proto::uri::SiteUri;
+use indicatif::ProgressBar;
 use serde_json::Map;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::key;
+use super::{content, key};
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::input::STANDARD_INPUT;
-use crate::output::show;
+use crate::input::STANDARD;
+use crate::output::{say, show};
 use crate::params;
 use crate::secret_input::passphrase;
 
@@ -56,6 +57,12 @@ pub(crate) struct Call {
     /// Reads more parameters from a JSON object (`-`: standard input); those given here outrank it.
     #[arg(long, env = "COUNTERSIGN_PARAMS_FILE", value_name = "FILE")]
     params_file: Option<PathBuf>,
+    /// Sends this file along (`-`: standard input), to an operation that takes content.
+    #[arg(long, value_name = "FILE")]
+    content: Option<PathBuf>,
+    /// Writes the content of the result to this file (`-`: standard output).
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
 }
 
 impl Login {
@@ -112,6 +119,20 @@ impl Login {
 }
 
 impl Call {
+    /// Standard input holds one thing.
+    fn check_standard_input(&self, common: &Common) -> Result<(), Failure> {
+        let files = [&common.passphrase_file, &self.params_file, &self.content];
+        let from_it = files
+            .into_iter()
+            .filter(|file| file.as_deref() == Some(Path::new(STANDARD)));
+        if from_it.count() > 1 {
+            return Err(Failure::usage("standard input cannot hold both").hint(
+                "give all but one of --passphrase-file, --params-file and --content a file",
+            ));
+        }
+        Ok(())
+    }
+
     fn params(&self) -> Result<Box<RawValue>, Failure> {
         let mut params = match &self.params_file {
             Some(file) => params::from_file(file)?,
@@ -123,17 +144,69 @@ impl Call {
 }
 
 pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
-    let standard_input = Some(Path::new(STANDARD_INPUT));
-    if call.params_file.as_deref() == standard_input
-        && common.passphrase_file.as_deref() == standard_input
-    {
-        return Err(Failure::usage("standard input cannot hold both")
-            .hint("give --passphrase-file or --params-file a file"));
-    }
+    call.check_standard_input(common)?;
     let params = call.params()?;
     let (runtime, client) = call.login.connect(common)?;
-    let outcome = runtime.block_on(client.outcome(&call.group, &call.command, params))?;
+    let result = runtime.block_on(async {
+        let bar = call.content.as_deref().map(content::progress_of);
+        let upload = match (&call.content, &bar) {
+            (Some(file), Some(bar)) => Some(upload(file, bar).await?),
+            _ => None,
+        };
+        let answered = client.stream(&call.group, &call.command, params, upload);
+        let (outcome, content) = answered.await?;
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        match content {
+            None => show(&outcome, common.format()),
+            Some(content) => {
+                if !outcome.output.is_empty() {
+                    say(&outcome.output);
+                }
+                download(content, call.save.as_deref()).await
+            }
+        }
+    });
     // A goodbye that does not arrive changes nothing any more.
     let _ = runtime.block_on(client.close());
-    show(&outcome, common.format())
+    result
+}
+
+/// Reads the file, and shows how far it has come.
+async fn upload(file: &Path, bar: &ProgressBar) -> Result<Upload, Failure> {
+    if file == Path::new(STANDARD) {
+        return Ok(Upload::new(bar.wrap_async_read(tokio::io::stdin())));
+    }
+    let opened = tokio::fs::File::open(file).await;
+    let opened = opened.map_err(|error| Failure::file(file, &error))?;
+    Ok(Upload::new(bar.wrap_async_read(opened)))
+}
+
+/// Writes content to where it is to go. Ctrl-C cancels it, and nothing is left of it.
+async fn download(mut content: Download, save: Option<&Path>) -> Result<(), Failure> {
+    let mut sink = content::Sink::open(save)?;
+    let bar = content::progress(None);
+    let copy = async {
+        while let Some(piece) = content.next().await {
+            let piece = piece?;
+            sink.write(&piece)?;
+            bar.inc(piece.len() as u64);
+        }
+        Ok(())
+    };
+    let copied = tokio::select! {
+        copied = copy => copied,
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new(Exit::Failure, "cancelled", "the content was not taken to its end"))
+        }
+    };
+    bar.finish_and_clear();
+    match copied {
+        Ok(()) => sink.finish(),
+        Err(failure) => {
+            sink.give_up();
+            Err(failure)
+        }
+    }
 }

@@ -3,8 +3,11 @@
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod config;
+pub(crate) mod content;
 pub(crate) mod key;
 mod listing;
+pub(crate) mod option;
+pub(crate) mod penalty;
 pub(crate) mod person;
 pub(crate) mod service;
 pub(crate) mod session;

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 pub(crate) fn run(common: &Common, verb: Session) -> Result<(), Failure> {
     match verb {
         Session::List => list(common, "session", "list", json!({})),
+        Session::Show { id } => admin_call(common, "session", "show", &json!({ "id": id })),
         Session::Cut { id, yes } => {
             confirm(&format!("Cutting the session {id}"), yes)?;
             admin_call(common, "session", "cut", &json!({ "id": id }))

@@ -19,6 +19,9 @@ pub(crate) enum Verb {
         /// How long a new session lasts, in seconds.
         #[arg(long)]
         session_lifetime: Option<u32>,
+        /// How long a session's keys last until its client renews them, in seconds.
+        #[arg(long, value_name = "SECONDS")]
+        key_lifetime: Option<u32>,
     },
     /// Opens the site key with its pass phrase, or with the recovery code.
     Unseal {
@@ -45,8 +48,14 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
     let file = common.passphrase_file.as_deref();
     match verb {
         Verb::Status => status(common),
-        Verb::Config { session_lifetime } => {
-            let params = given(json!({ "session_lifetime": session_lifetime }));
+        Verb::Config {
+            session_lifetime,
+            key_lifetime,
+        } => {
+            let params = given(json!({
+                "session_lifetime": session_lifetime,
+                "key_lifetime": key_lifetime,
+            }));
             admin_call(common, "site", "config", &params)
         }
         Verb::Unseal { recovery_code } => {

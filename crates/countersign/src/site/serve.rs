@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use countersign_core::caller::Caller;
+use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Parts, ScriptOutcome, Site};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
 use countersign_proto::name::Zone;
-use countersign_proto::session::OptionList;
+use countersign_proto::session::Strength;
 use countersign_server::{Server, clock};
 use countersign_store::SqliteStore;
 use tracing::{info, warn};
@@ -34,7 +35,7 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
     start_log(&config)?;
     run(async {
         let store = open_store(&folder).await?;
-        let parts = parts(store.clone())?;
+        let parts = parts(store.clone(), config.options.floor)?;
         let asked_zone = serve.zone.or(config.site.zone.take());
         let new = !Site::exists(&*store).await.map_err(store_failure)?;
         let site = if new {
@@ -85,8 +86,13 @@ pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
             )
             .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
         }
-        let site =
-            first_launch::found(&folder, parts(store.clone())?, zone(None)?, &Opener::File).await?;
+        let site = first_launch::found(
+            &folder,
+            parts(store.clone(), config.options.floor)?,
+            zone(None)?,
+            &Opener::File,
+        )
+        .await?;
         apply_scripts(&site, &folder).await?;
         let server = start(&site, &folder, &config).await?;
         say("It is thrown away when you stop it with Ctrl-C.");
@@ -145,13 +151,14 @@ fn store_failure(error: countersign_core::store::StoreError) -> Failure {
     Failure::new(Exit::Failure, "store", error)
 }
 
-fn parts(store: Arc<SqliteStore>) -> Result<Parts, Failure> {
+fn parts(store: Arc<SqliteStore>, floor: Strength) -> Result<Parts, Failure> {
     Ok(Parts {
         store,
         table: operations::table()
             .map_err(|error| Failure::new(Exit::Failure, "operations", error))?,
         entropy: Box::new(SystemEntropy),
-        options: OptionList::default(),
+        offer: Offer::default(),
+        floor,
     })
 }
 

@@ -53,6 +53,72 @@ fn a_newcomer_has_a_site_with_a_person_and_a_service_that_run_operations() {
 }
 
 #[test]
+fn the_audit_log_is_exported_over_the_admin_socket_and_over_a_session() {
+    let site = Running::with_accounts();
+    let said = site.run(&["audit", "export", "--save", "log.jsonl"]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    let saved = std::fs::read_to_string(site.path("log.jsonl")).unwrap();
+    let listed = site.run(&["audit", "list", "-o", "jsonl"]).out;
+    let parsed = |text: &str| -> Vec<serde_json::Value> {
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    assert!(parsed(&listed).starts_with(&parsed(&saved)) && saved.lines().count() > 2);
+    assert!(!site.path("log.jsonl.part").exists());
+
+    let piped = site.call("maria", "maria.pass", &["audit", "export", "after:=1"]);
+    assert_eq!(piped.code, 0, "{}", piped.err);
+    let lines: Vec<&str> = saved.lines().skip(1).collect();
+    assert!(piped.out.starts_with(&lines.join("\n")));
+    let refused = site.call("maria", "maria.pass", &["audit", "export", "after:=-1"]);
+    assert_ne!(refused.code, 0);
+    let robot = site.call_as_robot(&["audit", "export", "--save", "robot.jsonl"]);
+    assert_ne!(robot.code, 0);
+    assert!(!site.path("robot.jsonl").exists());
+}
+
+#[test]
+fn encryption_options_are_administered_without_a_restart() {
+    let site = Running::with_accounts();
+    let enable = ["option", "enable", "x25519-aes128gcm"];
+    assert_eq!(
+        site.run(&enable).code,
+        2,
+        "it is weaker: nobody can be asked here"
+    );
+    let enabled = site.run(&["option", "enable", "x25519-aes128gcm", "--yes"]);
+    assert_eq!(enabled.code, 0, "{}", enabled.err);
+    assert!(enabled.out.contains("WARNING"));
+    let robot = site.call_as_robot(&["self", "show", "--option", "x25519-aes128gcm"]);
+    assert_eq!(robot.code, 0, "{}", robot.err);
+    assert_eq!(
+        site.run(&["option", "order", "hybrid-chacha20poly1305"])
+            .code,
+        0
+    );
+    assert_eq!(site.run(&["option", "floor", "hybrid", "--yes"]).code, 0);
+    let robot = site.call_as_robot(&["self", "show", "--option", "x25519-aes128gcm"]);
+    assert_ne!(robot.code, 0);
+    let listed = site.run(&["option", "list"]).out;
+    assert!(
+        listed.starts_with("1  hybrid-chacha20poly1305  hybrid"),
+        "{listed}"
+    );
+    assert_eq!(
+        site.run(&["option", "enable", "x25519-aes128gcm", "--yes"])
+            .code,
+        7
+    );
+    assert_eq!(
+        site.run(&["session", "show", "019523d0-5c00-7000-8000-000000000000"])
+            .code,
+        6
+    );
+}
+
+#[test]
 fn a_dumped_person_is_loaded_and_logs_in_again() {
     let site = Running::with_accounts();
     let dump = site.run(&["person", "dump", "maria"]).out;

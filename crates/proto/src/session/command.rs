@@ -11,6 +11,8 @@ pub const NOP: Command = Command(0x7000);
 pub const OPTIONS_REQUEST: Command = Command(0x7001);
 /// Ends a message inside a packet.
 pub const END: Command = Command(0x7010);
+/// The last command of a direction under its old key; its next packet is under the new one.
+pub const REKEYED: Command = Command(0x7011);
 
 /// A refusal, one byte: [`super::refusal::WireError`].
 pub const ERROR: Command = Command(0x0001);
@@ -18,8 +20,14 @@ pub const ERROR: Command = Command(0x0001);
 pub const GOODBYE: Command = Command(0x0002);
 /// The code of a result, 16 bits; 0 is success.
 pub const CODE: Command = Command(0x1000);
+/// An offer of new keys for a session, 16 bits: the option that they are for.
+pub const REKEY: Command = Command(0x1001);
+/// The answer to an offer of new keys, 16 bits: the offer's option, or 0 when it is not accepted.
+pub const REKEY_ANSWER: Command = Command(0x1002);
 /// The largest packet in bytes that the sender takes, 32 bits.
 pub const MAX_PACKET: Command = Command(0x2000);
+/// How long a session may be silent before it is ended, in milliseconds, 32 bits.
+pub const IDLE_LIMIT: Command = Command(0x2003);
 /// The id that the commands up to [`END`] belong to, 64 bits, chosen by the client.
 pub const MESSAGE_ID: Command = Command(0x3000);
 /// When the session stops being accepted, milliseconds since 1970 UTC, 64 bits.
@@ -43,6 +51,10 @@ pub const GROUP: Command = Command(0x8010);
 pub const COMMAND: Command = Command(0x8011);
 /// The name of an event.
 pub const EVENT: Command = Command(0x8012);
+/// More content of a message may be sent: the message's id, then a count of bytes, 8 bytes each.
+pub const CREDIT: Command = Command(0x8018);
+/// No more content of a message is sent or taken: the message's id, 8 bytes.
+pub const CANCEL: Command = Command(0x8019);
 /// The session's id, 16 bytes.
 pub const SESSION_ID: Command = Command(0x8020);
 
@@ -60,6 +72,8 @@ pub const HANDSHAKE: Command = Command(0x9004);
 pub const KEM_KEY: Command = Command(0x9005);
 /// An ML-KEM-768 ciphertext, 1,088 bytes.
 pub const KEM_CIPHERTEXT: Command = Command(0x9006);
+/// Returns to a session whose connection was lost: session id, attempt, key share, proof.
+pub const RESUME: Command = Command(0x9007);
 
 /// The data of a result or event (JSON), or a piece of it.
 pub const DATA: Command = Command(0xa002);
@@ -69,3 +83,7 @@ pub const WRAPPED: Command = Command(0xa003);
 pub const PARAMS: Command = Command(0xa010);
 /// The text to show of a result, or a piece of it.
 pub const OUTPUT: Command = Command(0xa011);
+/// A piece of what is too long for JSON: any bytes, as many as it takes.
+pub const CONTENT: Command = Command(0xa012);
+/// What a fresh key exchange inside a session says, or a piece of it.
+pub const KEY_SHARE: Command = Command(0xa013);

@@ -1,48 +1,49 @@
 //! What a login's secrets and its transcript give: contexts, the machine psk, and the session's keys.
 
 use countersign_crypto::kdf::derive;
-use countersign_crypto::machine::{HandshakeKeys, RecordCipher};
-use countersign_crypto::secret::Secret;
+use countersign_crypto::machine::HandshakeKeys;
+use countersign_crypto::secret::{Secret, SecretBytes};
 
 use super::option::EncryptionOption;
 use super::transcript::Transcript;
 
 /// What a login established: one key a direction, and the limits that both ends keep.
 pub(crate) struct Established {
-    pub(crate) cipher: RecordCipher,
+    pub(crate) option: EncryptionOption,
     pub(crate) client_to_server: Secret<32>,
     pub(crate) server_to_client: Secret<32>,
+    /// What the session's next keys are derived from, besides what is exchanged for them.
+    pub(crate) chain: Secret<32>,
+    /// What a client proves that it is the one whose connection was lost.
+    pub(crate) resumption: ResumptionSecret,
     pub(crate) max_packet: u32,
+}
+
+/// What both ends of a session know besides its keys, so that a client whose connection was lost can
+/// return. Another one each time that it does.
+#[derive(Clone)]
+pub struct ResumptionSecret(pub(crate) Secret<32>);
+
+impl std::fmt::Debug for ResumptionSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ResumptionSecret(..)")
+    }
 }
 
 impl Established {
     /// The keys that a login's secret and its whole transcript give.
     pub(crate) fn new(
-        cipher: RecordCipher,
+        option: EncryptionOption,
         secret: &[u8],
         transcript: &[u8; 32],
         max_packet: u32,
     ) -> Self {
         Self {
-            cipher,
+            option,
             client_to_server: derive(secret, "packets from client", transcript),
             server_to_client: derive(secret, "packets from server", transcript),
-            max_packet,
-        }
-    }
-
-    /// The keys that a handshake's two directions and its whole transcript give.
-    pub(crate) fn from_directions(
-        cipher: RecordCipher,
-        client_to_server: &Secret<32>,
-        server_to_client: &Secret<32>,
-        transcript: &[u8; 32],
-        max_packet: u32,
-    ) -> Self {
-        Self {
-            cipher,
-            client_to_server: derive(client_to_server.expose(), "packets", transcript),
-            server_to_client: derive(server_to_client.expose(), "packets", transcript),
+            chain: derive(secret, "chain", transcript),
+            resumption: ResumptionSecret(derive(secret, "resumption", transcript)),
             max_packet,
         }
     }
@@ -64,18 +65,18 @@ pub(crate) fn machine_psk(shared: Option<&Secret<32>>, said: &Transcript) -> Sec
     derive(shared, "machine psk", &said.digest("machine psk"))
 }
 
-/// The session that a finished handshake gives.
+/// The session that a finished handshake gives: both of its keys, client's direction first, are the
+/// login's secret.
 pub(crate) fn machine_established(
     option: EncryptionOption,
     keys: &HandshakeKeys,
     said: &Transcript,
     max_packet: u32,
 ) -> Established {
-    Established::from_directions(
-        option.cipher(),
-        &keys.client_to_server,
-        &keys.server_to_client,
-        &said.digest("packets"),
-        max_packet,
-    )
+    let both = [
+        keys.client_to_server.expose(),
+        keys.server_to_client.expose(),
+    ];
+    let secret = SecretBytes::from(both.map(|key| &key[..]).concat());
+    Established::new(option, secret.expose(), &said.digest("packets"), max_packet)
 }

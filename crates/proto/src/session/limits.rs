@@ -32,6 +32,29 @@ pub const PARTIAL_MESSAGES: usize = 64;
 /// Commands a packet may hold: a packet of nothing but NOPs costs the reader no more than others.
 pub const COMMANDS_IN_PACKET: usize = 32_768;
 
+/// Bytes of a message's content that may be under way before its reader asks for more: enough for a
+/// fast connection over some distance, and what a reader has to keep for a slow application.
+pub const CONTENT_WINDOW: u64 = 256 * 1024;
+/// A piece of content counts for at least this many bytes of the window, so that a reader keeps at most
+/// [`CONTENT_WINDOW`] / this pieces, however short.
+pub const LEAST_PIECE_COST: u64 = 256;
+/// Content of one message that waits in memory to be sent, in bytes; more is not asked for.
+pub const CONTENT_QUEUED: usize = 64 * 1024;
+/// Bodies up to this many bytes are written at once; longer ones take turns, a packet each.
+pub const WRITTEN_AT_ONCE: usize = 16 * 1024;
+/// Messages with content that may be half sent at a time, and long ones without; together with room to
+/// spare they keep within the other side's [`PARTIAL_MESSAGES`].
+pub const CONTENT_TURNS: usize = 40;
+/// See [`CONTENT_TURNS`].
+pub const BODY_TURNS: usize = 20;
+/// Sealed bytes that may wait for the connection before no further packet is filled.
+pub const SEALED_AHEAD: usize = 256 * 1024;
+/// Bytes that one key seals or opens before the session agrees on new ones: far below what the ciphers
+/// allow, at no cost that anybody notices.
+pub const REKEY_AFTER: u64 = 64 << 30;
+/// What a key exchange inside a session may say, in bytes: an X25519 share and an ML-KEM-768 key.
+pub const KEY_SHARE_BYTES: usize = 1_536;
+
 /// Lengths of what may stand before login.
 pub(crate) struct BeforeLogin;
 
@@ -39,7 +62,7 @@ impl Limits for BeforeLogin {
     fn longest(&self, command: Command) -> u64 {
         match command {
             c::USERNAME => AccountName::LONGEST as u64,
-            c::LOGIN_START | c::HANDSHAKE | c::SESSION_KEY => 1_536,
+            c::LOGIN_START | c::HANDSHAKE | c::SESSION_KEY | c::RESUME => 1_536,
             c::KEM_KEY => 1_184,
             c::KEM_CIPHERTEXT => 1_088,
             c::CERTIFICATE => 1_024,
@@ -56,6 +79,12 @@ impl Limits for InsidePacket {
     fn longest(&self, _: Command) -> u64 {
         u64::from(GREATEST_MAX_PACKET)
     }
+}
+
+/// What a piece of content counts for, in bytes of the window.
+#[must_use]
+pub fn piece_cost(bytes: usize) -> u64 {
+    (bytes as u64).max(LEAST_PIECE_COST)
 }
 
 /// The limit of a packet that both ends keep: the lower of what they ask for, within bounds.

@@ -11,19 +11,24 @@ pub mod option;
 pub mod refusal;
 pub mod server;
 
+mod exchange;
 mod flight;
 mod inbox;
 mod keys;
+mod link;
 mod live;
 mod message;
 mod packet;
 mod proof;
+mod rekey;
+mod resume;
 mod transcript;
 
 pub use inbox::Inbox;
+pub use keys::ResumptionSecret;
 pub use live::{Goodbye, SessionId, Welcome};
-pub use option::{EncryptionOption, OptionList};
-pub use proof::{KeyProved, PassphraseProved, SiteProved};
+pub use option::{EncryptionOption, OptionList, Strength};
+pub use proof::{KeyProved, PassphraseProved, SessionProved, SiteProved};
 pub use refusal::{LoginError, Refusal, WireError};
 
 /// The version of the session protocol that this crate speaks. It stands in the labels of everything

@@ -23,7 +23,66 @@ pub enum EncryptionOption {
     X25519ChaCha20Poly1305,
 }
 
+/// How strong an option is, weakest first: what an admin sets a floor by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Strength {
+    /// Whoever knows a name can guess at its pass phrase offline, and a recording is opened by a key that
+    /// leaks later.
+    Delivered,
+    /// Closed to the computers of today; a recording may be opened by a quantum computer of tomorrow.
+    Classical,
+    /// Closed to both.
+    Hybrid,
+}
+
+impl Strength {
+    /// All, weakest first.
+    pub const ALL: [Self; 3] = [Self::Delivered, Self::Classical, Self::Hybrid];
+
+    /// Its name in configuration, command line and documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Classical => "classical",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
+impl fmt::Display for Strength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No strength has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no strength {0:?}; they are {names}", names = Strength::ALL.map(Strength::name).join(", "))]
+pub struct UnknownStrength(String);
+
+impl FromStr for Strength {
+    type Err = UnknownStrength;
+
+    fn from_str(name: &str) -> Result<Self, UnknownStrength> {
+        Self::ALL
+            .into_iter()
+            .find(|strength| strength.name() == name)
+            .ok_or_else(|| UnknownStrength(name.to_owned()))
+    }
+}
+
 impl EncryptionOption {
+    /// How strong it is.
+    #[must_use]
+    pub fn strength(self) -> Strength {
+        if self.hybrid() {
+            Strength::Hybrid
+        } else {
+            Strength::Classical
+        }
+    }
+
     /// Every option that this version knows, strongest first.
     pub const ALL: [Self; 5] = [
         Self::HybridAes256Gcm,
@@ -145,8 +204,9 @@ impl OptionList {
         &self.ranked
     }
 
-    /// The value of OPTIONS.
-    pub(crate) fn to_wire(&self) -> Vec<u8> {
+    /// The value of OPTIONS: the list's id, then the options' numbers.
+    #[must_use]
+    pub fn wire(&self) -> Vec<u8> {
         [&self.id.0[..], &wire_ids(&self.ranked)].concat()
     }
 
@@ -233,12 +293,12 @@ mod tests {
     #[test]
     fn a_list_read_from_the_wire_is_the_list_that_was_sent() {
         let list = OptionList::new(EncryptionOption::ALL);
-        assert_eq!(OptionList::from_wire(&list.to_wire()), Some(list));
+        assert_eq!(OptionList::from_wire(&list.wire()), Some(list));
     }
 
     #[test]
     fn a_list_whose_id_does_not_name_it_is_refused() {
-        let mut wire = OptionList::default().to_wire();
+        let mut wire = OptionList::default().wire();
         wire.swap(8, 10);
         wire.swap(9, 11);
         assert_eq!(OptionList::from_wire(&wire), None);

@@ -32,6 +32,8 @@ pub(crate) struct PacketWriter {
     wire: Vec<u8>,
     /// Where the packet that is being filled starts in `wire`.
     open: Option<usize>,
+    /// Bytes of plaintext under the present key.
+    sealed: u64,
 }
 
 impl PacketWriter {
@@ -41,7 +43,30 @@ impl PacketWriter {
             capacity: (max_packet as usize).saturating_sub(OVERHEAD),
             wire: Vec::new(),
             open: None,
+            sealed: 0,
         }
+    }
+
+    /// Seals what follows under this key. The packet being filled is the last under the old one.
+    pub(crate) fn rekey(&mut self, cipher: RecordCipher, key: &Secret<32>) -> Result<(), Refusal> {
+        self.close()?;
+        self.sealer = Sealer::new(cipher, key);
+        self.sealed = 0;
+        Ok(())
+    }
+
+    /// Bytes of plaintext that were sealed under the present key; more than any limit when the key has
+    /// done most of what it may.
+    pub(crate) fn sealed(&self) -> u64 {
+        if self.sealer.wants_rekey() {
+            return u64::MAX;
+        }
+        self.sealed
+    }
+
+    /// Bytes that are sealed, or about to be, and were not moved out yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.wire.len()
     }
 
     /// Bytes that still fit the packet being filled.
@@ -80,6 +105,7 @@ impl PacketWriter {
             return Ok(());
         };
         *header = header_of(plaintext.len())?;
+        self.sealed += plaintext.len() as u64;
         let tag = self
             .sealer
             .seal_in_place(header, plaintext)
@@ -113,6 +139,8 @@ fn header_of(plaintext: usize) -> Result<[u8; HEADER], Refusal> {
 pub(crate) struct PacketReader {
     opener: Option<Opener>,
     max_packet: usize,
+    /// Bytes of plaintext under the present key.
+    opened: u64,
 }
 
 impl PacketReader {
@@ -120,6 +148,23 @@ impl PacketReader {
         Self {
             opener: Some(Opener::new(cipher, key)),
             max_packet: max_packet as usize,
+            opened: 0,
+        }
+    }
+
+    /// Opens what follows under this key. A reader that refused once stays closed.
+    pub(crate) fn rekey(&mut self, cipher: RecordCipher, key: &Secret<32>) {
+        if let Some(opener) = &mut self.opener {
+            *opener = Opener::new(cipher, key);
+            self.opened = 0;
+        }
+    }
+
+    /// As [`PacketWriter::sealed`], of what was opened.
+    pub(crate) fn opened(&self) -> u64 {
+        match &self.opener {
+            Some(opener) if opener.wants_rekey() => u64::MAX,
+            _ => self.opened,
         }
     }
 
@@ -165,7 +210,10 @@ impl PacketReader {
             .as_mut()
             .and_then(|opener| opener.open_in_place(header, sealed).ok());
         match opened {
-            Some(plaintext) => Ok(Some((plaintext, used))),
+            Some(plaintext) => {
+                self.opened += plaintext.len() as u64;
+                Ok(Some((plaintext, used)))
+            }
             None => {
                 self.opener = None;
                 Err(Refusal::BadPacket("forged, repeated or out of order"))

@@ -53,8 +53,11 @@ fn messages_pass_whole_whatever_the_limit_of_packets() {
             assert!(packet <= max_packet as usize);
         }
         let got = at_server(&mut pair, &mut wire).unwrap();
-        let sent: Vec<FromClient> = sent.into_iter().map(FromClient::Operation).collect();
-        assert_eq!(got, sent);
+        assert_eq!(got.len(), sent.len());
+        for operation in sent {
+            // The long one takes turns with the others, which may overtake it.
+            assert!(got.contains(&FromClient::Operation(operation)));
+        }
     }
 }
 

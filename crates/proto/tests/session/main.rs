@@ -7,7 +7,10 @@
     reason = "a test stops where it fails"
 )]
 
+mod content;
+mod keys;
 mod live;
 mod pair;
 mod person;
+mod returns;
 mod service;

@@ -1,6 +1,6 @@
 //! Two ends in one process: a site with one person and one service, and whoever logs in to it.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};
@@ -17,7 +17,7 @@ use countersign_proto::session::server::{
     self, AccountTag, PersonCredential, ServiceCredential, Session,
 };
 use countersign_proto::session::{
-    EncryptionOption, LoginError, OptionList, Refusal, SessionId, Welcome,
+    EncryptionOption, LoginError, OptionList, Refusal, ResumptionSecret, SessionId, Welcome,
 };
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
@@ -31,6 +31,8 @@ pub(crate) struct Site {
     record: PassphraseRecord,
     sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
     pub(crate) locked: bool,
+    /// What the last session can be returned to with, and the attempts that were made.
+    returnable: Mutex<Option<(ResumptionSecret, u64)>>,
 }
 
 /// What registration left at the site.
@@ -98,6 +100,7 @@ impl Site {
             record: REGISTERED.record.clone(),
             sealed_identity: REGISTERED.sealed_identity,
             locked: false,
+            returnable: Mutex::new(None),
         }
     }
 
@@ -123,7 +126,12 @@ impl Site {
                         session: SessionId([1; 16]),
                         account: "maria@example.org".to_owned(),
                         expires: EXPIRES,
+                        idle_limit: 300_000,
                     };
+                    if !matches!(proved.how(), server::HowProved::Session(..)) {
+                        let secret = proved.resumption().clone();
+                        *self.returnable.lock().unwrap() = Some((secret, 0));
+                    }
                     return Ok(Advanced::Session(Box::new(proved.welcome(&welcome, out)?)));
                 }
                 server::Step::FindPerson(find) => {
@@ -136,6 +144,27 @@ impl Site {
                         sealed_identity: self.sealed_identity,
                     });
                     find.answer(credential.as_ref(), &mut SystemEntropy, out)?
+                }
+                server::Step::FindSession(find) => {
+                    let mut returnable = self.returnable.lock().unwrap();
+                    let known = returnable.as_mut().filter(|_| !self.locked);
+                    let known = known.filter(|_| find.session() == SessionId([1; 16]));
+                    let (secret, last) =
+                        known.map_or((None, None), |(secret, last)| (Some(&*secret), Some(last)));
+                    let returning = find.verify(secret)?;
+                    let last = last.unwrap();
+                    if returning.attempt() <= *last {
+                        return Err(Refusal::NotAuthenticated);
+                    }
+                    *last = returning.attempt();
+                    let proved = returning.answer(AccountTag([1; 16]), &mut SystemEntropy, out)?;
+                    let welcome = Welcome {
+                        session: SessionId([1; 16]),
+                        account: "maria@example.org".to_owned(),
+                        expires: EXPIRES,
+                        idle_limit: 300_000,
+                    };
+                    return Ok(Advanced::Session(Box::new(proved.welcome(&welcome, out)?)));
                 }
                 server::Step::FindService(find) => {
                     let certificate = self.robot.certificate();
@@ -178,6 +207,7 @@ pub(crate) enum Failed {
 pub(crate) enum Who<'a> {
     Person(&'a str, &'a str),
     Service(&'a Arc<Identity>),
+    Return(&'a client::Resumption),
 }
 
 impl Who<'_> {
@@ -196,6 +226,9 @@ impl Who<'_> {
             ),
             Who::Service(identity) => {
                 client::Login::service(settings, identity.clone(), &mut SystemEntropy, out)
+            }
+            Who::Return(resumption) => {
+                client::Login::resume(settings, resumption.clone(), &mut SystemEntropy, out)
             }
         }
     }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::caller::Caller;
+use countersign_core::content::Content;
 use countersign_core::session::{CloseReason, SessionInfo};
+use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::{Event, Operation, Outcome};
-use countersign_proto::session::server::{FromClient, Session};
+use countersign_proto::session::server::{FromClient, KeyOffer, Session};
 use countersign_proto::session::{Goodbye, Inbox, Refusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,17 +19,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::streams::Streams;
 use crate::clock;
 use crate::shared::Shared;
 
 /// Bytes asked of the socket at a time.
 const READ_AT_A_TIME: usize = 64 * 1024;
-/// How long before the end the client is told.
-const EXPIRY_NOTICE: Duration = Duration::from_secs(60);
+/// How long before the end the client is told at the earliest.
+const EXPIRY_NOTICE: Duration = Duration::from_secs(5 * 60);
 /// How long a goodbye may take to leave.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(2);
 
-type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
+type Answered = (Outcome, Option<Content>);
+type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>;
 
 /// One live session and what waits to be sent on it.
 pub(super) struct Live {
@@ -38,8 +42,38 @@ pub(super) struct Live {
     events: mpsc::Receiver<Event>,
     cut: oneshot::Receiver<CloseReason>,
     running: Running,
+    /// Made when the first content comes: most sessions never have any.
+    streams: Option<Box<Streams>>,
     out: Vec<u8>,
     sent: usize,
+    clock: Deadlines,
+}
+
+/// When something is to be done though nothing arrives.
+struct Deadlines {
+    /// The client is told that its session expires.
+    notice: Option<Instant>,
+    expires: Instant,
+    idle: Option<Instant>,
+}
+
+impl Deadlines {
+    fn new(info: &SessionInfo) -> Self {
+        let left = Duration::from_millis(
+            u64::try_from(info.expires.millis() - clock::now().millis()).unwrap_or(0),
+        );
+        let now = Instant::from_std(clock::monotonic());
+        Self {
+            notice: Some(now + left - EXPIRY_NOTICE.min(left / 3)),
+            expires: now + left,
+            idle: None,
+        }
+    }
+
+    fn next(&self) -> Instant {
+        let at = self.notice.unwrap_or(self.expires);
+        self.idle.map_or(at, |idle| idle.min(at))
+    }
 }
 
 /// Why a session's connection is to end.
@@ -63,22 +97,22 @@ impl Live {
         events: mpsc::Receiver<Event>,
         cut: oneshot::Receiver<CloseReason>,
     ) -> Self {
-        let caller = Arc::new(Caller::session(&info));
-        let running = FuturesUnordered::new();
         Self {
             inbox,
             session,
+            caller: Arc::new(Caller::session(&info)),
+            clock: Deadlines::new(&info),
             info,
-            caller,
             events,
             cut,
-            running,
+            running: Running::new(),
+            streams: None,
             out: Vec::new(),
             sent: 0,
         }
     }
 
-    /// Serves the session to its end and says why it ended.
+    /// Serves the session to the end of its connection and says why that ended.
     pub(super) async fn serve(
         mut self,
         mut socket: TcpStream,
@@ -90,6 +124,8 @@ impl Live {
             CloseReason::Goodbye => Some(Goodbye::Done),
             CloseReason::Expired => Some(Goodbye::Expired),
             CloseReason::SiteStopping => Some(Goodbye::Stopping),
+            CloseReason::Idle => Some(Goodbye::Idle),
+            CloseReason::Replaced => Some(Goodbye::Replaced),
             CloseReason::ConnectionLost | CloseReason::ProtocolFault => None,
             _ => Some(Goodbye::Cut),
         };
@@ -118,19 +154,21 @@ impl Live {
         shared: &Arc<Shared>,
     ) -> Result<std::convert::Infallible, Ending> {
         let (mut reader, mut writer) = socket.split();
-        let left = Duration::from_millis(
-            u64::try_from(self.info.expires.millis() - clock::now().millis()).unwrap_or(0),
-        );
-        let expires = Instant::from_std(clock::monotonic()) + left;
         let mut stopping = shared.stopping.clone();
-        let mut notice = Some(expires - EXPIRY_NOTICE.min(left));
+        self.heard(shared);
         loop {
-            self.take_in(shared)?;
+            self.take_in(shared).await?;
+            if self.session.wants_rekey() {
+                self.session.offer_keys(&mut SystemEntropy)?;
+            }
+            if let Some(streams) = &mut self.streams {
+                streams.pull(&self.session);
+            }
             self.session.flush(&mut self.out)?;
             let unsent = self.out.get(self.sent..).unwrap_or_default();
             let wants_more = self.running.len() < shared.limits.operations_in_flight
-                && unsent.len() < shared.limits.unsent_bytes;
-            let wake = notice.unwrap_or(expires);
+                && unsent.len() + self.session.queued_bytes() < shared.limits.unsent_bytes;
+            let wake = self.clock.next();
             tokio::select! {
                 biased;
                 Ok(reason) = &mut self.cut => return Err(Ending(reason)),
@@ -142,18 +180,37 @@ impl Live {
                     Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
                     Ok(bytes) => self.wrote(bytes),
                 },
-                Some(outcome) = self.running.next(), if !self.running.is_empty() => {
-                    self.session.send_outcome(&outcome)?;
+                Some(answered) = self.running.next(), if !self.running.is_empty() => {
+                    self.answer(answered)?;
+                }
+                moved = next_of(&mut self.streams) => {
+                    if let Some(streams) = &mut self.streams {
+                        streams.settle(moved, &mut self.session)?;
+                    }
                 }
                 read = reader.read_buf(self.inbox.tail(READ_AT_A_TIME)), if wants_more => match read {
                     Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
-                    Ok(_) => {}
+                    Ok(_) => self.heard(shared),
                 },
-                () = tokio::time::sleep_until(wake) => match notice.take() {
-                    Some(_) => self.session.send_event(&self.expiring()?)?,
-                    None => return Err(Ending(CloseReason::Expired)),
-                },
+                () = tokio::time::sleep_until(wake) => self.woken(wake)?,
             }
+        }
+    }
+
+    /// The client is there: the idle time begins anew.
+    fn heard(&mut self, shared: &Shared) {
+        let idle = shared.limits.idle_time;
+        self.clock.idle = (!idle.is_zero()).then(|| Instant::from_std(clock::monotonic()) + idle);
+    }
+
+    /// Does what is due at that time.
+    fn woken(&mut self, at: Instant) -> Result<(), Ending> {
+        if self.clock.idle == Some(at) {
+            return Err(Ending(CloseReason::Idle));
+        }
+        match self.clock.notice.take() {
+            Some(_) => Ok(self.session.send_event(&self.expiring()?)?),
+            None => Err(Ending(CloseReason::Expired)),
         }
     }
 
@@ -170,7 +227,7 @@ impl Live {
     }
 
     /// Opens what arrived and starts its operations. What is done at once is answered at once.
-    fn take_in(&mut self, shared: &Arc<Shared>) -> Result<(), Ending> {
+    async fn take_in(&mut self, shared: &Arc<Shared>) -> Result<(), Ending> {
         let now = clock::now();
         let mut got = Vec::new();
         let millis = u64::try_from(now.millis()).unwrap_or_default();
@@ -180,26 +237,113 @@ impl Live {
         self.inbox.consume(used);
         for message in got {
             match message {
-                FromClient::Operation(operation) => self.start(operation, shared)?,
+                FromClient::Operation(operation) => self.start(operation, None, shared)?,
+                FromClient::OperationWithContent(operation) => {
+                    self.start_with_content(operation, shared)?;
+                }
+                FromClient::Content { id, bytes } => {
+                    if let Some(streams) = &mut self.streams {
+                        streams.arrived(id, bytes);
+                    }
+                }
+                FromClient::ContentEnd { id } => {
+                    if let Some(streams) = &mut self.streams {
+                        streams.ended(id);
+                    }
+                }
+                FromClient::Cancelled { id } => {
+                    if let Some(streams) = &mut self.streams {
+                        streams.cancelled(id);
+                    }
+                }
                 FromClient::BadOperation { id, problem } => {
                     self.session.send_outcome(&Shared::malformed(id, problem))?;
                 }
+                FromClient::OptionsRequest => {
+                    self.session.send_options(&shared.site.options())?;
+                }
+                FromClient::KeyOffer(offer) => self.renew(&offer, shared).await?,
+                FromClient::KeysRenewed(_) => {}
                 FromClient::Goodbye(_) => return Err(Ending(CloseReason::Goodbye)),
             }
         }
         Ok(())
     }
 
-    fn start(&mut self, operation: Operation, shared: &Arc<Shared>) -> Result<(), Ending> {
+    /// Agrees on new keys, with which the session's time begins anew.
+    async fn renew(&mut self, offer: &KeyOffer, shared: &Arc<Shared>) -> Result<(), Ending> {
+        let expires = shared.site.key_expiry(&self.info, clock::now());
+        let millis = u64::try_from(expires.millis()).unwrap_or_default();
+        let options = shared.site.options();
+        if !self
+            .session
+            .answer_keys(offer, &options, millis, &mut SystemEntropy)?
+        {
+            return Ok(());
+        }
+        if !shared.site.renew_session(self.info.id, expires) {
+            // It was cut; the reason is on its way.
+            return Ok(());
+        }
+        self.info.expires = expires;
+        self.clock = Deadlines {
+            idle: self.clock.idle,
+            ..Deadlines::new(&self.info)
+        };
+        if self.info.option != self.session.option() {
+            self.info.option = self.session.option();
+            shared.switched(&self.info).await;
+        }
+        Ok(())
+    }
+
+    fn start_with_content(
+        &mut self,
+        operation: Operation,
+        shared: &Arc<Shared>,
+    ) -> Result<(), Ending> {
+        let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
+        if streams.count() >= shared.limits.content_streams {
+            self.session.cancel(operation.id)?;
+            let busy = Shared::too_many_streams(operation.id);
+            return Ok(self.session.send_outcome(&busy)?);
+        }
+        let content = streams.upload(operation.id);
+        self.start(operation, Some(content), shared)
+    }
+
+    fn start(
+        &mut self,
+        operation: Operation,
+        content: Option<Content>,
+        shared: &Arc<Shared>,
+    ) -> Result<(), Ending> {
         let (shared, caller) = (shared.clone(), self.caller.clone());
-        let mut running: Pin<Box<dyn Future<Output = Outcome> + Send>> =
-            Box::pin(async move { shared.run(&caller, &operation).await });
+        let mut running: Pin<Box<dyn Future<Output = Answered> + Send>> =
+            Box::pin(async move { shared.run_with_content(&caller, &operation, content).await });
         // Most operations are done as soon as they are looked at: those cost no bookkeeping.
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match running.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(outcome) => self.session.send_outcome(&outcome)?,
+            std::task::Poll::Ready(answered) => self.answer(answered)?,
             // The set polls it again at once, with a waker that counts.
             std::task::Poll::Pending => self.running.push(running),
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, (outcome, content): Answered) -> Result<(), Ending> {
+        match content {
+            None => {
+                if let Some(streams) = &mut self.streams {
+                    streams.answered(outcome.id, &mut self.session)?;
+                }
+                self.session.send_outcome(&outcome)?;
+            }
+            Some(content) => {
+                self.session.send_outcome_with_content(&outcome)?;
+                let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
+                streams.download(outcome.id, content);
+            }
         }
         Ok(())
     }
@@ -213,5 +357,12 @@ impl Live {
             event: "expiring".to_owned(),
             data,
         })
+    }
+}
+
+async fn next_of(streams: &mut Option<Box<Streams>>) -> super::streams::Moved {
+    match streams {
+        Some(streams) => streams.next().await,
+        None => std::future::pending().await,
     }
 }

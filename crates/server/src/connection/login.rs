@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use countersign_core::guard::Source;
 use countersign_core::session::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Event;
@@ -12,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock;
 use crate::events::Events;
 use crate::shared::Shared;
 
@@ -40,43 +43,132 @@ pub(super) struct Opened {
 /// Bytes asked of the socket at a time: a whole hybrid flight.
 const READ_AT_A_TIME: usize = 2_048;
 
-/// Reads and answers until somebody is proved or the attempt is over.
-pub(super) async fn log_in(
-    socket: &mut TcpStream,
+/// An attempt to log in.
+pub(super) struct Attempt<'a> {
     peer: SocketAddr,
-    inbox: &mut Inbox,
-    shared: &Arc<Shared>,
-) -> End {
-    let mut login: Option<Login> = None;
-    let mut out = Vec::new();
-    loop {
-        match socket.read_buf(inbox.tail(READ_AT_A_TIME)).await {
-            Ok(0) | Err(_) if login.is_none() && inbox.is_empty() => return End::Silent,
-            Ok(0) | Err(_) => return End::Closed,
-            Ok(_) => {}
+    source: Source,
+    shared: &'a Arc<Shared>,
+    /// Whose pass phrase is being proved.
+    name: Option<String>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(peer: SocketAddr, source: Source, shared: &'a Arc<Shared>) -> Self {
+        Self {
+            peer,
+            source,
+            shared,
+            name: None,
         }
-        let machine = match login.take() {
-            Some(machine) => machine,
-            None => match shared.login_settings() {
-                Some(settings) => Login::new(settings),
-                None => return End::Told(WireError::Sealed),
-            },
-        };
-        let step = advance(machine, inbox, &mut out, shared).await;
-        if !out.is_empty() && socket.write_all(&out).await.is_err() {
-            return End::Closed;
-        }
-        out.clear();
-        match step {
-            Ok(Advanced::NeedMore(machine)) => login = Some(machine),
-            Ok(Advanced::Proved(proved)) => return open(proved, peer, socket, shared).await,
-            Ok(Advanced::Refused) => {
-                let _ = socket.shutdown().await;
+    }
+
+    /// Reads and answers until somebody is proved or the attempt is over.
+    pub(super) async fn log_in(mut self, socket: &mut TcpStream, inbox: &mut Inbox) -> End {
+        let mut login: Option<Login> = None;
+        let mut out = Vec::new();
+        loop {
+            match socket.read_buf(inbox.tail(READ_AT_A_TIME)).await {
+                Ok(0) | Err(_) if login.is_none() && inbox.is_empty() => return End::Silent,
+                Ok(0) | Err(_) => return End::Closed,
+                Ok(_) => {}
+            }
+            let machine = match login.take() {
+                Some(machine) => machine,
+                None => match self.shared.login_settings() {
+                    Some(settings) => Login::new(settings),
+                    None => return End::Told(WireError::Sealed),
+                },
+            };
+            let step = self.advance(machine, inbox, socket, &mut out).await;
+            if !out.is_empty() && socket.write_all(&out).await.is_err() {
                 return End::Closed;
             }
-            Err(Stop::Refusal(refusal)) => return End::Refused(refusal),
-            Err(Stop::Told(error)) => return End::Told(error),
+            out.clear();
+            match step {
+                Ok(Advanced::NeedMore(machine)) => login = Some(machine),
+                Ok(Advanced::Proved(proved)) => {
+                    if let Some(name) = &self.name {
+                        let mut guesses = self.shared.site.guard().guesses();
+                        guesses.succeeded(name, self.source, clock::now());
+                    }
+                    return open(proved, self.peer, socket, self.shared).await;
+                }
+                Ok(Advanced::Refused) => {
+                    let _ = socket.shutdown().await;
+                    return End::Closed;
+                }
+                Err(Stop::Refusal(refusal)) => return End::Refused(refusal),
+                Err(Stop::Told(error)) => return End::Told(error),
+                Err(Stop::Closed) => return End::Closed,
+            }
         }
+    }
+
+    /// Feeds the machine what arrived, looking accounts up as it asks, until it needs more bytes.
+    async fn advance(
+        &mut self,
+        mut login: Login,
+        inbox: &mut Inbox,
+        socket: &TcpStream,
+        out: &mut Vec<u8>,
+    ) -> Result<Advanced, Stop> {
+        let shared = self.shared;
+        loop {
+            // Public-key work waits for its source's turn, so that a flood of logins leaves time for those
+            // of others and for the sessions that are open.
+            let turn = shared.logins.turn(self.source).await;
+            let turn = turn.ok_or(Stop::Told(WireError::Busy))?;
+            let (step, used) = login.receive(inbox.unread(), out)?;
+            inbox.consume(used);
+            login = match step {
+                Step::NeedMore(login) => return Ok(Advanced::NeedMore(login)),
+                Step::Proved(proved) => return Ok(Advanced::Proved(proved)),
+                Step::Refused => return Ok(Advanced::Refused),
+                Step::FindPerson(find) => {
+                    drop(turn);
+                    self.slow_down(find.name().to_string(), socket).await?;
+                    let found = shared.person(find.name()).await.map_err(|_| UNAVAILABLE)?;
+                    let turn = shared.logins.turn(self.source).await;
+                    let _turn = turn.ok_or(Stop::Told(WireError::Busy))?;
+                    find.answer(found.as_ref(), &mut SystemEntropy, out)?
+                }
+                Step::FindSession(find) => {
+                    let proved = shared.returning(*find, out)?;
+                    return Ok(Advanced::Proved(Box::new(proved)));
+                }
+                Step::FindService(find) => {
+                    let found = shared
+                        .service(find.thumbprint())
+                        .await
+                        .map_err(|_| UNAVAILABLE)?;
+                    find.answer(found.as_ref(), &mut SystemEntropy, out)?
+                }
+            };
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Counts a guess at a name and waits for as long as it has to; holds nobody up meanwhile.
+    async fn slow_down(&mut self, name: String, socket: &TcpStream) -> Result<(), Stop> {
+        let wait = {
+            let mut guesses = self.shared.site.guard().guesses();
+            guesses.attempt(&name, self.source, clock::now())
+        };
+        self.name = Some(name);
+        if wait == 0 {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(wait)) => Ok(()),
+            () = closed(socket) => Err(Stop::Closed),
+        }
+    }
+}
+
+/// Waits until the peer closes the connection; for ever when it says something more.
+async fn closed(socket: &TcpStream) {
+    if !matches!(socket.peek(&mut [0]).await, Ok(0) | Err(_)) {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -93,47 +185,12 @@ enum Advanced {
 enum Stop {
     Refusal(Refusal),
     Told(WireError),
+    Closed,
 }
 
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
-    }
-}
-
-/// Feeds the machine what arrived, looking accounts up as it asks, until it needs more bytes.
-async fn advance(
-    mut login: Login,
-    inbox: &mut Inbox,
-    out: &mut Vec<u8>,
-    shared: &Arc<Shared>,
-) -> Result<Advanced, Stop> {
-    loop {
-        // Public-key work waits for one of a few permits, so that a flood of logins leaves time for
-        // the sessions that are open.
-        let _permit = shared
-            .login_permit()
-            .await
-            .ok_or(Stop::Told(WireError::Busy))?;
-        let (step, used) = login.receive(inbox.unread(), out)?;
-        inbox.consume(used);
-        login = match step {
-            Step::NeedMore(login) => return Ok(Advanced::NeedMore(login)),
-            Step::Proved(proved) => return Ok(Advanced::Proved(proved)),
-            Step::Refused => return Ok(Advanced::Refused),
-            Step::FindPerson(find) => {
-                let found = shared.person(find.name()).await.map_err(|_| UNAVAILABLE)?;
-                find.answer(found.as_ref(), &mut SystemEntropy, out)?
-            }
-            Step::FindService(find) => {
-                let found = shared
-                    .service(find.thumbprint())
-                    .await
-                    .map_err(|_| UNAVAILABLE)?;
-                find.answer(found.as_ref(), &mut SystemEntropy, out)?
-            }
-        };
-        tokio::task::yield_now().await;
     }
 }
 
@@ -168,6 +225,7 @@ async fn open(
         session: SessionId(*info.id.as_bytes()),
         account: info.name.to_string(),
         expires: u64::try_from(info.expires.millis()).unwrap_or_default(),
+        idle_limit: u32::try_from(shared.limits.idle_time.as_millis()).unwrap_or(u32::MAX),
     };
     let session = proved.welcome(&welcome, &mut out);
     if let (Ok(session), Ok(())) = (session, socket.write_all(&out).await) {
@@ -178,8 +236,6 @@ async fn open(
             cut,
         }));
     }
-    shared
-        .close_session(&info, CloseReason::ConnectionLost)
-        .await;
+    shared.park_session(info, CloseReason::ConnectionLost).await;
     End::Closed
 }

@@ -2,23 +2,27 @@
 //! `countersign_proto::session::server`.
 //!
 //! ```text
-//! admitted --> login --proved--> live --goodbye, cut, expiry, loss--> closed
-//!                |
+//! admitted --> login --proved--> live --goodbye, cut, expiry--> closed
+//!                |                   |
+//!                |                   '--loss, silence--> parked --return--> live, elsewhere
 //!                '--refused, too slow--> closed
 //! ```
 
 mod live;
 mod login;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use countersign_core::guard::Offence;
+use countersign_core::session::CloseReason;
 use countersign_proto::session::{Inbox, Refusal, WireError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tracing::{debug, info};
 
-use crate::admission::{Admitted, Offence};
+use crate::admission::Admitted;
 use crate::clock;
 use crate::shared::Shared;
 
@@ -30,14 +34,22 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
 ) {
     let mut inbox = Inbox::default();
-    let attempt = login::log_in(&mut socket, peer, &mut inbox, &shared);
-    let end = tokio::time::timeout(shared.limits.unproved_time, attempt).await;
+    let ended = admitted.ended();
+    let attempt = login::Attempt::new(peer, admitted.source(), &shared);
+    let log_in = tokio::time::timeout(
+        shared.limits.unproved_time,
+        attempt.log_in(&mut socket, &mut inbox),
+    );
+    let end = tokio::select! {
+        end = log_in => end,
+        () = told(ended) => Ok(login::End::Told(WireError::Busy)),
+    };
     let opened = match end {
         Ok(login::End::Opened(opened)) => *opened,
         Ok(login::End::Silent) => return,
         Ok(login::End::Closed) => {
             debug!(%peer, "closed before login");
-            admitted.punish(Offence::NotProved, clock::monotonic());
+            admitted.punish(Offence::NotProved, clock::now());
             return;
         }
         Ok(login::End::Refused(refusal)) => {
@@ -46,7 +58,7 @@ pub(crate) async fn serve(
                 Refusal::NotAuthenticated => Offence::NotProved,
                 _ => Offence::Malformed,
             };
-            admitted.punish(offence, clock::monotonic());
+            admitted.punish(offence, clock::now());
             return tell(&mut socket, refusal.wire()).await;
         }
         Ok(login::End::Told(error)) => {
@@ -55,7 +67,7 @@ pub(crate) async fn serve(
         }
         Err(_) => {
             debug!(%peer, "too slow to log in");
-            admitted.punish(Offence::NotProved, clock::monotonic());
+            admitted.punish(Offence::NotProved, clock::now());
             return tell(&mut socket, WireError::TooSlow).await;
         }
     };
@@ -70,8 +82,23 @@ pub(crate) async fn serve(
         opened.cut,
     );
     let reason = live.serve(socket, &shared).await;
-    info!(session = %info.id, account = %info.name, %reason, "session closed");
-    shared.close_session(&info, reason).await;
+    info!(session = %info.id, account = %info.name, %reason, "connection closed");
+    match reason {
+        // The session goes on over another connection.
+        CloseReason::Replaced => {}
+        CloseReason::ConnectionLost | CloseReason::Idle => shared.park_session(info, reason).await,
+        _ => shared.close_session(&info, reason).await,
+    }
+}
+
+/// Waits until the connection has to make room for others; for ever when it never will.
+async fn told(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
+    if let Some(ended) = ended
+        && ended.await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Tells a peer that has no session why its connection ends.

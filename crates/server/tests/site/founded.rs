@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use countersign_client::{Client, Connector, Who};
 use countersign_core::caller::Caller;
+use countersign_core::content::{Content, ContentBroken};
+use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::policy::Role;
 use countersign_core::site::{Foundation, Parts, Site};
@@ -16,12 +18,13 @@ use countersign_crypto::sealed_identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::session::OptionList;
+use countersign_proto::session::Strength;
 use countersign_proto::uri::SiteUri;
 use countersign_server::limits::Limits;
 use countersign_server::{Server, clock};
 use countersign_store::SqliteStore;
 use data_encoding::BASE64URL_NOPAD;
+use futures_util::StreamExt;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
@@ -53,15 +56,72 @@ pub(crate) fn table() -> Table {
         });
     let mut table = operations::table().unwrap();
     table.add(wait).unwrap();
+    table.add(give()).unwrap();
+    table.add(take()).unwrap();
     table
 }
+
+/// Gives as much content as is asked for: each piece holds the number of pieces before it.
+fn give() -> Entry {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Give {
+        pieces: u64,
+        /// Breaks off after as many pieces.
+        broken_after: Option<u64>,
+    }
+    Entry::new("test", "give")
+        .summary("Gives content.")
+        .allow(&Role::ALL)
+        .gives_content()
+        .handler(|_, give: Give| async move {
+            let pieces = futures_util::stream::iter(0..give.pieces).map(move |number| {
+                if give.broken_after == Some(number) {
+                    return Err(ContentBroken("a fault".to_owned()));
+                }
+                let mut piece = vec![0; PIECE];
+                piece[..8].copy_from_slice(&number.to_be_bytes());
+                Ok(piece)
+            });
+            Ok(Answer::new(give.pieces).with(Content::new(pieces)))
+        })
+}
+
+/// Takes content and says how much it was.
+fn take() -> Entry {
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Take {
+        /// Takes no more than this, when given.
+        at_most: Option<u64>,
+    }
+    Entry::new("test", "take")
+        .summary("Takes content.")
+        .allow(&Role::ALL)
+        .takes_content()
+        .handler(|context, take: Take| async move {
+            let mut content = context.content()?;
+            let mut bytes = 0;
+            while let Some(piece) = content.next().await {
+                bytes += piece?.len() as u64;
+                if take.at_most.is_some_and(|most| bytes >= most) {
+                    break;
+                }
+            }
+            Ok(Answer::new(bytes))
+        })
+}
+
+/// Bytes of a piece of content.
+pub(crate) const PIECE: usize = 64 * 1024;
 
 pub(crate) async fn parts(folder: &std::path::Path) -> Parts {
     Parts {
         store: Arc::new(SqliteStore::open(&folder.join("site.db")).await.unwrap()),
         table: table(),
         entropy: Box::new(SystemEntropy),
-        options: OptionList::default(),
+        offer: Offer::default(),
+        floor: Strength::Delivered,
     }
 }
 
@@ -165,6 +225,13 @@ impl Founded {
     ) -> Result<Client, countersign_client::ConnectError> {
         let who = Who::person(name.parse().unwrap(), text.to_owned().into());
         Client::connect(&self.uri, who).await
+    }
+
+    pub(crate) async fn service_by(
+        &self,
+        connector: &Connector,
+    ) -> Result<Client, countersign_client::ConnectError> {
+        connector.connect(Who::Service(self.robot.clone())).await
     }
 
     pub(crate) async fn service(&self) -> Client {

@@ -1,8 +1,11 @@
-//! What strangers can do to a site: nothing. Rules named: SES-1, SES-4, SES-5.
+//! What strangers can do to a site: nothing. Rules named: SES-1, SES-4, SES-5, SES-32, SES-33.
 
 use std::time::Duration;
 
+use countersign_core::guard::PenaltyLimits;
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
+use countersign_proto::session::client;
+use countersign_server::clock;
 use countersign_server::limits::Limits;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,7 +51,11 @@ async fn random_bytes_neither_crash_nor_hang_nor_grow_the_site() {
 #[tokio::test]
 async fn a_source_that_misbehaves_has_to_wait_and_then_may_come_again() {
     let limits = Limits {
-        penalty_threshold: 9,
+        penalties: PenaltyLimits {
+            threshold: 9,
+            first: 500,
+            ..PenaltyLimits::default()
+        },
         ..Limits::default()
     };
     let founded = Founded::with(limits).await;
@@ -58,8 +65,122 @@ async fn a_source_that_misbehaves_has_to_wait_and_then_may_come_again() {
         assert_eq!(answer(socket).await, [0, 1, 2], "malformed");
     }
     assert!(founded.try_service().await.is_err(), "turned away");
-    tokio::time::sleep(Duration::from_secs(9)).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
     founded.service().await;
+}
+
+#[tokio::test]
+async fn an_admin_sees_penalties_and_forgets_them() {
+    let founded = Founded::with(Limits {
+        penalties: PenaltyLimits {
+            threshold: 9,
+            ..PenaltyLimits::default()
+        },
+        ..Limits::default()
+    })
+    .await;
+    let none = founded.admin("penalty", "list", json!({})).await;
+    assert_eq!(none["entries"], json!([]));
+    for _ in 0..2 {
+        let mut socket = connect(&founded).await;
+        socket.write_all(&[0xff; 64]).await.unwrap();
+        answer(socket).await;
+    }
+    let listed = founded.admin("penalty", "list", json!({})).await;
+    let entry = &listed["entries"][0];
+    assert_eq!(
+        (&entry["source"], &entry["times"]),
+        (&json!("127.0.0.1"), &json!(1))
+    );
+    assert!(entry["until"].is_string());
+    assert!(founded.try_service().await.is_err());
+    let forget = json!({ "source": "127.0.0.1" });
+    let forgotten = founded.admin("penalty", "forget", forget).await;
+    assert_eq!(forgotten["sources"], 1);
+    founded.service().await;
+}
+
+/// [SES-32]: a guesser slows itself, and the owner elsewhere logs in as ever.
+#[tokio::test]
+async fn guessing_slows_the_guesser_and_not_the_owner() {
+    let founded = Founded::with_person().await;
+    founded.person().await;
+    let mut took = Vec::new();
+    for _ in 0..7 {
+        let begun = clock::monotonic();
+        assert!(half_a_login(&founded, "maria", "127.0.0.2").await);
+        took.push(begun.elapsed());
+    }
+    assert!(took[3] < Duration::from_millis(200), "{took:?}");
+    assert!(took[6] > Duration::from_millis(950), "{took:?}");
+    // A name that does not exist is slowed just so.
+    let begun = clock::monotonic();
+    for _ in 0..6 {
+        assert!(half_a_login(&founded, "nobody", "127.0.0.2").await);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(700));
+    let begun = clock::monotonic();
+    assert!(half_a_login(&founded, "maria", "127.0.0.1").await);
+    assert!(begun.elapsed() < Duration::from_millis(200));
+}
+
+/// [SES-32]: whoever waits for an answer and goes away leaves nothing behind.
+#[tokio::test]
+async fn a_guesser_that_goes_away_is_not_waited_for() {
+    let founded = Founded::with_person().await;
+    for _ in 0..9 {
+        let login = half_a_login(&founded, "maria", "127.0.0.2");
+        let _ = timeout(Duration::from_millis(100), login).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let status = founded.admin("site", "status", json!({})).await;
+    assert_eq!(status["sessions"], 0);
+    founded.service().await;
+}
+
+/// Sends a whole first flight of a person from that address, and waits for the answer; proves nothing.
+async fn half_a_login(founded: &Founded, name: &str, from: &str) -> bool {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    let to = founded.server.session_address().unwrap();
+    let mut socket = socket.connect(to).await.unwrap();
+    let settings = client::Settings::new(*founded.uri.site_key());
+    let mut flight = Vec::new();
+    let login = client::Login::person(
+        settings,
+        name.parse().unwrap(),
+        "a guess".to_owned().into(),
+        &mut SystemEntropy,
+        &mut flight,
+    );
+    socket.write_all(&flight).await.unwrap();
+    let mut answer = vec![0; 1];
+    login.is_ok() && socket.read_exact(&mut answer).await.is_ok()
+}
+
+/// [SES-33]: a flood of half logins from one source, and honest ones from another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flooding_source_does_not_stop_an_honest_one() {
+    let founded = std::sync::Arc::new(Founded::with_person().await);
+    let mut flood = Vec::new();
+    for _ in 0..8 {
+        let founded = founded.clone();
+        flood.push(tokio::spawn(async move {
+            loop {
+                let _ = timeout(
+                    Duration::from_millis(50),
+                    half_a_login(&founded, "nobody", "127.0.0.9"),
+                )
+                .await;
+            }
+        }));
+    }
+    for _ in 0..20 {
+        timeout(Duration::from_secs(5), founded.service())
+            .await
+            .unwrap();
+    }
+    flood.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]
@@ -98,7 +219,10 @@ async fn one_source_gets_its_share_of_connections_and_no_more() {
 #[tokio::test]
 async fn a_check_of_the_port_that_says_nothing_is_no_offence() {
     let limits = Limits {
-        penalty_threshold: 4,
+        penalties: PenaltyLimits {
+            threshold: 4,
+            ..PenaltyLimits::default()
+        },
         ..Limits::default()
     };
     let founded = Founded::with(limits).await;

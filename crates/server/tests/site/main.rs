@@ -8,7 +8,12 @@
 )]
 
 mod admin;
+mod content;
 mod founded;
 mod hostile;
+mod keys;
 mod login;
+mod options;
+mod proxy;
+mod returns;
 mod sessions;

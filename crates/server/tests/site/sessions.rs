@@ -108,22 +108,6 @@ async fn locking_deleting_and_revoking_cut_what_they_concern() {
 }
 
 #[tokio::test]
-async fn an_expired_session_is_told_and_ended() {
-    let founded = Founded::new().await;
-    founded
-        .admin("site", "config", json!({ "session_lifetime": 60 }))
-        .await;
-    let client = founded.service().await;
-    // A session of a minute is told at once.
-    let mut events = client.events();
-    let event = timeout(SOON, events.next()).await.unwrap().unwrap();
-    assert_eq!(
-        (event.group.as_str(), event.event.as_str()),
-        ("session", "expiring")
-    );
-}
-
-#[tokio::test]
 async fn events_reach_those_they_are_meant_for() {
     let founded = Founded::new().await;
     let client = founded.service().await;

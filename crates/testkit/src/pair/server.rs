@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use countersign_proto::operation::{Code, Outcome};
-use countersign_proto::session::server::{AccountTag, FromClient, Login, Session, Step};
+use countersign_proto::session::server::{
+    AccountTag, FromClient, HowProved, Login, Proved, Session, Step,
+};
 use countersign_proto::session::{Inbox, Refusal, SessionId, Welcome};
 
 use crate::entropy::SeededEntropy;
@@ -98,24 +100,42 @@ impl<'a> Server<'a> {
                     let known = self.site.person(&find.name().to_string());
                     find.answer(known.as_ref(), &mut self.entropy, &mut self.outbox)?
                 }
+                Step::FindSession(find) => {
+                    let (account, secret) = match self.site.returnable() {
+                        Some((account, secret)) => (Some(account), Some(secret)),
+                        None => (None, None),
+                    };
+                    let returning = find.verify(secret.as_ref())?;
+                    let account = account
+                        .filter(|_| self.site.claim(returning.attempt()))
+                        .ok_or(Refusal::NotAuthenticated)?;
+                    let proved = returning.answer(account, &mut self.entropy, &mut self.outbox)?;
+                    return self.proved(proved);
+                }
                 Step::FindService(find) => {
                     let known = self.site.service(find.thumbprint());
                     find.answer(known.as_ref(), &mut self.entropy, &mut self.outbox)?
                 }
-                Step::Proved(proved) => {
-                    let account = proved.account();
-                    let welcome = Welcome {
-                        session: SessionId([1; 16]),
-                        account: "somebody@example.org".to_owned(),
-                        expires: self.expires,
-                    };
-                    let session = proved.welcome(&welcome, &mut self.outbox)?;
-                    self.opened = Some(account);
-                    self.accepted = self.used;
-                    return Ok(State::Live(Box::new(session)));
-                }
+                Step::Proved(proved) => return self.proved(*proved),
             };
         }
+    }
+
+    fn proved(&mut self, proved: Proved) -> Result<State, Refusal> {
+        let account = proved.account();
+        let welcome = Welcome {
+            session: SessionId([1; 16]),
+            account: "somebody@example.org".to_owned(),
+            expires: self.expires,
+            idle_limit: 0,
+        };
+        if !matches!(proved.how(), HowProved::Session(..)) {
+            self.site.opened(account, proved.resumption().clone());
+        }
+        let session = proved.welcome(&welcome, &mut self.outbox)?;
+        self.opened = Some(account);
+        self.accepted = self.used;
+        Ok(State::Live(Box::new(session)))
     }
 
     fn listen(&mut self, session: &mut Session, now: u64) -> Result<(), Refusal> {
@@ -125,13 +145,18 @@ impl<'a> Server<'a> {
         self.used += used;
         self.accepted = self.used;
         for message in &self.heard[before..] {
-            if let FromClient::Operation(operation) = message {
-                session.send_outcome(&Outcome {
+            match message {
+                FromClient::Operation(operation) => session.send_outcome(&Outcome {
                     id: operation.id,
                     code: Code::SUCCESS,
                     data: operation.params.clone(),
                     output: String::new(),
-                })?;
+                })?,
+                FromClient::KeyOffer(offer) => {
+                    let options = &self.site.settings.options;
+                    session.answer_keys(offer, options, self.expires, &mut self.entropy)?;
+                }
+                _ => {}
             }
         }
         session.flush(&mut self.outbox)

@@ -11,6 +11,8 @@ mod changed;
 mod cut;
 mod dialog;
 mod inside;
+mod life;
 mod random;
 mod replayed;
+mod seeds;
 mod stranger;

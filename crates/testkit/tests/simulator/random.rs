@@ -10,8 +10,7 @@ use countersign_testkit::wire::{Hostile, Splitting};
 use serde_json::value::to_raw_value;
 
 use crate::dialog::{log_in, site};
-
-const SEEDS: u64 = 2_000;
+use crate::seeds::seeds;
 
 /// An operation whose parameters are a string of that length.
 pub(crate) fn operation(id: u64, length: u64) -> Operation {
@@ -23,9 +22,10 @@ pub(crate) fn operation(id: u64, length: u64) -> Operation {
 /// heard is what the other said, from the first word on.
 #[test]
 fn whatever_is_done_to_a_service_only_what_was_said_is_heard() {
+    let seeds = seeds(2_000);
     let sites = EncryptionOption::ALL.map(site);
     let (mut logged_in, mut harmed, mut ended) = (0, 0, 0);
-    for seed in 0..SEEDS {
+    for seed in 0..seeds {
         let mut dice = SeededEntropy::new(seed).fork("dice");
         let site = &sites[dice.below(sites.len())];
         // Half of the logins are left alone, so that there are sessions to meddle with.
@@ -80,6 +80,6 @@ fn whatever_is_done_to_a_service_only_what_was_said_is_heard() {
     }
     // The seeds are worth something only if all of this happened.
     for count in [logged_in, harmed, ended] {
-        assert!(count > SEEDS / 4, "{logged_in} {harmed} {ended}");
+        assert!(count > seeds / 4, "{logged_in} {harmed} {ended}");
     }
 }

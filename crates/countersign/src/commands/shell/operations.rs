@@ -113,9 +113,13 @@ impl Completer for Operations {
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let (start, candidates) = self.candidates(line.get(..at).unwrap_or_default());
-        let pairs = candidates.into_iter().map(|text| Pair {
-            display: text.clone(),
-            replacement: text,
+        let pairs = candidates.into_iter().map(|text| {
+            // A value follows `name=` at once; after a word comes the next one.
+            let end = if text.ends_with('=') { "" } else { " " };
+            Pair {
+                replacement: format!("{text}{end}"),
+                display: text,
+            }
         });
         Ok((start, pairs.collect()))
     }

@@ -11,13 +11,14 @@ use crate::session::flight::{self, ClearCommand, client_says};
 use crate::session::limits::{
     GREATEST_MAX_PACKET, LEAST_MAX_PACKET, STALE_CHOICES, UNPROVED_BYTES,
 };
-use crate::session::live::{FirstPacket, Link};
+use crate::session::link::{FirstPacket, Link};
 use crate::session::option::{Choice, EncryptionOption, OptionList};
 use crate::session::refusal::{LoginError, WireError};
 use crate::session::transcript::Transcript;
 
 use super::Settings;
 use super::person::{PersonFlight, Stretch};
+use super::resume::{ResumeFlight, Resumption};
 use super::service::ServiceFlight;
 use super::session::{LoggedIn, Session};
 
@@ -34,7 +35,15 @@ pub struct Login {
 enum Awaiting {
     Person(Box<PersonFlight>),
     Service(Box<ServiceFlight>),
-    Welcome(Box<Link>, Option<Box<Identity>>),
+    Resume(Box<ResumeFlight>),
+    Welcome(Box<Opening>),
+}
+
+/// A session whose welcome has not arrived yet.
+struct Opening {
+    link: Link,
+    identity: Option<Box<Identity>>,
+    resumption: Resumption,
 }
 
 /// What the site has said so far.
@@ -86,6 +95,20 @@ impl Login {
         Self::start(settings, Awaiting::Service(Box::new(flight)), entropy, out)
     }
 
+    /// Starts to return to a session whose connection was lost; the first flight is appended to `out`.
+    ///
+    /// # Errors
+    /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
+    pub fn resume(
+        settings: Settings,
+        resumption: Resumption,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, LoginError> {
+        let flight = ResumeFlight::new(resumption);
+        Self::start(settings, Awaiting::Resume(Box::new(flight)), entropy, out)
+    }
+
     fn start(
         settings: Settings,
         awaiting: Awaiting,
@@ -134,7 +157,14 @@ impl Login {
                 entropy,
                 out,
             ),
-            Awaiting::Welcome(..) => Ok(()),
+            Awaiting::Resume(flight) => flight.send(
+                &self.settings,
+                self.option,
+                &mut self.transcript,
+                entropy,
+                out,
+            ),
+            Awaiting::Welcome(_) => Ok(()),
         }
     }
 
@@ -162,11 +192,11 @@ impl Login {
         let mut used = 0;
         loop {
             let rest = input.get_mut(used..).unwrap_or_default();
-            if let Awaiting::Welcome(link, identity) = self.awaiting {
-                return match Self::welcome(link, identity, rest)? {
+            if let Awaiting::Welcome(opening) = self.awaiting {
+                return match opening.welcome(&self.settings, rest)? {
                     Ok((done, bytes)) => Ok((Step::LoggedIn(done), used + bytes)),
-                    Err((link, identity)) => {
-                        self.awaiting = Awaiting::Welcome(link, identity);
+                    Err(opening) => {
+                        self.awaiting = Awaiting::Welcome(opening);
                         Ok((Step::NeedMore(self), used))
                     }
                 };
@@ -212,6 +242,14 @@ impl Login {
                 self.awaiting = Awaiting::Person(Box::default());
                 return flight.finish(self, &said, message, out).map(Step::NeedMore);
             }
+            (c::SESSION_KEY, Value::Bytes(share)) if self.is_return() => {
+                self.transcript.server_said(clear.wire);
+                let Awaiting::Resume(flight) = self.awaiting else {
+                    return Err(UNASKED);
+                };
+                self.awaiting = Awaiting::Person(Box::default());
+                return flight.finish(self, share).map(Step::NeedMore);
+            }
             (c::OPTIONS, Value::Bytes(list)) => {
                 self.transcript.server_said(clear.wire);
                 return self.restart(list, entropy, out);
@@ -230,6 +268,10 @@ impl Login {
 
     fn is_service(&self) -> bool {
         matches!(self.awaiting, Awaiting::Service(_))
+    }
+
+    fn is_return(&self) -> bool {
+        matches!(self.awaiting, Awaiting::Resume(_))
     }
 
     /// What an ERROR in the clear means. Nobody vouches for it: it may end a login, never open one.
@@ -279,35 +321,49 @@ impl Login {
             ))
     }
 
-    pub(super) fn await_welcome(mut self, link: Link, identity: Option<Box<Identity>>) -> Self {
-        self.awaiting = Awaiting::Welcome(Box::new(link), identity);
+    pub(super) fn await_welcome(
+        mut self,
+        link: Link,
+        identity: Option<Box<Identity>>,
+        resumption: Resumption,
+    ) -> Self {
+        self.awaiting = Awaiting::Welcome(Box::new(Opening {
+            link,
+            identity,
+            resumption,
+        }));
         self
     }
+}
 
-    #[allow(
-        clippy::type_complexity,
-        reason = "gives both parts back while more is needed"
-    )]
+impl Opening {
+    /// Reads the site's first packet. Gives itself back while that has not arrived whole.
     fn welcome(
-        mut link: Box<Link>,
-        identity: Option<Box<Identity>>,
+        mut self: Box<Self>,
+        settings: &Settings,
         input: &mut [u8],
-    ) -> Result<Result<(LoggedIn, usize), (Box<Link>, Option<Box<Identity>>)>, LoginError> {
-        let read = link
+    ) -> Result<Result<(LoggedIn, usize), Box<Self>>, LoginError> {
+        let read = self
+            .link
             .receive_welcome(input)
             .map_err(|_| LoginError::Protocol("its first packet does not open"))?;
         match read {
-            None => Ok(Err((link, identity))),
+            None => Ok(Err(self)),
             Some((FirstPacket::Refusal(WireError::Busy), _)) => Err(LoginError::Busy),
             Some((FirstPacket::Refusal(_), _)) => Err(LoginError::NotAuthenticated),
-            Some((FirstPacket::Welcome(welcome), used)) => Ok(Ok((
-                LoggedIn {
-                    session: Session::new(*link),
+            Some((FirstPacket::Welcome(welcome), used)) => {
+                let resumption = Resumption {
+                    session: welcome.session,
+                    ..self.resumption
+                };
+                let logged_in = LoggedIn {
+                    session: Session::new(self.link, &welcome, settings.accepted.clone()),
                     welcome,
-                    identity,
-                },
-                used,
-            ))),
+                    identity: self.identity,
+                    resumption,
+                };
+                Ok(Ok((logged_in, used)))
+            }
         }
     }
 }

@@ -8,6 +8,9 @@
 //!
 //!  Login::service -> (answer) -----------------------------> (welcome) --> Session
 //!                             site proved
+//!
+//!  Login::resume --> (answer) -----------------------------> (welcome) --> Session
+//!                                                 site proved
 //! ```
 //!
 //! No socket, no clock, no entropy but what is passed in. Nothing that depends on a secret is sent
@@ -15,6 +18,7 @@
 
 mod login;
 mod person;
+mod resume;
 mod service;
 mod session;
 
@@ -27,7 +31,8 @@ use super::option::{EncryptionOption, OptionList};
 
 pub use login::{Login, Step};
 pub use person::Stretch;
-pub use session::{FromSite, LoggedIn, Session};
+pub use resume::Resumption;
+pub use session::{FromSite, KeyOffer, LoggedIn, Session};
 
 /// What a client knows before it connects.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use crate::risp::Value;
 use crate::session::command as c;
 use crate::session::flight::client_says;
 use crate::session::keys::{Established, login_context};
-use crate::session::live::Link;
+use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::SiteProved;
 use crate::session::refusal::LoginError;
@@ -19,6 +19,7 @@ use crate::session::transcript::Transcript;
 
 use super::Settings;
 use super::login::Login;
+use super::resume::Resumption;
 
 /// What a person's login keeps between its flight and the answer.
 #[derive(Default)]
@@ -142,12 +143,17 @@ impl Stretch {
             Value::Bytes(&done.ke3),
         )
         .map_err(|_| UNFIT)?;
-        let link = Link::client(&Established::new(
-            login.option.cipher(),
+        let established = Established::new(
+            login.option,
             done.session_key.expose(),
             &login.transcript.digest("packets"),
             max_packet,
-        ));
-        Ok(login.await_welcome(link, Some(Box::new(identity))))
+        );
+        let identity = Some(Box::new(identity));
+        Ok(login.await_welcome(
+            Link::client(&established),
+            identity,
+            Resumption::first(established.resumption),
+        ))
     }
 }

@@ -12,7 +12,7 @@ use crate::session::command as c;
 use crate::session::flight::client_says;
 use crate::session::keys::{machine_established, machine_psk};
 use crate::session::limits::BeforeLogin;
-use crate::session::live::Link;
+use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::SiteProved;
 use crate::session::refusal::LoginError;
@@ -20,6 +20,7 @@ use crate::session::transcript::Transcript;
 
 use super::Settings;
 use super::login::Login;
+use super::resume::Resumption;
 
 /// What a service's login keeps between its flight and the answer.
 pub(super) struct ServiceFlight {
@@ -103,15 +104,12 @@ impl ServiceFlight {
             }
         }
         let max_packet = login.agreed_max_packet()?;
-        let mut link = Link::client(&machine_established(
-            login.option,
-            &keys,
-            &login.transcript,
-            max_packet,
-        ));
-        link.send_confirmation()
+        let established = machine_established(login.option, &keys, &login.transcript, max_packet);
+        let mut link = Link::client(&established);
+        link.send_nop()
             .and_then(|()| link.flush(out))
             .map_err(|_| UNFIT)?;
-        Ok(login.await_welcome(link, None))
+        let resumption = Resumption::first(established.resumption);
+        Ok(login.await_welcome(link, None, resumption))
     }
 }

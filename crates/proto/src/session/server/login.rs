@@ -16,6 +16,7 @@ use crate::session::transcript::Transcript;
 use super::Settings;
 use super::person::{AwaitingProof, FindPerson};
 use super::proved::Proved;
+use super::resume::FindSession;
 use super::service::{AwaitingConfirmation, FindService};
 
 /// A connection that nobody is proved on yet.
@@ -50,6 +51,8 @@ pub enum Step {
     FindPerson(Box<FindPerson>),
     /// The credential of a service.
     FindService(Box<FindService>),
+    /// What is known of a session that the client returns to.
+    FindSession(Box<FindSession>),
     /// Nothing: somebody is proved.
     Proved(Box<Proved>),
     /// Nothing: what is in the output is the refusal; send it and close.
@@ -141,8 +144,14 @@ impl Login {
                 return FindService::read(self, option, &prologue, message)
                     .map(|find| Step::FindService(Box::new(find)));
             }
+            (c::RESUME, Value::Bytes(value), Some(option)) => {
+                let said = self.transcript.digest("resume");
+                self.transcript.client_said(clear.wire);
+                return FindSession::read(self, option, said, value)
+                    .map(|find| Step::FindSession(Box::new(find)));
+            }
             // The rest of a flight that was sent with a stale choice: the client sends it again.
-            (c::LOGIN_START | c::HANDSHAKE, _, None) if self.stale_choices > 0 => {}
+            (c::LOGIN_START | c::HANDSHAKE | c::RESUME, _, None) if self.stale_choices > 0 => {}
             (c::NOP, ..) => {}
             (c::OPTIONS_REQUEST, ..) => {
                 self.transcript.client_said(clear.wire);
@@ -194,7 +203,7 @@ impl Login {
 
     fn offer_options(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
         let start = out.len();
-        let list = self.settings.options.to_wire();
+        let list = self.settings.options.wire();
         flight::server_says(&mut self.transcript, out, c::OPTIONS, Value::Bytes(&list))?;
         self.count_answer(start, out)
     }

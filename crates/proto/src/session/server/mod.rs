@@ -5,17 +5,21 @@
 //!            .---------------> FindPerson --------------> Login(proof) ----.
 //!  Login(flight)                                                           |--> Proved --> Session
 //!            '---------------> FindService -------------> Login(confirm) --'
-//!                 HANDSHAKE                   answer                 first packet
+//!            |    HANDSHAKE                   answer                 first packet
+//!            '---------------> FindSession ----> Returning ---------------------> Proved --> Session
+//!                 RESUME                   proof                     answer
 //! ```
 //!
 //! No socket, no clock, no entropy but what is passed in. Each state takes itself by value; a step that
-//! fails destroys it. The host looks accounts up: a machine stops at `FindPerson` or `FindService` until
-//! it is told, and goes through the same motions when there is no such account.
+//! fails destroys it. The host looks accounts up: a machine stops at `FindPerson`, `FindService` or
+//! `FindSession` until it is told, and goes through the same motions when there is no such account.
 
 mod login;
 mod person;
 mod proved;
+mod resume;
 mod service;
+mod session;
 
 use std::sync::Arc;
 
@@ -32,8 +36,10 @@ use super::option::OptionList;
 
 pub use login::{Login, Step};
 pub use person::FindPerson;
-pub use proved::{FromClient, HowProved, Proved, Session};
+pub use proved::{HowProved, Proved};
+pub use resume::{FindSession, Returning};
 pub use service::FindService;
+pub use session::{FromClient, KeyOffer, Session};
 
 /// What every login at a site needs; made anew when the admin changes the options.
 pub struct Settings {

@@ -117,12 +117,12 @@ impl AwaitingProof {
             .map_err(|_| Refusal::NotAuthenticated)?;
         let account = self.account.ok_or(Refusal::NotAuthenticated)?;
         let established = Established::new(
-            self.option.cipher(),
+            self.option,
             secret.expose(),
             &transcript.digest("packets"),
             self.max_packet,
         );
         let how = HowProved::Passphrase(PassphraseProved::by_ke3(&secret));
-        Ok(Proved::new(account, how, self.option, &established))
+        Ok(Proved::new(account, how, self.option, established))
     }
 }

@@ -11,9 +11,9 @@ use countersign_crypto::machine::{Acquaintance, KnownKeys, Responder};
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
 use crate::session::flight::server_says;
-use crate::session::keys::{machine_established, machine_psk};
+use crate::session::keys::{ResumptionSecret, machine_established, machine_psk};
 use crate::session::limits::BeforeLogin;
-use crate::session::live::Link;
+use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::KeyProved;
 use crate::session::refusal::{Refusal, WireError};
@@ -121,17 +121,14 @@ impl FindService {
             Value::Bytes(&message),
         )?;
         login.count_answer(start, out)?;
-        let link = Link::server(&machine_established(
-            option,
-            &keys,
-            &login.transcript,
-            max_packet,
-        ));
+        let established = machine_established(option, &keys, &login.transcript, max_packet);
+        let link = Link::server(&established);
         let known = login.settings.known.clone();
         Ok(login.await_confirmation(AwaitingConfirmation {
             known,
             met,
             link,
+            resumption: established.resumption,
             account,
             option,
         }))
@@ -170,6 +167,7 @@ pub(super) struct AwaitingConfirmation {
     known: Arc<KnownKeys>,
     met: Arc<Acquaintance>,
     link: Link,
+    resumption: ResumptionSecret,
     account: Option<(AccountTag, HowProved)>,
     option: EncryptionOption,
 }
@@ -199,6 +197,7 @@ impl AwaitingConfirmation {
                 how,
                 self.option,
                 self.link,
+                self.resumption,
                 early,
             ))),
             used,

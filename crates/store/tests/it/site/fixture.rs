@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use countersign_core::caller::Caller;
+use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
 use countersign_core::site::{Foundation, Opening, Parts, Site};
@@ -13,7 +14,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile, SlotSecret};
 use countersign_proto::operation::{Code, Operation};
-use countersign_proto::session::{EncryptionOption, OptionList};
+use countersign_proto::session::{EncryptionOption, Strength};
 use countersign_store::SqliteStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -161,6 +162,7 @@ async fn parts(folder: &Path) -> Parts {
         store: Arc::new(store),
         table: operations::table().unwrap(),
         entropy: Box::new(SystemEntropy),
-        options: OptionList::default(),
+        offer: Offer::default(),
+        floor: Strength::Delivered,
     }
 }

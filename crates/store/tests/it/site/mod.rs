@@ -6,6 +6,7 @@ mod accounts;
 mod audit;
 mod dump;
 mod fixture;
+mod options;
 mod passphrase;
 mod scripts;
 mod sealing;

@@ -1,12 +1,13 @@
 //! Sealed and open; configuration; the slots of the site key.
 
 use countersign_core::caller::Caller;
+use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site, SiteError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::Code;
-use countersign_proto::session::OptionList;
+use countersign_proto::session::Strength;
 use countersign_store::SqliteStore;
 use serde_json::json;
 
@@ -94,7 +95,7 @@ async fn the_configuration_is_kept() {
     let shown = test.admin("site.config", json!({})).await;
     assert_eq!(
         shown,
-        json!({ "zone": "example.org", "session_lifetime": 43200 })
+        json!({ "zone": "example.org", "session_lifetime": 43200, "key_lifetime": 3600 })
     );
     let audited = test.audit().await.len();
     test.admin("site.config", json!({ "session_lifetime": 600 }))
@@ -128,20 +129,9 @@ async fn a_site_is_made_once() {
         store: std::sync::Arc::new(SqliteStore::open(&test.database()).await.unwrap()),
         table: operations::table().unwrap(),
         entropy: Box::new(SystemEntropy),
-        options: OptionList::default(),
+        offer: Offer::default(),
+        floor: Strength::Delivered,
     };
     let again = Site::found(parts, foundation, NOW).await;
     assert!(matches!(again, Err(SiteError::Founded)));
-}
-
-#[tokio::test]
-async fn options_are_listed_by_rank() {
-    let test = TestSite::new().await;
-    let listed = test.admin("option.list", json!({})).await;
-    let first = &listed["options"][0];
-    assert_eq!(
-        *first,
-        json!({ "name": "hybrid-aes256gcm", "rank": 1, "hybrid": true })
-    );
-    assert!(listed["options"][4].get("rank").is_none());
 }

@@ -1,8 +1,12 @@
 //! Open sessions.
 
+use std::sync::{Arc, Mutex};
+
 use countersign_core::session::{CloseReason, Proof};
+use countersign_core::site::Returning;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation};
+use countersign_proto::session::EncryptionOption;
 use serde_json::{Value, json};
 
 use super::fixture::{NOW, TestSite, run};
@@ -72,20 +76,125 @@ async fn a_session_ends_with_its_time() {
 }
 
 #[tokio::test]
+async fn a_session_is_renewed_with_its_keys_but_not_beyond_its_end() {
+    let test = TestSite::new().await;
+    let set = json!({ "session_lifetime": 150, "key_lifetime": 60 });
+    test.admin("site.config", set).await;
+    let maria = test.person("maria", "member").await;
+    let at = |seconds: i64| Timestamp::from_millis(NOW.millis() + seconds * 1_000);
+    assert_eq!((maria.info.expires, maria.info.ends), (at(60), at(150)));
+    let role = |now| test.site.sessions().role(maria.info.id, now);
+    assert!(role(at(59)).is_some() && role(at(60)).is_none());
+
+    let renewed = test.site.key_expiry(&maria.info, at(50));
+    assert_eq!(renewed, at(110));
+    assert!(test.site.renew_session(maria.info.id, renewed));
+    assert!(role(at(109)).is_some() && role(at(110)).is_none());
+    assert_eq!(test.site.key_expiry(&maria.info, at(100)), at(150));
+}
+
+#[tokio::test]
+async fn lifetimes_have_bounds() {
+    let test = TestSite::new().await;
+    for (field, wrong) in [
+        ("session_lifetime", [59, 2_592_001]),
+        ("key_lifetime", [29, 86_401]),
+    ] {
+        for seconds in wrong {
+            let (code, data) = test.refused("site.config", json!({ field: seconds })).await;
+            assert_eq!(
+                (code, &data["field"]),
+                (Code::INVALID_PARAMS, &field.into())
+            );
+        }
+    }
+    let most = json!({ "session_lifetime": 2_592_000, "key_lifetime": 86_400 });
+    test.admin("site.config", most).await;
+    let least = json!({ "session_lifetime": 60, "key_lifetime": 30 });
+    test.admin("site.config", least).await;
+}
+
+fn returning(told: &Arc<Mutex<Option<CloseReason>>>) -> Returning {
+    let told = Arc::clone(told);
+    Returning {
+        option: EncryptionOption::HybridChaCha20Poly1305,
+        peer: "192.0.2.8:4321".to_owned(),
+        cut: Box::new(move |reason| *told.lock().unwrap() = Some(reason)),
+    }
+}
+
+#[tokio::test]
+async fn a_client_returns_to_its_session_and_the_older_connection_ends() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let told = Arc::default();
+    let resumed = test
+        .site
+        .resume_session(maria.info.id, returning(&told), NOW)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(maria.was_cut(), Some(CloseReason::Replaced));
+    assert_eq!((resumed.id, resumed.connection), (maria.info.id, 1));
+    // What the older connection says of its end changes nothing.
+    assert!(!test.site.park_session(&maria.info, Box::new(|_| {})));
+    test.site
+        .close_session(&maria.info, CloseReason::ConnectionLost, NOW)
+        .await
+        .unwrap();
+    assert!(test.site.sessions().find(maria.info.id).is_some());
+
+    let shown = test.admin("session.list", json!({})).await;
+    assert_eq!(shown["entries"][0]["peer"], "192.0.2.8:4321");
+    let audit = test.audit().await;
+    let last = audit.last().unwrap();
+    assert_eq!(last["operation"], "session.resumed");
+    assert_eq!(last["details"]["option"], "hybrid-chacha20poly1305");
+}
+
+#[tokio::test]
+async fn a_session_without_connection_waits_until_it_expires_or_is_cut() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let bob = test.person("bob", "member").await;
+    let cut = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&cut);
+    let hook = move |reason| *told.lock().unwrap() = Some(reason);
+    assert!(test.site.park_session(&maria.info, Box::new(hook)));
+    assert!(test.site.park_session(&bob.info, Box::new(|_| {})));
+    assert_eq!(test.site.sessions().away(), 2);
+    test.admin("person.lock", json!({ "name": "maria" })).await;
+    assert_eq!(*cut.lock().unwrap(), Some(CloseReason::AccountLocked));
+    let told = Arc::default();
+    let locked = test
+        .site
+        .resume_session(maria.info.id, returning(&told), NOW);
+    assert!(locked.await.unwrap().is_none());
+
+    let after = bob.info.expires;
+    let forsaken = test.site.forsaken_sessions(after);
+    assert!(forsaken.iter().any(|info| info.id == bob.info.id));
+    let late = test
+        .site
+        .resume_session(bob.info.id, returning(&told), after);
+    assert!(late.await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn opening_and_closing_are_audited_with_the_reason() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let bob = test.person("bob", "member").await;
     test.admin("person.lock", json!({ "name": "bob" })).await;
     for session in [&maria, &bob] {
-        let id = session.info.id;
+        let info = &session.info;
         test.site
-            .close_session(id, CloseReason::Goodbye, NOW)
+            .close_session(info, CloseReason::Goodbye, NOW)
             .await
             .unwrap();
         // Closing twice is closing once.
         test.site
-            .close_session(id, CloseReason::Goodbye, NOW)
+            .close_session(info, CloseReason::Goodbye, NOW)
             .await
             .unwrap();
     }
@@ -128,20 +237,19 @@ async fn a_key_that_was_revoked_after_its_proof_opens_no_session() {
 /// A session is opened while its account is being locked: whichever is first, none is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locking_and_opening_at_once_leaves_no_session() {
-    let test = std::sync::Arc::new(TestSite::new().await);
+    let test = Arc::new(TestSite::new().await);
     let created = test
         .admin("person.create", json!({ "name": "maria" }))
         .await;
     for _ in 0..50 {
-        let (opener, account) = (std::sync::Arc::clone(&test), created.clone());
+        let (opener, account) = (Arc::clone(&test), created.clone());
         let opening =
             tokio::spawn(async move { opener.session(&account, Proof::Passphrase).await });
         test.admin("person.lock", json!({ "name": "maria" })).await;
         if let Some(session) = opening.await.unwrap() {
             assert_eq!(session.was_cut(), Some(CloseReason::AccountLocked));
-            let id = session.info.id;
             test.site
-                .close_session(id, CloseReason::Cut, NOW)
+                .close_session(&session.info, CloseReason::Cut, NOW)
                 .await
                 .unwrap();
         }

@@ -1,0 +1,253 @@
+//! Penalties: points for what a source did. At a threshold it is turned away for a while, and longer each
+//! time that it comes to that again.
+
+use std::collections::HashMap;
+
+use super::{Source, make_room, since};
+use crate::timestamp::Timestamp;
+
+/// What a source did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offence {
+    /// Sent what is not of the protocol.
+    Malformed,
+    /// Started a login and did not prove anything.
+    NotProved,
+}
+
+impl Offence {
+    const fn points(self) -> u64 {
+        match self {
+            Self::Malformed => 8,
+            Self::NotProved => 4,
+        }
+    }
+}
+
+/// When a source is turned away, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PenaltyLimits {
+    /// Points at which a source is turned away; one is forgotten each second.
+    pub threshold: u32,
+    /// How long it is turned away the first time, in milliseconds; twice as long each time after.
+    pub first: u64,
+    /// How long it is turned away at most, in milliseconds.
+    pub longest: u64,
+    /// Sources that are remembered.
+    pub sources: usize,
+}
+
+impl Default for PenaltyLimits {
+    fn default() -> Self {
+        Self {
+            // Thirty logins that failed at once: a whole office behind one address with a broken client.
+            threshold: 128,
+            first: 15_000,
+            // An address is somebody else's tomorrow.
+            longest: 60 * 60 * 1_000,
+            sources: 16_384,
+        }
+    }
+}
+
+/// A time of turning away is forgotten after as many of its own lengths, and at least this long.
+const FORGIVEN_AFTER: u64 = 10 * 60 * 1_000;
+
+/// What is remembered of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Penalty {
+    /// Points, of which one is forgotten each second.
+    pub points: u64,
+    /// How often it was turned away lately.
+    pub times: u32,
+    /// Until when it is turned away; the past when it is not.
+    pub until: Timestamp,
+    at: Timestamp,
+}
+
+impl Penalty {
+    fn points_at(&self, now: Timestamp) -> u64 {
+        self.points.saturating_sub(since(self.at, now) / 1_000)
+    }
+
+    /// The penalty as it stands now.
+    fn now(&self, now: Timestamp) -> Self {
+        let good = since(self.until, now) / FORGIVEN_AFTER;
+        Self {
+            points: self.points_at(now),
+            times: self
+                .times
+                .saturating_sub(u32::try_from(good).unwrap_or(u32::MAX)),
+            ..*self
+        }
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        let penalty = self.now(now);
+        penalty.points == 0 && penalty.times == 0 && now >= penalty.until
+    }
+}
+
+/// The penalties of all sources.
+#[derive(Default)]
+pub struct Penalties {
+    limits: PenaltyLimits,
+    sources: HashMap<Source, Penalty>,
+}
+
+impl Penalties {
+    /// Keeps to these limits from now on.
+    pub fn keep_to(&mut self, limits: PenaltyLimits) {
+        self.limits = limits;
+    }
+
+    /// The source did this.
+    pub fn offend(&mut self, source: Source, offence: Offence, now: Timestamp) {
+        make_room(&mut self.sources, &source, self.limits.sources, |penalty| {
+            penalty.points_at(now) + since(now, penalty.until)
+        });
+        let before = self.sources.get(&source).map(|penalty| penalty.now(now));
+        let mut penalty = before.unwrap_or(Penalty {
+            points: 0,
+            times: 0,
+            until: now,
+            at: now,
+        });
+        penalty.at = now;
+        penalty.points += offence.points();
+        if penalty.points >= u64::from(self.limits.threshold) && now >= penalty.until {
+            let doubled = self.limits.first.saturating_mul(1 << penalty.times.min(32));
+            let long = doubled.min(self.limits.longest);
+            penalty.times = penalty.times.saturating_add(1);
+            penalty.points = 0;
+            penalty.until = now.plus_millis(long);
+        }
+        self.sources.insert(source, penalty);
+    }
+
+    /// Until when the source is turned away; `None` when it is not.
+    #[must_use]
+    pub fn turned_away(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
+        let penalty = self.sources.get(&source)?;
+        // Further off than it can be: the clock was set back.
+        let left = since(now, penalty.until);
+        (1..=self.limits.longest)
+            .contains(&left)
+            .then_some(penalty.until)
+    }
+
+    /// Every source that something is remembered of, the worst first.
+    #[must_use]
+    pub fn list(&self, now: Timestamp) -> Vec<(Source, Penalty)> {
+        let mut all: Vec<(Source, Penalty)> = self
+            .sources
+            .iter()
+            .filter(|(_, penalty)| !penalty.is_over(now))
+            .map(|(source, penalty)| (*source, penalty.now(now)))
+            .collect();
+        all.sort_by_key(|(source, penalty)| {
+            (std::cmp::Reverse((penalty.until, penalty.points)), *source)
+        });
+        all
+    }
+
+    /// Forgets a source, or all; how many were forgotten.
+    pub fn forget(&mut self, source: Option<Source>) -> usize {
+        let before = self.sources.len();
+        match source {
+            Some(source) => drop(self.sources.remove(&source)),
+            None => self.sources.clear(),
+        }
+        before - self.sources.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: PenaltyLimits = PenaltyLimits {
+        threshold: 16,
+        first: 1_000,
+        longest: 5_000,
+        sources: 2,
+    };
+
+    fn source(last: u8) -> Source {
+        Source::V4([192, 0, 2, last].into())
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + millis)
+    }
+
+    fn penalties() -> Penalties {
+        let mut penalties = Penalties::default();
+        penalties.keep_to(LIMITS);
+        penalties
+    }
+
+    fn twice(penalties: &mut Penalties, last: u8, now: Timestamp) {
+        for _ in 0..2 {
+            penalties.offend(source(last), Offence::Malformed, now);
+        }
+    }
+
+    /// At the threshold, and one offence under it.
+    #[test]
+    fn whoever_misbehaves_waits_and_is_let_in_again() {
+        let mut penalties = penalties();
+        penalties.offend(source(1), Offence::Malformed, at(0));
+        assert_eq!(penalties.turned_away(source(1), at(0)), None);
+        penalties.offend(source(1), Offence::Malformed, at(0));
+        assert_eq!(penalties.turned_away(source(1), at(999)), Some(at(1_000)));
+        assert_eq!(penalties.turned_away(source(1), at(1_000)), None);
+        assert_eq!(penalties.turned_away(source(2), at(0)), None);
+    }
+
+    #[test]
+    fn points_are_forgotten_one_a_second() {
+        let mut penalties = penalties();
+        penalties.offend(source(1), Offence::Malformed, at(0));
+        penalties.offend(source(1), Offence::Malformed, at(1_000));
+        assert_eq!(penalties.turned_away(source(1), at(1_000)), None);
+        assert_eq!(penalties.list(at(1_000))[0].1.points, 15);
+        assert!(penalties.list(at(16_000)).is_empty());
+    }
+
+    #[test]
+    fn each_time_is_longer_up_to_the_longest_and_forgiven_in_time() {
+        let mut penalties = penalties();
+        let mut now = at(0);
+        for long in [1_000, 2_000, 4_000, 5_000, 5_000] {
+            twice(&mut penalties, 1, now);
+            let until = penalties.turned_away(source(1), now).unwrap();
+            assert_eq!(until, now.plus_millis(long));
+            now = until;
+        }
+        let later = now.plus_millis(FORGIVEN_AFTER * 5);
+        twice(&mut penalties, 1, later);
+        let until = penalties.turned_away(source(1), later);
+        assert_eq!(until, Some(later.plus_millis(1_000)));
+    }
+
+    #[test]
+    fn as_many_are_remembered_as_there_is_room_and_the_worst_stay() {
+        let mut penalties = penalties();
+        twice(&mut penalties, 1, at(0));
+        penalties.offend(source(2), Offence::NotProved, at(0));
+        penalties.offend(source(3), Offence::NotProved, at(0));
+        assert_eq!(penalties.list(at(0)).len(), 2);
+        assert!(penalties.turned_away(source(1), at(0)).is_some());
+    }
+
+    #[test]
+    fn an_admin_forgets_one_or_all() {
+        let mut penalties = penalties();
+        twice(&mut penalties, 1, at(0));
+        twice(&mut penalties, 2, at(0));
+        assert_eq!(penalties.forget(Some(source(1))), 1);
+        assert_eq!(penalties.turned_away(source(1), at(0)), None);
+        assert_eq!((penalties.forget(None), penalties.forget(None)), (1, 0));
+    }
+}

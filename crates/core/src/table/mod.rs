@@ -1,0 +1,185 @@
+//! The table of operations. Everything that a site can be asked to do is one entry; interpreter,
+//! authorization, audit, help and the reference page all come from it. An application that embeds
+//! Countersign adds its own entries to the same table.
+//!
+//! ```
+//! use countersign_core::policy::Role;
+//! use countersign_core::table::{Answer, Entry, Table};
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Greet {
+//!     /// Whom to greet.
+//!     name: String,
+//! }
+//!
+//! let greeting = String::from("Hello");
+//! let entry = Entry::new("demo", "greet")
+//!     .summary("Greets somebody.")
+//!     .allow(&[Role::Admin, Role::Member])
+//!     .example(serde_json::json!({ "name": "Maria" }))
+//!     .handler(move |_, greet: Greet| {
+//!         let text = format!("{greeting}, {}!", greet.name);
+//!         async move { Ok(Answer::new(()).saying(text)) }
+//!     });
+//! let mut table = Table::new();
+//! table.add(entry)?;
+//! # Ok::<(), countersign_core::table::TableError>(())
+//! ```
+
+mod entry;
+
+use std::collections::BTreeMap;
+
+use countersign_proto::operation::is_name;
+
+use crate::refusal::Refusal;
+
+pub(crate) use entry::Reply;
+pub use entry::{Answer, Entry, EntryBuilder};
+
+/// An entry cannot be added to the table. A programming error of whoever adds it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// There is one of that name already.
+    #[error("there is an operation {name} already")]
+    Duplicate {
+        /// `group.command`.
+        name: String,
+    },
+    /// Its group or its command is no plain name.
+    #[error("`{name}` is no name for an operation; use lower-case letters, digits and underscores")]
+    BadName {
+        /// `group.command`.
+        name: String,
+    },
+    /// Its parameters' type takes unknown fields.
+    #[error("the parameters of {name} take unknown fields; add #[serde(deny_unknown_fields)]")]
+    LooseParams {
+        /// `group.command`.
+        name: String,
+    },
+}
+
+/// All operations, by group and command.
+#[derive(Debug, Default)]
+pub struct Table {
+    groups: BTreeMap<&'static str, BTreeMap<&'static str, Entry>>,
+}
+
+impl Table {
+    /// A table without entries.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// [`TableError`]; the table is as before.
+    pub fn add(&mut self, entry: Entry) -> Result<(), TableError> {
+        let name = entry.name().to_owned();
+        if !is_name(entry.group()) || !is_name(entry.command()) {
+            return Err(TableError::BadName { name });
+        }
+        let closed = entry.params().get("additionalProperties") == Some(&false.into());
+        if !closed {
+            return Err(TableError::LooseParams { name });
+        }
+        let commands = self.groups.entry(entry.group()).or_default();
+        if commands.contains_key(entry.command()) {
+            return Err(TableError::Duplicate { name });
+        }
+        commands.insert(entry.command(), entry);
+        Ok(())
+    }
+
+    /// The entry of that name.
+    #[must_use]
+    pub fn find(&self, group: &str, command: &str) -> Option<&Entry> {
+        self.groups.get(group)?.get(command)
+    }
+
+    /// All entries, by name.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.groups.values().flat_map(BTreeMap::values)
+    }
+
+    /// The refusal for a name that no entry has, with the nearest one that does.
+    pub(crate) fn unknown(&self, group: &str, command: &str) -> Refusal {
+        match self.groups.get(group) {
+            Some(commands) => Refusal::unknown_operation(
+                format!("the group {group} has no command {command}"),
+                suggestion(command, commands.keys().copied()),
+            ),
+            None => Refusal::unknown_operation(
+                format!("there is no group {group}"),
+                suggestion(group, self.groups.keys().copied()),
+            ),
+        }
+    }
+}
+
+fn suggestion<'a>(given: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let nearest = known
+        .clone()
+        .map(|name| (strsim::damerau_levenshtein(given, name), name))
+        .min()
+        .filter(|(distance, name)| *distance <= name.len().div_ceil(3));
+    match nearest {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("known are: {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {}
+
+    #[derive(Deserialize, JsonSchema)]
+    struct Loose {}
+
+    fn entry<P: DeserializeOwned + JsonSchema + 'static>(
+        group: &'static str,
+        command: &'static str,
+    ) -> Entry {
+        Entry::new(group, command).handler(|_, _: P| async { Ok(Answer::new(())) })
+    }
+
+    #[test]
+    fn a_second_entry_of_one_name_is_refused() {
+        let mut table = Table::new();
+        table.add(entry::<Strict>("demo", "greet")).unwrap();
+        table.add(entry::<Strict>("demo", "part")).unwrap();
+        assert_eq!(
+            table.add(entry::<Strict>("demo", "greet")),
+            Err(TableError::Duplicate {
+                name: "demo.greet".to_owned()
+            })
+        );
+        assert_eq!(table.entries().count(), 2);
+    }
+
+    #[test]
+    fn a_name_is_short_and_plain() {
+        let mut table = Table::new();
+        let refused = table.add(entry::<Strict>("Demo", "greet"));
+        assert!(matches!(refused, Err(TableError::BadName { .. })));
+        assert_eq!(table.entries().count(), 0);
+    }
+
+    #[test]
+    fn params_that_take_unknown_fields_are_refused() {
+        let refused = Table::new().add(entry::<Loose>("demo", "greet"));
+        assert!(matches!(refused, Err(TableError::LooseParams { .. })));
+    }
+}

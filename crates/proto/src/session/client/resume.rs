@@ -1,0 +1,110 @@
+//! The return to a session whose connection was lost: one round trip, no pass phrase, fresh keys.
+
+use countersign_crypto::entropy::Entropy;
+
+use crate::risp::Value;
+use crate::session::command as c;
+use crate::session::exchange::Offering;
+use crate::session::flight::client_says;
+use crate::session::keys::ResumptionSecret;
+use crate::session::limits::STALE_CHOICES;
+use crate::session::link::Link;
+use crate::session::live::SessionId;
+use crate::session::option::EncryptionOption;
+use crate::session::refusal::LoginError;
+use crate::session::resume::{Resume, established};
+use crate::session::transcript::Transcript;
+
+use super::Settings;
+use super::login::Login;
+
+/// What a client needs to return to a session. It is as secret as the session itself.
+#[derive(Debug, Clone)]
+pub struct Resumption {
+    pub(super) session: SessionId,
+    pub(super) secret: ResumptionSecret,
+    pub(super) attempts: u64,
+}
+
+impl Resumption {
+    /// Of a session that was just opened; its id comes with the welcome.
+    pub(super) fn first(secret: ResumptionSecret) -> Self {
+        Self {
+            session: SessionId([0; 16]),
+            secret,
+            attempts: 0,
+        }
+    }
+
+    /// An attempt is made with a copy of it: the next one counts on from beyond all that the one before
+    /// can have used, since the site accepts each number once.
+    pub fn count_attempt(&mut self) {
+        self.attempts = self.attempts.saturating_add(u64::from(STALE_CHOICES) + 2);
+    }
+
+    /// The session that it returns to.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+}
+
+/// What a return keeps between its flight and the answer.
+pub(super) struct ResumeFlight {
+    pub(super) resumption: Resumption,
+    sent: Option<Offering>,
+}
+
+const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
+
+impl ResumeFlight {
+    pub(super) fn new(resumption: Resumption) -> Self {
+        Self {
+            resumption,
+            sent: None,
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        settings: &Settings,
+        option: EncryptionOption,
+        transcript: &mut Transcript,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LoginError> {
+        let mut say = |transcript: &mut Transcript, command, value| {
+            client_says(transcript, out, command, value).map_err(|_| UNFIT)
+        };
+        say(transcript, c::MAX_PACKET, Value::U32(settings.max_packet))?;
+        self.resumption.attempts += 1;
+        let offering = Offering::new(option, entropy);
+        let resume = Resume::new(
+            self.resumption.session,
+            self.resumption.attempts,
+            offering.share(),
+            &self.resumption.secret,
+            &transcript.digest("resume"),
+        );
+        say(transcript, c::RESUME, Value::Bytes(&resume.to_wire()))?;
+        self.sent = Some(offering);
+        Ok(())
+    }
+
+    /// The site answered. That it knows the session's secret shows with its first packet.
+    pub(super) fn finish(self, login: Login, share: &[u8]) -> Result<Login, LoginError> {
+        let max_packet = login.agreed_max_packet()?;
+        let offering = self.sent.ok_or(UNFIT)?;
+        let exchanged = offering
+            .finish(share)
+            .map_err(|_| LoginError::Protocol("a key share that is none"))?;
+        let established = established(
+            login.option,
+            &self.resumption.secret,
+            &exchanged,
+            &login.transcript.digest("packets"),
+            max_packet,
+        );
+        Ok(login.await_welcome(Link::client(&established), None, self.resumption))
+    }
+}

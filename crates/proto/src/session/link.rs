@@ -1,0 +1,400 @@
+//! The link: a live session's packets, messages and keys, and what follows a login that was proved, the same on both ends.
+//!
+//! ```text
+//!            login proved                 GOODBYE, or a packet that does not open
+//! (login) ----------------->  live  ---------------------------------------------> (closed)
+//!                            |    ^
+//!                            '----'  packets of operations, results, events
+//! ```
+//!
+//! A `Link` exists only where a machine of [`super::server`] or [`super::client`] proved both ends.
+
+use countersign_crypto::entropy::Entropy;
+
+use crate::operation::{Event, Operation, Outcome};
+use crate::risp::{Reader, Value};
+
+use super::command as c;
+use super::keys::Established;
+use super::limits::{
+    DEFAULT_MESSAGE_BYTES, InsidePacket, REKEY_AFTER, SEALED_AHEAD, WRITTEN_AT_ONCE,
+};
+use super::live::{Goodbye, SessionId, Welcome};
+use super::message::{
+    self, Cancelled, Field, KeyWords, Message, MessageReader, OF_THE_SESSION, Reading, Sender,
+};
+use super::option::{EncryptionOption, OptionList};
+use super::packet::{PacketReader, PacketWriter};
+use super::refusal::{Refusal, WireError};
+use super::rekey::{End, NewKeys, Rekeying};
+
+/// The server's first packet.
+pub(crate) enum FirstPacket {
+    Welcome(Welcome),
+    Refusal(WireError),
+}
+
+/// Both directions of a live session.
+pub(crate) struct Link {
+    reader: PacketReader,
+    writer: PacketWriter,
+    messages: MessageReader,
+    sender: Sender,
+    keys: Rekeying,
+    rekey_after: u64,
+}
+
+impl Link {
+    /// The server's end.
+    pub(crate) fn server(established: &Established) -> Self {
+        Self::new(End::Server, Reading::Operations, established)
+    }
+
+    /// The client's end.
+    pub(crate) fn client(established: &Established) -> Self {
+        Self::new(End::Client, Reading::Results, established)
+    }
+
+    fn new(end: End, reading: Reading, established: &Established) -> Self {
+        let (from_client, from_server) =
+            (&established.client_to_server, &established.server_to_client);
+        let (read, write) = match end {
+            End::Client => (from_server, from_client),
+            End::Server => (from_client, from_server),
+        };
+        let (cipher, max_packet) = (established.option.cipher(), established.max_packet);
+        Self {
+            reader: PacketReader::new(cipher, read, max_packet),
+            writer: PacketWriter::new(cipher, write, max_packet),
+            messages: MessageReader::new(reading, DEFAULT_MESSAGE_BYTES),
+            sender: Sender::default(),
+            keys: Rekeying::new(end, established),
+            rekey_after: REKEY_AFTER,
+        }
+    }
+
+    /// Opens every whole packet of `input`, in place, and appends the messages that they complete.
+    /// Returns how many bytes of `input` were used; the rest is to be given again with what follows it.
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut [u8],
+        got: &mut Vec<Message>,
+    ) -> Result<usize, Refusal> {
+        let mut used = 0;
+        while let Some(rest) = input.get_mut(used..) {
+            let Some((plaintext, bytes)) = self.reader.open(rest)? else {
+                break;
+            };
+            let before = got.len();
+            let last_under_key = self.messages.read(plaintext, got)?;
+            used += bytes;
+            if last_under_key || got.get(before..).is_some_and(|new| new.iter().any(of_link)) {
+                self.settle(before, got)?;
+            }
+        }
+        Ok(used)
+    }
+
+    /// Does what the messages from `before` on say about the link itself, and takes them out.
+    fn settle(&mut self, before: usize, got: &mut Vec<Message>) -> Result<(), Refusal> {
+        for message in got.split_off(before) {
+            match message {
+                Message::Credit { id, bytes } => self.sender.credit(id, bytes)?,
+                Message::Cancelled { id, receiving } => {
+                    let sending = self.sender.cancel(id);
+                    if sending == Some(Cancelled::Begun) {
+                        self.put_cancel(id)?;
+                    }
+                    if receiving || sending.is_some() {
+                        got.push(Message::Cancelled { id, receiving });
+                    }
+                }
+                Message::KeyOffer(words) => {
+                    if self.keys.offered()? {
+                        got.push(Message::KeyOffer(words));
+                    }
+                }
+                Message::KeyAnswer(words) => {
+                    if let Some(keys) = self.keys.answered(words.option, &words.share)? {
+                        self.reader.rekey(keys.option.cipher(), &keys.read);
+                        self.put_short(c::REKEYED, Value::Nothing)?;
+                        self.writer.rekey(keys.option.cipher(), &keys.write)?;
+                    }
+                    got.push(Message::KeyAnswer(words));
+                }
+                Message::Rekeyed => {
+                    let (option, key) = self.keys.rekeyed()?;
+                    self.reader.rekey(option.cipher(), &key);
+                }
+                other => got.push(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// Bodies of messages may be this long, in bytes.
+    pub(crate) fn set_longest_message(&mut self, bytes: usize, reading: Reading) {
+        self.messages = MessageReader::new(reading, bytes);
+    }
+
+    /// Wants new keys once this many bytes passed in one direction under the present ones.
+    pub(crate) fn set_rekey_after(&mut self, bytes: u64) {
+        self.rekey_after = bytes;
+    }
+
+    /// Whether it is time to agree on new keys.
+    pub(crate) fn wants_rekey(&self) -> bool {
+        let most = self.writer.sealed().max(self.reader.opened());
+        most >= self.rekey_after && !self.keys.under_way()
+    }
+
+    /// The encryption option of the present keys.
+    pub(crate) fn option(&self) -> EncryptionOption {
+        self.keys.option()
+    }
+
+    /// Offers new keys; `false` when an exchange is under way.
+    pub(crate) fn offer_keys(
+        &mut self,
+        option: EncryptionOption,
+        entropy: &mut dyn Entropy,
+    ) -> Result<bool, Refusal> {
+        let Some(share) = self.keys.offer(option, entropy) else {
+            return Ok(false);
+        };
+        let fields = [(c::REKEY, Value::U16(option.id()))];
+        let bodies = [(c::KEY_SHARE, &share[..])];
+        message::write(&mut self.writer, OF_THE_SESSION, &fields, &bodies)?;
+        Ok(true)
+    }
+
+    /// Answers an offer of new keys, and uses them in its own direction from then on. An option that is
+    /// not among the allowed ones is declined, and the keys stay.
+    pub(crate) fn answer_keys(
+        &mut self,
+        offer: &KeyWords,
+        allowed: &[EncryptionOption],
+        expires: Option<u64>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<bool, Refusal> {
+        let option = allowed.iter().find(|option| option.id() == offer.option);
+        let Some(option) = option else {
+            let fields = [(c::REKEY_ANSWER, Value::U16(0))];
+            message::write(&mut self.writer, OF_THE_SESSION, &fields, &[])?;
+            return Ok(false);
+        };
+        let (share, keys) = self.keys.answer(*option, &offer.share, entropy)?;
+        let NewKeys { option, write, .. } = keys;
+        let answer = (c::REKEY_ANSWER, Value::U16(option.id()));
+        let bodies = [(c::KEY_SHARE, &share[..])];
+        match expires {
+            Some(expires) => {
+                let fields = [answer, (c::EXPIRES, Value::U64(expires))];
+                message::write(&mut self.writer, OF_THE_SESSION, &fields, &bodies)?;
+            }
+            None => message::write(&mut self.writer, OF_THE_SESSION, &[answer], &bodies)?,
+        }
+        self.writer.rekey(option.cipher(), &write)?;
+        Ok(true)
+    }
+
+    /// Queues an operation, with content to follow or without.
+    pub(crate) fn send_operation(
+        &mut self,
+        operation: &Operation,
+        content: bool,
+    ) -> Result<(), Refusal> {
+        let params = operation.params.get();
+        if content || params.len() > WRITTEN_AT_ONCE {
+            let fields = vec![
+                Field::Name(c::GROUP, operation.group.clone()),
+                Field::Name(c::COMMAND, operation.command.clone()),
+            ];
+            let bodies = [(c::PARAMS, params.as_bytes().to_vec())];
+            self.sender.push(operation.id, fields, bodies, content);
+            return Ok(());
+        }
+        let fields = [
+            (c::GROUP, Value::Bytes(operation.group.as_bytes())),
+            (c::COMMAND, Value::Bytes(operation.command.as_bytes())),
+        ];
+        let bodies = [(c::PARAMS, params.as_bytes())];
+        message::write(&mut self.writer, operation.id, &fields, &bodies)
+    }
+
+    /// Queues a result, with content to follow or without.
+    pub(crate) fn send_outcome(&mut self, outcome: &Outcome, content: bool) -> Result<(), Refusal> {
+        let (data, output) = (outcome.data.get(), &outcome.output);
+        if content || data.len() + output.len() > WRITTEN_AT_ONCE {
+            let fields = vec![Field::Code(c::CODE, outcome.code.0)];
+            let bodies = [
+                (c::DATA, data.as_bytes().to_vec()),
+                (c::OUTPUT, output.as_bytes().to_vec()),
+            ];
+            self.sender.push(outcome.id, fields, bodies, content);
+            return Ok(());
+        }
+        let fields = [(c::CODE, Value::U16(outcome.code.0))];
+        let bodies = [(c::DATA, data.as_bytes()), (c::OUTPUT, output.as_bytes())];
+        message::write(&mut self.writer, outcome.id, &fields, &bodies)
+    }
+
+    pub(crate) fn send_event(&mut self, event: &Event) -> Result<(), Refusal> {
+        let fields = [
+            (c::GROUP, Value::Bytes(event.group.as_bytes())),
+            (c::EVENT, Value::Bytes(event.event.as_bytes())),
+        ];
+        message::write(
+            &mut self.writer,
+            0,
+            &fields,
+            &[(c::DATA, event.data.get().as_bytes())],
+        )
+    }
+
+    /// What was queued and is not sealed yet, in bytes.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.sender.queued_bytes()
+    }
+
+    pub(crate) fn wants_content(&self, id: u64) -> bool {
+        self.sender.wants_content(id)
+    }
+
+    pub(crate) fn send_content(&mut self, id: u64, bytes: Vec<u8>) {
+        self.sender.send_content(id, bytes);
+    }
+
+    pub(crate) fn end_content(&mut self, id: u64) {
+        self.sender.end_content(id);
+    }
+
+    /// Sends and takes no more content of that message.
+    pub(crate) fn cancel(&mut self, id: u64) -> Result<(), Refusal> {
+        let receiving = self.messages.cancel(id);
+        let sending = self.sender.cancel(id) == Some(Cancelled::Begun);
+        if receiving || sending {
+            self.put_cancel(id)?;
+        }
+        Ok(())
+    }
+
+    /// Pieces of a message's content were used that count for so many bytes; asks for more when it is
+    /// time.
+    pub(crate) fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
+        let Some(granted) = self.messages.consumed(id, bytes) else {
+            return Ok(());
+        };
+        let mut value = [0; 16];
+        let (first, second) = value.split_at_mut(8);
+        first.copy_from_slice(&id.to_be_bytes());
+        second.copy_from_slice(&granted.to_be_bytes());
+        self.put_short(c::CREDIT, Value::Bytes(&value))
+    }
+
+    fn put_cancel(&mut self, id: u64) -> Result<(), Refusal> {
+        self.put_short(c::CANCEL, Value::Bytes(&id.to_be_bytes()))
+    }
+
+    pub(crate) fn send_options_request(&mut self) -> Result<(), Refusal> {
+        self.put_short(c::OPTIONS_REQUEST, Value::Nothing)
+    }
+
+    pub(crate) fn send_options(&mut self, options: &OptionList) -> Result<(), Refusal> {
+        self.put_short(c::OPTIONS, Value::Bytes(&options.wire()))
+    }
+
+    /// Queues a NOP, which keeps the session alive.
+    pub(crate) fn send_nop(&mut self) -> Result<(), Refusal> {
+        self.put_short(c::NOP, Value::Nothing)
+    }
+
+    /// Appends a command that stands outside of messages.
+    fn put_short(
+        &mut self,
+        command: crate::risp::Command,
+        value: Value<'_>,
+    ) -> Result<(), Refusal> {
+        const LONGEST: usize = 64;
+        if self.writer.is_open() && self.writer.room() < LONGEST {
+            self.writer.close()?;
+        }
+        self.writer.put(command, value)
+    }
+
+    pub(crate) fn send_goodbye(&mut self, reason: Goodbye) -> Result<(), Refusal> {
+        self.put_short(c::GOODBYE, Value::U8(reason as u8))
+    }
+
+    /// The server's first packet. It fits the least MAX-PACKET, since names are short.
+    pub(crate) fn send_welcome(&mut self, welcome: &Welcome) -> Result<(), Refusal> {
+        self.writer
+            .put(c::SESSION_ID, Value::Bytes(&welcome.session.0))?;
+        self.writer.put(c::EXPIRES, Value::U64(welcome.expires))?;
+        self.writer
+            .put(c::IDLE_LIMIT, Value::U32(welcome.idle_limit))?;
+        self.writer
+            .put(c::USERNAME, Value::Bytes(welcome.account.as_bytes()))?;
+        self.writer.close()
+    }
+
+    /// The server's first and last packet when the account is not accepted.
+    pub(crate) fn send_refusal(&mut self, error: WireError) -> Result<(), Refusal> {
+        self.writer.put(c::ERROR, Value::U8(error as u8))
+    }
+
+    /// Reads the server's first packet: its welcome or its refusal, and the bytes that it took.
+    pub(crate) fn receive_welcome(
+        &mut self,
+        input: &mut [u8],
+    ) -> Result<Option<(FirstPacket, usize)>, Refusal> {
+        const INCOMPLETE: Refusal = Refusal::BadMessage("an incomplete welcome");
+        let Some((plaintext, used)) = self.reader.open(input)? else {
+            return Ok(None);
+        };
+        let (mut session, mut account, mut expires) = (None, None, None);
+        let mut idle_limit = 0;
+        for step in Reader::new(plaintext, &InsidePacket) {
+            match step? {
+                (c::ERROR, Value::U8(code)) => {
+                    let error = WireError::from_wire(code).ok_or(INCOMPLETE)?;
+                    return Ok(Some((FirstPacket::Refusal(error), used)));
+                }
+                (c::SESSION_ID, Value::Bytes(id)) => session = id.try_into().ok().map(SessionId),
+                (c::EXPIRES, Value::U64(at)) => expires = Some(at),
+                (c::IDLE_LIMIT, Value::U32(limit)) => idle_limit = limit,
+                (c::USERNAME, Value::Bytes(name)) => account = String::from_utf8(name.into()).ok(),
+                _ => {}
+            }
+        }
+        let welcome = Welcome {
+            session: session.ok_or(INCOMPLETE)?,
+            account: account.ok_or(INCOMPLETE)?,
+            expires: expires.ok_or(INCOMPLETE)?,
+            idle_limit,
+        };
+        Ok(Some((FirstPacket::Welcome(welcome), used)))
+    }
+
+    /// Seals what is queued, as much as the connection should have waiting, and moves it to the end of
+    /// `out`.
+    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let before = out.len();
+        self.sender.fill(&mut self.writer, |packets| {
+            before + packets.waiting() >= SEALED_AHEAD
+        })?;
+        self.writer.flush(out)
+    }
+}
+
+/// Whether a message is for the link itself.
+fn of_link(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Credit { .. }
+            | Message::Cancelled { .. }
+            | Message::KeyOffer(_)
+            | Message::KeyAnswer(_)
+            | Message::Rekeyed
+    )
+}

@@ -1,0 +1,163 @@
+//! New keys inside a session, agreed on without a pause (`docs/protocol/session.md`, New keys).
+//!
+//! ```text
+//!   offers                              answers
+//!     | REKEY, KEY-SHARE  ------------->  |   packets go on under the old keys
+//!     | <-------- REKEY-ANSWER, KEY-SHARE |   its next packet is under the new key
+//!     | REKEYED ----------------------->  |   its next packet is under the new key
+//! ```
+//!
+//! The new keys follow from the session's chain and from what was exchanged, so whoever learns one of
+//! the two learns no key.
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::hash::Sha256;
+use countersign_crypto::kdf::derive;
+use countersign_crypto::secret::{Secret, SecretBytes};
+
+use super::exchange::{self, Offering};
+use super::keys::Established;
+use super::option::EncryptionOption;
+use super::refusal::Refusal;
+
+/// Which end of a session this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Client,
+    Server,
+}
+
+/// The keys of both directions from one exchange to the next.
+pub(crate) struct NewKeys {
+    pub(crate) option: EncryptionOption,
+    pub(crate) read: Secret<32>,
+    pub(crate) write: Secret<32>,
+}
+
+/// Where a session stands with its keys.
+pub(crate) struct Rekeying {
+    end: End,
+    option: EncryptionOption,
+    chain: Secret<32>,
+    offering: Option<Offering>,
+    /// Answered; the other side's next packets are under this key once it says REKEYED.
+    next_read: Option<(EncryptionOption, Secret<32>)>,
+}
+
+impl Rekeying {
+    pub(crate) fn new(end: End, established: &Established) -> Self {
+        Self {
+            end,
+            option: established.option,
+            chain: established.chain.clone(),
+            offering: None,
+            next_read: None,
+        }
+    }
+
+    /// The option of the present keys.
+    pub(crate) fn option(&self) -> EncryptionOption {
+        self.option
+    }
+
+    /// Begins an exchange; the share to send, or `None` when one is under way.
+    pub(crate) fn offer(
+        &mut self,
+        option: EncryptionOption,
+        entropy: &mut dyn Entropy,
+    ) -> Option<Vec<u8>> {
+        if self.under_way() {
+            return None;
+        }
+        let offering = Offering::new(option, entropy);
+        let share = offering.share().to_vec();
+        self.offering = Some(offering);
+        Some(share)
+    }
+
+    /// Whether an exchange is under way.
+    pub(crate) fn under_way(&self) -> bool {
+        self.offering.is_some() || self.next_read.is_some()
+    }
+
+    /// An offer came; whether it is to be answered. When both offer at once, the client's counts.
+    pub(crate) fn offered(&mut self) -> Result<bool, Refusal> {
+        if self.next_read.is_some() {
+            return Err(Refusal::BadMessage("an offer of keys before REKEYED"));
+        }
+        if self.offering.is_some() && self.end == End::Client {
+            return Ok(false);
+        }
+        self.offering = None;
+        Ok(true)
+    }
+
+    /// Answers an offer: the share to send, and the keys. The write key is used from the next packet on,
+    /// the read key after REKEYED.
+    pub(crate) fn answer(
+        &mut self,
+        option: EncryptionOption,
+        offer: &[u8],
+        entropy: &mut dyn Entropy,
+    ) -> Result<(Vec<u8>, NewKeys), Refusal> {
+        let (share, secret) = exchange::answer(option, offer, entropy)?;
+        let keys = self.renew(option, &secret, offer, &share);
+        self.next_read = Some((option, keys.read.clone()));
+        Ok((share, keys))
+    }
+
+    /// The offer was answered: the keys. `None` when it was declined.
+    pub(crate) fn answered(
+        &mut self,
+        option: u16,
+        answer: &[u8],
+    ) -> Result<Option<NewKeys>, Refusal> {
+        let offering = self.offering.take();
+        let offering = offering.ok_or(Refusal::BadMessage("an answer to no offer of keys"))?;
+        if option == 0 {
+            return Ok(None);
+        }
+        let chosen = offering.option();
+        if option != chosen.id() {
+            return Err(Refusal::BadMessage("an answer to another offer of keys"));
+        }
+        let offer = offering.share().to_vec();
+        let secret = offering.finish(answer)?;
+        Ok(Some(self.renew(chosen, &secret, &offer, answer)))
+    }
+
+    /// The other side's next packets are under its new key.
+    pub(crate) fn rekeyed(&mut self) -> Result<(EncryptionOption, Secret<32>), Refusal> {
+        let next = self.next_read.take();
+        next.ok_or(Refusal::BadMessage("REKEYED without an exchange"))
+    }
+
+    fn renew(
+        &mut self,
+        option: EncryptionOption,
+        secret: &SecretBytes,
+        offer: &[u8],
+        answer: &[u8],
+    ) -> NewKeys {
+        let mut said = Sha256::new();
+        said.update(&option.id().to_be_bytes());
+        said.update(offer);
+        said.update(answer);
+        let said = said.finish();
+        let known = SecretBytes::from([&self.chain.expose()[..], secret.expose()].concat());
+        let fresh: Secret<32> = derive(known.expose(), "new keys", &said);
+        let from_client = derive(fresh.expose(), "packets from client", &said);
+        let from_server = derive(fresh.expose(), "packets from server", &said);
+        self.chain = derive(fresh.expose(), "chain", &said);
+        self.option = option;
+        let (read, write) = match self.end {
+            End::Client => (from_server, from_client),
+            End::Server => (from_client, from_server),
+        };
+        NewKeys {
+            option,
+            read,
+            write,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! RESUME: what a client says that returns to its session (`docs/protocol/session.md`, Return).
+//!
+//! ```text
+//! session id | attempt | proof    | key share, ML-KEM key
+//! 16 bytes   | 8 bytes | 32 bytes | 32 bytes, 1,184 bytes
+//! ```
+
+use countersign_crypto::hash::Sha256;
+use countersign_crypto::kdf::derive;
+use countersign_crypto::secret::{Secret, SecretBytes};
+
+use super::keys::{Established, ResumptionSecret};
+use super::live::SessionId;
+use super::option::EncryptionOption;
+use super::refusal::Refusal;
+
+/// The value of RESUME.
+pub(crate) struct Resume<'a> {
+    pub(crate) session: SessionId,
+    /// Counts up with each attempt to return, so that none counts twice.
+    pub(crate) attempt: u64,
+    pub(crate) proof: Secret<32>,
+    pub(crate) share: &'a [u8],
+}
+
+const BAD_FORM: Refusal = Refusal::BadLogin("RESUME of the wrong form");
+
+impl<'a> Resume<'a> {
+    /// `said` is the transcript before RESUME.
+    pub(crate) fn new(
+        session: SessionId,
+        attempt: u64,
+        share: &'a [u8],
+        secret: &ResumptionSecret,
+        said: &[u8; 32],
+    ) -> Self {
+        Self {
+            session,
+            attempt,
+            proof: proof(session, attempt, share, secret, said),
+            share,
+        }
+    }
+
+    pub(crate) fn to_wire(&self) -> Vec<u8> {
+        [
+            &self.session.0[..],
+            &self.attempt.to_be_bytes(),
+            self.proof.expose(),
+            self.share,
+        ]
+        .concat()
+    }
+
+    pub(crate) fn from_wire(value: &'a [u8]) -> Result<Self, Refusal> {
+        let (session, rest) = value.split_first_chunk::<16>().ok_or(BAD_FORM)?;
+        let (attempt, rest) = rest.split_first_chunk::<8>().ok_or(BAD_FORM)?;
+        let (proof, share) = rest.split_first_chunk::<32>().ok_or(BAD_FORM)?;
+        Ok(Self {
+            session: SessionId(*session),
+            attempt: u64::from_be_bytes(*attempt),
+            proof: Secret::from_bytes(*proof),
+            share,
+        })
+    }
+
+    /// Whether the proof was made with this secret.
+    pub(crate) fn proves(&self, secret: &ResumptionSecret, said: &[u8; 32]) -> bool {
+        self.proof == proof(self.session, self.attempt, self.share, secret, said)
+    }
+}
+
+fn proof(
+    session: SessionId,
+    attempt: u64,
+    share: &[u8],
+    secret: &ResumptionSecret,
+    said: &[u8; 32],
+) -> Secret<32> {
+    let mut what = Sha256::new();
+    what.update(said);
+    what.update(&session.0);
+    what.update(&attempt.to_be_bytes());
+    what.update(share);
+    derive(secret.0.expose(), "resume", &what.finish())
+}
+
+/// The keys of a session that was returned to. The secret to return with stays the login's.
+pub(crate) fn established(
+    option: EncryptionOption,
+    secret: &ResumptionSecret,
+    exchanged: &SecretBytes,
+    transcript: &[u8; 32],
+    max_packet: u32,
+) -> Established {
+    let both = SecretBytes::from([&secret.0.expose()[..], exchanged.expose()].concat());
+    Established {
+        resumption: secret.clone(),
+        ..Established::new(option, both.expose(), transcript, max_packet)
+    }
+}

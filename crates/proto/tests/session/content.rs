@@ -1,0 +1,327 @@
+//! Content: bytes of any number behind an operation or a result. Rules named: SES-40, SES-41, SES-42, SES-43.
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::operation::{Code, Operation, Outcome};
+use countersign_proto::session::Refusal;
+use countersign_proto::session::client::FromSite;
+use countersign_proto::session::limits::{CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost};
+use countersign_proto::session::server::FromClient;
+use serde_json::value::to_raw_value;
+
+use crate::pair::{Pair, Site, Who, log_in};
+
+fn session(max_packet: u32) -> Pair {
+    let site = Site::new();
+    let mut settings = site.client();
+    settings.max_packet = max_packet;
+    log_in(&site, settings, Who::Service(&site.robot)).unwrap()
+}
+
+fn outcome(id: u64) -> Outcome {
+    Outcome {
+        id,
+        code: Code::SUCCESS,
+        data: to_raw_value(&id).unwrap(),
+        output: "what follows".to_owned(),
+    }
+}
+
+fn operation(id: u64) -> Operation {
+    Operation::new(id, "test", "put", to_raw_value(&id).unwrap())
+}
+
+impl Pair {
+    /// What the client gets of all that the server has to say now.
+    fn arrives_at_client(&mut self) -> Result<Vec<FromSite>, Refusal> {
+        let mut got = Vec::new();
+        loop {
+            let mut wire = Vec::new();
+            self.server.flush(&mut wire)?;
+            if wire.is_empty() {
+                return Ok(got);
+            }
+            let used = self.client.session.receive(&mut wire, &mut got)?;
+            assert_eq!(used, wire.len());
+        }
+    }
+
+    /// What the server gets of all that the client has to say now.
+    fn arrives_at_server(&mut self) -> Result<Vec<FromClient>, Refusal> {
+        let mut got = Vec::new();
+        loop {
+            let mut wire = Vec::new();
+            self.client.session.flush(&mut wire)?;
+            if wire.is_empty() {
+                return Ok(got);
+            }
+            let used = self.server.receive(0, &mut wire, &mut got)?;
+            assert_eq!(used, wire.len());
+        }
+    }
+}
+
+fn bytes_of(got: &[FromSite], wanted: u64) -> Vec<u8> {
+    let pieces = got.iter().filter_map(|message| match message {
+        FromSite::Content { id, bytes } if *id == wanted => Some(&bytes[..]),
+        _ => None,
+    });
+    pieces.collect::<Vec<_>>().concat()
+}
+
+/// [SES-40]
+#[test]
+fn a_result_with_content_is_told_at_once_and_its_content_comes_whole() {
+    for max_packet in [256, 1_000, 65_536, 1 << 20] {
+        let mut pair = session(max_packet);
+        pair.server.send_outcome_with_content(&outcome(7)).unwrap();
+        assert_eq!(
+            pair.arrives_at_client().unwrap(),
+            [FromSite::OutcomeWithContent(outcome(7))],
+            "the result does not wait for its content"
+        );
+        let sent: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+        for piece in sent.chunks(33_333) {
+            pair.server.send_content(7, piece.to_vec());
+        }
+        pair.server.end_content(7);
+        let got = pair.arrives_at_client().unwrap();
+        assert_eq!(bytes_of(&got, 7), sent, "packets of {max_packet}");
+        assert_eq!(got.last(), Some(&FromSite::ContentEnd { id: 7 }));
+    }
+}
+
+/// [SES-40]
+#[test]
+fn an_operation_takes_content_along_and_none_at_all_is_content_too() {
+    let mut pair = session(256);
+    let client = &mut pair.client.session;
+    client.send_operation_with_content(&operation(1)).unwrap();
+    client.send_operation_with_content(&operation(2)).unwrap();
+    client.send_content(1, b"some".to_vec());
+    client.end_content(1);
+    client.end_content(2);
+    let got = pair.arrives_at_server().unwrap();
+    let expected = [
+        FromClient::OperationWithContent(operation(1)),
+        FromClient::Content {
+            id: 1,
+            bytes: b"some".to_vec(),
+        },
+        FromClient::ContentEnd { id: 1 },
+        FromClient::OperationWithContent(operation(2)),
+        FromClient::ContentEnd { id: 2 },
+    ];
+    assert_eq!(got, expected);
+}
+
+/// [SES-41]
+#[test]
+fn a_sender_stops_at_the_window_and_goes_on_with_credit() {
+    let mut pair = session(65_536);
+    pair.server.send_outcome_with_content(&outcome(1)).unwrap();
+    let window = usize::try_from(CONTENT_WINDOW).unwrap();
+    pair.server.send_content(1, vec![7; window + 1_000]);
+    pair.server.end_content(1);
+    let got = pair.arrives_at_client().unwrap();
+    assert_eq!(bytes_of(&got, 1).len(), window);
+    assert!(!pair.server.wants_content(1));
+
+    pair.client.session.consumed(1, CONTENT_WINDOW / 2).unwrap();
+    pair.arrives_at_server().unwrap();
+    let got = pair.arrives_at_client().unwrap();
+    assert_eq!(bytes_of(&got, 1).len(), 1_000);
+    assert_eq!(got.last(), Some(&FromSite::ContentEnd { id: 1 }));
+}
+
+/// [SES-41]
+#[test]
+fn short_pieces_count_for_more_than_they_are() {
+    let mut pair = session(65_536);
+    pair.server.send_outcome_with_content(&outcome(1)).unwrap();
+    let most = CONTENT_WINDOW / LEAST_PIECE_COST;
+    for _ in 0..most + 10 {
+        pair.server.send_content(1, vec![7]);
+    }
+    let got = pair.arrives_at_client().unwrap();
+    assert_eq!(bytes_of(&got, 1).len() as u64, most);
+    assert_eq!(
+        (piece_cost(1), piece_cost(256), piece_cost(257)),
+        (256, 256, 257)
+    );
+}
+
+/// [SES-43]
+#[test]
+fn a_slow_reader_of_one_stream_stops_no_other() {
+    let mut pair = session(4_096);
+    let window = usize::try_from(CONTENT_WINDOW).unwrap();
+    for id in [1, 2] {
+        pair.server.send_outcome_with_content(&outcome(id)).unwrap();
+        pair.server.send_content(id, vec![7; window + 1]);
+        pair.server.end_content(id);
+    }
+    pair.arrives_at_client().unwrap();
+    // Nobody reads the first; the second goes on, and so does everything else.
+    pair.client.session.consumed(2, CONTENT_WINDOW / 4).unwrap();
+    pair.arrives_at_server().unwrap();
+    pair.server.send_outcome(&outcome(3)).unwrap();
+    let got = pair.arrives_at_client().unwrap();
+    assert!(got.contains(&FromSite::ContentEnd { id: 2 }));
+    assert!(got.contains(&FromSite::Outcome(outcome(3))));
+    assert!(!got.contains(&FromSite::ContentEnd { id: 1 }));
+}
+
+/// [SES-43]
+#[test]
+fn long_messages_take_turns() {
+    let mut pair = session(4_096);
+    let long = |id| Outcome {
+        data: to_raw_value(&"x".repeat(200_000)).unwrap(),
+        ..outcome(id)
+    };
+    pair.server.send_outcome(&long(1)).unwrap();
+    pair.server.send_outcome(&long(2)).unwrap();
+    pair.server.send_outcome_with_content(&outcome(3)).unwrap();
+    pair.server.send_content(3, vec![3; 10_000]);
+    pair.server.end_content(3);
+    let got = pair.arrives_at_client().unwrap();
+    let order: Vec<u64> = got
+        .iter()
+        .filter_map(|message| match message {
+            FromSite::Outcome(outcome) => Some(outcome.id),
+            FromSite::ContentEnd { id } => Some(*id),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order.len(), 3);
+    assert_eq!(order[0], 3, "the shortest is through first");
+}
+
+/// [SES-43]: as many as may be begun, and more that wait for their turn.
+#[test]
+fn many_streams_share_a_session() {
+    let mut pair = session(1_000);
+    for id in 0..100 {
+        pair.server.send_outcome_with_content(&outcome(id)).unwrap();
+        pair.server.send_content(id, vec![7; 5_000]);
+        pair.server.end_content(id);
+    }
+    let got = pair.arrives_at_client().unwrap();
+    for id in 0..100 {
+        assert_eq!(bytes_of(&got, id), vec![7; 5_000]);
+        assert!(got.contains(&FromSite::ContentEnd { id }));
+    }
+}
+
+/// [SES-42]
+#[test]
+fn a_reader_cancels_and_nothing_more_comes() {
+    let mut pair = session(65_536);
+    pair.server.send_outcome_with_content(&outcome(1)).unwrap();
+    pair.server.send_content(1, vec![7; 10]);
+    pair.arrives_at_client().unwrap();
+    pair.client.session.cancel(1).unwrap();
+    // What is under way meanwhile is passed over.
+    pair.server.send_content(1, vec![7; 10]);
+    assert_eq!(pair.arrives_at_client().unwrap(), []);
+    assert_eq!(
+        pair.arrives_at_server().unwrap(),
+        [FromClient::Cancelled { id: 1 }]
+    );
+    assert!(!pair.server.wants_content(1));
+    pair.server.send_content(1, vec![7; 10]);
+    assert_eq!(pair.arrives_at_client().unwrap(), []);
+    // The id means nothing any more, and may be used again.
+    pair.server.send_outcome(&outcome(1)).unwrap();
+    assert_eq!(
+        pair.arrives_at_client().unwrap(),
+        [FromSite::Outcome(outcome(1))]
+    );
+}
+
+/// [SES-42]
+#[test]
+fn a_sender_cancels_and_the_reader_is_told_that_it_is_not_whole() {
+    let mut pair = session(65_536);
+    pair.server.send_outcome_with_content(&outcome(1)).unwrap();
+    pair.server.send_content(1, vec![7; 10]);
+    pair.arrives_at_client().unwrap();
+    pair.server.cancel(1).unwrap();
+    assert_eq!(
+        pair.arrives_at_client().unwrap(),
+        [FromSite::Cancelled { id: 1 }]
+    );
+    assert_eq!(pair.arrives_at_server().unwrap(), []);
+}
+
+/// [SES-42]: what was not even told when it was given up is told, and its result is not lost.
+#[test]
+fn content_that_is_cancelled_before_it_began_does_not_take_its_result_along() {
+    let mut pair = session(65_536);
+    pair.server.send_outcome_with_content(&outcome(1)).unwrap();
+    pair.server.send_content(1, vec![7; 100_000]);
+    pair.server.cancel(1).unwrap();
+    pair.server.cancel(1).unwrap();
+    assert_eq!(pair.server.queued_bytes(), 13);
+    let got = pair.arrives_at_client().unwrap();
+    assert_eq!(
+        got,
+        [
+            FromSite::OutcomeWithContent(outcome(1)),
+            FromSite::Cancelled { id: 1 }
+        ]
+    );
+}
+
+/// [SES-42]: both directions at once, and a cancelled upload whose result comes all the same.
+#[test]
+fn an_operation_is_cancelled_in_both_directions() {
+    let mut pair = session(65_536);
+    let client = &mut pair.client.session;
+    client.send_operation_with_content(&operation(1)).unwrap();
+    client.send_content(1, vec![1; 10]);
+    pair.arrives_at_server().unwrap();
+    pair.server.send_outcome_with_content(&outcome(1)).unwrap();
+    pair.server.send_content(1, vec![2; 10]);
+    pair.arrives_at_client().unwrap();
+    pair.client.session.cancel(1).unwrap();
+    assert_eq!(
+        pair.arrives_at_server().unwrap(),
+        [FromClient::Cancelled { id: 1 }]
+    );
+    assert_eq!(pair.arrives_at_client().unwrap(), []);
+    assert_eq!(pair.arrives_at_server().unwrap(), []);
+}
+
+/// New keys in the middle of content change nothing about it.
+#[test]
+fn content_goes_on_over_new_keys() {
+    let mut pair = session(1_000);
+    let option = pair.client.session.option();
+    pair.server.send_outcome_with_content(&outcome(1)).unwrap();
+    let mut got = Vec::new();
+    for round in 0..20_u8 {
+        pair.server.send_content(1, vec![round; 3_000]);
+        let client = &mut pair.client.session;
+        assert!(client.offer_keys(option, &mut SystemEntropy).unwrap());
+        for message in pair.arrives_at_server().unwrap() {
+            if let FromClient::KeyOffer(offer) = message {
+                let list = Site::new().settings.options.clone();
+                let answered =
+                    pair.server
+                        .answer_keys(&offer, &list, 2_000_000_000_000, &mut SystemEntropy);
+                assert!(answered.unwrap());
+            }
+        }
+        got.extend(pair.arrives_at_client().unwrap());
+        pair.arrives_at_server().unwrap();
+    }
+    pair.server.end_content(1);
+    got.extend(pair.arrives_at_client().unwrap());
+    let sent: Vec<u8> = (0..20_u8).flat_map(|round| vec![round; 3_000]).collect();
+    assert_eq!(bytes_of(&got, 1), sent);
+    let renewed = got
+        .iter()
+        .filter(|message| **message == FromSite::KeysRenewed(true));
+    assert_eq!(renewed.count(), 20);
+}

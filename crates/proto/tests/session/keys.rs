@@ -1,0 +1,244 @@
+//! New keys inside a session. Rules named: SES-29, SES-44, SES-45, SES-46, SES-47.
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::operation::Operation;
+use countersign_proto::session::client::FromSite;
+use countersign_proto::session::limits::LEAST_MAX_PACKET;
+use countersign_proto::session::server::FromClient;
+use countersign_proto::session::{EncryptionOption, OptionList, Refusal};
+use serde_json::value::RawValue;
+
+use crate::pair::{ALL, EXPIRES, Pair, Site, Who, log_in};
+
+const LATER: u64 = EXPIRES + 3_600_000;
+
+fn session(option: EncryptionOption, max_packet: u32) -> Pair {
+    let site = Site::with(OptionList::new(ALL), max_packet);
+    let mut settings = site.client();
+    settings.accepted = vec![option];
+    log_in(&site, settings, Who::Service(&site.robot)).unwrap()
+}
+
+fn operation(id: u64) -> Operation {
+    Operation::new(id, "test", "echo", RawValue::NULL.to_owned())
+}
+
+/// Moves what the client has to say, answers offers, and returns what else came.
+fn to_server(pair: &mut Pair, offered: &OptionList) -> Result<Vec<FromClient>, Refusal> {
+    let (mut wire, mut got) = (Vec::new(), Vec::new());
+    pair.client.session.flush(&mut wire)?;
+    pair.server.receive(0, &mut wire, &mut got)?;
+    let mut rest = Vec::new();
+    for message in got {
+        match message {
+            FromClient::KeyOffer(offer) => {
+                pair.server
+                    .answer_keys(&offer, offered, LATER, &mut SystemEntropy)?;
+            }
+            other => rest.push(other),
+        }
+    }
+    Ok(rest)
+}
+
+/// Moves what the server has to say, answers offers, and returns what else came.
+fn to_client(pair: &mut Pair) -> Result<Vec<FromSite>, Refusal> {
+    let (mut wire, mut got) = (Vec::new(), Vec::new());
+    pair.server.flush(&mut wire)?;
+    pair.client.session.receive(&mut wire, &mut got)?;
+    let mut rest = Vec::new();
+    for message in got {
+        match message {
+            FromSite::KeyOffer(offer) => {
+                pair.client
+                    .session
+                    .answer_keys(&offer, &mut SystemEntropy)?;
+            }
+            other => rest.push(other),
+        }
+    }
+    Ok(rest)
+}
+
+/// Both ends still understand each other.
+fn works(pair: &mut Pair) {
+    for id in 1..=2 {
+        pair.client.session.send_operation(&operation(id)).unwrap();
+        let got = to_server(pair, &OptionList::new(ALL)).unwrap();
+        assert_eq!(got, [FromClient::Operation(operation(id))]);
+    }
+}
+
+/// [SES-44] and [SES-46]: for every option, also in the smallest packets.
+#[test]
+fn a_client_renews_the_keys_and_with_them_the_time() {
+    for option in ALL {
+        for max_packet in [LEAST_MAX_PACKET, 65_536] {
+            let mut pair = session(option, max_packet);
+            let client = &mut pair.client.session;
+            assert_eq!(client.expires(), EXPIRES);
+            assert!(client.offer_keys(option, &mut SystemEntropy).unwrap());
+            assert!(
+                !client.offer_keys(option, &mut SystemEntropy).unwrap(),
+                "one exchange at a time"
+            );
+            client.send_operation(&operation(9)).unwrap();
+            assert_eq!(
+                to_server(&mut pair, &OptionList::new(ALL)).unwrap(),
+                [FromClient::Operation(operation(9))],
+                "operations do not wait for the keys"
+            );
+            assert_eq!(to_client(&mut pair).unwrap(), [FromSite::KeysRenewed(true)]);
+            assert_eq!(
+                (pair.client.session.expires(), pair.server.expires()),
+                (LATER, LATER)
+            );
+            works(&mut pair);
+        }
+    }
+}
+
+/// [SES-44]
+#[test]
+fn a_server_renews_the_keys_too() {
+    let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
+    assert!(pair.server.offer_keys(&mut SystemEntropy).unwrap());
+    to_client(&mut pair).unwrap();
+    let got = to_server(&mut pair, &OptionList::new(ALL)).unwrap();
+    assert_eq!(got, [FromClient::KeysRenewed(true)]);
+    to_client(&mut pair).unwrap();
+    assert_eq!(
+        pair.server.expires(),
+        EXPIRES,
+        "time is the client's to ask for"
+    );
+    works(&mut pair);
+}
+
+/// [SES-45]
+#[test]
+fn when_both_offer_at_once_the_clients_offer_counts() {
+    let option = EncryptionOption::X25519Aes256Gcm;
+    let mut pair = session(option, 65_536);
+    pair.server.offer_keys(&mut SystemEntropy).unwrap();
+    pair.client
+        .session
+        .offer_keys(option, &mut SystemEntropy)
+        .unwrap();
+    let mut to_the_client = Vec::new();
+    pair.server.flush(&mut to_the_client).unwrap();
+    let mut got = Vec::new();
+    pair.client
+        .session
+        .receive(&mut to_the_client, &mut got)
+        .unwrap();
+    assert_eq!(got, [], "the server's offer is passed over");
+    to_server(&mut pair, &OptionList::new(ALL)).unwrap();
+    assert_eq!(to_client(&mut pair).unwrap(), [FromSite::KeysRenewed(true)]);
+    works(&mut pair);
+}
+
+/// [SES-47]
+#[test]
+fn a_session_goes_over_to_another_option_that_is_on_offer() {
+    let mut pair = session(EncryptionOption::X25519Aes128Gcm, 65_536);
+    pair.client.session.ask_for_options().unwrap();
+    assert_eq!(
+        to_server(&mut pair, &OptionList::new(ALL)).unwrap(),
+        [FromClient::OptionsRequest]
+    );
+    pair.server.send_options(&OptionList::default()).unwrap();
+    assert_eq!(
+        to_client(&mut pair).unwrap(),
+        [FromSite::Options(OptionList::default())]
+    );
+    let better = EncryptionOption::HybridChaCha20Poly1305;
+    pair.client
+        .session
+        .offer_keys(better, &mut SystemEntropy)
+        .unwrap();
+    to_server(&mut pair, &OptionList::default()).unwrap();
+    to_client(&mut pair).unwrap();
+    assert_eq!(
+        (pair.client.session.option(), pair.server.option()),
+        (better, better)
+    );
+    works(&mut pair);
+}
+
+/// [SES-47]
+#[test]
+fn an_option_that_is_not_on_offer_is_declined_and_the_keys_stay() {
+    let option = EncryptionOption::HybridAes256Gcm;
+    let mut pair = session(option, 65_536);
+    pair.client
+        .session
+        .offer_keys(EncryptionOption::X25519Aes128Gcm, &mut SystemEntropy)
+        .unwrap();
+    to_server(&mut pair, &OptionList::default()).unwrap();
+    assert_eq!(
+        to_client(&mut pair).unwrap(),
+        [FromSite::KeysRenewed(false)]
+    );
+    assert_eq!(
+        (pair.client.session.option(), pair.server.option()),
+        (option, option)
+    );
+    assert_eq!(pair.server.expires(), EXPIRES, "nothing was renewed");
+    works(&mut pair);
+}
+
+/// [SES-46] and [SES-29]: at the limit and one over.
+#[test]
+fn a_session_that_was_not_renewed_in_time_is_refused() {
+    let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
+    let mut got = Vec::new();
+    assert_eq!(pair.server.receive(EXPIRES - 1, &mut [], &mut got), Ok(0));
+    assert_eq!(
+        pair.server.receive(EXPIRES, &mut [], &mut got),
+        Err(Refusal::Expired)
+    );
+}
+
+/// [SES-44]: keys are wanted before the cipher's limit; here the limit is lowered.
+#[test]
+fn keys_that_did_much_want_to_be_renewed() {
+    let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
+    pair.client.session.set_rekey_after(100);
+    pair.server.set_rekey_after(100);
+    assert!(!pair.client.session.wants_rekey() && !pair.server.wants_rekey());
+    works(&mut pair);
+    works(&mut pair);
+    assert!(pair.client.session.wants_rekey() && pair.server.wants_rekey());
+    let option = pair.client.session.option();
+    pair.client
+        .session
+        .offer_keys(option, &mut SystemEntropy)
+        .unwrap();
+    assert!(!pair.client.session.wants_rekey(), "it is being done");
+    to_server(&mut pair, &OptionList::new(ALL)).unwrap();
+    to_client(&mut pair).unwrap();
+    to_server(&mut pair, &OptionList::new(ALL)).unwrap();
+    assert!(!pair.client.session.wants_rekey() && !pair.server.wants_rekey());
+}
+
+/// [SES-44]: a packet under an old key is one that does not open.
+#[test]
+fn what_was_sealed_under_old_keys_is_refused_after_they_changed() {
+    let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
+    let mut old = Vec::new();
+    pair.client.session.send_operation(&operation(1)).unwrap();
+    pair.client.session.flush(&mut old).unwrap();
+    pair.server
+        .receive(0, &mut old.clone(), &mut Vec::new())
+        .unwrap();
+    let option = pair.client.session.option();
+    pair.client
+        .session
+        .offer_keys(option, &mut SystemEntropy)
+        .unwrap();
+    to_server(&mut pair, &OptionList::new(ALL)).unwrap();
+    to_client(&mut pair).unwrap();
+    to_server(&mut pair, &OptionList::new(ALL)).unwrap();
+    assert!(pair.server.receive(0, &mut old, &mut Vec::new()).is_err());
+}

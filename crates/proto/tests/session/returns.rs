@@ -1,0 +1,202 @@
+//! The return to a session whose connection was lost. Rules named: SES-48, SES-49.
+
+use countersign_proto::operation::Operation;
+use countersign_proto::session::server::FromClient;
+use countersign_proto::session::{EncryptionOption, LoginError, OptionList, Refusal, WireError};
+use serde_json::value::RawValue;
+
+use crate::pair::{ALL, Failed, PASSPHRASE, Pair, Site, Who, log_in, log_in_through};
+
+fn works(pair: &mut Pair) {
+    let operation = Operation::new(1, "test", "echo", RawValue::NULL.to_owned());
+    let (mut wire, mut got) = (Vec::new(), Vec::new());
+    pair.client.session.send_operation(&operation).unwrap();
+    pair.client.session.flush(&mut wire).unwrap();
+    pair.server.receive(0, &mut wire, &mut got).unwrap();
+    assert_eq!(got, [FromClient::Operation(operation)]);
+}
+
+fn site() -> Site {
+    Site::with(OptionList::new(ALL), 65_536)
+}
+
+/// [SES-48]: again and again, with every option, whoever logged in.
+#[test]
+fn a_client_returns_in_one_round_trip() {
+    for option in ALL {
+        let site = site();
+        let mut settings = site.client();
+        settings.accepted = vec![option];
+        settings.options = site.settings.options.clone();
+        let mut pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+        for _ in 0..3 {
+            let resumption = pair.client.resumption.clone();
+            let mut flights = Vec::new();
+            pair = log_in_through(
+                &site,
+                settings.clone(),
+                Who::Return(&resumption),
+                &mut |from_client, _| flights.push(from_client),
+            )
+            .unwrap();
+            assert_eq!(flights, [true, false], "one flight each way");
+            assert_eq!(pair.client.welcome.session, resumption.session());
+            works(&mut pair);
+        }
+    }
+}
+
+/// [SES-48]
+#[test]
+fn a_person_returns_without_the_pass_phrase_and_with_another_option() {
+    let site = site();
+    let mut settings = site.client();
+    settings.accepted = vec![EncryptionOption::X25519Aes256Gcm];
+    let pair = log_in(&site, settings.clone(), Who::Person("maria", PASSPHRASE)).unwrap();
+    settings.accepted = vec![EncryptionOption::HybridAes256Gcm];
+    let mut pair = log_in(&site, settings, Who::Return(&pair.client.resumption)).unwrap();
+    assert_eq!(pair.server.option(), EncryptionOption::HybridAes256Gcm);
+    works(&mut pair);
+}
+
+/// [SES-48]: what was recorded of a return gets nothing when it is sent again.
+#[test]
+fn a_repeated_return_is_refused() {
+    let site = site();
+    let mut settings = site.client();
+    settings.options = site.settings.options.clone();
+    let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+    let resumption = pair.client.resumption;
+    let mut recorded = Vec::new();
+    log_in_through(
+        &site,
+        settings.clone(),
+        Who::Return(&resumption),
+        &mut |from_client, wire| {
+            if from_client {
+                recorded.clone_from(wire);
+            }
+        },
+    )
+    .unwrap();
+    let again = log_in_through(
+        &site,
+        settings.clone(),
+        Who::Return(&resumption),
+        &mut |from_client, wire| {
+            if from_client {
+                wire.clone_from(&recorded);
+            }
+        },
+    );
+    assert_eq!(again.err(), Some(Failed::Server(Refusal::NotAuthenticated)));
+    // The same secret with a number that was used is a repetition too.
+    let used = log_in(&site, settings, Who::Return(&resumption));
+    assert_eq!(used.err(), Some(Failed::Server(Refusal::NotAuthenticated)));
+}
+
+/// [SES-49]: no bit of RESUME can be changed, and which one it was makes no difference.
+#[test]
+fn a_return_that_was_tampered_with_is_refused() {
+    let site = site();
+    let mut settings = site.client();
+    settings.options = site.settings.options.clone();
+    settings.accepted = vec![EncryptionOption::X25519Aes256Gcm];
+    let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+    let mut resumption = pair.client.resumption;
+    // OPTION-CHOICE (13 bytes), MAX-PACKET (6), then RESUME's header and value.
+    for byte in (13 + 6 + 4)..(13 + 6 + 4 + 16 + 8 + 32 + 32) {
+        let tampered = log_in_through(
+            &site,
+            settings.clone(),
+            Who::Return(&resumption),
+            &mut |from_client, wire| {
+                if from_client {
+                    wire[byte] ^= 1;
+                }
+            },
+        );
+        assert_eq!(
+            tampered.err(),
+            Some(Failed::Server(Refusal::NotAuthenticated)),
+            "byte {byte}"
+        );
+    }
+    assert_eq!(
+        Refusal::NotAuthenticated.wire(),
+        WireError::NotAuthenticated
+    );
+    // Nothing of that used an attempt up.
+    let mut pair = log_in(&site, settings.clone(), Who::Return(&resumption)).unwrap();
+    works(&mut pair);
+    resumption = pair.client.resumption;
+    // Nor can the choice and the limit before it, or anything in the answer.
+    for byte in [12, 18] {
+        let changed = log_in_through(
+            &site,
+            settings.clone(),
+            Who::Return(&resumption),
+            &mut |from_client, wire| {
+                if from_client {
+                    wire[byte] ^= 2;
+                }
+            },
+        );
+        assert!(changed.is_err(), "byte {byte}");
+    }
+}
+
+/// [SES-49]
+#[test]
+fn a_changed_answer_opens_nothing() {
+    let site = site();
+    let mut settings = site.client();
+    settings.options = site.settings.options.clone();
+    settings.accepted = vec![EncryptionOption::X25519Aes256Gcm];
+    let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+    let mut resumption = pair.client.resumption;
+    for byte in [5, 12, 40, 80] {
+        let changed = log_in_through(
+            &site,
+            settings.clone(),
+            Who::Return(&resumption),
+            &mut |from_client, wire| {
+                if !from_client {
+                    wire[byte] ^= 1;
+                }
+            },
+        );
+        assert!(
+            matches!(changed, Err(Failed::Client(LoginError::Protocol(_)))),
+            "byte {byte}"
+        );
+        // The attempt was the site's to count; the next one has a higher number.
+        let again = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+        resumption = again.client.resumption;
+    }
+}
+
+/// [SES-49]
+#[test]
+fn an_unknown_session_and_a_locked_account_are_refused_alike() {
+    let mut site = site();
+    let settings = site.client();
+    let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+    site.locked = true;
+    let locked = log_in(
+        &site,
+        settings.clone(),
+        Who::Return(&pair.client.resumption),
+    );
+    let unknown = log_in(
+        &Site::with(OptionList::new(ALL), 65_536),
+        settings,
+        Who::Return(&pair.client.resumption),
+    );
+    for refused in [locked, unknown] {
+        assert_eq!(
+            refused.err(),
+            Some(Failed::Server(Refusal::NotAuthenticated))
+        );
+    }
+}

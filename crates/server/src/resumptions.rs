@@ -1,0 +1,57 @@
+//! What clients return to their sessions with, for as long as those last. In memory alone: after a restart
+//! everybody logs in anew.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use countersign_core::id::{AccountId, SessionId};
+use countersign_proto::session::ResumptionSecret;
+
+/// One session's.
+struct Resumption {
+    account: AccountId,
+    secret: ResumptionSecret,
+    /// The highest number of an attempt that was accepted.
+    attempt: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Resumptions(Mutex<HashMap<SessionId, Resumption>>);
+
+impl Resumptions {
+    pub(crate) fn keep(&self, session: SessionId, account: AccountId, secret: ResumptionSecret) {
+        let resumption = Resumption {
+            account,
+            secret,
+            attempt: 0,
+        };
+        self.all().insert(session, resumption);
+    }
+
+    pub(crate) fn forget(&self, session: SessionId) {
+        self.all().remove(&session);
+    }
+
+    /// Whose session it is, and its secret.
+    pub(crate) fn find(&self, session: SessionId) -> Option<(AccountId, ResumptionSecret)> {
+        let all = self.all();
+        all.get(&session)
+            .map(|resumption| (resumption.account, resumption.secret.clone()))
+    }
+
+    /// Accepts an attempt whose number is above that of every earlier one.
+    pub(crate) fn claim(&self, session: SessionId, attempt: u64) -> bool {
+        match self.all().get_mut(&session) {
+            Some(resumption) if attempt > resumption.attempt => {
+                resumption.attempt = attempt;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<SessionId, Resumption>> {
+        // An entry goes in or out whole: a panic elsewhere leaves nothing half-done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

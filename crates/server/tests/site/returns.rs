@@ -1,0 +1,192 @@
+//! Returning to a session over real sockets. Rules named: SES-48, SES-49, SES-50.
+
+use std::time::Duration;
+
+use countersign_client::{CallError, Connector};
+use countersign_proto::operation::Event;
+use countersign_server::events::Audience;
+use countersign_server::limits::Limits;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::founded::{Founded, PASSPHRASE};
+use crate::proxy::Proxy;
+
+async fn operations(founded: &Founded) -> Vec<String> {
+    let audit = founded
+        .admin("audit", "list", json!({ "limit": 1000 }))
+        .await;
+    let entries = audit["entries"].as_array().unwrap();
+    entries
+        .iter()
+        .map(|entry| entry["operation"].as_str().unwrap().to_owned())
+        .filter(|operation| operation.starts_with("session."))
+        .collect()
+}
+
+/// [SES-48]: a person whose connection is cut goes on without a pass phrase, under the same session.
+#[tokio::test]
+async fn a_person_that_was_cut_off_returns_by_itself() {
+    let founded = Founded::with_person().await;
+    let proxy = Proxy::before(&founded).await;
+    let who =
+        countersign_client::Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
+    let client = Connector::new(&proxy.uri).connect(who).await.unwrap();
+    let mut events = client.events();
+    let before: Value = client.call("self", "show", &json!({})).await.unwrap();
+
+    let wait = json!({ "milliseconds": 60_000 });
+    let waiting = client.call::<_, Value>("test", "wait", &wait);
+    let cutting = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        proxy.cut();
+        // While nobody can get through, the session waits.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let list = founded.admin("session", "list", json!({})).await;
+        assert_eq!(list["entries"][0]["connected"], false);
+        proxy.mend();
+    };
+    let (lost, ()) = tokio::join!(waiting, cutting);
+    assert!(
+        matches!(lost, Err(CallError::Lost)),
+        "nobody knows what came of it"
+    );
+
+    let after: Value = client.call("self", "show", &json!({})).await.unwrap();
+    assert_eq!(before["session"], after["session"]);
+    assert_eq!(
+        operations(&founded).await,
+        ["session.opened", "session.resumed"]
+    );
+    let event = Event {
+        group: "test".to_owned(),
+        event: "told".to_owned(),
+        data: RawValue::NULL.to_owned(),
+    };
+    assert_eq!(
+        founded.server.events().publish(Audience::Everybody, &event),
+        1
+    );
+    assert_eq!(events.next().await, Some(event));
+    client.close().await.unwrap();
+}
+
+/// [SES-48]: again and again, while work is going on.
+#[tokio::test]
+async fn a_client_returns_as_often_as_it_is_cut_off() {
+    let founded = Founded::new().await;
+    let proxy = Proxy::before(&founded).await;
+    let client = founded
+        .service_by(&Connector::new(&proxy.uri))
+        .await
+        .unwrap();
+    for _ in 0..10 {
+        proxy.cut();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        proxy.mend();
+        // The first call may be the one that notices.
+        let _ = client.call::<_, Value>("self", "show", &json!({})).await;
+        let _: Value = client.call("self", "show", &json!({})).await.unwrap();
+    }
+    assert_eq!(founded.site.sessions().count(), 1);
+}
+
+/// [SES-50]: the site has not noticed that the connection is gone when its client comes back.
+#[tokio::test]
+async fn the_older_connection_ends_when_its_client_returns() {
+    let founded = Founded::new().await;
+    let proxy = Proxy::before(&founded).await;
+    let client = founded
+        .service_by(&Connector::new(&proxy.uri))
+        .await
+        .unwrap();
+    // The client's end is cut; towards the site the connection seems whole.
+    proxy.cut_clients();
+    let _ = client.call::<_, Value>("self", "show", &json!({})).await;
+    let _: Value = client.call("self", "show", &json!({})).await.unwrap();
+    assert_eq!(
+        operations(&founded).await,
+        ["session.opened", "session.resumed"]
+    );
+    let list = founded.admin("session", "list", json!({})).await;
+    assert_eq!(list["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(list["entries"][0]["connected"], true);
+}
+
+/// [SES-49]: whose session is cut or account locked while away does not come back.
+#[tokio::test]
+async fn nobody_returns_to_a_session_that_was_cut_meanwhile() {
+    for locked in [false, true] {
+        let founded = Founded::new().await;
+        let proxy = Proxy::before(&founded).await;
+        let client = founded
+            .service_by(&Connector::new(&proxy.uri))
+            .await
+            .unwrap();
+        proxy.cut();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if locked {
+            founded
+                .admin("service", "lock", json!({ "name": "robot" }))
+                .await;
+        } else {
+            let list = founded.admin("session", "list", json!({})).await;
+            let id = list["entries"][0]["id"].clone();
+            founded.admin("session", "cut", json!({ "id": id })).await;
+        }
+        proxy.mend();
+        let params = json!({});
+        let call = client.call::<_, Value>("self", "show", &params);
+        let call = tokio::time::timeout(Duration::from_secs(10), call).await;
+        assert!(
+            matches!(call.unwrap(), Err(CallError::Lost)),
+            "locked: {locked}"
+        );
+        let last = operations(&founded).await.pop();
+        assert_eq!(last.as_deref(), Some("session.closed"));
+        assert_eq!(founded.site.sessions().count(), 0);
+    }
+}
+
+/// Sessions that wait are closed when their time is over, and when there are too many.
+#[tokio::test]
+async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
+    let founded = Founded::with(Limits {
+        parked_sessions: 1,
+        ..Limits::default()
+    })
+    .await;
+    founded
+        .admin("site", "config", json!({ "key_lifetime": 30 }))
+        .await;
+    let proxy = Proxy::before(&founded).await;
+    let connector = Connector::new(&proxy.uri).returns(Duration::ZERO);
+    let _first = founded.service_by(&connector).await.unwrap();
+    let _second = founded.service_by(&connector).await.unwrap();
+    proxy.cut();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(
+        (
+            founded.site.sessions().count(),
+            founded.site.sessions().away()
+        ),
+        (1, 1)
+    );
+    tokio::time::sleep(Duration::from_secs(36)).await;
+    assert_eq!(founded.site.sessions().count(), 0);
+}
+
+/// A stop closes the sessions that wait, so that the audit log has no open end.
+#[tokio::test]
+async fn a_stop_closes_sessions_that_wait() {
+    let founded = Founded::new().await;
+    let proxy = Proxy::before(&founded).await;
+    let connector = Connector::new(&proxy.uri).returns(Duration::ZERO);
+    let _client = founded.service_by(&connector).await.unwrap();
+    proxy.cut();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(founded.site.sessions().away(), 1);
+    let Founded { site, server, .. } = founded;
+    server.stop().await;
+    assert_eq!(site.sessions().count(), 0);
+}
