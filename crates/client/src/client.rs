@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_crypto::identity::Identity;
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, OptionList, Welcome};
 use countersign_proto::uri::SiteUri;
@@ -30,6 +31,7 @@ pub struct Client {
     next_id: AtomicU64,
     welcome: watch::Receiver<Welcome>,
     identity: Option<Box<Identity>>,
+    delivered: Option<Box<DeliveredKey>>,
     task: JoinHandle<()>,
 }
 
@@ -48,6 +50,7 @@ impl Client {
         let weak = events.downgrade();
         let (telling, welcome) = watch::channel(opened.logged_in.welcome.clone());
         let identity = opened.logged_in.identity.take();
+        let delivered = opened.logged_in.delivered.take();
         let connection = Connection {
             asks: asked,
             events,
@@ -61,6 +64,7 @@ impl Client {
             next_id: AtomicU64::new(1),
             welcome,
             identity,
+            delivered,
             task,
         }
     }
@@ -76,6 +80,13 @@ impl Client {
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_deref()
+    }
+
+    /// The person's certificate and encrypted key as the site delivered them, with the encryption option
+    /// `delivered-key`; `None` with every other.
+    #[must_use]
+    pub fn delivered(&self) -> Option<&DeliveredKey> {
+        self.delivered.as_deref()
     }
 
     /// Runs an operation and reads its data.

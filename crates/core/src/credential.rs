@@ -8,6 +8,7 @@ use std::fmt;
 
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::passphrase::SetupId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,17 @@ impl fmt::Debug for PassphraseCredential {
             .field("version", &self.version)
             .finish_non_exhaustive()
     }
+}
+
+/// What is delivered of a person to whoever names them, with the encryption option `delivered-key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveredKeyCredential {
+    /// Whose it is.
+    pub account: AccountId,
+    /// The certificate, and the key encrypted under a pass phrase that the site does not know.
+    pub key: DeliveredKey,
+    /// When it was given.
+    pub changed: Timestamp,
 }
 
 /// What a service logs in with: a public key. The site holds no private key of any account.

@@ -10,7 +10,7 @@ use countersign_proto::name::AccountName;
 
 use crate::account::{Account, Kind};
 use crate::audit::{AuditDraft, AuditEntry, ChainHead};
-use crate::credential::{KeyCredential, PassphraseCredential};
+use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
@@ -44,6 +44,12 @@ pub trait Store: Send + Sync {
         &self,
         name: &AccountName,
     ) -> Result<Option<(Account, PassphraseCredential)>, StoreError>;
+
+    /// What is delivered of the person of that name, in one look-up.
+    async fn delivered_login(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(Account, DeliveredKeyCredential)>, StoreError>;
 
     /// What the owner of that key logs in with, in one look-up.
     async fn key_login(
@@ -112,6 +118,10 @@ pub enum Change {
     },
     /// The pass phrase credential of an account, in place of an older one.
     PutPassphrase(PassphraseCredential),
+    /// Takes what is delivered of an account away, if there is anything.
+    DeleteDeliveredKey(AccountId),
+    /// What is delivered of an account, in place of an older one.
+    PutDeliveredKey(DeliveredKeyCredential),
     /// A new key. [`StoreError::Conflict`] when any account has it already.
     InsertKey(KeyCredential),
     /// Takes a key away.

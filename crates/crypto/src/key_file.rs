@@ -9,6 +9,7 @@
 //! ENCRYPTED PRIVATE KEY    the same under PBES2 (RFC 8018): scrypt (RFC 7914), AES-256-CBC
 //! ```
 
+mod delivered;
 mod encryption;
 mod form;
 
@@ -19,6 +20,8 @@ use crate::{
     identity::Identity,
     secret::{Passphrase, SecretText},
 };
+
+pub use delivered::{DeliveredKey, LONGEST_DELIVERED};
 
 /// The longest key file that is read, in bytes. Ours have some 500; the rest lets a large key of
 /// another kind be called what it is.
@@ -106,6 +109,14 @@ pub enum KeyFileError {
         "the key file asks for an absurd scrypt cost; it was damaged or made to exhaust memory"
     )]
     TooCostly,
+    /// The key is not encrypted, where only an encrypted one may be used.
+    #[error(
+        "the key file is not encrypted; make one with a pass phrase, with `countersign key new`"
+    )]
+    NotEncrypted,
+    /// The pass phrase could be guessed at too cheaply.
+    #[error("the key file is encrypted too cheaply; make one with `countersign key new`")]
+    TooCheap,
     /// The file is not well-formed.
     #[error("the key file is damaged, or is no PKCS#8 file; restore it from a copy")]
     Damaged,

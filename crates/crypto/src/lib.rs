@@ -14,6 +14,7 @@ pub mod machine;
 pub mod passphrase;
 pub mod record;
 pub mod sealed_identity;
+pub mod sealing;
 pub mod secret;
 pub mod sign;
 pub mod site_key;

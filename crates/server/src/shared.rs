@@ -19,7 +19,8 @@ use countersign_proto::name::AccountName;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::session::Refusal as ProtocolRefusal;
 use countersign_proto::session::server::{
-    AccountTag, FindSession, HowProved, PersonCredential, Proved, ServiceCredential, Settings,
+    AccountTag, DeliveredCredential, FindSession, HowProved, PersonCredential, Proved,
+    ServiceCredential, Settings,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
@@ -109,6 +110,18 @@ impl Shared {
             credential_id: login.credential_id.0.to_vec(),
             record: login.record,
             sealed_identity: login.sealed_identity,
+        }))
+    }
+
+    /// What is delivered of a person, for the login machine.
+    pub(crate) async fn delivered(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<DeliveredCredential>, StoreError> {
+        let found = log_trouble(self.site.delivered_for_login(name).await)?;
+        Ok(found.map(|(account, key)| DeliveredCredential {
+            account: AccountTag(*account.as_bytes()),
+            key,
         }))
     }
 

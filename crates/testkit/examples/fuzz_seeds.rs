@@ -96,7 +96,7 @@ fn files() {
 }
 
 fn logins() {
-    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
+    let site = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 65_536);
     for option in [
         EncryptionOption::HybridAes256Gcm,
         EncryptionOption::X25519Aes256Gcm,

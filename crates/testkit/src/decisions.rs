@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign_core::account::{Account, Kind};
 use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::caller::Caller;
-use countersign_core::credential::{KeyCredential, PassphraseCredential};
+use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
@@ -100,6 +100,13 @@ impl Store for Forgetful {
         &self,
         _: &AccountName,
     ) -> Result<Option<(Account, PassphraseCredential)>, StoreError> {
+        Ok(None)
+    }
+
+    async fn delivered_login(
+        &self,
+        _: &AccountName,
+    ) -> Result<Option<(Account, DeliveredKeyCredential)>, StoreError> {
         Ok(None)
     }
 

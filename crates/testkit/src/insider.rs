@@ -121,9 +121,9 @@ fn option_of(site: &Site) -> EncryptionOption {
 
 fn cipher_of(option: EncryptionOption) -> RecordCipher {
     match option {
-        EncryptionOption::HybridAes256Gcm | EncryptionOption::X25519Aes256Gcm => {
-            RecordCipher::Aes256Gcm
-        }
+        EncryptionOption::HybridAes256Gcm
+        | EncryptionOption::X25519Aes256Gcm
+        | EncryptionOption::DeliveredKey => RecordCipher::Aes256Gcm,
         EncryptionOption::X25519Aes128Gcm => RecordCipher::Aes128Gcm,
         EncryptionOption::HybridChaCha20Poly1305 | EncryptionOption::X25519ChaCha20Poly1305 => {
             RecordCipher::ChaCha20Poly1305

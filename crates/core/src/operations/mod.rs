@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod delivered;
 mod dump;
 mod key;
 mod operation;
@@ -29,6 +30,7 @@ pub fn table() -> Result<Table, TableError> {
     let entries = [
         person::entries(),
         passphrase::entries(),
+        delivered::entries(),
         dump::entries(),
         own::entries(),
         service::entries(),

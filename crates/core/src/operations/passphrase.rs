@@ -145,9 +145,13 @@ pub(super) async fn finish(
     registration: Registration,
 ) -> Result<Answer<Done>, Refusal> {
     let credential = credential(&context, &account, registration)?;
-    let change = Change::PutPassphrase(credential);
+    // A delivered key would go on opening with the old pass phrase.
+    let changes = vec![
+        Change::PutPassphrase(credential),
+        Change::DeleteDeliveredKey(account.id),
+    ];
     let target = account.name.to_string();
-    context.commit(vec![change], target, json!({})).await?;
+    context.commit(changes, target, json!({})).await?;
     let (id, own) = (account.id, context.caller().session);
     context
         .site()

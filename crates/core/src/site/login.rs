@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::passphrase::{PassphraseRecord, ServerSetup};
 use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
 use countersign_proto::name::AccountName;
@@ -102,6 +103,22 @@ impl Site {
                 .try_into()
                 .map_err(|_| damaged("sealed identity"))?,
         }))
+    }
+
+    /// What is delivered of the person of that name; `None` as for [`Site::person_for_login`], and when there
+    /// is nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store is in trouble.
+    pub async fn delivered_for_login(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(AccountId, DeliveredKey)>, StoreError> {
+        let name = self.whole_name(name.clone());
+        let found = self.store().delivered_login(&name).await?;
+        Ok(found
+            .filter(|(account, _)| may_log_in(account, Kind::Person) && !self.is_sealed())
+            .map(|(account, credential)| (account.id, credential.key)))
     }
 
     /// What the owner of that key logs in with; `None` as for a person.

@@ -63,6 +63,10 @@ pub(crate) struct Call {
     /// Writes the content of the result to this file (`-`: standard output).
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Writes the certificate and encrypted key that were delivered (with the option delivered-key) to this
+    /// file, in PEM.
+    #[arg(long, value_name = "FILE")]
+    save_delivered_key: Option<PathBuf>,
 }
 
 impl Login {
@@ -147,6 +151,9 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     call.check_standard_input(common)?;
     let params = call.params()?;
     let (runtime, client) = call.login.connect(common)?;
+    if let Some(file) = &call.save_delivered_key {
+        save_delivered(&client, file)?;
+    }
     let result = runtime.block_on(async {
         let bar = call.content.as_deref().map(content::progress_of);
         let upload = match (&call.content, &bar) {
@@ -171,6 +178,15 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     // A goodbye that does not arrive changes nothing any more.
     let _ = runtime.block_on(client.close());
     result
+}
+
+/// Keeps what was delivered, for its owner's eyes alone.
+fn save_delivered(client: &Client, file: &Path) -> Result<(), Failure> {
+    let delivered = client.delivered().ok_or_else(|| {
+        Failure::usage("no key was delivered")
+            .hint("only a person's login with --option delivered-key delivers one")
+    })?;
+    key::write_new(file, &delivered.to_pem())
 }
 
 /// Reads the file, and shows how far it has come.

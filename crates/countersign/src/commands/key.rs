@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, print};
+use crate::output::{Format, print, print_json};
 use crate::secret_input::{new_passphrase, passphrase, warn_if_others_can_read};
 
 #[derive(Debug, Subcommand)]
@@ -66,9 +66,14 @@ fn show(identity: &Identity, file: &Path, common: &Common) -> Result<(), Failure
     match common.format() {
         Format::Text => print(&format!("{}: {thumbprint}", file.display())),
         Format::Json | Format::Jsonl => {
-            print(&json!({ "file": file, "thumbprint": thumbprint.to_string() }).to_string())
+            print_json(&json!({ "file": file, "thumbprint": thumbprint.to_string() }).to_string())
         }
     }
+}
+
+/// Writes a new file with a key, for its owner's eyes alone.
+pub(crate) fn write_new(path: &Path, pem: &str) -> Result<(), Failure> {
+    write(path, 0o600, pem)
 }
 
 /// Writes a new file with its permissions set from the start.

@@ -1,6 +1,6 @@
 //! `countersign person`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use countersign_crypto::entropy::SystemEntropy;
@@ -18,7 +18,7 @@ use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::input;
-use crate::output::{print, show, show_data};
+use crate::output::{print_json, show, show_data};
 use crate::secret_input::new_passphrase;
 
 #[derive(Debug, Subcommand)]
@@ -89,6 +89,17 @@ pub(crate) enum Verb {
         /// What `dump` printed; `-` reads standard input.
         file: PathBuf,
     },
+    /// Keeps a person's encrypted key, to be delivered with the option delivered-key.
+    DeliverKey {
+        /// Whose.
+        name: String,
+        /// The key file, encrypted under the person's pass phrase; its certificate is in FILE.pub.
+        #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+        key: Option<PathBuf>,
+        /// Takes what is delivered away.
+        #[arg(long, conflicts_with = "key")]
+        remove: bool,
+    },
     /// Sets a person's pass phrase. It does not leave this process.
     Passphrase {
         /// Whose.
@@ -116,6 +127,10 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             }
         }
         Verb::List => list(common, "person", "list", json!({})),
+        Verb::DeliverKey { name, key, .. } => match key {
+            Some(file) => deliver_key(common, &name, &file),
+            None => simple("withdraw_key", name),
+        },
         Verb::Show { name } => simple("show", name),
         Verb::Update {
             name,
@@ -137,7 +152,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Dump { name } => {
             let mut admin = Admin::connect(&common.data)?;
             let dump = admin.data("person", "dump", &json!({ "name": name }))?;
-            print(&serde_json::to_string_pretty(&dump).unwrap_or_default())
+            print_json(&serde_json::to_string_pretty(&dump).unwrap_or_default())
         }
         Verb::Load { file } => {
             let text = input::text(&file)?;
@@ -223,4 +238,18 @@ fn bytes(data: &Value, field: &str) -> Result<Vec<u8>, Failure> {
                 format_args!("no {field} was answered"),
             )
         })
+}
+
+/// Hands an encrypted key file and its certificate over as they stand.
+fn deliver_key(common: &Common, name: &str, file: &Path) -> Result<(), Failure> {
+    let read =
+        |path: &Path| std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error));
+    let mut public = file.as_os_str().to_owned();
+    public.push(".pub");
+    let params = json!({
+        "name": name,
+        "certificate": read(Path::new(&public))?,
+        "key": read(file)?,
+    });
+    admin_call(common, "person", "deliver_key", &params)
 }

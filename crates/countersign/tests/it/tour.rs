@@ -118,6 +118,55 @@ fn encryption_options_are_administered_without_a_restart() {
     );
 }
 
+/// What was delivered opens with openssl, given the pass phrase.
+#[test]
+fn a_delivered_key_opens_with_openssl() {
+    let site = Running::with_accounts();
+    let key = [
+        "key",
+        "new",
+        "--out",
+        "maria.key",
+        "--passphrase-file",
+        "maria.pass",
+    ];
+    assert_eq!(site.run(&key).code, 0);
+    let deliver = site.run(&["person", "deliver-key", "maria", "--key", "maria.key"]);
+    assert_eq!(deliver.code, 0, "{}", deliver.err);
+    assert!(deliver.out.contains("WARNING"));
+    let floor = ["option", "floor", "delivered", "--yes"];
+    assert_eq!(site.run(&floor).code, 0);
+    let enabled = site.run(&["option", "enable", "delivered-key", "--yes"]);
+    assert!(enabled.out.contains("WARNING"), "{}", enabled.err);
+    let call = [
+        "self",
+        "show",
+        "--option",
+        "delivered-key",
+        "--save-delivered-key",
+        "delivered.pem",
+    ];
+    let said = site.call("maria", "maria.pass", &call);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(site.call("maria", "wrong.pass", &call[..4]).code, 4);
+    let openssl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("openssl");
+        let output = command
+            .args(arguments)
+            .arg("-in")
+            .arg(site.path("delivered.pem"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let file = format!("file:{}", site.path("maria.pass").display());
+    let of_key = openssl(&["pkey", "-passin", &file, "-pubout"]);
+    let of_certificate = openssl(&["x509", "-noout", "-pubkey"]);
+    assert_eq!(of_key, of_certificate);
+    assert!(of_key.starts_with("-----BEGIN PUBLIC KEY-----"));
+}
+
 #[test]
 fn a_dumped_person_is_loaded_and_logs_in_again() {
     let site = Running::with_accounts();

@@ -239,3 +239,37 @@ fn a_configuration_with_a_problem_is_named_by_file_line_and_key() {
     let (code, _) = said(&["config", "check", "missing.toml"]);
     assert_eq!(code, Some(6));
 }
+
+#[test]
+fn what_a_name_does_to_a_terminal_is_shown_and_not_done() {
+    let site = Running::new();
+    let name = "Ada \u{202e}L";
+    assert_eq!(
+        site.run(&["person", "create", "ada", "--name", name]).code,
+        0
+    );
+    for verb in ["show", "list"] {
+        let words = ["person", verb, "ada"];
+        let words = if verb == "list" {
+            &words[..2]
+        } else {
+            &words[..]
+        };
+        let text = site.run(words).out;
+        assert!(
+            text.contains(r"Ada \u{202e}L") && !text.contains(name),
+            "{text}"
+        );
+        for format in ["json", "jsonl"] {
+            let said = site.run(&[words, &["-o", format]].concat());
+            assert!(said.out.is_ascii(), "{}", said.out);
+            assert!(said.out.contains(r"Ada \u202eL"), "{}", said.out);
+        }
+    }
+    let said = site.run(&["person", "show", "x\u{1b}[2J"]);
+    assert!(
+        said.code != 0 && !said.err.contains('\u{1b}'),
+        "{}",
+        said.err
+    );
+}

@@ -11,6 +11,7 @@ use pkcs8::{
 use zeroize::Zeroizing;
 
 use super::KeyFileError;
+use super::delivered::document;
 use crate::{
     entropy::{Entropy, fresh},
     secret::Passphrase,
@@ -31,25 +32,63 @@ pub(super) fn encrypt(
     passphrase: &Passphrase,
     entropy: &mut dyn Entropy,
 ) -> der::Result<SecretDocument> {
-    let scheme = Parameters {
+    let scheme = scheme(fresh::<16>(entropy), fresh::<16>(entropy))?;
+    let encrypted = scheme
+        .encrypt(passphrase.as_bytes(), plain.as_bytes())
+        .map_err(|_| der::ErrorKind::Failed)?;
+    document(scheme, &encrypted)
+}
+
+/// What looks like an encrypted key of `length` plain bytes and is noise: at least 32 bytes more of it
+/// than a key has.
+pub(super) fn imitate(length: usize, noise: &[u8]) -> der::Result<SecretDocument> {
+    const BLOCK: usize = 16;
+    let too_little = || der::Error::from(der::ErrorKind::Failed);
+    let (salt, rest) = noise.split_first_chunk::<16>().ok_or_else(too_little)?;
+    let (iv, rest) = rest.split_first_chunk::<BLOCK>().ok_or_else(too_little)?;
+    // CBC with padding: up to the next whole block, and a whole one if there is nothing to fill.
+    let encrypted = rest.get(..length / BLOCK * BLOCK + BLOCK);
+    document(scheme(*salt, *iv)?, encrypted.ok_or_else(too_little)?)
+}
+
+fn scheme(salt: [u8; 16], iv: [u8; 16]) -> der::Result<Parameters> {
+    Ok(Parameters {
         kdf: Kdf::Scrypt(ScryptParams {
-            salt: Salt::new(fresh::<16>(entropy))?,
+            salt: Salt::new(salt)?,
             cost_parameter: COST,
             block_size: BLOCK_SIZE,
             parallelization: PARALLELIZATION,
             key_length: None,
         }),
-        encryption: EncryptionScheme::Aes256Cbc {
-            iv: fresh::<16>(entropy),
-        },
-    };
-    let encrypted = scheme
-        .encrypt(passphrase.as_bytes(), plain.as_bytes())
-        .map_err(|_| der::ErrorKind::Failed)?;
-    SecretDocument::encode_msg(&EncryptedPrivateKeyInfoRef {
-        encryption_algorithm: scheme.into(),
-        encrypted_data: der::asn1::OctetStringRef::new(&encrypted)?,
+        encryption: EncryptionScheme::Aes256Cbc { iv },
     })
+}
+
+/// Whether an encrypted key takes at least as long to guess at as ours do.
+pub(super) fn check_worth(document: &SecretDocument) -> Result<(), KeyFileError> {
+    let scrypt = scrypt_of(document)?;
+    let work = u128::from(scrypt.cost_parameter)
+        * u128::from(scrypt.block_size)
+        * u128::from(scrypt.parallelization);
+    let ours = u128::from(COST) * u128::from(BLOCK_SIZE) * u128::from(PARALLELIZATION);
+    if work >= ours {
+        Ok(())
+    } else {
+        Err(KeyFileError::TooCheap)
+    }
+}
+
+/// The cost that an encrypted key asks for, if that is a sensible one.
+fn scrypt_of(document: &SecretDocument) -> Result<ScryptParams, KeyFileError> {
+    let encrypted: EncryptedPrivateKeyInfoRef<'_> =
+        document.decode_msg().map_err(|_| KeyFileError::Damaged)?;
+    let scheme = encrypted
+        .encryption_algorithm
+        .pbes2()
+        .ok_or(KeyFileError::UnknownEncryption)?;
+    let scrypt = scheme.kdf.scrypt().ok_or(KeyFileError::UnknownEncryption)?;
+    check_cost(scrypt)?;
+    Ok(*scrypt)
 }
 
 pub(super) fn decrypt(

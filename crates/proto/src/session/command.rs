@@ -26,6 +26,8 @@ pub const REKEY: Command = Command(0x1001);
 pub const REKEY_ANSWER: Command = Command(0x1002);
 /// The largest packet in bytes that the sender takes, 32 bits.
 pub const MAX_PACKET: Command = Command(0x2000);
+/// The length of what DATA holds, in bytes, 32 bits; in packets of the option `delivered-key`.
+pub const DATA_LENGTH: Command = Command(0x2001);
 /// How long a session may be silent before it is ended, in milliseconds, 32 bits.
 pub const IDLE_LIMIT: Command = Command(0x2003);
 /// The id that the commands up to [`END`] belong to, 64 bits, chosen by the client.

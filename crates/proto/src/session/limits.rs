@@ -55,6 +55,10 @@ pub const REKEY_AFTER: u64 = 64 << 30;
 /// What a key exchange inside a session may say, in bytes: an X25519 share and an ML-KEM-768 key.
 pub const KEY_SHARE_BYTES: usize = 1_536;
 
+/// A certificate and an encrypted key as the option `delivered-key` delivers them, in bytes: twice what
+/// ours have.
+pub const DELIVERED_CERTIFICATE: usize = 2_048;
+
 /// Lengths of what may stand before login.
 pub(crate) struct BeforeLogin;
 
@@ -65,7 +69,7 @@ impl Limits for BeforeLogin {
             c::LOGIN_START | c::HANDSHAKE | c::SESSION_KEY | c::RESUME => 1_536,
             c::KEM_KEY => 1_184,
             c::KEM_CIPHERTEXT => 1_088,
-            c::CERTIFICATE => 1_024,
+            c::CERTIFICATE => DELIVERED_CERTIFICATE as u64,
             c::OPTIONS | c::OPTION_CHOICE | c::SITE_PROOF | c::SESSION_PROOF => 255,
             _ => UNKNOWN_BEFORE_LOGIN,
         }

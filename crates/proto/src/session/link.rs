@@ -62,10 +62,10 @@ impl Link {
             End::Client => (from_server, from_client),
             End::Server => (from_client, from_server),
         };
-        let (cipher, max_packet) = (established.option.cipher(), established.max_packet);
+        let (option, max_packet) = (established.option, established.max_packet);
         Self {
-            reader: PacketReader::new(cipher, read, max_packet),
-            writer: PacketWriter::new(cipher, write, max_packet),
+            reader: PacketReader::new(option, read, max_packet),
+            writer: PacketWriter::new(option, write, max_packet),
             messages: MessageReader::new(reading, DEFAULT_MESSAGE_BYTES),
             sender: Sender::default(),
             keys: Rekeying::new(end, established),
@@ -116,15 +116,15 @@ impl Link {
                 }
                 Message::KeyAnswer(words) => {
                     if let Some(keys) = self.keys.answered(words.option, &words.share)? {
-                        self.reader.rekey(keys.option.cipher(), &keys.read);
+                        self.reader.rekey(keys.option, &keys.read);
                         self.put_short(c::REKEYED, Value::Nothing)?;
-                        self.writer.rekey(keys.option.cipher(), &keys.write)?;
+                        self.writer.rekey(keys.option, &keys.write)?;
                     }
                     got.push(Message::KeyAnswer(words));
                 }
                 Message::Rekeyed => {
                     let (option, key) = self.keys.rekeyed()?;
-                    self.reader.rekey(option.cipher(), &key);
+                    self.reader.rekey(option, &key);
                 }
                 other => got.push(other),
             }
@@ -194,7 +194,7 @@ impl Link {
             }
             None => message::write(&mut self.writer, OF_THE_SESSION, &[answer], &bodies)?,
         }
-        self.writer.rekey(option.cipher(), &write)?;
+        self.writer.rekey(option, &write)?;
         Ok(true)
     }
 

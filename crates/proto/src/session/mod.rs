@@ -11,6 +11,7 @@ pub mod option;
 pub mod refusal;
 pub mod server;
 
+mod delivered;
 mod exchange;
 mod flight;
 mod inbox;

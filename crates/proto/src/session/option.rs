@@ -21,6 +21,8 @@ pub enum EncryptionOption {
     X25519Aes128Gcm,
     /// X25519 alone, ChaCha20-Poly1305.
     X25519ChaCha20Poly1305,
+    /// The original dialog: the account's encrypted key and a session key sealed to it, AES-256-GCM.
+    DeliveredKey,
 }
 
 /// How strong an option is, weakest first: what an admin sets a floor by.
@@ -76,15 +78,26 @@ impl EncryptionOption {
     /// How strong it is.
     #[must_use]
     pub fn strength(self) -> Strength {
-        if self.hybrid() {
-            Strength::Hybrid
-        } else {
-            Strength::Classical
+        match self {
+            Self::DeliveredKey => Strength::Delivered,
+            _ if self.hybrid() => Strength::Hybrid,
+            _ => Strength::Classical,
         }
     }
 
     /// Every option that this version knows, strongest first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::HybridAes256Gcm,
+        Self::HybridChaCha20Poly1305,
+        Self::X25519Aes256Gcm,
+        Self::X25519Aes128Gcm,
+        Self::X25519ChaCha20Poly1305,
+        Self::DeliveredKey,
+    ];
+
+    /// Those whose sessions have forward secrecy, and whose pass phrases nobody can guess at offline:
+    /// all but the original dialog.
+    pub const FORWARD_SECRET: [Self; 5] = [
         Self::HybridAes256Gcm,
         Self::HybridChaCha20Poly1305,
         Self::X25519Aes256Gcm,
@@ -101,6 +114,7 @@ impl EncryptionOption {
             Self::X25519Aes256Gcm => 0x0101,
             Self::X25519Aes128Gcm => 0x0102,
             Self::X25519ChaCha20Poly1305 => 0x0103,
+            Self::DeliveredKey => 0x0201,
         }
     }
 
@@ -113,6 +127,7 @@ impl EncryptionOption {
             Self::X25519Aes256Gcm => "x25519-aes256gcm",
             Self::X25519Aes128Gcm => "x25519-aes128gcm",
             Self::X25519ChaCha20Poly1305 => "x25519-chacha20poly1305",
+            Self::DeliveredKey => "delivered-key",
         }
     }
 
@@ -128,7 +143,9 @@ impl EncryptionOption {
 
     pub(crate) fn cipher(self) -> RecordCipher {
         match self {
-            Self::HybridAes256Gcm | Self::X25519Aes256Gcm => RecordCipher::Aes256Gcm,
+            Self::HybridAes256Gcm | Self::X25519Aes256Gcm | Self::DeliveredKey => {
+                RecordCipher::Aes256Gcm
+            }
             Self::X25519Aes128Gcm => RecordCipher::Aes128Gcm,
             Self::HybridChaCha20Poly1305 | Self::X25519ChaCha20Poly1305 => {
                 RecordCipher::ChaCha20Poly1305

@@ -24,7 +24,19 @@ impl PassphraseProved {
     }
 }
 
+impl PassphraseProved {
+    /// Of the option `delivered-key`; it counts once the session code was proved.
+    pub(super) fn by_session_code() -> Self {
+        Self(())
+    }
+}
+
 impl KeyProved {
+    /// Of the option `delivered-key`; it counts once the session code was proved.
+    pub(super) fn by_session_code() -> Self {
+        Self(())
+    }
+
     pub(super) fn by_handshake(
         registered: &countersign_crypto::agreement::AgreementPublic,
         proved: &countersign_crypto::agreement::AgreementPublic,

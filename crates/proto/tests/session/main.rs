@@ -8,6 +8,7 @@
 )]
 
 mod content;
+mod delivered;
 mod keys;
 mod live;
 mod pair;

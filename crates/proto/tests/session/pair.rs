@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::machine::KnownKeys;
 use countersign_crypto::passphrase::{
     ClientRegistration, Identifiers, PassphraseRecord, ServerSetup,
@@ -71,6 +72,12 @@ static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
         sealed_identity,
         maria: *maria.seed().0.expose(),
     }
+});
+
+/// What the site delivers of Maria.
+static DELIVERED: LazyLock<DeliveredKey> = LazyLock::new(|| {
+    let maria = Identity::from_seed(IdentitySeed(Secret::from_bytes(REGISTERED.maria)));
+    DeliveredKey::new(&maria, &passphrase(PASSPHRASE), &mut SystemEntropy)
 });
 
 pub(crate) fn passphrase(text: &str) -> Passphrase {
@@ -145,6 +152,25 @@ impl Site {
                     });
                     find.answer(credential.as_ref(), &mut SystemEntropy, out)?
                 }
+                server::Step::FindDelivered(find) => match find.owner().clone() {
+                    server::Owner::Person(name) => {
+                        let known = name.to_string() == "maria@example.org" && !self.locked;
+                        let credential = known.then(|| server::DeliveredCredential {
+                            account: AccountTag([1; 16]),
+                            key: DELIVERED.clone(),
+                        });
+                        find.answer_person(credential.as_ref(), &mut SystemEntropy, out)?
+                    }
+                    server::Owner::Service(thumbprint) => {
+                        let certificate = self.robot.certificate();
+                        let known = thumbprint == certificate.thumbprint() && !self.locked;
+                        let credential = known.then(|| ServiceCredential {
+                            account: AccountTag([2; 16]),
+                            agreement: certificate.agreement(),
+                        });
+                        find.answer_service(credential.as_ref(), &mut SystemEntropy, out)?
+                    }
+                },
                 server::Step::FindSession(find) => {
                     let mut returnable = self.returnable.lock().unwrap();
                     let known = returnable.as_mut().filter(|_| !self.locked);
@@ -310,4 +336,4 @@ pub(crate) fn log_in(
     log_in_through(site, settings, who, &mut |_, _| {})
 }
 
-pub(crate) const ALL: [EncryptionOption; 5] = EncryptionOption::ALL;
+pub(crate) const ALL: [EncryptionOption; 5] = EncryptionOption::FORWARD_SECRET;

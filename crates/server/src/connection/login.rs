@@ -8,7 +8,7 @@ use countersign_core::guard::Source;
 use countersign_core::session::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Event;
-use countersign_proto::session::server::{Login, Proved, Session, Step};
+use countersign_proto::session::server::{FindDelivered, Login, Owner, Proved, Session, Step};
 use countersign_proto::session::{Inbox, Refusal, SessionId, Welcome, WireError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
 use crate::events::Events;
+use crate::queue::Turn;
 use crate::shared::Shared;
 
 /// How an attempt to log in ended.
@@ -116,8 +117,7 @@ impl<'a> Attempt<'a> {
         loop {
             // Public-key work waits for its source's turn, so that a flood of logins leaves time for those
             // of others and for the sessions that are open.
-            let turn = shared.logins.turn(self.source).await;
-            let turn = turn.ok_or(Stop::Told(WireError::Busy))?;
+            let turn = self.turn().await?;
             let (step, used) = login.receive(inbox.unread(), out)?;
             inbox.consume(used);
             login = match step {
@@ -128,9 +128,12 @@ impl<'a> Attempt<'a> {
                     drop(turn);
                     self.slow_down(find.name().to_string(), socket).await?;
                     let found = shared.person(find.name()).await.map_err(|_| UNAVAILABLE)?;
-                    let turn = shared.logins.turn(self.source).await;
-                    let _turn = turn.ok_or(Stop::Told(WireError::Busy))?;
+                    let _turn = self.turn().await?;
                     find.answer(found.as_ref(), &mut SystemEntropy, out)?
+                }
+                Step::FindDelivered(find) => {
+                    drop(turn);
+                    self.delivered(*find, socket, out).await?
                 }
                 Step::FindSession(find) => {
                     let proved = shared.returning(*find, out)?;
@@ -146,6 +149,36 @@ impl<'a> Attempt<'a> {
             };
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Answers with the option `delivered-key`.
+    async fn delivered(
+        &mut self,
+        find: FindDelivered,
+        socket: &TcpStream,
+        out: &mut Vec<u8>,
+    ) -> Result<Login, Stop> {
+        let shared = self.shared;
+        let entropy = &mut SystemEntropy;
+        match find.owner().clone() {
+            Owner::Person(name) => {
+                self.slow_down(name.to_string(), socket).await?;
+                let found = shared.delivered(&name).await.map_err(|_| UNAVAILABLE)?;
+                let _turn = self.turn().await?;
+                Ok(find.answer_person(found.as_ref(), entropy, out)?)
+            }
+            Owner::Service(thumbprint) => {
+                let found = shared.service(&thumbprint).await.map_err(|_| UNAVAILABLE)?;
+                let _turn = self.turn().await?;
+                Ok(find.answer_service(found.as_ref(), entropy, out)?)
+            }
+        }
+    }
+
+    /// Waits for its source's turn to do public-key work.
+    async fn turn(&self) -> Result<Turn, Stop> {
+        let turn = self.shared.logins.turn(self.source).await;
+        turn.ok_or(Stop::Told(WireError::Busy))
     }
 
     /// Counts a guess at a name and waits for as long as it has to; holds nobody up meanwhile.

@@ -9,6 +9,7 @@
 
 mod admin;
 mod content;
+mod delivered;
 mod founded;
 mod hostile;
 mod keys;

@@ -49,7 +49,7 @@ async fn a_change_holds_for_new_sessions_at_once() {
 #[tokio::test]
 async fn everybody_logs_in_with_each_option() {
     let founded = Founded::with_person().await;
-    for option in EncryptionOption::ALL {
+    for option in EncryptionOption::FORWARD_SECRET {
         if option.strength() == countersign_proto::session::Strength::Classical {
             founded
                 .admin("option", "enable", json!({ "name": option.name() }))
@@ -119,7 +119,7 @@ async fn a_man_in_the_middle_cannot_choose_the_option() {
         let proxy = Proxy::before(&founded).await;
         proxy.change(command, change);
         let connector = Connector::new(&proxy.uri)
-            .accept(EncryptionOption::ALL)
+            .accept(EncryptionOption::FORWARD_SECRET)
             .patience(Duration::from_secs(5));
         let robot = founded.service_by(&connector).await;
         assert!(robot.is_err(), "a service, change {at}");

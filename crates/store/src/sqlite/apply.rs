@@ -116,6 +116,24 @@ pub(super) async fn all(
         changes.passphrases.len(),
         not_found(Thing::Account),
     )?;
+    DELETE_DELIVERED_KEY
+        .execute(connection, &changes.withdrawn, |row, account| {
+            row.put(account.as_bytes().as_slice())
+        })
+        .await?;
+    let delivered = PUT_DELIVERED_KEY
+        .execute(connection, &changes.delivered, |row, credential| {
+            row.put(credential.account.as_bytes().as_slice())?;
+            row.put(credential.key.certificate().der())?;
+            row.put(credential.key.encrypted_key())?;
+            row.put(credential.changed.millis())
+        })
+        .await?;
+    expect(
+        delivered,
+        changes.delivered.len(),
+        not_found(Thing::Account),
+    )?;
     let keys = INSERT_KEY
         .execute(connection, &changes.keys, |row, key| {
             row.put(key.account.as_bytes().as_slice())?;
@@ -206,6 +224,22 @@ const PUT_PASSPHRASE: Many = Many {
             credential_id = excluded.credential_id, record = excluded.record, \
             sealed_identity = excluded.sealed_identity, certificate = excluded.certificate, \
             changed = excluded.changed",
+};
+
+const PUT_DELIVERED_KEY: Many = Many {
+    before: "WITH new (id, certificate, encrypted_key, changed) AS (VALUES ",
+    row: "(?,?,?,?)",
+    after: ") INSERT INTO delivered_key SELECT account.key, new.certificate, new.encrypted_key, \
+            new.changed FROM new CROSS JOIN account ON account.id = new.id WHERE true \
+            ON CONFLICT (account) DO UPDATE SET certificate = excluded.certificate, \
+            encrypted_key = excluded.encrypted_key, changed = excluded.changed",
+};
+
+const DELETE_DELIVERED_KEY: Many = Many {
+    before: "WITH gone (id) AS (VALUES ",
+    row: "(?)",
+    after: ") DELETE FROM delivered_key WHERE account IN (SELECT account.key FROM gone \
+            CROSS JOIN account ON account.id = gone.id)",
 };
 
 const INSERT_KEY: Many = Many {

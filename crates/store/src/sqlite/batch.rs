@@ -7,7 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use countersign_core::account::Account;
-use countersign_core::credential::{KeyCredential, PassphraseCredential};
+use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{Change, ChangeSet, ScriptProgress, Setting};
 use countersign_crypto::certificate::Thumbprint;
@@ -37,6 +37,8 @@ fn account_of(change: &Change) -> Option<AccountId> {
         Change::InsertAccount(account) | Change::UpdateAccount(account) => Some(account.id),
         Change::DeleteAccount { id, .. } => Some(*id),
         Change::PutPassphrase(credential) => Some(credential.account),
+        Change::PutDeliveredKey(credential) => Some(credential.account),
+        Change::DeleteDeliveredKey(account) => Some(*account),
         Change::InsertKey(key) => Some(key.account),
         Change::DeleteKey { account, .. } => Some(*account),
         Change::PutSetting { .. } | Change::PutScript(_) => None,
@@ -49,6 +51,8 @@ pub(super) struct ByKind<'a> {
     pub(super) inserted: Vec<&'a Account>,
     pub(super) updated: Vec<&'a Account>,
     pub(super) passphrases: Vec<&'a PassphraseCredential>,
+    pub(super) withdrawn: Vec<AccountId>,
+    pub(super) delivered: Vec<&'a DeliveredKeyCredential>,
     pub(super) keys: Vec<&'a KeyCredential>,
     pub(super) revoked: Vec<(AccountId, Thumbprint)>,
     pub(super) deleted: Vec<(AccountId, u64)>,
@@ -83,6 +87,8 @@ impl<'a> ByKind<'a> {
             Change::InsertAccount(account) => self.inserted.push(account),
             Change::UpdateAccount(account) => self.updated.push(account),
             Change::PutPassphrase(credential) => self.passphrases.push(credential),
+            Change::DeleteDeliveredKey(account) => self.withdrawn.push(*account),
+            Change::PutDeliveredKey(credential) => self.delivered.push(credential),
             Change::InsertKey(key) => self.keys.push(key),
             Change::DeleteKey {
                 account,
@@ -100,10 +106,12 @@ const fn rank(change: &Change) -> u8 {
         Change::InsertAccount(_) => 0,
         Change::UpdateAccount(_) => 1,
         Change::PutPassphrase(_) => 2,
-        Change::InsertKey(_) => 3,
-        Change::DeleteKey { .. } => 4,
-        Change::DeleteAccount { .. } => 5,
-        Change::PutSetting { .. } => 6,
-        Change::PutScript(_) => 7,
+        Change::DeleteDeliveredKey(_) => 3,
+        Change::PutDeliveredKey(_) => 4,
+        Change::InsertKey(_) => 5,
+        Change::DeleteKey { .. } => 6,
+        Change::DeleteAccount { .. } => 7,
+        Change::PutSetting { .. } => 8,
+        Change::PutScript(_) => 9,
     }
 }

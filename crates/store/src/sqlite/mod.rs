@@ -17,7 +17,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use countersign_core::account::{Account, Kind};
 use countersign_core::audit::{AuditEntry, ChainHead};
-use countersign_core::credential::{KeyCredential, PassphraseCredential};
+use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{
     ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreError,
@@ -87,6 +87,13 @@ impl Store for SqliteStore {
         name: &AccountName,
     ) -> Result<Option<(Account, PassphraseCredential)>, StoreError> {
         reads::passphrase_login(&self.readers, name).await
+    }
+
+    async fn delivered_login(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(Account, DeliveredKeyCredential)>, StoreError> {
+        reads::delivered_login(&self.readers, name).await
     }
 
     async fn key_login(

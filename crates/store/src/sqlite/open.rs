@@ -168,7 +168,13 @@ async fn claim(connection: &mut SqliteConnection, file: &Path) -> Result<(), Ope
 }
 
 async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
-    let layouts = [("site", include_str!("../../migrations/0001_site.sql"))];
+    let layouts = [
+        ("site", include_str!("../../migrations/0001_site.sql")),
+        (
+            "delivered key",
+            include_str!("../../migrations/0002_delivered_key.sql"),
+        ),
+    ];
     let migrations = (1..)
         .zip(layouts)
         .map(|(version, (title, sql))| {

@@ -2,7 +2,7 @@
 
 use countersign_core::account::{Account, Kind};
 use countersign_core::audit::{AuditEntry, ChainHead};
-use countersign_core::credential::{KeyCredential, PassphraseCredential};
+use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{Page, ScriptProgress, Setting, StoreError};
 use countersign_crypto::certificate::Thumbprint;
@@ -117,6 +117,25 @@ pub(super) async fn passphrase_login(
     one(readers, query.bind(name.to_string()), |columns| {
         let account = row::account(columns)?;
         let credential = row::passphrase(columns, account.id)?;
+        Ok((account, credential))
+    })
+    .await
+}
+
+pub(super) async fn delivered_login(
+    readers: &SqlitePool,
+    name: &AccountName,
+) -> Result<Option<(Account, DeliveredKeyCredential)>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        account_columns!(),
+        ", delivered_key.certificate, delivered_key.encrypted_key, delivered_key.changed \
+         FROM account JOIN delivered_key ON delivered_key.account = account.key \
+         WHERE account.name = ?"
+    ));
+    one(readers, query.bind(name.to_string()), |columns| {
+        let account = row::account(columns)?;
+        let credential = row::delivered_key(columns, account.id)?;
         Ok((account, credential))
     })
     .await

@@ -7,7 +7,7 @@ use countersign_core::account::{Account, Kind, State};
 use countersign_core::audit::{Actor, AuditDraft, AuditEntry, AuditOutcome};
 use countersign_core::caller::Door;
 use countersign_core::credential::{
-    CredentialId, KeyCredential, PassphraseCredential, PassphraseSuite,
+    CredentialId, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PassphraseSuite,
 };
 use countersign_core::id::AccountId;
 use countersign_core::policy::Role;
@@ -15,6 +15,7 @@ use countersign_core::store::{ScriptProgress, Setting, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::passphrase::SetupId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
@@ -100,6 +101,22 @@ pub(super) fn passphrase(
         record: columns.take()?,
         sealed_identity: columns.take()?,
         certificate: columns.take()?,
+        changed: columns.time()?,
+    })
+}
+
+pub(super) fn delivered_key(
+    columns: &mut Columns<'_>,
+    account: AccountId,
+) -> Result<DeliveredKeyCredential, StoreError> {
+    let certificate: Vec<u8> = columns.take()?;
+    let encrypted_key: Vec<u8> = columns.take()?;
+    let key = DeliveredKey::from_der(&certificate, &encrypted_key);
+    Ok(DeliveredKeyCredential {
+        account,
+        key: key.map_err(|error| StoreError::Damaged {
+            problem: format!("a delivered key does not read: {error}"),
+        })?,
         changed: columns.time()?,
     })
 }

@@ -2,8 +2,10 @@
 
 use rustyline::completion::{Completer, Pair};
 use rustyline::{Context, Helper, Highlighter, Hinter, Validator};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+use crate::output::escape;
 
 const HELP: &str = "\
 GROUP COMMAND [key=text …] [key:=JSON …] runs an operation; Tab completes.
@@ -21,8 +23,11 @@ pub(super) struct Operations {
 
 #[derive(Debug, Clone, Deserialize)]
 struct Described {
+    #[serde(deserialize_with = "line")]
     group: String,
+    #[serde(deserialize_with = "line")]
     command: String,
+    #[serde(deserialize_with = "line")]
     summary: String,
     disruptive: bool,
     /// A JSON Schema.
@@ -92,7 +97,7 @@ impl Operations {
                 .flat_map(Described::fields)
                 .map(|(name, schema)| {
                     let sign = if is_text(schema) { "=" } else { ":=" };
-                    format!("{name}{sign}")
+                    format!("{}{sign}", escape::line(name))
                 })
                 .collect(),
         };
@@ -154,6 +159,11 @@ impl Described {
         }
         help
     }
+}
+
+/// A name or a sentence from the site, as it may be shown and completed.
+fn line<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| escape::line(&text))
 }
 
 /// Whether a value is typed as it is, without JSON's quotes.
@@ -224,6 +234,26 @@ mod tests {
         );
         assert!(!help(&["person"]).unwrap().contains("site"));
         assert_eq!((help(&["peer"]), help(&["site", "stats"])), (None, None));
+    }
+
+    #[test]
+    fn names_from_the_site_reach_the_terminal_escaped() {
+        let one = json!({ "group": "a\u{1b}[2J", "command": "b\u{7}", "summary": "c\nd",
+            "disruptive": false, "params": { "properties": { "e\u{9b}": {} } } });
+        let operations: Operations =
+            serde_json::from_value(json!({ "operations": [one] })).unwrap();
+        assert_eq!(operations.candidates("a").1, [r"a\u{1b}[2J"]);
+        assert_eq!(operations.candidates(r"a\u{1b}[2J ").1, [r"b\u{7}"]);
+        assert_eq!(
+            operations.candidates(r"a\u{1b}[2J b\u{7} ").1,
+            [r"e\u{9b}="]
+        );
+        assert!(
+            operations
+                .help(&[])
+                .unwrap()
+                .ends_with(r"a\u{1b}[2J b\u{7}  c\nd")
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::identity::Identity;
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::secret::Passphrase;
 
 use crate::name::AccountName;
@@ -28,6 +29,8 @@ pub struct Login {
     pub(super) transcript: Transcript,
     pub(super) option: EncryptionOption,
     pub(super) answer: Answer,
+    /// What the site delivered, with the option `delivered-key`.
+    pub(super) delivered: Option<Box<DeliveredKey>>,
     awaiting: Awaiting,
     restarts: u32,
 }
@@ -44,6 +47,7 @@ struct Opening {
     link: Link,
     identity: Option<Box<Identity>>,
     resumption: Resumption,
+    delivered: Option<Box<DeliveredKey>>,
 }
 
 /// What the site has said so far.
@@ -121,6 +125,7 @@ impl Login {
             transcript: Transcript::default(),
             option: choice.clone().unwrap_or(EncryptionOption::HybridAes256Gcm),
             answer: Answer::default(),
+            delivered: None,
             awaiting,
             restarts: 0,
         };
@@ -226,13 +231,21 @@ impl Login {
             (c::SITE_PROOF, Value::Bytes(signature)) => {
                 let said = self.transcript.digest("site proof");
                 self.transcript.server_said(clear.wire);
-                let Awaiting::Person(flight) = self.awaiting else {
-                    return Err(UNASKED);
+                let awaiting =
+                    std::mem::replace(&mut self.awaiting, Awaiting::Person(Box::default()));
+                return match awaiting {
+                    Awaiting::Person(flight) => {
+                        Stretch::new(self, *flight, &said, signature).map(Step::Stretch)
+                    }
+                    Awaiting::Service(flight) => flight
+                        .prove(self, &said, signature, out)
+                        .map(Step::NeedMore),
+                    Awaiting::Resume(_) | Awaiting::Welcome(_) => Err(UNASKED),
                 };
-                self.awaiting = Awaiting::Person(Box::default());
-                return Stretch::new(self, *flight, &said, signature).map(Step::Stretch);
             }
-            (c::SESSION_KEY, Value::Bytes(message)) if self.is_service() => {
+            (c::SESSION_KEY, Value::Bytes(message))
+                if self.is_service() && self.option != EncryptionOption::DeliveredKey =>
+            {
                 // What the psk covers ends before this command.
                 let said = self.transcript.clone();
                 self.transcript.server_said(clear.wire);
@@ -327,7 +340,9 @@ impl Login {
         identity: Option<Box<Identity>>,
         resumption: Resumption,
     ) -> Self {
+        let delivered = self.delivered.take();
         self.awaiting = Awaiting::Welcome(Box::new(Opening {
+            delivered,
             link,
             identity,
             resumption,
@@ -360,6 +375,7 @@ impl Opening {
                     session: Session::new(self.link, &welcome, settings.accepted.clone()),
                     welcome,
                     identity: self.identity,
+                    delivered: self.delivered,
                     resumption,
                 };
                 Ok(Ok((logged_in, used)))

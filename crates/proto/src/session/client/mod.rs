@@ -16,6 +16,7 @@
 //! No socket, no clock, no entropy but what is passed in. Nothing that depends on a secret is sent
 //! before the other end proved that it holds the pinned site key.
 
+mod delivered;
 mod login;
 mod person;
 mod resume;

@@ -9,6 +9,7 @@ use countersign_crypto::sign::Signature;
 use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
+use crate::session::delivered::{from_wire, sealing_info};
 use crate::session::flight::client_says;
 use crate::session::keys::{Established, login_context};
 use crate::session::link::Link;
@@ -18,6 +19,7 @@ use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
 use super::Settings;
+use super::delivered::prove;
 use super::login::Login;
 use super::resume::Resumption;
 
@@ -25,7 +27,15 @@ use super::resume::Resumption;
 #[derive(Default)]
 pub(super) struct PersonFlight {
     who: Option<(AccountName, Passphrase)>,
-    sent: Option<(ClientLogin, [u8; 32])>,
+    sent: Option<Sent>,
+}
+
+/// What was sent besides the name.
+enum Sent {
+    /// OPAQUE's first message, after this context.
+    Opaque(Box<ClientLogin>, [u8; 32]),
+    /// Nothing: the key is to be delivered, sealed for this.
+    Delivered(Vec<u8>),
 }
 
 impl PersonFlight {
@@ -55,11 +65,15 @@ impl PersonFlight {
         for (command, value) in fields {
             client_says(transcript, out, command, value).map_err(|_| UNFIT)?;
         }
+        if option == EncryptionOption::DeliveredKey {
+            self.sent = Some(Sent::Delivered(sealing_info(transcript)));
+            return Ok(());
+        }
         let (login, start) = ClientLogin::start(option.login_suite(), passphrase, entropy)
             .map_err(|_| LoginError::Protocol("the pass phrase cannot be used"))?;
         let context = transcript.digest("login context");
         client_says(transcript, out, c::LOGIN_START, Value::Bytes(&start)).map_err(|_| UNFIT)?;
-        self.sent = Some((login, context));
+        self.sent = Some(Sent::Opaque(Box::new(login), context));
         Ok(())
     }
 }
@@ -73,8 +87,7 @@ const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its co
 pub struct Stretch {
     login: Login,
     passphrase: Passphrase,
-    opaque: ClientLogin,
-    context: [u8; 32],
+    sent: Sent,
     _proof: SiteProved,
 }
 
@@ -85,17 +98,14 @@ impl Stretch {
         said: &[u8; 32],
         signature: &[u8],
     ) -> Result<Self, LoginError> {
-        let (Some((_, passphrase)), Some((opaque, context))) = (flight.who, flight.sent) else {
+        let (Some((_, passphrase)), Some(sent)) = (flight.who, flight.sent) else {
             return Err(UNFIT);
         };
-        let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
-        let proof = SiteProved::by_signature(&login.settings.site, said, &signature)
-            .ok_or(LoginError::WrongSite)?;
+        let proof = site_proved(&login, said, signature)?;
         Ok(Self {
             login,
             passphrase,
-            opaque,
-            context,
+            sent,
             _proof: proof,
         })
     }
@@ -109,10 +119,13 @@ impl Stretch {
         let Self {
             mut login,
             passphrase,
-            opaque,
-            context,
+            sent,
             _proof,
         } = self;
+        let (opaque, context) = match sent {
+            Sent::Opaque(opaque, context) => (*opaque, context),
+            Sent::Delivered(info) => return open_delivered(login, &passphrase, &info, out),
+        };
         let max_packet = login.agreed_max_packet()?;
         let (Some(session_key), Some(certificate)) = (
             login.answer.session_key.take(),
@@ -156,4 +169,32 @@ impl Stretch {
             Resumption::first(established.resumption),
         ))
     }
+}
+
+/// Opens the key that was delivered, and with it the session.
+fn open_delivered(
+    mut login: Login,
+    passphrase: &Passphrase,
+    info: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Login, LoginError> {
+    let certificate = login.answer.certificate.take();
+    let delivered = certificate.as_deref().and_then(from_wire);
+    let delivered = delivered.ok_or(LoginError::Protocol("CERTIFICATE delivers no key"))?;
+    let identity = delivered
+        .open(passphrase)
+        .map_err(|_| LoginError::NotAuthenticated)?;
+    let (mut login, link, resumption) = prove(login, &identity, info, out)?;
+    login.delivered = Some(Box::new(delivered));
+    Ok(login.await_welcome(link, Some(Box::new(identity)), resumption))
+}
+
+/// That the other end signed what it said, with the site key that was pinned.
+pub(super) fn site_proved(
+    login: &Login,
+    said: &[u8; 32],
+    signature: &[u8],
+) -> Result<SiteProved, LoginError> {
+    let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
+    SiteProved::by_signature(&login.settings.site, said, &signature).ok_or(LoginError::WrongSite)
 }

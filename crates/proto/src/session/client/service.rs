@@ -9,6 +9,7 @@ use countersign_crypto::machine::Initiator;
 
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
+use crate::session::delivered::sealing_info;
 use crate::session::flight::client_says;
 use crate::session::keys::{machine_established, machine_psk};
 use crate::session::limits::BeforeLogin;
@@ -19,15 +20,20 @@ use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
 use super::Settings;
+use super::delivered::prove;
 use super::login::Login;
+use super::person::site_proved;
 use super::resume::Resumption;
 
 /// What a service's login keeps between its flight and the answer.
 pub(super) struct ServiceFlight {
     identity: Arc<Identity>,
     sent: Option<(Initiator, Option<KemSecret>)>,
+    /// What the session key is to be sealed for, with the option `delivered-key`.
+    sealed_for: Option<Vec<u8>>,
 }
 
+const UNASKED: LoginError = LoginError::Protocol("an answer to what was not asked");
 const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
 
 impl ServiceFlight {
@@ -35,6 +41,7 @@ impl ServiceFlight {
         Self {
             identity,
             sent: None,
+            sealed_for: None,
         }
     }
 
@@ -47,6 +54,17 @@ impl ServiceFlight {
         out: &mut Vec<u8>,
     ) -> Result<(), LoginError> {
         let thumbprint = self.identity.certificate().thumbprint().0;
+        if option == EncryptionOption::DeliveredKey {
+            let fields = [
+                (c::CERTIFICATE_ID, Value::Bytes(&thumbprint)),
+                (c::MAX_PACKET, Value::U32(settings.max_packet)),
+            ];
+            for (command, value) in fields {
+                client_says(transcript, out, command, value).map_err(|_| UNFIT)?;
+            }
+            self.sealed_for = Some(sealing_info(transcript));
+            return Ok(());
+        }
         let kem = option.hybrid().then(KemSecret::generate);
         let mut payload = Vec::with_capacity(1_280);
         let mut hide = |command, value| risp::put(&mut payload, command, value).map_err(|_| UNFIT);
@@ -68,6 +86,21 @@ impl ServiceFlight {
         client_says(transcript, out, c::HANDSHAKE, Value::Bytes(&message)).map_err(|_| UNFIT)?;
         self.sent = Some((initiator, kem.map(|(secret, _)| secret)));
         Ok(())
+    }
+
+    /// With the option `delivered-key`: the site has proved its key with its signature; the service proves
+    /// its own by decrypting the session code.
+    pub(super) fn prove(
+        self,
+        login: Login,
+        said: &[u8; 32],
+        signature: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Login, LoginError> {
+        let info = self.sealed_for.ok_or(UNASKED)?;
+        let _proof = site_proved(&login, said, signature)?;
+        let (login, link, resumption) = prove(login, &self.identity, &info, out)?;
+        Ok(login.await_welcome(link, None, resumption))
     }
 
     /// Finishes the handshake: the site has proved its key when message 2 opens. `said` is the

@@ -2,6 +2,7 @@
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::identity::Identity;
+use countersign_crypto::key_file::DeliveredKey;
 
 use crate::operation::{Event, Operation, Outcome};
 use crate::session::link::Link;
@@ -20,6 +21,9 @@ pub struct LoggedIn {
     pub welcome: Welcome,
     /// The person's own identity, recovered with the pass phrase; a service has its own.
     pub identity: Option<Box<Identity>>,
+    /// What the site delivered of a person with the option `delivered-key`: to be kept as a key file, if
+    /// one likes.
+    pub delivered: Option<Box<DeliveredKey>>,
     /// What the client returns with, should the connection be lost.
     pub resumption: Resumption,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use countersign_crypto::certificate::Thumbprint;
+
 use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
@@ -14,6 +16,7 @@ use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
 use super::Settings;
+use super::delivered::{AwaitingCode, FindDelivered, Owner};
 use super::person::{AwaitingProof, FindPerson};
 use super::proved::Proved;
 use super::resume::FindSession;
@@ -28,6 +31,7 @@ pub struct Login {
     stale_choices: u32,
     max_packet: Option<u32>,
     name: Option<AccountName>,
+    thumbprint: Option<Thumbprint>,
     invalid: u32,
     read: usize,
     answered: usize,
@@ -36,6 +40,7 @@ pub struct Login {
 enum Awaiting {
     Flight,
     Proof(Box<AwaitingProof>),
+    Code(Box<AwaitingCode>),
     Confirmation(Box<AwaitingConfirmation>),
 }
 
@@ -51,6 +56,8 @@ pub enum Step {
     FindPerson(Box<FindPerson>),
     /// The credential of a service.
     FindService(Box<FindService>),
+    /// The certificate of a person or a service, for the option `delivered-key`.
+    FindDelivered(Box<FindDelivered>),
     /// What is known of a session that the client returns to.
     FindSession(Box<FindSession>),
     /// Nothing: somebody is proved.
@@ -71,6 +78,7 @@ impl Login {
             stale_choices: 0,
             max_packet: None,
             name: None,
+            thumbprint: None,
             invalid: 0,
             read: 0,
             answered: 0,
@@ -124,16 +132,38 @@ impl Login {
     fn command(mut self, clear: &ClearCommand<'_>, out: &mut Vec<u8>) -> Result<Step, Refusal> {
         match (clear.command, clear.value, self.choice) {
             (c::SESSION_PROOF, Value::Bytes(proof), _) => {
-                let Awaiting::Proof(awaiting) = self.awaiting else {
-                    return self.invalid(clear);
+                let said = &mut self.transcript;
+                let proved = match self.awaiting {
+                    Awaiting::Proof(awaiting) => {
+                        said.client_said(clear.wire);
+                        awaiting.verify(proof, said)
+                    }
+                    Awaiting::Code(awaiting) => {
+                        said.client_said(clear.wire);
+                        awaiting.verify(proof, said)
+                    }
+                    Awaiting::Flight | Awaiting::Confirmation(_) => return self.invalid(clear),
                 };
-                self.transcript.client_said(clear.wire);
-                return awaiting
-                    .verify(proof, &self.transcript)
-                    .map(|proved| Step::Proved(Box::new(proved)));
+                return proved.map(|proved| Step::Proved(Box::new(proved)));
             }
-            _ if matches!(self.awaiting, Awaiting::Proof(_)) && clear.command != c::NOP => {
+            _ if matches!(self.awaiting, Awaiting::Proof(_) | Awaiting::Code(_))
+                && clear.command != c::NOP =>
+            {
                 return self.invalid(clear);
+            }
+            (c::LOGIN_START | c::HANDSHAKE, _, Some(EncryptionOption::DeliveredKey)) => {
+                return self.invalid(clear);
+            }
+            (c::MAX_PACKET, Value::U32(bytes), Some(EncryptionOption::DeliveredKey)) => {
+                self.max_packet = Some(bytes);
+                self.transcript.client_said(clear.wire);
+                return Ok(self.delivered());
+            }
+            (c::CERTIFICATE_ID, Value::Bytes(id), Some(EncryptionOption::DeliveredKey)) => {
+                let id = id
+                    .try_into()
+                    .map_err(|_| Refusal::BadLogin("CERTIFICATE-ID is no thumbprint"))?;
+                self.thumbprint = Some(Thumbprint(id));
             }
             (c::LOGIN_START, Value::Bytes(start), Some(option)) => {
                 return self.person(start, option, clear.wire);
@@ -237,6 +267,26 @@ impl Login {
             start: start.to_vec(),
             context,
         })))
+    }
+
+    /// With MAX-PACKET the flight of `delivered-key` ends, if it has said whose it is.
+    fn delivered(mut self) -> Step {
+        let owner = match (self.name.take(), self.thumbprint.take()) {
+            (Some(name), _) => Owner::Person(name.with_default_zone(&self.settings.zone)),
+            (None, Some(thumbprint)) => Owner::Service(thumbprint),
+            (None, None) => return Step::NeedMore(self),
+        };
+        let max_packet = self.agreed_max_packet(None);
+        Step::FindDelivered(Box::new(FindDelivered {
+            login: self,
+            owner,
+            max_packet,
+        }))
+    }
+
+    pub(super) fn await_code(mut self, awaiting: AwaitingCode) -> Self {
+        self.awaiting = Awaiting::Code(Box::new(awaiting));
+        self
     }
 
     /// The packet limit that both ends keep, given what the client asked for.

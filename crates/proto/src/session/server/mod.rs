@@ -14,6 +14,7 @@
 //! fails destroys it. The host looks accounts up: a machine stops at `FindPerson`, `FindService` or
 //! `FindSession` until it is told, and goes through the same motions when there is no such account.
 
+mod delivered;
 mod login;
 mod person;
 mod proved;
@@ -24,6 +25,7 @@ mod session;
 use std::sync::Arc;
 
 use countersign_crypto::agreement::AgreementPublic;
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::machine::KnownKeys;
 use countersign_crypto::passphrase::{PassphraseRecord, ServerSetup};
 use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
@@ -34,6 +36,7 @@ use crate::name::Zone;
 
 use super::option::OptionList;
 
+pub use delivered::{FindDelivered, Owner};
 pub use login::{Login, Step};
 pub use person::FindPerson;
 pub use proved::{HowProved, Proved};
@@ -75,6 +78,14 @@ pub struct PersonCredential {
     pub record: PassphraseRecord,
     /// The certificate and key that the client sealed.
     pub sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
+}
+
+/// What a site stores of a person who may log in with the option `delivered-key`.
+pub struct DeliveredCredential {
+    /// Whose it is.
+    pub account: AccountTag,
+    /// The certificate and the encrypted key.
+    pub key: DeliveredKey,
 }
 
 /// What a site stores of a service that may log in.

@@ -57,7 +57,9 @@ pub(super) fn open(
                     site.opened(ROBOT, proved.resumption().clone());
                     session = Some(proved.welcome(&welcome, &mut down).unwrap());
                 }
-                server::Step::FindPerson(_) | server::Step::Refused => panic!("a service"),
+                server::Step::FindPerson(_)
+                | server::Step::FindDelivered(_)
+                | server::Step::Refused => panic!("a service"),
             }
         }
         let (step, used) = client.receive(&mut down, entropy, &mut up).unwrap();

@@ -1,0 +1,145 @@
+//! Delivered keys: what a site hands to whoever names a person, with the encryption option `delivered-key`.
+
+use countersign_crypto::certificate::Certificate;
+use countersign_crypto::key_file::DeliveredKey;
+use countersign_proto::name::AccountName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::account::{self, ByName};
+use super::{Done, NoParams};
+use crate::account::{Account, Kind};
+use crate::context::Context;
+use crate::credential::DeliveredKeyCredential;
+use crate::policy::Role;
+use crate::refusal::Refusal;
+use crate::store::Change;
+use crate::table::{Answer, Entry};
+
+pub(super) fn entries() -> Vec<Entry> {
+    let (admin, persons) = ([Role::Admin], [Role::Admin, Role::Member]);
+    let example = json!({
+        "certificate": "-----BEGIN CERTIFICATE-----\n…",
+        "key": "-----BEGIN ENCRYPTED PRIVATE KEY-----\n…",
+    });
+    let mut of_maria = example.clone();
+    if let Some(params) = of_maria.as_object_mut() {
+        params.insert("name".to_owned(), "maria".into());
+    }
+    vec![
+        Entry::new("person", "deliver_key")
+            .summary(
+                "Keeps a person's certificate and encrypted key, for the option delivered-key.",
+            )
+            .allow(&admin)
+            .changes()
+            .example(of_maria)
+            .handler(|context, params: OfPerson| async move {
+                let account = account::find(&context, Kind::Person, &params.name).await?;
+                deliver(&context, account, &params.certificate, &params.key).await
+            }),
+        Entry::new("person", "withdraw_key")
+            .summary("Takes a person's delivered key away.")
+            .allow(&admin)
+            .disruptive()
+            .example(json!({ "name": "maria" }))
+            .handler(|context, params: ByName| async move {
+                let account = account::find(&context, Kind::Person, &params.name).await?;
+                withdraw(&context, account).await
+            }),
+        Entry::new("self", "deliver_key")
+            .summary("Keeps your certificate and encrypted key, for the option delivered-key.")
+            .allow_own(&persons)
+            .changes()
+            .example(example)
+            .handler(|context, params: Own| async move {
+                let account = account::own(&context).await?;
+                deliver(&context, account, &params.certificate, &params.key).await
+            }),
+        Entry::new("self", "withdraw_key")
+            .summary("Takes your delivered key away.")
+            .allow_own(&persons)
+            .changes()
+            .handler(|context, _: NoParams| async move {
+                let account = account::own(&context).await?;
+                withdraw(&context, account).await
+            }),
+    ]
+}
+
+/// A person's key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfPerson {
+    /// The person.
+    #[schemars(with = "String")]
+    name: AccountName,
+    /// The certificate, in PEM.
+    certificate: String,
+    /// The encrypted private key, in PEM: what `key new` makes with a pass phrase.
+    key: String,
+}
+
+/// One's own key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Own {
+    /// The certificate, in PEM.
+    certificate: String,
+    /// The encrypted private key, in PEM: what `key new` makes with a pass phrase.
+    key: String,
+}
+
+/// What is delivered from now on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Delivered {
+    /// The SHA-256 of the certificate, in hexadecimal.
+    thumbprint: String,
+}
+
+async fn deliver(
+    context: &Context,
+    account: Account,
+    certificate: &str,
+    key: &str,
+) -> Result<Answer<Delivered>, Refusal> {
+    if account.kind != Kind::Person {
+        return Err(Refusal::not_permitted(
+            "a service has its key itself",
+            "services log in with a key; see `key add`",
+        ));
+    }
+    let certificate = Certificate::from_pem(certificate)
+        .map_err(|error| Refusal::invalid("certificate", error))?;
+    let key = DeliveredKey::from_key_file(&certificate, key)
+        .map_err(|error| Refusal::invalid("key", error))?;
+    let thumbprint = key.certificate().thumbprint().to_string();
+    let details = json!({ "thumbprint": thumbprint });
+    let credential = DeliveredKeyCredential {
+        account: account.id,
+        key,
+        changed: context.now(),
+    };
+    let change = Change::PutDeliveredKey(credential);
+    context
+        .commit(vec![change], account.name.to_string(), details)
+        .await?;
+    let said = format!(
+        "WARNING: while delivered-key is on offer, whoever names {} gets this key and can guess at its \
+         pass phrase.",
+        account.name
+    );
+    Ok(Answer::new(Delivered { thumbprint }).saying(said))
+}
+
+async fn withdraw(context: &Context, account: Account) -> Result<Answer<Done>, Refusal> {
+    let change = Change::DeleteDeliveredKey(account.id);
+    context
+        .commit(vec![change], account.name.to_string(), json!({}))
+        .await?;
+    Ok(Answer::new(Done {}).saying(format!(
+        "Nothing is delivered of {} any more.",
+        account.name
+    )))
+}

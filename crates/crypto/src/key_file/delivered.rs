@@ -1,0 +1,202 @@
+//! A key that a site delivers to whoever names its owner: the certificate, and the private key encrypted
+//! under a pass phrase that the site does not know. Who has it may guess at the pass phrase.
+
+use der::asn1::OctetStringRef;
+use der::pem::LineEnding;
+use der::{Document, SecretDocument};
+use pkcs8::EncryptedPrivateKeyInfoRef;
+
+use super::{ENCRYPTED, KeyFileError, encryption, form};
+use crate::certificate::Certificate;
+use crate::entropy::Entropy;
+use crate::identity::{Identity, IdentitySeed};
+use crate::kdf::derive;
+use crate::secret::{Passphrase, Secret};
+
+/// The longest certificate, and the longest encrypted key, that are delivered, in bytes.
+pub const LONGEST_DELIVERED: usize = 1_000;
+
+/// A certificate and its encrypted private key, in DER.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeliveredKey {
+    certificate: Certificate,
+    encrypted_key: Vec<u8>,
+}
+
+impl DeliveredKey {
+    /// The identity's certificate and its key, encrypted under the pass phrase.
+    #[must_use]
+    pub fn new(identity: &Identity, passphrase: &Passphrase, entropy: &mut dyn Entropy) -> Self {
+        let encrypted = form::encode(identity)
+            .and_then(|plain| encryption::encrypt(&plain, passphrase, entropy));
+        let Ok(encrypted) = encrypted else {
+            // Every length and cost is fixed and valid; only exhausted memory leads here.
+            std::process::abort();
+        };
+        Self {
+            certificate: identity.certificate().clone(),
+            encrypted_key: encrypted.as_bytes().to_vec(),
+        }
+    }
+
+    /// From a certificate and the text of an encrypted key file.
+    ///
+    /// # Errors
+    /// [`KeyFileError`] as for [`super::read_identity`]; [`KeyFileError::NotEncrypted`] and
+    /// [`KeyFileError::TooCheap`] when the key would be delivered without enough protection.
+    pub fn from_key_file(certificate: &Certificate, pem: &str) -> Result<Self, KeyFileError> {
+        if pem.len() > super::LONGEST_KEY_FILE {
+            return Err(KeyFileError::TooLong { length: pem.len() });
+        }
+        let (label, document) = SecretDocument::from_pem(pem).map_err(|_| KeyFileError::Damaged)?;
+        if label != ENCRYPTED {
+            return Err(KeyFileError::NotEncrypted);
+        }
+        Self::from_der(certificate.der(), document.as_bytes())
+    }
+
+    /// From what [`Self::certificate`] and [`Self::encrypted_key`] gave.
+    ///
+    /// # Errors
+    /// As for [`Self::from_key_file`].
+    pub fn from_der(certificate: &[u8], encrypted_key: &[u8]) -> Result<Self, KeyFileError> {
+        for length in [certificate.len(), encrypted_key.len()] {
+            if length > LONGEST_DELIVERED {
+                return Err(KeyFileError::TooLong { length });
+            }
+        }
+        let certificate = Certificate::from_der(certificate).map_err(|_| KeyFileError::Damaged)?;
+        let document = SecretDocument::try_from(encrypted_key);
+        encryption::check_worth(&document.map_err(|_| KeyFileError::Damaged)?)?;
+        Ok(Self {
+            certificate,
+            encrypted_key: encrypted_key.to_vec(),
+        })
+    }
+
+    /// The certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The private key, as an `EncryptedPrivateKeyInfo` (RFC 5958, section 3) in DER.
+    #[must_use]
+    pub fn encrypted_key(&self) -> &[u8] {
+        &self.encrypted_key
+    }
+
+    /// Both in PEM, as other tools read them.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let key = Document::try_from(&self.encrypted_key[..])
+            .and_then(|document| document.to_pem(ENCRYPTED, LineEnding::LF));
+        format!("{}{}", self.certificate.to_pem(), key.unwrap_or_default())
+    }
+
+    /// Opens the key. This stretches the pass phrase: do not call it where others wait for the thread.
+    ///
+    /// # Errors
+    /// [`KeyFileError::WrongPassphrase`], [`KeyFileError::SeedMismatch`] when the key is not the
+    /// certificate's, and those of a damaged key.
+    pub fn open(&self, passphrase: &Passphrase) -> Result<Identity, KeyFileError> {
+        let document = SecretDocument::try_from(&self.encrypted_key[..]);
+        let document = document.map_err(|_| KeyFileError::Damaged)?;
+        let identity = form::decode(&encryption::decrypt(&document, passphrase)?)?;
+        if identity.certificate() == &self.certificate {
+            Ok(identity)
+        } else {
+            Err(KeyFileError::SeedMismatch)
+        }
+    }
+
+    /// What is delivered for a name that has none: of the same form and lengths, always the same for a
+    /// name, and with a key that no pass phrase opens.
+    #[must_use]
+    pub fn made_up(secret: &Secret<32>, name: &[u8]) -> Self {
+        let seed = derive(secret.expose(), "made up identity", name);
+        let identity = Identity::from_seed(IdentitySeed(seed));
+        let noise: Secret<512> = derive(secret.expose(), "made up key", name);
+        let document = form::encode(&identity)
+            .and_then(|plain| encryption::imitate(plain.as_bytes().len(), noise.expose()));
+        let Ok(document) = document else {
+            std::process::abort();
+        };
+        Self {
+            certificate: identity.certificate().clone(),
+            encrypted_key: document.as_bytes().to_vec(),
+        }
+    }
+}
+
+impl std::fmt::Debug for DeliveredKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DeliveredKey({})", self.certificate.thumbprint())
+    }
+}
+
+/// An encrypted document around bytes that are none.
+pub(super) fn document(
+    scheme: pkcs8::pkcs5::pbes2::Parameters,
+    encrypted: &[u8],
+) -> der::Result<SecretDocument> {
+    SecretDocument::encode_msg(&EncryptedPrivateKeyInfoRef {
+        encryption_algorithm: scheme.into(),
+        encrypted_data: OctetStringRef::new(encrypted)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    fn passphrase(text: &str) -> Passphrase {
+        text.to_owned().into()
+    }
+
+    #[test]
+    fn a_delivered_key_opens_with_its_pass_phrase_alone() {
+        let identity = Identity::generate(&mut SystemEntropy);
+        let key = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
+        let read = DeliveredKey::from_der(key.certificate().der(), key.encrypted_key()).unwrap();
+        let opened = read.open(&passphrase("right")).unwrap();
+        assert_eq!(opened.certificate(), identity.certificate());
+        assert!(read.open(&passphrase("wrong")).is_err());
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let identity = Identity::generate(&mut SystemEntropy);
+        let other = Identity::generate(&mut SystemEntropy);
+        let key = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
+        let mixed = DeliveredKey::from_der(other.certificate().der(), key.encrypted_key()).unwrap();
+        let opened = mixed.open(&passphrase("right"));
+        assert_eq!(opened.err(), Some(KeyFileError::SeedMismatch));
+    }
+
+    #[test]
+    fn what_is_made_up_has_the_form_of_what_is_not() {
+        let secret = Secret::from_bytes([7; 32]);
+        let made_up = DeliveredKey::made_up(&secret, b"nobody");
+        assert_eq!(made_up, DeliveredKey::made_up(&secret, b"nobody"));
+        assert_ne!(made_up, DeliveredKey::made_up(&secret, b"nobody else"));
+        let identity = Identity::generate(&mut SystemEntropy);
+        let real = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
+        assert_eq!(made_up.encrypted_key().len(), real.encrypted_key().len());
+        assert_eq!(
+            made_up.certificate().der().len(),
+            real.certificate().der().len()
+        );
+        let read = DeliveredKey::from_der(made_up.certificate().der(), made_up.encrypted_key());
+        assert!(read.unwrap().open(&passphrase("right")).is_err());
+    }
+
+    #[test]
+    fn a_plain_key_is_not_delivered() {
+        let identity = Identity::generate(&mut SystemEntropy);
+        let plain = super::super::write_identity(&identity, None, &mut SystemEntropy);
+        let refused = DeliveredKey::from_key_file(identity.certificate(), plain.expose());
+        assert_eq!(refused, Err(KeyFileError::NotEncrypted));
+    }
+}

@@ -1,0 +1,125 @@
+//! Sealing to the owner of a public key: HPKE (RFC 9180), base mode, one message.
+//!
+//! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. What is sealed is
+//! `encapsulated key (32) ‖ ciphertext ‖ tag (16)`.
+
+use std::convert::Infallible;
+
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256;
+use hpke::rand_core::{TryCryptoRng, TryRng};
+use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
+
+use crate::agreement::{AgreementKey, AgreementPublic};
+use crate::entropy::{Entropy, fresh};
+use crate::secret::SecretBytes;
+
+/// How much longer what is sealed is than the message, in bytes.
+pub const SEALING_OVERHEAD: usize = 32 + 16;
+
+/// What was sealed does not open: it was sealed to another key or for another use, or was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("what was sealed does not open with this key")]
+pub struct DoesNotOpen;
+
+/// Seals a message so that only the owner of `to` can open it, and only for the use that `info` names.
+///
+/// # Errors
+/// [`DoesNotOpen`] when `to` is a point of small order, to which nothing can be sealed.
+pub fn seal(
+    to: &AgreementPublic,
+    info: &[u8],
+    message: &[u8],
+    entropy: &mut dyn Entropy,
+) -> Result<Vec<u8>, DoesNotOpen> {
+    let to = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&to.0).map_err(|_| DoesNotOpen)?;
+    let (encapsulated, sealed) =
+        hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+            &OpModeS::Base,
+            &to,
+            info,
+            message,
+            &[],
+            &mut Passed(entropy),
+        )
+        .map_err(|_| DoesNotOpen)?;
+    Ok([&encapsulated.to_bytes()[..], &sealed].concat())
+}
+
+/// Opens what [`seal`] sealed to this key with the same `info`.
+///
+/// # Errors
+/// [`DoesNotOpen`].
+pub fn open(key: &AgreementKey, info: &[u8], sealed: &[u8]) -> Result<SecretBytes, DoesNotOpen> {
+    let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>().ok_or(DoesNotOpen)?;
+    let own = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.secret().expose())
+        .map_err(|_| DoesNotOpen)?;
+    let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)
+        .map_err(|_| DoesNotOpen)?;
+    hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+        &OpModeR::Base,
+        &own,
+        &encapsulated,
+        info,
+        ciphertext,
+        &[],
+    )
+    .map(SecretBytes::from)
+    .map_err(|_| DoesNotOpen)
+}
+
+/// The entropy that was passed in, as the library wants it.
+struct Passed<'a>(&'a mut dyn Entropy);
+
+impl TryRng for Passed<'_> {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::from_le_bytes(fresh(self.0)))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from_le_bytes(fresh(self.0)))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill(out);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Passed<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+    use crate::secret::Secret;
+
+    fn key(byte: u8) -> AgreementKey {
+        AgreementKey::from_secret(Secret::from_bytes([byte; 32]))
+    }
+
+    #[test]
+    fn what_is_sealed_to_a_key_opens_with_it_alone_and_for_its_use_alone() {
+        let (own, other) = (key(1), key(2));
+        let sealed = seal(own.public(), b"use", b"message", &mut SystemEntropy).unwrap();
+        assert_eq!(sealed.len(), 7 + SEALING_OVERHEAD);
+        assert_eq!(open(&own, b"use", &sealed).unwrap().expose(), b"message");
+        assert!(open(&other, b"use", &sealed).is_err());
+        assert!(open(&own, b"another use", &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(open(&own, b"use", &changed).is_err(), "byte {at}");
+        }
+        assert!(open(&own, b"use", &sealed[..47]).is_err());
+    }
+
+    #[test]
+    fn nothing_is_sealed_to_a_point_of_small_order() {
+        let nobody = AgreementPublic([0; 32]);
+        assert!(seal(&nobody, b"use", b"message", &mut SystemEntropy).is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! What both ends of the option `delivered-key` share (`docs/protocol/session.md`, Delivered key): the
+//! original dialog, in which the site seals a random key and a session code to the account's certificate.
+//!
+//! ```text
+//! CERTIFICATE   length (2) | certificate | length (2) | encrypted private key
+//! SESSION-KEY   HPKE to the certificate's X25519 key of: key (32) | session code (16)
+//! SESSION-PROOF derive(session code, "session code", T("session code"))
+//! ```
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::kdf::derive;
+use countersign_crypto::key_file::DeliveredKey;
+use countersign_crypto::secret::{Secret, SecretBytes};
+
+use super::transcript::Transcript;
+
+const KEY: usize = 32;
+const CODE: usize = 16;
+
+/// What is sealed to the account.
+pub(crate) struct SessionSecrets {
+    pub(crate) key: Secret<KEY>,
+    code: Secret<CODE>,
+}
+
+impl SessionSecrets {
+    pub(crate) fn generate(entropy: &mut dyn Entropy) -> Self {
+        Self {
+            key: Secret::generate(entropy),
+            code: Secret::generate(entropy),
+        }
+    }
+
+    pub(crate) fn to_bytes(&self) -> SecretBytes {
+        SecretBytes::from([&self.key.expose()[..], self.code.expose()].concat())
+    }
+
+    pub(crate) fn from_bytes(bytes: &SecretBytes) -> Option<Self> {
+        let (key, code) = bytes.expose().split_first_chunk::<KEY>()?;
+        Some(Self {
+            key: Secret::from_bytes(*key),
+            code: Secret::try_from_slice(code)?,
+        })
+    }
+
+    /// The proof that the session code was decrypted; `said` ends before SESSION-PROOF.
+    pub(crate) fn proof(&self, said: &Transcript) -> Secret<32> {
+        derive(
+            self.code.expose(),
+            "session code",
+            &said.digest("session code"),
+        )
+    }
+}
+
+/// What the sealing is for: this dialog, as far as the client has begun it.
+pub(crate) fn sealing_info(said: &Transcript) -> Vec<u8> {
+    let said = said.digest("delivered key");
+    [&b"countersign/1 delivered-key\0"[..], &said].concat()
+}
+
+/// The value of CERTIFICATE.
+pub(crate) fn to_wire(key: &DeliveredKey) -> Vec<u8> {
+    let mut wire = Vec::new();
+    for part in [key.certificate().der(), key.encrypted_key()] {
+        // Neither is longer than LONGEST_DELIVERED.
+        let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
+        wire.extend_from_slice(&length.to_be_bytes());
+        wire.extend_from_slice(part);
+    }
+    wire
+}
+
+/// The certificate and the encrypted key of a CERTIFICATE.
+pub(crate) fn from_wire(value: &[u8]) -> Option<DeliveredKey> {
+    let (certificate, rest) = part(value)?;
+    let (key, rest) = part(rest)?;
+    if !rest.is_empty() {
+        return None;
+    }
+    DeliveredKey::from_der(certificate, key).ok()
+}
+
+fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}

@@ -1,0 +1,115 @@
+//! The original form of a packet, of the option `delivered-key`: the length and the data, then the digest
+//! of the data, itself encrypted.
+//!
+//! ```text
+//! DATA-LENGTH          | DATA  length | ciphertext | tag   | VERIFICATION-SHA256 | ciphertext | tag
+//! 2001  4 bytes        | a002  4 bytes|            | 16    | 8001  30            | 32         | 16
+//! '------- associated data ----------'                     '- associated data --'
+//! ```
+//!
+//! The data and the digest are a record each, with numbers that follow one another.
+
+use countersign_crypto::hash::sha256;
+use countersign_crypto::record::{Opener, Sealer, TAG_LENGTH};
+use countersign_crypto::secret::Secret;
+
+use super::Frame;
+use crate::session::command::{DATA, DATA_LENGTH, VERIFICATION_SHA256};
+use crate::session::refusal::Refusal;
+
+/// DATA-LENGTH, and DATA with its length.
+pub(super) const HEADER: usize = 6 + 6;
+/// What a DATA value holds besides plaintext.
+pub(super) const OVERHEAD: usize = TAG_LENGTH;
+/// VERIFICATION-SHA256 with its length.
+const DIGEST_HEADER: usize = 3;
+const DIGEST: usize = 32;
+
+/// Fills the header in, encrypts what stands behind it, and gives what follows it.
+pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<Vec<u8>, Refusal> {
+    let Some((header, plaintext)) = packet.split_first_chunk_mut::<HEADER>() else {
+        return Err(Refusal::BadPacket("shorter than its header"));
+    };
+    let mut digest = sha256(plaintext);
+    *header = header_of(plaintext.len())?;
+    let exhausted = |_| Refusal::Expired;
+    let tag = sealer.seal_in_place(header, plaintext).map_err(exhausted)?;
+    let digest_header = digest_header();
+    let digest_tag = sealer
+        .seal_in_place(&digest_header, &mut digest)
+        .map_err(exhausted)?;
+    Ok([&tag[..], &digest_header, &digest, &digest_tag].concat())
+}
+
+/// What stands at the front of `input`.
+pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, Refusal> {
+    let seen = input.get(..HEADER.min(input.len())).unwrap_or_default();
+    // The two commands are known before their lengths are.
+    for (at, command) in [(0, DATA_LENGTH), (6, DATA)] {
+        let there = seen.get(at..).unwrap_or_default();
+        let wanted = command.0.to_be_bytes();
+        if !there.iter().zip(wanted).all(|(is, should)| *is == should) {
+            return Err(Refusal::BadPacket("not a packet"));
+        }
+    }
+    let length_at = |at: usize| {
+        let bytes = seen.get(at..)?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*bytes) as usize)
+    };
+    if length_at(2).is_some_and(|plaintext| plaintext > max_packet.saturating_sub(OVERHEAD)) {
+        return Err(Refusal::BadPacket("longer than MAX-PACKET"));
+    }
+    let (Some(plaintext), Some(data)) = (length_at(2), length_at(8)) else {
+        return Ok(None);
+    };
+    if data != plaintext + OVERHEAD {
+        return Err(Refusal::BadPacket("its two lengths disagree"));
+    }
+    let whole = HEADER + data + DIGEST_HEADER + DIGEST + TAG_LENGTH;
+    Ok((input.len() >= whole).then_some(Frame { plaintext, whole }))
+}
+
+/// Opens a whole packet; `None` when it is not the one that was sealed, or the digest is another's.
+pub(super) fn open<'a>(
+    opener: &mut Opener,
+    packet: &'a mut [u8],
+    frame: Frame,
+) -> Result<Option<&'a mut [u8]>, Refusal> {
+    let Some((header, rest)) = packet.split_first_chunk_mut::<HEADER>() else {
+        return Ok(None);
+    };
+    let Some((data, verification)) = rest.split_at_mut_checked(frame.plaintext + OVERHEAD) else {
+        return Ok(None);
+    };
+    let Some((digest_header, digest)) = verification.split_first_chunk_mut::<DIGEST_HEADER>()
+    else {
+        return Ok(None);
+    };
+    if *digest_header != self::digest_header() {
+        return Err(Refusal::BadPacket("no VERIFICATION-SHA256"));
+    }
+    let Ok(plaintext) = opener.open_in_place(header, data) else {
+        return Ok(None);
+    };
+    let Ok(digest) = opener.open_in_place(digest_header, digest) else {
+        return Ok(None);
+    };
+    let told = Secret::<DIGEST>::try_from_slice(digest);
+    let is = Secret::from_bytes(sha256(plaintext));
+    Ok((told == Some(is)).then_some(plaintext))
+}
+
+fn header_of(plaintext: usize) -> Result<[u8; HEADER], Refusal> {
+    let too_long = |_| Refusal::BadMessage("a packet over 4 GiB");
+    let data = u32::try_from(plaintext + OVERHEAD).map_err(too_long)?;
+    let plaintext = u32::try_from(plaintext).map_err(too_long)?;
+    let ([l0, l1], [d0, d1]) = (DATA_LENGTH.0.to_be_bytes(), DATA.0.to_be_bytes());
+    let ([p0, p1, p2, p3], [v0, v1, v2, v3]) = (plaintext.to_be_bytes(), data.to_be_bytes());
+    Ok([l0, l1, p0, p1, p2, p3, d0, d1, v0, v1, v2, v3])
+}
+
+fn digest_header() -> [u8; DIGEST_HEADER] {
+    let [c0, c1] = VERIFICATION_SHA256.0.to_be_bytes();
+    const LENGTH: u8 = 32 + 16;
+    [c0, c1, LENGTH]
+}

@@ -1,0 +1,136 @@
+//! Packets that open, and those that do not.
+
+use super::*;
+use crate::risp::Value;
+use crate::session::command::NOP;
+
+fn pair_of(option: EncryptionOption, max_packet: u32) -> (PacketWriter, PacketReader) {
+    let key = Secret::from_bytes([7; 32]);
+    (
+        PacketWriter::new(option, &key, max_packet),
+        PacketReader::new(option, &key, max_packet),
+    )
+}
+
+fn pair(max_packet: u32) -> (PacketWriter, PacketReader) {
+    pair_of(EncryptionOption::HybridAes256Gcm, max_packet)
+}
+
+fn one_packet(writer: &mut PacketWriter) -> Vec<u8> {
+    let mut wire = Vec::new();
+    writer.put(NOP, Value::Nothing).unwrap();
+    writer.flush(&mut wire).unwrap();
+    wire
+}
+
+#[test]
+fn a_packet_opens_once_and_in_order() {
+    let (mut writer, mut reader) = pair(256);
+    let (mut first, mut second) = (one_packet(&mut writer), one_packet(&mut writer));
+    assert_eq!(first.len(), wrapped::HEADER + 2 + 16);
+    let mut repeated = first.clone();
+    assert_eq!(
+        reader.open(&mut first).unwrap(),
+        Some((&mut [0x70, 0x00][..], 28))
+    );
+    assert!(reader.open(&mut repeated).is_err());
+    assert!(
+        reader.open(&mut second).is_err(),
+        "a reader that refused once stays closed"
+    );
+}
+
+#[test]
+fn a_packet_at_the_limit_passes_and_one_over_it_is_refused_before_it_arrives() {
+    let (_, mut reader) = pair(256);
+    assert_eq!(reader.open(&mut [0xa0, 0x03, 0, 0, 1, 0]), Ok(None));
+    assert!(reader.open(&mut [0xa0, 0x03, 0, 0, 1, 1]).is_err());
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let (mut writer, _) = pair(256);
+    let wire = one_packet(&mut writer);
+    for bit in 0..wire.len() * 8 {
+        let (_, mut reader) = pair(256);
+        let mut forged = wire.clone();
+        forged[bit / 8] ^= 1 << (bit % 8);
+        // A longer length is waited for; anything else is refused at once.
+        assert!(
+            !matches!(reader.open(&mut forged), Ok(Some(_))),
+            "bit {bit}"
+        );
+    }
+}
+
+fn delivered(max_packet: u32) -> (PacketWriter, PacketReader) {
+    pair_of(EncryptionOption::DeliveredKey, max_packet)
+}
+
+/// [SES-37]
+#[test]
+fn a_packet_of_the_original_form_has_data_and_its_encrypted_digest() {
+    let (mut writer, mut reader) = delivered(256);
+    let mut wire = one_packet(&mut writer);
+    let whole = 6 + 6 + 2 + 16 + 3 + 32 + 16;
+    assert_eq!(wire.len(), whole);
+    assert_eq!(
+        wire[..12],
+        [0x20, 0x01, 0, 0, 0, 2, 0xa0, 0x02, 0, 0, 0, 18]
+    );
+    assert_eq!(wire[30..33], [0x80, 0x01, 48]);
+    assert_eq!(
+        reader.open(&mut wire).unwrap(),
+        Some((&mut [0x70, 0x00][..], whole))
+    );
+}
+
+/// [SES-37]
+#[test]
+fn every_flipped_bit_of_the_original_form_is_refused() {
+    let wire = one_packet(&mut delivered(256).0);
+    for bit in 0..wire.len() * 8 {
+        let (_, mut reader) = delivered(256);
+        let mut forged = wire.clone();
+        forged[bit / 8] ^= 1 << (bit % 8);
+        assert!(
+            !matches!(reader.open(&mut forged), Ok(Some(_))),
+            "bit {bit}"
+        );
+    }
+}
+
+/// [SES-37]: a packet's digest is the packet's own: that of another one does not do.
+#[test]
+fn packets_of_the_original_form_open_once_and_in_order_with_their_own_digest() {
+    let (mut writer, mut reader) = delivered(256);
+    let (first, second) = (one_packet(&mut writer), one_packet(&mut writer));
+    let swapped = [&first[..30], &second[30..]].concat();
+    assert!(delivered(256).1.open(&mut swapped.clone()).is_err());
+    assert!(reader.open(&mut first.clone()).is_ok());
+    assert!(reader.open(&mut first.clone()).is_err());
+    assert!(reader.open(&mut second.clone()).is_err(), "it stays closed");
+    let (_, mut reader) = delivered(256);
+    assert!(
+        reader.open(&mut second.clone()).is_err(),
+        "the first is missing"
+    );
+}
+
+/// [SES-37]: at the limit and one over, before anything of it arrived.
+#[test]
+fn the_limit_of_packets_holds_for_data() {
+    let header = |plaintext: u32, data: u32| {
+        let mut header = vec![0x20, 0x01];
+        header.extend(plaintext.to_be_bytes());
+        header.extend([0xa0, 0x02]);
+        header.extend(data.to_be_bytes());
+        header
+    };
+    let (_, mut reader) = delivered(256);
+    assert_eq!(reader.open(&mut header(240, 256)), Ok(None));
+    assert!(reader.open(&mut header(241, 257)[..6]).is_err());
+    assert!(reader.open(&mut header(10, 27)).is_err());
+    assert!(reader.open(&mut [0x20, 0x02]).is_err());
+    assert_eq!(reader.open(&mut [0x20]), Ok(None));
+}

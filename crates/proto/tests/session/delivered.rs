@@ -1,0 +1,191 @@
+//! The option `delivered-key`. Rules named: SES-34, SES-35, SES-36, SES-38.
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::secret::Secret;
+use countersign_proto::operation::Operation;
+use countersign_proto::session::client::Settings;
+use countersign_proto::session::server::FromClient;
+use countersign_proto::session::{EncryptionOption, LoginError, OptionList, Refusal};
+use serde_json::value::to_raw_value;
+
+use crate::pair::{Failed, PASSPHRASE, Pair, Site, Who, log_in, log_in_through};
+
+const OPTION: EncryptionOption = EncryptionOption::DeliveredKey;
+
+fn site(max_packet: u32) -> (Site, Settings) {
+    let site = Site::with(OptionList::new([OPTION]), max_packet);
+    let mut settings = site.client();
+    settings.accepted = vec![OPTION];
+    settings.options = site.settings.options.clone();
+    (site, settings)
+}
+
+fn works(pair: &mut Pair) {
+    let long = to_raw_value(&"x".repeat(10_000)).unwrap();
+    let operation = Operation::new(1, "test", "echo", long);
+    let mut got = Vec::new();
+    pair.client.session.send_operation(&operation).unwrap();
+    while got.is_empty() {
+        let mut wire = Vec::new();
+        pair.client.session.flush(&mut wire).unwrap();
+        assert!(!wire.is_empty());
+        pair.server.receive(0, &mut wire, &mut got).unwrap();
+    }
+    assert_eq!(got, [FromClient::Operation(operation)]);
+}
+
+/// [SES-34]: the dialog of people, in packets of any size.
+#[test]
+fn a_person_gets_certificate_and_key_and_proves_the_session_code() {
+    for max_packet in [256, 65_536] {
+        let (site, settings) = site(max_packet);
+        let mut flights = Vec::new();
+        let mut pair = log_in_through(
+            &site,
+            settings,
+            Who::Person("maria", PASSPHRASE),
+            &mut |from_client, _| flights.push(from_client),
+        )
+        .unwrap();
+        assert_eq!(flights, [true, false, true, false]);
+        assert_eq!(pair.server.option(), OPTION);
+        let identity = pair.client.identity.as_ref().unwrap();
+        assert_eq!(identity.certificate(), site.maria_identity.certificate());
+        let delivered = pair.client.delivered.as_ref().unwrap();
+        assert_eq!(delivered.certificate(), identity.certificate());
+        works(&mut pair);
+    }
+}
+
+/// [SES-35]: the dialog of services; the site has no private key of theirs and delivers none.
+#[test]
+fn a_service_names_its_thumbprint_and_proves_the_session_code() {
+    let (site, settings) = site(256);
+    let mut pair = log_in(&site, settings, Who::Service(&site.robot)).unwrap();
+    assert!(pair.client.delivered.is_none());
+    works(&mut pair);
+}
+
+/// [SES-36]: whatever is wrong, the site's answer has the same length and the end is the same.
+#[test]
+fn wrong_pass_phrase_unknown_name_and_locked_account_look_alike() {
+    let (mut site, settings) = site(65_536);
+    let refused = |site: &Site, who| {
+        let mut lengths = Vec::new();
+        let failed = log_in_through(site, settings.clone(), who, &mut |_, wire| {
+            lengths.push(wire.len());
+        });
+        (failed.err(), lengths)
+    };
+    let wrong = refused(&site, Who::Person("maria", "a guess"));
+    assert_eq!(wrong.0, Some(Failed::Client(LoginError::NotAuthenticated)));
+    assert_eq!(refused(&site, Who::Person("mario", PASSPHRASE)), wrong);
+    let stranger = std::sync::Arc::new(Identity::from_seed(IdentitySeed(Secret::from_bytes(
+        [9; 32],
+    ))));
+    let unknown = refused(&site, Who::Service(&stranger));
+    assert_eq!(
+        unknown.0,
+        Some(Failed::Client(LoginError::NotAuthenticated))
+    );
+    site.locked = true;
+    assert_eq!(refused(&site, Who::Person("maria", PASSPHRASE)), wrong);
+    assert_eq!(refused(&site, Who::Service(&site.robot)), unknown);
+}
+
+/// [SES-38]: nothing of the dialog in the clear can be changed; what the site said is signed, and checked
+/// before the pass phrase is used.
+#[test]
+fn a_changed_dialog_opens_no_session() {
+    let (site, settings) = site(65_536);
+    let mut length = 0;
+    log_in_through(
+        &site,
+        settings.clone(),
+        Who::Service(&site.robot),
+        &mut |from_client, wire| {
+            if !from_client {
+                length = length.max(wire.len());
+            }
+        },
+    )
+    .unwrap();
+    for byte in 0..length {
+        let changed = log_in_through(
+            &site,
+            settings.clone(),
+            Who::Service(&site.robot),
+            &mut |from_client, wire| {
+                if !from_client && wire.len() == length {
+                    wire[byte] ^= 1;
+                }
+            },
+        );
+        assert!(changed.is_err(), "byte {byte} of the answer");
+    }
+    for byte in 0..(13 + 35 + 6) {
+        let changed = log_in_through(
+            &site,
+            settings.clone(),
+            Who::Service(&site.robot),
+            &mut |from_client, wire| {
+                if from_client && wire.len() == 13 + 35 + 6 {
+                    wire[byte] ^= 1;
+                }
+            },
+        );
+        assert!(changed.is_err(), "byte {byte} of the flight");
+    }
+}
+
+/// [SES-38]: a proof by somebody who could not decrypt the code.
+#[test]
+fn a_wrong_proof_of_the_session_code_is_refused() {
+    let (site, settings) = site(65_536);
+    let mut flights = 0;
+    let refused = log_in_through(
+        &site,
+        settings,
+        Who::Service(&site.robot),
+        &mut |_, wire| {
+            flights += 1;
+            if flights == 3 {
+                wire[10] ^= 1;
+            }
+        },
+    );
+    assert_eq!(
+        refused.err(),
+        Some(Failed::Server(Refusal::NotAuthenticated))
+    );
+}
+
+/// Its sessions renew their keys and are returned to like any other.
+#[test]
+fn its_sessions_have_keys_to_renew_and_can_be_returned_to() {
+    let (site, settings) = site(65_536);
+    let mut pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+    let client = &mut pair.client.session;
+    assert!(client.offer_keys(OPTION, &mut SystemEntropy).unwrap());
+    let (mut wire, mut got) = (Vec::new(), Vec::new());
+    client.flush(&mut wire).unwrap();
+    pair.server.receive(0, &mut wire, &mut got).unwrap();
+    let Some(FromClient::KeyOffer(offer)) = got.pop() else {
+        panic!("an offer")
+    };
+    let options = OptionList::new([OPTION]);
+    let answered = pair
+        .server
+        .answer_keys(&offer, &options, 2_000_000_000_000, &mut SystemEntropy);
+    assert!(answered.unwrap());
+    let mut wire = Vec::new();
+    pair.server.flush(&mut wire).unwrap();
+    pair.client
+        .session
+        .receive(&mut wire, &mut Vec::new())
+        .unwrap();
+    works(&mut pair);
+    let mut returned = log_in(&site, settings, Who::Return(&pair.client.resumption)).unwrap();
+    works(&mut returned);
+}
