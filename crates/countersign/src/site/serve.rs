@@ -15,6 +15,7 @@ use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
 use countersign_server::{Server, clock};
 use countersign_store::SqliteStore;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -58,8 +59,11 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
         if new {
             first_launch::what_next(folder.path());
         }
+        let told = told_to_stop()?;
         ready(&site);
-        until_stopped(server, &store).await
+        told.await;
+        stop(server, &store).await;
+        Ok(())
     })
 }
 
@@ -97,8 +101,11 @@ pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
         let server = start(&site, &folder, &config).await?;
         say("It is thrown away when you stop it with Ctrl-C.");
         first_launch::what_next(&path);
+        let told = told_to_stop()?;
         ready(&site);
-        until_stopped(server, &store).await
+        told.await;
+        stop(server, &store).await;
+        Ok(())
     });
     drop(folder);
     // A folder that the user named is theirs.
@@ -261,17 +268,23 @@ fn ready(site: &Site) {
     }
 }
 
-/// Waits for Ctrl-C or a termination signal, then stops in order.
-async fn until_stopped(server: Server, store: &SqliteStore) -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())
-        .map_err(|error| Failure::new(Exit::Failure, "signal", error))?;
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+/// Listens for Ctrl-C and the termination signal from now on: the future is done when one comes.
+///
+/// Called before anybody is told that the site is there, so that whoever ends it at once ends it in order.
+fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, "signal", error));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+async fn stop(server: Server, store: &SqliteStore) {
     info!("stopping");
     server.stop().await;
     store.close().await;
-    Ok(())
 }
