@@ -77,7 +77,7 @@ impl Login {
     ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
         let site: SiteUri = self.site.parse().map_err(|error| {
             Failure::usage(format_args!("--site: {error}"))
-                .hint("`countersign site status --json` shows the `uri` at the site")
+                .hint("`countersign site status` shows it at the site")
         })?;
         let who = self.who(common)?;
         let mut connector = Connector::new(&site);
