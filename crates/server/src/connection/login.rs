@@ -37,7 +37,7 @@ pub(super) enum End {
 pub(super) struct Opened {
     pub(super) session: Session,
     pub(super) info: SessionInfo,
-    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) events: mpsc::Receiver<Arc<Event>>,
     pub(super) cut: oneshot::Receiver<CloseReason>,
 }
 

@@ -147,7 +147,7 @@ fn hold(
         } else {
             match serve(site, server, input, &mut to_client, entropy) {
                 Err(refusal) => return refused(&refusal),
-                Ok(Served::Login(login)) => server = login,
+                Ok(Served::Login(login)) => server = *login,
                 Ok(Served::Session(opened)) => {
                     session = Some(*opened);
                     server = server::Login::new(site.settings.clone());
@@ -208,7 +208,7 @@ fn refused(refusal: &Refusal) -> End {
 }
 
 enum Served {
-    Login(server::Login),
+    Login(Box<server::Login>),
     Session(Box<Session>),
     Refused,
 }
@@ -230,7 +230,7 @@ fn serve(
         let (step, used) = login.receive(&mut input, out)?;
         input.drain(..used);
         login = match step {
-            server::Step::NeedMore(login) => return Ok(Served::Login(login)),
+            server::Step::NeedMore(login) => return Ok(Served::Login(Box::new(login))),
             server::Step::Refused => return Ok(Served::Refused),
             server::Step::FindPerson(find) => {
                 let known = site.person(&find.name().to_string());
