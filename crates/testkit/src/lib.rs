@@ -23,6 +23,7 @@
 pub mod decisions;
 pub mod entropy;
 pub mod insider;
+pub mod life;
 pub mod pair;
 pub mod site;
 pub mod wire;

@@ -2,11 +2,10 @@
 
 use countersign_proto::session::{EncryptionOption, OptionList, Refusal};
 use countersign_testkit::entropy::SeededEntropy;
+use countersign_testkit::life::operation;
 use countersign_testkit::pair::{Flight, LIFE, Pair, ServerOver, Who};
 use countersign_testkit::site::{MARIA, ROBOT, Site};
 use countersign_testkit::wire::{Dripping, Honest, Splitting, Way, Wire};
-
-use crate::random::operation;
 
 /// A site that offers one option.
 pub(crate) fn site(option: EncryptionOption) -> Site {

@@ -6,11 +6,11 @@ use countersign_proto::session::server::FromClient;
 use countersign_proto::session::{EncryptionOption, Refusal, command as c};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::insider::{Insider, put};
+use countersign_testkit::life::operation;
 use countersign_testkit::pair::{Client, ClientOver, LIFE, Server, ServerOver, Who};
 use countersign_testkit::site::{ROBOT, Site};
 
 use crate::dialog::site;
-use crate::random::operation;
 
 const OPTIONS: [EncryptionOption; 3] = [
     EncryptionOption::X25519Aes256Gcm,

@@ -1,22 +1,15 @@
 //! Random meddling from fixed seeds. A seed that fails fails again.
 
-use countersign_proto::operation::Operation;
 use countersign_proto::session::EncryptionOption;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::server::FromClient;
 use countersign_testkit::entropy::SeededEntropy;
+use countersign_testkit::life::operation;
 use countersign_testkit::pair::Who;
 use countersign_testkit::wire::{Hostile, Splitting};
-use serde_json::value::to_raw_value;
 
 use crate::dialog::{log_in, site};
 use crate::seeds::seeds;
-
-/// An operation whose parameters are a string of that length.
-pub(crate) fn operation(id: u64, length: u64) -> Operation {
-    let text = "x".repeat(usize::try_from(length).unwrap());
-    Operation::new(id, "test", "echo", to_raw_value(&text).unwrap())
-}
 
 /// [SES-6], [SES-19] and [SES-21]: what either end accepts had come unchanged and in order, and what it
 /// heard is what the other said, from the first word on.

@@ -2,6 +2,7 @@
 //! in the middle of another dialog.
 
 use countersign_proto::session::EncryptionOption;
+use countersign_testkit::life::operation;
 use countersign_testkit::pair::{Flight, Pair, Who};
 use countersign_testkit::site::Site;
 use countersign_testkit::wire::{Fate, Meddling, Way, commands, splicing};
@@ -77,7 +78,7 @@ fn what_an_end_said_is_not_accepted_from_it_when_it_comes_back() {
             3,
             &mut countersign_testkit::wire::Honest,
         );
-        pair.client.ask(&crate::random::operation(1, 10));
+        pair.client.ask(&operation(1, 10));
         let packet = pair.client.take_outbox();
         pair.client.receive(&packet);
         assert!(pair.client.over().is_some() && pair.client.heard().is_empty());

@@ -1,12 +1,11 @@
 //! A session over a new connection.
 
+use super::EXPIRES;
+use crate::entropy::SeededEntropy;
+use crate::site::{ROBOT, Site};
 use countersign_proto::session::client::{LoggedIn, Login, Step};
 use countersign_proto::session::server;
 use countersign_proto::session::{EncryptionOption, SessionId, Welcome};
-use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::site::{ROBOT, Site};
-
-use super::EXPIRES;
 
 /// A session over a new connection: a service's login, or a return.
 pub(super) fn open(

@@ -1,41 +1,15 @@
 //! What each end hears, compared with what the other said.
 
 use countersign_proto::operation::{Code, Operation, Outcome};
+use countersign_proto::session::Refusal;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::limits::piece_cost;
 use countersign_proto::session::server::FromClient;
-use countersign_proto::session::{EncryptionOption, OptionList, Refusal};
 
-use super::{EXPIRES, Life, Stream};
+use super::content::Stream;
+use super::{EXPIRES, Life};
 
 impl Life<'_> {
-    /// Some of what is under way arrives, in one direction.
-    pub(super) fn deliver(&mut self, most: usize) -> Result<(), Refusal> {
-        let to_client = usize::from(self.dice.one_in(2));
-        self.flush();
-        let wire = &mut self.wires[to_client];
-        let arriving = wire.len().min(1 + self.dice.below(most));
-        let bytes: Vec<u8> = wire.drain(..arriving).collect();
-        self.inboxes[to_client]
-            .tail(bytes.len())
-            .extend_from_slice(&bytes);
-        if to_client == 1 {
-            self.client_hears()
-        } else {
-            self.server_hears()
-        }
-    }
-
-    pub(super) fn flush(&mut self) {
-        let [to_server, to_client] = &mut self.wires;
-        if to_server.len() < 200_000 {
-            self.client.session.flush(to_server).unwrap();
-        }
-        if to_client.len() < 200_000 {
-            self.server.flush(to_client).unwrap();
-        }
-    }
-
     pub(super) fn server_hears(&mut self) -> Result<(), Refusal> {
         let mut got = Vec::new();
         let inbox = &mut self.inboxes[0];
@@ -48,27 +22,22 @@ impl Life<'_> {
                     assert!(self.heard.insert(operation.id), "heard once");
                     self.answer(operation);
                 }
-                FromClient::Content { id, bytes } => {
-                    let stream = self.stream(true, id);
-                    stream.unused += piece_cost(bytes.len());
-                    stream.heard.extend(bytes);
-                    assert!(stream.sent.starts_with(&stream.heard));
-                }
-                FromClient::ContentEnd { id } => {
-                    let stream = self.stream(true, id);
-                    assert!(stream.ended && stream.heard == stream.sent);
-                    stream.whole = true;
-                }
+                FromClient::Content { id, bytes } => self.content(true, id, &bytes),
+                FromClient::ContentEnd { id } => self.whole(true, id),
                 FromClient::Cancelled { id } => self.given_up(id),
+                FromClient::OptionsRequest => {
+                    let options = &self.site.settings.options;
+                    self.server.send_options(options).unwrap();
+                }
                 FromClient::KeyOffer(offer) => {
-                    let all = OptionList::new(EncryptionOption::FORWARD_SECRET);
+                    let options = &self.site.settings.options;
                     self.server
-                        .answer_keys(&offer, &all, EXPIRES, &mut self.entropy)
+                        .answer_keys(&offer, options, EXPIRES, &mut self.entropy)
                         .unwrap();
                 }
                 FromClient::KeysRenewed(renewed) => {
                     assert!(renewed);
-                    self.renewed += 1;
+                    self.happened.renewed += 1;
                 }
                 other => panic!("{other:?}"),
             }
@@ -91,7 +60,7 @@ impl Life<'_> {
         }
     }
 
-    fn client_hears(&mut self) -> Result<(), Refusal> {
+    pub(super) fn client_hears(&mut self) -> Result<(), Refusal> {
         let mut got = Vec::new();
         let inbox = &mut self.inboxes[1];
         let received = self.client.session.receive(inbox.unread(), &mut got);
@@ -100,20 +69,18 @@ impl Life<'_> {
             match message {
                 FromSite::Outcome(outcome) | FromSite::OutcomeWithContent(outcome) => {
                     assert_eq!(self.asked[&outcome.id].params.get(), outcome.data.get());
+                    assert!(
+                        self.heard.contains(&outcome.id),
+                        "answered before it was heard"
+                    );
                     assert!(self.answered.insert(outcome.id), "answered once");
+                    self.happened.answered += 1;
                 }
-                FromSite::Content { id, bytes } => {
-                    let stream = self.stream(false, id);
-                    stream.unused += piece_cost(bytes.len());
-                    stream.heard.extend(bytes);
-                    assert!(stream.sent.starts_with(&stream.heard));
-                }
-                FromSite::ContentEnd { id } => {
-                    let stream = self.stream(false, id);
-                    assert!(stream.ended && stream.heard == stream.sent);
-                    stream.whole = true;
-                }
+                FromSite::Content { id, bytes } => self.content(false, id, &bytes),
+                FromSite::ContentEnd { id } => self.whole(false, id),
                 FromSite::Cancelled { id } => self.given_up(id),
+                FromSite::Event(event) => assert_eq!(self.told.pop_front(), Some(event)),
+                FromSite::Options(options) => assert_eq!(options, self.site.settings.options),
                 FromSite::KeyOffer(offer) => {
                     self.client
                         .session
@@ -121,13 +88,27 @@ impl Life<'_> {
                         .unwrap();
                 }
                 FromSite::KeysRenewed(renewed) => {
-                    // The server declines nothing: it offers every option.
+                    // The server declines nothing: it offers every option that the client may ask for.
                     assert!(renewed);
-                    self.renewed += 1;
+                    self.happened.renewed += 1;
                 }
-                other => panic!("{other:?}"),
+                FromSite::Goodbye(_) => panic!("{message:?}"),
             }
         }
         received.map(|_| ())
+    }
+
+    fn content(&mut self, up: bool, id: u64, bytes: &[u8]) {
+        let stream = self.stream(up, id);
+        stream.unused += piece_cost(bytes.len());
+        stream.heard.extend_from_slice(bytes);
+        assert!(stream.sent.starts_with(&stream.heard));
+    }
+
+    fn whole(&mut self, up: bool, id: u64) {
+        let stream = self.stream(up, id);
+        assert!(stream.ended && stream.heard == stream.sent);
+        stream.whole = true;
+        self.happened.whole += 1;
     }
 }

@@ -1,0 +1,76 @@
+//! Lives of sessions by fixed seeds. A seed that fails fails again.
+
+use countersign_proto::session::{EncryptionOption, OptionList};
+use countersign_testkit::life::{Act, Dice, Happened, Life};
+use countersign_testkit::site::Site;
+
+use crate::seeds::seeds;
+
+const ACTS: usize = 40;
+
+fn sites() -> [Site; 3] {
+    [65_536, 4_096, 256].map(|limit| {
+        let options = OptionList::new(EncryptionOption::FORWARD_SECRET);
+        Site::offering(options, limit)
+    })
+}
+
+/// [SES-19], [SES-23], [SES-29] and [SES-40] to [SES-48]: whatever the two ends do, and whatever is done to
+/// what they say, in any order: harm is found, only what was said is heard, and an honest pair is never
+/// stuck.
+#[test]
+fn ends_understand_each_other_find_all_harm_and_are_never_stuck() {
+    let seeds = seeds(10_000);
+    let sites = sites();
+    let mut all = Happened::default();
+    for seed in 0..seeds {
+        let site = &sites[usize::try_from(seed % 3).unwrap()];
+        let mut life = Life::new(site, Dice::seeded(seed));
+        life.live(ACTS);
+        life.settle();
+        all.add(life.happened());
+    }
+    // The seeds are worth something only if all of this happened.
+    let least = Happened {
+        answered: 4 * seeds,
+        whole: seeds / 4,
+        renewed: seeds,
+        returned: seeds / 4,
+        harmed: seeds / 8,
+        expired: seeds / 100,
+    };
+    assert!(all.is_at_least(&least), "{all:?}");
+}
+
+/// [SES-19] to [SES-21]
+#[test]
+fn a_life_with_much_harm_is_a_life_of_many_returns() {
+    let sites = sites();
+    for seed in 0..seeds(300) {
+        let site = &sites[usize::try_from(seed % 3).unwrap()];
+        let mut life = Life::new(site, Dice::seeded(seed));
+        for _ in 0..6 {
+            life.live(3);
+            life.act(Act::Harm);
+        }
+        life.settle();
+        assert!(life.happened().harmed >= 3, "seed {seed}");
+    }
+}
+
+/// [SES-29] and [SES-46]: a clock that is set by a day, forward or back, ends what is over and nothing else.
+#[test]
+fn a_clock_that_jumps_ends_sessions_that_are_over_and_no_others() {
+    let sites = sites();
+    let mut all = Happened::default();
+    for seed in 0..seeds(300) {
+        let mut life = Life::new(&sites[0], Dice::seeded(seed));
+        for _ in 0..12 {
+            life.act(Act::SetClock);
+            life.live(1);
+        }
+        life.settle();
+        all.add(life.happened());
+    }
+    assert!(all.expired > 100 && all.answered > 300, "{all:?}");
+}
