@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::Path;
 
+use countersign_crypto::entropy::Entropy;
 use countersign_crypto::key_file::write_identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{
@@ -32,6 +33,7 @@ fn main() {
     files();
     logins();
     packets();
+    lives();
     operations();
     dump();
 }
@@ -177,6 +179,18 @@ fn packets() {
     ]);
     let results = [&[1], &packet(&result)[..], &packet(&event)].concat();
     write("packets", "results", results);
+}
+
+/// Chances drawn from seeds: whole lives in long packets and in short ones.
+fn lives() {
+    for seed in 0..8 {
+        let mut chances = [0; 200];
+        SeededEntropy::new(seed)
+            .fork("fuzz seeds")
+            .fill(&mut chances);
+        chances[0] = u8::try_from(seed).unwrap();
+        write("live_session", &format!("life-{seed}"), chances);
+    }
 }
 
 fn operations() {

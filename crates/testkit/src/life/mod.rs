@@ -198,19 +198,19 @@ impl<'a> Life<'a> {
         assert_eq!(queued, 0);
     }
 
-    /// Some of what is under way arrives, and is heard. An error is of an end that refused it; a session
-    /// whose time is over is none, and is followed by a new one.
+    /// Some of what is under way arrives, and is heard; how many bytes. An error is of an end that refused
+    /// it; a session whose time is over is none, and is followed by a new one.
     ///
     /// # Errors
     /// A [`Refusal`]: of what an honest pair said, a fault.
-    pub fn deliver(&mut self, way: Way, most: usize) -> Result<(), Refusal> {
+    pub fn deliver(&mut self, way: Way, most: usize) -> Result<usize, Refusal> {
         self.flush();
         let wire = &mut self.wires[way as usize];
         let arriving = wire.len().min(most);
         let inbox = &mut self.inboxes[way as usize];
         inbox.tail(arriving).extend(wire.drain(..arriving));
         match way {
-            Way::ToClient => self.client_hears(),
+            Way::ToClient => self.client_hears()?,
             Way::ToServer => {
                 let over = self.now >= EXPIRES;
                 let heard = self.server_hears();
@@ -218,11 +218,12 @@ impl<'a> Life<'a> {
                 if over {
                     self.happened.expired += 1;
                     self.begin_again();
-                    return Ok(());
+                } else {
+                    heard?;
                 }
-                heard
             }
         }
+        Ok(arriving)
     }
 
     /// Moves what the ends have to say onto the wires.

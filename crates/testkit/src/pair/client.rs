@@ -52,6 +52,9 @@ impl Client {
             Who::Service(identity) => {
                 Login::service(settings, identity.clone(), &mut entropy, &mut outbox)
             }
+            Who::Returning(resumption) => {
+                Login::resume(settings, resumption.clone(), &mut entropy, &mut outbox)
+            }
         };
         let state = match login {
             Ok(login) => State::Login(Box::new(login)),

@@ -6,7 +6,7 @@ mod server;
 use std::sync::Arc;
 
 use countersign_crypto::identity::Identity;
-use countersign_proto::session::client::Settings;
+use countersign_proto::session::client::{Resumption, Settings};
 
 use crate::entropy::SeededEntropy;
 use crate::site::{PASSPHRASE, Site};
@@ -32,6 +32,8 @@ pub enum Who<'a> {
     },
     /// A service, with its key.
     Service(&'a Arc<Identity>),
+    /// Whoever had a session, and returns to it.
+    Returning(&'a Resumption),
 }
 
 impl Who<'_> {

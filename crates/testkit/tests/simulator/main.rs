@@ -10,6 +10,7 @@
 mod changed;
 mod cut;
 mod dialog;
+mod every_byte;
 mod inside;
 mod life;
 mod random;

@@ -1,0 +1,32 @@
+//! A live session in which the input decides all that happens, in any order: what the two ends say, what
+//! arrives of it and when, what is done to it in between, when the connection is lost, how the clock is
+//! set. Harm is found, only what was said is heard, and nobody is stuck (`countersign_testkit::life`).
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use countersign_proto::session::{EncryptionOption, OptionList};
+use countersign_testkit::life::{Dice, Life};
+use countersign_testkit::site::Site;
+use libfuzzer_sys::fuzz_target;
+
+/// As long as packets usually are, and as short as they may be.
+static SITES: LazyLock<[Site; 2]> = LazyLock::new(|| {
+    [65_536, 256].map(|limit| {
+        Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), limit)
+    })
+});
+
+const MOST_ACTS: usize = 400;
+
+// The first byte says how long packets are, the rest what happens.
+fuzz_target!(|input: &[u8]| {
+    let Some((first, chances)) = input.split_first() else {
+        return;
+    };
+    let site = &SITES[usize::from(first % 2)];
+    let mut life = Life::new(site, Dice::written(chances));
+    life.live(MOST_ACTS);
+    life.settle();
+});
