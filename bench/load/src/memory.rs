@@ -1,0 +1,82 @@
+//! What connections cost the site in memory.
+
+use std::time::Duration;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::session::Inbox;
+use countersign_proto::session::client::{Login, Step};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::report::{Row, Unit};
+use crate::server::KNOWN;
+use crate::site::{Running, attacker};
+use crate::{Result, Size};
+
+/// Connections that sent half a flight and wait.
+pub(crate) async fn unproved(site: &Running, size: Size) -> Result<Vec<Row>> {
+    let flight = site.flight_of_person(KNOWN)?;
+    let half = flight.get(..flight.len() / 2).unwrap_or_default();
+    let open = |count: usize| async move {
+        let mut held = Vec::new();
+        for number in 0..count {
+            let mut socket = site.connect_from(attacker(number % 64)).await?;
+            socket.write_all(half).await?;
+            held.push(socket);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Result::Ok(held)
+    };
+    let count = size.of(5_000, 50);
+    let _warm = open(count / 10).await?;
+    let before = site.memory()?;
+    let _held = open(count).await?;
+    let each = (site.memory()? - before) / count as f64 / 1024.0;
+    let what = format!("memory of {count} connections that sent half a flight");
+    Ok(vec![
+        Row::new(what, each, Unit::KibPerConnection).at_most(16.0),
+    ])
+}
+
+/// Sessions that nobody uses.
+pub(crate) async fn idle(site: &Running, size: Size) -> Result<Vec<Row>> {
+    let count = size.of(20_000, 40);
+    let open = |count: usize, from: usize| async move {
+        let mut held = Vec::new();
+        for number in 0..count {
+            held.push(session(site, from + number % 16).await?);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Result::Ok(held)
+    };
+    let _warm = open(count / 20, 100).await?;
+    let before = site.memory()?;
+    let _held = open(count, 0).await?;
+    let each = (site.memory()? - before) / count as f64 / 1024.0;
+    let what = format!("memory of {count} idle sessions");
+    Ok(vec![
+        Row::new(what, each, Unit::KibPerConnection).at_most(8.0),
+    ])
+}
+
+/// A session of which this end keeps the socket alone.
+async fn session(site: &Running, from: usize) -> Result<TcpStream> {
+    let mut socket = site.connect_from(attacker(from)).await?;
+    let (mut out, mut inbox) = (Vec::new(), Inbox::default());
+    let entropy = &mut SystemEntropy;
+    let mut login = Login::service(site.settings(), site.robot.clone(), entropy, &mut out)?;
+    loop {
+        socket.write_all(&out).await?;
+        out.clear();
+        if socket.read_buf(inbox.tail(2_048)).await? == 0 {
+            return Err("the site closed the connection".into());
+        }
+        let (step, used) = login.receive(inbox.unread(), entropy, &mut out)?;
+        inbox.consume(used);
+        login = match step {
+            Step::NeedMore(login) => login,
+            Step::LoggedIn(_) => return Ok(socket),
+            Step::Stretch(_) => return Err("a service has no pass phrase".into()),
+        };
+    }
+}

@@ -1,0 +1,91 @@
+//! Whether the time of an answer tells a known name from an unknown or a locked one.
+//!
+//! Logins of each kind take turns, in an order that chance makes anew each time, so that a minute in which
+//! the machine is slow weighs on all. The control is a known name whose flight takes the site some
+//! microseconds more: the same program must tell it apart, or it would tell nothing.
+
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::report::{Row, Unit, percentile};
+use crate::server::{KNOWN, LOCKED};
+use crate::site::{Running, attacker, now};
+use crate::{Result, Size};
+
+/// The kinds of names that are compared; the last is the control.
+const KINDS: [&str; 4] = ["known", "unknown", "locked", "control"];
+
+pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
+    let flight = |name: &str| site.flight_of_person(name);
+    let nops = [0x70, 0x00].repeat(300);
+    let flights = [
+        flight(KNOWN)?,
+        flight("nobody")?,
+        flight(LOCKED)?,
+        [nops, flight(KNOWN)?].concat(),
+    ];
+    let rounds = size.of(20_000, 50);
+    let mut took: [Vec<f64>; 4] = Default::default();
+    let mut lengths: [Vec<usize>; 4] = Default::default();
+    for round in 0..rounds + rounds / 20 {
+        for kind in shuffled() {
+            let flight = flights.get(kind).map_or(&[][..], Vec::as_slice);
+            let (micros, length) = answer(site, round % 64, flight).await?;
+            if round >= rounds / 20
+                && let (Some(took), Some(lengths)) = (took.get_mut(kind), lengths.get_mut(kind))
+            {
+                took.push(micros);
+                lengths.push(length);
+            }
+        }
+    }
+    let all: Vec<usize> = lengths.concat();
+    if all.iter().any(|length| Some(length) != all.first()) {
+        return Err("the answers have different lengths".into());
+    }
+    let medians = took.map(|samples| percentile(&samples, 50));
+    let [known, unknown, locked, control] = medians;
+    let mut rows: Vec<Row> = KINDS
+        .iter()
+        .zip(medians)
+        .map(|(kind, median)| {
+            Row::new(format!("{kind}: median answer"), median, Unit::Microseconds)
+        })
+        .collect();
+    let apart = |median: f64| (median / known - 1.0).abs() * 100.0;
+    let what = |kind: &str| format!("{kind} to known: medians apart by hundredths");
+    rows.extend([
+        Row::new(what("unknown"), apart(unknown), Unit::Count).at_most(1.0),
+        Row::new(what("locked"), apart(locked), Unit::Count).at_most(1.0),
+        Row::new(
+            what("control, which must be told apart:"),
+            apart(control),
+            Unit::Count,
+        )
+        .at_least(1.0),
+    ]);
+    Ok(rows)
+}
+
+/// The kinds in an order that chance makes.
+fn shuffled() -> [usize; 4] {
+    let mut order = [0, 1, 2, 3];
+    for at in (1..order.len()).rev() {
+        let [dice] = fresh::<1>(&mut SystemEntropy);
+        order.swap(at, usize::from(dice) % (at + 1));
+    }
+    order
+}
+
+/// From the flight to the end of the answer, in microseconds, and the answer's length.
+async fn answer(site: &Running, from: usize, flight: &[u8]) -> Result<(f64, usize)> {
+    let mut socket = site.connect_from(attacker(from)).await?;
+    socket.set_nodelay(true)?;
+    let mut answer = vec![0; 8_192];
+    let begun = now();
+    socket.write_all(flight).await?;
+    // The site sends its answer with one write.
+    let length = socket.read(&mut answer).await?;
+    let took = begun.elapsed();
+    Ok((took.as_secs_f64() * 1e6, length))
+}

@@ -1,0 +1,157 @@
+//! What was measured, as a table for people or as JSON; the one module here that prints.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the figures are this program's output"
+)]
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::Result;
+
+/// What a figure counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Milliseconds,
+    Microseconds,
+    Percent,
+    Ratio,
+    KibPerConnection,
+    Count,
+}
+
+impl Unit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Milliseconds => "ms",
+            Self::Microseconds => "µs",
+            Self::Percent => "%",
+            Self::Ratio => "times",
+            Self::KibPerConnection => "KiB each",
+            Self::Count => "",
+        }
+    }
+}
+
+/// One figure.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) figure: f64,
+    pub(crate) unit: Unit,
+    /// What it is promised to be: at least, or at most.
+    pub(crate) target: Option<Target>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Row {
+    pub(crate) fn new(what: impl Into<String>, figure: f64, unit: Unit) -> Self {
+        Self {
+            what: what.into(),
+            figure,
+            unit,
+            target: None,
+        }
+    }
+
+    pub(crate) fn at_least(mut self, least: f64) -> Self {
+        self.target = Some(Target::AtLeast(least));
+        self
+    }
+
+    pub(crate) fn at_most(mut self, most: f64) -> Self {
+        self.target = Some(Target::AtMost(most));
+        self
+    }
+
+    fn met(&self) -> Option<bool> {
+        Some(match self.target? {
+            Target::AtLeast(least) => self.figure >= least,
+            Target::AtMost(most) => self.figure <= most,
+        })
+    }
+}
+
+/// Prints rows as they come, or all at once as JSON.
+pub(crate) struct Report(Option<Vec<Value>>);
+
+impl Report {
+    pub(crate) fn new(json: bool) -> Self {
+        Self(json.then(Vec::new))
+    }
+
+    pub(crate) fn take(&mut self, scenario: &str, rows: &[Row]) {
+        for row in rows {
+            let target = row.target.map(|target| match target {
+                Target::AtLeast(least) => format!(">= {least}"),
+                Target::AtMost(most) => format!("<= {most}"),
+            });
+            let unit = row.unit.name();
+            match &mut self.0 {
+                Some(all) => all.push(json!({
+                    "scenario": scenario, "what": row.what, "figure": row.figure, "unit": unit,
+                    "target": target, "met": row.met(),
+                })),
+                None => println!(
+                    "{scenario:<9} {:<58} {:>10.2} {unit:<9} {:>8} {}",
+                    row.what,
+                    row.figure,
+                    target.unwrap_or_default(),
+                    match row.met() {
+                        Some(true) => "yes",
+                        Some(false) => "NO",
+                        None => "",
+                    }
+                ),
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) {
+        if let Some(all) = self.0 {
+            println!("{:#}", Value::Array(all));
+        }
+    }
+}
+
+/// A line for the other process.
+pub(crate) fn tell(line: &Value) {
+    println!("{line}");
+}
+
+/// Says that an argument means nothing here.
+pub(crate) fn misused(argument: &str, known: &str) -> ExitCode {
+    eprintln!(
+        "`{argument}` is neither --json nor --small nor a scenario; the scenarios are {known}"
+    );
+    ExitCode::from(2)
+}
+
+/// The exit code, with what went wrong if something did.
+pub(crate) fn exit(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What `per_cent` of the samples do not exceed.
+pub(crate) fn percentile(samples: &[f64], per_cent: usize) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (sorted.len() * per_cent).div_ceil(100);
+    sorted
+        .get(at.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
+}

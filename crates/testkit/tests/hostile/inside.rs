@@ -1,0 +1,66 @@
+//! What a peer says that holds the session's keys: packets that open, with contents that no honest end
+//! sends.
+
+use countersign_proto::risp::Value;
+use countersign_proto::session::{OptionList, command as c};
+use countersign_testkit::entropy::SeededEntropy;
+use countersign_testkit::insider::{Insider, put};
+use countersign_testkit::pair::{Client, ClientOver, Server, ServerOver, Who};
+use countersign_testkit::site::Site;
+
+use crate::fault::{Fault, bytes};
+use crate::file::{File, Stage};
+
+const NOP: [u8; 2] = [0x70, 0x00];
+
+pub(crate) fn run(file: &File) -> (Stage, String) {
+    let site = Site::offering(OptionList::new([file.option()]), 65_536);
+    match &file.fault {
+        Fault::InsideToServer(packets) => {
+            let mut server = Server::new(&site, SeededEntropy::new(1), u64::MAX);
+            let mut insider = Insider::service(&site, &mut server);
+            server.receive(0, &insider.seal(&NOP));
+            for packet in packets {
+                server.receive(0, &insider.seal(&bytes(packet)));
+            }
+            match server.over() {
+                Some(ServerOver::Refused(refusal)) => (Stage::of(refusal), refusal.to_string()),
+                Some(over) => panic!("{over:?}"),
+                None if server.heard().is_empty() => (Stage::Waits, String::new()),
+                None => (Stage::Accepted, String::new()),
+            }
+        }
+        Fault::InsideToClient(packets) => {
+            let mut client = Client::new(
+                site.client(),
+                Who::Service(&site.robot),
+                SeededEntropy::new(1),
+            );
+            let mut insider = Insider::site(&site, &mut client);
+            client.receive(&insider.seal(&welcome()));
+            for packet in packets {
+                client.receive(&insider.seal(&bytes(packet)));
+            }
+            match client.over() {
+                Some(ClientOver::Broken(refusal)) => (Stage::of(refusal), refusal.to_string()),
+                Some(ClientOver::Failed(error)) => (Stage::of_login(error), error.to_string()),
+                Some(over) => panic!("{over:?}"),
+                None if client.heard().is_empty() => (Stage::Waits, String::new()),
+                None => (Stage::Accepted, String::new()),
+            }
+        }
+        _ => panic!("nothing is inside"),
+    }
+}
+
+fn welcome() -> Vec<u8> {
+    let mut welcome = Vec::new();
+    put(&mut welcome, c::SESSION_ID, Value::Bytes(&[1; 16]));
+    put(&mut welcome, c::EXPIRES, Value::U64(u64::MAX));
+    put(
+        &mut welcome,
+        c::USERNAME,
+        Value::Bytes(b"robot@example.org"),
+    );
+    welcome
+}

@@ -1,0 +1,92 @@
+//! The hostile corpus (`vectors/hostile`): each file is one fault, and the stage that must refuse it.
+//!
+//! A file names a dialog and what is done to it. The dialog is held between the real machines, live; that
+//! it is accepted when nothing is done to it is checked as well, so that no file passes for another reason
+//! than its fault. With `COUNTERSIGN_BLESS=1` the words of the refusals are written down anew; the stages
+//! never are.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
+mod dialog;
+mod fault;
+mod file;
+mod inside;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use file::{File, Stage};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors/hostile")
+}
+
+/// All files, by their paths.
+fn files() -> BTreeMap<PathBuf, File> {
+    let mut files = BTreeMap::new();
+    for kind in std::fs::read_dir(folder()).unwrap() {
+        for entry in std::fs::read_dir(kind.unwrap().path()).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file = serde_json::from_str(&text)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            files.insert(path, file);
+        }
+    }
+    files
+}
+
+#[test]
+fn every_fault_is_refused_at_its_stage() {
+    let mut wrong = Vec::new();
+    let files = files();
+    assert!(files.len() >= 150, "{} files", files.len());
+    for (path, mut file) in files {
+        let (stage, refusal) = file.run();
+        if std::env::var_os("COUNTERSIGN_BLESS").is_some() && stage == file.stage {
+            file.refusal.clone_from(&refusal);
+            let text = serde_json::to_string_pretty(&file).unwrap();
+            std::fs::write(&path, text + "\n").unwrap();
+        }
+        if (stage, &refusal) != (file.stage, &file.refusal) {
+            let name = path.strip_prefix(folder()).unwrap().display();
+            let (must, says) = (file.stage, file.refusal);
+            wrong.push(format!(
+                "{name}: {must:?} {says:?}, not {stage:?} {refusal:?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_dialog_is_accepted_when_nothing_is_done_to_it() {
+    for (path, file) in files() {
+        let accepted = File {
+            fault: fault::Fault::None,
+            ..file
+        }
+        .run();
+        assert_eq!(
+            accepted.0,
+            Stage::Accepted,
+            "{}: {}",
+            path.display(),
+            accepted.1
+        );
+    }
+}
+
+#[test]
+fn every_stage_has_files() {
+    let files = files();
+    for stage in Stage::REFUSING {
+        let count = files.values().filter(|file| file.stage == stage).count();
+        assert!(count >= 3, "{stage:?}: {count}");
+    }
+}
