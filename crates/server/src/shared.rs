@@ -170,6 +170,7 @@ impl Shared {
         let proof = match proved.how() {
             HowProved::Passphrase(_) => Proof::Passphrase,
             HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
+            HowProved::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
             HowProved::Session(session, _) => {
                 let id = SessionId::from_bytes(session.0);
                 let returning = Returning { option, peer, cut };

@@ -274,6 +274,14 @@ impl Site {
                 let found = self.store().key_login(&thumbprint).await?;
                 found.map(|(account, _)| account)
             }
+            Proof::DeliveredKey(thumbprint) => {
+                let kept = self.store().delivered_key(info.account).await?;
+                let kept = kept.map(|credential| credential.key.certificate().thumbprint());
+                match kept == Some(thumbprint) {
+                    true => self.store().account(info.account).await?,
+                    false => None,
+                }
+            }
         };
         Ok(account.is_some_and(|account| {
             account.id == info.account && account.is_active() && account.revision == seen.revision
@@ -316,6 +324,7 @@ impl Site {
                 "proof": match info.proof {
                     Proof::Passphrase => "passphrase".to_owned(),
                     Proof::Key(thumbprint) => format!("key {thumbprint}"),
+                    Proof::DeliveredKey(thumbprint) => format!("delivered key {thumbprint}"),
                 },
             }),
         };

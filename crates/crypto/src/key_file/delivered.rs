@@ -1,9 +1,9 @@
 //! A key that a site delivers to whoever names its owner: the certificate, and the private key encrypted
 //! under a pass phrase that the site does not know. Who has it may guess at the pass phrase.
 
+use der::SecretDocument;
 use der::asn1::OctetStringRef;
-use der::pem::LineEnding;
-use der::{Document, SecretDocument};
+use der::pem::{self, LineEnding};
 use pkcs8::EncryptedPrivateKeyInfoRef;
 
 use super::{ENCRYPTED, KeyFileError, encryption, form};
@@ -99,12 +99,20 @@ impl DeliveredKey {
         &self.encrypted_key
     }
 
-    /// Both in PEM, as other tools read them.
+    /// The private key in PEM, as [`super::write_identity`] writes it.
+    #[must_use]
+    pub fn encrypted_key_pem(&self) -> String {
+        let Ok(pem) = pem::encode_string(ENCRYPTED, LineEnding::LF, &self.encrypted_key) else {
+            // A short text of any bytes; only exhausted memory leads here.
+            std::process::abort();
+        };
+        pem
+    }
+
+    /// Both in PEM, the certificate first, as other tools read them.
     #[must_use]
     pub fn to_pem(&self) -> String {
-        let key = Document::try_from(&self.encrypted_key[..])
-            .and_then(|document| document.to_pem(ENCRYPTED, LineEnding::LF));
-        format!("{}{}", self.certificate.to_pem(), key.unwrap_or_default())
+        [self.certificate.to_pem(), self.encrypted_key_pem()].concat()
     }
 
     /// Opens the key. This stretches the pass phrase: do not call it where others wait for the thread.

@@ -5,7 +5,7 @@ use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::secret::Secret;
 use countersign_proto::operation::Operation;
 use countersign_proto::session::client::Settings;
-use countersign_proto::session::server::FromClient;
+use countersign_proto::session::server::{self, FromClient};
 use countersign_proto::session::{EncryptionOption, LoginError, OptionList, Refusal};
 use serde_json::value::to_raw_value;
 
@@ -188,4 +188,20 @@ fn its_sessions_have_keys_to_renew_and_can_be_returned_to() {
     works(&mut pair);
     let mut returned = log_in(&site, settings, Who::Return(&pair.client.resumption)).unwrap();
     works(&mut returned);
+}
+
+/// [SES-7]: the rest of a flight with a stale choice is passed over and counts for nothing.
+#[test]
+fn a_service_that_knows_an_older_list_is_corrected_within_the_connection() {
+    let (site, mut settings) = site(256);
+    settings.options = OptionList::new([EncryptionOption::HybridAes256Gcm, OPTION]);
+    let mut out = Vec::new();
+    let who = Who::Service(&site.robot);
+    who.start(settings.clone(), &mut out).unwrap();
+    let login = server::Login::new(site.settings.clone());
+    let Ok((server::Step::NeedMore(login), _)) = login.receive(&mut out, &mut Vec::new()) else {
+        panic!("the list, and the next flight")
+    };
+    assert_eq!(login.invalid_commands(), 0);
+    works(&mut log_in(&site, settings, who).unwrap());
 }

@@ -16,8 +16,7 @@ use crate::session::refusal::LoginError;
 use super::login::Login;
 use super::resume::Resumption;
 
-/// Decrypts the session key, proves it and opens the session. `info` is what it was sealed for; `recovered`
-/// says that the identity came from the site and is the caller's to keep.
+/// Decrypts the session key, proves it and opens the session. `info` is what it was sealed for.
 pub(super) fn prove(
     mut login: Login,
     identity: &Identity,

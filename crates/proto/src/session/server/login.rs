@@ -181,7 +181,8 @@ impl Login {
                     .map(|find| Step::FindSession(Box::new(find)));
             }
             // The rest of a flight that was sent with a stale choice: the client sends it again.
-            (c::LOGIN_START | c::HANDSHAKE | c::RESUME, _, None) if self.stale_choices > 0 => {}
+            (c::LOGIN_START | c::HANDSHAKE | c::RESUME | c::CERTIFICATE_ID, _, None)
+                if self.stale_choices > 0 => {}
             (c::NOP, ..) => {}
             (c::OPTIONS_REQUEST, ..) => {
                 self.transcript.client_said(clear.wire);
