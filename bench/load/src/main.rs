@@ -94,23 +94,3 @@ pub(crate) fn run(scenario: &str, size: Size) -> Result<Vec<report::Row>> {
         }
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every scenario in small: that it works and what does not depend on the machine.
-    #[test]
-    fn every_scenario_runs() {
-        for scenario in SCENARIOS {
-            let rows = run(scenario, Size::Small).unwrap();
-            assert!(!rows.is_empty(), "{scenario}");
-            for row in rows {
-                assert!(row.figure.is_finite(), "{scenario}: {}", row.what);
-                if row.unit == report::Unit::Percent {
-                    assert!(row.figure > 90.0, "{scenario}: {} {}", row.what, row.figure);
-                }
-            }
-        }
-    }
-}

@@ -1,5 +1,6 @@
 //! What connections cost the site in memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
@@ -7,10 +8,11 @@ use countersign_proto::session::Inbox;
 use countersign_proto::session::client::{Login, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::report::{Row, Unit};
 use crate::server::KNOWN;
-use crate::site::{Running, attacker};
+use crate::site::{Running, attacker, open_files};
 use crate::{Result, Size};
 
 /// Connections that sent half a flight and wait.
@@ -38,25 +40,40 @@ pub(crate) async fn unproved(site: &Running, size: Size) -> Result<Vec<Row>> {
     ])
 }
 
+/// Logins at a time: what is measured is the sessions that they leave.
+const AT_ONCE: usize = 64;
+
 /// Sessions that nobody uses.
-pub(crate) async fn idle(site: &Running, size: Size) -> Result<Vec<Row>> {
-    let count = size.of(20_000, 40);
-    let open = |count: usize, from: usize| async move {
-        let mut held = Vec::new();
-        for number in 0..count {
-            held.push(session(site, from + number % 16).await?);
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        Result::Ok(held)
-    };
-    let _warm = open(count / 20, 100).await?;
+pub(crate) async fn idle(site: &Arc<Running>, size: Size) -> Result<Vec<Row>> {
+    // Each end needs a file for each; some are needed for other things.
+    let room = open_files().saturating_sub(1_500);
+    let count = size.of(20_000, 40).min(room);
+    let _warm = sessions(site, count / 20).await?;
     let before = site.memory()?;
-    let _held = open(count, 0).await?;
+    let _held = sessions(site, count).await?;
     let each = (site.memory()? - before) / count as f64 / 1024.0;
     let what = format!("memory of {count} idle sessions");
     Ok(vec![
         Row::new(what, each, Unit::KibPerConnection).at_most(8.0),
     ])
+}
+
+async fn sessions(site: &Arc<Running>, count: usize) -> Result<Vec<TcpStream>> {
+    let (mut logins, mut held) = (JoinSet::new(), Vec::new());
+    for number in 0..count {
+        if logins.len() >= AT_ONCE
+            && let Some(opened) = logins.join_next().await
+        {
+            held.push(opened??);
+        }
+        let site = site.clone();
+        logins.spawn(async move { session(&site, number % 16).await });
+    }
+    while let Some(opened) = logins.join_next().await {
+        held.push(opened??);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    Ok(held)
 }
 
 /// A session of which this end keeps the socket alone.

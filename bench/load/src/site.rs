@@ -40,7 +40,7 @@ impl Running {
     /// Starts a site with the limits of a scenario.
     pub(crate) async fn start(scenario: &str) -> Result<Self> {
         raise_file_limit();
-        let mut process = Command::new(program()?)
+        let mut process = Command::new(std::env::current_exe()?)
             .args([MODE, scenario])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -105,16 +105,6 @@ impl Running {
     }
 }
 
-/// This program; in its own tests, the program beside them.
-fn program() -> Result<std::path::PathBuf> {
-    let own = std::env::current_exe()?;
-    let folder = own.parent().ok_or("a program in no folder")?;
-    match folder.ends_with("deps") {
-        true => Ok(folder.with_file_name("countersign-load")),
-        false => Ok(own),
-    }
-}
-
 /// An address to attack from: the n-th of 127.1.0.0/16 and beyond.
 pub(crate) fn attacker(number: usize) -> Ipv4Addr {
     let number = u32::try_from(number).unwrap_or(0);
@@ -138,6 +128,14 @@ pub(crate) fn raise_file_limit() {
         // What is not allowed shows when connections fail.
         let _ = setrlimit(Resource::Nofile, all);
     }
+}
+
+/// How many files this process may have open.
+pub(crate) fn open_files() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }
 
 /// The one reader of the clock here.

@@ -37,24 +37,7 @@ impl Admin {
     /// Connects to the site in `folder`.
     pub(crate) fn connect(folder: &Path) -> Result<Self, Failure> {
         let path = Folder::admin_socket_in(folder);
-        let socket = UnixStream::connect(&path).map_err(|error| {
-            let failure = match error.kind() {
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused => Failure::new(
-                    Exit::Unreachable,
-                    "unreachable",
-                    format_args!("no site runs in {}", folder.display()),
-                ),
-                _ => Failure::new(
-                    Exit::Unreachable,
-                    "unreachable",
-                    format_args!("{}: {error}", path.display()),
-                ),
-            };
-            failure.hint(format_args!(
-                "start it with `countersign serve --data {}`, or name another folder with --data",
-                folder.display()
-            ))
-        })?;
+        let socket = UnixStream::connect(&path).map_err(|error| unreachable(folder, &error))?;
         Ok(Self {
             socket: BufReader::new(socket),
             folder: folder.to_owned(),
@@ -137,5 +120,24 @@ impl Admin {
         }
         serde_json::from_str(outcome.data.get())
             .map_err(|error| Failure::new(Exit::Failure, "protocol", error))
+    }
+}
+
+/// Why the admin socket of `folder` does not answer, and what to do.
+fn unreachable(folder: &Path, error: &std::io::Error) -> Failure {
+    let failure =
+        |message: std::fmt::Arguments<'_>| Failure::new(Exit::Unreachable, "unreachable", message);
+    let shown = folder.display();
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => failure(format_args!(
+            "no site runs in {shown}"
+        ))
+        .hint(format_args!(
+            "start it with `countersign serve --data {shown}`, or name another folder with --data"
+        )),
+        ErrorKind::PermissionDenied => failure(format_args!("the site in {shown} is not yours"))
+            .hint("its admin socket answers the user who runs the site, and root"),
+        _ => failure(format_args!("the admin socket in {shown}: {error}"))
+            .hint("a folder with a shorter path, or another one, may do"),
     }
 }

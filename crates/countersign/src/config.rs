@@ -1,15 +1,22 @@
 //! The configuration file, `countersign.toml`.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
-use countersign_core::guard::{GuessLimits, PenaltyLimits};
+use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use tracing_subscriber::EnvFilter;
 
+use self::limits::LimitsSection;
 use crate::failure::{Exit, Failure};
+
+/// The version of the file's form that is read.
+const VERSION: u32 = 1;
 
 /// A commented file with every default; written at the first launch.
 pub(crate) const EXAMPLE: &str = include_str!("config/example.toml");
@@ -18,15 +25,26 @@ pub(crate) const EXAMPLE: &str = include_str!("config/example.toml");
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
+    #[serde(deserialize_with = "version")]
     version: u32,
     #[serde(default)]
     pub(crate) listen: Listen,
+    #[serde(default)]
+    pub(crate) site: SiteSection,
     #[serde(default)]
     pub(crate) log: Log,
     #[serde(default)]
     pub(crate) options: Options,
     #[serde(default)]
     limits: LimitsSection,
+}
+
+/// What the site is, settled at its first launch.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SiteSection {
+    /// The zone of names that are given without one; `local` when left out.
+    pub(crate) zone: Option<Zone>,
 }
 
 /// Where the site listens.
@@ -62,16 +80,12 @@ impl Default for Options {
     }
 }
 
-fn strength<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strength, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    name.parse().map_err(serde::de::Error::custom)
-}
-
 /// What is logged, and how.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {
     pub(crate) format: LogFormat,
+    #[serde(deserialize_with = "level")]
     pub(crate) level: String,
 }
 
@@ -92,99 +106,41 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The limits, times in milliseconds; what is left out is the default.
-#[derive(Debug, Default, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-struct LimitsSection {
-    connections: Option<usize>,
-    connections_per_source: Option<usize>,
-    unproved: Option<usize>,
-    unproved_time: Option<u64>,
-    waiting_logins: Option<usize>,
-    idle_time: Option<u64>,
-    parked_sessions: Option<usize>,
-    content_streams: Option<usize>,
-    operations_in_flight: Option<usize>,
-    params_bytes: Option<usize>,
-    unsent_bytes: Option<usize>,
-    max_packet: Option<u32>,
-    unproved_per_source: Option<usize>,
-    unproved_early: Option<usize>,
-    waiting_logins_per_source: Option<usize>,
-    penalty_threshold: Option<u32>,
-    penalty_first: Option<u64>,
-    penalty_longest: Option<u64>,
-    penalized_sources: Option<usize>,
-    guesses_free: Option<u32>,
-    guesses_free_of_strangers: Option<u32>,
-    guess_wait_first: Option<u64>,
-    guess_wait_longest: Option<u64>,
-    guess_wait_of_strangers: Option<u64>,
-    guesses_forgotten: Option<u64>,
-    guesses_remembered: Option<usize>,
-    stop_patience: Option<u64>,
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        VERSION => Ok(VERSION),
+        other => Err(D::Error::custom(format_args!(
+            "version {other} is not known; this is version {VERSION}"
+        ))),
+    }
 }
 
-impl LimitsSection {
-    fn penalties(&self, default: PenaltyLimits) -> PenaltyLimits {
-        PenaltyLimits {
-            threshold: self.penalty_threshold.unwrap_or(default.threshold),
-            first: self.penalty_first.unwrap_or(default.first),
-            longest: self.penalty_longest.unwrap_or(default.longest),
-            sources: self.penalized_sources.unwrap_or(default.sources),
-        }
-    }
+fn strength<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strength, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(D::Error::custom)
+}
 
-    fn guesses(&self, default: GuessLimits) -> GuessLimits {
-        GuessLimits {
-            free: self.guesses_free.unwrap_or(default.free),
-            free_of_strangers: self
-                .guesses_free_of_strangers
-                .unwrap_or(default.free_of_strangers),
-            first: self.guess_wait_first.unwrap_or(default.first),
-            longest: self.guess_wait_longest.unwrap_or(default.longest),
-            longest_of_strangers: self
-                .guess_wait_of_strangers
-                .unwrap_or(default.longest_of_strangers),
-            forgotten: self.guesses_forgotten.unwrap_or(default.forgotten),
-            remembered: self.guesses_remembered.unwrap_or(default.remembered),
-        }
-    }
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let level = String::deserialize(deserializer)?;
+    EnvFilter::try_new(&level).map_err(D::Error::custom)?;
+    Ok(level)
 }
 
 impl Config {
     /// The limits that the server keeps to.
     pub(crate) fn limits(&self) -> Limits {
-        let (given, default) = (&self.limits, Limits::default());
-        let time = |given: Option<u64>, default| given.map_or(default, Duration::from_millis);
-        Limits {
-            connections: given.connections.unwrap_or(default.connections),
-            connections_per_source: given
-                .connections_per_source
-                .unwrap_or(default.connections_per_source),
-            unproved: given.unproved.unwrap_or(default.unproved),
-            unproved_time: time(given.unproved_time, default.unproved_time),
-            waiting_logins: given.waiting_logins.unwrap_or(default.waiting_logins),
-            idle_time: time(given.idle_time, default.idle_time),
-            parked_sessions: given.parked_sessions.unwrap_or(default.parked_sessions),
-            content_streams: given.content_streams.unwrap_or(default.content_streams),
-            operations_in_flight: given
-                .operations_in_flight
-                .unwrap_or(default.operations_in_flight),
-            params_bytes: given.params_bytes.unwrap_or(default.params_bytes),
-            unsent_bytes: given.unsent_bytes.unwrap_or(default.unsent_bytes),
-            max_packet: given.max_packet.unwrap_or(default.max_packet),
-            unproved_per_source: given
-                .unproved_per_source
-                .unwrap_or(default.unproved_per_source),
-            unproved_early: given.unproved_early.unwrap_or(default.unproved_early),
-            waiting_logins_per_source: given
-                .waiting_logins_per_source
-                .unwrap_or(default.waiting_logins_per_source),
-            penalties: given.penalties(default.penalties),
-            guesses: given.guesses(default.guesses),
-            stop_patience: time(given.stop_patience, default.stop_patience),
-        }
+        self.limits.limits()
+    }
+}
+
+/// The file that is named, or else the one in the site's folder if there is one.
+///
+/// A file that is named must be there: a site with other settings than were meant is worse than none.
+pub(crate) fn read_or_default(named: Option<&Path>, usual: &Path) -> Result<Config, Failure> {
+    match named {
+        Some(file) => read(file),
+        None if usual.exists() => read(usual),
+        None => Ok(Config::default()),
     }
 }
 
@@ -203,19 +159,7 @@ pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
 
 fn parse(text: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(text).map_err(|error| explain(&error.to_string()))?;
-    if config.version != 1 {
-        return Err(format!(
-            "version: {} is not known; this is version 1",
-            config.version
-        ));
-    }
-    let in_range = config
-        .limits
-        .max_packet
-        .is_none_or(|bytes| (256..=1 << 20).contains(&bytes));
-    if !in_range {
-        return Err("limits.max_packet: it must be from 256 to 1048576".to_owned());
-    }
+    config.limits.check()?;
     Ok(config)
 }
 
@@ -235,8 +179,9 @@ fn explain(message: &str) -> String {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            version: 1,
+            version: VERSION,
             listen: Listen::default(),
+            site: SiteSection::default(),
             log: Log::default(),
             options: Options::default(),
             limits: LimitsSection::default(),
@@ -253,8 +198,13 @@ mod tests {
         let example = parse(EXAMPLE).unwrap();
         assert_eq!(example.limits(), Limits::default());
         assert_eq!(
-            (example.listen, example.log),
-            (Listen::default(), Log::default())
+            (example.listen, example.site, example.options, example.log),
+            (
+                Listen::default(),
+                SiteSection::default(),
+                Options::default(),
+                Log::default()
+            )
         );
     }
 
@@ -271,9 +221,40 @@ mod tests {
     }
 
     #[test]
-    fn packets_have_bounds() {
-        let with = |bytes: u32| parse(&format!("version = 1\n[limits]\nmax_packet = {bytes}"));
-        assert!(with(256).is_ok() && with(1 << 20).is_ok());
-        assert!(with(255).is_err() && with((1 << 20) + 1).is_err());
+    fn a_problem_names_its_line_and_key() {
+        for (text, named) in [
+            ("version = 2", ["line 1", "version = 2"]),
+            (
+                "version = 1\n\n[log]\nlevel = \"=loud=\"",
+                ["line 4", "level = "],
+            ),
+            (
+                "version = 1\nlog.level = \"=loud=\"",
+                ["line 2", "log.level"],
+            ),
+            (
+                "version = 1\n[listen]\nsession = 7",
+                ["line 3", "session = 7"],
+            ),
+            ("version = 1\n[site]\nzone = \"..\"", ["line 3", "zone = "]),
+            (
+                "version = 1\n[options]\nfloor = \"low\"",
+                ["line 3", "floor = "],
+            ),
+        ] {
+            let problem = parse(text).unwrap_err();
+            for named in named {
+                assert!(problem.contains(named), "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there_and_the_usual_one_need_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("countersign.toml");
+        assert_eq!(read_or_default(None, &missing).unwrap(), Config::default());
+        let failure = read_or_default(Some(&missing), &missing).unwrap_err();
+        assert_eq!(failure.exit, Exit::NotFound);
     }
 }

@@ -7,6 +7,8 @@ use countersign_client::{CallError, ConnectError};
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::LoginError;
 
+use crate::output::escape;
+
 /// What the exit code of `countersign` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -99,8 +101,9 @@ impl Failure {
             _ => Exit::Failure,
         };
         match problem {
-            Some(problem) => Self::new(exit, &problem.code, problem.message)
-                .hint(problem.hint.unwrap_or_default()),
+            // Each on its line, so that none looks like another.
+            Some(problem) => Self::new(exit, &problem.code, escape::line(&problem.message))
+                .hint(escape::line(&problem.hint.unwrap_or_default())),
             None => Self::new(
                 exit,
                 &code.to_string(),
@@ -115,11 +118,11 @@ impl Failure {
         reason = "failures are shown here and nowhere else"
     )]
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        eprintln!("error: {}", escape::text(&self.message));
         if !self.hint.is_empty() {
-            eprintln!("  hint: {}", self.hint);
+            eprintln!("  hint: {}", escape::text(&self.hint));
         }
-        eprintln!("  [{}]", self.code);
+        eprintln!("  [{}]", escape::line(&self.code));
         ExitCode::from(self.exit as u8)
     }
 }

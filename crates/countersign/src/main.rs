@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod failure;
+mod input;
 mod output;
 mod params;
 mod secret_input;

@@ -1,14 +1,19 @@
 //! Parameters as they are typed: `name=maria`, `seats:=2`.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
+use crate::input;
 
 /// Reads `key=text` and `key:=JSON` into a JSON object.
 pub(crate) fn parse(words: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut params = Map::new();
     for word in words {
-        let (key, value) = word.split_once('=').ok_or_else(|| {
+        let typed = word.split_once('=');
+        let typed = typed.filter(|(key, _)| !matches!(*key, "" | ":"));
+        let (key, value) = typed.ok_or_else(|| {
             Failure::usage(format_args!("{word:?} is no parameter"))
                 .hint("write key=text, or key:=JSON for numbers, lists and the like")
         })?;
@@ -26,6 +31,15 @@ pub(crate) fn parse(words: &[String]) -> Result<Map<String, Value>, Failure> {
         }
     }
     Ok(params)
+}
+
+/// Reads parameters from a file that holds a JSON object (`-` is standard input).
+pub(crate) fn from_file(file: &Path) -> Result<Map<String, Value>, Failure> {
+    let text = input::text(file)?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format_args!("{}: {error}", file.display()))
+            .hint("it holds one JSON object, such as {\"name\": \"maria\"}")
+    })
 }
 
 /// Splits a line into words: quotes hold spaces, a backslash takes the next character as it is.
@@ -59,6 +73,9 @@ pub(crate) fn words(line: &str) -> Result<Vec<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
 
     fn split(line: &str) -> Vec<String> {
@@ -68,14 +85,13 @@ mod tests {
     #[test]
     fn text_stays_text_and_json_is_json() {
         let params = parse(&split("name=007 seats:=2 tags:='[\"a\"]' note=a=b")).unwrap();
-        let expected =
-            serde_json::json!({ "name": "007", "seats": 2, "tags": ["a"], "note": "a=b" });
+        let expected = json!({ "name": "007", "seats": 2, "tags": ["a"], "note": "a=b" });
         assert_eq!(Value::Object(params), expected);
     }
 
     #[test]
     fn what_is_no_parameter_is_refused() {
-        for bad in ["name", "seats:=two", "a=1 a=2"] {
+        for bad in ["name", "seats:=two", "a=1 a=2", "=x", ":=1"] {
             assert!(parse(&split(bad)).is_err(), "{bad}");
         }
     }
@@ -87,5 +103,37 @@ mod tests {
             ["a", "b c", "d \"e\"", "f g", "h\"i", ""]
         );
         assert!(words("a 'b").is_err() && words("a\\").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_through_as_it_was_typed(text in "\\PC*", key in "[a-z_]{1,12}") {
+            let params = parse(&[format!("{key}={text}")]).unwrap();
+            prop_assert_eq!(params.get(&key), Some(&Value::String(text)));
+        }
+
+        #[test]
+        fn any_json_comes_through_as_it_was_typed(number: i64, words: Vec<String>, yes: bool) {
+            for value in [json!(number), json!(words), json!(yes), json!({ "inner": words })] {
+                let params = parse(&[format!("key:={value}")]).unwrap();
+                prop_assert_eq!(params.get("key"), Some(&value));
+            }
+        }
+
+        #[test]
+        fn quoted_words_are_split_as_they_were_joined(typed: Vec<String>) {
+            let line: Vec<String> = typed
+                .iter()
+                .map(|word| format!("\"{}\"", word.replace('\\', r"\\").replace('"', r#"\""#)))
+                .collect();
+            prop_assert_eq!(split(&line.join(" ")), typed);
+        }
+
+        #[test]
+        fn no_line_is_too_strange_to_be_read_or_refused(line: String) {
+            if let Ok(words) = words(&line) {
+                let _ = parse(&words);
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use countersign_crypto::secret::Passphrase;
 
 use crate::failure::{Exit, Failure};
+use crate::input::STANDARD;
 use crate::output::say;
 
 /// The fewest characters of a new pass phrase. Length is what slows a guesser down.
@@ -56,7 +57,7 @@ fn typed(prompt: &str) -> Result<Passphrase, Failure> {
 /// Reads a file (`-` is standard input) up to one line end.
 fn from_file(file: &Path) -> Result<Passphrase, Failure> {
     let mut text = String::new();
-    if file == Path::new("-") {
+    if file == Path::new(STANDARD) {
         std::io::stdin().lock().read_to_string(&mut text)
     } else {
         warn_if_others_can_read(file);

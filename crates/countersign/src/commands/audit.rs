@@ -1,10 +1,10 @@
 //! `countersign audit`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::admin_call;
 use super::content::{Sink, progress};
 use crate::admin::Admin;
 use crate::cli::{Audit, Common};
@@ -14,48 +14,52 @@ use crate::output::{say, show};
 pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
     match verb {
         Audit::List { after, limit } => {
-            admin_call(
-                common,
-                "audit",
-                "list",
-                &json!({ "after": after, "limit": limit }),
-            )?;
+            let params = json!({ "after": after, "limit": limit });
+            let data = shown(common, "list", &params)?;
+            if let Some(next) = data.get("next").filter(|next| !next.is_null()) {
+                say(format_args!("There is more: go on with --after {next}."));
+            }
             Ok(ExitCode::SUCCESS)
         }
         Audit::Export { after, save } => {
-            let mut sink = Sink::open(save.as_deref())?;
-            let bar = progress(None);
-            let params = json!({ "after": after });
-            let exported =
-                Admin::connect(&common.data)?.content("audit", "export", &params, |piece| {
-                    bar.inc(piece.len() as u64);
-                    sink.write(piece)
-                });
-            bar.finish_and_clear();
-            match exported {
-                Ok(outcome) => {
-                    say(&outcome.output);
-                    sink.finish()?;
-                    Ok(ExitCode::SUCCESS)
-                }
-                Err(failure) => {
-                    sink.give_up();
-                    Err(failure)
-                }
-            }
+            export(common, *after, save.as_deref())?;
+            Ok(ExitCode::SUCCESS)
         }
         Audit::Verify => {
-            let outcome = Admin::connect(&common.data)?.run("audit", "verify", &json!({}))?;
-            show(&outcome, common.format())?;
-            let sound =
-                serde_json::from_str::<serde_json::Value>(outcome.data.get()).is_ok_and(|data| {
-                    data.get("intact").and_then(serde_json::Value::as_bool) == Some(true)
-                });
-            Ok(if sound {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(Exit::Problems as u8)
+            let data = shown(common, "verify", &json!({}))?;
+            // Only a log that is said to be whole passes.
+            Ok(match data.get("intact").and_then(Value::as_bool) {
+                Some(true) => ExitCode::SUCCESS,
+                _ => ExitCode::from(Exit::Problems as u8),
             })
+        }
+    }
+}
+
+/// Runs an operation and shows its result; its data, to look into.
+fn shown(common: &Common, command: &str, params: &Value) -> Result<Value, Failure> {
+    let outcome = Admin::connect(&common.data)?.run("audit", command, params)?;
+    show(&outcome, common.format())?;
+    Ok(serde_json::from_str(outcome.data.get()).unwrap_or_default())
+}
+
+fn export(common: &Common, after: u64, save: Option<&Path>) -> Result<(), Failure> {
+    let mut sink = Sink::open(save)?;
+    let bar = progress(None);
+    let params = json!({ "after": after });
+    let exported = Admin::connect(&common.data)?.content("audit", "export", &params, |piece| {
+        bar.inc(piece.len() as u64);
+        sink.write(piece)
+    });
+    bar.finish_and_clear();
+    match exported {
+        Ok(outcome) => {
+            say(&outcome.output);
+            sink.finish()
+        }
+        Err(failure) => {
+            sink.give_up();
+            Err(failure)
         }
     }
 }

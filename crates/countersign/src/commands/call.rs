@@ -8,12 +8,13 @@ use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
 use countersign_proto::uri::SiteUri;
 use indicatif::ProgressBar;
-use serde_json::Value;
-use serde_json::value::to_raw_value;
+use serde_json::Map;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{content, key};
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
+use crate::input::STANDARD;
 use crate::output::{say, show};
 use crate::params;
 use crate::secret_input::passphrase;
@@ -24,22 +25,22 @@ pub(crate) struct Login {
     /// The site: `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
     site: String,
-    /// Logs in as this person.
-    #[arg(
-        long = "as",
-        value_name = "NAME",
-        required_unless_present = "key",
-        conflicts_with = "key"
-    )]
+    /// Logs in as this person. [env: COUNTERSIGN_AS]
+    #[arg(long = "as", value_name = "NAME", conflicts_with = "key")]
     name: Option<AccountName>,
-    /// Logs in as the service that this key file belongs to.
+    /// Logs in as the service that this key file belongs to. [env: COUNTERSIGN_KEY]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Accepts this encryption option (may be repeated); the hybrid ones if none is given.
-    #[arg(long = "option", value_name = "NAME")]
+    #[arg(
+        long = "option",
+        env = "COUNTERSIGN_OPTION",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
     options: Vec<EncryptionOption>,
     /// Takes and sends packets of at most this many bytes.
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=1_048_576))]
+    #[arg(long, env = "COUNTERSIGN_MAX_PACKET", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=1_048_576))]
     max_packet: Option<u32>,
 }
 
@@ -53,6 +54,9 @@ pub(crate) struct Call {
     command: String,
     /// Its parameters: key=text, or key:=JSON.
     params: Vec<String>,
+    /// Reads more parameters from a JSON object (`-`: standard input); those given here outrank it.
+    #[arg(long, env = "COUNTERSIGN_PARAMS_FILE", value_name = "FILE")]
+    params_file: Option<PathBuf>,
     /// Sends this file along (`-`: standard input), to an operation that takes content.
     #[arg(long, value_name = "FILE")]
     content: Option<PathBuf>,
@@ -73,19 +77,9 @@ impl Login {
     ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
         let site: SiteUri = self.site.parse().map_err(|error| {
             Failure::usage(format_args!("--site: {error}"))
-                .hint("`countersign site status --json` shows the `uri` at the site")
+                .hint("`countersign site status` shows it at the site")
         })?;
-        let who = match (&self.name, &self.key) {
-            (Some(name), _) => {
-                let secret = passphrase(
-                    &format!("Pass phrase of {name}"),
-                    common.passphrase_file.as_deref(),
-                )?;
-                Who::person(name.clone(), secret)
-            }
-            (None, Some(file)) => Who::service(key::read(file, common)?),
-            (None, None) => return Err(Failure::usage("give --as NAME or --key FILE")),
-        };
+        let who = self.who(common)?;
         let mut connector = Connector::new(&site);
         if !self.options.is_empty() {
             connector = connector.accept(self.options.iter().copied());
@@ -98,11 +92,64 @@ impl Login {
         let client = runtime.block_on(connector.connect(who))?;
         Ok((runtime, client))
     }
+
+    /// Who logs in. What the command line says outranks the environment as a whole, so that `--key`
+    /// does not quarrel with a name that was exported long ago.
+    fn who(&self, common: &Common) -> Result<Who, Failure> {
+        let from_environment = self.name.is_none() && self.key.is_none();
+        let variable = |name| std::env::var(name).ok().filter(|_| from_environment);
+        let name = match variable("COUNTERSIGN_AS") {
+            Some(name) => Some(name.parse().map_err(|error| {
+                Failure::usage(format_args!("COUNTERSIGN_AS: {name:?}: {error}"))
+            })?),
+            None => self.name.clone(),
+        };
+        let key = variable("COUNTERSIGN_KEY").map(PathBuf::from);
+        match (name, key.or_else(|| self.key.clone())) {
+            (Some(_), Some(_)) => Err(Failure::usage(
+                "both COUNTERSIGN_AS and COUNTERSIGN_KEY are set",
+            )
+            .hint("say which with --as NAME or --key FILE")),
+            (Some(name), None) => {
+                let prompt = format!("Pass phrase of {name}");
+                let secret = passphrase(&prompt, common.passphrase_file.as_deref())?;
+                Ok(Who::person(name, secret))
+            }
+            (None, Some(file)) => Ok(Who::service(key::read(&file, common)?)),
+            (None, None) => Err(Failure::usage("nobody is named to log in as")
+                .hint("give --as NAME for a person, --key FILE for a service")),
+        }
+    }
+}
+
+impl Call {
+    /// Standard input holds one thing.
+    fn check_standard_input(&self, common: &Common) -> Result<(), Failure> {
+        let files = [&common.passphrase_file, &self.params_file, &self.content];
+        let from_it = files
+            .into_iter()
+            .filter(|file| file.as_deref() == Some(Path::new(STANDARD)));
+        if from_it.count() > 1 {
+            return Err(Failure::usage("standard input cannot hold both").hint(
+                "give all but one of --passphrase-file, --params-file and --content a file",
+            ));
+        }
+        Ok(())
+    }
+
+    fn params(&self) -> Result<Box<RawValue>, Failure> {
+        let mut params = match &self.params_file {
+            Some(file) => params::from_file(file)?,
+            None => Map::new(),
+        };
+        params.extend(params::parse(&self.params)?);
+        to_raw_value(&params).map_err(Failure::usage)
+    }
 }
 
 pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
-    let params = Value::Object(params::parse(&call.params)?);
-    let params = to_raw_value(&params).map_err(Failure::usage)?;
+    call.check_standard_input(common)?;
+    let params = call.params()?;
     let (runtime, client) = call.login.connect(common)?;
     if let Some(file) = &call.save_delivered_key {
         save_delivered(&client, file)?;
@@ -144,7 +191,7 @@ fn save_delivered(client: &Client, file: &Path) -> Result<(), Failure> {
 
 /// Reads the file, and shows how far it has come.
 async fn upload(file: &Path, bar: &ProgressBar) -> Result<Upload, Failure> {
-    if file == Path::new(content::STANDARD) {
+    if file == Path::new(STANDARD) {
         return Ok(Upload::new(bar.wrap_async_read(tokio::io::stdin())));
     }
     let opened = tokio::fs::File::open(file).await;

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::{Exit, Failure};
-
-/// Standard input or output in place of a file.
-pub(crate) const STANDARD: &str = "-";
+use crate::input::STANDARD;
 
 /// Where content goes. A file is there when it is whole, and not before.
 pub(crate) enum Sink {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, print};
+use crate::output::{Format, print, print_json};
 use crate::secret_input::{new_passphrase, passphrase, warn_if_others_can_read};
 
 #[derive(Debug, Subcommand)]
@@ -66,7 +66,7 @@ fn show(identity: &Identity, file: &Path, common: &Common) -> Result<(), Failure
     match common.format() {
         Format::Text => print(&format!("{}: {thumbprint}", file.display())),
         Format::Json | Format::Jsonl => {
-            print(&json!({ "file": file, "thumbprint": thumbprint.to_string() }).to_string())
+            print_json(&json!({ "file": file, "thumbprint": thumbprint.to_string() }).to_string())
         }
     }
 }

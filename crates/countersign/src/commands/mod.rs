@@ -5,6 +5,7 @@ pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod content;
 pub(crate) mod key;
+mod listing;
 pub(crate) mod option;
 pub(crate) mod penalty;
 pub(crate) mod person;

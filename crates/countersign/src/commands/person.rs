@@ -7,14 +7,18 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::passphrase::{ClientRegistration, Identifiers, PassphraseError};
 use countersign_crypto::sealed_identity;
+use countersign_crypto::secret::Passphrase;
+use countersign_proto::operation::{Code, Outcome};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
+use super::listing::list;
 use super::{admin_call, confirm, given};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::{print, show};
+use crate::input;
+use crate::output::{print_json, show, show_data};
 use crate::secret_input::new_passphrase;
 
 #[derive(Debug, Subcommand)]
@@ -30,7 +34,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         email: Option<String>,
         /// `admin` or `member`.
-        #[arg(long)]
+        #[arg(long, value_parser = ["admin", "member"])]
         role: Option<String>,
     },
     /// Lists persons by name.
@@ -51,7 +55,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         email: Option<String>,
         /// `admin` or `member`.
-        #[arg(long)]
+        #[arg(long, value_parser = ["admin", "member"])]
         role: Option<String>,
         /// Another name to log in with.
         #[arg(long)]
@@ -117,17 +121,16 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let params = given(
                 json!({ "name": name, "full_name": full_name, "email": email, "role": role }),
             );
-            admin_call(common, "person", "create", &params)?;
             match common.passphrase_file {
-                Some(_) => set_passphrase(common, &name),
-                None => Ok(()),
+                Some(_) => create_with_passphrase(common, &name, &params),
+                None => admin_call(common, "person", "create", &params),
             }
         }
+        Verb::List => list(common, "person", "list", json!({})),
         Verb::DeliverKey { name, key, .. } => match key {
             Some(file) => deliver_key(common, &name, &file),
             None => simple("withdraw_key", name),
         },
-        Verb::List => admin_call(common, "person", "list", &json!({})),
         Verb::Show { name } => simple("show", name),
         Verb::Update {
             name,
@@ -149,31 +152,51 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Dump { name } => {
             let mut admin = Admin::connect(&common.data)?;
             let dump = admin.data("person", "dump", &json!({ "name": name }))?;
-            print(&serde_json::to_string_pretty(&dump).unwrap_or_default())
+            print_json(&serde_json::to_string_pretty(&dump).unwrap_or_default())
         }
         Verb::Load { file } => {
-            let text = if file.as_os_str() == "-" {
-                std::io::read_to_string(std::io::stdin())
-            } else {
-                std::fs::read_to_string(&file)
-            };
-            let text = text.map_err(|error| Failure::file(&file, &error))?;
+            let text = input::text(&file)?;
             admin_call(common, "person", "load", &json!({ "dump": text }))
         }
-        Verb::Passphrase { name } => set_passphrase(common, &name),
+        Verb::Passphrase { name } => {
+            let mut admin = Admin::connect(&common.data)?;
+            // Nobody should type a pass phrase twice to learn that there is no such person.
+            admin.data("person", "show", &json!({ "name": name }))?;
+            let passphrase = asked_passphrase(common, &name)?;
+            show(&register(&mut admin, &name, &passphrase)?, common.format())
+        }
     }
+}
+
+/// Creates a person and sets the pass phrase, which is read first: a bad one leaves nothing behind.
+fn create_with_passphrase(common: &Common, name: &str, params: &Value) -> Result<(), Failure> {
+    let mut admin = Admin::connect(&common.data)?;
+    let passphrase = asked_passphrase(common, name)?;
+    let created = admin.run("person", "create", params)?;
+    if created.code != Code::SUCCESS {
+        return Err(Failure::outcome(&created));
+    }
+    let registered = register(&mut admin, name, &passphrase)?;
+    if registered.code != Code::SUCCESS {
+        return Err(Failure::outcome(&registered));
+    }
+    let data: Value = serde_json::from_str(created.data.get()).unwrap_or_default();
+    let whole_name = data.get("name").and_then(Value::as_str).unwrap_or(name);
+    let said = format!("Created {whole_name} with a pass phrase.");
+    show_data(created.data.get(), &said, common.format())
+}
+
+fn asked_passphrase(common: &Common, name: &str) -> Result<Passphrase, Failure> {
+    let prompt = format!("New pass phrase of {name}");
+    new_passphrase(&prompt, common.passphrase_file.as_deref())
 }
 
 /// OPAQUE registration (RFC 9807, section 5): the pass phrase is stretched here, and the site gets a
 /// record that it cannot learn it from.
-fn set_passphrase(common: &Common, name: &str) -> Result<(), Failure> {
-    let mut admin = Admin::connect(&common.data)?;
-    admin.data("person", "show", &json!({ "name": name }))?;
-    let file = common.passphrase_file.as_deref();
-    let passphrase = new_passphrase(&format!("New pass phrase of {name}"), file)?;
+fn register(admin: &mut Admin, name: &str, passphrase: &Passphrase) -> Result<Outcome, Failure> {
     let entropy = &mut SystemEntropy;
     let (registration, request) =
-        ClientRegistration::start(&passphrase, entropy).map_err(not_registered)?;
+        ClientRegistration::start(passphrase, entropy).map_err(not_registered)?;
     let request = json!({ "name": name, "request": BASE64URL_NOPAD.encode(&request) });
     let started = admin.data("person", "passphrase_start", &request)?;
     let (response, server) = (
@@ -185,7 +208,7 @@ fn set_passphrase(common: &Common, name: &str) -> Result<(), Failure> {
         server: Some(&server),
     };
     let (record, export_key) = registration
-        .finish(&passphrase, &response, identifiers, entropy)
+        .finish(passphrase, &response, identifiers, entropy)
         .map_err(not_registered)?;
     let identity = Identity::generate(entropy);
     let sealed = sealed_identity::seal(&identity, &export_key, entropy)
@@ -197,8 +220,7 @@ fn set_passphrase(common: &Common, name: &str) -> Result<(), Failure> {
         "sealed_identity": BASE64URL_NOPAD.encode(&sealed),
         "certificate": identity.certificate().to_pem(),
     });
-    let outcome = admin.run("person", "passphrase_finish", &finished)?;
-    show(&outcome, common.format())
+    admin.run("person", "passphrase_finish", &finished)
 }
 
 fn not_registered(error: PassphraseError) -> Failure {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::json;
 
+use super::listing::list;
 use super::{admin_call, confirm, given};
 use crate::cli::Common;
 use crate::failure::Failure;
@@ -97,7 +98,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 json!({ "name": name, "full_name": full_name, "certificate": certificate });
             admin_call(common, "service", "create", &given(params))
         }
-        Verb::List => admin_call(common, "service", "list", &json!({})),
+        Verb::List => list(common, "service", "list", json!({})),
         Verb::Show { name } => simple("show", name),
         Verb::Lock { name } => simple("lock", name),
         Verb::Unlock { name } => simple("unlock", name),

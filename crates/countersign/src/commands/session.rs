@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use super::listing::list;
 use super::{admin_call, confirm};
 use crate::cli::{Common, Session};
 use crate::failure::Failure;
 
 pub(crate) fn run(common: &Common, verb: Session) -> Result<(), Failure> {
     match verb {
-        Session::List => admin_call(common, "session", "list", &json!({})),
+        Session::List => list(common, "session", "list", json!({})),
         Session::Show { id } => admin_call(common, "session", "show", &json!({ "id": id })),
         Session::Cut { id, yes } => {
             confirm(&format!("Cutting the session {id}"), yes)?;

@@ -1,11 +1,13 @@
 //! `countersign site`.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{admin_call, given};
+use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::Failure;
+use crate::output::{Format, print, show};
 use crate::secret_input::{new_passphrase, passphrase};
 
 #[derive(Debug, Subcommand)]
@@ -45,7 +47,7 @@ pub(crate) enum Key {
 pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
     let file = common.passphrase_file.as_deref();
     match verb {
-        Verb::Status => admin_call(common, "site", "status", &json!({})),
+        Verb::Status => status(common),
         Verb::Config {
             session_lifetime,
             key_lifetime,
@@ -78,5 +80,16 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
             )
         }
         Verb::Key(Key::Recovery) => admin_call(common, "site", "key_recovery", &json!({})),
+    }
+}
+
+/// The status; as text with what `--site` takes below it, which nobody should have to dig for.
+fn status(common: &Common) -> Result<(), Failure> {
+    let outcome = Admin::connect(&common.data)?.run("site", "status", &json!({}))?;
+    show(&outcome, common.format())?;
+    let data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
+    match data.get("uri").and_then(Value::as_str) {
+        Some(uri) if common.format() == Format::Text => print(uri),
+        _ => Ok(()),
     }
 }

@@ -1,12 +1,17 @@
 //! A site's folder and what stands where in it.
 
 use std::fs::File;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::secret::Secret;
+use data_encoding::HEXLOWER;
+use rustix::fs::{FlockOperation, Mode, flock};
+use rustix::process::umask;
 
 use crate::failure::{Exit, Failure};
+use crate::output::say;
 
 /// A folder that this process alone serves.
 pub(crate) struct Folder {
@@ -26,12 +31,22 @@ impl Folder {
             )
             .hint("a site needs a folder that its user may write to")
         };
+        // Credentials stand in the database: what this process makes is its user's alone, also in a
+        // folder that others may enter.
+        umask(Mode::from_raw_mode(0o077));
         let mut builder = std::fs::DirBuilder::new();
         builder
             .recursive(true)
             .mode(0o700)
             .create(path)
             .map_err(|error| failed(&error))?;
+        let mode = std::fs::metadata(path).map(|found| found.permissions().mode());
+        if mode.is_ok_and(|mode| mode & 0o022 != 0) {
+            say(format_args!(
+                "warning: others can write to {0}; `chmod 700 {0}` keeps it to you",
+                path.display()
+            ));
+        }
         let lock = File::create(path.join("lock")).map_err(|error| failed(&error))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             Failure::new(
@@ -45,6 +60,20 @@ impl Folder {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Makes a folder that nobody else made or can enter, for a site that is not kept.
+    ///
+    /// The folder for such things is everybody's: a name that can be guessed might be there already,
+    /// made by somebody who waits for a key to be written into it.
+    pub(crate) fn throw_away() -> Result<PathBuf, Failure> {
+        let name = HEXLOWER.encode(Secret::<8>::generate(&mut SystemEntropy).expose());
+        let path = std::env::temp_dir().join(format!("countersign-dev-{name}"));
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| Failure::file(&path, &error))?;
+        Ok(path)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -105,5 +134,16 @@ mod tests {
         );
         drop(first);
         assert!(Folder::lock(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_throw_away_folder_is_new_and_its_owners_alone() {
+        let (one, other) = (Folder::throw_away().unwrap(), Folder::throw_away().unwrap());
+        assert_ne!(one, other);
+        for path in [one, other] {
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+            std::fs::remove_dir(path).unwrap();
+        }
     }
 }

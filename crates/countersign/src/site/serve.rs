@@ -9,11 +9,13 @@ use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Parts, ScriptOutcome, Site};
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
 use countersign_server::{Server, clock};
 use countersign_store::SqliteStore;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -28,29 +30,27 @@ use crate::secret_input::{new_passphrase, passphrase};
 /// Serves the site in the folder until it is told to stop; makes it at the first launch.
 pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
     let folder = Folder::lock(&common.data)?;
-    let file = serve
-        .config
-        .unwrap_or_else(|| Folder::config_in(folder.path()));
-    let mut config = if file.exists() {
-        config::read(&file)?
-    } else {
-        Config::default()
-    };
+    let usual = Folder::config_in(folder.path());
+    let mut config = config::read_or_default(serve.config.as_deref(), &usual)?;
     listen_as_told(&mut config, serve.listen);
     start_log(&config)?;
     run(async {
         let store = open_store(&folder).await?;
         let parts = parts(store.clone(), config.options.floor)?;
+        let asked_zone = serve.zone.or(config.site.zone.take());
         let new = !Site::exists(&*store).await.map_err(store_failure)?;
         let site = if new {
             let file = common.passphrase_file.as_deref();
             let secret = new_passphrase("Pass phrase for the new site's key", file)?;
-            let zone = zone(serve.zone)?;
+            let zone = zone(asked_zone)?;
             first_launch::found(&folder, parts, zone, &Opener::Passphrase(secret)).await?
         } else {
             let site = Site::open(parts)
                 .await
                 .map_err(|error| Failure::new(Exit::Failure, "store", error))?;
+            if asked_zone.is_some_and(|asked| asked != site.zone()) {
+                warn!(zone = %site.zone(), "the zone was settled at the first launch and stays");
+            }
             open_key(&site, &folder, common).await?;
             site
         };
@@ -59,19 +59,21 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
         if new {
             first_launch::what_next(folder.path());
         }
+        let told = told_to_stop()?;
         ready(&site);
-        until_stopped(server, &store).await
+        told.await;
+        stop(server, &store).await;
+        Ok(())
     })
 }
 
 /// Serves a throw-away site on this machine alone.
 pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
-    let throw_away = std::env::temp_dir().join(format!("countersign-dev-{}", std::process::id()));
     let given = common.data != Path::new("./site");
     let path = if given {
         common.data.clone()
     } else {
-        throw_away
+        Folder::throw_away()?
     };
     let folder = Folder::lock(&path)?;
     let mut config = Config::default();
@@ -99,8 +101,11 @@ pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
         let server = start(&site, &folder, &config).await?;
         say("It is thrown away when you stop it with Ctrl-C.");
         first_launch::what_next(&path);
+        let told = told_to_stop()?;
         ready(&site);
-        until_stopped(server, &store).await
+        told.await;
+        stop(server, &store).await;
+        Ok(())
     });
     drop(folder);
     // A folder that the user named is theirs.
@@ -173,7 +178,18 @@ fn zone(given: Option<Zone>) -> Result<Zone, Failure> {
     }
 }
 
-/// Opens the site key with the slot file, or with the pass phrase if a file with it is named.
+/// The site key's pass phrase: from a file, or from whoever sits at the terminal. `None` where there is
+/// neither, and when nothing is typed.
+fn given_passphrase(common: &Common) -> Result<Option<Passphrase>, Failure> {
+    let file = common.passphrase_file.as_deref();
+    if file.is_none() && !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let secret = passphrase("Pass phrase of the site key (nothing: stay sealed)", file)?;
+    Ok((file.is_some() || !secret.as_bytes().is_empty()).then_some(secret))
+}
+
+/// Opens the site key with the slot file or the pass phrase, or else tells how to.
 async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), Failure> {
     let refused = |error: &dyn std::fmt::Display| {
         Failure::new(
@@ -189,8 +205,7 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
         site.unseal(&Caller::site(), SlotSecret::File(&slot), clock::now())
             .await
             .map_err(|error| refused(&error))?;
-    } else if let Some(file) = common.passphrase_file.as_deref() {
-        let secret = passphrase("Pass phrase of the site key", Some(file))?;
+    } else if let Some(secret) = given_passphrase(common)? {
         site.unseal(
             &Caller::site(),
             SlotSecret::Passphrase(&secret),
@@ -253,17 +268,23 @@ fn ready(site: &Site) {
     }
 }
 
-/// Waits for Ctrl-C or a termination signal, then stops in order.
-async fn until_stopped(server: Server, store: &SqliteStore) -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())
-        .map_err(|error| Failure::new(Exit::Failure, "signal", error))?;
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+/// Listens for Ctrl-C and the termination signal from now on: the future is done when one comes.
+///
+/// Called before anybody is told that the site is there, so that whoever ends it at once ends it in order.
+fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, "signal", error));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+async fn stop(server: Server, store: &SqliteStore) {
     info!("stopping");
     server.stop().await;
     store.close().await;
-    Ok(())
 }

@@ -9,5 +9,6 @@
 
 mod crash;
 mod running;
+mod shell;
 mod tour;
 mod trouble;

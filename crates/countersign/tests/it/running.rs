@@ -1,6 +1,6 @@
 //! A site that runs in a folder of its own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -87,6 +87,7 @@ impl Running {
         let mut command = self.command(&["serve", "--session-listen", "127.0.0.1:0"]);
         let mut process = command
             .args(words)
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -147,6 +148,20 @@ impl Running {
             .into()
     }
 
+    /// The same with that on standard input.
+    pub(crate) fn run_with(&self, words: &[&str], input: &str) -> Said {
+        let mut process = self
+            .command(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that fails early does not read it.
+        let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
+        process.wait_with_output().unwrap().into()
+    }
+
     /// Calls an operation over the session protocol as maria, with the pass phrase in `file`.
     pub(crate) fn call(&self, name: &str, file: &str, words: &[&str]) -> Said {
         let login = [
@@ -179,6 +194,7 @@ pub(crate) fn command(folder: &Path, words: &[&str]) -> Command {
     command
         .current_dir(folder)
         .args(words)
-        .env_remove("COUNTERSIGN_DATA");
+        .env_remove("COUNTERSIGN_DATA")
+        .env("XDG_STATE_HOME", folder.join("state"));
     command
 }

@@ -1,5 +1,8 @@
 //! The main job from end to end: a site, a person, a service, operations.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::json;
 
 use crate::running::Running;
@@ -37,10 +40,13 @@ fn a_newcomer_has_a_site_with_a_person_and_a_service_that_run_operations() {
     assert_eq!(listed.lines().count(), 2);
 
     assert_eq!(site.run(&["audit", "verify"]).code, 0);
+    let log = site.run(&["audit", "list"]).out;
+    let created = log.lines().map(|line| line.split_whitespace().collect());
     assert!(
-        site.run(&["audit", "list"])
-            .out
-            .contains("person.create  ada@local")
+        created.into_iter().any(|words: Vec<&str>| words
+            .windows(2)
+            .any(|two| two == ["person.create", "ada@local"])),
+        "{log}"
     );
     assert_eq!(site.stop(), Some(0));
     assert!(!site.path("site/admin.sock").exists());
@@ -251,4 +257,19 @@ fn an_encrypted_key_file_asks_for_its_pass_phrase() {
             .code
     };
     assert_eq!((show("maria.pass"), show("wrong.pass")), (0, 4));
+}
+
+#[test]
+fn what_a_site_keeps_is_its_users_alone_also_in_a_folder_that_others_may_enter() {
+    let mut site = Running::new();
+    site.stop();
+    std::fs::remove_dir_all(site.path("site")).unwrap();
+    std::fs::create_dir(site.path("site")).unwrap();
+    std::fs::set_permissions(site.path("site"), Permissions::from_mode(0o755)).unwrap();
+    site.start(&["--passphrase-file", "site.pass"]);
+    for entry in std::fs::read_dir(site.path("site")).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
+    }
 }

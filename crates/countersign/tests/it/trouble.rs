@@ -155,7 +155,8 @@ fn failures_have_the_exit_codes_that_the_help_names() {
 #[test]
 fn a_database_that_is_none_is_refused_and_left_alone() {
     let mut site = Running::new();
-    site.stop();
+    // What is left of a site that did not stop in order would be read back into the file.
+    assert_eq!(site.stop(), Some(0));
     site.write(
         "site/site.db",
         "this is no database, but somebody's only copy of a poem",
@@ -170,4 +171,106 @@ fn a_database_that_is_none_is_refused_and_left_alone() {
     assert_eq!(said.code, 1, "{}", said.err);
     let kept = std::fs::read_to_string(site.path("site/site.db")).unwrap();
     assert!(kept.contains("poem"));
+}
+
+#[test]
+fn a_bad_pass_phrase_leaves_no_person_behind() {
+    let site = Running::new();
+    site.write("short.pass", "too short");
+    let create = |file| {
+        site.run(&[
+            "person",
+            "create",
+            "ada",
+            "--passphrase-file",
+            file,
+            "--json",
+        ])
+    };
+    let said = create("short.pass");
+    assert!(said.code == 1 && said.err.contains("[short_passphrase]"));
+    assert_eq!(site.run(&["person", "show", "ada"]).code, 6);
+    let said = create("maria.pass");
+    assert_eq!(
+        (said.code, said.json()["name"].as_str()),
+        (0, Some("ada@local")),
+        "{}",
+        said.err
+    );
+    assert_eq!(site.call("ada", "maria.pass", &["self", "show"]).code, 0);
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_warned_of() {
+    let site = Running::new();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(site.path("maria.pass"), mode).unwrap();
+    let said = site.run(&[
+        "key",
+        "new",
+        "--out",
+        "k",
+        "--passphrase-file",
+        "maria.pass",
+    ]);
+    assert!(said.code == 0 && said.err.contains("can be read by others"));
+}
+
+#[test]
+fn a_configuration_with_a_problem_is_named_by_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("countersign.toml");
+    std::fs::write(&file, "version = 1\n[limits]\nconections = 5\n").unwrap();
+    let said = |words: &[&str]| {
+        let output = command(folder.path(), words).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, text) = said(&["config", "check", "countersign.toml"]);
+    assert_eq!(code, Some(8), "{text}");
+    for named in ["countersign.toml", "line 3", "conections", "`connections`"] {
+        assert!(text.contains(named), "{named}: {text}");
+    }
+    let (code, _) = said(&["serve", "--config", "countersign.toml"]);
+    assert_eq!(code, Some(1));
+    let (code, text) = said(&["serve", "--config", "missing.toml"]);
+    assert!(code == Some(6) && text.contains("missing.toml"), "{text}");
+    let (code, _) = said(&["config", "check", "missing.toml"]);
+    assert_eq!(code, Some(6));
+}
+
+#[test]
+fn what_a_name_does_to_a_terminal_is_shown_and_not_done() {
+    let site = Running::new();
+    let name = "Ada \u{202e}L";
+    assert_eq!(
+        site.run(&["person", "create", "ada", "--name", name]).code,
+        0
+    );
+    for verb in ["show", "list"] {
+        let words = ["person", verb, "ada"];
+        let words = if verb == "list" {
+            &words[..2]
+        } else {
+            &words[..]
+        };
+        let text = site.run(words).out;
+        assert!(
+            text.contains(r"Ada \u{202e}L") && !text.contains(name),
+            "{text}"
+        );
+        for format in ["json", "jsonl"] {
+            let said = site.run(&[words, &["-o", format]].concat());
+            assert!(said.out.is_ascii(), "{}", said.out);
+            assert!(said.out.contains(r"Ada \u202eL"), "{}", said.out);
+        }
+    }
+    let said = site.run(&["person", "show", "x\u{1b}[2J"]);
+    assert!(
+        said.code != 0 && !said.err.contains('\u{1b}'),
+        "{}",
+        said.err
+    );
 }

@@ -20,7 +20,7 @@ use crate::manifest::{self, Dependency, Kind, Manifest, made_up};
 use crate::tree::{Finding, assert_none};
 
 /// Each crate with those below it that it may name.
-const BELOW: [(&str, &[&str]); 10] = [
+const BELOW: [(&str, &[&str]); 11] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
     ("core", &["proto", "crypto"]),
@@ -31,6 +31,7 @@ const BELOW: [(&str, &[&str]); 10] = [
     (TESTKIT, &ALL),
     ("examples", &ALL),
     ("bench", &ALL),
+    ("load", &ALL),
 ];
 
 const ALL: [&str; 6] = ["server", "client", "store", "core", "proto", "crypto"];

@@ -9,6 +9,7 @@
 )]
 
 mod arrows;
+mod attacks;
 mod licences;
 mod links;
 mod manifest;

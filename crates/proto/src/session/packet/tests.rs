@@ -134,3 +134,28 @@ fn the_limit_of_packets_holds_for_data() {
     assert!(reader.open(&mut [0x20, 0x02]).is_err());
     assert_eq!(reader.open(&mut [0x20]), Ok(None));
 }
+
+/// Nothing is compressed, so what stands in a packet cannot be learned from its length by having the other
+/// side put guesses beside it.
+#[test]
+fn a_packets_length_tells_the_length_of_its_text_and_nothing_else() {
+    for option in [
+        EncryptionOption::HybridAes256Gcm,
+        EncryptionOption::DeliveredKey,
+    ] {
+        let length = |text: &str| {
+            let (mut writer, _) = pair_of(option, 65_536);
+            let mut wire = Vec::new();
+            writer
+                .put(crate::session::command::DATA, Value::Bytes(text.as_bytes()))
+                .unwrap();
+            writer.flush(&mut wire).unwrap();
+            wire.len()
+        };
+        let secret = "token=4f1d0c";
+        let guessed = length(&format!("{secret} {secret}"));
+        assert_eq!(guessed, length(&format!("{secret} token=ffffff")));
+        assert_eq!(guessed, length(&"a".repeat(25)));
+        assert_eq!(length(&"a".repeat(26)), guessed + 1);
+    }
+}

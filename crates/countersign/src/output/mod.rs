@@ -1,5 +1,8 @@
 //! What goes to standard output: data only, in the form that was asked for.
 
+mod columns;
+pub(crate) mod escape;
+
 use std::io::Write;
 
 use clap::ValueEnum;
@@ -25,20 +28,39 @@ pub(crate) fn show(outcome: &Outcome, format: Format) -> Result<(), Failure> {
     if outcome.code != Code::SUCCESS {
         return Err(Failure::outcome(outcome));
     }
-    let text = match format {
-        Format::Text if !outcome.output.is_empty() => outcome.output.clone(),
-        Format::Text if is_empty_list(outcome.data.get()) => {
+    show_data(outcome.data.get(), &outcome.output, format)
+}
+
+/// Shows data, which is JSON, or the text that says the same for people.
+pub(crate) fn show_data(data: &str, text: &str, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Text if !text.is_empty() => print(&columns::aligned(&escape::text(text))),
+        Format::Text if is_empty_list(data) => {
             say("There are none.");
-            String::new()
+            Ok(())
         }
-        Format::Text | Format::Json => pretty(outcome.data.get()),
-        Format::Jsonl => lines(outcome.data.get()),
-    };
-    print(&text)
+        Format::Text | Format::Json => print_json(&pretty(data)),
+        Format::Jsonl => print_json(&lines(data)),
+    }
 }
 
 /// Writes text and a line end to standard output.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    write(&escape::text(text))
+}
+
+/// Writes JSON and a line end to standard output.
+pub(crate) fn print_json(json: &str) -> Result<(), Failure> {
+    write(&escape::json(json))
+}
+
+/// Says something to the person at the terminal, on standard error.
+#[allow(clippy::print_stderr, reason = "standard output holds data only")]
+pub(crate) fn say(text: impl std::fmt::Display) {
+    eprintln!("{}", escape::text(&text.to_string()));
+}
+
+fn write(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let end = if text.is_empty() || text.ends_with('\n') {
         ""
@@ -51,12 +73,6 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Err(error) => Err(Failure::new(Exit::Failure, "output", error)),
         Ok(()) => Ok(()),
     }
-}
-
-/// Says something to the person at the terminal, on standard error.
-#[allow(clippy::print_stderr, reason = "standard output holds data only")]
-pub(crate) fn say(text: impl std::fmt::Display) {
-    eprintln!("{text}");
 }
 
 fn is_empty_list(data: &str) -> bool {
@@ -82,6 +98,8 @@ fn lines(data: &str) -> String {
             let lines: Vec<String> = entries.iter().map(Value::to_string).collect();
             lines.join("\n")
         }
+        // As the site wrote it, it may have line ends.
+        None if !value.is_null() => value.to_string(),
         None => data.to_owned(),
     }
 }
@@ -96,6 +114,6 @@ mod tests {
             lines(r#"{"entries":[{"a":1},{"a":2}],"next":null}"#),
             "{\"a\":1}\n{\"a\":2}"
         );
-        assert_eq!(lines(r#"{"a":1}"#), r#"{"a":1}"#);
+        assert_eq!(lines("{\"a\":\n1}"), r#"{"a":1}"#);
     }
 }

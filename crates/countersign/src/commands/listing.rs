@@ -1,0 +1,65 @@
+//! Lists that come in stretches, shown as one.
+
+use countersign_proto::operation::{Code, Outcome};
+use serde_json::{Value, json};
+
+use crate::admin::Admin;
+use crate::cli::Common;
+use crate::failure::{Exit, Failure};
+use crate::output::{Format, show_data};
+
+/// The longest stretch that a site gives at a time.
+const STRETCH: u32 = 1000;
+
+/// Lists all that there is, however many stretches it takes.
+pub(crate) fn list(
+    common: &Common,
+    group: &str,
+    command: &str,
+    mut params: Value,
+) -> Result<(), Failure> {
+    let mut admin = Admin::connect(&common.data)?;
+    let mut whole = Whole::default();
+    put(&mut params, "limit", json!(STRETCH));
+    loop {
+        let outcome = admin.run(group, command, &params)?;
+        if outcome.code != Code::SUCCESS {
+            return Err(Failure::outcome(&outcome));
+        }
+        match whole.add(&outcome)? {
+            Some(next) => put(&mut params, "after", next),
+            None => return whole.show(common.format()),
+        }
+    }
+}
+
+/// The stretches that have come so far.
+#[derive(Default)]
+struct Whole {
+    entries: Vec<Value>,
+    lines: Vec<String>,
+}
+
+impl Whole {
+    /// Takes a stretch; tells after what the next one begins.
+    fn add(&mut self, outcome: &Outcome) -> Result<Option<Value>, Failure> {
+        let mut data: Value = serde_json::from_str(outcome.data.get())
+            .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
+        if let Some(entries) = data.get_mut("entries").and_then(Value::as_array_mut) {
+            self.entries.append(entries);
+        }
+        self.lines.extend(outcome.output.lines().map(str::to_owned));
+        Ok(data.get("next").filter(|next| !next.is_null()).cloned())
+    }
+
+    fn show(self, format: Format) -> Result<(), Failure> {
+        let data = json!({ "entries": self.entries }).to_string();
+        show_data(&data, &self.lines.join("\n"), format)
+    }
+}
+
+fn put(params: &mut Value, key: &str, value: Value) {
+    if let Value::Object(params) = params {
+        params.insert(key.to_owned(), value);
+    }
+}

@@ -1,0 +1,150 @@
+//! `countersign shell`: a prompt over one session.
+
+mod history;
+mod operations;
+
+use std::io::IsTerminal;
+
+use countersign_client::Client;
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{Behavior, Config, Editor};
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use self::operations::{OWN_WORDS, Operations};
+use super::call::Login;
+use crate::cli::Common;
+use crate::failure::{Exit, Failure};
+use crate::output::{Format, print, say, show};
+use crate::params;
+
+type Prompt = Editor<Operations, FileHistory>;
+
+/// A session, and what it takes to serve a line.
+struct Shell {
+    runtime: Runtime,
+    client: Client,
+    operations: Operations,
+    format: Format,
+    /// Somebody types; otherwise the lines are a script's.
+    interactive: bool,
+}
+
+pub(crate) fn run(common: &Common, login: &Login) -> Result<(), Failure> {
+    let (runtime, client) = login.connect(common)?;
+    let operations = runtime.block_on(client.call("operation", "list", &json!({})))?;
+    let shell = Shell {
+        runtime,
+        client,
+        operations,
+        format: common.format(),
+        interactive: std::io::stdin().is_terminal(),
+    };
+    let mut prompt = shell.prompt()?;
+    let done = shell.serve(&mut prompt);
+    history::save(&mut prompt);
+    // A goodbye that does not arrive changes nothing any more.
+    let _ = shell.runtime.block_on(shell.client.close());
+    done
+}
+
+impl Shell {
+    fn prompt(&self) -> Result<Prompt, Failure> {
+        // Standard output holds data only, even when it goes to a file while somebody types.
+        let behavior = if self.interactive {
+            Behavior::PreferTerm
+        } else {
+            Behavior::Stdio
+        };
+        let config = Config::builder().behavior(behavior).build();
+        let mut prompt = Editor::with_config(config).map_err(not_read)?;
+        prompt.set_helper(Some(self.operations.clone()));
+        if let Some(file) = history::file() {
+            // At the first time there is none.
+            let _ = prompt.load_history(&file);
+        }
+        Ok(prompt)
+    }
+
+    /// Reads lines until the end. A script ends at its first failure, a person goes on.
+    fn serve(&self, prompt: &mut Prompt) -> Result<(), Failure> {
+        let account = &self.client.welcome().account;
+        if self.interactive {
+            say(format_args!("Logged in as {account}. `help` helps."));
+        }
+        let before = format!("{account}> ");
+        loop {
+            let line = match prompt.readline(&before) {
+                Ok(line) => line,
+                Err(ReadlineError::Interrupted) => continue,
+                Err(ReadlineError::Eof) => return Ok(()),
+                Err(error) => return Err(not_read(error)),
+            };
+            match self.serve_line(&line, prompt) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(failure) if self.interactive && !is_over(&failure) => {
+                    failure.report();
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Does what a line says; `false` when it says to stop.
+    fn serve_line(&self, line: &str, prompt: &mut Prompt) -> Result<bool, Failure> {
+        let words = params::words(line)?;
+        if history::may_be_kept(line, &words) {
+            let _ = prompt.add_history_entry(line);
+        }
+        match &words[..] {
+            [] => {}
+            [word] if word == "exit" || word == "quit" => return Ok(false),
+            [word, about @ ..] if word == "help" => match self.operations.help(about) {
+                Some(help) => print(&help)?,
+                None => {
+                    let message = format!("there is no operation {}", about.join(" "));
+                    return Err(Failure::new(Exit::NotFound, "not_found", message)
+                        .hint("`help` shows those that you may call"));
+                }
+            },
+            [group, command, params @ ..] => self.operation(group, command, params, prompt)?,
+            [_] => {
+                return Err(Failure::usage("an operation is GROUP COMMAND [key=text …]")
+                    .hint(format_args!("or one of: {}", OWN_WORDS.join(", "))));
+            }
+        }
+        Ok(true)
+    }
+
+    fn operation(
+        &self,
+        group: &str,
+        command: &str,
+        params: &[String],
+        prompt: &mut Prompt,
+    ) -> Result<(), Failure> {
+        let params = Value::Object(params::parse(params)?);
+        let params = to_raw_value(&params).map_err(Failure::usage)?;
+        if self.interactive && self.operations.is_disruptive(group, command) {
+            let asked = "It may take something away from somebody. Type yes to go on: ";
+            if prompt.readline(asked).ok().as_deref() != Some("yes") {
+                say("Nothing was changed.");
+                return Ok(());
+            }
+        }
+        let outcome = self.client.outcome(group, command, params);
+        show(&self.runtime.block_on(outcome)?, self.format)
+    }
+}
+
+/// Whether no further line can be served.
+fn is_over(failure: &Failure) -> bool {
+    matches!(failure.code.as_str(), "session_ended" | "connection_lost")
+}
+
+fn not_read(error: ReadlineError) -> Failure {
+    Failure::new(Exit::Failure, "prompt", error)
+}

@@ -1,0 +1,222 @@
+//! The section `[limits]`: what of the server's limits the file changes, and within which bounds.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use countersign_core::guard::{GuessLimits, PenaltyLimits};
+use countersign_proto::session::limits::{GREATEST_MAX_PACKET, LEAST_MAX_PACKET};
+use countersign_server::limits::Limits;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+/// What there must be one of at least: with none of it nobody gets in.
+type Count = Given<usize, 1>;
+
+/// How many bytes.
+type Bytes<const LEAST: u64> = Given<usize, LEAST>;
+
+/// Milliseconds; the most is the longest time that the wire can tell, some seven weeks.
+type Millis<const LEAST: u64> = Given<u64, LEAST, { u32::MAX as u64 }>;
+
+/// The limits, times in milliseconds; what is left out is the default.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsSection {
+    connections: Count,
+    connections_per_source: Count,
+    unproved: Count,
+    unproved_per_source: Count,
+    unproved_early: Given<usize>,
+    /// Below a second nobody on a slow line logs in any more.
+    unproved_time: Millis<1_000>,
+    waiting_logins: Count,
+    waiting_logins_per_source: Count,
+    /// Zero waits for ever.
+    idle_time: Millis<0>,
+    parked_sessions: Given<usize>,
+    content_streams: Count,
+    operations_in_flight: Count,
+    params_bytes: Bytes<256>,
+    unsent_bytes: Bytes<4_096>,
+    max_packet: Given<u32, { LEAST_MAX_PACKET as u64 }, { GREATEST_MAX_PACKET as u64 }>,
+    penalty_threshold: Given<u32, 1>,
+    penalty_first: Millis<0>,
+    penalty_longest: Millis<0>,
+    penalized_sources: Count,
+    guesses_free: Given<u32>,
+    guesses_free_of_strangers: Given<u32>,
+    guess_wait_first: Millis<0>,
+    guess_wait_longest: Millis<0>,
+    guess_wait_of_strangers: Millis<0>,
+    guesses_forgotten: Millis<0>,
+    guesses_remembered: Count,
+    stop_patience: Millis<0>,
+}
+
+impl LimitsSection {
+    /// The limits that the server keeps to.
+    pub(super) fn limits(&self) -> Limits {
+        let default = Limits::default();
+        Limits {
+            connections: self.connections.or(default.connections),
+            connections_per_source: self
+                .connections_per_source
+                .or(default.connections_per_source),
+            unproved: self.unproved.or(default.unproved),
+            unproved_per_source: self.unproved_per_source.or(default.unproved_per_source),
+            unproved_early: self.unproved_early.or(default.unproved_early),
+            unproved_time: self.unproved_time.or_time(default.unproved_time),
+            waiting_logins: self.waiting_logins.or(default.waiting_logins),
+            waiting_logins_per_source: self
+                .waiting_logins_per_source
+                .or(default.waiting_logins_per_source),
+            idle_time: self.idle_time.or_time(default.idle_time),
+            parked_sessions: self.parked_sessions.or(default.parked_sessions),
+            content_streams: self.content_streams.or(default.content_streams),
+            operations_in_flight: self.operations_in_flight.or(default.operations_in_flight),
+            params_bytes: self.params_bytes.or(default.params_bytes),
+            unsent_bytes: self.unsent_bytes.or(default.unsent_bytes),
+            max_packet: self.max_packet.or(default.max_packet),
+            penalties: self.penalties(default.penalties),
+            guesses: self.guesses(default.guesses),
+            stop_patience: self.stop_patience.or_time(default.stop_patience),
+        }
+    }
+
+    fn penalties(&self, default: PenaltyLimits) -> PenaltyLimits {
+        PenaltyLimits {
+            threshold: self.penalty_threshold.or(default.threshold),
+            first: self.penalty_first.or(default.first),
+            longest: self.penalty_longest.or(default.longest),
+            sources: self.penalized_sources.or(default.sources),
+        }
+    }
+
+    fn guesses(&self, default: GuessLimits) -> GuessLimits {
+        GuessLimits {
+            free: self.guesses_free.or(default.free),
+            free_of_strangers: self.guesses_free_of_strangers.or(default.free_of_strangers),
+            first: self.guess_wait_first.or(default.first),
+            longest: self.guess_wait_longest.or(default.longest),
+            longest_of_strangers: self
+                .guess_wait_of_strangers
+                .or(default.longest_of_strangers),
+            forgotten: self.guesses_forgotten.or(default.forgotten),
+            remembered: self.guesses_remembered.or(default.remembered),
+        }
+    }
+
+    /// Limits that are sound each by itself must go together too.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let limits = self.limits();
+        let (guesses, patience) = (&limits.guesses, limits.unproved_time.as_millis());
+        // Whoever has to wait longer than a login may take would never get in.
+        for (key, wait) in [
+            ("guess_wait_longest", guesses.longest),
+            ("guess_wait_of_strangers", guesses.longest_of_strangers),
+        ] {
+            if u128::from(wait) >= patience {
+                return Err(format!(
+                    "limits.{key} ({wait}) must be less than limits.unproved_time ({patience})"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A limit as the file gives it, or not: a whole number from `LEAST` to `MOST`.
+#[derive(Debug, PartialEq)]
+struct Given<T, const LEAST: u64 = 0, const MOST: u64 = { u64::MAX }>(Option<T>);
+
+impl<T: Copy, const LEAST: u64, const MOST: u64> Given<T, LEAST, MOST> {
+    fn or(&self, default: T) -> T {
+        self.0.unwrap_or(default)
+    }
+}
+
+impl<const LEAST: u64> Millis<LEAST> {
+    fn or_time(&self, default: Duration) -> Duration {
+        self.0.map_or(default, Duration::from_millis)
+    }
+}
+
+impl<T, const LEAST: u64, const MOST: u64> Default for Given<T, LEAST, MOST> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T, const LEAST: u64, const MOST: u64> Deserialize<'de> for Given<T, LEAST, MOST>
+where
+    T: TryFrom<u64, Error: Display>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = u64::deserialize(deserializer)?;
+        if !(LEAST..=MOST).contains(&given) {
+            return Err(D::Error::custom(match MOST {
+                u64::MAX => format!("it must be at least {LEAST}"),
+                most => format!("it must be from {LEAST} to {most}"),
+            }));
+        }
+        T::try_from(given)
+            .map(|given| Self(Some(given)))
+            .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::parse;
+
+    #[test]
+    fn each_limit_is_taken_at_its_bounds_and_refused_outside_them() {
+        let bounds = [
+            ("connections", 1, None),
+            ("connections_per_source", 1, None),
+            ("unproved", 1, None),
+            ("unproved_per_source", 1, None),
+            ("waiting_logins", 1, None),
+            ("waiting_logins_per_source", 1, None),
+            ("idle_time", 0, Some(u64::from(u32::MAX))),
+            ("content_streams", 1, None),
+            ("operations_in_flight", 1, None),
+            ("params_bytes", 256, None),
+            ("unsent_bytes", 4_096, None),
+            ("max_packet", 256, Some(1 << 20)),
+            ("penalty_threshold", 1, None),
+            ("penalty_longest", 0, Some(u64::from(u32::MAX))),
+            ("penalized_sources", 1, None),
+            ("guesses_free", 0, Some(u64::from(u32::MAX))),
+            ("guesses_remembered", 1, None),
+            ("stop_patience", 0, Some(u64::from(u32::MAX))),
+        ];
+        for (key, least, most) in bounds {
+            let with = |value: u64| parse(&format!("version = 1\n[limits]\n{key} = {value}"));
+            assert!(with(least).is_ok(), "{key} = {least}");
+            if let Some(below) = least.checked_sub(1) {
+                let problem = with(below).unwrap_err();
+                assert!(
+                    problem.contains("line 3") && problem.contains(&format!("{key} = {below}")),
+                    "{problem}"
+                );
+            }
+            if let Some(most) = most {
+                assert!(with(most).is_ok() && with(most + 1).is_err(), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_waits_longer_for_an_answer_than_a_login_may_take() {
+        let with =
+            |key: &str, value: u64| parse(&format!("version = 1\n[limits]\n{key} = {value}"));
+        for key in ["guess_wait_longest", "guess_wait_of_strangers"] {
+            assert!(with(key, 29_999).is_ok());
+            assert!(with(key, 30_000).unwrap_err().contains(key));
+        }
+        assert!(with("unproved_time", 10_001).is_ok());
+        let problem = with("unproved_time", 10_000).unwrap_err();
+        assert!(problem.contains("guess_wait_longest"), "{problem}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Operations typed at a prompt, given in files, and listed in full.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+use serde_json::json;
+
+use crate::running::{Running, Said};
+
+fn shell(site: &Running, lines: &str) -> Said {
+    let words = [
+        "shell",
+        "--site",
+        &site.uri,
+        "--as",
+        "maria",
+        "--passphrase-file",
+        "maria.pass",
+    ];
+    site.run_with(&words, lines)
+}
+
+#[test]
+fn a_script_runs_over_one_session_and_ends_at_its_first_failure() {
+    let site = Running::with_accounts();
+    let said = shell(
+        &site,
+        "self show\nperson create name=ada full_name='Ada L'\nhelp person create\nexit\nperson delete name=ada\n",
+    );
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(
+        said.out.starts_with("maria@local") && said.out.contains("Created ada@local"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("name"), "help names the parameters");
+    let shown = site.run(&["person", "show", "ada", "--json"]);
+    assert_eq!(shown.json()["full_name"], json!("Ada L"), "exit is the end");
+
+    let said = shell(&site, "person show name=nobody\nperson delete name=ada\n");
+    assert_eq!(said.code, 6, "{}", said.err);
+    assert_eq!(said.err.matches("[not_found]").count(), 1, "{}", said.err);
+    assert_eq!(site.run(&["person", "show", "ada"]).code, 0);
+}
+
+#[test]
+fn lines_are_kept_for_their_owner_alone_and_secrets_are_not() {
+    let site = Running::with_accounts();
+    shell(&site, "self show\nself show passphrase=hunter2\n");
+    let history = site.path("state/countersign/history");
+    let kept = std::fs::read_to_string(&history).unwrap();
+    assert!(
+        kept.contains("self show") && !kept.contains("hunter2"),
+        "{kept}"
+    );
+    let mode = std::fs::metadata(history).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0);
+}
+
+#[test]
+fn parameters_come_from_a_file_and_the_command_line_outranks_it() {
+    let site = Running::with_accounts();
+    site.write(
+        "ada.json",
+        r#"{"name": "ada", "full_name": "From the file"}"#,
+    );
+    let words = [
+        "person",
+        "create",
+        "full_name=Ada L",
+        "--params-file",
+        "ada.json",
+        "--json",
+    ];
+    let said = site.call("maria", "maria.pass", &words);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(
+        (&said.json()["name"], &said.json()["full_name"]),
+        (&json!("ada@local"), &json!("Ada L"))
+    );
+    site.write("list.json", "[1]");
+    let words = ["person", "create", "--params-file", "list.json"];
+    assert_eq!(site.call("maria", "maria.pass", &words).code, 2);
+}
+
+#[test]
+fn a_list_is_whole_however_long_it_is() {
+    let site = Running::new();
+    let socket = UnixStream::connect(site.path("site/admin.sock")).unwrap();
+    let mut answers = BufReader::new(socket.try_clone().unwrap()).lines();
+    let sending = std::thread::spawn(move || {
+        for number in 0..1_001 {
+            let operation = json!({ "id": number, "group": "person", "command": "create",
+                "params": { "name": format!("p{number}") } });
+            writeln!(&socket, "{operation}").unwrap();
+        }
+    });
+    for _ in 0..1_001 {
+        assert!(answers.next().unwrap().unwrap().contains("\"code\":0"));
+    }
+    sending.join().unwrap();
+    let listed = site.run(&["person", "list", "--json"]).json();
+    assert_eq!(listed["entries"].as_array().unwrap().len(), 1_001);
+    for format in ["text", "jsonl"] {
+        let listed = site.run(&["person", "list", "-o", format]).out;
+        assert_eq!(listed.lines().count(), 1_001);
+    }
+}

@@ -1,0 +1,86 @@
+//! The page of attacks is true at least in this: each row names tests, and they exist.
+
+use std::collections::BTreeSet;
+
+use crate::tree::{self, File, Finding, assert_none};
+
+const PAGE: &str = "docs/attacks.md";
+/// The column that names tests, counted from 0.
+const TESTS: usize = 3;
+
+/// The rows of the page's tables, each with its line; not their heads.
+fn rows(page: &File) -> impl Iterator<Item = (usize, Vec<&str>)> {
+    let lines = page.lines().filter(|(_, line)| {
+        line.starts_with("| ") && !line.starts_with("| attack |") && !line.starts_with("|---")
+    });
+    lines.map(|(number, line)| {
+        let cells = line.trim_matches('|').split(" | ").map(str::trim);
+        (number, cells.collect())
+    })
+}
+
+/// What stands in backticks.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+fn without_test(page: &File, tests: &BTreeSet<&str>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (line, cells) in rows(page) {
+        let named = cells.get(TESTS).map(|cell| quoted(cell));
+        let named = named.unwrap_or_default();
+        if named.is_empty() {
+            found.push(page.finding(line, "no test is named"));
+        }
+        for test in named.into_iter().filter(|test| !tests.contains(test)) {
+            found.push(page.finding(line, format!("there is no test {test}")));
+        }
+    }
+    found
+}
+
+/// The functions that an attribute makes a test.
+fn tests(sources: &[File]) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for file in sources.iter().filter(|file| file.is("rs")) {
+        let mut is_test = false;
+        for (_, line) in file.lines() {
+            let line = line.trim();
+            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                is_test = true;
+            } else if let Some(rest) = line
+                .strip_prefix("fn ")
+                .or_else(|| line.strip_prefix("async fn "))
+                .filter(|_| std::mem::take(&mut is_test))
+            {
+                found.extend(rest.split('(').next());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn each_attack_names_a_test_that_exists() {
+    let page = tree::file(PAGE);
+    assert!(rows(&page).count() > 20, "the page has tables");
+    let sources = tree::files();
+    assert_none(without_test(&page, &tests(&sources)));
+}
+
+#[test]
+fn an_attack_without_a_test_and_a_test_that_is_gone_are_found_at_their_lines() {
+    let sources = [File::new(
+        "crates/a/tests/b.rs",
+        "#[test]\nfn it_is_refused() {}\nfn helper() {}\n",
+    )];
+    let page = File::new(
+        PAGE,
+        "| attack | does | stops | shown by | left |\n|---|---|---|---|---|\n\
+         | a | b | c | `it_is_refused` | d |\n| a | b | c | none | d |\n\
+         | a | b | c | `helper`, `it_is_refused` | d |\n| a | b |\n",
+    );
+    let found = without_test(&page, &tests(&sources));
+    let lines: Vec<usize> = found.iter().map(|finding| finding.line).collect();
+    assert_eq!(lines, [4, 5, 6]);
+}
