@@ -70,7 +70,7 @@ impl Limits for BeforeLogin {
             c::KEM_KEY => 1_184,
             c::KEM_CIPHERTEXT => 1_088,
             c::CERTIFICATE => DELIVERED_CERTIFICATE as u64,
-            c::OPTIONS | c::OPTION_CHOICE | c::SITE_PROOF | c::SESSION_PROOF => 255,
+            c::OPTIONS | c::OPTION_CHOICE | c::SITE_PROOF | c::SESSION_PROOF | c::NONCE => 255,
             _ => UNKNOWN_BEFORE_LOGIN,
         }
     }

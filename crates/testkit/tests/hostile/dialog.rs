@@ -1,12 +1,11 @@
 //! Whole dialogs between the machines, with a fault in one place.
 
-use countersign_crypto::key_file::DeliveredKey;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::client::{self, LoggedIn};
-use countersign_proto::session::server::{self, DeliveredCredential, Session};
+use countersign_proto::session::server::{self, Session};
 use countersign_proto::session::{EncryptionOption, OptionList, Refusal, SessionId, Welcome};
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::site::{MARIA, PASSPHRASE, ROBOT, Site};
+use countersign_testkit::site::{PASSPHRASE, ROBOT, Site};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -147,7 +146,7 @@ fn hold(
         } else {
             match serve(site, server, input, &mut to_client, entropy) {
                 Err(refusal) => return refused(&refusal),
-                Ok(Served::Login(login)) => server = login,
+                Ok(Served::Login(login)) => server = *login,
                 Ok(Served::Session(opened)) => {
                     session = Some(*opened);
                     server = server::Login::new(site.settings.clone());
@@ -208,7 +207,7 @@ fn refused(refusal: &Refusal) -> End {
 }
 
 enum Served {
-    Login(server::Login),
+    Login(Box<server::Login>),
     Session(Box<Session>),
     Refused,
 }
@@ -230,7 +229,7 @@ fn serve(
         let (step, used) = login.receive(&mut input, out)?;
         input.drain(..used);
         login = match step {
-            server::Step::NeedMore(login) => return Ok(Served::Login(login)),
+            server::Step::NeedMore(login) => return Ok(Served::Login(Box::new(login))),
             server::Step::Refused => return Ok(Served::Refused),
             server::Step::FindPerson(find) => {
                 let known = site.person(&find.name().to_string());
@@ -240,20 +239,7 @@ fn serve(
                 let known = site.service(find.thumbprint());
                 find.answer(known.as_ref(), entropy, out)?
             }
-            server::Step::FindDelivered(find) => match find.owner().clone() {
-                server::Owner::Person(_) => {
-                    let passphrase = PASSPHRASE.to_owned().into();
-                    let credential = DeliveredCredential {
-                        account: MARIA,
-                        key: DeliveredKey::new(&site.maria, &passphrase, entropy),
-                    };
-                    find.answer_person(Some(&credential), entropy, out)?
-                }
-                server::Owner::Service(thumbprint) => {
-                    let known = site.service(&thumbprint);
-                    find.answer_service(known.as_ref(), entropy, out)?
-                }
-            },
+            server::Step::FindDelivered(find) => site.deliver(*find, entropy, out)?,
             server::Step::FindSession(find) => {
                 let known = site.returnable();
                 let known = known.filter(|_| find.session() == SessionId([1; 16]));

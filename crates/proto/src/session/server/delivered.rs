@@ -132,10 +132,8 @@ impl FindDelivered {
         let proof = settings.key.signing().sign(&said.digest("site proof"));
         server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
-        let expected = secrets.proof(&login.transcript);
         Ok(login.await_code(AwaitingCode {
             secrets,
-            expected,
             whose,
             max_packet,
         }))
@@ -155,16 +153,22 @@ struct Whose {
 /// Answered; what is left is the proof that the session code was decrypted.
 pub(super) struct AwaitingCode {
     secrets: SessionSecrets,
-    expected: Secret<32>,
     whose: Whose,
     max_packet: u32,
 }
 
 impl AwaitingCode {
-    /// Verifies SESSION-PROOF; `transcript` includes it.
-    pub(super) fn verify(self, proof: &[u8], transcript: &Transcript) -> Result<Proved, Refusal> {
+    /// Verifies SESSION-PROOF, which stood on the wire as `wire`. It covers all that came before it, also
+    /// what somebody put in after the answer.
+    pub(super) fn verify(
+        self,
+        proof: &[u8],
+        wire: &[u8],
+        said: &mut Transcript,
+    ) -> Result<Proved, Refusal> {
         let told = Secret::try_from_slice(proof).ok_or(Refusal::NotAuthenticated)?;
-        let proof = KeyProved::by_session_code(&told, &self.expected);
+        let proof = KeyProved::by_session_code(&told, &self.secrets.proof(said));
+        said.client_said(wire);
         let proof = proof.ok_or(Refusal::NotAuthenticated)?;
         let account = self.whose.account.ok_or(Refusal::NotAuthenticated)?;
         let how = (self.whose.proves)(self.whose.thumbprint, proof);
@@ -172,7 +176,7 @@ impl AwaitingCode {
         let established = Established::new(
             option,
             self.secrets.key.expose(),
-            &transcript.digest("packets"),
+            &said.digest("packets"),
             self.max_packet,
         );
         Ok(Proved::new(account, how, option, established))

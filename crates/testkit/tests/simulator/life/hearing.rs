@@ -61,7 +61,7 @@ impl Life<'_> {
                 }
                 FromClient::Cancelled { id } => self.given_up(id),
                 FromClient::KeyOffer(offer) => {
-                    let all = OptionList::new(EncryptionOption::FORWARD_SECRET);
+                    let all = OptionList::new(EncryptionOption::ALL);
                     self.server
                         .answer_keys(&offer, &all, EXPIRES, &mut self.entropy)
                         .unwrap();

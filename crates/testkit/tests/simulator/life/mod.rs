@@ -59,8 +59,7 @@ impl<'a> Life<'a> {
     fn new(site: &'a Site, seed: u64) -> Self {
         let mut dice = SeededEntropy::new(seed).fork("life");
         let mut entropy = dice.fork("entropy");
-        let option =
-            EncryptionOption::FORWARD_SECRET[dice.below(EncryptionOption::FORWARD_SECRET.len())];
+        let option = EncryptionOption::ALL[dice.below(EncryptionOption::ALL.len())];
         let (client, server) = open(site, option, None, &mut entropy);
         Self {
             site,
@@ -83,7 +82,7 @@ impl<'a> Life<'a> {
     }
 
     fn some_option(&mut self) -> EncryptionOption {
-        EncryptionOption::FORWARD_SECRET[self.dice.below(EncryptionOption::FORWARD_SECRET.len())]
+        EncryptionOption::ALL[self.dice.below(EncryptionOption::ALL.len())]
     }
 
     /// Something that either end does of its own accord.
@@ -298,8 +297,8 @@ impl<'a> Life<'a> {
 /// [SES-23], [SES-40] to [SES-45], [SES-47] and [SES-48]
 #[test]
 fn an_honest_pair_understands_each_other_whatever_the_order_and_is_never_stuck() {
-    let site = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 65_536);
-    let small = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 256);
+    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
+    let small = Site::offering(OptionList::new(EncryptionOption::ALL), 256);
     let (mut renewed, mut returned, mut whole) = (0, 0, 0);
     for seed in 0..seeds(5_000) {
         let place = if seed % 4 == 0 { &small } else { &site };
@@ -330,7 +329,7 @@ fn an_honest_pair_understands_each_other_whatever_the_order_and_is_never_stuck()
 /// [SES-19] and [SES-44]: whoever meddles ends the session, and nothing is heard that was not said.
 #[test]
 fn whatever_is_done_to_a_long_session_only_what_was_said_is_heard() {
-    let site = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 4_096);
+    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 4_096);
     let (mut meddled, mut refused) = (0, 0);
     for seed in 0..seeds(5_000) {
         let mut life = Life::new(&site, seed);
@@ -365,7 +364,7 @@ fn whatever_is_done_to_a_long_session_only_what_was_said_is_heard() {
 #[test]
 fn a_clock_that_jumps_ends_sessions_that_are_over_and_no_others() {
     const DAY: u64 = 24 * 60 * 60 * 1_000;
-    let site = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 65_536);
+    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
     for seed in 0..seeds(200) {
         let mut life = Life::new(&site, seed);
         // The session's own time is a thousand seconds from now, by this clock.
