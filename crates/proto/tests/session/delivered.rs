@@ -168,10 +168,7 @@ fn a_wrong_proof_of_the_session_code_is_refused() {
 #[test]
 fn a_recorded_answer_opens_no_second_session() {
     let (site, settings) = site(65_536);
-    for who in [
-        Who::Service(&site.robot),
-        Who::Person("maria", PASSPHRASE),
-    ] {
+    for who in [Who::Service(&site.robot), Who::Person("maria", PASSPHRASE)] {
         let mut recorded = Vec::new();
         log_in_through(&site, settings.clone(), who, &mut |from_client, wire| {
             if !from_client {
