@@ -30,7 +30,7 @@ struct Subscriber {
     connection: u32,
     account: AccountId,
     role: Role,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<Arc<Event>>,
 }
 
 /// The way from anywhere in the program to the open sessions. Clones lead to the same sessions.
@@ -41,6 +41,7 @@ impl Events {
     /// Sends an event; returns how many sessions will get it. Never waits: a session whose client has
     /// not read its last 256 events misses this one.
     pub fn publish(&self, to: Audience, event: &Event) -> usize {
+        let event = Arc::new(event.clone());
         self.subscribers()
             .iter()
             .filter(|(id, subscriber)| match to {
@@ -54,11 +55,11 @@ impl Events {
     }
 
     /// A new session's end of the way.
-    pub(crate) fn channel() -> (mpsc::Sender<Event>, mpsc::Receiver<Event>) {
+    pub(crate) fn channel() -> (mpsc::Sender<Arc<Event>>, mpsc::Receiver<Arc<Event>>) {
         mpsc::channel(WAITING)
     }
 
-    pub(crate) fn subscribe(&self, info: &SessionInfo, events: mpsc::Sender<Event>) {
+    pub(crate) fn subscribe(&self, info: &SessionInfo, events: mpsc::Sender<Arc<Event>>) {
         let subscriber = Subscriber {
             connection: info.connection,
             account: info.account,

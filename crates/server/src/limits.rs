@@ -25,6 +25,9 @@ pub struct Limits {
     pub waiting_logins: usize,
     /// The same of one source: others take turns with it, so that it delays them by one step only.
     pub waiting_logins_per_source: usize,
+    /// What looking a name up is given: the answer comes no sooner. Rows that are there take some microseconds
+    /// more than those that are not, and nobody is to learn from that which names there are.
+    pub look_up_time: Duration,
     /// How long a session may be silent before its connection is ended, so that one whose client is gone
     /// does not hold a place; a client that is there says NOP. Zero waits for ever.
     pub idle_time: Duration,
@@ -60,6 +63,7 @@ impl Default for Limits {
             unproved_time: Duration::from_secs(30),
             waiting_logins: 256,
             waiting_logins_per_source: 32,
+            look_up_time: Duration::from_millis(2),
             idle_time: Duration::from_secs(5 * 60),
             parked_sessions: 16_384,
             content_streams: 64,

@@ -159,7 +159,7 @@ impl Shared {
         &self,
         proved: &Proved,
         peer: SocketAddr,
-        events: mpsc::Sender<Event>,
+        events: mpsc::Sender<Arc<Event>>,
         cut: oneshot::Sender<CloseReason>,
     ) -> Result<Option<SessionInfo>, StoreError> {
         let cut: CutHook = Box::new(move |reason| {

@@ -31,6 +31,7 @@ pub(super) struct LimitsSection {
     unproved_time: Millis<1_000>,
     waiting_logins: Count,
     waiting_logins_per_source: Count,
+    look_up_time: Millis<0>,
     /// Zero waits for ever.
     idle_time: Millis<0>,
     parked_sessions: Given<usize>,
@@ -70,6 +71,7 @@ impl LimitsSection {
             waiting_logins_per_source: self
                 .waiting_logins_per_source
                 .or(default.waiting_logins_per_source),
+            look_up_time: self.look_up_time.or_time(default.look_up_time),
             idle_time: self.idle_time.or_time(default.idle_time),
             parked_sessions: self.parked_sessions.or(default.parked_sessions),
             content_streams: self.content_streams.or(default.content_streams),
@@ -178,6 +180,7 @@ mod tests {
             ("unproved_per_source", 1, None),
             ("waiting_logins", 1, None),
             ("waiting_logins_per_source", 1, None),
+            ("look_up_time", 0, Some(u64::from(u32::MAX))),
             ("idle_time", 0, Some(u64::from(u32::MAX))),
             ("content_streams", 1, None),
             ("operations_in_flight", 1, None),

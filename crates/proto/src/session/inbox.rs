@@ -9,7 +9,7 @@ pub struct Inbox {
 
 /// A buffer larger than this is given back when it is empty: an idle session holds no memory for
 /// packets that it once received.
-const KEPT_CAPACITY: usize = 4_096;
+const KEPT_CAPACITY: usize = 512;
 
 impl Inbox {
     /// What arrived and was not used yet.

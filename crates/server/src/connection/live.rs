@@ -1,6 +1,7 @@
 //! A live session: operations in, results and events out, many at a time.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use countersign_proto::operation::{Event, Operation, Outcome};
 use countersign_proto::session::server::{FromClient, KeyOffer, Session};
 use countersign_proto::session::{Goodbye, Inbox, Refusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -39,7 +40,7 @@ pub(super) struct Live {
     session: Session,
     info: SessionInfo,
     caller: Arc<Caller>,
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<Arc<Event>>,
     cut: oneshot::Receiver<CloseReason>,
     running: Running,
     /// Made when the first content comes: most sessions never have any.
@@ -94,7 +95,7 @@ impl Live {
         inbox: Inbox,
         session: Session,
         info: SessionInfo,
-        events: mpsc::Receiver<Event>,
+        events: mpsc::Receiver<Arc<Event>>,
         cut: oneshot::Receiver<CloseReason>,
     ) -> Self {
         Self {
@@ -153,7 +154,7 @@ impl Live {
         socket: &mut TcpStream,
         shared: &Arc<Shared>,
     ) -> Result<std::convert::Infallible, Ending> {
-        let (mut reader, mut writer) = socket.split();
+        let (reader, mut writer) = socket.split();
         let mut stopping = shared.stopping.clone();
         self.heard(shared);
         loop {
@@ -188,10 +189,19 @@ impl Live {
                         streams.settle(moved, &mut self.session)?;
                     }
                 }
-                read = reader.read_buf(self.inbox.tail(READ_AT_A_TIME)), if wants_more => match read {
-                    Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
-                    Ok(_) => self.heard(shared),
-                },
+                // Room is made when there is something to read: an idle session holds none.
+                readable = reader.readable(), if wants_more => {
+                    let read = readable.and_then(|()| {
+                        reader.try_read_buf(self.inbox.tail(READ_AT_A_TIME))
+                    });
+                    match read {
+                        Ok(1..) => self.heard(shared),
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                            self.inbox.consume(0);
+                        }
+                        Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
+                    }
+                }
                 () = tokio::time::sleep_until(wake) => self.woken(wake)?,
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use countersign_core::guard::Source;
 use countersign_core::session::{CloseReason, SessionInfo};
+use countersign_core::store::StoreError;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Event;
 use countersign_proto::session::server::{FindDelivered, Login, Owner, Proved, Session, Step};
@@ -37,7 +38,7 @@ pub(super) enum End {
 pub(super) struct Opened {
     pub(super) session: Session,
     pub(super) info: SessionInfo,
-    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) events: mpsc::Receiver<Arc<Event>>,
     pub(super) cut: oneshot::Receiver<CloseReason>,
 }
 
@@ -127,7 +128,7 @@ impl<'a> Attempt<'a> {
                 Step::FindPerson(find) => {
                     drop(turn);
                     self.slow_down(find.name().to_string(), socket).await?;
-                    let found = shared.person(find.name()).await.map_err(|_| UNAVAILABLE)?;
+                    let found = self.in_its_time(shared.person(find.name())).await?;
                     let _turn = self.turn().await?;
                     find.answer(found.as_ref(), &mut SystemEntropy, out)?
                 }
@@ -163,7 +164,7 @@ impl<'a> Attempt<'a> {
         match find.owner().clone() {
             Owner::Person(name) => {
                 self.slow_down(name.to_string(), socket).await?;
-                let found = shared.delivered(&name).await.map_err(|_| UNAVAILABLE)?;
+                let found = self.in_its_time(shared.delivered(&name)).await?;
                 let _turn = self.turn().await?;
                 Ok(find.answer_person(found.as_ref(), entropy, out)?)
             }
@@ -173,6 +174,16 @@ impl<'a> Attempt<'a> {
                 Ok(find.answer_service(found.as_ref(), entropy, out)?)
             }
         }
+    }
+
+    /// Looks a name up, and lets it take the time that it takes for every name.
+    async fn in_its_time<T>(
+        &self,
+        look_up: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Stop> {
+        let given = tokio::time::sleep(self.shared.limits.look_up_time);
+        let (found, ()) = tokio::join!(look_up, given);
+        found.map_err(|_| UNAVAILABLE)
     }
 
     /// Waits for its source's turn to do public-key work.

@@ -27,12 +27,36 @@ use crate::clock;
 use crate::shared::Shared;
 
 /// Serves one connection to its end.
+///
+/// A login and a session are boxed, each for itself: what the one needs is given back before the other
+/// begins, so that an idle session costs little.
 pub(crate) async fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    admitted: Admitted,
+    shared: Arc<Shared>,
+) {
+    let entered = Box::pin(enter(socket, peer, admitted, shared.clone())).await;
+    if let Some(entered) = entered {
+        Box::pin(stay(entered, peer, shared)).await;
+    }
+}
+
+/// A connection whose login opened a session.
+struct Entered {
+    socket: TcpStream,
+    admitted: Admitted,
+    inbox: Inbox,
+    opened: Box<login::Opened>,
+}
+
+/// The login; `None` when it opened no session.
+async fn enter(
     mut socket: TcpStream,
     peer: SocketAddr,
     mut admitted: Admitted,
     shared: Arc<Shared>,
-) {
+) -> Option<Box<Entered>> {
     let mut inbox = Inbox::default();
     let ended = admitted.ended();
     let attempt = login::Attempt::new(peer, admitted.source(), &shared);
@@ -44,13 +68,21 @@ pub(crate) async fn serve(
         end = log_in => end,
         () = told(ended) => Ok(login::End::Told(WireError::Busy)),
     };
-    let opened = match end {
-        Ok(login::End::Opened(opened)) => *opened,
-        Ok(login::End::Silent) => return,
+    let error = match end {
+        Ok(login::End::Opened(opened)) => {
+            admitted.proved();
+            return Some(Box::new(Entered {
+                socket,
+                admitted,
+                inbox,
+                opened,
+            }));
+        }
+        Ok(login::End::Silent) => return None,
         Ok(login::End::Closed) => {
             debug!(%peer, "closed before login");
             admitted.punish(Offence::NotProved, clock::now());
-            return;
+            return None;
         }
         Ok(login::End::Refused(refusal)) => {
             debug!(%peer, %refusal, "login refused");
@@ -59,19 +91,30 @@ pub(crate) async fn serve(
                 _ => Offence::Malformed,
             };
             admitted.punish(offence, clock::now());
-            return tell(&mut socket, refusal.wire()).await;
+            refusal.wire()
         }
         Ok(login::End::Told(error)) => {
             debug!(%peer, ?error, "turned away");
-            return tell(&mut socket, error).await;
+            error
         }
         Err(_) => {
             debug!(%peer, "too slow to log in");
             admitted.punish(Offence::NotProved, clock::now());
-            return tell(&mut socket, WireError::TooSlow).await;
+            WireError::TooSlow
         }
     };
-    admitted.proved();
+    tell(&mut socket, error).await;
+    None
+}
+
+/// The session, as long as its connection lasts.
+async fn stay(entered: Box<Entered>, peer: SocketAddr, shared: Arc<Shared>) {
+    let Entered {
+        socket,
+        admitted: _admitted,
+        inbox,
+        opened,
+    } = *entered;
     let info = opened.info;
     info!(session = %info.id, account = %info.name, option = %info.option, %peer, "session opened");
     let live = live::Live::new(
