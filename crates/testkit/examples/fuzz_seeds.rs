@@ -226,11 +226,18 @@ fn dump() {
         "certificate": site.maria.certificate().to_pem(),
         "changed": "2026-01-01T00:00:00Z",
     });
+    let delivered = site.delivered("maria@example.org").unwrap().key;
+    let delivered_key = json!({
+        "certificate": delivered.certificate().to_pem(),
+        "key": delivered.encrypted_key_pem(),
+        "changed": "2026-01-01T00:00:00Z",
+    });
     let dump = json!({
         "format": "countersign person",
         "version": 1,
         "person": person,
         "credential": credential,
+        "delivered_key": delivered_key,
     });
     let dump = serde_json::to_string(&dump).unwrap();
     let params = serde_json::value::to_raw_value(&json!({ "dump": dump })).unwrap();
