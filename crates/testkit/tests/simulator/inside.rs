@@ -100,7 +100,7 @@ fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
         message(1, &[(c::VERIFICATION_SHA256, Value::Bytes(&digest[1..]))]),
         message(1, &[(c::GROUP, Value::Bytes(b"a")); 2]),
         message(1, &[(c::GROUP, Value::Bytes(&[0xff]))]),
-        (0..65).fold(Vec::new(), |mut wire, id| {
+        (0..129).fold(Vec::new(), |mut wire, id| {
             put(&mut wire, c::MESSAGE_ID, Value::U64(id));
             wire
         }),
