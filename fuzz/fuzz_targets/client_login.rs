@@ -15,16 +15,22 @@ use libfuzzer_sys::fuzz_target;
 static SITE: LazyLock<Site> =
     LazyLock::new(|| Site::offering(OptionList::new(EncryptionOption::ALL), 65_536));
 
-// The first byte says who logs in, the second how long the pieces are.
+// The first byte says who logs in, and whether with the original dialog; the second how long the pieces
+// are.
 fuzz_target!(|input: &[u8]| {
     let [who, piece, wire @ ..] = input else {
         return;
     };
+    let original = who & 2 != 0;
     let who = match who % 2 {
         0 => Who::MARIA,
         _ => Who::Service(&SITE.robot),
     };
-    let mut client = Client::new(SITE.client(), who, SeededEntropy::new(1));
+    let mut settings = SITE.client();
+    if original {
+        settings.accepted = vec![EncryptionOption::DeliveredKey];
+    }
+    let mut client = Client::new(settings, who, SeededEntropy::new(1));
     for piece in wire.chunks(usize::from(*piece).max(1)) {
         client.receive(piece);
     }

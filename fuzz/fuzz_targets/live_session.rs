@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 /// As long as packets usually are, and as short as they may be.
 static SITES: LazyLock<[Site; 2]> = LazyLock::new(|| {
     [65_536, 256].map(|limit| {
-        Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), limit)
+        Site::offering(OptionList::new(EncryptionOption::ALL), limit)
     })
 });
 

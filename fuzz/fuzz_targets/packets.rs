@@ -14,22 +14,29 @@ use countersign_testkit::pair::{Client, LIFE, Server, Who};
 use countersign_testkit::site::Site;
 use libfuzzer_sys::fuzz_target;
 
-static SITE: LazyLock<Site> =
-    LazyLock::new(|| Site::offering(OptionList::new([EncryptionOption::X25519Aes256Gcm]), 65_536));
+/// One for each form that packets have.
+static SITES: LazyLock<[Site; 2]> = LazyLock::new(|| {
+    [
+        EncryptionOption::X25519Aes256Gcm,
+        EncryptionOption::DeliveredKey,
+    ]
+    .map(|option| Site::offering(OptionList::new([option]), 65_536))
+});
 
 const NOP: [u8; 2] = [0x70, 0x00];
 
-// The first byte says who receives, and whether it comes from an insider. An insider's packets follow,
-// each after its length in 2 bytes.
+// The first byte says who receives, whether it comes from an insider, and the form of packets. An
+// insider's packets follow, each after its length in 2 bytes.
 fuzz_target!(|input: &[u8]| {
     let Some((first, wire)) = input.split_first() else {
         return;
     };
+    let site = &SITES[usize::from(first & 8 != 0)];
     let at_server = first & 1 == 0;
     let inside = first & 2 == 0;
     if at_server {
-        let mut server = Server::new(&SITE, SeededEntropy::new(1), LIFE);
-        let mut insider = Insider::service(&SITE, &mut server);
+        let mut server = Server::new(site, SeededEntropy::new(1), LIFE);
+        let mut insider = Insider::service(site, &mut server);
         if inside {
             packets(wire, |packet| server.receive(0, &insider.seal(packet)));
         } else {
@@ -39,9 +46,9 @@ fuzz_target!(|input: &[u8]| {
             assert!(server.heard().is_empty());
         }
     } else {
-        let who = Who::Service(&SITE.robot);
-        let mut client = Client::new(SITE.client(), who, SeededEntropy::new(1));
-        let mut insider = Insider::site(&SITE, &mut client);
+        let who = Who::Service(&site.robot);
+        let mut client = Client::new(site.client(), who, SeededEntropy::new(1));
+        let mut insider = Insider::site(site, &mut client);
         if inside && first & 4 != 0 {
             packets(wire, |packet| client.receive(&insider.seal(packet)));
             return;

@@ -76,6 +76,13 @@ impl Offer {
         self.floor
     }
 
+    /// The options that the admin enabled, best first. The configuration's floor may keep some of them
+    /// from being offered.
+    #[must_use]
+    pub fn enabled(&self) -> &[EncryptionOption] {
+        &self.ranked
+    }
+
     /// What sessions may use: nothing below the floor, nor below `least`, which the configuration says.
     #[must_use]
     pub fn options(&self, least: Strength) -> OptionList {

@@ -57,6 +57,8 @@ pub enum Proof {
     Passphrase,
     /// The key of that thumbprint.
     Key(Thumbprint),
+    /// The key of that thumbprint, which was delivered and opened with its pass phrase.
+    DeliveredKey(Thumbprint),
 }
 
 /// Why a session ended.

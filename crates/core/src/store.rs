@@ -45,6 +45,12 @@ pub trait Store: Send + Sync {
         name: &AccountName,
     ) -> Result<Option<(Account, PassphraseCredential)>, StoreError>;
 
+    /// What is delivered of that account.
+    async fn delivered_key(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<DeliveredKeyCredential>, StoreError>;
+
     /// What is delivered of the person of that name, in one look-up.
     async fn delivered_login(
         &self,

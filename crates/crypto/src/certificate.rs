@@ -88,6 +88,13 @@ impl Certificate {
         Ok(Self::trusted(der.to_vec(), &keys))
     }
 
+    /// Reads the DER form of a certificate that [`Self::from_der`] checked before it was stored.
+    pub(crate) fn from_stored(der: &[u8]) -> Result<Self, CertificateError> {
+        let parsed =
+            x509_cert::Certificate::from_der(der).map_err(|_| CertificateError::NotX509)?;
+        Ok(Self::trusted(der.to_vec(), &form::keys(&parsed)?))
+    }
+
     /// Reads the PEM form (RFC 7468), as [`Certificate::to_pem`] writes it.
     ///
     /// # Errors

@@ -33,18 +33,7 @@ pub fn seal(
     message: &[u8],
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<u8>, DoesNotOpen> {
-    let to = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&to.0).map_err(|_| DoesNotOpen)?;
-    let (encapsulated, sealed) =
-        hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &to,
-            info,
-            message,
-            &[],
-            &mut Passed(entropy),
-        )
-        .map_err(|_| DoesNotOpen)?;
-    Ok([&encapsulated.to_bytes()[..], &sealed].concat())
+    seal_beside(to, info, &[], message, entropy)
 }
 
 /// Opens what [`seal`] sealed to this key with the same `info`.
@@ -52,6 +41,37 @@ pub fn seal(
 /// # Errors
 /// [`DoesNotOpen`].
 pub fn open(key: &AgreementKey, info: &[u8], sealed: &[u8]) -> Result<SecretBytes, DoesNotOpen> {
+    open_beside(key, info, &[], sealed)
+}
+
+/// [`seal`] with associated data. Ours is in `info`; published vectors have both.
+fn seal_beside(
+    to: &AgreementPublic,
+    info: &[u8],
+    associated: &[u8],
+    message: &[u8],
+    entropy: &mut dyn Entropy,
+) -> Result<Vec<u8>, DoesNotOpen> {
+    let to = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&to.0).map_err(|_| DoesNotOpen)?;
+    let (encapsulated, sealed) =
+        hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+            &OpModeS::Base,
+            &to,
+            info,
+            message,
+            associated,
+            &mut Passed(entropy),
+        )
+        .map_err(|_| DoesNotOpen)?;
+    Ok([&encapsulated.to_bytes()[..], &sealed].concat())
+}
+
+fn open_beside(
+    key: &AgreementKey,
+    info: &[u8],
+    associated: &[u8],
+    sealed: &[u8],
+) -> Result<SecretBytes, DoesNotOpen> {
     let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>().ok_or(DoesNotOpen)?;
     let own = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.secret().expose())
         .map_err(|_| DoesNotOpen)?;
@@ -63,7 +83,7 @@ pub fn open(key: &AgreementKey, info: &[u8], sealed: &[u8]) -> Result<SecretByte
         &encapsulated,
         info,
         ciphertext,
-        &[],
+        associated,
     )
     .map(SecretBytes::from)
     .map_err(|_| DoesNotOpen)
@@ -93,6 +113,9 @@ impl TryCryptoRng for Passed<'_> {}
 
 #[cfg(test)]
 mod tests {
+    use data_encoding::HEXLOWER;
+    use serde_json::Value;
+
     use super::*;
     use crate::entropy::SystemEntropy;
     use crate::secret::Secret;
@@ -115,6 +138,36 @@ mod tests {
             assert!(open(&own, b"use", &changed).is_err(), "byte {at}");
         }
         assert!(open(&own, b"use", &sealed[..47]).is_err());
+    }
+
+    /// Entropy that gives the published ephemeral secret, and only that.
+    struct Published(Vec<u8>);
+
+    impl Entropy for Published {
+        fn fill(&mut self, out: &mut [u8]) {
+            out.copy_from_slice(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_published_sealing_is_made_and_opened() {
+        let file = include_str!("../../../vectors/hpke/rfc9180.json");
+        let vector: Value = serde_json::from_str(file).unwrap();
+        let bytes = |value: &Value| HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap();
+        let first = &vector["encryptions"][0];
+        let (info, aad, pt) = (&vector["info"], &first["aad"], &first["pt"]);
+        let (info, aad, pt) = (bytes(info), bytes(aad), bytes(pt));
+        let sealed = [bytes(&vector["enc"]), bytes(&first["ct"])].concat();
+
+        let secret = Secret::try_from_slice(&bytes(&vector["skRm"])).unwrap();
+        let own = AgreementKey::from_secret(secret);
+        assert_eq!(own.public().0, *bytes(&vector["pkRm"]));
+        let opened = open_beside(&own, &info, &aad, &sealed).unwrap();
+        assert_eq!(opened.expose(), pt);
+
+        let mut entropy = Published(bytes(&vector["ikmE"]));
+        let made = seal_beside(own.public(), &info, &aad, &pt, &mut entropy);
+        assert_eq!(made, Ok(sealed));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What all connections of a server share: the site, the limits, and the way to the open sessions.
 
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use countersign_core::caller::Caller;
@@ -170,6 +172,7 @@ impl Shared {
         let proof = match proved.how() {
             HowProved::Passphrase(_) => Proof::Passphrase,
             HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
+            HowProved::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
             HowProved::Session(session, _) => {
                 let id = SessionId::from_bytes(session.0);
                 let returning = Returning { option, peer, cut };
@@ -252,7 +255,9 @@ impl Shared {
     }
 
     /// Runs an operation through the one door, with the content that comes with it; its result, and the
-    /// content that comes with that.
+    /// content that comes with that. A change is carried to its end even when nobody waits for its
+    /// result any more: what follows once it is on the disk, such as cutting sessions or offering other
+    /// encryption options, must not be left out because a connection ended.
     pub(crate) async fn run_with_content(
         &self,
         caller: &Caller,
@@ -262,6 +267,8 @@ impl Shared {
         let entry = self.site.table().find(&operation.group, &operation.command);
         let (outcome, content) = if entry.is_some_and(Entry::computes) {
             self.run_aside(caller, operation, content).await
+        } else if entry.is_some_and(Entry::is_audited) {
+            self.carry_through(caller, operation, content).await
         } else {
             let run = self
                 .site
@@ -279,6 +286,28 @@ impl Shared {
         (outcome, content)
     }
 
+    /// Runs an operation whose future may be dropped before it is done, and is done all the same.
+    async fn carry_through(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        content: Option<Content>,
+    ) -> (Outcome, Option<Content>) {
+        let (site, caller, change) = (self.site.clone(), caller.clone(), operation.clone());
+        let mut running = Box::pin(async move {
+            site.run_with_content(&caller, &change, content, clock::now())
+                .await
+        });
+        // It begins here and now, while its caller's session is open.
+        if let Poll::Ready(answered) =
+            poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await
+        {
+            return answered;
+        }
+        let carried = tokio::spawn(running).await;
+        carried.unwrap_or_else(|_| interrupted(operation))
+    }
+
     /// Runs an operation that computes for long on a thread that nobody else waits for.
     async fn run_aside(
         &self,
@@ -291,13 +320,7 @@ impl Shared {
         let aside = tokio::task::spawn_blocking(move || {
             runtime.block_on(site.run_with_content(&caller, &ran, content, clock::now()))
         });
-        match aside.await {
-            Ok(answered) => answered,
-            Err(_) => (
-                Refusal::internal("it was interrupted").outcome(operation.id),
-                None,
-            ),
-        }
+        aside.await.unwrap_or_else(|_| interrupted(operation))
     }
 
     /// The answer to an operation whose content is one stream too many.
@@ -309,6 +332,12 @@ impl Shared {
     pub(crate) fn malformed(id: u64, problem: &str) -> Outcome {
         Refusal::malformed(problem).outcome(id)
     }
+}
+
+/// The answer to an operation that the server could not bring to its end.
+fn interrupted(operation: &Operation) -> (Outcome, Option<Content>) {
+    let refusal = Refusal::internal("it was interrupted");
+    (refusal.outcome(operation.id), None)
 }
 
 fn log_trouble<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {

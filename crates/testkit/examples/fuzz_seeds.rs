@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use countersign_crypto::entropy::Entropy;
-use countersign_crypto::key_file::write_identity;
+use countersign_crypto::key_file::{DeliveredKey, write_identity};
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{
     Argon2idCost, NewSlot, RecoveryCode, SlotFile, WrappedSiteKey,
@@ -72,6 +72,14 @@ fn files() {
     write("key_file", "plain", plain.expose());
     let encrypted = write_identity(&site.robot, Some(&passphrase), entropy);
     write("key_file", "encrypted", encrypted.expose());
+    let delivered = DeliveredKey::new(&site.robot, &passphrase, entropy);
+    let der = delivered.certificate().der();
+    let length = u16::try_from(der.len()).unwrap().to_be_bytes();
+    write(
+        "delivered_key",
+        "whole",
+        [&length, der, delivered.encrypted_key()].concat(),
+    );
 
     let key = &site.settings.key;
     let file = SlotFile::generate(entropy);
@@ -98,10 +106,11 @@ fn files() {
 }
 
 fn logins() {
-    let site = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 65_536);
+    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
     for option in [
         EncryptionOption::HybridAes256Gcm,
         EncryptionOption::X25519Aes256Gcm,
+        EncryptionOption::DeliveredKey,
     ] {
         for (kind, who) in [(0, Who::MARIA), (1, Who::Service(&site.robot))] {
             let mut settings = site.client();
@@ -117,7 +126,8 @@ fn logins() {
             write("server_login", &name, [&[255], &to_server[..]].concat());
             write("risp_read", &name, &to_server);
             let to_client = said(&pair.flights, Way::ToClient);
-            let kind = u8::try_from(kind).unwrap();
+            let original = option == EncryptionOption::DeliveredKey;
+            let kind = u8::try_from(kind).unwrap() | u8::from(original) << 1;
             write(
                 "client_login",
                 &name,
@@ -146,11 +156,14 @@ fn packets() {
         (c::COMMAND, Value::Bytes(b"echo")),
         (c::PARAMS, Value::Bytes(b"{\"a\":1}")),
     ]);
-    write(
-        "packets",
-        "operation",
-        [&[0], &packet(&operation)[..]].concat(),
-    );
+    // In both forms.
+    for (first, name) in [(0, "operation"), (8, "operation-delivered-key")] {
+        write(
+            "packets",
+            name,
+            [&[first], &packet(&operation)[..]].concat(),
+        );
+    }
     // A message in two packets.
     let digest = countersign_crypto::hash::sha256(b"[1]");
     let mut cut = Vec::new();
@@ -177,8 +190,10 @@ fn packets() {
         (c::EVENT, Value::Bytes(b"expiring")),
         (c::DATA, Value::Bytes(b"{}")),
     ]);
-    let results = [&[1], &packet(&result)[..], &packet(&event)].concat();
-    write("packets", "results", results);
+    for (first, name) in [(1, "results"), (9, "results-delivered-key")] {
+        let results = [&[first], &packet(&result)[..], &packet(&event)].concat();
+        write("packets", name, results);
+    }
 }
 
 /// Chances drawn from seeds: whole lives in long packets and in short ones.
@@ -225,11 +240,18 @@ fn dump() {
         "certificate": site.maria.certificate().to_pem(),
         "changed": "2026-01-01T00:00:00Z",
     });
+    let delivered = site.delivered("maria@example.org").unwrap().key;
+    let delivered_key = json!({
+        "certificate": delivered.certificate().to_pem(),
+        "key": delivered.encrypted_key_pem(),
+        "changed": "2026-01-01T00:00:00Z",
+    });
     let dump = json!({
         "format": "countersign person",
         "version": 1,
         "person": person,
         "credential": credential,
+        "delivered_key": delivered_key,
     });
     let dump = serde_json::to_string(&dump).unwrap();
     let params = serde_json::value::to_raw_value(&json!({ "dump": dump })).unwrap();

@@ -103,6 +103,13 @@ impl Store for Forgetful {
         Ok(None)
     }
 
+    async fn delivered_key(
+        &self,
+        _: AccountId,
+    ) -> Result<Option<DeliveredKeyCredential>, StoreError> {
+        Ok(None)
+    }
+
     async fn delivered_login(
         &self,
         _: &AccountName,

@@ -1,6 +1,6 @@
 //! A peer that holds a session's keys and says inside its packets what no honest one would.
 //!
-//! It follows the page (`docs/protocol/session.md`, Login of a service; Packets) word by word and takes
+//! It follows the page (`docs/protocol/session.md`, Login of a service; Delivered key; Packets) word by word and takes
 //! nothing from the machines, so that it also holds them to the page. It speaks the options without
 //! ML-KEM.
 
@@ -16,18 +16,28 @@ use crate::pair::{Client, Server};
 use crate::site::Site;
 use crate::wire::commands;
 
+mod delivered;
+
 /// Seals whatever it is given as the next packet of a session.
-pub struct Insider(Sealer);
+pub struct Insider {
+    option: EncryptionOption,
+    sealer: Sealer,
+}
 
 impl Insider {
     /// The site's service, logged in to `server` under the first option that the site offers.
     pub fn service(site: &Site, server: &mut Server<'_>) -> Self {
         let option = option_of(site);
+        if option == EncryptionOption::DeliveredKey {
+            return Self::service_with_delivered_key(site, server);
+        }
         let mut said = Said::default();
         let mut flight = Vec::new();
-        let list = site.settings.options.id().0;
-        let choice = [&list[..], &option.id().to_be_bytes()].concat();
-        put(&mut flight, c::OPTION_CHOICE, Value::Bytes(&choice));
+        put(
+            &mut flight,
+            c::OPTION_CHOICE,
+            Value::Bytes(&choice_of(site)),
+        );
         said.client.update(&flight);
 
         let thumbprint = site.robot.certificate().thumbprint().0;
@@ -58,6 +68,9 @@ impl Insider {
     /// The site itself, with a service that is about to log in as `client`.
     pub fn site(site: &Site, client: &mut Client) -> Self {
         let option = option_of(site);
+        if option == EncryptionOption::DeliveredKey {
+            return Self::site_with_delivered_key(site, client);
+        }
         let mut said = Said::default();
         let flight = commands(&client.take_outbox());
         let [choice, handshake] = &flight[..] else {
@@ -97,20 +110,30 @@ impl Insider {
             label,
             &said.under("packets"),
         );
-        Self(Sealer::new(cipher_of(option), &key))
+        let sealer = Sealer::new(cipher_of(option), &key);
+        Self { option, sealer }
     }
 
     /// The next packet, with these bytes inside.
     pub fn seal(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        if self.option == EncryptionOption::DeliveredKey {
+            return self.seal_with_digest(plaintext);
+        }
         let length = u32::try_from(plaintext.len()).unwrap();
         let overhead = u32::try_from(4 + TAG_LENGTH).unwrap();
         let mut packet = c::WRAPPED.0.to_be_bytes().to_vec();
         packet.extend((length + overhead).to_be_bytes());
         packet.extend(length.to_be_bytes());
         let mut sealed = plaintext.to_vec();
-        let tag = self.0.seal_in_place(&packet, &mut sealed).unwrap();
+        let tag = self.sealer.seal_in_place(&packet, &mut sealed).unwrap();
         [packet, sealed, tag.to_vec()].concat()
     }
+}
+
+/// The value of OPTION-CHOICE.
+fn choice_of(site: &Site) -> Vec<u8> {
+    let list = site.settings.options.id().0;
+    [&list[..], &option_of(site).id().to_be_bytes()].concat()
 }
 
 fn option_of(site: &Site) -> EncryptionOption {

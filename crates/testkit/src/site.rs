@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
+use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::machine::KnownKeys;
 use countersign_crypto::passphrase::{
     ClientRegistration, Identifiers, PassphraseRecord, ServerSetup,
@@ -11,8 +13,11 @@ use countersign_crypto::sealed_identity::{self, SEALED_IDENTITY_LENGTH};
 use countersign_crypto::secret::{Passphrase, Secret};
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
-use countersign_proto::session::server::{self, AccountTag, PersonCredential, ServiceCredential};
-use countersign_proto::session::{OptionList, ResumptionSecret, client};
+use countersign_proto::session::server::{
+    self, AccountTag, DeliveredCredential, FindDelivered, Owner, PersonCredential,
+    ServiceCredential,
+};
+use countersign_proto::session::{OptionList, Refusal, ResumptionSecret, client};
 
 use crate::entropy::SeededEntropy;
 
@@ -79,6 +84,13 @@ static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
         sealed_identity: sealed_identity::seal(&maria, &export_key, entropy).unwrap(),
         maria: Arc::new(maria),
     }
+});
+
+/// What is delivered of Maria: her identity, under the same pass phrase.
+static DELIVERED: LazyLock<DeliveredKey> = LazyLock::new(|| {
+    let entropy = &mut SeededEntropy::new(0).fork("delivered key");
+    let phrase = Passphrase::from(PASSPHRASE.to_owned());
+    DeliveredKey::new(&REGISTERED.maria, &phrase, entropy)
 });
 
 fn key() -> SiteKey {
@@ -171,12 +183,40 @@ impl Site {
         })
     }
 
+    /// What is delivered of a person, if the site knows them and they may log in.
+    #[must_use]
+    pub fn delivered(&self, name: &str) -> Option<DeliveredCredential> {
+        (name == "maria@example.org" && !self.locked).then(|| DeliveredCredential {
+            account: MARIA,
+            key: DELIVERED.clone(),
+        })
+    }
+
+    /// Answers whoever asks with the option `delivered-key`.
+    ///
+    /// # Errors
+    /// As [`FindDelivered::answer_person`].
+    pub fn deliver(
+        &self,
+        find: FindDelivered,
+        entropy: &mut SeededEntropy,
+        out: &mut Vec<u8>,
+    ) -> Result<server::Login, Refusal> {
+        match find.owner().clone() {
+            Owner::Person(name) => {
+                let known = self.delivered(&name.to_string());
+                find.answer_person(known.as_ref(), entropy, out)
+            }
+            Owner::Service(thumbprint) => {
+                let known = self.service(&thumbprint);
+                find.answer_service(known.as_ref(), entropy, out)
+            }
+        }
+    }
+
     /// What the site stores of a service, if it knows it and it may log in.
     #[must_use]
-    pub fn service(
-        &self,
-        thumbprint: &countersign_crypto::certificate::Thumbprint,
-    ) -> Option<ServiceCredential> {
+    pub fn service(&self, thumbprint: &Thumbprint) -> Option<ServiceCredential> {
         let certificate = self.robot.certificate();
         (*thumbprint == certificate.thumbprint() && !self.locked).then(|| ServiceCredential {
             account: ROBOT,

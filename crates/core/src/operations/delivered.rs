@@ -12,10 +12,13 @@ use super::{Done, NoParams};
 use crate::account::{Account, Kind};
 use crate::context::Context;
 use crate::credential::DeliveredKeyCredential;
+use crate::id::AccountId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
+use crate::session::{CloseReason, Proof};
 use crate::store::Change;
 use crate::table::{Answer, Entry};
+use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {
     let (admin, persons) = ([Role::Admin], [Role::Admin, Role::Member]);
@@ -30,17 +33,18 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("person", "deliver_key")
             .summary(
-                "Keeps a person's certificate and encrypted key, for the option delivered-key.",
+                "Keeps a person's certificate and encrypted key, for the option delivered-key. Cuts the \
+                 person's sessions that were opened with the one before.",
             )
             .allow(&admin)
-            .changes()
+            .disruptive()
             .example(of_maria)
             .handler(|context, params: OfPerson| async move {
                 let account = account::find(&context, Kind::Person, &params.name).await?;
                 deliver(&context, account, &params.certificate, &params.key).await
             }),
         Entry::new("person", "withdraw_key")
-            .summary("Takes a person's delivered key away.")
+            .summary("Takes a person's delivered key away and cuts the sessions opened with it.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "maria" }))
@@ -49,7 +53,10 @@ pub(super) fn entries() -> Vec<Entry> {
                 withdraw(&context, account).await
             }),
         Entry::new("self", "deliver_key")
-            .summary("Keeps your certificate and encrypted key, for the option delivered-key.")
+            .summary(
+                "Keeps your certificate and encrypted key, for the option delivered-key. Cuts your other \
+                 sessions that were opened with the one before.",
+            )
             .allow_own(&persons)
             .changes()
             .example(example)
@@ -58,7 +65,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 deliver(&context, account, &params.certificate, &params.key).await
             }),
         Entry::new("self", "withdraw_key")
-            .summary("Takes your delivered key away.")
+            .summary("Takes your delivered key away and cuts your other sessions opened with it.")
             .allow_own(&persons)
             .changes()
             .handler(|context, _: NoParams| async move {
@@ -110,10 +117,7 @@ async fn deliver(
             "services log in with a key; see `key add`",
         ));
     }
-    let certificate = Certificate::from_pem(certificate)
-        .map_err(|error| Refusal::invalid("certificate", error))?;
-    let key = DeliveredKey::from_key_file(&certificate, key)
-        .map_err(|error| Refusal::invalid("key", error))?;
+    let key = read(certificate, key).map_err(|(field, error)| Refusal::invalid(field, error))?;
     let thumbprint = key.certificate().thumbprint().to_string();
     let details = json!({ "thumbprint": thumbprint });
     let credential = DeliveredKeyCredential {
@@ -125,6 +129,7 @@ async fn deliver(
     context
         .commit(vec![change], account.name.to_string(), details)
         .await?;
+    cut_sessions(context, &account);
     let said = format!(
         "WARNING: while delivered-key is on offer, whoever names {} gets this key and can guess at its \
          pass phrase.",
@@ -138,8 +143,66 @@ async fn withdraw(context: &Context, account: Account) -> Result<Answer<Done>, R
     context
         .commit(vec![change], account.name.to_string(), json!({}))
         .await?;
+    cut_sessions(context, &account);
     Ok(Answer::new(Done {}).saying(format!(
         "Nothing is delivered of {} any more.",
         account.name
     )))
+}
+
+/// Cuts the sessions that were opened with a key that is not delivered any more, but not the caller's own.
+fn cut_sessions(context: &Context, account: &Account) {
+    let (id, own) = (account.id, context.caller().session);
+    context
+        .site()
+        .sessions()
+        .cut_where(CloseReason::KeyRevoked, |info| {
+            let delivered = matches!(info.proof, Proof::DeliveredKey(_));
+            info.account == id && delivered && Some(info.id) != own
+        });
+}
+
+/// A delivered key in a dump of its person.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DumpedKey {
+    /// The certificate, in PEM.
+    certificate: String,
+    /// The encrypted private key, in PEM.
+    key: String,
+    /// When it was given.
+    changed: Timestamp,
+}
+
+impl From<DeliveredKeyCredential> for DumpedKey {
+    fn from(credential: DeliveredKeyCredential) -> Self {
+        Self {
+            certificate: credential.key.certificate().to_pem(),
+            key: credential.key.encrypted_key_pem(),
+            changed: credential.changed,
+        }
+    }
+}
+
+impl DumpedKey {
+    /// The credential of that account. A fault in it is named by its field under `path`.
+    pub(super) fn of(
+        self,
+        account: AccountId,
+        path: &str,
+    ) -> Result<DeliveredKeyCredential, Refusal> {
+        Ok(DeliveredKeyCredential {
+            account,
+            key: read(&self.certificate, &self.key)
+                .map_err(|(field, error)| Refusal::invalid(format!("{path}.{field}"), error))?,
+            changed: self.changed,
+        })
+    }
+}
+
+/// Reads a certificate and the key file that goes with it; the field at fault, and what is wrong.
+fn read(certificate: &str, key: &str) -> Result<DeliveredKey, (&'static str, String)> {
+    let certificate =
+        Certificate::from_pem(certificate).map_err(|error| ("certificate", error.to_string()))?;
+    DeliveredKey::from_key_file(&certificate, key).map_err(|error| ("key", error.to_string()))
 }

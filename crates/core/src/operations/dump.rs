@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::json;
 
 use super::account::{self, AccountView, ByName};
+use super::delivered::DumpedKey;
 use super::person::PersonRole;
 use crate::account::{Account, Kind, State};
 use crate::caller::Door;
@@ -65,6 +66,9 @@ struct Dump {
     /// What the person logs in with; absent when there is nothing, or when it may not be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credential: Option<DumpedCredential>,
+    /// What is delivered of the person; absent as the credential is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    delivered_key: Option<DumpedKey>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
@@ -195,12 +199,19 @@ impl JsonSchema for SealedIdentity {
 
 async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal> {
     let account = account::find(&context, Kind::Person, &params.name).await?;
-    let credential = match context.caller().door {
-        Door::AdminSocket => context.site().store().passphrase(account.id).await?,
-        Door::Session | Door::Init | Door::Site => None,
+    let store = context.site().store();
+    let (credential, delivered) = match context.caller().door {
+        Door::AdminSocket => (
+            store.passphrase(account.id).await?,
+            store.delivered_key(account.id).await?,
+        ),
+        Door::Session | Door::Init | Door::Site => (None, None),
     };
     let target = account.name.to_string();
-    let details = json!({ "credential": credential.is_some() });
+    let details = json!({
+        "credential": credential.is_some(),
+        "delivered_key": delivered.is_some(),
+    });
     context.commit(Vec::new(), target, details).await?;
     let credential = credential.map(DumpedCredential::try_from).transpose()?;
     Ok(Answer::new(Dump {
@@ -208,6 +219,7 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
         version: Version::NOW,
         person: DumpedPerson::from(account),
         credential,
+        delivered_key: delivered.map(DumpedKey::from),
     }))
 }
 
@@ -276,14 +288,20 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
         .credential
         .map(|credential| credential.of(&context, &account))
         .transpose()?;
+    let delivered = dump
+        .delivered_key
+        .map(|key| key.of(account.id, "dump.delivered_key"))
+        .transpose()?;
     let details = json!({
         "id": account.id,
         "role": account.role,
         "state": account.state,
         "credential": credential.is_some(),
+        "delivered_key": delivered.is_some(),
     });
     let mut changes = vec![Change::InsertAccount(account.clone())];
     changes.extend(credential.map(Change::PutPassphrase));
+    changes.extend(delivered.map(Change::PutDeliveredKey));
     let target = account.name.to_string();
     context
         .commit(changes, target, details)

@@ -156,45 +156,55 @@ struct OptionView {
     /// Its rank among those on offer, from 1; absent when it is not on offer.
     #[serde(skip_serializing_if = "Option::is_none")]
     rank: Option<usize>,
+    /// Whether an admin enabled it. Enabled and without a rank, it lies under the configuration's floor.
+    enabled: bool,
     /// How strong it is.
     strength: &'static str,
 }
 
 async fn list(context: Context, _: NoParams) -> Result<Answer<Options>, Refusal> {
-    Ok(listed(context.site(), ""))
+    Ok(listed(context.site(), None))
 }
 
-fn listed(site: &Site, said: &str) -> Answer<Options> {
-    let ranked = site.options();
-    let ranked = ranked.ranked();
-    let offered = (1..)
-        .zip(ranked)
+fn listed(site: &Site, warning: Option<&str>) -> Answer<Options> {
+    let (offer, _) = site.offer();
+    let least = site.configured_floor();
+    let offered = offer.options(least);
+    let ranked = (1..)
+        .zip(offered.ranked())
         .map(|(rank, option)| (Some(rank), *option));
     let others = EncryptionOption::ALL
         .into_iter()
-        .filter(|option| !ranked.contains(option))
+        .filter(|option| !offered.ranked().contains(option))
         .map(|option| (None, option));
-    let options: Vec<OptionView> = offered
+    let options: Vec<OptionView> = ranked
         .chain(others)
         .map(|(rank, option)| OptionView {
             name: option.name(),
             rank,
+            enabled: offer.enabled().contains(&option),
             strength: option.strength().name(),
         })
         .collect();
-    let floor = site.offer().0.floor().max(site.configured_floor()).name();
-    let mut lines: Vec<String> = options
-        .iter()
-        .map(|option| match option.rank {
-            Some(rank) => format!("{rank}  {}  {}", option.name, option.strength),
-            None => format!("-  {}  {}", option.name, option.strength),
-        })
-        .collect();
+    let floor = offer.floor().max(least).name();
+    let mut lines: Vec<String> = options.iter().map(OptionView::line).collect();
     lines.push(format!("The floor is {floor}."));
-    if !said.is_empty() {
-        lines.push(said.to_owned());
-    }
+    lines.extend(warning.map(|warning| format!("WARNING: {warning}.")));
     Answer::new(Options { options, floor }).saying(lines.join("\n"))
+}
+
+impl OptionView {
+    fn line(&self) -> String {
+        let rank = self
+            .rank
+            .map_or_else(|| "-".to_owned(), |rank| rank.to_string());
+        let held_back = if self.enabled && self.rank.is_none() {
+            "  (enabled, under the configuration's floor)"
+        } else {
+            ""
+        };
+        format!("{rank}  {}  {}{held_back}", self.name, self.strength)
+    }
 }
 
 async fn change(
@@ -203,35 +213,51 @@ async fn change(
 ) -> Result<Answer<Options>, Refusal> {
     let site = context.site();
     let least = site.configured_floor();
-    let (mut offer, revision) = site.offer();
-    let before = offer.options(least);
-    let floor_before = offer.floor();
-    change(&mut offer, least).map_err(|error| refused(&error))?;
-    let after = offer.options(least);
-    let names = |list: &countersign_proto::session::OptionList| -> Vec<&'static str> {
-        list.ranked().iter().map(|option| option.name()).collect()
+    let (before, revision) = site.offer();
+    let mut after = before.clone();
+    change(&mut after, least).map_err(|error| refused(&error))?;
+    let names = |offer: &Offer| -> Vec<&'static str> {
+        let offered = offer.options(least);
+        offered
+            .ranked()
+            .iter()
+            .map(|option| option.name())
+            .collect()
     };
-    let details = json!({
+    let mut details = json!({
         "options": { "was": names(&before), "is": names(&after) },
-        "floor": { "was": floor_before.name(), "is": offer.floor().name() },
+        "floor": { "was": before.floor().name(), "is": after.floor().name() },
     });
-    let kept = Site::keep_offer(&offer, revision)?;
+    let warning = let_in(&before, &after, least).and_then(weakness);
+    if let (Some(warning), Some(details)) = (warning, details.as_object_mut()) {
+        details.insert("warning".to_owned(), warning.into());
+    }
+    let kept = Site::keep_offer(&after, revision)?;
     context.commit(vec![kept], None, details).await?;
-    let weakest = |list: &countersign_proto::session::OptionList| {
-        list.ranked().iter().map(|option| option.strength()).min()
-    };
-    let warning = match weakest(&after) {
-        weakest_now if weakest_now >= weakest(&before) => "",
-        Some(Strength::Delivered) => {
-            "WARNING: whoever knows a name can fetch that account's encrypted key and guess at its pass \
-             phrase, and recordings are opened by a key that leaks later."
-        }
-        _ => {
-            "WARNING: a recording of such a session may be opened by a quantum computer of tomorrow."
-        }
-    };
-    site.offer_changed(offer, revision);
+    site.offer_changed(after, revision);
     Ok(listed(site, warning))
+}
+
+/// The weakest strength that a change lets in, by an option that was not on offer or by a lower floor.
+fn let_in(before: &Offer, after: &Offer, least: Strength) -> Option<Strength> {
+    let (was, is) = (before.options(least), after.options(least));
+    let added = is.ranked().iter();
+    let added = added.filter(|option| !was.ranked().contains(option));
+    let lower = (after.floor() < before.floor()).then(|| after.floor());
+    added.map(|option| option.strength()).chain(lower).min()
+}
+
+/// What it means that sessions may be only so strong; `None` for the strongest.
+const fn weakness(strength: Strength) -> Option<&'static str> {
+    match strength {
+        Strength::Hybrid => None,
+        Strength::Classical => Some(
+            "a recording of a session with a classical option may be opened by a quantum computer of tomorrow",
+        ),
+        Strength::Delivered => Some(
+            "with a delivered option whoever knows a name can fetch that account's encrypted key and guess at its pass phrase, and recordings are opened by a key that leaks later",
+        ),
+    }
 }
 
 fn refused(error: &OfferError) -> Refusal {

@@ -33,7 +33,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 passphrase::start(&context, &account, &params.request)
             }),
         Entry::new("self", "passphrase_finish")
-            .summary("Sets your own pass phrase and cuts your other sessions.")
+            .summary("Sets your own pass phrase, takes your delivered key away and cuts your other sessions.")
             .allow_own(&persons)
             .changes()
             .example(json!({ "setup": "…", "record": "…", "sealed_identity": "…" }))

@@ -41,7 +41,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 start(&context, &account, &params.request)
             }),
         Entry::new("person", "passphrase_finish")
-            .summary("Sets a person's pass phrase and cuts the person's sessions.")
+            .summary("Sets a person's pass phrase, takes the delivered key away and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
             .example(json!({

@@ -145,6 +145,9 @@ pub(super) struct PersonView {
     /// When the pass phrase was set; absent while there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     passphrase_set: Option<Timestamp>,
+    /// When the key was given that is delivered of the person; absent while there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered_key_set: Option<Timestamp>,
     /// How many sessions the person has open.
     sessions: usize,
 }
@@ -160,6 +163,7 @@ pub(super) async fn view(
     account: Account,
 ) -> Result<Answer<PersonView>, Refusal> {
     let credential = context.site().store().passphrase(account.id).await?;
+    let delivered = context.site().store().delivered_key(account.id).await?;
     let id = account.id;
     let sessions = context
         .site()
@@ -176,6 +180,7 @@ pub(super) async fn view(
     Ok(Answer::new(PersonView {
         account: account.into(),
         passphrase_set: credential.map(|credential| credential.changed),
+        delivered_key_set: delivered.map(|credential| credential.changed),
         sessions,
     })
     .saying(said))

@@ -67,7 +67,7 @@ struct SessionView {
     option: &'static str,
     /// Where it comes from.
     peer: String,
-    /// What was proved: `passphrase` or `key`.
+    /// What was proved: `passphrase`, `key` or `delivered_key`.
     proof: &'static str,
     /// When it was opened.
     opened: Timestamp,
@@ -90,6 +90,7 @@ impl From<SessionInfo> for SessionView {
             proof: match info.proof {
                 Proof::Passphrase => "passphrase",
                 Proof::Key(_) => "key",
+                Proof::DeliveredKey(_) => "delivered_key",
             },
             opened: info.opened,
             expires: info.expires,
@@ -150,7 +151,9 @@ async fn show(context: Context, params: ById) -> Result<Answer<WholeSession>, Re
         strength: info.option.strength().name(),
         key: match info.proof {
             Proof::Passphrase => None,
-            Proof::Key(thumbprint) => Some(thumbprint.to_string()),
+            Proof::Key(thumbprint) | Proof::DeliveredKey(thumbprint) => {
+                Some(thumbprint.to_string())
+            }
         },
         returns: info.connection,
         session: info.into(),

@@ -5,6 +5,7 @@ use countersign_crypto::passphrase::ServerSetup;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_crypto::site_key_slots::{NewSlot, SlotError, WrappedSiteKey};
 use countersign_proto::name::Zone;
+use countersign_proto::session::Strength;
 
 use super::record::{self, SiteConfig, SiteRecord};
 use super::sealing::{self, Opened};
@@ -38,6 +39,14 @@ pub enum SiteError {
     /// A slot cannot be made.
     #[error(transparent)]
     Slot(#[from] SlotError),
+    /// Nobody could log in: every option that is enabled lies under the configured floor.
+    #[error(
+        "every encryption option that is enabled lies under the configured floor, {floor}; start with a lower one, enable a stronger option, and raise it again"
+    )]
+    NothingOffered {
+        /// The configured floor.
+        floor: Strength,
+    },
     /// The store is in trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,6 +71,7 @@ impl Site {
         foundation: Foundation<'_>,
         now: Timestamp,
     ) -> Result<Self, SiteError> {
+        something_is_offered(&parts.offer, parts.floor)?;
         let entropy = &mut *parts.entropy;
         let key = SiteKey::from_seed(SiteSeed::generate(entropy));
         let wrapped_key = wrap(&key, foundation.slots, now, entropy)?;
@@ -118,8 +128,16 @@ impl Site {
         let record = SiteRecord::read(&*parts.store)
             .await?
             .ok_or(SiteError::NotFounded)?;
+        something_is_offered(&record.offer, parts.floor)?;
         Ok(Self::assemble(parts, record, None))
     }
+}
+
+fn something_is_offered(offer: &Offer, floor: Strength) -> Result<(), SiteError> {
+    if offer.options(floor).ranked().is_empty() {
+        return Err(SiteError::NothingOffered { floor });
+    }
+    Ok(())
 }
 
 fn wrap(

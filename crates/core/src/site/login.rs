@@ -138,8 +138,8 @@ impl Site {
             }))
     }
 
-    /// Opens a session for a proved login; `None` when the account, or the key that was proved, was
-    /// taken away meanwhile. Audited as `session.opened`; close every session that was opened with
+    /// Opens a session for a proved login; `None` when the account, the key that was proved or the
+    /// encryption option in use was taken away meanwhile. Audited as `session.opened`; close every session that was opened with
     /// [`Site::close_session`], those that were cut too.
     ///
     /// # Errors
@@ -171,6 +171,7 @@ impl Site {
         // finds the session and cuts it, or is seen here.
         self.sessions().register(info.clone(), opening.cut);
         let admitted = match self.may_still(&info, &account).await {
+            Ok(true) if !self.offers(info.option) => Ok(false),
             Ok(true) => self
                 .audit_session(&info, "session.opened", None, now)
                 .await
@@ -187,7 +188,8 @@ impl Site {
     }
 
     /// Gives a session that a client returned to its new connection; `None` when it is over, or the
-    /// account or the key that was proved at first was taken away meanwhile. The connection before, if
+    /// account, the key that was proved at first or the option that it returned with was taken away
+    /// meanwhile. The connection before, if
     /// there is one still, is told that it was replaced. Audited as `session.resumed`.
     ///
     /// # Errors
@@ -199,6 +201,9 @@ impl Site {
         now: Timestamp,
     ) -> Result<Option<SessionInfo>, StoreError> {
         let Returning { option, peer, cut } = returning;
+        if !self.offers(option) {
+            return Ok(None);
+        }
         let returned = self.sessions().reconnect(id, option, &peer, cut, now);
         let Some((info, before)) = returned else {
             return Ok(None);
@@ -267,12 +272,26 @@ impl Site {
         self.sessions().forsaken(now)
     }
 
+    /// Whether a session may use that option now: it may have been disabled while its login was under
+    /// way.
+    fn offers(&self, option: EncryptionOption) -> bool {
+        self.options().ranked().contains(&option)
+    }
+
     async fn may_still(&self, info: &SessionInfo, seen: &Account) -> Result<bool, StoreError> {
         let account = match info.proof {
             Proof::Passphrase => self.store().account(info.account).await?,
             Proof::Key(thumbprint) => {
                 let found = self.store().key_login(&thumbprint).await?;
                 found.map(|(account, _)| account)
+            }
+            Proof::DeliveredKey(thumbprint) => {
+                let kept = self.store().delivered_key(info.account).await?;
+                let kept = kept.map(|credential| credential.key.certificate().thumbprint());
+                match kept == Some(thumbprint) {
+                    true => self.store().account(info.account).await?,
+                    false => None,
+                }
             }
         };
         Ok(account.is_some_and(|account| {
@@ -316,6 +335,7 @@ impl Site {
                 "proof": match info.proof {
                     Proof::Passphrase => "passphrase".to_owned(),
                     Proof::Key(thumbprint) => format!("key {thumbprint}"),
+                    Proof::DeliveredKey(thumbprint) => format!("delivered key {thumbprint}"),
                 },
             }),
         };

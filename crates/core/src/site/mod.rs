@@ -20,7 +20,7 @@ use countersign_crypto::entropy::Entropy;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::session::{OptionList, Strength};
+use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::caller::{Caller, Door};
@@ -226,6 +226,17 @@ impl Site {
     #[must_use]
     pub fn options(&self) -> OptionList {
         self.record().offer.options(self.0.floor)
+    }
+
+    /// The options that an admin enabled and that are not offered all the same, because the
+    /// configuration's floor is above them.
+    #[must_use]
+    pub fn options_held_back(&self) -> Vec<EncryptionOption> {
+        let (offered, record) = (self.options(), self.record());
+        let enabled = record.offer.enabled().iter().copied();
+        enabled
+            .filter(|option| !offered.ranked().contains(option))
+            .collect()
     }
 
     /// The configuration's floor: no operation goes below it.

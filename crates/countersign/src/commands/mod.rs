@@ -36,14 +36,18 @@ pub(crate) fn admin_call(
 
 /// Asks before something that cannot be undone.
 pub(crate) fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
+    agree(&format!("{what} cannot be undone"), yes)
+}
+
+/// Asks before something that has this consequence.
+pub(crate) fn agree(consequence: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(format_args!("{what} cannot be undone"))
-            .hint("say --yes where nobody can be asked"));
+        return Err(Failure::usage(consequence).hint("say --yes where nobody can be asked"));
     }
-    say(format_args!("{what} cannot be undone. Type yes to go on:"));
+    say(format_args!("{consequence}. Type yes to go on:"));
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     if read.is_ok() && line.trim() == "yes" {

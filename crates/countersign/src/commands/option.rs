@@ -2,11 +2,13 @@
 
 use clap::Subcommand;
 use countersign_proto::session::{EncryptionOption, Strength};
+use serde::Deserialize;
 use serde_json::json;
 
-use super::{admin_call, confirm};
+use super::{admin_call, agree};
+use crate::admin::Admin;
 use crate::cli::Common;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -38,7 +40,7 @@ pub(crate) enum Verb {
     Floor {
         /// hybrid, classical or delivered.
         strength: Strength,
-        /// Does not ask.
+        /// Does not ask when that lowers it, or takes an option off.
         #[arg(long)]
         yes: bool,
     },
@@ -49,14 +51,16 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::List => admin_call(common, "option", "list", &json!({})),
         Verb::Enable { name, yes } => {
             if name.strength() < Strength::Hybrid {
-                let what =
-                    format!("What is recorded of a session with {name} while it is on offer");
-                confirm(&what, yes)?;
+                let strength = name.strength();
+                agree(
+                    &format!("{name} is {strength}: it lets sessions be weaker"),
+                    yes,
+                )?;
             }
             admin_call(common, "option", "enable", &json!({ "name": name.name() }))
         }
         Verb::Disable { name, yes } => {
-            confirm(&format!("Refusing clients that can only do {name}"), yes)?;
+            agree(&shut_out(&[name.name()]), yes)?;
             admin_call(common, "option", "disable", &json!({ "name": name.name() }))
         }
         Verb::Order { names } => {
@@ -64,8 +68,9 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             admin_call(common, "option", "order", &json!({ "names": names }))
         }
         Verb::Floor { strength, yes } => {
-            let what = "Taking options off, and refusing clients that can do nothing else,";
-            confirm(what, yes)?;
+            if let Some(consequence) = listed(common)?.consequence(strength) {
+                agree(&consequence, yes)?;
+            }
             admin_call(
                 common,
                 "option",
@@ -73,5 +78,83 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 &json!({ "floor": strength.name() }),
             )
         }
+    }
+}
+
+/// What `option.list` says, as far as it matters to what is asked.
+#[derive(Deserialize)]
+struct Listed {
+    options: Vec<ListedOption>,
+    floor: String,
+}
+
+#[derive(Deserialize)]
+struct ListedOption {
+    name: String,
+    enabled: bool,
+    strength: String,
+}
+
+fn listed(common: &Common) -> Result<Listed, Failure> {
+    let listed = Admin::connect(&common.data)?.data("option", "list", &json!({}))?;
+    serde_json::from_value(listed).map_err(|error| Failure::new(Exit::Failure, "protocol", error))
+}
+
+impl Listed {
+    /// What somebody should agree to before the floor is set; `None` when nothing is weakened and
+    /// nobody is shut out.
+    fn consequence(&self, floor: Strength) -> Option<String> {
+        // A strength that is not known here is taken for a weak one.
+        let of = |strength: &str| strength.parse().unwrap_or(Strength::Delivered);
+        if floor < of(&self.floor) {
+            return Some(format!(
+                "The floor is {}: under a lower one, options that are {floor} can be enabled",
+                self.floor
+            ));
+        }
+        let enabled = self.options.iter().filter(|option| option.enabled);
+        let taken_off: Vec<&str> = enabled
+            .filter(|option| of(&option.strength) < floor)
+            .map(|option| option.name.as_str())
+            .collect();
+        (!taken_off.is_empty()).then(|| shut_out(&taken_off))
+    }
+}
+
+fn shut_out(options: &[&str]) -> String {
+    format!(
+        "Whoever accepts nothing but {} cannot log in any more",
+        options.join(" and ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(enabled: &[EncryptionOption], floor: Strength) -> Listed {
+        let options = EncryptionOption::ALL.map(|option| ListedOption {
+            name: option.name().to_owned(),
+            enabled: enabled.contains(&option),
+            strength: option.strength().name().to_owned(),
+        });
+        Listed {
+            options: options.into(),
+            floor: floor.name().to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_floor_is_asked_about_when_it_weakens_or_shuts_somebody_out() {
+        use EncryptionOption::{HybridAes256Gcm, X25519Aes256Gcm};
+        let hybrid = listed(&[HybridAes256Gcm], Strength::Classical);
+        assert_eq!(hybrid.consequence(Strength::Hybrid), None);
+        assert_eq!(hybrid.consequence(Strength::Classical), None);
+        let lowered = hybrid.consequence(Strength::Delivered).unwrap();
+        assert!(lowered.contains("delivered"), "{lowered}");
+        let mixed = listed(&[HybridAes256Gcm, X25519Aes256Gcm], Strength::Classical);
+        let raised = mixed.consequence(Strength::Hybrid).unwrap();
+        assert!(raised.contains("x25519-aes256gcm"), "{raised}");
+        assert!(!raised.contains("hybrid-aes256gcm"), "{raised}");
     }
 }

@@ -98,7 +98,10 @@ fn encryption_options_are_administered_without_a_restart() {
             .code,
         0
     );
+    assert_eq!(site.run(&["option", "floor", "hybrid"]).code, 2);
     assert_eq!(site.run(&["option", "floor", "hybrid", "--yes"]).code, 0);
+    let again = site.run(&["option", "floor", "hybrid"]);
+    assert_eq!(again.code, 0, "nobody loses anything by it: {}", again.err);
     let robot = site.call_as_robot(&["self", "show", "--option", "x25519-aes128gcm"]);
     assert_ne!(robot.code, 0);
     let listed = site.run(&["option", "list"]).out;
@@ -116,6 +119,37 @@ fn encryption_options_are_administered_without_a_restart() {
             .code,
         6
     );
+}
+
+// SES-30
+#[test]
+fn the_configured_floor_lies_over_what_admins_enabled() {
+    let mut site = Running::new();
+    let enable = ["option", "enable", "x25519-aes256gcm", "--yes"];
+    assert_eq!(site.run(&enable).code, 0);
+    site.stop();
+    let config = "version = 1\n[options]\nfloor = \"hybrid\"\n";
+    site.write("site/countersign.toml", config);
+    site.start(&["--passphrase-file", "site.pass"]);
+    let listed = site.run(&["option", "list"]).out;
+    let held_back = "-  x25519-aes256gcm  classical  (enabled, under the configuration's floor)";
+    assert!(listed.contains(held_back), "{listed}");
+    let lowered = site.run(&["option", "floor", "classical", "--yes"]);
+    assert_eq!(lowered.code, 7);
+    assert!(lowered.err.contains("[options]"), "{}", lowered.err);
+
+    site.stop();
+    site.write("site/countersign.toml", "version = 1\n");
+    site.start(&["--passphrase-file", "site.pass"]);
+    for hybrid in ["hybrid-aes256gcm", "hybrid-chacha20poly1305"] {
+        assert_eq!(site.run(&["option", "disable", hybrid, "--yes"]).code, 0);
+    }
+    site.stop();
+    site.write("site/countersign.toml", config);
+    let serve = ["serve", "--passphrase-file", "site.pass"];
+    let refused = site.run(&serve);
+    assert_eq!(refused.code, 1, "it serves nobody: {}", refused.err);
+    assert!(refused.err.contains("floor"), "{}", refused.err);
 }
 
 /// What was delivered opens with openssl, given the pass phrase.

@@ -1,9 +1,9 @@
 //! A key that a site delivers to whoever names its owner: the certificate, and the private key encrypted
 //! under a pass phrase that the site does not know. Who has it may guess at the pass phrase.
 
+use der::SecretDocument;
 use der::asn1::OctetStringRef;
-use der::pem::LineEnding;
-use der::{Document, SecretDocument};
+use der::pem::{self, LineEnding};
 use pkcs8::EncryptedPrivateKeyInfoRef;
 
 use super::{ENCRYPTED, KeyFileError, encryption, form};
@@ -74,6 +74,19 @@ impl DeliveredKey {
         })
     }
 
+    /// From what was checked when it was stored: reads as little as a login needs, so that a name with a
+    /// key takes no longer than one without.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Damaged`] when the certificate is none.
+    pub fn from_stored(certificate: &[u8], encrypted_key: Vec<u8>) -> Result<Self, KeyFileError> {
+        let certificate = Certificate::from_stored(certificate);
+        Ok(Self {
+            certificate: certificate.map_err(|_| KeyFileError::Damaged)?,
+            encrypted_key,
+        })
+    }
+
     /// The certificate.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
@@ -86,12 +99,20 @@ impl DeliveredKey {
         &self.encrypted_key
     }
 
-    /// Both in PEM, as other tools read them.
+    /// The private key in PEM, as [`super::write_identity`] writes it.
+    #[must_use]
+    pub fn encrypted_key_pem(&self) -> String {
+        let Ok(pem) = pem::encode_string(ENCRYPTED, LineEnding::LF, &self.encrypted_key) else {
+            // A short text of any bytes; only exhausted memory leads here.
+            std::process::abort();
+        };
+        pem
+    }
+
+    /// Both in PEM, the certificate first, as other tools read them.
     #[must_use]
     pub fn to_pem(&self) -> String {
-        let key = Document::try_from(&self.encrypted_key[..])
-            .and_then(|document| document.to_pem(ENCRYPTED, LineEnding::LF));
-        format!("{}{}", self.certificate.to_pem(), key.unwrap_or_default())
+        [self.certificate.to_pem(), self.encrypted_key_pem()].concat()
     }
 
     /// Opens the key. This stretches the pass phrase: do not call it where others wait for the thread.
@@ -163,6 +184,42 @@ mod tests {
         let opened = read.open(&passphrase("right")).unwrap();
         assert_eq!(opened.certificate(), identity.certificate());
         assert!(read.open(&passphrase("wrong")).is_err());
+    }
+
+    #[test]
+    fn what_was_stored_reads_back() {
+        let identity = Identity::generate(&mut SystemEntropy);
+        let key = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
+        let (certificate, encrypted) = (key.certificate().der(), key.encrypted_key().to_vec());
+        let read = DeliveredKey::from_stored(certificate, encrypted.clone()).unwrap();
+        assert_eq!(read, key);
+        assert_eq!(
+            read.certificate().agreement(),
+            *identity.agreement().public()
+        );
+        let cut = DeliveredKey::from_stored(&certificate[1..], encrypted);
+        assert_eq!(cut, Err(KeyFileError::Damaged));
+    }
+
+    /// At the limit and one past it, of which nothing is parsed.
+    #[test]
+    fn what_is_too_long_is_not_delivered() {
+        let long = [0; LONGEST_DELIVERED + 1];
+        for (certificate, key, refused) in [
+            (&long[1..], &long[1..], KeyFileError::Damaged),
+            (
+                &long[..],
+                &long[1..],
+                KeyFileError::TooLong { length: 1_001 },
+            ),
+            (
+                &long[1..],
+                &long[..],
+                KeyFileError::TooLong { length: 1_001 },
+            ),
+        ] {
+            assert_eq!(DeliveredKey::from_der(certificate, key), Err(refused));
+        }
     }
 
     #[test]

@@ -64,45 +64,35 @@ fn scheme(salt: [u8; 16], iv: [u8; 16]) -> der::Result<Parameters> {
     })
 }
 
-/// Whether an encrypted key takes at least as long to guess at as ours do.
+/// Whether an encrypted key is at least as dear to guess at as ours are, in memory and in time, and is
+/// encrypted with AES-256.
 pub(super) fn check_worth(document: &SecretDocument) -> Result<(), KeyFileError> {
-    let scrypt = scrypt_of(document)?;
-    let work = u128::from(scrypt.cost_parameter)
-        * u128::from(scrypt.block_size)
-        * u128::from(scrypt.parallelization);
-    let ours = u128::from(COST) * u128::from(BLOCK_SIZE) * u128::from(PARALLELIZATION);
-    if work >= ours {
+    let encrypted = read(document)?;
+    let (scheme, scrypt) = parameters(&encrypted)?;
+    let EncryptionScheme::Aes256Cbc { .. } = scheme.encryption else {
+        return Err(KeyFileError::UnknownEncryption);
+    };
+    let memory = scrypt
+        .cost_parameter
+        .saturating_mul(scrypt.block_size.into());
+    let time = memory.saturating_mul(scrypt.parallelization.into());
+    let (our_memory, our_time) = (
+        COST * u64::from(BLOCK_SIZE),
+        COST * u64::from(BLOCK_SIZE) * u64::from(PARALLELIZATION),
+    );
+    if memory >= our_memory && time >= our_time {
         Ok(())
     } else {
         Err(KeyFileError::TooCheap)
     }
 }
 
-/// The cost that an encrypted key asks for, if that is a sensible one.
-fn scrypt_of(document: &SecretDocument) -> Result<ScryptParams, KeyFileError> {
-    let encrypted: EncryptedPrivateKeyInfoRef<'_> =
-        document.decode_msg().map_err(|_| KeyFileError::Damaged)?;
-    let scheme = encrypted
-        .encryption_algorithm
-        .pbes2()
-        .ok_or(KeyFileError::UnknownEncryption)?;
-    let scrypt = scheme.kdf.scrypt().ok_or(KeyFileError::UnknownEncryption)?;
-    check_cost(scrypt)?;
-    Ok(*scrypt)
-}
-
 pub(super) fn decrypt(
     document: &SecretDocument,
     passphrase: &Passphrase,
 ) -> Result<SecretDocument, KeyFileError> {
-    let encrypted: EncryptedPrivateKeyInfoRef<'_> =
-        document.decode_msg().map_err(|_| KeyFileError::Damaged)?;
-    let scheme = encrypted
-        .encryption_algorithm
-        .pbes2()
-        .ok_or(KeyFileError::UnknownEncryption)?;
-    check_cost(scheme.kdf.scrypt().ok_or(KeyFileError::UnknownEncryption)?)?;
-
+    let encrypted = read(document)?;
+    let (scheme, _) = parameters(&encrypted)?;
     let mut buffer = Zeroizing::new(encrypted.encrypted_data.as_bytes().to_vec());
     let plain = scheme
         .decrypt_in_place(passphrase.as_bytes(), &mut buffer)
@@ -112,6 +102,23 @@ pub(super) fn decrypt(
         })?;
     // One wrong pass phrase in 256 leaves a padding that looks right.
     SecretDocument::try_from(plain).map_err(|_| KeyFileError::WrongPassphrase)
+}
+
+fn read(document: &SecretDocument) -> Result<EncryptedPrivateKeyInfoRef<'_>, KeyFileError> {
+    document.decode_msg().map_err(|_| KeyFileError::Damaged)
+}
+
+/// How a key is encrypted, if that is with scrypt at a sensible cost.
+fn parameters<'a>(
+    encrypted: &'a EncryptedPrivateKeyInfoRef<'_>,
+) -> Result<(&'a Parameters, &'a ScryptParams), KeyFileError> {
+    let scheme = encrypted
+        .encryption_algorithm
+        .pbes2()
+        .ok_or(KeyFileError::UnknownEncryption)?;
+    let scrypt = scheme.kdf.scrypt().ok_or(KeyFileError::UnknownEncryption)?;
+    check_cost(scrypt)?;
+    Ok((scheme, scrypt))
 }
 
 /// Refuses what would exhaust memory, and what is no scrypt cost at all.
@@ -133,6 +140,49 @@ fn check_cost(scrypt: &ScryptParams) -> Result<(), KeyFileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn document_with(cost: (u64, u16, u16), encryption: EncryptionScheme) -> SecretDocument {
+        let scheme = Parameters {
+            kdf: Kdf::Scrypt(ScryptParams {
+                salt: Salt::new([0; 16]).unwrap(),
+                cost_parameter: cost.0,
+                block_size: cost.1,
+                parallelization: cost.2,
+                key_length: None,
+            }),
+            encryption,
+        };
+        document(scheme, &[0; 160]).unwrap()
+    }
+
+    /// [SES-34]
+    #[test]
+    fn a_key_is_delivered_at_our_cost_or_above_and_not_below() {
+        let aes_256 = || EncryptionScheme::Aes256Cbc { iv: [0; 16] };
+        let worth = |cost| check_worth(&document_with(cost, aes_256()));
+        assert_eq!(worth((COST, BLOCK_SIZE, PARALLELIZATION)), Ok(()));
+        assert_eq!(worth((COST * 4, BLOCK_SIZE, PARALLELIZATION)), Ok(()));
+        for cheap in [
+            (COST, BLOCK_SIZE, PARALLELIZATION - 1),
+            (COST, BLOCK_SIZE - 1, PARALLELIZATION),
+            (COST / 2, BLOCK_SIZE, PARALLELIZATION),
+            // As long, in half the memory.
+            (COST / 2, BLOCK_SIZE, PARALLELIZATION * 2),
+        ] {
+            assert_eq!(worth(cheap), Err(KeyFileError::TooCheap), "{cheap:?}");
+        }
+        let absurd = worth((1 << 21, BLOCK_SIZE, PARALLELIZATION));
+        assert_eq!(absurd, Err(KeyFileError::TooCostly));
+    }
+
+    /// [SES-34]
+    #[test]
+    fn a_key_is_delivered_under_aes_256_alone() {
+        let cost = (COST, BLOCK_SIZE, PARALLELIZATION);
+        let weaker = EncryptionScheme::Aes128Cbc { iv: [0; 16] };
+        let refused = check_worth(&document_with(cost, weaker));
+        assert_eq!(refused, Err(KeyFileError::UnknownEncryption));
+    }
 
     fn checked(cost_parameter: u64, block_size: u16, parallelization: u16) -> bool {
         check_cost(&ScryptParams {

@@ -45,8 +45,10 @@ pub const OPTIONS: Command = Command(0x8002);
 pub const OPTION_CHOICE: Command = Command(0x8003);
 /// The site's signature over the transcript, 64 bytes.
 pub const SITE_PROOF: Command = Command(0x8004);
-/// The client's proof of its pass phrase (OPAQUE KE3), 64 bytes.
+/// The client's proof: of its pass phrase (OPAQUE KE3), 64 bytes, or of the session code, 32 bytes.
 pub const SESSION_PROOF: Command = Command(0x8005);
+/// What makes a client's flight unlike every other one with the option `delivered-key`, 32 random bytes.
+pub const NONCE: Command = Command(0x8006);
 /// The group of an operation or event.
 pub const GROUP: Command = Command(0x8010);
 /// The command of an operation.

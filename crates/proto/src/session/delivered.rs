@@ -2,6 +2,7 @@
 //! original dialog, in which the site seals a random key and a session code to the account's certificate.
 //!
 //! ```text
+//! NONCE         random (32)
 //! CERTIFICATE   length (2) | certificate | length (2) | encrypted private key
 //! SESSION-KEY   HPKE to the certificate's X25519 key of: key (32) | session code (16)
 //! SESSION-PROOF derive(session code, "session code", T("session code"))
@@ -14,6 +15,8 @@ use countersign_crypto::secret::{Secret, SecretBytes};
 
 use super::transcript::Transcript;
 
+/// The length of the client's NONCE in bytes.
+pub(crate) const NONCE: usize = 32;
 const KEY: usize = 32;
 const CODE: usize = 16;
 

@@ -28,7 +28,7 @@ pub const UNKNOWN_BEFORE_LOGIN: u64 = 1_024;
 /// The body of one message (parameters, or data and output) that is put together in memory, in bytes.
 pub const DEFAULT_MESSAGE_BYTES: usize = 16 << 20;
 /// Messages of one session that may be half received at a time.
-pub const PARTIAL_MESSAGES: usize = 64;
+pub const PARTIAL_MESSAGES: usize = 128;
 /// Commands a packet may hold: a packet of nothing but NOPs costs the reader no more than others.
 pub const COMMANDS_IN_PACKET: usize = 32_768;
 
@@ -40,11 +40,11 @@ pub const CONTENT_WINDOW: u64 = 256 * 1024;
 pub const LEAST_PIECE_COST: u64 = 256;
 /// Content of one message that waits in memory to be sent, in bytes; more is not asked for.
 pub const CONTENT_QUEUED: usize = 64 * 1024;
-/// Bodies up to this many bytes are written at once; longer ones take turns, a packet each.
+/// Bodies up to this many bytes, or one packet, are written at once; longer ones take turns, a packet each.
 pub const WRITTEN_AT_ONCE: usize = 16 * 1024;
 /// Messages with content that may be half sent at a time, and long ones without; together with room to
 /// spare they keep within the other side's [`PARTIAL_MESSAGES`].
-pub const CONTENT_TURNS: usize = 40;
+pub const CONTENT_TURNS: usize = 100;
 /// See [`CONTENT_TURNS`].
 pub const BODY_TURNS: usize = 20;
 /// Sealed bytes that may wait for the connection before no further packet is filled.
@@ -70,7 +70,7 @@ impl Limits for BeforeLogin {
             c::KEM_KEY => 1_184,
             c::KEM_CIPHERTEXT => 1_088,
             c::CERTIFICATE => DELIVERED_CERTIFICATE as u64,
-            c::OPTIONS | c::OPTION_CHOICE | c::SITE_PROOF | c::SESSION_PROOF => 255,
+            c::OPTIONS | c::OPTION_CHOICE | c::SITE_PROOF | c::SESSION_PROOF | c::NONCE => 255,
             _ => UNKNOWN_BEFORE_LOGIN,
         }
     }

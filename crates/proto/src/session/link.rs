@@ -198,6 +198,11 @@ impl Link {
         Ok(true)
     }
 
+    /// Bodies up to this many bytes need no turns: they take a packet at most, or little.
+    fn written_at_once(&self) -> usize {
+        self.writer.capacity().max(WRITTEN_AT_ONCE)
+    }
+
     /// Queues an operation, with content to follow or without.
     pub(crate) fn send_operation(
         &mut self,
@@ -205,7 +210,7 @@ impl Link {
         content: bool,
     ) -> Result<(), Refusal> {
         let params = operation.params.get();
-        if content || params.len() > WRITTEN_AT_ONCE {
+        if content || params.len() > self.written_at_once() {
             let fields = vec![
                 Field::Name(c::GROUP, operation.group.clone()),
                 Field::Name(c::COMMAND, operation.command.clone()),
@@ -225,7 +230,7 @@ impl Link {
     /// Queues a result, with content to follow or without.
     pub(crate) fn send_outcome(&mut self, outcome: &Outcome, content: bool) -> Result<(), Refusal> {
         let (data, output) = (outcome.data.get(), &outcome.output);
-        if content || data.len() + output.len() > WRITTEN_AT_ONCE {
+        if content || data.len() + output.len() > self.written_at_once() {
             let fields = vec![Field::Code(c::CODE, outcome.code.0)];
             let bodies = [
                 (c::DATA, data.as_bytes().to_vec()),
@@ -252,7 +257,7 @@ impl Link {
         )
     }
 
-    /// What was queued and is not sealed yet, in bytes.
+    /// Bytes of long messages that wait for their turn; content is not counted.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.sender.queued_bytes()
     }

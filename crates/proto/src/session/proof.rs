@@ -1,12 +1,14 @@
 //! Proof tokens: values that only a verifier can make. A session cannot be built without one, so code
 //! that forgot to verify does not compile.
 
+use countersign_crypto::secret::Secret;
+
 /// The client proved the account's pass phrase (OPAQUE KE3 verified).
 #[derive(Debug)]
 pub struct PassphraseProved(());
 
 /// The client proved the private key of a registered certificate (Noise message 1 opened, and the key
-/// in it is the certificate's).
+/// in it is the certificate's; or it decrypted what was sealed to the certificate).
 #[derive(Debug)]
 pub struct KeyProved(());
 
@@ -19,22 +21,15 @@ pub struct SessionProved(());
 pub struct SiteProved(());
 
 impl PassphraseProved {
-    pub(super) fn by_ke3(_: &countersign_crypto::secret::Secret<64>) -> Self {
-        Self(())
-    }
-}
-
-impl PassphraseProved {
-    /// Of the option `delivered-key`; it counts once the session code was proved.
-    pub(super) fn by_session_code() -> Self {
+    pub(super) fn by_ke3(_: &Secret<64>) -> Self {
         Self(())
     }
 }
 
 impl KeyProved {
-    /// Of the option `delivered-key`; it counts once the session code was proved.
-    pub(super) fn by_session_code() -> Self {
-        Self(())
+    /// Of the option `delivered-key`: only the key's owner could decrypt the code that gives the proof.
+    pub(super) fn by_session_code(told: &Secret<32>, expected: &Secret<32>) -> Option<Self> {
+        (told == expected).then_some(Self(()))
     }
 
     pub(super) fn by_handshake(

@@ -5,13 +5,15 @@ use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::secret::Secret;
 use countersign_proto::operation::Operation;
 use countersign_proto::session::client::Settings;
-use countersign_proto::session::server::FromClient;
+use countersign_proto::session::server::{self, FromClient};
 use countersign_proto::session::{EncryptionOption, LoginError, OptionList, Refusal};
 use serde_json::value::to_raw_value;
 
 use crate::pair::{Failed, PASSPHRASE, Pair, Site, Who, log_in, log_in_through};
 
 const OPTION: EncryptionOption = EncryptionOption::DeliveredKey;
+/// OPTION-CHOICE, NONCE, CERTIFICATE-ID and MAX-PACKET.
+const FLIGHT: usize = 13 + 35 + 35 + 6;
 
 fn site(max_packet: u32) -> (Site, Settings) {
     let site = Site::with(OptionList::new([OPTION]), max_packet);
@@ -124,13 +126,13 @@ fn a_changed_dialog_opens_no_session() {
         );
         assert!(changed.is_err(), "byte {byte} of the answer");
     }
-    for byte in 0..(13 + 35 + 6) {
+    for byte in 0..FLIGHT {
         let changed = log_in_through(
             &site,
             settings.clone(),
             Who::Service(&site.robot),
             &mut |from_client, wire| {
-                if from_client && wire.len() == 13 + 35 + 6 {
+                if from_client && wire.len() == FLIGHT {
                     wire[byte] ^= 1;
                 }
             },
@@ -161,6 +163,55 @@ fn a_wrong_proof_of_the_session_code_is_refused() {
     );
 }
 
+/// [SES-38]: flights that were all alike let whoever had recorded a login give the site's answer and its packets
+/// to the client once more, which took them for its site's and sealed new packets under the old keys.
+#[test]
+fn a_recorded_answer_opens_no_second_session() {
+    let (site, settings) = site(65_536);
+    for who in [Who::Service(&site.robot), Who::Person("maria", PASSPHRASE)] {
+        let mut recorded = Vec::new();
+        log_in_through(&site, settings.clone(), who, &mut |from_client, wire| {
+            if !from_client {
+                recorded.push(wire.clone());
+            }
+        })
+        .unwrap();
+        let mut recorded = recorded.into_iter();
+        let mut said = 0;
+        let replayed = log_in_through(&site, settings.clone(), who, &mut |from_client, wire| {
+            if from_client {
+                said += 1;
+            } else {
+                *wire = recorded.next().unwrap();
+            }
+        });
+        let refused = Failed::Client(LoginError::WrongSite);
+        assert_eq!(replayed.err(), Some(refused));
+        assert_eq!(said, 1, "nothing that depends on a secret");
+    }
+}
+
+/// [SES-6]: the proof covers what somebody put in between the site's answer and it. The site once worked out
+/// the proof that it expects when it answered, and opened a session that nobody could use.
+#[test]
+fn what_is_put_in_before_the_proof_opens_no_session() {
+    let (site, settings) = site(65_536);
+    for put_in in [&[0x70, 0x00][..], &[0x20, 0x00, 0, 1, 0, 0]] {
+        let mut flights = 0;
+        let who = Who::Service(&site.robot);
+        let refused = log_in_through(&site, settings.clone(), who, &mut |_, wire| {
+            flights += 1;
+            if flights == 3 {
+                wire.splice(..0, put_in.iter().copied());
+            }
+        });
+        assert_eq!(
+            refused.err(),
+            Some(Failed::Server(Refusal::NotAuthenticated))
+        );
+    }
+}
+
 /// Its sessions renew their keys and are returned to like any other.
 #[test]
 fn its_sessions_have_keys_to_renew_and_can_be_returned_to() {
@@ -188,4 +239,20 @@ fn its_sessions_have_keys_to_renew_and_can_be_returned_to() {
     works(&mut pair);
     let mut returned = log_in(&site, settings, Who::Return(&pair.client.resumption)).unwrap();
     works(&mut returned);
+}
+
+/// [SES-7]: the rest of a flight with a stale choice is passed over and counts for nothing.
+#[test]
+fn a_service_that_knows_an_older_list_is_corrected_within_the_connection() {
+    let (site, mut settings) = site(256);
+    settings.options = OptionList::new([EncryptionOption::HybridAes256Gcm, OPTION]);
+    let mut out = Vec::new();
+    let who = Who::Service(&site.robot);
+    who.start(settings.clone(), &mut out).unwrap();
+    let login = server::Login::new(site.settings.clone());
+    let Ok((server::Step::NeedMore(login), _)) = login.receive(&mut out, &mut Vec::new()) else {
+        panic!("the list, and the next flight")
+    };
+    assert_eq!(login.invalid_commands(), 0);
+    works(&mut log_in(&site, settings, who).unwrap());
 }

@@ -182,7 +182,7 @@ impl Live {
                     Ok(bytes) => self.wrote(bytes),
                 },
                 Some(answered) = self.running.next(), if !self.running.is_empty() => {
-                    self.answer(answered)?;
+                    self.answer(answered, shared)?;
                 }
                 moved = next_of(&mut self.streams) => {
                     if let Some(streams) = &mut self.streams {
@@ -328,20 +328,21 @@ impl Live {
         content: Option<Content>,
         shared: &Arc<Shared>,
     ) -> Result<(), Ending> {
+        let own = shared.clone();
         let (shared, caller) = (shared.clone(), self.caller.clone());
         let mut running: Pin<Box<dyn Future<Output = Answered> + Send>> =
             Box::pin(async move { shared.run_with_content(&caller, &operation, content).await });
         // Most operations are done as soon as they are looked at: those cost no bookkeeping.
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match running.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(answered) => self.answer(answered)?,
+            std::task::Poll::Ready(answered) => self.answer(answered, &own)?,
             // The set polls it again at once, with a waker that counts.
             std::task::Poll::Pending => self.running.push(running),
         }
         Ok(())
     }
 
-    fn answer(&mut self, (outcome, content): Answered) -> Result<(), Ending> {
+    fn answer(&mut self, (outcome, content): Answered, shared: &Arc<Shared>) -> Result<(), Ending> {
         match content {
             None => {
                 if let Some(streams) = &mut self.streams {
@@ -350,8 +351,12 @@ impl Live {
                 self.session.send_outcome(&outcome)?;
             }
             Some(content) => {
-                self.session.send_outcome_with_content(&outcome)?;
                 let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
+                if streams.count() >= shared.limits.content_streams {
+                    let busy = Shared::too_many_streams(outcome.id);
+                    return Ok(self.session.send_outcome(&busy)?);
+                }
+                self.session.send_outcome_with_content(&outcome)?;
                 streams.download(outcome.id, content);
             }
         }

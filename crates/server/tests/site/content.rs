@@ -192,6 +192,33 @@ async fn a_session_has_a_limit_of_streams() {
     let upload = Some(Upload::of(vec![7; 1_000_000]));
     let (refused, _) = client.stream("test", "take", params, upload).await.unwrap();
     assert_eq!(refused.code, Code::BUSY);
+    let params = to_raw_value(&json!({ "pieces": 1 })).unwrap();
+    let (refused, none) = client.stream("test", "give", params, None).await.unwrap();
+    assert_eq!((refused.code, none.is_none()), (Code::BUSY, true));
+}
+
+/// [SES-43]: all that may be open at a time, and nobody reads any of it.
+#[tokio::test]
+async fn many_slow_readers_stop_nothing_else() {
+    let founded = Founded::new().await;
+    let client = founded.service().await;
+    let mut held = Vec::new();
+    for _ in 0..Limits::default().content_streams {
+        held.push(give(&client, 1_000).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let call = async {
+        client
+            .call::<_, serde_json::Value>("site", "status", &json!({}))
+            .await
+    };
+    timeout(Duration::from_secs(5), call)
+        .await
+        .unwrap()
+        .unwrap();
+    let last = held.pop().unwrap();
+    let all = timeout(Duration::from_secs(20), read(last)).await.unwrap();
+    assert_eq!(all.unwrap(), 1_000 * PIECE as u64);
 }
 
 #[tokio::test]

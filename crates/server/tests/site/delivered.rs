@@ -1,12 +1,16 @@
 //! The option `delivered-key` over real sockets. Rules named: SES-34, SES-35, SES-36, SES-38.
 
-use countersign_client::{Client, ConnectError, Connector, Who};
+use countersign_client::{CallError, Client, ConnectError, Connector, Who};
+use countersign_crypto::certificate::Certificate;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file;
 use countersign_proto::operation::Code;
-use countersign_proto::session::{EncryptionOption, LoginError, command as c};
-use serde_json::{Value, json};
+use countersign_proto::risp::{self, Command, Longest, Reader, Value};
+use countersign_proto::session::{EncryptionOption, Goodbye, LoginError, command as c};
+use serde_json::{Value as Json, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::founded::{Founded, PASSPHRASE};
 use crate::proxy::Proxy;
@@ -48,13 +52,13 @@ async fn people_and_services_log_in_with_delivered_keys() {
             .accept([OPTION])
             .max_packet(max_packet);
         let client = maria(&connector, PASSPHRASE).await.unwrap();
-        let me: Value = client.call("self", "show", &json!({})).await.unwrap();
+        let me: Json = client.call("self", "show", &json!({})).await.unwrap();
         assert_eq!(me["name"], "maria@example.org");
         let delivered = client.delivered().unwrap();
         assert_eq!(delivered.certificate(), identity.certificate());
         assert!(client.renew_keys(None).await.unwrap());
         let robot = founded.service_by(&connector).await.unwrap();
-        let listed: Value = robot.call("operation", "list", &json!({})).await.unwrap();
+        let listed: Json = robot.call("operation", "list", &json!({})).await.unwrap();
         assert!(!listed["operations"].as_array().unwrap().is_empty());
     }
 }
@@ -103,6 +107,91 @@ async fn a_man_in_the_middle_is_found_out_before_the_pass_phrase_is_used() {
             Some(ConnectError::Login(LoginError::WrongSite))
         ));
     }
+}
+
+/// What anybody is answered who says a name or a thumbprint: each command with its value.
+async fn answer_to(founded: &Founded, who: (Command, &[u8])) -> Vec<(Command, Vec<u8>)> {
+    let choice = [
+        &founded.site.options().id().0[..],
+        &OPTION.id().to_be_bytes(),
+    ]
+    .concat();
+    let mut flight = Vec::new();
+    for (command, value) in [
+        (c::OPTION_CHOICE, Value::Bytes(&choice)),
+        (c::NONCE, Value::Bytes(&[7; 32])),
+        (who.0, Value::Bytes(who.1)),
+        (c::MAX_PACKET, Value::U32(65_536)),
+    ] {
+        risp::put(&mut flight, command, value).unwrap();
+    }
+    let address = founded.server.session_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(&flight).await.unwrap();
+    let mut answer = Vec::new();
+    loop {
+        let said: Vec<(Command, Vec<u8>)> = Reader::new(&answer, &Longest(4_096))
+            .map(Result::unwrap)
+            .map(|(command, value)| match value {
+                Value::Bytes(bytes) => (command, bytes.to_vec()),
+                value => (command, format!("{value:?}").into_bytes()),
+            })
+            .collect();
+        if said.last().is_some_and(|(last, _)| *last == c::SITE_PROOF) {
+            return said;
+        }
+        assert_ne!(socket.read_buf(&mut answer).await.unwrap(), 0);
+    }
+}
+
+/// [SES-36]: a stranger cannot tell from the answer whose key is kept, however often they ask.
+#[tokio::test]
+async fn a_name_without_a_key_is_delivered_one_that_stays_the_same() {
+    let (founded, identity) = founded().await;
+    let lengths = |said: &[(Command, Vec<u8>)]| -> Vec<(Command, usize)> {
+        let lengths = said.iter().map(|(command, value)| (*command, value.len()));
+        lengths.collect()
+    };
+    let delivered = |said: &[(Command, Vec<u8>)]| said[0].1.clone();
+    let maria = answer_to(&founded, (c::USERNAME, b"maria")).await;
+    let der = identity.certificate().der();
+    assert_eq!(delivered(&maria)[2..2 + der.len()], *der);
+    let mut made_up = Vec::new();
+    for name in [&b"mario"[..], b"nobody@example.org", b"robot"] {
+        let first = answer_to(&founded, (c::USERNAME, name)).await;
+        let second = answer_to(&founded, (c::USERNAME, name)).await;
+        assert_eq!(lengths(&first), lengths(&maria));
+        assert_eq!(delivered(&first), delivered(&second));
+        assert_ne!(first[1], second[1], "the session key is another each time");
+        // A sound certificate, as Maria's is.
+        Certificate::from_der(&delivered(&first)[2..2 + der.len()]).unwrap();
+        made_up.push(delivered(&first));
+    }
+    assert!(made_up[0] != made_up[1] && made_up[1] != made_up[2]);
+
+    let known = founded.robot.certificate().thumbprint().0;
+    let robot = answer_to(&founded, (c::CERTIFICATE_ID, &known)).await;
+    let stranger = answer_to(&founded, (c::CERTIFICATE_ID, &[9; 32])).await;
+    assert_eq!(lengths(&robot), lengths(&stranger));
+}
+
+#[tokio::test]
+async fn a_key_that_is_withdrawn_ends_its_sessions() {
+    let (founded, _) = founded().await;
+    let connector = Connector::new(&founded.uri).accept([OPTION]);
+    let by_key = maria(&connector, PASSPHRASE).await.unwrap();
+    let by_passphrase = founded.person().await;
+    founded
+        .admin("person", "withdraw_key", json!({ "name": "maria" }))
+        .await;
+    let ended = by_key.call::<_, Json>("self", "show", &json!({})).await;
+    // Lost when the goodbye was there before the call.
+    let cut = matches!(ended, Err(CallError::Ended(Goodbye::Cut) | CallError::Lost));
+    assert!(cut, "{ended:?}");
+    let _: Json = by_passphrase
+        .call("self", "show", &json!({}))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -141,3 +141,33 @@ async fn a_stopping_site_says_goodbye() {
         "{ended:?}"
     );
 }
+
+/// A connection's end took its operations with it, those too whose change was being written: a person
+/// was locked in the store and kept the session, and options that were disabled stayed on offer.
+#[tokio::test]
+async fn a_change_whose_caller_goes_away_is_carried_to_its_end() {
+    let founded = Founded::with_person().await;
+    let (maria, robot) = (founded.person().await, founded.service().await);
+    let params = |params: Value| to_raw_value(&params).unwrap();
+    let changes = [
+        ("service", "lock", params(json!({ "name": "robot" }))),
+        (
+            "option",
+            "disable",
+            params(json!({ "name": "hybrid-aes256gcm" })),
+        ),
+    ];
+    // The goodbye follows in the same breath.
+    let _results = maria.send(changes).await.unwrap();
+    maria.close().await.unwrap();
+    let wait = json!({ "milliseconds": 60_000 });
+    let cut = timeout(5 * SOON, robot.call::<_, Value>("test", "wait", &wait));
+    assert!(cut.await.unwrap().is_err(), "a locked service is cut");
+    let left = [countersign_proto::session::EncryptionOption::HybridChaCha20Poly1305];
+    let offered = async {
+        while founded.site.options().ranked() != left {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(5 * SOON, offered).await.unwrap();
+}

@@ -89,6 +89,13 @@ impl Store for SqliteStore {
         reads::passphrase_login(&self.readers, name).await
     }
 
+    async fn delivered_key(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<DeliveredKeyCredential>, StoreError> {
+        reads::delivered_key(&self.readers, account).await
+    }
+
     async fn delivered_login(
         &self,
         name: &AccountName,

@@ -122,6 +122,23 @@ pub(super) async fn passphrase_login(
     .await
 }
 
+pub(super) async fn delivered_key(
+    readers: &SqlitePool,
+    account: AccountId,
+) -> Result<Option<DeliveredKeyCredential>, StoreError> {
+    let query = sqlx::query(
+        "SELECT delivered_key.certificate, delivered_key.encrypted_key, delivered_key.changed \
+         FROM delivered_key JOIN account ON account.key = delivered_key.account \
+         WHERE account.id = ?",
+    );
+    one(
+        readers,
+        query.bind(account.as_bytes().as_slice()),
+        |columns| row::delivered_key(columns, account),
+    )
+    .await
+}
+
 pub(super) async fn delivered_login(
     readers: &SqlitePool,
     name: &AccountName,

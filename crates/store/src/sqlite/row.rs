@@ -111,7 +111,7 @@ pub(super) fn delivered_key(
 ) -> Result<DeliveredKeyCredential, StoreError> {
     let certificate: Vec<u8> = columns.take()?;
     let encrypted_key: Vec<u8> = columns.take()?;
-    let key = DeliveredKey::from_der(&certificate, &encrypted_key);
+    let key = DeliveredKey::from_stored(&certificate, encrypted_key);
     Ok(DeliveredKeyCredential {
         account,
         key: key.map_err(|error| StoreError::Damaged {

@@ -8,7 +8,7 @@
 //! use countersign_testkit::life::{Act, Dice, Life};
 //! use countersign_testkit::site::Site;
 //!
-//! let site = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 65_536);
+//! let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
 //! let mut life = Life::new(&site, Dice::seeded(1));
 //! life.act(Act::Ask);
 //! life.live(20);

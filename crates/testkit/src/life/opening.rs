@@ -56,9 +56,10 @@ pub(super) fn open(
                     site.opened(ROBOT, proved.resumption().clone());
                     session = Some(proved.welcome(&welcome, &mut down).unwrap());
                 }
-                server::Step::FindPerson(_)
-                | server::Step::FindDelivered(_)
-                | server::Step::Refused => panic!("a service"),
+                server::Step::FindDelivered(find) => {
+                    login = Some(site.deliver(*find, entropy, &mut down).unwrap());
+                }
+                server::Step::FindPerson(_) | server::Step::Refused => panic!("a service"),
             }
         }
         let (step, used) = client.receive(&mut down, entropy, &mut up).unwrap();

@@ -100,7 +100,10 @@ impl<'a> Server<'a> {
                     let known = self.site.person(&find.name().to_string());
                     find.answer(known.as_ref(), &mut self.entropy, &mut self.outbox)?
                 }
-                Step::FindDelivered(_) => return Err(Refusal::NotAuthenticated),
+                Step::FindDelivered(find) => {
+                    self.site
+                        .deliver(*find, &mut self.entropy, &mut self.outbox)?
+                }
                 Step::FindSession(find) => {
                     let (account, secret) = match self.site.returnable() {
                         Some((account, secret)) => (Some(account), Some(secret)),

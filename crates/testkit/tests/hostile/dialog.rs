@@ -1,12 +1,11 @@
 //! Whole dialogs between the machines, with a fault in one place.
 
-use countersign_crypto::key_file::DeliveredKey;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::client::{self, LoggedIn};
-use countersign_proto::session::server::{self, DeliveredCredential, Session};
+use countersign_proto::session::server::{self, Session};
 use countersign_proto::session::{EncryptionOption, OptionList, Refusal, SessionId, Welcome};
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::site::{MARIA, PASSPHRASE, ROBOT, Site};
+use countersign_testkit::site::{PASSPHRASE, ROBOT, Site};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -240,20 +239,7 @@ fn serve(
                 let known = site.service(find.thumbprint());
                 find.answer(known.as_ref(), entropy, out)?
             }
-            server::Step::FindDelivered(find) => match find.owner().clone() {
-                server::Owner::Person(_) => {
-                    let passphrase = PASSPHRASE.to_owned().into();
-                    let credential = DeliveredCredential {
-                        account: MARIA,
-                        key: DeliveredKey::new(&site.maria, &passphrase, entropy),
-                    };
-                    find.answer_person(Some(&credential), entropy, out)?
-                }
-                server::Owner::Service(thumbprint) => {
-                    let known = site.service(&thumbprint);
-                    find.answer_service(known.as_ref(), entropy, out)?
-                }
-            },
+            server::Step::FindDelivered(find) => site.deliver(*find, entropy, out)?,
             server::Step::FindSession(find) => {
                 let known = site.returnable();
                 let known = known.filter(|_| find.session() == SessionId([1; 16]));

@@ -14,12 +14,13 @@ fn assert_refused(pair: &Pair<'_>, flight: usize, at: usize) {
     pair.assert_accepted_as_sent();
 }
 
-/// [SES-6]
+/// [SES-6] and [SES-38]
 #[test]
 fn a_service_gets_no_session_when_any_byte_is_changed() {
     for option in [
         EncryptionOption::HybridAes256Gcm,
         EncryptionOption::X25519Aes256Gcm,
+        EncryptionOption::DeliveredKey,
     ] {
         let site = site(option);
         let who = Who::Service(&site.robot);
@@ -32,18 +33,23 @@ fn a_service_gets_no_session_when_any_byte_is_changed() {
     }
 }
 
-/// [SES-6] and [SES-11]: nothing is sent after a changed answer of the site, so all of its bytes are
+/// [SES-6], [SES-11] and [SES-38]: nothing is sent after a changed answer of the site, so all of its bytes are
 /// cheap to change. The first flight and the welcome are sampled.
 #[test]
 fn a_person_gets_no_session_when_a_byte_is_changed() {
-    let site = site(EncryptionOption::HybridAes256Gcm);
-    for (number, flight) in recorded(&site, Who::MARIA, 1).iter().enumerate() {
-        let step = [5, 1, 1, 6][number];
-        for at in (0..flight.bytes.len()).step_by(step) {
-            let pair = log_in(&site, Who::MARIA, 2, &mut flipping(number, at, at));
-            assert_refused(&pair, number, at);
-            if number == 1 {
-                assert_eq!(pair.flights.len(), 2, "byte {at}");
+    for option in [
+        EncryptionOption::HybridAes256Gcm,
+        EncryptionOption::DeliveredKey,
+    ] {
+        let site = site(option);
+        for (number, flight) in recorded(&site, Who::MARIA, 1).iter().enumerate() {
+            let step = [5, 1, 1, 6][number];
+            for at in (0..flight.bytes.len()).step_by(step) {
+                let pair = log_in(&site, Who::MARIA, 2, &mut flipping(number, at, at));
+                assert_refused(&pair, number, at);
+                if number == 1 {
+                    assert_eq!(pair.flights.len(), 2, "byte {at}");
+                }
             }
         }
     }

@@ -33,6 +33,7 @@ fn a_service_whose_connection_is_cut_at_any_byte_gets_no_session() {
     for option in [
         EncryptionOption::HybridAes256Gcm,
         EncryptionOption::X25519Aes256Gcm,
+        EncryptionOption::DeliveredKey,
     ] {
         let site = site(option);
         cut(&site, Who::Service(&site.robot), |length| {
@@ -43,6 +44,11 @@ fn a_service_whose_connection_is_cut_at_any_byte_gets_no_session() {
 
 #[test]
 fn a_person_whose_connection_is_cut_gets_no_session() {
-    let site = site(EncryptionOption::HybridAes256Gcm);
-    cut(&site, Who::MARIA, |length| (0..length).step_by(7).collect());
+    for option in [
+        EncryptionOption::HybridAes256Gcm,
+        EncryptionOption::DeliveredKey,
+    ] {
+        let site = site(option);
+        cut(&site, Who::MARIA, |length| (0..length).step_by(7).collect());
+    }
 }

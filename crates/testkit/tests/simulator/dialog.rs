@@ -28,7 +28,7 @@ pub(crate) fn recorded(site: &Site, who: Who<'_>, seed: u64) -> Vec<Flight> {
 
 #[test]
 fn whole_logins_are_four_flights_that_alternate() {
-    for option in EncryptionOption::FORWARD_SECRET {
+    for option in EncryptionOption::ALL {
         let site = site(option);
         for who in [Who::MARIA, Who::Service(&site.robot)] {
             let ways: Vec<Way> = recorded(&site, who, 1)
@@ -44,7 +44,7 @@ fn whole_logins_are_four_flights_that_alternate() {
 #[test]
 fn honest_ends_succeed_however_their_bytes_are_split() {
     let maria = site(EncryptionOption::HybridAes256Gcm);
-    for option in EncryptionOption::FORWARD_SECRET {
+    for option in EncryptionOption::ALL {
         let site = site(option);
         for seed in 0..40 {
             let mut wire = Splitting(SeededEntropy::new(seed));

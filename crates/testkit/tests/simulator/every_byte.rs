@@ -68,7 +68,7 @@ fn drip(site: &Site, settings: Settings, who: Who<'_>, expected: Expected) {
 /// Settings of a client that knows another list than the site's.
 fn stale(site: &Site) -> Settings {
     let mut settings = site.client();
-    settings.options = OptionList::new(EncryptionOption::FORWARD_SECRET);
+    settings.options = OptionList::new(EncryptionOption::ALL);
     settings
 }
 
@@ -81,7 +81,7 @@ fn session_of(site: &Site) -> Resumption {
 /// [SES-3], [SES-7], [SES-14], [SES-17] and [SES-48]
 #[test]
 fn a_connection_lost_at_any_byte_of_a_dialog_opens_a_session_for_nobody_who_is_not_proved() {
-    for option in EncryptionOption::FORWARD_SECRET {
+    for option in EncryptionOption::ALL {
         let site = site(option);
         let robot = Who::Service(&site.robot);
         for (who, expected) in [(Who::MARIA, LOGIN), (robot, LOGIN)] {
@@ -160,7 +160,7 @@ fn talk(life: &mut Life<'_>, most: usize) -> usize {
 /// [SES-28] and [SES-48]: the client returns to it, nothing is heard twice, and nobody is stuck.
 #[test]
 fn a_live_session_lost_at_any_byte_goes_on_after_a_return() {
-    for option in EncryptionOption::FORWARD_SECRET {
+    for option in EncryptionOption::ALL {
         let site = site(option);
         let whole = talk(&mut Life::new(&site, Dice::written(&[])), usize::MAX);
         // The key shares of ML-KEM are most of it.

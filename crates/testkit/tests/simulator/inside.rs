@@ -1,5 +1,6 @@
 //! Whoever holds a session's keys may still say what they should not, inside packets that open.
 
+use countersign_crypto::hash::sha256;
 use countersign_proto::risp::Value;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::server::FromClient;
@@ -12,10 +13,11 @@ use countersign_testkit::site::{ROBOT, Site};
 
 use crate::dialog::site;
 
-const OPTIONS: [EncryptionOption; 3] = [
+const OPTIONS: [EncryptionOption; 4] = [
     EncryptionOption::X25519Aes256Gcm,
     EncryptionOption::X25519Aes128Gcm,
     EncryptionOption::X25519ChaCha20Poly1305,
+    EncryptionOption::DeliveredKey,
 ];
 
 fn server(site: &Site) -> (Server<'_>, Insider) {
@@ -98,7 +100,7 @@ fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
         message(1, &[(c::VERIFICATION_SHA256, Value::Bytes(&digest[1..]))]),
         message(1, &[(c::GROUP, Value::Bytes(b"a")); 2]),
         message(1, &[(c::GROUP, Value::Bytes(&[0xff]))]),
-        (0..65).fold(Vec::new(), |mut wire, id| {
+        (0..129).fold(Vec::new(), |mut wire, id| {
             put(&mut wire, c::MESSAGE_ID, Value::U64(id));
             wire
         }),
@@ -129,6 +131,26 @@ fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
         client.receive(&insider.seal(bad));
         let broken = matches!(client.over(), Some(ClientOver::Broken(_)));
         assert!(broken && client.heard().is_empty(), "{bad:02x?}");
+    }
+}
+
+/// [SES-37]: both records open, and yet the digest is not that of the data.
+#[test]
+fn a_digest_of_other_data_ends_the_session() {
+    let site = site(EncryptionOption::DeliveredKey);
+    let nop = [0x70, 0x00];
+    for at in 0..32 {
+        let mut digest = sha256(&nop);
+        digest[at] ^= 1;
+        let (mut server, mut insider) = server(&site);
+        server.receive(0, &insider.seal(&nop));
+        assert!(server.is_live());
+        server.receive(0, &insider.seal_with(&nop, digest));
+        let over = matches!(
+            server.over(),
+            Some(ServerOver::Refused(Refusal::BadPacket(_)))
+        );
+        assert!(over, "byte {at}: {:?}", server.over());
     }
 }
 

@@ -9,7 +9,7 @@ use crate::seeds::seeds;
 const ACTS: usize = 40;
 
 fn site(max_packet: u32) -> Site {
-    let options = OptionList::new(EncryptionOption::FORWARD_SECRET);
+    let options = OptionList::new(EncryptionOption::ALL);
     Site::offering(options, max_packet)
 }
 

@@ -16,7 +16,7 @@ use crate::seeds::seeds;
 #[test]
 fn whatever_is_done_to_a_service_only_what_was_said_is_heard() {
     let seeds = seeds(2_000);
-    let sites = EncryptionOption::FORWARD_SECRET.map(site);
+    let sites = EncryptionOption::ALL.map(site);
     let (mut logged_in, mut harmed, mut ended) = (0, 0, 0);
     for seed in 0..seeds {
         let mut dice = SeededEntropy::new(seed).fork("dice");

@@ -11,7 +11,7 @@ use countersign_testkit::wire::{Honest, Splitting, Way, Wire};
 /// [SES-1], [SES-3] and [SES-5]: bytes that mean nothing, some of them after a sound beginning.
 #[test]
 fn a_server_survives_any_bytes_and_says_little() {
-    let site = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 65_536);
+    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
     let mut client = Pair::new(&site, site.client(), Who::MARIA, 1).client;
     let sound = client.take_outbox();
     for seed in 0..3_000 {
@@ -41,7 +41,7 @@ fn a_server_survives_any_bytes_and_says_little() {
 /// [SES-3]: what was answered to questions counts together with the answer to a login.
 #[test]
 fn whoever_asks_much_and_then_logs_in_is_sent_no_more_than_others() {
-    let site = Site::offering(OptionList::new(EncryptionOption::FORWARD_SECRET), 65_536);
+    let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
     for who in [Who::MARIA, Who::Service(&site.robot)] {
         let login = Pair::new(&site, site.client(), who, 1).client.take_outbox();
         for questions in 0..200 {

@@ -9,7 +9,7 @@ use countersign_crypto::sign::Signature;
 use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
-use crate::session::delivered::{from_wire, sealing_info};
+use crate::session::delivered::from_wire;
 use crate::session::flight::client_says;
 use crate::session::keys::{Established, login_context};
 use crate::session::link::Link;
@@ -19,7 +19,7 @@ use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
 use super::Settings;
-use super::delivered::prove;
+use super::delivered;
 use super::login::Login;
 use super::resume::Resumption;
 
@@ -58,16 +58,18 @@ impl PersonFlight {
             return Err(UNFIT);
         };
         let name = name.to_string();
+        if option == EncryptionOption::DeliveredKey {
+            let who = (c::USERNAME, name.as_bytes());
+            let info = delivered::send(who, settings.max_packet, transcript, entropy, out)?;
+            self.sent = Some(Sent::Delivered(info));
+            return Ok(());
+        }
         let fields = [
             (c::USERNAME, Value::Bytes(name.as_bytes())),
             (c::MAX_PACKET, Value::U32(settings.max_packet)),
         ];
         for (command, value) in fields {
             client_says(transcript, out, command, value).map_err(|_| UNFIT)?;
-        }
-        if option == EncryptionOption::DeliveredKey {
-            self.sent = Some(Sent::Delivered(sealing_info(transcript)));
-            return Ok(());
         }
         let (login, start) = ClientLogin::start(option.login_suite(), passphrase, entropy)
             .map_err(|_| LoginError::Protocol("the pass phrase cannot be used"))?;
@@ -184,7 +186,7 @@ fn open_delivered(
     let identity = delivered
         .open(passphrase)
         .map_err(|_| LoginError::NotAuthenticated)?;
-    let (mut login, link, resumption) = prove(login, &identity, info, out)?;
+    let (mut login, link, resumption) = delivered::prove(login, &identity, info, out)?;
     login.delivered = Some(Box::new(delivered));
     Ok(login.await_welcome(link, Some(Box::new(identity)), resumption))
 }

@@ -9,7 +9,6 @@ use countersign_crypto::machine::Initiator;
 
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
-use crate::session::delivered::sealing_info;
 use crate::session::flight::client_says;
 use crate::session::keys::{machine_established, machine_psk};
 use crate::session::limits::BeforeLogin;
@@ -20,7 +19,7 @@ use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
 use super::Settings;
-use super::delivered::prove;
+use super::delivered;
 use super::login::Login;
 use super::person::site_proved;
 use super::resume::Resumption;
@@ -55,14 +54,9 @@ impl ServiceFlight {
     ) -> Result<(), LoginError> {
         let thumbprint = self.identity.certificate().thumbprint().0;
         if option == EncryptionOption::DeliveredKey {
-            let fields = [
-                (c::CERTIFICATE_ID, Value::Bytes(&thumbprint)),
-                (c::MAX_PACKET, Value::U32(settings.max_packet)),
-            ];
-            for (command, value) in fields {
-                client_says(transcript, out, command, value).map_err(|_| UNFIT)?;
-            }
-            self.sealed_for = Some(sealing_info(transcript));
+            let who = (c::CERTIFICATE_ID, &thumbprint[..]);
+            let info = delivered::send(who, settings.max_packet, transcript, entropy, out)?;
+            self.sealed_for = Some(info);
             return Ok(());
         }
         let kem = option.hybrid().then(KemSecret::generate);
@@ -99,7 +93,7 @@ impl ServiceFlight {
     ) -> Result<Login, LoginError> {
         let info = self.sealed_for.ok_or(UNASKED)?;
         let _proof = site_proved(&login, said, signature)?;
-        let (login, link, resumption) = prove(login, &self.identity, &info, out)?;
+        let (login, link, resumption) = delivered::prove(login, &self.identity, &info, out)?;
         Ok(login.await_welcome(link, None, resumption))
     }
 

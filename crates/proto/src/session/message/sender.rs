@@ -132,7 +132,8 @@ impl Sender {
         });
     }
 
-    /// Bytes that wait for their turn.
+    /// Bytes of bodies that wait for their turn. Content is not counted: it waits for its reader, and what
+    /// is read from the other side meanwhile may be that reader's credit.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
@@ -152,7 +153,6 @@ impl Sender {
         {
             content.queued_bytes += length;
             content.queued.push_back(bytes);
-            self.queued_bytes += length;
         }
     }
 
@@ -264,17 +264,12 @@ impl Sender {
 }
 
 impl Sending {
+    /// Bytes of its bodies that are not sent yet.
     fn queued_bytes(&self) -> usize {
-        let bodies: usize = self
-            .bodies
+        self.bodies
             .iter()
             .map(|body| body.bytes.len() - body.sent)
-            .sum();
-        bodies
-            + self
-                .content
-                .as_ref()
-                .map_or(0, |content| content.queued_bytes)
+            .sum()
     }
 
     /// Sends what fits one packet.

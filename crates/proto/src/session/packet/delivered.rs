@@ -24,9 +24,11 @@ pub(super) const OVERHEAD: usize = TAG_LENGTH;
 /// VERIFICATION-SHA256 with its length.
 const DIGEST_HEADER: usize = 3;
 const DIGEST: usize = 32;
+/// What follows the ciphertext.
+const TAIL: usize = TAG_LENGTH + DIGEST_HEADER + DIGEST + TAG_LENGTH;
 
 /// Fills the header in, encrypts what stands behind it, and gives what follows it.
-pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<[u8; TAIL], Refusal> {
     let Some((header, plaintext)) = packet.split_first_chunk_mut::<HEADER>() else {
         return Err(Refusal::BadPacket("shorter than its header"));
     };
@@ -38,7 +40,12 @@ pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<Vec<u8>, Re
     let digest_tag = sealer
         .seal_in_place(&digest_header, &mut digest)
         .map_err(exhausted)?;
-    Ok([&tag[..], &digest_header, &digest, &digest_tag].concat())
+    let mut tail = [0; TAIL];
+    let parts = [&tag[..], &digest_header, &digest, &digest_tag];
+    for (to, from) in tail.iter_mut().zip(parts.into_iter().flatten()) {
+        *to = *from;
+    }
+    Ok(tail)
 }
 
 /// What stands at the front of `input`.
@@ -65,7 +72,7 @@ pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, Re
     if data != plaintext + OVERHEAD {
         return Err(Refusal::BadPacket("its two lengths disagree"));
     }
-    let whole = HEADER + data + DIGEST_HEADER + DIGEST + TAG_LENGTH;
+    let whole = HEADER + plaintext + TAIL;
     Ok((input.len() >= whole).then_some(Frame { plaintext, whole }))
 }
 

@@ -112,6 +112,11 @@ impl PacketWriter {
         self.wire.len()
     }
 
+    /// Bytes that a whole packet holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Bytes that still fit the packet being filled.
     pub(crate) fn room(&self) -> usize {
         let header = self.form.header();

@@ -14,7 +14,7 @@ use crate::session::delivered::{SessionSecrets, sealing_info, to_wire};
 use crate::session::flight::server_says;
 use crate::session::keys::Established;
 use crate::session::option::EncryptionOption;
-use crate::session::proof::{KeyProved, PassphraseProved};
+use crate::session::proof::KeyProved;
 use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
@@ -59,11 +59,14 @@ impl FindDelivered {
         // Made up for known names too, so that both take the same time.
         let made_up = self.made_up();
         let key = credential.map_or(&made_up, |known| &known.key);
-        let proved = PassphraseProved::by_session_code();
-        let account = credential.map(|known| (known.account, HowProved::Passphrase(proved)));
         let certificate = key.certificate();
-        let (to, wire) = (certificate.agreement(), to_wire(key));
-        self.answer(account, to, Some(&wire), entropy, out)
+        let whose = Whose {
+            account: credential.map(|known| known.account),
+            thumbprint: certificate.thumbprint(),
+            agreement: certificate.agreement(),
+            proves: HowProved::DeliveredKey,
+        };
+        self.answer(whose, Some(&to_wire(key)), entropy, out)
     }
 
     /// Answers a service: SESSION-KEY, MAX-PACKET, SITE-PROOF.
@@ -76,16 +79,17 @@ impl FindDelivered {
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Login, Refusal> {
-        let made_up = self.made_up().certificate().agreement();
-        let to = credential.map_or(made_up, |known| known.agreement);
         let Owner::Service(thumbprint) = self.owner else {
             return Err(Refusal::BadLogin("a service's answer to a person"));
         };
-        let account = credential.map(|known| {
-            let proof = KeyProved::by_session_code();
-            (known.account, HowProved::Key(thumbprint, proof))
-        });
-        self.answer(account, to, None, entropy, out)
+        let made_up = self.made_up().certificate().agreement();
+        let whose = Whose {
+            account: credential.map(|known| known.account),
+            thumbprint,
+            agreement: credential.map_or(made_up, |known| known.agreement),
+            proves: HowProved::Key,
+        };
+        self.answer(whose, None, entropy, out)
     }
 
     fn made_up(&self) -> DeliveredKey {
@@ -98,8 +102,7 @@ impl FindDelivered {
 
     fn answer(
         self,
-        account: Option<(AccountTag, HowProved)>,
-        to: AgreementPublic,
+        whose: Whose,
         certificate: Option<&[u8]>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
@@ -112,8 +115,13 @@ impl FindDelivered {
         let settings = login.settings.clone();
         let secrets = SessionSecrets::generate(entropy);
         let info = sealing_info(&login.transcript);
-        let sealed = sealing::seal(&to, &info, secrets.to_bytes().expose(), entropy)
-            .map_err(|_| Refusal::BadLogin("a certificate that nothing can be sealed to"))?;
+        let sealed = sealing::seal(
+            &whose.agreement,
+            &info,
+            secrets.to_bytes().expose(),
+            entropy,
+        )
+        .map_err(|_| Refusal::BadLogin("a certificate that nothing can be sealed to"))?;
         let start = out.len();
         let said = &mut login.transcript;
         if let Some(certificate) = certificate {
@@ -124,37 +132,51 @@ impl FindDelivered {
         let proof = settings.key.signing().sign(&said.digest("site proof"));
         server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
-        let expected = secrets.proof(&login.transcript);
         Ok(login.await_code(AwaitingCode {
             secrets,
-            expected,
-            account,
+            whose,
             max_packet,
         }))
     }
 }
 
+/// Whom the session key is sealed to.
+struct Whose {
+    /// `None` when the answer is made up.
+    account: Option<AccountTag>,
+    thumbprint: Thumbprint,
+    agreement: AgreementPublic,
+    /// What the session code then proves.
+    proves: fn(Thumbprint, KeyProved) -> HowProved,
+}
+
 /// Answered; what is left is the proof that the session code was decrypted.
 pub(super) struct AwaitingCode {
     secrets: SessionSecrets,
-    expected: Secret<32>,
-    account: Option<(AccountTag, HowProved)>,
+    whose: Whose,
     max_packet: u32,
 }
 
 impl AwaitingCode {
-    /// Verifies SESSION-PROOF; `transcript` includes it.
-    pub(super) fn verify(self, proof: &[u8], transcript: &Transcript) -> Result<Proved, Refusal> {
+    /// Verifies SESSION-PROOF, which stood on the wire as `wire`. It covers all that came before it, also
+    /// what somebody put in after the answer.
+    pub(super) fn verify(
+        self,
+        proof: &[u8],
+        wire: &[u8],
+        said: &mut Transcript,
+    ) -> Result<Proved, Refusal> {
         let told = Secret::try_from_slice(proof).ok_or(Refusal::NotAuthenticated)?;
-        if told != self.expected {
-            return Err(Refusal::NotAuthenticated);
-        }
-        let (account, how) = self.account.ok_or(Refusal::NotAuthenticated)?;
+        let proof = KeyProved::by_session_code(&told, &self.secrets.proof(said));
+        said.client_said(wire);
+        let proof = proof.ok_or(Refusal::NotAuthenticated)?;
+        let account = self.whose.account.ok_or(Refusal::NotAuthenticated)?;
+        let how = (self.whose.proves)(self.whose.thumbprint, proof);
         let option = EncryptionOption::DeliveredKey;
         let established = Established::new(
             option,
             self.secrets.key.expose(),
-            &transcript.digest("packets"),
+            &said.digest("packets"),
             self.max_packet,
         );
         Ok(Proved::new(account, how, option, established))

@@ -7,6 +7,7 @@ use countersign_crypto::certificate::Thumbprint;
 use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
+use crate::session::delivered::NONCE;
 use crate::session::flight::{self, ClearCommand};
 use crate::session::limits::{
     INVALID_COMMANDS, STALE_CHOICES, UNPROVED_ANSWER_BYTES, UNPROVED_BYTES, agreed_max_packet,
@@ -32,6 +33,8 @@ pub struct Login {
     max_packet: Option<u32>,
     name: Option<AccountName>,
     thumbprint: Option<Thumbprint>,
+    /// Whether the flight is unlike every other one.
+    fresh: bool,
     invalid: u32,
     read: usize,
     answered: usize,
@@ -79,6 +82,7 @@ impl Login {
             max_packet: None,
             name: None,
             thumbprint: None,
+            fresh: false,
             invalid: 0,
             read: 0,
             answered: 0,
@@ -138,10 +142,7 @@ impl Login {
                         said.client_said(clear.wire);
                         awaiting.verify(proof, said)
                     }
-                    Awaiting::Code(awaiting) => {
-                        said.client_said(clear.wire);
-                        awaiting.verify(proof, said)
-                    }
+                    Awaiting::Code(awaiting) => awaiting.verify(proof, clear.wire, said),
                     Awaiting::Flight | Awaiting::Confirmation(_) => return self.invalid(clear),
                 };
                 return proved.map(|proved| Step::Proved(Box::new(proved)));
@@ -157,7 +158,10 @@ impl Login {
             (c::MAX_PACKET, Value::U32(bytes), Some(EncryptionOption::DeliveredKey)) => {
                 self.max_packet = Some(bytes);
                 self.transcript.client_said(clear.wire);
-                return Ok(self.delivered());
+                return self.delivered();
+            }
+            (c::NONCE, Value::Bytes(nonce), Some(EncryptionOption::DeliveredKey)) => {
+                self.fresh = nonce.len() == NONCE;
             }
             (c::CERTIFICATE_ID, Value::Bytes(id), Some(EncryptionOption::DeliveredKey)) => {
                 let id = id
@@ -181,7 +185,8 @@ impl Login {
                     .map(|find| Step::FindSession(Box::new(find)));
             }
             // The rest of a flight that was sent with a stale choice: the client sends it again.
-            (c::LOGIN_START | c::HANDSHAKE | c::RESUME, _, None) if self.stale_choices > 0 => {}
+            (c::LOGIN_START | c::HANDSHAKE | c::RESUME | c::NONCE | c::CERTIFICATE_ID, _, None)
+                if self.stale_choices > 0 => {}
             (c::NOP, ..) => {}
             (c::OPTIONS_REQUEST, ..) => {
                 self.transcript.client_said(clear.wire);
@@ -270,18 +275,22 @@ impl Login {
     }
 
     /// With MAX-PACKET the flight of `delivered-key` ends, if it has said whose it is.
-    fn delivered(mut self) -> Step {
+    fn delivered(mut self) -> Result<Step, Refusal> {
         let owner = match (self.name.take(), self.thumbprint.take()) {
             (Some(name), _) => Owner::Person(name.with_default_zone(&self.settings.zone)),
             (None, Some(thumbprint)) => Owner::Service(thumbprint),
-            (None, None) => return Step::NeedMore(self),
+            (None, None) => return Ok(Step::NeedMore(self)),
         };
+        // Whoever recorded an answer could give it again, with the same keys for the client to use.
+        if !self.fresh {
+            return Err(Refusal::BadLogin("a login without a NONCE of 32 bytes"));
+        }
         let max_packet = self.agreed_max_packet(None);
-        Step::FindDelivered(Box::new(FindDelivered {
+        Ok(Step::FindDelivered(Box::new(FindDelivered {
             login: self,
             owner,
             max_packet,
-        }))
+        })))
     }
 
     pub(super) fn await_code(mut self, awaiting: AwaitingCode) -> Self {

@@ -19,6 +19,9 @@ pub enum HowProved {
     Passphrase(PassphraseProved),
     /// By the key of the certificate with this thumbprint.
     Key(Thumbprint, KeyProved),
+    /// By the key of the certificate with this thumbprint, which the site delivered and the pass phrase
+    /// opened.
+    DeliveredKey(Thumbprint, KeyProved),
     /// By what only it and the site know of a session that it returns to.
     Session(SessionId, SessionProved),
 }

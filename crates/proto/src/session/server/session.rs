@@ -243,7 +243,7 @@ impl Session {
         self.link.send_goodbye(reason)
     }
 
-    /// Bytes that are queued and not sealed yet: long messages and content that take turns.
+    /// Bytes of long messages that wait for their turn; content is not counted.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.link.queued_bytes()

@@ -39,6 +39,7 @@ macro_rules! keeps_the_contract {
             a_set_happens_whole_or_not_at_all
             a_deleted_account_takes_its_credentials_along
             a_passphrase_replaces_the_one_before
+            a_delivered_key_replaces_the_one_before_and_is_taken_away
             a_setting_is_changed_on_what_was_read
             a_script_is_recorded_as_far_as_it_came
             lists_go_by_name_and_in_stretches

@@ -4,7 +4,8 @@ use countersign_core::account::{Account, Kind, State};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
 use countersign_core::caller::Door;
 use countersign_core::credential::{
-    CredentialId, KeyCredential, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite,
+    CredentialId, DeliveredKeyCredential, KeyCredential, PASSPHRASE_VERSION, PassphraseCredential,
+    PassphraseSuite,
 };
 use countersign_core::id::AccountId;
 use countersign_core::policy::Role;
@@ -13,7 +14,9 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::passphrase::SetupId;
+use countersign_crypto::secret::Secret;
 use countersign_proto::name::AccountName;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
@@ -55,6 +58,14 @@ pub(crate) fn passphrase(account: &Account, mark: u8) -> PassphraseCredential {
         record: vec![mark; 192],
         sealed_identity: vec![mark; 768],
         certificate: None,
+        changed: NOW,
+    }
+}
+
+pub(crate) fn delivered(account: &Account, mark: u8) -> DeliveredKeyCredential {
+    DeliveredKeyCredential {
+        account: account.id,
+        key: DeliveredKey::made_up(&Secret::from_bytes([mark; 32]), b"sample"),
         changed: NOW,
     }
 }

@@ -5,16 +5,18 @@ use countersign_core::store::{Change, Page, ScriptProgress, Setting, StoreError,
 use countersign_crypto::certificate::Thumbprint;
 
 use super::Bench;
-use super::sample::{NOW, commit, key, name, passphrase, person, service, verify};
+use super::sample::{NOW, commit, delivered, key, name, passphrase, person, service, verify};
 
 pub(crate) async fn what_was_committed_is_read_back(bench: &dyn Bench) {
     let store = bench.open().await;
     let (maria, mailer) = (person("maria@example.org"), service("mailer"));
     let (credential, first, second) = (passphrase(&maria, 1), key(&mailer, 1), key(&mailer, 2));
+    let delivered = delivered(&maria, 1);
     let changes = [
         Change::InsertAccount(maria.clone()),
         Change::InsertAccount(mailer.clone()),
         Change::PutPassphrase(credential.clone()),
+        Change::PutDeliveredKey(delivered.clone()),
         Change::InsertKey(first.clone()),
         Change::InsertKey(second.clone()),
     ];
@@ -31,7 +33,15 @@ pub(crate) async fn what_was_committed_is_read_back(bench: &dyn Bench) {
     );
     assert_eq!(
         store.passphrase_login(&maria.name).await.unwrap(),
-        Some((maria, credential))
+        Some((maria.clone(), credential))
+    );
+    assert_eq!(
+        store.delivered_key(maria.id).await.unwrap(),
+        Some(delivered.clone())
+    );
+    assert_eq!(
+        store.delivered_login(&maria.name).await.unwrap(),
+        Some((maria, delivered))
     );
     assert_eq!(
         store.key_login(&second.thumbprint).await.unwrap(),
@@ -143,6 +153,8 @@ pub(crate) async fn what_is_gone_is_not_found(bench: &dyn Bench) {
     assert_eq!(commit(&*store, [delete]).await, gone);
     let put = Change::PutPassphrase(passphrase(&ghost, 1));
     assert_eq!(commit(&*store, [put]).await, gone);
+    let put = Change::PutDeliveredKey(delivered(&ghost, 1));
+    assert_eq!(commit(&*store, [put]).await, gone);
     let insert = Change::InsertKey(key(&ghost, 1));
     assert_eq!(commit(&*store, [insert]).await, gone);
     let revoke = Change::DeleteKey {
@@ -187,6 +199,7 @@ pub(crate) async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Be
         Change::InsertAccount(maria.clone()),
         Change::InsertAccount(mailer.clone()),
         Change::PutPassphrase(passphrase(&maria, 1)),
+        Change::PutDeliveredKey(delivered(&maria, 1)),
         Change::InsertKey(key(&mailer, 1)),
     ];
     commit(&*store, changes).await.unwrap();
@@ -199,6 +212,8 @@ pub(crate) async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Be
     }
     assert_eq!(store.passphrase(maria.id).await.unwrap(), None);
     assert_eq!(store.passphrase_login(&maria.name).await.unwrap(), None);
+    assert_eq!(store.delivered_key(maria.id).await.unwrap(), None);
+    assert_eq!(store.delivered_login(&maria.name).await.unwrap(), None);
     assert_eq!(store.key_login(&Thumbprint([1; 32])).await.unwrap(), None);
     // Name and key are free again.
     let heir = service("maria");
@@ -222,6 +237,32 @@ pub(crate) async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
         .await
         .unwrap();
     assert_eq!(store.passphrase(maria.id).await.unwrap(), Some(next));
+}
+
+pub(crate) async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &dyn Bench) {
+    let store = bench.open().await;
+    let (maria, mario) = (person("maria"), person("mario"));
+    let others = delivered(&mario, 3);
+    let changes = [
+        Change::InsertAccount(maria.clone()),
+        Change::InsertAccount(mario.clone()),
+        Change::PutDeliveredKey(delivered(&maria, 1)),
+        Change::PutDeliveredKey(others.clone()),
+    ];
+    commit(&*store, changes).await.unwrap();
+    let next = delivered(&maria, 2);
+    commit(&*store, [Change::PutDeliveredKey(next.clone())])
+        .await
+        .unwrap();
+    assert_eq!(store.delivered_key(maria.id).await.unwrap(), Some(next));
+    // The second time there is nothing to take away, and that is no fault.
+    for _ in 0..2 {
+        commit(&*store, [Change::DeleteDeliveredKey(maria.id)])
+            .await
+            .unwrap();
+        assert_eq!(store.delivered_key(maria.id).await.unwrap(), None);
+    }
+    assert_eq!(store.delivered_key(mario.id).await.unwrap(), Some(others));
 }
 
 pub(crate) async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {

@@ -58,7 +58,10 @@ async fn a_dump_over_a_session_leaves_the_credential_out() {
     assert!(dump.get("credential").is_none());
     let last = test.audit().await.pop().unwrap();
     assert_eq!(last["operation"], "person.dump");
-    assert_eq!(last["details"], json!({ "credential": false }));
+    assert_eq!(
+        last["details"],
+        json!({ "credential": false, "delivered_key": false })
+    );
 }
 
 #[tokio::test]

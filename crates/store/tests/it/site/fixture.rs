@@ -7,7 +7,7 @@ use countersign_core::caller::Caller;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::{Foundation, Opening, Parts, Site};
+use countersign_core::site::{Foundation, Opening, Parts, Site, SiteError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;
@@ -43,7 +43,13 @@ impl TestSite {
 
     /// The same site after a restart: sealed.
     pub(crate) async fn restarted(&self) -> Site {
-        Site::open(parts(self.folder.path()).await).await.unwrap()
+        self.restarted_above(Strength::Delivered).await.unwrap()
+    }
+
+    /// The same site after a restart with this floor in its configuration.
+    pub(crate) async fn restarted_above(&self, floor: Strength) -> Result<Site, SiteError> {
+        let parts = parts(self.folder.path()).await;
+        Site::open(Parts { floor, ..parts }).await
     }
 
     pub(crate) async fn unsealed(&self) -> Site {

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod audit;
+mod delivered;
 mod dump;
 mod fixture;
 mod options;

@@ -1,10 +1,14 @@
 //! The encryption options on offer, as admins change them.
 
+use countersign_core::session::Proof;
+use countersign_core::site::{Returning, SiteError};
 use countersign_proto::operation::Code;
-use countersign_proto::session::EncryptionOption;
+use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
-use super::fixture::TestSite;
+use super::fixture::{NOW, TestSite};
 
 fn on_offer(listed: &Value) -> Vec<&str> {
     let options = listed["options"].as_array().unwrap();
@@ -113,6 +117,110 @@ async fn only_admins_change_what_is_on_offer() {
         assert_eq!(code, Code::NOT_PERMITTED, "{operation}");
     }
     assert_eq!(test.audit().await.len(), before + 2, "two are disruptive");
+}
+
+#[tokio::test]
+async fn what_weakens_is_said_in_the_audit_log() {
+    let test = TestSite::new().await;
+    let warning = async |operation: &str, params: Value| {
+        test.admin(operation, params).await;
+        let entry = test.audit().await.pop().unwrap();
+        assert_eq!(entry["operation"], operation);
+        entry["details"]["warning"].as_str().map(str::to_owned)
+    };
+    let floor = |floor| json!({ "floor": floor });
+    for classical in ["x25519-aes256gcm", "x25519-aes128gcm"] {
+        let said = warning("option.enable", json!({ "name": classical })).await;
+        assert!(said.unwrap().contains("quantum computer"), "{classical}");
+    }
+    assert_eq!(warning("option.floor", floor("hybrid")).await, None);
+    let said = warning("option.floor", floor("classical")).await;
+    assert!(said.unwrap().contains("quantum computer"));
+    let said = warning("option.floor", floor("delivered")).await;
+    assert!(said.unwrap().contains("encrypted key"));
+    let hybrid = json!({ "name": "hybrid-aes256gcm" });
+    assert_eq!(warning("option.disable", hybrid.clone()).await, None);
+    assert_eq!(warning("option.enable", hybrid).await, None);
+}
+
+// SES-30
+#[tokio::test]
+async fn the_configured_floor_lies_over_what_admins_enabled() {
+    let test = TestSite::new().await;
+    test.admin("option.enable", json!({ "name": "x25519-aes256gcm" }))
+        .await;
+    let above = test.restarted_above(Strength::Hybrid).await.unwrap();
+    assert_eq!(above.options(), OptionList::default());
+    let classical = [EncryptionOption::X25519Aes256Gcm];
+    assert_eq!(above.options_held_back(), classical);
+    let again = test.restarted().await;
+    assert_eq!(again.options(), test.site.options(), "nothing was written");
+    assert!(again.options_held_back().is_empty());
+}
+
+#[tokio::test]
+async fn a_site_that_could_offer_nothing_is_not_opened() {
+    let test = TestSite::new().await;
+    test.admin("option.enable", json!({ "name": "x25519-aes256gcm" }))
+        .await;
+    for name in ["hybrid-aes256gcm", "hybrid-chacha20poly1305"] {
+        test.admin("option.disable", json!({ "name": name })).await;
+    }
+    let floor = Strength::Hybrid;
+    let refused = test.restarted_above(floor).await.err();
+    assert!(
+        matches!(refused, Some(SiteError::NothingOffered { floor: of }) if of == floor),
+        "{refused:?}"
+    );
+}
+
+/// The option of a login that is under way is disabled before its session is opened.
+// SES-30
+#[tokio::test]
+async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
+    let test = TestSite::new().await;
+    let open = test.person("maria", "admin").await;
+    let name = json!({ "name": open.info.option.name() });
+    test.admin("option.disable", name.clone()).await;
+    let account = json!({ "id": open.info.account });
+    assert!(test.session(&account, Proof::Passphrase).await.is_none());
+    assert_eq!(open.was_cut(), None, "an open session goes on");
+    let (code, _) = super::fixture::run(&test.site, &open.caller, "self.show", json!({})).await;
+    assert_eq!(code, Code::SUCCESS);
+    let returning = || Returning {
+        option: open.info.option,
+        peer: "192.0.2.7:4321".to_owned(),
+        cut: Box::new(|_| {}),
+    };
+    let id = open.info.id;
+    let refused = test.site.resume_session(id, returning(), NOW).await;
+    assert_eq!(refused.unwrap(), None);
+
+    test.admin("option.enable", name).await;
+    assert!(test.session(&account, Proof::Passphrase).await.is_some());
+    let returned = test.site.resume_session(id, returning(), NOW).await;
+    assert_eq!(returned.unwrap().map(|info| info.id), Some(id));
+}
+
+/// A site of an earlier version has no such setting.
+#[tokio::test]
+async fn a_site_that_was_made_before_options_were_kept_has_what_a_new_one_has() {
+    let test = TestSite::new().await;
+    let file = SqliteConnectOptions::new().filename(test.database());
+    let mut connection = file.connect().await.unwrap();
+    let gone = sqlx::raw_sql("DELETE FROM setting WHERE name = 'encryption_options'")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(gone.rows_affected(), 1);
+    connection.close().await.unwrap();
+    let site = test.unsealed().await;
+    assert_eq!(site.options(), OptionList::default());
+    let caller = countersign_core::caller::Caller::admin_socket();
+    let params = json!({ "name": "hybrid-aes256gcm" });
+    let (code, data) = super::fixture::run(&site, &caller, "option.disable", params).await;
+    assert_eq!(code, Code::SUCCESS, "{data}");
+    assert_eq!(test.restarted().await.options(), site.options());
 }
 
 /// Two admins at once: one of them is told that the other was faster, and nothing is lost.

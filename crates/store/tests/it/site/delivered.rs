@@ -1,0 +1,233 @@
+//! The key that is delivered of a person: given, replaced, taken away, and what that does to sessions.
+
+use countersign_core::session::{CloseReason, Proof};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::key_file::{DeliveredKey, write_identity};
+use countersign_proto::operation::Code;
+use serde_json::{Value, json};
+
+use super::fixture::{TestSession, TestSite, run};
+
+/// A key under a pass phrase, as the two fields of an operation.
+fn fields(identity: &Identity) -> Value {
+    let passphrase = "a fine pass phrase".to_owned().into();
+    let key = DeliveredKey::new(identity, &passphrase, &mut SystemEntropy);
+    json!({ "certificate": key.certificate().to_pem(), "key": key.encrypted_key_pem() })
+}
+
+fn of(name: &str, identity: &Identity) -> Value {
+    let mut params = fields(identity);
+    params["name"] = name.into();
+    params
+}
+
+/// Maria, her account and a key that is delivered.
+async fn with_key(test: &TestSite) -> (Value, Identity) {
+    let created = test
+        .admin("person.create", json!({ "name": "maria" }))
+        .await;
+    let identity = Identity::generate(&mut SystemEntropy);
+    test.admin("person.deliver_key", of("maria", &identity))
+        .await;
+    (created, identity)
+}
+
+/// A session opened with the key that was delivered.
+async fn opened(test: &TestSite, account: &Value, identity: &Identity) -> Option<TestSession> {
+    let thumbprint = identity.certificate().thumbprint();
+    test.session(account, Proof::DeliveredKey(thumbprint)).await
+}
+
+#[tokio::test]
+async fn a_key_is_given_shown_and_taken_away() {
+    let test = TestSite::new().await;
+    let (_, identity) = with_key(&test).await;
+    let name = "maria".parse().unwrap();
+    let (_, kept) = test.site.delivered_for_login(&name).await.unwrap().unwrap();
+    assert_eq!(kept.certificate(), identity.certificate());
+    let shown = test.admin("person.show", json!({ "name": "maria" })).await;
+    assert_eq!(shown["delivered_key_set"], "2026-03-01T12:00:00.000Z");
+
+    test.admin("person.withdraw_key", json!({ "name": "maria" }))
+        .await;
+    assert!(
+        test.site
+            .delivered_for_login(&name)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let shown = test.admin("person.show", json!({ "name": "maria" })).await;
+    assert!(shown.get("delivered_key_set").is_none());
+    let audited = test.audited().await;
+    for entry in ["person.deliver_key", "person.withdraw_key"] {
+        let entry = format!("{entry} maria@example.org done");
+        assert!(audited.contains(&entry), "{audited:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_delivered_of_who_may_not_log_in() {
+    let test = TestSite::new().await;
+    with_key(&test).await;
+    let name = "maria".parse().unwrap();
+    test.admin("person.lock", json!({ "name": "maria" })).await;
+    assert!(
+        test.site
+            .delivered_for_login(&name)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    test.admin("person.unlock", json!({ "name": "maria" }))
+        .await;
+    assert!(
+        test.site
+            .delivered_for_login(&name)
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn a_person_gives_and_withdraws_their_own_and_keeps_the_session() {
+    let test = TestSite::new().await;
+    let (created, identity) = with_key(&test).await;
+    let mine = opened(&test, &created, &identity).await.unwrap();
+    let other = opened(&test, &created, &identity).await.unwrap();
+    let next = Identity::generate(&mut SystemEntropy);
+    let (code, data) = run(&test.site, &mine.caller, "self.deliver_key", fields(&next)).await;
+    assert_eq!(code, Code::SUCCESS, "{data}");
+    let thumbprint = next.certificate().thumbprint().to_string();
+    assert_eq!(data["thumbprint"], thumbprint);
+    assert_eq!(mine.was_cut(), None);
+    assert_eq!(other.was_cut(), Some(CloseReason::KeyRevoked));
+    let (code, _) = run(&test.site, &mine.caller, "self.withdraw_key", json!({})).await;
+    assert_eq!((code, mine.was_cut()), (Code::SUCCESS, None));
+}
+
+#[tokio::test]
+async fn a_service_delivers_no_key() {
+    let test = TestSite::new().await;
+    let (mailer, identity) = test.service("mailer").await;
+    let (code, _) = run(
+        &test.site,
+        &mailer.caller,
+        "self.deliver_key",
+        fields(&identity),
+    )
+    .await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+    let (code, _) = test
+        .refused("person.deliver_key", of("mailer", &identity))
+        .await;
+    assert_eq!(code, Code::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn another_key_cuts_the_sessions_that_the_one_before_opened_and_no_others() {
+    let test = TestSite::new().await;
+    let (created, identity) = with_key(&test).await;
+    let by_key = opened(&test, &created, &identity).await.unwrap();
+    let by_passphrase = test.session(&created, Proof::Passphrase).await.unwrap();
+    test.admin("person.deliver_key", of("maria", &identity))
+        .await;
+    assert_eq!(by_key.was_cut(), Some(CloseReason::KeyRevoked));
+    assert_eq!(by_passphrase.was_cut(), None);
+
+    let by_key = opened(&test, &created, &identity).await.unwrap();
+    test.admin("person.withdraw_key", json!({ "name": "maria" }))
+        .await;
+    assert_eq!(by_key.was_cut(), Some(CloseReason::KeyRevoked));
+    assert_eq!(by_passphrase.was_cut(), None);
+}
+
+#[tokio::test]
+async fn a_key_that_was_replaced_or_withdrawn_after_its_proof_opens_no_session() {
+    let test = TestSite::new().await;
+    let (created, identity) = with_key(&test).await;
+    let next = Identity::generate(&mut SystemEntropy);
+    test.admin("person.deliver_key", of("maria", &next)).await;
+    assert!(opened(&test, &created, &identity).await.is_none());
+    test.admin("person.withdraw_key", json!({ "name": "maria" }))
+        .await;
+    assert!(opened(&test, &created, &next).await.is_none());
+}
+
+#[tokio::test]
+async fn the_audit_log_and_the_list_say_how_a_session_was_proved() {
+    let test = TestSite::new().await;
+    let (created, identity) = with_key(&test).await;
+    let session = opened(&test, &created, &identity).await.unwrap();
+    let thumbprint = identity.certificate().thumbprint().to_string();
+    let last = test.audit().await.pop().unwrap();
+    assert_eq!(last["operation"], "session.opened");
+    assert_eq!(
+        last["details"]["proof"],
+        format!("delivered key {thumbprint}")
+    );
+    let shown = test
+        .admin("session.show", json!({ "id": session.info.id }))
+        .await;
+    assert_eq!(shown["proof"], "delivered_key");
+    assert_eq!(shown["key"], thumbprint);
+}
+
+/// What is wrong is told with its field, and nothing is kept.
+#[tokio::test]
+async fn only_an_encrypted_key_with_its_certificate_is_kept() {
+    let test = TestSite::new().await;
+    test.admin("person.create", json!({ "name": "maria" }))
+        .await;
+    let identity = Identity::generate(&mut SystemEntropy);
+    let good = of("maria", &identity);
+    let plain = write_identity(&identity, None, &mut SystemEntropy);
+    for (field, value) in [
+        ("key", plain.expose()),
+        ("key", "no PEM"),
+        ("certificate", "no PEM"),
+        ("certificate", good["key"].as_str().unwrap()),
+    ] {
+        let mut params = good.clone();
+        params[field] = value.into();
+        let (code, data) = test.refused("person.deliver_key", params).await;
+        assert_eq!(code, Code::INVALID_PARAMS);
+        assert_eq!(data["field"], field, "{data}");
+    }
+    let name = "maria".parse().unwrap();
+    assert!(
+        test.site
+            .delivered_for_login(&name)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_dump_keeps_the_delivered_key_at_the_admin_socket_alone() {
+    let test = TestSite::new().await;
+    let (_, identity) = with_key(&test).await;
+    let named = json!({ "name": "maria" });
+    let root = test.person("root", "admin").await;
+    let (_, over_session) = run(&test.site, &root.caller, "person.dump", named.clone()).await;
+    assert!(over_session.get("delivered_key").is_none());
+    let dump = test.admin("person.dump", named.clone()).await;
+    test.admin("person.delete", named.clone()).await;
+    let text = serde_json::to_string(&dump).unwrap();
+    test.admin("person.load", json!({ "dump": text })).await;
+    let name = "maria".parse().unwrap();
+    let (_, kept) = test.site.delivered_for_login(&name).await.unwrap().unwrap();
+    assert_eq!(kept.certificate(), identity.certificate());
+    assert_eq!(test.admin("person.dump", named.clone()).await, dump);
+
+    test.admin("person.delete", named).await;
+    let plain = write_identity(&identity, None, &mut SystemEntropy);
+    let mut dump = dump;
+    dump["delivered_key"]["key"] = plain.expose().into();
+    let text = serde_json::to_string(&dump).unwrap();
+    let (_, data) = test.refused("person.load", json!({ "dump": text })).await;
+    assert_eq!(data["field"], "dump.delivered_key.key");
+}

@@ -1,0 +1,25 @@
+//! Any bytes as a certificate and an encrypted key that a site delivers. What is taken is what was given.
+
+#![no_main]
+
+use countersign_crypto::key_file::{DeliveredKey, LONGEST_DELIVERED};
+use libfuzzer_sys::fuzz_target;
+
+// The certificate follows its length in 2 bytes; the rest is the key.
+fuzz_target!(|input: &[u8]| {
+    let Some((length, rest)) = input.split_first_chunk::<2>() else {
+        return;
+    };
+    let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+    let (certificate, key) = rest.split_at(length);
+    if let Ok(read) = DeliveredKey::from_der(certificate, key) {
+        assert!(certificate.len().max(key.len()) <= LONGEST_DELIVERED);
+        assert_eq!(read.certificate().der(), certificate);
+        assert_eq!(read.encrypted_key(), key);
+        let pem = read.encrypted_key_pem();
+        assert_eq!(
+            DeliveredKey::from_key_file(read.certificate(), &pem),
+            Ok(read)
+        );
+    }
+});
