@@ -10,14 +10,17 @@ pub mod identity;
 pub mod kdf;
 pub mod kem;
 pub mod key_file;
+pub mod mac;
 pub mod machine;
 pub mod passphrase;
 pub mod record;
+pub mod rsa;
 pub mod sealed_identity;
 pub mod sealing;
 pub mod secret;
 pub mod sign;
 pub mod site_key;
 pub mod site_key_slots;
+pub mod unauthenticated;
 
 mod oid;

@@ -1,6 +1,7 @@
 //! Every dialog as pure state machines: bytes, time and entropy come in, bytes and what to do next go
 //! out. No socket, no clock, no log, and no entropy but what is passed in.
 
+pub mod broker;
 pub mod name;
 pub mod operation;
 pub mod risp;

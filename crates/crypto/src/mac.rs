@@ -1,0 +1,81 @@
+//! Message authentication: HMAC (RFC 2104).
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+
+/// The digest under a [`MacKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacHash {
+    /// HMAC-SHA256.
+    Sha256,
+    /// HMAC-SHA1: still safe as a MAC, for those who know nothing else.
+    Sha1,
+}
+
+/// A key that authenticates messages between two who both have it. Wiped by AWS-LC when it is freed.
+#[derive(Clone)]
+pub struct MacKey(hmac::Key);
+
+/// The code is not of this message under this key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the code is not of this message under this key")]
+pub struct BadMac;
+
+impl MacKey {
+    /// The key of these bytes; their length is free.
+    #[must_use]
+    pub fn new(hash: MacHash, key: &[u8]) -> Self {
+        let algorithm = match hash {
+            MacHash::Sha256 => hmac::HMAC_SHA256,
+            MacHash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        };
+        Self(hmac::Key::new(algorithm, key))
+    }
+
+    /// The code of `message`: 32 bytes, under SHA-1 20.
+    #[must_use]
+    pub fn authenticate(&self, message: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.0, message).as_ref().to_vec()
+    }
+
+    /// Checks the code of `message`, in a time that does not depend on it.
+    ///
+    /// # Errors
+    /// [`BadMac`].
+    pub fn verify(&self, message: &[u8], code: &[u8]) -> Result<(), BadMac> {
+        hmac::verify(&self.0, message, code).map_err(|_| BadMac)
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+
+    /// RFC 4231, section 4.3; RFC 2202, section 3, case 2.
+    #[test]
+    fn published_codes_are_made_and_checked() {
+        for (hash, published) in [
+            (
+                MacHash::Sha256,
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (MacHash::Sha1, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+        ] {
+            let key = MacKey::new(hash, b"Jefe");
+            let code = key.authenticate(b"what do ya want for nothing?");
+            assert_eq!(HEXLOWER.encode(&code), published);
+            assert_eq!(key.verify(b"what do ya want for nothing?", &code), Ok(()));
+            assert_eq!(key.verify(b"what do ya want for nothing!", &code), Err(BadMac));
+            assert_eq!(key.verify(b"what do ya want for nothing?", &code[1..]), Err(BadMac));
+        }
+    }
+}

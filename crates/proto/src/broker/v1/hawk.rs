@@ -1,0 +1,194 @@
+//! Hawk 1: how requests are signed with the secret that a ticket brought. Payloads are signed where their
+//! sender gives a hash of them.
+
+use countersign_crypto::mac::{MacHash, MacKey};
+use countersign_crypto::rsa::RsaHash;
+use countersign_crypto::secret::SecretText;
+use data_encoding::BASE64;
+
+/// How far two clocks may be apart, in seconds. Exactly this far is not too far.
+pub const TOLERANCE: u64 = 60;
+
+/// The longest header that is read, in bytes.
+const LONGEST: usize = 4_096;
+
+/// What is signed of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Signed<'a> {
+    /// As it is sent.
+    pub method: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// Without the port.
+    pub host: &'a str,
+    /// As it was connected to.
+    pub port: u16,
+}
+
+/// The members of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Names the secret.
+    pub id: String,
+    /// When it was made, in seconds since 1970.
+    pub ts: u64,
+    /// Drawn for this request alone.
+    pub nonce: String,
+    /// The hash of the payload.
+    pub hash: Option<String>,
+    /// Whatever the application adds.
+    pub ext: Option<String>,
+    mac: Vec<u8>,
+}
+
+/// Why a header is not accepted. Its texts are those of Hawk's own middleware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HawkError {
+    /// There is none, or of another scheme.
+    #[error("Unauthorized")]
+    None,
+    /// It cannot be read.
+    #[error("Bad header format")]
+    Format,
+    /// Nobody presented a ticket of this id.
+    #[error("No Credentials Found.")]
+    Unknown,
+    /// The ticket is over.
+    #[error("Credentials Expired")]
+    Expired,
+    /// Not of this request, or not with this secret.
+    #[error("Bad mac")]
+    Mac,
+    /// Made too long ago, or in the future.
+    #[error("Stale timestamp")]
+    Stale,
+    /// The same header came before.
+    #[error("Invalid nonce")]
+    Replayed,
+    /// Hawk does not go with the hash that the two applications agreed on.
+    #[error("Unknown algorithm")]
+    Algorithm,
+}
+
+fn key(secret: &SecretText, hash: RsaHash) -> Result<MacKey, HawkError> {
+    let hash = match hash {
+        RsaHash::Sha256 => MacHash::Sha256,
+        RsaHash::Sha1 => MacHash::Sha1,
+        RsaHash::Sha384 | RsaHash::Sha512 => return Err(HawkError::Algorithm),
+    };
+    // The text itself, not what it decodes to.
+    Ok(MacKey::new(hash, secret.expose().as_bytes()))
+}
+
+/// A time (seconds), a nonce, and what else is signed.
+fn normalized(
+    (ts, nonce): (u64, &str),
+    request: &Signed<'_>,
+    hash: Option<&str>,
+    ext: Option<&str>,
+) -> String {
+    let (hash, ext) = (hash.unwrap_or_default(), ext.unwrap_or_default());
+    let ext = ext.replace('\\', "\\\\").replace('\n', "\\n");
+    format!(
+        "hawk.1.header\n{ts}\n{nonce}\n{}\n{}\n{}\n{}\n{hash}\n{ext}\n",
+        request.method.to_uppercase(),
+        request.target,
+        request.host.to_lowercase(),
+        request.port,
+    )
+}
+
+/// The value of the header `Authorization` for a request; `ts` in seconds since 1970, `nonce` fresh, of
+/// letters and digits.
+///
+/// # Errors
+/// [`HawkError::Algorithm`].
+pub fn sign(
+    id: &str,
+    secret: &SecretText,
+    hash: RsaHash,
+    request: &Signed<'_>,
+    (ts, nonce): (u64, &str),
+) -> Result<String, HawkError> {
+    let text = normalized((ts, nonce), request, None, None);
+    let mac = BASE64.encode(&key(secret, hash)?.authenticate(text.as_bytes()));
+    Ok(format!(
+        r#"Hawk id="{id}", ts="{ts}", nonce="{nonce}", mac="{mac}""#
+    ))
+}
+
+impl Header {
+    /// Reads the value of `Authorization`.
+    ///
+    /// # Errors
+    /// [`HawkError::None`] for another scheme, [`HawkError::Format`].
+    pub fn parse(value: &str) -> Result<Self, HawkError> {
+        if value.len() > LONGEST {
+            return Err(HawkError::Format);
+        }
+        let (scheme, mut rest) = value.split_once(' ').unwrap_or((value, ""));
+        if !scheme.eq_ignore_ascii_case("hawk") {
+            return Err(HawkError::None);
+        }
+        let [mut id, mut ts, mut nonce, mut hash, mut ext, mut mac] = [const { None }; 6];
+        loop {
+            let (name, after) = rest.split_once("=\"").ok_or(HawkError::Format)?;
+            let (value, after) = after.split_once('"').ok_or(HawkError::Format)?;
+            let place = match name.trim() {
+                "id" => &mut id,
+                "ts" => &mut ts,
+                "nonce" => &mut nonce,
+                "hash" => &mut hash,
+                "ext" => &mut ext,
+                "mac" => &mut mac,
+                _ => return Err(HawkError::Format),
+            };
+            let plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'\\';
+            if value.is_empty() || !value.bytes().all(plain) || place.is_some() {
+                return Err(HawkError::Format);
+            }
+            *place = Some(value.to_owned());
+            let after = after.trim_start();
+            if after.is_empty() {
+                break;
+            }
+            rest = after.strip_prefix(',').ok_or(HawkError::Format)?;
+        }
+        let (Some(id), Some(ts), Some(nonce), Some(mac)) = (id, ts, nonce, mac) else {
+            return Err(HawkError::Format);
+        };
+        Ok(Self {
+            id,
+            ts: ts.parse().map_err(|_| HawkError::Format)?,
+            nonce,
+            hash,
+            ext,
+            mac: BASE64
+                .decode(mac.as_bytes())
+                .map_err(|_| HawkError::Format)?,
+        })
+    }
+
+    /// Checks that whoever has the secret made it for this request, lately; `now` in seconds since 1970.
+    /// Whether the nonce is new is for whoever keeps them to say.
+    ///
+    /// # Errors
+    /// [`HawkError::Mac`], [`HawkError::Stale`], [`HawkError::Algorithm`].
+    pub fn verify(
+        &self,
+        secret: &SecretText,
+        hash: RsaHash,
+        request: &Signed<'_>,
+        now: u64,
+    ) -> Result<(), HawkError> {
+        let once = (self.ts, self.nonce.as_str());
+        let text = normalized(once, request, self.hash.as_deref(), self.ext.as_deref());
+        key(secret, hash)?
+            .verify(text.as_bytes(), &self.mac)
+            .map_err(|_| HawkError::Mac)?;
+        if self.ts.abs_diff(now) > TOLERANCE {
+            return Err(HawkError::Stale);
+        }
+        Ok(())
+    }
+}

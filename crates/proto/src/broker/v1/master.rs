@@ -1,0 +1,259 @@
+//! The site, which the protocol calls the master: opens a request, verifies who asks, and seals a ticket and
+//! the answer.
+//!
+//! ```text
+//! Master::open ── Opened ── verify ── Verified ── answer ── SealedMessage
+//!    (anybody's)     (who says to ask)   (who asks)   (policy decided)
+//! ```
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
+use countersign_crypto::secret::SecretText;
+use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
+use serde_json::value::RawValue;
+
+use super::message::{
+    AuthRequest, AuthResponse, OneTimeCredentials, Ticket, fresh_nonce, random_text,
+};
+use super::sealed::{NotOpened, read_owned, repeatable, write};
+use super::{Refusal, SealedMessage, Which, choose, limits};
+
+/// The site's keys and what it accepts.
+pub struct Master {
+    /// Its keys, the newest first. A message may be sealed to any.
+    pub keys: Vec<RsaKey>,
+    /// Ciphers that it accepts, the best first.
+    pub ciphers: Vec<Cipher>,
+    /// Hashes that it accepts, the best first.
+    pub hashes: Vec<RsaHash>,
+}
+
+/// What is registered of an application.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// Its id.
+    pub id: String,
+    /// Its public keys, the newest first. It may sign with any.
+    pub keys: Vec<RsaPublicKey>,
+    /// Hashes that it knows, the best first.
+    pub hashes: Vec<RsaHash>,
+    /// Ciphers that it knows, the best first.
+    pub ciphers: Vec<Cipher>,
+    /// How long a ticket for it is good, in milliseconds.
+    pub keys_last: u64,
+    /// What a provider is told of it.
+    pub auth_data: Option<Box<RawValue>>,
+}
+
+/// A request that was opened. Who made it is not known yet.
+pub struct Opened {
+    sealed: SealedMessage,
+    request: AuthRequest,
+    /// Which of the site's keys opened it: the answer is signed with the same.
+    key: usize,
+}
+
+/// A request whose requester signed it.
+pub struct Verified {
+    request: AuthRequest,
+    key: usize,
+    /// Which of the requester's keys signed it: the answer is sealed to the same.
+    signer: usize,
+}
+
+impl Master {
+    /// Opens a request: the JSON text of a sealed message.
+    ///
+    /// # Errors
+    /// [`Refusal::Cipher`], which the lock alone decides; [`Refusal::NotVerified`] for all else.
+    pub fn open(&self, request: &str) -> Result<Opened, Refusal> {
+        let sealed: SealedMessage =
+            serde_json::from_str(request).map_err(|_| Refusal::NotVerified)?;
+        let opened = sealed
+            .open(&self.keys, &self.ciphers)
+            .map_err(|not| match not {
+                NotOpened::Garbled => Refusal::NotVerified,
+                NotOpened::Cipher(requested) => Refusal::Cipher {
+                    requested,
+                    supported: self.ciphers.clone(),
+                },
+            })?;
+        let request: AuthRequest = read_owned(&opened.text).ok_or(Refusal::NotVerified)?;
+        let key = opened.key;
+        Ok(Opened {
+            sealed,
+            request,
+            key,
+        })
+    }
+
+    fn accepts(&self, hash: &str) -> Result<RsaHash, Refusal> {
+        let known = hash.parse().ok();
+        known
+            .filter(|hash| self.hashes.contains(hash))
+            .ok_or_else(|| self.no_hash(repeatable(hash)))
+    }
+
+    /// The hash of both signatures, and of what the two sign afterwards: SHA-1 is not signed with.
+    fn agreed_hash(
+        &self,
+        requester: &Application,
+        requested: &Application,
+    ) -> Result<RsaHash, Refusal> {
+        let signs = |hashes: &[RsaHash]| -> Vec<RsaHash> {
+            hashes.iter().copied().filter(|hash| hash.signs()).collect()
+        };
+        let (first, second) = (signs(&requester.hashes), signs(&requested.hashes));
+        let agreed = match first.is_empty() || second.is_empty() {
+            true => None,
+            false => choose(&first, &second),
+        };
+        agreed
+            .filter(|hash| self.hashes.contains(hash))
+            .ok_or_else(|| self.no_hash(agreed.map(|hash| hash.name().to_owned())))
+    }
+
+    fn no_hash(&self, requested: Option<String>) -> Refusal {
+        Refusal::Hash {
+            requested,
+            supported: self.hashes.clone(),
+        }
+    }
+}
+
+impl Opened {
+    /// Who says to have made it.
+    #[must_use]
+    pub fn requester(&self) -> &str {
+        &self.request.requester
+    }
+
+    /// Verifies that the requester signed it, lately. A requester that is not registered costs as much as
+    /// one with another key: `stranger` is a key that nobody has.
+    ///
+    /// # Errors
+    /// [`Refusal::Hash`] and, once the signature was verified, [`Refusal::Stale`];
+    /// [`Refusal::NotVerified`] for all else.
+    pub fn verify(
+        self,
+        master: &Master,
+        requester: Option<&Application>,
+        stranger: &RsaPublicKey,
+        now: u64,
+    ) -> Result<Verified, Refusal> {
+        let hash = master.accepts(&self.request.hash)?;
+        let keys = requester.map_or(std::slice::from_ref(stranger), |known| &known.keys);
+        let signer = self.sealed.signed_by(hash, keys);
+        let known = requester.is_some_and(|known| known.id == self.request.requester);
+        let (Some(signer), true) = (signer, known) else {
+            return Err(Refusal::NotVerified);
+        };
+        let too_far = self.request.ts.abs_diff(now) > limits::TOLERANCE;
+        if too_far || self.request.nonce >= limits::NONCE_BOUND {
+            return Err(Refusal::Stale { clock: now });
+        }
+        Ok(Verified {
+            request: self.request,
+            key: self.key,
+            signer,
+        })
+    }
+}
+
+impl Verified {
+    /// Whom the ticket is asked for.
+    #[must_use]
+    pub fn requested(&self) -> &str {
+        &self.request.requested
+    }
+
+    /// Names this request, so that it is answered once: the requester and its nonce.
+    #[must_use]
+    pub fn names(&self) -> (&str, u64) {
+        (&self.request.requester, self.request.nonce)
+    }
+
+    /// Seals a ticket for the provider, and the answer for the requester. `requested` is `None` when there is
+    /// no such provider, or the requester may not call it.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the two have nothing in common that the site does too.
+    pub fn answer(
+        self,
+        master: &Master,
+        requester: &Application,
+        requested: Option<&Application>,
+        now: u64,
+        entropy: &mut dyn Entropy,
+    ) -> Result<SealedMessage, Refusal> {
+        let requested = requested.ok_or(Refusal::Application(Which::Requested))?;
+        let provider_key = requested
+            .keys
+            .first()
+            .ok_or(Refusal::Application(Which::Requested))?;
+        let between =
+            choose(&requester.ciphers, &requested.ciphers).ok_or(Refusal::NoCommonCipher)?;
+        let hash = master.agreed_hash(requester, requested)?;
+        let to = |application: &Application| {
+            choose(&master.ciphers, &application.ciphers).ok_or(Refusal::NoCommonCipher)
+        };
+        let own = master.keys.get(self.key).ok_or(Refusal::NotVerified)?;
+        let ticket = Ticket {
+            requester: requester.id.clone(),
+            requested: requested.id.clone(),
+            server_nonce: fresh_nonce(entropy),
+            requester_nonce: self.request.nonce,
+            id: random_text(64, entropy).expose().to_owned(),
+            secret: random_text(64, entropy),
+            one_time_credentials: OneTimeCredentials {
+                key: random_text(between.key_length(), entropy),
+                iv: random_text(IV_LENGTH, entropy).expose().to_owned(),
+                cipher: between.name().to_owned(),
+                hash: hash.name().to_owned(),
+            },
+            hash: hash.name().to_owned(),
+            ts: now,
+            expires: now.saturating_add(requested.keys_last),
+            auth_data: requester.auth_data.clone(),
+        };
+        let failed = |_| Refusal::NoCommonCipher;
+        let text = write(&ticket).map_err(failed)?;
+        let as_provider = (to(requested)?, hash);
+        let sealed = SealedMessage::seal(&text, as_provider, provider_key, own, entropy);
+        let answer = AuthResponse {
+            requester: ticket.requester,
+            requested: ticket.requested,
+            server_nonce: ticket.server_nonce,
+            requester_nonce: ticket.requester_nonce,
+            id: ticket.id,
+            secret: ticket.secret,
+            ts: ticket.ts,
+            one_time_credentials: ticket.one_time_credentials,
+            // The same as the ticket's: consumers go by this one afterwards, providers by that.
+            hash: ticket.hash,
+            expires: ticket.expires,
+            ticket: sealed.map_err(failed)?,
+        };
+        let text = write(&answer).map_err(failed)?;
+        let key = requester
+            .keys
+            .get(self.signer)
+            .ok_or(Refusal::NotVerified)?;
+        SealedMessage::seal(&text, (to(requester)?, hash), key, own, entropy).map_err(failed)
+    }
+}
+
+/// What two applications share once one has proved itself to the other.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The other application.
+    pub application: String,
+    /// Names the secret.
+    pub id: String,
+    /// The secret, used as this text.
+    pub key: SecretText,
+    /// What requests are signed with.
+    pub hash: RsaHash,
+    /// Until when, by the site's clock, in milliseconds since 1970.
+    pub expires: u64,
+}

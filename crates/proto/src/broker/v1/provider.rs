@@ -1,0 +1,176 @@
+//! The application that is called: accepts tickets.
+//!
+//! ```text
+//! Provider::accept ── Presented ── (not seen before: whoever keeps tickets says so) ── acknowledge
+//! ```
+
+use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
+use countersign_crypto::secret::SecretBytes;
+use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
+use data_encoding::BASE64;
+use serde_json::value::RawValue;
+
+use super::master::Credentials;
+use super::message::{AcknowledgedNonces, Acknowledgement, IdObject, Presentation, Ticket};
+use super::sealed::{NotOpened, read_owned, repeatable, write};
+use super::{Refusal, limits};
+
+/// An application's own keys, and the site's.
+pub struct Provider {
+    /// Its id.
+    pub id: String,
+    /// Its keys, the newest first. A ticket may be sealed to any.
+    pub keys: Vec<RsaKey>,
+    /// The site's keys, of which one must have signed the ticket.
+    pub master: Vec<RsaPublicKey>,
+    /// Ciphers that it accepts, the best first.
+    pub ciphers: Vec<Cipher>,
+    /// Hashes that it accepts, the best first.
+    pub hashes: Vec<RsaHash>,
+}
+
+/// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
+/// yet: [`Self::id`] names it.
+#[derive(Debug)]
+pub struct Presented {
+    credentials: Credentials,
+    auth_data: Option<Box<RawValue>>,
+    acknowledgement: Acknowledgement,
+}
+
+/// Somebody who proved to be this application, and what they share with us from now on.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The consumer, and the secret that its requests are signed with.
+    pub credentials: Credentials,
+    /// What the site knows of it.
+    pub auth_data: Option<Box<RawValue>>,
+    /// What to answer, as JSON.
+    pub answer: String,
+}
+
+impl Provider {
+    /// Reads and verifies a presentation: the JSON body of the request. `now` is in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`Refusal::NotVerified`] for whatever is wrong before the site's signature was verified, and the same
+    /// for what makes no sense or is for somebody else after that; others after that alone.
+    pub fn accept(&self, presentation: &[u8], now: u64) -> Result<Presented, Refusal> {
+        let presentation: Presentation =
+            serde_json::from_slice(presentation).map_err(|_| Refusal::NotVerified)?;
+        let signed = |hash: &RsaHash| {
+            let by = presentation.ticket.signed_by(*hash, &self.master);
+            by.is_some()
+        };
+        let hash = RsaHash::ALL.into_iter().find(signed);
+        let hash = hash.ok_or(Refusal::NotVerified)?;
+        if !self.hashes.contains(&hash) {
+            return Err(Refusal::Hash {
+                requested: Some(hash.name().to_owned()),
+                supported: self.hashes.clone(),
+            });
+        }
+        let opened = presentation
+            .ticket
+            .open(&self.keys, &self.ciphers)
+            .map_err(|not| match not {
+                NotOpened::Garbled => Refusal::NotVerified,
+                NotOpened::Cipher(requested) => self.no_cipher(requested),
+            })?;
+        let ticket: Ticket = read_owned(&opened.text).ok_or(Refusal::NotVerified)?;
+        let ours = ticket.requested == self.id && ticket.id.len() <= limits::ID;
+        if ticket.hash != hash.name() || !ours {
+            return Err(Refusal::NotVerified);
+        }
+        self.prove(&presentation.id, ticket, hash, now)
+    }
+
+    /// Checks the ID object against a ticket that is the site's.
+    fn prove(
+        &self,
+        id: &str,
+        ticket: Ticket,
+        hash: RsaHash,
+        now: u64,
+    ) -> Result<Presented, Refusal> {
+        let once = &ticket.one_time_credentials;
+        let named = once.cipher.parse::<Cipher>().ok();
+        let cipher = named
+            .filter(|cipher| self.ciphers.contains(cipher))
+            .ok_or_else(|| self.no_cipher(repeatable(&once.cipher)))?;
+        let decode = |text: &str| {
+            let decoded = BASE64.decode(text.as_bytes());
+            decoded.map_err(|_| Refusal::Nonces)
+        };
+        let key = SecretBytes::from(decode(once.key.expose())?);
+        // One answer to whatever is wrong with the ID object: nothing authenticates it but what it says.
+        let object = cipher
+            .decipher(key.expose(), &decode(&once.iv)?, &decode(id)?)
+            .map_err(|_| Refusal::Nonces)?;
+        let object: IdObject = read_owned(&object).ok_or(Refusal::Nonces)?;
+        let iv = decode(&object.iv)?;
+        let nonces = (object.server_nonce, object.requester_nonce);
+        let expected = (ticket.server_nonce, ticket.requester_nonce);
+        if nonces != expected || object.id != ticket.requester || iv.len() != IV_LENGTH {
+            return Err(Refusal::Nonces);
+        }
+        let too_far = |ts: u64| ts.abs_diff(now) > limits::TOLERANCE;
+        if too_far(ticket.ts) || too_far(object.ts) || now > ticket.expires {
+            return Err(Refusal::Stale { clock: now });
+        }
+        let nonces = write(&AcknowledgedNonces {
+            server_nonce: object.server_nonce,
+            requester_nonce: object.requester_nonce,
+            final_nonce: object.final_nonce,
+            ts: now,
+        })
+        .map_err(|_| Refusal::NotVerified)?;
+        let message = cipher
+            .encipher(key.expose(), &iv, nonces.expose())
+            .map_err(|_| Refusal::NotVerified)?;
+        Ok(Presented {
+            credentials: Credentials {
+                application: ticket.requester,
+                id: ticket.id,
+                key: ticket.secret,
+                hash,
+                expires: ticket.expires,
+            },
+            auth_data: ticket.auth_data,
+            acknowledgement: Acknowledgement {
+                message: BASE64.encode(&message),
+            },
+        })
+    }
+
+    fn no_cipher(&self, requested: Option<String>) -> Refusal {
+        Refusal::Cipher {
+            requested,
+            supported: self.ciphers.clone(),
+        }
+    }
+}
+
+impl Presented {
+    /// Names the ticket: it may be accepted once, and has to be remembered until [`Self::forget`].
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.credentials.id
+    }
+
+    /// From when on this ticket is refused for its age: it need not be remembered any longer.
+    #[must_use]
+    pub fn forget(&self) -> u64 {
+        self.credentials.expires.saturating_add(1)
+    }
+
+    /// Accepts it: it was not presented before.
+    #[must_use]
+    pub fn acknowledge(self) -> Accepted {
+        Accepted {
+            credentials: self.credentials,
+            auth_data: self.auth_data,
+            answer: serde_json::json!({ "message": self.acknowledgement.message }).to_string(),
+        }
+    }
+}

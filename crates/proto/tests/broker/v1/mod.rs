@@ -1,0 +1,5 @@
+mod errors;
+mod flows;
+mod hawk;
+mod ours;
+mod recorded;

@@ -1,0 +1,197 @@
+//! Our own three parts with each other, and with somebody in between.
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::rsa::RsaHash;
+use countersign_proto::broker::v1::consumer::{Answered, Consumer, ConsumerError, Granted};
+use countersign_proto::broker::v1::master::{Application, Master};
+use countersign_proto::broker::v1::{Refusal, SealedMessage, Which, limits};
+use serde_json::{Value, json};
+
+use super::recorded::{A, B, application, consumer, key, master, provider, public};
+
+const NOW: u64 = 1_800_000_000_000;
+
+fn lists() -> Value {
+    json!({ "ciphers": ["aes-256-ctr", "aes-256-cbc"], "hashes": ["sha256"], "authData": null })
+}
+
+fn site() -> (Master, Application, Application) {
+    let first = application(A, "consumer", &lists());
+    (master(&lists()), first, application(B, "provider", &lists()))
+}
+
+/// The site's part, to the end.
+fn answer(
+    (site, first, second): &(Master, Application, Application),
+    asked: &SealedMessage,
+    now: u64,
+) -> Result<String, Refusal> {
+    let opened = site.open(&serde_json::to_string(asked).unwrap())?;
+    let verified = opened.verify(site, Some(first), &public("consumer2"), now)?;
+    let answer = verified.answer(site, first, Some(second), now, &mut SystemEntropy)?;
+    Ok(serde_json::to_string(&answer).unwrap())
+}
+
+fn granted(ours: &Consumer, site: &(Master, Application, Application)) -> Box<Granted> {
+    let (asked, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let body = answer(site, &sealed, NOW).unwrap();
+    match ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy) {
+        Ok(Answered::Granted(granted)) => granted,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn keys_are_rotated_without_a_pause() {
+    let (mut site, mut first, second) = site();
+    let ours = consumer(&lists());
+    // The consumer still seals to the site's older key, and believes it alone.
+    site.keys.insert(0, key("consumer2"));
+    // The site still knows the consumer's older key too.
+    first.keys.insert(0, public("provider"));
+    let granted = granted(&ours, &(site, first, second));
+    let (presenting, presentation) = granted.present(NOW, &mut SystemEntropy).unwrap();
+    let mut there = provider(&lists());
+    there.keys.insert(0, key("master"));
+    there.master.insert(0, public("consumer2"));
+    let accepted = there.accept(presentation.as_bytes(), NOW).unwrap().acknowledge();
+    assert!(presenting.acknowledged(200, accepted.answer.as_bytes()).is_ok());
+}
+
+#[test]
+fn a_request_is_refused_when_the_clocks_are_more_than_a_minute_apart() {
+    let parts = site();
+    let ours = consumer(&lists());
+    for (made, refused) in [
+        (NOW - limits::TOLERANCE, false),
+        (NOW - limits::TOLERANCE - 1, true),
+        (NOW + limits::TOLERANCE, false),
+        (NOW + limits::TOLERANCE + 1, true),
+    ] {
+        let (_, sealed) = ours.ask(B, made, &mut SystemEntropy).unwrap();
+        let answered = answer(&parts, &sealed, NOW).map(|_| ());
+        let expected = if refused { Err(Refusal::Stale { clock: NOW }) } else { Ok(()) };
+        assert_eq!(answered, expected);
+    }
+}
+
+#[test]
+fn a_ticket_is_refused_when_it_is_over_and_by_everybody_else() {
+    let parts = site();
+    let ours = consumer(&lists());
+    let mut there = provider(&lists());
+    let (_, presentation) = granted(&ours, &parts).present(NOW, &mut SystemEntropy).unwrap();
+    let accept = |now| there.accept(presentation.as_bytes(), now).map(|_| ());
+    assert_eq!(accept(NOW + limits::TOLERANCE), Ok(()));
+    let late = NOW + limits::TOLERANCE + 1;
+    assert_eq!(accept(late), Err(Refusal::Stale { clock: late }));
+    // Another provider that shares the key.
+    there.id = "Application C".to_owned();
+    let refused = there.accept(presentation.as_bytes(), NOW).map(|_| ());
+    assert_eq!(refused, Err(Refusal::NotVerified));
+}
+
+#[test]
+fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
+    let (site, first, _) = site();
+    let ours = consumer(&lists());
+    let (_, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let text = serde_json::to_string(&sealed).unwrap();
+    let verified = site.open(&text).unwrap();
+    let verified = verified.verify(&site, Some(&first), &public("consumer2"), NOW).unwrap();
+    let refused = verified.answer(&site, &first, None, NOW, &mut SystemEntropy);
+    assert_eq!(refused, Err(Refusal::Application(Which::Requested)));
+    // A stranger, another key, and another application's key.
+    let stranger = public("consumer2");
+    let mut other = first.clone();
+    other.keys = vec![public("provider")];
+    let mut renamed = first.clone();
+    renamed.id = "Application C".to_owned();
+    for known in [None, Some(&other), Some(&renamed)] {
+        let opened = site.open(&text).unwrap();
+        let refused = opened.verify(&site, known, &stranger, NOW).map(|_| ());
+        assert_eq!(refused, Err(Refusal::NotVerified));
+    }
+}
+
+#[test]
+fn a_consumer_asks_again_once_for_each_and_no_more() {
+    let ours = consumer(&json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }));
+    let cipher = Refusal::Cipher { requested: None, supported: vec!["aes-128-cbc".parse().unwrap()] };
+    let hash = Refusal::Hash { requested: None, supported: vec![RsaHash::Sha256] };
+    let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let next = |asked, refusal: &Refusal| {
+        let body = refusal.body();
+        ours.answered(asked, refusal.status(), body.as_bytes(), NOW, &mut SystemEntropy)
+    };
+    let Ok(Answered::Again(asked, _)) = next(asked, &cipher) else {
+        panic!("asks again with the other cipher")
+    };
+    let Ok(Answered::Again(asked, sealed)) = next(asked, &hash) else {
+        panic!("asks again with the other hash")
+    };
+    // That is what the site supports.
+    let lists = json!({ "ciphers": ["aes-128-cbc"], "hashes": ["sha256"], "authData": null });
+    let first = application(A, "consumer", &lists);
+    let parts = (master(&lists), first, application(B, "provider", &lists));
+    assert!(answer(&parts, &sealed, NOW).is_ok());
+    assert_eq!(next(asked, &cipher).err(), Some(ConsumerError::Refused(409)));
+
+    // What does not lead anywhere is not tried at all.
+    let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let same = Refusal::Cipher { requested: None, supported: vec!["aes-256-ctr".parse().unwrap()] };
+    assert_eq!(next(asked, &same).err(), Some(ConsumerError::NothingInCommon));
+    let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let none = ours.answered(asked, 409, b"{}", NOW, &mut SystemEntropy);
+    assert_eq!(none.err(), Some(ConsumerError::Refused(409)));
+}
+
+#[test]
+fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
+    let parts = site();
+    let ours = consumer(&lists());
+    let (first, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let (second, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let body = answer(&parts, &sealed, NOW).unwrap();
+    let read = |asked, body: &str, now| {
+        ours.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy).map(|_| ())
+    };
+    assert_eq!(read(second, &body, NOW), Err(ConsumerError::NotBelieved));
+    let late = NOW + limits::TOLERANCE + 1;
+    let (third, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let old = answer(&parts, &sealed, NOW).unwrap();
+    assert_eq!(read(third, &old, late), Err(ConsumerError::Stale));
+    let whole: SealedMessage = serde_json::from_str(&body).unwrap();
+    for at in [0, 100, 400, whole.message.len() - 2] {
+        let mut changed = whole.clone();
+        let other = if &changed.message[at..=at] == "A" { "B" } else { "A" };
+        changed.message.replace_range(at..=at, other);
+        let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+        let text = serde_json::to_string(&changed).unwrap();
+        assert_eq!(read(asked, &text, NOW), Err(ConsumerError::NotBelieved));
+    }
+    assert_eq!(read(first, &body, NOW), Ok(()));
+}
+
+#[test]
+fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
+    let parts = site();
+    let ours = consumer(&lists());
+    let (presenting, presentation) = granted(&ours, &parts).present(NOW, &mut SystemEntropy).unwrap();
+    let (other, _) = granted(&ours, &parts).present(NOW, &mut SystemEntropy).unwrap();
+    let there = provider(&lists());
+    let accepted = there.accept(presentation.as_bytes(), NOW).unwrap().acknowledge();
+    let of_another = other.acknowledged(200, accepted.answer.as_bytes()).map(|_| ());
+    assert_eq!(of_another, Err(ConsumerError::NotBelieved));
+    let refused = presenting.acknowledged(403, b"{}").map(|_| ());
+    assert_eq!(refused, Err(ConsumerError::Refused(403)));
+}
+
+#[test]
+fn no_secret_prints_itself() {
+    let granted = granted(&consumer(&lists()), &site());
+    let response = granted.response();
+    let shown = format!("{granted:?}");
+    assert!(!shown.contains(response.secret.expose()));
+    assert!(!shown.contains(response.one_time_credentials.key.expose()));
+}
