@@ -1,4 +1,4 @@
-//! SHA-256 (FIPS 180-4).
+//! SHA-256 (FIPS 180-4), and SHA3-256 (FIPS 202) where a standard wants it.
 
 use aws_lc_rs::digest;
 
@@ -8,6 +8,15 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     let mut sum = Sha256::new();
     sum.update(data);
     sum.finish()
+}
+
+/// The SHA3-256 of these parts, one after the other.
+pub(crate) fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA3_256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut sum = [0; 32];
+    sum.copy_from_slice(context.finish().as_ref());
+    sum
 }
 
 /// A SHA-256 that is fed piece by piece.

@@ -16,6 +16,9 @@ pub const CIPHERTEXT_LENGTH: usize = 1_088;
 /// The private half of an ephemeral key pair, used once.
 pub struct KemSecret(DecapsulationKey);
 
+/// The private half of a key pair that is kept, and used any number of times.
+pub struct KemKey(DecapsulationKey);
+
 /// The bytes are no public key or no ciphertext of ML-KEM-768.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no ML-KEM-768 key or ciphertext")]
@@ -50,6 +53,50 @@ impl KemSecret {
             .map_err(|_| NoKem)?;
         Secret::try_from_slice(shared.as_ref()).ok_or(NoKem)
     }
+}
+
+impl KemKey {
+    /// The key pair of this seed (d and z of FIPS 203, algorithm 16), always the same, with the public half as
+    /// bytes.
+    #[must_use]
+    #[allow(deprecated, reason = "AWS-LC takes no other form of the key")]
+    pub fn from_seed(seed: &Secret<64>) -> (Self, [u8; PUBLIC_KEY_LENGTH]) {
+        use ml_kem::{ExpandedKeyEncoding, KeyExport};
+        use zeroize::Zeroize;
+
+        let derived = ml_kem::DecapsulationKey768::from_seed((*seed.expose()).into());
+        let mut public = [0; PUBLIC_KEY_LENGTH];
+        public.copy_from_slice(&derived.encapsulation_key().to_bytes());
+        let mut expanded = derived.to_expanded_bytes();
+        let key = DecapsulationKey::new(&ML_KEM_768, &expanded);
+        expanded.zeroize();
+        let Ok(key) = key else {
+            // Every seed gives a key; only exhausted memory leads here.
+            std::process::abort();
+        };
+        (Self(key), public)
+    }
+
+    /// The secret that was encapsulated to this key. A ciphertext that was tampered with gives a secret
+    /// that nobody else has (implicit rejection).
+    ///
+    /// # Errors
+    /// [`NoKem`] when the ciphertext has the wrong length.
+    pub fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret<32>, NoKem> {
+        let shared = self
+            .0
+            .decapsulate(Ciphertext::from(ciphertext))
+            .map_err(|_| NoKem)?;
+        Secret::try_from_slice(shared.as_ref()).ok_or(NoKem)
+    }
+}
+
+/// Checks that something can be encapsulated to these bytes.
+///
+/// # Errors
+/// [`NoKem`] when `public` is no ML-KEM-768 key (FIPS 203, section 7.2).
+pub fn check_public(public: &[u8]) -> Result<(), NoKem> {
+    encapsulate(public).map(|_| ())
 }
 
 /// A fresh secret for the owner of `public`, and the ciphertext that tells it to them alone.

@@ -12,6 +12,8 @@ pub mod kem;
 pub mod key_file;
 pub mod mac;
 pub mod machine;
+pub mod one_time;
+pub mod party;
 pub mod passphrase;
 pub mod record;
 pub mod rsa;

@@ -74,8 +74,14 @@ mod tests {
             let code = key.authenticate(b"what do ya want for nothing?");
             assert_eq!(HEXLOWER.encode(&code), published);
             assert_eq!(key.verify(b"what do ya want for nothing?", &code), Ok(()));
-            assert_eq!(key.verify(b"what do ya want for nothing!", &code), Err(BadMac));
-            assert_eq!(key.verify(b"what do ya want for nothing?", &code[1..]), Err(BadMac));
+            assert_eq!(
+                key.verify(b"what do ya want for nothing!", &code),
+                Err(BadMac)
+            );
+            assert_eq!(
+                key.verify(b"what do ya want for nothing?", &code[1..]),
+                Err(BadMac)
+            );
         }
     }
 }

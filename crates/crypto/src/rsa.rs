@@ -16,9 +16,9 @@ use aws_lc_rs::rsa::{
     PublicEncryptingKey,
 };
 use aws_lc_rs::signature::{
-    self, RsaEncoding, RsaKeyPair, RsaParameters, UnparsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    self, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaEncoding, RsaKeyPair, RsaParameters,
+    UnparsedPublicKey,
 };
 use der::{Document, SecretDocument};
 
@@ -202,8 +202,7 @@ impl RsaPublicKey {
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
-        let (label, document) =
-            Document::from_pem(pem).map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
+        let (label, document) = Document::from_pem(pem).map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
         if label != PUBLIC {
             return Err(RsaKeyError::NotPem(PUBLIC));
         }

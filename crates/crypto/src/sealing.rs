@@ -1,7 +1,9 @@
 //! Sealing to the owner of a public key: HPKE (RFC 9180), base mode, one message.
 //!
 //! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. What is sealed is
-//! `encapsulated key (32) ‖ ciphertext ‖ tag (16)`.
+//! `encapsulated key (32) ‖ ciphertext ‖ tag (16)`. [`hybrid`] is the same with ML-KEM besides.
+
+pub mod hybrid;
 
 use std::convert::Infallible;
 
@@ -53,17 +55,7 @@ fn seal_beside(
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<u8>, DoesNotOpen> {
     let to = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&to.0).map_err(|_| DoesNotOpen)?;
-    let (encapsulated, sealed) =
-        hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &to,
-            info,
-            message,
-            associated,
-            &mut Passed(entropy),
-        )
-        .map_err(|_| DoesNotOpen)?;
-    Ok([&encapsulated.to_bytes()[..], &sealed].concat())
+    seal_with::<X25519HkdfSha256>(&to, info, associated, message, entropy)
 }
 
 fn open_beside(
@@ -72,14 +64,39 @@ fn open_beside(
     associated: &[u8],
     sealed: &[u8],
 ) -> Result<SecretBytes, DoesNotOpen> {
-    let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>().ok_or(DoesNotOpen)?;
     let own = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.secret().expose())
         .map_err(|_| DoesNotOpen)?;
-    let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)
-        .map_err(|_| DoesNotOpen)?;
-    hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+    open_with::<X25519HkdfSha256, 32>(&own, info, associated, sealed)
+}
+
+fn seal_with<K: Kem>(
+    to: &K::PublicKey,
+    info: &[u8],
+    associated: &[u8],
+    message: &[u8],
+    entropy: &mut dyn Entropy,
+) -> Result<Vec<u8>, DoesNotOpen> {
+    let mode = OpModeS::Base;
+    let entropy = &mut Passed(entropy);
+    let (encapsulated, sealed) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, K>(
+        &mode, to, info, message, associated, entropy,
+    )
+    .map_err(|_| DoesNotOpen)?;
+    Ok([&encapsulated.to_bytes()[..], &sealed].concat())
+}
+
+/// Of a KEM whose encapsulated keys have `N` bytes.
+fn open_with<K: Kem, const N: usize>(
+    own: &K::PrivateKey,
+    info: &[u8],
+    associated: &[u8],
+    sealed: &[u8],
+) -> Result<SecretBytes, DoesNotOpen> {
+    let (encapsulated, ciphertext) = sealed.split_first_chunk::<N>().ok_or(DoesNotOpen)?;
+    let encapsulated = K::EncappedKey::from_bytes(encapsulated).map_err(|_| DoesNotOpen)?;
+    hpke::single_shot_open::<AesGcm256, HkdfSha256, K>(
         &OpModeR::Base,
-        &own,
+        own,
         &encapsulated,
         info,
         ciphertext,

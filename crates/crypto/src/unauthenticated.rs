@@ -100,19 +100,17 @@ impl Cipher {
         let context = EncryptionContext::Iv128(vector(iv)?);
         let key = self.key(key)?;
         let mut text = text.to_vec();
-        let done = match self.mode {
-            Mode::Cbc => PaddedBlockEncryptingKey::cbc_pkcs7(key)
-                .and_then(|key| key.less_safe_encrypt(&mut text, context)),
-            Mode::Ctr => {
-                EncryptingKey::ctr(key).and_then(|key| key.less_safe_encrypt(&mut text, context))
-            }
-            Mode::Cfb => {
-                EncryptingKey::cfb128(key).and_then(|key| key.less_safe_encrypt(&mut text, context))
-            }
-            Mode::Ofb => {
-                EncryptingKey::ofb(key).and_then(|key| key.less_safe_encrypt(&mut text, context))
-            }
-        };
+        let done =
+            match self.mode {
+                Mode::Cbc => PaddedBlockEncryptingKey::cbc_pkcs7(key)
+                    .and_then(|key| key.less_safe_encrypt(&mut text, context)),
+                Mode::Ctr => EncryptingKey::ctr(key)
+                    .and_then(|key| key.less_safe_encrypt(&mut text, context)),
+                Mode::Cfb => EncryptingKey::cfb128(key)
+                    .and_then(|key| key.less_safe_encrypt(&mut text, context)),
+                Mode::Ofb => EncryptingKey::ofb(key)
+                    .and_then(|key| key.less_safe_encrypt(&mut text, context)),
+            };
         done.map(|_| text).map_err(|_| CipherFailed)
     }
 
@@ -130,16 +128,17 @@ impl Cipher {
         let context = DecryptionContext::Iv128(vector(iv)?);
         let key = self.key(key)?;
         let mut text = enciphered.to_vec();
-        let length = match self.mode {
-            Mode::Cbc => PaddedBlockDecryptingKey::cbc_pkcs7(key)
-                .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
-            Mode::Ctr => DecryptingKey::ctr(key)
-                .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
-            Mode::Cfb => DecryptingKey::cfb128(key)
-                .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
-            Mode::Ofb => DecryptingKey::ofb(key)
-                .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
-        };
+        let length =
+            match self.mode {
+                Mode::Cbc => PaddedBlockDecryptingKey::cbc_pkcs7(key)
+                    .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
+                Mode::Ctr => DecryptingKey::ctr(key)
+                    .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
+                Mode::Cfb => DecryptingKey::cfb128(key)
+                    .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
+                Mode::Ofb => DecryptingKey::ofb(key)
+                    .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
+            };
         text.truncate(length.map_err(|_| CipherFailed)?);
         Ok(text.into())
     }
@@ -221,7 +220,10 @@ mod tests {
                 let again = cipher.decipher(&key, &[1; 16], &enciphered).unwrap();
                 assert_eq!(again.expose(), text, "{cipher}");
             }
-            assert_eq!(cipher.encipher(&key[1..], &[1; 16], b"text"), Err(CipherFailed));
+            assert_eq!(
+                cipher.encipher(&key[1..], &[1; 16], b"text"),
+                Err(CipherFailed)
+            );
             assert_eq!(cipher.encipher(&key, &[1; 15], b"text"), Err(CipherFailed));
             assert!(cipher.decipher(&key, &[1; 17], &[0; 16]).is_err());
         }

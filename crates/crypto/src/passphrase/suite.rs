@@ -35,7 +35,7 @@ pub(super) struct Hybrid;
 impl opaque_ke::CipherSuite for Hybrid {
     type OprfCs = opaque_ke::Ristretto255;
     type KeyExchange =
-        opaque_ke::TripleDhKem<opaque_ke::Ristretto255, sha2::Sha512, opaque_ke::ml_kem::MlKem768>;
+        opaque_ke::TripleDhKem<opaque_ke::Ristretto255, sha2::Sha512, ml_kem::MlKem768>;
     type Ksf = Stretcher;
 }
 

@@ -57,7 +57,10 @@ fn recorded_locks_open() {
         };
         let sealed = envelope.as_str().unwrap().split(':').nth(1).unwrap();
         let lock = consumer.open(&bytes(sealed)).unwrap();
-        assert_eq!(lock.expose(), case["rsaPlaintext"].as_str().unwrap().as_bytes());
+        assert_eq!(
+            lock.expose(),
+            case["rsaPlaintext"].as_str().unwrap().as_bytes()
+        );
     }
 }
 
@@ -79,7 +82,11 @@ fn what_is_no_key_is_refused() {
     assert_eq!(private.err(), Some(RsaKeyError::NotPem("PRIVATE KEY")));
     let public = RsaPublicKey::from_pem(&pem("master.key"));
     assert_eq!(public.err(), Some(RsaKeyError::NotPem("PUBLIC KEY")));
-    let public = RsaPublicKey::from_pem("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n");
+    // An Ed25519 key (RFC 8410, section 10.1).
+    let other = "-----BEGIN PUBLIC KEY-----\n\
+         MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+         -----END PUBLIC KEY-----\n";
+    let public = RsaPublicKey::from_pem(other);
     assert_eq!(public.err(), Some(RsaKeyError::NotRsa));
     assert!(RsaPublicKey::from_spki(Vec::new()).is_err());
     assert_eq!(format!("{:?}", key("master")), "RsaKey(..)");

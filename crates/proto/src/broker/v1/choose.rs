@@ -35,7 +35,9 @@ mod tests {
         let recorded: Value = serde_json::from_str(recorded).unwrap();
         let list = |value: &'_ Value| -> Vec<String> {
             let items = value.as_array().unwrap().iter();
-            items.map(|item| item.as_str().unwrap().to_owned()).collect()
+            items
+                .map(|item| item.as_str().unwrap().to_owned())
+                .collect()
         };
         let cases = recorded["choose"].as_array().unwrap();
         assert_eq!(cases.len(), 12);

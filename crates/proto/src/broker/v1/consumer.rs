@@ -177,7 +177,10 @@ impl Consumer {
                     let known = self.ciphers.iter().find(|cipher| knows(cipher.name()));
                     cipher = *known.ok_or(ConsumerError::NothingInCommon)?;
                 } else {
-                    let known = self.hashes.iter().find(|hash| hash.signs() && knows(hash.name()));
+                    let known = self
+                        .hashes
+                        .iter()
+                        .find(|hash| hash.signs() && knows(hash.name()));
                     hash = *known.ok_or(ConsumerError::NothingInCommon)?;
                 }
                 if (cipher, hash) == (asked.cipher, asked.hash) {

@@ -4,9 +4,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::broker::v1::Refusal;
 use serde_json::{Value, json};
 
-use super::recorded::{
-    A, B, application, at, auth_request, body, file, master, provider, public,
-};
+use super::recorded::{A, B, application, at, auth_request, body, file, master, provider, public};
 
 /// The lists of the recorded servers.
 fn lists() -> Value {
@@ -28,9 +26,7 @@ fn site(case: &Value) -> Result<(), Refusal> {
                 let other = only("aes-192-cbc", "sha256");
                 Some(application(id, party, &other))
             }
-            "HashOnly512" => {
-                Some(application(id, "consumer", &only("aes-256-cbc", "sha512")))
-            }
+            "HashOnly512" => Some(application(id, "consumer", &only("aes-256-cbc", "sha512"))),
             "HashOnly512P" => Some(application(id, party, &only("aes-256-cbc", "sha512"))),
             _ => None,
         }
@@ -92,7 +88,11 @@ fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value) {
         // The clock, and the list of every cipher there is.
         Refusal::Stale { .. } => assert!(ours["additionalInformation"]["ServerClock"].is_u64()),
         Refusal::NoCommonCipher => assert!(ours.get("additionalInformation").is_none()),
-        _ => assert_eq!(ours.get("additionalInformation"), recorded.get("additionalInformation"), "{name}"),
+        _ => assert_eq!(
+            ours.get("additionalInformation"),
+            recorded.get("additionalInformation"),
+            "{name}"
+        ),
     }
 }
 
@@ -126,7 +126,9 @@ fn the_provider_refuses_as_recorded_and_where_it_should_have() {
             "wrong-id-name-ignored" => Refusal::Nonces,
             "wrong-requested-ignored" => Refusal::NotVerified,
             // One answer to whatever is wrong with the ID object.
-            "garbage-id-48-random" | "garbage-id-partial-block" | "return-iv-bad-length"
+            "garbage-id-48-random"
+            | "garbage-id-partial-block"
+            | "return-iv-bad-length"
             | "return-iv-missing" => Refusal::Nonces,
             // There is no JSON: nothing was said.
             "garbage-not-json" => Refusal::NotVerified,
@@ -172,7 +174,9 @@ fn a_recorded_ticket_cannot_be_read_through_errors() {
     }
     assert!(spliced > 300, "{spliced}");
     // The same of the ID object, which nothing signs.
-    let id = data_encoding::BASE64.decode(whole["id"].as_str().unwrap().as_bytes()).unwrap();
+    let id = data_encoding::BASE64
+        .decode(whole["id"].as_str().unwrap().as_bytes())
+        .unwrap();
     for at in 0..id.len() {
         for bit in [1, 0x80] {
             let mut changed = id.clone();

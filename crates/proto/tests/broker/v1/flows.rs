@@ -74,11 +74,17 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
             let once = &recorded["oneTimeCredentials"];
             assert_eq!(response.requester, recorded["requester"], "{name}");
             assert_eq!(response.requested, recorded["requested"], "{name}");
-            assert_eq!(response.requester_nonce, recorded["requesterNonce"], "{name}");
+            assert_eq!(
+                response.requester_nonce, recorded["requesterNonce"],
+                "{name}"
+            );
             assert_eq!(response.id.len(), recorded["id"].as_str().unwrap().len());
             let length = recorded["secret"].as_str().unwrap().len();
             assert_eq!(response.secret.expose().len(), length);
-            assert_eq!(response.one_time_credentials.cipher, once["cipher"], "{name}");
+            assert_eq!(
+                response.one_time_credentials.cipher, once["cipher"],
+                "{name}"
+            );
             let key = response.one_time_credentials.key.expose();
             assert_eq!(key.len(), once["key"].as_str().unwrap().len(), "{name}");
             assert_eq!(response.expires, now + HOUR);
@@ -89,10 +95,21 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
             let accepted = presented.acknowledge();
             let told = accepted.auth_data.unwrap();
             assert_eq!(told.get(), config["registry"][A]["authData"].to_string());
-            let here = presenting.acknowledged(200, accepted.answer.as_bytes()).unwrap();
+            let here = presenting
+                .acknowledged(200, accepted.answer.as_bytes())
+                .unwrap();
             assert_eq!(here.key.expose(), accepted.credentials.key.expose());
-            assert_eq!((here.id, here.hash), (accepted.credentials.id, accepted.credentials.hash));
-            assert_eq!((accepted.credentials.application.as_str(), here.application.as_str()), (A, B));
+            assert_eq!(
+                (here.id, here.hash),
+                (accepted.credentials.id, accepted.credentials.hash)
+            );
+            assert_eq!(
+                (
+                    accepted.credentials.application.as_str(),
+                    here.application.as_str()
+                ),
+                (A, B)
+            );
         }
     }
 }
@@ -108,7 +125,9 @@ fn the_consumer_accepts_recorded_answers_and_acknowledgements() {
         let presentations = steps(&flow, "ticketPresentation");
         let step = presentations.last().unwrap();
         let id = json(&step["decoded"]["request"]["idPlaintext"]);
-        let iv = BASE64.decode(id["iv"].as_str().unwrap().as_bytes()).unwrap();
+        let iv = BASE64
+            .decode(id["iv"].as_str().unwrap().as_bytes())
+            .unwrap();
         let mut drawn = Drawn::nonce(&id["finalNonce"]).then(iv);
         let (presenting, _) = granted.present(at(step), &mut drawn).unwrap();
         let shared = presenting
@@ -133,7 +152,10 @@ fn the_provider_accepts_recorded_presentations_and_is_understood() {
             let presented = there.accept(body(&step["request"]).as_bytes(), at(step));
             let accepted = presented.unwrap().acknowledge();
             assert_eq!(accepted.credentials.application, A, "{name}");
-            assert_eq!(accepted.credentials.key.expose(), flow["consumerCredentials"]["key"]);
+            assert_eq!(
+                accepted.credentials.key.expose(),
+                flow["consumerCredentials"]["key"]
+            );
             // The answer is under the recorded key and vector.
             let request = &step["decoded"]["request"];
             let decode = |text: &Value| BASE64.decode(text.as_str().unwrap().as_bytes()).unwrap();

@@ -32,13 +32,26 @@ fn recorded_requests_are_verified_and_signed_again() {
         let secret = SecretText::from(credentials["key"].as_str().unwrap().to_owned());
         let hash: RsaHash = credentials["algorithm"].as_str().unwrap().parse().unwrap();
         let steps = flow["steps"].as_array().unwrap();
-        let step = steps.iter().find(|step| step["kind"] == "hawkRequest").unwrap();
+        let step = steps
+            .iter()
+            .find(|step| step["kind"] == "hawkRequest")
+            .unwrap();
         let text = header(step, "authorization").unwrap();
         let read = Header::parse(text).unwrap();
         assert_eq!(read.id, credentials["id"], "{name}");
         let now = at(step) / 1_000;
-        assert_eq!(read.verify(&secret, hash, &signed(step), now), Ok(()), "{name}");
-        let again = sign(&read.id, &secret, hash, &signed(step), (read.ts, &read.nonce));
+        assert_eq!(
+            read.verify(&secret, hash, &signed(step), now),
+            Ok(()),
+            "{name}"
+        );
+        let again = sign(
+            &read.id,
+            &secret,
+            hash,
+            &signed(step),
+            (read.ts, &read.nonce),
+        );
         assert_eq!(again.unwrap(), text, "{name}");
     }
 }
@@ -88,24 +101,44 @@ fn headers_that_are_not_well_formed_are_refused() {
         assert_eq!(Header::parse(broken), Err(HawkError::Format), "{broken}");
     }
     assert_eq!(Header::parse("Bearer x"), Err(HawkError::None));
-    let long = format!(r#"Hawk id="{}", ts="1", nonce="n", mac="AAAA""#, "a".repeat(5_000));
+    let long = format!(
+        r#"Hawk id="{}", ts="1", nonce="n", mac="AAAA""#,
+        "a".repeat(5_000)
+    );
     assert_eq!(Header::parse(&long), Err(HawkError::Format));
 }
 
 #[test]
 fn every_part_of_a_request_is_signed() {
     let secret = SecretText::from("secret".to_owned());
-    let request = Signed { method: "GET", target: "/a?b=c", host: "example.org", port: 443 };
+    let request = Signed {
+        method: "GET",
+        target: "/a?b=c",
+        host: "example.org",
+        port: 443,
+    };
     let text = sign("id", &secret, RsaHash::Sha256, &request, (100, "n")).unwrap();
     let read = Header::parse(&text).unwrap();
     let verify = |request: &Signed<'_>, now| read.verify(&secret, RsaHash::Sha256, request, now);
     assert_eq!(verify(&request, 160), Ok(()));
     assert_eq!(verify(&request, 161), Err(HawkError::Stale));
     for other in [
-        Signed { method: "POST", ..request },
-        Signed { target: "/a?b=d", ..request },
-        Signed { host: "example.com", ..request },
-        Signed { port: 80, ..request },
+        Signed {
+            method: "POST",
+            ..request
+        },
+        Signed {
+            target: "/a?b=d",
+            ..request
+        },
+        Signed {
+            host: "example.com",
+            ..request
+        },
+        Signed {
+            port: 80,
+            ..request
+        },
     ] {
         assert_eq!(verify(&other, 100), Err(HawkError::Mac));
     }

@@ -17,7 +17,11 @@ fn lists() -> Value {
 
 fn site() -> (Master, Application, Application) {
     let first = application(A, "consumer", &lists());
-    (master(&lists()), first, application(B, "provider", &lists()))
+    (
+        master(&lists()),
+        first,
+        application(B, "provider", &lists()),
+    )
 }
 
 /// The site's part, to the end.
@@ -54,8 +58,15 @@ fn keys_are_rotated_without_a_pause() {
     let mut there = provider(&lists());
     there.keys.insert(0, key("master"));
     there.master.insert(0, public("consumer2"));
-    let accepted = there.accept(presentation.as_bytes(), NOW).unwrap().acknowledge();
-    assert!(presenting.acknowledged(200, accepted.answer.as_bytes()).is_ok());
+    let accepted = there
+        .accept(presentation.as_bytes(), NOW)
+        .unwrap()
+        .acknowledge();
+    assert!(
+        presenting
+            .acknowledged(200, accepted.answer.as_bytes())
+            .is_ok()
+    );
 }
 
 #[test]
@@ -70,7 +81,11 @@ fn a_request_is_refused_when_the_clocks_are_more_than_a_minute_apart() {
     ] {
         let (_, sealed) = ours.ask(B, made, &mut SystemEntropy).unwrap();
         let answered = answer(&parts, &sealed, NOW).map(|_| ());
-        let expected = if refused { Err(Refusal::Stale { clock: NOW }) } else { Ok(()) };
+        let expected = if refused {
+            Err(Refusal::Stale { clock: NOW })
+        } else {
+            Ok(())
+        };
         assert_eq!(answered, expected);
     }
 }
@@ -80,7 +95,9 @@ fn a_ticket_is_refused_when_it_is_over_and_by_everybody_else() {
     let parts = site();
     let ours = consumer(&lists());
     let mut there = provider(&lists());
-    let (_, presentation) = granted(&ours, &parts).present(NOW, &mut SystemEntropy).unwrap();
+    let (_, presentation) = granted(&ours, &parts)
+        .present(NOW, &mut SystemEntropy)
+        .unwrap();
     let accept = |now| there.accept(presentation.as_bytes(), now).map(|_| ());
     assert_eq!(accept(NOW + limits::TOLERANCE), Ok(()));
     let late = NOW + limits::TOLERANCE + 1;
@@ -98,7 +115,9 @@ fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
     let (_, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let text = serde_json::to_string(&sealed).unwrap();
     let verified = site.open(&text).unwrap();
-    let verified = verified.verify(&site, Some(&first), &public("consumer2"), NOW).unwrap();
+    let verified = verified
+        .verify(&site, Some(&first), &public("consumer2"), NOW)
+        .unwrap();
     let refused = verified.answer(&site, &first, None, NOW, &mut SystemEntropy);
     assert_eq!(refused, Err(Refusal::Application(Which::Requested)));
     // A stranger, another key, and another application's key.
@@ -116,13 +135,27 @@ fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
 
 #[test]
 fn a_consumer_asks_again_once_for_each_and_no_more() {
-    let ours = consumer(&json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }));
-    let cipher = Refusal::Cipher { requested: None, supported: vec!["aes-128-cbc".parse().unwrap()] };
-    let hash = Refusal::Hash { requested: None, supported: vec![RsaHash::Sha256] };
+    let ours = consumer(
+        &json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }),
+    );
+    let cipher = Refusal::Cipher {
+        requested: None,
+        supported: vec!["aes-128-cbc".parse().unwrap()],
+    };
+    let hash = Refusal::Hash {
+        requested: None,
+        supported: vec![RsaHash::Sha256],
+    };
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let next = |asked, refusal: &Refusal| {
         let body = refusal.body();
-        ours.answered(asked, refusal.status(), body.as_bytes(), NOW, &mut SystemEntropy)
+        ours.answered(
+            asked,
+            refusal.status(),
+            body.as_bytes(),
+            NOW,
+            &mut SystemEntropy,
+        )
     };
     let Ok(Answered::Again(asked, _)) = next(asked, &cipher) else {
         panic!("asks again with the other cipher")
@@ -135,12 +168,21 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     let first = application(A, "consumer", &lists);
     let parts = (master(&lists), first, application(B, "provider", &lists));
     assert!(answer(&parts, &sealed, NOW).is_ok());
-    assert_eq!(next(asked, &cipher).err(), Some(ConsumerError::Refused(409)));
+    assert_eq!(
+        next(asked, &cipher).err(),
+        Some(ConsumerError::Refused(409))
+    );
 
     // What does not lead anywhere is not tried at all.
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
-    let same = Refusal::Cipher { requested: None, supported: vec!["aes-256-ctr".parse().unwrap()] };
-    assert_eq!(next(asked, &same).err(), Some(ConsumerError::NothingInCommon));
+    let same = Refusal::Cipher {
+        requested: None,
+        supported: vec!["aes-256-ctr".parse().unwrap()],
+    };
+    assert_eq!(
+        next(asked, &same).err(),
+        Some(ConsumerError::NothingInCommon)
+    );
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let none = ours.answered(asked, 409, b"{}", NOW, &mut SystemEntropy);
     assert_eq!(none.err(), Some(ConsumerError::Refused(409)));
@@ -154,7 +196,8 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
     let (second, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let body = answer(&parts, &sealed, NOW).unwrap();
     let read = |asked, body: &str, now| {
-        ours.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy).map(|_| ())
+        ours.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy)
+            .map(|_| ())
     };
     assert_eq!(read(second, &body, NOW), Err(ConsumerError::NotBelieved));
     let late = NOW + limits::TOLERANCE + 1;
@@ -164,7 +207,11 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
     let whole: SealedMessage = serde_json::from_str(&body).unwrap();
     for at in [0, 100, 400, whole.message.len() - 2] {
         let mut changed = whole.clone();
-        let other = if &changed.message[at..=at] == "A" { "B" } else { "A" };
+        let other = if &changed.message[at..=at] == "A" {
+            "B"
+        } else {
+            "A"
+        };
         changed.message.replace_range(at..=at, other);
         let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
         let text = serde_json::to_string(&changed).unwrap();
@@ -177,11 +224,20 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
 fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
     let parts = site();
     let ours = consumer(&lists());
-    let (presenting, presentation) = granted(&ours, &parts).present(NOW, &mut SystemEntropy).unwrap();
-    let (other, _) = granted(&ours, &parts).present(NOW, &mut SystemEntropy).unwrap();
+    let (presenting, presentation) = granted(&ours, &parts)
+        .present(NOW, &mut SystemEntropy)
+        .unwrap();
+    let (other, _) = granted(&ours, &parts)
+        .present(NOW, &mut SystemEntropy)
+        .unwrap();
     let there = provider(&lists());
-    let accepted = there.accept(presentation.as_bytes(), NOW).unwrap().acknowledge();
-    let of_another = other.acknowledged(200, accepted.answer.as_bytes()).map(|_| ());
+    let accepted = there
+        .accept(presentation.as_bytes(), NOW)
+        .unwrap()
+        .acknowledge();
+    let of_another = other
+        .acknowledged(200, accepted.answer.as_bytes())
+        .map(|_| ());
     assert_eq!(of_another, Err(ConsumerError::NotBelieved));
     let refused = presenting.acknowledged(403, b"{}").map(|_| ());
     assert_eq!(refused, Err(ConsumerError::Refused(403)));

@@ -1,0 +1,283 @@
+//! The keys of a party of the broker: an application, or the site itself. A party signs what it says, and
+//! others seal to it what nobody else is to read.
+//!
+//! ```text
+//! seed ── identity (Ed25519, X25519)
+//!      └─ "party sealing" ── X-Wing key
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use der::pem::{LineEnding, decode_vec, encode_string};
+
+use crate::agreement::AgreementPublic;
+use crate::entropy::Entropy;
+use crate::hash::sha256;
+use crate::identity::Identity;
+use crate::kdf::derive;
+use crate::sealing::hybrid::{HybridKey, HybridPublic};
+use crate::sealing::{self, DoesNotOpen};
+use crate::secret::SecretBytes;
+use crate::sign::{Signature, VerifyingKey};
+
+const SEALING_LABEL: &str = "party sealing";
+const PEM_LABEL: &str = "COUNTERSIGN PARTY KEY";
+const VERSION: u8 = 1;
+
+/// How something is sealed to a party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SealingSuite {
+    /// `xwing-aes256gcm`: a quantum computer does not open it either.
+    XWing,
+    /// `x25519-aes256gcm`.
+    X25519,
+}
+
+impl SealingSuite {
+    /// All of them, the best first.
+    pub const ALL: [Self; 2] = [Self::XWing, Self::X25519];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XWing => "xwing-aes256gcm",
+            Self::X25519 => "x25519-aes256gcm",
+        }
+    }
+}
+
+/// No suite of this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the suites are xwing-aes256gcm and x25519-aes256gcm")]
+pub struct UnknownSuite;
+
+impl FromStr for SealingSuite {
+    type Err = UnknownSuite;
+
+    fn from_str(name: &str) -> Result<Self, UnknownSuite> {
+        let known = Self::ALL.into_iter().find(|suite| suite.name() == name);
+        known.ok_or(UnknownSuite)
+    }
+}
+
+/// A party's own keys.
+#[derive(Clone)]
+pub struct PartyKey {
+    identity: Arc<Identity>,
+    hybrid: HybridKey,
+    public: PartyPublic,
+}
+
+impl PartyKey {
+    /// The party that this identity is.
+    #[must_use]
+    pub fn new(identity: Arc<Identity>) -> Self {
+        let seed = identity.seed().0.expose();
+        let hybrid = HybridKey::from_seed(derive(seed, SEALING_LABEL, &[]));
+        let certificate = identity.certificate();
+        let public = PartyPublic {
+            signing: certificate.signing(),
+            agreement: certificate.agreement(),
+            hybrid: hybrid.public().clone(),
+        };
+        Self {
+            identity,
+            hybrid,
+            public,
+        }
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &PartyPublic {
+        &self.public
+    }
+
+    /// Signs `message`. Say in the message what it is for.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        self.identity.sign(message)
+    }
+
+    /// Opens what [`PartyPublic::seal`] sealed to this party with the same suite and `info`.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`].
+    pub fn open(
+        &self,
+        suite: SealingSuite,
+        info: &[u8],
+        sealed: &[u8],
+    ) -> Result<SecretBytes, DoesNotOpen> {
+        match suite {
+            SealingSuite::XWing => self.hybrid.open(info, sealed),
+            SealingSuite::X25519 => sealing::open(self.identity.agreement(), info, sealed),
+        }
+    }
+}
+
+impl fmt::Debug for PartyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartyKey({:?})", self.public)
+    }
+}
+
+/// What others know of a party.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PartyPublic {
+    /// Checks what it signs.
+    pub signing: VerifyingKey,
+    /// For sealing to it.
+    pub agreement: AgreementPublic,
+    /// For sealing to it.
+    pub hybrid: HybridPublic,
+}
+
+/// The text or the bytes are no party's public keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPartyPublic {
+    /// Not PEM of this kind.
+    #[error("this is no PEM text of COUNTERSIGN PARTY KEY: `countersign key party` writes one")]
+    NotPem,
+    /// Of a version that is not known.
+    #[error("public keys of an unknown version")]
+    Version,
+    /// Too short, too long, or no keys.
+    #[error("these are no public keys of a party")]
+    Keys,
+}
+
+impl PartyPublic {
+    /// `version (1) ‖ Ed25519 (32) ‖ X25519 (32) ‖ X-Wing (1,216)`.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let hybrid = self.hybrid.as_bytes().as_slice();
+        [&[VERSION][..], &self.signing.0, &self.agreement.0, hybrid].concat()
+    }
+
+    /// The keys of these bytes.
+    ///
+    /// # Errors
+    /// [`BadPartyPublic`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadPartyPublic> {
+        let (version, rest) = bytes.split_first().ok_or(BadPartyPublic::Keys)?;
+        if *version != VERSION {
+            return Err(BadPartyPublic::Version);
+        }
+        let (signing, rest) = rest.split_first_chunk().ok_or(BadPartyPublic::Keys)?;
+        let (agreement, hybrid) = rest.split_first_chunk().ok_or(BadPartyPublic::Keys)?;
+        Ok(Self {
+            signing: VerifyingKey(*signing),
+            agreement: AgreementPublic(*agreement),
+            hybrid: HybridPublic::from_bytes(hybrid).map_err(|_| BadPartyPublic::Keys)?,
+        })
+    }
+
+    /// As a file that is handed on.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        // A constant label, and bytes that fit into memory twice.
+        encode_string(PEM_LABEL, LineEnding::LF, &self.to_bytes()).unwrap_or_default()
+    }
+
+    /// Reads such a file.
+    ///
+    /// # Errors
+    /// [`BadPartyPublic`].
+    pub fn from_pem(pem: &str) -> Result<Self, BadPartyPublic> {
+        let (label, bytes) = decode_vec(pem.as_bytes()).map_err(|_| BadPartyPublic::NotPem)?;
+        if label != PEM_LABEL {
+            return Err(BadPartyPublic::NotPem);
+        }
+        Self::from_bytes(&bytes)
+    }
+
+    /// The SHA-256 of the keys: tells one key of a party from another.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        sha256(&self.to_bytes())
+    }
+
+    /// Seals a message so that only this party can open it, and only for the use that `info` names.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] when the keys are such that nothing can be sealed to them.
+    pub fn seal(
+        &self,
+        suite: SealingSuite,
+        info: &[u8],
+        message: &[u8],
+        entropy: &mut dyn Entropy,
+    ) -> Result<Vec<u8>, DoesNotOpen> {
+        match suite {
+            SealingSuite::XWing => self.hybrid.seal(info, message, entropy),
+            SealingSuite::X25519 => sealing::seal(&self.agreement, info, message, entropy),
+        }
+    }
+}
+
+impl fmt::Debug for PartyPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fingerprint = data_encoding::HEXLOWER.encode(&self.fingerprint());
+        write!(f, "PartyPublic({fingerprint})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+    use crate::identity::IdentitySeed;
+    use crate::secret::Secret;
+
+    fn party(byte: u8) -> PartyKey {
+        let seed = IdentitySeed(Secret::from_bytes([byte; 32]));
+        PartyKey::new(Arc::new(Identity::from_seed(seed)))
+    }
+
+    #[test]
+    fn what_is_sealed_to_a_party_opens_with_its_key_suite_and_use_alone() {
+        let (own, other) = (party(1), party(2));
+        for suite in SealingSuite::ALL {
+            let sealed = own
+                .public()
+                .seal(suite, b"use", b"message", &mut SystemEntropy)
+                .unwrap();
+            assert_eq!(
+                own.open(suite, b"use", &sealed).unwrap().expose(),
+                b"message"
+            );
+            assert!(other.open(suite, b"use", &sealed).is_err());
+            assert!(own.open(suite, b"other", &sealed).is_err());
+            for wrong in SealingSuite::ALL
+                .into_iter()
+                .filter(|other| *other != suite)
+            {
+                assert!(own.open(wrong, b"use", &sealed).is_err());
+            }
+            assert_eq!(suite.name().parse(), Ok(suite));
+        }
+    }
+
+    #[test]
+    fn public_keys_go_through_a_file() {
+        let public = party(1).public().clone();
+        let pem = public.to_pem();
+        assert!(pem.starts_with("-----BEGIN COUNTERSIGN PARTY KEY-----\n"));
+        assert_eq!(PartyPublic::from_pem(&pem), Ok(public.clone()));
+        let mut bytes = public.to_bytes();
+        assert_eq!(
+            PartyPublic::from_bytes(&bytes[1..]),
+            Err(BadPartyPublic::Version)
+        );
+        bytes.push(0);
+        assert_eq!(PartyPublic::from_bytes(&bytes), Err(BadPartyPublic::Keys));
+        assert_eq!(PartyPublic::from_bytes(&[]), Err(BadPartyPublic::Keys));
+        let other = pem.replace("PARTY", "OTHER");
+        assert_eq!(PartyPublic::from_pem(&other), Err(BadPartyPublic::NotPem));
+        assert_ne!(public.fingerprint(), party(2).public().fingerprint());
+    }
+}

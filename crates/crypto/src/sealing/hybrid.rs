@@ -1,0 +1,332 @@
+//! Sealing that a quantum computer does not open either: HPKE over X-Wing (draft-connolly-cfrg-xwing-kem),
+//! which is X25519 and ML-KEM-768 together, as draft-ietf-hpke-pq registers it (0x647a).
+//!
+//! The same message, key schedule and cipher as [`super::seal`]; the encapsulated key has 1,120 bytes. The
+//! arithmetic is AWS-LC's, but for the derivation of an ML-KEM key from its seed, which AWS-LC does not
+//! offer; its encapsulations draw on AWS-LC's own generator (see [`crate::kem`]).
+
+use std::fmt;
+use std::sync::Arc;
+
+use hpke::hybrid_array::Array;
+use hpke::hybrid_array::typenum::{Prod, Sum, U3, U32, U64, U1024};
+use hpke::kem::SharedSecret;
+use hpke::rand_core::CryptoRng;
+use hpke::{Deserializable, HpkeError, Kem, Serializable};
+use shake::Shake256;
+use shake::digest::{ExtendableOutput, Update, XofReader};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::DoesNotOpen;
+use crate::agreement::{AgreementKey, AgreementPublic};
+use crate::entropy::Entropy;
+use crate::hash::sha3_256;
+use crate::kem::{self, KemKey};
+use crate::secret::{Secret, SecretBytes};
+
+/// The length of a public key, in bytes: ML-KEM-768's and X25519's.
+pub const PUBLIC_KEY_LENGTH: usize = kem::PUBLIC_KEY_LENGTH + 32;
+/// The length of an encapsulated key, in bytes.
+const ENCAPSULATED_LENGTH: usize = kem::CIPHERTEXT_LENGTH + 32;
+/// How much longer what is sealed is than the message, in bytes.
+pub const OVERHEAD: usize = ENCAPSULATED_LENGTH + 16;
+
+/// What sets this combination apart from others (section 5.3 of the draft).
+const LABEL: &[u8] = br"\.//^\";
+
+/// A key to which messages are sealed.
+#[derive(Clone)]
+pub struct HybridKey(Arc<Expanded>);
+
+struct Expanded {
+    seed: Secret<32>,
+    kem: KemKey,
+    agreement: AgreementKey,
+    public: HybridPublic,
+}
+
+/// The public half of a [`HybridKey`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct HybridPublic(Arc<[u8; PUBLIC_KEY_LENGTH]>);
+
+/// The bytes are no public key of X-Wing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no X-Wing public key")]
+pub struct NoHybridPublic;
+
+impl HybridKey {
+    /// The key of this seed, always the same.
+    #[must_use]
+    pub fn from_seed(seed: Secret<32>) -> Self {
+        let mut expanded = [0; 96];
+        let mut shake = Shake256::default();
+        shake.update(seed.expose());
+        shake.finalize_xof().read(&mut expanded);
+        let expanded = Secret::from_bytes(expanded);
+        let (for_kem, for_agreement) = expanded.expose().split_at(64);
+        let (Some(for_kem), Some(for_agreement)) = (
+            Secret::try_from_slice(for_kem),
+            Secret::try_from_slice(for_agreement),
+        ) else {
+            // 96 are 64 and 32.
+            std::process::abort();
+        };
+        let (kem, kem_public) = KemKey::from_seed(&for_kem);
+        let agreement = AgreementKey::from_secret(for_agreement);
+        let mut public = [0; PUBLIC_KEY_LENGTH];
+        let (first, last) = public.split_at_mut(kem::PUBLIC_KEY_LENGTH);
+        first.copy_from_slice(&kem_public);
+        last.copy_from_slice(&agreement.public().0);
+        Self(Arc::new(Expanded {
+            seed,
+            kem,
+            agreement,
+            public: HybridPublic(Arc::new(public)),
+        }))
+    }
+
+    /// A new key.
+    #[must_use]
+    pub fn generate(entropy: &mut dyn Entropy) -> Self {
+        Self::from_seed(Secret::generate(entropy))
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &HybridPublic {
+        &self.0.public
+    }
+
+    /// The secret that [`HybridPublic::encapsulate`] told this key. One that was tampered with gives a secret
+    /// that nobody else has.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] for another length, and for a point of small order.
+    pub fn decapsulate(&self, encapsulated: &[u8]) -> Result<Secret<32>, DoesNotOpen> {
+        let encapsulated = Encapsulated::from_bytes(encapsulated).map_err(|_| DoesNotOpen)?;
+        let shared = XWing::decap(self, None, &encapsulated).map_err(|_| DoesNotOpen)?;
+        Secret::try_from_slice(&shared.0).ok_or(DoesNotOpen)
+    }
+
+    /// Opens what [`HybridPublic::seal`] sealed to this key with the same `info`.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`].
+    pub fn open(&self, info: &[u8], sealed: &[u8]) -> Result<SecretBytes, DoesNotOpen> {
+        super::open_with::<XWing, ENCAPSULATED_LENGTH>(self, info, &[], sealed)
+    }
+}
+
+impl fmt::Debug for HybridKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HybridKey(..)")
+    }
+}
+
+impl HybridPublic {
+    /// The key of these bytes.
+    ///
+    /// # Errors
+    /// [`NoHybridPublic`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NoHybridPublic> {
+        let bytes: [u8; PUBLIC_KEY_LENGTH] = bytes.try_into().map_err(|_| NoHybridPublic)?;
+        let (of_kem, _) = bytes.split_at(kem::PUBLIC_KEY_LENGTH);
+        kem::check_public(of_kem).map_err(|_| NoHybridPublic)?;
+        Ok(Self(Arc::new(bytes)))
+    }
+
+    /// The key as bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; PUBLIC_KEY_LENGTH] {
+        &self.0
+    }
+
+    /// Seals a message so that only the owner of this key can open it, and only for the use that `info` names.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] when the X25519 half is a point of small order, to which nothing can be sealed.
+    pub fn seal(
+        &self,
+        info: &[u8],
+        message: &[u8],
+        entropy: &mut dyn Entropy,
+    ) -> Result<Vec<u8>, DoesNotOpen> {
+        super::seal_with::<XWing>(self, info, &[], message, entropy)
+    }
+
+    /// A fresh secret for the owner of this key, and what tells it to them alone.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] as for [`Self::seal`].
+    pub fn encapsulate(
+        &self,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(Vec<u8>, Secret<32>), DoesNotOpen> {
+        let (shared, encapsulated) = XWing::encap_with_rng(self, None, &mut super::Passed(entropy))
+            .map_err(|_| DoesNotOpen)?;
+        let shared = Secret::try_from_slice(&shared.0).ok_or(DoesNotOpen)?;
+        Ok((encapsulated.0.to_vec(), shared))
+    }
+
+    fn agreement(&self) -> AgreementPublic {
+        let mut public = [0; 32];
+        let (_, last) = self.0.split_at(kem::PUBLIC_KEY_LENGTH);
+        public.copy_from_slice(last);
+        AgreementPublic(public)
+    }
+}
+
+impl fmt::Debug for HybridPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HybridPublic(..)")
+    }
+}
+
+/// X-Wing as the HPKE library wants it.
+struct XWing;
+
+/// A ciphertext of ML-KEM and an ephemeral X25519 key.
+#[derive(Clone)]
+struct Encapsulated([u8; ENCAPSULATED_LENGTH]);
+
+/// Section 5.3: both secrets, and what the X25519 half was made of.
+fn combine(
+    of_kem: &Secret<32>,
+    agreed: &Secret<32>,
+    ephemeral: &AgreementPublic,
+    recipient: &AgreementPublic,
+) -> SharedSecret<XWing> {
+    let parts = [
+        of_kem.expose().as_slice(),
+        agreed.expose(),
+        &ephemeral.0,
+        &recipient.0,
+        LABEL,
+    ];
+    let shared = Secret::from_bytes(sha3_256(&parts));
+    SharedSecret(Array(*shared.expose()))
+}
+
+impl Kem for XWing {
+    type PublicKey = HybridPublic;
+    type PrivateKey = HybridKey;
+    type EncappedKey = Encapsulated;
+    type NSecret = U32;
+
+    const KEM_ID: u16 = 0x647a;
+
+    fn sk_to_pk(key: &HybridKey) -> HybridPublic {
+        key.public().clone()
+    }
+
+    /// `SHAKE256.LabeledDerive` of draft-ietf-hpke-hpke, section 4.
+    fn derive_keypair(ikm: &[u8]) -> (HybridKey, HybridPublic) {
+        const NAME: &[u8] = b"DeriveKeyPair";
+        let mut seed = [0; 32];
+        let mut shake = Shake256::default();
+        shake.update(ikm);
+        shake.update(b"HPKE-v1KEM\x64\x7a\x00\x0d");
+        shake.update(NAME);
+        shake.update(&[0, 32]);
+        shake.finalize_xof().read(&mut seed);
+        let key = HybridKey::from_seed(Secret::from_bytes(seed));
+        let public = key.public().clone();
+        (key, public)
+    }
+
+    fn decap(
+        key: &HybridKey,
+        sender: Option<&HybridPublic>,
+        encapsulated: &Encapsulated,
+    ) -> Result<SharedSecret<Self>, HpkeError> {
+        let (ciphertext, ephemeral) = encapsulated.0.split_at(kem::CIPHERTEXT_LENGTH);
+        let mut public = [0; 32];
+        public.copy_from_slice(ephemeral);
+        let ephemeral = AgreementPublic(public);
+        let of_kem = key.0.kem.decapsulate(ciphertext);
+        let agreed = key.0.agreement.agree(&ephemeral);
+        match (of_kem, agreed, sender) {
+            (Ok(of_kem), Ok(agreed), None) => {
+                let own = key.0.agreement.public();
+                Ok(combine(&of_kem, &agreed, &ephemeral, own))
+            }
+            _ => Err(HpkeError::DecapError),
+        }
+    }
+
+    fn encap_with_rng(
+        to: &HybridPublic,
+        sender: Option<(&HybridKey, &HybridPublic)>,
+        entropy: &mut impl CryptoRng,
+    ) -> Result<(SharedSecret<Self>, Encapsulated), HpkeError> {
+        let mut secret = [0; 32];
+        entropy.fill_bytes(&mut secret);
+        let ephemeral = AgreementKey::from_secret(Secret::from_bytes(secret));
+        let (of_kem, _) = to.0.split_at(kem::PUBLIC_KEY_LENGTH);
+        let encapsulated = kem::encapsulate(of_kem);
+        let recipient = to.agreement();
+        let agreed = ephemeral.agree(&recipient);
+        let (Ok((ciphertext, of_kem)), Ok(agreed), None) = (encapsulated, agreed, sender) else {
+            return Err(HpkeError::EncapError);
+        };
+        let mut whole = [0; ENCAPSULATED_LENGTH];
+        let (first, last) = whole.split_at_mut(kem::CIPHERTEXT_LENGTH);
+        first.copy_from_slice(&ciphertext);
+        last.copy_from_slice(&ephemeral.public().0);
+        let shared = combine(&of_kem, &agreed, ephemeral.public(), &recipient);
+        Ok((shared, Encapsulated(whole)))
+    }
+}
+
+impl Serializable for HybridKey {
+    type OutputSize = U32;
+
+    fn write_exact(&self, out: &mut [u8]) {
+        out.copy_from_slice(self.0.seed.expose());
+    }
+}
+
+impl Deserializable for HybridKey {
+    fn from_bytes(seed: &[u8]) -> Result<Self, HpkeError> {
+        let seed = Secret::try_from_slice(seed).ok_or(HpkeError::ValidationError)?;
+        Ok(Self::from_seed(seed))
+    }
+}
+
+impl ConstantTimeEq for HybridKey {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.0.seed.expose().ct_eq(other.0.seed.expose())
+    }
+}
+
+impl Serializable for HybridPublic {
+    type OutputSize = Sum<U1024, Prod<U64, U3>>;
+
+    fn write_exact(&self, out: &mut [u8]) {
+        out.copy_from_slice(self.as_bytes());
+    }
+}
+
+impl Deserializable for HybridPublic {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, HpkeError> {
+        Self::from_bytes(bytes).map_err(|_| HpkeError::ValidationError)
+    }
+}
+
+impl Serializable for Encapsulated {
+    type OutputSize = Sum<Sum<U1024, U64>, U32>;
+
+    fn write_exact(&self, out: &mut [u8]) {
+        out.copy_from_slice(&self.0);
+    }
+}
+
+impl Deserializable for Encapsulated {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, HpkeError> {
+        let bytes = bytes.try_into().map_err(|_| HpkeError::ValidationError)?;
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests;
