@@ -5,3 +5,4 @@
 //! (ticket presentation, acknowledgement). What the site says to the provider travels in the ticket.
 
 pub mod v1;
+pub mod v2;

@@ -1,0 +1,221 @@
+//! The application that calls: gets a ticket and presents it.
+//!
+//! ```text
+//! Consumer::ask ── Asked ── granted ── Granted ── present ── Presenting ── acknowledged ── Credentials
+//! ```
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
+use countersign_crypto::sealing::hybrid::HybridKey;
+
+use super::message::{
+    AcknowledgedNonces, Acknowledgement, AuthRequest, AuthResponse, CIPHER, HASH, IdObject, Nonce,
+    Presentation, write,
+};
+use super::presentation::{beside, of_acknowledgement, of_id_object, shared_secret};
+use super::sealed::Kind;
+use super::{Credentials, SealedMessage, limits};
+
+/// An application's own keys, and the site's.
+pub struct Consumer {
+    /// Its id.
+    pub id: String,
+    /// Its keys, the newest first: it signs with that, and opens what is sealed to any.
+    pub keys: Vec<PartyKey>,
+    /// The site's id.
+    pub site: String,
+    /// The site's keys, the newest first: it seals to that, and believes what any signed.
+    pub site_keys: Vec<PartyPublic>,
+    /// How things are sealed to the site.
+    pub suite: SealingSuite,
+}
+
+/// Why a consumer has no credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConsumerError {
+    /// There is no key, or none that anything can be sealed to.
+    #[error("nothing can be said with these keys")]
+    CannotAsk,
+    /// The answer is not the site's or the provider's, or not to this question, or makes no sense.
+    #[error("the answer is not to be believed")]
+    NotBelieved,
+}
+
+/// Asked, and not answered yet.
+#[derive(Debug)]
+pub struct Asked {
+    requested: String,
+    nonce: Nonce,
+}
+
+/// A ticket that was not presented yet.
+#[derive(Debug)]
+pub struct Granted {
+    response: AuthResponse,
+}
+
+/// Presented, and not acknowledged yet.
+#[derive(Debug)]
+pub struct Presenting {
+    response: AuthResponse,
+    final_nonce: Nonce,
+    iv: Nonce,
+    ephemeral: HybridKey,
+    said: [u8; 32],
+}
+
+impl Consumer {
+    /// Asks for a ticket for `requested`; `site_time` is in milliseconds since 1970, by the site's clock as far
+    /// as it is known (see [`super::clock`]). What is sent is the JSON of the sealed message.
+    ///
+    /// # Errors
+    /// [`ConsumerError::CannotAsk`].
+    pub fn ask(
+        &self,
+        requested: &str,
+        site_time: u64,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(Asked, SealedMessage), ConsumerError> {
+        let (Some(own), Some(site)) = (self.keys.first(), self.site_keys.first()) else {
+            return Err(ConsumerError::CannotAsk);
+        };
+        let nonce = Nonce::fresh(entropy);
+        let request = AuthRequest {
+            requester: self.id.clone(),
+            requested: requested.to_owned(),
+            nonce,
+            ts: site_time,
+            hash: HASH.to_owned(),
+            supported_hashes: vec![HASH.to_owned()],
+            supported_ciphers: vec![CIPHER.to_owned()],
+        };
+        let sealed = SealedMessage::seal(
+            Kind::AuthRequest,
+            (&self.id, own),
+            (&self.site, site),
+            self.suite,
+            &request,
+            entropy,
+        );
+        let asked = Asked {
+            requested: requested.to_owned(),
+            nonce,
+        };
+        sealed
+            .map(|sealed| (asked, sealed))
+            .ok_or(ConsumerError::CannotAsk)
+    }
+
+    /// Reads the site's answer to the question.
+    ///
+    /// # Errors
+    /// [`ConsumerError::NotBelieved`].
+    pub fn granted(&self, asked: Asked, body: &[u8]) -> Result<Granted, ConsumerError> {
+        let distrust = ConsumerError::NotBelieved;
+        if body.len() > limits::SEALED {
+            return Err(distrust);
+        }
+        let sealed: SealedMessage = serde_json::from_slice(body).map_err(|_| distrust)?;
+        let from = (self.site.as_str(), self.site_keys.as_slice());
+        let to = (self.id.as_str(), self.keys.as_slice());
+        let believed = sealed.believe::<AuthResponse>(Kind::AuthResponse, from, to);
+        let response = believed.map_err(|_| distrust)?.message;
+        let once = &response.one_time_credentials;
+        let ours = response.requester == self.id
+            && response.requested == asked.requested
+            && response.requester_nonce == asked.nonce
+            && once.cipher == CIPHER
+            && (once.hash.as_str(), response.hash.as_str()) == (HASH, HASH)
+            && response.expires > response.ts;
+        match ours {
+            true => Ok(Granted { response }),
+            false => Err(distrust),
+        }
+    }
+}
+
+impl Granted {
+    /// The site's answer. Its time was right when it answered.
+    #[must_use]
+    pub fn response(&self) -> &AuthResponse {
+        &self.response
+    }
+
+    /// Presents the ticket: the JSON body for the provider.
+    ///
+    /// # Errors
+    /// [`ConsumerError::CannotAsk`].
+    pub fn present(
+        self,
+        site_time: u64,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(Presenting, String), ConsumerError> {
+        let response = self.response;
+        let ephemeral = HybridKey::generate(entropy);
+        let (final_nonce, iv) = (Nonce::fresh(entropy), Nonce::fresh(entropy));
+        let object = IdObject {
+            id: response.requester.clone(),
+            server_nonce: response.server_nonce,
+            requester_nonce: response.requester_nonce,
+            final_nonce,
+            iv,
+            ts: site_time,
+            ephemeral: ephemeral.public().as_bytes().to_vec(),
+        };
+        let text = write(&object).ok_or(ConsumerError::CannotAsk)?;
+        let id = of_id_object(&response.one_time_credentials)
+            .seal(&beside(&response.ticket, &[]), text.expose());
+        let said = beside(&response.ticket, &id);
+        let presentation = Presentation {
+            id,
+            ticket: response.ticket.clone(),
+        };
+        let body = serde_json::to_string(&presentation).map_err(|_| ConsumerError::CannotAsk)?;
+        let presenting = Presenting {
+            response,
+            final_nonce,
+            iv,
+            ephemeral,
+            said,
+        };
+        Ok((presenting, body))
+    }
+}
+
+impl Presenting {
+    /// Reads what the provider answered.
+    ///
+    /// # Errors
+    /// [`ConsumerError::NotBelieved`] when it could not read the ticket.
+    pub fn acknowledged(self, body: &[u8]) -> Result<Credentials, ConsumerError> {
+        self.read(body).ok_or(ConsumerError::NotBelieved)
+    }
+
+    fn read(self, body: &[u8]) -> Option<Credentials> {
+        if body.len() > limits::SEALED {
+            return None;
+        }
+        let acknowledgement: Acknowledgement = serde_json::from_slice(body).ok()?;
+        let key = of_acknowledgement(&self.response.one_time_credentials, self.iv);
+        let text = key.open(&self.said, &acknowledgement.message).ok()?;
+        let nonces: AcknowledgedNonces = serde_json::from_slice(text.expose()).ok()?;
+        let response = self.response;
+        let said = (nonces.server_nonce, nonces.requester_nonce);
+        let expected = (response.server_nonce, response.requester_nonce);
+        if said != expected || nonces.final_nonce != self.final_nonce {
+            return None;
+        }
+        let ephemeral = self.ephemeral.decapsulate(&nonces.encapsulated).ok()?;
+        Some(Credentials {
+            secret: shared_secret(
+                &response.secret,
+                &ephemeral,
+                &self.said,
+                &acknowledgement.message,
+            ),
+            application: response.requested,
+            id: response.id,
+            expires: response.expires,
+        })
+    }
+}

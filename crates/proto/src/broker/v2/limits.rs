@@ -1,0 +1,16 @@
+//! Every limit of edition v2, with its reason.
+
+/// How old a request may be, and how far in the future, in milliseconds: as long as what was answered has
+/// to be remembered.
+pub const TOLERANCE: u64 = 60_000;
+
+/// The longest ticket is good for, in milliseconds: a day. Whoever was locked meanwhile is refused after
+/// that at the latest.
+pub const LONGEST_TICKET: u64 = 24 * 60 * 60 * 1_000;
+
+/// The longest sealed message, in characters: two messages of X-Wing within each other, and what the site
+/// tells of an application.
+pub const SEALED: usize = 65_536;
+
+/// The longest id of a party, in bytes.
+pub const ID: usize = 128;

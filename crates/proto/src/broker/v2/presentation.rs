@@ -1,0 +1,72 @@
+//! What consumer and provider work out alike.
+//!
+//! ```text
+//! key of the ID object       = KDF(one-time key, "broker id object", iv of the ticket)
+//! key of the acknowledgement = KDF(one-time key, "broker acknowledgement", iv of the ID object)
+//! beside the ID object       = SHA-256(the ticket as it came)
+//! beside the acknowledgement = SHA-256(the ticket as it came | sealed ID object)
+//! shared secret              = KDF(secret of the ticket | secret of the ephemeral key,
+//!                                  "broker shared secret", SHA-256(all sealed texts))
+//! ```
+
+use countersign_crypto::hash::{Sha256, sha256};
+use countersign_crypto::kdf::derive;
+use countersign_crypto::mac::{MacHash, MacKey};
+use countersign_crypto::one_time::OneTimeKey;
+use countersign_crypto::secret::{Secret, SecretBytes};
+
+use super::SealedMessage;
+use super::message::{Nonce, OneTimeCredentials};
+
+/// What two applications share once one has proved itself to the other.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The other application.
+    pub application: String,
+    /// Names the secret.
+    pub id: Nonce,
+    /// The secret that requests are signed with.
+    pub secret: Secret<32>,
+    /// Until when, by the site's clock, in milliseconds since 1970.
+    pub expires: u64,
+}
+
+impl Credentials {
+    /// The key that requests are signed with.
+    #[must_use]
+    pub fn mac(&self) -> MacKey {
+        MacKey::new(MacHash::Sha256, self.secret.expose())
+    }
+}
+
+pub(super) fn of_id_object(once: &OneTimeCredentials) -> OneTimeKey {
+    OneTimeKey::new(&derive(once.key.expose(), "broker id object", &once.iv.0))
+}
+
+pub(super) fn of_acknowledgement(once: &OneTimeCredentials, iv: Nonce) -> OneTimeKey {
+    let key = derive(once.key.expose(), "broker acknowledgement", &iv.0);
+    OneTimeKey::new(&key)
+}
+
+/// What was said so far: the ticket, and the ID object where there is one.
+pub(super) fn beside(ticket: &SealedMessage, id: &[u8]) -> [u8; 32] {
+    let mut said = Sha256::new();
+    // The signature covers the names, the keys and the sealed text.
+    said.update(&sha256(&ticket.sealed));
+    said.update(&sha256(&ticket.signature));
+    said.update(id);
+    said.finish()
+}
+
+pub(super) fn shared_secret(
+    ticket: &Secret<32>,
+    ephemeral: &Secret<32>,
+    said: &[u8; 32],
+    acknowledgement: &[u8],
+) -> Secret<32> {
+    let both = SecretBytes::from([ticket.expose().as_slice(), ephemeral.expose()].concat());
+    let mut all = Sha256::new();
+    all.update(said);
+    all.update(acknowledgement);
+    derive(both.expose(), "broker shared secret", &all.finish())
+}

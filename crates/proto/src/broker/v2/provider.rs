@@ -1,0 +1,157 @@
+//! The application that is called: accepts tickets.
+//!
+//! ```text
+//! Provider::accept ── Presented ── (not presented before: whoever keeps tickets says so) ── acknowledge
+//! ```
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::party::{PartyKey, PartyPublic};
+use countersign_crypto::sealing::hybrid::HybridPublic;
+use serde_json::value::RawValue;
+
+use super::message::{
+    AcknowledgedNonces, Acknowledgement, CIPHER, HASH, IdObject, Nonce, Presentation, Ticket, write,
+};
+use super::presentation::{beside, of_acknowledgement, of_id_object, shared_secret};
+use super::sealed::Kind;
+use super::{Credentials, Refusal, limits};
+
+/// An application's own keys, and the site's.
+pub struct Provider {
+    /// Its id.
+    pub id: String,
+    /// Its keys, the newest first. A ticket may be sealed to any.
+    pub keys: Vec<PartyKey>,
+    /// The site's id.
+    pub site: String,
+    /// The site's keys, of which one must have signed the ticket.
+    pub site_keys: Vec<PartyPublic>,
+}
+
+/// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
+/// yet.
+#[derive(Debug)]
+pub struct Presented {
+    ticket: Ticket,
+    object: IdObject,
+    ephemeral: HybridPublic,
+    said: [u8; 32],
+}
+
+/// Somebody who proved to be this application, and what they share with us from now on.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The consumer, and the secret that its requests are signed with.
+    pub credentials: Credentials,
+    /// What the site knows of it, as JSON.
+    pub auth_data: Box<RawValue>,
+    /// What to answer, as JSON.
+    pub answer: String,
+}
+
+impl Provider {
+    /// Reads and verifies a presentation: the JSON body of the request. `site_time` is by the site's clock (see
+    /// [`super::clock`]).
+    ///
+    /// # Errors
+    /// [`Refusal::NotVerified`]; once all was verified [`Refusal::Clock`] and [`Refusal::Expired`].
+    pub fn accept(&self, body: &[u8], site_time: u64) -> Result<Presented, Refusal> {
+        let distrust = Refusal::NotVerified;
+        if body.len() > limits::SEALED {
+            return Err(distrust);
+        }
+        let presentation: Presentation = serde_json::from_slice(body).map_err(|_| distrust)?;
+        let from = (self.site.as_str(), self.site_keys.as_slice());
+        let to = (self.id.as_str(), self.keys.as_slice());
+        let believed = presentation
+            .ticket
+            .believe::<Ticket>(Kind::AuthTicket, from, to);
+        let ticket = believed.map_err(|_| distrust)?.message;
+        let once = &ticket.one_time_credentials;
+        let known = once.cipher == CIPHER
+            && (once.hash.as_str(), ticket.hash.as_str()) == (HASH, HASH)
+            && ticket.requested == self.id;
+        if !known {
+            return Err(distrust);
+        }
+        let text = of_id_object(once)
+            .open(&beside(&presentation.ticket, &[]), &presentation.id)
+            .map_err(|_| distrust)?;
+        let object: IdObject = serde_json::from_slice(text.expose()).map_err(|_| distrust)?;
+        let nonces = (object.server_nonce, object.requester_nonce);
+        let expected = (ticket.server_nonce, ticket.requester_nonce);
+        if nonces != expected || object.id != ticket.requester {
+            return Err(distrust);
+        }
+        let ephemeral = HybridPublic::from_bytes(&object.ephemeral).map_err(|_| distrust)?;
+        if site_time > ticket.expires {
+            return Err(Refusal::Expired);
+        }
+        if object.ts.abs_diff(site_time) > limits::TOLERANCE {
+            return Err(Refusal::Clock);
+        }
+        Ok(Presented {
+            said: beside(&presentation.ticket, &presentation.id),
+            ticket,
+            object,
+            ephemeral,
+        })
+    }
+}
+
+impl Presented {
+    /// Names the ticket: it may be accepted once, and has to be remembered until it is over by
+    /// [`Self::expires`], and [`limits::TOLERANCE`] more for a clock that is set back.
+    #[must_use]
+    pub fn id(&self) -> Nonce {
+        self.ticket.id
+    }
+
+    /// Until when the ticket is good, by the site's clock.
+    #[must_use]
+    pub fn expires(&self) -> u64 {
+        self.ticket.expires
+    }
+
+    /// Whose ticket it is.
+    #[must_use]
+    pub fn requester(&self) -> &str {
+        &self.ticket.requester
+    }
+
+    /// Accepts it: it was not presented before.
+    ///
+    /// # Errors
+    /// [`Refusal::NotVerified`] when the ephemeral key is none that anything can be told to.
+    pub fn acknowledge(
+        self,
+        site_time: u64,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Accepted, Refusal> {
+        let distrust = Refusal::NotVerified;
+        let (encapsulated, ephemeral) =
+            self.ephemeral.encapsulate(entropy).map_err(|_| distrust)?;
+        let nonces = AcknowledgedNonces {
+            server_nonce: self.object.server_nonce,
+            requester_nonce: self.object.requester_nonce,
+            final_nonce: self.object.final_nonce,
+            ts: site_time,
+            encapsulated,
+        };
+        let text = write(&nonces).ok_or(distrust)?;
+        let message = of_acknowledgement(&self.ticket.one_time_credentials, self.object.iv)
+            .seal(&self.said, text.expose());
+        let secret = shared_secret(&self.ticket.secret, &ephemeral, &self.said, &message);
+        let answer = serde_json::to_string(&Acknowledgement { message }).map_err(|_| distrust)?;
+        Ok(Accepted {
+            credentials: Credentials {
+                application: self.ticket.requester,
+                id: self.ticket.id,
+                secret,
+                expires: self.ticket.expires,
+            },
+            auth_data: self.ticket.auth_data,
+            answer,
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! The sealed message: sealed to its recipient, signed by its sender, bound to the names and keys of both.
+//!
+//! ```text
+//! info      = "countersign broker 2" 00 | lp(type) | lp(from) | lp(to) | lp(suite)
+//!           | fingerprint of the sender's keys (32) | fingerprint of the recipient's (32)
+//! sealed    = HPKE(recipient, info, message)
+//! signature = Ed25519(sender, "countersign broker 2 signature" 00 | info | sealed)
+//! lp(x)     = length of x in bytes (2, big-endian) | x
+//! ```
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
+use countersign_crypto::secret::SecretBytes;
+use countersign_crypto::sign::Signature;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::limits;
+use super::message::{bytes, write};
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// From the consumer to the site.
+    AuthRequest,
+    /// From the site to the consumer.
+    AuthResponse,
+    /// From the site to the provider, through the consumer.
+    AuthTicket,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AuthRequest => "auth-request",
+            Self::AuthResponse => "auth-response",
+            Self::AuthTicket => "auth-ticket",
+        }
+    }
+}
+
+/// A message as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedMessage {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// The sender's id.
+    pub from: String,
+    /// The recipient's.
+    pub to: String,
+    /// The name of the [`SealingSuite`].
+    pub suite: String,
+    /// The fingerprint of the recipient's keys: it may have several.
+    #[serde(with = "bytes")]
+    pub key: Vec<u8>,
+    /// For the recipient alone.
+    #[serde(with = "bytes")]
+    pub sealed: Vec<u8>,
+    /// The sender's.
+    #[serde(with = "bytes")]
+    pub signature: Vec<u8>,
+}
+
+/// A message is not believed: it is not from whom it says, or not for us, or was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotBelieved;
+
+/// What was believed.
+pub(super) struct Believed<T> {
+    pub(super) message: T,
+    /// Which of the sender's keys signed it.
+    pub(super) signer: usize,
+    /// Which of our keys it is sealed to.
+    pub(super) key: usize,
+}
+
+fn info(
+    kind: Kind,
+    (from, sender): (&str, &[u8; 32]),
+    (to, recipient): (&str, &[u8; 32]),
+    suite: SealingSuite,
+) -> Vec<u8> {
+    let mut info = b"countersign broker 2\0".to_vec();
+    for part in [kind.name(), from, to, suite.name()] {
+        let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
+        info.extend(length.to_be_bytes());
+        info.extend_from_slice(part.as_bytes());
+    }
+    info.extend_from_slice(sender);
+    info.extend_from_slice(recipient);
+    info
+}
+
+fn signed(info: &[u8], sealed: &[u8]) -> Vec<u8> {
+    [b"countersign broker 2 signature\0", info, sealed].concat()
+}
+
+impl SealedMessage {
+    pub(super) fn seal<T: Serialize>(
+        kind: Kind,
+        (from, sender): (&str, &PartyKey),
+        (to, recipient): (&str, &PartyPublic),
+        suite: SealingSuite,
+        message: &T,
+        entropy: &mut dyn Entropy,
+    ) -> Option<Self> {
+        let key = recipient.fingerprint();
+        let sender_key = sender.public().fingerprint();
+        let info = info(kind, (from, &sender_key), (to, &key), suite);
+        let text = write(message)?;
+        let sealed = recipient.seal(suite, &info, text.expose(), entropy).ok()?;
+        let signature = sender.sign(&signed(&info, &sealed));
+        Some(Self {
+            kind,
+            from: from.to_owned(),
+            to: to.to_owned(),
+            suite: suite.name().to_owned(),
+            key: key.to_vec(),
+            sealed,
+            signature: signature.0.to_vec(),
+        })
+    }
+
+    /// Verifies who it is from, and then opens it.
+    pub(super) fn believe<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        (from, senders): (&str, &[PartyPublic]),
+        (to, own): (&str, &[PartyKey]),
+    ) -> Result<Believed<T>, NotBelieved> {
+        let fits = self.kind == kind && self.from == from && self.to == to;
+        if !fits || self.sealed.len() > limits::SEALED {
+            return Err(NotBelieved);
+        }
+        let suite: SealingSuite = self.suite.parse().map_err(|_| NotBelieved)?;
+        let signature = self.signature.as_slice().try_into();
+        let signature = Signature(signature.map_err(|_| NotBelieved)?);
+        let recipient = self.key.as_slice().try_into().map_err(|_| NotBelieved)?;
+        let signer = senders
+            .iter()
+            .enumerate()
+            .find_map(|(at, sender)| {
+                let info = info(kind, (from, &sender.fingerprint()), (to, recipient), suite);
+                let text = signed(&info, &self.sealed);
+                sender.signing.verify(&text, &signature).ok()?;
+                Some((at, info))
+            })
+            .ok_or(NotBelieved);
+        let (signer, info) = signer?;
+        let known = |key: &PartyKey| key.public().fingerprint() == *recipient;
+        let key = own.iter().position(known).ok_or(NotBelieved)?;
+        let own = own.get(key).ok_or(NotBelieved)?;
+        let text: SecretBytes = own
+            .open(suite, &info, &self.sealed)
+            .map_err(|_| NotBelieved)?;
+        let message = serde_json::from_slice(text.expose()).map_err(|_| NotBelieved)?;
+        Ok(Believed {
+            message,
+            signer,
+            key,
+        })
+    }
+}

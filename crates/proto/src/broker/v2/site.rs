@@ -1,0 +1,198 @@
+//! The site: verifies who asks, and seals a ticket and the answer.
+//!
+//! ```text
+//! Request::read ── Request ── verify ── Verified ── answer ── SealedMessage
+//!   (anybody's)  (who says to ask)   (who asks)  (policy decided, not asked before)
+//! ```
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
+use countersign_crypto::secret::Secret;
+use serde_json::value::RawValue;
+
+use super::message::{AuthRequest, AuthResponse, CIPHER, HASH, Nonce, OneTimeCredentials, Ticket};
+use super::sealed::Kind;
+use super::{Refusal, SealedMessage, limits};
+
+/// The site as a party.
+pub struct Site {
+    /// Its id.
+    pub id: String,
+    /// Its keys, the newest first. A request may be sealed to any.
+    pub keys: Vec<PartyKey>,
+}
+
+/// What is registered of an application.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// Its id.
+    pub id: String,
+    /// Its public keys, the newest first. It may sign with any.
+    pub keys: Vec<PartyPublic>,
+    /// How things are sealed to it.
+    pub suite: SealingSuite,
+    /// How long a ticket for it is good, in milliseconds.
+    pub keys_last: u64,
+    /// What a provider is told of it, as JSON.
+    pub auth_data: Option<Box<RawValue>>,
+}
+
+/// A request. Who made it is not known yet.
+#[derive(Debug)]
+pub struct Request(SealedMessage);
+
+/// A request whose requester signed it, lately.
+#[derive(Debug)]
+pub struct Verified {
+    request: AuthRequest,
+    key: usize,
+    signer: usize,
+}
+
+impl Request {
+    /// Reads the JSON text of a request.
+    ///
+    /// # Errors
+    /// [`Refusal::NotVerified`].
+    pub fn read(text: &[u8]) -> Result<Self, Refusal> {
+        if text.len() > limits::SEALED {
+            return Err(Refusal::NotVerified);
+        }
+        let sealed: SealedMessage =
+            serde_json::from_slice(text).map_err(|_| Refusal::NotVerified)?;
+        let named = !sealed.from.is_empty() && sealed.from.len() <= limits::ID;
+        named.then_some(Self(sealed)).ok_or(Refusal::NotVerified)
+    }
+
+    /// Who says to have made it.
+    #[must_use]
+    pub fn requester(&self) -> &str {
+        &self.0.from
+    }
+
+    /// Verifies that the requester signed it, for this site. A requester that is not registered costs as much
+    /// as one with another key: `stranger` is a key that nobody has.
+    ///
+    /// # Errors
+    /// [`Refusal::NotVerified`]; [`Refusal::Clock`] once that was verified.
+    pub fn verify(
+        self,
+        site: &Site,
+        requester: Option<&Application>,
+        stranger: &PartyPublic,
+        now: u64,
+    ) -> Result<Verified, Refusal> {
+        let requester = requester.filter(|known| known.id == self.0.from);
+        let keys = requester.map_or(std::slice::from_ref(stranger), |known| &known.keys);
+        let from = (self.0.from.as_str(), keys);
+        let to = (site.id.as_str(), site.keys.as_slice());
+        let believed = self.0.believe::<AuthRequest>(Kind::AuthRequest, from, to);
+        let (Ok(believed), Some(_)) = (believed, requester) else {
+            return Err(Refusal::NotVerified);
+        };
+        let request = believed.message;
+        if request.requester != self.0.from {
+            return Err(Refusal::NotVerified);
+        }
+        if request.ts.abs_diff(now) > limits::TOLERANCE {
+            return Err(Refusal::Clock);
+        }
+        Ok(Verified {
+            request,
+            key: believed.key,
+            signer: believed.signer,
+        })
+    }
+}
+
+impl Verified {
+    /// Whom the ticket is asked for.
+    #[must_use]
+    pub fn requested(&self) -> &str {
+        &self.request.requested
+    }
+
+    /// Names this request: it is answered once. To be remembered for twice [`limits::TOLERANCE`].
+    #[must_use]
+    pub fn names(&self) -> (&str, Nonce) {
+        (&self.request.requester, self.request.nonce)
+    }
+
+    /// Seals a ticket for the provider, and the answer for the requester. `requested` is `None` when there is
+    /// no such provider, or the requester may not call it.
+    ///
+    /// # Errors
+    /// [`Refusal::NotAllowed`], [`Refusal::NothingInCommon`].
+    pub fn answer(
+        self,
+        site: &Site,
+        requester: &Application,
+        requested: Option<&Application>,
+        now: u64,
+        entropy: &mut dyn Entropy,
+    ) -> Result<SealedMessage, Refusal> {
+        let requested = requested.ok_or(Refusal::NotAllowed)?;
+        let knows = |known: &[String], name: &str| known.iter().any(|known| known == name);
+        if !knows(&self.request.supported_ciphers, CIPHER)
+            || !knows(&self.request.supported_hashes, HASH)
+        {
+            return Err(Refusal::NothingInCommon);
+        }
+        let own = site.keys.get(self.key).ok_or(Refusal::NotVerified)?;
+        let provider = requested.keys.first().ok_or(Refusal::NotAllowed)?;
+        let consumer = requester
+            .keys
+            .get(self.signer)
+            .ok_or(Refusal::NotVerified)?;
+        let lasts = requested.keys_last.min(limits::LONGEST_TICKET);
+        let nothing = || RawValue::from_string("null".to_owned()).map_err(|_| Refusal::NotAllowed);
+        let ticket = Ticket {
+            requester: requester.id.clone(),
+            requested: requested.id.clone(),
+            server_nonce: Nonce::fresh(entropy),
+            requester_nonce: self.request.nonce,
+            id: Nonce::fresh(entropy),
+            secret: Secret::generate(entropy),
+            one_time_credentials: OneTimeCredentials {
+                key: Secret::generate(entropy),
+                iv: Nonce::fresh(entropy),
+                cipher: CIPHER.to_owned(),
+                hash: HASH.to_owned(),
+            },
+            hash: HASH.to_owned(),
+            ts: now,
+            expires: now.saturating_add(lasts),
+            auth_data: requester.auth_data.clone().map_or_else(nothing, Ok)?,
+        };
+        let sealed = SealedMessage::seal(
+            Kind::AuthTicket,
+            (&site.id, own),
+            (&requested.id, provider),
+            requested.suite,
+            &ticket,
+            entropy,
+        );
+        let answer = AuthResponse {
+            requester: ticket.requester,
+            requested: ticket.requested,
+            server_nonce: ticket.server_nonce,
+            requester_nonce: ticket.requester_nonce,
+            id: ticket.id,
+            secret: ticket.secret,
+            ts: ticket.ts,
+            one_time_credentials: ticket.one_time_credentials,
+            hash: ticket.hash,
+            expires: ticket.expires,
+            ticket: sealed.ok_or(Refusal::NotAllowed)?,
+        };
+        SealedMessage::seal(
+            Kind::AuthResponse,
+            (&site.id, own),
+            (&requester.id, consumer),
+            requester.suite,
+            &answer,
+            entropy,
+        )
+        .ok_or(Refusal::NotAllowed)
+    }
+}

@@ -1,0 +1,253 @@
+//! The dialog as it should be, and with clocks, keys and names that are not.
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::party::SealingSuite;
+use countersign_proto::broker::v2::clock::{Clock, site_time};
+use countersign_proto::broker::v2::consumer::ConsumerError;
+use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::broker::v2::site::Request;
+use countersign_proto::broker::v2::{Refusal, limits};
+
+use super::parties::{A, B, HOUR, NOW, Parties, party, public, stranger};
+
+#[test]
+fn two_applications_share_a_secret_that_the_site_does_not_know() {
+    for suite in SealingSuite::ALL {
+        let parties = Parties::new(suite);
+        let granted = parties.granted();
+        let of_ticket = granted.response().secret.clone();
+        let (presenting, presentation) = granted.present(NOW, &mut SystemEntropy).unwrap();
+        let presented = parties
+            .provider
+            .accept(presentation.as_bytes(), NOW)
+            .unwrap();
+        assert_eq!(
+            (presented.requester(), presented.expires()),
+            (A, NOW + HOUR)
+        );
+        let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
+        assert_eq!(accepted.auth_data.get(), r#"{"may":["read"]}"#);
+        let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+        let there = accepted.credentials;
+        assert_eq!(
+            (here.application.as_str(), there.application.as_str()),
+            (B, A)
+        );
+        assert_eq!((here.id, here.expires), (there.id, there.expires));
+        assert_eq!(here.secret, there.secret);
+        assert_ne!(here.secret, of_ticket);
+        let code = here.mac().authenticate(b"request");
+        assert_eq!(there.mac().verify(b"request", &code), Ok(()));
+    }
+}
+
+#[test]
+fn every_dialog_has_a_secret_and_nonces_of_its_own() {
+    let parties = Parties::new(SealingSuite::XWing);
+    let mut secrets = Vec::new();
+    let (presenting, presentation) = parties.presented();
+    let mut presenting = Some(presenting);
+    // The same presentation, accepted twice: whoever keeps tickets must not let that happen.
+    for _ in 0..2 {
+        let presented = parties
+            .provider
+            .accept(presentation.as_bytes(), NOW)
+            .unwrap();
+        let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
+        if let Some(presenting) = presenting.take() {
+            let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+            assert_eq!(here.secret, accepted.credentials.secret);
+        }
+        secrets.push(accepted.credentials.secret);
+    }
+    assert_ne!(secrets[0], secrets[1]);
+    let (one, other) = (parties.granted(), parties.granted());
+    assert_ne!(one.response().id, other.response().id);
+    assert_ne!(one.response().server_nonce, other.response().server_nonce);
+}
+
+#[test]
+fn keys_are_rotated_without_a_pause() {
+    let mut parties = Parties::new(SealingSuite::XWing);
+    // Everybody has a newer key already; the others do not know it yet.
+    parties.site.keys.insert(0, party(11));
+    parties.provider.keys.insert(0, party(13));
+    parties.first.keys.insert(0, public(12));
+    let (presenting, presentation) = parties.presented();
+    let presented = parties
+        .provider
+        .accept(presentation.as_bytes(), NOW)
+        .unwrap();
+    let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
+    assert!(presenting.acknowledged(accepted.answer.as_bytes()).is_ok());
+    // And now they do, but have not forgotten the older one.
+    parties.consumer.keys.insert(0, party(12));
+    parties.consumer.site_keys.insert(0, public(11));
+    parties.provider.site_keys.insert(0, public(11));
+    parties.second.keys.insert(0, public(13));
+    let (_, presentation) = parties.presented();
+    assert_eq!(parties.accept(&presentation, NOW), Ok(()));
+    // The older ones are gone: what is sealed to or signed by them is not believed.
+    parties.site.keys.truncate(1);
+    let (_, request) = Parties::new(SealingSuite::XWing)
+        .consumer
+        .ask(B, NOW, &mut SystemEntropy)
+        .unwrap();
+    assert_eq!(parties.answer(&request, NOW), Err(Refusal::NotVerified));
+}
+
+#[test]
+fn a_clock_that_is_an_hour_wrong_is_put_right_by_the_site() {
+    let parties = Parties::new(SealingSuite::XWing);
+    for wrong in [NOW - HOUR, NOW + HOUR] {
+        let (_, request) = parties.consumer.ask(B, wrong, &mut SystemEntropy).unwrap();
+        assert_eq!(parties.answer(&request, NOW), Err(Refusal::Clock));
+
+        let nonce = Nonce([7; 16]);
+        let told = Clock::tell(nonce, NOW, &parties.site.keys[0]);
+        let site = &parties.consumer.site_keys;
+        let offset = told.offset(nonce, site, wrong).unwrap();
+        let (_, request) = parties
+            .consumer
+            .ask(B, site_time(wrong, offset), &mut SystemEntropy)
+            .unwrap();
+        assert!(parties.answer(&request, NOW).is_ok());
+        let (_, presentation) = parties.presented();
+        assert_eq!(
+            parties.accept(&presentation, site_time(wrong, offset)),
+            Ok(())
+        );
+
+        // Nobody else can set a clock, and no answer to another question.
+        assert_eq!(told.offset(Nonce([8; 16]), site, wrong), None);
+        assert_eq!(told.offset(nonce, &[stranger()], wrong), None);
+        let mut later = told.clone();
+        later.ts += 1;
+        assert_eq!(later.offset(nonce, site, wrong), None);
+    }
+}
+
+#[test]
+fn times_are_accepted_to_the_tolerance_and_not_beyond() {
+    let parties = Parties::new(SealingSuite::X25519);
+    for (apart, expected) in [
+        (limits::TOLERANCE, Ok(())),
+        (limits::TOLERANCE + 1, Err(Refusal::Clock)),
+    ] {
+        for made in [NOW - apart, NOW + apart] {
+            let (_, request) = parties.consumer.ask(B, made, &mut SystemEntropy).unwrap();
+            assert_eq!(parties.answer(&request, NOW).map(|_| ()), expected);
+        }
+        let (_, presentation) = parties.presented();
+        for now in [NOW - apart, NOW + apart] {
+            assert_eq!(parties.accept(&presentation, now), expected);
+        }
+    }
+    // A ticket that is presented when it is over.
+    let granted = parties.granted();
+    let over = granted.response().expires;
+    let (_, presentation) = granted.present(over, &mut SystemEntropy).unwrap();
+    assert_eq!(parties.accept(&presentation, over), Ok(()));
+    assert_eq!(
+        parties.accept(&presentation, over + 1),
+        Err(Refusal::Expired)
+    );
+}
+
+#[test]
+fn a_ticket_is_good_for_a_day_at_most() {
+    let mut parties = Parties::new(SealingSuite::X25519);
+    parties.second.keys_last = 48 * HOUR;
+    assert_eq!(parties.granted().response().expires, NOW + 24 * HOUR);
+}
+
+#[test]
+fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
+    let parties = Parties::new(SealingSuite::X25519);
+    let ask = |requested| {
+        parties
+            .consumer
+            .ask(requested, NOW, &mut SystemEntropy)
+            .unwrap()
+            .1
+    };
+    assert_eq!(
+        parties.answer(&ask("nobody"), NOW),
+        Err(Refusal::NotAllowed)
+    );
+    // Policy says no: the caller gives no application.
+    let text = serde_json::to_vec(&ask(B)).unwrap();
+    let verified = Request::read(&text)
+        .unwrap()
+        .verify(&parties.site, Some(&parties.first), &stranger(), NOW)
+        .unwrap();
+    let entropy = &mut SystemEntropy;
+    let refused = verified.answer(&parties.site, &parties.first, None, NOW, entropy);
+    assert_eq!(refused.err(), Some(Refusal::NotAllowed));
+}
+
+#[test]
+fn strangers_wrong_keys_and_broken_requests_get_the_same_answer() {
+    let parties = Parties::new(SealingSuite::XWing);
+    let mut others = Parties::new(SealingSuite::XWing).consumer;
+    others.keys = vec![party(50)];
+    let wrong_key = others.ask(B, NOW, &mut SystemEntropy).unwrap().1;
+    others.id = "nobody".to_owned();
+    let unknown = others.ask(B, NOW, &mut SystemEntropy).unwrap().1;
+    others.id = A.to_owned();
+    others.keys = vec![party(2)];
+    others.site = "example.com".to_owned();
+    let other_site = others.ask(B, NOW, &mut SystemEntropy).unwrap().1;
+    let body = |refused: Refusal| (refused.status(), refused.body());
+    for request in [wrong_key, unknown, other_site] {
+        let refused = parties.answer(&request, NOW).unwrap_err();
+        assert_eq!(body(refused), body(Refusal::NotVerified));
+    }
+    for text in [
+        "",
+        "null",
+        "{}",
+        "[]",
+        "{\"type\":\"auth-request\"}",
+        "\u{0}",
+    ] {
+        let refused = Request::read(text.as_bytes()).unwrap_err();
+        assert_eq!(body(refused), body(Refusal::NotVerified));
+    }
+}
+
+#[test]
+fn another_provider_and_another_consumer_can_do_nothing_with_a_ticket() {
+    let parties = Parties::new(SealingSuite::XWing);
+    let (presenting, presentation) = parties.presented();
+    let mut other = Parties::new(SealingSuite::XWing).provider;
+    // Another name with the same key, and another key with the same name.
+    other.id = "archive".to_owned();
+    let refused = other.accept(presentation.as_bytes(), NOW).map(|_| ());
+    assert_eq!(refused, Err(Refusal::NotVerified));
+    other.id = B.to_owned();
+    other.keys = vec![party(50)];
+    let refused = other.accept(presentation.as_bytes(), NOW).map(|_| ());
+    assert_eq!(refused, Err(Refusal::NotVerified));
+    // The acknowledgement of another dialog.
+    let (_, another) = parties.presented();
+    let presented = parties.provider.accept(another.as_bytes(), NOW).unwrap();
+    let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
+    let refused = presenting
+        .acknowledged(accepted.answer.as_bytes())
+        .map(|_| ());
+    assert_eq!(refused.err(), Some(ConsumerError::NotBelieved));
+}
+
+#[test]
+fn no_secret_prints_itself() {
+    let parties = Parties::new(SealingSuite::X25519);
+    let granted = parties.granted();
+    let response = granted.response();
+    let shown = format!("{granted:?}");
+    for secret in [&response.secret, &response.one_time_credentials.key] {
+        let text = data_encoding::BASE64URL_NOPAD.encode(secret.expose());
+        assert!(!shown.contains(&text));
+        assert!(!shown.contains(&format!("{:?}", secret.expose())));
+    }
+}

@@ -1,0 +1,3 @@
+mod changed;
+mod dialog;
+mod parties;
