@@ -16,7 +16,7 @@ pub struct Limits {
     pub unproved: usize,
     /// Connections that nobody is proved on yet, of one source.
     pub unproved_per_source: usize,
-    /// From so many on, a source that has more than its share is turned away the more likely the fewer are
+    /// From so many on, a source that has its share already is turned away the more likely the fewer are
     /// left, as `MaxStartups` of OpenSSH does.
     pub unproved_early: usize,
     /// From connection to proof. A client stretches a pass phrase meanwhile, perhaps on a phone.
