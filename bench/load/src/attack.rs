@@ -13,6 +13,12 @@ use crate::Result;
 use crate::server::KNOWN;
 use crate::site::{Running, attacker};
 
+/// From one byte of a slow connection to the next; from the end of one to the next connection.
+const SLOWNESS: Duration = Duration::from_secs(3);
+/// From the end of another attack to the next of the same attacker. Without it the attackers' own work would
+/// be measured: they share the machine with the site.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// First flights to send: they are recorded before, so that the attack costs the attacker little.
 pub(crate) struct Flights {
     persons: Vec<Vec<u8>>,
@@ -62,20 +68,24 @@ impl Attack {
     ) -> Self {
         let going_on = Arc::new(AtomicBool::new(true));
         let connections = Arc::new(AtomicU64::new(0));
+        let pause = match kind {
+            "slow" => SLOWNESS,
+            _ => PAUSE,
+        };
         let mut tasks = JoinSet::new();
         for task in 0..at_once {
             let (site, flights) = (site.clone(), flights.clone());
             let (going_on, connections) = (going_on.clone(), connections.clone());
+            let share = f64::from(u32::try_from(task).unwrap_or(0)) / at_once as f64;
             tasks.spawn(async move {
+                // One after the other, not all in step.
+                tokio::time::sleep(pause.mul_f64(share)).await;
                 let mut number = task;
                 while going_on.load(Ordering::Relaxed) {
                     let from = number % sources;
-                    let attacked = one(&site, &flights, kind, number, from, &going_on).await;
-                    match attacked {
-                        Ok(()) => drop(connections.fetch_add(1, Ordering::Relaxed)),
-                        // Turned away: an attacker knocks again, but not in a tight loop.
-                        Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                    }
+                    connections.fetch_add(1, Ordering::Relaxed);
+                    let _ = one(&site, &flights, kind, number, from, &going_on).await;
+                    tokio::time::sleep(pause).await;
                     number += at_once;
                 }
             });
@@ -94,6 +104,7 @@ impl Drop for Attack {
     }
 }
 
+/// One attack, to its end.
 async fn one(
     site: &Running,
     flights: &Flights,
@@ -111,8 +122,7 @@ async fn one(
                     break;
                 }
                 socket.write_all(byte).await?;
-                let patience = Duration::from_secs(3);
-                if timeout(patience, socket.read(&mut answer)).await.is_ok() {
+                if timeout(SLOWNESS, socket.read(&mut answer)).await.is_ok() {
                     break;
                 }
             }
@@ -134,7 +144,7 @@ async fn one(
         _ => {
             socket.write_all(flights.person(number)).await?;
             let answered = timeout(Duration::from_secs(12), socket.read(&mut answer)).await;
-            if answered.is_ok_and(|read| read.is_ok_and(|bytes| bytes > 0)) {
+            if answered?? > 0 {
                 let mut proof = vec![0x80, 0x05, 64];
                 proof.extend([7; 64]);
                 socket.write_all(&proof).await?;

@@ -12,7 +12,7 @@ use crate::site::{Running, millis, now};
 use crate::{Result, Size};
 
 /// Time between two honest logins.
-const PACE: Duration = Duration::from_millis(100);
+const PACE: Duration = Duration::from_millis(20);
 
 /// Honest logins: how long each took in milliseconds, and how many failed.
 struct Honest {
@@ -63,7 +63,7 @@ pub(crate) async fn run(site: &Arc<Running>, flood: &str, size: Size) -> Result<
         _ => ("wrong", 3.0),
     };
     let flights = Arc::new(Flights::record(site, size.of(200, 10))?);
-    let logins = size.of(200, 20);
+    let logins = size.of(1_000, 20);
     honest(site, 10).await;
     let quiet = honest(site, logins).await;
     let (p50, p99) = (percentile(&quiet.took, 50), percentile(&quiet.took, 99));

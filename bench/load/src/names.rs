@@ -17,14 +17,14 @@ const KINDS: [&str; 4] = ["known", "unknown", "locked", "control"];
 
 pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     let flight = |name: &str| site.flight_of_person(name);
-    let nops = [0x70, 0x00].repeat(300);
+    let nops = [0x70, 0x00].repeat(1_500);
     let flights = [
         flight(KNOWN)?,
         flight("nobody")?,
         flight(LOCKED)?,
         [nops, flight(KNOWN)?].concat(),
     ];
-    let rounds = size.of(20_000, 50);
+    let rounds = size.of(5_000, 50);
     let mut took: [Vec<f64>; 4] = Default::default();
     let mut lengths: [Vec<usize>; 4] = Default::default();
     for round in 0..rounds + rounds / 20 {

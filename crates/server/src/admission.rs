@@ -31,6 +31,10 @@ pub enum TurnedAway {
     Penalized,
 }
 
+/// A source with fewer unproved connections is not turned away early: a few logins at once are no crowd, not
+/// even when there are so many sources that a share is less than one.
+const NEVER_EARLY: usize = 4;
+
 /// Counts connections.
 pub struct Admission {
     limits: Limits,
@@ -106,12 +110,12 @@ impl Admission {
     }
 
     /// Whether a source that has `own` unproved connections is turned away early: never with less than its
-    /// share, otherwise the more likely the fewer places are left.
+    /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
     fn drops_early(&self, state: &State, own: usize, dice: u32) -> bool {
         let (early, full) = (self.limits.unproved_early, self.limits.unproved);
         let share = state.unproved / state.crowds.len().max(1);
         let over = state.unproved.saturating_sub(early);
-        if over == 0 || own == 0 || own < share {
+        if over == 0 || own < share.max(NEVER_EARLY) {
             return false;
         }
         let chance =
@@ -324,11 +328,12 @@ mod tests {
             unproved_early: 2,
             ..limits()
         });
-        let _crowd: Vec<Admitted> = (0..3).map(|_| admission.from(1).unwrap()).collect();
+        let mut crowd: Vec<Admitted> = (0..3).map(|_| admission.from(1).unwrap()).collect();
+        crowd.push(admission.admit(source(1), NOW, UNLUCKY).unwrap());
         let early = admission.admit(source(1), NOW, UNLUCKY);
         assert_eq!(early.err(), Some(TurnedAway::EarlyDrop));
-        // An eighth of the places between the two limits is taken.
-        let chance = u32::MAX / 8;
+        // A quarter of the places between the two limits is taken.
+        let chance = u32::MAX / 4;
         assert!(admission.admit(source(1), NOW, chance + 1).is_ok());
         assert!(admission.admit(source(1), NOW, chance - 1).is_err());
         assert!(admission.admit(source(2), NOW, UNLUCKY).is_ok());

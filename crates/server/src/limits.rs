@@ -57,9 +57,9 @@ impl Default for Limits {
         Self {
             connections: 24_000,
             connections_per_source: 1_024,
-            unproved: 1_024,
+            unproved: 4_096,
             unproved_per_source: 256,
-            unproved_early: 512,
+            unproved_early: 2_048,
             unproved_time: Duration::from_secs(30),
             waiting_logins: 256,
             waiting_logins_per_source: 32,

@@ -84,13 +84,22 @@ impl Life<'_> {
         wire
     }
 
-    /// Whole packets are dropped, repeated, moved, reflected, or come from another session. What is left
-    /// of a packet that arrived in part stands first.
+    /// Whole packets are dropped, repeated, moved, reflected, or come from another session. What
+    /// arrived of a packet stands first.
     fn harm_packets(&mut self, way: Way, wire: &[u8]) -> Vec<u8> {
         let half = self.inboxes[way as usize].unread().to_vec();
         let whole = [&half[..], wire].concat();
         let mut packets = commands(&whole);
-        let first = usize::from(!half.is_empty());
+        // A packet of the original form is several commands, some of which may have arrived whole.
+        let mut begins = 0;
+        let first = packets
+            .iter()
+            .take_while(|packet| {
+                let arrived = begins < half.len();
+                begins += packet.len();
+                arrived
+            })
+            .count();
         if packets.len() <= first {
             return wire.to_vec();
         }
