@@ -9,6 +9,7 @@
 //! and reports medians.
 
 mod accounts;
+mod broker;
 mod durable;
 mod ends;
 mod founded;
@@ -31,11 +32,12 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 /// A benchmark: its name on the command line, and what runs it.
 type Benchmark = (&'static str, fn() -> Result<Vec<Row>>);
 
-const BENCHMARKS: [Benchmark; 7] = [
+const BENCHMARKS: [Benchmark; 8] = [
     ("risp", risp::run),
     ("machine", machine::run),
     ("packets", packets::run),
     ("person", person::run),
+    ("broker", broker::run),
     ("operations", operations::run),
     ("durable", durable::run),
     ("accounts", accounts::run),

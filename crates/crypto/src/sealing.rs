@@ -5,14 +5,16 @@
 
 pub mod hybrid;
 
+mod classical;
+
 use std::convert::Infallible;
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 
+use self::classical::X25519;
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::entropy::{Entropy, fresh};
 use crate::secret::SecretBytes;
@@ -54,8 +56,7 @@ fn seal_beside(
     message: &[u8],
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<u8>, DoesNotOpen> {
-    let to = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&to.0).map_err(|_| DoesNotOpen)?;
-    seal_with::<X25519HkdfSha256>(&to, info, associated, message, entropy)
+    seal_with::<X25519>(to, info, associated, message, entropy)
 }
 
 fn open_beside(
@@ -64,9 +65,7 @@ fn open_beside(
     associated: &[u8],
     sealed: &[u8],
 ) -> Result<SecretBytes, DoesNotOpen> {
-    let own = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(key.secret().expose())
-        .map_err(|_| DoesNotOpen)?;
-    open_with::<X25519HkdfSha256, 32>(&own, info, associated, sealed)
+    open_with::<X25519, { classical::ENCAPSULATED_LENGTH }>(key, info, associated, sealed)
 }
 
 fn seal_with<K: Kem>(

@@ -9,13 +9,21 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use countersign_crypto::entropy::Entropy;
+use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::key_file::{DeliveredKey, write_identity};
-use countersign_crypto::secret::Passphrase;
+use countersign_crypto::party::{PartyKey, SealingSuite};
+use countersign_crypto::secret::{Passphrase, Secret};
 use countersign_crypto::site_key_slots::{
     Argon2idCost, NewSlot, RecoveryCode, SlotFile, WrappedSiteKey,
 };
+use countersign_proto::broker::v2::clock::Clock;
+use countersign_proto::broker::v2::consumer::Consumer;
+use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::broker::v2::site::{Application, Request, Site as BrokerSite};
+use countersign_proto::broker::v2::{Credentials, signature};
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::risp::Value;
 use countersign_proto::session::{EncryptionOption, OptionList, command as c};
@@ -26,7 +34,7 @@ use countersign_testkit::insider::put;
 use countersign_testkit::pair::{Flight, Pair, Who};
 use countersign_testkit::site::{PASSPHRASE, Site};
 use countersign_testkit::wire::{Honest, Way};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 fn main() {
     names();
@@ -36,6 +44,8 @@ fn main() {
     lives();
     operations();
     dump();
+    recorded_broker();
+    broker();
 }
 
 fn write(target: &str, name: &str, bytes: impl AsRef<[u8]>) {
@@ -258,4 +268,97 @@ fn dump() {
     let loaded = Decisions::new().run(&Operation::new(1, "person", "load", params));
     assert_eq!(loaded.code, Code::SUCCESS, "{}", loaded.data);
     write("person_dump", "whole", dump);
+}
+
+/// What was recorded of edition v1, by who reads it.
+fn recorded_broker() {
+    let flow = |name: &str| -> Json {
+        let flows = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/flows");
+        let text = fs::read_to_string(format!("{flows}/{name}.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let seed =
+        |name, who: u8, text: &str| write("broker_v1", name, [&[who], text.as_bytes()].concat());
+    let whole = flow("ok-aes-256-cbc-sha256");
+    let [asks, presents, signs] = [0, 1, 2].map(|step| &whole["steps"][step]);
+    seed(
+        "request",
+        0,
+        &asks["decoded"]["request"]["authRequest"].to_string(),
+    );
+    seed("presentation", 1, &text(&presents["request"]["body"]));
+    seed("answer", 2, &text(&asks["response"]["body"]));
+    seed("hawk", 4, &text(&signs["request"]["headers"][0][1]));
+    let refused = flow("retry-409-then-490");
+    seed(
+        "unsupported",
+        3,
+        &text(&refused["steps"][0]["response"]["body"]),
+    );
+}
+
+/// What parties of edition v2 say to each other.
+fn broker() {
+    let entropy = &mut SeededEntropy::new(0).fork("broker");
+    let party = |byte| {
+        let seed = IdentitySeed(Secret::from_bytes([byte; 32]));
+        PartyKey::new(Arc::new(Identity::from_seed(seed)))
+    };
+    let now = 1_800_000_000_000;
+    let application = |id: &str, byte| Application {
+        id: id.to_owned(),
+        keys: vec![party(byte).public().clone()],
+        suite: SealingSuite::X25519,
+        keys_last: 3_600_000,
+        auth_data: None,
+    };
+    let (first, second) = (application("billing", 2), application("ledger", 3));
+    let site = BrokerSite {
+        id: "example.org".to_owned(),
+        keys: vec![party(1)],
+    };
+    let consumer = Consumer {
+        id: "billing".to_owned(),
+        keys: vec![party(2)],
+        site: "example.org".to_owned(),
+        site_keys: vec![party(1).public().clone()],
+        suite: SealingSuite::X25519,
+    };
+    let seed = |name, who: u8, text: &[u8]| write("broker_v2", name, [&[who], text].concat());
+    let (asked, request) = consumer.ask("ledger", now, entropy).unwrap();
+    let request = serde_json::to_vec(&request).unwrap();
+    seed("request", 0, &request);
+    let stranger = party(9);
+    let verified = Request::read(&request).unwrap();
+    let verified = verified
+        .verify(&site, Some(&first), stranger.public(), now)
+        .unwrap();
+    let answer = verified.answer(&site, &first, Some(&second), now, entropy);
+    let answer = serde_json::to_vec(&answer.unwrap()).unwrap();
+    seed("answer", 2, &answer);
+    let granted = consumer.granted(asked, &answer).unwrap();
+    let (_, presentation) = granted.present(now, entropy).unwrap();
+    seed("presentation", 1, presentation.as_bytes());
+    let clock = Clock::tell(Nonce([0; 16]), now, &party(1));
+    let credentials = Credentials {
+        application: "ledger".to_owned(),
+        id: Nonce([1; 16]),
+        secret: Secret::from_bytes([6; 32]),
+        expires: u64::MAX,
+    };
+    let signed = signature::Request {
+        method: "GET",
+        authority: "ledger.example.org",
+        target: "/",
+        content: &[],
+    };
+    let fields = signature::sign(&credentials, &signed, Nonce([2; 16]), now / 1_000, 30).unwrap();
+    let lines = [
+        fields.signature_input,
+        fields.signature,
+        fields.content_digest,
+    ];
+    seed("signature", 3, lines.join("\n").as_bytes());
+    seed("clock", 4, &serde_json::to_vec(&clock).unwrap());
 }

@@ -72,7 +72,7 @@ pub enum Answered {
     /// A ticket.
     Granted(Box<Granted>),
     /// Ask again: send this.
-    Again(Asked, SealedMessage),
+    Again(Box<Asked>, SealedMessage),
 }
 
 /// A ticket that was not presented yet.
@@ -189,7 +189,7 @@ impl Consumer {
                 }
                 let (retries, requested) = (asked.retries + 1, asked.request.requested);
                 let again = self.ask_with(&requested, (cipher, hash), retries, now, entropy);
-                again.map(|(asked, sealed)| Answered::Again(asked, sealed))
+                again.map(|(asked, sealed)| Answered::Again(Box::new(asked), sealed))
             }
             status => Err(ConsumerError::Refused(status)),
         }

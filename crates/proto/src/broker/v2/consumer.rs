@@ -90,7 +90,7 @@ impl Consumer {
             supported_ciphers: vec![CIPHER.to_owned()],
         };
         let sealed = SealedMessage::seal(
-            Kind::AuthRequest,
+            Kind::Request,
             (&self.id, own),
             (&self.site, site),
             self.suite,
@@ -111,6 +111,7 @@ impl Consumer {
     /// # Errors
     /// [`ConsumerError::NotBelieved`].
     pub fn granted(&self, asked: Asked, body: &[u8]) -> Result<Granted, ConsumerError> {
+        let Asked { requested, nonce } = asked;
         let distrust = ConsumerError::NotBelieved;
         if body.len() > limits::SEALED {
             return Err(distrust);
@@ -118,12 +119,12 @@ impl Consumer {
         let sealed: SealedMessage = serde_json::from_slice(body).map_err(|_| distrust)?;
         let from = (self.site.as_str(), self.site_keys.as_slice());
         let to = (self.id.as_str(), self.keys.as_slice());
-        let believed = sealed.believe::<AuthResponse>(Kind::AuthResponse, from, to);
+        let believed = sealed.believe::<AuthResponse>(Kind::Response, from, to);
         let response = believed.map_err(|_| distrust)?.message;
         let once = &response.one_time_credentials;
         let ours = response.requester == self.id
-            && response.requested == asked.requested
-            && response.requester_nonce == asked.nonce
+            && response.requested == requested
+            && response.requester_nonce == nonce
             && once.cipher == CIPHER
             && (once.hash.as_str(), response.hash.as_str()) == (HASH, HASH)
             && response.expires > response.ts;

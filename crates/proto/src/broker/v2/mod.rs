@@ -12,6 +12,7 @@ pub mod consumer;
 pub mod limits;
 pub mod message;
 pub mod provider;
+pub mod signature;
 pub mod site;
 
 mod presentation;

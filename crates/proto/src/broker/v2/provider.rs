@@ -65,7 +65,7 @@ impl Provider {
         let to = (self.id.as_str(), self.keys.as_slice());
         let believed = presentation
             .ticket
-            .believe::<Ticket>(Kind::AuthTicket, from, to);
+            .believe::<Ticket>(Kind::Ticket, from, to);
         let ticket = believed.map_err(|_| distrust)?.message;
         let once = &ticket.one_time_credentials;
         let known = once.cipher == CIPHER

@@ -20,22 +20,24 @@ use super::message::{bytes, write};
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// From the consumer to the site.
-    AuthRequest,
+    #[serde(rename = "auth-request")]
+    Request,
     /// From the site to the consumer.
-    AuthResponse,
+    #[serde(rename = "auth-response")]
+    Response,
     /// From the site to the provider, through the consumer.
-    AuthTicket,
+    #[serde(rename = "auth-ticket")]
+    Ticket,
 }
 
 impl Kind {
     const fn name(self) -> &'static str {
         match self {
-            Self::AuthRequest => "auth-request",
-            Self::AuthResponse => "auth-response",
-            Self::AuthTicket => "auth-ticket",
+            Self::Request => "auth-request",
+            Self::Response => "auth-response",
+            Self::Ticket => "auth-ticket",
         }
     }
 }

@@ -86,7 +86,7 @@ impl Request {
         let keys = requester.map_or(std::slice::from_ref(stranger), |known| &known.keys);
         let from = (self.0.from.as_str(), keys);
         let to = (site.id.as_str(), site.keys.as_slice());
-        let believed = self.0.believe::<AuthRequest>(Kind::AuthRequest, from, to);
+        let believed = self.0.believe::<AuthRequest>(Kind::Request, from, to);
         let (Ok(believed), Some(_)) = (believed, requester) else {
             return Err(Refusal::NotVerified);
         };
@@ -165,7 +165,7 @@ impl Verified {
             auth_data: requester.auth_data.clone().map_or_else(nothing, Ok)?,
         };
         let sealed = SealedMessage::seal(
-            Kind::AuthTicket,
+            Kind::Ticket,
             (&site.id, own),
             (&requested.id, provider),
             requested.suite,
@@ -186,7 +186,7 @@ impl Verified {
             ticket: sealed.ok_or(Refusal::NotAllowed)?,
         };
         SealedMessage::seal(
-            Kind::AuthResponse,
+            Kind::Response,
             (&site.id, own),
             (&requester.id, consumer),
             requester.suite,

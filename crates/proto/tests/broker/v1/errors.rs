@@ -96,6 +96,7 @@ fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value) {
     }
 }
 
+// [BRK-21] and [BRK-22] and [BRK-23]
 #[test]
 fn the_site_refuses_as_recorded() {
     let recorded = file("errors/master.json");
@@ -109,6 +110,7 @@ fn the_site_refuses_as_recorded() {
     }
 }
 
+// [BRK-24]
 #[test]
 fn the_provider_refuses_as_recorded_and_where_it_should_have() {
     let recorded = file("errors/provider.json");
@@ -143,6 +145,7 @@ fn the_provider_refuses_as_recorded_and_where_it_should_have() {
 
 /// The attack that reads a recorded ticket of the reference implementation byte by byte: blocks of it are
 /// spliced under the same lock, and the error tells what came out. Here every splice gets the same answer.
+// [BRK-20]
 #[test]
 fn a_recorded_ticket_cannot_be_read_through_errors() {
     let recorded = file("errors/provider.json");

@@ -31,6 +31,7 @@ fn granted(consumer: &Consumer, asked: Asked, body: &str, now: u64) -> Box<Grant
     }
 }
 
+// [BRK-26]
 #[test]
 fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
     for (name, flow) in flows() {

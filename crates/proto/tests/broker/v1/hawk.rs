@@ -25,6 +25,7 @@ fn signed(step: &Value) -> Signed<'_> {
     }
 }
 
+// [BRK-27]
 #[test]
 fn recorded_requests_are_verified_and_signed_again() {
     for (name, flow) in flows() {

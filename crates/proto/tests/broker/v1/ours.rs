@@ -133,6 +133,7 @@ fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
     }
 }
 
+// [BRK-25]
 #[test]
 fn a_consumer_asks_again_once_for_each_and_no_more() {
     let ours = consumer(
@@ -160,7 +161,7 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     let Ok(Answered::Again(asked, _)) = next(asked, &cipher) else {
         panic!("asks again with the other cipher")
     };
-    let Ok(Answered::Again(asked, sealed)) = next(asked, &hash) else {
+    let Ok(Answered::Again(asked, sealed)) = next(*asked, &hash) else {
         panic!("asks again with the other hash")
     };
     // That is what the site supports.
@@ -169,7 +170,7 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     let parts = (master(&lists), first, application(B, "provider", &lists));
     assert!(answer(&parts, &sealed, NOW).is_ok());
     assert_eq!(
-        next(asked, &cipher).err(),
+        next(*asked, &cipher).err(),
         Some(ConsumerError::Refused(409))
     );
 

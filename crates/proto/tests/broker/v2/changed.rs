@@ -51,6 +51,7 @@ fn changes(whole: &Value) -> Vec<String> {
     changes
 }
 
+// [BRK-1]
 #[test]
 fn no_change_of_a_request_is_answered() {
     let parties = Parties::new(SealingSuite::XWing);
@@ -67,6 +68,7 @@ fn no_change_of_a_request_is_answered() {
     assert!(parties.answer(&request, NOW).is_ok());
 }
 
+// [BRK-8]
 #[test]
 fn no_change_of_an_answer_is_believed() {
     let parties = Parties::new(SealingSuite::XWing);
@@ -82,6 +84,7 @@ fn no_change_of_an_answer_is_believed() {
     }
 }
 
+// [BRK-10]
 #[test]
 fn no_change_of_a_presentation_is_accepted() {
     let parties = Parties::new(SealingSuite::XWing);

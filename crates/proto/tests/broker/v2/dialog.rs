@@ -10,6 +10,7 @@ use countersign_proto::broker::v2::{Refusal, limits};
 
 use super::parties::{A, B, HOUR, NOW, Parties, party, public, stranger};
 
+// [BRK-11]
 #[test]
 fn two_applications_share_a_secret_that_the_site_does_not_know() {
     for suite in SealingSuite::ALL {
@@ -127,6 +128,7 @@ fn a_clock_that_is_an_hour_wrong_is_put_right_by_the_site() {
     }
 }
 
+// [BRK-4]
 #[test]
 fn times_are_accepted_to_the_tolerance_and_not_beyond() {
     let parties = Parties::new(SealingSuite::X25519);
@@ -154,6 +156,7 @@ fn times_are_accepted_to_the_tolerance_and_not_beyond() {
     );
 }
 
+// [BRK-7]
 #[test]
 fn a_ticket_is_good_for_a_day_at_most() {
     let mut parties = Parties::new(SealingSuite::X25519);
@@ -161,6 +164,7 @@ fn a_ticket_is_good_for_a_day_at_most() {
     assert_eq!(parties.granted().response().expires, NOW + 24 * HOUR);
 }
 
+// [BRK-6]
 #[test]
 fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
     let parties = Parties::new(SealingSuite::X25519);
@@ -186,6 +190,7 @@ fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
     assert_eq!(refused.err(), Some(Refusal::NotAllowed));
 }
 
+// [BRK-2]
 #[test]
 fn strangers_wrong_keys_and_broken_requests_get_the_same_answer() {
     let parties = Parties::new(SealingSuite::XWing);
@@ -216,6 +221,7 @@ fn strangers_wrong_keys_and_broken_requests_get_the_same_answer() {
     }
 }
 
+// [BRK-9]
 #[test]
 fn another_provider_and_another_consumer_can_do_nothing_with_a_ticket() {
     let parties = Parties::new(SealingSuite::XWing);
@@ -250,4 +256,42 @@ fn no_secret_prints_itself() {
         assert!(!shown.contains(&text));
         assert!(!shown.contains(&format!("{:?}", secret.expose())));
     }
+}
+
+// [BRK-3]
+#[test]
+fn a_message_is_read_to_the_limit_and_not_one_beyond() {
+    let parties = Parties::new(SealingSuite::XWing);
+    let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let mut text = serde_json::to_string(&request).unwrap();
+    text.push_str(&" ".repeat(limits::SEALED - text.len()));
+    assert!(Request::read(text.as_bytes()).is_ok());
+    text.push(' ');
+    let refused = Request::read(text.as_bytes());
+    assert_eq!(refused.err(), Some(Refusal::NotVerified));
+    let (presenting, presentation) = parties.presented();
+    let long = format!("{presentation}{}", " ".repeat(limits::SEALED));
+    assert_eq!(parties.accept(&long, NOW), Err(Refusal::NotVerified));
+    let long = vec![b' '; limits::SEALED + 1];
+    assert!(presenting.acknowledged(&long).is_err());
+}
+
+// [BRK-5]
+#[test]
+fn every_request_has_a_name_of_its_own_that_the_site_can_remember() {
+    let parties = Parties::new(SealingSuite::X25519);
+    let names = |request| {
+        let request = Request::read(&serde_json::to_vec(request).unwrap()).unwrap();
+        let known = Some(&parties.first);
+        let verified = request
+            .verify(&parties.site, known, &stranger(), NOW)
+            .unwrap();
+        let (requester, nonce) = verified.names();
+        assert_eq!(requester, A);
+        nonce
+    };
+    let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let (_, other) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
+    assert_eq!(names(&request), names(&request));
+    assert_ne!(names(&request), names(&other));
 }

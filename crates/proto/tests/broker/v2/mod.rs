@@ -1,3 +1,4 @@
 mod changed;
 mod dialog;
 mod parties;
+mod signature;

@@ -1,0 +1,84 @@
+//! Any bytes to the site, the provider and the consumer of the broker's edition v1, and to the reader of Hawk
+//! headers. Nothing is believed that nobody signed.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
+use countersign_crypto::unauthenticated::Cipher;
+use countersign_proto::broker::v1::consumer::{Answered, Consumer};
+use countersign_proto::broker::v1::hawk::Header;
+use countersign_proto::broker::v1::master::Master;
+use countersign_proto::broker::v1::provider::Provider;
+use libfuzzer_sys::fuzz_target;
+
+const NOW: u64 = 1_795_203_562_570;
+
+struct Parties {
+    master: Master,
+    provider: Provider,
+    consumer: Consumer,
+    stranger: RsaPublicKey,
+}
+
+static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
+    let key = |pem: &str| RsaKey::from_pem(&pem.to_owned().into()).unwrap();
+    let master = || key(include_str!("../../vectors/serveros/keys/master.key.pem"));
+    let consumer = key(include_str!("../../vectors/serveros/keys/consumer.key.pem"));
+    let provider = key(include_str!("../../vectors/serveros/keys/provider.key.pem"));
+    let (ciphers, hashes) = (Cipher::ALL.to_vec(), RsaHash::ALL.to_vec());
+    Parties {
+        stranger: provider.public().clone(),
+        provider: Provider {
+            id: "Application B".to_owned(),
+            keys: vec![provider],
+            master: vec![master().public().clone()],
+            ciphers: ciphers.clone(),
+            hashes: hashes.clone(),
+        },
+        consumer: Consumer {
+            id: "Application A".to_owned(),
+            keys: vec![consumer],
+            master: vec![master().public().clone()],
+            ciphers: ciphers.clone(),
+            hashes: hashes.clone(),
+        },
+        master: Master {
+            keys: vec![master()],
+            ciphers,
+            hashes,
+        },
+    }
+});
+
+// The first byte says who reads the rest.
+fuzz_target!(|input: &[u8]| {
+    let Some((who, text)) = input.split_first() else {
+        return;
+    };
+    let parties = &*PARTIES;
+    match who % 5 {
+        0 => {
+            let text = String::from_utf8_lossy(text);
+            if let Ok(opened) = parties.master.open(&text) {
+                let stranger = &parties.stranger;
+                assert!(opened.verify(&parties.master, None, stranger, NOW).is_err());
+            }
+        }
+        1 => {
+            if let Err(refusal) = parties.provider.accept(text, NOW) {
+                assert!(refusal.body().len() < 1_024);
+            }
+        }
+        2 | 3 => {
+            let status = if who % 5 == 2 { 200 } else { 409 };
+            let entropy = &mut SystemEntropy;
+            let (asked, _) = parties.consumer.ask("Application B", NOW, entropy).unwrap();
+            let answered = parties.consumer.answered(asked, status, text, NOW, entropy);
+            assert!(!matches!(answered, Ok(Answered::Granted(_))));
+        }
+        _ => drop(Header::parse(&String::from_utf8_lossy(text))),
+    }
+});

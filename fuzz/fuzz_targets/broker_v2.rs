@@ -1,0 +1,107 @@
+//! Any bytes to the site, the provider and the consumer of the broker's edition v2, and to
+//! the reader of signed requests. Nothing is believed that
+//! nobody signed.
+
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
+use countersign_crypto::secret::Secret;
+use countersign_proto::broker::v2::Credentials;
+use countersign_proto::broker::v2::clock::Clock;
+use countersign_proto::broker::v2::consumer::Consumer;
+use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::broker::v2::provider::Provider;
+use countersign_proto::broker::v2::signature::{self, Fields, Signed};
+use countersign_proto::broker::v2::site::{Request, Site};
+use libfuzzer_sys::fuzz_target;
+
+const NOW: u64 = 1_800_000_000_000;
+
+struct Parties {
+    site: Site,
+    provider: Provider,
+    consumer: Consumer,
+    stranger: PartyPublic,
+}
+
+static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
+    let party = |byte| {
+        let seed = IdentitySeed(Secret::from_bytes([byte; 32]));
+        PartyKey::new(Arc::new(Identity::from_seed(seed)))
+    };
+    Parties {
+        stranger: party(9).public().clone(),
+        provider: Provider {
+            id: "ledger".to_owned(),
+            keys: vec![party(3)],
+            site: "example.org".to_owned(),
+            site_keys: vec![party(1).public().clone()],
+        },
+        consumer: Consumer {
+            id: "billing".to_owned(),
+            keys: vec![party(2)],
+            site: "example.org".to_owned(),
+            site_keys: vec![party(1).public().clone()],
+            suite: SealingSuite::X25519,
+        },
+        site: Site {
+            id: "example.org".to_owned(),
+            keys: vec![party(1)],
+        },
+    }
+});
+
+// The first byte says who reads the rest.
+fuzz_target!(|input: &[u8]| {
+    let Some((who, text)) = input.split_first() else {
+        return;
+    };
+    let parties = &*PARTIES;
+    match who % 5 {
+        0 => {
+            if let Ok(request) = Request::read(text) {
+                assert!(request.verify(&parties.site, None, &parties.stranger, NOW).is_err());
+            }
+        }
+        1 => assert!(parties.provider.accept(text, NOW).is_err()),
+        2 => {
+            let (asked, _) = parties.consumer.ask("ledger", NOW, &mut SystemEntropy).unwrap();
+            assert!(parties.consumer.granted(asked, text).is_err());
+        }
+        3 => {
+            let text = String::from_utf8_lossy(text);
+            let mut lines = text.lines().map(str::to_owned);
+            let mut line = || lines.next().unwrap_or_default();
+            let fields = Fields {
+                signature_input: line(),
+                signature: line(),
+                content_digest: line(),
+            };
+            if let Ok(signed) = Signed::read(&fields) {
+                let credentials = Credentials {
+                    application: "billing".to_owned(),
+                    id: signed.id(),
+                    secret: Secret::from_bytes([5; 32]),
+                    expires: u64::MAX,
+                };
+                let request = signature::Request {
+                    method: "GET",
+                    authority: "ledger.example.org",
+                    target: "/",
+                    content: &[],
+                };
+                assert!(signed.verify(&credentials, &request, NOW / 1_000).is_err());
+            }
+        }
+        _ => {
+            if let Ok(clock) = serde_json::from_slice::<Clock>(text) {
+                let site = &parties.consumer.site_keys;
+                assert_eq!(clock.offset(Nonce([0; 16]), site, NOW), None);
+            }
+        }
+    }
+});
