@@ -64,7 +64,11 @@ fuzz_target!(|input: &[u8]| {
     match who % 5 {
         0 => {
             if let Ok(request) = Request::read(text) {
-                assert!(request.verify(&parties.site, None, &parties.stranger, NOW).is_err());
+                assert!(
+                    request
+                        .verify(&parties.site, None, &parties.stranger, NOW)
+                        .is_err()
+                );
             }
         }
         1 => {
@@ -74,7 +78,10 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         2 => {
-            let (asked, _) = parties.consumer.ask("ledger", NOW, &mut SystemEntropy).unwrap();
+            let (asked, _) = parties
+                .consumer
+                .ask("ledger", NOW, &mut SystemEntropy)
+                .unwrap();
             assert!(parties.consumer.granted(asked, text).is_err());
         }
         3 => {
@@ -106,7 +113,10 @@ fuzz_target!(|input: &[u8]| {
             if let Ok(clock) = serde_json::from_slice::<Clock>(text) {
                 let site = &parties.consumer.site_keys;
                 // The one that a seed holds.
-                assert!(matches!(clock.offset(Nonce([0; 16]), site, NOW), None | Some(0)));
+                assert!(matches!(
+                    clock.offset(Nonce([0; 16]), site, NOW),
+                    None | Some(0)
+                ));
             }
         }
     }
