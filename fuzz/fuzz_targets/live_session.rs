@@ -13,9 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 /// As long as packets usually are, and as short as they may be.
 static SITES: LazyLock<[Site; 2]> = LazyLock::new(|| {
-    [65_536, 256].map(|limit| {
-        Site::offering(OptionList::new(EncryptionOption::ALL), limit)
-    })
+    [65_536, 256].map(|limit| Site::offering(OptionList::new(EncryptionOption::ALL), limit))
 });
 
 const MOST_ACTS: usize = 400;

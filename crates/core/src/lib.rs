@@ -5,6 +5,7 @@
 //! [`site::Site::run`] is the one door; [`table::Table`] says what can be asked there.
 
 pub mod account;
+pub mod application;
 pub mod audit;
 pub mod caller;
 pub mod content;

@@ -235,6 +235,9 @@ impl From<StoreError> for Refusal {
             )
             .of_field("certificate"),
             StoreError::Conflict {
+                what: Unique::Application,
+            } => Self::conflict(message, "choose another id").of_field("id"),
+            StoreError::Conflict {
                 what: Unique::AccountId,
             } => Self::conflict(message, "repeat the operation"),
             StoreError::Stale { .. } => Self::conflict(
@@ -247,6 +250,7 @@ impl From<StoreError> for Refusal {
                 match what {
                     Thing::Account => "somebody may have deleted it just now",
                     Thing::Key => "somebody may have revoked it just now",
+                    Thing::Application => "somebody may have deleted it just now",
                     Thing::Setting => "",
                 },
             ),

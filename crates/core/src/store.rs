@@ -9,6 +9,7 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
 use crate::account::{Account, Kind};
+use crate::application::{Application, ApplicationId};
 use crate::audit::{AuditDraft, AuditEntry, ChainHead};
 use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::id::AccountId;
@@ -65,6 +66,15 @@ pub trait Store: Send + Sync {
 
     /// The keys of that account, oldest first. An account has at most [`KEYS_PER_ACCOUNT`].
     async fn keys_of(&self, account: AccountId) -> Result<Vec<KeyCredential>, StoreError>;
+
+    /// The application of that id.
+    async fn application(&self, id: &ApplicationId) -> Result<Option<Application>, StoreError>;
+
+    /// Applications in the order of their ids.
+    async fn applications(
+        &self,
+        page: &Page<ApplicationId>,
+    ) -> Result<Vec<Application>, StoreError>;
 
     /// The setting of that name.
     async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError>;
@@ -136,6 +146,17 @@ pub enum Change {
         account: AccountId,
         /// Which one.
         thumbprint: Thumbprint,
+    },
+    /// A new application. [`StoreError::Conflict`] when the id is taken.
+    InsertApplication(Box<Application>),
+    /// The application as it is from now on; its revision must be one more than the stored one's.
+    UpdateApplication(Box<Application>),
+    /// Takes the application away.
+    DeleteApplication {
+        /// Which one.
+        id: ApplicationId,
+        /// The revision that this was decided on.
+        revision: u64,
     },
     /// A setting.
     PutSetting {
@@ -224,6 +245,9 @@ pub enum Unique {
     /// A key.
     #[error("the key")]
     Key,
+    /// An application's id.
+    #[error("the application's id")]
+    Application,
 }
 
 /// What may be stale or missing.
@@ -235,6 +259,9 @@ pub enum Thing {
     /// A key of an account.
     #[error("key")]
     Key,
+    /// An application.
+    #[error("application")]
+    Application,
     /// A setting.
     #[error("setting")]
     Setting,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{call, key, option, person, service, site};
+use crate::commands::{app, call, key, option, person, service, site};
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
 
@@ -75,6 +75,9 @@ pub(crate) enum Noun {
     /// Services, which log in with a key.
     #[command(subcommand)]
     Service(service::Verb),
+    /// Applications that call each other.
+    #[command(subcommand)]
+    App(app::Verb),
     /// Key files.
     #[command(subcommand)]
     Key(key::Verb),

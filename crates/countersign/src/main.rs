@@ -16,7 +16,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Noun};
-use crate::commands::{admin_call, audit, call, config as config_command, key, person, service};
+use crate::commands::{
+    admin_call, app, audit, call, config as config_command, key, person, service,
+};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Site(verb) => commands::site::run(common, &verb),
         Noun::Person(verb) => person::run(common, verb),
         Noun::Service(verb) => service::run(common, verb),
+        Noun::App(verb) => app::run(common, verb),
         Noun::Key(verb) => key::run(common, verb),
         Noun::Session(verb) => commands::session::run(common, verb),
         Noun::Penalty(verb) => commands::penalty::run(common, verb),

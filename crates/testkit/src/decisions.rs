@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::account::{Account, Kind};
+use countersign_core::application::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::caller::Caller;
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
@@ -125,6 +126,14 @@ impl Store for Forgetful {
     }
 
     async fn keys_of(&self, _: AccountId) -> Result<Vec<KeyCredential>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn application(&self, _: &ApplicationId) -> Result<Option<Application>, StoreError> {
+        Ok(None)
+    }
+
+    async fn applications(&self, _: &Page<ApplicationId>) -> Result<Vec<Application>, StoreError> {
         Ok(Vec::new())
     }
 

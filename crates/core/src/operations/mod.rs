@@ -1,6 +1,7 @@
 //! The site's own operations, one file a group.
 
 mod account;
+mod app;
 mod audit;
 mod delivered;
 mod dump;
@@ -35,6 +36,7 @@ pub fn table() -> Result<Table, TableError> {
         own::entries(),
         service::entries(),
         key::entries(),
+        app::entries(),
         session::entries(),
         penalty::entries(),
         site::entries(),

@@ -7,6 +7,7 @@
 //!             the nearest name                 audited if disruptive  named    audit entry at once
 //! ```
 
+mod broker;
 mod endpoints;
 mod founding;
 mod login;

@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Subcommand;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::{self, KeyFileError};
+use countersign_crypto::party::PartyKey;
 use serde_json::json;
 
 use crate::cli::Common;
@@ -26,6 +28,14 @@ pub(crate) enum Verb {
         #[arg(long)]
         passphrase: bool,
     },
+    /// Writes the public keys of an application whose key is in a key file: what `app create` is given.
+    Party {
+        /// The key file.
+        file: PathBuf,
+        /// The file to write; it must not exist.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Shows the thumbprint of a key file.
     Show {
         /// The key file.
@@ -36,6 +46,17 @@ pub(crate) enum Verb {
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::New { out, passphrase } => new(common, &out, passphrase),
+        Verb::Party { file, out } => {
+            let party = PartyKey::new(Arc::new(read(&file, common)?));
+            write(&out, 0o644, &party.public().to_pem())?;
+            let fingerprint = data_encoding::HEXLOWER.encode(&party.public().fingerprint());
+            match common.format() {
+                Format::Text => print(&format!("{}: {fingerprint}", out.display())),
+                Format::Json | Format::Jsonl => {
+                    print_json(&json!({ "file": out, "fingerprint": fingerprint }).to_string())
+                }
+            }
+        }
         Verb::Show { file } => {
             let identity = read(&file, common)?;
             show(&identity, &file, common)

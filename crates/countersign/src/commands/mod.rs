@@ -1,5 +1,6 @@
 //! What each command does, one file a noun.
 
+pub(crate) mod app;
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod config;

@@ -307,3 +307,67 @@ fn what_a_site_keeps_is_its_users_alone_also_in_a_folder_that_others_may_enter()
         assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
     }
 }
+
+#[test]
+fn applications_are_registered_and_told_whom_they_may_call() {
+    let site = Running::new();
+    let key = |name: &str| {
+        let (file, party) = (format!("{name}.key"), format!("{name}.party"));
+        assert_eq!(site.run(&["key", "new", "--out", &file]).code, 0);
+        let said = site.run(&["key", "party", &file, "--out", &party]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        party
+    };
+    for (name, more) in [
+        ("ledger", ["--group", "finance"]),
+        ("billing", ["--keys-last", "30m"]),
+    ] {
+        let party = key(name);
+        let create = [&["app", "create", name, "--public-key", &party][..], &more].concat();
+        let said = site.run(&create);
+        assert_eq!(said.code, 0, "{}", said.err);
+    }
+    let update = [
+        "app",
+        "update",
+        "billing",
+        "--may-call",
+        "ledger",
+        "--may-call-group",
+        "finance",
+    ];
+    assert_eq!(site.run(&update).code, 0);
+    let shown = site.run(&["app", "show", "billing", "--json"]).json();
+    assert_eq!(shown["keys_last"], 1_800_000);
+    let callees = json!([{ "app": "ledger" }, { "group": "finance" }]);
+    assert_eq!(shown["may_call"], callees);
+    let newer = key("newer");
+    let rotate = [
+        "app",
+        "rotate-key",
+        "billing",
+        "--public-key",
+        &newer,
+        "--overlap",
+        "1h",
+    ];
+    assert_eq!(site.run(&rotate).code, 0);
+    let shown = site.run(&["app", "show", "billing"]).out;
+    assert!(
+        shown.contains("may call group  finance") && shown.contains("until"),
+        "{shown}"
+    );
+    assert_eq!(site.run(&["app", "list"]).out.lines().count(), 2);
+    assert_eq!(site.run(&["app", "lock", "billing"]).code, 0);
+    assert_eq!(
+        site.run(&["app", "delete", "billing"]).code,
+        2,
+        "nobody can be asked"
+    );
+    assert_eq!(site.run(&["app", "delete", "billing", "--yes"]).code, 0);
+    assert_eq!(
+        site.run(&["app", "create", "x", "--public-key", "absent"])
+            .code,
+        6
+    );
+}

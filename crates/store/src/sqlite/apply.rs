@@ -8,6 +8,7 @@ use countersign_core::timestamp::Timestamp;
 use sqlx::error::ErrorKind;
 use sqlx::sqlite::SqliteConnection;
 
+use super::application;
 use super::batch::ByKind;
 use super::row::signed;
 use super::statement::Many;
@@ -41,6 +42,7 @@ fn taken(error: &sqlx::Error) -> Option<Unique> {
         "account.name" => Some(Unique::Name),
         "account.id" => Some(Unique::AccountId),
         "account_key.thumbprint" => Some(Unique::Key),
+        "application.id" => Some(Unique::Application),
         _ => None,
     }
 }
@@ -163,6 +165,9 @@ pub(super) async fn all(
         })
         .await?;
     expect(deleted, changes.deleted.len(), stale(Thing::Account))?;
+    for change in &changes.applications {
+        application::apply(connection, change).await?;
+    }
     for (name, setting) in &changes.settings {
         put_setting(connection, name, setting).await?;
     }
@@ -319,7 +324,7 @@ async fn account_exists(
         .map(|row| row.is_some())
 }
 
-fn expect(changed: u64, wanted: usize, otherwise: Failure) -> Result<(), Failure> {
+pub(super) fn expect(changed: u64, wanted: usize, otherwise: Failure) -> Result<(), Failure> {
     if changed == wanted as u64 {
         Ok(())
     } else {
@@ -327,10 +332,10 @@ fn expect(changed: u64, wanted: usize, otherwise: Failure) -> Result<(), Failure
     }
 }
 
-const fn stale(what: Thing) -> Failure {
+pub(super) const fn stale(what: Thing) -> Failure {
     Failure::Overtaken(StoreError::Stale { what })
 }
 
-const fn not_found(what: Thing) -> Failure {
+pub(super) const fn not_found(what: Thing) -> Failure {
     Failure::Overtaken(StoreError::NotFound { what })
 }

@@ -7,6 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use countersign_core::account::Account;
+use countersign_core::application::{Application, ApplicationId};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{Change, ChangeSet, ScriptProgress, Setting};
@@ -41,8 +42,19 @@ fn account_of(change: &Change) -> Option<AccountId> {
         Change::DeleteDeliveredKey(account) => Some(*account),
         Change::InsertKey(key) => Some(key.account),
         Change::DeleteKey { account, .. } => Some(*account),
-        Change::PutSetting { .. } | Change::PutScript(_) => None,
+        Change::InsertApplication(_)
+        | Change::UpdateApplication(_)
+        | Change::DeleteApplication { .. }
+        | Change::PutSetting { .. }
+        | Change::PutScript(_) => None,
     }
+}
+
+/// Changes of applications, which are few: they are written one by one, in their order.
+pub(super) enum ApplicationChange<'a> {
+    Insert(&'a Application),
+    Update(&'a Application),
+    Delete(&'a ApplicationId, u64),
 }
 
 /// Changes of several sets, kind by kind in the order in which they are written.
@@ -56,6 +68,7 @@ pub(super) struct ByKind<'a> {
     pub(super) keys: Vec<&'a KeyCredential>,
     pub(super) revoked: Vec<(AccountId, Thumbprint)>,
     pub(super) deleted: Vec<(AccountId, u64)>,
+    pub(super) applications: Vec<ApplicationChange<'a>>,
     pub(super) settings: Vec<(&'static str, &'a Setting)>,
     pub(super) scripts: Vec<&'a ScriptProgress>,
 }
@@ -95,6 +108,18 @@ impl<'a> ByKind<'a> {
                 thumbprint,
             } => self.revoked.push((*account, *thumbprint)),
             Change::DeleteAccount { id, revision } => self.deleted.push((*id, *revision)),
+            Change::InsertApplication(application) => {
+                let change = ApplicationChange::Insert(application);
+                self.applications.push(change);
+            }
+            Change::UpdateApplication(application) => {
+                let change = ApplicationChange::Update(application);
+                self.applications.push(change);
+            }
+            Change::DeleteApplication { id, revision } => {
+                let change = ApplicationChange::Delete(id, *revision);
+                self.applications.push(change);
+            }
             Change::PutSetting { name, setting } => self.settings.push((name, setting)),
             Change::PutScript(progress) => self.scripts.push(progress),
         }
@@ -111,7 +136,10 @@ const fn rank(change: &Change) -> u8 {
         Change::InsertKey(_) => 5,
         Change::DeleteKey { .. } => 6,
         Change::DeleteAccount { .. } => 7,
-        Change::PutSetting { .. } => 8,
-        Change::PutScript(_) => 9,
+        Change::InsertApplication(_)
+        | Change::UpdateApplication(_)
+        | Change::DeleteApplication { .. } => 8,
+        Change::PutSetting { .. } => 9,
+        Change::PutScript(_) => 10,
     }
 }

@@ -4,6 +4,7 @@
 //! answers them all ([`writer`], [`batch`]). Reads go through a pool of their own and never wait for
 //! it ([`reads`]).
 
+mod application;
 mod apply;
 mod batch;
 mod open;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use countersign_core::account::{Account, Kind};
+use countersign_core::application::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
@@ -112,6 +114,17 @@ impl Store for SqliteStore {
 
     async fn keys_of(&self, account: AccountId) -> Result<Vec<KeyCredential>, StoreError> {
         reads::keys_of(&self.readers, account).await
+    }
+
+    async fn application(&self, id: &ApplicationId) -> Result<Option<Application>, StoreError> {
+        reads::application(&self.readers, id).await
+    }
+
+    async fn applications(
+        &self,
+        page: &Page<ApplicationId>,
+    ) -> Result<Vec<Application>, StoreError> {
+        reads::applications(&self.readers, page).await
     }
 
     async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError> {

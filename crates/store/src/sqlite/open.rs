@@ -174,6 +174,10 @@ async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), O
             "delivered key",
             include_str!("../../migrations/0002_delivered_key.sql"),
         ),
+        (
+            "application",
+            include_str!("../../migrations/0003_application.sql"),
+        ),
     ];
     let migrations = (1..)
         .zip(layouts)

@@ -1,6 +1,7 @@
 //! Reads: each one statement, each look-up by an index.
 
 use countersign_core::account::{Account, Kind};
+use countersign_core::application::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
@@ -194,6 +195,26 @@ pub(super) async fn keys_of(
         |columns| row::key(columns, account),
     )
     .await
+}
+
+pub(super) async fn application(
+    readers: &SqlitePool,
+    id: &ApplicationId,
+) -> Result<Option<Application>, StoreError> {
+    let query = sqlx::query("SELECT document FROM application WHERE id = ?");
+    one(readers, query.bind(id.to_string()), row::application).await
+}
+
+pub(super) async fn applications(
+    readers: &SqlitePool,
+    page: &Page<ApplicationId>,
+) -> Result<Vec<Application>, StoreError> {
+    // No id sorts before the empty text.
+    let after = page.after.as_ref().map(ApplicationId::to_string);
+    let query = sqlx::query("SELECT document FROM application WHERE id > ? ORDER BY id LIMIT ?")
+        .bind(after.unwrap_or_default())
+        .bind(page.limit);
+    many(readers, query, row::application).await
 }
 
 pub(super) async fn setting(

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use countersign_core::account::{Account, Kind, State};
+use countersign_core::application::Application;
 use countersign_core::audit::{Actor, AuditDraft, AuditEntry, AuditOutcome};
 use countersign_core::caller::Door;
 use countersign_core::credential::{
@@ -71,6 +72,11 @@ impl<'r> Columns<'r> {
         let bytes: &[u8] = self.take()?;
         bytes.try_into().map_err(|error| damaged(&error))
     }
+}
+
+pub(super) fn application(columns: &mut Columns<'_>) -> Result<Application, StoreError> {
+    let document: &str = columns.take()?;
+    serde_json::from_str(document).map_err(|error| damaged(&error))
 }
 
 pub(super) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {

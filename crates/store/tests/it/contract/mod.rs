@@ -40,6 +40,7 @@ macro_rules! keeps_the_contract {
             a_deleted_account_takes_its_credentials_along
             a_passphrase_replaces_the_one_before
             a_delivered_key_replaces_the_one_before_and_is_taken_away
+            an_application_is_changed_on_what_was_read
             a_setting_is_changed_on_what_was_read
             a_script_is_recorded_as_far_as_it_came
             lists_go_by_name_and_in_stretches

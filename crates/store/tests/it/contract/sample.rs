@@ -1,6 +1,7 @@
 //! Accounts, credentials and audit entries to test with.
 
 use countersign_core::account::{Account, Kind, State};
+use countersign_core::application::{Application, ApplicationKey, Callee, Edition};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
 use countersign_core::caller::Door;
 use countersign_core::credential::{
@@ -10,6 +11,7 @@ use countersign_core::credential::{
 use countersign_core::id::AccountId;
 use countersign_core::policy::Role;
 use countersign_core::store::{Change, ChangeSet, Committed, Page, Store, StoreError};
+use countersign_core::text::Base64Url;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
@@ -45,6 +47,29 @@ pub(crate) fn service(text: &str) -> Account {
         kind: Kind::Service,
         role: Role::Service,
         ..person(text)
+    }
+}
+
+pub(crate) fn application(id: &str) -> Application {
+    Application {
+        id: id.parse().unwrap(),
+        edition: Edition::V2,
+        keys: vec![ApplicationKey {
+            public: Base64Url(vec![7; 40]),
+            label: String::from("first").try_into().unwrap(),
+            added: NOW,
+            retires: Some(NOW),
+        }],
+        hashes: vec!["sha256".to_owned()],
+        ciphers: Vec::new(),
+        keys_last: 1_000,
+        auth_data: serde_json::json!({ "may": ["read", 1.5] }),
+        groups: vec!["finance".parse().unwrap()],
+        may_call: vec![Callee::App("ledger".parse().unwrap())],
+        state: State::Active,
+        revision: 1,
+        created: NOW,
+        changed: NOW,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod accounts;
+mod applications;
 mod audit;
 mod delivered;
 mod dump;

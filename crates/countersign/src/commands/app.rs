@@ -1,0 +1,213 @@
+//! `countersign app`: applications that call each other.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::listing::list;
+use super::{admin_call, confirm, given};
+use crate::cli::Common;
+use crate::failure::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Registers an application. It may call nobody until that is said.
+    Create {
+        /// Its id.
+        id: String,
+        /// A public key: of v2 as `key party` writes it, of serveros-v1 RSA in PEM. Several, the newest first.
+        #[arg(long = "public-key", value_name = "FILE", required = true)]
+        public_keys: Vec<PathBuf>,
+        /// What it speaks: v2, or serveros-v1 for what cannot be changed.
+        #[arg(long, default_value = "v2", value_parser = ["v2", "serveros-v1"])]
+        edition: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Lists applications by id.
+    List,
+    /// Shows an application, its keys and whom it may call.
+    Show {
+        /// Which one.
+        id: String,
+    },
+    /// Changes what is given, and leaves the rest.
+    Update {
+        /// Which one.
+        id: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Gives an application a new key; those before are accepted for a while.
+    RotateKey {
+        /// Which one.
+        id: String,
+        /// Its new public key.
+        #[arg(long, value_name = "FILE")]
+        public_key: PathBuf,
+        /// What to call the key.
+        #[arg(long)]
+        label: Option<String>,
+        /// How long the keys before are accepted, as in 90s, 30m, 24h or 7d; a day when left out.
+        #[arg(long, value_parser = milliseconds)]
+        overlap: Option<u64>,
+    },
+    /// Keeps an application from calling and from being called.
+    Lock {
+        /// Which one.
+        id: String,
+    },
+    /// Lets a locked application call and be called again.
+    Unlock {
+        /// Which one.
+        id: String,
+    },
+    /// Deletes an application for good.
+    Delete {
+        /// Which one.
+        id: String,
+        /// Does not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// What may be said of an application at any time. A list replaces the one before; an empty text empties it.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// Hashes that it knows, the best first (serveros-v1).
+    #[arg(long, value_delimiter = ',')]
+    hashes: Option<Vec<String>>,
+    /// Ciphers that it knows, the best first (serveros-v1).
+    #[arg(long, value_delimiter = ',')]
+    ciphers: Option<Vec<String>>,
+    /// How long a ticket for it is good, as in 90s, 30m or 1h; a day at most.
+    #[arg(long, value_parser = milliseconds)]
+    keys_last: Option<u64>,
+    /// What providers are told of it: any JSON.
+    #[arg(long, value_name = "JSON", value_parser = json_text)]
+    auth_data: Option<Value>,
+    /// Groups that it belongs to.
+    #[arg(long = "group", value_name = "GROUP", value_delimiter = ',')]
+    groups: Option<Vec<String>>,
+    /// Applications that it may call.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    may_call: Option<Vec<String>>,
+    /// Groups whose applications it may call.
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    may_call_group: Option<Vec<String>>,
+}
+
+impl Settings {
+    fn params(self) -> Value {
+        let names = |list: Option<Vec<String>>| {
+            list.map(|list| -> Vec<String> {
+                list.into_iter().filter(|name| !name.is_empty()).collect()
+            })
+        };
+        let (apps, groups) = (names(self.may_call), names(self.may_call_group));
+        let may_call = (apps.is_some() || groups.is_some()).then(|| -> Vec<Value> {
+            let apps = apps.into_iter().flatten().map(|id| json!({ "app": id }));
+            let groups = groups.into_iter().flatten();
+            apps.chain(groups.map(|group| json!({ "group": group })))
+                .collect()
+        });
+        given(json!({
+            "hashes": names(self.hashes),
+            "ciphers": names(self.ciphers),
+            "keys_last": self.keys_last,
+            "auth_data": self.auth_data,
+            "groups": names(self.groups),
+            "may_call": may_call,
+        }))
+    }
+}
+
+pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
+    let simple =
+        |command: &str, id: String| admin_call(common, "app", command, &json!({ "id": id }));
+    match verb {
+        Verb::Create {
+            id,
+            public_keys,
+            edition,
+            settings,
+        } => {
+            let keys = public_keys.iter().map(|file| read(file));
+            let keys = keys.collect::<Result<Vec<String>, Failure>>()?;
+            let params = json!({
+                "id": id,
+                "edition": edition,
+                "public_keys": keys,
+                "settings": settings.params(),
+            });
+            admin_call(common, "app", "create", &params)
+        }
+        Verb::List => list(common, "app", "list", json!({})),
+        Verb::Show { id } => simple("show", id),
+        Verb::Update { id, settings } => {
+            let params = json!({ "id": id, "settings": settings.params() });
+            admin_call(common, "app", "update", &params)
+        }
+        Verb::RotateKey {
+            id,
+            public_key,
+            label,
+            overlap,
+        } => {
+            let params = json!({
+                "id": id,
+                "public_key": read(&public_key)?,
+                "label": label,
+                "overlap": overlap,
+            });
+            admin_call(common, "app", "rotate_key", &given(params))
+        }
+        Verb::Lock { id } => simple("lock", id),
+        Verb::Unlock { id } => simple("unlock", id),
+        Verb::Delete { id, yes } => {
+            confirm(&format!("Deleting {id}"), yes)?;
+            simple("delete", id)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))
+}
+
+fn json_text(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))
+}
+
+/// A length of time with its unit, in milliseconds.
+fn milliseconds(text: &str) -> Result<u64, String> {
+    let units = [
+        ("s", 1_000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ];
+    let read = units.into_iter().find_map(|(unit, length)| {
+        let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        count.checked_mul(length)
+    });
+    read.ok_or_else(|| "write a number and s, m, h or d, as in 90s or 1h".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn a_time_has_a_unit() {
+        assert_eq!(milliseconds("90s"), Ok(90_000));
+        assert_eq!(milliseconds("30m"), Ok(1_800_000));
+        assert_eq!(milliseconds("1h"), Ok(3_600_000));
+        assert_eq!(milliseconds("7d"), Ok(604_800_000));
+        for bad in ["", "1", "h", "-1h", "1.5h", "1 h", "99999999999999999d"] {
+            assert!(milliseconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Applications, their keys, and who may call whom.
+
+use std::sync::Arc;
+
+use countersign_core::application::Application;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::party::PartyKey;
+use countersign_proto::operation::Code;
+use serde_json::{Value, json};
+
+use super::fixture::{NOW, TestSite};
+
+fn party() -> String {
+    let identity = Identity::generate(&mut SystemEntropy);
+    PartyKey::new(Arc::new(identity)).public().to_pem()
+}
+
+const RSA: &str = include_str!("../../../../../vectors/serveros/keys/consumer.pub.pem");
+
+async fn kept(test: &TestSite, id: &str) -> Application {
+    let found = test.site.application(&id.parse().unwrap()).await;
+    found.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn an_application_is_registered_changed_locked_and_deleted() {
+    let test = TestSite::new().await;
+    for id in ["billing", "ledger"] {
+        let params = json!({ "id": id, "public_keys": [party()] });
+        let created = test.admin("app.create", params).await;
+        assert_eq!(
+            (&created["edition"], &created["keys_last"]),
+            (&json!("v2"), &json!(3_600_000))
+        );
+    }
+    let (billing, ledger) = (kept(&test, "billing").await, kept(&test, "ledger").await);
+    assert!(!billing.may_call(&ledger), "nobody may call at first");
+
+    let settings =
+        json!({ "may_call": [{ "group": "finance" }], "auth_data": { "may": ["read"] } });
+    test.admin(
+        "app.update",
+        json!({ "id": "billing", "settings": settings }),
+    )
+    .await;
+    let settings = json!({ "groups": ["finance"], "keys_last": 60_000 });
+    test.admin(
+        "app.update",
+        json!({ "id": "ledger", "settings": settings }),
+    )
+    .await;
+    let (billing, ledger) = (kept(&test, "billing").await, kept(&test, "ledger").await);
+    assert!(billing.may_call(&ledger) && !ledger.may_call(&billing));
+    let known = ledger.as_v2(NOW).unwrap();
+    assert_eq!((known.keys_last, known.keys.len()), (60_000, 1));
+    assert!(ledger.as_v1(NOW).is_none());
+    let told = billing.as_v2(NOW).unwrap().auth_data.unwrap();
+    assert_eq!(told.get(), r#"{"may":["read"]}"#);
+
+    test.admin("app.lock", json!({ "id": "ledger" })).await;
+    assert!(!billing.may_call(&kept(&test, "ledger").await));
+    test.admin("app.unlock", json!({ "id": "ledger" })).await;
+    assert!(billing.may_call(&kept(&test, "ledger").await));
+    let shown = test.admin("app.show", json!({ "id": "billing" })).await;
+    assert_eq!(shown["may_call"], json!([{ "group": "finance" }]));
+    test.admin("app.delete", json!({ "id": "billing" })).await;
+    let (code, _) = test.refused("app.show", json!({ "id": "billing" })).await;
+    assert_eq!(code, Code::NOT_FOUND);
+    let listed = test.admin("app.list", json!({})).await;
+    assert_eq!(listed["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        test.audited().await[1..],
+        [
+            "app.create billing done",
+            "app.create ledger done",
+            "app.update billing done",
+            "app.update ledger done",
+            "app.lock ledger done",
+            "app.unlock ledger done",
+            "app.delete billing done",
+        ]
+    );
+}
+
+// [BRK-31]
+#[tokio::test]
+async fn a_new_key_stands_beside_the_old_one_for_a_while() {
+    let test = TestSite::new().await;
+    let first = party();
+    test.admin(
+        "app.create",
+        json!({ "id": "billing", "public_keys": [first] }),
+    )
+    .await;
+    let rotate = async |key: &str, overlap| {
+        let params = json!({ "id": "billing", "public_key": key, "overlap": overlap });
+        test.admin("app.rotate_key", params).await
+    };
+    rotate(&party(), 10_000).await;
+    let billing = kept(&test, "billing").await;
+    let keys = |at| billing.as_v2(at).unwrap().keys.len();
+    assert_eq!(
+        (
+            keys(NOW),
+            keys(NOW.plus_millis(9_999)),
+            keys(NOW.plus_millis(10_000))
+        ),
+        (2, 2, 1)
+    );
+    // The same again is a mistake; none is left beside one that replaces all at once.
+    let params = json!({ "id": "billing", "public_key": first });
+    let (code, _) = test.refused("app.rotate_key", params).await;
+    assert_eq!(code, Code::CONFLICT);
+    let rotated = rotate(&party(), 0).await;
+    assert_eq!(rotated["keys"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_application_of_the_first_edition_has_rsa_keys_and_lists() {
+    let test = TestSite::new().await;
+    let params = json!({ "id": "Application A", "edition": "serveros-v1", "public_keys": [RSA],
+        "settings": { "hashes": ["sha256", "sha512"], "ciphers": ["aes128", "aes-256-cbc"] } });
+    test.admin("app.create", params).await;
+    let known = kept(&test, "Application A").await.as_v1(NOW).unwrap();
+    assert_eq!(
+        (known.keys.len(), known.hashes.len(), known.ciphers.len()),
+        (1, 2, 2)
+    );
+    assert_eq!(known.ciphers[0].name(), "aes128");
+    let params = json!({ "id": "B", "edition": "serveros-v1", "public_keys": [RSA] });
+    let usual = test.admin("app.create", params).await;
+    assert_eq!(
+        (&usual["hashes"], &usual["ciphers"]),
+        (&json!(["sha256"]), &json!(["aes-256-cbc"]))
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_by_its_field_and_changes_nothing() {
+    let test = TestSite::new().await;
+    let with = |settings: Value| json!({ "id": "billing", "public_keys": [party()], "settings": settings });
+    let names: Vec<String> = (0..65).map(|at| format!("g{at}")).collect();
+    let long = "x".repeat(4_096);
+    for (params, field) in [
+        (json!({ "id": "billing", "public_keys": [] }), "public_keys"),
+        (
+            json!({ "id": "billing", "public_keys": [RSA] }),
+            "public_keys",
+        ),
+        (
+            json!({ "id": "billing", "public_keys": vec![party(); 9] }),
+            "public_keys",
+        ),
+        (json!({ "id": " billing", "public_keys": [party()] }), "id"),
+        (with(json!({ "hashes": ["md5"] })), "settings.hashes"),
+        (with(json!({ "ciphers": ["des"] })), "settings.ciphers"),
+        (with(json!({ "keys_last": 999 })), "settings.keys_last"),
+        (
+            with(json!({ "keys_last": 86_400_001 })),
+            "settings.keys_last",
+        ),
+        (with(json!({ "auth_data": long })), "settings.auth_data"),
+        (with(json!({ "groups": names })), "settings.groups"),
+        (
+            with(json!({ "may_call": ["ledger"] })),
+            "settings.may_call[0]",
+        ),
+        (with(json!({ "more": 1 })), "settings.more"),
+    ] {
+        let (code, data) = test.refused("app.create", params).await;
+        assert_eq!(code, Code::INVALID_PARAMS, "{field}: {data}");
+        assert_eq!(data["field"], field, "{data}");
+    }
+    let fine =
+        json!({ "keys_last": 86_400_000, "auth_data": "x".repeat(4_094), "groups": names[1..] });
+    test.admin("app.create", with(fine)).await;
+    let (code, data) = test.refused("app.create", with(json!({}))).await;
+    assert_eq!((code, &data["field"]), (Code::CONFLICT, &json!("id")));
+}
