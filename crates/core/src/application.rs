@@ -159,7 +159,9 @@ impl ApplicationKey {
         HEXLOWER.encode(&sha256(&self.public.0))
     }
 
-    fn is_accepted(&self, now: Timestamp) -> bool {
+    /// Whether it is accepted at that time.
+    #[must_use]
+    pub fn is_accepted(&self, now: Timestamp) -> bool {
         self.retires.is_none_or(|retires| now < retires)
     }
 }

@@ -417,6 +417,16 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
             "make a new one",
         ));
     }
+    let others = application.keys.iter().filter(|key| key.is_accepted(now));
+    if params.overlap != Some(0) && others.count() >= MOST_KEYS {
+        return Err(Refusal::conflict(
+            format!(
+                "{} has {MOST_KEYS} keys that are still accepted",
+                application.id
+            ),
+            "wait until one is not any more, or end them now with an overlap of 0",
+        ));
+    }
     let overlap = params.overlap.map_or(24 * HOUR, u64::from);
     let until = now.plus_millis(overlap);
     let fingerprint = key.fingerprint();
@@ -428,7 +438,6 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
             .keys
             .retain(|old| old.retires.is_some_and(|retires| now < retires));
         application.keys.insert(0, key);
-        application.keys.truncate(MOST_KEYS);
     });
     let details = json!({ "fingerprint": fingerprint, "others_until": until });
     put(&context, application, details, "Gave a new key to").await

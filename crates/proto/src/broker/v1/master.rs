@@ -148,8 +148,10 @@ impl Opened {
         let (Some(signer), true) = (signer, known) else {
             return Err(Refusal::NotVerified);
         };
-        let too_far = self.request.ts.abs_diff(now) > limits::TOLERANCE;
-        if too_far || self.request.nonce >= limits::NONCE_BOUND {
+        if self.request.nonce >= limits::NONCE_BOUND {
+            return Err(Refusal::NotVerified);
+        }
+        if self.request.ts.abs_diff(now) > limits::TOLERANCE {
             return Err(Refusal::Stale { clock: now });
         }
         Ok(Verified {

@@ -112,6 +112,12 @@ async fn a_new_key_stands_beside_the_old_one_for_a_while() {
     let params = json!({ "id": "billing", "public_key": first });
     let (code, _) = test.refused("app.rotate_key", params).await;
     assert_eq!(code, Code::CONFLICT);
+    for _ in 0..6 {
+        rotate(&party(), 10_000).await;
+    }
+    let params = json!({ "id": "billing", "public_key": party() });
+    let (code, _) = test.refused("app.rotate_key", params).await;
+    assert_eq!(code, Code::CONFLICT, "there are eight");
     let rotated = rotate(&party(), 0).await;
     assert_eq!(rotated["keys"].as_array().unwrap().len(), 1);
 }
