@@ -5,6 +5,7 @@
 //! not turned away for it: the oldest one of the source that has most of them has to go. So an honest
 //! login, which is quick and alone, gets through a crowd of slow ones.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -48,9 +49,13 @@ struct State {
     next: u64,
     unproved: usize,
     sources: HashMap<Source, Connections>,
-    /// The sources with unproved connections, by how many they have.
-    crowds: BTreeSet<(usize, Source)>,
+    /// The sources with unproved connections, by how many they have; of those with as many, the one with the
+    /// oldest connection comes last.
+    crowds: BTreeSet<Crowd>,
 }
+
+/// How many unproved connections a source has, and the number of its oldest.
+type Crowd = (usize, Reverse<u64>, Source);
 
 /// One source's.
 #[derive(Default)]
@@ -136,6 +141,14 @@ impl Admission {
     }
 }
 
+impl Connections {
+    /// The crowd that these are; `None` when all are proved.
+    fn crowd(&self, from: Source) -> Option<Crowd> {
+        let (oldest, _) = self.unproved.front()?;
+        Some((self.unproved.len(), Reverse(*oldest), from))
+    }
+}
+
 impl State {
     fn add(&mut self, from: Source, end: oneshot::Sender<()>) -> u64 {
         let number = self.next;
@@ -144,38 +157,31 @@ impl State {
         self.unproved += 1;
         let own = self.sources.entry(from).or_default();
         own.all += 1;
-        self.crowds.remove(&(own.unproved.len(), from));
+        if let Some(crowd) = own.crowd(from) {
+            self.crowds.remove(&crowd);
+        }
         own.unproved.push_back((number, end));
-        self.crowds.insert((own.unproved.len(), from));
+        self.crowds.extend(own.crowd(from));
         number
     }
 
     /// Takes a connection out of the unproved ones, if it is still there.
     fn no_longer_unproved(&mut self, from: Source, number: u64) -> Option<oneshot::Sender<()>> {
         let own = self.sources.get_mut(&from)?;
-        let before = own.unproved.len();
+        let before = own.crowd(from)?;
         // Numbers only grow, so the queue is sorted.
         let at = own
             .unproved
             .binary_search_by_key(&number, |(number, _)| *number);
         let (_, end) = own.unproved.remove(at.ok()?)?;
         self.unproved -= 1;
-        self.crowds.remove(&(before, from));
-        if before > 1 {
-            self.crowds.insert((before - 1, from));
-        }
+        self.crowds.remove(&before);
+        self.crowds.extend(own.crowd(from));
         Some(end)
     }
 
     fn end_oldest_of_largest_crowd(&mut self) -> bool {
-        let Some((_, source)) = self.crowds.last().copied() else {
-            return false;
-        };
-        let oldest = self
-            .sources
-            .get(&source)
-            .and_then(|own| own.unproved.front());
-        let Some(number) = oldest.map(|(number, _)| *number) else {
+        let Some((_, Reverse(number), source)) = self.crowds.last().copied() else {
             return false;
         };
         match self.no_longer_unproved(source, number) {
@@ -320,6 +326,23 @@ mod tests {
         assert!(!others.iter_mut().any(ended) && !ended(&mut newcomer));
         drop(crowd);
         assert_eq!(admission.count(), (7, 7));
+    }
+
+    /// Where none is larger, whoever came first goes, wherever it comes from.
+    #[test]
+    fn of_crowds_of_one_the_oldest_makes_room() {
+        let admission = admission(limits());
+        let order = [5, 2, 9, 1, 8, 3, 7, 4, 6, 10];
+        let mut held: Vec<Admitted> = order
+            .iter()
+            .map(|last| admission.from(*last).unwrap())
+            .collect();
+        let ended = |admitted: &mut Admitted| admitted.ended().unwrap().try_recv().is_ok();
+        let _low = admission.from(0).unwrap();
+        let _high = admission.from(200).unwrap();
+        let gone: Vec<bool> = held.iter_mut().map(ended).collect();
+        assert_eq!(gone[..3], [true, true, false]);
+        assert!(gone[2..].iter().all(|gone| !gone));
     }
 
     #[test]

@@ -177,12 +177,13 @@ impl Shared {
                 let id = SessionId::from_bytes(session.0);
                 let returning = Returning { option, peer, cut };
                 let resumed = self.site.resume_session(id, returning, now).await;
-                let resumed = log_trouble(resumed)?;
-                match &resumed {
-                    Some(info) => self.events.subscribe(info, events),
-                    None => self.resumptions.forget(id),
+                if let Ok(Some(info)) = &resumed {
+                    self.events.subscribe(info, events);
+                } else if self.site.sessions().find(id).is_none() {
+                    // One that is there still may be returned to, with an option that is on offer.
+                    self.resumptions.forget(id);
                 }
-                return Ok(resumed);
+                return log_trouble(resumed);
             }
         };
         let opening = Opening {

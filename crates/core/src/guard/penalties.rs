@@ -50,7 +50,7 @@ impl Default for PenaltyLimits {
     }
 }
 
-/// A time of turning away is forgotten after as many of its own lengths, and at least this long.
+/// One time of turning away is forgotten for each so long since the last one.
 const FORGIVEN_AFTER: u64 = 10 * 60 * 1_000;
 
 /// What is remembered of a source.
@@ -78,6 +78,8 @@ impl Penalty {
             times: self
                 .times
                 .saturating_sub(u32::try_from(good).unwrap_or(u32::MAX)),
+            // What was forgiven is not forgiven again for the same time.
+            until: self.until.plus_millis(good * FORGIVEN_AFTER),
             ..*self
         }
     }
@@ -229,6 +231,21 @@ mod tests {
         twice(&mut penalties, 1, later);
         let until = penalties.turned_away(source(1), later);
         assert_eq!(until, Some(later.plus_millis(1_000)));
+    }
+
+    #[test]
+    fn the_same_good_time_forgives_once() {
+        let mut penalties = penalties();
+        let mut now = at(0);
+        for _ in 0..3 {
+            twice(&mut penalties, 1, now);
+            now = penalties.turned_away(source(1), now).unwrap();
+        }
+        // Long enough for one of the three, whatever is done in it.
+        let later = now.plus_millis(FORGIVEN_AFTER + 60_000);
+        twice(&mut penalties, 1, later);
+        let until = penalties.turned_away(source(1), later);
+        assert_eq!(until, Some(later.plus_millis(4_000)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::session::limits::UNPROVED_BYTES;
 use countersign_proto::session::{LoginError, OptionList, Refusal, server};
 
 use crate::pair::{ALL, Advanced, Failed, Site, Who, log_in, log_in_through};
@@ -120,4 +121,33 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
             assert!(result.is_err(), "flight {flight}, byte {at}");
         }
     }
+}
+
+/// [SES-3]: a handshake that anybody can make is no reason to keep a whole packet of theirs.
+#[test]
+fn nobody_is_read_beyond_the_limit_before_they_are_proved_not_even_a_packet() {
+    let site = Site::new();
+    let stranger = Arc::new(Identity::generate(&mut SystemEntropy));
+    let ended = |over: usize| {
+        let mut said = 0;
+        let failed = log_in_through(
+            &site,
+            site.client(),
+            Who::Service(&stranger),
+            &mut |from_client, bytes| {
+                if from_client && said > 0 {
+                    // The beginning of a packet of 60,000 bytes.
+                    *bytes = vec![0xa0, 0x03, 0, 0, 0xea, 0x60];
+                    bytes.resize(UNPROVED_BYTES - said + over, 0);
+                }
+                if from_client {
+                    said += bytes.len();
+                }
+            },
+        );
+        failed.err()
+    };
+    let refused = Some(Failed::Server(Refusal::TooMuchUnproved));
+    assert_ne!(ended(0), refused);
+    assert_eq!(ended(1), refused);
 }

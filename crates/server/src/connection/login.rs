@@ -22,6 +22,8 @@ use crate::shared::Shared;
 
 /// How an attempt to log in ended.
 pub(super) enum End {
+    /// Somebody is proved, and wants a session: [`open`] it.
+    Proved(Box<Proved>),
     /// Somebody is proved and has a session.
     Opened(Box<Opened>),
     /// The peer closed the connection in the middle of a login.
@@ -47,7 +49,6 @@ const READ_AT_A_TIME: usize = 2_048;
 
 /// An attempt to log in.
 pub(super) struct Attempt<'a> {
-    peer: SocketAddr,
     source: Source,
     shared: &'a Arc<Shared>,
     /// Whose pass phrase is being proved.
@@ -55,9 +56,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(peer: SocketAddr, source: Source, shared: &'a Arc<Shared>) -> Self {
+    pub(super) fn new(source: Source, shared: &'a Arc<Shared>) -> Self {
         Self {
-            peer,
             source,
             shared,
             name: None,
@@ -93,7 +93,7 @@ impl<'a> Attempt<'a> {
                         let mut guesses = self.shared.site.guard().guesses();
                         guesses.succeeded(name, self.source, clock::now());
                     }
-                    return open(proved, self.peer, socket, self.shared).await;
+                    return End::Proved(proved);
                 }
                 Ok(Advanced::Refused) => {
                     let _ = socket.shutdown().await;
@@ -242,8 +242,9 @@ impl From<Refusal> for Stop {
 const UNAVAILABLE: Stop = Stop::Told(WireError::Busy);
 const UNAVAILABLE_END: End = End::Told(WireError::Busy);
 
-/// Opens the session of a proved account, unless the site has second thoughts.
-async fn open(
+/// Opens the session of a proved account, unless the site has second thoughts. Must not be dropped half way:
+/// a session that no connection holds would stay open.
+pub(super) async fn open(
     proved: Box<Proved>,
     peer: SocketAddr,
     socket: &mut TcpStream,

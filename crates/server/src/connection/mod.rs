@@ -59,7 +59,7 @@ async fn enter(
 ) -> Option<Box<Entered>> {
     let mut inbox = Inbox::default();
     let ended = admitted.ended();
-    let attempt = login::Attempt::new(peer, admitted.source(), &shared);
+    let attempt = login::Attempt::new(admitted.source(), &shared);
     let log_in = tokio::time::timeout(
         shared.limits.unproved_time,
         attempt.log_in(&mut socket, &mut inbox),
@@ -68,9 +68,16 @@ async fn enter(
         end = log_in => end,
         () = told(ended) => Ok(login::End::Told(WireError::Busy)),
     };
+    let end = match end {
+        Ok(login::End::Proved(proved)) => {
+            // Neither time nor a crowd may end what is begun now.
+            admitted.proved();
+            Ok(login::open(proved, peer, &mut socket, &shared).await)
+        }
+        end => end,
+    };
     let error = match end {
         Ok(login::End::Opened(opened)) => {
-            admitted.proved();
             return Some(Box::new(Entered {
                 socket,
                 admitted,
@@ -78,7 +85,7 @@ async fn enter(
                 opened,
             }));
         }
-        Ok(login::End::Silent) => return None,
+        Ok(login::End::Silent | login::End::Proved(_)) => return None,
         Ok(login::End::Closed) => {
             debug!(%peer, "closed before login");
             admitted.punish(Offence::NotProved, clock::now());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use countersign_crypto::hash::Sha256;
 
-use crate::operation::{Code, Event, Operation, Outcome, is_name};
+use crate::operation::{Code, Event, LONGEST_NAME, Operation, Outcome, is_name};
 use crate::risp::{Command, Reader, Value};
 use crate::session::command as c;
 use crate::session::limits::{
@@ -423,6 +423,9 @@ fn set_once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
 }
 
 fn name(text: &[u8]) -> Result<String, Refusal> {
+    if text.len() > LONGEST_NAME {
+        return Err(Refusal::BadMessage("a name that is too long"));
+    }
     String::from_utf8(text.to_vec()).map_err(|_| Refusal::BadMessage("a name that is not UTF-8"))
 }
 

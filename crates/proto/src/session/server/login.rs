@@ -109,23 +109,28 @@ impl Login {
         loop {
             if let Awaiting::Confirmation(awaiting) = self.awaiting {
                 let rest = input.get_mut(used..).unwrap_or_default();
-                return Ok(match awaiting.receive(rest, out)? {
-                    Ok((step, bytes)) => (step, used + bytes),
+                let unread = rest.len();
+                return match awaiting.receive(rest, out)? {
+                    Ok((step, bytes)) => Ok((step, used + bytes)),
                     Err(waiting) => {
+                        // Nobody is proved yet: a packet that is to come is no reason to keep more.
+                        if self.read + unread > UNPROVED_BYTES {
+                            return Err(Refusal::TooMuchUnproved);
+                        }
                         self.awaiting = Awaiting::Confirmation(waiting);
-                        (Step::NeedMore(self), used)
+                        Ok((Step::NeedMore(self), used))
                     }
-                });
+                };
             }
             let rest = input.get(used..).unwrap_or_default();
-            if self.read + rest.len() > UNPROVED_BYTES + used {
+            if self.read + rest.len() > UNPROVED_BYTES {
                 return Err(Refusal::TooMuchUnproved);
             }
             let Some(clear) = flight::next(rest)? else {
-                self.read += used;
                 return Ok((Step::NeedMore(self), used));
             };
             used += clear.wire.len();
+            self.read += clear.wire.len();
             match self.command(&clear, out)? {
                 Step::NeedMore(login) => self = login,
                 step => return Ok((step, used)),
