@@ -13,7 +13,7 @@ use countersign_core::credential::KeyCredential;
 use countersign_core::id::AccountId;
 use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::Opening;
+use countersign_core::site::{Decision, Opening};
 use countersign_core::store::{Change, Store};
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
@@ -225,13 +225,17 @@ impl Populated {
             option: proved.option(),
             peer: "192.0.2.1:4747".to_owned(),
             cut: Box::new(|_| {}),
+            most: 1,
         };
         let opened = self
             .founded
             .site
             .open_session(opening, clock::now())
             .await?;
-        Ok(opened.ok_or(OFF_SCRIPT)?)
+        match opened {
+            Decision::Opened(session) => Ok(session),
+            Decision::Refused | Decision::TooMany => Err(OFF_SCRIPT.into()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::client::{Login, Resumption, Settings, Step};
-use countersign_proto::session::{EncryptionOption, Inbox, LoginError};
+use countersign_proto::session::{EncryptionOption, Inbox, LoginError, WireError};
 use countersign_proto::uri::SiteUri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -63,6 +63,14 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
+
+/// Whether a site that said so may say something else in a while.
+fn comes_again(error: &LoginError) -> bool {
+    matches!(
+        error,
+        LoginError::Busy | LoginError::Sealed | LoginError::Ended(WireError::TooSlow)
+    )
+}
 
 impl Connector {
     /// The defaults: hybrid options alone, packets of 64 KiB, 20 seconds of patience, a minute of trying
@@ -127,7 +135,7 @@ impl Connector {
                 let entrance = Entrance::Return(resumption.clone());
                 match self.in_time(self.log_in(entrance)).await {
                     Ok(opened) => return Some(opened),
-                    Err(ConnectError::Login(error)) if error != LoginError::Busy => return None,
+                    Err(ConnectError::Login(error)) if !comes_again(&error) => return None,
                     Err(_) => {}
                 }
             }

@@ -142,6 +142,7 @@ impl Connection {
             inbox: opened.inbox,
             waiting: Waiting::default(),
             streams: Streams::default(),
+            renewal: Renewal::NotDue,
             closing: false,
         };
         let idle = opened.logged_in.welcome.idle_limit;
@@ -169,10 +170,7 @@ impl Connection {
             if let Some(reason) = link.take_in(&self.events)? {
                 return Ok(Over::Goodbye(reason));
             }
-            if link.session.wants_rekey() {
-                let option = link.session.option();
-                link.session.offer_keys(option, &mut SystemEntropy)?;
-            }
+            link.renew_keys()?;
             link.streams.pull(&link.session);
             if sent == out.len() {
                 out.clear();
@@ -222,10 +220,71 @@ struct Serving {
     inbox: Inbox,
     waiting: Waiting,
     streams: Streams,
+    renewal: Renewal,
     closing: bool,
 }
 
+/// Whether the site is to be offered new keys without anybody having asked for it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Renewal {
+    NotDue,
+    /// As soon as no other exchange is under way.
+    Due,
+    /// Offered.
+    Offered,
+    /// The present option was declined; the site was asked which ones it has.
+    Asked,
+}
+
 impl Serving {
+    /// Offers new keys when it is time.
+    fn renew_keys(&mut self) -> Result<(), Refusal> {
+        let due = self.renewal == Renewal::Due
+            || self.renewal == Renewal::NotDue && self.session.wants_rekey();
+        if due {
+            let option = self.session.option();
+            if self.session.offer_keys(option, &mut SystemEntropy)? {
+                self.renewal = Renewal::Offered;
+            }
+        }
+        Ok(())
+    }
+
+    /// The site answered an offer.
+    fn renewed(&mut self, renewed: bool) -> Result<(), Refusal> {
+        if let Some(reply) = self.waiting.rekey.take() {
+            let _ = reply.send(Ok(renewed));
+            // Whoever asked for it renewed the session too.
+            if renewed && self.renewal == Renewal::Due {
+                self.renewal = Renewal::NotDue;
+            }
+        } else if self.renewal == Renewal::Offered {
+            self.renewal = match renewed {
+                true => Renewal::NotDue,
+                false => {
+                    self.session.ask_for_options()?;
+                    Renewal::Asked
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// The site told its options: the first that is accepted is offered, if the present one was declined.
+    fn offered(&mut self, list: &OptionList) -> Result<(), Refusal> {
+        if self.renewal == Renewal::Asked {
+            self.renewal = Renewal::NotDue;
+            let option = self.session.choose(list);
+            if let Some(option) = option.filter(|option| *option != self.session.option()) {
+                self.session.offer_keys(option, &mut SystemEntropy)?;
+            }
+        }
+        for reply in self.waiting.options.drain(..) {
+            let _ = reply.send(Ok(list.clone()));
+        }
+        Ok(())
+    }
+
     fn take(&mut self, ask: Ask) -> Result<(), Refusal> {
         match ask {
             Ask::Call(operation, reply) => {
@@ -299,24 +358,15 @@ impl Serving {
                 FromSite::Cancelled { id } => self.streams.cancelled(id),
                 FromSite::Event(event) => {
                     if (event.group.as_str(), event.event.as_str()) == ("session", "expiring") {
-                        let option = self.session.option();
-                        self.session.offer_keys(option, &mut SystemEntropy)?;
+                        self.renewal = Renewal::Due;
                     }
                     let _ = events.send(event);
                 }
-                FromSite::Options(list) => {
-                    for reply in self.waiting.options.drain(..) {
-                        let _ = reply.send(Ok(list.clone()));
-                    }
-                }
+                FromSite::Options(list) => self.offered(&list)?,
                 FromSite::KeyOffer(offer) => {
                     self.session.answer_keys(&offer, &mut SystemEntropy)?;
                 }
-                FromSite::KeysRenewed(renewed) => {
-                    if let Some(reply) = self.waiting.rekey.take() {
-                        let _ = reply.send(Ok(renewed));
-                    }
-                }
+                FromSite::KeysRenewed(renewed) => self.renewed(renewed)?,
                 FromSite::Goodbye(reason) => return Ok(Some(reason)),
             }
         }

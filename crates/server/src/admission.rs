@@ -2,8 +2,8 @@
 //! takes.
 //!
 //! What an attacker has is connections that nobody is proved on. When there are too many, a newcomer is
-//! not turned away for it: the oldest one of the source that has most of them has to go. So an honest
-//! login, which is quick and alone, gets through a crowd of slow ones.
+//! not turned away for it: the oldest one of the network (an IPv4 address, an IPv6 /48) that has most of them
+//! has to go. So an honest login, which is quick and alone, gets through a crowd of slow ones.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -21,19 +21,20 @@ pub enum TurnedAway {
     /// The site has as many connections as it takes.
     #[error("too many connections")]
     Full,
-    /// There are many connections that nobody is proved on, and this source has its share of them.
-    #[error("this source has its share of the connections that nobody is proved on")]
+    /// There are many connections that nobody is proved on, and its network has its share of them.
+    #[error("its network has its share of the connections that nobody is proved on")]
     EarlyDrop,
-    /// This source has as many connections as one may have, or as many that nobody is proved on.
-    #[error("too many connections from this source")]
+    /// The source or its network has as many connections as one may have, or as many that nobody is proved
+    /// on.
+    #[error("too many connections from this source or its network")]
     TooManyFromSource,
     /// This source misbehaved and has to wait.
     #[error("a source that misbehaved and has to wait")]
     Penalized,
 }
 
-/// A source with fewer unproved connections is not turned away early: a few logins at once are no crowd, not
-/// even when there are so many sources that a share is less than one.
+/// A network with fewer unproved connections is not turned away early: a few logins at once are no crowd, not
+/// even when there are so many networks that a share is less than one.
 const NEVER_EARLY: usize = 4;
 
 /// Counts connections.
@@ -48,21 +49,35 @@ struct State {
     connections: usize,
     next: u64,
     unproved: usize,
-    sources: HashMap<Source, Connections>,
-    /// The sources with unproved connections, by how many they have; of those with as many, the one with the
-    /// oldest connection comes last.
+    sources: HashMap<Source, Counts>,
+    networks: HashMap<Source, Network>,
+    /// The networks with unproved connections, by how many they have; of those with as many, the one with
+    /// the oldest connection comes last.
     crowds: BTreeSet<Crowd>,
 }
 
-/// How many unproved connections a source has, and the number of its oldest.
+/// How many unproved connections a network has, and the number of its oldest.
 type Crowd = (usize, Reverse<u64>, Source);
 
-/// One source's.
+/// One source's connections.
 #[derive(Default)]
-struct Connections {
+struct Counts {
+    all: usize,
+    unproved: usize,
+}
+
+/// One network's connections.
+#[derive(Default)]
+struct Network {
     all: usize,
     /// Those that nobody is proved on, oldest first, with the means to end them.
-    unproved: VecDeque<(u64, oneshot::Sender<()>)>,
+    unproved: VecDeque<Unproved>,
+}
+
+struct Unproved {
+    number: u64,
+    from: Source,
+    end: oneshot::Sender<()>,
 }
 
 impl Admission {
@@ -94,13 +109,16 @@ impl Admission {
         if state.connections >= self.limits.connections {
             return Err(TurnedAway::Full);
         }
-        let own = state.sources.get(&from);
-        let (all, unproved) = own.map_or((0, 0), |own| (own.all, own.unproved.len()));
-        if all >= self.limits.connections_per_source || unproved >= self.limits.unproved_per_source
+        let source = state.sources.get(&from);
+        let network = state.networks.get(&from.network());
+        let in_network = network.map_or(0, |network| network.unproved.len());
+        if source.is_some_and(|source| self.has_its_share(source))
+            || network.is_some_and(|network| network.all >= self.limits.connections_per_network)
+            || in_network >= self.limits.unproved_per_network
         {
             return Err(TurnedAway::TooManyFromSource);
         }
-        if self.drops_early(&state, unproved, dice) {
+        if self.drops_early(&state, in_network, dice) {
             return Err(TurnedAway::EarlyDrop);
         }
         while state.unproved >= self.limits.unproved && state.end_oldest_of_largest_crowd() {}
@@ -114,7 +132,12 @@ impl Admission {
         })
     }
 
-    /// Whether a source that has `own` unproved connections is turned away early: never with less than its
+    fn has_its_share(&self, source: &Counts) -> bool {
+        source.all >= self.limits.connections_per_source
+            || source.unproved >= self.limits.unproved_per_source
+    }
+
+    /// Whether a network that has `own` unproved connections is turned away early: never with less than its
     /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
     fn drops_early(&self, state: &State, own: usize, dice: u32) -> bool {
         let (early, full) = (self.limits.unproved_early, self.limits.unproved);
@@ -141,11 +164,11 @@ impl Admission {
     }
 }
 
-impl Connections {
+impl Network {
     /// The crowd that these are; `None` when all are proved.
-    fn crowd(&self, from: Source) -> Option<Crowd> {
-        let (oldest, _) = self.unproved.front()?;
-        Some((self.unproved.len(), Reverse(*oldest), from))
+    fn crowd(&self, network: Source) -> Option<Crowd> {
+        let oldest = self.unproved.front()?;
+        Some((self.unproved.len(), Reverse(oldest.number), network))
     }
 }
 
@@ -155,36 +178,42 @@ impl State {
         self.next += 1;
         self.connections += 1;
         self.unproved += 1;
-        let own = self.sources.entry(from).or_default();
-        own.all += 1;
-        if let Some(crowd) = own.crowd(from) {
+        let source = self.sources.entry(from).or_default();
+        source.all += 1;
+        source.unproved += 1;
+        let network = self.networks.entry(from.network()).or_default();
+        network.all += 1;
+        if let Some(crowd) = network.crowd(from.network()) {
             self.crowds.remove(&crowd);
         }
-        own.unproved.push_back((number, end));
-        self.crowds.extend(own.crowd(from));
+        network.unproved.push_back(Unproved { number, from, end });
+        self.crowds.extend(network.crowd(from.network()));
         number
     }
 
-    /// Takes a connection out of the unproved ones, if it is still there.
-    fn no_longer_unproved(&mut self, from: Source, number: u64) -> Option<oneshot::Sender<()>> {
-        let own = self.sources.get_mut(&from)?;
-        let before = own.crowd(from)?;
+    /// Takes a connection out of the unproved ones of its network, if it is still there.
+    fn no_longer_unproved(&mut self, of: Source, number: u64) -> Option<oneshot::Sender<()>> {
+        let network = self.networks.get_mut(&of)?;
+        let before = network.crowd(of)?;
         // Numbers only grow, so the queue is sorted.
-        let at = own
+        let at = network
             .unproved
-            .binary_search_by_key(&number, |(number, _)| *number);
-        let (_, end) = own.unproved.remove(at.ok()?)?;
+            .binary_search_by_key(&number, |unproved| unproved.number);
+        let Unproved { from, end, .. } = network.unproved.remove(at.ok()?)?;
         self.unproved -= 1;
         self.crowds.remove(&before);
-        self.crowds.extend(own.crowd(from));
+        self.crowds.extend(network.crowd(of));
+        if let Some(source) = self.sources.get_mut(&from) {
+            source.unproved -= 1;
+        }
         Some(end)
     }
 
     fn end_oldest_of_largest_crowd(&mut self) -> bool {
-        let Some((_, Reverse(number), source)) = self.crowds.last().copied() else {
+        let Some((_, Reverse(number), network)) = self.crowds.last().copied() else {
             return false;
         };
-        match self.no_longer_unproved(source, number) {
+        match self.no_longer_unproved(network, number) {
             Some(end) => {
                 // Its connection may have ended by itself just now.
                 let _ = end.send(());
@@ -195,12 +224,19 @@ impl State {
     }
 
     fn remove(&mut self, from: Source, number: u64) {
-        self.no_longer_unproved(from, number);
+        let of = from.network();
+        self.no_longer_unproved(of, number);
         self.connections -= 1;
-        if let Some(own) = self.sources.get_mut(&from) {
-            own.all -= 1;
-            if own.all == 0 {
+        if let Some(source) = self.sources.get_mut(&from) {
+            source.all -= 1;
+            if source.all == 0 {
                 self.sources.remove(&from);
+            }
+        }
+        if let Some(network) = self.networks.get_mut(&of) {
+            network.all -= 1;
+            if network.all == 0 {
+                self.networks.remove(&of);
             }
         }
     }
@@ -229,7 +265,7 @@ impl Admitted {
     /// Somebody is proved on it: it counts as unproved no longer.
     pub fn proved(&mut self) {
         let mut state = self.admission.state();
-        state.no_longer_unproved(self.from, self.number);
+        state.no_longer_unproved(self.from.network(), self.number);
     }
 
     /// The source did this.
@@ -294,7 +330,41 @@ mod tests {
         assert_eq!(admission.count(), (3, 2));
         drop(held);
         assert_eq!(admission.count(), (0, 0));
-        assert!(admission.state().sources.is_empty() && admission.state().crowds.is_empty());
+        let state = admission.state();
+        assert!(state.sources.is_empty() && state.networks.is_empty() && state.crowds.is_empty());
+    }
+
+    /// At the limit and one over: somebody with a whole network, one connection from each source of it.
+    #[test]
+    fn a_network_gets_its_share_and_no_more() {
+        let address = |subnet: u64| Source::V6(0x2001_0db8_0001_0000 | subnet);
+        let admission = admission(Limits {
+            connections_per_network: 7,
+            unproved_per_network: 5,
+            ..limits()
+        });
+        let admit = |subnet| admission.admit(address(subnet), NOW, LUCKY);
+        let mut held: Vec<Admitted> = (0..5).map(|subnet| admit(subnet).unwrap()).collect();
+        assert_eq!(admit(5).err(), Some(TurnedAway::TooManyFromSource));
+        held.iter_mut().for_each(Admitted::proved);
+        held.extend([admit(6).unwrap(), admit(7).unwrap()]);
+        assert_eq!(admit(8).err(), Some(TurnedAway::TooManyFromSource));
+        assert!(admission.from(1).is_ok());
+    }
+
+    /// Its many sources are one crowd, which makes room for others before they do for it.
+    #[test]
+    fn a_network_is_one_crowd() {
+        let address = |subnet: u64| Source::V6(0x2001_0db8_0001_0000 | subnet);
+        let admission = admission(limits());
+        let mut honest = admission.from(1).unwrap();
+        let mut crowd: Vec<Admitted> = (0..9)
+            .map(|subnet| admission.admit(address(subnet), NOW, LUCKY).unwrap())
+            .collect();
+        let mut other = admission.from(2).unwrap();
+        let ended = |admitted: &mut Admitted| admitted.ended().unwrap().try_recv().is_ok();
+        assert!(!ended(&mut honest) && !ended(&mut other));
+        assert!(ended(&mut crowd[0]) && !ended(&mut crowd[1]));
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Events {
         mpsc::channel(WAITING)
     }
 
+    /// A session's connection gets events from now on, unless a later one does already.
     pub(crate) fn subscribe(&self, info: &SessionInfo, events: mpsc::Sender<Arc<Event>>) {
         let subscriber = Subscriber {
             connection: info.connection,
@@ -66,7 +67,11 @@ impl Events {
             role: info.role,
             events,
         };
-        self.subscribers().insert(info.id, subscriber);
+        let mut subscribers = self.subscribers();
+        let now = subscribers.get(&info.id);
+        if now.is_none_or(|now| now.connection <= info.connection) {
+            subscribers.insert(info.id, subscriber);
+        }
     }
 
     /// The connection of that number ended; a later one of the session stays subscribed.

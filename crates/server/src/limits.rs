@@ -11,12 +11,16 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one source (an IPv4 address, or an IPv6 /64): one machine cannot take all.
     pub connections_per_source: usize,
+    /// Connections from one network: an IPv6 /48, of which one customer may have every /64.
+    pub connections_per_network: usize,
     /// Connections in total that nobody is proved on yet: such are cheap to open for an attacker. When
-    /// there are more, the oldest one of the source that has most of them has to go.
+    /// there are more, the oldest one of the network that has most of them has to go.
     pub unproved: usize,
     /// Connections that nobody is proved on yet, of one source.
     pub unproved_per_source: usize,
-    /// From so many on, a source that has its share already is turned away the more likely the fewer are
+    /// Connections that nobody is proved on yet, of one network.
+    pub unproved_per_network: usize,
+    /// From so many on, a network that has its share already is turned away the more likely the fewer are
     /// left, as `MaxStartups` of OpenSSH does.
     pub unproved_early: usize,
     /// From connection to proof. A client stretches a pass phrase meanwhile, perhaps on a phone.
@@ -31,13 +35,20 @@ pub struct Limits {
     /// How long a session may be silent before its connection is ended, so that one whose client is gone
     /// does not hold a place; a client that is there says NOP. Zero waits for ever.
     pub idle_time: Duration,
+    /// Sessions of one account: none takes all places.
+    pub sessions_per_account: usize,
     /// Sessions that wait for a client whose connection was lost: bounds memory.
     pub parked_sessions: usize,
+    /// The same of one account; the one that waited longest makes room.
+    pub parked_sessions_per_account: usize,
     /// Operations and results of one session whose content is under way at a time: bounds memory, 256 KiB
     /// each.
     pub content_streams: usize,
-    /// Operations of one session that may run at a time; more wait in the socket.
+    /// Operations of one session that may run at a time; more wait.
     pub operations_in_flight: usize,
+    /// How often a client may agree on new keys with the site in a minute: each time costs public-key work, and
+    /// an audit entry when it changes the option.
+    pub rekeys_per_minute: u32,
     /// The parameters of one operation, in bytes.
     pub params_bytes: usize,
     /// Bytes queued for a client that does not read; then its session takes no more operations.
@@ -57,17 +68,22 @@ impl Default for Limits {
         Self {
             connections: 24_000,
             connections_per_source: 1_024,
+            connections_per_network: 4_096,
             unproved: 4_096,
             unproved_per_source: 256,
+            unproved_per_network: 1_024,
             unproved_early: 2_048,
             unproved_time: Duration::from_secs(30),
             waiting_logins: 256,
             waiting_logins_per_source: 32,
             look_up_time: Duration::from_millis(2),
             idle_time: Duration::from_secs(5 * 60),
+            sessions_per_account: 4_096,
             parked_sessions: 16_384,
+            parked_sessions_per_account: 1_024,
             content_streams: 64,
             operations_in_flight: 256,
+            rekeys_per_minute: 30,
             params_bytes: 1 << 20,
             unsent_bytes: 1 << 20,
             penalties: PenaltyLimits::default(),

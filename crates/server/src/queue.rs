@@ -1,5 +1,6 @@
 //! Waiting for public-key work, fair between sources: those that wait take turns by source, so that one
-//! with a thousand logins delays another's by one step and no more.
+//! with a thousand logins delays another's by one step and no more; and when all places are taken, those that
+//! have most make room.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,7 +52,7 @@ impl FairQueue {
             }
             state.wait(source, &self.limits)?
         };
-        // The sender goes away only with the queue.
+        // The sender goes away with the queue, or when its place was given to another source.
         turn.await.ok()
     }
 
@@ -63,18 +64,53 @@ impl FairQueue {
 
 impl State {
     fn wait(&mut self, source: Source, limits: &QueueLimits) -> Option<oneshot::Receiver<Turn>> {
-        if self.waiting >= limits.waiting {
+        if self.waiting >= limits.waiting || self.of(source) >= limits.waiting_per_source {
+            self.forget_who_left();
+        }
+        let own = self.of(source);
+        let room = own < limits.waiting_per_source
+            && (self.waiting < limits.waiting || self.make_room(own));
+        if !room {
             return None;
         }
         let (sender, turn) = oneshot::channel();
-        let found = self.turns.iter_mut().find(|(of, _)| *of == source);
-        match found {
-            Some((_, waiting)) if waiting.len() >= limits.waiting_per_source => return None,
+        match self.turns.iter_mut().find(|(of, _)| *of == source) {
             Some((_, waiting)) => waiting.push_back(sender),
             None => self.turns.push_back((source, VecDeque::from([sender]))),
         }
         self.waiting += 1;
         Some(turn)
+    }
+
+    /// How many of that source wait.
+    fn of(&self, source: Source) -> usize {
+        let mut turns = self.turns.iter();
+        turns
+            .find(|(of, _)| *of == source)
+            .map_or(0, |(_, waiting)| waiting.len())
+    }
+
+    /// Those that went away count no longer.
+    fn forget_who_left(&mut self) {
+        for (_, waiting) in &mut self.turns {
+            waiting.retain(|turn| !turn.is_closed());
+        }
+        self.turns.retain(|(_, waiting)| !waiting.is_empty());
+        self.waiting = self.turns.iter().map(|(_, waiting)| waiting.len()).sum();
+    }
+
+    /// The newest of the source with the most gives its place to a source with `own`, unless that would have
+    /// as many then: few sources that fill the queue keep nobody out.
+    fn make_room(&mut self, own: usize) -> bool {
+        let most = self
+            .turns
+            .iter_mut()
+            .max_by_key(|(_, waiting)| waiting.len());
+        let Some((_, waiting)) = most.filter(|(_, waiting)| waiting.len() > own + 1) else {
+            return false;
+        };
+        self.waiting -= usize::from(waiting.pop_back().is_some());
+        true
     }
 
     /// Whoever's turn is next; their source goes behind the others.
@@ -157,16 +193,63 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_queue_has_bounds() {
+    async fn one_source_has_its_share_and_no_more() {
         let queue = queue();
         let _held = queue.turn(source(1)).await.unwrap();
         let waiting: Vec<_> = (0..3).map(|_| wait(&queue, 1)).collect();
         tokio::task::yield_now().await;
         assert!(queue.turn(source(1)).await.is_none(), "three of one source");
-        let _last = wait(&queue, 2);
-        tokio::task::yield_now().await;
-        assert!(queue.turn(source(3)).await.is_none(), "four in all");
         drop(waiting);
+    }
+
+    /// At the limit and one over: the newest of those that wait most has to go, until all wait alike.
+    #[tokio::test]
+    async fn a_full_queue_keeps_no_newcomer_out() {
+        let queue = queue();
+        let held = queue.turn(source(9)).await.unwrap();
+        let mut crowd = Vec::new();
+        for last in [1, 1, 2, 2] {
+            crowd.push(wait(&queue, last));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(queue.state().waiting, 4);
+        let newcomers: Vec<_> = (3..=4).map(|last| wait(&queue, last)).collect();
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(queue.state().waiting, 4);
+        let turned_away: Vec<bool> = crowd
+            .iter()
+            .map(tokio::task::JoinHandle::is_finished)
+            .collect();
+        assert_eq!(turned_away, [false, true, false, true]);
+        assert!(queue.turn(source(5)).await.is_none(), "each has one");
+        assert!(
+            queue.turn(source(1)).await.is_none(),
+            "nor has a crowd more"
+        );
+        drop(held);
+        let mut served = 0;
+        for turn in crowd.into_iter().chain(newcomers) {
+            served += usize::from(turn.await.unwrap().is_some());
+        }
+        assert_eq!(served, 4);
+    }
+
+    #[tokio::test]
+    async fn those_that_went_away_leave_their_places() {
+        let queue = queue();
+        let _held = queue.turn(source(9)).await.unwrap();
+        let crowd: Vec<_> = (1..=4).map(|last| wait(&queue, last)).collect();
+        tokio::task::yield_now().await;
+        for gone in crowd {
+            gone.abort();
+            assert!(gone.await.is_err());
+        }
+        let newcomer = wait(&queue, 5);
+        tokio::task::yield_now().await;
+        assert!(!newcomer.is_finished());
+        assert_eq!(queue.state().waiting, 1);
     }
 
     #[tokio::test]

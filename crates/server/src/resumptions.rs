@@ -10,7 +10,8 @@ use countersign_proto::session::ResumptionSecret;
 /// One session's.
 struct Resumption {
     account: AccountId,
-    secret: ResumptionSecret,
+    /// Boxed: a table that grows moves its entries, and leaves what was in them behind.
+    secret: Box<ResumptionSecret>,
     /// The highest number of an attempt that was accepted.
     attempt: u64,
 }
@@ -22,7 +23,7 @@ impl Resumptions {
     pub(crate) fn keep(&self, session: SessionId, account: AccountId, secret: ResumptionSecret) {
         let resumption = Resumption {
             account,
-            secret,
+            secret: Box::new(secret),
             attempt: 0,
         };
         self.all().insert(session, resumption);
@@ -36,7 +37,7 @@ impl Resumptions {
     pub(crate) fn find(&self, session: SessionId) -> Option<(AccountId, ResumptionSecret)> {
         let all = self.all();
         all.get(&session)
-            .map(|resumption| (resumption.account, resumption.secret.clone()))
+            .map(|resumption| (resumption.account, (*resumption.secret).clone()))
     }
 
     /// Accepts an attempt whose number is above that of every earlier one.

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -10,8 +11,10 @@ use countersign_core::caller::Caller;
 use countersign_core::content::Content;
 use countersign_core::id::{AccountId, SessionId};
 use countersign_core::refusal::Refusal;
-use countersign_core::session::{CloseReason, CutHook, Proof, SessionInfo};
-use countersign_core::site::{Opened, Opening, Returning, Site};
+use countersign_core::session::{
+    CloseReason, CutHook, Parked, Proof, Returning, Room, SessionInfo,
+};
+use countersign_core::site::{Decision, Opened, Opening, Site};
 use countersign_core::store::StoreError;
 use countersign_core::table::Entry;
 use countersign_crypto::certificate::Thumbprint;
@@ -24,6 +27,7 @@ use countersign_proto::session::server::{
     AccountTag, DeliveredCredential, FindSession, HowProved, PersonCredential, Proved,
     ServiceCredential, Settings,
 };
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
@@ -139,52 +143,60 @@ impl Shared {
         }))
     }
 
-    /// Checks that a client may return to its session, and answers it.
+    /// Checks that a client may return to its session, and answers it; the session as it is now, and the
+    /// number of the attempt.
     pub(crate) fn returning(
         &self,
         find: FindSession,
         out: &mut Vec<u8>,
-    ) -> Result<Proved, ProtocolRefusal> {
+    ) -> Result<(Proved, SessionInfo, u64), ProtocolRefusal> {
         let id = SessionId::from_bytes(find.session().0);
         let known = self.resumptions.find(id);
         let returning = find.verify(known.as_ref().map(|(_, secret)| secret))?;
-        match known {
-            Some((account, _)) if self.resumptions.claim(id, returning.attempt()) => {
-                returning.answer(AccountTag(*account.as_bytes()), &mut SystemEntropy, out)
-            }
-            _ => Err(ProtocolRefusal::NotAuthenticated),
-        }
+        let (attempt, option) = (returning.attempt(), returning.option());
+        let session = self.site.may_return(id, option, clock::now());
+        let session = session.filter(|_| self.resumptions.claim(id, attempt));
+        let session = session.ok_or(ProtocolRefusal::NotAuthenticated)?;
+        let account = AccountTag(*session.account.as_bytes());
+        let proved = returning.answer(account, &mut SystemEntropy, out)?;
+        Ok((proved, session, attempt))
     }
 
-    /// Opens the session of a proved account, or the one that it returns to, and subscribes it to events.
+    /// A client that returned has shown its keys: its session goes on over this connection. `None` when it
+    /// may not any more.
+    pub(crate) async fn reopen_session(
+        &self,
+        id: SessionId,
+        returning: Returning,
+        events: mpsc::Sender<Arc<Event>>,
+    ) -> Result<Option<SessionInfo>, StoreError> {
+        let resumed = self.site.resume_session(id, returning, clock::now()).await;
+        if let Ok(Some(info)) = &resumed {
+            self.events.subscribe(info, events);
+        } else if self.site.sessions().find(id).is_none() {
+            // One that is there still may be returned to, with an option that is on offer.
+            self.resumptions.forget(id);
+        }
+        log_trouble(resumed)
+    }
+
+    /// Opens the session of a proved account, and subscribes it to events.
     pub(crate) async fn open_session(
         &self,
         proved: &Proved,
         peer: SocketAddr,
         events: mpsc::Sender<Arc<Event>>,
         cut: oneshot::Sender<CloseReason>,
-    ) -> Result<Option<SessionInfo>, StoreError> {
-        let cut: CutHook = Box::new(move |reason| {
-            let _ = cut.send(reason);
-        });
+    ) -> Result<Decision, StoreError> {
+        let cut = hook(cut);
         let (option, peer, now) = (proved.option(), peer.to_string(), clock::now());
         let account = AccountId::from_bytes(proved.account().0);
         let proof = match proved.how() {
             HowProved::Passphrase(_) => Proof::Passphrase,
             HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
             HowProved::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
-            HowProved::Session(session, _) => {
-                let id = SessionId::from_bytes(session.0);
-                let returning = Returning { option, peer, cut };
-                let resumed = self.site.resume_session(id, returning, now).await;
-                if let Ok(Some(info)) = &resumed {
-                    self.events.subscribe(info, events);
-                } else if self.site.sessions().find(id).is_none() {
-                    // One that is there still may be returned to, with an option that is on offer.
-                    self.resumptions.forget(id);
-                }
-                return log_trouble(resumed);
-            }
+            // Whoever returns has a session.
+            HowProved::Session(..) => return Ok(Decision::Refused),
         };
         let opening = Opening {
             account,
@@ -192,9 +204,10 @@ impl Shared {
             option,
             peer,
             cut,
+            most: self.limits.sessions_per_account,
         };
         let opened = log_trouble(self.site.open_session(opening, now).await)?;
-        if let Some(info) = &opened {
+        if let Decision::Opened(info) = &opened {
             self.events.subscribe(info, events);
             self.resumptions
                 .keep(info.id, info.account, proved.resumption().clone());
@@ -215,7 +228,7 @@ impl Shared {
     /// Keeps a session whose connection was lost for its client to return to; closes it when there is no
     /// room, or nothing to keep.
     pub(crate) async fn park_session(self: &Arc<Self>, info: SessionInfo, reason: CloseReason) {
-        if *self.stopping.borrow() || self.site.sessions().away() >= self.limits.parked_sessions {
+        if *self.stopping.borrow() {
             return self.close_session(&info, reason).await;
         }
         self.events.unsubscribe(info.id, info.connection);
@@ -224,8 +237,13 @@ impl Shared {
         let cut: CutHook = Box::new(move |reason| {
             runtime.spawn(async move { shared.close_session(&parked, reason).await });
         });
-        if !self.site.park_session(&info, cut) {
-            self.close_session(&info, reason).await;
+        let room = Room {
+            in_all: self.limits.parked_sessions,
+            of_account: self.limits.parked_sessions_per_account,
+        };
+        match self.site.park_session(&info, cut, room) {
+            Parked::Kept | Parked::InPlaceOf(_) => {}
+            Parked::Full | Parked::Gone => self.close_session(&info, reason).await,
         }
     }
 
@@ -274,7 +292,9 @@ impl Shared {
             let run = self
                 .site
                 .run_with_content(caller, operation, content, clock::now());
-            run.await
+            // A fault in a handler is the end of its operation and of nothing else.
+            let run = AssertUnwindSafe(run).catch_unwind().await;
+            run.unwrap_or_else(|_| interrupted(operation))
         };
         if outcome.code == Code::INTERNAL {
             error!(
@@ -295,18 +315,22 @@ impl Shared {
         content: Option<Content>,
     ) -> (Outcome, Option<Content>) {
         let (site, caller, change) = (self.site.clone(), caller.clone(), operation.clone());
-        let mut running = Box::pin(async move {
+        let run = async move {
             site.run_with_content(&caller, &change, content, clock::now())
                 .await
-        });
+        };
+        let mut running = Box::pin(AssertUnwindSafe(run).catch_unwind());
         // It begins here and now, while its caller's session is open.
         if let Poll::Ready(answered) =
             poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await
         {
-            return answered;
+            return answered.unwrap_or_else(|_| interrupted(operation));
         }
         let carried = tokio::spawn(running).await;
-        carried.unwrap_or_else(|_| interrupted(operation))
+        match carried {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(_)) | Err(_) => interrupted(operation),
+        }
     }
 
     /// Runs an operation that computes for long on a thread that nobody else waits for.
@@ -333,6 +357,13 @@ impl Shared {
     pub(crate) fn malformed(id: u64, problem: &str) -> Outcome {
         Refusal::malformed(problem).outcome(id)
     }
+}
+
+/// Ends a connection.
+pub(crate) fn hook(cut: oneshot::Sender<CloseReason>) -> CutHook {
+    Box::new(move |reason| {
+        let _ = cut.send(reason);
+    })
 }
 
 /// The answer to an operation that the server could not bring to its end.

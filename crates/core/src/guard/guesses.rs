@@ -1,9 +1,12 @@
 //! Failed guesses at a name's pass phrase. Whoever guesses makes itself wait, longer each time; whoever logs
 //! in from where they logged in before does not wait for what strangers do. Names that do not exist are
 //! treated as those that do.
+//!
+//! Waits of one source at one name come one after the other, so that many connections guess no faster than
+//! one. Of strangers, so many wait at a time, and one of each network: the rate of all guesses at a name is
+//! bounded, and no single network can keep a newcomer out.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 
 use super::{Source, make_room, since};
 use crate::timestamp::Timestamp;
@@ -21,6 +24,8 @@ pub struct GuessLimits {
     pub longest: u64,
     /// The longest wait of strangers: the person on a new device waits it too.
     pub longest_of_strangers: u64,
+    /// Strangers that may wait at one name at a time, one of each network (an IPv4 address, an IPv6 /48).
+    pub strangers_at_a_time: usize,
     /// Failures are forgotten when there was none for this long.
     pub forgotten: u64,
     /// Names, and pairs of name and source, that are remembered of each kind.
@@ -35,16 +40,39 @@ impl Default for GuessLimits {
             first: 250,
             longest: 10_000,
             longest_of_strangers: 3_000,
+            // Ten guesses a second of all the world, a million a day: nothing against a good pass phrase.
+            strangers_at_a_time: 32,
             forgotten: 15 * 60 * 1_000,
             remembered: 16_384,
         }
     }
 }
 
+/// A login that would have to wait longer than anybody does, or beside too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many logins with this name are under way")]
+pub struct TooManyGuesses;
+
 #[derive(Clone, Copy)]
 struct Failures {
     count: u32,
     last: Timestamp,
+}
+
+/// The failures of one source at one name.
+#[derive(Clone, Copy)]
+struct Pair {
+    failures: Failures,
+    /// Until when its logins that wait will have waited.
+    waits_until: Timestamp,
+}
+
+/// The failures of all sources at one name.
+#[derive(Clone)]
+struct Name {
+    failures: Failures,
+    /// The networks of which a stranger waits, and until when.
+    strangers: Vec<(Source, Timestamp)>,
 }
 
 impl Failures {
@@ -55,14 +83,25 @@ impl Failures {
             self.count
         }
     }
+
+    fn one_more(&mut self, now: Timestamp, limits: &GuessLimits) {
+        self.count = self.count_at(now, limits).saturating_add(1);
+        self.last = now;
+    }
+
+    /// The more, and the later, the worse.
+    fn severity(self, now: Timestamp, limits: &GuessLimits) -> u64 {
+        u64::from(self.count_at(now, limits)) << 32
+            | u64::from(u32::MAX).saturating_sub(since(self.last, now) / 1_000)
+    }
 }
 
 /// The failed guesses of all sources at all names.
 #[derive(Default)]
 pub struct Guesses {
     limits: GuessLimits,
-    pairs: HashMap<(String, Source), Failures>,
-    names: HashMap<String, Failures>,
+    pairs: HashMap<(String, Source), Pair>,
+    names: HashMap<String, Name>,
     /// Who logged in from where, and when last.
     known: HashMap<(String, Source), Timestamp>,
 }
@@ -75,17 +114,68 @@ impl Guesses {
 
     /// A login with that name from there is to be answered: how long that is to wait, in milliseconds. It
     /// counts as failed until it succeeds, so that many at once are slowed too.
-    pub fn attempt(&mut self, name: &str, source: Source, now: Timestamp) -> u64 {
+    ///
+    /// # Errors
+    /// [`TooManyGuesses`]: it is not to be answered, and does not count.
+    pub fn attempt(
+        &mut self,
+        name: &str,
+        source: Source,
+        now: Timestamp,
+    ) -> Result<u64, TooManyGuesses> {
+        let limits = self.limits;
         let pair = (name.to_owned(), source);
-        let own = count(&mut self.pairs, pair.clone(), now, &self.limits);
-        let all = count(&mut self.names, name.to_owned(), now, &self.limits);
-        let limits = &self.limits;
-        let waits = doubling(limits.first, own, limits.free).min(limits.longest);
-        if self.known.contains_key(&pair) {
-            return waits;
+        let none = Failures {
+            count: 0,
+            last: now,
+        };
+        make_room(&mut self.pairs, &pair, limits.remembered, |pair| {
+            pair.failures.severity(now, &limits)
+        });
+        make_room(&mut self.names, &pair.0, limits.remembered, |name| {
+            name.failures.severity(now, &limits)
+        });
+        let known = self.known.contains_key(&pair);
+        let own = self.pairs.entry(pair.clone()).or_insert(Pair {
+            failures: none,
+            waits_until: now,
+        });
+        let all = self.names.entry(pair.0).or_insert_with(|| Name {
+            failures: none,
+            strangers: Vec::new(),
+        });
+
+        let step = doubling(
+            limits.first,
+            own.failures.count_at(now, &limits),
+            limits.free,
+        );
+        // Further off than it can be: the clock was set back.
+        let queued = since(now, own.waits_until);
+        let queued = if queued > 2 * limits.longest {
+            0
+        } else {
+            queued
+        };
+        let mut wait = match step {
+            0 => 0,
+            _ => queued + step.min(limits.longest),
+        };
+        if wait > 2 * limits.longest {
+            return Err(TooManyGuesses);
         }
-        let strangers = doubling(limits.first, all, limits.free_of_strangers);
-        waits.max(strangers.min(limits.longest_of_strangers))
+        let failures = all.failures.count_at(now, &limits);
+        let strangers = doubling(limits.first, failures, limits.free_of_strangers);
+        if !known && strangers > 0 {
+            wait = wait.max(strangers.min(limits.longest_of_strangers));
+            all.wait(source.network(), now, wait, &limits)?;
+        }
+        if step > 0 {
+            own.waits_until = now.plus_millis(wait);
+        }
+        own.failures.one_more(now, &limits);
+        all.failures.one_more(now, &limits);
+        Ok(wait)
     }
 
     /// The person of that name logged in from there.
@@ -93,7 +183,7 @@ impl Guesses {
         let pair = (name.to_owned(), source);
         self.pairs.remove(&pair);
         if let Some(all) = self.names.get_mut(name) {
-            all.count = all.count.saturating_sub(1);
+            all.failures.count = all.failures.count.saturating_sub(1);
         }
         make_room(&mut self.known, &pair, self.limits.remembered, |last| {
             u64::try_from(last.millis()).unwrap_or(0)
@@ -102,32 +192,32 @@ impl Guesses {
     }
 }
 
-/// Counts one more failure; how many there were before it.
-fn count<K: Eq + Hash + Clone>(
-    all: &mut HashMap<K, Failures>,
-    key: K,
-    now: Timestamp,
-    limits: &GuessLimits,
-) -> u32 {
-    make_room(all, &key, limits.remembered, |failures: &Failures| {
-        u64::from(failures.count_at(now, limits)) << 32
-            | u64::from(u32::MAX).saturating_sub(since(failures.last, now) / 1_000)
-    });
-    let failures = all.entry(key).or_insert(Failures {
-        count: 0,
-        last: now,
-    });
-    let before = failures.count_at(now, limits);
-    failures.count = before.saturating_add(1);
-    failures.last = now;
-    before
+impl Name {
+    /// A stranger of that network waits, if there is room.
+    fn wait(
+        &mut self,
+        network: Source,
+        now: Timestamp,
+        wait: u64,
+        limits: &GuessLimits,
+    ) -> Result<(), TooManyGuesses> {
+        let until = now.plus_millis(wait);
+        self.strangers
+            .retain(|(_, until)| (1..=2 * limits.longest).contains(&since(now, *until)));
+        let waits = self.strangers.iter().any(|(of, _)| *of == network);
+        if waits || self.strangers.len() >= limits.strangers_at_a_time {
+            return Err(TooManyGuesses);
+        }
+        self.strangers.push((network, until));
+        Ok(())
+    }
 }
 
 /// Nothing for the free ones, then `first`, then twice as long each time.
 fn doubling(first: u64, failures: u32, free: u32) -> u64 {
     match failures.checked_sub(free) {
-        None | Some(0) => 0,
-        Some(over) => first.saturating_mul(1 << (over - 1).min(32)),
+        None => 0,
+        Some(over) => first.saturating_mul(1 << over.min(32)),
     }
 }
 
@@ -143,55 +233,114 @@ mod tests {
         Timestamp::from_millis(seconds * 1_000)
     }
 
+    /// How long one login waits, when it may.
+    fn wait(guesses: &mut Guesses, name: &str, source: Source, now: Timestamp) -> u64 {
+        guesses.attempt(name, source, now).unwrap()
+    }
+
     #[test]
     fn a_guesser_makes_itself_wait_and_nobody_else() {
         let mut guesses = Guesses::default();
+        let mut now = at(0);
         let waits: Vec<u64> = (0..12)
-            .map(|_| guesses.attempt("maria@x", source(1), at(0)))
+            .map(|_| {
+                let waits = wait(&mut guesses, "maria@x", source(1), now);
+                now = now.plus_millis(waits);
+                waits
+            })
             .collect();
         assert_eq!(
             waits,
             [
-                0, 0, 0, 0, 250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000
+                0, 0, 0, 250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000, 10_000
             ]
         );
-        assert_eq!(guesses.attempt("bob@x", source(1), at(0)), 0);
-        assert_eq!(guesses.attempt("maria@x", source(2), at(0)), 0);
+        assert_eq!(wait(&mut guesses, "bob@x", source(1), now), 0);
+        assert_eq!(wait(&mut guesses, "maria@x", source(2), now), 0);
+    }
+
+    #[test]
+    fn many_connections_of_one_source_guess_no_faster_than_one() {
+        let mut guesses = Guesses::default();
+        let mut answered = Vec::new();
+        for _ in 0..1_000 {
+            answered.extend(guesses.attempt("maria@x", source(1), at(0)));
+        }
+        // One after the other, until the last would wait for twice the longest wait.
+        assert_eq!(answered, [0, 0, 0, 250, 750, 1_750, 3_750, 7_750, 15_750]);
+        // What was not answered did not count: the next wait is that after nine failures.
+        assert_eq!(wait(&mut guesses, "maria@x", source(1), at(16)), 10_000);
     }
 
     #[test]
     fn many_strangers_slow_strangers_and_not_who_logged_in_before() {
         let mut guesses = Guesses::default();
-        guesses.attempt("maria@x", source(1), at(0));
+        wait(&mut guesses, "maria@x", source(1), at(0));
         guesses.succeeded("maria@x", source(1), at(0));
         for stranger in 100..200 {
-            guesses.attempt("maria@x", source(stranger), at(1));
+            let _ = guesses.attempt("maria@x", source(stranger), at(1));
         }
-        assert_eq!(guesses.attempt("maria@x", source(1), at(1)), 0);
-        assert_eq!(guesses.attempt("maria@x", source(2), at(1)), 3_000);
+        assert_eq!(wait(&mut guesses, "maria@x", source(1), at(1)), 0);
+        assert_eq!(wait(&mut guesses, "maria@x", source(2), at(5)), 3_000);
+    }
+
+    /// At the limit and one over: so many strangers wait at a name, and others may when these have waited.
+    #[test]
+    fn as_many_strangers_wait_at_a_name_as_there_is_room() {
+        let mut guesses = Guesses::default();
+        for stranger in 0..24 {
+            let _ = guesses.attempt("maria@x", source(stranger), at(0));
+        }
+        let answered = |guesses: &mut Guesses, now| {
+            let strangers = (100..200).map(|last| guesses.attempt("maria@x", source(last), now));
+            strangers.filter(Result::is_ok).count()
+        };
+        assert_eq!(answered(&mut guesses, at(4)), 32);
+        assert_eq!(answered(&mut guesses, at(4)), 0);
+        assert_eq!(answered(&mut guesses, at(8)), 32);
+        assert_eq!(guesses.attempt("bob@x", source(100), at(8)), Ok(0));
+    }
+
+    /// However many addresses somebody has of one network, one of them guesses at a time, and a newcomer from
+    /// elsewhere finds room.
+    #[test]
+    fn one_network_keeps_nobody_out() {
+        let mut guesses = Guesses::default();
+        let address = |subnet: u64| Source::V6(0x2001_0db8_0001_0000 | subnet);
+        let mut answered = 0;
+        for subnet in 0..10_000 {
+            answered += u32::from(guesses.attempt("maria@x", address(subnet), at(0)).is_ok());
+        }
+        assert_eq!(
+            answered, 21,
+            "the free ones, the first that waits, and no more"
+        );
+        assert!(guesses.attempt("maria@x", source(1), at(0)).is_ok());
+        assert!(guesses.attempt("maria@x", address(1), at(4)).is_ok());
+        assert!(guesses.attempt("maria@x", address(2), at(4)).is_err());
     }
 
     #[test]
     fn who_logs_in_often_is_no_stranger_to_anybody() {
         let mut guesses = Guesses::default();
         for _ in 0..100 {
-            assert_eq!(guesses.attempt("maria@x", source(1), at(0)), 0);
+            assert_eq!(wait(&mut guesses, "maria@x", source(1), at(0)), 0);
             guesses.succeeded("maria@x", source(1), at(0));
         }
-        assert_eq!(guesses.attempt("maria@x", source(2), at(0)), 0);
+        assert_eq!(wait(&mut guesses, "maria@x", source(2), at(0)), 0);
     }
 
     #[test]
     fn failures_are_forgotten_with_time_and_with_success() {
         let mut guesses = Guesses::default();
         for _ in 0..5 {
-            guesses.attempt("maria@x", source(1), at(0));
-            guesses.attempt("bob@x", source(1), at(0));
+            wait(&mut guesses, "maria@x", source(1), at(0));
+            wait(&mut guesses, "bob@x", source(1), at(0));
         }
-        assert_eq!(guesses.attempt("maria@x", source(1), at(899)), 500);
-        assert_eq!(guesses.attempt("bob@x", source(1), at(900)), 0);
+        assert_eq!(wait(&mut guesses, "maria@x", source(1), at(899)), 1_000);
+        assert_eq!(wait(&mut guesses, "bob@x", source(1), at(900)), 0);
         guesses.succeeded("maria@x", source(1), at(900));
-        assert_eq!(guesses.attempt("maria@x", source(1), at(900)), 0);
+        assert_eq!(wait(&mut guesses, "maria@x", source(1), at(900)), 0);
     }
 
     #[test]
@@ -202,16 +351,16 @@ mod tests {
             ..GuessLimits::default()
         });
         for _ in 0..6 {
-            guesses.attempt("maria@x", source(1), at(0));
+            wait(&mut guesses, "maria@x", source(1), at(0));
         }
         for stranger in 0..1_000 {
             let name = format!("nobody{stranger}@x");
-            guesses.attempt(&name, source(2), at(1));
+            wait(&mut guesses, &name, source(2), at(1));
             let friend = format!("friend{stranger}@x");
-            guesses.attempt(&friend, source(3), at(1));
+            wait(&mut guesses, &friend, source(3), at(1));
             guesses.succeeded(&friend, source(3), at(1));
         }
         assert!(guesses.pairs.len() <= 8 && guesses.names.len() <= 8 && guesses.known.len() <= 8);
-        assert_eq!(guesses.attempt("maria@x", source(1), at(1)), 1_000);
+        assert_eq!(wait(&mut guesses, "maria@x", source(1), at(5)), 2_000);
     }
 }

@@ -13,8 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::timestamp::Timestamp;
 
-pub use guesses::{GuessLimits, Guesses};
-pub use penalties::{Offence, Penalties, Penalty, PenaltyLimits};
+pub use guesses::{GuessLimits, Guesses, TooManyGuesses};
+pub use penalties::{NETWORK, Offence, Penalties, Penalty, PenaltyLimits};
 pub use source::{Source, SourceError};
 
 /// What a site remembers, for all of its connections.

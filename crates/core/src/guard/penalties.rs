@@ -13,6 +13,8 @@ pub enum Offence {
     Malformed,
     /// Started a login and did not prove anything.
     NotProved,
+    /// Wanted to return to a session that there is not, as everybody does after the site was started anew.
+    NotReturned,
 }
 
 impl Offence {
@@ -20,6 +22,7 @@ impl Offence {
         match self {
             Self::Malformed => 8,
             Self::NotProved => 4,
+            Self::NotReturned => 1,
         }
     }
 }
@@ -27,7 +30,8 @@ impl Offence {
 /// When a source is turned away, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PenaltyLimits {
-    /// Points at which a source is turned away; one is forgotten each second.
+    /// Points at which a source is turned away; one is forgotten each second. Those of an IPv6 /48 count
+    /// together too, up to [`NETWORK`] times as many.
     pub threshold: u32,
     /// How long it is turned away the first time, in milliseconds; twice as long each time after.
     pub first: u64,
@@ -50,6 +54,9 @@ impl Default for PenaltyLimits {
     }
 }
 
+/// The points of a whole network (an IPv6 /48) at which it is turned away, in those of a source: an office is
+/// one, and so is a guesser with 65,536 sources.
+pub const NETWORK: u32 = 16;
 /// One time of turning away is forgotten for each so long since the last one.
 const FORGIVEN_AFTER: u64 = 10 * 60 * 1_000;
 
@@ -105,6 +112,15 @@ impl Penalties {
 
     /// The source did this.
     pub fn offend(&mut self, source: Source, offence: Offence, now: Timestamp) {
+        let threshold = u64::from(self.limits.threshold);
+        self.count(source, threshold, offence, now);
+        if source.network() != source {
+            let threshold = threshold * u64::from(NETWORK);
+            self.count(source.network(), threshold, offence, now);
+        }
+    }
+
+    fn count(&mut self, source: Source, threshold: u64, offence: Offence, now: Timestamp) {
         make_room(&mut self.sources, &source, self.limits.sources, |penalty| {
             penalty.points_at(now) + since(now, penalty.until)
         });
@@ -117,7 +133,7 @@ impl Penalties {
         });
         penalty.at = now;
         penalty.points += offence.points();
-        if penalty.points >= u64::from(self.limits.threshold) && now >= penalty.until {
+        if penalty.points >= threshold && now >= penalty.until {
             let doubled = self.limits.first.saturating_mul(1 << penalty.times.min(32));
             let long = doubled.min(self.limits.longest);
             penalty.times = penalty.times.saturating_add(1);
@@ -127,9 +143,14 @@ impl Penalties {
         self.sources.insert(source, penalty);
     }
 
-    /// Until when the source is turned away; `None` when it is not.
+    /// Until when the source, or the network that it is of, is turned away; `None` when it is not.
     #[must_use]
     pub fn turned_away(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
+        let own = self.until(source, now);
+        own.max(self.until(source.network(), now))
+    }
+
+    fn until(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
         let penalty = self.sources.get(&source)?;
         // Further off than it can be: the clock was set back.
         let left = since(now, penalty.until);
@@ -256,6 +277,27 @@ mod tests {
         penalties.offend(source(3), Offence::NotProved, at(0));
         assert_eq!(penalties.list(at(0)).len(), 2);
         assert!(penalties.turned_away(source(1), at(0)).is_some());
+    }
+
+    #[test]
+    fn who_has_a_whole_network_is_turned_away_with_all_of_it() {
+        let mut penalties = Penalties::default();
+        penalties.keep_to(PenaltyLimits {
+            sources: 1_024,
+            ..LIMITS
+        });
+        let address = |subnet: u64| Source::V6(0x2001_0db8_0001_0000 | subnet);
+        // Four points each: none of these sources is near its own threshold of 16.
+        for subnet in 0..63 {
+            penalties.offend(address(subnet), Offence::NotProved, at(0));
+        }
+        assert_eq!(penalties.turned_away(address(999), at(0)), None);
+        penalties.offend(address(63), Offence::NotProved, at(0));
+        assert!(penalties.turned_away(address(999), at(0)).is_some());
+        let neighbour = Source::V6(0x2001_0db8_0002_0000);
+        assert_eq!(penalties.turned_away(neighbour, at(0)), None);
+        assert_eq!(penalties.forget(Some(address(0).network())), 1);
+        assert_eq!(penalties.turned_away(address(999), at(0)), None);
     }
 
     #[test]

@@ -7,18 +7,33 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An IPv4 address, or an IPv6 /64, of which anybody has one.
+/// An IPv4 address, or an IPv6 /64, of which anybody has one; or an IPv6 /48, of which one customer may have
+/// all the 65,536 /64s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// An address.
     V4(Ipv4Addr),
     /// The first 64 bits of an address.
     V6(u64),
+    /// The first 48 bits of an address, and zeros: never where a connection comes from, see
+    /// [`Source::network`].
+    V6Network(u64),
+}
+
+impl Source {
+    /// The largest of what may be in one hand: an IPv4 address, an IPv6 /48.
+    #[must_use]
+    pub fn network(self) -> Self {
+        match self {
+            Self::V6(prefix) => Self::V6Network(prefix & !0xffff),
+            other => other,
+        }
+    }
 }
 
 /// A text that names no source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no IP address")]
+#[error("{0:?} is no IP address, IPv6 /64 or /48")]
 pub struct SourceError(String);
 
 impl From<IpAddr> for Source {
@@ -35,6 +50,9 @@ impl fmt::Display for Source {
         match self {
             Self::V4(address) => address.fmt(f),
             Self::V6(prefix) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*prefix) << 64)),
+            Self::V6Network(prefix) => {
+                write!(f, "{}/48", Ipv6Addr::from_bits(u128::from(*prefix) << 64))
+            }
         }
     }
 }
@@ -43,11 +61,17 @@ impl FromStr for Source {
     type Err = SourceError;
 
     fn from_str(text: &str) -> Result<Self, SourceError> {
-        let address = text.strip_suffix("/64").unwrap_or(text);
-        let address: Result<IpAddr, _> = address.parse();
-        address
-            .map(Self::from)
-            .map_err(|_| SourceError(text.to_owned()))
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let source = address.parse::<IpAddr>().map(Self::from);
+        match (source, prefix) {
+            (Ok(source), None) => Ok(source),
+            (Ok(Self::V6(source)), Some("64")) => Ok(Self::V6(source)),
+            (Ok(Self::V6(source)), Some("48")) => Ok(Self::V6(source).network()),
+            _ => Err(SourceError(text.to_owned())),
+        }
     }
 }
 
@@ -103,7 +127,21 @@ mod tests {
         for address in ["192.0.2.1", "2001:db8::1"] {
             let source = source(address);
             assert_eq!(source.to_string().parse(), Ok(source));
+            let network = source.network();
+            assert_eq!(network.to_string().parse(), Ok(network));
         }
-        assert!("nobody".parse::<Source>().is_err());
+        for none in ["nobody", "192.0.2.7/64", "192.0.2.7/48", "2001:db8::1/56"] {
+            assert!(none.parse::<Source>().is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_what_one_customer_may_have() {
+        let network = source("2001:db8:1:2::3").network();
+        assert_eq!(network, source("2001:db8:1:ffff::1").network());
+        assert_ne!(network, source("2001:db8:2:2::3").network());
+        assert_eq!(network.to_string(), "2001:db8:1::/48");
+        assert_eq!(network.network(), network);
+        assert_eq!(source("192.0.2.1").network(), source("192.0.2.1"));
     }
 }

@@ -1,8 +1,8 @@
 //! What the session listener asks of the site: who may log in, and with what; sessions opened and
 //! closed, each with its audit entry.
 //!
-//! Unknown, locked and disabled accounts are all answered with nothing, so that a caller cannot pass
-//! on which of them it was.
+//! A locked account is looked up like any other and refused only once it is proved: if its name were
+//! answered as one that does not exist, who asks now and then would see that it was locked.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::audit::AuditDraft;
 use crate::caller::Caller;
 use crate::credential::CredentialId;
 use crate::id::{AccountId, SessionId};
-use crate::session::{CloseReason, CutHook, Proof, SessionInfo};
+use crate::session::{CloseReason, CutHook, Parked, Proof, Returning, Room, SessionInfo};
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -59,21 +59,24 @@ pub struct Opening {
     pub peer: String,
     /// Ends the connection.
     pub cut: CutHook,
+    /// How many sessions the account may have, this one included.
+    pub most: usize,
 }
 
-/// A client that proved that it returns to its session.
-pub struct Returning {
-    /// The encryption option in use.
-    pub option: EncryptionOption,
-    /// Where it comes from: the peer's address.
-    pub peer: String,
-    /// Ends the connection.
-    pub cut: CutHook,
+/// What came of a login that was proved.
+#[derive(Debug)]
+pub enum Decision {
+    /// It has a session.
+    Opened(SessionInfo),
+    /// The account, what it proved or the encryption option was taken away meanwhile.
+    Refused,
+    /// The account has as many sessions as it may.
+    TooMany,
 }
 
 impl Site {
-    /// What the person of that name logs in with; `None` when there is no such person, they may not
-    /// log in, or the site is sealed.
+    /// What the person of that name logs in with; `None` when there is no such person, or the site is
+    /// sealed. Whether they may log in is asked when they have proved who they are.
     ///
     /// # Errors
     /// [`StoreError`] when the store is in trouble.
@@ -86,7 +89,7 @@ impl Site {
         let (Some((account, credential)), Some(opened)) = (found, self.opened()) else {
             return Ok(None);
         };
-        if !may_log_in(&account, Kind::Person) || credential.setup != opened.setup.id() {
+        if account.kind != Kind::Person || credential.setup != opened.setup.id() {
             return Ok(None);
         }
         let damaged = |what: &str| StoreError::Damaged {
@@ -117,11 +120,11 @@ impl Site {
         let name = self.whole_name(name.clone());
         let found = self.store().delivered_login(&name).await?;
         Ok(found
-            .filter(|(account, _)| may_log_in(account, Kind::Person) && !self.is_sealed())
+            .filter(|(account, _)| account.kind == Kind::Person && !self.is_sealed())
             .map(|(account, credential)| (account.id, credential.key)))
     }
 
-    /// What the owner of that key logs in with; `None` as for a person.
+    /// What the owner of that key logs in with; `None` when nobody may log in with it.
     ///
     /// # Errors
     /// [`StoreError`] when the store is in trouble.
@@ -131,16 +134,16 @@ impl Site {
     ) -> Result<Option<ServiceLogin>, StoreError> {
         let found = self.store().key_login(thumbprint).await?;
         Ok(found
-            .filter(|(account, _)| may_log_in(account, Kind::Service) && !self.is_sealed())
+            .filter(|(account, _)| account.kind == Kind::Service && account.is_active())
+            .filter(|_| !self.is_sealed())
             .map(|(account, key)| ServiceLogin {
                 account: account.id,
                 agreement: key.agreement,
             }))
     }
 
-    /// Opens a session for a proved login; `None` when the account, the key that was proved or the
-    /// encryption option in use was taken away meanwhile. Audited as `session.opened`; close every session that was opened with
-    /// [`Site::close_session`], those that were cut too.
+    /// Opens a session for a proved login. Audited as `session.opened`; close every session that was opened
+    /// with [`Site::close_session`], those that were cut too.
     ///
     /// # Errors
     /// [`StoreError`] when the session cannot be audited: there is none then.
@@ -148,9 +151,9 @@ impl Site {
         &self,
         opening: Opening,
         now: Timestamp,
-    ) -> Result<Option<SessionInfo>, StoreError> {
+    ) -> Result<Decision, StoreError> {
         let Some(account) = self.store().account(opening.account).await? else {
-            return Ok(None);
+            return Ok(Decision::Refused);
         };
         let config = self.config();
         let info = SessionInfo {
@@ -169,7 +172,12 @@ impl Site {
         };
         // Registered first, looked at again afterwards: whoever locks the account meanwhile either
         // finds the session and cuts it, or is seen here.
-        self.sessions().register(info.clone(), opening.cut);
+        let registered = self
+            .sessions()
+            .register(info.clone(), opening.cut, opening.most);
+        if !registered {
+            return Ok(Decision::TooMany);
+        }
         let admitted = match self.may_still(&info, &account).await {
             Ok(true) if !self.offers(info.option) => Ok(false),
             Ok(true) => self
@@ -179,18 +187,30 @@ impl Site {
             other => other,
         };
         match admitted {
-            Ok(true) => Ok(Some(info)),
+            Ok(true) => Ok(Decision::Opened(info)),
             refused => {
                 self.sessions().remove(info.id, info.connection);
-                refused.map(|_| None)
+                refused.map(|_| Decision::Refused)
             }
         }
     }
 
-    /// Gives a session that a client returned to its new connection; `None` when it is over, or the
-    /// account, the key that was proved at first or the option that it returned with was taken away
-    /// meanwhile. The connection before, if
-    /// there is one still, is told that it was replaced. Audited as `session.resumed`.
+    /// Whether there is such a session that a client may return to now, with an option that is on offer.
+    #[must_use]
+    pub fn may_return(
+        &self,
+        id: SessionId,
+        option: EncryptionOption,
+        now: Timestamp,
+    ) -> Option<SessionInfo> {
+        let info = self.sessions().find(id)?;
+        (self.offers(option) && now < info.expires).then_some(info)
+    }
+
+    /// Gives a session that a client returned to its new connection; `None` when it is over, its client
+    /// returned with a later attempt already, or the account, the key that was proved at first or the option
+    /// was taken away meanwhile. The connection before, if there is one still, is told that it was replaced.
+    /// Audited as `session.resumed`.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be audited: the session is over then.
@@ -200,11 +220,10 @@ impl Site {
         returning: Returning,
         now: Timestamp,
     ) -> Result<Option<SessionInfo>, StoreError> {
-        let Returning { option, peer, cut } = returning;
-        if !self.offers(option) {
+        if !self.offers(returning.option) {
             return Ok(None);
         }
-        let returned = self.sessions().reconnect(id, option, &peer, cut, now);
+        let returned = self.sessions().reconnect(id, returning, now);
         let Some((info, before)) = returned else {
             return Ok(None);
         };
@@ -234,11 +253,14 @@ impl Site {
         audited.map(|()| Some(info))
     }
 
-    /// Keeps a session whose connection was lost, for its client to return to; `cut` ends it should
-    /// somebody cut it meanwhile. Whether it is kept: one that was cut, or goes on over another
-    /// connection, is not.
-    pub fn park_session(&self, info: &SessionInfo, cut: CutHook) -> bool {
-        self.sessions().park(info.id, info.connection, cut)
+    /// Keeps a session whose connection was lost, for its client to return to, if there is room; `cut` ends
+    /// it should somebody cut it meanwhile. Of the sessions of one account that wait, the oldest makes room.
+    pub fn park_session(&self, info: &SessionInfo, cut: CutHook, room: Room) -> Parked {
+        let parked = self.sessions().park(info.id, info.connection, cut, room);
+        if let Parked::InPlaceOf(oldest) = parked {
+            self.sessions().cut(oldest, CloseReason::ConnectionLost);
+        }
+        parked
     }
 
     /// When a session expires whose client agrees on new keys now.
@@ -247,9 +269,10 @@ impl Site {
         now.plus_seconds(self.config().key_lifetime).min(info.ends)
     }
 
-    /// The client agreed on new keys: the session lasts as long as they do. `false` when it is over.
-    pub fn renew_session(&self, id: SessionId, expires: Timestamp) -> bool {
-        self.sessions().renew(id, expires)
+    /// The client agreed on new keys: the session lasts as long as they do. `false` when it is over, or goes
+    /// on over another connection.
+    pub fn renew_session(&self, info: &SessionInfo, expires: Timestamp) -> bool {
+        self.sessions().renew(info.id, info.connection, expires)
     }
 
     /// The session uses the option that `info` names from now on. Audited as `session.switched`.
@@ -261,7 +284,8 @@ impl Site {
         info: &SessionInfo,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.sessions().switched(info.id, info.option);
+        self.sessions()
+            .switched(info.id, info.connection, info.option);
         self.audit_session(info, "session.switched", None, now)
             .await
     }
@@ -348,8 +372,4 @@ impl Site {
         self.store().commit(ChangeSet { changes, audit }).await?;
         Ok(())
     }
-}
-
-fn may_log_in(account: &Account, kind: Kind) -> bool {
-    account.kind == kind && account.is_active()
 }

@@ -37,7 +37,7 @@ use crate::timestamp::Timestamp;
 
 pub use endpoints::Endpoints;
 pub use founding::{Foundation, SiteError};
-pub use login::{Opening, PersonLogin, Returning, ServiceLogin};
+pub use login::{Decision, Opening, PersonLogin, ServiceLogin};
 pub use record::SiteConfig;
 pub use script::{ScriptError, ScriptOutcome};
 pub use sealing::{Opened, UnsealError};

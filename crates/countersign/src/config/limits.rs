@@ -24,8 +24,10 @@ type Millis<const LEAST: u64> = Given<u64, LEAST, { u32::MAX as u64 }>;
 pub(super) struct LimitsSection {
     connections: Count,
     connections_per_source: Count,
+    connections_per_network: Count,
     unproved: Count,
     unproved_per_source: Count,
+    unproved_per_network: Count,
     unproved_early: Given<usize>,
     /// Below a second nobody on a slow line logs in any more.
     unproved_time: Millis<1_000>,
@@ -34,9 +36,12 @@ pub(super) struct LimitsSection {
     look_up_time: Millis<0>,
     /// Zero waits for ever.
     idle_time: Millis<0>,
+    sessions_per_account: Count,
     parked_sessions: Given<usize>,
+    parked_sessions_per_account: Given<usize>,
     content_streams: Count,
     operations_in_flight: Count,
+    rekeys_per_minute: Given<u32>,
     params_bytes: Bytes<256>,
     unsent_bytes: Bytes<4_096>,
     max_packet: Given<u32, { LEAST_MAX_PACKET as u64 }, { GREATEST_MAX_PACKET as u64 }>,
@@ -49,6 +54,7 @@ pub(super) struct LimitsSection {
     guess_wait_first: Millis<0>,
     guess_wait_longest: Millis<0>,
     guess_wait_of_strangers: Millis<0>,
+    guessing_strangers: Count,
     guesses_forgotten: Millis<0>,
     guesses_remembered: Count,
     stop_patience: Millis<0>,
@@ -63,8 +69,12 @@ impl LimitsSection {
             connections_per_source: self
                 .connections_per_source
                 .or(default.connections_per_source),
+            connections_per_network: self
+                .connections_per_network
+                .or(default.connections_per_network),
             unproved: self.unproved.or(default.unproved),
             unproved_per_source: self.unproved_per_source.or(default.unproved_per_source),
+            unproved_per_network: self.unproved_per_network.or(default.unproved_per_network),
             unproved_early: self.unproved_early.or(default.unproved_early),
             unproved_time: self.unproved_time.or_time(default.unproved_time),
             waiting_logins: self.waiting_logins.or(default.waiting_logins),
@@ -73,9 +83,14 @@ impl LimitsSection {
                 .or(default.waiting_logins_per_source),
             look_up_time: self.look_up_time.or_time(default.look_up_time),
             idle_time: self.idle_time.or_time(default.idle_time),
+            sessions_per_account: self.sessions_per_account.or(default.sessions_per_account),
             parked_sessions: self.parked_sessions.or(default.parked_sessions),
+            parked_sessions_per_account: self
+                .parked_sessions_per_account
+                .or(default.parked_sessions_per_account),
             content_streams: self.content_streams.or(default.content_streams),
             operations_in_flight: self.operations_in_flight.or(default.operations_in_flight),
+            rekeys_per_minute: self.rekeys_per_minute.or(default.rekeys_per_minute),
             params_bytes: self.params_bytes.or(default.params_bytes),
             unsent_bytes: self.unsent_bytes.or(default.unsent_bytes),
             max_packet: self.max_packet.or(default.max_packet),
@@ -103,6 +118,7 @@ impl LimitsSection {
             longest_of_strangers: self
                 .guess_wait_of_strangers
                 .or(default.longest_of_strangers),
+            strangers_at_a_time: self.guessing_strangers.or(default.strangers_at_a_time),
             forgotten: self.guesses_forgotten.or(default.forgotten),
             remembered: self.guesses_remembered.or(default.remembered),
         }
@@ -114,7 +130,8 @@ impl LimitsSection {
         let (guesses, patience) = (&limits.guesses, limits.unproved_time.as_millis());
         // Whoever has to wait longer than a login may take would never get in.
         for (key, wait) in [
-            ("guess_wait_longest", guesses.longest),
+            // Twice: that far off a login may be when others of its source wait before it.
+            ("guess_wait_longest", guesses.longest.saturating_mul(2)),
             ("guess_wait_of_strangers", guesses.longest_of_strangers),
         ] {
             if u128::from(wait) >= patience {
@@ -182,6 +199,12 @@ mod tests {
             ("waiting_logins_per_source", 1, None),
             ("look_up_time", 0, Some(u64::from(u32::MAX))),
             ("idle_time", 0, Some(u64::from(u32::MAX))),
+            ("connections_per_network", 1, None),
+            ("unproved_per_network", 1, None),
+            ("sessions_per_account", 1, None),
+            ("parked_sessions_per_account", 0, None),
+            ("rekeys_per_minute", 0, Some(u64::from(u32::MAX))),
+            ("guessing_strangers", 1, None),
             ("content_streams", 1, None),
             ("operations_in_flight", 1, None),
             ("params_bytes", 256, None),
@@ -214,12 +237,15 @@ mod tests {
     fn nobody_waits_longer_for_an_answer_than_a_login_may_take() {
         let with =
             |key: &str, value: u64| parse(&format!("version = 1\n[limits]\n{key} = {value}"));
-        for key in ["guess_wait_longest", "guess_wait_of_strangers"] {
-            assert!(with(key, 29_999).is_ok());
-            assert!(with(key, 30_000).unwrap_err().contains(key));
+        for (key, most) in [
+            ("guess_wait_longest", 14_999),
+            ("guess_wait_of_strangers", 29_999),
+        ] {
+            assert!(with(key, most).is_ok());
+            assert!(with(key, most + 1).unwrap_err().contains(key));
         }
-        assert!(with("unproved_time", 10_001).is_ok());
-        let problem = with("unproved_time", 10_000).unwrap_err();
+        assert!(with("unproved_time", 20_001).is_ok());
+        let problem = with("unproved_time", 20_000).unwrap_err();
         assert!(problem.contains("guess_wait_longest"), "{problem}");
     }
 }

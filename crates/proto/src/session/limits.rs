@@ -52,6 +52,8 @@ pub const SEALED_AHEAD: usize = 256 * 1024;
 /// Bytes that one key seals or opens before the session agrees on new ones: far below what the ciphers
 /// allow, at no cost that anybody notices.
 pub const REKEY_AFTER: u64 = 64 << 30;
+/// After new keys were declined, they are wanted again once this part of [`REKEY_AFTER`] has passed: a gigabyte.
+pub const DECLINED_FOR: u64 = 64;
 /// What a key exchange inside a session may say, in bytes: an X25519 share and an ML-KEM-768 key.
 pub const KEY_SHARE_BYTES: usize = 1_536;
 

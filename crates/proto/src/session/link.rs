@@ -17,7 +17,7 @@ use crate::risp::{Reader, Value};
 use super::command as c;
 use super::keys::Established;
 use super::limits::{
-    DEFAULT_MESSAGE_BYTES, InsidePacket, REKEY_AFTER, SEALED_AHEAD, WRITTEN_AT_ONCE,
+    DECLINED_FOR, DEFAULT_MESSAGE_BYTES, InsidePacket, REKEY_AFTER, SEALED_AHEAD, WRITTEN_AT_ONCE,
 };
 use super::live::{Goodbye, SessionId, Welcome};
 use super::message::{
@@ -42,6 +42,8 @@ pub(crate) struct Link {
     sender: Sender,
     keys: Rekeying,
     rekey_after: u64,
+    /// How many bytes had passed when the other side declined new keys.
+    declined_at: Option<u64>,
 }
 
 impl Link {
@@ -70,6 +72,7 @@ impl Link {
             sender: Sender::default(),
             keys: Rekeying::new(end, established),
             rekey_after: REKEY_AFTER,
+            declined_at: None,
         }
     }
 
@@ -115,11 +118,15 @@ impl Link {
                     }
                 }
                 Message::KeyAnswer(words) => {
-                    if let Some(keys) = self.keys.answered(words.option, &words.share)? {
-                        self.reader.rekey(keys.option, &keys.read);
-                        self.put_short(c::REKEYED, Value::Nothing)?;
-                        self.writer.rekey(keys.option, &keys.write)?;
-                    }
+                    self.declined_at = match self.keys.answered(words.option, &words.share)? {
+                        Some(keys) => {
+                            self.reader.rekey(keys.option, &keys.read);
+                            self.put_short(c::REKEYED, Value::Nothing)?;
+                            self.writer.rekey(keys.option, &keys.write)?;
+                            None
+                        }
+                        None => Some(self.used()),
+                    };
                     got.push(Message::KeyAnswer(words));
                 }
                 Message::Rekeyed => {
@@ -133,19 +140,28 @@ impl Link {
     }
 
     /// Bodies of messages may be this long, in bytes.
-    pub(crate) fn set_longest_message(&mut self, bytes: usize, reading: Reading) {
-        self.messages = MessageReader::new(reading, bytes);
+    pub(crate) fn set_longest_message(&mut self, bytes: usize) {
+        self.messages.limit(bytes);
     }
 
     /// Wants new keys once this many bytes passed in one direction under the present ones.
     pub(crate) fn set_rekey_after(&mut self, bytes: u64) {
         self.rekey_after = bytes;
+        self.declined_at = None;
     }
 
-    /// Whether it is time to agree on new keys.
+    /// Whether it is time to agree on new keys. Whoever declined is not asked again at once.
     pub(crate) fn wants_rekey(&self) -> bool {
-        let most = self.writer.sealed().max(self.reader.opened());
-        most >= self.rekey_after && !self.keys.under_way()
+        let wanted_at = match self.declined_at {
+            Some(declined) => declined.saturating_add(self.rekey_after / DECLINED_FOR),
+            None => self.rekey_after,
+        };
+        self.used() >= wanted_at && !self.keys.under_way()
+    }
+
+    /// Bytes that passed under the present keys, in the direction that had more.
+    fn used(&self) -> u64 {
+        self.writer.sealed().max(self.reader.opened())
     }
 
     /// The encryption option of the present keys.
@@ -179,6 +195,7 @@ impl Link {
     ) -> Result<bool, Refusal> {
         let option = allowed.iter().find(|option| option.id() == offer.option);
         let Some(option) = option else {
+            self.keys.decline();
             let fields = [(c::REKEY_ANSWER, Value::U16(0))];
             message::write(&mut self.writer, OF_THE_SESSION, &fields, &[])?;
             return Ok(false);
@@ -257,9 +274,9 @@ impl Link {
         )
     }
 
-    /// Bytes of long messages that wait for their turn; content is not counted.
+    /// Bytes that wait to be flushed, or for their turn; content is not counted.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.sender.queued_bytes()
+        self.writer.waiting() + self.sender.queued_bytes()
     }
 
     pub(crate) fn wants_content(&self, id: u64) -> bool {

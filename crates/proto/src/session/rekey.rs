@@ -40,6 +40,8 @@ pub(crate) struct Rekeying {
     option: EncryptionOption,
     chain: Secret<32>,
     offering: Option<Offering>,
+    /// The other side's offer is to be answered.
+    offered: bool,
     /// Answered; the other side's next packets are under this key once it says REKEYED.
     next_read: Option<(EncryptionOption, Secret<32>)>,
 }
@@ -51,6 +53,7 @@ impl Rekeying {
             option: established.option,
             chain: established.chain.clone(),
             offering: None,
+            offered: false,
             next_read: None,
         }
     }
@@ -77,19 +80,27 @@ impl Rekeying {
 
     /// Whether an exchange is under way.
     pub(crate) fn under_way(&self) -> bool {
-        self.offering.is_some() || self.next_read.is_some()
+        self.offering.is_some() || self.offered || self.next_read.is_some()
     }
 
     /// An offer came; whether it is to be answered. When both offer at once, the client's counts.
     pub(crate) fn offered(&mut self) -> Result<bool, Refusal> {
-        if self.next_read.is_some() {
-            return Err(Refusal::BadMessage("an offer of keys before REKEYED"));
+        if self.next_read.is_some() || self.offered {
+            return Err(Refusal::BadMessage(
+                "an offer of keys before the last one is settled",
+            ));
         }
         if self.offering.is_some() && self.end == End::Client {
             return Ok(false);
         }
         self.offering = None;
+        self.offered = true;
         Ok(true)
+    }
+
+    /// The offer is declined: the keys stay.
+    pub(crate) fn decline(&mut self) {
+        self.offered = false;
     }
 
     /// Answers an offer: the share to send, and the keys. The write key is used from the next packet on,
@@ -102,6 +113,7 @@ impl Rekeying {
     ) -> Result<(Vec<u8>, NewKeys), Refusal> {
         let (share, secret) = exchange::answer(option, offer, entropy)?;
         let keys = self.renew(option, &secret, offer, &share);
+        self.offered = false;
         self.next_read = Some((option, keys.read.clone()));
         Ok((share, keys))
     }
@@ -159,5 +171,34 @@ impl Rekeying {
             read,
             write,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_crypto::entropy::SystemEntropy;
+
+    use super::*;
+
+    /// [SES-45]: the second offer of a read comes before anybody could have answered the first.
+    #[test]
+    fn there_is_one_offer_at_a_time() {
+        let option = EncryptionOption::X25519Aes256Gcm;
+        let established = Established::new(option, &[1; 32], &[2; 32], 65_536);
+        let rekeying = || Rekeying::new(End::Server, &established);
+
+        let mut answered = rekeying();
+        assert_eq!(answered.offered(), Ok(true));
+        let share = Offering::new(option, &mut SystemEntropy).share().to_vec();
+        answered.answer(option, &share, &mut SystemEntropy).unwrap();
+        assert!(answered.offered().is_err() && answered.rekeyed().is_ok());
+        assert_eq!(answered.offered(), Ok(true));
+
+        let mut declined = rekeying();
+        assert_eq!(declined.offered(), Ok(true));
+        assert!(declined.offer(option, &mut SystemEntropy).is_none());
+        assert!(declined.offered().is_err());
+        declined.decline();
+        assert_eq!(declined.offered(), Ok(true));
     }
 }

@@ -242,3 +242,35 @@ fn what_was_sealed_under_old_keys_is_refused_after_they_changed() {
     to_server(&mut pair, &OptionList::new(ALL)).unwrap();
     assert!(pair.server.receive(0, &mut old, &mut Vec::new()).is_err());
 }
+
+/// [SES-47]: whoever declined is not asked again at once.
+#[test]
+fn a_declined_offer_is_not_repeated_at_once() {
+    let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
+    pair.client.session.set_rekey_after(64_000);
+    let send = |pair: &mut Pair| {
+        pair.client.session.send_operation(&operation(1)).unwrap();
+        to_server(pair, &OptionList::new([])).unwrap();
+    };
+    let mut sent = 0;
+    while !pair.client.session.wants_rekey() {
+        send(&mut pair);
+        sent += 1;
+    }
+    let option = EncryptionOption::HybridAes256Gcm;
+    pair.client
+        .session
+        .offer_keys(option, &mut SystemEntropy)
+        .unwrap();
+    to_server(&mut pair, &OptionList::new([])).unwrap();
+    assert_eq!(
+        to_client(&mut pair).unwrap(),
+        [FromSite::KeysRenewed(false)]
+    );
+    let mut again = 0;
+    while !pair.client.session.wants_rekey() {
+        send(&mut pair);
+        again += 1;
+    }
+    assert!(again > 1 && again < sent / 32, "{again} after {sent}");
+}

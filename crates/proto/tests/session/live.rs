@@ -165,6 +165,23 @@ fn a_message_at_the_limit_passes_and_one_over_it_ends_the_session() {
     }
 }
 
+/// [SES-25]: what had arrived of a message when the limit was set is not lost.
+#[test]
+fn a_limit_that_is_set_later_holds_for_what_has_begun() {
+    for (length, passes) in [(998, true), (999, false)] {
+        let mut pair = session(256);
+        let mut wire = sent_by_client(&mut pair, &[operation(1, &"x".repeat(length))]);
+        let mut rest = wire.split_off(300);
+        let used = pair.server.receive(0, &mut wire, &mut Vec::new()).unwrap();
+        wire.drain(..used);
+        wire.append(&mut rest);
+        pair.server.set_longest_params(1_000);
+        let got = at_server(&mut pair, &mut wire);
+        assert_eq!(got.is_ok(), passes, "{length}");
+        assert!(!passes || matches!(got.unwrap()[..], [FromClient::Operation(_)]));
+    }
+}
+
 /// [SES-29]
 #[test]
 fn an_expired_session_is_refused() {

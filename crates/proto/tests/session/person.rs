@@ -3,7 +3,7 @@
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
-use countersign_proto::session::{LoginError, OptionList};
+use countersign_proto::session::{LoginError, OptionList, WireError};
 
 use crate::pair::{ALL, Failed, PASSPHRASE, Site, Who, log_in, log_in_through};
 
@@ -125,6 +125,28 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
                 flights += 1;
             });
             assert!(result.is_err(), "flight {flight}, byte {at}");
+        }
+    }
+}
+
+/// [SES-21]: a site that has no time to verify has no keys to say so with; nobody vouches for what it says.
+#[test]
+fn an_error_in_the_clear_ends_a_login_that_waits_for_its_welcome() {
+    let site = Site::new();
+    for (told, error) in [
+        (WireError::Busy, LoginError::Busy),
+        (WireError::TooSlow, LoginError::Ended(WireError::TooSlow)),
+        (WireError::NotAuthenticated, LoginError::NotAuthenticated),
+    ] {
+        for who in [Who::Person("maria", PASSPHRASE), Who::Service(&site.robot)] {
+            let mut answers = 0;
+            let told = log_in_through(&site, site.client(), who, &mut |from_client, wire| {
+                answers += usize::from(!from_client);
+                if !from_client && answers == 2 {
+                    *wire = told.to_wire().to_vec();
+                }
+            });
+            assert_eq!(told.err(), Some(Failed::Client(error.clone())));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A live session: operations in, results and events out, many at a time.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use countersign_core::session::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::{Event, Operation, Outcome};
 use countersign_proto::session::server::{FromClient, KeyOffer, Session};
-use countersign_proto::session::{Goodbye, Inbox, Refusal};
+use countersign_proto::session::{Goodbye, Inbox, OptionList, Refusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -38,6 +39,8 @@ type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>;
 pub(super) struct Live {
     inbox: Inbox,
     session: Session,
+    /// What arrived and was not begun yet.
+    got: VecDeque<FromClient>,
     info: SessionInfo,
     caller: Arc<Caller>,
     events: mpsc::Receiver<Arc<Event>>,
@@ -48,6 +51,27 @@ pub(super) struct Live {
     out: Vec<u8>,
     sent: usize,
     clock: Deadlines,
+    rekeys: Rekeys,
+}
+
+/// How often the client agreed on new keys since a time.
+struct Rekeys {
+    since: Instant,
+    count: u32,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Rekeys {
+    /// Whether one more is within the limit; counts it.
+    fn one_more(&mut self, per_minute: u32) -> bool {
+        let now = Instant::from_std(clock::monotonic());
+        if now.duration_since(self.since) >= MINUTE {
+            (self.since, self.count) = (now, 0);
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= per_minute
+    }
 }
 
 /// When something is to be done though nothing arrives.
@@ -97,6 +121,7 @@ impl Live {
         info: SessionInfo,
         events: mpsc::Receiver<Arc<Event>>,
         cut: oneshot::Receiver<CloseReason>,
+        got: Vec<FromClient>,
     ) -> Self {
         Self {
             inbox,
@@ -108,8 +133,13 @@ impl Live {
             cut,
             running: Running::new(),
             streams: None,
+            got: got.into(),
             out: Vec::new(),
             sent: 0,
+            rekeys: Rekeys {
+                since: Instant::from_std(clock::monotonic()),
+                count: 0,
+            },
         }
     }
 
@@ -166,9 +196,8 @@ impl Live {
                 streams.pull(&self.session);
             }
             self.session.flush(&mut self.out)?;
+            let (drains, wants_more) = (self.drains(shared), self.wants_more(shared));
             let unsent = self.out.get(self.sent..).unwrap_or_default();
-            let wants_more = self.running.len() < shared.limits.operations_in_flight
-                && unsent.len() + self.session.queued_bytes() < shared.limits.unsent_bytes;
             let wake = self.clock.next();
             tokio::select! {
                 biased;
@@ -176,7 +205,7 @@ impl Live {
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     return Err(Ending(CloseReason::SiteStopping));
                 }
-                Some(event) = self.events.recv() => self.session.send_event(&event)?,
+                Some(event) = self.events.recv(), if drains => self.session.send_event(&event)?,
                 wrote = writer.write(unsent), if !unsent.is_empty() => match wrote {
                     Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
                     Ok(bytes) => self.wrote(bytes),
@@ -202,7 +231,7 @@ impl Live {
                         Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
                     }
                 }
-                () = tokio::time::sleep_until(wake) => self.woken(wake)?,
+                () = tokio::time::sleep_until(wake) => self.woken(wake, shared)?,
             }
         }
     }
@@ -214,8 +243,13 @@ impl Live {
     }
 
     /// Does what is due at that time.
-    fn woken(&mut self, at: Instant) -> Result<(), Ending> {
+    fn woken(&mut self, at: Instant, shared: &Shared) -> Result<(), Ending> {
         if self.clock.idle == Some(at) {
+            // While its operations run nothing may be read of it.
+            if !self.running.is_empty() {
+                self.heard(shared);
+                return Ok(());
+            }
             return Err(Ending(CloseReason::Idle));
         }
         match self.clock.notice.take() {
@@ -236,16 +270,32 @@ impl Live {
         }
     }
 
-    /// Opens what arrived and starts its operations. What is done at once is answered at once.
+    /// Whether the client reads what it is sent.
+    fn drains(&self, shared: &Shared) -> bool {
+        let unsent = self.out.len() - self.sent + self.session.queued_bytes();
+        unsent < shared.limits.unsent_bytes
+    }
+
+    /// Whether one more operation may be begun.
+    fn wants_more(&self, shared: &Shared) -> bool {
+        self.running.len() < shared.limits.operations_in_flight && self.drains(shared)
+    }
+
+    /// Opens what arrived and starts its operations, as many as may run. What is done at once is answered at
+    /// once.
     async fn take_in(&mut self, shared: &Arc<Shared>) -> Result<(), Ending> {
-        let now = clock::now();
-        let mut got = Vec::new();
-        let millis = u64::try_from(now.millis()).unwrap_or_default();
-        let used = self
-            .session
-            .receive(millis, self.inbox.unread(), &mut got)?;
-        self.inbox.consume(used);
-        for message in got {
+        if self.got.is_empty() {
+            let millis = u64::try_from(clock::now().millis()).unwrap_or_default();
+            let mut got = Vec::new();
+            let used = self
+                .session
+                .receive(millis, self.inbox.unread(), &mut got)?;
+            self.inbox.consume(used);
+            self.got = got.into();
+        }
+        while self.wants_more(shared)
+            && let Some(message) = self.got.pop_front()
+        {
             match message {
                 FromClient::Operation(operation) => self.start(operation, None, shared)?,
                 FromClient::OperationWithContent(operation) => {
@@ -284,14 +334,19 @@ impl Live {
     async fn renew(&mut self, offer: &KeyOffer, shared: &Arc<Shared>) -> Result<(), Ending> {
         let expires = shared.site.key_expiry(&self.info, clock::now());
         let millis = u64::try_from(expires.millis()).unwrap_or_default();
-        let options = shared.site.options();
+        let too_often = !self.rekeys.one_more(shared.limits.rekeys_per_minute);
+        let options = match too_often {
+            // Nothing is on offer: it is declined.
+            true => OptionList::new([]),
+            false => shared.site.options(),
+        };
         if !self
             .session
             .answer_keys(offer, &options, millis, &mut SystemEntropy)?
         {
             return Ok(());
         }
-        if !shared.site.renew_session(self.info.id, expires) {
+        if !shared.site.renew_session(&self.info, expires) {
             // It was cut; the reason is on its way.
             return Ok(());
         }
@@ -313,6 +368,11 @@ impl Live {
         shared: &Arc<Shared>,
     ) -> Result<(), Ending> {
         let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
+        if streams.has(operation.id) {
+            self.session.cancel(operation.id)?;
+            let twice = Shared::malformed(operation.id, "an operation of that id is under way");
+            return Ok(self.session.send_outcome(&twice)?);
+        }
         if streams.count() >= shared.limits.content_streams {
             self.session.cancel(operation.id)?;
             let busy = Shared::too_many_streams(operation.id);
@@ -343,11 +403,11 @@ impl Live {
     }
 
     fn answer(&mut self, (outcome, content): Answered, shared: &Arc<Shared>) -> Result<(), Ending> {
+        if let Some(streams) = &mut self.streams {
+            streams.answered(outcome.id, &mut self.session)?;
+        }
         match content {
             None => {
-                if let Some(streams) = &mut self.streams {
-                    streams.answered(outcome.id, &mut self.session)?;
-                }
                 self.session.send_outcome(&outcome)?;
             }
             Some(content) => {

@@ -4,26 +4,33 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::guard::Source;
-use countersign_core::session::{CloseReason, SessionInfo};
+use countersign_core::guard::{Offence, Source};
+use countersign_core::id::SessionId;
+use countersign_core::session::{CloseReason, Returning, SessionInfo};
+use countersign_core::site::Decision;
 use countersign_core::store::StoreError;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Event;
-use countersign_proto::session::server::{FindDelivered, Login, Owner, Proved, Session, Step};
-use countersign_proto::session::{Inbox, Refusal, SessionId, Welcome, WireError};
+use countersign_proto::session::server::{
+    FindDelivered, FromClient, Login, Owner, Proved, Session, Step,
+};
+use countersign_proto::session::{Goodbye, Inbox, Refusal, Welcome, WireError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
+use tracing::debug;
 
 use crate::clock;
 use crate::events::Events;
 use crate::queue::Turn;
-use crate::shared::Shared;
+use crate::shared::{Shared, hook};
 
 /// How an attempt to log in ended.
 pub(super) enum End {
     /// Somebody is proved, and wants a session: [`open`] it.
-    Proved(Box<Proved>),
+    Proved(Box<Entering>),
+    /// A client came back to its session: [`reopen`] it.
+    Returned(Box<Returned>),
     /// Somebody is proved and has a session.
     Opened(Box<Opened>),
     /// The peer closed the connection in the middle of a login.
@@ -31,9 +38,27 @@ pub(super) enum End {
     /// The peer closed the connection and had said nothing, as a check of the port does.
     Silent,
     /// The machine refused; the peer is to be told.
-    Refused(Refusal),
+    Refused(Refusal, Offence),
     /// The site could not serve the peer; it is to be told.
     Told(WireError),
+    /// The peer was told all that there is to say, inside a packet.
+    Dismissed,
+}
+
+/// Somebody who is proved and has no session yet.
+pub(super) struct Entering {
+    proved: Box<Proved>,
+    /// The name whose pass phrase was proved.
+    name: Option<String>,
+    source: Source,
+}
+
+/// A client that has shown the keys of its session.
+pub(super) struct Returned {
+    session: Session,
+    id: SessionId,
+    attempt: u64,
+    got: Vec<FromClient>,
 }
 
 /// A session that was just opened.
@@ -42,6 +67,8 @@ pub(super) struct Opened {
     pub(super) info: SessionInfo,
     pub(super) events: mpsc::Receiver<Arc<Event>>,
     pub(super) cut: oneshot::Receiver<CloseReason>,
+    /// What came with the first packets.
+    pub(super) got: Vec<FromClient>,
 }
 
 /// Bytes asked of the socket at a time: a whole hybrid flight.
@@ -53,6 +80,8 @@ pub(super) struct Attempt<'a> {
     shared: &'a Arc<Shared>,
     /// Whose pass phrase is being proved.
     name: Option<String>,
+    /// Whether it is a return to a session.
+    returns: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -61,6 +90,7 @@ impl<'a> Attempt<'a> {
             source,
             shared,
             name: None,
+            returns: false,
         }
     }
 
@@ -89,17 +119,27 @@ impl<'a> Attempt<'a> {
             match step {
                 Ok(Advanced::NeedMore(machine)) => login = Some(machine),
                 Ok(Advanced::Proved(proved)) => {
-                    if let Some(name) = &self.name {
-                        let mut guesses = self.shared.site.guard().guesses();
-                        guesses.succeeded(name, self.source, clock::now());
-                    }
-                    return End::Proved(proved);
+                    return End::Proved(Box::new(Entering {
+                        proved,
+                        name: self.name,
+                        source: self.source,
+                    }));
+                }
+                Ok(Advanced::Returning(session, id, attempt)) => {
+                    return confirmed(*session, id, attempt, socket, inbox).await;
                 }
                 Ok(Advanced::Refused) => {
                     let _ = socket.shutdown().await;
                     return End::Closed;
                 }
-                Err(Stop::Refusal(refusal)) => return End::Refused(refusal),
+                Err(Stop::Refusal(refusal)) => {
+                    let offence = match refusal {
+                        Refusal::NotAuthenticated if self.returns => Offence::NotReturned,
+                        Refusal::NotAuthenticated => Offence::NotProved,
+                        _ => Offence::Malformed,
+                    };
+                    return End::Refused(refusal, offence);
+                }
                 Err(Stop::Told(error)) => return End::Told(error),
                 Err(Stop::Closed) => return End::Closed,
             }
@@ -137,14 +177,16 @@ impl<'a> Attempt<'a> {
                     self.delivered(*find, socket, out).await?
                 }
                 Step::FindSession(find) => {
-                    let proved = shared.returning(*find, out)?;
-                    return Ok(Advanced::Proved(Box::new(proved)));
+                    self.returns = true;
+                    let (proved, info, attempt) = shared.returning(*find, out)?;
+                    let mut session = proved.welcome(&welcome(&info, shared), out)?;
+                    session.set_longest_params(shared.limits.params_bytes);
+                    return Ok(Advanced::Returning(Box::new(session), info.id, attempt));
                 }
                 Step::FindService(find) => {
-                    let found = shared
-                        .service(find.thumbprint())
-                        .await
-                        .map_err(|_| UNAVAILABLE)?;
+                    drop(turn);
+                    let found = self.in_its_time(shared.service(find.thumbprint())).await?;
+                    let _turn = self.turn().await?;
                     find.answer(found.as_ref(), &mut SystemEntropy, out)?
                 }
             };
@@ -169,7 +211,7 @@ impl<'a> Attempt<'a> {
                 Ok(find.answer_person(found.as_ref(), entropy, out)?)
             }
             Owner::Service(thumbprint) => {
-                let found = shared.service(&thumbprint).await.map_err(|_| UNAVAILABLE)?;
+                let found = self.in_its_time(shared.service(&thumbprint)).await?;
                 let _turn = self.turn().await?;
                 Ok(find.answer_service(found.as_ref(), entropy, out)?)
             }
@@ -188,7 +230,7 @@ impl<'a> Attempt<'a> {
 
     /// Waits for its source's turn to do public-key work.
     async fn turn(&self) -> Result<Turn, Stop> {
-        let turn = self.shared.logins.turn(self.source).await;
+        let turn = self.shared.logins.turn(self.source.network()).await;
         turn.ok_or(Stop::Told(WireError::Busy))
     }
 
@@ -198,6 +240,7 @@ impl<'a> Attempt<'a> {
             let mut guesses = self.shared.site.guard().guesses();
             guesses.attempt(&name, self.source, clock::now())
         };
+        let wait = wait.map_err(|_| Stop::Told(WireError::Busy))?;
         self.name = Some(name);
         if wait == 0 {
             return Ok(());
@@ -223,6 +266,7 @@ async fn closed(socket: &TcpStream) {
 enum Advanced {
     NeedMore(Login),
     Proved(Box<Proved>),
+    Returning(Box<Session>, SessionId, u64),
     Refused,
 }
 
@@ -240,47 +284,139 @@ impl From<Refusal> for Stop {
 
 /// The store is in trouble: its error is in the log, the peer is asked to come again.
 const UNAVAILABLE: Stop = Stop::Told(WireError::Busy);
-const UNAVAILABLE_END: End = End::Told(WireError::Busy);
+
+/// Waits for the first packet of a client that returns: before that opens, what was answered may be what
+/// somebody had recorded.
+async fn confirmed(
+    mut session: Session,
+    id: SessionId,
+    attempt: u64,
+    socket: &mut TcpStream,
+    inbox: &mut Inbox,
+) -> End {
+    let mut got = Vec::new();
+    loop {
+        let now = u64::try_from(clock::now().millis()).unwrap_or_default();
+        match session.receive(now, inbox.unread(), &mut got) {
+            Ok(0) => {}
+            Ok(used) => {
+                inbox.consume(used);
+                return End::Returned(Box::new(Returned {
+                    session,
+                    id,
+                    attempt,
+                    got,
+                }));
+            }
+            Err(refusal) => {
+                debug!(%refusal, "the first packet of a return does not open");
+                return End::Closed;
+            }
+        }
+        match socket.read_buf(inbox.tail(READ_AT_A_TIME)).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return End::Closed,
+        }
+    }
+}
+
+fn welcome(info: &SessionInfo, shared: &Shared) -> Welcome {
+    Welcome {
+        session: countersign_proto::session::SessionId(*info.id.as_bytes()),
+        account: info.name.to_string(),
+        expires: u64::try_from(info.expires.millis()).unwrap_or_default(),
+        idle_limit: u32::try_from(shared.limits.idle_time.as_millis()).unwrap_or(u32::MAX),
+    }
+}
 
 /// Opens the session of a proved account, unless the site has second thoughts. Must not be dropped half way:
 /// a session that no connection holds would stay open.
 pub(super) async fn open(
-    proved: Box<Proved>,
+    entering: Box<Entering>,
     peer: SocketAddr,
     socket: &mut TcpStream,
     shared: &Arc<Shared>,
 ) -> End {
+    let Entering {
+        proved,
+        name,
+        source,
+    } = *entering;
     let (event_sender, events) = Events::channel();
     let (cut_sender, cut) = oneshot::channel();
     let mut out = Vec::new();
-    let info = match shared
+    let decision = shared
         .open_session(&proved, peer, event_sender, cut_sender)
-        .await
-    {
-        Ok(Some(info)) => info,
-        Ok(None) => {
-            // The account was locked or deleted while it logged in.
-            let _ = proved.refuse(&mut out);
-            let _ = socket.write_all(&out).await;
-            return End::Refused(Refusal::NotAuthenticated);
+        .await;
+    let error = match decision {
+        Ok(Decision::Opened(info)) => {
+            if let Some(name) = name {
+                let mut guesses = shared.site.guard().guesses();
+                guesses.succeeded(&name, source, clock::now());
+            }
+            let session = proved.welcome(&welcome(&info, shared), &mut out);
+            if let (Ok(session), Ok(())) = (session, socket.write_all(&out).await) {
+                return End::Opened(Box::new(Opened {
+                    session,
+                    info,
+                    events,
+                    cut,
+                    got: Vec::new(),
+                }));
+            }
+            shared.park_session(info, CloseReason::ConnectionLost).await;
+            return End::Dismissed;
         }
-        Err(_) => return UNAVAILABLE_END,
+        // The account is locked, or was deleted while it logged in.
+        Ok(Decision::Refused) => WireError::NotAuthenticated,
+        Ok(Decision::TooMany) | Err(_) => WireError::Busy,
     };
-    let welcome = Welcome {
-        session: SessionId(*info.id.as_bytes()),
-        account: info.name.to_string(),
-        expires: u64::try_from(info.expires.millis()).unwrap_or_default(),
-        idle_limit: u32::try_from(shared.limits.idle_time.as_millis()).unwrap_or(u32::MAX),
+    // There are keys: nothing is said in the clear any more.
+    if proved.refuse(error, &mut out).is_ok() {
+        let _ = socket.write_all(&out).await;
+    }
+    let _ = socket.shutdown().await;
+    End::Dismissed
+}
+
+/// Gives a session its new connection, unless it is over meanwhile. Must not be dropped half way, as [`open`].
+pub(super) async fn reopen(
+    returned: Box<Returned>,
+    peer: SocketAddr,
+    socket: &mut TcpStream,
+    shared: &Arc<Shared>,
+) -> End {
+    let Returned {
+        mut session,
+        id,
+        attempt,
+        got,
+    } = *returned;
+    let (event_sender, events) = Events::channel();
+    let (cut_sender, cut) = oneshot::channel();
+    let returning = Returning {
+        attempt,
+        option: session.option(),
+        peer: peer.to_string(),
+        cut: hook(cut_sender),
     };
-    let session = proved.welcome(&welcome, &mut out);
-    if let (Ok(session), Ok(())) = (session, socket.write_all(&out).await) {
+    let resumed = shared.reopen_session(id, returning, event_sender).await;
+    if let Ok(Some(info)) = resumed {
         return End::Opened(Box::new(Opened {
             session,
             info,
             events,
             cut,
+            got,
         }));
     }
-    shared.park_session(info, CloseReason::ConnectionLost).await;
-    End::Closed
+    let mut out = Vec::new();
+    let said = session
+        .send_goodbye(Goodbye::Cut)
+        .and_then(|()| session.flush(&mut out));
+    if said.is_ok() {
+        let _ = socket.write_all(&out).await;
+    }
+    let _ = socket.shutdown().await;
+    End::Dismissed
 }

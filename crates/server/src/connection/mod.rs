@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use countersign_core::guard::Offence;
 use countersign_core::session::CloseReason;
-use countersign_proto::session::{Inbox, Refusal, WireError};
+use countersign_proto::session::{Inbox, WireError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tracing::{debug, info};
@@ -69,10 +69,14 @@ async fn enter(
         () = told(ended) => Ok(login::End::Told(WireError::Busy)),
     };
     let end = match end {
-        Ok(login::End::Proved(proved)) => {
-            // Neither time nor a crowd may end what is begun now.
+        // Neither time nor a crowd may end what is begun now.
+        Ok(login::End::Proved(entering)) => {
             admitted.proved();
-            Ok(login::open(proved, peer, &mut socket, &shared).await)
+            Ok(login::open(entering, peer, &mut socket, &shared).await)
+        }
+        Ok(login::End::Returned(returned)) => {
+            admitted.proved();
+            Ok(login::reopen(returned, peer, &mut socket, &shared).await)
         }
         end => end,
     };
@@ -85,18 +89,19 @@ async fn enter(
                 opened,
             }));
         }
-        Ok(login::End::Silent | login::End::Proved(_)) => return None,
+        Ok(
+            login::End::Silent
+            | login::End::Proved(_)
+            | login::End::Returned(_)
+            | login::End::Dismissed,
+        ) => return None,
         Ok(login::End::Closed) => {
             debug!(%peer, "closed before login");
             admitted.punish(Offence::NotProved, clock::now());
             return None;
         }
-        Ok(login::End::Refused(refusal)) => {
+        Ok(login::End::Refused(refusal, offence)) => {
             debug!(%peer, %refusal, "login refused");
-            let offence = match refusal {
-                Refusal::NotAuthenticated => Offence::NotProved,
-                _ => Offence::Malformed,
-            };
             admitted.punish(offence, clock::now());
             refusal.wire()
         }
@@ -130,12 +135,13 @@ async fn stay(entered: Box<Entered>, peer: SocketAddr, shared: Arc<Shared>) {
         info.clone(),
         opened.events,
         opened.cut,
+        opened.got,
     );
     let reason = live.serve(socket, &shared).await;
     info!(session = %info.id, account = %info.name, %reason, "connection closed");
     match reason {
         // The session goes on over another connection.
-        CloseReason::Replaced => {}
+        CloseReason::Replaced => shared.events.unsubscribe(info.id, info.connection),
         CloseReason::ConnectionLost | CloseReason::Idle => shared.park_session(info, reason).await,
         _ => shared.close_session(&info, reason).await,
     }

@@ -28,8 +28,8 @@ type Pull = Pin<Box<dyn Future<Output = (u64, Option<Piece>, Content)> + Send>>;
 
 /// The content that is under way in one session.
 pub(super) struct Streams {
-    /// To the handlers that take content.
-    uploads: HashMap<u64, mpsc::Sender<Piece>>,
+    /// To the handlers that take content; `None` when all of it has arrived, until the operation is answered.
+    uploads: HashMap<u64, Option<mpsc::Sender<Piece>>>,
     /// Says what handlers have used.
     uses: mpsc::UnboundedSender<Used>,
     used: mpsc::UnboundedReceiver<Used>,
@@ -61,10 +61,15 @@ impl Streams {
         self.uploads.len() + self.downloads.len()
     }
 
+    /// Whether an operation of that id is under way with content.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.uploads.contains_key(&id) || self.downloads.contains_key(&id)
+    }
+
     /// The content of an operation, for its handler.
     pub(super) fn upload(&mut self, id: u64) -> Content {
         let (pieces, arriving) = mpsc::channel(PIECES);
-        self.uploads.insert(id, pieces);
+        self.uploads.insert(id, Some(pieces));
         let uses = self.uses.clone();
         Content::new(stream::unfold(
             (arriving, uses, false),
@@ -90,21 +95,21 @@ impl Streams {
 
     /// A piece arrived. What its handler does not want any more is dropped.
     pub(super) fn arrived(&mut self, id: u64, bytes: Vec<u8>) {
-        if let Some(handler) = self.uploads.get(&id) {
+        if let Some(Some(handler)) = self.uploads.get(&id) {
             let _ = handler.try_send(Ok(bytes));
         }
     }
 
     /// An operation's content is whole.
     pub(super) fn ended(&mut self, id: u64) {
-        if let Some(handler) = self.uploads.remove(&id) {
+        if let Some(handler) = self.uploads.get_mut(&id).and_then(Option::take) {
             let _ = handler.try_send(Ok(Vec::new()));
         }
     }
 
     /// The client abandons an operation's content.
     pub(super) fn cancelled(&mut self, id: u64) {
-        if let Some(handler) = self.uploads.remove(&id) {
+        if let Some(handler) = self.uploads.get_mut(&id).and_then(Option::take) {
             let _ = handler.try_send(Err(ContentBroken("it was cancelled".to_owned())));
         }
         self.downloads.remove(&id);
@@ -113,8 +118,8 @@ impl Streams {
     /// The operation has its result: what its handler left of its content is not wanted.
     pub(super) fn answered(&mut self, id: u64, session: &mut Session) -> Result<(), Refusal> {
         match self.uploads.remove(&id) {
-            Some(_) => session.cancel(id),
-            None => Ok(()),
+            Some(Some(_)) => session.cancel(id),
+            Some(None) | None => Ok(()),
         }
     }
 

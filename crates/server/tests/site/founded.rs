@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countersign_client::{Client, Connector, Who};
 use countersign_core::caller::Caller;
@@ -56,9 +57,72 @@ pub(crate) fn table() -> Table {
         });
     let mut table = operations::table().unwrap();
     table.add(wait).unwrap();
+    table.add(together()).unwrap();
+    table.add(text()).unwrap();
+    table.add(fault()).unwrap();
     table.add(give()).unwrap();
     table.add(take()).unwrap();
     table
+}
+
+/// Says how many of it ran at a time, this one included, when it began.
+fn together() -> Entry {
+    let running = Arc::new(AtomicUsize::new(0));
+    Entry::new("test", "together")
+        .summary("Says how many of it run at a time.")
+        .allow(&Role::ALL)
+        .handler(move |_, _: Nothing| {
+            let running = running.clone();
+            async move {
+                let together = running.fetch_add(1, Ordering::SeqCst) + 1;
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(Answer::new(together))
+            }
+        })
+}
+
+/// Gives a text of 64 KiB, and counts how often it did.
+fn text() -> Entry {
+    let given = Arc::new(AtomicUsize::new(0));
+    Entry::new("test", "text")
+        .summary("Gives a long text.")
+        .allow(&Role::ALL)
+        .handler(move |_, params: Text| {
+            let given = given.clone();
+            async move {
+                match params.count {
+                    true => Ok(Answer::new(given.load(Ordering::SeqCst).to_string())),
+                    false => {
+                        given.fetch_add(1, Ordering::SeqCst);
+                        Ok(Answer::new("x".repeat(64 * 1024)))
+                    }
+                }
+            }
+        })
+}
+
+/// Fails as no operation should.
+fn fault() -> Entry {
+    Entry::new("test", "fault")
+        .summary("Fails in a way that its author did not think of.")
+        .allow(&Role::ALL)
+        .handler(|_, _: Nothing| async move {
+            let nothing: Vec<u64> = Vec::new();
+            Ok(Answer::new(nothing[nothing.len()]))
+        })
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    /// Says how often the text was given.
+    #[serde(default)]
+    count: bool,
 }
 
 /// Gives as much content as is asked for: each piece holds the number of pieces before it.

@@ -111,8 +111,8 @@ async fn guessing_slows_the_guesser_and_not_the_owner() {
         assert!(half_a_login(&founded, "maria", "127.0.0.2").await);
         took.push(begun.elapsed());
     }
-    assert!(took[3] < Duration::from_millis(200), "{took:?}");
-    assert!(took[6] > Duration::from_millis(950), "{took:?}");
+    assert!(took[2] < Duration::from_millis(200), "{took:?}");
+    assert!(took[5] > Duration::from_millis(950), "{took:?}");
     // A name that does not exist is slowed just so.
     let begun = clock::monotonic();
     for _ in 0..6 {

@@ -130,3 +130,35 @@ async fn a_silent_connection_is_ended_and_a_client_that_keeps_alive_stays() {
         Err(CallError::Ended(Goodbye::Idle) | CallError::Lost)
     ));
 }
+
+/// At the limit and one over.
+#[tokio::test]
+async fn keys_are_renewed_so_often_in_a_minute_and_no_oftener() {
+    let founded = Founded::with(Limits {
+        rekeys_per_minute: 2,
+        ..Limits::default()
+    })
+    .await;
+    let client = founded.service().await;
+    for renewed in [true, true, false] {
+        assert_eq!(client.renew_keys(None).await.unwrap(), renewed);
+    }
+    let _: Value = client.call("self", "show", &json!({})).await.unwrap();
+}
+
+/// [SES-46] and [SES-47]: a client whose option was disabled goes over to one that is on offer, and stays.
+#[tokio::test]
+async fn a_session_outlives_its_option() {
+    let founded = Founded::new().await;
+    let set = json!({ "key_lifetime": 30 });
+    founded.admin("site", "config", set).await;
+    let client = founded.service().await;
+    let before = shown(&founded).await;
+    let option = json!({ "name": before["option"] });
+    founded.admin("option", "disable", option).await;
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    let after = shown(&founded).await;
+    assert!(after["expires"].as_str() > before["expires"].as_str());
+    assert_ne!(after["option"], before["option"]);
+    let _: Value = client.call("self", "show", &json!({})).await.unwrap();
+}

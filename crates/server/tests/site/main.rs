@@ -15,6 +15,8 @@ mod hostile;
 mod keys;
 mod login;
 mod options;
+mod pressure;
 mod proxy;
+mod raw;
 mod returns;
 mod sessions;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use countersign_client::{CallError, Connector};
 use countersign_proto::operation::Event;
+use countersign_proto::session::client::FromSite;
+use countersign_proto::session::{Goodbye, LoginError};
 use countersign_server::events::Audience;
 use countersign_server::limits::Limits;
 use serde_json::value::RawValue;
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::founded::{Founded, PASSPHRASE};
 use crate::proxy::Proxy;
+use crate::raw::Raw;
 
 async fn operations(founded: &Founded) -> Vec<String> {
     let audit = founded
@@ -191,4 +194,68 @@ async fn a_stop_closes_sessions_that_wait() {
     let Founded { site, server, .. } = founded;
     server.stop().await;
     assert_eq!(site.sessions().count(), 0);
+}
+
+/// [SES-50]: whoever held a flight back and sends it later has not got the keys; nothing comes of it.
+#[tokio::test]
+async fn a_return_counts_once_its_client_has_shown_the_keys() {
+    let founded = Founded::new().await;
+    let mut first = Raw::service(&founded).await;
+    let mut resumption = first.logged_in.resumption.clone();
+    resumption.count_attempt();
+    let mut held_back = Raw::resume(&founded, resumption.clone()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(operations(&founded).await, ["session.opened"]);
+    first.ask(1, "self", "show", &json!({}));
+    first.flush().await;
+    first.results(1).await;
+
+    // The client itself, later: its attempt counts, and the one before it does no longer.
+    resumption.count_attempt();
+    let mut again = Raw::resume(&founded, resumption).await.unwrap();
+    again.flush().await;
+    let replaced = first.read().await;
+    assert_eq!(replaced, [FromSite::Goodbye(Goodbye::Replaced)]);
+    held_back.flush().await;
+    let refused = held_back.read().await;
+    assert_eq!(refused, [FromSite::Goodbye(Goodbye::Cut)]);
+    again.ask(1, "self", "show", &json!({}));
+    again.flush().await;
+    again.results(1).await;
+    assert_eq!(
+        operations(&founded).await,
+        ["session.opened", "session.resumed"]
+    );
+    let event = Event {
+        group: "test".to_owned(),
+        event: "told".to_owned(),
+        data: RawValue::NULL.to_owned(),
+    };
+    let told = founded.server.events().publish(Audience::Everybody, &event);
+    assert_eq!(told, 1);
+    assert_eq!(again.read().await, [FromSite::Event(event)]);
+}
+
+/// After a restart a whole office returns to sessions that there are no more: that is no reason to turn it away.
+#[tokio::test]
+async fn returning_in_vain_is_hardly_an_offence() {
+    let founded = Founded::new().await;
+    let mut first = Raw::service(&founded).await;
+    let mut resumption = first.logged_in.resumption.clone();
+    first.logged_in.session.send_goodbye(Goodbye::Done).unwrap();
+    first.flush().await;
+    while founded.site.sessions().count() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..40 {
+        resumption.count_attempt();
+        let refused = Raw::resume(&founded, resumption.clone()).await;
+        assert_eq!(refused.err(), Some(LoginError::NotAuthenticated));
+    }
+    let penalties = founded.admin("penalty", "list", json!({})).await;
+    assert!(
+        penalties["entries"][0]["points"].as_u64() <= Some(40),
+        "{penalties}"
+    );
+    founded.service().await;
 }

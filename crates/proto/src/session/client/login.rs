@@ -198,6 +198,10 @@ impl Login {
         loop {
             let rest = input.get_mut(used..).unwrap_or_default();
             if let Awaiting::Welcome(opening) = self.awaiting {
+                // A site that could not verify the proof, or has no time to, has no keys to say it with.
+                if let Some(error) = refused_in_the_clear(rest) {
+                    return Err(error);
+                }
                 return match opening.welcome(&self.settings, rest)? {
                     Ok((done, bytes)) => Ok((Step::LoggedIn(done), used + bytes)),
                     Err(opening) => {
@@ -290,14 +294,10 @@ impl Login {
     /// What an ERROR in the clear means. Nobody vouches for it: it may end a login, never open one.
     fn told(&self, code: u8) -> LoginError {
         match WireError::from_wire(code) {
-            Some(WireError::Sealed) => LoginError::Sealed,
-            Some(WireError::Busy) => LoginError::Busy,
-            Some(WireError::OtherSite) => LoginError::WrongSite,
             // A site that holds the key refuses a service inside the session.
             Some(WireError::NotAuthenticated) if self.is_service() => LoginError::WrongSite,
-            Some(WireError::NotAuthenticated) => LoginError::NotAuthenticated,
-            Some(error) => LoginError::Ended(error),
-            None => LoginError::Protocol("an unknown ERROR"),
+            Some(error) => refused(error),
+            None => UNKNOWN,
         }
     }
 
@@ -364,8 +364,7 @@ impl Opening {
             .map_err(|_| LoginError::Protocol("its first packet does not open"))?;
         match read {
             None => Ok(Err(self)),
-            Some((FirstPacket::Refusal(WireError::Busy), _)) => Err(LoginError::Busy),
-            Some((FirstPacket::Refusal(_), _)) => Err(LoginError::NotAuthenticated),
+            Some((FirstPacket::Refusal(error), _)) => Err(refused(error)),
             Some((FirstPacket::Welcome(welcome), used)) => {
                 let resumption = Resumption {
                     session: welcome.session,
@@ -384,6 +383,27 @@ impl Opening {
     }
 }
 
+/// What ERROR says.
+fn refused(error: WireError) -> LoginError {
+    match error {
+        WireError::Sealed => LoginError::Sealed,
+        WireError::Busy => LoginError::Busy,
+        WireError::OtherSite => LoginError::WrongSite,
+        WireError::NotAuthenticated => LoginError::NotAuthenticated,
+        error => LoginError::Ended(error),
+    }
+}
+
+/// An ERROR that stands where a packet should.
+fn refused_in_the_clear(input: &[u8]) -> Option<LoginError> {
+    let clear = flight::next(input).ok().flatten()?;
+    match (clear.command, clear.value) {
+        (c::ERROR, Value::U8(code)) => Some(WireError::from_wire(code).map_or(UNKNOWN, refused)),
+        _ => None,
+    }
+}
+
+const UNKNOWN: LoginError = LoginError::Protocol("an unknown ERROR");
 const UNASKED: LoginError = LoginError::Protocol("an answer to what was not asked");
 
 fn set(field: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), LoginError> {

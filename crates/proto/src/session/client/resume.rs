@@ -105,6 +105,9 @@ impl ResumeFlight {
             &login.transcript.digest("packets"),
             max_packet,
         );
-        Ok(login.await_welcome(Link::client(&established), None, self.resumption))
+        let mut link = Link::client(&established);
+        // What is sent first shows the site that it was not answering what somebody had recorded.
+        link.send_nop().map_err(|_| UNFIT)?;
+        Ok(login.await_welcome(link, None, self.resumption))
     }
 }

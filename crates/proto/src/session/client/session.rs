@@ -7,7 +7,7 @@ use countersign_crypto::key_file::DeliveredKey;
 use crate::operation::{Event, Operation, Outcome};
 use crate::session::link::Link;
 use crate::session::live::{Goodbye, Welcome};
-use crate::session::message::{KeyWords, Message, Reading};
+use crate::session::message::{KeyWords, Message};
 use crate::session::option::{EncryptionOption, OptionList};
 use crate::session::refusal::Refusal;
 
@@ -86,7 +86,7 @@ impl Session {
 
     /// Takes results of at most this many bytes, in place of 16 MiB. Content is not counted.
     pub fn set_longest_result(&mut self, bytes: usize) {
-        self.link.set_longest_message(bytes, Reading::Results);
+        self.link.set_longest_message(bytes);
     }
 
     /// When the session stops being accepted unless its keys are renewed, milliseconds since 1970 UTC by
@@ -225,6 +225,13 @@ impl Session {
         self.link.answer_keys(&offer.0, &accepted, None, entropy)
     }
 
+    /// The first of these options that this client accepts.
+    #[must_use]
+    pub fn choose(&self, options: &OptionList) -> Option<EncryptionOption> {
+        let accepted = |option: &&EncryptionOption| self.accepted.contains(option);
+        options.ranked().iter().find(accepted).copied()
+    }
+
     /// Asks for the encryption options that the site has on offer now.
     ///
     /// # Errors
@@ -249,7 +256,7 @@ impl Session {
         self.link.send_goodbye(reason)
     }
 
-    /// Bytes of long messages that wait for their turn; content is not counted.
+    /// Bytes that wait to be flushed, or for their turn; content is not counted.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.link.queued_bytes()

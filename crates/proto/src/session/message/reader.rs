@@ -74,6 +74,11 @@ impl MessageReader {
         }
     }
 
+    /// Takes bodies of at most this many bytes from now on.
+    pub(crate) fn limit(&mut self, longest: usize) {
+        self.longest = longest;
+    }
+
     /// Reads one packet's contents and appends the messages that it completes. Whether the packet was
     /// the last of its direction under its key.
     pub(crate) fn read(

@@ -110,8 +110,8 @@ impl Proved {
     ///
     /// # Errors
     /// None in practice: a first packet always seals.
-    pub fn refuse(mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
-        self.link.send_refusal(WireError::NotAuthenticated)?;
+    pub fn refuse(mut self, error: WireError, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        self.link.send_refusal(error)?;
         self.link.flush(out)
     }
 }

@@ -87,6 +87,12 @@ impl Returning {
         self.find.attempt
     }
 
+    /// The encryption option that the client returns with.
+    #[must_use]
+    pub fn option(&self) -> EncryptionOption {
+        self.find.option
+    }
+
     /// Answers: MAX-PACKET, SESSION-KEY. The welcome follows in the first packet.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::operation::{Event, Operation, Outcome};
 use crate::session::limits::DEFAULT_MESSAGE_BYTES;
 use crate::session::link::Link;
 use crate::session::live::Goodbye;
-use crate::session::message::{KeyWords, Message, Reading};
+use crate::session::message::{KeyWords, Message};
 use crate::session::option::{EncryptionOption, OptionList};
 use crate::session::refusal::Refusal;
 
@@ -86,7 +86,7 @@ impl Session {
     /// Takes parameters of at most this many bytes, in place of 16 MiB. Content is not counted.
     pub fn set_longest_params(&mut self, bytes: usize) {
         self.link
-            .set_longest_message(bytes.min(DEFAULT_MESSAGE_BYTES), Reading::Operations);
+            .set_longest_message(bytes.min(DEFAULT_MESSAGE_BYTES));
     }
 
     /// Opens the packets of `input` in place and appends what they say to `got`. Returns how many bytes
@@ -243,7 +243,7 @@ impl Session {
         self.link.send_goodbye(reason)
     }
 
-    /// Bytes of long messages that wait for their turn; content is not counted.
+    /// Bytes that wait to be flushed, or for their turn; content is not counted.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.link.queued_bytes()

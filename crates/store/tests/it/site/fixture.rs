@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use countersign_core::caller::Caller;
+use countersign_core::id::AccountId;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::{Foundation, Opening, Parts, Site, SiteError};
+use countersign_core::site::{Decision, Foundation, Opening, Parts, Site, SiteError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;
@@ -104,10 +105,27 @@ impl TestSite {
             option: EncryptionOption::HybridAes256Gcm,
             peer: "192.0.2.7:1234".to_owned(),
             cut: Box::new(move |reason| *told.lock().unwrap() = Some(reason)),
+            most: 1_000,
         };
-        let info = self.site.open_session(opening, NOW).await.unwrap()?;
+        let decision = self.site.open_session(opening, NOW).await.unwrap();
+        let Decision::Opened(info) = decision else {
+            return None;
+        };
         let caller = Caller::session(&info);
         Some(TestSession { info, caller, cut })
+    }
+
+    /// What comes of a login of that account that may have `most` sessions.
+    pub(crate) async fn entry(&self, account: AccountId, most: usize) -> Decision {
+        let opening = Opening {
+            account,
+            proof: Proof::Passphrase,
+            option: EncryptionOption::HybridAes256Gcm,
+            peer: "192.0.2.7:1234".to_owned(),
+            cut: Box::new(|_| {}),
+            most,
+        };
+        self.site.open_session(opening, NOW).await.unwrap()
     }
 
     /// The audit entries, as `audit list` shows them.

@@ -1,7 +1,7 @@
 //! The encryption options on offer, as admins change them.
 
-use countersign_core::session::Proof;
-use countersign_core::site::{Returning, SiteError};
+use countersign_core::session::{Proof, Returning};
+use countersign_core::site::SiteError;
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 use serde_json::{Value, json};
@@ -188,6 +188,7 @@ async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
     let (code, _) = super::fixture::run(&test.site, &open.caller, "self.show", json!({})).await;
     assert_eq!(code, Code::SUCCESS);
     let returning = || Returning {
+        attempt: 1,
         option: open.info.option,
         peer: "192.0.2.7:4321".to_owned(),
         cut: Box::new(|_| {}),

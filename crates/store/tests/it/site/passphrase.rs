@@ -2,7 +2,7 @@
 
 use countersign_core::caller::Caller;
 use countersign_core::session::CloseReason;
-use countersign_core::site::{PersonLogin, Site};
+use countersign_core::site::{Decision, PersonLogin, Site};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::passphrase::{
@@ -237,4 +237,24 @@ fn decode(value: &Value) -> Vec<u8> {
     BASE64URL_NOPAD
         .decode(value.as_str().unwrap().as_bytes())
         .unwrap()
+}
+
+/// [SES-13]: an answer that changed when an account is locked would tell that it exists, and when.
+#[tokio::test]
+async fn a_locked_person_is_answered_as_before_and_gets_no_session() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let admin = Caller::admin_socket();
+    let phrase = "a fine pass phrase";
+    register(&test.site, &admin, "person", Some("maria"), phrase).await;
+    let before = login(&test.site, "maria").await.unwrap();
+    test.admin("person.lock", json!({ "name": "maria" })).await;
+    let after = login(&test.site, "maria").await.unwrap();
+    assert_eq!(before.credential_id, after.credential_id);
+    assert_eq!(before.sealed_identity, after.sealed_identity);
+    assert!(logs_in(&test.site, &after, phrase));
+    assert!(matches!(
+        test.entry(maria.info.account, 10).await,
+        Decision::Refused
+    ));
 }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use countersign_core::session::{CloseReason, Proof};
-use countersign_core::site::Returning;
+use countersign_core::session::{CloseReason, Parked, Proof, Returning, Room};
+use countersign_core::site::Decision;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::EncryptionOption;
@@ -88,7 +88,7 @@ async fn a_session_is_renewed_with_its_keys_but_not_beyond_its_end() {
 
     let renewed = test.site.key_expiry(&maria.info, at(50));
     assert_eq!(renewed, at(110));
-    assert!(test.site.renew_session(maria.info.id, renewed));
+    assert!(test.site.renew_session(&maria.info, renewed));
     assert!(role(at(109)).is_some() && role(at(110)).is_none());
     assert_eq!(test.site.key_expiry(&maria.info, at(100)), at(150));
 }
@@ -114,9 +114,16 @@ async fn lifetimes_have_bounds() {
     test.admin("site.config", least).await;
 }
 
-fn returning(told: &Arc<Mutex<Option<CloseReason>>>) -> Returning {
+/// Room for more than any test has.
+const ROOM: Room = Room {
+    in_all: 100,
+    of_account: 100,
+};
+
+fn returning(attempt: u64, told: &Arc<Mutex<Option<CloseReason>>>) -> Returning {
     let told = Arc::clone(told);
     Returning {
+        attempt,
         option: EncryptionOption::HybridChaCha20Poly1305,
         peer: "192.0.2.8:4321".to_owned(),
         cut: Box::new(move |reason| *told.lock().unwrap() = Some(reason)),
@@ -130,14 +137,23 @@ async fn a_client_returns_to_its_session_and_the_older_connection_ends() {
     let told = Arc::default();
     let resumed = test
         .site
-        .resume_session(maria.info.id, returning(&told), NOW)
+        .resume_session(maria.info.id, returning(2, &told), NOW)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(maria.was_cut(), Some(CloseReason::Replaced));
     assert_eq!((resumed.id, resumed.connection), (maria.info.id, 1));
     // What the older connection says of its end changes nothing.
-    assert!(!test.site.park_session(&maria.info, Box::new(|_| {})));
+    let parked = test.site.park_session(&maria.info, Box::new(|_| {}), ROOM);
+    assert_eq!(parked, Parked::Gone);
+    assert!(!test.site.renew_session(&maria.info, NOW));
+    // Nor does an attempt that was made before this one, and comes only now.
+    for attempt in [1, 2] {
+        let late = returning(attempt, &told);
+        let late = test.site.resume_session(maria.info.id, late, NOW).await;
+        assert!(late.unwrap().is_none());
+    }
+    assert_eq!(*told.lock().unwrap(), None);
     test.site
         .close_session(&maria.info, CloseReason::ConnectionLost, NOW)
         .await
@@ -160,15 +176,18 @@ async fn a_session_without_connection_waits_until_it_expires_or_is_cut() {
     let cut = Arc::new(Mutex::new(None));
     let told = Arc::clone(&cut);
     let hook = move |reason| *told.lock().unwrap() = Some(reason);
-    assert!(test.site.park_session(&maria.info, Box::new(hook)));
-    assert!(test.site.park_session(&bob.info, Box::new(|_| {})));
+    let parked = [
+        test.site.park_session(&maria.info, Box::new(hook), ROOM),
+        test.site.park_session(&bob.info, Box::new(|_| {}), ROOM),
+    ];
+    assert_eq!(parked, [Parked::Kept, Parked::Kept]);
     assert_eq!(test.site.sessions().away(), 2);
     test.admin("person.lock", json!({ "name": "maria" })).await;
     assert_eq!(*cut.lock().unwrap(), Some(CloseReason::AccountLocked));
     let told = Arc::default();
     let locked = test
         .site
-        .resume_session(maria.info.id, returning(&told), NOW);
+        .resume_session(maria.info.id, returning(1, &told), NOW);
     assert!(locked.await.unwrap().is_none());
 
     let after = bob.info.expires;
@@ -176,8 +195,79 @@ async fn a_session_without_connection_waits_until_it_expires_or_is_cut() {
     assert!(forsaken.iter().any(|info| info.id == bob.info.id));
     let late = test
         .site
-        .resume_session(bob.info.id, returning(&told), after);
+        .resume_session(bob.info.id, returning(1, &told), after);
     assert!(late.await.unwrap().is_none());
+}
+
+/// At the limits and one over: an account's own oldest session makes room, nobody else's does.
+#[tokio::test]
+async fn no_account_takes_the_room_of_others() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let bob = test.person("bob", "member").await;
+    let account = json!({ "id": maria.info.account });
+    let mut cuts = Vec::new();
+    let mut park = |session: &super::fixture::TestSession, room| {
+        let cut = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&cut);
+        let hook = move |reason| *told.lock().unwrap() = Some(reason);
+        cuts.push(cut);
+        test.site.park_session(&session.info, Box::new(hook), room)
+    };
+    let room = Room {
+        in_all: 3,
+        of_account: 2,
+    };
+    let again = [
+        test.session(&account, Proof::Passphrase).await.unwrap(),
+        test.session(&account, Proof::Passphrase).await.unwrap(),
+    ];
+    assert_eq!(park(&maria, room), Parked::Kept);
+    assert_eq!(park(&again[0], room), Parked::Kept);
+    assert_eq!(park(&again[1], room), Parked::InPlaceOf(maria.info.id));
+    assert_eq!(*cuts[0].lock().unwrap(), Some(CloseReason::ConnectionLost));
+    assert_eq!(*cuts[1].lock().unwrap(), None);
+    // The one that was cut is there until its hook has closed it.
+    let lost = CloseReason::ConnectionLost;
+    test.site
+        .close_session(&maria.info, lost, NOW)
+        .await
+        .unwrap();
+    assert_eq!(test.site.sessions().away(), 2);
+    let full = Room { in_all: 2, ..room };
+    let park = |room| test.site.park_session(&bob.info, Box::new(|_| {}), room);
+    assert_eq!(park(full), Parked::Full);
+    assert_eq!(park(room), Parked::Kept);
+    assert_eq!(test.site.sessions().away(), 3);
+}
+
+/// At the limit and one over.
+#[tokio::test]
+async fn an_account_has_so_many_sessions_and_no_more() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let bob = test.person("bob", "member").await;
+    let mut held = Vec::new();
+    for most in [1, 2, 2] {
+        held.push(test.entry(maria.info.account, most).await);
+    }
+    assert!(matches!(
+        held[..],
+        [Decision::TooMany, Decision::Opened(_), Decision::TooMany]
+    ));
+    assert!(matches!(
+        test.entry(bob.info.account, 2).await,
+        Decision::Opened(_)
+    ));
+    let goodbye = CloseReason::Goodbye;
+    test.site
+        .close_session(&maria.info, goodbye, NOW)
+        .await
+        .unwrap();
+    assert!(matches!(
+        test.entry(maria.info.account, 2).await,
+        Decision::Opened(_)
+    ));
 }
 
 #[tokio::test]

@@ -1,0 +1,341 @@
+//! The sessions that are open now, in memory: who has one, and the means to cut it.
+//!
+//! A session outlives its connection: when that is lost, the session is kept for its client to return
+//! to, until it expires. Each connection of a session has a number, so that what an older one says of
+//! its end cannot touch a newer one.
+//!
+//! A session is registered before the account is read for the last time, and an account is changed
+//! before its sessions are cut. Whatever the order in which the two meet, a locked account keeps none.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use countersign_proto::session::EncryptionOption;
+
+use super::{CloseReason, SessionInfo};
+use crate::id::{AccountId, SessionId};
+use crate::policy::Role;
+use crate::timestamp::Timestamp;
+
+/// Ends a session's connection. Called once, from any thread; must not wait.
+pub type CutHook = Box<dyn FnOnce(CloseReason) + Send>;
+
+/// A client that proved that it returns to its session.
+pub struct Returning {
+    /// The number of its attempt.
+    pub attempt: u64,
+    /// The encryption option in use.
+    pub option: EncryptionOption,
+    /// Where it comes from: the peer's address.
+    pub peer: String,
+    /// Ends the connection.
+    pub cut: CutHook,
+}
+
+/// A session and what is left of its hook: a cut session stays until its connection has noticed, and
+/// may do nothing meanwhile.
+struct Live {
+    info: SessionInfo,
+    state: State,
+    /// The number of the attempt that its client returned with last; 0 if it never did.
+    attempt: u64,
+}
+
+enum State {
+    Open(CutHook),
+    Cut(CloseReason),
+}
+
+/// How many sessions may wait for their clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Of all accounts together.
+    pub in_all: usize,
+    /// Of one account.
+    pub of_account: usize,
+}
+
+/// What became of a session whose connection was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parked {
+    /// It waits for its client.
+    Kept,
+    /// It waits, in the place of the one of its account that had waited longest: cut that.
+    InPlaceOf(SessionId),
+    /// There is no room for it.
+    Full,
+    /// There is nothing to keep: it was cut, or goes on over another connection.
+    Gone,
+}
+
+/// The open sessions, oldest first.
+#[derive(Default)]
+pub struct SessionRegistry {
+    all: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    live: BTreeMap<SessionId, Live>,
+    accounts: HashMap<AccountId, Held>,
+    away: usize,
+}
+
+/// The sessions of one account.
+#[derive(Default)]
+struct Held {
+    count: usize,
+    /// Those without a connection, oldest first.
+    away: BTreeSet<SessionId>,
+}
+
+impl SessionRegistry {
+    /// Whether there was room for it: an account has at most `most`.
+    pub(crate) fn register(&self, info: SessionInfo, cut: CutHook, most: usize) -> bool {
+        let mut all = self.all();
+        let held = all.accounts.entry(info.account).or_default();
+        if held.count >= most {
+            return false;
+        }
+        held.count += 1;
+        let live = Live {
+            state: State::Open(cut),
+            attempt: 0,
+            info,
+        };
+        all.live.insert(live.info.id, live);
+        true
+    }
+
+    /// Forgets a session whose connection of that number ended; with the reason why it was cut, if it
+    /// was. Nothing when the session went on over another connection.
+    pub(crate) fn remove(
+        &self,
+        id: SessionId,
+        connection: u32,
+    ) -> Option<(SessionInfo, Option<CloseReason>)> {
+        let mut all = self.all();
+        all.of(id, connection)?;
+        let live = all.live.remove(&id)?;
+        if !live.info.connected {
+            all.no_longer_away(&live.info);
+        }
+        if let Some(held) = all.accounts.get_mut(&live.info.account) {
+            held.count -= 1;
+            if held.count == 0 {
+                all.accounts.remove(&live.info.account);
+            }
+        }
+        Some(match live.state {
+            State::Open(_) => (live.info, None),
+            State::Cut(reason) => (live.info, Some(reason)),
+        })
+    }
+
+    /// Keeps a session whose connection of that number was lost, if there is room; `cut` is called in
+    /// place of its hook from now on.
+    pub(crate) fn park(&self, id: SessionId, connection: u32, cut: CutHook, room: Room) -> Parked {
+        let mut all = self.all();
+        let Some(live) = all.of(id, connection).filter(|live| live.is_open()) else {
+            return Parked::Gone;
+        };
+        let account = live.info.account;
+        let oldest = all.accounts.get(&account).and_then(|held| {
+            let full = held.away.len() >= room.of_account;
+            full.then(|| held.away.first().copied())
+        });
+        if oldest.is_none() && all.away >= room.in_all || oldest == Some(None) {
+            return Parked::Full;
+        }
+        if let Some(live) = all.live.get_mut(&id) {
+            live.info.connected = false;
+            live.state = State::Open(cut);
+        }
+        all.away += 1;
+        all.accounts.entry(account).or_default().away.insert(id);
+        oldest.flatten().map_or(Parked::Kept, Parked::InPlaceOf)
+    }
+
+    /// Gives an open session a new connection, unless its client returned meanwhile with a later attempt;
+    /// the hook of the connection before, if it had one still.
+    pub(crate) fn reconnect(
+        &self,
+        id: SessionId,
+        returning: Returning,
+        now: Timestamp,
+    ) -> Option<(SessionInfo, Option<CutHook>)> {
+        let mut all = self.all();
+        let live = all.live.get_mut(&id).filter(|live| live.is_open())?;
+        if now >= live.info.expires || returning.attempt <= live.attempt {
+            return None;
+        }
+        let connected = std::mem::replace(&mut live.info.connected, true);
+        live.info.connection = live.info.connection.checked_add(1)?;
+        live.attempt = returning.attempt;
+        live.info.option = returning.option;
+        live.info.peer = returning.peer;
+        let hook = match std::mem::replace(&mut live.state, State::Open(returning.cut)) {
+            State::Open(hook) if connected => Some(hook),
+            _ => None,
+        };
+        let info = live.info.clone();
+        if !connected {
+            all.no_longer_away(&info);
+        }
+        Some((info, hook))
+    }
+
+    /// Renews a session from its connection of that number; whether it is open there still.
+    pub(crate) fn renew(&self, id: SessionId, connection: u32, expires: Timestamp) -> bool {
+        let mut all = self.all();
+        let live = all.of(id, connection).filter(|live| live.is_open());
+        live.map(|live| live.info.expires = expires).is_some()
+    }
+
+    /// The session uses another encryption option on its connection of that number from now on.
+    pub(crate) fn switched(&self, id: SessionId, connection: u32, option: EncryptionOption) {
+        if let Some(live) = self.all().of(id, connection) {
+            live.info.option = option;
+        }
+    }
+
+    /// The sessions without a connection that nobody may return to any more.
+    pub(crate) fn forsaken(&self, now: Timestamp) -> Vec<SessionInfo> {
+        let all = self.all();
+        let away = all.accounts.values().flat_map(|held| &held.away);
+        away.filter_map(|id| all.live.get(id))
+            .filter(|live| now >= live.info.expires)
+            .map(|live| live.info.clone())
+            .collect()
+    }
+
+    /// How many sessions wait for their client to return.
+    #[must_use]
+    pub fn away(&self) -> usize {
+        self.all().away
+    }
+
+    /// The open session of that id.
+    #[must_use]
+    pub fn find(&self, id: SessionId) -> Option<SessionInfo> {
+        let all = self.all();
+        all.live
+            .get(&id)
+            .filter(|live| live.is_open())
+            .map(|live| live.info.clone())
+    }
+
+    /// What the session's account may do, when the session is still open at `now`.
+    #[must_use]
+    pub fn role(&self, id: SessionId, now: Timestamp) -> Option<Role> {
+        let all = self.all();
+        let session = all.live.get(&id)?;
+        (session.is_open() && now < session.info.expires).then_some(session.info.role)
+    }
+
+    /// Up to `limit` sessions that came after `after`, oldest first, that `wanted` picks.
+    #[must_use]
+    pub fn list(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+        wanted: impl Fn(&SessionInfo) -> bool,
+    ) -> Vec<SessionInfo> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.all()
+            .live
+            .range((after.map_or(Unbounded, Excluded), Unbounded))
+            .map(|(_, live)| live)
+            .filter(|live| live.is_open() && wanted(&live.info))
+            .take(limit)
+            .map(|live| live.info.clone())
+            .collect()
+    }
+
+    /// How many sessions there are, those that were cut just now included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.all().live.len()
+    }
+
+    /// Cuts one session; whether it was open.
+    pub(crate) fn cut(&self, id: SessionId, reason: CloseReason) -> bool {
+        let hook = self
+            .all()
+            .live
+            .get_mut(&id)
+            .and_then(|live| live.close(reason));
+        match hook {
+            Some(cut) => {
+                cut(reason);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Cuts all sessions that `wanted` picks; how many were open.
+    pub(crate) fn cut_where(
+        &self,
+        reason: CloseReason,
+        wanted: impl Fn(&SessionInfo) -> bool,
+    ) -> usize {
+        // Marked under the lock, cut outside it: a hook may do what it likes.
+        let hooks: Vec<CutHook> = self
+            .all()
+            .live
+            .values_mut()
+            .filter(|live| wanted(&live.info))
+            .filter_map(|live| live.close(reason))
+            .collect();
+        let count = hooks.len();
+        for cut in hooks {
+            cut(reason);
+        }
+        count
+    }
+
+    fn all(&self) -> MutexGuard<'_, Sessions> {
+        // A hook runs outside the lock, so a panic cannot have left the maps half-changed.
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sessions {
+    /// The session, if its connection has that number.
+    fn of(&mut self, id: SessionId, connection: u32) -> Option<&mut Live> {
+        let live = self.live.get_mut(&id)?;
+        (live.info.connection == connection).then_some(live)
+    }
+
+    fn no_longer_away(&mut self, info: &SessionInfo) {
+        self.away -= 1;
+        if let Some(held) = self.accounts.get_mut(&info.account) {
+            held.away.remove(&info.id);
+        }
+    }
+}
+
+impl Live {
+    const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Marks it as cut and hands out its hook, the first time.
+    fn close(&mut self, reason: CloseReason) -> Option<CutHook> {
+        if !self.is_open() {
+            return None;
+        }
+        match std::mem::replace(&mut self.state, State::Cut(reason)) {
+            State::Open(cut) => Some(cut),
+            State::Cut(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for SessionRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionRegistry({} open)", self.count())
+    }
+}

@@ -1,0 +1,114 @@
+//! A client in slow motion: the machine of a session over a socket, each step of it in the test's hand.
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::operation::Operation;
+use countersign_proto::session::client::{self, FromSite, LoggedIn, Login, Resumption, Step};
+use countersign_proto::session::{Inbox, LoginError};
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::founded::Founded;
+
+pub(crate) struct Raw {
+    pub(crate) socket: TcpStream,
+    pub(crate) inbox: Inbox,
+    pub(crate) logged_in: LoggedIn,
+}
+
+impl Raw {
+    /// Logs in as the service.
+    pub(crate) async fn service(founded: &Founded) -> Self {
+        let settings = client::Settings::new(*founded.uri.site_key());
+        let mut flight = Vec::new();
+        let robot = founded.robot.clone();
+        let login = Login::service(settings, robot, &mut SystemEntropy, &mut flight).unwrap();
+        Self::log_in(founded, login, flight).await.unwrap()
+    }
+
+    /// Returns to a session; what is sent first under its keys is not sent yet.
+    pub(crate) async fn resume(
+        founded: &Founded,
+        resumption: Resumption,
+    ) -> Result<Self, LoginError> {
+        let settings = client::Settings::new(*founded.uri.site_key());
+        let mut flight = Vec::new();
+        let login = Login::resume(settings, resumption, &mut SystemEntropy, &mut flight)?;
+        Self::log_in(founded, login, flight).await
+    }
+
+    async fn log_in(
+        founded: &Founded,
+        mut login: Login,
+        mut out: Vec<u8>,
+    ) -> Result<Self, LoginError> {
+        let to = founded.server.session_address().unwrap();
+        let mut socket = TcpStream::connect(to).await.unwrap();
+        let mut inbox = Inbox::default();
+        loop {
+            socket.write_all(&out).await.unwrap();
+            out.clear();
+            let read = socket.read_buf(inbox.tail(2_048)).await.unwrap();
+            assert!(read > 0, "the site closed");
+            let (step, used) = login.receive(inbox.unread(), &mut SystemEntropy, &mut out)?;
+            inbox.consume(used);
+            login = match step {
+                Step::NeedMore(login) => login,
+                Step::Stretch(_) => panic!("a service has no pass phrase"),
+                Step::LoggedIn(logged_in) => {
+                    return Ok(Self {
+                        socket,
+                        inbox,
+                        logged_in,
+                    });
+                }
+            };
+        }
+    }
+
+    /// Queues an operation.
+    pub(crate) fn ask(&mut self, id: u64, group: &str, command: &str, params: &Value) {
+        let operation = Operation::new(id, group, command, to_raw_value(params).unwrap());
+        self.logged_in.session.send_operation(&operation).unwrap();
+    }
+
+    /// Sends what is queued.
+    pub(crate) async fn flush(&mut self) {
+        let mut wire = Vec::new();
+        self.logged_in.session.flush(&mut wire).unwrap();
+        self.socket.write_all(&wire).await.unwrap();
+    }
+
+    /// Waits for what comes next; nothing when the site closed.
+    pub(crate) async fn read(&mut self) -> Vec<FromSite> {
+        loop {
+            let mut got = Vec::new();
+            let session = &mut self.logged_in.session;
+            let used = session.receive(self.inbox.unread(), &mut got).unwrap();
+            self.inbox.consume(used);
+            if !got.is_empty() {
+                return got;
+            }
+            let read = self.socket.read_buf(self.inbox.tail(64 * 1024)).await;
+            if !matches!(read, Ok(1..)) {
+                return got;
+            }
+        }
+    }
+
+    /// Waits for so many results.
+    pub(crate) async fn results(&mut self, count: usize) -> Vec<Value> {
+        let mut results = Vec::new();
+        while results.len() < count {
+            let got = self.read().await;
+            assert!(!got.is_empty(), "the site closed after {}", results.len());
+            for message in got {
+                if let FromSite::Outcome(outcome) = message {
+                    results.push(serde_json::from_str(outcome.data.get()).unwrap());
+                }
+            }
+        }
+        results
+    }
+}
