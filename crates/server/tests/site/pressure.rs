@@ -87,9 +87,10 @@ async fn a_client_that_does_not_read_misses_events() {
         tokio::task::yield_now().await;
     }
     assert!(told > 256, "{told}");
-    for _ in 0..told {
+    while told > 0 {
         let got = raw.read().await;
-        assert!(matches!(got[..], [FromSite::Event(_), ..]));
+        assert!(got.iter().all(|got| matches!(got, FromSite::Event(_))));
+        told -= got.len();
     }
     raw.ask(1, "self", "show", &json!({}));
     raw.flush().await;

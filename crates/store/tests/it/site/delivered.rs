@@ -67,28 +67,19 @@ async fn a_key_is_given_shown_and_taken_away() {
     }
 }
 
+/// [SES-36]
 #[tokio::test]
-async fn nothing_is_delivered_of_who_may_not_log_in() {
+async fn a_locked_persons_key_is_delivered_as_before_and_opens_no_session() {
     let test = TestSite::new().await;
-    with_key(&test).await;
+    let (created, identity) = with_key(&test).await;
     let name = "maria".parse().unwrap();
     test.admin("person.lock", json!({ "name": "maria" })).await;
-    assert!(
-        test.site
-            .delivered_for_login(&name)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let delivered = test.site.delivered_for_login(&name).await.unwrap();
+    assert!(delivered.is_some());
+    assert!(opened(&test, &created, &identity).await.is_none());
     test.admin("person.unlock", json!({ "name": "maria" }))
         .await;
-    assert!(
-        test.site
-            .delivered_for_login(&name)
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(opened(&test, &created, &identity).await.is_some());
 }
 
 #[tokio::test]
