@@ -3,15 +3,6 @@
 
 use countersign_proto::broker::v2::Refusal;
 
-const ALL: [Refusal; 6] = [
-    Refusal::NotVerified,
-    Refusal::Clock,
-    Refusal::Replayed,
-    Refusal::NotAllowed,
-    Refusal::Expired,
-    Refusal::NothingInCommon,
-];
-
 /// The value of `www-authenticate`.
 #[cfg(feature = "provider")]
 pub(super) fn challenge(refusal: Refusal) -> String {
@@ -38,5 +29,13 @@ pub(super) fn of_problem(body: &[u8]) -> Option<Refusal> {
 
 #[cfg(feature = "consumer")]
 fn of_code(code: &str) -> Option<Refusal> {
-    ALL.into_iter().find(|refusal| refusal.code() == code)
+    let all = [
+        Refusal::NotVerified,
+        Refusal::Clock,
+        Refusal::Replayed,
+        Refusal::NotAllowed,
+        Refusal::Expired,
+        Refusal::NothingInCommon,
+    ];
+    all.into_iter().find(|refusal| refusal.code() == code)
 }

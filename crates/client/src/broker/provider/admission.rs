@@ -95,8 +95,11 @@ impl Shared {
         match tokio::time::timeout(self.patience, read(body, longest)).await {
             Ok(Ok(content)) => Ok(content),
             Ok(Err(Unread::TooLong)) => Err(Reply::TooLong),
-            // Of content that broke off there is nobody left to tell.
-            Ok(Err(Unread::Broken(_))) | Err(_) => Err(Reply::TooSlow),
+            Ok(Err(Unread::Broken(error))) => {
+                tracing::debug!(%error, "content broke off");
+                Err(Reply::TooSlow)
+            }
+            Err(_) => Err(Reply::TooSlow),
         }
     }
 
