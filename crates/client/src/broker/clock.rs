@@ -1,0 +1,75 @@
+//! The site's time: the own clock, and how far it is behind the site's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_crypto::party::PartyPublic;
+use countersign_proto::broker::v2::clock::{Clock, site_time};
+use countersign_proto::broker::v2::message::Nonce;
+use http::Uri;
+
+use super::origin::{Origin, WrongAddress};
+
+/// Tells the time of this machine, in milliseconds since 1970.
+pub(super) type OwnClock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The longest answer of the site about its time, in bytes: a nonce, a number and a signature.
+pub(super) const LONGEST_ANSWER: usize = 1_024;
+
+/// The clock of this machine.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place of this crate that reads the time of day"
+)]
+pub(super) fn system() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The site's clock, as far as it is known.
+pub(super) struct SiteClock {
+    own: OwnClock,
+    site: Origin,
+    offset: AtomicI64,
+}
+
+impl SiteClock {
+    /// A clock that is taken for right until the site says otherwise.
+    pub(super) fn new(own: OwnClock, site: Origin) -> Self {
+        Self {
+            own,
+            site,
+            offset: AtomicI64::new(0),
+        }
+    }
+
+    /// What the own clock shows, in milliseconds since 1970.
+    #[cfg(feature = "provider")]
+    pub(super) fn own(&self) -> u64 {
+        (self.own)()
+    }
+
+    /// The site's time, in milliseconds since 1970.
+    pub(super) fn now(&self) -> u64 {
+        site_time((self.own)(), self.offset.load(Ordering::Relaxed))
+    }
+
+    /// A question for the site's time: a nonce, and where to ask.
+    pub(super) fn question(&self) -> Result<(Nonce, Uri), WrongAddress> {
+        let nonce = Nonce(fresh(&mut SystemEntropy));
+        let address = self.site.at(&format!("/clock?nonce={nonce}"))?;
+        Ok((nonce, address))
+    }
+
+    /// Goes by the answer to the question of that nonce; `false` when it is not the site's.
+    pub(super) fn told(&self, nonce: Nonce, answer: &[u8], site: &[PartyPublic]) -> bool {
+        let told: Option<Clock> = serde_json::from_slice(answer).ok();
+        let offset = told.and_then(|told| told.offset(nonce, site, (self.own)()));
+        if let Some(offset) = offset {
+            self.offset.store(offset, Ordering::Relaxed);
+        }
+        offset.is_some()
+    }
+}

@@ -1,0 +1,110 @@
+//! A request of the application: credentials are found, it is signed and sent, and once more when the provider
+//! says that it does not know the credentials, or that the time was wrong.
+
+use bytes::Bytes;
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::broker::v2::signature::{self, Request};
+use countersign_proto::broker::v2::{Credentials, Refusal};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+
+use super::carrier::Carrier;
+use super::{ConsumerError, Shared, Target};
+use crate::broker::origin::Origin;
+use crate::broker::refusal;
+
+/// How long a signature is good, in seconds: as long as it may be late.
+const LASTS: u64 = signature::TOLERANCE;
+
+/// What is signed of the application's request.
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) address: Uri,
+    pub(super) content: Bytes,
+}
+
+impl Shared {
+    /// Signs and sends what the carrier carries.
+    pub(super) async fn call<C: Carrier>(
+        &self,
+        call: &Call,
+        mut carrier: C,
+    ) -> Result<C::Response, C::Error> {
+        let target = self.target(&call.address)?;
+        let carrier = &mut carrier;
+        let mut again = true;
+        loop {
+            let now = || self.clock.now();
+            let held = target.kept.get(now, self.obtain(target, carrier)).await?;
+            let fields = self.sign(&held.credentials, target, call)?;
+            let response = carrier.send(fields).await?;
+            let refusal = refused(C::head(&response)).filter(|_| again);
+            if !self
+                .heed(refusal, &held.credentials, target, carrier)
+                .await?
+            {
+                return Ok(response);
+            }
+            again = false;
+        }
+    }
+
+    fn target(&self, address: &Uri) -> Result<&Target, ConsumerError> {
+        let origin = Origin::of(address).map_err(|_| ConsumerError::CannotSign)?;
+        let target = self.targets.get(&origin);
+        target.ok_or_else(|| ConsumerError::Unknown(origin.to_string()))
+    }
+
+    fn sign(
+        &self,
+        credentials: &Credentials,
+        target: &Target,
+        call: &Call,
+    ) -> Result<HeaderMap, ConsumerError> {
+        let path = call.address.path_and_query();
+        let request = Request {
+            method: call.method.as_str(),
+            authority: target.origin.authority(),
+            target: path.map_or("/", |path| path.as_str()),
+            content: &call.content,
+        };
+        let nonce = Nonce(fresh(&mut SystemEntropy));
+        let now = self.clock.now() / 1_000;
+        let fields = signature::sign(credentials, &request, nonce, now, LASTS)
+            .map_err(|_| ConsumerError::CannotSign)?;
+        let named = [
+            ("content-digest", fields.content_digest),
+            ("signature-input", fields.signature_input),
+            ("signature", fields.signature),
+        ];
+        let named = named.into_iter().map(|(name, value)| {
+            let value = HeaderValue::try_from(value).map_err(|_| ConsumerError::CannotSign)?;
+            Ok((HeaderName::from_static(name), value))
+        });
+        named.collect()
+    }
+
+    /// Whether the same request is worth sending again.
+    async fn heed(
+        &self,
+        refusal: Option<Refusal>,
+        credentials: &Credentials,
+        target: &Target,
+        carrier: &mut impl Carrier,
+    ) -> Result<bool, ConsumerError> {
+        match refusal {
+            Some(Refusal::NotVerified | Refusal::Expired) => {
+                Ok(target.kept.give_up(credentials.id, self.clock.now()))
+            }
+            Some(Refusal::Clock) => self.ask_time(carrier).await.map(|()| true),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// What the provider's end of the dialog says in the challenge of a 401: such a request it has not done.
+fn refused((status, fields): (StatusCode, &HeaderMap)) -> Option<Refusal> {
+    let challenge = fields.get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
+    let challenge = Some(challenge).filter(|_| status == StatusCode::UNAUTHORIZED);
+    challenge.and_then(refusal::of_challenge)
+}

@@ -1,0 +1,104 @@
+//! What is read and remembered at most.
+
+use axum::http::{HeaderValue, Method};
+use countersign_client::broker::{By, ConsumerError, Limits, MemoryTickets};
+use countersign_proto::broker::v2::Refusal;
+use reqwest_middleware::Error;
+
+use super::wire::{Said, serve};
+use super::world::{HOUR, SECOND, World, guarded, no, ok, post_to};
+
+#[tokio::test]
+async fn content_is_read_to_the_limit_and_not_one_beyond() {
+    let world = World::new().await;
+    let provider = world.provider().longest_content(1_000).build().unwrap();
+    let ledger = serve(guarded(&provider)).await;
+    let client = world.client(&ledger);
+    let (fits, long) = ("x".repeat(1_000), "x".repeat(1_001));
+    assert_eq!(post_to(&client, &ledger, fits.clone()).await, ok(&fits));
+    assert_eq!(post_to(&client, &ledger, long.clone()).await.status, 413);
+
+    let consumer = world.consumer(&ledger).longest_content(1_000);
+    let client = consumer.build().unwrap().client().unwrap();
+    assert_eq!(post_to(&client, &ledger, fits.clone()).await, ok(&fits));
+    let request = client.post(ledger.url("/echo").to_string()).body(long);
+    let Err(Error::Middleware(refused)) = request.send().await else {
+        panic!("it was sent");
+    };
+    let refused: ConsumerError = refused.downcast().unwrap();
+    assert_eq!(refused, ConsumerError::TooLong(1_000));
+}
+
+// BRK-40
+#[tokio::test]
+async fn content_of_strangers_is_not_read() {
+    let world = World::new().await;
+    let provider = world.provider().longest_content(1_000).build().unwrap();
+    let ledger = serve(guarded(&provider)).await;
+    post_to(&world.client(&ledger), &ledger, "x").await;
+    let mut stranger = ledger.last();
+    let long = "x".repeat(1_001);
+    stranger.body = long.clone().into();
+    // Who names a ticket that is known is told that it is too much.
+    assert_eq!(ledger.say(stranger.clone()).await.status, 413);
+    let input = stranger.headers["signature-input"].to_str().unwrap();
+    let (before, id) = input.split_once("keyid=\"").unwrap();
+    let other = format!("{before}keyid=\"{}{}", "A".repeat(22), &id[22..]);
+    let other = HeaderValue::try_from(other).unwrap();
+    stranger.headers.insert("signature-input", other);
+    assert_eq!(ledger.say(stranger).await, no(Refusal::NotVerified));
+    let mut unsigned = Said::unsigned(Method::POST, "/echo");
+    unsigned.body = long.into();
+    assert_eq!(ledger.say(unsigned).await, no(Refusal::NotVerified));
+}
+
+// BRK-42
+#[tokio::test]
+async fn what_cannot_be_remembered_is_not_accepted() {
+    let world = World::new().await;
+    let tickets = MemoryTickets::new(Limits {
+        tickets: 1,
+        requests: 2,
+    });
+    let provider = world.provider().tickets(tickets).build().unwrap();
+    let ledger = serve(guarded(&provider)).await;
+    let (first, second) = (world.client(&ledger), world.client(&ledger));
+    assert_eq!(post_to(&first, &ledger, "1").await, ok("1"));
+    let request = second.get(ledger.url("/who").to_string());
+    let Err(Error::Middleware(refused)) = request.send().await else {
+        panic!("it was sent");
+    };
+    let busy = ConsumerError::Refused {
+        by: By::Provider,
+        status: 503,
+        refusal: None,
+    };
+    assert_eq!(refused.downcast::<ConsumerError>().unwrap(), busy);
+    assert_eq!(post_to(&first, &ledger, "2").await, ok("2"));
+    assert_eq!(post_to(&first, &ledger, "3").await.status, 503);
+    // What was accepted is not accepted again for that.
+    assert_eq!(
+        ledger.say(ledger.wire().remove(1)).await,
+        no(Refusal::Replayed)
+    );
+    // What is over makes room.
+    world.time.pass(121 * SECOND);
+    assert_eq!(post_to(&first, &ledger, "4").await, ok("4"));
+    world.time.pass(2 * HOUR);
+    assert_eq!(post_to(&second, &ledger, "5").await, ok("5"));
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let client = world.client(&ledger);
+    let long = || async { "x".repeat(1_000_000) };
+    world.site.replace(axum::Router::new().fallback(long));
+    let request = client.get(ledger.url("/who").to_string());
+    let Err(Error::Middleware(refused)) = request.send().await else {
+        panic!("it was sent");
+    };
+    let refused: ConsumerError = refused.downcast().unwrap();
+    assert_eq!(refused, ConsumerError::NotBelieved(By::Site));
+}

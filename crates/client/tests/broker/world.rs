@@ -1,0 +1,156 @@
+//! A site, `billing` that calls, and `ledger` that is called.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Extension;
+use axum::Router;
+use axum::routing::{get, post};
+use countersign_client::broker::{
+    Application, AuthenticatedApp, Consumer, ConsumerBuilder, Provider, ProviderBuilder,
+};
+use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::party::PartyKey;
+use countersign_crypto::secret::Secret;
+use reqwest_middleware::ClientWithMiddleware;
+
+use super::site::TestSite;
+use super::wire::{Answered, Served, serve};
+
+pub(super) const A: &str = "billing";
+pub(super) const B: &str = "ledger";
+pub(super) const C: &str = "archive";
+pub(super) const SECOND: u64 = 1_000;
+pub(super) const HOUR: u64 = 3_600 * SECOND;
+
+pub(super) fn party(byte: u8) -> PartyKey {
+    let seed = IdentitySeed(Secret::from_bytes([byte; 32]));
+    PartyKey::new(Arc::new(Identity::from_seed(seed)))
+}
+
+/// Time as it is here; it stands still unless it is told.
+#[derive(Clone)]
+pub(super) struct Time(Arc<AtomicU64>);
+
+impl Time {
+    pub(super) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn pass(&self, milliseconds: u64) {
+        self.0.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct World {
+    pub(super) time: Time,
+    pub(super) site: TestSite,
+}
+
+impl World {
+    /// `billing` and `archive` may call `ledger`.
+    pub(super) async fn new() -> Self {
+        let time = Time(Arc::new(AtomicU64::new(1_800_000_000_000)));
+        let site = TestSite::start(time.clone()).await;
+        for (id, byte) in [(A, 2), (B, 3), (C, 4)] {
+            site.register(id, &[party(byte)]);
+        }
+        site.allow(A, B);
+        site.allow(C, B);
+        Self { time, site }
+    }
+
+    /// A consumer that is `billing`.
+    pub(super) fn consumer(&self, calls: &Served) -> ConsumerBuilder {
+        let time = self.time.clone();
+        let application = Application {
+            id: A.to_owned(),
+            keys: vec![party(2)],
+        };
+        Consumer::builder(application, self.site.known())
+            .calls(B, calls.url(""))
+            .clock(move || time.now())
+    }
+
+    pub(super) fn client(&self, calls: &Served) -> ClientWithMiddleware {
+        self.consumer(calls).build().unwrap().client().unwrap()
+    }
+
+    /// A provider that is `ledger`.
+    pub(super) fn provider(&self) -> ProviderBuilder {
+        self.provider_of(B, 3)
+    }
+
+    pub(super) fn provider_of(&self, id: &str, byte: u8) -> ProviderBuilder {
+        let time = self.time.clone();
+        let application = Application {
+            id: id.to_owned(),
+            keys: vec![party(byte)],
+        };
+        Provider::builder(application, self.site.known()).clock(move || time.now())
+    }
+
+    /// `ledger`, serving.
+    pub(super) async fn ledger(&self) -> Served {
+        serve(guarded(&self.provider().build().unwrap())).await
+    }
+}
+
+/// What `ledger` does, for those who prove who they are.
+pub(super) fn guarded(provider: &Provider) -> Router {
+    Router::new()
+        .route("/who", get(who))
+        .route("/echo", post(|content: String| async move { content }))
+        .layer(provider.clone())
+}
+
+async fn who(app: Option<Extension<AuthenticatedApp>>) -> String {
+    app.map_or("nobody".to_owned(), |Extension(app)| {
+        format!("{} {}", app.id, app.auth_data)
+    })
+}
+
+/// Calls it, and gives status and body.
+pub(super) async fn get_from(
+    client: &ClientWithMiddleware,
+    served: &Served,
+    path: &str,
+) -> Answered {
+    let answer = client.get(served.url(path).to_string()).send().await;
+    read(answer.unwrap()).await
+}
+
+pub(super) async fn post_to(
+    client: &ClientWithMiddleware,
+    served: &Served,
+    content: impl Into<reqwest::Body>,
+) -> Answered {
+    let request = client.post(served.url("/echo").to_string()).body(content);
+    read(request.send().await.unwrap()).await
+}
+
+async fn read(answer: reqwest::Response) -> Answered {
+    Answered {
+        status: answer.status().as_u16(),
+        challenge: None,
+        body: answer.text().await.unwrap(),
+    }
+}
+
+pub(super) fn ok(body: &str) -> Answered {
+    Answered {
+        status: 200,
+        challenge: None,
+        body: body.to_owned(),
+    }
+}
+
+/// How a refusal looks.
+pub(super) fn no(refusal: countersign_proto::broker::v2::Refusal) -> Answered {
+    let challenge = format!("Countersign error=\"{}\"", refusal.code());
+    Answered {
+        status: refusal.status(),
+        challenge: (refusal.status() == 401).then_some(challenge),
+        body: refusal.body(),
+    }
+}

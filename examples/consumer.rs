@@ -1,0 +1,35 @@
+//! An application that calls another one over HTTP, and proves who it is with each request.
+//!
+//! Run it with `cargo run -p countersign-examples --bin consumer`, after `examples/pair.sh` and while the example
+//! `provider` runs.
+
+use std::error::Error;
+
+use countersign_client::broker::{Application, Consumer, Site};
+
+#[tokio::main]
+#[allow(clippy::print_stdout, reason = "an example shows what it does")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let ledger = setting("LEDGER", "http://127.0.0.1:8080");
+    let key = std::fs::read_to_string("billing.key")?;
+    let consumer = Consumer::builder(Application::from_pem("billing", &key, None)?, site()?)
+        .calls("ledger", ledger.parse()?)
+        .build()?;
+
+    // From here on it is reqwest: the ticket is got and presented with the first request.
+    let client = consumer.client()?;
+    let answer = client.get(format!("{ledger}/balance")).send().await?;
+    print!("{}", answer.error_for_status()?.text().await?);
+    Ok(())
+}
+
+/// The site that `billing` is registered at.
+fn site() -> Result<Site, Box<dyn Error>> {
+    let url = setting("SITE_URL", "http://127.0.0.1:4749").parse()?;
+    let keys = std::fs::read_to_string(setting("SITE_KEYS", "site.pub"))?;
+    Ok(Site::from_pem(&setting("SITE_ID", "local"), url, &keys)?)
+}
+
+fn setting(name: &str, otherwise: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
+}

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Registers two applications at the site that runs here: `billing`, which may call `ledger`.
+# Writes billing.key and ledger.key, with .pub and .party beside each, into the current folder.
+# Run it once; COUNTERSIGN_DATA names the site's folder when that is not ./site.
+set -euo pipefail
+
+party() {
+  countersign key new --out "$1.key"
+  countersign key party "$1.key" --out "$1.party"
+}
+
+party ledger
+countersign app create ledger --public-key ledger.party
+party billing
+countersign app create billing --public-key billing.party --may-call ledger
