@@ -1,5 +1,6 @@
 //! What attackers do, each connection of its own, again and again.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -90,19 +91,20 @@ pub(crate) struct Attack {
 }
 
 impl Attack {
-    /// Begins; `at_once` connections at a time, from `sources` addresses.
+    /// Begins; `at_once` connections at a time, from the addresses of these numbers.
     pub(crate) fn begin(
         site: &Arc<Running>,
         flights: &Arc<Flights>,
         kind: &'static str,
         at_once: usize,
-        sources: usize,
+        sources: Range<usize>,
     ) -> Self {
         let count = Arc::new(Count::default());
         let pause = match kind {
             "slow" => SLOWNESS,
             _ => PAUSE,
         };
+        let (first, count_of_sources) = (sources.start, sources.len().max(1));
         let mut tasks = JoinSet::new();
         for task in 0..at_once {
             let (site, flights, count) = (site.clone(), flights.clone(), count.clone());
@@ -112,7 +114,7 @@ impl Attack {
                 tokio::time::sleep(pause.mul_f64(share)).await;
                 let mut number = task;
                 while !count.over.load(Ordering::Relaxed) {
-                    let from = number % sources;
+                    let from = first + number % count_of_sources;
                     count.attempts.fetch_add(1, Ordering::Relaxed);
                     let _ = one(&site, &flights, kind, number, from, &count).await;
                     tokio::time::sleep(pause).await;

@@ -67,9 +67,13 @@ pub(crate) async fn run(site: &Arc<Running>, scenario: &str, size: Size) -> Resu
         rows.extend(took("quiet", kind, &logins));
         quiet.push((kind, logins));
     }
+    let mut first = 0;
     for sources in size.of(&[1, 64, 4_096][..], &[16][..]) {
         let of = format!("from {sources} sources");
-        let attack = Attack::begin(site, &flights, flood.attack, flood.at_once, *sources);
+        // Others each time: those of before may be turned away for a while.
+        let from = first..first + sources;
+        first = from.end;
+        let attack = Attack::begin(site, &flights, flood.attack, flood.at_once, from);
         attack.settled(flood.at_once).await;
         let held = attack.held_meanwhile();
         for (kind, quiet) in &quiet {
