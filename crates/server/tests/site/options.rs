@@ -1,4 +1,4 @@
-//! Encryption options over real sockets. Rules named: SES-6, SES-7, SES-8, SES-30, SES-31.
+//! Encryption options over real sockets.
 
 use std::time::Duration;
 

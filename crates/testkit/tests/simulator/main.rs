@@ -16,4 +16,5 @@ mod life;
 mod random;
 mod replayed;
 mod seeds;
+mod service;
 mod stranger;
