@@ -13,6 +13,7 @@ mod dialog;
 mod every_byte;
 mod inside;
 mod life;
+mod limits;
 mod random;
 mod replayed;
 mod seeds;
