@@ -18,7 +18,7 @@ pub enum Source {
 
 /// A text that names no source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no IP address")]
+#[error("{0:?} is neither an IP address nor an IPv6 /64")]
 pub struct SourceError(String);
 
 impl From<IpAddr> for Source {
@@ -43,11 +43,14 @@ impl FromStr for Source {
     type Err = SourceError;
 
     fn from_str(text: &str) -> Result<Self, SourceError> {
-        let address = text.strip_suffix("/64").unwrap_or(text);
-        let address: Result<IpAddr, _> = address.parse();
-        address
-            .map(Self::from)
-            .map_err(|_| SourceError(text.to_owned()))
+        let (address, prefix) = match text.strip_suffix("/64") {
+            Some(address) => (address, true),
+            None => (text, false),
+        };
+        let source = address.parse::<IpAddr>().ok().map(Self::from);
+        source
+            .filter(|source| !prefix || matches!(source, Self::V6(_)))
+            .ok_or_else(|| SourceError(text.to_owned()))
     }
 }
 
@@ -105,5 +108,23 @@ mod tests {
             assert_eq!(source.to_string().parse(), Ok(source));
         }
         assert!("nobody".parse::<Source>().is_err());
+    }
+
+    #[test]
+    fn a_prefix_is_one_of_ipv6_and_of_its_length() {
+        let expected = source("2001:db8::");
+        for text in ["2001:db8::/64", "2001:db8::7/64", "2001:db8::7"] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for text in [
+            "192.0.2.7/64",
+            "::ffff:192.0.2.7/64",
+            "192.0.2.7/32",
+            "2001:db8::/63",
+            "2001:db8::/64/64",
+            "/64",
+        ] {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
     }
 }
