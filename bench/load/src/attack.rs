@@ -1,16 +1,19 @@
 //! What attackers do, each connection of its own, again and again.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::Result;
-use crate::server::KNOWN;
+use crate::report::percentile;
+use crate::server::{KNOWN, OTHER};
 use crate::site::{Running, attacker};
 
 /// From one byte of a slow connection to the next; from the end of one to the next connection.
@@ -18,6 +21,10 @@ const SLOWNESS: Duration = Duration::from_secs(3);
 /// From the end of another attack to the next of the same attacker. Without it the attackers' own work would
 /// be measured: they share the machine with the site.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How often the connections that are held are counted.
+const COUNTED_EVERY: Duration = Duration::from_millis(100);
+/// How long an attack may take to come to its full size.
+const SETTLING: Duration = Duration::from_secs(20);
 
 /// First flights to send: they are recorded before, so that the attack costs the attacker little.
 pub(crate) struct Flights {
@@ -26,10 +33,13 @@ pub(crate) struct Flights {
 }
 
 impl Flights {
+    /// Half of the persons' flights are of the person who logs in honestly, the others of somebody else and
+    /// of nobody.
     pub(crate) fn record(site: &Running, count: usize) -> Result<Self> {
         let persons = (0..count)
-            .map(|number| match number % 2 {
-                0 => site.flight_of_person(KNOWN),
+            .map(|number| match number % 4 {
+                0 | 1 => site.flight_of_person(KNOWN),
+                2 => site.flight_of_person(OTHER),
                 _ => site.flight_of_person(&format!("nobody{number}")),
             })
             .collect::<Result<_>>()?;
@@ -50,57 +60,135 @@ impl Flights {
     }
 }
 
+/// What the attackers of one attack have in common.
+#[derive(Default)]
+struct Count {
+    over: AtomicBool,
+    attempts: AtomicUsize,
+    held: AtomicUsize,
+}
+
+/// A connection that the attacker has and the site has not ended.
+struct Held<'a>(&'a Count);
+
+impl<'a> Held<'a> {
+    fn new(count: &'a Count) -> Self {
+        count.held.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// An attack that goes on until it is dropped.
 pub(crate) struct Attack {
-    going_on: Arc<AtomicBool>,
-    pub(crate) connections: Arc<AtomicU64>,
+    count: Arc<Count>,
     _tasks: JoinSet<()>,
 }
 
 impl Attack {
-    /// Begins; `at_once` connections at a time, from `sources` addresses.
+    /// Begins; `at_once` connections at a time, from the addresses of these numbers.
     pub(crate) fn begin(
         site: &Arc<Running>,
         flights: &Arc<Flights>,
         kind: &'static str,
         at_once: usize,
-        sources: usize,
+        sources: Range<usize>,
     ) -> Self {
-        let going_on = Arc::new(AtomicBool::new(true));
-        let connections = Arc::new(AtomicU64::new(0));
+        let count = Arc::new(Count::default());
         let pause = match kind {
             "slow" => SLOWNESS,
             _ => PAUSE,
         };
+        let (first, count_of_sources) = (sources.start, sources.len().max(1));
         let mut tasks = JoinSet::new();
         for task in 0..at_once {
-            let (site, flights) = (site.clone(), flights.clone());
-            let (going_on, connections) = (going_on.clone(), connections.clone());
-            let share = f64::from(u32::try_from(task).unwrap_or(0)) / at_once as f64;
+            let (site, flights, count) = (site.clone(), flights.clone(), count.clone());
+            let share = task as f64 / at_once as f64;
             tasks.spawn(async move {
                 // One after the other, not all in step.
                 tokio::time::sleep(pause.mul_f64(share)).await;
                 let mut number = task;
-                while going_on.load(Ordering::Relaxed) {
-                    let from = number % sources;
-                    connections.fetch_add(1, Ordering::Relaxed);
-                    let _ = one(&site, &flights, kind, number, from, &going_on).await;
+                while !count.over.load(Ordering::Relaxed) {
+                    let from = first + number % count_of_sources;
+                    count.attempts.fetch_add(1, Ordering::Relaxed);
+                    let _ = one(&site, &flights, kind, number, from, &count).await;
                     tokio::time::sleep(pause).await;
                     number += at_once;
                 }
             });
         }
         Self {
-            going_on,
-            connections,
+            count,
             _tasks: tasks,
         }
+    }
+
+    /// Waits until each of that many attackers has begun.
+    pub(crate) async fn settled(&self, at_once: usize) {
+        let all = async {
+            while self.attempts() < at_once {
+                tokio::time::sleep(COUNTED_EVERY).await;
+            }
+        };
+        // An attack that the machine is too slow for shows in the number of its attempts.
+        let _ = timeout(SETTLING, all).await;
+        tokio::time::sleep(COUNTED_EVERY * 3).await;
+    }
+
+    /// How often somebody tried to connect.
+    pub(crate) fn attempts(&self) -> usize {
+        self.count.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Counts the connections that the site holds, until [`Counting::finish`].
+    pub(crate) fn held_meanwhile(&self) -> Counting {
+        let (finish, mut finished) = oneshot::channel();
+        let count = self.count.clone();
+        let counts = tokio::spawn(async move {
+            let mut counts = Vec::new();
+            let mut pace = tokio::time::interval(COUNTED_EVERY);
+            while finished.try_recv().is_err() {
+                pace.tick().await;
+                counts.push(count.held.load(Ordering::Relaxed) as f64);
+            }
+            counts
+        });
+        Counting { finish, counts }
     }
 }
 
 impl Drop for Attack {
     fn drop(&mut self) {
-        self.going_on.store(false, Ordering::Relaxed);
+        self.count.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The connections held, counted time and again.
+pub(crate) struct Counting {
+    finish: oneshot::Sender<()>,
+    counts: JoinHandle<Vec<f64>>,
+}
+
+/// How many connections the site held at once.
+pub(crate) struct HeldAtOnce {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+}
+
+impl Counting {
+    pub(crate) async fn finish(self) -> Result<HeldAtOnce> {
+        // Whoever counts ends with the other end of the channel too.
+        let _ = self.finish.send(());
+        let counts = self.counts.await?;
+        Ok(HeldAtOnce {
+            least: percentile(&counts, 0),
+            median: percentile(&counts, 50),
+        })
     }
 }
 
@@ -111,14 +199,15 @@ async fn one(
     kind: &str,
     number: usize,
     from: usize,
-    going_on: &AtomicBool,
+    count: &Count,
 ) -> Result<()> {
     let mut socket = site.connect_from(attacker(from)).await?;
+    let _held = Held::new(count);
     let mut answer = vec![0; 4_096];
     match kind {
         "slow" => {
             for byte in flights.person(number).chunks(1) {
-                if !going_on.load(Ordering::Relaxed) {
+                if count.over.load(Ordering::Relaxed) {
                     break;
                 }
                 socket.write_all(byte).await?;

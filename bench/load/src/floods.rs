@@ -1,114 +1,120 @@
 //! Honest logins in quiet, and the same beside a flood.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use countersign_client::{Connector, Who};
+use countersign_core::guard::GuessLimits;
 
 use crate::attack::{Attack, Flights};
-use crate::report::{Row, Unit, percentile};
-use crate::site::{Running, millis, now};
+use crate::honest::{Honest, Kind, Logins};
+use crate::report::{Row, Unit};
+use crate::site::Running;
 use crate::{Result, Size};
 
-/// Time between two honest logins.
-const PACE: Duration = Duration::from_millis(20);
-
-/// Honest logins: how long each took in milliseconds, and how many failed.
-struct Honest {
-    took: Vec<f64>,
-    failed: usize,
+/// A flood, and what is promised beside it.
+struct Flood {
+    /// What its attackers do.
+    attack: &'static str,
+    /// How many of them there are.
+    at_once: usize,
+    /// How many times as long as in quiet an honest login may take.
+    most: f64,
+    /// Whether it guesses at the name of the person who logs in: a stranger of that name has to wait then.
+    guesses: bool,
 }
 
-impl Honest {
-    fn success(&self) -> f64 {
-        let all = self.took.len() + self.failed;
-        self.took.len() as f64 / all.max(1) as f64 * 100.0
+impl Flood {
+    fn of(scenario: &str, size: Size) -> Self {
+        let (attack, most) = match scenario {
+            "slow" | "held" => ("slow", 2.0),
+            "garbage" => ("garbage", 3.0),
+            "half" => ("half", 3.0),
+            _ => ("wrong", 3.0),
+        };
+        Self {
+            attack,
+            at_once: match attack {
+                "slow" => size.of(10_000, 200),
+                _ => size.of(64, 8),
+            },
+            most,
+            guesses: matches!(attack, "half" | "wrong"),
+        }
+    }
+
+    /// What is promised of an honest login's p99.
+    fn p99(&self, of: &str, kind: Kind, beside: &Logins, quiet: &Logins) -> Row {
+        let (beside, quiet) = (beside.percentile(99), quiet.percentile(99));
+        let what = format!("{of}: {}: p99", kind.name());
+        if kind == Kind::Away && self.guesses {
+            let wait = GuessLimits::default().longest_of_strangers as f64;
+            let most = (wait + (self.most - 1.0) * quiet).ceil();
+            return Row::new(what + " less quiet", beside - quiet, Unit::Milliseconds)
+                .at_most(most);
+        }
+        Row::new(what + " to quiet", beside / quiet, Unit::Ratio).at_most(self.most)
     }
 }
 
-/// Services that log in at a steady pace, whether those before are done or not.
-async fn honest(site: &Arc<Running>, count: usize) -> Honest {
-    let mut logins = tokio::task::JoinSet::new();
-    let mut pace = tokio::time::interval(PACE);
-    for _ in 0..count {
-        pace.tick().await;
-        let site = site.clone();
-        logins.spawn(async move {
-            let connector = Connector::new(&site.uri).patience(Duration::from_secs(10));
-            let begun = now();
-            let client = connector.connect(Who::Service(site.robot.clone())).await;
-            let took = begun.elapsed();
-            match client {
-                Ok(client) => {
-                    let _ = client.close().await;
-                    Some(millis(took))
-                }
-                Err(_) => None,
-            }
-        });
+pub(crate) async fn run(site: &Arc<Running>, scenario: &str, size: Size) -> Result<Vec<Row>> {
+    let flood = Flood::of(scenario, size);
+    let flights = Arc::new(Flights::record(site, size.of(200, 12))?);
+    let honest = Honest::arrive(site, size).await?;
+    let mut rows = Vec::new();
+    let mut quiet = Vec::new();
+    for kind in Kind::ALL {
+        let logins = honest.log_in(kind).await;
+        rows.extend(took("quiet", kind, &logins));
+        quiet.push((kind, logins));
     }
-    let all = logins.join_all().await;
-    Honest {
-        failed: all.iter().filter(|took| took.is_none()).count(),
-        took: all.into_iter().flatten().collect(),
-    }
-}
-
-pub(crate) async fn run(site: &Arc<Running>, flood: &str, size: Size) -> Result<Vec<Row>> {
-    let (kind, most): (&'static str, f64) = match flood {
-        "slow" => ("slow", 2.0),
-        "garbage" => ("garbage", 3.0),
-        "half" => ("half", 3.0),
-        _ => ("wrong", 3.0),
-    };
-    let flights = Arc::new(Flights::record(site, size.of(200, 10))?);
-    let logins = size.of(1_000, 20);
-    honest(site, 10).await;
-    let quiet = honest(site, logins).await;
-    let (p50, p99) = (percentile(&quiet.took, 50), percentile(&quiet.took, 99));
-    let mut rows = vec![
-        Row::new("quiet: p50 of honest logins", p50, Unit::Milliseconds),
-        Row::new("quiet: p99 of honest logins", p99, Unit::Milliseconds),
-    ];
-    let at_once = match kind {
-        "slow" => size.of(10_000, 200),
-        _ => size.of(64, 8),
-    };
+    let mut first = 0;
     for sources in size.of(&[1, 64, 4_096][..], &[16][..]) {
-        let attack = Attack::begin(site, &flights, kind, at_once, *sources);
-        tokio::time::sleep(size.of(Duration::from_secs(3), Duration::from_millis(300))).await;
-        let beside = honest(site, logins).await;
-        let connections = attack.connections.load(Ordering::Relaxed);
-        drop(attack);
         let of = format!("from {sources} sources");
-        let p99_beside = percentile(&beside.took, 99);
-        let p50_beside = percentile(&beside.took, 50);
+        // Others each time: those of before may be turned away for a while.
+        let from = first..first + sources;
+        first = from.end;
+        let attack = Attack::begin(site, &flights, flood.attack, flood.at_once, from);
+        attack.settled(flood.at_once).await;
+        let held = attack.held_meanwhile();
+        for (kind, quiet) in &quiet {
+            let beside = honest.log_in(*kind).await;
+            let what = format!("{of}: {}: success", kind.name());
+            rows.push(Row::new(what, beside.success(), Unit::Percent).at_least(99.9));
+            rows.extend(took(&of, *kind, &beside));
+            rows.push(flood.p99(&of, *kind, &beside, quiet));
+        }
+        let held = held.finish().await?;
+        let least = Row::new(
+            format!("{of}: attacker's connections held, least"),
+            held.least,
+            Unit::Count,
+        );
         rows.extend([
             Row::new(
-                format!("{of}: honest logins that succeed"),
-                beside.success(),
-                Unit::Percent,
-            )
-            .at_least(99.9),
-            Row::new(
-                format!("{of}: p50 of honest logins"),
-                p50_beside,
-                Unit::Milliseconds,
-            ),
-            Row::new(
-                format!("{of}: p99 of honest logins"),
-                p99_beside,
-                Unit::Milliseconds,
-            ),
-            Row::new(format!("{of}: p99 to quiet"), p99_beside / p99, Unit::Ratio).at_most(most),
-            Row::new(
-                format!("{of}: attacker's connections"),
-                connections as f64,
+                format!("{of}: attacker's attempts to connect"),
+                attack.attempts() as f64,
                 Unit::Count,
             ),
+            Row::new(
+                format!("{of}: attacker's connections held, median"),
+                held.median,
+                Unit::Count,
+            ),
+            match scenario {
+                "held" => least.at_least(flood.at_once as f64),
+                _ => least,
+            },
         ]);
+        drop(attack);
         tokio::time::sleep(size.of(Duration::from_secs(2), Duration::from_millis(100))).await;
     }
     Ok(rows)
+}
+
+/// How long honest logins took.
+fn took(of: &str, kind: Kind, logins: &Logins) -> [Row; 2] {
+    [50, 99].map(|per_cent| {
+        let what = format!("{of}: {}: p{per_cent}", kind.name());
+        Row::new(what, logins.percentile(per_cent), Unit::Milliseconds)
+    })
 }

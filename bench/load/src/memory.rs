@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_crypto::entropy::SystemEntropy;
-use countersign_proto::session::Inbox;
-use countersign_proto::session::client::{Login, Step};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::login::{Entered, Who, log_in};
 use crate::report::{Row, Unit};
 use crate::server::KNOWN;
 use crate::site::{Running, attacker, open_files};
@@ -29,7 +27,7 @@ pub(crate) async fn unproved(site: &Running, size: Size) -> Result<Vec<Row>> {
         tokio::time::sleep(Duration::from_millis(500)).await;
         Result::Ok(held)
     };
-    let count = size.of(5_000, 50);
+    let count = size.of(5_000, 1_000);
     let _warm = open(count / 10).await?;
     let before = site.memory()?;
     let _held = open(count).await?;
@@ -58,42 +56,22 @@ pub(crate) async fn idle(site: &Arc<Running>, size: Size) -> Result<Vec<Row>> {
     ])
 }
 
+/// Sessions of which this end keeps the sockets alone.
 async fn sessions(site: &Arc<Running>, count: usize) -> Result<Vec<TcpStream>> {
-    let (mut logins, mut held) = (JoinSet::new(), Vec::new());
+    let (mut logins, mut held) = (JoinSet::<Result<Entered>>::new(), Vec::new());
     for number in 0..count {
         if logins.len() >= AT_ONCE
             && let Some(opened) = logins.join_next().await
         {
-            held.push(opened??);
+            held.push(opened??.socket);
         }
         let site = site.clone();
-        logins.spawn(async move { session(&site, number % 16).await });
+        let from = attacker(number % 16);
+        logins.spawn(async move { log_in(&site, from, Who::Robot).await });
     }
     while let Some(opened) = logins.join_next().await {
-        held.push(opened??);
+        held.push(opened??.socket);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     Ok(held)
-}
-
-/// A session of which this end keeps the socket alone.
-async fn session(site: &Running, from: usize) -> Result<TcpStream> {
-    let mut socket = site.connect_from(attacker(from)).await?;
-    let (mut out, mut inbox) = (Vec::new(), Inbox::default());
-    let entropy = &mut SystemEntropy;
-    let mut login = Login::service(site.settings(), site.robot.clone(), entropy, &mut out)?;
-    loop {
-        socket.write_all(&out).await?;
-        out.clear();
-        if socket.read_buf(inbox.tail(2_048)).await? == 0 {
-            return Err("the site closed the connection".into());
-        }
-        let (step, used) = login.receive(inbox.unread(), entropy, &mut out)?;
-        inbox.consume(used);
-        login = match step {
-            Step::NeedMore(login) => login,
-            Step::LoggedIn(_) => return Ok(socket),
-            Step::Stretch(_) => return Err("a service has no pass phrase".into()),
-        };
-    }
 }

@@ -7,15 +7,16 @@
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::Result;
 use crate::report::{Row, Unit, percentile};
 use crate::server::{KNOWN, LOCKED};
 use crate::site::{Running, attacker, now};
-use crate::{Result, Size};
 
 /// The kinds of names that are compared; the last is the control.
 const KINDS: [&str; 4] = ["known", "unknown", "locked", "control"];
 
-pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
+/// Interleaved rounds, and a twentieth more that do not count.
+pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     let flight = |name: &str| site.flight_of_person(name);
     let nops = [0x70, 0x00].repeat(1_500);
     let flights = [
@@ -24,7 +25,6 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
         flight(LOCKED)?,
         [nops, flight(KNOWN)?].concat(),
     ];
-    let rounds = size.of(5_000, 50);
     let mut took: [Vec<f64>; 4] = Default::default();
     let mut lengths: [Vec<usize>; 4] = Default::default();
     for round in 0..rounds + rounds / 20 {

@@ -80,21 +80,28 @@ impl Row {
 }
 
 /// Prints rows as they come, or all at once as JSON.
-pub(crate) struct Report(Option<Vec<Value>>);
+pub(crate) struct Report {
+    json: Option<Vec<Value>>,
+    missed: usize,
+}
 
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
-        Self(json.then(Vec::new))
+        Self {
+            json: json.then(Vec::new),
+            missed: 0,
+        }
     }
 
     pub(crate) fn take(&mut self, scenario: &str, rows: &[Row]) {
         for row in rows {
+            self.missed += usize::from(row.met() == Some(false));
             let target = row.target.map(|target| match target {
                 Target::AtLeast(least) => format!(">= {least}"),
                 Target::AtMost(most) => format!("<= {most}"),
             });
             let unit = row.unit.name();
-            match &mut self.0 {
+            match &mut self.json {
                 Some(all) => all.push(json!({
                     "scenario": scenario, "what": row.what, "figure": row.figure, "unit": unit,
                     "target": target, "met": row.met(),
@@ -114,8 +121,13 @@ impl Report {
         }
     }
 
+    /// How many targets were missed.
+    pub(crate) const fn missed(&self) -> usize {
+        self.missed
+    }
+
     pub(crate) fn finish(self) {
-        if let Some(all) = self.0 {
+        if let Some(all) = self.json {
             println!("{:#}", Value::Array(all));
         }
     }
@@ -129,7 +141,7 @@ pub(crate) fn tell(line: &Value) {
 /// Says that an argument means nothing here.
 pub(crate) fn misused(argument: &str, known: &str) -> ExitCode {
     eprintln!(
-        "`{argument}` is neither --json nor --small nor a scenario; the scenarios are {known}"
+        "`{argument}` is neither --json, --small, --rounds=NUMBER nor a scenario; the scenarios are {known}"
     );
     ExitCode::from(2)
 }

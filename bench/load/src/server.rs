@@ -29,18 +29,24 @@ use crate::{Result, report};
 /// The argument that makes this program the site.
 pub(crate) const MODE: &str = "--serve";
 
-/// The persons: one who may log in, and one who may not.
+/// The persons: one who logs in honestly, another one, and one who may not log in.
 pub(crate) const KNOWN: &str = "maria";
+pub(crate) const OTHER: &str = "otto";
 pub(crate) const LOCKED: &str = "laura";
+/// Everybody's.
+pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
-/// What a scenario needs other than the defaults, which the floods are measured with.
+/// What a scenario needs other than the defaults, with which all floods but `held` are measured.
 fn limits(scenario: &str) -> Limits {
     let defaults = Limits::default();
     let many = Limits {
         connections: 60_000,
         connections_per_source: 60_000,
+        connections_per_network: 60_000,
         unproved: 60_000,
         unproved_per_source: 60_000,
+        unproved_per_network: 60_000,
+        sessions_per_account: 60_000,
         unproved_early: 60_000,
         unproved_time: Duration::from_secs(600),
         waiting_logins: 4_096,
@@ -50,6 +56,18 @@ fn limits(scenario: &str) -> Limits {
     };
     match scenario {
         "unproved" | "idle" | "cut" => many,
+        // Ten thousand connections that nobody is proved on are more than the defaults let anybody have, and
+        // these are to stay.
+        "held" => Limits {
+            connections_per_source: 12_000,
+            connections_per_network: 12_000,
+            unproved: 12_000,
+            unproved_per_source: 12_000,
+            unproved_per_network: 12_000,
+            unproved_early: 12_000,
+            unproved_time: Duration::from_secs(600),
+            ..defaults
+        },
         // Guesses are slowed, names or no names; here it is to be measured whether anything else differs.
         "names" => Limits {
             guesses: GuessLimits {
@@ -89,7 +107,7 @@ pub(crate) fn run(scenario: &str) -> Result<()> {
         let certificate = robot.certificate().to_pem();
         let service = json!({ "name": "robot", "certificate": certificate });
         admin(&site, "service", "create", &service).await?;
-        for name in [KNOWN, LOCKED] {
+        for name in [KNOWN, OTHER, LOCKED] {
             person(&site, name).await?;
         }
         admin(&site, "person", "lock", &json!({ "name": LOCKED })).await?;
@@ -124,9 +142,8 @@ async fn admin(site: &Site, group: &str, command: &str, params: &Value) -> Resul
     Ok(serde_json::from_str(outcome.data.get())?)
 }
 
-/// A person whose pass phrase nobody will use.
 async fn person(site: &Site, name: &str) -> Result<()> {
-    let phrase: Passphrase = "correct horse battery staple".to_owned().into();
+    let phrase: Passphrase = PASSPHRASE.to_owned().into();
     let entropy = &mut SystemEntropy;
     admin(site, "person", "create", &json!({ "name": name })).await?;
     let (registration, request) = ClientRegistration::start(&phrase, entropy)?;

@@ -120,6 +120,7 @@ mod tests {
         ExportKey::from_bytes([n; 64])
     }
 
+    /// [SES-12]
     #[test]
     fn an_identity_comes_back_under_the_same_export_key_alone() {
         let sealed = seal(&identity(), &export_key(1), &mut SystemEntropy).unwrap();
@@ -150,6 +151,7 @@ mod tests {
         assert!(same < 40, "{same} of 768 bytes are the same");
     }
 
+    /// [SES-12]
     #[test]
     fn what_is_sealed_must_be_an_identity_and_zeros() {
         let sound = [

@@ -1,4 +1,4 @@
-//! RISP: recorded vectors, and rules that hold for any bytes. Rules named: RISP-1 to RISP-8.
+//! RISP: recorded vectors, and rules that hold for any bytes.
 
 #![allow(
     clippy::unwrap_used,

@@ -4,6 +4,7 @@
 //! nothing from the machines, so that it also holds them to the page. It speaks the options without
 //! ML-KEM.
 
+use countersign_crypto::agreement::AgreementKey;
 use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::kdf::derive;
 use countersign_crypto::machine::{HandshakeKeys, Initiator, Responder};
@@ -31,6 +32,12 @@ impl Insider {
         if option == EncryptionOption::DeliveredKey {
             return Self::service_with_delivered_key(site, server);
         }
+        Self::service_with(site.robot.agreement(), site, server)
+    }
+
+    /// Whoever holds this key, and names the certificate of the site's service as its own.
+    pub fn service_with(key: &AgreementKey, site: &Site, server: &mut Server<'_>) -> Self {
+        let option = option_of(site);
         let mut said = Said::default();
         let mut flight = Vec::new();
         put(
@@ -44,7 +51,7 @@ impl Insider {
         let mut hidden = Vec::new();
         put(&mut hidden, c::CERTIFICATE_ID, Value::Bytes(&thumbprint));
         let (initiator, message) = Initiator::start(
-            site.robot.agreement(),
+            key,
             &site.settings.key.public().agreement,
             &said.under("machine prologue"),
             cipher_of(option),

@@ -144,4 +144,22 @@ mod tests {
         assert_eq!(network.network(), network);
         assert_eq!(source("192.0.2.1").network(), source("192.0.2.1"));
     }
+
+    #[test]
+    fn a_prefix_is_one_of_ipv6_and_of_its_length() {
+        let expected = source("2001:db8::");
+        for text in ["2001:db8::/64", "2001:db8::7/64", "2001:db8::7"] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for text in [
+            "192.0.2.7/64",
+            "::ffff:192.0.2.7/64",
+            "192.0.2.7/32",
+            "2001:db8::/63",
+            "2001:db8::/64/64",
+            "/64",
+        ] {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
+    }
 }

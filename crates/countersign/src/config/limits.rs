@@ -188,36 +188,53 @@ where
 mod tests {
     use crate::config::parse;
 
+    /// The most that fits 32 bits.
+    const LONGEST: u64 = u32::MAX as u64;
+
+    /// Each limit, the least that it may be, and the most where there is one.
+    const BOUNDS: &[(&str, u64, Option<u64>)] = &[
+        ("connections", 1, None),
+        ("connections_per_source", 1, None),
+        ("connections_per_network", 1, None),
+        ("unproved", 1, None),
+        ("unproved_per_source", 1, None),
+        ("unproved_per_network", 1, None),
+        ("unproved_early", 0, None),
+        ("waiting_logins", 1, None),
+        ("waiting_logins_per_source", 1, None),
+        ("look_up_time", 0, Some(LONGEST)),
+        ("idle_time", 0, Some(LONGEST)),
+        ("sessions_per_account", 1, None),
+        ("parked_sessions", 0, None),
+        ("parked_sessions_per_account", 0, None),
+        ("rekeys_per_minute", 0, Some(LONGEST)),
+        ("guessing_strangers", 1, None),
+        ("content_streams", 1, None),
+        ("operations_in_flight", 1, None),
+        ("params_bytes", 256, None),
+        ("unsent_bytes", 4_096, None),
+        ("max_packet", 256, Some(1 << 20)),
+        ("penalty_threshold", 1, None),
+        ("penalty_first", 0, Some(LONGEST)),
+        ("penalty_longest", 0, Some(LONGEST)),
+        ("penalized_sources", 1, None),
+        ("guesses_free", 0, Some(LONGEST)),
+        ("guesses_free_of_strangers", 0, Some(LONGEST)),
+        ("guess_wait_first", 0, Some(LONGEST)),
+        ("guesses_forgotten", 0, Some(LONGEST)),
+        ("guesses_remembered", 1, None),
+        ("stop_patience", 0, Some(LONGEST)),
+    ];
+    /// Those that are bounded by each other besides.
+    const TOGETHER: [&str; 3] = [
+        "unproved_time",
+        "guess_wait_longest",
+        "guess_wait_of_strangers",
+    ];
+
     #[test]
     fn each_limit_is_taken_at_its_bounds_and_refused_outside_them() {
-        let bounds = [
-            ("connections", 1, None),
-            ("connections_per_source", 1, None),
-            ("unproved", 1, None),
-            ("unproved_per_source", 1, None),
-            ("waiting_logins", 1, None),
-            ("waiting_logins_per_source", 1, None),
-            ("look_up_time", 0, Some(u64::from(u32::MAX))),
-            ("idle_time", 0, Some(u64::from(u32::MAX))),
-            ("connections_per_network", 1, None),
-            ("unproved_per_network", 1, None),
-            ("sessions_per_account", 1, None),
-            ("parked_sessions_per_account", 0, None),
-            ("rekeys_per_minute", 0, Some(u64::from(u32::MAX))),
-            ("guessing_strangers", 1, None),
-            ("content_streams", 1, None),
-            ("operations_in_flight", 1, None),
-            ("params_bytes", 256, None),
-            ("unsent_bytes", 4_096, None),
-            ("max_packet", 256, Some(1 << 20)),
-            ("penalty_threshold", 1, None),
-            ("penalty_longest", 0, Some(u64::from(u32::MAX))),
-            ("penalized_sources", 1, None),
-            ("guesses_free", 0, Some(u64::from(u32::MAX))),
-            ("guesses_remembered", 1, None),
-            ("stop_patience", 0, Some(u64::from(u32::MAX))),
-        ];
-        for (key, least, most) in bounds {
+        for &(key, least, most) in BOUNDS {
             let with = |value: u64| parse(&format!("version = 1\n[limits]\n{key} = {value}"));
             assert!(with(least).is_ok(), "{key} = {least}");
             if let Some(below) = least.checked_sub(1) {
@@ -231,6 +248,38 @@ mod tests {
                 assert!(with(most).is_ok() && with(most + 1).is_err(), "{key}");
             }
         }
+    }
+
+    /// Where nobody waits for an answer, so that this bound alone counts.
+    #[test]
+    fn the_time_of_a_login_is_taken_at_its_bounds_and_refused_outside_them() {
+        let with = |value: u64| {
+            let waits = "guess_wait_longest = 0\nguess_wait_of_strangers = 0";
+            parse(&format!(
+                "version = 1\n[limits]\n{waits}\nunproved_time = {value}"
+            ))
+        };
+        let most = u64::from(u32::MAX);
+        assert!(with(1_000).is_ok() && with(most).is_ok());
+        for outside in [999, most + 1] {
+            let problem = with(outside).unwrap_err();
+            assert!(
+                problem.contains(&format!("unproved_time = {outside}")),
+                "{problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_limit_is_left_out_here() {
+        let problem = parse("version = 1\n[limits]\nnone = 1").unwrap_err();
+        let (_, known) = problem.split_once("expected one of").unwrap();
+        let known = known.lines().next().unwrap().split(", ");
+        let known: Vec<&str> = known.map(|key| key.trim_matches([' ', '`'])).collect();
+        let tested = BOUNDS.iter().map(|(key, ..)| *key).chain(TOGETHER);
+        let mut tested: Vec<&str> = tested.collect();
+        tested.retain(|key| known.contains(key));
+        assert_eq!(tested.len(), known.len(), "{known:?}");
     }
 
     #[test]

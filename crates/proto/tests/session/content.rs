@@ -1,10 +1,12 @@
-//! Content: bytes of any number behind an operation or a result. Rules named: SES-40, SES-41, SES-42, SES-43.
+//! Content: bytes of any number behind an operation or a result.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::Refusal;
 use countersign_proto::session::client::FromSite;
-use countersign_proto::session::limits::{CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost};
+use countersign_proto::session::limits::{
+    BODY_TURNS, CONTENT_TURNS, CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost,
+};
 use countersign_proto::session::server::FromClient;
 use serde_json::value::to_raw_value;
 
@@ -197,19 +199,54 @@ fn long_messages_take_turns() {
     assert_eq!(order[0], 3, "the shortest is through first");
 }
 
-/// [SES-43]: as many as may be begun, and more that wait for their turn.
+/// [SES-25] and [SES-43]: as many as may be begun, and one more that waits for its turn.
 #[test]
 fn many_streams_share_a_session() {
     let mut pair = session(1_000);
-    for id in 0..100 {
+    let all = CONTENT_TURNS as u64 + 1;
+    for id in 0..all {
         pair.server.send_outcome_with_content(&outcome(id)).unwrap();
         pair.server.send_content(id, vec![7; 5_000]);
         pair.server.end_content(id);
     }
     let got = pair.arrives_at_client().unwrap();
-    for id in 0..100 {
+    let (mut begun, mut most) = (0, 0);
+    for message in &got {
+        match message {
+            FromSite::OutcomeWithContent(_) => begun += 1,
+            FromSite::ContentEnd { .. } => begun -= 1,
+            _ => {}
+        }
+        most = most.max(begun);
+    }
+    assert_eq!((begun, most), (0, CONTENT_TURNS));
+    for id in 0..all {
         assert_eq!(bytes_of(&got, id), vec![7; 5_000]);
         assert!(got.contains(&FromSite::ContentEnd { id }));
+    }
+}
+
+/// [SES-25]: of the long messages that may be begun the shortest is through first; one more than these waits
+/// until one of them has ended, however short it is.
+#[test]
+fn one_long_message_more_than_may_be_begun_waits() {
+    for (before, first) in [(BODY_TURNS - 1, true), (BODY_TURNS, false)] {
+        let mut pair = session(4_096);
+        let lengths = std::iter::repeat_n(100_000, before).chain([20_000]);
+        for (id, length) in (0..).zip(lengths) {
+            let data = to_raw_value(&"x".repeat(length)).unwrap();
+            let long = Outcome {
+                data,
+                ..outcome(id)
+            };
+            pair.server.send_outcome(&long).unwrap();
+        }
+        let got = pair.arrives_at_client().unwrap();
+        assert_eq!(got.len(), before + 1);
+        let FromSite::Outcome(outcome) = &got[0] else {
+            panic!("a result was to come: {:?}", got[0])
+        };
+        assert_eq!(outcome.id == before as u64, first, "behind {before}");
     }
 }
 

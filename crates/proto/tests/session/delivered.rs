@@ -1,4 +1,4 @@
-//! The option `delivered-key`. Rules named: SES-34, SES-35, SES-36, SES-38.
+//! The option `delivered-key`.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};

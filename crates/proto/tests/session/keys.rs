@@ -1,9 +1,9 @@
-//! New keys inside a session. Rules named: SES-29, SES-44, SES-45, SES-46, SES-47.
+//! New keys inside a session.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Operation;
 use countersign_proto::session::client::FromSite;
-use countersign_proto::session::limits::LEAST_MAX_PACKET;
+use countersign_proto::session::limits::{LEAST_MAX_PACKET, REKEY_AFTER};
 use countersign_proto::session::server::FromClient;
 use countersign_proto::session::{EncryptionOption, OptionList, Refusal};
 use serde_json::value::RawValue;
@@ -220,6 +220,24 @@ fn keys_that_did_much_want_to_be_renewed() {
     to_client(&mut pair).unwrap();
     to_server(&mut pair, &OptionList::new(ALL)).unwrap();
     assert!(!pair.client.session.wants_rekey() && !pair.server.wants_rekey());
+}
+
+/// [SES-44]: at the limit and one under it; the page's own limit is too far to go to.
+#[test]
+fn keys_want_to_be_renewed_at_the_limit_and_no_byte_sooner() {
+    const CONFIRMATION: u64 = 2;
+    // MESSAGE-ID, GROUP, COMMAND, PARAMS, END.
+    const OPERATION: u64 = 10 + (3 + 4) + (3 + 4) + (6 + 4) + 2;
+    assert_eq!(REKEY_AFTER, 64 << 30);
+    let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
+    works(&mut pair);
+    let passed = CONFIRMATION + 2 * OPERATION;
+    for (limit, wanted) in [(passed, true), (passed + 1, false), (REKEY_AFTER, false)] {
+        pair.client.session.set_rekey_after(limit);
+        pair.server.set_rekey_after(limit);
+        let wants = (pair.client.session.wants_rekey(), pair.server.wants_rekey());
+        assert_eq!(wants, (wanted, wanted), "{limit}");
+    }
 }
 
 /// [SES-44]: a packet under an old key is one that does not open.

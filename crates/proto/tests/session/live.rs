@@ -1,5 +1,4 @@
-//! A live session. Rules named: SES-2, SES-3, SES-10, SES-19, SES-20, SES-21, SES-22, SES-23, SES-24, SES-25,
-//! SES-26, SES-27, SES-28, SES-29.
+//! A live session.
 
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::risp::{self, Command, Value};

@@ -30,7 +30,7 @@ pub(crate) struct Site {
     pub(crate) maria_identity: Identity,
     pub(crate) robot: Arc<Identity>,
     record: PassphraseRecord,
-    sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
+    pub(crate) sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
     pub(crate) locked: bool,
     /// What the last session can be returned to with, and the attempts that were made.
     returnable: Mutex<Option<(ResumptionSecret, u64)>>,

@@ -1,4 +1,4 @@
-//! A person's login. Rules named: SES-6, SES-7, SES-8, SES-11, SES-12, SES-13, SES-14.
+//! A person's login.
 
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Secret;
@@ -9,6 +9,7 @@ use crate::pair::{ALL, Failed, PASSPHRASE, Site, Who, log_in, log_in_through};
 
 const MARIA: Who<'static> = Who::Person("maria", PASSPHRASE);
 
+/// [SES-12]: the pass phrase brings the identity back.
 #[test]
 fn a_person_logs_in_under_every_option_and_recovers_their_identity() {
     for option in ALL {
@@ -58,6 +59,29 @@ fn the_made_up_certificate_of_a_name_is_always_the_same() {
         first[..4 + 768].to_vec()
     };
     assert_eq!(answer(), answer());
+}
+
+/// [SES-12]: what is sent is what the client sealed, padded to 768 bytes, and nobody who listens sees the key
+/// or the certificate in it.
+#[test]
+fn certificate_is_what_the_client_sealed_and_shows_neither_key_nor_certificate() {
+    let site = Site::new();
+    let mut said = Vec::new();
+    log_in_through(&site, site.client(), MARIA, &mut |from_client, bytes| {
+        if !from_client {
+            said.extend_from_slice(bytes);
+        }
+    })
+    .unwrap();
+    assert_eq!(said[..4], [0x90, 0x01, 0x03, 0x00], "768 bytes");
+    assert_eq!(said[4..4 + 768], site.sealed_identity);
+    let maria = &site.maria_identity;
+    let (seed, certificate) = (maria.seed(), maria.certificate());
+    for secret in [&seed.0.expose()[..], certificate.der()] {
+        for part in secret.chunks_exact(16) {
+            assert!(!said.windows(16).any(|window| window == part));
+        }
+    }
 }
 
 /// [SES-11]

@@ -1,4 +1,4 @@
-//! The return to a session whose connection was lost. Rules named: SES-48, SES-49.
+//! The return to a session whose connection was lost.
 
 use countersign_proto::operation::Operation;
 use countersign_proto::session::server::FromClient;

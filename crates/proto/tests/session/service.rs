@@ -1,4 +1,4 @@
-//! A service's login. Rules named: SES-15, SES-16, SES-17, SES-18.
+//! A service's login.
 
 use std::sync::Arc;
 

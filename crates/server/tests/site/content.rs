@@ -1,4 +1,4 @@
-//! Content over real sockets. Rules named: SES-40, SES-41, SES-42, SES-43.
+//! Content over real sockets.
 
 use std::time::Duration;
 

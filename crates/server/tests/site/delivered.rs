@@ -1,4 +1,4 @@
-//! The option `delivered-key` over real sockets. Rules named: SES-34, SES-35, SES-36, SES-38.
+//! The option `delivered-key` over real sockets.
 
 use countersign_client::{CallError, Client, ConnectError, Connector, Who};
 use countersign_crypto::certificate::Certificate;

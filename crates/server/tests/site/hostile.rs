@@ -1,4 +1,4 @@
-//! What strangers can do to a site: nothing. Rules named: SES-1, SES-4, SES-5, SES-32, SES-33.
+//! What strangers can do to a site: nothing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! New keys and silence over real sockets. Rules named: SES-44, SES-46, SES-47, SES-51.
+//! New keys and silence over real sockets.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Returning to a session over real sockets. Rules named: SES-48, SES-49, SES-50.
+//! Returning to a session over real sockets.
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ mod attacks;
 mod licences;
 mod links;
 mod manifest;
+mod named;
 mod requirements;
 mod sources;
 mod tree;

@@ -1,8 +1,9 @@
 //! Every requirement of the protocol pages is tested: each MUST has an id such as `[DEMO-1]`, each id
-//! is named by a test, and no test names an id that no page has.
+//! is named by a test (in the comment above it, or in its body), and no test names an id that no page has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::named::comments_of_tests;
 use crate::tree::{self, File, Finding, assert_none};
 
 /// Bodies whose documents are cited in the same form as a requirement: not ours to test.
@@ -74,8 +75,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 fn untested(pages: &[File], sources: &[File]) -> Vec<Finding> {
     let tested: BTreeSet<&str> = sources
         .iter()
-        .filter_map(test_text)
-        .flat_map(|(_, text)| text.lines().flat_map(words))
+        .flat_map(comments_of_tests)
+        .flat_map(words)
         .collect();
     defined(pages)
         .into_iter()
@@ -198,8 +199,14 @@ fn a_requirement_is_tested_when_a_test_names_it_and_not_when_code_does() {
         "\n[DEMO-1] x\n[DEMO-2] y\n[DEMO-12] z\n",
     )];
     let sources = [
-        File::new("crates/a/src/b.rs", "// DEMO-1\n#[cfg(test)]\n// DEMO-2\n"),
-        File::new("crates/a/tests/c.rs", "/// Shows [DEMO-12].\n"),
+        File::new(
+            "crates/a/src/b.rs",
+            "// DEMO-1\nfn b() {}\n#[cfg(test)]\n// DEMO-2\n#[test]\nfn c() {}\n",
+        ),
+        File::new(
+            "crates/a/tests/c.rs",
+            "//! Shows DEMO-1.\n/// Shows [DEMO-12].\n#[test]\nfn d() {}\n",
+        ),
     ];
     let found = untested(&pages, &sources);
     assert_eq!(

@@ -40,6 +40,7 @@ fn a_packet_opens_once_and_in_order() {
     );
 }
 
+/// [SES-20]
 #[test]
 fn a_packet_at_the_limit_passes_and_one_over_it_is_refused_before_it_arrives() {
     let (_, mut reader) = pair(256);
@@ -47,6 +48,27 @@ fn a_packet_at_the_limit_passes_and_one_over_it_is_refused_before_it_arrives() {
     assert!(reader.open(&mut [0xa0, 0x03, 0, 0, 1, 1]).is_err());
 }
 
+/// [SES-20]: whichever of the two is the larger, by whatever; each for itself would do.
+#[test]
+fn a_packet_whose_two_lengths_disagree_is_refused() {
+    const DISAGREE: Refusal = Refusal::BadPacket("its two lengths disagree");
+    let wire = one_packet(&mut pair(256).0);
+    for second in [0_u32, 1, 3, 22, 258, u32::MAX] {
+        let mut forged = wire.clone();
+        forged[6..10].copy_from_slice(&second.to_be_bytes());
+        assert_eq!(pair(256).1.open(&mut forged), Err(DISAGREE), "{second}");
+    }
+    for first in [21_u32, 23] {
+        let mut forged = [&wire[..], &[0]].concat();
+        forged[2..6].copy_from_slice(&first.to_be_bytes());
+        assert_eq!(pair(256).1.open(&mut forged), Err(DISAGREE), "{first}");
+    }
+    let mut short = [&[0xa0, 0x03][..], &19_u32.to_be_bytes(), &[0; 19]].concat();
+    let refused = Err(Refusal::BadPacket("too short"));
+    assert_eq!(pair(256).1.open(&mut short), refused);
+}
+
+/// [SES-19]
 #[test]
 fn every_flipped_bit_is_refused() {
     let (mut writer, _) = pair(256);
@@ -130,7 +152,12 @@ fn the_limit_of_packets_holds_for_data() {
     let (_, mut reader) = delivered(256);
     assert_eq!(reader.open(&mut header(240, 256)), Ok(None));
     assert!(reader.open(&mut header(241, 257)[..6]).is_err());
-    assert!(reader.open(&mut header(10, 27)).is_err());
+    for disagreeing in [25, 27] {
+        let mut wire = header(10, disagreeing);
+        let refused = delivered(256).1.open(&mut wire);
+        let why = Refusal::BadPacket("its two lengths disagree");
+        assert_eq!(refused, Err(why));
+    }
     assert!(reader.open(&mut [0x20, 0x02]).is_err());
     assert_eq!(reader.open(&mut [0x20]), Ok(None));
 }

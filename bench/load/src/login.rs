@@ -1,0 +1,75 @@
+//! Logins of this program's own making, from any address: where the stretching of a pass phrase is not of
+//! interest, and where the socket alone is to stay.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::session::Inbox;
+use countersign_proto::session::client::{Login, Step};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Result;
+use crate::server::{KNOWN, PASSPHRASE};
+use crate::site::{Running, now};
+
+/// Who logs in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Who {
+    /// The service.
+    Robot,
+    /// The person of the name [`KNOWN`].
+    Maria,
+}
+
+/// An open session: its socket, and how long the login took without the stretching, which costs a client as
+/// much wherever it logs in.
+pub(crate) struct Entered {
+    pub(crate) socket: TcpStream,
+    pub(crate) took: Duration,
+}
+
+/// A whole login from that address of this machine.
+pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<Entered> {
+    let entropy = &mut SystemEntropy;
+    let (mut out, mut inbox) = (Vec::new(), Inbox::default());
+    let mut login = match who {
+        Who::Robot => Login::service(site.settings(), site.robot.clone(), entropy, &mut out)?,
+        Who::Maria => {
+            let phrase = PASSPHRASE.to_owned().into();
+            Login::person(site.settings(), KNOWN.parse()?, phrase, entropy, &mut out)?
+        }
+    };
+    let begun = now();
+    let mut stretching = Duration::ZERO;
+    let mut socket = site.connect_from(from).await?;
+    loop {
+        socket.write_all(&out).await?;
+        out.clear();
+        if socket.read_buf(inbox.tail(2_048)).await? == 0 {
+            return Err("the site closed the connection".into());
+        }
+        let (step, used) = login.receive(inbox.unread(), entropy, &mut out)?;
+        inbox.consume(used);
+        login = match step {
+            Step::NeedMore(login) => login,
+            Step::Stretch(stretch) => {
+                let stretched = now();
+                let (login, proof) = tokio::task::spawn_blocking(move || {
+                    let mut proof = Vec::new();
+                    let login = stretch.run(&mut SystemEntropy, &mut proof);
+                    (login, proof)
+                })
+                .await?;
+                stretching += stretched.elapsed();
+                out = proof;
+                login?
+            }
+            Step::LoggedIn(_) => {
+                let took = begun.elapsed().saturating_sub(stretching);
+                return Ok(Entered { socket, took });
+            }
+        };
+    }
+}

@@ -1,0 +1,42 @@
+//! What a site keeps of the keys of its accounts: nothing that is of use to whoever has all of its files.
+
+use std::path::Path;
+
+use countersign_crypto::identity::Identity;
+
+use crate::founded::Founded;
+
+/// Whether any file of the folder holds these bytes, 16 of them that stand together.
+fn holds(folder: &Path, wanted: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        let is_file = path.metadata().unwrap().is_file();
+        is_file && {
+            let kept = std::fs::read(path).unwrap();
+            let mut parts = wanted.chunks_exact(16);
+            parts.any(|part| kept.windows(16).any(|window| window == part))
+        }
+    })
+}
+
+/// [SES-12] and [SES-15]: after both have registered and logged in.
+#[tokio::test]
+async fn a_sites_files_hold_no_private_key_of_any_account() {
+    let founded = Founded::with_person().await;
+    let (maria, robot) = (founded.person().await, founded.service().await);
+    let identity = maria.identity().unwrap();
+    let folder = founded.folder.path();
+    let public = |identity: &Identity| identity.certificate().agreement().0;
+    assert!(
+        holds(folder, &public(&founded.robot)),
+        "a service's certificate is there to be found"
+    );
+    for identity in [identity, &*founded.robot] {
+        assert!(!holds(folder, identity.seed().0.expose()));
+    }
+    assert!(
+        !holds(folder, &public(identity)),
+        "a person's certificate is sealed with the key"
+    );
+    drop((maria, robot));
+}

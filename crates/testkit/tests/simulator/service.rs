@@ -1,0 +1,42 @@
+//! Who is taken for a service: whoever proves the key of a registered certificate, and nobody who only names
+//! it.
+
+use std::sync::Arc;
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_proto::session::EncryptionOption;
+use countersign_testkit::entropy::SeededEntropy;
+use countersign_testkit::insider::Insider;
+use countersign_testkit::pair::{LIFE, Server, ServerOver};
+use countersign_testkit::site::{ROBOT, Site};
+
+use crate::dialog::site;
+
+const NOP: [u8; 2] = [0x70, 0x00];
+
+/// Logs in to the site with that key, under the service's certificate, and confirms the handshake.
+fn log_in<'a>(site: &'a Site, key: &Identity) -> Server<'a> {
+    let mut server = Server::new(site, SeededEntropy::new(1), LIFE);
+    let mut insider = Insider::service_with(key.agreement(), site, &mut server);
+    server.receive(0, &insider.seal(&NOP));
+    server
+}
+
+/// [SES-15]: the handshake of each of them is sound, and names the same registered certificate.
+#[test]
+fn a_certificate_is_of_use_to_whoever_proves_its_key_alone() {
+    let mut site = site(EncryptionOption::X25519Aes256Gcm);
+    let robot = Arc::clone(&site.robot);
+    let other = Identity::generate(&mut SystemEntropy);
+    assert_eq!(log_in(&site, &robot).opened(), Some(ROBOT));
+    for key in [&other, &*site.maria] {
+        let server = log_in(&site, key);
+        assert_eq!(server.over(), Some(&ServerOver::RefusedInside));
+        assert_eq!(server.opened(), None);
+    }
+    site.locked = true;
+    let server = log_in(&site, &robot);
+    assert_eq!(server.over(), Some(&ServerOver::RefusedInside));
+    assert_eq!(server.opened(), None);
+}
