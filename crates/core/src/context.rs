@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use crate::application::ApplicationId;
 use crate::audit::AuditDraft;
 use crate::caller::Caller;
 use crate::content::Content;
@@ -118,6 +119,23 @@ impl Context {
         let along = self.along.take();
         changes.extend(along);
         let set = ChangeSet { changes, audit };
-        Ok(self.site.store().commit(set).await?)
+        let applications: Vec<ApplicationId> = set.changes.iter().filter_map(application).collect();
+        let committed = self.site.store().commit(set).await;
+        // Whatever came of it, what is kept ready may not be what is stored.
+        for id in &applications {
+            self.site.broker().cache().forget(id);
+        }
+        Ok(committed?)
+    }
+}
+
+/// The application that a change is of.
+fn application(change: &Change) -> Option<ApplicationId> {
+    match change {
+        Change::InsertApplication(application) | Change::UpdateApplication(application) => {
+            Some(application.id.clone())
+        }
+        Change::DeleteApplication { id, .. } => Some(id.clone()),
+        _ => None,
     }
 }

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod application;
 pub mod audit;
+pub mod broker;
 pub mod caller;
 pub mod content;
 pub mod context;

@@ -9,17 +9,18 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
-    OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey,
-    PublicEncryptingKey,
+    KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey,
+    PrivateDecryptingKey, PublicEncryptingKey,
 };
 use aws_lc_rs::signature::{
     self, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaEncoding, RsaKeyPair, RsaParameters,
     UnparsedPublicKey,
 };
+use der::pem::{LineEnding, encode_string};
 use der::{Document, SecretDocument};
 
 use crate::hash::sha256;
@@ -148,6 +149,20 @@ impl RsaKey {
         })
     }
 
+    /// A new private key of 3,072 bits in PEM, as [`RsaKey::from_pem`] reads it. Takes up to seconds; draws on
+    /// AWS-LC's own generator.
+    ///
+    /// # Errors
+    /// [`RsaFailed`] when the generator fails.
+    pub fn generate() -> Result<SecretText, RsaFailed> {
+        let key = PrivateDecryptingKey::generate(KeySize::Rsa3072).map_err(|_| RsaFailed)?;
+        let der: Pkcs8V1Der<'_> = key.as_der().map_err(|_| RsaFailed)?;
+        let document = SecretDocument::try_from(der.as_ref()).map_err(|_| RsaFailed)?;
+        let pem = document.to_pem(PRIVATE, LineEnding::LF);
+        pem.map(|pem| SecretText::from(pem.to_string()))
+            .map_err(|_| RsaFailed)
+    }
+
     /// The public half.
     #[must_use]
     pub fn public(&self) -> &RsaPublicKey {
@@ -220,6 +235,13 @@ impl RsaPublicKey {
             spki,
             sealing: Arc::new(sealing),
         })
+    }
+
+    /// The key in PEM, as [`RsaPublicKey::from_pem`] reads it.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        // A constant label, and bytes that fit into memory twice.
+        encode_string(PUBLIC, LineEnding::LF, &self.spki).unwrap_or_default()
     }
 
     /// The key as DER: `SubjectPublicKeyInfo`.

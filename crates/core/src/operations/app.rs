@@ -1,5 +1,7 @@
 //! `app`: the applications that call each other, and who may call whom.
 
+use std::sync::Arc;
+
 use countersign_crypto::rsa::RsaHash;
 use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v2::limits::LONGEST_TICKET;
@@ -13,6 +15,7 @@ use crate::application::{Application, ApplicationId, ApplicationKey, Callee, Edi
 use crate::context::Context;
 use crate::policy::Role;
 use crate::refusal::Refusal;
+use crate::site::Opened;
 use crate::store::{Change, Page};
 use crate::table::{Answer, Entry};
 use crate::text::Label;
@@ -296,7 +299,11 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
     let change = Change::InsertApplication(Box::new(application.clone()));
     let target = application.id.to_string();
     context.commit(vec![change], target, details).await?;
-    let said = format!("Registered {}.", application.id);
+    let mut said = format!("Registered {}.", application.id);
+    let has_key = |opened: Arc<Opened>| !opened.broker.v1_public().is_empty();
+    if application.edition == Edition::ServerosV1 && !context.site().opened().is_some_and(has_key) {
+        said.push_str(" The site has no key for serveros-v1 yet: broker new-v1-key makes one.");
+    }
     Ok(Answer::new(application.into()).saying(said))
 }
 

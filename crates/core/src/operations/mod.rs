@@ -3,6 +3,7 @@
 mod account;
 mod app;
 mod audit;
+mod broker;
 mod delivered;
 mod dump;
 mod key;
@@ -37,6 +38,7 @@ pub fn table() -> Result<Table, TableError> {
         service::entries(),
         key::entries(),
         app::entries(),
+        broker::entries(),
         session::entries(),
         penalty::entries(),
         site::entries(),

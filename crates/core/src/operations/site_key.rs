@@ -111,7 +111,9 @@ async fn unseal(context: Context, params: Unseal) -> Result<Answer<Unsealed>, Re
             "try again, or another of the site key's slots",
         )),
         Err(UnsealError::Store(error)) => Err(error.into()),
-        Err(error @ UnsealError::SetupDamaged) => Err(Refusal::internal(error.to_string())),
+        Err(error @ (UnsealError::SetupDamaged | UnsealError::BrokerKeysDamaged)) => {
+            Err(Refusal::internal(error.to_string()))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::record::{self, SiteConfig, SiteRecord};
 use super::sealing::{self, Opened};
 use super::{Parts, Site};
 use crate::audit::AuditDraft;
+use crate::broker::V1Keys;
 use crate::caller::Caller;
 use crate::offer::Offer;
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
@@ -107,6 +108,12 @@ impl Site {
                 } => SiteError::Founded,
                 other => SiteError::Store(other),
             })?;
+        let opened = Opened::new(key, setup, &config.zone, V1Keys::default());
+        let opened = opened.map_err(|error| {
+            SiteError::Store(StoreError::Unavailable {
+                problem: error.to_string(),
+            })
+        })?;
         let record = SiteRecord {
             config,
             config_revision: 1,
@@ -115,8 +122,9 @@ impl Site {
             wrapped_key,
             key_revision: 1,
             sealed_setup,
+            sealed_v1_keys: None,
+            v1_keys_revision: 0,
         };
-        let opened = Opened::new(key, setup);
         Ok(Self::assemble(parts, record, Some(opened)))
     }
 

@@ -7,7 +7,6 @@
 //!             the nearest name                 audited if disruptive  named    audit entry at once
 //! ```
 
-mod broker;
 mod endpoints;
 mod founding;
 mod login;
@@ -24,6 +23,7 @@ use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 
 use crate::audit::{AuditDraft, AuditOutcome};
+use crate::broker::Broker;
 use crate::caller::{Caller, Door};
 use crate::content::Content;
 use crate::context::{Along, ContentSlot, Context};
@@ -72,6 +72,7 @@ struct Inner {
     record: RwLock<SiteRecord>,
     opened: RwLock<Option<Arc<Opened>>>,
     endpoints: RwLock<Endpoints>,
+    broker: Broker,
 }
 
 impl Site {
@@ -86,6 +87,7 @@ impl Site {
             record: RwLock::new(record),
             opened: RwLock::new(opened.map(Arc::new)),
             endpoints: RwLock::default(),
+            broker: Broker::default(),
         }))
     }
 
@@ -276,6 +278,11 @@ impl Site {
     /// Where the site's decisions are kept.
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.0.store
+    }
+
+    /// What the broker remembers.
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.0.broker
     }
 
     /// Where the site's ids and secrets come from. Nothing is held between two draws, so that slow work

@@ -1,20 +1,25 @@
 //! What a site keeps about itself, as settings in the store.
 
-use std::sync::{PoisonError, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
+use countersign_crypto::secret::SecretText;
 use countersign_crypto::site_key_slots::WrappedSiteKey;
 use countersign_proto::name::Zone;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::sealing::{Opened, seal_v1_keys};
 use super::{Site, SiteError};
+use crate::broker::V1Key;
 use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::store::{Change, Setting, Store, StoreError};
+use crate::timestamp::Timestamp;
 
 pub(super) const SITE_KEY: &str = "site_key";
 pub(super) const SERVER_SETUP: &str = "server_setup";
+pub(super) const V1_KEYS: &str = "broker_v1_keys";
 pub(super) const CONFIG: &str = "config";
 pub(super) const OFFER: &str = "encryption_options";
 
@@ -54,6 +59,9 @@ pub(super) struct SiteRecord {
     pub(super) key_revision: u64,
     /// The OPAQUE server setup, sealed under a key that follows from the site key.
     pub(super) sealed_setup: Vec<u8>,
+    /// The broker's keys of edition v1, sealed likewise, if there are any.
+    pub(super) sealed_v1_keys: Option<Vec<u8>>,
+    pub(super) v1_keys_revision: u64,
 }
 
 impl SiteRecord {
@@ -80,6 +88,7 @@ impl SiteRecord {
             Some(offer) => (parse(OFFER, &offer)?, offer.revision),
             None => (Offer::default(), 0),
         };
+        let v1_keys = store.setting(V1_KEYS).await?;
         Ok(Some(Self {
             config: parse(CONFIG, &config)?,
             config_revision: config.revision,
@@ -88,6 +97,8 @@ impl SiteRecord {
             wrapped_key: parse(SITE_KEY, &key)?,
             key_revision: key.revision,
             sealed_setup: setup.value,
+            v1_keys_revision: v1_keys.as_ref().map_or(0, |setting| setting.revision),
+            sealed_v1_keys: v1_keys.map(|setting| setting.value),
         }))
     }
 }
@@ -169,6 +180,58 @@ impl Site {
         if revision > record.offer_revision {
             record.offer = offer;
             record.offer_revision = revision;
+        }
+    }
+
+    /// The broker's keys of edition v1 with one more in front of them, which all but the newest `kept` are
+    /// dropped for, and the change that keeps them. Once that is committed, call [`Self::v1_keys_changed`].
+    pub(crate) fn add_v1_key(
+        &self,
+        private: SecretText,
+        kept: usize,
+        now: Timestamp,
+    ) -> Result<(Opened, u64, Change), Refusal> {
+        let opened = self.expect_open()?;
+        let record = self.record();
+        let mut keys = opened.v1_keys.clone();
+        keys.keys.truncate(kept);
+        keys.keys.insert(
+            0,
+            V1Key {
+                private,
+                added: now,
+            },
+        );
+        let internal = |error: serde_json::Error| Refusal::internal(error.to_string());
+        let sealed = seal_v1_keys(&opened.key, &keys, &mut self.entropy()).map_err(internal)?;
+        let opened = opened
+            .with_v1_keys(&record.config.zone, keys)
+            .map_err(|error| Refusal::invalid("private_key", error))?;
+        let revision = record.v1_keys_revision.saturating_add(1);
+        let setting = Setting {
+            value: sealed,
+            revision,
+        };
+        let change = Change::PutSetting {
+            name: V1_KEYS,
+            setting,
+        };
+        Ok((opened, revision, change))
+    }
+
+    pub(crate) fn v1_keys_changed(&self, opened: Opened, revision: u64) {
+        let mut record = self
+            .0
+            .record
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if revision > record.v1_keys_revision {
+            record.v1_keys_revision = revision;
+            *self
+                .0
+                .opened
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
         }
     }
 

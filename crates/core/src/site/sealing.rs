@@ -1,8 +1,8 @@
 //! Sealed and open: what a site can only do once its key was opened, and how its other secrets are
 //! kept until then.
 //!
-//! A sealed setup is `salt (16) ‖ ciphertext ‖ tag (16)`: AES-256-GCM under the site's own secret
-//! `server setup`, derived once more with the salt, so that every sealing has a key of its own.
+//! What is sealed is `salt (16) ‖ ciphertext ‖ tag (16)`: AES-256-GCM under the site's own secret of its label,
+//! derived once more with the salt, so that every sealing has a key of its own.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
@@ -11,18 +11,22 @@ use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::kdf;
 use countersign_crypto::passphrase::ServerSetup;
 use countersign_crypto::record::{Opener, RecordCipher, Sealer};
+use countersign_crypto::rsa::RsaKeyError;
 use countersign_crypto::secret::{Secret, SecretBytes};
 use countersign_crypto::site_key::SiteKey;
 use countersign_crypto::site_key_slots::{OpenError, SlotSecret};
+use countersign_proto::name::Zone;
 
 use super::Site;
 use crate::audit::AuditDraft;
+use crate::broker::{BrokerKeys, V1Keys};
 use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
 const SETUP_LABEL: &str = "server setup";
+const V1_KEYS_LABEL: &str = "broker v1 keys";
 const MADE_UP_LABEL: &str = "made up";
 const SALT: usize = 16;
 
@@ -34,16 +38,38 @@ pub struct Opened {
     pub setup: Arc<ServerSetup>,
     /// What the answers to unknown names are derived from.
     pub made_up: Secret<32>,
+    /// The site as a party of the broker's dialogs.
+    pub broker: Arc<BrokerKeys>,
+    pub(super) v1_keys: V1Keys,
 }
 
 impl Opened {
-    pub(super) fn new(key: SiteKey, setup: ServerSetup) -> Self {
+    pub(super) fn new(
+        key: SiteKey,
+        setup: ServerSetup,
+        zone: &Zone,
+        v1_keys: V1Keys,
+    ) -> Result<Self, UnsealError> {
         let made_up = key.derive(MADE_UP_LABEL);
-        Self {
+        let broker = BrokerKeys::new(&key, zone.to_string(), &v1_keys);
+        Ok(Self {
+            broker: Arc::new(broker.map_err(|_| UnsealError::BrokerKeysDamaged)?),
             key: Arc::new(key),
             setup: Arc::new(setup),
             made_up,
-        }
+            v1_keys,
+        })
+    }
+
+    /// The same with other keys for edition v1 of the broker.
+    pub(super) fn with_v1_keys(&self, zone: &Zone, v1_keys: V1Keys) -> Result<Self, RsaKeyError> {
+        Ok(Self {
+            broker: Arc::new(BrokerKeys::new(&self.key, zone.to_string(), &v1_keys)?),
+            key: self.key.clone(),
+            setup: self.setup.clone(),
+            made_up: self.made_up.clone(),
+            v1_keys,
+        })
     }
 }
 
@@ -64,6 +90,9 @@ pub enum UnsealError {
         "the OPAQUE server setup does not open under the site key; restore the newest sound backup"
     )]
     SetupDamaged,
+    /// The key opened, and the broker's keys do not.
+    #[error("the broker's keys do not open under the site key; restore the newest sound backup")]
+    BrokerKeysDamaged,
     /// The store is in trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,8 +133,13 @@ impl Site {
     fn try_open(&self, secret: SlotSecret<'_>) -> Result<Opened, UnsealError> {
         let (wrapped, _) = self.wrapped_key();
         let key = wrapped.open(secret)?;
-        let setup = open_setup(&key, &self.record().sealed_setup)?;
-        Ok(Opened::new(key, setup))
+        let record = self.record();
+        let setup = open_setup(&key, &record.sealed_setup)?;
+        let v1_keys = match &record.sealed_v1_keys {
+            Some(sealed) => open_v1_keys(&key, sealed).ok_or(UnsealError::BrokerKeysDamaged)?,
+            None => V1Keys::default(),
+        };
+        Opened::new(key, setup, &record.config.zone, v1_keys)
     }
 
     /// Whether the site key was not opened yet.
@@ -131,33 +165,54 @@ impl Site {
 }
 
 pub(super) fn seal_setup(key: &SiteKey, setup: &ServerSetup, entropy: &mut dyn Entropy) -> Vec<u8> {
+    seal(key, SETUP_LABEL, setup.to_bytes().expose(), entropy)
+}
+
+fn open_setup(key: &SiteKey, sealed: &[u8]) -> Result<ServerSetup, UnsealError> {
+    let text = open(key, SETUP_LABEL, sealed).ok_or(UnsealError::SetupDamaged)?;
+    ServerSetup::from_bytes(text.expose()).map_err(|_| UnsealError::SetupDamaged)
+}
+
+pub(super) fn seal_v1_keys(
+    key: &SiteKey,
+    keys: &V1Keys,
+    entropy: &mut dyn Entropy,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let text = SecretBytes::from(serde_json::to_vec(keys)?);
+    Ok(seal(key, V1_KEYS_LABEL, text.expose(), entropy))
+}
+
+fn open_v1_keys(key: &SiteKey, sealed: &[u8]) -> Option<V1Keys> {
+    let text = open(key, V1_KEYS_LABEL, sealed)?;
+    serde_json::from_slice(text.expose()).ok()
+}
+
+fn seal(key: &SiteKey, label: &str, text: &[u8], entropy: &mut dyn Entropy) -> Vec<u8> {
     let salt: [u8; SALT] = fresh(entropy);
     // Sealed in place: the plaintext is gone afterwards.
-    let mut text = setup.to_bytes().expose().to_vec();
-    let sealed = Sealer::new(RecordCipher::Aes256Gcm, &setup_key(key, &salt))
-        .seal_in_place(SETUP_LABEL.as_bytes(), &mut text);
+    let mut text = text.to_vec();
+    let sealed = Sealer::new(RecordCipher::Aes256Gcm, &salted(key, label, &salt))
+        .seal_in_place(label.as_bytes(), &mut text);
     let Ok(tag) = sealed else {
-        // A fresh key seals a few hundred bytes.
+        // A fresh key seals a few kilobytes.
         std::process::abort();
     };
     [&salt[..], &text, &tag].concat()
 }
 
-fn open_setup(key: &SiteKey, sealed: &[u8]) -> Result<ServerSetup, UnsealError> {
-    let (salt, text) = sealed
-        .split_first_chunk::<SALT>()
-        .ok_or(UnsealError::SetupDamaged)?;
+fn open(key: &SiteKey, label: &str, sealed: &[u8]) -> Option<SecretBytes> {
+    let (salt, text) = sealed.split_first_chunk::<SALT>()?;
     let mut text = text.to_vec();
-    let setup = Opener::new(RecordCipher::Aes256Gcm, &setup_key(key, salt))
-        .open_in_place(SETUP_LABEL.as_bytes(), &mut text)
+    let opened = Opener::new(RecordCipher::Aes256Gcm, &salted(key, label, salt))
+        .open_in_place(label.as_bytes(), &mut text)
         .ok()
-        .and_then(|plain| ServerSetup::from_bytes(plain).ok());
+        .map(|plain| SecretBytes::from(plain.to_vec()));
     // Wiped when dropped.
     drop(SecretBytes::from(text));
-    setup.ok_or(UnsealError::SetupDamaged)
+    opened
 }
 
-fn setup_key(key: &SiteKey, salt: &[u8; SALT]) -> Secret<32> {
-    let secret: Secret<32> = key.derive(SETUP_LABEL);
-    kdf::derive(secret.expose(), SETUP_LABEL, salt)
+fn salted(key: &SiteKey, label: &str, salt: &[u8; SALT]) -> Secret<32> {
+    let secret: Secret<32> = key.derive(label);
+    kdf::derive(secret.expose(), label, salt)
 }

@@ -91,3 +91,17 @@ fn what_is_no_key_is_refused() {
     assert!(RsaPublicKey::from_spki(Vec::new()).is_err());
     assert_eq!(format!("{:?}", key("master")), "RsaKey(..)");
 }
+
+#[test]
+fn a_new_key_is_read_again_and_openssl_would_know_it() {
+    let pem = RsaKey::generate().unwrap();
+    assert!(pem.expose().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    let key = RsaKey::from_pem(&pem).unwrap();
+    let public = RsaPublicKey::from_pem(&key.public().to_pem()).unwrap();
+    assert_eq!(&public, key.public());
+    let sealed = public.seal(b"a key").unwrap();
+    assert_eq!(sealed.len(), 384);
+    assert_eq!(key.open(&sealed).unwrap().expose(), b"a key");
+    let other = RsaKey::from_pem(&RsaKey::generate().unwrap()).unwrap();
+    assert_ne!(other.public(), key.public());
+}

@@ -169,6 +169,12 @@ impl Verified {
         &self.request.requested
     }
 
+    /// When it was made, in milliseconds since 1970, by the requester's clock.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.request.ts
+    }
+
     /// Names this request, so that it is answered once: the requester and its nonce.
     #[must_use]
     pub fn names(&self) -> (&str, u64) {

@@ -1,8 +1,11 @@
 //! Every limit of edition v2, with its reason.
 
-/// How old a request may be, and how far in the future, in milliseconds: as long as what was answered has
-/// to be remembered.
+/// How old something may be, in milliseconds: as long as what was answered has to be remembered.
 pub const TOLERANCE: u64 = 60_000;
+
+/// How far in the future a request may have been made, in milliseconds, by a consumer that was told the site's
+/// time: so long after a start a site cannot know whether the run before answered it.
+pub const AHEAD: u64 = 1_000;
 
 /// The longest ticket is good for, in milliseconds: a day. Whoever was locked meanwhile is refused after
 /// that at the latest.

@@ -94,7 +94,11 @@ impl Request {
         if request.requester != self.0.from {
             return Err(Refusal::NotVerified);
         }
-        if request.ts.abs_diff(now) > limits::TOLERANCE {
+        let (ago, ahead) = (
+            now.saturating_sub(request.ts),
+            request.ts.saturating_sub(now),
+        );
+        if ago > limits::TOLERANCE || ahead > limits::AHEAD {
             return Err(Refusal::Clock);
         }
         Ok(Verified {
@@ -112,7 +116,14 @@ impl Verified {
         &self.request.requested
     }
 
-    /// Names this request: it is answered once. To be remembered for twice [`limits::TOLERANCE`].
+    /// When it was made, in milliseconds since 1970, by the requester's idea of the site's clock.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.request.ts
+    }
+
+    /// Names this request: it is answered once. To be remembered for [`limits::TOLERANCE`] and
+    /// [`limits::AHEAD`].
     #[must_use]
     pub fn names(&self) -> (&str, Nonce) {
         (&self.request.requester, self.request.nonce)

@@ -19,8 +19,8 @@ fn party() -> String {
 const RSA: &str = include_str!("../../../../../vectors/serveros/keys/consumer.pub.pem");
 
 async fn kept(test: &TestSite, id: &str) -> Application {
-    let found = test.site.application(&id.parse().unwrap()).await;
-    found.unwrap().unwrap()
+    let found = test.site.registered(id, NOW).await;
+    found.unwrap().unwrap().application.clone()
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod access;
 mod accounts;
 mod applications;
 mod audit;
+mod broker;
 mod delivered;
 mod dump;
 mod fixture;

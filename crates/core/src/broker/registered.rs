@@ -1,0 +1,101 @@
+//! Applications as the broker needs them, with their keys read: made once for each revision, since reading
+//! keys costs as much as using them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use countersign_proto::broker::{v1, v2};
+
+use crate::application::{Application, ApplicationId};
+use crate::site::Site;
+use crate::store::StoreError;
+use crate::timestamp::Timestamp;
+
+/// Applications that are kept ready.
+const ROOM: usize = 1_024;
+
+/// An application with the keys that are accepted now.
+#[derive(Debug)]
+pub struct Registered {
+    /// What is registered.
+    pub application: Application,
+    pub(super) v1: Option<v1::master::Application>,
+    pub(super) v2: Option<v2::site::Application>,
+    /// From then on its keys are others.
+    until: Option<Timestamp>,
+}
+
+impl Registered {
+    fn new(application: Application, now: Timestamp) -> Self {
+        let retiring = application.keys.iter().filter_map(|key| key.retires);
+        Self {
+            v1: application.as_v1(now),
+            v2: application.as_v2(now),
+            until: retiring.filter(|retires| now < *retires).min(),
+            application,
+        }
+    }
+}
+
+/// The applications that were asked for lately.
+#[derive(Default)]
+pub(crate) struct Cache(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    ready: HashMap<ApplicationId, Arc<Registered>>,
+    /// Counts changes, so that what was read before one is not kept after it.
+    changes: u64,
+}
+
+impl Cache {
+    /// The application was changed: it is to be read again.
+    pub(crate) fn forget(&self, id: &ApplicationId) {
+        let mut entries = self.entries();
+        entries.changes += 1;
+        entries.ready.remove(id);
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // An entry goes in or out whole: a panic elsewhere leaves nothing half-done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Site {
+    /// The application of that id; whether it is active is for [`Application::may_call`] to say. `None` when
+    /// there is none, or the text is no id.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn registered(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Registered>>, StoreError> {
+        let Ok(id) = id.parse::<ApplicationId>() else {
+            return Ok(None);
+        };
+        let cache = self.broker().cache();
+        let changes = {
+            let entries = cache.entries();
+            let ready = entries.ready.get(&id);
+            if let Some(ready) = ready.filter(|ready| ready.until.is_none_or(|until| now < until)) {
+                return Ok(Some(ready.clone()));
+            }
+            entries.changes
+        };
+        let Some(application) = self.store().application(&id).await? else {
+            return Ok(None);
+        };
+        let registered = Arc::new(Registered::new(application, now));
+        let mut entries = cache.entries();
+        if entries.changes == changes {
+            if entries.ready.len() >= ROOM {
+                entries.ready.clear();
+            }
+            entries.ready.insert(id, registered.clone());
+        }
+        Ok(Some(registered))
+    }
+}
