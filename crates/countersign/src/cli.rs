@@ -116,6 +116,9 @@ pub(crate) struct Listen {
     /// The session listener's address; port 0 takes a free one.
     #[arg(long, env = "COUNTERSIGN_SESSION_LISTEN", value_name = "ADDRESS:PORT")]
     pub(crate) session_listen: Option<SocketAddr>,
+    /// Where applications ask for tickets, over HTTP; port 0 takes a free one.
+    #[arg(long, env = "COUNTERSIGN_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(crate) http_listen: Option<SocketAddr>,
     /// The name under which clients reach this machine.
     #[arg(long, env = "COUNTERSIGN_PUBLIC_HOST", value_name = "HOST")]
     pub(crate) public_host: Option<String>,

@@ -52,6 +52,8 @@ pub(crate) struct SiteSection {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Listen {
     pub(crate) session: SocketAddr,
+    #[serde(deserialize_with = "address_or_none")]
+    pub(crate) http: Option<SocketAddr>,
     pub(crate) public_host: Option<String>,
 }
 
@@ -59,6 +61,7 @@ impl Default for Listen {
     fn default() -> Self {
         Self {
             session: SocketAddr::from(([0, 0, 0, 0], 4747)),
+            http: Some(SocketAddr::from(([127, 0, 0, 1], 4749))),
             public_host: None,
         }
     }
@@ -113,6 +116,17 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> 
             "version {other} is not known; this is version {VERSION}"
         ))),
     }
+}
+
+/// An address, or nothing where the text is empty.
+fn address_or_none<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(D::Error::custom)
 }
 
 fn strength<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strength, D::Error> {

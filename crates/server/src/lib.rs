@@ -1,9 +1,10 @@
-//! Moves bytes: the session listener and the local admin socket, admission, and the clock. It takes no
+//! Moves bytes: the session listener, HTTP for applications, the local admin socket, admission, and the clock. It takes no
 //! decision of its own: what may be done, `countersign_core` says.
 
 pub mod admission;
 pub mod clock;
 pub mod events;
+mod http;
 pub mod limits;
 
 mod admin;

@@ -32,6 +32,9 @@ pub struct Limits {
     /// What looking a name up is given: the answer comes no sooner. Rows that are there take some microseconds
     /// more than those that are not, and nobody is to learn from that which names there are.
     pub look_up_time: Duration,
+    /// What refusing an application's request is given, when it was not verified: the refusal comes no sooner,
+    /// and how long it took tells nothing of what was wrong.
+    pub refusal_time: Duration,
     /// How long a session may be silent before its connection is ended, so that one whose client is gone
     /// does not hold a place; a client that is there says NOP. Zero waits for ever.
     pub idle_time: Duration,
@@ -77,6 +80,7 @@ impl Default for Limits {
             waiting_logins: 256,
             waiting_logins_per_source: 32,
             look_up_time: Duration::from_millis(2),
+            refusal_time: Duration::from_millis(5),
             idle_time: Duration::from_secs(5 * 60),
             sessions_per_account: 4_096,
             parked_sessions: 16_384,

@@ -1,5 +1,6 @@
 //! A running server: its listeners, and how it starts and stops.
 
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::admission::{Admission, TurnedAway};
 use crate::clock;
 use crate::connection;
 use crate::events::Events;
+use crate::http;
 use crate::limits::Limits;
 use crate::shared::Shared;
 
@@ -53,6 +55,7 @@ pub struct Builder {
     limits: Limits,
     events: Events,
     session: Option<SocketAddr>,
+    http: Option<SocketAddr>,
     admin_socket: Option<PathBuf>,
     public_host: Option<String>,
 }
@@ -79,6 +82,13 @@ impl Builder {
         self
     }
 
+    /// Listens for applications over HTTP on this address; port 0 takes a free one.
+    #[must_use]
+    pub fn http(mut self, address: Option<SocketAddr>) -> Self {
+        self.http = address;
+        self
+    }
+
     /// Listens for local admins on this socket.
     #[must_use]
     pub fn admin_socket(mut self, path: &Path) -> Self {
@@ -99,15 +109,8 @@ impl Builder {
     /// # Errors
     /// A [`StartError`].
     pub async fn start(self) -> Result<Server, StartError> {
-        let session = match self.session {
-            Some(address) => {
-                let listen = |cause| StartError::Listen { address, cause };
-                let listener = TcpListener::bind(address).await.map_err(listen)?;
-                let bound = listener.local_addr().map_err(listen)?;
-                Some((listener, bound))
-            }
-            None => None,
-        };
+        let session = listen(self.session).await?;
+        let http = listen(self.http).await?;
         let admin = match &self.admin_socket {
             Some(path) => {
                 Some(
@@ -120,6 +123,7 @@ impl Builder {
             None => None,
         };
         let session_address = session.as_ref().map(|(_, bound)| *bound);
+        let http_address = http.as_ref().map(|(_, bound)| *bound);
         self.site.announce(Endpoints {
             uri: session_address
                 .and_then(|bound| {
@@ -128,6 +132,7 @@ impl Builder {
                 })
                 .map(|uri| uri.to_string()),
             session: session_address,
+            http: http_address,
             admin_socket: self.admin_socket,
         });
         let (stop, stopping) = watch::channel(false);
@@ -138,6 +143,10 @@ impl Builder {
             info!(%address, "listening for sessions");
             listeners.spawn(accept(listener, shared.clone(), connections.clone()));
         }
+        if let Some((listener, address)) = http {
+            info!(%address, "listening for applications");
+            listeners.spawn(http::accept(listener, shared.clone(), connections.clone()));
+        }
         listeners.spawn(shared.clone().close_forsaken());
         if let Some(admin) = admin {
             listeners.spawn(admin.serve(shared.clone()));
@@ -145,11 +154,25 @@ impl Builder {
         Ok(Server {
             shared,
             session_address,
+            http_address,
             stop,
             listeners,
             connections,
         })
     }
+}
+
+/// Binds a listener; the address that it was given, its port resolved.
+async fn listen(
+    address: Option<SocketAddr>,
+) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let failed = |cause| StartError::Listen { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok(Some((listener, bound)))
 }
 
 /// How a client on this machine writes the address that a listener was bound to.
@@ -164,12 +187,22 @@ fn reachable(bound: IpAddr) -> String {
 
 /// Counts the connections that are being served, so that a stop can wait for them.
 #[derive(Clone, Default)]
-struct Connections(Arc<tokio::sync::Mutex<JoinSet<()>>>);
+pub(crate) struct Connections(Arc<tokio::sync::Mutex<JoinSet<()>>>);
+
+impl Connections {
+    /// Serves one more, and lets go of those that are over.
+    pub(crate) async fn spawn(&self, served: impl Future<Output = ()> + Send + 'static) {
+        let mut running = self.0.lock().await;
+        while running.try_join_next().is_some() {}
+        running.spawn(served);
+    }
+}
 
 /// A server that runs until it is stopped or dropped.
 pub struct Server {
     shared: Arc<Shared>,
     session_address: Option<SocketAddr>,
+    http_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
     connections: Connections,
@@ -184,6 +217,7 @@ impl Server {
             limits: Limits::default(),
             events: Events::default(),
             session: None,
+            http: None,
             admin_socket: None,
             public_host: None,
         }
@@ -193,6 +227,12 @@ impl Server {
     #[must_use]
     pub fn session_address(&self) -> Option<SocketAddr> {
         self.session_address
+    }
+
+    /// The address that the HTTP listener was given, its port resolved.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
     }
 
     /// The way to the open sessions.
@@ -232,13 +272,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, connections: Connect
                 continue;
             }
         };
-        let mut running = connections.0.lock().await;
-        while running.try_join_next().is_some() {}
         let dice = u32::from_be_bytes(fresh(&mut SystemEntropy));
         match admission.admit(peer.ip().into(), clock::now(), dice) {
             Ok(admitted) => {
                 let _ = socket.set_nodelay(true);
-                running.spawn(connection::serve(socket, peer, admitted, shared.clone()));
+                let served = connection::serve(socket, peer, admitted, shared.clone());
+                connections.spawn(served).await;
             }
             Err(reason) => turn_away(&socket, peer, reason),
         }

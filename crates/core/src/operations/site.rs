@@ -57,6 +57,8 @@ struct Status {
 struct Listen {
     /// The session listener's address and port.
     session: Option<String>,
+    /// The HTTP listener's address and port.
+    http: Option<String>,
     /// The local admin socket's path.
     admin_socket: Option<String>,
 }
@@ -71,6 +73,7 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         uri: endpoints.uri,
         listen: Listen {
             session: endpoints.session.map(|address| address.to_string()),
+            http: endpoints.http.map(|address| address.to_string()),
             admin_socket: endpoints
                 .admin_socket
                 .map(|path| path.display().to_string()),

@@ -13,6 +13,8 @@ pub struct Endpoints {
     pub uri: Option<String>,
     /// The session listener's address, its port resolved.
     pub session: Option<SocketAddr>,
+    /// The address of the HTTP listener, its port resolved.
+    pub http: Option<SocketAddr>,
     /// The local admin socket.
     pub admin_socket: Option<PathBuf>,
 }

@@ -34,6 +34,7 @@ pub(super) struct LimitsSection {
     waiting_logins: Count,
     waiting_logins_per_source: Count,
     look_up_time: Millis<0>,
+    refusal_time: Millis<0>,
     /// Zero waits for ever.
     idle_time: Millis<0>,
     sessions_per_account: Count,
@@ -82,6 +83,7 @@ impl LimitsSection {
                 .waiting_logins_per_source
                 .or(default.waiting_logins_per_source),
             look_up_time: self.look_up_time.or_time(default.look_up_time),
+            refusal_time: self.refusal_time.or_time(default.refusal_time),
             idle_time: self.idle_time.or_time(default.idle_time),
             sessions_per_account: self.sessions_per_account.or(default.sessions_per_account),
             parked_sessions: self.parked_sessions.or(default.parked_sessions),
@@ -203,6 +205,7 @@ mod tests {
         ("waiting_logins", 1, None),
         ("waiting_logins_per_source", 1, None),
         ("look_up_time", 0, Some(LONGEST)),
+        ("refusal_time", 0, Some(LONGEST)),
         ("idle_time", 0, Some(LONGEST)),
         ("sessions_per_account", 1, None),
         ("parked_sessions", 0, None),

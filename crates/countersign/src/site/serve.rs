@@ -122,6 +122,9 @@ fn listen_as_told(config: &mut Config, listen: Listen) {
     if let Some(address) = listen.session_listen {
         config.listen.session = address;
     }
+    if listen.http_listen.is_some() {
+        config.listen.http = listen.http_listen;
+    }
     if listen.public_host.is_some() {
         config.listen.public_host = listen.public_host;
     }
@@ -255,13 +258,14 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
     Server::builder(site.clone())
         .limits(config.limits())
         .session(config.listen.session)
+        .http(config.listen.http)
         .public_host(config.listen.public_host.clone())
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()
         .await
         .map_err(|error| {
             Failure::new(Exit::Failure, "listen", error)
-                .hint("choose another address with --session-listen; port 0 takes a free one")
+                .hint("choose another address with --session-listen or --http-listen; port 0 takes a free one")
         })
 }
 

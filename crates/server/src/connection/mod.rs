@@ -148,7 +148,7 @@ async fn stay(entered: Box<Entered>, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 /// Waits until the connection has to make room for others; for ever when it never will.
-async fn told(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
+pub(crate) async fn told(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
     if let Some(ended) = ended
         && ended.await.is_ok()
     {

@@ -9,6 +9,7 @@
 
 pub mod clock;
 pub mod consumer;
+pub mod introduction;
 pub mod limits;
 pub mod message;
 pub mod provider;

@@ -1,0 +1,194 @@
+//! Requests for tickets: the steps of each edition, and the turns at public-key work between them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use countersign_core::broker::{NotAnswered, Registered};
+use countersign_core::guard::Offence;
+use countersign_core::site::Opened;
+use countersign_core::store::StoreError;
+use countersign_core::timestamp::Timestamp;
+use countersign_proto::broker::v2::limits;
+use countersign_proto::broker::v2::site::Request;
+use countersign_proto::broker::{v1, v2};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tracing::{debug, error};
+
+use super::Peer;
+use super::reply::{self, Reply};
+use crate::clock;
+use crate::queue::Turn;
+use crate::shared::Shared;
+
+/// How far ahead of the clock a request may be made.
+pub(super) const MOMENT: Duration = Duration::from_millis(limits::AHEAD);
+
+/// Why nothing is granted. `R` is the refusal of the edition.
+enum Stop<R> {
+    Refused(R),
+    Sealed,
+    Busy,
+}
+
+impl From<v2::Refusal> for Stop<v2::Refusal> {
+    fn from(refusal: v2::Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<v1::Refusal> for Stop<v1::Refusal> {
+    fn from(refusal: v1::Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl<R: std::error::Error> Stop<R> {
+    fn of(not: NotAnswered<R>) -> Self {
+        match not {
+            NotAnswered::Refused(refusal) => Self::Refused(refusal),
+            NotAnswered::Busy => Self::Busy,
+            NotAnswered::Store(trouble) => Self::of_store(&trouble),
+        }
+    }
+
+    fn of_store(trouble: &StoreError) -> Self {
+        error!(%trouble, "the store is in trouble");
+        Self::Busy
+    }
+}
+
+/// A request of edition v2.
+pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+    let Some(body) = read(body, shared).await else {
+        return refuse_v2(v2::Refusal::NotVerified, Instant::now(), peer, shared).await;
+    };
+    let asked = Instant::now();
+    match grant_v2(&body, peer, shared).await {
+        Ok(granted) => reply::granted(granted),
+        Err(Stop::Refused(refusal)) => refuse_v2(refusal, asked, peer, shared).await,
+        Err(Stop::Sealed) => reply::sealed(),
+        Err(Stop::Busy) => reply::busy(),
+    }
+}
+
+async fn grant_v2(
+    body: &[u8],
+    peer: &Peer,
+    shared: &Arc<Shared>,
+) -> Result<String, Stop<v2::Refusal>> {
+    let opened = opened(shared)?;
+    let request = Request::read(body)?;
+    let requester = registered(request.requester(), shared).await?;
+    let now = clock::now();
+    let turn = turn(peer, shared).await?;
+    let verified = opened.broker.verify(request, requester.as_deref(), now)?;
+    peer.proved();
+    let refused = Stop::Refused(v2::Refusal::NotVerified);
+    let requester = requester.ok_or(refused)?;
+    let sealed = shared
+        .site
+        .ticket(&opened.broker, verified, &requester, now)
+        .await
+        .map_err(Stop::of)?;
+    drop(turn);
+    serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
+}
+
+async fn refuse_v2(
+    refusal: v2::Refusal,
+    asked: Instant,
+    peer: &Peer,
+    shared: &Arc<Shared>,
+) -> Reply {
+    let unproved = refusal == v2::Refusal::NotVerified;
+    refuse(unproved, &refusal, asked, peer, shared).await;
+    reply::problem(refusal.status(), refusal.body())
+}
+
+/// A request of edition v1: the JSON text of a sealed message.
+pub(super) async fn v1(text: &str, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+    let asked = Instant::now();
+    match grant_v1(text, peer, shared).await {
+        Ok(granted) => reply::granted(granted),
+        Err(Stop::Refused(refusal)) => {
+            let unproved = matches!(
+                refusal,
+                v1::Refusal::NotVerified | v1::Refusal::Cipher { .. } | v1::Refusal::Hash { .. }
+            );
+            refuse(unproved, &refusal, asked, peer, shared).await;
+            reply::refused_v1(refusal.status(), refusal.body())
+        }
+        Err(Stop::Sealed) => reply::sealed(),
+        Err(Stop::Busy) => reply::busy(),
+    }
+}
+
+async fn grant_v1(
+    text: &str,
+    peer: &Peer,
+    shared: &Arc<Shared>,
+) -> Result<String, Stop<v1::Refusal>> {
+    let site = opened(shared)?;
+    let turn_to_open = turn(peer, shared).await?;
+    let opened = site.broker.open_v1(text)?;
+    drop(turn_to_open);
+    let requester = registered(opened.requester(), shared).await?;
+    let now = clock::now();
+    let turn = turn(peer, shared).await?;
+    let verified = site.broker.verify_v1(opened, requester.as_deref(), now)?;
+    peer.proved();
+    let refused = Stop::Refused(v1::Refusal::NotVerified);
+    let requester = requester.ok_or(refused)?;
+    let sealed = shared
+        .site
+        .ticket_v1(&site.broker, verified, &requester, now)
+        .await
+        .map_err(Stop::of)?;
+    drop(turn);
+    serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
+}
+
+/// Reads what was sent, if it is not too long and comes in time.
+async fn read(body: Incoming, shared: &Shared) -> Option<Bytes> {
+    let body = Limited::new(body, limits::SEALED).collect();
+    let body = tokio::time::timeout(shared.limits.unproved_time, body).await;
+    Some(body.ok()?.ok()?.to_bytes())
+}
+
+fn opened<R>(shared: &Shared) -> Result<Arc<Opened>, Stop<R>> {
+    shared.site.opened().ok_or(Stop::Sealed)
+}
+
+async fn registered<R: std::error::Error>(
+    id: &str,
+    shared: &Shared,
+) -> Result<Option<Arc<Registered>>, Stop<R>> {
+    let now: Timestamp = clock::now();
+    let found = shared.site.registered(id, now).await;
+    found.map_err(|trouble| Stop::of_store(&trouble))
+}
+
+/// Waits for its network's turn to do public-key work.
+async fn turn<R>(peer: &Peer, shared: &Shared) -> Result<Turn, Stop<R>> {
+    let turn = shared.logins.turn(peer.source().network()).await;
+    turn.ok_or(Stop::Busy)
+}
+
+/// What was not verified counts against its source, and is refused no sooner than anything else is: how long
+/// it took tells nothing of what was wrong with it.
+async fn refuse(
+    unproved: bool,
+    refusal: &impl std::fmt::Display,
+    asked: Instant,
+    peer: &Peer,
+    shared: &Shared,
+) {
+    debug!(peer = %peer.address, %refusal, "a request for a ticket is refused");
+    if unproved {
+        peer.punish(Offence::NotProved);
+        tokio::time::sleep_until(asked + shared.limits.refusal_time).await;
+    }
+}

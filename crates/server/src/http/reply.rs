@@ -1,0 +1,69 @@
+//! What is sent back.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+
+pub(super) type Reply = Response<Full<Bytes>>;
+
+const JSON: &str = "application/json; charset=utf-8";
+const PROBLEM: &str = "application/problem+json";
+
+/// A whole answer.
+fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
+    let mut reply = Response::new(Full::from(body));
+    *reply.status_mut() = status;
+    let fields = reply.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// What was asked for.
+pub(super) fn granted(body: String) -> Reply {
+    reply(StatusCode::OK, JSON, body)
+}
+
+/// A refusal of edition v1.
+pub(super) fn refused_v1(status: u16, body: String) -> Reply {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    reply(status, JSON, body)
+}
+
+/// A problem (RFC 9457).
+pub(super) fn problem(status: u16, body: String) -> Reply {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    reply(status, PROBLEM, body)
+}
+
+fn named(status: StatusCode, code: &str, title: &str) -> Reply {
+    let body = serde_json::json!({
+        "type": format!("urn:countersign:{code}"),
+        "title": title,
+        "status": status.as_u16(),
+        "code": code,
+    });
+    reply(status, PROBLEM, body.to_string())
+}
+
+/// Nothing is served there.
+pub(super) fn not_found() -> Reply {
+    named(StatusCode::NOT_FOUND, "not-found", "nothing is served there")
+}
+
+/// It cannot be served now, for no reason that is the caller's.
+pub(super) fn busy() -> Reply {
+    let mut reply = named(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much to do: come again");
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    reply
+}
+
+/// The site key was not opened yet.
+pub(super) fn sealed() -> Reply {
+    named(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "sealed",
+        "the site key has not been opened",
+    )
+}

@@ -1,0 +1,104 @@
+//! Which request is which.
+
+use std::sync::Arc;
+
+use countersign_proto::broker::v2::clock::Clock;
+use countersign_proto::broker::v2::introduction::Introduction;
+use countersign_proto::broker::v2::message::Nonce;
+use hyper::body::Incoming;
+use hyper::{Method, Request};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use super::reply::{self, Reply};
+use super::{Peer, authenticate};
+use crate::clock;
+use crate::shared::Shared;
+
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    peer: &Peer,
+    shared: &Arc<Shared>,
+) -> Reply {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    match (method, path.as_str()) {
+        (Method::POST, "/authenticate") => {
+            authenticate::v2(request.into_body(), peer, shared).await
+        }
+        (Method::GET, "/authenticate") => {
+            let asked = parameter(request.uri().query(), "authRequest");
+            authenticate::v1(&asked.unwrap_or_default(), peer, shared).await
+        }
+        (Method::GET, "/clock") => {
+            let nonce = parameter(request.uri().query(), "nonce");
+            tell_time(nonce.as_deref(), peer, shared).await
+        }
+        (Method::GET, "/.well-known/countersign") => introduce(peer, shared).await,
+        _ => reply::not_found(),
+    }
+}
+
+/// The value of a parameter of the query, decoded.
+fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(of, _)| *of == name)?;
+    let value = percent_decode_str(value).decode_utf8().ok()?;
+    Some(value.into_owned())
+}
+
+/// The site's time for whoever asks with a nonce of their own.
+async fn tell_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+    let nonce = nonce.and_then(|text| {
+        let quoted = serde_json::Value::from(text);
+        serde_json::from_value::<Nonce>(quoted).ok()
+    });
+    let Some(nonce) = nonce else {
+        return reply::not_found();
+    };
+    signed(peer, shared, |shared| {
+        let opened = shared.site.opened()?;
+        let now = u64::try_from(clock::now().millis()).unwrap_or_default();
+        Some(Clock::tell(nonce, now, opened.broker.party()?))
+    })
+    .await
+}
+
+/// The site's id and keys.
+async fn introduce(peer: &Peer, shared: &Arc<Shared>) -> Reply {
+    signed(peer, shared, |shared| {
+        let opened = shared.site.opened()?;
+        let keys = [opened.broker.party()?.public().clone()];
+        Some(Introduction::tell(opened.broker.id(), &keys, &opened.key))
+    })
+    .await
+}
+
+/// Says something that costs a signature, when it is the source's turn.
+async fn signed<T: Serialize>(
+    peer: &Peer,
+    shared: &Arc<Shared>,
+    say: impl FnOnce(&Shared) -> Option<T>,
+) -> Reply {
+    let Some(_turn) = shared.logins.turn(peer.source().network()).await else {
+        return reply::busy();
+    };
+    let Some(said) = say(shared) else {
+        return reply::sealed();
+    };
+    serde_json::to_string(&said).map_or_else(|_| reply::busy(), reply::granted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameter;
+
+    #[test]
+    fn a_parameter_is_decoded_and_a_plus_is_a_plus() {
+        let query = Some("a=1&authRequest=%7B%22m%22%3A%22x%2By+z%22%7D&b=2");
+        let asked = parameter(query, "authRequest");
+        assert_eq!(asked.as_deref(), Some(r#"{"m":"x+y+z"}"#));
+        assert_eq!(parameter(query, "c"), None);
+        assert_eq!(parameter(None, "a"), None);
+        assert_eq!(parameter(Some("a=%ff"), "a"), None);
+    }
+}
