@@ -62,13 +62,17 @@ impl World {
 
     /// A consumer that is `billing`.
     pub(super) fn consumer(&self, calls: &Served) -> ConsumerBuilder {
+        self.consumer_of(&calls.url("").to_string())
+    }
+
+    pub(super) fn consumer_of(&self, address: &str) -> ConsumerBuilder {
         let time = self.time.clone();
         let application = Application {
             id: A.to_owned(),
             keys: vec![party(2)],
         };
         Consumer::builder(application, self.site.known())
-            .calls(B, calls.url(""))
+            .calls(B, address.parse().unwrap())
             .clock(move || time.now())
     }
 
