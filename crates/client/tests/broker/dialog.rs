@@ -10,20 +10,11 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use reqwest_middleware::Error;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::wire::serve;
-use super::world::{A, B, C, HOUR, SECOND, World, get_from, guarded, ok, party, post_to};
-
-/// What of it the consumer said.
-fn said(error: Error) -> ConsumerError {
-    match error {
-        Error::Middleware(error) => error.downcast().unwrap(),
-        Error::Reqwest(error) => panic!("{error}"),
-    }
-}
+use super::world::{A, B, C, HOUR, SECOND, World, get_from, guarded, ok, party, post_to, unsent};
 
 #[tokio::test]
 async fn an_application_calls_another_which_knows_who_it_is() {
@@ -170,8 +161,7 @@ async fn what_goes_wrong_says_with_whom() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let call = async |client: reqwest_middleware::ClientWithMiddleware| {
-        let request = client.get(ledger.url("/who").to_string());
-        said(request.send().await.unwrap_err())
+        unsent(client.get(ledger.url("/who").to_string())).await
     };
     let refused = |by, refusal: Refusal| ConsumerError::Refused {
         by,

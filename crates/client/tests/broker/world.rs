@@ -7,12 +7,13 @@ use axum::Extension;
 use axum::Router;
 use axum::routing::{get, post};
 use countersign_client::broker::{
-    Application, AuthenticatedApp, Consumer, ConsumerBuilder, Provider, ProviderBuilder,
+    Application, AuthenticatedApp, Consumer, ConsumerBuilder, ConsumerError, Provider,
+    ProviderBuilder,
 };
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::PartyKey;
 use countersign_crypto::secret::Secret;
-use reqwest_middleware::ClientWithMiddleware;
+use reqwest_middleware::{ClientWithMiddleware, Error, RequestBuilder};
 
 use super::site::TestSite;
 use super::wire::{Answered, Served, serve};
@@ -146,6 +147,14 @@ pub(super) fn ok(body: &str) -> Answered {
         status: 200,
         challenge: None,
         body: body.to_owned(),
+    }
+}
+
+/// Why a request was not sent.
+pub(super) async fn unsent(request: RequestBuilder) -> ConsumerError {
+    match request.send().await {
+        Err(Error::Middleware(error)) => error.downcast().unwrap(),
+        other => panic!("{other:?}"),
     }
 }
 
