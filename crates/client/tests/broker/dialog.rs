@@ -1,25 +1,20 @@
 //! The dialog as it should be.
 
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
-use countersign_client::broker::{By, ConsumerError, TICKET_PATH};
+use countersign_client::broker::{AuthenticatedApp, By, ConsumerError, TICKET_PATH};
 use countersign_proto::broker::v2::Refusal;
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
-use reqwest_middleware::Error;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::wire::serve;
-use super::world::{A, B, C, HOUR, SECOND, World, get_from, guarded, ok, party, post_to};
-
-/// What of it the consumer said.
-fn said(error: Error) -> ConsumerError {
-    match error {
-        Error::Middleware(error) => error.downcast().unwrap(),
-        Error::Reqwest(error) => panic!("{error}"),
-    }
-}
+use super::world::{A, B, C, HOUR, SECOND, World, get_from, guarded, ok, party, post_to, unsent};
 
 #[tokio::test]
 async fn an_application_calls_another_which_knows_who_it_is() {
@@ -44,7 +39,7 @@ async fn any_client_that_is_a_service_can_call() {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let mut client = world.consumer(&ledger).build().unwrap().layer(client);
     for content in ["1", "2"] {
-        let request = http::Request::post(ledger.url("/echo"));
+        let request = Request::post(ledger.url("/echo"));
         let request = request.body(Full::<Bytes>::from(content)).unwrap();
         let answer = client.call(request).await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -52,13 +47,58 @@ async fn any_client_that_is_a_service_can_call() {
         assert_eq!(body.to_bytes(), content);
     }
     assert_eq!(world.site.tickets(), 1);
-    let elsewhere = http::Request::get("http://127.0.0.1:1/");
+    let elsewhere = Request::get("http://127.0.0.1:1/");
     let refused = client
         .call(elsewhere.body(Full::<Bytes>::default()).unwrap())
         .await;
     let refused = refused.unwrap_err().downcast::<ConsumerError>().unwrap();
     let unknown = ConsumerError::Unknown("http://127.0.0.1:1".to_owned());
     assert_eq!(*refused, unknown);
+}
+
+#[tokio::test]
+async fn any_service_can_be_called() {
+    let world = World::new().await;
+    let provider = world.provider().build().unwrap();
+    let who = hyper_util::service::TowerToHyperService::new(provider.layer(Who));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let client = world.consumer_of(&url).build().unwrap().client().unwrap();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let hyper = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let who = who.clone();
+            tokio::spawn(async move {
+                // It ends when the client goes.
+                let _ = hyper.serve_connection(TokioIo::new(socket), who).await;
+            });
+        }
+    });
+    let answer = client.get(&url).send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), A);
+    let nobody = reqwest::get(&url).await.unwrap();
+    assert_eq!(nobody.text().await.unwrap(), Refusal::NotVerified.body());
+    serving.abort();
+}
+
+/// Tells who calls, with nothing of axum.
+#[derive(Clone)]
+struct Who;
+
+impl Service<Request<Full<Bytes>>> for Who {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
+        let app = request.extensions().get::<AuthenticatedApp>().unwrap();
+        std::future::ready(Ok(Response::new(app.id.clone().into())))
+    }
 }
 
 #[tokio::test]
@@ -121,8 +161,7 @@ async fn what_goes_wrong_says_with_whom() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let call = async |client: reqwest_middleware::ClientWithMiddleware| {
-        let request = client.get(ledger.url("/who").to_string());
-        said(request.send().await.unwrap_err())
+        unsent(client.get(ledger.url("/who").to_string())).await
     };
     let refused = |by, refusal: Refusal| ConsumerError::Refused {
         by,

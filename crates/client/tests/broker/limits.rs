@@ -1,12 +1,18 @@
 //! What is read and remembered at most.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
 use axum::http::{HeaderValue, Method};
-use countersign_client::broker::{By, ConsumerError, Limits, MemoryTickets};
+use countersign_client::broker::{By, ConsumerError, Limits, MemoryTickets, TICKET_PATH};
 use countersign_proto::broker::v2::Refusal;
-use reqwest_middleware::Error;
+use tower_layer::Layer;
+use tower_service::Service;
 
 use super::wire::{Said, serve};
-use super::world::{HOUR, SECOND, World, guarded, no, ok, post_to};
+use super::world::{HOUR, SECOND, World, guarded, no, ok, post_to, unsent};
 
 #[tokio::test]
 async fn content_is_read_to_the_limit_and_not_one_beyond() {
@@ -22,11 +28,7 @@ async fn content_is_read_to_the_limit_and_not_one_beyond() {
     let client = consumer.build().unwrap().client().unwrap();
     assert_eq!(post_to(&client, &ledger, fits.clone()).await, ok(&fits));
     let request = client.post(ledger.url("/echo").to_string()).body(long);
-    let Err(Error::Middleware(refused)) = request.send().await else {
-        panic!("it was sent");
-    };
-    let refused: ConsumerError = refused.downcast().unwrap();
-    assert_eq!(refused, ConsumerError::TooLong(1_000));
+    assert_eq!(unsent(request).await, ConsumerError::TooLong(1_000));
 }
 
 // BRK-40
@@ -65,15 +67,12 @@ async fn what_cannot_be_remembered_is_not_accepted() {
     let (first, second) = (world.client(&ledger), world.client(&ledger));
     assert_eq!(post_to(&first, &ledger, "1").await, ok("1"));
     let request = second.get(ledger.url("/who").to_string());
-    let Err(Error::Middleware(refused)) = request.send().await else {
-        panic!("it was sent");
-    };
     let busy = ConsumerError::Refused {
         by: By::Provider,
         status: 503,
         refusal: None,
     };
-    assert_eq!(refused.downcast::<ConsumerError>().unwrap(), busy);
+    assert_eq!(unsent(request).await, busy);
     assert_eq!(post_to(&first, &ledger, "2").await, ok("2"));
     assert_eq!(post_to(&first, &ledger, "3").await.status, 503);
     // What was accepted is not accepted again for that.
@@ -96,9 +95,49 @@ async fn an_answer_without_end_is_not_read() {
     let long = || async { "x".repeat(1_000_000) };
     world.site.replace(axum::Router::new().fallback(long));
     let request = client.get(ledger.url("/who").to_string());
-    let Err(Error::Middleware(refused)) = request.send().await else {
-        panic!("it was sent");
-    };
-    let refused: ConsumerError = refused.downcast().unwrap();
-    assert_eq!(refused, ConsumerError::NotBelieved(By::Site));
+    assert_eq!(unsent(request).await, ConsumerError::NotBelieved(By::Site));
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_without_end() {
+    let world = World::new().await;
+    let provider = world.provider().patience(Duration::ZERO).build().unwrap();
+    let mut service = provider.layer(guarded(&provider));
+    let presentation = http::Request::post(TICKET_PATH).body(Never).unwrap();
+    let answer = service.call(presentation).await.unwrap();
+    assert_eq!(answer.status(), Refusal::NotVerified.status());
+
+    let ledger = world.ledger().await;
+    let never = || std::future::pending::<String>();
+    world.site.replace(axum::Router::new().fallback(never));
+    let consumer = world.consumer(&ledger).patience(Duration::from_millis(1));
+    let client = consumer.build().unwrap().client().unwrap();
+    let request = client.get(ledger.url("/who").to_string());
+    assert_eq!(unsent(request).await, ConsumerError::TooSlow(By::Site));
+}
+
+#[tokio::test]
+async fn content_that_is_not_there_as_a_whole_is_not_sent() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let client = world.client(&ledger);
+    let request = client.post(ledger.url("/echo").to_string());
+    let request = request.body(reqwest::Body::wrap(Never));
+    assert_eq!(unsent(request).await, ConsumerError::Streamed);
+    assert!(ledger.wire().is_empty());
+}
+
+/// Content that never comes.
+struct Never;
+
+impl http_body::Body for Never {
+    type Data = bytes::Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Infallible>>> {
+        Poll::Pending
+    }
 }

@@ -7,12 +7,13 @@ use axum::Extension;
 use axum::Router;
 use axum::routing::{get, post};
 use countersign_client::broker::{
-    Application, AuthenticatedApp, Consumer, ConsumerBuilder, Provider, ProviderBuilder,
+    Application, AuthenticatedApp, Consumer, ConsumerBuilder, ConsumerError, Provider,
+    ProviderBuilder,
 };
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::PartyKey;
 use countersign_crypto::secret::Secret;
-use reqwest_middleware::ClientWithMiddleware;
+use reqwest_middleware::{ClientWithMiddleware, Error, RequestBuilder};
 
 use super::site::TestSite;
 use super::wire::{Answered, Served, serve};
@@ -62,13 +63,17 @@ impl World {
 
     /// A consumer that is `billing`.
     pub(super) fn consumer(&self, calls: &Served) -> ConsumerBuilder {
+        self.consumer_of(&calls.url("").to_string())
+    }
+
+    pub(super) fn consumer_of(&self, address: &str) -> ConsumerBuilder {
         let time = self.time.clone();
         let application = Application {
             id: A.to_owned(),
             keys: vec![party(2)],
         };
         Consumer::builder(application, self.site.known())
-            .calls(B, calls.url(""))
+            .calls(B, address.parse().unwrap())
             .clock(move || time.now())
     }
 
@@ -142,6 +147,14 @@ pub(super) fn ok(body: &str) -> Answered {
         status: 200,
         challenge: None,
         body: body.to_owned(),
+    }
+}
+
+/// Why a request was not sent.
+pub(super) async fn unsent(request: RequestBuilder) -> ConsumerError {
+    match request.send().await {
+        Err(Error::Middleware(error)) => error.downcast().unwrap(),
+        other => panic!("{other:?}"),
     }
 }
 

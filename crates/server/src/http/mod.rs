@@ -110,10 +110,11 @@ async fn serve(socket: TcpStream, address: SocketAddr, mut admitted: Admitted, s
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(socket), service);
     let mut connection = std::pin::pin!(connection);
+    let stop = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
     let done = tokio::select! {
         done = connection.as_mut() => done,
         () = crate::connection::told(ended) => return,
-        _ = stopping.wait_for(|stopping| *stopping) => {
+        _ = stop => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

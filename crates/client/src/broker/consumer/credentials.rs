@@ -132,6 +132,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use countersign_crypto::secret::Secret;
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -217,6 +218,19 @@ mod tests {
             assert_eq!(got.is_ok(), now < 100_000, "{now}");
             assert_eq!(fails.asked(), asked, "{now}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_renewal_whose_caller_goes_away_is_taken_over() {
+        let (world, kept) = (World::default(), Kept::default());
+        let never = std::future::pending();
+        let mut first = Box::pin(kept.get(|| 0, never));
+        let mut second = Box::pin(world.get(&kept));
+        assert!((&mut first).now_or_never().is_none());
+        assert!((&mut second).now_or_never().is_none());
+        assert_eq!(world.asked(), 0);
+        drop(first);
+        assert!(second.await.is_ok());
     }
 
     #[tokio::test]

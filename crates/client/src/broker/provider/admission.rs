@@ -155,3 +155,34 @@ fn authority(parts: &Parts) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::authority;
+
+    #[test]
+    fn who_is_called_is_told_by_target_and_host_and_they_agree() {
+        let cases = [
+            ("/", &["ledger.example"][..], Some("ledger.example")),
+            ("http://ledger.example/", &[], Some("ledger.example")),
+            (
+                "http://ledger.example/",
+                &["Ledger.example"],
+                Some("ledger.example"),
+            ),
+            ("http://ledger.example/", &["archive.example"], None),
+            ("/", &["ledger.example", "ledger.example"], None),
+            ("/", &[], None),
+        ];
+        for (target, hosts, expected) in cases {
+            let mut request = Request::get(target);
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(authority(&parts), expected, "{target} {hosts:?}");
+        }
+    }
+}
