@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{app, call, key, option, person, service, site};
+use crate::commands::{app, broker, call, key, option, person, service, site};
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
 
@@ -78,6 +78,9 @@ pub(crate) enum Noun {
     /// Applications that call each other.
     #[command(subcommand)]
     App(app::Verb),
+    /// The site's part between applications: its public keys.
+    #[command(subcommand)]
+    Broker(broker::Verb),
     /// Key files.
     #[command(subcommand)]
     Key(key::Verb),

@@ -37,6 +37,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Person(verb) => person::run(common, verb),
         Noun::Service(verb) => service::run(common, verb),
         Noun::App(verb) => app::run(common, verb),
+        Noun::Broker(verb) => commands::broker::run(common, verb),
         Noun::Key(verb) => key::run(common, verb),
         Noun::Session(verb) => commands::session::run(common, verb),
         Noun::Penalty(verb) => commands::penalty::run(common, verb),

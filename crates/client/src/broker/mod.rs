@@ -11,12 +11,16 @@ mod provider;
 
 mod clock;
 mod content;
+#[cfg(any(feature = "reqwest", feature = "provider"))]
+mod introduction;
 mod origin;
 mod party;
 mod refusal;
 
 #[cfg(feature = "consumer")]
 pub use consumer::{By, Calling, Consumer, ConsumerBuilder, ConsumerError};
+#[cfg(any(feature = "reqwest", feature = "provider"))]
+pub use introduction::IntroductionError;
 pub use origin::WrongAddress;
 pub use party::{Application, Site};
 #[cfg(feature = "sqlite")]

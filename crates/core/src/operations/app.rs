@@ -256,7 +256,7 @@ impl From<Application> for AppView {
     }
 }
 
-async fn find(context: &Context, id: &ApplicationId) -> Result<Application, Refusal> {
+pub(super) async fn find(context: &Context, id: &ApplicationId) -> Result<Application, Refusal> {
     let found = context.site().store().application(id).await?;
     found.ok_or_else(|| Refusal::not_found("application", id).of_field("id"))
 }

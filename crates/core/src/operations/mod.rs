@@ -17,6 +17,7 @@ mod service;
 mod session;
 mod site;
 mod site_key;
+mod ticket;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -38,6 +39,7 @@ pub fn table() -> Result<Table, TableError> {
         service::entries(),
         key::entries(),
         app::entries(),
+        ticket::entries(),
         broker::entries(),
         session::entries(),
         penalty::entries(),

@@ -53,6 +53,15 @@ pub(crate) enum Verb {
         #[arg(long, value_parser = milliseconds)]
         overlap: Option<u64>,
     },
+    /// Says what a ticket for one to call the other would say, or why there would be none.
+    Ticket {
+        /// The application that calls.
+        consumer: String,
+        /// The application that is called.
+        provider: String,
+    },
+    /// Calls an HTTP service that wants to know who calls, as an application.
+    Call(super::app_call::Call),
     /// Keeps an application from calling and from being called.
     Lock {
         /// Which one.
@@ -164,6 +173,11 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             });
             admin_call(common, "app", "rotate_key", &given(params))
         }
+        Verb::Ticket { consumer, provider } => {
+            let params = json!({ "consumer": consumer, "provider": provider });
+            admin_call(common, "app", "ticket", &params)
+        }
+        Verb::Call(call) => super::app_call::call(common, call),
         Verb::Lock { id } => simple("lock", id),
         Verb::Unlock { id } => simple("unlock", id),
         Verb::Delete { id, yes } => {

@@ -97,6 +97,11 @@ pub(crate) fn write_new(path: &Path, pem: &str) -> Result<(), Failure> {
     write(path, 0o600, pem)
 }
 
+/// Writes a new file with a public key.
+pub(crate) fn write_public(path: &Path, pem: &str) -> Result<(), Failure> {
+    write(path, 0o644, pem)
+}
+
 /// Writes a new file with its permissions set from the start.
 fn write(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();

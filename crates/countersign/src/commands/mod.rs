@@ -1,7 +1,9 @@
 //! What each command does, one file a noun.
 
 pub(crate) mod app;
+mod app_call;
 pub(crate) mod audit;
+pub(crate) mod broker;
 pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod content;

@@ -91,7 +91,12 @@ impl Peer {
     }
 }
 
-async fn serve(socket: TcpStream, address: SocketAddr, mut admitted: Admitted, shared: Arc<Shared>) {
+async fn serve(
+    socket: TcpStream,
+    address: SocketAddr,
+    mut admitted: Admitted,
+    shared: Arc<Shared>,
+) {
     let ended = admitted.ended();
     let peer = Peer {
         address,

@@ -49,13 +49,23 @@ fn named(status: StatusCode, code: &str, title: &str) -> Reply {
 
 /// Nothing is served there.
 pub(super) fn not_found() -> Reply {
-    named(StatusCode::NOT_FOUND, "not-found", "nothing is served there")
+    named(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "nothing is served there",
+    )
 }
 
 /// It cannot be served now, for no reason that is the caller's.
 pub(super) fn busy() -> Reply {
-    let mut reply = named(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much to do: come again");
-    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    let mut reply = named(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "busy",
+        "too much to do: come again",
+    );
+    reply
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     reply
 }
 

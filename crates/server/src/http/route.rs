@@ -15,11 +15,7 @@ use super::{Peer, authenticate};
 use crate::clock;
 use crate::shared::Shared;
 
-pub(super) async fn answer(
-    request: Request<Incoming>,
-    peer: &Peer,
-    shared: &Arc<Shared>,
-) -> Reply {
+pub(super) async fn answer(request: Request<Incoming>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     match (method, path.as_str()) {
         (Method::POST, "/authenticate") => {

@@ -208,6 +208,7 @@ impl Founded {
         let server = Server::builder(site.clone())
             .limits(limits)
             .session("127.0.0.1:0".parse().unwrap())
+            .http(Some("127.0.0.1:0".parse().unwrap()))
             .admin_socket(&admin_socket)
             .start()
             .await

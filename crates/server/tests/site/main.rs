@@ -12,6 +12,7 @@ mod content;
 mod delivered;
 mod founded;
 mod hostile;
+mod http;
 mod kept;
 mod keys;
 mod login;

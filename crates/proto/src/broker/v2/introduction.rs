@@ -112,7 +112,10 @@ mod tests {
         assert!(json.len() < LONGEST);
         let told: Introduction = serde_json::from_str(&json).unwrap();
         let believed = told.believe(&site(1).public()).unwrap();
-        assert_eq!((believed.id.as_str(), believed.keys.len()), ("example.org", 2));
+        assert_eq!(
+            (believed.id.as_str(), believed.keys.len()),
+            ("example.org", 2)
+        );
         assert!(told.believe(&site(2).public()).is_none());
 
         let changes: [fn(&mut Introduction); 6] = [

@@ -1,0 +1,150 @@
+//! `countersign app call`: one HTTP request to a service that wants to know who calls.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use countersign_client::broker::{Application, Consumer, ConsumerError, Site};
+use countersign_crypto::party::PartyKey;
+use countersign_proto::uri::SiteUri;
+
+use super::key;
+use crate::cli::Common;
+use crate::failure::{Exit, Failure};
+use crate::input;
+
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// The site that both are registered at: `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
+    #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
+    site: SiteUri,
+    /// Where the site answers applications; port 4749 of its host over http when left out.
+    #[arg(long, env = "COUNTERSIGN_HTTP", value_name = "URL")]
+    http: Option<http::Uri>,
+    /// The application that calls.
+    #[arg(long = "as", value_name = "APP")]
+    name: String,
+    /// Its key file.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The application that is called.
+    #[arg(long, value_name = "APP")]
+    to: String,
+    /// The request's method.
+    #[arg(long, short = 'X', default_value = "GET")]
+    method: http::Method,
+    /// Sends this file as the request's content (`-`: standard input).
+    #[arg(long, value_name = "FILE")]
+    content: Option<PathBuf>,
+    /// A field of the request's head, as in `accept: application/json`; may be repeated.
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = field)]
+    fields: Vec<(http::HeaderName, http::HeaderValue)>,
+    /// What is asked for.
+    url: http::Uri,
+}
+
+fn field(text: &str) -> Result<(http::HeaderName, http::HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
+    let name = name.trim().parse().map_err(|_| "no name of a field")?;
+    let value = value.trim().parse().map_err(|_| "no value of a field")?;
+    Ok((name, value))
+}
+
+pub(crate) fn call(common: &Common, call: Call) -> Result<(), Failure> {
+    let identity = key::read(&call.key, common)?;
+    let own = Application {
+        id: call.name.clone(),
+        keys: vec![PartyKey::new(Arc::new(identity))],
+    };
+    let sent = call.content.as_deref().map(input::bytes).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
+    runtime.block_on(request(call, own, sent))
+}
+
+async fn request(call: Call, own: Application, sent: Option<Vec<u8>>) -> Result<(), Failure> {
+    let http = match call.http {
+        Some(http) => http,
+        None => usual(&call.site)?,
+    };
+    let site = Site::ask(http, call.site.site_key())
+        .await
+        .map_err(|error| Failure::new(Exit::Unreachable, "site", error))?;
+    let consumer = Consumer::builder(own, site)
+        .calls(&call.to, origin(&call.url)?)
+        .build()
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let client = consumer
+        .client()
+        .map_err(|error| Failure::new(Exit::Failure, "http", error))?;
+    let mut request = client.request(call.method, call.url.to_string());
+    for (name, value) in call.fields {
+        request = request.header(name, value);
+    }
+    if let Some(sent) = sent {
+        request = request.body(sent);
+    }
+    let mut answer = request.send().await.map_err(|error| failed(&error))?;
+    let status = answer.status();
+    let mut out = std::io::stdout().lock();
+    while let Some(piece) = answer
+        .chunk()
+        .await
+        .map_err(|error| Failure::new(Exit::Unreachable, "http", error.without_url()))?
+    {
+        out.write_all(&piece)
+            .map_err(|error| Failure::new(Exit::Failure, "output", error))?;
+    }
+    match status.is_success() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Exit::Failure,
+            "status",
+            format_args!("{} answered {status}", call.to),
+        )),
+    }
+}
+
+/// What went wrong before the request was sent, or on its way.
+fn failed(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut cause = Some(error);
+    while let Some(now) = cause {
+        if let Some(error) = now.downcast_ref::<ConsumerError>() {
+            let exit = match error {
+                ConsumerError::Refused { .. } | ConsumerError::NotBelieved(_) => {
+                    Exit::NotAuthenticated
+                }
+                ConsumerError::Unreachable { .. } | ConsumerError::TooSlow(_) => Exit::Unreachable,
+                _ => Exit::Failure,
+            };
+            return Failure::new(exit, "broker", error);
+        }
+        cause = now.source();
+    }
+    Failure::new(Exit::Unreachable, "http", error)
+}
+
+/// Port 4749 of the site's host.
+fn usual(site: &SiteUri) -> Result<http::Uri, Failure> {
+    let address = site.address();
+    let host = address
+        .rsplit_once(':')
+        .map_or(address.as_str(), |(host, _)| host);
+    let url = format!("http://{host}:4749");
+    url.parse()
+        .map_err(|_| Failure::usage(format!("{url} is no address")))
+}
+
+/// Scheme, host and port alone.
+fn origin(url: &http::Uri) -> Result<http::Uri, Failure> {
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    http::Uri::from_parts(parts).map_err(|_| {
+        Failure::usage(format!(
+            "{url} is no address: write it as in http://host/path"
+        ))
+    })
+}

@@ -1,0 +1,55 @@
+//! `countersign broker`: the site as the party that introduces applications to each other.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{admin_call, given, key};
+use crate::admin::Admin;
+use crate::cli::Common;
+use crate::failure::{Exit, Failure};
+use crate::output::show;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Shows the site's public keys, which applications have to know.
+    Show {
+        /// Writes the one of v2 into this file besides.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Gives the site an RSA key for applications of serveros-v1: a new one, or the one of this file.
+    NewV1Key {
+        /// The private key of a master that moves here: unencrypted PKCS #8 in PEM.
+        #[arg(long, value_name = "FILE")]
+        private_key: Option<PathBuf>,
+        /// How many older keys stay beside it, so that applications can change over.
+        #[arg(long, default_value_t = 0)]
+        keep: u8,
+    },
+}
+
+pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Show { out: None } => admin_call(common, "broker", "show", &json!({})),
+        Verb::Show { out: Some(out) } => {
+            let outcome = Admin::connect(&common.data)?.run("broker", "show", &json!({}))?;
+            let shown: serde_json::Value = serde_json::from_str(outcome.data.get())
+                .map_err(|error| Failure::new(Exit::Failure, "result", error))?;
+            if let Some(pem) = shown.get("public_key").and_then(|key| key.as_str()) {
+                key::write_public(&out, pem)?;
+            }
+            show(&outcome, common.format())
+        }
+        Verb::NewV1Key { private_key, keep } => {
+            let private_key = private_key.as_deref().map(read).transpose()?;
+            let params = given(json!({ "private_key": private_key, "keep": keep }));
+            admin_call(common, "broker", "new_v1_key", &params)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))
+}

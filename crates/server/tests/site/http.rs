@@ -1,0 +1,416 @@
+//! What applications ask of a site over HTTP.
+
+use std::time::Duration;
+
+use countersign_client::broker::IntroductionError;
+use countersign_client::broker::Site as KnownSite;
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_crypto::identity::Identity;
+use countersign_crypto::party::{PartyKey, SealingSuite};
+use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
+use countersign_proto::broker::v2::Refusal;
+use countersign_proto::broker::v2::clock::Clock;
+use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::broker::{v1, v2};
+use countersign_server::clock;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::founded::Founded;
+
+/// An answer over HTTP.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn kind(&self) -> &str {
+        let mut lines = self.head.lines();
+        let kind = lines.find_map(|line| line.strip_prefix("content-type: "));
+        kind.unwrap_or_default()
+    }
+}
+
+/// What was asked in the first second of a site may have been answered by the run before.
+const MOMENT: Duration = Duration::from_millis(v2::limits::AHEAD + 100);
+
+/// One request, as any client makes it.
+async fn request(founded: &Founded, method: &str, target: &str, body: &[u8]) -> Answer {
+    let address = founded.server.http_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nhost: site.example\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    let _ = socket.write_all(&[head.as_bytes(), body].concat()).await;
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Answer {
+        status: head.get(9..12).map_or(0, |code| code.parse().unwrap()),
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    }
+}
+
+fn now() -> u64 {
+    u64::try_from(clock::now().millis()).unwrap()
+}
+
+fn party() -> PartyKey {
+    PartyKey::new(std::sync::Arc::new(Identity::generate(&mut SystemEntropy)))
+}
+
+/// A site with `billing`, which may call `ledger`; both parties, and what they know of the site.
+async fn applications() -> (Founded, v2::consumer::Consumer, v2::provider::Provider) {
+    let founded = Founded::new().await;
+    let (billing, ledger) = (party(), party());
+    for (id, key) in [("billing", &billing), ("ledger", &ledger)] {
+        let params = json!({ "id": id, "public_keys": [key.public().to_pem()] });
+        founded.admin("app", "create", params).await;
+    }
+    let settings = json!({ "may_call": [{ "app": "ledger" }], "auth_data": { "team": 7 } });
+    let update = json!({ "id": "billing", "settings": settings });
+    founded.admin("app", "update", update).await;
+    tokio::time::sleep(MOMENT).await;
+    let opened = founded.site.opened().unwrap();
+    let site = opened.broker.party().unwrap().public().clone();
+    let consumer = v2::consumer::Consumer {
+        id: "billing".to_owned(),
+        keys: vec![billing],
+        site: opened.broker.id().to_owned(),
+        site_keys: vec![site.clone()],
+        suite: SealingSuite::XWing,
+    };
+    let provider = v2::provider::Provider {
+        id: "ledger".to_owned(),
+        keys: vec![ledger],
+        site: opened.broker.id().to_owned(),
+        site_keys: vec![site],
+    };
+    (founded, consumer, provider)
+}
+
+fn ask(
+    consumer: &v2::consumer::Consumer,
+    requested: &str,
+    made: u64,
+) -> (v2::consumer::Asked, Vec<u8>) {
+    let asked = consumer.ask(requested, made, &mut SystemEntropy);
+    let (asked, sealed) = asked.unwrap();
+    (asked, serde_json::to_vec(&sealed).unwrap())
+}
+
+/// The whole dialog: the site's answer is believed, its ticket accepted, and both share a secret.
+#[tokio::test]
+async fn an_application_gets_a_ticket_and_proves_itself_with_it() {
+    let (founded, consumer, provider) = applications().await;
+    let (asked, sent) = ask(&consumer, "ledger", now());
+    let answer = request(&founded, "POST", "/authenticate", &sent).await;
+    assert_eq!(
+        (answer.status, answer.kind()),
+        (200, "application/json; charset=utf-8")
+    );
+    let granted = consumer.granted(asked, answer.body.as_bytes()).unwrap();
+    let (presenting, presentation) = granted.present(now(), &mut SystemEntropy).unwrap();
+    let presented = provider.accept(presentation.as_bytes(), now()).unwrap();
+    let accepted = presented.acknowledge(now(), &mut SystemEntropy).unwrap();
+    assert_eq!(accepted.auth_data.get(), r#"{"team":7}"#);
+    let credentials = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+    assert_eq!(credentials.secret, accepted.credentials.secret);
+
+    let again = request(&founded, "POST", "/authenticate", &sent).await;
+    assert_eq!((again.status, again.body), (409, Refusal::Replayed.body()));
+    let (_, other) = ask(&consumer, "billing", now());
+    let denied = request(&founded, "POST", "/authenticate", &other).await;
+    assert_eq!(
+        (denied.status, denied.body),
+        (403, Refusal::NotAllowed.body())
+    );
+}
+
+/// [BRK-2]: one answer to whatever is wrong before anything was verified, and none comes sooner than others.
+#[tokio::test]
+async fn whatever_is_wrong_gets_one_answer_in_one_time() {
+    let (founded, consumer, _) = applications().await;
+    let (_, sent) = ask(&consumer, "ledger", now());
+    let mut stranger = consumer;
+    stranger.keys = vec![party()];
+    let (_, forged) = ask(&stranger, "ledger", now());
+    stranger.id = "nobody".to_owned();
+    let (_, unknown) = ask(&stranger, "ledger", now());
+    let changed = |change: fn(&mut Value)| {
+        let mut message: Value = serde_json::from_slice(&sent).unwrap();
+        change(&mut message);
+        serde_json::to_vec(&message).unwrap()
+    };
+    let faults = [
+        Vec::new(),
+        b"{".to_vec(),
+        b"null".to_vec(),
+        vec![b' '; 65_537],
+        [sent.as_slice(), b"x"].concat(),
+        forged,
+        unknown,
+        changed(|message| message["to"] = json!("other")),
+        changed(|message| message["sealed"] = json!("AAAA")),
+        changed(|message| message["signature"] = json!("AAAA")),
+        changed(|message| message["type"] = json!("auth-ticket")),
+        changed(|message| message["from"] = json!(7)),
+    ];
+    for (number, fault) in faults.iter().enumerate() {
+        let asked = Instant::now();
+        let answer = request(&founded, "POST", "/authenticate", fault).await;
+        let took = asked.elapsed();
+        assert_eq!(answer.status, 401, "{number}");
+        assert_eq!(answer.kind(), "application/problem+json", "{number}");
+        assert_eq!(answer.body, Refusal::NotVerified.body(), "{number}");
+        assert!(took >= Duration::from_millis(5), "{number}: {took:?}");
+    }
+    // None of it used the request up.
+    let answer = request(&founded, "POST", "/authenticate", &sent).await;
+    assert_eq!(answer.status, 200);
+}
+
+/// [BRK-4]: whose clock is wrong is told, and tells the time by the site's.
+#[tokio::test]
+async fn a_wrong_clock_is_put_right_by_the_site() {
+    const HOUR: u64 = 3_600_000;
+    let (founded, consumer, _) = applications().await;
+    let own = || now() - HOUR;
+    let (_, sent) = ask(&consumer, "ledger", own());
+    let refused = request(&founded, "POST", "/authenticate", &sent).await;
+    assert_eq!((refused.status, refused.body), (401, Refusal::Clock.body()));
+    let nonce = Nonce(fresh(&mut SystemEntropy));
+    let text = serde_json::to_value(nonce).unwrap();
+    let target = format!("/clock?nonce={}", text.as_str().unwrap());
+    let told = request(&founded, "GET", &target, b"").await;
+    let told: Clock = serde_json::from_str(&told.body).unwrap();
+    let offset = told.offset(nonce, &consumer.site_keys, own()).unwrap();
+    let by_site = v2::clock::site_time(own(), offset);
+    let (_, sent) = ask(&consumer, "ledger", by_site);
+    let answer = request(&founded, "POST", "/authenticate", &sent).await;
+    assert_eq!(answer.status, 200);
+    for wrong in [
+        "/clock",
+        "/clock?nonce=",
+        "/clock?nonce=AAAA",
+        "/clock?nonce=%00",
+    ] {
+        assert_eq!(
+            request(&founded, "GET", wrong, b"").await.status,
+            404,
+            "{wrong}"
+        );
+    }
+}
+
+/// [BRK-14]: who knows the site's URI needs to know nothing else.
+#[tokio::test]
+async fn a_site_introduces_itself_to_whoever_knows_its_key() {
+    let (founded, consumer, _) = applications().await;
+    let address = founded.server.http_address().unwrap();
+    let url: http::Uri = format!("http://{address}").parse().unwrap();
+    let site = KnownSite::ask(url.clone(), founded.uri.site_key())
+        .await
+        .unwrap();
+    assert_eq!(site.id, consumer.site);
+    assert_eq!(site.keys, consumer.site_keys);
+    let other = Founded::new().await;
+    let wrong = KnownSite::ask(url, other.uri.site_key()).await;
+    assert!(matches!(wrong, Err(IntroductionError::NotBelieved)));
+}
+
+/// Targets of 16 KiB are read, those of 64 KiB are not; nothing else is served.
+#[tokio::test]
+async fn targets_have_a_limit() {
+    let founded = Founded::new().await;
+    for (length, read) in [(16 * 1024, true), (64 * 1024, false)] {
+        let mut target = "/authenticate?authRequest=".to_owned();
+        target.extend(std::iter::repeat_n('a', length - target.len()));
+        let answer = request(&founded, "GET", &target, b"").await;
+        assert_eq!(answer.status == 500, read, "{length}: {}", answer.status);
+        assert!(
+            read || (400..500).contains(&answer.status),
+            "{}",
+            answer.status
+        );
+    }
+    for (method, target) in [("GET", "/"), ("PUT", "/authenticate"), ("POST", "/clock")] {
+        let answer = request(&founded, method, target, b"").await;
+        assert_eq!(
+            (answer.status, answer.kind()),
+            (404, "application/problem+json")
+        );
+    }
+    assert_eq!(
+        founded.admin("site", "status", json!({})).await["sealed"],
+        false
+    );
+}
+
+/// Whoever sends what is not verified again and again is turned away, as with logins.
+#[tokio::test]
+async fn a_source_that_proves_nothing_has_to_wait() {
+    let founded = Founded::new().await;
+    for _ in 0..32 {
+        assert_eq!(
+            request(&founded, "POST", "/authenticate", b"{}")
+                .await
+                .status,
+            401
+        );
+    }
+    assert_eq!(
+        request(&founded, "POST", "/authenticate", b"{}")
+            .await
+            .status,
+        0
+    );
+    let all = json!({});
+    assert_eq!(
+        founded.admin("penalty", "forget", all).await["forgotten"],
+        1
+    );
+    assert_eq!(
+        request(&founded, "POST", "/authenticate", b"{}")
+            .await
+            .status,
+        401
+    );
+}
+
+/// [BRK-5]: what the run before may have answered is not answered by the next one.
+#[tokio::test]
+async fn a_request_of_before_a_restart_is_not_answered_after_it() {
+    let (founded, consumer, _) = applications().await;
+    let (_, sent) = ask(&consumer, "ledger", now());
+    assert_eq!(
+        request(&founded, "POST", "/authenticate", &sent)
+            .await
+            .status,
+        200
+    );
+    let Founded {
+        site,
+        server,
+        uri,
+        slot,
+        robot,
+        admin_socket,
+        folder,
+    } = founded;
+    server.stop().await;
+    let server = countersign_server::Server::builder(site.clone())
+        .http(Some("127.0.0.1:0".parse().unwrap()))
+        .start()
+        .await
+        .unwrap();
+    let founded = Founded {
+        site,
+        server,
+        uri,
+        slot,
+        robot,
+        admin_socket,
+        folder,
+    };
+    let again = request(&founded, "POST", "/authenticate", &sent).await;
+    assert_eq!((again.status, again.body), (401, Refusal::Clock.body()));
+    tokio::time::sleep(MOMENT).await;
+    let (_, sent) = ask(&consumer, "ledger", now());
+    assert_eq!(
+        request(&founded, "POST", "/authenticate", &sent)
+            .await
+            .status,
+        200
+    );
+}
+
+fn recorded(name: &str) -> String {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/keys");
+    std::fs::read_to_string(format!("{keys}/{name}.pem")).unwrap()
+}
+
+/// Edition v1: a master moves here with its key, and its applications notice nothing.
+#[tokio::test]
+async fn an_application_of_v1_gets_its_ticket_too() {
+    let founded = Founded::new().await;
+    let imported = json!({ "private_key": recorded("master.key") });
+    founded.admin("broker", "new_v1_key", imported).await;
+    for (id, key) in [
+        ("Application A", "consumer.pub"),
+        ("Application B", "provider.pub"),
+    ] {
+        let params = json!({
+            "id": id, "edition": "serveros-v1", "public_keys": [recorded(key)],
+            "settings": { "hashes": ["sha256"], "ciphers": ["aes-256-cbc"],
+                "may_call": [{ "app": "Application B" }] }
+        });
+        founded.admin("app", "create", params).await;
+    }
+    let key = |name: &str| RsaKey::from_pem(&recorded(name).into()).unwrap();
+    let master = vec![RsaPublicKey::from_pem(&recorded("master.pub")).unwrap()];
+    let consumer = v1::consumer::Consumer {
+        id: "Application A".to_owned(),
+        keys: vec![key("consumer.key")],
+        master: master.clone(),
+        ciphers: vec!["aes-256-cbc".parse().unwrap()],
+        hashes: vec![RsaHash::Sha256],
+    };
+    let ask = |requested: &str| {
+        let (asked, sealed) = consumer.ask(requested, now(), &mut SystemEntropy).unwrap();
+        let text = serde_json::to_string(&sealed).unwrap();
+        let coded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        (asked, format!("/authenticate?authRequest={coded}"))
+    };
+    let (asked, target) = ask("Application B");
+    assert!(target.len() < 16_384);
+    let answer = request(&founded, "GET", &target, b"").await;
+    assert_eq!(
+        (answer.status, answer.kind()),
+        (200, "application/json; charset=utf-8")
+    );
+    let answered = consumer
+        .answered(
+            asked,
+            answer.status,
+            answer.body.as_bytes(),
+            now(),
+            &mut SystemEntropy,
+        )
+        .unwrap();
+    let v1::consumer::Answered::Granted(granted) = answered else {
+        panic!("asked to come again");
+    };
+    let (_, presentation) = granted.present(now(), &mut SystemEntropy).unwrap();
+    let provider = v1::provider::Provider {
+        id: "Application B".to_owned(),
+        keys: vec![key("provider.key")],
+        master,
+        ciphers: vec!["aes-256-cbc".parse().unwrap()],
+        hashes: vec![RsaHash::Sha256],
+    };
+    provider.accept(presentation.as_bytes(), now()).unwrap();
+
+    let again = request(&founded, "GET", &target, b"").await;
+    assert_eq!(again.status, 403);
+    let (_, target) = ask("Application C");
+    let denied = request(&founded, "GET", &target, b"").await;
+    let body: Value = serde_json::from_str(&denied.body).unwrap();
+    assert_eq!(
+        (denied.status, &body["additionalInformation"]["type"]),
+        (422, &json!("requested"))
+    );
+    let garbage = request(&founded, "GET", "/authenticate?authRequest=%7B%7D", b"").await;
+    assert_eq!(
+        (garbage.status, garbage.body),
+        (500, v1::Refusal::NotVerified.body())
+    );
+}
