@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Registers two applications at the site that runs here: `billing`, which may call `ledger`.
-# Writes billing.key and ledger.key, with .pub and .party beside each, into the current folder.
+# Writes site.pub, billing.key and ledger.key, with .pub and .party beside each key, into the current folder.
 # Run it once; COUNTERSIGN_DATA names the site's folder when that is not ./site.
 set -euo pipefail
 
@@ -9,6 +9,7 @@ party() {
   countersign key party "$1.key" --out "$1.party"
 }
 
+countersign broker show --out site.pub > /dev/null
 party ledger
 countersign app create ledger --public-key ledger.party
 party billing

@@ -87,7 +87,11 @@ async fn request(call: Call, own: Application, sent: Option<Vec<u8>>) -> Result<
     if let Some(sent) = sent {
         request = request.body(sent);
     }
-    let mut answer = request.send().await.map_err(|error| failed(&error))?;
+    let sent = request.send().await;
+    let mut answer = sent.map_err(|error| match ConsumerError::of(&error) {
+        Some(error) => refused(error),
+        None => Failure::new(Exit::Unreachable, "http", error),
+    })?;
     let status = answer.status();
     let mut out = std::io::stdout().lock();
     while let Some(piece) = answer
@@ -108,23 +112,14 @@ async fn request(call: Call, own: Application, sent: Option<Vec<u8>>) -> Result<
     }
 }
 
-/// What went wrong before the request was sent, or on its way.
-fn failed(error: &(dyn std::error::Error + 'static)) -> Failure {
-    let mut cause = Some(error);
-    while let Some(now) = cause {
-        if let Some(error) = now.downcast_ref::<ConsumerError>() {
-            let exit = match error {
-                ConsumerError::Refused { .. } | ConsumerError::NotBelieved(_) => {
-                    Exit::NotAuthenticated
-                }
-                ConsumerError::Unreachable { .. } | ConsumerError::TooSlow(_) => Exit::Unreachable,
-                _ => Exit::Failure,
-            };
-            return Failure::new(exit, "broker", error);
-        }
-        cause = now.source();
-    }
-    Failure::new(Exit::Unreachable, "http", error)
+/// What went wrong with the consumer before the request was sent.
+fn refused(error: &ConsumerError) -> Failure {
+    let exit = match error {
+        ConsumerError::Refused { .. } | ConsumerError::NotBelieved(_) => Exit::NotAuthenticated,
+        ConsumerError::Unreachable { .. } | ConsumerError::TooSlow(_) => Exit::Unreachable,
+        _ => Exit::Failure,
+    };
+    Failure::new(exit, "broker", error)
 }
 
 /// Port 4749 of the site's host.

@@ -7,6 +7,7 @@
     reason = "a test stops where it fails"
 )]
 
+mod applications;
 mod crash;
 mod running;
 mod shell;

@@ -84,8 +84,10 @@ impl Running {
 
     /// Starts the site and waits until it says where it is.
     pub(crate) fn start(&mut self, words: &[&str]) {
-        let mut command = self.command(&["serve", "--session-listen", "127.0.0.1:0"]);
+        let mut command = self.command(&["serve"]);
         let mut process = command
+            .args(["--session-listen", "127.0.0.1:0"])
+            .args(["--http-listen", "127.0.0.1:0"])
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -108,6 +110,12 @@ impl Running {
         // What it logs later is read, so that it never waits for a full pipe.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
         self.process = Some(process);
+    }
+
+    /// Where it answers applications over HTTP.
+    pub(crate) fn http(&self) -> String {
+        let status = self.run(&["site", "status", "--json"]).json();
+        status["listen"]["http"].as_str().unwrap().to_owned()
     }
 
     /// Ends the site as a power cut would.

@@ -98,6 +98,8 @@ fn a_second_serve_on_a_folder_and_a_taken_port_are_refused_with_exit_code_1() {
         "serve",
         "--session-listen",
         "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
         "--passphrase-file",
         "site.pass",
     ]);
@@ -164,6 +166,8 @@ fn a_database_that_is_none_is_refused_and_left_alone() {
     let said = site.run(&[
         "serve",
         "--session-listen",
+        "127.0.0.1:0",
+        "--http-listen",
         "127.0.0.1:0",
         "--passphrase-file",
         "site.pass",

@@ -135,7 +135,8 @@ async fn an_application_gets_a_ticket_and_proves_itself_with_it() {
     );
 }
 
-/// [BRK-2]: one answer to whatever is wrong before anything was verified, and none comes sooner than others.
+/// [BRK-2] and [BRK-15]: one answer to whatever is wrong before anything was verified, and none comes sooner than
+/// others.
 #[tokio::test]
 async fn whatever_is_wrong_gets_one_answer_in_one_time() {
     let (founded, consumer, _) = applications().await;

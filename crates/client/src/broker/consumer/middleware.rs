@@ -65,6 +65,17 @@ impl From<ConsumerError> for Error {
     }
 }
 
+impl ConsumerError {
+    /// What went wrong before a request was sent; `None` when the error is of reqwest or of other middleware.
+    #[must_use]
+    pub fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::Middleware(error) => error.downcast_ref(),
+            Error::Reqwest(_) => None,
+        }
+    }
+}
+
 struct Through<'a> {
     next: Next<'a>,
     request: reqwest::Request,

@@ -1,0 +1,112 @@
+//! Applications that call each other, each in a process of its own: a site, `app call`, and a service behind the
+//! provider's layer.
+
+use std::path::Path;
+
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use countersign_client::broker::{Application, AuthenticatedApp, Provider, Site};
+use serde_json::json;
+
+use crate::running::Running;
+
+/// A site with `billing`, which may call `ledger`; `site.pub` has the site's keys.
+fn applications() -> Running {
+    let site = Running::new();
+    let said = site.run(&["broker", "show", "--out", "site.pub"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    for id in ["ledger", "billing"] {
+        let (key, party) = (format!("{id}.key"), format!("{id}.party"));
+        for words in [
+            &["key", "new", "--out", &key][..],
+            &["key", "party", &key, "--out", &party],
+            &["app", "create", id, "--public-key", &party],
+        ] {
+            let said = site.run(words);
+            assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+        }
+    }
+    let allowed = site.run(&["app", "update", "billing", "--may-call", "ledger"]);
+    assert_eq!(allowed.code, 0, "{}", allowed.err);
+    site
+}
+
+/// Serves `ledger` until the runtime ends; where it answers.
+fn serve(site: &Running, runtime: &tokio::runtime::Runtime) -> String {
+    let read = |name: &str| std::fs::read_to_string(site.path(name)).unwrap();
+    let http = format!("http://{}", site.http());
+    let known = Site::from_pem("local", http.parse().unwrap(), &read("site.pub")).unwrap();
+    let own = Application::from_pem("ledger", &read("ledger.key"), None).unwrap();
+    let provider = Provider::builder(own, known).build().unwrap();
+    let who = |Extension(app): Extension<AuthenticatedApp>| async move { app.id };
+    let echo = |body: String| async move { body };
+    let service = Router::new()
+        .route("/who", get(who))
+        .route("/echo", post(echo))
+        .layer(provider);
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+    let listener = listener.unwrap();
+    let address = listener.local_addr().unwrap();
+    runtime.spawn(async move { axum::serve(listener, service).await });
+    format!("http://{address}")
+}
+
+#[test]
+fn an_application_calls_another_one_and_is_known_there() {
+    let site = applications();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ledger = serve(&site, &runtime);
+    let http = format!("http://{}", site.http());
+    let call = |name: &str, key: &str, more: &[&str]| {
+        let known = ["app", "call", "--site", &site.uri, "--http", &http];
+        let as_whom = ["--as", name, "--key", key, "--to", "ledger"];
+        site.run(&[&known[..], &as_whom[..], more].concat())
+    };
+    let who = format!("{ledger}/who");
+    let said = call("billing", "billing.key", &[&who]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (0, "billing"),
+        "{}",
+        said.err
+    );
+
+    let (echo, content) = (format!("{ledger}/echo"), site.path("sent.txt"));
+    std::fs::write(&content, "12.50").unwrap();
+    let sent: &Path = &content;
+    let words = ["-X", "POST", "--content", sent.to_str().unwrap(), &echo];
+    let said = call("billing", "billing.key", &words);
+    assert_eq!((said.code, said.out.as_str()), (0, "12.50"), "{}", said.err);
+
+    // With another's key it is nobody, and ledger itself may call nobody.
+    let said = call("billing", "ledger.key", &[&who]);
+    assert_eq!((said.code, said.out.as_str()), (4, ""), "{}", said.err);
+    let said = call("ledger", "ledger.key", &[&who]);
+    assert_eq!((said.code, said.out.as_str()), (4, ""), "{}", said.err);
+    assert!(said.err.contains("may not call it"), "{}", said.err);
+    let missing = format!("{ledger}/nothing");
+    let said = call("billing", "billing.key", &[&missing]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("404"), "{}", said.err);
+}
+
+#[test]
+fn an_admin_sees_why_an_application_gets_no_ticket() {
+    let site = applications();
+    let ticket = |from: &str, to: &str| site.run(&["app", "ticket", from, to, "--json"]).json();
+    let granted = ticket("billing", "ledger");
+    assert_eq!(
+        (&granted["granted"], &granted["lasts"], &granted["suite"]),
+        (&json!(true), &json!(3_600_000), &json!("xwing-aes256gcm"))
+    );
+    let denied = ticket("ledger", "billing");
+    assert_eq!(denied["granted"], json!(false));
+    let why = denied["why_not"].as_str().unwrap();
+    assert!(
+        why.contains("app update ledger --may-call billing"),
+        "{why}"
+    );
+    assert_eq!(site.run(&["app", "lock", "ledger"]).code, 0);
+    assert_eq!(ticket("billing", "ledger")["why_not"], "ledger is locked");
+    assert_eq!(site.run(&["app", "ticket", "billing", "nobody"]).code, 6);
+}
