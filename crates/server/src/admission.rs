@@ -33,9 +33,10 @@ pub enum TurnedAway {
     Penalized,
 }
 
-/// A network with fewer unproved connections is not turned away early: a few logins at once are no crowd, not
-/// even when there are so many networks that a share is less than one.
-const NEVER_EARLY: usize = 4;
+/// So many unproved connections of one network are no crowd: an office logs in at once. It is not turned away
+/// early for them, and makes no more room for others than a single login does, not even where there are so many
+/// networks that a share is less than one.
+const NO_CROWD: usize = 16;
 
 /// Counts connections.
 pub struct Admission {
@@ -56,7 +57,7 @@ struct State {
     crowds: BTreeSet<Crowd>,
 }
 
-/// How many unproved connections a network has, and the number of its oldest.
+/// How many unproved connections a network has, [`NO_CROWD`] at least, and the number of its oldest.
 type Crowd = (usize, Reverse<u64>, Source);
 
 /// One source's connections.
@@ -138,12 +139,12 @@ impl Admission {
     }
 
     /// Whether a network that has `own` unproved connections is turned away early: never with less than its
-    /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
+    /// share or [`NO_CROWD`], otherwise the more likely the fewer places are left.
     fn drops_early(&self, state: &State, own: usize, dice: u32) -> bool {
         let (early, full) = (self.limits.unproved_early, self.limits.unproved);
         let share = state.unproved / state.crowds.len().max(1);
         let over = state.unproved.saturating_sub(early);
-        if over == 0 || own < share.max(NEVER_EARLY) {
+        if over == 0 || own < share.max(NO_CROWD) {
             return false;
         }
         let chance =
@@ -168,7 +169,8 @@ impl Network {
     /// The crowd that these are; `None` when all are proved.
     fn crowd(&self, network: Source) -> Option<Crowd> {
         let oldest = self.unproved.front()?;
-        Some((self.unproved.len(), Reverse(oldest.number), network))
+        let size = self.unproved.len().max(NO_CROWD);
+        Some((size, Reverse(oldest.number), network))
     }
 }
 
@@ -291,11 +293,11 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
-            connections: 20,
-            connections_per_source: 6,
-            unproved: 10,
-            unproved_per_source: 5,
-            unproved_early: 10,
+            connections: 60,
+            connections_per_source: 26,
+            unproved: 40,
+            unproved_per_source: 25,
+            unproved_early: 40,
             ..Limits::default()
         }
     }
@@ -319,7 +321,7 @@ mod tests {
     #[test]
     fn a_source_gets_its_share_and_no_more() {
         let admission = admission(limits());
-        let mut held: Vec<Admitted> = (0..5).map(|_| admission.from(1).unwrap()).collect();
+        let mut held: Vec<Admitted> = (0..25).map(|_| admission.from(1).unwrap()).collect();
         assert_eq!(admission.from(1).err(), Some(TurnedAway::TooManyFromSource));
         held.iter_mut().for_each(Admitted::proved);
         held.push(admission.from(1).unwrap());
@@ -358,7 +360,7 @@ mod tests {
         let address = |subnet: u64| Source::V6(0x2001_0db8_0001_0000 | subnet);
         let admission = admission(limits());
         let mut honest = admission.from(1).unwrap();
-        let mut crowd: Vec<Admitted> = (0..9)
+        let mut crowd: Vec<Admitted> = (0..39)
             .map(|subnet| admission.admit(address(subnet), NOW, LUCKY).unwrap())
             .collect();
         let mut other = admission.from(2).unwrap();
@@ -374,7 +376,7 @@ mod tests {
             ..limits()
         });
         let mut held = Vec::new();
-        for last in 0..20 {
+        for last in 0..60 {
             let mut admitted = admission.from(last).unwrap();
             admitted.proved();
             held.push(admitted);
@@ -386,42 +388,45 @@ mod tests {
     #[test]
     fn a_crowd_makes_room_for_a_newcomer() {
         let admission = admission(limits());
-        let mut crowd: Vec<Admitted> = (0..4).map(|_| admission.from(1).unwrap()).collect();
-        let mut others: Vec<Admitted> = (2..8).map(|last| admission.from(last).unwrap()).collect();
-        assert_eq!(admission.count(), (10, 10));
+        let mut others: Vec<Admitted> = (2..10).map(|last| admission.from(last).unwrap()).collect();
+        let mut office: Vec<Admitted> = (0..15).map(|_| admission.from(50).unwrap()).collect();
+        let mut crowd: Vec<Admitted> = (0..17).map(|_| admission.from(1).unwrap()).collect();
+        assert_eq!(admission.count(), (40, 40));
         let ended = |admitted: &mut Admitted| admitted.ended().unwrap().try_recv().is_ok();
         let mut newcomer = admission.from(100).unwrap();
-        assert_eq!(admission.count(), (11, 10));
+        assert_eq!(admission.count(), (41, 40));
         assert!(ended(&mut crowd[0]) && !ended(&mut crowd[1]));
         assert!(!others.iter_mut().any(ended) && !ended(&mut newcomer));
+        assert!(!office.iter_mut().any(ended));
         drop(crowd);
-        assert_eq!(admission.count(), (7, 7));
+        assert_eq!(admission.count(), (24, 24));
     }
 
-    /// Where none is larger, whoever came first goes, wherever it comes from.
+    /// Where there is no crowd, whoever came first goes, wherever it comes from, and however many of its network
+    /// log in beside it.
     #[test]
-    fn of_crowds_of_one_the_oldest_makes_room() {
+    fn where_there_is_no_crowd_the_oldest_makes_room() {
         let admission = admission(limits());
         let order = [5, 2, 9, 1, 8, 3, 7, 4, 6, 10];
-        let mut held: Vec<Admitted> = order
-            .iter()
-            .map(|last| admission.from(*last).unwrap())
-            .collect();
+        let mut held: Vec<Admitted> = (0..24).map(|last| admission.from(last).unwrap()).collect();
+        let mut office: Vec<Admitted> = (0..16).map(|_| admission.from(50).unwrap()).collect();
         let ended = |admitted: &mut Admitted| admitted.ended().unwrap().try_recv().is_ok();
-        let _low = admission.from(0).unwrap();
-        let _high = admission.from(200).unwrap();
+        let _newcomers: Vec<Admitted> = order
+            .iter()
+            .map(|last| admission.from(100 + last).unwrap())
+            .collect();
         let gone: Vec<bool> = held.iter_mut().map(ended).collect();
-        assert_eq!(gone[..3], [true, true, false]);
-        assert!(gone[2..].iter().all(|gone| !gone));
+        assert!(gone[..10].iter().all(|gone| *gone) && !gone[10..].iter().any(|gone| *gone));
+        assert!(!office.iter_mut().any(ended));
     }
 
     #[test]
     fn a_source_with_its_share_is_turned_away_early_and_a_newcomer_is_not() {
         let admission = admission(Limits {
-            unproved_early: 2,
+            unproved_early: 8,
             ..limits()
         });
-        let mut crowd: Vec<Admitted> = (0..3).map(|_| admission.from(1).unwrap()).collect();
+        let mut crowd: Vec<Admitted> = (0..15).map(|_| admission.from(1).unwrap()).collect();
         crowd.push(admission.admit(source(1), NOW, UNLUCKY).unwrap());
         let early = admission.admit(source(1), NOW, UNLUCKY);
         assert_eq!(early.err(), Some(TurnedAway::EarlyDrop));
