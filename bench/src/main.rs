@@ -13,6 +13,7 @@ mod broker;
 mod durable;
 mod ends;
 mod founded;
+mod http;
 mod machine;
 mod measure;
 mod operations;
@@ -29,21 +30,37 @@ use report::{Report, Row};
 /// What a benchmark may run into; each says it in its own words.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// A server that a benchmark starts in a process of its own, and its name.
+type Mode = (&'static str, fn() -> Result<()>);
+
 /// A benchmark: its name on the command line, and what runs it.
 type Benchmark = (&'static str, fn() -> Result<Vec<Row>>);
 
-const BENCHMARKS: [Benchmark; 8] = [
+const BENCHMARKS: [Benchmark; 10] = [
     ("risp", risp::run),
     ("machine", machine::run),
     ("packets", packets::run),
     ("person", person::run),
     ("broker", broker::run),
+    ("authenticate", http::authenticate::run),
+    ("provider", http::provider::run),
     ("operations", operations::run),
     ("durable", durable::run),
     ("accounts", accounts::run),
 ];
 
 fn main() -> ExitCode {
+    let modes: [Mode; 2] = [
+        (http::authenticate::MODE, http::authenticate::serve),
+        (http::provider::MODE, http::provider::serve),
+    ];
+    let asked = std::env::args().nth(1).unwrap_or_default();
+    if let Some((mode, serve)) = modes.into_iter().find(|(mode, _)| *mode == asked) {
+        return serve().map_or_else(
+            |error| report::failed(mode, &*error),
+            |()| ExitCode::SUCCESS,
+        );
+    }
     let (options, names): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
         .partition(|argument| argument.starts_with('-'));

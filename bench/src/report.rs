@@ -9,6 +9,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+/// Tells whoever started this program as a server where it is.
+pub(crate) fn tell(what: &serde_json::Value) {
+    println!("{what}");
+}
+
 /// One comparison.
 pub(crate) struct Row {
     /// What was done.

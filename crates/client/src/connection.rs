@@ -41,6 +41,8 @@ pub(crate) enum Ask {
 const HIGH_WATER: usize = 256 * 1024;
 /// Bytes asked of the socket at a time.
 const READ_AT_A_TIME: usize = 64 * 1024;
+/// How long a client waits after it could not renew its keys before it tries again.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 /// A session says something at least three times within the site's idle limit.
 const KEEP_ALIVES: u32 = 3;
 
@@ -182,6 +184,7 @@ impl Connection {
                 let _ = writer.shutdown().await;
                 return Ok(Over::Goodbye(Goodbye::Done));
             }
+            let (tries_again, try_again) = (link.tries_again(), link.try_again());
             let takes_asks =
                 !link.closing && unsent.len() + link.session.queued_bytes() < HIGH_WATER;
             tokio::select! {
@@ -205,6 +208,7 @@ impl Connection {
                         next = self.asks.try_recv().ok();
                     }
                 }
+                () = tokio::time::sleep_until(try_again), if tries_again => {}
                 () = tokio::time::sleep_until(said + keep_alive), if !keep_alive.is_zero() => {
                     link.session.keep_alive()?;
                     said = Instant::now();
@@ -228,19 +232,31 @@ struct Serving {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Renewal {
     NotDue,
-    /// As soon as no other exchange is under way.
-    Due,
-    /// Offered.
+    /// As soon as no other exchange is under way, and not before.
+    Due(Instant),
+    /// Offered for the present option.
     Offered,
+    /// Offered for another one, since the present one was declined.
+    OfferedOther,
     /// The present option was declined; the site was asked which ones it has.
     Asked,
+}
+
+impl Renewal {
+    /// Not at once: whoever declined has a reason.
+    fn later() -> Self {
+        Self::Due(Instant::now() + RENEWAL_PAUSE)
+    }
 }
 
 impl Serving {
     /// Offers new keys when it is time.
     fn renew_keys(&mut self) -> Result<(), Refusal> {
-        let due = self.renewal == Renewal::Due
-            || self.renewal == Renewal::NotDue && self.session.wants_rekey();
+        let due = match self.renewal {
+            Renewal::Due(not_before) => Instant::now() >= not_before,
+            Renewal::NotDue => self.session.wants_rekey(),
+            Renewal::Offered | Renewal::OfferedOther | Renewal::Asked => false,
+        };
         if due {
             let option = self.session.option();
             if self.session.offer_keys(option, &mut SystemEntropy)? {
@@ -250,34 +266,55 @@ impl Serving {
         Ok(())
     }
 
+    /// Whether the keys are to be renewed later.
+    fn tries_again(&self) -> bool {
+        matches!(self.renewal, Renewal::Due(_)) && !self.session.renews()
+    }
+
+    /// When.
+    fn try_again(&self) -> Instant {
+        match self.renewal {
+            Renewal::Due(not_before) => not_before,
+            _ => Instant::now(),
+        }
+    }
+
     /// The site answered an offer.
     fn renewed(&mut self, renewed: bool) -> Result<(), Refusal> {
         if let Some(reply) = self.waiting.rekey.take() {
             let _ = reply.send(Ok(renewed));
             // Whoever asked for it renewed the session too.
-            if renewed && self.renewal == Renewal::Due {
+            if renewed && matches!(self.renewal, Renewal::Due(_)) {
                 self.renewal = Renewal::NotDue;
             }
-        } else if self.renewal == Renewal::Offered {
-            self.renewal = match renewed {
-                true => Renewal::NotDue,
-                false => {
-                    self.session.ask_for_options()?;
-                    Renewal::Asked
-                }
-            };
+            return Ok(());
         }
+        self.renewal = match (self.renewal, renewed) {
+            (Renewal::Offered | Renewal::OfferedOther, true) => Renewal::NotDue,
+            (Renewal::Offered, false) => {
+                self.session.ask_for_options()?;
+                Renewal::Asked
+            }
+            (Renewal::OfferedOther, false) => Renewal::later(),
+            (other, _) => other,
+        };
         Ok(())
     }
 
     /// The site told its options: the first that is accepted is offered, if the present one was declined.
     fn offered(&mut self, list: &OptionList) -> Result<(), Refusal> {
         if self.renewal == Renewal::Asked {
-            self.renewal = Renewal::NotDue;
             let option = self.session.choose(list);
-            if let Some(option) = option.filter(|option| *option != self.session.option()) {
-                self.session.offer_keys(option, &mut SystemEntropy)?;
-            }
+            let other = option.filter(|option| *option != self.session.option());
+            let offered = match other {
+                Some(option) => self.session.offer_keys(option, &mut SystemEntropy)?,
+                None => false,
+            };
+            self.renewal = match offered {
+                true => Renewal::OfferedOther,
+                // Declined for another reason, or the site offers just now.
+                false => Renewal::later(),
+            };
         }
         for reply in self.waiting.options.drain(..) {
             let _ = reply.send(Ok(list.clone()));
@@ -329,7 +366,9 @@ impl Serving {
         for message in got {
             match message {
                 FromSite::Outcome(outcome) => {
-                    self.streams.answered(outcome.id);
+                    if self.streams.answered(outcome.id) {
+                        self.session.cancel(outcome.id)?;
+                    }
                     if let Some(reply) = self.waiting.results.remove(&outcome.id) {
                         let _ = reply.send(Ok(outcome));
                     } else if let Some(reply) = self.waiting.streamed.remove(&outcome.id) {
@@ -358,7 +397,7 @@ impl Serving {
                 FromSite::Cancelled { id } => self.streams.cancelled(id),
                 FromSite::Event(event) => {
                     if (event.group.as_str(), event.event.as_str()) == ("session", "expiring") {
-                        self.renewal = Renewal::Due;
+                        self.renewal = Renewal::Due(Instant::now());
                     }
                     let _ = events.send(event);
                 }

@@ -175,9 +175,9 @@ impl Streams {
         }
     }
 
-    /// The operation has its result: nobody reads the rest of its content.
-    pub(crate) fn answered(&mut self, id: u64) {
-        self.uploads.remove(&id);
+    /// The operation has its result: nobody reads the rest of its content. Whether some was left.
+    pub(crate) fn answered(&mut self, id: u64) -> bool {
+        self.uploads.remove(&id).is_some()
     }
 
     pub(crate) fn fail(&mut self, error: &CallError) {

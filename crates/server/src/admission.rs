@@ -13,6 +13,7 @@ use countersign_core::guard::{Guard, Offence, Source};
 use countersign_core::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::limits::Limits;
 
 /// Why a connection is turned away.
@@ -33,10 +34,11 @@ pub enum TurnedAway {
     Penalized,
 }
 
-/// So many unproved connections of one network are no crowd: an office logs in at once. It is not turned away
-/// early for them, and makes no more room for others than a single login does, not even where there are so many
-/// networks that a share is less than one.
-const NO_CROWD: usize = 16;
+/// A network with fewer unproved connections is not turned away early: an office that logs in at once is no
+/// crowd, not even when there are so many networks that a share is less than one.
+const NEVER_EARLY: usize = 16;
+/// So many unproved connections of one network make no more room for others than a single one does.
+const NO_CROWD: usize = 4;
 
 /// Counts connections.
 pub struct Admission {
@@ -139,12 +141,12 @@ impl Admission {
     }
 
     /// Whether a network that has `own` unproved connections is turned away early: never with less than its
-    /// share or [`NO_CROWD`], otherwise the more likely the fewer places are left.
+    /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
     fn drops_early(&self, state: &State, own: usize, dice: u32) -> bool {
         let (early, full) = (self.limits.unproved_early, self.limits.unproved);
         let share = state.unproved / state.crowds.len().max(1);
         let over = state.unproved.saturating_sub(early);
-        if over == 0 || own < share.max(NO_CROWD) {
+        if over == 0 || own < share.max(NEVER_EARLY) {
             return false;
         }
         let chance =
@@ -268,6 +270,9 @@ impl Admitted {
     pub fn proved(&mut self) {
         let mut state = self.admission.state();
         state.no_longer_unproved(self.from.network(), self.number);
+        drop(state);
+        let mut penalties = self.admission.guard.penalties();
+        penalties.proved(self.from, clock::now());
     }
 
     /// The source did this.
@@ -408,8 +413,8 @@ mod tests {
     fn where_there_is_no_crowd_the_oldest_makes_room() {
         let admission = admission(limits());
         let order = [5, 2, 9, 1, 8, 3, 7, 4, 6, 10];
-        let mut held: Vec<Admitted> = (0..24).map(|last| admission.from(last).unwrap()).collect();
-        let mut office: Vec<Admitted> = (0..16).map(|_| admission.from(50).unwrap()).collect();
+        let mut held: Vec<Admitted> = (0..36).map(|last| admission.from(last).unwrap()).collect();
+        let mut office: Vec<Admitted> = (0..4).map(|_| admission.from(50).unwrap()).collect();
         let ended = |admitted: &mut Admitted| admitted.ended().unwrap().try_recv().is_ok();
         let _newcomers: Vec<Admitted> = order
             .iter()

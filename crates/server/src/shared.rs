@@ -242,7 +242,7 @@ impl Shared {
             of_account: self.limits.parked_sessions_per_account,
         };
         match self.site.park_session(&info, cut, room) {
-            Parked::Kept | Parked::InPlaceOf(_) => {}
+            Parked::Kept => {}
             Parked::Full | Parked::Gone => self.close_session(&info, reason).await,
         }
     }

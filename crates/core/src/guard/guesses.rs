@@ -20,7 +20,8 @@ pub struct GuessLimits {
     pub free_of_strangers: u32,
     /// The first wait; twice as long with each further failure.
     pub first: u64,
-    /// The longest wait of one source at one name.
+    /// The longest wait for one more failure of a source at a name; twice as long where others of that source
+    /// wait before it.
     pub longest: u64,
     /// The longest wait of strangers: the person on a new device waits it too.
     pub longest_of_strangers: u64,
@@ -157,9 +158,12 @@ impl Guesses {
         } else {
             queued
         };
-        let mut wait = match step {
-            0 => 0,
-            _ => queued + step.min(limits.longest),
+        let mut wait = match (step, known) {
+            (0, _) => 0,
+            // Who shares the source of somebody that logged in from there is to keep nobody out: the source's
+            // penalties bound what it can guess.
+            (_, true) => step.min(limits.longest),
+            (_, false) => queued + step.min(limits.longest),
         };
         if wait > 2 * limits.longest {
             return Err(TooManyGuesses);
@@ -167,8 +171,9 @@ impl Guesses {
         let failures = all.failures.count_at(now, &limits);
         let strangers = doubling(limits.first, failures, limits.free_of_strangers);
         if !known && strangers > 0 {
-            wait = wait.max(strangers.min(limits.longest_of_strangers));
-            all.wait(source.network(), now, wait, &limits)?;
+            let place = strangers.min(limits.longest_of_strangers);
+            all.wait(source.network(), now, place, &limits)?;
+            wait = wait.max(place);
         }
         if step > 0 {
             own.waits_until = now.plus_millis(wait);
@@ -176,6 +181,13 @@ impl Guesses {
         own.failures.one_more(now, &limits);
         all.failures.one_more(now, &limits);
         Ok(wait)
+    }
+
+    /// A login that waited went away before it was answered: its place is another stranger's.
+    pub fn left(&mut self, name: &str, source: Source) {
+        if let Some(all) = self.names.get_mut(name) {
+            all.strangers.retain(|(of, _)| *of != source.network());
+        }
     }
 
     /// The person of that name logged in from there.
@@ -203,7 +215,7 @@ impl Name {
     ) -> Result<(), TooManyGuesses> {
         let until = now.plus_millis(wait);
         self.strangers
-            .retain(|(_, until)| (1..=2 * limits.longest).contains(&since(now, *until)));
+            .retain(|(_, until)| (1..=limits.longest_of_strangers).contains(&since(now, *until)));
         let waits = self.strangers.iter().any(|(of, _)| *of == network);
         if waits || self.strangers.len() >= limits.strangers_at_a_time {
             return Err(TooManyGuesses);
@@ -282,6 +294,31 @@ mod tests {
         }
         assert_eq!(wait(&mut guesses, "maria@x", source(1), at(1)), 0);
         assert_eq!(wait(&mut guesses, "maria@x", source(2), at(5)), 3_000);
+    }
+
+    /// Whoever guesses from the source of somebody who logged in there slows them, and keeps them out in no case.
+    #[test]
+    fn who_logged_in_from_there_is_answered_whatever_others_of_that_source_do() {
+        let mut guesses = Guesses::default();
+        wait(&mut guesses, "maria@x", source(1), at(0));
+        guesses.succeeded("maria@x", source(1), at(0));
+        let waits: Vec<u64> = (0..1_000)
+            .map(|_| wait(&mut guesses, "maria@x", source(1), at(1)))
+            .collect();
+        assert_eq!(waits.iter().max(), Some(&10_000));
+    }
+
+    #[test]
+    fn a_stranger_that_goes_away_leaves_its_place() {
+        let mut guesses = Guesses::default();
+        for stranger in 0..24 {
+            let _ = guesses.attempt("maria@x", source(stranger), at(0));
+        }
+        wait(&mut guesses, "maria@x", source(100), at(4));
+        let again = guesses.attempt("maria@x", source(100), at(4));
+        assert_eq!(again, Err(TooManyGuesses));
+        guesses.left("maria@x", source(100));
+        assert!(guesses.attempt("maria@x", source(100), at(4)).is_ok());
     }
 
     /// At the limit and one over: so many strangers wait at a name, and others may when these have waited.

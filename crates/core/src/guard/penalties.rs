@@ -13,8 +13,9 @@ pub enum Offence {
     Malformed,
     /// Started a login and did not prove anything.
     NotProved,
-    /// Wanted to return to a session that there is not, as everybody does after the site was started anew.
-    NotReturned,
+    /// Wanted what it could not have: to return to a session that there is not, as everybody does after the site
+    /// was started anew, or to log in beside too many.
+    InVain,
 }
 
 impl Offence {
@@ -22,7 +23,7 @@ impl Offence {
         match self {
             Self::Malformed => 8,
             Self::NotProved => 4,
-            Self::NotReturned => 1,
+            Self::InVain => 1,
         }
     }
 }
@@ -80,14 +81,16 @@ impl Penalty {
     /// The penalty as it stands now.
     fn now(&self, now: Timestamp) -> Self {
         let good = since(self.until, now) / FORGIVEN_AFTER;
+        let forgiven = since(self.at, now) / 1_000;
         Self {
             points: self.points_at(now),
+            // By whole seconds: who comes more often than that is forgiven too.
+            at: self.at.plus_millis(forgiven * 1_000),
             times: self
                 .times
                 .saturating_sub(u32::try_from(good).unwrap_or(u32::MAX)),
             // What was forgiven is not forgiven again for the same time.
             until: self.until.plus_millis(good * FORGIVEN_AFTER),
-            ..*self
         }
     }
 
@@ -102,6 +105,8 @@ impl Penalty {
 pub struct Penalties {
     limits: PenaltyLimits,
     sources: HashMap<Source, Penalty>,
+    /// Sources on which somebody was proved, and when last: what their network did is not theirs.
+    proved: HashMap<Source, Timestamp>,
 }
 
 impl Penalties {
@@ -120,6 +125,17 @@ impl Penalties {
         }
     }
 
+    /// Somebody was proved on a connection of that source.
+    pub fn proved(&mut self, source: Source, now: Timestamp) {
+        if source.network() == source {
+            return;
+        }
+        make_room(&mut self.proved, &source, self.limits.sources, |last| {
+            u64::try_from(last.millis()).unwrap_or(0)
+        });
+        self.proved.insert(source, now);
+    }
+
     fn count(&mut self, source: Source, threshold: u64, offence: Offence, now: Timestamp) {
         make_room(&mut self.sources, &source, self.limits.sources, |penalty| {
             penalty.points_at(now) + since(now, penalty.until)
@@ -131,7 +147,6 @@ impl Penalties {
             until: now,
             at: now,
         });
-        penalty.at = now;
         penalty.points += offence.points();
         if penalty.points >= threshold && now >= penalty.until {
             let doubled = self.limits.first.saturating_mul(1 << penalty.times.min(32));
@@ -143,11 +158,15 @@ impl Penalties {
         self.sources.insert(source, penalty);
     }
 
-    /// Until when the source, or the network that it is of, is turned away; `None` when it is not.
+    /// Until when the source is turned away, for what it did or, unless somebody was proved there, for what its
+    /// network did; `None` when it is not.
     #[must_use]
     pub fn turned_away(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
         let own = self.until(source, now);
-        own.max(self.until(source.network(), now))
+        match self.proved.contains_key(&source) {
+            true => own,
+            false => own.max(self.until(source.network(), now)),
+        }
     }
 
     fn until(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
@@ -294,10 +313,24 @@ mod tests {
         assert_eq!(penalties.turned_away(address(999), at(0)), None);
         penalties.offend(address(63), Offence::NotProved, at(0));
         assert!(penalties.turned_away(address(999), at(0)).is_some());
+        // Except where somebody logs in.
+        penalties.proved(address(7), at(0));
+        assert_eq!(penalties.turned_away(address(7), at(0)), None);
         let neighbour = Source::V6(0x2001_0db8_0002_0000);
         assert_eq!(penalties.turned_away(neighbour, at(0)), None);
         assert_eq!(penalties.forget(Some(address(0).network())), 1);
         assert_eq!(penalties.turned_away(address(999), at(0)), None);
+    }
+
+    #[test]
+    fn points_are_forgiven_however_often_somebody_comes() {
+        let mut penalties = penalties();
+        // One point each 900 milliseconds, of which one is forgotten each second.
+        for number in 0..100 {
+            penalties.offend(source(1), Offence::InVain, at(0).plus_millis(number * 900));
+        }
+        let (_, penalty) = penalties.list(at(90))[0];
+        assert!(penalty.points < 14 && penalty.times == 0, "{penalty:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! A session is registered before the account is read for the last time, and an account is changed
 //! before its sessions are cut. Whatever the order in which the two meet, a locked account keeps none.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -40,6 +40,8 @@ struct Live {
     state: State,
     /// The number of the attempt that its client returned with last; 0 if it never did.
     attempt: u64,
+    /// Its place among those that wait for their clients, while it does.
+    waits: Option<u64>,
 }
 
 enum State {
@@ -59,10 +61,8 @@ pub struct Room {
 /// What became of a session whose connection was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parked {
-    /// It waits for its client.
+    /// It waits for its client; the one of its account that had waited longest may have been cut for it.
     Kept,
-    /// It waits, in the place of the one of its account that had waited longest: cut that.
-    InPlaceOf(SessionId),
     /// There is no room for it.
     Full,
     /// There is nothing to keep: it was cut, or goes on over another connection.
@@ -80,14 +80,16 @@ struct Sessions {
     live: BTreeMap<SessionId, Live>,
     accounts: HashMap<AccountId, Held>,
     away: usize,
+    /// How often a session began to wait.
+    parked: u64,
 }
 
 /// The sessions of one account.
 #[derive(Default)]
 struct Held {
     count: usize,
-    /// Those without a connection, oldest first.
-    away: BTreeSet<SessionId>,
+    /// Those without a connection, the one that has waited longest first.
+    away: BTreeMap<u64, SessionId>,
 }
 
 impl SessionRegistry {
@@ -102,6 +104,7 @@ impl SessionRegistry {
         let live = Live {
             state: State::Open(cut),
             attempt: 0,
+            waits: None,
             info,
         };
         all.live.insert(live.info.id, live);
@@ -117,10 +120,8 @@ impl SessionRegistry {
     ) -> Option<(SessionInfo, Option<CloseReason>)> {
         let mut all = self.all();
         all.of(id, connection)?;
+        all.no_longer_away(id);
         let live = all.live.remove(&id)?;
-        if !live.info.connected {
-            all.no_longer_away(&live.info);
-        }
         if let Some(held) = all.accounts.get_mut(&live.info.account) {
             held.count -= 1;
             if held.count == 0 {
@@ -136,25 +137,37 @@ impl SessionRegistry {
     /// Keeps a session whose connection of that number was lost, if there is room; `cut` is called in
     /// place of its hook from now on.
     pub(crate) fn park(&self, id: SessionId, connection: u32, cut: CutHook, room: Room) -> Parked {
-        let mut all = self.all();
-        let Some(live) = all.of(id, connection).filter(|live| live.is_open()) else {
-            return Parked::Gone;
+        let displaced = {
+            let mut all = self.all();
+            let Some(live) = all.of(id, connection).filter(|live| live.is_open()) else {
+                return Parked::Gone;
+            };
+            let account = live.info.account;
+            let waiting = all.accounts.get(&account).map_or(0, |held| held.away.len());
+            if room.of_account == 0 || waiting < room.of_account && all.away >= room.in_all {
+                return Parked::Full;
+            }
+            let displaced = match waiting < room.of_account {
+                true => None,
+                false => all.make_room(account),
+            };
+            all.parked += 1;
+            let place = all.parked;
+            if let Some(live) = all.live.get_mut(&id) {
+                live.info.connected = false;
+                live.state = State::Open(cut);
+                live.waits = Some(place);
+            }
+            all.away += 1;
+            let held = all.accounts.entry(account).or_default();
+            held.away.insert(place, id);
+            displaced
         };
-        let account = live.info.account;
-        let oldest = all.accounts.get(&account).and_then(|held| {
-            let full = held.away.len() >= room.of_account;
-            full.then(|| held.away.first().copied())
-        });
-        if oldest.is_none() && all.away >= room.in_all || oldest == Some(None) {
-            return Parked::Full;
+        // Outside the lock: a hook may do what it likes.
+        if let Some(cut) = displaced {
+            cut(CloseReason::ConnectionLost);
         }
-        if let Some(live) = all.live.get_mut(&id) {
-            live.info.connected = false;
-            live.state = State::Open(cut);
-        }
-        all.away += 1;
-        all.accounts.entry(account).or_default().away.insert(id);
-        oldest.flatten().map_or(Parked::Kept, Parked::InPlaceOf)
+        Parked::Kept
     }
 
     /// Gives an open session a new connection, unless its client returned meanwhile with a later attempt;
@@ -180,9 +193,7 @@ impl SessionRegistry {
             _ => None,
         };
         let info = live.info.clone();
-        if !connected {
-            all.no_longer_away(&info);
-        }
+        all.no_longer_away(id);
         Some((info, hook))
     }
 
@@ -203,7 +214,7 @@ impl SessionRegistry {
     /// The sessions without a connection that nobody may return to any more.
     pub(crate) fn forsaken(&self, now: Timestamp) -> Vec<SessionInfo> {
         let all = self.all();
-        let away = all.accounts.values().flat_map(|held| &held.away);
+        let away = all.accounts.values().flat_map(|held| held.away.values());
         away.filter_map(|id| all.live.get(id))
             .filter(|live| now >= live.info.expires)
             .map(|live| live.info.clone())
@@ -309,10 +320,25 @@ impl Sessions {
         (live.info.connection == connection).then_some(live)
     }
 
-    fn no_longer_away(&mut self, info: &SessionInfo) {
+    /// Cuts the session of that account that has waited longest for its client; its hook.
+    fn make_room(&mut self, account: AccountId) -> Option<CutHook> {
+        let (_, id) = self.accounts.get(&account)?.away.first_key_value()?;
+        let id = *id;
+        self.no_longer_away(id);
+        self.live.get_mut(&id)?.close(CloseReason::ConnectionLost)
+    }
+
+    /// The session waits for its client no longer, if it did.
+    fn no_longer_away(&mut self, id: SessionId) {
+        let Some(live) = self.live.get_mut(&id) else {
+            return;
+        };
+        let Some(place) = live.waits.take() else {
+            return;
+        };
         self.away -= 1;
-        if let Some(held) = self.accounts.get_mut(&info.account) {
-            held.away.remove(&info.id);
+        if let Some(held) = self.accounts.get_mut(&live.info.account) {
+            held.away.remove(&place);
         }
     }
 }

@@ -254,13 +254,10 @@ impl Site {
     }
 
     /// Keeps a session whose connection was lost, for its client to return to, if there is room; `cut` ends
-    /// it should somebody cut it meanwhile. Of the sessions of one account that wait, the oldest makes room.
+    /// it should somebody cut it meanwhile. Of the sessions of one account that wait, the one that waited longest
+    /// makes room.
     pub fn park_session(&self, info: &SessionInfo, cut: CutHook, room: Room) -> Parked {
-        let parked = self.sessions().park(info.id, info.connection, cut, room);
-        if let Parked::InPlaceOf(oldest) = parked {
-            self.sessions().cut(oldest, CloseReason::ConnectionLost);
-        }
-        parked
+        self.sessions().park(info.id, info.connection, cut, room)
     }
 
     /// When a session expires whose client agrees on new keys now.

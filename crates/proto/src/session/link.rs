@@ -152,11 +152,18 @@ impl Link {
 
     /// Whether it is time to agree on new keys. Whoever declined is not asked again at once.
     pub(crate) fn wants_rekey(&self) -> bool {
-        let wanted_at = match self.declined_at {
-            Some(declined) => declined.saturating_add(self.rekey_after / DECLINED_FOR),
-            None => self.rekey_after,
+        let wanted = match self.declined_at {
+            Some(declined) => {
+                self.used() > declined.saturating_add(self.rekey_after / DECLINED_FOR)
+            }
+            None => self.used() >= self.rekey_after,
         };
-        self.used() >= wanted_at && !self.keys.under_way()
+        wanted && !self.keys.under_way()
+    }
+
+    /// Whether an exchange of keys is under way.
+    pub(crate) fn renews(&self) -> bool {
+        self.keys.under_way()
     }
 
     /// Bytes that passed under the present keys, in the direction that had more.

@@ -197,8 +197,13 @@ impl Live {
             }
             self.session.flush(&mut self.out)?;
             let (drains, wants_more) = (self.drains(shared), self.wants_more(shared));
-            let unsent = self.out.get(self.sent..).unwrap_or_default();
             let wake = self.clock.next();
+            // Whoever keeps the server busy is told of the end all the same.
+            if wake <= Instant::from_std(clock::monotonic()) {
+                self.woken(wake, shared)?;
+                continue;
+            }
+            let unsent = self.out.get(self.sent..).unwrap_or_default();
             tokio::select! {
                 biased;
                 Ok(reason) = &mut self.cut => return Err(Ending(reason)),
@@ -245,8 +250,8 @@ impl Live {
     /// Does what is due at that time.
     fn woken(&mut self, at: Instant, shared: &Shared) -> Result<(), Ending> {
         if self.clock.idle == Some(at) {
-            // While its operations run nothing may be read of it.
-            if !self.running.is_empty() {
+            // Nothing could be read of it.
+            if !self.wants_more(shared) {
                 self.heard(shared);
                 return Ok(());
             }
@@ -281,6 +286,17 @@ impl Live {
         self.running.len() < shared.limits.operations_in_flight && self.drains(shared)
     }
 
+    /// What is to be done next. Operations wait until they may be begun; what belongs to those that run does
+    /// not.
+    fn next_of_got(&mut self, shared: &Shared) -> Option<FromClient> {
+        let begins = matches!(
+            self.got.front()?,
+            FromClient::Operation(_) | FromClient::OperationWithContent(_)
+        );
+        let waits = begins && !self.wants_more(shared);
+        (!waits).then(|| self.got.pop_front())?
+    }
+
     /// Opens what arrived and starts its operations, as many as may run. What is done at once is answered at
     /// once.
     async fn take_in(&mut self, shared: &Arc<Shared>) -> Result<(), Ending> {
@@ -293,12 +309,14 @@ impl Live {
             self.inbox.consume(used);
             self.got = got.into();
         }
-        while self.wants_more(shared)
-            && let Some(message) = self.got.pop_front()
-        {
+        while let Some(message) = self.next_of_got(shared) {
             match message {
-                FromClient::Operation(operation) => self.start(operation, None, shared)?,
+                FromClient::Operation(operation) => {
+                    self.not_twice(operation.id)?;
+                    self.start(operation, None, shared)?;
+                }
                 FromClient::OperationWithContent(operation) => {
+                    self.not_twice(operation.id)?;
                     self.start_with_content(operation, shared)?;
                 }
                 FromClient::Content { id, bytes } => {
@@ -362,17 +380,21 @@ impl Live {
         Ok(())
     }
 
+    /// An id whose content is under way is not used again: nobody could tell whose the content is.
+    fn not_twice(&self, id: u64) -> Result<(), Ending> {
+        let under_way = self.streams.as_ref().is_some_and(|streams| streams.has(id));
+        match under_way {
+            true => Err(Ending(CloseReason::ProtocolFault)),
+            false => Ok(()),
+        }
+    }
+
     fn start_with_content(
         &mut self,
         operation: Operation,
         shared: &Arc<Shared>,
     ) -> Result<(), Ending> {
         let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
-        if streams.has(operation.id) {
-            self.session.cancel(operation.id)?;
-            let twice = Shared::malformed(operation.id, "an operation of that id is under way");
-            return Ok(self.session.send_outcome(&twice)?);
-        }
         if streams.count() >= shared.limits.content_streams {
             self.session.cancel(operation.id)?;
             let busy = Shared::too_many_streams(operation.id);

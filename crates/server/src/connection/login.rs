@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use countersign_core::guard::{Offence, Source};
 use countersign_core::id::SessionId;
-use countersign_core::session::{CloseReason, Returning, SessionInfo};
+use countersign_core::session::{self, CloseReason, SessionInfo};
 use countersign_core::site::Decision;
 use countersign_core::store::StoreError;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Event;
+use countersign_proto::session::limits::UNPROVED_BYTES;
 use countersign_proto::session::server::{
     FindDelivered, FromClient, Login, Owner, Proved, Session, Step,
 };
@@ -29,7 +30,9 @@ use crate::shared::{Shared, hook};
 pub(super) enum End {
     /// Somebody is proved, and wants a session: [`open`] it.
     Proved(Box<Entering>),
-    /// A client came back to its session: [`reopen`] it.
+    /// A client may come back to its session, once it is [`confirmed`].
+    Returning(Box<Returning>),
+    /// It showed the session's keys: [`reopen`] it.
     Returned(Box<Returned>),
     /// Somebody is proved and has a session.
     Opened(Box<Opened>),
@@ -41,6 +44,8 @@ pub(super) enum End {
     Refused(Refusal, Offence),
     /// The site could not serve the peer; it is to be told.
     Told(WireError),
+    /// The same, and the peer had better not come at once again.
+    InVain(WireError),
     /// The peer was told all that there is to say, inside a packet.
     Dismissed,
 }
@@ -53,11 +58,16 @@ pub(super) struct Entering {
     source: Source,
 }
 
-/// A client that has shown the keys of its session.
-pub(super) struct Returned {
+/// A client that was answered that it may return to its session.
+pub(super) struct Returning {
     session: Session,
     id: SessionId,
     attempt: u64,
+}
+
+/// A client that has shown the keys of its session.
+pub(super) struct Returned {
+    returning: Box<Returning>,
     got: Vec<FromClient>,
 }
 
@@ -125,22 +135,21 @@ impl<'a> Attempt<'a> {
                         source: self.source,
                     }));
                 }
-                Ok(Advanced::Returning(session, id, attempt)) => {
-                    return confirmed(*session, id, attempt, socket, inbox).await;
-                }
+                Ok(Advanced::Returning(returning)) => return End::Returning(returning),
                 Ok(Advanced::Refused) => {
                     let _ = socket.shutdown().await;
                     return End::Closed;
                 }
                 Err(Stop::Refusal(refusal)) => {
                     let offence = match refusal {
-                        Refusal::NotAuthenticated if self.returns => Offence::NotReturned,
+                        Refusal::NotAuthenticated if self.returns => Offence::InVain,
                         Refusal::NotAuthenticated => Offence::NotProved,
                         _ => Offence::Malformed,
                     };
                     return End::Refused(refusal, offence);
                 }
                 Err(Stop::Told(error)) => return End::Told(error),
+                Err(Stop::InVain) => return End::InVain(WireError::Busy),
                 Err(Stop::Closed) => return End::Closed,
             }
         }
@@ -181,7 +190,11 @@ impl<'a> Attempt<'a> {
                     let (proved, info, attempt) = shared.returning(*find, out)?;
                     let mut session = proved.welcome(&welcome(&info, shared), out)?;
                     session.set_longest_params(shared.limits.params_bytes);
-                    return Ok(Advanced::Returning(Box::new(session), info.id, attempt));
+                    return Ok(Advanced::Returning(Box::new(Returning {
+                        session,
+                        id: info.id,
+                        attempt,
+                    })));
                 }
                 Step::FindService(find) => {
                     drop(turn);
@@ -240,14 +253,17 @@ impl<'a> Attempt<'a> {
             let mut guesses = self.shared.site.guard().guesses();
             guesses.attempt(&name, self.source, clock::now())
         };
-        let wait = wait.map_err(|_| Stop::Told(WireError::Busy))?;
-        self.name = Some(name);
+        let wait = wait.map_err(|_| Stop::InVain)?;
+        self.name = Some(name.clone());
         if wait == 0 {
             return Ok(());
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(wait)) => Ok(()),
-            () = closed(socket) => Err(Stop::Closed),
+            () = closed(socket) => {
+                self.shared.site.guard().guesses().left(&name, self.source);
+                Err(Stop::Closed)
+            }
         }
     }
 }
@@ -266,13 +282,15 @@ async fn closed(socket: &TcpStream) {
 enum Advanced {
     NeedMore(Login),
     Proved(Box<Proved>),
-    Returning(Box<Session>, SessionId, u64),
+    Returning(Box<Returning>),
     Refused,
 }
 
 enum Stop {
     Refusal(Refusal),
     Told(WireError),
+    /// Too many logins of this name are under way.
+    InVain,
     Closed,
 }
 
@@ -286,36 +304,32 @@ impl From<Refusal> for Stop {
 const UNAVAILABLE: Stop = Stop::Told(WireError::Busy);
 
 /// Waits for the first packet of a client that returns: before that opens, what was answered may be what
-/// somebody had recorded.
-async fn confirmed(
-    mut session: Session,
-    id: SessionId,
-    attempt: u64,
+/// somebody had recorded. Nothing is said in the clear any more, and none of it is an offence: a line that is
+/// lost again is nobody's fault.
+pub(super) async fn confirmed(
+    mut returning: Box<Returning>,
     socket: &mut TcpStream,
     inbox: &mut Inbox,
 ) -> End {
     let mut got = Vec::new();
     loop {
         let now = u64::try_from(clock::now().millis()).unwrap_or_default();
-        match session.receive(now, inbox.unread(), &mut got) {
+        match returning.session.receive(now, inbox.unread(), &mut got) {
+            // Nobody has shown anything yet: a packet that is to come is no reason to keep more.
+            Ok(0) if inbox.len() > UNPROVED_BYTES => return End::Dismissed,
             Ok(0) => {}
             Ok(used) => {
                 inbox.consume(used);
-                return End::Returned(Box::new(Returned {
-                    session,
-                    id,
-                    attempt,
-                    got,
-                }));
+                return End::Returned(Box::new(Returned { returning, got }));
             }
             Err(refusal) => {
                 debug!(%refusal, "the first packet of a return does not open");
-                return End::Closed;
+                return End::Dismissed;
             }
         }
         match socket.read_buf(inbox.tail(READ_AT_A_TIME)).await {
             Ok(1..) => {}
-            Ok(0) | Err(_) => return End::Closed,
+            Ok(0) | Err(_) => return End::Dismissed,
         }
     }
 }
@@ -348,12 +362,13 @@ pub(super) async fn open(
     let decision = shared
         .open_session(&proved, peer, event_sender, cut_sender)
         .await;
+    // Whoever finds no room, or trouble, has proved the pass phrase all the same.
+    if let (Some(name), false) = (&name, matches!(decision, Ok(Decision::Refused))) {
+        let mut guesses = shared.site.guard().guesses();
+        guesses.succeeded(name, source, clock::now());
+    }
     let error = match decision {
         Ok(Decision::Opened(info)) => {
-            if let Some(name) = name {
-                let mut guesses = shared.site.guard().guesses();
-                guesses.succeeded(&name, source, clock::now());
-            }
             let session = proved.welcome(&welcome(&info, shared), &mut out);
             if let (Ok(session), Ok(())) = (session, socket.write_all(&out).await) {
                 return End::Opened(Box::new(Opened {
@@ -386,15 +401,15 @@ pub(super) async fn reopen(
     socket: &mut TcpStream,
     shared: &Arc<Shared>,
 ) -> End {
-    let Returned {
+    let Returned { returning, got } = *returned;
+    let Returning {
         mut session,
         id,
         attempt,
-        got,
-    } = *returned;
+    } = *returning;
     let (event_sender, events) = Events::channel();
     let (cut_sender, cut) = oneshot::channel();
-    let returning = Returning {
+    let returning = session::Returning {
         attempt,
         option: session.option(),
         peer: peer.to_string(),

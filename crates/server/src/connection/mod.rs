@@ -58,7 +58,7 @@ async fn enter(
     shared: Arc<Shared>,
 ) -> Option<Box<Entered>> {
     let mut inbox = Inbox::default();
-    let ended = admitted.ended();
+    let mut ended = std::pin::pin!(told(admitted.ended()));
     let attempt = login::Attempt::new(admitted.source(), &shared);
     let log_in = tokio::time::timeout(
         shared.limits.unproved_time,
@@ -66,7 +66,18 @@ async fn enter(
     );
     let end = tokio::select! {
         end = log_in => end,
-        () = told(ended) => Ok(login::End::Told(WireError::Busy)),
+        () = &mut ended => Ok(login::End::Told(WireError::Busy)),
+    };
+    let end = match end {
+        Ok(login::End::Returning(returning)) => {
+            let confirmed = login::confirmed(returning, &mut socket, &mut inbox);
+            let confirmed = tokio::time::timeout(shared.limits.unproved_time, confirmed);
+            tokio::select! {
+                end = confirmed => Ok(end.unwrap_or(login::End::Dismissed)),
+                () = &mut ended => Ok(login::End::Dismissed),
+            }
+        }
+        end => end,
     };
     let end = match end {
         // Neither time nor a crowd may end what is begun now.
@@ -92,6 +103,7 @@ async fn enter(
         Ok(
             login::End::Silent
             | login::End::Proved(_)
+            | login::End::Returning(_)
             | login::End::Returned(_)
             | login::End::Dismissed,
         ) => return None,
@@ -104,6 +116,11 @@ async fn enter(
             debug!(%peer, %refusal, "login refused");
             admitted.punish(offence, clock::now());
             refusal.wire()
+        }
+        Ok(login::End::InVain(error)) => {
+            debug!(%peer, "too many logins with that name");
+            admitted.punish(Offence::InVain, clock::now());
+            error
         }
         Ok(login::End::Told(error)) => {
             debug!(%peer, ?error, "turned away");

@@ -83,17 +83,21 @@ async fn grant_v2(
     let request = Request::read(body)?;
     let requester = registered(request.requester(), shared).await?;
     let now = clock::now();
-    let turn = turn(peer, shared).await?;
-    let verified = opened.broker.verify(request, requester.as_deref(), now)?;
+    let verified = {
+        let _turn = turn(peer, shared).await?;
+        opened.broker.verify(request, requester.as_deref(), now)?
+    };
     peer.proved();
     let refused = Stop::Refused(v2::Refusal::NotVerified);
     let requester = requester.ok_or(refused)?;
+    // Looked up before its turn comes: a slow store is to hold nobody's turn.
+    registered(verified.requested(), shared).await?;
+    let _turn = turn(peer, shared).await?;
     let sealed = shared
         .site
         .ticket(&opened.broker, verified, &requester, now)
         .await
         .map_err(Stop::of)?;
-    drop(turn);
     serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
 }
 
@@ -132,22 +136,26 @@ async fn grant_v1(
     shared: &Arc<Shared>,
 ) -> Result<String, Stop<v1::Refusal>> {
     let site = opened(shared)?;
-    let turn_to_open = turn(peer, shared).await?;
-    let opened = site.broker.open_v1(text)?;
-    drop(turn_to_open);
+    let opened = {
+        let _turn = turn(peer, shared).await?;
+        site.broker.open_v1(text)?
+    };
     let requester = registered(opened.requester(), shared).await?;
     let now = clock::now();
-    let turn = turn(peer, shared).await?;
-    let verified = site.broker.verify_v1(opened, requester.as_deref(), now)?;
+    let verified = {
+        let _turn = turn(peer, shared).await?;
+        site.broker.verify_v1(opened, requester.as_deref(), now)?
+    };
     peer.proved();
     let refused = Stop::Refused(v1::Refusal::NotVerified);
     let requester = requester.ok_or(refused)?;
+    registered(verified.requested(), shared).await?;
+    let _turn = turn(peer, shared).await?;
     let sealed = shared
         .site
         .ticket_v1(&site.broker, verified, &requester, now)
         .await
         .map_err(Stop::of)?;
-    drop(turn);
     serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
 }
 

@@ -210,6 +210,12 @@ impl Session {
         self.link.offer_keys(option, entropy)
     }
 
+    /// Whether an exchange of keys is under way.
+    #[must_use]
+    pub fn renews(&self) -> bool {
+        self.link.renews()
+    }
+
     /// Answers the site's offer of new keys. One for an option that this client does not accept, and that
     /// is not the present one, is declined; whether it was accepted.
     ///

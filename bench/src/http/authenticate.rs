@@ -1,0 +1,207 @@
+//! Tickets over HTTP, for each second of the site's processors: all of a site, its store and its policy
+//! included. The peer is a server in Node that does what edition v1 wants of RSA-2048 for each request, and
+//! nothing else.
+
+use std::sync::Arc;
+
+use countersign_core::operations;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
+use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
+use countersign_crypto::secret::SecretText;
+use countersign_proto::broker::{v1, v2};
+use countersign_server::{Server, clock};
+use serde_json::{Value, json};
+
+use super::process::Process;
+use super::wire::{Wire, post};
+use crate::Result;
+use crate::founded::Founded;
+use crate::measure::in_turns;
+use crate::report::{Row, Target, Unit};
+
+/// The mode of this program that serves a site.
+pub(crate) const MODE: &str = "--serve-authenticate";
+
+const ROUNDS: usize = 5;
+/// Requests in a round.
+const TIMES: usize = 2_000;
+const CONNECTIONS: usize = 4;
+
+const RSA_CONSUMER: &str = include_str!("../../../vectors/serveros/keys/consumer.key.pem");
+const RSA_CONSUMER_PUBLIC: &str = include_str!("../../../vectors/serveros/keys/consumer.pub.pem");
+const RSA_PROVIDER_PUBLIC: &str = include_str!("../../../vectors/serveros/keys/provider.pub.pem");
+const RSA_MASTER: &str = include_str!("../../../vectors/serveros/keys/master.key.pem");
+const RSA_MASTER_PUBLIC: &str = include_str!("../../../vectors/serveros/keys/master.pub.pem");
+
+pub(crate) fn run() -> Result<Vec<Row>> {
+    let (site, peer) = (Process::own(MODE)?, Process::peer("master.mjs")?);
+    let asking = Asking::of(&site.told)?;
+    // A site answers nothing that was asked in its first second.
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    let peers = vec![b"GET / HTTP/1.1\r\nhost: peer\r\n\r\n".to_vec(); TIMES / 8];
+    let figures = in_turns(
+        ROUNDS,
+        [
+            &mut || tickets(&site, &asking.v2(TIMES)?),
+            &mut || tickets(&site, &asking.v1(TIMES / 4)?),
+            &mut || tickets(&peer, &peers),
+        ],
+    )?;
+    let row = |what: &str, ours, target| Row {
+        what: what.to_owned(),
+        ours: figures.median(ours),
+        peer: figures.median(2),
+        unit: Unit::PerSecond,
+        peer_is: "a server in Node, the RSA-2048 of v1 alone",
+        ratio: figures.ratio(ours, 2),
+        target,
+    };
+    Ok(vec![
+        // 20 and 4 times the 200 a second that are known of the reference implementation, which does a sixth of
+        // what this peer does.
+        row(
+            "POST /authenticate, v2, X-Wing",
+            0,
+            Some(Target::AtLeast(3.25)),
+        ),
+        row(
+            "GET /authenticate, v1, RSA-2048",
+            1,
+            Some(Target::AtLeast(0.65)),
+        ),
+    ])
+}
+
+/// Requests a second of the server's processor time.
+fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
+    let address = server.address()?;
+    let before = server.used()?;
+    std::thread::scope(|scope| {
+        let share = requests.len().div_ceil(CONNECTIONS);
+        let asking: Vec<_> = requests
+            .chunks(share)
+            .map(|requests| {
+                scope.spawn(move || -> Result<()> {
+                    let mut wire = Wire::connect(address)?;
+                    for request in requests {
+                        std::hint::black_box(wire.exchange(request)?);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        asking
+            .into_iter()
+            .try_for_each(|asked| asked.join().map_err(|_| "a thread")?)
+    })?;
+    let used = server.used()? - before;
+    Ok(requests.len() as f64 / used.as_secs_f64())
+}
+
+/// The consumers of both editions.
+struct Asking {
+    v2: v2::consumer::Consumer,
+    v1: v1::consumer::Consumer,
+}
+
+impl Asking {
+    fn of(told: &Value) -> Result<Self> {
+        let text = |name: &str| told.get(name).and_then(Value::as_str).ok_or("a text");
+        let consumer = Identity::from_seed(countersign_crypto::identity::IdentitySeed(
+            countersign_crypto::secret::Secret::from_bytes(CONSUMER),
+        ));
+        Ok(Self {
+            v2: v2::consumer::Consumer {
+                id: "billing".to_owned(),
+                keys: vec![PartyKey::new(Arc::new(consumer))],
+                site: text("id")?.to_owned(),
+                site_keys: vec![PartyPublic::from_pem(text("public_key")?)?],
+                suite: SealingSuite::XWing,
+            },
+            v1: v1::consumer::Consumer {
+                id: "Application A".to_owned(),
+                keys: vec![RsaKey::from_pem(&SecretText::from(
+                    RSA_CONSUMER.to_owned(),
+                ))?],
+                master: vec![RsaPublicKey::from_pem(RSA_MASTER_PUBLIC)?],
+                ciphers: vec!["aes-256-cbc".parse()?],
+                hashes: vec![RsaHash::Sha256],
+            },
+        })
+    }
+
+    /// Requests of v2, made now.
+    fn v2(&self, times: usize) -> Result<Vec<Vec<u8>>> {
+        let now = u64::try_from(clock::now().millis())?;
+        let make = |_| {
+            let (_, sealed) = self.v2.ask("ledger", now, &mut SystemEntropy)?;
+            let body = serde_json::to_vec(&sealed)?;
+            Ok(post("/authenticate", "application/json", &body))
+        };
+        (0..times).map(make).collect()
+    }
+
+    /// Requests of v1, made now.
+    fn v1(&self, times: usize) -> Result<Vec<Vec<u8>>> {
+        let now = u64::try_from(clock::now().millis())?;
+        let make = |_| {
+            let (_, sealed) = self.v1.ask("Application B", now, &mut SystemEntropy)?;
+            let text = serde_json::to_string(&sealed)?;
+            let coded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let head = "HTTP/1.1\r\nhost: site.example\r\n\r\n";
+            Ok(format!("GET /authenticate?authRequest={coded} {head}").into_bytes())
+        };
+        (0..times).map(make).collect()
+    }
+}
+
+/// The seed of the consumer, which both processes know.
+const CONSUMER: [u8; 32] = [7; 32];
+
+/// Serves a site until standard input ends.
+pub(crate) fn serve() -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let founded = Founded::new(operations::table()?).await?;
+        let imported = json!({ "private_key": RSA_MASTER });
+        founded.admin("broker", "new_v1_key", &imported).await?;
+        let consumer = countersign_crypto::secret::Secret::from_bytes(CONSUMER);
+        let consumer = Identity::from_seed(countersign_crypto::identity::IdentitySeed(consumer));
+        let party = |identity: Identity| PartyKey::new(Arc::new(identity)).public().to_pem();
+        let provider = party(Identity::generate(&mut SystemEntropy));
+        let v1 = "serveros-v1";
+        for (id, edition, key, callee) in [
+            ("billing", "v2", party(consumer).as_str(), "ledger"),
+            ("ledger", "v2", provider.as_str(), "ledger"),
+            ("Application A", v1, RSA_CONSUMER_PUBLIC, "Application B"),
+            ("Application B", v1, RSA_PROVIDER_PUBLIC, "Application B"),
+        ] {
+            let settings = json!({
+                "may_call": [{ "app": callee }],
+                "ciphers": ["aes-256-cbc"],
+                "hashes": ["sha256"],
+            });
+            let params = json!({
+                "id": id, "edition": edition, "public_keys": [key], "settings": settings
+            });
+            founded.admin("app", "create", &params).await?;
+        }
+        let server = Server::builder(founded.site.clone())
+            .http(Some("127.0.0.1:0".parse()?))
+            .start()
+            .await?;
+        let opened = founded.site.opened().ok_or("an open site")?;
+        let party = opened.broker.party().ok_or("a key")?;
+        crate::report::tell(&json!({
+            "address": server.http_address(),
+            "id": opened.broker.id(),
+            "public_key": party.public().to_pem(),
+        }));
+        // Until whoever started this is gone.
+        tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
+            .await??;
+        Ok(())
+    })
+}

@@ -1,0 +1,70 @@
+//! A server in a process of its own, and the processor time that it has used.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::Result;
+
+/// A server that ends when this is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// What it said of itself, as JSON on its first line.
+    pub(crate) told: Value,
+}
+
+impl Process {
+    /// Starts this program in that mode.
+    pub(crate) fn own(mode: &str) -> Result<Self> {
+        Self::start(Command::new(std::env::current_exe()?).arg(mode))
+    }
+
+    /// Starts a script of `peers/` with Node.
+    pub(crate) fn peer(script: &str) -> Result<Self> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/");
+        Self::start(Command::new("node").arg(format!("{folder}{script}")))
+    }
+
+    fn start(command: &mut Command) -> Result<Self> {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let output = child.stdout.take().ok_or("a pipe")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        Ok(Self {
+            told: serde_json::from_str(&line)?,
+            child,
+        })
+    }
+
+    /// Where it answers.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let address = self.told.get("address").and_then(Value::as_str);
+        Ok(address.ok_or("an address")?.parse()?)
+    }
+
+    /// The processor time that all its threads have used.
+    pub(crate) fn used(&self) -> Result<Duration> {
+        let mut used = Duration::ZERO;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let path = task?.path().join("schedstat");
+            // A thread may have ended meanwhile.
+            let Ok(text) = std::fs::read_to_string(path) else {
+                continue;
+            };
+            let nanos = text.split_whitespace().next().unwrap_or("0");
+            used += Duration::from_nanos(nanos.parse()?);
+        }
+        Ok(used)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
