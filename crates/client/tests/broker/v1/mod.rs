@@ -1,0 +1,9 @@
+//! The same in edition v1.
+
+mod dialog;
+
+mod master;
+mod negotiated;
+
+mod refused;
+mod world;
