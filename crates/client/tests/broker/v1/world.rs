@@ -19,7 +19,7 @@ use super::master::TestMaster;
 
 pub(super) type Now = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-fn pem(name: &str) -> String {
+pub(super) fn pem(name: &str) -> String {
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/keys");
     std::fs::read_to_string(format!("{keys}/{name}.pem")).unwrap()
 }
