@@ -86,6 +86,7 @@ async fn credentials_are_shared_and_renewed_before_they_are_over() {
     }
 }
 
+// BRK-29
 #[tokio::test]
 async fn who_is_not_known_any_more_gets_another_ticket_and_asks_once_more() {
     let world = World::new().await;

@@ -201,6 +201,7 @@ async fn serveros_and_our_consumer_ask_again_with_what_the_other_supports() {
     assert_eq!(get(&client, &called, "/who").await.0, 200);
 }
 
+// BRK-29
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_of_serveros_that_forgot_is_shown_another_ticket() {
     if !node::is_here() {

@@ -36,6 +36,7 @@ fn with(mut said: Said, authorization: &str) -> Said {
     said
 }
 
+// BRK-28
 #[tokio::test]
 async fn nobody_gets_in_without_a_signature_unless_they_may() {
     let world = World::new().await;
@@ -236,6 +237,7 @@ async fn a_restart_forgets_no_ticket_and_no_request() {
     assert_eq!(world.master.tickets(), 1);
 }
 
+// BRK-28
 #[tokio::test]
 async fn nothing_is_accepted_that_cannot_be_remembered() {
     let world = World::new().await;
