@@ -1,5 +1,7 @@
 //! The dialog as it should be, and as it goes wrong for who calls.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use countersign_client::broker::v1::TICKET_PATH;
@@ -166,6 +168,23 @@ async fn what_goes_wrong_says_with_whom() {
         .replace(axum::Router::new().fallback(async || "{}"));
     let not_believed = ConsumerError::NotBelieved(By::Site);
     assert_eq!(failure(world.client(&ledger), &ledger).await, not_believed);
+}
+
+#[tokio::test]
+async fn an_answer_that_took_more_than_a_minute_is_stale() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let time = world.time.clone();
+    let looked = AtomicUsize::new(0);
+    let slow = move || match looked.fetch_add(1, Ordering::Relaxed) {
+        0 => time.now(),
+        _ => time.now() + 61 * SECOND,
+    };
+    let client = world.consumer(&ledger).clock(slow).build().unwrap();
+    let stale = ConsumerError::Stale(By::Site);
+    assert_eq!(failure(client.client().unwrap(), &ledger).await, stale);
+    assert_eq!(world.master.tickets(), 1);
+    assert!(ledger.wire().is_empty());
 }
 
 #[tokio::test]
