@@ -1,4 +1,5 @@
-//! The two applications' ends of the broker (`docs/protocol/broker.md`, edition v2) over HTTP.
+//! The two applications' ends of the broker (`docs/protocol/broker.md`) over HTTP: edition v2, and in [`v1`] the
+//! other one.
 //!
 //! A [`Consumer`] calls other applications: it gets tickets from the site, presents them, and signs each
 //! request. A [`Provider`] is called: it takes tickets, and lets through what is signed. Both are layers:
@@ -8,6 +9,8 @@
 mod consumer;
 #[cfg(feature = "provider")]
 mod provider;
+
+pub mod v1;
 
 mod clock;
 mod content;

@@ -16,5 +16,6 @@ mod refused;
 mod restart;
 mod site;
 mod tickets;
+mod v1;
 mod wire;
 mod world;

@@ -34,6 +34,10 @@ pub(super) fn party(byte: u8) -> PartyKey {
 pub(super) struct Time(Arc<AtomicU64>);
 
 impl Time {
+    pub(super) fn still() -> Self {
+        Self(Arc::new(AtomicU64::new(1_800_000_000_000)))
+    }
+
     pub(super) fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -51,7 +55,7 @@ pub(super) struct World {
 impl World {
     /// `billing` and `archive` may call `ledger`.
     pub(super) async fn new() -> Self {
-        let time = Time(Arc::new(AtomicU64::new(1_800_000_000_000)));
+        let time = Time::still();
         let site = TestSite::start(time.clone()).await;
         for (id, byte) in [(A, 2), (B, 3), (C, 4)] {
             site.register(id, &[party(byte)]);

@@ -1,35 +1,36 @@
 //! A request of the application: credentials are found, it is signed and sent, and once more when the provider
 //! says that it does not know the credentials, or that the time was wrong.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::signature::{self, Request};
 use countersign_proto::broker::v2::{Credentials, Refusal};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
+use super::caller::{Call, Caller};
 use super::carrier::Carrier;
-use super::{ConsumerError, Shared, Target};
+use super::credentials::Held;
+use super::{Consumer, ConsumerError, Shared, Target};
 use crate::broker::origin::Origin;
 use crate::broker::refusal;
 
 /// How long a signature is good, in seconds: as long as it may be late.
 const LASTS: u64 = signature::TOLERANCE;
 
-/// What is signed of the application's request.
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) address: Uri,
-    pub(super) content: Bytes,
+impl Caller for Consumer {
+    fn longest_content(&self) -> usize {
+        self.shared.content
+    }
+
+    async fn call<C: Carrier>(&self, call: &Call, carrier: C) -> Result<C::Response, C::Error> {
+        self.shared.call(call, carrier).await
+    }
 }
 
 impl Shared {
-    /// Signs and sends what the carrier carries.
-    pub(super) async fn call<C: Carrier>(
-        &self,
-        call: &Call,
-        mut carrier: C,
-    ) -> Result<C::Response, C::Error> {
+    async fn call<C: Carrier>(&self, call: &Call, mut carrier: C) -> Result<C::Response, C::Error> {
         let target = self.target(&call.address)?;
         let carrier = &mut carrier;
         let mut again = true;
@@ -39,10 +40,7 @@ impl Shared {
             let fields = self.sign(&held.credentials, target, call)?;
             let response = carrier.send(fields).await?;
             let refusal = refused(C::head(&response)).filter(|_| again);
-            if !self
-                .heed(refusal, &held.credentials, target, carrier)
-                .await?
-            {
+            if !self.heed(refusal, &held, target, carrier).await? {
                 return Ok(response);
             }
             again = false;
@@ -88,13 +86,13 @@ impl Shared {
     async fn heed(
         &self,
         refusal: Option<Refusal>,
-        credentials: &Credentials,
+        held: &Arc<Held<Credentials>>,
         target: &Target,
         carrier: &mut impl Carrier,
     ) -> Result<bool, ConsumerError> {
         match refusal {
             Some(Refusal::NotVerified | Refusal::Expired) => {
-                Ok(target.kept.give_up(credentials.id, self.clock.now()))
+                Ok(target.kept.give_up(held, self.clock.now()))
             }
             Some(Refusal::Clock) => self.ask_time(carrier).await.map(|()| true),
             _ => Ok(false),

@@ -6,7 +6,7 @@ use http::{HeaderMap, Request, StatusCode};
 use super::ConsumerError;
 
 /// One request of the application, and the client that it goes through.
-pub(super) trait Carrier: Send {
+pub(in crate::broker) trait Carrier: Send {
     /// What the application is given.
     type Response: Send;
     /// What it is told otherwise.
@@ -30,7 +30,7 @@ pub(super) trait Carrier: Send {
 }
 
 /// Why there is no answer to a message.
-pub(super) enum Failure {
+pub(in crate::broker) enum Failure {
     /// It is too long.
     TooLong,
     /// What the client says.
@@ -39,7 +39,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// With all causes: a client's own text often says no more than that it failed.
-    pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(in crate::broker) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source());
         let told = std::iter::once(error)
             .chain(causes)

@@ -7,8 +7,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_proto::broker::v2::Credentials;
-use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::broker::{v1, v2};
 
 use super::ConsumerError;
 
@@ -20,23 +19,29 @@ const PAUSE: u64 = 5_000;
 /// one that never believes a signature would cost the site a ticket for each request.
 const YOUNGEST: u64 = 1_000;
 
+/// The credentials of either edition.
+pub(in crate::broker) trait Lasting {
+    /// Until when they are good, by the site's clock, in milliseconds since 1970.
+    fn expires(&self) -> u64;
+}
+
 /// Credentials, and when they were made by the site's clock.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) credentials: Credentials,
+pub(in crate::broker) struct Held<C> {
+    pub(in crate::broker) credentials: C,
     made: u64,
 }
 
 /// The credentials for one provider.
-#[derive(Debug, Default)]
-pub(super) struct Kept {
-    current: Mutex<Current>,
+#[derive(Debug)]
+pub(in crate::broker) struct Kept<C> {
+    current: Mutex<Current<C>>,
     renewal: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default, Clone)]
-struct Current {
-    held: Option<Arc<Held>>,
+#[derive(Debug)]
+struct Current<C> {
+    held: Option<Arc<Held<C>>>,
     /// How many renewals there were, and how the last one failed.
     renewals: u64,
     failure: Option<ConsumerError>,
@@ -44,23 +49,66 @@ struct Current {
     rest: u64,
 }
 
-impl Held {
+impl Lasting for v1::master::Credentials {
+    fn expires(&self) -> u64 {
+        self.expires
+    }
+}
+
+impl Lasting for v2::Credentials {
+    fn expires(&self) -> u64 {
+        self.expires
+    }
+}
+
+impl<C> Default for Kept<C> {
+    fn default() -> Self {
+        Self {
+            current: Mutex::default(),
+            renewal: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+impl<C> Default for Current<C> {
+    fn default() -> Self {
+        Self {
+            held: None,
+            renewals: 0,
+            failure: None,
+            rest: 0,
+        }
+    }
+}
+
+impl<C> Clone for Current<C> {
+    fn clone(&self) -> Self {
+        Self {
+            held: self.held.clone(),
+            renewals: self.renewals,
+            failure: self.failure.clone(),
+            rest: self.rest,
+        }
+    }
+}
+
+impl<C: Lasting> Held<C> {
     fn is_due(&self, now: u64) -> bool {
-        let expires = self.credentials.expires;
+        let expires = self.credentials.expires();
         let early = EARLIEST.min(expires.saturating_sub(self.made) / 10);
         now >= expires.saturating_sub(early)
     }
 }
 
-impl Kept {
+impl<C: Lasting> Kept<C> {
     /// Credentials that are good, `obtain`ed if there are none; `now` by the site's clock.
-    pub(super) async fn get(
+    pub(in crate::broker) async fn get(
         &self,
         now: impl Fn() -> u64 + Send,
-        obtain: impl Future<Output = Result<Credentials, ConsumerError>> + Send,
-    ) -> Result<Arc<Held>, ConsumerError> {
+        obtain: impl Future<Output = Result<C, ConsumerError>> + Send,
+    ) -> Result<Arc<Held<C>>, ConsumerError> {
         let seen = self.current().clone();
-        let good = seen.held.filter(|held| now() < held.credentials.expires);
+        let good = seen.held.filter(|held| now() < held.credentials.expires());
         let _turn = match &good {
             Some(held) if !held.is_due(now()) || now() < seen.rest => return Ok(held.clone()),
             // Somebody renews already: what is there is good for a while.
@@ -83,10 +131,10 @@ impl Kept {
     }
 
     /// The provider does not know these any more. `false` when they are so young that others would not help.
-    pub(super) fn give_up(&self, id: Nonce, now: u64) -> bool {
+    pub(in crate::broker) fn give_up(&self, these: &Arc<Held<C>>, now: u64) -> bool {
         let mut current = self.current();
         match &current.held {
-            Some(held) if held.credentials.id == id => {
+            Some(held) if Arc::ptr_eq(held, these) => {
                 let young = now.saturating_sub(held.made) < YOUNGEST;
                 if !young {
                     current.held = None;
@@ -98,17 +146,17 @@ impl Kept {
     }
 
     /// Nothing awaits while this is held, and no step in between leaves it half changed.
-    fn current(&self) -> MutexGuard<'_, Current> {
+    fn current(&self) -> MutexGuard<'_, Current<C>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Current {
+impl<C> Current<C> {
     fn renewed(
         &mut self,
-        renewed: Result<Credentials, ConsumerError>,
+        renewed: Result<C, ConsumerError>,
         now: u64,
-    ) -> Result<Arc<Held>, ConsumerError> {
+    ) -> Result<Arc<Held<C>>, ConsumerError> {
         self.renewals += 1;
         match renewed {
             Ok(credentials) => {
@@ -132,6 +180,8 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use countersign_crypto::secret::Secret;
+    use countersign_proto::broker::v2::Credentials;
+    use countersign_proto::broker::v2::message::Nonce;
     use futures_util::FutureExt;
 
     use super::*;
@@ -145,7 +195,10 @@ mod tests {
     }
 
     impl World {
-        async fn get(&self, kept: &Kept) -> Result<Arc<Held>, ConsumerError> {
+        async fn get(
+            &self,
+            kept: &Kept<Credentials>,
+        ) -> Result<Arc<Held<Credentials>>, ConsumerError> {
             let now = || self.now.load(Ordering::Relaxed);
             kept.get(now, async {
                 let asked = self.asked.fetch_add(1, Ordering::Relaxed);
@@ -165,7 +218,10 @@ mod tests {
             .await
         }
 
-        async fn many(&self, kept: &Kept) -> Vec<Result<Arc<Held>, ConsumerError>> {
+        async fn many(
+            &self,
+            kept: &Kept<Credentials>,
+        ) -> Vec<Result<Arc<Held<Credentials>>, ConsumerError>> {
             futures_util::future::join_all((0..100).map(|_| self.get(kept))).await
         }
 
@@ -191,8 +247,9 @@ mod tests {
         world.at(90_000);
         let got = world.many(&kept).await;
         assert_eq!(world.asked(), 2);
-        let old =
-            |held: &&Result<Arc<Held>, _>| held.as_ref().unwrap().credentials.id == Nonce([0; 16]);
+        let old = |held: &&Result<Arc<Held<Credentials>>, _>| {
+            held.as_ref().unwrap().credentials.id == Nonce([0; 16])
+        };
         assert_eq!(got.iter().filter(old).count(), 99);
         // Over, for everybody.
         world.at(190_000);
@@ -236,13 +293,13 @@ mod tests {
     #[tokio::test]
     async fn what_the_provider_does_not_know_is_given_up_once_and_not_when_it_is_new() {
         let (world, kept) = (World::default(), Kept::default());
-        let first = world.get(&kept).await.unwrap().credentials.id;
-        assert!(!kept.give_up(first, YOUNGEST - 1));
-        assert!(kept.give_up(first, YOUNGEST));
+        let first = world.get(&kept).await.unwrap();
+        assert!(!kept.give_up(&first, YOUNGEST - 1));
+        assert!(kept.give_up(&first, YOUNGEST));
         let second = world.get(&kept).await.unwrap().credentials.id;
-        assert_ne!(first, second);
+        assert_ne!(first.credentials.id, second);
         // Whoever still used the first one is given the second.
-        assert!(kept.give_up(first, YOUNGEST));
+        assert!(kept.give_up(&first, YOUNGEST));
         assert_eq!(world.get(&kept).await.unwrap().credentials.id, second);
     }
 }

@@ -9,9 +9,10 @@
 use bytes::Bytes;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::broker::v2::{Credentials, Refusal, limits};
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{Method, StatusCode, Uri};
 
-use super::carrier::{Carrier, Failure};
+use super::carrier::Carrier;
+use super::exchange::exchange;
 use super::{By, ConsumerError, Shared, Target};
 use crate::broker::{clock, refusal};
 
@@ -97,25 +98,14 @@ impl Shared {
         longest: usize,
         carrier: &mut impl Carrier,
     ) -> Result<Bytes, ConsumerError> {
-        let mut request = Request::new(message);
-        if method == Method::POST {
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(header::CONTENT_TYPE, json);
-        }
-        (*request.method_mut(), *request.uri_mut()) = (method, address);
-        let exchange = carrier.exchange(request, longest);
-        match tokio::time::timeout(self.patience, exchange).await {
-            Ok(Ok((StatusCode::OK, answer))) => Ok(answer),
-            Ok(Ok((status, answer))) => Err(ConsumerError::Refused {
+        let limits = (longest, self.patience);
+        match exchange(by, (method, address), message, limits, carrier).await? {
+            (StatusCode::OK, answer) => Ok(answer),
+            (status, answer) => Err(ConsumerError::Refused {
                 by,
                 status: status.as_u16(),
                 refusal: refusal::of_problem(&answer),
             }),
-            Ok(Err(Failure::TooLong)) => Err(ConsumerError::NotBelieved(by)),
-            Ok(Err(Failure::Unreachable(problem))) => {
-                Err(ConsumerError::Unreachable { by, problem })
-            }
-            Err(_) => Err(ConsumerError::TooSlow(by)),
         }
     }
 }

@@ -52,6 +52,9 @@ pub enum ConsumerError {
     /// An answer is not from whom it should be, or not to the question.
     #[error("the answer of {0} is not to be believed: compare its public keys and its id")]
     NotBelieved(By),
+    /// An answer is of another time (edition v1, where no clock but the own one is known).
+    #[error("the answer of {0} is of another time: set the clocks right")]
+    Stale(By),
     /// This application or the site has no keys.
     #[error("nothing can be said with these keys: give this application's and the site's")]
     CannotAsk,
@@ -80,10 +83,15 @@ fn advice(by: By, refusal: Option<Refusal>) -> &'static str {
         (By::Site, Some(Refusal::NotAllowed)) => {
             "there is no such application, or this one may not call it: see `app update --may-call`"
         }
+        (By::Site, Some(Refusal::Clock)) => {
+            "by its clock the request is not of now: set this one's right"
+        }
         (By::Provider, Some(Refusal::Clock | Refusal::Expired)) => {
             "by its clock the ticket is not of now: it has to follow the site's"
         }
-        (_, Some(Refusal::NothingInCommon)) => "there is no cipher that both know: update one",
+        (_, Some(Refusal::NothingInCommon)) => {
+            "there is no cipher or hash that both know: update one"
+        }
         (_, Some(Refusal::Replayed)) => "the same came before: try again",
         (By::Provider, None) => "see that it takes tickets at this address",
         _ => "see that the site answers at this address",

@@ -12,18 +12,18 @@ use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::call::Call;
+use super::caller::{Call, Caller};
 use super::carrier::{Carrier, Failure};
 use super::{Consumer, ConsumerError};
 use crate::broker::BoxError;
 use crate::broker::content::{Unread, read};
 
-/// An HTTP client whose requests are signed: [`Consumer`] as a layer makes it.
+/// An HTTP client whose requests are signed: a [`Consumer`] of either edition as a layer makes it.
 ///
 /// Where nothing was sent its error is a [`ConsumerError`], otherwise that of the client.
 #[derive(Debug, Clone)]
-pub struct Calling<S> {
-    consumer: Consumer,
+pub struct Calling<S, C = Consumer> {
+    consumer: C,
     client: S,
 }
 
@@ -31,13 +31,19 @@ impl<S> Layer<S> for Consumer {
     type Service = Calling<S>;
 
     fn layer(&self, client: S) -> Calling<S> {
-        let consumer = self.clone();
-        Calling { consumer, client }
+        Calling::new(self.clone(), client)
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Calling<S>
+impl<S, C> Calling<S, C> {
+    pub(in crate::broker) fn new(consumer: C, client: S) -> Self {
+        Self { consumer, client }
+    }
+}
+
+impl<S, C, B, R> Service<Request<B>> for Calling<S, C>
 where
+    C: Caller,
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
@@ -61,7 +67,7 @@ where
         let Self { consumer, client } = self.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let longest = consumer.shared.content;
+            let longest = consumer.longest_content();
             let content = read(body, longest).await.map_err(|unread| match unread {
                 Unread::TooLong => ConsumerError::TooLong(longest),
                 Unread::Broken(error) => ConsumerError::Broken(error.to_string()),
@@ -76,7 +82,7 @@ where
                 parts,
                 content,
             };
-            consumer.shared.call(&call, carrier).await
+            consumer.call(&call, carrier).await
         })
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, Request, StatusCode};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next};
 
-use super::call::Call;
+use super::caller::{Call, Caller};
 use super::carrier::{Carrier, Failure};
 use super::{Consumer, ConsumerError};
 
@@ -17,11 +17,18 @@ impl Consumer {
     /// # Errors
     /// When TLS cannot be set up on this machine.
     pub fn client(&self) -> Result<ClientWithMiddleware, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(ClientBuilder::new(client).with(self.clone()).build())
+        client(self.clone())
     }
+}
+
+/// A client that follows no redirects, with this middleware.
+pub(in crate::broker) fn client(
+    consumer: impl Middleware,
+) -> Result<ClientWithMiddleware, reqwest::Error> {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    Ok(ClientBuilder::new(client).with(consumer).build())
 }
 
 #[async_trait]
@@ -32,30 +39,40 @@ impl Middleware for Consumer {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<reqwest::Response, Error> {
-        let content = match request.body() {
-            None => Bytes::new(),
-            Some(body) => {
-                let whole = body.as_bytes().ok_or(ConsumerError::Streamed)?;
-                Bytes::copy_from_slice(whole)
-            }
-        };
-        let longest = self.shared.content;
-        if content.len() > longest {
-            return Err(ConsumerError::TooLong(longest).into());
-        }
-        let address = request.url().as_str().parse();
-        let call = Call {
-            method: request.method().clone(),
-            address: address.map_err(|_| ConsumerError::CannotSign)?,
-            content,
-        };
-        let carrier = Through {
-            next,
-            request,
-            extensions,
-        };
-        self.shared.call(&call, carrier).await
+        handle(self, request, extensions, next).await
     }
+}
+
+/// Signs and sends a request of the application.
+pub(in crate::broker) async fn handle(
+    consumer: &impl Caller,
+    request: reqwest::Request,
+    extensions: &mut Extensions,
+    next: Next<'_>,
+) -> Result<reqwest::Response, Error> {
+    let content = match request.body() {
+        None => Bytes::new(),
+        Some(body) => {
+            let whole = body.as_bytes().ok_or(ConsumerError::Streamed)?;
+            Bytes::copy_from_slice(whole)
+        }
+    };
+    let longest = consumer.longest_content();
+    if content.len() > longest {
+        return Err(ConsumerError::TooLong(longest).into());
+    }
+    let address = request.url().as_str().parse();
+    let call = Call {
+        method: request.method().clone(),
+        address: address.map_err(|_| ConsumerError::CannotSign)?,
+        content,
+    };
+    let carrier = Through {
+        next,
+        request,
+        extensions,
+    };
+    consumer.call(&call, carrier).await
 }
 
 /// Only what was not sent has one.

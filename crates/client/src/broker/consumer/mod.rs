@@ -8,13 +8,15 @@
 //! ```
 
 mod call;
-mod carrier;
-mod credentials;
+pub(super) mod caller;
+pub(super) mod carrier;
+pub(super) mod credentials;
 mod dialog;
 mod error;
+pub(super) mod exchange;
 mod layer;
 #[cfg(feature = "reqwest")]
-mod middleware;
+pub(super) mod middleware;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,6 +24,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
+use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::consumer::Consumer as Parties;
 use http::Uri;
 
@@ -34,9 +37,9 @@ pub use error::{By, ConsumerError};
 pub use layer::Calling;
 
 /// How long the site and a provider may take for an answer, when nothing else is said.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest content of a request, in bytes, when nothing else is said: it is signed whole.
-const CONTENT: usize = 16 * 1_024 * 1_024;
+pub(super) const CONTENT: usize = 16 * 1_024 * 1_024;
 
 /// An application that calls others. It is a layer of `tower` for any HTTP client, and middleware of reqwest;
 /// clones share what they know.
@@ -63,7 +66,7 @@ struct Target {
     origin: Origin,
     /// Where it takes tickets.
     tickets: Uri,
-    kept: Kept,
+    kept: Kept<Credentials>,
 }
 
 /// What a consumer is made of.

@@ -144,7 +144,7 @@ fn fields(headers: &HeaderMap) -> Result<Fields, Refusal> {
 }
 
 /// Whom a request is for. Where the target and the field `host` both say so, they have to agree.
-fn authority(parts: &Parts) -> Option<&str> {
+pub(in crate::broker) fn authority(parts: &Parts) -> Option<&str> {
     let target = parts.uri.authority().map(Authority::as_str);
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = hosts.next().map(|host| host.to_str());

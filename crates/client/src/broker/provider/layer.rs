@@ -11,15 +11,16 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Provider;
+use super::guard::{Guard, Passage};
 use super::reply::{Reply, acknowledged};
 use crate::broker::BoxError;
 
-/// A service whose requests are verified before it sees them: [`Provider`] as a layer makes it.
+/// A service whose requests are verified before it sees them: a [`Provider`] of either edition as a layer makes it.
 ///
 /// The content of each request is read whole before.
 #[derive(Debug, Clone)]
-pub struct Guarded<S> {
-    provider: Provider,
+pub struct Guarded<S, P = Provider> {
+    provider: P,
     service: S,
 }
 
@@ -27,13 +28,38 @@ impl<S> Layer<S> for Provider {
     type Service = Guarded<S>;
 
     fn layer(&self, service: S) -> Guarded<S> {
-        let provider = self.clone();
-        Guarded { provider, service }
+        Guarded::new(self.clone(), service)
     }
 }
 
-impl<S, B, R> Service<Request<B>> for Guarded<S>
+impl<S, P> Guarded<S, P> {
+    pub(in crate::broker) fn new(provider: P, service: S) -> Self {
+        Self { provider, service }
+    }
+}
+
+impl Guard for Provider {
+    async fn pass<B>(&self, request: Request<B>) -> Passage
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<BoxError>,
+    {
+        let shared = &self.shared;
+        if request.uri().path() == shared.ticket_path {
+            let taken = shared.take(request).await;
+            return Passage::Answered(taken.map_or_else(Reply::response, acknowledged));
+        }
+        match shared.admit(request).await {
+            Ok(request) => Passage::Through(request),
+            Err(reply) => Passage::Answered(reply.response()),
+        }
+    }
+}
+
+impl<S, P, B, R> Service<Request<B>> for Guarded<S, P>
 where
+    P: Guard,
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     B: Body + Send + 'static,
@@ -50,18 +76,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = self.provider.shared.clone();
+        let provider = self.provider.clone();
         // The one that was polled is the one that is ready.
         let next = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, next);
         Box::pin(async move {
-            if request.uri().path() == shared.ticket_path {
-                let taken = shared.take(request).await;
-                return Ok(taken.map_or_else(Reply::response, acknowledged));
-            }
-            match shared.admit(request).await {
-                Ok(request) => service.call(request).await,
-                Err(reply) => Ok(reply.response()),
+            match provider.pass(request).await {
+                Passage::Through(request) => service.call(request).await,
+                Passage::Answered(answer) => Ok(answer.map(R::from)),
             }
         })
     }

@@ -7,7 +7,8 @@
 //!            read the signature's fields ─▶ is its ticket known? ─▶ read the content ─▶ verify ─▶ first time? ─▶ service
 //! ```
 
-mod admission;
+pub(super) mod admission;
+pub(super) mod guard;
 mod layer;
 mod reply;
 mod tickets;
@@ -35,9 +36,9 @@ pub use tickets::{
 
 /// The longest content of a request, in bytes, when nothing else is said: it is kept in memory until it is
 /// verified.
-const LONGEST: usize = 1_024 * 1_024;
+pub(super) const LONGEST: usize = 1_024 * 1_024;
 /// How long content may take to come, when nothing else is said.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An application that is called. It is a layer of `tower` for a service of axum or hyper; clones share what they
 /// remember.

@@ -1,9 +1,10 @@
 //! Hawk 1: how requests are signed with the secret that a ticket brought. Payloads are signed where their
 //! sender gives a hash of them.
 
+use countersign_crypto::hash::sha256;
 use countersign_crypto::mac::{MacHash, MacKey};
 use countersign_crypto::rsa::RsaHash;
-use countersign_crypto::secret::SecretText;
+use countersign_crypto::secret::{Secret, SecretText};
 use data_encoding::BASE64;
 
 /// How far two clocks may be apart, in seconds. Exactly this far is not too far.
@@ -78,6 +79,17 @@ fn key(secret: &SecretText, hash: RsaHash) -> Result<MacKey, HawkError> {
     };
     // The text itself, not what it decodes to.
     Ok(MacKey::new(hash, secret.expose().as_bytes()))
+}
+
+/// The longest key that HMAC-SHA256 takes as it is, in bytes.
+const BLOCK: usize = 64;
+
+/// What HMAC-SHA256 makes of a secret that is longer than its block (RFC 2104, section 2): whoever verifies need
+/// keep no more. `None` of a secret that is not, as those of tickets are.
+#[must_use]
+pub fn digest(secret: &SecretText) -> Option<Secret<32>> {
+    let secret = secret.expose().as_bytes();
+    (secret.len() > BLOCK).then(|| Secret::from_bytes(sha256(secret)))
 }
 
 /// A time (seconds), a nonce, and what else is signed.
@@ -181,14 +193,44 @@ impl Header {
         request: &Signed<'_>,
         now: u64,
     ) -> Result<(), HawkError> {
+        self.verify_under(&key(secret, hash)?, request, now)
+    }
+
+    /// The same by the [`digest`] of a secret, under SHA-256.
+    ///
+    /// # Errors
+    /// [`HawkError::Mac`], [`HawkError::Stale`].
+    pub fn verify_by_digest(
+        &self,
+        digest: &Secret<32>,
+        request: &Signed<'_>,
+        now: u64,
+    ) -> Result<(), HawkError> {
+        let key = MacKey::new(MacHash::Sha256, digest.expose());
+        self.verify_under(&key, request, now)
+    }
+
+    fn verify_under(&self, key: &MacKey, request: &Signed<'_>, now: u64) -> Result<(), HawkError> {
         let once = (self.ts, self.nonce.as_str());
         let text = normalized(once, request, self.hash.as_deref(), self.ext.as_deref());
-        key(secret, hash)?
-            .verify(text.as_bytes(), &self.mac)
+        key.verify(text.as_bytes(), &self.mac)
             .map_err(|_| HawkError::Mac)?;
         if self.ts.abs_diff(now) > TOLERANCE {
             return Err(HawkError::Stale);
         }
         Ok(())
+    }
+
+    /// Whether the payload is the one that was signed, by SHA-256; also when none was. `kind` is the field
+    /// `Content-Type`, or nothing.
+    #[must_use]
+    pub fn covers(&self, kind: &str, payload: &[u8]) -> bool {
+        let Some(hash) = &self.hash else {
+            return true;
+        };
+        let kind = kind.split(';').next().unwrap_or_default();
+        let kind = kind.trim().to_ascii_lowercase();
+        let text = [b"hawk.1.payload\n", kind.as_bytes(), b"\n", payload, b"\n"].concat();
+        *hash == BASE64.encode(&sha256(&text))
     }
 }

@@ -2,7 +2,7 @@
 
 use countersign_crypto::rsa::RsaHash;
 use countersign_crypto::secret::SecretText;
-use countersign_proto::broker::v1::hawk::{HawkError, Header, Signed, sign};
+use countersign_proto::broker::v1::hawk::{HawkError, Header, Signed, digest, sign};
 use serde_json::Value;
 
 use super::recorded::{at, file, flows};
@@ -46,6 +46,10 @@ fn recorded_requests_are_verified_and_signed_again() {
             Ok(()),
             "{name}"
         );
+        if let ("sha256", Some(digest)) = (hash.name(), digest(&secret)) {
+            let verified = read.verify_by_digest(&digest, &signed(step), now);
+            assert_eq!(verified, Ok(()), "{name}");
+        }
         let again = sign(
             &read.id,
             &secret,
@@ -148,4 +152,25 @@ fn every_part_of_a_request_is_signed() {
     assert_eq!(refused, Err(HawkError::Mac));
     let sha512 = sign("id", &secret, RsaHash::Sha512, &request, (1, "n"));
     assert_eq!(sha512, Err(HawkError::Algorithm));
+}
+
+// The example of Hawk's own page, under "Payload Validation".
+#[test]
+fn a_payload_is_covered_by_its_hash() {
+    let hash = "Yi9LfIIFRtBEPt74PVmbTF/xVAwPn7ub15ePICfgnuY=";
+    let value = format!(r#"Hawk id="a", ts="1", nonce="b", hash="{hash}", mac="AAAA""#);
+    let header = Header::parse(&value).unwrap();
+    let payload = b"Thank you for flying Hawk";
+    assert!(header.covers("text/plain", payload));
+    assert!(header.covers("Text/Plain; charset=utf-8", payload));
+    assert!(!header.covers("text/html", payload));
+    assert!(!header.covers("text/plain", b"Thank you for flying Dove"));
+    let without = Header::parse(r#"Hawk id="a", ts="1", nonce="b", mac="AAAA""#);
+    assert!(without.unwrap().covers("", payload));
+}
+
+#[test]
+fn a_secret_that_is_no_longer_than_a_block_has_no_digest() {
+    assert!(digest(&SecretText::from("x".repeat(64))).is_none());
+    assert!(digest(&SecretText::from("x".repeat(65))).is_some());
 }

@@ -1,0 +1,74 @@
+//! A party of `serveros.mjs`, run by Node.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use http::Uri;
+use serde_json::{Value, json};
+
+pub(super) struct Node {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+/// Whether there is a Node to run: who has none is told so.
+#[allow(clippy::print_stderr, reason = "says why nothing was tested")]
+pub(super) fn is_here() -> bool {
+    let version = Command::new("node").arg("--version").output();
+    let here = version.is_ok_and(|version| version.status.success());
+    if !here {
+        eprintln!("skipped: this test needs node, as `scripts/install test` installs it");
+    }
+    here
+}
+
+impl Node {
+    pub(super) fn start(config: &Value) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broker/v1/serveros.mjs");
+        let mut process = Command::new("node")
+            .args([script, &config.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = process.stdin.take().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        Self {
+            process,
+            input,
+            output,
+        }
+    }
+
+    /// A server, and where it answers.
+    pub(super) fn serve(config: &Value) -> (Self, Uri) {
+        let mut node = Self::start(config);
+        let port = &node.read()["port"];
+        let address = format!("http://127.0.0.1:{port}");
+        (node, address.parse().unwrap())
+    }
+
+    /// What a consumer is answered. It blocks: whoever answers is another thread.
+    pub(super) fn call(&mut self, method: &str, path: &str, content: Option<&str>) -> Value {
+        self.say(&json!({ "method": method, "path": path, "body": content }))
+    }
+
+    pub(super) fn say(&mut self, call: &Value) -> Value {
+        writeln!(self.input, "{call}").unwrap();
+        self.read()
+    }
+
+    fn read(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
