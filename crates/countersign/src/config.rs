@@ -2,7 +2,7 @@
 
 mod limits;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use countersign_proto::name::Zone;
@@ -54,6 +54,7 @@ pub(crate) struct Listen {
     pub(crate) session: SocketAddr,
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) http: Option<SocketAddr>,
+    pub(crate) http_proxies: Vec<IpAddr>,
     pub(crate) public_host: Option<String>,
 }
 
@@ -62,6 +63,10 @@ impl Default for Listen {
         Self {
             session: SocketAddr::from(([0, 0, 0, 0], 4747)),
             http: Some(SocketAddr::from(([127, 0, 0, 1], 4749))),
+            http_proxies: vec![
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ],
             public_host: None,
         }
     }

@@ -56,6 +56,7 @@ pub struct Builder {
     events: Events,
     session: Option<SocketAddr>,
     http: Option<SocketAddr>,
+    http_proxies: Vec<IpAddr>,
     admin_socket: Option<PathBuf>,
     public_host: Option<String>,
 }
@@ -86,6 +87,14 @@ impl Builder {
     #[must_use]
     pub fn http(mut self, address: Option<SocketAddr>) -> Self {
         self.http = address;
+        self
+    }
+
+    /// Proxies before that listener: requests from these addresses count for whom they name as the last of
+    /// `x-forwarded-for`, and for nobody when they name none.
+    #[must_use]
+    pub fn http_proxies(mut self, proxies: Vec<IpAddr>) -> Self {
+        self.http_proxies = proxies;
         self
     }
 
@@ -136,16 +145,22 @@ impl Builder {
             admin_socket: self.admin_socket,
         });
         let (stop, stopping) = watch::channel(false);
-        let shared = Arc::new(Shared::new(self.site, self.limits, self.events, stopping));
+        let proxies = self.http_proxies;
+        let shared = Shared::new(self.site, self.limits, self.events, stopping, proxies);
+        let shared = Arc::new(shared);
+        // One for all listeners: what one has is not another's too.
+        let admission = Admission::new(shared.limits.clone(), shared.site.guard().clone());
         let mut listeners = JoinSet::new();
         let connections = Connections::default();
         if let Some((listener, address)) = session {
             info!(%address, "listening for sessions");
-            listeners.spawn(accept(listener, shared.clone(), connections.clone()));
+            let served = (shared.clone(), connections.clone(), admission.clone());
+            listeners.spawn(accept(listener, served.0, served.1, served.2));
         }
         if let Some((listener, address)) = http {
             info!(%address, "listening for applications");
-            listeners.spawn(http::accept(listener, shared.clone(), connections.clone()));
+            let served = (shared.clone(), connections.clone(), admission);
+            listeners.spawn(http::accept(listener, served.0, served.1, served.2));
         }
         listeners.spawn(shared.clone().close_forsaken());
         if let Some(admin) = admin {
@@ -218,6 +233,7 @@ impl Server {
             events: Events::default(),
             session: None,
             http: None,
+            http_proxies: Vec::new(),
             admin_socket: None,
             public_host: None,
         }
@@ -260,8 +276,12 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, connections: Connections) {
-    let admission = Admission::new(shared.limits.clone(), shared.site.guard().clone());
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    connections: Connections,
+    admission: Arc<Admission>,
+) {
     loop {
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

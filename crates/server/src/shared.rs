@@ -1,7 +1,7 @@
 //! What all connections of a server share: the site, the limits, and the way to the open sessions.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) site: Site,
     pub(crate) limits: Limits,
     pub(crate) events: Events,
+    /// Whose requests over HTTP are others'.
+    pub(crate) http_proxies: Vec<IpAddr>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     known: Arc<KnownKeys>,
@@ -59,6 +61,7 @@ impl Shared {
         limits: Limits,
         events: Events,
         stopping: watch::Receiver<bool>,
+        http_proxies: Vec<IpAddr>,
     ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let logins = FairQueue::new(QueueLimits {
@@ -70,6 +73,7 @@ impl Shared {
         Self {
             site,
             events,
+            http_proxies,
             stopping,
             known: Arc::new(KnownKeys::default()),
             resumptions: Resumptions::default(),

@@ -1,8 +1,8 @@
 //! Reading content whole, up to a limit.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 
 use super::BoxError;
 
@@ -25,9 +25,23 @@ where
     if least > longest {
         return Err(Unread::TooLong);
     }
-    match Limited::new(body, longest).collect().await {
-        Ok(content) => Ok(content.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
-        Err(error) => Err(Unread::Broken(error)),
+    let mut body = std::pin::pin!(body);
+    // Into one piece of memory: a piece for each of many short ones would cost many times their length.
+    let mut content = Vec::with_capacity(least);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Unread::Broken(error.into()))?;
+        let Ok(mut data) = frame.into_data() else {
+            continue;
+        };
+        if content.len() + data.remaining() > longest {
+            return Err(Unread::TooLong);
+        }
+        while data.has_remaining() {
+            let piece = data.chunk();
+            content.extend_from_slice(piece);
+            let length = piece.len();
+            data.advance(length);
+        }
     }
+    Ok(content.into())
 }

@@ -90,7 +90,8 @@ impl BrokerKeys {
 }
 
 impl Site {
-    /// Seals a ticket for a requester that was verified, if it did not ask before and policy allows it.
+    /// Seals a ticket for a requester that was verified, if it did not ask before and policy allows it now: what
+    /// was changed since it was verified counts.
     ///
     /// # Errors
     /// [`NotAnswered`].
@@ -108,6 +109,10 @@ impl Site {
             .1
             .first(id, &nonce.0, verified.made(), now);
         first.map_err(|not| NotAnswered::of(not, v2::Refusal::Replayed, v2::Refusal::Clock))?;
+        let is_as_verified = self.is_unchanged(requester, now).await;
+        if !is_as_verified.map_err(NotAnswered::Store)? {
+            return Err(NotAnswered::Refused(v2::Refusal::NotVerified));
+        }
         let provider = self.provider(requester, verified.requested(), now).await;
         let provider = provider.map_err(NotAnswered::Store)?;
         let requested = provider.as_ref().and_then(|provider| provider.v2.as_ref());
@@ -143,6 +148,10 @@ impl Site {
             .first(id, &nonce.to_be_bytes(), verified.made(), now);
         let stale = v1::Refusal::Stale { clock: millis(now) };
         first.map_err(|not| NotAnswered::of(not, v1::Refusal::Nonces, stale))?;
+        let is_as_verified = self.is_unchanged(requester, now).await;
+        if !is_as_verified.map_err(NotAnswered::Store)? {
+            return Err(NotAnswered::Refused(v1::Refusal::NotVerified));
+        }
         let provider = self.provider(requester, verified.requested(), now).await;
         let provider = provider.map_err(NotAnswered::Store)?;
         let requested = provider.as_ref().and_then(|provider| provider.v1.as_ref());
@@ -158,6 +167,15 @@ impl Site {
                 &mut self.entropy(),
             )
             .map_err(NotAnswered::Refused)
+    }
+
+    /// Whether the application is registered as it was.
+    async fn is_unchanged(&self, seen: &Registered, now: Timestamp) -> Result<bool, StoreError> {
+        let current = self.registered(seen.application.id.as_str(), now).await?;
+        Ok(current.is_some_and(|current| {
+            current.application.revision == seen.application.revision
+                && current.application.created == seen.application.created
+        }))
     }
 
     /// The provider that is asked for, if the requester may call it.

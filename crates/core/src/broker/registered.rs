@@ -92,7 +92,9 @@ impl Site {
         let mut entries = cache.entries();
         if entries.changes == changes {
             if entries.ready.len() >= ROOM {
-                entries.ready.clear();
+                // Any one: hash maps have no order that a stranger knows.
+                let any = entries.ready.keys().next().cloned();
+                entries.ready.remove(&any.unwrap_or_else(|| id.clone()));
             }
             entries.ready.insert(id, registered.clone());
         }

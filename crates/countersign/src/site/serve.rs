@@ -259,6 +259,7 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
         .limits(config.limits())
         .session(config.listen.session)
         .http(config.listen.http)
+        .http_proxies(config.listen.http_proxies.clone())
         .public_host(config.listen.public_host.clone())
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use countersign_core::broker::{NotAnswered, Registered};
 use countersign_core::guard::Offence;
 use countersign_core::site::Opened;
@@ -12,7 +11,7 @@ use countersign_core::timestamp::Timestamp;
 use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::v2::site::Request;
 use countersign_proto::broker::{v1, v2};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::{debug, error};
@@ -62,6 +61,9 @@ impl<R: std::error::Error> Stop<R> {
 
 /// A request of edition v2.
 pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+    if peer.is_turned_away(shared) {
+        return reply::busy();
+    }
     let Some(body) = read(body, shared).await else {
         return refuse_v2(v2::Refusal::NotVerified, Instant::now(), peer, shared).await;
     };
@@ -87,7 +89,7 @@ async fn grant_v2(
         let _turn = turn(peer, shared).await?;
         opened.broker.verify(request, requester.as_deref(), now)?
     };
-    peer.proved();
+    peer.proved(shared);
     let refused = Stop::Refused(v2::Refusal::NotVerified);
     let requester = requester.ok_or(refused)?;
     // Looked up before its turn comes: a slow store is to hold nobody's turn.
@@ -95,7 +97,7 @@ async fn grant_v2(
     let _turn = turn(peer, shared).await?;
     let sealed = shared
         .site
-        .ticket(&opened.broker, verified, &requester, now)
+        .ticket(&opened.broker, verified, &requester, clock::now())
         .await
         .map_err(Stop::of)?;
     serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
@@ -114,6 +116,9 @@ async fn refuse_v2(
 
 /// A request of edition v1: the JSON text of a sealed message.
 pub(super) async fn v1(text: &str, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+    if peer.is_turned_away(shared) {
+        return reply::busy();
+    }
     let asked = Instant::now();
     match grant_v1(text, peer, shared).await {
         Ok(granted) => reply::granted(granted),
@@ -146,24 +151,35 @@ async fn grant_v1(
         let _turn = turn(peer, shared).await?;
         site.broker.verify_v1(opened, requester.as_deref(), now)?
     };
-    peer.proved();
+    peer.proved(shared);
     let refused = Stop::Refused(v1::Refusal::NotVerified);
     let requester = requester.ok_or(refused)?;
     registered(verified.requested(), shared).await?;
     let _turn = turn(peer, shared).await?;
     let sealed = shared
         .site
-        .ticket_v1(&site.broker, verified, &requester, now)
+        .ticket_v1(&site.broker, verified, &requester, clock::now())
         .await
         .map_err(Stop::of)?;
     serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
 }
 
 /// Reads what was sent, if it is not too long and comes in time.
-async fn read(body: Incoming, shared: &Shared) -> Option<Bytes> {
-    let body = Limited::new(body, limits::SEALED).collect();
-    let body = tokio::time::timeout(shared.limits.unproved_time, body).await;
-    Some(body.ok()?.ok()?.to_bytes())
+async fn read(mut body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
+    let read = async {
+        // Into one piece of memory: a piece for each of many short ones would cost many times their length.
+        let mut text = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let data = frame.ok()?.into_data().unwrap_or_default();
+            if text.len() + data.len() > limits::SEALED {
+                return None;
+            }
+            text.extend_from_slice(&data);
+        }
+        Some(text)
+    };
+    let read = tokio::time::timeout(shared.limits.unproved_time, read);
+    read.await.ok().flatten()
 }
 
 fn opened<R>(shared: &Shared) -> Result<Arc<Opened>, Stop<R>> {
@@ -181,7 +197,7 @@ async fn registered<R: std::error::Error>(
 
 /// Waits for its network's turn to do public-key work.
 async fn turn<R>(peer: &Peer, shared: &Shared) -> Result<Turn, Stop<R>> {
-    let turn = shared.logins.turn(peer.source().network()).await;
+    let turn = shared.logins.turn(peer.network()).await;
     turn.ok_or(Stop::Busy)
 }
 
@@ -194,9 +210,9 @@ async fn refuse(
     peer: &Peer,
     shared: &Shared,
 ) {
-    debug!(peer = %peer.address, %refusal, "a request for a ticket is refused");
+    debug!(peer = %peer.connection.address, %refusal, "a request for a ticket is refused");
     if unproved {
-        peer.punish(Offence::NotProved);
+        peer.punish(Offence::NotProved, shared);
         tokio::time::sleep_until(asked + shared.limits.refusal_time).await;
     }
 }

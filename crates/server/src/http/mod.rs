@@ -8,17 +8,21 @@
 //! ```
 //!
 //! What is said is signed, and sealed where it is secret: nothing here needs TLS, and a proxy may stand before
-//! it. A connection counts as unproved until a request on it is verified.
+//! it. A connection counts as unproved until a request on it is verified, and ends when that takes too long.
 
 mod authenticate;
 mod reply;
 mod route;
 
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use countersign_core::guard::{Offence, Source};
 use countersign_crypto::entropy::{SystemEntropy, fresh};
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -36,12 +40,16 @@ const HEAD: usize = 32 * 1024;
 const FIELDS: usize = 64;
 
 /// Takes connections until the server stops.
-pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, connections: Connections) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    connections: Connections,
+    admission: Arc<Admission>,
+) {
     // What was asked before now may have been answered by the run before, up to a moment ahead of its clock:
     // after that moment nobody has to be told to ask again.
     shared.site.begin_to_answer(clock::now());
     tokio::time::sleep(authenticate::MOMENT).await;
-    let admission = Admission::new(shared.limits.clone(), shared.site.guard().clone());
     loop {
         let (socket, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -63,31 +71,75 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, connectio
     }
 }
 
-/// Who is at the other end of a connection.
+/// Who asks: the other end of a connection, or whom a proxy there speaks for.
 #[derive(Clone)]
 struct Peer {
+    /// What the request counts for; `None` when a proxy does not say for whom it asks.
+    source: Option<Source>,
+    connection: Arc<Connection>,
+}
+
+/// A connection that was let in.
+struct Connection {
     address: SocketAddr,
-    admitted: Arc<Mutex<Admitted>>,
+    admitted: Mutex<Admitted>,
+    /// Whether a request on it was verified.
+    proved: AtomicBool,
 }
 
 impl Peer {
-    fn source(&self) -> Source {
-        self.address.ip().into()
+    /// A proxy that is trusted names whom it asks for, as the last of `x-forwarded-for`.
+    fn of(request: &Request<Incoming>, connection: &Arc<Connection>, shared: &Shared) -> Self {
+        let address = connection.address.ip();
+        let source = match shared.http_proxies.contains(&address.to_canonical()) {
+            false => Some(address.into()),
+            true => {
+                let named = request
+                    .headers()
+                    .get_all("x-forwarded-for")
+                    .iter()
+                    .next_back();
+                let named = named.and_then(|value| value.to_str().ok()?.rsplit(',').next());
+                let named = named.and_then(|text| text.trim().parse::<IpAddr>().ok());
+                named.map(Source::from)
+            }
+        };
+        Self {
+            source,
+            connection: connection.clone(),
+        }
+    }
+
+    /// Whose turn it is at public-key work.
+    fn network(&self) -> Source {
+        let connection = Source::from(self.connection.address.ip());
+        self.source.unwrap_or(connection).network()
     }
 
     /// A request of an application was verified.
-    fn proved(&self) {
-        self.with(Admitted::proved);
+    fn proved(&self, shared: &Shared) {
+        if !self.connection.proved.swap(true, Ordering::Relaxed) {
+            // Counters change whole under the lock: a panic elsewhere leaves nothing half-done.
+            let admitted = self.connection.admitted.lock();
+            admitted.unwrap_or_else(PoisonError::into_inner).proved();
+        }
+        if let Some(source) = self.source {
+            shared.site.guard().penalties().proved(source, clock::now());
+        }
     }
 
-    fn punish(&self, offence: Offence) {
-        self.with(|admitted| admitted.punish(offence, clock::now()));
+    /// Whether the source has to wait: a connection that is kept outlives the look at its beginning.
+    fn is_turned_away(&self, shared: &Shared) -> bool {
+        let penalties = shared.site.guard().penalties();
+        let until = |source| penalties.turned_away(source, clock::now());
+        self.source.and_then(until).is_some()
     }
 
-    fn with(&self, change: impl FnOnce(&mut Admitted)) {
-        // Counters change whole under the lock: a panic elsewhere leaves nothing half-done.
-        let admitted = self.admitted.lock();
-        change(&mut admitted.unwrap_or_else(PoisonError::into_inner));
+    fn punish(&self, offence: Offence, shared: &Shared) {
+        if let Some(source) = self.source {
+            let mut penalties = shared.site.guard().penalties();
+            penalties.offend(source, offence, clock::now());
+        }
     }
 }
 
@@ -98,36 +150,51 @@ async fn serve(
     shared: Arc<Shared>,
 ) {
     let ended = admitted.ended();
-    let peer = Peer {
+    let connection = Arc::new(Connection {
         address,
-        admitted: Arc::new(Mutex::new(admitted)),
-    };
-    let mut stopping = shared.stopping.clone();
-    let answering = (peer.clone(), shared.clone());
-    let service = service_fn(move |request| {
-        let (peer, shared) = answering.clone();
-        async move { Ok::<_, std::convert::Infallible>(route::answer(request, &peer, &shared).await) }
+        admitted: Mutex::new(admitted),
+        proved: AtomicBool::new(false),
     });
-    let connection = http1::Builder::new()
+    let mut stopping = shared.stopping.clone();
+    let answering = (connection.clone(), shared.clone());
+    let service = service_fn(move |request| {
+        let (connection, shared) = answering.clone();
+        async move {
+            let peer = Peer::of(&request, &connection, &shared);
+            Ok::<_, Infallible>(route::answer(request, &peer, &shared).await)
+        }
+    });
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.limits.unproved_time)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(socket), service);
-    let mut connection = std::pin::pin!(connection);
+    let mut serving = std::pin::pin!(serving);
     let stop = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
+    let unproved = async {
+        tokio::time::sleep(shared.limits.unproved_time).await;
+        if connection.proved.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let done = tokio::select! {
-        done = connection.as_mut() => done,
+        done = serving.as_mut() => done,
         () = crate::connection::told(ended) => return,
+        () = unproved => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
         _ = stop => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            serving.as_mut().graceful_shutdown();
+            serving.await
         }
     };
     if let Err(error) = done {
         debug!(peer = %address, %error, "an HTTP connection broke off");
-        if error.is_parse() {
-            peer.punish(Offence::Malformed);
+        if error.is_parse() && !shared.http_proxies.contains(&address.ip().to_canonical()) {
+            let mut penalties = shared.site.guard().penalties();
+            penalties.offend(address.ip().into(), Offence::Malformed, clock::now());
         }
     }
 }

@@ -75,7 +75,7 @@ async fn signed<T: Serialize>(
     shared: &Arc<Shared>,
     say: impl FnOnce(&Shared) -> Option<T>,
 ) -> Reply {
-    let Some(_turn) = shared.logins.turn(peer.source().network()).await else {
+    let Some(_turn) = shared.logins.turn(peer.network()).await else {
         return reply::busy();
     };
     let Some(said) = say(shared) else {

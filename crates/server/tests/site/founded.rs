@@ -194,7 +194,17 @@ impl Founded {
         Self::with(Limits::default()).await
     }
 
+    /// One that everybody on this machine reaches for others.
+    pub(crate) async fn behind_a_proxy() -> Self {
+        let proxies = vec![std::net::Ipv4Addr::LOCALHOST.into()];
+        Self::served(Limits::default(), proxies).await
+    }
+
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::served(limits, Vec::new()).await
+    }
+
+    async fn served(limits: Limits, proxies: Vec<std::net::IpAddr>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let slot = SlotFile::generate(&mut SystemEntropy);
         let foundation = Foundation {
@@ -209,6 +219,7 @@ impl Founded {
             .limits(limits)
             .session("127.0.0.1:0".parse().unwrap())
             .http(Some("127.0.0.1:0".parse().unwrap()))
+            .http_proxies(proxies)
             .admin_socket(&admin_socket)
             .start()
             .await

@@ -13,6 +13,7 @@ use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::{v1, v2};
 use countersign_server::clock;
+use countersign_server::limits::Limits;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -275,16 +276,97 @@ async fn a_source_that_proves_nothing_has_to_wait() {
         0
     );
     let all = json!({});
-    assert_eq!(
-        founded.admin("penalty", "forget", all).await["forgotten"],
-        1
-    );
+    assert_eq!(founded.admin("penalty", "forget", all).await["sources"], 1);
     assert_eq!(
         request(&founded, "POST", "/authenticate", b"{}")
             .await
             .status,
         401
     );
+}
+
+/// A connection that is kept is no way around the wait, and nobody who is not proved keeps one for long.
+#[tokio::test]
+async fn a_kept_connection_ends_with_its_patience() {
+    let founded = Founded::with(Limits {
+        unproved_time: Duration::from_secs(2),
+        ..Limits::default()
+    })
+    .await;
+    let address = founded.server.http_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let begun = Instant::now();
+    let mut answers = Vec::new();
+    let mut answer = vec![0; 4_096];
+    loop {
+        let asked = b"POST /authenticate HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
+        let _ = socket.write_all(asked).await;
+        match socket.read(&mut answer).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => {
+                let status = String::from_utf8_lossy(&answer[9..read.min(12)]);
+                answers.push(status.into_owned());
+            }
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    let refused = answers.iter().filter(|status| *status == "401").count();
+    assert_eq!(refused, 32, "{answers:?}");
+    assert!(
+        answers[32..].iter().all(|status| status == "503"),
+        "{answers:?}"
+    );
+}
+
+/// Whoever is behind a proxy that says so counts for themselves; a proxy that says nothing counts for nobody.
+#[tokio::test]
+async fn behind_a_proxy_each_source_counts_for_itself() {
+    let founded = Founded::behind_a_proxy().await;
+    let ask = async |from: &str| {
+        let address = founded.server.http_address().unwrap();
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let asked = format!(
+            "POST /authenticate HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{from}content-length: 2\r\n\r\n{{}}"
+        );
+        socket.write_all(asked.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[9..12]).into_owned()
+    };
+    let guesser = "x-forwarded-for: 10.0.0.1, 192.0.2.7\r\n";
+    for _ in 0..32 {
+        assert_eq!(ask(guesser).await, "401");
+    }
+    assert_eq!(ask(guesser).await, "503");
+    assert_eq!(
+        ask("x-forwarded-for: 192.0.2.7, 192.0.2.8\r\n").await,
+        "401"
+    );
+    for _ in 0..40 {
+        assert_eq!(ask("").await, "401");
+    }
+    let listed = founded.admin("penalty", "list", json!({})).await;
+    assert_eq!(listed["entries"][0]["source"], "192.0.2.7");
+}
+
+/// A body in as many pieces as it has bytes is read as any other.
+#[tokio::test]
+async fn a_request_may_come_in_pieces() {
+    let (founded, consumer, _) = applications().await;
+    let (_, sent) = ask(&consumer, "ledger", now());
+    let address = founded.server.http_address().unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = "POST /authenticate HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    let mut wire = head.as_bytes().to_vec();
+    for byte in &sent {
+        wire.extend_from_slice(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n']);
+    }
+    wire.extend_from_slice(b"0\r\n\r\n");
+    socket.write_all(&wire).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
 }
 
 /// [BRK-5]: what the run before may have answered is not answered by the next one.

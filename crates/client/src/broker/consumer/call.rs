@@ -1,5 +1,6 @@
 //! A request of the application: credentials are found, it is signed and sent, and once more when the provider
-//! says that it does not know the credentials, or that the time was wrong.
+//! says that it does not know the credentials, or that the time was wrong, and the request may be done twice
+//! (RFC 9110, section 9.2.2).
 
 use std::sync::Arc;
 
@@ -40,7 +41,9 @@ impl Shared {
             let fields = self.sign(&held.credentials, target, call)?;
             let response = carrier.send(fields).await?;
             let refusal = refused(C::head(&response)).filter(|_| again);
-            if !self.heed(refusal, &held, target, carrier).await? {
+            let worth_it = self.heed(refusal, &held, target, carrier).await?;
+            // Nobody vouches for a refusal: what must not be done twice is not sent twice.
+            if !(worth_it && call.method.is_idempotent()) {
                 return Ok(response);
             }
             again = false;

@@ -17,6 +17,10 @@ pub(in crate::broker) enum Passage {
 
 /// Stands before a service.
 pub(in crate::broker) trait Guard: Clone + Send + Sync + 'static {
+    /// The scheme of its challenges: a service that passes one of somebody else on would have its callers take
+    /// that for ours.
+    const SCHEME: &'static str;
+
     /// Takes tickets, and lets through what may be.
     fn pass<B>(&self, request: Request<B>) -> impl Future<Output = Passage> + Send
     where

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tower_layer::Layer;
@@ -39,6 +40,8 @@ impl<S, P> Guarded<S, P> {
 }
 
 impl Guard for Provider {
+    const SCHEME: &'static str = "Countersign";
+
     async fn pass<B>(&self, request: Request<B>) -> Passage
     where
         B: Body + Send + 'static,
@@ -54,6 +57,22 @@ impl Guard for Provider {
             Ok(request) => Passage::Through(request),
             Err(reply) => Passage::Answered(reply.response()),
         }
+    }
+}
+
+/// Takes the challenges of that scheme out, of which the service itself has none to make.
+fn without_challenge(fields: &mut HeaderMap, scheme: &str) {
+    let ours = |value: &HeaderValue| {
+        let scheme_of = |text: &str| text.split(' ').next().map(str::to_ascii_lowercase);
+        value.to_str().ok().and_then(scheme_of) == Some(scheme.to_ascii_lowercase())
+    };
+    if !fields.get_all(WWW_AUTHENTICATE).iter().any(ours) {
+        return;
+    }
+    let all: Vec<HeaderValue> = fields.get_all(WWW_AUTHENTICATE).iter().cloned().collect();
+    fields.remove(WWW_AUTHENTICATE);
+    for value in all.into_iter().filter(|value| !ours(value)) {
+        fields.append(WWW_AUTHENTICATE, value);
     }
 }
 
@@ -82,7 +101,11 @@ where
         let mut service = std::mem::replace(&mut self.service, next);
         Box::pin(async move {
             match provider.pass(request).await {
-                Passage::Through(request) => service.call(request).await,
+                Passage::Through(request) => {
+                    let mut answer = service.call(request).await?;
+                    without_challenge(answer.headers_mut(), P::SCHEME);
+                    Ok(answer)
+                }
                 Passage::Answered(answer) => Ok(answer.map(R::from)),
             }
         })

@@ -15,8 +15,27 @@ use serde_json::value::RawValue;
 use super::message::{
     AuthRequest, AuthResponse, OneTimeCredentials, Ticket, fresh_nonce, random_text,
 };
-use super::sealed::{NotOpened, read_owned, repeatable, write};
+use super::sealed::{NotOpened, read_owned, write};
 use super::{Refusal, SealedMessage, Which, choose, limits};
+
+/// The names of hashes that are repeated to whoever is told that they are not supported. That is before anybody
+/// has proved anything: another text may be what somebody wants to be deciphered.
+const HASHES: [&str; 14] = [
+    "md4",
+    "md5",
+    "sha",
+    "sha1",
+    "sha224",
+    "sha256",
+    "sha384",
+    "sha512",
+    "ripemd160",
+    "RSA-MD5",
+    "RSA-SHA1",
+    "RSA-SHA256",
+    "RSA-SHA384",
+    "RSA-SHA512",
+];
 
 /// The site's keys and what it accepts.
 pub struct Master {
@@ -91,7 +110,7 @@ impl Master {
         let known = hash.parse().ok();
         known
             .filter(|hash| self.hashes.contains(hash))
-            .ok_or_else(|| self.no_hash(repeatable(hash)))
+            .ok_or_else(|| self.no_hash(HASHES.contains(&hash).then(|| hash.to_owned())))
     }
 
     /// The hash of both signatures, and of what the two sign afterwards: SHA-1 is not signed with.

@@ -147,6 +147,38 @@ async fn policy_is_asked_each_time() {
     assert_eq!(refusal(deleted), Refusal::NotVerified);
 }
 
+/// What is changed between a verification and its ticket counts.
+#[tokio::test]
+async fn a_lock_that_came_meanwhile_holds() {
+    let (test, consumer) = applications().await;
+    let verified = async || {
+        let (_, request) = ask(&consumer, "ledger", NOW);
+        let request = Request::read(&serde_json::to_vec(&request).unwrap()).unwrap();
+        let requester = test.site.registered("billing", NOW).await.unwrap().unwrap();
+        let verified = keys(&test).verify(request, Some(&requester), NOW);
+        (verified.unwrap(), requester)
+    };
+    let lock = async || test.admin("app.lock", json!({ "id": "billing" })).await;
+    let unlock = async || test.admin("app.unlock", json!({ "id": "billing" })).await;
+    for locks in [false, true] {
+        let (verified, requester) = verified().await;
+        if locks {
+            lock().await;
+        }
+        let keys = keys(&test);
+        let ticket = test.site.ticket(&keys, verified, &requester, NOW);
+        assert_eq!(ticket.await.is_err(), locks);
+    }
+    unlock().await;
+    // Read by two at once, of which one was before the change: what is kept ready is what came after it.
+    let (before, ()) = tokio::join!(test.site.registered("billing", NOW), async {
+        lock().await;
+    });
+    assert!(before.unwrap().is_some());
+    let after = test.site.registered("billing", NOW).await.unwrap().unwrap();
+    assert_eq!(after.application.state.as_str(), "locked");
+}
+
 /// [BRK-31]: what is kept ready is not kept beyond the time of a key.
 #[tokio::test]
 async fn an_older_key_is_accepted_until_it_retires() {

@@ -1,5 +1,5 @@
 //! A request of the application: credentials are found, it is signed and sent, and once more with others when
-//! the answer is 401.
+//! the answer is 401 and the request may be done twice (RFC 9110, section 9.2.2).
 
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_proto::broker::v1::hawk::{self, Signed};
@@ -35,7 +35,9 @@ impl Caller for Consumer {
             let response = carrier.send(fields).await?;
             // A provider that has forgotten its tickets says no more than that.
             let refused = C::head(&response).0 == StatusCode::UNAUTHORIZED;
-            if !(refused && again && kept.give_up(&held, now())) {
+            let others = refused && again && kept.give_up(&held, now());
+            // Nobody vouches for a refusal: what must not be done twice is not sent twice.
+            if !(others && call.method.is_idempotent()) {
                 return Ok(response);
             }
             again = false;

@@ -18,6 +18,8 @@ impl<S> Layer<S> for Provider {
 }
 
 impl Guard for Provider {
+    const SCHEME: &'static str = "Hawk";
+
     async fn pass<B>(&self, request: Request<B>) -> Passage
     where
         B: Body + Send + 'static,
