@@ -17,6 +17,7 @@ mod service;
 mod session;
 mod site;
 mod site_key;
+mod ticket;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -39,6 +40,7 @@ pub fn table() -> Result<Table, TableError> {
         key::entries(),
         app::entries(),
         broker::entries(),
+        ticket::entries(),
         session::entries(),
         penalty::entries(),
         site::entries(),

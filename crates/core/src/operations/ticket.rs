@@ -1,0 +1,110 @@
+//! `broker`: tickets for an application whose service asks in a session, and the keys that a provider opens
+//! them with.
+
+use std::sync::Arc;
+
+use countersign_proto::broker::v2::SealedMessage;
+use countersign_proto::broker::v2::fast::Answered;
+use countersign_proto::broker::v2::limits::TICKETS;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::broker::Registered;
+use crate::context::Context;
+use crate::policy::Role;
+use crate::refusal::Refusal;
+use crate::table::{Answer, Entry};
+
+pub(super) fn entries() -> Vec<Entry> {
+    // A service may be an admin; a person is named by no application.
+    let services = [Role::Service, Role::Admin];
+    vec![
+        Entry::new("broker", "ticket")
+            .summary("Gives an application tickets for others, to the service that is named for it.")
+            .allow(&services)
+            .example(json!({ "app": "billing", "providers": ["ledger", "ledger", "archive"] }))
+            .handler(ticket),
+        Entry::new("broker", "ticket_keys")
+            .summary("Gives an application the keys of tickets for it, sealed to its own keys, to the service that is named for it.")
+            .allow(&services)
+            .example(json!({ "app": "ledger" }))
+            .handler(ticket_keys),
+    ]
+}
+
+/// The application, if the caller speaks for it; whether there is one else is not told.
+async fn spoken_for(context: &Context, app: &str) -> Result<Arc<Registered>, Refusal> {
+    let found = context.site().registered(app, context.now()).await?;
+    found
+        .filter(|found| found.application.is_spoken_for_by(context.caller()))
+        .ok_or_else(|| {
+            Refusal::not_permitted(
+                "you do not speak for that application",
+                "an admin names the service that does: see `app update`",
+            )
+            .of_field("app")
+        })
+}
+
+/// Whom tickets are wanted for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    /// The application that calls.
+    app: String,
+    /// The applications that are called: 1 to 256, each as often as it says.
+    providers: Vec<String>,
+}
+
+/// What was answered to each.
+#[derive(Serialize, JsonSchema)]
+struct Tickets {
+    /// In the order of `providers`: `granted` with the members of an auth response, or `refused` with a code of
+    /// the broker.
+    #[schemars(with = "Vec<Value>")]
+    tickets: Vec<Answered>,
+}
+
+async fn ticket(context: Context, params: Ask) -> Result<Answer<Tickets>, Refusal> {
+    if !(1..=TICKETS).contains(&params.providers.len()) {
+        let problem = format!("takes 1 to {TICKETS} ids");
+        return Err(Refusal::invalid("providers", problem));
+    }
+    let requester = spoken_for(&context, &params.app).await?;
+    let (site, now) = (context.site(), context.now());
+    let keys = &site.expect_open()?.broker;
+    let tickets = site.fast_tickets(keys, &requester, &params.providers, now);
+    Ok(Answer::new(Tickets {
+        tickets: tickets.await?,
+    }))
+}
+
+/// Whose keys are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Provider {
+    /// The application that is called.
+    app: String,
+}
+
+/// Ticket keys.
+#[derive(Serialize, JsonSchema)]
+struct TicketKeys {
+    /// A sealed message for each key of the application that is accepted, the newest first.
+    #[schemars(with = "Vec<Value>")]
+    keys: Vec<SealedMessage>,
+}
+
+async fn ticket_keys(context: Context, params: Provider) -> Result<Answer<TicketKeys>, Refusal> {
+    let provider = spoken_for(&context, &params.app).await?;
+    let site = context.site();
+    let keys = site.ticket_keys(&site.expect_open()?.broker, &provider, context.now());
+    let keys = keys.map_err(|_| {
+        Refusal::conflict(
+            "there are no ticket keys for that application",
+            "it has to be active and to speak v2: see `app show`",
+        )
+    })?;
+    Ok(Answer::new(TicketKeys { keys }))
+}
