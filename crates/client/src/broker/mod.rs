@@ -14,6 +14,7 @@ mod content;
 mod origin;
 mod party;
 mod refusal;
+mod session;
 
 #[cfg(feature = "consumer")]
 pub use consumer::{By, Calling, Consumer, ConsumerBuilder, ConsumerError};

@@ -52,6 +52,9 @@ pub enum ConsumerError {
     /// An answer is not from whom it should be, or not to the question.
     #[error("the answer of {0} is not to be believed: compare its public keys and its id")]
     NotBelieved(By),
+    /// The session with the site gave no ticket.
+    #[error("no ticket in the session with the site: {0}")]
+    Session(String),
     /// This application or the site has no keys.
     #[error("nothing can be said with these keys: give this application's and the site's")]
     CannotAsk,

@@ -287,7 +287,7 @@ async fn a_refusal_fails_no_other_entry_and_policy_is_asked_each_time() {
     );
     assert_eq!(world.ticket_keys().await.0, Code::NOT_PERMITTED);
     // A service that is locked has no session any more.
-    let (_, robot) = (&world, json!({ "name": "billing-robot" }));
+    let robot = json!({ "name": "billing-robot" });
     test.admin("service.lock", robot).await;
     assert!(world.billing.was_cut().is_some());
     assert_eq!(
@@ -305,9 +305,7 @@ async fn the_keys_of_yesterday_today_and_tomorrow_are_told() {
     let (today, tomorrow) = (world.keys_at(day(0)).await, world.keys_at(day(1)).await);
     assert_eq!(today.len(), 3);
     assert_eq!(names(&today)[1..], names(&tomorrow)[..2]);
-    let last = day(1)
-        .plus_millis(u64::MAX)
-        .min(day(0).plus_millis(TICKET_KEY - 1));
+    let last = day(0).plus_millis(TICKET_KEY - 1);
     assert_eq!(names(&world.keys_at(last).await), names(&today));
     world.provider.ticket_keys = today;
     for (now, opens) in [
@@ -367,13 +365,6 @@ async fn each_key_of_a_provider_has_ticket_keys_of_its_own_until_it_retires() {
 async fn ticket_keys_come_back_with_the_site_key_and_not_with_another_registration() {
     let world = World::new().await;
     let before = names(&world.keys_at(NOW).await);
-    let again = world.test.unsealed().await;
-    let opened = again.opened().unwrap();
-    let ledger = again.registered("ledger", NOW).await.unwrap().unwrap();
-    let messages = again.ticket_keys(&opened.broker, &ledger, NOW).unwrap();
-    let read = world.provider.ticket_keys(&messages[0]).unwrap();
-    assert_eq!(names(&read), before);
-
     world
         .test
         .admin("app.delete", json!({ "id": "ledger" }))
@@ -384,4 +375,11 @@ async fn ticket_keys_come_back_with_the_site_key_and_not_with_another_registrati
     assert_eq!(later.await, Code::SUCCESS);
     let after = names(&world.keys_at(NOW).await);
     assert!(before.iter().all(|name| !after.contains(name)));
+
+    let again = world.test.unsealed().await;
+    let opened = again.opened().unwrap();
+    let ledger = again.registered("ledger", NOW).await.unwrap().unwrap();
+    let messages = again.ticket_keys(&opened.broker, &ledger, NOW).unwrap();
+    let read = world.provider.ticket_keys(&messages[0]).unwrap();
+    assert_eq!(names(&read), after);
 }
