@@ -46,7 +46,8 @@ async fn register(founded: &Founded, id: &str) -> Registered {
     let keys = [key.public().to_pem()];
     let app = json!({ "id": id, "public_keys": keys, "settings": settings });
     founded.admin("app", "create", app).await;
-    let client = Connector::new(&founded.uri).connect(Who::Service(robot));
+    let connector = Connector::new(&founded.uri);
+    let client = connector.connect(Who::Service(robot));
     Registered {
         application: Application {
             id: id.to_owned(),
