@@ -2,6 +2,8 @@
 //! doing what edition v1 wants of RSA-2048 and nothing else: an upper bound of what any implementation of
 //! the site in Node can do.
 
+mod fast;
+
 use std::process::Command;
 use std::sync::Arc;
 
@@ -62,6 +64,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
             2,
             Some(Target::AtLeast(0.65)),
         ),
+        fast::row(&hybrid)?,
     ])
 }
 

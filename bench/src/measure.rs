@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::Result;
 
 /// Runs `work` and says how long it took.
@@ -25,6 +27,23 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(Duration, T)
 pub(crate) fn per_second(times: u32, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let (took, ()) = timed(|| (0..times).try_for_each(|_| work()))?;
     Ok(f64::from(times) / took.as_secs_f64())
+}
+
+/// The same, a second of this thread's time on the processor: what others do on the machine does not count.
+///
+/// # Errors
+/// Those of `work`.
+pub(crate) fn per_second_of_processor(
+    times: u32,
+    mut work: impl FnMut() -> Result<()>,
+) -> Result<f64> {
+    let spent = || -> Result<Duration> {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Ok(Duration::try_from(time)?)
+    };
+    let start = spent()?;
+    (0..times).try_for_each(|_| work())?;
+    Ok(f64::from(times) / spent()?.saturating_sub(start).as_secs_f64())
 }
 
 /// Microseconds.

@@ -10,13 +10,13 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
 use countersign_crypto::secret::Secret;
-use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::provider::Provider;
 use countersign_proto::broker::v2::signature::{self, Fields, Signed};
 use countersign_proto::broker::v2::site::{Request, Site};
+use countersign_proto::broker::v2::{Credentials, TicketKey};
 use libfuzzer_sys::fuzz_target;
 
 const NOW: u64 = 1_800_000_000_000;
@@ -40,6 +40,7 @@ static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
             keys: vec![party(3)],
             site: "example.org".to_owned(),
             site_keys: vec![party(1).public().clone()],
+            ticket_keys: vec![TicketKey::new(Secret::from_bytes([7; 32]), NOW, NOW + 1)],
         },
         consumer: Consumer {
             id: "billing".to_owned(),

@@ -8,12 +8,14 @@ use countersign_crypto::party::{PartyPublic, SealingSuite};
 use countersign_crypto::rsa::{RsaHash, RsaPublicKey};
 use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::{v1, v2};
+use countersign_proto::name::AccountName;
 use data_encoding::HEXLOWER;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::account::State;
+use crate::caller::{Caller, Door};
 use crate::text::{Base64Url, Label};
 use crate::timestamp::Timestamp;
 
@@ -197,6 +199,9 @@ pub struct Application {
     pub groups: Vec<ApplicationId>,
     /// Whom it may call: nobody at first.
     pub may_call: Vec<Callee>,
+    /// The service account that speaks for it in a session, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<AccountName>,
     /// Whether it may call and be called.
     pub state: State,
     /// 1 at first, one more with each change.
@@ -217,6 +222,13 @@ impl Application {
         });
         let active = self.state == State::Active && provider.state == State::Active;
         named && active && self.edition == provider.edition
+    }
+
+    /// Whether this caller speaks for it: the service that is named, in a session.
+    #[must_use]
+    pub fn is_spoken_for_by(&self, caller: &Caller) -> bool {
+        let named = |name: &AccountName| caller.name == name.to_string();
+        caller.door == Door::Session && self.service.as_ref().is_some_and(named)
     }
 
     /// The application one revision on, changed at `now` by `change`.
@@ -295,6 +307,7 @@ mod tests {
             auth_data: json!(null),
             groups: Vec::new(),
             may_call: Vec::new(),
+            service: None,
             state: State::Active,
             revision: 1,
             created: NOW,

@@ -56,6 +56,14 @@ impl SiteClock {
         site_time((self.own)(), self.offset.load(Ordering::Relaxed))
     }
 
+    /// Goes by what the site said just now, where nobody else can speak.
+    #[cfg(feature = "consumer")]
+    pub(super) fn set(&self, site_time: u64) {
+        let offset = i128::from(site_time) - i128::from((self.own)());
+        let offset = i64::try_from(offset).unwrap_or_default();
+        self.offset.store(offset, Ordering::Relaxed);
+    }
+
     /// A question for the site's time: a nonce, and where to ask.
     pub(super) fn question(&self) -> Result<(Nonce, Uri), WrongAddress> {
         let nonce = Nonce(fresh(&mut SystemEntropy));

@@ -19,6 +19,7 @@ mod introduction;
 mod origin;
 mod party;
 mod refusal;
+mod session;
 
 #[cfg(feature = "consumer")]
 pub use consumer::{By, Calling, Consumer, ConsumerBuilder, ConsumerError};

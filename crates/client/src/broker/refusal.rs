@@ -27,8 +27,9 @@ pub(super) fn of_problem(body: &[u8]) -> Option<Refusal> {
     of_code(&problem.code)
 }
 
+/// What a code says.
 #[cfg(feature = "consumer")]
-fn of_code(code: &str) -> Option<Refusal> {
+pub(super) fn of_code(code: &str) -> Option<Refusal> {
     let all = [
         Refusal::NotVerified,
         Refusal::Clock,

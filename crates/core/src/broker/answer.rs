@@ -37,7 +37,7 @@ impl<R: std::error::Error> NotAnswered<R> {
 }
 
 /// Time as the protocol has it, in milliseconds since 1970.
-fn millis(now: Timestamp) -> u64 {
+pub(super) fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.millis()).unwrap_or_default()
 }
 
@@ -179,7 +179,7 @@ impl Site {
     }
 
     /// The provider that is asked for, if the requester may call it.
-    async fn provider(
+    pub(super) async fn provider(
         &self,
         requester: &Registered,
         requested: &str,

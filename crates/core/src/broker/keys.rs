@@ -9,7 +9,7 @@ use std::sync::Arc;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::{PartyKey, PartyPublic};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaKeyError};
-use countersign_crypto::secret::SecretText;
+use countersign_crypto::secret::{Secret, SecretText};
 use countersign_crypto::site_key::SiteKey;
 use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::{v1, v2};
@@ -19,6 +19,7 @@ use crate::timestamp::Timestamp;
 
 const LABEL: &str = "broker";
 const STRANGER_LABEL: &str = "broker stranger";
+const TICKETS_LABEL: &str = "broker ticket keys";
 
 /// The site as a party.
 pub struct BrokerKeys {
@@ -26,6 +27,8 @@ pub struct BrokerKeys {
     /// A key that nobody has, for requesters that are not registered.
     pub(super) stranger: PartyPublic,
     pub(super) master: Option<v1::master::Master>,
+    /// What the ticket keys of the fast path are derived from.
+    pub(super) tickets: Secret<32>,
 }
 
 impl BrokerKeys {
@@ -52,6 +55,7 @@ impl BrokerKeys {
             },
             stranger: party(STRANGER_LABEL).public().clone(),
             master,
+            tickets: key.derive(TICKETS_LABEL),
         })
     }
 

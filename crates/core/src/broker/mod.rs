@@ -9,6 +9,7 @@
 
 mod answer;
 mod came;
+mod fast;
 mod keys;
 mod registered;
 

@@ -1,140 +1,110 @@
-//! `app ticket`: what a ticket for one application to call another would say, and why there would be none.
+//! `broker`: tickets for an application whose service asks in a session, and the keys that a provider opens
+//! them with.
 
-use countersign_crypto::party::SealingSuite;
-use countersign_proto::broker::v1::choose;
-use countersign_proto::broker::v2::message::{CIPHER, HASH};
+use std::sync::Arc;
+
+use countersign_proto::broker::v2::SealedMessage;
+use countersign_proto::broker::v2::fast::Answered;
+use countersign_proto::broker::v2::limits::TICKETS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::account::State;
-use crate::application::{Application, ApplicationId, Edition};
+use crate::broker::Registered;
 use crate::context::Context;
 use crate::policy::Role;
 use crate::refusal::Refusal;
 use crate::table::{Answer, Entry};
 
 pub(super) fn entries() -> Vec<Entry> {
+    // A service may be an admin; a person is named by no application.
+    let services = [Role::Service, Role::Admin];
     vec![
-        Entry::new("app", "ticket")
-            .summary("Says what a ticket for one application to call another would say, or why there is none. Makes no ticket.")
-            .allow(&[Role::Admin])
-            .example(json!({ "consumer": "billing", "provider": "ledger" }))
+        Entry::new("broker", "ticket")
+            .summary("Gives an application tickets for others, to the service that is named for it.")
+            .allow(&services)
+            .example(json!({ "app": "billing", "providers": ["ledger", "ledger", "archive"] }))
             .handler(ticket),
+        Entry::new("broker", "ticket_keys")
+            .summary("Gives an application the keys of tickets for it, sealed to its own keys, to the service that is named for it.")
+            .allow(&services)
+            .example(json!({ "app": "ledger" }))
+            .handler(ticket_keys),
     ]
 }
 
-/// Who would call whom.
+/// The application, if the caller speaks for it; whether there is one else is not told.
+async fn spoken_for(context: &Context, app: &str) -> Result<Arc<Registered>, Refusal> {
+    let found = context.site().registered(app, context.now()).await?;
+    found
+        .filter(|found| found.application.is_spoken_for_by(context.caller()))
+        .ok_or_else(|| {
+            Refusal::not_permitted(
+                "you do not speak for that application",
+                "an admin names the service that does: see `app update`",
+            )
+            .of_field("app")
+        })
+}
+
+/// Whom tickets are wanted for.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Ticket {
+struct Ask {
     /// The application that calls.
-    consumer: ApplicationId,
+    app: String,
+    /// The applications that are called: 1 to 256, each as often as it says.
+    providers: Vec<String>,
+}
+
+/// What was answered to each.
+#[derive(Serialize, JsonSchema)]
+struct Tickets {
+    /// In the order of `providers`: `granted` with the members of an auth response, or `refused` with a code of
+    /// the broker.
+    #[schemars(with = "Vec<Value>")]
+    tickets: Vec<Answered>,
+}
+
+async fn ticket(context: Context, params: Ask) -> Result<Answer<Tickets>, Refusal> {
+    if !(1..=TICKETS).contains(&params.providers.len()) {
+        let problem = format!("takes 1 to {TICKETS} ids");
+        return Err(Refusal::invalid("providers", problem));
+    }
+    let requester = spoken_for(&context, &params.app).await?;
+    let (site, now) = (context.site(), context.now());
+    let keys = &site.expect_open()?.broker;
+    let tickets = site.fast_tickets(keys, &requester, &params.providers, now);
+    Ok(Answer::new(Tickets {
+        tickets: tickets.await?,
+    }))
+}
+
+/// Whose keys are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Provider {
     /// The application that is called.
-    provider: ApplicationId,
+    app: String,
 }
 
-/// What the ticket would say.
-#[derive(Debug, Serialize, JsonSchema)]
-struct TicketView {
-    /// Whether there would be one.
-    granted: bool,
-    /// Why not; absent when there would be one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why_not: Option<String>,
-    /// What both speak.
-    edition: Edition,
-    /// The SHA-256 of the key that it would be sealed to, in hexadecimal.
-    sealed_to: Option<String>,
-    /// How it would be sealed.
-    suite: Option<String>,
-    /// What the two would encipher with.
-    cipher: Option<String>,
-    /// What they would sign with.
-    hash: Option<String>,
-    /// How long it would be good, in milliseconds.
-    lasts: u64,
-    /// What the provider would be told of the consumer.
-    auth_data: Value,
+/// Ticket keys.
+#[derive(Serialize, JsonSchema)]
+struct TicketKeys {
+    /// A sealed message for each key of the application that is accepted, the newest first.
+    #[schemars(with = "Vec<Value>")]
+    keys: Vec<SealedMessage>,
 }
 
-async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, Refusal> {
-    let consumer = super::app::find(&context, &params.consumer).await?;
-    let provider = super::app::find(&context, &params.provider).await?;
-    let key = provider
-        .keys
-        .iter()
-        .find(|key| key.is_accepted(context.now()));
-    let view = TicketView {
-        granted: false,
-        why_not: None,
-        edition: provider.edition,
-        sealed_to: key.map(crate::application::ApplicationKey::fingerprint),
-        suite: (provider.edition == Edition::V2).then(|| SealingSuite::XWing.name().to_owned()),
-        cipher: agreed(
-            &consumer.ciphers,
-            &provider.ciphers,
-            CIPHER,
-            provider.edition,
-        ),
-        hash: agreed(&consumer.hashes, &provider.hashes, HASH, provider.edition),
-        lasts: provider.keys_last,
-        auth_data: consumer.auth_data.clone(),
-    };
-    let why_not = why_not(&consumer, &provider, &view);
-    let said = match &why_not {
-        None => format!(
-            "{} may call {}: a ticket lasts {} s.",
-            consumer.id,
-            provider.id,
-            view.lasts / 1_000
-        ),
-        Some(why) => format!("{} gets no ticket for {}: {why}.", consumer.id, provider.id),
-    };
-    let view = TicketView {
-        granted: why_not.is_none(),
-        why_not,
-        ..view
-    };
-    Ok(Answer::new(view).saying(said))
-}
-
-fn agreed(first: &[String], second: &[String], ours: &str, edition: Edition) -> Option<String> {
-    match edition {
-        Edition::V2 => Some(ours.to_owned()),
-        Edition::ServerosV1 => {
-            let first: Vec<&str> = first.iter().map(String::as_str).collect();
-            let second: Vec<&str> = second.iter().map(String::as_str).collect();
-            choose(&first, &second).map(str::to_owned)
-        }
-    }
-}
-
-fn why_not(consumer: &Application, provider: &Application, view: &TicketView) -> Option<String> {
-    for application in [consumer, provider] {
-        if application.state != State::Active {
-            return Some(format!(
-                "{} is {}",
-                application.id,
-                application.state.as_str()
-            ));
-        }
-    }
-    if consumer.edition != provider.edition {
-        let (one, other) = (consumer.edition.as_str(), provider.edition.as_str());
-        return Some(format!("one speaks {one}, the other {other}"));
-    }
-    if !consumer.may_call(provider) {
-        let (one, other) = (&consumer.id, &provider.id);
-        return Some(format!(
-            "policy does not allow it; `app update {one} --may-call {other}` does"
-        ));
-    }
-    if view.sealed_to.is_none() {
-        return Some(format!("{} has no key that is accepted now", provider.id));
-    }
-    if view.cipher.is_none() || view.hash.is_none() {
-        return Some("the two have no cipher or no hash in common".to_owned());
-    }
-    None
+async fn ticket_keys(context: Context, params: Provider) -> Result<Answer<TicketKeys>, Refusal> {
+    let provider = spoken_for(&context, &params.app).await?;
+    let site = context.site();
+    let keys = site.ticket_keys(&site.expect_open()?.broker, &provider, context.now());
+    let keys = keys.map_err(|_| {
+        Refusal::conflict(
+            "there are no ticket keys for that application",
+            "it has to be active and to speak v2: see `app show`",
+        )
+    })?;
+    Ok(Answer::new(TicketKeys { keys }))
 }

@@ -106,6 +106,9 @@ pub(crate) struct Settings {
     /// Groups whose applications it may call.
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     may_call_group: Option<Vec<String>>,
+    /// The service that gets tickets and ticket keys for it in its sessions.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
 }
 
 impl Settings {
@@ -129,6 +132,7 @@ impl Settings {
             "auth_data": self.auth_data,
             "groups": names(self.groups),
             "may_call": may_call,
+            "service": self.service,
         }))
     }
 }

@@ -94,6 +94,7 @@ async fn applications() -> (Founded, v2::consumer::Consumer, v2::provider::Provi
         keys: vec![ledger],
         site: opened.broker.id().to_owned(),
         site_keys: vec![site],
+        ticket_keys: Vec::new(),
     };
     (founded, consumer, provider)
 }

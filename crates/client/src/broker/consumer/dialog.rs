@@ -3,11 +3,13 @@
 //! ```text
 //! site:     POST /authenticate        auth request         -> auth response
 //!           GET  /clock?nonce=…                            -> its time; when it refuses with `clock`
+//!           or, in a session: broker ticket                 -> ticket, and its time
 //! provider: POST its ticket path      ticket presentation  -> acknowledgement
 //! ```
 
 use bytes::Bytes;
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::broker::v2::consumer::{Consumer as Parties, Granted};
 use countersign_proto::broker::v2::{Credentials, Refusal, limits};
 use http::{Method, StatusCode, Uri};
 
@@ -60,22 +62,31 @@ impl Shared {
         let cannot = |_| ConsumerError::CannotAsk;
         // One set of keys for the whole dialog, whatever is changed meanwhile.
         let parties = self.parties();
-        let asked = parties.ask(&target.id, self.clock.now(), &mut SystemEntropy);
-        let (asked, request) = asked.map_err(cannot)?;
-        let request = serde_json::to_vec(&request).map_err(|_| ConsumerError::CannotAsk)?;
-        let address = self.authenticate.clone();
-        let answer = self
-            .post(By::Site, address, request.into(), carrier)
-            .await?;
-        let granted = parties.granted(asked, &answer);
-        let granted = granted.map_err(|_| ConsumerError::NotBelieved(By::Site))?;
-
+        let granted = match self.session.client() {
+            Some(client) => self.in_session(&parties, target, &client).await?,
+            None => self.at_the_site(&parties, target, carrier).await?,
+        };
         let presented = granted.present(self.clock.now(), &mut SystemEntropy);
         let (presenting, presentation) = presented.map_err(cannot)?;
         let address = target.tickets.clone();
         let answer = self.post(By::Provider, address, presentation.into(), carrier);
         let acknowledged = presenting.acknowledged(&answer.await?);
         acknowledged.map_err(|_| ConsumerError::NotBelieved(By::Provider))
+    }
+
+    async fn at_the_site(
+        &self,
+        parties: &Parties,
+        target: &Target,
+        carrier: &mut impl Carrier,
+    ) -> Result<Granted, ConsumerError> {
+        let asked = parties.ask(&target.id, self.clock.now(), &mut SystemEntropy);
+        let (asked, request) = asked.map_err(|_| ConsumerError::CannotAsk)?;
+        let request = serde_json::to_vec(&request).map_err(|_| ConsumerError::CannotAsk)?;
+        let address = self.authenticate.clone();
+        let answer = self.post(By::Site, address, request.into(), carrier);
+        let granted = parties.granted(asked, &answer.await?);
+        granted.map_err(|_| ConsumerError::NotBelieved(By::Site))
     }
 
     async fn post(

@@ -55,6 +55,9 @@ pub enum ConsumerError {
     /// An answer is of another time (edition v1, where no clock but the own one is known).
     #[error("the answer of {0} is of another time: set the clocks right")]
     Stale(By),
+    /// The session with the site gave no ticket.
+    #[error("no ticket in the session with the site: {0}")]
+    Session(String),
     /// This application or the site has no keys.
     #[error("nothing can be said with these keys: give this application's and the site's")]
     CannotAsk,

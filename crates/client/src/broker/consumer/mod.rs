@@ -14,6 +14,7 @@ pub(super) mod credentials;
 mod dialog;
 mod error;
 pub(super) mod exchange;
+mod in_session;
 mod layer;
 #[cfg(feature = "reqwest")]
 pub(super) mod middleware;
@@ -30,7 +31,9 @@ use http::Uri;
 
 use super::clock::{self, OwnClock, SiteClock};
 use super::origin::{Origin, WrongAddress};
+use super::session::Session;
 use super::{Application, Site, TICKET_PATH};
+use crate::Client;
 use credentials::Kept;
 
 pub use error::{By, ConsumerError};
@@ -55,6 +58,7 @@ struct Shared {
     /// Where the site answers requests for tickets.
     authenticate: Uri,
     clock: SiteClock,
+    session: Session,
     targets: HashMap<Origin, Target>,
     patience: Duration,
     content: usize,
@@ -78,6 +82,7 @@ pub struct ConsumerBuilder {
     patience: Duration,
     content: usize,
     clock: OwnClock,
+    session: Option<Arc<Client>>,
 }
 
 impl Consumer {
@@ -92,6 +97,7 @@ impl Consumer {
             patience: PATIENCE,
             content: CONTENT,
             clock: Arc::new(clock::system),
+            session: None,
         }
     }
 
@@ -103,6 +109,11 @@ impl Consumer {
     /// Goes on with other keys of the site, the newest first.
     pub fn set_site_keys(&self, keys: Vec<PartyPublic>) {
         self.change(|parties| parties.site_keys = keys);
+    }
+
+    /// Gets tickets over another session from now on, or over none: a session is over at some time.
+    pub fn set_session(&self, session: Option<Arc<Client>>) {
+        self.shared.session.set(session);
     }
 
     fn change(&self, change: impl FnOnce(&mut Parties)) {
@@ -139,6 +150,15 @@ impl ConsumerBuilder {
     #[must_use]
     pub fn calls(mut self, id: &str, address: Uri) -> Self {
         self.calls.push((id.to_owned(), address));
+        self
+    }
+
+    /// Gets tickets over this session in place of HTTP: without public-key operations, and so many more at the
+    /// site. The session is of the service that is named for this application at the site; when it is over
+    /// there are no tickets until [`Consumer::set_session`] gives another one.
+    #[must_use]
+    pub fn tickets_over(mut self, session: Arc<Client>) -> Self {
+        self.session = Some(session);
         self
     }
 
@@ -205,6 +225,7 @@ impl ConsumerBuilder {
                 parties: RwLock::new(Arc::new(parties)),
                 authenticate,
                 clock: SiteClock::new(self.clock, site),
+                session: Session::new(self.session),
                 targets,
                 patience: self.patience,
                 content: self.content,

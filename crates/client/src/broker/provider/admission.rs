@@ -24,7 +24,7 @@ const SIGNATURE: &str = "signature";
 
 impl Shared {
     /// Takes a ticket: the acknowledgement, as JSON. It is remembered before that is sent.
-    pub(super) async fn take<B>(&self, request: Request<B>) -> Result<String, Reply>
+    pub(super) async fn take<B>(self: &Arc<Self>, request: Request<B>) -> Result<String, Reply>
     where
         B: Body,
         B::Error: Into<BoxError>,
@@ -35,9 +35,8 @@ impl Shared {
         let body = self.content(request.into_body(), limits::SEALED).await;
         // Nobody has proved anything yet: whatever is wrong, the answer is one.
         let body = body.map_err(|_| Refusal::NotVerified)?;
-        let parties = self.parties();
-        let now = self.time.now(&parties.site_keys).await;
-        let presented = parties.accept(&body, now);
+        let now = self.time.now(&self.parties().site_keys).await;
+        let presented = self.accept(&body, now).await;
         let presented = presented.map_err(|refusal| self.refused(refusal.into()))?;
         let accepted = presented.acknowledge(now, &mut SystemEntropy)?;
         let ticket = OpenedTicket {

@@ -11,6 +11,7 @@ pub(super) mod admission;
 pub(super) mod guard;
 mod layer;
 mod reply;
+mod ticket_keys;
 mod tickets;
 mod time;
 
@@ -24,7 +25,10 @@ use serde_json::value::RawValue;
 
 use super::clock::{self, OwnClock, SiteClock};
 use super::origin::{Origin, WrongAddress};
+use super::session::Session;
 use super::{Application, Site, TICKET_PATH};
+use crate::Client;
+use ticket_keys::TicketKeys;
 use time::SiteTime;
 
 pub use layer::Guarded;
@@ -54,6 +58,7 @@ struct Shared {
     parties: RwLock<Arc<Parties>>,
     tickets: Arc<dyn TicketStore>,
     time: Arc<SiteTime>,
+    ticket_keys: TicketKeys,
     ticket_path: String,
     authority: Option<String>,
     longest: usize,
@@ -83,6 +88,7 @@ pub struct ProviderBuilder {
     patience: Duration,
     anonymous: bool,
     clock: OwnClock,
+    session: Option<Arc<Client>>,
 }
 
 /// Why there is no provider, or it does not know the site's time.
@@ -97,6 +103,9 @@ pub enum ProviderError {
     /// The site did not tell the time.
     #[error("the site does not tell its time: {0}")]
     NoTime(String),
+    /// The site gave no keys for tickets that come by the fast path.
+    #[error("the site gives no ticket keys: {0}")]
+    NoTicketKeys(String),
     /// Somebody else did.
     #[error("the time told is not the site's: compare its address and its public keys")]
     NotBelieved,
@@ -116,6 +125,7 @@ impl Provider {
             patience: PATIENCE,
             anonymous: false,
             clock: Arc::new(clock::system),
+            session: None,
         }
     }
 
@@ -133,29 +143,47 @@ impl Provider {
     /// Goes on with other keys of its own, the newest first. Tickets that were sealed to a key that is not among
     /// them are not accepted.
     pub fn set_keys(&self, keys: Vec<PartyKey>) {
-        self.change(|parties| parties.keys = keys);
+        self.shared.change(|parties| parties.keys = keys);
     }
 
     /// Goes on with other keys of the site, the newest first.
     pub fn set_site_keys(&self, keys: Vec<PartyPublic>) {
-        self.change(|parties| parties.site_keys = keys);
+        self.shared.change(|parties| parties.site_keys = keys);
     }
 
+    /// Asks the site for ticket keys now. Without that it is asked with the first ticket that comes by the fast
+    /// path, and before they are over in any case.
+    ///
+    /// # Errors
+    /// [`ProviderError::NoTicketKeys`], also when there is no session.
+    pub async fn ask_ticket_keys(&self) -> Result<(), ProviderError> {
+        let client = self.shared.ticket_keys.session.client();
+        let none = || ProviderError::NoTicketKeys("there is no session with it".to_owned());
+        let client = client.ok_or_else(none)?;
+        self.shared.ask_ticket_keys(&client).await
+    }
+
+    /// Gets ticket keys over another session from now on, or over none: a session is over at some time.
+    pub fn set_session(&self, session: Option<Arc<Client>>) {
+        self.shared.ticket_keys.session.set(session);
+    }
+}
+
+impl Shared {
     fn change(&self, change: impl FnOnce(&mut Parties)) {
-        let shared = self.shared.parties.write();
+        let shared = self.parties.write();
         let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
         let mut parties = Parties {
             id: shared.id.clone(),
             keys: shared.keys.clone(),
             site: shared.site.clone(),
             site_keys: shared.site_keys.clone(),
+            ticket_keys: shared.ticket_keys.clone(),
         };
         change(&mut parties);
         *shared = Arc::new(parties);
     }
-}
 
-impl Shared {
     fn parties(&self) -> Arc<Parties> {
         let parties = self.parties.read();
         parties.unwrap_or_else(PoisonError::into_inner).clone()
@@ -173,6 +201,14 @@ impl ProviderBuilder {
     #[must_use]
     pub fn tickets(mut self, tickets: impl TicketStore) -> Self {
         self.tickets = Arc::new(tickets);
+        self
+    }
+
+    /// Gets the keys of tickets that come by the fast path over this session: of the service that is named for
+    /// this application at the site. Without one such tickets are refused.
+    #[must_use]
+    pub fn ticket_keys_from(mut self, session: Arc<Client>) -> Self {
+        self.session = Some(session);
         self
     }
 
@@ -231,12 +267,14 @@ impl ProviderBuilder {
             keys: self.application.keys,
             site: self.site.id,
             site_keys: self.site.keys,
+            ticket_keys: Vec::new(),
         };
         Ok(Provider {
             shared: Arc::new(Shared {
                 parties: RwLock::new(Arc::new(parties)),
                 tickets: self.tickets,
                 time: Arc::new(SiteTime::new(clock)?),
+                ticket_keys: TicketKeys::new(Session::new(self.session)),
                 ticket_path: self.ticket_path,
                 authority: self.authority,
                 longest: self.longest,

@@ -121,16 +121,31 @@ impl Consumer {
         let to = (self.id.as_str(), self.keys.as_slice());
         let believed = sealed.believe::<AuthResponse>(Kind::Response, from, to);
         let response = believed.map_err(|_| distrust)?.message;
+        match response.requester_nonce == nonce {
+            true => self.granted_in_session(&requested, response),
+            false => Err(distrust),
+        }
+    }
+
+    /// Takes what the site answered over a session of this application's: nobody else could have answered there,
+    /// nor to another question.
+    ///
+    /// # Errors
+    /// [`ConsumerError::NotBelieved`] when it is a ticket of somebody else's or for somebody else.
+    pub fn granted_in_session(
+        &self,
+        requested: &str,
+        response: AuthResponse,
+    ) -> Result<Granted, ConsumerError> {
         let once = &response.one_time_credentials;
         let ours = response.requester == self.id
             && response.requested == requested
-            && response.requester_nonce == nonce
             && once.cipher == CIPHER
             && (once.hash.as_str(), response.hash.as_str()) == (HASH, HASH)
             && response.expires > response.ts;
         match ours {
             true => Ok(Granted { response }),
-            false => Err(distrust),
+            false => Err(ConsumerError::NotBelieved),
         }
     }
 }

@@ -11,6 +11,13 @@ pub const AHEAD: u64 = 1_000;
 /// that at the latest.
 pub const LONGEST_TICKET: u64 = 24 * 60 * 60 * 1_000;
 
+/// How long a ticket key of the fast path is that of new tickets, in milliseconds: a day, so that a provider that
+/// can ask now and then always has the next one.
+pub const TICKET_KEY: u64 = 24 * 60 * 60 * 1_000;
+
+/// The most tickets in one request of the fast path: their answer is some 300 KiB.
+pub const TICKETS: usize = 256;
+
 /// The longest sealed message, in characters: two messages of X-Wing within each other, and what the site
 /// tells of an application.
 pub const SEALED: usize = 65_536;

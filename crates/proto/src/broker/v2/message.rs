@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
 use super::SealedMessage;
+use super::fast::FastTicket;
 
 /// 128 bits that are drawn for one message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -142,7 +143,17 @@ pub struct AuthResponse {
     /// As in the ticket.
     pub expires: u64,
     /// The ticket, sealed for the provider.
-    pub ticket: SealedMessage,
+    pub ticket: SealedTicket,
+}
+
+/// A ticket as the consumer hands it on: it cannot read either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SealedTicket {
+    /// Sealed to the provider and signed by the site.
+    Signed(SealedMessage),
+    /// Sealed under a key that the site and the provider share.
+    Fast(FastTicket),
 }
 
 /// What the consumer shows the provider.
@@ -153,7 +164,7 @@ pub struct Presentation {
     #[serde(with = "bytes")]
     pub id: Vec<u8>,
     /// As it came from the site.
-    pub ticket: SealedMessage,
+    pub ticket: SealedTicket,
 }
 
 /// Proves that the consumer knows what is in the ticket.
@@ -205,8 +216,13 @@ pub struct AcknowledgedNonces {
 
 /// Writes a message that is to be sealed.
 pub(super) fn write<T: Serialize>(message: &T) -> Option<SecretBytes> {
+    write_within(message, super::limits::SEALED)
+}
+
+/// The same of a message that is known to be no longer than `length` bytes.
+pub(super) fn write_within<T: Serialize>(message: &T, length: usize) -> Option<SecretBytes> {
     // No copy of a secret is left behind when the text grows.
-    let mut text = Vec::with_capacity(super::limits::SEALED);
+    let mut text = Vec::with_capacity(length);
     serde_json::to_writer(&mut text, message).ok()?;
     Some(text.into())
 }
@@ -230,14 +246,19 @@ pub(super) mod bytes {
     }
 }
 
-mod secret {
+pub(super) mod secret {
     use super::{Deserializer, Secret, SecretBytes, Serializer, bytes, de};
 
-    pub(super) fn serialize<S: Serializer>(secret: &Secret<32>, to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        secret: &Secret<32>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         bytes::serialize(secret.expose(), to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret<32>, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Secret<32>, D::Error> {
         let bytes = SecretBytes::from(bytes::deserialize(from)?);
         Secret::try_from_slice(bytes.expose()).ok_or_else(|| de::Error::custom("32 bytes"))
     }

@@ -6,9 +6,11 @@
 //! - The shared secret has forward secrecy: it comes of the ticket and of ephemeral keys in the ID object and
 //!   the acknowledgement.
 //! - Times are the site's: whoever has another clock is told the difference, signed.
+//! - A consumer that has a session with the site gets tickets that cost no public-key operation ([`fast`]).
 
 pub mod clock;
 pub mod consumer;
+pub mod fast;
 pub mod introduction;
 pub mod limits;
 pub mod message;
@@ -19,7 +21,9 @@ pub mod site;
 mod presentation;
 mod refusal;
 mod sealed;
+mod ticket_key;
 
 pub use presentation::Credentials;
 pub use refusal::Refusal;
 pub use sealed::SealedMessage;
+pub use ticket_key::TicketKey;

@@ -3,6 +3,7 @@
 //! ```text
 //! key of the ID object       = KDF(one-time key, "broker id object", iv of the ticket)
 //! key of the acknowledgement = KDF(one-time key, "broker acknowledgement", iv of the ID object)
+//! the ticket as it came      = SHA-256(sealed) | SHA-256(signature), of the fast path SHA-256(info) | SHA-256(sealed)
 //! beside the ID object       = SHA-256(the ticket as it came)
 //! beside the acknowledgement = SHA-256(the ticket as it came | sealed ID object)
 //! shared secret              = KDF(secret of the ticket | secret of the ephemeral key,
@@ -15,8 +16,7 @@ use countersign_crypto::mac::{MacHash, MacKey};
 use countersign_crypto::one_time::OneTimeKey;
 use countersign_crypto::secret::{Secret, SecretBytes};
 
-use super::SealedMessage;
-use super::message::{Nonce, OneTimeCredentials};
+use super::message::{Nonce, OneTimeCredentials, SealedTicket};
 
 /// What two applications share once one has proved itself to the other.
 #[derive(Debug, Clone)]
@@ -49,11 +49,19 @@ pub(super) fn of_acknowledgement(once: &OneTimeCredentials, iv: Nonce) -> OneTim
 }
 
 /// What was said so far: the ticket, and the ID object where there is one.
-pub(super) fn beside(ticket: &SealedMessage, id: &[u8]) -> [u8; 32] {
+pub(super) fn beside(ticket: &SealedTicket, id: &[u8]) -> [u8; 32] {
     let mut said = Sha256::new();
-    // The signature covers the names, the keys and the sealed text.
-    said.update(&sha256(&ticket.sealed));
-    said.update(&sha256(&ticket.signature));
+    match ticket {
+        // The signature covers the names, the keys and the sealed text.
+        SealedTicket::Signed(ticket) => {
+            said.update(&sha256(&ticket.sealed));
+            said.update(&sha256(&ticket.signature));
+        }
+        SealedTicket::Fast(ticket) => {
+            said.update(&sha256(&ticket.info()));
+            said.update(&sha256(&ticket.sealed));
+        }
+    }
     said.update(id);
     said.finish()
 }

@@ -10,11 +10,12 @@ use countersign_crypto::sealing::hybrid::HybridPublic;
 use serde_json::value::RawValue;
 
 use super::message::{
-    AcknowledgedNonces, Acknowledgement, CIPHER, HASH, IdObject, Nonce, Presentation, Ticket, write,
+    AcknowledgedNonces, Acknowledgement, CIPHER, HASH, IdObject, Nonce, Presentation, SealedTicket,
+    Ticket, write,
 };
 use super::presentation::{beside, of_acknowledgement, of_id_object, shared_secret};
 use super::sealed::Kind;
-use super::{Credentials, Refusal, limits};
+use super::{Credentials, Refusal, TicketKey, limits};
 
 /// An application's own keys, and the site's.
 pub struct Provider {
@@ -26,6 +27,8 @@ pub struct Provider {
     pub site: String,
     /// The site's keys, of which one must have signed the ticket.
     pub site_keys: Vec<PartyPublic>,
+    /// The keys of tickets that come by the fast path; none where nobody asked the site for any.
+    pub ticket_keys: Vec<TicketKey>,
 }
 
 /// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
@@ -61,12 +64,7 @@ impl Provider {
             return Err(distrust);
         }
         let presentation: Presentation = serde_json::from_slice(body).map_err(|_| distrust)?;
-        let from = (self.site.as_str(), self.site_keys.as_slice());
-        let to = (self.id.as_str(), self.keys.as_slice());
-        let believed = presentation
-            .ticket
-            .believe::<Ticket>(Kind::Ticket, from, to);
-        let ticket = believed.map_err(|_| distrust)?.message;
+        let ticket = self.read(&presentation.ticket).ok_or(distrust)?;
         let once = &ticket.one_time_credentials;
         let known = once.cipher == CIPHER
             && (once.hash.as_str(), ticket.hash.as_str()) == (HASH, HASH)
@@ -96,6 +94,18 @@ impl Provider {
             object,
             ephemeral,
         })
+    }
+
+    fn read(&self, ticket: &SealedTicket) -> Option<Ticket> {
+        let from = (self.site.as_str(), self.site_keys.as_slice());
+        let to = (self.id.as_str(), self.keys.as_slice());
+        match ticket {
+            SealedTicket::Signed(ticket) => ticket
+                .believe(Kind::Ticket, from, to)
+                .ok()
+                .map(|believed| believed.message),
+            SealedTicket::Fast(ticket) => self.open(ticket),
+        }
     }
 }
 

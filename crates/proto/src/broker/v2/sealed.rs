@@ -30,6 +30,9 @@ pub enum Kind {
     /// From the site to the provider, through the consumer.
     #[serde(rename = "auth-ticket")]
     Ticket,
+    /// From the site to the provider, over its session.
+    #[serde(rename = "ticket-keys")]
+    TicketKeys,
 }
 
 impl Kind {
@@ -38,6 +41,7 @@ impl Kind {
             Self::Request => "auth-request",
             Self::Response => "auth-response",
             Self::Ticket => "auth-ticket",
+            Self::TicketKeys => "ticket-keys",
         }
     }
 }
@@ -87,13 +91,18 @@ fn info(
 ) -> Vec<u8> {
     let mut info = b"countersign broker 2\0".to_vec();
     for part in [kind.name(), from, to, suite.name()] {
-        let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
-        info.extend(length.to_be_bytes());
-        info.extend_from_slice(part.as_bytes());
+        lp(&mut info, part);
     }
     info.extend_from_slice(sender);
     info.extend_from_slice(recipient);
     info
+}
+
+/// A text and its length, so that no two texts are one.
+pub(super) fn lp(info: &mut Vec<u8>, part: &str) {
+    let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
+    info.extend(length.to_be_bytes());
+    info.extend_from_slice(part.as_bytes());
 }
 
 fn signed(info: &[u8], sealed: &[u8]) -> Vec<u8> {

@@ -10,7 +10,9 @@ use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
 use countersign_crypto::secret::Secret;
 use serde_json::value::RawValue;
 
-use super::message::{AuthRequest, AuthResponse, CIPHER, HASH, Nonce, OneTimeCredentials, Ticket};
+use super::message::{
+    AuthRequest, AuthResponse, CIPHER, HASH, Nonce, OneTimeCredentials, SealedTicket, Ticket,
+};
 use super::sealed::Kind;
 use super::{Refusal, SealedMessage, limits};
 
@@ -155,13 +157,45 @@ impl Verified {
             .keys
             .get(self.signer)
             .ok_or(Refusal::NotVerified)?;
+        let parties = (requester, requested);
+        let ticket = Ticket::new(parties, self.request.nonce, now, entropy)?;
+        let sealed = SealedMessage::seal(
+            Kind::Ticket,
+            (&site.id, own),
+            (&requested.id, provider),
+            requested.suite,
+            &ticket,
+            entropy,
+        );
+        let sealed = sealed.ok_or(Refusal::NotAllowed)?;
+        let answer = ticket.answer(SealedTicket::Signed(sealed));
+        SealedMessage::seal(
+            Kind::Response,
+            (&site.id, own),
+            (&requester.id, consumer),
+            requester.suite,
+            &answer,
+            entropy,
+        )
+        .ok_or(Refusal::NotAllowed)
+    }
+}
+
+impl Ticket {
+    /// A new one, made `now`.
+    pub(super) fn new(
+        (requester, requested): (&Application, &Application),
+        requester_nonce: Nonce,
+        now: u64,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self, Refusal> {
         let lasts = requested.keys_last.min(limits::LONGEST_TICKET);
         let nothing = || RawValue::from_string("null".to_owned()).map_err(|_| Refusal::NotAllowed);
-        let ticket = Ticket {
+        Ok(Self {
             requester: requester.id.clone(),
             requested: requested.id.clone(),
             server_nonce: Nonce::fresh(entropy),
-            requester_nonce: self.request.nonce,
+            requester_nonce,
             id: Nonce::fresh(entropy),
             secret: Secret::generate(entropy),
             one_time_credentials: OneTimeCredentials {
@@ -174,36 +208,23 @@ impl Verified {
             ts: now,
             expires: now.saturating_add(lasts),
             auth_data: requester.auth_data.clone().map_or_else(nothing, Ok)?,
-        };
-        let sealed = SealedMessage::seal(
-            Kind::Ticket,
-            (&site.id, own),
-            (&requested.id, provider),
-            requested.suite,
-            &ticket,
-            entropy,
-        );
-        let answer = AuthResponse {
-            requester: ticket.requester,
-            requested: ticket.requested,
-            server_nonce: ticket.server_nonce,
-            requester_nonce: ticket.requester_nonce,
-            id: ticket.id,
-            secret: ticket.secret,
-            ts: ticket.ts,
-            one_time_credentials: ticket.one_time_credentials,
-            hash: ticket.hash,
-            expires: ticket.expires,
-            ticket: sealed.ok_or(Refusal::NotAllowed)?,
-        };
-        SealedMessage::seal(
-            Kind::Response,
-            (&site.id, own),
-            (&requester.id, consumer),
-            requester.suite,
-            &answer,
-            entropy,
-        )
-        .ok_or(Refusal::NotAllowed)
+        })
+    }
+
+    /// What its requester is told, with the ticket as it is sealed for the provider.
+    pub(super) fn answer(self, sealed: SealedTicket) -> AuthResponse {
+        AuthResponse {
+            requester: self.requester,
+            requested: self.requested,
+            server_nonce: self.server_nonce,
+            requester_nonce: self.requester_nonce,
+            id: self.id,
+            secret: self.secret,
+            ts: self.ts,
+            one_time_credentials: self.one_time_credentials,
+            hash: self.hash,
+            expires: self.expires,
+            ticket: sealed,
+        }
     }
 }

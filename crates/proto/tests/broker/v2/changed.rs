@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::parties::{B, NOW, Parties};
 
 /// Every change of one field of an object, as JSON text.
-fn changes(whole: &Value) -> Vec<String> {
+pub(super) fn changes(whole: &Value) -> Vec<String> {
     let fields = whole.as_object().unwrap();
     let mut changes = Vec::new();
     for (name, value) in fields {

@@ -1,4 +1,5 @@
 mod changed;
 mod dialog;
+mod fast;
 mod parties;
 mod signature;

@@ -68,6 +68,7 @@ impl Parties {
                 keys: vec![party(3)],
                 site: SITE.to_owned(),
                 site_keys: vec![public(1)],
+                ticket_keys: Vec::new(),
             },
         }
     }

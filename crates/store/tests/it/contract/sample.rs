@@ -66,6 +66,7 @@ pub(crate) fn application(id: &str) -> Application {
         auth_data: serde_json::json!({ "may": ["read", 1.5] }),
         groups: vec!["finance".parse().unwrap()],
         may_call: vec![Callee::App("ledger".parse().unwrap())],
+        service: Some("robot@example.org".parse().unwrap()),
         state: State::Active,
         revision: 1,
         created: NOW,

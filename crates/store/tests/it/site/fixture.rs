@@ -174,6 +174,15 @@ pub(crate) async fn run(site: &Site, caller: &Caller, name: &str, params: Value)
     )
 }
 
+/// Runs an operation as the local admin at another time.
+pub(crate) async fn run_at(site: &Site, name: &str, params: Value, now: Timestamp) -> Code {
+    let (group, command) = name.split_once('.').unwrap();
+    let params = serde_json::value::to_raw_value(&params).unwrap();
+    let operation = Operation::new(7, group, command, params);
+    let outcome = site.run(&Caller::admin_socket(), &operation, now).await;
+    outcome.code
+}
+
 pub(crate) fn certificate() -> (String, Thumbprint) {
     let identity = Identity::generate(&mut SystemEntropy);
     let certificate = identity.certificate();

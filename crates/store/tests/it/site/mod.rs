@@ -8,6 +8,7 @@ mod audit;
 mod broker;
 mod delivered;
 mod dump;
+mod fast;
 mod fixture;
 mod options;
 mod passphrase;

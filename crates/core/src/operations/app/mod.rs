@@ -1,10 +1,12 @@
 //! `app`: the applications that call each other, and who may call whom.
 
+mod settings;
+mod ticket;
+
 use std::sync::Arc;
 
 use countersign_crypto::rsa::RsaHash;
-use countersign_crypto::unauthenticated::Cipher;
-use countersign_proto::broker::v2::limits::LONGEST_TICKET;
+use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,10 +23,9 @@ use crate::table::{Answer, Entry};
 use crate::text::Label;
 use crate::timestamp::Timestamp;
 
-/// The most groups of an application, and the most callees.
-const MOST_NAMES: usize = 64;
-/// The longest `auth_data`, in bytes of JSON: it travels in every ticket.
-const MOST_AUTH_DATA: usize = 4_096;
+use settings::Settings;
+
+const HOUR: u64 = 60 * 60 * 1_000;
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
@@ -69,6 +70,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 "overlap": 86_400_000
             }))
             .handler(rotate_key),
+        ticket::entry(),
         Entry::new("app", "lock")
             .summary("Keeps an application from calling and from being called.")
             .allow(&admin)
@@ -114,80 +116,6 @@ struct Create {
     settings: Settings,
 }
 
-/// What may be changed of an application; what is left out stays.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    /// Hashes that it knows, the best first (`serveros-v1`): `sha256` when it says nothing.
-    hashes: Option<Vec<String>>,
-    /// Ciphers that it knows, the best first (`serveros-v1`): `aes-256-cbc` when it says nothing.
-    ciphers: Option<Vec<String>>,
-    /// How long a ticket for it is good, in milliseconds: an hour when it says nothing, a day at most.
-    keys_last: Option<u64>,
-    /// What providers are told of it: any JSON of at most 4,096 bytes.
-    auth_data: Option<Value>,
-    /// The groups that it belongs to.
-    groups: Option<Vec<ApplicationId>>,
-    /// Whom it may call.
-    may_call: Option<Vec<Callee>>,
-}
-
-const HOUR: u64 = 60 * 60 * 1_000;
-
-impl Settings {
-    fn check(&self) -> Result<(), Refusal> {
-        for hash in self.hashes.iter().flatten() {
-            let known = hash.parse::<RsaHash>();
-            known.map_err(|error| Refusal::invalid("settings.hashes", error))?;
-        }
-        for cipher in self.ciphers.iter().flatten() {
-            let known = cipher.parse::<Cipher>();
-            known.map_err(|error| Refusal::invalid("settings.ciphers", error))?;
-        }
-        if self
-            .keys_last
-            .is_some_and(|last| !(1_000..=LONGEST_TICKET).contains(&last))
-        {
-            let problem = format!("is not from 1000 to {LONGEST_TICKET} milliseconds");
-            return Err(Refusal::invalid("settings.keys_last", problem));
-        }
-        let told = self
-            .auth_data
-            .as_ref()
-            .map_or(0, |told| told.to_string().len());
-        if told > MOST_AUTH_DATA {
-            let problem = format!("is longer than {MOST_AUTH_DATA} bytes");
-            return Err(Refusal::invalid("settings.auth_data", problem));
-        }
-        let groups = self.groups.as_ref().map_or(0, Vec::len);
-        let callees = self.may_call.as_ref().map_or(0, Vec::len);
-        for (field, names) in [("settings.groups", groups), ("settings.may_call", callees)] {
-            if names > MOST_NAMES {
-                let problem = format!("has more than {MOST_NAMES} entries");
-                return Err(Refusal::invalid(field, problem));
-            }
-        }
-        Ok(())
-    }
-
-    fn apply(self, application: &mut Application) {
-        let Self {
-            hashes,
-            ciphers,
-            keys_last,
-            auth_data,
-            groups,
-            may_call,
-        } = self;
-        application.hashes = hashes.unwrap_or_else(|| application.hashes.clone());
-        application.ciphers = ciphers.unwrap_or_else(|| application.ciphers.clone());
-        application.keys_last = keys_last.unwrap_or(application.keys_last);
-        application.auth_data = auth_data.unwrap_or_else(|| application.auth_data.clone());
-        application.groups = groups.unwrap_or_else(|| application.groups.clone());
-        application.may_call = may_call.unwrap_or_else(|| application.may_call.clone());
-    }
-}
-
 /// A key of an application.
 #[derive(Debug, Serialize, JsonSchema)]
 struct KeyView {
@@ -225,6 +153,10 @@ struct AppView {
     groups: Vec<ApplicationId>,
     /// Whom it may call.
     may_call: Vec<Callee>,
+    /// The service that speaks for it; absent when none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    service: Option<AccountName>,
     /// When it was registered.
     created: Timestamp,
     /// When it was changed last.
@@ -250,13 +182,14 @@ impl From<Application> for AppView {
             auth_data: application.auth_data,
             groups: application.groups,
             may_call: application.may_call,
+            service: application.service,
             created: application.created,
             changed: application.changed,
         }
     }
 }
 
-pub(super) async fn find(context: &Context, id: &ApplicationId) -> Result<Application, Refusal> {
+async fn find(context: &Context, id: &ApplicationId) -> Result<Application, Refusal> {
     let found = context.site().store().application(id).await?;
     found.ok_or_else(|| Refusal::not_found("application", id).of_field("id"))
 }
@@ -289,12 +222,13 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         auth_data: Value::Null,
         groups: Vec::new(),
         may_call: Vec::new(),
+        service: None,
         state: State::Active,
         revision: 1,
         created: context.now(),
         changed: context.now(),
     };
-    params.settings.apply(&mut application);
+    params.settings.apply(&context, &mut application).await?;
     let details = json!({ "edition": application.edition, "keys": fingerprints(&application) });
     let change = Change::InsertApplication(Box::new(application.clone()));
     let target = application.id.to_string();
@@ -355,6 +289,8 @@ async fn show(context: Context, params: ById) -> Result<Answer<AppView>, Refusal
         Callee::App(id) => format!("may call  {id}"),
         Callee::Group(group) => format!("may call group  {group}"),
     }));
+    let service = view.service.iter();
+    lines.extend(service.map(|name| format!("service  {name}")));
     let said = lines.join("\n");
     Ok(Answer::new(view).saying(said))
 }
@@ -371,14 +307,14 @@ struct Update {
 
 async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Refusal> {
     params.settings.check()?;
-    let application = find(&context, &params.id).await?;
-    let application = application.revised(context.now(), |application| {
-        params.settings.apply(application);
-    });
+    let mut application = find(&context, &params.id).await?;
+    params.settings.apply(&context, &mut application).await?;
+    let application = application.revised(context.now(), |_| ());
     let details = json!({
         "keys_last": application.keys_last,
         "groups": application.groups,
         "may_call": application.may_call,
+        "service": application.service,
     });
     put(&context, application, details, "Changed").await
 }

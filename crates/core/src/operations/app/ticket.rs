@@ -1,0 +1,138 @@
+//! `app ticket`: what a ticket for one application to call another would say, and why there would be none.
+
+use countersign_crypto::party::SealingSuite;
+use countersign_proto::broker::v1::choose;
+use countersign_proto::broker::v2::message::{CIPHER, HASH};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::account::State;
+use crate::application::{Application, ApplicationId, Edition};
+use crate::context::Context;
+use crate::policy::Role;
+use crate::refusal::Refusal;
+use crate::table::{Answer, Entry};
+
+pub(super) fn entry() -> Entry {
+    Entry::new("app", "ticket")
+        .summary("Says what a ticket for one application to call another would say, or why there is none. Makes no ticket.")
+        .allow(&[Role::Admin])
+        .example(json!({ "consumer": "billing", "provider": "ledger" }))
+        .handler(ticket)
+}
+
+/// Who would call whom.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Ticket {
+    /// The application that calls.
+    consumer: ApplicationId,
+    /// The application that is called.
+    provider: ApplicationId,
+}
+
+/// What the ticket would say.
+#[derive(Debug, Serialize, JsonSchema)]
+struct TicketView {
+    /// Whether there would be one.
+    granted: bool,
+    /// Why not; absent when there would be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why_not: Option<String>,
+    /// What both speak.
+    edition: Edition,
+    /// The SHA-256 of the key that it would be sealed to, in hexadecimal.
+    sealed_to: Option<String>,
+    /// How it would be sealed.
+    suite: Option<String>,
+    /// What the two would encipher with.
+    cipher: Option<String>,
+    /// What they would sign with.
+    hash: Option<String>,
+    /// How long it would be good, in milliseconds.
+    lasts: u64,
+    /// What the provider would be told of the consumer.
+    auth_data: Value,
+}
+
+async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, Refusal> {
+    let consumer = super::find(&context, &params.consumer).await?;
+    let provider = super::find(&context, &params.provider).await?;
+    let key = provider
+        .keys
+        .iter()
+        .find(|key| key.is_accepted(context.now()));
+    let view = TicketView {
+        granted: false,
+        why_not: None,
+        edition: provider.edition,
+        sealed_to: key.map(crate::application::ApplicationKey::fingerprint),
+        suite: (provider.edition == Edition::V2).then(|| SealingSuite::XWing.name().to_owned()),
+        cipher: agreed(
+            &consumer.ciphers,
+            &provider.ciphers,
+            CIPHER,
+            provider.edition,
+        ),
+        hash: agreed(&consumer.hashes, &provider.hashes, HASH, provider.edition),
+        lasts: provider.keys_last,
+        auth_data: consumer.auth_data.clone(),
+    };
+    let why_not = why_not(&consumer, &provider, &view);
+    let said = match &why_not {
+        None => format!(
+            "{} may call {}: a ticket lasts {} s.",
+            consumer.id,
+            provider.id,
+            view.lasts / 1_000
+        ),
+        Some(why) => format!("{} gets no ticket for {}: {why}.", consumer.id, provider.id),
+    };
+    let view = TicketView {
+        granted: why_not.is_none(),
+        why_not,
+        ..view
+    };
+    Ok(Answer::new(view).saying(said))
+}
+
+fn agreed(first: &[String], second: &[String], ours: &str, edition: Edition) -> Option<String> {
+    match edition {
+        Edition::V2 => Some(ours.to_owned()),
+        Edition::ServerosV1 => {
+            let first: Vec<&str> = first.iter().map(String::as_str).collect();
+            let second: Vec<&str> = second.iter().map(String::as_str).collect();
+            choose(&first, &second).map(str::to_owned)
+        }
+    }
+}
+
+fn why_not(consumer: &Application, provider: &Application, view: &TicketView) -> Option<String> {
+    for application in [consumer, provider] {
+        if application.state != State::Active {
+            return Some(format!(
+                "{} is {}",
+                application.id,
+                application.state.as_str()
+            ));
+        }
+    }
+    if consumer.edition != provider.edition {
+        let (one, other) = (consumer.edition.as_str(), provider.edition.as_str());
+        return Some(format!("one speaks {one}, the other {other}"));
+    }
+    if !consumer.may_call(provider) {
+        let (one, other) = (&consumer.id, &provider.id);
+        return Some(format!(
+            "policy does not allow it; `app update {one} --may-call {other}` does"
+        ));
+    }
+    if view.sealed_to.is_none() {
+        return Some(format!("{} has no key that is accepted now", provider.id));
+    }
+    if view.cipher.is_none() || view.hash.is_none() {
+        return Some("the two have no cipher or no hash in common".to_owned());
+    }
+    None
+}
