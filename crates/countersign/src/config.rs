@@ -55,6 +55,7 @@ pub(crate) struct Listen {
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) http: Option<SocketAddr>,
     pub(crate) http_proxies: Vec<IpAddr>,
+    pub(crate) http_forwarded: bool,
     pub(crate) public_host: Option<String>,
 }
 
@@ -63,6 +64,7 @@ impl Default for Listen {
         Self {
             session: SocketAddr::from(([0, 0, 0, 0], 4747)),
             http: Some(SocketAddr::from(([127, 0, 0, 1], 4749))),
+            http_forwarded: false,
             http_proxies: vec![
                 IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -14,4 +14,4 @@ mod resumptions;
 mod server;
 mod shared;
 
-pub use server::{Builder, Server, StartError};
+pub use server::{Builder, Proxies, Server, StartError};

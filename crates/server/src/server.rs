@@ -49,6 +49,16 @@ pub enum StartError {
     },
 }
 
+/// Who asks for others over HTTP.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// Their addresses: what comes from there counts for nobody, unless it is believed whom they name.
+    pub addresses: Vec<IpAddr>,
+    /// Whether the last address in `x-forwarded-for` is believed to be whom they ask for. They must set the
+    /// field themselves then: whoever may write it chooses whom their faults count for.
+    pub believed: bool,
+}
+
 /// What a server is started with.
 pub struct Builder {
     site: Site,
@@ -56,7 +66,7 @@ pub struct Builder {
     events: Events,
     session: Option<SocketAddr>,
     http: Option<SocketAddr>,
-    http_proxies: Vec<IpAddr>,
+    proxies: Proxies,
     admin_socket: Option<PathBuf>,
     public_host: Option<String>,
 }
@@ -90,11 +100,10 @@ impl Builder {
         self
     }
 
-    /// Proxies before that listener: requests from these addresses count for whom they name as the last of
-    /// `x-forwarded-for`, and for nobody when they name none.
+    /// Proxies before that listener.
     #[must_use]
-    pub fn http_proxies(mut self, proxies: Vec<IpAddr>) -> Self {
-        self.http_proxies = proxies;
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -145,7 +154,7 @@ impl Builder {
             admin_socket: self.admin_socket,
         });
         let (stop, stopping) = watch::channel(false);
-        let proxies = self.http_proxies;
+        let proxies = self.proxies;
         let shared = Shared::new(self.site, self.limits, self.events, stopping, proxies);
         let shared = Arc::new(shared);
         // One for all listeners: what one has is not another's too.
@@ -233,7 +242,7 @@ impl Server {
             events: Events::default(),
             session: None,
             http: None,
-            http_proxies: Vec::new(),
+            proxies: Proxies::default(),
             admin_socket: None,
             public_host: None,
         }

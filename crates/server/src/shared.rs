@@ -1,7 +1,7 @@
 //! What all connections of a server share: the site, the limits, and the way to the open sessions.
 
 use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -36,6 +36,7 @@ use crate::events::Events;
 use crate::limits::Limits;
 use crate::queue::{FairQueue, QueueLimits};
 use crate::resumptions::Resumptions;
+use crate::server::Proxies;
 
 /// How often sessions whose clients stay away are looked for: it bounds how late they are closed.
 const FORSAKEN_EVERY: Duration = Duration::from_secs(5);
@@ -45,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) events: Events,
     /// Whose requests over HTTP are others'.
-    pub(crate) http_proxies: Vec<IpAddr>,
+    pub(crate) proxies: Proxies,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     known: Arc<KnownKeys>,
@@ -61,7 +62,7 @@ impl Shared {
         limits: Limits,
         events: Events,
         stopping: watch::Receiver<bool>,
-        http_proxies: Vec<IpAddr>,
+        proxies: Proxies,
     ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let logins = FairQueue::new(QueueLimits {
@@ -73,7 +74,7 @@ impl Shared {
         Self {
             site,
             events,
-            http_proxies,
+            proxies,
             stopping,
             known: Arc::new(KnownKeys::default()),
             resumptions: Resumptions::default(),

@@ -15,6 +15,9 @@ pub(super) enum Unread {
     Broken(BoxError),
 }
 
+/// Bytes that room is made for because a head announces them.
+const BELIEVED: usize = 8 * 1024;
+
 /// Reads all of it, `longest` bytes at most.
 pub(super) async fn read<B>(body: B, longest: usize) -> Result<Bytes, Unread>
 where
@@ -27,7 +30,7 @@ where
     }
     let mut body = std::pin::pin!(body);
     // Into one piece of memory: a piece for each of many short ones would cost many times their length.
-    let mut content = Vec::with_capacity(least);
+    let mut content = Vec::with_capacity(least.min(BELIEVED));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Unread::Broken(error.into()))?;
         let Ok(mut data) = frame.into_data() else {

@@ -43,8 +43,27 @@ async fn a_consumer_whose_clock_goes_wrong_later_asks_for_the_time() {
     let client = consumer.build().unwrap().client().unwrap();
     assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
     ahead.store(70 * SECOND, std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(post_to(&client, &ledger, "b").await, ok("b"));
+    let who = client.get(ledger.url("/who").to_string()).send().await;
+    assert_eq!(who.unwrap().status().as_u16(), 200);
     assert_eq!(world.site.tickets(), 1);
+}
+
+/// What was sent is not said to have not been, whatever comes after it.
+#[tokio::test]
+async fn the_answer_is_told_though_the_site_is_away() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let ahead = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let (time, by) = (world.time.clone(), ahead.clone());
+    let clock = move || time.now() + by.load(std::sync::atomic::Ordering::Relaxed);
+    let consumer = world.consumer(&ledger).clock(clock);
+    let client = consumer.build().unwrap().client().unwrap();
+    assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
+    ahead.store(70 * SECOND, std::sync::atomic::Ordering::Relaxed);
+    world.site.replace(axum::Router::new());
+    assert_eq!(post_to(&client, &ledger, "b").await.status, 401);
+    let who = client.get(ledger.url("/who").to_string()).send().await;
+    assert_eq!(who.unwrap().status().as_u16(), 401);
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub(super) struct Came {
     room: usize,
     /// For so long at least each is remembered, in milliseconds.
     span: i64,
+    /// What is older than that is refused, in milliseconds: it may be forgotten.
+    oldest: u64,
     /// What was made before that is refused, in milliseconds since 1970.
     from: u64,
     turned: Timestamp,
@@ -44,7 +46,7 @@ pub(super) struct Came {
 
 impl Default for Came {
     fn default() -> Self {
-        Self::new(0, u64::MAX, Timestamp::from_millis(0))
+        Self::new((0, 0), u64::MAX, Timestamp::from_millis(0))
     }
 }
 
@@ -61,18 +63,21 @@ impl Came {
         // The run before may have answered what was made a moment ahead of its clock.
         let from = started.plus_millis(v2::limits::AHEAD).millis();
         let from = u64::try_from(from).unwrap_or_default();
-        Self::new(v2::limits::TOLERANCE + v2::limits::AHEAD, from, started)
+        let oldest = v2::limits::TOLERANCE;
+        Self::new((oldest + v2::limits::AHEAD, oldest), from, started)
     }
 
     /// Of edition v1.
     pub(super) fn v1(started: Timestamp) -> Self {
-        Self::new(2 * v1::limits::TOLERANCE, 0, started)
+        let oldest = v1::limits::TOLERANCE;
+        Self::new((2 * oldest, oldest), 0, started)
     }
 
-    fn new(span: u64, from: u64, started: Timestamp) -> Self {
+    fn new((span, oldest): (u64, u64), from: u64, started: Timestamp) -> Self {
         Self {
             room: ROOM,
             span: i64::try_from(span).unwrap_or(i64::MAX),
+            oldest,
             from,
             turned: started,
             now: Generation::default(),
@@ -91,7 +96,11 @@ impl Came {
         made: u64,
         now: Timestamp,
     ) -> Result<(), NotNew> {
-        if made < self.from {
+        // By the time of this look, which may be later than that of its verification.
+        let age = u64::try_from(now.millis())
+            .unwrap_or_default()
+            .saturating_sub(made);
+        if made < self.from || age > self.oldest {
             return Err(NotNew::TooOld);
         }
         self.turn(now);
@@ -143,12 +152,25 @@ mod tests {
         let mut came = Came::v2(START);
         let (made, now) = at(2_000);
         assert_eq!(came.first("billing", &[1], made, now), Ok(()));
-        for later in [2_000, 2_001, 61_000, 62_000, 63_000] {
+        for later in [2_000, 2_001, 61_000, 62_000] {
             let (_, now) = at(later);
             let again = came.first("billing", &[1], made, now);
             assert_eq!(again, Err(NotNew::Before), "{later}");
         }
-        assert_eq!(came.first("billing", &[2], made, now), Ok(()));
+        let (_, now) = at(62_001);
+        let again = came.first("billing", &[1], made, now);
+        assert_eq!(again, Err(NotNew::TooOld), "it may be forgotten");
+        // Just before what is remembered turns, and made as far ahead as may be.
+        let mut came = Came::v2(START);
+        let (made, _) = at(61_998);
+        let (_, before) = at(60_999);
+        assert_eq!(came.first("billing", &[2], made, before), Ok(()));
+        for later in (61_000..=121_998).step_by(500).chain([121_998]) {
+            let again = came.first("billing", &[2], made, at(later).1);
+            assert_eq!(again, Err(NotNew::Before), "{later}");
+        }
+        let (made, now) = at(121_998);
+        assert_eq!(came.first("billing", &[3], made, now), Ok(()));
         assert_eq!(came.first("ledger", &[1], made, now), Ok(()));
     }
 

@@ -1,8 +1,13 @@
 //! The fast path: tickets for an application whose service asks in a session, and the keys that they are
 //! sealed under. A ticket key is not stored: it follows from the site key and from what is registered.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use countersign_crypto::entropy::Entropy;
 use countersign_crypto::kdf::derive;
 use countersign_crypto::party::PartyPublic;
+use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::fast::{Answered, grant};
 use countersign_proto::broker::v2::limits::TICKET_KEY;
 use countersign_proto::broker::v2::site::Application as Party;
@@ -37,6 +42,71 @@ impl BrokerKeys {
     }
 }
 
+/// A provider that tickets are made for, and their key.
+struct Granting {
+    provider: Arc<Registered>,
+    key: TicketKey,
+}
+
+impl BrokerKeys {
+    fn granting(&self, provider: Arc<Registered>, now: Timestamp) -> Option<Granting> {
+        let newest = provider.v2.as_ref()?.keys.first()?.fingerprint();
+        let key = self.ticket_key(&provider, &newest, day(now));
+        Some(Granting { provider, key })
+    }
+}
+
+impl Granting {
+    fn grant(
+        &self,
+        site: &str,
+        requester: &Registered,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Answered, Refusal> {
+        let parties = requester.v2.as_ref().zip(self.provider.v2.as_ref());
+        let parties = parties.ok_or(Refusal::NotAllowed)?;
+        let response = grant(site, &self.key, parties, millis(now), entropy)?;
+        Ok(Answered::Granted(Box::new(response)))
+    }
+}
+
+/// Entropy that is drawn for several tickets at a time: each draw costs more than its bytes do.
+struct Batch<E> {
+    source: E,
+    drawn: Secret<DRAWN>,
+    used: usize,
+}
+
+/// Bytes that are drawn at a time.
+const DRAWN: usize = 1_024;
+
+impl<E: Entropy> Batch<E> {
+    fn of(source: E) -> Self {
+        Self {
+            source,
+            drawn: Secret::from_bytes([0; DRAWN]),
+            used: DRAWN,
+        }
+    }
+}
+
+impl<E: Entropy> Entropy for Batch<E> {
+    fn fill(&mut self, out: &mut [u8]) {
+        let left = self.drawn.expose().get(self.used..);
+        let Some(bytes) = left.and_then(|left| left.get(..out.len())) else {
+            if out.len() > DRAWN {
+                return self.source.fill(out);
+            }
+            self.drawn = Secret::generate(&mut self.source);
+            self.used = 0;
+            return self.fill(out);
+        };
+        out.copy_from_slice(bytes);
+        self.used += out.len();
+    }
+}
+
 fn day(now: Timestamp) -> u64 {
     millis(now) / TICKET_KEY
 }
@@ -54,35 +124,26 @@ impl Site {
         requested: &[String],
         now: Timestamp,
     ) -> Result<Vec<Answered>, StoreError> {
+        // A provider that is asked for again has the same key: it is worked out once for a request.
+        let mut providers: HashMap<&str, Option<Granting>> = HashMap::new();
+        let mut entropy = Batch::of(self.entropy());
         let mut answers = Vec::with_capacity(requested.len());
         for requested in requested {
-            let provider = self.provider(requester, requested, now).await?;
-            let provider = provider.as_deref();
-            let granted = provider
+            if !providers.contains_key(requested.as_str()) {
+                let provider = self.provider(requester, requested, now).await?;
+                let granting = provider.and_then(|provider| keys.granting(provider, now));
+                providers.insert(requested, granting);
+            }
+            let granting = providers.get(requested.as_str()).and_then(Option::as_ref);
+            let granted = granting
                 .ok_or(Refusal::NotAllowed)
-                .and_then(|provider| self.fast_ticket(keys, requester, provider, now));
+                .and_then(|granting| granting.grant(keys.id(), requester, now, &mut entropy));
             answers.push(granted.unwrap_or_else(|refusal| {
                 // The same for one that is not there and one that may not be called.
                 Answered::Refused(refusal.code().to_owned())
             }));
         }
         Ok(answers)
-    }
-
-    fn fast_ticket(
-        &self,
-        keys: &BrokerKeys,
-        requester: &Registered,
-        provider: &Registered,
-        now: Timestamp,
-    ) -> Result<Answered, Refusal> {
-        let parties = requester.v2.as_ref().zip(provider.v2.as_ref());
-        let (first, second) = parties.ok_or(Refusal::NotAllowed)?;
-        let newest = second.keys.first().ok_or(Refusal::NotAllowed)?;
-        let key = keys.ticket_key(provider, &newest.fingerprint(), day(now));
-        let (site, parties) = (keys.id(), (first, second));
-        let response = grant(site, &key, parties, millis(now), &mut self.entropy())?;
-        Ok(Answered::Granted(Box::new(response)))
     }
 
     /// The ticket keys of a provider, sealed to it: those of the day before, whose tickets may still be good, of
@@ -109,5 +170,37 @@ impl Site {
             keys.site.hand_over(&ticket_keys, party, public, entropy)
         };
         party.keys.iter().map(hand_over).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts its bytes, so that none can be given twice.
+    struct Counting(u16);
+
+    impl Entropy for Counting {
+        fn fill(&mut self, out: &mut [u8]) {
+            for two in out.chunks_mut(2) {
+                two.copy_from_slice(&self.0.to_be_bytes()[..two.len()]);
+                self.0 += 1;
+            }
+        }
+    }
+
+    #[test]
+    fn no_byte_of_a_batch_is_given_twice() {
+        let mut batch = Batch::of(Counting(1));
+        let mut given = Vec::new();
+        for length in [16, 32, 1_000, 16, 1_024, 2_000, 2, 32] {
+            let mut out = vec![0; length];
+            batch.fill(&mut out);
+            given.extend(out.chunks(2).map(<[u8]>::to_vec));
+        }
+        let all = given.len();
+        given.sort();
+        given.dedup();
+        assert_eq!(given.len(), all);
     }
 }

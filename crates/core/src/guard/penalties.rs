@@ -58,6 +58,8 @@ impl Default for PenaltyLimits {
 /// The points of a whole network (an IPv6 /48) at which it is turned away, in those of a source: an office is
 /// one, and so is a guesser with 65,536 sources.
 pub const NETWORK: u32 = 16;
+/// So long after somebody was proved at a source its network's penalties are not its own: a day, in milliseconds.
+const PROVED_FOR: u64 = 24 * 60 * 60 * 1_000;
 /// One time of turning away is forgotten for each so long since the last one.
 const FORGIVEN_AFTER: u64 = 10 * 60 * 1_000;
 
@@ -163,7 +165,8 @@ impl Penalties {
     #[must_use]
     pub fn turned_away(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
         let own = self.until(source, now);
-        match self.proved.contains_key(&source) {
+        let proved = self.proved.get(&source);
+        match proved.is_some_and(|last| since(*last, now) < PROVED_FOR) {
             true => own,
             false => own.max(self.until(source.network(), now)),
         }

@@ -142,6 +142,23 @@ impl LimitsSection {
                 ));
             }
         }
+        // Uploads that all wait for content, and nothing that reads it any more.
+        let (streams, operations) = (limits.content_streams, limits.operations_in_flight);
+        if streams >= operations {
+            return Err(format!(
+                "limits.content_streams ({streams}) must be less than limits.operations_in_flight ({operations})"
+            ));
+        }
+        // A client that lost so many sessions has room for one more login.
+        let (parked, all) = (
+            limits.parked_sessions_per_account,
+            limits.sessions_per_account,
+        );
+        if parked >= all {
+            return Err(format!(
+                "limits.parked_sessions_per_account ({parked}) must be less than limits.sessions_per_account ({all})"
+            ));
+        }
         Ok(())
     }
 }
@@ -207,13 +224,9 @@ mod tests {
         ("look_up_time", 0, Some(LONGEST)),
         ("refusal_time", 0, Some(LONGEST)),
         ("idle_time", 0, Some(LONGEST)),
-        ("sessions_per_account", 1, None),
         ("parked_sessions", 0, None),
-        ("parked_sessions_per_account", 0, None),
         ("rekeys_per_minute", 0, Some(LONGEST)),
         ("guessing_strangers", 1, None),
-        ("content_streams", 1, None),
-        ("operations_in_flight", 1, None),
         ("params_bytes", 256, None),
         ("unsent_bytes", 4_096, None),
         ("max_packet", 256, Some(1 << 20)),
@@ -229,7 +242,11 @@ mod tests {
         ("stop_patience", 0, Some(LONGEST)),
     ];
     /// Those that are bounded by each other besides.
-    const TOGETHER: [&str; 3] = [
+    const TOGETHER: [&str; 7] = [
+        "content_streams",
+        "operations_in_flight",
+        "parked_sessions_per_account",
+        "sessions_per_account",
         "unproved_time",
         "guess_wait_longest",
         "guess_wait_of_strangers",
@@ -283,6 +300,33 @@ mod tests {
         let mut tested: Vec<&str> = tested.collect();
         tested.retain(|key| known.contains(key));
         assert_eq!(tested.len(), known.len(), "{known:?}");
+    }
+
+    #[test]
+    fn one_limit_leaves_room_for_another() {
+        let with = |one: (&str, u64), other: (&str, u64)| {
+            let [one, other] = [one, other].map(|(key, value)| format!("{key} = {value}"));
+            parse(&format!("version = 1\n[limits]\n{one}\n{other}"))
+        };
+        for (less, more) in [
+            ("content_streams", "operations_in_flight"),
+            ("parked_sessions_per_account", "sessions_per_account"),
+        ] {
+            assert!(with((less, 1), (more, 2)).is_ok());
+            let problem = with((less, 2), (more, 2)).unwrap_err();
+            assert!(
+                problem.contains(less) && problem.contains(more),
+                "{problem}"
+            );
+        }
+        for key in [
+            "content_streams",
+            "operations_in_flight",
+            "sessions_per_account",
+        ] {
+            let problem = parse(&format!("version = 1\n[limits]\n{key} = 0")).unwrap_err();
+            assert!(problem.contains(&format!("{key} = 0")), "{problem}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
-use countersign_server::{Server, clock};
+use countersign_server::{Proxies, Server, clock};
 use countersign_store::SqliteStore;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -259,7 +259,10 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
         .limits(config.limits())
         .session(config.listen.session)
         .http(config.listen.http)
-        .http_proxies(config.listen.http_proxies.clone())
+        .proxies(Proxies {
+            addresses: config.listen.http_proxies.clone(),
+            believed: config.listen.http_forwarded,
+        })
         .public_host(config.listen.public_host.clone())
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()

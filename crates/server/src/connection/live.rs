@@ -143,12 +143,12 @@ impl Live {
         }
     }
 
-    /// Serves the session to the end of its connection and says why that ended.
+    /// Serves the session to the end of its connection; what is known of it then, and why that ended.
     pub(super) async fn serve(
         mut self,
         mut socket: TcpStream,
         shared: &Arc<Shared>,
-    ) -> CloseReason {
+    ) -> (SessionInfo, CloseReason) {
         self.session.set_longest_params(shared.limits.params_bytes);
         let Err(Ending(reason)) = self.run(&mut socket, shared).await;
         let goodbye = match reason {
@@ -163,7 +163,7 @@ impl Live {
         if let Some(goodbye) = goodbye {
             let _ = tokio::time::timeout(GOODBYE_PATIENCE, self.say(goodbye, &mut socket)).await;
         }
-        reason
+        (self.info, reason)
     }
 
     async fn say(&mut self, goodbye: Goodbye, socket: &mut TcpStream) -> std::io::Result<()> {

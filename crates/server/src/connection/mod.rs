@@ -149,12 +149,12 @@ async fn stay(entered: Box<Entered>, peer: SocketAddr, shared: Arc<Shared>) {
     let live = live::Live::new(
         inbox,
         opened.session,
-        info.clone(),
+        info,
         opened.events,
         opened.cut,
         opened.got,
     );
-    let reason = live.serve(socket, &shared).await;
+    let (info, reason) = live.serve(socket, &shared).await;
     info!(session = %info.id, account = %info.name, %reason, "connection closed");
     match reason {
         // The session goes on over another connection.

@@ -15,16 +15,21 @@ mod reply;
 mod route;
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use bytes::Bytes;
 use countersign_core::guard::{Offence, Source};
 use countersign_crypto::entropy::{SystemEntropy, fresh};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
@@ -36,6 +41,8 @@ use crate::shared::Shared;
 
 /// Bytes of a request's head: targets of 16 KiB are served, those of 64 KiB are not.
 const HEAD: usize = 32 * 1024;
+/// How long the last answer of a connection may take to leave.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// Fields of a request's head.
 const FIELDS: usize = 64;
 
@@ -88,12 +95,14 @@ struct Connection {
 }
 
 impl Peer {
-    /// A proxy that is trusted names whom it asks for, as the last of `x-forwarded-for`.
+    /// A proxy asks for others; if it is believed, it names whom it asks for as the last of `x-forwarded-for`.
     fn of(request: &Request<Incoming>, connection: &Arc<Connection>, shared: &Shared) -> Self {
         let address = connection.address.ip();
-        let source = match shared.http_proxies.contains(&address.to_canonical()) {
-            false => Some(address.into()),
-            true => {
+        let proxy = shared.proxies.addresses.contains(&address.to_canonical());
+        let source = match (proxy, shared.proxies.believed) {
+            (false, _) => Some(address.into()),
+            (true, false) => None,
+            (true, true) => {
                 let named = request
                     .headers()
                     .get_all("x-forwarded-for")
@@ -143,6 +152,20 @@ impl Peer {
     }
 }
 
+/// Ends a connection when what it was answered last has left, or when that takes too long: who does not read
+/// is not waited for.
+async fn finish<S>(
+    mut serving: Pin<&mut http1::Connection<TokioIo<TcpStream>, S>>,
+) -> hyper::Result<()>
+where
+    S: HttpService<Incoming, ResBody = Full<Bytes>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    serving.as_mut().graceful_shutdown();
+    let finished = tokio::time::timeout(LAST_ANSWER, serving).await;
+    finished.unwrap_or(Ok(()))
+}
+
 async fn serve(
     socket: TcpStream,
     address: SocketAddr,
@@ -181,18 +204,17 @@ async fn serve(
     let done = tokio::select! {
         done = serving.as_mut() => done,
         () = crate::connection::told(ended) => return,
-        () = unproved => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-        _ = stop => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
+        () = unproved => finish(serving).await,
+        _ = stop => finish(serving).await,
     };
     if let Err(error) = done {
         debug!(peer = %address, %error, "an HTTP connection broke off");
-        if error.is_parse() && !shared.http_proxies.contains(&address.ip().to_canonical()) {
+        if error.is_parse()
+            && !shared
+                .proxies
+                .addresses
+                .contains(&address.ip().to_canonical())
+        {
             let mut penalties = shared.site.guard().penalties();
             penalties.offend(address.ip().into(), Offence::Malformed, clock::now());
         }

@@ -22,7 +22,7 @@ use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::Strength;
 use countersign_proto::uri::SiteUri;
 use countersign_server::limits::Limits;
-use countersign_server::{Server, clock};
+use countersign_server::{Proxies, Server, clock};
 use countersign_store::SqliteStore;
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::StreamExt;
@@ -196,15 +196,18 @@ impl Founded {
 
     /// One that everybody on this machine reaches for others.
     pub(crate) async fn behind_a_proxy() -> Self {
-        let proxies = vec![std::net::Ipv4Addr::LOCALHOST.into()];
+        let proxies = Proxies {
+            addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+            believed: true,
+        };
         Self::served(Limits::default(), proxies).await
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        Self::served(limits, Vec::new()).await
+        Self::served(limits, Proxies::default()).await
     }
 
-    async fn served(limits: Limits, proxies: Vec<std::net::IpAddr>) -> Self {
+    async fn served(limits: Limits, proxies: Proxies) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let slot = SlotFile::generate(&mut SystemEntropy);
         let foundation = Foundation {
@@ -219,7 +222,7 @@ impl Founded {
             .limits(limits)
             .session("127.0.0.1:0".parse().unwrap())
             .http(Some("127.0.0.1:0".parse().unwrap()))
-            .http_proxies(proxies)
+            .proxies(proxies)
             .admin_socket(&admin_socket)
             .start()
             .await

@@ -41,9 +41,10 @@ impl Shared {
             let fields = self.sign(&held.credentials, target, call)?;
             let response = carrier.send(fields).await?;
             let refusal = refused(C::head(&response)).filter(|_| again);
-            let worth_it = self.heed(refusal, &held, target, carrier).await?;
-            // Nobody vouches for a refusal: what must not be done twice is not sent twice.
-            if !(worth_it && call.method.is_idempotent()) {
+            // Nobody vouches for a refusal: what must not be done twice is not sent twice, and what was sent is
+            // not said to have not been.
+            let worth_it = self.heed(refusal, &held, target, carrier).await;
+            if !(worth_it.unwrap_or(false) && call.method.is_idempotent()) {
                 return Ok(response);
             }
             again = false;

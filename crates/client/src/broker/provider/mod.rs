@@ -141,14 +141,20 @@ impl Provider {
     }
 
     /// Goes on with other keys of its own, the newest first. Tickets that were sealed to a key that is not among
-    /// them are not accepted.
+    /// them are not accepted; those of the fast path are, once the site has told their keys anew.
     pub fn set_keys(&self, keys: Vec<PartyKey>) {
-        self.shared.change(|parties| parties.keys = keys);
+        self.shared.change(|parties| {
+            parties.keys = keys;
+            parties.ticket_keys.clear();
+        });
     }
 
     /// Goes on with other keys of the site, the newest first.
     pub fn set_site_keys(&self, keys: Vec<PartyPublic>) {
-        self.shared.change(|parties| parties.site_keys = keys);
+        self.shared.change(|parties| {
+            parties.site_keys = keys;
+            parties.ticket_keys.clear();
+        });
     }
 
     /// Asks the site for ticket keys now. Without that it is asked with the first ticket that comes by the fast

@@ -74,7 +74,13 @@ async fn our_provider_answers_byte_for_byte() {
             keys: vec![public("master")],
         };
         let provider = Provider::builder(application("Application B", "provider"), site);
-        let served = serve(guarded(&provider.clock(move || now).build())).await;
+        // It began two minutes before.
+        let began = std::sync::atomic::AtomicBool::new(false);
+        let clock = move || match began.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            false => now - 120_000,
+            true => now,
+        };
+        let served = serve(guarded(&provider.clock(clock).build())).await;
         let presented = step(&flow, "ticketPresentation");
         let (status, body) = say(&served.url("/"), presented).await;
         if name.ends_with("sha1") {

@@ -237,6 +237,22 @@ async fn a_restart_forgets_no_ticket_and_no_request() {
     assert_eq!(world.master.tickets(), 1);
 }
 
+// BRK-28: a ticket of v1 has one secret however often it is accepted.
+#[tokio::test]
+async fn without_a_file_nothing_from_before_a_restart_is_accepted() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let client = world.client(&ledger);
+    post_to(&client, &ledger, "12.50").await;
+    let [presentation, said] = ledger.wire().try_into().unwrap();
+    world.time.pass(2 * SECOND);
+    ledger.replace(guarded(&world.provider().build()));
+    let clock = world.time.now();
+    let answer = ledger.say(presentation).await;
+    assert_eq!(answer, no(&Refusal::Stale { clock }));
+    assert_eq!(ledger.say(said).await.status, 401);
+}
+
 // BRK-28
 #[tokio::test]
 async fn nothing_is_accepted_that_cannot_be_remembered() {

@@ -33,6 +33,7 @@ pub struct Provider {
 /// yet: [`Self::id`] names it.
 #[derive(Debug)]
 pub struct Presented {
+    made: u64,
     credentials: Credentials,
     auth_data: Option<Box<RawValue>>,
     acknowledgement: Acknowledgement,
@@ -129,6 +130,7 @@ impl Provider {
             .encipher(key.expose(), &iv, nonces.expose())
             .map_err(|_| Refusal::NotVerified)?;
         Ok(Presented {
+            made: ticket.ts,
             credentials: Credentials {
                 application: ticket.requester,
                 id: ticket.id,
@@ -156,6 +158,12 @@ impl Presented {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.credentials.id
+    }
+
+    /// When the site made the ticket, in milliseconds since 1970.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.made
     }
 
     /// From when on this ticket is refused for its age: it need not be remembered any longer.

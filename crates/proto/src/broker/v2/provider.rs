@@ -85,6 +85,12 @@ impl Provider {
         if site_time > ticket.expires {
             return Err(Refusal::Expired);
         }
+        // The site makes none for later, nor for longer.
+        let lasts = ticket.expires.saturating_sub(ticket.ts);
+        let early = ticket.ts.saturating_sub(site_time) > limits::TOLERANCE;
+        if early || lasts > limits::LONGEST_TICKET {
+            return Err(Refusal::Clock);
+        }
         if object.ts.abs_diff(site_time) > limits::TOLERANCE {
             return Err(Refusal::Clock);
         }

@@ -64,6 +64,10 @@ impl MemoryTickets {
 
 #[async_trait]
 impl TicketStore for MemoryTickets {
+    fn outlives_a_restart(&self) -> bool {
+        false
+    }
+
     async fn keep(&self, ticket: OpenedTicket, now: u64) -> Result<Once, TicketStoreError> {
         let mut state = self.at(now);
         let (id, expires) = (ticket.credentials.id, ticket.credentials.expires);

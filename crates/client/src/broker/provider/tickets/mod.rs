@@ -72,6 +72,9 @@ pub trait TicketStore: Send + Sync + 'static {
     /// [`TicketStoreError`]; nothing was kept then, or it is not known whether it was.
     async fn keep(&self, ticket: OpenedTicket, now: u64) -> Result<Once, TicketStoreError>;
 
+    /// Whether what is remembered is remembered after a restart too.
+    fn outlives_a_restart(&self) -> bool;
+
     /// The ticket of that id, if it is remembered. It may be over.
     ///
     /// # Errors

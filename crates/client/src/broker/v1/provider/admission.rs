@@ -39,7 +39,11 @@ impl Shared {
         // Nobody has proved anything yet: whatever is wrong, the answer is one.
         let body = body.map_err(|_| Refusal::NotVerified)?;
         let now = (self.clock)();
-        let accepted = self.parties().accept(&body, now)?.acknowledge();
+        let presented = self.parties().accept(&body, now)?;
+        if self.is_of_before(presented.made()) {
+            return Err(Refusal::Stale { clock: now }.into());
+        }
+        let accepted = presented.acknowledge();
         let credentials = accepted.credentials;
         let ticket = OpenedTicket {
             credentials: Credentials {
@@ -75,10 +79,13 @@ impl Shared {
             credentials,
             auth_data,
         } = ticket.ok_or(Reply::Unauthorized)?;
-        // Content is read for those alone who name a ticket that is known.
-        let content = self.content(body, self.longest).await?;
         let now = (self.clock)();
         self.verify(&signed, &credentials.secret, &parts, now / 1_000)?;
+        if self.is_of_before(signed.ts.saturating_mul(1_000)) || !is_upper(&parts.method) {
+            return Err(Reply::Unauthorized);
+        }
+        // Content is read for those alone who have proved who they are.
+        let content = self.content(body, self.longest).await?;
         let kind = parts.headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok());
         if !signed.covers(kind.unwrap_or_default(), &content) {
@@ -98,6 +105,12 @@ impl Shared {
             expires: credentials.expires,
         });
         Ok(Request::from_parts(parts, Full::new(content)))
+    }
+
+    /// Whether something was made before this began, and may have been accepted and forgotten. In v1 it would be
+    /// worth as much again: a ticket has one secret however often it is accepted.
+    fn is_of_before(&self, made: u64) -> bool {
+        made < self.started && !self.tickets.outlives_a_restart()
     }
 
     /// Whether it was signed for here. Who calls a host without a port has signed that of the scheme, which is
@@ -184,4 +197,12 @@ fn once(answer: Result<Once, TicketStoreError>, again: impl Into<Reply>) -> Resu
 fn busy(error: TicketStoreError) -> Reply {
     tracing::error!(%error, "nothing is accepted");
     Reply::Busy
+}
+
+/// Hawk signs methods in capitals, so that it is the same for one that is not.
+fn is_upper(method: &Method) -> bool {
+    !method
+        .as_str()
+        .bytes()
+        .any(|byte| byte.is_ascii_lowercase())
 }

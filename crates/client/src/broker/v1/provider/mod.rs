@@ -33,6 +33,8 @@ struct Shared {
     parties: RwLock<Arc<Parties>>,
     tickets: Arc<dyn TicketStore>,
     clock: OwnClock,
+    /// When this began: what was accepted before may be forgotten.
+    started: u64,
     ticket_path: String,
     authority: Option<String>,
     longest: usize,
@@ -170,6 +172,7 @@ impl ProviderBuilder {
             shared: Arc::new(Shared {
                 parties: RwLock::new(Arc::new(self.parties)),
                 tickets: self.tickets,
+                started: (self.clock)(),
                 clock: self.clock,
                 ticket_path: self.ticket_path,
                 authority: self.authority,

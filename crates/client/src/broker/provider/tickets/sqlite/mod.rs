@@ -114,6 +114,10 @@ fn integer(time: u64) -> i64 {
 
 #[async_trait]
 impl TicketStore for SqliteTickets {
+    fn outlives_a_restart(&self) -> bool {
+        true
+    }
+
     async fn keep(&self, ticket: OpenedTicket, now: u64) -> Result<Once, TicketStoreError> {
         self.writer
             .write(Entry::Ticket(Box::new(ticket)), now)
