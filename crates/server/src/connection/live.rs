@@ -122,8 +122,8 @@ impl Live {
         events: mpsc::Receiver<Arc<Event>>,
         cut: oneshot::Receiver<CloseReason>,
         got: Vec<FromClient>,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             inbox,
             session,
             caller: Arc::new(Caller::session(&info)),
@@ -140,12 +140,14 @@ impl Live {
                 since: Instant::from_std(clock::monotonic()),
                 count: 0,
             },
-        }
+        })
     }
 
     /// Serves the session to the end of its connection; what is known of it then, and why that ended.
+    ///
+    /// Boxed: a future keeps room for each place that it moves a value to.
     pub(super) async fn serve(
-        mut self,
+        mut self: Box<Self>,
         mut socket: TcpStream,
         shared: &Arc<Shared>,
     ) -> (SessionInfo, CloseReason) {
