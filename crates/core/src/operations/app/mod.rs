@@ -229,7 +229,9 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         changed: context.now(),
     };
     params.settings.apply(&context, &mut application).await?;
-    let details = json!({ "edition": application.edition, "keys": fingerprints(&application) });
+    let mut details = policy(&application);
+    details["edition"] = json!(application.edition);
+    details["keys"] = json!(fingerprints(&application));
     let change = Change::InsertApplication(Box::new(application.clone()));
     let target = application.id.to_string();
     context.commit(vec![change], target, details).await?;
@@ -310,13 +312,21 @@ async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Ref
     let mut application = find(&context, &params.id).await?;
     params.settings.apply(&context, &mut application).await?;
     let application = application.revised(context.now(), |_| ());
-    let details = json!({
+    let details = policy(&application);
+    put(&context, application, details, "Changed").await
+}
+
+/// What the audit log keeps of whom an application may call, and of what is told of it.
+fn policy(application: &Application) -> Value {
+    json!({
         "keys_last": application.keys_last,
         "groups": application.groups,
         "may_call": application.may_call,
         "service": application.service,
-    });
-    put(&context, application, details, "Changed").await
+        "auth_data": application.auth_data,
+        "hashes": application.hashes,
+        "ciphers": application.ciphers,
+    })
 }
 
 async fn put(

@@ -1,6 +1,9 @@
 //! `app ticket`: what a ticket for one application to call another would say, and why there would be none.
 
+use std::sync::Arc;
+
 use countersign_crypto::party::SealingSuite;
+use countersign_crypto::rsa::RsaHash;
 use countersign_proto::broker::v1::choose;
 use countersign_proto::broker::v2::message::{CIPHER, HASH};
 use schemars::JsonSchema;
@@ -12,6 +15,7 @@ use crate::application::{Application, ApplicationId, Edition};
 use crate::context::Context;
 use crate::policy::Role;
 use crate::refusal::Refusal;
+use crate::site::Opened;
 use crate::table::{Answer, Entry};
 
 pub(super) fn entry() -> Entry {
@@ -75,11 +79,22 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
             CIPHER,
             provider.edition,
         ),
-        hash: agreed(&consumer.hashes, &provider.hashes, HASH, provider.edition),
+        hash: agreed(
+            &signing(&consumer.hashes),
+            &signing(&provider.hashes),
+            HASH,
+            provider.edition,
+        ),
         lasts: provider.keys_last,
         auth_data: consumer.auth_data.clone(),
     };
-    let why_not = why_not(&consumer, &provider, &view);
+    let has_key = |opened: Arc<Opened>| !opened.broker.v1_public().is_empty();
+    let no_key =
+        provider.edition == Edition::ServerosV1 && !context.site().opened().is_some_and(has_key);
+    let why_not = why_not(&consumer, &provider, &view).or_else(|| {
+        let none = "the site has no key for serveros-v1; `broker new-v1-key` makes one";
+        no_key.then(|| none.to_owned())
+    });
     let said = match &why_not {
         None => format!(
             "{} may call {}: a ticket lasts {} s.",
@@ -97,10 +112,19 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
     Ok(Answer::new(view).saying(said))
 }
 
+/// Those that the site signs with.
+fn signing(hashes: &[String]) -> Vec<String> {
+    let signs = |name: &&String| name.parse().is_ok_and(RsaHash::signs);
+    hashes.iter().filter(signs).cloned().collect()
+}
+
 fn agreed(first: &[String], second: &[String], ours: &str, edition: Edition) -> Option<String> {
     match edition {
         Edition::V2 => Some(ours.to_owned()),
         Edition::ServerosV1 => {
+            if first.is_empty() || second.is_empty() {
+                return None;
+            }
             let first: Vec<&str> = first.iter().map(String::as_str).collect();
             let second: Vec<&str> = second.iter().map(String::as_str).collect();
             choose(&first, &second).map(str::to_owned)
