@@ -229,9 +229,11 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         changed: context.now(),
     };
     params.settings.apply(&context, &mut application).await?;
-    let mut details = policy(&application);
-    details["edition"] = json!(application.edition);
-    details["keys"] = json!(fingerprints(&application));
+    let details = json!({
+        "edition": application.edition,
+        "keys": fingerprints(&application),
+        "policy": policy(&application),
+    });
     let change = Change::InsertApplication(Box::new(application.clone()));
     let target = application.id.to_string();
     context.commit(vec![change], target, details).await?;
