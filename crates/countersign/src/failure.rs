@@ -162,6 +162,7 @@ impl From<ConnectError> for Failure {
                     "no_common_option",
                     "accept one of them with --option",
                 ),
+                LoginError::PacketsTooSmall => (Exit::Usage, "usage", ""),
                 LoginError::Ended(_) | LoginError::Protocol(_) => (
                     Exit::Failure,
                     "protocol",

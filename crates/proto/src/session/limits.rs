@@ -111,7 +111,6 @@ mod tests {
         assert_eq!(agreed_max_packet(65_536, Some(1_000)), 1_000);
         assert_eq!(agreed_max_packet(1_000, Some(65_536)), 1_000);
         assert_eq!(agreed_max_packet(65_536, Some(256)), 256);
-        assert_eq!(agreed_max_packet(65_536, Some(255)), 256);
         assert_eq!(agreed_max_packet(u32::MAX, Some(u32::MAX)), 1 << 20);
     }
 }

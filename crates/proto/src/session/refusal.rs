@@ -120,6 +120,12 @@ pub enum LoginError {
     /// The site offers no encryption option that this client accepts.
     #[error("the site offers no encryption option that this client accepts; it offers: {0}")]
     NoCommonOption(String),
+    /// This client is set to packets that are too small to hold a message's fixed fields.
+    #[error(
+        "packets of fewer than {} bytes are not possible",
+        super::limits::LEAST_MAX_PACKET
+    )]
+    PacketsTooSmall,
     /// What the other end sent is not of this protocol.
     #[error("the other end does not speak the session protocol: {0}")]
     Protocol(&'static str),

@@ -9,6 +9,7 @@
 
 mod content;
 mod delivered;
+mod flights;
 mod keys;
 mod live;
 mod pair;

@@ -90,8 +90,12 @@ impl Site {
     }
 
     pub(crate) fn with(options: OptionList, max_packet: u32) -> Self {
+        Self::with_key(SITE_SEED, options, max_packet)
+    }
+
+    pub(crate) fn with_key(seed: [u8; 32], options: OptionList, max_packet: u32) -> Self {
         let settings = server::Settings {
-            key: Arc::new(SiteKey::from_seed(SiteSeed(Secret::from_bytes(SITE_SEED)))),
+            key: Arc::new(SiteKey::from_seed(SiteSeed(Secret::from_bytes(seed)))),
             setup: Arc::new(ServerSetup::from_bytes(REGISTERED.setup.to_bytes().expose()).unwrap()),
             made_up: Secret::from_bytes([13; 32]),
             zone: "example.org".parse().unwrap(),
@@ -109,6 +113,12 @@ impl Site {
             locked: false,
             returnable: Mutex::new(None),
         }
+    }
+
+    /// Learns what the last session of another site can be returned to with.
+    pub(crate) fn steal_the_secret_of(&self, other: &Self) {
+        let stolen = other.returnable.lock().unwrap().clone();
+        *self.returnable.lock().unwrap() = stolen;
     }
 
     pub(crate) fn client(&self) -> client::Settings {

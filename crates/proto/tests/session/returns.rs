@@ -155,6 +155,7 @@ fn a_changed_answer_opens_nothing() {
     settings.accepted = vec![EncryptionOption::X25519Aes256Gcm];
     let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
     let mut resumption = pair.client.resumption;
+    // MAX-PACKET (6 bytes), SESSION-KEY (36), SITE-PROOF (67).
     for byte in [5, 12, 40, 80] {
         let changed = log_in_through(
             &site,
@@ -166,8 +167,9 @@ fn a_changed_answer_opens_nothing() {
                 }
             },
         );
-        assert!(
-            matches!(changed, Err(Failed::Client(LoginError::Protocol(_)))),
+        assert_eq!(
+            changed.err(),
+            Some(Failed::Client(LoginError::WrongSite)),
             "byte {byte}"
         );
         // The attempt was the site's to count; the next one has a higher number.
@@ -199,4 +201,25 @@ fn an_unknown_session_and_a_locked_account_are_refused_alike() {
             Some(Failed::Server(Refusal::NotAuthenticated))
         );
     }
+}
+
+/// [SES-64]: whoever had learned the secret that a client returns with, as from a copy of the site's memory, could
+/// pose as the site: nothing in a return was proved with the site's key.
+#[test]
+fn who_has_the_secret_to_return_with_and_not_the_sites_key_is_not_the_site() {
+    let site = site();
+    let mut settings = site.client();
+    settings.options = site.settings.options.clone();
+    let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
+    let thief = Site::with_key([99; 32], OptionList::new(ALL), 65_536);
+    thief.steal_the_secret_of(&site);
+    let mut flights = 0;
+    let failed = log_in_through(
+        &thief,
+        settings,
+        Who::Return(&pair.client.resumption),
+        &mut |from_client, _| flights += usize::from(from_client),
+    );
+    assert_eq!(failed.err(), Some(Failed::Client(LoginError::WrongSite)));
+    assert_eq!(flights, 1, "no packet was sent to it");
 }

@@ -120,8 +120,8 @@ async fn answer_to(founded: &Founded, who: (Command, &[u8])) -> Vec<(Command, Ve
     for (command, value) in [
         (c::OPTION_CHOICE, Value::Bytes(&choice)),
         (c::NONCE, Value::Bytes(&[7; 32])),
-        (who.0, Value::Bytes(who.1)),
         (c::MAX_PACKET, Value::U32(65_536)),
+        (who.0, Value::Bytes(who.1)),
     ] {
         risp::put(&mut flight, command, value).unwrap();
     }

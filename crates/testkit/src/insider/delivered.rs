@@ -27,12 +27,12 @@ impl Insider {
             Value::Bytes(&choice_of(site)),
         );
         put(&mut flight, c::NONCE, Value::Bytes(&[7; 32]));
-        put(&mut flight, c::CERTIFICATE_ID, Value::Bytes(&thumbprint));
         put(
             &mut flight,
             c::MAX_PACKET,
             Value::U32(site.settings.max_packet),
         );
+        put(&mut flight, c::CERTIFICATE_ID, Value::Bytes(&thumbprint));
         said.client.update(&flight);
         let info = info(&said);
         server.receive(0, &flight);
@@ -54,7 +54,7 @@ impl Insider {
         assert_eq!(
             commands(&flight).len(),
             4,
-            "choice, nonce, thumbprint, limit"
+            "choice, nonce, limit, thumbprint"
         );
         said.client.update(&flight);
         let entropy = &mut SeededEntropy::new(0).fork("insider");

@@ -31,8 +31,9 @@ pub(super) fn send(
     let (command, name) = who;
     let flight = [
         (c::NONCE, Value::Bytes(&nonce)),
-        (command, Value::Bytes(name)),
         (c::MAX_PACKET, Value::U32(max_packet)),
+        // The site answers as soon as it knows who.
+        (command, Value::Bytes(name)),
     ];
     for (command, value) in flight {
         client_says(transcript, out, command, value).map_err(|_| UNFIT)?;

@@ -119,6 +119,9 @@ impl Login {
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
+        if settings.max_packet < LEAST_MAX_PACKET {
+            return Err(LoginError::PacketsTooSmall);
+        }
         let choice = choose(&settings);
         let mut login = Self {
             settings,
@@ -244,7 +247,10 @@ impl Login {
                     Awaiting::Service(flight) => flight
                         .prove(self, &said, signature, out)
                         .map(Step::NeedMore),
-                    Awaiting::Resume(_) | Awaiting::Welcome(_) => Err(UNASKED),
+                    Awaiting::Resume(flight) => {
+                        flight.finish(self, &said, signature).map(Step::NeedMore)
+                    }
+                    Awaiting::Welcome(_) => Err(UNASKED),
                 };
             }
             (c::SESSION_KEY, Value::Bytes(message))
@@ -258,14 +264,6 @@ impl Login {
                 };
                 self.awaiting = Awaiting::Person(Box::default());
                 return flight.finish(self, &said, message, out).map(Step::NeedMore);
-            }
-            (c::SESSION_KEY, Value::Bytes(share)) if self.is_return() => {
-                self.transcript.server_said(clear.wire);
-                let Awaiting::Resume(flight) = self.awaiting else {
-                    return Err(UNASKED);
-                };
-                self.awaiting = Awaiting::Person(Box::default());
-                return flight.finish(self, share).map(Step::NeedMore);
             }
             (c::OPTIONS, Value::Bytes(list)) => {
                 self.transcript.server_said(clear.wire);
@@ -285,10 +283,6 @@ impl Login {
 
     fn is_service(&self) -> bool {
         matches!(self.awaiting, Awaiting::Service(_))
-    }
-
-    fn is_return(&self) -> bool {
-        matches!(self.awaiting, Awaiting::Resume(_))
     }
 
     /// What an ERROR in the clear means. Nobody vouches for it: it may end a login, never open one.
@@ -322,10 +316,7 @@ impl Login {
 
     /// The packet limit that the site answered, within what may be asked of this client.
     pub(super) fn agreed_max_packet(&self) -> Result<u32, LoginError> {
-        let greatest = self
-            .settings
-            .max_packet
-            .clamp(LEAST_MAX_PACKET, GREATEST_MAX_PACKET);
+        let greatest = self.settings.max_packet.min(GREATEST_MAX_PACKET);
         self.answer
             .max_packet
             .filter(|bytes| (LEAST_MAX_PACKET..=greatest).contains(bytes))

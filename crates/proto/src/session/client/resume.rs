@@ -17,6 +17,7 @@ use crate::session::transcript::Transcript;
 
 use super::Settings;
 use super::login::Login;
+use super::person::site_proved;
 
 /// What a client needs to return to a session. It is as secret as the session itself.
 #[derive(Debug, Clone)]
@@ -91,12 +92,21 @@ impl ResumeFlight {
         Ok(())
     }
 
-    /// The site answered. That it knows the session's secret shows with its first packet.
-    pub(super) fn finish(self, login: Login, share: &[u8]) -> Result<Login, LoginError> {
+    /// The site answered, and signed what it said. That it knows the session's secret shows with its first
+    /// packet.
+    pub(super) fn finish(
+        self,
+        mut login: Login,
+        said: &[u8; 32],
+        signature: &[u8],
+    ) -> Result<Login, LoginError> {
+        let _proof = site_proved(&login, said, signature)?;
+        let share = login.answer.session_key.take();
+        let share = share.ok_or(LoginError::Protocol("an answer without SESSION-KEY"))?;
         let max_packet = login.agreed_max_packet()?;
         let offering = self.sent.ok_or(UNFIT)?;
         let exchanged = offering
-            .finish(share)
+            .finish(&share)
             .map_err(|_| LoginError::Protocol("a key share that is none"))?;
         let established = established(
             login.option,

@@ -158,6 +158,11 @@ pub(super) struct AwaitingCode {
 }
 
 impl AwaitingCode {
+    /// The client takes packets of at most so many bytes.
+    pub(super) fn lower_max_packet(&mut self, bytes: u32) {
+        self.max_packet = self.max_packet.min(bytes);
+    }
+
     /// Verifies SESSION-PROOF, which stood on the wire as `wire`. It covers all that came before it, also
     /// what somebody put in after the answer.
     pub(super) fn verify(

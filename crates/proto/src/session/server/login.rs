@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use countersign_crypto::certificate::Thumbprint;
-
-use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
-use crate::session::delivered::NONCE;
 use crate::session::flight::{self, ClearCommand};
 use crate::session::limits::{
     INVALID_COMMANDS, STALE_CHOICES, UNPROVED_ANSWER_BYTES, UNPROVED_BYTES, agreed_max_packet,
@@ -17,7 +13,8 @@ use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
 use super::Settings;
-use super::delivered::{AwaitingCode, FindDelivered, Owner};
+use super::delivered::{AwaitingCode, FindDelivered};
+use super::gathered::{Gathered, Whole, asked_max_packet};
 use super::person::{AwaitingProof, FindPerson};
 use super::proved::Proved;
 use super::resume::FindSession;
@@ -30,11 +27,9 @@ pub struct Login {
     awaiting: Awaiting,
     choice: Option<EncryptionOption>,
     stale_choices: u32,
-    max_packet: Option<u32>,
-    name: Option<AccountName>,
-    thumbprint: Option<Thumbprint>,
-    /// Whether the flight is unlike every other one.
-    fresh: bool,
+    /// Whether the rest of a flight with a stale choice is passed over, up to the next choice.
+    passes_over: bool,
+    gathered: Gathered,
     invalid: u32,
     read: usize,
     answered: usize,
@@ -79,10 +74,8 @@ impl Login {
             awaiting: Awaiting::Flight,
             choice: None,
             stale_choices: 0,
-            max_packet: None,
-            name: None,
-            thumbprint: None,
-            fresh: false,
+            passes_over: false,
+            gathered: Gathered::default(),
             invalid: 0,
             read: 0,
             answered: 0,
@@ -139,75 +132,36 @@ impl Login {
     }
 
     fn command(mut self, clear: &ClearCommand<'_>, out: &mut Vec<u8>) -> Result<Step, Refusal> {
-        match (clear.command, clear.value, self.choice) {
-            (c::SESSION_PROOF, Value::Bytes(proof), _) => {
-                let said = &mut self.transcript;
-                let proved = match self.awaiting {
-                    Awaiting::Proof(awaiting) => {
-                        said.client_said(clear.wire);
-                        awaiting.verify(proof, said)
-                    }
-                    Awaiting::Code(awaiting) => awaiting.verify(proof, clear.wire, said),
-                    Awaiting::Flight | Awaiting::Confirmation(_) => return self.invalid(clear),
-                };
-                return proved.map(|proved| Step::Proved(Box::new(proved)));
+        match (&mut self.awaiting, clear.command, clear.value) {
+            (_, c::NOP, _) => {}
+            (Awaiting::Proof(_) | Awaiting::Code(_), c::SESSION_PROOF, Value::Bytes(proof)) => {
+                return self.verify(proof, clear.wire);
             }
-            _ if matches!(self.awaiting, Awaiting::Proof(_) | Awaiting::Code(_))
-                && clear.command != c::NOP =>
-            {
-                return self.invalid(clear);
+            // Said after the flight had ended: it holds for the packets that are to come.
+            (Awaiting::Proof(awaiting), c::MAX_PACKET, Value::U32(bytes)) => {
+                awaiting.lower_max_packet(asked_max_packet(bytes)?);
             }
-            (c::LOGIN_START | c::HANDSHAKE, _, Some(EncryptionOption::DeliveredKey)) => {
-                return self.invalid(clear);
+            (Awaiting::Code(awaiting), c::MAX_PACKET, Value::U32(bytes)) => {
+                awaiting.lower_max_packet(asked_max_packet(bytes)?);
             }
-            (c::MAX_PACKET, Value::U32(bytes), Some(EncryptionOption::DeliveredKey)) => {
-                self.max_packet = Some(bytes);
-                self.transcript.client_said(clear.wire);
-                return self.delivered();
-            }
-            (c::NONCE, Value::Bytes(nonce), Some(EncryptionOption::DeliveredKey)) => {
-                self.fresh = nonce.len() == NONCE;
-            }
-            (c::CERTIFICATE_ID, Value::Bytes(id), Some(EncryptionOption::DeliveredKey)) => {
-                let id = id
-                    .try_into()
-                    .map_err(|_| Refusal::BadLogin("CERTIFICATE-ID is no thumbprint"))?;
-                self.thumbprint = Some(Thumbprint(id));
-            }
-            (c::LOGIN_START, Value::Bytes(start), Some(option)) => {
-                return self.person(start, option, clear.wire);
-            }
-            (c::HANDSHAKE, Value::Bytes(message), Some(option)) => {
-                let prologue = self.transcript.digest("machine prologue");
-                self.transcript.client_said(clear.wire);
-                return FindService::read(self, option, &prologue, message)
-                    .map(|find| Step::FindService(Box::new(find)));
-            }
-            (c::RESUME, Value::Bytes(value), Some(option)) => {
-                let said = self.transcript.digest("resume");
-                self.transcript.client_said(clear.wire);
-                return FindSession::read(self, option, said, value)
-                    .map(|find| Step::FindSession(Box::new(find)));
-            }
-            // The rest of a flight that was sent with a stale choice: the client sends it again.
-            (c::LOGIN_START | c::HANDSHAKE | c::RESUME | c::NONCE | c::CERTIFICATE_ID, _, None)
-                if self.stale_choices > 0 => {}
-            (c::NOP, ..) => {}
-            (c::OPTIONS_REQUEST, ..) => {
+            (Awaiting::Flight, c::OPTIONS_REQUEST, _) => {
                 self.transcript.client_said(clear.wire);
                 self.offer_options(out)?;
                 return Ok(Step::NeedMore(self));
             }
-            (c::OPTION_CHOICE, Value::Bytes(choice), _) => {
+            (Awaiting::Flight, c::OPTION_CHOICE, Value::Bytes(choice)) => {
                 self.transcript.client_said(clear.wire);
-                return self.choose(choice, out);
+                return self.choose(choice, out)?.answer_if_whole();
             }
-            (c::MAX_PACKET, Value::U32(bytes), _) => self.max_packet = Some(bytes),
-            (c::USERNAME, Value::Bytes(name), _) => {
-                let name = std::str::from_utf8(name)
-                    .ok()
-                    .and_then(|name| name.parse().ok());
-                self.name = Some(name.ok_or(Refusal::BadLogin("USERNAME is no name"))?);
+            (Awaiting::Flight, command, value) if Gathered::knows(command) => {
+                if !self.passes_over {
+                    if !Gathered::fits(command, self.choice) {
+                        return self.invalid(clear);
+                    }
+                    self.gathered.take(command, value, &self.transcript)?;
+                }
+                self.transcript.client_said(clear.wire);
+                return self.answer_if_whole();
             }
             _ => return self.invalid(clear),
         }
@@ -215,30 +169,91 @@ impl Login {
         Ok(Step::NeedMore(self))
     }
 
+    fn verify(mut self, proof: &[u8], wire: &[u8]) -> Result<Step, Refusal> {
+        let said = &mut self.transcript;
+        let proved = match self.awaiting {
+            Awaiting::Proof(awaiting) => {
+                said.client_said(wire);
+                awaiting.verify(proof, said)
+            }
+            Awaiting::Code(awaiting) => awaiting.verify(proof, wire, said),
+            Awaiting::Flight | Awaiting::Confirmation(_) => Err(Refusal::NotAuthenticated),
+        };
+        proved.map(|proved| Step::Proved(Box::new(proved)))
+    }
+
+    /// Goes on to the look-up when the flight has said all that it must.
+    fn answer_if_whole(mut self) -> Result<Step, Refusal> {
+        let Some(option) = self.choice else {
+            return Ok(Step::NeedMore(self));
+        };
+        let zone = &self.settings.zone;
+        match self.gathered.whole(option, zone) {
+            None => Ok(Step::NeedMore(self)),
+            Some(Whole::Person(name, start)) => Ok(Step::FindPerson(Box::new(FindPerson {
+                login: self,
+                name,
+                option,
+                start: start.message,
+                context: start.said,
+            }))),
+            Some(Whole::Service(start)) => {
+                FindService::read(self, option, &start.said, &start.message)
+                    .map(|find| Step::FindService(Box::new(find)))
+            }
+            Some(Whole::Return(start)) => {
+                FindSession::read(self, option, start.said, &start.message)
+                    .map(|find| Step::FindSession(Box::new(find)))
+            }
+            Some(Whole::Delivered(owner)) => {
+                let max_packet = self.agreed_max_packet(None);
+                Ok(Step::FindDelivered(Box::new(FindDelivered {
+                    login: self,
+                    owner,
+                    max_packet,
+                })))
+            }
+        }
+    }
+
     /// Counts a command that means nothing here, and passes it over.
     fn invalid(mut self, clear: &ClearCommand<'_>) -> Result<Step, Refusal> {
         self.transcript.client_said(clear.wire);
-        self.invalid += 1;
-        if self.invalid > INVALID_COMMANDS {
-            return Err(Refusal::TooManyInvalid);
-        }
+        self.count_invalid(1)?;
         Ok(Step::NeedMore(self))
     }
 
-    fn choose(mut self, choice: &[u8], out: &mut Vec<u8>) -> Result<Step, Refusal> {
+    fn count_invalid(&mut self, commands: u32) -> Result<(), Refusal> {
+        self.invalid += commands;
+        match self.invalid > INVALID_COMMANDS {
+            true => Err(Refusal::TooManyInvalid),
+            false => Ok(()),
+        }
+    }
+
+    fn choose(mut self, choice: &[u8], out: &mut Vec<u8>) -> Result<Self, Refusal> {
         let offered = &self.settings.options;
         self.choice = Choice::from_wire(choice)
             .filter(|choice| choice.list == offered.id())
             .filter(|choice| offered.ranked().contains(&choice.option))
             .map(|choice| choice.option);
-        if self.choice.is_none() {
-            self.stale_choices += 1;
-            if self.stale_choices > STALE_CHOICES {
-                return Err(Refusal::TooManyChoices);
+        self.passes_over = self.choice.is_none();
+        match self.choice {
+            Some(option) => {
+                let meaningless = self.gathered.drop_what_does_not_fit(option);
+                self.count_invalid(meaningless)?;
             }
-            self.offer_options(out)?;
+            // The client sends the flight again, with another choice first.
+            None => {
+                self.gathered = Gathered::default();
+                self.stale_choices += 1;
+                if self.stale_choices > STALE_CHOICES {
+                    return Err(Refusal::TooManyChoices);
+                }
+                self.offer_options(out)?;
+            }
         }
-        Ok(Step::NeedMore(self))
+        Ok(self)
     }
 
     fn offer_options(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
@@ -258,46 +273,6 @@ impl Login {
         Ok(())
     }
 
-    fn person(
-        mut self,
-        start: &[u8],
-        option: EncryptionOption,
-        wire: &[u8],
-    ) -> Result<Step, Refusal> {
-        let Some(name) = self.name.take() else {
-            return Err(Refusal::BadLogin("LOGIN-START without USERNAME"));
-        };
-        let name = name.with_default_zone(&self.settings.zone);
-        let context = self.transcript.digest("login context");
-        self.transcript.client_said(wire);
-        Ok(Step::FindPerson(Box::new(FindPerson {
-            login: self,
-            name,
-            option,
-            start: start.to_vec(),
-            context,
-        })))
-    }
-
-    /// With MAX-PACKET the flight of `delivered-key` ends, if it has said whose it is.
-    fn delivered(mut self) -> Result<Step, Refusal> {
-        let owner = match (self.name.take(), self.thumbprint.take()) {
-            (Some(name), _) => Owner::Person(name.with_default_zone(&self.settings.zone)),
-            (None, Some(thumbprint)) => Owner::Service(thumbprint),
-            (None, None) => return Ok(Step::NeedMore(self)),
-        };
-        // Whoever recorded an answer could give it again, with the same keys for the client to use.
-        if !self.fresh {
-            return Err(Refusal::BadLogin("a login without a NONCE of 32 bytes"));
-        }
-        let max_packet = self.agreed_max_packet(None);
-        Ok(Step::FindDelivered(Box::new(FindDelivered {
-            login: self,
-            owner,
-            max_packet,
-        })))
-    }
-
     pub(super) fn await_code(mut self, awaiting: AwaitingCode) -> Self {
         self.awaiting = Awaiting::Code(Box::new(awaiting));
         self
@@ -305,7 +280,8 @@ impl Login {
 
     /// The packet limit that both ends keep, given what the client asked for.
     pub(super) fn agreed_max_packet(&self, asked: Option<u32>) -> u32 {
-        agreed_max_packet(self.settings.max_packet, asked.or(self.max_packet))
+        let asked = asked.or(self.gathered.max_packet());
+        agreed_max_packet(self.settings.max_packet, asked)
     }
 
     pub(super) fn await_proof(mut self, awaiting: AwaitingProof) -> Self {

@@ -1,13 +1,13 @@
 //! The server's side of a login (`docs/protocol/session.md`, Login).
 //!
 //! ```text
-//!                 LOGIN-START                 answer                 SESSION-PROOF
+//!                 a whole flight              answer                 SESSION-PROOF
 //!            .---------------> FindPerson --------------> Login(proof) ----.
 //!  Login(flight)                                                           |--> Proved --> Session
 //!            '---------------> FindService -------------> Login(confirm) --'
-//!            |    HANDSHAKE                   answer                 first packet
+//!            |                                answer                 first packet
 //!            '---------------> FindSession ----> Returning ---------------------> Proved --> Session
-//!                 RESUME                   proof                     answer
+//!                                          proof                     answer
 //! ```
 //!
 //! No socket, no clock, no entropy but what is passed in. Each state takes itself by value; a step that
@@ -15,6 +15,7 @@
 //! `FindSession` until it is told, and goes through the same motions when there is no such account.
 
 mod delivered;
+mod gathered;
 mod login;
 mod person;
 mod proved;

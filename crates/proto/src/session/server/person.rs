@@ -109,6 +109,11 @@ pub(super) struct AwaitingProof {
 }
 
 impl AwaitingProof {
+    /// The client takes packets of at most so many bytes.
+    pub(super) fn lower_max_packet(&mut self, bytes: u32) {
+        self.max_packet = self.max_packet.min(bytes);
+    }
+
     /// Verifies SESSION-PROOF; `transcript` includes it.
     pub(super) fn verify(self, proof: &[u8], transcript: &Transcript) -> Result<Proved, Refusal> {
         let secret = self

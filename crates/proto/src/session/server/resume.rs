@@ -93,7 +93,7 @@ impl Returning {
         self.find.option
     }
 
-    /// Answers: MAX-PACKET, SESSION-KEY. The welcome follows in the first packet.
+    /// Answers: MAX-PACKET, SESSION-KEY, SITE-PROOF. The welcome follows in the first packet.
     ///
     /// # Errors
     /// [`Refusal::BadMessage`] when the client's key share is none, and [`Refusal::TooMuchUnproved`] when
@@ -119,6 +119,13 @@ impl Returning {
         let said = &mut login.transcript;
         server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
         server_says(said, out, c::SESSION_KEY, Value::Bytes(&share))?;
+        // Whoever learned the session's secret is not the site for all that.
+        let proof = login
+            .settings
+            .key
+            .signing()
+            .sign(&said.digest("site proof"));
+        server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
         let transcript = login.transcript.digest("packets");
         let established = established(option, &secret, &exchanged, &transcript, max_packet);

@@ -18,6 +18,7 @@ use crate::session::option::EncryptionOption;
 use crate::session::proof::KeyProved;
 use crate::session::refusal::{Refusal, WireError};
 
+use super::gathered::asked_max_packet;
 use super::login::Step;
 use super::proved::{HowProved, Proved};
 use super::{AccountTag, Login, ServiceCredential};
@@ -142,7 +143,7 @@ impl Claims {
         for step in reader.by_ref() {
             match step? {
                 (c::CERTIFICATE_ID, Value::Bytes(id)) => thumbprint = id.try_into().ok(),
-                (c::MAX_PACKET, Value::U32(bytes)) => max_packet = Some(bytes),
+                (c::MAX_PACKET, Value::U32(bytes)) => max_packet = Some(asked_max_packet(bytes)?),
                 (c::KEM_KEY, Value::Bytes(key)) => kem_key = Some(key.to_vec()),
                 _ => {}
             }

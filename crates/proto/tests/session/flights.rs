@@ -1,0 +1,523 @@
+//! What a flight says may come in any order, with MAX-PACKET or without it.
+//!
+//! The source of the protocol asks for loose ordering and for a MAX-PACKET that may be left out; the site once
+//! answered the option `delivered-key` when MAX-PACKET came last and kept whoever left it out waiting for its whole
+//! time, and told a client that asked for packets of 100 bytes that 256 hold.
+//!
+//! The client of these tests follows the page (`docs/protocol/session.md`, Flights) and takes nothing from the
+//! machines.
+
+use countersign_crypto::agreement::AgreementKey;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::hash::{Sha256, sha256};
+use countersign_crypto::kdf::derive;
+use countersign_crypto::machine::{Initiator, RecordCipher};
+use countersign_crypto::passphrase::{ClientLogin, Identifiers, LoginSuite};
+use countersign_crypto::record::{Opener, Sealer};
+use countersign_crypto::sealing;
+use countersign_crypto::secret::{Secret, SecretBytes};
+use countersign_crypto::sign::Signature;
+use countersign_proto::operation::{Code, Outcome};
+use countersign_proto::risp::{self, Command, Longest, Reader, Value};
+use countersign_proto::session::server::{Login, Session};
+use countersign_proto::session::{EncryptionOption, OptionList, Refusal, command as c};
+use serde_json::value::to_raw_value;
+
+use crate::pair::{Advanced, PASSPHRASE, Site, Who, passphrase};
+
+const CLASSICAL: EncryptionOption = EncryptionOption::X25519Aes256Gcm;
+const DELIVERED: EncryptionOption = EncryptionOption::DeliveredKey;
+/// What the site's packets are limited to, and what a client asks for.
+const SITES: u32 = 65_536;
+const ASKED: u32 = 1_000;
+
+/// Says one command after the other, and keeps the transcript.
+struct Loose<'a> {
+    site: &'a Site,
+    server: Option<Login>,
+    client_said: Sha256,
+    /// What the client had said when the site answered.
+    before_answer: Sha256,
+    server_said: Sha256,
+    answer: Vec<u8>,
+    session: Option<Box<Session>>,
+}
+
+impl<'a> Loose<'a> {
+    fn new(site: &'a Site) -> Self {
+        Self {
+            site,
+            server: Some(Login::new(site.settings.clone())),
+            client_said: Sha256::default(),
+            before_answer: Sha256::default(),
+            server_said: Sha256::default(),
+            answer: Vec::new(),
+            session: None,
+        }
+    }
+
+    /// `T(label)`, of all that was said.
+    fn under(&self, label: &str) -> [u8; 32] {
+        under(label, &self.client_said, &self.server_said)
+    }
+
+    /// Says it; what the site answered at once.
+    fn say(&mut self, command: Command, value: Value<'_>) -> Result<Vec<u8>, Refusal> {
+        let mut wire = Vec::new();
+        risp::put(&mut wire, command, value).unwrap();
+        self.client_said.update(&wire);
+        self.give(wire)
+    }
+
+    fn give(&mut self, mut wire: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        let mut out = Vec::new();
+        let login = self.server.take().unwrap();
+        match self.site.advance(login, &mut wire, &mut out)? {
+            Advanced::NeedMore(login) => self.server = Some(login),
+            Advanced::Session(session) => self.session = Some(session),
+            Advanced::Refused => panic!("refused"),
+        }
+        if self.answer.is_empty() && !out.is_empty() {
+            self.before_answer = self.client_said.clone();
+            self.answer.clone_from(&out);
+        }
+        Ok(out)
+    }
+
+    /// Reads the answer in the clear and keeps it in the transcript; the packet that follows it, if one does.
+    /// SITE-PROOF, if there is one, is verified.
+    fn read_answer(&mut self) -> (Answer, Vec<u8>) {
+        let mut read = Answer::default();
+        let answer = std::mem::take(&mut self.answer);
+        let mut at = 0;
+        while let Some(Ok((command, value))) =
+            Reader::new(&answer[at..], &Longest(u64::from(u32::MAX))).next()
+        {
+            if command == c::WRAPPED || command == c::DATA_LENGTH {
+                break;
+            }
+            let mut wire = Vec::new();
+            risp::put(&mut wire, command, value).unwrap();
+            match (command, value) {
+                (c::MAX_PACKET, Value::U32(bytes)) => read.max_packet = Some(bytes),
+                (c::SESSION_KEY, Value::Bytes(key)) => {
+                    read.psk_covers = under("machine psk", &self.before_answer, &self.server_said);
+                    read.session_key = key.to_vec();
+                }
+                (c::SITE_PROOF, Value::Bytes(signature)) => {
+                    let said = under("site proof", &self.before_answer, &self.server_said);
+                    let signature = Signature(signature.try_into().unwrap());
+                    let site = self.site.settings.key.public();
+                    site.signing.verify(&said, &signature).unwrap();
+                    read.proved = true;
+                }
+                _ => {}
+            }
+            self.server_said.update(&wire);
+            at += wire.len();
+        }
+        (read, answer[at..].to_vec())
+    }
+
+    /// The longest packet in which the site says something long: how many bytes its value has.
+    fn longest_packet(&mut self) -> usize {
+        let session = self.session.as_mut().unwrap();
+        let mut wire = Vec::new();
+        let outcome = Outcome {
+            id: 1,
+            code: Code::SUCCESS,
+            data: to_raw_value(&"x".repeat(20_000)).unwrap(),
+            output: String::new(),
+        };
+        session.send_outcome(&outcome).unwrap();
+        session.flush(&mut wire).unwrap();
+        Reader::new(&wire, &Longest(u64::from(u32::MAX)))
+            .map(Result::unwrap)
+            .filter_map(|(command, value)| match value {
+                Value::Bytes(bytes) if command == c::WRAPPED || command == c::DATA => {
+                    Some(bytes.len())
+                }
+                _ => None,
+            })
+            .max()
+            .unwrap()
+    }
+}
+
+fn under(label: &str, client: &Sha256, server: &Sha256) -> [u8; 32] {
+    let (client, server) = (client.clone().finish(), server.clone().finish());
+    sha256(&[b"countersign/1 ", label.as_bytes(), &[0], &client, &server].concat())
+}
+
+/// What the site answered in the clear.
+#[derive(Default)]
+struct Answer {
+    max_packet: Option<u32>,
+    session_key: Vec<u8>,
+    psk_covers: [u8; 32],
+    proved: bool,
+}
+
+/// Every order of these.
+fn orders(of: &[Command]) -> Vec<Vec<Command>> {
+    if of.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (at, first) in of.iter().enumerate() {
+        let rest: Vec<Command> = [&of[..at], &of[at + 1..]].concat();
+        for mut order in orders(&rest) {
+            order.insert(0, *first);
+            all.push(order);
+        }
+    }
+    all
+}
+
+/// Every order of what a flight must say, with MAX-PACKET and without it.
+fn every_flight(must: &[Command]) -> Vec<Vec<Command>> {
+    let with_limit = [must, &[c::MAX_PACKET]].concat();
+    [orders(must), orders(&with_limit)].concat()
+}
+
+/// How many commands of the flight it takes, and whether the limit is among them.
+fn ends_at(flight: &[Command]) -> (usize, bool) {
+    let last = flight
+        .iter()
+        .rposition(|command| *command != c::MAX_PACKET)
+        .unwrap();
+    (last, flight[..last].contains(&c::MAX_PACKET))
+}
+
+fn site(option: EncryptionOption) -> Site {
+    Site::with(OptionList::new([option]), SITES)
+}
+
+fn choice(site: &Site, option: EncryptionOption) -> Vec<u8> {
+    [
+        &site.settings.options.id().0[..],
+        &option.id().to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// [SES-60] and [SES-61]: with `delivered-key`, of a person and of a service; the limit holds wherever it stood.
+#[test]
+fn a_flight_of_delivered_key_is_answered_in_every_order() {
+    let site = site(DELIVERED);
+    let choice = choice(&site, DELIVERED);
+    let thumbprint = site.robot.certificate().thumbprint().0;
+    let agreement = site.robot.agreement();
+    for who in [c::USERNAME, c::CERTIFICATE_ID] {
+        for flight in every_flight(&[c::OPTION_CHOICE, c::NONCE, who]) {
+            let mut loose = Loose::new(&site);
+            let (last, limited) = ends_at(&flight);
+            for (at, command) in flight.iter().enumerate() {
+                let value = match *command {
+                    c::OPTION_CHOICE => Value::Bytes(&choice),
+                    c::NONCE => Value::Bytes(&[7; 32]),
+                    c::USERNAME => Value::Bytes(b"maria"),
+                    c::CERTIFICATE_ID => Value::Bytes(&thumbprint),
+                    _ => Value::U32(ASKED),
+                };
+                let answered = !loose.say(*command, value).unwrap().is_empty();
+                assert_eq!(answered, at == last, "{flight:?}: {command:?}");
+            }
+            let info = under("delivered key", &loose.before_answer, &Sha256::default());
+            let (answer, _) = loose.read_answer();
+            assert!(answer.proved);
+            let holds = if limited { ASKED } else { SITES };
+            assert_eq!(answer.max_packet, Some(holds), "{flight:?}");
+            if who == c::USERNAME {
+                continue;
+            }
+            // The rest of the dialog of a service: what is needed is there.
+            let info = [&b"countersign/1 delivered-key\0"[..], &info].concat();
+            let secrets = sealing::open(agreement, &info, &answer.session_key).unwrap();
+            let code = &secrets.expose()[32..];
+            let proof: Secret<32> = derive(code, "session code", &loose.under("session code"));
+            loose
+                .say(c::SESSION_PROOF, Value::Bytes(proof.expose()))
+                .unwrap();
+            let longest = loose.longest_packet();
+            let asked = flight.contains(&c::MAX_PACKET);
+            assert_eq!(longest <= ASKED as usize, asked, "{flight:?}: {longest}");
+        }
+    }
+}
+
+/// [SES-60]: the login of a person.
+#[test]
+fn a_persons_flight_is_answered_in_every_order() {
+    let site = site(CLASSICAL);
+    let choice = choice(&site, CLASSICAL);
+    let phrase = passphrase(PASSPHRASE);
+    let (_, start) =
+        ClientLogin::start(LoginSuite::Classical, &phrase, &mut SystemEntropy).unwrap();
+    for flight in every_flight(&[c::OPTION_CHOICE, c::USERNAME, c::LOGIN_START]) {
+        let mut loose = Loose::new(&site);
+        let (last, limited) = ends_at(&flight);
+        for (at, command) in flight.iter().enumerate() {
+            let value = match *command {
+                c::OPTION_CHOICE => Value::Bytes(&choice),
+                c::USERNAME => Value::Bytes(b"maria"),
+                c::LOGIN_START => Value::Bytes(&start),
+                _ => Value::U32(ASKED),
+            };
+            let answered = !loose.say(*command, value).unwrap().is_empty();
+            assert_eq!(answered, at == last, "{flight:?}: {command:?}");
+        }
+        let (answer, _) = loose.read_answer();
+        assert!(answer.proved);
+        let holds = if limited { ASKED } else { SITES };
+        assert_eq!(answer.max_packet, Some(holds), "{flight:?}");
+    }
+}
+
+/// [SES-61]: to the end, with the name last but one and the limit last.
+#[test]
+fn a_person_who_says_their_limit_last_is_logged_in_and_kept_to_it() {
+    let site = site(CLASSICAL);
+    let phrase = passphrase(PASSPHRASE);
+    let (opaque, start) =
+        ClientLogin::start(LoginSuite::Classical, &phrase, &mut SystemEntropy).unwrap();
+    let mut loose = Loose::new(&site);
+    let context = loose.under("login context");
+    loose.say(c::LOGIN_START, Value::Bytes(&start)).unwrap();
+    let choice = choice(&site, CLASSICAL);
+    loose.say(c::OPTION_CHOICE, Value::Bytes(&choice)).unwrap();
+    loose.say(c::USERNAME, Value::Bytes(b"maria")).unwrap();
+    loose.say(c::MAX_PACKET, Value::U32(ASKED)).unwrap();
+    let (answer, _) = loose.read_answer();
+    let context = [b"countersign/1 login\0", &context[..], &SITES.to_be_bytes()].concat();
+    let identifiers = Identifiers {
+        client: None,
+        server: Some(&site.settings.key.public().to_bytes()),
+    };
+    let done = opaque
+        .finish(
+            &phrase,
+            &answer.session_key,
+            &context,
+            identifiers,
+            &mut SystemEntropy,
+        )
+        .unwrap();
+    let welcome = loose
+        .say(c::SESSION_PROOF, Value::Bytes(&done.ke3))
+        .unwrap();
+    let said = loose.under("packets");
+    opens(&welcome, done.session_key.expose(), &said);
+    assert!(loose.longest_packet() <= ASKED as usize);
+}
+
+/// [SES-60]: the login of a service, whose flight is in two layers.
+#[test]
+fn a_services_flight_is_answered_in_every_order() {
+    let site = site(CLASSICAL);
+    let choice = choice(&site, CLASSICAL);
+    let thumbprint = site.robot.certificate().thumbprint().0;
+    for hidden in every_flight(&[c::CERTIFICATE_ID]) {
+        for flight in orders(&[c::OPTION_CHOICE, c::HANDSHAKE]) {
+            let mut payload = Vec::new();
+            for command in &hidden {
+                let value = match *command {
+                    c::CERTIFICATE_ID => Value::Bytes(&thumbprint),
+                    _ => Value::U32(ASKED),
+                };
+                risp::put(&mut payload, *command, value).unwrap();
+            }
+            let mut loose = Loose::new(&site);
+            let mut initiator = None;
+            for (at, command) in flight.iter().enumerate() {
+                let (started, message) = handshake(&loose, &payload);
+                let value = match *command {
+                    c::OPTION_CHOICE => Value::Bytes(&choice),
+                    _ => {
+                        initiator = Some(started);
+                        Value::Bytes(&message)
+                    }
+                };
+                let answered = !loose.say(*command, value).unwrap().is_empty();
+                assert_eq!(answered, at == 1, "{flight:?}");
+            }
+            let (answer, _) = loose.read_answer();
+            let psk = derive(&[], "machine psk", &answer.psk_covers);
+            let (told, _) = initiator
+                .unwrap()
+                .finish(&psk, &answer.session_key)
+                .unwrap();
+            let holds = if hidden.len() > 1 { ASKED } else { SITES };
+            assert_eq!(told[2..6], holds.to_be_bytes(), "{hidden:?}");
+        }
+    }
+}
+
+/// [SES-60] and [SES-62]: the return. Packets follow its flight at once, so the limit comes before its end or not
+/// at all; whoever says it afterwards is not kept waiting.
+#[test]
+fn a_flight_that_returns_is_answered_in_every_order() {
+    let site = site(CLASSICAL);
+    let choice = choice(&site, CLASSICAL);
+    for flight in every_flight(&[c::OPTION_CHOICE, c::RESUME]) {
+        let secret = session_to_return_to(&site, &choice);
+        let own = AgreementKey::from_secret(Secret::generate(&mut SystemEntropy));
+        let mut loose = Loose::new(&site);
+        let (last, limited) = ends_at(&flight);
+        for (at, command) in flight[..=last].iter().enumerate() {
+            let resume = resume(secret.expose(), &own, &loose.under("resume"));
+            let value = match *command {
+                c::OPTION_CHOICE => Value::Bytes(&choice),
+                c::RESUME => Value::Bytes(&resume),
+                _ => Value::U32(ASKED),
+            };
+            let answered = !loose.say(*command, value).unwrap().is_empty();
+            assert_eq!(answered, at == last, "{flight:?}: {command:?}");
+        }
+        let (answer, packet) = loose.read_answer();
+        assert!(answer.proved);
+        let holds = if limited { ASKED } else { SITES };
+        assert_eq!(answer.max_packet, Some(holds), "{flight:?}");
+        let theirs = countersign_crypto::agreement::AgreementPublic(
+            answer.session_key[..].try_into().unwrap(),
+        );
+        let shared = own.agree(&theirs).unwrap();
+        let both = SecretBytes::from([&secret.expose()[..], shared.expose()].concat());
+        opens(&packet, both.expose(), &loose.under("packets"));
+        if last + 1 < flight.len() {
+            let mut late = Vec::new();
+            risp::put(&mut late, c::MAX_PACKET, Value::U32(ASKED)).unwrap();
+            let session = loose.session.as_mut().unwrap();
+            let refused = session.receive(0, &mut late, &mut Vec::new());
+            assert!(matches!(refused, Err(Refusal::BadPacket(_))));
+        }
+    }
+}
+
+/// A service's login to its end; the secret to return with.
+fn session_to_return_to(site: &Site, choice: &[u8]) -> Secret<32> {
+    let mut loose = Loose::new(site);
+    loose.say(c::OPTION_CHOICE, Value::Bytes(choice)).unwrap();
+    let mut hidden = Vec::new();
+    let thumbprint = site.robot.certificate().thumbprint().0;
+    risp::put(&mut hidden, c::CERTIFICATE_ID, Value::Bytes(&thumbprint)).unwrap();
+    let (initiator, message) = handshake(&loose, &hidden);
+    loose.say(c::HANDSHAKE, Value::Bytes(&message)).unwrap();
+    let (answer, _) = loose.read_answer();
+    let psk = derive(&[], "machine psk", &answer.psk_covers);
+    let (_, keys) = initiator.finish(&psk, &answer.session_key).unwrap();
+    let both = [
+        keys.client_to_server.expose(),
+        keys.server_to_client.expose(),
+    ];
+    let both = SecretBytes::from(both.map(|key| &key[..]).concat());
+    let said = loose.under("packets");
+    let key = derive(both.expose(), "packets from client", &said);
+    let header = [&[0xa0, 0x03][..], &22u32.to_be_bytes(), &2u32.to_be_bytes()].concat();
+    let mut nop = [0x70, 0x00];
+    let tag = Sealer::new(RecordCipher::Aes256Gcm, &key)
+        .seal_in_place(&header, &mut nop)
+        .unwrap();
+    loose.give([&header[..], &nop, &tag].concat()).unwrap();
+    derive(both.expose(), "resumption", &said)
+}
+
+fn handshake(loose: &Loose<'_>, hidden: &[u8]) -> (Initiator, Vec<u8>) {
+    Initiator::start(
+        loose.site.robot.agreement(),
+        &loose.site.settings.key.public().agreement,
+        &loose.under("machine prologue"),
+        RecordCipher::Aes256Gcm,
+        hidden,
+        None,
+        &mut SystemEntropy,
+    )
+    .unwrap()
+}
+
+/// The value of RESUME, for the first attempt.
+fn resume(secret: &[u8; 32], own: &AgreementKey, said: &[u8; 32]) -> Vec<u8> {
+    let (session, attempt, share) = ([1; 16], 1u64.to_be_bytes(), own.public().0);
+    let what = sha256(&[&said[..], &session, &attempt, &share].concat());
+    let proof: Secret<32> = derive(secret, "resume", &what);
+    [&session[..], &attempt, proof.expose(), &share].concat()
+}
+
+/// The site's first packet opens with the key that these give.
+fn opens(packet: &[u8], secret: &[u8], said: &[u8; 32]) {
+    let key = derive(secret, "packets from server", said);
+    let (header, sealed) = packet.split_at(10);
+    let mut sealed = sealed.to_vec();
+    let mut opener = Opener::new(RecordCipher::Aes256Gcm, &key);
+    opener.open_in_place(header, &mut sealed).unwrap();
+}
+
+/// [SES-10]: nobody is answered with more than they asked for.
+#[test]
+fn a_limit_that_no_packet_can_keep_is_refused() {
+    for (option, late) in [(CLASSICAL, false), (DELIVERED, false), (DELIVERED, true)] {
+        let site = site(option);
+        let choice = choice(&site, option);
+        for bytes in [0, 1, 255, 256] {
+            let mut loose = Loose::new(&site);
+            if late {
+                loose.say(c::OPTION_CHOICE, Value::Bytes(&choice)).unwrap();
+                loose.say(c::NONCE, Value::Bytes(&[7; 32])).unwrap();
+                loose.say(c::USERNAME, Value::Bytes(b"maria")).unwrap();
+            }
+            let refused = loose.say(c::MAX_PACKET, Value::U32(bytes)).err();
+            let expected = Refusal::BadLogin("MAX-PACKET below 256");
+            assert_eq!(refused, (bytes < 256).then_some(expected), "{bytes}");
+        }
+    }
+    let site = site(CLASSICAL);
+    let mut settings = site.client();
+    settings.max_packet = 255;
+    let refused = Who::Service(&site.robot).start(settings, &mut Vec::new());
+    assert!(refused.is_err(), "this client does not even ask");
+}
+
+/// [SES-63]: what came of a flight with a stale choice, before the choice or after it, is no part of the next one.
+#[test]
+fn nothing_of_a_flight_with_a_stale_choice_counts() {
+    let site = site(DELIVERED);
+    let stale = [&[0; 8][..], &DELIVERED.id().to_be_bytes()].concat();
+    let good = choice(&site, DELIVERED);
+    for order in orders(&[c::OPTION_CHOICE, c::NONCE, c::USERNAME, c::MAX_PACKET]) {
+        let mut loose = Loose::new(&site);
+        for command in &order {
+            let value = match *command {
+                c::OPTION_CHOICE => Value::Bytes(&stale),
+                c::NONCE => Value::Bytes(&[6; 32]),
+                c::USERNAME => Value::Bytes(b"mario"),
+                _ => Value::U32(ASKED),
+            };
+            let told = !loose.say(*command, value).unwrap().is_empty();
+            assert_eq!(told, *command == c::OPTION_CHOICE);
+        }
+        let mut answered = |command, value| !loose.say(command, value).unwrap().is_empty();
+        assert!(!answered(c::OPTION_CHOICE, Value::Bytes(&good)));
+        assert!(!answered(c::NONCE, Value::Bytes(&[7; 32])));
+        assert!(answered(c::USERNAME, Value::Bytes(b"maria")));
+        assert_eq!(loose.server.unwrap().invalid_commands(), 0);
+    }
+}
+
+/// [SES-2]: what another option would need counts as meaningless, whether it came before the choice or after it.
+#[test]
+fn what_another_option_needs_is_counted() {
+    let nonce = (c::NONCE, Value::Bytes(&[7; 32]));
+    let start = (c::LOGIN_START, Value::Bytes(&[1, 2, 3]));
+    for (option, (command, value)) in [(CLASSICAL, nonce), (DELIVERED, start)] {
+        let site = site(option);
+        let choice = choice(&site, option);
+        let choice = (c::OPTION_CHOICE, Value::Bytes(&choice));
+        for said in [[choice, (command, value)], [(command, value), choice]] {
+            let mut loose = Loose::new(&site);
+            for (command, value) in said {
+                loose.say(command, value).unwrap();
+            }
+            assert_eq!(loose.server.unwrap().invalid_commands(), 1);
+        }
+    }
+}
