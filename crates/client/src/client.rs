@@ -1,11 +1,12 @@
 //! A session as an application sees it: calls that return, events that come.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
-use countersign_proto::session::{EncryptionOption, OptionList, Welcome};
+use countersign_proto::session::{EncryptionOption, Goodbye, OptionList, Welcome};
 use countersign_proto::uri::SiteUri;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,7 @@ pub struct Client {
     welcome: watch::Receiver<Welcome>,
     identity: Option<Box<Identity>>,
     delivered: Option<Box<DeliveredKey>>,
+    ended: Arc<OnceLock<Goodbye>>,
     task: JoinHandle<()>,
 }
 
@@ -51,11 +53,13 @@ impl Client {
         let (telling, welcome) = watch::channel(opened.logged_in.welcome.clone());
         let identity = opened.logged_in.identity.take();
         let delivered = opened.logged_in.delivered.take();
+        let ended = Arc::new(OnceLock::new());
         let connection = Connection {
             asks: asked,
             events,
             connector,
             welcome: telling,
+            ended: ended.clone(),
         };
         let task = tokio::spawn(connection.run(opened));
         Self {
@@ -65,6 +69,7 @@ impl Client {
             welcome,
             identity,
             delivered,
+            ended,
             task,
         }
     }
@@ -118,14 +123,14 @@ impl Client {
         params: Box<RawValue>,
     ) -> Result<Outcome, CallError> {
         let mut results = self.send([(group, command, params)]).await?;
-        results.next().await.unwrap_or(Err(CallError::Lost))
+        results.next().await.unwrap_or_else(|| Err(self.end()))
     }
 
     /// Sends operations without waiting for any; their results come in any order, each with the id
     /// that counts up from the first one's.
     ///
     /// # Errors
-    /// [`CallError::Lost`] when the session is over already.
+    /// [`CallError::Ended`] or [`CallError::Lost`] when the session is over already.
     pub async fn send<'a>(
         &self,
         operations: impl IntoIterator<Item = (&'a str, &'a str, Box<RawValue>)>,
@@ -161,7 +166,7 @@ impl Client {
         let operation = Operation::new(id, group, command, params);
         let (reply, answered) = oneshot::channel();
         self.ask(Ask::Stream(operation, content, reply)).await?;
-        answered.await.map_err(|_| CallError::Lost)?
+        answered.await.map_err(|_| self.end())?
     }
 
     /// Agrees on fresh keys with the site, for the present encryption option or for another one. The
@@ -173,7 +178,7 @@ impl Client {
     pub async fn renew_keys(&self, option: Option<EncryptionOption>) -> Result<bool, CallError> {
         let (reply, renewed) = oneshot::channel();
         self.ask(Ask::Rekey(option, reply)).await?;
-        renewed.await.map_err(|_| CallError::Lost)?
+        renewed.await.map_err(|_| self.end())?
     }
 
     /// The encryption options that the site has on offer now, in the order of their rank.
@@ -183,11 +188,22 @@ impl Client {
     pub async fn options(&self) -> Result<OptionList, CallError> {
         let (reply, options) = oneshot::channel();
         self.ask(Ask::Options(reply)).await?;
-        options.await.map_err(|_| CallError::Lost)?
+        options.await.map_err(|_| self.end())?
     }
 
     async fn ask(&self, ask: Ask) -> Result<(), CallError> {
-        self.asks.send(ask).await.map_err(|_| CallError::Lost)
+        self.asks.send(ask).await.map_err(|_| self.end())
+    }
+
+    /// Why the site ended the session, if it did and said so.
+    #[must_use]
+    pub fn ended(&self) -> Option<Goodbye> {
+        self.ended.get().copied()
+    }
+
+    /// What is to be said of a session that is over.
+    fn end(&self) -> CallError {
+        self.ended().map_or(CallError::Lost, CallError::Ended)
     }
 
     /// Follows the events of this session from now on.
@@ -204,7 +220,7 @@ impl Client {
     /// Says goodbye and waits until that is sent.
     ///
     /// # Errors
-    /// [`CallError::Lost`] when the connection was gone already.
+    /// [`CallError::Ended`] or [`CallError::Lost`] when the session was over already.
     pub async fn close(self) -> Result<(), CallError> {
         self.ask(Ask::Close).await?;
         self.task.await.map_err(|_| CallError::Lost)

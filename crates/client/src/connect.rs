@@ -85,10 +85,20 @@ impl Connector {
         }
     }
 
-    /// Accepts these encryption options, whatever the site ranks first.
+    /// Accepts these encryption options; the site's order says which of them is taken.
     #[must_use]
     pub fn accept(mut self, options: impl IntoIterator<Item = EncryptionOption>) -> Self {
         self.settings.accepted = options.into_iter().collect();
+        self.settings.own_order = false;
+        self
+    }
+
+    /// Accepts these encryption options and takes the first of them that the site has on offer: this order
+    /// counts, and not the site's.
+    #[must_use]
+    pub fn prefer(mut self, options: impl IntoIterator<Item = EncryptionOption>) -> Self {
+        self = self.accept(options);
+        self.settings.own_order = true;
         self
     }
 

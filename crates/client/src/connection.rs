@@ -2,6 +2,7 @@
 //! alive and its keys fresh, and returns to it when the connection is lost.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
@@ -10,6 +11,7 @@ use countersign_proto::session::client::{FromSite, LoggedIn, Resumption, Session
 use countersign_proto::session::{EncryptionOption, Goodbye, Inbox, OptionList, Refusal, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -43,6 +45,8 @@ const HIGH_WATER: usize = 256 * 1024;
 const READ_AT_A_TIME: usize = 64 * 1024;
 /// How long a client waits after it could not renew its keys before it tries again.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+/// How long a client listens to a site that takes no more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A session says something at least three times within the site's idle limit.
 const KEEP_ALIVES: u32 = 3;
 
@@ -60,6 +64,8 @@ pub(crate) struct Connection {
     pub(crate) connector: Connector,
     /// What is known of the session, for whoever asks.
     pub(crate) welcome: watch::Sender<Welcome>,
+    /// Why the site ended the session, once it has.
+    pub(crate) ended: Arc<OnceLock<Goodbye>>,
 }
 
 enum Over {
@@ -119,6 +125,9 @@ impl Connection {
             if over.may_return() {
                 opened = self.returned(resumption).await;
             }
+        }
+        if let Over::Goodbye(reason) = over {
+            let _ = self.ended.set(reason);
         }
         self.asks.close();
         while let Some(ask) = self.asks.recv().await {
@@ -193,7 +202,7 @@ impl Connection {
                     Ok(_) => {}
                 },
                 wrote = writer.write(unsent), if !unsent.is_empty() => match wrote {
-                    Ok(0) | Err(_) => return Ok(Over::Lost),
+                    Ok(0) | Err(_) => return self.last_words(&mut reader, link).await,
                     Ok(bytes) => {
                         sent += bytes;
                         said = Instant::now();
@@ -215,6 +224,24 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// The site takes no more: what it said before that is still to be read, and may say why.
+    async fn last_words(
+        &self,
+        reader: &mut OwnedReadHalf,
+        link: &mut Serving,
+    ) -> Result<Over, Refusal> {
+        let listening = async {
+            while let Ok(1..) = reader.read_buf(link.inbox.tail(READ_AT_A_TIME)).await {
+                if let Some(reason) = link.take_in(&self.events)? {
+                    return Ok(Over::Goodbye(reason));
+                }
+            }
+            Ok(Over::Lost)
+        };
+        let heard = tokio::time::timeout(LAST_WORDS, listening).await;
+        heard.unwrap_or(Ok(Over::Lost))
     }
 }
 

@@ -65,7 +65,7 @@ pub enum CallError {
     #[error("the result has another form than expected: {0}")]
     Unexpected(serde_json::Error),
     /// The session is over: cut, expired, or the site stopped.
-    #[error("the session ended: {}", .0.as_str())]
+    #[error("the session was ended: {}", .0.in_words())]
     Ended(Goodbye),
     /// Content ended before it was whole, or its digest is wrong: what came of it means nothing.
     #[error("the content is not whole: its sender gave up")]

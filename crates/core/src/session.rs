@@ -86,6 +86,8 @@ pub enum CloseReason {
     KeyRevoked,
     /// The pass phrase of its account was changed.
     PassphraseChanged,
+    /// Its encryption option was taken off, and the sessions that used it with it.
+    OptionDisabled,
 }
 
 impl CloseReason {
@@ -106,6 +108,7 @@ impl CloseReason {
             Self::AccountChanged => "account_changed",
             Self::KeyRevoked => "key_revoked",
             Self::PassphraseChanged => "passphrase_changed",
+            Self::OptionDisabled => "option_disabled",
         }
     }
 }

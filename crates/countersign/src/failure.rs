@@ -182,7 +182,13 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Failed { code, problem } => Self::failed(code, problem),
-            CallError::Ended(_) => Self::new(Exit::Refused, "session_ended", error),
+            CallError::Ended(reason) => {
+                let exit = match reason.is_decision() {
+                    true => Exit::Refused,
+                    false => Exit::Unreachable,
+                };
+                Self::new(exit, "session_ended", error)
+            }
             CallError::Broken => Self::new(Exit::Failure, "broken", error),
             CallError::Lost => Self::new(Exit::Unreachable, "connection_lost", error),
             CallError::Params(_) | CallError::Unexpected(_) => {
@@ -209,6 +215,27 @@ mod tests {
         assert_eq!(login(LoginError::NotAuthenticated), Exit::NotAuthenticated);
         assert_eq!(login(LoginError::WrongSite), Exit::NotAuthenticated);
         assert_eq!(login(LoginError::Sealed), Exit::Unreachable);
+    }
+
+    /// Every ended session once had the exit code of one that policy refused, or said that the connection was lost.
+    #[test]
+    fn a_session_that_was_ended_says_why_and_who_decided_it() {
+        use countersign_proto::session::Goodbye;
+        let shown = |reason| Failure::from(CallError::Ended(reason));
+        let locked = shown(Goodbye::Locked);
+        assert_eq!(
+            locked.message,
+            "the session was ended: the account was locked"
+        );
+        for reason in Goodbye::ALL {
+            let exit = match reason {
+                Goodbye::Done | Goodbye::Stopping | Goodbye::Idle | Goodbye::Replaced => {
+                    Exit::Unreachable
+                }
+                _ => Exit::Refused,
+            };
+            assert_eq!(shown(reason).exit, exit, "{reason:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::offer::{Offer, OfferError};
 use crate::policy::Role;
 use crate::refusal::Refusal;
+use crate::session::CloseReason;
 use crate::site::Site;
 use crate::table::{Answer, Entry};
 
@@ -33,15 +34,13 @@ pub(super) fn entries() -> Vec<Entry> {
                 change(context, move |offer, least| offer.enable(one.name.0, least))
             }),
         Entry::new("option", "disable")
-            .summary("Takes an encryption option off; open sessions that use it go on.")
+            .summary(
+                "Takes an encryption option off; sessions that use it go on unless they are cut.",
+            )
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "hybrid-chacha20poly1305" }))
-            .handler(|context, one: One| {
-                change(context, move |offer, least| {
-                    offer.disable(one.name.0, least)
-                })
-            }),
+            .handler(disable),
         Entry::new("option", "order")
             .summary("Ranks the encryption options on offer: the named ones first, best first.")
             .allow(&admin)
@@ -57,11 +56,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .disruptive()
             .example(json!({ "floor": "hybrid" }))
-            .handler(|context, floor: Floor| {
-                change(context, move |offer, least| {
-                    offer.set_floor(floor.floor.0, least)
-                })
-            }),
+            .handler(set_floor),
     ]
 }
 
@@ -123,6 +118,17 @@ struct One {
     name: OptionName,
 }
 
+/// Which option is taken off.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Disable {
+    /// Its name.
+    name: OptionName,
+    /// Cuts all sessions whose option is not on offer then; also when it was taken off before.
+    #[serde(default)]
+    cut: bool,
+}
+
 /// Which options come first.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +143,9 @@ struct Order {
 struct Floor {
     /// The weakest that may be offered.
     floor: StrengthName,
+    /// Cuts all sessions whose option is not on offer then.
+    #[serde(default)]
+    cut: bool,
 }
 
 /// The encryption options.
@@ -146,6 +155,9 @@ struct Options {
     options: Vec<OptionView>,
     /// Nothing weaker is offered.
     floor: &'static str,
+    /// How many sessions were cut, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut: Option<usize>,
 }
 
 /// An encryption option.
@@ -163,10 +175,10 @@ struct OptionView {
 }
 
 async fn list(context: Context, _: NoParams) -> Result<Answer<Options>, Refusal> {
-    Ok(listed(context.site(), None))
+    Ok(listed(context.site(), None, None))
 }
 
-fn listed(site: &Site, warning: Option<&str>) -> Answer<Options> {
+fn listed(site: &Site, warning: Option<&str>, cut: Option<usize>) -> Answer<Options> {
     let (offer, _) = site.offer();
     let least = site.configured_floor();
     let offered = offer.options(least);
@@ -190,7 +202,46 @@ fn listed(site: &Site, warning: Option<&str>) -> Answer<Options> {
     let mut lines: Vec<String> = options.iter().map(OptionView::line).collect();
     lines.push(format!("The floor is {floor}."));
     lines.extend(warning.map(|warning| format!("WARNING: {warning}.")));
-    Answer::new(Options { options, floor }).saying(lines.join("\n"))
+    lines.extend(cut.map(|cut| format!("Cut {cut} sessions.")));
+    Answer::new(Options {
+        options,
+        floor,
+        cut,
+    })
+    .saying(lines.join("\n"))
+}
+
+async fn disable(context: Context, params: Disable) -> Result<Answer<Options>, Refusal> {
+    let name = params.name.0;
+    let (offer, _) = context.site().offer();
+    let warning = match params.cut && !offer.enabled().contains(&name) {
+        // It was taken off before, and the sessions that it had went on.
+        true => {
+            let details = json!({ "cut": name.name() });
+            context.commit(Vec::new(), None, details).await?;
+            None
+        }
+        false => apply(&context, |offer, least| offer.disable(name, least)).await?,
+    };
+    let cut = params.cut.then(|| cut_what_is_not_offered(&context));
+    Ok(listed(context.site(), warning, cut))
+}
+
+async fn set_floor(context: Context, params: Floor) -> Result<Answer<Options>, Refusal> {
+    let floor = params.floor.0;
+    let warning = apply(&context, |offer, least| offer.set_floor(floor, least)).await?;
+    let cut = params.cut.then(|| cut_what_is_not_offered(&context));
+    Ok(listed(context.site(), warning, cut))
+}
+
+/// Cuts the sessions whose option is not on offer, those that wait for their clients too; how many. No login can
+/// open another one: it looks at the offer once more when its session is there.
+fn cut_what_is_not_offered(context: &Context) -> usize {
+    let offered = context.site().options();
+    let sessions = context.site().sessions();
+    sessions.cut_where(CloseReason::OptionDisabled, |info| {
+        !offered.ranked().contains(&info.option)
+    })
 }
 
 impl OptionView {
@@ -211,6 +262,15 @@ async fn change(
     context: Context,
     change: impl FnOnce(&mut Offer, Strength) -> Result<(), OfferError> + Send,
 ) -> Result<Answer<Options>, Refusal> {
+    let warning = apply(&context, change).await?;
+    Ok(listed(context.site(), warning, None))
+}
+
+/// Changes what is on offer; what there is to warn of.
+async fn apply(
+    context: &Context,
+    change: impl FnOnce(&mut Offer, Strength) -> Result<(), OfferError> + Send,
+) -> Result<Option<&'static str>, Refusal> {
     let site = context.site();
     let least = site.configured_floor();
     let (before, revision) = site.offer();
@@ -235,7 +295,7 @@ async fn change(
     let kept = Site::keep_offer(&after, revision)?;
     context.commit(vec![kept], None, details).await?;
     site.offer_changed(after, revision);
-    Ok(listed(site, warning))
+    Ok(warning)
 }
 
 /// The weakest strength that a change lets in, by an option that was not on offer or by a lower floor.

@@ -110,8 +110,17 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<SessionVi
     let listing = Listing::of(views, params.limit, |view: &SessionView| {
         view.id.to_string()
     });
-    let text =
-        listing.lines(|view| format!("{}  {}  {}  {}", view.id, view.name, view.peer, view.opened));
+    let text = listing.lines(|view| {
+        let SessionView {
+            id,
+            name,
+            option,
+            peer,
+            opened,
+            ..
+        } = view;
+        format!("{id}  {name}  {option}  {peer}  {opened}")
+    });
     Ok(Answer::new(listing).saying(text))
 }
 

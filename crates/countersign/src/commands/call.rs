@@ -31,7 +31,8 @@ pub(crate) struct Login {
     /// Logs in as the service that this key file belongs to. [env: COUNTERSIGN_KEY]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Accepts this encryption option (may be repeated); the hybrid ones if none is given.
+    /// Accepts this encryption option (may be repeated, best first: the first that the site has on offer is
+    /// taken); the hybrid ones, in the site's order, if none is given.
     #[arg(
         long = "option",
         env = "COUNTERSIGN_OPTION",
@@ -82,7 +83,7 @@ impl Login {
         let who = self.who(common)?;
         let mut connector = Connector::new(&site);
         if !self.options.is_empty() {
-            connector = connector.accept(self.options.iter().copied());
+            connector = connector.prefer(self.options.iter().copied());
         }
         if let Some(bytes) = self.max_packet {
             connector = connector.max_packet(bytes);

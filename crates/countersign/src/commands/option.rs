@@ -22,10 +22,13 @@ pub(crate) enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Takes an option off; sessions that use it go on.
+    /// Takes an option off; sessions that use it go on, unless they are cut.
     Disable {
         /// Its name.
         name: EncryptionOption,
+        /// Cuts all sessions whose option is not on offer then; also when it was taken off before.
+        #[arg(long)]
+        cut: bool,
         /// Does not ask.
         #[arg(long)]
         yes: bool,
@@ -40,6 +43,9 @@ pub(crate) enum Verb {
     Floor {
         /// hybrid, classical or delivered.
         strength: Strength,
+        /// Cuts all sessions whose option is not on offer then.
+        #[arg(long)]
+        cut: bool,
         /// Does not ask when that lowers it, or takes an option off.
         #[arg(long)]
         yes: bool,
@@ -59,15 +65,16 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             }
             admin_call(common, "option", "enable", &json!({ "name": name.name() }))
         }
-        Verb::Disable { name, yes } => {
+        Verb::Disable { name, cut, yes } => {
             agree(&shut_out(&[name.name()]), yes)?;
-            admin_call(common, "option", "disable", &json!({ "name": name.name() }))
+            let params = json!({ "name": name.name(), "cut": cut });
+            admin_call(common, "option", "disable", &params)
         }
         Verb::Order { names } => {
             let names: Vec<&str> = names.iter().map(|name| name.name()).collect();
             admin_call(common, "option", "order", &json!({ "names": names }))
         }
-        Verb::Floor { strength, yes } => {
+        Verb::Floor { strength, cut, yes } => {
             if let Some(consequence) = listed(common)?.consequence(strength) {
                 agree(&consequence, yes)?;
             }
@@ -75,7 +82,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 common,
                 "option",
                 "floor",
-                &json!({ "floor": strength.name() }),
+                &json!({ "floor": strength.name(), "cut": cut }),
             )
         }
     }

@@ -6,7 +6,7 @@
 pub enum Goodbye {
     /// This end has nothing more to say.
     Done = 1,
-    /// An admin cut the session, or its account was locked, deleted or changed.
+    /// Somebody who may cut the session did so.
     Cut = 2,
     /// The session's time is over.
     Expired = 3,
@@ -16,21 +16,73 @@ pub enum Goodbye {
     Idle = 5,
     /// The client returned to the session over another connection.
     Replaced = 6,
+    /// Its account was locked.
+    Locked = 7,
+    /// Its account was deleted.
+    Deleted = 8,
+    /// Its account was renamed or given another role.
+    Changed = 9,
+    /// The key that was proved was revoked.
+    KeyRevoked = 10,
+    /// The pass phrase of its account was changed.
+    PassphraseChanged = 11,
+    /// Its encryption option was taken off.
+    OptionDisabled = 12,
 }
 
 impl Goodbye {
+    /// All reasons.
+    pub const ALL: [Self; 12] = [
+        Self::Done,
+        Self::Cut,
+        Self::Expired,
+        Self::Stopping,
+        Self::Idle,
+        Self::Replaced,
+        Self::Locked,
+        Self::Deleted,
+        Self::Changed,
+        Self::KeyRevoked,
+        Self::PassphraseChanged,
+        Self::OptionDisabled,
+    ];
+
+    /// The reason with that number. One that only a later version knows is a cut.
     pub(crate) fn from_wire(reason: u8) -> Self {
-        match reason {
-            2 => Self::Cut,
-            3 => Self::Expired,
-            4 => Self::Stopping,
-            5 => Self::Idle,
-            6 => Self::Replaced,
-            _ => Self::Done,
+        let known = Self::ALL.into_iter().find(|known| *known as u8 == reason);
+        known.unwrap_or(Self::Cut)
+    }
+
+    /// Whether a decision or a rule ended the session, and not its client, a fault of the connection or the
+    /// end of the server.
+    #[must_use]
+    pub fn is_decision(self) -> bool {
+        !matches!(
+            self,
+            Self::Done | Self::Stopping | Self::Idle | Self::Replaced
+        )
+    }
+
+    /// What happened, for whoever used the session.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Done => "it was closed",
+            Self::Cut => "it was cut",
+            Self::Expired => "its time is over",
+            Self::Stopping => "the site stops",
+            Self::Idle => "it was silent for too long",
+            Self::Replaced => "its client returned over another connection",
+            Self::Locked => "the account was locked",
+            Self::Deleted => "the account was deleted",
+            Self::Changed => "the account was renamed or has another role",
+            Self::KeyRevoked => "its key was revoked",
+            Self::PassphraseChanged => "the pass phrase was changed",
+            Self::OptionDisabled => "its encryption option is not on offer any more",
         }
     }
 
-    /// The reason in words, as the audit log has it.
+    /// The reason in a word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,6 +92,12 @@ impl Goodbye {
             Self::Stopping => "stopping",
             Self::Idle => "idle",
             Self::Replaced => "replaced",
+            Self::Locked => "locked",
+            Self::Deleted => "deleted",
+            Self::Changed => "changed",
+            Self::KeyRevoked => "key_revoked",
+            Self::PassphraseChanged => "passphrase_changed",
+            Self::OptionDisabled => "option_disabled",
         }
     }
 }

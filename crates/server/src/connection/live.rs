@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::goodbye;
 use super::streams::Streams;
 use crate::clock;
 use crate::shared::Shared;
@@ -29,7 +30,7 @@ use crate::shared::Shared;
 const READ_AT_A_TIME: usize = 64 * 1024;
 /// How long before the end the client is told at the earliest.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(5 * 60);
-/// How long a goodbye may take to leave.
+/// How long a goodbye may take to leave and to be heard.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(2);
 
 type Answered = (Outcome, Option<Content>);
@@ -153,21 +154,13 @@ impl Live {
     ) -> (SessionInfo, CloseReason) {
         self.session.set_longest_params(shared.limits.params_bytes);
         let Err(Ending(reason)) = self.run(&mut socket, shared).await;
-        let goodbye = match reason {
-            CloseReason::Goodbye => Some(Goodbye::Done),
-            CloseReason::Expired => Some(Goodbye::Expired),
-            CloseReason::SiteStopping => Some(Goodbye::Stopping),
-            CloseReason::Idle => Some(Goodbye::Idle),
-            CloseReason::Replaced => Some(Goodbye::Replaced),
-            CloseReason::ConnectionLost | CloseReason::ProtocolFault => None,
-            _ => Some(Goodbye::Cut),
-        };
-        if let Some(goodbye) = goodbye {
+        if let Some(goodbye) = goodbye::of(reason) {
             let _ = tokio::time::timeout(GOODBYE_PATIENCE, self.say(goodbye, &mut socket)).await;
         }
         (self.info, reason)
     }
 
+    /// Says goodbye, behind what waits to be sent, and stays until the client has closed too.
     async fn say(&mut self, goodbye: Goodbye, socket: &mut TcpStream) -> std::io::Result<()> {
         let sealed = self
             .session
@@ -178,7 +171,7 @@ impl Live {
                 .write_all(self.out.get(self.sent..).unwrap_or_default())
                 .await?;
         }
-        socket.shutdown().await
+        goodbye::hear_out(socket).await
     }
 
     async fn run(

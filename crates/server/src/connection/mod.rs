@@ -8,6 +8,7 @@
 //!                '--refused, too slow--> closed
 //! ```
 
+mod goodbye;
 mod live;
 mod login;
 mod streams;

@@ -186,7 +186,7 @@ async fn a_key_that_is_withdrawn_ends_its_sessions() {
         .await;
     let ended = by_key.call::<_, Json>("self", "show", &json!({})).await;
     // Lost when the goodbye was there before the call.
-    let cut = matches!(ended, Err(CallError::Ended(Goodbye::Cut) | CallError::Lost));
+    let cut = matches!(ended, Err(CallError::Ended(Goodbye::KeyRevoked)));
     assert!(cut, "{ended:?}");
     let _: Json = by_passphrase
         .call("self", "show", &json!({}))

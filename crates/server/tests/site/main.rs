@@ -10,6 +10,7 @@
 mod admin;
 mod content;
 mod delivered;
+mod endings;
 mod fast;
 mod founded;
 mod hostile;

@@ -7,7 +7,7 @@ use countersign_proto::session::{Inbox, LoginError};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::founded::Founded;
 
@@ -44,7 +44,10 @@ impl Raw {
         mut out: Vec<u8>,
     ) -> Result<Self, LoginError> {
         let to = founded.server.session_address().unwrap();
-        let mut socket = TcpStream::connect(to).await.unwrap();
+        // Little room, so that who does not read is soon sent no more.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        let mut socket = socket.connect(to).await.unwrap();
         let mut inbox = Inbox::default();
         loop {
             socket.write_all(&out).await.unwrap();

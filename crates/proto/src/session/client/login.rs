@@ -362,7 +362,7 @@ impl Opening {
                     ..self.resumption
                 };
                 let logged_in = LoggedIn {
-                    session: Session::new(self.link, &welcome, settings.accepted.clone()),
+                    session: Session::new(self.link, &welcome, settings.clone()),
                     welcome,
                     identity: self.identity,
                     delivered: self.delivered,
@@ -405,13 +405,9 @@ fn set(field: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), LoginError> {
 }
 
 fn choose(settings: &Settings) -> Result<EncryptionOption, LoginError> {
-    let offered = settings.options.ranked();
-    offered
-        .iter()
-        .copied()
-        .find(|option| settings.accepted.contains(option))
-        .ok_or_else(|| {
-            let names: Vec<&str> = offered.iter().map(|option| option.name()).collect();
-            LoginError::NoCommonOption(names.join(", "))
-        })
+    settings.choice(&settings.options).ok_or_else(|| {
+        let offered = settings.options.ranked().iter();
+        let names: Vec<&str> = offered.map(|option| option.name()).collect();
+        LoginError::NoCommonOption(names.join(", "))
+    })
 }

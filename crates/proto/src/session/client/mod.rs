@@ -44,6 +44,8 @@ pub struct Settings {
     pub options: OptionList,
     /// The options that this client accepts.
     pub accepted: Vec<EncryptionOption>,
+    /// Whether the order of `accepted` decides, in place of the order of the site's list.
+    pub own_order: bool,
     /// The largest packet that this client takes or sends, in bytes.
     pub max_packet: u32,
     /// Shared secrets with sites that this identity logged in to before.
@@ -51,6 +53,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The option to take of those on offer: the first that is accepted, in whichever order decides.
+    pub(super) fn choice(&self, offered: &OptionList) -> Option<EncryptionOption> {
+        let (first, other) = match self.own_order {
+            true => (&self.accepted[..], offered.ranked()),
+            false => (offered.ranked(), &self.accepted[..]),
+        };
+        first.iter().copied().find(|option| other.contains(option))
+    }
+
     /// The defaults for a site: hybrid options alone, packets of 64 KiB.
     #[must_use]
     pub fn new(site: SitePublicKey) -> Self {
@@ -58,6 +69,7 @@ impl Settings {
         Self {
             site,
             accepted: options.ranked().to_vec(),
+            own_order: false,
             options,
             max_packet: DEFAULT_MAX_PACKET,
             known: Arc::new(KnownKeys::default()),

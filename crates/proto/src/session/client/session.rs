@@ -11,6 +11,7 @@ use crate::session::message::{KeyWords, Message};
 use crate::session::option::{EncryptionOption, OptionList};
 use crate::session::refusal::Refusal;
 
+use super::Settings;
 use super::resume::Resumption;
 
 /// A login that succeeded.
@@ -32,7 +33,7 @@ pub struct LoggedIn {
 pub struct Session {
     link: Link,
     expires: u64,
-    accepted: Vec<EncryptionOption>,
+    settings: Settings,
 }
 
 /// What a site sends.
@@ -76,11 +77,11 @@ pub enum FromSite {
 pub struct KeyOffer(pub(in crate::session) KeyWords);
 
 impl Session {
-    pub(super) fn new(link: Link, welcome: &Welcome, accepted: Vec<EncryptionOption>) -> Self {
+    pub(super) fn new(link: Link, welcome: &Welcome, settings: Settings) -> Self {
         Self {
             link,
             expires: welcome.expires,
-            accepted,
+            settings,
         }
     }
 
@@ -226,16 +227,15 @@ impl Session {
         offer: &KeyOffer,
         entropy: &mut dyn Entropy,
     ) -> Result<bool, Refusal> {
-        let mut accepted = self.accepted.clone();
+        let mut accepted = self.settings.accepted.clone();
         accepted.push(self.link.option());
         self.link.answer_keys(&offer.0, &accepted, None, entropy)
     }
 
-    /// The first of these options that this client accepts.
+    /// Which of these options this client takes.
     #[must_use]
     pub fn choose(&self, options: &OptionList) -> Option<EncryptionOption> {
-        let accepted = |option: &&EncryptionOption| self.accepted.contains(option);
-        options.ranked().iter().find(accepted).copied()
+        self.settings.choice(options)
     }
 
     /// Asks for the encryption options that the site has on offer now.

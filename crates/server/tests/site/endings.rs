@@ -1,0 +1,180 @@
+//! A session that the site ends tells its client why.
+//!
+//! A session that was cut while its client was idle once said of the next operation that the connection was lost, and
+//! so did one whose account was locked, whose key was revoked or whose pass phrase was changed.
+
+use std::time::Duration;
+
+use countersign_client::{CallError, Client, Connector};
+use countersign_proto::session::client::FromSite;
+use countersign_proto::session::{EncryptionOption, Goodbye};
+use countersign_server::limits::Limits;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::founded::Founded;
+use crate::raw::Raw;
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// Waits until the client knows that its session is over.
+async fn over(client: &Client) {
+    let mut events = client.events();
+    while timeout(SOON, events.next()).await.unwrap().is_some() {}
+}
+
+async fn next_call(client: &Client) -> Result<Value, CallError> {
+    client.call("self", "show", &json!({})).await
+}
+
+fn id_of(client: &Client) -> String {
+    uuid::Uuid::from_bytes(client.welcome().session.0).to_string()
+}
+
+/// [SES-65]: an idle client, for each thing that an admin may do.
+#[tokio::test]
+async fn an_idle_client_hears_why_its_session_was_ended() {
+    let robot = || json!({ "name": "robot" });
+    let endings = [
+        ("session", "cut", json!({}), Goodbye::Cut),
+        ("key", "revoke", robot(), Goodbye::KeyRevoked),
+        ("service", "lock", robot(), Goodbye::Locked),
+        ("service", "delete", robot(), Goodbye::Deleted),
+        (
+            "option",
+            "disable",
+            json!({ "name": "hybrid-aes256gcm", "cut": true }),
+            Goodbye::OptionDisabled,
+        ),
+        (
+            "option",
+            "floor",
+            json!({ "floor": "hybrid", "cut": true }),
+            Goodbye::OptionDisabled,
+        ),
+    ];
+    for (group, command, mut params, told) in endings {
+        let founded = Founded::new().await;
+        let mut connector = Connector::new(&founded.uri);
+        if command == "floor" {
+            let classical = EncryptionOption::X25519Aes256Gcm;
+            let enabled = json!({ "name": classical.name() });
+            founded.admin("option", "enable", enabled).await;
+            connector = connector.accept([classical]);
+        }
+        let client = founded.service_by(&connector).await.unwrap();
+        match group {
+            "session" => params["id"] = id_of(&client).into(),
+            "key" => {
+                let thumbprint = founded.robot.certificate().thumbprint();
+                params["thumbprint"] = thumbprint.to_string().into();
+            }
+            _ => {}
+        }
+        founded.admin(group, command, params).await;
+        over(&client).await;
+        assert_eq!(client.ended(), Some(told), "{group} {command}");
+        let ended = next_call(&client).await;
+        assert!(
+            matches!(ended, Err(CallError::Ended(reason)) if reason == told),
+            "{group} {command}: {ended:?}"
+        );
+        assert!(told.is_decision());
+    }
+}
+
+/// [SES-65]: a person whose role or pass phrase is changed by somebody else.
+#[tokio::test]
+async fn a_person_hears_that_their_account_was_changed() {
+    let founded = Founded::with_person().await;
+    let client = founded.person().await;
+    let member = json!({ "name": "maria", "role": "member" });
+    founded.admin("person", "update", member).await;
+    over(&client).await;
+    assert_eq!(client.ended(), Some(Goodbye::Changed));
+
+    let client = founded.person().await;
+    founded.set_passphrase("maria", "another pass phrase").await;
+    over(&client).await;
+    assert_eq!(client.ended(), Some(Goodbye::PassphraseChanged));
+    let ended = next_call(&client).await;
+    assert!(matches!(
+        ended,
+        Err(CallError::Ended(Goodbye::PassphraseChanged))
+    ));
+}
+
+/// [SES-65]: a client that sends without reading fills the buffers of both ends; when the session is cut, what it had
+/// sent stays unread, and the goodbye behind all that waited still arrives.
+#[tokio::test]
+async fn a_goodbye_arrives_behind_what_waits_and_with_something_unread() {
+    let founded = Founded::with(Limits {
+        unsent_bytes: 64 * 1024,
+        ..Limits::default()
+    })
+    .await;
+    let mut raw = Raw::service(&founded).await;
+    let id = uuid::Uuid::from_bytes(raw.logged_in.welcome.session.0).to_string();
+    // More than the site takes while nothing is read: the last of them stay unread.
+    for id in 1..40_000 {
+        raw.ask(id, "self", "show", &json!({}));
+    }
+    raw.flush().await;
+    founded.admin("session", "cut", json!({ "id": id })).await;
+    let mut last = None;
+    loop {
+        let got = timeout(SOON, raw.read()).await.unwrap();
+        if got.is_empty() {
+            break;
+        }
+        last = got.into_iter().next_back();
+    }
+    assert_eq!(last, Some(FromSite::Goodbye(Goodbye::Cut)));
+}
+
+/// Sessions that went on when their option was taken off can be cut afterwards, and those on another one stay.
+#[tokio::test]
+async fn sessions_on_an_option_that_was_taken_off_before_can_be_cut_later() {
+    let founded = Founded::new().await;
+    let connector = Connector::new(&founded.uri);
+    let old = founded.service_by(&connector).await.unwrap();
+    let option = json!({ "name": "hybrid-aes256gcm" });
+    founded.admin("option", "disable", option).await;
+    let new = founded.service_by(&connector).await.unwrap();
+    next_call(&old).await.unwrap();
+    let option = json!({ "name": "hybrid-aes256gcm", "cut": true });
+    let listed = founded.admin("option", "disable", option).await;
+    assert_eq!(listed["cut"], 1);
+    over(&old).await;
+    assert_eq!(old.ended(), Some(Goodbye::OptionDisabled));
+    next_call(&new).await.unwrap();
+}
+
+/// [SES-8]: a client that ranks its own list takes the first of it that is on offer; the site's order decides for one
+/// that only accepts.
+#[tokio::test]
+async fn a_client_may_rank_the_options_itself() {
+    let founded = Founded::new().await;
+    let classical = EncryptionOption::X25519Aes256Gcm;
+    let enabled = json!({ "name": classical.name() });
+    founded.admin("option", "enable", enabled).await;
+    let own = [
+        EncryptionOption::X25519Aes128Gcm,
+        classical,
+        EncryptionOption::HybridAes256Gcm,
+    ];
+    let connector = Connector::new(&founded.uri);
+    for (connector, option) in [
+        (
+            connector.clone().accept(own),
+            EncryptionOption::HybridAes256Gcm,
+        ),
+        (connector.prefer(own), classical),
+    ] {
+        let client = founded.service_by(&connector).await.unwrap();
+        let shown = founded
+            .admin("session", "show", json!({ "id": id_of(&client) }))
+            .await;
+        assert_eq!(shown["option"], option.name());
+    }
+}
