@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agreement::AgreementPublic,
     hash::sha256,
+    pem::{self, BadPem},
     sign::{Signature, SigningKey, VerifyingKey},
 };
 
@@ -29,8 +30,9 @@ use crate::{
 /// keys to come, and the cap is what a stranger can make us parse.
 pub const LONGEST_CERTIFICATE: usize = 4096;
 
-/// The longest PEM that is read: base64, line ends and the two lines around [`LONGEST_CERTIFICATE`].
-const LONGEST_PEM: usize = 2 * LONGEST_CERTIFICATE;
+/// The longest PEM that is read: base64 and line ends of [`LONGEST_CERTIFICATE`], and as much text around them
+/// as `openssl x509 -text` writes.
+const LONGEST_PEM: usize = 4 * LONGEST_CERTIFICATE;
 
 const PEM_LABEL: &str = "CERTIFICATE";
 
@@ -103,13 +105,13 @@ impl Certificate {
         if pem.len() > LONGEST_PEM {
             return Err(CertificateError::TooLong { length: pem.len() });
         }
-        let (label, document) = Document::from_pem(pem).map_err(|_| CertificateError::NotPem)?;
-        if label != PEM_LABEL {
+        let block = pem::find(pem, &[PEM_LABEL])?;
+        if block.label != PEM_LABEL {
             return Err(CertificateError::WrongLabel {
-                found: label.to_owned(),
+                found: block.label.to_owned(),
             });
         }
-        Self::from_der(document.as_bytes())
+        Self::from_der(&block.decode()?)
     }
 
     /// The DER form: what is sent, stored and hashed.
@@ -172,18 +174,34 @@ impl fmt::Debug for Certificate {
     }
 }
 
+impl From<BadPem> for CertificateError {
+    fn from(bad: BadPem) -> Self {
+        match bad {
+            BadPem::NoBlock => Self::NotPem,
+            BadPem::Damaged => Self::Damaged,
+            BadPem::Several => Self::Several,
+        }
+    }
+}
+
 /// Why bytes are not a certificate of an identity. The fault is with whoever made or sent them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// More than [`LONGEST_CERTIFICATE`] bytes (as PEM: twice that); nothing was parsed.
+    /// More than [`LONGEST_CERTIFICATE`] bytes (as PEM: four times that); nothing was parsed.
     #[error("{length} bytes are too long for a certificate (at most {LONGEST_CERTIFICATE} as DER)")]
     TooLong {
         /// How many there were.
         length: usize,
     },
-    /// The text has no well-formed PEM block.
+    /// The text has no PEM block.
     #[error("not a PEM file; a certificate begins with -----BEGIN CERTIFICATE-----")]
     NotPem,
+    /// The PEM block has no end, or characters of it are wrong or missing.
+    #[error("the certificate is damaged; copy it again")]
+    Damaged,
+    /// There are several certificates in the file.
+    #[error("the PEM file holds several certificates; keep the one that is meant")]
+    Several,
     /// The PEM block holds something else; for a private key, give its `.pub` file.
     #[error("the PEM file holds a {found}; what is needed here is a CERTIFICATE (the .pub file)")]
     WrongLabel {

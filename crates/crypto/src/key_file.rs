@@ -18,6 +18,7 @@ use der::{SecretDocument, pem::LineEnding};
 use crate::{
     entropy::Entropy,
     identity::Identity,
+    pem::{self, BadPem},
     secret::{Passphrase, SecretText},
 };
 
@@ -59,17 +60,31 @@ pub fn read_identity(pem: &str, passphrase: Option<&Passphrase>) -> Result<Ident
     if pem.len() > LONGEST_KEY_FILE {
         return Err(KeyFileError::TooLong { length: pem.len() });
     }
-    if !pem.contains("-----BEGIN ") {
-        return Err(KeyFileError::NotPem);
-    }
-    let (label, document) = SecretDocument::from_pem(pem).map_err(|_| KeyFileError::Damaged)?;
-    match (label, passphrase) {
-        (PLAIN, _) => form::decode(&document),
-        (ENCRYPTED, None) => Err(KeyFileError::NeedsPassphrase),
-        (ENCRYPTED, Some(passphrase)) => form::decode(&encryption::decrypt(&document, passphrase)?),
+    let block = pem::find(pem, &[PLAIN, ENCRYPTED])?;
+    match (block.label, passphrase) {
+        (PLAIN, _) => form::decode(&document(block)?),
+        (ENCRYPTED, None) => document(block).and(Err(KeyFileError::NeedsPassphrase)),
+        (ENCRYPTED, Some(passphrase)) => {
+            form::decode(&encryption::decrypt(&document(block)?, passphrase)?)
+        }
         (found, _) => Err(KeyFileError::WrongLabel {
             found: found.to_owned(),
         }),
+    }
+}
+
+fn document(block: pem::Block<'_>) -> Result<SecretDocument, KeyFileError> {
+    let der = block.decode()?;
+    SecretDocument::try_from(der.as_slice()).map_err(|_| KeyFileError::Damaged)
+}
+
+impl From<BadPem> for KeyFileError {
+    fn from(bad: BadPem) -> Self {
+        match bad {
+            BadPem::NoBlock => Self::NotPem,
+            BadPem::Damaged => Self::Damaged,
+            BadPem::Several => Self::Several,
+        }
     }
 }
 
@@ -91,6 +106,9 @@ pub enum KeyFileError {
         /// What the block says that it holds.
         found: String,
     },
+    /// There are several private keys in the file.
+    #[error("the file holds several private keys; keep the one that is meant")]
+    Several,
     /// The file is encrypted and no pass phrase was given: ask for it.
     #[error("the key file is encrypted; it needs its pass phrase")]
     NeedsPassphrase,

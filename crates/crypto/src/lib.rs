@@ -15,6 +15,7 @@ pub mod machine;
 pub mod one_time;
 pub mod party;
 pub mod passphrase;
+pub mod pem;
 pub mod record;
 pub mod rsa;
 pub mod sealed_identity;

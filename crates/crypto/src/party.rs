@@ -10,13 +10,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use der::pem::{LineEnding, decode_vec, encode_string};
-
 use crate::agreement::AgreementPublic;
 use crate::entropy::Entropy;
 use crate::hash::sha256;
 use crate::identity::Identity;
 use crate::kdf::derive;
+use crate::pem;
 use crate::sealing::hybrid::{HybridKey, HybridPublic};
 use crate::sealing::{self, DoesNotOpen};
 use crate::secret::SecretBytes;
@@ -180,7 +179,7 @@ impl PartyPublic {
     #[must_use]
     pub fn to_pem(&self) -> String {
         // A constant label, and bytes that fit into memory twice.
-        encode_string(PEM_LABEL, LineEnding::LF, &self.to_bytes()).unwrap_or_default()
+        pem::encode(PEM_LABEL, &self.to_bytes()).unwrap_or_default()
     }
 
     /// Reads such a file.
@@ -188,11 +187,11 @@ impl PartyPublic {
     /// # Errors
     /// [`BadPartyPublic`].
     pub fn from_pem(pem: &str) -> Result<Self, BadPartyPublic> {
-        let (label, bytes) = decode_vec(pem.as_bytes()).map_err(|_| BadPartyPublic::NotPem)?;
-        if label != PEM_LABEL {
+        let block = pem::find(pem, &[PEM_LABEL]).map_err(|_| BadPartyPublic::NotPem)?;
+        if block.label != PEM_LABEL {
             return Err(BadPartyPublic::NotPem);
         }
-        Self::from_bytes(&bytes)
+        Self::from_bytes(&block.decode().map_err(|_| BadPartyPublic::NotPem)?)
     }
 
     /// The SHA-256 of the keys: tells one key of a party from another.

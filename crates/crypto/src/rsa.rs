@@ -20,10 +20,11 @@ use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaEncoding, RsaKeyPair, RsaParameters,
     UnparsedPublicKey,
 };
+use der::SecretDocument;
 use der::pem::{LineEnding, encode_string};
-use der::{Document, SecretDocument};
 
 use crate::hash::sha256;
+use crate::pem;
 use crate::secret::{SecretBytes, SecretText};
 use crate::sign::BadSignature;
 
@@ -132,18 +133,18 @@ impl RsaKey {
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &SecretText) -> Result<Self, RsaKeyError> {
-        let (label, document) =
-            SecretDocument::from_pem(pem.expose()).map_err(|_| RsaKeyError::NotPem(PRIVATE))?;
-        if label != PRIVATE {
+        let block =
+            pem::find(pem.expose(), &[PRIVATE]).map_err(|_| RsaKeyError::NotPem(PRIVATE))?;
+        if block.label != PRIVATE {
             return Err(RsaKeyError::NotPem(PRIVATE));
         }
-        let decrypting = PrivateDecryptingKey::from_pkcs8(document.as_bytes())
-            .map_err(|_| RsaKeyError::NotRsa)?;
+        let document = block.decode().map_err(|_| RsaKeyError::NotPem(PRIVATE))?;
+        let decrypting =
+            PrivateDecryptingKey::from_pkcs8(&document).map_err(|_| RsaKeyError::NotRsa)?;
         let public = decrypting.public_key();
         let spki: PublicKeyX509Der<'_> = public.as_der().map_err(|_| RsaKeyError::NotRsa)?;
         Ok(Self {
-            signing: RsaKeyPair::from_pkcs8(document.as_bytes())
-                .map_err(|_| RsaKeyError::NotRsa)?,
+            signing: RsaKeyPair::from_pkcs8(&document).map_err(|_| RsaKeyError::NotRsa)?,
             public: RsaPublicKey::from_spki(spki.as_ref().to_vec())?,
             opening: OaepPrivateDecryptingKey::new(decrypting).map_err(|_| RsaKeyError::NotRsa)?,
         })
@@ -217,11 +218,12 @@ impl RsaPublicKey {
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
-        let (label, document) = Document::from_pem(pem).map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
-        if label != PUBLIC {
+        let block = pem::find(pem, &[PUBLIC]).map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
+        if block.label != PUBLIC {
             return Err(RsaKeyError::NotPem(PUBLIC));
         }
-        Self::from_spki(document.into_vec())
+        let der = block.decode().map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
+        Self::from_spki(der.to_vec())
     }
 
     /// The same as DER.

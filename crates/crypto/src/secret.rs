@@ -7,6 +7,10 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::entropy::Entropy;
 
+mod passphrase;
+
+pub use passphrase::{BadPassphrase, Passphrase};
+
 /// A secret of exactly `N` bytes.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Secret<const N: usize>([u8; N]);
@@ -98,42 +102,6 @@ impl From<String> for SecretText {
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretText(..)")
-    }
-}
-
-/// What a person types to log in or to open a key; its UTF-8 bytes count exactly as given.
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct Passphrase(String);
-
-impl Passphrase {
-    /// The UTF-8 bytes, for the function that stretches them.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-
-    /// How many characters it has (Unicode scalar values).
-    #[must_use]
-    pub fn characters(&self) -> usize {
-        self.0.chars().count()
-    }
-}
-
-impl From<String> for Passphrase {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl PartialEq for Passphrase {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_bytes().ct_eq(other.as_bytes()).into()
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passphrase(..)")
     }
 }
 

@@ -83,7 +83,17 @@ fn is_host(host: &str) -> bool {
 impl FromStr for SiteUri {
     type Err = BadSiteUri;
 
+    /// Reads a URI as people hand it over. White space is no part of a URI: it comes from line wrapping, and so
+    /// may angle brackets around it (RFC 3986, appendix C), and a byte order mark.
     fn from_str(text: &str) -> Result<Self, BadSiteUri> {
+        let text: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '\u{feff}')
+            .collect();
+        let text = text
+            .strip_prefix('<')
+            .and_then(|text| text.strip_suffix('>'))
+            .unwrap_or(&text);
         let rest = text.strip_prefix(SCHEME).ok_or(BadSiteUri::Scheme)?;
         let (address, key) = rest.split_once('#').ok_or(BadSiteUri::NoSiteKey)?;
         let (host, port) = address.rsplit_once(':').ok_or(BadSiteUri::Port)?;
@@ -101,5 +111,53 @@ impl FromStr for SiteUri {
 impl fmt::Display for SiteUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{SCHEME}{}:{}#{}", self.host, self.port, self.site_key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_crypto::entropy::SystemEntropy;
+    use countersign_crypto::site_key::SiteKey;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn uri() -> SiteUri {
+        let key = SiteKey::generate(&mut SystemEntropy);
+        SiteUri::new("localhost", 4747, key.public().clone()).unwrap()
+    }
+
+    /// A URI with a final line end, as `$(cat file)` in some shells and every environment file gives it, "has 92
+    /// characters".
+    #[test]
+    fn a_uri_survives_how_it_was_copied() {
+        let uri = uri();
+        let text = uri.to_string();
+        let (first, second) = text.split_at(60);
+        for copied in [
+            format!("{text}\n"),
+            format!("\u{feff}{text}\r\n"),
+            format!("  {text}\t"),
+            format!("<{text}>"),
+            format!("{first}\n    {second}"),
+        ] {
+            assert_eq!(copied.parse(), Ok(uri.clone()), "{copied:?}");
+        }
+        assert!(format!("{text}a").parse::<SiteUri>().is_err());
+        assert!(first.parse::<SiteUri>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_wrapping_is_read(width in 1..80_usize, end in "[ \t\r\n]{1,3}") {
+            let uri = uri();
+            let text = uri.to_string();
+            let lines: Vec<&str> = text
+                .as_bytes()
+                .chunks(width)
+                .map(|line| std::str::from_utf8(line).unwrap())
+                .collect();
+            prop_assert_eq!(lines.join(&end).parse(), Ok(uri));
+        }
     }
 }

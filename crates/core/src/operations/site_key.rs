@@ -179,6 +179,9 @@ async fn set_passphrase(
             format_args!("it has fewer than {SHORTEST_PASSPHRASE} characters"),
         ));
     }
+    passphrase
+        .check_new()
+        .map_err(|bad| Refusal::invalid("passphrase", bad))?;
     let new = NewSlot::Passphrase(&passphrase, Argon2idCost::default());
     let slot = put(&context, SlotKind::Passphrase, new).await?;
     Ok(Answer::new(SlotMade { slot: slot.0 }).saying("Set the pass phrase of the site key."))

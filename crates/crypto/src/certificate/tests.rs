@@ -110,7 +110,7 @@ fn length_is_refused_before_anything_is_parsed() {
     let pem = "-".repeat(LONGEST_PEM + 1);
     assert_eq!(
         Certificate::from_pem(&pem),
-        Err(CertificateError::TooLong { length: 8193 })
+        Err(CertificateError::TooLong { length: 16_385 })
     );
 }
 
@@ -122,14 +122,20 @@ fn bytes_after_the_certificate_are_refused() {
 }
 
 #[test]
-fn a_pem_file_holds_one_certificate_and_nothing_after_it() {
+fn a_pem_file_holds_one_certificate_and_any_text_around_it() {
     let pem = certificate().to_pem();
-    for more in [&pem, "more"] {
-        assert_eq!(
-            Certificate::from_pem(&format!("{pem}{more}")),
-            Err(CertificateError::NotPem)
-        );
+    for around in ["more", "\n\n", "\r\n-- \r\nmaria"] {
+        let read = Certificate::from_pem(&format!("{around}\n{pem}{around}"));
+        assert_eq!(read, Ok(certificate()));
     }
+    assert_eq!(
+        Certificate::from_pem(&pem.repeat(2)),
+        Err(CertificateError::Several)
+    );
+    assert_eq!(
+        Certificate::from_pem(&pem.replacen("MII", "MI", 1)),
+        Err(CertificateError::Damaged)
+    );
 }
 
 #[test]

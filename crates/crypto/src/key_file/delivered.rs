@@ -48,11 +48,11 @@ impl DeliveredKey {
         if pem.len() > super::LONGEST_KEY_FILE {
             return Err(KeyFileError::TooLong { length: pem.len() });
         }
-        let (label, document) = SecretDocument::from_pem(pem).map_err(|_| KeyFileError::Damaged)?;
-        if label != ENCRYPTED {
+        let block = crate::pem::find(pem, &[ENCRYPTED])?;
+        if block.label != ENCRYPTED {
             return Err(KeyFileError::NotEncrypted);
         }
-        Self::from_der(certificate.der(), document.as_bytes())
+        Self::from_der(certificate.der(), &block.decode()?)
     }
 
     /// From what [`Self::certificate`] and [`Self::encrypted_key`] gave.

@@ -66,6 +66,55 @@ fn public_key() -> String {
     )
 }
 
+/// `openssl pkcs8` was the only way to change a pass phrase, and it drops the seed. The page says the form to the
+/// byte: openssl, told by the page alone, writes the same file and the same certificate.
+#[test]
+fn another_implementation_writes_our_files_from_their_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/key_files.sh");
+    let seed = "07".repeat(32);
+    let run = Command::new("sh")
+        .args([script, &seed, "correct horse"])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+    let written = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(written("key.pem"), plain().expose());
+    let read = read_identity(
+        &written("encrypted.pem"),
+        Some(&passphrase("correct horse")),
+    );
+    assert_eq!(read.unwrap().seed(), identity().seed());
+    assert_eq!(
+        written("certificate.pem"),
+        identity().certificate().to_pem()
+    );
+}
+
+/// A key file with a blank line after its end was called damaged, though openssl reads it.
+#[test]
+fn a_key_file_survives_editors_mail_and_clipboards() {
+    let (plain, passphrase) = (plain(), passphrase("correct horse"));
+    for text in [plain.expose(), encrypted().expose()] {
+        for handed_over in [
+            format!("{text}\n"),
+            format!("\u{feff}{}", text.replace('\n', "\r\n")),
+            format!("my key:\n  {}", text.replace('\n', "  \n  ")),
+            text.replace('\n', " "),
+            [identity().certificate().to_pem(), text.to_owned()].concat(),
+        ] {
+            let read = read_identity(&handed_over, Some(&passphrase));
+            assert_eq!(read.unwrap().seed(), identity().seed(), "{handed_over:?}");
+        }
+    }
+    let twice = plain.expose().repeat(2);
+    assert_eq!(
+        read_identity(&twice, None).unwrap_err(),
+        KeyFileError::Several
+    );
+}
+
 #[test]
 fn a_plain_file_reads_back() {
     let read = read_identity(plain().expose(), None).unwrap();

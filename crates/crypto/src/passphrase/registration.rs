@@ -73,11 +73,13 @@ impl ClientRegistration {
     /// Starts a registration; returns the request, which tells nothing of the pass phrase.
     ///
     /// # Errors
-    /// [`PassphraseError::Malformed`] when the pass phrase is longer than 65,535 bytes.
+    /// [`PassphraseError::Unfit`] when the pass phrase could not be typed again everywhere;
+    /// [`PassphraseError::Malformed`] when it is longer than 65,535 bytes.
     pub fn start(
         passphrase: &Passphrase,
         entropy: &mut dyn Entropy,
     ) -> Result<(Self, Vec<u8>), PassphraseError> {
+        passphrase.check_new()?;
         let started =
             opaque_ke::ClientRegistration::start(&mut Rng(entropy), passphrase.as_bytes())?;
         let registration = Self {

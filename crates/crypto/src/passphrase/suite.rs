@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 
 use super::stretching::Stretcher;
 use crate::entropy::Entropy;
-use crate::secret::Secret;
+use crate::secret::{BadPassphrase, Secret};
 
 /// How a login's keys are agreed; chosen anew at each login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,6 +123,9 @@ impl fmt::Debug for ExportKey {
 /// Why a step of registration or login failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
+    /// The pass phrase cannot be set. Ask for another one.
+    #[error(transparent)]
+    Unfit(#[from] BadPassphrase),
     /// What was given is no such message, record or setup.
     #[error("a malformed message")]
     Malformed,

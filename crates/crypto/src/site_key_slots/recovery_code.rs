@@ -59,7 +59,7 @@ impl RecoveryCode {
     }
 }
 
-/// Reads what a person typed: in either case, with spaces and dashes anywhere, `O` for `0`, `I` and
+/// Reads what a person typed: in either case, with white space and dashes anywhere, `O` for `0`, `I` and
 /// `L` for `1`.
 impl FromStr for RecoveryCode {
     type Err = BadRecoveryCode;
@@ -69,7 +69,9 @@ impl FromStr for RecoveryCode {
         let (mut bits, mut held) = (0_u32, 0);
         let mut symbols = 0;
         for character in text.chars() {
-            if character.is_whitespace() || character == '-' {
+            // A word processor makes other dashes of ours, an editor puts a byte order mark before them.
+            let is_dash = matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+            if character.is_whitespace() || is_dash || character == '\u{feff}' {
                 continue;
             }
             symbols += 1;

@@ -30,13 +30,15 @@ impl SlotFile {
         SecretText::from(text)
     }
 
-    /// Reads what [`SlotFile::to_text`] gave; white space around it does no harm.
+    /// Reads what [`SlotFile::to_text`] gave; white space and a byte order mark do no harm.
     ///
     /// # Errors
     /// [`BadSlotFile`] when it is anything else.
     pub fn from_text(text: &str) -> Result<Self, BadSlotFile> {
+        let own = |c: &char| !c.is_whitespace() && *c != '\u{feff}';
+        let text: Zeroizing<String> = Zeroizing::new(text.chars().filter(own).collect());
         let bytes = BASE64
-            .decode(text.trim().as_bytes())
+            .decode(text.as_bytes())
             .map(Zeroizing::new)
             .map_err(|_| BadSlotFile)?;
         Secret::try_from_slice(&bytes).map(Self).ok_or(BadSlotFile)

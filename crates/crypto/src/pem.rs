@@ -1,0 +1,183 @@
+//! PEM (RFC 7468), read liberally and written strictly.
+//!
+//! RFC 7468, section 2, lets a reader skip text around a block and be lenient about white space within it: files
+//! come through mail, editors, clipboards and environment variables. A block is called damaged when characters of
+//! its content are wrong or missing, and for nothing else.
+
+use der::pem::{self, LineEnding};
+use zeroize::Zeroizing;
+
+const BEGIN: &str = "-----BEGIN ";
+const DASHES: &str = "-----";
+const LONGEST_LABEL: usize = 64;
+
+/// The labels of the blocks in a text, in order.
+pub fn labels(text: &str) -> impl Iterator<Item = &str> {
+    blocks(text).map(|block| block.label)
+}
+
+/// Whether a text holds a private key of any kind, encrypted or not: it must not leave its owner's machine.
+#[must_use]
+pub fn has_private_key(text: &str) -> bool {
+    labels(text).any(|label| label.ends_with("PRIVATE KEY"))
+}
+
+/// A block whose content was not decoded yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    pub(crate) label: &'a str,
+    content: &'a str,
+}
+
+/// There is no block, or its content is damaged, or nothing tells which block is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadPem {
+    NoBlock,
+    Damaged,
+    Several,
+}
+
+/// The one block with one of these labels, or else the first block: its label tells what the text holds.
+pub(crate) fn find<'a>(text: &'a str, wanted: &[&str]) -> Result<Block<'a>, BadPem> {
+    let mut found = blocks(text).filter(|block| wanted.contains(&block.label));
+    match (found.next(), found.next()) {
+        (Some(_), Some(_)) => Err(BadPem::Several),
+        (Some(block), None) => Ok(block),
+        (None, _) => blocks(text).next().ok_or(match text.contains(BEGIN) {
+            true => BadPem::Damaged,
+            false => BadPem::NoBlock,
+        }),
+    }
+}
+
+impl Block<'_> {
+    /// The bytes of the block. They are wiped: they may be a private key.
+    pub(crate) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, BadPem> {
+        const LINE: usize = 64;
+        // The decoder takes one form alone, in constant time: lines of 64 characters.
+        let length = self.content.len() + self.content.len() / LINE + 2 * LONGEST_LABEL + 64;
+        let mut strict = Zeroizing::new(String::with_capacity(length));
+        strict.extend([BEGIN, self.label, DASHES]);
+        let characters = self.content.chars().filter(|c| !c.is_whitespace());
+        for (at, character) in characters.enumerate() {
+            if at % LINE == 0 {
+                strict.push('\n');
+            }
+            strict.push(character);
+        }
+        strict.extend(["\n-----END ", self.label, DASHES, "\n"]);
+        let decoded = pem::decode_vec(strict.as_bytes());
+        decoded
+            .map(|(_, bytes)| Zeroizing::new(bytes))
+            .map_err(|_| BadPem::Damaged)
+    }
+}
+
+/// A block in the one form that is written.
+pub(crate) fn encode(label: &str, bytes: &[u8]) -> pem::Result<String> {
+    pem::encode_string(label, LineEnding::LF, bytes)
+}
+
+/// The blocks that begin and end.
+fn blocks(text: &str) -> impl Iterator<Item = Block<'_>> {
+    text.split(BEGIN).skip(1).filter_map(|rest| {
+        let (label, rest) = rest.split_once(DASHES)?;
+        let (content, end) = rest.split_once("-----END ")?;
+        let ended = end.strip_prefix(label)?.starts_with(DASHES);
+        (ended && label.len() <= LONGEST_LABEL).then_some(Block { label, content })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<u8>, BadPem> {
+        find(text, &["A KEY"])?.decode().map(|bytes| bytes.to_vec())
+    }
+
+    /// A file that openssl reads was called damaged, "restore it from a copy", for a blank line after its end.
+    #[test]
+    fn white_space_and_text_around_a_block_do_no_harm() {
+        let pem = encode("A KEY", &[7; 100]).unwrap();
+        let one_line = pem.replace('\n', " ");
+        let lines: Vec<&str> = pem.lines().collect();
+        for liberal in [
+            format!("{pem}\n\n"),
+            format!("\u{feff}{pem}"),
+            format!("\n\n  {}", lines.join("   \r\n    ")),
+            lines.join("\n\n"),
+            pem.replace('\n', "\r"),
+            format!("Subject: a certificate\nIssuer: x\n{pem}Thank you!\n"),
+            one_line,
+        ] {
+            assert_eq!(read(&liberal), Ok(vec![7; 100]), "{liberal:?}");
+        }
+    }
+
+    #[test]
+    fn the_block_that_is_wanted_is_found_among_others() {
+        let text = [encode("ANOTHER", b"1"), encode("A KEY", b"2")].map(Result::unwrap);
+        assert_eq!(read(&text.concat()), Ok(b"2".to_vec()));
+        assert_eq!(find(&text[0], &["A KEY"]).unwrap().label, "ANOTHER");
+        assert_eq!(
+            labels(&text.concat()).collect::<Vec<_>>(),
+            ["ANOTHER", "A KEY"]
+        );
+    }
+
+    #[test]
+    fn only_damage_is_called_damage() {
+        let pem = encode("A KEY", &[7; 100]).unwrap();
+        assert_eq!(read("no key"), Err(BadPem::NoBlock));
+        assert_eq!(read(&pem.repeat(2)), Err(BadPem::Several));
+        for damaged in [
+            pem.replacen("Bw", "B", 1),
+            pem.replacen("Bw", "B?", 1),
+            pem.replace("-----END A KEY-----", ""),
+            pem.replace("-----END A KEY", "-----END B KEY"),
+        ] {
+            assert_eq!(read(&damaged), Err(BadPem::Damaged), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_private_key_is_one() {
+        for label in ["PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY"] {
+            let text = [encode("CERTIFICATE", b"1"), encode(label, b"2")].map(Result::unwrap);
+            assert!(has_private_key(&text.concat()), "{label}");
+        }
+        assert!(!has_private_key(&encode("PUBLIC KEY", b"1").unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_survive_any_wrapping(
+            bytes in prop::collection::vec(any::<u8>(), 1..300),
+            width in 1..100_usize,
+            end in prop::sample::select(vec!["\n", "\r\n", "\r", " \n\n\t", " "]),
+            bom: bool,
+        ) {
+            let pem = encode("A KEY", &bytes).unwrap();
+            let content: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+            let lines: Vec<&str> = content
+                .as_bytes()
+                .chunks(width)
+                .map(|line| std::str::from_utf8(line).unwrap())
+                .collect();
+            let bom = if bom { "\u{feff}" } else { "" };
+            let text = format!(
+                "{bom}{end}-----BEGIN A KEY-----{end}{}{end}-----END A KEY-----{end}{end}",
+                lines.join(end)
+            );
+            prop_assert_eq!(read(&text), Ok(bytes));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "(-----BEGIN |-----END |A KEY|-----|[a-zA-Z=\n ]{0,9}|.){0,30}") {
+            let _ = read(&text);
+        }
+    }
+}
