@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{app, broker, call, key, option, person, service, site};
+use crate::commands::{app, backup, broker, call, key, option, person, service, site};
 use crate::config::PublicHost;
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -97,6 +97,11 @@ pub(crate) enum Noun {
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
+    /// Backups of the site.
+    #[command(subcommand)]
+    Backup(backup::Verb),
+    /// Looks for what is wrong or about to be; exit code 8 when it finds something.
+    Doctor,
     /// What the site can be asked to do.
     #[command(subcommand)]
     Operation(ListOnly),

@@ -17,6 +17,7 @@ pub mod party;
 pub mod passphrase;
 pub mod record;
 pub mod rsa;
+pub mod sealed_file;
 pub mod sealed_identity;
 pub mod sealing;
 pub mod secret;

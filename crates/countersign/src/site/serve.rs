@@ -175,7 +175,7 @@ async fn open_store(folder: &Folder) -> Result<Arc<SqliteStore>, Failure> {
         .map_err(|error| Failure::new(Exit::Failure, "store", error))
 }
 
-fn parts(store: Arc<SqliteStore>, floor: Strength) -> Result<Parts, Failure> {
+pub(crate) fn parts(store: Arc<SqliteStore>, floor: Strength) -> Result<Parts, Failure> {
     Ok(Parts {
         store,
         table: operations::table()

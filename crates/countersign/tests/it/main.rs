@@ -8,6 +8,7 @@
 )]
 
 mod applications;
+mod backup;
 mod crash;
 mod files;
 mod running;
