@@ -28,7 +28,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::caller::{Caller, Door};
 use crate::id::AccountId;
+use crate::store::Page;
 use crate::timestamp::Timestamp;
+
+/// How many entries are read at once while verifying: a few hundred KiB.
+pub(crate) const ENTRIES_AT_ONCE: u32 = 1000;
 
 const LABEL: &[u8; 27] = b"countersign audit entry/1\0\0";
 
@@ -209,6 +213,36 @@ pub enum Problem {
     /// Its digest is not that of its contents.
     #[error("was altered after it was written")]
     Altered,
+}
+
+/// Checks a chain from its first entry to `end`, which the store says is its last, a page at a time: where it
+/// is sound up to, and what is wrong with the next entry.
+///
+/// # Errors
+/// What reading a page fails with.
+pub async fn verify_chain<E, Reading>(
+    end: ChainHead,
+    page: impl Fn(Page<u64>) -> Reading,
+) -> Result<(ChainHead, Option<Broken>), E>
+where
+    Reading: Future<Output = Result<Vec<AuditEntry>, E>>,
+{
+    let mut head = ChainHead::EMPTY;
+    while head.seq < end.seq {
+        let entries = page(Page {
+            after: Some(head.seq),
+            limit: ENTRIES_AT_ONCE,
+        })
+        .await?;
+        if entries.is_empty() {
+            let (seq, problem) = (head.seq.saturating_add(1), Problem::Missing);
+            return Ok((head, Some(Broken { seq, problem })));
+        }
+        if let Some(broken) = entries.iter().find_map(|entry| head.verify(entry).err()) {
+            return Ok((head, Some(broken)));
+        }
+    }
+    Ok((head, None))
 }
 
 fn digest(seq: u64, previous: &[u8; 32], draft: &AuditDraft) -> [u8; 32] {

@@ -11,6 +11,7 @@ use countersign_proto::name::AccountName;
 use crate::account::{Account, Kind};
 use crate::application::{Application, ApplicationId};
 use crate::audit::{AuditDraft, AuditEntry, ChainHead};
+use crate::content::Content;
 use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
@@ -95,6 +96,25 @@ pub trait Store: Send + Sync {
     /// does not stand any more; the others when the store is in trouble. Nothing was changed, and
     /// nothing was audited.
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError>;
+
+    /// All that is stored at one moment, as the bytes of a store of the same kind. Changes go on meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no room for it, or when another copy is being made.
+    async fn copy(&self) -> Result<StoreCopy, StoreError>;
+
+    /// What is wrong with how it is stored, whatever that says: references that lead nowhere, an index that
+    /// misses rows. Reads everything, which takes seconds for each gigabyte. Empty when it is sound.
+    async fn flaws(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// A copy of a store.
+#[derive(Debug)]
+pub struct StoreCopy {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The bytes.
+    pub content: Content,
 }
 
 /// The most keys that one account may have.

@@ -69,19 +69,27 @@ impl Admin {
         group: &str,
         command: &str,
         params: &Value,
-        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+        take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<Outcome, Failure> {
         let outcome = self.run(group, command, params)?;
         if outcome.code != Code::SUCCESS {
             return Err(Failure::outcome(&outcome));
         }
+        self.pieces(take).map(|()| outcome)
+    }
+
+    /// The content that follows the outcome of an operation; fails when it is not whole.
+    pub(crate) fn pieces(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         loop {
             match self.line()? {
                 ContentLine::Piece(text) => {
                     let bytes = BASE64.decode(text.as_bytes());
                     take(&bytes.map_err(|error| self.lost(&error))?)?;
                 }
-                ContentLine::End => return Ok(outcome),
+                ContentLine::End => return Ok(()),
                 ContentLine::Broken(why) => {
                     let message = format_args!("the content is not whole: {why}");
                     return Err(Failure::new(Exit::Failure, "broken", message));

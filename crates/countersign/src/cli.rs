@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{app, broker, call, key, option, person, service, site};
+use crate::commands::{app, backup, broker, call, key, option, person, service, site};
+use crate::config::PublicHost;
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
 
@@ -96,6 +97,11 @@ pub(crate) enum Noun {
     /// The audit log.
     #[command(subcommand)]
     Audit(Audit),
+    /// Backups of the site.
+    #[command(subcommand)]
+    Backup(backup::Verb),
+    /// Looks for what is wrong or about to be; exit code 8 when it finds something.
+    Doctor,
     /// What the site can be asked to do.
     #[command(subcommand)]
     Operation(ListOnly),
@@ -124,7 +130,7 @@ pub(crate) struct Listen {
     pub(crate) http_listen: Option<SocketAddr>,
     /// The name under which clients reach this machine.
     #[arg(long, env = "COUNTERSIGN_PUBLIC_HOST", value_name = "HOST")]
-    pub(crate) public_host: Option<String>,
+    pub(crate) public_host: Option<PublicHost>,
 }
 
 #[derive(Debug, Args)]
@@ -135,6 +141,9 @@ pub(crate) struct Serve {
     /// The zone of names that are given without one; settled at the first launch.
     #[arg(long, env = "COUNTERSIGN_ZONE")]
     pub(crate) zone: Option<countersign_proto::name::Zone>,
+    /// Makes a site in a folder that has files of another one, whose database is gone.
+    #[arg(long)]
+    pub(crate) new: bool,
     #[command(flatten)]
     pub(crate) listen: Listen,
 }
@@ -197,6 +206,9 @@ pub(crate) enum Audit {
         /// To this file (`-`: standard output).
         #[arg(long, value_name = "FILE")]
         save: Option<PathBuf>,
+        /// Replaces that file if there is one.
+        #[arg(long, requires = "save")]
+        force: bool,
     },
     /// Checks the whole chain; exit code 8 when an entry is not as it was written.
     Verify,

@@ -1,6 +1,9 @@
 //! The configuration file, `countersign.toml`.
 
+mod first;
+mod host;
 mod limits;
+mod log_filter;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -10,9 +13,11 @@ use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use tracing_subscriber::EnvFilter;
 
+pub(crate) use self::first::first;
+pub(crate) use self::host::PublicHost;
 use self::limits::LimitsSection;
+pub(crate) use self::log_filter::LogFilter;
 use crate::failure::{Exit, Failure};
 
 /// The version of the file's form that is read.
@@ -56,7 +61,7 @@ pub(crate) struct Listen {
     pub(crate) http: Option<SocketAddr>,
     pub(crate) http_proxies: Vec<IpAddr>,
     pub(crate) http_forwarded: bool,
-    pub(crate) public_host: Option<String>,
+    pub(crate) public_host: Option<PublicHost>,
 }
 
 impl Default for Listen {
@@ -72,6 +77,44 @@ impl Default for Listen {
             public_host: None,
         }
     }
+}
+
+impl Listen {
+    /// Values that are sound each by itself must go together too.
+    fn check(&self) -> Result<(), String> {
+        for (key, address) in [("session", Some(self.session)), ("http", self.http)] {
+            if let Some(address) = address.filter(|address| address.ip().is_multicast()) {
+                return Err(format!(
+                    "listen.{key} ({address}): a multicast address takes no connections"
+                ));
+            }
+        }
+        if let Some(http) = self.http.filter(|http| overlap(self.session, *http)) {
+            return Err(format!(
+                "listen.session ({}) and listen.http ({http}) take the same port; give one of them another",
+                self.session
+            ));
+        }
+        if self.http_forwarded && self.http_proxies.is_empty() {
+            return Err(
+                "listen.http_forwarded believes the proxies of listen.http_proxies, and there are none"
+                    .to_owned(),
+            );
+        }
+        let impossible = |ip: &&IpAddr| ip.is_unspecified() || ip.is_multicast();
+        match self.http_proxies.iter().find(impossible) {
+            Some(ip) => Err(format!(
+                "listen.http_proxies ({ip}): no connection comes from there; name the proxy's own address"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether two listeners could not both have their address.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
 }
 
 /// Which encryption options may be offered at all.
@@ -95,15 +138,14 @@ impl Default for Options {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {
     pub(crate) format: LogFormat,
-    #[serde(deserialize_with = "level")]
-    pub(crate) level: String,
+    pub(crate) level: LogFilter,
 }
 
 impl Default for Log {
     fn default() -> Self {
         Self {
             format: LogFormat::Text,
-            level: "info".to_owned(),
+            level: LogFilter::default(),
         }
     }
 }
@@ -141,13 +183,13 @@ fn strength<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strength, D::E
     name.parse().map_err(D::Error::custom)
 }
 
-fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let level = String::deserialize(deserializer)?;
-    EnvFilter::try_new(&level).map_err(D::Error::custom)?;
-    Ok(level)
-}
-
 impl Config {
+    /// Refuses listeners that cannot be as they are said to be.
+    pub(crate) fn check_listeners(&self) -> Result<(), Failure> {
+        let problem = |text| Failure::new(Exit::Failure, "config", text);
+        self.listen.check().map_err(problem)
+    }
+
     /// The limits that the server keeps to.
     pub(crate) fn limits(&self) -> Limits {
         self.limits.limits()
@@ -180,6 +222,7 @@ pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
 
 fn parse(text: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(text).map_err(|error| explain(&error.to_string()))?;
+    config.listen.check()?;
     config.limits.check()?;
     Ok(config)
 }
@@ -233,6 +276,55 @@ mod tests {
     fn an_unknown_key_is_refused_with_the_nearest_right_one() {
         let problem = parse("version = 1\n[limits]\nconections = 5\n").unwrap_err();
         assert!(problem.contains("conections") && problem.contains("did you mean `connections`"));
+    }
+
+    /// `log.level = "warning"` was called sound, and switched all logging off.
+    #[test]
+    fn a_log_level_that_is_none_is_refused_with_the_nearest_right_one() {
+        let with = |level: &str| parse(&format!("version = 1\n[log]\nlevel = \"{level}\""));
+        let problem = with("warning").unwrap_err();
+        assert!(
+            problem.contains("line 3") && problem.contains("`warn`"),
+            "{problem}"
+        );
+        assert!(with("warn").is_ok());
+    }
+
+    /// `public_host = "https://a"` was called sound, and no URI was shown anywhere.
+    #[test]
+    fn a_public_host_that_no_uri_can_have_is_refused() {
+        let with = |host: &str| parse(&format!("version = 1\n[listen]\npublic_host = \"{host}\""));
+        let problem = with("https://a").unwrap_err();
+        assert!(
+            problem.contains("line 3") && problem.contains("without https://"),
+            "{problem}"
+        );
+        assert!(with("a").is_ok());
+    }
+
+    /// Each of these was called sound, and could not mean anything.
+    #[test]
+    fn listeners_that_cannot_be_as_they_are_said_to_be_are_refused() {
+        for (lines, named) in [
+            ("session = \"0.0.0.0:4749\"", "same port"),
+            ("http = \"[::]:4747\"", "same port"),
+            ("session = \"224.0.0.1:4747\"", "multicast"),
+            ("http_forwarded = true\nhttp_proxies = []", "there are none"),
+            ("http_proxies = [\"0.0.0.0\"]", "the proxy's own address"),
+        ] {
+            let problem = parse(&format!("version = 1\n[listen]\n{lines}")).unwrap_err();
+            assert!(problem.contains(named), "{problem}");
+        }
+        for lines in [
+            "session = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"",
+            "session = \"127.0.0.2:4749\"\nhttp = \"127.0.0.1:4749\"",
+            "http_forwarded = true",
+        ] {
+            assert!(
+                parse(&format!("version = 1\n[listen]\n{lines}")).is_ok(),
+                "{lines}"
+            );
+        }
     }
 
     #[test]

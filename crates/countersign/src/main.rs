@@ -1,10 +1,12 @@
 //! The one binary: command line and wiring.
 
 mod admin;
+mod backup;
 mod cli;
 mod commands;
 mod config;
 mod failure;
+mod files;
 mod input;
 mod output;
 mod params;
@@ -46,6 +48,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             admin_call(common, "operation", "list", &serde_json::json!({}))
         }
         Noun::Audit(verb) => return audit::run(common, &verb),
+        Noun::Backup(verb) => commands::backup::run(common, &verb),
+        Noun::Doctor => return commands::doctor::run(common),
         Noun::Config(verb) => config_command::run(common, verb),
         Noun::Call(call) => call::call(common, &call),
         Noun::Shell(login) => commands::shell::run(common, &login),

@@ -18,6 +18,7 @@ pub mod passphrase;
 pub mod pem;
 pub mod record;
 pub mod rsa;
+pub mod sealed_file;
 pub mod sealed_identity;
 pub mod sealing;
 pub mod secret;

@@ -67,7 +67,9 @@ impl SiteUri {
     }
 }
 
-fn is_host(host: &str) -> bool {
+/// Whether the text is what [`SiteUri::new`] takes for a host.
+#[must_use]
+pub fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
         Some(inner) => inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok()),
         None => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use countersign_core::site::{Endpoints, Site};
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_proto::uri::SiteUri;
+use countersign_proto::uri::{BadSiteUri, SiteUri};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -38,6 +38,14 @@ pub enum StartError {
         address: SocketAddr,
         /// What the operating system says.
         cause: io::Error,
+    },
+    /// No URI can be written with the public host.
+    #[error("the public host {host}: {cause}")]
+    PublicHost {
+        /// The host that was given.
+        host: String,
+        /// What is wrong with it.
+        cause: BadSiteUri,
     },
     /// The admin socket cannot be made in the site's folder.
     #[error("cannot make the admin socket {path}: {cause}", path = path.display())]
@@ -144,10 +152,12 @@ impl Builder {
         let http_address = http.as_ref().map(|(_, bound)| *bound);
         self.site.announce(Endpoints {
             uri: session_address
-                .and_then(|bound| {
+                .map(|bound| {
                     let host = self.public_host.unwrap_or_else(|| reachable(bound.ip()));
-                    SiteUri::new(&host, bound.port(), self.site.public_key()).ok()
+                    SiteUri::new(&host, bound.port(), self.site.public_key())
+                        .map_err(|cause| StartError::PublicHost { host, cause })
                 })
+                .transpose()?
                 .map(|uri| uri.to_string()),
             session: session_address,
             http: http_address,

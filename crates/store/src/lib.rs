@@ -5,4 +5,4 @@
 
 mod sqlite;
 
-pub use sqlite::{OpenError, SqliteStore};
+pub use sqlite::{Inspection, OpenError, SqliteStore};

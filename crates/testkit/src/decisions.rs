@@ -7,13 +7,14 @@ use countersign_core::account::{Account, Kind};
 use countersign_core::application::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::caller::Caller;
+use countersign_core::content::Content;
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site};
 use countersign_core::store::{
-    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreError,
+    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreCopy, StoreError,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -155,6 +156,15 @@ impl Store for Forgetful {
 
     async fn commit(&self, _: ChangeSet) -> Result<Committed, StoreError> {
         Ok(Committed { audit_seq: 1 })
+    }
+
+    async fn copy(&self) -> Result<StoreCopy, StoreError> {
+        let content = Content::of(Vec::new());
+        Ok(StoreCopy { bytes: 0, content })
+    }
+
+    async fn flaws(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Limit, Listing, NoParams};
-use crate::audit::{AuditEntry, AuditOutcome, Broken, ChainHead};
+use crate::audit::{self, AuditEntry, AuditOutcome, ENTRIES_AT_ONCE};
 use crate::caller::Door;
 use crate::content::{Content, ContentBroken};
 use crate::context::Context;
@@ -20,9 +20,6 @@ use crate::refusal::Refusal;
 use crate::store::Page;
 use crate::table::{Answer, Entry};
 use crate::timestamp::Timestamp;
-
-/// How many entries are read at once while verifying: a few hundred KiB.
-const STRETCH: u32 = 1000;
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
@@ -39,7 +36,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "after": 100 }))
             .handler(export),
         Entry::new("audit", "verify")
-            .summary("Checks the whole chain of the audit log and names the first entry that is not as it was written.")
+            .summary("Checks the whole chain of the audit log, names the first entry that is not as it was written, and checks the database that holds it.")
             .allow(&admin)
             .handler(verify),
     ]
@@ -155,7 +152,7 @@ async fn export(context: Context, params: Export) -> Result<Answer<Exported>, Re
             let left = u32::try_from(end.saturating_sub(after)).unwrap_or(u32::MAX);
             let page = Page {
                 after: Some(after),
-                limit: left.min(STRETCH),
+                limit: left.min(ENTRIES_AT_ONCE),
             };
             if left == 0 {
                 return Ok(None);
@@ -187,7 +184,7 @@ async fn export(context: Context, params: Export) -> Result<Answer<Exported>, Re
 /// What verifying found.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Verified {
-    /// Whether every entry is as it was written.
+    /// Whether every entry is as it was written, in a database that is sound.
     intact: bool,
     /// How many entries were found sound.
     entries: u64,
@@ -200,34 +197,34 @@ struct Verified {
     /// What is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    /// What is wrong with the database as a file; absent when nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flaws: Vec<String>,
 }
 
 async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refusal> {
+    let store = context.site().store();
     // Entries that are written meanwhile are left for the next time.
-    let end = context.site().store().audit_head().await?;
-    let mut head = ChainHead::EMPTY;
-    let mut broken: Option<Broken> = None;
-    while broken.is_none() && head.seq < end.seq {
-        let page = Page {
-            after: Some(head.seq),
-            limit: STRETCH,
-        };
-        let entries = context.site().store().audit(&page).await?;
-        if entries.is_empty() {
-            break;
-        }
-        broken = entries.iter().find_map(|entry| head.verify(entry).err());
-    }
-    let said = match broken {
-        None => format!("All {} entries are as they were written.", head.seq),
-        Some(broken) => broken.to_string(),
+    let end = store.audit_head().await?;
+    let (head, broken) =
+        audit::verify_chain(end, |page| async move { store.audit(&page).await }).await?;
+    // A file whose parts do not belong together may still hold a chain that does.
+    let flaws = store.flaws().await?;
+    let said = match (broken, flaws.first()) {
+        (None, None) => format!("All {} entries are as they were written.", head.seq),
+        (None, Some(flaw)) => format!(
+            "The chain of {} entries is whole, and the database is damaged: {flaw}",
+            head.seq
+        ),
+        (Some(broken), _) => broken.to_string(),
     };
     Ok(Answer::new(Verified {
-        intact: broken.is_none(),
+        intact: broken.is_none() && flaws.is_empty(),
         entries: head.seq,
         head: HEXLOWER.encode(&head.hash),
         broken: broken.map(|broken| broken.seq),
         problem: broken.map(|broken| broken.problem.to_string()),
+        flaws,
     })
     .saying(said))
 }

@@ -3,6 +3,7 @@
 mod account;
 mod app;
 mod audit;
+mod backup;
 mod broker;
 mod delivered;
 mod dump;
@@ -45,6 +46,7 @@ pub fn table() -> Result<Table, TableError> {
         penalty::entries(),
         site::entries(),
         site_key::entries(),
+        backup::entries(),
         audit::entries(),
         option::entries(),
         operation::entries(),

@@ -9,6 +9,7 @@ use super::content::{Sink, progress};
 use crate::admin::Admin;
 use crate::cli::{Audit, Common};
 use crate::failure::{Exit, Failure};
+use crate::files::Existing;
 use crate::output::{say, show};
 
 pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
@@ -21,8 +22,8 @@ pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Audit::Export { after, save } => {
-            export(common, *after, save.as_deref())?;
+        Audit::Export { after, save, force } => {
+            export(common, *after, save.as_deref(), Existing::forced(*force))?;
             Ok(ExitCode::SUCCESS)
         }
         Audit::Verify => {
@@ -43,8 +44,13 @@ fn shown(common: &Common, command: &str, params: &Value) -> Result<Value, Failur
     Ok(serde_json::from_str(outcome.data.get()).unwrap_or_default())
 }
 
-fn export(common: &Common, after: u64, save: Option<&Path>) -> Result<(), Failure> {
-    let mut sink = Sink::open(save)?;
+fn export(
+    common: &Common,
+    after: u64,
+    save: Option<&Path>,
+    existing: Existing,
+) -> Result<(), Failure> {
+    let mut sink = Sink::open_interruptible(save, existing)?;
     let bar = progress(None);
     let params = json!({ "after": after });
     let exported = Admin::connect(&common.data)?.content("audit", "export", &params, |piece| {
@@ -52,14 +58,6 @@ fn export(common: &Common, after: u64, save: Option<&Path>) -> Result<(), Failur
         sink.write(piece)
     });
     bar.finish_and_clear();
-    match exported {
-        Ok(outcome) => {
-            say(&outcome.output);
-            sink.finish()
-        }
-        Err(failure) => {
-            sink.give_up();
-            Err(failure)
-        }
-    }
+    say(&exported?.output);
+    sink.finish()
 }

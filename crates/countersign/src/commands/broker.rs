@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{admin_call, given, key};
+use super::{admin_call, given};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
+use crate::files::{self, Existing, PUBLIC};
 use crate::output::show;
 
 #[derive(Debug, Subcommand)]
@@ -38,7 +39,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let shown: serde_json::Value = serde_json::from_str(outcome.data.get())
                 .map_err(|error| Failure::new(Exit::Failure, "result", error))?;
             if let Some(pem) = shown.get("public_key").and_then(|key| key.as_str()) {
-                key::write_public(&out, pem)?;
+                files::write(&out, PUBLIC, Existing::Kept, pem.as_bytes())?;
             }
             show(&outcome, common.format())
         }

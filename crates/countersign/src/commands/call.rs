@@ -14,6 +14,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{content, key};
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
+use crate::files::{self, Existing, PRIVATE};
 use crate::input::STANDARD;
 use crate::output::{say, show};
 use crate::params;
@@ -64,6 +65,9 @@ pub(crate) struct Call {
     /// Writes the content of the result to this file (`-`: standard output).
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Replaces the file of --save if there is one.
+    #[arg(long, requires = "save")]
+    force: bool,
     /// Writes the certificate and encrypted key that were delivered (with the option delivered-key) to this
     /// file, in PEM.
     #[arg(long, value_name = "FILE")]
@@ -150,6 +154,17 @@ impl Call {
 
 pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     call.check_standard_input(common)?;
+    let existing = Existing::forced(call.force);
+    // Before anything is done that cannot be done again.
+    for (file, existing) in [
+        (&call.save, existing),
+        (&call.save_delivered_key, Existing::Kept),
+    ] {
+        match file {
+            Some(file) if file != Path::new(STANDARD) => files::check(file, existing)?,
+            _ => {}
+        }
+    }
     let params = call.params()?;
     let (runtime, client) = call.login.connect(common)?;
     if let Some(file) = &call.save_delivered_key {
@@ -172,7 +187,7 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
                 if !outcome.output.is_empty() {
                     say(&outcome.output);
                 }
-                download(content, call.save.as_deref()).await
+                download(content, call.save.as_deref(), existing).await
             }
         }
     });
@@ -187,7 +202,7 @@ fn save_delivered(client: &Client, file: &Path) -> Result<(), Failure> {
         Failure::usage("no key was delivered")
             .hint("only a person's login with --option delivered-key delivers one")
     })?;
-    key::write_new(file, &delivered.to_pem())
+    files::write(file, PRIVATE, Existing::Kept, delivered.to_pem().as_bytes())
 }
 
 /// Reads the file, and shows how far it has come.
@@ -201,8 +216,12 @@ async fn upload(file: &Path, bar: &ProgressBar) -> Result<Upload, Failure> {
 }
 
 /// Writes content to where it is to go. Ctrl-C cancels it, and nothing is left of it.
-async fn download(mut content: Download, save: Option<&Path>) -> Result<(), Failure> {
-    let mut sink = content::Sink::open(save)?;
+async fn download(
+    mut content: Download,
+    save: Option<&Path>,
+    existing: Existing,
+) -> Result<(), Failure> {
+    let mut sink = content::Sink::open(save, existing)?;
     let bar = content::progress(None);
     let copy = async {
         while let Some(piece) = content.next().await {
@@ -214,16 +233,8 @@ async fn download(mut content: Download, save: Option<&Path>) -> Result<(), Fail
     };
     let copied = tokio::select! {
         copied = copy => copied,
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Failure, "cancelled", "the content was not taken to its end"))
-        }
+        _ = tokio::signal::ctrl_c() => Err(content::cancelled()),
     };
     bar.finish_and_clear();
-    match copied {
-        Ok(()) => sink.finish(),
-        Err(failure) => {
-            sink.give_up();
-            Err(failure)
-        }
-    }
+    copied.and_then(|()| sink.finish())
 }

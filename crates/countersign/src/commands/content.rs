@@ -1,39 +1,27 @@
 //! Content on its way to a file or to standard output, with a progress bar for whoever waits.
 
-use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Exit, Failure};
+use crate::files::{Existing, OutputFile, PRIVATE};
 use crate::input::STANDARD;
 
 /// Where content goes. A file is there when it is whole, and not before.
 pub(crate) enum Sink {
-    /// To a file beside the one that is meant, which takes its place at the end.
-    File {
-        file: File,
-        part: PathBuf,
-        whole: PathBuf,
-    },
+    File(OutputFile),
     Standard(std::io::Stdout),
 }
 
 impl Sink {
     /// Opens `--save`, or standard output when nothing was said and it is no terminal.
-    pub(crate) fn open(save: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn open(save: Option<&Path>, existing: Existing) -> Result<Self, Failure> {
         match save {
             Some(path) if path != Path::new(STANDARD) => {
-                let mut part = path.as_os_str().to_owned();
-                part.push(".part");
-                let part = PathBuf::from(part);
-                let file = File::create(&part).map_err(|error| Failure::file(&part, &error))?;
-                Ok(Self::File {
-                    file,
-                    part,
-                    whole: path.to_owned(),
-                })
+                OutputFile::create(path, PRIVATE, existing).map(Self::File)
             }
             None if std::io::stdout().is_terminal() => {
                 Err(Failure::usage("content may be of any length and any bytes")
@@ -43,36 +31,71 @@ impl Sink {
         }
     }
 
+    /// The same, and nothing is left of the file when Ctrl-C or a termination signal ends the process.
+    pub(crate) fn open_interruptible(
+        save: Option<&Path>,
+        existing: Existing,
+    ) -> Result<Self, Failure> {
+        let sink = Self::open(save, existing)?;
+        if let Self::File(file) = &sink
+            && let Some(part) = file.temporary_path()
+        {
+            remove_when_interrupted(part.to_owned())?;
+        }
+        Ok(sink)
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match self {
-            Self::File { file, part, .. } => file
-                .write_all(bytes)
-                .map_err(|error| Failure::file(part, &error)),
+            Self::File(file) => file.write(bytes),
             Self::Standard(out) => out
                 .write_all(bytes)
                 .map_err(|error| Failure::new(Exit::Failure, "output", error)),
         }
     }
 
-    /// The content is whole.
+    /// The content is whole. A sink that is dropped before leaves no file.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {
-            Self::File { file, part, whole } => file
-                .sync_all()
-                .and_then(|()| std::fs::rename(&part, &whole))
-                .map_err(|error| Failure::file(&whole, &error)),
+            Self::File(file) => file.finish(),
             Self::Standard(mut out) => out
                 .flush()
                 .map_err(|error| Failure::new(Exit::Failure, "output", error)),
         }
     }
+}
 
-    /// The content is not whole: no file is left of it.
-    pub(crate) fn give_up(self) {
-        if let Self::File { part, .. } = self {
-            let _ = std::fs::remove_file(part);
-        }
-    }
+/// That the content was not wanted any more.
+pub(crate) fn cancelled() -> Failure {
+    let message = "the content was not taken to its end";
+    Failure::new(Exit::Failure, "cancelled", message)
+}
+
+/// Watches for the signals that end a process, beside work that cannot be interrupted.
+fn remove_when_interrupted(part: PathBuf) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::Failure, "signal", error);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(failed)?;
+    let guard = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    drop(guard);
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        });
+        let _ = std::fs::remove_file(part);
+        cancelled().report();
+        std::process::exit(Exit::Failure as i32);
+    });
+    Ok(())
 }
 
 /// How far the content of a file has come; of what cannot be measured, how much it was.
@@ -101,27 +124,5 @@ pub(crate) fn progress(whole: Option<u64>) -> ProgressBar {
     match ProgressStyle::with_template(form) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_there_when_it_is_whole_and_not_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("export");
-        let mut sink = Sink::open(Some(&path)).unwrap();
-        sink.write(b"some").unwrap();
-        assert!(!path.exists());
-        sink.finish().unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"some");
-
-        let mut sink = Sink::open(Some(&path)).unwrap();
-        sink.write(b"other").unwrap();
-        sink.give_up();
-        assert_eq!(std::fs::read(&path).unwrap(), b"some");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

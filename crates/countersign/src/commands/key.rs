@@ -1,7 +1,5 @@
 //! `countersign key`: key files of services.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +12,7 @@ use serde_json::json;
 
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
+use crate::files::{self, Existing, PRIVATE, PUBLIC};
 use crate::output::{Format, print, print_json};
 use crate::secret_input::{new_passphrase, passphrase, warn_if_others_can_read};
 
@@ -48,7 +47,8 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::New { out, passphrase } => new(common, &out, passphrase),
         Verb::Party { file, out } => {
             let party = PartyKey::new(Arc::new(read(&file, common)?));
-            write(&out, 0o644, &party.public().to_pem())?;
+            let pem = party.public().to_pem();
+            files::write(&out, PUBLIC, Existing::Kept, pem.as_bytes())?;
             let fingerprint = data_encoding::HEXLOWER.encode(&party.public().fingerprint());
             match common.format() {
                 Format::Text => print(&format!("{}: {fingerprint}", out.display())),
@@ -73,8 +73,10 @@ fn new(common: &Common, out: &Path, encrypt: bool) -> Result<(), Failure> {
     let pem = key_file::write_identity(&identity, secret.as_ref(), &mut SystemEntropy);
     let mut public = out.as_os_str().to_owned();
     public.push(".pub");
-    write(out, 0o600, pem.expose())?;
-    if let Err(failure) = write(Path::new(&public), 0o644, &identity.certificate().to_pem()) {
+    files::write(out, PRIVATE, Existing::Kept, pem.expose().as_bytes())?;
+    let certificate = identity.certificate().to_pem();
+    let public = Path::new(&public);
+    if let Err(failure) = files::write(public, PUBLIC, Existing::Kept, certificate.as_bytes()) {
         // Half a key pair helps nobody.
         let _ = std::fs::remove_file(out);
         return Err(failure);
@@ -90,27 +92,6 @@ fn show(identity: &Identity, file: &Path, common: &Common) -> Result<(), Failure
             print_json(&json!({ "file": file, "thumbprint": thumbprint.to_string() }).to_string())
         }
     }
-}
-
-/// Writes a new file with a key, for its owner's eyes alone.
-pub(crate) fn write_new(path: &Path, pem: &str) -> Result<(), Failure> {
-    write(path, 0o600, pem)
-}
-
-/// Writes a new file with a public key.
-pub(crate) fn write_public(path: &Path, pem: &str) -> Result<(), Failure> {
-    write(path, 0o644, pem)
-}
-
-/// Writes a new file with its permissions set from the start.
-fn write(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(mode);
-    let written = options.open(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| Failure::file(path, &error))
 }
 
 /// Reads a key file, asking for its pass phrase if it has one.

@@ -3,10 +3,12 @@
 pub(crate) mod app;
 mod app_call;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod broker;
 pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod content;
+pub(crate) mod doctor;
 pub(crate) mod key;
 mod listing;
 pub(crate) mod option;

@@ -42,7 +42,8 @@ pub(super) struct LimitsSection {
     parked_sessions_per_account: Given<usize>,
     content_streams: Count,
     operations_in_flight: Count,
-    rekeys_per_minute: Given<u32>,
+    /// With none of it every session would end with its first keys.
+    rekeys_per_minute: Given<u32, 1>,
     params_bytes: Bytes<256>,
     unsent_bytes: Bytes<4_096>,
     max_packet: Given<u32, { LEAST_MAX_PACKET as u64 }, { GREATEST_MAX_PACKET as u64 }>,
@@ -64,7 +65,7 @@ pub(super) struct LimitsSection {
 impl LimitsSection {
     /// The limits that the server keeps to.
     pub(super) fn limits(&self) -> Limits {
-        let default = Limits::default();
+        let default = self.default();
         Limits {
             connections: self.connections.or(default.connections),
             connections_per_source: self
@@ -100,6 +101,35 @@ impl LimitsSection {
             guesses: self.guesses(default.guesses),
             stop_patience: self.stop_patience.or_time(default.stop_patience),
         }
+    }
+
+    /// The defaults of what is left out: none above a limit that the file lowers.
+    fn default(&self) -> Limits {
+        let mut default = Limits::default();
+        let lower = |limit: &mut usize, above: usize| *limit = (*limit).min(above);
+        let connections = self.connections.or(default.connections);
+        lower(&mut default.connections_per_network, connections);
+        let of_network = self
+            .connections_per_network
+            .or(default.connections_per_network);
+        lower(&mut default.connections_per_source, of_network);
+        let unproved = self.unproved.or(default.unproved);
+        lower(&mut default.unproved_early, unproved);
+        lower(&mut default.unproved_per_network, unproved);
+        let of_network = self.unproved_per_network.or(default.unproved_per_network);
+        lower(&mut default.unproved_per_source, of_network);
+        let waiting = self.waiting_logins.or(default.waiting_logins);
+        lower(&mut default.waiting_logins_per_source, waiting);
+        let sessions = self.sessions_per_account.or(default.sessions_per_account);
+        lower(
+            &mut default.parked_sessions_per_account,
+            sessions.saturating_sub(1),
+        );
+        let longest = self.penalty_longest.or(default.penalties.longest);
+        default.penalties.first = default.penalties.first.min(longest);
+        let longest = self.guess_wait_longest.or(default.guesses.longest);
+        default.guesses.first = default.guesses.first.min(longest);
+        default
     }
 
     fn penalties(&self, default: PenaltyLimits) -> PenaltyLimits {
@@ -142,6 +172,47 @@ impl LimitsSection {
                 ));
             }
         }
+        // A limit above the one that is reached first is never reached.
+        for (less, most) in [
+            (
+                ("connections_per_network", limits.connections_per_network),
+                ("connections", limits.connections),
+            ),
+            (
+                ("connections_per_source", limits.connections_per_source),
+                ("connections_per_network", limits.connections_per_network),
+            ),
+            (
+                ("unproved_early", limits.unproved_early),
+                ("unproved", limits.unproved),
+            ),
+            (
+                ("unproved_per_network", limits.unproved_per_network),
+                ("unproved", limits.unproved),
+            ),
+            (
+                ("unproved_per_source", limits.unproved_per_source),
+                ("unproved_per_network", limits.unproved_per_network),
+            ),
+            (
+                (
+                    "waiting_logins_per_source",
+                    limits.waiting_logins_per_source,
+                ),
+                ("waiting_logins", limits.waiting_logins),
+            ),
+        ] {
+            no_more(less, most)?;
+        }
+        let penalties = &limits.penalties;
+        no_more(
+            ("penalty_first", penalties.first),
+            ("penalty_longest", penalties.longest),
+        )?;
+        no_more(
+            ("guess_wait_first", guesses.first),
+            ("guess_wait_longest", guesses.longest),
+        )?;
         // Uploads that all wait for content, and nothing that reads it any more.
         let (streams, operations) = (limits.content_streams, limits.operations_in_flight);
         if streams >= operations {
@@ -161,6 +232,18 @@ impl LimitsSection {
         }
         Ok(())
     }
+}
+
+fn no_more<T: PartialOrd + Display>(
+    (less, value): (&str, T),
+    (most, bound): (&str, T),
+) -> Result<(), String> {
+    if value <= bound {
+        return Ok(());
+    }
+    Err(format!(
+        "limits.{less} ({value}) must not be more than limits.{most} ({bound})"
+    ))
 }
 
 /// A limit as the file gives it, or not: a whole number from `LEAST` to `MOST`.
@@ -225,24 +308,24 @@ mod tests {
         ("refusal_time", 0, Some(LONGEST)),
         ("idle_time", 0, Some(LONGEST)),
         ("parked_sessions", 0, None),
-        ("rekeys_per_minute", 0, Some(LONGEST)),
+        ("rekeys_per_minute", 1, Some(LONGEST)),
         ("guessing_strangers", 1, None),
         ("params_bytes", 256, None),
         ("unsent_bytes", 4_096, None),
         ("max_packet", 256, Some(1 << 20)),
         ("penalty_threshold", 1, None),
-        ("penalty_first", 0, Some(LONGEST)),
         ("penalty_longest", 0, Some(LONGEST)),
         ("penalized_sources", 1, None),
         ("guesses_free", 0, Some(LONGEST)),
         ("guesses_free_of_strangers", 0, Some(LONGEST)),
-        ("guess_wait_first", 0, Some(LONGEST)),
         ("guesses_forgotten", 0, Some(LONGEST)),
         ("guesses_remembered", 1, None),
         ("stop_patience", 0, Some(LONGEST)),
     ];
     /// Those that are bounded by each other besides.
-    const TOGETHER: [&str; 7] = [
+    const TOGETHER: [&str; 9] = [
+        "penalty_first",
+        "guess_wait_first",
         "content_streams",
         "operations_in_flight",
         "parked_sessions_per_account",
@@ -300,6 +383,32 @@ mod tests {
         let mut tested: Vec<&str> = tested.collect();
         tested.retain(|key| known.contains(key));
         assert_eq!(tested.len(), known.len(), "{known:?}");
+    }
+
+    /// `connections = 100` with `connections_per_source = 1000` was called sound: the second is never
+    /// reached. A default above a limit that was lowered goes down with it.
+    #[test]
+    fn a_limit_above_the_one_that_is_reached_first_is_refused() {
+        for (less, most, bound) in [
+            ("connections_per_network", "connections", 100),
+            ("connections_per_source", "connections_per_network", 100),
+            ("unproved_early", "unproved", 100),
+            ("unproved_per_network", "unproved", 100),
+            ("unproved_per_source", "unproved_per_network", 100),
+            ("waiting_logins_per_source", "waiting_logins", 10),
+            ("penalty_first", "penalty_longest", 1_000),
+            ("guess_wait_first", "guess_wait_longest", 100),
+        ] {
+            let lowered = format!("version = 1\n[limits]\n{most} = {bound}\n");
+            let with = |value: u64| parse(&format!("{lowered}{less} = {value}"));
+            assert!(parse(&lowered).is_ok(), "{lowered}");
+            assert!(with(bound).is_ok(), "{less}");
+            let problem = with(bound + 1).unwrap_err();
+            assert!(
+                problem.contains(less) && problem.contains(most),
+                "{problem}"
+            );
+        }
     }
 
     #[test]

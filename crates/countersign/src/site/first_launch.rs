@@ -1,20 +1,22 @@
 //! The first launch: database, site key, configuration file, and what to do next.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use countersign_core::audit::ChainHead;
 use countersign_core::site::{Foundation, Parts, Site};
+use countersign_core::store::Store;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{Argon2idCost, NewSlot, RecoveryCode, SlotFile};
 use countersign_proto::name::Zone;
 use countersign_server::clock;
+use serde_json::json;
 
 use super::folder::Folder;
-use crate::config;
+use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::say;
+use crate::files::{self, Existing, PRIVATE};
+use crate::output::{Format, print, print_json, say};
 
 /// What opens a new site's key besides its recovery code.
 pub(crate) enum Opener {
@@ -24,46 +26,181 @@ pub(crate) enum Opener {
     File,
 }
 
-/// Makes a site in an empty store.
+/// What is settled of a new site before it is made.
+pub(crate) struct NewSite<'a> {
+    pub(crate) zone: Zone,
+    pub(crate) opener: Opener,
+    /// The text of its configuration file; `None` when the configuration stands elsewhere.
+    pub(crate) config: Option<&'a str>,
+}
+
+/// Refuses to make a site where there was one, before anything is written.
+///
+/// A database that is missing beside other files of a site was lost, or its volume is not mounted. A new site
+/// in its place has another key: no client accepts it, and the operator does not learn what happened.
+pub(crate) fn check(folder: &Folder, new: bool) -> Result<(), Failure> {
+    if !folder.has_no_database() {
+        return Ok(());
+    }
+    let traces = folder.traces();
+    if !new {
+        return refuse_beside(folder, &traces);
+    }
+    // Neither may be taken for the new site's own.
+    let in_the_way = traces
+        .iter()
+        .find(|trace| ["site-key.slot", "site.db-wal"].contains(trace));
+    match in_the_way {
+        Some(file) => {
+            let path = folder.path().join(file);
+            let message = format_args!("{} belongs to another site", path.display());
+            Err(Failure::new(Exit::Conflict, "site_was_here", message)
+                .hint("move it away, then make the new site with --new"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a site is to be made in this store.
+pub(crate) async fn is_wanted(
+    folder: &Folder,
+    store: &dyn Store,
+    new: bool,
+) -> Result<bool, Failure> {
+    let trouble = |error| Failure::new(Exit::Failure, "store", error);
+    if Site::exists(store).await.map_err(trouble)? {
+        if new {
+            let message = format_args!("there is a site in {}", folder.path().display());
+            return Err(Failure::new(Exit::Conflict, "site_exists", message)
+                .hint("start it without --new, or name another folder with --data"));
+        }
+        return Ok(false);
+    }
+    if store.audit_head().await.map_err(trouble)? != ChainHead::EMPTY {
+        let database = folder.database();
+        let message = format_args!("{} has an audit log and no site", database.display());
+        return Err(
+            Failure::new(Exit::Failure, "damaged", message).hint(restore_hint(folder.path()))
+        );
+    }
+    if !new {
+        let mut traces = folder.traces();
+        traces.retain(|trace| !trace.starts_with("site.db"));
+        refuse_beside(folder, &traces)?;
+    }
+    Ok(true)
+}
+
+fn refuse_beside(folder: &Folder, traces: &[&str]) -> Result<(), Failure> {
+    let Some(trace) = traces.first() else {
+        return Ok(());
+    };
+    let database = folder.database();
+    let message = format_args!(
+        "{} holds no site, though there is {trace} beside it: the database was lost, or its volume is not \
+         mounted",
+        database.display(),
+    );
+    Err(Failure::new(Exit::Conflict, "site_was_here", message).hint(restore_hint(folder.path())))
+}
+
+fn restore_hint(folder: &Path) -> String {
+    format!(
+        "bring it back with `countersign backup restore FILE --force --data {0}`, or make a new site, with \
+         another key, with `countersign serve --new --data {0}`",
+        folder.display()
+    )
+}
+
+/// Makes a site in an empty store, and shows its recovery code. When it fails, no file of it is left but an
+/// empty database.
 pub(crate) async fn found(
+    common: &Common,
     folder: &Folder,
     parts: Parts,
-    zone: Zone,
-    opener: &Opener,
+    new: NewSite<'_>,
 ) -> Result<Site, Failure> {
+    let mut made = Made::default();
     let config = Folder::config_in(folder.path());
-    if !config.exists() {
-        write(&config, 0o644, config::EXAMPLE)?;
+    if let Some(text) = new.config.filter(|_| !config.exists()) {
+        made.write(&config, text)?;
     }
     let recovery = RecoveryCode::generate(&mut SystemEntropy);
     let slot_file = SlotFile::generate(&mut SystemEntropy);
-    let first = match opener {
+    let first = match &new.opener {
         Opener::Passphrase(passphrase) => NewSlot::Passphrase(passphrase, Argon2idCost::default()),
         Opener::File => {
-            write(&folder.slot_file(), 0o600, slot_file.to_text().expose())?;
+            made.write(&folder.slot_file(), slot_file.to_text().expose())?;
             NewSlot::File(&slot_file)
         }
     };
     let slots = [first, NewSlot::RecoveryCode(&recovery)];
     let foundation = Foundation {
-        zone,
+        zone: new.zone,
         slots: &slots,
     };
     let site = Site::found(parts, foundation, clock::now())
         .await
-        .map_err(|error| Failure::new(Exit::Failure, "first_launch", error))?;
+        .map_err(|error| {
+            let database = folder.database();
+            let message = format_args!("{}: {error}", database.display());
+            Failure::new(Exit::Failure, "first_launch", message)
+                .hint("nothing was made; put that right and start again")
+        })?;
+    made.keep();
     say(format_args!(
         "Made a new site in {}.",
         folder.path().display()
     ));
-    if matches!(opener, Opener::Passphrase(_)) {
-        say(format_args!(
-            "Its recovery code, shown this once, opens the site key without the pass phrase. Keep it \
-             apart from this machine:\n\n    {}\n",
-            recovery.to_text().expose()
-        ));
+    if matches!(new.opener, Opener::Passphrase(_))
+        && show_recovery(common, folder, &recovery).is_err()
+    {
+        say("warning: its recovery code could not be shown; make another with `site key recovery`");
     }
     Ok(site)
+}
+
+/// Shows the recovery code on standard output, apart from the log.
+fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) -> Result<(), Failure> {
+    let code = code.to_text();
+    match common.format() {
+        Format::Text => print(&format!(
+            "----- RECOVERY CODE -----\n\
+             It opens the site key without the pass phrase, and is shown this once.\n\
+             Keep it apart from this machine:\n\n    \
+             {}\n\n\
+             -------------------------",
+            code.expose()
+        )),
+        Format::Json | Format::Jsonl => {
+            let folder = folder.path().display().to_string();
+            print_json(&json!({ "folder": folder, "recovery_code": code.expose() }).to_string())
+        }
+    }
+}
+
+/// Files of a site that is being made; removed again unless it was.
+#[derive(Default)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn write(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
+        files::write(path, PRIVATE, Existing::Kept, text.as_bytes())?;
+        self.0.push(path.to_owned());
+        Ok(())
+    }
+
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Tells what to do with a new site.
@@ -79,14 +216,4 @@ pub(crate) fn what_next(folder: &Path) {
          countersign person create NAME --role admin{data}\n  \
          countersign person passphrase NAME{data}"
     ));
-}
-
-fn write(path: &Path, mode: u32, text: &str) -> Result<(), Failure> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode);
-    let written = options.open(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| Failure::file(path, &error))
 }

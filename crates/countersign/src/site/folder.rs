@@ -1,6 +1,6 @@
 //! A site's folder and what stands where in it.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,27 @@ use countersign_crypto::secret::Secret;
 use data_encoding::HEXLOWER;
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::process::umask;
+use tracing::warn;
 
 use crate::failure::{Exit, Failure};
+use crate::files::PRIVATE;
 use crate::output::say;
+
+/// The database and what SQLite keeps beside it.
+pub(crate) const DATABASE: [&str; 3] = ["site.db", "site.db-wal", "site.db-shm"];
+/// The secret of a file slot.
+pub(crate) const SLOT_FILE: &str = "site-key.slot";
+/// The configuration.
+pub(crate) const CONFIG: &str = "countersign.toml";
+/// What only a site leaves in its folder.
+const TRACES: [&str; 6] = [
+    CONFIG,
+    SLOT_FILE,
+    "admin.sock",
+    "site.db-wal",
+    "site.db-shm",
+    "site.db",
+];
 
 /// A folder that this process alone serves.
 pub(crate) struct Folder {
@@ -82,12 +100,60 @@ impl Folder {
 
     /// The database.
     pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("site.db")
+        self.path.join(DATABASE[0])
     }
 
     /// The secret of a file slot, for an unattended start.
     pub(crate) fn slot_file(&self) -> PathBuf {
-        self.path.join("site-key.slot")
+        self.path.join(SLOT_FILE)
+    }
+
+    /// Whether there is no database, or an empty file in its place.
+    pub(crate) fn has_no_database(&self) -> bool {
+        std::fs::metadata(self.database()).map_or(true, |found| found.len() == 0)
+    }
+
+    /// Removes a database that could not be made.
+    pub(crate) fn remove_database(&self) {
+        for name in DATABASE {
+            let _ = std::fs::remove_file(self.path.join(name));
+        }
+    }
+
+    /// The files that only a site leaves in its folder, of those that are there.
+    pub(crate) fn traces(&self) -> Vec<&'static str> {
+        Self::traces_in(&self.path)
+    }
+
+    /// The same of a folder that is not locked.
+    pub(crate) fn traces_in(folder: &Path) -> Vec<&'static str> {
+        let is_there = |name: &&str| folder.join(name).symlink_metadata().is_ok();
+        TRACES.into_iter().filter(is_there).collect()
+    }
+
+    /// Takes from others what they may do with database and slot file: a copy that was brought back may have
+    /// come with the mode of any file.
+    ///
+    /// # Errors
+    /// The site does not start with secrets that others can read.
+    pub(crate) fn keep_to_owner(&self) -> Result<(), Failure> {
+        for name in DATABASE.into_iter().chain([SLOT_FILE]) {
+            let path = self.path.join(name);
+            let Ok(found) = std::fs::metadata(&path) else {
+                continue;
+            };
+            if found.permissions().mode() & 0o077 == 0 {
+                continue;
+            }
+            std::fs::set_permissions(&path, Permissions::from_mode(PRIVATE)).map_err(|error| {
+                Failure::file(&path, &error).hint(format_args!(
+                    "others can read it; `chmod 600 {}` as its owner keeps it to you",
+                    path.display()
+                ))
+            })?;
+            warn!(file = %path.display(), "others could read this; its mode is 0600 from now on");
+        }
+        Ok(())
     }
 
     /// The initialisation scripts, each applied once, in the order of their names.
@@ -115,7 +181,7 @@ impl Folder {
 
     /// The configuration file of the site in `folder`.
     pub(crate) fn config_in(folder: &Path) -> PathBuf {
-        folder.join("countersign.toml")
+        folder.join(CONFIG)
     }
 }
 

@@ -3,3 +3,5 @@
 pub(crate) mod first_launch;
 pub(crate) mod folder;
 pub(crate) mod serve;
+
+pub(crate) use serve::parts;

@@ -17,9 +17,8 @@ use countersign_server::{Proxies, Server, clock};
 use countersign_store::SqliteStore;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
-use super::first_launch::{self, Opener};
+use super::first_launch::{self, NewSite, Opener};
 use super::folder::Folder;
 use crate::cli::{Common, Listen, Serve};
 use crate::config::{self, Config, LogFormat};
@@ -32,18 +31,25 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
     let folder = Folder::lock(&common.data)?;
     let usual = Folder::config_in(folder.path());
     let mut config = config::read_or_default(serve.config.as_deref(), &usual)?;
-    listen_as_told(&mut config, serve.listen);
+    listen_as_told(&mut config, serve.listen)?;
     start_log(&config)?;
+    first_launch::check(&folder, serve.new)?;
+    folder.keep_to_owner()?;
     run(async {
         let store = open_store(&folder).await?;
         let parts = parts(store.clone(), config.options.floor)?;
         let asked_zone = serve.zone.or(config.site.zone.take());
-        let new = !Site::exists(&*store).await.map_err(store_failure)?;
+        let new = first_launch::is_wanted(&folder, &*store, serve.new).await?;
         let site = if new {
             let file = common.passphrase_file.as_deref();
             let secret = new_passphrase("Pass phrase for the new site's key", file)?;
-            let zone = zone(asked_zone)?;
-            first_launch::found(&folder, parts, zone, &Opener::Passphrase(secret)).await?
+            let text = config::first(&config, asked_zone.as_ref());
+            let new = NewSite {
+                zone: zone(asked_zone)?,
+                opener: Opener::Passphrase(secret),
+                config: serve.config.is_none().then_some(text.as_str()),
+            };
+            first_launch::found(common, &folder, parts, new).await?
         } else {
             let site = Site::open(parts)
                 .await
@@ -72,6 +78,10 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
 
 /// Serves a throw-away site on this machine alone.
 pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
+    let mut config = Config::default();
+    config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
+    listen_as_told(&mut config, listen)?;
+    start_log(&config)?;
     let given = common.data != Path::new("./site");
     let path = if given {
         common.data.clone()
@@ -79,13 +89,10 @@ pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
         Folder::throw_away()?
     };
     let folder = Folder::lock(&path)?;
-    let mut config = Config::default();
-    config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
-    listen_as_told(&mut config, listen);
-    start_log(&config)?;
+    first_launch::check(&folder, false)?;
     let result = run(async {
         let store = open_store(&folder).await?;
-        if Site::exists(&*store).await.map_err(store_failure)? {
+        if !first_launch::is_wanted(&folder, &*store, false).await? {
             return Err(Failure::new(
                 Exit::Conflict,
                 "not_throw_away",
@@ -93,16 +100,23 @@ pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
             )
             .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
         }
-        let site = first_launch::found(
-            &folder,
-            parts(store.clone(), config.options.floor)?,
-            zone(None)?,
-            &Opener::File,
-        )
-        .await?;
+        let text = config::first(&config, None);
+        let new = NewSite {
+            zone: zone(None)?,
+            opener: Opener::File,
+            config: Some(&text),
+        };
+        let parts = parts(store.clone(), config.options.floor)?;
+        let site = first_launch::found(common, &folder, parts, new).await?;
         apply_scripts(&site, &folder).await?;
         let server = start(&site, &folder, &config).await?;
-        say("It is thrown away when you stop it with Ctrl-C.");
+        match given {
+            false => say("It is thrown away when you stop it with Ctrl-C."),
+            true => say(format_args!(
+                "It stays in {0} when you stop it; `countersign serve --data {0}` starts it again.",
+                path.display()
+            )),
+        }
         first_launch::what_next(&path);
         let told = told_to_stop()?;
         ready(&site);
@@ -118,7 +132,7 @@ pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
     result
 }
 
-fn listen_as_told(config: &mut Config, listen: Listen) {
+fn listen_as_told(config: &mut Config, listen: Listen) -> Result<(), Failure> {
     if let Some(address) = listen.session_listen {
         config.listen.session = address;
     }
@@ -128,16 +142,13 @@ fn listen_as_told(config: &mut Config, listen: Listen) {
     if listen.public_host.is_some() {
         config.listen.public_host = listen.public_host;
     }
+    config.check_listeners()
 }
 
 fn start_log(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::try_from_env("COUNTERSIGN_LOG")
-        .or_else(|_| EnvFilter::try_new(&config.log.level))
-        .map_err(|error| {
-            Failure::new(Exit::Failure, "config", format_args!("log.level: {error}"))
-        })?;
+    let level = config.log.level.or_environment()?;
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(level.filter())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match config.log.format {
@@ -154,17 +165,17 @@ fn run<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure
 }
 
 async fn open_store(folder: &Folder) -> Result<Arc<SqliteStore>, Failure> {
+    let absent = folder.has_no_database();
     let store = SqliteStore::open(&folder.database()).await;
+    if store.is_err() && absent {
+        folder.remove_database();
+    }
     store
         .map(Arc::new)
         .map_err(|error| Failure::new(Exit::Failure, "store", error))
 }
 
-fn store_failure(error: countersign_core::store::StoreError) -> Failure {
-    Failure::new(Exit::Failure, "store", error)
-}
-
-fn parts(store: Arc<SqliteStore>, floor: Strength) -> Result<Parts, Failure> {
+pub(crate) fn parts(store: Arc<SqliteStore>, floor: Strength) -> Result<Parts, Failure> {
     Ok(Parts {
         store,
         table: operations::table()
@@ -210,7 +221,13 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
         let slot = SlotFile::from_text(&text).map_err(|error| refused(&error))?;
         site.unseal(&Caller::site(), SlotSecret::File(&slot), clock::now())
             .await
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| {
+                refused(&error).hint(format_args!(
+                    "{} is another site's, or an older one: put the right one there, or move it away and \
+                     start with the pass phrase",
+                    folder.slot_file().display()
+                ))
+            })?;
     } else if let Some(secret) = given_passphrase(common)? {
         site.unseal(
             &Caller::site(),
@@ -263,7 +280,7 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
             addresses: config.listen.http_proxies.clone(),
             believed: config.listen.http_forwarded,
         })
-        .public_host(config.listen.public_host.clone())
+        .public_host(config.listen.public_host.as_ref().map(ToString::to_string))
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()
         .await

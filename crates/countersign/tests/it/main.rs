@@ -8,7 +8,9 @@
 )]
 
 mod applications;
+mod backup;
 mod crash;
+mod files;
 mod running;
 mod shell;
 mod tour;

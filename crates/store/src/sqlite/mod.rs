@@ -7,13 +7,16 @@
 mod application;
 mod apply;
 mod batch;
+mod copy;
+mod inspect;
 mod open;
 mod reads;
 mod row;
 mod statement;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::account::{Account, Kind};
@@ -22,12 +25,14 @@ use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{
-    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreError,
+    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreCopy, StoreError,
 };
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 use sqlx::SqlitePool;
+use tokio::sync::Semaphore;
 
+pub use inspect::Inspection;
 pub use open::OpenError;
 use writer::Writer;
 
@@ -37,6 +42,9 @@ use writer::Writer;
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Writer,
+    file: PathBuf,
+    /// Each copy needs as much room as the store: one at a time.
+    copies: Arc<Semaphore>,
 }
 
 impl SqliteStore {
@@ -49,6 +57,8 @@ impl SqliteStore {
         Ok(Self {
             readers: opened.readers,
             writer: Writer::start(opened.writer, opened.head),
+            file: file.to_owned(),
+            copies: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -145,5 +155,17 @@ impl Store for SqliteStore {
 
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError> {
         self.writer.commit(set).await
+    }
+    async fn copy(&self) -> Result<StoreCopy, StoreError> {
+        let place = self.copies.clone().try_acquire_owned();
+        let place = place.map_err(|_| StoreError::Unavailable {
+            problem: "another copy of it is being made; wait until that is done".to_owned(),
+        })?;
+        copy::copy(&self.file, place).await
+    }
+
+    async fn flaws(&self) -> Result<Vec<String>, StoreError> {
+        let flaws = inspect::flaws(&self.readers).await;
+        flaws.map_err(|error| reads::fault(&error))
     }
 }

@@ -13,10 +13,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqlitePool};
 
-use super::reads;
+use super::{copy, reads};
 
 /// Marks the file as a Countersign site (`PRAGMA application_id`): the letters `CSgn`.
-const APPLICATION_ID: i32 = 0x4353_676e;
+pub(super) const APPLICATION_ID: i32 = 0x4353_676e;
 
 /// Connections that read. More than the cores of a small machine, so that a long list does not make
 /// logins wait.
@@ -32,6 +32,19 @@ const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 
 /// KiB of pages that each connection keeps.
 const CACHE_KIB: &str = "-16384";
+
+/// The layouts that the file went through, oldest first: its number is its place here, from 1.
+pub(super) const LAYOUTS: [(&str, &str); 3] = [
+    ("site", include_str!("../../migrations/0001_site.sql")),
+    (
+        "delivered key",
+        include_str!("../../migrations/0002_delivered_key.sql"),
+    ),
+    (
+        "application",
+        include_str!("../../migrations/0003_application.sql"),
+    ),
+];
 
 /// The store could not be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +126,9 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
             .await
             .map_err(|error| fault(&error))?;
     }
+    check(&mut writer, file).await?;
     migrate(&mut writer, file).await?;
+    copy::remove_left_behind(file);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .min_connections(1)
@@ -128,16 +143,7 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         .map_err(|error| fault(&error))?;
     let head = reads::audit_head(&readers)
         .await
-        .map_err(|error| match error {
-            StoreError::Damaged { problem } => OpenError::Damaged {
-                file: file.to_owned(),
-                problem,
-            },
-            other => OpenError::Unavailable {
-                file: file.to_owned(),
-                problem: other.to_string(),
-            },
-        })?;
+        .map_err(|error| OpenError::of_store(file, error))?;
     Ok(Opened {
         writer,
         readers,
@@ -167,20 +173,25 @@ async fn claim(connection: &mut SqliteConnection, file: &Path) -> Result<(), Ope
     }
 }
 
+/// Refuses a file whose pages do not belong together, as a copy's do that was taken while the site ran. This
+/// is the cheap check, which does not compare indices with their tables.
+async fn check(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
+    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| OpenError::of(file, &error))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(OpenError::Damaged {
+        file: file.to_owned(),
+        problem: found,
+    })
+}
+
 async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
-    let layouts = [
-        ("site", include_str!("../../migrations/0001_site.sql")),
-        (
-            "delivered key",
-            include_str!("../../migrations/0002_delivered_key.sql"),
-        ),
-        (
-            "application",
-            include_str!("../../migrations/0003_application.sql"),
-        ),
-    ];
     let migrations = (1..)
-        .zip(layouts)
+        .zip(LAYOUTS)
         .map(|(version, (title, sql))| {
             let sql = sql.into_sql_str();
             Migration::new(version, title.into(), MigrationType::Simple, sql, false)
@@ -206,7 +217,19 @@ async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), O
 }
 
 impl OpenError {
-    fn of(file: &Path, error: &sqlx::Error) -> Self {
+    /// What a failure to read what is stored means for opening it.
+    pub(super) fn of_store(file: &Path, error: StoreError) -> Self {
+        let file = file.to_owned();
+        match error {
+            StoreError::Damaged { problem } => Self::Damaged { file, problem },
+            other => Self::Unavailable {
+                file,
+                problem: other.to_string(),
+            },
+        }
+    }
+
+    pub(super) fn of(file: &Path, error: &sqlx::Error) -> Self {
         let file = file.to_owned();
         let problem = error.to_string();
         // Primary result codes: https://www.sqlite.org/rescode.html

@@ -1,0 +1,210 @@
+//! Reading a backup: everything in it counts only once its end was read and is right.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use countersign_crypto::hash::Sha256;
+use countersign_crypto::sealed_file::{FileOpenError, FileOpener, SEALED_CHUNK};
+use countersign_crypto::secret::Passphrase;
+use countersign_crypto::site_key_slots::SlotSecret;
+use indicatif::ProgressBar;
+
+use super::{ANY_VERSION, LONGEST_LINE, MAGIC, Manifest, PLAIN, SEALED};
+use crate::failure::{Exit, Failure};
+use crate::files::PRIVATE;
+
+/// Bytes that are copied at once.
+const PIECE: usize = 64 * 1024;
+
+/// A backup that is open, its files still to be read.
+pub(crate) struct Archive {
+    file: PathBuf,
+    body: Body,
+    sum: Sha256,
+    pub(crate) sealed: bool,
+}
+
+enum Body {
+    Plain(BufReader<File>),
+    Sealed {
+        chunks: BufReader<File>,
+        opener: FileOpener,
+        text: io::Cursor<Vec<u8>>,
+        ended: bool,
+    },
+}
+
+impl Archive {
+    /// Opens a backup; asks for its pass phrase if it is sealed.
+    pub(crate) fn open(
+        file: &Path,
+        passphrase: impl FnOnce() -> Result<Passphrase, Failure>,
+    ) -> Result<Self, Failure> {
+        let opened = File::open(file).map_err(|error| Failure::file(file, &error))?;
+        let mut reader = BufReader::with_capacity(SEALED_CHUNK, opened);
+        let first = line(&mut reader).map_err(|error| damaged(file, &error))?;
+        let sealed = match first.strip_prefix(MAGIC) {
+            Some(PLAIN) => false,
+            Some(SEALED) => true,
+            None if first.starts_with(ANY_VERSION) => {
+                let message = format_args!(
+                    "{} was written by a newer version of Countersign",
+                    file.display()
+                );
+                return Err(Failure::new(Exit::Failure, "newer_backup", message)
+                    .hint("use that version or a later one"));
+            }
+            _ => {
+                let message = format_args!("{} is no backup of a site", file.display());
+                return Err(Failure::new(Exit::Failure, "no_backup", message)
+                    .hint("`countersign backup create FILE` makes one"));
+            }
+        };
+        let body = if sealed {
+            let header = line(&mut reader).map_err(|error| damaged(file, &error))?;
+            let opener = open_header(file, &header, &passphrase()?)?;
+            Body::Sealed {
+                chunks: reader,
+                opener,
+                text: io::Cursor::default(),
+                ended: false,
+            }
+        } else {
+            Body::Plain(reader)
+        };
+        Ok(Self {
+            file: file.to_owned(),
+            body,
+            sum: Sha256::new(),
+            sealed,
+        })
+    }
+
+    /// Writes the files of the backup into a folder that has none of them. They must not be used when this
+    /// fails.
+    pub(crate) fn extract(mut self, folder: &Path, bar: &ProgressBar) -> Result<Manifest, Failure> {
+        let file = self.file.clone();
+        let manifest = self.manifest().map_err(|error| damaged(&file, &error))?;
+        for listed in &manifest.files {
+            let path = folder.join(&listed.name);
+            let mut out = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(PRIVATE)
+                .open(&path)
+                .map_err(|error| Failure::file(&path, &error))?;
+            let mut left = listed.bytes;
+            let mut piece = vec![0; PIECE];
+            while left > 0 {
+                let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+                let piece = piece.get_mut(..most).unwrap_or_default();
+                let read = self.read(piece).map_err(|error| damaged(&file, &error))?;
+                let read = piece.get(..read).unwrap_or_default();
+                if read.is_empty() {
+                    return Err(damaged(&file, &"it ends too early"));
+                }
+                out.write_all(read)
+                    .map_err(|error| Failure::file(&path, &error))?;
+                left = left.saturating_sub(read.len() as u64);
+                bar.inc(read.len() as u64);
+            }
+            out.sync_all()
+                .map_err(|error| Failure::file(&path, &error))?;
+        }
+        self.end().map_err(|error| damaged(&file, &error))?;
+        Ok(manifest)
+    }
+
+    fn manifest(&mut self) -> io::Result<Manifest> {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while (line.len() as u64) < LONGEST_LINE && self.read(&mut byte)? == 1 {
+            let [byte] = byte;
+            if byte == b'\n' {
+                return serde_json::from_slice(&line)
+                    .ok()
+                    .filter(Manifest::is_sound)
+                    .ok_or_else(|| io::Error::other("its manifest does not read"));
+            }
+            line.push(byte);
+        }
+        Err(io::Error::other("it has no manifest"))
+    }
+
+    /// Checks that the digest follows and nothing else.
+    fn end(mut self) -> io::Result<()> {
+        let expected = std::mem::replace(&mut self.sum, Sha256::new()).finish();
+        let mut rest = Vec::new();
+        (&mut self).take(33).read_to_end(&mut rest)?;
+        if rest == expected {
+            return Ok(());
+        }
+        Err(io::Error::other("its digest is another one"))
+    }
+}
+
+impl Read for Archive {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = match &mut self.body {
+            Body::Plain(reader) => reader.read(into)?,
+            Body::Sealed {
+                chunks,
+                opener,
+                text,
+                ended,
+            } => loop {
+                let read = text.read(into)?;
+                if read > 0 || *ended {
+                    break read;
+                }
+                let mut chunk = Vec::with_capacity(SEALED_CHUNK);
+                chunks
+                    .by_ref()
+                    .take(SEALED_CHUNK as u64)
+                    .read_to_end(&mut chunk)?;
+                *ended = chunks.fill_buf()?.is_empty();
+                let opened = opener.open_chunk(chunk, *ended);
+                *text = io::Cursor::new(opened.map_err(|_| {
+                    io::Error::other("a part of it is missing or not as it was written")
+                })?);
+            },
+        };
+        self.sum.update(into.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
+fn open_header(file: &Path, header: &str, secret: &Passphrase) -> Result<FileOpener, Failure> {
+    FileOpener::open(header, SlotSecret::Passphrase(secret)).map_err(|error| match error {
+        FileOpenError::WrongSecret => Failure::new(
+            Exit::NotAuthenticated,
+            "backup_passphrase",
+            format_args!("the pass phrase does not open {}", file.display()),
+        )
+        .hint("it is the one that was given when the backup was made"),
+        FileOpenError::Damaged => damaged(file, &error),
+    })
+}
+
+/// The next line of a file that may be anything.
+fn line(reader: &mut BufReader<File>) -> io::Result<String> {
+    let mut line = String::new();
+    reader
+        .by_ref()
+        .take(LONGEST_LINE)
+        .read_line(&mut line)
+        .map_err(|_| io::Error::other("it does not begin like one"))?;
+    if line.pop() == Some('\n') {
+        return Ok(line);
+    }
+    // No text at all, or cut in the middle.
+    Ok(String::new())
+}
+
+fn damaged(file: &Path, problem: &dyn std::fmt::Display) -> Failure {
+    let message = format_args!("the backup {} is damaged: {problem}", file.display());
+    Failure::new(Exit::Problems, "damaged_backup", message)
+        .hint("nothing was restored; take another backup, or another copy of this one")
+}

@@ -1,0 +1,183 @@
+//! `countersign backup`.
+
+mod create;
+mod restore;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use countersign_core::caller::Caller;
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::secret::Passphrase;
+use countersign_crypto::site_key_slots::{RecoveryCode, SlotSecret};
+use countersign_server::clock;
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::content::progress_of;
+use crate::backup::{Archive, Checked, Manifest, check, open_site};
+use crate::cli::Common;
+use crate::failure::{Exit, Failure};
+use crate::output::{Format, print, print_json};
+use crate::secret_input::passphrase;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Writes a backup of the site, which may be running.
+    Create {
+        /// The file to write (`-`: standard output).
+        file: PathBuf,
+        /// Encrypts it under a pass phrase; so it is if nothing is said.
+        #[arg(long)]
+        sealed: bool,
+        /// Leaves it as it is: it must be kept as safe as the site.
+        #[arg(long, conflicts_with = "sealed")]
+        plain: bool,
+        /// Takes the slot file along, with which a restored site opens its key unattended.
+        #[arg(long, conflicts_with = "plain")]
+        with_slot_file: bool,
+        /// Replaces the file if there is one.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Opens a backup and checks all that is in it; exit code 8 when something is wrong.
+    Verify {
+        /// The backup.
+        file: PathBuf,
+        /// Opens the site key in it too, with its pass phrase.
+        #[arg(long)]
+        unseal: bool,
+        /// Reads the pass phrase of the site key from this file in place of a prompt.
+        #[arg(long, value_name = "FILE", requires = "unseal")]
+        site_passphrase_file: Option<PathBuf>,
+        /// Takes the recovery code in place of that pass phrase.
+        #[arg(long, requires = "unseal")]
+        recovery_code: bool,
+    },
+    /// Brings the site of a backup back into the folder, which has none.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// Keeps the site that is in the folder aside, and takes its place.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Create {
+            file,
+            plain,
+            with_slot_file,
+            force,
+            ..
+        } => create::run(common, file, !plain, *with_slot_file, *force),
+        Verb::Verify {
+            file,
+            unseal,
+            site_passphrase_file,
+            recovery_code,
+        } => {
+            let secret = unseal.then_some((site_passphrase_file.as_deref(), *recovery_code));
+            verify(common, file, secret)
+        }
+        Verb::Restore { file, force } => restore::run(common, file, *force),
+    }
+}
+
+/// Takes a backup apart in a folder of its own, and opens the site in it.
+fn verify(
+    common: &Common,
+    file: &Path,
+    unseal: Option<(Option<&Path>, bool)>,
+) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::Failure, "folder", error);
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let (manifest, sealed) = extract(common, file, folder.path())?;
+    let (checked, opened) = runtime()?.block_on(async {
+        let checked = check(folder.path(), file).await?;
+        let (store, site) = open_site(folder.path()).await?;
+        let opened = match unseal {
+            Some((from, code)) => open_key(&site, from, code).await.map(|()| true),
+            None => Ok(false),
+        };
+        store.close().await;
+        Ok::<_, Failure>((checked, opened?))
+    })?;
+    let made = Timestamp::from_millis(manifest.created);
+    match common.format() {
+        Format::Text => print(&format!(
+            "{} is sound: {} backup of {made}, layout {}, {} audit entries{}\n{}",
+            file.display(),
+            if sealed { "a sealed" } else { "a plain" },
+            checked.layout,
+            checked.audit_entries,
+            if opened { ", its site key opens" } else { "" },
+            head(&checked)
+        )),
+        Format::Json | Format::Jsonl => {
+            let files = manifest.files.iter().map(|file| &file.name);
+            print_json(
+                &json!({
+                    "created": made,
+                    "sealed": sealed,
+                    "files": files.collect::<Vec<_>>(),
+                    "database": checked,
+                    "site_key_opens": opened,
+                })
+                .to_string(),
+            )
+        }
+    }
+}
+
+fn head(checked: &Checked) -> String {
+    format!("The head of its audit log is {}.", checked.audit_head)
+}
+
+/// Writes a backup's files into `folder`; also whether it is sealed.
+fn extract(common: &Common, file: &Path, folder: &Path) -> Result<(Manifest, bool), Failure> {
+    let archive = Archive::open(file, || {
+        passphrase(
+            "Pass phrase of the backup",
+            common.passphrase_file.as_deref(),
+        )
+    })?;
+    let sealed = archive.sealed;
+    let bar: ProgressBar = progress_of(file);
+    let manifest = archive.extract(folder, &bar);
+    bar.finish_and_clear();
+    Ok((manifest?, sealed))
+}
+
+async fn open_key(
+    site: &countersign_core::site::Site,
+    from: Option<&Path>,
+    code: bool,
+) -> Result<(), Failure> {
+    let refused = |error: &dyn std::fmt::Display| {
+        let message = format_args!("the site key: {error}");
+        Failure::new(Exit::NotAuthenticated, "site_key", message)
+    };
+    let prompt = match code {
+        true => "Recovery code of the site",
+        false => "Pass phrase of the site key",
+    };
+    let secret: Passphrase = passphrase(prompt, from)?;
+    let text = String::from_utf8_lossy(secret.as_bytes());
+    let parsed: Option<RecoveryCode> = match code {
+        true => Some(text.trim().parse().map_err(|error| refused(&error))?),
+        false => None,
+    };
+    let secret = match &parsed {
+        Some(code) => SlotSecret::RecoveryCode(code),
+        None => SlotSecret::Passphrase(&secret),
+    };
+    let unsealed = site.unseal(&Caller::site(), secret, clock::now()).await;
+    unsealed.map(|_| ()).map_err(|error| refused(&error))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Runtime::new().map_err(|error| Failure::new(Exit::Failure, "runtime", error))
+}

@@ -1,0 +1,136 @@
+//! `countersign doctor`: what is wrong with a site or about to be, and what to do. Changes nothing.
+
+mod database;
+mod folder;
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::admin::Admin;
+use crate::cli::Common;
+use crate::config::{self, Config};
+use crate::failure::{Exit, Failure};
+use crate::output::{Format, print, print_json};
+use crate::site::folder::{DATABASE, Folder};
+
+/// What one check found.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What was looked at.
+    check: &'static str,
+    ok: bool,
+    message: String,
+    /// What to do; empty when there is nothing to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    hint: String,
+}
+
+impl Finding {
+    fn ok(check: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            check,
+            ok: true,
+            message: message.into(),
+            hint: String::new(),
+        }
+    }
+
+    fn problem(check: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            ok: false,
+            hint: hint.into(),
+            ..Self::ok(check, message)
+        }
+    }
+}
+
+pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
+    let folder = &common.data;
+    if !folder.join(DATABASE[0]).exists() && Folder::traces_in(folder).is_empty() {
+        let message = format_args!("there is no site in {}", folder.display());
+        return Err(
+            Failure::new(Exit::NotFound, "no_site", message).hint("name its folder with --data")
+        );
+    }
+    let (configuration, config) = configuration(common);
+    let mut findings = folder::modes(folder);
+    findings.push(folder::space(folder));
+    findings.push(configuration);
+    findings.extend(running(common));
+    findings.extend(database::findings(folder, &config)?);
+    report(common, &findings)
+}
+
+/// The configuration file in the folder; the defaults where it cannot be read.
+fn configuration(common: &Common) -> (Finding, Config) {
+    let file = Folder::config_in(&common.data);
+    match config::read_or_default(None, &file) {
+        Ok(config) => (Finding::ok("configuration", "sound"), config),
+        Err(failure) => (
+            Finding::problem("configuration", failure.message, failure.hint),
+            Config::default(),
+        ),
+    }
+}
+
+/// Whether the site runs, and is of use.
+fn running(common: &Common) -> Vec<Finding> {
+    let status =
+        Admin::connect(&common.data).and_then(|mut admin| admin.data("site", "status", &json!({})));
+    let status = match status {
+        Ok(status) => status,
+        Err(failure) => return vec![Finding::ok("running", format!("no: {}", failure.message))],
+    };
+    let sealed = status.get("sealed").and_then(Value::as_bool) == Some(true);
+    vec![
+        Finding::ok("running", "yes"),
+        match sealed {
+            false => Finding::ok("site key", "open"),
+            true => Finding::problem(
+                "site key",
+                "the site is sealed: nobody can log in",
+                format!("countersign site unseal --data {}", common.data.display()),
+            ),
+        },
+    ]
+}
+
+fn report(common: &Common, findings: &[Finding]) -> Result<ExitCode, Failure> {
+    let problems = findings.iter().filter(|finding| !finding.ok).count();
+    match common.format() {
+        Format::Text => print(&text(findings, problems))?,
+        Format::Json => {
+            print_json(&json!({ "problems": problems, "checks": findings }).to_string())?
+        }
+        Format::Jsonl => {
+            let lines = findings.iter().map(|finding| json!(finding).to_string());
+            print_json(&lines.collect::<Vec<_>>().join("\n"))?;
+        }
+    }
+    Ok(match problems {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(Exit::Problems as u8),
+    })
+}
+
+fn text(findings: &[Finding], problems: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for finding in findings {
+        let mark = if finding.ok { "ok     " } else { "PROBLEM" };
+        lines.push(format!(
+            "{mark}  {:<18}  {}",
+            finding.check, finding.message
+        ));
+        if !finding.hint.is_empty() {
+            lines.push(format!("         {:<18}  {}", "", finding.hint));
+        }
+    }
+    lines.push(match problems {
+        0 => "No problem was found.".to_owned(),
+        1 => "1 problem was found.".to_owned(),
+        more => format!("{more} problems were found."),
+    });
+    lines.join("\n")
+}

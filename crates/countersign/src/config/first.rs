@@ -1,0 +1,61 @@
+//! The configuration file that the first launch writes: the example, with what the first launch was told.
+
+use countersign_proto::name::Zone;
+
+use super::{Config, EXAMPLE, Listen};
+
+/// The text of a new site's configuration file, so that later launches need no flags of the first.
+pub(crate) fn first(config: &Config, zone: Option<&Zone>) -> String {
+    let (listen, usual) = (&config.listen, Listen::default());
+    let mut text = EXAMPLE.to_owned();
+    let mut set = |line: &str, key: &str, value: String| {
+        // As TOML writes it: a text with its quotes.
+        let value = toml::Value::String(value);
+        text = text.replacen(&format!("\n{line}\n"), &format!("\n{key} = {value}\n"), 1);
+    };
+    if listen.session != usual.session {
+        set(
+            "session = \"0.0.0.0:4747\"",
+            "session",
+            listen.session.to_string(),
+        );
+    }
+    if listen.http != usual.http {
+        let http = listen.http.map(|http| http.to_string());
+        set(
+            "http = \"127.0.0.1:4749\"",
+            "http",
+            http.unwrap_or_default(),
+        );
+    }
+    if let Some(host) = &listen.public_host {
+        set(
+            "# public_host = \"auth.example.org\"",
+            "public_host",
+            host.to_string(),
+        );
+    }
+    if let Some(zone) = zone {
+        set("# zone = \"local\"", "zone", zone.to_string());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    /// The flags of the first launch were forgotten: the second one listened elsewhere.
+    #[test]
+    fn what_the_first_launch_was_told_stands_in_the_file() {
+        let mut config = Config::default();
+        assert_eq!(first(&config, None), EXAMPLE);
+        config.listen.session = "[::1]:5000".parse().unwrap();
+        config.listen.http = None;
+        config.listen.public_host = Some("auth.example.org".parse().unwrap());
+        let zone: Zone = "example.org".parse().unwrap();
+        let read = parse(&first(&config, Some(&zone))).unwrap();
+        assert_eq!((read.listen, read.site.zone), (config.listen, Some(zone)));
+    }
+}

@@ -1,0 +1,122 @@
+//! What is logged: a level for all, and others for parts of the program.
+//!
+//! `tracing` takes a word that is no level for the name of a part, and logs nothing else. Here only what is
+//! certainly meant is accepted: `LEVEL`, or `PART=LEVEL`, with commas between.
+
+use std::str::FromStr;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::{Exit, Failure};
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A filter that is known to be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter that `COUNTERSIGN_LOG` asks for, or this one when that is empty or not set.
+    pub(crate) fn or_environment(&self) -> Result<Self, Failure> {
+        match std::env::var("COUNTERSIGN_LOG") {
+            Ok(text) if !text.is_empty() => text.parse().map_err(|problem| {
+                Failure::new(
+                    Exit::Failure,
+                    "config",
+                    format_args!("COUNTERSIGN_LOG: {problem}"),
+                )
+            }),
+            _ => Ok(self.clone()),
+        }
+    }
+
+    /// The same for `tracing`.
+    pub(crate) fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        for part in text.split(',').map(str::trim) {
+            match part.split_once('=') {
+                None => level(part)?,
+                Some((name, named)) => {
+                    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_:".contains(&byte);
+                    if name.is_empty() || !name.bytes().all(known) {
+                        return Err(format!(
+                            "{name:?} is no part of the program; write for example countersign_server=debug"
+                        ));
+                    }
+                    level(named)?;
+                }
+            }
+        }
+        let filter: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        EnvFilter::try_new(&filter).map_err(|error| error.to_string())?;
+        Ok(Self(filter))
+    }
+}
+
+fn level(text: &str) -> Result<(), String> {
+    if LEVELS.contains(&text.to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    let nearest = LEVELS
+        .into_iter()
+        .min_by_key(|level| strsim::damerau_levenshtein(level, text))
+        .unwrap_or_default();
+    Err(format!(
+        "there is no level {text:?}; did you mean `{nearest}`? There are {}",
+        LEVELS.join(", ")
+    ))
+}
+
+impl<'de> Deserialize<'de> for LogFilter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_levels_of_parts_are_taken_and_nothing_else() {
+        for text in [
+            "info",
+            "WARN",
+            "off",
+            "warn,countersign_server=debug",
+            "info, a::b=trace",
+        ] {
+            assert!(text.parse::<LogFilter>().is_ok(), "{text}");
+        }
+        for (text, named) in [
+            ("warning", "`warn`"),
+            ("", "no level"),
+            ("inof", "`info`"),
+            ("countersign_server", "no level"),
+            ("a=verbose", "no level \"verbose\""),
+            ("=loud=", "no part"),
+            ("a[span]=info", "no part"),
+            ("3", "no level"),
+        ] {
+            let problem = text.parse::<LogFilter>().unwrap_err();
+            assert!(problem.contains(named), "{text}: {problem}");
+        }
+    }
+}

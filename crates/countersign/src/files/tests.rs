@@ -1,0 +1,132 @@
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+
+use super::*;
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().mode() & 0o777
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_there_when_it_is_whole_and_nothing_is_left_of_one_that_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export");
+    let mut file = OutputFile::create(&path, PRIVATE, Existing::Kept).unwrap();
+    file.write(b"some").unwrap();
+    assert_eq!(mode(file.temporary_path().unwrap()), 0o600);
+    assert!(!path.exists());
+    file.finish().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"some");
+
+    let mut file = OutputFile::create(&path, PRIVATE, Existing::Replaced).unwrap();
+    file.write(b"other").unwrap();
+    drop(file);
+    assert_eq!(std::fs::read(&path).unwrap(), b"some");
+    assert_eq!(names(folder.path()), ["export"]);
+}
+
+/// An export replaced a file of that name without a word, and a private one became readable by all.
+#[test]
+fn a_file_that_exists_is_replaced_when_told_so_alone_and_stays_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export");
+    std::fs::write(&path, "mine").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    let refused = write(&path, PRIVATE, Existing::Kept, b"new").unwrap_err();
+    assert_eq!(
+        (refused.exit, refused.code.as_str()),
+        (Exit::Conflict, "file_exists")
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+    write(&path, PRIVATE, Existing::Replaced, b"new").unwrap();
+    assert_eq!(
+        (std::fs::read(&path).unwrap(), mode(&path)),
+        (b"new".to_vec(), 0o600)
+    );
+}
+
+/// A file that somebody made while the export ran was replaced too.
+#[test]
+fn a_file_that_appears_meanwhile_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export");
+    let mut file = OutputFile::create(&path, PRIVATE, Existing::Kept).unwrap();
+    file.write(b"new").unwrap();
+    std::fs::write(&path, "theirs").unwrap();
+    assert_eq!(file.finish().unwrap_err().exit, Exit::Conflict);
+    assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+    assert_eq!(names(folder.path()), ["export"]);
+}
+
+/// A link at `export.part`, which anybody can foresee, had its target overwritten.
+#[test]
+fn the_target_of_a_link_is_never_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, target) = (folder.path().join("export"), folder.path().join("target"));
+    std::fs::write(&target, "precious").unwrap();
+    symlink(&target, folder.path().join("export.part")).unwrap();
+    write(&path, PRIVATE, Existing::Kept, b"new").unwrap();
+
+    let link = folder.path().join("link");
+    symlink(&target, &link).unwrap();
+    let refused = write(&link, PRIVATE, Existing::Kept, b"new").unwrap_err();
+    assert_eq!(refused.exit, Exit::Conflict);
+    write(&link, PRIVATE, Existing::Replaced, b"new").unwrap();
+    assert_eq!(std::fs::read(&target).unwrap(), b"precious");
+    assert!(link.symlink_metadata().unwrap().is_file());
+}
+
+/// A link that leads nowhere would have made a file somewhere else.
+#[test]
+fn a_link_that_leads_nowhere_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (link, nowhere) = (folder.path().join("link"), folder.path().join("nowhere"));
+    symlink(&nowhere, &link).unwrap();
+    let refused = write(&link, PRIVATE, Existing::Kept, b"new").unwrap_err();
+    assert_eq!(refused.exit, Exit::Conflict);
+    assert!(!nowhere.exists());
+}
+
+/// A FIFO that a program read from became a regular file, and the program waited for ever.
+#[test]
+fn a_fifo_is_written_through_and_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let reader = std::thread::spawn({
+        let path = path.clone();
+        move || {
+            let mut text = String::new();
+            File::open(path).unwrap().read_to_string(&mut text).unwrap();
+            text
+        }
+    });
+    write(&path, PRIVATE, Existing::Kept, b"through").unwrap();
+    assert_eq!(reader.join().unwrap(), "through");
+    assert!(path.symlink_metadata().unwrap().file_type().is_fifo());
+}
+
+/// `--save /dev/full` as root made the device a regular file.
+#[test]
+fn a_device_stays_one_and_a_full_one_is_said_with_its_name() {
+    let path = Path::new("/dev/full");
+    let failure = write(path, PRIVATE, Existing::Replaced, b"much").unwrap_err();
+    assert!(failure.message.contains("/dev/full"), "{}", failure.message);
+    assert!(path.metadata().unwrap().file_type().is_char_device());
+}

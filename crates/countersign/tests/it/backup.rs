@@ -1,0 +1,330 @@
+//! Backups, and what finds out that one is needed.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sqlx::Connection;
+
+use crate::running::{MARIAS_PASSPHRASE, Running, SITE_PASSPHRASE, Said};
+
+const PASS: [&str; 2] = ["--passphrase-file", "backup.pass"];
+
+fn with_backup_passphrase() -> Running {
+    let site = Running::with_accounts();
+    site.write("backup.pass", "a pass phrase for backups");
+    site
+}
+
+fn backup(site: &Running, words: &[&str]) -> Said {
+    site.run(&[&["backup"], words, &PASS].concat())
+}
+
+fn done(said: Said) -> Said {
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    said
+}
+
+/// Does something to a database that no site would do.
+fn sql(file: &Path, statements: &'static [&'static str]) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let url = format!("sqlite://{}", file.display());
+        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        for statement in statements {
+            sqlx::query(*statement)
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        }
+        connection.close().await.unwrap();
+    });
+}
+
+/// A site that is backed up while it runs and brought back elsewhere is the same site: its people log in
+/// with what they had, and its audit log goes on.
+#[test]
+fn a_sealed_backup_of_a_running_site_brings_it_back() {
+    let mut site = with_backup_passphrase();
+    done(backup(&site, &["create", "night.backup"]));
+    let mode = std::fs::metadata(site.path("night.backup")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    let bytes = std::fs::read(site.path("night.backup")).unwrap();
+    assert!(!bytes.windows(5).any(|window| window == b"maria"));
+
+    let verify = [
+        "verify",
+        "night.backup",
+        "--unseal",
+        "--site-passphrase-file",
+        "site.pass",
+    ];
+    let verified = done(backup(&site, &verify));
+    for named in [
+        "sealed backup",
+        "layout",
+        "its site key opens",
+        "head of its audit log",
+    ] {
+        assert!(verified.out.contains(named), "{named}: {}", verified.out);
+    }
+
+    done(backup(
+        &site,
+        &["restore", "night.backup", "--data", "other"],
+    ));
+    for (name, mode) in [
+        ("other", 0o700),
+        ("other/site.db", 0o600),
+        ("other/countersign.toml", 0o600),
+    ] {
+        let found = std::fs::metadata(site.path(name)).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, mode, "{name}");
+    }
+    assert_eq!(site.stop(), Some(0));
+    site.start(&["--data", "other", "--passphrase-file", "site.pass"]);
+    done(site.call("maria", "maria.pass", &["self", "show"]));
+    done(site.call_as_robot(&["self", "show"]));
+    let log = site.run(&["audit", "list", "--data", "other"]).out;
+    assert!(
+        log.contains("site.backup") && log.contains("site.restored"),
+        "{log}"
+    );
+    done(site.run(&["audit", "verify", "--data", "other"]));
+}
+
+/// With the slot file, a restored site opens its key by itself; a site that does not run is backed up too.
+#[test]
+fn a_stopped_site_is_backed_up_and_a_slot_file_goes_along_when_told_so() {
+    let folder = Running::new();
+    let dev = |words: &[&str]| folder.run(&[words, &["--data", "dev"]].concat());
+    // A throw-away site has a slot file; a port that is taken ends it once it is made.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_eq!(dev(&["dev", "--session-listen", &address]).code, 1);
+    folder.write("backup.pass", "a pass phrase for backups");
+    for (file, words) in [("with", &["--with-slot-file"][..]), ("without", &[])] {
+        let create = ["backup", "create", file, PASS[0], PASS[1]];
+        done(dev(&[&create[..], words].concat()));
+        let restored = format!("restored-{file}");
+        let restore = ["restore", file, "--data", &restored];
+        done(backup(&folder, &restore));
+        let slot = folder.path(&restored).join("site-key.slot").exists();
+        assert_eq!(slot, file == "with");
+    }
+    let plain = dev(&["backup", "create", "plain", "--plain", "--with-slot-file"]);
+    assert_eq!(
+        plain.code, 2,
+        "a plain backup with the slot file would be the open site"
+    );
+    done(dev(&["backup", "create", "plain", "--plain"]));
+    done(folder.run(&["backup", "verify", "plain"]));
+    let exists = dev(&["backup", "create", "plain", "--plain"]);
+    assert_eq!(exists.code, 7, "{}", exists.err);
+    done(dev(&["backup", "create", "plain", "--plain", "--force"]));
+}
+
+#[test]
+fn a_backup_that_is_not_sound_restores_nothing() {
+    let site = with_backup_passphrase();
+    done(backup(&site, &["create", "sealed"]));
+    done(backup(&site, &["create", "plain", "--plain"]));
+    for name in ["sealed", "plain"] {
+        let whole = std::fs::read(site.path(name)).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for (bytes, what) in [(&whole[..whole.len() - 1], "cut"), (&flipped, "flipped")] {
+            std::fs::write(site.path("damaged"), bytes).unwrap();
+            for words in [
+                &["verify", "damaged"][..],
+                &["restore", "damaged", "--data", "new"],
+            ] {
+                let said = backup(&site, words);
+                assert!(
+                    said.code == 8 && said.err.contains("damaged"),
+                    "{name} {what}: {}",
+                    said.err
+                );
+            }
+            assert!(!site.path("new").exists(), "{name} {what}");
+        }
+    }
+    let wrong = site.run(&[
+        "backup",
+        "restore",
+        "sealed",
+        "--data",
+        "new",
+        "--passphrase-file",
+        "wrong.pass",
+    ]);
+    assert!(
+        wrong.code == 4 && wrong.err.contains("does not open"),
+        "{}",
+        wrong.err
+    );
+    assert!(!site.path("new").exists());
+    let wrong = [
+        "verify",
+        "plain",
+        "--unseal",
+        "--site-passphrase-file",
+        "wrong.pass",
+    ];
+    assert_eq!(backup(&site, &wrong).code, 4);
+}
+
+#[test]
+fn a_restore_replaces_no_site_without_force_and_keeps_it_aside_with_it() {
+    let mut site = with_backup_passphrase();
+    done(backup(&site, &["create", "kept"]));
+    let refused = backup(&site, &["restore", "kept"]);
+    assert!(
+        refused.code == 7 && refused.err.contains("--force"),
+        "{}",
+        refused.err
+    );
+    let running = backup(&site, &["restore", "kept", "--force"]);
+    assert!(running.err.contains("[folder_in_use]"), "{}", running.err);
+    assert_eq!(site.stop(), Some(0));
+    let database = std::fs::read(site.path("site/site.db")).unwrap();
+    done(backup(&site, &["restore", "kept", "--force"]));
+    let aside = std::fs::read_dir(site.path("site"))
+        .unwrap()
+        .flatten()
+        .find(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("before-restore-")
+        });
+    let aside = aside.unwrap().path();
+    assert_eq!(std::fs::read(aside.join("site.db")).unwrap(), database);
+    site.start(&["--passphrase-file", "site.pass"]);
+    done(site.call("maria", "maria.pass", &["self", "show"]));
+}
+
+/// A database of a newer version would have been taken for a damaged one, or been changed.
+#[test]
+fn a_backup_of_a_newer_version_is_named_as_such() {
+    let mut site = with_backup_passphrase();
+    assert_eq!(site.stop(), Some(0));
+    sql(
+        &site.path("site/site.db"),
+        &["INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
+           SELECT 99, 'newer', installed_on, success, checksum, 0 FROM _sqlx_migrations LIMIT 1"],
+    );
+    let said = backup(&site, &["create", "newer"]);
+    assert!(
+        said.code == 1 && said.err.contains("newer version"),
+        "{}",
+        said.err
+    );
+    assert!(!site.path("newer").exists());
+}
+
+/// A copy of `site.db` that was taken while the site ran lacked rows that others refer to; `audit verify`
+/// called it whole, since the chain was.
+#[test]
+fn a_database_whose_parts_do_not_belong_together_does_not_pass_as_whole() {
+    let mut site = with_backup_passphrase();
+    done(site.run(&["audit", "verify"]));
+    assert_eq!(site.stop(), Some(0));
+    sql(
+        &site.path("site/site.db"),
+        &[
+            "PRAGMA foreign_keys = OFF",
+            "DELETE FROM account WHERE kind = 'service'",
+        ],
+    );
+    let doctor = site.run(&["doctor"]);
+    assert!(
+        doctor.code == 8 && doctor.out.contains("belongs to no row"),
+        "{}",
+        doctor.out
+    );
+    site.start(&["--passphrase-file", "site.pass"]);
+    let said = site.run(&["audit", "verify"]);
+    assert!(
+        said.code == 8 && said.out.contains("damaged"),
+        "{}",
+        said.out
+    );
+    done(backup(&site, &["create", "broken"]));
+    let said = backup(&site, &["verify", "broken"]);
+    assert!(
+        said.code == 8 && said.err.contains("belongs to no row"),
+        "{}",
+        said.err
+    );
+}
+
+/// A page that was not written whole came out at the first login that needed it.
+#[test]
+fn a_database_with_a_torn_page_is_found_at_the_start() {
+    let mut site = with_backup_passphrase();
+    assert_eq!(site.stop(), Some(0));
+    let database = site.path("site/site.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    let page = 4096 * 4;
+    bytes[page..page + 4096].fill(0xa5);
+    std::fs::write(&database, &bytes).unwrap();
+    let serve = [
+        "serve",
+        "--session-listen",
+        "127.0.0.1:0",
+        "--passphrase-file",
+        "site.pass",
+    ];
+    let said = site.run(&serve);
+    assert!(
+        said.code == 1 && said.err.contains("damaged"),
+        "{}",
+        said.err
+    );
+    assert_eq!(std::fs::read(&database).unwrap(), bytes);
+    assert_eq!(site.run(&["doctor"]).code, 8);
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong_and_what_to_do() {
+    let site = with_backup_passphrase();
+    let said = site.run(&["doctor"]);
+    assert!(
+        said.code == 8 && said.out.contains("countersign backup create"),
+        "{}",
+        said.out
+    );
+    let piped = site
+        .command(&["backup", "create", "-", "--plain"])
+        .output()
+        .unwrap();
+    assert!(piped.stdout.starts_with(b"countersign backup/1 plain\n"));
+    let said = site.run(&["doctor", "--json"]);
+    assert_eq!(
+        (said.code, said.json()["problems"].as_u64()),
+        (0, Some(0)),
+        "{}",
+        said.out
+    );
+
+    done(site.run(&["option", "floor", "delivered", "--yes"]));
+    done(site.run(&["option", "enable", "delivered-key", "--yes"]));
+    let mode = PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(site.path("site/site.db"), mode).unwrap();
+    site.write(
+        "site/countersign.toml",
+        "version = 1\nlog.level = \"warning\"",
+    );
+    let said = site.run(&["doctor"]);
+    for named in [
+        "delivered-key is on offer",
+        "chmod 600",
+        "`warn`",
+        "3 problems",
+    ] {
+        assert!(said.out.contains(named), "{named}: {}", said.out);
+    }
+    assert_eq!(said.code, 8);
+    assert_eq!(site.run(&["doctor", "--data", "nowhere"]).code, 6);
+    assert!(!said.out.contains(SITE_PASSPHRASE) && !said.out.contains(MARIAS_PASSPHRASE));
+}

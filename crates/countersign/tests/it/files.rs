@@ -1,0 +1,246 @@
+//! Files that the binary writes, and a folder whose site is gone.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::running::{Running, SITE_PASSPHRASE, Said, command};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Serves the folder's site with its pass phrase, as a service manager would.
+fn unattended(folder: &Path, words: &[&str]) -> Said {
+    let pass = folder.join("site.pass");
+    std::fs::write(&pass, SITE_PASSPHRASE).unwrap();
+    std::fs::set_permissions(&pass, PermissionsExt::from_mode(0o600)).unwrap();
+    let serve = [
+        "serve",
+        "--session-listen",
+        "127.0.0.1:0",
+        "--passphrase-file",
+        "site.pass",
+    ];
+    let mut command = command(folder, &serve);
+    command.args(["--http-listen", "127.0.0.1:0"]).args(words);
+    command.stdin(Stdio::null()).output().unwrap().into()
+}
+
+/// `audit export --save` replaced any file of that name, with one that all could read; a FIFO and a device
+/// became regular files.
+#[test]
+fn an_export_replaces_no_file_without_force_and_no_device_at_all() {
+    let site = Running::new();
+    site.write("log.jsonl", "mine");
+    let export = |words: &[&str]| site.run(&[&["audit", "export"], words].concat());
+    let kept = export(&["--save", "log.jsonl"]);
+    assert!(
+        kept.code == 7 && kept.err.contains("[file_exists]"),
+        "{}",
+        kept.err
+    );
+    assert_eq!(std::fs::read(site.path("log.jsonl")).unwrap(), b"mine");
+    let replaced = export(&["--save", "log.jsonl", "--force"]);
+    assert_eq!(replaced.code, 0, "{}", replaced.err);
+    assert_ne!(std::fs::read(site.path("log.jsonl")).unwrap(), b"mine");
+    assert_eq!(mode(&site.path("log.jsonl")), 0o600);
+
+    let full = export(&["--save", "/dev/full"]);
+    assert!(
+        full.code == 1 && full.err.contains("/dev/full"),
+        "{}",
+        full.err
+    );
+    let device = std::fs::metadata("/dev/full").unwrap();
+    assert!(device.file_type().is_char_device());
+    let through = export(&["--save", "/dev/stdout"]);
+    assert!(through.out.contains("site.founded"), "{}", through.err);
+}
+
+/// The database's volume was not mounted; the unattended start made a new site with a new key.
+#[test]
+fn no_site_is_made_where_there_was_one_unless_told_so() {
+    let mut site = Running::new();
+    assert_eq!(site.stop(), Some(0));
+    let folder = site.folder.path().to_owned();
+    let database = site.path("site/site.db");
+    let bytes = std::fs::read(&database).unwrap();
+    for lost in [None, Some("")] {
+        std::fs::remove_file(&database).unwrap();
+        if let Some(text) = lost {
+            site.write("site/site.db", text);
+        }
+        let said = unattended(&folder, &[]);
+        assert_eq!(said.code, 7, "{}", said.err);
+        for named in [
+            "countersign.toml",
+            "backup restore",
+            "serve --new",
+            "[site_was_here]",
+        ] {
+            assert!(said.err.contains(named), "{named}: {}", said.err);
+        }
+        assert_eq!(
+            std::fs::read(&database).ok().as_deref(),
+            lost.map(str::as_bytes)
+        );
+        std::fs::write(&database, &bytes).unwrap();
+    }
+    let exists = unattended(&folder, &["--new"]);
+    assert!(
+        exists.code == 7 && exists.err.contains("[site_exists]"),
+        "{}",
+        exists.err
+    );
+
+    std::fs::remove_file(&database).unwrap();
+    let settings = std::fs::read(site.path("site/countersign.toml")).unwrap();
+    site.start(&["--new", "--passphrase-file", "site.pass"]);
+    assert_eq!(
+        site.run(&["audit", "list", "-o", "jsonl"])
+            .out
+            .lines()
+            .count(),
+        1
+    );
+    let kept = std::fs::read(site.path("site/countersign.toml")).unwrap();
+    assert_eq!(kept, settings, "what exists is not overwritten");
+}
+
+/// A slot file of another site lay in the folder: the new site could never be started again.
+#[test]
+fn a_new_site_is_not_made_beside_the_slot_file_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("site")).unwrap();
+    let slot = folder.path().join("site/site-key.slot");
+    std::fs::write(&slot, "precious").unwrap();
+    for words in [&[][..], &["--new"]] {
+        let said = unattended(folder.path(), words);
+        assert!(
+            said.code == 7 && said.err.contains("site-key.slot"),
+            "{}",
+            said.err
+        );
+        assert_eq!(std::fs::read(&slot).unwrap(), b"precious");
+        assert!(!folder.path().join("site/site.db").exists());
+    }
+}
+
+/// A slot file beside another database said only that it does not open it.
+#[test]
+fn a_slot_file_of_another_site_is_named() {
+    let mut site = Running::new();
+    assert_eq!(site.stop(), Some(0));
+    site.write(
+        "site/site-key.slot",
+        "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\n",
+    );
+    let said = unattended(site.folder.path(), &[]);
+    assert!(
+        said.code == 4 && said.err.contains("move it away"),
+        "{}",
+        said.err
+    );
+}
+
+/// A database that was brought back with the mode of any file could be read by all.
+#[test]
+fn a_database_that_others_can_read_is_made_its_owners_at_start() {
+    let mut site = Running::new();
+    assert_eq!(site.stop(), Some(0));
+    let database = site.path("site/site.db");
+    std::fs::set_permissions(&database, PermissionsExt::from_mode(0o644)).unwrap();
+    site.start(&["--passphrase-file", "site.pass"]);
+    assert_eq!(mode(&database), 0o600);
+}
+
+/// The flags of the first launch were forgotten: the second launch listened elsewhere, under another name.
+#[test]
+fn flags_of_the_first_launch_stand_in_the_configuration_file() {
+    let mut site = Running::new();
+    assert_eq!(site.stop(), Some(0));
+    let file = site.path("site/countersign.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    for line in ["session = \"127.0.0.1:0\"", "http = \"127.0.0.1:0\""] {
+        assert!(text.contains(line), "{line}");
+    }
+    assert_eq!(site.run(&["config", "check"]).code, 0);
+}
+
+/// The recovery code stood on standard error, among the lines of the log, and whatever kept the log kept it.
+#[test]
+fn the_recovery_code_is_on_standard_output_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    // A port that is taken ends the launch once the site is made.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = unattended(folder.path(), &["--session-listen", &address]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    let pass = ["--passphrase-file", "site.pass"];
+    let words = [
+        &["serve", "--session-listen", &address][..],
+        &pass,
+        &["--json"],
+    ]
+    .concat();
+    let said = Said::from(command(folder.path(), &words).output().unwrap());
+    assert_eq!(said.code, 1, "{}", said.err);
+    let code = said.json()["recovery_code"].as_str().unwrap().to_owned();
+    assert!(code.len() > 32 && !said.err.contains(&code), "{}", said.err);
+}
+
+/// `dev --data DIR` said that the folder is thrown away, and kept it.
+#[test]
+fn a_throw_away_site_in_a_folder_of_the_users_own_is_kept_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["dev", "--data", "kept", "--session-listen", "127.0.0.1:0"];
+    let mut process = command(folder.path(), &words)
+        .args(["--http-listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(process.stderr.take().unwrap()).lines() {
+        said += &line.unwrap();
+        if said.contains("The site is at ") {
+            break;
+        }
+    }
+    send("-TERM", process.id());
+    process.wait().unwrap();
+    assert!(
+        said.contains("It stays in kept") && !said.contains("thrown away"),
+        "{said}"
+    );
+    assert!(folder.path().join("kept/site.db").exists());
+}
+
+/// An export that was interrupted left its `.part` behind.
+#[test]
+fn nothing_is_left_of_an_export_that_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("site")).unwrap();
+    // A site that never answers.
+    let socket = UnixListener::bind(folder.path().join("site/admin.sock")).unwrap();
+    let mut process = command(folder.path(), &["audit", "export", "--save", "log"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _asked = socket.accept().unwrap();
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files(), 2, "the folder and the part");
+    send("-INT", process.id());
+    assert_eq!(process.wait().unwrap().code(), Some(1));
+    assert_eq!(files(), 1);
+}
+
+fn send(signal: &str, process: u32) {
+    let kill = Command::new("kill")
+        .arg(signal)
+        .arg(process.to_string())
+        .status();
+    assert!(kill.unwrap().success());
+}

@@ -1,0 +1,120 @@
+//! Looking at a store's file without changing it: a backup, or a file that something may be wrong with.
+
+use std::path::Path;
+
+use countersign_core::audit::{Broken, ChainHead, verify_chain};
+use countersign_core::store::{Page, Setting, StoreError};
+use countersign_core::timestamp::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{ConnectOptions, SqlitePool};
+
+use super::open::{self, LAYOUTS, OpenError};
+use super::reads;
+
+/// The most flaws that are named.
+const MOST_FLAWS: usize = 20;
+
+/// What there is to tell of a store's file.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The number of its layout; an older one is brought up to date when the store is opened.
+    pub layout: i64,
+    /// What is wrong with the file; empty when it is sound.
+    pub flaws: Vec<String>,
+    /// How far the audit chain is sound.
+    pub head: ChainHead,
+    /// The first audit entry that is not as it was written.
+    pub broken: Option<Broken>,
+    /// The time of the last audit entry.
+    pub last_entry: Option<Timestamp>,
+    readers: SqlitePool,
+}
+
+impl Inspection {
+    /// Reads the whole file and checks it: its pages and indices, its references, its audit chain.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it is no store's file, a newer version's, or too damaged to be read.
+    pub async fn of(file: &Path) -> Result<Self, OpenError> {
+        let fault = |error: &sqlx::Error| OpenError::of(file, error);
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .pragma("query_only", "ON")
+            .disable_statement_logging();
+        let readers = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await
+            .map_err(|error| fault(&error))?;
+        let id: i32 = sqlx::query_scalar("PRAGMA application_id")
+            .fetch_one(&readers)
+            .await
+            .map_err(|error| fault(&error))?;
+        if id != open::APPLICATION_ID {
+            let file = file.to_owned();
+            return Err(OpenError::NotOurs { file });
+        }
+        let layout: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&readers)
+            .await
+            .map_err(|error| fault(&error))?;
+        if layout > LAYOUTS.len() as i64 {
+            let file = file.to_owned();
+            return Err(OpenError::Newer { file, layout });
+        }
+        let flaws = flaws(&readers).await.map_err(|error| fault(&error))?;
+        let damaged = |error| OpenError::of_store(file, error);
+        let end = reads::audit_head(&readers).await.map_err(damaged)?;
+        let pool = &readers;
+        let (head, broken) =
+            verify_chain(end, |page| async move { reads::audit(pool, &page).await })
+                .await
+                .map_err(damaged)?;
+        let last = Page {
+            after: end.seq.checked_sub(1),
+            limit: 1,
+        };
+        let last = reads::audit(&readers, &last).await.map_err(damaged)?;
+        Ok(Self {
+            layout,
+            flaws,
+            head,
+            broken,
+            last_entry: last.first().map(|entry| entry.draft.time),
+            readers,
+        })
+    }
+
+    /// A setting in the file.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError> {
+        reads::setting(&self.readers, name).await
+    }
+
+    /// Closes the file.
+    pub async fn close(self) {
+        self.readers.close().await;
+    }
+}
+
+/// What is wrong with the file, as SQLite finds it.
+pub(super) async fn flaws(readers: &SqlitePool) -> Result<Vec<String>, sqlx::Error> {
+    let mut flaws: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(20)")
+        .fetch_all(readers)
+        .await?;
+    flaws.retain(|flaw| flaw != "ok");
+    let astray: Vec<(String, Option<i64>, String)> =
+        sqlx::query_as("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check")
+            .fetch_all(readers)
+            .await?;
+    flaws.extend(astray.into_iter().map(|(table, row, parent)| {
+        format!(
+            "row {} of {table} belongs to no row of {parent}",
+            row.unwrap_or_default()
+        )
+    }));
+    flaws.truncate(MOST_FLAWS);
+    Ok(flaws)
+}
