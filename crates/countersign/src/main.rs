@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod failure;
 mod input;
+mod log;
 mod output;
 mod params;
 mod secret_input;

@@ -2,4 +2,6 @@
 
 pub(crate) mod first_launch;
 pub(crate) mod folder;
+mod reload;
+mod run;
 pub(crate) mod serve;

@@ -13,144 +13,142 @@ use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
-use countersign_server::{Proxies, Server, clock};
+use countersign_server::{Server, clock, descriptors};
 use countersign_store::SqliteStore;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
 use super::first_launch::{self, Opener};
 use super::folder::Folder;
+use super::reload::{Settings, listen_as_told, proxies};
+use super::run::{Serving, Supervisor};
 use crate::cli::{Common, Listen, Serve};
-use crate::config::{self, Config, LogFormat};
+use crate::config::Config;
 use crate::failure::{Exit, Failure};
+use crate::log::Log;
 use crate::output::say;
 use crate::secret_input::{new_passphrase, passphrase};
 
+/// How often the folder of a throw-away site is removed before that is given up.
+const TIMES_THROWN_AWAY: usize = 20;
+
 /// Serves the site in the folder until it is told to stop; makes it at the first launch.
 pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
+    let supervisor = Supervisor::new()?;
+    descriptors::raise();
     let folder = Folder::lock(&common.data)?;
-    let usual = Folder::config_in(folder.path());
-    let mut config = config::read_or_default(serve.config.as_deref(), &usual)?;
-    listen_as_told(&mut config, serve.listen);
-    start_log(&config)?;
-    run(async {
-        let store = open_store(&folder).await?;
-        let parts = parts(store.clone(), config.options.floor)?;
-        let asked_zone = serve.zone.or(config.site.zone.take());
-        let new = !Site::exists(&*store).await.map_err(store_failure)?;
-        let site = if new {
-            let file = common.passphrase_file.as_deref();
-            let secret = new_passphrase("Pass phrase for the new site's key", file)?;
-            let zone = zone(asked_zone)?;
-            first_launch::found(&folder, parts, zone, &Opener::Passphrase(secret)).await?
-        } else {
-            let site = Site::open(parts)
-                .await
-                .map_err(|error| Failure::new(Exit::Failure, "store", error))?;
-            if asked_zone.is_some_and(|asked| asked != site.zone()) {
-                warn!(zone = %site.zone(), "the zone was settled at the first launch and stays");
-            }
-            for option in site.options_held_back() {
-                warn!(%option, "enabled, and not offered: it lies under the configuration's floor");
-            }
-            open_key(&site, &folder, common).await?;
-            site
-        };
-        apply_scripts(&site, &folder).await?;
-        let server = start(&site, &folder, &config).await?;
-        if new {
-            first_launch::what_next(folder.path());
+    let (mut settings, config) = Settings::read(serve.config, &folder, serve.listen)?;
+    let log = Log::start(&config)?;
+    let reload = |server: &Server| settings.reload(&log, server);
+    let starting = start_kept(common.clone(), folder, config, serve.zone);
+    supervisor.run(starting, Some(reload))
+}
+
+/// Starts a site that is kept; makes it at the first launch.
+async fn start_kept(
+    common: Common,
+    folder: Folder,
+    mut config: Config,
+    asked_zone: Option<Zone>,
+) -> Result<Serving, Failure> {
+    let store = open_store(&folder).await?;
+    let parts = parts(store.clone(), config.options.floor)?;
+    let asked_zone = asked_zone.or(config.site.zone.take());
+    let new = !Site::exists(&*store).await.map_err(store_failure)?;
+    let site = if new {
+        let file = common.passphrase_file.as_deref();
+        let secret = new_passphrase("Pass phrase for the new site's key", file)?;
+        let zone = zone(asked_zone)?;
+        first_launch::found(&folder, parts, zone, &Opener::Passphrase(secret)).await?
+    } else {
+        let site = Site::open(parts)
+            .await
+            .map_err(|error| Failure::new(Exit::Failure, "store", error))?;
+        if asked_zone.is_some_and(|asked| asked != site.zone()) {
+            warn!(zone = %site.zone(), "the zone was settled at the first launch and stays");
         }
-        let told = told_to_stop()?;
-        ready(&site);
-        told.await;
-        stop(server, &store).await;
-        Ok(())
+        for option in site.options_held_back() {
+            warn!(%option, "enabled, and not offered: it lies under the configuration's floor");
+        }
+        open_key(&site, &folder, &common).await?;
+        site
+    };
+    apply_scripts(&site, &folder).await?;
+    let server = start(&site, &folder, &config).await?;
+    if new {
+        first_launch::what_next(folder.path());
+    }
+    ready(&site);
+    Ok(Serving {
+        server,
+        store,
+        _folder: folder,
     })
 }
 
 /// Serves a throw-away site on this machine alone.
 pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
+    let supervisor = Supervisor::new()?;
+    descriptors::raise();
     let given = common.data != Path::new("./site");
     let path = if given {
         common.data.clone()
     } else {
         Folder::throw_away()?
     };
-    let folder = Folder::lock(&path)?;
-    let mut config = Config::default();
-    config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
-    listen_as_told(&mut config, listen);
-    start_log(&config)?;
-    let result = run(async {
-        let store = open_store(&folder).await?;
-        if Site::exists(&*store).await.map_err(store_failure)? {
-            return Err(Failure::new(
-                Exit::Conflict,
-                "not_throw_away",
-                format_args!("there is a site in {}", path.display()),
-            )
-            .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
-        }
-        let site = first_launch::found(
-            &folder,
-            parts(store.clone(), config.options.floor)?,
-            zone(None)?,
-            &Opener::File,
-        )
-        .await?;
-        apply_scripts(&site, &folder).await?;
-        let server = start(&site, &folder, &config).await?;
-        say("It is thrown away when you stop it with Ctrl-C.");
-        first_launch::what_next(&path);
-        let told = told_to_stop()?;
-        ready(&site);
-        told.await;
-        stop(server, &store).await;
-        Ok(())
-    });
-    drop(folder);
+    let result = run_dev(supervisor, &path, listen);
     // A folder that the user named is theirs.
     if !given {
-        let _ = std::fs::remove_dir_all(&path);
+        throw_away(&path);
     }
     result
 }
 
-fn listen_as_told(config: &mut Config, listen: Listen) {
-    if let Some(address) = listen.session_listen {
-        config.listen.session = address;
-    }
-    if listen.http_listen.is_some() {
-        config.listen.http = listen.http_listen;
-    }
-    if listen.public_host.is_some() {
-        config.listen.public_host = listen.public_host;
-    }
+fn run_dev(supervisor: Supervisor, path: &Path, listen: Listen) -> Result<(), Failure> {
+    let folder = Folder::lock(path)?;
+    let mut config = Config::default();
+    config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
+    listen_as_told(&mut config, listen);
+    let _log = Log::start(&config)?;
+    supervisor.run(start_dev(folder, config), None::<fn(&Server)>)
 }
 
-fn start_log(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::try_from_env("COUNTERSIGN_LOG")
-        .or_else(|_| EnvFilter::try_new(&config.log.level))
-        .map_err(|error| {
-            Failure::new(Exit::Failure, "config", format_args!("log.level: {error}"))
-        })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match config.log.format {
-        LogFormat::Text => log.with_target(false).init(),
-        LogFormat::Json => log.json().init(),
+async fn start_dev(folder: Folder, config: Config) -> Result<Serving, Failure> {
+    let store = open_store(&folder).await?;
+    if Site::exists(&*store).await.map_err(store_failure)? {
+        return Err(Failure::new(
+            Exit::Conflict,
+            "not_throw_away",
+            format_args!("there is a site in {}", folder.path().display()),
+        )
+        .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
     }
-    Ok(())
+    let site = first_launch::found(
+        &folder,
+        parts(store.clone(), config.options.floor)?,
+        zone(None)?,
+        &Opener::File,
+    )
+    .await?;
+    apply_scripts(&site, &folder).await?;
+    let server = start(&site, &folder, &config).await?;
+    say("It is thrown away when you stop it with Ctrl-C.");
+    first_launch::what_next(folder.path());
+    ready(&site);
+    Ok(Serving {
+        server,
+        store,
+        _folder: folder,
+    })
 }
 
-fn run<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new(Exit::Failure, "runtime", error))?
-        .block_on(future)
+/// Removes a folder. A start that was given up may still write into it: then it is removed again.
+fn throw_away(path: &Path) {
+    for _ in 0..TIMES_THROWN_AWAY {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    }
 }
 
 async fn open_store(folder: &Folder) -> Result<Arc<SqliteStore>, Failure> {
@@ -259,10 +257,7 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
         .limits(config.limits())
         .session(config.listen.session)
         .http(config.listen.http)
-        .proxies(Proxies {
-            addresses: config.listen.http_proxies.clone(),
-            believed: config.listen.http_forwarded,
-        })
+        .proxies(proxies(config))
         .public_host(config.listen.public_host.clone())
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()
@@ -277,25 +272,4 @@ fn ready(site: &Site) {
     if let Some(uri) = site.endpoints().uri {
         say(format_args!("The site is at {uri}"));
     }
-}
-
-/// Listens for Ctrl-C and the termination signal from now on: the future is done when one comes.
-///
-/// Called before anybody is told that the site is there, so that whoever ends it at once ends it in order.
-fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, "signal", error));
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-async fn stop(server: Server, store: &SqliteStore) {
-    info!("stopping");
-    server.stop().await;
-    store.close().await;
 }

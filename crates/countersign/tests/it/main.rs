@@ -11,5 +11,6 @@ mod applications;
 mod crash;
 mod running;
 mod shell;
+mod standing;
 mod tour;
 mod trouble;

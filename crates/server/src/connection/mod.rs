@@ -61,7 +61,7 @@ async fn enter(
     let mut ended = std::pin::pin!(told(admitted.ended()));
     let attempt = login::Attempt::new(admitted.source(), &shared);
     let log_in = tokio::time::timeout(
-        shared.limits.unproved_time,
+        shared.limits().unproved_time,
         attempt.log_in(&mut socket, &mut inbox),
     );
     let end = tokio::select! {
@@ -71,7 +71,7 @@ async fn enter(
     let end = match end {
         Ok(login::End::Returning(returning)) => {
             let confirmed = login::confirmed(returning, &mut socket, &mut inbox);
-            let confirmed = tokio::time::timeout(shared.limits.unproved_time, confirmed);
+            let confirmed = tokio::time::timeout(shared.limits().unproved_time, confirmed);
             tokio::select! {
                 end = confirmed => Ok(end.unwrap_or(login::End::Dismissed)),
                 () = &mut ended => Ok(login::End::Dismissed),
@@ -153,6 +153,7 @@ async fn stay(entered: Box<Entered>, peer: SocketAddr, shared: Arc<Shared>) {
         opened.events,
         opened.cut,
         opened.got,
+        shared.limits(),
     );
     let (info, reason) = live.serve(socket, &shared).await;
     info!(session = %info.id, account = %info.name, %reason, "connection closed");

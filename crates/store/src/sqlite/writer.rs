@@ -70,6 +70,11 @@ impl Writer {
         written.await.map_err(|_| closed())?
     }
 
+    /// Becomes ready when the task has ended, also by a panic.
+    pub(super) async fn ended(&self) {
+        self.queue.closed().await;
+    }
+
     /// Lets the task write what waits, and waits for its end.
     pub(super) async fn close(&self) {
         if let Some(task) = self.task.lock().await.take() {
