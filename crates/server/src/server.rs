@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use countersign_core::site::{Endpoints, Site};
 use countersign_proto::uri::SiteUri;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, info, warn};
@@ -151,8 +151,8 @@ impl Builder {
     /// A [`StartError`].
     pub async fn start(self) -> Result<Server, StartError> {
         let reserve = Reserve::count()?;
-        let session = listen(self.session).await?;
-        let http = listen(self.http).await?;
+        let session = listen(self.session)?;
+        let http = listen(self.http)?;
         let admin = match &self.admin_socket {
             Some(path) => {
                 Some(
@@ -287,15 +287,28 @@ impl Tasks {
     }
 }
 
+/// Connections that may wait to be taken; the operating system may allow fewer. A full queue drops a client's
+/// first packet, which is sent again only after a second.
+const WAITING: u32 = 4_096;
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of the run before do not keep the address.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
+
 /// Binds a listener; the address that it was given, its port resolved.
-async fn listen(
-    address: Option<SocketAddr>,
-) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
+fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
     let Some(address) = address else {
         return Ok(None);
     };
     let failed = |cause| StartError::Listen { address, cause };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok(Some((listener, bound)))
 }

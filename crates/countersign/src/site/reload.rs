@@ -135,6 +135,7 @@ fn flat(table: &Table) -> Vec<(String, String)> {
                 let inner = flat(section).into_iter();
                 all.extend(inner.map(|(inner, value)| (format!("{key}.{inner}"), value)));
             }
+            Value::String(text) => all.push((key.clone(), text.clone())),
             value => all.push((key.clone(), value.to_string())),
         }
     }
@@ -159,14 +160,14 @@ mod tests {
             [
                 "limits.unproved: default -> 7",
                 "listen.http_proxies: default -> []",
-                "log.level: \"info\" -> \"warn\"",
+                "log.level: info -> warn",
             ]
         );
         assert_eq!(
             restart,
             [
-                "listen.session: \"a:1\" -> default",
-                "log.format: default -> \"json\"",
+                "listen.session: a:1 -> default",
+                "log.format: default -> json",
             ]
         );
         assert_eq!(changes(&old, &old), (Vec::new(), Vec::new()));

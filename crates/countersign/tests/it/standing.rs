@@ -336,8 +336,8 @@ fn a_site_reads_its_settings_again_on_sighup() {
     let text = wait_for(&mut said, "need a restart");
     for named in [
         "limits.unproved: default -> 7",
-        "log.level: default -> \"debug\"",
-        "listen.public_host: default -> \"a.example\"",
+        "log.level: default -> debug",
+        "listen.public_host: default -> a.example",
     ] {
         assert!(text.contains(named), "{named}: {text}");
     }

@@ -58,7 +58,15 @@ async fn enter(
     shared: Arc<Shared>,
 ) -> Option<Box<Entered>> {
     let mut inbox = Inbox::default();
-    let mut ended = std::pin::pin!(told(admitted.ended()));
+    let mut stopping = shared.stopping.clone();
+    let evicted = admitted.ended();
+    // A client that may never log in does not hold up a stop.
+    let mut ended = std::pin::pin!(async {
+        tokio::select! {
+            () = told(evicted) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+    });
     let attempt = login::Attempt::new(admitted.source(), &shared);
     let log_in = tokio::time::timeout(
         shared.limits().unproved_time,

@@ -238,3 +238,19 @@ impl Task {
             .map(|_| ())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer that panicked left a process that answered every change with an error, and lived on.
+    #[tokio::test]
+    async fn the_end_of_the_writing_task_is_noticed() {
+        let connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let writer = Writer::start(connection, ChainHead::EMPTY);
+        let task = writer.task.lock().await.take().unwrap();
+        task.abort();
+        writer.ended().await;
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+}
