@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use countersign_core::guard::GuessLimits;
 
+use crate::admin;
 use crate::attack::{Attack, Flights};
 use crate::honest::{Honest, Kind, Logins};
 use crate::report::{Row, Unit};
 use crate::site::Running;
-use crate::{Result, Size};
+use crate::{Files, Result, Size};
+
+const ADMIN: &str = "admin socket";
 
 /// A flood, and what is promised beside it.
 struct Flood {
@@ -56,7 +59,22 @@ impl Flood {
     }
 }
 
-pub(crate) async fn run(site: &Arc<Running>, scenario: &str, size: Size) -> Result<Vec<Row>> {
+/// What is promised of so many files that a site may have open.
+fn success(what: String, logins: &Logins, files: Option<Files>) -> Row {
+    let row = Row::new(what, logins.success(), Unit::Percent);
+    match files {
+        // There are few places then, and many attackers for each.
+        Some(Files::Hard(_)) => row.at_least(95.0),
+        _ => row.at_least(99.9),
+    }
+}
+
+pub(crate) async fn run(
+    site: &Arc<Running>,
+    scenario: &str,
+    size: Size,
+    files: Option<Files>,
+) -> Result<Vec<Row>> {
     let flood = Flood::of(scenario, size);
     let flights = Arc::new(Flights::record(site, size.of(200, 12))?);
     let honest = Honest::arrive(site, size).await?;
@@ -64,9 +82,10 @@ pub(crate) async fn run(site: &Arc<Running>, scenario: &str, size: Size) -> Resu
     let mut quiet = Vec::new();
     for kind in Kind::ALL {
         let logins = honest.log_in(kind).await;
-        rows.extend(took("quiet", kind, &logins));
+        rows.extend(took("quiet", kind.name(), &logins));
         quiet.push((kind, logins));
     }
+    rows.extend(took("quiet", ADMIN, &admin::probe(site, size).await));
     let mut first = 0;
     for sources in size.of(&[1, 64, 4_096][..], &[16][..]) {
         let of = format!("from {sources} sources");
@@ -79,10 +98,16 @@ pub(crate) async fn run(site: &Arc<Running>, scenario: &str, size: Size) -> Resu
         for (kind, quiet) in &quiet {
             let beside = honest.log_in(*kind).await;
             let what = format!("{of}: {}: success", kind.name());
-            rows.push(Row::new(what, beside.success(), Unit::Percent).at_least(99.9));
-            rows.extend(took(&of, *kind, &beside));
-            rows.push(flood.p99(&of, *kind, &beside, quiet));
+            rows.push(success(what, &beside, files));
+            rows.extend(took(&of, kind.name(), &beside));
+            if !matches!(files, Some(Files::Hard(_))) {
+                rows.push(flood.p99(&of, *kind, &beside, quiet));
+            }
         }
+        let answers = admin::probe(site, size).await;
+        let what = format!("{of}: {ADMIN}: success");
+        rows.push(Row::new(what, answers.success(), Unit::Percent).at_least(99.9));
+        rows.extend(took(&of, ADMIN, &answers));
         let held = held.finish().await?;
         let least = Row::new(
             format!("{of}: attacker's connections held, least"),
@@ -111,10 +136,10 @@ pub(crate) async fn run(site: &Arc<Running>, scenario: &str, size: Size) -> Resu
     Ok(rows)
 }
 
-/// How long honest logins took.
-fn took(of: &str, kind: Kind, logins: &Logins) -> [Row; 2] {
+/// How long honest logins, or an admin's questions, took.
+fn took(of: &str, whose: &str, logins: &Logins) -> [Row; 2] {
     [50, 99].map(|per_cent| {
-        let what = format!("{of}: {}: p{per_cent}", kind.name());
+        let what = format!("{of}: {whose}: p{per_cent}");
         Row::new(what, logins.percentile(per_cent), Unit::Milliseconds)
     })
 }

@@ -54,7 +54,7 @@ pub(crate) struct Logins {
 }
 
 impl Logins {
-    fn take(&mut self, took: Option<Duration>) {
+    pub(crate) fn take(&mut self, took: Option<Duration>) {
         match took {
             Some(took) => self.took.push(millis(took)),
             None => self.failed += 1,

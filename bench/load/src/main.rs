@@ -1,7 +1,8 @@
 //! A site under load and attack (`bench/README.md`).
 //!
 //! ```text
-//! cargo run --release -p countersign-load -- [--json] [--small] [--rounds=NUMBER] [scenario…]
+//! cargo run --release -p countersign-load -- [--json] [--small] [--rounds=NUMBER]
+//!     [--soft-files=NUMBER | --hard-files=NUMBER] [scenario…]
 //! ```
 //!
 //! The site is a process of its own, so that its memory is its own; this one is everybody else: honest
@@ -10,6 +11,7 @@
 //!
 //! It ends with exit code 1 when a target is missed; in small, where figures mean little, it does not.
 
+mod admin;
 mod attack;
 mod cut;
 mod floods;
@@ -46,6 +48,36 @@ impl Size {
     }
 }
 
+/// How many files the site may have open, as `ulimit` says; the attackers have a limit of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// So many unless it raises that itself.
+    Soft(u64),
+    /// So many and no more.
+    Hard(u64),
+}
+
+impl Files {
+    /// Reads an option of the command line.
+    fn parse(option: &str) -> Option<Self> {
+        let soft = option.strip_prefix("--soft-files=").map(str::parse);
+        let hard = option.strip_prefix("--hard-files=").map(str::parse);
+        match (soft, hard) {
+            (Some(Ok(number)), _) => Some(Self::Soft(number)),
+            (_, Some(Ok(number))) => Some(Self::Hard(number)),
+            _ => None,
+        }
+    }
+
+    /// As an option of the command line.
+    fn option(self) -> String {
+        match self {
+            Self::Soft(number) => format!("--soft-files={number}"),
+            Self::Hard(number) => format!("--hard-files={number}"),
+        }
+    }
+}
+
 /// Rounds of `names`, unless the command line says otherwise.
 const ROUNDS: usize = 20_000;
 
@@ -55,10 +87,11 @@ const SCENARIOS: [&str; 9] = [
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, scenario] = &arguments[..]
+    if let [mode, scenario, files @ ..] = &arguments[..]
         && mode == server::MODE
     {
-        return report::exit(server::run(scenario));
+        let files = files.first().and_then(|option| Files::parse(option));
+        return report::exit(server::run(scenario, files));
     }
     let (options, names): (Vec<&str>, Vec<&str>) = arguments
         .iter()
@@ -67,11 +100,13 @@ fn main() -> ExitCode {
     let mut size = Size::Full;
     let mut json = false;
     let mut rounds = None;
+    let mut files = None;
     for option in options {
         match (option, option.strip_prefix("--rounds=").map(str::parse)) {
             ("--json", _) => json = true,
             ("--small", _) => size = Size::Small,
             (_, Some(Ok(number))) => rounds = Some(number),
+            _ if Files::parse(option).is_some() => files = Files::parse(option),
             _ => return report::misused(option, &SCENARIOS.join(", ")),
         }
     }
@@ -82,7 +117,7 @@ fn main() -> ExitCode {
     let mut report = Report::new(json);
     for scenario in SCENARIOS {
         if names.is_empty() || names.contains(&scenario) {
-            match run(scenario, size, rounds) {
+            match run(scenario, size, rounds, files) {
                 Ok(rows) => report.take(scenario, &rows),
                 Err(error) => return report::exit(Err(error)),
             }
@@ -102,16 +137,21 @@ fn verdict(size: Size, missed: usize) -> Result<()> {
 }
 
 /// Runs one scenario against a site of its own.
-pub(crate) fn run(scenario: &str, size: Size, rounds: usize) -> Result<Vec<report::Row>> {
+pub(crate) fn run(
+    scenario: &str,
+    size: Size,
+    rounds: usize,
+    files: Option<Files>,
+) -> Result<Vec<report::Row>> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let site = Arc::new(site::Running::start(scenario).await?);
+        let site = Arc::new(site::Running::start(scenario, files).await?);
         match scenario {
             "unproved" => memory::unproved(&site, size).await,
             "idle" => memory::idle(&site, size).await,
             "cut" => cut::run(&site, size).await,
             "names" => names::run(&site, rounds).await,
-            flood => floods::run(&site, flood, size).await,
+            flood => floods::run(&site, flood, size, files).await,
         }
     })
 }

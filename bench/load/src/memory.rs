@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_server::descriptors;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -10,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::login::{Entered, Who, log_in};
 use crate::report::{Row, Unit};
 use crate::server::KNOWN;
-use crate::site::{Running, attacker, open_files};
+use crate::site::{Running, attacker};
 use crate::{Result, Size};
 
 /// Connections that sent half a flight and wait.
@@ -44,7 +45,7 @@ const AT_ONCE: usize = 64;
 /// Sessions that nobody uses.
 pub(crate) async fn idle(site: &Arc<Running>, size: Size) -> Result<Vec<Row>> {
     // Each end needs a file for each; some are needed for other things.
-    let room = open_files().saturating_sub(1_500);
+    let room = descriptors::allowed().saturating_sub(1_500);
     let count = size.of(20_000, 40).min(room);
     let _warm = sessions(site, count / 20).await?;
     let before = site.memory()?;

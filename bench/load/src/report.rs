@@ -141,7 +141,7 @@ pub(crate) fn tell(line: &Value) {
 /// Says that an argument means nothing here.
 pub(crate) fn misused(argument: &str, known: &str) -> ExitCode {
     eprintln!(
-        "`{argument}` is neither --json, --small, --rounds=NUMBER nor a scenario; the scenarios are {known}"
+        "`{argument}` is neither --json, --small, --rounds=NUMBER, --soft-files=NUMBER, --hard-files=NUMBER nor a scenario; the scenarios are {known}"
     );
     ExitCode::from(2)
 }

@@ -18,13 +18,13 @@ use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::Strength;
 use countersign_server::limits::Limits;
-use countersign_server::{Server, clock};
+use countersign_server::{Server, clock, descriptors};
 use countersign_store::SqliteStore;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use crate::{Result, report};
+use crate::{Files, Result, report};
 
 /// The argument that makes this program the site.
 pub(crate) const MODE: &str = "--serve";
@@ -85,8 +85,12 @@ fn limits(scenario: &str) -> Limits {
     }
 }
 
-pub(crate) fn run(scenario: &str) -> Result<()> {
-    crate::site::raise_file_limit();
+pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
+    if let Some(files) = files {
+        crate::site::limit_files(files)?;
+    }
+    // As `countersign serve` does.
+    descriptors::raise();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let folder = tempfile::tempdir()?;

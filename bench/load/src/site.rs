@@ -10,14 +10,16 @@ use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::secret::Secret;
 use countersign_proto::session::client::{Login, Settings};
 use countersign_proto::uri::SiteUri;
+use countersign_server::descriptors;
 use data_encoding::HEXLOWER;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 
-use crate::Result;
 use crate::server::MODE;
+use crate::{Files, Result};
 
 /// What the site's process says of itself.
 #[derive(Deserialize)]
@@ -37,11 +39,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a site with the limits of a scenario.
-    pub(crate) async fn start(scenario: &str) -> Result<Self> {
+    /// Starts a site with the limits of a scenario, which may have so many files open.
+    pub(crate) async fn start(scenario: &str, files: Option<Files>) -> Result<Self> {
         raise_file_limit();
         let mut process = Command::new(std::env::current_exe()?)
             .args([MODE, scenario])
+            .args(files.map(Files::option))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -111,31 +114,31 @@ pub(crate) fn attacker(number: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + number)
 }
 
-/// As many open files as the machine lets this process have.
+/// As many open files as the machine lets this process have, and more where this process may allow itself that.
 pub(crate) fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let enough = Rlimit {
         current: Some(65_536),
         maximum: Some(65_536),
     };
     // Who may not raise the limit takes what there is.
     if setrlimit(Resource::Nofile, enough).is_err() {
-        let most = getrlimit(Resource::Nofile).maximum;
-        let all = Rlimit {
-            current: most,
-            maximum: most,
-        };
-        // What is not allowed shows when connections fail.
-        let _ = setrlimit(Resource::Nofile, all);
+        descriptors::raise();
     }
 }
 
-/// How many files this process may have open.
-pub(crate) fn open_files() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    })
+/// Limits how many files this process may have open.
+pub(crate) fn limit_files(files: Files) -> Result<()> {
+    let limit = match files {
+        Files::Soft(number) => Rlimit {
+            current: Some(number),
+            maximum: getrlimit(Resource::Nofile).maximum,
+        },
+        Files::Hard(number) => Rlimit {
+            current: Some(number),
+            maximum: Some(number),
+        },
+    };
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 /// The one reader of the clock here.

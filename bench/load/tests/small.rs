@@ -12,8 +12,15 @@ use serde_json::Value;
 
 /// The rows of a scenario.
 fn rows(scenario: &str) -> Vec<Value> {
+    rows_with(&[scenario])
+}
+
+/// The same with options.
+fn rows_with(words: &[&str]) -> Vec<Value> {
+    let scenario = words.join(" ");
     let output = Command::new(env!("CARGO_BIN_EXE_countersign-load"))
-        .args(["--json", "--small", scenario])
+        .args(["--json", "--small"])
+        .args(words)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -34,9 +41,21 @@ fn is_success(row: &Value) -> bool {
     row["unit"] == "%"
 }
 
-/// Logins of the service, and of the person from a known and from a new source.
+/// Logins of the service, and of the person from a known and from a new source; and the admin socket's answers.
 fn assert_honest_logins_get_through(flood: &str) {
-    assert_met(&rows(flood), 3, is_success);
+    assert_met(&rows(flood), 4, is_success);
+}
+
+/// 200 slow connections at a site that may have 128 files open, of which it uses some 60 itself.
+#[test]
+fn honest_logins_and_the_admin_socket_get_through_where_files_are_few() {
+    for (files, flood) in [
+        ("--soft-files=128", "slow"),
+        ("--hard-files=160", "slow"),
+        ("--hard-files=160", "garbage"),
+    ] {
+        assert_met(&rows_with(&[files, flood]), 4, is_success);
+    }
 }
 
 #[test]
@@ -62,7 +81,7 @@ fn honest_logins_get_through_wrong_pass_phrases() {
 #[test]
 fn a_site_with_room_for_them_holds_all_slow_connections_and_honest_logins_get_through() {
     let rows = rows("held");
-    assert_met(&rows, 3, is_success);
+    assert_met(&rows, 4, is_success);
     assert_met(&rows, 1, |row| {
         row["what"].as_str().unwrap().ends_with("held, least")
     });
@@ -94,7 +113,7 @@ fn the_program_tells_a_slower_name_apart() {
 
 #[test]
 fn an_argument_that_means_nothing_is_named() {
-    for argument in ["earthquake", "--rounds=many", "--large"] {
+    for argument in ["earthquake", "--rounds=many", "--hard-files=few", "--large"] {
         let output = Command::new(env!("CARGO_BIN_EXE_countersign-load"))
             .arg(argument)
             .output()

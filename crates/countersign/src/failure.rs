@@ -1,6 +1,7 @@
 //! Failures as the command line reports them: the cause, what to do, a stable code; and exit codes.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 use countersign_client::{CallError, ConnectError};
@@ -113,16 +114,14 @@ impl Failure {
     }
 
     /// Shows the failure on standard error and gives its exit code.
-    #[allow(
-        clippy::print_stderr,
-        reason = "failures are shown here and nowhere else"
-    )]
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("error: {}", escape::text(&self.message));
+        let mut text = format!("error: {}\n", escape::text(&self.message));
         if !self.hint.is_empty() {
-            eprintln!("  hint: {}", escape::text(&self.hint));
+            text += &format!("  hint: {}\n", escape::text(&self.hint));
         }
-        eprintln!("  [{}]", escape::line(&self.code));
+        text += &format!("  [{}]\n", escape::line(&self.code));
+        // Where it cannot be shown, the exit code tells it.
+        let _ = std::io::stderr().write_all(text.as_bytes());
         ExitCode::from(self.exit as u8)
     }
 }

@@ -8,6 +8,7 @@ mod config;
 mod failure;
 mod files;
 mod input;
+mod log;
 mod output;
 mod params;
 mod secret_input;

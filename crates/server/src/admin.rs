@@ -3,6 +3,7 @@
 //! It always works, also when the site is sealed and when nobody can log in any more. The peer's user
 //! id is checked besides the file's permissions: the site's own user and root may speak.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
+use crate::listener::Room;
 use crate::shared::Shared;
 
 /// The longest line in bytes: a dump with some room.
@@ -28,8 +30,6 @@ const LONGEST_LINE: usize = 4 << 20;
 const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces of content that are read ahead of a handler.
 const PIECES_AHEAD: usize = 4;
-/// Connections to the admin socket at a time: scripts, not crowds.
-const CONNECTIONS: usize = 64;
 
 /// The bound socket; its file is removed when this is dropped.
 pub(crate) struct AdminSocket {
@@ -53,29 +53,29 @@ impl AdminSocket {
         })
     }
 
-    /// Serves connections until it is dropped.
-    pub(crate) async fn serve(self, shared: Arc<Shared>) {
-        let places = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
+    /// Serves connections until it is dropped, as many at a time as it has places for.
+    pub(crate) async fn serve(
+        self,
+        shared: Arc<Shared>,
+        room: Arc<Room>,
+        places: usize,
+    ) -> io::Result<Infallible> {
+        let places = Arc::new(tokio::sync::Semaphore::new(places));
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else {
-                return;
-            };
-            match self.listener.accept().await {
-                Ok((socket, _)) if may_speak(&socket) => {
-                    let shared = shared.clone();
-                    tokio::spawn(async move {
-                        if let Err(error) = converse(socket, &shared).await {
-                            debug!(%error, "admin connection lost");
-                        }
-                        drop(place);
-                    });
-                }
-                Ok(_) => warn!("a stranger's process was turned away from the admin socket"),
-                Err(error) => {
-                    warn!(%error, "admin socket");
-                    tokio::time::sleep(crate::server::ACCEPT_PAUSE).await;
-                }
+            let place = places.clone().acquire_owned().await;
+            let place = place.map_err(io::Error::other)?;
+            let socket = room.next_first(&self.listener).await?;
+            if !may_speak(&socket) {
+                warn!("a stranger's process was turned away from the admin socket");
+                continue;
             }
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                if let Err(error) = converse(socket, &shared).await {
+                    debug!(%error, "admin connection lost");
+                }
+                drop(place);
+            });
         }
     }
 }

@@ -42,13 +42,15 @@ const NO_CROWD: usize = 4;
 
 /// Counts connections.
 pub struct Admission {
-    limits: Limits,
-    guard: Arc<Guard>,
+    /// The penalties that it heeds and adds to; none for trusted proxies, which speak for others.
+    guard: Option<Arc<Guard>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    limits: Limits,
+    /// Those that have not been evicted.
     connections: usize,
     next: u64,
     unproved: usize,
@@ -84,14 +86,41 @@ struct Unproved {
 }
 
 impl Admission {
-    /// Keeps to these limits; penalties are the site's.
+    /// For clients: keeps to these limits, and to the penalties of the site.
     #[must_use]
     pub fn new(limits: Limits, guard: Arc<Guard>) -> Arc<Self> {
-        Arc::new(Self {
+        Self::with(limits, Some(guard))
+    }
+
+    /// For trusted proxies: a share of connections of their own, which nothing that other clients do can use
+    /// up, and no penalties. A proxy passes on what others send, so neither is its fault.
+    #[must_use]
+    pub fn for_proxies(limits: &Limits) -> Arc<Self> {
+        Self::with(share_of_proxies(limits), None)
+    }
+
+    fn with(limits: Limits, guard: Option<Arc<Guard>>) -> Arc<Self> {
+        let state = State {
             limits,
+            ..State::default()
+        };
+        Arc::new(Self {
             guard,
-            state: Mutex::default(),
+            state: Mutex::new(state),
         })
+    }
+
+    /// Keeps to these limits from now on.
+    pub fn keep_to(&self, limits: &Limits) {
+        self.state().limits = match self.guard {
+            Some(_) => limits.clone(),
+            None => share_of_proxies(limits),
+        };
+    }
+
+    /// Ends the oldest unauthenticated connection of the largest group; whether there was one.
+    pub fn evict(&self) -> bool {
+        self.state().end_oldest_of_largest_crowd()
     }
 
     /// Lets a connection in, counted until the returned value is dropped. `dice` is random, for the choice
@@ -105,53 +134,40 @@ impl Admission {
         now: Timestamp,
         dice: u32,
     ) -> Result<Admitted, TurnedAway> {
-        if self.guard.penalties().turned_away(from, now).is_some() {
+        if self.has_to_wait(from, now) {
             return Err(TurnedAway::Penalized);
         }
         let mut state = self.state();
-        if state.connections >= self.limits.connections {
-            return Err(TurnedAway::Full);
-        }
         let source = state.sources.get(&from);
         let network = state.networks.get(&from.network());
         let in_network = network.map_or(0, |network| network.unproved.len());
-        if source.is_some_and(|source| self.has_its_share(source))
-            || network.is_some_and(|network| network.all >= self.limits.connections_per_network)
-            || in_network >= self.limits.unproved_per_network
+        if source.is_some_and(|source| state.has_its_share(source))
+            || network.is_some_and(|network| network.all >= state.limits.connections_per_network)
+            || in_network >= state.limits.unproved_per_network
         {
             return Err(TurnedAway::TooManyFromSource);
         }
-        if self.drops_early(&state, in_network, dice) {
+        if state.drops_early(in_network, dice) {
             return Err(TurnedAway::EarlyDrop);
         }
-        while state.unproved >= self.limits.unproved && state.end_oldest_of_largest_crowd() {}
+        while state.is_full() && state.end_oldest_of_largest_crowd() {}
+        if state.connections >= state.limits.connections {
+            return Err(TurnedAway::Full);
+        }
         let (end, ended) = oneshot::channel();
         let number = state.add(from, end);
         Ok(Admitted {
             admission: self.clone(),
             from,
             number,
+            proved: false,
             ended: Some(ended),
         })
     }
 
-    fn has_its_share(&self, source: &Counts) -> bool {
-        source.all >= self.limits.connections_per_source
-            || source.unproved >= self.limits.unproved_per_source
-    }
-
-    /// Whether a network that has `own` unproved connections is turned away early: never with less than its
-    /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
-    fn drops_early(&self, state: &State, own: usize, dice: u32) -> bool {
-        let (early, full) = (self.limits.unproved_early, self.limits.unproved);
-        let share = state.unproved / state.crowds.len().max(1);
-        let over = state.unproved.saturating_sub(early);
-        if over == 0 || own < share.max(NEVER_EARLY) {
-            return false;
-        }
-        let chance =
-            over as u128 * u128::from(u32::MAX) / (full.saturating_sub(early)).max(1) as u128;
-        u128::from(dice) < chance
+    fn has_to_wait(&self, from: Source, now: Timestamp) -> bool {
+        let guard = self.guard.as_ref();
+        guard.is_some_and(|guard| guard.penalties().turned_away(from, now).is_some())
     }
 
     /// How many connections there are, and on how many of them nobody is proved.
@@ -177,6 +193,30 @@ impl Network {
 }
 
 impl State {
+    fn has_its_share(&self, source: &Counts) -> bool {
+        source.all >= self.limits.connections_per_source
+            || source.unproved >= self.limits.unproved_per_source
+    }
+
+    /// Whether one more has to take another's place.
+    fn is_full(&self) -> bool {
+        self.unproved >= self.limits.unproved || self.connections >= self.limits.connections
+    }
+
+    /// Whether a network that has `own` unproved connections is turned away early: never with less than its
+    /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
+    fn drops_early(&self, own: usize, dice: u32) -> bool {
+        let (early, full) = (self.limits.unproved_early, self.limits.unproved);
+        let share = self.unproved / self.crowds.len().max(1);
+        let over = self.unproved.saturating_sub(early);
+        if over == 0 || own < share.max(NEVER_EARLY) {
+            return false;
+        }
+        let chance =
+            over as u128 * u128::from(u32::MAX) / (full.saturating_sub(early)).max(1) as u128;
+        u128::from(dice) < chance
+    }
+
     fn add(&mut self, from: Source, end: oneshot::Sender<()>) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -219,7 +259,8 @@ impl State {
         };
         match self.no_longer_unproved(network, number) {
             Some(end) => {
-                // Its connection may have ended by itself just now.
+                // It counts no longer, also while it says its last word. It may have ended by itself just now.
+                self.connections -= 1;
                 let _ = end.send(());
                 true
             }
@@ -227,10 +268,11 @@ impl State {
         }
     }
 
-    fn remove(&mut self, from: Source, number: u64) {
+    fn remove(&mut self, from: Source, number: u64, proved: bool) {
         let of = from.network();
-        self.no_longer_unproved(of, number);
-        self.connections -= 1;
+        let was_unproved = self.no_longer_unproved(of, number).is_some();
+        // One that was evicted counts no longer.
+        self.connections -= usize::from(was_unproved || proved);
         if let Some(source) = self.sources.get_mut(&from) {
             source.all -= 1;
             if source.all == 0 {
@@ -251,6 +293,7 @@ pub struct Admitted {
     admission: Arc<Admission>,
     from: Source,
     number: u64,
+    proved: bool,
     ended: Option<oneshot::Receiver<()>>,
 }
 
@@ -268,23 +311,45 @@ impl Admitted {
 
     /// Somebody is proved on it: it counts as unproved no longer.
     pub fn proved(&mut self) {
-        let mut state = self.admission.state();
-        state.no_longer_unproved(self.from.network(), self.number);
-        drop(state);
-        let mut penalties = self.admission.guard.penalties();
-        penalties.proved(self.from, clock::now());
+        if !self.proved {
+            let mut state = self.admission.state();
+            let was_unproved = state.no_longer_unproved(self.from.network(), self.number);
+            // It was evicted, and was authenticated before it heard of that: it stays, and counts again.
+            state.connections += usize::from(was_unproved.is_none());
+            self.proved = true;
+        }
+        if let Some(guard) = &self.admission.guard {
+            guard.penalties().proved(self.from, clock::now());
+        }
     }
 
     /// The source did this.
     pub fn punish(&self, offence: Offence, now: Timestamp) {
-        let mut penalties = self.admission.guard.penalties();
-        penalties.offend(self.from, offence, now);
+        if let Some(guard) = &self.admission.guard {
+            guard.penalties().offend(self.from, offence, now);
+        }
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.admission.state().remove(self.from, self.number);
+        let mut state = self.admission.state();
+        state.remove(self.from, self.number, self.proved);
+    }
+}
+
+/// Limits of which the proxies' share is the only one: each of them may have all of it.
+fn share_of_proxies(limits: &Limits) -> Limits {
+    let share = limits.proxied_connections;
+    Limits {
+        connections: share,
+        connections_per_source: usize::MAX,
+        connections_per_network: usize::MAX,
+        unproved: share,
+        unproved_per_source: usize::MAX,
+        unproved_per_network: usize::MAX,
+        unproved_early: share,
+        ..limits.clone()
     }
 }
 
@@ -389,6 +454,66 @@ mod tests {
         assert_eq!(admission.from(99).err(), Some(TurnedAway::Full));
     }
 
+    /// A site that allowed as many unauthenticated connections as connections refused all clients once a flood
+    /// had taken them.
+    #[test]
+    fn unauthenticated_connections_make_room_when_connections_are_used_up() {
+        let admission = admission(Limits {
+            unproved: 60,
+            ..limits()
+        });
+        let mut held: Vec<Admitted> = (0..60)
+            .map(|number| admission.from(number % 4).unwrap())
+            .collect();
+        let mut newcomer = admission.from(100).unwrap();
+        assert!(held[0].ended().unwrap().try_recv().is_ok());
+        assert_eq!(admission.count(), (60, 60));
+        drop(held.remove(0));
+        assert_eq!(admission.count(), (60, 60));
+        newcomer.proved();
+        drop(newcomer);
+        assert_eq!(admission.count(), (59, 59));
+    }
+
+    /// Evicted in the moment in which it was authenticated: it stays, and is counted once.
+    #[test]
+    fn a_connection_that_was_evicted_too_late_counts_again() {
+        let admission = admission(limits());
+        let mut held = admission.from(1).unwrap();
+        assert!(admission.evict() && !admission.evict());
+        assert_eq!(admission.count(), (0, 0));
+        held.proved();
+        held.proved();
+        assert_eq!(admission.count(), (1, 0));
+        drop(held);
+        assert_eq!(admission.count(), (0, 0));
+    }
+
+    /// 16 malformed connections to the session port from 127.0.0.1 closed HTTP for the proxy on the same machine,
+    /// for up to an hour; 256 idle ones did the same.
+    #[test]
+    fn a_proxy_has_a_share_of_its_own_and_no_penalties() {
+        let limits = Limits {
+            proxied_connections: 30,
+            ..limits()
+        };
+        let guard = Arc::<Guard>::default();
+        let clients = Admission::new(limits.clone(), guard);
+        let proxies = Admission::for_proxies(&limits);
+        let idle: Vec<Admitted> = (0..25).map(|_| clients.from(1).unwrap()).collect();
+        for _ in 0..16 {
+            idle[0].punish(Offence::Malformed, NOW);
+        }
+        assert_eq!(clients.from(1).err(), Some(TurnedAway::Penalized));
+        let mut passed: Vec<Admitted> = (0..30).map(|_| proxies.from(1).unwrap()).collect();
+        // At the share and one over: its own oldest makes room.
+        passed.push(proxies.from(1).unwrap());
+        assert!(passed[0].ended().unwrap().try_recv().is_ok());
+        assert_eq!(proxies.count(), (30, 30));
+        passed[1].punish(Offence::Malformed, NOW);
+        assert!(proxies.from(1).is_ok());
+    }
+
     /// At the limit, and one over: whoever has most makes room, beginning with the oldest.
     #[test]
     fn a_crowd_makes_room_for_a_newcomer() {
@@ -399,7 +524,7 @@ mod tests {
         assert_eq!(admission.count(), (40, 40));
         let ended = |admitted: &mut Admitted| admitted.ended().unwrap().try_recv().is_ok();
         let mut newcomer = admission.from(100).unwrap();
-        assert_eq!(admission.count(), (41, 40));
+        assert_eq!(admission.count(), (40, 40));
         assert!(ended(&mut crowd[0]) && !ended(&mut crowd[1]));
         assert!(!others.iter_mut().any(ended) && !ended(&mut newcomer));
         assert!(!office.iter_mut().any(ended));

@@ -3,15 +3,17 @@
 
 pub mod admission;
 pub mod clock;
+pub mod descriptors;
 pub mod events;
 mod http;
 pub mod limits;
 
 mod admin;
 mod connection;
+mod listener;
 mod queue;
 mod resumptions;
 mod server;
 mod shared;
 
-pub use server::{Builder, Proxies, Server, StartError};
+pub use server::{Builder, Ended, Proxies, Server, StartError};

@@ -9,6 +9,9 @@ use countersign_core::guard::{GuessLimits, PenaltyLimits};
 pub struct Limits {
     /// Connections in total: bounds file descriptors and memory.
     pub connections: usize,
+    /// Connections of trusted proxies over HTTP, which have a share of their own: what other clients of the
+    /// same address do cannot close HTTP to the applications behind a proxy.
+    pub proxied_connections: usize,
     /// Connections from one source (an IPv4 address, or an IPv6 /64): one machine cannot take all.
     pub connections_per_source: usize,
     /// Connections from one network: an IPv6 /48, of which one customer may have every /64.
@@ -70,6 +73,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 24_000,
+            proxied_connections: 1_024,
             connections_per_source: 1_024,
             connections_per_network: 4_096,
             unproved: 4_096,

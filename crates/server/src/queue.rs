@@ -8,18 +8,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_core::guard::Source;
 use tokio::sync::oneshot;
 
+use crate::limits::Limits;
+
 /// What the queue holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueLimits {
-    /// Pieces of work at a time.
-    pub(crate) at_a_time: usize,
     /// Pieces of work that wait, of all sources and of one.
     pub(crate) waiting: usize,
     pub(crate) waiting_per_source: usize,
 }
 
+impl QueueLimits {
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self {
+            waiting: limits.waiting_logins,
+            waiting_per_source: limits.waiting_logins_per_source,
+        }
+    }
+}
+
 pub(crate) struct FairQueue {
-    limits: QueueLimits,
+    /// Pieces of work at a time.
+    at_a_time: usize,
+    limits: Mutex<QueueLimits>,
     state: Mutex<State>,
 }
 
@@ -35,22 +46,29 @@ struct State {
 pub(crate) struct Turn(Option<Arc<FairQueue>>);
 
 impl FairQueue {
-    pub(crate) fn new(limits: QueueLimits) -> Arc<Self> {
+    pub(crate) fn new(at_a_time: usize, limits: QueueLimits) -> Arc<Self> {
         Arc::new(Self {
-            limits,
+            at_a_time,
+            limits: Mutex::new(limits),
             state: Mutex::default(),
         })
     }
 
+    /// Keeps to these limits from now on.
+    pub(crate) fn keep_to(&self, limits: QueueLimits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
     /// Waits for the source's turn; `None` when too many wait already.
     pub(crate) async fn turn(self: &Arc<Self>, source: Source) -> Option<Turn> {
+        let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = {
             let mut state = self.state();
-            if state.running < self.limits.at_a_time {
+            if state.running < self.at_a_time {
                 state.running += 1;
                 return Some(Turn(Some(self.clone())));
             }
-            state.wait(source, &self.limits)?
+            state.wait(source, &limits)?
         };
         // The sender goes away with the queue, or when its place was given to another source.
         turn.await.ok()
@@ -160,11 +178,11 @@ mod tests {
     }
 
     fn queue() -> Arc<FairQueue> {
-        FairQueue::new(QueueLimits {
-            at_a_time: 1,
+        let limits = QueueLimits {
             waiting: 4,
             waiting_per_source: 3,
-        })
+        };
+        FairQueue::new(1, limits)
     }
 
     /// Waits in a task of its own and tells when it is its turn.

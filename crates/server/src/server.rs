@@ -1,31 +1,29 @@
 //! A running server: its listeners, and how it starts and stops.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign_core::site::{Endpoints, Site};
-use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_proto::uri::{BadSiteUri, SiteUri};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::admin::AdminSocket;
 use crate::admission::{Admission, TurnedAway};
-use crate::clock;
 use crate::connection;
+use crate::descriptors::{Reserve, TooFew};
 use crate::events::Events;
 use crate::http;
 use crate::limits::Limits;
+use crate::listener::{self, Room, Service};
 use crate::shared::Shared;
-
-/// How long a listener waits after the operating system refused it a connection.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a server does not start. Nothing was left behind.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +53,20 @@ pub enum StartError {
         /// What the operating system says.
         cause: io::Error,
     },
+    /// The operating system lets this process have too few files open.
+    #[error(transparent)]
+    Descriptors(#[from] TooFew),
+}
+
+/// A task ended without which a site does not serve. End the process, so that what supervises it starts it
+/// anew: a site of which one listener is dead is worse than none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{task} ended, which must not end: {cause}")]
+pub struct Ended {
+    /// Which task.
+    pub task: &'static str,
+    /// Why: what the operating system says, or that it panicked.
+    pub cause: String,
 }
 
 /// Who asks for others over HTTP.
@@ -62,9 +74,20 @@ pub enum StartError {
 pub struct Proxies {
     /// Their addresses: what comes from there counts for nobody, unless it is believed whom they name.
     pub addresses: Vec<IpAddr>,
-    /// Whether the last address in `x-forwarded-for` is believed to be whom they ask for. They must set the
-    /// field themselves then: whoever may write it chooses whom their faults count for.
+    /// Whether they are believed whom they ask for: the last address in `x-forwarded-for` that is not a
+    /// proxy's. They must set the field or add to it: a proxy that passes it on as it is lets clients choose
+    /// whom their faults count for.
     pub believed: bool,
+}
+
+impl Proxies {
+    /// Whether one of them has that address.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let mut all = self.addresses.iter();
+        all.any(|proxy| proxy.to_canonical() == address)
+    }
 }
 
 /// What a server is started with.
@@ -135,8 +158,9 @@ impl Builder {
     /// # Errors
     /// A [`StartError`].
     pub async fn start(self) -> Result<Server, StartError> {
-        let session = listen(self.session).await?;
-        let http = listen(self.http).await?;
+        let reserve = Reserve::count()?;
+        let session = listen(self.session)?;
+        let http = listen(self.http)?;
         let admin = match &self.admin_socket {
             Some(path) => {
                 Some(
@@ -164,47 +188,137 @@ impl Builder {
             admin_socket: self.admin_socket,
         });
         let (stop, stopping) = watch::channel(false);
+        let mut limits = self.limits;
+        if http.is_none() {
+            limits.proxied_connections = 0;
+        }
+        let limits = fit(&limits, &reserve);
         let proxies = self.proxies;
-        let shared = Shared::new(self.site, self.limits, self.events, stopping, proxies);
+        let shared = Shared::new(self.site, limits, self.events, stopping, proxies);
         let shared = Arc::new(shared);
         // One for all listeners: what one has is not another's too.
-        let admission = Admission::new(shared.limits.clone(), shared.site.guard().clone());
-        let mut listeners = JoinSet::new();
+        let limits = shared.limits();
+        let clients = Admission::new(Limits::clone(&limits), shared.site.guard().clone());
+        let proxies = Admission::for_proxies(&limits);
+        let room = Room::new(vec![clients.clone(), proxies.clone()]);
+        let mut tasks = Tasks::default();
         let connections = Connections::default();
         if let Some((listener, address)) = session {
             info!(%address, "listening for sessions");
-            let served = (shared.clone(), connections.clone(), admission.clone());
-            listeners.spawn(accept(listener, served.0, served.1, served.2));
+            let (shared, clients) = (shared.clone(), clients.clone());
+            let service = Service {
+                admission: move |_| clients.clone(),
+                serve: move |socket, peer, admitted| {
+                    connection::serve(socket, peer, admitted, shared.clone())
+                },
+                refuse: turn_away,
+            };
+            let accept = listener::accept(listener, room.clone(), connections.clone(), service);
+            tasks.spawn("the session listener", accept);
         }
         if let Some((listener, address)) = http {
             info!(%address, "listening for applications");
-            let served = (shared.clone(), connections.clone(), admission);
-            listeners.spawn(http::accept(listener, served.0, served.1, served.2));
+            let admissions = http::Admissions {
+                clients: clients.clone(),
+                proxies: proxies.clone(),
+            };
+            let served = (shared.clone(), connections.clone());
+            let accept = http::accept(listener, room.clone(), served.0, served.1, admissions);
+            tasks.spawn("the HTTP listener", accept);
         }
-        listeners.spawn(shared.clone().close_forsaken());
+        tasks.spawn("the closer of sessions", shared.clone().close_forsaken());
         if let Some(admin) = admin {
-            listeners.spawn(admin.serve(shared.clone()));
+            let serve = admin.serve(shared.clone(), room, reserve.admin_socket);
+            tasks.spawn("the admin socket", serve);
         }
         Ok(Server {
             shared,
             session_address,
             http_address,
             stop,
-            listeners,
+            tasks,
             connections,
+            reserve,
+            admissions: [clients, proxies],
         })
     }
 }
 
+/// The limits as far as there are descriptors for them, which the log is told.
+fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
+    let fitting = reserve.lower(limits);
+    let (connections, proxied) = (fitting.connections, fitting.proxied_connections);
+    info!(
+        files = reserve.allowed,
+        connections,
+        proxied,
+        unauthenticated = fitting.unproved,
+        admin_socket = reserve.admin_socket,
+        other = reserve.other,
+        "files that this process may have open, and what they are for"
+    );
+    if fitting != *limits {
+        warn!(
+            configured = limits.connections,
+            connections,
+            "the limits allow more connections than this process may have files open, and are lowered; \
+             raise its hard limit (ulimit -Hn, LimitNOFILE=) or lower limits.connections"
+        );
+    }
+    fitting
+}
+
+/// Tasks that must live for as long as the server, each with its name.
+#[derive(Default)]
+struct Tasks {
+    running: JoinSet<io::Result<Infallible>>,
+    names: HashMap<Id, &'static str>,
+}
+
+impl Tasks {
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = io::Result<Infallible>> + Send + 'static,
+    ) {
+        self.names.insert(self.running.spawn(task).id(), name);
+    }
+
+    /// The first one that ends.
+    async fn ended(&mut self) -> Ended {
+        let (id, cause) = match self.running.join_next_with_id().await {
+            Some(Ok((_, Ok(never)))) => match never {},
+            Some(Ok((id, Err(error)))) => (id, error.to_string()),
+            Some(Err(error)) => (JoinError::id(&error), error.to_string()),
+            None => return std::future::pending().await,
+        };
+        let task = self.names.get(&id).copied().unwrap_or("a task");
+        Ended { task, cause }
+    }
+}
+
+/// Connections that may wait to be taken; the operating system may allow fewer. A full queue drops a client's
+/// first packet, which is sent again only after a second.
+const WAITING: u32 = 4_096;
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of the run before do not keep the address.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
+
 /// Binds a listener; the address that it was given, its port resolved.
-async fn listen(
-    address: Option<SocketAddr>,
-) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
+fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
     let Some(address) = address else {
         return Ok(None);
     };
     let failed = |cause| StartError::Listen { address, cause };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok(Some((listener, bound)))
 }
@@ -238,8 +352,11 @@ pub struct Server {
     session_address: Option<SocketAddr>,
     http_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    listeners: JoinSet<()>,
+    tasks: Tasks,
     connections: Connections,
+    reserve: Reserve,
+    /// That of clients, and that of proxies.
+    admissions: [Arc<Admission>; 2],
 }
 
 impl Server {
@@ -276,14 +393,33 @@ impl Server {
         &self.shared.events
     }
 
+    /// Keeps to other limits from now on, and trusts other proxies. What is open already stays as it is; a
+    /// login or a session under way keeps the limits with which it began.
+    pub fn reload(&self, mut limits: Limits, proxies: Proxies) {
+        if self.http_address.is_none() {
+            limits.proxied_connections = 0;
+        }
+        let limits = fit(&limits, &self.reserve);
+        for admission in &self.admissions {
+            admission.keep_to(&limits);
+        }
+        self.shared.reload(limits, proxies);
+    }
+
+    /// Becomes ready when a task has ended without which the server does not serve any more: a listener is
+    /// broken, or the task panicked. Nothing is lost when the future is dropped.
+    pub async fn ended(&mut self) -> Ended {
+        self.tasks.ended().await
+    }
+
     /// Stops: takes no more connections, says goodbye to every session, and waits for what is under way
     /// for as long as the limits allow.
     pub async fn stop(mut self) {
-        self.listeners.shutdown().await;
+        self.tasks.running.shutdown().await;
         let _ = self.stop.send(true);
         let mut connections = self.connections.0.lock().await;
         let all = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.shared.limits.stop_patience, all)
+        if tokio::time::timeout(self.shared.limits().stop_patience, all)
             .await
             .is_err()
         {
@@ -292,34 +428,6 @@ impl Server {
         }
         self.shared.close_parked().await;
         info!("stopped");
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    connections: Connections,
-    admission: Arc<Admission>,
-) {
-    loop {
-        let (socket, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, mostly: it passes when connections end.
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let dice = u32::from_be_bytes(fresh(&mut SystemEntropy));
-        match admission.admit(peer.ip().into(), clock::now(), dice) {
-            Ok(admitted) => {
-                let _ = socket.set_nodelay(true);
-                let served = connection::serve(socket, peer, admitted, shared.clone());
-                connections.spawn(served).await;
-            }
-            Err(reason) => turn_away(&socket, peer, reason),
-        }
     }
 }
 

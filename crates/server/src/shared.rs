@@ -1,9 +1,11 @@
 //! What all connections of a server share: the site, the limits, and the way to the open sessions.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -43,10 +45,10 @@ const FORSAKEN_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Shared {
     pub(crate) site: Site,
-    pub(crate) limits: Limits,
+    limits: RwLock<Arc<Limits>>,
     pub(crate) events: Events,
     /// Whose requests over HTTP are others'.
-    pub(crate) proxies: Proxies,
+    proxies: RwLock<Arc<Proxies>>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     known: Arc<KnownKeys>,
@@ -65,32 +67,53 @@ impl Shared {
         proxies: Proxies,
     ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let logins = FairQueue::new(QueueLimits {
-            at_a_time: processors,
-            waiting: limits.waiting_logins,
-            waiting_per_source: limits.waiting_logins_per_source,
-        });
+        let logins = FairQueue::new(processors, QueueLimits::of(&limits));
         site.guard().keep_to(limits.penalties, limits.guesses);
         Self {
             site,
             events,
-            proxies,
+            proxies: RwLock::new(Arc::new(proxies)),
             stopping,
             known: Arc::new(KnownKeys::default()),
             resumptions: Resumptions::default(),
             settings: Mutex::default(),
             logins,
-            limits,
+            limits: RwLock::new(Arc::new(limits)),
         }
+    }
+
+    /// The limits of now.
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        let limits = self.limits.read();
+        limits.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The proxies that are trusted now.
+    pub(crate) fn proxies(&self) -> Arc<Proxies> {
+        let proxies = self.proxies.read();
+        proxies.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps to other limits, and trusts other proxies.
+    pub(crate) fn reload(&self, limits: Limits, proxies: Proxies) {
+        self.site.guard().keep_to(limits.penalties, limits.guesses);
+        self.logins.keep_to(QueueLimits::of(&limits));
+        replace(&self.limits, limits);
+        replace(&self.proxies, proxies);
     }
 
     /// What logins need; `None` while the site is sealed.
     pub(crate) fn login_settings(&self) -> Option<Arc<Settings>> {
         let opened = self.site.opened()?;
         let options = self.site.options();
+        let max_packet = self.limits().max_packet;
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         match &*settings {
-            Some((of, settings)) if Arc::ptr_eq(of, &opened) && settings.options == options => {
+            Some((of, settings))
+                if Arc::ptr_eq(of, &opened)
+                    && settings.options == options
+                    && settings.max_packet == max_packet =>
+            {
                 Some(settings.clone())
             }
             _ => {
@@ -100,7 +123,7 @@ impl Shared {
                     made_up: opened.made_up.clone(),
                     zone: self.site.zone(),
                     options,
-                    max_packet: self.limits.max_packet,
+                    max_packet,
                     known: self.known.clone(),
                 });
                 *settings = Some((opened, made.clone()));
@@ -209,7 +232,7 @@ impl Shared {
             option,
             peer,
             cut,
-            most: self.limits.sessions_per_account,
+            most: self.limits().sessions_per_account,
         };
         let opened = log_trouble(self.site.open_session(opening, now).await)?;
         if let Decision::Opened(info) = &opened {
@@ -243,8 +266,8 @@ impl Shared {
             runtime.spawn(async move { shared.close_session(&parked, reason).await });
         });
         let room = Room {
-            in_all: self.limits.parked_sessions,
-            of_account: self.limits.parked_sessions_per_account,
+            in_all: self.limits().parked_sessions,
+            of_account: self.limits().parked_sessions_per_account,
         };
         match self.site.park_session(&info, cut, room) {
             Parked::Kept => {}
@@ -253,7 +276,7 @@ impl Shared {
     }
 
     /// Closes the sessions whose clients did not return in time, for as long as the server runs.
-    pub(crate) async fn close_forsaken(self: Arc<Self>) {
+    pub(crate) async fn close_forsaken(self: Arc<Self>) -> io::Result<Infallible> {
         loop {
             tokio::time::sleep(FORSAKEN_EVERY).await;
             for info in self.site.forsaken_sessions(clock::now()) {
@@ -362,6 +385,10 @@ impl Shared {
     pub(crate) fn malformed(id: u64, problem: &str) -> Outcome {
         Refusal::malformed(problem).outcome(id)
     }
+}
+
+fn replace<T>(shared: &RwLock<Arc<T>>, new: T) {
+    *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
 }
 
 /// Ends a connection.

@@ -23,6 +23,7 @@ type Millis<const LEAST: u64> = Given<u64, LEAST, { u32::MAX as u64 }>;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsSection {
     connections: Count,
+    proxied_connections: Count,
     connections_per_source: Count,
     connections_per_network: Count,
     unproved: Count,
@@ -68,6 +69,7 @@ impl LimitsSection {
         let default = self.default();
         Limits {
             connections: self.connections.or(default.connections),
+            proxied_connections: self.proxied_connections.or(default.proxied_connections),
             connections_per_source: self
                 .connections_per_source
                 .or(default.connections_per_source),
@@ -296,6 +298,7 @@ mod tests {
     /// Each limit, the least that it may be, and the most where there is one.
     const BOUNDS: &[(&str, u64, Option<u64>)] = &[
         ("connections", 1, None),
+        ("proxied_connections", 1, None),
         ("connections_per_source", 1, None),
         ("connections_per_network", 1, None),
         ("unproved", 1, None),

@@ -54,10 +54,10 @@ pub(crate) fn print_json(json: &str) -> Result<(), Failure> {
     write(&escape::json(json))
 }
 
-/// Says something to the person at the terminal, on standard error.
-#[allow(clippy::print_stderr, reason = "standard output holds data only")]
+/// Says something to the person at the terminal, on standard error. What cannot be written there is dropped:
+/// nothing depends on it.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    eprintln!("{}", escape::text(&text.to_string()));
+    let _ = writeln!(std::io::stderr(), "{}", escape::text(&text.to_string()));
 }
 
 fn write(text: &str) -> Result<(), Failure> {

@@ -2,6 +2,8 @@
 
 pub(crate) mod first_launch;
 pub(crate) mod folder;
+mod reload;
+mod run;
 pub(crate) mod serve;
 
 pub(crate) use serve::parts;

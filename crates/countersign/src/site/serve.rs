@@ -13,155 +13,184 @@ use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
 use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
-use countersign_server::{Proxies, Server, clock};
+use countersign_server::{Server, clock, descriptors};
 use countersign_store::SqliteStore;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::first_launch::{self, NewSite, Opener};
 use super::folder::Folder;
+use super::reload::{Settings, listen_as_told, proxies};
+use super::run::{Serving, Supervisor};
 use crate::cli::{Common, Listen, Serve};
-use crate::config::{self, Config, LogFormat};
+use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
+use crate::log::Log;
 use crate::output::say;
 use crate::secret_input::{new_passphrase, passphrase};
 
+/// How often the folder of a throw-away site is removed before that is given up.
+const TIMES_THROWN_AWAY: usize = 20;
+
 /// Serves the site in the folder until it is told to stop; makes it at the first launch.
 pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
+    let supervisor = Supervisor::new()?;
+    descriptors::raise();
     let folder = Folder::lock(&common.data)?;
-    let usual = Folder::config_in(folder.path());
-    let mut config = config::read_or_default(serve.config.as_deref(), &usual)?;
-    listen_as_told(&mut config, serve.listen)?;
-    start_log(&config)?;
+    let own_config = serve.config.is_none();
+    let (mut settings, config) = Settings::read(serve.config, &folder, serve.listen)?;
+    let log = Log::start(&config)?;
     first_launch::check(&folder, serve.new)?;
     folder.keep_to_owner()?;
-    run(async {
-        let store = open_store(&folder).await?;
-        let parts = parts(store.clone(), config.options.floor)?;
-        let asked_zone = serve.zone.or(config.site.zone.take());
-        let new = first_launch::is_wanted(&folder, &*store, serve.new).await?;
-        let site = if new {
-            let file = common.passphrase_file.as_deref();
-            let secret = new_passphrase("Pass phrase for the new site's key", file)?;
-            let text = config::first(&config, asked_zone.as_ref());
-            let new = NewSite {
-                zone: zone(asked_zone)?,
-                opener: Opener::Passphrase(secret),
-                config: serve.config.is_none().then_some(text.as_str()),
-            };
-            first_launch::found(common, &folder, parts, new).await?
-        } else {
-            let site = Site::open(parts)
-                .await
-                .map_err(|error| Failure::new(Exit::Failure, "store", error))?;
-            if asked_zone.is_some_and(|asked| asked != site.zone()) {
-                warn!(zone = %site.zone(), "the zone was settled at the first launch and stays");
-            }
-            for option in site.options_held_back() {
-                warn!(%option, "enabled, and not offered: it lies under the configuration's floor");
-            }
-            open_key(&site, &folder, common).await?;
-            site
+    let reload = |server: &Server| settings.reload(&log, server);
+    let asked = Asked {
+        zone: serve.zone,
+        new: serve.new,
+        own_config,
+    };
+    let starting = start_kept(common.clone(), folder, config, asked);
+    supervisor.run(starting, Some(reload))
+}
+
+/// What the command line asks of a site that is kept.
+struct Asked {
+    zone: Option<Zone>,
+    /// Make a site where there was one.
+    new: bool,
+    /// The configuration file stands in the site's folder.
+    own_config: bool,
+}
+
+/// Starts a site that is kept; makes it at the first launch.
+async fn start_kept(
+    common: Common,
+    folder: Folder,
+    mut config: Config,
+    asked: Asked,
+) -> Result<Serving, Failure> {
+    let store = open_store(&folder).await?;
+    let parts = parts(store.clone(), config.options.floor)?;
+    let asked_zone = asked.zone.or(config.site.zone.take());
+    let new = first_launch::is_wanted(&folder, &*store, asked.new).await?;
+    let site = if new {
+        let file = common.passphrase_file.as_deref();
+        let secret = new_passphrase("Pass phrase for the new site's key", file)?;
+        let text = config::first(&config, asked_zone.as_ref());
+        let new = NewSite {
+            zone: zone(asked_zone)?,
+            opener: Opener::Passphrase(secret),
+            config: asked.own_config.then_some(text.as_str()),
         };
-        apply_scripts(&site, &folder).await?;
-        let server = start(&site, &folder, &config).await?;
-        if new {
-            first_launch::what_next(folder.path());
+        first_launch::found(&common, &folder, parts, new).await?
+    } else {
+        let site = Site::open(parts)
+            .await
+            .map_err(|error| Failure::new(Exit::Failure, "store", error))?;
+        if asked_zone.is_some_and(|asked| asked != site.zone()) {
+            warn!(zone = %site.zone(), "the zone was settled at the first launch and stays");
         }
-        let told = told_to_stop()?;
-        ready(&site);
-        told.await;
-        stop(server, &store).await;
-        Ok(())
+        for option in site.options_held_back() {
+            warn!(%option, "enabled, and not offered: it lies under the configuration's floor");
+        }
+        open_key(&site, &folder, &common).await?;
+        site
+    };
+    apply_scripts(&site, &folder).await?;
+    let server = start(&site, &folder, &config).await?;
+    if new {
+        first_launch::what_next(folder.path());
+    }
+    ready(&site);
+    Ok(Serving {
+        server,
+        store,
+        _folder: folder,
     })
 }
 
 /// Serves a throw-away site on this machine alone.
 pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
-    let mut config = Config::default();
-    config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
-    listen_as_told(&mut config, listen)?;
-    start_log(&config)?;
+    let supervisor = Supervisor::new()?;
+    descriptors::raise();
     let given = common.data != Path::new("./site");
     let path = if given {
         common.data.clone()
     } else {
         Folder::throw_away()?
     };
-    let folder = Folder::lock(&path)?;
-    first_launch::check(&folder, false)?;
-    let result = run(async {
-        let store = open_store(&folder).await?;
-        if !first_launch::is_wanted(&folder, &*store, false).await? {
-            return Err(Failure::new(
-                Exit::Conflict,
-                "not_throw_away",
-                format_args!("there is a site in {}", path.display()),
-            )
-            .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
-        }
-        let text = config::first(&config, None);
-        let new = NewSite {
-            zone: zone(None)?,
-            opener: Opener::File,
-            config: Some(&text),
-        };
-        let parts = parts(store.clone(), config.options.floor)?;
-        let site = first_launch::found(common, &folder, parts, new).await?;
-        apply_scripts(&site, &folder).await?;
-        let server = start(&site, &folder, &config).await?;
-        match given {
-            false => say("It is thrown away when you stop it with Ctrl-C."),
-            true => say(format_args!(
-                "It stays in {0} when you stop it; `countersign serve --data {0}` starts it again.",
-                path.display()
-            )),
-        }
-        first_launch::what_next(&path);
-        let told = told_to_stop()?;
-        ready(&site);
-        told.await;
-        stop(server, &store).await;
-        Ok(())
-    });
-    drop(folder);
+    let result = run_dev(supervisor, common, &path, given, listen);
     // A folder that the user named is theirs.
     if !given {
-        let _ = std::fs::remove_dir_all(&path);
+        throw_away(&path);
     }
     result
 }
 
-fn listen_as_told(config: &mut Config, listen: Listen) -> Result<(), Failure> {
-    if let Some(address) = listen.session_listen {
-        config.listen.session = address;
-    }
-    if listen.http_listen.is_some() {
-        config.listen.http = listen.http_listen;
-    }
-    if listen.public_host.is_some() {
-        config.listen.public_host = listen.public_host;
-    }
-    config.check_listeners()
+fn run_dev(
+    supervisor: Supervisor,
+    common: &Common,
+    path: &Path,
+    given: bool,
+    listen: Listen,
+) -> Result<(), Failure> {
+    let folder = Folder::lock(path)?;
+    let mut config = Config::default();
+    config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
+    listen_as_told(&mut config, listen)?;
+    let _log = Log::start(&config)?;
+    first_launch::check(&folder, false)?;
+    let starting = start_dev(common.clone(), folder, config, given);
+    supervisor.run(starting, None::<fn(&Server)>)
 }
 
-fn start_log(config: &Config) -> Result<(), Failure> {
-    let level = config.log.level.or_environment()?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(level.filter())
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match config.log.format {
-        LogFormat::Text => log.with_target(false).init(),
-        LogFormat::Json => log.json().init(),
+async fn start_dev(
+    common: Common,
+    folder: Folder,
+    config: Config,
+    given: bool,
+) -> Result<Serving, Failure> {
+    let store = open_store(&folder).await?;
+    if !first_launch::is_wanted(&folder, &*store, false).await? {
+        return Err(Failure::new(
+            Exit::Conflict,
+            "not_throw_away",
+            format_args!("there is a site in {}", folder.path().display()),
+        )
+        .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
     }
-    Ok(())
+    let text = config::first(&config, None);
+    let new = NewSite {
+        zone: zone(None)?,
+        opener: Opener::File,
+        config: Some(&text),
+    };
+    let parts = parts(store.clone(), config.options.floor)?;
+    let site = first_launch::found(&common, &folder, parts, new).await?;
+    apply_scripts(&site, &folder).await?;
+    let server = start(&site, &folder, &config).await?;
+    match given {
+        false => say("It is thrown away when you stop it with Ctrl-C."),
+        true => say(format_args!(
+            "It stays in {0} when you stop it; `countersign serve --data {0}` starts it again.",
+            folder.path().display()
+        )),
+    }
+    first_launch::what_next(folder.path());
+    ready(&site);
+    Ok(Serving {
+        server,
+        store,
+        _folder: folder,
+    })
 }
 
-fn run<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new(Exit::Failure, "runtime", error))?
-        .block_on(future)
+/// Removes a folder. A start that was given up may still write into it: then it is removed again.
+fn throw_away(path: &Path) {
+    for _ in 0..TIMES_THROWN_AWAY {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            _ => std::thread::sleep(std::time::Duration::from_millis(10)),
+        }
+    }
 }
 
 async fn open_store(folder: &Folder) -> Result<Arc<SqliteStore>, Failure> {
@@ -276,10 +305,7 @@ async fn start(site: &Site, folder: &Folder, config: &Config) -> Result<Server, 
         .limits(config.limits())
         .session(config.listen.session)
         .http(config.listen.http)
-        .proxies(Proxies {
-            addresses: config.listen.http_proxies.clone(),
-            believed: config.listen.http_forwarded,
-        })
+        .proxies(proxies(config))
         .public_host(config.listen.public_host.as_ref().map(ToString::to_string))
         .admin_socket(&Folder::admin_socket_in(folder.path()))
         .start()
@@ -294,25 +320,4 @@ fn ready(site: &Site) {
     if let Some(uri) = site.endpoints().uri {
         say(format_args!("The site is at {uri}"));
     }
-}
-
-/// Listens for Ctrl-C and the termination signal from now on: the future is done when one comes.
-///
-/// Called before anybody is told that the site is there, so that whoever ends it at once ends it in order.
-fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, "signal", error));
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-async fn stop(server: Server, store: &SqliteStore) {
-    info!("stopping");
-    server.stop().await;
-    store.close().await;
 }

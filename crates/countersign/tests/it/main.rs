@@ -13,5 +13,6 @@ mod crash;
 mod files;
 mod running;
 mod shell;
+mod standing;
 mod tour;
 mod trouble;

@@ -24,6 +24,7 @@ use tracing::debug;
 use super::goodbye;
 use super::streams::Streams;
 use crate::clock;
+use crate::limits::Limits;
 use crate::shared::Shared;
 
 /// Bytes asked of the socket at a time.
@@ -53,6 +54,8 @@ pub(super) struct Live {
     sent: usize,
     clock: Deadlines,
     rekeys: Rekeys,
+    /// Those with which it began.
+    limits: Arc<Limits>,
 }
 
 /// How often the client agreed on new keys since a time.
@@ -123,6 +126,7 @@ impl Live {
         events: mpsc::Receiver<Arc<Event>>,
         cut: oneshot::Receiver<CloseReason>,
         got: Vec<FromClient>,
+        limits: Arc<Limits>,
     ) -> Box<Self> {
         Box::new(Self {
             inbox,
@@ -141,6 +145,7 @@ impl Live {
                 since: Instant::from_std(clock::monotonic()),
                 count: 0,
             },
+            limits,
         })
     }
 
@@ -152,7 +157,7 @@ impl Live {
         mut socket: TcpStream,
         shared: &Arc<Shared>,
     ) -> (SessionInfo, CloseReason) {
-        self.session.set_longest_params(shared.limits.params_bytes);
+        self.session.set_longest_params(self.limits.params_bytes);
         let Err(Ending(reason)) = self.run(&mut socket, shared).await;
         if let Some(goodbye) = goodbye::of(reason) {
             let _ = tokio::time::timeout(GOODBYE_PATIENCE, self.say(goodbye, &mut socket)).await;
@@ -181,7 +186,7 @@ impl Live {
     ) -> Result<std::convert::Infallible, Ending> {
         let (reader, mut writer) = socket.split();
         let mut stopping = shared.stopping.clone();
-        self.heard(shared);
+        self.heard();
         loop {
             self.take_in(shared).await?;
             if self.session.wants_rekey() {
@@ -191,11 +196,11 @@ impl Live {
                 streams.pull(&self.session);
             }
             self.session.flush(&mut self.out)?;
-            let (drains, wants_more) = (self.drains(shared), self.wants_more(shared));
+            let (drains, wants_more) = (self.drains(), self.wants_more());
             let wake = self.clock.next();
             // Whoever keeps the server busy is told of the end all the same.
             if wake <= Instant::from_std(clock::monotonic()) {
-                self.woken(wake, shared)?;
+                self.woken(wake)?;
                 continue;
             }
             let unsent = self.out.get(self.sent..).unwrap_or_default();
@@ -211,7 +216,7 @@ impl Live {
                     Ok(bytes) => self.wrote(bytes),
                 },
                 Some(answered) = self.running.next(), if !self.running.is_empty() => {
-                    self.answer(answered, shared)?;
+                    self.answer(answered)?;
                 }
                 moved = next_of(&mut self.streams) => {
                     if let Some(streams) = &mut self.streams {
@@ -224,30 +229,30 @@ impl Live {
                         reader.try_read_buf(self.inbox.tail(READ_AT_A_TIME))
                     });
                     match read {
-                        Ok(1..) => self.heard(shared),
+                        Ok(1..) => self.heard(),
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
                             self.inbox.consume(0);
                         }
                         Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
                     }
                 }
-                () = tokio::time::sleep_until(wake) => self.woken(wake, shared)?,
+                () = tokio::time::sleep_until(wake) => self.woken(wake)?,
             }
         }
     }
 
     /// The client is there: the idle time begins anew.
-    fn heard(&mut self, shared: &Shared) {
-        let idle = shared.limits.idle_time;
+    fn heard(&mut self) {
+        let idle = self.limits.idle_time;
         self.clock.idle = (!idle.is_zero()).then(|| Instant::from_std(clock::monotonic()) + idle);
     }
 
     /// Does what is due at that time.
-    fn woken(&mut self, at: Instant, shared: &Shared) -> Result<(), Ending> {
+    fn woken(&mut self, at: Instant) -> Result<(), Ending> {
         if self.clock.idle == Some(at) {
             // Nothing could be read of it.
-            if !self.wants_more(shared) {
-                self.heard(shared);
+            if !self.wants_more() {
+                self.heard();
                 return Ok(());
             }
             return Err(Ending(CloseReason::Idle));
@@ -271,24 +276,24 @@ impl Live {
     }
 
     /// Whether the client reads what it is sent.
-    fn drains(&self, shared: &Shared) -> bool {
+    fn drains(&self) -> bool {
         let unsent = self.out.len() - self.sent + self.session.queued_bytes();
-        unsent < shared.limits.unsent_bytes
+        unsent < self.limits.unsent_bytes
     }
 
     /// Whether one more operation may be begun.
-    fn wants_more(&self, shared: &Shared) -> bool {
-        self.running.len() < shared.limits.operations_in_flight && self.drains(shared)
+    fn wants_more(&self) -> bool {
+        self.running.len() < self.limits.operations_in_flight && self.drains()
     }
 
     /// What is to be done next. Operations wait until they may be begun; what belongs to those that run does
     /// not.
-    fn next_of_got(&mut self, shared: &Shared) -> Option<FromClient> {
+    fn next_of_got(&mut self) -> Option<FromClient> {
         let begins = matches!(
             self.got.front()?,
             FromClient::Operation(_) | FromClient::OperationWithContent(_)
         );
-        let waits = begins && !self.wants_more(shared);
+        let waits = begins && !self.wants_more();
         (!waits).then(|| self.got.pop_front())?
     }
 
@@ -304,7 +309,7 @@ impl Live {
             self.inbox.consume(used);
             self.got = got.into();
         }
-        while let Some(message) = self.next_of_got(shared) {
+        while let Some(message) = self.next_of_got() {
             match message {
                 FromClient::Operation(operation) => {
                     self.not_twice(operation.id)?;
@@ -347,7 +352,7 @@ impl Live {
     async fn renew(&mut self, offer: &KeyOffer, shared: &Arc<Shared>) -> Result<(), Ending> {
         let expires = shared.site.key_expiry(&self.info, clock::now());
         let millis = u64::try_from(expires.millis()).unwrap_or_default();
-        let too_often = !self.rekeys.one_more(shared.limits.rekeys_per_minute);
+        let too_often = !self.rekeys.one_more(self.limits.rekeys_per_minute);
         let options = match too_often {
             // Nothing is on offer: it is declined.
             true => OptionList::new([]),
@@ -390,7 +395,7 @@ impl Live {
         shared: &Arc<Shared>,
     ) -> Result<(), Ending> {
         let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
-        if streams.count() >= shared.limits.content_streams {
+        if streams.count() >= self.limits.content_streams {
             self.session.cancel(operation.id)?;
             let busy = Shared::too_many_streams(operation.id);
             return Ok(self.session.send_outcome(&busy)?);
@@ -405,21 +410,20 @@ impl Live {
         content: Option<Content>,
         shared: &Arc<Shared>,
     ) -> Result<(), Ending> {
-        let own = shared.clone();
         let (shared, caller) = (shared.clone(), self.caller.clone());
         let mut running: Pin<Box<dyn Future<Output = Answered> + Send>> =
             Box::pin(async move { shared.run_with_content(&caller, &operation, content).await });
         // Most operations are done as soon as they are looked at: those cost no bookkeeping.
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match running.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(answered) => self.answer(answered, &own)?,
+            std::task::Poll::Ready(answered) => self.answer(answered)?,
             // The set polls it again at once, with a waker that counts.
             std::task::Poll::Pending => self.running.push(running),
         }
         Ok(())
     }
 
-    fn answer(&mut self, (outcome, content): Answered, shared: &Arc<Shared>) -> Result<(), Ending> {
+    fn answer(&mut self, (outcome, content): Answered) -> Result<(), Ending> {
         if let Some(streams) = &mut self.streams {
             streams.answered(outcome.id, &mut self.session)?;
         }
@@ -429,7 +433,7 @@ impl Live {
             }
             Some(content) => {
                 let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
-                if streams.count() >= shared.limits.content_streams {
+                if streams.count() >= self.limits.content_streams {
                     let busy = Shared::too_many_streams(outcome.id);
                     return Ok(self.session.send_outcome(&busy)?);
                 }

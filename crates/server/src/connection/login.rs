@@ -189,7 +189,7 @@ impl<'a> Attempt<'a> {
                     self.returns = true;
                     let (proved, info, attempt) = shared.returning(*find, out)?;
                     let mut session = proved.welcome(&welcome(&info, shared), out)?;
-                    session.set_longest_params(shared.limits.params_bytes);
+                    session.set_longest_params(shared.limits().params_bytes);
                     return Ok(Advanced::Returning(Box::new(Returning {
                         session,
                         id: info.id,
@@ -236,7 +236,7 @@ impl<'a> Attempt<'a> {
         &self,
         look_up: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Stop> {
-        let given = tokio::time::sleep(self.shared.limits.look_up_time);
+        let given = tokio::time::sleep(self.shared.limits().look_up_time);
         let (found, ()) = tokio::join!(look_up, given);
         found.map_err(|_| UNAVAILABLE)
     }
@@ -339,7 +339,7 @@ fn welcome(info: &SessionInfo, shared: &Shared) -> Welcome {
         session: countersign_proto::session::SessionId(*info.id.as_bytes()),
         account: info.name.to_string(),
         expires: u64::try_from(info.expires.millis()).unwrap_or_default(),
-        idle_limit: u32::try_from(shared.limits.idle_time.as_millis()).unwrap_or(u32::MAX),
+        idle_limit: u32::try_from(shared.limits().idle_time.as_millis()).unwrap_or(u32::MAX),
     }
 }
 

@@ -59,10 +59,18 @@ async fn enter(
     shared: Arc<Shared>,
 ) -> Option<Box<Entered>> {
     let mut inbox = Inbox::default();
-    let mut ended = std::pin::pin!(told(admitted.ended()));
+    let mut stopping = shared.stopping.clone();
+    let evicted = admitted.ended();
+    // A client that may never log in does not hold up a stop.
+    let mut ended = std::pin::pin!(async {
+        tokio::select! {
+            () = told(evicted) => {}
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+    });
     let attempt = login::Attempt::new(admitted.source(), &shared);
     let log_in = tokio::time::timeout(
-        shared.limits.unproved_time,
+        shared.limits().unproved_time,
         attempt.log_in(&mut socket, &mut inbox),
     );
     let end = tokio::select! {
@@ -72,7 +80,7 @@ async fn enter(
     let end = match end {
         Ok(login::End::Returning(returning)) => {
             let confirmed = login::confirmed(returning, &mut socket, &mut inbox);
-            let confirmed = tokio::time::timeout(shared.limits.unproved_time, confirmed);
+            let confirmed = tokio::time::timeout(shared.limits().unproved_time, confirmed);
             tokio::select! {
                 end = confirmed => Ok(end.unwrap_or(login::End::Dismissed)),
                 () = &mut ended => Ok(login::End::Dismissed),
@@ -154,6 +162,7 @@ async fn stay(entered: Box<Entered>, peer: SocketAddr, shared: Arc<Shared>) {
         opened.events,
         opened.cut,
         opened.got,
+        shared.limits(),
     );
     let (info, reason) = live.serve(socket, &shared).await;
     info!(session = %info.id, account = %info.name, %reason, "connection closed");

@@ -178,7 +178,7 @@ async fn read(mut body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
         }
         Some(text)
     };
-    let read = tokio::time::timeout(shared.limits.unproved_time, read);
+    let read = tokio::time::timeout(shared.limits().unproved_time, read);
     read.await.ok().flatten()
 }
 
@@ -213,6 +213,6 @@ async fn refuse(
     debug!(peer = %peer.connection.address, %refusal, "a request for a ticket is refused");
     if unproved {
         peer.punish(Offence::NotProved, shared);
-        tokio::time::sleep_until(asked + shared.limits.refusal_time).await;
+        tokio::time::sleep_until(asked + shared.limits().refusal_time).await;
     }
 }

@@ -11,12 +11,14 @@
 //! it. A connection counts as unproved until a request on it is verified, and ends when that takes too long.
 
 mod authenticate;
+mod forwarded;
 mod reply;
 mod route;
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +26,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign_core::guard::{Offence, Source};
-use countersign_crypto::entropy::{SystemEntropy, fresh};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -32,11 +33,12 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::admission::{Admission, Admitted};
 use crate::clock;
-use crate::server::{ACCEPT_PAUSE, Connections};
+use crate::listener::{self, Room, Service};
+use crate::server::Connections;
 use crate::shared::Shared;
 
 /// Bytes of a request's head: targets of 16 KiB are served, those of 64 KiB are not.
@@ -46,36 +48,35 @@ const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// Fields of a request's head.
 const FIELDS: usize = 64;
 
-/// Takes connections until the server stops.
+/// The places of HTTP connections.
+pub(crate) struct Admissions {
+    pub(crate) clients: Arc<Admission>,
+    /// Those of trusted proxies, which nothing that clients do can take.
+    pub(crate) proxies: Arc<Admission>,
+}
+
+/// Takes connections for as long as the listener works.
 pub(crate) async fn accept(
     listener: TcpListener,
+    room: Arc<Room>,
     shared: Arc<Shared>,
     connections: Connections,
-    admission: Arc<Admission>,
-) {
+    admissions: Admissions,
+) -> io::Result<Infallible> {
     // What was asked before now may have been answered by the run before, up to a moment ahead of its clock:
     // after that moment nobody has to be told to ask again.
     shared.site.begin_to_answer(clock::now());
     tokio::time::sleep(authenticate::MOMENT).await;
-    loop {
-        let (socket, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let dice = u32::from_be_bytes(fresh(&mut SystemEntropy));
-        match admission.admit(peer.ip().into(), clock::now(), dice) {
-            Ok(admitted) => {
-                let _ = socket.set_nodelay(true);
-                let served = serve(socket, peer, admitted, shared.clone());
-                connections.spawn(served).await;
-            }
-            Err(reason) => debug!(%peer, %reason, "turned away"),
-        }
-    }
+    let trusted = shared.clone();
+    let service = Service {
+        admission: move |peer: SocketAddr| match trusted.proxies().has(peer.ip()) {
+            true => admissions.proxies.clone(),
+            false => admissions.clients.clone(),
+        },
+        serve: move |socket, peer, admitted| serve(socket, peer, admitted, shared.clone()),
+        refuse: |_: &TcpStream, peer, reason| debug!(%peer, %reason, "refused"),
+    };
+    listener::accept(listener, room, connections, service).await
 }
 
 /// Who asks: the other end of a connection, or whom a proxy there speaks for.
@@ -95,23 +96,14 @@ struct Connection {
 }
 
 impl Peer {
-    /// A proxy asks for others; if it is believed, it names whom it asks for as the last of `x-forwarded-for`.
+    /// A proxy asks for others; if it is believed, it names whom it asks for.
     fn of(request: &Request<Incoming>, connection: &Arc<Connection>, shared: &Shared) -> Self {
         let address = connection.address.ip();
-        let proxy = shared.proxies.addresses.contains(&address.to_canonical());
-        let source = match (proxy, shared.proxies.believed) {
+        let proxies = shared.proxies();
+        let source = match (proxies.has(address), proxies.believed) {
             (false, _) => Some(address.into()),
             (true, false) => None,
-            (true, true) => {
-                let named = request
-                    .headers()
-                    .get_all("x-forwarded-for")
-                    .iter()
-                    .next_back();
-                let named = named.and_then(|value| value.to_str().ok()?.rsplit(',').next());
-                let named = named.and_then(|text| text.trim().parse::<IpAddr>().ok());
-                named.map(Source::from)
-            }
+            (true, true) => forwarded::source(request.headers(), &proxies),
         };
         Self {
             source,
@@ -189,14 +181,14 @@ async fn serve(
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.limits.unproved_time)
+        .header_read_timeout(shared.limits().unproved_time)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(socket), service);
     let mut serving = std::pin::pin!(serving);
     let stop = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
     let unproved = async {
-        tokio::time::sleep(shared.limits.unproved_time).await;
+        tokio::time::sleep(shared.limits().unproved_time).await;
         if connection.proved.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
@@ -209,14 +201,11 @@ async fn serve(
     };
     if let Err(error) = done {
         debug!(peer = %address, %error, "an HTTP connection broke off");
-        if error.is_parse()
-            && !shared
-                .proxies
-                .addresses
-                .contains(&address.ip().to_canonical())
-        {
-            let mut penalties = shared.site.guard().penalties();
-            penalties.offend(address.ip().into(), Offence::Malformed, clock::now());
+        if error.is_parse() {
+            // A proxy has no penalties: what it passes on is not its fault.
+            let admitted = connection.admitted.lock();
+            let admitted = admitted.unwrap_or_else(PoisonError::into_inner);
+            admitted.punish(Offence::Malformed, clock::now());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 pub(super) type Reply = Response<Full<Bytes>>;
@@ -54,6 +54,27 @@ pub(super) fn not_found() -> Reply {
         "not-found",
         "nothing is served there",
     )
+}
+
+/// The path is served, and not with that method.
+pub(super) fn not_allowed(methods: &'static str) -> Reply {
+    let mut reply = named(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this path does not take that method",
+    );
+    let fields = reply.headers_mut();
+    fields.insert(ALLOW, HeaderValue::from_static(methods));
+    reply
+}
+
+/// Which methods a path takes.
+pub(super) fn options(methods: &'static str) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    let fields = reply.headers_mut();
+    fields.insert(ALLOW, HeaderValue::from_static(methods));
+    reply
 }
 
 /// It cannot be served now, for no reason that is the caller's.

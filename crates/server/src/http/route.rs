@@ -15,22 +15,66 @@ use super::{Peer, authenticate};
 use crate::clock;
 use crate::shared::Shared;
 
+/// Methods of what is read without effect: HEAD is answered as GET, and its body is not sent.
+const READ: &str = "GET, HEAD, OPTIONS";
+/// A ticket is given once, with its body: HEAD would use the request up and give nothing.
+const AUTHENTICATE: &str = "GET, POST, OPTIONS";
+/// All of them, of the server as a whole (`OPTIONS *`).
+const ALL: &str = "GET, HEAD, POST, OPTIONS";
+
+/// What is served under a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resource {
+    Authenticate,
+    Clock,
+    Introduction,
+    Server,
+}
+
+impl Resource {
+    fn find(path: &str) -> Option<Self> {
+        Some(match path {
+            "/authenticate" => Self::Authenticate,
+            "/clock" => Self::Clock,
+            "/.well-known/countersign" => Self::Introduction,
+            "*" => Self::Server,
+            _ => return None,
+        })
+    }
+
+    /// The value of the field `allow`.
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Authenticate => AUTHENTICATE,
+            Self::Clock | Self::Introduction => READ,
+            Self::Server => ALL,
+        }
+    }
+}
+
 pub(super) async fn answer(request: Request<Incoming>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    match (method, path.as_str()) {
-        (Method::POST, "/authenticate") => {
+    let Some(resource) = Resource::find(request.uri().path()) else {
+        return reply::not_found();
+    };
+    let method = match request.method() {
+        &Method::HEAD if resource != Resource::Authenticate => &Method::GET,
+        method => method,
+    };
+    match (method, resource) {
+        (&Method::OPTIONS, _) => reply::options(resource.methods()),
+        (&Method::POST, Resource::Authenticate) => {
             authenticate::v2(request.into_body(), peer, shared).await
         }
-        (Method::GET, "/authenticate") => {
+        (&Method::GET, Resource::Authenticate) => {
             let asked = parameter(request.uri().query(), "authRequest");
             authenticate::v1(&asked.unwrap_or_default(), peer, shared).await
         }
-        (Method::GET, "/clock") => {
+        (&Method::GET, Resource::Clock) => {
             let nonce = parameter(request.uri().query(), "nonce");
             tell_time(nonce.as_deref(), peer, shared).await
         }
-        (Method::GET, "/.well-known/countersign") => introduce(peer, shared).await,
-        _ => reply::not_found(),
+        (&Method::GET, Resource::Introduction) => introduce(peer, shared).await,
+        _ => reply::not_allowed(resource.methods()),
     }
 }
 

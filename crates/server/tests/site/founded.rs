@@ -207,7 +207,7 @@ impl Founded {
         Self::served(limits, Proxies::default()).await
     }
 
-    async fn served(limits: Limits, proxies: Proxies) -> Self {
+    pub(crate) async fn served(limits: Limits, proxies: Proxies) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let slot = SlotFile::generate(&mut SystemEntropy);
         let foundation = Foundation {

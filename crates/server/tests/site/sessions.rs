@@ -5,10 +5,13 @@ use std::time::Duration;
 use countersign_client::CallError;
 use countersign_core::policy::Role;
 use countersign_proto::operation::Event;
-use countersign_proto::session::Goodbye;
+use countersign_proto::session::{Goodbye, WireError};
 use countersign_server::events::Audience;
+use countersign_server::limits::Limits;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::founded::Founded;
@@ -121,6 +124,26 @@ async fn events_reach_those_they_are_meant_for() {
     assert_eq!(publisher.publish(Audience::Role(Role::Admin), &event), 0);
     assert_eq!(publisher.publish(Audience::Role(Role::Service), &event), 1);
     assert_eq!(timeout(SOON, events.next()).await.unwrap(), Some(event));
+}
+
+/// A connection on which no client had logged in yet held up a stop for as long as that may take.
+#[tokio::test]
+async fn a_client_that_does_not_log_in_does_not_hold_up_a_stop() {
+    let founded = Founded::with(Limits {
+        stop_patience: Duration::from_secs(600),
+        unproved_time: Duration::from_secs(600),
+        ..Limits::default()
+    })
+    .await;
+    let address = founded.server.session_address().unwrap();
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    // Taken before the next one is.
+    founded.service().await.close().await.unwrap();
+    let stopped = timeout(Duration::from_secs(60), founded.server.stop()).await;
+    assert!(stopped.is_ok());
+    let mut said = Vec::new();
+    idle.read_to_end(&mut said).await.unwrap();
+    assert_eq!(said, WireError::Busy.to_wire());
 }
 
 #[tokio::test]

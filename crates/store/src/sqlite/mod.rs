@@ -62,6 +62,12 @@ impl SqliteStore {
         })
     }
 
+    /// Becomes ready when the task that writes has ended, which it does when it is closed, and else must not: no
+    /// change can be written any more.
+    pub async fn ended(&self) {
+        self.writer.ended().await;
+    }
+
     /// Writes what still waits and closes the file. Later calls answer that the store is closed.
     pub async fn close(&self) {
         self.writer.close().await;

@@ -70,6 +70,11 @@ impl Writer {
         written.await.map_err(|_| closed())?
     }
 
+    /// Becomes ready when the task has ended, also by a panic.
+    pub(super) async fn ended(&self) {
+        self.queue.closed().await;
+    }
+
     /// Lets the task write what waits, and waits for its end.
     pub(super) async fn close(&self) {
         if let Some(task) = self.task.lock().await.take() {
@@ -231,5 +236,21 @@ impl Task {
             .execute(&mut self.connection)
             .await
             .map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer that panicked left a process that answered every change with an error, and lived on.
+    #[tokio::test]
+    async fn the_end_of_the_writing_task_is_noticed() {
+        let connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let writer = Writer::start(connection, ChainHead::EMPTY);
+        let task = writer.task.lock().await.take().unwrap();
+        task.abort();
+        writer.ended().await;
+        assert!(task.await.unwrap_err().is_cancelled());
     }
 }
