@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
+use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, OptionList, Welcome};
 use countersign_proto::uri::SiteUri;
@@ -32,6 +33,7 @@ pub struct Client {
     welcome: watch::Receiver<Welcome>,
     identity: Option<Box<Identity>>,
     delivered: Option<Box<DeliveredKey>>,
+    site: SitePublicKey,
     task: JoinHandle<()>,
 }
 
@@ -51,6 +53,7 @@ impl Client {
         let (telling, welcome) = watch::channel(opened.logged_in.welcome.clone());
         let identity = opened.logged_in.identity.take();
         let delivered = opened.logged_in.delivered.take();
+        let site = *connector.site();
         let connection = Connection {
             asks: asked,
             events,
@@ -65,6 +68,7 @@ impl Client {
             welcome,
             identity,
             delivered,
+            site,
             task,
         }
     }
@@ -87,6 +91,11 @@ impl Client {
     #[must_use]
     pub fn delivered(&self) -> Option<&DeliveredKey> {
         self.delivered.as_deref()
+    }
+
+    /// The pinned key of the site.
+    pub(crate) const fn site(&self) -> &SitePublicKey {
+        &self.site
     }
 
     /// Runs an operation and reads its data.

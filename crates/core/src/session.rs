@@ -1,5 +1,6 @@
 //! Sessions: what is known of one, and the registry of those that are open.
 
+mod fresh;
 mod registry;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::id::{AccountId, SessionId};
 use crate::policy::Role;
 use crate::timestamp::Timestamp;
 
+pub(crate) use fresh::{Challenge, Fresh};
 pub use registry::{CutHook, Parked, Returning, Room, SessionRegistry};
 
 /// What is known of an open session.
@@ -86,6 +88,8 @@ pub enum CloseReason {
     KeyRevoked,
     /// The pass phrase of its account was changed.
     PassphraseChanged,
+    /// Too many fresh proofs in it did not hold.
+    NotProved,
 }
 
 impl CloseReason {
@@ -106,6 +110,7 @@ impl CloseReason {
             Self::AccountChanged => "account_changed",
             Self::KeyRevoked => "key_revoked",
             Self::PassphraseChanged => "passphrase_changed",
+            Self::NotProved => "not_proved",
         }
     }
 }

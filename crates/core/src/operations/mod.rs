@@ -13,6 +13,7 @@ mod own;
 mod passphrase;
 mod penalty;
 mod person;
+mod proof;
 mod service;
 mod session;
 mod site;
@@ -36,6 +37,7 @@ pub fn table() -> Result<Table, TableError> {
         delivered::entries(),
         dump::entries(),
         own::entries(),
+        proof::entries(),
         service::entries(),
         key::entries(),
         app::entries(),
