@@ -171,6 +171,7 @@ async fn person(site: &Site, name: &str) -> Result<()> {
     let finish = json!({
         "name": name,
         "setup": started.get("setup"),
+        "binding": started.get("binding"),
         "record": BASE64URL_NOPAD.encode(record.as_bytes()),
         "sealed_identity": BASE64URL_NOPAD.encode(&sealed),
     });

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
+use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, Goodbye, OptionList, Welcome};
 use countersign_proto::uri::SiteUri;
@@ -34,6 +35,7 @@ pub struct Client {
     identity: Option<Box<Identity>>,
     delivered: Option<Box<DeliveredKey>>,
     ended: Arc<OnceLock<Goodbye>>,
+    site: SitePublicKey,
     task: JoinHandle<()>,
 }
 
@@ -54,6 +56,7 @@ impl Client {
         let identity = opened.logged_in.identity.take();
         let delivered = opened.logged_in.delivered.take();
         let ended = Arc::new(OnceLock::new());
+        let site = *connector.site();
         let connection = Connection {
             asks: asked,
             events,
@@ -70,6 +73,7 @@ impl Client {
             identity,
             delivered,
             ended,
+            site,
             task,
         }
     }
@@ -92,6 +96,11 @@ impl Client {
     #[must_use]
     pub fn delivered(&self) -> Option<&DeliveredKey> {
         self.delivered.as_deref()
+    }
+
+    /// The pinned key of the site.
+    pub(crate) const fn site(&self) -> &SitePublicKey {
+        &self.site
     }
 
     /// Runs an operation and reads its data.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Passphrase;
+use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::client::{Login, Resumption, Settings, Step};
 use countersign_proto::session::{EncryptionOption, Inbox, LoginError, WireError};
@@ -121,6 +122,11 @@ impl Connector {
     pub fn returns(mut self, longest: Duration) -> Self {
         self.returns = longest;
         self
+    }
+
+    /// The pinned key of the site.
+    pub(crate) const fn site(&self) -> &SitePublicKey {
+        &self.settings.site
     }
 
     /// Connects and logs in.

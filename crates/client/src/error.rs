@@ -45,6 +45,9 @@ pub struct Problem {
     /// The offending field of the parameters.
     #[serde(default)]
     pub field: Option<String>,
+    /// After how many milliseconds it may be repeated, where the site knows.
+    #[serde(default)]
+    pub retry_after_ms: Option<u64>,
 }
 
 /// Why an operation has no good result.

@@ -24,11 +24,13 @@ mod client;
 mod connect;
 mod connection;
 mod content;
+mod credentials;
 mod error;
 mod results;
 
 pub use client::Client;
 pub use connect::{Connector, Who};
 pub use content::{Download, Upload};
+pub use credentials::{CredentialError, Finished, PassphraseChanged, Registration, Started};
 pub use error::{CallError, ConnectError, Problem};
 pub use results::{Events, Results};

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 
 use crate::application::ApplicationId;
-use crate::audit::AuditDraft;
-use crate::caller::Caller;
+use crate::audit::{AuditDraft, AuditOutcome};
+use crate::caller::{Caller, Door};
 use crate::content::Content;
+use crate::guard::Rate;
 use crate::id::AccountId;
 use crate::policy::Scope;
 use crate::refusal::Refusal;
@@ -99,6 +100,53 @@ impl Context {
         self.scope.admits(account)
     }
 
+    /// Counts one of those that the caller may do so often; `what` they are. Whoever has the site's folder
+    /// is not counted.
+    ///
+    /// # Errors
+    /// `busy` when there were too many lately.
+    pub fn rate(&self, rate: Rate, what: &str) -> Result<(), Refusal> {
+        if self.caller.door != Door::Session {
+            return Ok(());
+        }
+        let counted = self.site.guard().rates().take(rate, self.now);
+        counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what} lately"), wait))
+    }
+
+    /// Audits what came of something that changes nothing in the store. `details` must not hold a secret.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub(crate) async fn audit(
+        &self,
+        target: String,
+        details: impl Serialize + Send,
+        outcome: AuditOutcome,
+    ) -> Result<Committed, Refusal> {
+        let audit = self.draft(Some(target), details, outcome)?;
+        let changes = Vec::new();
+        Ok(self
+            .site
+            .store()
+            .commit(ChangeSet { changes, audit })
+            .await?)
+    }
+
+    fn draft(
+        &self,
+        target: Option<String>,
+        details: impl Serialize,
+        outcome: AuditOutcome,
+    ) -> Result<AuditDraft, Refusal> {
+        Ok(AuditDraft {
+            target,
+            outcome,
+            details: serde_json::to_string(&details)
+                .map_err(|error| Refusal::internal(error.to_string()))?,
+            ..AuditDraft::done(&self.caller, &*self.operation, self.now)
+        })
+    }
+
     /// Changes the site, together with the audit entry that says so. `details` must not hold a secret.
     ///
     /// # Errors
@@ -110,12 +158,7 @@ impl Context {
         target: impl Into<Option<String>> + Send,
         details: impl Serialize + Send,
     ) -> Result<Committed, Refusal> {
-        let audit = AuditDraft {
-            target: target.into(),
-            details: serde_json::to_string(&details)
-                .map_err(|error| Refusal::internal(error.to_string()))?,
-            ..AuditDraft::done(&self.caller, &*self.operation, self.now)
-        };
+        let audit = self.draft(target.into(), details, AuditOutcome::Done)?;
         let along = self.along.take();
         changes.extend(along);
         let set = ChangeSet { changes, audit };

@@ -42,16 +42,12 @@ impl PassphraseSuite {
     }
 }
 
-/// The name under which OPAQUE knows an account. It is part of every record, so it stays what it was
-/// when the account is renamed or moved to another site.
+/// The name under which OPAQUE knows a record, and from which the record's OPRF key follows. Every
+/// registration has a new random one, and no two accounts have the same: with two answers under one OPRF
+/// key, the one to a registration and the other to a login, guesses at the pass phrase can be tested
+/// offline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CredentialId(pub [u8; 16]);
-
-impl From<AccountId> for CredentialId {
-    fn from(account: AccountId) -> Self {
-        Self(*account.as_bytes())
-    }
-}
 
 /// What a person logs in with.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,7 +60,7 @@ pub struct PassphraseCredential {
     pub suite: PassphraseSuite,
     /// The server setup that the record was made under.
     pub setup: SetupId,
-    /// The account's name within OPAQUE.
+    /// The record's name within OPAQUE; unique in the site.
     pub credential_id: CredentialId,
     /// OPAQUE's registration record.
     pub record: Vec<u8>,

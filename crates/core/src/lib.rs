@@ -19,6 +19,7 @@ pub mod operations;
 pub mod policy;
 pub mod reference;
 pub mod refusal;
+mod registration;
 pub mod session;
 pub mod site;
 pub mod store;

@@ -21,6 +21,8 @@ pub struct Refusal {
     hint: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
 }
 
 impl Refusal {
@@ -31,6 +33,7 @@ impl Refusal {
             message,
             hint: hint.into(),
             field: None,
+            retry_after_ms: None,
         }
     }
 
@@ -142,6 +145,20 @@ impl Refusal {
         )
     }
 
+    /// It is too early: repeat it after so many milliseconds.
+    #[must_use]
+    pub fn busy_for(message: impl fmt::Display, milliseconds: u64) -> Self {
+        let seconds = milliseconds.div_ceil(1_000);
+        Self {
+            retry_after_ms: Some(milliseconds),
+            ..Self::new(
+                Code::BUSY,
+                message.to_string(),
+                format!("repeat it in {seconds} s"),
+            )
+        }
+    }
+
     /// The site itself failed.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
@@ -181,6 +198,12 @@ impl Refusal {
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
+    }
+
+    /// After how many milliseconds it may be repeated, where that is known.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<u64> {
+        self.retry_after_ms
     }
 
     /// The result that carries it.
@@ -237,6 +260,13 @@ impl From<StoreError> for Refusal {
             StoreError::Conflict {
                 what: Unique::Application,
             } => Self::conflict(message, "choose another id").of_field("id"),
+            StoreError::Conflict {
+                what: Unique::CredentialId,
+            } => Self::conflict(
+                "another account has this credential id",
+                "no two accounts share one; set a new pass phrase",
+            )
+            .of_field("credential_id"),
             StoreError::Conflict {
                 what: Unique::AccountId,
             } => Self::conflict(message, "repeat the operation"),

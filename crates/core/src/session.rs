@@ -1,5 +1,6 @@
 //! Sessions: what is known of one, and the registry of those that are open.
 
+mod fresh;
 mod registry;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::id::{AccountId, SessionId};
 use crate::policy::Role;
 use crate::timestamp::Timestamp;
 
+pub(crate) use fresh::{Challenge, Fresh};
 pub use registry::{CutHook, Parked, Returning, Room, SessionRegistry};
 
 /// What is known of an open session.
@@ -88,6 +90,8 @@ pub enum CloseReason {
     PassphraseChanged,
     /// Its encryption option was taken off, and the sessions that used it with it.
     OptionDisabled,
+    /// Too many fresh proofs in it did not hold.
+    NotProved,
 }
 
 impl CloseReason {
@@ -109,6 +113,7 @@ impl CloseReason {
             Self::KeyRevoked => "key_revoked",
             Self::PassphraseChanged => "passphrase_changed",
             Self::OptionDisabled => "option_disabled",
+            Self::NotProved => "not_proved",
         }
     }
 }

@@ -152,7 +152,8 @@ pub enum Change {
         /// The revision that this was decided on.
         revision: u64,
     },
-    /// The pass phrase credential of an account, in place of an older one.
+    /// The pass phrase credential of an account, in place of an older one. [`StoreError::Conflict`] when
+    /// another account has its credential id.
     PutPassphrase(PassphraseCredential),
     /// Takes what is delivered of an account away, if there is anything.
     DeleteDeliveredKey(AccountId),
@@ -265,6 +266,9 @@ pub enum Unique {
     /// A key.
     #[error("the key")]
     Key,
+    /// The name of a pass phrase record within OPAQUE.
+    #[error("the credential id")]
+    CredentialId,
     /// An application's id.
     #[error("the application's id")]
     Application,

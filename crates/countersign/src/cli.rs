@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{app, backup, broker, call, key, option, person, service, site};
+use crate::commands::{app, backup, broker, call, key, option, passphrase, person, service, site};
 use crate::config::PublicHost;
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
@@ -73,6 +73,9 @@ pub(crate) enum Noun {
     /// People, who log in with a pass phrase.
     #[command(subcommand)]
     Person(person::Verb),
+    /// Your own pass phrase.
+    #[command(subcommand)]
+    Passphrase(passphrase::Verb),
     /// Services, which log in with a key.
     #[command(subcommand)]
     Service(service::Verb),

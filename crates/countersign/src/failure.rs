@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
-use countersign_client::{CallError, ConnectError};
+use countersign_client::{CallError, ConnectError, CredentialError};
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::LoginError;
 
@@ -174,6 +174,24 @@ impl From<ConnectError> for Failure {
             _ => "",
         };
         Self::new(exit, code, format_args!("{warning}{error}")).hint(hint)
+    }
+}
+
+impl From<CredentialError> for Failure {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Call(error) => error.into(),
+            CredentialError::WrongPassphrase => {
+                Self::new(Exit::NotAuthenticated, "not_authenticated", error)
+            }
+            CredentialError::WrongSite => Self::new(Exit::NotAuthenticated, "wrong_site", error),
+            CredentialError::NoPassphrase => Self::new(Exit::Usage, "usage", error),
+            CredentialError::Answer(_) => Self::new(Exit::Failure, "protocol", error)
+                .hint("do both ends have the same version?"),
+            CredentialError::Opaque(_)
+            | CredentialError::Identity(_)
+            | CredentialError::Interrupted => Self::new(Exit::Failure, "registration", error),
+        }
     }
 }
 

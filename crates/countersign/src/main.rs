@@ -38,6 +38,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Dev(listen) => site::serve::dev(common, listen),
         Noun::Site(verb) => commands::site::run(common, &verb),
         Noun::Person(verb) => person::run(common, verb),
+        Noun::Passphrase(verb) => commands::passphrase::run(common, verb),
         Noun::Service(verb) => service::run(common, verb),
         Noun::App(verb) => app::run(common, verb),
         Noun::Broker(verb) => commands::broker::run(common, verb),

@@ -16,6 +16,7 @@ use crate::{
     agreement::AgreementKey,
     entropy::Entropy,
     kdf::derive,
+    mac::{MacHash, MacKey},
     secret::Secret,
     sign::{Signature, SigningKey},
 };
@@ -98,6 +99,13 @@ impl SiteKey {
         derive(self.seed.0.expose(), SECRET_LABEL, label.as_bytes())
     }
 
+    /// The key with which the site authenticates to itself what it hands out and gets back; one for
+    /// each label, derived as [`SiteKey::derive`] does.
+    #[must_use]
+    pub fn mac_key(&self, label: &str) -> MacKey {
+        MacKey::new(MacHash::Sha256, self.derive::<32>(label).expose())
+    }
+
     /// The seed, for the slots that wrap it.
     pub(crate) fn seed(&self) -> &SiteSeed {
         &self.seed
@@ -126,6 +134,10 @@ mod tests {
         assert_eq!(site(1).derive::<32>("a"), site(1).derive::<32>("a"));
         assert_ne!(site(1).derive::<32>("a"), site(2).derive::<32>("a"));
         assert_ne!(site(1).derive::<32>("a"), site(1).derive::<32>("b"));
+        let code = site(1).mac_key("a").authenticate(b"message");
+        assert_eq!(site(1).mac_key("a").verify(b"message", &code), Ok(()));
+        assert!(site(1).mac_key("b").verify(b"message", &code).is_err());
+        assert!(site(2).mac_key("a").verify(b"message", &code).is_err());
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub struct Limits {
     /// How often a client may agree on new keys with the site in a minute: each time costs public-key work, and
     /// an audit entry when it changes the option.
     pub rekeys_per_minute: u32,
+    /// Operations with public-key work, of all accounts, that may wait for a processor; more are told that
+    /// the site is busy. Of one account, as many as it may have in flight.
+    pub waiting_operations: usize,
     /// The parameters of one operation, in bytes.
     pub params_bytes: usize,
     /// Bytes queued for a client that does not read; then its session takes no more operations.
@@ -92,6 +95,7 @@ impl Default for Limits {
             content_streams: 64,
             operations_in_flight: 256,
             rekeys_per_minute: 30,
+            waiting_operations: 1_024,
             params_bytes: 1 << 20,
             unsent_bytes: 1 << 20,
             penalties: PenaltyLimits::default(),

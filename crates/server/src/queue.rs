@@ -19,38 +19,51 @@ pub(crate) struct QueueLimits {
 }
 
 impl QueueLimits {
-    pub(crate) fn of(limits: &Limits) -> Self {
+    /// Those of logins.
+    pub(crate) fn of_logins(limits: &Limits) -> Self {
         Self {
             waiting: limits.waiting_logins,
             waiting_per_source: limits.waiting_logins_per_source,
         }
     }
+
+    /// Those of operations that do costly work.
+    pub(crate) fn of_operations(limits: &Limits) -> Self {
+        Self {
+            waiting: limits.waiting_operations,
+            waiting_per_source: limits.operations_in_flight,
+        }
+    }
 }
 
-pub(crate) struct FairQueue {
+/// A queue whose users take turns by `K`: the source of a login, the account of an operation.
+pub(crate) struct FairQueue<K: Copy + Eq = Source> {
     /// Pieces of work at a time.
     at_a_time: usize,
     limits: Mutex<QueueLimits>,
-    state: Mutex<State>,
+    state: Mutex<State<K>>,
 }
 
-#[derive(Default)]
-struct State {
+struct State<K: Copy + Eq> {
     running: usize,
     waiting: usize,
     /// The sources that wait, in the order of their turns.
-    turns: VecDeque<(Source, VecDeque<oneshot::Sender<Turn>>)>,
+    turns: VecDeque<(K, VecDeque<oneshot::Sender<Turn<K>>>)>,
 }
 
 /// Leave to work, until it is dropped.
-pub(crate) struct Turn(Option<Arc<FairQueue>>);
+pub(crate) struct Turn<K: Copy + Eq = Source>(Option<Arc<FairQueue<K>>>);
 
-impl FairQueue {
+impl<K: Copy + Eq> FairQueue<K> {
     pub(crate) fn new(at_a_time: usize, limits: QueueLimits) -> Arc<Self> {
         Arc::new(Self {
             at_a_time,
             limits: Mutex::new(limits),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                running: 0,
+                waiting: 0,
+                turns: VecDeque::new(),
+            }),
         })
     }
 
@@ -60,7 +73,7 @@ impl FairQueue {
     }
 
     /// Waits for the source's turn; `None` when too many wait already.
-    pub(crate) async fn turn(self: &Arc<Self>, source: Source) -> Option<Turn> {
+    pub(crate) async fn turn(self: &Arc<Self>, source: K) -> Option<Turn<K>> {
         let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = {
             let mut state = self.state();
@@ -74,14 +87,14 @@ impl FairQueue {
         turn.await.ok()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<K>> {
         // Nothing under the lock can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn wait(&mut self, source: Source, limits: &QueueLimits) -> Option<oneshot::Receiver<Turn>> {
+impl<K: Copy + Eq> State<K> {
+    fn wait(&mut self, source: K, limits: &QueueLimits) -> Option<oneshot::Receiver<Turn<K>>> {
         if self.waiting >= limits.waiting || self.of(source) >= limits.waiting_per_source {
             self.forget_who_left();
         }
@@ -101,7 +114,7 @@ impl State {
     }
 
     /// How many of that source wait.
-    fn of(&self, source: Source) -> usize {
+    fn of(&self, source: K) -> usize {
         let mut turns = self.turns.iter();
         turns
             .find(|(of, _)| *of == source)
@@ -132,7 +145,7 @@ impl State {
     }
 
     /// Whoever's turn is next; their source goes behind the others.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+    fn next(&mut self) -> Option<oneshot::Sender<Turn<K>>> {
         let (source, mut waiting) = self.turns.pop_front()?;
         let next = waiting.pop_front();
         if !waiting.is_empty() {
@@ -143,7 +156,7 @@ impl State {
     }
 }
 
-impl Drop for Turn {
+impl<K: Copy + Eq> Drop for Turn<K> {
     fn drop(&mut self) {
         let Some(queue) = self.0.take() else {
             return;

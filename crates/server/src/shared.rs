@@ -36,12 +36,15 @@ use tracing::error;
 use crate::clock;
 use crate::events::Events;
 use crate::limits::Limits;
-use crate::queue::{FairQueue, QueueLimits};
+use crate::queue::{FairQueue, QueueLimits, Turn};
 use crate::resumptions::Resumptions;
 use crate::server::Proxies;
 
 /// How often sessions whose clients stay away are looked for: it bounds how late they are closed.
 const FORSAKEN_EVERY: Duration = Duration::from_secs(5);
+
+/// The turn of an operation that does costly work; none for others.
+type OperationTurn = Option<Turn<Option<AccountId>>>;
 
 pub(crate) struct Shared {
     pub(crate) site: Site,
@@ -56,6 +59,9 @@ pub(crate) struct Shared {
     settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
     /// Where logins wait for their public-key work.
     pub(crate) logins: Arc<FairQueue>,
+    /// Where operations wait that do public-key work or compute for long, fair between accounts; those of
+    /// the admin socket are of none.
+    operations: Arc<FairQueue<Option<AccountId>>>,
 }
 
 impl Shared {
@@ -67,7 +73,9 @@ impl Shared {
         proxies: Proxies,
     ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let logins = FairQueue::new(processors, QueueLimits::of(&limits));
+        let logins = FairQueue::new(processors, QueueLimits::of_logins(&limits));
+        let operations =
+            FairQueue::new((processors / 2).max(1), QueueLimits::of_operations(&limits));
         site.guard().keep_to(limits.penalties, limits.guesses);
         Self {
             site,
@@ -78,6 +86,7 @@ impl Shared {
             resumptions: Resumptions::default(),
             settings: Mutex::default(),
             logins,
+            operations,
             limits: RwLock::new(Arc::new(limits)),
         }
     }
@@ -97,7 +106,8 @@ impl Shared {
     /// Keeps to other limits, and trusts other proxies.
     pub(crate) fn reload(&self, limits: Limits, proxies: Proxies) {
         self.site.guard().keep_to(limits.penalties, limits.guesses);
-        self.logins.keep_to(QueueLimits::of(&limits));
+        self.logins.keep_to(QueueLimits::of_logins(&limits));
+        self.operations.keep_to(QueueLimits::of_operations(&limits));
         replace(&self.limits, limits);
         replace(&self.proxies, proxies);
     }
@@ -312,10 +322,19 @@ impl Shared {
         content: Option<Content>,
     ) -> (Outcome, Option<Content>) {
         let entry = self.site.table().find(&operation.group, &operation.command);
+        // Costly work takes turns, and leaves processors to logins. The turn goes with the work, which may
+        // outlast its caller.
+        let turn = match entry.is_some_and(Entry::is_costly) {
+            false => None,
+            true => match self.operations.turn(caller.account).await {
+                Some(turn) => Some(turn),
+                None => return (Self::too_much_waits(operation.id), None),
+            },
+        };
         let (outcome, content) = if entry.is_some_and(Entry::computes) {
-            self.run_aside(caller, operation, content).await
+            self.run_aside(caller, operation, content, turn).await
         } else if entry.is_some_and(Entry::is_audited) {
-            self.carry_through(caller, operation, content).await
+            self.carry_through(caller, operation, content, turn).await
         } else {
             let run = self
                 .site
@@ -341,9 +360,11 @@ impl Shared {
         caller: &Caller,
         operation: &Operation,
         content: Option<Content>,
+        turn: OperationTurn,
     ) -> (Outcome, Option<Content>) {
         let (site, caller, change) = (self.site.clone(), caller.clone(), operation.clone());
         let run = async move {
+            let _turn = turn;
             site.run_with_content(&caller, &change, content, clock::now())
                 .await
         };
@@ -367,10 +388,12 @@ impl Shared {
         caller: &Caller,
         operation: &Operation,
         content: Option<Content>,
+        turn: OperationTurn,
     ) -> (Outcome, Option<Content>) {
         let (site, caller, ran) = (self.site.clone(), caller.clone(), operation.clone());
         let runtime = tokio::runtime::Handle::current();
         let aside = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             runtime.block_on(site.run_with_content(&caller, &ran, content, clock::now()))
         });
         aside.await.unwrap_or_else(|_| interrupted(operation))
@@ -379,6 +402,11 @@ impl Shared {
     /// The answer to an operation whose content is one stream too many.
     pub(crate) fn too_many_streams(id: u64) -> Outcome {
         Refusal::busy("too many operations with content at a time").outcome(id)
+    }
+
+    /// The answer to an operation that finds no place to wait for its turn.
+    fn too_much_waits(id: u64) -> Outcome {
+        Refusal::busy("too many operations with public-key work wait").outcome(id)
     }
 
     /// The answer to what is no operation.

@@ -140,7 +140,7 @@ fn person(name: &str) -> ChangeSet {
         version: PASSPHRASE_VERSION,
         suite: PassphraseSuite::OpaqueRistretto255,
         setup: SetupId::from_bytes([1; 8]),
-        credential_id: CredentialId::from(account.id),
+        credential_id: CredentialId(*account.id.as_bytes()),
         record: vec![1; 192],
         sealed_identity: vec![1; 768],
         certificate: None,

@@ -5,6 +5,7 @@
 
 mod guesses;
 mod penalties;
+mod rates;
 mod source;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use crate::timestamp::Timestamp;
 
 pub use guesses::{GuessLimits, Guesses, TooManyGuesses};
 pub use penalties::{NETWORK, Offence, Penalties, Penalty, PenaltyLimits};
+pub use rates::{Rate, Rates};
 pub use source::{Source, SourceError};
 
 /// What a site remembers, for all of its connections.
@@ -22,6 +24,7 @@ pub use source::{Source, SourceError};
 pub struct Guard {
     penalties: Mutex<Penalties>,
     guesses: Mutex<Guesses>,
+    rates: Mutex<Rates>,
 }
 
 impl Guard {
@@ -42,6 +45,11 @@ impl Guard {
     /// The failed guesses.
     pub fn guesses(&self) -> MutexGuard<'_, Guesses> {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What accounts have used of what costs something.
+    pub fn rates(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

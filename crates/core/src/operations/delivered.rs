@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::account::{self, ByName};
-use super::{Done, NoParams};
+use super::{Done, NoParams, proof};
 use crate::account::{Account, Kind};
 use crate::context::Context;
 use crate::credential::DeliveredKeyCredential;
@@ -38,6 +38,7 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow(&admin)
             .disruptive()
+            .public_key()
             .example(of_maria)
             .handler(|context, params: OfPerson| async move {
                 let account = account::find(&context, Kind::Person, &params.name).await?;
@@ -54,18 +55,19 @@ pub(super) fn entries() -> Vec<Entry> {
             }),
         Entry::new("self", "deliver_key")
             .summary(
-                "Keeps your certificate and encrypted key, for the option delivered-key. Cuts your other \
-                 sessions that were opened with the one before.",
+                "Keeps your certificate and encrypted key, for the option delivered-key; spends a fresh proof. \
+                 Cuts your other sessions that were opened with the one before.",
             )
             .allow_own(&persons)
             .changes()
+            .public_key()
             .example(example)
             .handler(|context, params: Own| async move {
                 let account = account::own(&context).await?;
                 deliver(&context, account, &params.certificate, &params.key).await
             }),
         Entry::new("self", "withdraw_key")
-            .summary("Takes your delivered key away and cuts your other sessions opened with it.")
+            .summary("Takes your delivered key away, which spends a fresh proof; cuts your other sessions opened with it.")
             .allow_own(&persons)
             .changes()
             .handler(|context, _: NoParams| async move {
@@ -117,6 +119,7 @@ async fn deliver(
             "services log in with a key; see `key add`",
         ));
     }
+    proof::expect(context, account.id)?;
     let key = read(certificate, key).map_err(|(field, error)| Refusal::invalid(field, error))?;
     let thumbprint = key.certificate().thumbprint().to_string();
     let details = json!({ "thumbprint": thumbprint });
@@ -125,6 +128,7 @@ async fn deliver(
         key,
         changed: context.now(),
     };
+    proof::spend(context, account.id)?;
     let change = Change::PutDeliveredKey(credential);
     context
         .commit(vec![change], account.name.to_string(), details)
@@ -139,6 +143,7 @@ async fn deliver(
 }
 
 async fn withdraw(context: &Context, account: Account) -> Result<Answer<Done>, Refusal> {
+    proof::spend(context, account.id)?;
     let change = Change::DeleteDeliveredKey(account.id);
     context
         .commit(vec![change], account.name.to_string(), json!({}))

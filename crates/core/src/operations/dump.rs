@@ -4,8 +4,14 @@
 //! once it is loaded. Over a session it does not: together with the server setup a record lets one
 //! guess at the pass phrase, and a record sent out of the site is out of its hands. Whoever has the
 //! admin socket has the database anyway.
+//!
+//! A dump carries a digest, by which any site notices that it was damaged, and a code by which the site
+//! that made it knows it again ([`Check`]). A credential is loaded over a session with that code alone:
+//! with a credential id of their choice an admin could test guesses at another account's pass phrase.
 
 use countersign_crypto::certificate::Certificate;
+use countersign_crypto::hash::sha256;
+use countersign_crypto::mac::MacKey;
 use countersign_crypto::passphrase::{PassphraseRecord, SetupId};
 use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
 use countersign_proto::name::AccountName;
@@ -31,6 +37,8 @@ use crate::timestamp::Timestamp;
 
 /// The longest dump that is read, in bytes: some ten times a full one.
 const LONGEST_DUMP: usize = 64 * 1024;
+/// The label of the key under which the site authenticates dumps.
+const MAC_LABEL: &str = "person dump";
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
@@ -42,12 +50,14 @@ pub(super) fn entries() -> Vec<Entry> {
             )
             .allow(&admin)
             .changes()
+            .public_key()
             .example(json!({ "name": "maria" }))
             .handler(dump),
         Entry::new("person", "load")
             .summary("Brings a dumped person back.")
             .allow(&admin)
             .changes()
+            .public_key()
             .example(json!({ "dump": "{ \"format\": \"countersign person\", … }" }))
             .handler(load),
     ]
@@ -69,6 +79,72 @@ struct Dump {
     /// What is delivered of the person; absent as the credential is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delivered_key: Option<DumpedKey>,
+    /// That the dump is as it was made; absent in one that was written or changed by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<Check>,
+}
+
+/// That a dump is as it was made. Both cover the dump without this member, as compact JSON with its
+/// members in the order of this page.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Check {
+    /// Its SHA-256: any site notices damage.
+    sha256: Base64Url,
+    /// Its HMAC-SHA256 under a key of the site that made it, which alone knows it again.
+    mac: Base64Url,
+}
+
+/// Who vouches for a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This site made it.
+    ThisSite,
+    /// It is whole, and another site made it, or it has no check at all.
+    Elsewhere { checked: bool },
+}
+
+impl Dump {
+    /// The same with a check.
+    fn checked(self, key: &MacKey) -> Result<Self, Refusal> {
+        let text = self.text()?;
+        let check = Check {
+            sha256: Base64Url(sha256(&text).to_vec()),
+            mac: Base64Url(key.authenticate(&text)),
+        };
+        Ok(Self {
+            check: Some(check),
+            ..self
+        })
+    }
+
+    /// Verifies the check, if there is one, and takes it out.
+    fn verify(&mut self, key: &MacKey) -> Result<Origin, Refusal> {
+        let Some(check) = self.check.take() else {
+            return Ok(Origin::Elsewhere { checked: false });
+        };
+        let text = self.text()?;
+        if check.sha256.0 != sha256(&text) {
+            return Err(altered());
+        }
+        Ok(match key.verify(&text, &check.mac.0) {
+            Ok(()) => Origin::ThisSite,
+            Err(_) => Origin::Elsewhere { checked: true },
+        })
+    }
+
+    /// What the check covers.
+    fn text(&self) -> Result<Vec<u8>, Refusal> {
+        serde_json::to_vec(self).map_err(|error| Refusal::internal(error.to_string()))
+    }
+}
+
+fn altered() -> Refusal {
+    Refusal::invalid(
+        "dump.check",
+        "the dump is not as it was made: it was damaged or changed since; load another copy, or, if you \
+         changed it yourself, take `check` out of it and load it at the admin socket",
+    )
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
@@ -124,7 +200,7 @@ struct DumpedCredential {
     suite: PassphraseSuite,
     /// The server setup that it was made under: only the site that has it can use the record.
     setup: Base64Url,
-    /// The account's name within OPAQUE.
+    /// The record's name within OPAQUE.
     credential_id: Base64Url,
     /// OPAQUE's registration record.
     record: Record,
@@ -214,13 +290,16 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
     });
     context.commit(Vec::new(), target, details).await?;
     let credential = credential.map(DumpedCredential::try_from).transpose()?;
-    Ok(Answer::new(Dump {
+    let dump = Dump {
         format: Format::Person,
         version: Version::NOW,
         person: DumpedPerson::from(account),
         credential,
         delivered_key: delivered.map(DumpedKey::from),
-    }))
+        check: None,
+    };
+    let key = context.site().expect_open()?.key.mac_key(MAC_LABEL);
+    Ok(Answer::new(dump.checked(&key)?))
 }
 
 impl From<Account> for DumpedPerson {
@@ -270,7 +349,9 @@ struct Load {
 }
 
 async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Refusal> {
-    let dump = read(&params.dump)?;
+    let mut dump = read(&params.dump)?;
+    let key = context.site().expect_open()?.key.mac_key(MAC_LABEL);
+    let origin = dump.verify(&key)?;
     let person = dump.person;
     let account = Account {
         id: AccountId::new(context.now(), &mut context.site().entropy()),
@@ -286,7 +367,7 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
     };
     let credential = dump
         .credential
-        .map(|credential| credential.of(&context, &account))
+        .map(|credential| credential.of(&context, &account, origin))
         .transpose()?;
     let delivered = dump
         .delivered_key
@@ -308,6 +389,7 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
         .await
         .map_err(|refusal| match refusal.field() {
             Some("name") => refusal.of_field("dump.person.name"),
+            Some("credential_id") => refusal.of_field("dump.credential.credential_id"),
             _ => refusal,
         })?;
     let said = format!("Loaded {}.", account.name);
@@ -339,7 +421,12 @@ fn read(text: &str) -> Result<Dump, Refusal> {
 }
 
 impl DumpedCredential {
-    fn of(self, context: &Context, account: &Account) -> Result<PassphraseCredential, Refusal> {
+    fn of(
+        self,
+        context: &Context,
+        account: &Account,
+        origin: Origin,
+    ) -> Result<PassphraseCredential, Refusal> {
         let field = |name: &str| format!("dump.credential.{name}");
         let ours = context.site().expect_open()?.setup.id();
         let setup = <[u8; 8]>::try_from(self.setup.0).map(SetupId::from_bytes);
@@ -347,8 +434,21 @@ impl DumpedCredential {
             return Err(Refusal::invalid(
                 field("setup"),
                 "the record was made under another site's server setup and cannot be used here; \
-                 leave the credential out and set a new pass phrase",
+                 take `credential` and `check` out and set a new pass phrase",
             ));
+        }
+        match origin {
+            Origin::ThisSite => {}
+            // Only this site can use the record, so only this site can have made the dump.
+            Origin::Elsewhere { checked: true } => return Err(altered()),
+            Origin::Elsewhere { checked: false } if context.caller().door == Door::Session => {
+                return Err(Refusal::not_permitted(
+                    "over a session a credential is loaded from a dump that is as this site made it",
+                    "load it at the admin socket, or take `credential` out and set a new pass phrase",
+                )
+                .of_field("dump.check"));
+            }
+            Origin::Elsewhere { checked: false } => {}
         }
         let credential_id = <[u8; 16]>::try_from(self.credential_id.0)
             .map_err(|_| Refusal::invalid(field("credential_id"), "it must have 16 bytes"))?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::account::{self, ByName};
-use super::{Done, Listing};
+use super::{Done, Listing, proof};
 use crate::account::Kind;
 use crate::context::Context;
 use crate::credential::KeyCredential;
@@ -28,6 +28,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Adds a key to a service; those it has stay valid.")
             .allow(&admin)
             .changes()
+            .public_key()
             .example(json!({ "name": "mailer", "certificate": "-----BEGIN CERTIFICATE-----\n…" }))
             .handler(add),
         Entry::new("key", "list")
@@ -108,6 +109,7 @@ async fn add(context: Context, params: Add) -> Result<Answer<KeyView>, Refusal> 
             "revoke one that is not used any more",
         ));
     }
+    proof::spend(&context, account.id)?;
     let details = json!({ "thumbprint": key.thumbprint.to_string(), "label": key.label });
     let target = account.name.to_string();
     context
@@ -142,6 +144,7 @@ struct Revoke {
 
 async fn revoke(context: Context, params: Revoke) -> Result<Answer<Done>, Refusal> {
     let account = account::find(&context, Kind::Service, &params.name).await?;
+    proof::spend(&context, account.id)?;
     let thumbprint = params.thumbprint;
     let change = Change::DeleteKey {
         account: account.id,

@@ -14,6 +14,7 @@ mod own;
 mod passphrase;
 mod penalty;
 mod person;
+mod proof;
 mod service;
 mod session;
 mod site;
@@ -37,6 +38,7 @@ pub fn table() -> Result<Table, TableError> {
         delivered::entries(),
         dump::entries(),
         own::entries(),
+        proof::entries(),
         service::entries(),
         key::entries(),
         app::entries(),

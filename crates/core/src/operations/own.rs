@@ -25,18 +25,21 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow_own(&Role::ALL)
             .handler(show),
         Entry::new("self", "passphrase_start")
-            .summary("Begins to set your own pass phrase: answers an OPAQUE registration request.")
+            .summary("Begins to set your own pass phrase, after a fresh proof: answers an OPAQUE registration request.")
             .allow_own(&persons)
+            .changes()
+            .public_key()
             .example(json!({ "request": "…" }))
             .handler(|context, params: Start| async move {
                 let account = person(&context).await?;
-                passphrase::start(&context, &account, &params.request)
+                passphrase::start(&context, &account, &params.request).await
             }),
         Entry::new("self", "passphrase_finish")
-            .summary("Sets your own pass phrase, takes your delivered key away and cuts your other sessions.")
+            .summary("Sets your own pass phrase, which spends the fresh proof; takes your delivered key away and cuts your other sessions.")
             .allow_own(&persons)
             .changes()
-            .example(json!({ "setup": "…", "record": "…", "sealed_identity": "…" }))
+            .public_key()
+            .example(json!({ "setup": "…", "binding": "…", "record": "…", "sealed_identity": "…" }))
             .handler(|context, params: Finish| async move {
                 let account = person(&context).await?;
                 passphrase::finish(context, account, params.registration()).await
@@ -58,6 +61,8 @@ struct Start {
 struct Finish {
     /// The server setup, as it was answered at the start.
     setup: Base64Url,
+    /// The binding, as it was answered at the start.
+    binding: Base64Url,
     /// The registration record.
     record: Base64Url,
     /// The own identity, sealed under the export key.
@@ -73,6 +78,7 @@ impl Finish {
     fn registration(self) -> Registration {
         Registration {
             setup: self.setup,
+            binding: self.binding,
             record: self.record,
             sealed_identity: self.sealed_identity,
             suite: self.suite,

@@ -1,12 +1,15 @@
 //! Setting a pass phrase: OPAQUE registration (RFC 9807, section 5) in two operations, so that the
-//! pass phrase never leaves the process of whoever types it.
+//! pass phrase never leaves the process in which it is typed.
 //!
 //! ```text
 //! caller's process                                    site
-//! ClientRegistration::start ── passphrase_start ────▶ registration_response
-//! finish, seal the identity ◀─ response, server ───── (keeps nothing)
-//!                           ── passphrase_finish ───▶ stored, audited
+//! ClientRegistration::start ── passphrase_start ────▶ new credential id, registration_response, audited
+//! finish, seal the identity ◀─ response, binding ──── (keeps nothing)
+//!                           ── passphrase_finish ───▶ binding checked, stored, audited
 //! ```
+//!
+//! Each registration has an OPRF key of its own, which answers one request and no more: what a
+//! registration answers says nothing of a record that exists.
 
 use countersign_crypto::certificate::Certificate;
 use countersign_crypto::passphrase::PassphraseRecord;
@@ -16,13 +19,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Done, account};
+use super::{account, proof};
 use crate::account::{Account, Kind};
 use crate::context::Context;
-use crate::credential::{CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite};
+use crate::credential::{PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite};
+use crate::guard::Rate;
 use crate::policy::Role;
 use crate::refusal::Refusal;
+use crate::registration::Registrant;
 use crate::session::CloseReason;
+use crate::site::Opened;
 use crate::store::Change;
 use crate::table::{Answer, Entry};
 use crate::text::Base64Url;
@@ -35,18 +41,22 @@ pub(super) fn entries() -> Vec<Entry> {
                 "Begins to set a person's pass phrase: answers an OPAQUE registration request.",
             )
             .allow(&admin)
+            .changes()
+            .public_key()
             .example(json!({ "name": "maria", "request": "…" }))
             .handler(|context, params: StartFor| async move {
                 let account = account::find(&context, Kind::Person, &params.name).await?;
-                start(&context, &account, &params.request)
+                start(&context, &account, &params.request).await
             }),
         Entry::new("person", "passphrase_finish")
             .summary("Sets a person's pass phrase, takes the delivered key away and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
+            .public_key()
             .example(json!({
                 "name": "maria",
                 "setup": "…",
+                "binding": "…",
                 "record": "…",
                 "sealed_identity": "…",
             }))
@@ -75,6 +85,8 @@ pub(super) struct Started {
     response: Base64Url,
     /// The server setup that it was made with; give it back when finishing.
     setup: Base64Url,
+    /// Ties this registration to the account for ten minutes; give it back when finishing.
+    binding: Base64Url,
     /// OPAQUE's server identity: both public keys of the site. The client identity is left out.
     server_identity: Base64Url,
 }
@@ -88,6 +100,8 @@ struct FinishFor {
     name: AccountName,
     /// The server setup, as it was answered at the start.
     setup: Base64Url,
+    /// The binding, as it was answered at the start.
+    binding: Base64Url,
     /// The registration record.
     record: Base64Url,
     /// The person's identity, sealed under the export key.
@@ -103,6 +117,7 @@ impl FinishFor {
     fn registration(self) -> Registration {
         Registration {
             setup: self.setup,
+            binding: self.binding,
             record: self.record,
             sealed_identity: self.sealed_identity,
             suite: self.suite,
@@ -114,28 +129,59 @@ impl FinishFor {
 /// A finished registration.
 pub(super) struct Registration {
     pub(super) setup: Base64Url,
+    pub(super) binding: Base64Url,
     pub(super) record: Base64Url,
     pub(super) sealed_identity: Base64Url,
     pub(super) suite: PassphraseSuite,
     pub(super) certificate: Option<String>,
 }
 
-/// Answers a registration request.
-pub(super) fn start(
+/// A pass phrase was set.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PassphraseSet {
+    /// How many of the account's sessions were ended by it.
+    sessions_ended: usize,
+}
+
+/// Answers a registration request, under an OPRF key that no other request is answered under.
+pub(super) async fn start(
     context: &Context,
     account: &Account,
     request: &Base64Url,
 ) -> Result<Answer<Started>, Refusal> {
+    proof::expect(context, account.id)?;
+    if let Some(caller) = context.caller().account {
+        context.rate(Rate::Began(caller), "registrations were begun by you")?;
+    }
+    context.rate(
+        Rate::BegunFor(account.id),
+        "registrations were begun for this account",
+    )?;
     let opened = context.site().expect_open()?;
+    let (credential_id, binding) = registrant(account, &opened).begin(
+        &opened.key,
+        context.now(),
+        &mut context.site().entropy(),
+    );
     let response = opened
         .setup
-        .registration_response(&CredentialId::from(account.id).0, &request.0)
+        .registration_response(&credential_id.0, &request.0)
         .map_err(|error| Refusal::invalid("request", error))?;
+    let target = account.name.to_string();
+    context.commit(Vec::new(), target, json!({})).await?;
     Ok(Answer::new(Started {
         response: Base64Url(response),
         setup: Base64Url(opened.setup.id().as_bytes().to_vec()),
+        binding: Base64Url(binding),
         server_identity: Base64Url(opened.key.public().to_bytes().to_vec()),
     }))
+}
+
+fn registrant(account: &Account, opened: &Opened) -> Registrant {
+    Registrant {
+        account: account.id,
+        setup: opened.setup.id(),
+    }
 }
 
 /// Stores a finished registration and cuts the account's sessions, but not the caller's own.
@@ -143,8 +189,17 @@ pub(super) async fn finish(
     context: Context,
     account: Account,
     registration: Registration,
-) -> Result<Answer<Done>, Refusal> {
+) -> Result<Answer<PassphraseSet>, Refusal> {
+    proof::expect(&context, account.id)?;
     let credential = credential(&context, &account, registration)?;
+    let before = context.site().store().passphrase(account.id).await?;
+    if before.is_some_and(|before| before.credential_id == credential.credential_id) {
+        return Err(Refusal::conflict(
+            "this registration was finished already",
+            "begin another one with passphrase_start",
+        ));
+    }
+    proof::spend(&context, account.id)?;
     // A delivered key would go on opening with the old pass phrase.
     let changes = vec![
         Change::PutPassphrase(credential),
@@ -153,13 +208,14 @@ pub(super) async fn finish(
     let target = account.name.to_string();
     context.commit(changes, target, json!({})).await?;
     let (id, own) = (account.id, context.caller().session);
-    context
+    let sessions_ended = context
         .site()
         .sessions()
         .cut_where(CloseReason::PassphraseChanged, |info| {
             info.account == id && Some(info.id) != own
         });
-    Ok(Answer::new(Done {}).saying(format!("Set the pass phrase of {}.", account.name)))
+    let said = format!("Set the pass phrase of {}.", account.name);
+    Ok(Answer::new(PassphraseSet { sessions_ended }).saying(said))
 }
 
 fn credential(
@@ -167,13 +223,17 @@ fn credential(
     account: &Account,
     registration: Registration,
 ) -> Result<PassphraseCredential, Refusal> {
-    let setup = context.site().expect_open()?.setup.id();
+    let opened = context.site().expect_open()?;
+    let setup = opened.setup.id();
     if registration.setup.0 != setup.as_bytes() {
         return Err(Refusal::invalid(
             "setup",
             "this is not the site's server setup; start again",
         ));
     }
+    let credential_id = registrant(account, &opened)
+        .finish(&opened.key, &registration.binding.0, context.now())
+        .map_err(|error| Refusal::invalid("binding", error))?;
     PassphraseRecord::from_bytes(&registration.record.0)
         .map_err(|error| Refusal::invalid("record", error))?;
     if registration.sealed_identity.0.len() != SEALED_IDENTITY_LENGTH {
@@ -192,7 +252,7 @@ fn credential(
         version: PASSPHRASE_VERSION,
         suite: registration.suite,
         setup,
-        credential_id: CredentialId::from(account.id),
+        credential_id,
         record: registration.record.0,
         sealed_identity: registration.sealed_identity.0,
         certificate: certificate.map(|certificate| certificate.der().to_vec()),

@@ -23,6 +23,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Creates a service, with its first key if one is given.")
             .allow(&admin)
             .changes()
+            .public_key()
             .example(json!({ "name": "mailer", "certificate": "-----BEGIN CERTIFICATE-----\n…" }))
             .handler(create),
         Entry::new("service", "list")

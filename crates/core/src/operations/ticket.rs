@@ -28,6 +28,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("broker", "ticket_keys")
             .summary("Gives an application the keys of tickets for it, sealed to its own keys, to the service that is named for it.")
             .allow(&services)
+            .public_key()
             .example(json!({ "app": "ledger" }))
             .handler(ticket_keys),
     ]

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_proto::session::EncryptionOption;
 
-use super::{CloseReason, SessionInfo};
+use super::{CloseReason, Fresh, SessionInfo};
 use crate::id::{AccountId, SessionId};
 use crate::policy::Role;
 use crate::timestamp::Timestamp;
@@ -42,6 +42,8 @@ struct Live {
     attempt: u64,
     /// Its place among those that wait for their clients, while it does.
     waits: Option<u64>,
+    /// The fresh proof, once one was begun.
+    fresh: Option<Box<Fresh>>,
 }
 
 enum State {
@@ -105,6 +107,7 @@ impl SessionRegistry {
             state: State::Open(cut),
             attempt: 0,
             waits: None,
+            fresh: None,
             info,
         };
         all.live.insert(live.info.id, live);
@@ -188,6 +191,9 @@ impl SessionRegistry {
         live.attempt = returning.attempt;
         live.info.option = returning.option;
         live.info.peer = returning.peer;
+        if let Some(fresh) = &mut live.fresh {
+            fresh.returned();
+        }
         let hook = match std::mem::replace(&mut live.state, State::Open(returning.cut)) {
             State::Open(hook) if connected => Some(hook),
             _ => None,
@@ -225,6 +231,18 @@ impl SessionRegistry {
     #[must_use]
     pub fn away(&self) -> usize {
         self.all().away
+    }
+
+    /// Looks at the fresh proof of an open session, and may change it. Nothing that takes time happens
+    /// in there.
+    pub(crate) fn fresh<T>(
+        &self,
+        id: SessionId,
+        change: impl FnOnce(&mut Fresh) -> T,
+    ) -> Option<T> {
+        let mut all = self.all();
+        let live = all.live.get_mut(&id).filter(|live| live.is_open())?;
+        Some(change(live.fresh.get_or_insert_default()))
     }
 
     /// The open session of that id.

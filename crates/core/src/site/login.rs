@@ -30,7 +30,7 @@ pub struct PersonLogin {
     pub account: AccountId,
     /// The setup that the record was made under.
     pub setup: Arc<ServerSetup>,
-    /// The account's name within OPAQUE.
+    /// The record's name within OPAQUE.
     pub credential_id: CredentialId,
     /// OPAQUE's registration record.
     pub record: PassphraseRecord,

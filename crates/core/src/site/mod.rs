@@ -27,7 +27,7 @@ use crate::broker::Broker;
 use crate::caller::{Caller, Door};
 use crate::content::Content;
 use crate::context::{Along, ContentSlot, Context};
-use crate::guard::Guard;
+use crate::guard::{Guard, Rate};
 use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::session::SessionRegistry;
@@ -153,6 +153,12 @@ impl Site {
             return Err(self.refuse(&caller, entry, now).await?);
         };
         carried.fits(entry)?;
+        if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
+            let counted = self.guard().rates().take(Rate::PublicKey(account), now);
+            counted.map_err(|wait| {
+                Refusal::busy_for("too many operations with public-key work lately", wait)
+            })?;
+        }
         let context = Context {
             site: self.clone(),
             caller,

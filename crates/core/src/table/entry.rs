@@ -70,6 +70,7 @@ pub struct Entry {
     disruptive: bool,
     while_sealed: bool,
     computes: bool,
+    public_key: bool,
     takes_content: bool,
     gives_content: bool,
     example: serde_json::Value,
@@ -95,6 +96,7 @@ pub struct EntryBuilder {
     disruptive: bool,
     while_sealed: bool,
     computes: bool,
+    public_key: bool,
     takes_content: bool,
     gives_content: bool,
     example: serde_json::Value,
@@ -117,6 +119,7 @@ impl Entry {
             disruptive: false,
             while_sealed: false,
             computes: false,
+            public_key: false,
             takes_content: false,
             gives_content: false,
             example: serde_json::Value::Object(serde_json::Map::new()),
@@ -181,6 +184,13 @@ impl Entry {
     #[must_use]
     pub const fn computes(&self) -> bool {
         self.computes
+    }
+
+    /// Whether it does public-key work or computes for long: an account may run so many of these, and they
+    /// take turns.
+    #[must_use]
+    pub const fn is_costly(&self) -> bool {
+        self.public_key || self.computes
     }
 
     /// Whether content comes with it: bytes of any number, behind its parameters.
@@ -282,6 +292,13 @@ impl EntryBuilder {
         self
     }
 
+    /// It does public-key work: see [`Entry::is_costly`].
+    #[must_use]
+    pub const fn public_key(mut self) -> Self {
+        self.public_key = true;
+        self
+    }
+
     /// Content comes with it; the handler takes it with [`Context::content`]. Without, it is refused.
     #[must_use]
     pub const fn takes_content(mut self) -> Self {
@@ -321,6 +338,7 @@ impl EntryBuilder {
             disruptive: self.disruptive,
             while_sealed: self.while_sealed,
             computes: self.computes,
+            public_key: self.public_key,
             takes_content: self.takes_content,
             gives_content: self.gives_content,
             example: self.example,

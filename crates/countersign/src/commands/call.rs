@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use countersign_client::{Client, Connector, Download, Upload, Who};
+use countersign_crypto::secret::Passphrase;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
 use countersign_proto::uri::SiteUri;
@@ -80,12 +81,43 @@ impl Login {
         &self,
         common: &Common,
     ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
-        let site: SiteUri = self.site.parse().map_err(|error| {
+        let site = self.site()?;
+        let who = self.who(common)?;
+        self.connect_to(&site, who)
+    }
+
+    /// Connects as this person.
+    pub(super) fn connect_as(
+        &self,
+        name: AccountName,
+        passphrase: Passphrase,
+    ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
+        self.connect_to(&self.site()?, Who::person(name, passphrase))
+    }
+
+    /// The person that is to log in, and their pass phrase.
+    pub(super) fn person(&self, common: &Common) -> Result<(AccountName, Passphrase), Failure> {
+        self.site()?;
+        match self.who(common)? {
+            Who::Person(name, passphrase) => Ok((name, passphrase)),
+            Who::Service(_) => Err(Failure::usage("a service has a key and no pass phrase")
+                .hint("give --as NAME, for a person")),
+        }
+    }
+
+    fn site(&self) -> Result<SiteUri, Failure> {
+        self.site.parse().map_err(|error| {
             Failure::usage(format_args!("--site: {error}"))
                 .hint("`countersign site status` shows it at the site")
-        })?;
-        let who = self.who(common)?;
-        let mut connector = Connector::new(&site);
+        })
+    }
+
+    fn connect_to(
+        &self,
+        site: &SiteUri,
+        who: Who,
+    ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
+        let mut connector = Connector::new(site);
         if !self.options.is_empty() {
             connector = connector.prefer(self.options.iter().copied());
         }

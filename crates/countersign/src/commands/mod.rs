@@ -12,6 +12,7 @@ pub(crate) mod doctor;
 pub(crate) mod key;
 mod listing;
 pub(crate) mod option;
+pub(crate) mod passphrase;
 pub(crate) mod penalty;
 pub(crate) mod person;
 pub(crate) mod service;

@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use countersign_client::{Registration, Started};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
-use countersign_crypto::passphrase::{ClientRegistration, Identifiers, PassphraseError};
-use countersign_crypto::sealed_identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::{Code, Outcome};
-use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 use super::listing::list;
@@ -17,6 +15,7 @@ use super::{admin_call, confirm, given};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
+use crate::files::{self, Existing, PRIVATE};
 use crate::input;
 use crate::output::{print_json, show, show_data};
 use crate::secret_input::new_passphrase;
@@ -83,6 +82,9 @@ pub(crate) enum Verb {
     Dump {
         /// Who.
         name: String,
+        /// Writes it to this new file, for its owner alone (mode 0600).
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
     },
     /// Brings a dumped person back.
     Load {
@@ -149,10 +151,18 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             confirm(&format!("Deleting {name}"), yes)?;
             simple("delete", name)
         }
-        Verb::Dump { name } => {
+        Verb::Dump { name, save } => {
             let mut admin = Admin::connect(&common.data)?;
             let dump = admin.data("person", "dump", &json!({ "name": name }))?;
-            print_json(&serde_json::to_string_pretty(&dump).unwrap_or_default())
+            let text = serde_json::to_string_pretty(&dump).unwrap_or_default();
+            match save {
+                // A record in it allows guessing for whoever also has the site's database and key.
+                Some(file) => {
+                    let text = format!("{text}\n");
+                    files::write(&file, PRIVATE, Existing::Kept, text.as_bytes())
+                }
+                None => print_json(&text),
+            }
         }
         Verb::Load { file } => {
             let text = input::text(&file)?;
@@ -194,50 +204,18 @@ fn asked_passphrase(common: &Common, name: &str) -> Result<Passphrase, Failure> 
 /// OPAQUE registration (RFC 9807, section 5): the pass phrase is stretched here, and the site gets a
 /// record that it cannot learn it from.
 fn register(admin: &mut Admin, name: &str, passphrase: &Passphrase) -> Result<Outcome, Failure> {
-    let entropy = &mut SystemEntropy;
-    let (registration, request) =
-        ClientRegistration::start(passphrase, entropy).map_err(not_registered)?;
-    let request = json!({ "name": name, "request": BASE64URL_NOPAD.encode(&request) });
-    let started = admin.data("person", "passphrase_start", &request)?;
-    let (response, server) = (
-        bytes(&started, "response")?,
-        bytes(&started, "server_identity")?,
-    );
-    let identifiers = Identifiers {
-        client: None,
-        server: Some(&server),
-    };
-    let (record, export_key) = registration
-        .finish(passphrase, &response, identifiers, entropy)
-        .map_err(not_registered)?;
-    let identity = Identity::generate(entropy);
-    let sealed = sealed_identity::seal(&identity, &export_key, entropy)
-        .map_err(|error| Failure::new(Exit::Failure, "registration", error))?;
-    let finished = json!({
-        "name": name,
-        "setup": started.get("setup"),
-        "record": BASE64URL_NOPAD.encode(record.as_bytes()),
-        "sealed_identity": BASE64URL_NOPAD.encode(&sealed),
-        "certificate": identity.certificate().to_pem(),
-    });
-    admin.run("person", "passphrase_finish", &finished)
-}
-
-fn not_registered(error: PassphraseError) -> Failure {
-    Failure::new(Exit::Failure, "registration", error)
-}
-
-fn bytes(data: &Value, field: &str) -> Result<Vec<u8>, Failure> {
-    data.get(field)
-        .and_then(Value::as_str)
-        .and_then(|text| BASE64URL_NOPAD.decode(text.as_bytes()).ok())
-        .ok_or_else(|| {
-            Failure::new(
-                Exit::Failure,
-                "protocol",
-                format_args!("no {field} was answered"),
-            )
-        })
+    let registration = Registration::start(passphrase)?;
+    let start = json!({ "name": name, "request": registration.request() });
+    let started = admin.data("person", "passphrase_start", &start)?;
+    let started: Started = serde_json::from_value(started)
+        .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
+    let identity = Identity::generate(&mut SystemEntropy);
+    let finished = registration.finish(&started, &identity)?;
+    let mut params = json!(finished);
+    if let Some(params) = params.as_object_mut() {
+        params.insert("name".to_owned(), name.into());
+    }
+    admin.run("person", "passphrase_finish", &params)
 }
 
 /// Hands an encrypted key file and its certificate over as they stand.

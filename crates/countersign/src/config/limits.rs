@@ -43,6 +43,7 @@ pub(super) struct LimitsSection {
     parked_sessions_per_account: Given<usize>,
     content_streams: Count,
     operations_in_flight: Count,
+    waiting_operations: Count,
     /// With none of it every session would end with its first keys.
     rekeys_per_minute: Given<u32, 1>,
     params_bytes: Bytes<256>,
@@ -95,6 +96,7 @@ impl LimitsSection {
                 .or(default.parked_sessions_per_account),
             content_streams: self.content_streams.or(default.content_streams),
             operations_in_flight: self.operations_in_flight.or(default.operations_in_flight),
+            waiting_operations: self.waiting_operations.or(default.waiting_operations),
             rekeys_per_minute: self.rekeys_per_minute.or(default.rekeys_per_minute),
             params_bytes: self.params_bytes.or(default.params_bytes),
             unsent_bytes: self.unsent_bytes.or(default.unsent_bytes),
@@ -311,6 +313,7 @@ mod tests {
         ("refusal_time", 0, Some(LONGEST)),
         ("idle_time", 0, Some(LONGEST)),
         ("parked_sessions", 0, None),
+        ("waiting_operations", 1, None),
         ("rekeys_per_minute", 1, Some(LONGEST)),
         ("guessing_strangers", 1, None),
         ("params_bytes", 256, None),

@@ -28,11 +28,13 @@ pub enum Goodbye {
     PassphraseChanged = 11,
     /// Its encryption option was taken off.
     OptionDisabled = 12,
+    /// Too many fresh proofs in it did not hold.
+    NotProved = 13,
 }
 
 impl Goodbye {
     /// All reasons.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Done,
         Self::Cut,
         Self::Expired,
@@ -45,6 +47,7 @@ impl Goodbye {
         Self::KeyRevoked,
         Self::PassphraseChanged,
         Self::OptionDisabled,
+        Self::NotProved,
     ];
 
     /// The reason with that number. One that only a later version knows is a cut.
@@ -79,6 +82,7 @@ impl Goodbye {
             Self::KeyRevoked => "its key was revoked",
             Self::PassphraseChanged => "the pass phrase was changed",
             Self::OptionDisabled => "its encryption option is not on offer any more",
+            Self::NotProved => "too many proofs in it failed",
         }
     }
 
@@ -98,6 +102,7 @@ impl Goodbye {
             Self::KeyRevoked => "key_revoked",
             Self::PassphraseChanged => "passphrase_changed",
             Self::OptionDisabled => "option_disabled",
+            Self::NotProved => "not_proved",
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod command;
+pub mod fresh;
 pub mod limits;
 pub mod option;
 pub mod refusal;

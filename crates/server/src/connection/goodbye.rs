@@ -23,6 +23,7 @@ pub(super) fn of(reason: CloseReason) -> Option<Goodbye> {
         CloseReason::KeyRevoked => Goodbye::KeyRevoked,
         CloseReason::PassphraseChanged => Goodbye::PassphraseChanged,
         CloseReason::OptionDisabled => Goodbye::OptionDisabled,
+        CloseReason::NotProved => Goodbye::NotProved,
         CloseReason::ConnectionLost | CloseReason::ProtocolFault => return None,
     })
 }
@@ -61,6 +62,7 @@ mod tests {
                 Some(Goodbye::PassphraseChanged),
             ),
             (CloseReason::OptionDisabled, Some(Goodbye::OptionDisabled)),
+            (CloseReason::NotProved, Some(Goodbye::NotProved)),
         ];
         for (reason, goodbye) in told {
             assert_eq!(of(reason), goodbye, "{reason}");

@@ -348,6 +348,7 @@ pub(crate) fn finish_registration(
     let sealed = sealed_identity::seal(&identity, &export_key, entropy).unwrap();
     json!({
         "setup": started["setup"],
+        "binding": started["binding"],
         "record": BASE64URL_NOPAD.encode(record.as_bytes()),
         "sealed_identity": BASE64URL_NOPAD.encode(&sealed),
     })

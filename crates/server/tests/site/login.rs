@@ -1,18 +1,16 @@
 //! Logins over TCP.
 
-use countersign_client::{CallError, Client, ConnectError, Connector, Who};
+use countersign_client::{CallError, Client, ConnectError, Connector, CredentialError, Who};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
-use countersign_crypto::passphrase::ClientRegistration;
 use countersign_crypto::secret::{Passphrase, Secret};
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::operation::Code;
 use countersign_proto::session::LoginError;
 use countersign_proto::uri::SiteUri;
-use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use crate::founded::{Founded, PASSPHRASE, finish_registration};
+use crate::founded::{Founded, PASSPHRASE};
 
 #[tokio::test]
 async fn a_person_logs_in_and_runs_operations() {
@@ -149,18 +147,19 @@ async fn a_sealed_site_says_so_and_opens_with_its_slot() {
 async fn a_person_changes_their_own_pass_phrase() {
     let founded = Founded::with_person().await;
     let (client, other) = (founded.person().await, founded.person().await);
-    let phrase: Passphrase = "another long pass phrase".to_owned().into();
-    let (registration, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
-    let request = json!({ "request": BASE64URL_NOPAD.encode(&request) });
-    let started: Value = client
-        .call("self", "passphrase_start", &request)
-        .await
-        .unwrap();
-    let finished = finish_registration(registration, &phrase, &started);
-    let _: Value = client
-        .call("self", "passphrase_finish", &finished)
-        .await
-        .unwrap();
+    let [present, new, wrong]: [Passphrase; 3] = [
+        PASSPHRASE,
+        "another long pass phrase",
+        "a wrong pass phrase",
+    ]
+    .map(|text| text.to_owned().into());
+    let refused = client.change_passphrase(&wrong, &new).await;
+    assert!(
+        matches!(refused, Err(CredentialError::WrongPassphrase)),
+        "{refused:?}"
+    );
+    let changed = client.change_passphrase(&present, &new).await.unwrap();
+    assert_eq!(changed.sessions_ended, 1);
 
     let refused = other.call::<_, Value>("self", "show", &json!({})).await;
     assert!(
@@ -174,10 +173,15 @@ async fn a_person_changes_their_own_pass_phrase() {
             .is_ok()
     );
     assert!(founded.try_person("maria", PASSPHRASE).await.is_err());
-    founded
+    let again = founded
         .try_person("maria", "another long pass phrase")
-        .await
-        .unwrap();
+        .await;
+    let again = again.unwrap();
+    let certificates = [&client, &again].map(|client| client.identity().unwrap().certificate());
+    assert_eq!(
+        certificates[0], certificates[1],
+        "the person keeps their key"
+    );
 }
 
 #[tokio::test]

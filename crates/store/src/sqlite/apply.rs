@@ -42,6 +42,7 @@ fn taken(error: &sqlx::Error) -> Option<Unique> {
         "account.name" => Some(Unique::Name),
         "account.id" => Some(Unique::AccountId),
         "account_key.thumbprint" => Some(Unique::Key),
+        "passphrase.credential_id" => Some(Unique::CredentialId),
         "application.id" => Some(Unique::Application),
         _ => None,
     }

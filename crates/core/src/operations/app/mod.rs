@@ -35,6 +35,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Registers an application. It may call nobody until that is said.")
             .allow(&admin)
             .changes()
+            .public_key()
             .example(json!({
                 "id": "billing",
                 "public_keys": ["-----BEGIN COUNTERSIGN PARTY KEY-----\n…"],
@@ -64,6 +65,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .summary("Gives an application a new key; those before are accepted for a while.")
             .allow(&admin)
             .changes()
+            .public_key()
             .example(json!({
                 "id": "billing",
                 "public_key": "-----BEGIN COUNTERSIGN PARTY KEY-----\n…",

@@ -80,7 +80,7 @@ pub(crate) fn passphrase(account: &Account, mark: u8) -> PassphraseCredential {
         version: PASSPHRASE_VERSION,
         suite: PassphraseSuite::OpaqueRistretto255,
         setup: SetupId::from_bytes([7; 8]),
-        credential_id: CredentialId::from(account.id),
+        credential_id: CredentialId(*account.id.as_bytes()),
         record: vec![mark; 192],
         sealed_identity: vec![mark; 768],
         certificate: None,

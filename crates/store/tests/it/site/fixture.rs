@@ -163,10 +163,21 @@ impl TestSession {
 }
 
 pub(crate) async fn run(site: &Site, caller: &Caller, name: &str, params: Value) -> (Code, Value) {
+    run_then(site, caller, name, params, NOW).await
+}
+
+/// Runs an operation at another time.
+pub(crate) async fn run_then(
+    site: &Site,
+    caller: &Caller,
+    name: &str,
+    params: Value,
+    now: Timestamp,
+) -> (Code, Value) {
     let (group, command) = name.split_once('.').unwrap();
     let params = serde_json::value::to_raw_value(&params).unwrap();
     let operation = Operation::new(7, group, command, params);
-    let outcome = site.run(caller, &operation, NOW).await;
+    let outcome = site.run(caller, &operation, now).await;
     assert_eq!(outcome.id, 7);
     (
         outcome.code,

@@ -14,7 +14,8 @@ use countersign_proto::operation::Code;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use super::fixture::{TestSite, run};
+use super::fixture::{NOW, TestSite, run, run_then};
+use super::proof::prove;
 
 /// Registers a pass phrase by `start` and `finish`, as the caller's process does.
 pub(crate) async fn register(
@@ -50,6 +51,7 @@ pub(crate) async fn register(
     let identity = Identity::generate(&mut SystemEntropy);
     let sealed = sealed_identity::seal(&identity, &export_key, &mut SystemEntropy).unwrap();
     finish["setup"] = started["setup"].clone();
+    finish["binding"] = started["binding"].clone();
     finish["record"] = encode(record.as_bytes()).into();
     finish["sealed_identity"] = encode(&sealed).into();
     finish["certificate"] = identity.certificate().to_pem().into();
@@ -154,9 +156,23 @@ async fn ones_own_passphrase_is_changed_over_a_session() {
     let test = TestSite::new().await;
     let here = test.person("maria", "member").await;
     let account = json!({ "id": here.info.account });
+    let admin = Caller::admin_socket();
+    let params = Some("maria");
+    register(
+        &test.site,
+        &admin,
+        "person",
+        params,
+        "the first pass phrase",
+    )
+    .await;
+    let here = test.session(&account, here.info.proof).await.unwrap();
     let elsewhere = test.session(&account, here.info.proof).await.unwrap();
+    let proved = prove(&test.site, &here, "the first pass phrase", NOW).await;
+    assert_eq!(proved.0, Code::SUCCESS, "{}", proved.1);
     let set = register(&test.site, &here.caller, "self", None, "my own pass phrase").await;
     assert_eq!(set.0, Code::SUCCESS, "{}", set.1);
+    assert_eq!(set.1["sessions_ended"], 1);
     assert_eq!(here.was_cut(), None);
     assert_eq!(elsewhere.was_cut(), Some(CloseReason::PassphraseChanged));
     let found = login(&test.site, "maria").await.unwrap();
@@ -213,11 +229,13 @@ async fn a_registration_that_does_not_fit_names_the_field() {
     let whole = json!({
         "name": "maria",
         "setup": encode(setup.as_bytes()),
+        "binding": encode(&[0; 56]),
         "record": encode(&[0; 192]),
         "sealed_identity": encode(&[0; 768]),
     });
     let cases = [
         ("setup", json!(encode(&[0; 8]))),
+        ("binding", json!(encode(&[0; 56]))),
         ("record", json!("not base64!")),
         ("record", json!(encode(&[255; 192]))),
         ("certificate", json!("no certificate")),
@@ -228,8 +246,92 @@ async fn a_registration_that_does_not_fit_names_the_field() {
         let (code, data) = test.refused("person.passphrase_finish", params).await;
         assert_eq!(code, Code::INVALID_PARAMS);
         let named = data["field"].as_str().unwrap();
-        assert!(named == field || named == "record", "{named} for {field}");
+        assert!(named == field || named == "binding", "{named} for {field}");
     }
+}
+
+/// Begins and ends a registration at other times, or for other persons.
+async fn finish_later(test: &TestSite, begun: &str, finished: &str, later: u32) -> (Code, Value) {
+    let admin = Caller::admin_socket();
+    let phrase = Passphrase::from("a fine pass phrase".to_owned());
+    let (registration, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
+    let start = json!({ "name": begun, "request": encode(&request) });
+    let started = test.admin("person.passphrase_start", start).await;
+    let (record, _) = registration
+        .finish(
+            &phrase,
+            &decode(&started["response"]),
+            Identifiers::default(),
+            &mut SystemEntropy,
+        )
+        .unwrap();
+    let params = json!({
+        "name": finished,
+        "setup": started["setup"],
+        "binding": started["binding"],
+        "record": encode(record.as_bytes()),
+        "sealed_identity": encode(&[0; 768]),
+    });
+    let run = async |now| {
+        let params = params.clone();
+        run_then(&test.site, &admin, "person.passphrase_finish", params, now).await
+    };
+    let first = run(NOW.plus_seconds(later)).await;
+    let again = run(NOW.plus_seconds(later)).await;
+    if first.0 == Code::SUCCESS {
+        assert_eq!(again.0, Code::CONFLICT, "it is finished once");
+    }
+    first
+}
+
+/// [OPS-2]: a registration was good for any account, for ever, and as often as it was sent.
+#[tokio::test]
+async fn a_registration_is_finished_once_in_time_and_for_its_account() {
+    let test = TestSite::new().await;
+    for name in ["maria", "bob"] {
+        test.admin("person.create", json!({ "name": name })).await;
+    }
+    let last = finish_later(&test, "maria", "maria", 599).await;
+    assert_eq!(last.0, Code::SUCCESS, "{}", last.1);
+    for (finished, later) in [("maria", 600), ("bob", 0)] {
+        let (code, data) = finish_later(&test, "maria", finished, later).await;
+        let field = data["field"].as_str();
+        assert_eq!((code, field), (Code::INVALID_PARAMS, Some("binding")));
+    }
+}
+
+/// [OPS-3]: an admin's session began 7,100 registrations a second, and the audit log had none of them.
+#[tokio::test]
+async fn registrations_that_are_begun_are_counted_and_audited() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    test.admin("person.create", json!({ "name": "maria" }))
+        .await;
+    let phrase = Passphrase::from("a fine pass phrase".to_owned());
+    let (_, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
+    let params = json!({ "name": "maria", "request": encode(&request) });
+    let begin = async |now| {
+        let (site, params) = (&test.site, params.clone());
+        run_then(site, &root.caller, "person.passphrase_start", params, now).await
+    };
+    let mut begun = 0;
+    for _ in 0..20 {
+        let (code, data) = begin(NOW).await;
+        begun += usize::from(code == Code::SUCCESS);
+        if code != Code::SUCCESS {
+            assert_eq!(
+                (code, &data["retry_after_ms"]),
+                (Code::BUSY, &json!(30_000))
+            );
+        }
+    }
+    assert_eq!(begun, 10);
+    assert_eq!(begin(NOW.plus_seconds(30)).await.0, Code::SUCCESS);
+    let entry = "person.passphrase_start maria@example.org done";
+    let audited = test.audited().await;
+    assert_eq!(audited.iter().filter(|line| *line == entry).count(), 11);
+    // The site can always be recovered at the admin socket.
+    test.admin("person.passphrase_start", params.clone()).await;
 }
 
 fn encode(bytes: &[u8]) -> String {

@@ -1,0 +1,181 @@
+//! The fresh proof of a session: that whoever uses it now still has the account's pass phrase or key, for one
+//! change of what the account logs in with.
+//!
+//! ```text
+//!          count a guess           answer                 proof holds
+//! nothing --------------> waits ---------> asked (2 min) ------------> proved (2 min)
+//!    ^                                       |                            |
+//!    '---------------------------------------'----------- spent ----------'
+//!                      proof is false
+//! ```
+//!
+//! A return to the session takes it back to nothing: what one connection proved is worth nothing on the
+//! next.
+
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::passphrase::ServerLogin;
+
+use crate::timestamp::Timestamp;
+
+/// How long a proof may take, and how long it is good for, in seconds.
+const LASTS: u32 = 2 * 60;
+/// Proofs that may be begun in a session without one that holds, before the session ends.
+const UNPROVED: u32 = 10;
+
+/// What was asked.
+pub(crate) enum Challenge {
+    /// OPAQUE's third message.
+    Passphrase(Box<ServerLogin>),
+    /// A signature over this by the key of that certificate.
+    Key(Thumbprint, [u8; 32]),
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Nothing,
+    /// A guess was counted, and is answered from then on.
+    Waits(Timestamp),
+    Asked(Challenge, Timestamp),
+    Proved(Timestamp),
+}
+
+/// The fresh proof of one session.
+#[derive(Default)]
+pub(crate) struct Fresh {
+    state: State,
+    unproved: u32,
+}
+
+impl Fresh {
+    /// A proof that was told to wait begins again: how many milliseconds are left, or 0, once, when it has
+    /// waited; `None` when nothing waits.
+    pub(crate) fn waits(&mut self, now: Timestamp) -> Option<u64> {
+        let State::Waits(until) = self.state else {
+            return None;
+        };
+        let left = u64::try_from(until.millis().saturating_sub(now.millis())).unwrap_or(0);
+        if left == 0 {
+            self.state = State::Nothing;
+        }
+        Some(left)
+    }
+
+    /// A proof that begins is to wait.
+    pub(crate) fn wait(&mut self, until: Timestamp) {
+        self.state = State::Waits(until);
+    }
+
+    /// Whether one more may begin; the session has to end otherwise.
+    pub(crate) const fn may_begin(&self) -> bool {
+        self.unproved < UNPROVED
+    }
+
+    /// A proof has begun; whatever was asked before is not awaited any more.
+    pub(crate) fn ask(&mut self, challenge: Challenge, now: Timestamp) {
+        self.unproved += 1;
+        self.state = State::Asked(challenge, now.plus_seconds(LASTS));
+    }
+
+    /// What was asked, once.
+    pub(crate) fn asked(&mut self, now: Timestamp) -> Option<Challenge> {
+        match std::mem::take(&mut self.state) {
+            State::Asked(challenge, until) => (now < until).then_some(challenge),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// The proof holds.
+    pub(crate) fn prove(&mut self, now: Timestamp) {
+        self.unproved = 0;
+        self.state = State::Proved(now.plus_seconds(LASTS));
+    }
+
+    /// Whether there is a proof that was not spent.
+    pub(crate) fn is_proved(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Proved(until) if now < until)
+    }
+
+    /// Takes the proof, if there is one.
+    pub(crate) fn spend(&mut self, now: Timestamp) -> bool {
+        let proved = self.is_proved(now);
+        if proved {
+            self.state = State::Nothing;
+        }
+        proved
+    }
+
+    /// The session goes on over another connection. A wait that was imposed stays.
+    pub(crate) fn returned(&mut self) {
+        if !matches!(self.state, State::Waits(_)) {
+            self.state = State::Nothing;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    fn challenge() -> Challenge {
+        Challenge::Key(Thumbprint([1; 32]), [2; 32])
+    }
+
+    /// OPS-5
+    #[test]
+    fn a_proof_is_good_for_one_change_within_two_minutes() {
+        let mut fresh = Fresh::default();
+        fresh.prove(at(0));
+        assert!(fresh.is_proved(at(119)));
+        assert!(!fresh.is_proved(at(120)));
+        assert!(fresh.spend(at(119)));
+        assert!(!fresh.spend(at(119)));
+    }
+
+    /// OPS-5
+    #[test]
+    fn a_proof_does_not_outlive_its_connection_and_a_wait_does() {
+        let mut fresh = Fresh::default();
+        fresh.prove(at(0));
+        fresh.returned();
+        assert!(!fresh.spend(at(1)));
+        fresh.ask(challenge(), at(0));
+        fresh.returned();
+        assert!(fresh.asked(at(1)).is_none());
+        fresh.wait(at(10));
+        fresh.returned();
+        assert_eq!(fresh.waits(at(1)), Some(9_000));
+        assert_eq!(fresh.waits(at(10)), Some(0));
+        assert_eq!(fresh.waits(at(10)), None, "it has been paid for once");
+    }
+
+    #[test]
+    fn what_was_asked_is_answered_once_and_in_time() {
+        let mut fresh = Fresh::default();
+        fresh.ask(challenge(), at(0));
+        assert!(fresh.asked(at(119)).is_some());
+        assert!(fresh.asked(at(119)).is_none());
+        fresh.ask(challenge(), at(0));
+        assert!(fresh.asked(at(120)).is_none());
+    }
+
+    /// At the limit and one over.
+    #[test]
+    fn so_many_proofs_begin_in_vain_and_no_more() {
+        let mut fresh = Fresh::default();
+        for _ in 0..UNPROVED {
+            assert!(fresh.may_begin());
+            fresh.ask(challenge(), at(0));
+        }
+        assert!(!fresh.may_begin());
+        fresh.prove(at(0));
+        assert!(fresh.may_begin());
+    }
+}

@@ -1,0 +1,370 @@
+//! Fresh proofs: a session alone changes nothing of what its account logs in with.
+
+use countersign_core::caller::Caller;
+use countersign_core::guard::Source;
+use countersign_core::session::{CloseReason, Proof, Returning};
+use countersign_core::site::Site;
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::key_file::DeliveredKey;
+use countersign_crypto::passphrase::{ClientLogin, Identifiers};
+use countersign_crypto::secret::Passphrase;
+use countersign_proto::operation::Code;
+use countersign_proto::session::{EncryptionOption, SessionId, fresh};
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+
+use super::fixture::{NOW, TestSession, TestSite, run, run_then};
+use super::passphrase::register;
+
+const PHRASE: &str = "a fine pass phrase";
+
+/// Begins a proof with that pass phrase; the third message, when the pass phrase is right.
+async fn begin(
+    site: &Site,
+    session: &TestSession,
+    phrase: &str,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, (Code, Value)> {
+    let phrase = Passphrase::from(phrase.to_owned());
+    let (login, ke1) = ClientLogin::start(fresh::SUITE, &phrase, &mut SystemEntropy).unwrap();
+    let params = json!({ "ke1": encode(&ke1) });
+    let (code, asked) = run_then(site, &session.caller, "self.proof_start", params, now).await;
+    if code != Code::SUCCESS {
+        return Err((code, asked));
+    }
+    let ke2 = decode(&asked["ke2"]);
+    let (context, server) = (
+        fresh::passphrase_context(&id(session)),
+        site.public_key().to_bytes(),
+    );
+    let identifiers = Identifiers {
+        client: None,
+        server: Some(&server),
+    };
+    let done = login.finish(&phrase, &ke2, &context, identifiers, &mut SystemEntropy);
+    Ok(done.ok().map(|done| done.ke3))
+}
+
+async fn finish(site: &Site, session: &TestSession, ke3: &[u8], now: Timestamp) -> (Code, Value) {
+    let params = json!({ "ke3": encode(ke3) });
+    run_then(site, &session.caller, "self.proof_finish", params, now).await
+}
+
+/// Proves a pass phrase in that session; a wrong one is answered with a made-up proof.
+pub(crate) async fn prove(
+    site: &Site,
+    session: &TestSession,
+    phrase: &str,
+    now: Timestamp,
+) -> (Code, Value) {
+    match begin(site, session, phrase, now).await {
+        Ok(ke3) => finish(site, session, &ke3.unwrap_or(vec![0; 64]), now).await,
+        Err(refused) => refused,
+    }
+}
+
+/// Proves with a key.
+pub(crate) async fn prove_key(
+    site: &Site,
+    session: &TestSession,
+    identity: &Identity,
+    now: Timestamp,
+) -> (Code, Value) {
+    let start = run_then(site, &session.caller, "self.proof_start", json!({}), now);
+    let (code, asked) = start.await;
+    if code != Code::SUCCESS {
+        return (code, asked);
+    }
+    let challenge = decode(&asked["challenge"]).try_into().unwrap();
+    let message = fresh::key_message(&site.public_key(), &id(session), &challenge);
+    let params = json!({ "signature": encode(&identity.sign(&message).0) });
+    run_then(site, &session.caller, "self.proof_finish", params, now).await
+}
+
+/// A person with a pass phrase, and a session of theirs.
+async fn person(test: &TestSite, name: &str, role: &str) -> TestSession {
+    let created = test
+        .admin("person.create", json!({ "name": name, "role": role }))
+        .await;
+    register(
+        &test.site,
+        &Caller::admin_socket(),
+        "person",
+        Some(name),
+        PHRASE,
+    )
+    .await;
+    test.session(&created, Proof::Passphrase).await.unwrap()
+}
+
+fn delivered() -> Value {
+    let identity = Identity::generate(&mut SystemEntropy);
+    let key = DeliveredKey::new(&identity, &PHRASE.to_owned().into(), &mut SystemEntropy);
+    json!({ "certificate": key.certificate().to_pem(), "key": key.encrypted_key_pem() })
+}
+
+/// Whoever had stolen a session (its secrets, from memory) set a pass phrase of their own, or had a key of
+/// their own delivered, and was the account from then on. [OPS-4]
+#[tokio::test]
+async fn a_stolen_session_does_not_become_its_account() {
+    let test = TestSite::new().await;
+    for role in ["member", "admin"] {
+        let name = format!("maria-{role}");
+        let stolen = person(&test, &name, role).await;
+        let mut of_own_name = delivered();
+        of_own_name["name"] = name.as_str().into();
+        for (operation, params) in [
+            ("self.deliver_key", delivered()),
+            ("self.withdraw_key", json!({})),
+            ("person.deliver_key", of_own_name),
+            ("person.withdraw_key", json!({ "name": name })),
+        ] {
+            let (code, data) = run(&test.site, &stolen.caller, operation, params).await;
+            assert_eq!(code, Code::NOT_PERMITTED, "{operation}: {data}");
+        }
+        for (group, target) in [("self", None), ("person", Some(name.as_str()))] {
+            let set = register(&test.site, &stolen.caller, group, target, "the thief's").await;
+            assert_eq!(set.0, Code::NOT_PERMITTED, "{group}: {}", set.1);
+        }
+        // Nor with a registration that was begun before, or by somebody else.
+        let ke3 = finish(&test.site, &stolen, &[0; 64], NOW).await;
+        assert_eq!(ke3.0, Code::CONFLICT, "nothing was asked");
+        assert_eq!(
+            prove(&test.site, &stolen, "a guess", NOW).await.0,
+            Code::NOT_PERMITTED
+        );
+        let set = register(&test.site, &stolen.caller, "self", None, "the thief's").await;
+        assert_eq!(set.0, Code::NOT_PERMITTED, "{}", set.1);
+        // Whoever knows the pass phrase changes it.
+        assert_eq!(
+            prove(&test.site, &stolen, PHRASE, NOW).await.0,
+            Code::SUCCESS
+        );
+        let set = register(&test.site, &stolen.caller, "self", None, "the owner's").await;
+        assert_eq!(set.0, Code::SUCCESS, "{}", set.1);
+    }
+}
+
+/// [OPS-5]
+#[tokio::test]
+async fn a_proof_is_good_for_one_change_in_its_session_within_two_minutes() {
+    let test = TestSite::new().await;
+    let here = person(&test, "maria", "member").await;
+    let account = json!({ "id": here.info.account });
+    let there = test.session(&account, Proof::Passphrase).await.unwrap();
+    let deliver = async |session: &TestSession, now| {
+        let (site, caller) = (&test.site, &session.caller);
+        run_then(site, caller, "self.deliver_key", delivered(), now)
+            .await
+            .0
+    };
+    assert_eq!(prove(&test.site, &here, PHRASE, NOW).await.0, Code::SUCCESS);
+    let there_first = deliver(&there, NOW).await;
+    assert_eq!(there_first, Code::NOT_PERMITTED, "another session");
+    let last = NOW.plus_seconds(119);
+    assert_eq!(deliver(&here, last).await, Code::SUCCESS);
+    assert_eq!(
+        deliver(&here, last).await,
+        Code::NOT_PERMITTED,
+        "it is spent"
+    );
+    let proved = prove(&test.site, &here, PHRASE, last).await;
+    assert_eq!(proved.0, Code::SUCCESS);
+    let now = last.plus_seconds(120);
+    assert_eq!(deliver(&here, now).await, Code::NOT_PERMITTED, "too late");
+
+    // A proof that was made for one session is worth nothing in another.
+    let ke3 = begin(&test.site, &here, PHRASE, now)
+        .await
+        .unwrap()
+        .unwrap();
+    begin(&test.site, &there, PHRASE, now)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        finish(&test.site, &there, &ke3, now).await.0,
+        Code::NOT_PERMITTED
+    );
+}
+
+/// [OPS-5]: a thief who returns to a session that its owner has just proved something in has no proof.
+#[tokio::test]
+async fn a_proof_does_not_survive_a_return_to_the_session() {
+    let test = TestSite::new().await;
+    let maria = person(&test, "maria", "member").await;
+    assert_eq!(
+        prove(&test.site, &maria, PHRASE, NOW).await.0,
+        Code::SUCCESS
+    );
+    let returning = Returning {
+        attempt: 1,
+        option: EncryptionOption::HybridAes256Gcm,
+        peer: "192.0.2.66:4321".to_owned(),
+        cut: Box::new(|_| {}),
+    };
+    let returned = test
+        .site
+        .resume_session(maria.info.id, returning, NOW)
+        .await;
+    assert!(returned.unwrap().is_some());
+    let (code, _) = run(&test.site, &maria.caller, "self.deliver_key", delivered()).await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+}
+
+/// Without the same budget a stolen session would guess at the pass phrase without any wait. [OPS-6]
+#[tokio::test]
+async fn guesses_in_a_session_wait_as_guesses_at_logins_do() {
+    let test = TestSite::new().await;
+    let maria = person(&test, "maria", "member").await;
+    for _ in 0..3 {
+        let wrong = begin(&test.site, &maria, "a guess", NOW).await;
+        assert_eq!(wrong, Ok(None), "three are free");
+    }
+    let wait = async |now: Timestamp| {
+        let refused = begin(&test.site, &maria, "a guess", now).await.err();
+        refused.map(|(code, data)| (code, data["retry_after_ms"].as_u64().unwrap()))
+    };
+    assert_eq!(wait(NOW).await, Some((Code::BUSY, 250)));
+    assert_eq!(
+        wait(NOW.plus_millis(100)).await,
+        Some((Code::BUSY, 150)),
+        "counted once"
+    );
+    assert_eq!(wait(NOW.plus_millis(250)).await, None, "it has waited");
+    assert_eq!(wait(NOW.plus_millis(250)).await, Some((Code::BUSY, 500)));
+    // A login from there waits after five failures, and its failures count here.
+    let source: Source = "192.0.2.7".parse().unwrap();
+    let login = |now| {
+        let mut guesses = test.site.guard().guesses();
+        guesses.attempt("maria@example.org", source, now).unwrap()
+    };
+    assert_eq!(login(NOW.plus_millis(750)), 1_000);
+    assert_eq!(wait(NOW.plus_millis(1_750)).await, None);
+    assert_eq!(
+        wait(NOW.plus_millis(1_750)).await,
+        Some((Code::BUSY, 2_000))
+    );
+    // The right pass phrase ends it, as a login does.
+    let later = NOW.plus_millis(3_750);
+    assert_eq!(
+        prove(&test.site, &maria, PHRASE, later).await.0,
+        Code::SUCCESS
+    );
+    let audited = test.audited().await;
+    let begun = audited
+        .iter()
+        .filter(|line| line.starts_with("self.proof_start maria"))
+        .count();
+    assert_eq!(begun, 6, "each that was answered, and no other");
+}
+
+/// [OPS-6]: at the limit and one over.
+#[tokio::test]
+async fn a_session_in_which_ten_proofs_fail_is_over() {
+    let test = TestSite::new().await;
+    let maria = person(&test, "maria", "member").await;
+    let mut now = NOW;
+    let mut failed = 0;
+    while failed < 10 {
+        let (code, _) = prove(&test.site, &maria, "a guess", now).await;
+        failed += usize::from(code == Code::NOT_PERMITTED);
+        now = now.plus_seconds(20);
+        assert_eq!(maria.was_cut(), None);
+    }
+    assert_eq!(
+        prove(&test.site, &maria, PHRASE, now).await.0,
+        Code::NOT_PERMITTED
+    );
+    assert_eq!(maria.was_cut(), Some(CloseReason::NotProved));
+    let audited = test.audited().await;
+    let entry = "self.proof_finish maria@example.org not_permitted";
+    assert_eq!(audited.iter().filter(|line| *line == entry).count(), 10);
+}
+
+/// [OPS-4]: a service proves its key, by a signature over this session and this challenge.
+#[tokio::test]
+async fn a_key_is_proved_by_a_signature_of_its_own() {
+    let test = TestSite::new().await;
+    let (mailer, identity) = test.service("mailer").await;
+    let other = Identity::generate(&mut SystemEntropy);
+    let proved = prove_key(&test.site, &mailer, &other, NOW).await;
+    assert_eq!(proved.0, Code::NOT_PERMITTED);
+    let proved = prove_key(&test.site, &mailer, &identity, NOW).await;
+    assert_eq!(proved.0, Code::SUCCESS, "{}", proved.1);
+    for params in [
+        json!({ "ke1": "AAAA" }),
+        json!({ "ke1": encode(&[0; 1_280]) }),
+    ] {
+        let (code, data) = run(&test.site, &mailer.caller, "self.proof_start", params).await;
+        assert_eq!(
+            (code, &data["field"]),
+            (Code::INVALID_PARAMS, &json!("ke1"))
+        );
+    }
+}
+
+/// A session ran public-key work as fast as the site could, beside the logins of others. [OPS-7]
+#[tokio::test]
+async fn an_account_runs_so_much_public_key_work_and_no_more() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    test.service("mailer").await;
+    let add = async |now| {
+        let params = json!({ "name": "mailer", "certificate": "no certificate" });
+        let (code, _) = run_then(&test.site, &root.caller, "key.add", params, now).await;
+        code
+    };
+    let mut ran = 0;
+    for _ in 0..100 {
+        ran += usize::from(add(NOW).await != Code::BUSY);
+    }
+    assert_eq!(ran, 64);
+    assert_ne!(add(NOW.plus_millis(125)).await, Code::BUSY);
+    let costly: Vec<&str> = test
+        .site
+        .table()
+        .entries()
+        .filter(|entry| entry.is_costly())
+        .map(countersign_core::table::Entry::name)
+        .collect();
+    assert_eq!(
+        costly,
+        [
+            "app.create",
+            "app.rotate_key",
+            "broker.new_v1_key",
+            "broker.ticket_keys",
+            "key.add",
+            "person.deliver_key",
+            "person.dump",
+            "person.load",
+            "person.passphrase_finish",
+            "person.passphrase_start",
+            "self.deliver_key",
+            "self.passphrase_finish",
+            "self.passphrase_start",
+            "self.proof_finish",
+            "self.proof_start",
+            "service.create",
+            "site.key_passphrase",
+            "site.key_recovery",
+            "site.unseal",
+        ]
+    );
+}
+
+fn id(session: &TestSession) -> SessionId {
+    SessionId(*session.info.id.as_bytes())
+}
+
+fn encode(bytes: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(bytes)
+}
+
+fn decode(value: &Value) -> Vec<u8> {
+    let text = value.as_str().unwrap();
+    BASE64URL_NOPAD.decode(text.as_bytes()).unwrap()
+}
