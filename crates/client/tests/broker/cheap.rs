@@ -98,18 +98,24 @@ impl Service<Request<Full<Bytes>>> for Never {
     }
 }
 
-/// Presents until one is told to come again, and gives how many wait and that answer.
-fn fill(service: &mut Guarded<Never>, presentation: &Bytes) -> (Vec<Answer>, Response<Bytes>) {
+/// Presents until one is told to come again, and gives how many wait and that answer. Each has another ID object, so
+/// that none is known from another one.
+fn fill(service: &mut Guarded<Never>, presentation: &Said) -> (Vec<Answer>, Response<Bytes>) {
+    let mut value: Value = serde_json::from_slice(&presentation.body).unwrap();
     let mut waiting = Vec::new();
-    loop {
-        let request = Request::post(TICKET_PATH).body(Full::new(presentation.clone()));
-        let mut answer = service.call(request.unwrap());
+    for number in 0..10_000 {
+        value["id"] = json!(format!("{number:04}"));
+        let content = Full::new(Bytes::from(value.to_string()));
+        let request = Request::post(TICKET_PATH).body(content).unwrap();
+        let mut answer = service.call(request);
         match (&mut answer).now_or_never() {
             None => waiting.push(answer),
+            // One whose work was done at once.
+            Some(Ok(answer)) if answer.status() == StatusCode::UNAUTHORIZED => {}
             Some(answer) => return (waiting, answer.unwrap()),
         }
-        assert!(waiting.len() < 1_000, "there is an end");
     }
+    panic!("there is no end");
 }
 
 /// The story: as many presentations as came were verified at the same time, by whoever sent them, and the requests of
@@ -120,8 +126,8 @@ async fn presentations_beyond_those_that_may_wait_are_told_to_come_again() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     post_to(&world.client(&ledger), &ledger, "12.50").await;
-    let presentation = unsigned(&ledger.wire().remove(0)).body;
-    for (sources_known, at_least) in [(false, 256), (true, 32)] {
+    let presentation = unsigned(&ledger.wire().remove(0));
+    for (sources_known, at_least, at_most) in [(false, 256, 10_000), (true, 32, 255)] {
         let mut provider = world.provider();
         if sources_known {
             provider = provider.source(|_| Some([192, 0, 2, 1].into()));
@@ -130,9 +136,10 @@ async fn presentations_beyond_those_that_may_wait_are_told_to_come_again() {
         provider.ask_time().await.unwrap();
         let mut service = provider.layer(Never);
         let (waiting, busy) = fill(&mut service, &presentation);
-        // Those that are worked on, and those that wait for them.
-        assert!(waiting.len() > at_least && waiting.len() <= at_least + 4);
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // Those that are worked on, and those that wait for them.
+        let range = at_least + 1..=at_most;
+        assert!(range.contains(&waiting.len()), "{}", waiting.len());
         assert_eq!(busy.headers()["retry-after"], "1");
         for answer in futures_util::future::join_all(waiting).await {
             assert_eq!(answer.unwrap().status(), StatusCode::UNAUTHORIZED);

@@ -85,7 +85,12 @@ where
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_come_twice_at_once_each_is_accepted_once() {
     let folder = tempfile::tempdir().unwrap();
-    let stores = stores(&folder, Limits::default()).await;
+    // All of one application, which has half of them at most.
+    let limits = Limits {
+        tickets: 200_000,
+        requests: 200_000,
+    };
+    let stores = stores(&folder, limits).await;
     // Each of the second ones is synced to the disk.
     for (store, all) in stores.into_iter().zip([100_000, 20_000]) {
         let presented = store.clone();
@@ -136,7 +141,10 @@ async fn a_full_store_forgets_nothing_that_lives() {
     for store in stores(&folder, limits).await {
         for number in 0..2 {
             assert_eq!(store.keep(ticket(number), NOW).await, Ok(Once::First));
-            assert_eq!(store.request(name(number), A, NOW, NOW).await, Ok(Once::First));
+            assert_eq!(
+                store.request(name(number), A, NOW, NOW).await,
+                Ok(Once::First)
+            );
         }
         assert_eq!(store.keep(ticket(2), NOW).await, Ok(Once::Full));
         assert_eq!(store.request(name(2), A, NOW, NOW).await, Ok(Once::Full));
@@ -148,7 +156,10 @@ async fn a_full_store_forgets_nothing_that_lives() {
         }
         let later = NOW + 2 * HOUR;
         assert_eq!(store.keep(ticket(2), later).await, Ok(Once::First));
-        assert_eq!(store.request(name(2), A, later, later).await, Ok(Once::First));
+        assert_eq!(
+            store.request(name(2), A, later, later).await,
+            Ok(Once::First)
+        );
     }
 }
 
@@ -189,10 +200,8 @@ async fn an_application_has_its_share_and_the_next_one_finds_room() {
         let later = NOW + 2 * HOUR;
         let of_first = store.request(name(0), "application 0", NOW, NOW).await;
         assert_eq!(of_first, Ok(Once::Again));
-        for number in 0..5 {
-            assert_eq!(store.keep(ticket_of(C, number), later).await, Ok(Once::First));
-        }
-        assert_eq!(store.keep(ticket_of(C, 5), later).await, Ok(Once::Full));
+        let next = store.keep(ticket_of(C, 0), later).await;
+        assert_eq!(next, Ok(Once::First));
     }
 }
 
@@ -219,21 +228,39 @@ async fn another_programs_file_is_refused_and_left_as_it_is() {
         let file = folder.path().join(name);
         let options = SqliteConnectOptions::new().filename(&file);
         let mut connection = options.create_if_missing(true).connect().await.unwrap();
-        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(statements)
+            .execute(&mut connection)
+            .await
+            .unwrap();
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
         connection
     };
     // One with tables and no mark, one with a mark, and one whose log holds all of it.
     let tables = make("tables.db", "CREATE TABLE theirs (a)").await;
-    let marked = make("marked.db", "PRAGMA application_id = 7; CREATE TABLE theirs (a)").await;
-    let log = make("log.db", "PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)").await;
+    let marked = make(
+        "marked.db",
+        "PRAGMA application_id = 7; CREATE TABLE theirs (a)",
+    )
+    .await;
+    let log = make(
+        "log.db",
+        "PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)",
+    )
+    .await;
     for closed in [tables, marked] {
         closed.close().await.unwrap();
     }
     std::fs::write(folder.path().join("text.db"), "x".repeat(1_000)).unwrap();
     std::fs::write(folder.path().join("short.db"), "x").unwrap();
     let before = state();
-    for name in ["tables.db", "marked.db", "log.db", "text.db", "short.db", ""] {
+    for name in [
+        "tables.db",
+        "marked.db",
+        "log.db",
+        "text.db",
+        "short.db",
+        "",
+    ] {
         let file = folder.path().join(name);
         let refused = SqliteTickets::open(&file, Limits::default()).await;
         let problem = refused.err().unwrap().to_string();
@@ -256,7 +283,10 @@ async fn a_file_of_before_is_brought_up_to_date_and_one_of_later_is_refused() {
     let change = async |statements: &'static str| {
         let options = SqliteConnectOptions::new().filename(&file);
         let mut connection = options.connect().await.unwrap();
-        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(statements)
+            .execute(&mut connection)
+            .await
+            .unwrap();
         connection.close().await.unwrap();
     };
     change("ALTER TABLE request DROP COLUMN application; PRAGMA user_version = 0").await;

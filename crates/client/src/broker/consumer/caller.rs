@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
 
-use super::carrier::Carrier;
 use super::ConsumerError;
+use super::carrier::Carrier;
 use crate::broker::origin::{Origin, normalized, with_path};
 
 /// What is signed of the application's request.

@@ -225,7 +225,8 @@ pub(in crate::broker) fn authority(parts: &Parts) -> Option<Authority> {
         (Some(target), None, None) => Some(target.clone()),
         (None, Some(host), None) => host,
         (Some(target), Some(host), None) => {
-            host.filter(|host| same(target, host, parts.uri.scheme()))
+            let agrees = host.is_some_and(|host| same(target, &host, parts.uri.scheme()));
+            agrees.then(|| target.clone())
         }
         _ => None,
     }

@@ -254,7 +254,9 @@ impl ProviderBuilder {
     /// that takes it away. Nothing when nothing is said.
     #[must_use]
     pub fn path_prefix(mut self, prefix: &str) -> Self {
-        prefix.trim_end_matches('/').clone_into(&mut self.path_prefix);
+        prefix
+            .trim_end_matches('/')
+            .clone_into(&mut self.path_prefix);
         self
     }
 

@@ -43,7 +43,10 @@ struct Question {
 }
 
 /// Ends the question, also where its task is aborted.
-struct Ending(Arc<Shared>, #[allow(dead_code, reason = "closes when dropped")] watch::Sender<()>);
+struct Ending(
+    Arc<Shared>,
+    #[allow(dead_code, reason = "closes when dropped")] watch::Sender<()>,
+);
 
 impl Drop for Ending {
     fn drop(&mut self) {

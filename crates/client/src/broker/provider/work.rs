@@ -129,7 +129,10 @@ mod tests {
         work: &Work,
         source: Option<IpAddr>,
         count: usize,
-    ) -> Vec<(Option<Option<()>>, std::pin::Pin<Box<dyn Future<Output = Option<()>> + '_>>)> {
+    ) -> Vec<(
+        Option<Option<()>>,
+        std::pin::Pin<Box<dyn Future<Output = Option<()>> + '_>>,
+    )> {
         let some = (0..count).map(|_| {
             let mut waiting: std::pin::Pin<Box<dyn Future<Output = Option<()>>>> =
                 Box::pin(work.run(source, || ()));
@@ -148,7 +151,9 @@ mod tests {
         let mut busy: Vec<_> = (0..AT_A_TIME)
             .map(|_| {
                 let ended = ended.clone();
-                Box::pin(work.run(None, move || drop(ended.lock().unwrap().recv())))
+                Box::pin(work.run(None, move || {
+                    let _ = ended.lock().unwrap().recv();
+                }))
             })
             .collect();
         assert!(busy.iter_mut().all(|busy| busy.now_or_never().is_none()));
@@ -158,7 +163,10 @@ mod tests {
         for source in 0..8 {
             let mut own = wait(&work, address(source), WAITING_PER_SOURCE - 1);
             own.extend(wait(&work, address(source), 1));
-            assert!(own.iter().all(|(answer, _)| answer.is_none()), "a place for each");
+            assert!(
+                own.iter().all(|(answer, _)| answer.is_none()),
+                "a place for each"
+            );
             // The next of this source is refused, and one of another source is not.
             assert_eq!(wait(&work, address(source), 1)[0].0, Some(None));
             all.extend(own);

@@ -87,7 +87,12 @@ fn before(time: &Time) -> impl Fn() -> u64 + Send + Sync + 'static {
 // BRK-28
 #[tokio::test]
 async fn a_fresh_request_of_a_slow_consumer_is_accepted_just_after_a_start() {
-    for (slow, up) in [(55 * SECOND, 3 * SECOND), (0, 0), (700, 0), (59 * SECOND, 1)] {
+    for (slow, up) in [
+        (55 * SECOND, 3 * SECOND),
+        (0, 0),
+        (700, 0),
+        (59 * SECOND, 1),
+    ] {
         let world = World::new().await;
         world.time.pass(500);
         let ledger = world.ledger().await;

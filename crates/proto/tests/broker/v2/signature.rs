@@ -137,7 +137,11 @@ fn each_digest_that_is_known_has_to_be_right_and_one_has_to_be_known() {
         "sha-256=:HznET9N29CPiTrfgNSZdme1SSFlL4ihzRR2fVJnSaus=:",
         "sha-512=:RpiWNNTcvaBl7bhB1VcSnXEgR+b/kCw+1ZGG8lmVZGER+rKQp5SjghrsR9TuLkX2MqPA/l/YAMxEgUtaxy1xTw==:",
     ];
-    let wrong = right.map(|digest| digest.replacen("=:", "=:AAAA", 1).replacen("AAAA", "AAAB", 1));
+    let wrong = right.map(|digest| {
+        digest
+            .replacen("=:", "=:AAAA", 1)
+            .replacen("AAAA", "AAAB", 1)
+    });
     let [first, second] = right;
     let [bad_first, bad_second] = &wrong;
     let cases = [
@@ -167,7 +171,11 @@ fn each_digest_that_is_known_has_to_be_right_and_one_has_to_be_known() {
         fields.content_digest.clone_from(&digest);
         let verified = verify(&fields, &REQUEST, NOW).map(|_| ());
         let refused = Err(SignatureError::NotVerified);
-        assert_eq!(verified, if expected { Ok(()) } else { refused }, "{digest}");
+        assert_eq!(
+            verified,
+            if expected { Ok(()) } else { refused },
+            "{digest}"
+        );
     }
 }
 

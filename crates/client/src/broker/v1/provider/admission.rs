@@ -44,7 +44,11 @@ impl Shared {
         let body = body.map_err(|_| Refusal::NotVerified)?;
         let read = Unverified::read(&body)?;
         let (digest, now) = (read.digest(), (self.clock)());
-        if let Some(refusal) = self.seen.outcome(&digest).and_then(|seen| seen.refusal(now)) {
+        if let Some(refusal) = self
+            .seen
+            .outcome(&digest)
+            .and_then(|seen| seen.refusal(now))
+        {
             return Err(refusal.into());
         }
         let opened = self.open(read, digest, source).await?;

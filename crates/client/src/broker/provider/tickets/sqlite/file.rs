@@ -21,8 +21,7 @@ const MARK: std::ops::Range<usize> = 68..72;
 /// Refuses what is there and is not ours, without SQLite, which may write to what it only reads. Our mark stands in
 /// the file itself from its first transaction on, whatever waits in a log beside it.
 pub(super) fn examine(file: &Path) -> Result<(), TicketStoreError> {
-    let trouble =
-        |error: std::io::Error| TicketStoreError(format!("{}: {error}", file.display()));
+    let trouble = |error: std::io::Error| TicketStoreError(format!("{}: {error}", file.display()));
     let found = match std::fs::metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         found => found.map_err(trouble)?,

@@ -132,7 +132,11 @@ impl Task {
                 .bind(integer(remembered(credentials.expires)))
                 .execute(&mut self.connection)
                 .await?;
-        Ok(counted(&written, &mut self.tickets, &credentials.application))
+        Ok(counted(
+            &written,
+            &mut self.tickets,
+            &credentials.application,
+        ))
     }
 
     async fn request(
@@ -191,8 +195,9 @@ impl Task {
         counts: &'static str,
         limit: usize,
     ) -> Result<Shares, TicketStoreError> {
-        let counts: Vec<(String, i64)> =
-            sqlx::query_as(counts).fetch_all(&mut self.connection).await?;
+        let counts: Vec<(String, i64)> = sqlx::query_as(counts)
+            .fetch_all(&mut self.connection)
+            .await?;
         let mut shares = Shares::new(limit);
         for (application, rows) in counts {
             shares.add_all(&application, usize::try_from(rows).unwrap_or(usize::MAX));
