@@ -26,9 +26,9 @@ fn unsigned(presentation: &Said) -> Said {
 }
 
 /// The story: a recorded presentation, a year old or accepted before, was verified, opened and answered with fresh
-/// key material before its time and its id were looked at, as often as somebody sent it. That the signature here is
+/// key material before its time and its id were looked at, as often as a client sent it. That the signature here is
 /// wrong is not found out: it is not looked at.
-// BRK-57
+// BRK-60
 #[tokio::test]
 async fn a_ticket_that_came_before_or_is_over_costs_no_public_key_work() {
     let folder = tempfile::tempdir().unwrap();
@@ -55,7 +55,7 @@ async fn a_ticket_that_came_before_or_is_over_costs_no_public_key_work() {
 }
 
 /// The story: a presentation that was refused for what its verification showed was verified again each time.
-// BRK-57
+// BRK-60
 #[tokio::test]
 async fn the_same_presentation_is_decided_once() {
     let world = World::new().await;
@@ -118,9 +118,9 @@ fn fill(service: &mut Guarded<Never>, presentation: &Said) -> (Vec<Answer>, Resp
     panic!("there is no end");
 }
 
-/// The story: as many presentations as came were verified at the same time, by whoever sent them, and the requests of
+/// The story: as many presentations as came were verified at the same time, of one client too, and the requests of
 /// others waited for the processor.
-// BRK-57
+// BRK-60
 #[tokio::test]
 async fn presentations_beyond_those_that_may_wait_are_told_to_come_again() {
     let world = World::new().await;

@@ -80,7 +80,7 @@ impl Service<Uri> for To {
     }
 }
 
-/// `ledger`, which tells whoever gets in who they are, at every path.
+/// `ledger`, which tells each verified caller its id, at every path.
 async fn ledger(provider: ProviderBuilder, tickets: &Shown) -> Served {
     let provider = provider.tickets(tickets.clone()).build().unwrap();
     let who = async |Extension(app): Extension<AuthenticatedApp>| app.id;

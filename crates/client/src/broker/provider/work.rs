@@ -141,7 +141,7 @@ mod tests {
         some.collect()
     }
 
-    /// The story: presentations that nobody signed cost a verification each, and as many as came were worked on
+    /// The story: unsigned presentations cost a verification each, and as many as came were worked on
     /// at the same time, in the tasks that serve requests.
     #[tokio::test]
     async fn a_source_has_its_share_of_places_and_all_have_a_bounded_number() {

@@ -30,8 +30,8 @@ fn with_another_id(presentation: &Said, id: &str) -> Said {
 }
 
 /// The story: a recorded ticket, a year old or accepted before, cost an RSA private operation under each key before
-/// its time was looked at, as often as somebody sent it with whatever beside it.
-// BRK-57
+/// its time was looked at, as often as a client sent it, with any ID object.
+// BRK-60
 #[tokio::test]
 async fn a_ticket_that_was_decided_costs_no_public_key_work_again() {
     let world = World::new().await;
@@ -51,10 +51,10 @@ async fn a_ticket_that_was_decided_costs_no_public_key_work_again() {
     assert_eq!(post_to(&world.client(&ledger), &ledger, "1").await, ok("1"));
 }
 
-/// Whoever shows a ticket with a signature of their own does not decide it.
-// BRK-57
+/// A client that shows a ticket with a signature of its own does not decide what becomes of the ticket.
+// BRK-60
 #[tokio::test]
-async fn a_ticket_is_not_decided_by_what_nobody_signed() {
+async fn a_ticket_is_not_decided_by_a_wrong_signature() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);

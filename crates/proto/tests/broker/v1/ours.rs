@@ -247,7 +247,7 @@ fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
 }
 
 /// The story: an acknowledgement that said to be an hour old was believed.
-// [BRK-58]
+// [BRK-61]
 #[test]
 fn an_acknowledgement_is_of_now() {
     let parts = site();
@@ -279,7 +279,7 @@ fn an_acknowledgement_is_of_now() {
 }
 
 /// The story: a lock was tried with as many keys as a provider was given, at an RSA private operation each.
-// [BRK-57]
+// [BRK-60]
 #[test]
 fn a_lock_is_tried_with_eight_keys_and_not_with_the_ninth() {
     let (parts, ours) = (site(), consumer(&lists()));

@@ -162,9 +162,9 @@ fn times_are_accepted_to_the_tolerance_and_not_beyond() {
     );
 }
 
-/// The story: a presentation was verified and opened before its ticket's end was looked at, so each that somebody had
+/// The story: a presentation was verified and opened before its ticket's end was looked at, so each that an attacker had
 /// ever recorded cost a provider public-key work for ever.
-// [BRK-57]
+// [BRK-60]
 #[test]
 fn a_ticket_that_is_over_is_refused_before_its_signature_is_looked_at() {
     let parties = Parties::new(SealingSuite::X25519);
@@ -197,7 +197,7 @@ fn a_ticket_that_is_over_is_refused_before_its_signature_is_looked_at() {
 }
 
 /// The story: an acknowledgement that said to be an hour old was believed.
-// [BRK-58]
+// [BRK-61]
 #[test]
 fn an_acknowledgement_is_of_now() {
     let parties = Parties::new(SealingSuite::X25519);
