@@ -226,6 +226,8 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     let began = tokio::time::Instant::now();
     let mut waiting: Vec<_> = (0..255).map(|_| present()).collect();
     assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
+    // The question is put.
+    tokio::task::yield_now().await;
     tokio::time::advance(Duration::from_secs(5)).await;
     // One that comes later waits for the same answer, and the next one finds no place.
     waiting.push(present());

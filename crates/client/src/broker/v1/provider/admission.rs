@@ -29,7 +29,7 @@ use crate::broker::{
 
 impl Shared {
     /// Takes a ticket: the acknowledgement, as JSON. It is remembered before that is sent.
-    pub(super) async fn take<B>(self: &Arc<Self>, request: Request<B>) -> Result<String, Reply>
+    pub(super) async fn take<B>(&self, request: Request<B>) -> Result<String, Reply>
     where
         B: Body,
         B::Error: Into<BoxError>,
@@ -44,21 +44,20 @@ impl Shared {
         let body = body.map_err(|_| Refusal::NotVerified)?;
         let read = Unverified::read(&body)?;
         let (digest, now) = (read.digest(), (self.clock)());
-        if let Some(refusal) = self
-            .seen
-            .outcome(&digest)
-            .and_then(|seen| seen.refusal(now))
-        {
+        let decided = self.decided.outcome(&digest);
+        let decided = decided.and_then(|outcome| outcome.refusal(now));
+        if let Some(refusal) = decided.or_else(|| self.refused.outcome(&digest)) {
             return Err(refusal.into());
         }
         let opened = self.open(read, digest, source).await?;
         let stale_from = opened.stale_from();
         if now >= stale_from {
-            self.seen.hold(digest, Outcome::Stale { from: stale_from });
+            let outcome = Outcome::Stale { from: stale_from };
+            self.decided.hold(digest, outcome);
         }
         let presented = self.parties().prove(opened, now)?;
         if self.is_of_before(presented.made()) {
-            self.seen.hold(digest, Outcome::Stale { from: 0 });
+            self.decided.hold(digest, Outcome::Stale { from: 0 });
             return Err(Refusal::Stale { clock: now }.into());
         }
         let accepted = presented.acknowledge();
@@ -74,7 +73,8 @@ impl Shared {
         };
         let came = self.tickets.keep(ticket, now).await;
         if matches!(came, Ok(Once::First | Once::Again)) {
-            self.seen.hold(digest, Outcome::Accepted { stale_from });
+            let outcome = Outcome::Accepted { stale_from };
+            self.decided.hold(digest, outcome);
         }
         once(came, Refusal::Nonces)?;
         Ok(accepted.answer)
@@ -90,7 +90,7 @@ impl Shared {
         let parties = self.parties();
         let opened = self.work.run(source, move || parties.open(read)).await;
         opened.ok_or(Reply::Busy)?.map_err(|refusal| {
-            self.seen.hold(digest, Outcome::Refused(refusal.clone()));
+            self.refused.hold(digest, refusal.clone());
             refusal.into()
         })
     }

@@ -39,7 +39,10 @@ struct Shared {
     clock: OwnClock,
     /// When this began: what was accepted before may be forgotten.
     started: u64,
-    seen: Seen<Outcome>,
+    /// What became of tickets of the site's.
+    decided: Seen<Outcome>,
+    /// What others were refused with, apart from these: an attacker can make up any number.
+    refused: Seen<Refusal>,
     work: Work,
     source_of: Option<SourceOf>,
     ticket_path: String,
@@ -50,15 +53,13 @@ struct Shared {
     anonymous: bool,
 }
 
-/// What became of a ticket. The same one gets the same answer without public-key work.
-#[derive(Clone)]
+/// What became of a ticket of the site's for this provider. The same one is refused without public-key work.
+#[derive(Clone, Copy)]
 enum Outcome {
     /// It was accepted, which it is once.
     Accepted { stale_from: u64 },
     /// It was too old, or over, or accepted before a restart perhaps.
     Stale { from: u64 },
-    /// It is not a ticket of the site's for this provider, or under a cipher or hash that is not accepted.
-    Refused(Refusal),
 }
 
 impl Outcome {
@@ -68,7 +69,6 @@ impl Outcome {
             Self::Accepted { stale_from } if now < stale_from => Some(Refusal::Nonces),
             Self::Stale { from } if now < from => None,
             Self::Accepted { .. } | Self::Stale { .. } => Some(Refusal::Stale { clock: now }),
-            Self::Refused(refusal) => Some(refusal),
         }
     }
 }
@@ -124,7 +124,7 @@ impl Provider {
             hashes: parties.hashes.clone(),
         });
         // Other keys open other tickets.
-        self.shared.seen.forget();
+        self.shared.refused.forget();
     }
 }
 
@@ -233,7 +233,8 @@ impl ProviderBuilder {
                 tickets: self.tickets,
                 started: (self.clock)(),
                 clock: self.clock,
-                seen: Seen::new(),
+                decided: Seen::new(),
+                refused: Seen::new(),
                 work: Work::new(),
                 source_of: self.source_of,
                 ticket_path: self.ticket_path,
