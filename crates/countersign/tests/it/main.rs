@@ -9,6 +9,7 @@
 
 mod applications;
 mod crash;
+mod passphrase;
 mod running;
 mod shell;
 mod tour;
