@@ -249,7 +249,7 @@ impl Client {
     }
 }
 
-/// Runs what takes a fraction of a second where nobody waits for the thread.
+/// Runs what takes a fraction of a second on a thread that may block.
 async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CredentialError> {

@@ -100,8 +100,8 @@ impl Context {
         self.scope.admits(account)
     }
 
-    /// Counts one of those that the caller may do so often; `what` they are. Whoever has the site's folder
-    /// is not counted.
+    /// Counts one of those that the caller may do so often; `what` they are. Callers at the admin socket and
+    /// initialisation scripts are not counted.
     ///
     /// # Errors
     /// `busy` when there were too many lately.

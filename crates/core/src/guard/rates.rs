@@ -29,7 +29,7 @@ impl Rate {
             Self::PublicKey(_) => (64, 125),
             // 200 people in ten minutes; at most 9 MB of audit entries a day.
             Self::Began(_) => (30, 3_000),
-            // Somebody sets a pass phrase, mistypes it, and sets it again.
+            // An admin sets a pass phrase, mistypes it, and sets it again.
             Self::BegunFor(_) => (10, 30_000),
         }
     }

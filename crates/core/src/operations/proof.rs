@@ -119,7 +119,7 @@ async fn start(context: Context, params: Start) -> Result<Answer<Asked>, Refusal
             (Challenge::Passphrase(Box::new(login)), asked)
         }
     };
-    // Whoever guesses knows with the answer whether the guess was right: there is none that is not audited.
+    // An attacker learns from the answer whether the guess was right: no answer goes out that is not audited.
     let (target, details) = (session.name.to_string(), json!({ "session": session.id }));
     context.commit(Vec::new(), target, details).await?;
     with(&context, |fresh| fresh.ask(challenge, context.now()))?;
@@ -163,7 +163,7 @@ async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusa
     Ok(Answer::new(Done {}).saying("Proved. It is good for one change within two minutes."))
 }
 
-/// Whoever changes what their own account logs in with has proved anew who they are.
+/// Checks that a caller who changes the credential of their own account has made a fresh proof.
 pub(super) fn expect(context: &Context, account: AccountId) -> Result<(), Refusal> {
     required(context, account, |fresh, now| fresh.is_proved(now))
 }

@@ -1,5 +1,5 @@
-//! The fresh proof of a session: that whoever uses it now still has the account's pass phrase or key, for one
-//! change of what the account logs in with.
+//! The fresh proof of a session: its client still has the account's pass phrase or key. It allows one change
+//! of the account's own credential.
 //!
 //! ```text
 //!          count a guess           answer                 proof holds

@@ -156,7 +156,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let dump = admin.data("person", "dump", &json!({ "name": name }))?;
             let text = serde_json::to_string_pretty(&dump).unwrap_or_default();
             match save {
-                // A record in it allows guessing for whoever also has the site's database and key.
+                // With the site's database and key, the record in it allows guessing.
                 Some(file) => {
                     let text = format!("{text}\n");
                     files::write(&file, PRIVATE, Existing::Kept, text.as_bytes())

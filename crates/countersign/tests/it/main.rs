@@ -11,6 +11,7 @@ mod applications;
 mod backup;
 mod crash;
 mod files;
+mod passphrase;
 mod running;
 mod shell;
 mod standing;

@@ -58,6 +58,7 @@ pub(crate) fn table() -> Table {
     let mut table = operations::table().unwrap();
     table.add(wait).unwrap();
     table.add(together()).unwrap();
+    table.add(costly()).unwrap();
     table.add(text()).unwrap();
     table.add(fault()).unwrap();
     table.add(give()).unwrap();
@@ -76,6 +77,26 @@ fn together() -> Entry {
             async move {
                 let together = running.fetch_add(1, Ordering::SeqCst) + 1;
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(Answer::new(together))
+            }
+        })
+}
+
+/// The same for public-key work, which takes turns.
+fn costly() -> Entry {
+    let running = Arc::new(AtomicUsize::new(0));
+    Entry::new("test", "costly")
+        .summary("Says how many of it run at a time, as public-key work.")
+        .allow(&Role::ALL)
+        .public_key()
+        .handler(move |_, _: Nothing| {
+            let running = running.clone();
+            async move {
+                let together = running.fetch_add(1, Ordering::SeqCst) + 1;
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
                 running.fetch_sub(1, Ordering::SeqCst);
                 Ok(Answer::new(together))
             }

@@ -34,6 +34,27 @@ async fn no_more_operations_run_at_a_time_than_may() {
     }
 }
 
+/// Sessions ran as much public-key work at a time as they liked, and logins waited behind it. [OPS-7]
+#[tokio::test]
+async fn costly_operations_take_turns() {
+    const ASKED: u64 = 32;
+    let founded = Founded::new().await;
+    let mut raw = Raw::service(&founded).await;
+    for id in 1..=ASKED {
+        raw.ask(id, "test", "costly", &json!({}));
+    }
+    raw.flush().await;
+    let results = raw.results(usize::try_from(ASKED).unwrap()).await;
+    let together = results.iter().filter_map(Value::as_u64).max().unwrap();
+    let processors = std::thread::available_parallelism().unwrap().get() as u64;
+    assert!(together <= (processors / 2).max(1), "{together} at a time");
+    assert_eq!(
+        results.len(),
+        usize::try_from(ASKED).unwrap(),
+        "all are answered"
+    );
+}
+
 async fn given(founded: &Founded) -> usize {
     let given = founded
         .admin("test", "text", json!({ "count": true }))

@@ -196,7 +196,7 @@ async fn a_dump_that_was_altered_is_refused_when_it_is_loaded() {
     test.admin("person.load", json!({ "dump": text })).await;
 }
 
-/// What was changed on purpose is loaded by whoever has the site's folder, and by no session.
+/// What an operator changed on purpose is loaded at the admin socket, and over no session.
 /// [OPS-8]
 #[tokio::test]
 async fn a_credential_without_the_sites_code_is_loaded_at_the_admin_socket_alone() {

@@ -105,8 +105,8 @@ fn delivered() -> Value {
     json!({ "certificate": key.certificate().to_pem(), "key": key.encrypted_key_pem() })
 }
 
-/// Whoever had stolen a session (its secrets, from memory) set a pass phrase of their own, or had a key of
-/// their own delivered, and was the account from then on. [OPS-4]
+/// A thief who had a session's secrets from memory set a pass phrase of their own, or had a key of their own
+/// delivered, and was the account from then on. [OPS-4]
 #[tokio::test]
 async fn a_stolen_session_does_not_become_its_account() {
     let test = TestSite::new().await;
@@ -128,7 +128,7 @@ async fn a_stolen_session_does_not_become_its_account() {
             let set = register(&test.site, &stolen.caller, group, target, "the thief's").await;
             assert_eq!(set.0, Code::NOT_PERMITTED, "{group}: {}", set.1);
         }
-        // Nor with a registration that was begun before, or by somebody else.
+        // Nor with a proof that is made up, or a wrong pass phrase.
         let ke3 = finish(&test.site, &stolen, &[0; 64], NOW).await;
         assert_eq!(ke3.0, Code::CONFLICT, "nothing was asked");
         assert_eq!(
@@ -137,7 +137,7 @@ async fn a_stolen_session_does_not_become_its_account() {
         );
         let set = register(&test.site, &stolen.caller, "self", None, "the thief's").await;
         assert_eq!(set.0, Code::NOT_PERMITTED, "{}", set.1);
-        // Whoever knows the pass phrase changes it.
+        // The owner knows the pass phrase and changes it.
         assert_eq!(
             prove(&test.site, &stolen, PHRASE, NOW).await.0,
             Code::SUCCESS

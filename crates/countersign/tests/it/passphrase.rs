@@ -1,0 +1,90 @@
+//! One's own pass phrase, and dumps of a person.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use crate::running::{Running, Said};
+
+fn change(site: &Running, present: &str, new: &str) -> Said {
+    let words = ["passphrase", "change", "--site", &site.uri, "--as", "maria"];
+    let files = ["--passphrase-file", present, "--new-passphrase-file", new];
+    site.run(&[&words[..], &files[..]].concat())
+}
+
+/// A person could not change their own pass phrase from the command line: an admin had to know it.
+#[test]
+fn a_person_changes_their_pass_phrase_and_keeps_their_key() {
+    let site = Running::with_accounts();
+    site.write("new.pass", "another long pass phrase");
+    site.write("short.pass", "short");
+    let certificate = || -> Value {
+        let dump = site.run(&["person", "dump", "maria"]).json();
+        dump["credential"]["certificate"].clone()
+    };
+    let before = certificate();
+
+    let wrong = change(&site, "wrong.pass", "new.pass");
+    assert_eq!((wrong.code, wrong.out.as_str()), (4, ""), "{}", wrong.err);
+    let short = change(&site, "maria.pass", "short.pass");
+    assert!(
+        short.code == 1 && short.err.contains("12 characters"),
+        "{}",
+        short.err
+    );
+    assert_eq!(site.call("maria", "maria.pass", &["self", "show"]).code, 0);
+
+    let changed = change(&site, "maria.pass", "new.pass");
+    assert_eq!(changed.code, 0, "{}", changed.err);
+    let expected = "Changed the pass phrase of maria@local. You had no other session.\n";
+    assert_eq!(changed.out, expected);
+    assert_eq!(site.call("maria", "maria.pass", &["self", "show"]).code, 4);
+    assert_eq!(site.call("maria", "new.pass", &["self", "show"]).code, 0);
+    assert_eq!(certificate(), before);
+
+    let words = [
+        "passphrase",
+        "change",
+        "--site",
+        &site.uri,
+        "--key",
+        "robot.key",
+    ];
+    let robot = site.run(&words);
+    assert!(
+        robot.code == 2 && robot.err.contains("--as NAME"),
+        "{}",
+        robot.err
+    );
+}
+
+/// A dump holds a record that allows guessing; it was written with whatever mode the shell gave it.
+#[test]
+fn a_dump_is_saved_for_its_owner_alone_and_overwrites_nothing() {
+    let site = Running::with_accounts();
+    let dump = ["person", "dump", "maria", "--save", "maria.json"];
+    let said = site.run(&dump);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    let mode = std::fs::metadata(site.path("maria.json"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(site.run(&dump).code, 7, "it exists");
+    assert_eq!(site.run(&["person", "delete", "maria", "--yes"]).code, 0);
+
+    let text = std::fs::read_to_string(site.path("maria.json")).unwrap();
+    site.write(
+        "altered.json",
+        &text.replace("\"role\": \"admin\"", "\"role\": \"member\""),
+    );
+    let altered = site.run(&["person", "load", "altered.json"]);
+    assert!(
+        altered.code == 1 && altered.err.contains("not as it was made"),
+        "{}",
+        altered.err
+    );
+    let loaded = site.run(&["person", "load", "maria.json"]);
+    assert_eq!(loaded.code, 0, "{}", loaded.err);
+    assert_eq!(site.call("maria", "maria.pass", &["self", "show"]).code, 0);
+}
