@@ -117,14 +117,14 @@ impl fmt::Display for SiteUri {
 #[cfg(test)]
 mod tests {
     use countersign_crypto::entropy::SystemEntropy;
-    use countersign_crypto::site_key::SiteKey;
+    use countersign_crypto::site_key::{SiteKey, SiteSeed};
     use proptest::prelude::*;
 
     use super::*;
 
     fn uri() -> SiteUri {
-        let key = SiteKey::generate(&mut SystemEntropy);
-        SiteUri::new("localhost", 4747, key.public().clone()).unwrap()
+        let key = SiteKey::from_seed(SiteSeed::generate(&mut SystemEntropy));
+        SiteUri::new("localhost", 4747, key.public()).unwrap()
     }
 
     /// A URI with a final line end, as `$(cat file)` in some shells and every environment file gives it, "has 92

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::input::STANDARD;
 
 /// Where content goes. A file is there when it is whole, and not before.
@@ -50,7 +50,7 @@ impl Sink {
                 .map_err(|error| Failure::file(part, &error)),
             Self::Standard(out) => out
                 .write_all(bytes)
-                .map_err(|error| Failure::new(Exit::Failure, "output", error)),
+                .map_err(|error| Failure::output(&error)),
         }
     }
 
@@ -61,9 +61,7 @@ impl Sink {
                 .sync_all()
                 .and_then(|()| std::fs::rename(&part, &whole))
                 .map_err(|error| Failure::file(&whole, &error)),
-            Self::Standard(mut out) => out
-                .flush()
-                .map_err(|error| Failure::new(Exit::Failure, "output", error)),
+            Self::Standard(mut out) => out.flush().map_err(|error| Failure::output(&error)),
         }
     }
 

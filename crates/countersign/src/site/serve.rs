@@ -7,7 +7,7 @@ use std::sync::Arc;
 use countersign_core::caller::Caller;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
-use countersign_core::site::{Parts, ScriptOutcome, Site};
+use countersign_core::site::{Parts, ScriptOutcome, Site, UnsealError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
@@ -24,8 +24,9 @@ use super::folder::Folder;
 use crate::cli::{Common, Listen, Serve};
 use crate::config::{self, Config, LogFormat};
 use crate::failure::{Exit, Failure};
+use crate::input;
 use crate::output::say;
-use crate::secret_input::{new_passphrase, passphrase};
+use crate::secret_input::{Secret, new_passphrase, passphrase};
 
 /// Serves the site in the folder until it is told to stop; makes it at the first launch.
 pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
@@ -40,8 +41,8 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
         let asked_zone = serve.zone.or(config.site.zone.take());
         let new = !Site::exists(&*store).await.map_err(store_failure)?;
         let site = if new {
-            let file = common.passphrase_file.as_deref();
-            let secret = new_passphrase("Pass phrase for the new site's key", file)?;
+            let file = common.secret_file(Secret::Site);
+            let secret = new_passphrase("Pass phrase for the new site's key", file.as_deref())?;
             let zone = zone(asked_zone)?;
             first_launch::found(&folder, parts, zone, &Opener::Passphrase(secret)).await?
         } else {
@@ -139,12 +140,17 @@ fn start_log(config: &Config) -> Result<(), Failure> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(std::io::stderr().is_terminal() && !is_without_color());
     match config.log.format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),
     }
     Ok(())
+}
+
+/// Whether the user wants no colors anywhere (<https://no-color.org>).
+fn is_without_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 fn run<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -187,30 +193,32 @@ fn zone(given: Option<Zone>) -> Result<Zone, Failure> {
 /// The site key's pass phrase: from a file, or from whoever sits at the terminal. `None` where there is
 /// neither, and when nothing is typed.
 fn given_passphrase(common: &Common) -> Result<Option<Passphrase>, Failure> {
-    let file = common.passphrase_file.as_deref();
+    let file = common.secret_file(Secret::Site);
     if file.is_none() && !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    let secret = passphrase("Pass phrase of the site key (nothing: stay sealed)", file)?;
+    let prompt = "Pass phrase of the site key (nothing: stay sealed)";
+    let secret = passphrase(prompt, file.as_deref())?;
     Ok((file.is_some() || !secret.as_bytes().is_empty()).then_some(secret))
 }
 
 /// Opens the site key with the slot file or the pass phrase, or else tells how to.
 async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), Failure> {
-    let refused = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::NotAuthenticated,
-            "site_key",
-            format_args!("the site key: {error}"),
-        )
+    let refused = |error: UnsealError| {
+        let exit = match error {
+            UnsealError::Key(_) => Exit::NotAuthenticated,
+            // A full disk, for one: the secret was right.
+            _ => Exit::Failure,
+        };
+        Failure::new(exit, "site_key", format_args!("the site key: {error}"))
     };
     let slot = folder.slot_file();
     if slot.exists() {
-        let text = std::fs::read_to_string(&slot).map_err(|error| Failure::file(&slot, &error))?;
-        let slot = SlotFile::from_text(&text).map_err(|error| refused(&error))?;
+        let slot = SlotFile::from_text(&input::text(&slot)?)
+            .map_err(|error| Failure::new(Exit::NotAuthenticated, "site_key", error))?;
         site.unseal(&Caller::site(), SlotSecret::File(&slot), clock::now())
             .await
-            .map_err(|error| refused(&error))?;
+            .map_err(refused)?;
     } else if let Some(secret) = given_passphrase(common)? {
         site.unseal(
             &Caller::site(),
@@ -218,7 +226,7 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
             clock::now(),
         )
         .await
-        .map_err(|error| refused(&error))?;
+        .map_err(refused)?;
     } else {
         say(format_args!(
             "The site is sealed. Open its key with `countersign site unseal --data {}`.",
@@ -235,8 +243,7 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
         return Ok(());
     }
     for script in scripts {
-        let text =
-            std::fs::read_to_string(&script).map_err(|error| Failure::file(&script, &error))?;
+        let text = input::text(&script)?;
         let name = script.file_name().unwrap_or_default().to_string_lossy();
         match site.apply_script(&name, &text, clock::now()).await {
             Ok(ScriptOutcome::Applied { operations }) => info!(%name, operations, "script applied"),

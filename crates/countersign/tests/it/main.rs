@@ -9,7 +9,11 @@
 
 mod applications;
 mod crash;
+mod exits;
 mod running;
 mod shell;
+mod streams;
+mod terminal;
+mod text;
 mod tour;
 mod trouble;
