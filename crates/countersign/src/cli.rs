@@ -1,18 +1,25 @@
 //! The command line: `countersign <noun> <verb>`.
 
+use std::ffi::OsStr;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::address;
 use crate::commands::{app, backup, broker, call, key, option, passphrase, person, service, site};
 use crate::config::PublicHost;
-use crate::failure::EXIT_CODES;
+use crate::exit;
+use crate::failure::{Exit, Failure};
+use crate::input;
 use crate::output::Format;
+use crate::secret_input::Secret;
 
 /// The authentication authority and secure-session system that a team runs on its own machines.
 #[derive(Debug, Parser)]
-#[command(name = "countersign", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "countersign", version, after_help = exit::help(), propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -45,20 +52,82 @@ pub(crate) struct Common {
     /// Short for `--output json`.
     #[arg(long, global = true)]
     json: bool,
-    /// Reads the pass phrase from this file (`-`: standard input) in place of a prompt.
-    #[arg(
-        long,
-        global = true,
-        env = "COUNTERSIGN_PASSPHRASE_FILE",
-        value_name = "FILE"
-    )]
+    /// Reads the pass phrase from this file (`-`: standard input) in place of a prompt. [env: the secret's own, such as
+    /// COUNTERSIGN_SITE_PASSPHRASE_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Does not ask before what takes something away.
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
 }
 
 impl Common {
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
     }
+
+    /// The file with a secret that opens something: the one of the flag, or else of the secret's own variable.
+    pub(crate) fn secret_file(&self, secret: Secret) -> Option<PathBuf> {
+        self.passphrase_file.clone().or_else(|| secret.file())
+    }
+}
+
+impl Cli {
+    /// Reads the command line. An environment variable that is empty is one that is not set.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let matches = without_empty_variables(Self::command()).try_get_matches()?;
+        Self::from_arg_matches(&matches)
+    }
+}
+
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |name: &OsStr| {
+        std::env::var_os(name).is_some_and(|value| value.to_string_lossy().trim().is_empty())
+    };
+    command
+        .mut_args(|arg| match arg.get_env().is_some_and(is_empty) {
+            true => arg.env(None::<&'static str>),
+            false => arg,
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
+/// Shows help, or what is wrong with the command line, and gives the exit code.
+pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let shown = error.print().and_then(|()| std::io::stdout().flush());
+        return match shown.map_err(|error| Failure::output(&error)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => failure.report(Format::Text),
+        };
+    }
+    if json_is_asked_for() {
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        return Failure::usage(text.trim_end()).report(Format::Json);
+    }
+    // Where standard error is closed, the exit code still tells.
+    let _ = error.print();
+    ExitCode::from(Exit::Usage as u8)
+}
+
+/// Whether the command line, which could not be read as a whole, asks for JSON.
+fn json_is_asked_for() -> bool {
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .take_while(|word| word != "--")
+        .collect();
+    let is_form = |form: &str| matches!(form, "json" | "jsonl");
+    let is_flag = |flag: &str| matches!(flag, "-o" | "--output");
+    let joined = |word: &str| {
+        let form = word.strip_prefix("--output=").or(word.strip_prefix("-o"));
+        form.is_some_and(|form| is_form(form.trim_start_matches('=')))
+    };
+    words.iter().any(|word| word == "--json" || joined(word))
+        || words
+            .windows(2)
+            .any(|two| matches!(two, [flag, form] if is_flag(flag) && is_form(form)))
+        || std::env::var("COUNTERSIGN_OUTPUT").is_ok_and(|form| is_form(form.trim()))
 }
 
 #[derive(Debug, Subcommand)]
@@ -125,14 +194,14 @@ pub(crate) enum Noun {
 /// Where a site listens.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Listen {
-    /// The session listener's address; port 0 takes a free one.
-    #[arg(long, env = "COUNTERSIGN_SESSION_LISTEN", value_name = "ADDRESS:PORT")]
+    /// The session listener's address, or a name of this machine; port 0 takes a free one.
+    #[arg(long, env = "COUNTERSIGN_SESSION_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
     pub(crate) session_listen: Option<SocketAddr>,
     /// Where applications ask for tickets, over HTTP; port 0 takes a free one.
-    #[arg(long, env = "COUNTERSIGN_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "COUNTERSIGN_HTTP_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
     pub(crate) http_listen: Option<SocketAddr>,
     /// The name under which clients reach this machine.
-    #[arg(long, env = "COUNTERSIGN_PUBLIC_HOST", value_name = "HOST")]
+    #[arg(long, env = "COUNTERSIGN_PUBLIC_HOST", value_name = "HOST", value_parser = input::trimmed::<PublicHost>)]
     pub(crate) public_host: Option<PublicHost>,
 }
 
@@ -142,7 +211,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The zone of names that are given without one; settled at the first launch.
-    #[arg(long, env = "COUNTERSIGN_ZONE")]
+    #[arg(long, env = "COUNTERSIGN_ZONE", value_parser = input::trimmed::<countersign_proto::name::Zone>)]
     pub(crate) zone: Option<countersign_proto::name::Zone>,
     /// Makes a site in a folder that has files of another one, whose database is gone.
     #[arg(long)]
@@ -170,9 +239,6 @@ pub(crate) enum Session {
     Cut {
         /// The session's id.
         id: String,
-        /// Does not ask.
-        #[arg(long)]
-        yes: bool,
     },
 }
 
@@ -184,9 +250,6 @@ pub(crate) enum Penalty {
     Forget {
         /// An IP address; all sources when left out.
         source: Option<String>,
-        /// Does not ask.
-        #[arg(long)]
-        yes: bool,
     },
 }
 
@@ -230,8 +293,6 @@ pub(crate) enum Config {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) use self::host::PublicHost;
 use self::limits::LimitsSection;
 pub(crate) use self::log_filter::LogFilter;
 use crate::failure::{Exit, Failure};
+use crate::{address, input};
 
 /// The version of the file's form that is read.
 const VERSION: u32 = 1;
@@ -56,6 +57,7 @@ pub(crate) struct SiteSection {
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Listen {
+    #[serde(deserialize_with = "address")]
     pub(crate) session: SocketAddr,
     #[serde(deserialize_with = "address_or_none")]
     pub(crate) http: Option<SocketAddr>,
@@ -175,7 +177,11 @@ fn address_or_none<'de, D: Deserializer<'de>>(
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(D::Error::custom)
+    address::parse(&text).map(Some).map_err(D::Error::custom)
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    address::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 fn strength<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strength, D::Error> {
@@ -209,7 +215,7 @@ pub(crate) fn read_or_default(named: Option<&Path>, usual: &Path) -> Result<Conf
 
 /// Reads a configuration file.
 pub(crate) fn read(file: &Path) -> Result<Config, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+    let text = input::text(file)?;
     parse(&text).map_err(|problem| {
         Failure::new(
             Exit::Failure,

@@ -1,49 +1,14 @@
-//! Failures as the command line reports them: the cause, what to do, a stable code; and exit codes.
+//! Failures as the command line reports them: the cause, what to do, a stable code.
 
 use std::fmt;
-use std::io::Write;
 use std::process::ExitCode;
 
 use countersign_client::{CallError, ConnectError, CredentialError};
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::LoginError;
 
-use crate::output::escape;
-
-/// What the exit code of `countersign` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Exit {
-    /// Something failed that has no code of its own.
-    Failure = 1,
-    /// The command line is wrong.
-    Usage = 2,
-    /// The site cannot be reached, or is sealed.
-    Unreachable = 3,
-    /// Name, pass phrase, key or site key is not accepted.
-    NotAuthenticated = 4,
-    /// Policy or a lockdown refuses it.
-    Refused = 5,
-    /// What it is about does not exist.
-    NotFound = 6,
-    /// It exists already, or was changed meanwhile.
-    Conflict = 7,
-    /// A check found problems.
-    Problems = 8,
-}
-
-/// The exit codes, for `--help`.
-pub(crate) const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  failure
-  2  the command line is wrong
-  3  the site cannot be reached, or is sealed
-  4  not authenticated: name, pass phrase, key or site key
-  5  refused by policy or lockdown
-  6  not found
-  7  conflict: it exists already, or was changed meanwhile
-  8  a check found problems";
+pub(crate) use crate::exit::Exit;
+use crate::output::{Format, complain, escape};
 
 /// A failure, ready to be shown.
 #[derive(Debug)]
@@ -85,6 +50,18 @@ impl Failure {
         Self::new(exit, "file", format_args!("{}: {error}", path.display()))
     }
 
+    /// Standard output cannot be written. A reader that has seen enough and closed it is no failure.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new(Exit::Done, "closed", ""),
+            _ => Self::new(
+                Exit::Failure,
+                "output",
+                format_args!("standard output: {error}"),
+            ),
+        }
+    }
+
     /// What a failed result says of itself.
     pub(crate) fn outcome(outcome: &Outcome) -> Self {
         let problem: Option<countersign_client::Problem> =
@@ -98,7 +75,7 @@ impl Failure {
             Code::NOT_FOUND => Exit::NotFound,
             Code::CONFLICT => Exit::Conflict,
             Code::SEALED | Code::BUSY => Exit::Unreachable,
-            Code::UNKNOWN_OPERATION | Code::MALFORMED => Exit::Usage,
+            Code::UNKNOWN_OPERATION | Code::MALFORMED | Code::INVALID_PARAMS => Exit::Usage,
             _ => Exit::Failure,
         };
         match problem {
@@ -114,15 +91,34 @@ impl Failure {
     }
 
     /// Shows the failure on standard error and gives its exit code.
-    pub(crate) fn report(&self) -> ExitCode {
-        let mut text = format!("error: {}\n", escape::text(&self.message));
-        if !self.hint.is_empty() {
-            text += &format!("  hint: {}\n", escape::text(&self.hint));
+    pub(crate) fn report(&self, format: Format) -> ExitCode {
+        match (self.exit, format) {
+            (Exit::Done, _) => {}
+            (_, Format::Text) => complain(&self.text()),
+            (_, Format::Json | Format::Jsonl) => complain(&self.json()),
         }
-        text += &format!("  [{}]\n", escape::line(&self.code));
-        // Where it cannot be shown, the exit code tells it.
-        let _ = std::io::stderr().write_all(text.as_bytes());
         ExitCode::from(self.exit as u8)
+    }
+
+    fn text(&self) -> String {
+        let hint = match self.hint.as_str() {
+            "" => String::new(),
+            hint => format!("\n  hint: {}", escape::text(hint)),
+        };
+        let (message, code) = (escape::text(&self.message), escape::line(&self.code));
+        format!("error: {message}{hint}\n  [{code}]")
+    }
+
+    /// One object on one line: what reads standard error looks for it among log lines.
+    fn json(&self) -> String {
+        let hint = Some(&self.hint).filter(|hint| !hint.is_empty());
+        let object = serde_json::json!({
+            "code": self.code,
+            "message": self.message,
+            "hint": hint,
+            "exit": self.exit as u8,
+        });
+        escape::json(&object.to_string())
     }
 }
 
@@ -227,7 +223,7 @@ mod tests {
         assert_eq!(exit(Code::CONFLICT), Exit::Conflict);
         assert_eq!(exit(Code::SEALED), Exit::Unreachable);
         assert_eq!(exit(Code::UNKNOWN_OPERATION), Exit::Usage);
-        assert_eq!(exit(Code::INVALID_PARAMS), Exit::Failure);
+        assert_eq!(exit(Code::INVALID_PARAMS), Exit::Usage);
         let login = |error| Failure::from(ConnectError::Login(error)).exit;
         assert_eq!(login(LoginError::NotAuthenticated), Exit::NotAuthenticated);
         assert_eq!(login(LoginError::WrongSite), Exit::NotAuthenticated);
@@ -259,21 +255,5 @@ mod tests {
     fn a_wrong_site_key_is_a_warning_of_an_attack() {
         let failure = Failure::from(ConnectError::Login(LoginError::WrongSite));
         assert!(failure.message.starts_with("WARNING: ") && failure.message.contains("attack"));
-    }
-
-    #[test]
-    fn the_help_names_every_exit_code() {
-        for exit in [
-            Exit::Failure,
-            Exit::Usage,
-            Exit::Unreachable,
-            Exit::NotAuthenticated,
-            Exit::Refused,
-            Exit::NotFound,
-            Exit::Conflict,
-            Exit::Problems,
-        ] {
-            assert!(EXIT_CODES.contains(&format!("\n  {}  ", exit as u8)));
-        }
     }
 }

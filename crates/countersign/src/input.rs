@@ -1,21 +1,48 @@
-//! Text from files, or from standard input where a file is called `-`.
+//! Text from files, or from standard input where a file is called `-`: the one reader of all that people hand over.
+//!
+//! Editors and shells of other systems put a byte order mark in front, write UTF-16, and end lines with CR LF. None
+//! of that is part of what was meant.
 
-use std::io::Read;
+use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
+use std::str::FromStr;
+
+use countersign_crypto::pem;
 
 use crate::failure::Failure;
 
 /// The name that stands for standard input, or for standard output, in place of a file.
 pub(crate) const STANDARD: &str = "-";
 
-/// All text of a file.
+/// All text of a file, without a byte order mark.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
-    let text = if file == Path::new(STANDARD) {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
-    text.map_err(|error| Failure::file(file, &error))
+    decoded(bytes(file)?).map_err(|error| Failure::file(file, &error))
+}
+
+/// A secret of one line: the text without one line end. Blanks around it count, as they do when it is typed.
+pub(crate) fn secret(file: &Path) -> Result<String, Failure> {
+    let mut text = text(file)?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    text.truncate(line.strip_suffix('\r').unwrap_or(line).len());
+    Ok(text)
+}
+
+/// A public key or a certificate, which is sent to the site: no private key may be in the file.
+pub(crate) fn public_key(file: &Path) -> Result<String, Failure> {
+    let text = text(file)?;
+    if pem::has_private_key(&text) {
+        return Err(Failure::usage(format_args!(
+            "{} holds a private key, which must stay on this machine; nothing was sent",
+            file.display()
+        ))
+        .hint("give the public half: FILE.pub of `key new`, or what `key party` writes"));
+    }
+    Ok(text)
+}
+
+/// Reads a value from a flag or a variable: blanks and line ends around it are no part of it.
+pub(crate) fn trimmed<T: FromStr>(text: &str) -> Result<T, T::Err> {
+    text.trim().parse()
 }
 
 /// Everything of a file, or of standard input.
@@ -27,4 +54,174 @@ pub(crate) fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
     };
     read.map_err(|error| Failure::file(file, &error))?;
     Ok(bytes)
+}
+
+/// UTF-8, or UTF-16 with its byte order mark.
+fn decoded(bytes: Vec<u8>) -> Result<String, Error> {
+    let no_text = || Error::new(ErrorKind::InvalidData, "this is no text in UTF-8");
+    let units = |order: fn([u8; 2]) -> u16| -> Option<Vec<u16>> {
+        let (pairs, rest) = bytes.get(2..)?.as_chunks::<2>();
+        rest.is_empty()
+            .then(|| pairs.iter().map(|pair| order(*pair)).collect())
+    };
+    let units = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => units(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => units(u16::from_be_bytes),
+        _ => {
+            let text = String::from_utf8(bytes).map_err(|_| no_text())?;
+            return Ok(match text.strip_prefix('\u{feff}') {
+                Some(text) => text.to_owned(),
+                None => text,
+            });
+        }
+    };
+    String::from_utf16(&units.ok_or_else(no_text)?).map_err(|_| no_text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn file(content: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    /// A pass phrase that was set from a file with CR LF could not be typed.
+    #[test]
+    fn one_line_end_is_no_part_of_a_secret() {
+        for (content, expected) in [
+            ("a pass phrase", "a pass phrase"),
+            ("a pass phrase\n", "a pass phrase"),
+            ("a pass phrase\r\n", "a pass phrase"),
+            ("\u{feff}a pass phrase\r\n", "a pass phrase"),
+            (" a pass phrase \n\n", " a pass phrase \n"),
+        ] {
+            assert_eq!(secret(file(content).path()).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn text_is_read_as_other_systems_write_it() {
+        let utf_16: Vec<u16> = "\u{feff}Zoë\r\n".encode_utf16().collect();
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bytes: Vec<u8> = utf_16.iter().copied().flat_map(order).collect();
+            assert_eq!(text(file(bytes).path()).unwrap(), "Zoë\r\n");
+        }
+        assert_eq!(text(file("\u{feff}{}").path()).unwrap(), "{}");
+        for bad in [&[0xff][..], &[0xff, 0xfe, 1], &[0xff, 0xfe, 0, 0xd8]] {
+            let failure = text(file(bad).path()).unwrap_err();
+            assert!(failure.message.contains("no text"), "{}", failure.message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod handed_over {
+    //! Every text that a person can hand over, as editors, mail and shells leave it.
+
+    use countersign_crypto::certificate::Certificate;
+    use countersign_crypto::entropy::SystemEntropy;
+    use countersign_crypto::identity::Identity;
+    use countersign_crypto::key_file;
+    use countersign_crypto::secret::Passphrase;
+    use countersign_crypto::site_key::{SiteKey, SiteSeed};
+    use countersign_crypto::site_key_slots::{RecoveryCode, SlotFile};
+    use countersign_proto::uri::SiteUri;
+    use proptest::prelude::*;
+
+    use super::tests::file;
+    use super::*;
+    use crate::params;
+
+    /// What happened to a text on its way.
+    #[derive(Debug, Clone)]
+    struct Way {
+        bom: bool,
+        end: &'static str,
+        blanks: &'static str,
+        width: usize,
+        utf_16: bool,
+    }
+
+    prop_compose! {
+        fn way()(
+            bom: bool,
+            end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+            blanks in prop::sample::select(vec!["", " ", "\t", "\n\n", " \r\n "]),
+            width in 5..90_usize,
+            utf_16: bool,
+        ) -> Way {
+            Way { bom, end, blanks, width, utf_16 }
+        }
+    }
+
+    impl Way {
+        /// The lines of a text, with blanks around each.
+        fn lines(&self, text: &str) -> String {
+            let lines = text
+                .lines()
+                .map(|line| format!("{0}{line}{0}{1}", self.blanks, self.end));
+            let handed_over = file(self.bytes(&lines.collect::<String>()));
+            super::text(handed_over.path()).unwrap()
+        }
+
+        /// A text of one line, broken into several.
+        fn wrapped(&self, text: &str) -> String {
+            let characters: Vec<char> = text.trim().chars().collect();
+            let lines = characters.chunks(self.width).map(String::from_iter);
+            let lines: Vec<String> = lines.collect();
+            self.lines(&lines.join("\n"))
+        }
+
+        fn bytes(&self, text: &str) -> Vec<u8> {
+            let bom = if self.bom || self.utf_16 {
+                "\u{feff}"
+            } else {
+                ""
+            };
+            let text = format!("{bom}{text}");
+            match self.utf_16 {
+                true => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                false => text.into_bytes(),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        // SES-70
+        #[test]
+        fn it_is_read_as_it_was_meant(way in way()) {
+            let entropy = &mut SystemEntropy;
+            let identity = Identity::generate(entropy);
+            let key = key_file::write_identity(&identity, None, entropy);
+            let read = key_file::read_identity(&way.lines(key.expose()), None).unwrap();
+            prop_assert_eq!(read.certificate(), identity.certificate());
+            let certificate = way.lines(&identity.certificate().to_pem());
+            prop_assert_eq!(&Certificate::from_pem(&certificate).unwrap(), identity.certificate());
+
+            let site = SiteKey::from_seed(SiteSeed::generate(entropy)).public();
+            let uri = SiteUri::new("example.org", 4747, site).unwrap();
+            prop_assert_eq!(way.wrapped(&uri.to_string()).parse::<SiteUri>(), Ok(uri));
+            let code = RecoveryCode::generate(entropy).to_text();
+            let read: RecoveryCode = way.wrapped(code.expose()).parse().unwrap();
+            prop_assert!(read.to_text().expose() == code.expose());
+            let slot = SlotFile::generate(entropy).to_text();
+            let read = SlotFile::from_text(&way.wrapped(slot.expose())).unwrap();
+            prop_assert!(read.to_text().expose() == slot.expose());
+
+            let json = way.bytes(&format!("{0}{{{0}\"name\": {0}\"maria\"}}{0}", way.end));
+            let read = params::from_file(file(json).path()).unwrap();
+            prop_assert_eq!(read.get("name"), Some(&serde_json::json!("maria")));
+
+            let typed = Passphrase::from("Zo\u{eb}s correct horse".to_owned());
+            let end = if way.end == "\r" { "\n" } else { way.end };
+            let line = file(way.bytes(&format!("Zoe\u{308}s correct horse{end}")));
+            let read = Passphrase::from(secret(line.path()).unwrap());
+            prop_assert!(read == typed);
+        }
+    }
 }

@@ -41,7 +41,7 @@ impl Log {
         let layer = fmt::layer()
             .with_writer(writer)
             .log_internal_errors(false)
-            .with_ansi(io::stderr().is_terminal());
+            .with_ansi(io::stderr().is_terminal() && !is_without_color());
         let layer = match config.log.format {
             LogFormat::Text => layer.with_target(false).boxed(),
             LogFormat::Json => layer.json().boxed(),
@@ -80,6 +80,11 @@ impl Drop for Log {
 
 fn filter(config: &Config) -> Result<EnvFilter, Failure> {
     Ok(config.log.level.or_environment()?.filter())
+}
+
+/// Whether the user wants no colors anywhere (<https://no-color.org>).
+fn is_without_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// What the thread that writes is told.

@@ -1,22 +1,26 @@
 //! The one binary: command line and wiring.
 
+mod address;
 mod admin;
 mod backup;
 mod cli;
 mod commands;
 mod config;
+mod duration;
+mod exit;
 mod failure;
 mod files;
 mod input;
 mod log;
 mod output;
 mod params;
+mod prompt;
 mod secret_input;
 mod site;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use crate::cli::{Cli, Noun};
 use crate::commands::{
@@ -25,10 +29,12 @@ use crate::commands::{
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
-    }
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(error) => return cli::explain(&error),
+    };
+    let format = cli.common.format();
+    run(cli).unwrap_or_else(|failure| failure.report(format))
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
@@ -56,13 +62,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Call(call) => call::call(common, &call),
         Noun::Shell(login) => commands::shell::run(common, &login),
         Noun::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "countersign",
-                &mut std::io::stdout(),
-            );
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut script);
+            output::write_bytes(&script)
         }
     }
     .map(|()| ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use countersign_crypto::pem;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -30,16 +31,39 @@ pub(crate) fn parse(words: &[String]) -> Result<Map<String, Value>, Failure> {
             return Err(Failure::usage(format_args!("{key} is given twice")));
         }
     }
-    Ok(params)
+    without_private_keys(params)
 }
 
 /// Reads parameters from a file that holds a JSON object (`-` is standard input).
 pub(crate) fn from_file(file: &Path) -> Result<Map<String, Value>, Failure> {
     let text = input::text(file)?;
-    serde_json::from_str(&text).map_err(|error| {
+    let params = serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format_args!("{}: {error}", file.display()))
             .hint("it holds one JSON object, such as {\"name\": \"maria\"}")
-    })
+    })?;
+    without_private_keys(params)
+}
+
+/// Refuses a private key where a public one is meant, before anything is sent.
+fn without_private_keys(params: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
+    for (name, value) in &params {
+        let is_public = name == "certificate" || name.starts_with("public_key");
+        if is_public && holds_private_key(value) {
+            return Err(Failure::usage(format_args!(
+                "{name} holds a private key, which must stay on this machine; nothing was sent"
+            ))
+            .hint("give the public half: FILE.pub of `key new`, or what `key party` writes"));
+        }
+    }
+    Ok(params)
+}
+
+fn holds_private_key(value: &Value) -> bool {
+    match value {
+        Value::String(text) => pem::has_private_key(text),
+        Value::Array(several) => several.iter().any(holds_private_key),
+        _ => false,
+    }
 }
 
 /// Splits a line into words: quotes hold spaces, a backslash takes the next character as it is.
@@ -94,6 +118,23 @@ mod tests {
         for bad in ["name", "seats:=two", "a=1 a=2", "=x", ":=1"] {
             assert!(parse(&split(bad)).is_err(), "{bad}");
         }
+    }
+
+    /// A private key that was given as the public one was sent to the site before it was refused.
+    #[test]
+    fn a_private_key_is_no_public_one() {
+        let key = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----";
+        for name in ["certificate", "public_key", "public_keys"] {
+            for value in [json!(key), json!([key])] {
+                let refused = parse(&[format!("{name}:={value}")]).unwrap_err();
+                assert!(
+                    refused.message.contains("private key"),
+                    "{}",
+                    refused.message
+                );
+            }
+        }
+        assert!(parse(&[format!("private_key={key}")]).is_ok());
     }
 
     #[test]

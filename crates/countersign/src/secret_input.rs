@@ -1,17 +1,54 @@
 //! Pass phrases: from a prompt or a file, never from the command line.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use countersign_crypto::secret::Passphrase;
 
 use crate::failure::{Exit, Failure};
-use crate::input::STANDARD;
 use crate::output::say;
+use crate::{input, prompt};
 
 /// The fewest characters of a new pass phrase. Length is what slows a guesser down.
 const FEWEST_CHARACTERS: usize = 12;
+
+/// How often a new pass phrase is asked for before the command gives up.
+const ATTEMPTS: u32 = 3;
+
+/// What a pass phrase opens. Each kind has an environment variable of its own that names a file: a variable that
+/// is set for `serve` must not give its secret to a person or to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secret {
+    /// The site key.
+    Site,
+    /// The site key too, and another secret.
+    RecoveryCode,
+    /// A login of the person who runs the command.
+    Person,
+    /// A key file.
+    Key,
+    /// A sealed backup.
+    Backup,
+}
+
+impl Secret {
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Site => "COUNTERSIGN_SITE_PASSPHRASE_FILE",
+            Self::RecoveryCode => "COUNTERSIGN_RECOVERY_CODE_FILE",
+            Self::Person => "COUNTERSIGN_PERSON_PASSPHRASE_FILE",
+            Self::Key => "COUNTERSIGN_KEY_PASSPHRASE_FILE",
+            Self::Backup => "COUNTERSIGN_BACKUP_PASSPHRASE_FILE",
+        }
+    }
+
+    /// The file that the secret's variable names. An empty variable is one that is not set.
+    pub(crate) fn file(self) -> Option<PathBuf> {
+        let file = std::env::var_os(self.variable())?;
+        (!file.is_empty()).then(|| PathBuf::from(file))
+    }
+}
 
 /// The pass phrase in `file`, or else what is typed at a prompt.
 pub(crate) fn passphrase(prompt: &str, file: Option<&Path>) -> Result<Passphrase, Failure> {
@@ -23,7 +60,37 @@ pub(crate) fn passphrase(prompt: &str, file: Option<&Path>) -> Result<Passphrase
 
 /// A new pass phrase: typed twice, or in `file`.
 pub(crate) fn new_passphrase(prompt: &str, file: Option<&Path>) -> Result<Passphrase, Failure> {
-    let passphrase = passphrase(prompt, file)?;
+    match file {
+        Some(file) => checked(from_file(file)?),
+        None => typed_twice(prompt, ATTEMPTS),
+    }
+}
+
+/// Asks until what is typed can be set and was typed twice, a few times at most.
+fn typed_twice(prompt: &str, attempts: u32) -> Result<Passphrase, Failure> {
+    let refused = match checked(typed(prompt)?) {
+        Ok(passphrase) if typed(&format!("{prompt}, once more"))? == passphrase => {
+            return Ok(passphrase);
+        }
+        Ok(_) => Failure::new(
+            Exit::Failure,
+            "passphrase_mismatch",
+            "the two are not the same",
+        ),
+        Err(refused) => refused,
+    };
+    prompt::discard_typed_ahead();
+    match attempts.saturating_sub(1) {
+        0 => Err(refused),
+        left => {
+            say(format_args!("{}; try again", refused.message));
+            typed_twice(prompt, left)
+        }
+    }
+}
+
+/// A pass phrase that may be set.
+fn checked(passphrase: Passphrase) -> Result<Passphrase, Failure> {
     if passphrase.characters() < FEWEST_CHARACTERS {
         return Err(Failure::new(
             Exit::Failure,
@@ -32,14 +99,11 @@ pub(crate) fn new_passphrase(prompt: &str, file: Option<&Path>) -> Result<Passph
         )
         .hint("a few words in a row are long and easy to remember"));
     }
-    if file.is_none() && typed(&format!("{prompt}, once more"))? != passphrase {
-        return Err(Failure::new(
-            Exit::Failure,
-            "passphrase_mismatch",
-            "the two are not the same",
-        ));
+    match passphrase.check_new() {
+        Ok(()) => Ok(passphrase),
+        Err(bad) => Err(Failure::new(Exit::Failure, "bad_passphrase", bad)
+            .hint("use characters that every keyboard can type")),
     }
-    Ok(passphrase)
 }
 
 fn typed(prompt: &str) -> Result<Passphrase, Failure> {
@@ -49,27 +113,15 @@ fn typed(prompt: &str) -> Result<Passphrase, Failure> {
                 .hint("give it in a file with --passphrase-file"),
         );
     }
-    rpassword::prompt_password(format!("{prompt}: "))
-        .map(Passphrase::from)
-        .map_err(|error| Failure::new(Exit::Failure, "prompt", error))
+    prompt::hidden(prompt).map(Passphrase::from)
 }
 
-/// Reads a file (`-` is standard input) up to one line end.
+/// Reads a file (`-` is standard input), without one line end.
 fn from_file(file: &Path) -> Result<Passphrase, Failure> {
-    let mut text = String::new();
-    if file == Path::new(STANDARD) {
-        std::io::stdin().lock().read_to_string(&mut text)
-    } else {
+    if file != Path::new(input::STANDARD) {
         warn_if_others_can_read(file);
-        std::fs::File::open(file).and_then(|mut open| open.read_to_string(&mut text))
     }
-    .map_err(|error| Failure::file(file, &error))?;
-    let end = text
-        .trim_end_matches('\n')
-        .len()
-        .max(text.len().saturating_sub(1));
-    text.truncate(end);
-    Ok(text.into())
+    input::secret(file).map(Passphrase::from)
 }
 
 /// Warns when a file with a secret in it can be read by more than its owner.
@@ -80,23 +132,5 @@ pub(crate) fn warn_if_others_can_read(file: &Path) {
             "warning: {0} can be read by others; `chmod 600 {0}` keeps it to you",
             file.display()
         ));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(content: &str) -> Vec<u8> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), content).unwrap();
-        from_file(file.path()).unwrap().as_bytes().to_vec()
-    }
-
-    #[test]
-    fn one_line_end_is_no_part_of_a_pass_phrase() {
-        assert_eq!(read("a pass phrase"), b"a pass phrase");
-        assert_eq!(read("a pass phrase\n"), b"a pass phrase");
-        assert_eq!(read(" a pass phrase \n\n"), b" a pass phrase \n");
     }
 }

@@ -1,14 +1,18 @@
 //! `countersign app`: applications that call each other.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::listing::list;
-use super::{admin_call, confirm, given};
+use super::{admin_call, given};
+use crate::admin::Admin;
 use crate::cli::Common;
-use crate::failure::Failure;
+use crate::duration::milliseconds;
+use crate::failure::{Exit, Failure};
+use crate::input;
+use crate::output::show;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -76,9 +80,6 @@ pub(crate) enum Verb {
     Delete {
         /// Which one.
         id: String,
-        /// Does not ask.
-        #[arg(long)]
-        yes: bool,
     },
 }
 
@@ -147,7 +148,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             edition,
             settings,
         } => {
-            let keys = public_keys.iter().map(|file| read(file));
+            let keys = public_keys.iter().map(|file| input::public_key(file));
             let keys = keys.collect::<Result<Vec<String>, Failure>>()?;
             let params = json!({
                 "id": id,
@@ -171,7 +172,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         } => {
             let params = json!({
                 "id": id,
-                "public_key": read(&public_key)?,
+                "public_key": input::public_key(&public_key)?,
                 "label": label,
                 "overlap": overlap,
             });
@@ -179,53 +180,30 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Ticket { consumer, provider } => {
             let params = json!({ "consumer": consumer, "provider": provider });
-            admin_call(common, "app", "ticket", &params)
+            ticket(common, &params)
         }
         Verb::Call(call) => super::app_call::call(common, call),
         Verb::Lock { id } => simple("lock", id),
         Verb::Unlock { id } => simple("unlock", id),
-        Verb::Delete { id, yes } => {
-            confirm(&format!("Deleting {id}"), yes)?;
-            simple("delete", id)
-        }
+        Verb::Delete { id } => simple("delete", id),
     }
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))
+/// Shows what a ticket would say; fails where there would be none.
+fn ticket(common: &Common, params: &Value) -> Result<(), Failure> {
+    let outcome = Admin::connect(&common.data)?.run("app", "ticket", params)?;
+    show(&outcome, common.format())?;
+    let data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
+    match data.get("granted").and_then(Value::as_bool) {
+        Some(true) => Ok(()),
+        _ => Err(Failure::new(
+            Exit::Refused,
+            "no_ticket",
+            "there would be no ticket",
+        )),
+    }
 }
 
 fn json_text(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))
-}
-
-/// A length of time with its unit, in milliseconds.
-fn milliseconds(text: &str) -> Result<u64, String> {
-    let units = [
-        ("s", 1_000),
-        ("m", 60_000),
-        ("h", 3_600_000),
-        ("d", 86_400_000),
-    ];
-    let read = units.into_iter().find_map(|(unit, length)| {
-        let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        count.checked_mul(length)
-    });
-    read.ok_or_else(|| "write a number and s, m, h or d, as in 90s or 1h".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::milliseconds;
-
-    #[test]
-    fn a_time_has_a_unit() {
-        assert_eq!(milliseconds("90s"), Ok(90_000));
-        assert_eq!(milliseconds("30m"), Ok(1_800_000));
-        assert_eq!(milliseconds("1h"), Ok(3_600_000));
-        assert_eq!(milliseconds("7d"), Ok(604_800_000));
-        for bad in ["", "1", "h", "-1h", "1.5h", "1 h", "99999999999999999d"] {
-            assert!(milliseconds(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! `countersign app call`: one HTTP request to a service that wants to know who calls.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use super::key;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::input;
+use crate::output::write_bytes;
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
@@ -20,7 +20,7 @@ pub(crate) struct Call {
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
     site: SiteUri,
     /// Where the site answers applications; port 4749 of its host over http when left out.
-    #[arg(long, env = "COUNTERSIGN_HTTP", value_name = "URL")]
+    #[arg(long, env = "COUNTERSIGN_HTTP", value_name = "URL", value_parser = input::trimmed::<http::Uri>)]
     http: Option<http::Uri>,
     /// The application that calls.
     #[arg(long = "as", value_name = "APP")]
@@ -41,6 +41,7 @@ pub(crate) struct Call {
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = field)]
     fields: Vec<(http::HeaderName, http::HeaderValue)>,
     /// What is asked for.
+    #[arg(value_parser = input::trimmed::<http::Uri>)]
     url: http::Uri,
 }
 
@@ -93,14 +94,12 @@ async fn request(call: Call, own: Application, sent: Option<Vec<u8>>) -> Result<
         None => Failure::new(Exit::Unreachable, "http", error),
     })?;
     let status = answer.status();
-    let mut out = std::io::stdout().lock();
     while let Some(piece) = answer
         .chunk()
         .await
         .map_err(|error| Failure::new(Exit::Unreachable, "http", error.without_url()))?
     {
-        out.write_all(&piece)
-            .map_err(|error| Failure::new(Exit::Failure, "output", error))?;
+        write_bytes(&piece)?;
     }
     match status.is_success() {
         true => Ok(()),

@@ -50,7 +50,7 @@ fn export(
     save: Option<&Path>,
     existing: Existing,
 ) -> Result<(), Failure> {
-    let mut sink = Sink::open_interruptible(save, existing)?;
+    let mut sink = Sink::open_interruptible(save, existing, common.format())?;
     let bar = progress(None);
     let params = json!({ "after": after });
     let exported = Admin::connect(&common.data)?.content("audit", "export", &params, |piece| {

@@ -1,6 +1,6 @@
 //! `countersign broker`: the site as the party that introduces applications to each other.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::json;
@@ -10,6 +10,7 @@ use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PUBLIC};
+use crate::input;
 use crate::output::show;
 
 #[derive(Debug, Subcommand)]
@@ -44,13 +45,9 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             show(&outcome, common.format())
         }
         Verb::NewV1Key { private_key, keep } => {
-            let private_key = private_key.as_deref().map(read).transpose()?;
+            let private_key = private_key.as_deref().map(input::text).transpose()?;
             let params = given(json!({ "private_key": private_key, "keep": keep }));
             admin_call(common, "broker", "new_v1_key", &params)
         }
     }
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))
 }

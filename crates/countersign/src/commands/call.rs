@@ -9,24 +9,26 @@ use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
 use countersign_proto::uri::SiteUri;
 use indicatif::ProgressBar;
-use serde_json::Map;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value, json};
 
+use super::confirm::{self, Known};
+use super::shell::operations::Operations;
 use super::{content, key};
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
-use crate::input::STANDARD;
-use crate::output::{say, show};
+use crate::input::{self, STANDARD};
+use crate::output::{say, show_part};
 use crate::params;
-use crate::secret_input::passphrase;
+use crate::secret_input::{Secret, passphrase};
 
 /// Where and as whom to log in.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
     /// The site: `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
-    site: String,
+    site: SiteUri,
     /// Logs in as this person. [env: COUNTERSIGN_AS]
     #[arg(long = "as", value_name = "NAME", conflicts_with = "key")]
     name: Option<AccountName>,
@@ -81,9 +83,8 @@ impl Login {
         &self,
         common: &Common,
     ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
-        let site = self.site()?;
         let who = self.who(common)?;
-        self.connect_to(&site, who)
+        self.connect_to(who)
     }
 
     /// Connects as this person.
@@ -92,12 +93,11 @@ impl Login {
         name: AccountName,
         passphrase: Passphrase,
     ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
-        self.connect_to(&self.site()?, Who::person(name, passphrase))
+        self.connect_to(Who::person(name, passphrase))
     }
 
     /// The person that is to log in, and their pass phrase.
     pub(super) fn person(&self, common: &Common) -> Result<(AccountName, Passphrase), Failure> {
-        self.site()?;
         match self.who(common)? {
             Who::Person(name, passphrase) => Ok((name, passphrase)),
             Who::Service(_) => Err(Failure::usage("a service has a key and no pass phrase")
@@ -105,19 +105,8 @@ impl Login {
         }
     }
 
-    fn site(&self) -> Result<SiteUri, Failure> {
-        self.site.parse().map_err(|error| {
-            Failure::usage(format_args!("--site: {error}"))
-                .hint("`countersign site status` shows it at the site")
-        })
-    }
-
-    fn connect_to(
-        &self,
-        site: &SiteUri,
-        who: Who,
-    ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
-        let mut connector = Connector::new(site);
+    fn connect_to(&self, who: Who) -> Result<(tokio::runtime::Runtime, Client), Failure> {
+        let mut connector = Connector::new(&self.site);
         if !self.options.is_empty() {
             connector = connector.prefer(self.options.iter().copied());
         }
@@ -134,11 +123,17 @@ impl Login {
     /// does not quarrel with a name that was exported long ago.
     fn who(&self, common: &Common) -> Result<Who, Failure> {
         let from_environment = self.name.is_none() && self.key.is_none();
-        let variable = |name| std::env::var(name).ok().filter(|_| from_environment);
+        let variable = |name| {
+            let value = std::env::var_os(name).filter(|_| from_environment)?;
+            (!value.to_string_lossy().trim().is_empty()).then_some(value)
+        };
         let name = match variable("COUNTERSIGN_AS") {
-            Some(name) => Some(name.parse().map_err(|error| {
-                Failure::usage(format_args!("COUNTERSIGN_AS: {name:?}: {error}"))
-            })?),
+            Some(name) => {
+                let name = name.to_string_lossy();
+                Some(input::trimmed(&name).map_err(|error| {
+                    Failure::usage(format_args!("COUNTERSIGN_AS: {name:?}: {error}"))
+                })?)
+            }
             None => self.name.clone(),
         };
         let key = variable("COUNTERSIGN_KEY").map(PathBuf::from);
@@ -149,7 +144,8 @@ impl Login {
             .hint("say which with --as NAME or --key FILE")),
             (Some(name), None) => {
                 let prompt = format!("Pass phrase of {name}");
-                let secret = passphrase(&prompt, common.passphrase_file.as_deref())?;
+                let file = common.secret_file(Secret::Person);
+                let secret = passphrase(&prompt, file.as_deref())?;
                 Ok(Who::person(name, secret))
             }
             (None, Some(file)) => Ok(Who::service(key::read(&file, common)?)),
@@ -174,14 +170,29 @@ impl Call {
         Ok(())
     }
 
-    fn params(&self) -> Result<Box<RawValue>, Failure> {
+    fn params(&self) -> Result<Value, Failure> {
         let mut params = match &self.params_file {
             Some(file) => params::from_file(file)?,
             None => Map::new(),
         };
         params.extend(params::parse(&self.params)?);
-        to_raw_value(&params).map_err(Failure::usage)
+        Ok(Value::Object(params))
     }
+
+    /// Asks before a disruptive operation. What this program does not know, the site tells.
+    fn confirm(&self, common: &Common, params: &Value) -> Result<Asked, Failure> {
+        match confirm::known(&self.group, &self.command) {
+            Known::Unknown if !common.yes => Ok(Asked::NotYet),
+            _ => confirm::before(common, &self.group, &self.command, params).map(|()| Asked::Done),
+        }
+    }
+}
+
+/// Whether a disruptive operation was agreed to.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Done,
+    NotYet,
 }
 
 pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
@@ -198,7 +209,20 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
         }
     }
     let params = call.params()?;
+    let asked = call.confirm(common, &params)?;
     let (runtime, client) = call.login.connect(common)?;
+    if asked == Asked::NotYet {
+        // A site that does not tell has nothing to ask about.
+        let none = json!({});
+        let listed = client.call::<_, Operations>("operation", "list", &none);
+        let known = runtime.block_on(listed).ok();
+        let summary = known.and_then(|all| all.disruptive(&call.group, &call.command));
+        if let Some(summary) = summary {
+            let question = confirm::question(&call.group, &call.command, &params, &summary);
+            confirm::agree(common, &question)?;
+        }
+    }
+    let params = to_raw_value(&params).map_err(Failure::usage)?;
     if let Some(file) = &call.save_delivered_key {
         save_delivered(&client, file)?;
     }
@@ -214,7 +238,7 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
             bar.finish_and_clear();
         }
         match content {
-            None => show(&outcome, common.format()),
+            None => show_part(&outcome, common.format()),
             Some(content) => {
                 if !outcome.output.is_empty() {
                     say(&outcome.output);

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::failure::{Exit, Failure};
 use crate::files::{Existing, OutputFile, PRIVATE};
 use crate::input::STANDARD;
+use crate::output::Format;
 
 /// Where content goes. A file is there when it is whole, and not before.
 pub(crate) enum Sink {
@@ -35,12 +36,13 @@ impl Sink {
     pub(crate) fn open_interruptible(
         save: Option<&Path>,
         existing: Existing,
+        format: Format,
     ) -> Result<Self, Failure> {
         let sink = Self::open(save, existing)?;
         if let Self::File(file) = &sink
             && let Some(part) = file.temporary_path()
         {
-            remove_when_interrupted(part.to_owned())?;
+            remove_when_interrupted(part.to_owned(), format)?;
         }
         Ok(sink)
     }
@@ -50,7 +52,7 @@ impl Sink {
             Self::File(file) => file.write(bytes),
             Self::Standard(out) => out
                 .write_all(bytes)
-                .map_err(|error| Failure::new(Exit::Failure, "output", error)),
+                .map_err(|error| Failure::output(&error)),
         }
     }
 
@@ -58,9 +60,7 @@ impl Sink {
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {
             Self::File(file) => file.finish(),
-            Self::Standard(mut out) => out
-                .flush()
-                .map_err(|error| Failure::new(Exit::Failure, "output", error)),
+            Self::Standard(mut out) => out.flush().map_err(|error| Failure::output(&error)),
         }
     }
 }
@@ -72,7 +72,7 @@ pub(crate) fn cancelled() -> Failure {
 }
 
 /// Watches for the signals that end a process, beside work that cannot be interrupted.
-fn remove_when_interrupted(part: PathBuf) -> Result<(), Failure> {
+fn remove_when_interrupted(part: PathBuf, format: Format) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failure, "signal", error);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -92,7 +92,7 @@ fn remove_when_interrupted(part: PathBuf) -> Result<(), Failure> {
             }
         });
         let _ = std::fs::remove_file(part);
-        cancelled().report();
+        cancelled().report(format);
         std::process::exit(Exit::Failure as i32);
     });
     Ok(())

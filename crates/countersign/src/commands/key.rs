@@ -8,13 +8,15 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::{self, KeyFileError};
 use countersign_crypto::party::PartyKey;
+use data_encoding::HEXLOWER;
 use serde_json::json;
 
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE, PUBLIC};
-use crate::output::{Format, print, print_json};
-use crate::secret_input::{new_passphrase, passphrase, warn_if_others_can_read};
+use crate::input::{self, STANDARD};
+use crate::output::{Format, path, print, print_json};
+use crate::secret_input::{Secret, new_passphrase, passphrase, warn_if_others_can_read};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -35,6 +37,17 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Changes a key file's pass phrase, or takes it away; the key in it stays.
+    Passphrase {
+        /// The key file.
+        file: PathBuf,
+        /// Reads the new pass phrase from this file (`-`: standard input) in place of a prompt.
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+        /// Leaves the key file without a pass phrase.
+        #[arg(long, conflicts_with = "new_passphrase_file")]
+        remove: bool,
+    },
     /// Shows the thumbprint of a key file.
     Show {
         /// The key file.
@@ -49,14 +62,20 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let party = PartyKey::new(Arc::new(read(&file, common)?));
             let pem = party.public().to_pem();
             files::write(&out, PUBLIC, Existing::Kept, pem.as_bytes())?;
-            let fingerprint = data_encoding::HEXLOWER.encode(&party.public().fingerprint());
+            let fingerprint = HEXLOWER.encode(&party.public().fingerprint());
             match common.format() {
                 Format::Text => print(&format!("{}: {fingerprint}", out.display())),
                 Format::Json | Format::Jsonl => {
-                    print_json(&json!({ "file": out, "fingerprint": fingerprint }).to_string())
+                    let shown = json!({ "file": path(&out), "fingerprint": fingerprint });
+                    print_json(&shown.to_string())
                 }
             }
         }
+        Verb::Passphrase {
+            file,
+            new_passphrase_file,
+            remove,
+        } => change_passphrase(common, &file, new_passphrase_file.as_deref(), remove),
         Verb::Show { file } => {
             let identity = read(&file, common)?;
             show(&identity, &file, common)
@@ -65,9 +84,9 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
 }
 
 fn new(common: &Common, out: &Path, encrypt: bool) -> Result<(), Failure> {
-    let file = common.passphrase_file.as_deref();
+    let file = common.secret_file(Secret::Key);
     let secret = (encrypt || file.is_some())
-        .then(|| new_passphrase("Pass phrase of the key file", file))
+        .then(|| new_passphrase("Pass phrase of the key file", file.as_deref()))
         .transpose()?;
     let identity = Identity::generate(&mut SystemEntropy);
     let pem = key_file::write_identity(&identity, secret.as_ref(), &mut SystemEntropy);
@@ -89,19 +108,45 @@ fn show(identity: &Identity, file: &Path, common: &Common) -> Result<(), Failure
     match common.format() {
         Format::Text => print(&format!("{}: {thumbprint}", file.display())),
         Format::Json | Format::Jsonl => {
-            print_json(&json!({ "file": file, "thumbprint": thumbprint.to_string() }).to_string())
+            let shown = json!({ "file": path(file), "thumbprint": thumbprint.to_string() });
+            print_json(&shown.to_string())
         }
     }
+}
+
+/// Writes the same identity under another pass phrase. The file is whole at any time: the new one takes its place
+/// when it is written.
+fn change_passphrase(
+    common: &Common,
+    file: &Path,
+    new: Option<&Path>,
+    remove: bool,
+) -> Result<(), Failure> {
+    let standard = Some(Path::new(STANDARD));
+    if new == standard && common.passphrase_file.as_deref() == standard {
+        return Err(Failure::usage(
+            "standard input cannot hold both pass phrases",
+        ));
+    }
+    // A link stays one.
+    let file = std::fs::canonicalize(file).map_err(|error| Failure::file(file, &error))?;
+    let identity = read(&file, common)?;
+    let secret = (!remove)
+        .then(|| new_passphrase(&format!("New pass phrase of {}", file.display()), new))
+        .transpose()?;
+    let pem = key_file::write_identity(&identity, secret.as_ref(), &mut SystemEntropy);
+    files::write(&file, PRIVATE, Existing::Replaced, pem.expose().as_bytes())?;
+    show(&identity, &file, common)
 }
 
 /// Reads a key file, asking for its pass phrase if it has one.
 pub(crate) fn read(file: &Path, common: &Common) -> Result<Identity, Failure> {
     warn_if_others_can_read(file);
-    let pem = std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+    let pem = input::text(file)?;
     let identity = match key_file::read_identity(&pem, None) {
         Err(KeyFileError::NeedsPassphrase) => {
             let prompt = format!("Pass phrase of {}", file.display());
-            let secret = passphrase(&prompt, common.passphrase_file.as_deref())?;
+            let secret = passphrase(&prompt, common.secret_file(Secret::Key).as_deref())?;
             key_file::read_identity(&pem, Some(&secret))
         }
         read => read,

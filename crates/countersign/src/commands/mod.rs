@@ -7,6 +7,7 @@ pub(crate) mod backup;
 pub(crate) mod broker;
 pub(crate) mod call;
 pub(crate) mod config;
+pub(crate) mod confirm;
 pub(crate) mod content;
 pub(crate) mod doctor;
 pub(crate) mod key;
@@ -20,17 +21,26 @@ pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod site;
 
-use std::io::{BufRead, IsTerminal};
-
 use serde_json::Value;
 
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::Failure;
-use crate::output::{say, show};
+use crate::output::show;
 
-/// Runs one operation through the admin socket and shows its result.
+/// Runs one operation through the admin socket and shows its result; asks before a disruptive one.
 pub(crate) fn admin_call(
+    common: &Common,
+    group: &str,
+    command: &str,
+    params: &Value,
+) -> Result<(), Failure> {
+    confirm::before(common, group, command, params)?;
+    confirmed_call(common, group, command, params)
+}
+
+/// The same without a question: the command has asked already, or was given a new secret for it.
+pub(crate) fn confirmed_call(
     common: &Common,
     group: &str,
     command: &str,
@@ -38,29 +48,6 @@ pub(crate) fn admin_call(
 ) -> Result<(), Failure> {
     let outcome = Admin::connect(&common.data)?.run(group, command, params)?;
     show(&outcome, common.format())
-}
-
-/// Asks before something that cannot be undone.
-pub(crate) fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
-    agree(&format!("{what} cannot be undone"), yes)
-}
-
-/// Asks before something that has this consequence.
-pub(crate) fn agree(consequence: &str, yes: bool) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(consequence).hint("say --yes where nobody can be asked"));
-    }
-    say(format_args!("{consequence}. Type yes to go on:"));
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    if read.is_ok() && line.trim() == "yes" {
-        Ok(())
-    } else {
-        Err(Failure::usage("nothing was changed"))
-    }
 }
 
 /// The parameters that were given, without those that were left out.

@@ -5,7 +5,8 @@ use countersign_proto::session::{EncryptionOption, Strength};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{admin_call, agree};
+use super::confirm::agree;
+use super::{admin_call, confirmed_call};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
@@ -18,9 +19,6 @@ pub(crate) enum Verb {
     Enable {
         /// Its name.
         name: EncryptionOption,
-        /// Does not ask when it is weaker than hybrid.
-        #[arg(long)]
-        yes: bool,
     },
     /// Takes an option off; sessions that use it go on, unless they are cut.
     Disable {
@@ -29,9 +27,6 @@ pub(crate) enum Verb {
         /// Cuts all sessions whose option is not on offer then; also when it was taken off before.
         #[arg(long)]
         cut: bool,
-        /// Does not ask.
-        #[arg(long)]
-        yes: bool,
     },
     /// Ranks the options on offer: the named ones first, best first.
     Order {
@@ -46,39 +41,36 @@ pub(crate) enum Verb {
         /// Cuts all sessions whose option is not on offer then.
         #[arg(long)]
         cut: bool,
-        /// Does not ask when that lowers it, or takes an option off.
-        #[arg(long)]
-        yes: bool,
     },
 }
 
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::List => admin_call(common, "option", "list", &json!({})),
-        Verb::Enable { name, yes } => {
+        Verb::Enable { name } => {
             if name.strength() < Strength::Hybrid {
                 let strength = name.strength();
-                agree(
-                    &format!("{name} is {strength}: it lets sessions be weaker"),
-                    yes,
-                )?;
+                let weaker =
+                    format!("option enable {name}: it is {strength} and lets sessions be weaker");
+                agree(common, &weaker)?;
             }
             admin_call(common, "option", "enable", &json!({ "name": name.name() }))
         }
-        Verb::Disable { name, cut, yes } => {
-            agree(&shut_out(&[name.name()]), yes)?;
+        Verb::Disable { name, cut } => {
+            let consequence = shut_out(&[name.name()]);
+            agree(common, &format!("option disable {name}: {consequence}"))?;
             let params = json!({ "name": name.name(), "cut": cut });
-            admin_call(common, "option", "disable", &params)
+            confirmed_call(common, "option", "disable", &params)
         }
         Verb::Order { names } => {
             let names: Vec<&str> = names.iter().map(|name| name.name()).collect();
             admin_call(common, "option", "order", &json!({ "names": names }))
         }
-        Verb::Floor { strength, cut, yes } => {
+        Verb::Floor { strength, cut } => {
             if let Some(consequence) = listed(common)?.consequence(strength) {
-                agree(&consequence, yes)?;
+                agree(common, &format!("option floor {strength}: {consequence}"))?;
             }
-            admin_call(
+            confirmed_call(
                 common,
                 "option",
                 "floor",
@@ -115,7 +107,7 @@ impl Listed {
         let of = |strength: &str| strength.parse().unwrap_or(Strength::Delivered);
         if floor < of(&self.floor) {
             return Some(format!(
-                "The floor is {}: under a lower one, options that are {floor} can be enabled",
+                "the floor is {}, and under a lower one options that are {floor} can be enabled",
                 self.floor
             ));
         }
@@ -130,7 +122,7 @@ impl Listed {
 
 fn shut_out(options: &[&str]) -> String {
     format!(
-        "Whoever accepts nothing but {} cannot log in any more",
+        "clients that accept nothing but {} cannot log in any more",
         options.join(" and ")
     )
 }

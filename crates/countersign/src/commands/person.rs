@@ -6,12 +6,13 @@ use clap::Subcommand;
 use countersign_client::{Registration, Started};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
+use countersign_crypto::pem;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::{Code, Outcome};
 use serde_json::{Value, json};
 
 use super::listing::list;
-use super::{admin_call, confirm, given};
+use super::{admin_call, given};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
@@ -74,9 +75,6 @@ pub(crate) enum Verb {
     Delete {
         /// Who.
         name: String,
-        /// Does not ask.
-        #[arg(long)]
-        yes: bool,
     },
     /// Prints all that the site has of a person, for `load`.
     Dump {
@@ -147,10 +145,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Lock { name } => simple("lock", name),
         Verb::Unlock { name } => simple("unlock", name),
-        Verb::Delete { name, yes } => {
-            confirm(&format!("Deleting {name}"), yes)?;
-            simple("delete", name)
-        }
+        Verb::Delete { name } => simple("delete", name),
         Verb::Dump { name, save } => {
             let mut admin = Admin::connect(&common.data)?;
             let dump = admin.data("person", "dump", &json!({ "name": name }))?;
@@ -220,14 +215,21 @@ fn register(admin: &mut Admin, name: &str, passphrase: &Passphrase) -> Result<Ou
 
 /// Hands an encrypted key file and its certificate over as they stand.
 fn deliver_key(common: &Common, name: &str, file: &Path) -> Result<(), Failure> {
-    let read =
-        |path: &Path| std::fs::read_to_string(path).map_err(|error| Failure::file(path, &error));
+    let key = input::text(file)?;
+    let is_plain = |label: &str| label.ends_with("PRIVATE KEY") && label != "ENCRYPTED PRIVATE KEY";
+    if pem::labels(&key).any(is_plain) {
+        return Err(Failure::usage(format_args!(
+            "{} holds a private key that is not encrypted; nothing was sent",
+            file.display()
+        ))
+        .hint("encrypt it with `countersign key passphrase`"));
+    }
     let mut public = file.as_os_str().to_owned();
     public.push(".pub");
     let params = json!({
         "name": name,
-        "certificate": read(Path::new(&public))?,
-        "key": read(file)?,
+        "certificate": input::public_key(Path::new(&public))?,
+        "key": key,
     });
     admin_call(common, "person", "deliver_key", &params)
 }

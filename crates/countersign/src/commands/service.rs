@@ -1,14 +1,15 @@
 //! `countersign service`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::listing::list;
-use super::{admin_call, confirm, given};
+use super::{admin_call, given};
 use crate::cli::Common;
 use crate::failure::Failure;
+use crate::input;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -44,9 +45,6 @@ pub(crate) enum Verb {
     Delete {
         /// Which one.
         name: String,
-        /// Does not ask.
-        #[arg(long)]
-        yes: bool,
     },
     /// The keys that it logs in with.
     #[command(subcommand)]
@@ -77,9 +75,6 @@ pub(crate) enum Key {
         name: String,
         /// Which key.
         thumbprint: String,
-        /// Does not ask.
-        #[arg(long)]
-        yes: bool,
     },
 }
 
@@ -93,7 +88,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             public_key,
             full_name,
         } => {
-            let certificate = public_key.as_deref().map(read).transpose()?;
+            let certificate = public_key.as_deref().map(input::public_key).transpose()?;
             let params =
                 json!({ "name": name, "full_name": full_name, "certificate": certificate });
             admin_call(common, "service", "create", &given(params))
@@ -102,10 +97,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         Verb::Show { name } => simple("show", name),
         Verb::Lock { name } => simple("lock", name),
         Verb::Unlock { name } => simple("unlock", name),
-        Verb::Delete { name, yes } => {
-            confirm(&format!("Deleting {name}"), yes)?;
-            simple("delete", name)
-        }
+        Verb::Delete { name } => simple("delete", name),
         Verb::Key(Key::List { name }) => {
             admin_call(common, "key", "list", &json!({ "name": name }))
         }
@@ -114,26 +106,15 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             public_key,
             label,
         }) => {
-            let certificate = read(&public_key)?;
+            let certificate = input::public_key(&public_key)?;
             let params = json!({ "name": name, "certificate": certificate, "label": label });
             admin_call(common, "key", "add", &given(params))
         }
-        Verb::Key(Key::Revoke {
-            name,
-            thumbprint,
-            yes,
-        }) => {
-            confirm(&format!("Revoking the key {thumbprint}"), yes)?;
-            admin_call(
-                common,
-                "key",
-                "revoke",
-                &json!({ "name": name, "thumbprint": thumbprint }),
-            )
-        }
+        Verb::Key(Key::Revoke { name, thumbprint }) => admin_call(
+            common,
+            "key",
+            "revoke",
+            &json!({ "name": name, "thumbprint": thumbprint }),
+        ),
     }
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use super::admin_call;
 use super::listing::list;
-use super::{admin_call, confirm};
 use crate::cli::{Common, Session};
 use crate::failure::Failure;
 
@@ -11,9 +11,6 @@ pub(crate) fn run(common: &Common, verb: Session) -> Result<(), Failure> {
     match verb {
         Session::List => list(common, "session", "list", json!({})),
         Session::Show { id } => admin_call(common, "session", "show", &json!({ "id": id })),
-        Session::Cut { id, yes } => {
-            confirm(&format!("Cutting the session {id}"), yes)?;
-            admin_call(common, "session", "cut", &json!({ "id": id }))
-        }
+        Session::Cut { id } => admin_call(common, "session", "cut", &json!({ "id": id })),
     }
 }

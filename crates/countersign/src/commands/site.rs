@@ -3,12 +3,13 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{admin_call, given};
+use super::{admin_call, confirmed_call, given};
 use crate::admin::Admin;
 use crate::cli::Common;
-use crate::failure::Failure;
+use crate::duration::seconds;
+use crate::failure::{Exit, Failure};
 use crate::output::{Format, print, show};
-use crate::secret_input::{new_passphrase, passphrase};
+use crate::secret_input::{Secret, new_passphrase, passphrase};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -16,11 +17,11 @@ pub(crate) enum Verb {
     Status,
     /// Shows the site's settings; changes what is given.
     Config {
-        /// How long a new session lasts, in seconds.
-        #[arg(long)]
+        /// How long a new session lasts, as in 12h or 7d.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
         session_lifetime: Option<u32>,
-        /// How long a session's keys last until its client renews them, in seconds.
-        #[arg(long, value_name = "SECONDS")]
+        /// How long a session's keys last until its client renews them, as in 30m or 1h.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
         key_lifetime: Option<u32>,
     },
     /// Opens the site key with its pass phrase, or with the recovery code.
@@ -45,7 +46,6 @@ pub(crate) enum Key {
 }
 
 pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
-    let file = common.passphrase_file.as_deref();
     match verb {
         Verb::Status => status(common),
         Verb::Config {
@@ -59,20 +59,30 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
             admin_call(common, "site", "config", &params)
         }
         Verb::Unseal { recovery_code } => {
-            let (prompt, field) = if *recovery_code {
-                ("Recovery code", "recovery_code")
+            let (prompt, field, secret) = if *recovery_code {
+                ("Recovery code", "recovery_code", Secret::RecoveryCode)
             } else {
-                ("Pass phrase of the site key", "passphrase")
+                ("Pass phrase of the site key", "passphrase", Secret::Site)
             };
-            let secret = passphrase(prompt, file)?;
+            let secret = passphrase(prompt, common.secret_file(secret).as_deref())?;
             let text = String::from_utf8_lossy(secret.as_bytes());
-            admin_call(common, "site", "unseal", &json!({ field: text }))
+            let unsealed = admin_call(common, "site", "unseal", &json!({ field: text }));
+            // The one thing that the site refuses here is the secret.
+            unsealed.map_err(|failure| match failure.exit {
+                Exit::Refused => Failure {
+                    exit: Exit::NotAuthenticated,
+                    ..failure
+                },
+                _ => failure,
+            })
         }
         Verb::Key(Key::List) => admin_call(common, "site", "key_slots", &json!({})),
         Verb::Key(Key::Passphrase) => {
+            // The variable holds the pass phrase of now, which is not the new one.
+            let file = common.passphrase_file.as_deref();
             let secret = new_passphrase("New pass phrase of the site key", file)?;
             let text = String::from_utf8_lossy(secret.as_bytes());
-            admin_call(
+            confirmed_call(
                 common,
                 "site",
                 "key_passphrase",

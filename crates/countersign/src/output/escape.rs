@@ -13,7 +13,7 @@ pub(crate) fn line(text: &str) -> String {
 
 /// JSON, which says the same afterwards: outside its strings it holds no other control characters than
 /// white space.
-pub(super) fn json(text: &str) -> String {
+pub(crate) fn json(text: &str) -> String {
     escaped(text, |c| is_active(c) && !matches!(c, '\n' | '\t'), in_json)
 }
 

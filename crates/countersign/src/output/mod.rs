@@ -31,6 +31,21 @@ pub(crate) fn show(outcome: &Outcome, format: Format) -> Result<(), Failure> {
     show_data(outcome.data.get(), &outcome.output, format)
 }
 
+/// The same of an operation that lists a part at a time: says how to get the rest.
+pub(crate) fn show_part(outcome: &Outcome, format: Format) -> Result<(), Failure> {
+    show(outcome, format)?;
+    let data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
+    let next = match data.get("next") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::String(next)) => format!("after={next}"),
+        Some(next) => format!("after:={next}"),
+    };
+    say(format_args!(
+        "This is not the whole list: go on with {next}, or take more at a time with limit:=1000."
+    ));
+    Ok(())
+}
+
 /// Shows data, which is JSON, or the text that says the same for people.
 pub(crate) fn show_data(data: &str, text: &str, format: Format) -> Result<(), Failure> {
     match format {
@@ -54,25 +69,40 @@ pub(crate) fn print_json(json: &str) -> Result<(), Failure> {
     write(&escape::json(json))
 }
 
-/// Says something to the person at the terminal, on standard error. What cannot be written there is dropped:
-/// nothing depends on it.
+/// Says something to the person at the terminal, on standard error.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{}", escape::text(&text.to_string()));
+    complain(&escape::text(&text.to_string()));
+}
+
+/// Writes a line to standard error. Where that is closed or full, the line is dropped: it must not end what the
+/// command does.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A path in JSON. It need not be UTF-8, which JSON must be.
+pub(crate) fn path(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn write(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
     let end = if text.is_empty() || text.ends_with('\n') {
         ""
     } else {
         "\n"
     };
-    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
-        // Whoever reads it has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::new(Exit::Failure, "output", error)),
-        Ok(()) => Ok(()),
+    match write_bytes(format!("{text}{end}").as_bytes()) {
+        // The reader has seen enough, and what the command did stays done.
+        Err(failure) if failure.exit == Exit::Done => Ok(()),
+        written => written,
     }
+}
+
+/// Writes bytes to standard output as they are.
+pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    written.map_err(|error| Failure::output(&error))
 }
 
 fn is_empty_list(data: &str) -> bool {

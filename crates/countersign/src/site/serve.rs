@@ -7,7 +7,7 @@ use std::sync::Arc;
 use countersign_core::caller::Caller;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
-use countersign_core::site::{Parts, ScriptOutcome, Site};
+use countersign_core::site::{Parts, ScriptOutcome, Site, UnsealError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};
@@ -24,9 +24,10 @@ use super::run::{Serving, Supervisor};
 use crate::cli::{Common, Listen, Serve};
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
+use crate::input;
 use crate::log::Log;
 use crate::output::say;
-use crate::secret_input::{new_passphrase, passphrase};
+use crate::secret_input::{Secret, new_passphrase, passphrase};
 
 /// How often the folder of a throw-away site is removed before that is given up.
 const TIMES_THROWN_AWAY: usize = 20;
@@ -72,8 +73,8 @@ async fn start_kept(
     let asked_zone = asked.zone.or(config.site.zone.take());
     let new = first_launch::is_wanted(&folder, &*store, asked.new).await?;
     let site = if new {
-        let file = common.passphrase_file.as_deref();
-        let secret = new_passphrase("Pass phrase for the new site's key", file)?;
+        let file = common.secret_file(Secret::Site);
+        let secret = new_passphrase("Pass phrase for the new site's key", file.as_deref())?;
         let text = config::first(&config, asked_zone.as_ref());
         let new = NewSite {
             zone: zone(asked_zone)?,
@@ -227,31 +228,33 @@ fn zone(given: Option<Zone>) -> Result<Zone, Failure> {
 /// The site key's pass phrase: from a file, or from whoever sits at the terminal. `None` where there is
 /// neither, and when nothing is typed.
 fn given_passphrase(common: &Common) -> Result<Option<Passphrase>, Failure> {
-    let file = common.passphrase_file.as_deref();
+    let file = common.secret_file(Secret::Site);
     if file.is_none() && !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    let secret = passphrase("Pass phrase of the site key (nothing: stay sealed)", file)?;
+    let prompt = "Pass phrase of the site key (nothing: stay sealed)";
+    let secret = passphrase(prompt, file.as_deref())?;
     Ok((file.is_some() || !secret.as_bytes().is_empty()).then_some(secret))
 }
 
 /// Opens the site key with the slot file or the pass phrase, or else tells how to.
 async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), Failure> {
-    let refused = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::NotAuthenticated,
-            "site_key",
-            format_args!("the site key: {error}"),
-        )
+    let refused = |error: UnsealError| {
+        let exit = match error {
+            UnsealError::Key(_) => Exit::NotAuthenticated,
+            // A full disk, for one: the secret was right.
+            _ => Exit::Failure,
+        };
+        Failure::new(exit, "site_key", format_args!("the site key: {error}"))
     };
     let slot = folder.slot_file();
     if slot.exists() {
-        let text = std::fs::read_to_string(&slot).map_err(|error| Failure::file(&slot, &error))?;
-        let slot = SlotFile::from_text(&text).map_err(|error| refused(&error))?;
+        let slot = SlotFile::from_text(&input::text(&slot)?)
+            .map_err(|error| Failure::new(Exit::NotAuthenticated, "site_key", error))?;
         site.unseal(&Caller::site(), SlotSecret::File(&slot), clock::now())
             .await
             .map_err(|error| {
-                refused(&error).hint(format_args!(
+                refused(error).hint(format_args!(
                     "{} is another site's, or an older one: put the right one there, or move it away and \
                      start with the pass phrase",
                     folder.slot_file().display()
@@ -264,7 +267,7 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
             clock::now(),
         )
         .await
-        .map_err(|error| refused(&error))?;
+        .map_err(refused)?;
     } else {
         say(format_args!(
             "The site is sealed. Open its key with `countersign site unseal --data {}`.",
@@ -281,8 +284,7 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
         return Ok(());
     }
     for script in scripts {
-        let text =
-            std::fs::read_to_string(&script).map_err(|error| Failure::file(&script, &error))?;
+        let text = input::text(&script)?;
         let name = script.file_name().unwrap_or_default().to_string_lossy();
         match site.apply_script(&name, &text, clock::now()).await {
             Ok(ScriptOutcome::Applied { operations }) => info!(%name, operations, "script applied"),

@@ -106,7 +106,7 @@ fn an_admin_sees_why_an_application_gets_no_ticket() {
         why.contains("app update ledger --may-call billing"),
         "{why}"
     );
-    assert_eq!(site.run(&["app", "lock", "ledger"]).code, 0);
+    assert_eq!(site.run(&["app", "lock", "ledger", "--yes"]).code, 0);
     assert_eq!(ticket("billing", "ledger")["why_not"], "ledger is locked");
     assert_eq!(site.run(&["app", "ticket", "billing", "nobody"]).code, 6);
 }

@@ -10,10 +10,14 @@
 mod applications;
 mod backup;
 mod crash;
+mod exits;
 mod files;
 mod passphrase;
 mod running;
 mod shell;
 mod standing;
+mod streams;
+mod terminal;
+mod text;
 mod tour;
 mod trouble;

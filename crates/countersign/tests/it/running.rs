@@ -41,9 +41,9 @@ impl From<Output> for Said {
 }
 
 impl Running {
-    /// A new site, its key open.
-    pub(crate) fn new() -> Self {
-        let mut site = Self {
+    /// A folder with pass phrases, in which no site runs.
+    pub(crate) fn folder() -> Self {
+        let site = Self {
             folder: tempfile::tempdir().unwrap(),
             process: None,
             uri: String::new(),
@@ -51,6 +51,12 @@ impl Running {
         site.write("site.pass", SITE_PASSPHRASE);
         site.write("maria.pass", MARIAS_PASSPHRASE);
         site.write("wrong.pass", "not the right pass phrase");
+        site
+    }
+
+    /// A new site, its key open.
+    pub(crate) fn new() -> Self {
+        let mut site = Self::folder();
         site.start(&["--passphrase-file", "site.pass"]);
         site
     }

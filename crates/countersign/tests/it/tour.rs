@@ -165,7 +165,14 @@ fn a_delivered_key_opens_with_openssl() {
         "maria.pass",
     ];
     assert_eq!(site.run(&key).code, 0);
-    let deliver = site.run(&["person", "deliver-key", "maria", "--key", "maria.key"]);
+    let deliver = site.run(&[
+        "person",
+        "deliver-key",
+        "maria",
+        "--key",
+        "maria.key",
+        "--yes",
+    ]);
     assert_eq!(deliver.code, 0, "{}", deliver.err);
     assert!(deliver.out.contains("WARNING"));
     let floor = ["option", "floor", "delivered", "--yes"];
@@ -220,7 +227,9 @@ fn a_dumped_person_is_loaded_and_logs_in_again() {
 #[test]
 fn a_sealed_site_is_opened_with_its_pass_phrase_or_its_recovery_code() {
     let mut site = Running::with_accounts();
-    let recovery = site.run(&["site", "key", "recovery", "--json"]).json();
+    let recovery = site
+        .run(&["site", "key", "recovery", "--json", "--yes"])
+        .json();
     site.write("recovery.code", recovery["recovery_code"].as_str().unwrap());
     for unseal in [
         &["site", "unseal", "--passphrase-file", "site.pass"][..],
@@ -358,7 +367,7 @@ fn applications_are_registered_and_told_whom_they_may_call() {
         "{shown}"
     );
     assert_eq!(site.run(&["app", "list"]).out.lines().count(), 2);
-    assert_eq!(site.run(&["app", "lock", "billing"]).code, 0);
+    assert_eq!(site.run(&["app", "lock", "billing", "--yes"]).code, 0);
     assert_eq!(
         site.run(&["app", "delete", "billing"]).code,
         2,

@@ -10,7 +10,7 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_are_one_refusal_with_exit_c
     let site = Running::with_accounts();
     let wrong = site.call("maria", "wrong.pass", &["self", "show"]);
     let unknown = site.call("nobody", "maria.pass", &["self", "show"]);
-    assert_eq!(site.run(&["person", "lock", "maria"]).code, 0);
+    assert_eq!(site.run(&["person", "lock", "maria", "--yes"]).code, 0);
     let locked = site.call("maria", "maria.pass", &["self", "show"]);
     for said in [&wrong, &unknown, &locked] {
         assert_eq!(
@@ -83,7 +83,7 @@ fn a_damaged_dump_changes_nothing_and_names_line_and_field() {
         site.write("damaged.json", &damaged);
         let said = site.run(&["person", "load", "damaged.json"]);
         assert!(
-            said.code == 1 && said.err.contains(named) && said.err.contains("line"),
+            said.code == 2 && said.err.contains(named) && said.err.contains("line"),
             "{}",
             said.err
         );
@@ -192,7 +192,7 @@ fn a_bad_pass_phrase_leaves_no_person_behind() {
         ])
     };
     let said = create("short.pass");
-    assert!(said.code == 1 && said.err.contains("[short_passphrase]"));
+    assert!(said.code == 1 && said.err.contains("short_passphrase"));
     assert_eq!(site.run(&["person", "show", "ada"]).code, 6);
     let said = create("maria.pass");
     assert_eq!(

@@ -19,7 +19,7 @@ use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing};
 use crate::input::STANDARD;
 use crate::output::say;
-use crate::secret_input::new_passphrase;
+use crate::secret_input::{Secret, new_passphrase};
 use crate::site::folder::{CONFIG, DATABASE, Folder, SLOT_FILE};
 
 pub(super) fn run(
@@ -42,8 +42,8 @@ pub(super) fn run(
     }
     let passphrase = sealed
         .then(|| {
-            let from = common.passphrase_file.as_deref();
-            new_passphrase("Pass phrase for the backup", from)
+            let from = common.secret_file(Secret::Backup);
+            new_passphrase("Pass phrase for the backup", from.as_deref())
         })
         .transpose()?;
     let mut beside = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn run(
         }
     }
     let plan = Plan {
-        sink: Sink::open_interruptible(Some(file), existing)?,
+        sink: Sink::open_interruptible(Some(file), existing, common.format())?,
         passphrase,
         beside,
     };

@@ -19,7 +19,7 @@ use crate::backup::{Archive, Checked, Manifest, check, open_site};
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::output::{Format, print, print_json};
-use crate::secret_input::passphrase;
+use crate::secret_input::{Secret, passphrase};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -139,10 +139,8 @@ fn head(checked: &Checked) -> String {
 /// Writes a backup's files into `folder`; also whether it is sealed.
 fn extract(common: &Common, file: &Path, folder: &Path) -> Result<(Manifest, bool), Failure> {
     let archive = Archive::open(file, || {
-        passphrase(
-            "Pass phrase of the backup",
-            common.passphrase_file.as_deref(),
-        )
+        let from = common.secret_file(Secret::Backup);
+        passphrase("Pass phrase of the backup", from.as_deref())
     })?;
     let sealed = archive.sealed;
     let bar: ProgressBar = progress_of(file);
@@ -160,11 +158,12 @@ async fn open_key(
         let message = format_args!("the site key: {error}");
         Failure::new(Exit::NotAuthenticated, "site_key", message)
     };
-    let prompt = match code {
-        true => "Recovery code of the site",
-        false => "Pass phrase of the site key",
+    let (prompt, kind) = match code {
+        true => ("Recovery code of the site", Secret::RecoveryCode),
+        false => ("Pass phrase of the site key", Secret::Site),
     };
-    let secret: Passphrase = passphrase(prompt, from)?;
+    let from = from.map(Path::to_owned).or_else(|| kind.file());
+    let secret: Passphrase = passphrase(prompt, from.as_deref())?;
     let text = String::from_utf8_lossy(secret.as_bytes());
     let parsed: Option<RecoveryCode> = match code {
         true => Some(text.trim().parse().map_err(|error| refused(&error))?),

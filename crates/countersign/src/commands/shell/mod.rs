@@ -1,7 +1,7 @@
 //! `countersign shell`: a prompt over one session.
 
 mod history;
-mod operations;
+pub(crate) mod operations;
 
 use std::io::IsTerminal;
 
@@ -15,9 +15,10 @@ use tokio::runtime::Runtime;
 
 use self::operations::{OWN_WORDS, Operations};
 use super::call::Login;
+use super::confirm;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, print, say, show};
+use crate::output::{Format, print, say, show_part};
 use crate::params;
 
 type Prompt = Editor<Operations, FileHistory>;
@@ -28,6 +29,8 @@ struct Shell {
     client: Client,
     operations: Operations,
     format: Format,
+    /// `--yes` was given.
+    yes: bool,
     /// Somebody types; otherwise the lines are a script's.
     interactive: bool,
 }
@@ -40,6 +43,7 @@ pub(crate) fn run(common: &Common, login: &Login) -> Result<(), Failure> {
         client,
         operations,
         format: common.format(),
+        yes: common.yes,
         interactive: std::io::stdin().is_terminal(),
     };
     let mut prompt = shell.prompt()?;
@@ -86,7 +90,7 @@ impl Shell {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(failure) if self.interactive && !is_over(&failure) => {
-                    failure.report();
+                    failure.report(self.format);
                 }
                 Err(failure) => return Err(failure),
             }
@@ -127,16 +131,20 @@ impl Shell {
         prompt: &mut Prompt,
     ) -> Result<(), Failure> {
         let params = Value::Object(params::parse(params)?);
-        let params = to_raw_value(&params).map_err(Failure::usage)?;
-        if self.interactive && self.operations.is_disruptive(group, command) {
-            let asked = "It may take something away from somebody. Type yes to go on: ";
-            if prompt.readline(asked).ok().as_deref() != Some("yes") {
-                say("Nothing was changed.");
-                return Ok(());
+        let disruptive = self.operations.disruptive(group, command);
+        if let Some(summary) = disruptive.filter(|_| !self.yes) {
+            let question = confirm::question(group, command, &params, &summary);
+            if !self.interactive {
+                return Err(confirm::unasked(&question));
+            }
+            let asked = format!("{question}. Type yes to go on: ");
+            if prompt.readline(&asked).ok().as_deref() != Some("yes") {
+                return Err(confirm::declined());
             }
         }
+        let params = to_raw_value(&params).map_err(Failure::usage)?;
         let outcome = self.client.outcome(group, command, params);
-        show(&self.runtime.block_on(outcome)?, self.format)
+        show_part(&self.runtime.block_on(outcome)?, self.format)
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) const OWN_WORDS: [&str; 3] = ["help", "exit", "quit"];
 
 /// The operations that this account may call, as `operation list` tells.
 #[derive(Debug, Clone, Deserialize, Helper, Highlighter, Hinter, Validator)]
-pub(super) struct Operations {
+pub(crate) struct Operations {
     operations: Vec<Described>,
 }
 
@@ -35,10 +35,11 @@ struct Described {
 }
 
 impl Operations {
-    /// Whether to ask before running it: it may take something away from somebody who is using it.
-    pub(super) fn is_disruptive(&self, group: &str, command: &str) -> bool {
-        self.find(group, command)
-            .is_some_and(|found| found.disruptive)
+    /// The summary of an operation that is asked about before it runs: it may take something away from an account
+    /// that is using it.
+    pub(crate) fn disruptive(&self, group: &str, command: &str) -> Option<String> {
+        let found = self.find(group, command).filter(|found| found.disruptive);
+        found.map(|found| found.summary.clone())
     }
 
     /// The help for what follows the word `help`; `None` when there is nothing of that name.
@@ -259,8 +260,9 @@ mod tests {
     #[test]
     fn only_what_takes_something_away_is_asked_about() {
         let operations = operations();
-        assert!(operations.is_disruptive("person", "delete"));
-        assert!(!operations.is_disruptive("person", "create"));
-        assert!(!operations.is_disruptive("no", "such"));
+        let summary = operations.disruptive("person", "delete");
+        assert_eq!(summary.as_deref(), Some("Does delete."));
+        assert_eq!(operations.disruptive("person", "create"), None);
+        assert_eq!(operations.disruptive("no", "such"), None);
     }
 }

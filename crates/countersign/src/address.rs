@@ -1,0 +1,51 @@
+//! Addresses to listen on: an IP address or a name of this machine, and a port.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// Reads `ADDRESS:PORT` or `NAME:PORT`. A name that has several addresses stands for its first IPv4 one: where
+/// `localhost` has an IPv6 address too, not every client tries both.
+pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if text
+        .rsplit_once(':')
+        .is_none_or(|(name, _)| name.is_empty())
+    {
+        return Err(
+            "write an address and a port, as in 127.0.0.1:4747 or localhost:4747".to_owned(),
+        );
+    }
+    let found = text.to_socket_addrs();
+    let mut found: Vec<SocketAddr> = found.map_err(|error| error.to_string())?.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found
+        .into_iter()
+        .next()
+        .ok_or_else(|| "the name has no address".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_given_by_number_or_by_name() {
+        assert_eq!(parse("[::1]:4747"), Ok("[::1]:4747".parse().unwrap()));
+        assert_eq!(
+            parse(" localhost:4747\n"),
+            Ok("127.0.0.1:4747".parse().unwrap())
+        );
+        for bad in [
+            "",
+            "4747",
+            ":4747",
+            "localhost",
+            "localhost:99999",
+            "localhost:http:1",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

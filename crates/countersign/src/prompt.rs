@@ -1,0 +1,93 @@
+//! A prompt at the terminal that shows nothing of what is typed, and leaves the terminal as it was.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+
+use rpassword::ConfigBuilder;
+use rustix::termios::{
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr,
+    tcsetattr,
+};
+
+use crate::failure::{Exit, Failure};
+
+const TERMINAL: &str = "/dev/tty";
+const CTRL_C: u8 = 3;
+/// What [`Keys`] says of Ctrl-C.
+const INTERRUPTED: &str = "interrupted";
+
+/// Asks, and reads what is typed. Ctrl-C is a failure with an exit code of its own.
+pub(crate) fn hidden(prompt: &str) -> Result<String, Failure> {
+    let typed = ask(prompt);
+    typed.map_err(|error| match error.to_string().as_str() {
+        INTERRUPTED => {
+            discard_typed_ahead();
+            Failure::new(
+                Exit::Interrupted,
+                "interrupted",
+                "interrupted at the prompt",
+            )
+        }
+        _ => Failure::new(Exit::Failure, "prompt", error),
+    })
+}
+
+/// Throws away what was typed and not read: it was meant for this command, and the shell would run it.
+pub(crate) fn discard_typed_ahead() {
+    if let Ok(terminal) = File::open(TERMINAL) {
+        let _ = tcflush(terminal, QueueSelector::IFlush);
+    }
+}
+
+fn ask(prompt: &str) -> io::Result<String> {
+    let mut terminal = OpenOptions::new().read(true).write(true).open(TERMINAL)?;
+    let hidden = Hidden::new(terminal.try_clone()?)?;
+    let config = ConfigBuilder::new()
+        .input_reader(Keys(terminal.try_clone()?))
+        .output_writer(terminal.try_clone()?)
+        .build();
+    let typed = rpassword::prompt_password_with_config(format!("{prompt}: "), config);
+    drop(hidden);
+    // The line end that was typed was not shown either.
+    terminal.write_all(b"\n")?;
+    typed
+}
+
+/// A terminal that does not echo and hands over each key; as it was before when dropped.
+struct Hidden {
+    terminal: File,
+    before: Termios,
+}
+
+impl Hidden {
+    fn new(terminal: File) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut modes = before.clone();
+        // Without ISIG, Ctrl-C comes as a key and the terminal can be put back before the process ends.
+        modes.local_modes -=
+            LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
+        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(&terminal, OptionalActions::Now, &modes)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// The keys of a terminal, of which Ctrl-C is an error.
+struct Keys(File);
+
+impl Read for Keys {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        match buffer.get(..read) {
+            Some(keys) if keys.contains(&CTRL_C) => Err(io::Error::other(INTERRUPTED)),
+            _ => Ok(read),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Exit codes, one after the other of docs/reference/exit-codes.md, and failures as JSON.
+
+use serde_json::Value;
+
+use crate::running::{Running, Said};
+
+/// The failure, as `--json` shows it: one object on the last line.
+fn failure(said: &Said) -> Value {
+    let line = said.err.lines().last().unwrap_or_default();
+    serde_json::from_str(line).unwrap_or_else(|_| panic!("{}", said.err))
+}
+
+/// `--help` said one thing and the program did another: a wrong pass phrase of the site key was 5, wrong parameters
+/// of `call` 1, a ticket that is not given 0.
+#[test]
+fn every_exit_code_is_the_one_of_the_table() {
+    let mut site = Running::with_accounts();
+    site.write(
+        "damaged.key",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    );
+    assert_eq!(site.run(&["key", "show", "damaged.key"]).code, 1);
+    assert_eq!(site.run(&["person", "crate", "x"]).code, 2);
+    let wrong = ["person", "create", "nome=x", "name=y"];
+    assert_eq!(site.call("maria", "maria.pass", &wrong).code, 2);
+    assert_eq!(site.run(&["--data", "nowhere", "site", "status"]).code, 3);
+    assert_eq!(site.call("maria", "wrong.pass", &["self", "show"]).code, 4);
+    assert_eq!(site.call_as_robot(&["person", "list"]).code, 5);
+    assert_eq!(site.run(&["person", "show", "nobody"]).code, 6);
+    assert_eq!(site.run(&["key", "show", "nothing.key"]).code, 6);
+    let load = ["person", "load", "nothing.json"];
+    assert_eq!(site.run(&load).code, 6);
+    assert_eq!(site.run(&["person", "create", "maria"]).code, 7);
+    assert_eq!(site.run(&["key", "new", "--out", "robot.key"]).code, 7);
+    site.write("bad.toml", "version = 7\n");
+    assert_eq!(site.run(&["config", "check", "bad.toml"]).code, 8);
+
+    for id in ["ledger", "billing"] {
+        let (key, party) = (format!("{id}.key"), format!("{id}.party"));
+        assert_eq!(site.run(&["key", "new", "--out", &key]).code, 0);
+        assert_eq!(site.run(&["key", "party", &key, "--out", &party]).code, 0);
+        assert_eq!(
+            site.run(&["app", "create", id, "--public-key", &party])
+                .code,
+            0
+        );
+    }
+    let ticket = site.run(&["app", "ticket", "billing", "ledger", "--json"]);
+    assert_eq!(
+        (ticket.code, &ticket.json()["granted"]),
+        (5, &Value::Bool(false))
+    );
+
+    site.stop();
+    let serve = [
+        "serve",
+        "--session-listen",
+        "127.0.0.1:0",
+        "--passphrase-file",
+    ];
+    let wrong = [&serve[..], &["wrong.pass"]].concat();
+    assert_eq!(site.run(&wrong).code, 4);
+    site.start(&[]);
+    for unseal in [
+        &["site", "unseal", "--passphrase-file", "wrong.pass"][..],
+        &[
+            "site",
+            "unseal",
+            "--recovery-code",
+            "--passphrase-file",
+            "code",
+        ],
+    ] {
+        // A code that is one, of another site.
+        site.write("code", "TGVPH-JM7CA-TBCSH-HVVSV-AEPT1-00FAF-QDT6D");
+        let said = site.run(unseal);
+        assert_eq!(said.code, 4, "{}", said.err);
+    }
+}
+
+/// Errors were plain text under `--json`.
+#[test]
+fn a_failure_is_one_object_when_json_is_asked_for() {
+    let site = Running::folder();
+    for (words, code, exit) in [
+        (&["key", "show", "nothing", "--json"][..], "file", 6),
+        (&["site", "status", "-o", "json"], "unreachable", 3),
+        (&["site", "status", "-ojsonl"], "unreachable", 3),
+        (&["no", "such", "--output=json"], "usage", 2),
+        (&["--json"], "usage", 2),
+    ] {
+        let said = site.run(words);
+        let failure = failure(&said);
+        assert_eq!(failure["code"], code, "{}", said.err);
+        assert_eq!((&failure["exit"], said.code), (&Value::from(exit), exit));
+        assert!(
+            failure["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+        );
+    }
+    let text = site.run(&["key", "show", "nothing"]).err;
+    assert!(
+        text.starts_with("error: ") && text.ends_with("[file]\n"),
+        "{text}"
+    );
+}
+
+/// One rule: what takes something away is asked about, in every command, and `--yes` answers.
+#[test]
+fn disruptive_operations_ask_whatever_leads_to_them() {
+    let site = Running::with_accounts();
+    for words in [
+        &["person", "lock", "maria"][..],
+        &["person", "delete", "maria"],
+        &["person", "update", "maria", "--role", "member"],
+        &["service", "lock", "robot"],
+        &["service", "delete", "robot"],
+        &["site", "key", "recovery"],
+        &["session", "cut", "019523d0-5c00-7000-8000-000000000000"],
+        &["option", "disable", "hybrid-aes256gcm"],
+        &["app", "lock", "billing"],
+        &["app", "delete", "billing"],
+        &["penalty", "forget"],
+    ] {
+        let said = site.run(words);
+        assert_eq!(said.code, 2, "{words:?}: {}", said.err);
+        assert!(said.err.contains("[not_confirmed]"), "{}", said.err);
+        assert!(
+            said.err
+                .contains(&words[..2].join(" ").replace("key", "key_recovery")),
+            "{}",
+            said.err
+        );
+    }
+    let delete = ["person", "delete", "name=ada"];
+    let said = site.call("maria", "maria.pass", &delete);
+    assert!(
+        said.code == 2 && said.err.contains("person delete ada: "),
+        "{}",
+        said.err
+    );
+    let script = |words: &[&str]| {
+        let login = ["shell", "--site", &site.uri, "--as", "maria"];
+        let login = [&login[..], &["--passphrase-file", "maria.pass"], words].concat();
+        site.run_with(&login, "person delete name=ada\n")
+    };
+    assert_eq!(script(&[]).code, 2);
+    assert_eq!(site.run(&["person", "create", "ada"]).code, 0);
+    assert_eq!(script(&["--yes"]).code, 0);
+    assert_eq!(site.run(&["person", "show", "ada"]).code, 6);
+}
+
+/// `call person list` showed 100 of 12 552 without a word.
+#[test]
+fn a_part_of_a_list_says_how_to_get_the_rest() {
+    let site = Running::with_accounts();
+    assert_eq!(site.run(&["person", "create", "ada"]).code, 0);
+    let list = |more: &[&str]| {
+        let words = [&["person", "list", "limit:=1", "-o", "jsonl"][..], more].concat();
+        site.call("maria", "maria.pass", &words)
+    };
+    let first = list(&[]);
+    let hint = first
+        .err
+        .split_whitespace()
+        .find(|word| word.starts_with("after="));
+    let after = hint.unwrap().trim_end_matches(',').to_owned();
+    assert!(first.out.contains("ada@local"), "{}", first.out);
+    let rest = list(&[&after]);
+    assert!(rest.out.contains("maria@local"), "{}", rest.out);
+    assert!(!rest.err.contains("after"), "{}", rest.err);
+}

@@ -1,0 +1,146 @@
+//! Commands at a terminal: questions and hidden prompts, driven through the pseudo-terminal of `script`.
+
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use crate::running::{MARIAS_PASSPHRASE, Running};
+
+/// A shell in a terminal of its own.
+struct Terminal {
+    shell: Child,
+    keys: ChildStdin,
+    screen: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Terminal {
+    /// Runs `line` with `countersign` as `$CS` in the folder of the site.
+    fn run(site: &Running, line: &str) -> Self {
+        let mut shell = Command::new("script")
+            .args(["-qec", line, "/dev/null"])
+            .current_dir(site.folder.path())
+            .env("CS", env!("CARGO_BIN_EXE_countersign"))
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (keys, mut out) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let (send, screen) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = out.read(&mut buffer) {
+                let _ = send.send(buffer[..read].to_vec());
+            }
+        });
+        Self {
+            shell,
+            keys,
+            screen,
+            seen: String::new(),
+        }
+    }
+
+    /// Waits until the screen shows `text`, which is then behind.
+    fn until(&mut self, text: &str) -> &mut Self {
+        while !self.seen.contains(text) {
+            let more = self.screen.recv_timeout(Duration::from_secs(60));
+            let more = more.unwrap_or_else(|_| panic!("no {text:?} in {:?}", self.seen));
+            self.seen += &String::from_utf8_lossy(&more);
+        }
+        self.seen = self.seen.split_once(text).unwrap().1.to_owned();
+        self
+    }
+
+    fn press(&mut self, keys: &str) -> &mut Self {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self
+    }
+
+    /// What is shown until the end.
+    fn rest(mut self) -> String {
+        while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(60)) {
+            self.seen += &String::from_utf8_lossy(&more);
+        }
+        self.shell.wait().unwrap();
+        self.seen
+    }
+}
+
+const NEW_KEY: &str = "$CS key new --out new.key --passphrase; echo code $?; stty -a";
+
+/// After Ctrl-C at a prompt the terminal stayed without echo: the next command was typed blind.
+#[test]
+fn ctrl_c_at_a_prompt_leaves_the_terminal_as_it_was() {
+    let site = Running::folder();
+    let mut terminal = Terminal::run(&site, NEW_KEY);
+    terminal
+        .until("Pass phrase of the key file: ")
+        .press("secret\u{3}");
+    let rest = terminal.rest();
+    assert!(
+        rest.contains("[interrupted]") && rest.contains("code 130"),
+        "{rest}"
+    );
+    assert!(
+        rest.contains(" echo ") && !rest.contains("-icanon"),
+        "{rest}"
+    );
+    assert!(!rest.contains("secret"), "{rest}");
+    assert!(!site.path("new.key").exists());
+}
+
+/// A mistyped repeat ended the command, and what was typed ahead went to the shell.
+#[test]
+fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
+    let site = Running::folder();
+    let mut terminal = Terminal::run(&site, NEW_KEY);
+    terminal
+        .until("Pass phrase of the key file: ")
+        .press("too short\n");
+    terminal.until("at least 12 characters; try again");
+    let first = "Pass phrase of the key file: ";
+    let again = "Pass phrase of the key file, once more: ";
+    terminal.until(first).press("correct horse battery\n");
+    terminal.until(again).press("correct horse batterz\n");
+    terminal.until("the two are not the same; try again");
+    terminal.until(first).press("correct horse battery\n");
+    terminal.until(again).press("correct horse battery\n");
+    assert!(terminal.rest().contains("code 0"));
+    let show = ["key", "show", "new.key", "--passphrase-file", "maria.pass"];
+    assert_eq!(
+        (MARIAS_PASSPHRASE, site.run(&show).code),
+        ("correct horse battery", 0)
+    );
+
+    let mut terminal = Terminal::run(&site, &NEW_KEY.replace("new.key", "other.key"));
+    for _ in 0..3 {
+        terminal.until(first).press("short\n");
+    }
+    assert!(terminal.rest().contains("code 1"));
+}
+
+/// `person lock` asked nothing, and the shell asked the same of everything.
+#[test]
+fn a_question_names_what_happens_and_no_is_an_answer() {
+    let site = Running::with_accounts();
+    let question = "person lock maria: Keeps a person from logging in";
+    let mut terminal = Terminal::run(&site, "$CS person lock maria; echo code $?");
+    terminal
+        .until(question)
+        .until("Type yes to go on:")
+        .press("no\n");
+    let rest = terminal.rest();
+    assert!(
+        rest.contains("[declined]") && rest.contains("code 1"),
+        "{rest}"
+    );
+    let called = ["self", "show"];
+    assert_eq!(site.call("maria", "maria.pass", &called).code, 0);
+    let mut terminal = Terminal::run(&site, "$CS person lock maria; echo code $?");
+    terminal.until(question).press("yes\n");
+    assert!(terminal.rest().contains("code 0"));
+    assert_eq!(site.call("maria", "maria.pass", &called).code, 4);
+}
