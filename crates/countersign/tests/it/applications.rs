@@ -2,6 +2,9 @@
 //! provider's layer.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -96,6 +99,10 @@ fn an_application_calls_another_one_and_is_known_there() {
 
 /// `app call` knew v2 alone, and said of an RSA key that it has no seed.
 #[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the site and the consumer in other processes read the same clock"
+)]
 fn an_application_of_v1_calls_another_one() {
     let site = Running::new();
     let made = site.run(&["broker", "new-v1-key"]);
@@ -129,7 +136,16 @@ fn an_application_of_v1_calls_another_one() {
     let public = format!("-----BEGIN PUBLIC KEY-----{from}");
     let known = v1::Site::from_pem(http.parse().unwrap(), &public).unwrap();
     let who = |Extension(app): Extension<AuthenticatedApp>| async move { app.id };
-    let provider = v1::Provider::builder(own, known).build();
+    // It has run for a minute: what was signed in the second of its start it takes for older.
+    let started = Arc::new(AtomicBool::new(false));
+    let runs = started.clone();
+    let provider = v1::Provider::builder(own, known).clock(move || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let before = if runs.load(Ordering::Relaxed) { 0 } else { 60 };
+        u64::try_from(now.as_millis()).unwrap() - before * 1_000
+    });
+    let provider = provider.build();
+    started.store(true, Ordering::Relaxed);
     let ledger = listen(
         Router::new().route("/who", get(who)).layer(provider),
         &runtime,

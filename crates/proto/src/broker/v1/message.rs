@@ -190,18 +190,43 @@ pub(super) fn random_text(length: usize, entropy: &mut dyn Entropy) -> SecretTex
 
 /// A whole number, also where it is spelled with a fraction or an exponent: `2e3` and `2000.0` are 2000.
 fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let number = whole_of(&Value::deserialize(from)?);
-    number.ok_or_else(|| D::Error::custom("a whole number"))
+    let number = Box::<RawValue>::deserialize(from)?;
+    whole_of(number.get()).ok_or_else(|| D::Error::custom("a whole number"))
 }
 
-fn whole_of(value: &Value) -> Option<u64> {
-    // The text of a whole `f64` is its digits.
-    let spelled_otherwise = || value.as_f64()?.to_string().parse().ok();
-    value.as_u64().or_else(spelled_otherwise)
+/// Read from its text: as floating point a large one would become another.
+fn whole_of(text: &str) -> Option<u64> {
+    /// The most places that an exponent moves: 10 to the power of 20 is no `u64` any more.
+    const MOST_PLACES: usize = 20;
+
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent: i32 = exponent.parse().ok()?;
+    let places = usize::try_from(exponent.unsigned_abs()).ok()?;
+    let digits = match exponent < 0 {
+        true => {
+            let at = whole.len().checked_sub(places)?;
+            let (kept, moved) = whole.split_at_checked(at)?;
+            (only_zeros(moved) && only_zeros(fraction)).then(|| kept.to_owned())?
+        }
+        false if places > MOST_PLACES => return only_zeros(mantissa).then_some(0),
+        false => {
+            let fraction = format!("{fraction:0<places$}");
+            let (moved, rest) = fraction.split_at_checked(places)?;
+            only_zeros(rest).then(|| [whole, moved].concat())?
+        }
+    };
+    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok()).flatten()
+}
+
+fn only_zeros(digits: &str) -> bool {
+    digits.bytes().all(|byte| b"0.".contains(&byte))
 }
 
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    Ok(whole_of(&Value::deserialize(from)?).unwrap_or(0))
+    let value = Box::<RawValue>::deserialize(from)?;
+    Ok(whole_of(value.get()).unwrap_or(0))
 }
 
 /// A list of names. Some implementations write a list with gaps as an object whose members are its places.
@@ -238,5 +263,40 @@ pub(super) mod secret {
         from: D,
     ) -> Result<SecretText, D::Error> {
         String::deserialize(from).map(SecretText::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_of;
+
+    #[test]
+    fn a_whole_number_is_read_from_each_of_its_spellings() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("9007199254740991", Some(9_007_199_254_740_991)),
+            ("9007199254740991.00E+0", Some(9_007_199_254_740_991)),
+            ("900719925474099.1e1", Some(9_007_199_254_740_991)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("2e3", Some(2_000)),
+            ("20000e-1", Some(2_000)),
+            ("2.5e1", Some(25)),
+            ("0e99", Some(0)),
+            ("2.5", None),
+            ("25e-1", None),
+            ("25.1e-1", None),
+            ("20.5e-1", None),
+            ("20.0e-1", Some(2)),
+            ("1e21", None),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("-0", None),
+            ("1e99999999999", None),
+            ("1e-2147483648", None),
+            ("\"1\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(whole_of(text), number, "{text}");
+        }
     }
 }
