@@ -5,6 +5,8 @@
 //! SHA-1 is checked for those who ask for it, but never signed with. OAEP draws on AWS-LC's own
 //! generator, which takes no entropy from outside.
 
+mod form;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -110,6 +112,21 @@ pub enum RsaKeyError {
     /// The key is of another algorithm, is broken, or is shorter than 2,048 or longer than 8,192 bits.
     #[error("this is no RSA key of 2,048 to 8,192 bits")]
     NotRsa,
+    /// Its algorithm identifier allows RSASSA-PSS alone (RFC 4055, section 1.2).
+    #[error(
+        "this RSA key is for RSASSA-PSS alone, and edition v1 seals with OAEP and signs with PKCS #1 v1.5: make \
+         a key with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`"
+    )]
+    PssOnly,
+    /// A private key where a public one belongs.
+    #[error("this is a private key: keep it, and give what `openssl pkey -in FILE -pubout` writes")]
+    Private,
+    /// A certificate where a public key belongs.
+    #[error("this is a certificate: give what `openssl x509 -in FILE -noout -pubkey` writes")]
+    Certificate,
+    /// A private key under a pass phrase.
+    #[error("this key is encrypted: give what `openssl pkey -in FILE` writes")]
+    Encrypted,
 }
 
 /// What RSA was asked to do cannot be done with this key: it is too long, or of another key, or broken.
@@ -126,25 +143,39 @@ pub struct RsaKey {
 
 const PRIVATE: &str = "PRIVATE KEY";
 const PUBLIC: &str = "PUBLIC KEY";
+/// The forms of PKCS #1 (RFC 8017, appendix A.1), which older tools write.
+const PKCS1_PRIVATE: &str = "RSA PRIVATE KEY";
+const PKCS1_PUBLIC: &str = "RSA PUBLIC KEY";
 
 impl RsaKey {
-    /// A private key in PEM: unencrypted PKCS #8 (RFC 5958).
+    /// A private key in PEM: unencrypted, PKCS #8 (RFC 5958) or PKCS #1 (RFC 8017, appendix A.1.2).
     ///
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &SecretText) -> Result<Self, RsaKeyError> {
-        let block =
-            pem::find(pem.expose(), &[PRIVATE]).map_err(|_| RsaKeyError::NotPem(PRIVATE))?;
-        if block.label != PRIVATE {
-            return Err(RsaKeyError::NotPem(PRIVATE));
-        }
-        let document = block.decode().map_err(|_| RsaKeyError::NotPem(PRIVATE))?;
-        let decrypting =
-            PrivateDecryptingKey::from_pkcs8(&document).map_err(|_| RsaKeyError::NotRsa)?;
+        // Both forms of an encrypted key have the word: in the label, or in a header that is not read here.
+        let other = match pem.expose().contains("ENCRYPTED") {
+            true => RsaKeyError::Encrypted,
+            false => RsaKeyError::NotPem(PRIVATE),
+        };
+        let block = pem::find(pem.expose(), &[PRIVATE, PKCS1_PRIVATE]).map_err(|_| other)?;
+        let decode = || {
+            let bytes = block.decode().map_err(|_| other)?;
+            SecretDocument::try_from(bytes.as_slice()).map_err(|_| RsaKeyError::NotRsa)
+        };
+        let document = match block.label {
+            PRIVATE => decode()?,
+            PKCS1_PRIVATE => form::pkcs8(&decode()?).map_err(|_| RsaKeyError::NotRsa)?,
+            _ => return Err(other),
+        };
+        form::check_algorithm(form::algorithm_of_pkcs8(&document))?;
+        let decrypting = PrivateDecryptingKey::from_pkcs8(document.as_bytes())
+            .map_err(|_| RsaKeyError::NotRsa)?;
         let public = decrypting.public_key();
         let spki: PublicKeyX509Der<'_> = public.as_der().map_err(|_| RsaKeyError::NotRsa)?;
         Ok(Self {
-            signing: RsaKeyPair::from_pkcs8(&document).map_err(|_| RsaKeyError::NotRsa)?,
+            signing: RsaKeyPair::from_pkcs8(document.as_bytes())
+                .map_err(|_| RsaKeyError::NotRsa)?,
             public: RsaPublicKey::from_spki(spki.as_ref().to_vec())?,
             opening: OaepPrivateDecryptingKey::new(decrypting).map_err(|_| RsaKeyError::NotRsa)?,
         })
@@ -219,24 +250,34 @@ pub struct RsaPublicKey {
 }
 
 impl RsaPublicKey {
-    /// A public key in PEM: `SubjectPublicKeyInfo` (RFC 5280, section 4.1).
+    /// A public key in PEM: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) or PKCS #1 (RFC 8017, appendix A.1.1).
     ///
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
-        let block = pem::find(pem, &[PUBLIC]).map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
-        if block.label != PUBLIC {
-            return Err(RsaKeyError::NotPem(PUBLIC));
+        if pem::has_private_key(pem) {
+            return Err(RsaKeyError::Private);
         }
-        let der = block.decode().map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
-        Self::from_spki(der.to_vec())
+        let other = RsaKeyError::NotPem(PUBLIC);
+        let block = pem::find(pem, &[PUBLIC, PKCS1_PUBLIC]).map_err(|_| other)?;
+        let decode = || block.decode().map_err(|_| other);
+        match block.label {
+            PUBLIC => Self::from_spki(decode()?.to_vec()),
+            PKCS1_PUBLIC => {
+                let spki = form::spki(&decode()?).map_err(|_| RsaKeyError::NotRsa)?;
+                Self::from_spki(spki)
+            }
+            "CERTIFICATE" => Err(RsaKeyError::Certificate),
+            _ => Err(other),
+        }
     }
 
-    /// The same as DER.
+    /// A `SubjectPublicKeyInfo` as DER.
     ///
     /// # Errors
-    /// [`RsaKeyError::NotRsa`].
+    /// [`RsaKeyError::NotRsa`], [`RsaKeyError::PssOnly`].
     pub fn from_spki(spki: Vec<u8>) -> Result<Self, RsaKeyError> {
+        form::check_algorithm(form::algorithm_of_spki(&spki))?;
         let key = PublicEncryptingKey::from_der(&spki).map_err(|_| RsaKeyError::NotRsa)?;
         let sealing = OaepPublicEncryptingKey::new(key).map_err(|_| RsaKeyError::NotRsa)?;
         Ok(Self {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::account;
 use crate::account::Kind;
-use crate::application::{Application, ApplicationId, Callee};
+use crate::application::{Application, ApplicationId, Callee, Edition};
 use crate::context::Context;
 use crate::refusal::Refusal;
 
@@ -97,12 +97,34 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether an application of this edition can do anything with the lists that are given.
+    fn check_lists(&self, edition: Edition) -> Result<(), Refusal> {
+        if edition != Edition::ServerosV1 {
+            return Ok(());
+        }
+        let needed = RsaHash::Sha256.name();
+        let without = |list: &Vec<String>| list.iter().all(|hash| hash != needed);
+        if self.hashes.as_ref().is_some_and(without) {
+            let problem = format!(
+                "has no {needed}, the one hash that the site signs tickets with and that Hawk knows: an application \
+                 without it gets no ticket; add it"
+            );
+            return Err(Refusal::invalid("settings.hashes", problem));
+        }
+        if self.ciphers.as_ref().is_some_and(Vec::is_empty) {
+            let problem = "names no cipher: an application without one gets no ticket; name one";
+            return Err(Refusal::invalid("settings.ciphers", problem));
+        }
+        Ok(())
+    }
+
     /// Says it of an application; a service has to exist.
     pub(super) async fn apply(
         self,
         context: &Context,
         application: &mut Application,
     ) -> Result<(), Refusal> {
+        self.check_lists(application.edition)?;
         let Self {
             hashes,
             ciphers,

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::master::Credentials;
 use super::message::{AcknowledgedNonces, Acknowledgement, IdObject, Presentation, Ticket};
-use super::sealed::{NotOpened, SealedMessage, read_owned, repeatable, write};
+use super::sealed::{NotOpened, SealedMessage, read, repeatable, write};
 use super::{Refusal, limits};
 
 /// An application's own keys, and the site's.
@@ -110,8 +110,8 @@ impl Provider {
     /// # Errors
     /// [`Refusal::NotVerified`] for whatever is wrong before the site's signature was verified, and the same
     /// for what makes no sense or is for another provider after that; others after that alone.
-    pub fn open(&self, read: Unverified) -> Result<Opened, Refusal> {
-        let presentation = read.0;
+    pub fn open(&self, unverified: Unverified) -> Result<Opened, Refusal> {
+        let presentation = unverified.0;
         let signed = |hash: &RsaHash| {
             let by = presentation.ticket.signed_by(*hash, &self.master);
             by.is_some()
@@ -131,7 +131,7 @@ impl Provider {
                 NotOpened::Garbled => Refusal::NotVerified,
                 NotOpened::Cipher(requested) => self.no_cipher(requested),
             })?;
-        let ticket: Ticket = read_owned(&opened.text).ok_or(Refusal::NotVerified)?;
+        let ticket: Ticket = read(&opened.text).ok_or(Refusal::NotVerified)?;
         let ours = ticket.requested == self.id && ticket.id.len() <= limits::ID;
         if ticket.hash != hash.name() || !ours {
             return Err(Refusal::NotVerified);
@@ -163,7 +163,7 @@ impl Provider {
         let object = cipher
             .decipher(key.expose(), &decode(&once.iv)?, &decode(&id)?)
             .map_err(|_| Refusal::Nonces)?;
-        let object: IdObject = read_owned(&object).ok_or(Refusal::Nonces)?;
+        let object: IdObject = read(&object).ok_or(Refusal::Nonces)?;
         let iv = decode(&object.iv)?;
         let nonces = (object.server_nonce, object.requester_nonce);
         let expected = (ticket.server_nonce, ticket.requester_nonce);
