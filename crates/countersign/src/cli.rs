@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{app, broker, call, key, option, person, service, site};
+use crate::commands::{app, audit, broker, call, key, option, person, service, site};
 use crate::failure::EXIT_CODES;
 use crate::output::Format;
 
@@ -180,15 +180,8 @@ pub(crate) enum Penalty {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Lists entries in the order in which they were written.
-    List {
-        /// Begins after the entry of this number.
-        #[arg(long, default_value_t = 0)]
-        after: u64,
-        /// How many at most.
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-    },
+    /// Lists the last entries, in the order in which they were written.
+    List(audit::List),
     /// Writes all entries as JSON, a line each.
     Export {
         /// Begins after the entry of this number.

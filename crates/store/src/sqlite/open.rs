@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqlitePool};
 
-use super::reads;
+use super::audit;
 
 /// Marks the file as a Countersign site (`PRAGMA application_id`): the letters `CSgn`.
 const APPLICATION_ID: i32 = 0x4353_676e;
@@ -126,18 +126,16 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         )
         .await
         .map_err(|error| fault(&error))?;
-    let head = reads::audit_head(&readers)
-        .await
-        .map_err(|error| match error {
-            StoreError::Damaged { problem } => OpenError::Damaged {
-                file: file.to_owned(),
-                problem,
-            },
-            other => OpenError::Unavailable {
-                file: file.to_owned(),
-                problem: other.to_string(),
-            },
-        })?;
+    let head = audit::head(&readers).await.map_err(|error| match error {
+        StoreError::Damaged { problem } => OpenError::Damaged {
+            file: file.to_owned(),
+            problem,
+        },
+        other => OpenError::Unavailable {
+            file: file.to_owned(),
+            problem: other.to_string(),
+        },
+    })?;
     Ok(Opened {
         writer,
         readers,
