@@ -2,6 +2,7 @@
 
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::store::{Page, StoreError};
+use countersign_core::timestamp::Timestamp;
 use sqlx::SqlitePool;
 
 use super::reads::{many, one};
@@ -51,7 +52,7 @@ pub(super) async fn search(
     let query = sqlx::query(text)
         .bind(signed(search.after))
         .bind(signed(search.up_to))
-        .bind(filter.since.map(|since| since.millis()))
+        .bind(filter.since.map(Timestamp::millis))
         .bind(filter.actor)
         .bind(filter.operation)
         .bind(search.limit);
