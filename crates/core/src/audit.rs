@@ -13,7 +13,7 @@
 //! | `previous` | the 32 bytes of the previous entry's `hash`; zeros for the first |
 //! | `time` | signed integer, milliseconds since 1970 UTC |
 //! | `actor.account` | text: the account's id, empty when there is none |
-//! | `actor.name` | text |
+//! | `actor.name` | text; at the admin socket `local admin (uid ` with the user id of the process that asked, and `)` |
 //! | `door` | text |
 //! | `operation` | text: `group.command` |
 //! | `target` | text, empty when there is none |
@@ -41,7 +41,7 @@ const LABEL: &[u8; 27] = b"countersign audit entry/1\0\0";
 pub struct Actor {
     /// The account, when one had logged in.
     pub account: Option<AccountId>,
-    /// Its name at that time, or what else it is called (`local admin`).
+    /// Its name at that time, or what else it is called (`local admin (uid 1000)`).
     pub name: String,
 }
 
@@ -187,6 +187,32 @@ impl ChainHead {
         };
         Ok(())
     }
+}
+
+/// Which audit entries are wanted of a stretch of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditSearch {
+    /// Those after this number.
+    pub after: u64,
+    /// Those up to this number.
+    pub up_to: u64,
+    /// Whether the last ones are wanted, if they are too many; they come last first then.
+    pub last_first: bool,
+    /// How many at most.
+    pub limit: u32,
+    /// What else they have in common.
+    pub filter: AuditFilter,
+}
+
+/// What audit entries have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Written at this time or later, by the clock of then.
+    pub since: Option<Timestamp>,
+    /// Done by whom: their whole name, or what stands before its zone or before a blank.
+    pub actor: Option<String>,
+    /// What was done: `group.command`, or the group alone.
+    pub operation: Option<String>,
 }
 
 /// The chain does not hold: somebody changed the log behind the site's back, or the disk did.

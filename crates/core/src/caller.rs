@@ -68,6 +68,12 @@ impl Caller {
         Self::at(Door::AdminSocket, "local admin".to_owned())
     }
 
+    /// The same, with the user id of the process that asked.
+    #[must_use]
+    pub fn admin_socket_of(uid: u32) -> Self {
+        Self::at(Door::AdminSocket, format!("local admin (uid {uid})"))
+    }
+
     /// The initialisation script of that name.
     #[must_use]
     pub fn init(script: &str) -> Self {

@@ -10,7 +10,7 @@ use countersign_proto::name::AccountName;
 
 use crate::account::{Account, Kind};
 use crate::application::{Application, ApplicationId};
-use crate::audit::{AuditDraft, AuditEntry, ChainHead};
+use crate::audit::{AuditDraft, AuditEntry, AuditSearch, ChainHead};
 use crate::content::Content;
 use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::id::AccountId;
@@ -85,6 +85,10 @@ pub trait Store: Send + Sync {
 
     /// Audit entries in the order of the chain.
     async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The audit entries of a stretch of the log that have something in common. It costs no more than the stretch
+    /// is long.
+    async fn audit_search(&self, search: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// The end of the audit chain.
     async fn audit_head(&self) -> Result<ChainHead, StoreError>;

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::address;
-use crate::commands::{app, backup, broker, call, key, option, passphrase, person, service, site};
+use crate::commands::{
+    app, audit, backup, broker, call, key, option, passphrase, person, service, site,
+};
 use crate::config::PublicHost;
 use crate::exit;
 use crate::failure::{Exit, Failure};
@@ -255,15 +257,8 @@ pub(crate) enum Penalty {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Lists entries in the order in which they were written.
-    List {
-        /// Begins after the entry of this number.
-        #[arg(long, default_value_t = 0)]
-        after: u64,
-        /// How many at most.
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-    },
+    /// Lists the last entries, in the order in which they were written.
+    List(audit::List),
     /// Writes all entries as JSON, a line each.
     Export {
         /// Begins after the entry of this number.

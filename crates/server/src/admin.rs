@@ -65,13 +65,13 @@ impl AdminSocket {
             let place = places.clone().acquire_owned().await;
             let place = place.map_err(io::Error::other)?;
             let socket = room.next_first(&self.listener).await?;
-            if !may_speak(&socket) {
-                warn!("a stranger's process was turned away from the admin socket");
+            let Some(uid) = may_speak(&socket) else {
+                warn!("a process of another user may not speak at the admin socket");
                 continue;
-            }
+            };
             let shared = shared.clone();
             tokio::spawn(async move {
-                if let Err(error) = converse(socket, &shared).await {
+                if let Err(error) = converse(socket, uid, &shared).await {
                     debug!(%error, "admin connection lost");
                 }
                 drop(place);
@@ -86,11 +86,11 @@ impl Drop for AdminSocket {
     }
 }
 
-fn may_speak(socket: &UnixStream) -> bool {
+/// The user id of the process at the other end, if it may speak.
+fn may_speak(socket: &UnixStream) -> Option<u32> {
     let own = rustix::process::geteuid().as_raw();
-    socket
-        .peer_cred()
-        .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+    let uid = socket.peer_cred().ok()?.uid();
+    (uid == own || uid == 0).then_some(uid)
 }
 
 /// An operation as it stands on a line.
@@ -121,10 +121,10 @@ enum ContentLine {
 type Lines = BufReader<tokio::net::unix::OwnedReadHalf>;
 
 /// Reads operations and answers each before it reads the next.
-async fn converse(socket: UnixStream, shared: &Arc<Shared>) -> io::Result<()> {
+async fn converse(socket: UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Result<()> {
     let (reader, mut writer) = socket.into_split();
     let mut reader = BufReader::new(reader);
-    let caller = Caller::admin_socket();
+    let caller = Caller::admin_socket_of(uid);
     let mut line = Vec::new();
     while read_line(&mut reader, &mut line).await? {
         if line.len() > LONGEST_LINE {

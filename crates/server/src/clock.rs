@@ -1,19 +1,27 @@
 //! The one reader of the clock: every other part of the workspace is told the time.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use countersign_core::timestamp::Timestamp;
 
-/// The time of day, in milliseconds since 1970 UTC.
+/// The time of day, in milliseconds since 1970 UTC. A clock that shows a time before 1970 was never set: time then runs
+/// from 1970 on since it was asked first, so that what ends in time ends all the same.
 #[must_use]
 #[allow(
     clippy::disallowed_methods,
     reason = "the one place that reads the time of day"
 )]
 pub fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    since_1970(SystemTime::now().duration_since(UNIX_EPOCH).ok(), || {
+        static FIRST_ASKED: OnceLock<Instant> = OnceLock::new();
+        monotonic().saturating_duration_since(*FIRST_ASKED.get_or_init(monotonic))
+    })
+}
+
+/// What the clock shows or, when it shows a time before 1970, how long the process has run.
+fn since_1970(shown: Option<Duration>, running: impl FnOnce() -> Duration) -> Timestamp {
+    let since = shown.unwrap_or_else(running);
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -25,4 +33,23 @@ pub fn now() -> Timestamp {
 )]
 pub fn monotonic() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a clock in 1969 time stood still: penalties and waiting sessions never ended.
+    #[test]
+    fn time_runs_also_while_the_clock_stands_before_1970() {
+        let second = Duration::from_secs(1);
+        let at = |shown, running| since_1970(shown, || running);
+        assert_eq!(at(None, second), Timestamp::from_millis(1_000));
+        assert_eq!(at(None, 2 * second), Timestamp::from_millis(2_000));
+        assert_eq!(at(Some(5 * second), second), Timestamp::from_millis(5_000));
+        assert_eq!(
+            at(Some(Duration::MAX), second),
+            Timestamp::from_millis(i64::MAX)
+        );
+    }
 }

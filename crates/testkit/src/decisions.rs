@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::account::{Account, Kind};
 use countersign_core::application::{Application, ApplicationId};
-use countersign_core::audit::{AuditEntry, ChainHead};
+use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::caller::Caller;
 use countersign_core::content::Content;
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
@@ -147,6 +147,10 @@ impl Store for Forgetful {
     }
 
     async fn audit(&self, _: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn audit_search(&self, _: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -80,24 +80,30 @@ impl Penalty {
         self.points.saturating_sub(since(self.at, now) / 1_000)
     }
 
-    /// The penalty as it stands now.
-    fn now(&self, now: Timestamp) -> Self {
-        let good = since(self.until, now) / FORGIVEN_AFTER;
-        let forgiven = since(self.at, now) / 1_000;
+    /// The penalty as it stands now; none turns a source away for longer than `longest`.
+    fn now(&self, now: Timestamp, longest: u64) -> Self {
+        // What was noted in times that are to come yet was noted before the clock was set back.
+        let until = match since(now, self.until) > longest {
+            true => now,
+            false => self.until,
+        };
+        let at = self.at.min(now);
+        let good = since(until, now) / FORGIVEN_AFTER;
+        let forgiven = since(at, now) / 1_000;
         Self {
             points: self.points_at(now),
             // By whole seconds: who comes more often than that is forgiven too.
-            at: self.at.plus_millis(forgiven * 1_000),
+            at: at.plus_millis(forgiven * 1_000),
             times: self
                 .times
                 .saturating_sub(u32::try_from(good).unwrap_or(u32::MAX)),
             // What was forgiven is not forgiven again for the same time.
-            until: self.until.plus_millis(good * FORGIVEN_AFTER),
+            until: until.plus_millis(good * FORGIVEN_AFTER),
         }
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
-        let penalty = self.now(now);
+    fn is_over(&self, now: Timestamp, longest: u64) -> bool {
+        let penalty = self.now(now, longest);
         penalty.points == 0 && penalty.times == 0 && now >= penalty.until
     }
 }
@@ -142,7 +148,11 @@ impl Penalties {
         make_room(&mut self.sources, &source, self.limits.sources, |penalty| {
             penalty.points_at(now) + since(now, penalty.until)
         });
-        let before = self.sources.get(&source).map(|penalty| penalty.now(now));
+        let longest = self.limits.longest;
+        let before = self
+            .sources
+            .get(&source)
+            .map(|penalty| penalty.now(now, longest));
         let mut penalty = before.unwrap_or(Penalty {
             points: 0,
             times: 0,
@@ -152,7 +162,7 @@ impl Penalties {
         penalty.points += offence.points();
         if penalty.points >= threshold && now >= penalty.until {
             let doubled = self.limits.first.saturating_mul(1 << penalty.times.min(32));
-            let long = doubled.min(self.limits.longest);
+            let long = doubled.min(longest);
             penalty.times = penalty.times.saturating_add(1);
             penalty.points = 0;
             penalty.until = now.plus_millis(long);
@@ -184,11 +194,12 @@ impl Penalties {
     /// Every source that something is remembered of, the worst first.
     #[must_use]
     pub fn list(&self, now: Timestamp) -> Vec<(Source, Penalty)> {
+        let longest = self.limits.longest;
         let mut all: Vec<(Source, Penalty)> = self
             .sources
             .iter()
-            .filter(|(_, penalty)| !penalty.is_over(now))
-            .map(|(source, penalty)| (*source, penalty.now(now)))
+            .filter(|(_, penalty)| !penalty.is_over(now, longest))
+            .map(|(source, penalty)| (*source, penalty.now(now, longest)))
             .collect();
         all.sort_by_key(|(source, penalty)| {
             (std::cmp::Reverse((penalty.until, penalty.points)), *source)
@@ -248,6 +259,26 @@ mod tests {
         assert_eq!(penalties.turned_away(source(1), at(999)), Some(at(1_000)));
         assert_eq!(penalties.turned_away(source(1), at(1_000)), None);
         assert_eq!(penalties.turned_away(source(2), at(0)), None);
+    }
+
+    /// A source that had a penalty when the clock was set back by a century had none for a century, whatever it did,
+    /// and its points were never forgiven.
+    #[test]
+    fn a_clock_that_is_set_back_neither_frees_a_source_nor_keeps_its_points() {
+        let mut penalties = penalties();
+        let century = 100 * 365 * 24 * 60 * 60 * 1_000;
+        twice(&mut penalties, 1, at(century));
+        assert!(penalties.turned_away(source(1), at(century)).is_some());
+        assert_eq!(penalties.turned_away(source(1), at(0)), None);
+        twice(&mut penalties, 1, at(0));
+        assert!(penalties.turned_away(source(1), at(1)).is_some());
+
+        let one = Offence::NotProved;
+        penalties.offend(source(2), one, at(century));
+        assert!(penalties.list(at(0)).iter().any(|(of, _)| *of == source(2)));
+        penalties.offend(source(2), one, at(0));
+        let later = at(60 * 60 * 1_000);
+        assert!(!penalties.list(later).iter().any(|(of, _)| *of == source(2)));
     }
 
     #[test]

@@ -9,25 +9,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{Limit, Listing, NoParams};
-use crate::audit::{self, AuditEntry, AuditOutcome, ENTRIES_AT_ONCE};
+use super::{Limit, NoParams};
+use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, ENTRIES_AT_ONCE};
 use crate::caller::Door;
 use crate::content::{Content, ContentBroken};
 use crate::context::Context;
 use crate::id::AccountId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
+use crate::site::Site;
 use crate::store::Page;
 use crate::table::{Answer, Entry};
 use crate::timestamp::Timestamp;
+
+/// How many entries one query looks at, and how many queries one search makes: what is rare may need another search.
+const SEARCHED: u64 = 10_000;
+const STRETCHES_SEARCHED: usize = 20;
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
         Entry::new("audit", "list")
-            .summary("Lists audit entries in the order in which they were written.")
+            .summary("Lists the last audit entries, or those after a number, in the order in which they were written.")
             .allow(&admin)
-            .example(json!({ "after": 100, "limit": 10 }))
+            .example(json!({ "operation": "person", "limit": 10 }))
             .handler(list),
         Entry::new("audit", "export")
             .summary("Gives all audit entries, or those after a number, as content: a JSON object a line.")
@@ -42,16 +47,36 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// Which stretch of the log is wanted.
+/// Which entries are wanted: the last ones, unless `after` says where to begin.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// The number after which the list begins; the `next` of the stretch before.
-    #[serde(default)]
-    after: u64,
+    /// Only entries after this number, and the first of them; the `next` of the stretch before.
+    after: Option<u64>,
+    /// Only entries before this number; the `earlier` of the stretch behind.
+    before: Option<u64>,
+    /// Only entries that were written at this time or later.
+    since: Option<Timestamp>,
+    /// Only what this account did; its name with the zone or without. `local admin` finds every user's.
+    actor: Option<String>,
+    /// Only this operation (`person.create`), or this group of operations (`person`).
+    operation: Option<String>,
     /// How many entries at most: 1 to 1000, 100 when left out.
     #[serde(default)]
     limit: Limit,
+}
+
+/// A stretch of the audit log.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Listed {
+    /// What was found, in the order in which it was written.
+    entries: Vec<AuditView>,
+    /// Pass this as `after` to go on; absent when this is the end, or the last entries were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+    /// Pass this as `before` to see what was written before; absent when there is nothing, or `after` was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    earlier: Option<u64>,
 }
 
 /// An audit entry.
@@ -105,26 +130,103 @@ impl From<AuditEntry> for AuditView {
     }
 }
 
-async fn list(context: Context, params: List) -> Result<Answer<Listing<AuditView>>, Refusal> {
-    let page = Page {
-        after: Some(params.after),
-        limit: params.limit.and_one(),
+async fn list(context: Context, params: List) -> Result<Answer<Listed>, Refusal> {
+    let end = context.site().store().audit_head().await?.seq;
+    let before = params.before.unwrap_or(u64::MAX).max(1);
+    let filter = AuditFilter {
+        since: params.since,
+        actor: params.actor,
+        operation: params.operation,
     };
-    let found = context.site().store().audit(&page).await?;
-    let views = found.into_iter().map(AuditView::from).collect();
-    let listing = Listing::of(views, params.limit, |view: &AuditView| view.seq.to_string());
-    let text = listing.lines(|view| {
+    let mut walk = Walk {
+        after: params.after.unwrap_or(0),
+        up_to: end.min(before - 1),
+        last_first: params.after.is_none(),
+        most: params.limit.entries(),
+        filter,
+        found: Vec::new(),
+    };
+    let more = walk.through(context.site()).await?;
+    let last_first = walk.last_first;
+    let mut found = walk.found;
+    if last_first {
+        found.reverse();
+    }
+    let listed = Listed {
+        entries: found.into_iter().map(AuditView::from).collect(),
+        next: more.filter(|_| !last_first),
+        earlier: more.filter(|_| last_first),
+    };
+    let lines: Vec<String> = listed.entries.iter().map(AuditView::line).collect();
+    Ok(Answer::new(listed).saying(lines.join("\n")))
+}
+
+/// A walk along the log, stretch by stretch, until enough is found or so much was looked at.
+struct Walk {
+    after: u64,
+    up_to: u64,
+    last_first: bool,
+    most: usize,
+    filter: AuditFilter,
+    found: Vec<AuditEntry>,
+}
+
+impl Walk {
+    /// Where to go on from, when there is more, or may be.
+    async fn through(&mut self, site: &Site) -> Result<Option<u64>, Refusal> {
+        for _ in 0..STRETCHES_SEARCHED {
+            if self.after >= self.up_to {
+                return Ok(None);
+            }
+            let (after, up_to) = match self.last_first {
+                true => (
+                    self.up_to.saturating_sub(SEARCHED).max(self.after),
+                    self.up_to,
+                ),
+                false => (
+                    self.after,
+                    self.after.saturating_add(SEARCHED).min(self.up_to),
+                ),
+            };
+            // One more than is shown, to know whether there is more.
+            let wanted = self.most.saturating_sub(self.found.len()).saturating_add(1);
+            let search = AuditSearch {
+                after,
+                up_to,
+                last_first: self.last_first,
+                limit: u32::try_from(wanted).unwrap_or(u32::MAX),
+                filter: self.filter.clone(),
+            };
+            self.found.extend(site.store().audit_search(&search).await?);
+            if self.found.len() > self.most {
+                self.found.truncate(self.most);
+                return Ok(self.found.last().map(|entry| entry.seq));
+            }
+            match self.last_first {
+                true => self.up_to = after,
+                false => self.after = up_to,
+            }
+        }
+        let rest = self.after < self.up_to;
+        Ok(rest.then_some(match self.last_first {
+            true => self.up_to.saturating_add(1),
+            false => self.after,
+        }))
+    }
+}
+
+impl AuditView {
+    fn line(&self) -> String {
         format!(
             "{}  {}  {}  {}  {}  {}",
-            view.seq,
-            view.time,
-            view.actor,
-            view.operation,
-            view.target.as_deref().unwrap_or("-"),
-            view.outcome.as_str()
+            self.seq,
+            self.time,
+            self.actor,
+            self.operation,
+            self.target.as_deref().unwrap_or("-"),
+            self.outcome.as_str()
         )
-    });
-    Ok(Answer::new(listing).saying(text))
+    }
 }
 
 /// Where the export begins.
@@ -211,7 +313,11 @@ async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refus
     // A file whose parts do not belong together may still hold a chain that does.
     let flaws = store.flaws().await?;
     let said = match (broken, flaws.first()) {
-        (None, None) => format!("All {} entries are as they were written.", head.seq),
+        (None, None) => format!(
+            "All {} entries are as they were written. The head is {}.",
+            head.seq,
+            HEXLOWER.encode(&head.hash)
+        ),
         (None, Some(flaw)) => format!(
             "The chain of {} entries is whole, and the database is damaged: {flaw}",
             head.seq

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use clap::Args;
+use countersign_core::timestamp::Timestamp;
+use countersign_proto::operation::Outcome;
 use serde_json::{Value, json};
 
 use super::content::{Sink, progress};
@@ -12,14 +16,92 @@ use crate::failure::{Exit, Failure};
 use crate::files::Existing;
 use crate::output::{say, show};
 
+/// Which entries.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// The first entries after this number, in place of the last ones.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "last")]
+    after: Option<u64>,
+    /// Only entries before this number.
+    #[arg(long, value_name = "NUMBER")]
+    before: Option<u64>,
+    /// So many of the last entries.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    last: Option<u32>,
+    /// How many at most.
+    #[arg(long, default_value_t = 100, conflicts_with = "last", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Only entries of this time or later, such as 2026-03-01T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Only what this account did; `local admin` finds what came from this machine.
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// Only this operation (person.create), or this group of operations (person).
+    #[arg(long, value_name = "NAME")]
+    operation: Option<String>,
+    /// Then waits for further entries and shows them as they are written, until it is interrupted.
+    #[arg(long, conflicts_with = "before")]
+    follow: bool,
+}
+
+/// How often the log is looked at for further entries.
+const FOLLOWED_EVERY: Duration = Duration::from_secs(1);
+
+impl List {
+    fn params(&self, after: Option<u64>, before: Option<u64>) -> Value {
+        let all = json!({
+            "after": after,
+            "before": before,
+            "limit": self.last.unwrap_or(self.limit),
+            "since": self.since,
+            "actor": self.actor,
+            "operation": self.operation,
+        });
+        let given = |(name, value): (String, Value)| (!value.is_null()).then_some((name, value));
+        match all {
+            Value::Object(all) => all.into_iter().filter_map(given).collect(),
+            other => other,
+        }
+    }
+
+    fn run(&self, common: &Common) -> Result<(), Failure> {
+        let mut listed = shown(common, "list", &self.params(self.after, self.before))?;
+        if !self.follow {
+            for (further, flag) in [("next", "--after"), ("earlier", "--before")] {
+                if let Some(number) = listed.get(further).and_then(Value::as_u64) {
+                    say(format_args!("There is more: go on with {flag} {number}."));
+                }
+            }
+            return Ok(());
+        }
+        let mut seen = self.after.unwrap_or(0);
+        loop {
+            seen = followed_from(&listed).unwrap_or(seen);
+            if listed.get("next").is_none() {
+                std::thread::sleep(FOLLOWED_EVERY);
+            }
+            let (outcome, data) = run_once(common, "list", &self.params(Some(seen), None))?;
+            listed = data;
+            if listed.pointer("/entries/0").is_some() {
+                show(&outcome, common.format())?;
+            }
+        }
+    }
+}
+
+/// Where to go on from after what was listed.
+fn followed_from(listed: &Value) -> Option<u64> {
+    let last = listed.get("entries")?.as_array()?.last();
+    let last = last.and_then(|entry| entry.get("seq")?.as_u64());
+    let next = listed.get("next").and_then(Value::as_u64);
+    last.max(next)
+}
+
 pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
     match verb {
-        Audit::List { after, limit } => {
-            let params = json!({ "after": after, "limit": limit });
-            let data = shown(common, "list", &params)?;
-            if let Some(next) = data.get("next").filter(|next| !next.is_null()) {
-                say(format_args!("There is more: go on with --after {next}."));
-            }
+        Audit::List(wanted) => {
+            wanted.run(common)?;
             Ok(ExitCode::SUCCESS)
         }
         Audit::Export { after, save, force } => {
@@ -39,9 +121,15 @@ pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
 
 /// Runs an operation and shows its result; its data, to look into.
 fn shown(common: &Common, command: &str, params: &Value) -> Result<Value, Failure> {
-    let outcome = Admin::connect(&common.data)?.run("audit", command, params)?;
+    let (outcome, data) = run_once(common, command, params)?;
     show(&outcome, common.format())?;
-    Ok(serde_json::from_str(outcome.data.get()).unwrap_or_default())
+    Ok(data)
+}
+
+fn run_once(common: &Common, command: &str, params: &Value) -> Result<(Outcome, Value), Failure> {
+    let outcome = Admin::connect(&common.data)?.run("audit", command, params)?;
+    let data = serde_json::from_str(outcome.data.get()).unwrap_or_default();
+    Ok((outcome, data))
 }
 
 fn export(

@@ -52,6 +52,26 @@ fn a_newcomer_has_a_site_with_a_person_and_a_service_that_run_operations() {
     assert!(!site.path("site/admin.sock").exists());
 }
 
+/// The list showed the first hundred of some thousand entries, and could be asked for nothing else.
+#[test]
+fn the_audit_log_is_shown_from_its_end_and_searched() {
+    let site = Running::with_accounts();
+    let last = site.run(&["audit", "list", "--last", "1", "-o", "jsonl"]);
+    assert_eq!(last.out.lines().count(), 1, "{}", last.out);
+    assert!(last.err.contains("--before"), "{}", last.err);
+    let entry: serde_json::Value = serde_json::from_str(&last.out).unwrap();
+    let head = entry["hash"].as_str().unwrap();
+    assert!(site.run(&["audit", "verify"]).out.contains(head));
+
+    let local = ["audit", "list", "--actor", "local admin", "-o", "jsonl"];
+    let local = site.run(&[&local[..], &["--operation", "person"]].concat());
+    assert!(local.out.contains("person.create") && local.out.contains("(uid "));
+    assert!(!local.out.contains("service.create"), "{}", local.out);
+    let none = site.run(&["audit", "list", "--since", "2999-01-01T00:00:00Z"]);
+    assert_eq!(none.code, 0, "{}", none.err);
+    assert!(!none.out.contains("person"), "{}", none.out);
+}
+
 #[test]
 fn the_audit_log_is_exported_over_the_admin_socket_and_over_a_session() {
     let site = Running::with_accounts();

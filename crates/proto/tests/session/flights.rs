@@ -3,9 +3,6 @@
 //! The source of the protocol asks for loose ordering and for a MAX-PACKET that may be left out; the site once
 //! answered the option `delivered-key` when MAX-PACKET came last and kept whoever left it out waiting for its whole
 //! time, and told a client that asked for packets of 100 bytes that 256 hold.
-//!
-//! The client of these tests follows the page (`docs/protocol/session.md`, Flights) and takes nothing from the
-//! machines.
 
 use countersign_crypto::agreement::AgreementKey;
 use countersign_crypto::entropy::SystemEntropy;
@@ -16,147 +13,17 @@ use countersign_crypto::passphrase::{ClientLogin, Identifiers, LoginSuite};
 use countersign_crypto::record::{Opener, Sealer};
 use countersign_crypto::sealing;
 use countersign_crypto::secret::{Secret, SecretBytes};
-use countersign_crypto::sign::Signature;
-use countersign_proto::operation::{Code, Outcome};
-use countersign_proto::risp::{self, Command, Longest, Reader, Value};
-use countersign_proto::session::server::{Login, Session};
+use countersign_proto::risp::{self, Command, Value};
 use countersign_proto::session::{EncryptionOption, OptionList, Refusal, command as c};
-use serde_json::value::to_raw_value;
 
-use crate::pair::{Advanced, PASSPHRASE, Site, Who, passphrase};
+use crate::loose::{Loose, under};
+use crate::pair::{PASSPHRASE, Site, Who, passphrase};
 
 const CLASSICAL: EncryptionOption = EncryptionOption::X25519Aes256Gcm;
 const DELIVERED: EncryptionOption = EncryptionOption::DeliveredKey;
 /// What the site's packets are limited to, and what a client asks for.
 const SITES: u32 = 65_536;
 const ASKED: u32 = 1_000;
-
-/// Says one command after the other, and keeps the transcript.
-struct Loose<'a> {
-    site: &'a Site,
-    server: Option<Login>,
-    client_said: Sha256,
-    /// What the client had said when the site answered.
-    before_answer: Sha256,
-    server_said: Sha256,
-    answer: Vec<u8>,
-    session: Option<Box<Session>>,
-}
-
-impl<'a> Loose<'a> {
-    fn new(site: &'a Site) -> Self {
-        Self {
-            site,
-            server: Some(Login::new(site.settings.clone())),
-            client_said: Sha256::default(),
-            before_answer: Sha256::default(),
-            server_said: Sha256::default(),
-            answer: Vec::new(),
-            session: None,
-        }
-    }
-
-    /// `T(label)`, of all that was said.
-    fn under(&self, label: &str) -> [u8; 32] {
-        under(label, &self.client_said, &self.server_said)
-    }
-
-    /// Says it; what the site answered at once.
-    fn say(&mut self, command: Command, value: Value<'_>) -> Result<Vec<u8>, Refusal> {
-        let mut wire = Vec::new();
-        risp::put(&mut wire, command, value).unwrap();
-        self.client_said.update(&wire);
-        self.give(wire)
-    }
-
-    fn give(&mut self, mut wire: Vec<u8>) -> Result<Vec<u8>, Refusal> {
-        let mut out = Vec::new();
-        let login = self.server.take().unwrap();
-        match self.site.advance(login, &mut wire, &mut out)? {
-            Advanced::NeedMore(login) => self.server = Some(login),
-            Advanced::Session(session) => self.session = Some(session),
-            Advanced::Refused => panic!("refused"),
-        }
-        if self.answer.is_empty() && !out.is_empty() {
-            self.before_answer = self.client_said.clone();
-            self.answer.clone_from(&out);
-        }
-        Ok(out)
-    }
-
-    /// Reads the answer in the clear and keeps it in the transcript; the packet that follows it, if one does.
-    /// SITE-PROOF, if there is one, is verified.
-    fn read_answer(&mut self) -> (Answer, Vec<u8>) {
-        let mut read = Answer::default();
-        let answer = std::mem::take(&mut self.answer);
-        let mut at = 0;
-        while let Some(Ok((command, value))) =
-            Reader::new(&answer[at..], &Longest(u64::from(u32::MAX))).next()
-        {
-            if command == c::WRAPPED || command == c::DATA_LENGTH {
-                break;
-            }
-            let mut wire = Vec::new();
-            risp::put(&mut wire, command, value).unwrap();
-            match (command, value) {
-                (c::MAX_PACKET, Value::U32(bytes)) => read.max_packet = Some(bytes),
-                (c::SESSION_KEY, Value::Bytes(key)) => {
-                    read.psk_covers = under("machine psk", &self.before_answer, &self.server_said);
-                    read.session_key = key.to_vec();
-                }
-                (c::SITE_PROOF, Value::Bytes(signature)) => {
-                    let said = under("site proof", &self.before_answer, &self.server_said);
-                    let signature = Signature(signature.try_into().unwrap());
-                    let site = self.site.settings.key.public();
-                    site.signing.verify(&said, &signature).unwrap();
-                    read.proved = true;
-                }
-                _ => {}
-            }
-            self.server_said.update(&wire);
-            at += wire.len();
-        }
-        (read, answer[at..].to_vec())
-    }
-
-    /// The longest packet in which the site says something long: how many bytes its value has.
-    fn longest_packet(&mut self) -> usize {
-        let session = self.session.as_mut().unwrap();
-        let mut wire = Vec::new();
-        let outcome = Outcome {
-            id: 1,
-            code: Code::SUCCESS,
-            data: to_raw_value(&"x".repeat(20_000)).unwrap(),
-            output: String::new(),
-        };
-        session.send_outcome(&outcome).unwrap();
-        session.flush(&mut wire).unwrap();
-        Reader::new(&wire, &Longest(u64::from(u32::MAX)))
-            .map(Result::unwrap)
-            .filter_map(|(command, value)| match value {
-                Value::Bytes(bytes) if command == c::WRAPPED || command == c::DATA => {
-                    Some(bytes.len())
-                }
-                _ => None,
-            })
-            .max()
-            .unwrap()
-    }
-}
-
-fn under(label: &str, client: &Sha256, server: &Sha256) -> [u8; 32] {
-    let (client, server) = (client.clone().finish(), server.clone().finish());
-    sha256(&[b"countersign/1 ", label.as_bytes(), &[0], &client, &server].concat())
-}
-
-/// What the site answered in the clear.
-#[derive(Default)]
-struct Answer {
-    max_packet: Option<u32>,
-    session_key: Vec<u8>,
-    psk_covers: [u8; 32],
-    proved: bool,
-}
 
 /// Every order of these.
 fn orders(of: &[Command]) -> Vec<Vec<Command>> {

@@ -12,6 +12,7 @@ mod delivered;
 mod flights;
 mod keys;
 mod live;
+mod loose;
 mod pair;
 mod person;
 mod returns;

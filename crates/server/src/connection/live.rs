@@ -89,7 +89,7 @@ struct Deadlines {
 impl Deadlines {
     fn new(info: &SessionInfo) -> Self {
         let left = Duration::from_millis(
-            u64::try_from(info.expires.millis() - clock::now().millis()).unwrap_or(0),
+            u64::try_from(info.expires.millis().saturating_sub(clock::now().millis())).unwrap_or(0),
         );
         let now = Instant::from_std(clock::monotonic());
         Self {

@@ -79,3 +79,18 @@ async fn only_the_owner_may_open_the_socket() {
     founded.server.stop().await;
     assert!(!path.exists(), "a stopped site leaves no socket behind");
 }
+
+/// Every user who may speak at the socket was `local admin`: root and the site's own user could not be told apart.
+#[tokio::test]
+async fn the_audit_log_says_which_user_spoke_at_the_socket() {
+    let founded = Founded::new().await;
+    let line = r#"{"id":8,"group":"person","command":"create","params":{"name":"ada"}}"#;
+    ask(&founded, &format!("{line}\n")).await;
+    let of_ada = serde_json::json!({ "operation": "person.create" });
+    let listed = founded.admin("audit", "list", of_ada).await;
+    let uid = rustix::process::geteuid().as_raw();
+    assert_eq!(
+        listed["entries"][0]["actor"],
+        format!("local admin (uid {uid})")
+    );
+}

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, SqlitePool};
 
 use super::open::{self, LAYOUTS, OpenError};
-use super::reads;
+use super::{audit, reads};
 
 /// The most flaws that are named.
 const MOST_FLAWS: usize = 20;
@@ -64,17 +64,17 @@ impl Inspection {
         }
         let flaws = flaws(&readers).await.map_err(|error| fault(&error))?;
         let damaged = |error| OpenError::of_store(file, error);
-        let end = reads::audit_head(&readers).await.map_err(damaged)?;
+        let end = audit::head(&readers).await.map_err(damaged)?;
         let pool = &readers;
         let (head, broken) =
-            verify_chain(end, |page| async move { reads::audit(pool, &page).await })
+            verify_chain(end, |page| async move { audit::page(pool, &page).await })
                 .await
                 .map_err(damaged)?;
         let last = Page {
             after: end.seq.checked_sub(1),
             limit: 1,
         };
-        let last = reads::audit(&readers, &last).await.map_err(damaged)?;
+        let last = audit::page(&readers, &last).await.map_err(damaged)?;
         Ok(Self {
             layout,
             flaws,

@@ -6,6 +6,7 @@
 
 mod application;
 mod apply;
+mod audit;
 mod batch;
 mod copy;
 mod inspect;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::account::{Account, Kind};
 use countersign_core::application::{Application, ApplicationId};
-use countersign_core::audit::{AuditEntry, ChainHead};
+use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{
@@ -152,11 +153,15 @@ impl Store for SqliteStore {
     }
 
     async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
-        reads::audit(&self.readers, page).await
+        audit::page(&self.readers, page).await
+    }
+
+    async fn audit_search(&self, search: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError> {
+        audit::search(&self.readers, search).await
     }
 
     async fn audit_head(&self) -> Result<ChainHead, StoreError> {
-        reads::audit_head(&self.readers).await
+        audit::head(&self.readers).await
     }
 
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError> {

@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqlitePool};
 
-use super::{copy, reads};
+use super::{audit, copy};
 
 /// Marks the file as a Countersign site (`PRAGMA application_id`): the letters `CSgn`.
 pub(super) const APPLICATION_ID: i32 = 0x4353_676e;
@@ -141,7 +141,7 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         )
         .await
         .map_err(|error| fault(&error))?;
-    let head = reads::audit_head(&readers)
+    let head = audit::head(&readers)
         .await
         .map_err(|error| OpenError::of_store(file, error))?;
     Ok(Opened {

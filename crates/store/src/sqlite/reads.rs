@@ -2,7 +2,6 @@
 
 use countersign_core::account::{Account, Kind};
 use countersign_core::application::{Application, ApplicationId};
-use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{Page, ScriptProgress, Setting, StoreError};
@@ -12,7 +11,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, SqlitePool};
 
 use super::open::primary_code;
-use super::row::{self, Columns, signed};
+use super::row::{self, Columns};
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
@@ -233,32 +232,7 @@ pub(super) async fn script(
     one(readers, query.bind(name.to_owned()), row::script).await
 }
 
-pub(super) async fn audit(
-    readers: &SqlitePool,
-    page: &Page<u64>,
-) -> Result<Vec<AuditEntry>, StoreError> {
-    let query = sqlx::query(
-        "SELECT seq, time, account, actor, door, operation, target, outcome, details, previous, \
-         hash FROM audit WHERE seq > ? ORDER BY seq LIMIT ?",
-    )
-    .bind(signed(page.after.unwrap_or(0)))
-    .bind(page.limit);
-    many(readers, query, row::audit).await
-}
-
-pub(super) async fn audit_head(readers: &SqlitePool) -> Result<ChainHead, StoreError> {
-    let query = sqlx::query(
-        "SELECT seq, time, account, actor, door, operation, target, outcome, details, previous, \
-         hash FROM audit ORDER BY seq DESC LIMIT 1",
-    );
-    let last = one(readers, query, row::audit).await?;
-    Ok(last.map_or(ChainHead::EMPTY, |entry| ChainHead {
-        seq: entry.seq,
-        hash: entry.hash,
-    }))
-}
-
-async fn one<T>(
+pub(super) async fn one<T>(
     readers: &SqlitePool,
     query: Query,
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
@@ -270,7 +244,7 @@ async fn one<T>(
     row.map(|row| read(&mut Columns::of(&row))).transpose()
 }
 
-async fn many<T>(
+pub(super) async fn many<T>(
     readers: &SqlitePool,
     query: Query,
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,

@@ -17,11 +17,11 @@ use crate::session::option::{Choice, EncryptionOption, OptionList};
 use crate::session::refusal::{LoginError, WireError};
 use crate::session::transcript::Transcript;
 
-use super::Settings;
 use super::person::{PersonFlight, Stretch};
 use super::resume::{ResumeFlight, Resumption};
 use super::service::ServiceFlight;
 use super::session::{LoggedIn, Session};
+use super::{Settings, choice};
 
 /// A login that is under way.
 pub struct Login {
@@ -122,17 +122,17 @@ impl Login {
         if settings.max_packet < LEAST_MAX_PACKET {
             return Err(LoginError::PacketsTooSmall);
         }
-        let choice = choose(&settings);
+        let chosen = choose(&settings);
         let mut login = Self {
             settings,
             transcript: Transcript::default(),
-            option: choice.clone().unwrap_or(EncryptionOption::HybridAes256Gcm),
+            option: chosen.clone().unwrap_or(EncryptionOption::HybridAes256Gcm),
             answer: Answer::default(),
             delivered: None,
             awaiting,
             restarts: 0,
         };
-        match choice {
+        match chosen {
             Ok(_) => login.send_flight(entropy, out)?,
             // The list that is known holds nothing acceptable; the site's may.
             Err(_) => login.say(out, c::OPTIONS_REQUEST, Value::Nothing)?,
@@ -362,7 +362,7 @@ impl Opening {
                     ..self.resumption
                 };
                 let logged_in = LoggedIn {
-                    session: Session::new(self.link, &welcome, settings.clone()),
+                    session: Session::new(self.link, &welcome, settings),
                     welcome,
                     identity: self.identity,
                     delivered: self.delivered,
@@ -405,7 +405,8 @@ fn set(field: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), LoginError> {
 }
 
 fn choose(settings: &Settings) -> Result<EncryptionOption, LoginError> {
-    settings.choice(&settings.options).ok_or_else(|| {
+    let found = choice(&settings.accepted, settings.own_order, &settings.options);
+    found.ok_or_else(|| {
         let offered = settings.options.ranked().iter();
         let names: Vec<&str> = offered.map(|option| option.name()).collect();
         LoginError::NoCommonOption(names.join(", "))

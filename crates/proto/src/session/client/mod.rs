@@ -52,16 +52,20 @@ pub struct Settings {
     pub known: Arc<KnownKeys>,
 }
 
-impl Settings {
-    /// The option to take of those on offer: the first that is accepted, in whichever order decides.
-    pub(super) fn choice(&self, offered: &OptionList) -> Option<EncryptionOption> {
-        let (first, other) = match self.own_order {
-            true => (&self.accepted[..], offered.ranked()),
-            false => (offered.ranked(), &self.accepted[..]),
-        };
-        first.iter().copied().find(|option| other.contains(option))
-    }
+/// The option to take of those on offer: the first that is accepted, in the client's own order or in the site's.
+fn choice(
+    accepted: &[EncryptionOption],
+    own_order: bool,
+    offered: &OptionList,
+) -> Option<EncryptionOption> {
+    let (first, other) = match own_order {
+        true => (accepted, offered.ranked()),
+        false => (offered.ranked(), accepted),
+    };
+    first.iter().copied().find(|option| other.contains(option))
+}
 
+impl Settings {
     /// The defaults for a site: hybrid options alone, packets of 64 KiB.
     #[must_use]
     pub fn new(site: SitePublicKey) -> Self {

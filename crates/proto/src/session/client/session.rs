@@ -11,8 +11,8 @@ use crate::session::message::{KeyWords, Message};
 use crate::session::option::{EncryptionOption, OptionList};
 use crate::session::refusal::Refusal;
 
-use super::Settings;
 use super::resume::Resumption;
+use super::{Settings, choice};
 
 /// A login that succeeded.
 pub struct LoggedIn {
@@ -33,7 +33,8 @@ pub struct LoggedIn {
 pub struct Session {
     link: Link,
     expires: u64,
-    settings: Settings,
+    accepted: Vec<EncryptionOption>,
+    own_order: bool,
 }
 
 /// What a site sends.
@@ -77,11 +78,12 @@ pub enum FromSite {
 pub struct KeyOffer(pub(in crate::session) KeyWords);
 
 impl Session {
-    pub(super) fn new(link: Link, welcome: &Welcome, settings: Settings) -> Self {
+    pub(super) fn new(link: Link, welcome: &Welcome, settings: &Settings) -> Self {
         Self {
             link,
             expires: welcome.expires,
-            settings,
+            accepted: settings.accepted.clone(),
+            own_order: settings.own_order,
         }
     }
 
@@ -227,7 +229,7 @@ impl Session {
         offer: &KeyOffer,
         entropy: &mut dyn Entropy,
     ) -> Result<bool, Refusal> {
-        let mut accepted = self.settings.accepted.clone();
+        let mut accepted = self.accepted.clone();
         accepted.push(self.link.option());
         self.link.answer_keys(&offer.0, &accepted, None, entropy)
     }
@@ -235,7 +237,7 @@ impl Session {
     /// Which of these options this client takes.
     #[must_use]
     pub fn choose(&self, options: &OptionList) -> Option<EncryptionOption> {
-        self.settings.choice(options)
+        choice(&self.accepted, self.own_order, options)
     }
 
     /// Asks for the encryption options that the site has on offer now.

@@ -1,8 +1,11 @@
 //! The audit log as an admin sees it.
 
-use serde_json::json;
+use countersign_core::caller::Caller;
+use countersign_proto::operation::Operation;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use super::fixture::TestSite;
+use super::fixture::{NOW, TestSite};
 
 #[tokio::test]
 async fn the_log_of_an_honest_site_verifies() {
@@ -52,4 +55,97 @@ async fn reading_is_not_audited() {
     }
     test.admin("person.show", json!({ "name": "maria" })).await;
     assert_eq!(test.audit().await.len(), before);
+}
+
+fn numbers(listed: &Value) -> Vec<u64> {
+    let entries = listed["entries"].as_array().unwrap().iter();
+    entries
+        .map(|entry| entry["seq"].as_u64().unwrap())
+        .collect()
+}
+
+/// A log of some thousand entries showed its first hundred, and nothing else could be asked of it.
+#[tokio::test]
+async fn the_last_entries_are_shown_and_what_comes_before_is_said() {
+    let test = TestSite::new().await;
+    for at in 0..12 {
+        let person = json!({ "name": format!("person-{at}") });
+        test.admin("person.create", person).await;
+    }
+    let last = test.admin("audit.list", json!({ "limit": 5 })).await;
+    assert_eq!(numbers(&last), [9, 10, 11, 12, 13]);
+    assert_eq!(last["earlier"], 9);
+    assert!(last["next"].is_null());
+    let before = json!({ "limit": 5, "before": last["earlier"] });
+    let before = test.admin("audit.list", before).await;
+    assert_eq!(numbers(&before), [4, 5, 6, 7, 8]);
+    let first = test.admin("audit.list", json!({ "before": 4 })).await;
+    assert_eq!(numbers(&first), [1, 2, 3]);
+    assert!(first["earlier"].is_null());
+
+    let forward = json!({ "after": 0, "limit": 5 });
+    let forward = test.admin("audit.list", forward).await;
+    assert_eq!(numbers(&forward), [1, 2, 3, 4, 5]);
+    assert_eq!(forward["next"], 5);
+    let between = json!({ "after": 3, "before": 6 });
+    assert_eq!(numbers(&test.admin("audit.list", between).await), [4, 5]);
+    for nothing in [
+        json!({ "after": 13 }),
+        json!({ "before": 0 }),
+        json!({ "after": u64::MAX }),
+    ] {
+        assert!(numbers(&test.admin("audit.list", nothing).await).is_empty());
+    }
+}
+
+/// The same: by whom, what and since when.
+#[tokio::test]
+async fn the_log_is_searched_by_actor_operation_and_time() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "admin").await;
+    let create = json!({ "name": "bob" });
+    super::fixture::run(&test.site, &maria.caller, "person.create", create).await;
+    let lock = json!({ "name": "bob" });
+    let later = NOW.plus_seconds(60);
+    super::fixture::run_at(&test.site, "person.lock", lock, later).await;
+    let found = async |params: Value| {
+        let listed = test.admin("audit.list", params).await;
+        let entries = listed["entries"].as_array().unwrap().clone();
+        let operations = entries
+            .iter()
+            .map(|entry| entry["operation"].as_str().unwrap());
+        operations.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let by_maria = ["session.opened", "person.create"];
+    assert_eq!(found(json!({ "actor": "maria" })).await, by_maria);
+    assert_eq!(
+        found(json!({ "actor": "maria@example.org" })).await,
+        by_maria
+    );
+    assert!(found(json!({ "actor": "mar" })).await.is_empty());
+    let locks = ["person.lock"];
+    assert_eq!(found(json!({ "operation": "person.lock" })).await, locks);
+    assert_eq!(found(json!({ "since": later })).await, locks);
+    let persons = ["person.create", "person.create", "person.lock"];
+    assert_eq!(found(json!({ "operation": "person" })).await, persons);
+    assert!(found(json!({ "operation": "pers" })).await.is_empty());
+    let both = json!({ "actor": "local admin", "operation": "person", "since": NOW });
+    assert_eq!(found(both).await, ["person.create", "person.lock"]);
+}
+
+/// What to keep elsewhere was in the JSON form alone.
+#[tokio::test]
+async fn the_head_is_shown_as_text() {
+    let test = TestSite::new().await;
+    let operation = Operation::new(1, "audit", "verify", RawValue::NULL.to_owned());
+    let outcome = test
+        .site
+        .run(&Caller::admin_socket(), &operation, NOW)
+        .await;
+    let head = test.audit().await.pop().unwrap()["hash"].clone();
+    assert!(
+        outcome.output.contains(head.as_str().unwrap()),
+        "{}",
+        outcome.output
+    );
 }

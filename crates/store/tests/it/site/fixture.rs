@@ -115,6 +115,25 @@ impl TestSite {
         Some(TestSession { info, caller, cut })
     }
 
+    /// Opens a session of that account at another time.
+    pub(crate) async fn session_at(&self, account: &Value, now: Timestamp) -> TestSession {
+        let cut = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&cut);
+        let opening = Opening {
+            account: account["id"].as_str().unwrap().parse().unwrap(),
+            proof: Proof::Passphrase,
+            option: EncryptionOption::HybridAes256Gcm,
+            peer: "192.0.2.7:1234".to_owned(),
+            cut: Box::new(move |reason| *told.lock().unwrap() = Some(reason)),
+            most: 1_000,
+        };
+        let Decision::Opened(info) = self.site.open_session(opening, now).await.unwrap() else {
+            panic!("no session");
+        };
+        let caller = Caller::session(&info);
+        TestSession { info, caller, cut }
+    }
+
     /// What comes of a login of that account that may have `most` sessions.
     pub(crate) async fn entry(&self, account: AccountId, most: usize) -> Decision {
         let opening = Opening {

@@ -6,6 +6,7 @@ mod accounts;
 mod applications;
 mod audit;
 mod broker;
+mod clocks;
 mod delivered;
 mod dump;
 mod fast;

@@ -1,0 +1,139 @@
+//! A client that says one command after the other, as a test likes. It follows the page
+//! (`docs/protocol/session.md`, Flights) and takes nothing from the machines.
+
+use countersign_crypto::hash::{Sha256, sha256};
+use countersign_crypto::sign::Signature;
+use countersign_proto::operation::{Code, Outcome};
+use countersign_proto::risp::{self, Command, Longest, Reader, Value};
+use countersign_proto::session::server::{Login, Session};
+use countersign_proto::session::{Refusal, command as c};
+use serde_json::value::to_raw_value;
+
+use crate::pair::{Advanced, Site};
+
+/// Says one command after the other, and keeps the transcript.
+pub(crate) struct Loose<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) server: Option<Login>,
+    client_said: Sha256,
+    /// What the client had said when the site answered.
+    pub(crate) before_answer: Sha256,
+    server_said: Sha256,
+    answer: Vec<u8>,
+    pub(crate) session: Option<Box<Session>>,
+}
+
+impl<'a> Loose<'a> {
+    pub(crate) fn new(site: &'a Site) -> Self {
+        Self {
+            site,
+            server: Some(Login::new(site.settings.clone())),
+            client_said: Sha256::default(),
+            before_answer: Sha256::default(),
+            server_said: Sha256::default(),
+            answer: Vec::new(),
+            session: None,
+        }
+    }
+
+    /// `T(label)`, of all that was said.
+    pub(crate) fn under(&self, label: &str) -> [u8; 32] {
+        under(label, &self.client_said, &self.server_said)
+    }
+
+    /// Says it; what the site answered at once.
+    pub(crate) fn say(&mut self, command: Command, value: Value<'_>) -> Result<Vec<u8>, Refusal> {
+        let mut wire = Vec::new();
+        risp::put(&mut wire, command, value).unwrap();
+        self.client_said.update(&wire);
+        self.give(wire)
+    }
+
+    pub(crate) fn give(&mut self, mut wire: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        let mut out = Vec::new();
+        let login = self.server.take().unwrap();
+        match self.site.advance(login, &mut wire, &mut out)? {
+            Advanced::NeedMore(login) => self.server = Some(login),
+            Advanced::Session(session) => self.session = Some(session),
+            Advanced::Refused => panic!("refused"),
+        }
+        if self.answer.is_empty() && !out.is_empty() {
+            self.before_answer = self.client_said.clone();
+            self.answer.clone_from(&out);
+        }
+        Ok(out)
+    }
+
+    /// Reads the answer in the clear and keeps it in the transcript; the packet that follows it, if one does.
+    /// SITE-PROOF, if there is one, is verified.
+    pub(crate) fn read_answer(&mut self) -> (Answer, Vec<u8>) {
+        let mut read = Answer::default();
+        let answer = std::mem::take(&mut self.answer);
+        let mut at = 0;
+        while let Some(Ok((command, value))) =
+            Reader::new(&answer[at..], &Longest(u64::from(u32::MAX))).next()
+        {
+            if command == c::WRAPPED || command == c::DATA_LENGTH {
+                break;
+            }
+            let mut wire = Vec::new();
+            risp::put(&mut wire, command, value).unwrap();
+            match (command, value) {
+                (c::MAX_PACKET, Value::U32(bytes)) => read.max_packet = Some(bytes),
+                (c::SESSION_KEY, Value::Bytes(key)) => {
+                    read.psk_covers = under("machine psk", &self.before_answer, &self.server_said);
+                    read.session_key = key.to_vec();
+                }
+                (c::SITE_PROOF, Value::Bytes(signature)) => {
+                    let said = under("site proof", &self.before_answer, &self.server_said);
+                    let signature = Signature(signature.try_into().unwrap());
+                    let site = self.site.settings.key.public();
+                    site.signing.verify(&said, &signature).unwrap();
+                    read.proved = true;
+                }
+                _ => {}
+            }
+            self.server_said.update(&wire);
+            at += wire.len();
+        }
+        (read, answer[at..].to_vec())
+    }
+
+    /// The longest packet in which the site says something long: how many bytes its value has.
+    pub(crate) fn longest_packet(&mut self) -> usize {
+        let session = self.session.as_mut().unwrap();
+        let mut wire = Vec::new();
+        let outcome = Outcome {
+            id: 1,
+            code: Code::SUCCESS,
+            data: to_raw_value(&"x".repeat(20_000)).unwrap(),
+            output: String::new(),
+        };
+        session.send_outcome(&outcome).unwrap();
+        session.flush(&mut wire).unwrap();
+        Reader::new(&wire, &Longest(u64::from(u32::MAX)))
+            .map(Result::unwrap)
+            .filter_map(|(command, value)| match value {
+                Value::Bytes(bytes) if command == c::WRAPPED || command == c::DATA => {
+                    Some(bytes.len())
+                }
+                _ => None,
+            })
+            .max()
+            .unwrap()
+    }
+}
+
+pub(crate) fn under(label: &str, client: &Sha256, server: &Sha256) -> [u8; 32] {
+    let (client, server) = (client.clone().finish(), server.clone().finish());
+    sha256(&[b"countersign/1 ", label.as_bytes(), &[0], &client, &server].concat())
+}
+
+/// What the site answered in the clear.
+#[derive(Default)]
+pub(crate) struct Answer {
+    pub(crate) max_packet: Option<u32>,
+    pub(crate) session_key: Vec<u8>,
+    pub(crate) psk_covers: [u8; 32],
+    pub(crate) proved: bool,
+}
