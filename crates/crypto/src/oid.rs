@@ -18,3 +18,11 @@ pub(crate) const AGREEMENT_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap(
 pub(crate) const IDENTITY_SEED: ObjectIdentifier = ObjectIdentifier::new_unwrap(
     "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.10458768.15301350.2",
 );
+
+/// An RSA key for every use (RFC 8017, appendix A.1).
+pub(crate) const RSA_ENCRYPTION: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// An RSA key for signatures of RSASSA-PSS alone (RFC 4055, section 1.2).
+pub(crate) const RSASSA_PSS: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");

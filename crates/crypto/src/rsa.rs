@@ -5,6 +5,8 @@
 //! SHA-1 is checked for those who ask for it, but never signed with. OAEP draws on AWS-LC's own
 //! generator, which takes no entropy from outside.
 
+mod form;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -109,6 +111,21 @@ pub enum RsaKeyError {
     /// The key is of another algorithm, is broken, or is shorter than 2,048 or longer than 8,192 bits.
     #[error("this is no RSA key of 2,048 to 8,192 bits")]
     NotRsa,
+    /// Its algorithm identifier allows RSASSA-PSS alone (RFC 4055, section 1.2).
+    #[error(
+        "this RSA key is for RSASSA-PSS alone, and edition v1 seals with OAEP and signs with PKCS #1 v1.5: make \
+         a key with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`"
+    )]
+    PssOnly,
+    /// A private key where a public one belongs.
+    #[error("this is a private key: keep it, and give what `openssl pkey -in FILE -pubout` writes")]
+    Private,
+    /// A certificate where a public key belongs.
+    #[error("this is a certificate: give what `openssl x509 -in FILE -noout -pubkey` writes")]
+    Certificate,
+    /// A private key under a pass phrase.
+    #[error("this key is encrypted: give what `openssl pkey -in FILE` writes")]
+    Encrypted,
 }
 
 /// What RSA was asked to do cannot be done with this key: it is too long, or of another key, or broken.
@@ -125,18 +142,28 @@ pub struct RsaKey {
 
 const PRIVATE: &str = "PRIVATE KEY";
 const PUBLIC: &str = "PUBLIC KEY";
+/// The forms of PKCS #1 (RFC 8017, appendix A.1), which older tools write.
+const PKCS1_PRIVATE: &str = "RSA PRIVATE KEY";
+const PKCS1_PUBLIC: &str = "RSA PUBLIC KEY";
 
 impl RsaKey {
-    /// A private key in PEM: unencrypted PKCS #8 (RFC 5958).
+    /// A private key in PEM: unencrypted, PKCS #8 (RFC 5958) or PKCS #1 (RFC 8017, appendix A.1.2).
     ///
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &SecretText) -> Result<Self, RsaKeyError> {
-        let (label, document) =
-            SecretDocument::from_pem(pem.expose()).map_err(|_| RsaKeyError::NotPem(PRIVATE))?;
-        if label != PRIVATE {
-            return Err(RsaKeyError::NotPem(PRIVATE));
-        }
+        // Both forms of an encrypted key have the word: in the label, or in a header that is not read here.
+        let other = match pem.expose().contains("ENCRYPTED") {
+            true => RsaKeyError::Encrypted,
+            false => RsaKeyError::NotPem(PRIVATE),
+        };
+        let (label, document) = SecretDocument::from_pem(pem.expose()).map_err(|_| other)?;
+        let document = match label {
+            PRIVATE => document,
+            PKCS1_PRIVATE => form::pkcs8(&document).map_err(|_| RsaKeyError::NotRsa)?,
+            _ => return Err(other),
+        };
+        form::check_algorithm(form::algorithm_of_pkcs8(&document))?;
         let decrypting = PrivateDecryptingKey::from_pkcs8(document.as_bytes())
             .map_err(|_| RsaKeyError::NotRsa)?;
         let public = decrypting.public_key();
@@ -212,23 +239,32 @@ pub struct RsaPublicKey {
 }
 
 impl RsaPublicKey {
-    /// A public key in PEM: `SubjectPublicKeyInfo` (RFC 5280, section 4.1).
+    /// A public key in PEM: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) or PKCS #1 (RFC 8017, appendix A.1.1).
     ///
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
-        let (label, document) = Document::from_pem(pem).map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
-        if label != PUBLIC {
-            return Err(RsaKeyError::NotPem(PUBLIC));
+        if pem.contains("PRIVATE KEY-----") {
+            return Err(RsaKeyError::Private);
         }
-        Self::from_spki(document.into_vec())
+        let (label, document) = Document::from_pem(pem).map_err(|_| RsaKeyError::NotPem(PUBLIC))?;
+        match label {
+            PUBLIC => Self::from_spki(document.into_vec()),
+            PKCS1_PUBLIC => {
+                let spki = form::spki(document.as_bytes()).map_err(|_| RsaKeyError::NotRsa)?;
+                Self::from_spki(spki)
+            }
+            "CERTIFICATE" => Err(RsaKeyError::Certificate),
+            _ => Err(RsaKeyError::NotPem(PUBLIC)),
+        }
     }
 
-    /// The same as DER.
+    /// A `SubjectPublicKeyInfo` as DER.
     ///
     /// # Errors
-    /// [`RsaKeyError::NotRsa`].
+    /// [`RsaKeyError::NotRsa`], [`RsaKeyError::PssOnly`].
     pub fn from_spki(spki: Vec<u8>) -> Result<Self, RsaKeyError> {
+        form::check_algorithm(form::algorithm_of_spki(&spki))?;
         let key = PublicEncryptingKey::from_der(&spki).map_err(|_| RsaKeyError::NotRsa)?;
         let sealing = OaepPublicEncryptingKey::new(key).map_err(|_| RsaKeyError::NotRsa)?;
         Ok(Self {

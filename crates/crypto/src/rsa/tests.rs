@@ -81,7 +81,7 @@ fn what_is_no_key_is_refused() {
     let private = RsaKey::from_pem(&pem("master.pub").into());
     assert_eq!(private.err(), Some(RsaKeyError::NotPem("PRIVATE KEY")));
     let public = RsaPublicKey::from_pem(&pem("master.key"));
-    assert_eq!(public.err(), Some(RsaKeyError::NotPem("PUBLIC KEY")));
+    assert_eq!(public.err(), Some(RsaKeyError::Private));
     // An Ed25519 key (RFC 8410, section 10.1).
     let other = "-----BEGIN PUBLIC KEY-----\n\
          MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
@@ -104,4 +104,99 @@ fn a_new_key_is_read_again_and_openssl_would_know_it() {
     assert_eq!(key.open(&sealed).unwrap().expose(), b"a key");
     let other = RsaKey::from_pem(&RsaKey::generate().unwrap()).unwrap();
     assert_ne!(other.public(), key.public());
+}
+
+/// As `openssl genpkey -algorithm RSA-PSS` makes it.
+const PSS: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIIBIDALBgkqhkiG9w0BAQoDggEPADCCAQoCggEBALktoNG9ubh/wVje4s7aEcx/\n\
+CrN7zJkk3sdkuiMHLfXCgjodZGeW5YU8osUuCkQ1pCmCUzk9Re7wvlZQrpxmklLI\n\
+LcLCv7UuJIbXU1W4A7T4DrKRvNtHgB5ULBUA9FhdwsxmL5J9k2DJPemASqCmkodW\n\
+4IU9BwayhtJ5BsTq7hKb2TH+BlTeGF9cfwm7I0PpLd8fQa4OuYK409+QB1Zh/izs\n\
+VxJZMf/2p8fEJvdaVf/XVZ/d/GcwpRXeWo35lHFeytJAurr0OQM6M2Hiah3r+m3j\n\
+U1M1DEkaQM/283XSb0S4d/3E1U47UpSYYfUD2UPmus06nBWxrjN5d8Q+KLpZ4rUC\n\
+AwEAAQ==\n\
+-----END PUBLIC KEY-----\n\
+";
+
+/// The public key `consumer`, as `openssl rsa -RSAPublicKey_out` writes it.
+const PKCS1: &str = "\
+-----BEGIN RSA PUBLIC KEY-----\n\
+MIIBCgKCAQEAqlAbGy4YiCwpPimQmrFMWNEs6sZqMg7wT9MmrXgP1JpHeOlV6HQv\n\
+Nw8zwPCsMS2mVigNOO3y5fsveUUCmhPQChpfu/h9ncnLhb2qPVz8vtTbL2/LLbo6\n\
+msu6UpGESQFuXsE2sZsS0pMJdmEFl2robTW1nQeZE0o8bryTx+BdPjLtJDSvEnlM\n\
+XLyZRwDZGZAuw2CNJLmUbQBTfEQy7gsnzMU7mv8C7O8nFjxQqw0hkqrnATpFEIlY\n\
+w0b3pr/hxD11XvlQ+7huuUH8raVuzAmlTmcO6+fP0Jg1PG0YItL2bYLHnYH4RGy7\n\
+Q9b1kQ0UtgDCQ/5up9hmyMIf7bcb8wyyuQIDAQAB\n\
+-----END RSA PUBLIC KEY-----\n\
+";
+
+/// The private key of that name with the label and the bytes that `change` makes of its PKCS #8.
+fn private(label: &str, change: impl Fn(&SecretDocument) -> Vec<u8>) -> SecretText {
+    let (_, document) = SecretDocument::from_pem(&pem("consumer.key")).unwrap();
+    let text = encode_string(label, LineEnding::LF, &change(&document)).unwrap();
+    text.into()
+}
+
+/// A key for RSASSA-PSS alone was registered, and its application was never believed: nothing that it signed as
+/// edition v1 does could be verified.
+#[test]
+fn a_key_for_pss_alone_is_refused_with_what_to_make_instead() {
+    let public = RsaPublicKey::from_pem(PSS);
+    assert_eq!(public.err(), Some(RsaKeyError::PssOnly));
+    assert!(
+        RsaKeyError::PssOnly
+            .to_string()
+            .contains("openssl genpkey -algorithm RSA ")
+    );
+    let of_pss = private(PRIVATE, |document| {
+        // The last arc of the algorithm's identifier: 1 is rsaEncryption, 10 is RSASSA-PSS.
+        let mut bytes = document.as_bytes().to_vec();
+        let rsa = crate::oid::RSA_ENCRYPTION;
+        let at = bytes
+            .windows(rsa.as_bytes().len())
+            .position(|part| part == rsa.as_bytes());
+        bytes[at.unwrap() + rsa.as_bytes().len() - 1] = 10;
+        bytes
+    });
+    assert_eq!(RsaKey::from_pem(&of_pss).err(), Some(RsaKeyError::PssOnly));
+}
+
+/// Older tools write PKCS #1, which was called "no PEM text of PUBLIC KEY".
+#[test]
+fn keys_of_pkcs1_are_the_same_keys() {
+    let known = RsaPublicKey::from_pem(&pem("consumer.pub")).unwrap();
+    let read = RsaPublicKey::from_pem(PKCS1).unwrap();
+    assert_eq!((&read, read.thumbprint()), (&known, known.thumbprint()));
+    let pkcs1 = private(PKCS1_PRIVATE, |document| {
+        let key: pkcs8::PrivateKeyInfoRef<'_> = document.decode_msg().unwrap();
+        key.private_key.as_bytes().to_vec()
+    });
+    let read = RsaKey::from_pem(&pkcs1).unwrap();
+    assert_eq!(read.public(), &known);
+    let signature = read.sign(RsaHash::Sha256, b"text").unwrap();
+    assert_eq!(known.verify(RsaHash::Sha256, b"text", &signature), Ok(()));
+}
+
+#[test]
+fn what_is_another_kind_of_file_is_called_by_its_name() {
+    let encrypted = private("ENCRYPTED PRIVATE KEY", |document| {
+        document.as_bytes().to_vec()
+    });
+    assert_eq!(
+        RsaKey::from_pem(&encrypted).err(),
+        Some(RsaKeyError::Encrypted)
+    );
+    let older = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n\
+        -----END RSA PRIVATE KEY-----\n";
+    let older = RsaKey::from_pem(&older.to_owned().into());
+    assert_eq!(older.err(), Some(RsaKeyError::Encrypted));
+    let certificate = private("CERTIFICATE", |document| document.as_bytes().to_vec());
+    let certificate = RsaPublicKey::from_pem(certificate.expose());
+    assert_eq!(certificate.err(), Some(RsaKeyError::Certificate));
+    for label in [PRIVATE, PKCS1_PRIVATE] {
+        let key = private(label, |document| document.as_bytes().to_vec());
+        let given = RsaPublicKey::from_pem(key.expose());
+        assert_eq!(given.err(), Some(RsaKeyError::Private));
+    }
 }
