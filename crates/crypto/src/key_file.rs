@@ -121,7 +121,10 @@ pub enum KeyFileError {
     #[error("the key file is damaged, or is no PKCS#8 file; restore it from a copy")]
     Damaged,
     /// A sound private key without an identity's seed, as other tools make it.
-    #[error("the key is not an identity: it has no seed; make one with `countersign key new`")]
+    #[error(
+        "the key is not an identity: it has no seed, which `openssl` leaves out when it rewrites a key file; \
+         give the file as `countersign key new` wrote it, or make a new one"
+    )]
     NotAnIdentity,
     /// The file's key does not follow from the file's seed: parts of two files, or a forgery.
     #[error("the seed in the key file belongs to another key; restore the file from a copy")]

@@ -23,6 +23,9 @@ const COST: u64 = 1 << 14;
 const BLOCK_SIZE: u16 = 8;
 const PARALLELIZATION: u16 = 5;
 
+/// The shortest ciphertext of an identity, in bytes. A key without its seed, as other tools rewrite it, has 64.
+const SHORTEST: usize = 128;
+
 /// The most memory that a file may ask for: 128 · N · r bytes.
 const MOST_MEMORY: u64 = 1 << 30;
 const MOST_PARALLELIZATION: u16 = 16;
@@ -65,9 +68,12 @@ fn scheme(salt: [u8; 16], iv: [u8; 16]) -> der::Result<Parameters> {
 }
 
 /// Whether an encrypted key is at least as dear to guess at as ours are, in memory and in time, and is
-/// encrypted with AES-256.
+/// encrypted with AES-256; and whether there is room for the seed in it, which its length alone tells.
 pub(super) fn check_worth(document: &SecretDocument) -> Result<(), KeyFileError> {
     let encrypted = read(document)?;
+    if encrypted.encrypted_data.as_bytes().len() < SHORTEST {
+        return Err(KeyFileError::NotAnIdentity);
+    }
     let (scheme, scrypt) = parameters(&encrypted)?;
     let EncryptionScheme::Aes256Cbc { .. } = scheme.encryption else {
         return Err(KeyFileError::UnknownEncryption);
@@ -142,6 +148,14 @@ mod tests {
     use super::*;
 
     fn document_with(cost: (u64, u16, u16), encryption: EncryptionScheme) -> SecretDocument {
+        document_around(cost, encryption, 160)
+    }
+
+    fn document_around(
+        cost: (u64, u16, u16),
+        encryption: EncryptionScheme,
+        length: usize,
+    ) -> SecretDocument {
         let scheme = Parameters {
             kdf: Kdf::Scrypt(ScryptParams {
                 salt: Salt::new([0; 16]).unwrap(),
@@ -152,7 +166,7 @@ mod tests {
             }),
             encryption,
         };
-        document(scheme, &[0; 160]).unwrap()
+        document(scheme, &vec![0; length]).unwrap()
     }
 
     /// [SES-34]
@@ -182,6 +196,33 @@ mod tests {
         let weaker = EncryptionScheme::Aes128Cbc { iv: [0; 16] };
         let refused = check_worth(&document_with(cost, weaker));
         assert_eq!(refused, Err(KeyFileError::UnknownEncryption));
+    }
+
+    /// `openssl pkey` reads our key files and writes them without the seed. Such a file was kept for delivery, and
+    /// its owner learned at the login that nothing could be done with it.
+    // [SES-34]
+    #[test]
+    fn a_key_that_is_too_short_for_its_seed_is_not_delivered() {
+        use crate::entropy::SystemEntropy;
+        use crate::identity::Identity;
+
+        let cost = (COST, BLOCK_SIZE, PARALLELIZATION);
+        let of_length = |length| {
+            check_worth(&document_around(
+                cost,
+                EncryptionScheme::Aes256Cbc { iv: [0; 16] },
+                length,
+            ))
+        };
+        let identity = Identity::generate(&mut SystemEntropy);
+        let plain = super::super::form::encode(&identity).unwrap();
+        let ours = encrypt(&plain, &"right".to_owned().into(), &mut SystemEntropy).unwrap();
+        let length = read(&ours).unwrap().encrypted_data.as_bytes().len();
+        assert_eq!(length, SHORTEST);
+        assert_eq!(of_length(length), Ok(()));
+        for without_seed in [64, length - 16] {
+            assert_eq!(of_length(without_seed), Err(KeyFileError::NotAnIdentity));
+        }
     }
 
     fn checked(cost_parameter: u64, block_size: u16, parallelization: u16) -> bool {
