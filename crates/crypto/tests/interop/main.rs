@@ -1,7 +1,9 @@
 //! `@serenity-kit/opaque`, run by Node, and we log in with each other, either as the client.
 //!
-//! The package is `opaque-ke` compiled for browsers, at another version: what a console in a browser
-//! will speak. Needs `node` and `npm`, which installs the package from its registry once.
+//! The package is `opaque-ke` compiled for browsers, at another version. The test shows that the primitives
+//! agree, and no more: the package has no parameter for the context, which binds a login to its session here
+//! (`docs/protocol/session.md`), and takes identities as text alone. So it cannot log in to a site; a client in a
+//! browser needs another build. Needs `node` and `npm`, which installs the package from its registry once.
 
 #![allow(
     clippy::unwrap_used,
