@@ -1,12 +1,13 @@
 //! `countersign app call`: one HTTP request to a service that wants to know who calls.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use countersign_client::broker::{Application, Consumer, ConsumerError, Site};
+use countersign_client::broker::{Application, Consumer, ConsumerError, Site, v1};
 use countersign_crypto::party::PartyKey;
+use countersign_crypto::rsa::{RsaKey, RsaKeyError, RsaPublicKey};
 use countersign_proto::uri::SiteUri;
 
 use super::key;
@@ -25,9 +26,15 @@ pub(crate) struct Call {
     /// The application that calls.
     #[arg(long = "as", value_name = "APP")]
     name: String,
-    /// Its key file.
+    /// Its key file: of v2 as `key new` writes it, of serveros-v1 RSA in PEM.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// What both applications speak.
+    #[arg(long, default_value = "v2", value_parser = ["v2", "serveros-v1"])]
+    edition: String,
+    /// The site's public keys for serveros-v1, as `broker show` prints them.
+    #[arg(long, value_name = "FILE", required_if_eq("edition", "serveros-v1"))]
+    site_public_key: Option<PathBuf>,
     /// The application that is called.
     #[arg(long, value_name = "APP")]
     to: String,
@@ -52,10 +59,9 @@ fn field(text: &str) -> Result<(http::HeaderName, http::HeaderValue), String> {
 }
 
 pub(crate) fn call(common: &Common, call: Call) -> Result<(), Failure> {
-    let identity = key::read(&call.key, common)?;
-    let own = Application {
-        id: call.name.clone(),
-        keys: vec![PartyKey::new(Arc::new(identity))],
+    let own = match &call.site_public_key {
+        Some(site) if call.edition == "serveros-v1" => Own::v1(&call, site)?,
+        _ => Own::v2(&call, common)?,
     };
     let sent = call.content.as_deref().map(input::bytes).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -65,21 +71,90 @@ pub(crate) fn call(common: &Common, call: Call) -> Result<(), Failure> {
     runtime.block_on(request(call, own, sent))
 }
 
-async fn request(call: Call, own: Application, sent: Option<Vec<u8>>) -> Result<(), Failure> {
+/// The application that calls, by its edition.
+enum Own {
+    V2(Application),
+    /// And the site's keys.
+    V1(v1::Application, Vec<RsaPublicKey>),
+}
+
+impl Own {
+    fn v2(call: &Call, common: &Common) -> Result<Self, Failure> {
+        if rsa_key(&call.key).is_ok() {
+            return Err(Failure::usage(format!(
+                "{} is an RSA key, which applications of serveros-v1 have: pass --edition serveros-v1 and \
+                 --site-public-key",
+                call.key.display()
+            )));
+        }
+        let identity = key::read(&call.key, common)?;
+        Ok(Self::V2(Application {
+            id: call.name.clone(),
+            keys: vec![PartyKey::new(Arc::new(identity))],
+        }))
+    }
+
+    fn v1(call: &Call, site: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(site).map_err(|error| Failure::file(site, &error))?;
+        // `broker show` prints the key of v2 too, which has another label.
+        let keys = text
+            .match_indices(PUBLIC_KEY)
+            .filter_map(|(at, _)| text.get(at..));
+        let keys = keys.map(|from| match from.find(END) {
+            Some(end) => RsaPublicKey::from_pem(from.get(..end + END.len()).unwrap_or(from)),
+            None => RsaPublicKey::from_pem(from),
+        });
+        let keys: Vec<RsaPublicKey> = keys
+            .collect::<Result<_, _>>()
+            .map_err(|error| bad_key(site, &error))?;
+        let own = v1::Application {
+            id: call.name.clone(),
+            keys: vec![rsa_key(&call.key)?],
+        };
+        Ok(Self::V1(own, keys))
+    }
+}
+
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----";
+const END: &str = "-----END PUBLIC KEY-----";
+
+fn rsa_key(file: &Path) -> Result<RsaKey, Failure> {
+    let pem = std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+    RsaKey::from_pem(&pem.into()).map_err(|error| bad_key(file, &error))
+}
+
+fn bad_key(file: &Path, error: &RsaKeyError) -> Failure {
+    let text = format_args!("{}: {error}", file.display());
+    Failure::new(Exit::Failure, "key_file", text)
+}
+
+async fn request(call: Call, own: Own, sent: Option<Vec<u8>>) -> Result<(), Failure> {
     let http = match call.http {
         Some(http) => http,
         None => usual(&call.site)?,
     };
-    let site = Site::ask(http, call.site.site_key())
-        .await
-        .map_err(|error| Failure::new(Exit::Unreachable, "site", error))?;
-    let consumer = Consumer::builder(own, site)
-        .calls(&call.to, origin(&call.url)?)
-        .build()
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let client = consumer
-        .client()
-        .map_err(|error| Failure::new(Exit::Failure, "http", error))?;
+    let provider = origin(&call.url)?;
+    let client = match own {
+        Own::V2(own) => {
+            let site = Site::ask(http, call.site.site_key())
+                .await
+                .map_err(|error| Failure::new(Exit::Unreachable, "site", error))?;
+            let consumer = Consumer::builder(own, site).calls(&call.to, provider);
+            let consumer = consumer.build();
+            consumer
+                .map_err(|error| Failure::usage(error.to_string()))?
+                .client()
+        }
+        Own::V1(own, keys) => {
+            let site = v1::Site { url: http, keys };
+            let consumer = v1::Consumer::builder(own, site).calls(&call.to, provider);
+            let consumer = consumer.build();
+            consumer
+                .map_err(|error| Failure::usage(error.to_string()))?
+                .client()
+        }
+    };
+    let client = client.map_err(|error| Failure::new(Exit::Failure, "http", error))?;
     let mut request = client.request(call.method, call.url.to_string());
     for (name, value) in call.fields {
         request = request.header(name, value);

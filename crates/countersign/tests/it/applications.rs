@@ -2,10 +2,13 @@
 //! provider's layer.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use countersign_client::broker::{Application, AuthenticatedApp, Provider, Site};
+use countersign_client::broker::{Application, AuthenticatedApp, Provider, Site, v1};
 use serde_json::json;
 
 use crate::running::Running;
@@ -44,6 +47,10 @@ fn serve(site: &Running, runtime: &tokio::runtime::Runtime) -> String {
         .route("/who", get(who))
         .route("/echo", post(echo))
         .layer(provider);
+    listen(service, runtime)
+}
+
+fn listen(service: Router, runtime: &tokio::runtime::Runtime) -> String {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
     let listener = listener.unwrap();
     let address = listener.local_addr().unwrap();
@@ -88,6 +95,77 @@ fn an_application_calls_another_one_and_is_known_there() {
     let said = call("billing", "billing.key", &[&missing]);
     assert_eq!(said.code, 1);
     assert!(said.err.contains("404"), "{}", said.err);
+}
+
+/// `app call` knew v2 alone, and said of an RSA key that it has no seed.
+#[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the site and the consumer in other processes read the same clock"
+)]
+fn an_application_of_v1_calls_another_one() {
+    let site = Running::new();
+    let made = site.run(&["broker", "new-v1-key"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let shown = site.run(&["broker", "show"]);
+    std::fs::write(site.path("site.pem"), &shown.out).unwrap();
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/keys");
+    let file = |name: &str| format!("{keys}/{name}.pem");
+    for (id, name, callee) in [
+        ("ledger", "provider", ""),
+        ("billing", "consumer", "ledger"),
+    ] {
+        let public = file(&format!("{name}.pub"));
+        let words = [
+            "app",
+            "create",
+            id,
+            "--public-key",
+            &public,
+            "--edition",
+            "serveros-v1",
+        ];
+        let said = site.run(&[&words[..], &["--may-call", callee]].concat());
+        assert_eq!(said.code, 0, "{}", said.err);
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let key = std::fs::read_to_string(file("provider.key")).unwrap();
+    let own = v1::Application::from_pem("ledger", &key.into()).unwrap();
+    let (_, from) = shown.out.split_once("-----BEGIN PUBLIC KEY-----").unwrap();
+    let http = format!("http://{}", site.http());
+    let public = format!("-----BEGIN PUBLIC KEY-----{from}");
+    let known = v1::Site::from_pem(http.parse().unwrap(), &public).unwrap();
+    let who = |Extension(app): Extension<AuthenticatedApp>| async move { app.id };
+    // It has run for a minute: what was signed in the second of its start it takes for older.
+    let started = Arc::new(AtomicBool::new(false));
+    let runs = started.clone();
+    let provider = v1::Provider::builder(own, known).clock(move || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let before = if runs.load(Ordering::Relaxed) { 0 } else { 60 };
+        u64::try_from(now.as_millis()).unwrap() - before * 1_000
+    });
+    let provider = provider.build();
+    started.store(true, Ordering::Relaxed);
+    let ledger = listen(
+        Router::new().route("/who", get(who)).layer(provider),
+        &runtime,
+    );
+
+    let (key, who) = (file("consumer.key"), format!("{ledger}/who"));
+    let words = [
+        "app", "call", "--site", &site.uri, "--http", &http, "--as", "billing", "--key", &key,
+    ];
+    let call = |more: &[&str]| site.run(&[&words[..], &["--to", "ledger"], more, &[&who]].concat());
+    let said = call(&["--edition", "serveros-v1", "--site-public-key", "site.pem"]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (0, "billing"),
+        "{}",
+        said.err
+    );
+    let said = call(&[]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(said.err.contains("--edition serveros-v1"), "{}", said.err);
 }
 
 #[test]

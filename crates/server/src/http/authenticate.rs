@@ -119,14 +119,16 @@ pub(super) async fn v1(text: &str, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     if peer.is_turned_away(shared) {
         return reply::busy();
     }
-    let asked = Instant::now();
-    match grant_v1(text, peer, shared).await {
+    let (asked, mut proved) = (Instant::now(), false);
+    match grant_v1(text, peer, shared, &mut proved).await {
         Ok(granted) => reply::granted(granted),
         Err(Stop::Refused(refusal)) => {
-            let unproved = matches!(
-                refusal,
-                v1::Refusal::NotVerified | v1::Refusal::Cipher { .. } | v1::Refusal::Hash { .. }
-            );
+            // A cipher or a hash is refused before the requester is proved, or for its registration after that.
+            let unproved = match refusal {
+                v1::Refusal::NotVerified => true,
+                v1::Refusal::Cipher { .. } | v1::Refusal::Hash { .. } => !proved,
+                _ => false,
+            };
             refuse(unproved, &refusal, asked, peer, shared).await;
             reply::refused_v1(refusal.status(), refusal.body())
         }
@@ -135,10 +137,12 @@ pub(super) async fn v1(text: &str, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     }
 }
 
+/// Sets `proved` once the requester is.
 async fn grant_v1(
     text: &str,
     peer: &Peer,
     shared: &Arc<Shared>,
+    proved: &mut bool,
 ) -> Result<String, Stop<v1::Refusal>> {
     let site = opened(shared)?;
     let opened = {
@@ -151,6 +155,7 @@ async fn grant_v1(
         let _turn = turn(peer, shared).await?;
         site.broker.verify_v1(opened, requester.as_deref(), now)?
     };
+    *proved = true;
     peer.proved(shared);
     let refused = Stop::Refused(v1::Refusal::NotVerified);
     let requester = requester.ok_or(refused)?;

@@ -22,7 +22,7 @@ pub(super) async fn answer(request: Request<Incoming>, peer: &Peer, shared: &Arc
             authenticate::v2(request.into_body(), peer, shared).await
         }
         (Method::GET, "/authenticate") => {
-            let asked = parameter(request.uri().query(), "authRequest");
+            let asked = auth_request(request.uri().query());
             authenticate::v1(&asked.unwrap_or_default(), peer, shared).await
         }
         (Method::GET, "/clock") => {
@@ -31,6 +31,16 @@ pub(super) async fn answer(request: Request<Incoming>, peer: &Peer, shared: &Arc
         }
         (Method::GET, "/.well-known/countersign") => introduce(peer, shared).await,
         _ => reply::not_found(),
+    }
+}
+
+/// The request for a ticket in a query. Some consumers send `+` as it is, and some encode forms, where it is a
+/// blank (WHATWG URL, section 5.1): JSON has no `+` but within texts and numbers, so only one of both reads.
+fn auth_request(query: Option<&str>) -> Option<String> {
+    let plain = parameter(query, "authRequest")?;
+    match serde_json::from_str::<serde::de::IgnoredAny>(&plain) {
+        Ok(_) => Some(plain),
+        Err(_) => parameter(Some(&query?.replace('+', "%20")), "authRequest"),
     }
 }
 
@@ -86,7 +96,21 @@ async fn signed<T: Serialize>(
 
 #[cfg(test)]
 mod tests {
-    use super::parameter;
+    use super::{auth_request, parameter};
+
+    /// JSON that is laid out over lines has blanks, which a consumer that encodes forms sends as `+`: it was no
+    /// JSON here.
+    #[test]
+    fn a_request_that_is_encoded_as_a_form_may_have_blanks() {
+        let laid_out = Some("authRequest=%7B+%22m%22+%3A+%22x%2By%22+%7D");
+        assert_eq!(
+            auth_request(laid_out).as_deref(),
+            Some(r#"{ "m" : "x+y" }"#)
+        );
+        let plain = Some("authRequest=%7B%22m%22%3A%22x+y%22%7D");
+        assert_eq!(auth_request(plain).as_deref(), Some(r#"{"m":"x+y"}"#));
+        assert_eq!(auth_request(None), None);
+    }
 
     #[test]
     fn a_parameter_is_decoded_and_a_plus_is_a_plus() {

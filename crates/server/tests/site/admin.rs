@@ -50,6 +50,23 @@ async fn operations_are_answered_line_by_line() {
     assert_eq!(answers[3]["data"]["name"], "ada@example.org");
 }
 
+/// A line may be spelled as any JSON: with escapes, blanks, and its members in any order.
+#[tokio::test]
+async fn a_line_is_read_in_every_spelling() {
+    let founded = Founded::new().await;
+    let lines = concat!(
+        "\t{ \"command\" : \"\\u0063reate\",\"p\\u0061rams\":{\"name\":\"\\u0061da\", ",
+        "\"email\":\"a\\/b@example.org\"} , \"group\":\"person\" ,\"\\u0069d\":8 } \r\n",
+    );
+    let answers = ask(&founded, lines).await;
+    assert_eq!(answers[0]["id"], 8);
+    assert_eq!(
+        answers[0]["data"]["email"], "a/b@example.org",
+        "{}",
+        answers[0]
+    );
+}
+
 #[tokio::test]
 async fn only_the_owner_may_open_the_socket() {
     let founded = Founded::new().await;

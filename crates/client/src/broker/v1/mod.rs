@@ -17,7 +17,7 @@ mod party;
 mod provider;
 
 #[cfg(feature = "consumer")]
-pub use consumer::{Consumer, ConsumerBuilder};
+pub use consumer::{Consumer, ConsumerBuilder, NotBuilt};
 pub use party::{Application, Site};
 #[cfg(feature = "provider")]
 pub use provider::{Provider, ProviderBuilder};

@@ -201,6 +201,28 @@ async fn serveros_and_our_consumer_ask_again_with_what_the_other_supports() {
     assert_eq!(get(&client, &called, "/who").await.0, 200);
 }
 
+/// A consumer of Serveros asks again after each 490. It was told that what it had just used is supported, so it
+/// asked for ever.
+// BRK-72
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_of_serveros_that_gets_no_ticket_stops_asking() {
+    if !node::is_here() {
+        return;
+    }
+    let parties = Parties::new(Of::Ours, "aes-256-cbc").await;
+    let lists = |names| super::world::hashes(names);
+    let all = ["sha256", "sha384", "sha512", "sha1"];
+    parties.world.master.set(|site| site.hashes = lists(&all));
+    let change = |hashes| parties.world.master.change(B, |it| it.hashes = hashes);
+    change(lists(&["sha512"]));
+    let called = parties.provider(Of::Ours).await;
+    let more = json!({ "hashes": ["RSA-MD5", "sha512", "sha256"] });
+    let mut node = parties.their_consumer(&called, &more);
+    let answer = node.call("GET", "/who", None);
+    assert!(answer.get("refused").is_some(), "{answer}");
+    assert!(parties.world.master.wire().len() <= 3, "{answer}");
+}
+
 // BRK-29
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_of_serveros_that_forgot_is_shown_another_ticket() {

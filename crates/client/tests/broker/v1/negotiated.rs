@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
+use countersign_client::broker::v1::NotBuilt;
 use countersign_client::broker::{By, ConsumerError};
 use countersign_proto::broker::v1::Refusal;
 use countersign_proto::broker::v2;
@@ -77,8 +78,10 @@ async fn a_site_that_never_agrees_is_asked_three_times() {
     }
 }
 
+/// Both applications liked SHA-512 best, which Hawk does not know: the site chose it, and nothing could be signed.
+// BRK-72
 #[tokio::test]
-async fn a_ticket_whose_hash_hawk_does_not_know_is_not_presented() {
+async fn applications_that_like_sha512_best_use_what_hawk_knows() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let both = || hashes(&["sha512", "sha256"]);
@@ -90,15 +93,50 @@ async fn a_ticket_whose_hash_hawk_does_not_know_is_not_presented() {
     }
     let consumer = world.consumer(&ledger).hashes(&both()).build().unwrap();
     let client = consumer.client().unwrap();
+    let who = get_from(&client, &ledger, "/who").await;
+    assert_eq!(who, ok(r#"billing {"team":"billing"}"#));
+}
+
+/// The registrations have no hash in common: the consumer is told so at once, and not asked to look at its keys.
+// BRK-72
+#[tokio::test]
+async fn a_consumer_whose_registration_fits_no_ticket_learns_it_from_one_answer() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    world
+        .master
+        .change(A, |application| application.hashes = hashes(&["sha512"]));
+    let client = world.client(&ledger);
     let answer = client.get(ledger.url("/who").to_string()).send().await;
     let Err(Error::Middleware(error)) = answer else {
         panic!("it was sent");
     };
     let expected = ConsumerError::Refused {
         by: By::Site,
-        status: 200,
+        status: 500,
         refusal: Some(v2::Refusal::NothingInCommon),
     };
     assert_eq!(error.downcast::<ConsumerError>().unwrap(), expected);
-    assert!(ledger.wire().is_empty());
+    assert_eq!(world.master.wire().len(), 1);
+}
+
+/// With SHA-1 alone a consumer was built, and each of its requests failed with "nothing can be said with these
+/// keys".
+#[tokio::test]
+async fn a_consumer_that_could_never_ask_is_not_built() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    for (named, built) in [
+        (&["sha1"][..], Err(NotBuilt::Hashes)),
+        (&["sha512", "sha384"], Err(NotBuilt::Hashes)),
+        (&[], Err(NotBuilt::Hashes)),
+        (&["sha512", "sha1"], Ok(())),
+        (&["sha256"], Ok(())),
+    ] {
+        let consumer = world.consumer(&ledger).hashes(&hashes(named));
+        assert_eq!(consumer.build().map(|_| ()), built, "{named:?}");
+    }
+    let consumer = world.consumer(&ledger).ciphers(&[]).build();
+    assert_eq!(consumer.map(|_| ()), Err(NotBuilt::Ciphers));
+    assert!(NotBuilt::Hashes.to_string().ends_with("add sha256"));
 }

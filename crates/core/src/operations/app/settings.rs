@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::account;
 use crate::account::Kind;
-use crate::application::{Application, ApplicationId, Callee};
+use crate::application::{Application, ApplicationId, Callee, Edition};
 use crate::context::Context;
 use crate::refusal::Refusal;
 
@@ -23,9 +23,9 @@ const MOST_AUTH_DATA: usize = 4_096;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
-    /// Hashes that it knows, the best first (`serveros-v1`): `sha256` when it says nothing.
+    /// Hashes that it supports, the best first (`serveros-v1`); `sha256` is one of them, and the only one by default.
     hashes: Option<Vec<String>>,
-    /// Ciphers that it knows, the best first (`serveros-v1`): `aes-256-cbc` when it says nothing.
+    /// Ciphers that it supports, the best first (`serveros-v1`); `aes-256-cbc` by default.
     ciphers: Option<Vec<String>>,
     /// How long a ticket for it is good, in milliseconds: an hour when it says nothing, a day at most.
     keys_last: Option<u64>,
@@ -97,12 +97,34 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether an application of this edition can do anything with the lists that are given.
+    fn check_lists(&self, edition: Edition) -> Result<(), Refusal> {
+        if edition != Edition::ServerosV1 {
+            return Ok(());
+        }
+        let needed = RsaHash::Sha256.name();
+        let without = |list: &Vec<String>| list.iter().all(|hash| hash != needed);
+        if self.hashes.as_ref().is_some_and(without) {
+            let problem = format!(
+                "has no {needed}, the one hash that the site signs tickets with and that Hawk knows: an application \
+                 without it gets no ticket; add it"
+            );
+            return Err(Refusal::invalid("settings.hashes", problem));
+        }
+        if self.ciphers.as_ref().is_some_and(Vec::is_empty) {
+            let problem = "names no cipher: an application without one gets no ticket; name one";
+            return Err(Refusal::invalid("settings.ciphers", problem));
+        }
+        Ok(())
+    }
+
     /// Says it of an application; a service has to exist.
     pub(super) async fn apply(
         self,
         context: &Context,
         application: &mut Application,
     ) -> Result<(), Refusal> {
+        self.check_lists(application.edition)?;
         let Self {
             hashes,
             ciphers,

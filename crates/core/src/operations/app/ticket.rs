@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use countersign_crypto::party::SealingSuite;
-use countersign_crypto::rsa::RsaHash;
-use countersign_proto::broker::v1::choose;
+use countersign_proto::broker::v1;
 use countersign_proto::broker::v2::message::{CIPHER, HASH};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use crate::policy::Role;
 use crate::refusal::Refusal;
 use crate::site::Opened;
 use crate::table::{Answer, Entry};
+use crate::timestamp::Timestamp;
 
 pub(super) fn entry() -> Entry {
     Entry::new("app", "ticket")
@@ -67,34 +67,27 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
         .keys
         .iter()
         .find(|key| key.is_accepted(context.now()));
+    let agreed = agreed(&consumer, &provider, context.now());
     let view = TicketView {
         granted: false,
         why_not: None,
         edition: provider.edition,
         sealed_to: key.map(crate::application::ApplicationKey::fingerprint),
         suite: (provider.edition == Edition::V2).then(|| SealingSuite::XWing.name().to_owned()),
-        cipher: agreed(
-            &consumer.ciphers,
-            &provider.ciphers,
-            CIPHER,
-            provider.edition,
-        ),
-        hash: agreed(
-            &signing(&consumer.hashes),
-            &signing(&provider.hashes),
-            HASH,
-            provider.edition,
-        ),
+        cipher: agreed.as_ref().ok().map(|agreed| agreed.0.clone()),
+        hash: agreed.as_ref().ok().map(|agreed| agreed.1.clone()),
         lasts: provider.keys_last,
         auth_data: consumer.auth_data.clone(),
     };
     let has_key = |opened: Arc<Opened>| !opened.broker.v1_public().is_empty();
     let no_key =
         provider.edition == Edition::ServerosV1 && !context.site().opened().is_some_and(has_key);
-    let why_not = why_not(&consumer, &provider, &view).or_else(|| {
-        let none = "the site has no key for serveros-v1; `broker new-v1-key` makes one";
-        no_key.then(|| none.to_owned())
-    });
+    let why_not = why_not(&consumer, &provider, &view)
+        .or(agreed.err())
+        .or_else(|| {
+            let none = "the site has no key for serveros-v1; `broker new-v1-key` makes one";
+            no_key.then(|| none.to_owned())
+        });
     let said = match &why_not {
         None => format!(
             "{} may call {}: a ticket lasts {} s.",
@@ -112,23 +105,34 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
     Ok(Answer::new(view).saying(said))
 }
 
-/// Those that the site signs with.
-fn signing(hashes: &[String]) -> Vec<String> {
-    let signs = |name: &&String| name.parse().is_ok_and(RsaHash::signs);
-    hashes.iter().filter(signs).cloned().collect()
-}
-
-fn agreed(first: &[String], second: &[String], ours: &str, edition: Edition) -> Option<String> {
-    match edition {
-        Edition::V2 => Some(ours.to_owned()),
-        Edition::ServerosV1 => {
-            if first.is_empty() || second.is_empty() {
-                return None;
-            }
-            let first: Vec<&str> = first.iter().map(String::as_str).collect();
-            let second: Vec<&str> = second.iter().map(String::as_str).collect();
-            choose(&first, &second).map(str::to_owned)
-        }
+/// The cipher and the hash that the two would use, as the dialog chooses them; or what is missing.
+fn agreed(
+    consumer: &Application,
+    provider: &Application,
+    now: Timestamp,
+) -> Result<(String, String), String> {
+    if provider.edition == Edition::V2 {
+        return Ok((CIPHER.to_owned(), HASH.to_owned()));
+    }
+    let missing = |what: &str, update: &str| {
+        let (one, other) = (&consumer.id, &provider.id);
+        format!(
+            "{one} and {other} have no {what} in common: `app update --{update}` names those of each"
+        )
+    };
+    let (Some(first), Some(second)) = (consumer.as_v1(now), provider.as_v1(now)) else {
+        return Err(missing("edition", "edition"));
+    };
+    match v1::Agreed::between(&first, &second) {
+        Ok(agreed) => Ok((
+            agreed.cipher.name().to_owned(),
+            agreed.hash.name().to_owned(),
+        )),
+        Err(v1::Refusal::NoCommonCipher) => Err(missing("cipher", "ciphers")),
+        Err(_) => Err(missing(
+            "hash that the site signs with and Hawk knows, which sha256 alone is,",
+            "hashes",
+        )),
     }
 }
 
@@ -154,9 +158,6 @@ fn why_not(consumer: &Application, provider: &Application, view: &TicketView) ->
     }
     if view.sealed_to.is_none() {
         return Some(format!("{} has no key that is accepted now", provider.id));
-    }
-    if view.cipher.is_none() || view.hash.is_none() {
-        return Some("the two have no cipher or no hash in common".to_owned());
     }
     None
 }

@@ -17,8 +17,8 @@ use super::message::{
     AcknowledgedNonces, Acknowledgement, AuthRequest, AuthResponse, IdObject, Nonce, Presentation,
     fresh_nonce,
 };
-use super::sealed::{read_owned, write};
-use super::{SealedMessage, limits};
+use super::sealed::{read, write};
+use super::{Refusal, SealedMessage, limits};
 
 /// How often a consumer asks again with another cipher or hash: once for each.
 pub const MOST_RETRIES: u8 = 2;
@@ -134,8 +134,8 @@ impl Consumer {
             nonce: fresh_nonce(entropy),
             ts: now,
             hash: hash.name().to_owned(),
-            supported_hashes: self.hashes.iter().map(|hash| hash.name()).collect(),
-            supported_ciphers: self.ciphers.iter().map(|cipher| cipher.name()).collect(),
+            supported_hashes: Some(names(&self.hashes, RsaHash::name)),
+            supported_ciphers: Some(names(&self.ciphers, Cipher::name)),
         };
         let (Some(own), Some(to)) = (self.keys.first(), self.master.first()) else {
             return Err(ConsumerError::CannotAsk);
@@ -191,6 +191,7 @@ impl Consumer {
                 let again = self.ask_with(&requested, (cipher, hash), retries, now, entropy);
                 again.map(|(asked, sealed)| Answered::Again(Box::new(asked), sealed))
             }
+            500 if Refusal::is_nothing_in_common(body) => Err(ConsumerError::NothingInCommon),
             status => Err(ConsumerError::Refused(status)),
         }
     }
@@ -202,7 +203,7 @@ impl Consumer {
         let hash = *self.hashes.iter().find(signed).ok_or(distrust.clone())?;
         let opened = sealed.open(&self.keys, &self.ciphers);
         let opened = opened.map_err(|_| distrust.clone())?;
-        let response: AuthResponse = read_owned(&opened.text).ok_or(distrust.clone())?;
+        let response: AuthResponse = read(&opened.text).ok_or(distrust.clone())?;
         let request = &asked.request;
         let ours = response.hash == hash.name()
             && response.requester_nonce == request.nonce
@@ -229,6 +230,10 @@ impl Consumer {
             hash,
         }))
     }
+}
+
+fn names<T: Copy>(list: &[T], name: impl Fn(T) -> &'static str) -> Vec<String> {
+    list.iter().map(|item| name(*item).to_owned()).collect()
 }
 
 impl Granted {
@@ -315,6 +320,6 @@ impl Presenting {
         let message = BASE64.decode(acknowledgement.message.as_bytes()).ok()?;
         let cipher = self.granted.cipher;
         let text = cipher.decipher(key.expose(), &self.iv, &message).ok()?;
-        read_owned(&text)
+        read(&text)
     }
 }

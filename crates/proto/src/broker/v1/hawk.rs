@@ -71,12 +71,22 @@ pub enum HawkError {
     Algorithm,
 }
 
+/// Whether requests can be signed under this hash: Hawk 1 has two.
+#[must_use]
+pub fn knows(hash: RsaHash) -> bool {
+    algorithm(hash).is_some()
+}
+
+fn algorithm(hash: RsaHash) -> Option<MacHash> {
+    match hash {
+        RsaHash::Sha256 => Some(MacHash::Sha256),
+        RsaHash::Sha1 => Some(MacHash::Sha1),
+        RsaHash::Sha384 | RsaHash::Sha512 => None,
+    }
+}
+
 fn key(secret: &SecretText, hash: RsaHash) -> Result<MacKey, HawkError> {
-    let hash = match hash {
-        RsaHash::Sha256 => MacHash::Sha256,
-        RsaHash::Sha1 => MacHash::Sha1,
-        RsaHash::Sha384 | RsaHash::Sha512 => return Err(HawkError::Algorithm),
-    };
+    let hash = algorithm(hash).ok_or(HawkError::Algorithm)?;
     // The text itself, not what it decodes to.
     Ok(MacKey::new(hash, secret.expose().as_bytes()))
 }

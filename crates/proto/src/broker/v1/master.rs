@@ -12,10 +12,11 @@ use countersign_crypto::secret::SecretText;
 use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
 use serde_json::value::RawValue;
 
+use super::agreed::{Agreed, Lists, is_usable};
 use super::message::{
     AuthRequest, AuthResponse, OneTimeCredentials, Ticket, fresh_nonce, random_text,
 };
-use super::sealed::{NotOpened, read_owned, write};
+use super::sealed::{NotOpened, read, write};
 use super::{Refusal, SealedMessage, Which, choose, limits};
 
 /// The names of hashes that are repeated to whoever is told that they are not supported. That is before anybody
@@ -68,6 +69,8 @@ pub struct Application {
 pub struct Opened {
     sealed: SealedMessage,
     request: AuthRequest,
+    /// What it was enciphered with.
+    cipher: Cipher,
     /// Which of the site's keys opened it: the answer is signed with the same.
     key: usize,
 }
@@ -75,6 +78,8 @@ pub struct Opened {
 /// A request whose requester signed it.
 pub struct Verified {
     request: AuthRequest,
+    /// What it was enciphered with, and what it was signed under.
+    sealed_with: (Cipher, RsaHash),
     key: usize,
     /// Which of the requester's keys signed it: the answer is sealed to the same.
     signer: usize,
@@ -97,12 +102,12 @@ impl Master {
                     supported: self.ciphers.clone(),
                 },
             })?;
-        let request: AuthRequest = read_owned(&opened.text).ok_or(Refusal::NotVerified)?;
-        let key = opened.key;
+        let request: AuthRequest = read(&opened.text).ok_or(Refusal::NotVerified)?;
         Ok(Opened {
             sealed,
             request,
-            key,
+            cipher: opened.cipher,
+            key: opened.key,
         })
     }
 
@@ -110,33 +115,24 @@ impl Master {
         let known = hash.parse().ok();
         known
             .filter(|hash| self.hashes.contains(hash))
-            .ok_or_else(|| self.no_hash(HASHES.contains(&hash).then(|| hash.to_owned())))
+            .ok_or_else(|| Refusal::Hash {
+                requested: HASHES.contains(&hash).then(|| hash.to_owned()),
+                // The same for every requester, since none is proved yet.
+                supported: self.offered(&self.hashes, is_usable),
+            })
     }
 
-    /// The hash of both signatures, and of what the two sign afterwards: SHA-1 is not signed with.
-    fn agreed_hash(
-        &self,
-        requester: &Application,
-        requested: &Application,
-    ) -> Result<RsaHash, Refusal> {
-        let signs = |hashes: &[RsaHash]| -> Vec<RsaHash> {
-            hashes.iter().copied().filter(|hash| hash.signs()).collect()
-        };
-        let (first, second) = (signs(&requester.hashes), signs(&requested.hashes));
-        let agreed = match first.is_empty() || second.is_empty() {
-            true => None,
-            false => choose(&first, &second),
-        };
-        agreed
-            .filter(|hash| self.hashes.contains(hash))
-            .ok_or_else(|| self.no_hash(agreed.map(|hash| hash.name().to_owned())))
+    fn agreed(&self, requester: &Lists, requested: &Application) -> Result<Agreed, Refusal> {
+        let mut requested = Lists::of(requested);
+        requested.hashes.retain(|hash| self.hashes.contains(hash));
+        Agreed::of(requester, &requested)
     }
 
-    fn no_hash(&self, requested: Option<String>) -> Refusal {
-        Refusal::Hash {
-            requested,
-            supported: self.hashes.clone(),
-        }
+    /// Those of `hashes` that the site accepts, and that can lead to a ticket.
+    fn offered(&self, hashes: &[RsaHash], leads: impl Fn(RsaHash) -> bool) -> Vec<RsaHash> {
+        let hashes = hashes.iter().copied();
+        let accepted = |hash: &RsaHash| self.hashes.contains(hash) && leads(*hash);
+        hashes.filter(accepted).collect()
     }
 }
 
@@ -175,6 +171,7 @@ impl Opened {
         }
         Ok(Verified {
             request: self.request,
+            sealed_with: (self.cipher, hash),
             key: self.key,
             signer,
         })
@@ -204,7 +201,9 @@ impl Verified {
     /// no such provider, or the requester may not call it.
     ///
     /// # Errors
-    /// [`Refusal`] when the two have nothing in common that the site does too.
+    /// [`Refusal::NoCommonCipher`] and [`Refusal::NoCommonHash`] where no other request would lead to a ticket;
+    /// [`Refusal::Cipher`] and [`Refusal::Hash`] where this request used one that is not registered of the
+    /// requester, with those that would.
     pub fn answer(
         self,
         master: &Master,
@@ -218,12 +217,12 @@ impl Verified {
             .keys
             .first()
             .ok_or(Refusal::Application(Which::Requested))?;
-        let between =
-            choose(&requester.ciphers, &requested.ciphers).ok_or(Refusal::NoCommonCipher)?;
-        let hash = master.agreed_hash(requester, requested)?;
-        let to = |application: &Application| {
-            choose(&master.ciphers, &application.ciphers).ok_or(Refusal::NoCommonCipher)
-        };
+        let lists = Lists::of(requester).narrowed(&self.request);
+        let agreed = master.agreed(&lists, requested)?;
+        let to =
+            |ciphers: &[Cipher]| choose(&master.ciphers, ciphers).ok_or(Refusal::NoCommonCipher);
+        let (to_provider, to_requester) = (to(&requested.ciphers)?, to(&lists.ciphers)?);
+        self.is_as_registered(master, &lists)?;
         let own = master.keys.get(self.key).ok_or(Refusal::NotVerified)?;
         let ticket = Ticket {
             requester: requester.id.clone(),
@@ -233,19 +232,19 @@ impl Verified {
             id: random_text(64, entropy).expose().to_owned(),
             secret: random_text(64, entropy),
             one_time_credentials: OneTimeCredentials {
-                key: random_text(between.key_length(), entropy),
+                key: random_text(agreed.cipher.key_length(), entropy),
                 iv: random_text(IV_LENGTH, entropy).expose().to_owned(),
-                cipher: between.name().to_owned(),
-                hash: hash.name().to_owned(),
+                cipher: agreed.cipher.name().to_owned(),
+                hash: agreed.hash.name().to_owned(),
             },
-            hash: hash.name().to_owned(),
+            hash: agreed.hash.name().to_owned(),
             ts: now,
             expires: now.saturating_add(requested.keys_last),
             auth_data: requester.auth_data.clone(),
         };
         let failed = |_| Refusal::NoCommonCipher;
         let text = write(&ticket).map_err(failed)?;
-        let as_provider = (to(requested)?, hash);
+        let as_provider = (to_provider, agreed.hash);
         let sealed = SealedMessage::seal(&text, as_provider, provider_key, own, entropy);
         let answer = AuthResponse {
             requester: ticket.requester,
@@ -266,7 +265,30 @@ impl Verified {
             .keys
             .get(self.signer)
             .ok_or(Refusal::NotVerified)?;
-        SealedMessage::seal(&text, (to(requester)?, hash), key, own, entropy).map_err(failed)
+        let as_requester = (to_requester, agreed.hash);
+        SealedMessage::seal(&text, as_requester, key, own, entropy).map_err(failed)
+    }
+
+    /// Whether the request itself used what is registered of its requester. A hash that is registered for
+    /// verification alone is not offered.
+    fn is_as_registered(&self, master: &Master, lists: &Lists) -> Result<(), Refusal> {
+        let (cipher, hash) = self.sealed_with;
+        if !lists.hashes.contains(&hash) {
+            return Err(Refusal::Hash {
+                requested: Some(hash.name().to_owned()),
+                supported: master.offered(&lists.hashes, RsaHash::signs),
+            });
+        }
+        if !lists.ciphers.contains(&cipher) {
+            let ciphers = lists.ciphers.iter().copied();
+            return Err(Refusal::Cipher {
+                requested: Some(cipher.name().to_owned()),
+                supported: ciphers
+                    .filter(|cipher| master.ciphers.contains(cipher))
+                    .collect(),
+            });
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::secret::SecretText;
 use data_encoding::BASE64;
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -27,6 +28,7 @@ pub struct AuthRequest {
     /// Whom the ticket is for.
     pub requested: String,
     /// The requester's nonce.
+    #[serde(deserialize_with = "whole")]
     pub nonce: Nonce,
     /// When it was made, in milliseconds since 1970. What is no number is no time.
     #[serde(default, deserialize_with = "time")]
@@ -34,12 +36,13 @@ pub struct AuthRequest {
     /// The hash of its signature.
     #[serde(default, deserialize_with = "name")]
     pub hash: String,
-    /// What the requester knows, the best first. The site goes by what is registered.
-    #[serde(default, skip_deserializing)]
-    pub supported_hashes: Vec<&'static str>,
+    /// Hashes that the requester supports, the best first; `None` where it does not say. Names that the site
+    /// does not know may be among them.
+    #[serde(default, deserialize_with = "names")]
+    pub supported_hashes: Option<Vec<String>>,
     /// The same of ciphers.
-    #[serde(default, skip_deserializing)]
-    pub supported_ciphers: Vec<&'static str>,
+    #[serde(default, deserialize_with = "names")]
+    pub supported_ciphers: Option<Vec<String>>,
 }
 
 /// Keys for one text each way between the two applications: the ID object and the acknowledgement.
@@ -65,8 +68,10 @@ pub struct Ticket {
     /// For whom.
     pub requested: String,
     /// The site's nonce.
+    #[serde(deserialize_with = "whole")]
     pub server_nonce: Nonce,
     /// The nonce of the request.
+    #[serde(deserialize_with = "whole")]
     pub requester_nonce: Nonce,
     /// Names the secret afterwards: Base64 of 64 bytes.
     pub id: String,
@@ -78,8 +83,10 @@ pub struct Ticket {
     /// The hash of its signature, and of what is signed with the secret.
     pub hash: String,
     /// When it was made, by the site's clock.
+    #[serde(deserialize_with = "whole")]
     pub ts: u64,
     /// Until when it is good, by the site's clock.
+    #[serde(deserialize_with = "whole")]
     pub expires: u64,
     /// What the site knows of the requester.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,8 +102,10 @@ pub struct AuthResponse {
     /// For whom.
     pub requested: String,
     /// The site's nonce.
+    #[serde(deserialize_with = "whole")]
     pub server_nonce: Nonce,
     /// The nonce of the request.
+    #[serde(deserialize_with = "whole")]
     pub requester_nonce: Nonce,
     /// As in the ticket.
     pub id: String,
@@ -104,12 +113,14 @@ pub struct AuthResponse {
     #[serde(with = "secret")]
     pub secret: SecretText,
     /// When it was made, by the site's clock.
+    #[serde(deserialize_with = "whole")]
     pub ts: u64,
     /// As in the ticket.
     pub one_time_credentials: OneTimeCredentials,
     /// The hash of this message's signature.
     pub hash: String,
     /// As in the ticket.
+    #[serde(deserialize_with = "whole")]
     pub expires: u64,
     /// The ticket, sealed for the provider.
     pub ticket: SealedMessage,
@@ -131,14 +142,18 @@ pub struct IdObject {
     /// Who presents.
     pub id: String,
     /// As in the ticket.
+    #[serde(deserialize_with = "whole")]
     pub server_nonce: Nonce,
     /// As in the ticket.
+    #[serde(deserialize_with = "whole")]
     pub requester_nonce: Nonce,
     /// The consumer's second nonce.
+    #[serde(deserialize_with = "whole")]
     pub final_nonce: Nonce,
     /// Base64 of the vector for the acknowledgement.
     pub iv: String,
     /// When it was made.
+    #[serde(deserialize_with = "whole")]
     pub ts: u64,
 }
 
@@ -154,12 +169,16 @@ pub struct Acknowledgement {
 #[serde(rename_all = "camelCase")]
 pub struct AcknowledgedNonces {
     /// As in the ID object.
+    #[serde(deserialize_with = "whole")]
     pub server_nonce: Nonce,
     /// As in the ID object.
+    #[serde(deserialize_with = "whole")]
     pub requester_nonce: Nonce,
     /// As in the ID object.
+    #[serde(deserialize_with = "whole")]
     pub final_nonce: Nonce,
     /// When it was made.
+    #[serde(deserialize_with = "whole")]
     pub ts: u64,
 }
 
@@ -169,8 +188,60 @@ pub(super) fn random_text(length: usize, entropy: &mut dyn Entropy) -> SecretTex
     BASE64.encode(&bytes).into()
 }
 
+/// A whole number, also where it is spelled with a fraction or an exponent: `2e3` and `2000.0` are 2000.
+fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let number = Box::<RawValue>::deserialize(from)?;
+    whole_of(number.get()).ok_or_else(|| D::Error::custom("a whole number"))
+}
+
+/// Read from its text: as floating point a large one would become another.
+fn whole_of(text: &str) -> Option<u64> {
+    /// The most places that an exponent moves: 10 to the power of 20 is no `u64` any more.
+    const MOST_PLACES: usize = 20;
+
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent: i32 = exponent.parse().ok()?;
+    let places = usize::try_from(exponent.unsigned_abs()).ok()?;
+    let digits = match exponent < 0 {
+        true => {
+            let at = whole.len().checked_sub(places)?;
+            let (kept, moved) = whole.split_at_checked(at)?;
+            (only_zeros(moved) && only_zeros(fraction)).then(|| kept.to_owned())?
+        }
+        false if places > MOST_PLACES => return only_zeros(mantissa).then_some(0),
+        false => {
+            let fraction = format!("{fraction:0<places$}");
+            let (moved, rest) = fraction.split_at_checked(places)?;
+            only_zeros(rest).then(|| [whole, moved].concat())?
+        }
+    };
+    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok()).flatten()
+}
+
+fn only_zeros(digits: &str) -> bool {
+    digits.bytes().all(|byte| b"0.".contains(&byte))
+}
+
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    Ok(Value::deserialize(from)?.as_u64().unwrap_or(0))
+    let value = Box::<RawValue>::deserialize(from)?;
+    Ok(whole_of(value.get()).unwrap_or(0))
+}
+
+/// A list of names. Some implementations write a list with gaps as an object whose members are its places.
+fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    let items: Vec<Value> = match Value::deserialize(from)? {
+        Value::Null => return Ok(None),
+        Value::Array(items) => items,
+        Value::Object(places) => places.into_iter().map(|(_, item)| item).collect(),
+        one => vec![one],
+    };
+    let names = items.into_iter().filter_map(|item| match item {
+        Value::String(name) => Some(name),
+        _ => None,
+    });
+    Ok(Some(names.collect()))
 }
 
 fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -178,14 +249,54 @@ fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Ok(value.as_str().unwrap_or_default().to_owned())
 }
 
-mod secret {
+pub(super) mod secret {
     use super::{Deserialize, Deserializer, SecretText, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(secret: &SecretText, to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        secret: &SecretText,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_str(secret.expose())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SecretText, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<SecretText, D::Error> {
         String::deserialize(from).map(SecretText::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_of;
+
+    #[test]
+    fn a_whole_number_is_read_from_each_of_its_spellings() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("9007199254740991", Some(9_007_199_254_740_991)),
+            ("9007199254740991.00E+0", Some(9_007_199_254_740_991)),
+            ("900719925474099.1e1", Some(9_007_199_254_740_991)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("2e3", Some(2_000)),
+            ("20000e-1", Some(2_000)),
+            ("2.5e1", Some(25)),
+            ("0e99", Some(0)),
+            ("2.5", None),
+            ("25e-1", None),
+            ("25.1e-1", None),
+            ("20.5e-1", None),
+            ("20.0e-1", Some(2)),
+            ("1e21", None),
+            ("18446744073709551616", None),
+            ("-1", None),
+            ("-0", None),
+            ("1e99999999999", None),
+            ("1e-2147483648", None),
+            ("\"1\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(whole_of(text), number, "{text}");
+        }
     }
 }

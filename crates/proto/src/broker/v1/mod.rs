@@ -17,10 +17,12 @@ pub mod master;
 pub mod message;
 pub mod provider;
 
+mod agreed;
 mod choose;
 mod refusal;
 mod sealed;
 
+pub use agreed::Agreed;
 pub use choose::choose;
 pub use refusal::{Refusal, Which};
 pub use sealed::SealedMessage;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::master::Credentials;
 use super::message::{AcknowledgedNonces, Acknowledgement, IdObject, Presentation, Ticket};
-use super::sealed::{NotOpened, read_owned, repeatable, write};
+use super::sealed::{NotOpened, read, repeatable, write};
 use super::{Refusal, limits};
 
 /// An application's own keys, and the site's.
@@ -78,7 +78,7 @@ impl Provider {
                 NotOpened::Garbled => Refusal::NotVerified,
                 NotOpened::Cipher(requested) => self.no_cipher(requested),
             })?;
-        let ticket: Ticket = read_owned(&opened.text).ok_or(Refusal::NotVerified)?;
+        let ticket: Ticket = read(&opened.text).ok_or(Refusal::NotVerified)?;
         let ours = ticket.requested == self.id && ticket.id.len() <= limits::ID;
         if ticket.hash != hash.name() || !ours {
             return Err(Refusal::NotVerified);
@@ -108,7 +108,7 @@ impl Provider {
         let object = cipher
             .decipher(key.expose(), &decode(&once.iv)?, &decode(id)?)
             .map_err(|_| Refusal::Nonces)?;
-        let object: IdObject = read_owned(&object).ok_or(Refusal::Nonces)?;
+        let object: IdObject = read(&object).ok_or(Refusal::Nonces)?;
         let iv = decode(&object.iv)?;
         let nonces = (object.server_nonce, object.requester_nonce);
         let expected = (ticket.server_nonce, ticket.requester_nonce);

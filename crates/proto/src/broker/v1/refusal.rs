@@ -3,6 +3,7 @@
 
 use countersign_crypto::rsa::RsaHash;
 use countersign_crypto::unauthenticated::Cipher;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Which of the two applications.
@@ -51,6 +52,9 @@ pub enum Refusal {
     /// The two applications have no cipher in common.
     #[error("no cipher in common")]
     NoCommonCipher,
+    /// The two applications have no hash in common that the site signs with and Hawk knows.
+    #[error("no hash in common")]
+    NoCommonHash,
 }
 
 const NOTHING_PASSED: &str = "No Requested item was passed";
@@ -65,7 +69,8 @@ impl Refusal {
             Self::Cipher { .. } => 409,
             Self::Application(_) => 422,
             Self::Hash { .. } => 490,
-            Self::NotVerified | Self::NoCommonCipher => 500,
+            // Public consumers ask again after 409 and 490, and after no other status.
+            Self::NotVerified | Self::NoCommonCipher | Self::NoCommonHash => 500,
         }
     }
 
@@ -78,6 +83,7 @@ impl Refusal {
             Self::Hash { .. } => "An unsupported hash was encountered",
             Self::Application(_) => "Application resolution failed.",
             Self::NoCommonCipher => "An unrecognized cipher was encountered",
+            Self::NoCommonHash => "An unrecognized hash was encountered",
         }
     }
 
@@ -85,7 +91,7 @@ impl Refusal {
     #[must_use]
     pub fn body(&self) -> String {
         let more = match self {
-            Self::NotVerified | Self::Nonces | Self::NoCommonCipher => None,
+            Self::NotVerified | Self::Nonces | Self::NoCommonCipher | Self::NoCommonHash => None,
             Self::Stale { clock } => Some(json!({ "ServerClock": clock })),
             Self::Cipher {
                 requested,
@@ -114,6 +120,20 @@ impl Refusal {
             body.insert("additionalInformation".to_owned(), more);
         }
         body.to_string()
+    }
+}
+
+#[derive(Deserialize)]
+struct Body {
+    message: String,
+}
+
+impl Refusal {
+    /// Whether the body of a 500 is that of [`Refusal::NoCommonCipher`] or [`Refusal::NoCommonHash`].
+    pub(super) fn is_nothing_in_common(body: &[u8]) -> bool {
+        let body: Option<Body> = serde_json::from_slice(body).ok();
+        let final_ones = [Self::NoCommonCipher, Self::NoCommonHash];
+        body.is_some_and(|body| final_ones.iter().any(|one| one.message() == body.message))
     }
 }
 

@@ -3,13 +3,14 @@
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_crypto::secret::SecretBytes;
+use countersign_crypto::secret::{SecretBytes, SecretText};
 use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
 use data_encoding::BASE64;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
+use super::message::secret;
 
 /// A message as it travels. Unknown members are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,17 +21,21 @@ pub struct SealedMessage {
     pub signature: String,
 }
 
-/// What the recipient's key opens.
+/// What the recipient's key opens. It owns its texts: JSON may spell any character as an escape (RFC 8259,
+/// section 7), and an escaped text cannot be borrowed.
 #[derive(Serialize, Deserialize)]
-struct Lock<'a> {
-    key: &'a str,
-    iv: &'a str,
-    algorithm: &'a str,
+struct Lock {
+    #[serde(with = "secret")]
+    key: SecretText,
+    iv: String,
+    algorithm: String,
 }
 
 /// What was opened: of whom, it does not say.
 pub(super) struct Opened {
     pub(super) text: SecretBytes,
+    /// What it was enciphered with.
+    pub(super) cipher: Cipher,
     /// Which of the keys opened it.
     pub(super) key: usize,
 }
@@ -65,9 +70,9 @@ impl SealedMessage {
             .map_err(|_| NotSealed)?;
         let lock = SecretBytes::from(
             serde_json::to_vec(&Lock {
-                key: &BASE64.encode(key),
-                iv: &BASE64.encode(iv),
-                algorithm: cipher.name(),
+                key: BASE64.encode(key).into(),
+                iv: BASE64.encode(iv),
+                algorithm: cipher.name().to_owned(),
             })
             .map_err(|_| NotSealed)?,
         );
@@ -106,16 +111,21 @@ impl SealedMessage {
             .enumerate()
             .find_map(|(at, key)| Some((at, key.open(&lock).ok()?)))
             .ok_or(NotOpened::Garbled)?;
-        let lock: Lock<'_> = read(lock.expose()).ok_or(NotOpened::Garbled)?;
+        let lock: Lock = read(&lock).ok_or(NotOpened::Garbled)?;
         let named = lock.algorithm.parse::<Cipher>().ok();
         let cipher = named
             .filter(|cipher| accepted.contains(cipher))
-            .ok_or_else(|| NotOpened::Cipher(repeatable(lock.algorithm)))?;
-        let (key, iv) = (SecretBytes::from(decode(lock.key)?), decode(lock.iv)?);
+            .ok_or_else(|| NotOpened::Cipher(repeatable(&lock.algorithm)))?;
+        let key = SecretBytes::from(decode(lock.key.expose())?);
+        let iv = decode(&lock.iv)?;
         let text = cipher
             .decipher(key.expose(), &iv, &enciphered)
             .map_err(|_| NotOpened::Garbled)?;
-        Ok(Opened { text, key: at })
+        Ok(Opened {
+            text,
+            cipher,
+            key: at,
+        })
     }
 }
 
@@ -128,7 +138,8 @@ pub(super) fn repeatable(name: &str) -> Option<String> {
 
 /// Reads JSON that was deciphered. Some implementations pad what they encipher in a stream, which a cipher
 /// that does not pad leaves there: as many bytes as their value says.
-pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(text: &SecretBytes) -> Option<T> {
+    let text = text.expose();
     let padded = text.last().map_or(0, |last| usize::from(*last));
     let padding = text.len().checked_sub(padded).map(|at| text.split_at(at));
     let text = match padding {
@@ -141,11 +152,6 @@ pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
         _ => text,
     };
     serde_json::from_slice(text).ok()
-}
-
-/// The same of what owns all that it holds.
-pub(super) fn read_owned<T: DeserializeOwned>(text: &SecretBytes) -> Option<T> {
-    read(text.expose())
 }
 
 /// Writes JSON to be sealed.

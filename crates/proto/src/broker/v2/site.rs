@@ -146,9 +146,12 @@ impl Verified {
     ) -> Result<SealedMessage, Refusal> {
         let requested = requested.ok_or(Refusal::NotAllowed)?;
         let knows = |known: &[String], name: &str| known.iter().any(|known| known == name);
-        if !knows(&self.request.supported_ciphers, CIPHER)
-            || !knows(&self.request.supported_hashes, HASH)
-        {
+        let (ciphers, hashes) = (
+            &self.request.supported_ciphers,
+            &self.request.supported_hashes,
+        );
+        // What the requester would like to sign with has to be among what it supports.
+        if !knows(ciphers, CIPHER) || !knows(hashes, HASH) || !knows(hashes, &self.request.hash) {
             return Err(Refusal::NothingInCommon);
         }
         let own = site.keys.get(self.key).ok_or(Refusal::NotVerified)?;
@@ -225,6 +228,78 @@ impl Ticket {
             hash: self.hash,
             expires: self.expires,
             ticket: sealed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use countersign_crypto::entropy::SystemEntropy;
+    use countersign_crypto::identity::{Identity, IdentitySeed};
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000_000;
+
+    /// `hash` was never read: a request could ask for what it did not support itself.
+    // [BRK-70]
+    #[test]
+    fn a_request_gets_a_ticket_for_what_it_supports_and_asks_for() {
+        let party = |byte| {
+            let seed = IdentitySeed(Secret::from_bytes([byte; 32]));
+            PartyKey::new(Arc::new(Identity::from_seed(seed)))
+        };
+        let application = |id: &str, key: &PartyKey| Application {
+            id: id.to_owned(),
+            keys: vec![key.public().clone()],
+            suite: SealingSuite::XWing,
+            keys_last: 1_000,
+            auth_data: None,
+        };
+        let (own, billing) = (party(1), party(2));
+        let first = application("billing", &billing);
+        let second = application("ledger", &party(3));
+        let site = Site {
+            id: "example.org".to_owned(),
+            keys: vec![own.clone()],
+        };
+        let other = "hmac-sha512";
+        for (hash, hashes, cipher, refused) in [
+            (HASH, vec![HASH], CIPHER, None),
+            (other, vec![other, HASH], CIPHER, None),
+            (other, vec![HASH], CIPHER, Some(Refusal::NothingInCommon)),
+            (other, vec![other], CIPHER, Some(Refusal::NothingInCommon)),
+            (HASH, vec![], CIPHER, Some(Refusal::NothingInCommon)),
+            (HASH, vec![HASH], "rot13", Some(Refusal::NothingInCommon)),
+        ] {
+            let entropy = &mut SystemEntropy;
+            let request = AuthRequest {
+                requester: "billing".to_owned(),
+                requested: "ledger".to_owned(),
+                nonce: Nonce::fresh(entropy),
+                ts: NOW,
+                hash: hash.to_owned(),
+                supported_hashes: hashes.iter().map(|name| (*name).to_owned()).collect(),
+                supported_ciphers: vec![cipher.to_owned()],
+            };
+            let sealed = SealedMessage::seal(
+                Kind::Request,
+                ("billing", &billing),
+                (&site.id, own.public()),
+                SealingSuite::XWing,
+                &request,
+                entropy,
+            );
+            let request = Request::read(&serde_json::to_vec(&sealed.unwrap()).unwrap());
+            let verified = request
+                .unwrap()
+                .verify(&site, Some(&first), own.public(), NOW);
+            let answer = verified
+                .unwrap()
+                .answer(&site, &first, Some(&second), NOW, entropy);
+            assert_eq!(answer.err(), refused, "{hash} {hashes:?} {cipher}");
         }
     }
 }

@@ -58,13 +58,16 @@ fn closed(name: &str) -> Option<u16> {
         "ts-string" => 401,
         // A key has to last some time; one is always registered.
         "no-keysLast" => 200,
+        // Its consumers ask again for ever after 490, whatever they ask with.
+        "negotiated-hash-outside-master" => 500,
         // The recorded server crashed.
         "garbage-ciphertext-partial-block" | "garbage-id-partial-block" => 500,
         _ => return None,
     })
 }
 
-fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value) {
+/// `offered` are the hashes that are named where one is not supported.
+fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value, offered: &Value) {
     let status = recorded["status"].as_u64().unwrap_or_default();
     let expected = closed(name).map_or(status, u64::from);
     let Err(refusal) = ours else {
@@ -78,6 +81,12 @@ fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value) {
         return;
     };
     let more = &recorded["additionalInformation"];
+    if refusal == Refusal::NoCommonHash {
+        // The recorded server has this error, and never raises it.
+        assert_eq!(ours["message"], "An unrecognized hash was encountered");
+        assert!(ours.get("additionalInformation").is_none(), "{name}");
+        return;
+    }
     if more["rootError"].is_string() || closed(name).is_some() {
         let plain = matches!(refusal, Refusal::NotVerified | Refusal::Stale { .. });
         assert!(plain, "{name}: {refusal}");
@@ -88,11 +97,12 @@ fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value) {
         // The clock, and the list of every cipher there is.
         Refusal::Stale { .. } => assert!(ours["additionalInformation"]["ServerClock"].is_u64()),
         Refusal::NoCommonCipher => assert!(ours.get("additionalInformation").is_none()),
-        // A name that is none is text of a message that nobody vouches for.
-        Refusal::Hash { .. } if more["requested"] == "nope" => {
+        Refusal::Hash { .. } => {
             let ours = &ours["additionalInformation"];
-            assert_eq!(ours["supported"], more["supported"], "{name}");
-            assert!(!ours["requested"].to_string().contains("nope"));
+            assert_eq!(ours["supported"], *offered, "{name}");
+            // A name that is none is text of a message that is not verified.
+            let repeated = ours["requested"] == more["requested"];
+            assert_eq!(repeated, more["requested"] != "nope", "{name}");
         }
         _ => assert_eq!(
             ours.get("additionalInformation"),
@@ -108,10 +118,12 @@ fn the_site_refuses_as_recorded() {
     let recorded = file("errors/master.json");
     let cases = recorded["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 36);
+    // SHA-1, which was recorded too, leads to no ticket.
+    let offered = json!(["sha256"]);
     for case in cases {
         let name = case["name"].as_str().unwrap();
         if name != "not-found-path" {
-            compare(name, site(case), &case["response"]);
+            compare(name, site(case), &case["response"], &offered);
         }
     }
 }
@@ -141,7 +153,7 @@ fn the_provider_refuses_as_recorded_and_where_it_should_have() {
             // There is no JSON: nothing was said.
             "garbage-not-json" => Refusal::NotVerified,
             _ => {
-                compare(name, ours, &case["response"]);
+                compare(name, ours, &case["response"], &lists()["hashes"]);
                 continue;
             }
         };

@@ -1,5 +1,6 @@
 mod errors;
 mod flows;
 mod hawk;
+mod negotiated;
 mod ours;
 mod recorded;

@@ -18,6 +18,20 @@ fn party() -> String {
 
 const RSA: &str = include_str!("../../../../../vectors/serveros/keys/consumer.pub.pem");
 
+const SITE_RSA: &str = include_str!("../../../../../vectors/serveros/keys/master.key.pem");
+/// As `openssl genpkey -algorithm RSA-PSS` makes it.
+const PSS: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIIBIDALBgkqhkiG9w0BAQoDggEPADCCAQoCggEBALktoNG9ubh/wVje4s7aEcx/\n\
+CrN7zJkk3sdkuiMHLfXCgjodZGeW5YU8osUuCkQ1pCmCUzk9Re7wvlZQrpxmklLI\n\
+LcLCv7UuJIbXU1W4A7T4DrKRvNtHgB5ULBUA9FhdwsxmL5J9k2DJPemASqCmkodW\n\
+4IU9BwayhtJ5BsTq7hKb2TH+BlTeGF9cfwm7I0PpLd8fQa4OuYK409+QB1Zh/izs\n\
+VxJZMf/2p8fEJvdaVf/XVZ/d/GcwpRXeWo35lHFeytJAurr0OQM6M2Hiah3r+m3j\n\
+U1M1DEkaQM/283XSb0S4d/3E1U47UpSYYfUD2UPmus06nBWxrjN5d8Q+KLpZ4rUC\n\
+AwEAAQ==\n\
+-----END PUBLIC KEY-----\n\
+";
+
 async fn kept(test: &TestSite, id: &str) -> Application {
     let found = test.site.registered(id, NOW).await;
     found.unwrap().unwrap().application.clone()
@@ -139,6 +153,73 @@ async fn an_application_of_the_first_edition_has_rsa_keys_and_lists() {
     assert_eq!(
         (&usual["hashes"], &usual["ciphers"]),
         (&json!(["sha256"]), &json!(["aes-256-cbc"]))
+    );
+}
+
+/// SHA-512 was agreed on for two applications, and Hawk does not know it: `app ticket` said "may call", and no
+/// request could be signed. Such a list is not registered; of one that was, `app ticket` says why not.
+// [BRK-72]
+#[tokio::test]
+async fn an_application_that_could_get_no_ticket_is_not_registered() {
+    let test = TestSite::new().await;
+    let v1 = |id: &str, settings: Value| {
+        json!({ "id": id, "edition": "serveros-v1", "public_keys": [RSA],
+        "settings": settings })
+    };
+    for (settings, field) in [
+        (json!({ "hashes": ["sha512"] }), "settings.hashes"),
+        (json!({ "hashes": ["sha1", "sha384"] }), "settings.hashes"),
+        (json!({ "hashes": [] }), "settings.hashes"),
+        (json!({ "ciphers": [] }), "settings.ciphers"),
+    ] {
+        let (code, data) = test.refused("app.create", v1("A", settings)).await;
+        assert_eq!(
+            (code, &data["field"]),
+            (Code::INVALID_PARAMS, &json!(field))
+        );
+    }
+    let (code, data) = test
+        .refused(
+            "app.create",
+            json!({ "id": "A", "edition": "serveros-v1", "public_keys": [PSS] }),
+        )
+        .await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::INVALID_PARAMS, &json!("public_keys"))
+    );
+    assert!(
+        data["message"].as_str().unwrap().contains("RSASSA-PSS"),
+        "{data}"
+    );
+
+    test.admin("broker.new_v1_key", json!({ "private_key": SITE_RSA }))
+        .await;
+    let best_first =
+        |ciphers: &[&str]| json!({ "hashes": ["sha512", "sha256"], "ciphers": ciphers });
+    let mut consumer = best_first(&["aes-128-cbc"]);
+    consumer["may_call"] = json!([{ "app": "B" }]);
+    test.admin("app.create", v1("A", consumer)).await;
+    test.admin("app.create", v1("B", best_first(&["aes-256-cbc"])))
+        .await;
+    let ask = json!({ "consumer": "A", "provider": "B" });
+    let told = test.admin("app.ticket", ask.clone()).await;
+    assert_eq!(told["granted"], false, "{told}");
+    assert!(
+        told["why_not"]
+            .as_str()
+            .unwrap()
+            .contains("no cipher in common"),
+        "{told}"
+    );
+    let settings = json!({ "ciphers": ["aes-256-cbc", "aes-128-cbc"] });
+    test.admin("app.update", json!({ "id": "B", "settings": settings }))
+        .await;
+    let told = test.admin("app.ticket", ask).await;
+    assert_eq!(told["granted"], true, "{told}");
+    assert_eq!(
+        (&told["hash"], &told["cipher"]),
+        (&json!("sha256"), &json!("aes-128-cbc"))
     );
 }
 

@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::rsa::RsaHash;
 use countersign_proto::broker::v1::SealedMessage;
 use countersign_proto::broker::v1::consumer::{
     Answered, Consumer as Parties, ConsumerError as Trouble, Granted,
 };
+use countersign_proto::broker::v1::hawk;
 use countersign_proto::broker::v1::master::Credentials;
 use countersign_proto::broker::v2::Refusal;
 use http::{Method, StatusCode, Uri};
@@ -83,9 +83,8 @@ impl Shared {
 
 /// Hawk has two hashes. A ticket for another one is not presented: nothing could be signed with it.
 fn signs(granted: Box<Granted>) -> Result<Box<Granted>, ConsumerError> {
-    let hash = granted.response().one_time_credentials.hash.as_str();
-    let known = [RsaHash::Sha256, RsaHash::Sha1].map(RsaHash::name);
-    match known.contains(&hash) {
+    let hash = granted.response().one_time_credentials.hash.parse();
+    match hash.is_ok_and(hawk::knows) {
         true => Ok(granted),
         false => Err(told(By::Site, StatusCode::OK, &Trouble::NothingInCommon)),
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::consumer::Consumer as Parties;
+use countersign_proto::broker::v1::hawk;
 use countersign_proto::broker::v1::master::Credentials;
 use http::Uri;
 
@@ -58,6 +59,26 @@ pub struct ConsumerBuilder {
     patience: Duration,
     content: usize,
     clock: OwnClock,
+}
+
+/// Why there is no consumer of these parts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotBuilt {
+    /// An address is none.
+    #[error(transparent)]
+    Address(#[from] WrongAddress),
+    /// No hash that requests for tickets can be signed with, or none that Hawk knows.
+    #[error(
+        "these hashes do not suffice: requests for tickets are signed with sha256, sha384 or sha512, and those to \
+         a provider with sha256 or sha1; add sha256"
+    )]
+    Hashes,
+    /// No cipher.
+    #[error("there is no cipher: name one, as in aes-256-cbc")]
+    Ciphers,
+    /// No key of the application, or none of the site.
+    #[error("there is no key: give this application's private key and the site's public one")]
+    Keys,
 }
 
 impl Consumer {
@@ -155,8 +176,18 @@ impl ConsumerBuilder {
     /// The consumer. Nothing is sent before its first request.
     ///
     /// # Errors
-    /// [`WrongAddress`].
-    pub fn build(self) -> Result<Consumer, WrongAddress> {
+    /// [`NotBuilt`], where no request could ever be made.
+    pub fn build(self) -> Result<Consumer, NotBuilt> {
+        let has = |use_of: fn(RsaHash) -> bool| self.hashes.iter().any(|hash| use_of(*hash));
+        if !has(RsaHash::signs) || !has(hawk::knows) {
+            return Err(NotBuilt::Hashes);
+        }
+        if self.ciphers.is_empty() {
+            return Err(NotBuilt::Ciphers);
+        }
+        if self.application.keys.is_empty() || self.site.keys.is_empty() {
+            return Err(NotBuilt::Keys);
+        }
         let mut targets = HashMap::new();
         for (id, address) in self.calls {
             let origin = Origin::of(&address)?;

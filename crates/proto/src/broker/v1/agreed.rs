@@ -1,0 +1,80 @@
+//! What two applications use between them: the site chooses it from their lists.
+
+use countersign_crypto::rsa::RsaHash;
+use countersign_crypto::unauthenticated::Cipher;
+
+use super::master::Application;
+use super::message::AuthRequest;
+use super::{Refusal, choose, hawk};
+
+/// The cipher and the hash of a ticket. Both applications support them, and every later step can use them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreed {
+    /// The cipher of the ID object and of the acknowledgement.
+    pub cipher: Cipher,
+    /// The hash that ticket and response are signed with, and later requests under Hawk.
+    pub hash: RsaHash,
+}
+
+/// What one application supports, the best first.
+#[derive(Debug, Clone)]
+pub(super) struct Lists {
+    pub(super) hashes: Vec<RsaHash>,
+    pub(super) ciphers: Vec<Cipher>,
+}
+
+/// Whether a ticket under this hash can be used: the site signs with it, and Hawk knows it.
+pub(super) fn is_usable(hash: RsaHash) -> bool {
+    hash.signs() && hawk::knows(hash)
+}
+
+impl Agreed {
+    /// What these two use between them by what is registered of them.
+    ///
+    /// # Errors
+    /// [`Refusal::NoCommonCipher`], [`Refusal::NoCommonHash`].
+    pub fn between(requester: &Application, requested: &Application) -> Result<Self, Refusal> {
+        Self::of(&Lists::of(requester), &Lists::of(requested))
+    }
+
+    pub(super) fn of(requester: &Lists, requested: &Lists) -> Result<Self, Refusal> {
+        let usable = |list: &Lists| -> Vec<RsaHash> {
+            let hashes = list.hashes.iter().copied();
+            hashes.filter(|hash| is_usable(*hash)).collect()
+        };
+        let cipher = common(&requester.ciphers, &requested.ciphers);
+        let hash = common(&usable(requester), &usable(requested));
+        Ok(Self {
+            cipher: cipher.ok_or(Refusal::NoCommonCipher)?,
+            hash: hash.ok_or(Refusal::NoCommonHash)?,
+        })
+    }
+}
+
+/// As [`choose`], but an empty list supports nothing.
+fn common<T: Copy + PartialEq>(first: &[T], second: &[T]) -> Option<T> {
+    let some = !first.is_empty() && !second.is_empty();
+    some.then(|| choose(first, second)).flatten()
+}
+
+impl Lists {
+    pub(super) fn of(application: &Application) -> Self {
+        Self {
+            hashes: application.hashes.clone(),
+            ciphers: application.ciphers.clone(),
+        }
+    }
+
+    /// Without what the request does not name, where it gives lists.
+    pub(super) fn narrowed(mut self, request: &AuthRequest) -> Self {
+        let names = |given: &Option<Vec<String>>, name: &str| {
+            let named = |given: &Vec<String>| given.iter().any(|given| given == name);
+            given.as_ref().is_none_or(named)
+        };
+        self.hashes
+            .retain(|hash| names(&request.supported_hashes, hash.name()));
+        self.ciphers
+            .retain(|cipher| names(&request.supported_ciphers, cipher.name()));
+        self
+    }
+}

@@ -1,0 +1,296 @@
+//! What a request is sealed and signed with, what a ticket is made of, and what a consumer is told that asked with
+//! something else.
+
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
+use countersign_crypto::unauthenticated::Cipher;
+use countersign_proto::broker::v1::Refusal;
+use countersign_proto::broker::v1::consumer::{Answered, ConsumerError};
+use countersign_proto::broker::v1::master::{Application, Master};
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use super::recorded::{A, B, application, at, auth_request, consumer, file, key, master, public};
+
+const NOW: u64 = 1_800_000_000_000;
+
+/// A site that knows all that we do, a consumer and a provider that are registered with these lists.
+struct Parties {
+    site: Master,
+    first: Application,
+    second: Application,
+}
+
+impl Parties {
+    fn new(first: &Value, second: &Value) -> Self {
+        let all = json!({
+            "ciphers": Cipher::ALL.map(Cipher::name), "hashes": RsaHash::ALL.map(RsaHash::name)
+        });
+        Self {
+            site: master(&all),
+            first: application(A, "consumer", first),
+            second: application(B, "provider", second),
+        }
+    }
+
+    /// What the site answers to a request.
+    fn answer(&self, request: &str, now: u64) -> Result<String, Refusal> {
+        let opened = self.site.open(request)?;
+        let (first, second) = (Some(&self.first), Some(&self.second));
+        let verified = opened.verify(&self.site, first, &public("consumer2"), now)?;
+        let entropy = &mut SystemEntropy;
+        let answer = verified.answer(&self.site, &self.first, second, now, entropy)?;
+        Ok(serde_json::to_string(&answer).unwrap())
+    }
+}
+
+fn only(cipher: &str, hash: &str) -> Value {
+    json!({ "ciphers": [cipher], "hashes": [hash] })
+}
+
+/// A sealed message as other implementations make it.
+fn sealed(text: &str, with: (&str, &str), to: &RsaPublicKey, signer: &RsaKey) -> String {
+    let (key, iv) = ([7; 32], [9; 16]);
+    // Whatever cipher is not known here is named alone.
+    let cipher: Cipher = with.0.parse().unwrap_or(Cipher::ALL[0]);
+    let key = &key[..cipher.key_length()];
+    let enciphered = cipher.encipher(key, &iv, text.as_bytes()).unwrap();
+    let lock = json!({ "key": BASE64.encode(key), "iv": BASE64.encode(&iv), "algorithm": with.0 });
+    let lock = to.seal(lock.to_string().as_bytes()).unwrap();
+    let message = format!("{}:{}", BASE64.encode(&enciphered), BASE64.encode(&lock));
+    let hash = with.1.parse().unwrap_or(RsaHash::Sha256);
+    let signature = signer.sign(hash, message.as_bytes()).unwrap();
+    json!({ "message": message, "signature": BASE64.encode(&signature) }).to_string()
+}
+
+/// A consumer as the public ones are: after 409 and 490 it asks again with the first of its own that is named as
+/// supported, as often as it is told to.
+struct Public<'a> {
+    ciphers: &'a [&'a str],
+    hashes: &'a [&'a str],
+    /// Whether its requests name the lists.
+    says: bool,
+}
+
+impl Public<'_> {
+    /// With which status the dialog ended, and after how many requests.
+    fn asks(&self, parties: &Parties) -> (u16, usize) {
+        let (mut cipher, mut hash) = (self.ciphers[0], self.hashes[0]);
+        for asked in 1..=10 {
+            let mut text = json!({
+                "requester": A, "requested": B, "nonce": asked, "ts": NOW, "hash": hash,
+            });
+            if self.says {
+                text["supportedHashes"] = json!(self.hashes);
+                text["supportedCiphers"] = json!(self.ciphers);
+            }
+            let (to, own) = (public("master"), key("consumer"));
+            let request = sealed(&text.to_string(), (cipher, hash), &to, &own);
+            let Err(refusal) = parties.answer(&request, NOW) else {
+                return (200, asked);
+            };
+            let body: Value = serde_json::from_str(&refusal.body()).unwrap();
+            let supported = &body["additionalInformation"]["supported"];
+            let first = |own: &[&str]| {
+                let named = |name: &str| supported.as_array().unwrap().contains(&json!(name));
+                own.iter().position(|name| named(name))
+            };
+            match refusal.status() {
+                409 => cipher = self.ciphers[first(self.ciphers).unwrap()],
+                490 => hash = self.hashes[first(self.hashes).unwrap()],
+                status => return (status, asked),
+            }
+        }
+        panic!("it asks for ever")
+    }
+}
+
+/// The lists that Node sends where none are given begin like this.
+const NODE: Public<'_> = Public {
+    ciphers: &["aes-128-cbc", "aes-128-ctr", "aes-256-cbc", "aes-256-ctr"],
+    hashes: &["RSA-MD5", "md5", "sha512", "sha384", "sha256"],
+    says: true,
+};
+
+/// Two applications had no hash in common that the site signs with: 490 named every hash of the site as supported,
+/// the one just used among them, and the public consumers asked again, 100 times a second, for ever.
+// [BRK-71] and [BRK-72]
+#[test]
+fn a_consumer_that_gets_no_ticket_is_told_so_once_and_for_all() {
+    let sha256 = only("aes-256-cbc", "sha256");
+    for (first, second) in [
+        (sha256.clone(), only("aes-256-cbc", "sha512")),
+        (only("aes-256-cbc", "sha512"), sha256.clone()),
+        (only("aes-256-cbc", "sha512"), only("aes-256-cbc", "sha512")),
+        (only("aes-256-cbc", "sha1"), only("aes-256-cbc", "sha1")),
+        (sha256.clone(), only("aes-192-cbc", "sha256")),
+        (
+            json!({ "ciphers": [], "hashes": ["sha256"] }),
+            sha256.clone(),
+        ),
+        (
+            sha256.clone(),
+            json!({ "ciphers": ["aes-256-cbc"], "hashes": [] }),
+        ),
+    ] {
+        let parties = Parties::new(&first, &second);
+        for says in [true, false] {
+            let (status, asked) = Public { says, ..NODE }.asks(&parties);
+            assert_eq!(status, 500, "{first} {second}");
+            assert!(asked <= 2, "{first} {second}: asked {asked} times");
+        }
+    }
+}
+
+// [BRK-71]
+#[test]
+fn a_public_consumer_without_lists_of_its_own_gets_its_ticket() {
+    for lists in [
+        only("aes-256-cbc", "sha256"),
+        json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }),
+    ] {
+        let parties = Parties::new(&lists, &lists);
+        for says in [true, false] {
+            let (status, asked) = Public { says, ..NODE }.asks(&parties);
+            assert_eq!(status, 200, "{lists}");
+            assert!(asked <= 3, "{lists}: asked {asked} times");
+        }
+    }
+}
+
+/// A consumer that is registered with SHA-256 alone asked under SHA-1, which 490 had named, and got its ticket.
+// [BRK-71]
+#[test]
+fn a_request_under_what_is_not_registered_is_told_what_is() {
+    let flow = file("flows/negotiation-mixed.json");
+    let steps = flow["steps"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["kind"] == "authRequest");
+    let (request, now) = (auth_request(step.unwrap()).unwrap(), at(step.unwrap()));
+    // It is signed with SHA-1, and enciphered with aes256.
+    let provider = json!({ "ciphers": ["aes256", "aes192"], "hashes": ["sha256"] });
+    for (registered, status, supported) in [
+        (only("aes256", "sha256"), 490, json!(["sha256"])),
+        (
+            json!({ "ciphers": ["aes192"], "hashes": ["sha256", "sha1"] }),
+            409,
+            json!(["aes192"]),
+        ),
+    ] {
+        let parties = Parties::new(&registered, &provider);
+        let refusal = parties.answer(&request, now).unwrap_err();
+        let body: Value = serde_json::from_str(&refusal.body()).unwrap();
+        assert_eq!(refusal.status(), status, "{registered}");
+        assert_eq!(body["additionalInformation"]["supported"], supported);
+    }
+    // What is registered is accepted, SHA-1 too, though it is offered to no requester.
+    let lists = json!({ "ciphers": ["aes256"], "hashes": ["sha1", "sha256"] });
+    assert!(
+        Parties::new(&lists, &provider)
+            .answer(&request, now)
+            .is_ok()
+    );
+}
+
+/// The lists of a request were not read: one that named `rot13` alone got a ticket that it could not use.
+// [BRK-72]
+#[test]
+fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
+    let lists = json!({ "ciphers": ["aes-256-cbc", "aes-128-cbc"], "hashes": ["sha256"] });
+    let parties = Parties::new(&lists, &lists);
+    let ask = |more: Value| {
+        let mut text = json!({
+            "requester": A, "requested": B, "nonce": 1, "ts": NOW, "hash": "sha256",
+        });
+        text.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let with = ("aes-128-cbc", "sha256");
+        let request = sealed(&text.to_string(), with, &public("master"), &key("consumer"));
+        parties.answer(&request, NOW)
+    };
+    for (more, refused) in [
+        (
+            json!({ "supportedHashes": ["rot13"] }),
+            Some(Refusal::NoCommonHash),
+        ),
+        (
+            json!({ "supportedHashes": ["sha512"] }),
+            Some(Refusal::NoCommonHash),
+        ),
+        (
+            json!({ "supportedHashes": [] }),
+            Some(Refusal::NoCommonHash),
+        ),
+        (
+            json!({ "supportedCiphers": ["rot13"] }),
+            Some(Refusal::NoCommonCipher),
+        ),
+        (
+            json!({ "supportedCiphers": 7 }),
+            Some(Refusal::NoCommonCipher),
+        ),
+        (
+            json!({ "supportedCiphers": ["rot13", "aes-128-cbc"] }),
+            None,
+        ),
+        // As some write a list with gaps; and the name that some give the member by mistake.
+        (
+            json!({ "supportedCiphers": { "0": "rot13", "7": "aes-128-cbc" } }),
+            None,
+        ),
+        (
+            json!({ "supportedHashes": null, "suppportedHashes": ["md5"] }),
+            None,
+        ),
+        (json!({}), None),
+    ] {
+        let answered = ask(more.clone());
+        assert_eq!(answered.err(), refused, "{more}");
+    }
+    // The ticket's cipher is one of those, and not the one that both are registered with as the best.
+    let ours = consumer(&json!({ "ciphers": ["aes-128-cbc"], "hashes": ["sha256"] }));
+    let (asked, request) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let request = serde_json::to_string(&request).unwrap();
+    let body = parties.answer(&request, NOW).unwrap();
+    let answered = ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
+    let Ok(Answered::Granted(granted)) = answered else {
+        panic!("{answered:?}")
+    };
+    assert_eq!(
+        granted.response().one_time_credentials.cipher,
+        "aes-128-cbc"
+    );
+}
+
+/// Both liked SHA-512 best, which Hawk does not know: the ticket could not be used.
+// [BRK-72]
+#[test]
+fn the_hash_of_a_ticket_is_one_that_hawk_knows() {
+    let lists = json!({ "ciphers": ["aes-256-cbc"], "hashes": ["sha512", "sha384", "sha256"] });
+    let parties = Parties::new(&lists, &lists);
+    let ours = consumer(&lists);
+    let (asked, request) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+    let request = serde_json::to_string(&request).unwrap();
+    let body = parties.answer(&request, NOW).unwrap();
+    let answered = ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
+    let Ok(Answered::Granted(granted)) = answered else {
+        panic!("{answered:?}")
+    };
+    assert_eq!(granted.response().one_time_credentials.hash, "sha256");
+}
+
+// [BRK-72]
+#[test]
+fn our_consumer_says_that_there_is_nothing_in_common() {
+    let ours = consumer(&only("aes-256-cbc", "sha256"));
+    for (refusal, error) in [
+        (Refusal::NoCommonHash, ConsumerError::NothingInCommon),
+        (Refusal::NoCommonCipher, ConsumerError::NothingInCommon),
+        (Refusal::NotVerified, ConsumerError::Refused(500)),
+    ] {
+        let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
+        let body = refusal.body();
+        let answered = ours.answered(asked, 500, body.as_bytes(), NOW, &mut SystemEntropy);
+        assert_eq!(answered.err(), Some(error));
+    }
+}

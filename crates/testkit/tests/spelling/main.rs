@@ -1,0 +1,15 @@
+//! JSON has many spellings of one value (RFC 8259): escapes, white space, order of members. Other implementations
+//! use others than ours, and every reader here takes all of them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it fails"
+)]
+
+mod envelopes;
+mod site;
+mod speller;
+mod v1;
+mod v2;
