@@ -67,8 +67,8 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<BrokerView>, Refus
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewV1Key {
-    /// The private key in PEM, of a master that moves here: PKCS #8, RSA of 2,048 to 8,192 bits. Without it a new
-    /// one is made.
+    /// The private key in PEM, of a master that moves here: unencrypted RSA of 2,048 to 8,192 bits, as PKCS #8 or
+    /// PKCS #1. Without it a new one is made.
     private_key: Option<String>,
     /// How many of the keys before stay beside it, so that applications can change over: at most 3.
     #[serde(default)]

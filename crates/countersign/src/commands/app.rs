@@ -86,10 +86,10 @@ pub(crate) enum Verb {
 /// What may be said of an application at any time. A list replaces the one before; an empty text empties it.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// Hashes that it knows, the best first (serveros-v1).
+    /// Hashes that it supports, the best first (serveros-v1); sha256 is one of them.
     #[arg(long, value_delimiter = ',')]
     hashes: Option<Vec<String>>,
-    /// Ciphers that it knows, the best first (serveros-v1).
+    /// Ciphers that it supports, the best first (serveros-v1).
     #[arg(long, value_delimiter = ',')]
     ciphers: Option<Vec<String>>,
     /// How long a ticket for it is good, as in 90s, 30m or 1h; a day at most.

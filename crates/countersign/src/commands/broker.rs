@@ -23,7 +23,7 @@ pub(crate) enum Verb {
     },
     /// Gives the site an RSA key for applications of serveros-v1: a new one, or the one of this file.
     NewV1Key {
-        /// The private key of a master that moves here: unencrypted PKCS #8 in PEM.
+        /// The private key of a master that moves here: unencrypted RSA in PEM.
         #[arg(long, value_name = "FILE")]
         private_key: Option<PathBuf>,
         /// How many older keys stay beside it, so that applications can change over.

@@ -183,6 +183,7 @@ fn dialog(by: &mut Speller) {
 
 /// PHP writes `/` as `\/`: half of all requests of its consumers failed as not verified, and each counted against
 /// its source. This is such a lock.
+// [BRK-73]
 #[test]
 fn a_lock_as_php_writes_it_opens() {
     let lock = r#"{"algorithm":"aes-128-cbc","key":"pd2OEfKPwt8Z1f\/HoRY2qA==","iv":"wMSRAM+eesSJrKmgRlalIg=="}"#;

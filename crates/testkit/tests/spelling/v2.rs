@@ -107,7 +107,7 @@ fn dialog(by: &mut Speller) {
         .unwrap()
         .answer(&parties, &first, Some(&second), NOW, entropy);
 
-    let mut answered = serde_json::to_value(&answered.unwrap()).unwrap();
+    let mut answered = serde_json::to_value(answered.unwrap()).unwrap();
     let mut response = open(&answered, &site, &billing);
     respell(&mut response["ticket"], &site, &ledger, by);
     let text = by.value(&response);
@@ -133,6 +133,7 @@ fn dialog(by: &mut Speller) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
+    // [BRK-73]
     #[test]
     fn a_dialog_goes_through_in_every_spelling(seed in any::<u64>()) {
         dialog(&mut Speller::new(seed));

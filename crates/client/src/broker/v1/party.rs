@@ -24,7 +24,7 @@ pub struct Site {
 }
 
 impl Application {
-    /// The application whose key is in PEM: unencrypted PKCS #8, of 2,048 to 8,192 bits.
+    /// The application whose key is in PEM: unencrypted PKCS #8 or PKCS #1, of 2,048 to 8,192 bits.
     ///
     /// # Errors
     /// [`RsaKeyError`].
@@ -37,7 +37,7 @@ impl Application {
 }
 
 impl Site {
-    /// The site whose public key is in PEM of `PUBLIC KEY`.
+    /// The site whose public key is in PEM of `PUBLIC KEY` or `RSA PUBLIC KEY`.
     ///
     /// # Errors
     /// [`RsaKeyError`].

@@ -23,9 +23,9 @@ const MOST_AUTH_DATA: usize = 4_096;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
-    /// Hashes that it knows, the best first (`serveros-v1`): `sha256` when it says nothing.
+    /// Hashes that it supports, the best first (`serveros-v1`); `sha256` is one of them, and the only one by default.
     hashes: Option<Vec<String>>,
-    /// Ciphers that it knows, the best first (`serveros-v1`): `aes-256-cbc` when it says nothing.
+    /// Ciphers that it supports, the best first (`serveros-v1`); `aes-256-cbc` by default.
     ciphers: Option<Vec<String>>,
     /// How long a ticket for it is good, in milliseconds: an hour when it says nothing, a day at most.
     keys_last: Option<u64>,

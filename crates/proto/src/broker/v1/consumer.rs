@@ -136,8 +136,8 @@ impl Consumer {
             nonce: fresh_nonce(entropy),
             ts: now,
             hash: hash.name().to_owned(),
-            supported_hashes: Some(names(&self.hashes, |hash| hash.name())),
-            supported_ciphers: Some(names(&self.ciphers, |cipher| cipher.name())),
+            supported_hashes: Some(names(&self.hashes, RsaHash::name)),
+            supported_ciphers: Some(names(&self.ciphers, Cipher::name)),
         };
         let (Some(own), Some(to)) = (self.keys.first(), self.master.first()) else {
             return Err(ConsumerError::CannotAsk);

@@ -91,13 +91,13 @@ impl Public<'_> {
             };
             let body: Value = serde_json::from_str(&refusal.body()).unwrap();
             let supported = &body["additionalInformation"]["supported"];
-            let first = |own: &[&'_ str]| {
-                let named = |name: &&str| supported.as_array().unwrap().contains(&json!(name));
-                own.iter().position(|name| named(&name))
+            let first = |own: &[&str]| {
+                let named = |name: &str| supported.as_array().unwrap().contains(&json!(name));
+                own.iter().position(|name| named(name))
             };
             match refusal.status() {
-                409 => cipher = self.ciphers[first(self.ciphers).expect("one that it knows")],
-                490 => hash = self.hashes[first(self.hashes).expect("one that it knows")],
+                409 => cipher = self.ciphers[first(self.ciphers).unwrap()],
+                490 => hash = self.hashes[first(self.hashes).unwrap()],
                 status => return (status, asked),
             }
         }
