@@ -9,6 +9,7 @@
 
 mod applications;
 mod crash;
+mod embedded;
 mod exits;
 mod running;
 mod shell;
