@@ -1,4 +1,4 @@
-//! Addresses to listen on: an IP address or a name of this machine, and a port.
+//! Addresses as people type them: an IP address or a name and a port to listen on, and where HTTP is answered.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -26,9 +26,33 @@ pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "the name has no address".to_owned())
 }
 
+/// Reads an HTTP address; without a scheme it is `http`.
+pub(crate) fn http(text: &str) -> Result<http::Uri, http::uri::InvalidUri> {
+    let text = text.trim();
+    match text.contains("://") {
+        true => text.parse(),
+        false => format!("http://{text}").parse(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_http_address_needs_no_scheme() {
+        for (typed, meant) in [
+            ("localhost:4749", "http://localhost:4749/"),
+            (" 127.0.0.1:8080/balance\n", "http://127.0.0.1:8080/balance"),
+            (
+                "https://ledger.example.org/x",
+                "https://ledger.example.org/x",
+            ),
+        ] {
+            assert_eq!(http(typed).unwrap().to_string(), meant);
+        }
+        assert!(http("").is_err() && http("a b").is_err());
+    }
 
     #[test]
     fn an_address_is_given_by_number_or_by_name() {

@@ -31,7 +31,7 @@ const TABLE: [(Exit, &str, &str); 10] = [
     (
         Exit::Done,
         "done",
-        "also when the reader of standard output closes it early, as `| head -1` does",
+        "also when the reader of standard output closes it early, as `head -1` does",
     ),
     (
         Exit::Failure,

@@ -252,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_a_failure_and_a_missing_file_is_not_found() {
+        use std::io::ErrorKind;
+        let exit = |kind: ErrorKind| Failure::file("x".as_ref(), &kind.into()).exit;
+        assert_eq!(exit(ErrorKind::StorageFull), Exit::Failure);
+        assert_eq!(exit(ErrorKind::NotFound), Exit::NotFound);
+        assert_eq!(exit(ErrorKind::AlreadyExists), Exit::Conflict);
+        let output = |kind: ErrorKind| Failure::output(&kind.into()).exit;
+        assert_eq!(output(ErrorKind::StorageFull), Exit::Failure);
+        assert_eq!(output(ErrorKind::BrokenPipe), Exit::Done);
+    }
+
+    #[test]
     fn a_wrong_site_key_is_a_warning_of_an_attack() {
         let failure = Failure::from(ConnectError::Login(LoginError::WrongSite));
         assert!(failure.message.starts_with("WARNING: ") && failure.message.contains("attack"));

@@ -110,7 +110,7 @@ fn typed(prompt: &str) -> Result<Passphrase, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(
             Failure::usage(format_args!("{prompt}: there is no terminal to type it at"))
-                .hint("give it in a file with --passphrase-file"),
+                .hint("give it in a file: --passphrase-file FILE, or the secret's own variable"),
         );
     }
     prompt::hidden(prompt).map(Passphrase::from)

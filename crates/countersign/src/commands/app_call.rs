@@ -10,6 +10,7 @@ use countersign_crypto::rsa::{RsaKey, RsaKeyError, RsaPublicKey};
 use countersign_proto::uri::SiteUri;
 
 use super::key;
+use crate::address;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::input;
@@ -21,7 +22,7 @@ pub(crate) struct Call {
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
     site: SiteUri,
     /// Where the site answers applications; port 4749 of its host over http when left out.
-    #[arg(long, env = "COUNTERSIGN_HTTP", value_name = "URL", value_parser = input::trimmed::<http::Uri>)]
+    #[arg(long, env = "COUNTERSIGN_HTTP", value_name = "URL", value_parser = address::http)]
     http: Option<http::Uri>,
     /// The application that calls.
     #[arg(long = "as", value_name = "APP")]
@@ -48,7 +49,7 @@ pub(crate) struct Call {
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = field)]
     fields: Vec<(http::HeaderName, http::HeaderValue)>,
     /// What is asked for.
-    #[arg(value_parser = input::trimmed::<http::Uri>)]
+    #[arg(value_parser = address::http)]
     url: http::Uri,
 }
 

@@ -15,7 +15,7 @@ use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE, PUBLIC};
 use crate::input::{self, STANDARD};
-use crate::output::{Format, path, print, print_json};
+use crate::output::{Format, path, print, print_json, say};
 use crate::secret_input::{Secret, new_passphrase, passphrase, warn_if_others_can_read};
 
 #[derive(Debug, Subcommand)]
@@ -88,6 +88,13 @@ fn new(common: &Common, out: &Path, encrypt: bool) -> Result<(), Failure> {
     let secret = (encrypt || file.is_some())
         .then(|| new_passphrase("Pass phrase of the key file", file.as_deref()))
         .transpose()?;
+    if let (Some(file), None) = (&file, &common.passphrase_file) {
+        // Not silently: the variable may have been set for another key.
+        say(format_args!(
+            "The key is encrypted under the pass phrase in {}.",
+            file.display()
+        ));
+    }
     let identity = Identity::generate(&mut SystemEntropy);
     let pem = key_file::write_identity(&identity, secret.as_ref(), &mut SystemEntropy);
     let mut public = out.as_os_str().to_owned();

@@ -10,6 +10,7 @@
 mod applications;
 mod backup;
 mod crash;
+mod embedded;
 mod exits;
 mod files;
 mod passphrase;

@@ -108,7 +108,12 @@ fn each_secret_has_a_variable_of_its_own() {
     }
     let key = ["key", "new", "--out", "e.key"];
     let variable = [("COUNTERSIGN_KEY_PASSPHRASE_FILE", "maria.pass")];
-    assert_eq!(with(&site, &variable, &key).code, 0);
+    let said = with(&site, &variable, &key);
+    assert!(
+        said.code == 0 && said.err.contains("pass phrase in maria.pass"),
+        "{}",
+        said.err
+    );
     assert_eq!(with(&site, &variable, &["key", "show", "e.key"]).code, 0);
     assert_eq!(with(&site, &[], &["key", "show", "e.key"]).code, 2);
     let variable = [("COUNTERSIGN_PERSON_PASSPHRASE_FILE", "maria.pass")];
