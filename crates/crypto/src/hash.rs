@@ -1,4 +1,4 @@
-//! SHA-256 (FIPS 180-4), and SHA3-256 (FIPS 202) where a standard wants it.
+//! SHA-256 and SHA-512 (FIPS 180-4), and SHA3-256 (FIPS 202) where a standard wants it.
 
 use aws_lc_rs::digest;
 
@@ -8,6 +8,14 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     let mut sum = Sha256::new();
     sum.update(data);
     sum.finish()
+}
+
+/// The SHA-512 of `data`.
+#[must_use]
+pub fn sha512(data: &[u8]) -> [u8; 64] {
+    let mut sum = [0; 64];
+    sum.copy_from_slice(digest::digest(&digest::SHA512, data).as_ref());
+    sum
 }
 
 /// The SHA3-256 of these parts, one after the other.
@@ -62,5 +70,7 @@ mod tests {
     fn the_empty_message_has_its_published_digest() {
         let digest = data_encoding::HEXLOWER.encode(&super::sha256(b""));
         assert!(digest.starts_with("e3b0c44298fc1c149afbf4c8996fb924"));
+        let digest = data_encoding::HEXLOWER.encode(&super::sha512(b""));
+        assert!(digest.starts_with("cf83e1357eefb8bdf1542850d66d8007"));
     }
 }

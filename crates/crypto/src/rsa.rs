@@ -182,6 +182,12 @@ impl RsaKey {
         Ok(signature)
     }
 
+    /// The length of what is sealed to this key, in bytes.
+    #[must_use]
+    pub fn lock_length(&self) -> usize {
+        self.opening.key_size_bytes()
+    }
+
     /// Opens what [`RsaPublicKey::seal`] sealed to this key.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::wire::{Said, serve};
-use super::world::{HOUR, SECOND, World, guarded, no, ok, post_to, unsent};
+use super::world::{C, HOUR, SECOND, World, guarded, no, ok, post_to, unsent};
 
 #[tokio::test]
 async fn content_is_read_to_the_limit_and_not_one_beyond() {
@@ -60,7 +60,7 @@ async fn what_cannot_be_remembered_is_not_accepted() {
     let world = World::new().await;
     let tickets = MemoryTickets::new(Limits {
         tickets: 1,
-        requests: 2,
+        requests: 3,
     });
     let provider = world.provider().tickets(tickets).build().unwrap();
     let ledger = serve(guarded(&provider)).await;
@@ -85,6 +85,32 @@ async fn what_cannot_be_remembered_is_not_accepted() {
     assert_eq!(post_to(&first, &ledger, "4").await, ok("4"));
     world.time.pass(2 * HOUR);
     assert_eq!(post_to(&second, &ledger, "5").await, ok("5"));
+}
+
+/// The story: one consumer presented tickets and sent requests until nothing more could be remembered, and all others
+/// were refused for as long.
+// BRK-42
+#[tokio::test]
+async fn an_application_that_takes_all_it_can_leaves_room_for_others() {
+    let world = World::new().await;
+    let tickets = MemoryTickets::new(Limits {
+        tickets: 6,
+        requests: 6,
+    });
+    let provider = world.provider().tickets(tickets).build().unwrap();
+    let ledger = serve(guarded(&provider)).await;
+    let greedy: Vec<_> = (0..4).map(|_| world.client(&ledger)).collect();
+    let mut fine = 0;
+    for client in &greedy {
+        let address = ledger.url("/who").to_string();
+        let answer = client.get(address).send().await;
+        fine += usize::from(answer.is_ok_and(|answer| answer.status() == 200));
+    }
+    assert_eq!(fine, 3, "as much as was free for each");
+    assert_eq!(post_to(&greedy[0], &ledger, "1").await.status, 503);
+    let modest = world.client_of(C, 4, &ledger);
+    assert_eq!(post_to(&modest, &ledger, "1").await, ok("1"));
+    assert_eq!(post_to(&modest, &ledger, "2").await, ok("2"));
 }
 
 #[tokio::test]

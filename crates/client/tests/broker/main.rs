@@ -8,12 +8,14 @@
     reason = "a test stops where it fails"
 )]
 
+mod cheap;
 mod clocks;
 mod dialog;
 mod keys;
 mod limits;
 mod refused;
 mod restart;
+mod signatures;
 mod site;
 mod tickets;
 mod v1;

@@ -1,5 +1,6 @@
 //! A server that hears all that is said to it, and can be restarted where it is.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -86,11 +87,21 @@ impl Served {
         self.wire().pop().unwrap()
     }
 
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.authority.parse().unwrap()
+    }
+
     /// Says what somebody said once more, or something else.
-    pub(super) async fn say(&self, said: Said) -> Answered {
+    pub(super) async fn say(&self, mut said: Said) -> Answered {
+        // The client writes it of itself.
+        said.headers.remove("host");
+        self.say_as_it_is(said).await
+    }
+
+    /// The same with the host that it names.
+    pub(super) async fn say_as_it_is(&self, said: Said) -> Answered {
         let mut headers = said.headers;
-        // The client writes these of itself.
-        headers.remove("host");
         headers.remove("content-length");
         let url = self.url(&said.path).to_string();
         let request = reqwest::Client::new().request(said.method, url);

@@ -42,6 +42,11 @@ impl Time {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// As a clock does that is put right.
+    pub(super) fn set_back(&self, milliseconds: u64) {
+        self.0.fetch_sub(milliseconds, Ordering::Relaxed);
+    }
+
     pub(super) fn pass(&self, milliseconds: u64) {
         self.0.fetch_add(milliseconds, Ordering::Relaxed);
     }
@@ -71,14 +76,24 @@ impl World {
     }
 
     pub(super) fn consumer_of(&self, address: &str) -> ConsumerBuilder {
+        self.another(A, 2, address)
+    }
+
+    fn another(&self, id: &str, byte: u8, address: &str) -> ConsumerBuilder {
         let time = self.time.clone();
         let application = Application {
-            id: A.to_owned(),
-            keys: vec![party(2)],
+            id: id.to_owned(),
+            keys: vec![party(byte)],
         };
         Consumer::builder(application, self.site.known())
             .calls(B, address.parse().unwrap())
             .clock(move || time.now())
+    }
+
+    /// The client of another application.
+    pub(super) fn client_of(&self, id: &str, byte: u8, calls: &Served) -> ClientWithMiddleware {
+        let consumer = self.another(id, byte, &calls.url("").to_string());
+        consumer.build().unwrap().client().unwrap()
     }
 
     pub(super) fn client(&self, calls: &Served) -> ClientWithMiddleware {

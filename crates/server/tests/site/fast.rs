@@ -1,9 +1,11 @@
 //! The fast path whole: two applications, each with a session of its service, and HTTP between them. The site itself
 //! answers nothing over HTTP here.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::routing::get;
 use axum::{Extension, Router};
 use countersign_client::broker::{
@@ -17,10 +19,17 @@ use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::consumer::Consumer as Parties;
 use countersign_proto::broker::v2::fast::Answered;
 use countersign_proto::broker::v2::message::AuthResponse;
+use countersign_proto::uri::SiteUri;
 use countersign_server::clock;
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
 use serde_json::{Value, json};
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::founded::Founded;
+use crate::proxy::Proxy;
 
 fn party() -> PartyKey {
     PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)))
@@ -33,10 +42,15 @@ fn millis() -> u64 {
 /// An application, and a session of its service.
 struct Registered {
     application: Application,
+    robot: Arc<Identity>,
     session: Arc<Client>,
 }
 
 async fn register(founded: &Founded, id: &str) -> Registered {
+    register_over(founded, id, &founded.uri).await
+}
+
+async fn register_over(founded: &Founded, id: &str, uri: &SiteUri) -> Registered {
     let robot = Arc::new(Identity::generate(&mut SystemEntropy));
     let name = format!("{id}-robot");
     let service = json!({ "name": name, "certificate": robot.certificate().to_pem() });
@@ -46,13 +60,14 @@ async fn register(founded: &Founded, id: &str) -> Registered {
     let keys = [key.public().to_pem()];
     let app = json!({ "id": id, "public_keys": keys, "settings": settings });
     founded.admin("app", "create", app).await;
-    let connector = Connector::new(&founded.uri);
-    let client = connector.connect(Who::Service(robot));
+    let connector = Connector::new(uri);
+    let client = connector.connect(Who::Service(robot.clone()));
     Registered {
         application: Application {
             id: id.to_owned(),
             keys: vec![key],
         },
+        robot,
         session: Arc::new(client.await.unwrap()),
     }
 }
@@ -105,11 +120,8 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
     let founded = Founded::new().await;
     let billing = register(&founded, "billing").await;
     let mut ledger = register(&founded, "ledger").await;
-    let passed = Arc::new(AtomicU64::new(0));
-    let clock = passed.clone();
     let provider = Provider::builder(ledger.application.clone(), known(&founded))
         .ticket_keys_from(ledger.session.clone())
-        .clock(move || millis() + clock.load(Ordering::Relaxed))
         .build()
         .unwrap();
     let address = serve(&provider).await;
@@ -132,7 +144,7 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
         })
     };
     assert_eq!(called().await, refused(By::Provider, Refusal::NotVerified));
-    passed.store(6_000, Ordering::Relaxed);
+    after(Duration::from_secs(5)).await;
     assert_eq!(called().await, fine);
     provider.ask_ticket_keys().await.unwrap();
     assert_eq!(called().await, fine);
@@ -153,6 +165,97 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
     assert!(matches!(called().await, Err(ConsumerError::Session(_))));
     provider.set_session(None);
     assert!(provider.ask_ticket_keys().await.is_err());
+}
+
+/// Lets that much time pass for all that waits here, and for what comes over sockets none.
+async fn after(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// The story: the session of a provider was silent, and clients presented tickets under an unknown key. Each
+/// waited until all before it had waited for an answer of their own, 30 s, 60 s, 90 s, and any number of them.
+/// [BRK-56]
+#[tokio::test]
+async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
+    let founded = Founded::new().await;
+    let billing = register(&founded, "billing").await;
+    let proxy = Proxy::before(&founded).await;
+    let ledger = register_over(&founded, "ledger", &proxy.uri).await;
+    let site = known(&founded);
+    let provider = Provider::builder(ledger.application.clone(), site.clone())
+        .ticket_keys_from(ledger.session.clone())
+        .build()
+        .unwrap();
+    // It does not answer, and is not asked again soon.
+    assert!(provider.ask_time().await.is_err());
+    let params = json!({ "app": "billing", "providers": ["ledger"] });
+    let mut answer: Value = billing
+        .session
+        .call("broker", "ticket", &params)
+        .await
+        .unwrap();
+    let mut answered: Vec<Answered> = serde_json::from_value(answer["tickets"].take()).unwrap();
+    let Some(Answered::Granted(ticket)) = answered.pop() else {
+        panic!("refused");
+    };
+    let parties = Parties {
+        id: "billing".to_owned(),
+        keys: billing.application.keys.clone(),
+        site: site.id,
+        site_keys: site.keys,
+        suite: SealingSuite::XWing,
+    };
+    let granted = parties.granted_in_session("ledger", *ticket).unwrap();
+    let (_, presentation) = granted.present(millis(), &mut SystemEntropy).unwrap();
+    let router = Router::new().route("/who", get(async || "verified"));
+    let mut service = provider.layer(router);
+    let mut present = || {
+        let content = Full::<Bytes>::from(presentation.clone());
+        let request = Request::post(TICKET_PATH).body(content).unwrap();
+        service.call(request)
+    };
+    let status = |answer: Result<Response<Body>, _>| {
+        let answer: Result<_, Infallible> = answer;
+        answer.unwrap().status()
+    };
+
+    proxy.mute();
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    let mut waiting: Vec<_> = (0..255).map(|_| present()).collect();
+    assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
+    // The question is put.
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(5)).await;
+    // One that comes later waits for the same answer, and the next one finds no place.
+    waiting.push(present());
+    assert!(waiting[255].as_mut().now_or_never().is_none());
+    let busy = present().now_or_never().map(status);
+    assert_eq!(busy, Some(StatusCode::SERVICE_UNAVAILABLE));
+    for answer in futures_util::future::join_all(waiting).await {
+        assert_eq!(status(answer), StatusCode::UNAUTHORIZED);
+    }
+    let took = began.elapsed();
+    assert!((10..11).contains(&took.as_secs()), "{took:?}");
+
+    // Five seconds from the end of that question on there is none.
+    provider.set_session(Some(billing.session.clone()));
+    tokio::time::advance(Duration::from_millis(4_900)).await;
+    let refused = present().now_or_never().map(status);
+    assert_eq!(refused, Some(StatusCode::UNAUTHORIZED));
+    tokio::time::advance(Duration::from_millis(200)).await;
+    let mut asks = present();
+    assert!(asks.as_mut().now_or_never().is_none());
+    tokio::time::resume();
+    // That session is of another application's service.
+    assert_eq!(status(asks.await), StatusCode::UNAUTHORIZED);
+    let connector = Connector::new(&founded.uri);
+    let session = connector.connect(Who::Service(ledger.robot)).await.unwrap();
+    provider.set_session(Some(Arc::new(session)));
+    after(Duration::from_secs(5)).await;
+    assert_eq!(status(present().await), StatusCode::OK);
 }
 
 /// [BRK-9]: whatever the form of the ticket.

@@ -14,7 +14,7 @@ use super::caller::{Call, Caller};
 use super::carrier::Carrier;
 use super::credentials::Held;
 use super::{Consumer, ConsumerError, Shared, Target};
-use crate::broker::origin::Origin;
+use crate::broker::origin::{self, Origin};
 use crate::broker::refusal;
 
 /// How long a signature is good, in seconds: as long as it may be late.
@@ -63,11 +63,10 @@ impl Shared {
         target: &Target,
         call: &Call,
     ) -> Result<HeaderMap, ConsumerError> {
-        let path = call.address.path_and_query();
         let request = Request {
             method: call.method.as_str(),
-            authority: target.origin.authority(),
-            target: path.map_or("/", |path| path.as_str()),
+            authority: call.authority(&target.origin),
+            target: &origin::target(&call.address),
             content: &call.content,
         };
         let nonce = Nonce(fresh(&mut SystemEntropy));

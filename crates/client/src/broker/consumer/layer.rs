@@ -66,17 +66,16 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Self { consumer, client } = self.clone();
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
             let longest = consumer.longest_content();
             let content = read(body, longest).await.map_err(|unread| match unread {
                 Unread::TooLong => ConsumerError::TooLong(longest),
                 Unread::Broken(error) => ConsumerError::Broken(error.to_string()),
             })?;
-            let call = Call {
-                method: parts.method.clone(),
-                address: parts.uri.clone(),
-                content: content.clone(),
-            };
+            let (method, address) = (parts.method.clone(), parts.uri.clone());
+            let call = Call::new(method, address, &parts.headers, content.clone())?;
+            // What is signed is what is sent.
+            parts.uri = call.address.clone();
             let carrier = Through {
                 client,
                 parts,

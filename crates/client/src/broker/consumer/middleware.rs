@@ -62,11 +62,13 @@ pub(in crate::broker) async fn handle(
         return Err(ConsumerError::TooLong(longest).into());
     }
     let address = request.url().as_str().parse();
-    let call = Call {
-        method: request.method().clone(),
-        address: address.map_err(|_| ConsumerError::CannotSign)?,
+    let address = address.map_err(|_| ConsumerError::CannotSign)?;
+    let call = Call::new(
+        request.method().clone(),
+        address,
+        request.headers(),
         content,
-    };
+    )?;
     let carrier = Through {
         next,
         request,

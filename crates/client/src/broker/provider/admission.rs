@@ -1,10 +1,14 @@
 //! Who gets in: a presentation is taken, and a request is verified.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_proto::broker::v2::signature::{self, Fields, Signed};
+use countersign_crypto::hash::sha256;
+use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::broker::v2::provider::{Accepted, Unverified};
+use countersign_proto::broker::v2::signature::{self, Fields, SignatureError, Signed};
 use countersign_proto::broker::v2::{Refusal, limits};
 use http::request::Parts;
 use http::uri::Authority;
@@ -17,6 +21,7 @@ use super::tickets::{Once, OpenedTicket, RequestName, TicketStoreError};
 use super::{AuthenticatedApp, Shared};
 use crate::broker::BoxError;
 use crate::broker::content::{Unread, read};
+use crate::broker::origin::{normalized, same, target};
 
 const CONTENT_DIGEST: &str = "content-digest";
 const SIGNATURE_INPUT: &str = "signature-input";
@@ -32,19 +37,66 @@ impl Shared {
         if request.method() != Method::POST {
             return Err(Reply::Method);
         }
-        let body = self.content(request.into_body(), limits::SEALED).await;
+        let (parts, body) = request.into_parts();
+        let source = self.source_of.as_ref().and_then(|of| of(&parts));
+        let body = self.content(body, limits::SEALED).await;
         // Nobody has proved anything yet: whatever is wrong, the answer is one.
         let body = body.map_err(|_| Refusal::NotVerified)?;
+        let read = Unverified::read(&body)?;
         let now = self.time.now(&self.parties().site_keys).await;
-        let presented = self.accept(&body, now).await;
-        let presented = presented.map_err(|refusal| self.refused(refusal.into()))?;
-        let accepted = presented.acknowledge(now, &mut SystemEntropy)?;
+        let accepted = match read.is_signed() {
+            true => self.accept_signed(read, sha256(&body), source, now).await?,
+            false => {
+                let presented = self.accept_fast(&read, now).await?;
+                self.not_kept(presented.id()).await?;
+                let acknowledge = move || presented.acknowledge(now, &mut SystemEntropy);
+                let accepted = self.work.run(source, acknowledge).await;
+                accepted.ok_or(Reply::Busy)??
+            }
+        };
         let ticket = OpenedTicket {
             credentials: accepted.credentials,
             auth_data: Arc::from(accepted.auth_data),
         };
         once(self.tickets.keep(ticket, now).await)?;
         Ok(accepted.answer)
+    }
+
+    /// Accepts a ticket that the site signed. All that can be found out without public-key work is found out first,
+    /// from what the ticket says in the clear and what the same presentation led to before.
+    async fn accept_signed(
+        self: &Arc<Self>,
+        read: Unverified,
+        digest: [u8; 32],
+        source: Option<IpAddr>,
+        now: u64,
+    ) -> Result<Accepted, Reply> {
+        let header = read.header().ok_or(Refusal::NotVerified)?;
+        if now > header.expires {
+            return Err(Refusal::Expired.into());
+        }
+        self.not_kept(header.id).await?;
+        if let Some(refusal) = self.seen.outcome(&digest) {
+            return Err(refusal.into());
+        }
+        let parties = self.parties();
+        let verify = move || {
+            let presented = parties.verify(&read, now)?;
+            presented.acknowledge(now, &mut SystemEntropy)
+        };
+        let accepted = self.work.run(source, verify).await.ok_or(Reply::Busy)?;
+        accepted.map_err(|refusal| {
+            self.seen.hold(digest, refusal);
+            self.refused(refusal.into())
+        })
+    }
+
+    /// A ticket that was accepted before is refused before any work is done for it.
+    async fn not_kept(&self, id: Nonce) -> Result<(), Reply> {
+        match self.tickets.ticket(id).await.map_err(busy)? {
+            Some(_) => Err(Refusal::Replayed.into()),
+            None => Ok(()),
+        }
     }
 
     /// Lets a request through that is signed, once, and tells the application whose it is.
@@ -66,18 +118,26 @@ impl Shared {
         // Content is read for those alone who name a ticket that is known.
         let content = self.content(body, self.longest).await?;
         let now = self.time.now(&self.parties().site_keys).await;
-        let authority = self.authority.as_deref().or_else(|| authority(&parts));
-        let request = signature::Request {
-            method: parts.method.as_str(),
-            authority: authority.ok_or(Refusal::NotVerified)?,
-            target: parts.uri.path_and_query().map_or("", |path| path.as_str()),
-            content: &content,
+        let verify = |authority: String| {
+            let request = signature::Request {
+                method: parts.method.as_str(),
+                authority: &authority,
+                target: &format!("{}{}", self.path_prefix, target(&parts.uri)),
+                content: &content,
+            };
+            signed.verify(&ticket.credentials, &request, now / 1_000)
         };
-        let verified = signed.verify(&ticket.credentials, &request, now / 1_000);
+        let not_verified = Err(SignatureError::NotVerified);
+        let authorities = authorities(self.authority.as_deref(), &parts).into_iter();
+        let verified = authorities
+            .map(verify)
+            .find(|verified| *verified != not_verified)
+            .unwrap_or(not_verified);
         let verified = verified.map_err(|error| self.refused(error.into()))?;
         let name = RequestName::new(verified.id, &verified.nonce);
         let until = verified.expires.saturating_mul(1_000);
-        once(self.tickets.request(name, until, now).await)?;
+        let application = &ticket.credentials.application;
+        once(self.tickets.request(name, application, until, now).await)?;
         parts.extensions.insert(AuthenticatedApp {
             id: ticket.credentials.application,
             auth_data: ticket.auth_data,
@@ -102,7 +162,7 @@ impl Shared {
         }
     }
 
-    fn refused(&self, reply: Reply) -> Reply {
+    pub(super) fn refused(&self, reply: Reply) -> Reply {
         if reply == Reply::Refused(Refusal::Clock) {
             self.time.doubt();
         }
@@ -142,15 +202,32 @@ fn fields(headers: &HeaderMap) -> Result<Fields, Refusal> {
     })
 }
 
+/// The authorities that a request may be signed for, by the setting or by what it says itself. Its scheme is not
+/// known behind a proxy, so a port that is the usual one of either may have been left out.
+pub(in crate::broker) fn authorities(setting: Option<&str>, parts: &Parts) -> Vec<String> {
+    let Some(authority) = setting.map_or_else(|| authority(parts), |setting| setting.parse().ok())
+    else {
+        return Vec::new();
+    };
+    let usual = authority.port_u16().filter(|port| [80, 443].contains(port));
+    let all = [None, usual].map(|usual| normalized(&authority, usual));
+    let mut all: Vec<String> = all.into_iter().flatten().collect();
+    all.dedup();
+    all
+}
+
 /// Whom a request is for. Where the target and the field `host` both say so, they have to agree.
-pub(in crate::broker) fn authority(parts: &Parts) -> Option<&str> {
-    let target = parts.uri.authority().map(Authority::as_str);
+pub(in crate::broker) fn authority(parts: &Parts) -> Option<Authority> {
+    let target = parts.uri.authority();
     let mut hosts = parts.headers.get_all(header::HOST).iter();
-    let host = hosts.next().map(|host| host.to_str());
+    let host = hosts.next().map(|host| host.to_str().ok()?.parse().ok());
     match (target, host, hosts.next()) {
-        (Some(target), None, None) => Some(target),
-        (None, Some(Ok(host)), None) => Some(host),
-        (Some(target), Some(Ok(host)), None) => target.eq_ignore_ascii_case(host).then_some(target),
+        (Some(target), None, None) => Some(target.clone()),
+        (None, Some(host), None) => host,
+        (Some(target), Some(host), None) => {
+            let agrees = host.is_some_and(|host| same(target, &host, parts.uri.scheme()));
+            agrees.then(|| target.clone())
+        }
         _ => None,
     }
 }
@@ -159,7 +236,7 @@ pub(in crate::broker) fn authority(parts: &Parts) -> Option<&str> {
 mod tests {
     use http::Request;
 
-    use super::authority;
+    use super::{Authority, authorities, authority};
 
     #[test]
     fn who_is_called_is_told_by_target_and_host_and_they_agree() {
@@ -172,6 +249,12 @@ mod tests {
                 Some("ledger.example"),
             ),
             ("http://ledger.example/", &["archive.example"], None),
+            (
+                "http://ledger.example/",
+                &["ledger.example:80"],
+                Some("ledger.example"),
+            ),
+            ("http://ledger.example/", &["ledger.example:443"], None),
             ("/", &["ledger.example", "ledger.example"], None),
             ("/", &[], None),
         ];
@@ -181,7 +264,33 @@ mod tests {
                 request = request.header("host", *host);
             }
             let (parts, ()) = request.body(()).unwrap().into_parts();
-            assert_eq!(authority(&parts), expected, "{target} {hosts:?}");
+            let called = authority(&parts);
+            let called = called.as_ref().map(Authority::as_str);
+            let called = called.map(str::to_ascii_lowercase);
+            assert_eq!(called.as_deref(), expected, "{target} {hosts:?}");
+        }
+    }
+
+    /// The story: a request to `http://h:80` is signed for `h` (RFC 9421, section 2.2.3), its field `host` may
+    /// have the port all the same, and it was refused.
+    #[test]
+    fn a_port_that_is_usual_may_be_left_out_of_what_is_signed() {
+        let cases = [
+            ("H", &["h"][..]),
+            ("h:80", &["h:80", "h"]),
+            ("H:443", &["h:443", "h"]),
+            ("h:8080", &["h:8080"]),
+            ("[::1]:80", &["[::1]:80", "[::1]"]),
+            ("user@h", &[]),
+            ("a b", &[]),
+        ];
+        for (host, expected) in cases {
+            let request = Request::get("/").header("host", host).body(()).unwrap();
+            let (parts, ()) = request.into_parts();
+            assert_eq!(authorities(None, &parts), expected, "{host}");
+            // A setting counts in place of what the request says.
+            let (parts, ()) = Request::get("/").body(()).unwrap().into_parts();
+            assert_eq!(authorities(Some(host), &parts), expected, "{host}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The application that is called.
 //!
 //! ```text
-//! request ─▶ at the ticket path? ─▶ take: accept, remember, acknowledge
+//! request ─▶ at the ticket path? ─▶ take: over? came before? ─▶ its turn ─▶ verify, acknowledge ─▶ remember
 //!               │ no
 //!               ▼
 //!            read the signature's fields ─▶ is its ticket known? ─▶ read the content ─▶ verify ─▶ first time? ─▶ service
@@ -11,15 +11,19 @@ pub(super) mod admission;
 pub(super) mod guard;
 mod layer;
 mod reply;
+pub(super) mod seen;
 mod ticket_keys;
 mod tickets;
 mod time;
+pub(super) mod work;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_crypto::party::{PartyKey, PartyPublic};
+use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::provider::Provider as Parties;
 use serde_json::value::RawValue;
 
@@ -28,8 +32,10 @@ use super::origin::{Origin, WrongAddress};
 use super::session::Session;
 use super::{Application, Site, TICKET_PATH};
 use crate::Client;
+use seen::Seen;
 use ticket_keys::TicketKeys;
 use time::SiteTime;
+use work::{SourceOf, Work};
 
 pub use layer::Guarded;
 #[cfg(feature = "sqlite")]
@@ -59,8 +65,13 @@ struct Shared {
     tickets: Arc<dyn TicketStore>,
     time: Arc<SiteTime>,
     ticket_keys: TicketKeys,
+    /// What signed presentations were refused with.
+    seen: Seen<Refusal>,
+    work: Work,
+    source_of: Option<SourceOf>,
     ticket_path: String,
     authority: Option<String>,
+    path_prefix: String,
     longest: usize,
     patience: Duration,
     anonymous: bool,
@@ -84,6 +95,8 @@ pub struct ProviderBuilder {
     tickets: Arc<dyn TicketStore>,
     ticket_path: String,
     authority: Option<String>,
+    path_prefix: String,
+    source_of: Option<SourceOf>,
     longest: usize,
     patience: Duration,
     anonymous: bool,
@@ -121,6 +134,8 @@ impl Provider {
             tickets: Arc::new(MemoryTickets::default()),
             ticket_path: TICKET_PATH.to_owned(),
             authority: None,
+            path_prefix: String::new(),
+            source_of: None,
             longest: LONGEST,
             patience: PATIENCE,
             anonymous: false,
@@ -188,6 +203,8 @@ impl Shared {
         };
         change(&mut parties);
         *shared = Arc::new(parties);
+        // Other keys verify other presentations.
+        self.seen.forget();
     }
 
     fn parties(&self) -> Arc<Parties> {
@@ -225,11 +242,33 @@ impl ProviderBuilder {
         self
     }
 
-    /// The host, with its port unless that is the scheme's own, that consumers call: for a provider behind a proxy
-    /// that sends another. What requests say themselves counts when nothing is said.
+    /// The host and, where it has one, the port that consumers call: for a provider behind a proxy that sends another.
+    /// What requests say themselves counts when nothing is said. Ports 80 and 443 may be left out.
     #[must_use]
     pub fn authority(mut self, authority: &str) -> Self {
         self.authority = Some(authority.to_owned());
+        self
+    }
+
+    /// What consumers call in front of the path that arrives here, as in `/billing`: for a provider behind a proxy
+    /// that takes it away. Nothing when nothing is said.
+    #[must_use]
+    pub fn path_prefix(mut self, prefix: &str) -> Self {
+        prefix
+            .trim_end_matches('/')
+            .clone_into(&mut self.path_prefix);
+        self
+    }
+
+    /// How to find out where a request comes from, as an outer layer put it into its extensions (axum's
+    /// `ConnectInfo`) or a trusted proxy into a field. With it the presentations of one source (of IPv6, one /48)
+    /// take 32 of the 256 places in which presentations wait for public-key work; without it all share them.
+    #[must_use]
+    pub fn source(
+        mut self,
+        of: impl Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.source_of = Some(Arc::new(of));
         self
     }
 
@@ -281,8 +320,12 @@ impl ProviderBuilder {
                 tickets: self.tickets,
                 time: Arc::new(SiteTime::new(clock)?),
                 ticket_keys: TicketKeys::new(Session::new(self.session)),
+                seen: Seen::new(),
+                work: Work::new(),
+                source_of: self.source_of,
                 ticket_path: self.ticket_path,
                 authority: self.authority,
+                path_prefix: self.path_prefix,
                 longest: self.longest,
                 patience: self.patience,
                 anonymous: self.anonymous,

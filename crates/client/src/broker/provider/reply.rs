@@ -18,7 +18,7 @@ pub(super) enum Reply {
     TooLong,
     /// The content did not come in time.
     TooSlow,
-    /// Tickets or requests cannot be remembered, so none is accepted.
+    /// Tickets or requests cannot be remembered, or too many presentations wait already, so none is accepted.
     Busy,
 }
 
@@ -76,6 +76,7 @@ impl Reply {
                 Some((header::WWW_AUTHENTICATE, challenge))
             }
             Self::Method => Some((header::ALLOW, HeaderValue::from_static("POST"))),
+            Self::Busy => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         }
     }

@@ -1,31 +1,59 @@
 //! The keys of tickets that come by the fast path: asked for in a session when they are needed, which is before
 //! the first ticket and some time before the last of them is over.
+//!
+//! A client can present a ticket under a key that no site ever named, so one question is under way at a time, all
+//! who need its answer wait for that one, and the next one is not asked before a pause.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use countersign_proto::broker::v2::limits::TICKET_KEY;
-use countersign_proto::broker::v2::provider::{Presented, Provider as Parties};
-use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
+use countersign_proto::broker::v2::provider::{Presented, Provider as Parties, Unverified};
+use countersign_proto::broker::v2::{SealedMessage, TicketKey};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
-use super::{PATIENCE, ProviderError, Shared};
+use super::reply::Reply;
+use super::{ProviderError, Shared};
 use crate::broker::session::Session;
 use crate::{CallError, Client};
 
-/// How often the site is asked at most, in milliseconds: anybody can present a ticket under a key that nobody
-/// knows.
-const PAUSE: u64 = 5_000;
+/// How long after the end of one question the next one is asked at the earliest.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How long the site may take for an answer, and a presentation waits for it at most.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Presentations that wait for an answer.
+const WAITING: usize = 256;
 
 /// The way to ticket keys.
 pub(super) struct TicketKeys {
     pub(super) session: Session,
-    /// When they were asked for last, by the own clock; never at first.
-    last: AtomicU64,
-    asked: AtomicBool,
-    /// One asks, and all who need them wait for it.
-    turn: tokio::sync::Mutex<()>,
+    question: Mutex<Question>,
+    waiting: Semaphore,
+}
+
+#[derive(Default)]
+struct Question {
+    /// Closed when the question that is under way has ended.
+    under_way: Option<watch::Receiver<()>>,
+    /// When the last one ended.
+    ended: Option<Instant>,
+}
+
+/// Ends the question, also where its task is aborted.
+struct Ending(
+    Arc<Shared>,
+    #[allow(dead_code, reason = "closes when dropped")] watch::Sender<()>,
+);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let mut question = self.0.ticket_keys.question();
+        question.under_way = None;
+        question.ended = Some(Instant::now());
+    }
 }
 
 /// What `broker ticket-keys` answers.
@@ -38,59 +66,66 @@ impl TicketKeys {
     pub(super) fn new(session: Session) -> Self {
         Self {
             session,
-            last: AtomicU64::new(0),
-            asked: AtomicBool::new(false),
-            turn: tokio::sync::Mutex::new(()),
+            question: Mutex::default(),
+            waiting: Semaphore::new(WAITING),
         }
     }
 
-    /// Whether the site may be asked now; whoever is told so asks.
-    fn may_ask(&self, own: u64) -> bool {
-        let last = self.last.load(Ordering::Relaxed);
-        let asked = self.asked.load(Ordering::Relaxed);
-        let may = !asked || own.abs_diff(last) >= PAUSE;
-        if may {
-            self.last.store(own, Ordering::Relaxed);
-            self.asked.store(true, Ordering::Relaxed);
-        }
-        may
+    fn question(&self) -> MutexGuard<'_, Question> {
+        // Nothing under the lock can panic half-way.
+        self.question.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
-    /// Accepts what was presented; under a key that is not known yet once the site has told it.
-    pub(super) async fn accept(
+    /// Accepts what was presented by the fast path; under a key that is not known yet once the site has told it.
+    pub(super) async fn accept_fast(
         self: &Arc<Self>,
-        body: &[u8],
+        read: &Unverified,
         site_time: u64,
-    ) -> Result<Presented, Refusal> {
-        let parties = self.parties();
-        let presented = parties.accept(body, site_time);
-        let unknown = presented.is_err() && parties.lacks_ticket_key(body);
-        let Some(client) = self.ticket_keys.session.client() else {
-            return presented;
-        };
-        if unknown {
-            let _turn = self.ticket_keys.turn.lock().await;
-            // Somebody before may have got it.
-            if self.parties().lacks_ticket_key(body) && self.ticket_keys.may_ask(self.time.own()) {
-                self.ask_and_tell(&client).await;
+    ) -> Result<Presented, Reply> {
+        let mut parties = self.parties();
+        if let Some(client) = self.ticket_keys.session.client() {
+            if parties.lacks_ticket_key(read) {
+                if let Some(mut ended) = self.question(client) {
+                    let waiting = self.ticket_keys.waiting.try_acquire();
+                    let _place = waiting.map_err(|_| Reply::Busy)?;
+                    // An error says that it has ended, and nothing is ever sent.
+                    let _ = ended.changed().await;
+                }
+                parties = self.parties();
+            } else {
+                let newest = parties.ticket_keys.iter().map(TicketKey::until).max();
+                let soon = site_time.saturating_add(TICKET_KEY);
+                if newest.is_some_and(|until| until < soon) {
+                    self.question(client);
+                }
             }
-            return self.parties().accept(body, site_time);
         }
-        let newest = parties.ticket_keys.iter().map(TicketKey::until).max();
-        let due = newest.is_some_and(|until| until < site_time.saturating_add(TICKET_KEY));
-        if due && self.ticket_keys.may_ask(self.time.own()) {
-            let shared = self.clone();
-            tokio::spawn(async move { shared.ask_and_tell(&client).await });
-        }
-        presented
+        parties
+            .verify(read, site_time)
+            .map_err(|refusal| self.refused(refusal.into()))
     }
 
-    async fn ask_and_tell(&self, client: &Client) {
-        if let Err(error) = self.ask_ticket_keys(client).await {
-            tracing::warn!(%error, "tickets of the fast path are refused");
+    /// The question that is under way: one that was asked before, or a new one. `None` when the last one ended just
+    /// now.
+    fn question(self: &Arc<Self>, client: Arc<Client>) -> Option<watch::Receiver<()>> {
+        let mut question = self.ticket_keys.question();
+        if question.under_way.is_some() {
+            return question.under_way.clone();
         }
+        if question.ended.is_some_and(|ended| ended.elapsed() < PAUSE) {
+            return None;
+        }
+        let (sender, ended) = watch::channel(());
+        let ending = Ending(self.clone(), sender);
+        question.under_way = Some(ended.clone());
+        tokio::spawn(async move {
+            if let Err(error) = ending.0.ask_ticket_keys(&client).await {
+                tracing::warn!(%error, "tickets of the fast path are refused");
+            }
+        });
+        Some(ended)
     }
 
     /// Asks the site, and goes on with the keys that it tells and no others.

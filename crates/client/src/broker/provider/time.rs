@@ -45,11 +45,6 @@ impl SiteTime {
         })
     }
 
-    /// What the own clock shows, in milliseconds since 1970.
-    pub(super) fn own(&self) -> u64 {
-        self.clock.own()
-    }
-
     /// The site's time, in milliseconds since 1970, as far as it is known.
     pub(super) async fn now(self: &Arc<Self>, site: &[PartyPublic]) -> u64 {
         self.asked

@@ -1,10 +1,11 @@
 //! The same in edition v1.
 
+mod cheap;
 mod dialog;
 mod interop;
 mod master;
 mod negotiated;
-mod node;
+pub(crate) mod node;
 mod recorded;
 mod refused;
 mod world;

@@ -1,12 +1,13 @@
-//! A party of `serveros.mjs`, run by Node.
+//! A script that is run by Node: a party of `serveros.mjs`, or another.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use http::Uri;
 use serde_json::{Value, json};
 
-pub(super) struct Node {
+pub(crate) struct Node {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -14,7 +15,7 @@ pub(super) struct Node {
 
 /// Whether there is a Node to run: who has none is told so.
 #[allow(clippy::print_stderr, reason = "says why nothing was tested")]
-pub(super) fn is_here() -> bool {
+pub(crate) fn is_here() -> bool {
     let version = Command::new("node").arg("--version").output();
     let here = version.is_ok_and(|version| version.status.success());
     if !here {
@@ -26,8 +27,14 @@ pub(super) fn is_here() -> bool {
 impl Node {
     pub(super) fn start(config: &Value) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broker/v1/serveros.mjs");
+        Self::run(Path::new(script), &config.to_string())
+    }
+
+    /// Another script.
+    pub(crate) fn run(script: &Path, argument: &str) -> Self {
         let mut process = Command::new("node")
-            .args([script, &config.to_string()])
+            .arg(script)
+            .arg(argument)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -54,7 +61,7 @@ impl Node {
         self.say(&json!({ "method": method, "path": path, "body": content }))
     }
 
-    pub(super) fn say(&mut self, call: &Value) -> Value {
+    pub(crate) fn say(&mut self, call: &Value) -> Value {
         writeln!(self.input, "{call}").unwrap();
         self.read()
     }

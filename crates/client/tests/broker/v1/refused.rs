@@ -259,7 +259,7 @@ async fn nothing_is_accepted_that_cannot_be_remembered() {
     let world = World::new().await;
     let limits = Limits {
         tickets: 1,
-        requests: 1,
+        requests: 2,
     };
     let full = world.provider().tickets(MemoryTickets::new(limits));
     let ledger = serve(guarded(&full.longest_content(3).build())).await;

@@ -89,6 +89,8 @@ pub struct Presenting {
     granted: Granted,
     final_nonce: Nonce,
     iv: [u8; IV_LENGTH],
+    /// When it was presented, in milliseconds since 1970.
+    at: u64,
 }
 
 #[derive(Deserialize)]
@@ -270,6 +272,7 @@ impl Granted {
             granted: self,
             final_nonce,
             iv,
+            at: now,
         };
         Ok((presenting, body))
     }
@@ -288,7 +291,8 @@ impl Presenting {
     /// Reads what the provider answered.
     ///
     /// # Errors
-    /// [`ConsumerError::Refused`], or [`ConsumerError::NotBelieved`] when it could not read the ticket.
+    /// [`ConsumerError::Refused`], or [`ConsumerError::NotBelieved`] when it could not read the ticket;
+    /// [`ConsumerError::Stale`] when it says to have read it at a time at which it must have refused it.
     pub fn acknowledged(self, status: u16, body: &[u8]) -> Result<Credentials, ConsumerError> {
         if status != 200 {
             return Err(ConsumerError::Refused(status));
@@ -299,6 +303,9 @@ impl Presenting {
         let expected = (response.server_nonce, response.requester_nonce);
         if said != expected || nonces.final_nonce != self.final_nonce {
             return Err(ConsumerError::NotBelieved);
+        }
+        if nonces.ts.abs_diff(self.at) > limits::TOLERANCE {
+            return Err(ConsumerError::Stale);
         }
         Ok(Credentials {
             application: response.requested,

@@ -39,6 +39,10 @@ pub struct Header {
     pub hash: Option<String>,
     /// Whatever the application adds.
     pub ext: Option<String>,
+    /// The application that the credentials were issued to, where it says so.
+    pub app: Option<String>,
+    /// The application that delegated them. It is signed beside `app` alone.
+    pub dlg: Option<String>,
     mac: Vec<u8>,
 }
 
@@ -92,7 +96,7 @@ pub fn digest(secret: &SecretText) -> Option<Secret<32>> {
     (secret.len() > BLOCK).then(|| Secret::from_bytes(sha256(secret)))
 }
 
-/// A time (seconds), a nonce, and what else is signed.
+/// A time (seconds), a nonce, and what else is signed of every header.
 fn normalized(
     (ts, nonce): (u64, &str),
     request: &Signed<'_>,
@@ -142,7 +146,8 @@ impl Header {
         if !scheme.eq_ignore_ascii_case("hawk") {
             return Err(HawkError::None);
         }
-        let [mut id, mut ts, mut nonce, mut hash, mut ext, mut mac] = [const { None }; 6];
+        let [mut id, mut ts, mut nonce, mut mac] = [const { None }; 4];
+        let [mut hash, mut ext, mut app, mut dlg] = [const { None }; 4];
         loop {
             let (name, after) = rest.split_once("=\"").ok_or(HawkError::Format)?;
             let (value, after) = after.split_once('"').ok_or(HawkError::Format)?;
@@ -152,6 +157,8 @@ impl Header {
                 "nonce" => &mut nonce,
                 "hash" => &mut hash,
                 "ext" => &mut ext,
+                "app" => &mut app,
+                "dlg" => &mut dlg,
                 "mac" => &mut mac,
                 _ => return Err(HawkError::Format),
             };
@@ -175,6 +182,8 @@ impl Header {
             nonce,
             hash,
             ext,
+            app,
+            dlg,
             mac: BASE64
                 .decode(mac.as_bytes())
                 .map_err(|_| HawkError::Format)?,
@@ -212,7 +221,11 @@ impl Header {
 
     fn verify_under(&self, key: &MacKey, request: &Signed<'_>, now: u64) -> Result<(), HawkError> {
         let once = (self.ts, self.nonce.as_str());
-        let text = normalized(once, request, self.hash.as_deref(), self.ext.as_deref());
+        let mut text = normalized(once, request, self.hash.as_deref(), self.ext.as_deref());
+        if let Some(app) = &self.app {
+            let dlg = self.dlg.as_deref().unwrap_or_default();
+            text.push_str(&format!("{app}\n{dlg}\n"));
+        }
         key.verify(text.as_bytes(), &self.mac)
             .map_err(|_| HawkError::Mac)?;
         if self.ts.abs_diff(now) > TOLERANCE {

@@ -14,5 +14,9 @@ pub const NAME: usize = 64;
 /// The longest id of an application, in bytes.
 pub const ID: usize = 128;
 
+/// The most keys that a lock is tried with, the newest first: as many as an application may have registered. Each
+/// costs an RSA private operation.
+pub const KEYS: usize = 8;
+
 /// Nonces are below this: integers that every JSON implementation keeps exactly.
 pub const NONCE_BOUND: u64 = 1 << 53;

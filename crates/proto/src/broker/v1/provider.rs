@@ -1,9 +1,11 @@
 //! The application that is called: accepts tickets.
 //!
 //! ```text
-//! Provider::accept ── Presented ── (not seen before: whoever keeps tickets says so) ── acknowledge
+//! Unverified::read ── (cheap checks: its digest) ── Provider::open ── Opened ── prove ── Presented
+//!   ── (not presented before: the ticket store says so) ── acknowledge
 //! ```
 
+use countersign_crypto::hash::sha256;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::secret::SecretBytes;
 use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
@@ -12,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::master::Credentials;
 use super::message::{AcknowledgedNonces, Acknowledgement, IdObject, Presentation, Ticket};
-use super::sealed::{NotOpened, read_owned, repeatable, write};
+use super::sealed::{NotOpened, SealedMessage, read_owned, repeatable, write};
 use super::{Refusal, limits};
 
 /// An application's own keys, and the site's.
@@ -27,6 +29,18 @@ pub struct Provider {
     pub ciphers: Vec<Cipher>,
     /// Hashes that it accepts, the best first.
     pub hashes: Vec<RsaHash>,
+}
+
+/// A presentation that was read. Nothing of it is verified, and reading it took no public-key operation.
+#[derive(Debug)]
+pub struct Unverified(Presentation);
+
+/// A presentation whose ticket is the site's, for this provider. Whether its sender is the requester is not known.
+#[derive(Debug)]
+pub struct Opened {
+    id: String,
+    ticket: Ticket,
+    hash: RsaHash,
 }
 
 /// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
@@ -50,15 +64,54 @@ pub struct Accepted {
     pub answer: String,
 }
 
+impl Unverified {
+    /// Reads the JSON body of the request.
+    ///
+    /// # Errors
+    /// [`Refusal::NotVerified`].
+    pub fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let presentation: Presentation =
+            serde_json::from_slice(body).map_err(|_| Refusal::NotVerified)?;
+        match presentation.ticket.message.len() > limits::SEALED {
+            true => Err(Refusal::NotVerified),
+            false => Ok(Self(presentation)),
+        }
+    }
+
+    /// Names the ticket before it is opened: the SHA-256 of its text and signature, of which neither can
+    /// be changed without the other.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let SealedMessage { message, signature } = &self.0.ticket;
+        sha256(format!("{message}.{signature}").as_bytes())
+    }
+}
+
+impl Opened {
+    /// From when on the ticket is refused for its age or as over, in milliseconds since 1970.
+    #[must_use]
+    pub fn stale_from(&self) -> u64 {
+        let aged = self.ticket.ts.saturating_add(limits::TOLERANCE);
+        aged.min(self.ticket.expires).saturating_add(1)
+    }
+}
+
 impl Provider {
-    /// Reads and verifies a presentation: the JSON body of the request. `now` is in milliseconds since 1970.
+    /// [`Unverified::read`], [`Self::open`] and [`Self::prove`].
+    ///
+    /// # Errors
+    /// As these.
+    pub fn accept(&self, body: &[u8], now: u64) -> Result<Presented, Refusal> {
+        self.prove(self.open(Unverified::read(body)?)?, now)
+    }
+
+    /// Verifies that the ticket is the site's, and opens it. This takes all the public-key operations.
     ///
     /// # Errors
     /// [`Refusal::NotVerified`] for whatever is wrong before the site's signature was verified, and the same
-    /// for what makes no sense or is for somebody else after that; others after that alone.
-    pub fn accept(&self, presentation: &[u8], now: u64) -> Result<Presented, Refusal> {
-        let presentation: Presentation =
-            serde_json::from_slice(presentation).map_err(|_| Refusal::NotVerified)?;
+    /// for what makes no sense or is for another provider after that; others after that alone.
+    pub fn open(&self, read: Unverified) -> Result<Opened, Refusal> {
+        let presentation = read.0;
         let signed = |hash: &RsaHash| {
             let by = presentation.ticket.signed_by(*hash, &self.master);
             by.is_some()
@@ -83,17 +136,19 @@ impl Provider {
         if ticket.hash != hash.name() || !ours {
             return Err(Refusal::NotVerified);
         }
-        self.prove(&presentation.id, ticket, hash, now)
+        Ok(Opened {
+            id: presentation.id,
+            ticket,
+            hash,
+        })
     }
 
-    /// Checks the ID object against a ticket that is the site's.
-    fn prove(
-        &self,
-        id: &str,
-        ticket: Ticket,
-        hash: RsaHash,
-        now: u64,
-    ) -> Result<Presented, Refusal> {
+    /// Checks the ID object against its ticket, and the times of both. `now` is in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`Refusal::Nonces`] for whatever is wrong with the ID object, [`Refusal::Cipher`], [`Refusal::Stale`].
+    pub fn prove(&self, opened: Opened, now: u64) -> Result<Presented, Refusal> {
+        let Opened { id, ticket, hash } = opened;
         let once = &ticket.one_time_credentials;
         let named = once.cipher.parse::<Cipher>().ok();
         let cipher = named
@@ -106,7 +161,7 @@ impl Provider {
         let key = SecretBytes::from(decode(once.key.expose())?);
         // One answer to whatever is wrong with the ID object: nothing authenticates it but what it says.
         let object = cipher
-            .decipher(key.expose(), &decode(&once.iv)?, &decode(id)?)
+            .decipher(key.expose(), &decode(&once.iv)?, &decode(&id)?)
             .map_err(|_| Refusal::Nonces)?;
         let object: IdObject = read_owned(&object).ok_or(Refusal::Nonces)?;
         let iv = decode(&object.iv)?;

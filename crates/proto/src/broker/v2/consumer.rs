@@ -62,6 +62,8 @@ pub struct Presenting {
     iv: Nonce,
     ephemeral: HybridKey,
     said: [u8; 32],
+    /// When it was presented, by the site's clock as far as it is known.
+    at: u64,
 }
 
 impl Consumer {
@@ -90,7 +92,7 @@ impl Consumer {
             supported_ciphers: vec![CIPHER.to_owned()],
         };
         let sealed = SealedMessage::seal(
-            Kind::Request,
+            (Kind::Request, None),
             (&self.id, own),
             (&self.site, site),
             self.suite,
@@ -193,6 +195,7 @@ impl Granted {
             iv,
             ephemeral,
             said,
+            at: site_time,
         };
         Ok((presenting, body))
     }
@@ -202,7 +205,8 @@ impl Presenting {
     /// Reads what the provider answered.
     ///
     /// # Errors
-    /// [`ConsumerError::NotBelieved`] when it could not read the ticket.
+    /// [`ConsumerError::NotBelieved`] when it could not read the ticket, or says to have done so at a time at which
+    /// it must have refused it.
     pub fn acknowledged(self, body: &[u8]) -> Result<Credentials, ConsumerError> {
         self.read(body).ok_or(ConsumerError::NotBelieved)
     }
@@ -218,7 +222,8 @@ impl Presenting {
         let response = self.response;
         let said = (nonces.server_nonce, nonces.requester_nonce);
         let expected = (response.server_nonce, response.requester_nonce);
-        if said != expected || nonces.final_nonce != self.final_nonce {
+        let late = nonces.ts.abs_diff(self.at) > limits::TOLERANCE;
+        if said != expected || nonces.final_nonce != self.final_nonce || late {
             return None;
         }
         let ephemeral = self.ephemeral.decapsulate(&nonces.encapsulated).ok()?;

@@ -12,10 +12,8 @@ use countersign_crypto::kdf::derive;
 use countersign_crypto::one_time::OneTimeKey;
 use serde::{Deserialize, Serialize};
 
-use super::message::{
-    AuthResponse, Nonce, Presentation, SealedTicket, Ticket, bytes, write_within,
-};
-use super::provider::Provider;
+use super::message::{AuthResponse, Nonce, SealedTicket, Ticket, bytes, write_within};
+use super::provider::{Provider, Unverified};
 use super::sealed::lp;
 use super::site::Application;
 use super::ticket_key::TicketKey;
@@ -108,11 +106,10 @@ impl Provider {
     /// Whether what was presented is a ticket under a key that this provider does not have. It is not verified:
     /// anybody can name any key.
     #[must_use]
-    pub fn lacks_ticket_key(&self, body: &[u8]) -> bool {
-        let presentation: Option<Presentation> = serde_json::from_slice(body).ok();
-        match presentation.map(|presentation| presentation.ticket) {
-            Some(SealedTicket::Fast(ticket)) => self.ticket_key(&ticket).is_none(),
-            _ => false,
+    pub fn lacks_ticket_key(&self, read: &Unverified) -> bool {
+        match &read.0.ticket {
+            SealedTicket::Fast(ticket) => self.ticket_key(ticket).is_none(),
+            SealedTicket::Signed(_) => false,
         }
     }
 

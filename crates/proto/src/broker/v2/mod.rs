@@ -25,5 +25,5 @@ mod ticket_key;
 
 pub use presentation::Credentials;
 pub use refusal::Refusal;
-pub use sealed::SealedMessage;
+pub use sealed::{SealedMessage, TicketHeader};
 pub use ticket_key::TicketKey;

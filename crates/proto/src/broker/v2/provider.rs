@@ -1,7 +1,8 @@
 //! The application that is called: accepts tickets.
 //!
 //! ```text
-//! Provider::accept ── Presented ── (not presented before: whoever keeps tickets says so) ── acknowledge
+//! Unverified::read ── (cheap checks: its header) ── Provider::verify ── Presented ── (not presented before:
+//! the ticket store says so) ── acknowledge
 //! ```
 
 use countersign_crypto::entropy::Entropy;
@@ -14,7 +15,7 @@ use super::message::{
     Ticket, write,
 };
 use super::presentation::{beside, of_acknowledgement, of_id_object, shared_secret};
-use super::sealed::Kind;
+use super::sealed::{Kind, TicketHeader};
 use super::{Credentials, Refusal, TicketKey, limits};
 
 /// An application's own keys, and the site's.
@@ -29,6 +30,40 @@ pub struct Provider {
     pub site_keys: Vec<PartyPublic>,
     /// The keys of tickets that come by the fast path; none where nobody asked the site for any.
     pub ticket_keys: Vec<TicketKey>,
+}
+
+/// A presentation that was read. Nothing of it is verified, and reading it took no public-key operation.
+#[derive(Debug)]
+pub struct Unverified(pub(super) Presentation);
+
+impl Unverified {
+    /// Reads the JSON body of the request.
+    ///
+    /// # Errors
+    /// [`Refusal::NotVerified`].
+    pub fn read(body: &[u8]) -> Result<Self, Refusal> {
+        if body.len() > limits::SEALED {
+            return Err(Refusal::NotVerified);
+        }
+        let presentation = serde_json::from_slice(body);
+        presentation.map(Self).map_err(|_| Refusal::NotVerified)
+    }
+
+    /// What a signed ticket says in the clear; `None` for a ticket of the fast path, which opens without a
+    /// public-key operation.
+    #[must_use]
+    pub fn header(&self) -> Option<TicketHeader> {
+        match &self.0.ticket {
+            SealedTicket::Signed(ticket) => ticket.header,
+            SealedTicket::Fast(_) => None,
+        }
+    }
+
+    /// Whether verifying it takes public-key operations.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        matches!(self.0.ticket, SealedTicket::Signed(_))
+    }
 }
 
 /// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
@@ -53,18 +88,29 @@ pub struct Accepted {
 }
 
 impl Provider {
-    /// Reads and verifies a presentation: the JSON body of the request. `site_time` is by the site's clock (see
-    /// [`super::clock`]).
+    /// [`Unverified::read`] and [`Self::verify`].
     ///
     /// # Errors
-    /// [`Refusal::NotVerified`]; once all was verified [`Refusal::Clock`] and [`Refusal::Expired`].
+    /// As these.
     pub fn accept(&self, body: &[u8], site_time: u64) -> Result<Presented, Refusal> {
+        self.verify(&Unverified::read(body)?, site_time)
+    }
+
+    /// Verifies a presentation. `site_time` is by the site's clock (see [`super::clock`]).
+    ///
+    /// # Errors
+    /// [`Refusal::Expired`] for a ticket that itself says so, before anything is verified;
+    /// [`Refusal::NotVerified`]; once all was verified [`Refusal::Clock`] and [`Refusal::Expired`].
+    pub fn verify(&self, read: &Unverified, site_time: u64) -> Result<Presented, Refusal> {
         let distrust = Refusal::NotVerified;
-        if body.len() > limits::SEALED {
+        let (presentation, header) = (&read.0, read.header());
+        if header.is_some_and(|header| site_time > header.expires) {
+            return Err(Refusal::Expired);
+        }
+        let ticket = self.read(&presentation.ticket).ok_or(distrust)?;
+        if header.is_some_and(|header| header != ticket.header()) {
             return Err(distrust);
         }
-        let presentation: Presentation = serde_json::from_slice(body).map_err(|_| distrust)?;
-        let ticket = self.read(&presentation.ticket).ok_or(distrust)?;
         let once = &ticket.one_time_credentials;
         let known = once.cipher == CIPHER
             && (once.hash.as_str(), ticket.hash.as_str()) == (HASH, HASH)

@@ -3,6 +3,7 @@
 //! ```text
 //! info      = "countersign broker 2" 00 | lp(type) | lp(from) | lp(to) | lp(suite)
 //!           | fingerprint of the sender's keys (32) | fingerprint of the recipient's (32)
+//!           | of a ticket: its id (16) | expires (8, big-endian)
 //! sealed    = HPKE(recipient, info, message)
 //! signature = Ed25519(sender, "countersign broker 2 signature" 00 | info | sealed)
 //! lp(x)     = length of x in bytes (2, big-endian) | x
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
-use super::message::{bytes, write};
+use super::message::{Nonce, bytes, write};
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,17 @@ impl Kind {
     }
 }
 
+/// What a ticket says in the clear, so that a provider can refuse one that is over or came before without any
+/// public-key work. It is signed, and the sealed ticket says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TicketHeader {
+    /// The id of the ticket.
+    pub id: Nonce,
+    /// The end of the ticket's lifetime, by the site's clock, in milliseconds since 1970.
+    pub expires: u64,
+}
+
 /// A message as it travels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +71,9 @@ pub struct SealedMessage {
     pub to: String,
     /// The name of the [`SealingSuite`].
     pub suite: String,
+    /// Of a ticket alone, and of each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<TicketHeader>,
     /// The fingerprint of the recipient's keys: it may have several.
     #[serde(with = "bytes")]
     pub key: Vec<u8>,
@@ -88,6 +103,7 @@ fn info(
     (from, sender): (&str, &[u8; 32]),
     (to, recipient): (&str, &[u8; 32]),
     suite: SealingSuite,
+    header: Option<TicketHeader>,
 ) -> Vec<u8> {
     let mut info = b"countersign broker 2\0".to_vec();
     for part in [kind.name(), from, to, suite.name()] {
@@ -95,6 +111,10 @@ fn info(
     }
     info.extend_from_slice(sender);
     info.extend_from_slice(recipient);
+    if let Some(header) = header {
+        info.extend_from_slice(&header.id.0);
+        info.extend(header.expires.to_be_bytes());
+    }
     info
 }
 
@@ -111,7 +131,7 @@ fn signed(info: &[u8], sealed: &[u8]) -> Vec<u8> {
 
 impl SealedMessage {
     pub(super) fn seal<T: Serialize>(
-        kind: Kind,
+        (kind, header): (Kind, Option<TicketHeader>),
         (from, sender): (&str, &PartyKey),
         (to, recipient): (&str, &PartyPublic),
         suite: SealingSuite,
@@ -120,7 +140,7 @@ impl SealedMessage {
     ) -> Option<Self> {
         let key = recipient.fingerprint();
         let sender_key = sender.public().fingerprint();
-        let info = info(kind, (from, &sender_key), (to, &key), suite);
+        let info = info(kind, (from, &sender_key), (to, &key), suite, header);
         let text = write(message)?;
         let sealed = recipient.seal(suite, &info, text.expose(), entropy).ok()?;
         let signature = sender.sign(&signed(&info, &sealed));
@@ -129,6 +149,7 @@ impl SealedMessage {
             from: from.to_owned(),
             to: to.to_owned(),
             suite: suite.name().to_owned(),
+            header,
             key: key.to_vec(),
             sealed,
             signature: signature.0.to_vec(),
@@ -143,27 +164,30 @@ impl SealedMessage {
         (to, own): (&str, &[PartyKey]),
     ) -> Result<Believed<T>, NotBelieved> {
         let fits = self.kind == kind && self.from == from && self.to == to;
-        if !fits || self.sealed.len() > limits::SEALED {
+        let headed = self.header.is_some() == (kind == Kind::Ticket);
+        if !fits || !headed || self.sealed.len() > limits::SEALED {
             return Err(NotBelieved);
         }
         let suite: SealingSuite = self.suite.parse().map_err(|_| NotBelieved)?;
         let signature = self.signature.as_slice().try_into();
         let signature = Signature(signature.map_err(|_| NotBelieved)?);
-        let recipient = self.key.as_slice().try_into().map_err(|_| NotBelieved)?;
+        let recipient: &[u8; 32] = self.key.as_slice().try_into().map_err(|_| NotBelieved)?;
+        // Found before anything is verified: that costs nothing.
+        let known = |key: &PartyKey| key.public().fingerprint() == *recipient;
+        let key = own.iter().position(known).ok_or(NotBelieved)?;
+        let own = own.get(key).ok_or(NotBelieved)?;
         let signer = senders
             .iter()
             .enumerate()
             .find_map(|(at, sender)| {
-                let info = info(kind, (from, &sender.fingerprint()), (to, recipient), suite);
+                let names = ((from, &sender.fingerprint()), (to, recipient));
+                let info = info(kind, names.0, names.1, suite, self.header);
                 let text = signed(&info, &self.sealed);
                 sender.signing.verify(&text, &signature).ok()?;
                 Some((at, info))
             })
             .ok_or(NotBelieved);
         let (signer, info) = signer?;
-        let known = |key: &PartyKey| key.public().fingerprint() == *recipient;
-        let key = own.iter().position(known).ok_or(NotBelieved)?;
-        let own = own.get(key).ok_or(NotBelieved)?;
         let text: SecretBytes = own
             .open(suite, &info, &self.sealed)
             .map_err(|_| NotBelieved)?;

@@ -8,10 +8,10 @@
 //! signature: countersign=:…:
 //! ```
 //!
-//! Exactly that is accepted, the parameters in any order: a signature that covers less than all of it protects
+//! Exactly that is accepted, the parameters in any order and `sha-512` as well as `sha-256`: a signature that covers less than all of it protects
 //! less than its reader thinks.
 
-use countersign_crypto::hash::sha256;
+use countersign_crypto::hash::{sha256, sha512};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use sfv::{
     BareItem, DictSerializer, Dictionary, InnerList, InnerListSerializer, Integer, KeyRef,
@@ -38,9 +38,9 @@ pub const FIELD: usize = 2_048;
 pub struct Request<'a> {
     /// As it is sent: `GET`.
     pub method: &'a str,
-    /// The host that it is for, with its port unless that is the scheme's own.
+    /// The host that it is for, with its port unless that is the scheme's own (RFC 9421, section 2.2.3).
     pub authority: &'a str,
-    /// As it is sent: path and query.
+    /// As it is sent: path and query, of which the path is at least `/`.
     pub target: &'a str,
     /// Its content; empty for none.
     pub content: &'a [u8],
@@ -112,6 +112,34 @@ fn integer(seconds: u64) -> Result<Integer, SignatureError> {
 
 fn digest_of(content: &[u8]) -> String {
     format!("sha-256=:{}:", BASE64.encode(&sha256(content)))
+}
+
+/// Whether a field `content-digest` (RFC 9530) is of this content: each digest in it of an algorithm that is active in
+/// the registry has to be right, and there has to be one. Others are worth nothing, so they are passed over.
+fn is_digest_of(field: &str, content: &[u8]) -> bool {
+    let Some(digests) = (field.len() <= FIELD)
+        .then(|| Parser::new(field).parse::<Dictionary>().ok())
+        .flatten()
+    else {
+        return false;
+    };
+    let mut some = false;
+    for (algorithm, digest) in &digests {
+        let right = match algorithm.as_str() {
+            "sha-256" => sha256(content).to_vec(),
+            "sha-512" => sha512(content).to_vec(),
+            _ => continue,
+        };
+        let said = match digest {
+            ListEntry::Item(item) => item.bare_item.as_byte_sequence(),
+            ListEntry::InnerList(_) => None,
+        };
+        if said != Some(right.as_slice()) {
+            return false;
+        }
+        some = true;
+    }
+    some
 }
 
 /// The signature base of RFC 9421, section 2.5.
@@ -263,7 +291,7 @@ impl Signed {
     /// [`SignatureError::NotVerified`]; once that was verified [`SignatureError::Clock`] and
     /// [`SignatureError::Expired`].
     pub fn verify(
-        self,
+        &self,
         credentials: &Credentials,
         request: &Request<'_>,
         site_time: u64,
@@ -273,7 +301,7 @@ impl Signed {
         let same = signed.is_ok()
             && is_plain(request)
             && self.id == credentials.id
-            && self.content_digest == digest_of(request.content);
+            && is_digest_of(&self.content_digest, request.content);
         if !same {
             return Err(SignatureError::NotVerified);
         }
@@ -287,7 +315,7 @@ impl Signed {
         }
         Ok(Verified {
             id: self.id,
-            nonce: self.nonce,
+            nonce: self.nonce.clone(),
             expires: self.expires,
         })
     }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::message::{
     AuthRequest, AuthResponse, CIPHER, HASH, Nonce, OneTimeCredentials, SealedTicket, Ticket,
 };
-use super::sealed::Kind;
+use super::sealed::{Kind, TicketHeader};
 use super::{Refusal, SealedMessage, limits};
 
 /// The site as a party.
@@ -160,7 +160,7 @@ impl Verified {
         let parties = (requester, requested);
         let ticket = Ticket::new(parties, self.request.nonce, now, entropy)?;
         let sealed = SealedMessage::seal(
-            Kind::Ticket,
+            (Kind::Ticket, Some(ticket.header())),
             (&site.id, own),
             (&requested.id, provider),
             requested.suite,
@@ -170,7 +170,7 @@ impl Verified {
         let sealed = sealed.ok_or(Refusal::NotAllowed)?;
         let answer = ticket.answer(SealedTicket::Signed(sealed));
         SealedMessage::seal(
-            Kind::Response,
+            (Kind::Response, None),
             (&site.id, own),
             (&requester.id, consumer),
             requester.suite,
@@ -209,6 +209,14 @@ impl Ticket {
             expires: now.saturating_add(lasts),
             auth_data: requester.auth_data.clone().map_or_else(nothing, Ok)?,
         })
+    }
+
+    /// What of it travels in the clear.
+    pub(super) fn header(&self) -> TicketHeader {
+        TicketHeader {
+            id: self.id,
+            expires: self.expires,
+        }
     }
 
     /// What its requester is told, with the ticket as it is sealed for the provider.

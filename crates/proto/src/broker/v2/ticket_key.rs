@@ -118,7 +118,7 @@ impl Site {
             keys: told.collect(),
         };
         let (from, to) = ((self.id.as_str(), own), (provider.id.as_str(), to));
-        let kind = Kind::TicketKeys;
+        let kind = (Kind::TicketKeys, None);
         SealedMessage::seal(kind, from, to, provider.suite, &told, entropy)
             .ok_or(Refusal::NotAllowed)
     }

@@ -87,6 +87,42 @@ fn requests_are_refused_as_recorded() {
     assert_eq!(compared, 8);
 }
 
+/// The story: requests of an application that names itself in its Hawk header (`app`, and `dlg` for whom it was
+/// delegated by) were refused, though their signature was right. The headers are those of the npm package `hawk`.
+// [BRK-27]
+#[test]
+fn an_application_and_its_delegate_are_signed_as_hawk_has_them() {
+    let secret = "werxhqb98rpaxn39848xrunpaw3489ruxnpa98w4rxn"
+        .to_owned()
+        .into();
+    let request = Signed {
+        method: "POST",
+        target: "/entries?year=2026",
+        host: "ledger.example",
+        port: 8_000,
+    };
+    let start = r#"Hawk id="a", ts="1800000000", nonce="n""#;
+    let verify = |rest: &str| {
+        let header = Header::parse(&format!("{start}, {rest}")).unwrap();
+        header.verify(&secret, RsaHash::Sha256, &request, 1_800_000_000)
+    };
+    let app = r#"mac="gUKU7da9CUuH4p+JcSpKyoE2/VSI7hXPqhe/+CJZfJA=", app="billing""#;
+    let both =
+        r#"mac="KN41HeHnEbdziRquQAkz1d97GvLtYPB4+b3/3hktuI8=", app="billing", dlg="archive""#;
+    let all = r#"ext="more", mac="C9CSu6hwp+l7O7ZS8tESjrXV315mvTnUh8S83/wJcsc=", app="billing", dlg="archive""#;
+    for rest in [app, both, all] {
+        assert_eq!(verify(rest), Ok(()), "{rest}");
+        let other = rest.replace("billing", "ledger");
+        assert_eq!(verify(&other), Err(HawkError::Mac), "{other}");
+    }
+    for other in [
+        both.replace("archive", "ledger"),
+        format!("{app}, dlg=\"archive\""),
+    ] {
+        assert_eq!(verify(&other), Err(HawkError::Mac), "{other}");
+    }
+}
+
 #[test]
 fn headers_that_are_not_well_formed_are_refused() {
     let id = r#"Hawk id="a", ts="1", nonce="n", mac="AAAA""#;

@@ -2,9 +2,11 @@
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::rsa::RsaHash;
+use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::consumer::{Answered, Consumer, ConsumerError, Granted};
 use countersign_proto::broker::v1::master::{Application, Master};
 use countersign_proto::broker::v1::{Refusal, SealedMessage, Which, limits};
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::recorded::{A, B, application, consumer, key, master, provider, public};
@@ -242,6 +244,58 @@ fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
     assert_eq!(of_another, Err(ConsumerError::NotBelieved));
     let refused = presenting.acknowledged(403, b"{}").map(|_| ());
     assert_eq!(refused, Err(ConsumerError::Refused(403)));
+}
+
+/// The story: an acknowledgement that said to be an hour old was believed.
+// [BRK-61]
+#[test]
+fn an_acknowledgement_is_of_now() {
+    let parts = site();
+    let ours = consumer(&lists());
+    for (apart, expected) in [
+        (limits::TOLERANCE, Ok(())),
+        (limits::TOLERANCE + 1, Err(ConsumerError::Stale)),
+    ] {
+        for made in [NOW - apart, NOW + apart] {
+            let granted = granted(&ours, &parts);
+            let once = granted.response().one_time_credentials.clone();
+            let (presenting, presentation) = granted.present(NOW, &mut SystemEntropy).unwrap();
+            // What a provider would say that has another clock.
+            let cipher: Cipher = once.cipher.parse().unwrap();
+            let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
+            let key = decode(once.key.expose());
+            let presentation: Value = serde_json::from_str(&presentation).unwrap();
+            let id = decode(presentation["id"].as_str().unwrap());
+            let object = cipher.decipher(&key, &decode(&once.iv), &id).unwrap();
+            let mut nonces: Value = serde_json::from_slice(object.expose()).unwrap();
+            let iv = decode(nonces["iv"].as_str().unwrap());
+            nonces["ts"] = json!(made);
+            let message = cipher.encipher(&key, &iv, nonces.to_string().as_bytes());
+            let answer = json!({ "message": BASE64.encode(&message.unwrap()) }).to_string();
+            let believed = presenting.acknowledged(200, answer.as_bytes());
+            assert_eq!(believed.map(|_| ()), expected, "{made}");
+        }
+    }
+}
+
+/// The story: a lock was tried with as many keys as a provider was given, at an RSA private operation each.
+// [BRK-60]
+#[test]
+fn a_lock_is_tried_with_eight_keys_and_not_with_the_ninth() {
+    let (parts, ours) = (site(), consumer(&lists()));
+    let (_, presentation) = granted(&ours, &parts)
+        .present(NOW, &mut SystemEntropy)
+        .unwrap();
+    let mut there = provider(&lists());
+    for others in 0..=limits::KEYS {
+        let accepted = there.accept(presentation.as_bytes(), NOW).map(|_| ());
+        let expected = match others < limits::KEYS {
+            true => Ok(()),
+            false => Err(Refusal::NotVerified),
+        };
+        assert_eq!(accepted, expected, "{others}");
+        there.keys.insert(0, key("consumer2"));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use countersign_proto::broker::v2::consumer::ConsumerError;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::site::Request;
 use countersign_proto::broker::v2::{Refusal, limits};
+use serde_json::{Value, json};
 
 use super::parties::{A, B, HOUR, NOW, Parties, party, public, stranger};
 
@@ -159,6 +160,57 @@ fn times_are_accepted_to_the_tolerance_and_not_beyond() {
         parties.accept(&presentation, over + 1),
         Err(Refusal::Expired)
     );
+}
+
+/// The story: a presentation was verified and opened before its ticket's end was looked at, so each that an attacker had
+/// ever recorded cost a provider public-key work for ever.
+// [BRK-60]
+#[test]
+fn a_ticket_that_is_over_is_refused_before_its_signature_is_looked_at() {
+    let parties = Parties::new(SealingSuite::X25519);
+    let (_, presentation) = parties.presented();
+    let mut unsigned: Value = serde_json::from_str(&presentation).unwrap();
+    unsigned["ticket"]["signature"] = json!("AAAA");
+    let unsigned = unsigned.to_string();
+    for (now, expected) in [
+        (NOW + HOUR, Refusal::NotVerified),
+        (NOW + HOUR + 1, Refusal::Expired),
+    ] {
+        assert_eq!(parties.accept(&unsigned, now), Err(expected));
+    }
+    // What a ticket says in the clear is signed, and is that of the ticket.
+    let granted = parties.granted();
+    let response = granted.response();
+    let header = serde_json::to_value(&response.ticket).unwrap()["header"].clone();
+    let id = response.id.to_string();
+    assert_eq!(header, json!({ "id": id, "expires": response.expires }));
+    for change in [
+        json!({ "id": id, "expires": response.expires + 1 }),
+        json!({ "id": Nonce([7; 16]).to_string(), "expires": response.expires }),
+        json!(null),
+    ] {
+        let mut changed: Value = serde_json::from_str(&presentation).unwrap();
+        changed["ticket"]["header"] = change;
+        let changed = parties.accept(&changed.to_string(), NOW);
+        assert_eq!(changed, Err(Refusal::NotVerified));
+    }
+}
+
+/// The story: an acknowledgement that said to be an hour old was believed.
+// [BRK-61]
+#[test]
+fn an_acknowledgement_is_of_now() {
+    let parties = Parties::new(SealingSuite::X25519);
+    for (apart, expected) in [(limits::TOLERANCE, true), (limits::TOLERANCE + 1, false)] {
+        for made in [NOW - apart, NOW + apart] {
+            let (presenting, presentation) = parties.presented();
+            let presented = parties.provider.accept(presentation.as_bytes(), NOW);
+            let accepted = presented.unwrap().acknowledge(made, &mut SystemEntropy);
+            let answer = accepted.unwrap().answer;
+            let believed = presenting.acknowledged(answer.as_bytes());
+            assert_eq!(believed.is_ok(), expected, "{made}");
+        }
+    }
 }
 
 // [BRK-7]

@@ -6,6 +6,7 @@ use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::consumer::{ConsumerError, Granted, Presenting};
 use countersign_proto::broker::v2::fast::grant;
 use countersign_proto::broker::v2::message::AuthResponse;
+use countersign_proto::broker::v2::provider::Unverified;
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey, limits};
 use serde_json::{Value, json};
 
@@ -209,9 +210,10 @@ fn ticket_keys_are_read_by_their_provider_alone() {
     // They open what the site's own do.
     let (_, presentation) = presented(&parties, &key(8), NOW);
     let mut provider = parties.provider;
-    assert!(provider.lacks_ticket_key(presentation.as_bytes()));
+    let read = Unverified::read(presentation.as_bytes()).unwrap();
+    assert!(provider.lacks_ticket_key(&read));
     provider.ticket_keys = keys;
-    assert!(!provider.lacks_ticket_key(presentation.as_bytes()));
+    assert!(!provider.lacks_ticket_key(&read));
     assert!(provider.accept(presentation.as_bytes(), NOW).is_ok());
 
     let refused = |provider: &_| {

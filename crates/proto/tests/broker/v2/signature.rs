@@ -129,6 +129,56 @@ fn every_part_of_a_request_is_signed() {
     }
 }
 
+/// The story: a request with `sha-512`, or with both digests, was refused, though RFC 9530 has both.
+// [BRK-12]
+#[test]
+fn each_digest_that_is_known_has_to_be_right_and_one_has_to_be_known() {
+    let right = [
+        "sha-256=:HznET9N29CPiTrfgNSZdme1SSFlL4ihzRR2fVJnSaus=:",
+        "sha-512=:RpiWNNTcvaBl7bhB1VcSnXEgR+b/kCw+1ZGG8lmVZGER+rKQp5SjghrsR9TuLkX2MqPA/l/YAMxEgUtaxy1xTw==:",
+    ];
+    let wrong = right.map(|digest| {
+        digest
+            .replacen("=:", "=:AAAA", 1)
+            .replacen("AAAA", "AAAB", 1)
+    });
+    let [first, second] = right;
+    let [bad_first, bad_second] = &wrong;
+    let cases = [
+        (first.to_owned(), true),
+        (second.to_owned(), true),
+        (format!("{first}, {second}"), true),
+        (format!("{second},{first};more=1"), true),
+        (format!("md5=:AAAA:, {second}"), true),
+        (format!("{first}, {bad_second}"), false),
+        (format!("{bad_first}, {second}"), false),
+        (format!("{first}, sha-512=1"), false),
+        (format!("{first}, sha-512=({second})"), false),
+        ("md5=:AAAA:".to_owned(), false),
+        ("SHA-256=:AAAA:".to_owned(), false),
+        (format!("{first}, unknown=:{}:", "A".repeat(FIELD)), false),
+    ];
+    for (digest, expected) in cases {
+        let mut fields = signed();
+        let (_, parameters) = fields.signature_input.split_once('=').unwrap();
+        let base = format!(
+            "\"@method\": POST\n\"@authority\": ledger.example.org:8443\n\
+             \"@request-target\": /entries?year=2026\n\"content-digest\": {digest}\n\
+             \"@signature-params\": {parameters}"
+        );
+        let code = credentials(1).mac().authenticate(base.as_bytes());
+        fields.signature = format!("countersign=:{}:", BASE64.encode(&code));
+        fields.content_digest.clone_from(&digest);
+        let verified = verify(&fields, &REQUEST, NOW).map(|_| ());
+        let refused = Err(SignatureError::NotVerified);
+        assert_eq!(
+            verified,
+            if expected { Ok(()) } else { refused },
+            "{digest}"
+        );
+    }
+}
+
 // [BRK-13]
 #[test]
 fn a_signature_is_good_for_its_time_alone() {

@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use countersign_proto::broker::v2::message::Nonce;
 
+use super::shares::Shares;
 use super::{Limits, Once, OpenedTicket, RequestName, TicketStore, TicketStoreError, remembered};
 
 /// Remembers in memory, for one process.
@@ -14,16 +15,17 @@ use super::{Limits, Once, OpenedTicket, RequestName, TicketStore, TicketStoreErr
 /// A presentation that was recorded in the last minute before a restart is accepted once more after it. Nobody
 /// can use that: the secret is another each time, and whoever recorded it does not learn it. Nothing that was
 /// signed before the restart is accepted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryTickets {
-    limits: Limits,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     tickets: HashMap<Nonce, OpenedTicket>,
     requests: HashSet<RequestName>,
+    ticket_shares: Shares,
+    request_shares: Shares,
     /// What is forgotten next, the first to go on top.
     over: BinaryHeap<Reverse<(u64, Remembered)>>,
 }
@@ -31,7 +33,13 @@ struct State {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Remembered {
     Ticket(Nonce),
-    Request(RequestName),
+    Request(RequestName, Arc<str>),
+}
+
+impl Default for MemoryTickets {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
 }
 
 impl MemoryTickets {
@@ -39,8 +47,13 @@ impl MemoryTickets {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
-            limits,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                tickets: HashMap::new(),
+                requests: HashSet::new(),
+                ticket_shares: Shares::new(limits.tickets),
+                request_shares: Shares::new(limits.requests),
+                over: BinaryHeap::new(),
+            }),
         }
     }
 
@@ -51,9 +64,14 @@ impl MemoryTickets {
             && *until < now
         {
             match state.over.pop() {
-                Some(Reverse((_, Remembered::Ticket(id)))) => drop(state.tickets.remove(&id)),
-                Some(Reverse((_, Remembered::Request(name)))) => {
+                Some(Reverse((_, Remembered::Ticket(id)))) => {
+                    if let Some(ticket) = state.tickets.remove(&id) {
+                        state.ticket_shares.remove(&ticket.credentials.application);
+                    }
+                }
+                Some(Reverse((_, Remembered::Request(name, application)))) => {
                     state.requests.remove(&name);
+                    state.request_shares.remove(&application);
                 }
                 None => {}
             }
@@ -74,9 +92,11 @@ impl TicketStore for MemoryTickets {
         if state.tickets.contains_key(&id) {
             return Ok(Once::Again);
         }
-        if state.tickets.len() >= self.limits.tickets {
+        let application = &ticket.credentials.application;
+        if !state.ticket_shares.has_room(application) {
             return Ok(Once::Full);
         }
+        state.ticket_shares.add(application);
         state.tickets.insert(id, ticket);
         let forget = (remembered(expires), Remembered::Ticket(id));
         state.over.push(Reverse(forget));
@@ -91,6 +111,7 @@ impl TicketStore for MemoryTickets {
     async fn request(
         &self,
         name: RequestName,
+        application: &str,
         until: u64,
         now: u64,
     ) -> Result<Once, TicketStoreError> {
@@ -98,11 +119,12 @@ impl TicketStore for MemoryTickets {
         if state.requests.contains(&name) {
             return Ok(Once::Again);
         }
-        if state.requests.len() >= self.limits.requests {
+        if !state.request_shares.has_room(application) {
             return Ok(Once::Full);
         }
+        let application = state.request_shares.add(application);
         state.requests.insert(name);
-        let forget = (remembered(until), Remembered::Request(name));
+        let forget = (remembered(until), Remembered::Request(name, application));
         state.over.push(Reverse(forget));
         Ok(Once::First)
     }

@@ -1,6 +1,7 @@
 //! What a provider remembers: the tickets that it accepted, and which requests came under them.
 
 mod memory;
+mod shares;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -32,11 +33,13 @@ pub enum Once {
     First,
     /// It came before.
     Again,
-    /// There is no room to remember it. Nothing that is remembered is forgotten for it.
+    /// There is no room to remember it, in all or for its application. Nothing that is remembered is forgotten
+    /// for it.
     Full,
 }
 
-/// How much is remembered at most.
+/// How much is remembered at most, of all applications together. One application may have as much as is still
+/// free: alone half of it, and however much others have there is room for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Tickets that are not over: each application that calls has one or two.
@@ -46,7 +49,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 100,000 tickets and 1,000,000 requests: some 150 MiB of memory when all is full.
+    /// 100,000 tickets and 1,000,000 requests: some 170 MiB of memory when all is full.
     fn default() -> Self {
         Self {
             tickets: 100_000,
@@ -81,13 +84,14 @@ pub trait TicketStore: Send + Sync + 'static {
     /// [`TicketStoreError`].
     async fn ticket(&self, id: Nonce) -> Result<Option<OpenedTicket>, TicketStoreError>;
 
-    /// Remembers a request `until` its signature is over.
+    /// Remembers a request of an application `until` its signature is over.
     ///
     /// # Errors
     /// [`TicketStoreError`], as for a ticket.
     async fn request(
         &self,
         name: RequestName,
+        application: &str,
         until: u64,
         now: u64,
     ) -> Result<Once, TicketStoreError>;

@@ -5,14 +5,14 @@ use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_proto::broker::v1::hawk::{self, Signed};
 use countersign_proto::broker::v1::master::Credentials;
 use data_encoding::HEXLOWER;
-use http::uri::Scheme;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{Consumer, Shared, Target};
 use crate::broker::ConsumerError;
 use crate::broker::consumer::caller::{Call, Caller};
 use crate::broker::consumer::carrier::Carrier;
-use crate::broker::origin::Origin;
+use crate::broker::origin::{self, Origin};
 
 /// Bytes of a nonce: as text it has no character that would have to be escaped.
 const NONCE: usize = 12;
@@ -53,16 +53,17 @@ impl Shared {
     }
 
     fn sign(&self, credentials: &Credentials, call: &Call) -> Result<HeaderMap, ConsumerError> {
-        let address = &call.address;
-        let usual = match address.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => 443,
-            _ => 80,
-        };
+        let origin = Origin::of(&call.address).map_err(|_| ConsumerError::CannotSign)?;
+        let authority: Authority = call
+            .authority(&origin)
+            .parse()
+            .map_err(|_| ConsumerError::CannotSign)?;
+        let port = authority.port_u16().or(origin.usual_port());
         let request = Signed {
             method: call.method.as_str(),
-            target: address.path_and_query().map_or("/", |path| path.as_str()),
-            host: address.host().ok_or(ConsumerError::CannotSign)?,
-            port: address.port_u16().unwrap_or(usual),
+            target: &origin::target(&call.address),
+            host: authority.host(),
+            port: port.ok_or(ConsumerError::CannotSign)?,
         };
         let nonce = HEXLOWER.encode(&fresh::<NONCE>(&mut SystemEntropy));
         let once = ((self.clock)() / 1_000, nonce.as_str());

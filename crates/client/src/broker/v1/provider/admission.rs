@@ -1,5 +1,6 @@
 //! Who gets in: a presentation is taken, and a request is verified.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,18 +8,19 @@ use countersign_crypto::hash::sha256;
 use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v1::Refusal;
 use countersign_proto::broker::v1::hawk::{self, HawkError, Header, Signed};
+use countersign_proto::broker::v1::provider::{Opened, Unverified};
 use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::message::Nonce;
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, Method, Request, header};
 use http_body::Body;
 use http_body_util::Full;
 use serde_json::value::RawValue;
 
-use super::Shared;
 use super::reply::Reply;
+use super::{Outcome, Shared};
 use crate::broker::content::{Unread, read};
+use crate::broker::origin::target;
 use crate::broker::provider::admission::authority;
 use crate::broker::v1::LONGEST_MESSAGE;
 use crate::broker::{
@@ -35,12 +37,27 @@ impl Shared {
         if request.method() != Method::POST {
             return Err(Reply::Method);
         }
-        let body = self.content(request.into_body(), LONGEST_MESSAGE).await;
+        let (parts, body) = request.into_parts();
+        let source = self.source_of.as_ref().and_then(|of| of(&parts));
+        let body = self.content(body, LONGEST_MESSAGE).await;
         // Nobody has proved anything yet: whatever is wrong, the answer is one.
         let body = body.map_err(|_| Refusal::NotVerified)?;
-        let now = (self.clock)();
-        let presented = self.parties().accept(&body, now)?;
+        let read = Unverified::read(&body)?;
+        let (digest, now) = (read.digest(), (self.clock)());
+        let decided = self.decided.outcome(&digest);
+        let decided = decided.and_then(|outcome| outcome.refusal(now));
+        if let Some(refusal) = decided.or_else(|| self.refused.outcome(&digest)) {
+            return Err(refusal.into());
+        }
+        let opened = self.open(read, digest, source).await?;
+        let stale_from = opened.stale_from();
+        if now >= stale_from {
+            let outcome = Outcome::Stale { from: stale_from };
+            self.decided.hold(digest, outcome);
+        }
+        let presented = self.parties().prove(opened, now)?;
         if self.is_of_before(presented.made()) {
+            self.decided.hold(digest, Outcome::Stale { from: 0 });
             return Err(Refusal::Stale { clock: now }.into());
         }
         let accepted = presented.acknowledge();
@@ -54,8 +71,28 @@ impl Shared {
             },
             auth_data: accepted.auth_data.map_or_else(nothing, Arc::from),
         };
-        once(self.tickets.keep(ticket, now).await, Refusal::Nonces)?;
+        let came = self.tickets.keep(ticket, now).await;
+        if matches!(came, Ok(Once::First | Once::Again)) {
+            let outcome = Outcome::Accepted { stale_from };
+            self.decided.hold(digest, outcome);
+        }
+        once(came, Refusal::Nonces)?;
         Ok(accepted.answer)
+    }
+
+    /// Does all the public-key work on a ticket, when its turn comes.
+    async fn open(
+        &self,
+        read: Unverified,
+        digest: [u8; 32],
+        source: Option<IpAddr>,
+    ) -> Result<Opened, Reply> {
+        let parties = self.parties();
+        let opened = self.work.run(source, move || parties.open(read)).await;
+        opened.ok_or(Reply::Busy)?.map_err(|refusal| {
+            self.refused.hold(digest, refusal.clone());
+            refusal.into()
+        })
     }
 
     /// Lets a request through that is signed, once, and tells the application whose it is.
@@ -81,7 +118,7 @@ impl Shared {
         } = ticket.ok_or(Reply::Unauthorized)?;
         let now = (self.clock)();
         self.verify(&signed, &credentials.secret, &parts, now / 1_000)?;
-        if self.is_of_before(signed.ts.saturating_mul(1_000)) || !is_upper(&parts.method) {
+        if !is_upper(&parts.method) {
             return Err(Reply::Unauthorized);
         }
         // Content is read for those alone who have proved who they are.
@@ -97,7 +134,8 @@ impl Shared {
         // Nonces of Serveros are short: another second makes another request of the same nonce.
         let name = RequestName::new(id, &format!("{} {}", signed.ts, signed.nonce));
         let until = (signed.ts.saturating_add(hawk::TOLERANCE + 1)).saturating_mul(1_000);
-        let came = self.tickets.request(name, until, now).await;
+        let application = &credentials.application;
+        let came = self.tickets.request(name, application, until, now).await;
         once(came, Reply::Signed(HawkError::Replayed))?;
         parts.extensions.insert(AuthenticatedApp {
             id: credentials.application,
@@ -107,10 +145,16 @@ impl Shared {
         Ok(Request::from_parts(parts, Full::new(content)))
     }
 
-    /// Whether something was made before this began, and may have been accepted and forgotten. In v1 it would be
-    /// worth as much again: a ticket has one secret however often it is accepted.
+    /// Whether a ticket was made before this began, and may have been accepted and forgotten. In v1 it would be
+    /// worth as much again, with all requests under it: a ticket has one secret however often it is accepted. A
+    /// request under a ticket that was first accepted here was not answered before, whenever its sender's clock says
+    /// that it was signed. Some sites know whole seconds alone.
     fn is_of_before(&self, made: u64) -> bool {
-        made < self.started && !self.tickets.outlives_a_restart()
+        let started = match made % 1_000 {
+            0 => self.started - self.started % 1_000,
+            _ => self.started,
+        };
+        made < started && !self.tickets.outlives_a_restart()
     }
 
     /// Whether it was signed for here. Who calls a host without a port has signed that of the scheme, which is
@@ -122,15 +166,16 @@ impl Shared {
         parts: &Parts,
         now: u64,
     ) -> Result<(), Reply> {
-        let authority = self.authority.as_deref().or_else(|| authority(parts));
-        let authority = authority.and_then(|called| called.parse::<Authority>().ok());
+        let setting = self.authority.as_deref();
+        let authority = setting.map_or_else(|| authority(parts), |setting| setting.parse().ok());
         let authority = authority.ok_or(Reply::Unauthorized)?;
+        let target = format!("{}{}", self.path_prefix, target(&parts.uri));
         let port = authority.port_u16();
         let ports = port.map_or([Some(443), Some(80)], |port| [Some(port), None]);
         let verified = |port| {
             let request = Signed {
                 method: parts.method.as_str(),
-                target: parts.uri.path_and_query().map_or("", |path| path.as_str()),
+                target: &target,
                 host: authority.host(),
                 port,
             };

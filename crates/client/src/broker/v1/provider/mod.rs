@@ -5,15 +5,19 @@ mod layer;
 mod reply;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::unauthenticated::Cipher;
+use countersign_proto::broker::v1::Refusal;
 use countersign_proto::broker::v1::provider::Provider as Parties;
 
 use super::{Application, Site, TICKET_PATH};
 use crate::broker::clock::{self, OwnClock};
+use crate::broker::provider::seen::Seen;
+use crate::broker::provider::work::{SourceOf, Work};
 use crate::broker::provider::{LONGEST, PATIENCE};
 use crate::broker::{MemoryTickets, TicketStore};
 
@@ -35,11 +39,38 @@ struct Shared {
     clock: OwnClock,
     /// When this began: what was accepted before may be forgotten.
     started: u64,
+    /// What became of tickets of the site's.
+    decided: Seen<Outcome>,
+    /// What others were refused with, apart from these: an attacker can make up any number.
+    refused: Seen<Refusal>,
+    work: Work,
+    source_of: Option<SourceOf>,
     ticket_path: String,
     authority: Option<String>,
+    path_prefix: String,
     longest: usize,
     patience: Duration,
     anonymous: bool,
+}
+
+/// What became of a ticket of the site's for this provider. The same one is refused without public-key work.
+#[derive(Clone, Copy)]
+enum Outcome {
+    /// It was accepted, which it is once.
+    Accepted { stale_from: u64 },
+    /// It was too old, or over, or accepted before a restart perhaps.
+    Stale { from: u64 },
+}
+
+impl Outcome {
+    /// What a ticket gets that comes again; `None` where it has to be looked at anew, after a clock was set back.
+    fn refusal(self, now: u64) -> Option<Refusal> {
+        match self {
+            Self::Accepted { stale_from } if now < stale_from => Some(Refusal::Nonces),
+            Self::Stale { from } if now < from => None,
+            Self::Accepted { .. } | Self::Stale { .. } => Some(Refusal::Stale { clock: now }),
+        }
+    }
 }
 
 /// What a provider is made of.
@@ -49,6 +80,8 @@ pub struct ProviderBuilder {
     clock: OwnClock,
     ticket_path: String,
     authority: Option<String>,
+    path_prefix: String,
+    source_of: Option<SourceOf>,
     longest: usize,
     patience: Duration,
     anonymous: bool,
@@ -70,6 +103,8 @@ impl Provider {
             clock: Arc::new(clock::system),
             ticket_path: TICKET_PATH.to_owned(),
             authority: None,
+            path_prefix: String::new(),
+            source_of: None,
             longest: LONGEST,
             patience: PATIENCE,
             anonymous: false,
@@ -88,6 +123,8 @@ impl Provider {
             ciphers: parties.ciphers.clone(),
             hashes: parties.hashes.clone(),
         });
+        // Other keys open other tickets.
+        self.shared.refused.forget();
     }
 }
 
@@ -135,6 +172,28 @@ impl ProviderBuilder {
         self
     }
 
+    /// What consumers call in front of the path that arrives here, as in `/billing`: for a provider behind a proxy
+    /// that takes it away. Nothing when nothing is said.
+    #[must_use]
+    pub fn path_prefix(mut self, prefix: &str) -> Self {
+        prefix
+            .trim_end_matches('/')
+            .clone_into(&mut self.path_prefix);
+        self
+    }
+
+    /// How to find out where a request comes from, as an outer layer put it into its extensions (axum's
+    /// `ConnectInfo`) or a trusted proxy into a field. With it the presentations of one source (of IPv6, one /48)
+    /// take 32 of the 256 places in which presentations wait for public-key work; without it all share them.
+    #[must_use]
+    pub fn source(
+        mut self,
+        of: impl Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync + 'static,
+    ) -> Self {
+        self.source_of = Some(Arc::new(of));
+        self
+    }
+
     /// The longest content that is read, in bytes: 1 MiB when nothing is said. What is longer gets 413.
     #[must_use]
     pub fn longest_content(mut self, bytes: usize) -> Self {
@@ -174,8 +233,13 @@ impl ProviderBuilder {
                 tickets: self.tickets,
                 started: (self.clock)(),
                 clock: self.clock,
+                decided: Seen::new(),
+                refused: Seen::new(),
+                work: Work::new(),
+                source_of: self.source_of,
                 ticket_path: self.ticket_path,
                 authority: self.authority,
+                path_prefix: self.path_prefix,
                 longest: self.longest,
                 patience: self.patience,
                 anonymous: self.anonymous,

@@ -1,7 +1,7 @@
 -- What a provider remembers. Times are the site's, in milliseconds since 1970.
 
 -- Tickets that were presented. `secret` is what requests are signed with.
-CREATE TABLE IF NOT EXISTS ticket (
+CREATE TABLE ticket (
   id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
   application TEXT    NOT NULL,
   secret      BLOB    NOT NULL CHECK (length(secret) = 32),
@@ -11,10 +11,11 @@ CREATE TABLE IF NOT EXISTS ticket (
 ) STRICT, WITHOUT ROWID;
 
 -- Requests that came: SHA-256 of ticket and nonce.
-CREATE TABLE IF NOT EXISTS request (
-  name  BLOB    NOT NULL PRIMARY KEY CHECK (length(name) = 32),
-  until INTEGER NOT NULL
+CREATE TABLE request (
+  name        BLOB    NOT NULL PRIMARY KEY CHECK (length(name) = 32),
+  until       INTEGER NOT NULL,
+  application TEXT    NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX IF NOT EXISTS ticket_until ON ticket (until);
-CREATE INDEX IF NOT EXISTS request_until ON request (until);
+CREATE INDEX ticket_until ON ticket (until);
+CREATE INDEX request_until ON request (until);

@@ -3,6 +3,7 @@
 //! The file holds the secrets that requests are signed with. It is its owner's alone (mode 0600), belongs on a
 //! disk that others cannot read, and in no backup: after a loss the applications get other tickets.
 
+mod file;
 mod writer;
 
 use std::path::Path;
@@ -22,8 +23,6 @@ use sqlx::{ConnectOptions, Connection, SqlitePool};
 use super::{Limits, Once, OpenedTicket, RequestName, TicketStore, TicketStoreError};
 use writer::{Entry, Writer};
 
-/// Marks the file as a provider's tickets (`PRAGMA application_id`): the letters `CSpt`.
-const APPLICATION_ID: i32 = 0x4353_7074;
 /// Connections that read: one more than a small machine has cores.
 const READERS: u32 = 3;
 
@@ -43,24 +42,30 @@ impl SqliteTickets {
     /// Opens the file, or makes it, and remembers as much as that.
     ///
     /// # Errors
-    /// [`TicketStoreError`] when it is another program's file, or cannot be written.
+    /// [`TicketStoreError`] when it is another program's file, which is left as it is, or cannot be written.
     pub async fn open(file: &Path, limits: Limits) -> Result<Self, TicketStoreError> {
         let trouble = |error: &dyn std::fmt::Display| {
             TicketStoreError(format!("{}: {error}", file.display()))
         };
-        own_alone(file).map_err(|error| trouble(&error))?;
+        file::examine(file)?;
+        file::own_alone(file).map_err(|error| trouble(&error))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5))
             // What is over is not to be found in the file.
             .pragma("secure_delete", "ON")
             .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await?;
-        claim(&mut connection)
+        file::claim(&mut connection)
             .await
             .map_err(|error| trouble(&error))?;
+        // Not before the file is known to be ours: a journal mode stays with it.
+        sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+            .execute(&mut connection)
+            .await?;
+        let options = options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
@@ -71,40 +76,6 @@ impl SqliteTickets {
             writer: Writer::start(connection, limits).await?,
         })
     }
-}
-
-/// Makes the file with its permissions, or takes others' from one that is there. The files that SQLite puts
-/// beside it get the same.
-fn own_alone(file: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-        let opened = options.mode(0o600).open(file)?;
-        opened.set_permissions(std::fs::Permissions::from_mode(0o600))
-    }
-    #[cfg(not(unix))]
-    options.open(file).map(|_| ())
-}
-
-/// Marks an empty file as ours, and refuses one that holds something else.
-async fn claim(connection: &mut SqliteConnection) -> Result<(), TicketStoreError> {
-    let (id, tables): (i32, i64) = sqlx::query_as(
-        "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    if id != APPLICATION_ID && (id, tables) != (0, 0) {
-        return Err(TicketStoreError("another program's file".to_owned()));
-    }
-    sqlx::raw_sql("PRAGMA application_id = 0x43537074")
-        .execute(&mut *connection)
-        .await?;
-    sqlx::raw_sql(include_str!("layout.sql"))
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// SQLite's integers are signed; a time beyond them is never reached.
@@ -152,9 +123,11 @@ impl TicketStore for SqliteTickets {
     async fn request(
         &self,
         name: RequestName,
+        application: &str,
         until: u64,
         now: u64,
     ) -> Result<Once, TicketStoreError> {
-        self.writer.write(Entry::Request(name, until), now).await
+        let entry = Entry::Request(name, application.to_owned(), until);
+        self.writer.write(entry, now).await
     }
 }

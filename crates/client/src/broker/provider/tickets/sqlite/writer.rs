@@ -4,6 +4,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteQueryResult};
 use tokio::sync::{mpsc, oneshot};
 
 use super::integer;
+use crate::broker::provider::tickets::shares::Shares;
 use crate::broker::provider::tickets::{
     Limits, Once, OpenedTicket, RequestName, TicketStoreError, remembered,
 };
@@ -20,8 +21,8 @@ type Answer = Result<Once, TicketStoreError>;
 /// What is to be remembered.
 pub(super) enum Entry {
     Ticket(Box<OpenedTicket>),
-    /// And until when.
-    Request(RequestName, u64),
+    /// Of which application, and until when.
+    Request(RequestName, String, u64),
 }
 
 struct Waiting {
@@ -44,8 +45,8 @@ impl Writer {
         let mut task = Task {
             connection,
             limits,
-            tickets: 0,
-            requests: 0,
+            tickets: Shares::new(0),
+            requests: Shares::new(0),
             swept: 0,
         };
         task.count().await?;
@@ -71,8 +72,8 @@ impl Writer {
 struct Task {
     connection: SqliteConnection,
     limits: Limits,
-    tickets: usize,
-    requests: usize,
+    tickets: Shares,
+    requests: Shares,
     /// When what is over was deleted, by the site's time.
     swept: u64,
 }
@@ -106,7 +107,7 @@ impl Task {
         for waiting in batch {
             answers.push(match &waiting.entry {
                 Entry::Ticket(ticket) => self.ticket(ticket).await?,
-                Entry::Request(name, until) => self.request(*name, *until).await?,
+                Entry::Request(name, of, until) => self.request(*name, of, *until).await?,
             });
         }
         self.execute("COMMIT").await?;
@@ -116,7 +117,7 @@ impl Task {
     async fn ticket(&mut self, ticket: &OpenedTicket) -> Result<Once, TicketStoreError> {
         let credentials = &ticket.credentials;
         let id = credentials.id.0.to_vec();
-        if self.tickets >= self.limits.tickets {
+        if !self.tickets.has_room(&credentials.application) {
             return self
                 .when_full("SELECT 1 FROM ticket WHERE id = ?", id)
                 .await;
@@ -131,21 +132,31 @@ impl Task {
                 .bind(integer(remembered(credentials.expires)))
                 .execute(&mut self.connection)
                 .await?;
-        Ok(counted(&written, &mut self.tickets))
+        Ok(counted(
+            &written,
+            &mut self.tickets,
+            &credentials.application,
+        ))
     }
 
-    async fn request(&mut self, name: RequestName, until: u64) -> Result<Once, TicketStoreError> {
+    async fn request(
+        &mut self,
+        name: RequestName,
+        of: &str,
+        until: u64,
+    ) -> Result<Once, TicketStoreError> {
         let name = name.0.to_vec();
-        if self.requests >= self.limits.requests {
+        if !self.requests.has_room(of) {
             let before = "SELECT 1 FROM request WHERE name = ?";
             return self.when_full(before, name).await;
         }
-        let written = sqlx::query("INSERT INTO request VALUES (?, ?) ON CONFLICT DO NOTHING")
+        let written = sqlx::query("INSERT INTO request VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(name)
             .bind(integer(remembered(until)))
+            .bind(of)
             .execute(&mut self.connection)
             .await?;
-        Ok(counted(&written, &mut self.requests))
+        Ok(counted(&written, &mut self.requests, of))
     }
 
     async fn when_full(
@@ -172,13 +183,26 @@ impl Task {
     }
 
     async fn count(&mut self) -> Result<(), TicketStoreError> {
-        let (tickets, requests): (i64, i64) =
-            sqlx::query_as("SELECT (SELECT count(*) FROM ticket), (SELECT count(*) FROM request)")
-                .fetch_one(&mut self.connection)
-                .await?;
-        let count = |rows| usize::try_from(rows).unwrap_or(usize::MAX);
-        (self.tickets, self.requests) = (count(tickets), count(requests));
+        let tickets = "SELECT application, count(*) FROM ticket GROUP BY application";
+        self.tickets = self.shares(tickets, self.limits.tickets).await?;
+        let requests = "SELECT application, count(*) FROM request GROUP BY application";
+        self.requests = self.shares(requests, self.limits.requests).await?;
         Ok(())
+    }
+
+    async fn shares(
+        &mut self,
+        counts: &'static str,
+        limit: usize,
+    ) -> Result<Shares, TicketStoreError> {
+        let counts: Vec<(String, i64)> = sqlx::query_as(counts)
+            .fetch_all(&mut self.connection)
+            .await?;
+        let mut shares = Shares::new(limit);
+        for (application, rows) in counts {
+            shares.add_all(&application, usize::try_from(rows).unwrap_or(usize::MAX));
+        }
+        Ok(shares)
     }
 
     async fn execute(&mut self, statement: &'static str) -> Result<(), TicketStoreError> {
@@ -188,11 +212,11 @@ impl Task {
 }
 
 /// What an insert that ignores what is there has done.
-fn counted(written: &SqliteQueryResult, count: &mut usize) -> Once {
+fn counted(written: &SqliteQueryResult, shares: &mut Shares, application: &str) -> Once {
     match written.rows_affected() {
         0 => Once::Again,
         _ => {
-            *count += 1;
+            shares.add(application);
             Once::First
         }
     }
