@@ -236,7 +236,7 @@ pub(in crate::broker) fn authority(parts: &Parts) -> Option<Authority> {
 mod tests {
     use http::Request;
 
-    use super::{authorities, authority};
+    use super::{Authority, authorities, authority};
 
     #[test]
     fn who_is_called_is_told_by_target_and_host_and_they_agree() {
@@ -265,7 +265,7 @@ mod tests {
             }
             let (parts, ()) = request.body(()).unwrap().into_parts();
             let called = authority(&parts);
-            let called = called.as_ref().map(|called| called.as_str());
+            let called = called.as_ref().map(Authority::as_str);
             let called = called.map(str::to_ascii_lowercase);
             assert_eq!(called.as_deref(), expected, "{target} {hosts:?}");
         }
