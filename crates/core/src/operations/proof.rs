@@ -186,7 +186,8 @@ fn required(
     }
     Err(Refusal::not_permitted(
         "what you log in with is changed after a fresh proof of it alone",
-        "prove it with self.proof_start and self.proof_finish, and repeat this within two minutes",
+        "`countersign passphrase change` does it; a program proves it with self.proof_start and \
+         self.proof_finish, and repeats this within two minutes",
     ))
 }
 
