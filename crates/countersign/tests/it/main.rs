@@ -11,6 +11,8 @@ mod applications;
 mod backup;
 mod crash;
 mod files;
+mod full_disk;
+mod pages;
 mod running;
 mod shell;
 mod tour;
