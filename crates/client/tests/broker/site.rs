@@ -110,7 +110,7 @@ impl TestSite {
     pub(super) fn times_told(&self) -> usize {
         let wire = self.served.wire();
         wire.iter()
-            .filter(|said| said.path.starts_with("/clock"))
+            .filter(|said| said.path.starts_with("/auth/clock"))
             .count()
     }
 
