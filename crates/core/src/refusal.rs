@@ -284,7 +284,13 @@ impl From<StoreError> for Refusal {
                     Thing::Setting => "",
                 },
             ),
-            StoreError::Unavailable { .. } | StoreError::Damaged { .. } => Self::internal(message),
+            StoreError::Unavailable { .. } => Self {
+                hint:
+                    "nothing was changed; is there room on that disk, and may the site write there?"
+                        .into(),
+                ..Self::internal(message)
+            },
+            StoreError::Damaged { .. } => Self::internal(message),
         }
     }
 }

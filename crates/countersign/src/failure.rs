@@ -47,7 +47,15 @@ impl Failure {
             std::io::ErrorKind::AlreadyExists => Exit::Conflict,
             _ => Exit::Failure,
         };
-        Self::new(exit, "file", format_args!("{}: {error}", path.display()))
+        let failure = Self::new(exit, "file", format_args!("{}: {error}", path.display()));
+        match error.kind() {
+            std::io::ErrorKind::StorageFull
+            | std::io::ErrorKind::QuotaExceeded
+            | std::io::ErrorKind::FileTooLarge => {
+                failure.hint("make room there, or name a file elsewhere; nothing was kept of it")
+            }
+            _ => failure,
+        }
     }
 
     /// Standard output cannot be written. A reader that has seen enough and closed it is no failure.

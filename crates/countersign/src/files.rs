@@ -88,7 +88,7 @@ impl OutputFile {
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let written = match &mut self.to {
-            To::Whole { part, .. } => part.write_all(bytes),
+            To::Whole { part, .. } => part.as_file_mut().write_all(bytes),
             To::Through(file) => file.write_all(bytes),
         };
         written.map_err(|error| Failure::file(&self.path, &error))

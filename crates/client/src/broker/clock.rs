@@ -10,7 +10,8 @@ use countersign_proto::broker::v2::clock::{Clock, site_time};
 use countersign_proto::broker::v2::message::Nonce;
 use http::Uri;
 
-use super::origin::{Origin, WrongAddress};
+use super::origin::WrongAddress;
+use super::site_address::SiteAddress;
 
 /// Tells the time of this machine, in milliseconds since 1970.
 pub(super) type OwnClock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -31,13 +32,13 @@ pub(super) fn system() -> u64 {
 /// The site's clock, as far as it is known.
 pub(super) struct SiteClock {
     own: OwnClock,
-    site: Origin,
+    site: SiteAddress,
     offset: AtomicI64,
 }
 
 impl SiteClock {
     /// A clock that is taken for right until the site says otherwise.
-    pub(super) fn new(own: OwnClock, site: Origin) -> Self {
+    pub(super) fn new(own: OwnClock, site: SiteAddress) -> Self {
         Self {
             own,
             site,

@@ -7,7 +7,8 @@ use countersign_proto::broker::v2::introduction::{Introduction, LONGEST};
 use http::Uri;
 
 use super::Site;
-use super::origin::{Origin, WrongAddress};
+use super::origin::WrongAddress;
+use super::site_address::SiteAddress;
 
 /// How long a site has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ impl Site {
     pub async fn ask(url: Uri, key: &SitePublicKey) -> Result<Self, IntroductionError> {
         let unreachable =
             |error: reqwest::Error| IntroductionError::Unreachable(error.without_url().to_string());
-        let address = Origin::of(&url)?.at("/.well-known/countersign")?;
+        let address = SiteAddress::of(&url)?.at("/.well-known/countersign")?;
         let client = reqwest::Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())

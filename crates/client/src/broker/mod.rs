@@ -20,6 +20,7 @@ mod origin;
 mod party;
 mod refusal;
 mod session;
+mod site_address;
 
 #[cfg(feature = "consumer")]
 pub use consumer::{By, Calling, Consumer, ConsumerBuilder, ConsumerError};

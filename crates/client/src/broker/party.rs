@@ -21,7 +21,8 @@ pub struct Application {
 pub struct Site {
     /// Its id.
     pub id: String,
-    /// Where it answers, as in `https://site.example:4749`. What is said there is signed, and sealed where it
+    /// Where it answers, as in `https://site.example:4749`; with the path under which a proxy has it, as in
+    /// `https://example.org/auth`. What is said there is signed, and sealed where it
     /// is secret, whether or not the address is `https`.
     pub url: Uri,
     /// Its public keys, the newest first.

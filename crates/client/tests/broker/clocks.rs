@@ -99,7 +99,7 @@ async fn nobody_else_can_set_a_clock() {
     assert_eq!(provider.ask_time().await, Err(ProviderError::NotBelieved));
     world.site.set_keys(vec![party(1), party(50)]);
     let long = || async { "x".repeat(100_000) };
-    let clock = axum::Router::new().route("/clock", axum::routing::get(long));
+    let clock = axum::Router::new().route("/auth/clock", axum::routing::get(long));
     world.site.replace(clock.fallback(|| async {
         let refusal = Refusal::Clock;
         let status = http::StatusCode::from_u16(refusal.status()).unwrap();

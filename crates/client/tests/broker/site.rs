@@ -57,6 +57,8 @@ impl TestSite {
             .route("/authenticate", post(authenticate))
             .route("/clock", get(clock))
             .with_state(registered.clone());
+        // A proxy has it under a path.
+        let router = Router::new().nest("/auth", router);
         Self {
             registered,
             served: Arc::new(serve(router).await),
@@ -68,7 +70,7 @@ impl TestSite {
         let keys = self.registered.site.lock().unwrap().keys.clone();
         Site {
             id: SITE.to_owned(),
-            url: self.served.url(""),
+            url: self.served.url("/auth/"),
             keys: keys.iter().map(|key| key.public().clone()).collect(),
         }
     }
@@ -108,7 +110,7 @@ impl TestSite {
     pub(super) fn times_told(&self) -> usize {
         let wire = self.served.wire();
         wire.iter()
-            .filter(|said| said.path.starts_with("/clock"))
+            .filter(|said| said.path.starts_with("/auth/clock"))
             .count()
     }
 

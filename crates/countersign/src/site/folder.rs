@@ -139,10 +139,10 @@ impl Folder {
     pub(crate) fn keep_to_owner(&self) -> Result<(), Failure> {
         for name in DATABASE.into_iter().chain([SLOT_FILE]) {
             let path = self.path.join(name);
-            let Ok(found) = std::fs::metadata(&path) else {
-                continue;
-            };
-            if found.permissions().mode() & 0o077 == 0 {
+            // What a link leads to is not the site's to change.
+            let found = std::fs::symlink_metadata(&path).ok();
+            let mode = found.filter(std::fs::Metadata::is_file);
+            if mode.is_none_or(|found| found.permissions().mode() & 0o077 == 0) {
                 continue;
             }
             std::fs::set_permissions(&path, Permissions::from_mode(PRIVATE)).map_err(|error| {

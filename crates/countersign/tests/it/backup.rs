@@ -123,6 +123,16 @@ fn a_stopped_site_is_backed_up_and_a_slot_file_goes_along_when_told_so() {
     done(dev(&["backup", "create", "plain", "--plain", "--force"]));
 }
 
+/// Over the network an admin's session could have taken the credentials of all away.
+#[test]
+fn a_backup_is_taken_at_the_admin_socket_alone() {
+    let site = Running::with_accounts();
+    for command in ["backup", "backup_done"] {
+        let said = site.call("maria", "maria.pass", &["site", command, "sealed:=true"]);
+        assert_eq!(said.code, 5, "{}", said.err);
+    }
+}
+
 #[test]
 fn a_backup_that_is_not_sound_restores_nothing() {
     let site = with_backup_passphrase();

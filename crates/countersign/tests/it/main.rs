@@ -14,6 +14,8 @@ mod embedded;
 mod exits;
 mod files;
 mod passphrase;
+mod full_disk;
+mod pages;
 mod running;
 mod shell;
 mod standing;

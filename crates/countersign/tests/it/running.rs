@@ -90,7 +90,12 @@ impl Running {
 
     /// Starts the site and waits until it says where it is.
     pub(crate) fn start(&mut self, words: &[&str]) {
-        let mut command = self.command(&["serve"]);
+        let command = self.command(&["serve"]);
+        self.start_as(command, words);
+    }
+
+    /// The same with the command that serves.
+    pub(crate) fn start_as(&mut self, mut command: Command, words: &[&str]) {
         let mut process = command
             .args(["--session-listen", "127.0.0.1:0"])
             .args(["--http-listen", "127.0.0.1:0"])
@@ -116,6 +121,11 @@ impl Running {
         // What it logs later is read, so that it never waits for a full pipe.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
         self.process = Some(process);
+    }
+
+    /// The id of its process.
+    pub(crate) fn process(&self) -> i32 {
+        i32::try_from(self.process.as_ref().unwrap().id()).unwrap()
     }
 
     /// Where it answers applications over HTTP.

@@ -57,7 +57,7 @@ impl SqliteStore {
         let opened = open::open(file).await?;
         Ok(Self {
             readers: opened.readers,
-            writer: Writer::start(opened.writer, opened.head),
+            writer: Writer::start(opened.writer, opened.head, file),
             file: file.to_owned(),
             copies: Arc::new(Semaphore::new(1)),
         })

@@ -84,7 +84,9 @@ pub enum OpenError {
         layout: i64,
     },
     /// The disk is full, or some other trouble of the machine.
-    #[error("{file} cannot be opened: {problem}; mend that and start again")]
+    #[error(
+        "{file} cannot be opened: {problem}; make room on its disk or put right what it says, and start again"
+    )]
     Unavailable {
         /// Which file.
         file: PathBuf,

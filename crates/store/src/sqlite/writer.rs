@@ -14,6 +14,7 @@
 //! a sync. A set that was overtaken fails alone.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 
 use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::store::{ChangeSet, Committed, StoreError};
@@ -44,13 +45,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the task that writes through `connection` from now on.
-    pub(super) fn start(connection: SqliteConnection, head: ChainHead) -> Self {
+    pub(super) fn start(connection: SqliteConnection, head: ChainHead, file: &Path) -> Self {
         let (queue, arrivals) = mpsc::channel(QUEUE);
         let task = tokio::spawn(
             Task {
                 connection,
                 head,
                 arrivals,
+                file: file.to_owned(),
             }
             .run(),
         );
@@ -95,6 +97,7 @@ struct Task {
     connection: SqliteConnection,
     head: ChainHead,
     arrivals: mpsc::Receiver<Option<Waiting>>,
+    file: PathBuf,
 }
 
 impl Task {
@@ -138,7 +141,7 @@ impl Task {
             Err(error) => {
                 tracing::error!(%error, changes = sets.len(), "nothing was written");
                 self.recover().await;
-                let trouble = reads::fault(&error);
+                let trouble = self.trouble(&error);
                 sets.iter().map(|_| Err(trouble.clone())).collect()
             }
         };
@@ -221,6 +224,16 @@ impl Task {
             apply::one(&mut self.connection, change).await?;
         }
         Ok(())
+    }
+
+    /// Names the file: an operator who has to make room looks for it.
+    fn trouble(&self, error: &sqlx::Error) -> StoreError {
+        match reads::fault(error) {
+            StoreError::Unavailable { problem } => StoreError::Unavailable {
+                problem: format!("{}: {problem}", self.file.display()),
+            },
+            other => other,
+        }
     }
 
     /// After a failure: no transaction may stay open. SQLite has rolled back by itself after some

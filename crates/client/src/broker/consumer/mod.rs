@@ -32,6 +32,7 @@ use http::Uri;
 use super::clock::{self, OwnClock, SiteClock};
 use super::origin::{Origin, WrongAddress};
 use super::session::Session;
+use super::site_address::SiteAddress;
 use super::{Application, Site, TICKET_PATH};
 use crate::Client;
 use credentials::Kept;
@@ -211,7 +212,7 @@ impl ConsumerBuilder {
             };
             targets.insert(origin, target);
         }
-        let site = Origin::of(&self.site.url)?;
+        let site = SiteAddress::of(&self.site.url)?;
         let authenticate = site.at("/authenticate")?;
         let parties = Parties {
             id: self.application.id,

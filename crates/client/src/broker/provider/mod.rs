@@ -28,8 +28,9 @@ use countersign_proto::broker::v2::provider::Provider as Parties;
 use serde_json::value::RawValue;
 
 use super::clock::{self, OwnClock, SiteClock};
-use super::origin::{Origin, WrongAddress};
+use super::origin::WrongAddress;
 use super::session::Session;
+use super::site_address::SiteAddress;
 use super::{Application, Site, TICKET_PATH};
 use crate::Client;
 use seen::Seen;
@@ -306,7 +307,7 @@ impl ProviderBuilder {
     /// # Errors
     /// [`ProviderError::Address`], [`ProviderError::Client`].
     pub fn build(self) -> Result<Provider, ProviderError> {
-        let clock = SiteClock::new(self.clock, Origin::of(&self.site.url)?);
+        let clock = SiteClock::new(self.clock, SiteAddress::of(&self.site.url)?);
         let parties = Parties {
             id: self.application.id,
             keys: self.application.keys,

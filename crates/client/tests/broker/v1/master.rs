@@ -50,6 +50,8 @@ impl TestMaster {
         let router = Router::new()
             .route("/authenticate", get(authenticate))
             .with_state(registered.clone());
+        // A proxy has it under a path.
+        let router = Router::new().nest("/auth", router);
         Self {
             registered,
             served: Arc::new(serve(router).await),
@@ -59,7 +61,7 @@ impl TestMaster {
     /// What applications know of it.
     pub(super) fn known(&self) -> Site {
         Site {
-            url: self.served.url(""),
+            url: self.served.url("/auth/"),
             keys: vec![public("master")],
         }
     }

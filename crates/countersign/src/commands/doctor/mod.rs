@@ -102,7 +102,7 @@ fn report(common: &Common, findings: &[Finding]) -> Result<ExitCode, Failure> {
     match common.format() {
         Format::Text => print(&text(findings, problems))?,
         Format::Json => {
-            print_json(&json!({ "problems": problems, "checks": findings }).to_string())?
+            print_json(&json!({ "problems": problems, "checks": findings }).to_string())?;
         }
         Format::Jsonl => {
             let lines = findings.iter().map(|finding| json!(finding).to_string());

@@ -21,6 +21,7 @@ use crate::broker::clock::{self, OwnClock};
 use crate::broker::consumer::credentials::Kept;
 use crate::broker::consumer::{CONTENT, PATIENCE};
 use crate::broker::origin::{Origin, WrongAddress};
+use crate::broker::site_address::SiteAddress;
 
 /// An application that calls others, in edition v1. It is a layer of `tower` for any HTTP client, and middleware
 /// of reqwest; clones share what they know.
@@ -34,7 +35,7 @@ pub struct Consumer {
 struct Shared {
     parties: RwLock<Arc<Parties>>,
     /// Where the site answers requests for tickets.
-    site: Origin,
+    site: SiteAddress,
     clock: OwnClock,
     targets: HashMap<Origin, Target>,
     patience: Duration,
@@ -212,7 +213,7 @@ impl ConsumerBuilder {
         Ok(Consumer {
             shared: Arc::new(Shared {
                 parties: RwLock::new(Arc::new(parties)),
-                site: Origin::of(&self.site.url)?,
+                site: SiteAddress::of(&self.site.url)?,
                 clock: self.clock,
                 targets,
                 patience: self.patience,

@@ -1,0 +1,132 @@
+//! A full disk: what was there stays, the message names the file, and all goes on once there is room.
+//!
+//! A limit on the size of files stands for it, which needs no disk of its own: each write beyond it fails.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use crate::running::{Running, SITE_PASSPHRASE, Said};
+
+/// A command whose writes fail beyond so many blocks, and which is not killed for them.
+fn limited(folder: &Path, blocks: &str, words: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -S -f \"$1\"; shift; exec \"$@\"",
+            "sh",
+        ])
+        .arg(blocks)
+        .arg(env!("CARGO_BIN_EXE_countersign"))
+        .args(words)
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    command
+}
+
+fn run_limited(folder: &Path, words: &[&str]) -> Said {
+    limited(folder, "2", words).output().unwrap().into()
+}
+
+/// From now on the site's process can write to no file beyond its first byte, or can again.
+fn disk_is_full(site: &Running, full: bool) {
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let current = if full { Some(1) } else { maximum };
+    let process = Pid::from_raw(site.process());
+    prlimit(process, Resource::Fsize, Rlimit { current, maximum }).unwrap();
+}
+
+/// A first launch on a full disk left an empty `site.db`, a configuration and no site.
+#[test]
+fn a_first_launch_on_a_full_disk_leaves_no_file_and_works_later() {
+    let mut site = Running::new();
+    let folder = tempfile::tempdir_in(site.folder.path()).unwrap();
+    std::fs::write(folder.path().join("site.pass"), SITE_PASSPHRASE).unwrap();
+    let serve = [
+        "serve",
+        "--session-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+    ];
+    let words = [&serve[..], &["--passphrase-file", "site.pass"]].concat();
+    let said = run_limited(folder.path(), &words);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(
+        said.err.contains("site/site.db") && said.err.contains("room"),
+        "{}",
+        said.err
+    );
+    let left = std::fs::read_dir(folder.path().join("site")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"]);
+    site.kill();
+    site.start(&[
+        "--data",
+        folder.path().join("site").to_str().unwrap(),
+        "--passphrase-file",
+        "site.pass",
+    ]);
+}
+
+/// Nothing that the log cannot tell of happens: while nothing can be written, nobody logs in and nothing
+/// changes, and the site runs on.
+#[test]
+fn changes_and_logins_on_a_full_disk_fail_whole_and_work_once_there_is_room() {
+    let mut site = Running::with_accounts();
+    assert_eq!(site.stop(), Some(0));
+    let command = limited(site.folder.path(), "unlimited", &["serve"]);
+    site.start_as(command, &["--passphrase-file", "site.pass"]);
+
+    disk_is_full(&site, true);
+    let change = site.run(&["person", "create", "ada"]);
+    assert_eq!(change.code, 1, "{}", change.err);
+    for named in ["site/site.db", "nothing was changed", "room"] {
+        assert!(change.err.contains(named), "{named}: {}", change.err);
+    }
+    let login = site.call("maria", "maria.pass", &["self", "show"]);
+    assert_eq!(login.code, 3, "{}", login.err);
+    let backup = site.run(&["backup", "create", "b", "--plain"]);
+    assert!(
+        backup.code == 1 && !site.path("b").exists(),
+        "{}",
+        backup.err
+    );
+    assert_eq!(site.run(&["site", "status"]).code, 0);
+    let export = site.run(&["audit", "export", "--save", "log"]);
+    assert_eq!(export.code, 0, "what is read needs no room: {}", export.err);
+
+    disk_is_full(&site, false);
+    assert_eq!(site.run(&["audit", "verify"]).code, 0);
+    assert_eq!(site.run(&["person", "show", "ada"]).code, 6);
+    assert_eq!(site.run(&["person", "create", "ada"]).code, 0);
+    let login = site.call("maria", "maria.pass", &["self", "show"]);
+    assert_eq!(login.code, 0, "{}", login.err);
+}
+
+#[test]
+fn a_file_for_which_there_is_no_room_is_named_and_not_left_behind() {
+    let site = Running::new();
+    let before = std::fs::read_dir(site.folder.path()).unwrap().count();
+    for words in [
+        &["backup", "create", "out", "--plain"][..],
+        &["backup", "create", "out", "--passphrase-file", "site.pass"],
+    ] {
+        let said = run_limited(site.folder.path(), words);
+        assert_eq!(said.code, 1, "{}", said.err);
+        assert!(
+            said.err.contains("out:") && said.err.contains("make room"),
+            "{}",
+            said.err
+        );
+        assert_eq!(
+            std::fs::read_dir(site.folder.path()).unwrap().count(),
+            before
+        );
+    }
+    // Nothing was kept, and the site does not believe otherwise.
+    let doctor = site.run(&["doctor"]);
+    assert!(doctor.out.contains("none was ever made"), "{}", doctor.out);
+}
