@@ -13,7 +13,7 @@ use crate::running::{Said, command};
 /// A throw-away site in a folder of its own, started by a line of the shell; killed when dropped.
 struct Site {
     folder: tempfile::TempDir,
-    process: Child,
+    process: Process,
     uri: String,
 }
 
@@ -21,14 +21,14 @@ impl Site {
     /// Starts it with `"$@"` in `line` for the command, and a service that has a key.
     fn start(line: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let process = shell(folder.path(), line, DEV).spawn().unwrap();
+        let process = Process::start(&mut shell(folder.path(), line, DEV));
         let mut site = Self {
             folder,
             process,
             uri: String::new(),
         };
         site.uri = loop {
-            assert_eq!(site.process.try_wait().unwrap(), None, "it did not start");
+            assert!(site.process.runs(), "it did not start");
             let status = site.run(&["site", "status", "--json"]);
             if status.code == 0 {
                 break status.json()["uri"].as_str().unwrap().to_owned();
@@ -85,20 +85,49 @@ impl Site {
         (0..usize::from(addresses) * each).map(connected).collect()
     }
 
-    fn signal(&self, signal: Signal) {
-        kill_process(pid(&self.process), signal).unwrap();
-    }
-
     fn stop(mut self) -> Option<i32> {
-        self.signal(Signal::TERM);
-        self.process.wait().unwrap().code()
+        self.process.signal(Signal::TERM);
+        self.process.code()
     }
 }
 
-impl Drop for Site {
+/// A process that is killed when this is dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// The same, and its standard error.
+    fn heard(command: &mut Command) -> (Self, BufReader<ChildStderr>) {
+        let mut process = Self::start(command.stderr(Stdio::piped()));
+        let said = process.0.stderr.take().unwrap();
+        (process, BufReader::new(said))
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.id(), signal).unwrap();
+    }
+
+    fn runs(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    /// Its exit code, when it has ended.
+    fn code(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -124,10 +153,6 @@ fn shell(folder: &std::path::Path, line: &str, words: &[&str]) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     shell
-}
-
-fn pid(process: &Child) -> Pid {
-    Pid::from_child(process)
 }
 
 /// Reads standard error up to a line that has this.
@@ -165,9 +190,11 @@ fn a_log_that_cannot_be_written_stops_nothing() {
 /// A reader that stays and reads nothing: the log fills the pipe, and logins go on.
 #[test]
 fn a_log_that_is_not_read_keeps_no_login_waiting() {
-    let line = r#"mkfifo pipe; exec 3<> pipe; COUNTERSIGN_LOG=trace exec "$@" 2> pipe"#;
+    // A pipe with room for the first lines: 64 KiB, less 8.
+    let line = r#"mkfifo pipe; exec 3<> pipe; head -c 57344 /dev/zero >&3
+        COUNTERSIGN_LOG=trace exec "$@" 2>&3"#;
     let site = Site::start(line);
-    for _ in 0..30 {
+    for _ in 0..40 {
         assert_eq!(site.log_in().code, 0);
     }
     assert_eq!(site.stop(), Some(0));
@@ -234,17 +261,13 @@ fn a_site_with_too_few_descriptors_does_not_start() {
 #[test]
 fn a_site_whose_listener_dies_ends_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = shell(folder.path(), r#"exec "$@""#, DEV)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(process.stderr.take().unwrap());
+    let (mut process, mut said) = Process::heard(&mut shell(folder.path(), r#"exec "$@""#, DEV));
     let start = wait_for(&mut said, "The site is at ");
     let (_, address) = start.split_once("countersign://").unwrap();
     let address: std::net::SocketAddr = address.split_once('#').unwrap().0.parse().unwrap();
 
     // What breaks a listener from outside: its socket, taken from the process and shut down.
-    let process_fd = rustix::process::pidfd_open(pid(&process), PidfdFlags::empty()).unwrap();
+    let process_fd = rustix::process::pidfd_open(process.id(), PidfdFlags::empty()).unwrap();
     let take = |number| {
         let flags = PidfdGetfdFlags::empty();
         rustix::process::pidfd_getfd(&process_fd, number, flags).ok()
@@ -260,7 +283,7 @@ fn a_site_whose_listener_dies_ends_with_an_error() {
 
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
-    assert_eq!(process.wait().unwrap().code(), Some(1), "{rest}");
+    assert_eq!(process.code(), Some(1), "{rest}");
     assert!(rest.contains("error: the session listener ended"), "{rest}");
     assert!(rest.contains("[task_ended]"), "{rest}");
 }
@@ -276,26 +299,18 @@ fn a_throw_away_site_leaves_nothing_behind_whatever_ends_it() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         for started in [false, true] {
             let folder = tempfile::tempdir().unwrap();
-            let mut process = shell(folder.path(), r#"exec "$@""#, &words)
-                .env("TMPDIR", folder.path())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut said = BufReader::new(process.stderr.take().unwrap());
+            let mut command = shell(folder.path(), r#"exec "$@""#, &words);
+            let (mut process, mut said) = Process::heard(command.env("TMPDIR", folder.path()));
             if started {
                 wait_for(&mut said, "The site is at ");
             } else {
                 // From the moment in which there is something to leave behind.
                 while folder.path().read_dir().unwrap().next().is_none() {}
             }
-            kill_process(pid(&process), signal).unwrap();
+            process.signal(signal);
             let mut rest = String::new();
             said.read_to_string(&mut rest).unwrap();
-            assert_eq!(
-                process.wait().unwrap().code(),
-                Some(0),
-                "{signal:?}: {rest}"
-            );
+            assert_eq!(process.code(), Some(0), "{signal:?}: {rest}");
             let left = folder.path().read_dir().unwrap().count();
             assert_eq!(left, 0, "{signal:?}");
         }
@@ -321,13 +336,9 @@ fn a_site_reads_its_settings_again_on_sighup() {
         &DEV[1..],
     ]
     .concat();
-    let mut process = shell(folder.path(), r#"exec "$@""#, &words)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(process.stderr.take().unwrap());
+    let (mut process, mut said) = Process::heard(&mut shell(folder.path(), r#"exec "$@""#, &words));
     wait_for(&mut said, "The site is at ");
-    let hang_up = || kill_process(pid(&process), Signal::HUP).unwrap();
+    let hang_up = || process.signal(Signal::HUP);
 
     write(
         "[limits]\nunproved = 7\n[log]\nlevel = \"debug\"\n[listen]\npublic_host = \"a.example\"\n",
@@ -344,11 +355,11 @@ fn a_site_reads_its_settings_again_on_sighup() {
     write("[limits]\nunproved = 0\n");
     hang_up();
     wait_for(&mut said, "the settings were not read again");
-    assert_eq!(process.try_wait().unwrap(), None);
-    kill_process(pid(&process), Signal::TERM).unwrap();
+    assert!(process.runs());
+    process.signal(Signal::TERM);
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
-    assert_eq!(process.wait().unwrap().code(), Some(0), "{rest}");
+    assert_eq!(process.code(), Some(0), "{rest}");
 }
 
 /// The first process of a container could not be stopped while it opened its key: it ignores the signals that it does
@@ -358,13 +369,11 @@ fn a_site_can_be_stopped_before_it_serves() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.pass"), "a long site pass phrase").unwrap();
     let words = [&["serve", "--passphrase-file", "site.pass"], &DEV[1..]].concat();
-    let mut process = shell(folder.path(), r#"exec "$@""#, &words)
-        .spawn()
-        .unwrap();
+    let mut process = Process::start(&mut shell(folder.path(), r#"exec "$@""#, &words));
     // The database is there before the key is made, which takes a while.
     while !folder.path().join("site/site.db").exists() {
-        assert_eq!(process.try_wait().unwrap(), None);
+        assert!(process.runs());
     }
-    kill_process(pid(&process), Signal::TERM).unwrap();
-    assert_eq!(process.wait().unwrap().code(), Some(0));
+    process.signal(Signal::TERM);
+    assert_eq!(process.code(), Some(0));
 }
