@@ -7,6 +7,7 @@ use countersign_proto::operation::{Code, Outcome};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::audit::AuditOutcome;
 use crate::content::ContentBroken;
 use crate::store::{StoreError, Thing, Unique};
 
@@ -21,6 +22,8 @@ pub struct Refusal {
     hint: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    #[serde(skip)]
+    failed: bool,
 }
 
 impl Refusal {
@@ -31,6 +34,7 @@ impl Refusal {
             message,
             hint: hint.into(),
             field: None,
+            failed: false,
         }
     }
 
@@ -157,6 +161,23 @@ impl Refusal {
     pub fn of_field(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
         self
+    }
+
+    /// The same refusal, audited as a failure: a secret or a key that the caller showed was wrong.
+    #[must_use]
+    pub const fn audited_as_failed(mut self) -> Self {
+        self.failed = true;
+        self
+    }
+
+    /// What the audit log says of it; `None` when it is not audited.
+    #[must_use]
+    pub fn audited_as(&self) -> Option<AuditOutcome> {
+        match (self.failed, self.kind) {
+            (true, _) => Some(AuditOutcome::Failed),
+            (false, Code::NOT_PERMITTED) => Some(AuditOutcome::NotPermitted),
+            (false, _) => None,
+        }
     }
 
     /// The kind of refusal.

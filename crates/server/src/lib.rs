@@ -9,6 +9,7 @@ pub mod limits;
 
 mod admin;
 mod connection;
+mod counting;
 mod queue;
 mod resumptions;
 mod server;

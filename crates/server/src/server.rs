@@ -172,6 +172,7 @@ impl Builder {
             listeners.spawn(http::accept(listener, served.0, served.1, served.2));
         }
         listeners.spawn(shared.clone().close_forsaken());
+        listeners.spawn(shared.clone().keep_counted());
         if let Some(admin) = admin {
             listeners.spawn(admin.serve(shared.clone()));
         }
@@ -281,6 +282,7 @@ impl Server {
             connections.shutdown().await;
         }
         self.shared.close_parked().await;
+        self.shared.write_all_counted().await;
         info!("stopped");
     }
 }

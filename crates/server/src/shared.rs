@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use countersign_core::caller::Caller;
+use countersign_core::caller::{Caller, Door};
 use countersign_core::content::Content;
 use countersign_core::id::{AccountId, SessionId};
 use countersign_core::refusal::Refusal;
@@ -28,10 +28,11 @@ use countersign_proto::session::server::{
     ServiceCredential, Settings,
 };
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::error;
 
 use crate::clock;
+use crate::counting;
 use crate::events::Events;
 use crate::limits::Limits;
 use crate::queue::{FairQueue, QueueLimits};
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
     /// Where logins wait for their public-key work.
     pub(crate) logins: Arc<FairQueue>,
+    /// An event was counted.
+    pub(crate) noted: Notify,
 }
 
 impl Shared {
@@ -71,6 +74,8 @@ impl Shared {
             waiting_per_source: limits.waiting_logins_per_source,
         });
         site.guard().keep_to(limits.penalties, limits.guesses);
+        let delay = limits.refusal_time;
+        site.delay_refusals(Arc::new(move || Box::pin(tokio::time::sleep(delay))));
         Self {
             site,
             events,
@@ -80,6 +85,7 @@ impl Shared {
             resumptions: Resumptions::default(),
             settings: Mutex::default(),
             logins,
+            noted: Notify::new(),
             limits,
         }
     }
@@ -301,6 +307,12 @@ impl Shared {
             let run = AssertUnwindSafe(run).catch_unwind().await;
             run.unwrap_or_else(|_| interrupted(operation))
         };
+        if outcome.code != Code::SUCCESS && caller.door == Door::AdminSocket {
+            let name = (operation.group.as_str(), operation.command.as_str());
+            if name == ("site", "unseal") {
+                counting::unseal_failed(&caller.name);
+            }
+        }
         if outcome.code == Code::INTERNAL {
             error!(
                 group = %operation.group,
@@ -377,7 +389,7 @@ fn interrupted(operation: &Operation) -> (Outcome, Option<Content>) {
     (refusal.outcome(operation.id), None)
 }
 
-fn log_trouble<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {
+pub(crate) fn log_trouble<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {
     if let Err(trouble) = &result {
         error!(%trouble, "the store is in trouble");
     }

@@ -160,10 +160,15 @@ pub(super) async fn delete(
         id: account.id,
         revision: account.revision,
     };
-    let target = account.name.to_string();
+    let target_name = account.name.to_string();
     let details = json!({ "id": account.id, "kind": kind });
-    context.commit(vec![change], target, details).await?;
+    context
+        .commit(vec![change], target_name.clone(), details)
+        .await?;
     cut(&context, account.id, CloseReason::AccountDeleted);
+    let mut guesses = context.site().guard().guesses();
+    guesses.forget(&target_name);
+    drop(guesses);
     Ok(Answer::new(Done {}).saying(format!("Deleted {}.", account.name)))
 }
 
