@@ -10,11 +10,15 @@ use crate::audit::AuditDraft;
 use crate::caller::Caller;
 use crate::content::Content;
 use crate::id::AccountId;
+use crate::json;
 use crate::policy::Scope;
 use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::store::{Change, ChangeSet, Committed};
 use crate::timestamp::Timestamp;
+
+/// How deep the details of an audit entry may be nested: what is stored, within what tells of it.
+const MOST_DETAILS_DEPTH: usize = 2 * json::MOST_DEPTH;
 
 /// What a handler is given.
 #[derive(Clone)]
@@ -110,10 +114,15 @@ impl Context {
         target: impl Into<Option<String>> + Send,
         details: impl Serialize + Send,
     ) -> Result<Committed, Refusal> {
+        let details = serde_json::to_string(&details)
+            .map_err(|error| Refusal::internal(error.to_string()))?;
+        if json::depth(&details) > MOST_DETAILS_DEPTH {
+            let problem = format!("is nested more than {MOST_DETAILS_DEPTH} deep");
+            return Err(Refusal::invalid("", problem));
+        }
         let audit = AuditDraft {
             target: target.into(),
-            details: serde_json::to_string(&details)
-                .map_err(|error| Refusal::internal(error.to_string()))?,
+            details,
             ..AuditDraft::done(&self.caller, &*self.operation, self.now)
         };
         let along = self.along.take();

@@ -256,6 +256,20 @@ impl From<StoreError> for Refusal {
             )
             .of_field("certificate"),
             StoreError::Conflict {
+                what: Unique::RemovedKey,
+            } => Self::conflict(
+                "this key was taken away from an account",
+                "make a new key with `key new`; a key that was removed is not accepted again",
+            )
+            .of_field("certificate"),
+            StoreError::Conflict {
+                what: Unique::ApplicationKey,
+            } => Self::conflict(
+                "an application has this public key, or had it before",
+                "make a new key with `key new`; one key serves one application, once",
+            )
+            .of_field("public_keys"),
+            StoreError::Conflict {
                 what: Unique::Application,
             } => Self::conflict(message, "choose another id").of_field("id"),
             StoreError::Conflict {

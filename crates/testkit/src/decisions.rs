@@ -13,7 +13,7 @@ use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site};
 use countersign_core::store::{
-    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreError,
+    ChangeSet, Committed, DamagedApplication, Page, ScriptProgress, Setting, Store, StoreError,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -133,7 +133,10 @@ impl Store for Forgetful {
         Ok(None)
     }
 
-    async fn applications(&self, _: &Page<ApplicationId>) -> Result<Vec<Application>, StoreError> {
+    async fn applications(
+        &self,
+        _: &Page<String>,
+    ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
         Ok(Vec::new())
     }
 

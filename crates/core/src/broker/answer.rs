@@ -221,6 +221,7 @@ impl Site {
         Ok(current.is_some_and(|current| {
             current.application.revision == seen.application.revision
                 && current.application.created == seen.application.created
+                && current.application.instance == seen.application.instance
         }))
     }
 

@@ -27,9 +27,11 @@ impl BrokerKeys {
     /// another.
     fn ticket_key(&self, provider: &Registered, fingerprint: &[u8; 32], day: u64) -> TicketKey {
         let application = &provider.application;
+        let instance = application.instance.map(|id| *id.as_bytes());
         let context = [
             fingerprint.as_slice(),
             &application.created.millis().to_be_bytes(),
+            &instance.unwrap_or_default(),
             &day.to_be_bytes(),
             application.id.as_str().as_bytes(),
         ];

@@ -19,6 +19,7 @@ pub(crate) mod site;
 
 use std::io::{BufRead, IsTerminal};
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::admin::Admin;
@@ -31,7 +32,7 @@ pub(crate) fn admin_call(
     common: &Common,
     group: &str,
     command: &str,
-    params: &Value,
+    params: &impl Serialize,
 ) -> Result<(), Failure> {
     let outcome = Admin::connect(&common.data)?.run(group, command, params)?;
     show(&outcome, common.format())

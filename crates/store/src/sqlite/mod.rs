@@ -22,7 +22,7 @@ use countersign_core::audit::{AuditEntry, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{
-    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreError,
+    ChangeSet, Committed, DamagedApplication, Page, ScriptProgress, Setting, Store, StoreError,
 };
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
@@ -122,8 +122,8 @@ impl Store for SqliteStore {
 
     async fn applications(
         &self,
-        page: &Page<ApplicationId>,
-    ) -> Result<Vec<Application>, StoreError> {
+        page: &Page<String>,
+    ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
         reads::applications(&self.readers, page).await
     }
 

@@ -178,6 +178,7 @@ async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), O
             "application",
             include_str!("../../migrations/0003_application.sql"),
         ),
+        ("bound", include_str!("../../migrations/0004_bound.sql")),
     ];
     let migrations = (1..)
         .zip(layouts)

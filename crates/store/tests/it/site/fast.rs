@@ -364,12 +364,14 @@ async fn each_key_of_a_provider_has_ticket_keys_of_its_own_until_it_retires() {
 /// [BRK-52]
 #[tokio::test]
 async fn ticket_keys_come_back_with_the_site_key_and_not_with_another_registration() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let before = names(&world.keys_at(NOW).await);
     world
         .test
         .admin("app.delete", json!({ "id": "ledger" }))
         .await;
+    // A key serves one registration.
+    world.provider.keys = vec![party()];
     let key = world.provider.keys[0].public().to_pem();
     let params = json!({ "id": "ledger", "public_keys": [key] });
     let later = super::fixture::run_at(&world.test.site, "app.create", params, NOW.plus_millis(1));
