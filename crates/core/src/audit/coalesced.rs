@@ -271,6 +271,13 @@ impl Coalesced {
         !self.waiting.is_empty()
     }
 
+    /// Whether there are entries to be written now.
+    #[must_use]
+    pub fn is_due(&mut self, now: Timestamp) -> bool {
+        self.turn(now);
+        !self.waiting.is_empty()
+    }
+
     /// The entries to be written now: the first ones of their kinds, and those of a window that is over.
     #[must_use]
     pub fn take(&mut self, now: Timestamp) -> Vec<Counted> {

@@ -21,15 +21,21 @@ impl Site {
     /// # Errors
     /// [`StoreError`] when some could not be written: these wait for the next time.
     pub async fn write_counted(&self, now: Timestamp) -> Result<(), StoreError> {
+        if !self.counted().is_due(now) {
+            return Ok(());
+        }
+        let _writing = self.0.writing_counted.lock().await;
         let entries = self.counted().take(now);
         self.write(entries).await
     }
 
-    /// Writes the audit entries of all counted events: the site stops.
+    /// Writes the audit entries of all counted events, and waits for those that are being written: the site
+    /// stops.
     ///
     /// # Errors
     /// As [`Site::write_counted`].
     pub async fn write_all_counted(&self) -> Result<(), StoreError> {
+        let _writing = self.0.writing_counted.lock().await;
         let entries = self.counted().take_all();
         self.write(entries).await
     }

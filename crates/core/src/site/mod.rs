@@ -77,6 +77,8 @@ struct Inner {
     endpoints: RwLock<Endpoints>,
     broker: Broker,
     counted: Mutex<Coalesced>,
+    /// Held while entries of counted events are written, so that a stop can wait for that.
+    writing_counted: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
 }
 
@@ -94,6 +96,7 @@ impl Site {
             endpoints: RwLock::default(),
             broker: Broker::default(),
             counted: Mutex::default(),
+            writing_counted: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
         }))
     }
