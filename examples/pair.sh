@@ -13,4 +13,4 @@ countersign broker show --out site.pub > /dev/null
 party ledger
 countersign app create ledger --public-key ledger.party
 party billing
-countersign app create billing --public-key billing.party --may-call ledger
+countersign app create billing --public-key billing.party --allow ledger

@@ -22,6 +22,7 @@ mod names;
 mod report;
 mod server;
 mod site;
+mod tickets;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -150,7 +151,11 @@ pub(crate) fn run(
             "unproved" => memory::unproved(&site, size).await,
             "idle" => memory::idle(&site, size).await,
             "cut" => cut::run(&site, size).await,
-            "names" => names::run(&site, rounds).await,
+            "names" => {
+                let mut rows = names::run(&site, rounds).await?;
+                rows.extend(tickets::run(&site, rounds / 4).await?);
+                Ok(rows)
+            }
             flood => floods::run(&site, flood, size, files).await,
         }
     })

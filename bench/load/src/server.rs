@@ -11,6 +11,7 @@ use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
+use countersign_crypto::party::PartyKey;
 use countersign_crypto::passphrase::{ClientRegistration, Identifiers};
 use countersign_crypto::sealed_identity;
 use countersign_crypto::secret::Passphrase;
@@ -115,6 +116,9 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
             person(&site, name).await?;
         }
         admin(&site, "person", "lock", &json!({ "name": LOCKED })).await?;
+        if scenario == "names" {
+            applications(&site).await?;
+        }
         let admin_socket = folder.path().join("admin.sock");
         let server = Server::builder(site.clone())
             .limits(limits(scenario))
@@ -144,6 +148,31 @@ async fn admin(site: &Site, group: &str, command: &str, params: &Value) -> Resul
         return Err(format!("{group} {command}: {}", outcome.data).into());
     }
     Ok(serde_json::from_str(outcome.data.get())?)
+}
+
+/// The applications that `names` asks for: one that asks, one that it may call, one that it may not, and one that is
+/// locked.
+pub(crate) const ASKING: &str = "billing";
+pub(crate) const ALLOWED: &str = "ledger";
+pub(crate) const NOT_ALLOWED: &str = "archive";
+pub(crate) const LOCKED_APP: &str = "payroll";
+
+async fn applications(site: &Site) -> Result<()> {
+    for id in [ALLOWED, NOT_ALLOWED, LOCKED_APP, ASKING] {
+        let key = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
+        let settings = match id {
+            ASKING => json!({
+                "service": "robot",
+                "may_call": [{ "app": ALLOWED }, { "app": LOCKED_APP }],
+            }),
+            _ => json!({}),
+        };
+        let keys = [key.public().to_pem()];
+        let params = json!({ "id": id, "public_keys": keys, "settings": settings });
+        admin(site, "app", "create", &params).await?;
+    }
+    admin(site, "app", "lock", &json!({ "id": LOCKED_APP })).await?;
+    Ok(())
 }
 
 async fn person(site: &Site, name: &str) -> Result<()> {

@@ -173,10 +173,10 @@ pub(crate) fn serve() -> Result<()> {
         let provider = party(Identity::generate(&mut SystemEntropy));
         let v1 = "serveros-v1";
         for (id, edition, key, callee) in [
-            ("billing", "v2", party(consumer).as_str(), "ledger"),
             ("ledger", "v2", provider.as_str(), "ledger"),
-            ("Application A", v1, RSA_CONSUMER_PUBLIC, "Application B"),
+            ("billing", "v2", party(consumer).as_str(), "ledger"),
             ("Application B", v1, RSA_PROVIDER_PUBLIC, "Application B"),
+            ("Application A", v1, RSA_CONSUMER_PUBLIC, "Application B"),
         ] {
             let settings = json!({
                 "may_call": [{ "app": callee }],

@@ -8,32 +8,39 @@ use countersign_crypto::party::{PartyPublic, SealingSuite};
 use countersign_crypto::rsa::{RsaHash, RsaPublicKey};
 use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::{v1, v2};
-use countersign_proto::name::AccountName;
 use data_encoding::HEXLOWER;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::account::State;
 use crate::caller::{Caller, Door};
+use crate::id::{AccountId, InstanceId};
+use crate::json::Json;
 use crate::text::{Base64Url, Label};
 use crate::timestamp::Timestamp;
 
 /// The most keys that an application has at a time.
 pub const MOST_KEYS: usize = 8;
 
-/// The id of an application, or the name of a group of them: one line of at most 128 bytes. Other
-/// implementations of the broker allow blanks in it, so it is no account's name.
+/// The id of an application, or the name of a group of them: one line of at most 128 bytes without a comma,
+/// which separates ids where several are written. Applications of other implementations of the broker may
+/// have blanks in theirs, so it is no account's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ApplicationId(String);
 
 /// The text is no id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an id has 1 to 128 bytes on one line, and no blank at either end")]
+#[error("an id has 1 to 128 bytes on one line, no comma, and no blank at either end")]
 pub struct BadApplicationId;
 
 impl ApplicationId {
+    /// Whether it has a blank in it, as ids of edition v1 may have.
+    #[must_use]
+    pub fn has_blanks(&self) -> bool {
+        self.0.chars().any(char::is_whitespace)
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -46,7 +53,8 @@ impl TryFrom<String> for ApplicationId {
 
     fn try_from(text: String) -> Result<Self, BadApplicationId> {
         let length = (1..=v2::limits::ID).contains(&text.len());
-        let plain = text.trim() == text && !text.chars().any(char::is_control);
+        let bad = |character: char| character.is_control() || character == ',';
+        let plain = text.trim() == text && !text.chars().any(bad);
         (length && plain)
             .then_some(Self(text))
             .ok_or(BadApplicationId)
@@ -178,11 +186,37 @@ pub enum Callee {
     Group(ApplicationId),
 }
 
+/// A callee that an application was granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Whom it may call.
+    #[serde(flatten)]
+    pub callee: Callee,
+    /// Which registration of that application; `None` for a group, and for a registration that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
+}
+
+impl Grant {
+    /// Whether it allows to call that application.
+    #[must_use]
+    pub fn allows(&self, provider: &Application) -> bool {
+        match &self.callee {
+            Callee::App(id) => *id == provider.id && self.instance == provider.instance,
+            Callee::Group(group) => provider.groups.contains(group),
+        }
+    }
+}
+
 /// An application as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
     /// Unique in the site.
     pub id: ApplicationId,
+    /// Names this registration: what was granted to an application of the same id before does not pass to
+    /// this one. Registrations of before there were instances have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
     /// What it speaks.
     pub edition: Edition,
     /// Its public keys, the newest first.
@@ -194,14 +228,14 @@ pub struct Application {
     /// How long a ticket for it is good, in milliseconds.
     pub keys_last: u64,
     /// What providers are told of it; `null` for nothing.
-    pub auth_data: Value,
+    pub auth_data: Json,
     /// The groups that it belongs to.
     pub groups: Vec<ApplicationId>,
     /// Whom it may call: nobody at first.
-    pub may_call: Vec<Callee>,
+    pub may_call: Vec<Grant>,
     /// The service account that speaks for it in a session, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<AccountName>,
+    pub service: Option<AccountId>,
     /// Whether it may call and be called.
     pub state: State,
     /// 1 at first, one more with each change.
@@ -216,19 +250,16 @@ impl Application {
     /// Whether this one may call that one now: both are active, speak the same edition, and policy says so.
     #[must_use]
     pub fn may_call(&self, provider: &Self) -> bool {
-        let named = self.may_call.iter().any(|callee| match callee {
-            Callee::App(id) => *id == provider.id,
-            Callee::Group(group) => provider.groups.contains(group),
-        });
+        let named = self.may_call.iter().any(|grant| grant.allows(provider));
         let active = self.state == State::Active && provider.state == State::Active;
         named && active && self.edition == provider.edition
     }
 
-    /// Whether this caller speaks for it: the service that is named, in a session.
+    /// Whether this caller speaks for it: the service account that is set, in a session. Another account of
+    /// the same name does not.
     #[must_use]
     pub fn is_spoken_for_by(&self, caller: &Caller) -> bool {
-        let named = |name: &AccountName| caller.name == name.to_string();
-        caller.door == Door::Session && self.service.as_ref().is_some_and(named)
+        caller.door == Door::Session && self.service.is_some() && caller.account == self.service
     }
 
     /// The application one revision on, changed at `now` by `change`.
@@ -256,7 +287,7 @@ impl Application {
                 .collect(),
             suite: SealingSuite::XWing,
             keys_last: self.keys_last,
-            auth_data: serde_json::value::to_raw_value(&self.auth_data).ok(),
+            auth_data: Some(self.auth_data.to_raw()),
         })
     }
 
@@ -280,18 +311,13 @@ impl Application {
                 .collect(),
             ciphers: known(&self.ciphers),
             keys_last: self.keys_last,
-            auth_data: match &self.auth_data {
-                Value::Null => None,
-                told => serde_json::value::to_raw_value(told).ok(),
-            },
+            auth_data: (!self.auth_data.is_null()).then(|| self.auth_data.to_raw()),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -299,12 +325,13 @@ mod tests {
     fn application(id: &str) -> Application {
         Application {
             id: id.parse().unwrap(),
+            instance: None,
             edition: Edition::V2,
             keys: Vec::new(),
             hashes: Vec::new(),
             ciphers: Vec::new(),
             keys_last: 1_000,
-            auth_data: json!(null),
+            auth_data: Json::default(),
             groups: Vec::new(),
             may_call: Vec::new(),
             service: None,
@@ -315,26 +342,53 @@ mod tests {
         }
     }
 
+    fn to(callee: Callee) -> Grant {
+        Grant {
+            callee,
+            instance: None,
+        }
+    }
+
+    /// `ledger` is deleted and registered again: what others were granted before is not for it.
+    #[test]
+    fn a_grant_is_for_one_registration() {
+        let (mut billing, mut ledger) = (application("billing"), application("ledger"));
+        let first = Some(InstanceId::from_bytes([1; 16]));
+        ledger.instance = first;
+        billing.may_call = vec![Grant {
+            callee: Callee::App(ledger.id.clone()),
+            instance: first,
+        }];
+        assert!(billing.may_call(&ledger));
+        ledger.instance = Some(InstanceId::from_bytes([2; 16]));
+        assert!(!billing.may_call(&ledger));
+        // One that was granted before there were instances is for those alone.
+        billing.may_call = vec![to(Callee::App(ledger.id.clone()))];
+        assert!(!billing.may_call(&ledger));
+        ledger.instance = None;
+        assert!(billing.may_call(&ledger));
+    }
+
     // [BRK-30]
     #[test]
     fn nobody_may_call_anybody_until_policy_says_so() {
         let (mut billing, mut ledger) = (application("billing"), application("ledger"));
         assert!(!billing.may_call(&ledger) && !billing.may_call(&billing));
-        billing.may_call = vec![Callee::App(ledger.id.clone())];
+        billing.may_call = vec![to(Callee::App(ledger.id.clone()))];
         assert!(billing.may_call(&ledger) && !ledger.may_call(&billing));
-        billing.may_call = vec![Callee::Group("finance".parse().unwrap())];
+        billing.may_call = vec![to(Callee::Group("finance".parse().unwrap()))];
         assert!(!billing.may_call(&ledger));
         ledger.groups = vec!["finance".parse().unwrap()];
         assert!(billing.may_call(&ledger));
         // A group is no application.
-        billing.may_call = vec![Callee::App("finance".parse().unwrap())];
+        billing.may_call = vec![to(Callee::App("finance".parse().unwrap()))];
         assert!(!billing.may_call(&ledger));
     }
 
     #[test]
     fn whoever_is_locked_neither_calls_nor_is_called() {
         let (mut billing, ledger) = (application("billing"), application("ledger"));
-        billing.may_call = vec![Callee::App(ledger.id.clone())];
+        billing.may_call = vec![to(Callee::App(ledger.id.clone()))];
         for (of, to) in [
             (State::Locked, State::Active),
             (State::Active, State::Locked),
@@ -367,7 +421,7 @@ mod tests {
         for fine in ["a", "Application A", &"x".repeat(128), "ñandú"] {
             assert!(fine.parse::<ApplicationId>().is_ok(), "{fine}");
         }
-        for bad in ["", " a", "a ", "a\nb", &"x".repeat(129)] {
+        for bad in ["", " a", "a ", "a\nb", "a,b", &"x".repeat(129)] {
             assert_eq!(bad.parse::<ApplicationId>(), Err(BadApplicationId), "{bad}");
         }
     }

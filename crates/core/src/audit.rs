@@ -20,7 +20,10 @@
 //! | `outcome` | text |
 //! | `details` | text: a JSON object, exactly as stored |
 //!
-//! An entry is written in the same transaction as the change it tells of.
+//! An entry is written in the same transaction as the change it tells of. Events that a client can
+//! repeat without end are counted first: see [`coalesced`].
+
+pub mod coalesced;
 
 use countersign_crypto::hash::Sha256;
 use schemars::JsonSchema;
@@ -37,7 +40,7 @@ pub(crate) const ENTRIES_AT_ONCE: u32 = 1000;
 const LABEL: &[u8; 27] = b"countersign audit entry/1\0\0";
 
 /// Who did it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Actor {
     /// The account, when one had logged in.
     pub account: Option<AccountId>,
@@ -55,18 +58,20 @@ impl From<&Caller> for Actor {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditOutcome {
     /// It was done.
     Done,
     /// It was refused: the caller may not do this.
     NotPermitted,
+    /// It failed: what the client showed did not prove who it is, or did not open what it was for.
+    Failed,
 }
 
 impl AuditOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 2] = [Self::Done, Self::NotPermitted];
+    pub const ALL: [Self; 3] = [Self::Done, Self::NotPermitted, Self::Failed];
 
     /// The word for it.
     #[must_use]
@@ -74,6 +79,7 @@ impl AuditOutcome {
         match self {
             Self::Done => "done",
             Self::NotPermitted => "not_permitted",
+            Self::Failed => "failed",
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::session::SessionInfo;
 pub enum Door {
     /// A packet of the session protocol.
     Session,
+    /// A request over HTTP.
+    Http,
     /// The local admin socket: whoever may read the site's folder.
     AdminSocket,
     /// An initialisation script in the site's folder.
@@ -26,13 +28,20 @@ pub enum Door {
 
 impl Door {
     /// All doors.
-    pub const ALL: [Self; 4] = [Self::Session, Self::AdminSocket, Self::Init, Self::Site];
+    pub const ALL: [Self; 5] = [
+        Self::Session,
+        Self::Http,
+        Self::AdminSocket,
+        Self::Init,
+        Self::Site,
+    ];
 
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
+            Self::Http => "http",
             Self::AdminSocket => "admin_socket",
             Self::Init => "init",
             Self::Site => "site",

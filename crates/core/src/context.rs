@@ -11,11 +11,15 @@ use crate::caller::{Caller, Door};
 use crate::content::Content;
 use crate::guard::Rate;
 use crate::id::AccountId;
+use crate::json;
 use crate::policy::Scope;
 use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::store::{Change, ChangeSet, Committed};
 use crate::timestamp::Timestamp;
+
+/// How deep the details of an audit entry may be nested: what is stored, within what tells of it.
+const MOST_DETAILS_DEPTH: usize = 2 * json::MOST_DEPTH;
 
 /// What a handler is given.
 #[derive(Clone)]
@@ -159,6 +163,10 @@ impl Context {
         details: impl Serialize + Send,
     ) -> Result<Committed, Refusal> {
         let audit = self.draft(target.into(), details, AuditOutcome::Done)?;
+        if json::depth(&audit.details) > MOST_DETAILS_DEPTH {
+            let problem = format!("is nested more than {MOST_DETAILS_DEPTH} deep");
+            return Err(Refusal::invalid("", problem));
+        }
         let along = self.along.take();
         changes.extend(along);
         let set = ChangeSet { changes, audit };

@@ -86,6 +86,12 @@ id! {
     SessionId
 }
 
+id! {
+    /// Names one registration of an application: another one of the same id, made after it was deleted, has
+    /// another.
+    InstanceId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

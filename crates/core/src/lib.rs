@@ -14,6 +14,7 @@ pub mod context;
 pub mod credential;
 pub mod guard;
 pub mod id;
+pub mod json;
 pub mod offer;
 pub mod operations;
 pub mod policy;

@@ -7,6 +7,7 @@ use countersign_proto::operation::{Code, Outcome};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::audit::AuditOutcome;
 use crate::content::ContentBroken;
 use crate::store::{StoreError, Thing, Unique};
 
@@ -23,6 +24,8 @@ pub struct Refusal {
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    #[serde(skip)]
+    failed: bool,
 }
 
 impl Refusal {
@@ -34,6 +37,7 @@ impl Refusal {
             hint: hint.into(),
             field: None,
             retry_after_ms: None,
+            failed: false,
         }
     }
 
@@ -176,6 +180,23 @@ impl Refusal {
         self
     }
 
+    /// The same refusal, audited as a failure: a secret or a key that the caller showed was wrong.
+    #[must_use]
+    pub const fn audited_as_failed(mut self) -> Self {
+        self.failed = true;
+        self
+    }
+
+    /// What the audit log says of it; `None` when it is not audited.
+    #[must_use]
+    pub fn audited_as(&self) -> Option<AuditOutcome> {
+        match (self.failed, self.kind) {
+            (true, _) => Some(AuditOutcome::Failed),
+            (false, Code::NOT_PERMITTED) => Some(AuditOutcome::NotPermitted),
+            (false, _) => None,
+        }
+    }
+
     /// The kind of refusal.
     #[must_use]
     pub const fn kind(&self) -> Code {
@@ -257,6 +278,20 @@ impl From<StoreError> for Refusal {
                 "make a new key with `key new`; one key serves one account",
             )
             .of_field("certificate"),
+            StoreError::Conflict {
+                what: Unique::RemovedKey,
+            } => Self::conflict(
+                "this key was taken away from an account",
+                "make a new key with `key new`; a key that was removed is not accepted again",
+            )
+            .of_field("certificate"),
+            StoreError::Conflict {
+                what: Unique::ApplicationKey,
+            } => Self::conflict(
+                "an application has this public key, or had it before",
+                "make a new key with `key new`; one key serves one application, once",
+            )
+            .of_field("public_keys"),
             StoreError::Conflict {
                 what: Unique::Application,
             } => Self::conflict(message, "choose another id").of_field("id"),

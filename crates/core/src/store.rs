@@ -71,11 +71,12 @@ pub trait Store: Send + Sync {
     /// The application of that id.
     async fn application(&self, id: &ApplicationId) -> Result<Option<Application>, StoreError>;
 
-    /// Applications in the order of their ids.
+    /// Applications in the order of their ids. One that cannot be read takes its place in the list and does not
+    /// keep the others out of it.
     async fn applications(
         &self,
-        page: &Page<ApplicationId>,
-    ) -> Result<Vec<Application>, StoreError>;
+        page: &Page<String>,
+    ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError>;
 
     /// The setting of that name.
     async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError>;
@@ -131,6 +132,30 @@ pub struct Page<Cursor> {
     pub after: Option<Cursor>,
     /// How much to read at most.
     pub limit: u32,
+}
+
+/// An application of which what is stored cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedApplication {
+    /// Its id.
+    pub id: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// An entry of the list of applications.
+pub trait ListedApplication {
+    /// Its id.
+    fn id(&self) -> &str;
+}
+
+impl ListedApplication for Result<Application, DamagedApplication> {
+    fn id(&self) -> &str {
+        match self {
+            Ok(application) => application.id.as_str(),
+            Err(damaged) => &damaged.id,
+        }
+    }
 }
 
 /// Changes that happen together with the audit entry that tells of them.
@@ -276,6 +301,12 @@ pub enum Unique {
     /// An application's id.
     #[error("the application's id")]
     Application,
+    /// A key of an account that is a removed one.
+    #[error("the key")]
+    RemovedKey,
+    /// A public key of an application.
+    #[error("the public key")]
+    ApplicationKey,
 }
 
 /// What may be stale or missing.

@@ -140,9 +140,17 @@ impl fmt::Debug for Base64Url {
     }
 }
 
+impl Base64Url {
+    /// The text.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        BASE64URL_NOPAD.encode(&self.0)
+    }
+}
+
 impl Serialize for Base64Url {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64URL_NOPAD.encode(&self.0))
+        serializer.serialize_str(&self.to_text())
     }
 }
 

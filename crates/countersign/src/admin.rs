@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use countersign_proto::operation::{Code, Operation, Outcome};
 use data_encoding::BASE64;
 use serde::Deserialize;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
@@ -50,7 +51,7 @@ impl Admin {
         &mut self,
         group: &str,
         command: &str,
-        params: &Value,
+        params: &impl Serialize,
     ) -> Result<Outcome, Failure> {
         let params = to_raw_value(params).map_err(|error| self.lost(&error))?;
         let operation = Operation::new(self.next_id, group, command, params);

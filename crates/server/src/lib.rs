@@ -10,6 +10,7 @@ pub mod limits;
 
 mod admin;
 mod connection;
+mod counting;
 mod listener;
 mod queue;
 mod resumptions;

@@ -35,8 +35,8 @@ pub struct Limits {
     /// What looking a name up is given: the answer comes no sooner. Rows that are there take some microseconds
     /// more than those that are not, and nobody is to learn from that which names there are.
     pub look_up_time: Duration,
-    /// What refusing an application's request is given, when it was not verified: the refusal comes no sooner,
-    /// and how long it took tells nothing of what was wrong.
+    /// The refusal time of a request for a ticket: no refusal is sent sooner after the request came, or after it
+    /// was verified. How long it took tells neither what was wrong nor which applications exist.
     pub refusal_time: Duration,
     /// How long a session may be silent before its connection is ended, so that one whose client is gone
     /// does not hold a place; a client that is there says NOP. Zero waits for ever.

@@ -227,6 +227,10 @@ impl Builder {
             tasks.spawn("the HTTP listener", accept);
         }
         tasks.spawn("the closer of sessions", shared.clone().close_forsaken());
+        tasks.spawn(
+            "the writer of counted events",
+            shared.clone().keep_counted(),
+        );
         if let Some(admin) = admin {
             let serve = admin.serve(shared.clone(), room, reserve.admin_socket);
             tasks.spawn("the admin socket", serve);
@@ -427,6 +431,7 @@ impl Server {
             connections.shutdown().await;
         }
         self.shared.close_parked().await;
+        self.shared.write_all_counted().await;
         info!("stopped");
     }
 }

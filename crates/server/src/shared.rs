@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use countersign_core::caller::Caller;
+use countersign_core::caller::{Caller, Door};
 use countersign_core::content::Content;
 use countersign_core::id::{AccountId, SessionId};
 use countersign_core::refusal::Refusal;
@@ -30,10 +30,11 @@ use countersign_proto::session::server::{
     ServiceCredential, Settings,
 };
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::error;
 
 use crate::clock;
+use crate::counting;
 use crate::events::Events;
 use crate::limits::Limits;
 use crate::queue::{FairQueue, QueueLimits, Turn};
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     /// Where operations wait that do public-key work or compute for long, fair between accounts; those of
     /// the admin socket are of none.
     operations: Arc<FairQueue<Option<AccountId>>>,
+    /// An event was counted.
+    pub(crate) noted: Notify,
 }
 
 impl Shared {
@@ -77,6 +80,8 @@ impl Shared {
         let operations =
             FairQueue::new((processors / 2).max(1), QueueLimits::of_operations(&limits));
         site.guard().keep_to(limits.penalties, limits.guesses);
+        let delay = limits.refusal_time;
+        site.delay_refusals(Arc::new(move || Box::pin(tokio::time::sleep(delay))));
         Self {
             site,
             events,
@@ -87,6 +92,7 @@ impl Shared {
             settings: Mutex::default(),
             logins,
             operations,
+            noted: Notify::new(),
             limits: RwLock::new(Arc::new(limits)),
         }
     }
@@ -343,6 +349,12 @@ impl Shared {
             let run = AssertUnwindSafe(run).catch_unwind().await;
             run.unwrap_or_else(|_| interrupted(operation))
         };
+        if outcome.code != Code::SUCCESS && caller.door == Door::AdminSocket {
+            let name = (operation.group.as_str(), operation.command.as_str());
+            if name == ("site", "unseal") {
+                counting::unseal_failed(&caller.name);
+            }
+        }
         if outcome.code == Code::INTERNAL {
             error!(
                 group = %operation.group,
@@ -432,7 +444,7 @@ fn interrupted(operation: &Operation) -> (Outcome, Option<Content>) {
     (refusal.outcome(operation.id), None)
 }
 
-fn log_trouble<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {
+pub(crate) fn log_trouble<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {
     if let Err(trouble) = &result {
         error!(%trouble, "the store is in trouble");
     }

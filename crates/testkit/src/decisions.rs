@@ -14,7 +14,8 @@ use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site};
 use countersign_core::store::{
-    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreCopy, StoreError,
+    ChangeSet, Committed, DamagedApplication, Page, ScriptProgress, Setting, Store, StoreCopy,
+    StoreError,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -134,7 +135,10 @@ impl Store for Forgetful {
         Ok(None)
     }
 
-    async fn applications(&self, _: &Page<ApplicationId>) -> Result<Vec<Application>, StoreError> {
+    async fn applications(
+        &self,
+        _: &Page<String>,
+    ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
         Ok(Vec::new())
     }
 

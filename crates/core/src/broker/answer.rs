@@ -8,6 +8,7 @@ use countersign_proto::broker::{v1, v2};
 use super::came::NotNew;
 use super::{BrokerKeys, Registered};
 use crate::account::State;
+use crate::caller::Door;
 use crate::site::Site;
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;
@@ -90,12 +91,44 @@ impl BrokerKeys {
 }
 
 impl Site {
+    /// Whether a verified requester may have a ticket for that provider now. Asked before anything dear is
+    /// done and before a turn is waited for, so that a refusal takes as long for a provider that does not
+    /// exist as for one that may not be called. A refusal is counted here, and its request is not remembered.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn allows(
+        &self,
+        requester: &Registered,
+        requested: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let allowed = self.provider(requester, requested, now).await?.is_some();
+        if !allowed {
+            self.count_refused(requester, Door::Http, (requested, 1), now);
+        }
+        Ok(allowed)
+    }
+
     /// Seals a ticket for a requester that was verified, if it did not ask before and policy allows it now: what
     /// was changed since it was verified counts.
     ///
     /// # Errors
     /// [`NotAnswered`].
     pub async fn ticket(
+        &self,
+        keys: &BrokerKeys,
+        verified: v2::site::Verified,
+        requester: &Registered,
+        now: Timestamp,
+    ) -> Result<v2::SealedMessage, NotAnswered<v2::Refusal>> {
+        let requested = verified.requested().to_owned();
+        let answer = self.answer_v2(keys, verified, requester, now).await;
+        self.count_answer(requester, &requested, &answer, now);
+        answer
+    }
+
+    async fn answer_v2(
         &self,
         keys: &BrokerKeys,
         verified: v2::site::Verified,
@@ -140,6 +173,19 @@ impl Site {
         requester: &Registered,
         now: Timestamp,
     ) -> Result<v1::SealedMessage, NotAnswered<v1::Refusal>> {
+        let requested = verified.requested().to_owned();
+        let answer = self.answer_v1(keys, verified, requester, now).await;
+        self.count_answer(requester, &requested, &answer, now);
+        answer
+    }
+
+    async fn answer_v1(
+        &self,
+        keys: &BrokerKeys,
+        verified: v1::master::Verified,
+        requester: &Registered,
+        now: Timestamp,
+    ) -> Result<v1::SealedMessage, NotAnswered<v1::Refusal>> {
         let (id, nonce) = verified.names();
         let first = self
             .broker()
@@ -175,6 +221,7 @@ impl Site {
         Ok(current.is_some_and(|current| {
             current.application.revision == seen.application.revision
                 && current.application.created == seen.application.created
+                && current.application.instance == seen.application.instance
         }))
     }
 

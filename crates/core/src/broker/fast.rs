@@ -16,6 +16,7 @@ use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 use super::answer::millis;
 use super::{BrokerKeys, Registered};
 use crate::account::State;
+use crate::caller::Door;
 use crate::site::Site;
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;
@@ -26,9 +27,11 @@ impl BrokerKeys {
     /// another.
     fn ticket_key(&self, provider: &Registered, fingerprint: &[u8; 32], day: u64) -> TicketKey {
         let application = &provider.application;
+        let instance = application.instance.map(|id| *id.as_bytes());
         let context = [
             fingerprint.as_slice(),
             &application.created.millis().to_be_bytes(),
+            &instance.unwrap_or_default(),
             &day.to_be_bytes(),
             application.id.as_str().as_bytes(),
         ];
@@ -126,6 +129,8 @@ impl Site {
     ) -> Result<Vec<Answered>, StoreError> {
         // A provider that is asked for again has the same key: it is worked out once for a request.
         let mut providers: HashMap<&str, Option<Granting>> = HashMap::new();
+        let mut given: HashMap<&str, u64> = HashMap::new();
+        let mut refused = None;
         let mut entropy = Batch::of(self.entropy());
         let mut answers = Vec::with_capacity(requested.len());
         for requested in requested {
@@ -138,10 +143,20 @@ impl Site {
             let granted = granting
                 .ok_or(Refusal::NotAllowed)
                 .and_then(|granting| granting.grant(keys.id(), requester, now, &mut entropy));
+            match granted {
+                Ok(_) => *given.entry(requested).or_default() += 1,
+                Err(_) => refused = Some((&**requested, refused.map_or(0, |(_, times)| times) + 1)),
+            }
             answers.push(granted.unwrap_or_else(|refusal| {
                 // The same for one that is not there and one that may not be called.
                 Answered::Refused(refusal.code().to_owned())
             }));
+        }
+        for granted in given {
+            self.count_granted(requester, Door::Session, granted, now);
+        }
+        if let Some(refused) = refused {
+            self.count_refused(requester, Door::Session, refused, now);
         }
         Ok(answers)
     }

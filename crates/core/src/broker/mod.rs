@@ -9,6 +9,7 @@
 
 mod answer;
 mod came;
+mod counted;
 mod fast;
 mod keys;
 mod registered;

@@ -1,7 +1,7 @@
 //! Applications as the broker needs them, with their keys read: made once for each revision, since reading
 //! keys costs as much as using them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_proto::broker::{v1, v2};
@@ -13,6 +13,9 @@ use crate::timestamp::Timestamp;
 
 /// Applications that are kept ready.
 const ROOM: usize = 1_024;
+/// Ids that no application has and that are kept, so that the store is asked once for each as it is for
+/// those of applications.
+const ROOM_FOR_UNKNOWN: usize = 1_024;
 
 /// An application with the keys that are accepted now.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ pub(crate) struct Cache(Mutex<Entries>);
 #[derive(Default)]
 struct Entries {
     ready: HashMap<ApplicationId, Arc<Registered>>,
+    unknown: HashSet<ApplicationId>,
     /// Counts changes, so that what was read before one is not kept after it.
     changes: u64,
 }
@@ -54,6 +58,7 @@ impl Cache {
         let mut entries = self.entries();
         entries.changes += 1;
         entries.ready.remove(id);
+        entries.unknown.remove(id);
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -83,9 +88,20 @@ impl Site {
             if let Some(ready) = ready.filter(|ready| ready.until.is_none_or(|until| now < until)) {
                 return Ok(Some(ready.clone()));
             }
+            if entries.unknown.contains(&id) {
+                return Ok(None);
+            }
             entries.changes
         };
         let Some(application) = self.store().application(&id).await? else {
+            let mut entries = cache.entries();
+            if entries.changes == changes {
+                if entries.unknown.len() >= ROOM_FOR_UNKNOWN {
+                    let any = entries.unknown.iter().next().cloned();
+                    entries.unknown.remove(&any.unwrap_or_else(|| id.clone()));
+                }
+                entries.unknown.insert(id);
+            }
             return Ok(None);
         };
         let registered = Arc::new(Registered::new(application, now));

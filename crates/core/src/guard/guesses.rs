@@ -134,19 +134,11 @@ impl Guesses {
         make_room(&mut self.pairs, &pair, limits.remembered, |pair| {
             pair.failures.severity(now, &limits)
         });
-        make_room(&mut self.names, &pair.0, limits.remembered, |name| {
-            name.failures.severity(now, &limits)
-        });
         let known = self.known.contains_key(&pair);
         let own = self.pairs.entry(pair.clone()).or_insert(Pair {
             failures: none,
             waits_until: now,
         });
-        let all = self.names.entry(pair.0).or_insert_with(|| Name {
-            failures: none,
-            strangers: Vec::new(),
-        });
-
         let step = doubling(
             limits.first,
             own.failures.count_at(now, &limits),
@@ -169,18 +161,29 @@ impl Guesses {
         if wait > 2 * limits.longest {
             return Err(TooManyGuesses);
         }
-        let failures = all.failures.count_at(now, &limits);
-        let strangers = doubling(limits.first, failures, limits.free_of_strangers);
-        if !known && strangers > 0 {
-            let place = strangers.min(limits.longest_of_strangers);
-            all.wait(source.network(), now, place, &limits)?;
-            wait = wait.max(place);
+        // A known source leaves what all share as it was, whether its login succeeds or fails: otherwise a
+        // probe from elsewhere could tell from its delay that the owner logged in.
+        if !known {
+            make_room(&mut self.names, &pair.0, limits.remembered, |name| {
+                name.failures.severity(now, &limits)
+            });
+            let all = self.names.entry(pair.0).or_insert_with(|| Name {
+                failures: none,
+                strangers: Vec::new(),
+            });
+            let failures = all.failures.count_at(now, &limits);
+            let place = doubling(limits.first, failures, limits.free_of_strangers);
+            if place > 0 {
+                let place = place.min(limits.longest_of_strangers);
+                all.wait(source.network(), now, place, &limits)?;
+                wait = wait.max(place);
+            }
+            all.failures.one_more(now, &limits);
         }
         if step > 0 {
             own.waits_until = now.plus_millis(wait);
         }
         own.failures.one_more(now, &limits);
-        all.failures.one_more(now, &limits);
         Ok(wait)
     }
 
@@ -191,13 +194,17 @@ impl Guesses {
         }
     }
 
-    /// The person of that name logged in from there.
+    /// The account of that name was deleted: where it was known from does not help another of its name.
+    /// Failures stay, as they do for a name that never existed.
+    pub fn forget(&mut self, name: &str) {
+        self.known.retain(|(of, _), _| of != name);
+    }
+
+    /// The person of that name logged in from there. What all sources share stays as it was, so that
+    /// nothing outside shows that the login succeeded.
     pub fn succeeded(&mut self, name: &str, source: Source, now: Timestamp) {
         let pair = (name.to_owned(), source);
         self.pairs.remove(&pair);
-        if let Some(all) = self.names.get_mut(name) {
-            all.failures.count = all.failures.count.saturating_sub(1);
-        }
         make_room(&mut self.known, &pair, self.limits.remembered, |last| {
             u64::try_from(last.millis()).unwrap_or(0)
         });
@@ -374,6 +381,53 @@ mod tests {
             guesses.succeeded("maria@x", source(1), at(0));
         }
         assert_eq!(wait(&mut guesses, "maria@x", source(2), at(0)), 0);
+    }
+
+    /// 21 failures at a name from 7 unfamiliar sources, and a probe 15 minutes and a second later: it was
+    /// delayed if the owner had logged in meanwhile, and not delayed if they had not.
+    #[test]
+    fn a_probe_cannot_tell_whether_the_owner_logged_in() {
+        let probed = |owner_from: Option<u8>| {
+            let mut guesses = Guesses::default();
+            wait(&mut guesses, "maria@x", source(1), at(0));
+            guesses.succeeded("maria@x", source(1), at(0));
+            for guess in 0..21 {
+                let _ = guesses.attempt("maria@x", source(100 + guess % 7), at(1));
+            }
+            if let Some(from) = owner_from {
+                wait(&mut guesses, "maria@x", source(from), at(600));
+                guesses.succeeded("maria@x", source(from), at(600));
+            }
+            wait(&mut guesses, "maria@x", source(200), at(902))
+        };
+        assert_eq!((probed(None), probed(Some(1))), (0, 0));
+
+        // On a new device a login that succeeds looks like one that fails.
+        let after = |succeeds: bool| {
+            let mut guesses = Guesses::default();
+            for guess in 0..21 {
+                let _ = guesses.attempt("maria@x", source(100 + guess), at(0));
+            }
+            wait(&mut guesses, "maria@x", source(2), at(10));
+            if succeeds {
+                guesses.succeeded("maria@x", source(2), at(10));
+            }
+            wait(&mut guesses, "maria@x", source(200), at(20))
+        };
+        assert_eq!(after(true), after(false));
+    }
+
+    /// Another account of a deleted one's name must not be easier to guess at from where the first was known.
+    #[test]
+    fn a_new_account_of_a_deleted_ones_name_has_no_known_sources() {
+        let mut guesses = Guesses::default();
+        wait(&mut guesses, "maria@x", source(1), at(0));
+        guesses.succeeded("maria@x", source(1), at(0));
+        guesses.forget("maria@x");
+        for guess in 0..22 {
+            let _ = guesses.attempt("maria@x", source(100 + guess), at(1));
+        }
+        assert!(wait(&mut guesses, "maria@x", source(1), at(5)) > 0);
     }
 
     #[test]

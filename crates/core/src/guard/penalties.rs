@@ -60,6 +60,8 @@ impl Default for PenaltyLimits {
 pub const NETWORK: u32 = 16;
 /// So long after somebody was proved at a source its network's penalties are not its own: a day, in milliseconds.
 const PROVED_FOR: u64 = 24 * 60 * 60 * 1_000;
+/// Penalties that began and that nothing has reported yet.
+const UNREPORTED: usize = 256;
 /// One time of turning away is forgotten for each so long since the last one.
 const FORGIVEN_AFTER: u64 = 10 * 60 * 1_000;
 
@@ -115,6 +117,8 @@ pub struct Penalties {
     sources: HashMap<Source, Penalty>,
     /// Sources on which somebody was proved, and when last: what their network did is not theirs.
     proved: HashMap<Source, Timestamp>,
+    /// Penalties that began, and until when they last.
+    begun: Vec<(Source, Timestamp)>,
 }
 
 impl Penalties {
@@ -166,6 +170,9 @@ impl Penalties {
             penalty.times = penalty.times.saturating_add(1);
             penalty.points = 0;
             penalty.until = now.plus_millis(long);
+            if self.begun.len() < UNREPORTED {
+                self.begun.push((source, penalty.until));
+            }
         }
         self.sources.insert(source, penalty);
     }
@@ -189,6 +196,12 @@ impl Penalties {
         (1..=self.limits.longest)
             .contains(&left)
             .then_some(penalty.until)
+    }
+
+    /// The penalties that began since the last call, and until when they last.
+    #[must_use]
+    pub fn begun(&mut self) -> Vec<(Source, Timestamp)> {
+        std::mem::take(&mut self.begun)
     }
 
     /// Every source that something is remembered of, the worst first.
@@ -259,6 +272,8 @@ mod tests {
         assert_eq!(penalties.turned_away(source(1), at(999)), Some(at(1_000)));
         assert_eq!(penalties.turned_away(source(1), at(1_000)), None);
         assert_eq!(penalties.turned_away(source(2), at(0)), None);
+        assert_eq!(penalties.begun(), [(source(1), at(1_000))]);
+        assert!(penalties.begun().is_empty(), "each is reported once");
     }
 
     /// A source that had a penalty when the clock was set back by a century had none for a century, whatever it did,

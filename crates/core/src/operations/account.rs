@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::app::without_service;
 use super::{Done, Limit, Listing};
 use crate::account::{Account, Kind, State};
 use crate::context::Context;
@@ -156,14 +157,23 @@ pub(super) async fn delete(
     params: ByName,
 ) -> Result<Answer<Done>, Refusal> {
     let account = find(&context, kind, &params.name).await?;
-    let change = Change::DeleteAccount {
+    let mut changes = vec![Change::DeleteAccount {
         id: account.id,
         revision: account.revision,
-    };
-    let target = account.name.to_string();
-    let details = json!({ "id": account.id, "kind": kind });
-    context.commit(vec![change], target, details).await?;
+    }];
+    let released = without_service(&context, &account).await?;
+    changes.extend(released.changes);
+    let target_name = account.name.to_string();
+    let details = json!({
+        "id": account.id, "kind": kind, "spoke_for": released.ids,
+    });
+    context
+        .commit(changes, target_name.clone(), details)
+        .await?;
     cut(&context, account.id, CloseReason::AccountDeleted);
+    let mut guesses = context.site().guard().guesses();
+    guesses.forget(&target_name);
+    drop(guesses);
     Ok(Answer::new(Done {}).saying(format!("Deleted {}.", account.name)))
 }
 

@@ -281,7 +281,7 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
             store.passphrase(account.id).await?,
             store.delivered_key(account.id).await?,
         ),
-        Door::Session | Door::Init | Door::Site => (None, None),
+        Door::Session | Door::Http | Door::Init | Door::Site => (None, None),
     };
     let target = account.name.to_string();
     let details = json!({

@@ -109,7 +109,8 @@ async fn unseal(context: Context, params: Unseal) -> Result<Answer<Unsealed>, Re
         Err(UnsealError::Key(error)) => Err(Refusal::not_permitted(
             error.to_string(),
             "try again, or another of the site key's slots",
-        )),
+        )
+        .audited_as_failed()),
         Err(UnsealError::Store(error)) => Err(error.into()),
         Err(error @ (UnsealError::SetupDamaged | UnsealError::BrokerKeysDamaged)) => {
             Err(Refusal::internal(error.to_string()))

@@ -34,18 +34,21 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// The application, if the caller speaks for it; whether there is one else is not told.
+/// The application, if the caller speaks for it. Neither the answer nor its time tells whether there is one
+/// otherwise.
 async fn spoken_for(context: &Context, app: &str) -> Result<Arc<Registered>, Refusal> {
+    let delay = context.site().refusal_delay();
     let found = context.site().registered(app, context.now()).await?;
-    found
-        .filter(|found| found.application.is_spoken_for_by(context.caller()))
-        .ok_or_else(|| {
-            Refusal::not_permitted(
-                "you do not speak for that application",
-                "an admin names the service that does: see `app update`",
-            )
-            .of_field("app")
-        })
+    let found = found.filter(|found| found.application.is_spoken_for_by(context.caller()));
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    delay.await;
+    let refusal = Refusal::not_permitted(
+        "you do not speak for that application",
+        "an admin names the service that does: see `app update`",
+    );
+    Err(refusal.of_field("app"))
 }
 
 /// Whom tickets are wanted for.
@@ -72,13 +75,19 @@ async fn ticket(context: Context, params: Ask) -> Result<Answer<Tickets>, Refusa
         let problem = format!("takes 1 to {TICKETS} ids");
         return Err(Refusal::invalid("providers", problem));
     }
+    let delay = context.site().refusal_delay();
     let requester = spoken_for(&context, &params.app).await?;
     let (site, now) = (context.site(), context.now());
     let keys = &site.expect_open()?.broker;
     let tickets = site.fast_tickets(keys, &requester, &params.providers, now);
-    Ok(Answer::new(Tickets {
-        tickets: tickets.await?,
-    }))
+    let tickets = tickets.await?;
+    if tickets
+        .iter()
+        .any(|answered| matches!(answered, Answered::Refused(_)))
+    {
+        delay.await;
+    }
+    Ok(Answer::new(Tickets { tickets }))
 }
 
 /// Whose keys are wanted.

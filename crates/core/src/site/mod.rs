@@ -4,9 +4,11 @@
 //! operation ─▶ find in the table ─▶ sealed? ─▶ may the caller? ─▶ read params ─▶ handle ─▶ outcome
 //!                    │                 │              │                │            │
 //!               unknown, with      `sealed`     `not_permitted`,   the field    changes and
-//!             the nearest name                 audited if disruptive  named    audit entry at once
+//!             the nearest name                 counted and audited  named    audit entry at once
 //! ```
 
+mod counted;
+mod delay;
 mod endpoints;
 mod founding;
 mod login;
@@ -22,7 +24,7 @@ use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 
-use crate::audit::{AuditDraft, AuditOutcome};
+use crate::audit::coalesced::{Coalesced, Occurrence};
 use crate::broker::Broker;
 use crate::caller::{Caller, Door};
 use crate::content::Content;
@@ -31,10 +33,11 @@ use crate::guard::{Guard, Rate};
 use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::session::SessionRegistry;
-use crate::store::{ChangeSet, Store, StoreError};
+use crate::store::Store;
 use crate::table::{Entry, Reply, Table};
 use crate::timestamp::Timestamp;
 
+pub use delay::RefusalDelay;
 pub use endpoints::Endpoints;
 pub use founding::{Foundation, SiteError};
 pub use login::{Decision, Opening, PersonLogin, ServiceLogin};
@@ -73,6 +76,10 @@ struct Inner {
     opened: RwLock<Option<Arc<Opened>>>,
     endpoints: RwLock<Endpoints>,
     broker: Broker,
+    counted: Mutex<Coalesced>,
+    /// Held while entries of counted events are written, so that a stop can wait for that.
+    writing_counted: futures_util::lock::Mutex<()>,
+    delay: RwLock<Option<RefusalDelay>>,
 }
 
 impl Site {
@@ -88,6 +95,9 @@ impl Site {
             opened: RwLock::new(opened.map(Arc::new)),
             endpoints: RwLock::default(),
             broker: Broker::default(),
+            counted: Mutex::default(),
+            writing_counted: futures_util::lock::Mutex::default(),
+            delay: RwLock::default(),
         }))
     }
 
@@ -113,7 +123,7 @@ impl Site {
         };
         outcome(
             operation,
-            self.attempt(caller, operation, now, carried).await,
+            self.audited(caller, operation, now, carried).await,
         )
     }
 
@@ -129,8 +139,27 @@ impl Site {
             content: None,
             answers: false,
         };
-        let attempt = self.attempt(caller, operation, now, carried).await;
+        let attempt = self.audited(caller, operation, now, carried).await;
         outcome(operation, attempt).0
+    }
+
+    /// As [`Site::attempt`]; a refusal because of who calls, or of what they showed, is counted and audited.
+    async fn audited(
+        &self,
+        caller: &Caller,
+        operation: &Operation,
+        now: Timestamp,
+        carried: Carried,
+    ) -> Result<Reply, Refusal> {
+        let attempt = self.attempt(caller, operation, now, carried).await;
+        let refused = attempt.as_ref().err().and_then(Refusal::audited_as);
+        if let Some(outcome) = refused {
+            let name = format!("{}.{}", operation.group, operation.command);
+            self.count(Occurrence::of_caller(caller, name, outcome), now);
+            // What cannot be written now waits for the next time.
+            let _ = self.write_counted(now).await;
+        }
+        attempt
     }
 
     async fn attempt(
@@ -150,7 +179,7 @@ impl Site {
         }
         let caller = self.current(caller, now)?;
         let Some(scope) = entry.access().scope(&caller) else {
-            return Err(self.refuse(&caller, entry, now).await?);
+            return Err(refusal(entry));
         };
         carried.fits(entry)?;
         if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
@@ -169,32 +198,6 @@ impl Site {
             content: ContentSlot::of(carried.content),
         };
         entry.start(context, operation.params.get())?.await
-    }
-
-    /// The refusal of a caller who may not call that operation. Audited when the operation is
-    /// disruptive.
-    async fn refuse(
-        &self,
-        caller: &Caller,
-        entry: &Entry,
-        now: Timestamp,
-    ) -> Result<Refusal, StoreError> {
-        if entry.is_disruptive() {
-            let audit = AuditDraft {
-                outcome: AuditOutcome::NotPermitted,
-                ..AuditDraft::done(caller, entry.name(), now)
-            };
-            let changes = Vec::new();
-            self.store().commit(ChangeSet { changes, audit }).await?;
-        }
-        Ok(Refusal::not_permitted(
-            format!("{} may not be called by you here", entry.name()),
-            if entry.access().is_admin_socket_only() {
-                "it is answered at the site's local admin socket only"
-            } else {
-                "ask an admin of the site"
-            },
-        ))
     }
 
     /// The caller as things are now: a session that was cut or is over may do nothing any more, even
@@ -296,6 +299,18 @@ impl Site {
     pub(crate) fn entropy(&self) -> SiteEntropy<'_> {
         SiteEntropy(self)
     }
+}
+
+/// The refusal of a caller who may not call that operation.
+fn refusal(entry: &Entry) -> Refusal {
+    Refusal::not_permitted(
+        format!("{} may not be called by you here", entry.name()),
+        if entry.access().is_admin_socket_only() {
+            "it is answered at the site's local admin socket only"
+        } else {
+            "ask an admin of the site"
+        },
+    )
 }
 
 /// What comes with an operation besides its parameters, and what its door can carry back.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::listing::list;
@@ -28,6 +30,8 @@ pub(crate) enum Verb {
         edition: String,
         #[command(flatten)]
         settings: Settings,
+        #[command(flatten)]
+        allow: Allow,
     },
     /// Lists applications by id.
     List,
@@ -42,6 +46,10 @@ pub(crate) enum Verb {
         id: String,
         #[command(flatten)]
         settings: Settings,
+        #[command(flatten)]
+        allow: Allow,
+        #[command(flatten)]
+        disallow: Disallow,
     },
     /// Gives an application a new key; those before are accepted for a while.
     RotateKey {
@@ -84,58 +92,96 @@ pub(crate) enum Verb {
 }
 
 /// What may be said of an application at any time. A list replaces the one before; an empty text empties it.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Settings {
     /// Hashes that it supports, the best first (serveros-v1); sha256 is one of them.
     #[arg(long, value_delimiter = ',')]
+    #[serde(serialize_with = "names", skip_serializing_if = "Option::is_none")]
     hashes: Option<Vec<String>>,
     /// Ciphers that it supports, the best first (serveros-v1).
     #[arg(long, value_delimiter = ',')]
+    #[serde(serialize_with = "names", skip_serializing_if = "Option::is_none")]
     ciphers: Option<Vec<String>>,
     /// How long a ticket for it is good, as in 90s, 30m or 1h; a day at most.
     #[arg(long, value_parser = milliseconds)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     keys_last: Option<u64>,
-    /// What providers are told of it: any JSON.
+    /// What providers are told of it: any JSON, sent as it is given. null takes away what was there.
     #[arg(long, value_name = "JSON", value_parser = json_text)]
-    auth_data: Option<Value>,
-    /// Groups that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_data: Option<Box<RawValue>>,
+    /// Groups that it belongs to, in place of those before.
     #[arg(long = "group", value_name = "GROUP", value_delimiter = ',')]
+    #[serde(serialize_with = "names", skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<String>>,
-    /// Applications that it may call.
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
-    may_call: Option<Vec<String>>,
-    /// Groups whose applications it may call.
-    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
-    may_call_group: Option<Vec<String>>,
     /// The service that gets tickets and ticket keys for it in its sessions.
     #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
 }
 
-impl Settings {
-    fn params(self) -> Value {
-        let names = |list: Option<Vec<String>>| {
-            list.map(|list| -> Vec<String> {
-                list.into_iter().filter(|name| !name.is_empty()).collect()
-            })
-        };
-        let (apps, groups) = (names(self.may_call), names(self.may_call_group));
-        let may_call = (apps.is_some() || groups.is_some()).then(|| -> Vec<Value> {
-            let apps = apps.into_iter().flatten().map(|id| json!({ "app": id }));
-            let groups = groups.into_iter().flatten();
-            apps.chain(groups.map(|group| json!({ "group": group })))
-                .collect()
-        });
-        given(json!({
-            "hashes": names(self.hashes),
-            "ciphers": names(self.ciphers),
-            "keys_last": self.keys_last,
-            "auth_data": self.auth_data,
-            "groups": names(self.groups),
-            "may_call": may_call,
-            "service": self.service,
-        }))
-    }
+/// Whom an application may call, besides those that it may call already.
+#[derive(Debug, Args)]
+pub(crate) struct Allow {
+    /// Applications that it may call from now on.
+    #[arg(long, value_name = "ID", value_delimiter = ',', alias = "may-call")]
+    allow: Vec<String>,
+    /// Groups whose applications it may call from now on.
+    #[arg(
+        long,
+        value_name = "GROUP",
+        value_delimiter = ',',
+        alias = "may-call-group"
+    )]
+    allow_group: Vec<String>,
+}
+
+/// Whom an application may not call any more.
+#[derive(Debug, Args)]
+pub(crate) struct Disallow {
+    /// Applications that it may not call any more.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    disallow: Vec<String>,
+    /// Groups whose applications it may not call any more.
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    disallow_group: Vec<String>,
+}
+
+/// Parameters of `app create`.
+#[derive(Serialize)]
+struct Create {
+    id: String,
+    edition: String,
+    public_keys: Vec<String>,
+    settings: Created,
+}
+
+#[derive(Serialize)]
+struct Created {
+    #[serde(flatten)]
+    settings: Settings,
+    may_call: Vec<Value>,
+}
+
+/// Parameters of `app update`.
+#[derive(Serialize)]
+struct Update {
+    id: String,
+    settings: Settings,
+    allow: Vec<Value>,
+    disallow: Vec<Value>,
+}
+
+/// Without what is empty: one empty text stands for an empty list.
+fn names<S: Serializer>(list: &Option<Vec<String>>, serializer: S) -> Result<S::Ok, S::Error> {
+    let names = list.iter().flatten().filter(|name| !name.is_empty());
+    serializer.collect_seq(names)
+}
+
+fn callees(apps: Vec<String>, groups: Vec<String>) -> Vec<Value> {
+    let apps = apps.into_iter().map(|id| json!({ "app": id }));
+    let groups = groups.into_iter().map(|group| json!({ "group": group }));
+    apps.chain(groups).collect()
 }
 
 pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
@@ -147,21 +193,33 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             public_keys,
             edition,
             settings,
+            allow,
         } => {
             let keys = public_keys.iter().map(|file| input::public_key(file));
-            let keys = keys.collect::<Result<Vec<String>, Failure>>()?;
-            let params = json!({
-                "id": id,
-                "edition": edition,
-                "public_keys": keys,
-                "settings": settings.params(),
-            });
+            let public_keys = keys.collect::<Result<Vec<String>, Failure>>()?;
+            let may_call = callees(allow.allow, allow.allow_group);
+            let params = Create {
+                id,
+                edition,
+                public_keys,
+                settings: Created { settings, may_call },
+            };
             admin_call(common, "app", "create", &params)
         }
         Verb::List => list(common, "app", "list", json!({})),
         Verb::Show { id } => simple("show", id),
-        Verb::Update { id, settings } => {
-            let params = json!({ "id": id, "settings": settings.params() });
+        Verb::Update {
+            id,
+            settings,
+            allow,
+            disallow,
+        } => {
+            let params = Update {
+                id,
+                settings,
+                allow: callees(allow.allow, allow.allow_group),
+                disallow: callees(disallow.disallow, disallow.disallow_group),
+            };
             admin_call(common, "app", "update", &params)
         }
         Verb::RotateKey {
@@ -204,6 +262,7 @@ fn ticket(common: &Common, params: &Value) -> Result<(), Failure> {
     }
 }
 
-fn json_text(text: &str) -> Result<Value, String> {
+/// As it was given: numbers of any size stay what they are.
+fn json_text(text: &str) -> Result<Box<RawValue>, String> {
     serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))
 }

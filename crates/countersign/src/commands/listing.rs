@@ -1,6 +1,8 @@
 //! Lists that come in stretches, shown as one.
 
 use countersign_proto::operation::{Code, Outcome};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
@@ -36,24 +38,33 @@ pub(crate) fn list(
 /// The stretches that have come so far.
 #[derive(Default)]
 struct Whole {
-    entries: Vec<Value>,
+    /// As the site wrote them.
+    entries: Vec<Box<RawValue>>,
     lines: Vec<String>,
+}
+
+/// One stretch.
+#[derive(Deserialize)]
+struct Stretch {
+    #[serde(default)]
+    entries: Vec<Box<RawValue>>,
+    next: Option<Value>,
 }
 
 impl Whole {
     /// Takes a stretch; tells after what the next one begins.
     fn add(&mut self, outcome: &Outcome) -> Result<Option<Value>, Failure> {
-        let mut data: Value = serde_json::from_str(outcome.data.get())
+        let stretch: Stretch = serde_json::from_str(outcome.data.get())
             .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
-        if let Some(entries) = data.get_mut("entries").and_then(Value::as_array_mut) {
-            self.entries.append(entries);
-        }
+        self.entries.extend(stretch.entries);
         self.lines.extend(outcome.output.lines().map(str::to_owned));
-        Ok(data.get("next").filter(|next| !next.is_null()).cloned())
+        Ok(stretch.next)
     }
 
     fn show(self, format: Format) -> Result<(), Failure> {
-        let data = json!({ "entries": self.entries }).to_string();
+        let entries = serde_json::to_string(&self.entries)
+            .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
+        let data = format!(r#"{{"entries":{entries}}}"#);
         show_data(&data, &self.lines.join("\n"), format)
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod site;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::admin::Admin;
@@ -33,9 +34,10 @@ pub(crate) fn admin_call(
     common: &Common,
     group: &str,
     command: &str,
-    params: &Value,
+    params: &impl Serialize,
 ) -> Result<(), Failure> {
-    confirm::before(common, group, command, params)?;
+    let named = serde_json::to_value(params).unwrap_or_default();
+    confirm::before(common, group, command, &named)?;
     confirmed_call(common, group, command, params)
 }
 
@@ -44,7 +46,7 @@ pub(crate) fn confirmed_call(
     common: &Common,
     group: &str,
     command: &str,
-    params: &Value,
+    params: &impl Serialize,
 ) -> Result<(), Failure> {
     let outcome = Admin::connect(&common.data)?.run(group, command, params)?;
     show(&outcome, common.format())

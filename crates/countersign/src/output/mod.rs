@@ -2,12 +2,15 @@
 
 mod columns;
 pub(crate) mod escape;
+mod layout;
 
 use std::io::Write;
 
 use clap::ValueEnum;
 use countersign_proto::operation::{Code, Outcome};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::failure::{Exit, Failure};
 
@@ -54,7 +57,7 @@ pub(crate) fn show_data(data: &str, text: &str, format: Format) -> Result<(), Fa
             say("There are none.");
             Ok(())
         }
-        Format::Text | Format::Json => print_json(&pretty(data)),
+        Format::Text | Format::Json => print_json(&layout::indented(data)),
         Format::Jsonl => print_json(&lines(data)),
     }
 }
@@ -113,24 +116,19 @@ fn is_empty_list(data: &str) -> bool {
         .is_some_and(Vec::is_empty)
 }
 
-fn pretty(data: &str) -> String {
-    let value: Result<Value, _> = serde_json::from_str(data);
-    value
-        .and_then(|value| serde_json::to_string_pretty(&value))
-        .unwrap_or_else(|_| data.to_owned())
-}
-
 /// The entries of a list, one a line; anything else on one line.
 fn lines(data: &str) -> String {
-    let value: Value = serde_json::from_str(data).unwrap_or(Value::Null);
-    match value.get("entries").and_then(Value::as_array) {
-        Some(entries) => {
-            let lines: Vec<String> = entries.iter().map(Value::to_string).collect();
-            lines.join("\n")
+    #[derive(Deserialize)]
+    struct List {
+        entries: Vec<Box<RawValue>>,
+    }
+    match serde_json::from_str::<List>(data) {
+        Ok(List { entries }) => {
+            let entries = entries.iter().map(|entry| layout::compact(entry.get()));
+            entries.collect::<Vec<_>>().join("\n")
         }
         // As the site wrote it, it may have line ends.
-        None if !value.is_null() => value.to_string(),
-        None => data.to_owned(),
+        Err(_) => layout::compact(data),
     }
 }
 

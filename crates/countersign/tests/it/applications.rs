@@ -29,7 +29,7 @@ fn applications() -> Running {
             assert_eq!(said.code, 0, "{words:?}: {}", said.err);
         }
     }
-    let allowed = site.run(&["app", "update", "billing", "--may-call", "ledger"]);
+    let allowed = site.run(&["app", "update", "billing", "--allow", "ledger"]);
     assert_eq!(allowed.code, 0, "{}", allowed.err);
     site
 }
@@ -180,11 +180,47 @@ fn an_admin_sees_why_an_application_gets_no_ticket() {
     let denied = ticket("ledger", "billing");
     assert_eq!(denied["granted"], json!(false));
     let why = denied["why_not"].as_str().unwrap();
-    assert!(
-        why.contains("app update ledger --may-call billing"),
-        "{why}"
-    );
+    assert!(why.contains("app update ledger --allow billing"), "{why}");
     assert_eq!(site.run(&["app", "lock", "ledger", "--yes"]).code, 0);
     assert_eq!(ticket("billing", "ledger")["why_not"], "ledger is locked");
     assert_eq!(site.run(&["app", "ticket", "billing", "nobody"]).code, 6);
+}
+
+/// As the tool's hint said, `--may-call` took earlier grants away; `--auth-data null` said "Changed" and changed
+/// nothing; a long number was rounded.
+#[test]
+fn an_update_adds_and_removes_and_says_what_came_of_it() {
+    let site = applications();
+    let update = |more: &[&str]| site.run(&[&["app", "update", "billing"][..], more].concat());
+    let said = update(&["--allow-group", "finance,audit"]);
+    assert_eq!(
+        (said.code, said.out.lines().collect::<Vec<_>>()),
+        (
+            0,
+            vec![
+                "Changed billing.",
+                "may call  ledger",
+                "may call group  finance",
+                "may call group  audit"
+            ]
+        ),
+        "{}",
+        said.err
+    );
+    let said = update(&["--disallow", "ledger", "--disallow-group", "audit"]);
+    assert_eq!(
+        said.out.lines().collect::<Vec<_>>(),
+        ["Changed billing.", "may call group  finance"]
+    );
+    assert_eq!(update(&["--allow", "ledgre"]).code, 6);
+    let told = r#"{"id":123456789012345678901234567890}"#;
+    assert_eq!(update(&["--auth-data", told]).code, 0);
+    let shown = || site.run(&["app", "show", "billing", "--json"]).out;
+    assert!(
+        shown().contains("123456789012345678901234567890"),
+        "{}",
+        shown()
+    );
+    assert_eq!(update(&["--auth-data", "null"]).code, 0);
+    assert!(shown().contains(r#""auth_data": null"#), "{}", shown());
 }

@@ -360,9 +360,9 @@ fn applications_are_registered_and_told_whom_they_may_call() {
         "app",
         "update",
         "billing",
-        "--may-call",
+        "--allow",
         "ledger",
-        "--may-call-group",
+        "--allow-group",
         "finance",
     ];
     assert_eq!(site.run(&update).code, 0);

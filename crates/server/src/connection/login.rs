@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use crate::clock;
+use crate::counting::Guess;
 use crate::events::Events;
 use crate::queue::Turn;
 use crate::shared::{Shared, hook};
@@ -55,6 +56,7 @@ pub(super) struct Entering {
     proved: Box<Proved>,
     /// The name whose pass phrase was proved.
     name: Option<String>,
+    guess: Option<Guess>,
     source: Source,
 }
 
@@ -92,6 +94,8 @@ pub(super) struct Attempt<'a> {
     name: Option<String>,
     /// Whether it is a return to a session.
     returns: bool,
+    /// Until it is proved: what has failed otherwise.
+    guess: Option<Guess>,
 }
 
 impl<'a> Attempt<'a> {
@@ -101,6 +105,7 @@ impl<'a> Attempt<'a> {
             shared,
             name: None,
             returns: false,
+            guess: None,
         }
     }
 
@@ -132,6 +137,7 @@ impl<'a> Attempt<'a> {
                     return End::Proved(Box::new(Entering {
                         proved,
                         name: self.name,
+                        guess: self.guess,
                         source: self.source,
                     }));
                 }
@@ -198,6 +204,7 @@ impl<'a> Attempt<'a> {
                 }
                 Step::FindService(find) => {
                     drop(turn);
+                    self.begins(format!("key {}", find.thumbprint()), socket);
                     let found = self.in_its_time(shared.service(find.thumbprint())).await?;
                     let _turn = self.turn().await?;
                     find.answer(found.as_ref(), &mut SystemEntropy, out)?
@@ -224,6 +231,7 @@ impl<'a> Attempt<'a> {
                 Ok(find.answer_person(found.as_ref(), entropy, out)?)
             }
             Owner::Service(thumbprint) => {
+                self.begins(format!("key {thumbprint}"), socket);
                 let found = self.in_its_time(shared.service(&thumbprint)).await?;
                 let _turn = self.turn().await?;
                 Ok(find.answer_service(found.as_ref(), entropy, out)?)
@@ -247,6 +255,15 @@ impl<'a> Attempt<'a> {
         turn.ok_or(Stop::Told(WireError::Busy))
     }
 
+    /// A login with that name or key is answered from here on: unless it is proved, it failed.
+    fn begins(&mut self, name: String, socket: &TcpStream) {
+        // Without an address the connection is gone, and nothing is answered.
+        if let (None, Ok(peer)) = (&self.guess, socket.peer_addr()) {
+            let shared = self.shared.clone();
+            self.guess = Some(Guess::new(shared, peer.ip(), self.source, name));
+        }
+    }
+
     /// Counts a guess at a name and waits for as long as it has to; holds nobody up meanwhile.
     async fn slow_down(&mut self, name: String, socket: &TcpStream) -> Result<(), Stop> {
         let wait = {
@@ -255,6 +272,7 @@ impl<'a> Attempt<'a> {
         };
         let wait = wait.map_err(|_| Stop::InVain)?;
         self.name = Some(name.clone());
+        self.begins(name.clone(), socket);
         if wait == 0 {
             return Ok(());
         }
@@ -355,6 +373,7 @@ pub(super) async fn open(
         proved,
         name,
         source,
+        guess,
     } = *entering;
     let (event_sender, events) = Events::channel();
     let (cut_sender, cut) = oneshot::channel();
@@ -362,6 +381,9 @@ pub(super) async fn open(
     let decision = shared
         .open_session(&proved, peer, event_sender, cut_sender)
         .await;
+    if let (Some(guess), false) = (guess, matches!(decision, Ok(Decision::Refused))) {
+        guess.succeeded();
+    }
     // Whoever finds no room, or trouble, has proved the pass phrase all the same.
     if let (Some(name), false) = (&name, matches!(decision, Ok(Decision::Refused))) {
         let mut guesses = shared.site.guard().guesses();

@@ -19,6 +19,7 @@ use tracing::{debug, error};
 use super::Peer;
 use super::reply::{self, Reply};
 use crate::clock;
+use crate::counting;
 use crate::queue::Turn;
 use crate::shared::Shared;
 
@@ -67,8 +68,8 @@ pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Rep
     let Some(body) = read(body, shared).await else {
         return refuse_v2(v2::Refusal::NotVerified, Instant::now(), peer, shared).await;
     };
-    let asked = Instant::now();
-    match grant_v2(&body, peer, shared).await {
+    let mut asked = Instant::now();
+    match grant_v2(&body, peer, shared, &mut asked).await {
         Ok(granted) => reply::granted(granted),
         Err(Stop::Refused(refusal)) => refuse_v2(refusal, asked, peer, shared).await,
         Err(Stop::Sealed) => reply::sealed(),
@@ -80,6 +81,7 @@ async fn grant_v2(
     body: &[u8],
     peer: &Peer,
     shared: &Arc<Shared>,
+    asked: &mut Instant,
 ) -> Result<String, Stop<v2::Refusal>> {
     let opened = opened(shared)?;
     let request = Request::read(body)?;
@@ -92,8 +94,12 @@ async fn grant_v2(
     peer.proved(shared);
     let refused = Stop::Refused(v2::Refusal::NotVerified);
     let requester = requester.ok_or(refused)?;
-    // Looked up before its turn comes: a slow store is to hold nobody's turn.
-    registered(verified.requested(), shared).await?;
+    // Asked before its turn comes: a slow store is to hold nobody's turn, and a refusal waits for none, so
+    // that its time is the same whatever is refused.
+    *asked = Instant::now();
+    if !allows(&requester, verified.requested(), shared).await? {
+        return Err(Stop::Refused(v2::Refusal::NotAllowed));
+    }
     let _turn = turn(peer, shared).await?;
     let sealed = shared
         .site
@@ -119,8 +125,8 @@ pub(super) async fn v1(text: &str, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     if peer.is_turned_away(shared) {
         return reply::busy();
     }
-    let (asked, mut proved) = (Instant::now(), false);
-    match grant_v1(text, peer, shared, &mut proved).await {
+    let (mut asked, mut proved) = (Instant::now(), false);
+    match grant_v1(text, peer, shared, &mut asked, &mut proved).await {
         Ok(granted) => reply::granted(granted),
         Err(Stop::Refused(refusal)) => {
             // A cipher or a hash is refused before the requester is proved, or for its registration after that.
@@ -142,6 +148,7 @@ async fn grant_v1(
     text: &str,
     peer: &Peer,
     shared: &Arc<Shared>,
+    asked: &mut Instant,
     proved: &mut bool,
 ) -> Result<String, Stop<v1::Refusal>> {
     let site = opened(shared)?;
@@ -159,7 +166,11 @@ async fn grant_v1(
     peer.proved(shared);
     let refused = Stop::Refused(v1::Refusal::NotVerified);
     let requester = requester.ok_or(refused)?;
-    registered(verified.requested(), shared).await?;
+    *asked = Instant::now();
+    if !allows(&requester, verified.requested(), shared).await? {
+        let requested = v1::Which::Requested;
+        return Err(Stop::Refused(v1::Refusal::Application(requested)));
+    }
     let _turn = turn(peer, shared).await?;
     let sealed = shared
         .site
@@ -200,14 +211,24 @@ async fn registered<R: std::error::Error>(
     found.map_err(|trouble| Stop::of_store(&trouble))
 }
 
+/// Whether a verified requester may have a ticket for that provider.
+async fn allows<R: std::error::Error>(
+    requester: &Registered,
+    requested: &str,
+    shared: &Shared,
+) -> Result<bool, Stop<R>> {
+    let allowed = shared.site.allows(requester, requested, clock::now()).await;
+    allowed.map_err(|trouble| Stop::of_store(&trouble))
+}
+
 /// Waits for its network's turn to do public-key work.
 async fn turn<R>(peer: &Peer, shared: &Shared) -> Result<Turn, Stop<R>> {
     let turn = shared.logins.turn(peer.network()).await;
     turn.ok_or(Stop::Busy)
 }
 
-/// What was not verified counts against its source, and is refused no sooner than anything else is: how long
-/// it took tells nothing of what was wrong with it.
+/// Refuses no sooner than a fixed time after `asked`, whatever is refused: how long it took tells neither
+/// what was wrong nor what exists. What was not verified counts against its source.
 async fn refuse(
     unproved: bool,
     refusal: &impl std::fmt::Display,
@@ -218,6 +239,9 @@ async fn refuse(
     debug!(peer = %peer.connection.address, %refusal, "a request for a ticket is refused");
     if unproved {
         peer.punish(Offence::NotProved, shared);
-        tokio::time::sleep_until(asked + shared.limits().refusal_time).await;
+        if let Some(source) = peer.source {
+            counting::request_failed(shared, source);
+        }
     }
+    tokio::time::sleep_until(asked + shared.limits().refusal_time).await;
 }

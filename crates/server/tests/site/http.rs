@@ -422,8 +422,8 @@ async fn an_application_of_v1_gets_its_ticket_too() {
     let imported = json!({ "private_key": recorded("master.key") });
     founded.admin("broker", "new_v1_key", imported).await;
     for (id, key) in [
-        ("Application A", "consumer.pub"),
         ("Application B", "provider.pub"),
+        ("Application A", "consumer.pub"),
     ] {
         let params = json!({
             "id": id, "edition": "serveros-v1", "public_keys": [recorded(key)],

@@ -9,6 +9,7 @@
 
 mod admin;
 mod content;
+mod counted;
 mod delivered;
 mod endings;
 mod fast;

@@ -1,7 +1,8 @@
 //! Changes of applications. An application is kept as one document: all of it is read and written at once.
 
-use countersign_core::application::Application;
-use countersign_core::store::Thing;
+use countersign_core::application::{Application, ApplicationId};
+use countersign_core::store::{StoreError, Thing, Unique};
+use countersign_core::text::Base64Url;
 use sqlx::sqlite::SqliteConnection;
 
 use super::apply::{Failure, expect, not_found, stale};
@@ -41,14 +42,69 @@ pub(super) async fn apply(
     if done.rows_affected() == 0 {
         let there = sqlx::query("SELECT 1 FROM application WHERE id = ?")
             .bind(id.as_str())
-            .fetch_optional(connection)
+            .fetch_optional(&mut *connection)
             .await?;
         return Err(match there {
             Some(_) => stale(Thing::Application),
             None => not_found(Thing::Application),
         });
     }
-    expect(done.rows_affected(), 1, stale(Thing::Application))
+    expect(done.rows_affected(), 1, stale(Thing::Application))?;
+    let keys: Vec<String> = match change {
+        ApplicationChange::Insert(application) | ApplicationChange::Update(application) => {
+            let keys = application.keys.iter().map(|key| &key.public);
+            keys.map(Base64Url::to_text).collect()
+        }
+        ApplicationChange::Delete(..) => Vec::new(),
+    };
+    claim(connection, id, &keys).await
+}
+
+/// An application has these public keys and no others. One that another has, or that was removed before, is
+/// refused; those that it had until now are removed.
+async fn claim(
+    connection: &mut SqliteConnection,
+    id: &ApplicationId,
+    keys: &[String],
+) -> Result<(), Failure> {
+    for key in keys {
+        // Two that shared a key before this was looked at keep it.
+        sqlx::query(
+            "INSERT INTO application_key (public, application) SELECT ?1, ?2 \
+             WHERE NOT EXISTS (SELECT 1 FROM application_key WHERE public = ?1)",
+        )
+        .bind(key.as_str())
+        .bind(id.as_str())
+        .execute(&mut *connection)
+        .await?;
+        let own =
+            sqlx::query("SELECT 1 FROM application_key WHERE public = ?1 AND application = ?2")
+                .bind(key.as_str())
+                .bind(id.as_str())
+                .fetch_optional(&mut *connection)
+                .await?;
+        if own.is_none() {
+            return Err(Failure::Overtaken(StoreError::Conflict {
+                what: Unique::ApplicationKey,
+            }));
+        }
+    }
+    let list = serde_json::to_string(keys)
+        .map_err(|error| Failure::Trouble(sqlx::Error::Encode(Box::new(error))))?;
+    for statement in [
+        "INSERT OR IGNORE INTO application_key (public, application) \
+         SELECT public, '' FROM application_key WHERE application = ?1 \
+         AND public NOT IN (SELECT value FROM json_each(?2))",
+        "DELETE FROM application_key WHERE application = ?1 \
+         AND public NOT IN (SELECT value FROM json_each(?2))",
+    ] {
+        sqlx::query(statement)
+            .bind(id.as_str())
+            .bind(list.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 fn document(application: &Application) -> Result<String, Failure> {

@@ -31,10 +31,15 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// What a unique index refused.
+/// SQLite's result code of what a trigger refused.
+const CONSTRAINT_TRIGGER: &str = "1811";
+
+/// What a unique index or a trigger refused.
 fn taken(error: &sqlx::Error) -> Option<Unique> {
     let error = error.as_database_error()?;
-    if error.kind() != ErrorKind::UniqueViolation {
+    // A trigger that refuses says the same with another code.
+    let unique = error.kind() == ErrorKind::UniqueViolation;
+    if !unique && error.code().as_deref() != Some(CONSTRAINT_TRIGGER) {
         return None;
     }
     let (_, column) = error.message().rsplit_once("failed: ")?;
@@ -43,6 +48,7 @@ fn taken(error: &sqlx::Error) -> Option<Unique> {
         "account.id" => Some(Unique::AccountId),
         "account_key.thumbprint" => Some(Unique::Key),
         "passphrase.credential_id" => Some(Unique::CredentialId),
+        "removed_key.agreement" => Some(Unique::RemovedKey),
         "application.id" => Some(Unique::Application),
         _ => None,
     }

@@ -26,7 +26,8 @@ use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{
-    ChangeSet, Committed, Page, ScriptProgress, Setting, Store, StoreCopy, StoreError,
+    ChangeSet, Committed, DamagedApplication, Page, ScriptProgress, Setting, Store, StoreCopy,
+    StoreError,
 };
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
@@ -139,8 +140,8 @@ impl Store for SqliteStore {
 
     async fn applications(
         &self,
-        page: &Page<ApplicationId>,
-    ) -> Result<Vec<Application>, StoreError> {
+        page: &Page<String>,
+    ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
         reads::applications(&self.readers, page).await
     }
 

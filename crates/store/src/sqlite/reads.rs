@@ -4,7 +4,7 @@ use countersign_core::account::{Account, Kind};
 use countersign_core::application::{Application, ApplicationId};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
-use countersign_core::store::{Page, ScriptProgress, Setting, StoreError};
+use countersign_core::store::{DamagedApplication, Page, ScriptProgress, Setting, StoreError};
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -206,14 +206,15 @@ pub(super) async fn application(
 
 pub(super) async fn applications(
     readers: &SqlitePool,
-    page: &Page<ApplicationId>,
-) -> Result<Vec<Application>, StoreError> {
+    page: &Page<String>,
+) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
     // No id sorts before the empty text.
-    let after = page.after.as_ref().map(ApplicationId::to_string);
-    let query = sqlx::query("SELECT document FROM application WHERE id > ? ORDER BY id LIMIT ?")
-        .bind(after.unwrap_or_default())
-        .bind(page.limit);
-    many(readers, query, row::application).await
+    let after = page.after.clone().unwrap_or_default();
+    let query =
+        sqlx::query("SELECT document, id FROM application WHERE id > ? ORDER BY id LIMIT ?")
+            .bind(after)
+            .bind(page.limit);
+    many(readers, query, row::listed_application).await
 }
 
 pub(super) async fn setting(

@@ -12,7 +12,7 @@ use countersign_core::credential::{
 };
 use countersign_core::id::AccountId;
 use countersign_core::policy::Role;
-use countersign_core::store::{ScriptProgress, Setting, StoreError};
+use countersign_core::store::{DamagedApplication, ScriptProgress, Setting, StoreError};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
@@ -77,6 +77,21 @@ impl<'r> Columns<'r> {
 pub(super) fn application(columns: &mut Columns<'_>) -> Result<Application, StoreError> {
     let document: &str = columns.take()?;
     serde_json::from_str(document).map_err(|error| damaged(&error))
+}
+
+/// An application of a list: what is wrong with one that does not read is told, and no failure of the others.
+pub(super) fn listed_application(
+    columns: &mut Columns<'_>,
+) -> Result<Result<Application, DamagedApplication>, StoreError> {
+    let read = application(columns);
+    let id: String = columns.take()?;
+    Ok(read.map_err(|error| DamagedApplication {
+        problem: match error {
+            StoreError::Damaged { problem } => problem,
+            other => other.to_string(),
+        },
+        id,
+    }))
 }
 
 pub(super) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {

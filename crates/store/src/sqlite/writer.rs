@@ -260,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_the_writing_task_is_noticed() {
         let connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        let writer = Writer::start(connection, ChainHead::EMPTY);
+        let writer = Writer::start(connection, ChainHead::EMPTY, Path::new("site.db"));
         let task = writer.task.lock().await.take().unwrap();
         task.abort();
         writer.ended().await;

@@ -84,7 +84,7 @@ fn advice(by: By, refusal: Option<Refusal>) -> &'static str {
             "it does not believe the ticket: see that it answers under the id that is called, and its keys"
         }
         (By::Site, Some(Refusal::NotAllowed)) => {
-            "there is no such application, or this one may not call it: see `app update --may-call`"
+            "there is no such application, or this one may not call it: see `app update --allow`"
         }
         (By::Site, Some(Refusal::Clock)) => {
             "by its clock the request is not of now: set this one's right"

@@ -1,29 +1,35 @@
 //! `app`: the applications that call each other, and who may call whom.
 
+mod relations;
 mod settings;
 mod ticket;
+mod view;
 
 use std::sync::Arc;
 
 use countersign_crypto::rsa::RsaHash;
-use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Done, Limit, Listing};
 use crate::account::State;
-use crate::application::{Application, ApplicationId, ApplicationKey, Callee, Edition, MOST_KEYS};
+use crate::application::{
+    Application, ApplicationId, ApplicationKey, Callee, Edition, Grant, MOST_KEYS,
+};
 use crate::context::Context;
+use crate::id::{AccountId, InstanceId};
+use crate::json::Json;
 use crate::policy::Role;
 use crate::refusal::Refusal;
 use crate::site::Opened;
-use crate::store::{Change, Page};
+use crate::store::{Change, DamagedApplication, ListedApplication, Page};
 use crate::table::{Answer, Entry};
 use crate::text::Label;
-use crate::timestamp::Timestamp;
 
+pub(super) use relations::without_service;
 use settings::Settings;
+use view::AppView;
 
 const HOUR: u64 = 60 * 60 * 1_000;
 
@@ -58,7 +64,8 @@ pub(super) fn entries() -> Vec<Entry> {
             .changes()
             .example(json!({
                 "id": "billing",
-                "settings": { "keys_last": 600_000, "groups": ["finance"] }
+                "settings": { "keys_last": 600_000, "groups": ["finance"] },
+                "allow": [{ "app": "ledger" }]
             }))
             .handler(update),
         Entry::new("app", "rotate_key")
@@ -118,79 +125,6 @@ struct Create {
     settings: Settings,
 }
 
-/// A key of an application.
-#[derive(Debug, Serialize, JsonSchema)]
-struct KeyView {
-    /// The SHA-256 of the key, in hexadecimal.
-    fingerprint: String,
-    /// What it is called; may be empty.
-    label: String,
-    /// When it was added.
-    added: Timestamp,
-    /// From when on it is not accepted any more; absent for the newest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retires: Option<Timestamp>,
-}
-
-/// An application.
-#[derive(Debug, Serialize, JsonSchema)]
-struct AppView {
-    /// Its id.
-    id: ApplicationId,
-    /// What it speaks.
-    edition: Edition,
-    /// Whether it may call and be called.
-    state: State,
-    /// Its keys, the newest first.
-    keys: Vec<KeyView>,
-    /// Hashes that it knows, the best first.
-    hashes: Vec<String>,
-    /// Ciphers that it knows, the best first.
-    ciphers: Vec<String>,
-    /// How long a ticket for it is good, in milliseconds.
-    keys_last: u64,
-    /// What providers are told of it.
-    auth_data: Value,
-    /// The groups that it belongs to.
-    groups: Vec<ApplicationId>,
-    /// Whom it may call.
-    may_call: Vec<Callee>,
-    /// The service that speaks for it; absent when none does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    service: Option<AccountName>,
-    /// When it was registered.
-    created: Timestamp,
-    /// When it was changed last.
-    changed: Timestamp,
-}
-
-impl From<Application> for AppView {
-    fn from(application: Application) -> Self {
-        let keys = application.keys.into_iter().map(|key| KeyView {
-            fingerprint: key.fingerprint(),
-            label: key.label.into_string(),
-            added: key.added,
-            retires: key.retires,
-        });
-        Self {
-            keys: keys.collect(),
-            id: application.id,
-            edition: application.edition,
-            state: application.state,
-            hashes: application.hashes,
-            ciphers: application.ciphers,
-            keys_last: application.keys_last,
-            auth_data: application.auth_data,
-            groups: application.groups,
-            may_call: application.may_call,
-            service: application.service,
-            created: application.created,
-            changed: application.changed,
-        }
-    }
-}
-
 async fn find(context: &Context, id: &ApplicationId) -> Result<Application, Refusal> {
     let found = context.site().store().application(id).await?;
     found.ok_or_else(|| Refusal::not_found("application", id).of_field("id"))
@@ -214,14 +148,21 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         Edition::V2 => Vec::new(),
         Edition::ServerosV1 => vec![names.to_owned()],
     };
+    if params.edition == Edition::V2 && params.id.has_blanks() {
+        return Err(Refusal::invalid("id", "an id of v2 has no blanks"));
+    }
     let mut application = Application {
         id: params.id,
+        instance: Some(InstanceId::new(
+            context.now(),
+            &mut context.site().entropy(),
+        )),
         edition: params.edition,
         keys: keys.map_err(|error| Refusal::invalid("public_keys", error))?,
         hashes: known(params.edition, RsaHash::Sha256.name()),
         ciphers: known(params.edition, "aes-256-cbc"),
         keys_last: HOUR,
-        auth_data: Value::Null,
+        auth_data: Json::default(),
         groups: Vec::new(),
         may_call: Vec::new(),
         service: None,
@@ -231,11 +172,11 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         changed: context.now(),
     };
     params.settings.apply(&context, &mut application).await?;
-    let details = json!({
-        "edition": application.edition,
-        "keys": fingerprints(&application),
-        "policy": policy(&application),
-    });
+    let details = Registration {
+        edition: application.edition,
+        keys: fingerprints(&application),
+        policy: policy(&application),
+    };
     let change = Change::InsertApplication(Box::new(application.clone()));
     let target = application.id.to_string();
     context.commit(vec![change], target, details).await?;
@@ -244,7 +185,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
     if application.edition == Edition::ServerosV1 && !context.site().opened().is_some_and(has_key) {
         said.push_str(" The site has no key for serveros-v1 yet: broker new-v1-key makes one.");
     }
-    Ok(Answer::new(application.into()).saying(said))
+    Ok(Answer::new(AppView::of(&context, application).await?).saying(said))
 }
 
 fn fingerprints(application: &Application) -> Vec<String> {
@@ -263,41 +204,63 @@ struct List {
     limit: Limit,
 }
 
-async fn list(context: Context, params: List) -> Result<Answer<Listing<AppView>>, Refusal> {
+/// A stretch of the list.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Apps {
+    /// What was found, in order.
+    entries: Vec<AppView>,
+    /// Registrations that cannot be read; absent when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<DamagedView>,
+    /// Pass this as `after` to go on; absent when this is the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A registration that cannot be read.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DamagedView {
+    /// Its id.
+    id: String,
+    /// What is wrong with it.
+    problem: String,
+}
+
+async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
     let page = Page {
-        after: params.after,
+        after: params.after.map(String::from),
         limit: params.limit.and_one(),
     };
     let found = context.site().store().applications(&page).await?;
-    let views = found.into_iter().map(AppView::from).collect();
-    let listing = Listing::of(views, params.limit, |view: &AppView| view.id.to_string());
-    let text = listing.lines(|view| {
-        let (edition, state) = (view.edition.as_str(), view.state.as_str());
-        format!("{}  {edition}  {state}  {} keys", view.id, view.keys.len())
-    });
-    Ok(Answer::new(listing).saying(text))
+    let found = Listing::of(found, params.limit, |listed| listed.id().to_owned());
+    let mut apps = Apps {
+        entries: Vec::with_capacity(found.entries.len()),
+        damaged: Vec::new(),
+        next: found.next,
+    };
+    let mut lines = Vec::with_capacity(found.entries.len());
+    for listed in found.entries {
+        match listed {
+            Ok(application) => {
+                let view = AppView::of(&context, application).await?;
+                let (edition, state) = (view.edition.as_str(), view.state.as_str());
+                let (id, keys) = (&view.id, view.keys.len());
+                lines.push(format!("{id}  {edition}  {state}  {keys} keys"));
+                apps.entries.push(view);
+            }
+            Err(DamagedApplication { id, problem }) => {
+                lines.push(format!("{id}  damaged: {problem}"));
+                apps.damaged.push(DamagedView { id, problem });
+            }
+        }
+    }
+    Ok(Answer::new(apps).saying(lines.join("\n")))
 }
 
 async fn show(context: Context, params: ById) -> Result<Answer<AppView>, Refusal> {
-    let view = AppView::from(find(&context, &params.id).await?);
-    let mut lines = vec![format!(
-        "{}  {}  {}",
-        view.id,
-        view.edition.as_str(),
-        view.state.as_str()
-    )];
-    lines.extend(view.keys.iter().map(|key| match key.retires {
-        Some(retires) => format!("key  {}  until {retires}", key.fingerprint),
-        None => format!("key  {}", key.fingerprint),
-    }));
-    lines.extend(view.groups.iter().map(|group| format!("in group  {group}")));
-    lines.extend(view.may_call.iter().map(|callee| match callee {
-        Callee::App(id) => format!("may call  {id}"),
-        Callee::Group(group) => format!("may call group  {group}"),
-    }));
-    let service = view.service.iter();
-    lines.extend(service.map(|name| format!("service  {name}")));
-    let said = lines.join("\n");
+    let application = find(&context, &params.id).await?;
+    let view = AppView::of(&context, application).await?;
+    let said = view.text();
     Ok(Answer::new(view).saying(said))
 }
 
@@ -308,42 +271,73 @@ struct Update {
     /// The application's id.
     id: ApplicationId,
     /// What is changed.
+    #[serde(default)]
     settings: Settings,
+    /// Whom it may call besides those that it may call now. Applications have to exist.
+    #[serde(default)]
+    allow: Vec<Callee>,
+    /// Whom it may not call any more.
+    #[serde(default)]
+    disallow: Vec<Callee>,
 }
 
 async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Refusal> {
     params.settings.check()?;
     let mut application = find(&context, &params.id).await?;
     params.settings.apply(&context, &mut application).await?;
+    settings::disallow(&mut application, &params.disallow)?;
+    settings::allow(&context, &mut application, params.allow, "allow").await?;
     let application = application.revised(context.now(), |_| ());
     let details = policy(&application);
-    put(&context, application, details, "Changed").await
+    let details = serde_json::value::to_raw_value(&details)
+        .map_err(|error| Refusal::internal(error.to_string()))?;
+    let view = put(&context, application, details).await?;
+    let mut lines = vec![format!("Changed {}.", view.id)];
+    lines.extend(view.relations());
+    Ok(Answer::new(view).saying(lines.join("\n")))
+}
+
+/// What the audit log keeps of a registration.
+#[derive(Serialize)]
+struct Registration<'a> {
+    edition: Edition,
+    keys: Vec<String>,
+    policy: Policy<'a>,
 }
 
 /// What the audit log keeps of whom an application may call, and of what is told of it.
-fn policy(application: &Application) -> Value {
-    json!({
-        "keys_last": application.keys_last,
-        "groups": application.groups,
-        "may_call": application.may_call,
-        "service": application.service,
-        "auth_data": application.auth_data,
-        "hashes": application.hashes,
-        "ciphers": application.ciphers,
-    })
+#[derive(Serialize)]
+struct Policy<'a> {
+    keys_last: u64,
+    groups: &'a [ApplicationId],
+    may_call: &'a [Grant],
+    service: Option<AccountId>,
+    auth_data: &'a Json,
+    hashes: &'a [String],
+    ciphers: &'a [String],
+}
+
+fn policy(application: &Application) -> Policy<'_> {
+    Policy {
+        keys_last: application.keys_last,
+        groups: &application.groups,
+        may_call: &application.may_call,
+        service: application.service,
+        auth_data: &application.auth_data,
+        hashes: &application.hashes,
+        ciphers: &application.ciphers,
+    }
 }
 
 async fn put(
     context: &Context,
     application: Application,
-    details: Value,
-    done: &str,
-) -> Result<Answer<AppView>, Refusal> {
+    details: impl Serialize + Send,
+) -> Result<AppView, Refusal> {
     let change = Change::UpdateApplication(Box::new(application.clone()));
     let target = application.id.to_string();
     context.commit(vec![change], target, details).await?;
-    let said = format!("{done} {}.", application.id);
-    Ok(Answer::new(application.into()).saying(said))
+    AppView::of(context, application).await
 }
 
 /// A new key.
@@ -397,7 +391,9 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
         application.keys.insert(0, key);
     });
     let details = json!({ "fingerprint": fingerprint, "others_until": until });
-    put(&context, application, details, "Gave a new key to").await
+    let view = put(&context, application, details).await?;
+    let said = format!("Gave a new key to {}.", view.id);
+    Ok(Answer::new(view).saying(said))
 }
 
 async fn set_state(
@@ -408,21 +404,24 @@ async fn set_state(
     let application = find(&context, &params.id).await?;
     let said = format!("{} is {}.", application.id, state.as_str());
     if application.state == state {
-        return Ok(Answer::new(application.into()).saying(said));
+        return Ok(Answer::new(AppView::of(&context, application).await?).saying(said));
     }
     let details = json!({ "was": application.state, "is": state });
     let application = application.revised(context.now(), |application| application.state = state);
-    let answer = put(&context, application, details, "Changed").await?;
-    Ok(answer.saying(said))
+    let view = put(&context, application, details).await?;
+    Ok(Answer::new(view).saying(said))
 }
 
 async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
     let application = find(&context, &params.id).await?;
-    let change = Change::DeleteApplication {
+    let released = relations::without_callee(&context, &application.id).await?;
+    let mut changes = released.changes;
+    changes.push(Change::DeleteApplication {
         id: application.id.clone(),
         revision: application.revision,
-    };
+    });
     let target = application.id.to_string();
-    context.commit(vec![change], target, json!({})).await?;
+    let details = json!({ "no_longer_called_by": released.ids });
+    context.commit(changes, target, details).await?;
     Ok(Answer::new(Done {}).saying(format!("Deleted {}.", application.id)))
 }

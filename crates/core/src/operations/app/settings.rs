@@ -5,13 +5,14 @@ use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v2::limits::LONGEST_TICKET;
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 
 use super::super::account;
 use crate::account::Kind;
-use crate::application::{Application, ApplicationId, Callee, Edition};
+use crate::application::{Application, ApplicationId, Callee, Edition, Grant};
 use crate::context::Context;
+use crate::id::AccountId;
+use crate::json::{Json, MOST_DEPTH};
 use crate::refusal::Refusal;
 
 /// The most groups of an application, and the most callees.
@@ -29,11 +30,13 @@ pub(super) struct Settings {
     ciphers: Option<Vec<String>>,
     /// How long a ticket for it is good, in milliseconds: an hour when it says nothing, a day at most.
     keys_last: Option<u64>,
-    /// What providers are told of it: any JSON of at most 4,096 bytes.
-    auth_data: Option<Value>,
+    /// What providers are told of it: any JSON of at most 4,096 bytes, nested at most 16 deep. It is kept as
+    /// given; `null` takes away what was there.
+    #[serde(default, deserialize_with = "also_null")]
+    auth_data: Option<Json>,
     /// The groups that it belongs to.
     groups: Option<Vec<ApplicationId>>,
-    /// Whom it may call.
+    /// Whom it may call, in place of what was there. Applications have to exist.
     may_call: Option<Vec<Callee>>,
     /// The service that gets tickets and ticket keys for it in its sessions; an empty text for none.
     service: Option<ServiceName>,
@@ -45,8 +48,8 @@ pub(super) struct Settings {
 struct ServiceName(String);
 
 impl ServiceName {
-    /// The whole name of a service that exists.
-    async fn whole(&self, context: &Context) -> Result<Option<AccountName>, Refusal> {
+    /// The id of a service that exists.
+    async fn id(&self, context: &Context) -> Result<Option<AccountId>, Refusal> {
         const FIELD: &str = "settings.service";
         if self.0.is_empty() {
             return Ok(None);
@@ -55,7 +58,7 @@ impl ServiceName {
         let name = name.map_err(|error| Refusal::invalid(FIELD, error))?;
         let found = account::find(context, Kind::Service, &name).await;
         found
-            .map(|service| Some(service.name))
+            .map(|service| Some(service.id))
             .map_err(|refusal| refusal.of_field(FIELD))
     }
 }
@@ -78,13 +81,19 @@ impl Settings {
             let problem = format!("is not from 1000 to {LONGEST_TICKET} milliseconds");
             return Err(Refusal::invalid("settings.keys_last", problem));
         }
-        let told = self
-            .auth_data
-            .as_ref()
-            .map_or(0, |told| told.to_string().len());
-        if told > MOST_AUTH_DATA {
-            let problem = format!("is longer than {MOST_AUTH_DATA} bytes");
-            return Err(Refusal::invalid("settings.auth_data", problem));
+        if let Some(told) = &self.auth_data {
+            let problem = match told {
+                _ if told.as_str().len() > MOST_AUTH_DATA => {
+                    format!("is longer than {MOST_AUTH_DATA} bytes")
+                }
+                _ if told.depth() > MOST_DEPTH => {
+                    format!("is nested more than {MOST_DEPTH} deep")
+                }
+                _ => String::new(),
+            };
+            if !problem.is_empty() {
+                return Err(Refusal::invalid("settings.auth_data", problem));
+            }
         }
         let groups = self.groups.as_ref().map_or(0, Vec::len);
         let callees = self.may_call.as_ref().map_or(0, Vec::len);
@@ -93,6 +102,10 @@ impl Settings {
                 let problem = format!("has more than {MOST_NAMES} entries");
                 return Err(Refusal::invalid(field, problem));
             }
+        }
+        let mut groups = self.groups.iter().flatten();
+        if groups.any(ApplicationId::has_blanks) {
+            return Err(Refusal::invalid("settings.groups", "a group has no blanks"));
         }
         Ok(())
     }
@@ -118,7 +131,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Says it of an application; a service has to exist.
+    /// Says it of an application; a service and whom it may call have to exist.
     pub(super) async fn apply(
         self,
         context: &Context,
@@ -135,14 +148,66 @@ impl Settings {
             service,
         } = self;
         if let Some(service) = service {
-            application.service = service.whole(context).await?;
+            application.service = service.id(context).await?;
         }
         application.hashes = hashes.unwrap_or_else(|| application.hashes.clone());
         application.ciphers = ciphers.unwrap_or_else(|| application.ciphers.clone());
         application.keys_last = keys_last.unwrap_or(application.keys_last);
         application.auth_data = auth_data.unwrap_or_else(|| application.auth_data.clone());
         application.groups = groups.unwrap_or_else(|| application.groups.clone());
-        application.may_call = may_call.unwrap_or_else(|| application.may_call.clone());
+        if let Some(callees) = may_call {
+            application.may_call = Vec::new();
+            allow(context, application, callees, "settings.may_call").await?;
+        }
         Ok(())
     }
+}
+
+/// A member that is `null` is not one that is left out.
+fn also_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+/// Lets an application call these too. One that was allowed before and was registered anew since is meant as
+/// it is registered now.
+pub(super) async fn allow(
+    context: &Context,
+    application: &mut Application,
+    callees: Vec<Callee>,
+    field: &str,
+) -> Result<(), Refusal> {
+    for callee in callees {
+        let instance = match &callee {
+            Callee::Group(group) if group.has_blanks() => {
+                return Err(Refusal::invalid(field, "a group has no blanks"));
+            }
+            Callee::Group(_) => None,
+            Callee::App(id) if *id == application.id => application.instance,
+            Callee::App(id) => {
+                let found = super::find(context, id).await;
+                found.map_err(|refusal| refusal.of_field(field))?.instance
+            }
+        };
+        application.may_call.retain(|grant| grant.callee != callee);
+        application.may_call.push(Grant { callee, instance });
+    }
+    if application.may_call.len() > MOST_NAMES {
+        let problem = format!("makes more than {MOST_NAMES} entries");
+        return Err(Refusal::invalid(field, problem));
+    }
+    Ok(())
+}
+
+/// Takes these from whom an application may call.
+pub(super) fn disallow(application: &mut Application, callees: &[Callee]) -> Result<(), Refusal> {
+    for callee in callees {
+        let before = application.may_call.len();
+        application.may_call.retain(|grant| grant.callee != *callee);
+        if application.may_call.len() == before {
+            let (Callee::App(id) | Callee::Group(id)) = callee;
+            let problem = format!("{} may not call {id} anyway", application.id);
+            return Err(Refusal::invalid("disallow", problem));
+        }
+    }
+    Ok(())
 }

@@ -7,11 +7,12 @@ use countersign_proto::broker::v1;
 use countersign_proto::broker::v2::message::{CIPHER, HASH};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::account::State;
 use crate::application::{Application, ApplicationId, Edition};
 use crate::context::Context;
+use crate::json::Json;
 use crate::policy::Role;
 use crate::refusal::Refusal;
 use crate::site::Opened;
@@ -57,7 +58,7 @@ struct TicketView {
     /// How long it would be good, in milliseconds.
     lasts: u64,
     /// What the provider would be told of the consumer.
-    auth_data: Value,
+    auth_data: Json,
 }
 
 async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, Refusal> {
@@ -153,7 +154,7 @@ fn why_not(consumer: &Application, provider: &Application, view: &TicketView) ->
     if !consumer.may_call(provider) {
         let (one, other) = (&consumer.id, &provider.id);
         return Some(format!(
-            "policy does not allow it; `app update {one} --may-call {other}` does"
+            "policy does not allow it; `app update {one} --allow {other}` does"
         ));
     }
     if view.sealed_to.is_none() {

@@ -1,14 +1,15 @@
 //! Accounts, credentials and audit entries to test with.
 
 use countersign_core::account::{Account, Kind, State};
-use countersign_core::application::{Application, ApplicationKey, Callee, Edition};
+use countersign_core::application::{Application, ApplicationKey, Callee, Edition, Grant};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
 use countersign_core::caller::Door;
 use countersign_core::credential::{
     CredentialId, DeliveredKeyCredential, KeyCredential, PASSPHRASE_VERSION, PassphraseCredential,
     PassphraseSuite,
 };
-use countersign_core::id::AccountId;
+use countersign_core::id::{AccountId, InstanceId};
+use countersign_core::json::Json;
 use countersign_core::policy::Role;
 use countersign_core::store::{Change, ChangeSet, Committed, Page, Store, StoreError};
 use countersign_core::text::Base64Url;
@@ -53,9 +54,11 @@ pub(crate) fn service(text: &str) -> Account {
 pub(crate) fn application(id: &str) -> Application {
     Application {
         id: id.parse().unwrap(),
+        instance: Some(InstanceId::from_bytes([7; 16])),
         edition: Edition::V2,
         keys: vec![ApplicationKey {
-            public: Base64Url(vec![7; 40]),
+            // One key serves one application.
+            public: Base64Url(id.as_bytes().to_vec()),
             label: String::from("first").try_into().unwrap(),
             added: NOW,
             retires: Some(NOW),
@@ -63,10 +66,13 @@ pub(crate) fn application(id: &str) -> Application {
         hashes: vec!["sha256".to_owned()],
         ciphers: Vec::new(),
         keys_last: 1_000,
-        auth_data: serde_json::json!({ "may": ["read", 1.5] }),
+        auth_data: Json::from(&serde_json::json!({ "may": ["read", 1.5] })),
         groups: vec!["finance".parse().unwrap()],
-        may_call: vec![Callee::App("ledger".parse().unwrap())],
-        service: Some("robot@example.org".parse().unwrap()),
+        may_call: vec![Grant {
+            callee: Callee::App("ledger".parse().unwrap()),
+            instance: Some(InstanceId::from_bytes([9; 16])),
+        }],
+        service: Some(AccountId::from_bytes([8; 16])),
         state: State::Active,
         revision: 1,
         created: NOW,

@@ -218,13 +218,18 @@ pub(crate) async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Be
     assert_eq!(store.delivered_key(maria.id).await.unwrap(), None);
     assert_eq!(store.delivered_login(&maria.name).await.unwrap(), None);
     assert_eq!(store.key_login(&Thumbprint([1; 32])).await.unwrap(), None);
-    // Name and key are free again.
+    // The name is free again, and the key is not.
     let heir = service("maria");
-    let changes = [
-        Change::InsertAccount(heir.clone()),
-        Change::InsertKey(key(&heir, 1)),
-    ];
-    commit(&*store, changes).await.unwrap();
+    let with = |mark| {
+        [
+            Change::InsertAccount(heir.clone()),
+            Change::InsertKey(key(&heir, mark)),
+        ]
+    };
+    let what = Unique::RemovedKey;
+    let again = commit(&*store, with(1)).await;
+    assert_eq!(again, Err(StoreError::Conflict { what }));
+    commit(&*store, with(2)).await.unwrap();
 }
 
 pub(crate) async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
@@ -299,14 +304,14 @@ pub(crate) async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench
             limit: 10,
         })
         .await;
-    assert_eq!(all.unwrap(), [ledger.clone(), changed.clone()]);
+    assert_eq!(all.unwrap(), [Ok(ledger.clone()), Ok(changed.clone())]);
     let rest = Page {
-        after: Some(ledger.id.clone()),
+        after: Some(ledger.id.to_string()),
         limit: 10,
     };
     assert_eq!(
         store.applications(&rest).await.unwrap(),
-        std::slice::from_ref(&changed)
+        [Ok(changed.clone())]
     );
 
     commit(&*store, [delete(&changed, 2)]).await.unwrap();

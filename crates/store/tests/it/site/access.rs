@@ -1,10 +1,13 @@
 //! Who may call what.
 
+use countersign_core::audit::coalesced::{self, Alarm};
 use countersign_core::caller::Caller;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::site_key_slots::SlotFile;
 use countersign_proto::operation::Code;
 use serde_json::json;
 
-use super::fixture::{TestSite, run};
+use super::fixture::{NOW, TestSite, run};
 
 #[tokio::test]
 async fn a_member_runs_what_members_may_and_nothing_else() {
@@ -74,6 +77,79 @@ async fn a_refused_disruptive_operation_is_audited() {
     assert_eq!(last["outcome"], "not_permitted");
     assert_eq!(last["actor"], "maria@example.org");
     assert_eq!(last["door"], "session");
+}
+
+/// One session of a service that called an operation in a loop that it may not call: each refusal was an audit
+/// entry, 25,000 a second, until the disk was full.
+#[tokio::test]
+async fn refusals_in_a_loop_are_counted_and_fill_no_log() {
+    const TIMES: u64 = 10_000;
+    let test = TestSite::new().await;
+    let (robot, _) = test.service("robot").await;
+    let before = test.audit().await.len();
+    for name in ["person.delete", "person.list"] {
+        for _ in 0..TIMES {
+            let (code, _) = run(&test.site, &robot.caller, name, json!({})).await;
+            assert_eq!(code, Code::NOT_PERMITTED);
+        }
+    }
+    assert_eq!(test.audit().await.len(), before + 2, "the first of each");
+    let alarms = test.site.alarms();
+    let of = |alarm: &Alarm| (alarm.actor.clone(), alarm.operation.clone());
+    let robot = "robot@example.org".to_owned();
+    assert_eq!(
+        alarms.iter().map(of).collect::<Vec<_>>(),
+        [
+            (robot.clone(), "person.delete".to_owned()),
+            (robot.clone(), "person.list".to_owned())
+        ]
+    );
+
+    let later = NOW.plus_millis(coalesced::WINDOW);
+    test.site.write_counted(later).await.unwrap();
+    let entries = test.audit().await;
+    assert_eq!(entries.len(), before + 4, "and how many more of each");
+    for entry in &entries[before + 2..] {
+        assert_eq!(
+            (&entry["actor"], &entry["outcome"]),
+            (&json!(robot), &json!("not_permitted"))
+        );
+        assert_eq!(entry["details"]["count"], TIMES - 1);
+    }
+    assert_eq!(
+        test.admin("audit.verify", json!({})).await["entries"],
+        entries.len()
+    );
+}
+
+/// What was counted and not written when the site stops is not lost.
+#[tokio::test]
+async fn a_site_that_stops_writes_what_it_counted() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    for _ in 0..5 {
+        run(&test.site, &maria.caller, "audit.list", json!({})).await;
+    }
+    test.site.write_all_counted().await.unwrap();
+    let last = test.audit().await.pop().unwrap();
+    assert_eq!(last["details"]["count"], 4);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_for_the_site_key_is_audited() {
+    let test = TestSite::new().await;
+    let site = test.restarted().await;
+    let local = Caller::admin_socket();
+    let other = SlotFile::generate(&mut SystemEntropy);
+    for _ in 0..3 {
+        let params = json!({ "slot_file": other.to_text().expose() });
+        let (code, _) = run(&site, &local, "site.unseal", params).await;
+        assert_ne!(code, Code::SUCCESS);
+    }
+    site.write_all_counted().await.unwrap();
+    let audited = test.audited().await;
+    assert_eq!(audited[audited.len() - 2..], ["site.unseal - failed"; 2]);
+    assert_eq!(test.audit().await.pop().unwrap()["details"]["count"], 2);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ fn party() -> String {
 }
 
 const RSA: &str = include_str!("../../../../../vectors/serveros/keys/consumer.pub.pem");
+const RSA_TOO: &str = include_str!("../../../../../vectors/serveros/keys/provider.pub.pem");
 
 const SITE_RSA: &str = include_str!("../../../../../vectors/serveros/keys/master.key.pem");
 /// As `openssl genpkey -algorithm RSA-PSS` makes it.
@@ -148,7 +149,7 @@ async fn an_application_of_the_first_edition_has_rsa_keys_and_lists() {
         (1, 2, 2)
     );
     assert_eq!(known.ciphers[0].name(), "aes128");
-    let params = json!({ "id": "B", "edition": "serveros-v1", "public_keys": [RSA] });
+    let params = json!({ "id": "B", "edition": "serveros-v1", "public_keys": [RSA_TOO] });
     let usual = test.admin("app.create", params).await;
     assert_eq!(
         (&usual["hashes"], &usual["ciphers"]),
@@ -240,6 +241,19 @@ async fn what_does_not_fit_is_refused_by_its_field_and_changes_nothing() {
             "public_keys",
         ),
         (json!({ "id": " billing", "public_keys": [party()] }), "id"),
+        (
+            json!({ "id": "billing,ledger", "public_keys": [party()] }),
+            "id",
+        ),
+        (
+            json!({ "id": "the billing", "public_keys": [party()] }),
+            "id",
+        ),
+        (with(json!({ "groups": ["a b"] })), "settings.groups"),
+        (
+            with(json!({ "may_call": [{ "group": "a b" }] })),
+            "settings.may_call",
+        ),
         (with(json!({ "hashes": ["md5"] })), "settings.hashes"),
         (with(json!({ "ciphers": ["des"] })), "settings.ciphers"),
         (with(json!({ "keys_last": 999 })), "settings.keys_last"),

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use countersign_core::audit::AuditDraft;
 use countersign_core::broker::{BrokerKeys, NotAnswered, Registered};
+use countersign_core::caller::Caller;
+use countersign_core::store::{Change, ChangeSet, Store};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -11,6 +14,7 @@ use countersign_proto::broker::v2::consumer::{Asked, Consumer};
 use countersign_proto::broker::v2::site::Request;
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::operation::Code;
+use countersign_store::SqliteStore;
 use serde_json::json;
 
 use super::fixture::{NOW, TestSite};
@@ -238,4 +242,43 @@ async fn the_sites_keys_come_back_with_the_site_key() {
         let (code, _) = test.refused("broker.new_v1_key", wrong).await;
         assert_eq!(code, Code::INVALID_PARAMS);
     }
+}
+
+/// Ids that no application has cost the store a read at each request, and those of applications none: the time
+/// told them apart. They are kept as well, until one of them is registered.
+#[tokio::test]
+async fn an_unknown_id_is_read_once_and_found_when_it_is_registered() {
+    let (test, _) = applications().await;
+    let party = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
+    let params = json!({ "id": "other", "public_keys": [party.public().to_pem()] });
+    assert!(test.site.registered("other", NOW).await.unwrap().is_none());
+    test.admin("app.create", params).await;
+    assert!(test.site.registered("other", NOW).await.unwrap().is_some());
+    // Many of them take no more room than there is.
+    for number in 0..3_000 {
+        let id = format!("unknown{number}");
+        assert!(test.site.registered(&id, NOW).await.unwrap().is_none());
+    }
+    assert!(test.site.registered("other", NOW).await.unwrap().is_some());
+
+    // Registered behind the site's back: what is kept is not read again.
+    assert!(test.site.registered("later", NOW).await.unwrap().is_none());
+    let mut later = test
+        .site
+        .registered("other", NOW)
+        .await
+        .unwrap()
+        .unwrap()
+        .application
+        .clone();
+    later.id = "later".parse().unwrap();
+    later.keys[0].public.0 = vec![1];
+    let store = SqliteStore::open(&test.database()).await.unwrap();
+    let set = ChangeSet {
+        changes: vec![Change::InsertApplication(Box::new(later))],
+        audit: AuditDraft::done(&Caller::site(), "test.behind", NOW),
+    };
+    store.commit(set).await.unwrap();
+    let later = test.site.registered("later", NOW).await.unwrap();
+    assert!(later.is_none());
 }

@@ -5,6 +5,7 @@ mod access;
 mod accounts;
 mod applications;
 mod audit;
+mod bound;
 mod broker;
 mod clocks;
 mod delivered;

@@ -116,7 +116,7 @@ async fn only_admins_change_what_is_on_offer() {
         let (code, _) = super::fixture::run(&test.site, &maria.caller, operation, params).await;
         assert_eq!(code, Code::NOT_PERMITTED, "{operation}");
     }
-    assert_eq!(test.audit().await.len(), before + 2, "two are disruptive");
+    assert_eq!(test.audit().await.len(), before + 4, "each is audited");
 }
 
 #[tokio::test]

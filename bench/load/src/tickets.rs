@@ -1,0 +1,85 @@
+//! Whether the time of a refusal tells which applications exist.
+//!
+//! Requests of each kind take turns, in an order that chance makes anew each time. The control is a ticket that is
+//! granted: no refusal time holds it back, and the same program must tell it apart.
+
+use countersign_client::{Client, Connector, Who};
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+
+use crate::Result;
+use crate::report::{Row, Unit, percentile};
+use crate::server::{ALLOWED, ASKING, LOCKED_APP, NOT_ALLOWED};
+use crate::site::{Running, now};
+
+/// What is asked for; the first is compared with the others, the last is the control.
+const KINDS: [(&str, &str); 4] = [
+    ("not allowed", NOT_ALLOWED),
+    ("no such application", "nothing"),
+    ("locked", LOCKED_APP),
+    ("control", ALLOWED),
+];
+
+/// Interleaved rounds.
+pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
+    let connector = Connector::new(&site.uri);
+    let session = connector.connect(Who::Service(site.robot.clone())).await?;
+    let mut took: [Vec<f64>; 4] = Default::default();
+    let mut lengths = Vec::new();
+    for _ in 0..rounds {
+        for kind in shuffled() {
+            let Some(((_, provider), took)) = KINDS.get(kind).zip(took.get_mut(kind)) else {
+                continue;
+            };
+            let (micros, refusal) = ask(&session, provider).await?;
+            took.push(micros);
+            lengths.extend(refusal);
+        }
+    }
+    if lengths.iter().any(|length| Some(length) != lengths.first()) {
+        return Err("the refusals have different lengths".into());
+    }
+    let medians = took.map(|samples| percentile(&samples, 50));
+    let [first, missing, locked, control] = medians;
+    let apart = |median: f64| (median / first - 1.0).abs() * 100.0;
+    let what = |kind: &str| format!("ticket, {kind} to not allowed: medians apart by hundredths");
+    Ok(vec![
+        Row::new(
+            "ticket, not allowed: median answer",
+            first,
+            Unit::Microseconds,
+        ),
+        Row::new(what("no such application"), apart(missing), Unit::Count).at_most(1.0),
+        Row::new(what("locked"), apart(locked), Unit::Count).at_most(1.0),
+        Row::new(
+            what("control, which must be told apart:"),
+            apart(control),
+            Unit::Count,
+        )
+        .at_least(1.0),
+    ])
+}
+
+fn shuffled() -> [usize; 4] {
+    let mut order = [0, 1, 2, 3];
+    for at in (1..order.len()).rev() {
+        let [dice] = fresh::<1>(&mut SystemEntropy);
+        order.swap(at, usize::from(dice) % (at + 1));
+    }
+    order
+}
+
+/// How long the answer took, in microseconds, and its length when it is a refusal.
+async fn ask(session: &Client, provider: &str) -> Result<(f64, Option<usize>)> {
+    let params = json!({ "app": ASKING, "providers": [provider] });
+    let begun = now();
+    let outcome = session
+        .outcome("broker", "ticket", to_raw_value(&params)?)
+        .await?;
+    let took = begun.elapsed().as_secs_f64() * 1e6;
+    let data = outcome.data.get();
+    let answered: Value = serde_json::from_str(data)?;
+    let refused = answered.pointer("/tickets/0/refused").is_some();
+    Ok((took, refused.then_some(data.len())))
+}

@@ -1,0 +1,146 @@
+use super::*;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(1_772_366_400_000 + seconds * 1_000)
+}
+
+fn robot(operation: &str) -> Occurrence {
+    let caller = Caller {
+        name: "robot@example.org".to_owned(),
+        ..Caller::site()
+    };
+    Occurrence::of_caller(&caller, operation, AuditOutcome::NotPermitted)
+}
+
+fn source(number: u32) -> Occurrence {
+    let source = Source::V4(number.into());
+    Occurrence::of_source(source, Door::Session, "session.login", AuditOutcome::Failed)
+}
+
+/// For how many events the entries stand.
+fn events(entries: &[Counted]) -> u64 {
+    entries.iter().map(|entry| entry.counter.unwritten).sum()
+}
+
+#[test]
+fn the_first_is_written_at_once_and_the_rest_as_one_with_their_count() {
+    let mut coalesced = Coalesced::default();
+    assert!(coalesced.record(robot("person.delete").with("reason", "a"), at(0)));
+    let first = coalesced.take(at(0));
+    assert_eq!(first.len(), 1);
+    assert_eq!(first[0].draft().details, r#"{"reason":"a"}"#);
+    for _ in 0..9 {
+        assert!(!coalesced.record(robot("person.delete").with("reason", "b"), at(30)));
+    }
+    assert!(coalesced.take(at(59)).is_empty());
+    let rest = coalesced.take(at(60));
+    assert_eq!(rest.len(), 1);
+    let draft = rest[0].draft();
+    assert_eq!(draft.time, at(30));
+    let details: Value = serde_json::from_str(&draft.details).unwrap();
+    assert_eq!(
+        details,
+        json!({ "count": 9, "since": at(0), "reason": "b" })
+    );
+    // The next one is the first of its window again.
+    assert!(coalesced.record(robot("person.delete"), at(61)));
+}
+
+#[test]
+fn what_was_counted_is_written_when_the_site_stops() {
+    let mut coalesced = Coalesced::default();
+    for _ in 0..5 {
+        coalesced.record(robot("person.delete"), at(0));
+    }
+    assert_eq!(events(&coalesced.take_all()), 5);
+    assert!(coalesced.take_all().is_empty());
+}
+
+/// At the limit of one actor and far past it: its further kinds of events share one counter, and the
+/// count is right.
+#[test]
+fn one_actor_has_so_many_counters_and_no_more() {
+    let mut coalesced = Coalesced::default();
+    for operation in 0..1_000 {
+        coalesced.record(robot(&format!("test.operation{operation}")), at(0));
+    }
+    let entries = coalesced.take_all();
+    assert_eq!(
+        entries.len(),
+        OF_ONE + 1 + 1,
+        "each at once; `others` at first and the rest"
+    );
+    assert_eq!(events(&entries), 1_000);
+    let others = entries.last().unwrap().draft();
+    assert_eq!(
+        (&*others.operation, &*others.actor.name),
+        ("others", "robot@example.org")
+    );
+}
+
+/// A flood from a hundred thousand addresses writes so many entries in a window and no more, counts every
+/// event, and takes no counter from an account.
+#[test]
+fn memory_and_entries_are_bounded_however_many_act() {
+    let mut coalesced = Coalesced::default();
+    for number in 0..100_000 {
+        coalesced.record(source(number), at(0));
+    }
+    assert!(coalesced.record(robot("person.delete"), at(0)));
+    let at_once = coalesced.take(at(0));
+    assert_eq!(at_once.len(), AT_ONCE / 2 + 1);
+    let rest = coalesced.take(at(60));
+    assert_eq!(rest.len(), OF_ALL / 2 - AT_ONCE / 2 + 1);
+    assert_eq!(events(&at_once) + events(&rest), 100_001);
+    assert!(coalesced.counters.is_empty() && coalesced.of_actor.is_empty());
+}
+
+/// A full disk: nothing that was counted is lost, and memory stays bounded.
+#[test]
+fn what_cannot_be_written_waits_and_keeps_its_count() {
+    let mut coalesced = Coalesced::default();
+    let mut count = 0;
+    for window in 0..100 {
+        for number in 0..200 {
+            coalesced.record(source(number), at(60 * window));
+            count += 1;
+        }
+        let entries = coalesced.take(at(60 * window + 59));
+        coalesced.put_back(entries);
+    }
+    let entries = coalesced.take_all();
+    assert!(entries.len() <= WAITING + 1, "{}", entries.len());
+    assert_eq!(events(&entries), count);
+}
+
+#[test]
+fn a_clock_that_is_set_back_ends_the_window() {
+    let mut coalesced = Coalesced::default();
+    for _ in 0..3 {
+        coalesced.record(robot("person.delete"), at(1_000));
+    }
+    assert_eq!(coalesced.take(at(1_000)).len(), 1);
+    assert_eq!(events(&coalesced.take(at(0))), 2);
+}
+
+#[test]
+fn many_refusals_of_one_kind_raise_one_alarm_in_a_window() {
+    let mut coalesced = Coalesced::default();
+    for _ in 1..ALARM {
+        coalesced.record(robot("person.delete"), at(0));
+    }
+    assert!(coalesced.alarms().is_empty());
+    for _ in 0..ALARM {
+        coalesced.record(robot("person.delete"), at(0));
+    }
+    let alarms = coalesced.alarms();
+    assert_eq!(alarms.len(), 1);
+    assert_eq!(
+        (&*alarms[0].actor, &*alarms[0].operation, alarms[0].count),
+        ("robot@example.org", "person.delete", ALARM)
+    );
+    // What is done is no alarm, however often.
+    let ticket = Occurrence::of_caller(&Caller::site(), "broker.ticket", AuditOutcome::Done);
+    coalesced.record(ticket.times(10_000), at(0));
+    assert!(coalesced.alarms().is_empty());
+}

@@ -1,0 +1,101 @@
+//! What is counted before it is audited, as it arrives over the network.
+
+use std::time::Duration;
+
+use countersign_proto::operation::Code;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::founded::{Founded, PASSPHRASE};
+
+/// Far longer than anything here takes.
+const SOON: Duration = Duration::from_secs(60);
+
+/// The audit log of a site whose server has stopped, from some entry on, in short.
+async fn stopped(founded: Founded, operation: &str) -> Vec<(String, String, Value)> {
+    let Founded { site, server, .. } = founded;
+    server.stop().await;
+    let list = countersign_proto::operation::Operation::new(
+        1,
+        "audit",
+        "list",
+        serde_json::value::to_raw_value(&json!({ "limit": 1_000 })).unwrap(),
+    );
+    let local = countersign_core::caller::Caller::admin_socket();
+    let listed = site
+        .run(&local, &list, countersign_server::clock::now())
+        .await;
+    let listed: Value = serde_json::from_str(listed.data.get()).unwrap();
+    let entries = listed["entries"].as_array().unwrap().iter();
+    let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or("-").to_owned();
+    entries
+        .filter(|entry| entry["operation"] == operation)
+        .map(|entry| {
+            let (actor, outcome) = (text(entry, "actor"), text(entry, "outcome"));
+            (actor, outcome, entry["details"].clone())
+        })
+        .collect()
+}
+
+/// Failed logins left no trace. What is counted is written at the latest when the server stops.
+#[tokio::test]
+async fn failed_logins_are_audited_by_their_source_and_number() {
+    let founded = Founded::with_person().await;
+    for _ in 0..3 {
+        let refused = founded.try_person("maria", "not her pass phrase").await;
+        assert!(refused.is_err());
+    }
+    founded.try_person("maria", PASSPHRASE).await.unwrap();
+    let failed = stopped(founded, "session.login").await;
+    let counts = failed.iter().map(|(actor, outcome, details)| {
+        assert_eq!((actor.as_str(), outcome.as_str()), ("127.0.0.1", "failed"));
+        assert_eq!(details["name"], "maria@example.org");
+        details["count"].as_u64().unwrap_or(1)
+    });
+    assert_eq!(counts.sum::<u64>(), 3, "and not the one that succeeded");
+}
+
+/// A request over HTTP that nothing vouches for.
+#[tokio::test]
+async fn failed_ticket_requests_are_audited_by_their_source() {
+    let founded = Founded::new().await;
+    let mut socket = TcpStream::connect(founded.server.http_address().unwrap())
+        .await
+        .unwrap();
+    let request = b"POST /authenticate HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    socket.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 401"));
+    let failed = stopped(founded, "broker.ticket").await;
+    let [(actor, outcome, _)] = failed.as_slice() else {
+        panic!("{failed:?}");
+    };
+    assert_eq!((actor.as_str(), outcome.as_str()), ("127.0.0.1", "failed"));
+}
+
+/// A service in a loop is told to the admins who have a session.
+#[tokio::test]
+async fn repeated_refusals_reach_admins() {
+    let founded = Founded::with_person().await;
+    let (maria, robot) = (founded.person().await, founded.service().await);
+    let mut events = maria.events();
+    for _ in 0..120 {
+        let params = serde_json::value::to_raw_value(&json!({ "name": "maria" })).unwrap();
+        let refused = robot.outcome("person", "delete", params).await.unwrap();
+        assert_eq!(refused.code, Code::NOT_PERMITTED);
+    }
+    let event = timeout(SOON, events.next()).await.unwrap().unwrap();
+    assert_eq!((&*event.group, &*event.event), ("audit", "repeated"));
+    let told: Value = serde_json::from_str(event.data.get()).unwrap();
+    assert_eq!(
+        told,
+        json!({
+            "actor": "robot@example.org", "operation": "person.delete",
+            "outcome": "not_permitted", "count": 100,
+        })
+    );
+}
