@@ -33,7 +33,11 @@ async fn an_application_calls_another_which_knows_who_it_is() {
     assert_eq!(world.master.tickets(), 1);
     let [asked] = world.master.wire().try_into().unwrap();
     assert_eq!(asked.method, "GET");
-    assert!(asked.path.starts_with("/auth/authenticate?authRequest=%7B%22"));
+    assert!(
+        asked
+            .path
+            .starts_with("/auth/authenticate?authRequest=%7B%22")
+    );
     assert!(!asked.path.contains('+'));
     let wire = ledger.wire();
     let paths: Vec<&str> = wire.iter().map(|said| said.path.as_str()).collect();
