@@ -26,6 +26,9 @@ async fn a_sealed_site_answers_that_it_is_and_does_nothing_else() {
         match entry.name() {
             "site.status" => assert_eq!((code, &data["sealed"]), (Code::SUCCESS, &true.into())),
             "site.unseal" => assert_eq!(code, Code::NOT_PERMITTED, "the example's secret is wrong"),
+            // A copy of it is as sealed as it is; this way of asking takes no content.
+            "site.backup" => assert_eq!(code, Code::INVALID_PARAMS),
+            "site.backup_done" => assert_eq!(code, Code::SUCCESS),
             name => assert_eq!(code, Code::SEALED, "{name}"),
         }
     }
