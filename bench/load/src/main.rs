@@ -11,6 +11,7 @@
 //!
 //! It ends with exit code 1 when a target is missed; in small, where figures mean little, it does not.
 
+mod activity;
 mod admin;
 mod attack;
 mod cut;
@@ -154,6 +155,8 @@ pub(crate) fn run(
             "names" => {
                 let mut rows = names::run(&site, rounds).await?;
                 rows.extend(tickets::run(&site, rounds / 4).await?);
+                let forgetful = site::Running::start(activity::SITE, files).await?;
+                rows.extend(activity::run(&forgetful, size.of(9, 1)).await?);
                 Ok(rows)
             }
             flood => floods::run(&site, flood, size, files).await,

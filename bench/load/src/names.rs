@@ -18,7 +18,7 @@ const KINDS: [&str; 4] = ["known", "unknown", "locked", "control"];
 /// Interleaved rounds, and a twentieth more that do not count.
 pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     let flight = |name: &str| site.flight_of_person(name);
-    let nops = [0x70, 0x00].repeat(1_500);
+    let nops = [0x70, 0x00].repeat(3_000);
     let flights = [
         flight(KNOWN)?,
         flight("nobody")?,

@@ -25,7 +25,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use crate::{Files, Result, report};
+use crate::{Files, Result, activity, report};
 
 /// The argument that makes this program the site.
 pub(crate) const MODE: &str = "--serve";
@@ -36,6 +36,9 @@ pub(crate) const OTHER: &str = "otto";
 pub(crate) const LOCKED: &str = "laura";
 /// Everybody's.
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
+
+/// When the site of `activity` forgets failures, in milliseconds.
+pub(crate) const FORGOTTEN: u64 = 4_000;
 
 /// What a scenario needs other than the defaults, with which all floods but `held` are measured.
 fn limits(scenario: &str) -> Limits {
@@ -74,6 +77,18 @@ fn limits(scenario: &str) -> Limits {
             guesses: GuessLimits {
                 free: u32::MAX,
                 free_of_strangers: u32::MAX,
+                ..GuessLimits::default()
+            },
+            penalties: PenaltyLimits {
+                threshold: u32::MAX,
+                ..PenaltyLimits::default()
+            },
+            ..many
+        },
+        // A quarter of an hour is long for a program that measures.
+        activity::SITE => Limits {
+            guesses: GuessLimits {
+                forgotten: FORGOTTEN,
                 ..GuessLimits::default()
             },
             penalties: PenaltyLimits {

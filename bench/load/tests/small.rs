@@ -105,7 +105,7 @@ fn a_session_that_is_cut_is_dead_within_a_second() {
 
 #[test]
 fn the_program_tells_a_slower_name_apart() {
-    assert_met(&rows("names"), 2, |row| {
+    assert_met(&rows("names"), 3, |row| {
         let what = row["what"].as_str().unwrap();
         what.contains("control, which") && !row["target"].is_null()
     });

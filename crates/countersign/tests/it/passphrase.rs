@@ -80,7 +80,7 @@ fn a_dump_is_saved_for_its_owner_alone_and_overwrites_nothing() {
     );
     let altered = site.run(&["person", "load", "altered.json"]);
     assert!(
-        altered.code == 1 && altered.err.contains("not as it was made"),
+        altered.code == 2 && altered.err.contains("not as it was made"),
         "{}",
         altered.err
     );

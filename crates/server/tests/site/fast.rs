@@ -183,9 +183,9 @@ async fn after(time: Duration) {
 #[tokio::test]
 async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     let founded = Founded::new().await;
-    let billing = register(&founded, "billing").await;
     let proxy = Proxy::before(&founded).await;
     let ledger = register_over(&founded, "ledger", &proxy.uri).await;
+    let billing = register(&founded, "billing").await;
     let site = known(&founded);
     let provider = Provider::builder(ledger.application.clone(), site.clone())
         .ticket_keys_from(ledger.session.clone())

@@ -200,9 +200,10 @@ async fn an_application_that_could_get_no_ticket_is_not_registered() {
         |ciphers: &[&str]| json!({ "hashes": ["sha512", "sha256"], "ciphers": ciphers });
     let mut consumer = best_first(&["aes-128-cbc"]);
     consumer["may_call"] = json!([{ "app": "B" }]);
+    let mut provider = v1("B", best_first(&["aes-256-cbc"]));
+    provider["public_keys"] = json!([RSA_TOO]);
+    test.admin("app.create", provider).await;
     test.admin("app.create", v1("A", consumer)).await;
-    test.admin("app.create", v1("B", best_first(&["aes-256-cbc"])))
-        .await;
     let ask = json!({ "consumer": "A", "provider": "B" });
     let told = test.admin("app.ticket", ask.clone()).await;
     assert_eq!(told["granted"], false, "{told}");
