@@ -12,6 +12,7 @@ use std::time::Duration;
 use countersign_core::caller::{Caller, Door};
 use countersign_core::content::Content;
 use countersign_core::id::{AccountId, SessionId};
+use countersign_core::policy::Scope;
 use countersign_core::refusal::Refusal;
 use countersign_core::session::{
     CloseReason, CutHook, Parked, Proof, Returning, Room, SessionInfo,
@@ -306,7 +307,7 @@ impl Shared {
         let parked = self
             .site
             .sessions()
-            .list(None, usize::MAX, |info| !info.connected);
+            .list(Scope::All, None, usize::MAX, |info| !info.connected);
         for info in parked {
             self.close_session(&info, CloseReason::SiteStopping).await;
         }

@@ -19,6 +19,8 @@ pub enum Rate {
     Began(AccountId),
     /// Registrations that were begun for the account.
     BegunFor(AccountId),
+    /// Checks of the whole audit log and database that the account asks for.
+    Verified(AccountId),
 }
 
 impl Rate {
@@ -31,6 +33,8 @@ impl Rate {
             Self::Began(_) => (30, 3_000),
             // An admin sets a pass phrase, mistypes it, and sets it again.
             Self::BegunFor(_) => (10, 30_000),
+            // Each reads the whole database once, and goes on when its client has left.
+            Self::Verified(_) => (8, 30_000),
         }
     }
 }

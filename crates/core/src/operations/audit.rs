@@ -14,6 +14,7 @@ use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, ENT
 use crate::caller::Door;
 use crate::content::{Content, ContentBroken};
 use crate::context::Context;
+use crate::guard::Rate;
 use crate::id::AccountId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
@@ -305,6 +306,12 @@ struct Verified {
 }
 
 async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refusal> {
+    if let Some(caller) = context.caller().account {
+        context.rate(Rate::Verified(caller), "checks of the whole audit log")?;
+    }
+    let _turn = context.site().verifying().ok_or_else(|| {
+        Refusal::busy("the audit log is being verified; wait for the end and repeat this")
+    })?;
     let store = context.site().store();
     // Entries that are written meanwhile are left for the next time.
     let end = store.audit_head().await?;

@@ -9,7 +9,7 @@ use super::account::{self, AccountView, ByName, ListByName};
 use crate::account::{Account, Kind, State};
 use crate::context::Context;
 use crate::id::AccountId;
-use crate::policy::Role;
+use crate::policy::{Role, Scope};
 use crate::refusal::Refusal;
 use crate::session::CloseReason;
 use crate::store::Change;
@@ -164,12 +164,9 @@ pub(super) async fn view(
 ) -> Result<Answer<PersonView>, Refusal> {
     let credential = context.site().store().passphrase(account.id).await?;
     let delivered = context.site().store().delivered_key(account.id).await?;
-    let id = account.id;
-    let sessions = context
-        .site()
-        .sessions()
-        .list(None, usize::MAX, |info| info.account == id)
-        .len();
+    let own = Scope::Own(account.id);
+    let sessions = context.site().sessions();
+    let sessions = sessions.list(own, None, usize::MAX, |_| true).len();
     let said = format!(
         "{}  {}  {}  {}",
         account.name,
@@ -242,6 +239,11 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
         account::cut(&context, account.id, CloseReason::AccountLocked);
     } else if before.name != account.name || before.role != account.role {
         account::cut(&context, account.id, CloseReason::AccountChanged);
+    }
+    if before.name != account.name {
+        // Another person may get that name: where this one logged in from is no known source of theirs.
+        let mut guesses = context.site().guard().guesses();
+        guesses.forget(&before.name.to_string());
     }
     let said = format!("Changed {}.", account.name);
     Ok(Answer::new(account.into()).saying(said))

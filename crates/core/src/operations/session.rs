@@ -103,8 +103,9 @@ impl From<SessionInfo> for SessionView {
 async fn list(context: Context, params: List) -> Result<Answer<Listing<SessionView>>, Refusal> {
     let name = params.name.map(|name| context.site().whole_name(name));
     let most = params.limit.entries() + 1;
-    let found = context.site().sessions().list(params.after, most, |info| {
-        context.admits(info.account) && name.as_ref().is_none_or(|name| *name == info.name)
+    let sessions = context.site().sessions();
+    let found = sessions.list(context.scope(), params.after, most, |info| {
+        name.as_ref().is_none_or(|name| *name == info.name)
     });
     let views = found.into_iter().map(SessionView::from).collect();
     let listing = Listing::of(views, params.limit, |view: &SessionView| {

@@ -15,7 +15,7 @@ use countersign_proto::session::EncryptionOption;
 
 use super::{CloseReason, Fresh, SessionInfo};
 use crate::id::{AccountId, SessionId};
-use crate::policy::Role;
+use crate::policy::{Role, Scope};
 use crate::timestamp::Timestamp;
 
 /// Ends a session's connection. Called once, from any thread; must not wait.
@@ -89,7 +89,8 @@ struct Sessions {
 /// The sessions of one account.
 #[derive(Default)]
 struct Held {
-    count: usize,
+    /// In order of their ids, so that one account's are listed without a look at those of others.
+    ids: Vec<SessionId>,
     /// Those without a connection, the one that has waited longest first.
     away: BTreeMap<u64, SessionId>,
 }
@@ -99,10 +100,11 @@ impl SessionRegistry {
     pub(crate) fn register(&self, info: SessionInfo, cut: CutHook, most: usize) -> bool {
         let mut all = self.all();
         let held = all.accounts.entry(info.account).or_default();
-        if held.count >= most {
+        if held.ids.len() >= most {
             return false;
         }
-        held.count += 1;
+        let place = held.ids.partition_point(|id| *id < info.id);
+        held.ids.insert(place, info.id);
         let live = Live {
             state: State::Open(cut),
             attempt: 0,
@@ -126,8 +128,10 @@ impl SessionRegistry {
         all.no_longer_away(id);
         let live = all.live.remove(&id)?;
         if let Some(held) = all.accounts.get_mut(&live.info.account) {
-            held.count -= 1;
-            if held.count == 0 {
+            if let Ok(place) = held.ids.binary_search(&id) {
+                held.ids.remove(place);
+            }
+            if held.ids.is_empty() {
                 all.accounts.remove(&live.info.account);
             }
         }
@@ -263,23 +267,36 @@ impl SessionRegistry {
         (session.is_open() && now < session.info.expires).then_some(session.info.role)
     }
 
-    /// Up to `limit` sessions that came after `after`, oldest first, that `wanted` picks.
+    /// Up to `limit` sessions within `scope` that came after `after`, oldest first, that `wanted` picks.
+    /// One account's are found without a look at those of others: a client that lists its own in a loop
+    /// holds the lock for no longer than that takes.
     #[must_use]
     pub fn list(
         &self,
+        scope: Scope,
         after: Option<SessionId>,
         limit: usize,
         wanted: impl Fn(&SessionInfo) -> bool,
     ) -> Vec<SessionInfo> {
         use std::ops::Bound::{Excluded, Unbounded};
-        self.all()
-            .live
-            .range((after.map_or(Unbounded, Excluded), Unbounded))
-            .map(|(_, live)| live)
-            .filter(|live| live.is_open() && wanted(&live.info))
-            .take(limit)
-            .map(|live| live.info.clone())
-            .collect()
+        let all = self.all();
+        let picked = |live: &&Live| live.is_open() && wanted(&live.info);
+        let info = |live: &Live| live.info.clone();
+        match scope {
+            Scope::All => {
+                let later = (after.map_or(Unbounded, Excluded), Unbounded);
+                let found = all.live.range(later).map(|(_, live)| live);
+                found.filter(picked).take(limit).map(info).collect()
+            }
+            Scope::Own(account) => {
+                let own = all.accounts.get(&account).map(|held| held.ids.as_slice());
+                let own = own.unwrap_or_default();
+                let first = after.map_or(0, |after| own.partition_point(|id| *id <= after));
+                let later = own.iter().skip(first);
+                let found = later.filter_map(|id| all.live.get(id));
+                found.filter(picked).take(limit).map(info).collect()
+            }
+        }
     }
 
     /// How many sessions there are, those that were cut just now included.

@@ -79,6 +79,8 @@ struct Inner {
     counted: Mutex<Coalesced>,
     /// Held while entries of counted events are written, so that a stop can wait for that.
     writing_counted: futures_util::lock::Mutex<()>,
+    /// Held while the whole audit log is verified.
+    verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
 }
 
@@ -97,6 +99,7 @@ impl Site {
             broker: Broker::default(),
             counted: Mutex::default(),
             writing_counted: futures_util::lock::Mutex::default(),
+            verifying: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
         }))
     }
@@ -292,6 +295,11 @@ impl Site {
     /// What the broker remembers.
     pub(crate) fn broker(&self) -> &Broker {
         &self.0.broker
+    }
+
+    /// The turn to verify the whole audit log: one caller has it at a time.
+    pub(crate) fn verifying(&self) -> Option<futures_util::lock::MutexGuard<'_, ()>> {
+        self.0.verifying.try_lock()
     }
 
     /// Where the site's ids and secrets come from. Nothing is held between two draws, so that slow work

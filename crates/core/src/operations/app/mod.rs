@@ -283,6 +283,8 @@ struct Update {
 
 async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Refusal> {
     params.settings.check()?;
+    settings::few("allow", params.allow.len())?;
+    settings::few("disallow", params.disallow.len())?;
     let mut application = find(&context, &params.id).await?;
     params.settings.apply(&context, &mut application).await?;
     settings::disallow(&mut application, &params.disallow)?;

@@ -15,7 +15,7 @@ use crate::id::AccountId;
 use crate::json::{Json, MOST_DEPTH};
 use crate::refusal::Refusal;
 
-/// The most groups of an application, and the most callees.
+/// The most entries of each list of an application.
 const MOST_NAMES: usize = 64;
 /// The longest `auth_data`, in bytes of JSON: it travels in every ticket.
 const MOST_AUTH_DATA: usize = 4_096;
@@ -66,6 +66,12 @@ impl ServiceName {
 impl Settings {
     /// Whether it is within the limits.
     pub(super) fn check(&self) -> Result<(), Refusal> {
+        let length = |list: &Option<Vec<String>>| list.as_ref().map_or(0, Vec::len);
+        few("settings.hashes", length(&self.hashes))?;
+        few("settings.ciphers", length(&self.ciphers))?;
+        few("settings.groups", self.groups.as_ref().map_or(0, Vec::len))?;
+        let callees = self.may_call.as_ref().map_or(0, Vec::len);
+        few("settings.may_call", callees)?;
         for hash in self.hashes.iter().flatten() {
             let known = hash.parse::<RsaHash>();
             known.map_err(|error| Refusal::invalid("settings.hashes", error))?;
@@ -93,14 +99,6 @@ impl Settings {
             };
             if !problem.is_empty() {
                 return Err(Refusal::invalid("settings.auth_data", problem));
-            }
-        }
-        let groups = self.groups.as_ref().map_or(0, Vec::len);
-        let callees = self.may_call.as_ref().map_or(0, Vec::len);
-        for (field, names) in [("settings.groups", groups), ("settings.may_call", callees)] {
-            if names > MOST_NAMES {
-                let problem = format!("has more than {MOST_NAMES} entries");
-                return Err(Refusal::invalid(field, problem));
             }
         }
         let mut groups = self.groups.iter().flatten();
@@ -166,6 +164,17 @@ impl Settings {
 /// A member that is `null` is not one that is left out.
 fn also_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
+}
+
+/// Refuses a list that is too long before any work is done for its entries.
+pub(super) fn few(field: &str, entries: usize) -> Result<(), Refusal> {
+    match entries <= MOST_NAMES {
+        true => Ok(()),
+        false => Err(Refusal::invalid(
+            field,
+            format!("has more than {MOST_NAMES} entries"),
+        )),
+    }
 }
 
 /// Lets an application call these too. One that was allowed before and was registered anew since is meant as

@@ -12,6 +12,7 @@ mod delivered;
 mod dump;
 mod fast;
 mod fixture;
+mod loops;
 mod options;
 mod oracle;
 mod passphrase;

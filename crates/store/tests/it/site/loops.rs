@@ -1,0 +1,150 @@
+//! Operations that a session repeats in a loop, or calls with as much as it may send.
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
+
+use countersign_core::caller::Caller;
+use countersign_core::policy::Scope;
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::party::PartyKey;
+use countersign_proto::operation::Code;
+use serde_json::{Value, json};
+
+use super::fixture::{NOW, TestSite, run, run_then};
+
+/// An admin's session sends `audit.verify` again and again without waiting for the results. Each one reads the
+/// whole database over one of the store's four connections for reading: four at a time leave none for logins
+/// (OPS-10).
+#[tokio::test]
+async fn one_check_of_the_whole_log_runs_at_a_time() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    let verify = || run(&test.site, &root.caller, "audit.verify", json!({}));
+    let ((first, _), (second, _), (third, _)) = tokio::join!(verify(), verify(), verify());
+    assert_eq!(
+        (first, second, third),
+        (Code::SUCCESS, Code::BUSY, Code::BUSY)
+    );
+    assert_eq!(verify().await.0, Code::SUCCESS, "the turn was given back");
+}
+
+/// The session's client leaves while the check runs, logs in again and sends another one: SQLite finishes what
+/// it began, so leaving must not give an account more checks (OPS-10).
+#[tokio::test]
+async fn an_account_checks_the_whole_log_so_often_and_the_admin_socket_always() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    let verify = |now| run_then(&test.site, &root.caller, "audit.verify", json!({}), now);
+    for _ in 0..8 {
+        assert_eq!(verify(NOW).await.0, Code::SUCCESS);
+    }
+    let (code, data) = verify(NOW).await;
+    assert_eq!(
+        (code, &data["retry_after_ms"]),
+        (Code::BUSY, &json!(30_000))
+    );
+    let later = Timestamp::from_millis(NOW.millis() + 30_000);
+    assert_eq!(verify(later).await.0, Code::SUCCESS);
+    test.admin("audit.verify", json!({})).await;
+}
+
+/// A member lists its own sessions in a loop. Each list looked at every session of the site under the lock
+/// that each operation of each session takes.
+#[tokio::test]
+async fn listing_ones_own_sessions_looks_at_no_others() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    let account = json!({ "id": maria.info.account });
+    let second = test.session(&account, maria.info.proof).await.unwrap();
+    let bob = test.person("bob", "member").await;
+    let others = json!({ "id": bob.info.account });
+    for _ in 0..100 {
+        test.session(&others, bob.info.proof).await.unwrap();
+    }
+    let looked_at = Cell::new(0);
+    let own = Scope::Own(maria.info.account);
+    let list = |after| {
+        let found = test.site.sessions().list(own, after, 10, |_| {
+            looked_at.set(looked_at.get() + 1);
+            true
+        });
+        found.into_iter().map(|info| info.id).collect::<Vec<_>>()
+    };
+    let mut ids = [maria.info.id, second.info.id];
+    ids.sort_unstable();
+    assert_eq!((list(None), looked_at.get()), (ids.to_vec(), 2));
+    assert_eq!(list(Some(ids[0])), [ids[1]]);
+    assert_eq!(list(Some(ids[1])), []);
+}
+
+/// An admin's session sends lists of a megabyte. Each entry of `allow` was looked up, or compared with all before
+/// it, and the length was checked at the end; `hashes` and `ciphers` had no limit, and were kept and audited.
+#[tokio::test]
+async fn a_long_list_of_an_application_is_refused_before_it_is_read() {
+    let test = TestSite::new().await;
+    let identity = Identity::generate(&mut SystemEntropy);
+    let key = PartyKey::new(identity.into()).public().to_pem();
+    let create = json!({ "id": "billing", "public_keys": [key] });
+    test.admin("app.create", create).await;
+    let many = |entry: Value| vec![entry; 65];
+    for (field, update) in [
+        ("allow", json!({ "allow": many(json!({ "app": "none" })) })),
+        (
+            "disallow",
+            json!({ "disallow": many(json!({ "app": "none" })) }),
+        ),
+        (
+            "settings.hashes",
+            json!({ "settings": { "hashes": many(json!("sha256")) } }),
+        ),
+        (
+            "settings.ciphers",
+            json!({ "settings": { "ciphers": many(json!("aes-256-cbc")) } }),
+        ),
+        (
+            "settings.groups",
+            json!({ "settings": { "groups": many(json!("finance")) } }),
+        ),
+        (
+            "settings.may_call",
+            json!({ "settings": { "may_call": many(json!({ "app": "none" })) } }),
+        ),
+    ] {
+        let mut params = json!({ "id": "billing" });
+        let members = update.as_object().unwrap().clone();
+        params.as_object_mut().unwrap().extend(members);
+        let (code, data) = test.refused("app.update", params).await;
+        assert_eq!(code, Code::INVALID_PARAMS, "{field}");
+        assert_eq!(data["field"], field);
+        let message = data["message"].as_str().unwrap();
+        assert!(message.contains("more than 64"), "{message}");
+    }
+}
+
+/// A person is renamed, and a new person gets the old name. The first one's address stayed a known source of that
+/// name: from there they could guess at the new person's pass phrase without the delay for unknown sources.
+#[tokio::test]
+async fn a_new_account_of_a_renamed_ones_name_has_no_known_sources() {
+    let test = TestSite::new().await;
+    test.person("maria", "member").await;
+    let source = |last| IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into();
+    let attempt = |from: u8| {
+        let mut guesses = test.site.guard().guesses();
+        guesses.attempt("maria@example.org", source(from), NOW)
+    };
+    attempt(7).unwrap();
+    let mut guesses = test.site.guard().guesses();
+    guesses.succeeded("maria@example.org", source(7), NOW);
+    drop(guesses);
+
+    let rename = json!({ "name": "maria", "new_name": "marie" });
+    let admin = Caller::admin_socket();
+    run(&test.site, &admin, "person.update", rename).await;
+    test.person("maria", "member").await;
+    for other in 100..122 {
+        let _ = attempt(other);
+    }
+    assert!(attempt(7).unwrap() > 0);
+}
