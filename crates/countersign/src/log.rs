@@ -2,12 +2,12 @@
 //!
 //! A thread of its own writes them, so that nobody waits for a reader that is slow. A line for which there is
 //! no room, or that cannot be written (a closed pipe, a full disk), is dropped and counted; the log says so
-//! when it can be written again.
+//! when it can be written again. What a process with a log tells its user goes the same way.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -25,18 +25,37 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Sets the level in place of the configuration.
 const LEVEL: &str = "COUNTERSIGN_LOG";
 
+/// What writes the log of this process, once it has started.
+static STARTED: OnceLock<Writer> = OnceLock::new();
+
+/// Hands a line for the user to the log, which keeps no caller waiting; `false` if this process has none.
+pub(crate) fn tell(line: &str) -> bool {
+    let writer = STARTED.get();
+    writer.is_some_and(|writer| {
+        writer.hand_over(format!("{line}\n").into_bytes());
+        true
+    })
+}
+
+/// Waits until the lines so far are written, for one second at most: a slower reader misses the end.
+pub(crate) fn flush() {
+    if let Some(writer) = STARTED.get() {
+        writer.wait();
+    }
+}
+
 /// The log of this process; what waits is written when it is dropped.
 pub(crate) struct Log {
-    lines: SyncSender<Line>,
     level: reload::Handle<EnvFilter, Registry>,
 }
 
 impl Log {
     /// Starts the log as configured.
     pub(crate) fn start(config: &Config) -> Result<Self, Failure> {
-        let (writer, lines) = Writer::start(io::stderr()).map_err(|error| {
+        let writer = Writer::start(io::stderr()).map_err(|error| {
             Failure::new(Exit::Failure, "log", format_args!("the log: {error}"))
         })?;
+        let writer = STARTED.get_or_init(|| writer).clone();
         let (level, handle) = reload::Layer::new(filter(config)?);
         let layer = fmt::layer()
             .with_writer(writer)
@@ -50,10 +69,7 @@ impl Log {
             .with(level)
             .with(layer)
             .init();
-        Ok(Self {
-            lines,
-            level: handle,
-        })
+        Ok(Self { level: handle })
     }
 
     /// Logs with the level of another configuration from now on.
@@ -70,11 +86,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let (written, all_written) = sync_channel(1);
-        if self.lines.try_send(Line::Last(written)).is_ok() {
-            // A reader that is slower than this misses the end.
-            let _ = all_written.recv_timeout(PATIENCE);
-        }
+        flush();
     }
 }
 
@@ -102,24 +114,35 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(to: impl Write + Send + 'static) -> io::Result<(Self, SyncSender<Line>)> {
+    fn start(to: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, waiting) = sync_channel(WAITING);
         let dropped = Arc::<AtomicU64>::default();
         let writer = Self {
-            lines: lines.clone(),
+            lines,
             dropped: dropped.clone(),
         };
         let thread = std::thread::Builder::new().name("log".to_owned());
         thread.spawn(move || write(&waiting, to, &dropped))?;
-        Ok((writer, lines))
+        Ok(writer)
+    }
+
+    fn hand_over(&self, line: Vec<u8>) {
+        if self.lines.try_send(Line::Text(line)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn wait(&self) {
+        let (written, all_written) = sync_channel(1);
+        if self.lines.try_send(Line::Last(written)).is_ok() {
+            let _ = all_written.recv_timeout(PATIENCE);
+        }
     }
 }
 
 impl Write for Writer {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lines.try_send(Line::Text(line.to_vec())).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.hand_over(line.to_vec());
         Ok(line.len())
     }
 
@@ -185,9 +208,9 @@ mod tests {
         }
     }
 
-    fn written(lines: &SyncSender<Line>) {
+    fn written(writer: &Writer) {
         let (told, all) = sync_channel(1);
-        lines.send(Line::Last(told)).unwrap();
+        writer.lines.send(Line::Last(told)).unwrap();
         all.recv().unwrap();
     }
 
@@ -196,12 +219,12 @@ mod tests {
     fn what_cannot_be_written_is_dropped_and_counted() {
         let reader = Failing::default();
         reader.times.store(3, Ordering::Relaxed);
-        let (mut writer, lines) = Writer::start(reader.clone()).unwrap();
+        let mut writer = Writer::start(reader.clone()).unwrap();
         // The second failure is that of the remark on the first line, and the third that of the second line.
         for line in ["one\n", "two\n", "three\n"] {
             writer.write_all(line.as_bytes()).unwrap();
         }
-        written(&lines);
+        written(&writer);
         let text = String::from_utf8(reader.written.lock().unwrap().clone()).unwrap();
         assert_eq!(text, "2 log lines were dropped\nthree\n");
     }
@@ -221,14 +244,14 @@ mod tests {
         }
         let (read, reads) = sync_channel(1);
         let reader = Failing::default();
-        let (mut writer, lines) = Writer::start(Slow(reads, reader.clone())).unwrap();
+        let mut writer = Writer::start(Slow(reads, reader.clone())).unwrap();
         // One may be in the writer's hand already.
         for _ in 0..WAITING + 1 + 5 {
             writer.write_all(b"a line\n").unwrap();
         }
         assert!((5..=6).contains(&writer.dropped.load(Ordering::Relaxed)));
         drop(read);
-        written(&lines);
+        written(&writer);
         let text = String::from_utf8(reader.written.lock().unwrap().clone()).unwrap();
         assert!(text.contains("log lines were dropped\n"), "{text:.80}");
     }

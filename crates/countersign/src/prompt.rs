@@ -10,6 +10,7 @@ use rustix::termios::{
 };
 
 use crate::failure::{Exit, Failure};
+use crate::log;
 
 const TERMINAL: &str = "/dev/tty";
 const CTRL_C: u8 = 3;
@@ -40,6 +41,7 @@ pub(crate) fn discard_typed_ahead() {
 }
 
 fn ask(prompt: &str) -> io::Result<String> {
+    log::flush();
     let mut terminal = OpenOptions::new().read(true).write(true).open(TERMINAL)?;
     let hidden = Hidden::new(terminal.try_clone()?)?;
     let config = ConfigBuilder::new()

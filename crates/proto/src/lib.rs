@@ -2,6 +2,7 @@
 //! out. No socket, no clock, no log, and no entropy but what is passed in.
 
 pub mod broker;
+pub mod clock;
 pub mod name;
 pub mod operation;
 pub mod risp;

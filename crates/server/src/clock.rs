@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use countersign_core::timestamp::Timestamp;
+use countersign_proto::clock::since_1970;
 
 /// The time of day, in milliseconds since 1970 UTC. A clock that shows a time before 1970 was never set: time then runs
 /// from 1970 on since it was asked first, so that what ends in time ends all the same.
@@ -13,15 +14,14 @@ use countersign_core::timestamp::Timestamp;
     reason = "the one place that reads the time of day"
 )]
 pub fn now() -> Timestamp {
-    since_1970(SystemTime::now().duration_since(UNIX_EPOCH).ok(), || {
+    in_millis(SystemTime::now().duration_since(UNIX_EPOCH).ok(), || {
         static FIRST_ASKED: OnceLock<Instant> = OnceLock::new();
         monotonic().saturating_duration_since(*FIRST_ASKED.get_or_init(monotonic))
     })
 }
 
-/// What the clock shows or, when it shows a time before 1970, how long the process has run.
-fn since_1970(shown: Option<Duration>, running: impl FnOnce() -> Duration) -> Timestamp {
-    let since = shown.unwrap_or_else(running);
+fn in_millis(shown: Option<Duration>, running: impl FnOnce() -> Duration) -> Timestamp {
+    let since = since_1970(shown, running);
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn time_runs_also_while_the_clock_stands_before_1970() {
         let second = Duration::from_secs(1);
-        let at = |shown, running| since_1970(shown, || running);
+        let at = |shown, running| in_millis(shown, || running);
         assert_eq!(at(None, second), Timestamp::from_millis(1_000));
         assert_eq!(at(None, 2 * second), Timestamp::from_millis(2_000));
         assert_eq!(at(Some(5 * second), second), Timestamp::from_millis(5_000));

@@ -1,13 +1,14 @@
 //! The site's time: the own clock, and how far it is behind the site's.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::party::PartyPublic;
 use countersign_proto::broker::v2::clock::{Clock, site_time};
 use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::clock::since_1970;
 use http::Uri;
 
 use super::origin::WrongAddress;
@@ -19,14 +20,17 @@ pub(super) type OwnClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// The longest answer of the site about its time, in bytes: a nonce, a number and a signature.
 pub(super) const LONGEST_ANSWER: usize = 1_024;
 
-/// The clock of this machine.
+/// The clock of this machine. Before 1970 it was never set, and time runs from 1970 on since it was asked first:
+/// the site tells how far that is behind.
 #[allow(
     clippy::disallowed_methods,
     reason = "the one place of this crate that reads the time of day"
 )]
 pub(super) fn system() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+    static FIRST_ASKED: OnceLock<Instant> = OnceLock::new();
+    let shown = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    let since = since_1970(shown, || FIRST_ASKED.get_or_init(Instant::now).elapsed());
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The site's clock, as far as it is known.

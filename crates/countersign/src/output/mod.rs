@@ -5,6 +5,8 @@ pub(crate) mod escape;
 mod layout;
 
 use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use clap::ValueEnum;
 use countersign_proto::operation::{Code, Outcome};
@@ -13,6 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::failure::{Exit, Failure};
+use crate::log;
 
 /// The form of what is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -78,9 +81,11 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 }
 
 /// Writes a line to standard error. Where that is closed or full, the line is dropped: it must not end what the
-/// command does.
+/// command does. A process with a log leaves it to the log, so that no reader of standard error can stop a site.
 pub(crate) fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    if !log::tell(line) {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
 }
 
 /// A path in JSON. It need not be UTF-8, which JSON must be.
@@ -99,6 +104,17 @@ fn write(text: &str) -> Result<(), Failure> {
         Err(failure) if failure.exit == Exit::Done => Ok(()),
         written => written,
     }
+}
+
+/// Whether standard output was closed, or is `/dev/null`, which stands in for it then.
+pub(crate) fn goes_nowhere() -> bool {
+    let device = |file: std::io::Result<std::fs::File>| {
+        let found = file.and_then(|file| file.metadata()).ok()?;
+        found.file_type().is_char_device().then(|| found.rdev())
+    };
+    let out = std::io::stdout().as_fd().try_clone_to_owned();
+    let nowhere = device(std::fs::File::open("/dev/null"));
+    nowhere.is_some() && device(out.map(Into::into)) == nowhere
 }
 
 /// Writes bytes to standard output as they are.

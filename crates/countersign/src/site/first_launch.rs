@@ -1,6 +1,7 @@
 //! The first launch: database, site key, configuration file, and what to do next.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use countersign_core::audit::ChainHead;
 use countersign_core::site::{Foundation, Parts, Site};
@@ -11,12 +12,13 @@ use countersign_crypto::site_key_slots::{Argon2idCost, NewSlot, RecoveryCode, Sl
 use countersign_proto::name::Zone;
 use countersign_server::clock;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::folder::Folder;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
-use crate::output::{Format, print, print_json, say};
+use crate::output::{self, Format, escape, say};
 
 /// What opens a new site's key besides its recovery code.
 pub(crate) enum Opener {
@@ -112,6 +114,9 @@ fn restore_hint(folder: &Path) -> String {
     )
 }
 
+/// How long the start waits for a reader of the recovery code.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Makes a site in an empty store, and shows its recovery code. When it fails, no file of it is left but an
 /// empty database.
 pub(crate) async fn found(
@@ -153,30 +158,37 @@ pub(crate) async fn found(
         folder.path().display()
     ));
     if matches!(new.opener, Opener::Passphrase(_))
-        && show_recovery(common, folder, &recovery).is_err()
+        && !show_recovery(common, folder, &recovery).await
     {
         say("warning: its recovery code could not be shown; make another with `site key recovery`");
     }
     Ok(site)
 }
 
-/// Shows the recovery code on standard output, apart from the log.
-fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) -> Result<(), Failure> {
+/// Shows the recovery code on standard output, apart from the log. `false` if that goes nowhere or is full, and
+/// if its reader has not read it in time: the site starts all the same.
+async fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) -> bool {
+    if output::goes_nowhere() {
+        return false;
+    }
     let code = code.to_text();
-    match common.format() {
-        Format::Text => print(&format!(
+    let text = match common.format() {
+        Format::Text => format!(
             "----- RECOVERY CODE -----\n\
              It opens the site key without the pass phrase, and is shown this once.\n\
              Keep it apart from this machine:\n\n    \
              {}\n\n\
-             -------------------------",
+             -------------------------\n",
             code.expose()
-        )),
+        ),
         Format::Json | Format::Jsonl => {
             let folder = folder.path().display().to_string();
-            print_json(&json!({ "folder": folder, "recovery_code": code.expose() }).to_string())
+            let shown = json!({ "folder": folder, "recovery_code": code.expose() });
+            format!("{}\n", escape::json(&shown.to_string()))
         }
-    }
+    };
+    let shown = tokio::task::spawn_blocking(move || output::write_bytes(text.as_bytes()));
+    matches!(timeout(PATIENCE, shown).await, Ok(Ok(Ok(()))))
 }
 
 /// Files of a site that is being made; removed again unless it was.
