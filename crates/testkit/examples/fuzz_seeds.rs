@@ -82,6 +82,21 @@ fn files() {
     write("key_file", "plain", plain.expose());
     let encrypted = write_identity(&site.robot, Some(&passphrase), entropy);
     write("key_file", "encrypted", encrypted.expose());
+    let other = &mut SeededEntropy::new(0).fork("fuzz seeds of applications");
+    let seed = IdentitySeed(Secret::generate(other));
+    let party = PartyKey::new(Arc::new(Identity::from_seed(seed)));
+    write("application_key", "party", party.public().to_pem());
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/serveros/keys");
+    for (name, file) in [
+        ("rsa", "consumer.pub.pem"),
+        ("rsa_private", "consumer.key.pem"),
+    ] {
+        write(
+            "application_key",
+            name,
+            fs::read(recorded.join(file)).unwrap(),
+        );
+    }
     let delivered = DeliveredKey::new(&site.robot, &passphrase, entropy);
     let der = delivered.certificate().der();
     let length = u16::try_from(der.len()).unwrap().to_be_bytes();
