@@ -1,5 +1,6 @@
 //! The reference page says what the table says.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use countersign_core::{operations, reference};
@@ -31,4 +32,24 @@ fn every_operation_says_what_it_does_and_who_may_call_it() {
             "nobody may call {name}"
         );
     }
+}
+
+/// A new operation was in no table of what an attacker may do with it, and nothing asked for a row.
+#[test]
+fn the_page_of_attacks_names_every_operation_once() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/attacks.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, table) = page
+        .split_once("\n## What each operation allows\n")
+        .unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let first = rows.filter_map(|row| row.trim_start_matches('|').split(" | ").next());
+    let named: Vec<&str> = first
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    let operations = operations::table().unwrap();
+    let known: BTreeSet<&str> = operations.entries().map(|entry| entry.name()).collect();
+    assert_eq!(named.iter().copied().collect::<BTreeSet<_>>(), known);
+    assert_eq!(named.len(), known.len(), "one of them has two rows");
 }
