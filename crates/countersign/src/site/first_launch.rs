@@ -16,7 +16,7 @@ use super::folder::Folder;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
-use crate::output::{Format, print, print_json, say};
+use crate::output::{Format, escape, say, write_bytes};
 
 /// What opens a new site's key besides its recovery code.
 pub(crate) enum Opener {
@@ -155,28 +155,35 @@ pub(crate) async fn found(
     if matches!(new.opener, Opener::Passphrase(_))
         && show_recovery(common, folder, &recovery).is_err()
     {
-        say("warning: its recovery code could not be shown; make another with `site key recovery`");
+        say(format_args!(
+            "warning: its recovery code could not be shown; make another with `countersign site key recovery \
+             --data {}`",
+            folder.path().display()
+        ));
     }
     Ok(site)
 }
 
-/// Shows the recovery code on standard output, apart from the log.
+/// Shows the recovery code on standard output, apart from the log. A reader that has gone is a failure here: the code
+/// is shown this once.
 fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) -> Result<(), Failure> {
     let code = code.to_text();
-    match common.format() {
-        Format::Text => print(&format!(
+    let shown = match common.format() {
+        Format::Text => format!(
             "----- RECOVERY CODE -----\n\
              It opens the site key without the pass phrase, and is shown this once.\n\
              Keep it apart from this machine:\n\n    \
              {}\n\n\
-             -------------------------",
+             -------------------------\n",
             code.expose()
-        )),
+        ),
         Format::Json | Format::Jsonl => {
             let folder = folder.path().display().to_string();
-            print_json(&json!({ "folder": folder, "recovery_code": code.expose() }).to_string())
+            let shown = json!({ "folder": folder, "recovery_code": code.expose() });
+            format!("{}\n", escape::json(&shown.to_string()))
         }
-    }
+    };
+    write_bytes(shown.as_bytes())
 }
 
 /// Files of a site that is being made; removed again unless it was.
