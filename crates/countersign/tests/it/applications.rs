@@ -111,9 +111,9 @@ fn an_application_of_v1_calls_another_one() {
     std::fs::write(site.path("site.pem"), &shown.out).unwrap();
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/keys");
     let file = |name: &str| format!("{keys}/{name}.pem");
-    for (id, name, callee) in [
-        ("ledger", "provider", ""),
-        ("billing", "consumer", "ledger"),
+    for (id, name, allow) in [
+        ("ledger", "provider", &[][..]),
+        ("billing", "consumer", &["--allow", "ledger"]),
     ] {
         let public = file(&format!("{name}.pub"));
         let words = [
@@ -125,7 +125,7 @@ fn an_application_of_v1_calls_another_one() {
             "--edition",
             "serveros-v1",
         ];
-        let said = site.run(&[&words[..], &["--may-call", callee]].concat());
+        let said = site.run(&[&words[..], allow].concat());
         assert_eq!(said.code, 0, "{}", said.err);
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
