@@ -1,4 +1,4 @@
-//! The admin socket beside a flood: whoever has to stop an attack needs it then.
+//! The admin socket beside a flood: an operator who has to stop an attack needs it then.
 
 use std::time::Duration;
 

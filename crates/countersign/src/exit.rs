@@ -71,7 +71,7 @@ const TABLE: [(Exit, &str, &str); 10] = [
     (
         Exit::Problems,
         "a check found problems",
-        "`audit verify`, `config check`",
+        "`audit verify`, `backup verify` and `restore`, `config check`, `doctor`",
     ),
     (
         Exit::Interrupted,

@@ -19,7 +19,7 @@ use crate::failure::{Exit, Failure};
 
 /// The mode of a file with a secret in it.
 pub(crate) const PRIVATE: u32 = 0o600;
-/// The mode of a file that others may read: a public key, a configuration.
+/// The mode of a file that others may read: a public key.
 pub(crate) const PUBLIC: u32 = 0o644;
 
 /// What becomes of a file that stands there already.

@@ -1,6 +1,6 @@
 //! The log: lines to standard error that stop nothing.
 //!
-//! A thread of its own writes them, so that nobody waits for a reader that is slow. A line for which there is
+//! A thread of its own writes them, so that a slow reader keeps no login waiting. A line for which there is
 //! no room, or that cannot be written (a closed pipe, a full disk), is dropped and counted; the log says so
 //! when it can be written again. What a process with a log tells its user goes the same way.
 
@@ -229,9 +229,9 @@ mod tests {
         assert_eq!(text, "2 log lines were dropped\nthree\n");
     }
 
-    /// At the limit and one over: a reader that does not read keeps nobody waiting.
+    /// At the limit and one over: a reader that does not read keeps no caller waiting.
     #[test]
-    fn nobody_waits_for_a_slow_reader() {
+    fn a_slow_reader_keeps_no_caller_waiting() {
         struct Slow(Receiver<()>, Failing);
         impl Write for Slow {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -11,9 +11,10 @@ const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
 const LONGEST_LABEL: usize = 64;
 
-/// The labels of the blocks in a text, in order.
+/// The labels of the blocks that begin in a text, in order; also of those that have no end.
 pub fn labels(text: &str) -> impl Iterator<Item = &str> {
-    blocks(text).map(|block| block.label)
+    let begun = text.split(BEGIN).skip(1);
+    begun.filter_map(|rest| rest.split_once(DASHES).map(|(label, _)| label))
 }
 
 /// Whether a text holds a private key of any kind, encrypted or not: it must not leave its owner's machine.
@@ -150,6 +151,10 @@ mod tests {
             assert!(has_private_key(&text.concat()), "{label}");
         }
         assert!(!has_private_key(&encode("PUBLIC KEY", b"1").unwrap()));
+        // One that was cut off still has most of the key.
+        let whole = encode("PRIVATE KEY", &[7; 100]).unwrap();
+        let (cut_off, _) = whole.split_once("-----END").unwrap();
+        assert!(has_private_key(cut_off));
     }
 
     proptest! {

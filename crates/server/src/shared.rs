@@ -81,8 +81,7 @@ impl Shared {
         let operations =
             FairQueue::new((processors / 2).max(1), QueueLimits::of_operations(&limits));
         site.guard().keep_to(limits.penalties, limits.guesses);
-        let delay = limits.refusal_time;
-        site.delay_refusals(Arc::new(move || Box::pin(tokio::time::sleep(delay))));
+        delay_refusals(&site, limits.refusal_time);
         Self {
             site,
             events,
@@ -113,6 +112,7 @@ impl Shared {
     /// Keeps to other limits, and trusts other proxies.
     pub(crate) fn reload(&self, limits: Limits, proxies: Proxies) {
         self.site.guard().keep_to(limits.penalties, limits.guesses);
+        delay_refusals(&self.site, limits.refusal_time);
         self.logins.keep_to(QueueLimits::of_logins(&limits));
         self.operations.keep_to(QueueLimits::of_operations(&limits));
         replace(&self.limits, limits);
@@ -426,6 +426,10 @@ impl Shared {
     pub(crate) fn malformed(id: u64, problem: &str) -> Outcome {
         Refusal::malformed(problem).outcome(id)
     }
+}
+
+fn delay_refusals(site: &Site, time: Duration) {
+    site.delay_refusals(Arc::new(move || Box::pin(tokio::time::sleep(time))));
 }
 
 fn replace<T>(shared: &RwLock<Arc<T>>, new: T) {

@@ -25,7 +25,7 @@ CREATE TABLE passphrase (
     version         INTEGER NOT NULL,
     suite           TEXT    NOT NULL,
     setup           BLOB    NOT NULL,
-    credential_id   BLOB    NOT NULL UNIQUE CHECK (length(credential_id) = 16),
+    credential_id   BLOB    NOT NULL,
     record          BLOB    NOT NULL,
     sealed_identity BLOB    NOT NULL,
     certificate     BLOB,

@@ -20,6 +20,9 @@ CREATE TRIGGER a_key_serves_one_account BEFORE INSERT ON account_key
 WHEN EXISTS (SELECT 1 FROM account_key WHERE agreement = new.agreement)
 BEGIN SELECT raise(ABORT, 'failed: account_key.thumbprint'); END;
 
+-- No two records of pass phrases have the same name within OPAQUE.
+CREATE UNIQUE INDEX passphrase_by_credential_id ON passphrase (credential_id);
+
 -- Public keys of applications, as they stand in the documents. `application` is empty for one that was removed.
 CREATE TABLE application_key (
     public      TEXT NOT NULL,

@@ -37,7 +37,7 @@ impl SiteAddress {
 mod tests {
     use super::*;
 
-    /// A site behind a proxy at `/auth` was asked at `/authenticate`, which is somebody else's: 404.
+    /// A site behind a proxy at `/auth` was asked at `/authenticate`, which another service answers: 404.
     #[test]
     fn the_path_of_a_site_behind_a_proxy_is_kept() {
         for (url, address) in [

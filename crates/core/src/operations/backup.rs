@@ -1,5 +1,5 @@
-//! Backups of the site. Only at the admin socket: whoever has the database can guess at the pass phrases of
-//! its people, and needs nothing but time.
+//! Backups of the site. Only at the admin socket: an attacker with the database can guess at the pass phrases
+//! of its people, and needs nothing but time.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -41,7 +41,7 @@ pub use delay::RefusalDelay;
 pub use endpoints::Endpoints;
 pub use founding::{Foundation, SiteError};
 pub use login::{Decision, Opening, PersonLogin, ServiceLogin};
-pub use record::SiteConfig;
+pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use script::{ScriptError, ScriptOutcome};
 pub use sealing::{Opened, UnsealError};
 

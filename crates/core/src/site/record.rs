@@ -21,9 +21,10 @@ pub(super) const SITE_KEY: &str = "site_key";
 pub(super) const SERVER_SETUP: &str = "server_setup";
 pub(super) const V1_KEYS: &str = "broker_v1_keys";
 pub(super) const CONFIG: &str = "config";
-pub(super) const OFFER: &str = "encryption_options";
-/// When the newest backup was made.
-const LAST_BACKUP: &str = "last_backup";
+/// The setting with what the site offers: an [`Offer`], as JSON.
+pub const OFFER: &str = "encryption_options";
+/// The setting with the time of the newest backup: a [`Timestamp`], as JSON.
+pub const LAST_BACKUP: &str = "last_backup";
 
 /// What the admin may set; kept in the store, so that every node of a site has the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -136,15 +137,6 @@ impl Site {
         let was = store.setting(LAST_BACKUP).await?;
         let revision = was.map_or(0, |setting| setting.revision).saturating_add(1);
         put(LAST_BACKUP, &at, revision).map_err(|error| Refusal::internal(error.to_string()))
-    }
-
-    /// When the newest backup was made, as far as the store knows.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
-    pub async fn last_backup(store: &dyn Store) -> Result<Option<Timestamp>, StoreError> {
-        let setting = store.setting(LAST_BACKUP).await?;
-        Ok(setting.and_then(|setting| serde_json::from_slice(&setting.value).ok()))
     }
 
     /// The configuration after `change`, and the change to commit. Once that is committed, call

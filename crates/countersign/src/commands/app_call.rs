@@ -15,6 +15,7 @@ use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::output::write_bytes;
+use crate::secret_input::warn_if_others_can_read;
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
@@ -82,14 +83,17 @@ enum Own {
 
 impl Own {
     fn v2(call: &Call, common: &Common) -> Result<Self, Failure> {
-        if rsa_key(&call.key).is_ok() {
+        warn_if_others_can_read(&call.key);
+        // Read once: it may be standard input or a pipe.
+        let pem = input::text(&call.key)?;
+        if RsaKey::from_pem(&pem.clone().into()).is_ok() {
             return Err(Failure::usage(format!(
                 "{} is an RSA key, which applications of serveros-v1 have: pass --edition serveros-v1 and \
                  --site-public-key",
                 call.key.display()
             )));
         }
-        let identity = key::read(&call.key, common)?;
+        let identity = key::opened(&pem, &call.key, common)?;
         Ok(Self::V2(Application {
             id: call.name.clone(),
             keys: vec![PartyKey::new(Arc::new(identity))],
@@ -97,7 +101,7 @@ impl Own {
     }
 
     fn v1(call: &Call, site: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(site).map_err(|error| Failure::file(site, &error))?;
+        let text = input::text(site)?;
         // `broker show` prints the key of v2 too, which has another label.
         let keys = text
             .match_indices(PUBLIC_KEY)
@@ -121,7 +125,7 @@ const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----";
 const END: &str = "-----END PUBLIC KEY-----";
 
 fn rsa_key(file: &Path) -> Result<RsaKey, Failure> {
-    let pem = std::fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
+    let pem = input::text(file)?;
     RsaKey::from_pem(&pem.into()).map_err(|error| bad_key(file, &error))
 }
 

@@ -149,12 +149,16 @@ fn change_passphrase(
 /// Reads a key file, asking for its pass phrase if it has one.
 pub(crate) fn read(file: &Path, common: &Common) -> Result<Identity, Failure> {
     warn_if_others_can_read(file);
-    let pem = input::text(file)?;
-    let identity = match key_file::read_identity(&pem, None) {
+    opened(&input::text(file)?, file, common)
+}
+
+/// The identity in the text of a key file.
+pub(super) fn opened(pem: &str, file: &Path, common: &Common) -> Result<Identity, Failure> {
+    let identity = match key_file::read_identity(pem, None) {
         Err(KeyFileError::NeedsPassphrase) => {
             let prompt = format!("Pass phrase of {}", file.display());
             let secret = passphrase(&prompt, common.secret_file(Secret::Key).as_deref())?;
-            key_file::read_identity(&pem, Some(&secret))
+            key_file::read_identity(pem, Some(&secret))
         }
         read => read,
     };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, show_data};
+use crate::output::{Format, say, show_data};
 
 /// The longest stretch that a site gives at a time.
 const STRETCH: u32 = 1000;
@@ -40,6 +40,8 @@ pub(crate) fn list(
 struct Whole {
     /// As the site wrote them.
     entries: Vec<Box<RawValue>>,
+    /// What the site has and cannot read.
+    damaged: Vec<Box<RawValue>>,
     lines: Vec<String>,
 }
 
@@ -48,6 +50,8 @@ struct Whole {
 struct Stretch {
     #[serde(default)]
     entries: Vec<Box<RawValue>>,
+    #[serde(default)]
+    damaged: Vec<Box<RawValue>>,
     next: Option<Value>,
 }
 
@@ -57,20 +61,67 @@ impl Whole {
         let stretch: Stretch = serde_json::from_str(outcome.data.get())
             .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
         self.entries.extend(stretch.entries);
+        self.damaged.extend(stretch.damaged);
         self.lines.extend(outcome.output.lines().map(str::to_owned));
         Ok(stretch.next)
     }
 
     fn show(self, format: Format) -> Result<(), Failure> {
-        let entries = serde_json::to_string(&self.entries)
-            .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
-        let data = format!(r#"{{"entries":{entries}}}"#);
-        show_data(&data, &self.lines.join("\n"), format)
+        if format == Format::Jsonl && !self.damaged.is_empty() {
+            // A line for each entry has no place for them.
+            let count = self.damaged.len();
+            say(format_args!("{count} cannot be read; --json names them."));
+        }
+        show_data(&self.data()?, &self.lines.join("\n"), format)
+    }
+
+    /// The list as one stretch of the site would be.
+    fn data(&self) -> Result<String, Failure> {
+        let list = |list| {
+            serde_json::to_string(list)
+                .map_err(|error| Failure::new(Exit::Failure, "protocol", error))
+        };
+        let entries = list(&self.entries)?;
+        if self.damaged.is_empty() {
+            return Ok(format!(r#"{{"entries":{entries}}}"#));
+        }
+        let damaged = list(&self.damaged)?;
+        Ok(format!(r#"{{"entries":{entries},"damaged":{damaged}}}"#))
     }
 }
 
 fn put(params: &mut Value, key: &str, value: Value) {
     if let Value::Object(params) = params {
         params.insert(key.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `app list --json` left out the registrations that the site cannot read.
+    #[test]
+    fn a_list_of_several_stretches_is_whole() {
+        let mut whole = Whole::default();
+        let stretches = [
+            json!({ "entries": [{ "id": "a" }], "damaged": [{ "id": "b" }], "next": "b" }),
+            json!({ "entries": [{ "id": "c" }] }),
+        ];
+        let next = stretches.map(|data| {
+            let data = serde_json::value::to_raw_value(&data).unwrap();
+            let outcome = Outcome {
+                id: 1,
+                code: Code::SUCCESS,
+                data,
+                output: String::new(),
+            };
+            whole.add(&outcome).unwrap()
+        });
+        assert_eq!(next, [Some(json!("b")), None]);
+        assert_eq!(
+            whole.data().unwrap(),
+            r#"{"entries":[{"id":"a"},{"id":"c"}],"damaged":[{"id":"b"}]}"#
+        );
     }
 }

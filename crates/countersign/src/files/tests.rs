@@ -54,7 +54,7 @@ fn a_file_that_exists_is_replaced_when_told_so_alone_and_stays_private() {
     );
 }
 
-/// A file that somebody made while the export ran was replaced too.
+/// A file that another program made while the export ran was replaced too.
 #[test]
 fn a_file_that_appears_meanwhile_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
@@ -67,7 +67,7 @@ fn a_file_that_appears_meanwhile_is_not_replaced() {
     assert_eq!(names(folder.path()), ["export"]);
 }
 
-/// A link at `export.part`, which anybody can foresee, had its target overwritten.
+/// A link at `export.part`, which is easy to foresee, had its target overwritten.
 #[test]
 fn the_target_of_a_link_is_never_written() {
     let folder = tempfile::tempdir().unwrap();

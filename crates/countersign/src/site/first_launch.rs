@@ -160,7 +160,11 @@ pub(crate) async fn found(
     if matches!(new.opener, Opener::Passphrase(_))
         && !show_recovery(common, folder, &recovery).await
     {
-        say("warning: its recovery code could not be shown; make another with `site key recovery`");
+        say(format_args!(
+            "warning: its recovery code could not be shown; make another with `countersign site key recovery \
+             --data {}`",
+            folder.path().display()
+        ));
     }
     Ok(site)
 }

@@ -10,6 +10,7 @@ use super::folder::Folder;
 use crate::cli::Listen;
 use crate::config::{self, Config};
 use crate::failure::Failure;
+use crate::input;
 use crate::log::Log;
 
 /// Keys and sections that take effect at once.
@@ -106,7 +107,7 @@ pub(super) fn listen_as_told(config: &mut Config, listen: Listen) -> Result<(), 
 
 /// What a file says, key by key; nothing where there is none.
 fn table(file: &Path) -> Table {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let text = input::text(file).unwrap_or_default();
     text.parse().unwrap_or_default()
 }
 

@@ -200,6 +200,22 @@ fn a_log_that_is_not_read_keeps_no_login_waiting() {
     assert_eq!(site.stop(), Some(0));
 }
 
+/// The recovery code went to a reader that had gone, without a word; it is shown once.
+#[test]
+fn a_recovery_code_that_cannot_be_shown_is_said_to_be_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("site.pass"), "a long site pass phrase").unwrap();
+    let words = [&["serve", "--passphrase-file", "site.pass"], &DEV[1..]].concat();
+    let (_, gone) = std::io::pipe().unwrap();
+    let mut command = shell(folder.path(), r#"exec "$@""#, &words);
+    let (_process, mut said) = Process::heard(command.stdout(gone));
+    let text = wait_for(&mut said, "The site is at ");
+    assert!(
+        text.contains("`countersign site key recovery --data site`"),
+        "{text}"
+    );
+}
+
 /// The exit code of a failure was 101 where its message could not be shown.
 #[test]
 fn a_site_that_cannot_start_says_so_by_its_exit_code_alone_if_need_be() {

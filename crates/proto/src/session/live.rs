@@ -6,7 +6,7 @@
 pub enum Goodbye {
     /// This end has nothing more to say.
     Done = 1,
-    /// Somebody who may cut the session did so.
+    /// An admin cut it, or its own account did from another session.
     Cut = 2,
     /// The session's time is over.
     Expired = 3,
@@ -66,7 +66,7 @@ impl Goodbye {
         )
     }
 
-    /// What happened, for whoever used the session.
+    /// What happened, for the user of the session.
     #[must_use]
     pub fn in_words(self) -> &'static str {
         match self {

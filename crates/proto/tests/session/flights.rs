@@ -1,7 +1,7 @@
 //! What a flight says may come in any order, with MAX-PACKET or without it.
 //!
 //! The source of the protocol asks for loose ordering and for a MAX-PACKET that may be left out; the site once
-//! answered the option `delivered-key` when MAX-PACKET came last and kept whoever left it out waiting for its whole
+//! answered the option `delivered-key` when MAX-PACKET came last and kept a client that left it out waiting for its whole
 //! time, and told a client that asked for packets of 100 bytes that 256 hold.
 
 use countersign_crypto::agreement::AgreementKey;
@@ -221,7 +221,7 @@ fn a_services_flight_is_answered_in_every_order() {
 }
 
 /// [SES-60] and [SES-62]: the return. Packets follow its flight at once, so the limit comes before its end or not
-/// at all; whoever says it afterwards is not kept waiting.
+/// at all; a client that says it afterwards is not kept waiting.
 #[test]
 fn a_flight_that_returns_is_answered_in_every_order() {
     let site = site(CLASSICAL);
@@ -319,7 +319,7 @@ fn opens(packet: &[u8], secret: &[u8], said: &[u8; 32]) {
     opener.open_in_place(header, &mut sealed).unwrap();
 }
 
-/// [SES-10]: nobody is answered with more than they asked for.
+/// [SES-10]: no client is answered with more than it asked for.
 #[test]
 fn a_limit_that_no_packet_can_keep_is_refused() {
     for (option, late) in [(CLASSICAL, false), (DELIVERED, false), (DELIVERED, true)] {

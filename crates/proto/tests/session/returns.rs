@@ -203,7 +203,7 @@ fn an_unknown_session_and_a_locked_account_are_refused_alike() {
     }
 }
 
-/// [SES-64]: whoever had learned the secret that a client returns with, as from a copy of the site's memory, could
+/// [SES-64]: an attacker who had learned the secret that a client returns with, as from a copy of the site's memory, could
 /// pose as the site: nothing in a return was proved with the site's key.
 #[test]
 fn who_has_the_secret_to_return_with_and_not_the_sites_key_is_not_the_site() {

@@ -94,7 +94,7 @@ async fn grant_v2(
     peer.proved(shared);
     let refused = Stop::Refused(v2::Refusal::NotVerified);
     let requester = requester.ok_or(refused)?;
-    // Asked before its turn comes: a slow store is to hold nobody's turn, and a refusal waits for none, so
+    // Asked before its turn comes: a slow store must not hold a turn, and a refusal waits for none, so
     // that its time is the same whatever is refused.
     *asked = Instant::now();
     if !allows(&requester, verified.requested(), shared).await? {

@@ -83,7 +83,7 @@ async fn an_idle_client_hears_why_its_session_was_ended() {
     }
 }
 
-/// [SES-65]: a person whose role or pass phrase is changed by somebody else.
+/// [SES-65]: a person whose role or pass phrase is changed by another account.
 #[tokio::test]
 async fn a_person_hears_that_their_account_was_changed() {
     let founded = Founded::with_person().await;

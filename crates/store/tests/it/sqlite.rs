@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::store::{Store, StoreError};
+use countersign_crypto::hash::sha256;
 use countersign_store::{OpenError, SqliteStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -115,6 +116,29 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     let error = file.refusal().await;
     assert!(matches!(error, OpenError::Newer { layout: 99, .. }));
     assert!(error.to_string().contains("newer version"));
+}
+
+/// The file remembers the digest of each layout that it went through. One that was edited afterwards made every older
+/// site a damaged one.
+#[test]
+fn a_layout_stays_as_it_was_when_files_were_made_with_it() {
+    for (layout, digest) in [
+        (
+            include_str!("../../migrations/0001_site.sql"),
+            "b55a494a0e08eff63a167d49f000db1db7cb5d85217e28f7aaf3a8ae2a391fc9",
+        ),
+        (
+            include_str!("../../migrations/0002_delivered_key.sql"),
+            "f6a9e6674df88c8a5ed52070c36f0a4e925d2d5272d77f82ce8d75d89d027dcf",
+        ),
+        (
+            include_str!("../../migrations/0003_application.sql"),
+            "1922ef2046b97a0fdc59490f48013d5bda30acbe36e021e2031ca5b910c253d1",
+        ),
+    ] {
+        let found = sha256(layout.as_bytes()).map(|byte| format!("{byte:02x}"));
+        assert_eq!(found.concat(), digest, "{layout:.60}");
+    }
 }
 
 #[tokio::test]

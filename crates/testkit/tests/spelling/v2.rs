@@ -1,4 +1,4 @@
-//! The same in edition v2: whoever has all keys spells the messages anew.
+//! The same in edition v2: the test, which has all keys, spells the messages anew.
 
 use std::sync::Arc;
 

@@ -150,7 +150,7 @@ fn running(mut admin: Admin, plan: Plan) -> Result<(), Failure> {
     admin.data("site", "backup_done", &told).map(|_| ())
 }
 
-/// The same of a site that nobody serves: its lock is held meanwhile.
+/// The same of a site that no process serves: its lock is held meanwhile.
 fn stopped(folder: &Path, plan: Plan, unreachable: Failure) -> Result<(), Failure> {
     let Ok(_lock) = Folder::lock(folder) else {
         // It runs, and this user or this moment is the wrong one.

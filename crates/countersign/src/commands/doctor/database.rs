@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use countersign_core::offer::Offer;
+use countersign_core::site::{LAST_BACKUP, OFFER};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::session::Strength;
 use countersign_server::clock;
@@ -59,9 +60,9 @@ async fn inspected(folder: &Path, config: &Config, inspection: &Inspection) -> V
         ),
         Some(broken) => Finding::problem("audit log", broken.to_string(), restore(folder)),
     });
-    let offer: Option<Offer> = setting(inspection, "encryption_options").await;
+    let offer: Option<Offer> = setting(inspection, OFFER).await;
     findings.push(offered(&offer.unwrap_or_default(), config.options.floor));
-    let backup: Option<Timestamp> = setting(inspection, "last_backup").await;
+    let backup: Option<Timestamp> = setting(inspection, LAST_BACKUP).await;
     findings.push(newest_backup(folder, backup, now));
     findings.push(time(inspection.last_entry, now));
     findings
@@ -86,7 +87,9 @@ fn offered(offer: &Offer, floor: Strength) -> Finding {
     if !delivered.is_empty() {
         return Finding::problem(
             CHECK,
-            format!("{delivered} is on offer: it gives everybody a person's key to guess at"),
+            format!(
+                "{delivered} is on offer: it gives every client a person's encrypted key to guess at"
+            ),
             format!("countersign option disable {delivered}"),
         );
     }

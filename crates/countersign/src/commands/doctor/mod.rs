@@ -90,7 +90,7 @@ fn running(common: &Common) -> Vec<Finding> {
             false => Finding::ok("site key", "open"),
             true => Finding::problem(
                 "site key",
-                "the site is sealed: nobody can log in",
+                "the site is sealed: no account can log in",
                 format!("countersign site unseal --data {}", common.data.display()),
             ),
         },

@@ -87,7 +87,7 @@ impl Gathered {
                     .and_then(|name| name.parse().ok());
                 self.name = Some(name.ok_or(Refusal::BadLogin("USERNAME is no name"))?);
             }
-            // Whoever recorded an answer could give it again, with the same keys for the client to use.
+            // An attacker who recorded an answer could give it again, with the same keys for the client to use.
             (c::NONCE, Value::Bytes(nonce)) if nonce.len() != NONCE => {
                 return Err(Refusal::BadLogin("a NONCE that has not 32 bytes"));
             }

@@ -119,7 +119,7 @@ impl Returning {
         let said = &mut login.transcript;
         server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
         server_says(said, out, c::SESSION_KEY, Value::Bytes(&share))?;
-        // Whoever learned the session's secret is not the site for all that.
+        // An attacker who learned the session's secret does not have the site's key.
         let proof = login
             .settings
             .key
