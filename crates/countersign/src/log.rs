@@ -28,6 +28,17 @@ const LEVEL: &str = "COUNTERSIGN_LOG";
 /// What writes the log of this process, once it has started.
 static STARTED: OnceLock<Writer> = OnceLock::new();
 
+/// Starts the thread that writes, once: from now on what this process tells its user goes through it.
+pub(crate) fn open() -> Result<&'static Writer, Failure> {
+    if let Some(writer) = STARTED.get() {
+        return Ok(writer);
+    }
+    let writer = Writer::start(io::stderr());
+    let writer = writer
+        .map_err(|error| Failure::new(Exit::Failure, "log", format_args!("the log: {error}")))?;
+    Ok(STARTED.get_or_init(|| writer))
+}
+
 /// Hands a line for the user to the log, which keeps no caller waiting; `false` if this process has none.
 pub(crate) fn tell(line: &str) -> bool {
     let writer = STARTED.get();
@@ -52,10 +63,7 @@ pub(crate) struct Log {
 impl Log {
     /// Starts the log as configured.
     pub(crate) fn start(config: &Config) -> Result<Self, Failure> {
-        let writer = Writer::start(io::stderr()).map_err(|error| {
-            Failure::new(Exit::Failure, "log", format_args!("the log: {error}"))
-        })?;
-        let writer = STARTED.get_or_init(|| writer).clone();
+        let writer = open()?.clone();
         let (level, handle) = reload::Layer::new(filter(config)?);
         let layer = fmt::layer()
             .with_writer(writer)
@@ -108,7 +116,7 @@ enum Line {
 
 /// Hands lines over to the thread that writes them; never fails and never waits.
 #[derive(Clone)]
-struct Writer {
+pub(crate) struct Writer {
     lines: SyncSender<Line>,
     dropped: Arc<AtomicU64>,
 }

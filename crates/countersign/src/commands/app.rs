@@ -29,7 +29,7 @@ pub(crate) enum Verb {
         #[arg(long, default_value = "v2", value_parser = ["v2", "serveros-v1"])]
         edition: String,
         #[command(flatten)]
-        settings: Settings,
+        settings: Box<Settings>,
         #[command(flatten)]
         allow: Allow,
     },
@@ -45,7 +45,7 @@ pub(crate) enum Verb {
         /// Which one.
         id: String,
         #[command(flatten)]
-        settings: Settings,
+        settings: Box<Settings>,
         #[command(flatten)]
         allow: Allow,
         #[command(flatten)]
@@ -73,7 +73,7 @@ pub(crate) enum Verb {
         provider: String,
     },
     /// Calls an HTTP service that wants to know who calls, as an application.
-    Call(super::app_call::Call),
+    Call(Box<super::app_call::Call>),
     /// Keeps an application from calling and from being called.
     Lock {
         /// Which one.
@@ -159,7 +159,7 @@ struct Create {
 #[derive(Serialize)]
 struct Created {
     #[serde(flatten)]
-    settings: Settings,
+    settings: Box<Settings>,
     may_call: Vec<Value>,
 }
 
@@ -167,7 +167,7 @@ struct Created {
 #[derive(Serialize)]
 struct Update {
     id: String,
-    settings: Settings,
+    settings: Box<Settings>,
     allow: Vec<Value>,
     disallow: Vec<Value>,
 }

@@ -25,7 +25,7 @@ use crate::cli::{Common, Listen, Serve};
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
 use crate::input;
-use crate::log::Log;
+use crate::log::{self, Log};
 use crate::output::say;
 use crate::secret_input::{Secret, new_passphrase, passphrase};
 
@@ -34,6 +34,7 @@ const TIMES_THROWN_AWAY: usize = 20;
 
 /// Serves the site in the folder until it is told to stop; makes it at the first launch.
 pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
+    log::open()?;
     let supervisor = Supervisor::new()?;
     descriptors::raise();
     let folder = Folder::lock(&common.data)?;
@@ -110,6 +111,7 @@ async fn start_kept(
 
 /// Serves a throw-away site on this machine alone.
 pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
+    log::open()?;
     let supervisor = Supervisor::new()?;
     descriptors::raise();
     let given = common.data != Path::new("./site");

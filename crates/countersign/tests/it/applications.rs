@@ -16,6 +16,12 @@ use crate::running::Running;
 /// A site with `billing`, which may call `ledger`; `site.pub` has the site's keys.
 fn applications() -> Running {
     let site = Running::new();
+    register_applications(&site);
+    site
+}
+
+/// Registers both with a site, and puts their keys and the site's into its folder.
+pub(crate) fn register_applications(site: &Running) {
     let said = site.run(&["broker", "show", "--out", "site.pub"]);
     assert_eq!(said.code, 0, "{}", said.err);
     for id in ["ledger", "billing"] {
@@ -31,11 +37,10 @@ fn applications() -> Running {
     }
     let allowed = site.run(&["app", "update", "billing", "--allow", "ledger"]);
     assert_eq!(allowed.code, 0, "{}", allowed.err);
-    site
 }
 
 /// Serves `ledger` until the runtime ends; where it answers.
-fn serve(site: &Running, runtime: &tokio::runtime::Runtime) -> String {
+pub(crate) fn serve(site: &Running, runtime: &tokio::runtime::Runtime) -> String {
     let read = |name: &str| std::fs::read_to_string(site.path(name)).unwrap();
     let http = format!("http://{}", site.http());
     let known = Site::from_pem("local", http.parse().unwrap(), &read("site.pub")).unwrap();

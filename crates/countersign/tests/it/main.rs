@@ -10,10 +10,11 @@
 mod applications;
 mod backup;
 mod crash;
+mod dev;
 mod embedded;
 mod exits;
+mod faults;
 mod files;
-mod full_disk;
 mod pages;
 mod passphrase;
 mod running;

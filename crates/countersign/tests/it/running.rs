@@ -64,6 +64,12 @@ impl Running {
     /// The same with a person who has a pass phrase and a service that has a key.
     pub(crate) fn with_accounts() -> Self {
         let site = Self::new();
+        site.create_accounts();
+        site
+    }
+
+    /// Makes these accounts.
+    pub(crate) fn create_accounts(&self) {
         for words in [
             &["person", "create", "maria", "--role", "admin"][..],
             &[
@@ -82,10 +88,9 @@ impl Running {
                 "robot.key.pub",
             ],
         ] {
-            let said = site.run(words);
+            let said = self.run(words);
             assert_eq!(said.code, 0, "{words:?}: {}", said.err);
         }
-        site
     }
 
     /// Starts the site and waits until it says where it is.

@@ -29,6 +29,7 @@ use countersign_core::guard::{Offence, Source};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{DATE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -176,11 +177,18 @@ async fn serve(
         let (connection, shared) = answering.clone();
         async move {
             let peer = Peer::of(&request, &connection, &shared);
-            Ok::<_, Infallible>(route::answer(request, &peer, &shared).await)
+            let mut response = route::answer(request, &peer, &shared).await;
+            let date = clock::now().http_date();
+            if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
+                response.headers_mut().insert(DATE, date);
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
+        // It would panic while the clock shows a time before 1970.
+        .auto_date_header(false)
         .header_read_timeout(shared.limits().unproved_time)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)

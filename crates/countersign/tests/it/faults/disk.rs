@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
+use super::Table;
 use crate::running::{Running, SITE_PASSPHRASE, Said};
 
 /// A command whose writes fail beyond so many blocks, and which is not killed for them.
@@ -26,8 +27,8 @@ fn limited(folder: &Path, blocks: &str, words: &[&str]) -> Command {
     command
 }
 
-fn run_limited(folder: &Path, words: &[&str]) -> Said {
-    limited(folder, "2", words).output().unwrap().into()
+fn run_limited(folder: &Path, blocks: &str, words: &[&str]) -> Said {
+    limited(folder, blocks, words).output().unwrap().into()
 }
 
 /// From now on the site's process can write to no file beyond its first byte, or can again.
@@ -38,9 +39,18 @@ fn disk_is_full(site: &Running, full: bool) {
     prlimit(process, Resource::Fsize, Rlimit { current, maximum }).unwrap();
 }
 
-/// A first launch on a full disk left an empty `site.db`, a configuration and no site.
+/// Each part below, and all that the page says of a full disk.
 #[test]
-fn a_first_launch_on_a_full_disk_leaves_no_file_and_works_later() {
+fn a_full_disk_loses_nothing_that_was_there() {
+    let mut table = Table::under("A full disk");
+    a_first_launch_leaves_no_file_and_works_later(&mut table);
+    changes_and_logins_fail_whole_and_work_once_there_is_room(&mut table);
+    a_file_for_which_there_is_no_room_is_named_and_not_left_behind(&mut table);
+    table.is_complete();
+}
+
+/// A first launch on a full disk left an empty `site.db`, a configuration and no site.
+fn a_first_launch_leaves_no_file_and_works_later(table: &mut Table) {
     let mut site = Running::new();
     let folder = tempfile::tempdir_in(site.folder.path()).unwrap();
     std::fs::write(folder.path().join("site.pass"), SITE_PASSPHRASE).unwrap();
@@ -52,8 +62,8 @@ fn a_first_launch_on_a_full_disk_leaves_no_file_and_works_later() {
         "127.0.0.1:0",
     ];
     let words = [&serve[..], &["--passphrase-file", "site.pass"]].concat();
-    let said = run_limited(folder.path(), &words);
-    assert_eq!(said.code, 1, "{}", said.err);
+    let said = run_limited(folder.path(), "2", &words);
+    table.ended(&["site's", "first launch"], Some(said.code));
     assert!(
         said.err.contains("site/site.db") && said.err.contains("room"),
         "{}",
@@ -73,8 +83,7 @@ fn a_first_launch_on_a_full_disk_leaves_no_file_and_works_later() {
 
 /// Nothing that the log cannot tell of happens: while nothing can be written, nobody logs in and nothing
 /// changes, and the site runs on.
-#[test]
-fn changes_and_logins_on_a_full_disk_fail_whole_and_work_once_there_is_room() {
+fn changes_and_logins_fail_whole_and_work_once_there_is_room(table: &mut Table) {
     let mut site = Running::with_accounts();
     assert_eq!(site.stop(), Some(0));
     let command = limited(site.folder.path(), "unlimited", &["serve"]);
@@ -82,21 +91,19 @@ fn changes_and_logins_on_a_full_disk_fail_whole_and_work_once_there_is_room() {
 
     disk_is_full(&site, true);
     let change = site.run(&["person", "create", "ada"]);
-    assert_eq!(change.code, 1, "{}", change.err);
+    table.ended(&["site's", "change"], Some(change.code));
     for named in ["site/site.db", "nothing was changed", "room"] {
         assert!(change.err.contains(named), "{named}: {}", change.err);
     }
     let login = site.call("maria", "maria.pass", &["self", "show"]);
-    assert_eq!(login.code, 3, "{}", login.err);
+    table.ended(&["site's", "login"], Some(login.code));
     let backup = site.run(&["backup", "create", "b", "--plain"]);
-    assert!(
-        backup.code == 1 && !site.path("b").exists(),
-        "{}",
-        backup.err
-    );
-    assert_eq!(site.run(&["site", "status"]).code, 0);
+    table.ended(&["site's", "backup"], Some(backup.code));
+    assert!(!site.path("b").exists(), "{}", backup.err);
+    let status = site.run(&["site", "status"]);
+    table.ended(&["site's", "reading"], Some(status.code));
     let export = site.run(&["audit", "export", "--save", "log"]);
-    assert_eq!(export.code, 0, "what is read needs no room: {}", export.err);
+    table.ended(&["site's", "audit export"], Some(export.code));
 
     disk_is_full(&site, false);
     assert_eq!(site.run(&["audit", "verify"]).code, 0);
@@ -104,18 +111,30 @@ fn changes_and_logins_on_a_full_disk_fail_whole_and_work_once_there_is_room() {
     assert_eq!(site.run(&["person", "create", "ada"]).code, 0);
     let login = site.call("maria", "maria.pass", &["self", "show"]);
     assert_eq!(login.code, 0, "{}", login.err);
+
+    disk_is_full(&site, true);
+    table.ended(&["site's", "stop"], site.stop());
+    let again = limited(site.folder.path(), "2", &["serve"]);
+    let again = { again }
+        .args(["--passphrase-file", "site.pass"])
+        .output()
+        .unwrap();
+    table.ended(&["site's", "start"], again.status.code());
 }
 
-#[test]
-fn a_file_for_which_there_is_no_room_is_named_and_not_left_behind() {
+fn a_file_for_which_there_is_no_room_is_named_and_not_left_behind(table: &mut Table) {
     let site = Running::new();
     let before = std::fs::read_dir(site.folder.path()).unwrap().count();
-    for words in [
-        &["backup", "create", "out", "--plain"][..],
-        &["backup", "create", "out", "--passphrase-file", "site.pass"],
+    for (words, which) in [
+        (&["backup", "create", "out", "--plain"][..], "backup"),
+        (
+            &["backup", "create", "out", "--passphrase-file", "site.pass"],
+            "backup",
+        ),
+        (&["audit", "export", "--save", "out"], "audit export"),
     ] {
-        let said = run_limited(site.folder.path(), words);
-        assert_eq!(said.code, 1, "{}", said.err);
+        let said = run_limited(site.folder.path(), "0", words);
+        table.ended(&["command's", which], Some(said.code));
         assert!(
             said.err.contains("out:") && said.err.contains("make room"),
             "{}",

@@ -1,0 +1,163 @@
+//! A throw-away site that a line of the shell starts.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::running::{Said, command};
+
+/// A throw-away site in a folder of its own, started by a line of the shell; killed when dropped.
+pub(crate) struct Site {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) process: Process,
+    pub(crate) uri: String,
+}
+
+impl Site {
+    /// Starts it with `"$@"` in `line` for the command, and a service that has a key.
+    pub(crate) fn start(line: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Process::start(&mut shell(folder.path(), line, DEV));
+        let mut site = Self {
+            folder,
+            process,
+            uri: String::new(),
+        };
+        site.uri = loop {
+            assert!(site.process.runs(), "it did not start");
+            let status = site.run(&["site", "status", "--json"]);
+            if status.code == 0 {
+                break status.json()["uri"].as_str().unwrap().to_owned();
+            }
+        };
+        for words in [
+            &["key", "new", "--out", "robot.key"][..],
+            &[
+                "service",
+                "create",
+                "robot",
+                "--public-key",
+                "robot.key.pub",
+            ],
+        ] {
+            let said = site.run(words);
+            assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+        }
+        site
+    }
+
+    pub(crate) fn run(&self, words: &[&str]) -> Said {
+        let output = command(self.folder.path(), words)
+            .stdin(Stdio::null())
+            .output();
+        output.unwrap().into()
+    }
+
+    pub(crate) fn log_in(&self) -> Said {
+        let login = ["call", "--site", &self.uri, "--key", "robot.key"];
+        self.run(&[&login[..], &["self", "show"]].concat())
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        let address = self.uri.strip_prefix("countersign://").unwrap();
+        address.split_once('#').unwrap().0
+    }
+
+    /// As many idle connections from each of so many addresses.
+    pub(crate) fn flood(&self, addresses: u8, each: usize) -> Vec<impl Sized + use<>> {
+        let to: std::net::SocketAddr = self.address().parse().unwrap();
+        let connected = |number: usize| {
+            let from = [
+                127,
+                1,
+                0,
+                u8::try_from(number % usize::from(addresses)).unwrap() + 1,
+            ];
+            let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            bind(&socket, &std::net::SocketAddr::from((from, 0))).unwrap();
+            connect(&socket, &to).unwrap();
+            socket
+        };
+        (0..usize::from(addresses) * each).map(connected).collect()
+    }
+
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.process.signal(Signal::TERM);
+        self.process.code()
+    }
+}
+
+/// A process that is killed when this is dropped.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// The same, and its standard error.
+    pub(crate) fn heard(command: &mut Command) -> (Self, BufReader<ChildStderr>) {
+        let mut process = Self::start(command.stderr(Stdio::piped()));
+        let said = process.0.stderr.take().unwrap();
+        (process, BufReader::new(said))
+    }
+
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.id(), signal).unwrap();
+    }
+
+    pub(crate) fn runs(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
+    /// Its exit code, when it has ended.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub(crate) const DEV: &[&str] = &[
+    "dev",
+    "--data",
+    "site",
+    "--session-listen",
+    "127.0.0.1:0",
+    "--http-listen",
+    "127.0.0.1:0",
+];
+
+/// A command, started by a line of the shell that has it as `"$@"`.
+pub(crate) fn shell(folder: &std::path::Path, line: &str, words: &[&str]) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .current_dir(folder)
+        .args(["-c", line, "sh", env!("CARGO_BIN_EXE_countersign")])
+        .args(words)
+        .env_remove("COUNTERSIGN_DATA")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    shell
+}
+
+/// Reads standard error up to a line that has this.
+pub(crate) fn wait_for(said: &mut BufReader<ChildStderr>, text: &str) -> String {
+    let mut all = String::new();
+    while !all.contains(text) {
+        assert!(said.read_line(&mut all).unwrap() > 0, "no {text:?}: {all}");
+    }
+    all
+}

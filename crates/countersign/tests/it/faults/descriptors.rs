@@ -1,0 +1,108 @@
+//! Descriptors that are used up.
+
+use std::fs::read_dir;
+use std::process::Stdio;
+
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+
+use super::Table;
+use crate::dev::{DEV, Site, shell};
+
+/// Under the usual soft limit, a few addresses with idle connections took all descriptors, and honest logins found
+/// none.
+#[test]
+fn the_soft_limit_on_descriptors_is_raised() {
+    let site = Site::start(r#"ulimit -Sn 128; exec "$@""#);
+    let _idle = site.flood(8, 50);
+    for _ in 0..3 {
+        assert_eq!(site.log_in().code, 0);
+    }
+    assert_eq!(site.run(&["site", "status"]).code, 0);
+}
+
+/// The same where the limit cannot be raised: the site keeps what it needs for logins, database and admin socket.
+#[test]
+fn under_a_hard_limit_on_descriptors_logins_and_the_admin_socket_work() {
+    let site = Site::start(r#"ulimit -n 160; exec "$@""#);
+    let _idle = site.flood(16, 20);
+    for number in 0..5 {
+        assert_eq!(site.log_in().code, 0);
+        let name = format!("p{number}");
+        let created = site.run(&["person", "create", &name]);
+        assert_eq!(created.code, 0, "{}", created.err);
+    }
+    let _more = site.flood(16, 20);
+    assert_eq!(site.log_in().code, 0);
+    assert_eq!(site.run(&["person", "list"]).code, 0);
+    assert_eq!(site.stop(), Some(0));
+}
+
+/// What the page says of each limit. Idle connections take all that they can get in each.
+#[test]
+fn a_limit_on_descriptors_keeps_no_login_and_no_admin_out() {
+    let mut table = Table::under("No file descriptor left");
+    for (limit, line) in [
+        ("soft limit of 128", r#"ulimit -Sn 128; exec "$@""#),
+        ("hard limit of 160", r#"ulimit -n 160; exec "$@""#),
+    ] {
+        let site = Site::start(line);
+        let _idle = site.flood(16, 20);
+        try_all(&mut table, limit, &site);
+        table.ended(&[limit, "stop"], site.stop());
+    }
+
+    let site = Site::start(r#"exec "$@""#);
+    let _idle = site.flood(4, 2);
+    // Idle connections are accepted before any later one: this login shows that they are.
+    assert_eq!(site.log_in().code, 0);
+    let limit = "none left while it runs";
+    let process = site.process.id();
+    let before = getrlimit(Resource::Nofile);
+    let open = read_dir(format!("/proc/{}/fd", process.as_raw_nonzero())).unwrap();
+    let number = |file: std::io::Result<std::fs::DirEntry>| {
+        let name = file.unwrap().file_name();
+        name.to_str().unwrap().parse::<u64>().unwrap()
+    };
+    let highest = open.map(number).max().unwrap();
+    let now = Rlimit {
+        current: Some(highest + 1),
+        maximum: before.maximum,
+    };
+    prlimit(Some(process), Resource::Nofile, now).unwrap();
+    try_all(&mut table, limit, &site);
+    table.ended(&[limit, "stop"], site.stop());
+
+    let folder = tempfile::tempdir().unwrap();
+    let line = r#"ulimit -n 60; exec "$@""#;
+    let code = shell(folder.path(), line, DEV).status().unwrap().code();
+    table.ended(&["hard limit of 60", "start"], code);
+    table.is_complete();
+}
+
+fn try_all(table: &mut Table, limit: &str, site: &Site) {
+    for _ in 0..3 {
+        table.ended(&[limit, "login"], Some(site.log_in().code));
+    }
+    let read = site.run(&["person", "list"]);
+    table.ended(&[limit, "reading at the admin socket"], Some(read.code));
+    let name = format!("p{}", limit.len());
+    let changed = site.run(&["person", "create", &name]);
+    table.ended(&[limit, "change at the admin socket"], Some(changed.code));
+}
+
+/// With too few descriptors a site began to serve and could do nothing.
+#[test]
+fn a_site_with_too_few_descriptors_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    for files in [20, 60] {
+        let line = format!(r#"ulimit -n {files}; "$@""#);
+        let output = shell(folder.path(), &line, DEV)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("error: "), "{said}");
+        std::fs::remove_dir_all(folder.path().join("site")).unwrap();
+    }
+}
