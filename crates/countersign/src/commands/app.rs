@@ -240,7 +240,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let params = json!({ "consumer": consumer, "provider": provider });
             ticket(common, &params)
         }
-        Verb::Call(call) => super::app_call::call(common, call),
+        Verb::Call(call) => super::app_call::call(common, *call),
         Verb::Lock { id } => simple("lock", id),
         Verb::Unlock { id } => simple("unlock", id),
         Verb::Delete { id } => simple("delete", id),
