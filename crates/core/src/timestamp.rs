@@ -43,15 +43,6 @@ impl Timestamp {
     pub fn plus_millis(self, milliseconds: u64) -> Self {
         Self(self.0.saturating_add_unsigned(milliseconds))
     }
-
-    /// The moment as HTTP writes it (RFC 9110, section 5.6.7): `Sun, 01 Mar 2026 12:00:00 GMT`. `None` beyond the
-    /// years that can be written.
-    #[must_use]
-    pub fn http_date(self) -> Option<String> {
-        let moment = jiff::Timestamp::from_millisecond(self.0).ok()?;
-        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
-        printer.timestamp_to_rfc9110_string(&moment).ok()
-    }
 }
 
 impl fmt::Display for Timestamp {
@@ -107,16 +98,6 @@ impl schemars::JsonSchema for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::Timestamp;
-
-    #[test]
-    fn a_time_is_written_as_http_does() {
-        let written = |millis| Timestamp::from_millis(millis).http_date();
-        let march = Some("Sun, 01 Mar 2026 12:00:00 GMT".to_owned());
-        assert_eq!(written(1_772_366_400_007), march);
-        let first = Some("Thu, 01 Jan 1970 00:00:00 GMT".to_owned());
-        assert_eq!(written(0), first);
-        assert_eq!(written(i64::MAX), None);
-    }
 
     #[test]
     fn a_time_is_written_with_milliseconds_and_read_back() {

@@ -20,6 +20,16 @@ pub fn now() -> Timestamp {
     })
 }
 
+/// Whether the clock was ever set: it shows a time since 1970.
+#[must_use]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the time of day"
+)]
+pub fn is_set() -> bool {
+    SystemTime::now() >= UNIX_EPOCH
+}
+
 fn in_millis(shown: Option<Duration>, running: impl FnOnce() -> Duration) -> Timestamp {
     let since = since_1970(shown, running);
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

@@ -29,7 +29,6 @@ use countersign_core::guard::{Offence, Source};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{DATE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -165,6 +164,11 @@ async fn serve(
     mut admitted: Admitted,
     shared: Arc<Shared>,
 ) {
+    if !clock::is_set() {
+        // What reads and writes HTTP panics at such a time.
+        debug!(peer = %address, "no HTTP while the clock shows a time before 1970");
+        return;
+    }
     let ended = admitted.ended();
     let connection = Arc::new(Connection {
         address,
@@ -177,18 +181,11 @@ async fn serve(
         let (connection, shared) = answering.clone();
         async move {
             let peer = Peer::of(&request, &connection, &shared);
-            let mut response = route::answer(request, &peer, &shared).await;
-            let date = clock::now().http_date();
-            if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
-                response.headers_mut().insert(DATE, date);
-            }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(route::answer(request, &peer, &shared).await)
         }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        // It would panic while the clock shows a time before 1970.
-        .auto_date_header(false)
         .header_read_timeout(shared.limits().unproved_time)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
