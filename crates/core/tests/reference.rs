@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use countersign_core::table::Entry;
 use countersign_core::{operations, reference};
 
 #[test]
@@ -49,7 +50,7 @@ fn the_page_of_attacks_names_every_operation_once() {
         .flat_map(|cell| cell.split('`').skip(1).step_by(2))
         .collect();
     let operations = operations::table().unwrap();
-    let known: BTreeSet<&str> = operations.entries().map(|entry| entry.name()).collect();
+    let known: BTreeSet<&str> = operations.entries().map(Entry::name).collect();
     assert_eq!(named.iter().copied().collect::<BTreeSet<_>>(), known);
     assert_eq!(named.len(), known.len(), "one of them has two rows");
 }

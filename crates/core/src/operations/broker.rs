@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
+use crate::caller::Door;
 use crate::context::Context;
 use crate::policy::Role;
 use crate::refusal::Refusal;
@@ -68,7 +69,7 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<BrokerView>, Refus
 #[serde(deny_unknown_fields)]
 struct NewV1Key {
     /// The private key in PEM, of a master that moves here: unencrypted RSA of 2,048 to 8,192 bits, as PKCS #8 or
-    /// PKCS #1. Without it a new one is made.
+    /// PKCS #1. Without it a new one is made. Not over a session: an attacker who knows the key can pose as the site.
     private_key: Option<String>,
     /// How many of the keys before stay beside it, so that applications can change over: at most 3.
     #[serde(default)]
@@ -78,6 +79,13 @@ struct NewV1Key {
 async fn new_v1_key(context: Context, params: NewV1Key) -> Result<Answer<BrokerView>, Refusal> {
     if params.keep >= MOST_V1_KEYS {
         return Err(Refusal::invalid("keep", "at most 3 older keys are kept"));
+    }
+    if params.private_key.is_some() && context.caller().door == Door::Session {
+        return Err(Refusal::not_permitted(
+            "over a session the site makes its key itself",
+            "give it a key at its admin socket, or leave private_key out",
+        )
+        .of_field("private_key"));
     }
     let site = context.site();
     site.expect_open()?;

@@ -46,10 +46,12 @@ struct Status {
     session_protocol: u16,
     /// The zone of names that are given without one.
     zone: String,
-    /// How many sessions are open.
-    sessions: usize,
-    /// How many entries the audit log has.
-    audit_entries: u64,
+    /// How many sessions are open; for admins alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<usize>,
+    /// How many entries the audit log has; for admins alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_entries: Option<u64>,
 }
 
 /// Where the site listens.
@@ -59,13 +61,19 @@ struct Listen {
     session: Option<String>,
     /// The HTTP listener's address and port.
     http: Option<String>,
-    /// The local admin socket's path.
+    /// The local admin socket's path; for admins alone.
     admin_socket: Option<String>,
 }
 
 async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {
     let site = context.site();
-    let head = site.store().audit_head().await?;
+    // These numbers rise with each login: they would tell other accounts when someone is active.
+    let is_admin = context.caller().role == Role::Admin;
+    let audit_entries = match is_admin {
+        true => Some(site.store().audit_head().await?.seq),
+        false => None,
+    };
+    let sessions = is_admin.then(|| site.sessions().count());
     let endpoints = site.endpoints();
     let status = Status {
         site_key: site.public_key().to_string(),
@@ -76,21 +84,24 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
             http: endpoints.http.map(|address| address.to_string()),
             admin_socket: endpoints
                 .admin_socket
+                .filter(|_| is_admin)
                 .map(|path| path.display().to_string()),
         },
         session_protocol: countersign_proto::session::VERSION,
         version: env!("CARGO_PKG_VERSION"),
         zone: site.zone().to_string(),
-        sessions: site.sessions().count(),
-        audit_entries: head.seq,
+        sessions,
+        audit_entries,
     };
-    let said = format!(
-        "Countersign {} for {}, {}, {} sessions",
+    let mut said = format!(
+        "Countersign {} for {}, {}",
         status.version,
         status.zone,
         if status.sealed { "sealed" } else { "open" },
-        status.sessions,
     );
+    if let Some(sessions) = status.sessions {
+        said.push_str(&format!(", {sessions} sessions"));
+    }
     Ok(Answer::new(status).saying(said))
 }
 

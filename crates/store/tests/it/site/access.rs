@@ -2,6 +2,7 @@
 
 use countersign_core::audit::coalesced::{self, Alarm};
 use countersign_core::caller::Caller;
+use countersign_core::site::Endpoints;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::SlotFile;
 use countersign_proto::operation::Code;
@@ -23,6 +24,27 @@ async fn a_member_runs_what_members_may_and_nothing_else() {
         Code::NOT_PERMITTED
     );
     assert_eq!(ask("audit.list", json!({})).await, Code::NOT_PERMITTED);
+}
+
+/// A member asked for the status every second: the number of audit entries rose with each login of another account,
+/// and the path of the admin socket told where the site's files are.
+#[tokio::test]
+async fn the_status_tells_a_member_nothing_of_others() {
+    let test = TestSite::new().await;
+    let maria = test.person("maria", "member").await;
+    test.site.announce(Endpoints {
+        admin_socket: Some("/home/site/admin.sock".into()),
+        ..Endpoints::default()
+    });
+    let status = || run(&test.site, &maria.caller, "site.status", json!({}));
+    let before = status().await;
+    test.person("bob", "member").await;
+    assert_eq!(status().await, before);
+    assert!(before.1["listen"]["admin_socket"].is_null());
+
+    let shown = test.admin("site.status", json!({})).await;
+    assert_eq!(shown["sessions"], 2);
+    assert_eq!(shown["listen"]["admin_socket"], "/home/site/admin.sock");
 }
 
 #[tokio::test]

@@ -17,7 +17,9 @@ use countersign_proto::operation::Code;
 use countersign_store::SqliteStore;
 use serde_json::json;
 
-use super::fixture::{NOW, TestSite};
+use super::fixture::{NOW, TestSite, run};
+
+const SITE_RSA: &str = include_str!("../../../../../vectors/serveros/keys/master.key.pem");
 
 /// When the site began to answer, some time before now.
 const START: Timestamp = Timestamp::from_millis(NOW.millis() - 600_000);
@@ -211,6 +213,23 @@ async fn an_older_key_is_accepted_until_it_retires() {
 }
 
 /// The keys follow from the site key, so they are the same whenever the site is opened.
+/// An attacker with a stolen session of an admin gave the site an RSA key of the attacker's own, and could pose as the
+/// site to each application of edition v1.
+#[tokio::test]
+async fn over_a_session_the_site_makes_its_v1_key_itself() {
+    let test = TestSite::new().await;
+    let root = test.person("root", "admin").await;
+    let give = json!({ "private_key": SITE_RSA });
+    let new = async |params| run(&test.site, &root.caller, "broker.new_v1_key", params).await;
+    let (code, data) = new(give.clone()).await;
+    assert_eq!(
+        (code, &data["field"]),
+        (Code::NOT_PERMITTED, &json!("private_key"))
+    );
+    assert_eq!(new(json!({})).await.0, Code::SUCCESS);
+    test.admin("broker.new_v1_key", give).await;
+}
+
 #[tokio::test]
 async fn the_sites_keys_come_back_with_the_site_key() {
     let (test, _) = applications().await;
