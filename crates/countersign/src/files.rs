@@ -3,14 +3,14 @@
 //!
 //! ```text
 //! regular file, or none   a temporary file beside it, renamed at the end
-//! FIFO, device, /dev/fd   written through; nothing is replaced
+//! FIFO, device, /dev/fd   written through; nothing is replaced. Another user's FIFO counts as a file that exists
 //! symbolic link           counts as a file that exists: `--force` replaces the link, never its target
 //! ```
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -174,11 +174,20 @@ fn folder_of(path: &Path) -> &Path {
 /// Whether the path names no regular file: a FIFO, a device, or an open file under `/dev` or `/proc`, which
 /// may lead to a regular one (`/dev/stdout` in `countersign … > log`).
 fn is_written_through(path: &Path) -> bool {
-    let special = |found: std::fs::Metadata| !found.is_file() && !found.is_dir();
+    let special = |found: Metadata| !found.is_file() && !found.is_dir();
     let system = folder_of(path)
         .canonicalize()
         .is_ok_and(|folder| folder == Path::new("/dev") || folder.starts_with("/proc"));
-    system || path.metadata().is_ok_and(special)
+    system || path.metadata().is_ok_and(special) && is_ours(path)
+}
+
+/// Whether nobody but this user and root made what the path names, and the link that it may be: who made a FIFO
+/// reads what is written to it.
+fn is_ours(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let ours =
+        |found: io::Result<Metadata>| found.is_ok_and(|found| [0, own].contains(&found.uid()));
+    ours(path.symlink_metadata()) && ours(path.metadata())
 }
 
 fn exists(path: &Path) -> Failure {

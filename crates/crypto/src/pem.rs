@@ -17,10 +17,13 @@ pub fn labels(text: &str) -> impl Iterator<Item = &str> {
     begun.filter_map(|rest| rest.split_once(DASHES).map(|(label, _)| label))
 }
 
-/// Whether a text holds a private key of any kind, encrypted or not: it must not leave its owner's machine.
+/// Whether a text holds a private key of any kind, encrypted or not, also one that does not end: it must not leave
+/// its owner's machine.
 #[must_use]
 pub fn has_private_key(text: &str) -> bool {
-    labels(text).any(|label| label.ends_with("PRIVATE KEY"))
+    let begun = text.split(BEGIN).skip(1);
+    let mut labels = begun.filter_map(|rest| rest.split_once(DASHES));
+    labels.any(|(label, _)| label.trim_end().ends_with("PRIVATE KEY"))
 }
 
 /// A block whose content was not decoded yet.
@@ -141,6 +144,18 @@ mod tests {
             pem.replace("-----END A KEY", "-----END B KEY"),
         ] {
             assert_eq!(read(&damaged), Err(BadPem::Damaged), "{damaged}");
+        }
+    }
+
+    /// A private key was given in place of the public one, without its last line as it came out of a window, and
+    /// was sent to the site.
+    #[test]
+    fn a_private_key_that_was_cut_is_one() {
+        let whole = encode("PRIVATE KEY", &[7; 100]).unwrap();
+        let (cut, _) = whole.split_once("-----END").unwrap();
+        let other_end = whole.replace("END PRIVATE KEY", "END PUBLIC KEY");
+        for text in [cut, &whole[..60], &other_end] {
+            assert!(has_private_key(text), "{text}");
         }
     }
 

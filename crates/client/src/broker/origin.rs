@@ -45,14 +45,31 @@ pub(super) fn with_path(uri: Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or(uri)
 }
 
+/// The port that an authority names, or that it names none. `None` for one that is not host and port alone: `h:x`,
+/// `h:99999` and `[::1]x` are read as authorities too, with the hosts `h` and `[::1]`.
+fn port(authority: &Authority) -> Option<Option<u16>> {
+    let text = authority.as_str();
+    let text = text.rsplit_once('@').map_or(text, |(_, text)| text);
+    let rest = text.strip_prefix(authority.host())?;
+    if rest.is_empty() {
+        return Some(None);
+    }
+    let port = rest.strip_prefix(':')?;
+    if port.is_empty() {
+        return Some(None);
+    }
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| port.parse().ok()).flatten().map(Some)
+}
+
 /// An authority as RFC 9421, section 2.2.3, has it: in lower case, without the port of its scheme. `None` for one that
-/// names a user.
+/// names a user, or whose port is none.
 pub(super) fn normalized(authority: &Authority, usual: Option<u16>) -> Option<String> {
     if authority.as_str().contains('@') {
         return None;
     }
     let host = authority.host().to_ascii_lowercase();
-    let port = authority.port_u16().filter(|port| Some(*port) != usual);
+    let port = port(authority)?.filter(|port| Some(*port) != usual);
     Some(port.map_or(host.clone(), |port| format!("{host}:{port}")))
 }
 
@@ -69,8 +86,9 @@ impl Origin {
         let wrong = || WrongAddress(uri.to_string());
         let scheme = uri.scheme().ok_or_else(wrong)?;
         let usual = usual_port(scheme).ok_or_else(wrong)?;
-        let host = uri.host().ok_or_else(wrong)?.to_ascii_lowercase();
-        let port = uri.port_u16().filter(|port| *port != usual);
+        let named = uri.authority().ok_or_else(wrong)?;
+        let host = named.host().to_ascii_lowercase();
+        let port = port(named).ok_or_else(wrong)?.filter(|port| *port != usual);
         Ok(Self {
             scheme: scheme.clone(),
             authority: port.map_or(host.clone(), |port| format!("{host}:{port}")),
@@ -128,7 +146,13 @@ mod tests {
             "http://ledger.example:443"
         );
         assert_eq!(origin("http://[::1]:80/").unwrap(), "http://[::1]");
-        for address in ["/path", "ledger.example:80", "ftp://ledger.example/"] {
+        for address in [
+            "/path",
+            "ledger.example:80",
+            "ftp://ledger.example/",
+            "http://ledger.example:x/",
+            "http://ledger.example:99999/",
+        ] {
             assert_eq!(origin(address), Err(WrongAddress(address.to_owned())));
         }
     }
@@ -147,6 +171,28 @@ mod tests {
             let signed = normalized(&authority.parse().unwrap(), usual);
             assert_eq!(signed.as_deref(), expected, "{authority} {usual:?}");
         }
+    }
+
+    /// The story: somebody in between made `Host: ledger.example` of a signed request `ledger.example:x`, and it was
+    /// taken for the same; the service behind wrote the other one into its links.
+    #[test]
+    fn what_is_no_port_does_not_vanish() {
+        for authority in [
+            "ledger.example:x",
+            "ledger.example:+80",
+            "ledger.example:99999",
+            "[::1]x",
+            "[::1]x:80",
+        ] {
+            let Ok(authority) = authority.parse() else {
+                continue;
+            };
+            for usual in [None, Some(80)] {
+                assert_eq!(normalized(&authority, usual), None, "{authority}");
+            }
+        }
+        let without = normalized(&"ledger.example:".parse().unwrap(), None);
+        assert_eq!(without.as_deref(), Some("ledger.example"));
     }
 
     /// The story: a request to `http://h?x=1` was signed for the target `?x=1`, and the HTTP client sent `/?x=1`.

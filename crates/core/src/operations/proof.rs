@@ -159,7 +159,12 @@ async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusa
         let mut guesses = context.site().guard().guesses();
         guesses.succeeded(&session.name.to_string(), source(&session), context.now());
     }
-    with(&context, |fresh| fresh.prove(context.now()))?;
+    if !with(&context, |fresh| fresh.prove(context.now()))? {
+        return Err(Refusal::conflict(
+            "the session went on over another connection, or another proof was begun, before this one was verified",
+            "begin again with self.proof_start",
+        ));
+    }
     Ok(Answer::new(Done {}).saying("Proved. It is good for one change within two minutes."))
 }
 
@@ -221,7 +226,7 @@ fn guess(context: &Context, session: &SessionInfo) -> Result<(), Refusal> {
             drop(guesses);
             let wait = counted.map_err(|error| Refusal::busy(error.to_string()))?;
             if wait > 0 {
-                with(context, |fresh| fresh.wait(now.plus_millis(wait)))?;
+                with(context, |fresh| fresh.wait(now, wait))?;
             }
             wait
         }

@@ -35,8 +35,13 @@ enum State {
     #[default]
     Nothing,
     /// A guess was counted, and is answered from then on.
-    Waits(Timestamp),
+    Waits {
+        until: Timestamp,
+        wait: u64,
+    },
     Asked(Challenge, Timestamp),
+    /// What was answered is being verified.
+    Answered,
     Proved(Timestamp),
 }
 
@@ -51,10 +56,12 @@ impl Fresh {
     /// A proof that was told to wait begins again: how many milliseconds are left, or 0, once, when it has
     /// waited; `None` when nothing waits.
     pub(crate) fn waits(&mut self, now: Timestamp) -> Option<u64> {
-        let State::Waits(until) = self.state else {
+        let State::Waits { until, wait } = self.state else {
             return None;
         };
         let left = u64::try_from(until.millis().saturating_sub(now.millis())).unwrap_or(0);
+        // Further off than it can be: the clock was set back.
+        let left = if left > 2 * wait { 0 } else { left };
         if left == 0 {
             self.state = State::Nothing;
         }
@@ -62,8 +69,9 @@ impl Fresh {
     }
 
     /// A proof that begins is to wait.
-    pub(crate) fn wait(&mut self, until: Timestamp) {
-        self.state = State::Waits(until);
+    pub(crate) fn wait(&mut self, now: Timestamp, wait: u64) {
+        let until = now.plus_millis(wait);
+        self.state = State::Waits { until, wait };
     }
 
     /// Whether one more may begin; the session has to end otherwise.
@@ -77,10 +85,14 @@ impl Fresh {
         self.state = State::Asked(challenge, now.plus_seconds(LASTS));
     }
 
-    /// What was asked, once.
+    /// What was asked, once: its answer is verified from now on.
     pub(crate) fn asked(&mut self, now: Timestamp) -> Option<Challenge> {
-        match std::mem::take(&mut self.state) {
-            State::Asked(challenge, until) => (now < until).then_some(challenge),
+        match std::mem::replace(&mut self.state, State::Answered) {
+            State::Asked(challenge, until) if now < until => Some(challenge),
+            State::Asked(..) => {
+                self.state = State::Nothing;
+                None
+            }
             other => {
                 self.state = other;
                 None
@@ -88,10 +100,15 @@ impl Fresh {
         }
     }
 
-    /// The proof holds.
-    pub(crate) fn prove(&mut self, now: Timestamp) {
-        self.unproved = 0;
-        self.state = State::Proved(now.plus_seconds(LASTS));
+    /// The answer holds; whether it is a proof. It is none when the session went on over another connection
+    /// while it was verified.
+    pub(crate) fn prove(&mut self, now: Timestamp) -> bool {
+        let answered = matches!(self.state, State::Answered);
+        if answered {
+            self.unproved = 0;
+            self.state = State::Proved(now.plus_seconds(LASTS));
+        }
+        answered
     }
 
     /// Whether there is a proof that was not spent.
@@ -110,7 +127,7 @@ impl Fresh {
 
     /// The session goes on over another connection. A wait that was imposed stays.
     pub(crate) fn returned(&mut self) {
-        if !matches!(self.state, State::Waits(_)) {
+        if !matches!(self.state, State::Waits { .. }) {
             self.state = State::Nothing;
         }
     }
@@ -128,11 +145,19 @@ mod tests {
         Challenge::Key(Thumbprint([1; 32]), [2; 32])
     }
 
+    /// A session whose client proved itself at that time.
+    fn proved(seconds: i64) -> Fresh {
+        let mut fresh = Fresh::default();
+        fresh.ask(challenge(), at(seconds));
+        assert!(fresh.asked(at(seconds)).is_some());
+        assert!(fresh.prove(at(seconds)));
+        fresh
+    }
+
     /// OPS-5
     #[test]
     fn a_proof_is_good_for_one_change_within_two_minutes() {
-        let mut fresh = Fresh::default();
-        fresh.prove(at(0));
+        let mut fresh = proved(0);
         assert!(fresh.is_proved(at(119)));
         assert!(!fresh.is_proved(at(120)));
         assert!(fresh.spend(at(119)));
@@ -142,18 +167,41 @@ mod tests {
     /// OPS-5
     #[test]
     fn a_proof_does_not_outlive_its_connection_and_a_wait_does() {
-        let mut fresh = Fresh::default();
-        fresh.prove(at(0));
+        let mut fresh = proved(0);
         fresh.returned();
         assert!(!fresh.spend(at(1)));
         fresh.ask(challenge(), at(0));
         fresh.returned();
         assert!(fresh.asked(at(1)).is_none());
-        fresh.wait(at(10));
+        fresh.wait(at(0), 10_000);
         fresh.returned();
         assert_eq!(fresh.waits(at(1)), Some(9_000));
         assert_eq!(fresh.waits(at(10)), Some(0));
         assert_eq!(fresh.waits(at(10)), None, "it has been paid for once");
+    }
+
+    /// A thief returned to a session while its owner's answer was being verified and audited, which takes the time
+    /// of a disk: the proof was the thief's. OPS-5
+    #[test]
+    fn a_proof_that_is_verified_while_the_session_moves_is_none() {
+        let mut fresh = Fresh::default();
+        fresh.ask(challenge(), at(0));
+        assert!(fresh.asked(at(1)).is_some());
+        fresh.returned();
+        assert!(!fresh.prove(at(1)));
+        assert!(!fresh.is_proved(at(1)));
+        // Neither is one that the new connection began meanwhile.
+        fresh.ask(challenge(), at(2));
+        assert!(!fresh.prove(at(2)) && !fresh.spend(at(2)));
+    }
+
+    /// A session that was told to wait half a second could prove nothing for a day, by which the clock was set back.
+    #[test]
+    fn a_clock_that_is_set_back_keeps_no_proof_waiting() {
+        let mut fresh = Fresh::default();
+        fresh.wait(at(86_400), 500);
+        assert_eq!(fresh.waits(at(86_400)), Some(500));
+        assert_eq!(fresh.waits(at(0)), Some(0));
     }
 
     #[test]
@@ -175,7 +223,7 @@ mod tests {
             fresh.ask(challenge(), at(0));
         }
         assert!(!fresh.may_begin());
-        fresh.prove(at(0));
+        assert!(fresh.asked(at(0)).is_some() && fresh.prove(at(0)));
         assert!(fresh.may_begin());
     }
 }

@@ -1,13 +1,17 @@
 //! Events that are counted before they are audited: see [`crate::audit::coalesced`].
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
 
 use super::Site;
 use crate::audit::coalesced::{Alarm, Coalesced, Counted, Occurrence};
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
+
+/// Entries on their way into the store, and what became of each. It is kept until it is done: who began it
+/// may go away.
+pub(super) type Writing = Option<BoxFuture<'static, Vec<(Counted, Option<StoreError>)>>>;
 
 impl Site {
     /// Counts an event. Its entry is written with the next [`Site::write_counted`]; call that after an
@@ -21,12 +25,12 @@ impl Site {
     /// # Errors
     /// [`StoreError`] when some could not be written: these wait for the next time.
     pub async fn write_counted(&self, now: Timestamp) -> Result<(), StoreError> {
-        if !self.counted().is_due(now) {
+        let writing = self.0.writing_counted.try_lock();
+        let left = writing.is_some_and(|writing| writing.is_some());
+        if !left && !self.counted().is_due(now) {
             return Ok(());
         }
-        let _writing = self.0.writing_counted.lock().await;
-        let entries = self.counted().take(now);
-        self.write(entries).await
+        self.write(|counted| counted.take(now)).await
     }
 
     /// Writes the audit entries of all counted events, and waits for those that are being written: the site
@@ -35,9 +39,7 @@ impl Site {
     /// # Errors
     /// As [`Site::write_counted`].
     pub async fn write_all_counted(&self) -> Result<(), StoreError> {
-        let _writing = self.0.writing_counted.lock().await;
-        let entries = self.counted().take_all();
-        self.write(entries).await
+        self.write(Coalesced::take_all).await
     }
 
     /// The kinds of events that happened so often that the operator should look; each is given once.
@@ -46,15 +48,39 @@ impl Site {
         self.counted().alarms()
     }
 
-    async fn write(&self, entries: Vec<Counted>) -> Result<(), StoreError> {
-        let written = entries.iter().map(|entry| {
-            let (changes, audit) = (Vec::new(), entry.draft());
-            self.store().commit(ChangeSet { changes, audit })
-        });
-        let written = join_all(written).await;
+    async fn write(
+        &self,
+        take: impl FnOnce(&mut Coalesced) -> Vec<Counted> + Send,
+    ) -> Result<(), StoreError> {
+        let mut writing = self.0.writing_counted.lock().await;
+        // What fails of that waits with the rest.
+        let _ = self.written(&mut writing).await;
+        let entries = take(&mut self.counted());
+        let store = self.0.store.clone();
+        *writing = Some(
+            join_all(entries.into_iter().map(move |entry| {
+                let store = Arc::clone(&store);
+                async move {
+                    let (changes, audit) = (Vec::new(), entry.draft());
+                    let written = store.commit(ChangeSet { changes, audit }).await;
+                    (entry, written.err())
+                }
+            }))
+            .boxed(),
+        );
+        self.written(&mut writing).await
+    }
+
+    /// Waits until what is being written is written, or waits for the next time.
+    async fn written(&self, writing: &mut Writing) -> Result<(), StoreError> {
+        let Some(under_way) = writing else {
+            return Ok(());
+        };
+        let written = under_way.await;
+        *writing = None;
         let mut result = Ok(());
-        for (entry, written) in entries.into_iter().zip(written) {
-            if let Err(trouble) = written {
+        for (entry, trouble) in written {
+            if let Some(trouble) = trouble {
                 self.counted().put_back([entry]);
                 result = Err(trouble);
             }

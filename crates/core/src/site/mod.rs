@@ -78,7 +78,7 @@ struct Inner {
     broker: Broker,
     counted: Mutex<Coalesced>,
     /// Held while entries of counted events are written, so that a stop can wait for that.
-    writing_counted: futures_util::lock::Mutex<()>,
+    writing_counted: futures_util::lock::Mutex<counted::Writing>,
     /// Held while the whole audit log is verified.
     verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,

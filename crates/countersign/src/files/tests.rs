@@ -96,19 +96,45 @@ fn a_link_that_leads_nowhere_is_not_followed() {
     assert!(!nowhere.exists());
 }
 
+fn fifo(path: &Path) {
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o666),
+        0,
+    )
+    .unwrap();
+}
+
+/// Another user put a FIFO, or a link to one, where a command was about to write a plain backup or a key, in a folder
+/// for all such as `/tmp`, and read from it.
+#[test]
+fn nothing_is_written_to_another_users_fifo() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can make what is another user's.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [planted, link, own] = ["planted", "link", "own"].map(|name| folder.path().join(name));
+    fifo(&planted);
+    fifo(&own);
+    symlink(&own, &link).unwrap();
+    for path in [&planted, &link] {
+        std::os::unix::fs::lchown(path, Some(65_534), None).unwrap();
+        let kept = OutputFile::create(path, PRIVATE, Existing::Kept);
+        assert_eq!(kept.err().unwrap().exit, Exit::Conflict, "{path:?}");
+        write(path, PRIVATE, Existing::Replaced, b"secret").unwrap();
+        assert!(path.symlink_metadata().unwrap().is_file(), "{path:?}");
+    }
+}
+
 /// A FIFO that a program read from became a regular file, and the program waited for ever.
 #[test]
 fn a_fifo_is_written_through_and_stays_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &path,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
+    fifo(&path);
     let reader = std::thread::spawn({
         let path = path.clone();
         move || {

@@ -50,6 +50,11 @@ impl Settings {
     }
 
     fn read_again(&self) -> Result<(Config, Table), Failure> {
+        // Some programs write a file by making it anew: for a moment there is none, which means no defaults.
+        if !self.table.is_empty() && !self.usual.exists() && self.file.is_none() {
+            let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(Failure::file(&self.usual, &gone));
+        }
         let mut config = config::read_or_default(self.file.as_deref(), &self.usual)?;
         listen_as_told(&mut config, self.listen.clone())?;
         Ok((config, table(self.file.as_deref().unwrap_or(&self.usual))))
@@ -147,6 +152,29 @@ fn flat(table: &Table) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A program that writes a file by making it anew had taken the old one away when the signal came: the site fell
+    /// back to the defaults, without its limits and its trusted proxies.
+    #[test]
+    fn a_file_that_is_gone_does_not_mean_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let usual = folder.path().join("countersign.toml");
+        let mut settings = Settings {
+            file: None,
+            usual: usual.clone(),
+            listen: Listen {
+                session_listen: None,
+                http_listen: None,
+                public_host: None,
+            },
+            table: Table::new(),
+        };
+        assert!(settings.read_again().is_ok(), "there was none before");
+        std::fs::write(&usual, "version = 1\n[limits]\nunproved = 7\n").unwrap();
+        settings.table = settings.read_again().unwrap().1;
+        std::fs::remove_file(&usual).unwrap();
+        assert!(settings.read_again().is_err());
+    }
 
     #[test]
     fn what_takes_effect_at_once_is_told_from_what_needs_a_restart() {

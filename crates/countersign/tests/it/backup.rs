@@ -133,6 +133,26 @@ fn a_backup_is_taken_at_the_admin_socket_alone() {
     }
 }
 
+/// Somebody who could write where backups are kept, and had a copy of the database, put a plain backup of their own in
+/// place of the sealed one: it was restored, and the pass phrase that only the right one opens with was not used.
+#[test]
+fn a_plain_backup_is_not_taken_for_the_sealed_one() {
+    let site = with_backup_passphrase();
+    done(backup(&site, &["create", "sealed"]));
+    done(site.run(&["backup", "create", "plain", "--plain"]));
+    std::fs::rename(site.path("plain"), site.path("sealed")).unwrap();
+    for words in [
+        &["verify", "sealed"][..],
+        &["restore", "sealed", "--data", "other"],
+    ] {
+        let said = backup(&site, words);
+        assert_eq!(said.code, 4, "{}", said.err);
+        assert!(said.err.contains("plain backup"), "{}", said.err);
+    }
+    assert!(!site.path("other").exists(), "nothing was restored");
+    done(site.run(&["backup", "restore", "sealed", "--data", "other"]));
+}
+
 #[test]
 fn a_backup_that_is_not_sound_restores_nothing() {
     let site = with_backup_passphrase();

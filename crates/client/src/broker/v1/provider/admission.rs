@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use super::reply::Reply;
 use super::{Outcome, Shared};
 use crate::broker::content::{Unread, read};
-use crate::broker::origin::target;
+use crate::broker::origin::{normalized, target};
 use crate::broker::provider::admission::authority;
 use crate::broker::v1::LONGEST_MESSAGE;
 use crate::broker::{
@@ -168,7 +168,9 @@ impl Shared {
     ) -> Result<(), Reply> {
         let setting = self.authority.as_deref();
         let authority = setting.map_or_else(|| authority(parts), |setting| setting.parse().ok());
-        let authority = authority.ok_or(Reply::Unauthorized)?;
+        // Its host and port alone are signed: it says nothing else.
+        let plain = authority.filter(|authority| normalized(authority, None).is_some());
+        let authority = plain.ok_or(Reply::Unauthorized)?;
         let target = format!("{}{}", self.path_prefix, target(&parts.uri));
         let port = authority.port_u16();
         let ports = port.map_or([Some(443), Some(80)], |port| [Some(port), None]);
