@@ -9,6 +9,7 @@ mod apply;
 mod audit;
 mod batch;
 mod copy;
+mod header;
 mod inspect;
 mod open;
 mod reads;
