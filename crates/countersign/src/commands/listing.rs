@@ -40,6 +40,8 @@ pub(crate) fn list(
 struct Whole {
     /// As the site wrote them.
     entries: Vec<Box<RawValue>>,
+    /// Likewise, those that cannot be read.
+    damaged: Vec<Box<RawValue>>,
     lines: Vec<String>,
 }
 
@@ -48,6 +50,8 @@ struct Whole {
 struct Stretch {
     #[serde(default)]
     entries: Vec<Box<RawValue>>,
+    #[serde(default)]
+    damaged: Vec<Box<RawValue>>,
     next: Option<Value>,
 }
 
@@ -57,14 +61,21 @@ impl Whole {
         let stretch: Stretch = serde_json::from_str(outcome.data.get())
             .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
         self.entries.extend(stretch.entries);
+        self.damaged.extend(stretch.damaged);
         self.lines.extend(outcome.output.lines().map(str::to_owned));
         Ok(stretch.next)
     }
 
     fn show(self, format: Format) -> Result<(), Failure> {
-        let entries = serde_json::to_string(&self.entries)
-            .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
-        let data = format!(r#"{{"entries":{entries}}}"#);
+        let text = |list: &[Box<RawValue>]| {
+            serde_json::to_string(list)
+                .map_err(|error| Failure::new(Exit::Failure, "protocol", error))
+        };
+        let mut data = format!(r#"{{"entries":{}"#, text(&self.entries)?);
+        if !self.damaged.is_empty() {
+            data.push_str(&format!(r#","damaged":{}"#, text(&self.damaged)?));
+        }
+        data.push('}');
         show_data(&data, &self.lines.join("\n"), format)
     }
 }
