@@ -2,12 +2,12 @@
 //!
 //! A thread of its own writes them, so that nobody waits for a reader that is slow. A line for which there is
 //! no room, or that cannot be written (a closed pipe, a full disk), is dropped and counted; the log says so
-//! when it can be written again.
+//! when it can be written again. What a site tells besides its log goes the same way, in the same order.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -25,18 +25,49 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Sets the level in place of the configuration.
 const LEVEL: &str = "COUNTERSIGN_LOG";
 
+/// What writes to standard error; `None` before [`begin`].
+static WRITER: OnceLock<Writer> = OnceLock::new();
+
+/// From now on the thread of the log writes to standard error, and no one else.
+pub(crate) fn begin() -> Result<Writer, Failure> {
+    if let Some(writer) = WRITER.get() {
+        return Ok(writer.clone());
+    }
+    let started = Writer::start(io::stderr());
+    let writer = started
+        .map_err(|error| Failure::new(Exit::Failure, "log", format_args!("the log: {error}")))?;
+    Ok(WRITER.get_or_init(|| writer).clone())
+}
+
+/// Takes a line for standard error, if the log has begun. At a terminal it is there when this returns, so that
+/// a prompt comes after it.
+pub(crate) fn take(line: &str) -> bool {
+    let Some(mut writer) = WRITER.get().cloned() else {
+        return false;
+    };
+    let _ = writer.write(format!("{line}\n").as_bytes());
+    if io::stderr().is_terminal() {
+        writer.finish();
+    }
+    true
+}
+
+/// Waits a moment until what waits is written: before the process ends.
+pub(crate) fn finish() {
+    if let Some(writer) = WRITER.get() {
+        writer.finish();
+    }
+}
+
 /// The log of this process; what waits is written when it is dropped.
 pub(crate) struct Log {
-    lines: SyncSender<Line>,
     level: reload::Handle<EnvFilter, Registry>,
 }
 
 impl Log {
     /// Starts the log as configured.
     pub(crate) fn start(config: &Config) -> Result<Self, Failure> {
-        let (writer, lines) = Writer::start(io::stderr()).map_err(|error| {
-            Failure::new(Exit::Failure, "log", format_args!("the log: {error}"))
-        })?;
+        let writer = begin()?;
         let (level, handle) = reload::Layer::new(filter(config)?);
         let layer = fmt::layer()
             .with_writer(writer)
@@ -50,10 +81,7 @@ impl Log {
             .with(level)
             .with(layer)
             .init();
-        Ok(Self {
-            lines,
-            level: handle,
-        })
+        Ok(Self { level: handle })
     }
 
     /// Logs with the level of another configuration from now on.
@@ -70,11 +98,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let (written, all_written) = sync_channel(1);
-        if self.lines.try_send(Line::Last(written)).is_ok() {
-            // A reader that is slower than this misses the end.
-            let _ = all_written.recv_timeout(PATIENCE);
-        }
+        finish();
     }
 }
 
@@ -96,22 +120,30 @@ enum Line {
 
 /// Hands lines over to the thread that writes them; never fails and never waits.
 #[derive(Clone)]
-struct Writer {
+pub(crate) struct Writer {
     lines: SyncSender<Line>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Writer {
-    fn start(to: impl Write + Send + 'static) -> io::Result<(Self, SyncSender<Line>)> {
+    fn start(to: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, waiting) = sync_channel(WAITING);
         let dropped = Arc::<AtomicU64>::default();
         let writer = Self {
-            lines: lines.clone(),
+            lines,
             dropped: dropped.clone(),
         };
         let thread = std::thread::Builder::new().name("log".to_owned());
         thread.spawn(move || write(&waiting, to, &dropped))?;
-        Ok((writer, lines))
+        Ok(writer)
+    }
+
+    fn finish(&self) {
+        let (written, all_written) = sync_channel(1);
+        if self.lines.try_send(Line::Last(written)).is_ok() {
+            // A reader that is slower than this misses the end.
+            let _ = all_written.recv_timeout(PATIENCE);
+        }
     }
 }
 
@@ -185,9 +217,9 @@ mod tests {
         }
     }
 
-    fn written(lines: &SyncSender<Line>) {
+    fn written(writer: &Writer) {
         let (told, all) = sync_channel(1);
-        lines.send(Line::Last(told)).unwrap();
+        writer.lines.send(Line::Last(told)).unwrap();
         all.recv().unwrap();
     }
 
@@ -196,12 +228,12 @@ mod tests {
     fn what_cannot_be_written_is_dropped_and_counted() {
         let reader = Failing::default();
         reader.times.store(3, Ordering::Relaxed);
-        let (mut writer, lines) = Writer::start(reader.clone()).unwrap();
+        let mut writer = Writer::start(reader.clone()).unwrap();
         // The second failure is that of the remark on the first line, and the third that of the second line.
         for line in ["one\n", "two\n", "three\n"] {
             writer.write_all(line.as_bytes()).unwrap();
         }
-        written(&lines);
+        written(&writer);
         let text = String::from_utf8(reader.written.lock().unwrap().clone()).unwrap();
         assert_eq!(text, "2 log lines were dropped\nthree\n");
     }
@@ -221,14 +253,14 @@ mod tests {
         }
         let (read, reads) = sync_channel(1);
         let reader = Failing::default();
-        let (mut writer, lines) = Writer::start(Slow(reads, reader.clone())).unwrap();
+        let mut writer = Writer::start(Slow(reads, reader.clone())).unwrap();
         // One may be in the writer's hand already.
         for _ in 0..WAITING + 1 + 5 {
             writer.write_all(b"a line\n").unwrap();
         }
         assert!((5..=6).contains(&writer.dropped.load(Ordering::Relaxed)));
         drop(read);
-        written(&lines);
+        written(&writer);
         let text = String::from_utf8(reader.written.lock().unwrap().clone()).unwrap();
         assert!(text.contains("log lines were dropped\n"), "{text:.80}");
     }

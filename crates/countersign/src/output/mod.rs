@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::failure::{Exit, Failure};
+use crate::log;
 
 /// The form of what is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -78,9 +79,11 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 }
 
 /// Writes a line to standard error. Where that is closed or full, the line is dropped: it must not end what the
-/// command does.
+/// command does. A site waits for no reader of it.
 pub(crate) fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    if !log::take(line) {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
 }
 
 /// A path in JSON. It need not be UTF-8, which JSON must be.
@@ -110,21 +113,22 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 fn is_empty_list(data: &str) -> bool {
     let value: Value = serde_json::from_str(data).unwrap_or(Value::Null);
-    value
-        .get("entries")
-        .and_then(Value::as_array)
-        .is_some_and(Vec::is_empty)
+    let entries = value.get("entries").and_then(Value::as_array);
+    entries.is_some_and(Vec::is_empty) && value.get("damaged").is_none()
 }
 
-/// The entries of a list, one a line; anything else on one line.
+/// The entries of a list and then those that are damaged, one a line; anything else on one line.
 fn lines(data: &str) -> String {
     #[derive(Deserialize)]
     struct List {
         entries: Vec<Box<RawValue>>,
+        #[serde(default)]
+        damaged: Vec<Box<RawValue>>,
     }
     match serde_json::from_str::<List>(data) {
-        Ok(List { entries }) => {
-            let entries = entries.iter().map(|entry| layout::compact(entry.get()));
+        Ok(List { entries, damaged }) => {
+            let entries = entries.iter().chain(&damaged);
+            let entries = entries.map(|entry| layout::compact(entry.get()));
             entries.collect::<Vec<_>>().join("\n")
         }
         // As the site wrote it, it may have line ends.

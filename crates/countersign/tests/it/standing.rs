@@ -200,6 +200,20 @@ fn a_log_that_is_not_read_keeps_no_login_waiting() {
     assert_eq!(site.stop(), Some(0));
 }
 
+/// A reader that stays and reads nothing, of a pipe that is full from the beginning: the start waited for ever for
+/// the lines that say where the site is, and a failure for its message.
+#[test]
+fn a_start_waits_for_no_reader_of_what_it_says() {
+    const FULL: &str = r#"mkfifo pipe; exec 3<> pipe; head -c 65536 /dev/zero >&3; exec "$@" 2>&3"#;
+    let site = Site::start(FULL);
+    assert_eq!(site.log_in().code, 0);
+    assert_eq!(site.stop(), Some(0));
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["serve", "--config", "missing.toml"];
+    let status = shell(folder.path(), FULL, &words).status().unwrap();
+    assert_eq!(status.code(), Some(6));
+}
+
 /// The exit code of a failure was 101 where its message could not be shown.
 #[test]
 fn a_site_that_cannot_start_says_so_by_its_exit_code_alone_if_need_be() {
