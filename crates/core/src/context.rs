@@ -186,7 +186,9 @@ fn application(change: &Change) -> Option<ApplicationId> {
         Change::InsertApplication(application) | Change::UpdateApplication(application) => {
             Some(application.id.clone())
         }
-        Change::DeleteApplication { id, .. } => Some(id.clone()),
+        Change::DeleteApplication { id, .. } | Change::DeleteDamagedApplication(id) => {
+            Some(id.clone())
+        }
         _ => None,
     }
 }

@@ -28,12 +28,20 @@ pub trait Store: Send + Sync {
     /// The account of that name.
     async fn account_by_name(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
 
-    /// Accounts of a kind, by name.
+    /// Accounts of a kind, by name. One that cannot be read takes its place in the list and does not keep the
+    /// others out of it; it is a person unless it is a service.
     async fn accounts(
         &self,
         kind: Kind,
-        page: &Page<AccountName>,
-    ) -> Result<Vec<Account>, StoreError>;
+        page: &Page<String>,
+    ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError>;
+
+    /// The account of that kind and name, if it is there and cannot be read.
+    async fn damaged_account(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<DamagedAccount>, StoreError>;
 
     /// The pass phrase credential of that account.
     async fn passphrase(
@@ -77,6 +85,12 @@ pub trait Store: Send + Sync {
         &self,
         page: &Page<String>,
     ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError>;
+
+    /// The application of that id, if it is there and cannot be read.
+    async fn damaged_application(
+        &self,
+        id: &ApplicationId,
+    ) -> Result<Option<DamagedApplication>, StoreError>;
 
     /// The setting of that name.
     async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError>;
@@ -134,6 +148,17 @@ pub struct Page<Cursor> {
     pub limit: u32,
 }
 
+/// An account of which what is stored cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedAccount {
+    /// Its id, if that can be read.
+    pub id: Option<AccountId>,
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
 /// An application of which what is stored cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedApplication {
@@ -181,6 +206,14 @@ pub enum Change {
         /// The revision that this was decided on.
         revision: u64,
     },
+    /// Takes an account that cannot be read and all its credentials away. [`StoreError::Stale`] when it can be
+    /// read.
+    DeleteDamagedAccount {
+        /// Its id, if that can be read.
+        id: Option<AccountId>,
+        /// Its name.
+        name: String,
+    },
     /// The pass phrase credential of an account, in place of an older one. [`StoreError::Conflict`] when
     /// another account has its credential id.
     PutPassphrase(PassphraseCredential),
@@ -208,6 +241,8 @@ pub enum Change {
         /// The revision that this was decided on.
         revision: u64,
     },
+    /// Takes an application that cannot be read away. [`StoreError::Stale`] when it can be read.
+    DeleteDamagedApplication(ApplicationId),
     /// A setting.
     PutSetting {
         /// Its name.

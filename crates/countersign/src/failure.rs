@@ -8,7 +8,6 @@ use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::LoginError;
 
 pub(crate) use crate::exit::Exit;
-use crate::log;
 use crate::output::{Format, complain, escape};
 
 /// A failure, ready to be shown.
@@ -106,8 +105,6 @@ impl Failure {
             (_, Format::Text) => complain(&self.text()),
             (_, Format::Json | Format::Jsonl) => complain(&self.json()),
         }
-        // The process is about to end.
-        log::flush();
         ExitCode::from(self.exit as u8)
     }
 

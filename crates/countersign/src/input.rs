@@ -215,7 +215,7 @@ mod handed_over {
 
             let json = way.bytes(&format!("{0}{{{0}\"name\": {0}\"maria\"}}{0}", way.end));
             let read = params::from_file(file(json).path()).unwrap();
-            prop_assert_eq!(read.get("name"), Some(&serde_json::json!("maria")));
+            prop_assert_eq!(read.shown(), serde_json::json!({ "name": "maria" }));
 
             let typed = Passphrase::from("Zo\u{eb}s correct horse".to_owned());
             let end = if way.end == "\r" { "\n" } else { way.end };

@@ -34,7 +34,10 @@ fn main() -> ExitCode {
         Err(error) => return cli::explain(&error),
     };
     let format = cli.common.format();
-    run(cli).unwrap_or_else(|failure| failure.report(format))
+    let code = run(cli).unwrap_or_else(|failure| failure.report(format));
+    // The thread that writes them ends with the process.
+    log::flush();
+    code
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {

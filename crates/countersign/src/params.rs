@@ -1,16 +1,43 @@
 //! Parameters as they are typed: `name=maria`, `seats:=2`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use countersign_crypto::pem;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::input;
 
-/// Reads `key=text` and `key:=JSON` into a JSON object.
-pub(crate) fn parse(words: &[String]) -> Result<Map<String, Value>, Failure> {
-    let mut params = Map::new();
+/// Parameters of an operation. Each is kept as it was given: a number may be longer than any type of number.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Params(BTreeMap<String, Box<RawValue>>);
+
+impl Params {
+    /// The parameters as this program understands them, with numbers rounded: for questions, not to be sent.
+    pub(crate) fn shown(&self) -> Value {
+        let read = |(name, value): (&String, &Box<RawValue>)| {
+            Some((name.clone(), serde_json::from_str(value.get()).ok()?))
+        };
+        Value::Object(self.0.iter().filter_map(read).collect::<Map<_, _>>())
+    }
+
+    /// The parameters as they are sent.
+    pub(crate) fn to_raw(&self) -> Result<Box<RawValue>, Failure> {
+        to_raw_value(self).map_err(Failure::usage)
+    }
+
+    /// Adds others, which replace those of the same name.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+}
+
+/// Reads `key=text` and `key:=JSON`.
+pub(crate) fn parse(words: &[String]) -> Result<Params, Failure> {
+    let mut params = BTreeMap::new();
     for word in words {
         let typed = word.split_once('=');
         let typed = typed.filter(|(key, _)| !matches!(*key, "" | ":"));
@@ -20,22 +47,22 @@ pub(crate) fn parse(words: &[String]) -> Result<Map<String, Value>, Failure> {
         })?;
         let (key, value) = match key.strip_suffix(':') {
             Some(key) => {
-                let value = serde_json::from_str(value).map_err(|error| {
+                let value = serde_json::from_str::<Box<RawValue>>(value).map_err(|error| {
                     Failure::usage(format_args!("{key}: {value:?} is no JSON: {error}"))
                 })?;
                 (key, value)
             }
-            None => (key, Value::String(value.to_owned())),
+            None => (key, to_raw_value(value).map_err(Failure::usage)?),
         };
         if params.insert(key.to_owned(), value).is_some() {
             return Err(Failure::usage(format_args!("{key} is given twice")));
         }
     }
-    without_private_keys(params)
+    without_private_keys(Params(params))
 }
 
 /// Reads parameters from a file that holds a JSON object (`-` is standard input).
-pub(crate) fn from_file(file: &Path) -> Result<Map<String, Value>, Failure> {
+pub(crate) fn from_file(file: &Path) -> Result<Params, Failure> {
     let text = input::text(file)?;
     let params = serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format_args!("{}: {error}", file.display()))
@@ -45,10 +72,11 @@ pub(crate) fn from_file(file: &Path) -> Result<Map<String, Value>, Failure> {
 }
 
 /// Refuses a private key where a public one is meant, before anything is sent.
-fn without_private_keys(params: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
-    for (name, value) in &params {
+fn without_private_keys(params: Params) -> Result<Params, Failure> {
+    for (name, value) in &params.0 {
         let is_public = name == "certificate" || name.starts_with("public_key");
-        if is_public && holds_private_key(value) {
+        let value = serde_json::from_str(value.get());
+        if is_public && value.is_ok_and(|value| holds_private_key(&value)) {
             return Err(Failure::usage(format_args!(
                 "{name} holds a private key, which must stay on this machine; nothing was sent"
             ))
@@ -110,7 +138,25 @@ mod tests {
     fn text_stays_text_and_json_is_json() {
         let params = parse(&split("name=007 seats:=2 tags:='[\"a\"]' note=a=b")).unwrap();
         let expected = json!({ "name": "007", "seats": 2, "tags": ["a"], "note": "a=b" });
-        assert_eq!(Value::Object(params), expected);
+        assert_eq!(params.shown(), expected);
+    }
+
+    /// `id:=123456789012345678901234567890` reached the site as 1.2345678901234568e+29.
+    #[test]
+    fn numbers_are_sent_as_they_are_given() {
+        for given in [
+            "123456789012345678901234567890",
+            "-9223372036854775809",
+            "0.10",
+            "1e999",
+            r#"{"ids":[18446744073709551616]}"#,
+        ] {
+            let params = parse(&[format!("id:={given}")]).unwrap();
+            assert_eq!(
+                params.to_raw().unwrap().get(),
+                format!("{{\"id\":{given}}}")
+            );
+        }
     }
 
     #[test]
@@ -150,14 +196,14 @@ mod tests {
         #[test]
         fn any_text_comes_through_as_it_was_typed(text in "\\PC*", key in "[a-z_]{1,12}") {
             let params = parse(&[format!("{key}={text}")]).unwrap();
-            prop_assert_eq!(params.get(&key), Some(&Value::String(text)));
+            prop_assert_eq!(params.shown(), json!({ key: text }));
         }
 
         #[test]
         fn any_json_comes_through_as_it_was_typed(number: i64, words: Vec<String>, yes: bool) {
             for value in [json!(number), json!(words), json!(yes), json!({ "inner": words })] {
                 let params = parse(&[format!("key:={value}")]).unwrap();
-                prop_assert_eq!(params.get("key"), Some(&value));
+                prop_assert_eq!(params.shown(), json!({ "key": value }));
             }
         }
 

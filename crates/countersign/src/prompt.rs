@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rpassword::ConfigBuilder;
 use rustix::termios::{
@@ -42,7 +43,7 @@ pub(crate) fn discard_typed_ahead() {
 
 fn ask(prompt: &str) -> io::Result<String> {
     log::flush();
-    let mut terminal = OpenOptions::new().read(true).write(true).open(TERMINAL)?;
+    let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL)?;
     let hidden = Hidden::new(terminal.try_clone()?)?;
     let config = ConfigBuilder::new()
         .input_reader(Keys(terminal.try_clone()?))
@@ -50,16 +51,40 @@ fn ask(prompt: &str) -> io::Result<String> {
         .build();
     let typed = rpassword::prompt_password_with_config(format!("{prompt}: "), config);
     drop(hidden);
-    // The line end that was typed was not shown either.
-    terminal.write_all(b"\n")?;
     typed
 }
 
-/// A terminal that does not echo and hands over each key; as it was before when dropped.
-struct Hidden {
-    terminal: File,
-    before: Termios,
+/// Puts the terminal back when the process ends while it asks.
+pub(crate) fn give_up() {
+    if let Some(before) = asking().take() {
+        before.restore();
+        discard_typed_ahead();
+    }
 }
+
+/// What the terminal was like before it was asked at; `None` while nothing is asked.
+static ASKING: Mutex<Option<Before>> = Mutex::new(None);
+
+fn asking() -> MutexGuard<'static, Option<Before>> {
+    ASKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A terminal and what it was like.
+struct Before {
+    terminal: File,
+    modes: Termios,
+}
+
+impl Before {
+    fn restore(mut self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.modes);
+        // The line end that was typed, or is not any more, was not shown.
+        let _ = self.terminal.write_all(b"\n");
+    }
+}
+
+/// A terminal that does not echo and hands over each key; as it was before when dropped.
+struct Hidden;
 
 impl Hidden {
     fn new(terminal: File) -> io::Result<Self> {
@@ -71,13 +96,19 @@ impl Hidden {
         modes.special_codes[SpecialCodeIndex::VMIN] = 1;
         modes.special_codes[SpecialCodeIndex::VTIME] = 0;
         tcsetattr(&terminal, OptionalActions::Now, &modes)?;
-        Ok(Self { terminal, before })
+        *asking() = Some(Before {
+            terminal,
+            modes: before,
+        });
+        Ok(Self)
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+        if let Some(before) = asking().take() {
+            before.restore();
+        }
     }
 }
 

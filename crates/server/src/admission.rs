@@ -4,15 +4,23 @@
 //! What an attacker has is connections that nobody is proved on. When there are too many, a newcomer is
 //! not turned away for it: the oldest one of the network (an IPv4 address, an IPv6 /48) that has most of them
 //! has to go. So an honest login, which is quick and alone, gets through a crowd of slow ones.
+//!
+//! Unauthenticated connections are in two tiers. One that has not sent a whole first flight costs its client
+//! nothing, and an honest client sends its first flight at once: these are evicted first. After its first
+//! flight a client may need a second to stretch a pass phrase; its connection is evicted only when few of the
+//! others are left. An attacker gets into the second tier by first flights alone, which wait for the turn of
+//! their network, and there too the largest network makes room.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod tier;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_core::guard::{Guard, Offence, Source};
 use countersign_core::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
+use self::tier::{Tier, Unproved};
 use crate::clock;
 use crate::limits::Limits;
 
@@ -37,8 +45,9 @@ pub enum TurnedAway {
 /// A network with fewer unproved connections is not turned away early: an office that logs in at once is no
 /// crowd, not even when there are so many networks that a share is less than one.
 const NEVER_EARLY: usize = 16;
-/// So many unproved connections of one network make no more room for others than a single one does.
-const NO_CROWD: usize = 4;
+/// This part of the places for unproved connections is left to those that have not sent a whole first flight:
+/// first flights alone do not keep a newcomer from sending its own.
+const OPENING: usize = 4;
 
 /// Counts connections.
 pub struct Admission {
@@ -53,36 +62,21 @@ struct State {
     /// Those that have not been evicted.
     connections: usize,
     next: u64,
-    unproved: usize,
     sources: HashMap<Source, Counts>,
-    networks: HashMap<Source, Network>,
-    /// The networks with unproved connections, by how many they have; of those with as many, the one with
-    /// the oldest connection comes last.
-    crowds: BTreeSet<Crowd>,
+    networks: HashMap<Source, Counts>,
+    /// The networks with unproved connections.
+    unproved_networks: usize,
+    /// The unproved connections that have not sent a whole first flight.
+    opening: Tier,
+    /// The unproved connections that have, and will show who they are.
+    heard: Tier,
 }
 
-/// How many unproved connections a network has, [`NO_CROWD`] at least, and the number of its oldest.
-type Crowd = (usize, Reverse<u64>, Source);
-
-/// One source's connections.
+/// The connections of one source or network.
 #[derive(Default)]
 struct Counts {
     all: usize,
     unproved: usize,
-}
-
-/// One network's connections.
-#[derive(Default)]
-struct Network {
-    all: usize,
-    /// Those that nobody is proved on, oldest first, with the means to end them.
-    unproved: VecDeque<Unproved>,
-}
-
-struct Unproved {
-    number: u64,
-    from: Source,
-    end: oneshot::Sender<()>,
 }
 
 impl Admission {
@@ -118,9 +112,10 @@ impl Admission {
         };
     }
 
-    /// Ends the oldest unauthenticated connection of the largest group; whether there was one.
+    /// Evicts an unauthenticated connection: the oldest of the largest network, of those that have not sent a
+    /// whole first flight while there are more than few of these. Whether there was one.
     pub fn evict(&self) -> bool {
-        self.state().end_oldest_of_largest_crowd()
+        self.state().evict()
     }
 
     /// Lets a connection in, counted until the returned value is dropped. `dice` is random, for the choice
@@ -140,7 +135,7 @@ impl Admission {
         let mut state = self.state();
         let source = state.sources.get(&from);
         let network = state.networks.get(&from.network());
-        let in_network = network.map_or(0, |network| network.unproved.len());
+        let in_network = network.map_or(0, |network| network.unproved);
         if source.is_some_and(|source| state.has_its_share(source))
             || network.is_some_and(|network| network.all >= state.limits.connections_per_network)
             || in_network >= state.limits.unproved_per_network
@@ -150,7 +145,7 @@ impl Admission {
         if state.drops_early(in_network, dice) {
             return Err(TurnedAway::EarlyDrop);
         }
-        while state.is_full() && state.end_oldest_of_largest_crowd() {}
+        while state.is_full() && state.evict() {}
         if state.connections >= state.limits.connections {
             return Err(TurnedAway::Full);
         }
@@ -174,21 +169,12 @@ impl Admission {
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
         let state = self.state();
-        (state.connections, state.unproved)
+        (state.connections, state.unproved())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change under the lock is whole before anything can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Network {
-    /// The crowd that these are; `None` when all are proved.
-    fn crowd(&self, network: Source) -> Option<Crowd> {
-        let oldest = self.unproved.front()?;
-        let size = self.unproved.len().max(NO_CROWD);
-        Some((size, Reverse(oldest.number), network))
     }
 }
 
@@ -198,17 +184,21 @@ impl State {
             || source.unproved >= self.limits.unproved_per_source
     }
 
+    fn unproved(&self) -> usize {
+        self.opening.len() + self.heard.len()
+    }
+
     /// Whether one more has to take another's place.
     fn is_full(&self) -> bool {
-        self.unproved >= self.limits.unproved || self.connections >= self.limits.connections
+        self.unproved() >= self.limits.unproved || self.connections >= self.limits.connections
     }
 
     /// Whether a network that has `own` unproved connections is turned away early: never with less than its
     /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
     fn drops_early(&self, own: usize, dice: u32) -> bool {
         let (early, full) = (self.limits.unproved_early, self.limits.unproved);
-        let share = self.unproved / self.crowds.len().max(1);
-        let over = self.unproved.saturating_sub(early);
+        let share = self.unproved() / self.unproved_networks.max(1);
+        let over = self.unproved().saturating_sub(early);
         if over == 0 || own < share.max(NEVER_EARLY) {
             return false;
         }
@@ -221,56 +211,65 @@ impl State {
         let number = self.next;
         self.next += 1;
         self.connections += 1;
-        self.unproved += 1;
         let source = self.sources.entry(from).or_default();
         source.all += 1;
         source.unproved += 1;
         let network = self.networks.entry(from.network()).or_default();
         network.all += 1;
-        if let Some(crowd) = network.crowd(from.network()) {
-            self.crowds.remove(&crowd);
-        }
-        network.unproved.push_back(Unproved { number, from, end });
-        self.crowds.extend(network.crowd(from.network()));
+        network.unproved += 1;
+        self.unproved_networks += usize::from(network.unproved == 1);
+        self.opening.add(Unproved { number, from, end });
         number
     }
 
-    /// Takes a connection out of the unproved ones of its network, if it is still there.
-    fn no_longer_unproved(&mut self, of: Source, number: u64) -> Option<oneshot::Sender<()>> {
-        let network = self.networks.get_mut(&of)?;
-        let before = network.crowd(of)?;
-        // Numbers only grow, so the queue is sorted.
-        let at = network
-            .unproved
-            .binary_search_by_key(&number, |unproved| unproved.number);
-        let Unproved { from, end, .. } = network.unproved.remove(at.ok()?)?;
-        self.unproved -= 1;
-        self.crowds.remove(&before);
-        self.crowds.extend(network.crowd(of));
+    /// Moves a connection to the tier of those that sent a whole first flight, if it is still unproved.
+    fn hear(&mut self, from: Source, number: u64) {
+        if let Some(unproved) = self.opening.take(from.network(), number) {
+            self.heard.add(unproved);
+        }
+    }
+
+    /// Takes a connection out of the unproved ones, if it is still there.
+    fn no_longer_unproved(&mut self, from: Source, number: u64) -> bool {
+        let of = from.network();
+        let taken = self.opening.take(of, number);
+        let was_unproved = taken.or_else(|| self.heard.take(of, number)).is_some();
+        if was_unproved {
+            self.count_no_longer_unproved(from);
+        }
+        was_unproved
+    }
+
+    fn count_no_longer_unproved(&mut self, from: Source) {
         if let Some(source) = self.sources.get_mut(&from) {
             source.unproved -= 1;
         }
-        Some(end)
+        if let Some(network) = self.networks.get_mut(&from.network()) {
+            network.unproved -= 1;
+            self.unproved_networks -= usize::from(network.unproved == 0);
+        }
     }
 
-    fn end_oldest_of_largest_crowd(&mut self) -> bool {
-        let Some((_, Reverse(number), network)) = self.crowds.last().copied() else {
+    fn evict(&mut self) -> bool {
+        let left_to_opening = self.limits.unproved / OPENING;
+        let heard_first = self.opening.len() <= left_to_opening && self.heard.len() > 0;
+        let tier = match heard_first {
+            true => &mut self.heard,
+            false => &mut self.opening,
+        };
+        let Some(unproved) = tier.take_oldest_of_largest() else {
             return false;
         };
-        match self.no_longer_unproved(network, number) {
-            Some(end) => {
-                // It counts no longer, also while it says its last word. It may have ended by itself just now.
-                self.connections -= 1;
-                let _ = end.send(());
-                true
-            }
-            None => false,
-        }
+        // It counts no longer, also while it says its last word. It may have ended by itself just now.
+        self.count_no_longer_unproved(unproved.from);
+        self.connections -= 1;
+        let _ = unproved.end.send(());
+        true
     }
 
     fn remove(&mut self, from: Source, number: u64, proved: bool) {
         let of = from.network();
-        let was_unproved = self.no_longer_unproved(of, number).is_some();
+        let was_unproved = self.no_longer_unproved(from, number);
         // One that was evicted counts no longer.
         self.connections -= usize::from(was_unproved || proved);
         if let Some(source) = self.sources.get_mut(&from) {
@@ -309,13 +308,18 @@ impl Admitted {
         self.ended.take()
     }
 
+    /// The client sent a whole first flight: the connection makes room after those that have not.
+    pub fn heard(&self) {
+        self.admission.state().hear(self.from, self.number);
+    }
+
     /// Somebody is proved on it: it counts as unproved no longer.
     pub fn proved(&mut self) {
         if !self.proved {
             let mut state = self.admission.state();
-            let was_unproved = state.no_longer_unproved(self.from.network(), self.number);
+            let was_unproved = state.no_longer_unproved(self.from, self.number);
             // It was evicted, and was authenticated before it heard of that: it stays, and counts again.
-            state.connections += usize::from(was_unproved.is_none());
+            state.connections += usize::from(!was_unproved);
             self.proved = true;
         }
         if let Some(guard) = &self.admission.guard {

@@ -14,8 +14,8 @@ use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site};
 use countersign_core::store::{
-    ChangeSet, Committed, DamagedApplication, Page, ScriptProgress, Setting, Store, StoreCopy,
-    StoreError,
+    ChangeSet, Committed, DamagedAccount, DamagedApplication, Page, ScriptProgress, Setting, Store,
+    StoreCopy, StoreError,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -91,8 +91,20 @@ impl Store for Forgetful {
         Ok(None)
     }
 
-    async fn accounts(&self, _: Kind, _: &Page<AccountName>) -> Result<Vec<Account>, StoreError> {
+    async fn accounts(
+        &self,
+        _: Kind,
+        _: &Page<String>,
+    ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn damaged_account(
+        &self,
+        _: Kind,
+        _: &str,
+    ) -> Result<Option<DamagedAccount>, StoreError> {
+        Ok(None)
     }
 
     async fn passphrase(&self, _: AccountId) -> Result<Option<PassphraseCredential>, StoreError> {
@@ -140,6 +152,13 @@ impl Store for Forgetful {
         _: &Page<String>,
     ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn damaged_application(
+        &self,
+        _: &ApplicationId,
+    ) -> Result<Option<DamagedApplication>, StoreError> {
+        Ok(None)
     }
 
     async fn setting(&self, _: &str) -> Result<Option<Setting>, StoreError> {

@@ -14,7 +14,7 @@ use crate::id::AccountId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
 use crate::session::CloseReason;
-use crate::store::{Change, Page};
+use crate::store::{Change, DamagedAccount, Page};
 use crate::table::Answer;
 use crate::timestamp::Timestamp;
 
@@ -27,13 +27,20 @@ pub(super) struct ByName {
     pub(super) name: AccountName,
 }
 
+/// The account that is meant, by a name that may be damaged.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ByStoredName {
+    /// Its name, with or without the site's own zone.
+    name: String,
+}
+
 /// Which stretch of a list is wanted.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListByName {
     /// The name after which the list begins; the `next` of the stretch before.
-    #[schemars(with = "Option<String>")]
-    after: Option<AccountName>,
+    after: Option<String>,
     /// How many entries at most: 1 to 1000, 100 when left out.
     #[serde(default)]
     limit: Limit,
@@ -79,6 +86,28 @@ impl From<Account> for AccountView {
     }
 }
 
+/// A stretch of the list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Accounts {
+    /// What was found, in order.
+    entries: Vec<AccountView>,
+    /// Accounts that cannot be read; absent when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damaged: Vec<DamagedView>,
+    /// Pass this as `after` to go on; absent when this is the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// An account that cannot be read.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DamagedView {
+    /// Its name.
+    name: String,
+    /// What is wrong with it.
+    problem: String,
+}
+
 /// The account of that kind and name, if the caller may touch it.
 pub(super) async fn find(
     context: &Context,
@@ -106,26 +135,47 @@ pub(super) async fn list(
     context: Context,
     kind: Kind,
     params: ListByName,
-) -> Result<Answer<Listing<AccountView>>, Refusal> {
+) -> Result<Answer<Accounts>, Refusal> {
     let page = Page {
-        after: params.after.map(|name| context.site().whole_name(name)),
+        after: params.after.map(|name| stored_name(&context, name)),
         limit: params.limit.and_one(),
     };
     let found = context.site().store().accounts(kind, &page).await?;
-    let views = found.into_iter().map(AccountView::from).collect();
-    let listing = Listing::of(views, params.limit, |view: &AccountView| {
-        view.name.to_string()
+    let found = Listing::of(found, params.limit, |listed| match listed {
+        Ok(account) => account.name.to_string(),
+        Err(damaged) => damaged.name.clone(),
     });
-    let text = listing.lines(|view| {
-        format!(
-            "{}  {}  {}  {}",
-            view.name,
-            view.role,
-            view.state.as_str(),
-            view.full_name
-        )
-    });
-    Ok(Answer::new(listing).saying(text))
+    let mut lines = Vec::with_capacity(found.entries.len());
+    let mut accounts = Accounts {
+        entries: Vec::with_capacity(found.entries.len()),
+        damaged: Vec::new(),
+        // A name whose text is damaged may not sort where it is stored; a list ends all the same.
+        next: found.next.filter(|next| Some(next) != page.after.as_ref()),
+    };
+    for listed in found.entries {
+        match listed {
+            Ok(account) => {
+                let (name, role) = (&account.name, account.role);
+                let (state, full_name) = (account.state.as_str(), &account.full_name);
+                lines.push(format!("{name}  {role}  {state}  {full_name}"));
+                accounts.entries.push(account.into());
+            }
+            Err(DamagedAccount { name, problem, .. }) => {
+                lines.push(format!("{name}  damaged: {problem}"));
+                accounts.damaged.push(DamagedView { name, problem });
+            }
+        }
+    }
+    Ok(Answer::new(accounts).saying(lines.join("\n")))
+}
+
+/// A name as it is stored, with its zone; one that is no name of an account is left as it is, for it may be
+/// what a damaged account has.
+fn stored_name(context: &Context, name: String) -> String {
+    match name.parse() {
+        Ok(name) => context.site().whole_name(name).to_string(),
+        Err(_) => name,
+    }
 }
 
 /// Sets whether an account may log in, and cuts its sessions when it may not.
@@ -154,27 +204,45 @@ pub(super) async fn set_state(
 pub(super) async fn delete(
     context: Context,
     kind: Kind,
-    params: ByName,
+    params: ByStoredName,
 ) -> Result<Answer<Done>, Refusal> {
-    let account = find(&context, kind, &params.name).await?;
-    let mut changes = vec![Change::DeleteAccount {
-        id: account.id,
-        revision: account.revision,
-    }];
-    let released = without_service(&context, &account).await?;
-    changes.extend(released.changes);
-    let target_name = account.name.to_string();
-    let details = json!({
-        "id": account.id, "kind": kind, "spoke_for": released.ids,
-    });
+    let target = stored_name(&context, params.name);
+    let damaged = context.site().store().damaged_account(kind, &target);
+    let (id, deletion, problem) = match damaged.await? {
+        Some(DamagedAccount { id, name, problem }) => {
+            let deletion = Change::DeleteDamagedAccount { id, name };
+            (id, deletion, Some(problem))
+        }
+        None => {
+            let name = target.parse();
+            let name = name.map_err(|error| Refusal::invalid("name", error))?;
+            let account = find(&context, kind, &name).await?;
+            let (id, revision) = (account.id, account.revision);
+            (Some(id), Change::DeleteAccount { id, revision }, None)
+        }
+    };
+    let mut changes = vec![deletion];
+    let mut spoke_for = Vec::new();
+    if let Some(id) = id {
+        let released = without_service(&context, id).await?;
+        changes.extend(released.changes);
+        spoke_for = released.ids;
+    }
+    let mut details = json!({ "id": id, "kind": kind, "spoke_for": spoke_for });
+    if let Some(problem) = problem {
+        details["damaged"] = problem.into();
+    }
+    context.commit(changes, target.clone(), details).await?;
     context
-        .commit(changes, target_name.clone(), details)
-        .await?;
-    cut(&context, account.id, CloseReason::AccountDeleted);
+        .site()
+        .sessions()
+        .cut_where(CloseReason::AccountDeleted, |info| {
+            Some(info.account) == id || info.name.to_string() == target
+        });
     let mut guesses = context.site().guard().guesses();
-    guesses.forget(&target_name);
+    guesses.forget(&target);
     drop(guesses);
-    Ok(Answer::new(Done {}).saying(format!("Deleted {}.", account.name)))
+    Ok(Answer::new(Done {}).saying(format!("Deleted {target}.")))
 }
 
 /// Cuts all sessions of an account.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::account::{self, AccountView, ByName, ListByName};
+use super::account::{self, AccountView, ByName, ByStoredName, ListByName};
 use crate::account::{Account, Kind, State};
 use crate::context::Context;
 use crate::id::AccountId;
@@ -53,7 +53,9 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "maria" }))
-            .handler(|context, params: ByName| account::delete(context, Kind::Person, params)),
+            .handler(|context, params: ByStoredName| {
+                account::delete(context, Kind::Person, params)
+            }),
         Entry::new("person", "lock")
             .summary("Keeps a person from logging in and cuts the person's sessions.")
             .allow(&admin)

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::account::{self, AccountView, ByName, ListByName};
+use super::account::{self, AccountView, ByName, ByStoredName, ListByName};
 use super::key::{self, KeyView};
 use crate::account::{Account, Kind, State};
 use crate::context::Context;
@@ -42,7 +42,9 @@ pub(super) fn entries() -> Vec<Entry> {
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "mailer" }))
-            .handler(|context, params: ByName| account::delete(context, Kind::Service, params)),
+            .handler(|context, params: ByStoredName| {
+                account::delete(context, Kind::Service, params)
+            }),
         Entry::new("service", "lock")
             .summary("Keeps a service from logging in and cuts its sessions.")
             .allow(&admin)

@@ -9,8 +9,7 @@ use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
 use countersign_proto::uri::SiteUri;
 use indicatif::ProgressBar;
-use serde_json::value::to_raw_value;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::confirm::{self, Known};
 use super::shell::operations::Operations;
@@ -20,7 +19,7 @@ use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
 use crate::input::{self, STANDARD};
 use crate::output::{say, show_part};
-use crate::params;
+use crate::params::{self, Params};
 use crate::secret_input::{Secret, passphrase};
 
 /// Where and as whom to log in.
@@ -170,13 +169,13 @@ impl Call {
         Ok(())
     }
 
-    fn params(&self) -> Result<Value, Failure> {
+    fn params(&self) -> Result<Params, Failure> {
         let mut params = match &self.params_file {
             Some(file) => params::from_file(file)?,
-            None => Map::new(),
+            None => Params::default(),
         };
         params.extend(params::parse(&self.params)?);
-        Ok(Value::Object(params))
+        Ok(params)
     }
 
     /// Asks before a disruptive operation. What this program does not know, the site tells.
@@ -209,7 +208,8 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
         }
     }
     let params = call.params()?;
-    let asked = call.confirm(common, &params)?;
+    let shown = params.shown();
+    let asked = call.confirm(common, &shown)?;
     let (runtime, client) = call.login.connect(common)?;
     if asked == Asked::NotYet {
         // A site that does not tell has nothing to ask about.
@@ -218,11 +218,11 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
         let known = runtime.block_on(listed).ok();
         let summary = known.and_then(|all| all.disruptive(&call.group, &call.command));
         if let Some(summary) = summary {
-            let question = confirm::question(&call.group, &call.command, &params, &summary);
+            let question = confirm::question(&call.group, &call.command, &shown, &summary);
             confirm::agree(common, &question)?;
         }
     }
-    let params = to_raw_value(&params).map_err(Failure::usage)?;
+    let params = params.to_raw()?;
     if let Some(file) = &call.save_delivered_key {
         save_delivered(&client, file)?;
     }

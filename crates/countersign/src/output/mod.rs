@@ -126,21 +126,22 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 fn is_empty_list(data: &str) -> bool {
     let value: Value = serde_json::from_str(data).unwrap_or(Value::Null);
-    value
-        .get("entries")
-        .and_then(Value::as_array)
-        .is_some_and(Vec::is_empty)
+    let entries = value.get("entries").and_then(Value::as_array);
+    entries.is_some_and(Vec::is_empty) && value.get("damaged").is_none()
 }
 
-/// The entries of a list, one a line; anything else on one line.
+/// The entries of a list and then those that are damaged, one a line; anything else on one line.
 fn lines(data: &str) -> String {
     #[derive(Deserialize)]
     struct List {
         entries: Vec<Box<RawValue>>,
+        #[serde(default)]
+        damaged: Vec<Box<RawValue>>,
     }
     match serde_json::from_str::<List>(data) {
-        Ok(List { entries }) => {
-            let entries = entries.iter().map(|entry| layout::compact(entry.get()));
+        Ok(List { entries, damaged }) => {
+            let entries = entries.iter().chain(&damaged);
+            let entries = entries.map(|entry| layout::compact(entry.get()));
             entries.collect::<Vec<_>>().join("\n")
         }
         // As the site wrote it, it may have line ends.

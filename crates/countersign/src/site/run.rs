@@ -22,6 +22,7 @@ use tracing::{error, info};
 
 use super::folder::Folder;
 use crate::failure::{Exit, Failure};
+use crate::prompt;
 
 /// How long a start that is given up may go on: it may be in the middle of a computation.
 const GIVEN_UP: Duration = Duration::from_millis(500);
@@ -64,6 +65,11 @@ impl Supervisor {
             let _entered = runtime.enter();
             let listen =
                 |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, "signal", error));
+            // A write beyond the limit on the size of files then fails, as one on a full disk does, and does not
+            // end the process. What is caught once stays caught.
+            drop(listen(SignalKind::from_raw(
+                rustix::process::Signal::XFSZ.as_raw(),
+            ))?);
             Signals {
                 interrupt: listen(SignalKind::interrupt())?,
                 terminate: listen(SignalKind::terminate())?,
@@ -95,6 +101,7 @@ impl Supervisor {
             }
         });
         // What was given up may still wait, for example at a prompt.
+        prompt::give_up();
         runtime.shutdown_background();
         result
     }

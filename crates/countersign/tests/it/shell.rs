@@ -84,6 +84,39 @@ fn parameters_come_from_a_file_and_the_command_line_outranks_it() {
     assert_eq!(site.call("maria", "maria.pass", &words).code, 2);
 }
 
+/// `call` and the shell read numbers as floating-point ones: the site stored others than were given.
+#[test]
+fn numbers_of_parameters_are_stored_as_they_were_given() {
+    const LONG: &str = "123456789012345678901234567890";
+    let site = Running::with_accounts();
+    for words in [
+        &["key", "party", "robot.key", "--out", "party"][..],
+        &["app", "create", "billing", "--public-key", "party"],
+    ] {
+        let said = site.run(words);
+        assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+    }
+    let told = |last: u8| format!("{{\"auth_data\": {{\"number\": {LONG}{last}}}}}");
+    let is_stored = |last: u8| {
+        let shown = site.run(&["app", "show", "billing", "--json"]).out;
+        assert!(shown.contains(&format!("{LONG}{last}")), "{shown}");
+    };
+    let update = |words: &[&str]| {
+        let words = [&["app", "update", "id=billing"], words].concat();
+        let said = site.call("maria", "maria.pass", &words);
+        assert_eq!(said.code, 0, "{}", said.err);
+    };
+    update(&[&format!("settings:={}", told(1))]);
+    is_stored(1);
+    site.write("told.json", &format!("{{\"settings\": {}}}", told(2)));
+    update(&["--params-file", "told.json"]);
+    is_stored(2);
+    let line = format!("app update id=billing 'settings:={}'\n", told(3));
+    let said = shell(&site, &line);
+    assert_eq!(said.code, 0, "{}", said.err);
+    is_stored(3);
+}
+
 #[test]
 fn a_list_is_whole_however_long_it_is() {
     let site = Running::new();

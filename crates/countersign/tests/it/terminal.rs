@@ -92,6 +92,40 @@ fn ctrl_c_at_a_prompt_leaves_the_terminal_as_it_was() {
     assert!(!site.path("new.key").exists());
 }
 
+/// A site catches its signals from its start on, also while it asks for a pass phrase: Ctrl-C is a key there, and
+/// a signal to stop left the terminal without echo.
+#[test]
+fn a_site_that_is_stopped_at_its_prompt_leaves_the_terminal_as_it_was() {
+    const ASK: &str = "Pass phrase for the new site's key: ";
+    let serve = "sh -c 'echo $$ > pid; exec $CS serve --data new --session-listen 127.0.0.1:0 \
+                 --http-listen 127.0.0.1:0'; echo code $?; stty -a";
+    let as_before = |rest: &str| {
+        assert!(
+            rest.contains(" echo ") && !rest.contains("-icanon") && !rest.contains("secret"),
+            "{rest}"
+        );
+    };
+    let site = Running::folder();
+    let mut terminal = Terminal::run(&site, serve);
+    terminal.until(ASK).press("secret\u{3}");
+    let rest = terminal.rest();
+    assert!(
+        rest.contains("[interrupted]") && rest.contains("code 130"),
+        "{rest}"
+    );
+    as_before(&rest);
+    for signal in ["-TERM", "-INT"] {
+        let mut terminal = Terminal::run(&site, serve);
+        terminal.until(ASK).press("secret");
+        let id = std::fs::read_to_string(site.path("pid")).unwrap();
+        let kill = Command::new("kill").args([signal, id.trim()]).status();
+        assert!(kill.unwrap().success());
+        let rest = terminal.rest();
+        assert!(rest.contains("code 0"), "{rest}");
+        as_before(&rest);
+    }
+}
+
 /// A mistyped repeat ended the command, and what was typed ahead went to the shell.
 #[test]
 fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {

@@ -48,7 +48,8 @@ fn a_source_gets_its_share_and_no_more() {
     drop(held);
     assert_eq!(admission.count(), (0, 0));
     let state = admission.state();
-    assert!(state.sources.is_empty() && state.networks.is_empty() && state.crowds.is_empty());
+    assert!(state.sources.is_empty() && state.networks.is_empty());
+    assert_eq!((state.unproved(), state.unproved_networks), (0, 0));
 }
 
 /// At the limit and one over: somebody with a whole network, one connection from each source of it.
@@ -223,4 +224,80 @@ fn whoever_has_to_wait_is_turned_away_and_others_are_not() {
     assert!(admission.from(2).is_ok());
     let later = NOW.plus_millis(15_000);
     assert!(admission.admit(source(1), later, LUCKY).is_ok());
+}
+
+/// With 430 places, slow clients from more networks than there are places evicted each honest login after some
+/// 130 ms, while its client still stretched the pass phrase.
+#[test]
+fn a_client_that_sent_its_first_flight_outlasts_a_crowd_that_did_not() {
+    let admission = admission(limits());
+    let mut honest = admission.from(1).unwrap();
+    honest.heard();
+    let crowd: Vec<Admitted> = (2..250).map(|last| admission.from(last).unwrap()).collect();
+    assert_eq!(admission.count(), (40, 40));
+    assert!(honest.ended().unwrap().try_recv().is_err());
+    honest.proved();
+    drop((honest, crowd));
+    assert_eq!(admission.count(), (0, 0));
+    let state = admission.state();
+    assert_eq!((state.opening.len(), state.heard.len()), (0, 0));
+}
+
+/// At the floor and one over: of 40 places, 10 are left to those that have not sent a whole first flight.
+#[test]
+fn first_flights_leave_places_for_newcomers() {
+    let admission = admission(limits());
+    let mut crowd: Vec<Admitted> = (0..30).map(|last| admission.from(last).unwrap()).collect();
+    crowd.iter().for_each(Admitted::heard);
+    let mut newcomers: Vec<Admitted> = (100..110)
+        .map(|last| admission.from(last).unwrap())
+        .collect();
+    let ended = |admitted: &mut Admitted| {
+        let ended = admitted.ended.as_mut();
+        ended.is_some_and(|ended| ended.try_recv().is_ok())
+    };
+    // Ten are opening: the oldest that was heard makes room.
+    newcomers.push(admission.from(110).unwrap());
+    assert!(ended(&mut crowd[0]) && !newcomers.iter_mut().any(ended));
+    // Eleven are: the oldest of them does.
+    newcomers.push(admission.from(111).unwrap());
+    assert!(ended(&mut newcomers[0]) && !ended(&mut crowd[1]));
+    assert_eq!(admission.count(), (40, 40));
+}
+
+/// An attacker who sends first flights too: the largest network makes room, beginning with its oldest.
+#[test]
+fn a_crowd_that_sends_first_flights_makes_room_for_others_that_do() {
+    let admission = admission(limits());
+    let mut honest = admission.from(1).unwrap();
+    honest.heard();
+    let mut crowd: Vec<Admitted> = (0..24).map(|_| admission.from(2).unwrap()).collect();
+    // In another order than they came: the oldest connection is the first to go all the same.
+    crowd.iter().rev().for_each(Admitted::heard);
+    let newcomers: Vec<Admitted> = (100..116)
+        .map(|last| {
+            let newcomer = admission.from(last).unwrap();
+            newcomer.heard();
+            newcomer
+        })
+        .collect();
+    let gone = |admitted: &mut Admitted| admitted.ended().unwrap().try_recv().is_ok();
+    assert!(gone(&mut crowd[0]) && !gone(&mut crowd[1]) && !gone(&mut honest));
+    assert_eq!(newcomers.len() + 24, admission.count().0);
+}
+
+/// A first flight that comes when its connection was evicted or proved changes nothing.
+#[test]
+fn a_first_flight_that_is_heard_too_late_counts_for_nothing() {
+    let admission = admission(limits());
+    let mut held = admission.from(1).unwrap();
+    assert!(admission.evict());
+    held.heard();
+    assert_eq!(admission.count(), (0, 0));
+    held.proved();
+    held.heard();
+    held.heard();
+    assert_eq!(admission.count(), (1, 0));
+    drop(held);
+    assert_eq!(admission.count(), (0, 0));
 }

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
+use crate::admission::Admitted;
 use crate::clock;
 use crate::counting::Guess;
 use crate::events::Events;
@@ -88,6 +89,7 @@ const READ_AT_A_TIME: usize = 2_048;
 
 /// An attempt to log in.
 pub(super) struct Attempt<'a> {
+    admitted: &'a Admitted,
     source: Source,
     shared: &'a Arc<Shared>,
     /// Whose pass phrase is being proved.
@@ -99,9 +101,10 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(source: Source, shared: &'a Arc<Shared>) -> Self {
+    pub(super) fn new(admitted: &'a Admitted, shared: &'a Arc<Shared>) -> Self {
         Self {
-            source,
+            admitted,
+            source: admitted.source(),
             shared,
             name: None,
             returns: false,
@@ -182,6 +185,7 @@ impl<'a> Attempt<'a> {
                 Step::Refused => return Ok(Advanced::Refused),
                 Step::FindPerson(find) => {
                     drop(turn);
+                    self.admitted.heard();
                     self.slow_down(find.name().to_string(), socket).await?;
                     let found = self.in_its_time(shared.person(find.name())).await?;
                     let _turn = self.turn().await?;
@@ -189,10 +193,12 @@ impl<'a> Attempt<'a> {
                 }
                 Step::FindDelivered(find) => {
                     drop(turn);
+                    self.admitted.heard();
                     self.delivered(*find, socket, out).await?
                 }
                 Step::FindSession(find) => {
                     self.returns = true;
+                    self.admitted.heard();
                     let (proved, info, attempt) = shared.returning(*find, out)?;
                     let mut session = proved.welcome(&welcome(&info, shared), out)?;
                     session.set_longest_params(shared.limits().params_bytes);
@@ -204,6 +210,7 @@ impl<'a> Attempt<'a> {
                 }
                 Step::FindService(find) => {
                     drop(turn);
+                    self.admitted.heard();
                     self.begins(format!("key {}", find.thumbprint()), socket);
                     let found = self.in_its_time(shared.service(find.thumbprint())).await?;
                     let _turn = self.turn().await?;

@@ -68,7 +68,7 @@ async fn enter(
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     });
-    let attempt = login::Attempt::new(admitted.source(), &shared);
+    let attempt = login::Attempt::new(&admitted, &shared);
     let log_in = tokio::time::timeout(
         shared.limits().unproved_time,
         attempt.log_in(&mut socket, &mut inbox),

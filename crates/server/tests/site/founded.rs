@@ -272,7 +272,12 @@ impl Founded {
 
     /// The same with a person, whose registration stretches a pass phrase.
     pub(crate) async fn with_person() -> Self {
-        let founded = Self::new().await;
+        Self::with_person_and(Limits::default()).await
+    }
+
+    /// The same with these limits.
+    pub(crate) async fn with_person_and(limits: Limits) -> Self {
+        let founded = Self::with(limits).await;
         founded
             .admin(
                 "person",

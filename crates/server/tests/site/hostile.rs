@@ -13,11 +13,21 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::founded::Founded;
+use crate::raw::Raw;
 
 async fn connect(founded: &Founded) -> TcpStream {
     TcpStream::connect(founded.server.session_address().unwrap())
         .await
         .unwrap()
+}
+
+async fn connect_from(founded: &Founded, address: &str) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket
+        .bind(format!("{address}:0").parse().unwrap())
+        .unwrap();
+    let to = founded.server.session_address().unwrap();
+    socket.connect(to).await.unwrap()
 }
 
 /// What the server answers until it closes the connection.
@@ -140,10 +150,7 @@ async fn a_guesser_that_goes_away_is_not_waited_for() {
 
 /// Sends a whole first flight of a person from that address, and waits for the answer; proves nothing.
 async fn half_a_login(founded: &Founded, name: &str, from: &str) -> bool {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
-    let to = founded.server.session_address().unwrap();
-    let mut socket = socket.connect(to).await.unwrap();
+    let mut socket = connect_from(founded, from).await;
     let settings = client::Settings::new(*founded.uri.site_key());
     let mut flight = Vec::new();
     let login = client::Login::person(
@@ -156,6 +163,32 @@ async fn half_a_login(founded: &Founded, name: &str, from: &str) -> bool {
     socket.write_all(&flight).await.unwrap();
     let mut answer = vec![0; 1];
     login.is_ok() && socket.read_exact(&mut answer).await.is_ok()
+}
+
+/// Connections that say nothing, from more networks than the site has places, evicted each person's connection
+/// while the client still stretched the pass phrase. [SES-33]
+#[tokio::test]
+async fn slow_clients_of_many_networks_do_not_evict_a_login_under_way() {
+    const PLACES: u8 = 8;
+    let founded = Founded::with_person_and(Limits {
+        unproved: PLACES.into(),
+        unproved_early: PLACES.into(),
+        ..Limits::default()
+    })
+    .await;
+    let mut last = Vec::new();
+    let crowd = async {
+        for network in 1..4 * PLACES {
+            last.push(connect_from(&founded, &format!("127.0.1.{network}")).await);
+        }
+        for slow in last.drain(..usize::from(2 * PLACES)) {
+            assert_eq!(answer(slow).await, [0, 1, 4], "busy");
+        }
+    };
+    let mut maria = Raw::person(&founded, crowd).await;
+    maria.ask(1, "self", "show", &json!({}));
+    maria.flush().await;
+    assert_eq!(maria.results(1).await[0]["name"], "maria@example.org");
 }
 
 /// [SES-33]: a flood of half logins from one source, and honest ones from another.

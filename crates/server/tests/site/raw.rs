@@ -9,7 +9,7 @@ use serde_json::value::to_raw_value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::founded::Founded;
+use crate::founded::{Founded, PASSPHRASE};
 
 pub(crate) struct Raw {
     pub(crate) socket: TcpStream,
@@ -24,7 +24,21 @@ impl Raw {
         let mut flight = Vec::new();
         let robot = founded.robot.clone();
         let login = Login::service(settings, robot, &mut SystemEntropy, &mut flight).unwrap();
-        Self::log_in(founded, login, flight).await.unwrap()
+        let nothing = async {};
+        Self::log_in(founded, login, flight, nothing).await.unwrap()
+    }
+
+    /// Logs in as the person; `meanwhile` happens when the site has answered and the pass phrase is to be
+    /// stretched.
+    pub(crate) async fn person(founded: &Founded, meanwhile: impl Future<Output = ()>) -> Self {
+        let settings = client::Settings::new(*founded.uri.site_key());
+        let mut flight = Vec::new();
+        let (name, passphrase) = ("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
+        let login =
+            Login::person(settings, name, passphrase, &mut SystemEntropy, &mut flight).unwrap();
+        Self::log_in(founded, login, flight, meanwhile)
+            .await
+            .unwrap()
     }
 
     /// Returns to a session; what is sent first under its keys is not sent yet.
@@ -35,14 +49,16 @@ impl Raw {
         let settings = client::Settings::new(*founded.uri.site_key());
         let mut flight = Vec::new();
         let login = Login::resume(settings, resumption, &mut SystemEntropy, &mut flight)?;
-        Self::log_in(founded, login, flight).await
+        Self::log_in(founded, login, flight, async {}).await
     }
 
     async fn log_in(
         founded: &Founded,
         mut login: Login,
         mut out: Vec<u8>,
+        meanwhile: impl Future<Output = ()>,
     ) -> Result<Self, LoginError> {
+        let mut meanwhile = Some(meanwhile);
         let to = founded.server.session_address().unwrap();
         // Little room, so that who does not read is soon sent no more.
         let socket = TcpSocket::new_v4().unwrap();
@@ -58,7 +74,10 @@ impl Raw {
             inbox.consume(used);
             login = match step {
                 Step::NeedMore(login) => login,
-                Step::Stretch(_) => panic!("a service has no pass phrase"),
+                Step::Stretch(stretch) => {
+                    meanwhile.take().unwrap().await;
+                    stretch.run(&mut SystemEntropy, &mut out)?
+                }
                 Step::LoggedIn(logged_in) => {
                     return Ok(Self {
                         socket,

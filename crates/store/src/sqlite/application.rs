@@ -5,14 +5,19 @@ use countersign_core::store::{StoreError, Thing, Unique};
 use countersign_core::text::Base64Url;
 use sqlx::sqlite::SqliteConnection;
 
-use super::apply::{Failure, expect, not_found, stale};
+use super::apply::{Failure, expect, expect_damaged, not_found, stale};
 use super::batch::ApplicationChange;
+use super::reads;
 use super::row::signed;
 
 pub(super) async fn apply(
     connection: &mut SqliteConnection,
     change: &ApplicationChange<'_>,
 ) -> Result<(), Failure> {
+    if let ApplicationChange::DeleteDamaged(id) = change {
+        let damaged = reads::is_damaged_application(connection, id).await;
+        expect_damaged(damaged, Thing::Application)?;
+    }
     let (statement, id, revision, document) = match change {
         ApplicationChange::Insert(application) => (
             "INSERT INTO application (id, revision, document) VALUES (?1, ?2, ?3)",
@@ -30,6 +35,12 @@ pub(super) async fn apply(
             "DELETE FROM application WHERE id = ?1 AND revision = ?2 AND ?3 IS NULL",
             *id,
             *revision,
+            None,
+        ),
+        ApplicationChange::DeleteDamaged(id) => (
+            "DELETE FROM application WHERE id = ?1 AND ?2 = 0 AND ?3 IS NULL",
+            *id,
+            0,
             None,
         ),
     };
@@ -55,7 +66,7 @@ pub(super) async fn apply(
             let keys = application.keys.iter().map(|key| &key.public);
             keys.map(Base64Url::to_text).collect()
         }
-        ApplicationChange::Delete(..) => Vec::new(),
+        ApplicationChange::Delete(..) | ApplicationChange::DeleteDamaged(_) => Vec::new(),
     };
     claim(connection, id, &keys).await
 }

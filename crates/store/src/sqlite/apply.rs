@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::application;
 use super::batch::ByKind;
+use super::reads;
 use super::row::signed;
 use super::statement::Many;
 
@@ -172,6 +173,9 @@ pub(super) async fn all(
         })
         .await?;
     expect(deleted, changes.deleted.len(), stale(Thing::Account))?;
+    for name in &changes.damaged {
+        delete_damaged(connection, name).await?;
+    }
     for change in &changes.applications {
         application::apply(connection, change).await?;
     }
@@ -182,6 +186,29 @@ pub(super) async fn all(
         put_script(connection, progress).await?;
     }
     Ok(())
+}
+
+/// Deletes an account that cannot be read.
+async fn delete_damaged(connection: &mut SqliteConnection, name: &str) -> Result<(), Failure> {
+    let damaged = reads::is_damaged_account(connection, name).await;
+    expect_damaged(damaged, Thing::Account)?;
+    sqlx::query("DELETE FROM account WHERE name = ?")
+        .bind(name)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// What is to be deleted as damaged is there and damaged: it may have been deleted and made anew meanwhile.
+pub(super) fn expect_damaged(
+    found: Result<Option<bool>, StoreError>,
+    what: Thing,
+) -> Result<(), Failure> {
+    match found.map_err(Failure::Overtaken)? {
+        Some(true) => Ok(()),
+        Some(false) => Err(stale(what)),
+        None => Err(not_found(what)),
+    }
 }
 
 /// Appends entries to the audit log.

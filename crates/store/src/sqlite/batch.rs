@@ -37,6 +37,7 @@ fn account_of(change: &Change) -> Option<AccountId> {
     match change {
         Change::InsertAccount(account) | Change::UpdateAccount(account) => Some(account.id),
         Change::DeleteAccount { id, .. } => Some(*id),
+        Change::DeleteDamagedAccount { id, .. } => *id,
         Change::PutPassphrase(credential) => Some(credential.account),
         Change::PutDeliveredKey(credential) => Some(credential.account),
         Change::DeleteDeliveredKey(account) => Some(*account),
@@ -45,6 +46,7 @@ fn account_of(change: &Change) -> Option<AccountId> {
         Change::InsertApplication(_)
         | Change::UpdateApplication(_)
         | Change::DeleteApplication { .. }
+        | Change::DeleteDamagedApplication(_)
         | Change::PutSetting { .. }
         | Change::PutScript(_) => None,
     }
@@ -55,6 +57,7 @@ pub(super) enum ApplicationChange<'a> {
     Insert(&'a Application),
     Update(&'a Application),
     Delete(&'a ApplicationId, u64),
+    DeleteDamaged(&'a ApplicationId),
 }
 
 /// Changes of several sets, kind by kind in the order in which they are written.
@@ -68,6 +71,8 @@ pub(super) struct ByKind<'a> {
     pub(super) keys: Vec<&'a KeyCredential>,
     pub(super) revoked: Vec<(AccountId, Thumbprint)>,
     pub(super) deleted: Vec<(AccountId, u64)>,
+    /// The names of accounts that cannot be read.
+    pub(super) damaged: Vec<&'a str>,
     pub(super) applications: Vec<ApplicationChange<'a>>,
     pub(super) settings: Vec<(&'static str, &'a Setting)>,
     pub(super) scripts: Vec<&'a ScriptProgress>,
@@ -108,6 +113,7 @@ impl<'a> ByKind<'a> {
                 thumbprint,
             } => self.revoked.push((*account, *thumbprint)),
             Change::DeleteAccount { id, revision } => self.deleted.push((*id, *revision)),
+            Change::DeleteDamagedAccount { name, .. } => self.damaged.push(name),
             Change::InsertApplication(application) => {
                 let change = ApplicationChange::Insert(application);
                 self.applications.push(change);
@@ -118,6 +124,10 @@ impl<'a> ByKind<'a> {
             }
             Change::DeleteApplication { id, revision } => {
                 let change = ApplicationChange::Delete(id, *revision);
+                self.applications.push(change);
+            }
+            Change::DeleteDamagedApplication(id) => {
+                let change = ApplicationChange::DeleteDamaged(id);
                 self.applications.push(change);
             }
             Change::PutSetting { name, setting } => self.settings.push((name, setting)),
@@ -135,10 +145,11 @@ const fn rank(change: &Change) -> u8 {
         Change::PutDeliveredKey(_) => 4,
         Change::InsertKey(_) => 5,
         Change::DeleteKey { .. } => 6,
-        Change::DeleteAccount { .. } => 7,
+        Change::DeleteAccount { .. } | Change::DeleteDamagedAccount { .. } => 7,
         Change::InsertApplication(_)
         | Change::UpdateApplication(_)
-        | Change::DeleteApplication { .. } => 8,
+        | Change::DeleteApplication { .. }
+        | Change::DeleteDamagedApplication(_) => 8,
         Change::PutSetting { .. } => 9,
         Change::PutScript(_) => 10,
     }

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, SqlitePool};
 
 use super::open::{self, LAYOUTS, OpenError};
-use super::{audit, reads};
+use super::{audit, header, reads};
 
 /// The most flaws that are named.
 const MOST_FLAWS: usize = 20;
@@ -37,6 +37,7 @@ impl Inspection {
     /// [`OpenError`] when it is no store's file, a newer version's, or too damaged to be read.
     pub async fn of(file: &Path) -> Result<Self, OpenError> {
         let fault = |error: &sqlx::Error| OpenError::of(file, error);
+        header::examine(file)?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .pragma("query_only", "ON")

@@ -9,6 +9,7 @@ mod apply;
 mod audit;
 mod batch;
 mod copy;
+mod header;
 mod inspect;
 mod open;
 mod reads;
@@ -26,8 +27,8 @@ use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{
-    ChangeSet, Committed, DamagedApplication, Page, ScriptProgress, Setting, Store, StoreCopy,
-    StoreError,
+    ChangeSet, Committed, DamagedAccount, DamagedApplication, Page, ScriptProgress, Setting, Store,
+    StoreCopy, StoreError,
 };
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
@@ -90,9 +91,17 @@ impl Store for SqliteStore {
     async fn accounts(
         &self,
         kind: Kind,
-        page: &Page<AccountName>,
-    ) -> Result<Vec<Account>, StoreError> {
+        page: &Page<String>,
+    ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError> {
         reads::accounts(&self.readers, kind, page).await
+    }
+
+    async fn damaged_account(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<DamagedAccount>, StoreError> {
+        reads::damaged_account(&self.readers, kind, name).await
     }
 
     async fn passphrase(
@@ -143,6 +152,13 @@ impl Store for SqliteStore {
         page: &Page<String>,
     ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
         reads::applications(&self.readers, page).await
+    }
+
+    async fn damaged_application(
+        &self,
+        id: &ApplicationId,
+    ) -> Result<Option<DamagedApplication>, StoreError> {
+        reads::damaged_application(&self.readers, id).await
     }
 
     async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError> {

@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqlitePool};
 
-use super::{audit, copy};
+use super::{audit, copy, header};
 
 /// Marks the file as a Countersign site (`PRAGMA application_id`): the letters `CSgn`.
 pub(super) const APPLICATION_ID: i32 = 0x4353_676e;
@@ -104,6 +104,7 @@ pub(super) struct Opened {
 
 pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
     let fault = |error: &sqlx::Error| OpenError::of(file, error);
+    header::examine(file)?;
     let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
@@ -116,6 +117,7 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         .await
         .map_err(|error| fault(&error))?;
     claim(&mut writer, file).await?;
+    refuse_newer(&mut writer, file).await?;
     // The empty transaction finds out now, and not at the first change, that nothing can be written.
     for statement in [
         "PRAGMA journal_mode = WAL",
@@ -173,6 +175,28 @@ async fn claim(connection: &mut SqliteConnection, file: &Path) -> Result<(), Ope
         _ => Err(OpenError::NotOurs {
             file: file.to_owned(),
         }),
+    }
+}
+
+/// Refuses a file that a newer version has written, before anything of it is changed.
+async fn refuse_newer(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
+    let fault = |error: sqlx::Error| OpenError::of(file, &error);
+    let laid_out = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let laid_out: i64 = sqlx::query_scalar(laid_out)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(fault)?;
+    if laid_out == 0 {
+        return Ok(());
+    }
+    let newest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await
+        .map_err(fault)?;
+    let file = file.to_owned();
+    match newest {
+        Some(layout) if layout > LAYOUTS.len() as i64 => Err(OpenError::Newer { file, layout }),
+        _ => Ok(()),
     }
 }
 

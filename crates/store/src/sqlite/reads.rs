@@ -4,11 +4,13 @@ use countersign_core::account::{Account, Kind};
 use countersign_core::application::{Application, ApplicationId};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
-use countersign_core::store::{DamagedApplication, Page, ScriptProgress, Setting, StoreError};
+use countersign_core::store::{
+    DamagedAccount, DamagedApplication, Page, ScriptProgress, Setting, StoreError,
+};
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Sqlite, SqlitePool};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Sqlite, SqliteExecutor, SqlitePool};
 
 use super::open::primary_code;
 use super::row::{self, Columns};
@@ -63,14 +65,15 @@ pub(super) async fn account_by_name(
 pub(super) async fn accounts(
     readers: &SqlitePool,
     kind: Kind,
-    page: &Page<AccountName>,
-) -> Result<Vec<Account>, StoreError> {
-    // The kind stands in the text, so that SQLite may use the index that holds services only.
+    page: &Page<String>,
+) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError> {
+    // The kind stands in the text, so that SQLite may use the index that holds services only. One whose kind
+    // cannot be read is listed with the persons.
     let text = match kind {
         Kind::Person => concat!(
             "SELECT ",
             account_columns!(),
-            " FROM account WHERE kind = 'person' AND name > ? ORDER BY name LIMIT ?"
+            " FROM account WHERE kind <> 'service' AND name > ? ORDER BY name LIMIT ?"
         ),
         Kind::Service => concat!(
             "SELECT ",
@@ -79,11 +82,45 @@ pub(super) async fn accounts(
         ),
     };
     // No name sorts before the empty text.
-    let after = page.after.as_ref().map(AccountName::to_string);
-    let query = sqlx::query(text)
-        .bind(after.unwrap_or_default())
-        .bind(page.limit);
-    many(readers, query, row::account).await
+    let after = page.after.clone().unwrap_or_default();
+    let query = sqlx::query(text).bind(after).bind(page.limit);
+    many(readers, query, row::listed_account).await
+}
+
+pub(super) async fn damaged_account(
+    readers: &SqlitePool,
+    kind: Kind,
+    name: &str,
+) -> Result<Option<DamagedAccount>, StoreError> {
+    let text = match kind {
+        Kind::Person => concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM account WHERE name = ? AND kind <> 'service'"
+        ),
+        Kind::Service => concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM account WHERE name = ? AND kind = 'service'"
+        ),
+    };
+    let query = sqlx::query(text).bind(name.to_owned());
+    let listed = one(readers, query, row::listed_account).await?;
+    Ok(listed.and_then(Result::err))
+}
+
+/// Whether the account of that name cannot be read; `None` without one.
+pub(super) async fn is_damaged_account(
+    connection: &mut SqliteConnection,
+    name: &str,
+) -> Result<Option<bool>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        account_columns!(),
+        " FROM account WHERE name = ?"
+    ));
+    let listed = one(connection, query.bind(name.to_owned()), row::listed_account);
+    Ok(listed.await?.map(|listed| listed.is_err()))
 }
 
 pub(super) async fn passphrase(
@@ -217,6 +254,36 @@ pub(super) async fn applications(
     many(readers, query, row::listed_application).await
 }
 
+pub(super) async fn damaged_application(
+    executor: impl SqliteExecutor<'_>,
+    id: &ApplicationId,
+) -> Result<Option<DamagedApplication>, StoreError> {
+    let listed = listed_application(executor, id).await?;
+    Ok(listed.and_then(Result::err))
+}
+
+/// Whether the application of that id cannot be read; `None` without one.
+pub(super) async fn is_damaged_application(
+    connection: &mut SqliteConnection,
+    id: &ApplicationId,
+) -> Result<Option<bool>, StoreError> {
+    let listed = listed_application(connection, id).await?;
+    Ok(listed.map(|listed| listed.is_err()))
+}
+
+async fn listed_application(
+    executor: impl SqliteExecutor<'_>,
+    id: &ApplicationId,
+) -> Result<Option<Result<Application, DamagedApplication>>, StoreError> {
+    let query = sqlx::query("SELECT document, id FROM application WHERE id = ?");
+    one(
+        executor,
+        query.bind(id.to_string()),
+        row::listed_application,
+    )
+    .await
+}
+
 pub(super) async fn setting(
     readers: &SqlitePool,
     name: &str,
@@ -234,12 +301,12 @@ pub(super) async fn script(
 }
 
 pub(super) async fn one<T>(
-    readers: &SqlitePool,
+    executor: impl SqliteExecutor<'_>,
     query: Query,
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
 ) -> Result<Option<T>, StoreError> {
     let row = query
-        .fetch_optional(readers)
+        .fetch_optional(executor)
         .await
         .map_err(|error| fault(&error))?;
     row.map(|row| read(&mut Columns::of(&row))).transpose()

@@ -12,7 +12,9 @@ use countersign_core::credential::{
 };
 use countersign_core::id::AccountId;
 use countersign_core::policy::Role;
-use countersign_core::store::{DamagedApplication, ScriptProgress, Setting, StoreError};
+use countersign_core::store::{
+    DamagedAccount, DamagedApplication, ScriptProgress, Setting, StoreError,
+};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
@@ -68,6 +70,15 @@ impl<'r> Columns<'r> {
         self.take().map(Timestamp::from_millis)
     }
 
+    /// Text that may be damaged.
+    fn text(&mut self) -> Result<String, StoreError> {
+        let column = self.next;
+        self.next += 1;
+        let bytes = self.row.try_get_unchecked::<&[u8], _>(column);
+        let bytes = bytes.map_err(|error| fault(&error))?;
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
         let bytes: &[u8] = self.take()?;
         bytes.try_into().map_err(|error| damaged(&error))
@@ -84,14 +95,32 @@ pub(super) fn listed_application(
     columns: &mut Columns<'_>,
 ) -> Result<Result<Application, DamagedApplication>, StoreError> {
     let read = application(columns);
-    let id: String = columns.take()?;
+    let id = columns.text()?;
     Ok(read.map_err(|error| DamagedApplication {
-        problem: match error {
-            StoreError::Damaged { problem } => problem,
-            other => other.to_string(),
-        },
+        problem: problem(error),
         id,
     }))
+}
+
+/// An account of a list, likewise.
+pub(super) fn listed_account(
+    columns: &mut Columns<'_>,
+) -> Result<Result<Account, DamagedAccount>, StoreError> {
+    let read = account(&mut Columns::of(columns.row));
+    let id = columns.bytes().ok().map(AccountId::from_bytes);
+    let name = columns.text()?;
+    Ok(read.map_err(|error| DamagedAccount {
+        id,
+        name,
+        problem: problem(error),
+    }))
+}
+
+fn problem(error: StoreError) -> String {
+    match error {
+        StoreError::Damaged { problem } => problem,
+        other => other.to_string(),
+    }
 }
 
 pub(super) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::store::{Store, StoreError};
 use countersign_crypto::hash::sha256;
-use countersign_store::{OpenError, SqliteStore};
+use countersign_store::{Inspection, OpenError, SqliteStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
@@ -105,10 +105,50 @@ async fn a_database_of_something_else_is_left_alone() {
     assert!(matches!(file.refusal().await, OpenError::NotOurs { .. }));
 }
 
+/// A file of another program was opened before it was looked at: SQLite copied what waited in its log, removed
+/// the log, and rolled back what a crash had left half done.
+#[tokio::test]
+async fn what_waits_beside_a_database_of_something_else_is_left_alone() {
+    let fill = "CREATE TABLE recipes (title TEXT); INSERT INTO recipes VALUES ('cake')";
+    let more = "INSERT INTO recipes VALUES ('bread')";
+    // More pages than are kept in memory: some are written before the transaction ends.
+    let half = "PRAGMA cache_size = 1; BEGIN; \
+                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99) \
+                INSERT INTO recipes SELECT hex(randomblob(900)) FROM n";
+    for (mode, last, beside) in [("WAL", more, "-wal"), ("DELETE", half, "-journal")] {
+        let file = File::new();
+        let mut other = file.connect().await;
+        for statements in [&*format!("PRAGMA journal_mode = {mode}"), fill, last] {
+            let statements = AssertSqlSafe(statements.to_owned());
+            sqlx::raw_sql(statements).execute(&mut other).await.unwrap();
+        }
+        // As a crash leaves them.
+        let crashed = File::new();
+        let all = |of: &File| {
+            let beside = format!("{}{beside}", of.path().display());
+            (
+                std::fs::read(of.path()).unwrap(),
+                std::fs::read(beside).ok(),
+            )
+        };
+        let (database, log) = all(&file);
+        std::fs::write(crashed.path(), &database).unwrap();
+        let beside = format!("{}{beside}", crashed.path().display());
+        std::fs::write(beside, log.as_ref().unwrap()).unwrap();
+        assert!(matches!(crashed.refusal().await, OpenError::NotOurs { .. }));
+        let inspected = Inspection::of(&crashed.path()).await;
+        assert!(matches!(inspected, Err(OpenError::NotOurs { .. })));
+        assert!(all(&crashed) == (database, log), "{mode}");
+    }
+}
+
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_left_alone() {
     let file = File::new();
-    drop(file.open().await);
+    let store = SqliteStore::open(&file.path()).await.unwrap();
+    store.close().await;
+    // A newer version may keep its log in another way.
+    file.run("PRAGMA journal_mode = DELETE").await;
     file.run(
         "INSERT INTO _sqlx_migrations VALUES (99, 'newer', CURRENT_TIMESTAMP, true, x'00', 0)",
     )
@@ -116,6 +156,10 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     let error = file.refusal().await;
     assert!(matches!(error, OpenError::Newer { layout: 99, .. }));
     assert!(error.to_string().contains("newer version"));
+    let mut connection = file.connect().await;
+    let mode = sqlx::query_scalar("PRAGMA journal_mode");
+    let mode: String = mode.fetch_one(&mut connection).await.unwrap();
+    assert_eq!(mode, "delete", "its log is kept as before");
 }
 
 /// The file remembers the digest of each layout that it went through. One that was edited afterwards made every older

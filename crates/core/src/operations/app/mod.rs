@@ -198,7 +198,7 @@ fn fingerprints(application: &Application) -> Vec<String> {
 #[serde(deny_unknown_fields)]
 struct List {
     /// The id after which the list begins; the `next` of the stretch before.
-    after: Option<ApplicationId>,
+    after: Option<String>,
     /// How many entries at most: 1 to 1000, 100 when left out.
     #[serde(default)]
     limit: Limit,
@@ -228,7 +228,7 @@ struct DamagedView {
 
 async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
     let page = Page {
-        after: params.after.map(String::from),
+        after: params.after.clone(),
         limit: params.limit.and_one(),
     };
     let found = context.site().store().applications(&page).await?;
@@ -236,7 +236,10 @@ async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
     let mut apps = Apps {
         entries: Vec::with_capacity(found.entries.len()),
         damaged: Vec::new(),
-        next: found.next,
+        // An id whose text is damaged may not sort where it is stored; a list ends all the same.
+        next: found
+            .next
+            .filter(|next| Some(next) != params.after.as_ref()),
     };
     let mut lines = Vec::with_capacity(found.entries.len());
     for listed in found.entries {
@@ -415,15 +418,22 @@ async fn set_state(
 }
 
 async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
-    let application = find(&context, &params.id).await?;
-    let released = relations::without_callee(&context, &application.id).await?;
+    let id = params.id;
+    let damaged = context.site().store().damaged_application(&id).await?;
+    let deletion = match &damaged {
+        Some(_) => Change::DeleteDamagedApplication(id.clone()),
+        None => Change::DeleteApplication {
+            id: id.clone(),
+            revision: find(&context, &id).await?.revision,
+        },
+    };
+    let released = relations::without_callee(&context, &id).await?;
     let mut changes = released.changes;
-    changes.push(Change::DeleteApplication {
-        id: application.id.clone(),
-        revision: application.revision,
-    });
-    let target = application.id.to_string();
-    let details = json!({ "no_longer_called_by": released.ids });
-    context.commit(changes, target, details).await?;
-    Ok(Answer::new(Done {}).saying(format!("Deleted {}.", application.id)))
+    changes.push(deletion);
+    let mut details = json!({ "no_longer_called_by": released.ids });
+    if let Some(damaged) = damaged {
+        details["damaged"] = damaged.problem.into();
+    }
+    context.commit(changes, id.to_string(), details).await?;
+    Ok(Answer::new(Done {}).saying(format!("Deleted {id}.")))
 }

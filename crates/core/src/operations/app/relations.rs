@@ -1,8 +1,8 @@
 //! What other registrations say of an account or an application that is deleted: it goes with it.
 
-use crate::account::Account;
 use crate::application::{Application, ApplicationId, Callee};
 use crate::context::Context;
+use crate::id::AccountId;
 use crate::refusal::Refusal;
 use crate::store::{Change, ListedApplication, Page};
 
@@ -18,9 +18,9 @@ pub(in crate::operations) struct Released {
 /// The applications that this service speaks for, without it.
 pub(in crate::operations) async fn without_service(
     context: &Context,
-    service: &Account,
+    service: AccountId,
 ) -> Result<Released, Refusal> {
-    let id = Some(service.id);
+    let id = Some(service);
     let concerns = |application: &Application| application.service == id;
     released(context, concerns, |application| application.service = None).await
 }
@@ -63,7 +63,12 @@ async fn released(
         let Some(last) = listed.last() else {
             return Ok(released);
         };
-        after = Some(last.id().to_owned());
+        let end = Some(last.id().to_owned());
+        if end == page.after {
+            // A damaged id does not sort where it is stored; none but damaged ones come after it.
+            return Ok(released);
+        }
+        after = end;
         // One that cannot be read neither calls nor is spoken for.
         let sound = listed.into_iter().filter_map(Result::ok);
         for application in sound.filter(|application| concerns(application)) {

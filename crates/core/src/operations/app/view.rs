@@ -9,6 +9,7 @@ use crate::application::{Application, ApplicationId, Callee, Edition};
 use crate::context::Context;
 use crate::json::Json;
 use crate::refusal::Refusal;
+use crate::store::StoreError;
 use crate::timestamp::Timestamp;
 
 /// A key of an application.
@@ -62,7 +63,11 @@ impl AppView {
     /// Of an application; its service by the name that it has now.
     pub(super) async fn of(context: &Context, application: Application) -> Result<Self, Refusal> {
         let service = match application.service {
-            Some(id) => context.site().store().account(id).await?,
+            Some(id) => match context.site().store().account(id).await {
+                // An account that cannot be read keeps no application out of a list.
+                Err(StoreError::Damaged { .. }) => None,
+                found => found?,
+            },
             None => None,
         };
         let keys = application.keys.into_iter().map(|key| KeyView {

@@ -9,8 +9,7 @@ use countersign_client::Client;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Behavior, Config, Editor};
-use serde_json::value::to_raw_value;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use self::operations::{OWN_WORDS, Operations};
@@ -130,10 +129,10 @@ impl Shell {
         params: &[String],
         prompt: &mut Prompt,
     ) -> Result<(), Failure> {
-        let params = Value::Object(params::parse(params)?);
+        let params = params::parse(params)?;
         let disruptive = self.operations.disruptive(group, command);
         if let Some(summary) = disruptive.filter(|_| !self.yes) {
-            let question = confirm::question(group, command, &params, &summary);
+            let question = confirm::question(group, command, &params.shown(), &summary);
             if !self.interactive {
                 return Err(confirm::unasked(&question));
             }
@@ -142,8 +141,7 @@ impl Shell {
                 return Err(confirm::declined());
             }
         }
-        let params = to_raw_value(&params).map_err(Failure::usage)?;
-        let outcome = self.client.outcome(group, command, params);
+        let outcome = self.client.outcome(group, command, params.to_raw()?);
         show_part(&self.runtime.block_on(outcome)?, self.format)
     }
 }

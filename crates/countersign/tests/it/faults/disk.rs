@@ -10,15 +10,17 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use super::Table;
 use crate::running::{Running, SITE_PASSPHRASE, Said};
 
-/// A command whose writes fail beyond so many blocks, and which is not killed for them.
+/// A command whose writes fail beyond so many blocks. `serve` sees to it by itself that it is not killed for
+/// them.
 fn limited(folder: &Path, blocks: &str, words: &[&str]) -> Command {
+    let trap = match words.first() {
+        Some(&"serve") => "",
+        _ => "trap '' XFSZ; ",
+    };
+    let line = format!(r#"{trap}ulimit -S -f "$1"; shift; exec "$@""#);
     let mut command = Command::new("sh");
     command
-        .args([
-            "-c",
-            "trap '' XFSZ; ulimit -S -f \"$1\"; shift; exec \"$@\"",
-            "sh",
-        ])
+        .args(["-c", &line, "sh"])
         .arg(blocks)
         .arg(env!("CARGO_BIN_EXE_countersign"))
         .args(words)

@@ -385,9 +385,11 @@ pub(crate) async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
         .await
         .unwrap();
     let list = async |kind, after: Option<&str>, limit| {
-        let after = after.map(name);
+        let after = after.map(str::to_owned);
         let found = store.accounts(kind, &Page { after, limit }).await.unwrap();
-        let names = found.iter().map(|account| account.name.to_string());
+        let names = found
+            .iter()
+            .map(|account| account.as_ref().unwrap().name.to_string());
         names.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(list(Kind::Person, None, 2).await, "alice bob");

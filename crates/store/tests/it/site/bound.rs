@@ -303,6 +303,105 @@ async fn what_providers_are_told_is_kept_as_it_was_given() {
     test.admin("audit.list", json!({})).await;
 }
 
+/// Changes the database behind the site's back.
+async fn damage(test: &TestSite, statement: &'static str) {
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(test.database());
+    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&file)
+        .await
+        .unwrap();
+    for statement in ["PRAGMA ignore_check_constraints = ON", statement] {
+        let done = sqlx::query(statement).execute(&mut database).await;
+        done.unwrap();
+    }
+}
+
+/// One row that did not read kept all accounts out of the list, and none could delete it.
+#[tokio::test]
+async fn a_damaged_account_is_listed_apart_and_can_be_deleted() {
+    let test = TestSite::new().await;
+    for name in ["ada", "bob", "maria", "zoe"] {
+        test.admin("person.create", json!({ "name": name })).await;
+    }
+    for name in ["press", "robot"] {
+        test.admin("service.create", json!({ "name": name })).await;
+    }
+    register(&test, "billing", json!({ "service": "robot" })).await;
+    for statement in [
+        "UPDATE account SET state = 'lokced' WHERE name = 'bob@example.org'",
+        "UPDATE account SET kind = 'persom' WHERE name = 'maria@example.org'",
+        "UPDATE account SET name = 'zo e@example.org' WHERE name = 'zoe@example.org'",
+        "UPDATE account SET revision = -1 WHERE name = 'robot@example.org'",
+    ] {
+        damage(&test, statement).await;
+    }
+    let names = async |group: &str| {
+        let listed = test.admin(&format!("{group}.list"), json!({})).await;
+        let names = |list: &str| {
+            let entries = listed[list].as_array().cloned().unwrap_or_default();
+            let names = entries.iter().map(|entry| entry["name"].as_str().unwrap());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        (names("entries"), names("damaged"))
+    };
+    let pair = |sound: &str, damaged: &str| (sound.to_owned(), damaged.to_owned());
+    assert_eq!(
+        names("person").await,
+        pair(
+            "ada@example.org",
+            "bob@example.org, maria@example.org, zo e@example.org"
+        )
+    );
+    assert_eq!(
+        names("service").await,
+        pair("press@example.org", "robot@example.org")
+    );
+    let first = test.admin("person.list", json!({ "limit": 2 })).await;
+    assert_eq!(first["next"], "bob@example.org");
+    let second = json!({ "limit": 2, "after": "bob" });
+    let second = test.admin("person.list", second).await;
+    assert_eq!(second["damaged"][1]["name"], "zo e@example.org");
+    test.admin("app.list", json!({})).await;
+
+    // One of the other kind is not deleted by mistake.
+    test.refused("person.delete", json!({ "name": "robot" }))
+        .await;
+    for name in ["bob", "maria", "zo e@example.org"] {
+        test.admin("person.delete", json!({ "name": name })).await;
+    }
+    test.admin("service.delete", json!({ "name": "robot" }))
+        .await;
+    assert_eq!(names("person").await, pair("ada@example.org", ""));
+    assert_eq!(names("service").await, pair("press@example.org", ""));
+    let shown = test.admin("app.show", json!({ "id": "billing" })).await;
+    assert!(shown["service"].is_null(), "{shown}");
+    let again = test.refused("person.delete", json!({ "name": "bob" }));
+    assert_eq!(again.await.0, Code::NOT_FOUND);
+    test.admin("person.create", json!({ "name": "bob" })).await;
+}
+
+/// `app delete` refused to delete a registration that did not read.
+#[tokio::test]
+async fn a_damaged_registration_can_be_deleted() {
+    let test = TestSite::new().await;
+    register(&test, "billing", json!({})).await;
+    register(
+        &test,
+        "ledger",
+        json!({ "may_call": [{ "app": "billing" }] }),
+    )
+    .await;
+    damage(
+        &test,
+        "UPDATE application SET document = '{\"id\":' WHERE id = 'billing'",
+    )
+    .await;
+    test.admin("app.delete", json!({ "id": "billing" })).await;
+    let listed = test.admin("app.list", json!({})).await;
+    assert!(listed["damaged"].is_null(), "{listed}");
+    assert_eq!(listed["entries"][0]["may_call"], json!([]));
+    register(&test, "billing", json!({})).await;
+}
+
 /// One row that did not read kept all applications out of the list.
 #[tokio::test]
 async fn a_damaged_registration_does_not_keep_the_others_out_of_the_list() {
@@ -310,14 +409,11 @@ async fn a_damaged_registration_does_not_keep_the_others_out_of_the_list() {
     for id in ["archive", "billing", "ledger"] {
         register(&test, id, json!({})).await;
     }
-    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(test.database());
-    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&file)
-        .await
-        .unwrap();
-    sqlx::query("UPDATE application SET document = '{\"id\":' WHERE id = 'billing'")
-        .execute(&mut database)
-        .await
-        .unwrap();
+    damage(
+        &test,
+        "UPDATE application SET document = '{\"id\":' WHERE id = 'billing'",
+    )
+    .await;
     let stretch = async |after: Option<&str>| {
         let mut params = json!({ "limit": 2 });
         if let Some(after) = after {
