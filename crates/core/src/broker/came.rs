@@ -3,7 +3,9 @@
 //! Requests say when they were made, and only those of the last minute are answered: that is how long each has
 //! to be remembered. What was asked before the site began to answer may have been answered by the run before,
 //! and is refused: a consumer of v2 that is told so asks again. One of v1 would not, so there a request can be
-//! answered once more after a restart, to the consumer that made it and to nobody else.
+//! answered once more after a restart, to the consumer that made it and to nobody else. The same holds in v2 after
+//! the clock was set back to more than a minute before the start: otherwise the site would answer no request
+//! until its clock has caught up.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +17,9 @@ use crate::timestamp::Timestamp;
 /// Requests that are remembered for each span, of all applications; and this part of it for one alone.
 const ROOM: usize = 1 << 20;
 const OF_ONE: usize = 4;
+
+/// No request was made so late.
+const NEVER: u64 = u64::MAX;
 
 /// Why a request is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +51,7 @@ pub(super) struct Came {
 
 impl Default for Came {
     fn default() -> Self {
-        Self::new((0, 0), u64::MAX, Timestamp::from_millis(0))
+        Self::new((0, 0), NEVER, Timestamp::from_millis(0))
     }
 }
 
@@ -97,9 +102,12 @@ impl Came {
         now: Timestamp,
     ) -> Result<(), NotNew> {
         // By the time of this look, which may be later than that of its verification.
-        let age = u64::try_from(now.millis())
-            .unwrap_or_default()
-            .saturating_sub(made);
+        let shown = u64::try_from(now.millis()).unwrap_or_default();
+        let age = shown.saturating_sub(made);
+        let set_back = shown.saturating_add(self.oldest) < self.from;
+        if set_back && self.from != NEVER {
+            self.from = shown;
+        }
         if made < self.from || age > self.oldest {
             return Err(NotNew::TooOld);
         }
@@ -187,6 +195,31 @@ mod tests {
             let (made, _) = at(made);
             assert_eq!(came.first("billing", &[1], made, now), first, "{made}");
         }
+    }
+
+    /// A site whose clock was set back to before its start refused every request until it was started again.
+    #[test]
+    fn a_clock_that_is_set_back_to_before_the_start_begins_anew() {
+        let mut came = Came::v2(START);
+        let (made, back) = at(-500_000);
+        let (asked_again, later) = at(-499_990);
+        let refused = came.first("billing", &[1], made - 1, back);
+        assert_eq!(
+            refused,
+            Err(NotNew::TooOld),
+            "its consumer asks for the time"
+        );
+        assert_eq!(came.first("billing", &[2], asked_again, later), Ok(()));
+        let again = came.first("billing", &[2], asked_again, later);
+        assert_eq!(again, Err(NotNew::Before));
+        // By less than a minute, it catches up soon.
+        let mut came = Came::v2(START);
+        let (made, back) = at(-59_000);
+        assert_eq!(came.first("billing", &[1], made, back), Err(NotNew::TooOld));
+        assert_eq!(came.first("billing", &[1], made, back), Err(NotNew::TooOld));
+        // Before it began to answer, no clock makes it answer.
+        let mut came = Came::default();
+        assert_eq!(came.first("billing", &[1], made, back), Err(NotNew::TooOld));
     }
 
     /// [BRK-5]: its consumers do not ask again, and the answer is theirs alone.
