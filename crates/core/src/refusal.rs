@@ -26,6 +26,8 @@ pub struct Refusal {
     retry_after_ms: Option<u64>,
     #[serde(skip)]
     failed: bool,
+    #[serde(skip)]
+    audited: bool,
 }
 
 impl Refusal {
@@ -38,6 +40,7 @@ impl Refusal {
             field: None,
             retry_after_ms: None,
             failed: false,
+            audited: false,
         }
     }
 
@@ -187,10 +190,18 @@ impl Refusal {
         self
     }
 
-    /// What the audit log says of it; `None` when it is not audited.
+    /// The same refusal, of which the operation has written an audit entry itself: it is not counted besides.
+    #[must_use]
+    pub const fn audited_already(mut self) -> Self {
+        self.audited = true;
+        self
+    }
+
+    /// What the audit log is yet to say of it; `None` when it is not audited, or was already.
     #[must_use]
     pub fn audited_as(&self) -> Option<AuditOutcome> {
         match (self.failed, self.kind) {
+            _ if self.audited => None,
             (true, _) => Some(AuditOutcome::Failed),
             (false, Code::NOT_PERMITTED) => Some(AuditOutcome::NotPermitted),
             (false, _) => None,

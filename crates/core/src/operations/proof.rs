@@ -153,7 +153,8 @@ async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusa
         return Err(Refusal::not_permitted(
             "the proof does not hold",
             "begin again with self.proof_start; each failure makes the next wait longer",
-        ));
+        )
+        .audited_already());
     }
     if by_passphrase {
         let mut guesses = context.site().guard().guesses();

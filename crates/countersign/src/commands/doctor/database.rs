@@ -61,7 +61,11 @@ async fn inspected(folder: &Path, config: &Config, inspection: &Inspection) -> V
         Some(broken) => Finding::problem("audit log", broken.to_string(), restore(folder)),
     });
     let offer: Option<Offer> = setting(inspection, OFFER).await;
-    findings.push(offered(&offer.unwrap_or_default(), config.options.floor));
+    findings.push(offered(
+        folder,
+        &offer.unwrap_or_default(),
+        config.options.floor,
+    ));
     let backup: Option<Timestamp> = setting(inspection, LAST_BACKUP).await;
     findings.push(newest_backup(folder, backup, now));
     findings.push(time(inspection.last_entry, now));
@@ -73,7 +77,7 @@ async fn setting<T: DeserializeOwned>(inspection: &Inspection, name: &str) -> Op
     serde_json::from_slice(&setting.value).ok()
 }
 
-fn offered(offer: &Offer, floor: Strength) -> Finding {
+fn offered(folder: &Path, offer: &Offer, floor: Strength) -> Finding {
     const CHECK: &str = "encryption options";
     let options = offer.options(floor);
     let weak = |strength| {
@@ -90,7 +94,10 @@ fn offered(offer: &Offer, floor: Strength) -> Finding {
             format!(
                 "{delivered} is on offer: it gives every client a person's encrypted key to guess at"
             ),
-            format!("countersign option disable {delivered}"),
+            format!(
+                "countersign option disable {delivered} --data {}",
+                folder.display()
+            ),
         );
     }
     let classical = weak(Strength::Classical);
@@ -98,7 +105,10 @@ fn offered(offer: &Offer, floor: Strength) -> Finding {
         return Finding::problem(
             CHECK,
             format!("{classical}: what is recorded today can be read with a quantum computer"),
-            "disable them once no client needs them: countersign option disable NAME",
+            format!(
+                "disable them once no client needs them: countersign option disable NAME --data {}",
+                folder.display()
+            ),
         );
     }
     Finding::ok(CHECK, "all on offer are hybrid")
@@ -174,7 +184,7 @@ mod tests {
     fn weak_options_are_named() {
         let of = |options: &[EncryptionOption]| {
             let list = OptionList::new(options.iter().copied());
-            offered(&Offer::of(&list), Strength::Delivered)
+            offered(Path::new("site"), &Offer::of(&list), Strength::Delivered)
         };
         let all = EncryptionOption::ALL;
         let with = |strength| {
