@@ -52,7 +52,7 @@ fn without_private_keys(params: Map<String, Value>) -> Result<Map<String, Value>
             return Err(Failure::usage(format_args!(
                 "{name} holds a private key, which must stay on this machine; nothing was sent"
             ))
-            .hint("give the public half: FILE.pub of `key new`, or what `key party` writes"));
+            .hint("give the public half: FILE.pub beside it, or what `countersign key party FILE --out PARTY` writes"));
         }
     }
     Ok(params)

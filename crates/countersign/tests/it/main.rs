@@ -17,6 +17,7 @@ mod full_disk;
 mod pages;
 mod passphrase;
 mod running;
+mod screen;
 mod shell;
 mod standing;
 mod streams;
