@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Registers two applications at the site that runs here: `billing`, which may call `ledger`.
 # Writes site.pub, billing.key and ledger.key, with .pub and .party beside each key, into the current folder.
-# Run it once; COUNTERSIGN_DATA names the site's folder when that is not ./site.
+# Run it once, beside the site's folder ./site; COUNTERSIGN_DATA names another one.
 set -euo pipefail
 
 party() {

@@ -286,21 +286,21 @@ impl From<StoreError> for Refusal {
             .of_field("name"),
             StoreError::Conflict { what: Unique::Key } => Self::conflict(
                 "an account has this key already",
-                "make a new key with `key new`; one key serves one account",
+                "make a new key with `countersign key new --out FILE`; one key serves one account",
             )
             .of_field("certificate"),
             StoreError::Conflict {
                 what: Unique::RemovedKey,
             } => Self::conflict(
                 "this key was taken away from an account",
-                "make a new key with `key new`; a key that was removed is not accepted again",
+                "make a new key with `countersign key new --out FILE`; a key that was removed is not accepted again",
             )
             .of_field("certificate"),
             StoreError::Conflict {
                 what: Unique::ApplicationKey,
             } => Self::conflict(
                 "an application has this public key, or had it before",
-                "make a new key with `key new`; one key serves one application, once",
+                "make a new key with `countersign key new --out FILE`; one key serves one application, once",
             )
             .of_field("public_keys"),
             StoreError::Conflict {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::to_raw_value;
 
 use crate::failure::{Exit, Failure};
+use crate::hint;
 use crate::site::folder::Folder;
 
 /// A line of content.
@@ -61,6 +62,7 @@ impl Admin {
         written.map_err(|error| self.lost(&error))?;
         self.next_id += 1;
         self.line()
+            .map(|outcome| hint::of_commands(outcome, &self.folder))
     }
 
     /// Runs an operation that answers with content, and hands that to `take` a piece at a time; fails as a
@@ -113,7 +115,7 @@ impl Admin {
             "connection_lost",
             format_args!("the site in {} went away: {error}", self.folder.display()),
         )
-        .hint("its log says why; whether the operation was done, `audit list` shows")
+        .hint("its log says why; whether the operation was done, `countersign audit list` shows")
     }
 
     /// Runs an operation and reads its data; fails as a failed one says.
@@ -138,12 +140,11 @@ fn unreachable(folder: &Path, error: &std::io::Error) -> Failure {
         |message: std::fmt::Arguments<'_>| Failure::new(Exit::Unreachable, "unreachable", message);
     let shown = folder.display();
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => failure(format_args!(
-            "no site runs in {shown}"
-        ))
-        .hint(format_args!(
-            "start it with `countersign serve --data {shown}`, or name another folder with --data"
-        )),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            failure(format_args!("no site runs in {shown}")).hint(format_args!(
+                "start it with `countersign serve`, or name another folder with --data"
+            ))
+        }
         ErrorKind::PermissionDenied => failure(format_args!("the site in {shown} is not yours"))
             .hint("its admin socket answers the user who runs the site, and root"),
         _ => failure(format_args!("the admin socket in {shown}: {error}"))

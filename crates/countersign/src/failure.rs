@@ -8,6 +8,7 @@ use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::LoginError;
 
 pub(crate) use crate::exit::Exit;
+use crate::hint;
 use crate::output::{Format, complain, escape};
 
 /// A failure, ready to be shown.
@@ -32,6 +33,12 @@ impl Failure {
     /// The same with what to do about it.
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = hint.to_string();
+        self
+    }
+
+    /// The same where the commands that it names are for the site in this folder.
+    pub(crate) fn in_folder(mut self, folder: &std::path::Path) -> Self {
+        self.hint = hint::in_folder(&self.hint, folder);
         self
     }
 
@@ -147,17 +154,17 @@ impl From<ConnectError> for Failure {
                 LoginError::NotAuthenticated => (
                     Exit::NotAuthenticated,
                     "not_authenticated",
-                    "the site does not say which; an admin sees the account with `person show`",
+                    "the site does not say which; an admin sees the account with `countersign person show NAME`",
                 ),
                 LoginError::WrongSite => (
                     Exit::NotAuthenticated,
                     "wrong_site",
-                    "compare the key after # with the one that `site status` shows at the site",
+                    "compare the key after # with the one that `countersign site status` shows at the site",
                 ),
                 LoginError::Sealed => (
                     Exit::Unreachable,
                     "sealed",
-                    "open its key with `site unseal` at the site",
+                    "open its key with `countersign site unseal` at the site",
                 ),
                 LoginError::Busy => (Exit::Unreachable, "busy", "try again in a while"),
                 LoginError::NoCommonOption(_) => (

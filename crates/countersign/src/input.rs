@@ -35,7 +35,7 @@ pub(crate) fn public_key(file: &Path) -> Result<String, Failure> {
             "{} holds a private key, which must stay on this machine; nothing was sent",
             file.display()
         ))
-        .hint("give the public half: FILE.pub of `key new`, or what `key party` writes"));
+        .hint("give the public half: FILE.pub beside it, or what `countersign key party FILE --out PARTY` writes"));
     }
     Ok(text)
 }

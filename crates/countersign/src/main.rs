@@ -10,6 +10,7 @@ mod duration;
 mod exit;
 mod failure;
 mod files;
+mod hint;
 mod input;
 mod log;
 mod output;
@@ -33,8 +34,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return cli::explain(&error),
     };
-    let format = cli.common.format();
-    let code = run(cli).unwrap_or_else(|failure| failure.report(format));
+    let (format, folder) = (cli.common.format(), cli.common.data.clone());
+    let code = run(cli).unwrap_or_else(|failure| failure.in_folder(&folder).report(format));
     // The thread that writes them ends with the process.
     log::flush();
     code

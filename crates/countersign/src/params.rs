@@ -18,10 +18,11 @@ pub(crate) struct Params(BTreeMap<String, Box<RawValue>>);
 impl Params {
     /// The parameters as this program understands them, with numbers rounded: for questions, not to be sent.
     pub(crate) fn shown(&self) -> Value {
-        let read = |(name, value): (&String, &Box<RawValue>)| {
-            Some((name.clone(), serde_json::from_str(value.get()).ok()?))
-        };
-        Value::Object(self.0.iter().filter_map(read).collect::<Map<_, _>>())
+        let known = self.0.iter().filter_map(|(name, value)| {
+            let value = serde_json::from_str(value.get()).ok()?;
+            Some((name.clone(), value))
+        });
+        Value::Object(known.collect::<Map<_, _>>())
     }
 
     /// The parameters as they are sent.
@@ -80,7 +81,7 @@ fn without_private_keys(params: Params) -> Result<Params, Failure> {
             return Err(Failure::usage(format_args!(
                 "{name} holds a private key, which must stay on this machine; nothing was sent"
             ))
-            .hint("give the public half: FILE.pub of `key new`, or what `key party` writes"));
+            .hint("give the public half: FILE.pub beside it, or what `countersign key party FILE --out PARTY` writes"));
         }
     }
     Ok(params)

@@ -229,8 +229,8 @@ pub(super) async fn delete(
         spoke_for = released.ids;
     }
     let mut details = json!({ "id": id, "kind": kind, "spoke_for": spoke_for });
-    if let Some(problem) = problem {
-        details["damaged"] = problem.into();
+    if let (Some(problem), Some(details)) = (problem, details.as_object_mut()) {
+        details.insert("damaged".to_owned(), problem.into());
     }
     context.commit(changes, target.clone(), details).await?;
     context

@@ -132,7 +132,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<AccountView>,
     let target = account.name.to_string();
     context.commit(vec![change], target, details).await?;
     let said = format!(
-        "Created {}. Set a pass phrase with `person passphrase {}`.",
+        "Created {}. Set a pass phrase with `countersign person passphrase {}`.",
         account.name, account.name
     );
     Ok(Answer::new(account.into()).saying(said))

@@ -192,7 +192,7 @@ fn required(
     }
     Err(Refusal::not_permitted(
         "what you log in with is changed after a fresh proof of it alone",
-        "`countersign passphrase change` does it; a program proves it with self.proof_start and \
+        "`countersign passphrase change --as NAME` does it; a program proves it with self.proof_start and \
          self.proof_finish, and repeats this within two minutes",
     ))
 }
@@ -259,7 +259,7 @@ async fn opaque(
         .ok_or_else(|| {
             Refusal::conflict(
                 "there is no pass phrase of yours to prove",
-                "an admin sets one with `person passphrase`",
+                "an admin sets one with `countersign person passphrase NAME`",
             )
         })?;
     ServerLogin::start(

@@ -119,10 +119,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<ServiceView>,
     context.commit(changes, target, details).await?;
     let said = match &key {
         Some(key) => format!("Created {} with the key {}.", account.name, key.thumbprint),
-        None => format!(
-            "Created {}. Give it a key with `key add {}`.",
-            account.name, account.name
-        ),
+        None => format!("Created {}. Give it a key with `key add`.", account.name),
     };
     Ok(Answer::new(ServiceView {
         account: account.into(),

@@ -222,7 +222,7 @@ fn deliver_key(common: &Common, name: &str, file: &Path) -> Result<(), Failure> 
             "{} holds a private key that is not encrypted; nothing was sent",
             file.display()
         ))
-        .hint("encrypt it with `countersign key passphrase`"));
+        .hint("encrypt it with `countersign key passphrase FILE`"));
     }
     let mut public = file.as_os_str().to_owned();
     public.push(".pub");

@@ -18,6 +18,7 @@ use super::folder::Folder;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
+use crate::hint;
 use crate::output::{self, Format, escape, say};
 
 /// What opens a new site's key besides its recovery code.
@@ -81,9 +82,7 @@ pub(crate) async fn is_wanted(
     if store.audit_head().await.map_err(trouble)? != ChainHead::EMPTY {
         let database = folder.database();
         let message = format_args!("{} has an audit log and no site", database.display());
-        return Err(
-            Failure::new(Exit::Failure, "damaged", message).hint(restore_hint(folder.path()))
-        );
+        return Err(Failure::new(Exit::Failure, "damaged", message).hint(RESTORE));
     }
     if !new {
         let mut traces = folder.traces();
@@ -103,16 +102,11 @@ fn refuse_beside(folder: &Folder, traces: &[&str]) -> Result<(), Failure> {
          mounted",
         database.display(),
     );
-    Err(Failure::new(Exit::Conflict, "site_was_here", message).hint(restore_hint(folder.path())))
+    Err(Failure::new(Exit::Conflict, "site_was_here", message).hint(RESTORE))
 }
 
-fn restore_hint(folder: &Path) -> String {
-    format!(
-        "bring it back with `countersign backup restore FILE --force --data {0}`, or make a new site, with \
-         another key, with `countersign serve --new --data {0}`",
-        folder.display()
-    )
-}
+const RESTORE: &str = "bring it back with `countersign backup restore FILE --force`, or make a new site, with another \
+     key, with `countersign serve --new`";
 
 /// How long the start waits for a reader of the recovery code.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -160,11 +154,9 @@ pub(crate) async fn found(
     if matches!(new.opener, Opener::Passphrase(_))
         && !show_recovery(common, folder, &recovery).await
     {
-        say(format_args!(
-            "warning: its recovery code could not be shown; make another with `countersign site key recovery \
-             --data {}`",
-            folder.path().display()
-        ));
+        let lost = "warning: its recovery code could not be shown; make another with \
+                    `countersign site key recovery`";
+        say(hint::in_folder(lost, folder.path()));
     }
     Ok(site)
 }
@@ -221,15 +213,13 @@ impl Drop for Made {
 
 /// Tells what to do with a new site.
 pub(crate) fn what_next(folder: &Path) {
-    let data = if folder == Path::new("./site") {
-        String::new()
-    } else {
-        format!(" --data {}", folder.display())
-    };
-    say(format_args!(
-        "What next, in another terminal:\n  \
-         countersign site status{data}\n  \
-         countersign person create NAME --role admin{data}\n  \
-         countersign person passphrase NAME{data}"
-    ));
+    let commands = [
+        "countersign site status",
+        "countersign person create NAME --role admin",
+        "countersign person passphrase NAME",
+    ];
+    say("What next, in another terminal:");
+    for command in commands {
+        say(format_args!("  {}", hint::command_in(command, folder)));
+    }
 }

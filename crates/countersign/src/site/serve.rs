@@ -24,6 +24,7 @@ use super::run::{Serving, Supervisor};
 use crate::cli::{Common, Listen, Serve};
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
+use crate::hint;
 use crate::input;
 use crate::log::{self, Log};
 use crate::output::say;
@@ -172,10 +173,13 @@ async fn start_dev(
     let server = start(&site, &folder, &config).await?;
     match given {
         false => say("It is thrown away when you stop it with Ctrl-C."),
-        true => say(format_args!(
-            "It stays in {0} when you stop it; `countersign serve --data {0}` starts it again.",
-            folder.path().display()
-        )),
+        true => {
+            let stays = format!(
+                "It stays in {} when you stop it; `countersign serve` starts it again.",
+                folder.path().display()
+            );
+            say(hint::in_folder(&stays, folder.path()));
+        }
     }
     first_launch::what_next(folder.path());
     ready(&site);
@@ -271,10 +275,8 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
         .await
         .map_err(refused)?;
     } else {
-        say(format_args!(
-            "The site is sealed. Open its key with `countersign site unseal --data {}`.",
-            folder.path().display()
-        ));
+        let sealed = "The site is sealed. Open its key with `countersign site unseal`.";
+        say(hint::in_folder(sealed, folder.path()));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ mod files;
 mod pages;
 mod passphrase;
 mod running;
+mod screen;
 mod shell;
 mod standing;
 mod streams;

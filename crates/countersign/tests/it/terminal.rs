@@ -1,73 +1,9 @@
 //! Commands at a terminal: questions and hidden prompts, driven through the pseudo-terminal of `script`.
 
-use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::process::Command;
 
 use crate::running::{MARIAS_PASSPHRASE, Running};
-
-/// A shell in a terminal of its own.
-struct Terminal {
-    shell: Child,
-    keys: ChildStdin,
-    screen: Receiver<Vec<u8>>,
-    seen: String,
-}
-
-impl Terminal {
-    /// Runs `line` with `countersign` as `$CS` in the folder of the site.
-    fn run(site: &Running, line: &str) -> Self {
-        let mut shell = Command::new("script")
-            .args(["-qec", line, "/dev/null"])
-            .current_dir(site.folder.path())
-            .env("CS", env!("CARGO_BIN_EXE_countersign"))
-            .env("SHELL", "/bin/sh")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (keys, mut out) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
-        let (send, screen) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = out.read(&mut buffer) {
-                let _ = send.send(buffer[..read].to_vec());
-            }
-        });
-        Self {
-            shell,
-            keys,
-            screen,
-            seen: String::new(),
-        }
-    }
-
-    /// Waits until the screen shows `text`, which is then behind.
-    fn until(&mut self, text: &str) -> &mut Self {
-        while !self.seen.contains(text) {
-            let more = self.screen.recv_timeout(Duration::from_secs(60));
-            let more = more.unwrap_or_else(|_| panic!("no {text:?} in {:?}", self.seen));
-            self.seen += &String::from_utf8_lossy(&more);
-        }
-        self.seen = self.seen.split_once(text).unwrap().1.to_owned();
-        self
-    }
-
-    fn press(&mut self, keys: &str) -> &mut Self {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self
-    }
-
-    /// What is shown until the end.
-    fn rest(mut self) -> String {
-        while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(60)) {
-            self.seen += &String::from_utf8_lossy(&more);
-        }
-        self.shell.wait().unwrap();
-        self.seen
-    }
-}
+use crate::screen::Terminal;
 
 const NEW_KEY: &str = "$CS key new --out new.key --passphrase; echo code $?; stty -a";
 
@@ -75,7 +11,7 @@ const NEW_KEY: &str = "$CS key new --out new.key --passphrase; echo code $?; stt
 #[test]
 fn ctrl_c_at_a_prompt_leaves_the_terminal_as_it_was() {
     let site = Running::folder();
-    let mut terminal = Terminal::run(&site, NEW_KEY);
+    let mut terminal = Terminal::run(site.folder.path(), NEW_KEY);
     terminal
         .until("Pass phrase of the key file: ")
         .press("secret\u{3}");
@@ -106,7 +42,7 @@ fn a_site_that_is_stopped_at_its_prompt_leaves_the_terminal_as_it_was() {
         );
     };
     let site = Running::folder();
-    let mut terminal = Terminal::run(&site, serve);
+    let mut terminal = Terminal::run(site.folder.path(), serve);
     terminal.until(ASK).press("secret\u{3}");
     let rest = terminal.rest();
     assert!(
@@ -115,7 +51,7 @@ fn a_site_that_is_stopped_at_its_prompt_leaves_the_terminal_as_it_was() {
     );
     as_before(&rest);
     for signal in ["-TERM", "-INT"] {
-        let mut terminal = Terminal::run(&site, serve);
+        let mut terminal = Terminal::run(site.folder.path(), serve);
         terminal.until(ASK).press("secret");
         let id = std::fs::read_to_string(site.path("pid")).unwrap();
         let kill = Command::new("kill").args([signal, id.trim()]).status();
@@ -130,7 +66,7 @@ fn a_site_that_is_stopped_at_its_prompt_leaves_the_terminal_as_it_was() {
 #[test]
 fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
     let site = Running::folder();
-    let mut terminal = Terminal::run(&site, NEW_KEY);
+    let mut terminal = Terminal::run(site.folder.path(), NEW_KEY);
     terminal
         .until("Pass phrase of the key file: ")
         .press("too short\n");
@@ -152,7 +88,7 @@ fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
     // What was typed ahead is not left to the shell, which would run it.
     let left = "stty -icanon min 0 time 5; dd bs=99 count=1 2>/dev/null | od -c";
     let line = NEW_KEY.replace("new.key", "other.key");
-    let mut terminal = Terminal::run(&site, &line.replace("stty -a", left));
+    let mut terminal = Terminal::run(site.folder.path(), &line.replace("stty -a", left));
     terminal.until(first).press("short\n");
     terminal.until(first).press("short\n");
     terminal.until(first).press("short\nrm x\n");
@@ -165,7 +101,7 @@ fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
 fn a_question_names_what_happens_and_no_is_an_answer() {
     let site = Running::with_accounts();
     let question = "person lock maria: Keeps a person from logging in";
-    let mut terminal = Terminal::run(&site, "$CS person lock maria; echo code $?");
+    let mut terminal = Terminal::run(site.folder.path(), "$CS person lock maria; echo code $?");
     terminal
         .until(question)
         .until("Type yes to go on:")
@@ -177,7 +113,7 @@ fn a_question_names_what_happens_and_no_is_an_answer() {
     );
     let called = ["self", "show"];
     assert_eq!(site.call("maria", "maria.pass", &called).code, 0);
-    let mut terminal = Terminal::run(&site, "$CS person lock maria; echo code $?");
+    let mut terminal = Terminal::run(site.folder.path(), "$CS person lock maria; echo code $?");
     terminal.until(question).press("yes\n");
     assert!(terminal.rest().contains("code 0"));
     assert_eq!(site.call("maria", "maria.pass", &called).code, 4);

@@ -1,7 +1,9 @@
 //! The main job from end to end: a site, a person, a service, operations.
 
 use std::fs::Permissions;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use serde_json::json;
 
@@ -70,6 +72,31 @@ fn the_audit_log_is_shown_from_its_end_and_searched() {
     let none = site.run(&["audit", "list", "--since", "2999-01-01T00:00:00Z"]);
     assert_eq!(none.code, 0, "{}", none.err);
     assert!(!none.out.contains("person"), "{}", none.out);
+}
+
+/// `--follow` had no test: entries that are written later are shown as they come.
+#[test]
+fn the_audit_log_is_followed() {
+    let site = Running::with_accounts();
+    let follow = ["audit", "list", "--last", "1", "--follow", "-o", "jsonl"];
+    let mut following = site.command(&follow);
+    let mut following = following.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut next =
+        || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let first = next();
+    assert_eq!(first["operation"], "service.create", "{first}");
+    let (mut seq, first) = (first["seq"].as_u64().unwrap(), first);
+    assert!(first["target"].as_str().unwrap().starts_with("robot"));
+    for name in ["ada", "grace", "edith"] {
+        assert_eq!(site.run(&["person", "create", name]).code, 0);
+        let entry = next();
+        assert_eq!(entry["target"], format!("{name}@local"));
+        seq += 1;
+        assert_eq!(entry["seq"], seq, "each once, and none left out");
+    }
+    following.kill().unwrap();
+    following.wait().unwrap();
 }
 
 #[test]

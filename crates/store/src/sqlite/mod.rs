@@ -73,8 +73,9 @@ impl SqliteStore {
 
     /// Writes what still waits and closes the file. Later calls answer that the store is closed.
     pub async fn close(&self) {
-        self.writer.close().await;
+        // The writer goes last: the last connection to a file removes its log, which one that only reads may not.
         self.readers.close().await;
+        self.writer.close().await;
     }
 }
 

@@ -78,13 +78,13 @@ pub enum ConsumerError {
 fn advice(by: By, refusal: Option<Refusal>) -> &'static str {
     match (by, refusal) {
         (By::Site, Some(Refusal::NotVerified)) => {
-            "it does not know this id with this key, or the site's id or key is another: see `app show`"
+            "it does not know this id with this key, or the site's id or key is another: see `countersign app show ID`"
         }
         (By::Provider, Some(Refusal::NotVerified)) => {
             "it does not believe the ticket: see that it answers under the id that is called, and its keys"
         }
         (By::Site, Some(Refusal::NotAllowed)) => {
-            "there is no such application, or this one may not call it: see `app update --allow`"
+            "there is no such application, or this one may not call it: see `countersign app update ID --allow OTHER`"
         }
         (By::Site, Some(Refusal::Clock)) => {
             "by its clock the request is not of now: set this one's right"

@@ -431,8 +431,8 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     let mut changes = released.changes;
     changes.push(deletion);
     let mut details = json!({ "no_longer_called_by": released.ids });
-    if let Some(damaged) = damaged {
-        details["damaged"] = damaged.problem.into();
+    if let (Some(damaged), Some(details)) = (damaged, details.as_object_mut()) {
+        details.insert("damaged".to_owned(), damaged.problem.into());
     }
     context.commit(changes, id.to_string(), details).await?;
     Ok(Answer::new(Done {}).saying(format!("Deleted {id}.")))

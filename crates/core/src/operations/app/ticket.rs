@@ -86,7 +86,7 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
     let why_not = why_not(&consumer, &provider, &view)
         .or(agreed.err())
         .or_else(|| {
-            let none = "the site has no key for serveros-v1; `broker new-v1-key` makes one";
+            let none = "the site has no key for serveros-v1; `broker new_v1_key` makes one";
             no_key.then(|| none.to_owned())
         });
     let said = match &why_not {
@@ -115,24 +115,21 @@ fn agreed(
     if provider.edition == Edition::V2 {
         return Ok((CIPHER.to_owned(), HASH.to_owned()));
     }
-    let missing = |what: &str, update: &str| {
+    let missing = |what: &str| {
         let (one, other) = (&consumer.id, &provider.id);
-        format!(
-            "{one} and {other} have no {what} in common: `app update --{update}` names those of each"
-        )
+        format!("{one} and {other} have no {what} in common: see `app update`")
     };
     let (Some(first), Some(second)) = (consumer.as_v1(now), provider.as_v1(now)) else {
-        return Err(missing("edition", "edition"));
+        return Err(missing("edition and key"));
     };
     match v1::Agreed::between(&first, &second) {
         Ok(agreed) => Ok((
             agreed.cipher.name().to_owned(),
             agreed.hash.name().to_owned(),
         )),
-        Err(v1::Refusal::NoCommonCipher) => Err(missing("cipher", "ciphers")),
+        Err(v1::Refusal::NoCommonCipher) => Err(missing("cipher")),
         Err(_) => Err(missing(
             "hash that the site signs with and Hawk knows, which sha256 alone is,",
-            "hashes",
         )),
     }
 }
@@ -154,7 +151,7 @@ fn why_not(consumer: &Application, provider: &Application, view: &TicketView) ->
     if !consumer.may_call(provider) {
         let (one, other) = (&consumer.id, &provider.id);
         return Some(format!(
-            "policy does not allow it; `app update {one} --allow {other}` does"
+            "policy does not allow it; `countersign app update {one} --allow {other}` does"
         ));
     }
     if view.sealed_to.is_none() {

@@ -29,25 +29,22 @@ pub(super) fn findings(folder: &Path, config: &Config) -> Result<Vec<Finding>, F
         .block_on(async {
             let found = match Inspection::of(&folder.join(DATABASE[0])).await {
                 Ok(inspection) => {
-                    let found = inspected(folder, config, &inspection).await;
+                    let found = inspected(config, &inspection).await;
                     inspection.close().await;
                     found
                 }
-                Err(error) => {
-                    let restore = restore(folder);
-                    vec![Finding::problem("database", error.to_string(), restore)]
-                }
+                Err(error) => vec![Finding::problem("database", error.to_string(), RESTORE)],
             };
             Ok(found)
         })
 }
 
-async fn inspected(folder: &Path, config: &Config, inspection: &Inspection) -> Vec<Finding> {
+async fn inspected(config: &Config, inspection: &Inspection) -> Vec<Finding> {
     let now = clock::now().millis();
     let mut findings: Vec<Finding> = inspection
         .flaws
         .iter()
-        .map(|flaw| Finding::problem("database", flaw, restore(folder)))
+        .map(|flaw| Finding::problem("database", flaw, RESTORE))
         .collect();
     if findings.is_empty() {
         let layout = format!("sound, layout {}", inspection.layout);
@@ -58,16 +55,12 @@ async fn inspected(folder: &Path, config: &Config, inspection: &Inspection) -> V
             "audit log",
             format!("{} entries are as they were written", inspection.head.seq),
         ),
-        Some(broken) => Finding::problem("audit log", broken.to_string(), restore(folder)),
+        Some(broken) => Finding::problem("audit log", broken.to_string(), RESTORE),
     });
     let offer: Option<Offer> = setting(inspection, OFFER).await;
-    findings.push(offered(
-        folder,
-        &offer.unwrap_or_default(),
-        config.options.floor,
-    ));
+    findings.push(offered(&offer.unwrap_or_default(), config.options.floor));
     let backup: Option<Timestamp> = setting(inspection, LAST_BACKUP).await;
-    findings.push(newest_backup(folder, backup, now));
+    findings.push(newest_backup(backup, now));
     findings.push(time(inspection.last_entry, now));
     findings
 }
@@ -77,7 +70,7 @@ async fn setting<T: DeserializeOwned>(inspection: &Inspection, name: &str) -> Op
     serde_json::from_slice(&setting.value).ok()
 }
 
-fn offered(folder: &Path, offer: &Offer, floor: Strength) -> Finding {
+fn offered(offer: &Offer, floor: Strength) -> Finding {
     const CHECK: &str = "encryption options";
     let options = offer.options(floor);
     let weak = |strength| {
@@ -94,10 +87,7 @@ fn offered(folder: &Path, offer: &Offer, floor: Strength) -> Finding {
             format!(
                 "{delivered} is on offer: it gives every client a person's encrypted key to guess at"
             ),
-            format!(
-                "countersign option disable {delivered} --data {}",
-                folder.display()
-            ),
+            format!("`countersign option disable {delivered}`"),
         );
     }
     let classical = weak(Strength::Classical);
@@ -105,18 +95,15 @@ fn offered(folder: &Path, offer: &Offer, floor: Strength) -> Finding {
         return Finding::problem(
             CHECK,
             format!("{classical}: what is recorded today can be read with a quantum computer"),
-            format!(
-                "disable them once no client needs them: countersign option disable NAME --data {}",
-                folder.display()
-            ),
+            "disable them once no client needs them: `countersign option disable NAME`",
         );
     }
     Finding::ok(CHECK, "all on offer are hybrid")
 }
 
-fn newest_backup(folder: &Path, made: Option<Timestamp>, now: i64) -> Finding {
+fn newest_backup(made: Option<Timestamp>, now: i64) -> Finding {
     const CHECK: &str = "backup";
-    let hint = format!("countersign backup create FILE --data {}", folder.display());
+    let hint = "`countersign backup create FILE`";
     match made {
         None => Finding::problem(CHECK, "none was ever made", hint),
         Some(made) if now.saturating_sub(made.millis()) > OLDEST_BACKUP => {
@@ -144,12 +131,7 @@ fn time(newest: Option<Timestamp>, now: i64) -> Finding {
     }
 }
 
-fn restore(folder: &Path) -> String {
-    format!(
-        "keep a copy of it, then countersign backup restore FILE --force --data {}",
-        folder.display()
-    )
-}
+const RESTORE: &str = "keep a copy of it, then `countersign backup restore FILE --force`";
 
 #[cfg(test)]
 mod tests {
@@ -164,7 +146,7 @@ mod tests {
     #[test]
     fn a_backup_is_missed_when_there_is_none_and_when_it_is_old() {
         let at = |days| Some(Timestamp::from_millis(moment(days)));
-        let finding = |made| newest_backup(Path::new("site"), made, moment(20));
+        let finding = |made| newest_backup(made, moment(20));
         assert!(!finding(None).ok);
         assert!(!finding(at(12)).ok);
         assert!(finding(at(13)).ok);
@@ -184,7 +166,7 @@ mod tests {
     fn weak_options_are_named() {
         let of = |options: &[EncryptionOption]| {
             let list = OptionList::new(options.iter().copied());
-            offered(Path::new("site"), &Offer::of(&list), Strength::Delivered)
+            offered(&Offer::of(&list), Strength::Delivered)
         };
         let all = EncryptionOption::ALL;
         let with = |strength| {

@@ -12,6 +12,7 @@ use crate::admin::Admin;
 use crate::cli::Common;
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
+use crate::hint;
 use crate::output::{Format, print, print_json};
 use crate::site::folder::{DATABASE, Folder};
 
@@ -60,6 +61,9 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
     findings.push(configuration);
     findings.extend(running(common));
     findings.extend(database::findings(folder, &config)?);
+    for finding in &mut findings {
+        finding.hint = hint::in_folder(&finding.hint, folder);
+    }
     report(common, &findings)
 }
 
@@ -91,7 +95,7 @@ fn running(common: &Common) -> Vec<Finding> {
             true => Finding::problem(
                 "site key",
                 "the site is sealed: no account can log in",
-                format!("countersign site unseal --data {}", common.data.display()),
+                "`countersign site unseal`",
             ),
         },
     ]

@@ -1,0 +1,238 @@
+//! Every command and every operation that a text of the program names is one that there is.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::*;
+use crate::cli::Cli;
+
+/// Crates whose texts a reader of the command line sees.
+const CRATES: [&str; 7] = [
+    "client",
+    "core",
+    "countersign",
+    "crypto",
+    "proto",
+    "server",
+    "store",
+];
+const URI: &str = "countersign://127.0.0.1:1#ATprJhWb50UHSdEdAeLCBPEFYO1U09JS1uaGGb9qCg8gKMpHhFq6bqG3sOUJ5C08qbDxvm8OzNTx_a9y3_Xy0zFa-fg";
+/// Its texts are a table about commands, which has no need of the program's name.
+const HELP: &str = "countersign/src/exit.rs";
+
+/// The texts between quotes in the sources of a crate, without comments and tests.
+fn texts(name: &str) -> Vec<(PathBuf, String)> {
+    let source = format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![PathBuf::from(source)];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs")
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let shipped = text.split("#[cfg(test)]").next().unwrap();
+                found.extend(
+                    literals(shipped)
+                        .into_iter()
+                        .map(|text| (path.clone(), text)),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// The string literals of a source text.
+fn literals(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let code: Vec<&str> = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    let code = code.join("\n").replace("'\"'", "");
+    let mut rest = code.as_str();
+    while let Some((_, text)) = rest.split_once('"') {
+        let mut literal = String::new();
+        let mut chars = text.char_indices();
+        let mut end = text.len();
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    end = at + 1;
+                    break;
+                }
+                '\\' => match chars.next() {
+                    Some((_, '\n')) => {
+                        let blanks = chars.as_str().len() - chars.as_str().trim_start().len();
+                        chars.by_ref().take(blanks).for_each(drop);
+                    }
+                    Some((_, 'n')) => literal.push('\n'),
+                    Some((_, other)) => literal.push(other),
+                    None => {}
+                },
+                other => literal.push(other),
+            }
+        }
+        found.push(literal);
+        rest = &text[end..];
+    }
+    found
+}
+
+/// What is wrong with the words of a command, if anything is.
+fn problem(words: &str) -> Option<String> {
+    let mut sample = Vec::new();
+    for word in words.split_whitespace() {
+        let is_placeholder = word.starts_with('{') || word.chars().all(|c| c.is_ascii_uppercase());
+        sample.push(match word {
+            "URI" => URI,
+            _ if is_placeholder && sample.first() == Some(&"option") => "delivered-key",
+            _ if is_placeholder => "x",
+            _ => word,
+        });
+    }
+    let mut leaf = &Cli::command();
+    let mut named = 0;
+    while let Some(next) = sample
+        .get(named)
+        .and_then(|word| leaf.find_subcommand(word))
+    {
+        leaf = next;
+        named += 1;
+    }
+    let is_alone = named > 0 && named == sample.len() && !leaf.has_subcommands();
+    // The site of `call` and the like is in a variable.
+    let of_session = ["call", "passphrase", "shell"].contains(&sample[0]);
+    let site = ["--site", URI]
+        .iter()
+        .take(if of_session { 2 } else { 0 })
+        .copied();
+    let all = std::iter::once(PROGRAM)
+        .chain(sample.iter().copied())
+        .chain(site);
+    match Cli::command().try_get_matches_from(all) {
+        Err(error) if is_alone && error.kind() == ErrorKind::MissingRequiredArgument => None,
+        Err(error) => Some(error.to_string()),
+        Ok(_) => None,
+    }
+}
+
+/// What is wrong with what stands between backticks, if anything is.
+fn span_problem(span: &str, is_of_command_line: bool) -> Option<String> {
+    if let Some(words) = span.strip_prefix("countersign ") {
+        return problem(words);
+    }
+    let (first, rest) = span.split_once(' ')?;
+    let table = operations::table().unwrap();
+    let is_group = table.entries().any(|entry| entry.group() == first);
+    let is_noun = Cli::command().find_subcommand(first).is_some();
+    if !is_group && !is_noun {
+        return None;
+    }
+    match (is_of_command_line, table.find(first, rest)) {
+        (true, _) => Some("write `countersign …`".to_owned()),
+        (false, None) => Some("there is no such operation".to_owned()),
+        (false, Some(_)) => None,
+    }
+}
+
+/// Hints named commands that do not exist where they were shown: `key add` is `service key add` on the command line,
+/// and `app update` has no `--edition`.
+#[test]
+fn every_command_that_a_text_names_is_one_that_there_is() {
+    let mut commands = 0;
+    let mut problems = Vec::new();
+    for name in CRATES {
+        for (path, text) in texts(name) {
+            for span in text.split('`').skip(1).step_by(2) {
+                let problem = match path.ends_with(HELP) {
+                    true => span
+                        .contains(' ')
+                        .then(|| problem(span))
+                        .flatten()
+                        .filter(|_| span != "head -1"),
+                    false => span_problem(span, ["client", "countersign"].contains(&name)),
+                };
+                commands += usize::from(span.starts_with("countersign "));
+                problems.extend(
+                    problem.map(|problem| format!("{}: `{span}`: {problem}", path.display())),
+                );
+            }
+            // Without backticks: a line that is to be typed.
+            let is_command = |line: &&str| line.starts_with("countersign ") && !line.contains('/');
+            for line in text
+                .lines()
+                .map(str::trim)
+                .filter(is_command)
+                .filter(|_| name == "countersign")
+            {
+                problems.extend(
+                    problem(&line["countersign ".len()..])
+                        .map(|problem| format!("{line}: {problem}")),
+                );
+            }
+        }
+    }
+    assert!(commands > 20, "{commands} commands were found");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn every_operation_has_a_command_or_is_for_programs() {
+    for entry in operations::table().unwrap().entries() {
+        let operation = format!("{} {}", entry.group(), entry.command());
+        let is_of_programs = OF_PROGRAMS
+            .iter()
+            .any(|start| begins_with(&operation, start));
+        match command(&operation).strip_prefix("countersign ") {
+            Some(words) => assert_eq!(problem(words), None, "{operation}"),
+            None => assert!(is_of_programs, "{operation}"),
+        }
+    }
+}
+
+/// A hint left out the folder that was given, and the command went to another site.
+#[test]
+fn a_hint_is_for_the_site_in_the_folder() {
+    let outcome = |output: &str, hint: &str| {
+        let data = serde_json::json!({ "code": "x", "message": "m", "hint": hint });
+        let data = serde_json::value::to_raw_value(&data).unwrap();
+        Outcome {
+            id: 1,
+            code: Code::CONFLICT,
+            output: output.to_owned(),
+            data,
+        }
+    };
+    let shown = |output, hint, folder: &str| {
+        let outcome = of_commands(outcome(output, hint), Path::new(folder));
+        let data: Value = serde_json::from_str(outcome.data.get()).unwrap();
+        (outcome.output, data["hint"].as_str().unwrap().to_owned())
+    };
+    let (output, hint) = shown(
+        "Use `key add`.",
+        "see `site key_slots`, not `x y`",
+        "./site",
+    );
+    assert_eq!(output, "Use `countersign service key add`.");
+    assert_eq!(hint, "see `countersign site key list`, not `x y`");
+    let (output, hint) = shown(
+        "`countersign key new --out FILE`",
+        "`option list`",
+        "my site",
+    );
+    assert_eq!(output, "`countersign key new --out FILE`");
+    assert_eq!(hint, "`countersign option list --data 'my site'`");
+    assert_eq!(in_folder(&hint, Path::new("other")), hint);
+}
+
+#[test]
+fn texts_are_read_as_the_compiler_reads_them() {
+    let source = "// \"no\"\nlet x = \"a \\\"b\\\" \\\n    c\"; f('\"', \"d\\ne\");";
+    assert_eq!(literals(source), ["a \"b\" c", "d\ne"]);
+}

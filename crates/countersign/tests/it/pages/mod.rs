@@ -1,0 +1,149 @@
+//! README, guides and pages for operators, followed word for word.
+
+mod markdown;
+mod reader;
+mod shape;
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use self::markdown::{Block, Step, blocks};
+use self::reader::Reader;
+use crate::running::Running;
+
+/// Languages of blocks that have no commands.
+const NO_COMMANDS: [&str; 4] = ["ini", "json", "text", "toml"];
+
+fn root() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().unwrap()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The commands of a page that are run.
+fn steps<'a>(blocks: &[Block<'a>]) -> Vec<Step<'a>> {
+    let run = blocks.iter().filter(|block| block.not_run.is_none());
+    let run = run.filter(|block| ["console", "sh"].contains(&block.language));
+    run.flat_map(Block::steps).collect()
+}
+
+/// Follows a page in a folder.
+fn follow(page: &str, folder: &Path) {
+    let page = read(page);
+    let mut reader = Reader::new(folder);
+    for step in steps(&blocks(&page)) {
+        reader.follow(&step);
+    }
+}
+
+/// What a clone of the repository has besides: the examples, and a `cargo` that builds and runs them.
+fn clone_into(folder: &Path) {
+    symlink(root().join("examples"), folder.join("examples")).unwrap();
+    let cargo = format!(
+        "#!/bin/sh\nset -e\n\
+         test \"$1 $2 $3 $4\" = 'run -p countersign-examples --bin'\n\
+         {} build --quiet --locked --workspace --bin provider --bin consumer --manifest-path {}/Cargo.toml\n\
+         exec {}/$5\n",
+        env!("CARGO"),
+        root().display(),
+        Path::new(env!("CARGO_BIN_EXE_countersign"))
+            .parent()
+            .unwrap()
+            .display(),
+    );
+    std::fs::create_dir(folder.join("bin")).unwrap();
+    let path = folder.join("bin/cargo");
+    std::fs::write(&path, cargo).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+/// The commands could not be followed: the throw-away site of the start held the ports of the README's site, a file
+/// that was named had never been made, and a URI was cut short.
+#[test]
+fn the_readme_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    clone_into(folder.path());
+    follow("README.md", folder.path());
+}
+
+/// `examples/pair.sh` found no site where the guide had it run.
+#[test]
+fn the_guide_can_be_followed_word_for_word() {
+    let folder = tempfile::tempdir().unwrap();
+    clone_into(folder.path());
+    follow("docs/guide/protect-an-http-service.md", folder.path());
+}
+
+#[test]
+fn the_page_on_backups_can_be_followed_word_for_word() {
+    let site = Running::new();
+    site.write("backup.pass", "a pass phrase for backups");
+    follow("docs/operate/backup.md", site.folder.path());
+    assert!(site.path("restored/site.db").exists());
+}
+
+/// Blocks of Rust in a page are parts of the programs in `examples`, which are built with everything else.
+fn is_of_an_example(block: &Block<'_>, examples: &[String]) -> bool {
+    let code = |line: &str| {
+        line.split("//")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    let lines = block
+        .lines
+        .iter()
+        .map(|line| code(line))
+        .filter(|line| !line.is_empty());
+    let lines: Vec<String> = lines.collect();
+    examples.iter().any(|example| {
+        let mut example = example.lines().map(code);
+        lines.iter().all(|line| example.any(|other| other == *line))
+    })
+}
+
+/// Every block of a page that a newcomer or an operator follows is run, or says why it is not.
+#[test]
+fn every_block_is_run_or_says_why_not() {
+    let folders = ["docs/guide", "docs/operate"];
+    let files = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap());
+    let mut pages: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    pages.push(root().join("README.md"));
+    let followed = ["README.md", "protect-an-http-service.md", "backup.md"];
+    let examples = std::fs::read_dir(root().join("examples")).unwrap();
+    let examples = examples.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let examples: Vec<String> = examples.collect();
+    for path in pages {
+        let (name, page) = (
+            path.file_name().unwrap(),
+            std::fs::read_to_string(&path).unwrap(),
+        );
+        for block in blocks(&page) {
+            let lines = block.lines.join("\n");
+            match (block.language, block.not_run) {
+                (_, Some(reason)) => assert!(reason.len() > 10, "{name:?}: why?\n{lines}"),
+                ("console" | "sh", None) => {
+                    assert!(
+                        followed.iter().any(|page| name == *page),
+                        "{name:?} is not followed:\n{lines}"
+                    );
+                    assert!(!block.steps().is_empty(), "{name:?}: no command:\n{lines}");
+                }
+                ("rust", None) => assert!(
+                    is_of_an_example(&block, &examples),
+                    "{name:?}: in no example:\n{lines}"
+                ),
+                (language, None) => assert!(
+                    NO_COMMANDS.contains(&language),
+                    "{name:?}: {language}:\n{lines}"
+                ),
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether what a command printed is what its page shows. The rule:
+//!
+//! - Blanks between words may be more or fewer, and empty lines do not count.
+//! - An id, a time, a key, a recovery code, a URI and the number of a user may each be another one.
+//! - `…` in a word stands for any rest of it, at the end of a line for any further words, and alone on a line for any
+//!   further lines.
+
+/// A word of a page and what was printed in its place.
+pub(crate) type Pairs = Vec<(String, String)>;
+
+/// The words of these lines in pairs, if the printed lines are as the shown ones.
+pub(crate) fn compare(shown: &[&str], printed: &[&str]) -> Option<Pairs> {
+    let Some((first, shown)) = shown.split_first() else {
+        return printed.is_empty().then(Vec::new);
+    };
+    if first.trim() == "…" {
+        return (0..=printed.len()).find_map(|from| compare(shown, &printed[from..]));
+    }
+    let (next, printed) = printed.split_first()?;
+    let mut pairs = line(first, next)?;
+    pairs.extend(compare(shown, printed)?);
+    Some(pairs)
+}
+
+fn line(shown: &str, printed: &str) -> Option<Pairs> {
+    let mut pairs = Vec::new();
+    let (mut shown, mut printed) = (shown.split_whitespace(), printed.split_whitespace());
+    loop {
+        match (shown.next(), printed.next()) {
+            (None, None) => return Some(pairs),
+            (Some("…"), _) => return Some(pairs),
+            (Some(word), Some(other)) if is_as(word, other) => {
+                pairs.push((word.to_owned(), other.to_owned()));
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn is_as(shown: &str, printed: &str) -> bool {
+    match shown.split_once('…') {
+        // What is cut short is one of those that may be another one, or begins so.
+        Some((start, _)) => printed.starts_with(start) || is_hex(start) && is_hex(printed),
+        None => kind(shown) == kind(printed),
+    }
+}
+
+fn is_hex(text: &str) -> bool {
+    let text = text.trim_end_matches('.');
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What a word is, where it may be another one; otherwise the word.
+fn kind(word: &str) -> &str {
+    let parts = |least: usize, length: usize| {
+        let parts: Vec<&str> = word.split('-').collect();
+        let good = |part: &&str| {
+            part.len() >= length && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        parts.len() >= least && parts.iter().all(good)
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if word.starts_with("countersign://") {
+        "a URI"
+    } else if word.len() == 36 && parts(5, 4) {
+        "an id"
+    } else if word.len() == 24 && word.ends_with('Z') && word.as_bytes()[10] == b'T' {
+        "a time"
+    } else if word.len() >= 64 && is_hex(word) {
+        "a key"
+    } else if parts(6, 5) && word == word.to_uppercase() {
+        "a recovery code"
+    } else if word.strip_suffix(')').is_some_and(is_number) {
+        "the number of a user"
+    } else {
+        word
+    }
+}
+
+#[test]
+fn what_may_be_another_one_and_what_may_not() {
+    let lines = |text: &'static str| text.lines().collect::<Vec<_>>();
+    let is = |shown, printed| compare(&lines(shown), &lines(printed)).is_some();
+    assert!(is(
+        "1  2026-11-21T00:46:33.306Z  (uid 1000)",
+        "1 2026-12-01T10:00:00.000Z (uid 0)"
+    ));
+    assert!(!is(
+        "1  2026-11-21T00:46:33.306Z",
+        "2  2026-12-01T10:00:00.000Z"
+    ));
+    assert!(is("a\n…\nz", "a\nb\nc\nz") && is("a\n…", "a") && !is("a\n…\nz", "a\nb"));
+    assert!(is("The head is 9b1f….", "The head is 77aa00."));
+    assert!(!is("Created maria.", "Created ada.") && !is("a", "a b") && is("a …", "a b c"));
+    let (shown, printed) = (
+        "01a1fb91-c50a-737b-87ab-1455dfd5267d",
+        "019523d0-5c00-7000-8000-000000000000",
+    );
+    let pairs = compare(&[shown], &[printed]).unwrap();
+    assert_eq!(pairs, [(shown.to_owned(), printed.to_owned())]);
+}
