@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 pub(crate) const SITE_PASSPHRASE: &str = "a long site pass phrase";
@@ -150,8 +151,7 @@ impl Running {
     /// Asks the site to stop; its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         let mut process = self.process.take()?;
-        let id = process.id().to_string();
-        Command::new("kill").arg(id).status().unwrap();
+        kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
         process.wait().unwrap().code()
     }
 

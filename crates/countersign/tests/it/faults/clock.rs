@@ -28,8 +28,9 @@ fn set_clock(folder: &Path, time: &str) {
 fn with_clock(mut command: Command, folder: &Path) -> Command {
     let library = Command::new("faketime")
         .args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"])
-        .output()
-        .expect("faketime, which scripts/install test installs");
+        .output();
+    let library =
+        library.unwrap_or_else(|error| panic!("`scripts/install test` installs faketime: {error}"));
     let library = String::from_utf8(library.stdout).unwrap();
     command
         .env("LD_PRELOAD", library.trim())
@@ -82,8 +83,6 @@ fn call_ledger(site: &Running, ledger: &str, by_the_sites_clock: bool) -> Option
         command = with_clock(command, site.folder.path());
     }
     let called = command.output().unwrap();
-    // Shown when the test fails.
-    eprint!("{}", String::from_utf8_lossy(&called.stderr));
     called.status.code()
 }
 
@@ -132,7 +131,7 @@ fn a_wrong_clock_keeps_nothing_from_working() {
         table.ended(&["caller's", year, "call with a ticket"], called);
     }
     site.stop();
-    table.is_complete();
+    table.assert_complete();
 }
 
 /// The clock jumps while a session is open and an application is being called.
@@ -184,5 +183,5 @@ fn a_jump_of_the_clock_ends_at_most_sessions_that_are_over() {
         start(&mut site);
         table.ended(&[jump, "start"], site.stop());
     }
-    table.is_complete();
+    table.assert_complete();
 }

@@ -76,7 +76,7 @@ fn a_limit_on_descriptors_keeps_no_login_and_no_admin_out() {
     let line = r#"ulimit -n 60; exec "$@""#;
     let code = shell(folder.path(), line, DEV).status().unwrap().code();
     table.ended(&["hard limit of 60", "start"], code);
-    table.is_complete();
+    table.assert_complete();
 }
 
 fn try_all(table: &mut Table, limit: &str, site: &Site) {

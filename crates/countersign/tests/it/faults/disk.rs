@@ -48,7 +48,7 @@ fn a_full_disk_loses_nothing_that_was_there() {
     a_first_launch_leaves_no_file_and_works_later(&mut table);
     changes_and_logins_fail_whole_and_work_once_there_is_room(&mut table);
     a_file_for_which_there_is_no_room_is_named_and_not_left_behind(&mut table);
-    table.is_complete();
+    table.assert_complete();
 }
 
 /// A first launch on a full disk left an empty `site.db`, a configuration and no site.

@@ -48,7 +48,7 @@ impl Table {
     }
 
     /// Every case of the table was tried.
-    fn is_complete(self) {
+    fn assert_complete(self) {
         let left = self.codes.keys().filter(|case| !self.tried.contains(*case));
         let left: Vec<_> = left.collect();
         assert!(left.is_empty(), "not tried: {left:?}");

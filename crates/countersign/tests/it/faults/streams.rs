@@ -142,7 +142,7 @@ fn a_site_starts_and_serves_whatever_its_streams_are() {
             );
         }
     }
-    table.is_complete();
+    table.assert_complete();
 }
 
 /// What another command does that succeeds, and one that fails: they wait for a slow reader, and lose nothing.
@@ -179,10 +179,10 @@ fn other_commands_end_with_their_exit_code_whatever_their_streams_are() {
                 let said = said.unwrap_or_default();
                 match (stream, state, which) {
                     (OUT, "not read", "one that succeeds") => {
-                        assert!(said.contains("Created"), "{said}")
+                        assert!(said.contains("Created"), "{said}");
                     }
                     (ERR, "not read", "one that fails") => {
-                        assert!(said.contains("error: "), "{said}")
+                        assert!(said.contains("error: "), "{said}");
                     }
                     _ => assert_eq!(said, ""),
                 }
@@ -191,7 +191,7 @@ fn other_commands_end_with_their_exit_code_whatever_their_streams_are() {
             assert_eq!(shown.code, 0, "what was done stays done: {}", shown.err);
         }
     }
-    table.is_complete();
+    table.assert_complete();
 }
 
 /// Reads all that a command says, after what it does at the site is done.
