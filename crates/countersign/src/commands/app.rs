@@ -73,7 +73,7 @@ pub(crate) enum Verb {
         provider: String,
     },
     /// Calls an HTTP service that wants to know who calls, as an application.
-    Call(super::app_call::Call),
+    Call(Box<super::app_call::Call>),
     /// Keeps an application from calling and from being called.
     Lock {
         /// Which one.
@@ -240,7 +240,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let params = json!({ "consumer": consumer, "provider": provider });
             ticket(common, &params)
         }
-        Verb::Call(call) => super::app_call::call(common, call),
+        Verb::Call(call) => super::app_call::call(common, *call),
         Verb::Lock { id } => simple("lock", id),
         Verb::Unlock { id } => simple("unlock", id),
         Verb::Delete { id } => simple("delete", id),
