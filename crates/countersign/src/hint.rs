@@ -60,10 +60,9 @@ pub(crate) fn command_in(command: &str, folder: &Path) -> String {
     else {
         return command.to_owned();
     };
-    let is_one = |start: &&str| begins_with(words, start);
     if folder == Path::new(DEFAULT_FOLDER)
         || words.contains("--data")
-        || WITHOUT_FOLDER.iter().any(|start| is_one(start))
+        || WITHOUT_FOLDER.iter().any(|start| begins_with(words, start))
     {
         return command.to_owned();
     }

@@ -51,7 +51,7 @@ impl Terminal {
     /// Waits until the screen shows `text`, which is then behind; what was before it.
     pub(crate) fn shown_until(&mut self, text: &str) -> String {
         while !self.seen.contains(text) {
-            let more = self.screen.recv_timeout(Duration::from_secs(300));
+            let more = self.screen.recv_timeout(Duration::from_secs(60));
             let more = more.unwrap_or_else(|_| panic!("no {text:?} in {:?}", self.seen));
             self.seen += &String::from_utf8_lossy(&more);
         }

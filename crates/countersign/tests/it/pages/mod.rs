@@ -39,20 +39,25 @@ fn follow(page: &str, folder: &Path) {
     }
 }
 
-/// What a clone of the repository has besides: the examples, and a `cargo` that builds and runs them.
-fn clone_into(folder: &Path) {
+/// What a clone of the repository has besides: the examples.
+fn with_examples(folder: &Path) {
     symlink(root().join("examples"), folder.join("examples")).unwrap();
+}
+
+/// Builds the examples; a `cargo` in the folder runs them.
+fn with_cargo(folder: &Path) {
+    let built = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--workspace"])
+        .args(["--bin", "provider", "--bin", "consumer"])
+        .current_dir(root())
+        .status();
+    assert!(built.unwrap().success());
+    let binary = Path::new(env!("CARGO_BIN_EXE_countersign"));
     let cargo = format!(
         "#!/bin/sh\nset -e\n\
          test \"$1 $2 $3 $4\" = 'run -p countersign-examples --bin'\n\
-         {} build --quiet --locked --workspace --bin provider --bin consumer --manifest-path {}/Cargo.toml\n\
          exec {}/$5\n",
-        env!("CARGO"),
-        root().display(),
-        Path::new(env!("CARGO_BIN_EXE_countersign"))
-            .parent()
-            .unwrap()
-            .display(),
+        binary.parent().unwrap().display(),
     );
     std::fs::create_dir(folder.join("bin")).unwrap();
     let path = folder.join("bin/cargo");
@@ -65,7 +70,7 @@ fn clone_into(folder: &Path) {
 #[test]
 fn the_readme_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
-    clone_into(folder.path());
+    with_examples(folder.path());
     follow("README.md", folder.path());
 }
 
@@ -73,7 +78,8 @@ fn the_readme_can_be_followed_word_for_word() {
 #[test]
 fn the_guide_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
-    clone_into(folder.path());
+    with_examples(folder.path());
+    with_cargo(folder.path());
     follow("docs/guide/protect-an-http-service.md", folder.path());
 }
 
