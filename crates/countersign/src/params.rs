@@ -18,10 +18,11 @@ pub(crate) struct Params(BTreeMap<String, Box<RawValue>>);
 impl Params {
     /// The parameters as this program understands them, with numbers rounded: for questions, not to be sent.
     pub(crate) fn shown(&self) -> Value {
-        let read = |(name, value): (&String, &Box<RawValue>)| {
-            Some((name.clone(), serde_json::from_str(value.get()).ok()?))
-        };
-        Value::Object(self.0.iter().filter_map(read).collect::<Map<_, _>>())
+        let shown = self.0.iter().filter_map(|(name, value)| {
+            let value = serde_json::from_str(value.get()).ok()?;
+            Some((name.clone(), value))
+        });
+        Value::Object(shown.collect::<Map<_, _>>())
     }
 
     /// The parameters as they are sent.
