@@ -18,11 +18,11 @@ pub(crate) struct Params(BTreeMap<String, Box<RawValue>>);
 impl Params {
     /// The parameters as this program understands them, with numbers rounded: for questions, not to be sent.
     pub(crate) fn shown(&self) -> Value {
-        let known = self.0.iter().filter_map(|(name, value)| {
+        let shown = self.0.iter().filter_map(|(name, value)| {
             let value = serde_json::from_str(value.get()).ok()?;
             Some((name.clone(), value))
         });
-        Value::Object(known.collect::<Map<_, _>>())
+        Value::Object(shown.collect::<Map<_, _>>())
     }
 
     /// The parameters as they are sent.

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::app::without_service;
 use super::{Done, Limit, Listing};
 use crate::account::{Account, Kind, State};
+use crate::application::ApplicationId;
 use crate::context::Context;
 use crate::id::AccountId;
 use crate::policy::Role;
@@ -201,6 +202,16 @@ pub(super) async fn set_state(
     Ok(Answer::new(account.into()).saying(said))
 }
 
+/// What the audit log keeps of a deletion.
+#[derive(Serialize)]
+struct Deletion {
+    id: Option<AccountId>,
+    kind: Kind,
+    spoke_for: Vec<ApplicationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<String>,
+}
+
 pub(super) async fn delete(
     context: Context,
     kind: Kind,
@@ -228,10 +239,12 @@ pub(super) async fn delete(
         changes.extend(released.changes);
         spoke_for = released.ids;
     }
-    let mut details = json!({ "id": id, "kind": kind, "spoke_for": spoke_for });
-    if let (Some(problem), Some(details)) = (problem, details.as_object_mut()) {
-        details.insert("damaged".to_owned(), problem.into());
-    }
+    let details = Deletion {
+        id,
+        kind,
+        spoke_for,
+        damaged: problem,
+    };
     context.commit(changes, target.clone(), details).await?;
     context
         .site()

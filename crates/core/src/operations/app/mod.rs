@@ -417,6 +417,14 @@ async fn set_state(
     Ok(Answer::new(view).saying(said))
 }
 
+/// What the audit log keeps of a deletion.
+#[derive(Serialize)]
+struct Deletion {
+    no_longer_called_by: Vec<ApplicationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<String>,
+}
+
 async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
     let id = params.id;
     let damaged = context.site().store().damaged_application(&id).await?;
@@ -430,10 +438,10 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
     let released = relations::without_callee(&context, &id).await?;
     let mut changes = released.changes;
     changes.push(deletion);
-    let mut details = json!({ "no_longer_called_by": released.ids });
-    if let (Some(damaged), Some(details)) = (damaged, details.as_object_mut()) {
-        details.insert("damaged".to_owned(), damaged.problem.into());
-    }
+    let details = Deletion {
+        no_longer_called_by: released.ids,
+        damaged: damaged.map(|damaged| damaged.problem),
+    };
     context.commit(changes, id.to_string(), details).await?;
     Ok(Answer::new(Done {}).saying(format!("Deleted {id}.")))
 }
