@@ -121,10 +121,14 @@ mod tests {
 mod handed_over {
     //! Every text that a person can hand over, as editors, mail and shells leave it.
 
+    use std::sync::Arc;
+
     use countersign_crypto::certificate::Certificate;
     use countersign_crypto::entropy::SystemEntropy;
     use countersign_crypto::identity::Identity;
     use countersign_crypto::key_file;
+    use countersign_crypto::party::{PartyKey, PartyPublic};
+    use countersign_crypto::rsa::RsaPublicKey;
     use countersign_crypto::secret::Passphrase;
     use countersign_crypto::site_key::{SiteKey, SiteSeed};
     use countersign_crypto::site_key_slots::{RecoveryCode, SlotFile};
@@ -134,6 +138,8 @@ mod handed_over {
     use super::tests::file;
     use super::*;
     use crate::params;
+
+    const RSA: &str = include_str!("../../../vectors/serveros/keys/consumer.pub.pem");
 
     /// What happened to a text on its way.
     #[derive(Debug, Clone)]
@@ -202,6 +208,16 @@ mod handed_over {
             prop_assert_eq!(read.certificate(), identity.certificate());
             let certificate = way.lines(&identity.certificate().to_pem());
             prop_assert_eq!(&Certificate::from_pem(&certificate).unwrap(), identity.certificate());
+
+            let party = PartyKey::new(Arc::new(identity));
+            let read = PartyPublic::from_pem(&way.lines(&party.public().to_pem()));
+            prop_assert_eq!(read.as_ref(), Ok(party.public()));
+            let rsa = RsaPublicKey::from_pem(RSA).unwrap();
+            let read = RsaPublicKey::from_pem(&way.lines(RSA)).unwrap();
+            prop_assert_eq!(read.spki(), rsa.spki());
+            let dump = serde_json::json!({ "name": "maria", "certificate": rsa.to_pem() });
+            let text = way.lines(&serde_json::to_string_pretty(&dump).unwrap());
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), dump);
 
             let site = SiteKey::from_seed(SiteSeed::generate(entropy)).public();
             let uri = SiteUri::new("example.org", 4747, site).unwrap();

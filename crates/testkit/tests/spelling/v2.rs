@@ -41,6 +41,10 @@ fn info(sealed: &Value, sender: &PartyKey, recipient: &PartyKey) -> Vec<u8> {
     }
     info.extend(sender.public().fingerprint());
     info.extend(recipient.public().fingerprint());
+    if let Some(header) = sealed.get("header") {
+        info.extend(bytes(&header["id"]));
+        info.extend(header["expires"].as_u64().unwrap().to_be_bytes());
+    }
     info
 }
 

@@ -33,7 +33,7 @@ async fn the_status_tells_a_member_nothing_of_others() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     test.site.announce(Endpoints {
-        admin_socket: Some("/home/site/admin.sock".into()),
+        admin_socket: Some("/srv/site/admin.sock".into()),
         ..Endpoints::default()
     });
     let status = || run(&test.site, &maria.caller, "site.status", json!({}));
@@ -44,7 +44,7 @@ async fn the_status_tells_a_member_nothing_of_others() {
 
     let shown = test.admin("site.status", json!({})).await;
     assert_eq!(shown["sessions"], 2);
-    assert_eq!(shown["listen"]["admin_socket"], "/home/site/admin.sock");
+    assert_eq!(shown["listen"]["admin_socket"], "/srv/site/admin.sock");
 }
 
 #[tokio::test]
