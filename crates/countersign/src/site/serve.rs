@@ -67,13 +67,24 @@ struct Asked {
 async fn start_kept(
     common: Common,
     folder: Folder,
-    mut config: Config,
+    config: Config,
     asked: Asked,
 ) -> Result<Serving, Failure> {
     let store = open_store(&folder).await?;
+    let server = serve_kept(&store, &common, &folder, config, asked).await;
+    serving(server, store, folder).await
+}
+
+async fn serve_kept(
+    store: &Arc<SqliteStore>,
+    common: &Common,
+    folder: &Folder,
+    mut config: Config,
+    asked: Asked,
+) -> Result<Server, Failure> {
     let parts = parts(store.clone(), config.options.floor)?;
     let asked_zone = asked.zone.or(config.site.zone.take());
-    let new = first_launch::is_wanted(&folder, &*store, asked.new).await?;
+    let new = first_launch::is_wanted(folder, &**store, asked.new).await?;
     let site = if new {
         let file = common.secret_file(Secret::Site);
         let secret = new_passphrase("Pass phrase for the new site's key", file.as_deref())?;
@@ -83,7 +94,7 @@ async fn start_kept(
             opener: Opener::Passphrase(secret),
             config: asked.own_config.then_some(text.as_str()),
         };
-        first_launch::found(&common, &folder, parts, new).await?
+        first_launch::found(common, folder, parts, new).await?
     } else {
         let site = Site::open(parts)
             .await
@@ -94,20 +105,36 @@ async fn start_kept(
         for option in site.options_held_back() {
             warn!(%option, "enabled, and not offered: it lies under the configuration's floor");
         }
-        open_key(&site, &folder, &common).await?;
+        open_key(&site, folder, common).await?;
         site
     };
-    apply_scripts(&site, &folder).await?;
-    let server = start(&site, &folder, &config).await?;
+    apply_scripts(&site, folder).await?;
+    let server = start(&site, folder, &config).await?;
     if new {
         first_launch::what_next(folder.path());
     }
     ready(&site);
-    Ok(Serving {
-        server,
-        store,
-        _folder: folder,
-    })
+    Ok(server)
+}
+
+/// What was started. Where nothing was, the database is closed: its last connection takes its log away, which else
+/// might be taken for another site's.
+async fn serving(
+    server: Result<Server, Failure>,
+    store: Arc<SqliteStore>,
+    folder: Folder,
+) -> Result<Serving, Failure> {
+    match server {
+        Ok(server) => Ok(Serving {
+            server,
+            store,
+            _folder: folder,
+        }),
+        Err(failure) => {
+            store.close().await;
+            Err(failure)
+        }
+    }
 }
 
 /// Serves a throw-away site on this machine alone.
@@ -153,7 +180,18 @@ async fn start_dev(
     given: bool,
 ) -> Result<Serving, Failure> {
     let store = open_store(&folder).await?;
-    if !first_launch::is_wanted(&folder, &*store, false).await? {
+    let server = serve_dev(&store, &common, &folder, &config, given).await;
+    serving(server, store, folder).await
+}
+
+async fn serve_dev(
+    store: &Arc<SqliteStore>,
+    common: &Common,
+    folder: &Folder,
+    config: &Config,
+    given: bool,
+) -> Result<Server, Failure> {
+    if !first_launch::is_wanted(folder, &**store, false).await? {
         return Err(Failure::new(
             Exit::Conflict,
             "not_throw_away",
@@ -161,16 +199,16 @@ async fn start_dev(
         )
         .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
     }
-    let text = config::first(&config, None);
+    let text = config::first(config, None);
     let new = NewSite {
         zone: zone(None)?,
         opener: Opener::File,
         config: Some(&text),
     };
     let parts = parts(store.clone(), config.options.floor)?;
-    let site = first_launch::found(&common, &folder, parts, new).await?;
-    apply_scripts(&site, &folder).await?;
-    let server = start(&site, &folder, &config).await?;
+    let site = first_launch::found(common, folder, parts, new).await?;
+    apply_scripts(&site, folder).await?;
+    let server = start(&site, folder, config).await?;
     match given {
         false => say("It is thrown away when you stop it with Ctrl-C."),
         true => {
@@ -183,11 +221,7 @@ async fn start_dev(
     }
     first_launch::what_next(folder.path());
     ready(&site);
-    Ok(Serving {
-        server,
-        store,
-        _folder: folder,
-    })
+    Ok(server)
 }
 
 /// Removes a folder. A start that was given up may still write into it: then it is removed again.
