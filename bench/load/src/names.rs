@@ -68,7 +68,7 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
 }
 
 /// The kinds in an order that chance makes.
-fn shuffled() -> [usize; 4] {
+pub(crate) fn shuffled() -> [usize; 4] {
     let mut order = [0, 1, 2, 3];
     for at in (1..order.len()).rev() {
         let [dice] = fresh::<1>(&mut SystemEntropy);

@@ -4,11 +4,11 @@
 //! granted: no refusal time holds it back, and the same program must tell it apart.
 
 use countersign_client::{Client, Connector, Who};
-use countersign_crypto::entropy::{SystemEntropy, fresh};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::names::shuffled;
 use crate::report::{Row, Unit, percentile};
 use crate::server::{ALLOWED, ASKING, LOCKED_APP, NOT_ALLOWED};
 use crate::site::{Running, now};
@@ -59,15 +59,6 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
         )
         .at_least(1.0),
     ])
-}
-
-fn shuffled() -> [usize; 4] {
-    let mut order = [0, 1, 2, 3];
-    for at in (1..order.len()).rev() {
-        let [dice] = fresh::<1>(&mut SystemEntropy);
-        order.swap(at, usize::from(dice) % (at + 1));
-    }
-    order
 }
 
 /// How long the answer took, in microseconds, and its length when it is a refusal.

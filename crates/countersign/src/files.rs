@@ -181,7 +181,7 @@ fn is_written_through(path: &Path) -> bool {
     system || path.metadata().is_ok_and(special) && is_ours(path)
 }
 
-/// Whether nobody but this user and root made what the path names, and the link that it may be: who made a FIFO
+/// Whether only this user or root made what the path names, and the link that it may be: who made a FIFO
 /// reads what is written to it.
 fn is_ours(path: &Path) -> bool {
     let own = rustix::process::geteuid().as_raw();

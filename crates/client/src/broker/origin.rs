@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// The story: somebody in between made `Host: ledger.example` of a signed request `ledger.example:x`, and it was
+    /// The story: an attacker in the middle made `Host: ledger.example` of a signed request `ledger.example:x`, and it was
     /// taken for the same; the service behind wrote the other one into its links.
     #[test]
     fn what_is_no_port_does_not_vanish() {

@@ -3,7 +3,7 @@
 //! Requests say when they were made, and only those of the last minute are answered: that is how long each has
 //! to be remembered. What was asked before the site began to answer may have been answered by the run before,
 //! and is refused: a consumer of v2 that is told so asks again. One of v1 would not, so there a request can be
-//! answered once more after a restart, to the consumer that made it and to nobody else. The same holds in v2 after
+//! answered once more after a restart, to the consumer that made it alone. The same holds in v2 after
 //! the clock was set back to more than a minute before the start: otherwise the site would answer no request
 //! until its clock has caught up.
 

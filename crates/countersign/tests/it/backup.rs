@@ -133,7 +133,7 @@ fn a_backup_is_taken_at_the_admin_socket_alone() {
     }
 }
 
-/// Somebody who could write where backups are kept, and had a copy of the database, put a plain backup of their own in
+/// An attacker who could write where backups are kept, and had a copy of the database, put a plain backup of their own in
 /// place of the sealed one: it was restored, and the pass phrase that only the right one opens with was not used.
 #[test]
 fn a_plain_backup_is_not_taken_for_the_sealed_one() {

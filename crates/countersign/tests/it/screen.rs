@@ -1,4 +1,4 @@
-//! A pseudo-terminal, that of `script`, with somebody's keys and a screen that is read.
+//! A pseudo-terminal, that of `script`, with keys that are typed and a screen that is read.
 
 use std::io::{Read, Write};
 use std::path::Path;

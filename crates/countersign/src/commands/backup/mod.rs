@@ -147,13 +147,13 @@ fn extract(common: &Common, file: &Path, folder: &Path) -> Result<(Manifest, boo
     let manifest = archive.extract(folder, &bar);
     bar.finish_and_clear();
     let manifest = manifest?;
-    // Whoever can write where backups are kept can make a plain one, and none that this pass phrase opens.
+    // An attacker who can write where backups are kept can make a plain one, and none that this pass phrase opens.
     if !sealed && common.secret_file(Secret::Backup).is_some() {
         let shown = file.display();
         let message =
             format_args!("{shown} is a plain backup, and a pass phrase was given for a sealed one");
         return Err(Failure::new(Exit::NotAuthenticated, "plain_backup", message)
-            .hint("somebody may have put it in place of yours; if it is the one that you mean, give no pass phrase"));
+            .hint("it may stand in place of yours; if it is the one that you mean, give no pass phrase"));
     }
     Ok((manifest, sealed))
 }

@@ -83,7 +83,7 @@ fn a_first_launch_leaves_no_file_and_works_later(table: &mut Table) {
     ]);
 }
 
-/// Nothing that the log cannot tell of happens: while nothing can be written, nobody logs in and nothing
+/// Nothing that the log cannot tell of happens: while nothing can be written, no login succeeds and nothing
 /// changes, and the site runs on.
 fn changes_and_logins_fail_whole_and_work_once_there_is_room(table: &mut Table) {
     let mut site = Running::with_accounts();

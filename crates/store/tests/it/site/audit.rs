@@ -153,7 +153,7 @@ async fn the_head_is_shown_as_text() {
     );
 }
 
-/// A session was refused while the disk was full, and went away at once: nobody was left to keep the entry, and
+/// A session was refused while the disk was full, and went away at once: no caller was left to keep the entry, and
 /// those of others that waited for the disk were lost with it.
 #[tokio::test]
 async fn an_entry_outlives_the_session_that_was_refused() {
