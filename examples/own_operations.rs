@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_client::{Client, Who};
 use countersign_core::caller::Caller;
+use countersign_core::engine::{Audience, Notice};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::policy::Role;
@@ -17,10 +18,9 @@ use countersign_core::table::{Answer, Entry, Table};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
-use countersign_proto::operation::{Event, Operation};
+use countersign_proto::operation::Operation;
 use countersign_proto::session::Strength;
 use countersign_proto::uri::SiteUri;
-use countersign_server::events::{Audience, Events};
 use countersign_server::{Server, clock};
 use countersign_store::SqliteStore;
 use schemars::JsonSchema;
@@ -47,25 +47,25 @@ struct Reserved {
 }
 
 /// The site's own operations and ours. The handler captures what it works on.
-fn table(events: Events) -> Result<Table, Box<dyn Error>> {
+fn table() -> Result<Table, Box<dyn Error>> {
     let taken = Arc::new(AtomicU64::new(0));
     let reserve = Entry::new("seats", "reserve")
         .summary("Reserves seats next to each other.")
         .allow(&[Role::Service, Role::Member])
+        .changes()
         .example(json!({ "seats": 2 }))
         .handler(move |context, reserve: Reserve| {
-            let (taken, events) = (taken.clone(), events.clone());
+            let taken = taken.clone();
             async move {
                 let first = taken.fetch_add(reserve.seats, Ordering::Relaxed);
                 let reserved = Reserved {
                     first,
                     taken: first + reserve.seats,
                 };
+                // The audit entry, and the event that every open session gets once that is on the disk.
+                let event = Notice::event(Audience::All, "seats", "reserved", &reserved)?;
+                context.commit(event, None, &reserved).await?;
                 let who = &context.caller().name;
-                if let Ok(data) = to_raw_value(&reserved) {
-                    let (group, event) = ("seats".to_owned(), "reserved".to_owned());
-                    events.publish(Audience::Everybody, &Event { group, event, data });
-                }
                 let said = format!("{who} has {} seats from {first} on.", reserve.seats);
                 Ok(Answer::new(reserved).saying(said))
             }
@@ -81,10 +81,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A site in a throw-away folder, its key opened by a secret that this program keeps.
     let folder = tempfile::tempdir()?;
     let store = Arc::new(SqliteStore::open(&folder.path().join("site.db")).await?);
-    let events = Events::default();
     let parts = Parts {
         store,
-        table: table(events.clone())?,
+        table: table()?,
         entropy: Box::new(SystemEntropy),
         offer: Offer::default(),
         floor: Strength::Delivered,
@@ -105,7 +104,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The session listener, on a free port of this machine.
     let server = Server::builder(site.clone())
-        .events(events)
         .session("127.0.0.1:0".parse()?)
         .start()
         .await?;

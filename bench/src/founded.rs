@@ -99,16 +99,14 @@ pub(crate) fn account(name: &str, kind: Kind) -> Result<Account> {
 
 /// Changes with an audit entry.
 pub(crate) fn audited(changes: Vec<Change>) -> ChangeSet {
-    ChangeSet {
-        changes,
-        audit: AuditDraft {
-            time: clock::now(),
-            actor: Actor::from(&Caller::site()),
-            door: Door::Site,
-            operation: "bench.changed".to_owned(),
-            target: None,
-            outcome: AuditOutcome::Done,
-            details: "{}".to_owned(),
-        },
-    }
+    let audit = AuditDraft {
+        time: clock::now(),
+        actor: Actor::from(&Caller::site()),
+        door: Door::Site,
+        operation: "bench.changed".to_owned(),
+        target: None,
+        outcome: AuditOutcome::Done,
+        details: "{}".to_owned(),
+    };
+    ChangeSet::new(changes, audit)
 }

@@ -81,6 +81,7 @@ pub(crate) async fn run(
     let mut rows = Vec::new();
     let mut quiet = Vec::new();
     for kind in Kind::ALL {
+        progress("quiet", kind.name());
         let logins = honest.log_in(kind).await;
         rows.extend(took("quiet", kind.name(), &logins));
         quiet.push((kind, logins));
@@ -93,9 +94,11 @@ pub(crate) async fn run(
         let from = first..first + sources;
         first = from.end;
         let attack = Attack::begin(site, &flights, flood.attack, flood.at_once, from);
+        progress(&of, "the attack begins");
         attack.settled(flood.at_once).await;
         let held = attack.held_meanwhile();
         for (kind, quiet) in &quiet {
+            progress(&of, kind.name());
             let beside = honest.log_in(*kind).await;
             let what = format!("{of}: {}: success", kind.name());
             rows.push(success(what, &beside, files));
@@ -104,6 +107,7 @@ pub(crate) async fn run(
                 rows.push(flood.p99(&of, *kind, &beside, quiet));
             }
         }
+        progress(&of, ADMIN);
         let answers = admin::probe(site, size).await;
         let what = format!("{of}: {ADMIN}: success");
         rows.push(Row::new(what, answers.success(), Unit::Percent).at_least(99.9));
@@ -134,6 +138,12 @@ pub(crate) async fn run(
         tokio::time::sleep(size.of(Duration::from_secs(2), Duration::from_millis(100))).await;
     }
     Ok(rows)
+}
+
+/// Tells a person who waits what is measured now: a flood takes minutes, and its rows come at its end.
+#[allow(clippy::print_stderr, reason = "rows go to stdout, progress does not")]
+fn progress(of: &str, what: &str) {
+    eprintln!("{of}: {what}");
 }
 
 /// How long honest logins, or an admin's questions, took.

@@ -36,6 +36,16 @@ impl Door {
         Self::Site,
     ];
 
+    /// Whether an operation that came this way was sent by a process on the site's own machine that may read the
+    /// site's folder.
+    #[must_use]
+    pub const fn is_local(self) -> bool {
+        match self {
+            Self::AdminSocket | Self::Init | Self::Site => true,
+            Self::Session | Self::Http => false,
+        }
+    }
+
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::application::ApplicationId;
 use crate::audit::{AuditDraft, AuditOutcome};
-use crate::caller::{Caller, Door};
+use crate::caller::Caller;
 use crate::content::Content;
+use crate::engine::Notice;
 use crate::guard::Rate;
 use crate::id::AccountId;
 use crate::json;
@@ -110,7 +110,7 @@ impl Context {
     /// # Errors
     /// `busy` when there were too many lately.
     pub fn rate(&self, rate: Rate, what: &str) -> Result<(), Refusal> {
-        if self.caller.door != Door::Session {
+        if self.caller.door.is_local() {
             return Ok(());
         }
         let counted = self.site.guard().rates().take(rate, self.now);
@@ -128,12 +128,8 @@ impl Context {
         outcome: AuditOutcome,
     ) -> Result<Committed, Refusal> {
         let audit = self.draft(Some(target), details, outcome)?;
-        let changes = Vec::new();
-        Ok(self
-            .site
-            .store()
-            .commit(ChangeSet { changes, audit })
-            .await?)
+        let set = ChangeSet::new(Vec::new(), audit);
+        Ok(self.site.store().commit(set).await?)
     }
 
     fn draft(
@@ -151,17 +147,22 @@ impl Context {
         })
     }
 
-    /// Changes the site, together with the audit entry that says so. `details` must not hold a secret.
+    /// Changes the site, together with the audit entry that says so. `details` must not hold a secret. What follows
+    /// from the changes has been done when this returns, and is done too when its caller does not wait for it.
     ///
     /// # Errors
-    /// `conflict` or `not_found` when somebody else was faster, `internal` when the store is in
+    /// `conflict` or `not_found` when another change came first, `internal` when the store is in
     /// trouble; nothing was changed then.
     pub async fn commit(
         &self,
-        mut changes: Vec<Change>,
+        changes: impl Into<Changes> + Send,
         target: impl Into<Option<String>> + Send,
         details: impl Serialize + Send,
     ) -> Result<Committed, Refusal> {
+        let Changes {
+            mut changes,
+            notices,
+        } = changes.into();
         let audit = self.draft(target.into(), details, AuditOutcome::Done)?;
         if json::depth(&audit.details) > MOST_DETAILS_DEPTH {
             let problem = format!("is nested more than {MOST_DETAILS_DEPTH} deep");
@@ -169,26 +170,46 @@ impl Context {
         }
         let along = self.along.take();
         changes.extend(along);
-        let set = ChangeSet { changes, audit };
-        let applications: Vec<ApplicationId> = set.changes.iter().filter_map(application).collect();
-        let committed = self.site.store().commit(set).await;
-        // Whatever came of it, what is kept ready may not be what is stored.
-        for id in &applications {
-            self.site.broker().cache().forget(id);
-        }
-        Ok(committed?)
+        let set = ChangeSet {
+            notices,
+            session: self.caller.session,
+            ..ChangeSet::new(changes, audit)
+        };
+        Ok(self.site.store().commit(set).await?)
     }
 }
 
-/// The application that a change is of.
-fn application(change: &Change) -> Option<ApplicationId> {
-    match change {
-        Change::InsertApplication(application) | Change::UpdateApplication(application) => {
-            Some(application.id.clone())
-        }
-        Change::DeleteApplication { id, .. } | Change::DeleteDamagedApplication(id) => {
-            Some(id.clone())
-        }
-        _ => None,
+/// What a handler wants changed, and what is to follow besides what follows from the changes themselves.
+#[derive(Debug, Default)]
+pub struct Changes {
+    changes: Vec<Change>,
+    notices: Vec<Notice>,
+}
+
+impl Changes {
+    /// The same with one notice more.
+    #[must_use]
+    pub fn and(mut self, notice: Notice) -> Self {
+        self.notices.push(notice);
+        self
+    }
+}
+
+impl From<Vec<Change>> for Changes {
+    fn from(changes: Vec<Change>) -> Self {
+        let notices = Vec::new();
+        Self { changes, notices }
+    }
+}
+
+impl From<Change> for Changes {
+    fn from(change: Change) -> Self {
+        vec![change].into()
+    }
+}
+
+impl From<Notice> for Changes {
+    fn from(notice: Notice) -> Self {
+        Self::default().and(notice)
     }
 }

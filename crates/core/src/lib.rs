@@ -12,6 +12,7 @@ pub mod caller;
 pub mod content;
 pub mod context;
 pub mod credential;
+pub mod engine;
 pub mod guard;
 pub mod id;
 pub mod json;

@@ -62,12 +62,32 @@ impl Scope {
     }
 }
 
-/// Who may call an operation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Who may call an operation, and on which channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     everything: Vec<Role>,
     own: Vec<Role>,
-    admin_socket_only: bool,
+    channels: Vec<Door>,
+}
+
+impl Default for Access {
+    /// No role may call it; the channels are those of every operation that says nothing else.
+    fn default() -> Self {
+        Self {
+            everything: Vec::new(),
+            own: Vec::new(),
+            channels: Door::ALL.into_iter().filter(|door| usual(*door)).collect(),
+        }
+    }
+}
+
+/// Whether a channel carries an operation whose entry does not name its channels. A new channel is refused everything
+/// until it is granted here or in entries.
+const fn usual(channel: Door) -> bool {
+    match channel {
+        Door::Session | Door::AdminSocket | Door::Init | Door::Site => true,
+        Door::Http => false,
+    }
 }
 
 impl Access {
@@ -79,8 +99,8 @@ impl Access {
         self.own.extend_from_slice(roles);
     }
 
-    pub(crate) fn only_at_the_admin_socket(&mut self) {
-        self.admin_socket_only = true;
+    pub(crate) fn only_on(&mut self, channels: &[Door]) {
+        self.channels = channels.to_vec();
     }
 
     /// The roles that may call it for every account.
@@ -95,16 +115,16 @@ impl Access {
         &self.own
     }
 
-    /// Whether it is answered at the local admin socket only.
+    /// The channels on which it may be called.
     #[must_use]
-    pub const fn is_admin_socket_only(&self) -> bool {
-        self.admin_socket_only
+    pub fn channels(&self) -> &[Door] {
+        &self.channels
     }
 
     /// What `caller` may touch; `None` when it may not call the operation at all.
     #[must_use]
     pub fn scope(&self, caller: &Caller) -> Option<Scope> {
-        if self.admin_socket_only && caller.door != Door::AdminSocket {
+        if !self.channels.contains(&caller.door) {
             return None;
         }
         if self.everything.contains(&caller.role) {

@@ -6,6 +6,7 @@ use countersign_proto::operation::Operation;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
+use crate::caller::Door;
 use crate::policy::Role;
 use crate::table::{Entry, Table};
 
@@ -85,7 +86,7 @@ fn example(page: &mut String, entry: &Entry) {
 
 fn who(entry: &Entry) -> String {
     let access = entry.access();
-    if access.is_admin_socket_only() {
+    if access.channels() == [Door::AdminSocket] {
         return "whoever has the site's folder (admin socket only)".to_owned();
     }
     let names = |roles: &[Role]| roles.iter().map(Role::to_string).collect::<Vec<_>>();

@@ -1,5 +1,6 @@
 //! Sessions: what is known of one, and the registry of those that are open.
 
+mod events;
 mod fresh;
 mod registry;
 
@@ -15,6 +16,7 @@ use crate::id::{AccountId, SessionId};
 use crate::policy::Role;
 use crate::timestamp::Timestamp;
 
+pub use events::{EventSink, Events};
 pub(crate) use fresh::{Challenge, Fresh};
 pub use registry::{CutHook, Parked, Returning, Room, SessionRegistry};
 

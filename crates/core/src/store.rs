@@ -4,6 +4,8 @@
 //! that must still be true for the decision to stand. The store checks that again while it writes,
 //! so two decisions made at once can never both happen when only one of them may.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
@@ -13,7 +15,8 @@ use crate::application::{Application, ApplicationId};
 use crate::audit::{AuditDraft, AuditEntry, AuditSearch, ChainHead};
 use crate::content::Content;
 use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
-use crate::id::AccountId;
+use crate::engine::Notice;
+use crate::id::{AccountId, SessionId};
 use crate::timestamp::Timestamp;
 
 /// Where a site's decisions are kept.
@@ -116,6 +119,9 @@ pub trait Store: Send + Sync {
     /// nothing was audited.
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError>;
 
+    /// From now on this observer is told of every committed set, and no other one is.
+    fn observe(&self, observer: Arc<dyn Observer>);
+
     /// All that is stored at one moment, as the bytes of a store of the same kind. Changes go on meanwhile.
     ///
     /// # Errors
@@ -125,6 +131,23 @@ pub trait Store: Send + Sync {
     /// What is wrong with how it is stored, whatever that says: references that lead nowhere, an index that
     /// misses rows. Reads everything, which takes seconds for each gigabyte. Empty when it is sound.
     async fn flaws(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// Follows the changes of a store: the site's projection.
+///
+/// The store tells it of each committed set once, in the order of commits, on a task of its own, and answers the
+/// caller of [`Store::commit`] afterwards. That the caller went away changes nothing about it. A panic in an observer
+/// is logged and survived.
+pub trait Observer: Send + Sync {
+    /// The set is on the disk. Must not wait: the next change is not written meanwhile.
+    fn committed(&self, set: &ChangeSet) -> Effects;
+}
+
+/// What an observer did about a committed set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The number of open sessions that ended.
+    pub sessions_ended: usize,
 }
 
 /// A copy of a store.
@@ -183,13 +206,30 @@ impl ListedApplication for Result<Application, DamagedApplication> {
     }
 }
 
-/// Changes that happen together with the audit entry that tells of them.
-#[derive(Debug, Clone, PartialEq)]
+/// Changes, the audit entry that tells of them, and what follows from them: all of it happens, or nothing.
+#[derive(Debug, Clone)]
 pub struct ChangeSet {
     /// The changes; none when the entry tells of something that changed nothing here.
     pub changes: Vec<Change>,
+    /// What follows besides what follows from the changes themselves.
+    pub notices: Vec<Notice>,
+    /// The session that asked for the changes: a new pass phrase or delivered key of its account does not end it.
+    pub session: Option<SessionId>,
     /// The entry.
     pub audit: AuditDraft,
+}
+
+impl ChangeSet {
+    /// Changes without notices, which no session asked for.
+    #[must_use]
+    pub const fn new(changes: Vec<Change>, audit: AuditDraft) -> Self {
+        Self {
+            changes,
+            notices: Vec::new(),
+            session: None,
+            audit,
+        }
+    }
 }
 
 /// One change.
@@ -281,6 +321,8 @@ pub struct ScriptProgress {
 pub struct Committed {
     /// The number of its audit entry.
     pub audit_seq: u64,
+    /// What followed.
+    pub effects: Effects,
 }
 
 /// What a change set ran into, or what is wrong with the store.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::{Alarm, Occurrence};
 use countersign_core::caller::Door;
+use countersign_core::engine::Audience;
 use countersign_core::guard::Source;
 use countersign_core::policy::Role;
 use countersign_proto::operation::Event;
@@ -20,7 +21,6 @@ use serde_json::value::to_raw_value;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::events::Audience;
 use crate::shared::{Shared, log_trouble};
 
 /// How late an entry is written at most, when nothing else asks for it sooner.
@@ -152,7 +152,8 @@ impl Shared {
                 event: "repeated".to_owned(),
                 data,
             };
-            self.events.publish(Audience::Role(Role::Admin), &event);
+            let admins = Audience::Role(Role::Admin);
+            self.site.events().publish(admins, &Arc::new(event));
         }
     }
 }

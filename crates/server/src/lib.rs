@@ -4,7 +4,6 @@
 pub mod admission;
 pub mod clock;
 pub mod descriptors;
-pub mod events;
 mod http;
 pub mod limits;
 

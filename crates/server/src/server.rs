@@ -19,7 +19,6 @@ use crate::admin::AdminSocket;
 use crate::admission::{Admission, TurnedAway};
 use crate::connection;
 use crate::descriptors::{Reserve, TooFew};
-use crate::events::Events;
 use crate::http;
 use crate::limits::Limits;
 use crate::listener::{self, Room, Service};
@@ -94,7 +93,6 @@ impl Proxies {
 pub struct Builder {
     site: Site,
     limits: Limits,
-    events: Events,
     session: Option<SocketAddr>,
     http: Option<SocketAddr>,
     proxies: Proxies,
@@ -107,13 +105,6 @@ impl Builder {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self
-    }
-
-    /// The way to the open sessions, when the program has made it before the server.
-    #[must_use]
-    pub fn events(mut self, events: Events) -> Self {
-        self.events = events;
         self
     }
 
@@ -194,7 +185,7 @@ impl Builder {
         }
         let limits = fit(&limits, &reserve);
         let proxies = self.proxies;
-        let shared = Shared::new(self.site, limits, self.events, stopping, proxies);
+        let shared = Shared::new(self.site, limits, stopping, proxies);
         let shared = Arc::new(shared);
         // One for all listeners: what one has is not another's too.
         let limits = shared.limits();
@@ -370,7 +361,6 @@ impl Server {
         Builder {
             site,
             limits: Limits::default(),
-            events: Events::default(),
             session: None,
             http: None,
             proxies: Proxies::default(),
@@ -389,12 +379,6 @@ impl Server {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http_address
-    }
-
-    /// The way to the open sessions.
-    #[must_use]
-    pub fn events(&self) -> &Events {
-        &self.shared.events
     }
 
     /// Keeps to other limits from now on, and trusts other proxies. What is open already stays as it is; a

@@ -1,12 +1,10 @@
 //! What all connections of a server share: the site, the limits, and the way to the open sessions.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use countersign_core::caller::{Caller, Door};
@@ -15,7 +13,7 @@ use countersign_core::id::{AccountId, SessionId};
 use countersign_core::policy::Scope;
 use countersign_core::refusal::Refusal;
 use countersign_core::session::{
-    CloseReason, CutHook, Parked, Proof, Returning, Room, SessionInfo,
+    CloseReason, CutHook, EventSink, Parked, Proof, Returning, Room, SessionInfo,
 };
 use countersign_core::site::{Decision, Opened, Opening, Site};
 use countersign_core::store::StoreError;
@@ -36,7 +34,6 @@ use tracing::error;
 
 use crate::clock;
 use crate::counting;
-use crate::events::Events;
 use crate::limits::Limits;
 use crate::queue::{FairQueue, QueueLimits, Turn};
 use crate::resumptions::Resumptions;
@@ -51,7 +48,6 @@ type OperationTurn = Option<Turn<Option<AccountId>>>;
 pub(crate) struct Shared {
     pub(crate) site: Site,
     limits: RwLock<Arc<Limits>>,
-    pub(crate) events: Events,
     /// Whose requests over HTTP are others'.
     proxies: RwLock<Arc<Proxies>>,
     /// Becomes true when the server stops.
@@ -72,7 +68,6 @@ impl Shared {
     pub(crate) fn new(
         site: Site,
         limits: Limits,
-        events: Events,
         stopping: watch::Receiver<bool>,
         proxies: Proxies,
     ) -> Self {
@@ -84,7 +79,6 @@ impl Shared {
         delay_refusals(&site, limits.refusal_time);
         Self {
             site,
-            events,
             proxies: RwLock::new(Arc::new(proxies)),
             stopping,
             known: Arc::new(KnownKeys::default()),
@@ -213,11 +207,11 @@ impl Shared {
         &self,
         id: SessionId,
         returning: Returning,
-        events: mpsc::Sender<Arc<Event>>,
+        events: EventSink,
     ) -> Result<Option<SessionInfo>, StoreError> {
         let resumed = self.site.resume_session(id, returning, clock::now()).await;
         if let Ok(Some(info)) = &resumed {
-            self.events.subscribe(info, events);
+            self.site.events().subscribe(info, events);
         } else if self.site.sessions().find(id).is_none() {
             // One that is there still may be returned to, with an option that is on offer.
             self.resumptions.forget(id);
@@ -230,7 +224,7 @@ impl Shared {
         &self,
         proved: &Proved,
         peer: SocketAddr,
-        events: mpsc::Sender<Arc<Event>>,
+        events: EventSink,
         cut: oneshot::Sender<CloseReason>,
     ) -> Result<Decision, StoreError> {
         let cut = hook(cut);
@@ -253,7 +247,7 @@ impl Shared {
         };
         let opened = log_trouble(self.site.open_session(opening, now).await)?;
         if let Decision::Opened(info) = &opened {
-            self.events.subscribe(info, events);
+            self.site.events().subscribe(info, events);
             self.resumptions
                 .keep(info.id, info.account, proved.resumption().clone());
         }
@@ -262,7 +256,7 @@ impl Shared {
 
     /// Closes a session that ended with its connection.
     pub(crate) async fn close_session(&self, info: &SessionInfo, reason: CloseReason) {
-        self.events.unsubscribe(info.id, info.connection);
+        self.site.events().unsubscribe(info.id, info.connection);
         let closed = self.site.close_session(info, reason, clock::now()).await;
         let _ = log_trouble(closed);
         if self.site.sessions().find(info.id).is_none() {
@@ -276,7 +270,7 @@ impl Shared {
         if *self.stopping.borrow() {
             return self.close_session(&info, reason).await;
         }
-        self.events.unsubscribe(info.id, info.connection);
+        self.site.events().unsubscribe(info.id, info.connection);
         let (shared, parked) = (self.clone(), info.clone());
         let runtime = tokio::runtime::Handle::current();
         let cut: CutHook = Box::new(move |reason| {
@@ -319,9 +313,7 @@ impl Shared {
     }
 
     /// Runs an operation through the one door, with the content that comes with it; its result, and the
-    /// content that comes with that. A change is carried to its end even when nobody waits for its
-    /// result any more: what follows once it is on the disk, such as cutting sessions or offering other
-    /// encryption options, must not be left out because a connection ended.
+    /// content that comes with that.
     pub(crate) async fn run_with_content(
         &self,
         caller: &Caller,
@@ -331,24 +323,26 @@ impl Shared {
         let entry = self.site.table().find(&operation.group, &operation.command);
         // Costly work takes turns, and leaves processors to logins. The turn goes with the work, which may
         // outlast its caller.
-        let turn = match entry.is_some_and(Entry::is_costly) {
+        let turn = match entry.is_some_and(|entry| entry.is_costly()) {
             false => None,
             true => match self.operations.turn(caller.account).await {
                 Some(turn) => Some(turn),
                 None => return (Self::too_much_waits(operation.id), None),
             },
         };
-        let (outcome, content) = if entry.is_some_and(Entry::computes) {
-            self.run_aside(caller, operation, content, turn).await
-        } else if entry.is_some_and(Entry::is_audited) {
-            self.carry_through(caller, operation, content, turn).await
-        } else {
-            let run = self
-                .site
-                .run_with_content(caller, operation, content, clock::now());
-            // A fault in a handler is the end of its operation and of nothing else.
-            let run = AssertUnwindSafe(run).catch_unwind().await;
-            run.unwrap_or_else(|_| interrupted(operation))
+        let (outcome, content) = match entry.filter(|entry| entry.computes()) {
+            Some(entry) => {
+                let entry = Arc::clone(entry);
+                self.run_aside(entry, caller, operation, content, turn)
+                    .await
+            }
+            None => {
+                let (entry, now) = (entry.map(|entry| &**entry), clock::now());
+                let run = self.site.run_entry(entry, caller, operation, content, now);
+                // A fault in a handler is the end of its operation and of nothing else.
+                let run = AssertUnwindSafe(run).catch_unwind().await;
+                run.unwrap_or_else(|_| interrupted(operation))
+            }
         };
         if outcome.code != Code::SUCCESS && caller.door == Door::AdminSocket {
             let name = (operation.group.as_str(), operation.command.as_str());
@@ -367,37 +361,10 @@ impl Shared {
         (outcome, content)
     }
 
-    /// Runs an operation whose future may be dropped before it is done, and is done all the same.
-    async fn carry_through(
-        &self,
-        caller: &Caller,
-        operation: &Operation,
-        content: Option<Content>,
-        turn: OperationTurn,
-    ) -> (Outcome, Option<Content>) {
-        let (site, caller, change) = (self.site.clone(), caller.clone(), operation.clone());
-        let run = async move {
-            let _turn = turn;
-            site.run_with_content(&caller, &change, content, clock::now())
-                .await
-        };
-        let mut running = Box::pin(AssertUnwindSafe(run).catch_unwind());
-        // It begins here and now, while its caller's session is open.
-        if let Poll::Ready(answered) =
-            poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await
-        {
-            return answered.unwrap_or_else(|_| interrupted(operation));
-        }
-        let carried = tokio::spawn(running).await;
-        match carried {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(_)) | Err(_) => interrupted(operation),
-        }
-    }
-
     /// Runs an operation that computes for long on a thread that nobody else waits for.
     async fn run_aside(
         &self,
+        entry: Arc<Entry>,
         caller: &Caller,
         operation: &Operation,
         content: Option<Content>,
@@ -407,7 +374,8 @@ impl Shared {
         let runtime = tokio::runtime::Handle::current();
         let aside = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            runtime.block_on(site.run_with_content(&caller, &ran, content, clock::now()))
+            let now = clock::now();
+            runtime.block_on(site.run_entry(Some(&entry), &caller, &ran, content, now))
         });
         aside.await.unwrap_or_else(|_| interrupted(operation))
     }
@@ -434,6 +402,16 @@ fn delay_refusals(site: &Site, time: Duration) {
 
 fn replace<T>(shared: &RwLock<Arc<T>>, new: T) {
     *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+}
+
+/// Events that wait for a session that does not read; then it misses the newest.
+const EVENTS_WAITING: usize = 256;
+
+/// The way of events to a session's connection.
+pub(crate) fn event_channel() -> (EventSink, mpsc::Receiver<Arc<Event>>) {
+    let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
+    let sink = move |event: &Arc<Event>| sender.try_send(Arc::clone(event)).is_ok();
+    (Box::new(sink), receiver)
 }
 
 /// Ends a connection.

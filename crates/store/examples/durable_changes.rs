@@ -158,11 +158,9 @@ fn person(name: &str) -> ChangeSet {
         outcome: AuditOutcome::Done,
         details: "{}".to_owned(),
     };
-    ChangeSet {
-        changes: vec![
-            Change::InsertAccount(account),
-            Change::PutPassphrase(credential),
-        ],
-        audit,
-    }
+    let changes = vec![
+        Change::InsertAccount(account),
+        Change::PutPassphrase(credential),
+    ];
+    ChangeSet::new(changes, audit)
 }

@@ -14,8 +14,8 @@ use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site};
 use countersign_core::store::{
-    ChangeSet, Committed, DamagedAccount, DamagedApplication, Page, ScriptProgress, Setting, Store,
-    StoreCopy, StoreError,
+    ChangeSet, Committed, DamagedAccount, DamagedApplication, Effects, Observer, Page,
+    ScriptProgress, Setting, Store, StoreCopy, StoreError,
 };
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -182,8 +182,13 @@ impl Store for Forgetful {
     }
 
     async fn commit(&self, _: ChangeSet) -> Result<Committed, StoreError> {
-        Ok(Committed { audit_seq: 1 })
+        Ok(Committed {
+            audit_seq: 1,
+            effects: Effects::default(),
+        })
     }
+
+    fn observe(&self, _: Arc<dyn Observer>) {}
 
     async fn copy(&self) -> Result<StoreCopy, StoreError> {
         let content = Content::of(Vec::new());

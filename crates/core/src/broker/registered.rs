@@ -61,6 +61,14 @@ impl Cache {
         entries.unknown.remove(id);
     }
 
+    /// Every application is to be read again.
+    pub(crate) fn clear(&self) {
+        let mut entries = self.entries();
+        entries.changes += 1;
+        entries.ready.clear();
+        entries.unknown.clear();
+    }
+
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // An entry goes in or out whole: a panic elsewhere leaves nothing half-done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -10,11 +10,11 @@ use super::app::without_service;
 use super::{Done, Limit, Listing};
 use crate::account::{Account, Kind, State};
 use crate::application::ApplicationId;
-use crate::context::Context;
+use crate::context::{Changes, Context};
+use crate::engine::Notice;
 use crate::id::AccountId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
-use crate::session::CloseReason;
 use crate::store::{Change, DamagedAccount, Page};
 use crate::table::Answer;
 use crate::timestamp::Timestamp;
@@ -179,7 +179,7 @@ fn stored_name(context: &Context, name: String) -> String {
     }
 }
 
-/// Sets whether an account may log in, and cuts its sessions when it may not.
+/// Sets whether an account may log in; its sessions end when it may not.
 pub(super) async fn set_state(
     context: Context,
     kind: Kind,
@@ -195,10 +195,7 @@ pub(super) async fn set_state(
     let account = account.revised(context.now(), |account| account.state = state);
     let change = Change::UpdateAccount(account.clone());
     let target = account.name.to_string();
-    context.commit(vec![change], target, details).await?;
-    if !account.is_active() {
-        cut(&context, account.id, CloseReason::AccountLocked);
-    }
+    context.commit(change, target, details).await?;
     Ok(Answer::new(account.into()).saying(said))
 }
 
@@ -245,23 +242,7 @@ pub(super) async fn delete(
         spoke_for,
         damaged: problem,
     };
+    let changes = Changes::from(changes).and(Notice::NameReleased(target.clone()));
     context.commit(changes, target.clone(), details).await?;
-    context
-        .site()
-        .sessions()
-        .cut_where(CloseReason::AccountDeleted, |info| {
-            Some(info.account) == id || info.name.to_string() == target
-        });
-    let mut guesses = context.site().guard().guesses();
-    guesses.forget(&target);
-    drop(guesses);
     Ok(Answer::new(Done {}).saying(format!("Deleted {target}.")))
-}
-
-/// Cuts all sessions of an account.
-pub(super) fn cut(context: &Context, account: AccountId, reason: CloseReason) {
-    context
-        .site()
-        .sessions()
-        .cut_where(reason, |info| info.account == account);
 }

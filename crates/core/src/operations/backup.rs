@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Done, NoParams};
+use crate::caller::Door;
 use crate::context::Context;
 use crate::policy::Role;
 use crate::refusal::Refusal;
@@ -18,7 +19,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("site", "backup")
             .summary("Gives a consistent copy of the database as content, while the site runs on.")
             .allow(&[Role::Admin])
-            .only_at_the_admin_socket()
+            .only_on(&[Door::AdminSocket])
             .while_sealed()
             .changes()
             .gives_content()
@@ -26,7 +27,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("site", "backup_done")
             .summary("Records that such a copy was kept, so that its age can be told.")
             .allow(&[Role::Admin])
-            .only_at_the_admin_socket()
+            .only_on(&[Door::AdminSocket])
             .while_sealed()
             .changes()
             .example(json!({ "sealed": true }))

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
-use crate::caller::Door;
 use crate::context::Context;
 use crate::policy::Role;
 use crate::refusal::Refusal;
@@ -80,7 +79,7 @@ async fn new_v1_key(context: Context, params: NewV1Key) -> Result<Answer<BrokerV
     if params.keep >= MOST_V1_KEYS {
         return Err(Refusal::invalid("keep", "at most 3 older keys are kept"));
     }
-    if params.private_key.is_some() && context.caller().door == Door::Session {
+    if params.private_key.is_some() && !context.caller().door.is_local() {
         return Err(Refusal::not_permitted(
             "over a session the site makes its key itself",
             "give it a key at its admin socket, or leave private_key out",
@@ -95,11 +94,10 @@ async fn new_v1_key(context: Context, params: NewV1Key) -> Result<Answer<BrokerV
     };
     let key = RsaKey::from_pem(&private);
     let key = key.map_err(|error: RsaKeyError| Refusal::invalid("private_key", error))?;
-    let (opened, revision, change) = site.add_v1_key(private, params.keep, context.now())?;
+    let change = site.add_v1_key(private, params.keep, context.now())?;
     let fingerprint = data_encoding::HEXLOWER.encode(&key.public().thumbprint());
     let details = json!({ "fingerprint": fingerprint, "kept": params.keep });
-    context.commit(vec![change], None, details).await?;
-    site.v1_keys_changed(opened, revision);
+    context.commit(change, None, details).await?;
     let said = format!("Applications of serveros-v1 seal to {fingerprint} from now on.");
     Ok(Answer::new(view(&context)?).saying(said))
 }

@@ -15,7 +15,6 @@ use crate::credential::DeliveredKeyCredential;
 use crate::id::AccountId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
-use crate::session::{CloseReason, Proof};
 use crate::store::Change;
 use crate::table::{Answer, Entry};
 use crate::timestamp::Timestamp;
@@ -133,7 +132,6 @@ async fn deliver(
     context
         .commit(vec![change], account.name.to_string(), details)
         .await?;
-    cut_sessions(context, &account);
     let said = format!(
         "WARNING: while delivered-key is on offer, whoever names {} gets this key and can guess at its \
          pass phrase.",
@@ -148,23 +146,10 @@ async fn withdraw(context: &Context, account: Account) -> Result<Answer<Done>, R
     context
         .commit(vec![change], account.name.to_string(), json!({}))
         .await?;
-    cut_sessions(context, &account);
     Ok(Answer::new(Done {}).saying(format!(
         "Nothing is delivered of {} any more.",
         account.name
     )))
-}
-
-/// Cuts the sessions that were opened with a key that is not delivered any more, but not the caller's own.
-fn cut_sessions(context: &Context, account: &Account) {
-    let (id, own) = (account.id, context.caller().session);
-    context
-        .site()
-        .sessions()
-        .cut_where(CloseReason::KeyRevoked, |info| {
-            let delivered = matches!(info.proof, Proof::DeliveredKey(_));
-            info.account == id && delivered && Some(info.id) != own
-        });
 }
 
 /// A delivered key in a dump of its person.

@@ -441,7 +441,7 @@ impl DumpedCredential {
             Origin::ThisSite => {}
             // Only this site can use the record, so only this site can have made the dump.
             Origin::Elsewhere { checked: true } => return Err(altered()),
-            Origin::Elsewhere { checked: false } if context.caller().door == Door::Session => {
+            Origin::Elsewhere { checked: false } if !context.caller().door.is_local() => {
                 return Err(Refusal::not_permitted(
                     "over a session a credential is loaded from a dump that is as this site made it",
                     "load it at the admin socket, or take `credential` out and set a new pass phrase",

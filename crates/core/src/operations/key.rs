@@ -14,7 +14,6 @@ use crate::credential::KeyCredential;
 use crate::id::AccountId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
-use crate::session::{CloseReason, Proof};
 use crate::store::{Change, KEYS_PER_ACCOUNT};
 use crate::table::{Answer, Entry};
 use crate::text::Label;
@@ -153,14 +152,8 @@ async fn revoke(context: Context, params: Revoke) -> Result<Answer<Done>, Refusa
     let target = account.name.to_string();
     let details = json!({ "thumbprint": thumbprint.to_string() });
     context
-        .commit(vec![change], target, details)
+        .commit(change, target, details)
         .await
         .map_err(|refusal| refusal.of_field("thumbprint"))?;
-    context
-        .site()
-        .sessions()
-        .cut_where(CloseReason::KeyRevoked, |info| {
-            info.proof == Proof::Key(thumbprint)
-        });
     Ok(Answer::new(Done {}).saying(format!("Revoked the key {thumbprint}.")))
 }

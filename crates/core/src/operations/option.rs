@@ -6,12 +6,13 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::json;
 
 use super::NoParams;
-use crate::context::Context;
+use crate::context::{Changes, Context};
+use crate::engine::Notice;
 use crate::offer::{Offer, OfferError};
 use crate::policy::Role;
 use crate::refusal::Refusal;
-use crate::session::CloseReason;
 use crate::site::Site;
+use crate::store::Committed;
 use crate::table::{Answer, Entry};
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -214,34 +215,30 @@ fn listed(site: &Site, warning: Option<&str>, cut: Option<usize>) -> Answer<Opti
 async fn disable(context: Context, params: Disable) -> Result<Answer<Options>, Refusal> {
     let name = params.name.0;
     let (offer, _) = context.site().offer();
-    let warning = match params.cut && !offer.enabled().contains(&name) {
+    let applied = match params.cut && !offer.enabled().contains(&name) {
         // It was taken off before, and the sessions that it had went on.
         true => {
             let details = json!({ "cut": name.name() });
-            context.commit(Vec::new(), None, details).await?;
-            None
+            let notice = Notice::SessionsNotOfferedEnd;
+            Applied::without_warning(context.commit(notice, None, details).await?)
         }
-        false => apply(&context, |offer, least| offer.disable(name, least)).await?,
+        false => {
+            apply(&context, params.cut, |offer, least| {
+                offer.disable(name, least)
+            })
+            .await?
+        }
     };
-    let cut = params.cut.then(|| cut_what_is_not_offered(&context));
-    Ok(listed(context.site(), warning, cut))
+    Ok(applied.listed(context.site(), params.cut))
 }
 
 async fn set_floor(context: Context, params: Floor) -> Result<Answer<Options>, Refusal> {
     let floor = params.floor.0;
-    let warning = apply(&context, |offer, least| offer.set_floor(floor, least)).await?;
-    let cut = params.cut.then(|| cut_what_is_not_offered(&context));
-    Ok(listed(context.site(), warning, cut))
-}
-
-/// Cuts the sessions whose option is not on offer, those that wait for their clients too; how many. No login can
-/// open another one: it looks at the offer once more when its session is there.
-fn cut_what_is_not_offered(context: &Context) -> usize {
-    let offered = context.site().options();
-    let sessions = context.site().sessions();
-    sessions.cut_where(CloseReason::OptionDisabled, |info| {
-        !offered.ranked().contains(&info.option)
+    let applied = apply(&context, params.cut, |offer, least| {
+        offer.set_floor(floor, least)
     })
+    .await?;
+    Ok(applied.listed(context.site(), params.cut))
 }
 
 impl OptionView {
@@ -262,15 +259,36 @@ async fn change(
     context: Context,
     change: impl FnOnce(&mut Offer, Strength) -> Result<(), OfferError> + Send,
 ) -> Result<Answer<Options>, Refusal> {
-    let warning = apply(&context, change).await?;
-    Ok(listed(context.site(), warning, None))
+    let applied = apply(&context, false, change).await?;
+    Ok(applied.listed(context.site(), false))
 }
 
-/// Changes what is on offer; what there is to warn of.
+/// A change of the offer that was made.
+struct Applied {
+    warning: Option<&'static str>,
+    sessions_ended: usize,
+}
+
+impl Applied {
+    const fn without_warning(committed: Committed) -> Self {
+        Self {
+            warning: None,
+            sessions_ended: committed.effects.sessions_ended,
+        }
+    }
+
+    fn listed(&self, site: &Site, cut: bool) -> Answer<Options> {
+        listed(site, self.warning, cut.then_some(self.sessions_ended))
+    }
+}
+
+/// Changes the offer; with `cut`, the sessions whose option is not on offer afterwards end. No login can open another
+/// such session: it looks at the offer once more when its session is there.
 async fn apply(
     context: &Context,
+    cut: bool,
     change: impl FnOnce(&mut Offer, Strength) -> Result<(), OfferError> + Send,
-) -> Result<Option<&'static str>, Refusal> {
+) -> Result<Applied, Refusal> {
     let site = context.site();
     let least = site.configured_floor();
     let (before, revision) = site.offer();
@@ -292,10 +310,15 @@ async fn apply(
     if let (Some(warning), Some(details)) = (warning, details.as_object_mut()) {
         details.insert("warning".to_owned(), warning.into());
     }
-    let kept = Site::keep_offer(&after, revision)?;
-    context.commit(vec![kept], None, details).await?;
-    site.offer_changed(after, revision);
-    Ok(warning)
+    let mut changes = Changes::from(Site::keep_offer(&after, revision)?);
+    if cut {
+        changes = changes.and(Notice::SessionsNotOfferedEnd);
+    }
+    let committed = context.commit(changes, None, details).await?;
+    Ok(Applied {
+        warning,
+        ..Applied::without_warning(committed)
+    })
 }
 
 /// The weakest strength that a change lets in, by an option that was not on offer or by a lower floor.

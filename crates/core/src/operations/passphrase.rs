@@ -27,7 +27,6 @@ use crate::guard::Rate;
 use crate::policy::Role;
 use crate::refusal::Refusal;
 use crate::registration::Registrant;
-use crate::session::CloseReason;
 use crate::site::Opened;
 use crate::store::Change;
 use crate::table::{Answer, Entry};
@@ -206,14 +205,8 @@ pub(super) async fn finish(
         Change::DeleteDeliveredKey(account.id),
     ];
     let target = account.name.to_string();
-    context.commit(changes, target, json!({})).await?;
-    let (id, own) = (account.id, context.caller().session);
-    let sessions_ended = context
-        .site()
-        .sessions()
-        .cut_where(CloseReason::PassphraseChanged, |info| {
-            info.account == id && Some(info.id) != own
-        });
+    let committed = context.commit(changes, target, json!({})).await?;
+    let sessions_ended = committed.effects.sessions_ended;
     let said = format!("Set the pass phrase of {}.", account.name);
     Ok(Answer::new(PassphraseSet { sessions_ended }).saying(said))
 }

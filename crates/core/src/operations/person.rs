@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::account::{self, AccountView, ByName, ByStoredName, ListByName};
 use crate::account::{Account, Kind, State};
-use crate::context::Context;
+use crate::context::{Changes, Context};
+use crate::engine::Notice;
 use crate::id::AccountId;
 use crate::policy::{Role, Scope};
 use crate::refusal::Refusal;
-use crate::session::CloseReason;
 use crate::store::Change;
 use crate::table::{Answer, Entry};
 use crate::text::{Email, FullName};
@@ -234,19 +234,13 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
         "full_name_changed": before.full_name != account.full_name,
         "email_changed": before.email != account.email,
     });
-    let change = Change::UpdateAccount(account.clone());
     let target = before.name.to_string();
-    context.commit(vec![change], target, details).await?;
-    if !account.is_active() {
-        account::cut(&context, account.id, CloseReason::AccountLocked);
-    } else if before.name != account.name || before.role != account.role {
-        account::cut(&context, account.id, CloseReason::AccountChanged);
-    }
+    let mut changes = Changes::from(Change::UpdateAccount(account.clone()));
     if before.name != account.name {
-        // Another person may get that name: where this one logged in from is no known source of theirs.
-        let mut guesses = context.site().guard().guesses();
-        guesses.forget(&before.name.to_string());
+        // Another person may get that name: the sources of this one's logins are no known sources of theirs.
+        changes = changes.and(Notice::NameReleased(target.clone()));
     }
+    context.commit(changes, target, details).await?;
     let said = format!("Changed {}.", account.name);
     Ok(Answer::new(account.into()).saying(said))
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Done, Limit, Listing};
 use crate::context::Context;
+use crate::engine::Notice;
 use crate::id::SessionId;
 use crate::policy::{Role, Scope};
 use crate::refusal::Refusal;
@@ -194,9 +195,8 @@ async fn cut(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
         "name": info.name,
         "own": matches!(context.scope(), Scope::Own(_)) || context.caller().account == Some(info.account),
     });
-    context
-        .commit(Vec::new(), info.id.to_string(), details)
-        .await?;
-    context.site().sessions().cut(info.id, CloseReason::Cut);
+    let (id, reason) = (info.id, CloseReason::Cut);
+    let notice = Notice::SessionEnds { id, reason };
+    context.commit(notice, id.to_string(), details).await?;
     Ok(Answer::new(Done {}).saying(format!("Cut the session {}.", info.id)))
 }

@@ -128,7 +128,7 @@ async fn config(context: Context, params: Set) -> Result<Answer<SiteConfig>, Ref
     let key_lifetime = params.key_lifetime.unwrap_or(was.key_lifetime);
     within("session_lifetime", session_lifetime, 60..=30 * 24 * 60 * 60)?;
     within("key_lifetime", key_lifetime, 30..=24 * 60 * 60)?;
-    let (config, revision, change) = context.site().change_config(|config| {
+    let (config, change) = context.site().change_config(|config| {
         config.session_lifetime = session_lifetime;
         config.key_lifetime = key_lifetime;
     })?;
@@ -136,8 +136,7 @@ async fn config(context: Context, params: Set) -> Result<Answer<SiteConfig>, Ref
         "session_lifetime": { "was": was.session_lifetime, "is": session_lifetime },
         "key_lifetime": { "was": was.key_lifetime, "is": key_lifetime },
     });
-    context.commit(vec![change], None, details).await?;
-    context.site().config_changed(config.clone(), revision);
+    context.commit(change, None, details).await?;
     Ok(shown(config))
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
+use crate::caller::Door;
 use crate::context::Context;
 use crate::policy::Role;
 use crate::refusal::Refusal;
@@ -27,7 +28,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .computes()
             .summary("Opens the site key with one secret.")
             .allow(&admin)
-            .only_at_the_admin_socket()
+            .only_on(&[Door::AdminSocket])
             .while_sealed()
             .changes()
             .example(json!({ "passphrase": "…" }))
@@ -35,13 +36,13 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("site", "key_slots")
             .summary("Lists what opens the site key.")
             .allow(&admin)
-            .only_at_the_admin_socket()
+            .only_on(&[Door::AdminSocket])
             .handler(slots),
         Entry::new("site", "key_passphrase")
             .computes()
             .summary("Sets the pass phrase that opens the site key, in place of the one before.")
             .allow(&admin)
-            .only_at_the_admin_socket()
+            .only_on(&[Door::AdminSocket])
             .disruptive()
             .example(json!({ "passphrase": "…" }))
             .handler(set_passphrase),
@@ -49,7 +50,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .computes()
             .summary("Makes a new recovery code for the site key and shows it this once; the one before opens nothing any more.")
             .allow(&admin)
-            .only_at_the_admin_socket()
+            .only_on(&[Door::AdminSocket])
             .disruptive()
             .handler(new_recovery_code),
     ]
@@ -236,7 +237,6 @@ async fn put(context: &Context, kind: SlotKind, new: NewSlot<'_>) -> Result<Slot
         slot.map_err(|error| Refusal::conflict(error.to_string(), "see `site key_slots`"))?;
     let change = Site::rewrap_key(&key, revision)?;
     let details = json!({ "slot": slot.0, "kind": kind });
-    context.commit(vec![change], None, details).await?;
-    site.key_rewrapped(key, revision);
+    context.commit(change, None, details).await?;
     Ok(slot)
 }

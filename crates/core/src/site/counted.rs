@@ -61,8 +61,8 @@ impl Site {
             join_all(entries.into_iter().map(move |entry| {
                 let store = Arc::clone(&store);
                 async move {
-                    let (changes, audit) = (Vec::new(), entry.draft());
-                    let written = store.commit(ChangeSet { changes, audit }).await;
+                    let set = ChangeSet::new(Vec::new(), entry.draft());
+                    let written = store.commit(set).await;
                     (entry, written.err())
                 }
             }))

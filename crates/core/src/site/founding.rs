@@ -100,7 +100,7 @@ impl Site {
         };
         parts
             .store
-            .commit(ChangeSet { changes, audit })
+            .commit(ChangeSet::new(changes, audit))
             .await
             .map_err(|error| match error {
                 StoreError::Stale {

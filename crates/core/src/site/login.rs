@@ -365,8 +365,8 @@ impl Site {
             details: details.to_string(),
             ..AuditDraft::done(&Caller::session(info), event, now)
         };
-        let changes = Vec::new();
-        self.store().commit(ChangeSet { changes, audit }).await?;
+        let set = ChangeSet::new(Vec::new(), audit);
+        self.store().commit(set).await?;
         Ok(())
     }
 }

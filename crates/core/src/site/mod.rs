@@ -16,7 +16,7 @@ mod record;
 mod script;
 mod sealing;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::site_key::SitePublicKey;
@@ -29,10 +29,11 @@ use crate::broker::Broker;
 use crate::caller::{Caller, Door};
 use crate::content::Content;
 use crate::context::{Along, ContentSlot, Context};
+use crate::engine::Projection;
 use crate::guard::{Guard, Rate};
 use crate::offer::Offer;
 use crate::refusal::Refusal;
-use crate::session::SessionRegistry;
+use crate::session::{Events, SessionRegistry};
 use crate::store::Store;
 use crate::table::{Entry, Reply, Table};
 use crate::timestamp::Timestamp;
@@ -65,12 +66,22 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Site(Arc<Inner>);
 
+/// A site for as long as another part of the program uses it.
+pub(crate) struct WeakSite(Weak<Inner>);
+
+impl WeakSite {
+    pub(crate) fn upgrade(&self) -> Option<Site> {
+        self.0.upgrade().map(Site)
+    }
+}
+
 struct Inner {
     store: Arc<dyn Store>,
     table: Table,
     entropy: Mutex<Box<dyn Entropy>>,
     floor: Strength,
     sessions: SessionRegistry,
+    events: Events,
     guard: Arc<Guard>,
     record: RwLock<SiteRecord>,
     opened: RwLock<Option<Arc<Opened>>>,
@@ -86,12 +97,13 @@ struct Inner {
 
 impl Site {
     fn assemble(parts: Parts, record: SiteRecord, opened: Option<Opened>) -> Self {
-        Self(Arc::new(Inner {
+        let site = Self(Arc::new(Inner {
             store: parts.store,
             table: parts.table,
             entropy: Mutex::new(parts.entropy),
             floor: parts.floor,
             sessions: SessionRegistry::default(),
+            events: Events::default(),
             guard: Arc::default(),
             record: RwLock::new(record),
             opened: RwLock::new(opened.map(Arc::new)),
@@ -101,7 +113,13 @@ impl Site {
             writing_counted: futures_util::lock::Mutex::default(),
             verifying: futures_util::lock::Mutex::default(),
             delay: RwLock::default(),
-        }))
+        }));
+        site.store().observe(Arc::new(Projection::of(&site)));
+        site
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakSite {
+        WeakSite(Arc::downgrade(&self.0))
     }
 
     /// Does what an operation says, if the caller may have it done. Every failure is an outcome too.
@@ -119,15 +137,27 @@ impl Site {
         content: Option<Content>,
         now: Timestamp,
     ) -> (Outcome, Option<Content>) {
+        let entry = self.table().find(&operation.group, &operation.command);
+        let entry = entry.map(|entry| &**entry);
+        self.run_entry(entry, caller, operation, content, now).await
+    }
+
+    /// As [`Site::run_with_content`], for a caller of this function that has looked the operation up already.
+    pub async fn run_entry(
+        &self,
+        entry: Option<&Entry>,
+        caller: &Caller,
+        operation: &Operation,
+        content: Option<Content>,
+        now: Timestamp,
+    ) -> (Outcome, Option<Content>) {
         let carried = Carried {
             along: Along::default(),
             content,
             answers: true,
         };
-        outcome(
-            operation,
-            self.audited(caller, operation, now, carried).await,
-        )
+        let attempt = self.audited(entry, caller, operation, now, carried).await;
+        outcome(operation, attempt)
     }
 
     async fn run_along(
@@ -142,19 +172,22 @@ impl Site {
             content: None,
             answers: false,
         };
-        let attempt = self.audited(caller, operation, now, carried).await;
+        let entry = self.table().find(&operation.group, &operation.command);
+        let entry = entry.map(|entry| &**entry);
+        let attempt = self.audited(entry, caller, operation, now, carried).await;
         outcome(operation, attempt).0
     }
 
     /// As [`Site::attempt`]; a refusal because of who calls, or of what they showed, is counted and audited.
     async fn audited(
         &self,
+        entry: Option<&Entry>,
         caller: &Caller,
         operation: &Operation,
         now: Timestamp,
         carried: Carried,
     ) -> Result<Reply, Refusal> {
-        let attempt = self.attempt(caller, operation, now, carried).await;
+        let attempt = self.attempt(entry, caller, operation, now, carried).await;
         let refused = attempt.as_ref().err().and_then(Refusal::audited_as);
         if let Some(outcome) = refused {
             let name = format!("{}.{}", operation.group, operation.command);
@@ -167,16 +200,14 @@ impl Site {
 
     async fn attempt(
         &self,
+        entry: Option<&Entry>,
         caller: &Caller,
         operation: &Operation,
         now: Timestamp,
         carried: Carried,
     ) -> Result<Reply, Refusal> {
         let (group, command) = (&operation.group, &operation.command);
-        let entry = self
-            .table()
-            .find(group, command)
-            .ok_or_else(|| self.table().unknown(group, command))?;
+        let entry = entry.ok_or_else(|| self.table().unknown(group, command))?;
         if self.is_sealed() && !entry.works_while_sealed() {
             return Err(Refusal::sealed());
         }
@@ -206,17 +237,24 @@ impl Site {
     /// The caller as things are now: a session that was cut or is over may do nothing any more, even
     /// when its connection has not noticed yet.
     fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
-        if caller.door != Door::Session {
-            return Ok(caller.clone());
+        match caller.door {
+            Door::AdminSocket | Door::Init | Door::Site => Ok(caller.clone()),
+            Door::Session => {
+                let role = caller
+                    .session
+                    .and_then(|session| self.sessions().role(session, now))
+                    .ok_or_else(|| Refusal::not_permitted("the session is over", "log in again"))?;
+                Ok(Caller {
+                    role,
+                    ..caller.clone()
+                })
+            }
+            // No caller of the table comes this way yet.
+            Door::Http => Err(Refusal::not_permitted(
+                "operations are not called over HTTP",
+                "open a session, or use the site's local admin socket",
+            )),
         }
-        let role = caller
-            .session
-            .and_then(|session| self.sessions().role(session, now))
-            .ok_or_else(|| Refusal::not_permitted("the session is over", "log in again"))?;
-        Ok(Caller {
-            role,
-            ..caller.clone()
-        })
     }
 
     /// What the site can be asked to do.
@@ -229,6 +267,12 @@ impl Site {
     #[must_use]
     pub fn sessions(&self) -> &SessionRegistry {
         &self.0.sessions
+    }
+
+    /// The way to the open sessions for events.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.0.events
     }
 
     /// What is remembered of those who misbehave.
@@ -313,10 +357,10 @@ impl Site {
 fn refusal(entry: &Entry) -> Refusal {
     Refusal::not_permitted(
         format!("{} may not be called by you here", entry.name()),
-        if entry.access().is_admin_socket_only() {
-            "it is answered at the site's local admin socket only"
-        } else {
-            "ask an admin of the site"
+        match entry.access().channels() {
+            [Door::AdminSocket] => "it is answered at the site's local admin socket only",
+            [Door::Session] => "it is answered over a session only",
+            _ => "ask an admin of the site",
         },
     )
 }

@@ -1,6 +1,6 @@
 //! What a site keeps about itself, as settings in the store.
 
-use std::sync::{Arc, PoisonError, RwLockReadGuard};
+use std::sync::{PoisonError, RwLockReadGuard};
 
 use countersign_crypto::secret::SecretText;
 use countersign_crypto::site_key_slots::WrappedSiteKey;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::sealing::{Opened, seal_v1_keys};
+use super::sealing::seal_v1_keys;
 use super::{Site, SiteError};
 use crate::broker::V1Key;
 use crate::offer::Offer;
@@ -139,32 +139,39 @@ impl Site {
         put(LAST_BACKUP, &at, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
 
-    /// The configuration after `change`, and the change to commit. Once that is committed, call
-    /// [`Self::config_changed`].
+    /// A committed setting replaces the one in memory. Commits arrive in their order.
+    pub(crate) fn renew_setting(&self, name: &str, setting: &Setting) {
+        let record = self.0.record.write();
+        let mut guard = record.unwrap_or_else(PoisonError::into_inner);
+        let record = &mut *guard;
+        match name {
+            CONFIG => replace(&mut record.config, &mut record.config_revision, setting),
+            OFFER => replace(&mut record.offer, &mut record.offer_revision, setting),
+            SITE_KEY => replace(&mut record.wrapped_key, &mut record.key_revision, setting),
+            V1_KEYS => {
+                record.sealed_v1_keys = Some(setting.value.clone());
+                record.v1_keys_revision = setting.revision;
+                let zone = record.config.zone.clone();
+                drop(guard);
+                self.renew_v1_keys(&zone, &setting.value);
+            }
+            // The others are read from the store when they are needed.
+            _ => {}
+        }
+    }
+
+    /// The configuration after `change`, and the change to commit.
     pub(crate) fn change_config(
         &self,
         change: impl FnOnce(&mut SiteConfig),
-    ) -> Result<(SiteConfig, u64, Change), Refusal> {
+    ) -> Result<(SiteConfig, Change), Refusal> {
         let record = self.record();
         let mut config = record.config.clone();
         change(&mut config);
         let revision = record.config_revision.saturating_add(1);
         let change =
             put(CONFIG, &config, revision).map_err(|error| Refusal::internal(error.to_string()))?;
-        Ok((config, revision, change))
-    }
-
-    pub(crate) fn config_changed(&self, config: SiteConfig, revision: u64) {
-        let mut record = self
-            .0
-            .record
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Two changes at once may arrive here in either order; the later revision holds.
-        if revision > record.config_revision {
-            record.config = config;
-            record.config_revision = revision;
-        }
+        Ok((config, change))
     }
 
     /// The encryption options on offer, to be changed in a copy, and the revision that the copy will have.
@@ -176,31 +183,18 @@ impl Site {
         )
     }
 
-    /// The change that keeps an offer. Once it is committed, call [`Self::offer_changed`].
+    /// The change that keeps an offer.
     pub(crate) fn keep_offer(offer: &Offer, revision: u64) -> Result<Change, Refusal> {
         put(OFFER, offer, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
 
-    pub(crate) fn offer_changed(&self, offer: Offer, revision: u64) {
-        let mut record = self
-            .0
-            .record
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if revision > record.offer_revision {
-            record.offer = offer;
-            record.offer_revision = revision;
-        }
-    }
-
-    /// The broker's keys of edition v1 with one more in front of them, which all but the newest `kept` are
-    /// dropped for, and the change that keeps them. Once that is committed, call [`Self::v1_keys_changed`].
+    /// The change that puts one more key before the broker's keys of edition v1, of which the newest `kept` stay.
     pub(crate) fn add_v1_key(
         &self,
         private: SecretText,
         kept: usize,
         now: Timestamp,
-    ) -> Result<(Opened, u64, Change), Refusal> {
+    ) -> Result<Change, Refusal> {
         let opened = self.expect_open()?;
         let record = self.record();
         let mut keys = opened.v1_keys.clone();
@@ -214,35 +208,16 @@ impl Site {
         );
         let internal = |error: serde_json::Error| Refusal::internal(error.to_string());
         let sealed = seal_v1_keys(&opened.key, &keys, &mut self.entropy()).map_err(internal)?;
-        let opened = opened
+        // A key that the broker cannot use is refused before it is stored.
+        opened
             .with_v1_keys(&record.config.zone, keys)
             .map_err(|error| Refusal::invalid("private_key", error))?;
-        let revision = record.v1_keys_revision.saturating_add(1);
         let setting = Setting {
             value: sealed,
-            revision,
+            revision: record.v1_keys_revision.saturating_add(1),
         };
-        let change = Change::PutSetting {
-            name: V1_KEYS,
-            setting,
-        };
-        Ok((opened, revision, change))
-    }
-
-    pub(crate) fn v1_keys_changed(&self, opened: Opened, revision: u64) {
-        let mut record = self
-            .0
-            .record
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if revision > record.v1_keys_revision {
-            record.v1_keys_revision = revision;
-            *self
-                .0
-                .opened
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
-        }
+        let name = V1_KEYS;
+        Ok(Change::PutSetting { name, setting })
     }
 
     /// The wrapped site key, to be changed in a copy, and the revision that the copy will have.
@@ -254,20 +229,17 @@ impl Site {
         )
     }
 
-    /// The change that keeps a wrapped site key. Once it is committed, call [`Self::key_rewrapped`].
+    /// The change that keeps a wrapped site key.
     pub(crate) fn rewrap_key(key: &WrappedSiteKey, revision: u64) -> Result<Change, Refusal> {
         put(SITE_KEY, key, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
+}
 
-    pub(crate) fn key_rewrapped(&self, key: WrappedSiteKey, revision: u64) {
-        let mut record = self
-            .0
-            .record
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if revision > record.key_revision {
-            record.wrapped_key = key;
-            record.key_revision = revision;
-        }
+/// Only this program writes settings, in the form that it reads: one that does not read changes nothing in memory,
+/// and is found when the site is opened next.
+fn replace<T: DeserializeOwned>(value: &mut T, revision: &mut u64, setting: &Setting) {
+    if let Ok(new) = serde_json::from_slice(&setting.value) {
+        *value = new;
+        *revision = setting.revision;
     }
 }

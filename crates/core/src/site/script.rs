@@ -150,7 +150,7 @@ impl Site {
     ) -> Result<(), ScriptError> {
         let audit = AuditDraft::done(caller, "site.script", now);
         let changes = vec![progress];
-        self.store().commit(ChangeSet { changes, audit }).await?;
+        self.store().commit(ChangeSet::new(changes, audit)).await?;
         Ok(())
     }
 }

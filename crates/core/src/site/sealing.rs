@@ -21,6 +21,7 @@ use super::Site;
 use crate::audit::AuditDraft;
 use crate::broker::{BrokerKeys, V1Keys};
 use crate::caller::Caller;
+use crate::engine::Notice;
 use crate::refusal::Refusal;
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
@@ -119,15 +120,32 @@ impl Site {
             details: serde_json::json!({ "slot": kind }).to_string(),
             ..AuditDraft::done(caller, "site.unseal", now)
         };
-        let changes = Vec::new();
-        self.store().commit(ChangeSet { changes, audit }).await?;
-        let mut state = self
-            .0
-            .opened
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        state.get_or_insert_with(|| Arc::new(opened));
+        let set = ChangeSet {
+            notices: vec![Notice::Unsealed(Arc::new(opened))],
+            ..ChangeSet::new(Vec::new(), audit)
+        };
+        self.store().commit(set).await?;
         Ok(true)
+    }
+
+    /// The site is unsealed from now on, if it was not before.
+    pub(crate) fn unsealed(&self, opened: &Arc<Opened>) {
+        let state = self.0.opened.write();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.get_or_insert_with(|| Arc::clone(opened));
+    }
+
+    /// The broker has other keys of edition v1 from now on. While the site is sealed there is nothing to renew.
+    pub(super) fn renew_v1_keys(&self, zone: &Zone, sealed: &[u8]) {
+        let Some(opened) = self.opened() else {
+            return;
+        };
+        let keys = open_v1_keys(&opened.key, sealed);
+        let renewed = keys.and_then(|keys| opened.with_v1_keys(zone, keys).ok());
+        if let Some(renewed) = renewed {
+            let state = self.0.opened.write();
+            *state.unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(renewed));
+        }
     }
 
     fn try_open(&self, secret: SlotSecret<'_>) -> Result<Opened, UnsealError> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::caller::Door;
 use crate::content::Content;
 use crate::context::Context;
 use crate::params;
@@ -256,10 +257,11 @@ impl EntryBuilder {
         self
     }
 
-    /// Nobody may call it but whoever has the site's folder.
+    /// It may be called on these channels and no other; without this, over a session, at the local admin socket, by
+    /// initialisation scripts and by the program that embeds the site.
     #[must_use]
-    pub fn only_at_the_admin_socket(mut self) -> Self {
-        self.access.only_at_the_admin_socket();
+    pub fn only_on(mut self, channels: &[Door]) -> Self {
+        self.access.only_on(channels);
         self
     }
 

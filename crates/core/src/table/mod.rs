@@ -30,6 +30,7 @@
 mod entry;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use countersign_proto::operation::is_name;
 
@@ -64,7 +65,7 @@ pub enum TableError {
 /// All operations, by group and command.
 #[derive(Debug, Default)]
 pub struct Table {
-    groups: BTreeMap<&'static str, BTreeMap<&'static str, Entry>>,
+    groups: BTreeMap<&'static str, BTreeMap<&'static str, Arc<Entry>>>,
 }
 
 impl Table {
@@ -91,19 +92,20 @@ impl Table {
         if commands.contains_key(entry.command()) {
             return Err(TableError::Duplicate { name });
         }
-        commands.insert(entry.command(), entry);
+        commands.insert(entry.command(), Arc::new(entry));
         Ok(())
     }
 
     /// The entry of that name.
     #[must_use]
-    pub fn find(&self, group: &str, command: &str) -> Option<&Entry> {
+    pub fn find(&self, group: &str, command: &str) -> Option<&Arc<Entry>> {
         self.groups.get(group)?.get(command)
     }
 
     /// All entries, by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.groups.values().flat_map(BTreeMap::values)
+        let commands = self.groups.values().flat_map(BTreeMap::values);
+        commands.map(|entry| &**entry)
     }
 
     /// The refusal for a name that no entry has, with the nearest one that does.

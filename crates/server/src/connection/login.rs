@@ -24,9 +24,8 @@ use tracing::debug;
 use crate::admission::Admitted;
 use crate::clock;
 use crate::counting::Guess;
-use crate::events::Events;
 use crate::queue::Turn;
-use crate::shared::{Shared, hook};
+use crate::shared::{Shared, event_channel, hook};
 
 /// How an attempt to log in ended.
 pub(super) enum End {
@@ -382,7 +381,7 @@ pub(super) async fn open(
         source,
         guess,
     } = *entering;
-    let (event_sender, events) = Events::channel();
+    let (event_sender, events) = event_channel();
     let (cut_sender, cut) = oneshot::channel();
     let mut out = Vec::new();
     let decision = shared
@@ -436,7 +435,7 @@ pub(super) async fn reopen(
         id,
         attempt,
     } = *returning;
-    let (event_sender, events) = Events::channel();
+    let (event_sender, events) = event_channel();
     let (cut_sender, cut) = oneshot::channel();
     let returning = session::Returning {
         attempt,

@@ -168,7 +168,7 @@ async fn stay(entered: Box<Entered>, peer: SocketAddr, shared: Arc<Shared>) {
     info!(session = %info.id, account = %info.name, %reason, "connection closed");
     match reason {
         // The session goes on over another connection.
-        CloseReason::Replaced => shared.events.unsubscribe(info.id, info.connection),
+        CloseReason::Replaced => shared.site.events().unsubscribe(info.id, info.connection),
         CloseReason::ConnectionLost | CloseReason::Idle => shared.park_session(info, reason).await,
         _ => shared.close_session(&info, reason).await,
     }

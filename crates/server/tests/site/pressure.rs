@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use countersign_client::{CallError, ConnectError, Connector};
+use countersign_core::engine::Audience;
 use countersign_proto::operation::{Code, Event};
 use countersign_proto::session::LoginError;
 use countersign_proto::session::client::FromSite;
-use countersign_server::events::Audience;
 use countersign_server::limits::Limits;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ async fn a_client_that_does_not_read_misses_events() {
         data: to_raw_value(&"x".repeat(64 * 1024)).unwrap(),
     };
     let mut told = 0;
-    while founded.server.events().publish(Audience::Everybody, &event) == 1 {
+    while founded.site.events().publish(Audience::All, &event) == 1 {
         told += 1;
         assert!(told < 2_000, "128 MiB are kept for it");
         tokio::task::yield_now().await;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use countersign_client::{CallError, Connector};
+use countersign_core::engine::Audience;
 use countersign_proto::operation::Event;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::{Goodbye, LoginError};
-use countersign_server::events::Audience;
 use countersign_server::limits::Limits;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -66,10 +66,7 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
     };
-    assert_eq!(
-        founded.server.events().publish(Audience::Everybody, &event),
-        1
-    );
+    assert_eq!(founded.site.events().publish(Audience::All, &event), 1);
     assert_eq!(events.next().await, Some(event));
     client.close().await.unwrap();
 }
@@ -231,7 +228,7 @@ async fn a_return_counts_once_its_client_has_shown_the_keys() {
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
     };
-    let told = founded.server.events().publish(Audience::Everybody, &event);
+    let told = founded.site.events().publish(Audience::All, &event);
     assert_eq!(told, 1);
     assert_eq!(again.read().await, [FromSite::Event(event)]);
 }

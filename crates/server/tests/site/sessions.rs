@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use countersign_client::CallError;
+use countersign_core::engine::Audience;
 use countersign_core::policy::Role;
 use countersign_proto::operation::Event;
 use countersign_proto::session::{Goodbye, WireError};
-use countersign_server::events::Audience;
 use countersign_server::limits::Limits;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ async fn events_reach_those_they_are_meant_for() {
         event: "happened".to_owned(),
         data: to_raw_value(&json!({ "n": 1 })).unwrap(),
     };
-    let publisher = founded.server.events();
+    let publisher = founded.site.events();
     assert_eq!(publisher.publish(Audience::Role(Role::Admin), &event), 0);
     assert_eq!(publisher.publish(Audience::Role(Role::Service), &event), 1);
     assert_eq!(timeout(SOON, events.next()).await.unwrap(), Some(event));

@@ -27,8 +27,8 @@ use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
 use countersign_core::store::{
-    ChangeSet, Committed, DamagedAccount, DamagedApplication, Page, ScriptProgress, Setting, Store,
-    StoreCopy, StoreError,
+    ChangeSet, Committed, DamagedAccount, DamagedApplication, Observer, Page, ScriptProgress,
+    Setting, Store, StoreCopy, StoreError,
 };
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
@@ -185,6 +185,11 @@ impl Store for SqliteStore {
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError> {
         self.writer.commit(set).await
     }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        self.writer.observe(observer);
+    }
+
     async fn copy(&self) -> Result<StoreCopy, StoreError> {
         let place = self.copies.clone().try_acquire_owned();
         let place = place.map_err(|_| StoreError::Unavailable {

@@ -5,7 +5,7 @@
 //!  commit() ──┼─▶ queue ─▶ batch ─▶ BEGIN, all changes kind by kind, audit entries, COMMIT (one sync)
 //!  commit() ──┘                        │                                   │
 //!                     a decision was overtaken                             ▼
-//!                                      │                        every caller is answered
+//!                                      │              observer, then every caller is answered
 //!                                      ▼                                   ▲
 //!                       ROLLBACK, then each set in its own savepoint, COMMIT
 //! ```
@@ -14,10 +14,12 @@
 //! a sync. A set that was overtaken fails alone.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use countersign_core::audit::{AuditEntry, ChainHead};
-use countersign_core::store::{ChangeSet, Committed, StoreError};
+use countersign_core::store::{ChangeSet, Committed, Effects, Observer, StoreError};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -41,25 +43,37 @@ struct Waiting {
 pub(super) struct Writer {
     queue: mpsc::Sender<Option<Waiting>>,
     task: Mutex<Option<JoinHandle<()>>>,
+    observer: SharedObserver,
 }
+
+/// The observer of the store, once there is one.
+type SharedObserver = Arc<RwLock<Option<Arc<dyn Observer>>>>;
 
 impl Writer {
     /// Starts the task that writes through `connection` from now on.
     pub(super) fn start(connection: SqliteConnection, head: ChainHead, file: &Path) -> Self {
         let (queue, arrivals) = mpsc::channel(QUEUE);
+        let observer = SharedObserver::default();
         let task = tokio::spawn(
             Task {
                 connection,
                 head,
                 arrivals,
                 file: file.to_owned(),
+                observer: observer.clone(),
             }
             .run(),
         );
         Self {
             queue,
             task: Mutex::new(Some(task)),
+            observer,
         }
+    }
+
+    pub(super) fn observe(&self, observer: Arc<dyn Observer>) {
+        let slot = self.observer.write();
+        *slot.unwrap_or_else(PoisonError::into_inner) = Some(observer);
     }
 
     /// Writes a set, and returns when it is on the disk.
@@ -98,6 +112,7 @@ struct Task {
     head: ChainHead,
     arrivals: mpsc::Receiver<Option<Waiting>>,
     file: PathBuf,
+    observer: SharedObserver,
 }
 
 impl Task {
@@ -137,7 +152,10 @@ impl Task {
             .map(|waiting| (waiting.set, waiting.answer))
             .unzip();
         let answers = match self.transaction(&sets).await {
-            Ok(answers) => answers,
+            Ok(mut answers) => {
+                self.observed(&sets, &mut answers);
+                answers
+            }
             Err(error) => {
                 tracing::error!(%error, changes = sets.len(), "nothing was written");
                 self.recover().await;
@@ -148,6 +166,27 @@ impl Task {
         for (caller, answer) in callers.into_iter().zip(answers) {
             // A caller that went away does not undo what it asked for.
             let _ = caller.send(answer);
+        }
+    }
+
+    /// Tells the observer of the sets that were committed, in their order.
+    fn observed(&self, sets: &[ChangeSet], answers: &mut [Answer]) {
+        let observer = self.observer.read();
+        let observer = observer.unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(observer) = observer else {
+            return;
+        };
+        for (set, answer) in sets.iter().zip(answers) {
+            let Ok(committed) = answer else {
+                continue;
+            };
+            // A panic is a fault of the program, and no reason to write nothing any more.
+            let told = catch_unwind(AssertUnwindSafe(|| observer.committed(set)));
+            committed.effects = told.unwrap_or_else(|_| {
+                let (operation, seq) = (&set.audit.operation, committed.audit_seq);
+                tracing::error!(%operation, seq, "what follows from a change was not done: a fault");
+                Effects::default()
+            });
         }
     }
 
@@ -172,6 +211,7 @@ impl Task {
                     entries.push(head.append(set.audit.clone()));
                     Committed {
                         audit_seq: head.seq,
+                        effects: Effects::default(),
                     }
                 })
             })

@@ -62,7 +62,7 @@ async fn record(folder: &Path, sealed: bool, created: i64) -> Result<(), Failure
         ..AuditDraft::done(&Caller::admin_socket(), "site.restored", clock::now())
     };
     let changes = Vec::new();
-    let committed = store.commit(ChangeSet { changes, audit }).await;
+    let committed = store.commit(ChangeSet::new(changes, audit)).await;
     store.close().await;
     committed
         .map(|_| ())

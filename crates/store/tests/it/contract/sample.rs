@@ -114,21 +114,19 @@ pub(crate) fn key(account: &Account, mark: u8) -> KeyCredential {
 }
 
 pub(crate) fn set(changes: Vec<Change>) -> ChangeSet {
-    ChangeSet {
-        changes,
-        audit: AuditDraft {
-            time: NOW,
-            actor: Actor {
-                account: None,
-                name: "test".to_owned(),
-            },
-            door: Door::AdminSocket,
-            operation: "test.change".to_owned(),
-            target: Some("something".to_owned()),
-            outcome: AuditOutcome::Done,
-            details: "{}".to_owned(),
+    let audit = AuditDraft {
+        time: NOW,
+        actor: Actor {
+            account: None,
+            name: "test".to_owned(),
         },
-    }
+        door: Door::AdminSocket,
+        operation: "test.change".to_owned(),
+        target: Some("something".to_owned()),
+        outcome: AuditOutcome::Done,
+        details: "{}".to_owned(),
+    };
+    ChangeSet::new(changes, audit)
 }
 
 pub(crate) async fn commit(

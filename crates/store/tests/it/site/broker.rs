@@ -293,10 +293,10 @@ async fn an_unknown_id_is_read_once_and_found_when_it_is_registered() {
     later.id = "later".parse().unwrap();
     later.keys[0].public.0 = vec![1];
     let store = SqliteStore::open(&test.database()).await.unwrap();
-    let set = ChangeSet {
-        changes: vec![Change::InsertApplication(Box::new(later))],
-        audit: AuditDraft::done(&Caller::site(), "test.behind", NOW),
-    };
+    let set = ChangeSet::new(
+        vec![Change::InsertApplication(Box::new(later))],
+        AuditDraft::done(&Caller::site(), "test.behind", NOW),
+    );
     store.commit(set).await.unwrap();
     let later = test.site.registered("later", NOW).await.unwrap();
     assert!(later.is_none());

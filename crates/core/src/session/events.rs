@@ -3,69 +3,52 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_core::id::{AccountId, SessionId};
-use countersign_core::policy::Role;
-use countersign_core::session::SessionInfo;
 use countersign_proto::operation::Event;
-use tokio::sync::mpsc;
 
-/// Who is to learn of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Every open session.
-    Everybody,
-    /// The sessions of one account.
-    Account(AccountId),
-    /// The sessions of those who have a role.
-    Role(Role),
-    /// One session.
-    Session(SessionId),
-}
+use super::SessionInfo;
+use crate::engine::Audience;
+use crate::id::{AccountId, SessionId};
+use crate::policy::Role;
 
-/// Events that wait for a session that does not read; then it misses the newest.
-const WAITING: usize = 256;
+/// Takes an event for a session's connection; whether there was room for it. Must not wait.
+pub type EventSink = Box<dyn Fn(&Arc<Event>) -> bool + Send + Sync>;
 
 struct Subscriber {
     /// Which of the session's connections it is.
     connection: u32,
     account: AccountId,
     role: Role,
-    events: mpsc::Sender<Arc<Event>>,
+    sink: EventSink,
 }
 
-/// The way from anywhere in the program to the open sessions. Clones lead to the same sessions.
-#[derive(Clone, Default)]
-pub struct Events(Arc<Mutex<BTreeMap<SessionId, Subscriber>>>);
+/// The way from anywhere in the program to the open sessions. What an operation tells goes with its change, as
+/// [`Notice::Event`](crate::engine::Notice::Event).
+#[derive(Default)]
+pub struct Events(Mutex<BTreeMap<SessionId, Subscriber>>);
 
 impl Events {
-    /// Sends an event; returns how many sessions will get it. Never waits: a session whose client has
-    /// not read its last 256 events misses this one.
-    pub fn publish(&self, to: Audience, event: &Event) -> usize {
-        let event = Arc::new(event.clone());
+    /// Sends an event; returns the number of sessions that will get it. Never waits: a session whose client does not
+    /// read misses it.
+    pub fn publish(&self, to: Audience, event: &Arc<Event>) -> usize {
         self.subscribers()
             .iter()
             .filter(|(id, subscriber)| match to {
-                Audience::Everybody => true,
+                Audience::All => true,
                 Audience::Account(account) => subscriber.account == account,
                 Audience::Role(role) => subscriber.role == role,
                 Audience::Session(session) => **id == session,
             })
-            .filter(|(_, subscriber)| subscriber.events.try_send(event.clone()).is_ok())
+            .filter(|(_, subscriber)| (subscriber.sink)(event))
             .count()
     }
 
-    /// A new session's end of the way.
-    pub(crate) fn channel() -> (mpsc::Sender<Arc<Event>>, mpsc::Receiver<Arc<Event>>) {
-        mpsc::channel(WAITING)
-    }
-
     /// A session's connection gets events from now on, unless a later one does already.
-    pub(crate) fn subscribe(&self, info: &SessionInfo, events: mpsc::Sender<Arc<Event>>) {
+    pub fn subscribe(&self, info: &SessionInfo, sink: EventSink) {
         let subscriber = Subscriber {
             connection: info.connection,
             account: info.account,
             role: info.role,
-            events,
+            sink,
         };
         let mut subscribers = self.subscribers();
         let now = subscribers.get(&info.id);
@@ -75,7 +58,7 @@ impl Events {
     }
 
     /// The connection of that number ended; a later one of the session stays subscribed.
-    pub(crate) fn unsubscribe(&self, session: SessionId, connection: u32) {
+    pub fn unsubscribe(&self, session: SessionId, connection: u32) {
         let mut subscribers = self.subscribers();
         let subscribed = subscribers.get(&session);
         if subscribed.is_some_and(|subscriber| subscriber.connection == connection) {
