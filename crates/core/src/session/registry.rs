@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_proto::session::EncryptionOption;
@@ -336,8 +337,15 @@ impl SessionRegistry {
             .filter_map(|live| live.close(reason))
             .collect();
         let count = hooks.len();
+        let mut panicked = None;
         for cut in hooks {
-            cut(reason);
+            // The others end too.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| cut(reason))) {
+                panicked = Some(panic);
+            }
+        }
+        if let Some(panic) = panicked {
+            resume_unwind(panic);
         }
         count
     }

@@ -1,5 +1,6 @@
 //! A session whose client asks for more than is good, or reads nothing. Rules named: SES-26.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_client::{CallError, ConnectError, Connector};
@@ -96,11 +97,11 @@ async fn a_client_that_does_not_read_gets_no_more_worked_out() {
 async fn a_client_that_does_not_read_misses_events() {
     let founded = Founded::new().await;
     let mut raw = Raw::service(&founded).await;
-    let event = Event {
+    let event = Arc::new(Event {
         group: "test".to_owned(),
         event: "told".to_owned(),
         data: to_raw_value(&"x".repeat(64 * 1024)).unwrap(),
-    };
+    });
     let mut told = 0;
     while founded.site.events().publish(Audience::All, &event) == 1 {
         told += 1;

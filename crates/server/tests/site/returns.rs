@@ -1,5 +1,6 @@
 //! Returning to a session over real sockets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_client::{CallError, Connector};
@@ -61,11 +62,11 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
         operations(&founded).await,
         ["session.opened", "session.resumed"]
     );
-    let event = Event {
+    let event = Arc::new(Event {
         group: "test".to_owned(),
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
-    };
+    });
     assert_eq!(founded.site.events().publish(Audience::All, &event), 1);
     assert_eq!(events.next().await, Some(event));
     client.close().await.unwrap();
@@ -223,11 +224,11 @@ async fn a_return_counts_once_its_client_has_shown_the_keys() {
         operations(&founded).await,
         ["session.opened", "session.resumed"]
     );
-    let event = Event {
+    let event = Arc::new(Event {
         group: "test".to_owned(),
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
-    };
+    });
     let told = founded.site.events().publish(Audience::All, &event);
     assert_eq!(told, 1);
     assert_eq!(again.read().await, [FromSite::Event(event)]);

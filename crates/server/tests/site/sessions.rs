@@ -1,5 +1,6 @@
 //! What happens to sessions that are open.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_client::CallError;
@@ -115,11 +116,11 @@ async fn events_reach_those_they_are_meant_for() {
     let founded = Founded::new().await;
     let client = founded.service().await;
     let mut events = client.events();
-    let event = Event {
+    let event = Arc::new(Event {
         group: "test".to_owned(),
         event: "happened".to_owned(),
         data: to_raw_value(&json!({ "n": 1 })).unwrap(),
-    };
+    });
     let publisher = founded.site.events();
     assert_eq!(publisher.publish(Audience::Role(Role::Admin), &event), 0);
     assert_eq!(publisher.publish(Audience::Role(Role::Service), &event), 1);

@@ -9,6 +9,7 @@ use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
 use countersign_core::site::{Decision, Foundation, Opening, Parts, Site, SiteError};
+use countersign_core::table::{Entry, Table};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;
@@ -31,13 +32,27 @@ pub(crate) struct TestSite {
 
 impl TestSite {
     pub(crate) async fn new() -> Self {
+        Self::of(operations::table().unwrap()).await
+    }
+
+    /// A site with one operation more.
+    pub(crate) async fn with(entry: Entry) -> Self {
+        let mut table = operations::table().unwrap();
+        table.add(entry).unwrap();
+        Self::of(table).await
+    }
+
+    async fn of(table: Table) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let slot = SlotFile::generate(&mut SystemEntropy);
         let foundation = Foundation {
             zone: "example.org".parse().unwrap(),
             slots: &[NewSlot::File(&slot)],
         };
-        let parts = parts(folder.path()).await;
+        let parts = Parts {
+            table,
+            ..parts(folder.path()).await
+        };
         let site = Site::found(parts, foundation, NOW).await.unwrap();
         Self { site, slot, folder }
     }

@@ -12,6 +12,7 @@ mod delivered;
 mod dump;
 mod fast;
 mod fixture;
+mod follows;
 mod loops;
 mod options;
 mod oracle;

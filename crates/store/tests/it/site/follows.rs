@@ -1,0 +1,326 @@
+//! What follows from a change: it is done with the change or not at all, whatever becomes of the caller.
+//!
+//! Handlers used to commit first and to end sessions, to forget a cached application or to swap a setting afterwards.
+//! A caller that was cancelled between the two left a locked account with its sessions open.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use countersign_core::caller::Caller;
+use countersign_core::engine::{Audience, Notice};
+use countersign_core::policy::Role;
+use countersign_core::session::{CloseReason, Proof};
+use countersign_core::site::{Decision, Opening, Site};
+use countersign_core::table::{Answer, Entry};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::party::PartyKey;
+use countersign_crypto::rsa::RsaKey;
+use countersign_proto::operation::{Code, Event, Operation};
+use countersign_proto::session::EncryptionOption;
+use serde_json::{Value, json};
+
+use super::fixture::{NOW, TestSession, TestSite, run};
+
+/// Runs a future until it has waited `waits` times, and drops it then; what came of it if it was done before.
+async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = waits;
+    poll_fn(move |context| match future.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// A site with all that the operations under test need.
+struct Scene {
+    test: TestSite,
+    maria: TestSession,
+    robot: TestSession,
+    thumbprint: String,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let test = TestSite::new().await;
+        let maria = test.person("maria", "member").await;
+        let (robot, identity) = test.service("robot").await;
+        // The cache knows both: an application, and that there is none.
+        let key = party();
+        let app = json!({ "id": "ledger", "public_keys": [key] });
+        test.admin("app.create", app).await;
+        for id in ["ledger", "billing"] {
+            test.site.registered(id, NOW).await.unwrap();
+        }
+        Self {
+            test,
+            maria,
+            robot,
+            thumbprint: identity.certificate().thumbprint().to_string(),
+        }
+    }
+
+    /// Every account's sessions and every setting, as memory has them.
+    async fn memory(&self) -> Value {
+        let site = &self.test.site;
+        let ledger = site.registered("ledger", NOW).await.unwrap();
+        let billing = site.registered("billing", NOW).await.unwrap();
+        json!({
+            "maria": self.maria.was_cut(),
+            "robot": self.robot.was_cut(),
+            "ledger": ledger.map(|ledger| ledger.application.state.as_str()),
+            "billing": billing.is_some(),
+            "options": names(site),
+            "lifetime": site.config().session_lifetime,
+            "slots": slots(site).await,
+            "v1": v1_keys(site).await,
+        })
+    }
+
+    /// What memory must be, by what the store holds: that of a site that is opened from it.
+    async fn stored(&self) -> Value {
+        let site = self.test.unsealed().await;
+        let ledger = site.registered("ledger", NOW).await.unwrap();
+        let billing = site.registered("billing", NOW).await.unwrap();
+        json!({
+            "ledger": ledger.map(|ledger| ledger.application.state.as_str()),
+            "billing": billing.is_some(),
+            "options": names(&site),
+            "lifetime": site.config().session_lifetime,
+            "slots": slots(&site).await,
+            "v1": v1_keys(&site).await,
+        })
+    }
+}
+
+fn party() -> String {
+    let identity = Arc::new(Identity::generate(&mut SystemEntropy));
+    let key = PartyKey::new(identity);
+    key.public().to_pem()
+}
+
+fn names(site: &Site) -> Vec<&'static str> {
+    let options = site.options();
+    let ranked = options.ranked().iter();
+    ranked.map(|option| option.name()).collect()
+}
+
+async fn slots(site: &Site) -> usize {
+    let (_, slots) = run(site, &Caller::admin_socket(), "site.key_slots", json!({})).await;
+    slots["slots"].as_array().unwrap().len()
+}
+
+async fn v1_keys(site: &Site) -> usize {
+    let (_, shown) = run(site, &Caller::admin_socket(), "broker.show", json!({})).await;
+    shown["v1_public_keys"].as_array().unwrap().len()
+}
+
+/// A change, and the session that ends with it.
+struct Case {
+    name: &'static str,
+    params: Value,
+    ends: Option<(&'static str, CloseReason)>,
+}
+
+fn cases(scene: &Scene) -> Vec<Case> {
+    let case = |name, params, ends| Case { name, params, ends };
+    let maria = |reason| Some(("maria", reason));
+    let robot = |reason| Some(("robot", reason));
+    let of_maria = json!({ "name": "maria" });
+    let option = EncryptionOption::HybridAes256Gcm.name();
+    vec![
+        case(
+            "person.lock",
+            of_maria.clone(),
+            maria(CloseReason::AccountLocked),
+        ),
+        case(
+            "person.update",
+            json!({ "name": "maria", "new_name": "mary" }),
+            maria(CloseReason::AccountChanged),
+        ),
+        case(
+            "person.update",
+            json!({ "name": "maria", "role": "admin" }),
+            maria(CloseReason::AccountChanged),
+        ),
+        case(
+            "person.delete",
+            of_maria,
+            maria(CloseReason::AccountDeleted),
+        ),
+        case(
+            "session.cut",
+            json!({ "id": scene.maria.info.id }),
+            maria(CloseReason::Cut),
+        ),
+        case(
+            "key.revoke",
+            json!({ "name": "robot", "thumbprint": scene.thumbprint }),
+            robot(CloseReason::KeyRevoked),
+        ),
+        case(
+            "service.delete",
+            json!({ "name": "robot" }),
+            robot(CloseReason::AccountDeleted),
+        ),
+        case(
+            "option.disable",
+            json!({ "name": option, "cut": true }),
+            maria(CloseReason::OptionDisabled),
+        ),
+        case("app.lock", json!({ "id": "ledger" }), None),
+        case("app.delete", json!({ "id": "ledger" }), None),
+        case(
+            "app.create",
+            json!({ "id": "billing", "public_keys": [party()] }),
+            None,
+        ),
+        case("site.config", json!({ "session_lifetime": 60 }), None),
+        case("site.key_recovery", json!({}), None),
+    ]
+}
+
+/// A caller may go away at any point of any change. Afterwards memory is what a site opened from the same store has,
+/// and a session has ended exactly if the change was made.
+#[tokio::test]
+async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreement() {
+    let count = cases(&Scene::new().await).len();
+    for at in 0..count {
+        for waits in 0.. {
+            let scene = Scene::new().await;
+            let Case { name, params, ends } = cases(&scene).remove(at);
+            let site = &scene.test.site;
+            let local = Caller::admin_socket();
+            let done = dropped_after(waits, run(site, &local, name, params)).await;
+            // Another change comes behind it: whatever of the first was under way is over then.
+            scene
+                .test
+                .admin("person.create", json!({ "name": "behind" }))
+                .await;
+            let entries = scene.test.audited().await;
+            let made = entries
+                .iter()
+                .any(|entry| entry.starts_with(name) && entry.ends_with("done"));
+            let what = format!("{name}, dropped after {waits} waits, made: {made}");
+            let (memory, stored) = (scene.memory().await, scene.stored().await);
+            for (field, value) in stored.as_object().unwrap() {
+                assert_eq!(memory[field], *value, "{what}: {field}");
+            }
+            if let Some((session, reason)) = ends {
+                let expected = made.then_some(json!(reason)).unwrap_or(Value::Null);
+                assert_eq!(memory[session], expected, "{what}");
+            }
+            if let Some((code, data)) = done {
+                assert_eq!(code, Code::SUCCESS, "{what}: {data}");
+                break;
+            }
+        }
+    }
+}
+
+/// The broker's key of edition v1 takes long to make; it is given here, so that it takes long once.
+#[tokio::test]
+async fn a_key_of_the_broker_is_in_use_although_its_caller_went_away() {
+    let key = RsaKey::generate().unwrap();
+    let pem = key.expose().to_owned();
+    for waits in 0.. {
+        let scene = Scene::new().await;
+        let params = json!({ "private_key": pem });
+        let local = Caller::admin_socket();
+        let added = run(&scene.test.site, &local, "broker.new_v1_key", params);
+        let done = dropped_after(waits, added).await;
+        scene
+            .test
+            .admin("person.create", json!({ "name": "behind" }))
+            .await;
+        let (memory, stored) = (scene.memory().await, scene.stored().await);
+        assert_eq!(memory["v1"], stored["v1"], "dropped after {waits} waits");
+        if let Some((code, data)) = done {
+            assert_eq!(code, Code::SUCCESS, "{data}");
+            assert_eq!(memory["v1"], 1);
+            break;
+        }
+    }
+}
+
+/// A fault in what ends a session must not stop the site from writing, nor leave a session open that has to end.
+#[tokio::test]
+async fn a_panic_while_a_change_is_applied_ends_every_session_and_not_the_site() {
+    let test = TestSite::new().await;
+    let bob = test.person("bob", "member").await;
+    let params = json!({ "name": "maria", "role": "member" });
+    let maria = test.admin("person.create", params).await;
+    let opening = Opening {
+        account: maria["id"].as_str().unwrap().parse().unwrap(),
+        proof: Proof::Passphrase,
+        option: EncryptionOption::HybridAes256Gcm,
+        peer: "192.0.2.7:1234".to_owned(),
+        cut: Box::new(|_| panic!("a fault in the hook of a connection")),
+        most: 1_000,
+    };
+    let opened = test.site.open_session(opening, NOW).await.unwrap();
+    assert!(matches!(opened, Decision::Opened(_)));
+    let second = test.session(&maria, Proof::Passphrase).await.unwrap();
+    test.admin("person.lock", json!({ "name": "maria" })).await;
+    assert_eq!(second.was_cut(), Some(CloseReason::AccountLocked));
+    assert_eq!(bob.was_cut(), Some(CloseReason::Cut));
+    test.admin("person.unlock", json!({ "name": "maria" }))
+        .await;
+    assert!(test.session(&maria, Proof::Passphrase).await.is_some());
+}
+
+/// An event goes with a change: after it, in the order of commits, and not when the change is refused.
+#[tokio::test]
+async fn an_operation_raises_an_event_with_its_change() {
+    let entry = Entry::new("seats", "reserve")
+        .summary("Reserves a seat.")
+        .allow(&[Role::Admin])
+        .changes()
+        .handler(|context, _: Seat| async move {
+            let event = Notice::event(Audience::Role(Role::Member), "seats", "reserved", &1)?;
+            context.commit(event, None, json!({})).await?;
+            Ok(Answer::new(()))
+        });
+    let test = TestSite::with(entry).await;
+    let maria = test.person("maria", "member").await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let sink = {
+        let heard = heard.clone();
+        move |event: &Arc<Event>| {
+            heard.lock().unwrap().push(event.event.clone());
+            true
+        }
+    };
+    test.site.events().subscribe(&maria.info, Box::new(sink));
+    test.admin("seats.reserve", json!({})).await;
+    assert_eq!(*heard.lock().unwrap(), ["reserved"]);
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Seat {}
+
+/// HTTP is a channel that no operation is granted to yet: whatever a caller of it says of itself, it is refused.
+#[tokio::test]
+async fn a_channel_that_the_table_does_not_grant_is_refused_everything() {
+    let test = TestSite::new().await;
+    let caller = Caller {
+        door: countersign_core::caller::Door::Http,
+        ..Caller::admin_socket()
+    };
+    for entry in test.site.table().entries() {
+        let params = serde_json::value::to_raw_value(entry.example()).unwrap();
+        let operation = Operation::new(1, entry.group(), entry.command(), params);
+        let outcome = test.site.run(&caller, &operation, NOW).await;
+        assert_eq!(outcome.code, Code::NOT_PERMITTED, "{}", entry.name());
+        assert!(!entry.access().channels().contains(&caller.door));
+    }
+}
