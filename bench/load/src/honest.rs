@@ -16,9 +16,11 @@ use crate::{Result, Size};
 
 /// Time between two logins of the service.
 const PACE: Duration = Duration::from_millis(20);
-/// Time from one login of the person to the next. Each stretches a pass phrase, on the processors that the
+/// Time from the end of one login of the person to the next. Each stretches a pass phrase, on the processors that the
 /// site needs.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Time from the beginning of one login from a new source to that of the next.
+const PACE_AWAY: Duration = Duration::from_millis(500);
 /// How long an honest client waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the person logged in before.
@@ -125,18 +127,33 @@ impl Honest {
         logins
     }
 
-    /// The person logs in time and again.
+    /// The person logs in again and again: from the known source one login after the other, from new sources at a
+    /// steady pace, since each of these may have to wait.
     async fn persons(&self, kind: Kind, count: usize) -> Logins {
         let mut logins = Logins::default();
+        let mut under_way = tokio::task::JoinSet::new();
         for _ in 0..count {
             let from = match kind {
                 Kind::Away => self.new_source(),
                 _ => AT_HOME,
             };
-            let entered = timeout(PATIENCE, log_in(&self.site, from, login::Who::Maria)).await;
-            let entered = entered.ok().and_then(Result::ok);
-            logins.take(entered.map(|entered| entered.took));
-            tokio::time::sleep(PAUSE).await;
+            let site = self.site.clone();
+            under_way.spawn(async move {
+                let entered = timeout(PATIENCE, log_in(&site, from, login::Who::Maria)).await;
+                entered
+                    .ok()
+                    .and_then(Result::ok)
+                    .map(|entered| entered.took)
+            });
+            if kind == Kind::Away {
+                tokio::time::sleep(PACE_AWAY).await;
+            } else if let Some(Ok(took)) = under_way.join_next().await {
+                logins.take(took);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        for took in under_way.join_all().await {
+            logins.take(took);
         }
         logins
     }
