@@ -25,6 +25,31 @@ const NOW: u64 = 1_798_761_600_000;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
+/// What a sealed message takes: of X25519 what its ephemeral key is derived from (RFC 9180, DeriveKeyPair), of
+/// X-Wing the private X25519 key itself.
+const SEALING: &str = "ephemeral key of the sealed message";
+const REQUEST: &[&str] = &["nonce", SEALING];
+const RESPONSE: &[&str] = &[
+    "serverNonce",
+    "id",
+    "secret",
+    "one-time key",
+    "iv",
+    "ephemeral key of the sealed ticket",
+    SEALING,
+];
+const IN_SESSION: &[&str] = &[
+    "requesterNonce",
+    "serverNonce",
+    "id",
+    "secret",
+    "one-time key",
+    "iv",
+    "salt",
+];
+const PRESENTATION: &[&str] = &["seed of the ephemeral X-Wing key", "finalNonce", "iv"];
+const ACKNOWLEDGEMENT: &[&str] = &["private X25519 key of the encapsulation"];
+
 /// A recorded dialog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -264,7 +289,7 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
         send("auth response", "site", "consumer", &response);
         take_in_session(&inputs, &response)
     } else {
-        consumer.purpose("auth request");
+        consumer.purpose("auth request", REQUEST);
         let asked = ours.ask(&inputs.provider.id, inputs.now, &mut consumer);
         let (asked, request) = asked.unwrap();
         let request = serde_json::to_string(&request).unwrap();
@@ -273,13 +298,13 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
         send("auth response", "site", "consumer", &response);
         ours.granted(asked, response.as_bytes()).unwrap()
     };
-    consumer.purpose("ticket presentation");
+    consumer.purpose("ticket presentation", PRESENTATION);
     let (presenting, presentation) = granted.present(inputs.now, &mut consumer).unwrap();
     send("ticket presentation", "consumer", "provider", &presentation);
     let presented = inputs
         .provider()
         .accept(presentation.as_bytes(), inputs.now);
-    provider.purpose("acknowledgement");
+    provider.purpose("acknowledgement", ACKNOWLEDGEMENT);
     let accepted = presented
         .unwrap()
         .acknowledge(inputs.now, &mut provider)
@@ -316,7 +341,7 @@ pub fn explained(file: &TicketFile) -> Vec<Named> {
 
 /// The site's part on the symmetric path.
 fn answer_in_session(inputs: &TicketInputs, tape: &mut Tape) -> String {
-    tape.purpose("auth response");
+    tape.purpose("auth response", IN_SESSION);
     let parties = (
         &inputs.application(&inputs.consumer),
         &inputs.application(&inputs.provider),
@@ -336,7 +361,7 @@ fn take_in_session(inputs: &TicketInputs, response: &str) -> Granted {
 
 /// The site's part.
 fn answer(inputs: &TicketInputs, request: &str, tape: &mut Tape) -> String {
-    tape.purpose("auth response");
+    tape.purpose("auth response", RESPONSE);
     let site = inputs.site();
     let consumer = inputs.application(&inputs.consumer);
     let provider = inputs.application(&inputs.provider);
@@ -370,7 +395,7 @@ pub fn replay_consumer(file: &TicketFile) {
     let granted = if file.is_symmetric() {
         take_in_session(inputs, response)
     } else {
-        tape.purpose("auth request");
+        tape.purpose("auth request", REQUEST);
         let asked = inputs
             .consumer()
             .ask(&inputs.provider.id, inputs.now, &mut tape);
@@ -384,7 +409,7 @@ pub fn replay_consumer(file: &TicketFile) {
             .granted(asked, response.as_bytes())
             .unwrap()
     };
-    tape.purpose("ticket presentation");
+    tape.purpose("ticket presentation", PRESENTATION);
     let (presenting, presentation) = granted.present(inputs.now, &mut tape).unwrap();
     assert_eq!(presentation, file.text("ticket presentation"));
     assert!(tape.is_used_up());
@@ -403,7 +428,7 @@ pub fn replay_provider(file: &TicketFile) {
     let presented = inputs.provider().accept(presentation, inputs.now).unwrap();
     assert_eq!(presented.requester(), inputs.consumer.id);
     let mut tape = Tape::replay(&file.entropy.provider);
-    tape.purpose("acknowledgement");
+    tape.purpose("acknowledgement", ACKNOWLEDGEMENT);
     let accepted = presented.acknowledge(inputs.now, &mut tape).unwrap();
     assert_eq!(accepted.answer, file.text("acknowledgement"));
     assert_eq!(accepted.auth_data.get(), inputs.auth_data);

@@ -20,6 +20,19 @@ use crate::entropy::SeededEntropy;
 
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/keys");
 
+const LOCKED: &str = "key and iv of the sealed message";
+const REQUEST: &[&str] = &["nonce", LOCKED];
+const RESPONSE: &[&str] = &[
+    "serverNonce",
+    "id",
+    "secret",
+    "one-time key",
+    "iv",
+    "key and iv of the sealed ticket",
+    LOCKED,
+];
+const PRESENTATION: &[&str] = &["finalNonce", "iv"];
+
 /// A recorded dialog of edition v1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,7 +124,7 @@ impl V1Inputs {
 
     /// The site's part.
     fn answer(&self, request: &str, tape: &mut Tape) -> String {
-        tape.purpose("auth response");
+        tape.purpose("auth response", RESPONSE);
         let site = Master {
             keys: vec![key("master")],
             ciphers: self.ciphers(),
@@ -129,7 +142,7 @@ impl V1Inputs {
 
     /// The consumer asks.
     fn ask(&self, tape: &mut Tape) -> (Asked, String) {
-        tape.purpose("auth request");
+        tape.purpose("auth request", REQUEST);
         let (asked, request) = self.consumer().ask(&self.provider, self.now, tape).unwrap();
         (asked, serde_json::to_string(&request).unwrap())
     }
@@ -166,7 +179,7 @@ pub fn record() -> (String, V1File) {
     let (asked, request) = inputs.ask(&mut consumer);
     let response = inputs.answer(&request, &mut site);
     let granted = inputs.take(asked, &response, &mut consumer);
-    consumer.purpose("ticket presentation");
+    consumer.purpose("ticket presentation", PRESENTATION);
     let (presenting, presentation) = granted.present(inputs.now, &mut consumer).unwrap();
     let presented = inputs
         .provider()
@@ -281,7 +294,7 @@ pub fn replay(file: &V1File) {
     let mut consumer = Tape::replay(&file.entropy.consumer);
     let (asked, _) = inputs.ask(&mut consumer);
     let granted = inputs.take(asked, file.text("auth response"), &mut consumer);
-    consumer.purpose("ticket presentation");
+    consumer.purpose("ticket presentation", PRESENTATION);
     let (presenting, presentation) = granted.present(inputs.now, &mut consumer).unwrap();
     assert_eq!(presentation, file.text("ticket presentation"));
     assert!(consumer.is_used_up());

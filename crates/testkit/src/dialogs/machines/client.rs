@@ -10,7 +10,7 @@ use countersign_proto::session::{EncryptionOption, Goodbye, Inbox, OptionList};
 
 use super::{End, json, options, site_key};
 use crate::dialogs::form::{Account, Inputs, Said};
-use crate::dialogs::tape::Tape;
+use crate::dialogs::tape::{self, Tape};
 
 enum ClientState {
     Login(Box<client::Login>),
@@ -44,7 +44,13 @@ impl ClientEnd {
         settings.accepted.sort_by_key(|option| *option != first);
         settings.own_order = true;
         settings.max_packet = inputs.max_packet;
-        tape.purpose("first flight");
+        let draws = match (&resumption, &inputs.account) {
+            (Some(_), _) => tape::SHARE,
+            _ if first == EncryptionOption::DeliveredKey => tape::NONCE,
+            (None, Account::Service { .. }) => tape::NOISE,
+            (None, _) => tape::KE1,
+        };
+        tape.purpose("first flight", draws);
         let mut outbox = Vec::new();
         let login = match (resumption, &inputs.account) {
             (Some(resumption), _) => {
@@ -91,7 +97,7 @@ impl ClientEnd {
     }
 
     fn log_in(&mut self, login: client::Login) -> bool {
-        self.tape.purpose("proof");
+        self.tape.purpose("proof", &[]);
         let received = login.receive(self.inbox.unread(), &mut self.tape, &mut self.outbox);
         let (step, used) = received.unwrap();
         self.inbox.consume(used);
@@ -170,7 +176,7 @@ impl End for ClientEnd {
             panic!("no session yet")
         };
         let session = &mut live.session;
-        self.tape.purpose("new keys");
+        self.tape.purpose("new keys", tape::SHARE);
         match said {
             Said::Operation {
                 id,

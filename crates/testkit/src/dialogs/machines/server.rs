@@ -15,7 +15,7 @@ use countersign_proto::session::{Inbox, OptionList, ResumptionSecret, SessionId,
 
 use super::{End, json, options, site_key};
 use crate::dialogs::form::{Account, Inputs, Said};
-use crate::dialogs::tape::Tape;
+use crate::dialogs::tape::{self, Tape};
 use crate::entropy::SeededEntropy;
 
 const ACCOUNT: AccountTag = AccountTag([1; 16]);
@@ -85,7 +85,7 @@ impl<'a> ServerEnd<'a> {
             .unwrap();
         self.inbox.consume(used);
         let (tape, out) = (&mut self.tape, &mut self.outbox);
-        tape.purpose("answer");
+        tape.purpose("answer", draws(&step));
         let login = match (step, &self.inputs.account) {
             (server::Step::NeedMore(login), _) => {
                 self.state = ServerState::Login(Box::new(login));
@@ -171,6 +171,17 @@ impl<'a> ServerEnd<'a> {
     }
 }
 
+/// What is drawn for the answer.
+fn draws(step: &server::Step) -> &'static [&'static str] {
+    match step {
+        server::Step::FindPerson(_) => tape::KE2,
+        server::Step::FindService(_) => tape::NOISE,
+        server::Step::FindDelivered(_) => tape::DELIVERED,
+        server::Step::FindSession(_) => tape::SHARE,
+        _ => &[],
+    }
+}
+
 fn asked(operation: Operation, content: bool) -> Said {
     Said::Operation {
         id: operation.id,
@@ -236,7 +247,7 @@ impl End for ServerEnd<'_> {
         let ServerState::Live(session) = &mut self.state else {
             panic!("no session yet")
         };
-        self.tape.purpose("new keys");
+        self.tape.purpose("new keys", tape::SHARE);
         match said {
             Said::Result {
                 id,

@@ -14,7 +14,7 @@ use countersign_proto::session::EncryptionOption;
 use super::{Established, cipher, commands, decapsulated, exchanged, value};
 use crate::dialogs::form::{Account, Connection, Inputs, Named, Party, Spoken};
 use crate::dialogs::names::spoken;
-use crate::dialogs::tape::Tape;
+use crate::dialogs::tape::{self, Tape};
 
 /// A login as it is read.
 pub(super) struct Reading<'a> {
@@ -150,10 +150,12 @@ impl<'a> Reading<'a> {
         self.derive("psk", psk.expose());
         let answer = [&[0x20, 0][..], &self.inputs.max_packet.to_be_bytes()].concat();
         let drawn = self.connection.server_entropy.iter();
-        let drawn = drawn.filter(|drawn| drawn.name == "answer: drawn").last();
+        let drawn = drawn
+            .filter(|drawn| drawn.name.ends_with(tape::NOISE[0]))
+            .last();
         let drawn = drawn.unwrap();
         let mut tape = Tape::replay(std::slice::from_ref(drawn));
-        tape.purpose("answer");
+        tape.purpose("answer", tape::NOISE);
         let (made, keys) = responder.finish(&psk, &answer, &mut tape).unwrap();
         assert_eq!(made, message);
         self.derive("payload of SESSION-KEY", answer);
@@ -209,10 +211,10 @@ impl<'a> Reading<'a> {
             false => LoginSuite::Classical,
         };
         let mut tape = Tape::replay(&self.connection.client_entropy);
-        tape.purpose("first flight");
+        tape.purpose("first flight", tape::KE1);
         let (login, start) = ClientLogin::start(suite, &phrase, &mut tape).unwrap();
         assert_eq!(start, value(&self.said, "LOGIN-START"));
-        tape.purpose("proof");
+        tape.purpose("proof", &[]);
         let identifiers = Identifiers {
             client: None,
             server: Some(&self.inputs.site_public_key.0),
