@@ -1,6 +1,7 @@
 """Tickets of edition v2 and of its symmetric path, read as docs/protocol/broker.md has them."""
 
 import base64
+import hmac
 import json
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -91,7 +92,7 @@ class Dialog:
         return self.opened("auth ticket", once(key, info, sealed)), sha256(info) + sha256(sealed)
 
     def read(self):
-        """All of it; gives the shared secret."""
+        """All of it."""
         response, presentation = self.texts["auth response"], self.texts["ticket presentation"]
         sealed = presentation["ticket"]
         if self.inputs["ticket_key"]:
@@ -107,7 +108,7 @@ class Dialog:
         assert all(response[name] == ticket[name] for name in ticket if name != "authData")
         assert ticket["ts"] == self.inputs["now"] and ticket["authData"] == json.loads(self.inputs["auth_data"])
         assert ticket["expires"] - ticket["ts"] == self.inputs["ticket_lifetime"]
-        return self.agree(ticket, said, unbase64(presentation["id"]))
+        self.agree(ticket, said, unbase64(presentation["id"]))
 
     def agree(self, ticket, said, id_object):
         credentials = ticket["oneTimeCredentials"]
@@ -127,7 +128,22 @@ class Dialog:
         shared = self.ephemeral.decapsulate(unbase64(told["encapsulated"]))
         self.derived.check("secret for the ephemeral key", shared)
         secret = derive(unbase64(ticket["secret"]) + shared, "broker shared secret", sha256(beside, sealed))
-        return self.derived.check("shared secret", secret)
+        self.signed_request(self.derived.check("shared secret", secret), ticket["id"])
+
+    def signed_request(self, secret, ticket):
+        """A request that is signed with HTTP message signatures (RFC 9421)."""
+        request = self.texts["signed request"]
+        digest = base64.b64encode(sha256(request["content"].encode())).decode()
+        assert request["content-digest"] == f"sha-256=:{digest}:"
+        name, _, parameters = request["signature-input"].partition("=")
+        components = "method", "authority", "request-target"
+        assert name == "countersign" and f'keyid="{ticket}"' in parameters
+        assert parameters.startswith('("@method" "@authority" "@request-target" "content-digest");')
+        lines = [f'"@{component}": {request[component.removeprefix("request-")]}' for component in components]
+        lines += [f'"content-digest": {request["content-digest"]}', f'"@signature-params": {parameters}']
+        base = self.derived.check("signature base of the request", "\n".join(lines).encode())
+        code = base64.b64encode(hmac.digest(secret, base, "sha256")).decode()
+        assert request["signature"] == f"countersign=:{code}:"
 
 
 def check(file):

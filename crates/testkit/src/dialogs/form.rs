@@ -66,6 +66,16 @@ impl Named {
     }
 }
 
+/// The value of this name.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn named<'a>(values: &'a [Named], name: &str) -> &'a [u8] {
+    let found = values.iter().find(|value| value.name == name);
+    &found.unwrap_or_else(|| panic!("no {name}")).bytes.0
+}
+
 /// Who sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

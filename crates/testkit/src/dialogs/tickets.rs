@@ -3,18 +3,21 @@
 
 use std::sync::Arc;
 
+use countersign_crypto::entropy::fresh;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::consumer::{Consumer, Granted};
 use countersign_proto::broker::v2::fast::grant;
+use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::provider::Provider;
+use countersign_proto::broker::v2::signature::{self, Fields, Signed};
 use countersign_proto::broker::v2::site::{Application, Request, Site};
-use countersign_proto::broker::v2::{SealedMessage, TicketKey};
+use countersign_proto::broker::v2::{Credentials, SealedMessage, TicketKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::form::{Hex, Named};
+use super::form::{Hex, Named, named};
 use super::tape::Tape;
 use crate::entropy::SeededEntropy;
 
@@ -48,6 +51,10 @@ const IN_SESSION: &[&str] = &[
     "salt",
 ];
 const PRESENTATION: &[&str] = &["seed of the ephemeral X-Wing key", "finalNonce", "iv"];
+const SIGNED: &[&str] = &["nonce"];
+const SECRET: &str = "shared secret";
+/// How long a signature is good, in seconds.
+const SIGNATURE: u64 = 30;
 const ACKNOWLEDGEMENT: &[&str] = &["private X25519 key of the encapsulation"];
 
 /// A recorded dialog.
@@ -312,6 +319,8 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
     send("acknowledgement", "provider", "consumer", &accepted.answer);
     let credentials = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
     assert_eq!(credentials.secret, accepted.credentials.secret);
+    let request = sign(&inputs, &credentials, &mut consumer);
+    send("signed request", "consumer", "provider", &request);
     let mut file = TicketFile {
         purpose: purpose.to_owned(),
         page: "docs/protocol/broker.md#edition-v2".to_owned(),
@@ -326,10 +335,7 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
         derived: Vec::new(),
     };
     file.derived = explained::explain(&file);
-    assert_eq!(
-        file.derived.last().unwrap().bytes.0,
-        credentials.secret.expose()
-    );
+    assert_eq!(named(&file.derived, SECRET), credentials.secret.expose());
     file
 }
 
@@ -337,6 +343,58 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
 #[must_use]
 pub fn explained(file: &TicketFile) -> Vec<Named> {
     explained::explain(file)
+}
+
+/// A request between the applications, with the fields that sign it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SignedRequest {
+    method: String,
+    authority: String,
+    target: String,
+    content: String,
+    content_digest: String,
+    signature_input: String,
+    signature: String,
+}
+
+impl SignedRequest {
+    fn request(&self) -> signature::Request<'_> {
+        signature::Request {
+            method: &self.method,
+            authority: &self.authority,
+            target: &self.target,
+            content: self.content.as_bytes(),
+        }
+    }
+
+    fn fields(&self) -> Fields {
+        Fields {
+            content_digest: self.content_digest.clone(),
+            signature_input: self.signature_input.clone(),
+            signature: self.signature.clone(),
+        }
+    }
+}
+
+/// The consumer signs a request.
+fn sign(inputs: &TicketInputs, credentials: &Credentials, tape: &mut Tape) -> String {
+    tape.purpose("signed request", SIGNED);
+    let mut request = SignedRequest {
+        method: "POST".to_owned(),
+        authority: "ledger.example.org".to_owned(),
+        target: "/entries?year=2027".to_owned(),
+        content: r#"{"sum":7}"#.to_owned(),
+        content_digest: String::new(),
+        signature_input: String::new(),
+        signature: String::new(),
+    };
+    let (nonce, now) = (Nonce(fresh(tape)), inputs.now / 1_000);
+    let fields = signature::sign(credentials, &request.request(), nonce, now, SIGNATURE).unwrap();
+    request.content_digest = fields.content_digest;
+    request.signature_input = fields.signature_input;
+    request.signature = fields.signature;
+    serde_json::to_string(&request).unwrap()
 }
 
 /// The site's part on the symmetric path.
@@ -412,13 +470,14 @@ pub fn replay_consumer(file: &TicketFile) {
     tape.purpose("ticket presentation", PRESENTATION);
     let (presenting, presentation) = granted.present(inputs.now, &mut tape).unwrap();
     assert_eq!(presentation, file.text("ticket presentation"));
-    assert!(tape.is_used_up());
     let acknowledgement = file.text("acknowledgement").as_bytes();
     let credentials = presenting.acknowledged(acknowledgement).unwrap();
     assert_eq!(credentials.application, inputs.provider.id);
     assert_eq!(credentials.expires, inputs.now + inputs.ticket_lifetime);
-    let secret = file.derived.last().unwrap();
-    assert_eq!(credentials.secret.expose()[..], secret.bytes.0);
+    assert_eq!(credentials.secret.expose(), named(&file.derived, SECRET));
+    let request = sign(inputs, &credentials, &mut tape);
+    assert_eq!(request, file.text("signed request"));
+    assert!(tape.is_used_up());
 }
 
 /// The provider alone, with what was recorded of the consumer.
@@ -433,6 +492,10 @@ pub fn replay_provider(file: &TicketFile) {
     assert_eq!(accepted.answer, file.text("acknowledgement"));
     assert_eq!(accepted.auth_data.get(), inputs.auth_data);
     assert!(tape.is_used_up());
-    let secret = file.derived.last().unwrap();
-    assert_eq!(accepted.credentials.secret.expose()[..], secret.bytes.0);
+    let credentials = accepted.credentials;
+    assert_eq!(credentials.secret.expose(), named(&file.derived, SECRET));
+    let request: SignedRequest = serde_json::from_str(file.text("signed request")).unwrap();
+    let signed = Signed::read(&request.fields()).unwrap();
+    let verified = signed.verify(&credentials, &request.request(), inputs.now / 1_000);
+    assert_eq!(verified.unwrap().id, credentials.id);
 }

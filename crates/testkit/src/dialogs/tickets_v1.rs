@@ -3,17 +3,19 @@
 
 use std::fs;
 
+use countersign_crypto::mac::{MacHash, MacKey};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::consumer::{Answered, Asked, Consumer, Granted};
-use countersign_proto::broker::v1::master::{Application, Master};
+use countersign_proto::broker::v1::hawk::{self, Header};
+use countersign_proto::broker::v1::master::{Application, Credentials, Master};
 use countersign_proto::broker::v1::provider::Provider;
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::form::Named;
+use super::form::{Named, named};
 use super::tape::Tape;
 use super::tickets::{Sent, TicketEntropy};
 use crate::entropy::SeededEntropy;
@@ -31,6 +33,9 @@ const RESPONSE: &[&str] = &[
     "key and iv of the sealed ticket",
     LOCKED,
 ];
+const SECRET: &str = "shared secret (its text)";
+/// The nonce of the signed request.
+const NONCE: &str = "j4h3g2";
 const PRESENTATION: &[&str] = &["finalNonce", "iv"];
 
 /// A recorded dialog of edition v1.
@@ -185,7 +190,8 @@ pub fn record() -> (String, V1File) {
         .provider()
         .accept(presentation.as_bytes(), inputs.now);
     let answer = presented.unwrap().acknowledge().answer;
-    presenting.acknowledged(200, answer.as_bytes()).unwrap();
+    let credentials = presenting.acknowledged(200, answer.as_bytes()).unwrap();
+    let signed = sign(&inputs, &credentials);
     let sent = |name: &str, from: &str, to: &str, text: String| Sent {
         name: name.to_owned(),
         from: from.to_owned(),
@@ -210,6 +216,7 @@ pub fn record() -> (String, V1File) {
             sent("auth response", "site", "consumer", response),
             sent("ticket presentation", "consumer", "provider", presentation),
             sent("acknowledgement", "provider", "consumer", answer),
+            sent("signed request", "consumer", "provider", signed),
         ],
         derived: Vec::new(),
     };
@@ -224,7 +231,7 @@ impl V1File {
     }
 }
 
-/// What is in the messages of a recorded dialog, worked out anew; the shared secret is last.
+/// What is in the messages of a recorded dialog, worked out anew; the last is what Hawk signs.
 #[must_use]
 pub fn explained(file: &V1File) -> Vec<Named> {
     let mut derived = Vec::new();
@@ -274,7 +281,9 @@ pub fn explained(file: &V1File) -> Vec<Named> {
     let told = decipher("acknowledgement", &object["iv"], answer);
     assert_eq!(told["finalNonce"], object["finalNonce"]);
     let secret = ticket["secret"].as_str().unwrap();
-    derived.push(Named::new("shared secret (its text)", secret));
+    derived.push(Named::new(SECRET, secret));
+    let request: HawkRequest = serde_json::from_str(file.text("signed request")).unwrap();
+    derived.push(Named::new("text that Hawk signs", request.text(secret)));
     derived
 }
 
@@ -282,10 +291,61 @@ fn bytes(value: &Value) -> Vec<u8> {
     BASE64.decode(value.as_str().unwrap().as_bytes()).unwrap()
 }
 
+/// A request between the applications, with the field that signs it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HawkRequest {
+    method: String,
+    host: String,
+    port: u16,
+    target: String,
+    authorization: String,
+}
+
+impl HawkRequest {
+    fn signed(&self) -> hawk::Signed<'_> {
+        hawk::Signed {
+            method: &self.method,
+            target: &self.target,
+            host: &self.host,
+            port: self.port,
+        }
+    }
+
+    /// What is signed, whose code it verifies.
+    fn text(&self, secret: &str) -> String {
+        let header = Header::parse(&self.authorization).unwrap();
+        let text = format!(
+            "hawk.1.header\n{}\n{}\n{}\n{}\n{}\n{}\n\n\n",
+            header.ts, header.nonce, self.method, self.target, self.host, self.port
+        );
+        let code = MacKey::new(MacHash::Sha256, secret.as_bytes()).authenticate(text.as_bytes());
+        let code = format!("mac=\"{}\"", BASE64.encode(&code));
+        assert!(self.authorization.ends_with(&code));
+        text
+    }
+}
+
+/// The consumer signs a request.
+fn sign(inputs: &V1Inputs, credentials: &Credentials) -> String {
+    let mut request = HawkRequest {
+        method: "GET".to_owned(),
+        host: "ledger.example.org".to_owned(),
+        port: 443,
+        target: "/entries?year=2027".to_owned(),
+        authorization: String::new(),
+    };
+    let once = (inputs.now / 1_000, NONCE);
+    let (key, hash) = (&credentials.key, credentials.hash);
+    let authorization = hawk::sign(&credentials.id, key, hash, &request.signed(), once);
+    request.authorization = authorization.unwrap();
+    serde_json::to_string(&request).unwrap()
+}
+
 /// Each party alone, with what was recorded of the others.
 pub fn replay(file: &V1File) {
     let inputs = &file.inputs;
-    let secret = &file.derived.last().unwrap().bytes.0;
+    let secret = named(&file.derived, SECRET);
 
     let mut site = Tape::replay(&file.entropy.site);
     inputs.answer(file.text("auth request"), &mut site);
@@ -301,6 +361,7 @@ pub fn replay(file: &V1File) {
     let answer = file.text("acknowledgement").as_bytes();
     let credentials = presenting.acknowledged(200, answer).unwrap();
     assert_eq!(credentials.key.expose().as_bytes(), secret);
+    assert_eq!(sign(inputs, &credentials), file.text("signed request"));
 
     let presented = inputs
         .provider()
@@ -309,4 +370,11 @@ pub fn replay(file: &V1File) {
     assert_eq!(accepted.answer, file.text("acknowledgement"));
     assert_eq!(accepted.credentials.key.expose().as_bytes(), secret);
     assert_eq!(accepted.auth_data.unwrap().get(), inputs.auth_data);
+    let request: HawkRequest = serde_json::from_str(file.text("signed request")).unwrap();
+    let header = Header::parse(&request.authorization).unwrap();
+    let credentials = accepted.credentials;
+    assert_eq!(header.id, credentials.id);
+    let now = inputs.now / 1_000;
+    let verified = header.verify(&credentials.key, credentials.hash, &request.signed(), now);
+    assert_eq!(verified, Ok(()));
 }

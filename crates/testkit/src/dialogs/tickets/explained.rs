@@ -2,17 +2,18 @@
 
 use countersign_crypto::hash::sha256;
 use countersign_crypto::kdf::derive;
+use countersign_crypto::mac::{MacHash, MacKey};
 use countersign_crypto::one_time::OneTimeKey;
 use countersign_crypto::sealing::hybrid::HybridKey;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::sign::Signature;
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::Value;
 
 use super::{Member, TicketFile};
 use crate::dialogs::form::Named;
 
-/// Every value, the shared secret last.
+/// Every value.
 pub(super) fn explain(file: &TicketFile) -> Vec<Named> {
     let inputs = &file.inputs;
     let mut derived = Vec::new();
@@ -109,7 +110,31 @@ pub(super) fn explain(file: &TicketFile) -> Vec<Named> {
     let all = sha256(&[&beside[..], &sealed].concat());
     let secret = derive::<32>(&both, "broker shared secret", &all);
     derived.push(Named::new("shared secret", secret.expose()));
+    let base = signature_base(&json(file.text("signed request")), secret.expose());
+    derived.push(Named::new("signature base of the request", base));
     derived
+}
+
+/// The signature base (RFC 9421, section 2.5) of a request, whose signature it verifies.
+fn signature_base(request: &Value, secret: &[u8; 32]) -> String {
+    let text = |name: &str| request[name].as_str().unwrap();
+    let digest = BASE64.encode(&sha256(text("content").as_bytes()));
+    assert_eq!(text("content-digest"), format!("sha-256=:{digest}:"));
+    let parameters = text("signature-input")
+        .strip_prefix("countersign=")
+        .unwrap();
+    let base = format!(
+        "\"@method\": {}\n\"@authority\": {}\n\"@request-target\": {}\n\"content-digest\": {}\n\
+         \"@signature-params\": {parameters}",
+        text("method"),
+        text("authority"),
+        text("target"),
+        text("content-digest"),
+    );
+    let code = MacKey::new(MacHash::Sha256, secret).authenticate(base.as_bytes());
+    let code = BASE64.encode(&code);
+    assert_eq!(text("signature"), format!("countersign=:{code}:"));
+    base
 }
 
 /// Verifies and opens a sealed message.
