@@ -128,7 +128,7 @@ pub fn replay(file: &SessionFile, party: Party) {
             Party::Client => {
                 let resumption = known.0.take();
                 let mut end = ClientEnd::new(&file.inputs, &connection.option, resumption, tape);
-                follow(&mut end, connection, party);
+                follow(&mut end, connection, party, &file.purpose);
                 let live = end.logged_in().unwrap();
                 let welcome = &file.inputs.welcome;
                 assert_eq!(live.welcome.session.0[..], welcome.session.0);
@@ -139,7 +139,7 @@ pub fn replay(file: &SessionFile, party: Party) {
             }
             Party::Server => {
                 let mut end = ServerEnd::new(&file.inputs, known.1.take(), tape);
-                follow(&mut end, connection, party);
+                follow(&mut end, connection, party, &file.purpose);
                 assert!(end.is_live());
                 known.1 = end.resumption();
             }
@@ -147,14 +147,18 @@ pub fn replay(file: &SessionFile, party: Party) {
     }
 }
 
-fn follow(end: &mut dyn End, connection: &Connection, party: Party) {
+fn follow(end: &mut dyn End, connection: &Connection, party: Party, purpose: &str) {
     for (at, flight) in connection.flights.iter().enumerate() {
         if flight.from == party {
             flight.says.iter().for_each(|said| end.say(said));
-            assert_eq!(Hex(end.send()), flight.bytes, "flight {at}");
+            assert_eq!(Hex(end.send()), flight.bytes, "flight {at}: {purpose}");
         } else {
             end.receive(&flight.bytes.0);
-            assert_eq!(end.heard(), as_heard(&flight.says), "flight {at}");
+            assert_eq!(
+                end.heard(),
+                as_heard(&flight.says),
+                "flight {at}: {purpose}"
+            );
         }
     }
     assert!(end.tape().is_used_up());

@@ -3,25 +3,25 @@
 
 use std::sync::Arc;
 
-use countersign_crypto::entropy::fresh;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::consumer::{Consumer, Granted};
 use countersign_proto::broker::v2::fast::grant;
-use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::provider::Provider;
-use countersign_proto::broker::v2::signature::{self, Fields, Signed};
+use countersign_proto::broker::v2::signature::Signed;
 use countersign_proto::broker::v2::site::{Application, Request, Site};
-use countersign_proto::broker::v2::{Credentials, SealedMessage, TicketKey};
+use countersign_proto::broker::v2::{SealedMessage, TicketKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::form::{Hex, Named, named};
 use super::tape::Tape;
 use crate::entropy::SeededEntropy;
+use request::{SignedRequest, sign};
 
 mod explained;
+mod request;
 
 /// 1 January 2027, in milliseconds since 1970 UTC.
 const NOW: u64 = 1_798_761_600_000;
@@ -51,10 +51,7 @@ const IN_SESSION: &[&str] = &[
     "salt",
 ];
 const PRESENTATION: &[&str] = &["seed of the ephemeral X-Wing key", "finalNonce", "iv"];
-const SIGNED: &[&str] = &["nonce"];
 const SECRET: &str = "shared secret";
-/// How long a signature is good, in seconds.
-const SIGNATURE: u64 = 30;
 const ACKNOWLEDGEMENT: &[&str] = &["private X25519 key of the encapsulation"];
 
 /// A recorded dialog.
@@ -343,58 +340,6 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
 #[must_use]
 pub fn explained(file: &TicketFile) -> Vec<Named> {
     explained::explain(file)
-}
-
-/// A request between the applications, with the fields that sign it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct SignedRequest {
-    method: String,
-    authority: String,
-    target: String,
-    content: String,
-    content_digest: String,
-    signature_input: String,
-    signature: String,
-}
-
-impl SignedRequest {
-    fn request(&self) -> signature::Request<'_> {
-        signature::Request {
-            method: &self.method,
-            authority: &self.authority,
-            target: &self.target,
-            content: self.content.as_bytes(),
-        }
-    }
-
-    fn fields(&self) -> Fields {
-        Fields {
-            content_digest: self.content_digest.clone(),
-            signature_input: self.signature_input.clone(),
-            signature: self.signature.clone(),
-        }
-    }
-}
-
-/// The consumer signs a request.
-fn sign(inputs: &TicketInputs, credentials: &Credentials, tape: &mut Tape) -> String {
-    tape.purpose("signed request", SIGNED);
-    let mut request = SignedRequest {
-        method: "POST".to_owned(),
-        authority: "ledger.example.org".to_owned(),
-        target: "/entries?year=2027".to_owned(),
-        content: r#"{"sum":7}"#.to_owned(),
-        content_digest: String::new(),
-        signature_input: String::new(),
-        signature: String::new(),
-    };
-    let (nonce, now) = (Nonce(fresh(tape)), inputs.now / 1_000);
-    let fields = signature::sign(credentials, &request.request(), nonce, now, SIGNATURE).unwrap();
-    request.content_digest = fields.content_digest;
-    request.signature_input = fields.signature_input;
-    request.signature = fields.signature;
-    serde_json::to_string(&request).unwrap()
 }
 
 /// The site's part on the symmetric path.

@@ -149,10 +149,8 @@ impl<'a> Reading<'a> {
         let psk = derive(&kem, "machine psk", &said);
         self.derive("psk", psk.expose());
         let answer = [&[0x20, 0][..], &self.inputs.max_packet.to_be_bytes()].concat();
-        let drawn = self.connection.server_entropy.iter();
-        let drawn = drawn
-            .filter(|drawn| drawn.name.ends_with(tape::NOISE[0]))
-            .last();
+        let mut drawn = self.connection.server_entropy.iter();
+        let drawn = drawn.find(|drawn| drawn.name.ends_with(tape::NOISE[0]));
         let drawn = drawn.unwrap();
         let mut tape = Tape::replay(std::slice::from_ref(drawn));
         tape.purpose("answer", tape::NOISE);

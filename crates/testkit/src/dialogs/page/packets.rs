@@ -138,9 +138,8 @@ impl Packets {
         let key = |label: &str| *derive::<32>(fresh.expose(), label, &digest).expose();
         self.exchanges += 1;
         let round = self.exchanges + 1;
-        let option = EncryptionOption::ALL.into_iter();
-        let option = option.filter(|option| option.id() == offer.option);
-        let option = option.last().unwrap();
+        let mut options = EncryptionOption::ALL.into_iter();
+        let option = options.find(|option| option.id() == offer.option).unwrap();
         let mut named = |name: &str, bytes: &[u8]| {
             self.derived
                 .push(Named::new(&format!("{name} {round}"), bytes));
