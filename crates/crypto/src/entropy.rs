@@ -7,6 +7,13 @@
 pub trait Entropy: Send {
     /// Fills `out` with unpredictable bytes. Cannot fail: a source that has none must not return.
     fn fill(&mut self, out: &mut [u8]);
+
+    /// Fills `out` with the randomness of one ML-KEM operation (FIPS 203: `d` and `z`, or `m`) and says `true`.
+    /// `false`, which every source for use says, leaves the operation to AWS-LC and its own generator; a source
+    /// of recorded dialogs says `true`, and then the operation is the same each time.
+    fn fill_kem(&mut self, _out: &mut [u8]) -> bool {
+        false
+    }
 }
 
 /// The operating system's generator, through AWS-LC's.
@@ -29,6 +36,10 @@ impl Entropy for SystemEntropy {
 impl<E: Entropy + ?Sized> Entropy for &mut E {
     fn fill(&mut self, out: &mut [u8]) {
         (**self).fill(out);
+    }
+
+    fn fill_kem(&mut self, out: &mut [u8]) -> bool {
+        (**self).fill_kem(out)
     }
 }
 

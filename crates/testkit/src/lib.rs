@@ -21,6 +21,7 @@
 )]
 
 pub mod decisions;
+pub mod dialogs;
 pub mod entropy;
 pub mod insider;
 pub mod life;

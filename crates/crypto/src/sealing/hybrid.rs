@@ -19,7 +19,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::DoesNotOpen;
 use crate::agreement::{AgreementKey, AgreementPublic};
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, SystemEntropy};
 use crate::hash::sha3_256;
 use crate::kem::{self, KemKey};
 use crate::secret::{Secret, SecretBytes};
@@ -162,10 +162,34 @@ impl HybridPublic {
         &self,
         entropy: &mut dyn Entropy,
     ) -> Result<(Vec<u8>, Secret<32>), DoesNotOpen> {
-        let (shared, encapsulated) = XWing::encap_with_rng(self, None, &mut super::Passed(entropy))
+        let secret = Secret::generate(entropy);
+        let (shared, encapsulated) = self
+            .encapsulate_with(secret, entropy)
             .map_err(|_| DoesNotOpen)?;
         let shared = Secret::try_from_slice(&shared.0).ok_or(DoesNotOpen)?;
         Ok((encapsulated.0.to_vec(), shared))
+    }
+
+    /// With this ephemeral X25519 key; the entropy is ML-KEM's.
+    fn encapsulate_with(
+        &self,
+        ephemeral: Secret<32>,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(SharedSecret<XWing>, Encapsulated), HpkeError> {
+        let ephemeral = AgreementKey::from_secret(ephemeral);
+        let (of_kem, _) = self.0.split_at(kem::PUBLIC_KEY_LENGTH);
+        let encapsulated = kem::encapsulate(of_kem, entropy);
+        let recipient = self.agreement();
+        let agreed = ephemeral.agree(&recipient);
+        let (Ok((ciphertext, of_kem)), Ok(agreed)) = (encapsulated, agreed) else {
+            return Err(HpkeError::EncapError);
+        };
+        let mut whole = [0; ENCAPSULATED_LENGTH];
+        let (first, last) = whole.split_at_mut(kem::CIPHERTEXT_LENGTH);
+        first.copy_from_slice(&ciphertext);
+        last.copy_from_slice(&ephemeral.public().0);
+        let shared = combine(&of_kem, &agreed, ephemeral.public(), &recipient);
+        Ok((shared, Encapsulated(whole)))
     }
 
     fn agreement(&self) -> AgreementPublic {
@@ -261,20 +285,11 @@ impl Kem for XWing {
     ) -> Result<(SharedSecret<Self>, Encapsulated), HpkeError> {
         let mut secret = [0; 32];
         entropy.fill_bytes(&mut secret);
-        let ephemeral = AgreementKey::from_secret(Secret::from_bytes(secret));
-        let (of_kem, _) = to.0.split_at(kem::PUBLIC_KEY_LENGTH);
-        let encapsulated = kem::encapsulate(of_kem);
-        let recipient = to.agreement();
-        let agreed = ephemeral.agree(&recipient);
-        let (Ok((ciphertext, of_kem)), Ok(agreed), None) = (encapsulated, agreed, sender) else {
+        if sender.is_some() {
             return Err(HpkeError::EncapError);
-        };
-        let mut whole = [0; ENCAPSULATED_LENGTH];
-        let (first, last) = whole.split_at_mut(kem::CIPHERTEXT_LENGTH);
-        first.copy_from_slice(&ciphertext);
-        last.copy_from_slice(&ephemeral.public().0);
-        let shared = combine(&of_kem, &agreed, ephemeral.public(), &recipient);
-        Ok((shared, Encapsulated(whole)))
+        }
+        // The library passes a generator of its own kind on, which cannot say what ML-KEM is to draw.
+        to.encapsulate_with(Secret::from_bytes(secret), &mut SystemEntropy)
     }
 }
 

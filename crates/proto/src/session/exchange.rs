@@ -24,7 +24,7 @@ impl Offering {
         let agreement = AgreementKey::from_secret(Secret::generate(entropy));
         let mut share = agreement.public().0.to_vec();
         let kem = option.hybrid().then(|| {
-            let (secret, public) = KemSecret::generate();
+            let (secret, public) = KemSecret::generate(entropy);
             share.extend_from_slice(&public);
             secret
         });
@@ -70,7 +70,7 @@ pub(crate) fn answer(
     let mut share = own.public().0.to_vec();
     let encapsulated = match (option.hybrid(), key.is_empty()) {
         (true, _) => {
-            let (ciphertext, secret) = kem::encapsulate(key).map_err(|_| BAD_SHARE)?;
+            let (ciphertext, secret) = kem::encapsulate(key, entropy).map_err(|_| BAD_SHARE)?;
             share.extend_from_slice(&ciphertext);
             Some(secret)
         }

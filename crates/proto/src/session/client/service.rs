@@ -59,7 +59,7 @@ impl ServiceFlight {
             self.sealed_for = Some(info);
             return Ok(());
         }
-        let kem = option.hybrid().then(KemSecret::generate);
+        let kem = option.hybrid().then(|| KemSecret::generate(entropy));
         let mut payload = Vec::with_capacity(1_280);
         let mut hide = |command, value| risp::put(&mut payload, command, value).map_err(|_| UNFIT);
         hide(c::CERTIFICATE_ID, Value::Bytes(&thumbprint))?;

@@ -98,7 +98,7 @@ impl FindService {
         let said = &mut login.transcript;
         let shared = match (option.hybrid(), claims.kem_key) {
             (true, Some(key)) => {
-                let (ciphertext, shared) = kem::encapsulate(&key)
+                let (ciphertext, shared) = kem::encapsulate(&key, entropy)
                     .map_err(|_| Refusal::BadLogin("KEM-KEY is no ML-KEM-768 key"))?;
                 server_says(said, out, c::KEM_CIPHERTEXT, Value::Bytes(&ciphertext))?;
                 Some(shared)

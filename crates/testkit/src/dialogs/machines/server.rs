@@ -1,0 +1,310 @@
+//! The site's end.
+
+use std::sync::Arc;
+
+use countersign_crypto::certificate::Certificate;
+use countersign_crypto::key_file::DeliveredKey;
+use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::passphrase::{PassphraseRecord, ServerSetup};
+use countersign_crypto::secret::Secret;
+use countersign_proto::operation::{Code, Event, Operation, Outcome};
+use countersign_proto::session::server::{
+    self, AccountTag, DeliveredCredential, FromClient, PersonCredential, Proved, ServiceCredential,
+};
+use countersign_proto::session::{Inbox, OptionList, ResumptionSecret, SessionId, Welcome};
+
+use super::{End, json, options, site_key};
+use crate::dialogs::form::{Account, Inputs, Said};
+use crate::dialogs::tape::{self, Tape};
+use crate::entropy::SeededEntropy;
+
+const ACCOUNT: AccountTag = AccountTag([1; 16]);
+
+enum ServerState {
+    Login(Box<server::Login>),
+    Live(Box<server::Session>),
+    Moving,
+}
+
+/// The site's end.
+pub(crate) struct ServerEnd<'a> {
+    inputs: &'a Inputs,
+    state: ServerState,
+    tape: Tape,
+    inbox: Inbox,
+    outbox: Vec<u8>,
+    heard: Vec<Said>,
+    offered: Option<server::KeyOffer>,
+    resumption: Option<ResumptionSecret>,
+}
+
+impl<'a> ServerEnd<'a> {
+    /// A fresh connection, and what is known of a session that may be resumed.
+    #[must_use]
+    pub(crate) fn new(
+        inputs: &'a Inputs,
+        resumption: Option<ResumptionSecret>,
+        tape: Tape,
+    ) -> Self {
+        let settings = server::Settings {
+            key: Arc::new(site_key(inputs)),
+            setup: Arc::new(ServerSetup::generate(&mut SeededEntropy::new(0))),
+            made_up: Secret::from_bytes([0; 32]),
+            zone: "example.org".parse().unwrap(),
+            options: OptionList::new(options(&inputs.options)),
+            max_packet: inputs.max_packet,
+            known: Arc::new(KnownKeys::default()),
+        };
+        Self {
+            inputs,
+            state: ServerState::Login(Box::new(server::Login::new(Arc::new(settings)))),
+            tape,
+            inbox: Inbox::default(),
+            outbox: Vec::new(),
+            heard: Vec::new(),
+            offered: None,
+            resumption,
+        }
+    }
+
+    /// What the session may be resumed with.
+    #[must_use]
+    pub(crate) fn resumption(&self) -> Option<ResumptionSecret> {
+        self.resumption.clone()
+    }
+
+    /// Whether the session is open.
+    #[must_use]
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state, ServerState::Live(_))
+    }
+
+    fn log_in(&mut self, login: server::Login) -> bool {
+        let (step, used) = login
+            .receive(self.inbox.unread(), &mut self.outbox)
+            .unwrap();
+        self.inbox.consume(used);
+        let (tape, out) = (&mut self.tape, &mut self.outbox);
+        tape.purpose("answer", draws(&step));
+        let login = match (step, &self.inputs.account) {
+            (server::Step::NeedMore(login), _) => {
+                self.state = ServerState::Login(Box::new(login));
+                return false;
+            }
+            (server::Step::Proved(proved), _) => {
+                self.welcome(*proved);
+                return true;
+            }
+            (server::Step::FindSession(find), _) => {
+                let returning = find.verify(self.resumption.as_ref()).unwrap();
+                let proved = returning.answer(ACCOUNT, tape, out).unwrap();
+                self.welcome(proved);
+                return true;
+            }
+            (server::Step::FindPerson(find), account) => {
+                find.answer(Some(&person(account)), tape, out)
+            }
+            (server::Step::FindService(find), Account::Service { certificate, .. }) => {
+                find.answer(Some(&service(&certificate.0)), tape, out)
+            }
+            (server::Step::FindDelivered(find), Account::Service { certificate, .. }) => {
+                find.answer_service(Some(&service(&certificate.0)), tape, out)
+            }
+            (
+                server::Step::FindDelivered(find),
+                Account::DeliveredPerson {
+                    certificate,
+                    encrypted_key,
+                    ..
+                },
+            ) => {
+                let key = DeliveredKey::from_der(&certificate.0, &encrypted_key.0).unwrap();
+                let known = DeliveredCredential {
+                    account: ACCOUNT,
+                    key,
+                };
+                find.answer_person(Some(&known), tape, out)
+            }
+            _ => panic!("refused, or another kind of account"),
+        };
+        self.state = ServerState::Login(Box::new(login.unwrap()));
+        true
+    }
+
+    fn welcome(&mut self, proved: Proved) {
+        assert_eq!(proved.account(), ACCOUNT);
+        self.resumption = Some(proved.resumption().clone());
+        let welcome = Welcome {
+            session: SessionId(self.inputs.welcome.session.array()),
+            account: self.inputs.welcome.account.clone(),
+            expires: self.inputs.welcome.expires,
+            idle_limit: self.inputs.welcome.idle_limit,
+        };
+        let session = proved.welcome(&welcome, &mut self.outbox).unwrap();
+        self.state = ServerState::Live(Box::new(session));
+    }
+
+    fn listen(&mut self, mut session: Box<server::Session>) {
+        let mut got = Vec::new();
+        let used = session.receive(0, self.inbox.unread(), &mut got).unwrap();
+        self.inbox.consume(used);
+        self.state = ServerState::Live(session);
+        for message in got {
+            let said = match message {
+                FromClient::Operation(operation) => asked(operation, false),
+                FromClient::OperationWithContent(operation) => asked(operation, true),
+                FromClient::Content { id, bytes } => Said::Content {
+                    id,
+                    bytes: bytes.into(),
+                },
+                FromClient::ContentEnd { id } => Said::ContentEnd { id },
+                FromClient::KeyOffer(offer) => {
+                    self.offered = Some(offer);
+                    Said::OfferKeys(String::new())
+                }
+                FromClient::KeysRenewed(true) => Said::AcceptKeys,
+                FromClient::Goodbye(reason) => Said::Goodbye(reason as u8),
+                other => panic!("not in these dialogs: {other:?}"),
+            };
+            self.heard.push(said);
+        }
+    }
+}
+
+/// What is drawn for the answer.
+fn draws(step: &server::Step) -> &'static [&'static str] {
+    match step {
+        server::Step::FindPerson(_) => tape::KE2,
+        server::Step::FindService(_) => tape::NOISE,
+        server::Step::FindDelivered(_) => tape::DELIVERED,
+        server::Step::FindSession(_) => tape::SHARE,
+        _ => &[],
+    }
+}
+
+fn asked(operation: Operation, content: bool) -> Said {
+    Said::Operation {
+        id: operation.id,
+        group: operation.group,
+        command: operation.command,
+        params: operation.params.get().to_owned(),
+        content,
+    }
+}
+
+fn service(certificate: &[u8]) -> ServiceCredential {
+    ServiceCredential {
+        account: ACCOUNT,
+        agreement: Certificate::from_der(certificate).unwrap().agreement(),
+    }
+}
+
+fn person(account: &Account) -> PersonCredential {
+    let Account::Person {
+        oprf_seed,
+        server_private_key,
+        stand_in_public_key,
+        credential_id,
+        record,
+        sealed_identity,
+        ..
+    } = account
+    else {
+        panic!("not a person with OPAQUE")
+    };
+    let setup = [
+        &[1][..],
+        &oprf_seed.0,
+        &server_private_key.0,
+        &stand_in_public_key.0,
+    ];
+    PersonCredential {
+        account: ACCOUNT,
+        setup: Arc::new(ServerSetup::from_bytes(&setup.concat()).unwrap()),
+        credential_id: credential_id.0.clone(),
+        record: PassphraseRecord::from_bytes(&record.0).unwrap(),
+        sealed_identity: sealed_identity.array(),
+    }
+}
+
+impl End for ServerEnd<'_> {
+    fn receive(&mut self, bytes: &[u8]) {
+        self.inbox.tail(bytes.len()).extend_from_slice(bytes);
+        loop {
+            match std::mem::replace(&mut self.state, ServerState::Moving) {
+                ServerState::Login(login) => {
+                    if !self.log_in(*login) {
+                        return;
+                    }
+                }
+                ServerState::Live(session) => return self.listen(session),
+                ServerState::Moving => panic!("a server that failed"),
+            }
+        }
+    }
+
+    fn say(&mut self, said: &Said) {
+        let ServerState::Live(session) = &mut self.state else {
+            panic!("no session yet")
+        };
+        self.tape.purpose("new keys", tape::SHARE);
+        match said {
+            Said::Result {
+                id,
+                code,
+                data,
+                output,
+                content,
+            } => {
+                let outcome = Outcome {
+                    id: *id,
+                    code: Code(*code),
+                    data: json(data),
+                    output: output.clone(),
+                };
+                match content {
+                    true => session.send_outcome_with_content(&outcome),
+                    false => session.send_outcome(&outcome),
+                }
+                .unwrap();
+            }
+            Said::Event { group, event, data } => {
+                let event = Event {
+                    group: group.clone(),
+                    event: event.clone(),
+                    data: json(data),
+                };
+                session.send_event(&event).unwrap();
+            }
+            Said::Content { id, bytes } => session.send_content(*id, bytes.0.clone()),
+            Said::ContentEnd { id } => session.end_content(*id),
+            Said::OfferKeys(option) => {
+                assert_eq!(session.option().name(), option);
+                assert!(session.offer_keys(&mut self.tape).unwrap());
+            }
+            Said::AcceptKeys => {
+                let offer = self.offered.take().unwrap();
+                let options = OptionList::new(options(&self.inputs.options));
+                let expires = self.inputs.welcome.expires;
+                let answered = session.answer_keys(&offer, &options, expires, &mut self.tape);
+                assert!(answered.unwrap());
+            }
+            other => panic!("a server does not say {other:?}"),
+        }
+    }
+
+    fn send(&mut self) -> Vec<u8> {
+        if let ServerState::Live(session) = &mut self.state {
+            session.flush(&mut self.outbox).unwrap();
+        }
+        std::mem::take(&mut self.outbox)
+    }
+
+    fn heard(&mut self) -> Vec<Said> {
+        std::mem::take(&mut self.heard)
+    }
+
+    fn tape(&self) -> &Tape {
+        &self.tape
+    }
+}

@@ -1,0 +1,258 @@
+//! What is said in the clear, the transcript over it, and the secret K that comes of it.
+
+use countersign_crypto::hash::{Sha256, sha256};
+use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::kdf::derive;
+use countersign_crypto::machine::Responder;
+use countersign_crypto::passphrase::{ClientLogin, Identifiers, LoginSuite};
+use countersign_crypto::sealing;
+use countersign_crypto::secret::{Passphrase, Secret};
+use countersign_crypto::sign::Signature;
+use countersign_crypto::site_key::{SiteKey, SiteSeed};
+use countersign_proto::session::EncryptionOption;
+
+use super::{Established, cipher, commands, decapsulated, exchanged, value};
+use crate::dialogs::form::{Account, Connection, Inputs, Named, Party, Spoken};
+use crate::dialogs::names::spoken;
+use crate::dialogs::tape::{self, Tape};
+
+/// A login as it is read.
+pub(super) struct Reading<'a> {
+    inputs: &'a Inputs,
+    connection: &'a Connection,
+    resumption: Option<[u8; 32]>,
+    client: Sha256,
+    server: Sha256,
+    said: Vec<Spoken>,
+    responder: Option<(Responder, Vec<Spoken>)>,
+    login_context: Vec<u8>,
+    sealing_info: Vec<u8>,
+    secret: Vec<u8>,
+    pub(super) derived: Vec<Named>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(
+        inputs: &'a Inputs,
+        connection: &'a Connection,
+        resumption: Option<[u8; 32]>,
+    ) -> Self {
+        let key = site(inputs);
+        let derived = [
+            Named::new(
+                "site signing key (Ed25519)",
+                derive::<32>(&inputs.site_seed.0, "site signing", &[]).expose(),
+            ),
+            Named::new(
+                "site agreement key (X25519)",
+                derive::<32>(&inputs.site_seed.0, "site agreement", &[]).expose(),
+            ),
+        ];
+        assert_eq!(key.public().to_bytes()[..], inputs.site_public_key.0);
+        Self {
+            inputs,
+            connection,
+            resumption,
+            client: Sha256::new(),
+            server: Sha256::new(),
+            said: Vec::new(),
+            responder: None,
+            login_context: Vec::new(),
+            sealing_info: Vec::new(),
+            secret: Vec::new(),
+            derived: derived.to_vec(),
+        }
+    }
+
+    fn option(&self) -> EncryptionOption {
+        self.connection.option.parse().unwrap()
+    }
+
+    /// `T(label)`, written down.
+    fn transcript(&mut self, label: &str) -> [u8; 32] {
+        let digest = self.digest(label);
+        self.derived
+            .push(Named::new(&format!("T({label})"), digest));
+        digest
+    }
+
+    fn digest(&self, label: &str) -> [u8; 32] {
+        let (client, server) = (self.client.clone().finish(), self.server.clone().finish());
+        sha256(&[b"countersign/1 ", label.as_bytes(), &[0], &client, &server].concat())
+    }
+
+    fn derive(&mut self, name: &str, bytes: impl AsRef<[u8]>) {
+        self.derived.push(Named::new(name, bytes));
+    }
+
+    /// Takes a command in the clear.
+    pub(super) fn hears(&mut self, from: Party, wire: &[u8]) {
+        let command = spoken(wire);
+        let service = matches!(self.inputs.account, Account::Service { .. });
+        let delivered = self.option() == EncryptionOption::DeliveredKey;
+        let first_answer = from == Party::Server && self.sealing_info.is_empty();
+        if delivered && first_answer {
+            let said = self.transcript("delivered key");
+            self.sealing_info = [&b"countersign/1 delivered-key\0"[..], &said].concat();
+        }
+        match command.command.as_str() {
+            "LOGIN-START" => {
+                let said = self.transcript("login context");
+                self.login_context = [&b"countersign/1 login\0"[..], &said].concat();
+            }
+            "HANDSHAKE" => self.handshake(&command.value.0),
+            "RESUME" => self.resume(&command.value.0),
+            "SESSION-KEY" if service && !delivered && self.resumption.is_none() => {
+                self.session_key(&command.value.0);
+            }
+            "SITE-PROOF" => {
+                let said = self.transcript("site proof");
+                let signature = Signature(command.value.array());
+                let verified = site(self.inputs).public().signing.verify(&said, &signature);
+                assert_eq!(verified, Ok(()));
+            }
+            "SESSION-PROOF" if delivered => self.session_code(&command.value.0),
+            _ => {}
+        }
+        match from {
+            Party::Client => self.client.update(wire),
+            Party::Server => self.server.update(wire),
+        }
+        self.said.push(command);
+    }
+
+    fn handshake(&mut self, message: &[u8]) {
+        let prologue = self.transcript("machine prologue");
+        let key = site(self.inputs);
+        let (responder, payload, _) = Responder::read(
+            key.agreement(),
+            &prologue,
+            cipher(self.option()),
+            message,
+            None,
+        )
+        .unwrap();
+        self.derive("payload of HANDSHAKE", &payload);
+        self.responder = Some((responder, commands(&payload)));
+    }
+
+    fn session_key(&mut self, message: &[u8]) {
+        let (responder, payload) = self.responder.take().unwrap();
+        let kem = self.option().hybrid().then(|| {
+            let ciphertext = value(&self.said, "KEM-CIPHERTEXT");
+            let public = value(&payload, "KEM-KEY");
+            decapsulated(&self.connection.client_entropy, public, ciphertext)
+        });
+        let kem = kem.map_or_else(Vec::new, |secret| secret.to_vec());
+        self.derive("S", &kem);
+        let said = self.transcript("machine psk");
+        let psk = derive(&kem, "machine psk", &said);
+        self.derive("psk", psk.expose());
+        let answer = [&[0x20, 0][..], &self.inputs.max_packet.to_be_bytes()].concat();
+        let mut drawn = self.connection.server_entropy.iter();
+        let drawn = drawn.find(|drawn| drawn.name.ends_with(tape::NOISE[0]));
+        let drawn = drawn.unwrap();
+        let mut tape = Tape::replay(std::slice::from_ref(drawn));
+        tape.purpose("answer", tape::NOISE);
+        let (made, keys) = responder.finish(&psk, &answer, &mut tape).unwrap();
+        assert_eq!(made, message);
+        self.derive("payload of SESSION-KEY", answer);
+        self.derive("Noise handshake hash", keys.transcript);
+        let both = [
+            keys.client_to_server.expose(),
+            keys.server_to_client.expose(),
+        ];
+        self.secret = both.map(|key| &key[..]).concat();
+    }
+
+    fn resume(&mut self, value: &[u8]) {
+        let said = self.transcript("resume");
+        let (session, rest) = value.split_at(16);
+        let (attempt, rest) = rest.split_at(8);
+        let (proof, share) = rest.split_at(32);
+        let covered = sha256(&[&said, session, attempt, share].concat());
+        self.derive("digest that the proof of RESUME covers", covered);
+        let secret = self.resumption.unwrap();
+        assert_eq!(derive::<32>(&secret, "resume", &covered).expose(), proof);
+    }
+
+    /// Checks SESSION-PROOF, and takes K.
+    fn session_code(&mut self, proof: &[u8]) {
+        let seed = match &self.inputs.account {
+            Account::DeliveredPerson { identity_seed, .. }
+            | Account::Service { identity_seed, .. } => identity_seed.array(),
+            Account::Person { .. } => panic!("nothing is delivered of them"),
+        };
+        let identity = Identity::from_seed(IdentitySeed(Secret::from_bytes(seed)));
+        let info = self.sealing_info.clone();
+        self.derive("info of HPKE", &info);
+        let sealed = value(&self.said, "SESSION-KEY");
+        let opened = sealing::open(identity.agreement(), &info, sealed).unwrap();
+        let (key, code) = opened.expose().split_at(32);
+        self.derive("session code", code);
+        let said = self.transcript("session code");
+        assert_eq!(derive::<32>(code, "session code", &said).expose(), proof);
+        self.secret = key.to_vec();
+    }
+
+    /// Logs in once more as the client, with what it drew.
+    fn opaque(&mut self, pass_phrase: &str) {
+        let context = [
+            &self.login_context[..],
+            &self.inputs.max_packet.to_be_bytes(),
+        ]
+        .concat();
+        self.derive("OPAQUE context", &context);
+        let phrase = Passphrase::from(pass_phrase.to_owned());
+        let suite = match self.option().hybrid() {
+            true => LoginSuite::Hybrid,
+            false => LoginSuite::Classical,
+        };
+        let mut tape = Tape::replay(&self.connection.client_entropy);
+        tape.purpose("first flight", tape::KE1);
+        let (login, start) = ClientLogin::start(suite, &phrase, &mut tape).unwrap();
+        assert_eq!(start, value(&self.said, "LOGIN-START"));
+        tape.purpose("proof", &[]);
+        let identifiers = Identifiers {
+            client: None,
+            server: Some(&self.inputs.site_public_key.0),
+        };
+        let answer = value(&self.said, "SESSION-KEY");
+        let done = login.finish(&phrase, answer, &context, identifiers, &mut tape);
+        let done = done.unwrap();
+        assert_eq!(done.ke3, value(&self.said, "SESSION-PROOF"));
+        self.derive("OPAQUE export key", done.export_key.expose());
+        self.secret = done.session_key.expose().to_vec();
+    }
+
+    /// What the login gives, when all is said in the clear.
+    pub(super) fn established(&mut self) -> Established {
+        if self.secret.is_empty() {
+            match (&self.inputs.account, self.resumption) {
+                (_, Some(secret)) => {
+                    let offer = &value(&self.said, "RESUME")[56..];
+                    let answer = value(&self.said, "SESSION-KEY");
+                    let shared = exchanged(&self.connection.client_entropy, offer, answer);
+                    self.derive("resumption secret R", secret);
+                    self.derive("shared secrets", &shared);
+                    self.secret = [&secret[..], &shared].concat();
+                }
+                (Account::Person { pass_phrase, .. }, None) => self.opaque(pass_phrase),
+                _ => panic!("K is known from SESSION-KEY"),
+            }
+        }
+        let transcript = self.digest("packets");
+        let resumption = derive(&self.secret, "resumption", &transcript);
+        Established {
+            option: self.option(),
+            secret: self.secret.clone(),
+            transcript,
+            resumption: self.resumption.unwrap_or(*resumption.expose()),
+            resumed: self.resumption.is_some(),
+        }
+    }
+}
+
+fn site(inputs: &Inputs) -> SiteKey {
+    SiteKey::from_seed(SiteSeed(Secret::from_bytes(inputs.site_seed.array())))
+}

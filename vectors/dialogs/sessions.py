@@ -1,0 +1,361 @@
+"""Sessions, read as docs/protocol/session.md has them: the login of a service, its packets and its messages."""
+
+import hashlib
+from collections import namedtuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from primitives import Noise, aead, agree, counted, derive, public_of, sha256
+
+NUMBERS = {"hybrid-aes256gcm": 0x0001, "hybrid-chacha20poly1305": 0x0002, "x25519-aes256gcm": 0x0101,
+           "x25519-aes128gcm": 0x0102, "x25519-chacha20poly1305": 0x0103, "delivered-key": 0x0201}
+OF_THE_SESSION = (1 << 64) - 1
+AGREEMENT_EXTENSION = "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.10458768.15301350.1"
+
+Command = namedtuple("Command", "id value wire")
+MAX_PACKET, MESSAGE_ID, END, NOP = 0x2000, 0x3000, 0x7010, 0x7000
+CERTIFICATE_ID, OPTION_CHOICE, SITE_PROOF, SESSION_PROOF = 0x8000, 0x8003, 0x8004, 0x8005
+SESSION_KEY, LOGIN_START, HANDSHAKE, KEM_KEY, KEM_CIPHERTEXT, RESUME = range(0x9002, 0x9008)
+DATA_LENGTH, WRAPPED, KEY_SHARE = 0x2001, 0xA003, 0xA013
+REKEY, REKEY_ANSWER, REKEYED, VERIFICATION = 0x1001, 0x1002, 0x7011, 0x8001
+CODE, GROUP, COMMAND, EVENT, PARAMS, DATA, OUTPUT, CONTENT = (
+    0x1000, 0x8010, 0x8011, 0x8012, 0xA010, 0xA002, 0xA011, 0xA012)
+GOODBYE, SESSION_ID, EXPIRES, IDLE_LIMIT, USERNAME = 0x0002, 0x8020, 0x3001, 0x2003, 0x9000
+
+
+def risp(data):
+    """The commands of whole RISP (risp.md)."""
+    at = 0
+    while at < len(data):
+        start, number = at, int.from_bytes(data[at:at + 2], "big")
+        at += 2
+        shape = number >> 12
+        if shape <= 6:
+            length = 1 << shape
+        elif 8 <= shape <= 11:
+            width = 1 << (shape - 8)
+            length = int.from_bytes(data[at:at + width], "big")
+            at += width
+        else:
+            length = 0
+        yield Command(number, data[at:at + length], data[start:at + length])
+        at += length
+        assert at <= len(data), "a command that was cut"
+
+
+def command(number, value):
+    width = 1 << ((number >> 12) - 8) if 8 <= number >> 12 <= 11 else 0
+    return number.to_bytes(2, "big") + (len(value).to_bytes(width, "big") if width else b"") + value
+
+
+class Derived:
+    """What is worked out, each value compared with the file's."""
+
+    def __init__(self, listed):
+        self.listed = {value["name"]: bytes.fromhex(value["bytes"]) for value in listed}
+        self.seen = set()
+
+    def check(self, name, value):
+        assert self.listed[name] == value, f"{name} is {value.hex()}"
+        self.seen.add(name)
+        return value
+
+
+class Login:
+    """A service's login or a resumption, worked out with the private keys of both ends."""
+
+    def __init__(self, inputs, connection, resumption):
+        self.inputs, self.option, self.resumption = inputs, connection["option"], resumption
+        self.derived = Derived(connection["derived"])
+        seed = bytes.fromhex(inputs["site_seed"])
+        self.site = self.derived.check("site agreement key (X25519)", derive(seed, "site agreement"))
+        signing = self.derived.check("site signing key (Ed25519)", derive(seed, "site signing"))
+        signing = Ed25519PrivateKey.from_private_bytes(signing).public_key().public_bytes_raw()
+        self.verifying = Ed25519PublicKey.from_public_bytes(signing)
+        assert bytes.fromhex(inputs["site_public_key"]) == signing + public_of(self.site)
+        service = inputs["account"]["service"]
+        self.own = derive(bytes.fromhex(service["identity_seed"]), "identity agreement")
+        self.certificate = bytes.fromhex(service["certificate"])
+        extension = x509.load_der_x509_certificate(self.certificate).extensions
+        extension = extension.get_extension_for_oid(x509.ObjectIdentifier(AGREEMENT_EXTENSION))
+        assert extension.value.value[-32:] == public_of(self.own)
+        self.drawn = {end: [bytes.fromhex(value["bytes"]) for value in connection[f"{end}_entropy"]]
+                      for end in ("client", "server")}
+        self.said = {"client": hashlib.sha256(), "server": hashlib.sha256()}
+        self.heard = {}
+
+    def transcript(self, label, listed=True):
+        said = self.said["client"].digest() + self.said["server"].digest()
+        digest = sha256(b"countersign/1 ", label.encode(), b"\0", said)
+        return self.derived.check(f"T({label})", digest) if listed else digest
+
+    def hears(self, sender, said):
+        """One command in the clear, from either end."""
+        delivered = self.option == "delivered-key"
+        if said.id == OPTION_CHOICE:
+            numbers = [NUMBERS[name].to_bytes(2, "big") for name in self.inputs["options"]]
+            listed = sha256(b"countersign/1 options\0", *numbers)[:8]
+            assert said.value == listed + NUMBERS[self.option].to_bytes(2, "big")
+        elif said.id == HANDSHAKE:
+            self.handshake(said.value)
+        elif said.id == RESUME:
+            self.resume(said.value)
+        elif said.id == SESSION_KEY and delivered:
+            self.open_key(said.value)
+        elif said.id == SESSION_KEY and self.resumption is None:
+            self.session_key(said.value)
+        elif said.id == SITE_PROOF:
+            self.verifying.verify(said.value, self.transcript("site proof"))
+        elif said.id == SESSION_PROOF:
+            assert said.value == derive(self.code, "session code", self.transcript("session code"))
+        self.heard[said.id] = said.value
+        self.said[sender].update(said.wire)
+
+    def kem(self):
+        """The ML-KEM key of the client, from its 64 bytes of d and z."""
+        seed = next(value for value in self.drawn["client"] if len(value) == 64)
+        return MLKEM768PrivateKey.from_seed_bytes(seed)
+
+    def handshake(self, message):
+        limit = command(MAX_PACKET, self.inputs["max_packet"].to_bytes(4, "big"))
+        payload = command(CERTIFICATE_ID, sha256(self.certificate)) + limit
+        if self.option.startswith("hybrid"):
+            payload += command(KEM_KEY, self.kem().public_key().public_bytes_raw())
+        self.derived.check("payload of HANDSHAKE", payload)
+        ephemeral = next(value for value in self.drawn["client"] if len(value) == 32)
+        chacha = self.option.endswith("chacha20poly1305")
+        prologue = self.transcript("machine prologue")
+        self.noise = Noise(chacha, prologue, self.own, ephemeral, public_of(self.site))
+        assert self.noise.write(payload) == message
+
+    def session_key(self, message):
+        secret = b""
+        if self.option.startswith("hybrid"):
+            secret = self.kem().decapsulate(self.heard[KEM_CIPHERTEXT])
+        self.derived.check("S", secret)
+        psk = self.derived.check("psk", derive(secret, "machine psk", self.transcript("machine psk")))
+        payload, keys = self.noise.read(message, psk)
+        self.derived.check("payload of SESSION-KEY", payload)
+        self.derived.check("Noise handshake hash", self.noise.hash)
+        self.secret = b"".join(keys)
+
+    def open_key(self, sealed):
+        info = b"countersign/1 delivered-key\0" + self.transcript("delivered key")
+        suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+        own = X25519PrivateKey.from_private_bytes(self.own)
+        opened = suite.decrypt(sealed, own, self.derived.check("info of HPKE", info))
+        self.secret, self.code = opened[:32], self.derived.check("session code", opened[32:])
+
+    def resume(self, value):
+        said = self.transcript("resume")
+        session, attempt, proof, self.share = value[:16], value[16:24], value[24:56], value[56:]
+        assert session.hex() == self.inputs["welcome"]["session"]
+        covered = sha256(said, session, attempt, self.share)
+        self.derived.check("digest that the proof of RESUME covers", covered)
+        assert proof == derive(self.resumption, "resume", covered)
+
+    def exchange(self, offerer, offer, answer):
+        """The shared secrets of KEY-SHAREs."""
+        private = next(value for value in self.drawn[offerer] if len(value) == 32 and public_of(value) == offer[:32])
+        secrets = agree(private, answer[:32])
+        if len(offer) > 32:
+            keys = [MLKEM768PrivateKey.from_seed_bytes(seed) for seed in self.drawn[offerer] if len(seed) == 64]
+            own = next(key for key in keys if key.public_key().public_bytes_raw() == offer[32:])
+            secrets += own.decapsulate(answer[32:])
+        return secrets
+
+    def established(self):
+        """The keys of packets of either direction, and the chain."""
+        if self.resumption is not None:
+            shared = self.exchange("client", self.share, self.heard[SESSION_KEY])
+            self.derived.check("resumption secret R", self.resumption)
+            self.secret = self.resumption + self.derived.check("shared secrets", shared)
+        self.derived.check("K", self.secret)
+        said = self.transcript("packets")
+        keys = [self.derived.check(label, derive(self.secret, label, said))
+                for label in ("packets from client", "packets from server", "chain")]
+        if self.resumption is None:
+            secret = derive(self.secret, "resumption", said)
+            self.resumption = self.derived.check("resumption secret R", secret)
+        return keys
+
+
+class Direction:
+    """The packets that one end sends."""
+
+    def __init__(self, option, key):
+        self.option, self.cipher, self.number = option, aead(option.replace("delivered-key", "aes256gcm").split("-")[-1], key), 0
+
+    def open(self, commands):
+        """The plaintext of the packet that begins here."""
+        first = next(commands)
+        if first.id == WRAPPED:
+            plaintext = self.record(first.wire[:10], first.wire[10:])
+            assert int.from_bytes(first.wire[6:10], "big") == len(plaintext)
+            return plaintext
+        data, digest = next(commands), next(commands)
+        assert (first.id, data.id, digest.id) == (DATA_LENGTH, DATA, VERIFICATION)
+        plaintext = self.record(first.wire + data.wire[:6], data.value)
+        assert int.from_bytes(first.value, "big") == len(plaintext)
+        assert self.record(digest.wire[:3], digest.value) == sha256(plaintext)
+        return plaintext
+
+    def record(self, associated, sealed):
+        plaintext = self.cipher.decrypt(counted(self.number), sealed, associated)
+        self.number += 1
+        return plaintext
+
+
+class Messages:
+    """Puts together what one end says in its packets, as the files list it."""
+
+    def __init__(self):
+        self.open, self.said, self.outside = {}, [], []
+
+    def read(self, plaintext):
+        """Gives what was said of keys in this packet: REKEYs that ended, and REKEYED."""
+        current, keys = None, []
+        for said in risp(plaintext):
+            if said.id == MESSAGE_ID:
+                number = int.from_bytes(said.value, "big")
+                current = self.open.setdefault(number, {"id": number})
+            elif said.id == END:
+                del self.open[current["id"]]
+                keys += self.whole(current)
+                current = None
+            elif current is None:
+                self.outside.append(said)
+                if said.id == REKEYED:
+                    keys.append((REKEYED, 0, b""))
+                elif said.id == GOODBYE:
+                    self.said.append({"goodbye": said.value[0]})
+            elif said.id == VERIFICATION:
+                body = [current.get(part, b"") for part in (PARAMS, DATA, OUTPUT, KEY_SHARE, CONTENT)]
+                assert said.value == sha256(*body)
+            elif said.id == CONTENT:
+                if CONTENT not in current:
+                    self.whole(current, True)
+                current[CONTENT] = current.get(CONTENT, b"") + said.value
+            else:
+                current[said.id] = current.get(said.id, b"") + said.value
+        return keys
+
+    def whole(self, message, content=False):
+        text = lambda part: message.get(part, b"").decode()
+        number = message["id"]
+        if CONTENT in message and not content:
+            self.said += [{"content": {"id": number, "bytes": message[CONTENT].hex()}}, {"content_end": {"id": number}}]
+        elif number == OF_THE_SESSION:
+            if REKEY in message:
+                option = int.from_bytes(message[REKEY], "big")
+                self.said.append({"offer_keys": next(name for name in NUMBERS if NUMBERS[name] == option)})
+                return [(REKEY, option, message[KEY_SHARE])]
+            self.said.append("accept_keys")
+            return [(REKEY_ANSWER, int.from_bytes(message[REKEY_ANSWER], "big"), message[KEY_SHARE])]
+        elif COMMAND in message:
+            self.said.append({"operation": {"id": number, "group": text(GROUP), "command": text(COMMAND),
+                                            "params": text(PARAMS), "content": content}})
+        elif EVENT in message:
+            assert number == 0
+            self.said.append({"event": {"group": text(GROUP), "event": text(EVENT), "data": text(DATA)}})
+        else:
+            self.said.append({"result": {"id": number, "code": int.from_bytes(message[CODE], "big"),
+                                         "data": text(DATA), "output": text(OUTPUT), "content": content}})
+        return []
+
+
+def joined(said):
+    """Pieces of one message's content put together: how many there are is the sender's choice."""
+    whole = []
+    for one in said:
+        last = whole[-1] if whole else None
+        if "content" in one and isinstance(last, dict) and "content" in last and one["content"]["id"] == last["content"]["id"]:
+            last["content"]["bytes"] += one["content"]["bytes"]
+        else:
+            whole.append({name: dict(value) if isinstance(value, dict) else value for name, value in one.items()}
+                         if isinstance(one, dict) else one)
+    return whole
+
+
+def check(file):
+    """Reads every connection of a file; gives how many packets were opened."""
+    resumption, opened = None, 0
+    for connection in file["connections"]:
+        login = Login(file["inputs"], connection, resumption)
+        session = None
+        for flight in connection["flights"]:
+            sender, commands = flight["from"], risp(bytes.fromhex(flight["bytes"]))
+            plaintexts = [bytes.fromhex(part["packet"]["plaintext"]) for part in flight["parts"] if "packet" in part]
+            clear = [part for part in flight["parts"] if "clear" in part]
+            for part in clear:
+                said = next(commands)
+                assert said.value.hex() == part["clear"]["value"], part["clear"]["command"]
+                login.hears(sender, said)
+            if plaintexts and session is None:
+                session = Session(file["inputs"], login)
+            for plaintext in plaintexts:
+                assert session.open(sender, commands) == plaintext
+                opened += 1
+            assert next(commands, None) is None
+            if session is not None:
+                assert session.said(sender) == joined(flight["says"]), flight["says"]
+        missing = set(login.derived.listed) - login.derived.seen
+        assert not missing, f"never worked out: {missing}"
+        resumption = login.resumption
+    return opened
+
+
+class Session:
+    """Both directions of a session, and their keys from one exchange to the next."""
+
+    def __init__(self, inputs, login):
+        client, server, self.chain = login.established()
+        self.inputs, self.login, self.round, self.offer = inputs, login, 1, None
+        self.directions = {"client": Direction(login.option, client), "server": Direction(login.option, server)}
+        self.messages = {"client": Messages(), "server": Messages()}
+        self.next = {}
+        self.welcomed = False
+
+    def open(self, sender, commands):
+        plaintext = self.directions[sender].open(commands)
+        if sender == "server" and not self.welcomed:
+            self.welcome(plaintext)
+            return plaintext
+        for what, option, share in self.messages[sender].read(plaintext):
+            if what == REKEY:
+                self.offer = sender, option, share
+            elif what == REKEY_ANSWER:
+                self.exchange(option, share)
+                self.directions[sender] = self.next.pop(sender)
+            else:
+                self.directions[sender] = self.next.pop(sender)
+        return plaintext
+
+    def welcome(self, plaintext):
+        said = {one.id: one.value for one in risp(plaintext)}
+        welcome = self.inputs["welcome"]
+        assert said[SESSION_ID].hex() == welcome["session"] and said[USERNAME].decode() == welcome["account"]
+        assert int.from_bytes(said[EXPIRES], "big") == welcome["expires"]
+        assert int.from_bytes(said[IDLE_LIMIT], "big") == welcome["idle_limit"]
+        self.welcomed = True
+
+    def exchange(self, option, answer):
+        offerer, offered, offer = self.offer
+        assert option == offered
+        self.round += 1
+        check = lambda name, value: self.login.derived.check(f"{name} {self.round}", value)
+        secrets = check("shared secrets", self.login.exchange(offerer, offer, answer))
+        digest = check("D", sha256(option.to_bytes(2, "big"), offer, answer))
+        fresh = check("fresh", derive(self.chain + secrets, "new keys", digest))
+        name = next(name for name in NUMBERS if NUMBERS[name] == option)
+        for end in ("client", "server"):
+            label = f"packets from {end}"
+            self.next[end] = Direction(name, check(label, derive(fresh, label, digest)))
+        self.chain = check("chain", derive(fresh, "chain", digest))
+
+    def said(self, sender):
+        said, self.messages[sender].said = self.messages[sender].said, []
+        return said
