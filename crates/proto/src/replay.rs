@@ -269,6 +269,26 @@ mod tests {
         assert_eq!(again, Err(ReplayError::Replayed));
     }
 
+    #[test]
+    fn memory_is_bounded_and_one_owner_does_not_take_it_all() {
+        let limits = ReplayLimits {
+            entries: 8,
+            entries_per_owner: 2,
+        };
+        let mut cache = ReplayCache::new(WINDOW, limits, NOW, NOW);
+        let mut insert = |owner: &str, name: u8| cache.insert(owner, &[name], NOW, NOW);
+        assert_eq!((insert("a", 1), insert("a", 2)), (Ok(()), Ok(())));
+        assert_eq!(insert("a", 3), Err(ReplayError::Full), "its share");
+        for owner in ["b", "c", "d"] {
+            assert_eq!((insert(owner, 1), insert(owner, 2)), (Ok(()), Ok(())));
+        }
+        assert_eq!(insert("e", 1), Err(ReplayError::Full));
+        for later in [NOW + 23, NOW + 100] {
+            assert_eq!(cache.insert("e", &[1], later, later), Ok(()));
+        }
+        assert_eq!(cache.older.entries.len() + cache.newer.entries.len(), 1);
+    }
+
     #[derive(Debug, Clone)]
     struct Step {
         clock: i64,

@@ -94,3 +94,28 @@ impl Broker {
 fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.millis()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_proto::replay::ReplayError;
+
+    use super::*;
+
+    fn first<E: Edition>(broker: &Broker) -> Result<(), ReplayError> {
+        broker
+            .replays::<E>()
+            .insert("billing", &[1], 61_000, 61_000)
+    }
+
+    #[test]
+    fn a_site_that_has_not_begun_to_answer_answers_nothing() {
+        let broker = Broker::default();
+        let stale = Err(ReplayError::Stale);
+        assert_eq!((first::<V1>(&broker), first::<V2>(&broker)), (stale, stale));
+        broker.begin(Timestamp::from_millis(60_000));
+        assert_eq!(
+            (first::<V1>(&broker), first::<V2>(&broker)),
+            (Ok(()), Ok(()))
+        );
+    }
+}

@@ -160,32 +160,6 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_one_application_does_not_take_it_all() {
-        let (window, limits) = (
-            ReplayWindow {
-                past: TOLERANCE,
-                ahead: AHEAD,
-            },
-            countersign_proto::replay::ReplayLimits {
-                entries: 8,
-                entries_per_owner: 8 / super::super::OF_ONE,
-            },
-        );
-        let mut cache = ReplayCache::new(window, limits, START, START);
-        let now = START + 5_000;
-        let mut ask = |of: &str, nonce: u8| cache.insert(of, &[nonce], now, now);
-        assert_eq!((ask("a", 1), ask("a", 2)), (Ok(()), Ok(())));
-        assert_eq!(ask("a", 3), Err(ReplayError::Full), "a quarter");
-        for of in ["b", "c", "d"] {
-            assert_eq!((ask(of, 1), ask(of, 2)), (Ok(()), Ok(())));
-        }
-        assert_eq!(ask("e", 1), Err(ReplayError::Full));
-        for later in [now + 61_000, now + 261_000] {
-            assert_eq!(cache.insert("e", &[1], later, later), Ok(()));
-        }
-    }
-
-    #[test]
     fn a_clock_that_is_set_back_forgets_nothing() {
         let mut cache = cache();
         let made = START + 50_000;

@@ -134,12 +134,12 @@ async fn grant<E: Form>(
     let received = E::read(text).map_err(Stop::Refused)?;
     let now = clock::now();
     let verified = {
-        // It is not known who asks: what the store is asked for waits for its turn as well.
+        // It is not known who asks: looking up an application that is not in the cache waits for a turn as well.
         let _turn = turn(peer, shared).await?;
         site.verify_request::<E>(keys, received, now).await?
     };
     peer.proved(shared);
-    // Decided before its turn comes: a refusal waits for none, so that its time is the same whatever is refused.
+    // Decided before the next turn: a refusal waits for none, so that its time is the same whatever is refused.
     *progress = Progress {
         from: Instant::now(),
         verified: true,
