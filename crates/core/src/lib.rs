@@ -7,7 +7,6 @@
 pub mod account;
 pub mod application;
 pub mod audit;
-pub mod broker;
 pub mod caller;
 pub mod content;
 pub mod context;
@@ -27,6 +26,7 @@ pub mod site;
 pub mod store;
 pub mod table;
 pub mod text;
+pub mod tickets;
 pub mod timestamp;
 
 mod params;

@@ -5,6 +5,7 @@ pub mod broker;
 pub mod clock;
 pub mod name;
 pub mod operation;
+pub mod replay;
 pub mod risp;
 pub mod session;
 pub mod uri;

@@ -10,11 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::broker::Registered;
 use crate::context::Context;
 use crate::policy::Role;
 use crate::refusal::Refusal;
 use crate::table::{Answer, Entry};
+use crate::tickets::Registered;
 
 pub(super) fn entries() -> Vec<Entry> {
     // A service may be an admin; a person is named by no application.
@@ -79,7 +79,7 @@ async fn ticket(context: Context, params: Ask) -> Result<Answer<Tickets>, Refusa
     let requester = spoken_for(&context, &params.app).await?;
     let (site, now) = (context.site(), context.now());
     let keys = &site.expect_open()?.broker;
-    let tickets = site.fast_tickets(keys, &requester, &params.providers, now);
+    let tickets = site.symmetric_tickets(keys, &requester, &params.providers, now);
     let tickets = tickets.await?;
     if tickets
         .iter()

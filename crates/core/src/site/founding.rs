@@ -11,10 +11,10 @@ use super::record::{self, SiteConfig, SiteRecord};
 use super::sealing::{self, Opened};
 use super::{Parts, Site};
 use crate::audit::AuditDraft;
-use crate::broker::V1Keys;
 use crate::caller::Caller;
 use crate::offer::Offer;
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
+use crate::tickets::V1Keys;
 use crate::timestamp::Timestamp;
 
 /// What has to be settled when a site is made.

@@ -15,6 +15,7 @@ mod login;
 mod record;
 mod script;
 mod sealing;
+mod tickets;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
@@ -25,7 +26,6 @@ use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 
 use crate::audit::coalesced::{Coalesced, Occurrence};
-use crate::broker::Broker;
 use crate::caller::{Caller, Door};
 use crate::content::Content;
 use crate::context::{Along, ContentSlot, Context};
@@ -36,6 +36,7 @@ use crate::refusal::Refusal;
 use crate::session::{Events, SessionRegistry};
 use crate::store::Store;
 use crate::table::{Entry, Reply, Table};
+use crate::tickets::Broker;
 use crate::timestamp::Timestamp;
 
 pub use delay::RefusalDelay;
@@ -334,11 +335,6 @@ impl Site {
     /// Where the site's decisions are kept.
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.0.store
-    }
-
-    /// What the broker remembers.
-    pub(crate) fn broker(&self) -> &Broker {
-        &self.0.broker
     }
 
     /// The turn to verify the whole audit log: one caller has it at a time.

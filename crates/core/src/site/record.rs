@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::sealing::seal_v1_keys;
 use super::{Site, SiteError};
-use crate::broker::V1Key;
 use crate::offer::Offer;
 use crate::refusal::Refusal;
 use crate::store::{Change, Setting, Store, StoreError};
+use crate::tickets::V1Key;
 use crate::timestamp::Timestamp;
 
 pub(super) const SITE_KEY: &str = "site_key";

@@ -19,11 +19,11 @@ use countersign_proto::name::Zone;
 
 use super::Site;
 use crate::audit::AuditDraft;
-use crate::broker::{BrokerKeys, V1Keys};
 use crate::caller::Caller;
 use crate::engine::Notice;
 use crate::refusal::Refusal;
 use crate::store::{ChangeSet, StoreError};
+use crate::tickets::{BrokerKeys, V1Keys};
 use crate::timestamp::Timestamp;
 
 const SETUP_LABEL: &str = "server setup";

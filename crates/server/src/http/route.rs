@@ -67,7 +67,7 @@ pub(super) async fn answer(request: Request<Incoming>, peer: &Peer, shared: &Arc
         }
         (&Method::GET, Resource::Authenticate) => {
             let asked = auth_request(request.uri().query());
-            authenticate::v1(&asked.unwrap_or_default(), peer, shared).await
+            authenticate::v1(asked.unwrap_or_default(), peer, shared).await
         }
         (&Method::GET, Resource::Clock) => {
             let nonce = parameter(request.uri().query(), "nonce");

@@ -68,7 +68,7 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
         data: RawValue::NULL.to_owned(),
     });
     assert_eq!(founded.site.events().publish(Audience::All, &event), 1);
-    assert_eq!(events.next().await, Some(event));
+    assert_eq!(events.next().await, Some(Event::clone(&event)));
     client.close().await.unwrap();
 }
 
@@ -231,7 +231,7 @@ async fn a_return_counts_once_its_client_has_shown_the_keys() {
     });
     let told = founded.site.events().publish(Audience::All, &event);
     assert_eq!(told, 1);
-    assert_eq!(again.read().await, [FromSite::Event(event)]);
+    assert_eq!(again.read().await, [FromSite::Event(Event::clone(&event))]);
 }
 
 /// After a restart a whole office returns to sessions that there are no more: that is no reason to turn it away.

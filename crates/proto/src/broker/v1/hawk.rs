@@ -201,7 +201,7 @@ impl Header {
     }
 
     /// Checks that whoever has the secret made it for this request, lately; `now` in seconds since 1970.
-    /// Whether the nonce is new is for whoever keeps them to say.
+    /// Whether the nonce is new is for a [`ReplayCache`](crate::replay::ReplayCache) to say.
     ///
     /// # Errors
     /// [`HawkError::Mac`], [`HawkError::Stale`], [`HawkError::Algorithm`].

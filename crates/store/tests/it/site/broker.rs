@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use countersign_core::audit::AuditDraft;
-use countersign_core::broker::{BrokerKeys, NotAnswered, Registered};
 use countersign_core::caller::Caller;
 use countersign_core::store::{Change, ChangeSet, Store};
+use countersign_core::tickets::{Allowed, BrokerKeys, Edition, IssueError, V2, Verified};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_proto::broker::v2::consumer::{Asked, Consumer};
-use countersign_proto::broker::v2::site::Request;
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::operation::Code;
 use countersign_store::SqliteStore;
@@ -59,21 +58,32 @@ fn keys(test: &TestSite) -> Arc<BrokerKeys> {
     test.site.opened().unwrap().broker.clone()
 }
 
-type Answered = Result<SealedMessage, NotAnswered<Refusal>>;
+type Error = IssueError<Refusal>;
+type Answered = Result<SealedMessage, Error>;
+
+async fn verify(
+    test: &TestSite,
+    request: &SealedMessage,
+    now: Timestamp,
+) -> Result<Verified<V2>, Error> {
+    let received = V2::read(serde_json::to_vec(request).unwrap());
+    let received = received.map_err(IssueError::Refused)?;
+    test.site.verify_request(&keys(test), received, now).await
+}
+
+async fn allow(
+    test: &TestSite,
+    request: &SealedMessage,
+    now: Timestamp,
+) -> Result<Allowed<V2>, Error> {
+    let verified = verify(test, request, now).await?;
+    test.site.allow(verified, now).await
+}
 
 /// What the site answers at `now`.
 async fn answer(test: &TestSite, request: &SealedMessage, now: Timestamp) -> Answered {
-    let text = serde_json::to_vec(request).unwrap();
-    let request = Request::read(&text).map_err(NotAnswered::Refused)?;
-    let requester = test.site.registered(request.requester(), now).await;
-    let requester: Option<Arc<Registered>> = requester.unwrap();
-    let keys = keys(test);
-    let verified = keys
-        .verify(request, requester.as_deref(), now)
-        .map_err(NotAnswered::Refused)?;
-    test.site
-        .ticket(&keys, verified, requester.as_deref().unwrap(), now)
-        .await
+    let allowed = allow(test, request, now).await?;
+    test.site.ticket(&keys(test), allowed, now).await
 }
 
 fn ask(consumer: &Consumer, requested: &str, now: Timestamp) -> (Asked, SealedMessage) {
@@ -83,7 +93,7 @@ fn ask(consumer: &Consumer, requested: &str, now: Timestamp) -> (Asked, SealedMe
 
 fn refusal(answered: Answered) -> Refusal {
     match answered {
-        Err(NotAnswered::Refused(refusal)) => refusal,
+        Err(IssueError::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
     }
 }
@@ -157,24 +167,45 @@ async fn policy_is_asked_each_time() {
 #[tokio::test]
 async fn a_lock_that_came_meanwhile_holds() {
     let (test, consumer) = applications().await;
-    let verified = async || {
-        let (_, request) = ask(&consumer, "ledger", NOW);
-        let request = Request::read(&serde_json::to_vec(&request).unwrap()).unwrap();
-        let requester = test.site.registered("billing", NOW).await.unwrap().unwrap();
-        let verified = keys(&test).verify(request, Some(&requester), NOW);
-        (verified.unwrap(), requester)
-    };
+    let other = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
+    let params = json!({ "id": "other", "public_keys": [other.public().to_pem()] });
+    test.admin("app.create", params).await;
     let lock = async || test.admin("app.lock", json!({ "id": "billing" })).await;
     let unlock = async || test.admin("app.unlock", json!({ "id": "billing" })).await;
-    for locks in [false, true] {
-        let (verified, requester) = verified().await;
+    for (locks, unlocks) in [(false, false), (true, true), (true, false)] {
+        let (_, request) = ask(&consumer, "ledger", NOW);
+        let allowed = allow(&test, &request, NOW).await.unwrap();
         if locks {
             lock().await;
         }
-        let keys = keys(&test);
-        let ticket = test.site.ticket(&keys, verified, &requester, NOW);
-        assert_eq!(ticket.await.is_err(), locks);
+        if unlocks {
+            unlock().await;
+        }
+        let ticket = test.site.ticket(&keys(&test), allowed, NOW).await;
+        match locks {
+            // Unlocked again it is another revision.
+            true => assert_eq!(refusal(ticket), Refusal::NotVerified),
+            false => assert!(ticket.is_ok()),
+        }
     }
+    unlock().await;
+    // The provider's lock counts too, and what is changed of another application does not.
+    for (id, granted) in [("other", true), ("ledger", false)] {
+        let (_, request) = ask(&consumer, "ledger", NOW);
+        let allowed = allow(&test, &request, NOW).await.unwrap();
+        test.admin("app.lock", json!({ "id": id })).await;
+        let ticket = test.site.ticket(&keys(&test), allowed, NOW).await;
+        assert_eq!(ticket.is_ok(), granted, "{id}");
+    }
+    test.admin("app.unlock", json!({ "id": "ledger" })).await;
+    // Locked between the verification and the look at policy.
+    let (_, request) = ask(&consumer, "ledger", NOW);
+    let verified = verify(&test, &request, NOW).await.unwrap();
+    lock().await;
+    let allowed = test.site.allow(verified, NOW).await.unwrap();
+    let ticket = test.site.ticket(&keys(&test), allowed, NOW).await;
+    assert_eq!(refusal(ticket), Refusal::NotVerified);
+    unlock().await;
     unlock().await;
     // Read by two at once, of which one was before the change: what is kept ready is what came after it.
     let (before, ()) = tokio::join!(test.site.registered("billing", NOW), async {

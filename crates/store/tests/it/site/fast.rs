@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use countersign_core::broker::{BrokerKeys, Registered};
+use countersign_core::tickets::{BrokerKeys, Registered};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -132,7 +132,7 @@ impl World {
         let tickets = self
             .test
             .site
-            .fast_tickets(&keys, &billing, &requested, now);
+            .symmetric_tickets(&keys, &billing, &requested, now);
         let Some(Answered::Granted(response)) = tickets.await.unwrap().pop() else {
             panic!("refused");
         };

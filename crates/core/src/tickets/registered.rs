@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_proto::broker::{v1, v2};
 
 use crate::application::{Application, ApplicationId};
-use crate::site::Site;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::timestamp::Timestamp;
 
 /// Applications that are kept ready.
@@ -38,11 +37,24 @@ impl Registered {
             application,
         }
     }
+
+    /// Whether its keys are still those that are accepted.
+    pub(super) fn is_current(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// Whether the two are one registration, unchanged.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        let (one, other) = (&self.application, &other.application);
+        one.revision == other.revision
+            && one.created == other.created
+            && one.instance == other.instance
+    }
 }
 
 /// The applications that were asked for lately.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<Entries>);
+pub(crate) struct ApplicationCache(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
@@ -52,7 +64,7 @@ struct Entries {
     changes: u64,
 }
 
-impl Cache {
+impl ApplicationCache {
     /// The application was changed: it is to be read again.
     pub(crate) fn forget(&self, id: &ApplicationId) {
         let mut entries = self.entries();
@@ -69,31 +81,29 @@ impl Cache {
         entries.unknown.clear();
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        // An entry goes in or out whole: a panic elsewhere leaves nothing half-done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many changes of applications there were. Two equal figures say that there was none in between.
+    pub(super) fn changes(&self) -> u64 {
+        self.entries().changes
     }
-}
 
-impl Site {
     /// The application of that id; whether it is active is for [`Application::may_call`] to say. `None` when
     /// there is none, or the text is no id.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn registered(
+    pub(crate) async fn get(
         &self,
+        store: &dyn Store,
         id: &str,
         now: Timestamp,
     ) -> Result<Option<Arc<Registered>>, StoreError> {
         let Ok(id) = id.parse::<ApplicationId>() else {
             return Ok(None);
         };
-        let cache = self.broker().cache();
         let changes = {
-            let entries = cache.entries();
+            let entries = self.entries();
             let ready = entries.ready.get(&id);
-            if let Some(ready) = ready.filter(|ready| ready.until.is_none_or(|until| now < until)) {
+            if let Some(ready) = ready.filter(|ready| ready.is_current(now)) {
                 return Ok(Some(ready.clone()));
             }
             if entries.unknown.contains(&id) {
@@ -101,8 +111,8 @@ impl Site {
             }
             entries.changes
         };
-        let Some(application) = self.store().application(&id).await? else {
-            let mut entries = cache.entries();
+        let Some(application) = store.application(&id).await? else {
+            let mut entries = self.entries();
             if entries.changes == changes {
                 if entries.unknown.len() >= ROOM_FOR_UNKNOWN {
                     let any = entries.unknown.iter().next().cloned();
@@ -113,15 +123,20 @@ impl Site {
             return Ok(None);
         };
         let registered = Arc::new(Registered::new(application, now));
-        let mut entries = cache.entries();
+        let mut entries = self.entries();
         if entries.changes == changes {
             if entries.ready.len() >= ROOM {
-                // Any one: hash maps have no order that a stranger knows.
+                // Any one: hash maps have no order that a client knows.
                 let any = entries.ready.keys().next().cloned();
                 entries.ready.remove(&any.unwrap_or_else(|| id.clone()));
             }
             entries.ready.insert(id, registered.clone());
         }
         Ok(Some(registered))
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // An entry goes in or out whole: a panic elsewhere leaves nothing half-done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

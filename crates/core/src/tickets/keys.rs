@@ -18,16 +18,16 @@ use serde::{Deserialize, Serialize};
 use crate::timestamp::Timestamp;
 
 const LABEL: &str = "broker";
-const STRANGER_LABEL: &str = "broker stranger";
+const DECOY_LABEL: &str = "broker stranger";
 const TICKETS_LABEL: &str = "broker ticket keys";
 
 /// The site as a party.
 pub struct BrokerKeys {
     pub(super) site: v2::site::Site,
-    /// A key that nobody has, for requesters that are not registered.
-    pub(super) stranger: PartyPublic,
+    /// A key whose private half is not used: requests of applications that are not registered are verified with it.
+    pub(super) decoy: PartyPublic,
     pub(super) master: Option<v1::master::Master>,
-    /// What the ticket keys of the fast path are derived from.
+    /// What the ticket keys of the symmetric ticket path are derived from.
     pub(super) tickets: Secret<32>,
 }
 
@@ -53,7 +53,7 @@ impl BrokerKeys {
                 id,
                 keys: vec![party(LABEL)],
             },
-            stranger: party(STRANGER_LABEL).public().clone(),
+            decoy: party(DECOY_LABEL).public().clone(),
             master,
             tickets: key.derive(TICKETS_LABEL),
         })

@@ -1,0 +1,43 @@
+//! Tickets, issued and refused, as the audit log has them: counted by consumer and provider.
+
+use std::error::Error;
+
+use super::{IssueError, Registered};
+use crate::application::ApplicationId;
+use crate::audit::AuditOutcome;
+use crate::audit::coalesced::Occurrence;
+use crate::caller::Door;
+
+const OPERATION: &str = "broker.ticket";
+
+/// Tickets for one provider that a consumer was given.
+pub(super) fn granted(consumer: &Registered, door: Door, provider: &str, times: u64) -> Occurrence {
+    let id = &consumer.application.id;
+    let granted = Occurrence::of_application(id, door, OPERATION, AuditOutcome::Done);
+    granted.to(provider).times(times)
+}
+
+/// Tickets that a consumer was refused. What it asked for may be any text: only the last one is kept,
+/// and it is no part of what is counted apart.
+pub(crate) fn refused(consumer: &Registered, door: Door, provider: &str, times: u64) -> Occurrence {
+    let id = &consumer.application.id;
+    let mut refused = Occurrence::of_application(id, door, OPERATION, AuditOutcome::NotPermitted);
+    // What is no id may be of any length.
+    if provider.parse::<ApplicationId>().is_ok() {
+        refused = refused.with("provider", provider);
+    }
+    refused.times(times)
+}
+
+/// What came of a request over HTTP; nothing where it is not settled.
+pub(crate) fn response<T, R: Error>(
+    consumer: &Registered,
+    provider: &str,
+    response: &Result<T, IssueError<R>>,
+) -> Option<Occurrence> {
+    match response {
+        Ok(_) => Some(granted(consumer, Door::Http, provider, 1)),
+        Err(IssueError::Refused(_)) => Some(refused(consumer, Door::Http, provider, 1)),
+        Err(IssueError::Busy | IssueError::Store(_)) => None,
+    }
+}

@@ -1,0 +1,154 @@
+//! A request for a ticket, from its text to its response. Each party is looked up once; what was changed
+//! meanwhile counts.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use countersign_crypto::entropy::Entropy;
+use countersign_proto::replay::ReplayError;
+
+use super::{Broker, BrokerKeys, Denial, Edition, Registered, millis};
+use crate::account::State;
+use crate::store::{Store, StoreError};
+use crate::timestamp::Timestamp;
+
+/// Why a request got no ticket. `R` is the refusal of its edition.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError<R: Error> {
+    /// It is refused.
+    #[error(transparent)]
+    Refused(R),
+    /// There is no room to remember it: later there is.
+    #[error("too many requests in the last minute")]
+    Busy,
+    /// The store is in trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A verified request, and who made it.
+pub struct Verified<E: Edition> {
+    request: E::Verified,
+    pub(crate) consumer: Arc<Registered>,
+    /// How many changes of applications there were before the consumer was looked up.
+    changes: u64,
+}
+
+/// A verified request for a provider that its consumer may call.
+pub struct Allowed<E: Edition> {
+    pub(crate) verified: Verified<E>,
+    provider: Arc<Registered>,
+}
+
+impl<E: Edition> Verified<E> {
+    /// The id of the application that the ticket is wanted for.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        E::provider(&self.request)
+    }
+
+    /// The same with the provider, which [`Broker::provider`] found.
+    pub(crate) fn allowed(self, provider: Arc<Registered>) -> Allowed<E> {
+        Allowed {
+            verified: self,
+            provider,
+        }
+    }
+}
+
+impl<E: Edition> fmt::Debug for Verified<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let consumer = &self.consumer.application.id;
+        write!(f, "Verified({consumer} for {:?})", self.provider())
+    }
+}
+
+impl<E: Edition> fmt::Debug for Allowed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Allowed({:?})", self.verified)
+    }
+}
+
+impl Broker {
+    /// Opens and verifies a request. One of an application that is not registered costs as much.
+    ///
+    /// # Errors
+    /// [`IssueError::Refused`] with what [`Edition::open`] and [`Edition::verify`] refuse, [`IssueError::Store`].
+    pub(crate) async fn verify<E: Edition>(
+        &self,
+        store: &dyn Store,
+        keys: &BrokerKeys,
+        received: E::Received,
+        now: Timestamp,
+    ) -> Result<Verified<E>, IssueError<E::Refusal>> {
+        let opened = E::open(keys, received).map_err(IssueError::Refused)?;
+        let changes = self.cache.changes();
+        let consumer = self.cache.get(store, E::consumer(&opened), now).await?;
+        let consumer = consumer.filter(|known| known.application.state == State::Active);
+        let request = E::verify(keys, opened, consumer.as_deref(), millis(now));
+        Ok(Verified {
+            request: request.map_err(IssueError::Refused)?,
+            consumer: consumer.ok_or_else(|| denied::<E>(Denial::NotVerified))?,
+            changes,
+        })
+    }
+
+    /// Seals the ticket, if the request was not answered before and policy still holds.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub(crate) async fn issue<E: Edition>(
+        &self,
+        store: &dyn Store,
+        keys: &BrokerKeys,
+        allowed: Allowed<E>,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<E::Sealed, IssueError<E::Refusal>> {
+        let Allowed { verified, provider } = allowed;
+        let clock = millis(now);
+        let remembered = E::remember(&mut self.replays::<E>(), &verified.request, clock);
+        remembered.map_err(|error| match error {
+            ReplayError::Replayed => denied::<E>(Denial::Replayed),
+            ReplayError::Stale => denied::<E>(Denial::Stale { clock }),
+            ReplayError::Full => IssueError::Busy,
+        })?;
+        let consumer = &verified.consumer;
+        let unchanged = self.cache.changes() == verified.changes && provider.is_current(now);
+        let provider = match unchanged {
+            true => provider,
+            false => {
+                let id = consumer.application.id.as_str();
+                let again = self.cache.get(store, id, now).await?;
+                again
+                    .filter(|again| again.is_as(consumer))
+                    .ok_or_else(|| denied::<E>(Denial::NotVerified))?;
+                let provider = self.provider(store, consumer, verified.provider(), now);
+                let provider = provider.await?;
+                provider.ok_or_else(|| denied::<E>(Denial::NotAllowed))?
+            }
+        };
+        let parties = (&*verified.consumer, &*provider);
+        E::seal(keys, verified.request, parties, clock, entropy).map_err(IssueError::Refused)
+    }
+
+    /// The provider of that id, if the consumer may call it now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn provider(
+        &self,
+        store: &dyn Store,
+        consumer: &Registered,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Registered>>, StoreError> {
+        let provider = self.cache.get(store, id, now).await?;
+        Ok(provider.filter(|provider| consumer.application.may_call(&provider.application)))
+    }
+}
+
+fn denied<E: Edition>(denial: Denial) -> IssueError<E::Refusal> {
+    IssueError::Refused(E::refusal(denial))
+}

@@ -1,0 +1,119 @@
+//! Edition v1 on the site's side, which its protocol calls the master.
+
+use std::sync::Mutex;
+
+use countersign_crypto::entropy::Entropy;
+use countersign_crypto::rsa::RsaKey;
+use countersign_proto::broker::v1::limits::TOLERANCE;
+use countersign_proto::broker::v1::master::{Master, Opened, Verified};
+use countersign_proto::broker::v1::{Refusal, SealedMessage, Which};
+use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
+
+use super::{BrokerKeys, Denial, Edition, LIMITS, Registered, Replays, millis};
+use crate::timestamp::Timestamp;
+
+/// Edition v1. A site without a key for it refuses everything as not verified.
+#[derive(Debug)]
+pub enum V1 {}
+
+fn master(keys: &BrokerKeys) -> Result<&Master, Refusal> {
+    keys.master.as_ref().ok_or(Refusal::NotVerified)
+}
+
+impl Edition for V1 {
+    type Received = String;
+    type Opened = Opened;
+    type Verified = Verified;
+    type Sealed = SealedMessage;
+    type Refusal = Refusal;
+
+    fn read(text: Vec<u8>) -> Result<String, Refusal> {
+        String::from_utf8(text).map_err(|_| Refusal::NotVerified)
+    }
+
+    fn open(keys: &BrokerKeys, received: String) -> Result<Opened, Refusal> {
+        master(keys)?.open(&received)
+    }
+
+    fn consumer(opened: &Opened) -> &str {
+        opened.requester()
+    }
+
+    fn verify(
+        keys: &BrokerKeys,
+        opened: Opened,
+        consumer: Option<&Registered>,
+        now: u64,
+    ) -> Result<Verified, Refusal> {
+        let master = master(keys)?;
+        // The site alone could sign with its key, and the site asks for nothing.
+        let decoy = master.keys.first().map(RsaKey::public);
+        let decoy = decoy.ok_or(Refusal::NotVerified)?;
+        let consumer = consumer.and_then(|known| known.v1.as_ref());
+        opened.verify(master, consumer, decoy, now)
+    }
+
+    fn provider(verified: &Verified) -> &str {
+        verified.requested()
+    }
+
+    /// Its consumers do not ask again when they are told that a request is too old, so a request of before the
+    /// start can be answered once more, to the consumer that made it alone.
+    fn replay_cache(started: Timestamp) -> ReplayCache {
+        let window = ReplayWindow {
+            past: TOLERANCE,
+            ahead: TOLERANCE,
+        };
+        ReplayCache::new(window, LIMITS, 0, millis(started))
+    }
+
+    fn replays(replays: &Replays) -> &Mutex<ReplayCache> {
+        &replays.v1
+    }
+
+    fn remember(cache: &mut ReplayCache, verified: &Verified, now: u64) -> Result<(), ReplayError> {
+        let (consumer, nonce) = verified.names();
+        cache.insert(consumer, &nonce.to_be_bytes(), verified.made(), now)
+    }
+
+    fn seal(
+        keys: &BrokerKeys,
+        verified: Verified,
+        (consumer, provider): (&Registered, &Registered),
+        now: u64,
+        entropy: &mut dyn Entropy,
+    ) -> Result<SealedMessage, Refusal> {
+        let consumer = consumer.v1.as_ref().ok_or(Refusal::NotVerified)?;
+        verified.answer(master(keys)?, consumer, provider.v1.as_ref(), now, entropy)
+    }
+
+    fn refusal(denial: Denial) -> Refusal {
+        match denial {
+            Denial::NotVerified => Refusal::NotVerified,
+            Denial::Replayed => Refusal::Nonces,
+            Denial::Stale { clock } => Refusal::Stale { clock },
+            Denial::NotAllowed => Refusal::Application(Which::Requested),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_000_000;
+
+    /// [BRK-5]: its consumers do not ask again, and the answer is theirs alone.
+    #[test]
+    fn each_request_is_answered_once_while_the_site_runs() {
+        let mut cache = V1::replay_cache(Timestamp::from_millis(1_000_000));
+        let before = START - 59_000;
+        assert_eq!(cache.insert("billing", &[1], before, before), Ok(()));
+        let ahead = START + 60_000;
+        assert_eq!(cache.insert("billing", &[2], ahead, START), Ok(()));
+        for now in [ahead, START + 120_000] {
+            let again = cache.insert("billing", &[2], ahead, now);
+            assert_eq!(again, Err(ReplayError::Replayed));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Edition v2 on the site's side.
+
+use std::sync::Mutex;
+
+use countersign_crypto::entropy::Entropy;
+use countersign_proto::broker::v2::limits::{AHEAD, TOLERANCE};
+use countersign_proto::broker::v2::site::{Request, Verified};
+use countersign_proto::broker::v2::{Refusal, SealedMessage};
+use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
+
+use super::{BrokerKeys, Denial, Edition, LIMITS, Registered, Replays, millis};
+use crate::timestamp::Timestamp;
+
+/// Edition v2.
+#[derive(Debug)]
+pub enum V2 {}
+
+impl Edition for V2 {
+    type Received = Request;
+    type Opened = Request;
+    type Verified = Verified;
+    type Sealed = SealedMessage;
+    type Refusal = Refusal;
+
+    fn read(text: Vec<u8>) -> Result<Request, Refusal> {
+        Request::read(&text)
+    }
+
+    fn open(_: &BrokerKeys, received: Request) -> Result<Request, Refusal> {
+        Ok(received)
+    }
+
+    fn consumer(opened: &Request) -> &str {
+        opened.requester()
+    }
+
+    fn verify(
+        keys: &BrokerKeys,
+        opened: Request,
+        consumer: Option<&Registered>,
+        now: u64,
+    ) -> Result<Verified, Refusal> {
+        let consumer = consumer.and_then(|known| known.v2.as_ref());
+        opened.verify(&keys.site, consumer, &keys.decoy, now)
+    }
+
+    fn provider(verified: &Verified) -> &str {
+        verified.requested()
+    }
+
+    /// What was asked before the site began to answer may have been answered by the run before, up to a moment
+    /// ahead of its clock, and is refused: its consumer asks for the time and then once more.
+    fn replay_cache(started: Timestamp) -> ReplayCache {
+        let window = ReplayWindow {
+            past: TOLERANCE,
+            ahead: AHEAD,
+        };
+        let not_before = millis(started.plus_millis(AHEAD));
+        ReplayCache::new(window, LIMITS, not_before, millis(started))
+    }
+
+    fn replays(replays: &Replays) -> &Mutex<ReplayCache> {
+        &replays.v2
+    }
+
+    fn remember(cache: &mut ReplayCache, verified: &Verified, now: u64) -> Result<(), ReplayError> {
+        let (consumer, nonce) = verified.names();
+        cache.insert(consumer, &nonce.0, verified.made(), now)
+    }
+
+    fn seal(
+        keys: &BrokerKeys,
+        verified: Verified,
+        (consumer, provider): (&Registered, &Registered),
+        now: u64,
+        entropy: &mut dyn Entropy,
+    ) -> Result<SealedMessage, Refusal> {
+        let consumer = consumer.v2.as_ref().ok_or(Refusal::NotVerified)?;
+        verified.answer(&keys.site, consumer, provider.v2.as_ref(), now, entropy)
+    }
+
+    fn refusal(denial: Denial) -> Refusal {
+        match denial {
+            Denial::NotVerified => Refusal::NotVerified,
+            Denial::Replayed => Refusal::Replayed,
+            Denial::Stale { .. } => Refusal::Clock,
+            Denial::NotAllowed => Refusal::NotAllowed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_000_000;
+
+    fn cache() -> ReplayCache {
+        let started = i64::try_from(START).unwrap();
+        V2::replay_cache(Timestamp::from_millis(started))
+    }
+
+    /// [BRK-5]
+    #[test]
+    fn a_request_is_answered_once_for_as_long_as_it_is_fresh() {
+        let mut cache = cache();
+        let made = START + 2_000;
+        assert_eq!(cache.insert("billing", &[1], made, made), Ok(()));
+        for later in [2_000, 2_001, 61_000, 62_000] {
+            let again = cache.insert("billing", &[1], made, START + later);
+            assert_eq!(again, Err(ReplayError::Replayed), "{later}");
+        }
+        let again = cache.insert("billing", &[1], made, START + 62_001);
+        assert_eq!(again, Err(ReplayError::Stale), "it may be forgotten");
+        // Just before what is remembered turns, and made as far ahead as may be.
+        let mut cache = self::cache();
+        let made = START + 61_998;
+        let first = cache.insert("billing", &[2], made, START + 60_999);
+        assert_eq!(first, Ok(()));
+        for later in (61_000..=121_998).step_by(500).chain([121_998]) {
+            let again = cache.insert("billing", &[2], made, START + later);
+            assert_eq!(again, Err(ReplayError::Replayed), "{later}");
+        }
+        let made = START + 121_998;
+        assert_eq!(cache.insert("billing", &[3], made, made), Ok(()));
+        assert_eq!(cache.insert("ledger", &[1], made, made), Ok(()));
+    }
+
+    /// [BRK-5]: whatever the run before may have answered is not answered again.
+    #[test]
+    fn what_was_asked_before_the_site_was_started_is_refused() {
+        let mut cache = cache();
+        for (made, first) in [
+            (START - 1, Err(ReplayError::Stale)),
+            (START + 999, Err(ReplayError::Stale)),
+            (START + 1_000, Ok(())),
+        ] {
+            let answered = cache.insert("billing", &[1], made, START + 2_000);
+            assert_eq!(answered, first, "{made}");
+        }
+    }
+
+    /// A site whose clock was set back to before its start refused every request until it was started again.
+    #[test]
+    fn a_clock_that_is_set_back_to_before_the_start_begins_anew() {
+        let mut cache = cache();
+        let back = START - 500_000;
+        let refused = cache.insert("billing", &[1], back - 1, back);
+        let stale = Err(ReplayError::Stale);
+        assert_eq!(refused, stale, "its consumer asks for the time");
+        let later = back + 10;
+        assert_eq!(cache.insert("billing", &[2], later, later), Ok(()));
+        let again = cache.insert("billing", &[2], later, later);
+        assert_eq!(again, Err(ReplayError::Replayed));
+        // By less than a minute, it catches up soon.
+        let mut cache = self::cache();
+        let back = START - 59_000;
+        assert_eq!(cache.insert("billing", &[1], back, back), stale);
+        assert_eq!(cache.insert("billing", &[1], back, back), stale);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_forgets_nothing() {
+        let mut cache = cache();
+        let made = START + 50_000;
+        assert_eq!(cache.insert("billing", &[1], made, made), Ok(()));
+        for now in [START + 5_000, START + 60_000] {
+            let again = cache.insert("billing", &[1], made, now);
+            assert_eq!(again, Err(ReplayError::Replayed));
+        }
+    }
+}
