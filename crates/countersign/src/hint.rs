@@ -66,7 +66,12 @@ pub(crate) fn command_in(command: &str, folder: &Path) -> String {
     {
         return command.to_owned();
     }
-    format!("{command} --data {}", quoted(&folder.to_string_lossy()))
+    let folder = folder.to_string_lossy();
+    // What cannot be quoted has a NUL in it, and names no folder.
+    match shlex::try_quote(&folder) {
+        Ok(folder) => format!("{command} --data {folder}"),
+        Err(_) => command.to_owned(),
+    }
 }
 
 /// The outcome of an operation of the admin socket, in the words of the command line.
@@ -111,15 +116,6 @@ fn spans(text: &str, change: impl Fn(&str) -> String) -> String {
         _ => change(part),
     });
     parts.collect::<Vec<_>>().join("`")
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 #[cfg(test)]

@@ -95,33 +95,12 @@ fn holds_private_key(value: &Value) -> bool {
     }
 }
 
-/// Splits a line into words: quotes hold spaces, a backslash takes the next character as it is.
+/// Splits a line into words, as a POSIX shell does.
 pub(crate) fn words(line: &str) -> Result<Vec<String>, Failure> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    let mut characters = line.chars();
-    while let Some(character) = characters.next() {
-        match (character, quote) {
-            ('\\', None | Some('"')) => {
-                let next = characters
-                    .next()
-                    .ok_or_else(|| Failure::usage("a \\ at the end"))?;
-                word.get_or_insert_default().push(next);
-            }
-            (character, Some(open)) if character == open => quote = None,
-            (character, Some(_)) => word.get_or_insert_default().push(character),
-            ('"' | '\'', None) => {
-                quote = Some(character);
-                word.get_or_insert_default();
-            }
-            (character, None) if character.is_whitespace() => words.extend(word.take()),
-            (character, None) => word.get_or_insert_default().push(character),
-        }
-    }
-    if quote.is_some() {
-        return Err(Failure::usage("a quote that is not closed"));
-    }
-    words.extend(word);
-    Ok(words)
+    shlex::split(line).ok_or_else(|| {
+        Failure::usage("the line ends within quotes, or in a \\")
+            .hint("write '…' around text with quotes or \\ in it")
+    })
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use countersign_crypto::certificate::Certificate;
 use countersign_crypto::key_file::DeliveredKey;
-use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::account::{self, ByName};
+use super::whose::{Named, Own, Whose};
 use super::{Done, NoParams, proof};
 use crate::account::{Account, Kind};
 use crate::context::Context;
@@ -39,10 +39,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .disruptive()
             .public_key()
             .example(of_maria)
-            .handler(|context, params: OfPerson| async move {
-                let account = account::find(&context, Kind::Person, &params.name).await?;
-                deliver(&context, account, &params.certificate, &params.key).await
-            }),
+            .handler(deliver::<Named>),
         Entry::new("person", "withdraw_key")
             .summary("Takes a person's delivered key away and cuts the sessions opened with it.")
             .allow(&admin)
@@ -61,10 +58,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .changes()
             .public_key()
             .example(example)
-            .handler(|context, params: Own| async move {
-                let account = account::own(&context).await?;
-                deliver(&context, account, &params.certificate, &params.key).await
-            }),
+            .handler(deliver::<Own>),
         Entry::new("self", "withdraw_key")
             .summary("Takes your delivered key away, which spends a fresh proof; cuts your other sessions opened with it.")
             .allow_own(&persons)
@@ -76,23 +70,13 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// A person's key.
+/// A key that is delivered.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfPerson {
+#[schemars(transform = W::shape)]
+struct Deliver<W: Whose> {
     /// The person.
-    #[schemars(with = "String")]
-    name: AccountName,
-    /// The certificate, in PEM.
-    certificate: String,
-    /// The encrypted private key, in PEM: what `key new` makes with a pass phrase.
-    key: String,
-}
-
-/// One's own key.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Own {
+    name: W,
     /// The certificate, in PEM.
     certificate: String,
     /// The encrypted private key, in PEM: what `key new` makes with a pass phrase.
@@ -106,12 +90,12 @@ struct Delivered {
     thumbprint: String,
 }
 
-async fn deliver(
-    context: &Context,
-    account: Account,
-    certificate: &str,
-    key: &str,
+async fn deliver<W: Whose>(
+    context: Context,
+    params: Deliver<W>,
 ) -> Result<Answer<Delivered>, Refusal> {
+    let context = &context;
+    let account = params.name.account(context).await?;
     if account.kind != Kind::Person {
         return Err(Refusal::not_permitted(
             "a service has its key itself",
@@ -119,7 +103,8 @@ async fn deliver(
         ));
     }
     proof::expect(context, account.id)?;
-    let key = read(certificate, key).map_err(|(field, error)| Refusal::invalid(field, error))?;
+    let key = read(&params.certificate, &params.key)
+        .map_err(|(field, error)| Refusal::invalid(field, error))?;
     let thumbprint = key.certificate().thumbprint().to_string();
     let details = json!({ "thumbprint": thumbprint });
     let credential = DeliveredKeyCredential {

@@ -20,6 +20,7 @@ mod session;
 mod site;
 mod site_key;
 mod ticket;
+mod whose;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};

@@ -1,20 +1,18 @@
 //! `self`: what an account may see and change of itself.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 use super::account::{self, AccountView};
-use super::passphrase::{self, Registration};
-use super::{NoParams, key};
-use crate::account::{Account, Kind};
+use super::whose::Own;
+use super::{NoParams, key, passphrase};
+use crate::account::Kind;
 use crate::context::Context;
-use crate::credential::PassphraseSuite;
 use crate::id::SessionId;
 use crate::policy::Role;
 use crate::refusal::Refusal;
 use crate::table::{Answer, Entry};
-use crate::text::Base64Url;
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -30,61 +28,15 @@ pub(super) fn entries() -> Vec<Entry> {
             .changes()
             .public_key()
             .example(json!({ "request": "…" }))
-            .handler(|context, params: Start| async move {
-                let account = person(&context).await?;
-                passphrase::start(&context, &account, &params.request).await
-            }),
+            .handler(passphrase::start::<Own>),
         Entry::new("self", "passphrase_finish")
             .summary("Sets your own pass phrase, which spends the fresh proof; takes your delivered key away and cuts your other sessions.")
             .allow_own(&persons)
             .changes()
             .public_key()
             .example(json!({ "setup": "…", "binding": "…", "record": "…", "sealed_identity": "…" }))
-            .handler(|context, params: Finish| async move {
-                let account = person(&context).await?;
-                passphrase::finish(context, account, params.registration()).await
-            }),
+            .handler(passphrase::finish::<Own>),
     ]
-}
-
-/// An OPAQUE registration request of one's own.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Start {
-    /// The registration request.
-    request: Base64Url,
-}
-
-/// A finished registration of one's own.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Finish {
-    /// The server setup, as it was answered at the start.
-    setup: Base64Url,
-    /// The binding, as it was answered at the start.
-    binding: Base64Url,
-    /// The registration record.
-    record: Base64Url,
-    /// The own identity, sealed under the export key.
-    sealed_identity: Base64Url,
-    /// What the record was made with; there is one suite so far, so it may be left out.
-    #[serde(default)]
-    suite: PassphraseSuite,
-    /// The certificate of the own identity, in PEM.
-    certificate: Option<String>,
-}
-
-impl Finish {
-    fn registration(self) -> Registration {
-        Registration {
-            setup: self.setup,
-            binding: self.binding,
-            record: self.record,
-            sealed_identity: self.sealed_identity,
-            suite: self.suite,
-            certificate: self.certificate,
-        }
-    }
 }
 
 /// The own account.
@@ -119,16 +71,4 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal>
         expires: info.map(|info| info.expires),
     })
     .saying(said))
-}
-
-/// The own account of a person. A service that is an admin has no pass phrase to set.
-async fn person(context: &Context) -> Result<Account, Refusal> {
-    let account = account::own(context).await?;
-    match account.kind {
-        Kind::Person => Ok(account),
-        Kind::Service => Err(Refusal::not_permitted(
-            "a service has no pass phrase",
-            "services log in with a key; see `key add`",
-        )),
-    }
 }

@@ -14,12 +14,12 @@
 use countersign_crypto::certificate::Certificate;
 use countersign_crypto::passphrase::PassphraseRecord;
 use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
-use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{account, proof};
+use super::proof;
+use super::whose::{Named, Whose};
 use crate::account::{Account, Kind};
 use crate::context::Context;
 use crate::credential::{PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite};
@@ -43,10 +43,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .changes()
             .public_key()
             .example(json!({ "name": "maria", "request": "…" }))
-            .handler(|context, params: StartFor| async move {
-                let account = account::find(&context, Kind::Person, &params.name).await?;
-                start(&context, &account, &params.request).await
-            }),
+            .handler(start::<Named>),
         Entry::new("person", "passphrase_finish")
             .summary("Sets a person's pass phrase, takes the delivered key away and cuts the person's sessions.")
             .allow(&admin)
@@ -59,20 +56,17 @@ pub(super) fn entries() -> Vec<Entry> {
                 "record": "…",
                 "sealed_identity": "…",
             }))
-            .handler(|context, params: FinishFor| async move {
-                let account = account::find(&context, Kind::Person, &params.name).await?;
-                finish(context, account, params.registration()).await
-            }),
+            .handler(finish::<Named>),
     ]
 }
 
-/// An OPAQUE registration request for a person.
+/// An OPAQUE registration request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct StartFor {
+#[schemars(transform = W::shape)]
+pub(super) struct Start<W: Whose> {
     /// Whose pass phrase.
-    #[schemars(with = "String")]
-    name: AccountName,
+    name: W,
     /// The registration request.
     request: Base64Url,
 }
@@ -90,49 +84,26 @@ pub(super) struct Started {
     server_identity: Base64Url,
 }
 
-/// A finished registration for a person.
+/// A finished registration.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct FinishFor {
+#[schemars(transform = W::shape)]
+pub(super) struct Finish<W: Whose> {
     /// Whose pass phrase.
-    #[schemars(with = "String")]
-    name: AccountName,
+    name: W,
     /// The server setup, as it was answered at the start.
     setup: Base64Url,
     /// The binding, as it was answered at the start.
     binding: Base64Url,
     /// The registration record.
     record: Base64Url,
-    /// The person's identity, sealed under the export key.
+    #[schemars(description = format!("The {} identity, sealed under the export key.", W::OF))]
     sealed_identity: Base64Url,
     /// What the record was made with; there is one suite so far, so it may be left out.
     #[serde(default)]
     suite: PassphraseSuite,
-    /// The certificate of the person's identity, in PEM.
+    #[schemars(description = format!("The certificate of the {} identity, in PEM.", W::OF))]
     certificate: Option<String>,
-}
-
-impl FinishFor {
-    fn registration(self) -> Registration {
-        Registration {
-            setup: self.setup,
-            binding: self.binding,
-            record: self.record,
-            sealed_identity: self.sealed_identity,
-            suite: self.suite,
-            certificate: self.certificate,
-        }
-    }
-}
-
-/// A finished registration.
-pub(super) struct Registration {
-    pub(super) setup: Base64Url,
-    pub(super) binding: Base64Url,
-    pub(super) record: Base64Url,
-    pub(super) sealed_identity: Base64Url,
-    pub(super) suite: PassphraseSuite,
-    pub(super) certificate: Option<String>,
 }
 
 /// A pass phrase was set.
@@ -143,12 +114,12 @@ pub(super) struct PassphraseSet {
 }
 
 /// Answers a registration request, under an OPRF key that no other request is answered under.
-pub(super) async fn start(
-    context: &Context,
-    account: &Account,
-    request: &Base64Url,
+pub(super) async fn start<W: Whose>(
+    context: Context,
+    params: Start<W>,
 ) -> Result<Answer<Started>, Refusal> {
-    proof::expect(context, account.id)?;
+    let account = person(&context, &params.name).await?;
+    proof::expect(&context, account.id)?;
     if let Some(caller) = context.caller().account {
         context.rate(Rate::Began(caller), "registrations were begun by you")?;
     }
@@ -157,14 +128,14 @@ pub(super) async fn start(
         "registrations were begun for this account",
     )?;
     let opened = context.site().expect_open()?;
-    let (credential_id, binding) = registrant(account, &opened).begin(
+    let (credential_id, binding) = registrant(&account, &opened).begin(
         &opened.key,
         context.now(),
         &mut context.site().entropy(),
     );
     let response = opened
         .setup
-        .registration_response(&credential_id.0, &request.0)
+        .registration_response(&credential_id.0, &params.request.0)
         .map_err(|error| Refusal::invalid("request", error))?;
     let target = account.name.to_string();
     context.commit(Vec::new(), target, json!({})).await?;
@@ -176,6 +147,18 @@ pub(super) async fn start(
     }))
 }
 
+/// The account, which has to be a person's: a service that is an admin has no pass phrase to set.
+async fn person(context: &Context, whose: &impl Whose) -> Result<Account, Refusal> {
+    let account = whose.account(context).await?;
+    match account.kind {
+        Kind::Person => Ok(account),
+        Kind::Service => Err(Refusal::not_permitted(
+            "a service has no pass phrase",
+            "services log in with a key; see `key add`",
+        )),
+    }
+}
+
 fn registrant(account: &Account, opened: &Opened) -> Registrant {
     Registrant {
         account: account.id,
@@ -184,11 +167,11 @@ fn registrant(account: &Account, opened: &Opened) -> Registrant {
 }
 
 /// Stores a finished registration and cuts the account's sessions, but not the caller's own.
-pub(super) async fn finish(
+pub(super) async fn finish<W: Whose>(
     context: Context,
-    account: Account,
-    registration: Registration,
+    registration: Finish<W>,
 ) -> Result<Answer<PassphraseSet>, Refusal> {
+    let account = person(&context, &registration.name).await?;
     proof::expect(&context, account.id)?;
     let credential = credential(&context, &account, registration)?;
     let before = context.site().store().passphrase(account.id).await?;
@@ -214,7 +197,7 @@ pub(super) async fn finish(
 fn credential(
     context: &Context,
     account: &Account,
-    registration: Registration,
+    registration: Finish<impl Whose>,
 ) -> Result<PassphraseCredential, Refusal> {
     let opened = context.site().expect_open()?;
     let setup = opened.setup.id();

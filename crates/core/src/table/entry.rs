@@ -64,6 +64,14 @@ type Handler = Box<dyn Fn(Context, &str) -> Result<Running, Refusal> + Send + Sy
 
 /// One operation.
 pub struct Entry {
+    spec: Spec,
+    params: Schema,
+    result: Schema,
+    handler: Handler,
+}
+
+/// What is said of an operation before its handler.
+struct Spec {
     name: Name,
     summary: &'static str,
     access: Access,
@@ -75,9 +83,6 @@ pub struct Entry {
     takes_content: bool,
     gives_content: bool,
     example: serde_json::Value,
-    params: Schema,
-    result: Schema,
-    handler: Handler,
 }
 
 /// Group and command, and the two together as `group.command`.
@@ -89,26 +94,14 @@ pub(crate) struct Name {
 }
 
 /// An entry that still lacks its handler.
-pub struct EntryBuilder {
-    name: Name,
-    summary: &'static str,
-    access: Access,
-    changes: bool,
-    disruptive: bool,
-    while_sealed: bool,
-    computes: bool,
-    public_key: bool,
-    takes_content: bool,
-    gives_content: bool,
-    example: serde_json::Value,
-}
+pub struct EntryBuilder(Spec);
 
 impl Entry {
     /// Begins an entry. Both names are short and plain (`[a-z][a-z0-9_]*`).
     #[allow(clippy::new_ret_no_self, reason = "an entry without a handler is none")]
     #[must_use]
     pub fn new(group: &'static str, command: &'static str) -> EntryBuilder {
-        EntryBuilder {
+        EntryBuilder(Spec {
             name: Name {
                 group,
                 command,
@@ -124,92 +117,92 @@ impl Entry {
             takes_content: false,
             gives_content: false,
             example: serde_json::Value::Object(serde_json::Map::new()),
-        }
+        })
     }
 
     /// The group.
     #[must_use]
     pub const fn group(&self) -> &'static str {
-        self.name.group
+        self.spec.name.group
     }
 
     /// The command within the group.
     #[must_use]
     pub const fn command(&self) -> &'static str {
-        self.name.command
+        self.spec.name.command
     }
 
     /// `group.command`.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name.whole
+        &self.spec.name.whole
     }
 
     pub(crate) fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name.whole)
+        Arc::clone(&self.spec.name.whole)
     }
 
     /// What it does, in one sentence.
     #[must_use]
     pub const fn summary(&self) -> &'static str {
-        self.summary
+        self.spec.summary
     }
 
     /// Who may call it.
     #[must_use]
     pub const fn access(&self) -> &Access {
-        &self.access
+        &self.spec.access
     }
 
     /// Whether it changes the site or tells what must be accounted for, and so is audited.
     #[must_use]
     pub const fn is_audited(&self) -> bool {
-        self.changes || self.disruptive
+        self.spec.changes || self.spec.disruptive
     }
 
     /// Whether it may take something away from somebody who is using it: people are asked before it
     /// runs, and an attempt without permission is audited.
     #[must_use]
     pub const fn is_disruptive(&self) -> bool {
-        self.disruptive
+        self.spec.disruptive
     }
 
     /// Whether it is answered while the site is sealed.
     #[must_use]
     pub const fn works_while_sealed(&self) -> bool {
-        self.while_sealed
+        self.spec.while_sealed
     }
 
     /// Whether it computes for long, as stretching a pass phrase does: run it where nobody waits for the
     /// thread.
     #[must_use]
     pub const fn computes(&self) -> bool {
-        self.computes
+        self.spec.computes
     }
 
     /// Whether it does public-key work or computes for long: an account may run so many of these, and they
     /// take turns.
     #[must_use]
     pub const fn is_costly(&self) -> bool {
-        self.public_key || self.computes
+        self.spec.public_key || self.spec.computes
     }
 
     /// Whether content comes with it: bytes of any number, behind its parameters.
     #[must_use]
     pub const fn takes_content(&self) -> bool {
-        self.takes_content
+        self.spec.takes_content
     }
 
     /// Whether content comes with its answer.
     #[must_use]
     pub const fn gives_content(&self) -> bool {
-        self.gives_content
+        self.spec.gives_content
     }
 
     /// Parameters to show as an example.
     #[must_use]
     pub const fn example(&self) -> &serde_json::Value {
-        &self.example
+        &self.spec.example
     }
 
     /// The JSON Schema of its parameters.
@@ -231,7 +224,7 @@ impl Entry {
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Entry({})", self.name.whole)
+        write!(f, "Entry({})", self.spec.name.whole)
     }
 }
 
@@ -239,21 +232,21 @@ impl EntryBuilder {
     /// What it does, in one sentence.
     #[must_use]
     pub const fn summary(mut self, summary: &'static str) -> Self {
-        self.summary = summary;
+        self.0.summary = summary;
         self
     }
 
     /// These roles may call it for everything.
     #[must_use]
     pub fn allow(mut self, roles: &[Role]) -> Self {
-        self.access.allow(roles);
+        self.0.access.allow(roles);
         self
     }
 
     /// These roles may call it for their own account; the handler asks [`Context::admits`].
     #[must_use]
     pub fn allow_own(mut self, roles: &[Role]) -> Self {
-        self.access.allow_own(roles);
+        self.0.access.allow_own(roles);
         self
     }
 
@@ -261,14 +254,14 @@ impl EntryBuilder {
     /// initialisation scripts and by the program that embeds the site.
     #[must_use]
     pub fn only_on(mut self, channels: &[Door]) -> Self {
-        self.access.only_on(channels);
+        self.0.access.only_on(channels);
         self
     }
 
     /// It changes the site, or tells what must be accounted for: it is audited.
     #[must_use]
     pub const fn changes(mut self) -> Self {
-        self.changes = true;
+        self.0.changes = true;
         self
     }
 
@@ -276,49 +269,49 @@ impl EntryBuilder {
     /// without permission.
     #[must_use]
     pub const fn disruptive(mut self) -> Self {
-        self.disruptive = true;
+        self.0.disruptive = true;
         self
     }
 
     /// It is answered even while the site is sealed.
     #[must_use]
     pub const fn while_sealed(mut self) -> Self {
-        self.while_sealed = true;
+        self.0.while_sealed = true;
         self
     }
 
     /// It computes for long, as stretching a pass phrase does.
     #[must_use]
     pub const fn computes(mut self) -> Self {
-        self.computes = true;
+        self.0.computes = true;
         self
     }
 
     /// It does public-key work: see [`Entry::is_costly`].
     #[must_use]
     pub const fn public_key(mut self) -> Self {
-        self.public_key = true;
+        self.0.public_key = true;
         self
     }
 
     /// Content comes with it; the handler takes it with [`Context::content`]. Without, it is refused.
     #[must_use]
     pub const fn takes_content(mut self) -> Self {
-        self.takes_content = true;
+        self.0.takes_content = true;
         self
     }
 
     /// Content comes with its answer, when it succeeds.
     #[must_use]
     pub const fn gives_content(mut self) -> Self {
-        self.gives_content = true;
+        self.0.gives_content = true;
         self
     }
 
     /// Parameters to show as an example.
     #[must_use]
     pub fn example(mut self, example: serde_json::Value) -> Self {
-        self.example = example;
+        self.0.example = example;
         self
     }
 
@@ -333,17 +326,7 @@ impl EntryBuilder {
         Fut: Future<Output = Result<Answer<R>, Refusal>> + Send + 'static,
     {
         Entry {
-            name: self.name,
-            summary: self.summary,
-            access: self.access,
-            changes: self.changes,
-            disruptive: self.disruptive,
-            while_sealed: self.while_sealed,
-            computes: self.computes,
-            public_key: self.public_key,
-            takes_content: self.takes_content,
-            gives_content: self.gives_content,
-            example: self.example,
+            spec: self.0,
             params: schema_for!(P),
             result: schema_for!(R),
             handler: Box::new(move |context, text| {

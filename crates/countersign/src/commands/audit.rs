@@ -14,7 +14,7 @@ use crate::admin::Admin;
 use crate::cli::{Audit, Common};
 use crate::failure::{Exit, Failure};
 use crate::files::Existing;
-use crate::output::{say, show};
+use crate::output::{say, show_of};
 
 /// Which entries.
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ impl List {
             let (outcome, data) = run_once(common, "list", &self.params(Some(seen), None))?;
             listed = data;
             if listed.pointer("/entries/0").is_some() {
-                show(&outcome, common.format())?;
+                show_of("audit list", &outcome, common.format())?;
             }
         }
     }
@@ -122,7 +122,7 @@ pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
 /// Runs an operation and shows its result; its data, to look into.
 fn shown(common: &Common, command: &str, params: &Value) -> Result<Value, Failure> {
     let (outcome, data) = run_once(common, command, params)?;
-    show(&outcome, common.format())?;
+    show_of(&format!("audit {command}"), &outcome, common.format())?;
     Ok(data)
 }
 

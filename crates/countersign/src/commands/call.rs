@@ -238,7 +238,10 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
             bar.finish_and_clear();
         }
         match content {
-            None => show_part(&outcome, common.format()),
+            None => {
+                let operation = format!("{} {}", call.group, call.command);
+                show_part(&operation, &outcome, common.format())
+            }
             Some(content) => {
                 if !outcome.output.is_empty() {
                     say(&outcome.output);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, say, show_data};
+use crate::output::{Format, say, show_list};
 
 /// The longest stretch that a site gives at a time.
 const STRETCH: u32 = 1000;
@@ -30,7 +30,10 @@ pub(crate) fn list(
         }
         match whole.add(&outcome)? {
             Some(next) => put(&mut params, "after", next),
-            None => return whole.show(common.format()),
+            None => {
+                let operation = format!("{group} {command}");
+                return whole.show(&operation, common.format());
+            }
         }
     }
 }
@@ -42,7 +45,6 @@ struct Whole {
     entries: Vec<Box<RawValue>>,
     /// What the site has and cannot read.
     damaged: Vec<Box<RawValue>>,
-    lines: Vec<String>,
 }
 
 /// One stretch.
@@ -62,17 +64,16 @@ impl Whole {
             .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
         self.entries.extend(stretch.entries);
         self.damaged.extend(stretch.damaged);
-        self.lines.extend(outcome.output.lines().map(str::to_owned));
         Ok(stretch.next)
     }
 
-    fn show(self, format: Format) -> Result<(), Failure> {
+    fn show(self, operation: &str, format: Format) -> Result<(), Failure> {
         if format == Format::Jsonl && !self.damaged.is_empty() {
             // A line for each entry has no place for them.
             let count = self.damaged.len();
             say(format_args!("{count} cannot be read; --json names them."));
         }
-        show_data(&self.data()?, &self.lines.join("\n"), format)
+        show_list(operation, &self.data()?, "", format)
     }
 
     /// The list as one stretch of the site would be.

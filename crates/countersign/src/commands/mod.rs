@@ -27,7 +27,7 @@ use serde_json::Value;
 use crate::admin::Admin;
 use crate::cli::Common;
 use crate::failure::Failure;
-use crate::output::show;
+use crate::output::show_of;
 
 /// Runs one operation through the admin socket and shows its result; asks before a disruptive one.
 pub(crate) fn admin_call(
@@ -49,7 +49,7 @@ pub(crate) fn confirmed_call(
     params: &impl Serialize,
 ) -> Result<(), Failure> {
     let outcome = Admin::connect(&common.data)?.run(group, command, params)?;
-    show(&outcome, common.format())
+    show_of(&format!("{group} {command}"), &outcome, common.format())
 }
 
 /// The parameters that were given, without those that were left out.

@@ -1,8 +1,8 @@
 //! What goes to standard output: data only, in the form that was asked for.
 
-mod columns;
 pub(crate) mod escape;
 mod layout;
+mod table;
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -31,15 +31,20 @@ pub(crate) enum Format {
 
 /// Shows a result, or fails as it says.
 pub(crate) fn show(outcome: &Outcome, format: Format) -> Result<(), Failure> {
+    show_of("", outcome, format)
+}
+
+/// The same of an operation (`group command`) that may list something: its entries stand in columns.
+pub(crate) fn show_of(operation: &str, outcome: &Outcome, format: Format) -> Result<(), Failure> {
     if outcome.code != Code::SUCCESS {
         return Err(Failure::outcome(outcome));
     }
-    show_data(outcome.data.get(), &outcome.output, format)
+    show_list(operation, outcome.data.get(), &outcome.output, format)
 }
 
-/// The same of an operation that lists a part at a time: says how to get the rest.
-pub(crate) fn show_part(outcome: &Outcome, format: Format) -> Result<(), Failure> {
-    show(outcome, format)?;
+/// The same of one that may list a part at a time: says how to get the rest.
+pub(crate) fn show_part(operation: &str, outcome: &Outcome, format: Format) -> Result<(), Failure> {
+    show_of(operation, outcome, format)?;
     let data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
     let next = match data.get("next") {
         None | Some(Value::Null) => return Ok(()),
@@ -54,8 +59,23 @@ pub(crate) fn show_part(outcome: &Outcome, format: Format) -> Result<(), Failure
 
 /// Shows data, which is JSON, or the text that says the same for people.
 pub(crate) fn show_data(data: &str, text: &str, format: Format) -> Result<(), Failure> {
+    show_list("", data, text, format)
+}
+
+/// The same of what an operation lists, if it does.
+pub(crate) fn show_list(
+    operation: &str,
+    data: &str,
+    text: &str,
+    format: Format,
+) -> Result<(), Failure> {
+    if format == Format::Text
+        && let Some(table) = table::of(operation, data)
+    {
+        return print(&table);
+    }
     match format {
-        Format::Text if !text.is_empty() => print(&columns::aligned(&escape::text(text))),
+        Format::Text if !text.is_empty() => print(text),
         Format::Text if is_empty_list(data) => {
             say("There are none.");
             Ok(())

@@ -4,6 +4,14 @@
 //! The same message, key schedule and cipher as [`super::seal`]; the encapsulated key has 1,120 bytes. The
 //! arithmetic is AWS-LC's, but for the derivation of an ML-KEM key from its seed, which AWS-LC does not
 //! offer; its encapsulations draw on AWS-LC's own generator (see [`crate::kem`]).
+//!
+//! The `x-wing` crate, which HPKE's library has for its own X-Wing, gives the same bytes and is several times
+//! slower. The fastest of 2,000 turns each on one processor, with all optimised but this crate:
+//!
+//! | | here | `x-wing` 0.1.1 |
+//! |---|---|---|
+//! | encapsulate | 50 µs | 208 µs |
+//! | decapsulate | 43 µs | 346 µs |
 
 use std::fmt;
 use std::sync::Arc;

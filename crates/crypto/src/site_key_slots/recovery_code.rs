@@ -5,8 +5,9 @@
 //! Crockford's base32 (no I, L, O, U) in seven groups: XXXXX-XXXXX-XXXXX-XXXXX-XXXXX-XXXXX-XXXXX
 //! ```
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::LazyLock};
 
+use data_encoding::{Encoding, Specification};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -15,12 +16,30 @@ use crate::{
     secret::{Secret, SecretText},
 };
 
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const ALPHABET: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const CODE: usize = 20;
 const CHECK: usize = 2;
 const SYMBOLS: usize = 35;
 const GROUP: usize = 5;
 const CHECK_LABEL: &[u8] = b"countersign/1 recovery code check\0";
+
+/// Crockford's base32, in either case, with `O` for `0`, `I` and `L` for `1`.
+static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification.symbols.push_str(ALPHABET);
+    specification
+        .translate
+        .from
+        .push_str("abcdefghjkmnpqrstvwxyzOoIiLl");
+    specification
+        .translate
+        .to
+        .push_str("ABCDEFGHJKMNPQRSTVWXYZ001111");
+    // What is said above is an encoding.
+    specification
+        .encoding()
+        .unwrap_or_else(|_| std::process::abort())
+});
 
 /// 160 random bits that open a slot. Nobody can guess it, so it is not stretched.
 pub struct RecoveryCode(Secret<CODE>);
@@ -35,20 +54,18 @@ impl RecoveryCode {
     /// The text to print, once: 35 symbols in groups of five.
     #[must_use]
     pub fn to_text(&self) -> SecretText {
+        let code = self.0.expose();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(CODE + CHECK));
+        bytes.extend_from_slice(code);
+        bytes.extend_from_slice(&check(code));
+        let symbols = Zeroizing::new(CROCKFORD.encode(&bytes));
         let mut text = String::with_capacity(SYMBOLS + SYMBOLS / GROUP);
-        let (mut bits, mut held) = (0_u32, 0);
-        let mut symbols = 0;
-        for byte in self.0.expose().iter().chain(&check(self.0.expose())) {
-            bits = bits << 8 | u32::from(*byte);
-            held += 8;
-            while held >= 5 {
-                held -= 5;
-                if symbols > 0 && symbols % GROUP == 0 {
-                    text.push('-');
-                }
-                text.push(symbol(bits >> held));
-                symbols += 1;
+        // The last of 36 symbols is for the last bit, which is always zero.
+        for (at, symbol) in symbols.chars().take(SYMBOLS).enumerate() {
+            if at > 0 && at % GROUP == 0 {
+                text.push('-');
             }
+            text.push(symbol);
         }
         SecretText::from(text)
     }
@@ -65,33 +82,23 @@ impl FromStr for RecoveryCode {
     type Err = BadRecoveryCode;
 
     fn from_str(text: &str) -> Result<Self, BadRecoveryCode> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(CODE + CHECK));
-        let (mut bits, mut held) = (0_u32, 0);
-        let mut symbols = 0;
-        for character in text.chars() {
-            // A word processor makes other dashes of ours, an editor puts a byte order mark before them.
-            let is_dash = matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
-            if character.is_whitespace() || is_dash || character == '\u{feff}' {
-                continue;
-            }
-            symbols += 1;
-            let value = value(character).ok_or(BadRecoveryCode::Character { position: symbols })?;
-            bits = bits << 5 | value;
-            held += 5;
-            if held >= 8 && bytes.len() < CODE + CHECK {
-                held -= 8;
-                bytes.push(low_byte(bits >> held));
-            }
+        let mut symbols = Zeroizing::new(String::with_capacity(text.len() + 1));
+        symbols.extend(text.chars().filter(|character| !is_passed_over(*character)));
+        let is_symbol = |c: char| c.is_ascii_alphanumeric() && !matches!(c, 'U' | 'u');
+        if let Some(at) = symbols.chars().position(|character| !is_symbol(character)) {
+            return Err(BadRecoveryCode::Character { position: at + 1 });
         }
-        if symbols != SYMBOLS {
-            return Err(BadRecoveryCode::Length { found: symbols });
+        let found = symbols.len();
+        if found != SYMBOLS {
+            return Err(BadRecoveryCode::Length { found });
         }
         // 175 bits are typed; the last one of 22 bytes is always zero.
-        bytes.push(low_byte(bits << 1));
-
+        symbols.push('0');
+        let bytes = CROCKFORD.decode(symbols.as_bytes()).map(Zeroizing::new);
+        let bytes = bytes.map_err(|_| BadRecoveryCode::TypingError)?;
         let (code, recorded) = bytes
             .split_first_chunk::<CODE>()
-            .ok_or(BadRecoveryCode::Length { found: symbols })?;
+            .ok_or(BadRecoveryCode::Length { found })?;
         if check(code) != recorded {
             return Err(BadRecoveryCode::TypingError);
         }
@@ -133,23 +140,13 @@ fn check(code: &[u8; CODE]) -> [u8; CHECK] {
     [first, second & 0xfe]
 }
 
-fn symbol(bits: u32) -> char {
-    let value = usize::from(low_byte(bits) & 31);
-    ALPHABET.get(value).copied().map_or('0', char::from)
-}
-
-fn value(character: char) -> Option<u32> {
-    let symbol = match character.to_ascii_uppercase() {
-        'O' => '0',
-        'I' | 'L' => '1',
-        other => other,
-    };
-    (0..32).find(|bits| self::symbol(*bits) == symbol)
-}
-
-fn low_byte(bits: u32) -> u8 {
-    let [.., low] = bits.to_be_bytes();
-    low
+/// White space, and dashes: a word processor makes other ones of ours, an editor puts a byte order mark before them.
+fn is_passed_over(character: char) -> bool {
+    character.is_whitespace()
+        || matches!(
+            character,
+            '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{feff}'
+        )
 }
 
 #[cfg(test)]
@@ -221,7 +218,7 @@ mod tests {
     fn a_wrong_or_exchanged_symbol_is_a_typing_error() {
         let right = code().to_text().expose().replace('-', "");
         for at in 0..SYMBOLS {
-            for wrong in ALPHABET.iter().map(|symbol| char::from(*symbol)) {
+            for wrong in ALPHABET.chars() {
                 let mut typed = right.clone();
                 typed.replace_range(at..=at, &wrong.to_string());
                 if typed != right {

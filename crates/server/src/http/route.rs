@@ -7,7 +7,6 @@ use countersign_proto::broker::v2::introduction::Introduction;
 use countersign_proto::broker::v2::message::Nonce;
 use hyper::body::Incoming;
 use hyper::{Method, Request};
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::reply::{self, Reply};
@@ -84,16 +83,19 @@ fn auth_request(query: Option<&str>) -> Option<String> {
     let plain = parameter(query, "authRequest")?;
     match serde_json::from_str::<serde::de::IgnoredAny>(&plain) {
         Ok(_) => Some(plain),
-        Err(_) => parameter(Some(&query?.replace('+', "%20")), "authRequest"),
+        Err(_) => form_value(query?, "authRequest"),
     }
 }
 
-/// The value of a parameter of the query, decoded.
+/// The value of a parameter of the query, decoded; a `+` is a `+`.
 fn parameter(query: Option<&str>, name: &str) -> Option<String> {
-    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(of, _)| *of == name)?;
-    let value = percent_decode_str(value).decode_utf8().ok()?;
-    Some(value.into_owned())
+    form_value(&query?.replace('+', "%2B"), name)
+}
+
+/// The value of a field of a form, decoded; `None` also where that is not UTF-8, or has what stands for such bytes.
+fn form_value(form: &str, name: &str) -> Option<String> {
+    let (_, value) = form_urlencoded::parse(form.as_bytes()).find(|(of, _)| of == name)?;
+    (!value.contains(char::REPLACEMENT_CHARACTER)).then(|| value.into_owned())
 }
 
 /// The site's time for whoever asks with a nonce of their own.

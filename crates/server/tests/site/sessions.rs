@@ -124,7 +124,10 @@ async fn events_reach_those_they_are_meant_for() {
     let publisher = founded.site.events();
     assert_eq!(publisher.publish(Audience::Role(Role::Admin), &event), 0);
     assert_eq!(publisher.publish(Audience::Role(Role::Service), &event), 1);
-    assert_eq!(timeout(SOON, events.next()).await.unwrap(), Some(Event::clone(&event)));
+    assert_eq!(
+        timeout(SOON, events.next()).await.unwrap(),
+        Some(Event::clone(&event))
+    );
 }
 
 /// A connection on which no client had logged in yet held up a stop for as long as that may take.

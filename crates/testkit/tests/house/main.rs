@@ -10,7 +10,6 @@
 
 mod arrows;
 mod attacks;
-mod licences;
 mod links;
 mod manifest;
 mod named;

@@ -142,7 +142,8 @@ impl Shell {
             }
         }
         let outcome = self.client.outcome(group, command, params.to_raw()?);
-        show_part(&self.runtime.block_on(outcome)?, self.format)
+        let outcome = self.runtime.block_on(outcome)?;
+        show_part(&format!("{group} {command}"), &outcome, self.format)
     }
 }
 

@@ -1,0 +1,171 @@
+//! Lists for people: a row for each entry in a result's data, in columns that stand two blanks apart.
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use serde_json::Value;
+
+use super::escape;
+
+/// What an operation lists, and below that what the site cannot read of it. `None` when there is nothing, and for
+/// data that is no list or one that this version does not know.
+pub(super) fn of(operation: &str, data: &str) -> Option<String> {
+    let data: Value = serde_json::from_str(data).ok()?;
+    let list = |name: &str| data.get(name).and_then(Value::as_array);
+    let rows = match operation {
+        "app show" => application(&data),
+        _ => list("entries")
+            .or_else(|| list("operations"))?
+            .iter()
+            .map(|entry| row(operation, entry))
+            .collect::<Option<Vec<_>>>()?,
+    };
+    let mut lines = in_columns(rows);
+    lines.extend(list("damaged").into_iter().flatten().map(|damaged| {
+        let name = cell(damaged, "name").or_else(|| cell(damaged, "id"));
+        let problem = cell(damaged, "problem").unwrap_or_default();
+        format!("{}  damaged: {problem}", name.unwrap_or_default())
+    }));
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The cells of an entry.
+fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
+    let of = |field: &str| cell(entry, field).unwrap_or_default();
+    Some(match operation {
+        "person list" | "service list" => {
+            vec![of("name"), of("role"), of("state"), of("full_name")]
+        }
+        "app list" => vec![
+            of("id"),
+            of("edition"),
+            of("state"),
+            format!("{} keys", of("keys")),
+        ],
+        "audit list" => vec![
+            of("seq"),
+            of("time"),
+            of("actor"),
+            of("operation"),
+            cell(entry, "target").unwrap_or_else(|| "-".to_owned()),
+            of("outcome"),
+        ],
+        "key list" => vec![of("thumbprint"), of("added"), of("label")],
+        "operation list" => vec![format!("{} {}", of("group"), of("command")), of("summary")],
+        "penalty list" => {
+            let until = cell(entry, "until").map(|until| format!("turned away until {until}"));
+            vec![
+                of("source"),
+                format!("{} points", of("points")),
+                until.unwrap_or_default(),
+            ]
+        }
+        "session list" => vec![of("id"), of("name"), of("option"), of("peer"), of("opened")],
+        _ => return None,
+    })
+}
+
+/// The rows of one application.
+fn application(data: &Value) -> Vec<Vec<String>> {
+    let of = |field: &str| cell(data, field).unwrap_or_default();
+    let each = |field: &str| {
+        data.get(field)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    let mut rows = vec![vec![of("id"), of("edition"), of("state")]];
+    rows.extend(each("keys").map(|key| {
+        let until = cell(key, "retires").map(|retires| format!("until {retires}"));
+        let fingerprint = cell(key, "fingerprint").unwrap_or_default();
+        vec!["key".to_owned(), fingerprint, until.unwrap_or_default()]
+    }));
+    let named = |label: &str, name: Option<String>| Some(vec![label.to_owned(), name?]);
+    rows.extend(each("groups").filter_map(|group| named("in group", text(group))));
+    rows.extend(each("may_call").filter_map(|callee| {
+        named("may call", cell(callee, "app"))
+            .or_else(|| named("may call group", cell(callee, "group")))
+    }));
+    rows.extend(named("service", cell(data, "service")));
+    rows
+}
+
+/// A field as it is shown, on its line; of a list how much it holds.
+fn cell(entry: &Value, field: &str) -> Option<String> {
+    text(entry.get(field)?)
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(escape::line(text)),
+        Value::Array(several) => Some(several.len().to_string()),
+        other => Some(other.to_string()),
+    }
+}
+
+fn in_columns(rows: Vec<Vec<String>>) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(NOTHING).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned());
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn person(name: &str, role: &str, full_name: &str) -> Value {
+        json!({ "name": name, "role": role, "state": "active", "full_name": full_name, "email": "" })
+    }
+
+    #[test]
+    fn cells_of_a_column_stand_below_each_other() {
+        let entries = [
+            person("ada@local", "admin", "Ada  L"),
+            person("zoë@local", "member", ""),
+            person("山田@local", "admin", "Yamada"),
+        ];
+        let shown = of("person list", &json!({ "entries": entries }).to_string());
+        let expected = "ada@local   admin   active  Ada  L\n\
+                        zoë@local   member  active\n\
+                        山田@local  admin   active  Yamada";
+        assert_eq!(shown.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_damaged_stands_below_the_list() {
+        let list = json!({
+            "entries": [person("ada@local", "admin", "")],
+            "damaged": [{ "name": "b\u{1b}ob", "problem": "no such role" }],
+        });
+        let shown = of("person list", &list.to_string()).unwrap();
+        let expected = "ada@local  admin  active\nb\\u{1b}ob  damaged: no such role";
+        assert_eq!(shown, expected);
+        let all =
+            json!({ "entries": [], "damaged": [{ "id": "shop", "problem": "no such state" }] });
+        let shown = of("app list", &all.to_string());
+        assert_eq!(shown.as_deref(), Some("shop  damaged: no such state"));
+    }
+
+    /// A line end in a name began a line that looked like another entry.
+    #[test]
+    fn an_entry_is_one_line_whatever_is_in_it() {
+        let list = json!({ "entries": [person("ada@local", "admin", "Ada\neve@local  admin")] });
+        let shown = of("person list", &list.to_string()).unwrap();
+        assert_eq!(shown, "ada@local  admin  active  Ada\\neve@local  admin");
+    }
+
+    #[test]
+    fn what_is_no_known_list_has_no_table() {
+        let list = json!({ "entries": [{ "name": "a" }] }).to_string();
+        assert_eq!(of("greeting list", &list), None);
+        assert_eq!(of("person list", r#"{"entries":[]}"#), None);
+        assert_eq!(of("person list", "{}"), None);
+        assert_eq!(of("person list", "no JSON"), None);
+    }
+}
