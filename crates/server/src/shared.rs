@@ -23,6 +23,7 @@ use countersign_core::table::Entry;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::machine::KnownKeys;
+use countersign_net::proxies::Proxies;
 use countersign_proto::name::AccountName;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::session::Refusal as ProtocolRefusal;
@@ -40,7 +41,6 @@ use crate::events::Events;
 use crate::limits::Limits;
 use crate::queue::{FairQueue, QueueLimits, Turn};
 use crate::resumptions::Resumptions;
-use crate::server::Proxies;
 
 /// How often sessions whose clients stay away are looked for: it bounds how late they are closed.
 const FORSAKEN_EVERY: Duration = Duration::from_secs(5);

@@ -3,80 +3,91 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use countersign_core::guard::Source;
 use tokio::sync::oneshot;
 
+use super::{Key, Origin};
+
 /// Networks with at most this many unauthenticated connections count as equally large.
-const NO_CROWD: usize = 4;
+const SMALL: usize = 4;
 
 /// Unauthenticated connections that are evicted alike.
-#[derive(Default)]
-pub(super) struct Tier {
+pub(super) struct Tier<K: Key> {
     len: usize,
     /// The connections of each network that has any, oldest first.
-    networks: HashMap<Source, VecDeque<Unproved>>,
+    networks: HashMap<K, VecDeque<Unauthenticated<K>>>,
     /// The same networks by size; among those of equal size, the one with the oldest connection comes last.
-    crowds: BTreeSet<Crowd>,
+    by_size: BTreeSet<Group<K>>,
 }
 
-/// How many connections a network has, [`NO_CROWD`] at least, and the number of its oldest.
-type Crowd = (usize, Reverse<u64>, Source);
+/// How many connections a network has, [`SMALL`] at least, and the number of its oldest.
+type Group<K> = (usize, Reverse<u64>, K);
 
 /// An unauthenticated connection.
-pub(super) struct Unproved {
+pub(super) struct Unauthenticated<K> {
     /// Grows with each connection that is admitted.
     pub(super) number: u64,
-    pub(super) from: Source,
+    pub(super) from: Origin<K>,
     /// Evicts it.
     pub(super) end: oneshot::Sender<()>,
 }
 
-impl Tier {
+impl<K: Key> Default for Tier<K> {
+    fn default() -> Self {
+        Self {
+            len: 0,
+            networks: HashMap::new(),
+            by_size: BTreeSet::new(),
+        }
+    }
+}
+
+impl<K: Key> Tier<K> {
     /// Its connections.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// Adds a connection at the place that its age gives it.
-    pub(super) fn add(&mut self, unproved: Unproved) {
-        let of = unproved.from.network();
+    pub(super) fn add(&mut self, unauthenticated: Unauthenticated<K>) {
+        let of = unauthenticated.from.network;
         let connections = self.networks.entry(of).or_default();
-        if let Some(before) = crowd(of, connections) {
-            self.crowds.remove(&before);
+        if let Some(before) = group(of, connections) {
+            self.by_size.remove(&before);
         }
-        let at = connections.partition_point(|other| other.number < unproved.number);
-        connections.insert(at, unproved);
+        let at = connections.partition_point(|other| other.number < unauthenticated.number);
+        connections.insert(at, unauthenticated);
         self.len += 1;
-        self.crowds.extend(crowd(of, connections));
+        self.by_size.extend(group(of, connections));
     }
 
     /// Takes a connection out, if it is in this tier.
-    pub(super) fn take(&mut self, network: Source, number: u64) -> Option<Unproved> {
+    pub(super) fn take(&mut self, network: K, number: u64) -> Option<Unauthenticated<K>> {
         let connections = self.networks.get_mut(&network)?;
         // The queue is sorted by number.
-        let at = connections.binary_search_by_key(&number, |unproved| unproved.number);
-        let before = crowd(network, connections)?;
+        let at =
+            connections.binary_search_by_key(&number, |unauthenticated| unauthenticated.number);
+        let before = group(network, connections)?;
         let taken = connections.remove(at.ok()?)?;
-        let after = crowd(network, connections);
+        let after = group(network, connections);
         self.len -= 1;
-        self.crowds.remove(&before);
+        self.by_size.remove(&before);
         if after.is_none() {
             self.networks.remove(&network);
         }
-        self.crowds.extend(after);
+        self.by_size.extend(after);
         Some(taken)
     }
 
     /// Takes the oldest connection of the largest network out.
-    pub(super) fn take_oldest_of_largest(&mut self) -> Option<Unproved> {
-        let (_, Reverse(number), network) = self.crowds.last().copied()?;
+    pub(super) fn take_oldest_of_largest(&mut self) -> Option<Unauthenticated<K>> {
+        let (_, Reverse(number), network) = self.by_size.last().copied()?;
         self.take(network, number)
     }
 }
 
-/// The crowd that these connections of a network are; `None` without any.
-fn crowd(network: Source, connections: &VecDeque<Unproved>) -> Option<Crowd> {
+/// The place of a network with these connections among the others; `None` without any.
+fn group<K: Key>(network: K, connections: &VecDeque<Unauthenticated<K>>) -> Option<Group<K>> {
     let oldest = connections.front()?;
-    let size = connections.len().max(NO_CROWD);
+    let size = connections.len().max(SMALL);
     Some((size, Reverse(oldest.number), network))
 }

@@ -1,0 +1,239 @@
+//! Who may connect: the places of [`countersign_net::admission`], and the penalties of sources that misbehaved.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use countersign_core::guard::{Guard, Offence, Source};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_net::admission::{self, Origin, Rejected};
+use countersign_net::listener::Room;
+use tokio::sync::oneshot;
+
+use crate::clock;
+use crate::limits::Limits;
+
+/// Why a connection is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TurnedAway {
+    /// The limit on connections is reached.
+    #[error("too many connections")]
+    Full,
+    /// There are many unauthenticated connections, and its network has its share of them.
+    #[error("its network has its share of the unauthenticated connections")]
+    EarlyDrop,
+    /// Its source or network has as many connections, or unauthenticated ones, as one may.
+    #[error("too many connections from this source or its network")]
+    TooManyFromSource,
+    /// Its source has a penalty.
+    #[error("a source that misbehaved and has to wait")]
+    Penalized,
+}
+
+impl From<Rejected> for TurnedAway {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Full => Self::Full,
+            Rejected::EarlyDrop => Self::EarlyDrop,
+            Rejected::TooManyFromSource => Self::TooManyFromSource,
+        }
+    }
+}
+
+/// Admits connections.
+pub(crate) struct Admission {
+    /// The penalties that it heeds and adds to; none for trusted proxies, which speak for others.
+    guard: Option<Arc<Guard>>,
+    places: Arc<admission::Admission<Source>>,
+}
+
+impl Admission {
+    /// For clients: keeps to these limits, and to the penalties of the site.
+    pub(crate) fn new(limits: &Limits, guard: Arc<Guard>) -> Arc<Self> {
+        Arc::new(Self {
+            guard: Some(guard),
+            places: admission::Admission::new(of_clients(limits)),
+        })
+    }
+
+    /// For trusted proxies: a share of connections of their own, which nothing that other clients do can use
+    /// up, and no penalties. A proxy passes on what others send, so neither is its fault.
+    pub(crate) fn for_proxies(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            guard: None,
+            places: admission::Admission::new(of_proxies(limits)),
+        })
+    }
+
+    /// Keeps to these limits from now on.
+    pub(crate) fn keep_to(&self, limits: &Limits) {
+        self.places.keep_to(match self.guard {
+            Some(_) => of_clients(limits),
+            None => of_proxies(limits),
+        });
+    }
+
+    /// What makes room for a connection when no descriptor is left: the connections of these, the most numerous
+    /// first.
+    pub(crate) fn room(admissions: [&Self; 2]) -> Arc<Room> {
+        Room::new(admissions.map(|one| one.places.clone()).into())
+    }
+
+    /// Admits a connection of now.
+    ///
+    /// # Errors
+    /// [`TurnedAway`]: close the connection at once.
+    pub(crate) fn admit_from(&self, peer: SocketAddr) -> Result<Admitted, TurnedAway> {
+        let random = u32::from_be_bytes(fresh(&mut SystemEntropy));
+        self.admit(peer.ip().into(), clock::now(), random)
+    }
+
+    /// Admits a connection, counted until the returned value is dropped. `random` is uniformly random.
+    ///
+    /// # Errors
+    /// [`TurnedAway`]: close the connection at once.
+    fn admit(&self, from: Source, now: Timestamp, random: u32) -> Result<Admitted, TurnedAway> {
+        let penalty = |guard: &Arc<Guard>| guard.penalties().turned_away(from, now);
+        if self.guard.as_ref().and_then(penalty).is_some() {
+            return Err(TurnedAway::Penalized);
+        }
+        let origin = Origin {
+            source: from,
+            network: from.network(),
+        };
+        Ok(Admitted {
+            place: self.places.admit(origin, random)?,
+            guard: self.guard.clone(),
+        })
+    }
+}
+
+/// A connection that was admitted.
+pub(crate) struct Admitted {
+    place: admission::Admitted<Source>,
+    guard: Option<Arc<Guard>>,
+}
+
+impl Admitted {
+    /// Where it comes from.
+    pub(crate) fn source(&self) -> Source {
+        self.place.origin().source
+    }
+
+    /// Becomes ready when the connection is evicted; at most once.
+    pub(crate) fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.place.ended()
+    }
+
+    /// Waits until the connection is evicted; for ever when it never is.
+    pub(crate) fn evicted(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let ended = self.ended();
+        async move {
+            if let Some(ended) = ended
+                && ended.await.is_ok()
+            {
+                return;
+            }
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The client sent a whole first flight: the connection is evicted after those that have not.
+    pub(crate) fn heard(&self) {
+        self.place.heard();
+    }
+
+    /// Its client is authenticated: it is never evicted.
+    pub(crate) fn proved(&mut self) {
+        self.place.authenticated();
+        if let Some(guard) = &self.guard {
+            guard.penalties().proved(self.source(), clock::now());
+        }
+    }
+
+    /// The source did this.
+    pub(crate) fn punish(&self, offence: Offence, now: Timestamp) {
+        if let Some(guard) = &self.guard {
+            guard.penalties().offend(self.source(), offence, now);
+        }
+    }
+}
+
+fn of_clients(limits: &Limits) -> admission::Limits {
+    admission::Limits {
+        connections: limits.connections,
+        per_source: limits.connections_per_source,
+        per_network: limits.connections_per_network,
+        unauthenticated: limits.unproved,
+        unauthenticated_per_source: limits.unproved_per_source,
+        unauthenticated_per_network: limits.unproved_per_network,
+        early: limits.unproved_early,
+    }
+}
+
+/// Limits of which the proxies' share is the only one: each of them may have all of it.
+fn of_proxies(limits: &Limits) -> admission::Limits {
+    let share = limits.proxied_connections;
+    admission::Limits {
+        connections: share,
+        per_source: usize::MAX,
+        per_network: usize::MAX,
+        unauthenticated: share,
+        unauthenticated_per_source: usize::MAX,
+        unauthenticated_per_network: usize::MAX,
+        early: share,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    impl Admission {
+        /// A connection that random early drop spares.
+        fn from(&self, last: u8) -> Result<Admitted, TurnedAway> {
+            self.admit(Source::V4([192, 0, 2, last].into()), NOW, u32::MAX)
+        }
+    }
+
+    /// 16 malformed connections to the session port from 127.0.0.1 closed HTTP for the proxy on the same machine,
+    /// for up to an hour; 256 idle ones did the same.
+    #[test]
+    fn a_proxy_has_a_share_of_its_own_and_no_penalties() {
+        let limits = Limits {
+            proxied_connections: 30,
+            ..Limits::default()
+        };
+        let clients = Admission::new(&limits, Arc::default());
+        let proxies = Admission::for_proxies(&limits);
+        let idle: Vec<Admitted> = (0..25).map(|_| clients.from(1).unwrap()).collect();
+        for _ in 0..16 {
+            idle[0].punish(Offence::Malformed, NOW);
+        }
+        assert_eq!(clients.from(1).err(), Some(TurnedAway::Penalized));
+        let mut passed: Vec<Admitted> = (0..30).map(|_| proxies.from(1).unwrap()).collect();
+        // At the share and one over: its own oldest makes room.
+        passed.push(proxies.from(1).unwrap());
+        assert!(passed[0].ended().unwrap().try_recv().is_ok());
+        assert_eq!(proxies.places.count(), (30, 30));
+        passed[1].punish(Offence::Malformed, NOW);
+        assert!(proxies.from(1).is_ok());
+    }
+
+    #[test]
+    fn a_source_with_a_penalty_is_rejected_and_others_are_not() {
+        let admission = Admission::new(&Limits::default(), Arc::default());
+        let admitted = admission.from(1).unwrap();
+        for _ in 0..16 {
+            admitted.punish(Offence::Malformed, NOW);
+        }
+        assert_eq!(admission.from(1).err(), Some(TurnedAway::Penalized));
+        assert!(admission.from(2).is_ok());
+        let later = NOW.plus_millis(15_000);
+        let source = admitted.source();
+        assert!(admission.admit(source, later, u32::MAX).is_ok());
+    }
+}
