@@ -11,9 +11,12 @@ mod admin;
 mod admission;
 mod connection;
 mod counting;
+mod lookups;
+mod operations;
 mod queue;
 mod resumptions;
 mod server;
+mod sessions;
 mod shared;
 
 pub use countersign_net::proxies::Proxies;
