@@ -153,7 +153,7 @@ fn put(out: &mut Vec<u8>, value: &impl Serialize) -> serde_json::Result<()> {
         return written;
     }
     for byte in out.iter_mut().skip(begin) {
-        if matches!(byte, b'\n' | b'\r') {
+        if *byte == b'\n' {
             *byte = b' ';
         }
     }
