@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use countersign_net::lines::Lines;
+use countersign_proto::lines::{put_operation, read_outcome};
+use countersign_proto::operation::{Code, Operation, Outcome};
+use serde_json::value::RawValue;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -13,6 +15,8 @@ use crate::{Result, Size};
 
 /// Time from one answer to the next question.
 const PAUSE: Duration = Duration::from_millis(50);
+/// The longest answer, in bytes.
+const LONGEST_LINE: usize = 1 << 20;
 /// How long an admin waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -30,14 +34,27 @@ pub(crate) async fn probe(site: &Running, size: Size) -> Logins {
 }
 
 async fn status(site: &Running) -> Result<()> {
-    let mut socket = BufReader::new(UnixStream::connect(&site.admin_socket).await?);
-    let asked = json!({ "id": 1, "group": "site", "command": "status", "params": {} });
-    socket.write_all(format!("{asked}\n").as_bytes()).await?;
-    let mut line = String::new();
-    socket.read_line(&mut line).await?;
-    let answer: serde_json::Value = serde_json::from_str(&line)?;
-    match answer.get("code").and_then(serde_json::Value::as_u64) {
-        Some(0) => Ok(()),
-        _ => Err(line.into()),
+    let mut admin = connect(site).await?;
+    let status = Operation::new(1, "site", "status", RawValue::NULL.to_owned());
+    match ask(&mut admin, &status).await?.code {
+        Code::SUCCESS => Ok(()),
+        code => Err(code.to_string().into()),
     }
+}
+
+pub(crate) async fn connect(site: &Running) -> Result<Lines<UnixStream>> {
+    let socket = UnixStream::connect(&site.admin_socket).await?;
+    Ok(Lines::new(socket, LONGEST_LINE))
+}
+
+/// Runs an operation.
+pub(crate) async fn ask(admin: &mut Lines<UnixStream>, operation: &Operation) -> Result<Outcome> {
+    let mut line = Vec::new();
+    put_operation(&mut line, operation, false)?;
+    admin.send(&line).await?;
+    let answer = admin
+        .next()
+        .await?
+        .ok_or("the site closed the connection")?;
+    Ok(read_outcome(answer)?.0)
 }

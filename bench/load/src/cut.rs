@@ -1,38 +1,37 @@
 //! How soon a session that an admin cuts is dead.
 
 use countersign_client::{Connector, Who};
+use countersign_proto::operation::Operation;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::UnixStream;
+use serde_json::value::to_raw_value;
 
+use crate::admin;
 use crate::report::{Row, Unit, percentile};
 use crate::site::{Running, millis, now};
 use crate::{Result, Size};
 
 pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
-    let mut admin = BufReader::new(UnixStream::connect(&site.admin_socket).await?);
+    let mut admin = admin::connect(site).await?;
+    let list = operation("list", &json!({}))?;
     let count = size.of(200, 5);
     let mut took = Vec::new();
     for _ in 0..count {
         let connector = Connector::new(&site.uri).returns(std::time::Duration::ZERO);
         let client = connector.connect(Who::Service(site.robot.clone())).await?;
         let mut events = client.events();
-        admin.get_mut().write_all(listing().as_bytes()).await?;
-        let mut line = String::new();
-        admin.read_line(&mut line).await?;
-        let listed: serde_json::Value = serde_json::from_str(&line)?;
-        let id = listed.pointer("/data/entries/0/id").ok_or("no session")?;
-        let cut = json!({ "id": 1, "group": "session", "command": "cut", "params": { "id": id } });
+        let listed = admin::ask(&mut admin, &list).await?;
+        let listed: serde_json::Value = serde_json::from_str(listed.data.get())?;
+        let id = listed.pointer("/entries/0/id").ok_or("no session")?;
+        let cut = operation("cut", &json!({ "id": id }))?;
         let begun = now();
-        admin
-            .get_mut()
-            .write_all(format!("{cut}\n").as_bytes())
-            .await?;
         // The session's events end with its connection.
-        while events.next().await.is_some() {}
-        took.push(millis(begun.elapsed()));
-        line.clear();
-        admin.read_line(&mut line).await?;
+        let ended = async {
+            while events.next().await.is_some() {}
+            begun.elapsed()
+        };
+        let (answered, elapsed) = tokio::join!(admin::ask(&mut admin, &cut), ended);
+        answered?;
+        took.push(millis(elapsed));
     }
     let what = |name: &str| format!("{name} from `session cut` to a dead connection");
     Ok(vec![
@@ -41,8 +40,7 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     ])
 }
 
-/// The open sessions; the last one is the only one here.
-fn listing() -> String {
-    let list = json!({ "id": 1, "group": "session", "command": "list", "params": {} });
-    format!("{list}\n")
+/// An operation on sessions; of those that are open, the last one is the only one here.
+fn operation(command: &str, params: &serde_json::Value) -> Result<Operation> {
+    Ok(Operation::new(1, "session", command, to_raw_value(params)?))
 }

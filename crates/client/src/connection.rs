@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_net::content::Broken;
 use countersign_proto::operation::{Event, Operation, Outcome};
 use countersign_proto::session::client::{FromSite, LoggedIn, Resumption, Session};
 use countersign_proto::session::{EncryptionOption, Goodbye, Inbox, OptionList, Refusal, Welcome};
@@ -78,6 +79,13 @@ impl Over {
         match self {
             Self::Goodbye(reason) => CallError::Ended(*reason),
             Self::Lost => CallError::Lost,
+        }
+    }
+
+    fn broken(&self) -> Broken {
+        match self {
+            Self::Goodbye(reason) => Broken::Ended(*reason),
+            Self::Lost => Broken::Lost,
         }
     }
 
@@ -163,7 +171,7 @@ impl Connection {
             Err(_) => Over::Lost,
         };
         link.waiting.fail(&over);
-        link.streams.fail(&over.error());
+        link.streams.fail(over.broken());
         over
     }
 
@@ -208,7 +216,9 @@ impl Connection {
                         said = Instant::now();
                     }
                 },
-                moved = link.streams.next() => link.streams.settle(moved, &mut link.session)?,
+                moved = link.streams.next() => {
+                    link.streams.settle(moved, &mut link.session)?;
+                }
                 ask = self.asks.recv(), if takes_asks => {
                     let mut next = Some(ask.unwrap_or(Ask::Close));
                     // Whatever else is ready goes into the same packets.
@@ -359,7 +369,7 @@ impl Serving {
                 match upload {
                     Some(upload) => {
                         self.session.send_operation_with_content(&operation)?;
-                        self.streams.upload(operation.id, upload);
+                        self.streams.send(operation.id, upload.0);
                     }
                     None => self.session.send_operation(&operation)?,
                 }
@@ -393,7 +403,7 @@ impl Serving {
         for message in got {
             match message {
                 FromSite::Outcome(outcome) => {
-                    if self.streams.answered(outcome.id) {
+                    if self.streams.withdraw(outcome.id) {
                         self.session.cancel(outcome.id)?;
                     }
                     if let Some(reply) = self.waiting.results.remove(&outcome.id) {
@@ -405,7 +415,7 @@ impl Serving {
                 FromSite::OutcomeWithContent(outcome) => {
                     let id = outcome.id;
                     if let Some(reply) = self.waiting.streamed.remove(&id) {
-                        let download = self.streams.download(id);
+                        let download = Download(self.streams.receive(id));
                         let _ = reply.send(Ok((outcome, Some(download))));
                     } else {
                         // The caller wants the result alone.
@@ -420,8 +430,14 @@ impl Serving {
                         self.session.cancel(id)?;
                     }
                 }
-                FromSite::ContentEnd { id } => self.streams.ended(id),
-                FromSite::Cancelled { id } => self.streams.cancelled(id),
+                FromSite::ContentEnd { id } => {
+                    self.streams.ended(id);
+                    self.streams.release(id);
+                }
+                FromSite::Cancelled { id } => {
+                    self.streams.cancelled(id);
+                    self.streams.release(id);
+                }
                 FromSite::Event(event) => {
                     if (event.group.as_str(), event.event.as_str()) == ("session", "expiring") {
                         self.renewal = Renewal::Due(Instant::now());

@@ -79,14 +79,6 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The same for another caller, of those that end a session.
-    pub(crate) fn over(&self) -> Self {
-        match self {
-            Self::Ended(reason) => Self::Ended(*reason),
-            _ => Self::Lost,
-        }
-    }
-
     pub(crate) fn failed(outcome: &Outcome) -> Self {
         Self::Failed {
             code: outcome.code,

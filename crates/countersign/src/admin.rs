@@ -1,14 +1,12 @@
 //! Speaking with a site through the admin socket in its folder.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use countersign_proto::lines::{BadLine, ContentLine, Decoder, put_operation, read_outcome};
 use countersign_proto::operation::{Code, Operation, Outcome};
-use data_encoding::BASE64;
-use serde::Deserialize;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
@@ -16,21 +14,15 @@ use crate::failure::{Exit, Failure};
 use crate::hint;
 use crate::site::folder::Folder;
 
-/// A line of content.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ContentLine {
-    /// Bytes, in base64.
-    Piece(String),
-    /// The content is whole.
-    End,
-    /// The content is not whole, and why.
-    Broken(String),
-}
+/// The longest line that is accepted, in bytes: a page of a list, with much room.
+const LONGEST_LINE: usize = 256 << 20;
+/// Bytes asked of the socket at a time.
+const READ_AT_A_TIME: usize = 8 * 1024;
 
 /// A connection to a site's admin socket.
 pub(crate) struct Admin {
-    socket: BufReader<UnixStream>,
+    socket: UnixStream,
+    lines: Decoder,
     folder: PathBuf,
     next_id: u64,
 }
@@ -41,7 +33,8 @@ impl Admin {
         let path = Folder::admin_socket_in(folder);
         let socket = UnixStream::connect(&path).map_err(|error| unreachable(folder, &error))?;
         Ok(Self {
-            socket: BufReader::new(socket),
+            socket,
+            lines: Decoder::new(LONGEST_LINE),
             folder: folder.to_owned(),
             next_id: 1,
         })
@@ -56,13 +49,13 @@ impl Admin {
     ) -> Result<Outcome, Failure> {
         let params = to_raw_value(params).map_err(|error| self.lost(&error))?;
         let operation = Operation::new(self.next_id, group, command, params);
-        let mut line = serde_json::to_vec(&operation).map_err(|error| self.lost(&error))?;
-        line.push(b'\n');
-        let written = self.socket.get_mut().write_all(&line);
+        let mut line = Vec::new();
+        put_operation(&mut line, &operation, false).map_err(|error| self.lost(&error))?;
+        let written = self.socket.write_all(&line);
         written.map_err(|error| self.lost(&error))?;
         self.next_id += 1;
-        self.line()
-            .map(|outcome| hint::of_commands(outcome, &self.folder))
+        self.line(read_outcome)
+            .map(|(outcome, _)| hint::of_commands(outcome, &self.folder))
     }
 
     /// Runs an operation that answers with content, and hands that to `take` a piece at a time; fails as a
@@ -87,11 +80,8 @@ impl Admin {
         mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         loop {
-            match self.line()? {
-                ContentLine::Piece(text) => {
-                    let bytes = BASE64.decode(text.as_bytes());
-                    take(&bytes.map_err(|error| self.lost(&error))?)?;
-                }
+            match self.line(ContentLine::read)? {
+                ContentLine::Piece(bytes) => take(&bytes)?,
                 ContentLine::End => return Ok(()),
                 ContentLine::Broken(why) => {
                     let message = format_args!("the content is not whole: {why}");
@@ -101,12 +91,29 @@ impl Admin {
         }
     }
 
-    /// The next line that the site says.
-    fn line<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
-        let mut line = String::new();
-        let read = self.socket.read_line(&mut line);
-        read.map_err(|error| self.lost(&error))?;
-        serde_json::from_str(&line).map_err(|_| self.lost(&"it closed the connection"))
+    /// The next line that the site sends.
+    fn line<T>(&mut self, read: impl Fn(&[u8]) -> Result<T, BadLine>) -> Result<T, Failure> {
+        let line = self.receive().map_err(|error| self.lost(&error))?;
+        read(line.as_deref().unwrap_or_default())
+            .map_err(|_| self.lost(&"it closed the connection"))
+    }
+
+    /// A line; `None` when the site closed the connection.
+    fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = [0; READ_AT_A_TIME];
+        while !self.lines.has_line().map_err(io::Error::other)? {
+            match self.socket.read(&mut bytes) {
+                Ok(0) => break,
+                Ok(read) => {
+                    let read = bytes.get(..read).unwrap_or_default();
+                    self.lines.tail(read.len()).extend_from_slice(read);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let line = self.lines.last_line().map_err(io::Error::other)?;
+        Ok(line.map(<[u8]>::to_vec))
     }
 
     fn lost(&self, error: &dyn std::fmt::Display) -> Failure {
@@ -135,7 +142,7 @@ impl Admin {
 }
 
 /// Why the admin socket of `folder` does not answer, and what to do.
-fn unreachable(folder: &Path, error: &std::io::Error) -> Failure {
+fn unreachable(folder: &Path, error: &io::Error) -> Failure {
     let failure =
         |message: std::fmt::Arguments<'_>| Failure::new(Exit::Unreachable, "unreachable", message);
     let shown = folder.display();

@@ -3,8 +3,10 @@
 
 pub mod broker;
 pub mod clock;
+pub mod lines;
 pub mod name;
 pub mod operation;
+pub mod problem;
 pub mod replay;
 pub mod risp;
 pub mod session;

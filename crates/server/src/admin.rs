@@ -8,26 +8,24 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use countersign_core::caller::Caller;
 use countersign_core::content::{Content, ContentBroken};
+use countersign_net::lines::Lines;
+use countersign_net::listener::{self, Access, Connections, Listener, Room};
+use countersign_proto::lines::{ContentLine, PIECE_BYTES, put_outcome, read_operation};
 use countersign_proto::operation::{Operation, Outcome};
-use data_encoding::BASE64;
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncRead;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-use crate::listener::Room;
 use crate::shared::Shared;
 
 /// The longest line in bytes: a dump with some room.
 const LONGEST_LINE: usize = 4 << 20;
-/// Bytes of content that a line carries.
-const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces of content that are read ahead of a handler.
 const PIECES_AHEAD: usize = 4;
 
@@ -53,30 +51,36 @@ impl AdminSocket {
         })
     }
 
-    /// Serves connections until it is dropped, as many at a time as it has places for.
-    pub(crate) async fn serve(
+    /// Accepts connections for as long as the listener works, as many at a time as there are places.
+    pub(crate) async fn accept(
         self,
-        shared: Arc<Shared>,
         room: Arc<Room>,
+        connections: Connections,
+        shared: Arc<Shared>,
         places: usize,
     ) -> io::Result<Infallible> {
-        let places = Arc::new(tokio::sync::Semaphore::new(places));
-        loop {
-            let place = places.clone().acquire_owned().await;
-            let place = place.map_err(io::Error::other)?;
-            let socket = room.next_first(&self.listener).await?;
+        let service = move |socket: UnixStream| {
             let Some(uid) = may_speak(&socket) else {
                 warn!("a process of another user may not speak at the admin socket");
-                continue;
+                return None;
             };
             let shared = shared.clone();
-            tokio::spawn(async move {
+            Some(async move {
                 if let Err(error) = converse(socket, uid, &shared).await {
                     debug!(%error, "admin connection lost");
                 }
-                drop(place);
-            });
-        }
+            })
+        };
+        let access = Access::Operators { places };
+        listener::accept(self, access, room, connections, service).await
+    }
+}
+
+impl Listener for AdminSocket {
+    type Accepted = UnixStream;
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
+        Listener::poll_accept(&self.listener, context)
     }
 }
 
@@ -93,161 +97,146 @@ fn may_speak(socket: &UnixStream) -> Option<u32> {
     (uid == own || uid == 0).then_some(uid)
 }
 
-/// An operation as it stands on a line.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    id: u64,
-    group: String,
-    command: String,
-    params: Option<Box<RawValue>>,
-    /// Whether lines with its content follow.
-    #[serde(default)]
-    content: bool,
-}
-
-/// A line of content: pieces, and a last one that says whether they are all.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum ContentLine {
-    /// Bytes, in base64.
-    Piece(String),
-    /// The content is whole.
-    End,
-    /// The content is not whole, and why.
-    Broken(String),
-}
-
-type Lines = BufReader<tokio::net::unix::OwnedReadHalf>;
-
-/// Reads operations and answers each before it reads the next.
+/// Reads operations and answers each before it reads the next. Between two of them a stop ends it.
 async fn converse(socket: UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Result<()> {
-    let (reader, mut writer) = socket.into_split();
-    let mut reader = BufReader::new(reader);
     let caller = Caller::admin_socket_of(uid);
-    let mut line = Vec::new();
-    while read_line(&mut reader, &mut line).await? {
-        if line.len() > LONGEST_LINE {
-            let outcome = Shared::malformed(0, "the line is too long");
-            return answer(&mut writer, &outcome, false).await;
-        }
-        let (outcome, content) = match serde_json::from_slice::<Line>(&line) {
-            Ok(line) => run(line, &caller, shared, &mut reader).await?,
-            Err(error) => {
-                let problem = format!("the line is no operation: {error}");
-                (Shared::malformed(0, &problem), None)
-            }
+    let mut stopping = shared.stopping.clone();
+    let mut lines = Lines::new(socket, LONGEST_LINE);
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line,
+            _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
         };
-        answer(&mut writer, &outcome, content.is_some()).await?;
-        if let Some(content) = content {
-            send_content(&mut writer, content).await?;
-        }
+        let line = match line {
+            Ok(Some(line)) => line,
+            Ok(None) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                // Where the next line begins is not known.
+                let outcome = Shared::malformed(0, &error.to_string());
+                return answer(&mut lines, &outcome, None).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let (outcome, content) = match read_operation(line) {
+            Ok((operation, false)) => shared.run_with_content(&caller, &operation, None).await,
+            Ok((operation, true)) => run(&operation, &caller, shared, &mut lines).await?,
+            Err(error) => (Shared::malformed(0, &error.to_string()), None),
+        };
+        answer(&mut lines, &outcome, content).await?;
     }
-    Ok(())
 }
 
-/// The next line; `false` when there is none.
-async fn read_line(reader: &mut Lines, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    reader
-        .take(LONGEST_LINE as u64 + 1)
-        .read_until(b'\n', line)
-        .await?;
-    Ok(!line.is_empty())
-}
-
+/// Runs an operation whose content follows.
 async fn run(
-    line: Line,
+    operation: &Operation,
     caller: &Caller,
     shared: &Arc<Shared>,
-    reader: &mut Lines,
+    lines: &mut Lines<UnixStream>,
 ) -> io::Result<(Outcome, Option<Content>)> {
-    let params = line.params.unwrap_or_else(|| RawValue::NULL.to_owned());
-    let operation = Operation::new(line.id, &line.group, &line.command, params);
-    if !line.content {
-        return Ok(shared.run_with_content(caller, &operation, None).await);
-    }
     let (pieces, arriving) = mpsc::channel(PIECES_AHEAD);
     let content = Content::new(stream::unfold(arriving, |mut arriving| async move {
-        let piece: Result<Vec<u8>, ContentBroken> = arriving.recv().await?;
+        let piece: Piece = arriving.recv().await?;
         Some((piece, arriving))
     }));
-    let running = shared.run_with_content(caller, &operation, Some(content));
-    let (answered, fed) = tokio::join!(running, feed(reader, pieces));
+    let running = shared.run_with_content(caller, operation, Some(content));
+    let (answered, fed) = tokio::join!(running, feed(lines, pieces));
     fed.map(|()| answered)
 }
 
-/// Reads the lines of an operation's content to their end, also when nobody wants them any more.
-async fn feed(
-    reader: &mut Lines,
-    pieces: mpsc::Sender<Result<Vec<u8>, ContentBroken>>,
+type Piece = Result<Vec<u8>, ContentBroken>;
+
+/// Reads the lines of an operation's content to their end, also when its handler wants no more. The handler takes
+/// a channel that closes for the end: whatever else ends the content is sent as an error first.
+async fn feed<S: AsyncRead + Unpin>(
+    lines: &mut Lines<S>,
+    pieces: mpsc::Sender<Piece>,
 ) -> io::Result<()> {
-    let mut line = Vec::new();
     loop {
-        let broken = if read_line(reader, &mut line).await? {
-            match serde_json::from_slice(&line) {
-                Ok(ContentLine::Piece(text)) => match BASE64.decode(text.as_bytes()) {
-                    Ok(bytes) => {
-                        let _ = pieces.send(Ok(bytes)).await;
-                        continue;
-                    }
-                    Err(error) => format!("a piece is not base64: {error}"),
-                },
+        let broken = match lines.next().await {
+            Ok(Some(line)) => match ContentLine::read(line) {
+                Ok(ContentLine::Piece(bytes)) => {
+                    let _ = pieces.send(Ok(bytes)).await;
+                    continue;
+                }
                 Ok(ContentLine::End) => return Ok(()),
-                Ok(ContentLine::Broken(why)) => why,
-                Err(error) => format!("a line is no content: {error}"),
-            }
-        } else {
-            "the connection was closed".to_owned()
+                Ok(ContentLine::Broken(why)) => {
+                    let _ = pieces.send(Err(ContentBroken(why))).await;
+                    return Ok(());
+                }
+                Err(error) => error.to_string(),
+            },
+            Ok(None) => "the connection was closed".to_owned(),
+            Err(error) => error.to_string(),
         };
         let _ = pieces.send(Err(ContentBroken(broken.clone()))).await;
-        if line.is_empty() || !matches!(serde_json::from_slice(&line), Ok(ContentLine::Broken(_))) {
-            return Err(io::Error::other(broken));
-        }
-        return Ok(());
+        return Err(io::Error::other(broken));
     }
 }
 
-async fn send_content(
-    writer: &mut tokio::net::unix::OwnedWriteHalf,
-    mut content: Content,
+/// Sends a result, and the content that comes with it.
+async fn answer(
+    lines: &mut Lines<UnixStream>,
+    outcome: &Outcome,
+    content: Option<Content>,
 ) -> io::Result<()> {
+    let mut out = Vec::new();
+    put_outcome(&mut out, outcome, content.is_some())?;
+    lines.send(&out).await?;
+    let Some(mut content) = content else {
+        return Ok(());
+    };
     loop {
-        let line = match content.next().await {
+        let last = match content.next().await {
             Some(Ok(bytes)) => {
                 for piece in bytes.chunks(PIECE_BYTES) {
-                    let line = ContentLine::Piece(BASE64.encode(piece));
-                    write_line(writer, &line).await?;
+                    out.clear();
+                    ContentLine::put_piece(&mut out, piece)?;
+                    lines.send(&out).await?;
                 }
                 continue;
             }
             Some(Err(broken)) => ContentLine::Broken(broken.0),
             None => ContentLine::End,
         };
-        return write_line(writer, &line).await;
+        out.clear();
+        last.put(&mut out)?;
+        return lines.send(&out).await;
     }
 }
 
-async fn answer(
-    writer: &mut tokio::net::unix::OwnedWriteHalf,
-    outcome: &Outcome,
-    content: bool,
-) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        #[serde(flatten)]
-        outcome: &'a Outcome,
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        content: bool,
-    }
-    write_line(writer, &Answer { outcome, content }).await
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn write_line(
-    writer: &mut tokio::net::unix::OwnedWriteHalf,
-    value: &impl Serialize,
-) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
-    line.push(b'\n');
-    writer.write_all(&line).await
+    async fn fed(lines: &str) -> (io::Result<()>, Vec<Piece>) {
+        let (pieces, mut arriving) = mpsc::channel(PIECES_AHEAD);
+        let fed = feed(&mut Lines::new(lines.as_bytes(), 24), pieces).await;
+        let mut arrived = Vec::new();
+        while let Some(piece) = arriving.recv().await {
+            arrived.push(piece);
+        }
+        (fed, arrived)
+    }
+
+    /// A connection that failed in the middle of an operation's content left its handler with what had come, as if
+    /// that were all.
+    #[tokio::test]
+    async fn content_that_ends_before_its_last_line_is_broken() {
+        let piece = "{\"piece\":\"AA==\"}\n";
+        let (whole, arrived) = fed(&format!("{piece}\"end\"\n")).await;
+        assert!(whole.is_ok());
+        assert_eq!(arrived, [Ok(vec![0])]);
+        for rest in [
+            "",
+            "\"ended\"\n",
+            "{\"piece\":\"AAAAAAAAAAAAAAAAAAAAAAAA\"}\n",
+        ] {
+            let (failed, arrived) = fed(&format!("{piece}{rest}")).await;
+            assert!(failed.is_err(), "{rest}");
+            assert!(matches!(arrived[..], [Ok(_), Err(_)]), "{arrived:?}");
+        }
+        let (said, arrived) = fed("{\"broken\":\"why\"}\n").await;
+        assert!(said.is_ok());
+        assert_eq!(arrived, [Err(ContentBroken("why".to_owned()))]);
+    }
 }

@@ -1,361 +1,239 @@
-//! Who may connect: limits in total and per source, and what happens when there are more than the site
-//! takes.
-//!
-//! What an attacker has is connections that nobody is proved on. When there are too many, a newcomer is
-//! not turned away for it: the oldest one of the network (an IPv4 address, an IPv6 /48) that has most of them
-//! has to go. So an honest login, which is quick and alone, gets through a crowd of slow ones.
-//!
-//! Unauthenticated connections are in two tiers. One that has not sent a whole first flight costs its client
-//! nothing, and an honest client sends its first flight at once: these are evicted first. After its first
-//! flight a client may need a second to stretch a pass phrase; its connection is evicted only when few of the
-//! others are left. An attacker gets into the second tier by first flights alone, which wait for the turn of
-//! their network, and there too the largest network makes room.
+//! Who may connect: the places of [`countersign_net::admission`], and the penalties of sources that misbehaved.
 
-mod tier;
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use countersign_core::guard::{Guard, Offence, Source};
 use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_net::admission::{self, Origin, Rejected};
+use countersign_net::listener::Room;
 use tokio::sync::oneshot;
 
-use self::tier::{Tier, Unproved};
 use crate::clock;
 use crate::limits::Limits;
 
-/// Why a connection is turned away.
+/// Why a connection is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TurnedAway {
-    /// The site has as many connections as it takes.
+pub(crate) enum TurnedAway {
+    /// The limit on connections is reached.
     #[error("too many connections")]
     Full,
-    /// There are many connections that nobody is proved on, and its network has its share of them.
-    #[error("its network has its share of the connections that nobody is proved on")]
+    /// There are many unauthenticated connections, and its network has its share of them.
+    #[error("its network has its share of the unauthenticated connections")]
     EarlyDrop,
-    /// The source or its network has as many connections as one may have, or as many that nobody is proved
-    /// on.
+    /// Its source or network has as many connections, or unauthenticated ones, as one may.
     #[error("too many connections from this source or its network")]
     TooManyFromSource,
-    /// This source misbehaved and has to wait.
+    /// Its source has a penalty.
     #[error("a source that misbehaved and has to wait")]
     Penalized,
 }
 
-/// A network with fewer unproved connections is not turned away early: an office that logs in at once is no
-/// crowd, not even when there are so many networks that a share is less than one.
-const NEVER_EARLY: usize = 16;
-/// This part of the places for unproved connections is left to those that have not sent a whole first flight:
-/// first flights alone do not keep a newcomer from sending its own.
-const OPENING: usize = 4;
+impl From<Rejected> for TurnedAway {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Full => Self::Full,
+            Rejected::EarlyDrop => Self::EarlyDrop,
+            Rejected::TooManyFromSource => Self::TooManyFromSource,
+        }
+    }
+}
 
-/// Counts connections.
-pub struct Admission {
+/// Admits connections.
+pub(crate) struct Admission {
     /// The penalties that it heeds and adds to; none for trusted proxies, which speak for others.
     guard: Option<Arc<Guard>>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    limits: Limits,
-    /// Those that have not been evicted.
-    connections: usize,
-    next: u64,
-    sources: HashMap<Source, Counts>,
-    networks: HashMap<Source, Counts>,
-    /// The networks with unproved connections.
-    unproved_networks: usize,
-    /// The unproved connections that have not sent a whole first flight.
-    opening: Tier,
-    /// The unproved connections that have, and will show who they are.
-    heard: Tier,
-}
-
-/// The connections of one source or network.
-#[derive(Default)]
-struct Counts {
-    all: usize,
-    unproved: usize,
+    places: Arc<admission::Admission<Source>>,
 }
 
 impl Admission {
     /// For clients: keeps to these limits, and to the penalties of the site.
-    #[must_use]
-    pub fn new(limits: Limits, guard: Arc<Guard>) -> Arc<Self> {
-        Self::with(limits, Some(guard))
+    pub(crate) fn new(limits: &Limits, guard: Arc<Guard>) -> Arc<Self> {
+        Arc::new(Self {
+            guard: Some(guard),
+            places: admission::Admission::new(of_clients(limits)),
+        })
     }
 
     /// For trusted proxies: a share of connections of their own, which nothing that other clients do can use
     /// up, and no penalties. A proxy passes on what others send, so neither is its fault.
-    #[must_use]
-    pub fn for_proxies(limits: &Limits) -> Arc<Self> {
-        Self::with(share_of_proxies(limits), None)
-    }
-
-    fn with(limits: Limits, guard: Option<Arc<Guard>>) -> Arc<Self> {
-        let state = State {
-            limits,
-            ..State::default()
-        };
+    pub(crate) fn for_proxies(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
-            guard,
-            state: Mutex::new(state),
+            guard: None,
+            places: admission::Admission::new(of_proxies(limits)),
         })
     }
 
     /// Keeps to these limits from now on.
-    pub fn keep_to(&self, limits: &Limits) {
-        self.state().limits = match self.guard {
-            Some(_) => limits.clone(),
-            None => share_of_proxies(limits),
-        };
+    pub(crate) fn keep_to(&self, limits: &Limits) {
+        self.places.keep_to(match self.guard {
+            Some(_) => of_clients(limits),
+            None => of_proxies(limits),
+        });
     }
 
-    /// Evicts an unauthenticated connection: the oldest of the largest network, of those that have not sent a
-    /// whole first flight while there are more than few of these. Whether there was one.
-    pub fn evict(&self) -> bool {
-        self.state().evict()
+    /// What makes room for a connection when no descriptor is left: the connections of these, the most numerous
+    /// first.
+    pub(crate) fn room(admissions: [&Self; 2]) -> Arc<Room> {
+        Room::new(admissions.map(|one| one.places.clone()).into())
     }
 
-    /// Lets a connection in, counted until the returned value is dropped. `dice` is random, for the choice
-    /// whom to turn away early.
+    /// Admits a connection of now.
     ///
     /// # Errors
     /// [`TurnedAway`]: close the connection at once.
-    pub fn admit(
-        self: &Arc<Self>,
-        from: Source,
-        now: Timestamp,
-        dice: u32,
-    ) -> Result<Admitted, TurnedAway> {
-        if self.has_to_wait(from, now) {
+    pub(crate) fn admit_from(&self, peer: SocketAddr) -> Result<Admitted, TurnedAway> {
+        let random = u32::from_be_bytes(fresh(&mut SystemEntropy));
+        self.admit(peer.ip().into(), clock::now(), random)
+    }
+
+    /// Admits a connection, counted until the returned value is dropped. `random` is uniformly random.
+    ///
+    /// # Errors
+    /// [`TurnedAway`]: close the connection at once.
+    fn admit(&self, from: Source, now: Timestamp, random: u32) -> Result<Admitted, TurnedAway> {
+        let penalty = |guard: &Arc<Guard>| guard.penalties().turned_away(from, now);
+        if self.guard.as_ref().and_then(penalty).is_some() {
             return Err(TurnedAway::Penalized);
         }
-        let mut state = self.state();
-        let source = state.sources.get(&from);
-        let network = state.networks.get(&from.network());
-        let in_network = network.map_or(0, |network| network.unproved);
-        if source.is_some_and(|source| state.has_its_share(source))
-            || network.is_some_and(|network| network.all >= state.limits.connections_per_network)
-            || in_network >= state.limits.unproved_per_network
-        {
-            return Err(TurnedAway::TooManyFromSource);
-        }
-        if state.drops_early(in_network, dice) {
-            return Err(TurnedAway::EarlyDrop);
-        }
-        while state.is_full() && state.evict() {}
-        if state.connections >= state.limits.connections {
-            return Err(TurnedAway::Full);
-        }
-        let (end, ended) = oneshot::channel();
-        let number = state.add(from, end);
+        let origin = Origin {
+            source: from,
+            network: from.network(),
+        };
         Ok(Admitted {
-            admission: self.clone(),
-            from,
-            number,
-            proved: false,
-            ended: Some(ended),
+            place: self.places.admit(origin, random)?,
+            guard: self.guard.clone(),
         })
     }
-
-    fn has_to_wait(&self, from: Source, now: Timestamp) -> bool {
-        let guard = self.guard.as_ref();
-        guard.is_some_and(|guard| guard.penalties().turned_away(from, now).is_some())
-    }
-
-    /// How many connections there are, and on how many of them nobody is proved.
-    #[must_use]
-    pub fn count(&self) -> (usize, usize) {
-        let state = self.state();
-        (state.connections, state.unproved())
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change under the lock is whole before anything can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl State {
-    fn has_its_share(&self, source: &Counts) -> bool {
-        source.all >= self.limits.connections_per_source
-            || source.unproved >= self.limits.unproved_per_source
-    }
-
-    fn unproved(&self) -> usize {
-        self.opening.len() + self.heard.len()
-    }
-
-    /// Whether one more has to take another's place.
-    fn is_full(&self) -> bool {
-        self.unproved() >= self.limits.unproved || self.connections >= self.limits.connections
-    }
-
-    /// Whether a network that has `own` unproved connections is turned away early: never with less than its
-    /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
-    fn drops_early(&self, own: usize, dice: u32) -> bool {
-        let (early, full) = (self.limits.unproved_early, self.limits.unproved);
-        let share = self.unproved() / self.unproved_networks.max(1);
-        let over = self.unproved().saturating_sub(early);
-        if over == 0 || own < share.max(NEVER_EARLY) {
-            return false;
-        }
-        let chance =
-            over as u128 * u128::from(u32::MAX) / (full.saturating_sub(early)).max(1) as u128;
-        u128::from(dice) < chance
-    }
-
-    fn add(&mut self, from: Source, end: oneshot::Sender<()>) -> u64 {
-        let number = self.next;
-        self.next += 1;
-        self.connections += 1;
-        let source = self.sources.entry(from).or_default();
-        source.all += 1;
-        source.unproved += 1;
-        let network = self.networks.entry(from.network()).or_default();
-        network.all += 1;
-        network.unproved += 1;
-        self.unproved_networks += usize::from(network.unproved == 1);
-        self.opening.add(Unproved { number, from, end });
-        number
-    }
-
-    /// Moves a connection to the tier of those that sent a whole first flight, if it is still unproved.
-    fn hear(&mut self, from: Source, number: u64) {
-        if let Some(unproved) = self.opening.take(from.network(), number) {
-            self.heard.add(unproved);
-        }
-    }
-
-    /// Takes a connection out of the unproved ones, if it is still there.
-    fn no_longer_unproved(&mut self, from: Source, number: u64) -> bool {
-        let of = from.network();
-        let taken = self.opening.take(of, number);
-        let was_unproved = taken.or_else(|| self.heard.take(of, number)).is_some();
-        if was_unproved {
-            self.count_no_longer_unproved(from);
-        }
-        was_unproved
-    }
-
-    fn count_no_longer_unproved(&mut self, from: Source) {
-        if let Some(source) = self.sources.get_mut(&from) {
-            source.unproved -= 1;
-        }
-        if let Some(network) = self.networks.get_mut(&from.network()) {
-            network.unproved -= 1;
-            self.unproved_networks -= usize::from(network.unproved == 0);
-        }
-    }
-
-    fn evict(&mut self) -> bool {
-        let left_to_opening = self.limits.unproved / OPENING;
-        let heard_first = self.opening.len() <= left_to_opening && self.heard.len() > 0;
-        let tier = match heard_first {
-            true => &mut self.heard,
-            false => &mut self.opening,
-        };
-        let Some(unproved) = tier.take_oldest_of_largest() else {
-            return false;
-        };
-        // It counts no longer, also while it says its last word. It may have ended by itself just now.
-        self.count_no_longer_unproved(unproved.from);
-        self.connections -= 1;
-        let _ = unproved.end.send(());
-        true
-    }
-
-    fn remove(&mut self, from: Source, number: u64, proved: bool) {
-        let of = from.network();
-        let was_unproved = self.no_longer_unproved(from, number);
-        // One that was evicted counts no longer.
-        self.connections -= usize::from(was_unproved || proved);
-        if let Some(source) = self.sources.get_mut(&from) {
-            source.all -= 1;
-            if source.all == 0 {
-                self.sources.remove(&from);
-            }
-        }
-        if let Some(network) = self.networks.get_mut(&of) {
-            network.all -= 1;
-            if network.all == 0 {
-                self.networks.remove(&of);
-            }
-        }
-    }
-}
-
-/// A connection that was let in.
-pub struct Admitted {
-    admission: Arc<Admission>,
-    from: Source,
-    number: u64,
-    proved: bool,
-    ended: Option<oneshot::Receiver<()>>,
+/// A connection that was admitted.
+pub(crate) struct Admitted {
+    place: admission::Admitted<Source>,
+    guard: Option<Arc<Guard>>,
 }
 
 impl Admitted {
     /// Where it comes from.
-    #[must_use]
-    pub fn source(&self) -> Source {
-        self.from
+    pub(crate) fn source(&self) -> Source {
+        self.place.origin().source
     }
 
-    /// Becomes ready when the connection has to make room for others; at most once.
-    pub fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
-        self.ended.take()
+    /// Becomes ready when the connection is evicted; at most once.
+    pub(crate) fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
+        self.place.ended()
     }
 
-    /// The client sent a whole first flight: the connection makes room after those that have not.
-    pub fn heard(&self) {
-        self.admission.state().hear(self.from, self.number);
-    }
-
-    /// Somebody is proved on it: it counts as unproved no longer.
-    pub fn proved(&mut self) {
-        if !self.proved {
-            let mut state = self.admission.state();
-            let was_unproved = state.no_longer_unproved(self.from, self.number);
-            // It was evicted, and was authenticated before it heard of that: it stays, and counts again.
-            state.connections += usize::from(!was_unproved);
-            self.proved = true;
+    /// Waits until the connection is evicted; for ever when it never is.
+    pub(crate) fn evicted(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let ended = self.ended();
+        async move {
+            if let Some(ended) = ended
+                && ended.await.is_ok()
+            {
+                return;
+            }
+            std::future::pending::<()>().await;
         }
-        if let Some(guard) = &self.admission.guard {
-            guard.penalties().proved(self.from, clock::now());
+    }
+
+    /// The client sent a whole first flight: the connection is evicted after those that have not.
+    pub(crate) fn heard(&self) {
+        self.place.heard();
+    }
+
+    /// Its client is authenticated: it is never evicted.
+    pub(crate) fn proved(&mut self) {
+        self.place.authenticated();
+        if let Some(guard) = &self.guard {
+            guard.penalties().proved(self.source(), clock::now());
         }
     }
 
     /// The source did this.
-    pub fn punish(&self, offence: Offence, now: Timestamp) {
-        if let Some(guard) = &self.admission.guard {
-            guard.penalties().offend(self.from, offence, now);
+    pub(crate) fn punish(&self, offence: Offence, now: Timestamp) {
+        if let Some(guard) = &self.guard {
+            guard.penalties().offend(self.source(), offence, now);
         }
     }
 }
 
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut state = self.admission.state();
-        state.remove(self.from, self.number, self.proved);
+fn of_clients(limits: &Limits) -> admission::Limits {
+    admission::Limits {
+        connections: limits.connections,
+        per_source: limits.connections_per_source,
+        per_network: limits.connections_per_network,
+        unauthenticated: limits.unproved,
+        unauthenticated_per_source: limits.unproved_per_source,
+        unauthenticated_per_network: limits.unproved_per_network,
+        early: limits.unproved_early,
     }
 }
 
 /// Limits of which the proxies' share is the only one: each of them may have all of it.
-fn share_of_proxies(limits: &Limits) -> Limits {
+fn of_proxies(limits: &Limits) -> admission::Limits {
     let share = limits.proxied_connections;
-    Limits {
+    admission::Limits {
         connections: share,
-        connections_per_source: usize::MAX,
-        connections_per_network: usize::MAX,
-        unproved: share,
-        unproved_per_source: usize::MAX,
-        unproved_per_network: usize::MAX,
-        unproved_early: share,
-        ..limits.clone()
+        per_source: usize::MAX,
+        per_network: usize::MAX,
+        unauthenticated: share,
+        unauthenticated_per_source: usize::MAX,
+        unauthenticated_per_network: usize::MAX,
+        early: share,
     }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    impl Admission {
+        /// A connection that random early drop spares.
+        fn from(&self, last: u8) -> Result<Admitted, TurnedAway> {
+            self.admit(Source::V4([192, 0, 2, last].into()), NOW, u32::MAX)
+        }
+    }
+
+    /// 16 malformed connections to the session port from 127.0.0.1 closed HTTP for the proxy on the same machine,
+    /// for up to an hour; 256 idle ones did the same.
+    #[test]
+    fn a_proxy_has_a_share_of_its_own_and_no_penalties() {
+        let limits = Limits {
+            proxied_connections: 30,
+            ..Limits::default()
+        };
+        let clients = Admission::new(&limits, Arc::default());
+        let proxies = Admission::for_proxies(&limits);
+        let idle: Vec<Admitted> = (0..25).map(|_| clients.from(1).unwrap()).collect();
+        for _ in 0..16 {
+            idle[0].punish(Offence::Malformed, NOW);
+        }
+        assert_eq!(clients.from(1).err(), Some(TurnedAway::Penalized));
+        let mut passed: Vec<Admitted> = (0..30).map(|_| proxies.from(1).unwrap()).collect();
+        // At the share and one over: its own oldest makes room.
+        passed.push(proxies.from(1).unwrap());
+        assert!(passed[0].ended().unwrap().try_recv().is_ok());
+        assert_eq!(proxies.places.count(), (30, 30));
+        passed[1].punish(Offence::Malformed, NOW);
+        assert!(proxies.from(1).is_ok());
+    }
+
+    #[test]
+    fn a_source_with_a_penalty_is_rejected_and_others_are_not() {
+        let admission = Admission::new(&Limits::default(), Arc::default());
+        let admitted = admission.from(1).unwrap();
+        for _ in 0..16 {
+            admitted.punish(Offence::Malformed, NOW);
+        }
+        assert_eq!(admission.from(1).err(), Some(TurnedAway::Penalized));
+        assert!(admission.from(2).is_ok());
+        let later = NOW.plus_millis(15_000);
+        let source = admitted.source();
+        assert!(admission.admit(source, later, u32::MAX).is_ok());
+    }
+}

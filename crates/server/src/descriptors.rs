@@ -4,7 +4,8 @@
 //! a file that is being read. A process without a free descriptor cannot do any of these, so the limits on
 //! connections are derived from what the operating system allows, less a [`Reserve`] for everything else.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use countersign_net::descriptors::open;
+pub use countersign_net::descriptors::{allowed, raise};
 
 use crate::limits::Limits;
 
@@ -19,39 +20,6 @@ const ADMIN_SOCKET: usize = 64;
 const ADMIN_SOCKET_LEAST: usize = 4;
 /// Connections without which a site is of no use.
 const CONNECTIONS_LEAST: usize = 16;
-/// Descriptors that are assumed to be open where the operating system does not list them.
-const OPEN: usize = 64;
-
-/// Raises the number of files that this process may have open to what the operating system lets it have,
-/// and gives that number.
-///
-/// The usual soft limit is 1,024, for the sake of programs that use `select`; this one does not.
-pub fn raise() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    // A system that does not allow it leaves the limit as it was, and the connections follow from that.
-    let _ = setrlimit(Resource::Nofile, raised);
-    allowed()
-}
-
-/// How many files this process may have open.
-#[must_use]
-pub fn allowed() -> usize {
-    let limit = getrlimit(Resource::Nofile).current;
-    limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    })
-}
-
-/// How many files this process has open.
-fn open() -> usize {
-    let listed = ["/proc/self/fd", "/dev/fd"].into_iter();
-    let mut counts = listed.filter_map(|folder| Some(std::fs::read_dir(folder).ok()?.count()));
-    counts.next().unwrap_or(OPEN)
-}
 
 /// A process may have too few files open to serve a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

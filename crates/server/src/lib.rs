@@ -1,19 +1,22 @@
 //! Moves bytes: the session listener, HTTP for applications, the local admin socket, admission, and the clock. It takes no
 //! decision of its own: what may be done, `countersign_core` says.
 
-pub mod admission;
 pub mod clock;
 pub mod descriptors;
 mod http;
 pub mod limits;
 
 mod admin;
+mod admission;
 mod connection;
 mod counting;
-mod listener;
+mod lookups;
+mod operations;
 mod queue;
 mod resumptions;
 mod server;
+mod sessions;
 mod shared;
 
-pub use server::{Builder, Ended, Proxies, Server, StartError};
+pub use countersign_net::proxies::Proxies;
+pub use server::{Builder, Ended, Server, StartError};

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_core::site::{Endpoints, Site};
+use countersign_net::listener::{self, Access, Connections};
+use countersign_net::proxies::Proxies;
 use countersign_proto::uri::{BadSiteUri, SiteUri};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, info, warn};
@@ -21,7 +23,6 @@ use crate::connection;
 use crate::descriptors::{Reserve, TooFew};
 use crate::http;
 use crate::limits::Limits;
-use crate::listener::{self, Room, Service};
 use crate::shared::Shared;
 
 /// Why a server does not start. Nothing was left behind.
@@ -66,27 +67,6 @@ pub struct Ended {
     pub task: &'static str,
     /// Why: what the operating system says, or that it panicked.
     pub cause: String,
-}
-
-/// Who asks for others over HTTP.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proxies {
-    /// Their addresses: what comes from there counts for nobody, unless it is believed whom they name.
-    pub addresses: Vec<IpAddr>,
-    /// Whether they are believed whom they ask for: the last address in `x-forwarded-for` that is not a
-    /// proxy's. They must set the field or add to it: a proxy that passes it on as it is lets clients choose
-    /// whom their faults count for.
-    pub believed: bool,
-}
-
-impl Proxies {
-    /// Whether one of them has that address.
-    #[must_use]
-    pub fn has(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let mut all = self.addresses.iter();
-        all.any(|proxy| proxy.to_canonical() == address)
-    }
 }
 
 /// What a server is started with.
@@ -189,22 +169,27 @@ impl Builder {
         let shared = Arc::new(shared);
         // One for all listeners: what one has is not another's too.
         let limits = shared.limits();
-        let clients = Admission::new(Limits::clone(&limits), shared.site.guard().clone());
+        let clients = Admission::new(&limits, shared.site.guard().clone());
         let proxies = Admission::for_proxies(&limits);
-        let room = Room::new(vec![clients.clone(), proxies.clone()]);
+        let room = Admission::room([&clients, &proxies]);
         let mut tasks = Tasks::default();
         let connections = Connections::default();
         if let Some((listener, address)) = session {
             info!(%address, "listening for sessions");
             let (shared, clients) = (shared.clone(), clients.clone());
-            let service = Service {
-                admission: move |_| clients.clone(),
-                serve: move |socket, peer, admitted| {
-                    connection::serve(socket, peer, admitted, shared.clone())
-                },
-                refuse: turn_away,
-            };
-            let accept = listener::accept(listener, room.clone(), connections.clone(), service);
+            let service =
+                move |(socket, peer): (TcpStream, SocketAddr)| match clients.admit_from(peer) {
+                    Ok(admitted) => {
+                        let _ = socket.set_nodelay(true);
+                        Some(connection::serve(socket, peer, admitted, shared.clone()))
+                    }
+                    Err(reason) => {
+                        turn_away(&socket, peer, reason);
+                        None
+                    }
+                };
+            let (room, connections) = (room.clone(), connections.clone());
+            let accept = listener::accept(listener, Access::Clients, room, connections, service);
             tasks.spawn("the session listener", accept);
         }
         if let Some((listener, address)) = http {
@@ -213,8 +198,8 @@ impl Builder {
                 clients: clients.clone(),
                 proxies: proxies.clone(),
             };
-            let served = (shared.clone(), connections.clone());
-            let accept = http::accept(listener, room.clone(), served.0, served.1, admissions);
+            let (shared, connections) = (shared.clone(), connections.clone());
+            let accept = http::accept(listener, room.clone(), connections, shared, admissions);
             tasks.spawn("the HTTP listener", accept);
         }
         tasks.spawn("the closer of sessions", shared.clone().close_forsaken());
@@ -223,8 +208,10 @@ impl Builder {
             shared.clone().keep_counted(),
         );
         if let Some(admin) = admin {
-            let serve = admin.serve(shared.clone(), room, reserve.admin_socket);
-            tasks.spawn("the admin socket", serve);
+            let (shared, connections) = (shared.clone(), connections.clone());
+            let places = reserve.admin_socket;
+            let accept = admin.accept(room, connections, shared, places);
+            tasks.spawn("the admin socket", accept);
         }
         Ok(Server {
             shared,
@@ -292,28 +279,13 @@ impl Tasks {
     }
 }
 
-/// Connections that may wait to be taken; the operating system may allow fewer. A full queue drops a client's
-/// first packet, which is sent again only after a second.
-const WAITING: u32 = 4_096;
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // Connections of the run before do not keep the address.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(WAITING)
-}
-
 /// Binds a listener; the address that it was given, its port resolved.
 fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
     let Some(address) = address else {
         return Ok(None);
     };
     let failed = |cause| StartError::Listen { address, cause };
-    let listener = bind(address).map_err(failed)?;
+    let listener = listener::listen(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok(Some((listener, bound)))
 }
@@ -325,19 +297,6 @@ fn reachable(bound: IpAddr) -> String {
         IpAddr::V6(any) if any.is_unspecified() => format!("[{}]", Ipv6Addr::LOCALHOST),
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
-    }
-}
-
-/// Counts the connections that are being served, so that a stop can wait for them.
-#[derive(Clone, Default)]
-pub(crate) struct Connections(Arc<tokio::sync::Mutex<JoinSet<()>>>);
-
-impl Connections {
-    /// Serves one more, and lets go of those that are over.
-    pub(crate) async fn spawn(&self, served: impl Future<Output = ()> + Send + 'static) {
-        let mut running = self.0.lock().await;
-        while running.try_join_next().is_some() {}
-        running.spawn(served);
     }
 }
 
@@ -405,14 +364,12 @@ impl Server {
     pub async fn stop(mut self) {
         self.tasks.running.shutdown().await;
         let _ = self.stop.send(true);
-        let mut connections = self.connections.0.lock().await;
-        let all = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.shared.limits().stop_patience, all)
+        if !self
+            .connections
+            .end(self.shared.limits().stop_patience)
             .await
-            .is_err()
         {
             warn!("some connections did not end in time");
-            connections.shutdown().await;
         }
         self.shared.close_parked().await;
         self.shared.write_all_counted().await;

@@ -1,49 +1,21 @@
 //! What all connections of a server share: the site, the limits, and the way to the open sessions.
 
-use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use countersign_core::caller::{Caller, Door};
-use countersign_core::content::Content;
-use countersign_core::id::{AccountId, SessionId};
-use countersign_core::policy::Scope;
-use countersign_core::refusal::Refusal;
-use countersign_core::session::{
-    CloseReason, CutHook, EventSink, Parked, Proof, Returning, Room, SessionInfo,
-};
-use countersign_core::site::{Decision, Opened, Opening, Site};
+use countersign_core::id::AccountId;
+use countersign_core::session::{CloseReason, CutHook};
+use countersign_core::site::{Opened, Site};
 use countersign_core::store::StoreError;
-use countersign_core::table::Entry;
-use countersign_crypto::certificate::Thumbprint;
-use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::machine::KnownKeys;
-use countersign_proto::name::AccountName;
-use countersign_proto::operation::{Code, Event, Operation, Outcome};
-use countersign_proto::session::Refusal as ProtocolRefusal;
-use countersign_proto::session::server::{
-    AccountTag, DeliveredCredential, FindSession, HowProved, PersonCredential, Proved,
-    ServiceCredential, Settings,
-};
-use futures_util::FutureExt;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use countersign_net::proxies::Proxies;
+use countersign_proto::session::server::Settings;
+use tokio::sync::{Notify, oneshot, watch};
 use tracing::error;
 
-use crate::clock;
-use crate::counting;
 use crate::limits::Limits;
-use crate::queue::{FairQueue, QueueLimits, Turn};
+use crate::queue::{FairQueue, QueueLimits};
 use crate::resumptions::Resumptions;
-use crate::server::Proxies;
-
-/// How often sessions whose clients stay away are looked for: it bounds how late they are closed.
-const FORSAKEN_EVERY: Duration = Duration::from_secs(5);
-
-/// The turn of an operation that does costly work; none for others.
-type OperationTurn = Option<Turn<Option<AccountId>>>;
 
 pub(crate) struct Shared {
     pub(crate) site: Site,
@@ -52,14 +24,14 @@ pub(crate) struct Shared {
     proxies: RwLock<Arc<Proxies>>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
-    known: Arc<KnownKeys>,
-    resumptions: Resumptions,
-    settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
+    pub(crate) known: Arc<KnownKeys>,
+    pub(crate) resumptions: Resumptions,
+    pub(crate) settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
     /// Where logins wait for their public-key work.
     pub(crate) logins: Arc<FairQueue>,
     /// Where operations wait that do public-key work or compute for long, fair between accounts; those of
     /// the admin socket are of none.
-    operations: Arc<FairQueue<Option<AccountId>>>,
+    pub(crate) operations: Arc<FairQueue<Option<AccountId>>>,
     /// An event was counted.
     pub(crate) noted: Notify,
 }
@@ -112,288 +84,6 @@ impl Shared {
         replace(&self.limits, limits);
         replace(&self.proxies, proxies);
     }
-
-    /// What logins need; `None` while the site is sealed.
-    pub(crate) fn login_settings(&self) -> Option<Arc<Settings>> {
-        let opened = self.site.opened()?;
-        let options = self.site.options();
-        let max_packet = self.limits().max_packet;
-        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*settings {
-            Some((of, settings))
-                if Arc::ptr_eq(of, &opened)
-                    && settings.options == options
-                    && settings.max_packet == max_packet =>
-            {
-                Some(settings.clone())
-            }
-            _ => {
-                let made = Arc::new(Settings {
-                    key: opened.key.clone(),
-                    setup: opened.setup.clone(),
-                    made_up: opened.made_up.clone(),
-                    zone: self.site.zone(),
-                    options,
-                    max_packet,
-                    known: self.known.clone(),
-                });
-                *settings = Some((opened, made.clone()));
-                Some(made)
-            }
-        }
-    }
-
-    /// What a person logs in with, for the login machine.
-    pub(crate) async fn person(
-        &self,
-        name: &AccountName,
-    ) -> Result<Option<PersonCredential>, StoreError> {
-        let found = log_trouble(self.site.person_for_login(name).await)?;
-        Ok(found.map(|login| PersonCredential {
-            account: AccountTag(*login.account.as_bytes()),
-            setup: login.setup,
-            credential_id: login.credential_id.0.to_vec(),
-            record: login.record,
-            sealed_identity: login.sealed_identity,
-        }))
-    }
-
-    /// What is delivered of a person, for the login machine.
-    pub(crate) async fn delivered(
-        &self,
-        name: &AccountName,
-    ) -> Result<Option<DeliveredCredential>, StoreError> {
-        let found = log_trouble(self.site.delivered_for_login(name).await)?;
-        Ok(found.map(|(account, key)| DeliveredCredential {
-            account: AccountTag(*account.as_bytes()),
-            key,
-        }))
-    }
-
-    /// What a service logs in with, for the login machine.
-    pub(crate) async fn service(
-        &self,
-        thumbprint: &Thumbprint,
-    ) -> Result<Option<ServiceCredential>, StoreError> {
-        let found = log_trouble(self.site.service_for_login(thumbprint).await)?;
-        Ok(found.map(|login| ServiceCredential {
-            account: AccountTag(*login.account.as_bytes()),
-            agreement: login.agreement,
-        }))
-    }
-
-    /// Checks that a client may return to its session, and answers it; the session as it is now, and the
-    /// number of the attempt.
-    pub(crate) fn returning(
-        &self,
-        find: FindSession,
-        out: &mut Vec<u8>,
-    ) -> Result<(Proved, SessionInfo, u64), ProtocolRefusal> {
-        let id = SessionId::from_bytes(find.session().0);
-        let known = self.resumptions.find(id);
-        let returning = find.verify(known.as_ref().map(|(_, secret)| secret))?;
-        let (attempt, option) = (returning.attempt(), returning.option());
-        let session = self.site.may_return(id, option, clock::now());
-        let session = session.filter(|_| self.resumptions.claim(id, attempt));
-        let session = session.ok_or(ProtocolRefusal::NotAuthenticated)?;
-        let account = AccountTag(*session.account.as_bytes());
-        let proved = returning.answer(account, &mut SystemEntropy, out)?;
-        Ok((proved, session, attempt))
-    }
-
-    /// A client that returned has shown its keys: its session goes on over this connection. `None` when it
-    /// may not any more.
-    pub(crate) async fn reopen_session(
-        &self,
-        id: SessionId,
-        returning: Returning,
-        events: EventSink,
-    ) -> Result<Option<SessionInfo>, StoreError> {
-        let resumed = self.site.resume_session(id, returning, clock::now()).await;
-        if let Ok(Some(info)) = &resumed {
-            self.site.events().subscribe(info, events);
-        } else if self.site.sessions().find(id).is_none() {
-            // One that is there still may be returned to, with an option that is on offer.
-            self.resumptions.forget(id);
-        }
-        log_trouble(resumed)
-    }
-
-    /// Opens the session of a proved account, and subscribes it to events.
-    pub(crate) async fn open_session(
-        &self,
-        proved: &Proved,
-        peer: SocketAddr,
-        events: EventSink,
-        cut: oneshot::Sender<CloseReason>,
-    ) -> Result<Decision, StoreError> {
-        let cut = hook(cut);
-        let (option, peer, now) = (proved.option(), peer.to_string(), clock::now());
-        let account = AccountId::from_bytes(proved.account().0);
-        let proof = match proved.how() {
-            HowProved::Passphrase(_) => Proof::Passphrase,
-            HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
-            HowProved::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
-            // Whoever returns has a session.
-            HowProved::Session(..) => return Ok(Decision::Refused),
-        };
-        let opening = Opening {
-            account,
-            proof,
-            option,
-            peer,
-            cut,
-            most: self.limits().sessions_per_account,
-        };
-        let opened = log_trouble(self.site.open_session(opening, now).await)?;
-        if let Decision::Opened(info) = &opened {
-            self.site.events().subscribe(info, events);
-            self.resumptions
-                .keep(info.id, info.account, proved.resumption().clone());
-        }
-        Ok(opened)
-    }
-
-    /// Closes a session that ended with its connection.
-    pub(crate) async fn close_session(&self, info: &SessionInfo, reason: CloseReason) {
-        self.site.events().unsubscribe(info.id, info.connection);
-        let closed = self.site.close_session(info, reason, clock::now()).await;
-        let _ = log_trouble(closed);
-        if self.site.sessions().find(info.id).is_none() {
-            self.resumptions.forget(info.id);
-        }
-    }
-
-    /// Keeps a session whose connection was lost for its client to return to; closes it when there is no
-    /// room, or nothing to keep.
-    pub(crate) async fn park_session(self: &Arc<Self>, info: SessionInfo, reason: CloseReason) {
-        if *self.stopping.borrow() {
-            return self.close_session(&info, reason).await;
-        }
-        self.site.events().unsubscribe(info.id, info.connection);
-        let (shared, parked) = (self.clone(), info.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let cut: CutHook = Box::new(move |reason| {
-            runtime.spawn(async move { shared.close_session(&parked, reason).await });
-        });
-        let room = Room {
-            in_all: self.limits().parked_sessions,
-            of_account: self.limits().parked_sessions_per_account,
-        };
-        match self.site.park_session(&info, cut, room) {
-            Parked::Kept => {}
-            Parked::Full | Parked::Gone => self.close_session(&info, reason).await,
-        }
-    }
-
-    /// Closes the sessions whose clients did not return in time, for as long as the server runs.
-    pub(crate) async fn close_forsaken(self: Arc<Self>) -> io::Result<Infallible> {
-        loop {
-            tokio::time::sleep(FORSAKEN_EVERY).await;
-            for info in self.site.forsaken_sessions(clock::now()) {
-                self.close_session(&info, CloseReason::Expired).await;
-            }
-        }
-    }
-
-    /// Closes the sessions that wait for their clients: the server stops.
-    pub(crate) async fn close_parked(&self) {
-        let parked = self
-            .site
-            .sessions()
-            .list(Scope::All, None, usize::MAX, |info| !info.connected);
-        for info in parked {
-            self.close_session(&info, CloseReason::SiteStopping).await;
-        }
-    }
-
-    /// A session uses another encryption option.
-    pub(crate) async fn switched(&self, info: &SessionInfo) {
-        let _ = log_trouble(self.site.session_switched(info, clock::now()).await);
-    }
-
-    /// Runs an operation through the one door, with the content that comes with it; its result, and the
-    /// content that comes with that.
-    pub(crate) async fn run_with_content(
-        &self,
-        caller: &Caller,
-        operation: &Operation,
-        content: Option<Content>,
-    ) -> (Outcome, Option<Content>) {
-        let entry = self.site.table().find(&operation.group, &operation.command);
-        // Costly work takes turns, and leaves processors to logins. The turn goes with the work, which may
-        // outlast its caller.
-        let turn = match entry.is_some_and(|entry| entry.is_costly()) {
-            false => None,
-            true => match self.operations.turn(caller.account).await {
-                Some(turn) => Some(turn),
-                None => return (Self::too_much_waits(operation.id), None),
-            },
-        };
-        let (outcome, content) = match entry.filter(|entry| entry.computes()) {
-            Some(entry) => {
-                let entry = Arc::clone(entry);
-                self.run_aside(entry, caller, operation, content, turn)
-                    .await
-            }
-            None => {
-                let (entry, now) = (entry.map(|entry| &**entry), clock::now());
-                let run = self.site.run_entry(entry, caller, operation, content, now);
-                // A fault in a handler is the end of its operation and of nothing else.
-                let run = AssertUnwindSafe(run).catch_unwind().await;
-                run.unwrap_or_else(|_| interrupted(operation))
-            }
-        };
-        if outcome.code != Code::SUCCESS && caller.door == Door::AdminSocket {
-            let name = (operation.group.as_str(), operation.command.as_str());
-            if name == ("site", "unseal") {
-                counting::unseal_failed(&caller.name);
-            }
-        }
-        if outcome.code == Code::INTERNAL {
-            error!(
-                group = %operation.group,
-                command = %operation.command,
-                problem = outcome.data.get(),
-                "an operation failed through no fault of its caller"
-            );
-        }
-        (outcome, content)
-    }
-
-    /// Runs an operation that computes for long on a thread that nobody else waits for.
-    async fn run_aside(
-        &self,
-        entry: Arc<Entry>,
-        caller: &Caller,
-        operation: &Operation,
-        content: Option<Content>,
-        turn: OperationTurn,
-    ) -> (Outcome, Option<Content>) {
-        let (site, caller, ran) = (self.site.clone(), caller.clone(), operation.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let aside = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let now = clock::now();
-            runtime.block_on(site.run_entry(Some(&entry), &caller, &ran, content, now))
-        });
-        aside.await.unwrap_or_else(|_| interrupted(operation))
-    }
-
-    /// The answer to an operation whose content is one stream too many.
-    pub(crate) fn too_many_streams(id: u64) -> Outcome {
-        Refusal::busy("too many operations with content at a time").outcome(id)
-    }
-
-    /// The answer to an operation that finds no place to wait for its turn.
-    fn too_much_waits(id: u64) -> Outcome {
-        Refusal::busy("too many operations with public-key work wait").outcome(id)
-    }
-
-    /// The answer to what is no operation.
-    pub(crate) fn malformed(id: u64, problem: &str) -> Outcome {
-        Refusal::malformed(problem).outcome(id)
-    }
 }
 
 fn delay_refusals(site: &Site, time: Duration) {
@@ -404,27 +94,11 @@ fn replace<T>(shared: &RwLock<Arc<T>>, new: T) {
     *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
 }
 
-/// Events that wait for a session that does not read; then it misses the newest.
-const EVENTS_WAITING: usize = 256;
-
-/// The way of events to a session's connection.
-pub(crate) fn event_channel() -> (EventSink, mpsc::Receiver<Arc<Event>>) {
-    let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
-    let sink = move |event: &Arc<Event>| sender.try_send(Arc::clone(event)).is_ok();
-    (Box::new(sink), receiver)
-}
-
 /// Ends a connection.
 pub(crate) fn hook(cut: oneshot::Sender<CloseReason>) -> CutHook {
     Box::new(move |reason| {
         let _ = cut.send(reason);
     })
-}
-
-/// The answer to an operation that the server could not bring to its end.
-fn interrupted(operation: &Operation) -> (Outcome, Option<Content>) {
-    let refusal = Refusal::internal("it was interrupted");
-    (refusal.outcome(operation.id), None)
 }
 
 pub(crate) fn log_trouble<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {

@@ -43,6 +43,7 @@ fn main() {
     packets();
     lives();
     operations();
+    lines();
     dump();
     recorded_broker();
     broker();
@@ -242,6 +243,21 @@ fn operations() {
         let line = serde_json::to_string(&operation).unwrap();
         write("operation_line", &format!("{group}-{command}"), line);
     }
+}
+
+/// What passes over the admin socket; the first byte says in which pieces it arrives.
+fn lines() {
+    let operation = r#"{"id":1,"group":"person","command":"load","params":{},"content":true}"#;
+    let outcome = r#"{"id":1,"code":0,"data":{},"output":"done"}"#;
+    let event = r#"{"group":"session","event":"expiring","data":{}}"#;
+    let content = "{\"piece\":\"AAEC\"}\n\"end\"\n";
+    write("lines", "content", format!("\x05{operation}\r\n{content}"));
+    write(
+        "lines",
+        "broken",
+        format!("\x7f{operation}\n{{\"broken\":\"why\"}}"),
+    );
+    write("lines", "answer", format!("\x01{outcome}\n\n{event}\n"));
 }
 
 fn dump() {

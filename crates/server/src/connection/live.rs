@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::caller::Caller;
-use countersign_core::content::Content;
+use countersign_core::content::{Content, ContentBroken};
 use countersign_core::session::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_net::content::{Moved, Pump};
 use countersign_proto::operation::{Event, Operation, Outcome};
 use countersign_proto::session::server::{FromClient, KeyOffer, Session};
 use countersign_proto::session::{Goodbye, Inbox, OptionList, Refusal};
@@ -22,7 +23,6 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::goodbye;
-use super::streams::Streams;
 use crate::clock;
 use crate::limits::Limits;
 use crate::shared::Shared;
@@ -49,7 +49,7 @@ pub(super) struct Live {
     cut: oneshot::Receiver<CloseReason>,
     running: Running,
     /// Made when the first content comes: most sessions never have any.
-    streams: Option<Box<Streams>>,
+    streams: Option<Box<Pump<Content>>>,
     out: Vec<u8>,
     sent: usize,
     clock: Deadlines,
@@ -219,8 +219,10 @@ impl Live {
                     self.answer(answered)?;
                 }
                 moved = next_of(&mut self.streams) => {
-                    if let Some(streams) = &mut self.streams {
-                        streams.settle(moved, &mut self.session)?;
+                    if let Some(streams) = &mut self.streams
+                        && let Some(broken) = streams.settle(moved, &mut self.session)?
+                    {
+                        debug!(%broken, "content of a result broke off");
                     }
                 }
                 // Room is made when there is something to read: an idle session holds none.
@@ -394,13 +396,15 @@ impl Live {
         operation: Operation,
         shared: &Arc<Shared>,
     ) -> Result<(), Ending> {
-        let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
+        let streams = self.streams.get_or_insert_default();
         if streams.count() >= self.limits.content_streams {
             self.session.cancel(operation.id)?;
             let busy = Shared::too_many_streams(operation.id);
             return Ok(self.session.send_outcome(&busy)?);
         }
-        let content = streams.upload(operation.id);
+        let pieces = streams.receive(operation.id);
+        let content =
+            Content::new(pieces.map(|piece| piece.map_err(|why| ContentBroken(why.to_string()))));
         self.start(operation, Some(content), shared)
     }
 
@@ -424,21 +428,24 @@ impl Live {
     }
 
     fn answer(&mut self, (outcome, content): Answered) -> Result<(), Ending> {
-        if let Some(streams) = &mut self.streams {
-            streams.answered(outcome.id, &mut self.session)?;
+        // What the handler left of the operation's content is not wanted.
+        if let Some(streams) = &mut self.streams
+            && streams.release(outcome.id)
+        {
+            self.session.cancel(outcome.id)?;
         }
         match content {
             None => {
                 self.session.send_outcome(&outcome)?;
             }
             Some(content) => {
-                let streams = self.streams.get_or_insert_with(|| Box::new(Streams::new()));
+                let streams = self.streams.get_or_insert_default();
                 if streams.count() >= self.limits.content_streams {
                     let busy = Shared::too_many_streams(outcome.id);
                     return Ok(self.session.send_outcome(&busy)?);
                 }
                 self.session.send_outcome_with_content(&outcome)?;
-                streams.download(outcome.id, content);
+                streams.send(outcome.id, content);
             }
         }
         Ok(())
@@ -456,7 +463,7 @@ impl Live {
     }
 }
 
-async fn next_of(streams: &mut Option<Box<Streams>>) -> super::streams::Moved {
+async fn next_of(streams: &mut Option<Box<Pump<Content>>>) -> Moved<Content> {
     match streams {
         Some(streams) => streams.next().await,
         None => std::future::pending().await,

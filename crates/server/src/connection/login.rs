@@ -25,7 +25,8 @@ use crate::admission::Admitted;
 use crate::clock;
 use crate::counting::Guess;
 use crate::queue::Turn;
-use crate::shared::{Shared, event_channel, hook};
+use crate::sessions::event_channel;
+use crate::shared::{Shared, hook};
 
 /// How an attempt to log in ended.
 pub(super) enum End {

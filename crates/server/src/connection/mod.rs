@@ -11,7 +11,6 @@
 mod goodbye;
 mod live;
 mod login;
-mod streams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

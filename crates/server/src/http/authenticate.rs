@@ -9,7 +9,7 @@ use countersign_core::site::Opened;
 use countersign_core::tickets::{Denial, Edition, IssueError, V1, V2};
 use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::{debug, error};
@@ -39,7 +39,7 @@ impl Form for V2 {
     }
 
     fn refused(refusal: &v2::Refusal) -> Reply {
-        reply::problem(refusal.status(), refusal.body())
+        reply::refused(refusal.status(), refusal.body())
     }
 }
 
@@ -151,16 +151,13 @@ async fn grant<E: Form>(
 }
 
 /// Reads what was sent, if it is not too long and comes in time.
-async fn read(mut body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
+async fn read(body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
+    let mut body = Limited::new(body, limits::SEALED);
     let read = async {
         // Into one piece of memory: a piece for each of many short ones would cost many times their length.
         let mut text = Vec::new();
         while let Some(frame) = body.frame().await {
-            let data = frame.ok()?.into_data().unwrap_or_default();
-            if text.len() + data.len() > limits::SEALED {
-                return None;
-            }
-            text.extend_from_slice(&data);
+            text.extend_from_slice(&frame.ok()?.into_data().unwrap_or_default());
         }
         Some(text)
     };

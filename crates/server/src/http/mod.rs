@@ -11,7 +11,6 @@
 //! it. A connection counts as unproved until a request on it is verified, and ends when that takes too long.
 
 mod authenticate;
-mod forwarded;
 mod reply;
 mod route;
 
@@ -26,9 +25,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign_core::guard::{Offence, Source};
+use countersign_net::listener::{self, Access, Connections, Room};
+use countersign_net::proxies;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -37,8 +39,6 @@ use tracing::debug;
 
 use crate::admission::{Admission, Admitted};
 use crate::clock;
-use crate::listener::{self, Room, Service};
-use crate::server::Connections;
 use crate::shared::Shared;
 
 /// Bytes of a request's head: targets of 16 KiB are served, those of 64 KiB are not.
@@ -55,28 +55,32 @@ pub(crate) struct Admissions {
     pub(crate) proxies: Arc<Admission>,
 }
 
-/// Takes connections for as long as the listener works.
+/// Accepts connections for as long as the listener works.
 pub(crate) async fn accept(
     listener: TcpListener,
     room: Arc<Room>,
-    shared: Arc<Shared>,
     connections: Connections,
+    shared: Arc<Shared>,
     admissions: Admissions,
 ) -> io::Result<Infallible> {
     // What was asked before now may have been answered by the run before, up to a moment ahead of its clock:
     // after that moment nobody has to be told to ask again.
     shared.site.begin_to_answer(clock::now());
     tokio::time::sleep(authenticate::MOMENT).await;
-    let trusted = shared.clone();
-    let service = Service {
-        admission: move |peer: SocketAddr| match trusted.proxies().has(peer.ip()) {
-            true => admissions.proxies.clone(),
-            false => admissions.clients.clone(),
-        },
-        serve: move |socket, peer, admitted| serve(socket, peer, admitted, shared.clone()),
-        refuse: |_: &TcpStream, peer, reason| debug!(%peer, %reason, "refused"),
+    let service = move |(socket, peer): (TcpStream, SocketAddr)| {
+        let admission = match shared.proxies().has(peer.ip()) {
+            true => &admissions.proxies,
+            false => &admissions.clients,
+        };
+        match admission.admit_from(peer) {
+            Ok(admitted) => Some(serve(socket, peer, admitted, shared.clone())),
+            Err(reason) => {
+                debug!(%peer, %reason, "refused");
+                None
+            }
+        }
     };
-    listener::accept(listener, room, connections, service).await
+    listener::accept(listener, Access::Clients, room, connections, service).await
 }
 
 /// Who asks: the other end of a connection, or whom a proxy there speaks for.
@@ -103,7 +107,12 @@ impl Peer {
         let source = match (proxies.has(address), proxies.believed) {
             (false, _) => Some(address.into()),
             (true, false) => None,
-            (true, true) => forwarded::source(request.headers(), &proxies),
+            (true, true) => {
+                let lines = request.headers().get_all(proxies::FIELD).iter().rev();
+                proxies
+                    .client(lines.map(HeaderValue::as_bytes))
+                    .map(Source::from)
+            }
         };
         Self {
             source,
@@ -169,7 +178,8 @@ async fn serve(
         debug!(peer = %address, "no HTTP while the clock shows a time before 1970");
         return;
     }
-    let ended = admitted.ended();
+    let _ = socket.set_nodelay(true);
+    let evicted = admitted.evicted();
     let connection = Arc::new(Connection {
         address,
         admitted: Mutex::new(admitted),
@@ -200,7 +210,7 @@ async fn serve(
     };
     let done = tokio::select! {
         done = serving.as_mut() => done,
-        () = crate::connection::told(ended) => return,
+        () = evicted => return,
         () = unproved => finish(serving).await,
         _ = stop => finish(serving).await,
     };

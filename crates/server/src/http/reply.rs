@@ -1,6 +1,7 @@
 //! What is sent back.
 
 use bytes::Bytes;
+use countersign_proto::problem::{self, Problem};
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
@@ -8,7 +9,6 @@ use hyper::{Response, StatusCode};
 pub(super) type Reply = Response<Full<Bytes>>;
 
 const JSON: &str = "application/json; charset=utf-8";
-const PROBLEM: &str = "application/problem+json";
 
 /// A whole answer.
 fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
@@ -32,19 +32,19 @@ pub(super) fn refused_v1(status: u16, body: String) -> Reply {
 }
 
 /// A problem (RFC 9457).
-pub(super) fn problem(status: u16, body: String) -> Reply {
+pub(super) fn refused(status: u16, body: String) -> Reply {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    reply(status, PROBLEM, body)
+    reply(status, problem::MEDIA_TYPE, body)
 }
 
 fn named(status: StatusCode, code: &str, title: &str) -> Reply {
-    let body = serde_json::json!({
-        "type": format!("urn:countersign:{code}"),
-        "title": title,
-        "status": status.as_u16(),
-        "code": code,
-    });
-    reply(status, PROBLEM, body.to_string())
+    let problem = Problem {
+        namespace: "urn:countersign",
+        code,
+        title,
+        status: status.as_u16(),
+    };
+    reply(status, problem::MEDIA_TYPE, problem.body())
 }
 
 /// Nothing is served there.

@@ -7,9 +7,9 @@
 //!          |    \     |        |
 //!          |   store  |        |
 //!          |     |    |        |
-//!          +--- core -+        |
-//!                |             |
-//!              proto ----------+
+//!          +--- core -+ net ---+      (server stands on net too)
+//!                |       |     |
+//!              proto ----+-----+
 //!                |
 //!              crypto
 //!
@@ -20,13 +20,14 @@ use crate::manifest::{self, Dependency, Kind, Manifest, made_up};
 use crate::tree::{Finding, assert_none};
 
 /// Each crate with those below it that it may name.
-const BELOW: [(&str, &[&str]); 11] = [
+const BELOW: [(&str, &[&str]); 12] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
+    ("net", &["proto", "crypto"]),
     ("core", &["proto", "crypto"]),
     ("store", &["core", "proto", "crypto"]),
-    ("server", &["store", "core", "proto", "crypto"]),
-    ("client", &["proto", "crypto"]),
+    ("server", &["store", "core", "net", "proto", "crypto"]),
+    ("client", &["net", "proto", "crypto"]),
     ("countersign", &ALL),
     (TESTKIT, &ALL),
     ("examples", &ALL),
@@ -34,7 +35,9 @@ const BELOW: [(&str, &[&str]); 11] = [
     ("load", &ALL),
 ];
 
-const ALL: [&str; 6] = ["server", "client", "store", "core", "proto", "crypto"];
+const ALL: [&str; 7] = [
+    "server", "client", "store", "core", "net", "proto", "crypto",
+];
 /// The crate that others may name among their dev-dependencies, wherever they stand.
 const TESTKIT: &str = "testkit";
 

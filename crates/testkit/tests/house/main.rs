@@ -10,6 +10,7 @@
 
 mod arrows;
 mod attacks;
+mod cycles;
 mod links;
 mod manifest;
 mod named;

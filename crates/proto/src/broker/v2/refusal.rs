@@ -1,6 +1,6 @@
 //! What is answered instead of what was asked for: `application/problem+json` (RFC 9457) with a stable code.
 
-use serde_json::json;
+use crate::problem::Problem;
 
 /// Why something is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,12 +52,12 @@ impl Refusal {
     /// The body: the same bytes each time.
     #[must_use]
     pub fn body(self) -> String {
-        json!({
-            "type": format!("urn:countersign:broker:{}", self.code()),
-            "title": self.to_string(),
-            "status": self.status(),
-            "code": self.code(),
-        })
-        .to_string()
+        Problem {
+            namespace: "urn:countersign:broker",
+            code: self.code(),
+            title: &self.to_string(),
+            status: self.status(),
+        }
+        .body()
     }
 }

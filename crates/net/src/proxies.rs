@@ -1,35 +1,57 @@
-//! Whom a trusted proxy asks for: the field `x-forwarded-for`.
+//! Proxies that ask for others, and whom: the field `x-forwarded-for`.
 //!
-//! Each proxy appends the address from which it got the request, so the field is read from its end: the
-//! addresses of trusted proxies are passed over, and the first other one is the client. What stands before
-//! that was written by the client, or by a proxy that is not trusted, and is not read.
+//! Each proxy appends the address from which it got the request, so the field is read from its end: the addresses of
+//! trusted proxies are skipped, and the first other one is the client. What stands before that was written by the
+//! client, or by a proxy that is not trusted, and is not read.
 
 use std::net::{IpAddr, SocketAddr};
 
-use countersign_core::guard::Source;
-use hyper::HeaderMap;
+/// The field in which proxies name their clients.
+pub const FIELD: &str = "x-forwarded-for";
 
-use crate::server::Proxies;
+/// Trusted proxies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// Their addresses: connections from there count for no client, unless proxies are believed.
+    pub addresses: Vec<IpAddr>,
+    /// Whether they are believed whom they ask for: the last address in `x-forwarded-for` that is not a
+    /// proxy's. They must set the field or add to it: a proxy that passes it on as it is lets clients choose
+    /// whom their faults count for.
+    pub believed: bool,
+}
 
-const FIELD: &str = "x-forwarded-for";
+impl Proxies {
+    /// Whether one of them has that address.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let mut all = self.addresses.iter();
+        all.any(|proxy| proxy.to_canonical() == address)
+    }
 
-/// The client's source; `None` where no address but those of trusted proxies is named, or where the first
-/// other entry is no address: the request counts for none then, and never for the proxy.
-pub(super) fn source(fields: &HeaderMap, proxies: &Proxies) -> Option<Source> {
-    // Several lines of a field are one list (RFC 9110, section 5.3).
-    for line in fields.get_all(FIELD).iter().rev() {
-        for entry in line.to_str().ok()?.rsplit(',').map(str::trim) {
-            // A list may have empty entries (RFC 9110, section 5.6.1).
-            if entry.is_empty() {
-                continue;
-            }
-            let named = address(entry)?;
-            if !proxies.has(named) {
-                return Some(named.into());
+    /// The client's address in the lines of [`FIELD`], last line first; `None` where no address but those of trusted
+    /// proxies is named, or where the first other entry is no address: the request counts for no client then, and
+    /// never for the proxy.
+    #[must_use]
+    pub fn client<'a>(&self, lines: impl Iterator<Item = &'a [u8]>) -> Option<IpAddr> {
+        // Several lines of a field are one list (RFC 9110, section 5.3).
+        for line in lines {
+            let line = std::str::from_utf8(line)
+                .ok()
+                .filter(|line| line.is_ascii())?;
+            for entry in line.rsplit(',').map(str::trim) {
+                // A list may have empty entries (RFC 9110, section 5.6.1).
+                if entry.is_empty() {
+                    continue;
+                }
+                let named = address(entry)?;
+                if !self.has(named) {
+                    return Some(named);
+                }
             }
         }
+        None
     }
-    None
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port.
@@ -44,21 +66,17 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     fn named(lines: &[&str]) -> Option<String> {
-        let mut fields = HeaderMap::new();
-        for line in lines {
-            fields.append(FIELD, HeaderValue::from_bytes(line.as_bytes()).unwrap());
-        }
         let listed = ["127.0.0.1", "::1", "10.0.0.2", "2001:db8::2"];
         let proxies = Proxies {
             addresses: listed.map(|address| address.parse().unwrap()).to_vec(),
             believed: true,
         };
-        source(&fields, &proxies).map(|source| source.to_string())
+        let lines = lines.iter().rev().map(|line| line.as_bytes());
+        let client = proxies.client(lines)?;
+        Some(client.to_canonical().to_string())
     }
 
     /// A request that passed two proxies named the second one last. Its failures counted for that proxy, which was
@@ -81,7 +99,7 @@ mod tests {
         ] {
             assert_eq!(named(lines), client, "{lines:?}");
         }
-        let six = Some("2001:db8:7::/64".to_owned());
+        let six = Some("2001:db8:7::1".to_owned());
         for line in ["2001:db8:7::1", "[2001:db8:7::1]", "[2001:db8:7::1]:80"] {
             assert_eq!(named(&[line, "2001:db8::2"]), six, "{line}");
         }

@@ -1,23 +1,18 @@
-//! Taking connections: one loop for every listener, and what it does when the process has no descriptor left.
+//! The next connection of a listener, also when the process has no descriptor left for it.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use countersign_crypto::entropy::{SystemEntropy, fresh};
 use rustix::io::Errno;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::admission::{Admission, Admitted, TurnedAway};
-use crate::clock;
-use crate::server::Connections;
+use super::Listener;
+use crate::admission::{Admission, Key};
 
 /// How long a listener waits for a connection that was evicted to end.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -26,43 +21,34 @@ const SAID_EVERY: Duration = Duration::from_secs(10);
 /// Connections that are evicted at a time when descriptors are used up.
 const EVICTED: usize = 8;
 
-/// A listening socket.
-pub(crate) trait Listener: Send + Sync {
-    /// A connection, and where it comes from.
-    type Accepted: Send;
-
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Accepted>>;
-}
-
-impl Listener for TcpListener {
-    type Accepted = (TcpStream, SocketAddr);
-
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Accepted>> {
-        TcpListener::poll_accept(self, context)
-    }
-}
-
-impl Listener for UnixListener {
-    type Accepted = UnixStream;
-
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<UnixStream>> {
-        UnixListener::poll_accept(self, context).map_ok(|(socket, _)| socket)
-    }
-}
-
 /// What makes room when the process has no descriptor left; one for all listeners.
-pub(crate) struct Room {
+pub struct Room {
     /// Connections of clients, the most numerous first.
-    admissions: Vec<Arc<Admission>>,
+    admissions: Vec<Arc<dyn Evict>>,
     /// An open file that is closed for a connection that must be answered.
     spare: Mutex<Option<File>>,
     said: Mutex<Option<Instant>>,
 }
 
+/// Connections of which some may be evicted.
+trait Evict: Send + Sync {
+    /// Evicts one; whether there was one.
+    fn evict(&self) -> bool;
+}
+
+impl<K: Key> Evict for Admission<K> {
+    fn evict(&self) -> bool {
+        Self::evict(self)
+    }
+}
+
 impl Room {
-    pub(crate) fn new(admissions: Vec<Arc<Admission>>) -> Arc<Self> {
+    /// Evicts unauthenticated connections of these, of the first that has any.
+    #[must_use]
+    pub fn new<K: Key + Sync>(admissions: Vec<Arc<Admission<K>>>) -> Arc<Self> {
+        let admissions = admissions.into_iter();
         let room = Self {
-            admissions,
+            admissions: admissions.map(|one| one as Arc<dyn Evict>).collect(),
             spare: Mutex::default(),
             said: Mutex::default(),
         };
@@ -75,7 +61,7 @@ impl Room {
     ///
     /// # Errors
     /// The listener itself is broken.
-    pub(crate) async fn next<L: Listener>(&self, listener: &L) -> io::Result<L::Accepted> {
+    pub(super) async fn next<L: Listener>(&self, listener: &L) -> io::Result<L::Accepted> {
         loop {
             match poll_fn(|context| listener.poll_accept(context)).await {
                 Ok(accepted) => return Ok(accepted),
@@ -88,7 +74,7 @@ impl Room {
     ///
     /// # Errors
     /// The listener itself is broken.
-    pub(crate) async fn next_first<L: Listener>(&self, listener: &L) -> io::Result<L::Accepted> {
+    pub(super) async fn next_first<L: Listener>(&self, listener: &L) -> io::Result<L::Accepted> {
         loop {
             let accepted = poll_fn(|context| {
                 let accepted = listener.poll_accept(context);
@@ -177,43 +163,10 @@ impl Fault {
     }
 }
 
-/// How a listener's connections are admitted, served and refused.
-pub(crate) struct Service<A, S, R> {
-    pub(crate) admission: A,
-    pub(crate) serve: S,
-    pub(crate) refuse: R,
-}
-
-/// Takes connections of clients over TCP for as long as the listener works.
-pub(crate) async fn accept<A, S, R, F>(
-    listener: TcpListener,
-    room: Arc<Room>,
-    connections: Connections,
-    service: Service<A, S, R>,
-) -> io::Result<Infallible>
-where
-    A: Fn(SocketAddr) -> Arc<Admission>,
-    S: Fn(TcpStream, SocketAddr, Admitted) -> F,
-    R: Fn(&TcpStream, SocketAddr, TurnedAway),
-    F: Future<Output = ()> + Send + 'static,
-{
-    loop {
-        let (socket, peer) = room.next(&listener).await?;
-        let random = u32::from_be_bytes(fresh(&mut SystemEntropy));
-        let admission = (service.admission)(peer);
-        match admission.admit(peer.ip().into(), clock::now(), random) {
-            Ok(admitted) => {
-                let _ = socket.set_nodelay(true);
-                let served = (service.serve)(socket, peer, admitted);
-                connections.spawn(served).await;
-            }
-            Err(reason) => (service.refuse)(&socket, peer, reason),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::task::Context;
+
     use super::*;
 
     #[test]
@@ -237,7 +190,7 @@ mod tests {
 
     /// A listener that must answer, of a process without a free descriptor: it does so at once.
     #[tokio::test]
-    async fn the_admin_socket_answers_with_the_spare_descriptor() {
+    async fn a_listener_that_must_answer_takes_the_spare_descriptor() {
         struct Exhausted(Arc<Room>);
         impl Listener for Exhausted {
             type Accepted = ();
@@ -251,7 +204,7 @@ mod tests {
                 })
             }
         }
-        let room = Room::new(Vec::new());
+        let room = Room::new::<u64>(Vec::new());
         let listener = Exhausted(room.clone());
         room.next_first(&listener).await.unwrap();
         assert!(room.spare().is_some(), "there is one for the next time");

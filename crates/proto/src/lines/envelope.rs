@@ -1,0 +1,300 @@
+//! What stands on a line.
+
+use data_encoding::{BASE64, DecodeError};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::operation::{Code, Event, Operation, Outcome, empty_object};
+
+/// Bytes of content that a line carries at most.
+pub const PIECE_BYTES: usize = 64 * 1024;
+
+/// Why a line is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum BadLine {
+    /// It is no operation.
+    #[error("the line is no operation: {0}")]
+    Operation(serde_json::Error),
+    /// It is no result.
+    #[error("the line is no result: {0}")]
+    Outcome(serde_json::Error),
+    /// It is no event.
+    #[error("the line is no event: {0}")]
+    Event(serde_json::Error),
+    /// It is no line of content.
+    #[error("a line is no content: {0}")]
+    Content(serde_json::Error),
+    /// Its piece of content is not base64.
+    #[error("a piece is not base64: {0}")]
+    Piece(DecodeError),
+}
+
+/// A message as it is written.
+#[derive(Serialize)]
+struct Written<'a, T> {
+    #[serde(flatten)]
+    message: &'a T,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    content: bool,
+}
+
+/// An operation as it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperationRead {
+    id: u64,
+    group: String,
+    command: String,
+    #[serde(default = "empty_object")]
+    params: Box<RawValue>,
+    #[serde(default)]
+    content: bool,
+}
+
+/// A result as it is read.
+#[derive(Deserialize)]
+struct OutcomeRead {
+    id: u64,
+    code: Code,
+    data: Box<RawValue>,
+    #[serde(default)]
+    output: String,
+    #[serde(default)]
+    content: bool,
+}
+
+/// Reads an operation, and whether lines of content follow it.
+///
+/// # Errors
+/// [`BadLine::Operation`].
+pub fn read_operation(line: &[u8]) -> Result<(Operation, bool), BadLine> {
+    let OperationRead {
+        id,
+        group,
+        command,
+        params,
+        content,
+    } = serde_json::from_slice(line).map_err(BadLine::Operation)?;
+    let operation = Operation {
+        id,
+        group,
+        command,
+        params,
+    };
+    Ok((operation, content))
+}
+
+/// Reads a result, and whether lines of content follow it.
+///
+/// # Errors
+/// [`BadLine::Outcome`].
+pub fn read_outcome(line: &[u8]) -> Result<(Outcome, bool), BadLine> {
+    let OutcomeRead {
+        id,
+        code,
+        data,
+        output,
+        content,
+    } = serde_json::from_slice(line).map_err(BadLine::Outcome)?;
+    let outcome = Outcome {
+        id,
+        code,
+        data,
+        output,
+    };
+    Ok((outcome, content))
+}
+
+/// Reads an event.
+///
+/// # Errors
+/// [`BadLine::Event`].
+pub fn read_event(line: &[u8]) -> Result<Event, BadLine> {
+    serde_json::from_slice(line).map_err(BadLine::Event)
+}
+
+/// Appends an operation as a line; `content` says that lines of content follow.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn put_operation(
+    out: &mut Vec<u8>,
+    operation: &Operation,
+    content: bool,
+) -> serde_json::Result<()> {
+    let message = operation;
+    put(out, &Written { message, content })
+}
+
+/// Appends a result as a line; `content` says that lines of content follow.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome, content: bool) -> serde_json::Result<()> {
+    let message = outcome;
+    put(out, &Written { message, content })
+}
+
+/// Appends an event as a line.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn put_event(out: &mut Vec<u8>, event: &Event) -> serde_json::Result<()> {
+    put(out, event)
+}
+
+/// Appends JSON and a line end. JSON that is passed on as it came may be laid out over lines; a line end is
+/// white space there, since a text has none unescaped.
+fn put(out: &mut Vec<u8>, value: &impl Serialize) -> serde_json::Result<()> {
+    let begin = out.len();
+    let written = serde_json::to_writer(&mut *out, value);
+    if written.is_err() {
+        out.truncate(begin);
+        return written;
+    }
+    for byte in out.iter_mut().skip(begin) {
+        if *byte == b'\n' {
+            *byte = b' ';
+        }
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+/// A line of content: a piece, or the last line, which says whether the pieces are all there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContentLine {
+    /// Bytes of the content, in base64 on the line.
+    Piece(Vec<u8>),
+    /// The content is complete.
+    End,
+    /// The content is incomplete, and why.
+    Broken(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum ContentForm {
+    Piece(String),
+    End,
+    Broken(String),
+}
+
+impl ContentLine {
+    /// Reads a line of content.
+    ///
+    /// # Errors
+    /// [`BadLine::Content`] and [`BadLine::Piece`].
+    pub fn read(line: &[u8]) -> Result<Self, BadLine> {
+        Ok(
+            match serde_json::from_slice(line).map_err(BadLine::Content)? {
+                ContentForm::Piece(text) => {
+                    Self::Piece(BASE64.decode(text.as_bytes()).map_err(BadLine::Piece)?)
+                }
+                ContentForm::End => Self::End,
+                ContentForm::Broken(why) => Self::Broken(why),
+            },
+        )
+    }
+
+    /// Appends a piece, of at most [`PIECE_BYTES`], as a line.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn put_piece(out: &mut Vec<u8>, bytes: &[u8]) -> serde_json::Result<()> {
+        put(out, &ContentForm::Piece(BASE64.encode(bytes)))
+    }
+
+    /// Appends the line.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn put(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        match self {
+            Self::Piece(bytes) => Self::put_piece(out, bytes),
+            Self::End => put(out, &ContentForm::End),
+            Self::Broken(why) => put(out, &ContentForm::Broken(why.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn an_operation_and_its_result_are_one_line_each() {
+        let operation = Operation::new(1, "person", "show", raw(r#"{"name":"maria"}"#));
+        let mut out = Vec::new();
+        put_operation(&mut out, &operation, false).unwrap();
+        let outcome = Outcome {
+            id: 1,
+            code: Code::SUCCESS,
+            data: raw("{}"),
+            output: "maria".to_owned(),
+        };
+        put_outcome(&mut out, &outcome, true).unwrap();
+        let lines = [
+            r#"{"id":1,"group":"person","command":"show","params":{"name":"maria"}}"#,
+            r#"{"id":1,"code":0,"data":{},"output":"maria","content":true}"#,
+            "",
+        ];
+        assert_eq!(String::from_utf8(out).unwrap(), lines.join("\n"));
+        assert_eq!(
+            read_operation(lines[0].as_bytes()).unwrap(),
+            (operation, false)
+        );
+        assert_eq!(read_outcome(lines[1].as_bytes()).unwrap(), (outcome, true));
+    }
+
+    #[test]
+    fn parameters_may_be_left_out_and_nothing_unknown_may_be_added() {
+        let line = br#"{"id":1,"group":"site","command":"status"}"#;
+        let (operation, content) = read_operation(line).unwrap();
+        assert_eq!((operation.params.get(), content), ("{}", false));
+        let line = br#"{"id":1,"group":"site","command":"status","more":1}"#;
+        let refused = read_operation(line).unwrap_err().to_string();
+        assert!(refused.contains("unknown field"), "{refused}");
+        for line in ["", "\u{feff}{\"id\":1,\"group\":\"a\",\"command\":\"b\"}"] {
+            assert!(read_operation(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn json_that_was_laid_out_over_lines_is_written_on_one() {
+        let params = raw("{\n  \"name\":\r\n \"a\\nb\" }");
+        let mut out = Vec::new();
+        put_operation(&mut out, &Operation::new(1, "a", "b", params), false).unwrap();
+        assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let (read, _) = read_operation(&out).unwrap();
+        let name: serde_json::Value = serde_json::from_str(read.params.get()).unwrap();
+        assert_eq!(name["name"], "a\nb");
+    }
+
+    #[test]
+    fn lines_of_content_are_as_the_page_shows_them() {
+        let lines = "{\"piece\":\"Y291bnRlcnNpZ24K\"}\n\"end\"\n{\"broken\":\"why\"}\n";
+        let read: Vec<_> = lines
+            .lines()
+            .map(|line| ContentLine::read(line.as_bytes()).unwrap())
+            .collect();
+        assert_eq!(
+            read,
+            [
+                ContentLine::Piece(b"countersign\n".to_vec()),
+                ContentLine::End,
+                ContentLine::Broken("why".to_owned())
+            ]
+        );
+        let mut out = Vec::new();
+        read.iter().for_each(|line| line.put(&mut out).unwrap());
+        assert_eq!(String::from_utf8(out).unwrap(), lines);
+        for line in ["", "\"piece\"", "{\"piece\":\"%\"}", "{\"more\":1}"] {
+            assert!(ContentLine::read(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+}

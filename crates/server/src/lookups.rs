@@ -1,0 +1,108 @@
+//! What the login machines ask for: settings, credentials, and sessions to resume.
+
+use std::sync::{Arc, PoisonError};
+
+use countersign_core::id::SessionId;
+use countersign_core::session::SessionInfo;
+use countersign_core::store::StoreError;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::name::AccountName;
+use countersign_proto::session::Refusal as ProtocolRefusal;
+use countersign_proto::session::server::{
+    AccountTag, DeliveredCredential, FindSession, PersonCredential, Proved, ServiceCredential,
+    Settings,
+};
+
+use crate::clock;
+use crate::shared::{Shared, log_trouble};
+
+impl Shared {
+    /// What logins need; `None` while the site is sealed.
+    pub(crate) fn login_settings(&self) -> Option<Arc<Settings>> {
+        let opened = self.site.opened()?;
+        let options = self.site.options();
+        let max_packet = self.limits().max_packet;
+        let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*settings {
+            Some((of, settings))
+                if Arc::ptr_eq(of, &opened)
+                    && settings.options == options
+                    && settings.max_packet == max_packet =>
+            {
+                Some(settings.clone())
+            }
+            _ => {
+                let made = Arc::new(Settings {
+                    key: opened.key.clone(),
+                    setup: opened.setup.clone(),
+                    made_up: opened.made_up.clone(),
+                    zone: self.site.zone(),
+                    options,
+                    max_packet,
+                    known: self.known.clone(),
+                });
+                *settings = Some((opened, made.clone()));
+                Some(made)
+            }
+        }
+    }
+
+    /// What a person logs in with, for the login machine.
+    pub(crate) async fn person(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<PersonCredential>, StoreError> {
+        let found = log_trouble(self.site.person_for_login(name).await)?;
+        Ok(found.map(|login| PersonCredential {
+            account: AccountTag(*login.account.as_bytes()),
+            setup: login.setup,
+            credential_id: login.credential_id.0.to_vec(),
+            record: login.record,
+            sealed_identity: login.sealed_identity,
+        }))
+    }
+
+    /// What is delivered of a person, for the login machine.
+    pub(crate) async fn delivered(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<DeliveredCredential>, StoreError> {
+        let found = log_trouble(self.site.delivered_for_login(name).await)?;
+        Ok(found.map(|(account, key)| DeliveredCredential {
+            account: AccountTag(*account.as_bytes()),
+            key,
+        }))
+    }
+
+    /// What a service logs in with, for the login machine.
+    pub(crate) async fn service(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<ServiceCredential>, StoreError> {
+        let found = log_trouble(self.site.service_for_login(thumbprint).await)?;
+        Ok(found.map(|login| ServiceCredential {
+            account: AccountTag(*login.account.as_bytes()),
+            agreement: login.agreement,
+        }))
+    }
+
+    /// Checks that a client may return to its session, and answers it; the session as it is now, and the
+    /// number of the attempt.
+    pub(crate) fn returning(
+        &self,
+        find: FindSession,
+        out: &mut Vec<u8>,
+    ) -> Result<(Proved, SessionInfo, u64), ProtocolRefusal> {
+        let id = SessionId::from_bytes(find.session().0);
+        let known = self.resumptions.find(id);
+        let returning = find.verify(known.as_ref().map(|(_, secret)| secret))?;
+        let (attempt, option) = (returning.attempt(), returning.option());
+        let session = self.site.may_return(id, option, clock::now());
+        let session = session.filter(|_| self.resumptions.claim(id, attempt));
+        let session = session.ok_or(ProtocolRefusal::NotAuthenticated)?;
+        let account = AccountTag(*session.account.as_bytes());
+        let proved = returning.answer(account, &mut SystemEntropy, out)?;
+        Ok((proved, session, attempt))
+    }
+}

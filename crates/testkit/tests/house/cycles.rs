@@ -1,0 +1,133 @@
+//! The top-level modules of a crate name each other without cycles: each can be read when those that it names are
+//! known.
+//!
+//! Read from the paths `crate::…` in `src`, without what stands in tests and comments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::tree::{self, File, Finding, assert_none};
+
+/// Crates that do not hold to this yet. Whoever cuts the cycles of one takes it out.
+const NOT_YET: [&str; 3] = ["client", "core", "countersign"];
+
+/// The modules of one crate: what each names, and where it does so first.
+type Graph<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (&'a File, usize)>>;
+
+/// A file's crate and its top-level module: `crates/server/src/http/mod.rs` is `server` and `http`.
+fn place(path: &str) -> Option<(&str, &str)> {
+    let (of, module) = path.strip_prefix("crates/")?.split_once("/src/")?;
+    let module = module.split('/').next()?;
+    let module = module.strip_suffix(".rs").unwrap_or(module);
+    (!["lib", "main", "bin"].contains(&module)).then_some((of, module))
+}
+
+/// The first names of the paths that begin with `crate::`, with their lines, up to the tests of the file.
+fn named(file: &File) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    if file.path.ends_with("/tests.rs") || file.path.contains("/tests/") {
+        return found;
+    }
+    for (number, line) in file.lines() {
+        if line.starts_with("#[cfg(test)]") {
+            break;
+        }
+        if line.trim_start().starts_with("//") {
+            continue;
+        }
+        for path in line.split("crate::").skip(1) {
+            let name = path.split(|c: char| !c.is_alphanumeric() && c != '_');
+            found.extend(name.take(1).map(|name| (number, name)));
+        }
+    }
+    found
+}
+
+fn graphs(files: &[File]) -> BTreeMap<&str, Graph<'_>> {
+    let mut graphs: BTreeMap<&str, Graph<'_>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.is("rs")) {
+        let Some((of, module)) = place(&file.path) else {
+            continue;
+        };
+        let names = graphs.entry(of).or_default().entry(module).or_default();
+        for (line, name) in named(file).into_iter().filter(|(_, name)| *name != module) {
+            names.entry(name).or_insert((file, line));
+        }
+    }
+    graphs
+}
+
+/// What can be reached from a module, over any number of others.
+fn reached<'a>(graph: &Graph<'a>, from: &str) -> BTreeSet<&'a str> {
+    let mut reached = BTreeSet::new();
+    let mut next: Vec<&str> = vec![from];
+    while let Some(module) = next.pop() {
+        for named in graph.get(module).into_iter().flat_map(BTreeMap::keys) {
+            if reached.insert(*named) {
+                next.push(named);
+            }
+        }
+    }
+    reached
+}
+
+/// Each path that leads from a module to one from which it can be reached itself.
+fn cycles(files: &[File], excepted: &[&str]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (of, graph) in graphs(files) {
+        if excepted.contains(&of) {
+            continue;
+        }
+        for (module, names) in &graph {
+            for (named, (file, line)) in names {
+                if reached(&graph, named).contains(module) {
+                    let problem =
+                        format!("{of}: `{module}` names `{named}`, which leads back to it");
+                    found.push(file.finding(*line, problem));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_modules_of_a_crate_name_each_other_without_cycles() {
+    assert_none(cycles(&tree::files(), &NOT_YET));
+}
+
+/// A crate that holds to the rule stands under it from then on.
+#[test]
+fn no_crate_without_cycles_is_excepted() {
+    let files = tree::files();
+    for excepted in NOT_YET {
+        let others: Vec<&str> = NOT_YET.into_iter().filter(|one| *one != excepted).collect();
+        let found = cycles(&files, &others);
+        assert!(!found.is_empty(), "{excepted} has no cycles: take it out");
+    }
+}
+
+#[test]
+fn a_cycle_is_found_at_the_lines_that_make_it() {
+    let files = [
+        File::new("crates/a/src/lib.rs", "use crate::b::B;\n"),
+        File::new(
+            "crates/a/src/b.rs",
+            "// crate::none\nuse crate::c::C;\nuse crate::e::E;\n",
+        ),
+        File::new("crates/a/src/c/mod.rs", "use crate::c::f::F;\n"),
+        File::new("crates/a/src/c/f.rs", "fn f(b: crate::d::D) {}\n"),
+        File::new("crates/a/src/d.rs", "\nuse crate::b::B;\n"),
+        File::new(
+            "crates/a/src/e.rs",
+            "#[cfg(test)]\nmod tests {\n    use crate::b::B;\n}\n",
+        ),
+        File::new("crates/a/src/e/tests.rs", "use crate::b::B;\n"),
+    ];
+    let found: Vec<(String, usize)> = cycles(&files, &[])
+        .into_iter()
+        .map(|finding| (finding.file, finding.line))
+        .collect();
+    let at = |file: &str, line| (format!("crates/a/src/{file}"), line);
+    assert_eq!(found, [at("b.rs", 2), at("c/f.rs", 1), at("d.rs", 2)]);
+    assert!(cycles(&files, &["a"]).is_empty());
+}
