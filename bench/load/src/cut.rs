@@ -14,7 +14,7 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     let count = size.of(200, 5);
     let mut took = Vec::new();
     for _ in 0..count {
-        let connector = Connector::new(&site.uri).returns(std::time::Duration::ZERO);
+        let connector = Connector::new(&site.uri).resumes_for(std::time::Duration::ZERO);
         let client = connector.connect(Who::Service(site.robot.clone())).await?;
         let mut events = client.events();
         admin.get_mut().write_all(listing().as_bytes()).await?;

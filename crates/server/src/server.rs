@@ -226,7 +226,7 @@ impl Builder {
             let accept = http::accept(listener, room.clone(), served.0, served.1, admissions);
             tasks.spawn("the HTTP listener", accept);
         }
-        tasks.spawn("the closer of sessions", shared.clone().close_forsaken());
+        tasks.spawn("the closer of sessions", shared.clone().close_expired());
         tasks.spawn(
             "the writer of counted events",
             shared.clone().keep_counted(),
@@ -430,7 +430,7 @@ impl Server {
             warn!("some connections did not end in time");
             connections.shutdown().await;
         }
-        self.shared.close_parked().await;
+        self.shared.close_suspended().await;
         self.shared.write_all_counted().await;
         info!("stopped");
     }

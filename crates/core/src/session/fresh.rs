@@ -9,7 +9,7 @@
 //!                      proof is false
 //! ```
 //!
-//! A return to the session takes it back to nothing: what one connection proved is worth nothing on the
+//! Resuming the session takes it back to nothing: what one connection proved is worth nothing on the
 //! next.
 
 use countersign_crypto::certificate::Thumbprint;
@@ -126,7 +126,7 @@ impl Fresh {
     }
 
     /// The session goes on over another connection. A wait that was imposed stays.
-    pub(crate) fn returned(&mut self) {
+    pub(crate) fn resumed(&mut self) {
         if !matches!(self.state, State::Waits { .. }) {
             self.state = State::Nothing;
         }
@@ -168,26 +168,26 @@ mod tests {
     #[test]
     fn a_proof_does_not_outlive_its_connection_and_a_wait_does() {
         let mut fresh = proved(0);
-        fresh.returned();
+        fresh.resumed();
         assert!(!fresh.spend(at(1)));
         fresh.ask(challenge(), at(0));
-        fresh.returned();
+        fresh.resumed();
         assert!(fresh.asked(at(1)).is_none());
         fresh.wait(at(0), 10_000);
-        fresh.returned();
+        fresh.resumed();
         assert_eq!(fresh.waits(at(1)), Some(9_000));
         assert_eq!(fresh.waits(at(10)), Some(0));
         assert_eq!(fresh.waits(at(10)), None, "it has been paid for once");
     }
 
-    /// A thief returned to a session while its owner's answer was being verified and audited, which takes the time
+    /// A thief resumed a session while its owner's answer was being verified and audited, which takes the time
     /// of a disk: the proof was the thief's. OPS-5
     #[test]
     fn a_proof_that_is_verified_while_the_session_moves_is_none() {
         let mut fresh = Fresh::default();
         fresh.ask(challenge(), at(0));
         assert!(fresh.asked(at(1)).is_some());
-        fresh.returned();
+        fresh.resumed();
         assert!(!fresh.prove(at(1)));
         assert!(!fresh.is_proved(at(1)));
         // Neither is one that the new connection began meanwhile.
