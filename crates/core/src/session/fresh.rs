@@ -87,16 +87,17 @@ impl Fresh {
 
     /// What was asked, once: its answer is verified from now on.
     pub(crate) fn asked(&mut self, now: Timestamp) -> Option<Challenge> {
-        match std::mem::replace(&mut self.state, State::Answered) {
-            State::Asked(challenge, until) if now < until => Some(challenge),
-            State::Asked(..) => {
-                self.state = State::Nothing;
-                None
-            }
-            other => {
-                self.state = other;
-                None
-            }
+        let State::Asked(_, until) = &self.state else {
+            return None;
+        };
+        let in_time = now < *until;
+        let next = match in_time {
+            true => State::Answered,
+            false => State::Nothing,
+        };
+        match std::mem::replace(&mut self.state, next) {
+            State::Asked(challenge, _) if in_time => Some(challenge),
+            _ => None,
         }
     }
 
