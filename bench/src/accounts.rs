@@ -13,7 +13,7 @@ use countersign_core::credential::KeyCredential;
 use countersign_core::id::AccountId;
 use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::{Decision, Opening};
+use countersign_core::site::{Decision, NewSession};
 use countersign_core::store::{Change, Store};
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
@@ -21,7 +21,7 @@ use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::identity::Identity;
 use countersign_crypto::machine::KnownKeys;
 use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
-use countersign_proto::session::server::{AccountTag, HowProved, Proved, ServiceCredential};
+use countersign_proto::session::server::{AccountTag, Authenticated, HowProved, ServiceCredential};
 use countersign_proto::session::{client, server};
 use countersign_server::clock;
 use tokio::runtime::Runtime;
@@ -178,10 +178,10 @@ impl Populated {
 
         let client = client::Settings::new(self.settings.key.public());
         let (mut up, mut down) = (Vec::new(), Vec::new());
-        let client = client::Login::service(client, robot, entropy, &mut up)?;
-        let login = server::Login::new(self.settings.clone());
+        let client = client::LoginAttempt::service(client, robot, entropy, &mut up)?;
+        let login = server::LoginAttempt::new(self.settings.clone());
         let (reading, find) = timed(|| match login.receive(&mut up, &mut down)? {
-            (server::Step::FindService(find), _) => Ok(find),
+            (server::Step::LookUp(server::LookUp::Service(find)), _) => Ok(find),
             _ => Err(OFF_SCRIPT.into()),
         })?;
         let (look_up, found) =
@@ -198,7 +198,7 @@ impl Populated {
         up.clear();
         client.receive(&mut down, entropy, &mut up)?;
         let (proving, proved) = timed(|| match login.receive(&mut up, &mut down)? {
-            (server::Step::Proved(proved), _) => Ok(proved),
+            (server::Step::Authenticated(proved), _) => Ok(proved),
             _ => Err(OFF_SCRIPT.into()),
         })?;
         let (opening, session) = timed(|| {
@@ -215,23 +215,19 @@ impl Populated {
         })
     }
 
-    async fn open(&self, proved: &Proved) -> Result<SessionInfo> {
-        let HowProved::Key(thumbprint, _) = proved.how() else {
+    async fn open(&self, authenticated: &Authenticated) -> Result<SessionInfo> {
+        let HowProved::Key(thumbprint, _) = authenticated.how() else {
             return Err(OFF_SCRIPT.into());
         };
-        let opening = Opening {
-            account: AccountId::from_bytes(proved.account().0),
+        let new = NewSession {
+            account: AccountId::from_bytes(authenticated.account().0),
             proof: Proof::Key(*thumbprint),
-            option: proved.option(),
+            option: authenticated.option(),
             peer: "192.0.2.1:4747".to_owned(),
             cut: Box::new(|_| {}),
             most: 1,
         };
-        let opened = self
-            .founded
-            .site
-            .open_session(opening, clock::now())
-            .await?;
+        let opened = self.founded.site.open_session(new, clock::now()).await?;
         match opened {
             Decision::Opened(session) => Ok(session),
             Decision::Refused | Decision::TooMany => Err(OFF_SCRIPT.into()),

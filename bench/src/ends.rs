@@ -61,10 +61,12 @@ impl Ends {
         let entropy = &mut SystemEntropy;
         let (mut up, mut down) = (Vec::new(), Vec::new());
         let (settings, robot) = (self.client.clone(), self.robot.clone());
-        let client = client::Login::service(settings, robot, entropy, &mut up)?;
+        let client = client::LoginAttempt::service(settings, robot, entropy, &mut up)?;
 
-        let server = server::Login::new(self.server.clone());
-        let (server::Step::FindService(find), _) = server.receive(&mut up, &mut down)? else {
+        let server = server::LoginAttempt::new(self.server.clone());
+        let (server::Step::LookUp(server::LookUp::Service(find)), _) =
+            server.receive(&mut up, &mut down)?
+        else {
             return Err(OFF_SCRIPT.into());
         };
         let certificate = self.robot.certificate();
@@ -81,7 +83,7 @@ impl Ends {
             return Err(OFF_SCRIPT.into());
         };
         down.clear();
-        let (server::Step::Proved(proved), _) = server.receive(&mut up, &mut down)? else {
+        let (server::Step::Authenticated(proved), _) = server.receive(&mut up, &mut down)? else {
             return Err(OFF_SCRIPT.into());
         };
         let server = proved.welcome(&welcome(), &mut down)?;

@@ -112,7 +112,7 @@ impl Site {
         let (mut clients, mut flights) = (Vec::new(), Vec::new());
         for _ in 0..STARTED {
             let mut flight = Vec::new();
-            clients.push(client::Login::person(
+            clients.push(client::LoginAttempt::person(
                 self.ends.client.clone(),
                 "maria".parse()?,
                 passphrase(),
@@ -125,8 +125,10 @@ impl Site {
             let mut started = Vec::with_capacity(STARTED);
             for flight in &mut flights {
                 let mut out = Vec::new();
-                let login = server::Login::new(self.ends.server.clone());
-                let (server::Step::FindPerson(find), _) = login.receive(flight, &mut out)? else {
+                let login = server::LoginAttempt::new(self.ends.server.clone());
+                let (server::Step::LookUp(server::LookUp::Person(find)), _) =
+                    login.receive(flight, &mut out)?
+                else {
                     return Err(OFF_SCRIPT.into());
                 };
                 let login = find.answer(Some(&self.credential), &mut SystemEntropy, &mut out)?;
@@ -147,7 +149,7 @@ impl Site {
         }
         let (finishing, ()) = timed(|| {
             for (login, mut proof) in proofs {
-                let (server::Step::Proved(proved), _) =
+                let (server::Step::Authenticated(proved), _) =
                     login.receive(&mut proof, &mut Vec::new())?
                 else {
                     return Err(OFF_SCRIPT.into());

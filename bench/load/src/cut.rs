@@ -16,7 +16,7 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     let count = size.of(200, 5);
     let mut took = Vec::new();
     for _ in 0..count {
-        let connector = Connector::new(&site.uri).returns(std::time::Duration::ZERO);
+        let connector = Connector::new(&site.uri).resumes_for(std::time::Duration::ZERO);
         let client = connector.connect(Who::Service(site.robot.clone())).await?;
         let mut events = client.events();
         let listed = admin::ask(&mut admin, &list).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::session::Inbox;
-use countersign_proto::session::client::{Login, Step};
+use countersign_proto::session::client::{LoginAttempt, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -35,10 +35,12 @@ pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<E
     let entropy = &mut SystemEntropy;
     let (mut out, mut inbox) = (Vec::new(), Inbox::default());
     let mut login = match who {
-        Who::Robot => Login::service(site.settings(), site.robot.clone(), entropy, &mut out)?,
+        Who::Robot => {
+            LoginAttempt::service(site.settings(), site.robot.clone(), entropy, &mut out)?
+        }
         Who::Maria => {
             let phrase = PASSPHRASE.to_owned().into();
-            Login::person(site.settings(), KNOWN.parse()?, phrase, entropy, &mut out)?
+            LoginAttempt::person(site.settings(), KNOWN.parse()?, phrase, entropy, &mut out)?
         }
     };
     let begun = now();

@@ -5,7 +5,7 @@
 use countersign_core::caller::Caller;
 use countersign_core::operations;
 use countersign_core::session::Proof;
-use countersign_core::site::{Decision, Opening};
+use countersign_core::site::{Decision, NewSession};
 use countersign_core::store::Store;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -80,7 +80,7 @@ impl Asked {
         }
         let name: AccountName = "robot@example.org".parse()?;
         let account = founded.store.account_by_name(&name).await?;
-        let opening = Opening {
+        let opening = NewSession {
             account: account.ok_or("a service")?.id,
             proof: Proof::Key(robot.certificate().thumbprint()),
             option: EncryptionOption::HybridAes256Gcm,

@@ -18,8 +18,8 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::error::CallError;
+use crate::handle::Client;
 
 /// How often a proof that is told to wait waits before it gives up.
 const WAITS: usize = 3;

@@ -20,17 +20,20 @@
 #[cfg(any(feature = "consumer", feature = "provider"))]
 pub mod broker;
 
-mod client;
-mod connect;
+mod asks;
 mod connection;
+mod connector;
 mod content;
 mod credentials;
 mod error;
+mod handle;
+mod renewal;
 mod results;
+mod task;
 
-pub use client::Client;
-pub use connect::{Connector, Who};
+pub use connector::{Connector, Who};
 pub use content::{Download, Upload};
 pub use credentials::{CredentialError, Finished, PassphraseChanged, Registration, Started};
 pub use error::{CallError, ConnectError, Problem};
+pub use handle::Client;
 pub use results::{Events, Results};

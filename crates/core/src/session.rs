@@ -18,7 +18,7 @@ use crate::timestamp::Timestamp;
 
 pub use events::{EventSink, Events};
 pub(crate) use fresh::{Challenge, Fresh};
-pub use registry::{CutHook, Parked, Returning, Room, SessionRegistry};
+pub use registry::{CutHook, Resume, Room, SessionRegistry, Suspension};
 
 /// What is known of an open session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct SessionInfo {
     pub expires: Timestamp,
     /// When it ends for good: then its account has to log in anew.
     pub ends: Timestamp,
-    /// Whether it has a connection; without one it waits for its client to return.
+    /// Whether it has a connection; without one it is suspended.
     pub connected: bool,
     /// Which of its connections this is; the first is 0.
     pub connection: u32,
@@ -74,7 +74,7 @@ pub enum CloseReason {
     Expired,
     /// Nothing was said for too long.
     Idle,
-    /// Its client came back over another connection; the session goes on there.
+    /// Its client resumed it over another connection; the session goes on there.
     Replaced,
     /// The site is stopping.
     SiteStopping,

@@ -98,8 +98,8 @@ impl Reserve {
             unproved_per_network: limits.unproved_per_network.min(unproved / 2),
             unproved_early: limits.unproved_early.min(unproved / 2),
             sessions_per_account,
-            parked_sessions_per_account: limits
-                .parked_sessions_per_account
+            suspended_sessions_per_account: limits
+                .suspended_sessions_per_account
                 .min(sessions_per_account / 2),
             ..limits.clone()
         }
@@ -122,7 +122,7 @@ mod tests {
         assert!(limits.unproved * 2 <= limits.connections);
         assert!(limits.unproved_per_source * 4 <= limits.unproved);
         assert!(limits.sessions_per_account < limits.connections);
-        assert!(limits.parked_sessions_per_account < limits.sessions_per_account);
+        assert!(limits.suspended_sessions_per_account < limits.sessions_per_account);
         assert!(reserve.admin_socket >= 32 && reserve.other >= 30 + DATABASE + FILES);
     }
 

@@ -43,10 +43,10 @@ pub struct Limits {
     pub idle_time: Duration,
     /// Sessions of one account: none takes all places.
     pub sessions_per_account: usize,
-    /// Sessions that wait for a client whose connection was lost: bounds memory.
-    pub parked_sessions: usize,
-    /// The same of one account; the one that waited longest makes room.
-    pub parked_sessions_per_account: usize,
+    /// Suspended sessions, whose connection was lost: bounds memory.
+    pub suspended_sessions: usize,
+    /// The same of one account; the one that was suspended longest makes room.
+    pub suspended_sessions_per_account: usize,
     /// Operations and results of one session whose content is under way at a time: bounds memory, 256 KiB
     /// each.
     pub content_streams: usize,
@@ -90,8 +90,8 @@ impl Default for Limits {
             refusal_time: Duration::from_millis(5),
             idle_time: Duration::from_secs(5 * 60),
             sessions_per_account: 4_096,
-            parked_sessions: 16_384,
-            parked_sessions_per_account: 1_024,
+            suspended_sessions: 16_384,
+            suspended_sessions_per_account: 1_024,
             content_streams: 64,
             operations_in_flight: 256,
             rekeys_per_minute: 30,

@@ -10,8 +10,8 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::Refusal as ProtocolRefusal;
 use countersign_proto::session::server::{
-    AccountTag, DeliveredCredential, FindSession, PersonCredential, Proved, ServiceCredential,
-    Settings,
+    AccountTag, Authenticated, DeliveredCredential, FindSession, PersonCredential,
+    ServiceCredential, Settings,
 };
 
 use crate::clock;
@@ -87,22 +87,25 @@ impl Shared {
         }))
     }
 
-    /// Checks that a client may return to its session, and answers it; the session as it is now, and the
+    /// Verifies that a client may resume its session, and answers it; the session as it is now, and the
     /// number of the attempt.
-    pub(crate) fn returning(
+    pub(crate) fn resuming(
         &self,
         find: FindSession,
         out: &mut Vec<u8>,
-    ) -> Result<(Proved, SessionInfo, u64), ProtocolRefusal> {
-        let id = SessionId::from_bytes(find.session().0);
-        let known = self.resumptions.find(id);
-        let returning = find.verify(known.as_ref().map(|(_, secret)| secret))?;
-        let (attempt, option) = (returning.attempt(), returning.option());
-        let session = self.site.may_return(id, option, clock::now());
-        let session = session.filter(|_| self.resumptions.claim(id, attempt));
-        let session = session.ok_or(ProtocolRefusal::NotAuthenticated)?;
-        let account = AccountTag(*session.account.as_bytes());
-        let proved = returning.answer(account, &mut SystemEntropy, out)?;
-        Ok((proved, session, attempt))
+    ) -> Result<(Authenticated, SessionInfo, u64), ProtocolRefusal> {
+        let (id, option) = (SessionId::from_bytes(find.session().0), find.option());
+        let secret = self.resumptions.secret(id);
+        let mut resumes = None;
+        let claim = |attempt| {
+            let session = self.site.may_resume(id, option, clock::now());
+            let session = session.filter(|_| self.resumptions.claim(id, attempt))?;
+            let account = AccountTag(*session.account.as_bytes());
+            resumes = Some((session, attempt));
+            Some(account)
+        };
+        let authenticated = find.answer(secret.as_ref(), claim, &mut SystemEntropy, out)?;
+        let (session, attempt) = resumes.ok_or(ProtocolRefusal::NotAuthenticated)?;
+        Ok((authenticated, session, attempt))
     }
 }

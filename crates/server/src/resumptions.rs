@@ -1,15 +1,14 @@
-//! What clients return to their sessions with, for as long as those last. In memory alone: after a restart
-//! everybody logs in anew.
+//! The secrets that clients resume their sessions with, for as long as those last. In memory alone: after a
+//! restart every client logs in anew.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use countersign_core::id::{AccountId, SessionId};
+use countersign_core::id::SessionId;
 use countersign_proto::session::ResumptionSecret;
 
 /// One session's.
 struct Resumption {
-    account: AccountId,
     /// Boxed: a table that grows moves its entries, and leaves what was in them behind.
     secret: Box<ResumptionSecret>,
     /// The highest number of an attempt that was accepted.
@@ -20,9 +19,8 @@ struct Resumption {
 pub(crate) struct Resumptions(Mutex<HashMap<SessionId, Resumption>>);
 
 impl Resumptions {
-    pub(crate) fn keep(&self, session: SessionId, account: AccountId, secret: ResumptionSecret) {
+    pub(crate) fn keep(&self, session: SessionId, secret: ResumptionSecret) {
         let resumption = Resumption {
-            account,
             secret: Box::new(secret),
             attempt: 0,
         };
@@ -33,11 +31,11 @@ impl Resumptions {
         self.all().remove(&session);
     }
 
-    /// Whose session it is, and its secret.
-    pub(crate) fn find(&self, session: SessionId) -> Option<(AccountId, ResumptionSecret)> {
+    /// The secret of that session.
+    pub(crate) fn secret(&self, session: SessionId) -> Option<ResumptionSecret> {
         let all = self.all();
         all.get(&session)
-            .map(|resumption| (resumption.account, (*resumption.secret).clone()))
+            .map(|resumption| (*resumption.secret).clone())
     }
 
     /// Accepts an attempt whose number is above that of every earlier one.

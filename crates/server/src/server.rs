@@ -202,7 +202,7 @@ impl Builder {
             let accept = http::accept(listener, room.clone(), connections, shared, admissions);
             tasks.spawn("the HTTP listener", accept);
         }
-        tasks.spawn("the closer of sessions", shared.clone().close_forsaken());
+        tasks.spawn("the closer of sessions", shared.clone().close_expired());
         tasks.spawn(
             "the writer of counted events",
             shared.clone().keep_counted(),
@@ -371,7 +371,7 @@ impl Server {
         {
             warn!("some connections did not end in time");
         }
-        self.shared.close_parked().await;
+        self.shared.close_suspended().await;
         self.shared.write_all_counted().await;
         info!("stopped");
     }

@@ -9,58 +9,58 @@ use std::time::Duration;
 use countersign_core::id::{AccountId, SessionId};
 use countersign_core::policy::Scope;
 use countersign_core::session::{
-    CloseReason, CutHook, EventSink, Parked, Proof, Returning, Room, SessionInfo,
+    CloseReason, CutHook, EventSink, Proof, Resume, Room, SessionInfo, Suspension,
 };
-use countersign_core::site::{Decision, Opening};
+use countersign_core::site::{Decision, NewSession};
 use countersign_core::store::StoreError;
 use countersign_proto::operation::Event;
-use countersign_proto::session::server::{HowProved, Proved};
+use countersign_proto::session::server::{Authenticated, HowProved};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
 use crate::shared::{Shared, hook, log_trouble};
 
-/// How often sessions whose clients stay away are looked for: it bounds how late they are closed.
-const FORSAKEN_EVERY: Duration = Duration::from_secs(5);
+/// How often suspended sessions that have expired are looked for: it bounds how late they are closed.
+const EXPIRED_EVERY: Duration = Duration::from_secs(5);
 
 impl Shared {
-    /// A client that returned has shown its keys: its session goes on over this connection. `None` when it
-    /// may not any more.
-    pub(crate) async fn reopen_session(
+    /// A client that resumes its session has shown its keys: the session goes on over this connection. `None`
+    /// when it may not any more.
+    pub(crate) async fn resume_session(
         &self,
         id: SessionId,
-        returning: Returning,
+        resume: Resume,
         events: EventSink,
     ) -> Result<Option<SessionInfo>, StoreError> {
-        let resumed = self.site.resume_session(id, returning, clock::now()).await;
+        let resumed = self.site.resume_session(id, resume, clock::now()).await;
         if let Ok(Some(info)) = &resumed {
             self.site.events().subscribe(info, events);
         } else if self.site.sessions().find(id).is_none() {
-            // One that is there still may be returned to, with an option that is on offer.
+            // One that is there still may be resumed, with an option that is on offer.
             self.resumptions.forget(id);
         }
         log_trouble(resumed)
     }
 
-    /// Opens the session of a proved account, and subscribes it to events.
+    /// Opens the session of an authenticated account, and subscribes it to events.
     pub(crate) async fn open_session(
         &self,
-        proved: &Proved,
+        authenticated: &Authenticated,
         peer: SocketAddr,
         events: EventSink,
         cut: oneshot::Sender<CloseReason>,
     ) -> Result<Decision, StoreError> {
         let cut = hook(cut);
-        let (option, peer, now) = (proved.option(), peer.to_string(), clock::now());
-        let account = AccountId::from_bytes(proved.account().0);
-        let proof = match proved.how() {
+        let (option, peer, now) = (authenticated.option(), peer.to_string(), clock::now());
+        let account = AccountId::from_bytes(authenticated.account().0);
+        let proof = match authenticated.how() {
             HowProved::Passphrase(_) => Proof::Passphrase,
             HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
             HowProved::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
-            // Whoever returns has a session.
+            // A client that resumes has a session.
             HowProved::Session(..) => return Ok(Decision::Refused),
         };
-        let opening = Opening {
+        let new = NewSession {
             account,
             proof,
             option,
@@ -68,11 +68,11 @@ impl Shared {
             cut,
             most: self.limits().sessions_per_account,
         };
-        let opened = log_trouble(self.site.open_session(opening, now).await)?;
+        let opened = log_trouble(self.site.open_session(new, now).await)?;
         if let Decision::Opened(info) = &opened {
             self.site.events().subscribe(info, events);
             self.resumptions
-                .keep(info.id, info.account, proved.resumption().clone());
+                .keep(info.id, authenticated.resumption().clone());
         }
         Ok(opened)
     }
@@ -87,45 +87,45 @@ impl Shared {
         }
     }
 
-    /// Keeps a session whose connection was lost for its client to return to; closes it when there is no
-    /// room, or nothing to keep.
-    pub(crate) async fn park_session(self: &Arc<Self>, info: SessionInfo, reason: CloseReason) {
+    /// Suspends a session whose connection was lost, so that its client can resume it; closes it when there is
+    /// no room, or nothing to suspend.
+    pub(crate) async fn suspend_session(self: &Arc<Self>, info: SessionInfo, reason: CloseReason) {
         if *self.stopping.borrow() {
             return self.close_session(&info, reason).await;
         }
         self.site.events().unsubscribe(info.id, info.connection);
-        let (shared, parked) = (self.clone(), info.clone());
+        let (shared, suspended) = (self.clone(), info.clone());
         let runtime = tokio::runtime::Handle::current();
         let cut: CutHook = Box::new(move |reason| {
-            runtime.spawn(async move { shared.close_session(&parked, reason).await });
+            runtime.spawn(async move { shared.close_session(&suspended, reason).await });
         });
         let room = Room {
-            in_all: self.limits().parked_sessions,
-            of_account: self.limits().parked_sessions_per_account,
+            in_all: self.limits().suspended_sessions,
+            of_account: self.limits().suspended_sessions_per_account,
         };
-        match self.site.park_session(&info, cut, room) {
-            Parked::Kept => {}
-            Parked::Full | Parked::Gone => self.close_session(&info, reason).await,
+        match self.site.suspend_session(&info, cut, room) {
+            Suspension::Suspended => {}
+            Suspension::NoRoom | Suspension::Over => self.close_session(&info, reason).await,
         }
     }
 
-    /// Closes the sessions whose clients did not return in time, for as long as the server runs.
-    pub(crate) async fn close_forsaken(self: Arc<Self>) -> io::Result<Infallible> {
+    /// Closes the suspended sessions that expire, for as long as the server runs.
+    pub(crate) async fn close_expired(self: Arc<Self>) -> io::Result<Infallible> {
         loop {
-            tokio::time::sleep(FORSAKEN_EVERY).await;
-            for info in self.site.forsaken_sessions(clock::now()) {
+            tokio::time::sleep(EXPIRED_EVERY).await;
+            for info in self.site.expired_sessions(clock::now()) {
                 self.close_session(&info, CloseReason::Expired).await;
             }
         }
     }
 
-    /// Closes the sessions that wait for their clients: the server stops.
-    pub(crate) async fn close_parked(&self) {
-        let parked = self
+    /// Closes the suspended sessions: the server stops.
+    pub(crate) async fn close_suspended(&self) {
+        let suspended = self
             .site
             .sessions()
             .list(Scope::All, None, usize::MAX, |info| !info.connected);
-        for info in parked {
+        for info in suspended {
             self.close_session(&info, CloseReason::SiteStopping).await;
         }
     }

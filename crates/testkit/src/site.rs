@@ -201,7 +201,7 @@ impl Site {
         find: FindDelivered,
         entropy: &mut SeededEntropy,
         out: &mut Vec<u8>,
-    ) -> Result<server::Login, Refusal> {
+    ) -> Result<server::LoginAttempt, Refusal> {
         match find.owner().clone() {
             Owner::Person(name) => {
                 let known = self.delivered(&name.to_string());

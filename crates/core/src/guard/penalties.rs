@@ -13,7 +13,7 @@ pub enum Offence {
     Malformed,
     /// Started a login and did not prove anything.
     NotProved,
-    /// Wanted what it could not have: to return to a session that there is not, as everybody does after the site
+    /// Wanted what it could not have: to resume a session that there is not, as every client does after the site
     /// was started anew, or to log in beside too many.
     InVain,
 }

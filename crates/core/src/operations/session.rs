@@ -76,7 +76,7 @@ struct SessionView {
     expires: Timestamp,
     /// When it ends for good.
     ends: Timestamp,
-    /// Whether it has a connection; without one it waits for its client to return.
+    /// Whether it has a connection; without one it is suspended.
     connected: bool,
 }
 
@@ -152,7 +152,7 @@ struct WholeSession {
     /// The thumbprint of the key that was proved, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// How often its client has returned to it after its connection was lost.
+    /// How often its client has resumed it after its connection was lost.
     returns: u32,
 }
 
@@ -171,7 +171,7 @@ async fn show(context: Context, params: ById) -> Result<Answer<WholeSession>, Re
     };
     let session = &whole.session;
     let said = format!(
-        "{}  {}\nfrom {}, {}, {}\nopened {}, expires {}, ends {}, returned to {} times",
+        "{}  {}\nfrom {}, {}, {}\nopened {}, expires {}, ends {}, resumed {} times",
         session.id,
         session.name,
         session.peer,
@@ -179,7 +179,7 @@ async fn show(context: Context, params: ById) -> Result<Answer<WholeSession>, Re
         if session.connected {
             "connected"
         } else {
-            "waits for its client"
+            "suspended"
         },
         session.opened,
         session.expires,

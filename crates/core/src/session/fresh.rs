@@ -9,7 +9,7 @@
 //!                      proof is false
 //! ```
 //!
-//! A return to the session takes it back to nothing: what one connection proved is worth nothing on the
+//! Resuming the session takes it back to nothing: what one connection proved is worth nothing on the
 //! next.
 
 use countersign_crypto::certificate::Thumbprint;
@@ -87,16 +87,17 @@ impl Fresh {
 
     /// What was asked, once: its answer is verified from now on.
     pub(crate) fn asked(&mut self, now: Timestamp) -> Option<Challenge> {
-        match std::mem::replace(&mut self.state, State::Answered) {
-            State::Asked(challenge, until) if now < until => Some(challenge),
-            State::Asked(..) => {
-                self.state = State::Nothing;
-                None
-            }
-            other => {
-                self.state = other;
-                None
-            }
+        let State::Asked(_, until) = &self.state else {
+            return None;
+        };
+        let in_time = now < *until;
+        let next = match in_time {
+            true => State::Answered,
+            false => State::Nothing,
+        };
+        match std::mem::replace(&mut self.state, next) {
+            State::Asked(challenge, _) if in_time => Some(challenge),
+            _ => None,
         }
     }
 
@@ -126,7 +127,7 @@ impl Fresh {
     }
 
     /// The session goes on over another connection. A wait that was imposed stays.
-    pub(crate) fn returned(&mut self) {
+    pub(crate) fn resumed(&mut self) {
         if !matches!(self.state, State::Waits { .. }) {
             self.state = State::Nothing;
         }
@@ -168,26 +169,26 @@ mod tests {
     #[test]
     fn a_proof_does_not_outlive_its_connection_and_a_wait_does() {
         let mut fresh = proved(0);
-        fresh.returned();
+        fresh.resumed();
         assert!(!fresh.spend(at(1)));
         fresh.ask(challenge(), at(0));
-        fresh.returned();
+        fresh.resumed();
         assert!(fresh.asked(at(1)).is_none());
         fresh.wait(at(0), 10_000);
-        fresh.returned();
+        fresh.resumed();
         assert_eq!(fresh.waits(at(1)), Some(9_000));
         assert_eq!(fresh.waits(at(10)), Some(0));
         assert_eq!(fresh.waits(at(10)), None, "it has been paid for once");
     }
 
-    /// A thief returned to a session while its owner's answer was being verified and audited, which takes the time
+    /// A thief resumed a session while its owner's answer was being verified and audited, which takes the time
     /// of a disk: the proof was the thief's. OPS-5
     #[test]
     fn a_proof_that_is_verified_while_the_session_moves_is_none() {
         let mut fresh = Fresh::default();
         fresh.ask(challenge(), at(0));
         assert!(fresh.asked(at(1)).is_some());
-        fresh.returned();
+        fresh.resumed();
         assert!(!fresh.prove(at(1)));
         assert!(!fresh.is_proved(at(1)));
         // Neither is one that the new connection began meanwhile.

@@ -1,8 +1,15 @@
-//! The sessions that are open now, in memory: who has one, and the means to cut it.
+//! The sessions that there are now, in memory: who has one, and the means to cut it.
 //!
-//! A session outlives its connection: when that is lost, the session is kept for its client to return
-//! to, until it expires. Each connection of a session has a number, so that what an older one says of
-//! its end cannot touch a newer one.
+//! ```text
+//!  register --> Open --connection lost, idle--> Suspended --expired, cut--> Closed --> removed
+//!                |  ^                               |                         ^
+//!                |  '------------ resume -----------'                         |
+//!                '--------------- cut, or its connection ends ----------------'
+//! ```
+//!
+//! A session outlives its connection: when that is lost, the session is suspended until its client resumes
+//! it or it expires. Each connection of a session has a number, so that what an older one says of its end
+//! cannot touch a newer one.
 //!
 //! A session is registered before the account is read for the last time, and an account is changed
 //! before its sessions are cut. Whatever the order in which the two meet, a locked account keeps none.
@@ -22,8 +29,8 @@ use crate::timestamp::Timestamp;
 /// Ends a session's connection. Called once, from any thread; must not wait.
 pub type CutHook = Box<dyn FnOnce(CloseReason) + Send>;
 
-/// A client that proved that it returns to its session.
-pub struct Returning {
+/// The connection over which a client resumes its session, which it has proved to be its own.
+pub struct Resume {
     /// The number of its attempt.
     pub attempt: u64,
     /// The encryption option in use.
@@ -34,25 +41,27 @@ pub struct Returning {
     pub cut: CutHook,
 }
 
-/// A session and what is left of its hook: a cut session stays until its connection has noticed, and
-/// may do nothing meanwhile.
-struct Live {
+/// A session and its state.
+struct Registered {
     info: SessionInfo,
     state: State,
-    /// The number of the attempt that its client returned with last; 0 if it never did.
+    /// The number of the attempt that it was resumed with last; 0 if it never was.
     attempt: u64,
-    /// Its place among those that wait for their clients, while it does.
-    waits: Option<u64>,
     /// The fresh proof, once one was begun.
     fresh: Option<Box<Fresh>>,
 }
 
 enum State {
+    /// It has a connection, which the hook ends.
     Open(CutHook),
-    Cut(CloseReason),
+    /// Its connection was lost. The hook closes it; the number is its place among the suspended sessions of
+    /// its account.
+    Suspended(CutHook, u64),
+    /// It was cut: it stays until its connection has noticed, and may do nothing meanwhile.
+    Closed(CloseReason),
 }
 
-/// How many sessions may wait for their clients.
+/// How many sessions may be suspended at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Of all accounts together.
@@ -63,13 +72,13 @@ pub struct Room {
 
 /// What became of a session whose connection was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parked {
-    /// It waits for its client; the one of its account that had waited longest may have been cut for it.
-    Kept,
+pub enum Suspension {
+    /// It is suspended; the session of its account that was suspended longest may have been cut for it.
+    Suspended,
     /// There is no room for it.
-    Full,
-    /// There is nothing to keep: it was cut, or goes on over another connection.
-    Gone,
+    NoRoom,
+    /// There is nothing to suspend: it was cut, or goes on over another connection.
+    Over,
 }
 
 /// The open sessions, oldest first.
@@ -80,11 +89,12 @@ pub struct SessionRegistry {
 
 #[derive(Default)]
 struct Sessions {
-    live: BTreeMap<SessionId, Live>,
+    live: BTreeMap<SessionId, Registered>,
     accounts: HashMap<AccountId, Held>,
-    away: usize,
-    /// How often a session began to wait.
-    parked: u64,
+    /// How many are suspended.
+    suspended: usize,
+    /// How often a session was suspended.
+    suspensions: u64,
 }
 
 /// The sessions of one account.
@@ -92,8 +102,8 @@ struct Sessions {
 struct Held {
     /// In order of their ids, so that one account's are listed without a look at those of others.
     ids: Vec<SessionId>,
-    /// Those without a connection, the one that has waited longest first.
-    away: BTreeMap<u64, SessionId>,
+    /// Those that are suspended, the longest first.
+    suspended: BTreeMap<u64, SessionId>,
 }
 
 impl SessionRegistry {
@@ -106,14 +116,13 @@ impl SessionRegistry {
         }
         let place = held.ids.partition_point(|id| *id < info.id);
         held.ids.insert(place, info.id);
-        let live = Live {
+        let session = Registered {
             state: State::Open(cut),
             attempt: 0,
-            waits: None,
             fresh: None,
             info,
         };
-        all.live.insert(live.info.id, live);
+        all.live.insert(session.info.id, session);
         true
     }
 
@@ -126,116 +135,133 @@ impl SessionRegistry {
     ) -> Option<(SessionInfo, Option<CloseReason>)> {
         let mut all = self.all();
         all.of(id, connection)?;
-        all.no_longer_away(id);
-        let live = all.live.remove(&id)?;
-        if let Some(held) = all.accounts.get_mut(&live.info.account) {
+        let session = all.live.remove(&id)?;
+        let account = session.info.account;
+        let cut = match session.state {
+            State::Open(_) => None,
+            State::Suspended(_, place) => {
+                all.no_longer_suspended(account, place);
+                None
+            }
+            State::Closed(reason) => Some(reason),
+        };
+        if let Some(held) = all.accounts.get_mut(&account) {
             if let Ok(place) = held.ids.binary_search(&id) {
                 held.ids.remove(place);
             }
             if held.ids.is_empty() {
-                all.accounts.remove(&live.info.account);
+                all.accounts.remove(&account);
             }
         }
-        Some(match live.state {
-            State::Open(_) => (live.info, None),
-            State::Cut(reason) => (live.info, Some(reason)),
-        })
+        Some((session.info, cut))
     }
 
-    /// Keeps a session whose connection of that number was lost, if there is room; `cut` is called in
+    /// Suspends a session whose connection of that number was lost, if there is room; `cut` is called in
     /// place of its hook from now on.
-    pub(crate) fn park(&self, id: SessionId, connection: u32, cut: CutHook, room: Room) -> Parked {
+    pub(crate) fn suspend(
+        &self,
+        id: SessionId,
+        connection: u32,
+        cut: CutHook,
+        room: Room,
+    ) -> Suspension {
         let displaced = {
             let mut all = self.all();
-            let Some(live) = all.of(id, connection).filter(|live| live.is_open()) else {
-                return Parked::Gone;
+            let session = all.of(id, connection).filter(|session| session.lasts());
+            let Some(account) = session.map(|session| session.info.account) else {
+                return Suspension::Over;
             };
-            let account = live.info.account;
-            let waiting = all.accounts.get(&account).map_or(0, |held| held.away.len());
-            if room.of_account == 0 || waiting < room.of_account && all.away >= room.in_all {
-                return Parked::Full;
+            let suspended = all.accounts.get(&account);
+            let suspended = suspended.map_or(0, |held| held.suspended.len());
+            let displaces = suspended >= room.of_account;
+            if room.of_account == 0 || !displaces && all.suspended >= room.in_all {
+                return Suspension::NoRoom;
             }
-            let displaced = match waiting < room.of_account {
-                true => None,
-                false => all.make_room(account),
+            let displaced = match displaces {
+                true => all.make_room(account),
+                false => None,
             };
-            all.parked += 1;
-            let place = all.parked;
-            if let Some(live) = all.live.get_mut(&id) {
-                live.info.connected = false;
-                live.state = State::Open(cut);
-                live.waits = Some(place);
+            all.suspensions += 1;
+            let place = all.suspensions;
+            if let Some(session) = all.live.get_mut(&id) {
+                session.info.connected = false;
+                session.state = State::Suspended(cut, place);
             }
-            all.away += 1;
+            all.suspended += 1;
             let held = all.accounts.entry(account).or_default();
-            held.away.insert(place, id);
+            held.suspended.insert(place, id);
             displaced
         };
         // Outside the lock: a hook may do what it likes.
         if let Some(cut) = displaced {
             cut(CloseReason::ConnectionLost);
         }
-        Parked::Kept
+        Suspension::Suspended
     }
 
-    /// Gives an open session a new connection, unless its client returned meanwhile with a later attempt;
-    /// the hook of the connection before, if it had one still.
-    pub(crate) fn reconnect(
+    /// Gives a session a new connection, unless its client resumed it meanwhile with a later attempt; the
+    /// hook of the connection before, if it had one still.
+    pub(crate) fn resume(
         &self,
         id: SessionId,
-        returning: Returning,
+        resume: Resume,
         now: Timestamp,
     ) -> Option<(SessionInfo, Option<CutHook>)> {
         let mut all = self.all();
-        let live = all.live.get_mut(&id).filter(|live| live.is_open())?;
-        if now >= live.info.expires || returning.attempt <= live.attempt {
+        let session = all.live.get_mut(&id).filter(|session| session.lasts())?;
+        if now >= session.info.expires || resume.attempt <= session.attempt {
             return None;
         }
-        let connected = std::mem::replace(&mut live.info.connected, true);
-        live.info.connection = live.info.connection.checked_add(1)?;
-        live.attempt = returning.attempt;
-        live.info.option = returning.option;
-        live.info.peer = returning.peer;
-        if let Some(fresh) = &mut live.fresh {
-            fresh.returned();
+        session.info.connection = session.info.connection.checked_add(1)?;
+        session.info.connected = true;
+        session.info.option = resume.option;
+        session.info.peer = resume.peer;
+        session.attempt = resume.attempt;
+        if let Some(fresh) = &mut session.fresh {
+            fresh.resumed();
         }
-        let hook = match std::mem::replace(&mut live.state, State::Open(returning.cut)) {
-            State::Open(hook) if connected => Some(hook),
-            _ => None,
-        };
-        let info = live.info.clone();
-        all.no_longer_away(id);
-        Some((info, hook))
+        let info = session.info.clone();
+        match std::mem::replace(&mut session.state, State::Open(resume.cut)) {
+            State::Open(hook) => Some((info, Some(hook))),
+            State::Suspended(_, place) => {
+                all.no_longer_suspended(info.account, place);
+                Some((info, None))
+            }
+            State::Closed(_) => None,
+        }
     }
 
     /// Renews a session from its connection of that number; whether it is open there still.
     pub(crate) fn renew(&self, id: SessionId, connection: u32, expires: Timestamp) -> bool {
         let mut all = self.all();
-        let live = all.of(id, connection).filter(|live| live.is_open());
-        live.map(|live| live.info.expires = expires).is_some()
+        let session = all.of(id, connection).filter(|session| session.lasts());
+        session
+            .map(|session| session.info.expires = expires)
+            .is_some()
     }
 
     /// The session uses another encryption option on its connection of that number from now on.
     pub(crate) fn switched(&self, id: SessionId, connection: u32, option: EncryptionOption) {
-        if let Some(live) = self.all().of(id, connection) {
-            live.info.option = option;
+        if let Some(session) = self.all().of(id, connection) {
+            session.info.option = option;
         }
     }
 
-    /// The sessions without a connection that nobody may return to any more.
-    pub(crate) fn forsaken(&self, now: Timestamp) -> Vec<SessionInfo> {
+    /// The suspended sessions that have expired.
+    pub(crate) fn expired(&self, now: Timestamp) -> Vec<SessionInfo> {
         let all = self.all();
-        let away = all.accounts.values().flat_map(|held| held.away.values());
-        away.filter_map(|id| all.live.get(id))
-            .filter(|live| now >= live.info.expires)
-            .map(|live| live.info.clone())
+        let held = all.accounts.values();
+        held.flat_map(|held| held.suspended.values())
+            .filter_map(|id| all.live.get(id))
+            .filter(|session| now >= session.info.expires)
+            .map(|session| session.info.clone())
             .collect()
     }
 
-    /// How many sessions wait for their client to return.
+    /// How many sessions are suspended.
     #[must_use]
-    pub fn away(&self) -> usize {
-        self.all().away
+    pub fn suspended(&self) -> usize {
+        self.all().suspended
     }
 
     /// Looks at the fresh proof of an open session, and may change it. Nothing that takes time happens
@@ -246,8 +272,8 @@ impl SessionRegistry {
         change: impl FnOnce(&mut Fresh) -> T,
     ) -> Option<T> {
         let mut all = self.all();
-        let live = all.live.get_mut(&id).filter(|live| live.is_open())?;
-        Some(change(live.fresh.get_or_insert_default()))
+        let session = all.live.get_mut(&id).filter(|session| session.lasts())?;
+        Some(change(session.fresh.get_or_insert_default()))
     }
 
     /// The open session of that id.
@@ -256,8 +282,8 @@ impl SessionRegistry {
         let all = self.all();
         all.live
             .get(&id)
-            .filter(|live| live.is_open())
-            .map(|live| live.info.clone())
+            .filter(|session| session.lasts())
+            .map(|session| session.info.clone())
     }
 
     /// What the session's account may do, when the session is still open at `now`.
@@ -265,7 +291,7 @@ impl SessionRegistry {
     pub fn role(&self, id: SessionId, now: Timestamp) -> Option<Role> {
         let all = self.all();
         let session = all.live.get(&id)?;
-        (session.is_open() && now < session.info.expires).then_some(session.info.role)
+        (session.lasts() && now < session.info.expires).then_some(session.info.role)
     }
 
     /// Up to `limit` sessions within `scope` that came after `after`, oldest first, that `wanted` picks.
@@ -281,12 +307,12 @@ impl SessionRegistry {
     ) -> Vec<SessionInfo> {
         use std::ops::Bound::{Excluded, Unbounded};
         let all = self.all();
-        let picked = |live: &&Live| live.is_open() && wanted(&live.info);
-        let info = |live: &Live| live.info.clone();
+        let picked = |session: &&Registered| session.lasts() && wanted(&session.info);
+        let info = |session: &Registered| session.info.clone();
         match scope {
             Scope::All => {
                 let later = (after.map_or(Unbounded, Excluded), Unbounded);
-                let found = all.live.range(later).map(|(_, live)| live);
+                let found = all.live.range(later).map(|(_, session)| session);
                 found.filter(picked).take(limit).map(info).collect()
             }
             Scope::Own(account) => {
@@ -308,11 +334,7 @@ impl SessionRegistry {
 
     /// Cuts one session; whether it was open.
     pub(crate) fn cut(&self, id: SessionId, reason: CloseReason) -> bool {
-        let hook = self
-            .all()
-            .live
-            .get_mut(&id)
-            .and_then(|live| live.close(reason));
+        let hook = self.all().close(id, reason);
         match hook {
             Some(cut) => {
                 cut(reason);
@@ -328,14 +350,15 @@ impl SessionRegistry {
         reason: CloseReason,
         wanted: impl Fn(&SessionInfo) -> bool,
     ) -> usize {
-        // Marked under the lock, cut outside it: a hook may do what it likes.
-        let hooks: Vec<CutHook> = self
-            .all()
-            .live
-            .values_mut()
-            .filter(|live| wanted(&live.info))
-            .filter_map(|live| live.close(reason))
-            .collect();
+        // Closed under the lock, cut outside it: a hook may do what it likes.
+        let hooks: Vec<CutHook> = {
+            let mut all = self.all();
+            let picked = all.live.iter();
+            let picked = picked.filter(|(_, session)| session.lasts() && wanted(&session.info));
+            let picked: Vec<SessionId> = picked.map(|(id, _)| *id).collect();
+            let closed = picked.into_iter();
+            closed.filter_map(|id| all.close(id, reason)).collect()
+        };
         let count = hooks.len();
         let mut panicked = None;
         for cut in hooks {
@@ -358,48 +381,45 @@ impl SessionRegistry {
 
 impl Sessions {
     /// The session, if its connection has that number.
-    fn of(&mut self, id: SessionId, connection: u32) -> Option<&mut Live> {
-        let live = self.live.get_mut(&id)?;
-        (live.info.connection == connection).then_some(live)
+    fn of(&mut self, id: SessionId, connection: u32) -> Option<&mut Registered> {
+        let session = self.live.get_mut(&id)?;
+        (session.info.connection == connection).then_some(session)
     }
 
-    /// Cuts the session of that account that has waited longest for its client; its hook.
+    /// Closes a session that lasts; its hook.
+    fn close(&mut self, id: SessionId, reason: CloseReason) -> Option<CutHook> {
+        let session = self.live.get_mut(&id).filter(|session| session.lasts())?;
+        let account = session.info.account;
+        match std::mem::replace(&mut session.state, State::Closed(reason)) {
+            State::Open(cut) => Some(cut),
+            State::Suspended(cut, place) => {
+                self.no_longer_suspended(account, place);
+                Some(cut)
+            }
+            State::Closed(_) => None,
+        }
+    }
+
+    /// Closes the session of that account that was suspended longest; its hook.
     fn make_room(&mut self, account: AccountId) -> Option<CutHook> {
-        let (_, id) = self.accounts.get(&account)?.away.first_key_value()?;
+        let (_, id) = self.accounts.get(&account)?.suspended.first_key_value()?;
         let id = *id;
-        self.no_longer_away(id);
-        self.live.get_mut(&id)?.close(CloseReason::ConnectionLost)
+        self.close(id, CloseReason::ConnectionLost)
     }
 
-    /// The session waits for its client no longer, if it did.
-    fn no_longer_away(&mut self, id: SessionId) {
-        let Some(live) = self.live.get_mut(&id) else {
-            return;
-        };
-        let Some(place) = live.waits.take() else {
-            return;
-        };
-        self.away -= 1;
-        if let Some(held) = self.accounts.get_mut(&live.info.account) {
-            held.away.remove(&place);
+    /// The session at that place was resumed, or is closed.
+    fn no_longer_suspended(&mut self, account: AccountId, place: u64) {
+        self.suspended -= 1;
+        if let Some(held) = self.accounts.get_mut(&account) {
+            held.suspended.remove(&place);
         }
     }
 }
 
-impl Live {
-    const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
-    }
-
-    /// Marks it as cut and hands out its hook, the first time.
-    fn close(&mut self, reason: CloseReason) -> Option<CutHook> {
-        if !self.is_open() {
-            return None;
-        }
-        match std::mem::replace(&mut self.state, State::Cut(reason)) {
-            State::Open(cut) => Some(cut),
-            State::Cut(_) => None,
-        }
+impl Registered {
+    /// Whether it is open or suspended.
+    const fn lasts(&self) -> bool {
+        !matches!(self.state, State::Closed(_))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::audit::AuditDraft;
 use crate::caller::Caller;
 use crate::credential::CredentialId;
 use crate::id::{AccountId, SessionId};
-use crate::session::{CloseReason, CutHook, Parked, Proof, Returning, Room, SessionInfo};
+use crate::session::{CloseReason, CutHook, Proof, Resume, Room, SessionInfo, Suspension};
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -47,8 +47,8 @@ pub struct ServiceLogin {
     pub agreement: AgreementPublic,
 }
 
-/// A proved login that asks for its session.
-pub struct Opening {
+/// A verified login that asks for its session.
+pub struct NewSession {
     /// Whose login.
     pub account: AccountId,
     /// What was proved.
@@ -63,7 +63,7 @@ pub struct Opening {
     pub most: usize,
 }
 
-/// What came of a login that was proved.
+/// What came of a verified login.
 #[derive(Debug)]
 pub enum Decision {
     /// It has a session.
@@ -142,17 +142,17 @@ impl Site {
             }))
     }
 
-    /// Opens a session for a proved login. Audited as `session.opened`; close every session that was opened
+    /// Opens a session for a verified login. Audited as `session.opened`; close every session that was opened
     /// with [`Site::close_session`], those that were cut too.
     ///
     /// # Errors
     /// [`StoreError`] when the session cannot be audited: there is none then.
     pub async fn open_session(
         &self,
-        opening: Opening,
+        new: NewSession,
         now: Timestamp,
     ) -> Result<Decision, StoreError> {
-        let Some(account) = self.store().account(opening.account).await? else {
+        let Some(account) = self.store().account(new.account).await? else {
             return Ok(Decision::Refused);
         };
         let config = self.config();
@@ -161,9 +161,9 @@ impl Site {
             account: account.id,
             name: account.name.clone(),
             role: account.role,
-            option: opening.option,
-            peer: opening.peer,
-            proof: opening.proof,
+            option: new.option,
+            peer: new.peer,
+            proof: new.proof,
             opened: now,
             expires: now.plus_seconds(config.key_lifetime.min(config.session_lifetime)),
             ends: now.plus_seconds(config.session_lifetime),
@@ -172,9 +172,7 @@ impl Site {
         };
         // Registered first, looked at again afterwards: whoever locks the account meanwhile either
         // finds the session and cuts it, or is seen here.
-        let registered = self
-            .sessions()
-            .register(info.clone(), opening.cut, opening.most);
+        let registered = self.sessions().register(info.clone(), new.cut, new.most);
         if !registered {
             return Ok(Decision::TooMany);
         }
@@ -195,9 +193,9 @@ impl Site {
         }
     }
 
-    /// Whether there is such a session that a client may return to now, with an option that is on offer.
+    /// The session of that id, if its client may resume it now, with an option that is on offer.
     #[must_use]
-    pub fn may_return(
+    pub fn may_resume(
         &self,
         id: SessionId,
         option: EncryptionOption,
@@ -207,8 +205,8 @@ impl Site {
         (self.offers(option) && now < info.expires).then_some(info)
     }
 
-    /// Gives a session that a client returned to its new connection; `None` when it is over, its client
-    /// returned with a later attempt already, or the account, the key that was proved at first or the option
+    /// Gives a session that its client resumes the new connection; `None` when it is over, its client
+    /// resumed it with a later attempt already, or the account, the key that was proved at first or the option
     /// was taken away meanwhile. The connection before, if there is one still, is told that it was replaced.
     /// Audited as `session.resumed`.
     ///
@@ -217,14 +215,13 @@ impl Site {
     pub async fn resume_session(
         &self,
         id: SessionId,
-        returning: Returning,
+        resume: Resume,
         now: Timestamp,
     ) -> Result<Option<SessionInfo>, StoreError> {
-        if !self.offers(returning.option) {
+        if !self.offers(resume.option) {
             return Ok(None);
         }
-        let returned = self.sessions().reconnect(id, returning, now);
-        let Some((info, before)) = returned else {
+        let Some((info, before)) = self.sessions().resume(id, resume, now) else {
             return Ok(None);
         };
         if let Some(before) = before {
@@ -253,11 +250,11 @@ impl Site {
         audited.map(|()| Some(info))
     }
 
-    /// Keeps a session whose connection was lost, for its client to return to, if there is room; `cut` ends
-    /// it should somebody cut it meanwhile. Of the sessions of one account that wait, the one that waited longest
-    /// makes room.
-    pub fn park_session(&self, info: &SessionInfo, cut: CutHook, room: Room) -> Parked {
-        self.sessions().park(info.id, info.connection, cut, room)
+    /// Suspends a session whose connection was lost, until its client resumes it or it expires, if there is
+    /// room; `cut` closes it should it be cut meanwhile. Of the suspended sessions of one account, the one that
+    /// was suspended longest makes room.
+    pub fn suspend_session(&self, info: &SessionInfo, cut: CutHook, room: Room) -> Suspension {
+        self.sessions().suspend(info.id, info.connection, cut, room)
     }
 
     /// When a session expires whose client agrees on new keys now.
@@ -287,10 +284,10 @@ impl Site {
             .await
     }
 
-    /// The sessions that wait for their client and have expired: close them.
+    /// The suspended sessions that have expired: close them.
     #[must_use]
-    pub fn forsaken_sessions(&self, now: Timestamp) -> Vec<SessionInfo> {
-        self.sessions().forsaken(now)
+    pub fn expired_sessions(&self, now: Timestamp) -> Vec<SessionInfo> {
+        self.sessions().expired(now)
     }
 
     /// Whether a session may use that option now: it may have been disabled while its login was under

@@ -42,7 +42,7 @@ use crate::timestamp::Timestamp;
 pub use delay::RefusalDelay;
 pub use endpoints::Endpoints;
 pub use founding::{Foundation, SiteError};
-pub use login::{Decision, Opening, PersonLogin, ServiceLogin};
+pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use script::{ScriptError, ScriptOutcome};
 pub use sealing::{Opened, UnsealError};

@@ -39,8 +39,8 @@ pub(super) struct LimitsSection {
     /// Zero waits for ever.
     idle_time: Millis<0>,
     sessions_per_account: Count,
-    parked_sessions: Given<usize>,
-    parked_sessions_per_account: Given<usize>,
+    suspended_sessions: Given<usize>,
+    suspended_sessions_per_account: Given<usize>,
     content_streams: Count,
     operations_in_flight: Count,
     waiting_operations: Count,
@@ -90,10 +90,10 @@ impl LimitsSection {
             refusal_time: self.refusal_time.or_time(default.refusal_time),
             idle_time: self.idle_time.or_time(default.idle_time),
             sessions_per_account: self.sessions_per_account.or(default.sessions_per_account),
-            parked_sessions: self.parked_sessions.or(default.parked_sessions),
-            parked_sessions_per_account: self
-                .parked_sessions_per_account
-                .or(default.parked_sessions_per_account),
+            suspended_sessions: self.suspended_sessions.or(default.suspended_sessions),
+            suspended_sessions_per_account: self
+                .suspended_sessions_per_account
+                .or(default.suspended_sessions_per_account),
             content_streams: self.content_streams.or(default.content_streams),
             operations_in_flight: self.operations_in_flight.or(default.operations_in_flight),
             waiting_operations: self.waiting_operations.or(default.waiting_operations),
@@ -126,7 +126,7 @@ impl LimitsSection {
         lower(&mut default.waiting_logins_per_source, waiting);
         let sessions = self.sessions_per_account.or(default.sessions_per_account);
         lower(
-            &mut default.parked_sessions_per_account,
+            &mut default.suspended_sessions_per_account,
             sessions.saturating_sub(1),
         );
         let longest = self.penalty_longest.or(default.penalties.longest);
@@ -225,13 +225,13 @@ impl LimitsSection {
             ));
         }
         // A client that lost so many sessions has room for one more login.
-        let (parked, all) = (
-            limits.parked_sessions_per_account,
+        let (suspended, all) = (
+            limits.suspended_sessions_per_account,
             limits.sessions_per_account,
         );
-        if parked >= all {
+        if suspended >= all {
             return Err(format!(
-                "limits.parked_sessions_per_account ({parked}) must be less than limits.sessions_per_account ({all})"
+                "limits.suspended_sessions_per_account ({suspended}) must be less than limits.sessions_per_account ({all})"
             ));
         }
         Ok(())
@@ -312,7 +312,7 @@ mod tests {
         ("look_up_time", 0, Some(LONGEST)),
         ("refusal_time", 0, Some(LONGEST)),
         ("idle_time", 0, Some(LONGEST)),
-        ("parked_sessions", 0, None),
+        ("suspended_sessions", 0, None),
         ("waiting_operations", 1, None),
         ("rekeys_per_minute", 1, Some(LONGEST)),
         ("guessing_strangers", 1, None),
@@ -334,7 +334,7 @@ mod tests {
         "guess_wait_first",
         "content_streams",
         "operations_in_flight",
-        "parked_sessions_per_account",
+        "suspended_sessions_per_account",
         "sessions_per_account",
         "unproved_time",
         "guess_wait_longest",
@@ -425,7 +425,7 @@ mod tests {
         };
         for (less, more) in [
             ("content_streams", "operations_in_flight"),
-            ("parked_sessions_per_account", "sessions_per_account"),
+            ("suspended_sessions_per_account", "sessions_per_account"),
         ] {
             assert!(with((less, 1), (more, 2)).is_ok());
             let problem = with((less, 2), (more, 2)).unwrap_err();

@@ -76,7 +76,7 @@ pub const HANDSHAKE: Command = Command(0x9004);
 pub const KEM_KEY: Command = Command(0x9005);
 /// An ML-KEM-768 ciphertext, 1,088 bytes.
 pub const KEM_CIPHERTEXT: Command = Command(0x9006);
-/// Returns to a session whose connection was lost: session id, attempt, key share, proof.
+/// Resumes a session whose connection was lost: session id, attempt, key share, proof.
 pub const RESUME: Command = Command(0x9007);
 
 /// The data of a result or event (JSON), or a piece of it.

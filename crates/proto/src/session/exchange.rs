@@ -1,5 +1,5 @@
 //! A fresh key exchange between two ends that know each other already: for new keys inside a session,
-//! and for the return to one. X25519, and ML-KEM-768 when the option is hybrid.
+//! and to resume one. X25519, and ML-KEM-768 when the option is hybrid.
 
 use countersign_crypto::agreement::{AgreementKey, AgreementPublic};
 use countersign_crypto::entropy::Entropy;

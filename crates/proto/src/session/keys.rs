@@ -20,7 +20,7 @@ pub(crate) struct Established {
 }
 
 /// What both ends of a session know besides its keys, so that a client whose connection was lost can
-/// return. One for all of a session: new keys and returns leave it as it is.
+/// resume. One for all of a session: new keys and resuming leave it as it is.
 #[derive(Clone)]
 pub struct ResumptionSecret(pub(crate) Secret<32>);
 

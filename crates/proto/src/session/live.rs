@@ -14,7 +14,7 @@ pub enum Goodbye {
     Stopping = 4,
     /// Nothing was said for longer than the site waits.
     Idle = 5,
-    /// The client returned to the session over another connection.
+    /// The client resumed the session over another connection.
     Replaced = 6,
     /// Its account was locked.
     Locked = 7,
@@ -75,7 +75,7 @@ impl Goodbye {
             Self::Expired => "its time is over",
             Self::Stopping => "the site stops",
             Self::Idle => "it was silent for too long",
-            Self::Replaced => "its client returned over another connection",
+            Self::Replaced => "its client resumed it over another connection",
             Self::Locked => "the account was locked",
             Self::Deleted => "the account was deleted",
             Self::Changed => "the account was renamed or has another role",

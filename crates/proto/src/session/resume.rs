@@ -1,4 +1,4 @@
-//! RESUME: what a client says that returns to its session (`docs/protocol/session.md`, Return).
+//! RESUME: what a client says that resumes its session (`docs/protocol/session.md`, Resumption).
 //!
 //! ```text
 //! session id | attempt | proof    | key share, ML-KEM key
@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 /// The value of RESUME.
 pub(crate) struct Resume<'a> {
     pub(crate) session: SessionId,
-    /// Counts up with each attempt to return, so that none counts twice.
+    /// Counts up with each attempt to resume, so that none counts twice.
     pub(crate) attempt: u64,
     pub(crate) proof: Secret<32>,
     pub(crate) share: &'a [u8],
@@ -85,7 +85,7 @@ fn proof(
     derive(secret.0.expose(), "resume", &what.finish())
 }
 
-/// The keys of a session that was returned to. The secret to return with stays the login's.
+/// The keys of a session that was resumed. The secret to resume with stays the login's.
 pub(crate) fn established(
     option: EncryptionOption,
     secret: &ResumptionSecret,

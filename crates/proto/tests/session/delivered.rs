@@ -249,7 +249,7 @@ fn a_service_that_knows_an_older_list_is_corrected_within_the_connection() {
     let mut out = Vec::new();
     let who = Who::Service(&site.robot);
     who.start(settings.clone(), &mut out).unwrap();
-    let login = server::Login::new(site.settings.clone());
+    let login = server::LoginAttempt::new(site.settings.clone());
     let Ok((server::Step::NeedMore(login), _)) = login.receive(&mut out, &mut Vec::new()) else {
         panic!("the list, and the next flight")
     };

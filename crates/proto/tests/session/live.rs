@@ -209,7 +209,7 @@ fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
     let site = Site::new();
     let invalid = clear(Command(0xc123), Value::Nothing);
     let run = |mut wire: Vec<u8>| {
-        let login = server::Login::new(site.settings.clone());
+        let login = server::LoginAttempt::new(site.settings.clone());
         site.advance(login, &mut wire, &mut Vec::new())
             .map(|_| ())
             .err()
@@ -231,7 +231,7 @@ fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
 #[test]
 fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
     let site = Site::new();
-    let mut login = Some(server::Login::new(site.settings.clone()));
+    let mut login = Some(server::LoginAttempt::new(site.settings.clone()));
     let mut sent = 0;
     let refusal = loop {
         let mut wire = clear(c::NOP, Value::Nothing).repeat(128);
@@ -248,7 +248,7 @@ fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
         Vec::new(),
         clear(c::OPTIONS_REQUEST, Value::Nothing).repeat(4_000),
     );
-    let login = server::Login::new(site.settings.clone());
+    let login = server::LoginAttempt::new(site.settings.clone());
     let refused = site.advance(login, &mut wire, &mut out).map(|_| ()).err();
     assert_eq!(refused, Some(Refusal::TooMuchUnproved));
     assert!(out.len() <= 4_096);

@@ -5,7 +5,7 @@ use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::sign::Signature;
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::risp::{self, Command, Longest, Reader, Value};
-use countersign_proto::session::server::{Login, Session};
+use countersign_proto::session::server::{LoginAttempt, Session};
 use countersign_proto::session::{Refusal, command as c};
 use serde_json::value::to_raw_value;
 
@@ -14,7 +14,7 @@ use crate::pair::{Advanced, Site};
 /// Says one command after the other, and keeps the transcript.
 pub(crate) struct Loose<'a> {
     pub(crate) site: &'a Site,
-    pub(crate) server: Option<Login>,
+    pub(crate) server: Option<LoginAttempt>,
     client_said: Sha256,
     /// What the client had said when the site answered.
     pub(crate) before_answer: Sha256,
@@ -27,7 +27,7 @@ impl<'a> Loose<'a> {
     pub(crate) fn new(site: &'a Site) -> Self {
         Self {
             site,
-            server: Some(Login::new(site.settings.clone())),
+            server: Some(LoginAttempt::new(site.settings.clone())),
             client_said: Sha256::default(),
             before_answer: Sha256::default(),
             server_said: Sha256::default(),

@@ -86,7 +86,7 @@ fn a_replayed_first_message_opens_no_session() {
     )
     .unwrap();
     let mut out = Vec::new();
-    let login = server::Login::new(site.settings.clone());
+    let login = server::LoginAttempt::new(site.settings.clone());
     let advanced = site.advance(login, &mut flight, &mut out).unwrap();
     let Advanced::NeedMore(login) = advanced else {
         panic!("it waits for the confirmation")

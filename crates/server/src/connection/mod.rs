@@ -1,30 +1,41 @@
-//! One connection of the session listener: a thin adapter between a socket and the machines of
+//! One connection of the session protocol: a thin adapter between a socket and the machines of
 //! `countersign_proto::session::server`.
 //!
 //! ```text
-//! admitted --> login --proved--> live --goodbye, cut, expiry--> closed
-//!                |                   |
-//!                |                   '--loss, silence--> parked --return--> live, elsewhere
-//!                '--refused, too slow--> closed
+//! admitted --> LoginAttempt --authenticated--> Session --goodbye, cut, expired--> Closed
+//!                  |                            |   ^                               ^
+//!                  |            connection lost, idle   resume, over another one    |
+//!                  |                            v   |                               |
+//!                  |                          Suspended --------expired, cut--------|
+//!                  '--refused, too slow---------------------------------------------'
 //! ```
+//!
+//! A suspended session has no connection: `countersign_core::session` keeps it.
 
+mod attempt;
+mod authenticated;
+mod closed;
+mod deadlines;
 mod goodbye;
-mod live;
-mod login;
+mod session;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use countersign_core::guard::Offence;
 use countersign_core::session::CloseReason;
 use countersign_proto::session::{Inbox, WireError};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tracing::{debug, info};
 
 use crate::admission::Admitted;
 use crate::clock;
 use crate::shared::Shared;
+
+use attempt::LoginAttempt;
+use authenticated::Authenticated;
+use closed::Closed;
+use session::Session;
 
 /// Serves one connection to its end.
 ///
@@ -36,27 +47,51 @@ pub(crate) async fn serve(
     admitted: Admitted,
     shared: Arc<Shared>,
 ) {
-    let entered = Box::pin(enter(socket, peer, admitted, shared.clone())).await;
-    if let Some(entered) = entered {
-        Box::pin(stay(entered, peer, shared)).await;
+    let connected = Box::pin(log_in(socket, peer, admitted, shared.clone())).await;
+    if let Some(connected) = connected {
+        Box::pin(stay(connected, peer, shared)).await;
     }
 }
 
-/// A connection whose login opened a session.
-struct Entered {
+/// A connection and its session.
+struct Connected {
     socket: TcpStream,
+    /// Counts the connection until it is dropped.
     admitted: Admitted,
-    inbox: Inbox,
-    opened: Box<login::Opened>,
+    session: Box<Session>,
 }
 
-/// The login; `None` when it opened no session.
-async fn enter(
+/// The login attempt; `None` when it led to no session.
+async fn log_in(
     mut socket: TcpStream,
     peer: SocketAddr,
     mut admitted: Admitted,
     shared: Arc<Shared>,
-) -> Option<Box<Entered>> {
+) -> Option<Box<Connected>> {
+    match session_of(&mut socket, peer, &mut admitted, &shared).await {
+        Ok(session) => Some(Box::new(Connected {
+            socket,
+            admitted,
+            session,
+        })),
+        Err(closed) => {
+            debug!(%peer, %closed, "no session");
+            if let Some(offence) = closed.offence() {
+                admitted.punish(offence, clock::now());
+            }
+            closed.tell(&mut socket).await;
+            None
+        }
+    }
+}
+
+/// Runs the login attempt to the session that it opens or resumes.
+async fn session_of(
+    socket: &mut TcpStream,
+    peer: SocketAddr,
+    admitted: &mut Admitted,
+    shared: &Arc<Shared>,
+) -> Result<Box<Session>, Closed> {
     let mut inbox = Inbox::default();
     let mut stopping = shared.stopping.clone();
     let evicted = admitted.ended();
@@ -67,108 +102,50 @@ async fn enter(
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     });
-    let attempt = login::Attempt::new(&admitted, &shared);
-    let log_in = tokio::time::timeout(
-        shared.limits().unproved_time,
-        attempt.log_in(&mut socket, &mut inbox),
-    );
-    let end = tokio::select! {
-        end = log_in => end,
-        () = &mut ended => Ok(login::End::Told(WireError::Busy)),
-    };
-    let end = match end {
-        Ok(login::End::Returning(returning)) => {
-            let confirmed = login::confirmed(returning, &mut socket, &mut inbox);
-            let confirmed = tokio::time::timeout(shared.limits().unproved_time, confirmed);
-            tokio::select! {
-                end = confirmed => Ok(end.unwrap_or(login::End::Dismissed)),
-                () = &mut ended => Ok(login::End::Dismissed),
-            }
+    let attempt = LoginAttempt::new(admitted, shared);
+    let authenticated = tokio::select! {
+        authenticated = timeout(shared.limits().unproved_time, attempt.run(socket, &mut inbox)) => {
+            authenticated.unwrap_or(Err(Closed::TooSlow))?
         }
-        end => end,
+        () = &mut ended => return Err(Closed::Unserved(WireError::Busy)),
     };
-    let end = match end {
-        // Neither time nor a crowd may end what is begun now.
-        Ok(login::End::Proved(entering)) => {
+    // Neither time nor a crowd may end what is begun once the client is authenticated.
+    match authenticated {
+        Authenticated::Login(login) => {
             admitted.proved();
-            Ok(login::open(entering, peer, &mut socket, &shared).await)
+            login.open(peer, socket, inbox, shared).await
         }
-        Ok(login::End::Returned(returned)) => {
+        Authenticated::Resuming(resuming) => {
+            let confirmed = resuming.confirm(socket, &mut inbox);
+            let confirmed = tokio::select! {
+                confirmed = timeout(shared.limits().unproved_time, confirmed) => {
+                    confirmed.unwrap_or(Err(Closed::Silently))?
+                }
+                () = &mut ended => return Err(Closed::Silently),
+            };
             admitted.proved();
-            Ok(login::reopen(returned, peer, &mut socket, &shared).await)
+            confirmed.resume(peer, socket, inbox, shared).await
         }
-        end => end,
-    };
-    let error = match end {
-        Ok(login::End::Opened(opened)) => {
-            return Some(Box::new(Entered {
-                socket,
-                admitted,
-                inbox,
-                opened,
-            }));
-        }
-        Ok(
-            login::End::Silent
-            | login::End::Proved(_)
-            | login::End::Returning(_)
-            | login::End::Returned(_)
-            | login::End::Dismissed,
-        ) => return None,
-        Ok(login::End::Closed) => {
-            debug!(%peer, "closed before login");
-            admitted.punish(Offence::NotProved, clock::now());
-            return None;
-        }
-        Ok(login::End::Refused(refusal, offence)) => {
-            debug!(%peer, %refusal, "login refused");
-            admitted.punish(offence, clock::now());
-            refusal.wire()
-        }
-        Ok(login::End::InVain(error)) => {
-            debug!(%peer, "too many logins with that name");
-            admitted.punish(Offence::InVain, clock::now());
-            error
-        }
-        Ok(login::End::Told(error)) => {
-            debug!(%peer, ?error, "turned away");
-            error
-        }
-        Err(_) => {
-            debug!(%peer, "too slow to log in");
-            admitted.punish(Offence::NotProved, clock::now());
-            WireError::TooSlow
-        }
-    };
-    tell(&mut socket, error).await;
-    None
+    }
 }
 
 /// The session, as long as its connection lasts.
-async fn stay(entered: Box<Entered>, peer: SocketAddr, shared: Arc<Shared>) {
-    let Entered {
+async fn stay(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Shared>) {
+    let Connected {
         socket,
         admitted: _admitted,
-        inbox,
-        opened,
-    } = *entered;
-    let info = opened.info;
+        session,
+    } = *connected;
+    let info = session.info();
     info!(session = %info.id, account = %info.name, option = %info.option, %peer, "session opened");
-    let live = live::Live::new(
-        inbox,
-        opened.session,
-        info,
-        opened.events,
-        opened.cut,
-        opened.got,
-        shared.limits(),
-    );
-    let (info, reason) = live.serve(socket, &shared).await;
+    let (info, reason) = session.serve(socket, &shared).await;
     info!(session = %info.id, account = %info.name, %reason, "connection closed");
     match reason {
         // The session goes on over another connection.
         CloseReason::Replaced => shared.site.events().unsubscribe(info.id, info.connection),
-        CloseReason::ConnectionLost | CloseReason::Idle => shared.park_session(info, reason).await,
+        CloseReason::ConnectionLost | CloseReason::Idle => {
+            shared.suspend_session(info, reason).await;
+        }
         _ => shared.close_session(&info, reason).await,
     }
 }
@@ -181,10 +158,4 @@ pub(crate) async fn told(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
         return;
     }
     std::future::pending::<()>().await;
-}
-
-/// Tells a peer that has no session why its connection ends.
-async fn tell(socket: &mut TcpStream, error: WireError) {
-    let _ = socket.write_all(&error.to_wire()).await;
-    let _ = socket.shutdown().await;
 }

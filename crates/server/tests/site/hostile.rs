@@ -153,7 +153,7 @@ async fn half_a_login(founded: &Founded, name: &str, from: &str) -> bool {
     let mut socket = connect_from(founded, from).await;
     let settings = client::Settings::new(*founded.uri.site_key());
     let mut flight = Vec::new();
-    let login = client::Login::person(
+    let login = client::LoginAttempt::person(
         settings,
         name.parse().unwrap(),
         "a guess".to_owned().into(),

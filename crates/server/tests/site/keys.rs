@@ -80,7 +80,7 @@ async fn a_session_that_is_not_renewed_in_time_is_told_and_ended() {
     let set = json!({ "key_lifetime": 30 });
     founded.admin("site", "config", set).await;
     let proxy = Proxy::before(&founded).await;
-    let connector = Connector::new(&proxy.uri).returns(Duration::ZERO);
+    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
     let client = founded.service_by(&connector).await.unwrap();
     proxy.mute();
     let mut events = client.events();
@@ -118,7 +118,7 @@ async fn a_silent_connection_is_ended_and_a_client_that_keeps_alive_stays() {
 
     // One that says nothing any more is ended, though its connection is whole.
     let proxy = Proxy::before(&founded).await;
-    let connector = Connector::new(&proxy.uri).returns(Duration::ZERO);
+    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
     let silent = founded.service_by(&connector).await.unwrap();
     proxy.mute();
     let mut events = silent.events();

@@ -2,7 +2,9 @@
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Operation;
-use countersign_proto::session::client::{self, FromSite, LoggedIn, Login, Resumption, Step};
+use countersign_proto::session::client::{
+    self, FromSite, LoggedIn, LoginAttempt, Resumption, Step,
+};
 use countersign_proto::session::{Inbox, LoginError};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
@@ -23,7 +25,8 @@ impl Raw {
         let settings = client::Settings::new(*founded.uri.site_key());
         let mut flight = Vec::new();
         let robot = founded.robot.clone();
-        let login = Login::service(settings, robot, &mut SystemEntropy, &mut flight).unwrap();
+        let login =
+            LoginAttempt::service(settings, robot, &mut SystemEntropy, &mut flight).unwrap();
         let nothing = async {};
         Self::log_in(founded, login, flight, nothing).await.unwrap()
     }
@@ -35,7 +38,8 @@ impl Raw {
         let mut flight = Vec::new();
         let (name, passphrase) = ("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
         let login =
-            Login::person(settings, name, passphrase, &mut SystemEntropy, &mut flight).unwrap();
+            LoginAttempt::person(settings, name, passphrase, &mut SystemEntropy, &mut flight)
+                .unwrap();
         Self::log_in(founded, login, flight, meanwhile)
             .await
             .unwrap()
@@ -48,13 +52,13 @@ impl Raw {
     ) -> Result<Self, LoginError> {
         let settings = client::Settings::new(*founded.uri.site_key());
         let mut flight = Vec::new();
-        let login = Login::resume(settings, resumption, &mut SystemEntropy, &mut flight)?;
+        let login = LoginAttempt::resume(settings, resumption, &mut SystemEntropy, &mut flight)?;
         Self::log_in(founded, login, flight, async {}).await
     }
 
     async fn log_in(
         founded: &Founded,
-        mut login: Login,
+        mut login: LoginAttempt,
         mut out: Vec<u8>,
         meanwhile: impl Future<Output = ()>,
     ) -> Result<Self, LoginError> {

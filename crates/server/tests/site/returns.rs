@@ -155,7 +155,7 @@ async fn nobody_returns_to_a_session_that_was_cut_meanwhile() {
 #[tokio::test]
 async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
     let founded = Founded::with(Limits {
-        parked_sessions: 1,
+        suspended_sessions: 1,
         ..Limits::default()
     })
     .await;
@@ -163,7 +163,7 @@ async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
         .admin("site", "config", json!({ "key_lifetime": 30 }))
         .await;
     let proxy = Proxy::before(&founded).await;
-    let connector = Connector::new(&proxy.uri).returns(Duration::ZERO);
+    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
     let _first = founded.service_by(&connector).await.unwrap();
     let _second = founded.service_by(&connector).await.unwrap();
     proxy.cut();
@@ -171,7 +171,7 @@ async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
     assert_eq!(
         (
             founded.site.sessions().count(),
-            founded.site.sessions().away()
+            founded.site.sessions().suspended()
         ),
         (1, 1)
     );
@@ -184,11 +184,11 @@ async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
 async fn a_stop_closes_sessions_that_wait() {
     let founded = Founded::new().await;
     let proxy = Proxy::before(&founded).await;
-    let connector = Connector::new(&proxy.uri).returns(Duration::ZERO);
+    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
     let _client = founded.service_by(&connector).await.unwrap();
     proxy.cut();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(founded.site.sessions().away(), 1);
+    assert_eq!(founded.site.sessions().suspended(), 1);
     let Founded { site, server, .. } = founded;
     server.stop().await;
     assert_eq!(site.sessions().count(), 0);

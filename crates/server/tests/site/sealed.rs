@@ -8,7 +8,7 @@ use countersign_core::site::Site;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::identity::Identity;
 use countersign_crypto::site_key_slots::SlotSecret;
-use countersign_proto::session::client::{Login, Settings};
+use countersign_proto::session::client::{LoginAttempt, Settings};
 use countersign_proto::uri::SiteUri;
 use countersign_server::{Server, clock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -80,8 +80,8 @@ fn flights(uri: &SiteUri, robot: Arc<Identity>) -> Vec<Vec<u8>> {
     let settings = || Settings::new(*uri.site_key());
     let (mut person, mut service) = (Vec::new(), Vec::new());
     let (name, phrase) = ("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
-    Login::person(settings(), name, phrase, entropy, &mut person).unwrap();
-    Login::service(settings(), robot, entropy, &mut service).unwrap();
+    LoginAttempt::person(settings(), name, phrase, entropy, &mut person).unwrap();
+    LoginAttempt::service(settings(), robot, entropy, &mut service).unwrap();
     vec![
         vec![0x70],
         vec![0x70, 0x00],

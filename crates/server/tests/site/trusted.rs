@@ -148,7 +148,7 @@ async fn limits_and_proxies_are_changed_while_the_server_runs() {
     let session = founded.service().await;
     let limits = Limits {
         sessions_per_account: 1,
-        parked_sessions_per_account: 0,
+        suspended_sessions_per_account: 0,
         unproved_time: Duration::from_secs(20),
         penalties: PenaltyLimits {
             threshold: 8,

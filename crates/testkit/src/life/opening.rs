@@ -3,7 +3,7 @@
 use super::EXPIRES;
 use crate::entropy::SeededEntropy;
 use crate::site::{ROBOT, Site};
-use countersign_proto::session::client::{LoggedIn, Login, Step};
+use countersign_proto::session::client::{LoggedIn, LoginAttempt, Step};
 use countersign_proto::session::server;
 use countersign_proto::session::{EncryptionOption, SessionId, Welcome};
 
@@ -20,11 +20,11 @@ pub(super) fn open(
     let mut client = match back {
         Some(before) => {
             let resumption = before.resumption.clone();
-            Login::resume(settings, resumption, entropy, &mut up).unwrap()
+            LoginAttempt::resume(settings, resumption, entropy, &mut up).unwrap()
         }
-        None => Login::service(settings, site.robot.clone(), entropy, &mut up).unwrap(),
+        None => LoginAttempt::service(settings, site.robot.clone(), entropy, &mut up).unwrap(),
     };
-    let mut login = Some(server::Login::new(site.settings.clone()));
+    let mut login = Some(server::LoginAttempt::new(site.settings.clone()));
     let mut session = None;
     let welcome = Welcome {
         session: SessionId([1; 16]),
@@ -41,25 +41,27 @@ pub(super) fn open(
                     login = Some(state);
                     break;
                 }
-                server::Step::FindService(find) => {
+                server::Step::LookUp(server::LookUp::Service(find)) => {
                     let known = site.service(find.thumbprint());
                     login = Some(find.answer(known.as_ref(), entropy, &mut down).unwrap());
                 }
-                server::Step::FindSession(find) => {
+                server::Step::LookUp(server::LookUp::Session(find)) => {
                     let (_, secret) = site.returnable().unwrap();
-                    let returning = find.verify(Some(&secret)).unwrap();
-                    assert!(site.claim(returning.attempt()));
-                    let proved = returning.answer(ROBOT, entropy, &mut down).unwrap();
+                    let claim = |attempt| site.claim(attempt).then_some(ROBOT);
+                    let proved = find.answer(Some(&secret), claim, entropy, &mut down);
+                    let proved = proved.unwrap();
                     session = Some(proved.welcome(&welcome, &mut down).unwrap());
                 }
-                server::Step::Proved(proved) => {
+                server::Step::Authenticated(proved) => {
                     site.opened(ROBOT, proved.resumption().clone());
                     session = Some(proved.welcome(&welcome, &mut down).unwrap());
                 }
-                server::Step::FindDelivered(find) => {
+                server::Step::LookUp(server::LookUp::Delivered(find)) => {
                     login = Some(site.deliver(*find, entropy, &mut down).unwrap());
                 }
-                server::Step::FindPerson(_) | server::Step::Refused => panic!("a service"),
+                server::Step::LookUp(server::LookUp::Person(_)) | server::Step::Refused => {
+                    panic!("a service")
+                }
             }
         }
         let (step, used) = client.receive(&mut down, entropy, &mut up).unwrap();

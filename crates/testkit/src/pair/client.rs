@@ -1,7 +1,7 @@
 //! The client's end.
 
 use countersign_proto::operation::Operation;
-use countersign_proto::session::client::{self, FromSite, LoggedIn, Login, Step};
+use countersign_proto::session::client::{self, FromSite, LoggedIn, LoginAttempt, Step};
 use countersign_proto::session::{Inbox, LoginError, Refusal};
 
 use super::Who;
@@ -19,7 +19,7 @@ pub enum Over {
 }
 
 enum State {
-    Login(Box<Login>),
+    Login(Box<LoginAttempt>),
     Live(Box<LoggedIn>),
     Over(Over),
 }
@@ -42,7 +42,7 @@ impl Client {
     pub fn new(settings: client::Settings, who: Who<'_>, mut entropy: SeededEntropy) -> Self {
         let mut outbox = Vec::new();
         let login = match who {
-            Who::Person { name, passphrase } => Login::person(
+            Who::Person { name, passphrase } => LoginAttempt::person(
                 settings,
                 name.parse().unwrap(),
                 passphrase.to_owned().into(),
@@ -50,10 +50,10 @@ impl Client {
                 &mut outbox,
             ),
             Who::Service(identity) => {
-                Login::service(settings, identity.clone(), &mut entropy, &mut outbox)
+                LoginAttempt::service(settings, identity.clone(), &mut entropy, &mut outbox)
             }
             Who::Returning(resumption) => {
-                Login::resume(settings, resumption.clone(), &mut entropy, &mut outbox)
+                LoginAttempt::resume(settings, resumption.clone(), &mut entropy, &mut outbox)
             }
         };
         let state = match login {
@@ -89,7 +89,7 @@ impl Client {
     }
 
     /// Goes on with the login; says whether there may be more to do.
-    fn log_in(&mut self, login: Login) -> (State, bool) {
+    fn log_in(&mut self, login: LoginAttempt) -> (State, bool) {
         let received = login.receive(self.inbox.unread(), &mut self.entropy, &mut self.outbox);
         let (step, used) = match received {
             Ok(received) => received,

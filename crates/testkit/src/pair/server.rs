@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::server::{
-    AccountTag, FromClient, HowProved, Login, Proved, Session, Step,
+    AccountTag, Authenticated, FromClient, HowProved, LoginAttempt, LookUp, Session, Step,
 };
 use countersign_proto::session::{Inbox, Refusal, SessionId, Welcome};
 
@@ -23,7 +23,7 @@ pub enum Over {
 }
 
 enum State {
-    Login(Box<Login>),
+    Login(Box<LoginAttempt>),
     Live(Box<Session>),
     Over(Over),
 }
@@ -47,7 +47,7 @@ impl<'a> Server<'a> {
     #[must_use]
     pub fn new(site: &'a Site, entropy: SeededEntropy, expires: u64) -> Self {
         Self {
-            state: State::Login(Box::new(Login::new(Arc::clone(&site.settings)))),
+            state: State::Login(Box::new(LoginAttempt::new(Arc::clone(&site.settings)))),
             site,
             entropy,
             inbox: Inbox::default(),
@@ -88,7 +88,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn log_in(&mut self, mut login: Login) -> Result<State, Refusal> {
+    fn log_in(&mut self, mut login: LoginAttempt) -> Result<State, Refusal> {
         loop {
             let (step, used) = login.receive(self.inbox.unread(), &mut self.outbox)?;
             self.inbox.consume(used);
@@ -96,47 +96,46 @@ impl<'a> Server<'a> {
             login = match step {
                 Step::NeedMore(login) => return Ok(State::Login(Box::new(login))),
                 Step::Refused => return Ok(State::Over(Over::RefusedInside)),
-                Step::FindPerson(find) => {
+                Step::LookUp(LookUp::Person(find)) => {
                     let known = self.site.person(&find.name().to_string());
                     find.answer(known.as_ref(), &mut self.entropy, &mut self.outbox)?
                 }
-                Step::FindDelivered(find) => {
+                Step::LookUp(LookUp::Delivered(find)) => {
                     self.site
                         .deliver(*find, &mut self.entropy, &mut self.outbox)?
                 }
-                Step::FindSession(find) => {
+                Step::LookUp(LookUp::Session(find)) => {
                     let (account, secret) = match self.site.returnable() {
                         Some((account, secret)) => (Some(account), Some(secret)),
                         None => (None, None),
                     };
-                    let returning = find.verify(secret.as_ref())?;
-                    let account = account
-                        .filter(|_| self.site.claim(returning.attempt()))
-                        .ok_or(Refusal::NotAuthenticated)?;
-                    let proved = returning.answer(account, &mut self.entropy, &mut self.outbox)?;
-                    return self.proved(proved);
+                    let claim = |attempt| account.filter(|_| self.site.claim(attempt));
+                    let (entropy, out) = (&mut self.entropy, &mut self.outbox);
+                    let resumed = find.answer(secret.as_ref(), claim, entropy, out)?;
+                    return self.authenticated(resumed);
                 }
-                Step::FindService(find) => {
+                Step::LookUp(LookUp::Service(find)) => {
                     let known = self.site.service(find.thumbprint());
                     find.answer(known.as_ref(), &mut self.entropy, &mut self.outbox)?
                 }
-                Step::Proved(proved) => return self.proved(*proved),
+                Step::Authenticated(authenticated) => return self.authenticated(*authenticated),
             };
         }
     }
 
-    fn proved(&mut self, proved: Proved) -> Result<State, Refusal> {
-        let account = proved.account();
+    fn authenticated(&mut self, authenticated: Authenticated) -> Result<State, Refusal> {
+        let account = authenticated.account();
         let welcome = Welcome {
             session: SessionId([1; 16]),
             account: "somebody@example.org".to_owned(),
             expires: self.expires,
             idle_limit: 0,
         };
-        if !matches!(proved.how(), HowProved::Session(..)) {
-            self.site.opened(account, proved.resumption().clone());
+        if !matches!(authenticated.how(), HowProved::Session(..)) {
+            self.site
+                .opened(account, authenticated.resumption().clone());
         }
-        let session = proved.welcome(&welcome, &mut self.outbox)?;
+        let session = authenticated.welcome(&welcome, &mut self.outbox)?;
         self.opened = Some(account);
         self.accepted = self.used;
         Ok(State::Live(Box::new(session)))

@@ -120,20 +120,23 @@ fn hold(
     settings.accepted = vec![option];
     let mut to_server = Vec::new();
     let mut client = match (dialog, before) {
-        (Dialog::Person, _) => client::Login::person(
+        (Dialog::Person, _) => client::LoginAttempt::person(
             settings,
             "maria".parse().unwrap(),
             PASSPHRASE.to_owned().into(),
             entropy,
             &mut to_server,
         ),
-        (Dialog::Return, Some(before)) => {
-            client::Login::resume(settings, before.resumption.clone(), entropy, &mut to_server)
-        }
-        _ => client::Login::service(settings, site.robot.clone(), entropy, &mut to_server),
+        (Dialog::Return, Some(before)) => client::LoginAttempt::resume(
+            settings,
+            before.resumption.clone(),
+            entropy,
+            &mut to_server,
+        ),
+        _ => client::LoginAttempt::service(settings, site.robot.clone(), entropy, &mut to_server),
     }
     .unwrap();
-    let mut server = server::Login::new(site.settings.clone());
+    let mut server = server::LoginAttempt::new(site.settings.clone());
     let mut session: Option<Session> = None;
     let mut number = 0;
     loop {
@@ -149,7 +152,7 @@ fn hold(
                 Ok(Served::Login(login)) => server = *login,
                 Ok(Served::Session(opened)) => {
                     session = Some(*opened);
-                    server = server::Login::new(site.settings.clone());
+                    server = server::LoginAttempt::new(site.settings.clone());
                 }
                 Ok(Served::Refused) => {
                     return End::Refused(Stage::Proof, "refused inside".to_owned());
@@ -184,7 +187,7 @@ fn hold(
 /// What follows a person's flight when somebody forges the proof; without a fault that is where it ends.
 fn forged_proof(
     site: &Site,
-    server: server::Login,
+    server: server::LoginAttempt,
     fault: &Fault,
     entropy: &mut SeededEntropy,
 ) -> End {
@@ -207,14 +210,14 @@ fn refused(refusal: &Refusal) -> End {
 }
 
 enum Served {
-    Login(Box<server::Login>),
+    Login(Box<server::LoginAttempt>),
     Session(Box<Session>),
     Refused,
 }
 
 fn serve(
     site: &Site,
-    mut login: server::Login,
+    mut login: server::LoginAttempt,
     mut input: Vec<u8>,
     out: &mut Vec<u8>,
     entropy: &mut SeededEntropy,
@@ -231,26 +234,26 @@ fn serve(
         login = match step {
             server::Step::NeedMore(login) => return Ok(Served::Login(Box::new(login))),
             server::Step::Refused => return Ok(Served::Refused),
-            server::Step::FindPerson(find) => {
+            server::Step::LookUp(server::LookUp::Person(find)) => {
                 let known = site.person(&find.name().to_string());
                 find.answer(known.as_ref(), entropy, out)?
             }
-            server::Step::FindService(find) => {
+            server::Step::LookUp(server::LookUp::Service(find)) => {
                 let known = site.service(find.thumbprint());
                 find.answer(known.as_ref(), entropy, out)?
             }
-            server::Step::FindDelivered(find) => site.deliver(*find, entropy, out)?,
-            server::Step::FindSession(find) => {
+            server::Step::LookUp(server::LookUp::Delivered(find)) => {
+                site.deliver(*find, entropy, out)?
+            }
+            server::Step::LookUp(server::LookUp::Session(find)) => {
                 let known = site.returnable();
                 let known = known.filter(|_| find.session() == SessionId([1; 16]));
-                let returning = find.verify(known.as_ref().map(|(_, secret)| secret))?;
-                if !site.claim(returning.attempt()) {
-                    return Err(Refusal::NotAuthenticated);
-                }
-                let proved = returning.answer(ROBOT, entropy, out)?;
+                let secret = known.as_ref().map(|(_, secret)| secret);
+                let claim = |attempt| site.claim(attempt).then_some(ROBOT);
+                let proved = find.answer(secret, claim, entropy, out)?;
                 return Ok(Served::Session(Box::new(proved.welcome(&welcome, out)?)));
             }
-            server::Step::Proved(proved) => {
+            server::Step::Authenticated(proved) => {
                 site.opened(proved.account(), proved.resumption().clone());
                 let mut session = proved.welcome(&welcome, out)?;
                 session.receive(0, &mut input, &mut Vec::new())?;

@@ -8,70 +8,59 @@ use countersign_crypto::sealing;
 use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::delivered::{NONCE, SessionSecrets, sealing_info};
-use crate::session::flight::client_says;
 use crate::session::keys::Established;
 use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
 use crate::session::refusal::LoginError;
-use crate::session::transcript::Transcript;
 
-use super::login::Login;
+use super::attempt::{Dialog, Opening};
 use super::resume::Resumption;
 
 /// Says who logs in, and appends the flight to `out`. Gives what the session key is to be sealed for: this
-/// flight and no other, so that nobody can answer with what they recorded of another login.
+/// flight and no other, so that no answer that an attacker recorded of another login fits it.
 pub(super) fn send(
     who: (Command, &[u8]),
-    max_packet: u32,
-    transcript: &mut Transcript,
+    dialog: &mut Dialog,
     entropy: &mut dyn Entropy,
     out: &mut Vec<u8>,
 ) -> Result<Vec<u8>, LoginError> {
     let nonce: [u8; NONCE] = fresh(entropy);
+    let max_packet = dialog.settings.max_packet;
     let (command, name) = who;
-    let flight = [
-        (c::NONCE, Value::Bytes(&nonce)),
-        (c::MAX_PACKET, Value::U32(max_packet)),
-        // The site answers as soon as it knows who.
-        (command, Value::Bytes(name)),
-    ];
-    for (command, value) in flight {
-        client_says(transcript, out, command, value).map_err(|_| UNFIT)?;
-    }
-    Ok(sealing_info(transcript))
+    dialog.say(out, c::NONCE, Value::Bytes(&nonce))?;
+    dialog.say(out, c::MAX_PACKET, Value::U32(max_packet))?;
+    // The site answers as soon as it knows who.
+    dialog.say(out, command, Value::Bytes(name))?;
+    Ok(sealing_info(&dialog.transcript))
 }
 
-const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
-
-/// Decrypts the session key, proves it and opens the session. `info` is what it was sealed for.
+/// Decrypts the session key, proves it and has the session's keys. `info` is what it was sealed for.
 pub(super) fn prove(
-    mut login: Login,
+    mut dialog: Dialog,
     identity: &Identity,
     info: &[u8],
     out: &mut Vec<u8>,
-) -> Result<(Login, Link, Resumption), LoginError> {
-    let max_packet = login.agreed_max_packet()?;
-    let sealed = login.answer.session_key.take();
+) -> Result<Opening, LoginError> {
+    let max_packet = dialog.agreed_max_packet()?;
+    let sealed = dialog.answer.session_key.take();
     let sealed = sealed.ok_or(LoginError::Protocol("an answer without SESSION-KEY"))?;
     let secrets = sealing::open(identity.agreement(), info, &sealed)
         .ok()
         .and_then(|bytes| SessionSecrets::from_bytes(&bytes))
         .ok_or(LoginError::NotAuthenticated)?;
-    let proof = secrets.proof(&login.transcript);
-    client_says(
-        &mut login.transcript,
-        out,
-        c::SESSION_PROOF,
-        Value::Bytes(proof.expose()),
-    )
-    .map_err(|_| UNFIT)?;
+    let proof = secrets.proof(&dialog.transcript);
+    dialog.say(out, c::SESSION_PROOF, Value::Bytes(proof.expose()))?;
     let established = Established::new(
         EncryptionOption::DeliveredKey,
         secrets.key.expose(),
-        &login.transcript.digest("packets"),
+        &dialog.transcript.digest("packets"),
         max_packet,
     );
-    let link = Link::client(&established);
-    let resumption = Resumption::first(established.resumption);
-    Ok((login, link, resumption))
+    Ok(Opening {
+        link: Link::client(&established),
+        settings: dialog.settings,
+        identity: None,
+        delivered: None,
+        resumption: Resumption::first(established.resumption),
+    })
 }

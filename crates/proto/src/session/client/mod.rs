@@ -1,23 +1,24 @@
-//! The client's side of a login (`docs/protocol/session.md`, Login).
+//! The client's side of a session's beginning (`docs/protocol/session.md`, Login and Resumption), and the session.
 //!
 //! ```text
-//!                             site proved
-//!  Login::person --> (answer) -----------> Stretch --run--> (welcome) --> Session
-//!                       |  ^
-//!                       '--'  a newer option list: the flight is sent again
-//!
-//!  Login::service -> (answer) -----------------------------> (welcome) --> Session
-//!                             site proved
-//!
-//!  Login::resume --> (answer) -----------------------------> (welcome) --> Session
-//!                                                 site proved
+//!                      site proved
+//!  person --> (answer) -----------> Stretch --run--> (welcome) --> Session
+//!                |  ^                                    ^           |
+//!                '--'  a newer option list:              |           |  connection lost, or idle
+//!                      the flight is sent again          |           v
+//!  service -> (answer) ----------------------------------'      Resumption
+//!                      site proved                       |
+//!  resume --> (answer) ----------------------------------'
+//!                      site proved
 //! ```
+//!
+//! All before the session is a [`LoginAttempt`].
 //!
 //! No socket, no clock, no entropy but what is passed in. Nothing that depends on a secret is sent
 //! before the other end proved that it holds the pinned site key.
 
+mod attempt;
 mod delivered;
-mod login;
 mod person;
 mod resume;
 mod service;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use super::limits::DEFAULT_MAX_PACKET;
 use super::option::{EncryptionOption, OptionList};
 
-pub use login::{Login, Step};
+pub use attempt::{LoginAttempt, Step};
 pub use person::Stretch;
 pub use resume::Resumption;
 pub use session::{FromSite, KeyOffer, LoggedIn, Session};

@@ -4,29 +4,25 @@ use countersign_crypto::entropy::Entropy;
 use countersign_crypto::passphrase::{ClientLogin, Identifiers};
 use countersign_crypto::sealed_identity;
 use countersign_crypto::secret::Passphrase;
-use countersign_crypto::sign::Signature;
 
 use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
 use crate::session::delivered::from_wire;
-use crate::session::flight::client_says;
 use crate::session::keys::{Established, login_context};
 use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::SiteProved;
 use crate::session::refusal::LoginError;
-use crate::session::transcript::Transcript;
 
-use super::Settings;
+use super::attempt::{Dialog, LoginAttempt, Opening, UNFIT};
 use super::delivered;
-use super::login::Login;
 use super::resume::Resumption;
 
 /// What a person's login keeps between its flight and the answer.
-#[derive(Default)]
 pub(super) struct PersonFlight {
-    who: Option<(AccountName, Passphrase)>,
+    name: AccountName,
+    passphrase: Passphrase,
     sent: Option<Sent>,
 }
 
@@ -41,53 +37,44 @@ enum Sent {
 impl PersonFlight {
     pub(super) fn new(name: AccountName, passphrase: Passphrase) -> Self {
         Self {
-            who: Some((name, passphrase)),
+            name,
+            passphrase,
             sent: None,
         }
     }
 
     pub(super) fn send(
         &mut self,
-        settings: &Settings,
-        option: EncryptionOption,
-        transcript: &mut Transcript,
+        dialog: &mut Dialog,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<(), LoginError> {
-        let Some((name, passphrase)) = &self.who else {
-            return Err(UNFIT);
-        };
-        let name = name.to_string();
-        if option == EncryptionOption::DeliveredKey {
+        let name = self.name.to_string();
+        if dialog.option == EncryptionOption::DeliveredKey {
             let who = (c::USERNAME, name.as_bytes());
-            let info = delivered::send(who, settings.max_packet, transcript, entropy, out)?;
+            let info = delivered::send(who, dialog, entropy, out)?;
             self.sent = Some(Sent::Delivered(info));
             return Ok(());
         }
-        let fields = [
-            (c::USERNAME, Value::Bytes(name.as_bytes())),
-            (c::MAX_PACKET, Value::U32(settings.max_packet)),
-        ];
-        for (command, value) in fields {
-            client_says(transcript, out, command, value).map_err(|_| UNFIT)?;
-        }
-        let (login, start) = ClientLogin::start(option.login_suite(), passphrase, entropy)
+        let max_packet = dialog.settings.max_packet;
+        dialog.say(out, c::USERNAME, Value::Bytes(name.as_bytes()))?;
+        dialog.say(out, c::MAX_PACKET, Value::U32(max_packet))?;
+        let suite = dialog.option.login_suite();
+        let (login, start) = ClientLogin::start(suite, &self.passphrase, entropy)
             .map_err(|_| LoginError::Protocol("the pass phrase cannot be used"))?;
-        let context = transcript.digest("login context");
-        client_says(transcript, out, c::LOGIN_START, Value::Bytes(&start)).map_err(|_| UNFIT)?;
+        let context = dialog.transcript.digest("login context");
+        dialog.say(out, c::LOGIN_START, Value::Bytes(&start))?;
         self.sent = Some(Sent::Opaque(Box::new(login), context));
         Ok(())
     }
 }
-
-const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
 
 /// The site has proved itself; the pass phrase is to be stretched and its proof sent.
 ///
 /// A step of its own because it takes a fraction of a second and 64 MiB: an asynchronous host runs it
 /// where blocking is allowed.
 pub struct Stretch {
-    login: Login,
+    dialog: Dialog,
     passphrase: Passphrase,
     sent: Sent,
     _proof: SiteProved,
@@ -95,18 +82,16 @@ pub struct Stretch {
 
 impl Stretch {
     pub(super) fn new(
-        login: Login,
+        dialog: Dialog,
         flight: PersonFlight,
         said: &[u8; 32],
         signature: &[u8],
     ) -> Result<Self, LoginError> {
-        let (Some((_, passphrase)), Some(sent)) = (flight.who, flight.sent) else {
-            return Err(UNFIT);
-        };
-        let proof = site_proved(&login, said, signature)?;
+        let sent = flight.sent.ok_or(UNFIT)?;
+        let proof = dialog.site_proved(said, signature)?;
         Ok(Self {
-            login,
-            passphrase,
+            dialog,
+            passphrase: flight.passphrase,
             sent,
             _proof: proof,
         })
@@ -117,21 +102,25 @@ impl Stretch {
     /// # Errors
     /// [`LoginError::NotAuthenticated`] when the pass phrase is wrong, or the name unknown or locked:
     /// the client cannot tell which.
-    pub fn run(self, entropy: &mut dyn Entropy, out: &mut Vec<u8>) -> Result<Login, LoginError> {
+    pub fn run(
+        self,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Result<LoginAttempt, LoginError> {
         let Self {
-            mut login,
+            mut dialog,
             passphrase,
             sent,
             _proof,
         } = self;
         let (opaque, context) = match sent {
             Sent::Opaque(opaque, context) => (*opaque, context),
-            Sent::Delivered(info) => return open_delivered(login, &passphrase, &info, out),
+            Sent::Delivered(info) => return open_delivered(dialog, &passphrase, &info, out),
         };
-        let max_packet = login.agreed_max_packet()?;
+        let max_packet = dialog.agreed_max_packet()?;
         let (Some(session_key), Some(certificate)) = (
-            login.answer.session_key.take(),
-            login.answer.certificate.take(),
+            dialog.answer.session_key.take(),
+            dialog.answer.certificate.take(),
         ) else {
             return Err(LoginError::Protocol(
                 "an answer without CERTIFICATE or SESSION-KEY",
@@ -144,59 +133,49 @@ impl Stretch {
                 &login_context(&context, max_packet),
                 Identifiers {
                     client: None,
-                    server: Some(&login.settings.site.to_bytes()),
+                    server: Some(&dialog.settings.site.to_bytes()),
                 },
                 entropy,
             )
             .map_err(|_| LoginError::NotAuthenticated)?;
         let identity = sealed_identity::open(&certificate, &done.export_key)
             .map_err(|_| LoginError::Protocol("the person's identity does not open"))?;
-        client_says(
-            &mut login.transcript,
-            out,
-            c::SESSION_PROOF,
-            Value::Bytes(&done.ke3),
-        )
-        .map_err(|_| UNFIT)?;
+        dialog.say(out, c::SESSION_PROOF, Value::Bytes(&done.ke3))?;
         let established = Established::new(
-            login.option,
+            dialog.option,
             done.session_key.expose(),
-            &login.transcript.digest("packets"),
+            &dialog.transcript.digest("packets"),
             max_packet,
         );
-        let identity = Some(Box::new(identity));
-        Ok(login.await_welcome(
-            Link::client(&established),
-            identity,
-            Resumption::first(established.resumption),
-        ))
+        let opening = Opening {
+            link: Link::client(&established),
+            settings: dialog.settings,
+            identity: Some(Box::new(identity)),
+            delivered: None,
+            resumption: Resumption::first(established.resumption),
+        };
+        Ok(opening.into())
     }
 }
 
 /// Opens the key that was delivered, and with it the session.
 fn open_delivered(
-    mut login: Login,
+    mut dialog: Dialog,
     passphrase: &Passphrase,
     info: &[u8],
     out: &mut Vec<u8>,
-) -> Result<Login, LoginError> {
-    let certificate = login.answer.certificate.take();
+) -> Result<LoginAttempt, LoginError> {
+    let certificate = dialog.answer.certificate.take();
     let delivered = certificate.as_deref().and_then(from_wire);
     let delivered = delivered.ok_or(LoginError::Protocol("CERTIFICATE delivers no key"))?;
     let identity = delivered
         .open(passphrase)
         .map_err(|_| LoginError::NotAuthenticated)?;
-    let (mut login, link, resumption) = delivered::prove(login, &identity, info, out)?;
-    login.delivered = Some(Box::new(delivered));
-    Ok(login.await_welcome(link, Some(Box::new(identity)), resumption))
-}
-
-/// That the other end signed what it said, with the site key that was pinned.
-pub(super) fn site_proved(
-    login: &Login,
-    said: &[u8; 32],
-    signature: &[u8],
-) -> Result<SiteProved, LoginError> {
-    let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
-    SiteProved::by_signature(&login.settings.site, said, &signature).ok_or(LoginError::WrongSite)
+    let opening = delivered::prove(dialog, &identity, info, out)?;
+    let opening = Opening {
+        identity: Some(Box::new(identity)),
+        delivered: Some(Box::new(delivered)),
+        ..opening
+    };
+    Ok(opening.into())
 }

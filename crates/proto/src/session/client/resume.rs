@@ -1,25 +1,20 @@
-//! The return to a session whose connection was lost: one round trip, no pass phrase, fresh keys.
+//! Resuming a session whose connection was lost: one round trip, no pass phrase, fresh keys.
 
 use countersign_crypto::entropy::Entropy;
 
 use crate::risp::Value;
 use crate::session::command as c;
 use crate::session::exchange::Offering;
-use crate::session::flight::client_says;
 use crate::session::keys::ResumptionSecret;
 use crate::session::limits::STALE_CHOICES;
 use crate::session::link::Link;
 use crate::session::live::SessionId;
-use crate::session::option::EncryptionOption;
 use crate::session::refusal::LoginError;
 use crate::session::resume::{Resume, established};
-use crate::session::transcript::Transcript;
 
-use super::Settings;
-use super::login::Login;
-use super::person::site_proved;
+use super::attempt::{Dialog, Opening, UNFIT};
 
-/// What a client needs to return to a session. It is as secret as the session itself.
+/// What a client needs to resume a session. It is as secret as the session itself.
 #[derive(Debug, Clone)]
 pub struct Resumption {
     pub(super) session: SessionId,
@@ -43,20 +38,18 @@ impl Resumption {
         self.attempts = self.attempts.saturating_add(u64::from(STALE_CHOICES) + 2);
     }
 
-    /// The session that it returns to.
+    /// The session that it resumes.
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.session
     }
 }
 
-/// What a return keeps between its flight and the answer.
+/// What a resumption keeps between its flight and the answer.
 pub(super) struct ResumeFlight {
     pub(super) resumption: Resumption,
     sent: Option<Offering>,
 }
-
-const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
 
 impl ResumeFlight {
     pub(super) fn new(resumption: Resumption) -> Self {
@@ -68,26 +61,22 @@ impl ResumeFlight {
 
     pub(super) fn send(
         &mut self,
-        settings: &Settings,
-        option: EncryptionOption,
-        transcript: &mut Transcript,
+        dialog: &mut Dialog,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<(), LoginError> {
-        let mut say = |transcript: &mut Transcript, command, value| {
-            client_says(transcript, out, command, value).map_err(|_| UNFIT)
-        };
-        say(transcript, c::MAX_PACKET, Value::U32(settings.max_packet))?;
+        let max_packet = dialog.settings.max_packet;
+        dialog.say(out, c::MAX_PACKET, Value::U32(max_packet))?;
         self.resumption.attempts += 1;
-        let offering = Offering::new(option, entropy);
+        let offering = Offering::new(dialog.option, entropy);
         let resume = Resume::new(
             self.resumption.session,
             self.resumption.attempts,
             offering.share(),
             &self.resumption.secret,
-            &transcript.digest("resume"),
+            &dialog.transcript.digest("resume"),
         );
-        say(transcript, c::RESUME, Value::Bytes(&resume.to_wire()))?;
+        dialog.say(out, c::RESUME, Value::Bytes(&resume.to_wire()))?;
         self.sent = Some(offering);
         Ok(())
     }
@@ -96,28 +85,34 @@ impl ResumeFlight {
     /// packet.
     pub(super) fn finish(
         self,
-        mut login: Login,
+        mut dialog: Dialog,
         said: &[u8; 32],
         signature: &[u8],
-    ) -> Result<Login, LoginError> {
-        let _proof = site_proved(&login, said, signature)?;
-        let share = login.answer.session_key.take();
+    ) -> Result<Opening, LoginError> {
+        let _proof = dialog.site_proved(said, signature)?;
+        let share = dialog.answer.session_key.take();
         let share = share.ok_or(LoginError::Protocol("an answer without SESSION-KEY"))?;
-        let max_packet = login.agreed_max_packet()?;
+        let max_packet = dialog.agreed_max_packet()?;
         let offering = self.sent.ok_or(UNFIT)?;
         let exchanged = offering
             .finish(&share)
             .map_err(|_| LoginError::Protocol("a key share that is none"))?;
         let established = established(
-            login.option,
+            dialog.option,
             &self.resumption.secret,
             &exchanged,
-            &login.transcript.digest("packets"),
+            &dialog.transcript.digest("packets"),
             max_packet,
         );
         let mut link = Link::client(&established);
-        // What is sent first shows the site that it was not answering what somebody had recorded.
+        // What is sent first shows the site that it was not answering a recording.
         link.send_nop().map_err(|_| UNFIT)?;
-        Ok(login.await_welcome(link, None, self.resumption))
+        Ok(Opening {
+            settings: dialog.settings,
+            link,
+            identity: None,
+            delivered: None,
+            resumption: self.resumption,
+        })
     }
 }

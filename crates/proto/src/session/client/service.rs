@@ -9,7 +9,6 @@ use countersign_crypto::machine::Initiator;
 
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
-use crate::session::flight::client_says;
 use crate::session::keys::{machine_established, machine_psk};
 use crate::session::limits::BeforeLogin;
 use crate::session::link::Link;
@@ -18,10 +17,8 @@ use crate::session::proof::SiteProved;
 use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
-use super::Settings;
+use super::attempt::{Dialog, Opening, UNFIT};
 use super::delivered;
-use super::login::Login;
-use super::person::site_proved;
 use super::resume::Resumption;
 
 /// What a service's login keeps between its flight and the answer.
@@ -33,7 +30,6 @@ pub(super) struct ServiceFlight {
 }
 
 const UNASKED: LoginError = LoginError::Protocol("an answer to what was not asked");
-const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
 
 impl ServiceFlight {
     pub(super) fn new(identity: Arc<Identity>) -> Self {
@@ -46,16 +42,15 @@ impl ServiceFlight {
 
     pub(super) fn send(
         &mut self,
-        settings: &Settings,
-        option: EncryptionOption,
-        transcript: &mut Transcript,
+        dialog: &mut Dialog,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<(), LoginError> {
         let thumbprint = self.identity.certificate().thumbprint().0;
+        let option = dialog.option;
         if option == EncryptionOption::DeliveredKey {
             let who = (c::CERTIFICATE_ID, &thumbprint[..]);
-            let info = delivered::send(who, settings.max_packet, transcript, entropy, out)?;
+            let info = delivered::send(who, dialog, entropy, out)?;
             self.sealed_for = Some(info);
             return Ok(());
         }
@@ -63,21 +58,21 @@ impl ServiceFlight {
         let mut payload = Vec::with_capacity(1_280);
         let mut hide = |command, value| risp::put(&mut payload, command, value).map_err(|_| UNFIT);
         hide(c::CERTIFICATE_ID, Value::Bytes(&thumbprint))?;
-        hide(c::MAX_PACKET, Value::U32(settings.max_packet))?;
+        hide(c::MAX_PACKET, Value::U32(dialog.settings.max_packet))?;
         if let Some((_, key)) = &kem {
             hide(c::KEM_KEY, Value::Bytes(key))?;
         }
         let (initiator, message) = Initiator::start(
             self.identity.agreement(),
-            &settings.site.agreement,
-            &transcript.digest("machine prologue"),
+            &dialog.settings.site.agreement,
+            &dialog.transcript.digest("machine prologue"),
             option.cipher(),
             &payload,
-            Some(&settings.known),
+            Some(&dialog.settings.known),
             entropy,
         )
         .map_err(|_| LoginError::Protocol("the site key cannot be agreed with"))?;
-        client_says(transcript, out, c::HANDSHAKE, Value::Bytes(&message)).map_err(|_| UNFIT)?;
+        dialog.say(out, c::HANDSHAKE, Value::Bytes(&message))?;
         self.sent = Some((initiator, kem.map(|(secret, _)| secret)));
         Ok(())
     }
@@ -86,30 +81,29 @@ impl ServiceFlight {
     /// its own by decrypting the session code.
     pub(super) fn prove(
         self,
-        login: Login,
+        dialog: Dialog,
         said: &[u8; 32],
         signature: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<Login, LoginError> {
+    ) -> Result<Opening, LoginError> {
         let info = self.sealed_for.ok_or(UNASKED)?;
-        let _proof = site_proved(&login, said, signature)?;
-        let (login, link, resumption) = delivered::prove(login, &self.identity, &info, out)?;
-        Ok(login.await_welcome(link, None, resumption))
+        let _proof = dialog.site_proved(said, signature)?;
+        delivered::prove(dialog, &self.identity, &info, out)
     }
 
     /// Finishes the handshake: the site has proved its key when message 2 opens. `said` is the
     /// transcript before SESSION-KEY.
     pub(super) fn finish(
         self,
-        mut login: Login,
+        mut dialog: Dialog,
         said: &Transcript,
         message: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<Login, LoginError> {
+    ) -> Result<Opening, LoginError> {
         let Some((initiator, kem)) = self.sent else {
             return Err(UNFIT);
         };
-        let shared = match (kem, login.answer.kem_ciphertext.take()) {
+        let shared = match (kem, dialog.answer.kem_ciphertext.take()) {
             (Some(secret), Some(ciphertext)) => Some(
                 secret
                     .decapsulate(&ciphertext)
@@ -127,16 +121,21 @@ impl ServiceFlight {
         let _proof = SiteProved::by_handshake(&keys);
         for step in Reader::new(&payload, &BeforeLogin) {
             if let (c::MAX_PACKET, Value::U32(bytes)) = step? {
-                login.answer.max_packet = Some(bytes);
+                dialog.answer.max_packet = Some(bytes);
             }
         }
-        let max_packet = login.agreed_max_packet()?;
-        let established = machine_established(login.option, &keys, &login.transcript, max_packet);
+        let max_packet = dialog.agreed_max_packet()?;
+        let established = machine_established(dialog.option, &keys, &dialog.transcript, max_packet);
         let mut link = Link::client(&established);
         link.send_nop()
             .and_then(|()| link.flush(out))
             .map_err(|_| UNFIT)?;
-        let resumption = Resumption::first(established.resumption);
-        Ok(login.await_welcome(link, None, resumption))
+        Ok(Opening {
+            settings: dialog.settings,
+            link,
+            identity: None,
+            delivered: None,
+            resumption: Resumption::first(established.resumption),
+        })
     }
 }

@@ -25,7 +25,7 @@ pub struct LoggedIn {
     /// What the site delivered of a person with the option `delivered-key`: to be kept as a key file, if
     /// one likes.
     pub delivered: Option<Box<DeliveredKey>>,
-    /// What the client returns with, should the connection be lost.
+    /// What the client resumes the session with, should the connection be lost.
     pub resumption: Resumption,
 }
 

@@ -6,6 +6,7 @@
 //! MESSAGE-ID again, so that pieces of several messages may alternate. A cut message ends with the
 //! digest of its body. Content comes last and may be of any length; its reader says how much it takes.
 
+mod partial;
 mod reader;
 mod sender;
 mod write;

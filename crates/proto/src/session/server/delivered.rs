@@ -18,8 +18,9 @@ use crate::session::proof::KeyProved;
 use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
-use super::proved::{HowProved, Proved};
-use super::{AccountTag, DeliveredCredential, Login, ServiceCredential};
+use super::attempt::Awaiting;
+use super::authenticated::{Authenticated, HowProved};
+use super::{AccountTag, DeliveredCredential, LoginAttempt, ServiceCredential};
 
 /// Whose certificate the session key is to be sealed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub enum Owner {
 
 /// A login that waits for a certificate.
 pub struct FindDelivered {
-    pub(super) login: Login,
+    pub(super) login: LoginAttempt,
     pub(super) owner: Owner,
     pub(super) max_packet: u32,
 }
@@ -55,7 +56,7 @@ impl FindDelivered {
         credential: Option<&DeliveredCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<Login, Refusal> {
+    ) -> Result<LoginAttempt, Refusal> {
         // Made up for known names too, so that both take the same time.
         let made_up = self.made_up();
         let key = credential.map_or(&made_up, |known| &known.key);
@@ -78,7 +79,7 @@ impl FindDelivered {
         credential: Option<&ServiceCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<Login, Refusal> {
+    ) -> Result<LoginAttempt, Refusal> {
         let Owner::Service(thumbprint) = self.owner else {
             return Err(Refusal::BadLogin("a service's answer to a person"));
         };
@@ -106,7 +107,7 @@ impl FindDelivered {
         certificate: Option<&[u8]>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<Login, Refusal> {
+    ) -> Result<LoginAttempt, Refusal> {
         let Self {
             mut login,
             max_packet,
@@ -132,11 +133,11 @@ impl FindDelivered {
         let proof = settings.key.signing().sign(&said.digest("site proof"));
         server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
-        Ok(login.await_code(AwaitingCode {
+        Ok(login.then(Awaiting::Code(Box::new(AwaitingCode {
             secrets,
             whose,
             max_packet,
-        }))
+        }))))
     }
 }
 
@@ -170,20 +171,19 @@ impl AwaitingCode {
         proof: &[u8],
         wire: &[u8],
         said: &mut Transcript,
-    ) -> Result<Proved, Refusal> {
+    ) -> Result<Authenticated, Refusal> {
         let told = Secret::try_from_slice(proof).ok_or(Refusal::NotAuthenticated)?;
         let proof = KeyProved::by_session_code(&told, &self.secrets.proof(said));
         said.client_said(wire);
         let proof = proof.ok_or(Refusal::NotAuthenticated)?;
         let account = self.whose.account.ok_or(Refusal::NotAuthenticated)?;
         let how = (self.whose.proves)(self.whose.thumbprint, proof);
-        let option = EncryptionOption::DeliveredKey;
         let established = Established::new(
-            option,
+            EncryptionOption::DeliveredKey,
             self.secrets.key.expose(),
             &said.digest("packets"),
             self.max_packet,
         );
-        Ok(Proved::new(account, how, option, established))
+        Ok(Authenticated::new(account, how, established))
     }
 }

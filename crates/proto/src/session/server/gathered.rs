@@ -29,10 +29,10 @@ pub(super) struct Gathered {
 enum Kind {
     Person,
     Service,
-    Return,
+    Resume,
 }
 
-/// The message that a login or a return begins with.
+/// The message that a login or a resumption begins with.
 pub(super) struct Start {
     pub(super) message: Vec<u8>,
     /// The digest of all that was said before it.
@@ -43,7 +43,7 @@ pub(super) struct Start {
 pub(super) enum Whole {
     Person(AccountName, Start),
     Service(Start),
-    Return(Start),
+    Resume(Start),
     Delivered(Owner),
 }
 
@@ -105,7 +105,7 @@ impl Gathered {
                 self.start(Kind::Service, message, said.digest("machine prologue"))?;
             }
             (c::RESUME, Value::Bytes(message)) => {
-                self.start(Kind::Return, message, said.digest("resume"))?;
+                self.start(Kind::Resume, message, said.digest("resume"))?;
             }
             _ => {}
         }
@@ -128,7 +128,7 @@ impl Gathered {
             (self.fresh, self.thumbprint) = (false, None);
             return dropped;
         }
-        let login = |(kind, _): &mut (Kind, Start)| !matches!(kind, Kind::Return);
+        let login = |(kind, _): &mut (Kind, Start)| !matches!(kind, Kind::Resume);
         u32::from(self.start.take_if(login).is_some())
     }
 
@@ -140,7 +140,7 @@ impl Gathered {
     /// What the flight says, once it has said all that it must with that option.
     pub(super) fn whole(&mut self, option: EncryptionOption, zone: &Zone) -> Option<Whole> {
         match self.start.take() {
-            Some((Kind::Return, start)) => return Some(Whole::Return(start)),
+            Some((Kind::Resume, start)) => return Some(Whole::Resume(start)),
             Some((Kind::Service, start)) => return Some(Whole::Service(start)),
             Some((Kind::Person, start)) if self.name.is_some() => {
                 let name = self.name.take()?.with_default_zone(zone);

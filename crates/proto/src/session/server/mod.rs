@@ -1,24 +1,22 @@
-//! The server's side of a login (`docs/protocol/session.md`, Login).
+//! The server's side of a session's beginning (`docs/protocol/session.md`, Login and Resumption), and the session.
 //!
 //! ```text
-//!                 a whole flight              answer                 SESSION-PROOF
-//!            .---------------> FindPerson --------------> Login(proof) ----.
-//!  Login(flight)                                                           |--> Proved --> Session
-//!            '---------------> FindService -------------> Login(confirm) --'
-//!            |                                answer                 first packet
-//!            '---------------> FindSession ----> Returning ---------------------> Proved --> Session
-//!                                          proof                     answer
+//!                 a whole flight             answer
+//!  LoginAttempt ------------------> LookUp -----------> LoginAttempt
+//!                                     |                      | SESSION-PROOF, or the first packet
+//!                                     |  RESUME, answered    v            welcome
+//!                                     '----------------> Authenticated -----------> Session
 //! ```
 //!
 //! No socket, no clock, no entropy but what is passed in. Each state takes itself by value; a step that
-//! fails destroys it. The host looks accounts up: a machine stops at `FindPerson`, `FindService` or
-//! `FindSession` until it is told, and goes through the same motions when there is no such account.
+//! fails destroys it. The host looks accounts and sessions up: an attempt stops at a [`LookUp`] until it is
+//! answered, and goes through the same motions when there is no such account.
 
+mod attempt;
+mod authenticated;
 mod delivered;
 mod gathered;
-mod login;
 mod person;
-mod proved;
 mod resume;
 mod service;
 mod session;
@@ -37,11 +35,11 @@ use crate::name::Zone;
 
 use super::option::OptionList;
 
+pub use attempt::{LoginAttempt, LookUp, Step};
+pub use authenticated::{Authenticated, HowProved};
 pub use delivered::{FindDelivered, Owner};
-pub use login::{Login, Step};
 pub use person::FindPerson;
-pub use proved::{HowProved, Proved};
-pub use resume::{FindSession, Returning};
+pub use resume::FindSession;
 pub use service::FindService;
 pub use session::{FromClient, KeyOffer, Session};
 

@@ -14,12 +14,13 @@ use crate::session::proof::PassphraseProved;
 use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
-use super::proved::{HowProved, Proved};
-use super::{AccountTag, Login, PersonCredential};
+use super::attempt::Awaiting;
+use super::authenticated::{Authenticated, HowProved};
+use super::{AccountTag, LoginAttempt, PersonCredential};
 
 /// A login that waits for the credential of a person.
 pub struct FindPerson {
-    pub(super) login: Login,
+    pub(super) login: LoginAttempt,
     pub(super) name: AccountName,
     pub(super) option: EncryptionOption,
     pub(super) start: Vec<u8>,
@@ -45,7 +46,7 @@ impl FindPerson {
         credential: Option<&PersonCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<Login, Refusal> {
+    ) -> Result<LoginAttempt, Refusal> {
         let Self {
             mut login,
             name,
@@ -91,12 +92,12 @@ impl FindPerson {
         let proof = settings.key.signing().sign(&said.digest("site proof"));
         server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
-        Ok(login.await_proof(AwaitingProof {
+        Ok(login.then(Awaiting::Proof(Box::new(AwaitingProof {
             server_login,
             account,
             option,
             max_packet,
-        }))
+        }))))
     }
 }
 
@@ -115,7 +116,11 @@ impl AwaitingProof {
     }
 
     /// Verifies SESSION-PROOF; `transcript` includes it.
-    pub(super) fn verify(self, proof: &[u8], transcript: &Transcript) -> Result<Proved, Refusal> {
+    pub(super) fn verify(
+        self,
+        proof: &[u8],
+        transcript: &Transcript,
+    ) -> Result<Authenticated, Refusal> {
         let secret = self
             .server_login
             .finish(proof)
@@ -128,6 +133,6 @@ impl AwaitingProof {
             self.max_packet,
         );
         let how = HowProved::Passphrase(PassphraseProved::by_ke3(&secret));
-        Ok(Proved::new(account, how, self.option, established))
+        Ok(Authenticated::new(account, how, established))
     }
 }

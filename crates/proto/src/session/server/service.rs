@@ -18,14 +18,14 @@ use crate::session::option::EncryptionOption;
 use crate::session::proof::KeyProved;
 use crate::session::refusal::{Refusal, WireError};
 
+use super::attempt::Awaiting;
+use super::authenticated::{Authenticated, HowProved};
 use super::gathered::asked_max_packet;
-use super::login::Step;
-use super::proved::{HowProved, Proved};
-use super::{AccountTag, Login, ServiceCredential};
+use super::{AccountTag, LoginAttempt, ServiceCredential};
 
 /// A login that waits for the credential of a service.
 pub struct FindService {
-    login: Login,
+    login: LoginAttempt,
     option: EncryptionOption,
     responder: Responder,
     proved: AgreementPublic,
@@ -41,7 +41,7 @@ struct Claims {
 
 impl FindService {
     pub(super) fn read(
-        login: Login,
+        login: LoginAttempt,
         option: EncryptionOption,
         prologue: &[u8; 32],
         message: &[u8],
@@ -82,7 +82,7 @@ impl FindService {
         credential: Option<&ServiceCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<Login, Refusal> {
+    ) -> Result<LoginAttempt, Refusal> {
         let Self {
             mut login,
             option,
@@ -125,14 +125,16 @@ impl FindService {
         let established = machine_established(option, &keys, &login.transcript, max_packet);
         let link = Link::server(&established);
         let known = login.settings.known.clone();
-        Ok(login.await_confirmation(AwaitingConfirmation {
-            known,
-            met,
-            link,
-            resumption: established.resumption,
-            account,
-            option,
-        }))
+        Ok(
+            login.then(Awaiting::Confirmation(Box::new(AwaitingConfirmation {
+                known,
+                met,
+                link,
+                resumption: established.resumption,
+                account,
+                option,
+            }))),
+        )
     }
 }
 
@@ -173,35 +175,43 @@ pub(super) struct AwaitingConfirmation {
     option: EncryptionOption,
 }
 
+/// What came of reading the first packet.
+pub(super) enum Confirmation {
+    /// It has not arrived whole.
+    Incomplete(Box<AwaitingConfirmation>),
+    /// It confirms the login, and took so many bytes.
+    Confirmed(Box<Authenticated>, usize),
+    /// It confirms nothing, and took so many bytes: the refusal is in the output.
+    Refused(usize),
+}
+
 impl AwaitingConfirmation {
-    /// Reads the first packet. Gives itself back while that has not arrived whole.
+    /// Reads the first packet.
     pub(super) fn receive(
         mut self: Box<Self>,
         input: &mut [u8],
         out: &mut Vec<u8>,
-    ) -> Result<Result<(Step, usize), Box<Self>>, Refusal> {
+    ) -> Result<Confirmation, Refusal> {
         let mut early = Vec::new();
         let used = self.link.receive(input, &mut early)?;
         if used == 0 {
-            return Ok(Err(self));
+            return Ok(Confirmation::Incomplete(self));
         }
         let Some((account, how)) = self.account else {
             self.link.send_refusal(WireError::NotAuthenticated)?;
             self.link.flush(out)?;
-            return Ok(Ok((Step::Refused, used)));
+            return Ok(Confirmation::Refused(used));
         };
         // Not before: a replayed HANDSHAKE is to leave nothing behind.
         self.known.remember(&self.met);
-        Ok(Ok((
-            Step::Proved(Box::new(Proved::over(
-                account,
-                how,
-                self.option,
-                self.link,
-                self.resumption,
-                early,
-            ))),
-            used,
-        )))
+        let authenticated = Authenticated {
+            account,
+            how,
+            option: self.option,
+            link: self.link,
+            resumption: self.resumption,
+            early,
+        };
+        Ok(Confirmation::Confirmed(Box::new(authenticated), used))
     }
 }

@@ -8,7 +8,7 @@ use countersign_core::id::AccountId;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::{Decision, Foundation, Opening, Parts, Site, SiteError};
+use countersign_core::site::{Decision, Foundation, NewSession, Parts, Site, SiteError};
 use countersign_core::table::{Entry, Table};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -114,7 +114,7 @@ impl TestSite {
     pub(crate) async fn session(&self, account: &Value, proof: Proof) -> Option<TestSession> {
         let cut = Arc::new(Mutex::new(None));
         let told = Arc::clone(&cut);
-        let opening = Opening {
+        let new = NewSession {
             account: account["id"].as_str().unwrap().parse().unwrap(),
             proof,
             option: EncryptionOption::HybridAes256Gcm,
@@ -122,7 +122,7 @@ impl TestSite {
             cut: Box::new(move |reason| *told.lock().unwrap() = Some(reason)),
             most: 1_000,
         };
-        let decision = self.site.open_session(opening, NOW).await.unwrap();
+        let decision = self.site.open_session(new, NOW).await.unwrap();
         let Decision::Opened(info) = decision else {
             return None;
         };
@@ -134,7 +134,7 @@ impl TestSite {
     pub(crate) async fn session_at(&self, account: &Value, now: Timestamp) -> TestSession {
         let cut = Arc::new(Mutex::new(None));
         let told = Arc::clone(&cut);
-        let opening = Opening {
+        let new = NewSession {
             account: account["id"].as_str().unwrap().parse().unwrap(),
             proof: Proof::Passphrase,
             option: EncryptionOption::HybridAes256Gcm,
@@ -142,7 +142,7 @@ impl TestSite {
             cut: Box::new(move |reason| *told.lock().unwrap() = Some(reason)),
             most: 1_000,
         };
-        let Decision::Opened(info) = self.site.open_session(opening, now).await.unwrap() else {
+        let Decision::Opened(info) = self.site.open_session(new, now).await.unwrap() else {
             panic!("no session");
         };
         let caller = Caller::session(&info);
@@ -151,7 +151,7 @@ impl TestSite {
 
     /// What comes of a login of that account that may have `most` sessions.
     pub(crate) async fn entry(&self, account: AccountId, most: usize) -> Decision {
-        let opening = Opening {
+        let new = NewSession {
             account,
             proof: Proof::Passphrase,
             option: EncryptionOption::HybridAes256Gcm,
@@ -159,7 +159,7 @@ impl TestSite {
             cut: Box::new(|_| {}),
             most,
         };
-        self.site.open_session(opening, NOW).await.unwrap()
+        self.site.open_session(new, NOW).await.unwrap()
     }
 
     /// The audit entries, as `audit list` shows them.

@@ -12,7 +12,7 @@ use countersign_core::caller::Caller;
 use countersign_core::engine::{Audience, Notice};
 use countersign_core::policy::Role;
 use countersign_core::session::{CloseReason, Proof};
-use countersign_core::site::{Decision, Opening, Site};
+use countersign_core::site::{Decision, NewSession, Site};
 use countersign_core::table::{Answer, Entry};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -258,7 +258,7 @@ async fn a_panic_while_a_change_is_applied_ends_every_session_and_not_the_site()
     let bob = test.person("bob", "member").await;
     let params = json!({ "name": "maria", "role": "member" });
     let maria = test.admin("person.create", params).await;
-    let opening = Opening {
+    let opening = NewSession {
         account: maria["id"].as_str().unwrap().parse().unwrap(),
         proof: Proof::Passphrase,
         option: EncryptionOption::HybridAes256Gcm,

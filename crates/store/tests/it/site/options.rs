@@ -1,6 +1,6 @@
 //! The encryption options on offer, as admins change them.
 
-use countersign_core::session::{Proof, Returning};
+use countersign_core::session::{Proof, Resume};
 use countersign_core::site::SiteError;
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
@@ -187,20 +187,20 @@ async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
     assert_eq!(open.was_cut(), None, "an open session goes on");
     let (code, _) = super::fixture::run(&test.site, &open.caller, "self.show", json!({})).await;
     assert_eq!(code, Code::SUCCESS);
-    let returning = || Returning {
+    let resume = || Resume {
         attempt: 1,
         option: open.info.option,
         peer: "192.0.2.7:4321".to_owned(),
         cut: Box::new(|_| {}),
     };
     let id = open.info.id;
-    let refused = test.site.resume_session(id, returning(), NOW).await;
+    let refused = test.site.resume_session(id, resume(), NOW).await;
     assert_eq!(refused.unwrap(), None);
 
     test.admin("option.enable", name).await;
     assert!(test.session(&account, Proof::Passphrase).await.is_some());
-    let returned = test.site.resume_session(id, returning(), NOW).await;
-    assert_eq!(returned.unwrap().map(|info| info.id), Some(id));
+    let resumed = test.site.resume_session(id, resume(), NOW).await;
+    assert_eq!(resumed.unwrap().map(|info| info.id), Some(id));
 }
 
 /// A site of an earlier version has no such setting.

@@ -2,7 +2,7 @@
 
 use countersign_core::caller::Caller;
 use countersign_core::guard::Source;
-use countersign_core::session::{CloseReason, Proof, Returning};
+use countersign_core::session::{CloseReason, Proof, Resume};
 use countersign_core::site::Site;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
@@ -199,17 +199,14 @@ async fn a_proof_does_not_survive_a_return_to_the_session() {
         prove(&test.site, &maria, PHRASE, NOW).await.0,
         Code::SUCCESS
     );
-    let returning = Returning {
+    let resume = Resume {
         attempt: 1,
         option: EncryptionOption::HybridAes256Gcm,
         peer: "192.0.2.66:4321".to_owned(),
         cut: Box::new(|_| {}),
     };
-    let returned = test
-        .site
-        .resume_session(maria.info.id, returning, NOW)
-        .await;
-    assert!(returned.unwrap().is_some());
+    let resumed = test.site.resume_session(maria.info.id, resume, NOW).await;
+    assert!(resumed.unwrap().is_some());
     let (code, _) = run(&test.site, &maria.caller, "self.deliver_key", delivered()).await;
     assert_eq!(code, Code::NOT_PERMITTED);
 }

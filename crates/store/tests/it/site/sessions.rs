@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use countersign_core::session::{CloseReason, Parked, Proof, Returning, Room};
+use countersign_core::session::{CloseReason, Proof, Resume, Room, Suspension};
 use countersign_core::site::Decision;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation};
@@ -120,9 +120,9 @@ const ROOM: Room = Room {
     of_account: 100,
 };
 
-fn returning(attempt: u64, told: &Arc<Mutex<Option<CloseReason>>>) -> Returning {
+fn resume(attempt: u64, told: &Arc<Mutex<Option<CloseReason>>>) -> Resume {
     let told = Arc::clone(told);
-    Returning {
+    Resume {
         attempt,
         option: EncryptionOption::HybridChaCha20Poly1305,
         peer: "192.0.2.8:4321".to_owned(),
@@ -131,25 +131,27 @@ fn returning(attempt: u64, told: &Arc<Mutex<Option<CloseReason>>>) -> Returning 
 }
 
 #[tokio::test]
-async fn a_client_returns_to_its_session_and_the_older_connection_ends() {
+async fn a_client_resumes_its_session_and_the_older_connection_ends() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let told = Arc::default();
     let resumed = test
         .site
-        .resume_session(maria.info.id, returning(2, &told), NOW)
+        .resume_session(maria.info.id, resume(2, &told), NOW)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(maria.was_cut(), Some(CloseReason::Replaced));
     assert_eq!((resumed.id, resumed.connection), (maria.info.id, 1));
     // What the older connection says of its end changes nothing.
-    let parked = test.site.park_session(&maria.info, Box::new(|_| {}), ROOM);
-    assert_eq!(parked, Parked::Gone);
+    let suspended = test
+        .site
+        .suspend_session(&maria.info, Box::new(|_| {}), ROOM);
+    assert_eq!(suspended, Suspension::Over);
     assert!(!test.site.renew_session(&maria.info, NOW));
     // Nor does an attempt that was made before this one, and comes only now.
     for attempt in [1, 2] {
-        let late = returning(attempt, &told);
+        let late = resume(attempt, &told);
         let late = test.site.resume_session(maria.info.id, late, NOW).await;
         assert!(late.unwrap().is_none());
     }
@@ -169,33 +171,33 @@ async fn a_client_returns_to_its_session_and_the_older_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_session_without_connection_waits_until_it_expires_or_is_cut() {
+async fn a_suspended_session_lasts_until_it_expires_or_is_cut() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let bob = test.person("bob", "member").await;
     let cut = Arc::new(Mutex::new(None));
     let told = Arc::clone(&cut);
     let hook = move |reason| *told.lock().unwrap() = Some(reason);
-    let parked = [
-        test.site.park_session(&maria.info, Box::new(hook), ROOM),
-        test.site.park_session(&bob.info, Box::new(|_| {}), ROOM),
+    let suspended = [
+        test.site.suspend_session(&maria.info, Box::new(hook), ROOM),
+        test.site.suspend_session(&bob.info, Box::new(|_| {}), ROOM),
     ];
-    assert_eq!(parked, [Parked::Kept, Parked::Kept]);
-    assert_eq!(test.site.sessions().away(), 2);
+    assert_eq!(suspended, [Suspension::Suspended, Suspension::Suspended]);
+    assert_eq!(test.site.sessions().suspended(), 2);
     test.admin("person.lock", json!({ "name": "maria" })).await;
     assert_eq!(*cut.lock().unwrap(), Some(CloseReason::AccountLocked));
     let told = Arc::default();
     let locked = test
         .site
-        .resume_session(maria.info.id, returning(1, &told), NOW);
+        .resume_session(maria.info.id, resume(1, &told), NOW);
     assert!(locked.await.unwrap().is_none());
 
     let after = bob.info.expires;
-    let forsaken = test.site.forsaken_sessions(after);
-    assert!(forsaken.iter().any(|info| info.id == bob.info.id));
+    let expired = test.site.expired_sessions(after);
+    assert!(expired.iter().any(|info| info.id == bob.info.id));
     let late = test
         .site
-        .resume_session(bob.info.id, returning(1, &told), after);
+        .resume_session(bob.info.id, resume(1, &told), after);
     assert!(late.await.unwrap().is_none());
 }
 
@@ -207,12 +209,13 @@ async fn no_account_takes_the_room_of_others() {
     let bob = test.person("bob", "member").await;
     let account = json!({ "id": maria.info.account });
     let mut cuts = Vec::new();
-    let mut park = |session: &super::fixture::TestSession, room| {
+    let mut suspend = |session: &super::fixture::TestSession, room| {
         let cut = Arc::new(Mutex::new(None));
         let told = Arc::clone(&cut);
         let hook = move |reason| *told.lock().unwrap() = Some(reason);
         cuts.push(cut);
-        test.site.park_session(&session.info, Box::new(hook), room)
+        test.site
+            .suspend_session(&session.info, Box::new(hook), room)
     };
     let room = Room {
         in_all: 3,
@@ -222,24 +225,24 @@ async fn no_account_takes_the_room_of_others() {
         test.session(&account, Proof::Passphrase).await.unwrap(),
         test.session(&account, Proof::Passphrase).await.unwrap(),
     ];
-    assert_eq!(park(&maria, room), Parked::Kept);
-    assert_eq!(park(&again[0], room), Parked::Kept);
-    assert_eq!(park(&again[1], room), Parked::Kept);
+    assert_eq!(suspend(&maria, room), Suspension::Suspended);
+    assert_eq!(suspend(&again[0], room), Suspension::Suspended);
+    assert_eq!(suspend(&again[1], room), Suspension::Suspended);
     assert_eq!(*cuts[0].lock().unwrap(), Some(CloseReason::ConnectionLost));
     assert_eq!(*cuts[1].lock().unwrap(), None);
     // The one that was cut is there until its hook has closed it, and counts no longer.
-    assert_eq!(test.site.sessions().away(), 2);
+    assert_eq!(test.site.sessions().suspended(), 2);
     let lost = CloseReason::ConnectionLost;
     test.site
         .close_session(&maria.info, lost, NOW)
         .await
         .unwrap();
-    assert_eq!(test.site.sessions().away(), 2);
+    assert_eq!(test.site.sessions().suspended(), 2);
     let full = Room { in_all: 2, ..room };
-    let park = |room| test.site.park_session(&bob.info, Box::new(|_| {}), room);
-    assert_eq!(park(full), Parked::Full);
-    assert_eq!(park(room), Parked::Kept);
-    assert_eq!(test.site.sessions().away(), 3);
+    let suspend = |room| test.site.suspend_session(&bob.info, Box::new(|_| {}), room);
+    assert_eq!(suspend(full), Suspension::NoRoom);
+    assert_eq!(suspend(room), Suspension::Suspended);
+    assert_eq!(test.site.sessions().suspended(), 3);
 }
 
 /// At the limit and one over.

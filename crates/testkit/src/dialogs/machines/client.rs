@@ -13,7 +13,7 @@ use crate::dialogs::form::{Account, Inputs, Said};
 use crate::dialogs::tape::{self, Tape};
 
 enum ClientState {
-    Login(Box<client::Login>),
+    Login(Box<client::LoginAttempt>),
     Live(Box<LoggedIn>),
     Moving,
 }
@@ -54,12 +54,12 @@ impl ClientEnd {
         let mut outbox = Vec::new();
         let login = match (resumption, &inputs.account) {
             (Some(resumption), _) => {
-                client::Login::resume(settings, resumption, &mut tape, &mut outbox)
+                client::LoginAttempt::resume(settings, resumption, &mut tape, &mut outbox)
             }
             (None, Account::Service { identity_seed, .. }) => {
                 let seed = IdentitySeed(Secret::from_bytes(identity_seed.array()));
                 let identity = Arc::new(Identity::from_seed(seed));
-                client::Login::service(settings, identity, &mut tape, &mut outbox)
+                client::LoginAttempt::service(settings, identity, &mut tape, &mut outbox)
             }
             (
                 None,
@@ -69,7 +69,7 @@ impl ClientEnd {
                 | Account::DeliveredPerson {
                     name, pass_phrase, ..
                 },
-            ) => client::Login::person(
+            ) => client::LoginAttempt::person(
                 settings,
                 name.parse().unwrap(),
                 pass_phrase.clone().into(),
@@ -96,7 +96,7 @@ impl ClientEnd {
         }
     }
 
-    fn log_in(&mut self, login: client::Login) -> bool {
+    fn log_in(&mut self, login: client::LoginAttempt) -> bool {
         self.tape.purpose("proof", &[]);
         let received = login.receive(self.inbox.unread(), &mut self.tape, &mut self.outbox);
         let (step, used) = received.unwrap();

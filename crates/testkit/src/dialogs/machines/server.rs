@@ -9,7 +9,8 @@ use countersign_crypto::passphrase::{PassphraseRecord, ServerSetup};
 use countersign_crypto::secret::Secret;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::session::server::{
-    self, AccountTag, DeliveredCredential, FromClient, PersonCredential, Proved, ServiceCredential,
+    self, AccountTag, Authenticated, DeliveredCredential, FromClient, LookUp, PersonCredential,
+    ServiceCredential,
 };
 use countersign_proto::session::{Inbox, OptionList, ResumptionSecret, SessionId, Welcome};
 
@@ -21,7 +22,7 @@ use crate::entropy::SeededEntropy;
 const ACCOUNT: AccountTag = AccountTag([1; 16]);
 
 enum ServerState {
-    Login(Box<server::Login>),
+    Login(Box<server::LoginAttempt>),
     Live(Box<server::Session>),
     Moving,
 }
@@ -57,7 +58,7 @@ impl<'a> ServerEnd<'a> {
         };
         Self {
             inputs,
-            state: ServerState::Login(Box::new(server::Login::new(Arc::new(settings)))),
+            state: ServerState::Login(Box::new(server::LoginAttempt::new(Arc::new(settings)))),
             tape,
             inbox: Inbox::default(),
             outbox: Vec::new(),
@@ -79,7 +80,7 @@ impl<'a> ServerEnd<'a> {
         matches!(self.state, ServerState::Live(_))
     }
 
-    fn log_in(&mut self, login: server::Login) -> bool {
+    fn log_in(&mut self, login: server::LoginAttempt) -> bool {
         let (step, used) = login
             .receive(self.inbox.unread(), &mut self.outbox)
             .unwrap();
@@ -91,27 +92,28 @@ impl<'a> ServerEnd<'a> {
                 self.state = ServerState::Login(Box::new(login));
                 return false;
             }
-            (server::Step::Proved(proved), _) => {
-                self.welcome(*proved);
+            (server::Step::Authenticated(authenticated), _) => {
+                self.welcome(*authenticated);
                 return true;
             }
-            (server::Step::FindSession(find), _) => {
-                let returning = find.verify(self.resumption.as_ref()).unwrap();
-                let proved = returning.answer(ACCOUNT, tape, out).unwrap();
-                self.welcome(proved);
+            (server::Step::LookUp(LookUp::Session(find)), _) => {
+                let claim = |_| Some(ACCOUNT);
+                let resumed = find.answer(self.resumption.as_ref(), claim, tape, out);
+                self.welcome(resumed.unwrap());
                 return true;
             }
-            (server::Step::FindPerson(find), account) => {
+            (server::Step::LookUp(LookUp::Person(find)), account) => {
                 find.answer(Some(&person(account)), tape, out)
             }
-            (server::Step::FindService(find), Account::Service { certificate, .. }) => {
+            (server::Step::LookUp(LookUp::Service(find)), Account::Service { certificate, .. }) => {
                 find.answer(Some(&service(&certificate.0)), tape, out)
             }
-            (server::Step::FindDelivered(find), Account::Service { certificate, .. }) => {
-                find.answer_service(Some(&service(&certificate.0)), tape, out)
-            }
             (
-                server::Step::FindDelivered(find),
+                server::Step::LookUp(LookUp::Delivered(find)),
+                Account::Service { certificate, .. },
+            ) => find.answer_service(Some(&service(&certificate.0)), tape, out),
+            (
+                server::Step::LookUp(LookUp::Delivered(find)),
                 Account::DeliveredPerson {
                     certificate,
                     encrypted_key,
@@ -131,16 +133,16 @@ impl<'a> ServerEnd<'a> {
         true
     }
 
-    fn welcome(&mut self, proved: Proved) {
-        assert_eq!(proved.account(), ACCOUNT);
-        self.resumption = Some(proved.resumption().clone());
+    fn welcome(&mut self, authenticated: Authenticated) {
+        assert_eq!(authenticated.account(), ACCOUNT);
+        self.resumption = Some(authenticated.resumption().clone());
         let welcome = Welcome {
             session: SessionId(self.inputs.welcome.session.array()),
             account: self.inputs.welcome.account.clone(),
             expires: self.inputs.welcome.expires,
             idle_limit: self.inputs.welcome.idle_limit,
         };
-        let session = proved.welcome(&welcome, &mut self.outbox).unwrap();
+        let session = authenticated.welcome(&welcome, &mut self.outbox).unwrap();
         self.state = ServerState::Live(Box::new(session));
     }
 
@@ -174,10 +176,10 @@ impl<'a> ServerEnd<'a> {
 /// What is drawn for the answer.
 fn draws(step: &server::Step) -> &'static [&'static str] {
     match step {
-        server::Step::FindPerson(_) => tape::KE2,
-        server::Step::FindService(_) => tape::NOISE,
-        server::Step::FindDelivered(_) => tape::DELIVERED,
-        server::Step::FindSession(_) => tape::SHARE,
+        server::Step::LookUp(LookUp::Person(_)) => tape::KE2,
+        server::Step::LookUp(LookUp::Service(_)) => tape::NOISE,
+        server::Step::LookUp(LookUp::Delivered(_)) => tape::DELIVERED,
+        server::Step::LookUp(LookUp::Session(_)) => tape::SHARE,
         _ => &[],
     }
 }

@@ -1,4 +1,4 @@
-//! Connecting and logging in.
+//! Reaching a site: connecting, logging in, and resuming a session whose connection was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,12 @@ use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::AccountName;
-use countersign_proto::session::client::{Login, Resumption, Settings, Step};
+use countersign_proto::session::client::{LoggedIn, LoginAttempt, Resumption, Settings, Step};
 use countersign_proto::session::{EncryptionOption, Inbox, LoginError, WireError};
 use countersign_proto::uri::SiteUri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::Client;
-use crate::connection::Opened;
 use crate::error::ConnectError;
 
 /// Who logs in.
@@ -40,10 +38,17 @@ impl Who {
     }
 }
 
+/// A connection over which a session was opened or resumed.
+pub(crate) struct Opened {
+    pub(crate) socket: TcpStream,
+    pub(crate) inbox: Inbox,
+    pub(crate) logged_in: LoggedIn,
+}
+
 /// The way into a session.
 enum Entrance {
     Login(Who),
-    Return(Resumption),
+    Resume(Resumption),
 }
 
 /// How to connect to one site; keeps what makes later logins cheaper.
@@ -52,10 +57,10 @@ pub struct Connector {
     address: String,
     settings: Settings,
     patience: Duration,
-    returns: Duration,
+    resumes_for: Duration,
 }
 
-/// How long a client waits before it tries to return again: little at first, then longer.
+/// How long a client waits before it tries to resume again: little at first, then longer.
 const PAUSES: [Duration; 6] = [
     Duration::ZERO,
     Duration::from_millis(100),
@@ -75,14 +80,14 @@ fn comes_again(error: &LoginError) -> bool {
 
 impl Connector {
     /// The defaults: hybrid options alone, packets of 64 KiB, 20 seconds of patience, a minute of trying
-    /// to return.
+    /// to resume.
     #[must_use]
     pub fn new(site: &SiteUri) -> Self {
         Self {
             address: site.address(),
             settings: Settings::new(*site.site_key()),
             patience: Duration::from_secs(20),
-            returns: Duration::from_secs(60),
+            resumes_for: Duration::from_secs(60),
         }
     }
 
@@ -117,10 +122,10 @@ impl Connector {
         self
     }
 
-    /// Tries for this long to return to the session when the connection is lost; zero never does.
+    /// Tries for this long to resume the session when the connection is lost; zero never does.
     #[must_use]
-    pub fn returns(mut self, longest: Duration) -> Self {
-        self.returns = longest;
+    pub fn resumes_for(mut self, longest: Duration) -> Self {
+        self.resumes_for = longest;
         self
     }
 
@@ -130,26 +135,20 @@ impl Connector {
     }
 
     /// Connects and logs in.
-    ///
-    /// # Errors
-    /// A [`ConnectError`]; after [`LoginError::WrongSite`] nothing secret was sent.
-    pub async fn connect(&self, who: Who) -> Result<Client, ConnectError> {
-        let opened = self.in_time(self.log_in(Entrance::Login(who))).await?;
-        Ok(Client::over(self.clone(), opened))
+    pub(crate) async fn log_in(&self, who: Who) -> Result<Opened, ConnectError> {
+        self.enter(Entrance::Login(who)).await
     }
 
-    /// Returns to a session whose connection was lost: tries again while the site cannot be reached, gives
-    /// up when it refuses or the time is over.
-    pub(crate) async fn resume(&self, resumption: Resumption) -> Option<Opened> {
-        let mut resumption = resumption;
+    /// Resumes a session whose connection was lost: tries again while the site cannot be reached, gives up
+    /// when it refuses or the time is over.
+    pub(crate) async fn resume(&self, mut resumption: Resumption) -> Option<Opened> {
         let trying = async {
             let longest = PAUSES.last().copied().unwrap_or_default();
             let pauses = PAUSES.iter().copied().chain(std::iter::repeat(longest));
             for pause in pauses {
                 tokio::time::sleep(pause).await;
                 resumption.count_attempt();
-                let entrance = Entrance::Return(resumption.clone());
-                match self.in_time(self.log_in(entrance)).await {
+                match self.enter(Entrance::Resume(resumption.clone())).await {
                     Ok(opened) => return Some(opened),
                     Err(ConnectError::Login(error)) if !comes_again(&error) => return None,
                     Err(_) => {}
@@ -157,14 +156,11 @@ impl Connector {
             }
             None
         };
-        tokio::time::timeout(self.returns, trying).await.ok()?
+        tokio::time::timeout(self.resumes_for, trying).await.ok()?
     }
 
-    async fn in_time(
-        &self,
-        login: impl Future<Output = Result<Opened, ConnectError>>,
-    ) -> Result<Opened, ConnectError> {
-        match tokio::time::timeout(self.patience, login).await {
+    async fn enter(&self, entrance: Entrance) -> Result<Opened, ConnectError> {
+        match tokio::time::timeout(self.patience, self.attempt(entrance)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::TooSlow {
                 address: self.address.clone(),
@@ -172,7 +168,7 @@ impl Connector {
         }
     }
 
-    async fn log_in(&self, entrance: Entrance) -> Result<Opened, ConnectError> {
+    async fn attempt(&self, entrance: Entrance) -> Result<Opened, ConnectError> {
         let unreachable = |cause| ConnectError::Unreachable {
             address: self.address.clone(),
             cause,
@@ -187,12 +183,14 @@ impl Connector {
         let entropy = &mut SystemEntropy;
         let mut login = match entrance {
             Entrance::Login(Who::Person(name, passphrase)) => {
-                Login::person(settings, name, passphrase, entropy, &mut out)?
+                LoginAttempt::person(settings, name, passphrase, entropy, &mut out)?
             }
             Entrance::Login(Who::Service(identity)) => {
-                Login::service(settings, identity, entropy, &mut out)?
+                LoginAttempt::service(settings, identity, entropy, &mut out)?
             }
-            Entrance::Return(resumption) => Login::resume(settings, resumption, entropy, &mut out)?,
+            Entrance::Resume(resumption) => {
+                LoginAttempt::resume(settings, resumption, entropy, &mut out)?
+            }
         };
         let mut inbox = Inbox::default();
         loop {

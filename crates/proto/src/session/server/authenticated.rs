@@ -1,4 +1,4 @@
-//! A proved login.
+//! A login that was verified, before the host's decision.
 
 use countersign_crypto::certificate::Thumbprint;
 
@@ -22,63 +22,40 @@ pub enum HowProved {
     /// By the key of the certificate with this thumbprint, which the site delivered and the pass phrase
     /// opened.
     DeliveredKey(Thumbprint, KeyProved),
-    /// By what only it and the site know of a session that it returns to.
+    /// By what only it and the site know of the session that it resumes.
     Session(SessionId, SessionProved),
 }
 
-/// An account that is proved; the host still decides whether it gets a session.
-pub struct Proved {
-    account: AccountTag,
-    how: HowProved,
-    option: EncryptionOption,
-    link: Link,
-    resumption: ResumptionSecret,
-    early: Vec<Message>,
+/// An authenticated client; the host still decides whether it gets a session.
+pub struct Authenticated {
+    pub(super) account: AccountTag,
+    pub(super) how: HowProved,
+    pub(super) option: EncryptionOption,
+    pub(super) link: Link,
+    pub(super) resumption: ResumptionSecret,
+    /// What came with the packet that confirmed the login.
+    pub(super) early: Vec<Message>,
 }
 
-impl Proved {
-    pub(super) fn new(
-        account: AccountTag,
-        how: HowProved,
-        option: EncryptionOption,
-        established: Established,
-    ) -> Self {
-        let link = Link::server(&established);
-        Self::over(
-            account,
-            how,
-            option,
-            link,
-            established.resumption,
-            Vec::new(),
-        )
-    }
-
-    pub(super) fn over(
-        account: AccountTag,
-        how: HowProved,
-        option: EncryptionOption,
-        link: Link,
-        resumption: ResumptionSecret,
-        early: Vec<Message>,
-    ) -> Self {
+impl Authenticated {
+    pub(super) fn new(account: AccountTag, how: HowProved, established: Established) -> Self {
         Self {
             account,
             how,
-            option,
-            link,
-            resumption,
-            early,
+            option: established.option,
+            link: Link::server(&established),
+            resumption: established.resumption,
+            early: Vec::new(),
         }
     }
 
-    /// Who is proved.
+    /// The account that was verified.
     #[must_use]
     pub fn account(&self) -> AccountTag {
         self.account
     }
 
-    /// How they were proved.
+    /// How it was verified.
     #[must_use]
     pub fn how(&self) -> &HowProved {
         &self.how
@@ -90,7 +67,7 @@ impl Proved {
         self.option
     }
 
-    /// What the client can return to this session with: keep it for as long as it may.
+    /// What the client can resume this session with: keep it for as long as it may.
     #[must_use]
     pub fn resumption(&self) -> &ResumptionSecret {
         &self.resumption

@@ -1,4 +1,4 @@
-//! Reading a client's flight up to the message that asks for a look-up, and its proof.
+//! A login attempt: reading a client's flight up to the message that asks for a look-up, and its proof.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
 use super::Settings;
+use super::authenticated::Authenticated;
 use super::delivered::{AwaitingCode, FindDelivered};
 use super::gathered::{Gathered, Whole, asked_max_packet};
 use super::person::{AwaitingProof, FindPerson};
-use super::proved::Proved;
 use super::resume::FindSession;
-use super::service::{AwaitingConfirmation, FindService};
+use super::service::{AwaitingConfirmation, Confirmation, FindService};
 
-/// A connection that nobody is proved on yet.
-pub struct Login {
+/// An unauthenticated connection: a login, or a client that resumes its session.
+pub struct LoginAttempt {
     pub(super) settings: Arc<Settings>,
     pub(super) transcript: Transcript,
     awaiting: Awaiting,
@@ -35,36 +35,43 @@ pub struct Login {
     answered: usize,
 }
 
-enum Awaiting {
+/// What the client has to say next.
+pub(super) enum Awaiting {
     Flight,
     Proof(Box<AwaitingProof>),
     Code(Box<AwaitingCode>),
     Confirmation(Box<AwaitingConfirmation>),
 }
 
-/// What a login needs next.
+/// What a login attempt needs next.
 #[allow(
     clippy::large_enum_variant,
     reason = "the large variant is the common one"
 )]
 pub enum Step {
     /// More bytes.
-    NeedMore(Login),
-    /// The credential of a person.
-    FindPerson(Box<FindPerson>),
-    /// The credential of a service.
-    FindService(Box<FindService>),
-    /// The certificate of a person or a service, for the option `delivered-key`.
-    FindDelivered(Box<FindDelivered>),
-    /// What is known of a session that the client returns to.
-    FindSession(Box<FindSession>),
-    /// Nothing: somebody is proved.
-    Proved(Box<Proved>),
+    NeedMore(LoginAttempt),
+    /// What the site stores of the account or session that the client names; answer it.
+    LookUp(LookUp),
+    /// The host's decision: the client is authenticated.
+    Authenticated(Box<Authenticated>),
     /// Nothing: what is in the output is the refusal; send it and close.
     Refused,
 }
 
-impl Login {
+/// What a login attempt waits to have looked up.
+pub enum LookUp {
+    /// The credential of a person.
+    Person(Box<FindPerson>),
+    /// The credential of a service.
+    Service(Box<FindService>),
+    /// The certificate of a person or a service, for the option `delivered-key`.
+    Delivered(Box<FindDelivered>),
+    /// A session that the client resumes.
+    Session(Box<FindSession>),
+}
+
+impl LoginAttempt {
     /// A fresh connection.
     #[must_use]
     pub fn new(settings: Arc<Settings>) -> Self {
@@ -104,13 +111,16 @@ impl Login {
                 let rest = input.get_mut(used..).unwrap_or_default();
                 let unread = rest.len();
                 return match awaiting.receive(rest, out)? {
-                    Ok((step, bytes)) => Ok((step, used + bytes)),
-                    Err(waiting) => {
-                        // Nobody is proved yet: a packet that is to come is no reason to keep more.
+                    Confirmation::Confirmed(authenticated, bytes) => {
+                        Ok((Step::Authenticated(authenticated), used + bytes))
+                    }
+                    Confirmation::Refused(bytes) => Ok((Step::Refused, used + bytes)),
+                    Confirmation::Incomplete(awaiting) => {
+                        // Still unauthenticated: a packet that is to come is no reason to keep more.
                         if self.read + unread > UNPROVED_BYTES {
                             return Err(Refusal::TooMuchUnproved);
                         }
-                        self.awaiting = Awaiting::Confirmation(waiting);
+                        self.awaiting = Awaiting::Confirmation(awaiting);
                         Ok((Step::NeedMore(self), used))
                     }
                 };
@@ -171,7 +181,7 @@ impl Login {
 
     fn verify(mut self, proof: &[u8], wire: &[u8]) -> Result<Step, Refusal> {
         let said = &mut self.transcript;
-        let proved = match self.awaiting {
+        let verified = match self.awaiting {
             Awaiting::Proof(awaiting) => {
                 said.client_said(wire);
                 awaiting.verify(proof, said)
@@ -179,7 +189,7 @@ impl Login {
             Awaiting::Code(awaiting) => awaiting.verify(proof, wire, said),
             Awaiting::Flight | Awaiting::Confirmation(_) => Err(Refusal::NotAuthenticated),
         };
-        proved.map(|proved| Step::Proved(Box::new(proved)))
+        verified.map(|authenticated| Step::Authenticated(Box::new(authenticated)))
     }
 
     /// Goes on to the look-up when the flight has said all that it must.
@@ -187,33 +197,35 @@ impl Login {
         let Some(option) = self.choice else {
             return Ok(Step::NeedMore(self));
         };
-        let zone = &self.settings.zone;
-        match self.gathered.whole(option, zone) {
-            None => Ok(Step::NeedMore(self)),
-            Some(Whole::Person(name, start)) => Ok(Step::FindPerson(Box::new(FindPerson {
+        let Some(whole) = self.gathered.whole(option, &self.settings.zone) else {
+            return Ok(Step::NeedMore(self));
+        };
+        let look_up = match whole {
+            Whole::Person(name, start) => LookUp::Person(Box::new(FindPerson {
                 login: self,
                 name,
                 option,
                 start: start.message,
                 context: start.said,
-            }))),
-            Some(Whole::Service(start)) => {
-                FindService::read(self, option, &start.said, &start.message)
-                    .map(|find| Step::FindService(Box::new(find)))
+            })),
+            Whole::Service(start) => {
+                let find = FindService::read(self, option, &start.said, &start.message)?;
+                LookUp::Service(Box::new(find))
             }
-            Some(Whole::Return(start)) => {
-                FindSession::read(self, option, start.said, &start.message)
-                    .map(|find| Step::FindSession(Box::new(find)))
+            Whole::Resume(start) => {
+                let find = FindSession::read(self, option, start.said, start.message)?;
+                LookUp::Session(Box::new(find))
             }
-            Some(Whole::Delivered(owner)) => {
+            Whole::Delivered(owner) => {
                 let max_packet = self.agreed_max_packet(None);
-                Ok(Step::FindDelivered(Box::new(FindDelivered {
+                LookUp::Delivered(Box::new(FindDelivered {
                     login: self,
                     owner,
                     max_packet,
-                })))
+                }))
             }
-        }
+        };
+        Ok(Step::LookUp(look_up))
     }
 
     /// Counts a command that means nothing here, and passes it over.
@@ -273,24 +285,15 @@ impl Login {
         Ok(())
     }
 
-    pub(super) fn await_code(mut self, awaiting: AwaitingCode) -> Self {
-        self.awaiting = Awaiting::Code(Box::new(awaiting));
-        self
-    }
-
     /// The packet limit that both ends keep, given what the client asked for.
     pub(super) fn agreed_max_packet(&self, asked: Option<u32>) -> u32 {
         let asked = asked.or(self.gathered.max_packet());
         agreed_max_packet(self.settings.max_packet, asked)
     }
 
-    pub(super) fn await_proof(mut self, awaiting: AwaitingProof) -> Self {
-        self.awaiting = Awaiting::Proof(Box::new(awaiting));
-        self
-    }
-
-    pub(super) fn await_confirmation(mut self, awaiting: AwaitingConfirmation) -> Self {
-        self.awaiting = Awaiting::Confirmation(Box::new(awaiting));
+    /// The client was answered, and has to go on with this.
+    pub(super) fn then(mut self, awaiting: Awaiting) -> Self {
+        self.awaiting = awaiting;
         self
     }
 }

@@ -1,4 +1,4 @@
-//! A live session: operations in, results and events out, many at a time.
+//! A session over its connection: operations in, results and events out, many at a time.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,7 +13,7 @@ use countersign_core::session::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_net::content::{Moved, Pump};
 use countersign_proto::operation::{Event, Operation, Outcome};
-use countersign_proto::session::server::{FromClient, KeyOffer, Session};
+use countersign_proto::session::server::{self, FromClient, KeyOffer};
 use countersign_proto::session::{Goodbye, Inbox, OptionList, Refusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncWriteExt;
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::deadlines::{Deadlines, Rekeys};
 use super::goodbye;
 use crate::clock;
 use crate::limits::Limits;
@@ -29,24 +30,28 @@ use crate::shared::Shared;
 
 /// Bytes asked of the socket at a time.
 const READ_AT_A_TIME: usize = 64 * 1024;
-/// How long before the end the client is told at the earliest.
-const EXPIRY_NOTICE: Duration = Duration::from_secs(5 * 60);
 /// How long a goodbye may take to leave and to be heard.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(2);
 
 type Answered = (Outcome, Option<Content>);
 type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>;
 
-/// One live session and what waits to be sent on it.
-pub(super) struct Live {
+/// What the rest of the server tells a session.
+pub(super) struct Signals {
+    pub(super) events: mpsc::Receiver<Arc<Event>>,
+    /// The session is cut, or goes on over another connection.
+    pub(super) cut: oneshot::Receiver<CloseReason>,
+}
+
+/// A session that has a connection, and what waits to be sent on it.
+pub(super) struct Session {
     inbox: Inbox,
-    session: Session,
+    session: server::Session,
     /// What arrived and was not begun yet.
     got: VecDeque<FromClient>,
     info: SessionInfo,
     caller: Arc<Caller>,
-    events: mpsc::Receiver<Arc<Event>>,
-    cut: oneshot::Receiver<CloseReason>,
+    signals: Signals,
     running: Running,
     /// Made when the first content comes: most sessions never have any.
     streams: Option<Box<Pump<Content>>>,
@@ -56,53 +61,6 @@ pub(super) struct Live {
     rekeys: Rekeys,
     /// Those with which it began.
     limits: Arc<Limits>,
-}
-
-/// How often the client agreed on new keys since a time.
-struct Rekeys {
-    since: Instant,
-    count: u32,
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-impl Rekeys {
-    /// Whether one more is within the limit; counts it.
-    fn one_more(&mut self, per_minute: u32) -> bool {
-        let now = Instant::from_std(clock::monotonic());
-        if now.duration_since(self.since) >= MINUTE {
-            (self.since, self.count) = (now, 0);
-        }
-        self.count = self.count.saturating_add(1);
-        self.count <= per_minute
-    }
-}
-
-/// When something is to be done though nothing arrives.
-struct Deadlines {
-    /// The client is told that its session expires.
-    notice: Option<Instant>,
-    expires: Instant,
-    idle: Option<Instant>,
-}
-
-impl Deadlines {
-    fn new(info: &SessionInfo) -> Self {
-        let left = Duration::from_millis(
-            u64::try_from(info.expires.millis().saturating_sub(clock::now().millis())).unwrap_or(0),
-        );
-        let now = Instant::from_std(clock::monotonic());
-        Self {
-            notice: Some(now + left - EXPIRY_NOTICE.min(left / 3)),
-            expires: now + left,
-            idle: None,
-        }
-    }
-
-    fn next(&self) -> Instant {
-        let at = self.notice.unwrap_or(self.expires);
-        self.idle.map_or(at, |idle| idle.min(at))
-    }
 }
 
 /// Why a session's connection is to end.
@@ -118,13 +76,12 @@ impl From<Refusal> for Ending {
     }
 }
 
-impl Live {
+impl Session {
     pub(super) fn new(
         inbox: Inbox,
-        session: Session,
+        session: server::Session,
         info: SessionInfo,
-        events: mpsc::Receiver<Arc<Event>>,
-        cut: oneshot::Receiver<CloseReason>,
+        signals: Signals,
         got: Vec<FromClient>,
         limits: Arc<Limits>,
     ) -> Box<Self> {
@@ -134,19 +91,20 @@ impl Live {
             caller: Arc::new(Caller::session(&info)),
             clock: Deadlines::new(&info),
             info,
-            events,
-            cut,
+            signals,
             running: Running::new(),
             streams: None,
             got: got.into(),
             out: Vec::new(),
             sent: 0,
-            rekeys: Rekeys {
-                since: Instant::from_std(clock::monotonic()),
-                count: 0,
-            },
+            rekeys: Rekeys::new(),
             limits,
         })
+    }
+
+    /// What is known of it.
+    pub(super) fn info(&self) -> &SessionInfo {
+        &self.info
     }
 
     /// Serves the session to the end of its connection; what is known of it then, and why that ended.
@@ -206,11 +164,11 @@ impl Live {
             let unsent = self.out.get(self.sent..).unwrap_or_default();
             tokio::select! {
                 biased;
-                Ok(reason) = &mut self.cut => return Err(Ending(reason)),
+                Ok(reason) = &mut self.signals.cut => return Err(Ending(reason)),
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     return Err(Ending(CloseReason::SiteStopping));
                 }
-                Some(event) = self.events.recv(), if drains => self.session.send_event(&event)?,
+                Some(event) = self.signals.events.recv(), if drains => self.session.send_event(&event)?,
                 wrote = writer.write(unsent), if !unsent.is_empty() => match wrote {
                     Ok(0) | Err(_) => return Err(Ending(CloseReason::ConnectionLost)),
                     Ok(bytes) => self.wrote(bytes),
@@ -245,13 +203,12 @@ impl Live {
 
     /// The client is there: the idle time begins anew.
     fn heard(&mut self) {
-        let idle = self.limits.idle_time;
-        self.clock.idle = (!idle.is_zero()).then(|| Instant::from_std(clock::monotonic()) + idle);
+        self.clock.heard(self.limits.idle_time);
     }
 
     /// Does what is due at that time.
     fn woken(&mut self, at: Instant) -> Result<(), Ending> {
-        if self.clock.idle == Some(at) {
+        if self.clock.is_idle(at) {
             // Nothing could be read of it.
             if !self.wants_more() {
                 self.heard();
@@ -259,9 +216,9 @@ impl Live {
             }
             return Err(Ending(CloseReason::Idle));
         }
-        match self.clock.notice.take() {
-            Some(_) => Ok(self.session.send_event(&self.expiring()?)?),
-            None => Err(Ending(CloseReason::Expired)),
+        match self.clock.notifies() {
+            true => Ok(self.session.send_event(&self.expiring()?)?),
+            false => Err(Ending(CloseReason::Expired)),
         }
     }
 
@@ -371,10 +328,7 @@ impl Live {
             return Ok(());
         }
         self.info.expires = expires;
-        self.clock = Deadlines {
-            idle: self.clock.idle,
-            ..Deadlines::new(&self.info)
-        };
+        self.clock.renewed(&self.info);
         if self.info.option != self.session.option() {
             self.info.option = self.session.option();
             shared.switched(&self.info).await;

@@ -1,12 +1,13 @@
-//! Sending a flight and reading the site's answer, whichever kind of account logs in.
+//! A login attempt: sending a flight and reading the site's answer, whichever kind of account logs in.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::DeliveredKey;
 use countersign_crypto::secret::Passphrase;
+use countersign_crypto::sign::Signature;
 
 use crate::name::AccountName;
-use crate::risp::Value;
+use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::flight::{self, ClearCommand, client_says};
 use crate::session::limits::{
@@ -14,6 +15,7 @@ use crate::session::limits::{
 };
 use crate::session::link::{FirstPacket, Link};
 use crate::session::option::{Choice, EncryptionOption, OptionList};
+use crate::session::proof::SiteProved;
 use crate::session::refusal::{LoginError, WireError};
 use crate::session::transcript::Transcript;
 
@@ -23,34 +25,30 @@ use super::service::ServiceFlight;
 use super::session::{LoggedIn, Session};
 use super::{Settings, choice};
 
-/// A login that is under way.
-pub struct Login {
+/// A login that is under way, or the resumption of a session.
+pub struct LoginAttempt(State);
+
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large variant is the common one"
+)]
+enum State {
+    /// The flight was sent; the site's answer is to come.
+    Answer(Dialog, Flight),
+    /// Both ends have the session's keys; the site's first packet is to come.
+    Welcome(Box<Opening>),
+}
+
+/// What both ends have said, whichever kind of account logs in.
+pub(super) struct Dialog {
     pub(super) settings: Settings,
     pub(super) transcript: Transcript,
     pub(super) option: EncryptionOption,
     pub(super) answer: Answer,
-    /// What the site delivered, with the option `delivered-key`.
-    pub(super) delivered: Option<Box<DeliveredKey>>,
-    awaiting: Awaiting,
     restarts: u32,
 }
 
-enum Awaiting {
-    Person(Box<PersonFlight>),
-    Service(Box<ServiceFlight>),
-    Resume(Box<ResumeFlight>),
-    Welcome(Box<Opening>),
-}
-
-/// A session whose welcome has not arrived yet.
-struct Opening {
-    link: Link,
-    identity: Option<Box<Identity>>,
-    resumption: Resumption,
-    delivered: Option<Box<DeliveredKey>>,
-}
-
-/// What the site has said so far.
+/// What the site has answered so far.
 #[derive(Default)]
 pub(super) struct Answer {
     pub(super) certificate: Option<Vec<u8>>,
@@ -59,17 +57,34 @@ pub(super) struct Answer {
     pub(super) kem_ciphertext: Option<Vec<u8>>,
 }
 
-/// What a login needs next.
+/// Who logs in, and what is kept until the site has answered.
+enum Flight {
+    Person(Box<PersonFlight>),
+    Service(Box<ServiceFlight>),
+    Resume(Box<ResumeFlight>),
+}
+
+/// A session whose welcome has not arrived yet.
+pub(super) struct Opening {
+    pub(super) settings: Settings,
+    pub(super) link: Link,
+    pub(super) identity: Option<Box<Identity>>,
+    /// What the site delivered, with the option `delivered-key`.
+    pub(super) delivered: Option<Box<DeliveredKey>>,
+    pub(super) resumption: Resumption,
+}
+
+/// What a login attempt needs next.
 pub enum Step {
     /// More bytes from the site.
-    NeedMore(Login),
+    NeedMore(LoginAttempt),
     /// The pass phrase is to be stretched: a fraction of a second of work and 64 MiB of memory.
     Stretch(Stretch),
     /// Nothing: the session is open.
     LoggedIn(LoggedIn),
 }
 
-impl Login {
+impl LoginAttempt {
     /// Starts a person's login; the first flight is appended to `out`.
     ///
     /// # Errors
@@ -82,7 +97,7 @@ impl Login {
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
         let flight = PersonFlight::new(name, passphrase);
-        Self::start(settings, Awaiting::Person(Box::new(flight)), entropy, out)
+        Self::start(settings, Flight::Person(Box::new(flight)), entropy, out)
     }
 
     /// Starts a service's login; the first flight is appended to `out`.
@@ -96,10 +111,10 @@ impl Login {
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
         let flight = ServiceFlight::new(identity);
-        Self::start(settings, Awaiting::Service(Box::new(flight)), entropy, out)
+        Self::start(settings, Flight::Service(Box::new(flight)), entropy, out)
     }
 
-    /// Starts to return to a session whose connection was lost; the first flight is appended to `out`.
+    /// Starts to resume a session whose connection was lost; the first flight is appended to `out`.
     ///
     /// # Errors
     /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
@@ -110,12 +125,12 @@ impl Login {
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
         let flight = ResumeFlight::new(resumption);
-        Self::start(settings, Awaiting::Resume(Box::new(flight)), entropy, out)
+        Self::start(settings, Flight::Resume(Box::new(flight)), entropy, out)
     }
 
     fn start(
         settings: Settings,
-        awaiting: Awaiting,
+        mut flight: Flight,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
@@ -123,67 +138,19 @@ impl Login {
             return Err(LoginError::PacketsTooSmall);
         }
         let chosen = choose(&settings);
-        let mut login = Self {
+        let mut dialog = Dialog {
             settings,
             transcript: Transcript::default(),
             option: chosen.clone().unwrap_or(EncryptionOption::HybridAes256Gcm),
             answer: Answer::default(),
-            delivered: None,
-            awaiting,
             restarts: 0,
         };
         match chosen {
-            Ok(_) => login.send_flight(entropy, out)?,
+            Ok(_) => flight.send(&mut dialog, entropy, out)?,
             // The list that is known holds nothing acceptable; the site's may.
-            Err(_) => login.say(out, c::OPTIONS_REQUEST, Value::Nothing)?,
+            Err(_) => dialog.say(out, c::OPTIONS_REQUEST, Value::Nothing)?,
         }
-        Ok(login)
-    }
-
-    fn send_flight(
-        &mut self,
-        entropy: &mut dyn Entropy,
-        out: &mut Vec<u8>,
-    ) -> Result<(), LoginError> {
-        let choice = Choice {
-            list: self.settings.options.id(),
-            option: self.option,
-        };
-        self.say(out, c::OPTION_CHOICE, Value::Bytes(&choice.to_wire()))?;
-        match &mut self.awaiting {
-            Awaiting::Person(flight) => flight.send(
-                &self.settings,
-                self.option,
-                &mut self.transcript,
-                entropy,
-                out,
-            ),
-            Awaiting::Service(flight) => flight.send(
-                &self.settings,
-                self.option,
-                &mut self.transcript,
-                entropy,
-                out,
-            ),
-            Awaiting::Resume(flight) => flight.send(
-                &self.settings,
-                self.option,
-                &mut self.transcript,
-                entropy,
-                out,
-            ),
-            Awaiting::Welcome(_) => Ok(()),
-        }
-    }
-
-    fn say(
-        &mut self,
-        out: &mut Vec<u8>,
-        command: crate::risp::Command,
-        value: Value<'_>,
-    ) -> Result<(), LoginError> {
-        client_says(&mut self.transcript, out, command, value)
-            .map_err(|_| LoginError::Protocol("a value that does not fit its command"))
+        Ok(Self(State::Answer(dialog, flight)))
     }
 
     /// Reads what arrived; says what is needed next and how many bytes of `input` were used. What was
@@ -192,85 +159,83 @@ impl Login {
     /// # Errors
     /// A [`LoginError`] ends the login.
     pub fn receive(
-        mut self,
+        self,
         input: &mut [u8],
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<(Step, usize), LoginError> {
-        let mut used = 0;
+        let (mut attempt, mut used) = (self, 0);
         loop {
             let rest = input.get_mut(used..).unwrap_or_default();
-            if let Awaiting::Welcome(opening) = self.awaiting {
-                // A site that could not verify the proof, or has no time to, has no keys to say it with.
-                if let Some(error) = refused_in_the_clear(rest) {
-                    return Err(error);
+            let (dialog, flight) = match attempt.0 {
+                State::Answer(dialog, flight) => (dialog, flight),
+                State::Welcome(opening) => {
+                    let (step, bytes) = opening.receive(rest)?;
+                    return Ok((step, used + bytes));
                 }
-                return match opening.welcome(&self.settings, rest)? {
-                    Ok((done, bytes)) => Ok((Step::LoggedIn(done), used + bytes)),
-                    Err(opening) => {
-                        self.awaiting = Awaiting::Welcome(opening);
-                        Ok((Step::NeedMore(self), used))
-                    }
-                };
-            }
+            };
             if rest.len() > UNPROVED_BYTES {
                 return Err(LoginError::Protocol("too long an answer"));
             }
             let Some(clear) = flight::next(rest)? else {
-                return Ok((Step::NeedMore(self), used));
+                return Ok((dialog.goes_on(flight), used));
             };
             used += clear.wire.len();
-            match self.command(&clear, entropy, out)? {
-                Step::NeedMore(login) => self = login,
+            match dialog.receive(flight, &clear, entropy, out)? {
+                Step::NeedMore(next) => attempt = next,
                 step => return Ok((step, used)),
             }
         }
     }
+}
 
-    fn command(
+impl Dialog {
+    /// Takes a command of the site's answer.
+    fn receive(
         mut self,
+        flight: Flight,
         clear: &ClearCommand<'_>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Step, LoginError> {
         match (clear.command, clear.value) {
-            (c::ERROR, Value::U8(code)) => return Err(self.told(code)),
+            (c::ERROR, Value::U8(code)) => return Err(flight.refused_with(code)),
             (c::SITE_PROOF, Value::Bytes(signature)) => {
                 let said = self.transcript.digest("site proof");
                 self.transcript.server_said(clear.wire);
-                let awaiting =
-                    std::mem::replace(&mut self.awaiting, Awaiting::Person(Box::default()));
-                return match awaiting {
-                    Awaiting::Person(flight) => {
+                return match flight {
+                    Flight::Person(flight) => {
                         Stretch::new(self, *flight, &said, signature).map(Step::Stretch)
                     }
-                    Awaiting::Service(flight) => flight
-                        .prove(self, &said, signature, out)
-                        .map(Step::NeedMore),
-                    Awaiting::Resume(flight) => {
-                        flight.finish(self, &said, signature).map(Step::NeedMore)
+                    Flight::Service(flight) => {
+                        let opening = flight.prove(self, &said, signature, out)?;
+                        Ok(opening.awaits_welcome())
                     }
-                    Awaiting::Welcome(_) => Err(UNASKED),
+                    Flight::Resume(flight) => {
+                        let opening = flight.finish(self, &said, signature)?;
+                        Ok(opening.awaits_welcome())
+                    }
                 };
             }
-            (c::SESSION_KEY, Value::Bytes(message))
-                if self.is_service() && self.option != EncryptionOption::DeliveredKey =>
-            {
-                // What the psk covers ends before this command.
-                let said = self.transcript.clone();
-                self.transcript.server_said(clear.wire);
-                let Awaiting::Service(flight) = self.awaiting else {
-                    return Err(UNASKED);
-                };
-                self.awaiting = Awaiting::Person(Box::default());
-                return flight.finish(self, &said, message, out).map(Step::NeedMore);
-            }
+            (c::SESSION_KEY, Value::Bytes(message)) => match flight {
+                Flight::Service(flight) if self.option != EncryptionOption::DeliveredKey => {
+                    // What the psk covers ends before this command.
+                    let said = self.transcript.clone();
+                    self.transcript.server_said(clear.wire);
+                    let opening = flight.finish(self, &said, message, out)?;
+                    return Ok(opening.awaits_welcome());
+                }
+                flight => {
+                    set(&mut self.answer.session_key, message)?;
+                    self.transcript.server_said(clear.wire);
+                    return Ok(self.goes_on(flight));
+                }
+            },
             (c::OPTIONS, Value::Bytes(list)) => {
                 self.transcript.server_said(clear.wire);
-                return self.restart(list, entropy, out);
+                return self.restart(flight, list, entropy, out);
             }
             (c::CERTIFICATE, Value::Bytes(value)) => set(&mut self.answer.certificate, value)?,
-            (c::SESSION_KEY, Value::Bytes(value)) => set(&mut self.answer.session_key, value)?,
             (c::KEM_CIPHERTEXT, Value::Bytes(value)) => {
                 set(&mut self.answer.kem_ciphertext, value)?;
             }
@@ -278,26 +243,13 @@ impl Login {
             _ => {}
         }
         self.transcript.server_said(clear.wire);
-        Ok(Step::NeedMore(self))
-    }
-
-    fn is_service(&self) -> bool {
-        matches!(self.awaiting, Awaiting::Service(_))
-    }
-
-    /// What an ERROR in the clear means. Nobody vouches for it: it may end a login, never open one.
-    fn told(&self, code: u8) -> LoginError {
-        match WireError::from_wire(code) {
-            // A site that holds the key refuses a service inside the session.
-            Some(WireError::NotAuthenticated) if self.is_service() => LoginError::WrongSite,
-            Some(error) => refused(error),
-            None => UNKNOWN,
-        }
+        Ok(self.goes_on(flight))
     }
 
     /// The site's list is not the one that was known: choose from it and send the flight again.
     fn restart(
         mut self,
+        mut flight: Flight,
         list: &[u8],
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
@@ -310,8 +262,23 @@ impl Login {
             OptionList::from_wire(list).ok_or(LoginError::Protocol("a malformed option list"))?;
         self.option = choose(&self.settings)?;
         self.answer = Answer::default();
-        self.send_flight(entropy, out)?;
-        Ok(Step::NeedMore(self))
+        flight.send(&mut self, entropy, out)?;
+        Ok(self.goes_on(flight))
+    }
+
+    /// More of the site's answer is to come.
+    fn goes_on(self, flight: Flight) -> Step {
+        Step::NeedMore(LoginAttempt(State::Answer(self, flight)))
+    }
+
+    /// Appends a command to the flight.
+    pub(super) fn say(
+        &mut self,
+        out: &mut Vec<u8>,
+        command: Command,
+        value: Value<'_>,
+    ) -> Result<(), LoginError> {
+        client_says(&mut self.transcript, out, command, value).map_err(|_| UNFIT)
     }
 
     /// The packet limit that the site answered, within what may be asked of this client.
@@ -325,36 +292,68 @@ impl Login {
             ))
     }
 
-    pub(super) fn await_welcome(
-        mut self,
-        link: Link,
-        identity: Option<Box<Identity>>,
-        resumption: Resumption,
-    ) -> Self {
-        let delivered = self.delivered.take();
-        self.awaiting = Awaiting::Welcome(Box::new(Opening {
-            delivered,
-            link,
-            identity,
-            resumption,
-        }));
-        self
+    /// That the other end signed what it said, with the site key that was pinned.
+    pub(super) fn site_proved(
+        &self,
+        said: &[u8; 32],
+        signature: &[u8],
+    ) -> Result<SiteProved, LoginError> {
+        let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
+        SiteProved::by_signature(&self.settings.site, said, &signature).ok_or(LoginError::WrongSite)
+    }
+}
+
+impl Flight {
+    fn send(
+        &mut self,
+        dialog: &mut Dialog,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LoginError> {
+        let choice = Choice {
+            list: dialog.settings.options.id(),
+            option: dialog.option,
+        };
+        dialog.say(out, c::OPTION_CHOICE, Value::Bytes(&choice.to_wire()))?;
+        match self {
+            Self::Person(flight) => flight.send(dialog, entropy, out),
+            Self::Service(flight) => flight.send(dialog, entropy, out),
+            Self::Resume(flight) => flight.send(dialog, entropy, out),
+        }
+    }
+
+    /// What an ERROR in the clear means. It is unauthenticated: it may end a login, never open one.
+    fn refused_with(&self, code: u8) -> LoginError {
+        match (WireError::from_wire(code), self) {
+            // A site that holds the key refuses a service inside the session.
+            (Some(WireError::NotAuthenticated), Self::Service(_)) => LoginError::WrongSite,
+            (Some(error), _) => refused(error),
+            (None, _) => UNKNOWN,
+        }
     }
 }
 
 impl Opening {
-    /// Reads the site's first packet. Gives itself back while that has not arrived whole.
-    fn welcome(
-        mut self: Box<Self>,
-        settings: &Settings,
-        input: &mut [u8],
-    ) -> Result<Result<(LoggedIn, usize), Box<Self>>, LoginError> {
+    /// The site's first packet is to come.
+    fn awaits_welcome(self) -> Step {
+        Step::NeedMore(self.into())
+    }
+
+    /// Reads the site's first packet.
+    fn receive(mut self: Box<Self>, input: &mut [u8]) -> Result<(Step, usize), LoginError> {
+        // A site that could not verify the proof, or has no time to, has no keys to say it with.
+        if let Some(error) = refused_in_the_clear(input) {
+            return Err(error);
+        }
         let read = self
             .link
             .receive_welcome(input)
             .map_err(|_| LoginError::Protocol("its first packet does not open"))?;
         match read {
-            None => Ok(Err(self)),
+            None => {
+                let attempt = LoginAttempt(State::Welcome(self));
+                Ok((Step::NeedMore(attempt), 0))
+            }
             Some((FirstPacket::Refusal(error), _)) => Err(refused(error)),
             Some((FirstPacket::Welcome(welcome), used)) => {
                 let resumption = Resumption {
@@ -362,15 +361,21 @@ impl Opening {
                     ..self.resumption
                 };
                 let logged_in = LoggedIn {
-                    session: Session::new(self.link, &welcome, settings),
+                    session: Session::new(self.link, &welcome, &self.settings),
                     welcome,
                     identity: self.identity,
                     delivered: self.delivered,
                     resumption,
                 };
-                Ok(Ok((logged_in, used)))
+                Ok((Step::LoggedIn(logged_in), used))
             }
         }
+    }
+}
+
+impl From<Opening> for LoginAttempt {
+    fn from(opening: Opening) -> Self {
+        Self(State::Welcome(Box::new(opening)))
     }
 }
 
@@ -395,7 +400,7 @@ fn refused_in_the_clear(input: &[u8]) -> Option<LoginError> {
 }
 
 const UNKNOWN: LoginError = LoginError::Protocol("an unknown ERROR");
-const UNASKED: LoginError = LoginError::Protocol("an answer to what was not asked");
+pub(super) const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
 
 fn set(field: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), LoginError> {
     match field.replace(value.to_vec()) {

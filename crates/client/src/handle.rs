@@ -1,4 +1,4 @@
-//! A session as an application sees it: calls that return, events that come.
+//! The handle of a session, as an application holds it: calls that return, events that come.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,13 +15,14 @@ use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::connect::{Connector, Who};
-use crate::connection::{Ask, Connection, Opened};
+use crate::asks::Ask;
+use crate::connector::{Connector, Opened, Who};
 use crate::content::{Download, Upload};
 use crate::error::{CallError, ConnectError};
 use crate::results::{Events, Results};
+use crate::task::SessionTask;
 
-/// Operations that may wait for the connection's task.
+/// Operations that may wait for the session's task.
 const QUEUE: usize = 1_024;
 /// Events kept for a subscriber that is slow to read them.
 const EVENTS_KEPT: usize = 256;
@@ -39,6 +40,19 @@ pub struct Client {
     task: JoinHandle<()>,
 }
 
+impl Connector {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// A [`ConnectError`]; after [`LoginError::WrongSite`] nothing secret was sent.
+    ///
+    /// [`LoginError::WrongSite`]: countersign_proto::session::LoginError::WrongSite
+    pub async fn connect(&self, who: Who) -> Result<Client, ConnectError> {
+        let opened = self.log_in(who).await?;
+        Ok(Client::over(self.clone(), opened))
+    }
+}
+
 impl Client {
     /// Connects and logs in with the defaults of [`Connector`].
     ///
@@ -48,7 +62,7 @@ impl Client {
         Connector::new(site).connect(who).await
     }
 
-    pub(crate) fn over(connector: Connector, mut opened: Opened) -> Self {
+    fn over(connector: Connector, mut opened: Opened) -> Self {
         let (asks, asked) = mpsc::channel(QUEUE);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let weak = events.downgrade();
@@ -57,14 +71,14 @@ impl Client {
         let delivered = opened.logged_in.delivered.take();
         let ended = Arc::new(OnceLock::new());
         let site = *connector.site();
-        let connection = Connection {
+        let task = SessionTask {
             asks: asked,
             events,
             connector,
             welcome: telling,
             ended: ended.clone(),
         };
-        let task = tokio::spawn(connection.run(opened));
+        let task = tokio::spawn(task.run(opened));
         Self {
             asks,
             events: weak,
@@ -78,7 +92,7 @@ impl Client {
         }
     }
 
-    /// What the site said first: the session's id, the account, the expiry. After a return to the session,
+    /// What the site said first: the session's id, the account, the expiry. Once the session was resumed,
     /// what it said then.
     #[must_use]
     pub fn welcome(&self) -> Welcome {

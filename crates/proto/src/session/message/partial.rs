@@ -1,0 +1,264 @@
+//! A message of which some has arrived: its fields, and what becomes of them when it is whole.
+
+use countersign_crypto::hash::Sha256;
+
+use crate::operation::{Code, Event, LONGEST_NAME, Operation, Outcome, is_name};
+use crate::risp::{Command, Value};
+use crate::session::command as c;
+use crate::session::limits::{CONTENT_WINDOW, piece_cost};
+use crate::session::refusal::Refusal;
+
+use super::reader::Reading;
+use super::{KeyWords, Message, OF_THE_SESSION, digest_of};
+
+/// A message of which some has arrived.
+#[derive(Debug, Default)]
+pub(super) struct Partial {
+    group: Option<String>,
+    command: Option<String>,
+    event: Option<String>,
+    code: Option<u16>,
+    rekey: Option<u16>,
+    pub(super) rekey_answer: Option<u16>,
+    expires: Option<u64>,
+    body: Vec<u8>,
+    output: Vec<u8>,
+    verification: Option<[u8; 32]>,
+    pub(super) cut: bool,
+    pub(super) content: Option<Box<Content>>,
+}
+
+/// The content of a message, which is not kept.
+#[derive(Debug)]
+pub(super) struct Content {
+    digest: Sha256,
+    /// What may still arrive before more is asked for, in bytes.
+    pub(super) window: u64,
+    /// What was used of it since more was asked for, in bytes.
+    pub(super) used: u64,
+    /// Nobody wants it any more; it is passed over until its sender stops.
+    pub(super) unwanted: bool,
+}
+
+impl Partial {
+    /// Takes in one field; bodies may have `longest` bytes together. Commands of later versions are passed
+    /// over.
+    pub(super) fn field(
+        &mut self,
+        command: Command,
+        value: Value<'_>,
+        longest: usize,
+    ) -> Result<(), Refusal> {
+        match (command, value) {
+            (c::GROUP, Value::Bytes(text)) => set_once(&mut self.group, name(text)?),
+            (c::COMMAND, Value::Bytes(text)) => set_once(&mut self.command, name(text)?),
+            (c::EVENT, Value::Bytes(text)) => set_once(&mut self.event, name(text)?),
+            (c::CODE, Value::U16(code)) => set_once(&mut self.code, code),
+            (c::REKEY, Value::U16(option)) => set_once(&mut self.rekey, option),
+            (c::REKEY_ANSWER, Value::U16(option)) => set_once(&mut self.rekey_answer, option),
+            (c::EXPIRES, Value::U64(expires)) => set_once(&mut self.expires, expires),
+            (c::VERIFICATION_SHA256, Value::Bytes(digest)) => {
+                let digest = digest
+                    .try_into()
+                    .map_err(|_| Refusal::BadMessage("a short digest"))?;
+                set_once(&mut self.verification, digest)
+            }
+            (c::PARAMS | c::DATA | c::KEY_SHARE | c::OUTPUT, Value::Bytes(piece)) => {
+                if self.content.is_some() {
+                    return Err(Refusal::BadMessage("a body after content"));
+                }
+                match command {
+                    c::OUTPUT => self.output.extend_from_slice(piece),
+                    _ => self.body.extend_from_slice(piece),
+                }
+                if self.held() > longest {
+                    return Err(Refusal::BadMessage("longer than a message may be"));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The whole message, or the end of its content; nothing when it was abandoned.
+    pub(super) fn complete(self, id: u64, reading: Reading) -> Result<Option<Message>, Refusal> {
+        if let Some(content) = self.content {
+            if content.unwanted {
+                return Ok(None);
+            }
+            if self.verification != Some(content.digest.finish()) {
+                return Err(Refusal::BadMessage("its digest does not match"));
+            }
+            return Ok(Some(Message::ContentEnd { id }));
+        }
+        if self.cut || self.verification.is_some() {
+            let digest = digest_of([&self.body[..], &self.output[..]].into_iter());
+            if self.verification != Some(digest) {
+                return Err(Refusal::BadMessage("its digest does not match"));
+            }
+        }
+        if id == OF_THE_SESSION {
+            return self.of_the_session().map(Some);
+        }
+        self.head(id, reading, false).map(Some)
+    }
+
+    /// Bytes that are held of it.
+    pub(super) fn held(&self) -> usize {
+        self.body.len() + self.output.len()
+    }
+
+    /// Takes in a piece of content. With the first one, what stands before it is complete.
+    pub(super) fn content_piece(
+        &mut self,
+        id: u64,
+        piece: &[u8],
+        reading: Reading,
+        got: &mut Vec<Message>,
+    ) -> Result<(), Refusal> {
+        if self.event.is_some() {
+            return Err(Refusal::BadMessage("an event with content"));
+        }
+        if self.content.is_none() {
+            let mut digest = Sha256::new();
+            digest.update(&self.body);
+            digest.update(&self.output);
+            let head = std::mem::take(self);
+            self.cut = head.cut;
+            let message = head.head(id, reading, true)?;
+            let unwanted = matches!(message, Message::BadOperation { .. });
+            got.push(message);
+            self.content = Some(Box::new(Content {
+                digest,
+                window: CONTENT_WINDOW,
+                used: 0,
+                unwanted,
+            }));
+        }
+        let Some(content) = &mut self.content else {
+            return Ok(());
+        };
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let cost = piece_cost(piece.len());
+        content.window = content
+            .window
+            .checked_sub(cost)
+            .ok_or(Refusal::BadMessage("more content than was asked for"))?;
+        if !content.unwanted {
+            content.digest.update(piece);
+            got.push(Message::Content {
+                id,
+                bytes: piece.to_vec(),
+            });
+        }
+        Ok(())
+    }
+
+    fn head(self, id: u64, reading: Reading, content: bool) -> Result<Message, Refusal> {
+        match reading {
+            Reading::Operations => Ok(self.operation(id, content)),
+            Reading::Results => self.result(id, content),
+        }
+    }
+
+    fn operation(self, id: u64, content: bool) -> Message {
+        let names = self.group.zip(self.command);
+        let Some((group, command)) =
+            names.filter(|(group, command)| is_name(group) && is_name(command))
+        else {
+            return Message::BadOperation {
+                id,
+                problem: "it names no group or no command",
+            };
+        };
+        let Some(params) = json(self.body) else {
+            return Message::BadOperation {
+                id,
+                problem: "its params are not JSON",
+            };
+        };
+        let operation = Operation {
+            id,
+            group,
+            command,
+            params,
+        };
+        Message::Operation(operation, content)
+    }
+
+    fn result(self, id: u64, content: bool) -> Result<Message, Refusal> {
+        let data = json(self.body).ok_or(Refusal::BadMessage("data that is not JSON"))?;
+        if let Some(event) = self.event {
+            let group = self
+                .group
+                .ok_or(Refusal::BadMessage("an event without a group"))?;
+            return Ok(Message::Event(Event { group, event, data }));
+        }
+        let code = self
+            .code
+            .ok_or(Refusal::BadMessage("a result without a code"))?;
+        let output = String::from_utf8(self.output)
+            .map_err(|_| Refusal::BadMessage("output that is not UTF-8"))?;
+        let outcome = Outcome {
+            id,
+            code: Code(code),
+            data,
+            output,
+        };
+        Ok(Message::Outcome(outcome, content))
+    }
+
+    fn of_the_session(self) -> Result<Message, Refusal> {
+        let words = |option| KeyWords {
+            option,
+            share: self.body,
+            expires: self.expires,
+        };
+        match (self.rekey, self.rekey_answer) {
+            (Some(option), None) => Ok(Message::KeyOffer(words(option))),
+            (None, Some(option)) => Ok(Message::KeyAnswer(words(option))),
+            _ => Err(Refusal::BadMessage("a message of the session that is none")),
+        }
+    }
+}
+
+/// Whether a command means something in a message only.
+pub(super) fn is_field(command: Command) -> bool {
+    matches!(
+        command,
+        c::GROUP
+            | c::COMMAND
+            | c::EVENT
+            | c::CODE
+            | c::PARAMS
+            | c::DATA
+            | c::OUTPUT
+            | c::KEY_SHARE
+            | c::REKEY
+            | c::REKEY_ANSWER
+            | c::VERIFICATION_SHA256
+    )
+}
+
+fn set_once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::BadMessage("a field given twice")),
+    }
+}
+
+fn name(text: &[u8]) -> Result<String, Refusal> {
+    if text.len() > LONGEST_NAME {
+        return Err(Refusal::BadMessage("a name that is too long"));
+    }
+    String::from_utf8(text.to_vec()).map_err(|_| Refusal::BadMessage("a name that is not UTF-8"))
+}
+
+fn json(body: Vec<u8>) -> Option<Box<serde_json::value::RawValue>> {
+    if body.is_empty() {
+        return serde_json::value::RawValue::from_string("{}".to_owned()).ok();
+    }
+    serde_json::value::RawValue::from_string(String::from_utf8(body).ok()?).ok()
+}
