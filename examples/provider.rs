@@ -7,7 +7,7 @@ use std::path::Path;
 
 use axum::routing::get;
 use axum::{Extension, Router};
-use countersign_client::broker::{
+use countersign_http_auth::{
     Application, AuthenticatedApp, Limits, Provider, Site, SqliteTickets,
 };
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
 use axum::{Extension, Router};
-use countersign_client::broker::{
+use countersign_http_auth::{
     Application, AuthenticatedApp, By, Consumer, ConsumerError, Provider, Site, TICKET_PATH,
 };
 use countersign_client::{Client, Connector, Who};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use countersign_client::broker::IntroductionError;
-use countersign_client::broker::Site as KnownSite;
+use countersign_http_auth::IntroductionError;
+use countersign_http_auth::Site as KnownSite;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::{PartyKey, SealingSuite};

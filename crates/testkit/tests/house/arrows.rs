@@ -3,9 +3,9 @@
 //! ```text
 //!                countersign
 //!               /     |     \
-//!          server     |      client
+//!          server     |      http-auth
 //!          |    \     |        |
-//!          |   store  |        |
+//!          |   store  |      client
 //!          |     |    |        |
 //!          +--- core -+        |
 //!                |             |
@@ -20,13 +20,14 @@ use crate::manifest::{self, Dependency, Kind, Manifest, made_up};
 use crate::tree::{Finding, assert_none};
 
 /// Each crate with those below it that it may name.
-const BELOW: [(&str, &[&str]); 11] = [
+const BELOW: [(&str, &[&str]); 12] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
     ("core", &["proto", "crypto"]),
     ("store", &["core", "proto", "crypto"]),
     ("server", &["store", "core", "proto", "crypto"]),
     ("client", &["proto", "crypto"]),
+    ("http-auth", &["client", "proto", "crypto"]),
     ("countersign", &ALL),
     (TESTKIT, &ALL),
     ("examples", &ALL),
@@ -34,7 +35,15 @@ const BELOW: [(&str, &[&str]); 11] = [
     ("load", &ALL),
 ];
 
-const ALL: [&str; 6] = ["server", "client", "store", "core", "proto", "crypto"];
+const ALL: [&str; 7] = [
+    "server",
+    "http-auth",
+    "client",
+    "store",
+    "core",
+    "proto",
+    "crypto",
+];
 /// The crate that others may name among their dev-dependencies, wherever they stand.
 const TESTKIT: &str = "testkit";
 

@@ -1,0 +1,145 @@
+//! A consumer around any HTTP client that is a service of `tower`.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::caller::{Call, Caller};
+use super::carrier::{Carrier, Failure};
+use super::{Consumer, ConsumerError};
+use crate::BoxError;
+use crate::content::{Unread, read};
+
+/// An HTTP client whose requests are signed: a [`Consumer`] of either edition as a layer makes it.
+///
+/// Where nothing was sent its error is a [`ConsumerError`], otherwise that of the client.
+#[derive(Debug, Clone)]
+pub struct Calling<S, C = Consumer> {
+    consumer: C,
+    client: S,
+}
+
+impl<S> Layer<S> for Consumer {
+    type Service = Calling<S>;
+
+    fn layer(&self, client: S) -> Calling<S> {
+        Calling::new(self.clone(), client)
+    }
+}
+
+impl<S, C> Calling<S, C> {
+    pub(crate) fn new(consumer: C, client: S) -> Self {
+        Self { consumer, client }
+    }
+}
+
+impl<S, C, B, R> Service<Request<B>> for Calling<S, C>
+where
+    C: Caller,
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+    R: Body + Send + 'static,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<R>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, BoxError>> + Send>>;
+
+    /// Always ready: the client is waited for with each request that is sent.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Self { consumer, client } = self.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let longest = consumer.longest_content();
+            let content = read(body, longest).await.map_err(|unread| match unread {
+                Unread::TooLong => ConsumerError::TooLong(longest),
+                Unread::Broken(error) => ConsumerError::Broken(error.to_string()),
+            })?;
+            let (method, address) = (parts.method.clone(), parts.uri.clone());
+            let call = Call::new(method, address, &parts.headers, content.clone())?;
+            // What is signed is what is sent.
+            parts.uri = call.address.clone();
+            let carrier = Through {
+                client,
+                parts,
+                content,
+            };
+            consumer.call(&call, carrier).await
+        })
+    }
+}
+
+struct Through<S> {
+    client: S,
+    parts: Parts,
+    content: Bytes,
+}
+
+impl<S> Through<S> {
+    async fn run<R>(&mut self, request: Request<Bytes>) -> Result<Response<R>, BoxError>
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+        S::Error: Into<BoxError>,
+    {
+        poll_fn(|context| self.client.poll_ready(context))
+            .await
+            .map_err(Into::into)?;
+        let response = self.client.call(request.map(Full::new));
+        response.await.map_err(Into::into)
+    }
+}
+
+impl<S, R> Carrier for Through<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Send,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    R: Body + Send,
+    R::Data: Send,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<R>;
+    type Error = BoxError;
+
+    async fn exchange(
+        &mut self,
+        message: Request<Bytes>,
+        longest: usize,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let answer = self.run(message).await;
+        let answer = answer.map_err(|error| Failure::of(&*error))?;
+        let status = answer.status();
+        match read(answer.into_body(), longest).await {
+            Ok(body) => Ok((status, body)),
+            Err(Unread::TooLong) => Err(Failure::TooLong),
+            Err(Unread::Broken(error)) => Err(Failure::of(&*error)),
+        }
+    }
+
+    async fn send(&mut self, fields: HeaderMap) -> Result<Response<R>, BoxError> {
+        let mut request = Request::from_parts(self.parts.clone(), self.content.clone());
+        request.headers_mut().extend(fields);
+        self.run(request).await
+    }
+
+    fn head(response: &Response<R>) -> (StatusCode, &HeaderMap) {
+        (response.status(), response.headers())
+    }
+}

@@ -1,0 +1,62 @@
+//! The session with the site over which tickets and ticket keys are requested.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Why an operation in a session has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SessionError(pub String);
+
+/// An authenticated session with the site, of the service that is named for the application there.
+///
+/// With the feature `session` it is implemented for `countersign_client::Client`.
+#[async_trait]
+pub trait SiteSession: Send + Sync + 'static {
+    /// Runs an operation and returns the data of its result, as JSON.
+    ///
+    /// # Errors
+    /// [`SessionError`] when the operation failed or the session is over.
+    async fn call(
+        &self,
+        group: &str,
+        command: &str,
+        params: &Value,
+    ) -> Result<Box<RawValue>, SessionError>;
+}
+
+#[cfg(feature = "session")]
+#[async_trait]
+impl SiteSession for countersign_client::Client {
+    async fn call(
+        &self,
+        group: &str,
+        command: &str,
+        params: &Value,
+    ) -> Result<Box<RawValue>, SessionError> {
+        let result = Self::call(self, group, command, params).await;
+        result.map_err(|error| SessionError(error.to_string()))
+    }
+}
+
+/// A session that can be replaced: each ends at some time.
+#[derive(Default)]
+pub(crate) struct Session(RwLock<Option<Arc<dyn SiteSession>>>);
+
+impl Session {
+    pub(crate) fn new(session: Option<Arc<dyn SiteSession>>) -> Self {
+        Self(RwLock::new(session))
+    }
+
+    pub(crate) fn set(&self, session: Option<Arc<dyn SiteSession>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = session;
+    }
+
+    pub(crate) fn get(&self) -> Option<Arc<dyn SiteSession>> {
+        let session = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        session.clone()
+    }
+}
