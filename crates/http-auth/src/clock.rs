@@ -33,19 +33,24 @@ pub(super) fn system() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A question for the site's time: a nonce, and where to ask.
+pub(super) fn question(site: &SiteAddress) -> Result<(Nonce, Uri), WrongAddress> {
+    let nonce = Nonce(fresh(&mut SystemEntropy));
+    let address = site.at(&format!("/clock?nonce={nonce}"))?;
+    Ok((nonce, address))
+}
+
 /// The site's clock, as far as it is known.
 pub(super) struct SiteClock {
     own: OwnClock,
-    site: SiteAddress,
     offset: AtomicI64,
 }
 
 impl SiteClock {
     /// A clock that is taken for right until the site says otherwise.
-    pub(super) fn new(own: OwnClock, site: SiteAddress) -> Self {
+    pub(super) fn new(own: OwnClock) -> Self {
         Self {
             own,
-            site,
             offset: AtomicI64::new(0),
         }
     }
@@ -67,13 +72,6 @@ impl SiteClock {
         let offset = i128::from(site_time) - i128::from((self.own)());
         let offset = i64::try_from(offset).unwrap_or_default();
         self.offset.store(offset, Ordering::Relaxed);
-    }
-
-    /// A question for the site's time: a nonce, and where to ask.
-    pub(super) fn question(&self) -> Result<(Nonce, Uri), WrongAddress> {
-        let nonce = Nonce(fresh(&mut SystemEntropy));
-        let address = self.site.at(&format!("/clock?nonce={nonce}"))?;
-        Ok((nonce, address))
     }
 
     /// Goes by the answer to the question of that nonce; `false` when it is not the site's.

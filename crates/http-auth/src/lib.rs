@@ -24,39 +24,40 @@
 //! ```
 
 #[cfg(feature = "consumer")]
-mod consumer;
+pub mod consumer;
 #[cfg(feature = "provider")]
-mod provider;
-
+pub mod provider;
 pub mod v1;
 
 mod clock;
 mod content;
-#[cfg(any(feature = "reqwest", feature = "provider"))]
-mod introduction;
+mod edition;
 mod origin;
-mod party;
 mod refusal;
 mod session;
 mod site_address;
+mod slot;
+mod v2;
 
 #[cfg(feature = "consumer")]
-pub use consumer::{By, Calling, Consumer, ConsumerBuilder, ConsumerError};
-#[cfg(any(feature = "reqwest", feature = "provider"))]
-pub use introduction::IntroductionError;
+pub use consumer::{By, ConsumerError, SigningClient};
+pub use edition::Edition;
 pub use origin::WrongAddress;
-pub use party::{Application, Site};
 #[cfg(feature = "sqlite")]
 pub use provider::SqliteTickets;
 #[cfg(feature = "provider")]
 pub use provider::{
-    AuthenticatedApp, Guarded, Limits, MemoryTickets, Once, OpenedTicket, Provider,
-    ProviderBuilder, ProviderError, RequestName, TicketStore, TicketStoreError,
+    AuthenticatedApp, Limits, MemoryTickets, Once, OpenedTicket, RequestName, TicketStore,
+    TicketStoreError, VerifiedService,
 };
 pub use session::{SessionError, SiteSession};
-
-/// Where a provider takes tickets, when nothing else is said.
-pub const TICKET_PATH: &str = "/.well-known/countersign/ticket";
+#[cfg(any(feature = "reqwest", feature = "provider"))]
+pub use v2::IntroductionError;
+pub use v2::{Application, Site, TICKET_PATH, V2};
+#[cfg(feature = "consumer")]
+pub use v2::{Consumer, ConsumerBuilder};
+#[cfg(feature = "provider")]
+pub use v2::{Provider, ProviderBuilder, ProviderError};
 
 /// The error of any service, as in `tower`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -7,7 +7,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 
 /// Where somebody answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Origin {
+pub struct Origin {
     scheme: Scheme,
     /// The host, with its port unless that is the scheme's own.
     authority: String,

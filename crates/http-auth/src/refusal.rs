@@ -5,20 +5,20 @@ use countersign_proto::broker::v2::Refusal;
 
 /// The value of `www-authenticate`.
 #[cfg(feature = "provider")]
-pub(super) fn challenge(refusal: Refusal) -> String {
+pub(crate) fn challenge(refusal: Refusal) -> String {
     format!("Countersign error=\"{}\"", refusal.code())
 }
 
 /// What such a value says.
 #[cfg(feature = "consumer")]
-pub(super) fn of_challenge(value: &str) -> Option<Refusal> {
+pub(crate) fn of_challenge(value: &str) -> Option<Refusal> {
     let code = value.strip_prefix("Countersign error=\"")?;
     of_code(code.strip_suffix('"')?)
 }
 
 /// What a body says.
 #[cfg(feature = "consumer")]
-pub(super) fn of_problem(body: &[u8]) -> Option<Refusal> {
+pub(crate) fn of_problem(body: &[u8]) -> Option<Refusal> {
     #[derive(serde::Deserialize)]
     struct Problem {
         code: String,
@@ -29,7 +29,7 @@ pub(super) fn of_problem(body: &[u8]) -> Option<Refusal> {
 
 /// What a code says.
 #[cfg(feature = "consumer")]
-pub(super) fn of_code(code: &str) -> Option<Refusal> {
+pub(crate) fn of_code(code: &str) -> Option<Refusal> {
     let all = [
         Refusal::NotVerified,
         Refusal::Clock,

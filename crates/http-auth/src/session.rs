@@ -1,7 +1,5 @@
 //! The session with the site over which tickets and ticket keys are requested.
 
-use std::sync::{Arc, PoisonError, RwLock};
-
 use async_trait::async_trait;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -39,24 +37,5 @@ impl SiteSession for countersign_client::Client {
     ) -> Result<Box<RawValue>, SessionError> {
         let result = Self::call(self, group, command, params).await;
         result.map_err(|error| SessionError(error.to_string()))
-    }
-}
-
-/// A session that can be replaced: each ends at some time.
-#[derive(Default)]
-pub(crate) struct Session(RwLock<Option<Arc<dyn SiteSession>>>);
-
-impl Session {
-    pub(crate) fn new(session: Option<Arc<dyn SiteSession>>) -> Self {
-        Self(RwLock::new(session))
-    }
-
-    pub(crate) fn set(&self, session: Option<Arc<dyn SiteSession>>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = session;
-    }
-
-    pub(crate) fn get(&self) -> Option<Arc<dyn SiteSession>> {
-        let session = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        session.clone()
     }
 }

@@ -7,20 +7,18 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_proto::broker::{v1, v2};
-
 use super::ConsumerError;
 
 /// At most this long before they are over credentials are renewed, in milliseconds.
 const EARLIEST: u64 = 60_000;
 /// After a renewal that failed, how long what is still good is used without another try, in milliseconds.
 const PAUSE: u64 = 5_000;
-/// Credentials younger than this, in milliseconds, are not given up because a provider does not know them:
+/// Credentials younger than this, in milliseconds, are not invalidated because a provider does not know them:
 /// one that never believes a signature would cost the site a ticket for each request.
 const YOUNGEST: u64 = 1_000;
 
-/// The credentials of either edition.
-pub(crate) trait Lasting {
+/// Credentials of any edition.
+pub trait Expires {
     /// Until when they are good, by the site's clock, in milliseconds since 1970.
     fn expires(&self) -> u64;
 }
@@ -34,7 +32,7 @@ pub(crate) struct Held<C> {
 
 /// The credentials for one provider.
 #[derive(Debug)]
-pub(crate) struct Kept<C> {
+pub(crate) struct CredentialCache<C> {
     current: Mutex<Current<C>>,
     renewal: tokio::sync::Mutex<()>,
 }
@@ -45,23 +43,11 @@ struct Current<C> {
     /// How many renewals there were, and how the last one failed.
     renewals: u64,
     failure: Option<ConsumerError>,
-    /// Not to be renewed before.
-    rest: u64,
+    /// After a failed renewal the next one starts at this time at the earliest.
+    retry_after: u64,
 }
 
-impl Lasting for v1::master::Credentials {
-    fn expires(&self) -> u64 {
-        self.expires
-    }
-}
-
-impl Lasting for v2::Credentials {
-    fn expires(&self) -> u64 {
-        self.expires
-    }
-}
-
-impl<C> Default for Kept<C> {
+impl<C> Default for CredentialCache<C> {
     fn default() -> Self {
         Self {
             current: Mutex::default(),
@@ -76,7 +62,7 @@ impl<C> Default for Current<C> {
             held: None,
             renewals: 0,
             failure: None,
-            rest: 0,
+            retry_after: 0,
         }
     }
 }
@@ -87,12 +73,12 @@ impl<C> Clone for Current<C> {
             held: self.held.clone(),
             renewals: self.renewals,
             failure: self.failure.clone(),
-            rest: self.rest,
+            retry_after: self.retry_after,
         }
     }
 }
 
-impl<C: Lasting> Held<C> {
+impl<C: Expires> Held<C> {
     fn is_due(&self, now: u64) -> bool {
         let expires = self.credentials.expires();
         let early = EARLIEST.min(expires.saturating_sub(self.made) / 10);
@@ -100,7 +86,7 @@ impl<C: Lasting> Held<C> {
     }
 }
 
-impl<C: Lasting> Kept<C> {
+impl<C: Expires> CredentialCache<C> {
     /// Credentials that are good, `obtain`ed if there are none; `now` by the site's clock.
     pub(crate) async fn get(
         &self,
@@ -110,7 +96,9 @@ impl<C: Lasting> Kept<C> {
         let seen = self.current().clone();
         let good = seen.held.filter(|held| now() < held.credentials.expires());
         let _turn = match &good {
-            Some(held) if !held.is_due(now()) || now() < seen.rest => return Ok(held.clone()),
+            Some(held) if !held.is_due(now()) || now() < seen.retry_after => {
+                return Ok(held.clone());
+            }
             // Somebody renews already: what is there is good for a while.
             Some(held) => match self.renewal.try_lock() {
                 Ok(turn) => turn,
@@ -131,7 +119,7 @@ impl<C: Lasting> Kept<C> {
     }
 
     /// The provider does not know these any more. `false` when they are so young that others would not help.
-    pub(crate) fn give_up(&self, these: &Arc<Held<C>>, now: u64) -> bool {
+    pub(crate) fn invalidate(&self, these: &Arc<Held<C>>, now: u64) -> bool {
         let mut current = self.current();
         match &current.held {
             Some(held) if Arc::ptr_eq(held, these) => {
@@ -168,7 +156,7 @@ impl<C> Current<C> {
             }
             Err(failure) => {
                 self.failure = Some(failure.clone());
-                self.rest = now.saturating_add(PAUSE);
+                self.retry_after = now.saturating_add(PAUSE);
                 Err(failure)
             }
         }
@@ -197,32 +185,33 @@ mod tests {
     impl World {
         async fn get(
             &self,
-            kept: &Kept<Credentials>,
+            cache: &CredentialCache<Credentials>,
         ) -> Result<Arc<Held<Credentials>>, ConsumerError> {
             let now = || self.now.load(Ordering::Relaxed);
-            kept.get(now, async {
-                let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-                // Lets everybody else come to where they wait.
-                tokio::task::yield_now().await;
-                let id = Nonce([u8::try_from(asked).unwrap(); 16]);
-                match self.fails {
-                    true => Err(ConsumerError::TooSlow(super::super::By::Site)),
-                    false => Ok(Credentials {
-                        application: "ledger".to_owned(),
-                        id,
-                        secret: Secret::from_bytes([0; 32]),
-                        expires: now() + 100_000,
-                    }),
-                }
-            })
-            .await
+            cache
+                .get(now, async {
+                    let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+                    // Lets everybody else come to where they wait.
+                    tokio::task::yield_now().await;
+                    let id = Nonce([u8::try_from(asked).unwrap(); 16]);
+                    match self.fails {
+                        true => Err(ConsumerError::TooSlow(super::super::By::Site)),
+                        false => Ok(Credentials {
+                            application: "ledger".to_owned(),
+                            id,
+                            secret: Secret::from_bytes([0; 32]),
+                            expires: now() + 100_000,
+                        }),
+                    }
+                })
+                .await
         }
 
         async fn many(
             &self,
-            kept: &Kept<Credentials>,
+            cache: &CredentialCache<Credentials>,
         ) -> Vec<Result<Arc<Held<Credentials>>, ConsumerError>> {
-            futures_util::future::join_all((0..100).map(|_| self.get(kept))).await
+            futures_util::future::join_all((0..100).map(|_| self.get(cache))).await
         }
 
         fn at(&self, now: u64) {
@@ -236,16 +225,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_renewal_is_shared_by_all_who_wait_for_it() {
-        let (world, kept) = (World::default(), Kept::default());
-        let got = world.many(&kept).await;
+        let (world, cache) = (World::default(), CredentialCache::default());
+        let got = world.many(&cache).await;
         assert!(got.iter().all(Result::is_ok));
         assert_eq!(world.asked(), 1);
         world.at(89_999);
-        world.many(&kept).await;
+        world.many(&cache).await;
         assert_eq!(world.asked(), 1);
         // Due: one renews, and nobody waits for it.
         world.at(90_000);
-        let got = world.many(&kept).await;
+        let got = world.many(&cache).await;
         assert_eq!(world.asked(), 2);
         let old = |held: &&Result<Arc<Held<Credentials>>, _>| {
             held.as_ref().unwrap().credentials.id == Nonce([0; 16])
@@ -253,25 +242,25 @@ mod tests {
         assert_eq!(got.iter().filter(old).count(), 99);
         // Over, for everybody.
         world.at(190_000);
-        world.many(&kept).await;
+        world.many(&cache).await;
         assert_eq!(world.asked(), 3);
     }
 
     #[tokio::test]
     async fn a_renewal_that_fails_is_shared_and_what_is_good_is_still_used() {
-        let kept = Kept::default();
+        let cache = CredentialCache::default();
         let fails = World {
             fails: true,
             ..World::default()
         };
-        let got = fails.many(&kept).await;
+        let got = fails.many(&cache).await;
         assert!(got.iter().all(Result::is_err));
         assert_eq!(fails.asked(), 1);
 
-        World::default().get(&kept).await.unwrap();
+        World::default().get(&cache).await.unwrap();
         for (now, asked) in [(95_000, 2), (99_999, 2), (100_000, 3)] {
             fails.at(now);
-            let got = fails.get(&kept).await;
+            let got = fails.get(&cache).await;
             assert_eq!(got.is_ok(), now < 100_000, "{now}");
             assert_eq!(fails.asked(), asked, "{now}");
         }
@@ -279,10 +268,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_renewal_whose_caller_goes_away_is_taken_over() {
-        let (world, kept) = (World::default(), Kept::default());
+        let (world, cache) = (World::default(), CredentialCache::default());
         let never = std::future::pending();
-        let mut first = Box::pin(kept.get(|| 0, never));
-        let mut second = Box::pin(world.get(&kept));
+        let mut first = Box::pin(cache.get(|| 0, never));
+        let mut second = Box::pin(world.get(&cache));
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
         assert_eq!(world.asked(), 0);
@@ -291,15 +280,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_provider_does_not_know_is_given_up_once_and_not_when_it_is_new() {
-        let (world, kept) = (World::default(), Kept::default());
-        let first = world.get(&kept).await.unwrap();
-        assert!(!kept.give_up(&first, YOUNGEST - 1));
-        assert!(kept.give_up(&first, YOUNGEST));
-        let second = world.get(&kept).await.unwrap().credentials.id;
+    async fn what_the_provider_does_not_know_is_invalidated_once_and_not_when_it_is_new() {
+        let (world, cache) = (World::default(), CredentialCache::default());
+        let first = world.get(&cache).await.unwrap();
+        assert!(!cache.invalidate(&first, YOUNGEST - 1));
+        assert!(cache.invalidate(&first, YOUNGEST));
+        let second = world.get(&cache).await.unwrap().credentials.id;
         assert_ne!(first.credentials.id, second);
         // Whoever still used the first one is given the second.
-        assert!(kept.give_up(&first, YOUNGEST));
-        assert_eq!(world.get(&kept).await.unwrap().credentials.id, second);
+        assert!(cache.invalidate(&first, YOUNGEST));
+        assert_eq!(world.get(&cache).await.unwrap().credentials.id, second);
     }
 }

@@ -1,122 +1,113 @@
-//! The dialog with the site and a provider: a ticket is got and presented.
-//!
-//! ```text
-//! site:     POST /authenticate        auth request         -> auth response
-//!           GET  /clock?nonce=…                            -> its time; when it refuses with `clock`
-//!           or, in a session: broker ticket                 -> ticket, and its time
-//! provider: POST its ticket path      ticket presentation  -> acknowledgement
-//! ```
+//! The dialog with the site and a provider: a ticket is requested and presented.
 
 use bytes::Bytes;
-use countersign_crypto::entropy::SystemEntropy;
-use countersign_proto::broker::v2::consumer::{Consumer as Parties, Granted};
-use countersign_proto::broker::v2::{Credentials, Refusal, limits};
-use http::{Method, StatusCode, Uri};
+use countersign_proto::broker::v2::Refusal;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 
-use super::carrier::Carrier;
-use super::exchange::exchange;
+use super::edition::ConsumerEdition;
+use super::transport::{Failure, Transport};
 use super::{By, ConsumerError, Shared, Target};
-use crate::{clock, refusal};
+use crate::clock;
+use crate::refusal;
 
-impl Shared {
+impl<E: ConsumerEdition> Shared<E> {
     /// Gets a ticket and presents it; a second time when a clock was wrong and the site has told its own.
     pub(super) async fn obtain(
         &self,
-        target: &Target,
-        carrier: &mut impl Carrier,
-    ) -> Result<Credentials, ConsumerError> {
-        let refused = match self.dialog(target, carrier).await {
-            Err(refused @ ConsumerError::Refused { .. }) => refused,
-            other => return other,
-        };
-        let clock = Some(Refusal::Clock);
-        if !matches!(&refused, ConsumerError::Refused { refusal, .. } if *refusal == clock) {
-            return Err(refused);
+        target: &Target<E>,
+        transport: &mut impl Transport,
+    ) -> Result<E::Credentials, ConsumerError> {
+        match self.dialog(target, transport).await {
+            Err(ConsumerError::Refused {
+                refusal: Some(Refusal::Clock),
+                ..
+            }) if E::time_keys(&self.parties.get()).is_some() => {}
+            outcome => return outcome,
         }
-        self.ask_time(carrier).await?;
-        self.dialog(target, carrier).await
-    }
-
-    /// Asks the site for its time, and goes by it.
-    pub(super) async fn ask_time(&self, carrier: &mut impl Carrier) -> Result<(), ConsumerError> {
-        let question = self.clock.question();
-        let (nonce, address) = question.map_err(|_| ConsumerError::CannotAsk)?;
-        let answer = self.exchange(
-            By::Site,
-            (Method::GET, address),
-            Bytes::new(),
-            clock::LONGEST_ANSWER,
-            carrier,
-        );
-        let answer = answer.await?;
-        let told = self.clock.told(nonce, &answer, &self.parties().site_keys);
-        told.then_some(())
-            .ok_or(ConsumerError::NotBelieved(By::Site))
+        self.ask_time(transport).await?;
+        self.dialog(target, transport).await
     }
 
     async fn dialog(
         &self,
-        target: &Target,
-        carrier: &mut impl Carrier,
-    ) -> Result<Credentials, ConsumerError> {
-        let cannot = |_| ConsumerError::CannotAsk;
+        target: &Target<E>,
+        transport: &mut impl Transport,
+    ) -> Result<E::Credentials, ConsumerError> {
         // One set of keys for the whole dialog, whatever is changed meanwhile.
-        let parties = self.parties();
-        let granted = match self.session.get() {
-            Some(session) => self.in_session(&parties, target, &*session).await?,
-            None => self.at_the_site(&parties, target, carrier).await?,
-        };
-        let presented = granted.present(self.clock.now(), &mut SystemEntropy);
-        let (presenting, presentation) = presented.map_err(cannot)?;
-        let address = target.tickets.clone();
-        let answer = self.post(By::Provider, address, presentation.into(), carrier);
-        let acknowledged = presenting.acknowledged(&answer.await?);
-        acknowledged.map_err(|_| ConsumerError::NotBelieved(By::Provider))
+        let parties = self.parties.get();
+        let granted = E::request_ticket(self, &parties, target, transport).await?;
+        let (presenting, presentation) = E::present(granted, self.clock.now())?;
+        let to = (Method::POST, target.tickets.clone());
+        let response = self
+            .exchange(
+                By::Provider,
+                to,
+                presentation.into(),
+                E::LONGEST_MESSAGE,
+                transport,
+            )
+            .await?;
+        E::acknowledged(presenting, response)
     }
 
-    async fn at_the_site(
+    /// Asks the site for its time, and goes by it.
+    pub(super) async fn ask_time(
         &self,
-        parties: &Parties,
-        target: &Target,
-        carrier: &mut impl Carrier,
-    ) -> Result<Granted, ConsumerError> {
-        let asked = parties.ask(&target.id, self.clock.now(), &mut SystemEntropy);
-        let (asked, request) = asked.map_err(|_| ConsumerError::CannotAsk)?;
-        let request = serde_json::to_vec(&request).map_err(|_| ConsumerError::CannotAsk)?;
-        let address = self.authenticate.clone();
-        let answer = self.post(By::Site, address, request.into(), carrier);
-        let granted = parties.granted(asked, &answer.await?);
-        granted.map_err(|_| ConsumerError::NotBelieved(By::Site))
+        transport: &mut impl Transport,
+    ) -> Result<(), ConsumerError> {
+        let question = clock::question(&self.site);
+        let (nonce, address) = question.map_err(|_| ConsumerError::CannotAsk)?;
+        let to = (Method::GET, address);
+        let longest = clock::LONGEST_ANSWER;
+        let response = self
+            .exchange(By::Site, to, Bytes::new(), longest, transport)
+            .await?;
+        let time = accepted(By::Site, response)?;
+        let parties = self.parties.get();
+        let keys = E::time_keys(&parties).unwrap_or_default();
+        let told = self.clock.told(nonce, &time, keys);
+        told.then_some(())
+            .ok_or(ConsumerError::NotBelieved(By::Site))
     }
 
-    async fn post(
-        &self,
-        to: By,
-        address: Uri,
-        message: Bytes,
-        carrier: &mut impl Carrier,
-    ) -> Result<Bytes, ConsumerError> {
-        let call = (Method::POST, address);
-        self.exchange(to, call, message, limits::SEALED, carrier)
-            .await
-    }
-
-    async fn exchange(
+    /// Sends a message, and reads the response in time, `longest` bytes at most.
+    pub(crate) async fn exchange(
         &self,
         by: By,
         (method, address): (Method, Uri),
         message: Bytes,
         longest: usize,
-        carrier: &mut impl Carrier,
-    ) -> Result<Bytes, ConsumerError> {
-        let limits = (longest, self.patience);
-        match exchange(by, (method, address), message, limits, carrier).await? {
-            (StatusCode::OK, answer) => Ok(answer),
-            (status, answer) => Err(ConsumerError::Refused {
-                by,
-                status: status.as_u16(),
-                refusal: refusal::of_problem(&answer),
-            }),
+        transport: &mut impl Transport,
+    ) -> Result<(StatusCode, Bytes), ConsumerError> {
+        let mut request = Request::new(message);
+        if method == Method::POST {
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
         }
+        (*request.method_mut(), *request.uri_mut()) = (method, address);
+        let response = transport.exchange(request, longest);
+        match tokio::time::timeout(self.timeout, response).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(Failure::TooLong)) => Err(ConsumerError::NotBelieved(by)),
+            Ok(Err(Failure::Unreachable(problem))) => {
+                Err(ConsumerError::Unreachable { by, problem })
+            }
+            Err(_) => Err(ConsumerError::TooSlow(by)),
+        }
+    }
+}
+
+/// The content of a response with status 200; of others the refusal that they carry.
+pub(crate) fn accepted(
+    by: By,
+    (status, content): (StatusCode, Bytes),
+) -> Result<Bytes, ConsumerError> {
+    match status {
+        StatusCode::OK => Ok(content),
+        _ => Err(ConsumerError::Refused {
+            by,
+            status: status.as_u16(),
+            refusal: refusal::of_problem(&content),
+        }),
     }
 }

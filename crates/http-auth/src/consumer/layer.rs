@@ -12,38 +12,43 @@ use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::caller::{Call, Caller};
-use super::carrier::{Carrier, Failure};
+use super::edition::ConsumerEdition;
+use super::request::Outgoing;
+use super::transport::{Failure, Transport};
 use super::{Consumer, ConsumerError};
 use crate::BoxError;
 use crate::content::{Unread, read};
 
-/// An HTTP client whose requests are signed: a [`Consumer`] of either edition as a layer makes it.
+/// An HTTP client whose requests a [`Consumer`] signs.
 ///
 /// Where nothing was sent its error is a [`ConsumerError`], otherwise that of the client.
-#[derive(Debug, Clone)]
-pub struct Calling<S, C = Consumer> {
-    consumer: C,
+#[derive(Debug)]
+pub struct SigningClient<S, E: ConsumerEdition> {
+    consumer: Consumer<E>,
     client: S,
 }
 
-impl<S> Layer<S> for Consumer {
-    type Service = Calling<S>;
+impl<S, E: ConsumerEdition> Layer<S> for Consumer<E> {
+    type Service = SigningClient<S, E>;
 
-    fn layer(&self, client: S) -> Calling<S> {
-        Calling::new(self.clone(), client)
+    fn layer(&self, client: S) -> SigningClient<S, E> {
+        let consumer = self.clone();
+        SigningClient { consumer, client }
     }
 }
 
-impl<S, C> Calling<S, C> {
-    pub(crate) fn new(consumer: C, client: S) -> Self {
-        Self { consumer, client }
+impl<S: Clone, E: ConsumerEdition> Clone for SigningClient<S, E> {
+    fn clone(&self) -> Self {
+        Self {
+            consumer: self.consumer.clone(),
+            client: self.client.clone(),
+        }
     }
 }
 
-impl<S, C, B, R> Service<Request<B>> for Calling<S, C>
+impl<S, E, B, R> Service<Request<B>> for SigningClient<S, E>
 where
-    C: Caller,
+    E: ConsumerEdition,
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
@@ -67,32 +72,32 @@ where
         let Self { consumer, client } = self.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let longest = consumer.longest_content();
+            let longest = consumer.shared.longest_content;
             let content = read(body, longest).await.map_err(|unread| match unread {
                 Unread::TooLong => ConsumerError::TooLong(longest),
                 Unread::Broken(error) => ConsumerError::Broken(error.to_string()),
             })?;
             let (method, address) = (parts.method.clone(), parts.uri.clone());
-            let call = Call::new(method, address, &parts.headers, content.clone())?;
+            let request = Outgoing::new(method, address, &parts.headers, content.clone())?;
             // What is signed is what is sent.
-            parts.uri = call.address.clone();
-            let carrier = Through {
+            parts.uri = request.address.clone();
+            let transport = TowerTransport {
                 client,
                 parts,
                 content,
             };
-            consumer.call(&call, carrier).await
+            consumer.shared.send(&request, transport).await
         })
     }
 }
 
-struct Through<S> {
+struct TowerTransport<S> {
     client: S,
     parts: Parts,
     content: Bytes,
 }
 
-impl<S> Through<S> {
+impl<S> TowerTransport<S> {
     async fn run<R>(&mut self, request: Request<Bytes>) -> Result<Response<R>, BoxError>
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>>,
@@ -106,7 +111,7 @@ impl<S> Through<S> {
     }
 }
 
-impl<S, R> Carrier for Through<S>
+impl<S, R> Transport for TowerTransport<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Send,
     S::Future: Send,

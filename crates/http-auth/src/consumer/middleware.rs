@@ -5,11 +5,12 @@ use bytes::Bytes;
 use http::{Extensions, HeaderMap, Request, StatusCode};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next};
 
-use super::caller::{Call, Caller};
-use super::carrier::{Carrier, Failure};
+use super::edition::ConsumerEdition;
+use super::request::Outgoing;
+use super::transport::{Failure, Transport};
 use super::{Consumer, ConsumerError};
 
-impl Consumer {
+impl<E: ConsumerEdition> Consumer<E> {
     /// A client that signs each request. It follows no redirects: what is signed is for one address.
     ///
     /// A client with settings of its own takes the consumer as middleware.
@@ -17,62 +18,43 @@ impl Consumer {
     /// # Errors
     /// When TLS cannot be set up on this machine.
     pub fn client(&self) -> Result<ClientWithMiddleware, reqwest::Error> {
-        client(self.clone())
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(ClientBuilder::new(client).with(self.clone()).build())
     }
 }
 
-/// A client that follows no redirects, with this middleware.
-pub(crate) fn client(consumer: impl Middleware) -> Result<ClientWithMiddleware, reqwest::Error> {
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
-    Ok(ClientBuilder::new(client).with(consumer).build())
-}
-
 #[async_trait]
-impl Middleware for Consumer {
+impl<E: ConsumerEdition> Middleware for Consumer<E> {
     async fn handle(
         &self,
         request: reqwest::Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<reqwest::Response, Error> {
-        handle(self, request, extensions, next).await
-    }
-}
-
-/// Signs and sends a request of the application.
-pub(crate) async fn handle(
-    consumer: &impl Caller,
-    request: reqwest::Request,
-    extensions: &mut Extensions,
-    next: Next<'_>,
-) -> Result<reqwest::Response, Error> {
-    let content = match request.body() {
-        None => Bytes::new(),
-        Some(body) => {
-            let whole = body.as_bytes().ok_or(ConsumerError::Streamed)?;
-            Bytes::copy_from_slice(whole)
+        let content = match request.body() {
+            None => Bytes::new(),
+            Some(body) => {
+                let whole = body.as_bytes().ok_or(ConsumerError::Streamed)?;
+                Bytes::copy_from_slice(whole)
+            }
+        };
+        let longest = self.shared.longest_content;
+        if content.len() > longest {
+            return Err(ConsumerError::TooLong(longest).into());
         }
-    };
-    let longest = consumer.longest_content();
-    if content.len() > longest {
-        return Err(ConsumerError::TooLong(longest).into());
+        let address = request.url().as_str().parse();
+        let address = address.map_err(|_| ConsumerError::CannotSign)?;
+        let method = request.method().clone();
+        let outgoing = Outgoing::new(method, address, request.headers(), content)?;
+        let transport = ReqwestTransport {
+            next,
+            request,
+            extensions,
+        };
+        self.shared.send(&outgoing, transport).await
     }
-    let address = request.url().as_str().parse();
-    let address = address.map_err(|_| ConsumerError::CannotSign)?;
-    let call = Call::new(
-        request.method().clone(),
-        address,
-        request.headers(),
-        content,
-    )?;
-    let carrier = Through {
-        next,
-        request,
-        extensions,
-    };
-    consumer.call(&call, carrier).await
 }
 
 /// Only what was not sent has one.
@@ -93,13 +75,13 @@ impl ConsumerError {
     }
 }
 
-struct Through<'a> {
+struct ReqwestTransport<'a> {
     next: Next<'a>,
     request: reqwest::Request,
     extensions: &'a mut Extensions,
 }
 
-impl Carrier for Through<'_> {
+impl Transport for ReqwestTransport<'_> {
     type Response = reqwest::Response;
     type Error = Error;
 

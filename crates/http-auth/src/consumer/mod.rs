@@ -2,189 +2,152 @@
 //!
 //! ```text
 //! request ─▶ credentials ─▶ sign ─▶ send ─▶ response
-//!              │   ▲                  └ not known any more: once again with other credentials
+//!              │   ▲                  └ unknown to the provider: once more with other credentials
 //!              ▼   │
-//!            ticket, presentation, acknowledgement: once for each provider, and before they are over
+//!            ticket, presentation, acknowledgement: once for each provider, and before they expire
 //! ```
 
-mod call;
-pub(super) mod caller;
-pub(super) mod carrier;
-pub(super) mod credentials;
+mod credentials;
 mod dialog;
+mod edition;
 mod error;
-pub(super) mod exchange;
-mod in_session;
 mod layer;
 #[cfg(feature = "reqwest")]
-pub(super) mod middleware;
+mod middleware;
+mod request;
+mod transport;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
-use countersign_proto::broker::v2::Credentials;
-use countersign_proto::broker::v2::consumer::Consumer as Parties;
 use http::Uri;
 
-use super::clock::{self, OwnClock, SiteClock};
-use super::origin::{Origin, WrongAddress};
-use super::session::{Session, SiteSession};
-use super::site_address::SiteAddress;
-use super::{Application, Site, TICKET_PATH};
-use credentials::Kept;
+use crate::clock::{self, OwnClock, SiteClock};
+use crate::origin::Origin;
+use crate::session::SiteSession;
+use crate::site_address::SiteAddress;
+use crate::slot::Slot;
+use credentials::CredentialCache;
 
+pub(crate) use credentials::Expires;
+pub(crate) use dialog::accepted;
+pub(crate) use edition::{ConsumerEdition, Rejection};
 pub use error::{By, ConsumerError};
-pub use layer::Calling;
+pub use layer::SigningClient;
+pub(crate) use request::Outgoing;
+pub(crate) use transport::Transport;
 
-/// How long the site and a provider may take for an answer, when nothing else is said.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest content of a request, in bytes, when nothing else is said: it is signed whole.
-pub(super) const CONTENT: usize = 16 * 1_024 * 1_024;
+/// How long the site and a provider may take for a response by default.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest content of a request by default, in bytes: it is kept until the request is answered.
+const LONGEST_CONTENT: usize = 16 * 1_024 * 1_024;
 
 /// An application that calls others. It is a layer of `tower` for any HTTP client, and middleware of reqwest;
 /// clones share what they know.
 ///
 /// A request to an address that it does not know is not sent.
-#[derive(Clone)]
-pub struct Consumer {
-    shared: Arc<Shared>,
+pub struct Consumer<E: ConsumerEdition> {
+    pub(crate) shared: Arc<Shared<E>>,
 }
 
-struct Shared {
-    parties: RwLock<Arc<Parties>>,
-    /// Where the site answers requests for tickets.
-    authenticate: Uri,
-    clock: SiteClock,
-    session: Session,
-    targets: HashMap<Origin, Target>,
-    patience: Duration,
-    content: usize,
+/// What the clones of a consumer share.
+pub struct Shared<E: ConsumerEdition> {
+    pub(crate) parties: Slot<Arc<E::Parties>>,
+    pub(crate) site: SiteAddress,
+    pub(crate) clock: SiteClock,
+    pub(crate) session: Slot<Option<Arc<dyn SiteSession>>>,
+    pub(crate) timeout: Duration,
+    longest_content: usize,
+    targets: HashMap<Origin, Target<E>>,
 }
 
 /// An application that is called.
-struct Target {
-    id: String,
+pub struct Target<E: ConsumerEdition> {
+    pub(crate) id: String,
     origin: Origin,
     /// Where it takes tickets.
     tickets: Uri,
-    kept: Kept<Credentials>,
+    credentials: CredentialCache<E::Credentials>,
 }
 
-/// What a consumer is made of.
-pub struct ConsumerBuilder {
-    application: Application,
-    site: Site,
-    calls: Vec<(String, Uri)>,
-    suite: SealingSuite,
-    patience: Duration,
-    content: usize,
+/// The parts and settings of a consumer.
+pub struct ConsumerBuilder<E: ConsumerEdition> {
+    pub(crate) parties: E::Parties,
+    pub(crate) session: Option<Arc<dyn SiteSession>>,
+    site: Uri,
+    targets: Vec<(String, Uri)>,
+    timeout: Duration,
+    longest_content: usize,
     clock: OwnClock,
-    session: Option<Arc<dyn SiteSession>>,
 }
 
-impl Consumer {
-    /// An application that trusts this site, and calls nobody yet.
+impl<E: ConsumerEdition> Consumer<E> {
+    /// An application that trusts this site. It cannot call other applications until [`ConsumerBuilder::calls`] names
+    /// them.
     #[must_use]
-    pub fn builder(application: Application, site: Site) -> ConsumerBuilder {
+    pub fn builder(application: E::Application, site: E::Site) -> ConsumerBuilder<E> {
+        let (parties, site) = E::parties(application, site);
         ConsumerBuilder {
-            application,
-            site,
-            calls: Vec::new(),
-            suite: SealingSuite::XWing,
-            patience: PATIENCE,
-            content: CONTENT,
-            clock: Arc::new(clock::system),
+            parties,
             session: None,
+            site,
+            targets: Vec::new(),
+            timeout: TIMEOUT,
+            longest_content: LONGEST_CONTENT,
+            clock: Arc::new(clock::system),
         }
     }
 
-    /// Goes on with other keys of its own, the newest first.
-    pub fn set_keys(&self, keys: Vec<PartyKey>) {
-        self.change(|parties| parties.keys = keys);
-    }
-
-    /// Goes on with other keys of the site, the newest first.
-    pub fn set_site_keys(&self, keys: Vec<PartyPublic>) {
-        self.change(|parties| parties.site_keys = keys);
-    }
-
-    /// Gets tickets over another session from now on, or over none: a session is over at some time.
-    pub fn set_session(&self, session: Option<Arc<dyn SiteSession>>) {
-        self.shared.session.set(session);
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Parties)) {
-        let shared = self.shared.parties.write();
-        let mut shared = shared.unwrap_or_else(PoisonError::into_inner);
-        let mut parties = Parties {
-            id: shared.id.clone(),
-            keys: shared.keys.clone(),
-            site: shared.site.clone(),
-            site_keys: shared.site_keys.clone(),
-            suite: shared.suite,
-        };
-        change(&mut parties);
-        *shared = Arc::new(parties);
+    /// Goes on with other keys.
+    pub(crate) fn change(&self, change: impl FnOnce(&E::Parties) -> E::Parties) {
+        let parties = &self.shared.parties;
+        parties.change(|parties| Arc::new(change(parties)));
     }
 }
 
-impl Shared {
-    fn parties(&self) -> Arc<Parties> {
-        let parties = self.parties.read();
-        parties.unwrap_or_else(PoisonError::into_inner).clone()
+impl<E: ConsumerEdition> Clone for Consumer<E> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
     }
 }
 
-impl fmt::Debug for Consumer {
+impl<E: ConsumerEdition> fmt::Debug for Consumer<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Consumer({})", self.shared.parties().id)
+        write!(f, "Consumer({})", E::id(&self.shared.parties.get()))
     }
 }
 
-impl ConsumerBuilder {
-    /// Calls the application of that id at that address. A path in it is where that one takes tickets, if not
-    /// at [`TICKET_PATH`].
+impl<E: ConsumerEdition> ConsumerBuilder<E> {
+    /// Calls the application of that id at that address. The path of the address is where that application takes
+    /// tickets; an empty one stands for the edition's `TICKET_PATH`.
     #[must_use]
     pub fn calls(mut self, id: &str, address: Uri) -> Self {
-        self.calls.push((id.to_owned(), address));
+        self.targets.push((id.to_owned(), address));
         self
     }
 
-    /// Gets tickets over this session in place of HTTP: without public-key operations, and so many more at the
-    /// site. The session is of the service that is named for this application at the site; when it is over
-    /// there are no tickets until [`Consumer::set_session`] gives another one.
+    /// How long the site and a provider may take for a response in the dialog: 10 seconds by default. The
+    /// application's own requests are for its client to time.
     #[must_use]
-    pub fn tickets_over(mut self, session: Arc<dyn SiteSession>) -> Self {
-        self.session = Some(session);
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// How things are sealed to the site: `xwing-aes256gcm` when nothing is said.
-    #[must_use]
-    pub fn suite(mut self, suite: SealingSuite) -> Self {
-        self.suite = suite;
-        self
-    }
-
-    /// How long the site and a provider may take for an answer in the dialog: 10 seconds when nothing is said.
-    /// The application's own requests are for its client to time.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// The longest content of a request, in bytes: 16 MiB when nothing is said.
+    /// The longest content of a request, in bytes: 16 MiB by default. It is kept until the request is answered, which
+    /// may have to be sent again.
     #[must_use]
     pub fn longest_content(mut self, bytes: usize) -> Self {
-        self.content = bytes;
+        self.longest_content = bytes;
         self
     }
 
-    /// Another clock than this machine's, in milliseconds since 1970. It need not be right.
+    /// Another clock than this machine's, in milliseconds since 1970. In edition v2 it need not be right, in v1 it has
+    /// to be right to a minute.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -194,41 +157,33 @@ impl ConsumerBuilder {
     /// The consumer. Nothing is sent before its first request.
     ///
     /// # Errors
-    /// [`WrongAddress`].
-    pub fn build(self) -> Result<Consumer, WrongAddress> {
+    /// For an address that is none, and for keys and settings with which no request could ever be made.
+    pub fn build(self) -> Result<Consumer<E>, E::BuildError> {
+        E::check(&self.parties)?;
         let mut targets = HashMap::new();
-        for (id, address) in self.calls {
+        for (id, address) in self.targets {
             let origin = Origin::of(&address)?;
             let path = match address.path() {
-                "" | "/" => TICKET_PATH,
+                "" | "/" => E::TICKET_PATH,
                 path => path,
             };
             let target = Target {
                 id,
                 tickets: origin.at(path)?,
                 origin: origin.clone(),
-                kept: Kept::default(),
+                credentials: CredentialCache::default(),
             };
             targets.insert(origin, target);
         }
-        let site = SiteAddress::of(&self.site.url)?;
-        let authenticate = site.at("/authenticate")?;
-        let parties = Parties {
-            id: self.application.id,
-            keys: self.application.keys,
-            site: self.site.id,
-            site_keys: self.site.keys,
-            suite: self.suite,
-        };
         Ok(Consumer {
             shared: Arc::new(Shared {
-                parties: RwLock::new(Arc::new(parties)),
-                authenticate,
-                clock: SiteClock::new(self.clock, site),
-                session: Session::new(self.session),
+                parties: Slot::new(Arc::new(self.parties)),
+                site: SiteAddress::of(&self.site)?,
+                clock: SiteClock::new(self.clock),
+                session: Slot::new(self.session),
+                timeout: self.timeout,
+                longest_content: self.longest_content,
                 targets,
-                patience: self.patience,
-                content: self.content,
             }),
         })
     }

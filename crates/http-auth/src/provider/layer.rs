@@ -12,50 +12,32 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Provider;
-use super::guard::{Guard, Passage};
-use super::reply::{Reply, acknowledged};
+use super::edition::ProviderEdition;
 use crate::BoxError;
 
-/// A service whose requests are verified before it sees them: a [`Provider`] of either edition as a layer makes it.
+/// A service whose requests a [`Provider`] verifies before it sees them.
 ///
 /// The content of each request is read whole before.
-#[derive(Debug, Clone)]
-pub struct Guarded<S, P = Provider> {
-    provider: P,
+#[derive(Debug)]
+pub struct VerifiedService<S, E: ProviderEdition> {
+    provider: Provider<E>,
     service: S,
 }
 
-impl<S> Layer<S> for Provider {
-    type Service = Guarded<S>;
+impl<S, E: ProviderEdition> Layer<S> for Provider<E> {
+    type Service = VerifiedService<S, E>;
 
-    fn layer(&self, service: S) -> Guarded<S> {
-        Guarded::new(self.clone(), service)
+    fn layer(&self, service: S) -> VerifiedService<S, E> {
+        let provider = self.clone();
+        VerifiedService { provider, service }
     }
 }
 
-impl<S, P> Guarded<S, P> {
-    pub(crate) fn new(provider: P, service: S) -> Self {
-        Self { provider, service }
-    }
-}
-
-impl Guard for Provider {
-    const SCHEME: &'static str = "Countersign";
-
-    async fn pass<B>(&self, request: Request<B>) -> Passage
-    where
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
-        let shared = &self.shared;
-        if request.uri().path() == shared.ticket_path {
-            let taken = shared.take(request).await;
-            return Passage::Answered(taken.map_or_else(Reply::response, acknowledged));
-        }
-        match shared.admit(request).await {
-            Ok(request) => Passage::Through(request),
-            Err(reply) => Passage::Answered(reply.response()),
+impl<S: Clone, E: ProviderEdition> Clone for VerifiedService<S, E> {
+    fn clone(&self) -> Self {
+        Self {
+            provider: self.provider.clone(),
+            service: self.service.clone(),
         }
     }
 }
@@ -76,9 +58,9 @@ fn without_challenge(fields: &mut HeaderMap, scheme: &str) {
     }
 }
 
-impl<S, P, B, R> Service<Request<B>> for Guarded<S, P>
+impl<S, E, B, R> Service<Request<B>> for VerifiedService<S, E>
 where
-    P: Guard,
+    E: ProviderEdition,
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     B: Body + Send + 'static,
@@ -100,13 +82,13 @@ where
         let next = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, next);
         Box::pin(async move {
-            match provider.pass(request).await {
-                Passage::Through(request) => {
+            match provider.shared.decide(request).await {
+                Ok(request) => {
                     let mut answer = service.call(request).await?;
-                    without_challenge(answer.headers_mut(), P::SCHEME);
+                    without_challenge(answer.headers_mut(), E::SCHEME);
                     Ok(answer)
                 }
-                Passage::Answered(answer) => Ok(answer.map(R::from)),
+                Err(answer) => Ok(answer.map(R::from)),
             }
         })
     }

@@ -1,17 +1,33 @@
-//! What a provider answers itself. Each is the same bytes each time, whoever asks.
+//! What a provider answers itself. Each is the same bytes each time, for every client.
 
 use bytes::Bytes;
-use countersign_proto::broker::v2::Refusal;
-use countersign_proto::broker::v2::signature::SignatureError;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use crate::refusal::challenge;
+/// How an edition rejects presentations and requests, and writes what the provider answers itself.
+pub trait Rejection: Send {
+    /// The type of an acknowledgement.
+    const ACCEPTED: &'static str;
+    /// The type of all other answers.
+    const PROBLEM: &'static str;
+
+    /// The HTTP status.
+    fn status(&self) -> StatusCode;
+
+    /// The content.
+    fn body(&self) -> String;
+
+    /// The challenge that belongs to a 401.
+    fn challenge(&self) -> Option<String>;
+
+    /// The content for something that is no rejection: a stable code, and what it means.
+    fn problem(status: StatusCode, code: &str, title: &str) -> String;
+}
 
 /// An answer that does not come from the application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reply {
-    /// As the protocol refuses.
-    Refused(Refusal),
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply<R> {
+    /// As the protocol rejects.
+    Rejected(R),
     /// Tickets are presented with POST.
     Method,
     /// The content is longer than is read.
@@ -22,28 +38,16 @@ pub(super) enum Reply {
     Busy,
 }
 
-impl From<Refusal> for Reply {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl<R> From<R> for Reply<R> {
+    fn from(rejection: R) -> Self {
+        Self::Rejected(rejection)
     }
 }
 
-impl From<SignatureError> for Reply {
-    fn from(error: SignatureError) -> Self {
-        Self::Refused(match error {
-            SignatureError::Fields | SignatureError::NotVerified => Refusal::NotVerified,
-            SignatureError::Clock => Refusal::Clock,
-            SignatureError::Expired => Refusal::Expired,
-        })
-    }
-}
-
-impl Reply {
-    fn status(self) -> StatusCode {
+impl<R: Rejection> Reply<R> {
+    fn status(&self) -> StatusCode {
         match self {
-            Self::Refused(refusal) => {
-                StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNAUTHORIZED)
-            }
+            Self::Rejected(rejection) => rejection.status(),
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -51,51 +55,44 @@ impl Reply {
         }
     }
 
-    fn body(self) -> String {
+    fn body(&self) -> String {
         let (code, title) = match self {
-            Self::Refused(refusal) => return refusal.body(),
+            Self::Rejected(rejection) => return rejection.body(),
             Self::Method => ("method", "tickets are presented with POST"),
             Self::TooLong => ("too-long", "the content is too long"),
             Self::TooSlow => ("too-slow", "the content did not come in time"),
             Self::Busy => ("busy", "nothing can be accepted now"),
         };
-        serde_json::json!({
-            "type": format!("urn:countersign:broker:{code}"),
-            "title": title,
-            "status": self.status().as_u16(),
-            "code": code,
-        })
-        .to_string()
+        R::problem(self.status(), code, title)
     }
 
     /// A field that belongs to the status.
-    fn field(self) -> Option<(HeaderName, HeaderValue)> {
+    fn field(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::Refused(refusal) if self.status() == StatusCode::UNAUTHORIZED => {
-                let challenge = HeaderValue::try_from(challenge(refusal)).ok()?;
+            Self::Rejected(rejection) => {
+                let challenge = HeaderValue::try_from(rejection.challenge()?).ok()?;
                 Some((header::WWW_AUTHENTICATE, challenge))
             }
             Self::Method => Some((header::ALLOW, HeaderValue::from_static("POST"))),
             Self::Busy => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
-            _ => None,
+            Self::TooLong | Self::TooSlow => None,
         }
     }
 
-    pub(super) fn response<B: From<Bytes>>(self) -> Response<B> {
-        let body = Bytes::from(self.body());
-        let mut response = with_type(body, "application/problem+json");
+    pub(super) fn response(&self) -> Response<Bytes> {
+        let mut response = with_type(self.body(), R::PROBLEM);
         *response.status_mut() = self.status();
         response.headers_mut().extend(self.field());
         response
     }
 }
 
-/// What an accepted ticket is answered with.
-pub(super) fn acknowledged<B: From<Bytes>>(answer: String) -> Response<B> {
-    with_type(answer.into(), "application/json")
+/// The answer to a ticket that was accepted.
+pub(super) fn acknowledged<R: Rejection>(answer: String) -> Response<Bytes> {
+    with_type(answer, R::ACCEPTED)
 }
 
-fn with_type<B: From<Bytes>>(body: Bytes, kind: &'static str) -> Response<B> {
+fn with_type(body: String, kind: &'static str) -> Response<Bytes> {
     let mut response = Response::new(body.into());
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -15,9 +15,6 @@ pub(crate) const WAITING: usize = 256;
 /// Presentations of one source that wait, where sources are known: eight sources fill all places together.
 pub(crate) const WAITING_PER_SOURCE: usize = 32;
 
-/// Finds out where a request comes from.
-pub(crate) type SourceOf = Arc<dyn Fn(&http::request::Parts) -> Option<IpAddr> + Send + Sync>;
-
 /// Runs public-key work.
 pub(crate) struct Work {
     turns: Arc<Semaphore>,

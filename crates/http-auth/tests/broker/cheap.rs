@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 
 use axum::body::Bytes;
-use countersign_http_auth::{Guarded, Limits, SqliteTickets, TICKET_PATH};
+use countersign_http_auth::{Limits, SqliteTickets, TICKET_PATH, V2, VerifiedService};
 use countersign_proto::broker::v2::Refusal;
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
@@ -100,7 +100,10 @@ impl Service<Request<Full<Bytes>>> for Never {
 
 /// Presents until one is told to come again, and gives how many wait and that answer. Each has another ID object, so
 /// that none is known from another one.
-fn fill(service: &mut Guarded<Never>, presentation: &Said) -> (Vec<Answer>, Response<Bytes>) {
+fn fill(
+    service: &mut VerifiedService<Never, V2>,
+    presentation: &Said,
+) -> (Vec<Answer>, Response<Bytes>) {
     let mut value: Value = serde_json::from_slice(&presentation.body).unwrap();
     let mut waiting = Vec::new();
     for number in 0..10_000 {

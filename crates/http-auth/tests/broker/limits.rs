@@ -127,7 +127,7 @@ async fn an_answer_without_end_is_not_read() {
 #[tokio::test]
 async fn nobody_is_waited_for_without_end() {
     let world = World::new().await;
-    let provider = world.provider().patience(Duration::ZERO).build().unwrap();
+    let provider = world.provider().timeout(Duration::ZERO).build().unwrap();
     let mut service = provider.layer(guarded(&provider));
     let presentation = http::Request::post(TICKET_PATH).body(Never).unwrap();
     let answer = service.call(presentation).await.unwrap();
@@ -136,7 +136,7 @@ async fn nobody_is_waited_for_without_end() {
     let ledger = world.ledger().await;
     let never = || std::future::pending::<String>();
     world.site.replace(axum::Router::new().fallback(never));
-    let consumer = world.consumer(&ledger).patience(Duration::from_millis(1));
+    let consumer = world.consumer(&ledger).timeout(Duration::from_millis(1));
     let client = consumer.build().unwrap().client().unwrap();
     let request = client.get(ledger.url("/who").to_string());
     assert_eq!(unsent(request).await, ConsumerError::TooSlow(By::Site));

@@ -1,4 +1,4 @@
-//! Tickets over a session with the site: the fast path.
+//! Tickets over a session with the site: the symmetric ticket path.
 
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::consumer::{Consumer as Parties, Granted};
@@ -6,8 +6,10 @@ use countersign_proto::broker::v2::fast::Answered;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{By, ConsumerError, Shared, Target};
-use crate::{SiteSession, refusal};
+use super::V2;
+use crate::consumer::{By, ConsumerError, Shared, Target};
+use crate::refusal;
+use crate::session::SiteSession;
 
 /// What `broker ticket` answers.
 #[derive(Deserialize)]
@@ -15,17 +17,17 @@ struct Tickets {
     tickets: Vec<Answered>,
 }
 
-impl Shared {
+impl Shared<V2> {
     /// A ticket for the target. Its time is the site's, and the clock is put right by it.
     pub(super) async fn in_session(
         &self,
         parties: &Parties,
-        target: &Target,
+        target: &Target<V2>,
         session: &dyn SiteSession,
     ) -> Result<Granted, ConsumerError> {
         let params = json!({ "app": parties.id, "providers": [target.id] });
         let answer = session.call("broker", "ticket", &params);
-        let answer = tokio::time::timeout(self.patience, answer).await;
+        let answer = tokio::time::timeout(self.timeout, answer).await;
         let not_believed = ConsumerError::NotBelieved(By::Site);
         let answer = answer.map_err(|_| ConsumerError::TooSlow(By::Site))?;
         let answer = answer.map_err(|error| ConsumerError::Session(error.to_string()))?;

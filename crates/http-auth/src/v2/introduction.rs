@@ -7,8 +7,8 @@ use countersign_proto::broker::v2::introduction::{Introduction, LONGEST};
 use http::Uri;
 
 use super::Site;
-use super::origin::WrongAddress;
-use super::site_address::SiteAddress;
+use crate::origin::WrongAddress;
+use crate::site_address::SiteAddress;
 
 /// How long a site has to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! What carries a consumer's requests: reqwest, or any service of `tower`.
+//! What sends a consumer's requests: reqwest, or any service of `tower`.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -6,7 +6,7 @@ use http::{HeaderMap, Request, StatusCode};
 use super::ConsumerError;
 
 /// One request of the application, and the client that it goes through.
-pub(crate) trait Carrier: Send {
+pub trait Transport: Send {
     /// What the application is given.
     type Response: Send;
     /// What it is told otherwise.
@@ -30,7 +30,7 @@ pub(crate) trait Carrier: Send {
 }
 
 /// Why there is no answer to a message.
-pub(crate) enum Failure {
+pub enum Failure {
     /// It is too long.
     TooLong,
     /// What the client says.

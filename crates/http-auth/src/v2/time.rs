@@ -8,8 +8,9 @@ use std::time::Duration;
 use countersign_crypto::party::PartyPublic;
 use tokio::sync::OnceCell;
 
-use super::ProviderError;
+use super::provider::ProviderError;
 use crate::clock::{self, SiteClock};
+use crate::site_address::SiteAddress;
 
 /// How often the site is asked, in milliseconds: no clock goes wrong by much in that time.
 const INTERVAL: u64 = 600_000;
@@ -21,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The site's time, and the way to it.
 pub(super) struct SiteTime {
     clock: SiteClock,
+    site: SiteAddress,
     client: reqwest::Client,
     /// The first question was answered, or was not.
     asked: OnceCell<()>,
@@ -31,7 +33,7 @@ pub(super) struct SiteTime {
 }
 
 impl SiteTime {
-    pub(super) fn new(clock: SiteClock) -> Result<Self, ProviderError> {
+    pub(super) fn new(clock: SiteClock, site: SiteAddress) -> Result<Self, ProviderError> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
@@ -39,6 +41,7 @@ impl SiteTime {
         Ok(Self {
             last: AtomicU64::new(clock.own()),
             clock,
+            site,
             client: client.map_err(|error| ProviderError::Client(error.to_string()))?,
             asked: OnceCell::new(),
             sure: AtomicBool::new(false),
@@ -87,7 +90,7 @@ impl SiteTime {
 
     async fn answer(&self, site: &[PartyPublic]) -> Result<(), ProviderError> {
         let unknown = |problem: reqwest::Error| ProviderError::NoTime(problem.to_string());
-        let (nonce, address) = self.clock.question()?;
+        let (nonce, address) = clock::question(&self.site)?;
         let answer = self.client.get(address.to_string()).send().await;
         let mut answer = answer.map_err(unknown)?;
         let mut body = Vec::new();
