@@ -6,6 +6,11 @@ use http_body_util::BodyExt;
 
 use super::BoxError;
 
+/// The content of a request or response.
+pub trait Content: Body<Data: Send, Error: Into<BoxError>> + Send {}
+
+impl<B: Body<Data: Send, Error: Into<BoxError>> + Send> Content for B {}
+
 /// Why content was not read.
 #[derive(Debug)]
 pub(super) enum Unread {
@@ -19,11 +24,7 @@ pub(super) enum Unread {
 const BELIEVED: usize = 8 * 1024;
 
 /// Reads all of it, `longest` bytes at most.
-pub(super) async fn read<B>(body: B, longest: usize) -> Result<Bytes, Unread>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
+pub(super) async fn read(body: impl Content, longest: usize) -> Result<Bytes, Unread> {
     let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if least > longest {
         return Err(Unread::TooLong);

@@ -18,7 +18,7 @@ const PAUSE: u64 = 5_000;
 const YOUNGEST: u64 = 1_000;
 
 /// Credentials of any edition.
-pub trait Expires {
+pub trait Expires: Clone {
     /// Until when they are good, by the site's clock, in milliseconds since 1970.
     fn expires(&self) -> u64;
 }
@@ -37,7 +37,7 @@ pub(crate) struct CredentialCache<C> {
     renewal: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Current<C> {
     held: Option<Arc<Held<C>>>,
     /// How many renewals there were, and how the last one failed.
@@ -45,37 +45,6 @@ struct Current<C> {
     failure: Option<ConsumerError>,
     /// After a failed renewal the next one starts at this time at the earliest.
     retry_after: u64,
-}
-
-impl<C> Default for CredentialCache<C> {
-    fn default() -> Self {
-        Self {
-            current: Mutex::default(),
-            renewal: tokio::sync::Mutex::default(),
-        }
-    }
-}
-
-impl<C> Default for Current<C> {
-    fn default() -> Self {
-        Self {
-            held: None,
-            renewals: 0,
-            failure: None,
-            retry_after: 0,
-        }
-    }
-}
-
-impl<C> Clone for Current<C> {
-    fn clone(&self) -> Self {
-        Self {
-            held: self.held.clone(),
-            renewals: self.renewals,
-            failure: self.failure.clone(),
-            retry_after: self.retry_after,
-        }
-    }
 }
 
 impl<C: Expires> Held<C> {
@@ -87,6 +56,19 @@ impl<C: Expires> Held<C> {
 }
 
 impl<C: Expires> CredentialCache<C> {
+    /// No credentials yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            current: Mutex::new(Current {
+                held: None,
+                renewals: 0,
+                failure: None,
+                retry_after: 0,
+            }),
+            renewal: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// Credentials that are good, `obtain`ed if there are none; `now` by the site's clock.
     pub(crate) async fn get(
         &self,
@@ -225,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_renewal_is_shared_by_all_who_wait_for_it() {
-        let (world, cache) = (World::default(), CredentialCache::default());
+        let (world, cache) = (World::default(), CredentialCache::new());
         let got = world.many(&cache).await;
         assert!(got.iter().all(Result::is_ok));
         assert_eq!(world.asked(), 1);
@@ -248,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_renewal_that_fails_is_shared_and_what_is_good_is_still_used() {
-        let cache = CredentialCache::default();
+        let cache = CredentialCache::new();
         let fails = World {
             fails: true,
             ..World::default()
@@ -268,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_renewal_whose_caller_goes_away_is_taken_over() {
-        let (world, cache) = (World::default(), CredentialCache::default());
+        let (world, cache) = (World::default(), CredentialCache::new());
         let never = std::future::pending();
         let mut first = Box::pin(cache.get(|| 0, never));
         let mut second = Box::pin(world.get(&cache));
@@ -281,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_provider_does_not_know_is_invalidated_once_and_not_when_it_is_new() {
-        let (world, cache) = (World::default(), CredentialCache::default());
+        let (world, cache) = (World::default(), CredentialCache::new());
         let first = world.get(&cache).await.unwrap();
         assert!(!cache.invalidate(&first, YOUNGEST - 1));
         assert!(cache.invalidate(&first, YOUNGEST));

@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body::Body;
 use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -17,7 +16,7 @@ use super::request::Outgoing;
 use super::transport::{Failure, Transport};
 use super::{Consumer, ConsumerError};
 use crate::BoxError;
-use crate::content::{Unread, read};
+use crate::content::{Content, Unread, read};
 
 /// An HTTP client whose requests a [`Consumer`] signs.
 ///
@@ -52,12 +51,8 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-    R: Body + Send + 'static,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
+    B: Content + 'static,
+    R: Content + 'static,
 {
     type Response = Response<R>;
     type Error = BoxError;
@@ -116,9 +111,7 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Send,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    R: Body + Send,
-    R::Data: Send,
-    R::Error: Into<BoxError>,
+    R: Content,
 {
     type Response = Response<R>;
     type Error = BoxError;
@@ -133,8 +126,7 @@ where
         let status = answer.status();
         match read(answer.into_body(), longest).await {
             Ok(body) => Ok((status, body)),
-            Err(Unread::TooLong) => Err(Failure::TooLong),
-            Err(Unread::Broken(error)) => Err(Failure::of(&*error)),
+            Err(unread) => Err(unread.into()),
         }
     }
 

@@ -9,6 +9,7 @@ use super::edition::ConsumerEdition;
 use super::request::Outgoing;
 use super::transport::{Failure, Transport};
 use super::{Consumer, ConsumerError};
+use crate::content::read;
 
 impl<E: ConsumerEdition> Consumer<E> {
     /// A client that signs each request. It follows no redirects: what is signed is for one address.
@@ -96,19 +97,12 @@ impl Transport for ReqwestTransport<'_> {
         // The extensions belong to the application's request.
         let mut extensions = Extensions::new();
         let answer = self.next.clone().run(message, &mut extensions).await;
-        let mut answer = answer.map_err(|error| failure(&error))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer
-            .chunk()
-            .await
-            .map_err(|error| failure(&error.into()))?
-        {
-            if body.len() + chunk.len() > longest {
-                return Err(Failure::TooLong);
-            }
-            body.extend_from_slice(&chunk);
+        let answer = answer.map_err(|error| failure(&error))?;
+        let status = answer.status();
+        match read(reqwest::Body::from(answer), longest).await {
+            Ok(body) => Ok((status, body)),
+            Err(unread) => Err(unread.into()),
         }
-        Ok((answer.status(), body.into()))
     }
 
     async fn send(&mut self, fields: HeaderMap) -> Result<reqwest::Response, Error> {

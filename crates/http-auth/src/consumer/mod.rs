@@ -171,7 +171,7 @@ impl<E: ConsumerEdition> ConsumerBuilder<E> {
                 id,
                 tickets: origin.at(path)?,
                 origin: origin.clone(),
-                credentials: CredentialCache::default(),
+                credentials: CredentialCache::new(),
             };
             targets.insert(origin, target);
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 
 use super::ConsumerError;
+use crate::content::Unread;
 
 /// One request of the application, and the client that it goes through.
 pub trait Transport: Send {
@@ -45,5 +46,14 @@ impl Failure {
             .chain(causes)
             .map(ToString::to_string);
         Self::Unreachable(told.collect::<Vec<_>>().join(": "))
+    }
+}
+
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLong => Self::TooLong,
+            Unread::Broken(error) => Self::of(&*error),
+        }
     }
 }

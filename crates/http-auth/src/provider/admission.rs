@@ -4,27 +4,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use http_body::Body;
 use http_body_util::Full;
 
 use super::edition::ProviderEdition;
-use super::reply::{Reply, acknowledged};
+use super::reply::{Rejection, Reply, acknowledged};
 use super::tickets::{Once, OpenedTicket, TicketStoreError};
 use super::{AuthenticatedApp, Shared};
-use crate::BoxError;
-use crate::content::{Unread, read};
+use crate::content::{Content, Unread, read};
 
 impl<E: ProviderEdition> Shared<E> {
     /// The request for the service; or the answer, where it does not reach the service.
-    pub(super) async fn decide<B>(
+    pub(super) async fn decide<B: Content>(
         self: &Arc<Self>,
         request: Request<B>,
-    ) -> Result<Request<Full<Bytes>>, Response<Bytes>>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    ) -> Result<Request<Full<Bytes>>, Response<Bytes>> {
         if request.uri().path() == self.settings.ticket_path {
             let taken = self.take(request).await;
             return Err(match taken {
@@ -35,12 +28,10 @@ impl<E: ProviderEdition> Shared<E> {
         self.admit(request).await.map_err(|reply| reply.response())
     }
 
-    async fn take<B>(self: &Arc<Self>, request: Request<B>) -> Result<String, Reply<E::Rejection>>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    async fn take<B: Content>(
+        self: &Arc<Self>,
+        request: Request<B>,
+    ) -> Result<String, Reply<E::Rejection>> {
         if request.method() != Method::POST {
             return Err(Reply::Method);
         }
@@ -48,20 +39,15 @@ impl<E: ProviderEdition> Shared<E> {
         let source = self.settings.source_of.as_ref().and_then(|of| of(&parts));
         let body = self.content(body, E::LONGEST_MESSAGE).await;
         // Its sender is unauthenticated: whatever is wrong, the answer is one.
-        let body = body.map_err(|_| E::unreadable())?;
+        let body = body.map_err(|_| E::Rejection::UNREADABLE)?;
         E::take(self, body, source).await
     }
 
     /// Lets a request through that is signed, once, and tells the service which application signed it.
-    async fn admit<B>(
+    async fn admit<B: Content>(
         &self,
         request: Request<B>,
-    ) -> Result<Request<Full<Bytes>>, Reply<E::Rejection>>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    ) -> Result<Request<Full<Bytes>>, Reply<E::Rejection>> {
         let (mut parts, body) = request.into_parts();
         parts.extensions.remove::<AuthenticatedApp>();
         let signature = match E::signature(&parts.headers)? {
@@ -69,17 +55,17 @@ impl<E: ProviderEdition> Shared<E> {
                 let content = self.request_content(body).await?;
                 return Ok(Request::from_parts(parts, Full::new(content)));
             }
-            signature => signature.ok_or_else(E::unverified)?,
+            signature => signature.ok_or(E::Rejection::UNVERIFIED)?,
         };
         let tickets = &self.settings.tickets;
         let ticket = tickets.ticket(E::ticket(&signature)).await.map_err(busy)?;
-        let ticket = ticket.ok_or_else(E::unverified)?;
+        let ticket = ticket.ok_or(E::Rejection::UNVERIFIED)?;
         let verified = E::verify(self, signature, &ticket, &parts, body).await?;
         let application = &ticket.credentials.application;
         let came = tickets
             .request(verified.name, application, verified.until, verified.now)
             .await;
-        once(came, E::replayed())?;
+        once(came, E::Rejection::REPLAYED)?;
         parts.extensions.insert(AuthenticatedApp {
             id: ticket.credentials.application,
             auth_data: ticket.auth_data,
@@ -99,21 +85,18 @@ impl<E: ProviderEdition> Shared<E> {
     }
 
     /// The content of a request for the service.
-    pub(crate) async fn request_content<B>(&self, body: B) -> Result<Bytes, Reply<E::Rejection>>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    pub(crate) async fn request_content<B: Content>(
+        &self,
+        body: B,
+    ) -> Result<Bytes, Reply<E::Rejection>> {
         self.content(body, self.settings.longest_content).await
     }
 
-    async fn content<B>(&self, body: B, longest: usize) -> Result<Bytes, Reply<E::Rejection>>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    async fn content<B: Content>(
+        &self,
+        body: B,
+        longest: usize,
+    ) -> Result<Bytes, Reply<E::Rejection>> {
         match tokio::time::timeout(self.settings.timeout, read(body, longest)).await {
             Ok(Ok(content)) => Ok(content),
             Ok(Err(Unread::TooLong)) => Err(Reply::TooLong),

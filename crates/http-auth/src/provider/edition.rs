@@ -7,12 +7,11 @@ use bytes::Bytes;
 use countersign_proto::broker::v2::message::Nonce;
 use http::HeaderMap;
 use http::request::Parts;
-use http_body::Body;
 
 use super::Shared;
 use super::reply::{Rejection, Reply};
 use super::tickets::{OpenedTicket, RequestName};
-use crate::BoxError;
+use crate::content::Content;
 use crate::edition::Edition;
 
 /// A request that was verified, and is let through unless it is a replay.
@@ -49,15 +48,6 @@ pub trait ProviderEdition: Edition {
     /// The id of this application.
     fn id(parties: &Self::Parties) -> &str;
 
-    /// The rejection of whatever is not verified.
-    fn unverified() -> Self::Rejection;
-
-    /// The rejection of a presentation that cannot be read, before anything is verified.
-    fn unreadable() -> Self::Rejection;
-
-    /// The rejection of a request that came before.
-    fn replayed() -> Self::Rejection;
-
     /// Takes the presentation in `body`: the acknowledgement, as JSON. The ticket is remembered before this returns.
     fn take(
         provider: &Arc<Shared<Self>>,
@@ -72,15 +62,11 @@ pub trait ProviderEdition: Edition {
     fn ticket(signature: &Self::Signature) -> Nonce;
 
     /// Verifies a request under a ticket, and reads its content.
-    fn verify<B>(
+    fn verify<B: Content>(
         provider: &Shared<Self>,
         signature: Self::Signature,
         ticket: &OpenedTicket,
         parts: &Parts,
         body: B,
-    ) -> impl Future<Output = Result<Verified, Reply<Self::Rejection>>> + Send
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>;
+    ) -> impl Future<Output = Result<Verified, Reply<Self::Rejection>>> + Send;
 }

@@ -6,14 +6,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body::Body;
 use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Provider;
 use super::edition::ProviderEdition;
-use crate::BoxError;
+use crate::content::Content;
 
 /// A service whose requests a [`Provider`] verifies before it sees them.
 ///
@@ -63,9 +62,7 @@ where
     E: ProviderEdition,
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
+    B: Content + 'static,
     R: From<Bytes>,
 {
     type Response = Response<R>;

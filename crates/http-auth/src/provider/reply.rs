@@ -4,11 +4,17 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 /// How an edition rejects presentations and requests, and writes what the provider answers itself.
-pub trait Rejection: Send {
+pub trait Rejection: Sized + Send {
     /// The type of an acknowledgement.
     const ACCEPTED: &'static str;
     /// The type of all other answers.
     const PROBLEM: &'static str;
+    /// A presentation that cannot be read.
+    const UNREADABLE: Self;
+    /// A request that is not verified.
+    const UNVERIFIED: Self;
+    /// A request that came before.
+    const REPLAYED: Self;
 
     /// The HTTP status.
     fn status(&self) -> StatusCode;

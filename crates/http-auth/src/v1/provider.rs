@@ -15,12 +15,11 @@ use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::message::Nonce;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
-use http_body::Body;
 use serde_json::value::RawValue;
 
 use super::{Application, Site, V1};
-use crate::BoxError;
 use crate::clock::OwnClock;
+use crate::content::Content;
 use crate::origin::{normalized, target};
 use crate::provider::{
     OpenedTicket, Provider, ProviderBuilder, ProviderEdition, Rejection, Reply, RequestName, Seen,
@@ -72,6 +71,9 @@ pub enum Rejected {
 impl Rejection for Rejected {
     const ACCEPTED: &'static str = "application/json; charset=utf-8";
     const PROBLEM: &'static str = Self::ACCEPTED;
+    const UNREADABLE: Self = Self::Presentation(Refusal::NotVerified);
+    const UNVERIFIED: Self = Self::Unauthorized;
+    const REPLAYED: Self = Self::Signed(HawkError::Replayed);
 
     fn status(&self) -> StatusCode {
         match self {
@@ -242,18 +244,6 @@ impl ProviderEdition for V1 {
         &parties.id
     }
 
-    fn unverified() -> Rejected {
-        Rejected::Unauthorized
-    }
-
-    fn unreadable() -> Rejected {
-        Rejected::Presentation(Refusal::NotVerified)
-    }
-
-    fn replayed() -> Rejected {
-        Rejected::Signed(HawkError::Replayed)
-    }
-
     async fn take(
         provider: &Arc<Shared<Self>>,
         body: Bytes,
@@ -309,18 +299,13 @@ impl ProviderEdition for V1 {
         named(&signature.id)
     }
 
-    async fn verify<B>(
+    async fn verify<B: Content>(
         provider: &Shared<Self>,
         signature: Header,
         ticket: &OpenedTicket,
         parts: &Parts,
         body: B,
-    ) -> Result<Verified, Reply<Rejected>>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    ) -> Result<Verified, Reply<Rejected>> {
         let credentials = &ticket.credentials;
         let now = (provider.state.clock)();
         provider.verify_signature(&signature, &credentials.secret, parts, now / 1_000)?;

@@ -7,6 +7,7 @@ use countersign_proto::broker::v2::introduction::{Introduction, LONGEST};
 use http::Uri;
 
 use super::Site;
+use crate::content::{Unread, read};
 use crate::origin::WrongAddress;
 use crate::site_address::SiteAddress;
 
@@ -44,7 +45,7 @@ impl Site {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(unreachable)?;
-        let mut answer = client
+        let answer = client
             .get(address.to_string())
             .send()
             .await
@@ -52,13 +53,11 @@ impl Site {
         if answer.status() != reqwest::StatusCode::OK {
             return Err(IntroductionError::Refused(answer.status().as_u16()));
         }
-        let mut text = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(unreachable)? {
-            text.extend_from_slice(&piece);
-            if text.len() > LONGEST {
-                return Err(IntroductionError::NotBelieved);
-            }
-        }
+        let text = read(reqwest::Body::from(answer), LONGEST);
+        let text = text.await.map_err(|unread| match unread {
+            Unread::TooLong => IntroductionError::NotBelieved,
+            Unread::Broken(error) => IntroductionError::Unreachable(error.to_string()),
+        })?;
         let told: Option<Introduction> = serde_json::from_slice(&text).ok();
         let believed = told.and_then(|told| told.believe(key));
         let introduced = believed.ok_or(IntroductionError::NotBelieved)?;

@@ -13,13 +13,12 @@ use countersign_proto::broker::v2::provider::{Accepted, Provider as Parties, Unv
 use countersign_proto::broker::v2::signature::{Fields, Request, SignatureError, Signed};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri};
-use http_body::Body;
 
 use super::ticket_keys::TicketKeys;
 use super::time::SiteTime;
 use super::{Application, Site, V2};
-use crate::BoxError;
 use crate::clock::SiteClock;
+use crate::content::Content;
 use crate::origin::{WrongAddress, target};
 use crate::provider::{
     OpenedTicket, Provider, ProviderBuilder, ProviderEdition, Reply, RequestName, Seen, Shared,
@@ -221,18 +220,6 @@ impl ProviderEdition for V2 {
         &parties.id
     }
 
-    fn unverified() -> Refusal {
-        Refusal::NotVerified
-    }
-
-    fn unreadable() -> Refusal {
-        Refusal::NotVerified
-    }
-
-    fn replayed() -> Refusal {
-        Refusal::Replayed
-    }
-
     async fn take(
         provider: &Arc<Shared<Self>>,
         body: Bytes,
@@ -273,18 +260,13 @@ impl ProviderEdition for V2 {
         signature.id()
     }
 
-    async fn verify<B>(
+    async fn verify<B: Content>(
         provider: &Shared<Self>,
         signature: Signed,
         ticket: &OpenedTicket,
         parts: &Parts,
         body: B,
-    ) -> Result<Verified, Reply<Refusal>>
-    where
-        B: Body + Send,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
-    {
+    ) -> Result<Verified, Reply<Refusal>> {
         let content = provider.request_content(body).await?;
         let now = provider.now().await;
         let settings = &provider.settings;

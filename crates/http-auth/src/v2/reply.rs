@@ -10,6 +10,9 @@ use crate::refusal::challenge;
 impl Rejection for Refusal {
     const ACCEPTED: &'static str = "application/json";
     const PROBLEM: &'static str = "application/problem+json";
+    const UNREADABLE: Self = Self::NotVerified;
+    const UNVERIFIED: Self = Self::NotVerified;
+    const REPLAYED: Self = Self::Replayed;
 
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(Self::status(*self)).unwrap_or(StatusCode::UNAUTHORIZED)

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::provider::ProviderError;
 use crate::clock::{self, SiteClock};
+use crate::content::{Unread, read};
 use crate::site_address::SiteAddress;
 
 /// How often the site is asked, in milliseconds: no clock goes wrong by much in that time.
@@ -92,14 +93,12 @@ impl SiteTime {
         let unknown = |problem: reqwest::Error| ProviderError::NoTime(problem.to_string());
         let (nonce, address) = clock::question(&self.site)?;
         let answer = self.client.get(address.to_string()).send().await;
-        let mut answer = answer.map_err(unknown)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(unknown)? {
-            if body.len() + chunk.len() > clock::LONGEST_ANSWER {
-                return Err(ProviderError::NotBelieved);
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let answer = answer.map_err(unknown)?;
+        let body = read(reqwest::Body::from(answer), clock::LONGEST_ANSWER);
+        let body = body.await.map_err(|unread| match unread {
+            Unread::TooLong => ProviderError::NotBelieved,
+            Unread::Broken(error) => ProviderError::NoTime(error.to_string()),
+        })?;
         let told = self.clock.told(nonce, &body, site);
         told.then_some(()).ok_or(ProviderError::NotBelieved)
     }

@@ -1,6 +1,8 @@
 //! The one task that writes. What waits is written in one transaction and synced once; then all are answered.
 
-use sqlx::sqlite::{SqliteConnection, SqliteQueryResult};
+use countersign_proto::broker::v2::Credentials;
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::integer;
@@ -38,18 +40,16 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) async fn start(
-        connection: SqliteConnection,
+        mut connection: SqliteConnection,
         limits: Limits,
     ) -> Result<Self, TicketStoreError> {
         let (queue, mut arrivals) = mpsc::channel(QUEUE);
         let mut task = Task {
+            counted: Counted::read(&mut connection, limits).await?,
             connection,
             limits,
-            tickets: Shares::new(0),
-            requests: Shares::new(0),
             swept: 0,
         };
-        task.count().await?;
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(LARGEST_BATCH);
             while arrivals.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
@@ -72,8 +72,7 @@ impl Writer {
 struct Task {
     connection: SqliteConnection,
     limits: Limits,
-    tickets: Shares,
-    requests: Shares,
+    counted: Counted,
     /// When what is over was deleted, by the site's time.
     swept: u64,
 }
@@ -81,15 +80,13 @@ struct Task {
 impl Task {
     async fn write(&mut self, batch: Vec<Waiting>) {
         let written = self.transaction(&batch).await;
+        if written.is_err() {
+            // What was counted may not be there: the next transaction counts anew.
+            self.swept = 0;
+        }
         let answers = match written {
             Ok(answers) => answers.into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => {
-                // It fails when there is no transaction any more: then there is nothing to undo.
-                let _ = self.execute("ROLLBACK").await;
-                // What was counted may not be there: the next transaction counts anew.
-                self.swept = 0;
-                batch.iter().map(|_| Err(error.clone())).collect()
-            }
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         };
         for (waiting, answer) in batch.into_iter().zip(answers) {
             // A caller that went away does not undo what it asked for.
@@ -97,127 +94,118 @@ impl Task {
         }
     }
 
+    /// Writes a batch whole or not at all: a transaction that is dropped is rolled back.
     async fn transaction(&mut self, batch: &[Waiting]) -> Result<Vec<Once>, TicketStoreError> {
         let now = batch.iter().map(|waiting| waiting.now).max().unwrap_or(0);
-        self.execute("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         if now.abs_diff(self.swept) >= SWEEP {
-            self.sweep(now).await?;
+            sweep(&mut transaction, now).await?;
+            // Other processes may share the file, so it is counted anew.
+            self.counted = Counted::read(&mut transaction, self.limits).await?;
+            self.swept = now;
         }
         let mut answers = Vec::with_capacity(batch.len());
         for waiting in batch {
-            answers.push(match &waiting.entry {
-                Entry::Ticket(ticket) => self.ticket(ticket).await?,
-                Entry::Request(name, of, until) => self.request(*name, of, *until).await?,
-            });
+            let entry = &waiting.entry;
+            answers.push(self.counted.remember(&mut transaction, entry).await?);
         }
-        self.execute("COMMIT").await?;
+        transaction.commit().await?;
         Ok(answers)
-    }
-
-    async fn ticket(&mut self, ticket: &OpenedTicket) -> Result<Once, TicketStoreError> {
-        let credentials = &ticket.credentials;
-        let id = credentials.id.0.to_vec();
-        if !self.tickets.has_room(&credentials.application) {
-            return self
-                .when_full("SELECT 1 FROM ticket WHERE id = ?", id)
-                .await;
-        }
-        let written =
-            sqlx::query("INSERT INTO ticket VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
-                .bind(id)
-                .bind(&credentials.application)
-                .bind(credentials.secret.expose().to_vec())
-                .bind(integer(credentials.expires))
-                .bind(ticket.auth_data.get())
-                .bind(integer(remembered(credentials.expires)))
-                .execute(&mut self.connection)
-                .await?;
-        Ok(counted(
-            &written,
-            &mut self.tickets,
-            &credentials.application,
-        ))
-    }
-
-    async fn request(
-        &mut self,
-        name: RequestName,
-        of: &str,
-        until: u64,
-    ) -> Result<Once, TicketStoreError> {
-        let name = name.0.to_vec();
-        if !self.requests.has_room(of) {
-            let before = "SELECT 1 FROM request WHERE name = ?";
-            return self.when_full(before, name).await;
-        }
-        let written = sqlx::query("INSERT INTO request VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(name)
-            .bind(integer(remembered(until)))
-            .bind(of)
-            .execute(&mut self.connection)
-            .await?;
-        Ok(counted(&written, &mut self.requests, of))
-    }
-
-    async fn when_full(
-        &mut self,
-        before: &'static str,
-        key: Vec<u8>,
-    ) -> Result<Once, TicketStoreError> {
-        let before = sqlx::query(before).bind(key);
-        let before = before.fetch_optional(&mut self.connection).await?;
-        Ok(before.map_or(Once::Full, |_| Once::Again))
-    }
-
-    /// Deletes what is over. Other processes may share the file, so it is counted anew.
-    async fn sweep(&mut self, now: u64) -> Result<(), TicketStoreError> {
-        for table in [
-            "DELETE FROM ticket WHERE until < ?",
-            "DELETE FROM request WHERE until < ?",
-        ] {
-            let deleted = sqlx::query(table).bind(integer(now));
-            deleted.execute(&mut self.connection).await?;
-        }
-        self.swept = now;
-        self.count().await
-    }
-
-    async fn count(&mut self) -> Result<(), TicketStoreError> {
-        let tickets = "SELECT application, count(*) FROM ticket GROUP BY application";
-        self.tickets = self.shares(tickets, self.limits.tickets).await?;
-        let requests = "SELECT application, count(*) FROM request GROUP BY application";
-        self.requests = self.shares(requests, self.limits.requests).await?;
-        Ok(())
-    }
-
-    async fn shares(
-        &mut self,
-        counts: &'static str,
-        limit: usize,
-    ) -> Result<Shares, TicketStoreError> {
-        let counts: Vec<(String, i64)> = sqlx::query_as(counts)
-            .fetch_all(&mut self.connection)
-            .await?;
-        let mut shares = Shares::new(limit);
-        for (application, rows) in counts {
-            shares.add_all(&application, usize::try_from(rows).unwrap_or(usize::MAX));
-        }
-        Ok(shares)
-    }
-
-    async fn execute(&mut self, statement: &'static str) -> Result<(), TicketStoreError> {
-        sqlx::query(statement).execute(&mut self.connection).await?;
-        Ok(())
     }
 }
 
-/// What an insert that ignores what is there has done.
-fn counted(written: &SqliteQueryResult, shares: &mut Shares, application: &str) -> Once {
-    match written.rows_affected() {
-        0 => Once::Again,
-        _ => {
-            shares.add(application);
-            Once::First
-        }
+/// Deletes what is over.
+async fn sweep(connection: &mut SqliteConnection, now: u64) -> Result<(), TicketStoreError> {
+    for table in [
+        "DELETE FROM ticket WHERE until < ?",
+        "DELETE FROM request WHERE until < ?",
+    ] {
+        let deleted = sqlx::query(table).bind(integer(now));
+        deleted.execute(&mut *connection).await?;
     }
+    Ok(())
+}
+
+/// How much of each application is in the file.
+struct Counted {
+    tickets: Shares,
+    requests: Shares,
+}
+
+impl Counted {
+    async fn read(
+        connection: &mut SqliteConnection,
+        limits: Limits,
+    ) -> Result<Self, TicketStoreError> {
+        let tickets = "SELECT application, count(*) FROM ticket GROUP BY application";
+        let requests = "SELECT application, count(*) FROM request GROUP BY application";
+        Ok(Self {
+            tickets: shares(connection, tickets, limits.tickets).await?,
+            requests: shares(connection, requests, limits.requests).await?,
+        })
+    }
+
+    /// Writes an entry unless it is there already, or its application has no room left.
+    async fn remember(
+        &mut self,
+        connection: &mut SqliteConnection,
+        entry: &Entry,
+    ) -> Result<Once, TicketStoreError> {
+        let (shares, application, find, key) = match entry {
+            Entry::Ticket(ticket) => (
+                &mut self.tickets,
+                &ticket.credentials.application,
+                "SELECT 1 FROM ticket WHERE id = ?",
+                ticket.credentials.id.0.to_vec(),
+            ),
+            Entry::Request(name, application, _) => (
+                &mut self.requests,
+                application,
+                "SELECT 1 FROM request WHERE name = ?",
+                name.0.to_vec(),
+            ),
+        };
+        if !shares.has_room(application) {
+            let found = sqlx::query(find).bind(key);
+            let found = found.fetch_optional(connection).await?;
+            return Ok(found.map_or(Once::Full, |_| Once::Again));
+        }
+        let insert = match entry {
+            Entry::Ticket(ticket) => {
+                let Credentials {
+                    secret, expires, ..
+                } = &ticket.credentials;
+                let row = "INSERT INTO ticket VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+                let row = sqlx::query(row).bind(key).bind(application);
+                row.bind(secret.expose().to_vec())
+                    .bind(integer(*expires))
+                    .bind(ticket.auth_data.get())
+                    .bind(integer(remembered(*expires)))
+            }
+            Entry::Request(_, _, until) => {
+                let row = "INSERT INTO request VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+                let row = sqlx::query(row).bind(key);
+                row.bind(integer(remembered(*until))).bind(application)
+            }
+        };
+        let written = insert.execute(connection).await?;
+        if written.rows_affected() == 0 {
+            return Ok(Once::Again);
+        }
+        shares.add(application);
+        Ok(Once::First)
+    }
+}
+
+async fn shares(
+    connection: &mut SqliteConnection,
+    counts: &'static str,
+    limit: usize,
+) -> Result<Shares, TicketStoreError> {
+    let counts: Vec<(String, i64)> = sqlx::query_as(counts).fetch_all(connection).await?;
+    let mut shares = Shares::new(limit);
+    for (application, rows) in counts {
+        shares.add_all(&application, usize::try_from(rows).unwrap_or(usize::MAX));
+    }
+    Ok(shares)
 }
