@@ -23,6 +23,11 @@
 //! # }
 //! ```
 
+#![cfg_attr(
+    not(any(feature = "consumer", feature = "provider")),
+    allow(dead_code, reason = "without either end there is nothing to use it")
+)]
+
 #[cfg(feature = "consumer")]
 pub mod consumer;
 #[cfg(feature = "provider")]
