@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use countersign_client::broker::{Application, Consumer, Site};
+use countersign_http_auth::{Application, Consumer, Site};
 
 #[tokio::main]
 #[allow(clippy::print_stdout, reason = "an example shows what it does")]

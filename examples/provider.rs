@@ -7,9 +7,7 @@ use std::path::Path;
 
 use axum::routing::get;
 use axum::{Extension, Router};
-use countersign_client::broker::{
-    Application, AuthenticatedApp, Limits, Provider, Site, SqliteTickets,
-};
+use countersign_http_auth::{Application, AuthenticatedApp, Limits, Provider, Site, SqliteTickets};
 
 async fn balance(Extension(app): Extension<AuthenticatedApp>) -> String {
     format!("{} is told: 12.50\n", app.id)

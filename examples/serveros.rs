@@ -8,8 +8,8 @@ use std::path::Path;
 
 use axum::routing::get;
 use axum::{Extension, Router};
-use countersign_client::broker::v1::{Application, Consumer, Provider, Site};
-use countersign_client::broker::{AuthenticatedApp, Limits, SqliteTickets};
+use countersign_http_auth::v1::{Application, Consumer, Provider, Site};
+use countersign_http_auth::{AuthenticatedApp, Limits, SqliteTickets};
 
 async fn balance(Extension(app): Extension<AuthenticatedApp>) -> String {
     format!("{} is told: 12.50\n", app.id)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::post;
-use countersign_client::broker::{Application, Provider, Site};
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::secret::Secret;
+use countersign_http_auth::{Application, Provider, Site};
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::site::Application as Registered;
@@ -162,7 +162,7 @@ impl Parties {
             .consumer
             .granted(asked, &serde_json::to_vec(&answer)?)?;
         let (presenting, presentation) = granted.present(now, entropy)?;
-        let path = countersign_client::broker::TICKET_PATH;
+        let path = countersign_http_auth::TICKET_PATH;
         let sent = super::wire::post(path, "application/json", presentation.as_bytes());
         Ok(presenting.acknowledged(&wire.exchange(&sent)?)?)
     }

@@ -13,12 +13,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! With the features `consumer`, `reqwest`, `provider` and `sqlite` applications call each other over HTTP: see
-//! `broker`. Without them nothing of that is built.
-
-#[cfg(any(feature = "consumer", feature = "provider"))]
-pub mod broker;
 
 mod asks;
 mod connection;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use countersign_client::broker::{Application, Consumer, ConsumerError, Site, v1};
 use countersign_crypto::party::PartyKey;
 use countersign_crypto::rsa::{RsaKey, RsaKeyError, RsaPublicKey};
+use countersign_http_auth::{Application, Consumer, ConsumerError, Site, v1};
 use countersign_proto::uri::SiteUri;
 
 use super::key;

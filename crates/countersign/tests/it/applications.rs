@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use countersign_client::broker::{Application, AuthenticatedApp, Provider, Site, v1};
+use countersign_http_auth::{Application, AuthenticatedApp, Provider, Site, v1};
 use serde_json::json;
 
 use crate::running::Running;

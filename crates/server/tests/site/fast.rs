@@ -8,13 +8,13 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
 use axum::{Extension, Router};
-use countersign_client::broker::{
-    Application, AuthenticatedApp, By, Consumer, ConsumerError, Provider, Site, TICKET_PATH,
-};
 use countersign_client::{Client, Connector, Who};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::{PartyKey, SealingSuite};
+use countersign_http_auth::{
+    Application, AuthenticatedApp, By, Consumer, ConsumerError, Provider, Site, TICKET_PATH,
+};
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::consumer::Consumer as Parties;
 use countersign_proto::broker::v2::fast::Answered;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use countersign_client::broker::IntroductionError;
-use countersign_client::broker::Site as KnownSite;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
+use countersign_http_auth::IntroductionError;
+use countersign_http_auth::Site as KnownSite;
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::message::Nonce;

@@ -3,9 +3,9 @@
 //! ```text
 //!                countersign
 //!               /     |     \
-//!          server     |      client
+//!          server     |      http-auth
 //!          |    \     |        |
-//!          |   store  |        |
+//!          |   store  |      client
 //!          |     |    |        |
 //!          +--- core -+ net ---+      (server stands on net too)
 //!                |       |     |
@@ -20,7 +20,7 @@ use crate::manifest::{self, Dependency, Kind, Manifest, made_up};
 use crate::tree::{Finding, assert_none};
 
 /// Each crate with those below it that it may name.
-const BELOW: [(&str, &[&str]); 12] = [
+const BELOW: [(&str, &[&str]); 13] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
     ("net", &["proto", "crypto"]),
@@ -28,6 +28,7 @@ const BELOW: [(&str, &[&str]); 12] = [
     ("store", &["core", "proto", "crypto"]),
     ("server", &["store", "core", "net", "proto", "crypto"]),
     ("client", &["net", "proto", "crypto"]),
+    ("http-auth", &["client", "proto", "crypto"]),
     ("countersign", &ALL),
     (TESTKIT, &ALL),
     ("examples", &ALL),
@@ -35,8 +36,15 @@ const BELOW: [(&str, &[&str]); 12] = [
     ("load", &ALL),
 ];
 
-const ALL: [&str; 7] = [
-    "server", "client", "store", "core", "net", "proto", "crypto",
+const ALL: [&str; 8] = [
+    "server",
+    "http-auth",
+    "client",
+    "store",
+    "core",
+    "net",
+    "proto",
+    "crypto",
 ];
 /// The crate that others may name among their dev-dependencies, wherever they stand.
 const TESTKIT: &str = "testkit";

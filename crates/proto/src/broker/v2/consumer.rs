@@ -17,6 +17,7 @@ use super::sealed::Kind;
 use super::{Credentials, SealedMessage, limits};
 
 /// An application's own keys, and the site's.
+#[derive(Clone)]
 pub struct Consumer {
     /// Its id.
     pub id: String,

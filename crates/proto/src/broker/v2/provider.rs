@@ -19,6 +19,7 @@ use super::sealed::{Kind, TicketHeader};
 use super::{Credentials, Refusal, TicketKey, limits};
 
 /// An application's own keys, and the site's.
+#[derive(Clone)]
 pub struct Provider {
     /// Its id.
     pub id: String,

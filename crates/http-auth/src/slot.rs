@@ -1,0 +1,24 @@
+//! Keys and sessions that are replaced while requests use them.
+
+use std::sync::{PoisonError, RwLock};
+
+/// A value that can be replaced. Who got it before goes on with what they got.
+#[derive(Default)]
+pub(crate) struct Slot<T>(RwLock<T>);
+
+impl<T: Clone> Slot<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(RwLock::new(value))
+    }
+
+    pub(crate) fn get(&self) -> T {
+        let value = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        value.clone()
+    }
+
+    /// Replaces the value with one that is made of it.
+    pub(crate) fn change(&self, change: impl FnOnce(&T) -> T) {
+        let mut value = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *value = change(&value);
+    }
+}

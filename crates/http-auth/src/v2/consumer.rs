@@ -1,0 +1,182 @@
+//! The consumer's part of edition v2.
+//!
+//! ```text
+//! site:     POST /authenticate        auth request         -> auth response
+//!           GET  /clock?nonce=…                            -> its time; when it refuses with `clock`
+//!           or, in a session: broker ticket                 -> ticket, and its time
+//! provider: POST its ticket path      ticket presentation  -> acknowledgement
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
+use countersign_proto::broker::v2::consumer::{Consumer as Parties, Granted, Presenting};
+use countersign_proto::broker::v2::message::Nonce;
+use countersign_proto::broker::v2::signature::{self, Request};
+use countersign_proto::broker::v2::{Credentials, Refusal, limits};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+
+use super::{Application, Site, V2};
+use crate::consumer::{
+    By, Consumer, ConsumerBuilder, ConsumerEdition, ConsumerError, Expires, Outgoing, Rejection,
+    Shared, Target, Transport, accepted,
+};
+use crate::origin::{self, Origin, WrongAddress};
+use crate::refusal;
+use crate::session::SiteSession;
+
+/// How long a signature is good, in seconds: as long as it may be late.
+const SIGNATURE_LIFETIME: u64 = signature::TOLERANCE;
+
+impl Consumer<V2> {
+    /// Goes on with other keys of its own, the newest first.
+    pub fn set_keys(&self, keys: Vec<PartyKey>) {
+        self.change(|parties| Parties {
+            keys,
+            ..parties.clone()
+        });
+    }
+
+    /// Goes on with other keys of the site, the newest first.
+    pub fn set_site_keys(&self, keys: Vec<PartyPublic>) {
+        self.change(|parties| Parties {
+            site_keys: keys,
+            ..parties.clone()
+        });
+    }
+
+    /// Gets tickets over another session from now on, or over none: a session ends at some time.
+    pub fn set_session(&self, session: Option<Arc<dyn SiteSession>>) {
+        self.shared.session.change(|_| session);
+    }
+}
+
+impl ConsumerBuilder<V2> {
+    /// Gets tickets over this session in place of HTTP: without public-key operations, and so many more at the
+    /// site. The session is of the service that is named for this application at the site; when it has ended
+    /// there are no tickets until [`Consumer::set_session`] gives another one.
+    #[must_use]
+    pub fn tickets_over(mut self, session: Arc<dyn SiteSession>) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// How messages are sealed to the site: `xwing-aes256gcm` by default.
+    #[must_use]
+    pub fn suite(mut self, suite: SealingSuite) -> Self {
+        self.parties.suite = suite;
+        self
+    }
+}
+
+impl Expires for Credentials {
+    fn expires(&self) -> u64 {
+        self.expires
+    }
+}
+
+impl ConsumerEdition for V2 {
+    type Parties = Parties;
+    type Credentials = Credentials;
+    type Granted = Granted;
+    type Presenting = Presenting;
+    type BuildError = WrongAddress;
+
+    fn parties(application: Application, site: Site) -> (Parties, Uri) {
+        let parties = Parties {
+            id: application.id,
+            keys: application.keys,
+            site: site.id,
+            site_keys: site.keys,
+            suite: SealingSuite::XWing,
+        };
+        (parties, site.url)
+    }
+
+    fn id(parties: &Parties) -> &str {
+        &parties.id
+    }
+
+    fn check(_: &Parties) -> Result<(), WrongAddress> {
+        Ok(())
+    }
+
+    fn time_keys(parties: &Parties) -> Option<&[PartyPublic]> {
+        Some(&parties.site_keys)
+    }
+
+    async fn request_ticket<T: Transport>(
+        consumer: &Shared<Self>,
+        parties: &Parties,
+        target: &Target<Self>,
+        transport: &mut T,
+    ) -> Result<Granted, ConsumerError> {
+        if let Some(session) = consumer.session.get() {
+            return consumer.in_session(parties, target, &*session).await;
+        }
+        let cannot = ConsumerError::CannotAsk;
+        let asked = parties.ask(&target.id, consumer.clock.now(), &mut SystemEntropy);
+        let (asked, request) = asked.map_err(|_| cannot.clone())?;
+        let request = serde_json::to_vec(&request).map_err(|_| cannot.clone())?;
+        let address = consumer.site.at("/authenticate").map_err(|_| cannot)?;
+        let to = (Method::POST, address);
+        let response = consumer
+            .exchange(By::Site, to, request.into(), limits::SEALED, transport)
+            .await?;
+        let granted = parties.granted(asked, &accepted(By::Site, response)?);
+        granted.map_err(|_| ConsumerError::NotBelieved(By::Site))
+    }
+
+    fn present(granted: Granted, now: u64) -> Result<(Presenting, String), ConsumerError> {
+        let presented = granted.present(now, &mut SystemEntropy);
+        presented.map_err(|_| ConsumerError::CannotAsk)
+    }
+
+    fn acknowledged(
+        presenting: Presenting,
+        response: (StatusCode, Bytes),
+    ) -> Result<Credentials, ConsumerError> {
+        let acknowledged = presenting.acknowledged(&accepted(By::Provider, response)?);
+        acknowledged.map_err(|_| ConsumerError::NotBelieved(By::Provider))
+    }
+
+    fn sign(
+        credentials: &Credentials,
+        origin: &Origin,
+        request: &Outgoing,
+        now: u64,
+    ) -> Result<HeaderMap, ConsumerError> {
+        let signed = Request {
+            method: request.method.as_str(),
+            authority: request.authority(origin),
+            target: &origin::target(&request.address),
+            content: &request.content,
+        };
+        let nonce = Nonce(fresh(&mut SystemEntropy));
+        let fields = signature::sign(credentials, &signed, nonce, now / 1_000, SIGNATURE_LIFETIME)
+            .map_err(|_| ConsumerError::CannotSign)?;
+        let named = [
+            ("content-digest", fields.content_digest),
+            ("signature-input", fields.signature_input),
+            ("signature", fields.signature),
+        ];
+        let named = named.into_iter().map(|(name, value)| {
+            let value = HeaderValue::try_from(value).map_err(|_| ConsumerError::CannotSign)?;
+            Ok((HeaderName::from_static(name), value))
+        });
+        named.collect()
+    }
+
+    /// What the provider's end of the dialog says in the challenge of a 401: such a request had no effect.
+    fn rejection(status: StatusCode, fields: &HeaderMap) -> Option<Rejection> {
+        let challenge = fields.get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
+        let challenge = Some(challenge).filter(|_| status == StatusCode::UNAUTHORIZED);
+        match challenge.and_then(refusal::of_challenge)? {
+            Refusal::NotVerified | Refusal::Expired => Some(Rejection::Ticket),
+            Refusal::Clock => Some(Rejection::Time),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Tickets over a session with the site: the symmetric ticket path.
+
+use countersign_proto::broker::v2::Refusal;
+use countersign_proto::broker::v2::consumer::{Consumer as Parties, Granted};
+use countersign_proto::broker::v2::fast::Answered;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::V2;
+use crate::consumer::{By, ConsumerError, Shared, Target};
+use crate::refusal;
+use crate::session::SiteSession;
+
+/// What `broker ticket` answers.
+#[derive(Deserialize)]
+struct Tickets {
+    tickets: Vec<Answered>,
+}
+
+impl Shared<V2> {
+    /// A ticket for the target. Its time is the site's, and the clock is put right by it.
+    pub(super) async fn in_session(
+        &self,
+        parties: &Parties,
+        target: &Target<V2>,
+        session: &dyn SiteSession,
+    ) -> Result<Granted, ConsumerError> {
+        let params = json!({ "app": parties.id, "providers": [target.id] });
+        let answer = session.call("broker", "ticket", &params);
+        let answer = tokio::time::timeout(self.timeout, answer).await;
+        let not_believed = ConsumerError::NotBelieved(By::Site);
+        let answer = answer.map_err(|_| ConsumerError::TooSlow(By::Site))?;
+        let answer = answer.map_err(|error| ConsumerError::Session(error.to_string()))?;
+        // What the parser says could tell of a secret.
+        let answer: Tickets =
+            serde_json::from_str(answer.get()).map_err(|_| not_believed.clone())?;
+        let mut tickets = answer.tickets;
+        match (tickets.pop(), tickets.is_empty()) {
+            (Some(Answered::Granted(response)), true) => {
+                self.clock.set(response.ts);
+                let granted = parties.granted_in_session(&target.id, *response);
+                granted.map_err(|_| not_believed)
+            }
+            (Some(Answered::Refused(code)), true) => {
+                let refusal = refusal::of_code(&code);
+                Err(ConsumerError::Refused {
+                    by: By::Site,
+                    status: refusal.map_or(403, Refusal::status),
+                    refusal,
+                })
+            }
+            _ => Err(not_believed),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Both stores, when everything comes twice at the same time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use countersign_crypto::secret::Secret;
+use countersign_http_auth::{
+    Limits, MemoryTickets, Once, OpenedTicket, RequestName, SqliteTickets, TicketStore,
+};
+use countersign_proto::broker::v2::Credentials;
+use countersign_proto::broker::v2::message::Nonce;
+use serde_json::value::RawValue;
+use sqlx::ConnectOptions;
+use sqlx::Connection;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::world::{A, C, HOUR, SECOND};
+
+const NOW: u64 = 1_800_000_000_000;
+/// What races: each presented twice, by as many callers at once as a busy provider has.
+const RACERS: usize = 512;
+
+fn id(number: usize) -> Nonce {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    Nonce(id)
+}
+
+fn ticket(number: usize) -> OpenedTicket {
+    ticket_of(A, number)
+}
+
+fn ticket_of(application: &str, number: usize) -> OpenedTicket {
+    OpenedTicket {
+        credentials: Credentials {
+            application: application.to_owned(),
+            id: id(number),
+            secret: Secret::from_bytes([7; 32]),
+            expires: NOW + HOUR,
+        },
+        auth_data: RawValue::from_string("null".to_owned()).unwrap().into(),
+    }
+}
+
+fn name(number: usize) -> RequestName {
+    RequestName::new(id(number), "nonce")
+}
+
+/// Both stores, empty.
+async fn stores(folder: &tempfile::TempDir, limits: Limits) -> [Arc<dyn TicketStore>; 2] {
+    let file = folder.path().join("tickets.db");
+    let sqlite = SqliteTickets::open(&file, limits).await.unwrap();
+    [Arc::new(MemoryTickets::new(limits)), Arc::new(sqlite)]
+}
+
+/// Each comes twice, neighbours in the race, so that they meet. How often each was the first.
+async fn race<F>(all: usize, come: impl Fn(usize) -> F + Clone + Send + 'static) -> Vec<usize>
+where
+    F: Future<Output = Once> + Send,
+{
+    let next = Arc::new(AtomicUsize::new(0));
+    let first: Arc<Vec<AtomicUsize>> = Arc::new((0..all).map(|_| AtomicUsize::new(0)).collect());
+    let racers = (0..RACERS).map(|_| {
+        let (next, first, come) = (next.clone(), first.clone(), come.clone());
+        tokio::spawn(async move {
+            while let number = next.fetch_add(1, Ordering::Relaxed) / 2
+                && let Some(first) = first.get(number)
+            {
+                match come(number).await {
+                    Once::First => drop(first.fetch_add(1, Ordering::Relaxed)),
+                    Once::Again => {}
+                    Once::Full => panic!("there is room"),
+                }
+            }
+        })
+    });
+    for racer in racers.collect::<Vec<_>>() {
+        racer.await.unwrap();
+    }
+    let counts = first.iter().map(|first| first.load(Ordering::Relaxed));
+    counts.collect()
+}
+
+// BRK-9 BRK-13
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_come_twice_at_once_each_is_accepted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // All of one application, which has half of them at most.
+    let limits = Limits {
+        tickets: 200_000,
+        requests: 200_000,
+    };
+    let stores = stores(&folder, limits).await;
+    // Each of the second ones is synced to the disk.
+    for (store, all) in stores.into_iter().zip([100_000, 20_000]) {
+        let presented = store.clone();
+        let accepted = race(all, move |number| {
+            let store = presented.clone();
+            async move { store.keep(ticket(number), NOW).await.unwrap() }
+        });
+        assert!(accepted.await.into_iter().all(|accepted| accepted == 1));
+        let accepted = race(all, move |number| {
+            let store = store.clone();
+            async move { store.request(name(number), A, NOW, NOW).await.unwrap() }
+        });
+        assert!(accepted.await.into_iter().all(|accepted| accepted == 1));
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_is_found_until_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in stores(&folder, Limits::default()).await {
+        assert!(store.ticket(id(1)).await.unwrap().is_none());
+        let kept = ticket(1);
+        assert_eq!(store.keep(kept.clone(), NOW).await, Ok(Once::First));
+        let found = store.ticket(id(1)).await.unwrap().unwrap();
+        assert_eq!(found.credentials.secret, kept.credentials.secret);
+        assert_eq!(found.credentials.application, "billing");
+        assert_eq!(found.credentials.expires, NOW + HOUR);
+        assert_eq!(found.auth_data.get(), "null");
+        assert!(store.ticket(id(2)).await.unwrap().is_none());
+        // A minute more than it is good, for a clock that is set back.
+        let end = NOW + HOUR + 60 * SECOND;
+        assert_eq!(store.keep(kept.clone(), end).await, Ok(Once::Again));
+        assert_eq!(
+            store.keep(ticket(2), end + 10 * SECOND).await,
+            Ok(Once::First)
+        );
+        assert!(store.ticket(id(1)).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_full_store_forgets_nothing_that_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        tickets: 4,
+        requests: 4,
+    };
+    for store in stores(&folder, limits).await {
+        for number in 0..2 {
+            assert_eq!(store.keep(ticket(number), NOW).await, Ok(Once::First));
+            assert_eq!(
+                store.request(name(number), A, NOW, NOW).await,
+                Ok(Once::First)
+            );
+        }
+        assert_eq!(store.keep(ticket(2), NOW).await, Ok(Once::Full));
+        assert_eq!(store.request(name(2), A, NOW, NOW).await, Ok(Once::Full));
+        for number in 0..2 {
+            assert!(store.ticket(id(number)).await.unwrap().is_some());
+            let again = store.request(name(number), A, NOW, NOW).await;
+            assert_eq!(again, Ok(Once::Again));
+            assert_eq!(store.keep(ticket(number), NOW).await, Ok(Once::Again));
+        }
+        let later = NOW + 2 * HOUR;
+        assert_eq!(store.keep(ticket(2), later).await, Ok(Once::First));
+        assert_eq!(
+            store.request(name(2), A, later, later).await,
+            Ok(Once::First)
+        );
+    }
+}
+
+/// The story: one application could fill the store, and all others were refused until its tickets were over.
+#[tokio::test]
+async fn an_application_has_its_share_and_the_next_one_finds_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        tickets: 10,
+        requests: 10,
+    };
+    for store in stores(&folder, limits).await {
+        let all = (0..).map(|number| {
+            let store = &store;
+            let of = format!("application {number}");
+            async move {
+                let mut kept = [0, 0];
+                // Entries of applications are told apart by their numbers.
+                for entry in number * 100.. {
+                    let ticket = store.keep(ticket_of(&of, entry), NOW).await.unwrap();
+                    let request = store.request(name(entry), &of, NOW, NOW).await.unwrap();
+                    kept[0] += usize::from(ticket == Once::First);
+                    kept[1] += usize::from(request == Once::First);
+                    if (ticket, request) == (Once::Full, Once::Full) {
+                        break;
+                    }
+                }
+                kept
+            }
+        });
+        let mut shares = Vec::new();
+        for share in all.take(5) {
+            shares.push(share.await);
+        }
+        // As much as is free: half of it, and of what is left.
+        assert_eq!(shares, [[5, 5], [3, 3], [1, 1], [1, 1], [0, 0]]);
+        // What is over makes room, and what lives is remembered.
+        let later = NOW + 2 * HOUR;
+        let of_first = store.request(name(0), "application 0", NOW, NOW).await;
+        assert_eq!(of_first, Ok(Once::Again));
+        let next = store.keep(ticket_of(C, 0), later).await;
+        assert_eq!(next, Ok(Once::First));
+    }
+}
+
+/// The story: the name of another program's file was given. It was refused after its mode was changed, and its
+/// journal was written anew.
+#[tokio::test]
+async fn another_programs_file_is_refused_and_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let state = || {
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let mut files: Vec<_> = files
+            .map(|file| {
+                let file = file.unwrap();
+                let mode = file.metadata().unwrap().permissions().mode();
+                (file.file_name(), mode, std::fs::read(file.path()).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let make = async |name: &str, statements: &'static str| {
+        let file = folder.path().join(name);
+        let options = SqliteConnectOptions::new().filename(&file);
+        let mut connection = options.create_if_missing(true).connect().await.unwrap();
+        sqlx::raw_sql(statements)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
+        connection
+    };
+    // One with tables and no mark, one with a mark, and one whose log holds all of it.
+    let tables = make("tables.db", "CREATE TABLE theirs (a)").await;
+    let marked = make(
+        "marked.db",
+        "PRAGMA application_id = 7; CREATE TABLE theirs (a)",
+    )
+    .await;
+    let log = make(
+        "log.db",
+        "PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)",
+    )
+    .await;
+    for closed in [tables, marked] {
+        closed.close().await.unwrap();
+    }
+    std::fs::write(folder.path().join("text.db"), "x".repeat(1_000)).unwrap();
+    std::fs::write(folder.path().join("short.db"), "x").unwrap();
+    let before = state();
+    for name in [
+        "tables.db",
+        "marked.db",
+        "log.db",
+        "text.db",
+        "short.db",
+        "",
+    ] {
+        let file = folder.path().join(name);
+        let refused = SqliteTickets::open(&file, Limits::default()).await;
+        let problem = refused.err().unwrap().to_string();
+        assert!(problem.contains("not a file of tickets"), "{problem}");
+    }
+    assert_eq!(state(), before);
+    drop(log);
+}
+
+/// The story: before requests were counted by application, files of tickets did not say whose a request is.
+#[tokio::test]
+async fn a_file_of_before_is_brought_up_to_date_and_one_of_later_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tickets.db");
+    let open = async || SqliteTickets::open(&file, Limits::default()).await;
+    let store = open().await.unwrap();
+    store.request(name(1), A, NOW, NOW).await.unwrap();
+    store.keep(ticket(1), NOW).await.unwrap();
+    drop(store);
+    let change = async |statements: &'static str| {
+        let options = SqliteConnectOptions::new().filename(&file);
+        let mut connection = options.connect().await.unwrap();
+        sqlx::raw_sql(statements)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    };
+    change("ALTER TABLE request DROP COLUMN application; PRAGMA user_version = 0").await;
+    let store = open().await.unwrap();
+    assert_eq!(store.request(name(1), A, NOW, NOW).await, Ok(Once::Again));
+    assert_eq!(store.request(name(2), A, NOW, NOW).await, Ok(Once::First));
+    assert!(store.ticket(id(1)).await.unwrap().is_some());
+    drop(store);
+    change("PRAGMA user_version = 2").await;
+    assert!(open().await.err().unwrap().to_string().contains("newer"));
+}
+
+#[tokio::test]
+async fn the_file_is_its_owners_alone_and_no_other_programs() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tickets.db");
+    std::fs::write(&file, "").unwrap();
+    let open = async || SqliteTickets::open(&file, Limits::default()).await;
+    let store = open().await.unwrap();
+    store.keep(ticket(1), NOW).await.unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let metadata = file.unwrap().metadata().unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+    // Two processes share what they remember.
+    assert_eq!(
+        open().await.unwrap().keep(ticket(1), NOW).await,
+        Ok(Once::Again)
+    );
+
+    let other = folder.path().join("other.db");
+    std::fs::write(&other, "x".repeat(1_000)).unwrap();
+    assert!(
+        SqliteTickets::open(&other, Limits::default())
+            .await
+            .is_err()
+    );
+    assert_eq!(std::fs::read(&other).unwrap(), [b'x'; 1_000]);
+}

@@ -1,0 +1,263 @@
+//! The dialog as it should be, and as it goes wrong for who calls.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use countersign_http_auth::v1::TICKET_PATH;
+use countersign_http_auth::{By, ConsumerError};
+use countersign_proto::broker::v2::Refusal;
+use http::Extensions;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next};
+use serde_json::Value;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::super::wire::{Served, serve};
+use super::super::world::{A, B, C, HOUR, SECOND, get_from, ok, post_to};
+use super::world::{World, guarded, key, public};
+
+#[tokio::test]
+async fn an_application_calls_another_which_knows_who_it_is() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let client = world.client(&ledger);
+    let who = get_from(&client, &ledger, "/who?all=1&x=%20").await;
+    assert_eq!(who, ok(r#"billing {"team":"billing"}"#));
+    assert_eq!(post_to(&client, &ledger, "12.50").await, ok("12.50"));
+    assert_eq!(post_to(&client, &ledger, "").await, ok(""));
+    // One ticket, presented once, as Serveros does it.
+    assert_eq!(world.master.tickets(), 1);
+    let [asked] = world.master.wire().try_into().unwrap();
+    assert_eq!(asked.method, "GET");
+    assert!(
+        asked
+            .path
+            .starts_with("/auth/authenticate?authRequest=%7B%22")
+    );
+    assert!(!asked.path.contains('+'));
+    let wire = ledger.wire();
+    let paths: Vec<&str> = wire.iter().map(|said| said.path.as_str()).collect();
+    assert_eq!(paths, [TICKET_PATH, "/who?all=1&x=%20", "/echo", "/echo"]);
+    assert_eq!(wire[0].method, "POST");
+    assert_eq!(wire[0].headers["content-type"], "application/json");
+    let presentation: Value = serde_json::from_slice(&wire[0].body).unwrap();
+    let members: Vec<&String> = presentation.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["id", "ticket"]);
+    let signed = wire[1].headers["authorization"].to_str().unwrap();
+    assert!(signed.starts_with("Hawk id=\""));
+}
+
+#[tokio::test]
+async fn any_client_that_is_a_service_can_call() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let mut client = world.consumer(&ledger).build().unwrap().layer(client);
+    for content in ["1", "2"] {
+        let request = http::Request::post(ledger.url("/echo"));
+        let request = request.body(Full::<Bytes>::from(content)).unwrap();
+        let answer = client.call(request).await.unwrap();
+        let body = answer.into_body().collect().await.unwrap();
+        assert_eq!(body.to_bytes(), content);
+    }
+    assert_eq!(world.master.tickets(), 1);
+}
+
+#[tokio::test]
+async fn tickets_are_taken_where_both_were_told() {
+    let world = World::new().await;
+    let ledger = world.provider().ticket_path("/tickets").build();
+    let ledger = serve(guarded(&ledger)).await;
+    let consumer = world.consumer(&ledger).calls(B, ledger.url("/tickets"));
+    let client = consumer.build().unwrap().client().unwrap();
+    assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
+    assert_eq!(ledger.wire()[0].path, "/tickets");
+}
+
+#[tokio::test]
+async fn credentials_are_shared_and_renewed_before_they_are_over() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let client = world.client(&ledger);
+    for (passed, tickets) in [(0, 1), (HOUR - 61 * SECOND, 1), (SECOND, 2), (2 * HOUR, 3)] {
+        world.time.pass(passed);
+        let many = (0..20).map(|_| get_from(&client, &ledger, "/who"));
+        let answers = futures_util::future::join_all(many).await;
+        assert!(answers.iter().all(|answer| answer.status == 200));
+        assert_eq!(world.master.tickets(), tickets);
+    }
+}
+
+// BRK-29
+#[tokio::test]
+async fn who_is_not_known_any_more_gets_another_ticket_and_what_may_be_is_asked_once_more() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let client = world.client(&ledger);
+    assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
+    world.time.pass(2 * SECOND);
+    // A restart without memory.
+    ledger.replace(guarded(&world.provider().build()));
+    // Nobody vouches for that answer: what might be done twice is not sent twice.
+    assert_eq!(post_to(&client, &ledger, "b").await.status, 401);
+    assert_eq!(world.master.tickets(), 1);
+    assert_eq!(post_to(&client, &ledger, "b").await, ok("b"));
+    assert_eq!(world.master.tickets(), 2);
+    world.time.pass(2 * SECOND);
+    ledger.replace(guarded(&world.provider().build()));
+    let who = client.get(ledger.url("/who").to_string()).send().await;
+    assert_eq!(who.unwrap().status().as_u16(), 200);
+    assert_eq!(world.master.tickets(), 3);
+    // A provider that believes no request: one more ticket, and no more.
+    let never = world.provider().authority("elsewhere.example");
+    ledger.replace(guarded(&never.build()));
+    world.time.pass(2 * SECOND);
+    assert_eq!(post_to(&client, &ledger, "c").await.status, 401);
+    assert_eq!(post_to(&client, &ledger, "d").await.status, 401);
+    assert_eq!(world.master.tickets(), 4);
+}
+
+/// What of it the consumer said.
+async fn failure(client: ClientWithMiddleware, served: &Served) -> ConsumerError {
+    let answer = client.get(served.url("/who").to_string()).send().await;
+    match answer.unwrap_err() {
+        Error::Middleware(error) => error.downcast().unwrap(),
+        Error::Reqwest(error) => panic!("{error}"),
+    }
+}
+
+fn refused(by: By, status: u16, refusal: Refusal) -> ConsumerError {
+    ConsumerError::Refused {
+        by,
+        status,
+        refusal: Some(refusal),
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_says_with_whom() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let to_archive = world.consumer(&ledger).calls(C, ledger.url(""));
+    let client = to_archive.build().unwrap().client().unwrap();
+    let not_allowed = refused(By::Site, 422, Refusal::NotAllowed);
+    assert_eq!(failure(client, &ledger).await, not_allowed);
+    // Another key than the one that is registered.
+    let known = |name| {
+        move |it: &mut countersign_proto::broker::v1::master::Application| {
+            it.keys = vec![public(name)];
+        }
+    };
+    world.master.change(A, known("provider"));
+    let not_verified = refused(By::Site, 500, Refusal::NotVerified);
+    assert_eq!(failure(world.client(&ledger), &ledger).await, not_verified);
+    world.master.change(A, known("consumer"));
+    // Clocks that are more than a minute apart: of the site, and of the provider.
+    let ahead = || {
+        let time = world.time.clone();
+        move || time.now() + 61 * SECOND
+    };
+    let client = world.consumer(&ledger).clock(ahead()).build().unwrap();
+    let stale = refused(By::Site, 401, Refusal::Clock);
+    assert_eq!(failure(client.client().unwrap(), &ledger).await, stale);
+    ledger.replace(guarded(&world.provider().clock(ahead()).build()));
+    let stale = refused(By::Provider, 401, Refusal::Clock);
+    assert_eq!(failure(world.client(&ledger), &ledger).await, stale);
+    // Somebody else answers at the provider's address, and at the site's.
+    let archive = world.provider_of(C, "consumer2").build();
+    ledger.replace(guarded(&archive));
+    let not_verified = refused(By::Provider, 500, Refusal::NotVerified);
+    assert_eq!(failure(world.client(&ledger), &ledger).await, not_verified);
+    world
+        .master
+        .set(|master| master.keys.insert(0, key("consumer2")));
+    world
+        .master
+        .replace(axum::Router::new().fallback(async || "{}"));
+    let not_believed = ConsumerError::NotBelieved(By::Site);
+    assert_eq!(failure(world.client(&ledger), &ledger).await, not_believed);
+}
+
+#[tokio::test]
+async fn an_answer_that_took_more_than_a_minute_is_stale() {
+    let world = World::new().await;
+    let ledger = world.ledger().await;
+    let time = world.time.clone();
+    let looked = AtomicUsize::new(0);
+    let slow = move || match looked.fetch_add(1, Ordering::Relaxed) {
+        0 => time.now(),
+        _ => time.now() + 61 * SECOND,
+    };
+    let client = world.consumer(&ledger).clock(slow).build().unwrap();
+    let stale = ConsumerError::Stale(By::Site);
+    assert_eq!(failure(client.client().unwrap(), &ledger).await, stale);
+    assert_eq!(world.master.tickets(), 1);
+    assert!(ledger.wire().is_empty());
+}
+
+#[tokio::test]
+async fn keys_are_rotated_while_applications_call_each_other() {
+    let world = World::new().await;
+    let provider = world.provider().build();
+    let ledger = serve(guarded(&provider)).await;
+    let consumer = world.consumer(&ledger).build().unwrap();
+    let client = consumer.client().unwrap();
+    assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
+    // The site has a new key, and each application too.
+    let new = || public("consumer2");
+    provider.set_keys(
+        vec![key("consumer2"), key("provider")],
+        vec![new(), public("master")],
+    );
+    consumer.set_keys(vec![key("consumer2")], vec![new()]);
+    world
+        .master
+        .set(|master| master.keys = vec![key("consumer2")]);
+    world.master.change(A, |billing| billing.keys = vec![new()]);
+    world.master.change(B, |ledger| ledger.keys = vec![new()]);
+    world.time.pass(HOUR + SECOND);
+    assert_eq!(post_to(&client, &ledger, "b").await, ok("b"));
+    assert_eq!(world.master.tickets(), 2);
+}
+
+/// Something in front of the provider that ends TLS, and leaves the field `host` as it came.
+struct Proxy(Served);
+
+#[async_trait]
+impl Middleware for Proxy {
+    async fn handle(
+        &self,
+        mut request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<reqwest::Response, Error> {
+        let address = request.url_mut();
+        if let Some("ledger.example") = address.host_str() {
+            let to = self.0.url(address.path());
+            *address = to.to_string().parse().unwrap();
+            let host = http::HeaderValue::from_static("ledger.example");
+            request.headers_mut().insert("host", host);
+        }
+        next.run(request, extensions).await
+    }
+}
+
+// BRK-27
+#[tokio::test]
+async fn a_provider_behind_a_proxy_is_called_at_either_schemes_port() {
+    let world = World::new().await;
+    for scheme in ["https", "http"] {
+        let ledger = world.ledger().await;
+        let address = format!("{scheme}://ledger.example");
+        let consumer = world.consumer(&ledger);
+        let consumer = consumer.calls(B, address.parse().unwrap()).build().unwrap();
+        let client = ClientBuilder::new(reqwest::Client::new());
+        let client = client.with(consumer).with(Proxy(ledger)).build();
+        let answer = client.get(format!("{address}/who")).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{scheme}");
+    }
+}

@@ -1,0 +1,148 @@
+//! A site that gives tickets to whoever is registered, as Serveros' master does.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::rsa::RsaPublicKey;
+use countersign_http_auth::v1::Site;
+use countersign_proto::broker::v1::master::{Application, Master};
+use countersign_proto::broker::v1::{Refusal, SealedMessage};
+
+use super::super::wire::{Said, Served, serve};
+use super::world::{Now, ciphers, hashes, key, public};
+
+#[derive(Clone)]
+pub(super) struct TestMaster {
+    registered: Arc<Registered>,
+    served: Arc<Served>,
+}
+
+struct Registered {
+    master: Mutex<Master>,
+    applications: Mutex<HashMap<String, Application>>,
+    may_call: Mutex<HashSet<(String, String)>>,
+    came: Mutex<HashSet<(String, u64)>>,
+    tickets: AtomicU64,
+    now: Now,
+}
+
+impl TestMaster {
+    pub(super) async fn start(now: Now) -> Self {
+        let registered = Arc::new(Registered {
+            master: Mutex::new(Master {
+                keys: vec![key("master")],
+                ciphers: ciphers(&["aes-256-cbc", "aes-256-ctr"]),
+                hashes: hashes(&["sha256"]),
+            }),
+            applications: Mutex::default(),
+            may_call: Mutex::default(),
+            came: Mutex::default(),
+            tickets: AtomicU64::new(0),
+            now,
+        });
+        let router = Router::new()
+            .route("/authenticate", get(authenticate))
+            .with_state(registered.clone());
+        // A proxy has it under a path.
+        let router = Router::new().nest("/auth", router);
+        Self {
+            registered,
+            served: Arc::new(serve(router).await),
+        }
+    }
+
+    /// What applications know of it.
+    pub(super) fn known(&self) -> Site {
+        Site {
+            url: self.served.url("/auth/"),
+            keys: vec![public("master")],
+        }
+    }
+
+    pub(super) fn register(&self, id: &str, keys: Vec<RsaPublicKey>, keys_last: u64) {
+        let auth_data = serde_json::json!({ "team": id }).to_string();
+        let application = Application {
+            id: id.to_owned(),
+            keys,
+            hashes: hashes(&["sha256"]),
+            ciphers: ciphers(&["aes-256-cbc", "aes-256-ctr"]),
+            keys_last,
+            auth_data: serde_json::from_str(&auth_data).ok(),
+        };
+        let mut applications = self.registered.applications.lock().unwrap();
+        applications.insert(id.to_owned(), application);
+    }
+
+    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut Application)) {
+        let mut applications = self.registered.applications.lock().unwrap();
+        change(applications.get_mut(id).unwrap());
+    }
+
+    pub(super) fn set(&self, change: impl FnOnce(&mut Master)) {
+        change(&mut self.registered.master.lock().unwrap());
+    }
+
+    pub(super) fn allow(&self, requester: &str, requested: &str) {
+        let pair = (requester.to_owned(), requested.to_owned());
+        self.registered.may_call.lock().unwrap().insert(pair);
+    }
+
+    /// How many tickets it has given.
+    pub(super) fn tickets(&self) -> u64 {
+        self.registered.tickets.load(Ordering::Relaxed)
+    }
+
+    /// What it was asked.
+    pub(super) fn wire(&self) -> Vec<Said> {
+        self.served.wire()
+    }
+
+    /// From now on it is another program that answers there.
+    pub(super) fn replace(&self, router: Router) {
+        self.served.replace(router);
+    }
+}
+
+async fn authenticate(
+    State(master): State<Arc<Registered>>,
+    Query(asked): Query<HashMap<String, String>>,
+) -> Response {
+    match master.answer(&asked["authRequest"]) {
+        Ok(sealed) => axum::Json(sealed).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+pub(super) fn refused(refusal: &Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.status()).unwrap();
+    let kind = [("content-type", "application/json")];
+    (status, kind, refusal.body()).into_response()
+}
+
+impl Registered {
+    fn answer(&self, request: &str) -> Result<SealedMessage, Refusal> {
+        let (master, now) = (self.master.lock().unwrap(), (self.now)());
+        let applications = self.applications.lock().unwrap();
+        let opened = master.open(request)?;
+        let requester = applications.get(opened.requester());
+        let verified = opened.verify(&master, requester, &public("consumer2"), now)?;
+        let (id, nonce) = verified.names();
+        if !self.came.lock().unwrap().insert((id.to_owned(), nonce)) {
+            return Err(Refusal::Nonces);
+        }
+        let pair = (id.to_owned(), verified.requested().to_owned());
+        let requested = applications.get(&pair.1);
+        let requested = requested.filter(|_| self.may_call.lock().unwrap().contains(&pair));
+        let requester = requester.unwrap();
+        let answer = verified.answer(&master, requester, requested, now, &mut SystemEntropy)?;
+        self.tickets.fetch_add(1, Ordering::Relaxed);
+        Ok(answer)
+    }
+}
