@@ -13,7 +13,7 @@
 //!                |
 //!              crypto
 //!
-//!   testkit, examples, bench: above all of them; testkit is for tests only
+//!   testkit, examples, bench: above all of them; testkit is for tests and benchmarks only
 //! ```
 
 use crate::manifest::{self, Dependency, Kind, Manifest, made_up};
@@ -30,11 +30,15 @@ const BELOW: [(&str, &[&str]); 11] = [
     ("countersign", &ALL),
     (TESTKIT, &ALL),
     ("examples", &ALL),
-    ("bench", &ALL),
-    ("load", &ALL),
+    ("bench", &MEASURED),
+    ("load", &MEASURED),
 ];
 
 const ALL: [&str; 6] = ["server", "client", "store", "core", "proto", "crypto"];
+/// What is measured gets its sites as tests do.
+const MEASURED: [&str; 7] = [
+    "server", "client", "store", "core", "proto", "crypto", TESTKIT,
+];
 /// The crate that others may name among their dev-dependencies, wherever they stand.
 const TESTKIT: &str = "testkit";
 
