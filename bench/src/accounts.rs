@@ -11,7 +11,6 @@ use std::sync::Arc;
 use countersign_core::account::Kind as AccountKind;
 use countersign_core::credential::KeyCredential;
 use countersign_core::id::AccountId;
-use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
 use countersign_core::site::{Decision, NewSession};
 use countersign_core::store::{Change, Store};
@@ -125,7 +124,7 @@ impl Populated {
     /// A site with `accounts` services; every so manieth of them, `robots` in all, has a key that we
     /// hold. The others' are random bytes, which nobody can tell from keys.
     async fn new(accounts: usize, robots: usize) -> Result<Self> {
-        let founded = Founded::new(operations::table()?).await?;
+        let founded = Founded::new(Vec::new).await?;
         let mut held = Vec::with_capacity(robots);
         for first in (0..accounts).step_by(AT_ONCE) {
             let (mut inserted, mut keys) = (Vec::new(), Vec::new());

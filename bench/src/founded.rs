@@ -6,17 +6,15 @@ use countersign_core::account::{Account, Kind, State};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
 use countersign_core::caller::{Caller, Door};
 use countersign_core::id::AccountId;
-use countersign_core::offer::Offer;
 use countersign_core::policy::Role;
-use countersign_core::site::{Foundation, Parts, Site};
+use countersign_core::site::Site;
 use countersign_core::store::{Change, ChangeSet};
-use countersign_core::table::Table;
+use countersign_core::table::Entry;
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::{Code, Operation};
-use countersign_proto::session::Strength;
 use countersign_server::clock;
 use countersign_store::SqliteStore;
+use countersign_testkit::harness::TestSite;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
@@ -32,26 +30,15 @@ pub(crate) struct Founded {
 }
 
 impl Founded {
-    /// A new site that understands these operations.
-    pub(crate) async fn new(table: Table) -> Result<Self> {
+    /// A new site that has these operations beside its own.
+    pub(crate) async fn new(own: impl Fn() -> Vec<Entry> + Send + Sync + 'static) -> Result<Self> {
         let program = std::env::current_exe()?;
         // Beside this program: a folder for temporary files may be in memory, where a sync is free.
         let folder = tempfile::tempdir_in(program.parent().unwrap_or(&program))?;
         let store = Arc::new(SqliteStore::open(&folder.path().join(DATABASE)).await?);
-        let slot = SlotFile::generate(&mut SystemEntropy);
-        let parts = Parts {
-            store: store.clone(),
-            table,
-            entropy: Box::new(SystemEntropy),
-            offer: Offer::default(),
-            floor: Strength::Delivered,
-        };
-        let foundation = Foundation {
-            zone: "example.org".parse()?,
-            slots: &[NewSlot::File(&slot)],
-        };
+        let test = TestSite::builder().store(store.clone()).operations(own);
         Ok(Self {
-            site: Site::found(parts, foundation, clock::now()).await?,
+            site: test.build().await.site,
             store,
             folder,
         })

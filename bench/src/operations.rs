@@ -9,9 +9,8 @@
 use std::sync::Arc;
 
 use countersign_client::{Client, Connector, Results, Who};
-use countersign_core::operations;
 use countersign_core::policy::Role;
-use countersign_core::table::{Answer, Entry, Table};
+use countersign_core::table::{Answer, Entry};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_proto::operation::{Code, Operation};
@@ -117,13 +116,13 @@ fn wire_length() -> Result<usize> {
 
 /// A served site and a client that is logged in to it.
 async fn served() -> Result<(Founded, Server, Client)> {
-    let entry = Entry::new("bench", "echo")
-        .summary("Answers what it is told.")
-        .allow(&[Role::Service])
-        .handler(|_, echo: Echo| async move { Ok(Answer::new(echo)) });
-    let mut table: Table = operations::table()?;
-    table.add(entry)?;
-    let founded = Founded::new(table).await?;
+    let echo = || {
+        Entry::new("bench", "echo")
+            .summary("Answers what it is told.")
+            .allow(&[Role::Service])
+            .handler(|_, echo: Echo| async move { Ok(Answer::new(echo)) })
+    };
+    let founded = Founded::new(move || vec![echo()]).await?;
     let robot = Arc::new(Identity::generate(&mut SystemEntropy));
     let service = json!({ "name": "robot", "certificate": robot.certificate().to_pem() });
     founded.admin("service", "create", &service).await?;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::session::Inbox;
 use countersign_proto::session::client::{LoginAttempt, Step};
+use countersign_testkit::harness::PASSPHRASE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Result;
-use crate::server::{KNOWN, PASSPHRASE};
+use crate::server::KNOWN;
 use crate::site::{Running, now};
 
 /// Who logs in.

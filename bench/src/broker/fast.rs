@@ -3,7 +3,6 @@
 //! processor.
 
 use countersign_core::caller::Caller;
-use countersign_core::operations;
 use countersign_core::session::Proof;
 use countersign_core::site::{Decision, NewSession};
 use countersign_core::store::Store;
@@ -62,7 +61,7 @@ struct Asked {
 
 impl Asked {
     async fn new() -> Result<Self> {
-        let founded = Founded::new(operations::table()?).await?;
+        let founded = Founded::new(Vec::new).await?;
         let robot = Identity::generate(&mut SystemEntropy);
         let service = json!({ "name": "robot", "certificate": robot.certificate().to_pem() });
         founded.admin("service", "create", &service).await?;

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use countersign_core::operations;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
@@ -164,7 +163,7 @@ const CONSUMER: [u8; 32] = [7; 32];
 pub(crate) fn serve() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let founded = Founded::new(operations::table()?).await?;
+        let founded = Founded::new(Vec::new).await?;
         let imported = json!({ "private_key": RSA_MASTER });
         founded.admin("broker", "new_v1_key", &imported).await?;
         let consumer = countersign_crypto::secret::Secret::from_bytes(CONSUMER);

@@ -8,13 +8,17 @@ use countersign_proto::clock::since_1970;
 
 /// The time of day, in milliseconds since 1970 UTC. A clock that shows a time before 1970 was never set: time then runs
 /// from 1970 on since it was asked first, so that what ends in time ends all the same.
+///
+/// It is ahead by as much as a test has advanced the clock of Tokio; that of a program cannot be.
 #[must_use]
 #[allow(
     clippy::disallowed_methods,
     reason = "the one place that reads the time of day"
 )]
 pub fn now() -> Timestamp {
-    in_millis(SystemTime::now().duration_since(UNIX_EPOCH).ok(), || {
+    let advanced = monotonic().saturating_duration_since(Instant::now());
+    let shown = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    in_millis(shown.map(|shown| shown.saturating_add(advanced)), || {
         static FIRST_ASKED: OnceLock<Instant> = OnceLock::new();
         monotonic().saturating_duration_since(*FIRST_ASKED.get_or_init(monotonic))
     })
@@ -35,14 +39,10 @@ fn in_millis(shown: Option<Duration>, running: impl FnOnce() -> Duration) -> Tim
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A time that only goes forward, for deadlines and penalties.
+/// A time that only goes forward, for deadlines and penalties: that of the timers.
 #[must_use]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the monotonic clock"
-)]
 pub fn monotonic() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 #[cfg(test)]

@@ -10,27 +10,22 @@ use countersign_core::caller::Caller;
 use countersign_core::content::Content;
 use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
-use countersign_core::offer::Offer;
-use countersign_core::operations;
-use countersign_core::site::{Foundation, Parts, Site};
 use countersign_core::store::{
     ChangeSet, Committed, DamagedAccount, DamagedApplication, Effects, Observer, Page,
     ScriptProgress, Setting, Store, StoreCopy, StoreError,
 };
-use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::passphrase::SetupId;
-use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::name::AccountName;
 use countersign_proto::operation::{Operation, Outcome};
-use countersign_proto::session::Strength;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::entropy::SeededEntropy;
+use crate::harness::TestSite;
 
 /// An open site that takes every change and remembers none, so that what came before never matters.
 pub struct Decisions {
-    site: Site,
+    test: TestSite,
     runtime: Runtime,
 }
 
@@ -45,37 +40,26 @@ impl Decisions {
     #[must_use]
     pub fn new() -> Self {
         let runtime = Builder::new_current_thread().build().unwrap();
-        let mut entropy = SeededEntropy::new(0).fork("decisions");
-        let file = SlotFile::generate(&mut entropy);
-        let foundation = Foundation {
-            zone: "example.org".parse().unwrap(),
-            slots: &[NewSlot::File(&file)],
-        };
-        let parts = Parts {
-            store: Arc::new(Forgetful),
-            table: operations::table().unwrap(),
-            entropy: Box::new(entropy),
-            offer: Offer::default(),
-            floor: Strength::Delivered,
-        };
-        let founded = Site::found(parts, foundation, Timestamp::from_millis(0));
-        let site = runtime.block_on(founded).unwrap();
-        Self { site, runtime }
+        let entropy = SeededEntropy::new(0).fork("decisions");
+        let test = TestSite::builder()
+            .store(Arc::new(Forgetful))
+            .entropy(entropy);
+        let test = runtime.block_on(test.build());
+        Self { test, runtime }
     }
 
     /// The id of the OPAQUE setup that credentials have to be made under.
     #[must_use]
     pub fn setup(&self) -> SetupId {
-        self.site.opened().unwrap().setup.id()
+        self.test.site.opened().unwrap().setup.id()
     }
 
     /// What the admin socket would answer.
     #[must_use]
     pub fn run(&self, operation: &Operation) -> Outcome {
         let caller = Caller::admin_socket();
-        let now = Timestamp::from_millis(0);
-        self.runtime
-            .block_on(self.site.run(&caller, operation, now))
+        let run = self.test.site.run(&caller, operation, self.test.now());
+        self.runtime.block_on(run)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Makes tests short: both ends of a dialog in one process, with virtual time, entropy from a seed, and
-//! somebody in between. For tests, benchmarks and fuzzing alone; nothing that is shipped names it.
+//! Makes tests short: a whole site ([`harness`]), and both ends of a dialog in one process, with virtual time, entropy
+//! from a seed, and an attacker in between. For tests, benchmarks and fuzzing alone; nothing that is shipped names it.
 //!
 //! ```
 //! use countersign_testkit::pair::{Pair, Who};
@@ -23,6 +23,7 @@
 pub mod decisions;
 pub mod dialogs;
 pub mod entropy;
+pub mod harness;
 pub mod insider;
 pub mod life;
 pub mod pair;

@@ -1,15 +1,16 @@
 //! The local admin socket.
 
+use countersign_testkit::harness::ServedSite;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use crate::founded::Founded;
+use crate::operations::site;
 
-async fn ask(founded: &Founded, lines: &str) -> Vec<Value> {
-    let mut socket = UnixStream::connect(&founded.admin_socket).await.unwrap();
+async fn ask(served: &ServedSite, lines: &str) -> Vec<Value> {
+    let mut socket = UnixStream::connect(&served.admin_socket).await.unwrap();
     socket.write_all(lines.as_bytes()).await.unwrap();
     socket.shutdown().await.unwrap();
     let mut answers = Vec::new();
@@ -22,7 +23,7 @@ async fn ask(founded: &Founded, lines: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn operations_are_answered_line_by_line() {
-    let founded = Founded::new().await;
+    let served = site().serve().await;
     let lines = concat!(
         r#"{"id":7,"group":"site","command":"status"}"#,
         "\n",
@@ -32,7 +33,7 @@ async fn operations_are_answered_line_by_line() {
         r#"{"id":9,"group":"person","command":"show","params":{"name":"ada"}}"#,
         "\n",
     );
-    let answers = ask(&founded, lines).await;
+    let answers = ask(&served, lines).await;
     let codes: Vec<_> = answers
         .iter()
         .map(|answer| (answer["id"].as_u64(), answer["code"].as_u64()))
@@ -46,19 +47,19 @@ async fn operations_are_answered_line_by_line() {
             (Some(9), Some(0))
         ]
     );
-    assert_eq!(answers[0]["data"]["uri"], founded.uri.to_string());
+    assert_eq!(answers[0]["data"]["uri"], served.uri.to_string());
     assert_eq!(answers[3]["data"]["name"], "ada@example.org");
 }
 
 /// A line may be spelled as any JSON: with escapes, blanks, and its members in any order.
 #[tokio::test]
 async fn a_line_is_read_in_every_spelling() {
-    let founded = Founded::new().await;
+    let served = site().serve().await;
     let lines = concat!(
         "\t{ \"command\" : \"\\u0063reate\",\"p\\u0061rams\":{\"name\":\"\\u0061da\", ",
         "\"email\":\"a\\/b@example.org\"} , \"group\":\"person\" ,\"\\u0069d\":8 } \r\n",
     );
-    let answers = ask(&founded, lines).await;
+    let answers = ask(&served, lines).await;
     assert_eq!(answers[0]["id"], 8);
     assert_eq!(
         answers[0]["data"]["email"], "a/b@example.org",
@@ -69,25 +70,25 @@ async fn a_line_is_read_in_every_spelling() {
 
 #[tokio::test]
 async fn only_the_owner_may_open_the_socket() {
-    let founded = Founded::new().await;
-    let mode = std::fs::metadata(&founded.admin_socket)
+    let served = site().serve().await;
+    let mode = std::fs::metadata(&served.admin_socket)
         .unwrap()
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
-    let path = founded.admin_socket.clone();
-    founded.server.stop().await;
+    let path = served.admin_socket.clone();
+    served.server.stop().await;
     assert!(!path.exists(), "a stopped site leaves no socket behind");
 }
 
 /// Every user who may speak at the socket was `local admin`: root and the site's own user could not be told apart.
 #[tokio::test]
 async fn the_audit_log_says_which_user_spoke_at_the_socket() {
-    let founded = Founded::new().await;
+    let served = site().serve().await;
     let line = r#"{"id":8,"group":"person","command":"create","params":{"name":"ada"}}"#;
-    ask(&founded, &format!("{line}\n")).await;
+    ask(&served, &format!("{line}\n")).await;
     let of_ada = serde_json::json!({ "operation": "person.create" });
-    let listed = founded.admin("audit", "list", of_ada).await;
+    let listed = served.admin("audit.list", of_ada).await;
     let uid = rustix::process::geteuid().as_raw();
     assert_eq!(
         listed["entries"][0]["actor"],

@@ -5,11 +5,15 @@ use std::time::Duration;
 use countersign_client::{CallError, Client, Download, Upload};
 use countersign_proto::operation::Code;
 use countersign_server::limits::Limits;
+use countersign_testkit::harness::time;
 use serde_json::json;
 use serde_json::value::to_raw_value;
 use tokio::time::timeout;
 
-use crate::founded::{Founded, PIECE};
+use crate::operations::{PIECE, site};
+
+/// Far longer than anything here takes.
+const SOON: Duration = Duration::from_secs(60);
 
 async fn give(client: &Client, pieces: u64) -> Download {
     let params = to_raw_value(&json!({ "pieces": pieces })).unwrap();
@@ -44,8 +48,8 @@ fn most_memory() -> u64 {
 /// [SES-40] and [SES-41]: 1 GiB each way; both ends are in this process, which grows by less than 32 MiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gibibyte_passes_in_little_memory() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     read(give(&client, 100).await).await.unwrap();
     let before = most_memory();
     let gibibyte = 1 << 30;
@@ -65,11 +69,11 @@ async fn a_gibibyte_passes_in_little_memory() {
 /// [SES-43]: one that is not read stops neither another stream nor other operations.
 #[tokio::test]
 async fn a_slow_reader_of_one_stream_stops_nothing_else() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let mut slow = give(&client, 1_000).await;
     let fast = read(give(&client, 1_000).await);
-    let fast = timeout(Duration::from_secs(20), fast).await.unwrap();
+    let fast = timeout(SOON, fast).await.unwrap();
     assert_eq!(fast.unwrap(), 1_000 * PIECE as u64);
     let status: serde_json::Value = client.call("site", "status", &json!({})).await.unwrap();
     assert_eq!(status["sealed"], false);
@@ -83,8 +87,8 @@ async fn a_slow_reader_of_one_stream_stops_nothing_else() {
 /// [SES-42]
 #[tokio::test]
 async fn content_that_is_dropped_is_cancelled_and_the_session_goes_on() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     // More than may be open at a time: those that were dropped are gone.
     for _ in 0..200 {
         let mut content = give(&client, 1_000_000).await;
@@ -99,8 +103,8 @@ async fn content_that_is_dropped_is_cancelled_and_the_session_goes_on() {
 /// [SES-42]
 #[tokio::test]
 async fn content_that_breaks_off_at_the_site_is_not_taken_for_whole() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let params = to_raw_value(&json!({ "pieces": 100, "broken_after": 50 })).unwrap();
     let (_, content) = client.stream("test", "give", params, None).await.unwrap();
     let error = read(content.unwrap()).await.unwrap_err();
@@ -125,8 +129,8 @@ async fn an_upload_that_breaks_off_fails_its_operation() {
             })
         }
     }
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let params = || to_raw_value(&json!({})).unwrap();
     let upload = Some(Upload::new(Fails(0)));
     let (outcome, _) = client
@@ -146,23 +150,20 @@ async fn an_upload_that_breaks_off_fails_its_operation() {
 /// A handler that has enough answers; the rest is not sent.
 #[tokio::test]
 async fn an_operation_may_answer_before_all_its_content_came() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let params = to_raw_value(&json!({ "at_most": 100_000 })).unwrap();
     let endless = Upload::new(tokio::io::repeat(7));
     let stream = client.stream("test", "take", params, Some(endless));
-    let (outcome, _) = timeout(Duration::from_secs(10), stream)
-        .await
-        .unwrap()
-        .unwrap();
+    let (outcome, _) = timeout(SOON, stream).await.unwrap().unwrap();
     assert_eq!(outcome.code, Code::SUCCESS);
     read(give(&client, 10).await).await.unwrap();
 }
 
 #[tokio::test]
 async fn content_and_operations_must_fit_each_other() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let params = || to_raw_value(&json!({})).unwrap();
     let refused = client.outcome("test", "take", params()).await.unwrap();
     assert_eq!(refused.code, Code::INVALID_PARAMS);
@@ -178,12 +179,14 @@ async fn content_and_operations_must_fit_each_other() {
 /// At the limit and one over.
 #[tokio::test]
 async fn a_session_has_a_limit_of_streams() {
-    let founded = Founded::with(Limits {
-        content_streams: 2,
-        ..Limits::default()
-    })
-    .await;
-    let client = founded.service().await;
+    let served = site()
+        .limits(Limits {
+            content_streams: 2,
+            ..Limits::default()
+        })
+        .serve()
+        .await;
+    let client = served.robot().await;
     let _held = [
         give(&client, 1_000_000).await,
         give(&client, 1_000_000).await,
@@ -200,34 +203,29 @@ async fn a_session_has_a_limit_of_streams() {
 /// [SES-43]: all that may be open at a time, and nobody reads any of it.
 #[tokio::test]
 async fn many_slow_readers_stop_nothing_else() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let mut held = Vec::new();
     for _ in 0..Limits::default().content_streams {
         held.push(give(&client, 1_000).await);
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    time::settle().await;
     let call = async {
         client
             .call::<_, serde_json::Value>("site", "status", &json!({}))
             .await
     };
-    timeout(Duration::from_secs(5), call)
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(SOON, call).await.unwrap().unwrap();
     let last = held.pop().unwrap();
-    let all = timeout(Duration::from_secs(20), read(last)).await.unwrap();
+    let all = timeout(SOON, read(last)).await.unwrap();
     assert_eq!(all.unwrap(), 1_000 * PIECE as u64);
 }
 
 #[tokio::test]
 async fn the_audit_log_is_exported_whole() {
-    let founded = Founded::with_person().await;
-    let listed = founded
-        .admin("audit", "list", json!({ "limit": 1000 }))
-        .await;
-    let admin = founded.person().await;
+    let served = site().maria().serve().await;
+    let listed = served.admin("audit.list", json!({ "limit": 1000 })).await;
+    let admin = served.maria().await;
     let params = to_raw_value(&json!({})).unwrap();
     let (_, content) = admin.stream("audit", "export", params, None).await.unwrap();
     let text = String::from_utf8(content.unwrap().all(1 << 20).await.unwrap()).unwrap();

@@ -3,34 +3,23 @@
 use std::time::Duration;
 
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{PASSPHRASE, ServedSite};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::founded::{Founded, PASSPHRASE};
+use crate::operations::site;
 
 /// Far longer than anything here takes.
 const SOON: Duration = Duration::from_secs(60);
 
 /// The audit log of a site whose server has stopped, from some entry on, in short.
-async fn stopped(founded: Founded, operation: &str) -> Vec<(String, String, Value)> {
-    let Founded { site, server, .. } = founded;
-    server.stop().await;
-    let list = countersign_proto::operation::Operation::new(
-        1,
-        "audit",
-        "list",
-        serde_json::value::to_raw_value(&json!({ "limit": 1_000 })).unwrap(),
-    );
-    let local = countersign_core::caller::Caller::admin_socket();
-    let listed = site
-        .run(&local, &list, countersign_server::clock::now())
-        .await;
-    let listed: Value = serde_json::from_str(listed.data.get()).unwrap();
-    let entries = listed["entries"].as_array().unwrap().iter();
+async fn stopped(served: ServedSite, operation: &str) -> Vec<(String, String, Value)> {
+    let entries = served.stop().await.audit().await;
     let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or("-").to_owned();
     entries
+        .iter()
         .filter(|entry| entry["operation"] == operation)
         .map(|entry| {
             let (actor, outcome) = (text(entry, "actor"), text(entry, "outcome"));
@@ -42,13 +31,13 @@ async fn stopped(founded: Founded, operation: &str) -> Vec<(String, String, Valu
 /// Failed logins left no trace. What is counted is written at the latest when the server stops.
 #[tokio::test]
 async fn failed_logins_are_audited_by_their_source_and_number() {
-    let founded = Founded::with_person().await;
+    let served = site().maria().serve().await;
     for _ in 0..3 {
-        let refused = founded.try_person("maria", "not her pass phrase").await;
+        let refused = served.log_in("maria", "not her pass phrase").await;
         assert!(refused.is_err());
     }
-    founded.try_person("maria", PASSPHRASE).await.unwrap();
-    let failed = stopped(founded, "session.login").await;
+    served.log_in("maria", PASSPHRASE).await.unwrap();
+    let failed = stopped(served, "session.login").await;
     let counts = failed.iter().map(|(actor, outcome, details)| {
         assert_eq!((actor.as_str(), outcome.as_str()), ("127.0.0.1", "failed"));
         assert_eq!(details["name"], "maria@example.org");
@@ -60,8 +49,8 @@ async fn failed_logins_are_audited_by_their_source_and_number() {
 /// A request over HTTP that nothing vouches for.
 #[tokio::test]
 async fn failed_ticket_requests_are_audited_by_their_source() {
-    let founded = Founded::new().await;
-    let mut socket = TcpStream::connect(founded.server.http_address().unwrap())
+    let served = site().serve().await;
+    let mut socket = TcpStream::connect(served.server.http_address().unwrap())
         .await
         .unwrap();
     let request = b"POST /authenticate HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
@@ -70,7 +59,7 @@ async fn failed_ticket_requests_are_audited_by_their_source() {
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 401"));
-    let failed = stopped(founded, "broker.ticket").await;
+    let failed = stopped(served, "broker.ticket").await;
     let [(actor, outcome, _)] = failed.as_slice() else {
         panic!("{failed:?}");
     };
@@ -80,8 +69,8 @@ async fn failed_ticket_requests_are_audited_by_their_source() {
 /// A service in a loop is told to the admins who have a session.
 #[tokio::test]
 async fn repeated_refusals_reach_admins() {
-    let founded = Founded::with_person().await;
-    let (maria, robot) = (founded.person().await, founded.service().await);
+    let served = site().maria().serve().await;
+    let (maria, robot) = (served.maria().await, served.robot().await);
     let mut events = maria.events();
     for _ in 0..120 {
         let params = serde_json::value::to_raw_value(&json!({ "name": "maria" })).unwrap();

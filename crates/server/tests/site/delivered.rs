@@ -8,23 +8,24 @@ use countersign_crypto::key_file;
 use countersign_proto::operation::Code;
 use countersign_proto::risp::{self, Command, Longest, Reader, Value};
 use countersign_proto::session::{EncryptionOption, Goodbye, LoginError, command as c};
+use countersign_testkit::harness::{PASSPHRASE, ServedSite};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::founded::{Founded, PASSPHRASE};
+use crate::operations::site;
 use crate::proxy::Proxy;
 
 const OPTION: EncryptionOption = EncryptionOption::DeliveredKey;
 
 /// A site that offers the option, and delivers a key of Maria's.
-async fn founded() -> (Founded, Identity) {
-    let founded = Founded::with_person().await;
-    founded
-        .admin("option", "floor", json!({ "floor": "delivered" }))
+async fn served() -> (ServedSite, Identity) {
+    let served = site().maria().serve().await;
+    served
+        .admin("option.floor", json!({ "floor": "delivered" }))
         .await;
-    founded
-        .admin("option", "enable", json!({ "name": OPTION.name() }))
+    served
+        .admin("option.enable", json!({ "name": OPTION.name() }))
         .await;
     let identity = Identity::generate(&mut SystemEntropy);
     let passphrase = PASSPHRASE.to_owned().into();
@@ -34,8 +35,8 @@ async fn founded() -> (Founded, Identity) {
         "certificate": identity.certificate().to_pem(),
         "key": key.expose(),
     });
-    founded.admin("person", "deliver_key", params).await;
-    (founded, identity)
+    served.admin("person.deliver_key", params).await;
+    (served, identity)
 }
 
 async fn maria(connector: &Connector, passphrase: &str) -> Result<Client, ConnectError> {
@@ -46,9 +47,9 @@ async fn maria(connector: &Connector, passphrase: &str) -> Result<Client, Connec
 /// [SES-34] and [SES-35], in packets of every size; the key that is delivered is the one that was given.
 #[tokio::test]
 async fn people_and_services_log_in_with_delivered_keys() {
-    let (founded, identity) = founded().await;
+    let (served, identity) = served().await;
     for max_packet in [256, 65_536] {
-        let connector = Connector::new(&founded.uri)
+        let connector = Connector::new(&served.uri)
             .accept([OPTION])
             .max_packet(max_packet);
         let client = maria(&connector, PASSPHRASE).await.unwrap();
@@ -57,7 +58,7 @@ async fn people_and_services_log_in_with_delivered_keys() {
         let delivered = client.delivered().unwrap();
         assert_eq!(delivered.certificate(), identity.certificate());
         assert!(client.renew_keys(None).await.unwrap());
-        let robot = founded.service_by(&connector).await.unwrap();
+        let robot = served.robot_by(&connector).await.unwrap();
         let listed: Json = robot.call("operation", "list", &json!({})).await.unwrap();
         assert!(!listed["operations"].as_array().unwrap().is_empty());
     }
@@ -66,8 +67,8 @@ async fn people_and_services_log_in_with_delivered_keys() {
 /// [SES-36]
 #[tokio::test]
 async fn who_cannot_open_the_key_gets_no_session() {
-    let (founded, _) = founded().await;
-    let connector = Connector::new(&founded.uri).accept([OPTION]);
+    let (served, _) = served().await;
+    let connector = Connector::new(&served.uri).accept([OPTION]);
     let refused = |error: Option<ConnectError>| {
         matches!(
             error,
@@ -75,30 +76,30 @@ async fn who_cannot_open_the_key_gets_no_session() {
         )
     };
     assert!(refused(maria(&connector, "a guess").await.err()));
-    founded
-        .admin("person", "lock", json!({ "name": "maria" }))
+    served
+        .admin("person.lock", json!({ "name": "maria" }))
         .await;
     assert!(refused(maria(&connector, PASSPHRASE).await.err()));
-    founded
-        .admin("person", "unlock", json!({ "name": "maria" }))
+    served
+        .admin("person.unlock", json!({ "name": "maria" }))
         .await;
-    founded
-        .admin("person", "withdraw_key", json!({ "name": "maria" }))
+    served
+        .admin("person.withdraw_key", json!({ "name": "maria" }))
         .await;
     assert!(refused(maria(&connector, PASSPHRASE).await.err()));
-    founded
-        .admin("service", "lock", json!({ "name": "robot" }))
+    served
+        .admin("service.lock", json!({ "name": "robot" }))
         .await;
-    assert!(refused(founded.service_by(&connector).await.err()));
-    assert_eq!(founded.site.sessions().count(), 0);
+    assert!(refused(served.robot_by(&connector).await.err()));
+    assert_eq!(served.site.sessions().count(), 0);
 }
 
 /// [SES-38]
 #[tokio::test]
 async fn a_man_in_the_middle_is_found_out_before_the_pass_phrase_is_used() {
-    let (founded, _) = founded().await;
+    let (served, _) = served().await;
     for command in [c::CERTIFICATE, c::SESSION_KEY, c::SITE_PROOF] {
-        let proxy = Proxy::before(&founded).await;
+        let proxy = Proxy::before(&served).await;
         proxy.change(command, Box::new(|value| value[40] ^= 1));
         let connector = Connector::new(&proxy.uri).accept([OPTION]);
         let error = maria(&connector, PASSPHRASE).await.err();
@@ -110,9 +111,9 @@ async fn a_man_in_the_middle_is_found_out_before_the_pass_phrase_is_used() {
 }
 
 /// What anybody is answered who says a name or a thumbprint: each command with its value.
-async fn answer_to(founded: &Founded, who: (Command, &[u8])) -> Vec<(Command, Vec<u8>)> {
+async fn answer_to(served: &ServedSite, who: (Command, &[u8])) -> Vec<(Command, Vec<u8>)> {
     let choice = [
-        &founded.site.options().id().0[..],
+        &served.site.options().id().0[..],
         &OPTION.id().to_be_bytes(),
     ]
     .concat();
@@ -125,7 +126,7 @@ async fn answer_to(founded: &Founded, who: (Command, &[u8])) -> Vec<(Command, Ve
     ] {
         risp::put(&mut flight, command, value).unwrap();
     }
-    let address = founded.server.session_address().unwrap();
+    let address = served.server.session_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(&flight).await.unwrap();
     let mut answer = Vec::new();
@@ -147,19 +148,19 @@ async fn answer_to(founded: &Founded, who: (Command, &[u8])) -> Vec<(Command, Ve
 /// [SES-36]: a stranger cannot tell from the answer whose key is kept, however often they ask.
 #[tokio::test]
 async fn a_name_without_a_key_is_delivered_one_that_stays_the_same() {
-    let (founded, identity) = founded().await;
+    let (served, identity) = served().await;
     let lengths = |said: &[(Command, Vec<u8>)]| -> Vec<(Command, usize)> {
         let lengths = said.iter().map(|(command, value)| (*command, value.len()));
         lengths.collect()
     };
     let delivered = |said: &[(Command, Vec<u8>)]| said[0].1.clone();
-    let maria = answer_to(&founded, (c::USERNAME, b"maria")).await;
+    let maria = answer_to(&served, (c::USERNAME, b"maria")).await;
     let der = identity.certificate().der();
     assert_eq!(delivered(&maria)[2..2 + der.len()], *der);
     let mut made_up = Vec::new();
     for name in [&b"mario"[..], b"nobody@example.org", b"robot"] {
-        let first = answer_to(&founded, (c::USERNAME, name)).await;
-        let second = answer_to(&founded, (c::USERNAME, name)).await;
+        let first = answer_to(&served, (c::USERNAME, name)).await;
+        let second = answer_to(&served, (c::USERNAME, name)).await;
         assert_eq!(lengths(&first), lengths(&maria));
         assert_eq!(delivered(&first), delivered(&second));
         assert_ne!(first[1], second[1], "the session key is another each time");
@@ -169,20 +170,20 @@ async fn a_name_without_a_key_is_delivered_one_that_stays_the_same() {
     }
     assert!(made_up[0] != made_up[1] && made_up[1] != made_up[2]);
 
-    let known = founded.robot.certificate().thumbprint().0;
-    let robot = answer_to(&founded, (c::CERTIFICATE_ID, &known)).await;
-    let stranger = answer_to(&founded, (c::CERTIFICATE_ID, &[9; 32])).await;
+    let known = served.robot.certificate().thumbprint().0;
+    let robot = answer_to(&served, (c::CERTIFICATE_ID, &known)).await;
+    let stranger = answer_to(&served, (c::CERTIFICATE_ID, &[9; 32])).await;
     assert_eq!(lengths(&robot), lengths(&stranger));
 }
 
 #[tokio::test]
 async fn a_key_that_is_withdrawn_ends_its_sessions() {
-    let (founded, _) = founded().await;
-    let connector = Connector::new(&founded.uri).accept([OPTION]);
+    let (served, _) = served().await;
+    let connector = Connector::new(&served.uri).accept([OPTION]);
     let by_key = maria(&connector, PASSPHRASE).await.unwrap();
-    let by_passphrase = founded.person().await;
-    founded
-        .admin("person", "withdraw_key", json!({ "name": "maria" }))
+    let by_passphrase = served.maria().await;
+    served
+        .admin("person.withdraw_key", json!({ "name": "maria" }))
         .await;
     let ended = by_key.call::<_, Json>("self", "show", &json!({})).await;
     // Lost when the goodbye was there before the call.
@@ -196,22 +197,22 @@ async fn a_key_that_is_withdrawn_ends_its_sessions() {
 
 #[tokio::test]
 async fn a_new_pass_phrase_withdraws_the_old_key() {
-    let (founded, _) = founded().await;
-    founded.set_passphrase("maria", "another pass phrase").await;
-    let connector = Connector::new(&founded.uri).accept([OPTION]);
+    let (served, _) = served().await;
+    served.set_passphrase("maria", "another pass phrase").await;
+    let connector = Connector::new(&served.uri).accept([OPTION]);
     assert!(maria(&connector, PASSPHRASE).await.is_err());
 }
 
 #[tokio::test]
 async fn only_a_key_that_is_encrypted_well_enough_is_kept() {
-    let (founded, identity) = founded().await;
+    let (served, identity) = served().await;
     let plain = key_file::write_identity(&identity, None, &mut SystemEntropy);
     let params = json!({
         "name": "maria",
         "certificate": identity.certificate().to_pem(),
         "key": plain.expose(),
     });
-    let refused = founded.try_admin("person", "deliver_key", params).await;
-    assert_eq!(refused.code, Code::INVALID_PARAMS);
-    assert!(refused.data.get().contains("not encrypted"));
+    let (code, problem) = served.refused("person.deliver_key", params).await;
+    assert_eq!(code, Code::INVALID_PARAMS);
+    assert!(problem.to_string().contains("not encrypted"));
 }

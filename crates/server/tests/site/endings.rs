@@ -12,10 +12,11 @@ use countersign_server::limits::Limits;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::founded::Founded;
+use crate::operations::site;
 use crate::raw::Raw;
 
-const SOON: Duration = Duration::from_secs(5);
+/// Far longer than anything here takes.
+const SOON: Duration = Duration::from_secs(60);
 
 /// Waits until the client knows that its session is over.
 async fn over(client: &Client) {
@@ -54,24 +55,24 @@ async fn an_idle_client_hears_why_its_session_was_ended() {
         ),
     ];
     for (group, command, mut params, told) in endings {
-        let founded = Founded::new().await;
-        let mut connector = Connector::new(&founded.uri);
+        let served = site().serve().await;
+        let mut connector = Connector::new(&served.uri);
         if command == "floor" {
             let classical = EncryptionOption::X25519Aes256Gcm;
             let enabled = json!({ "name": classical.name() });
-            founded.admin("option", "enable", enabled).await;
+            served.admin("option.enable", enabled).await;
             connector = connector.accept([classical]);
         }
-        let client = founded.service_by(&connector).await.unwrap();
+        let client = served.robot_by(&connector).await.unwrap();
         match group {
             "session" => params["id"] = id_of(&client).into(),
             "key" => {
-                let thumbprint = founded.robot.certificate().thumbprint();
+                let thumbprint = served.robot.certificate().thumbprint();
                 params["thumbprint"] = thumbprint.to_string().into();
             }
             _ => {}
         }
-        founded.admin(group, command, params).await;
+        served.admin(&format!("{group}.{command}"), params).await;
         over(&client).await;
         assert_eq!(client.ended(), Some(told), "{group} {command}");
         let ended = next_call(&client).await;
@@ -86,15 +87,15 @@ async fn an_idle_client_hears_why_its_session_was_ended() {
 /// [SES-65]: a person whose role or pass phrase is changed by another account.
 #[tokio::test]
 async fn a_person_hears_that_their_account_was_changed() {
-    let founded = Founded::with_person().await;
-    let client = founded.person().await;
+    let served = site().maria().serve().await;
+    let client = served.maria().await;
     let member = json!({ "name": "maria", "role": "member" });
-    founded.admin("person", "update", member).await;
+    served.admin("person.update", member).await;
     over(&client).await;
     assert_eq!(client.ended(), Some(Goodbye::Changed));
 
-    let client = founded.person().await;
-    founded.set_passphrase("maria", "another pass phrase").await;
+    let client = served.maria().await;
+    served.set_passphrase("maria", "another pass phrase").await;
     over(&client).await;
     assert_eq!(client.ended(), Some(Goodbye::PassphraseChanged));
     let ended = next_call(&client).await;
@@ -108,19 +109,21 @@ async fn a_person_hears_that_their_account_was_changed() {
 /// sent stays unread, and the goodbye behind all that waited still arrives.
 #[tokio::test]
 async fn a_goodbye_arrives_behind_what_waits_and_with_something_unread() {
-    let founded = Founded::with(Limits {
-        unsent_bytes: 64 * 1024,
-        ..Limits::default()
-    })
-    .await;
-    let mut raw = Raw::service(&founded).await;
+    let served = site()
+        .limits(Limits {
+            unsent_bytes: 64 * 1024,
+            ..Limits::default()
+        })
+        .serve()
+        .await;
+    let mut raw = Raw::service(&served).await;
     let id = uuid::Uuid::from_bytes(raw.logged_in.welcome.session.0).to_string();
     // More than the site takes while nothing is read: the last of them stay unread.
     for id in 1..40_000 {
         raw.ask(id, "self", "show", &json!({}));
     }
     raw.flush().await;
-    founded.admin("session", "cut", json!({ "id": id })).await;
+    served.admin("session.cut", json!({ "id": id })).await;
     let mut last = None;
     loop {
         let got = timeout(SOON, raw.read()).await.unwrap();
@@ -135,15 +138,15 @@ async fn a_goodbye_arrives_behind_what_waits_and_with_something_unread() {
 /// Sessions that went on when their option was taken off can be cut afterwards, and those on another one stay.
 #[tokio::test]
 async fn sessions_on_an_option_that_was_taken_off_before_can_be_cut_later() {
-    let founded = Founded::new().await;
-    let connector = Connector::new(&founded.uri);
-    let old = founded.service_by(&connector).await.unwrap();
+    let served = site().serve().await;
+    let connector = Connector::new(&served.uri);
+    let old = served.robot_by(&connector).await.unwrap();
     let option = json!({ "name": "hybrid-aes256gcm" });
-    founded.admin("option", "disable", option).await;
-    let new = founded.service_by(&connector).await.unwrap();
+    served.admin("option.disable", option).await;
+    let new = served.robot_by(&connector).await.unwrap();
     next_call(&old).await.unwrap();
     let option = json!({ "name": "hybrid-aes256gcm", "cut": true });
-    let listed = founded.admin("option", "disable", option).await;
+    let listed = served.admin("option.disable", option).await;
     assert_eq!(listed["cut"], 1);
     over(&old).await;
     assert_eq!(old.ended(), Some(Goodbye::OptionDisabled));
@@ -154,16 +157,16 @@ async fn sessions_on_an_option_that_was_taken_off_before_can_be_cut_later() {
 /// that only accepts.
 #[tokio::test]
 async fn a_client_may_rank_the_options_itself() {
-    let founded = Founded::new().await;
+    let served = site().serve().await;
     let classical = EncryptionOption::X25519Aes256Gcm;
     let enabled = json!({ "name": classical.name() });
-    founded.admin("option", "enable", enabled).await;
+    served.admin("option.enable", enabled).await;
     let own = [
         EncryptionOption::X25519Aes128Gcm,
         classical,
         EncryptionOption::HybridAes256Gcm,
     ];
-    let connector = Connector::new(&founded.uri);
+    let connector = Connector::new(&served.uri);
     for (connector, option) in [
         (
             connector.clone().accept(own),
@@ -171,9 +174,9 @@ async fn a_client_may_rank_the_options_itself() {
         ),
         (connector.prefer(own), classical),
     ] {
-        let client = founded.service_by(&connector).await.unwrap();
-        let shown = founded
-            .admin("session", "show", json!({ "id": id_of(&client) }))
+        let client = served.robot_by(&connector).await.unwrap();
+        let shown = served
+            .admin("session.show", json!({ "id": id_of(&client) }))
             .await;
         assert_eq!(shown["option"], option.name());
     }

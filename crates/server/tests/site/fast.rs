@@ -11,7 +11,7 @@ use axum::{Extension, Router};
 use countersign_client::{Client, Connector, Who};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
-use countersign_crypto::party::{PartyKey, SealingSuite};
+use countersign_crypto::party::SealingSuite;
 use countersign_http_auth::{
     Application, AuthenticatedApp, By, Consumer, ConsumerError, Provider, Site, TICKET_PATH,
 };
@@ -21,6 +21,7 @@ use countersign_proto::broker::v2::fast::Answered;
 use countersign_proto::broker::v2::message::AuthResponse;
 use countersign_proto::uri::SiteUri;
 use countersign_server::clock;
+use countersign_testkit::harness::{ServedSite, party, time};
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -28,12 +29,8 @@ use serde_json::{Value, json};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::founded::Founded;
+use crate::operations::site;
 use crate::proxy::Proxy;
-
-fn party() -> PartyKey {
-    PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)))
-}
 
 fn millis() -> u64 {
     u64::try_from(clock::now().millis()).unwrap()
@@ -46,23 +43,19 @@ struct Registered {
     session: Arc<Client>,
 }
 
-async fn register(founded: &Founded, id: &str) -> Registered {
-    register_over(founded, id, &founded.uri).await
+async fn register(served: &ServedSite, id: &str) -> Registered {
+    register_over(served, id, &served.uri).await
 }
 
-async fn register_over(founded: &Founded, id: &str, uri: &SiteUri) -> Registered {
+async fn register_over(served: &ServedSite, id: &str, uri: &SiteUri) -> Registered {
     let robot = Arc::new(Identity::generate(&mut SystemEntropy));
     let name = format!("{id}-robot");
-    let service = json!({ "name": name, "certificate": robot.certificate().to_pem() });
-    founded.admin("service", "create", service).await;
-    let key = party();
+    served.create_service(&name, &robot).await;
     let mut settings = json!({ "service": name });
     if id != "ledger" {
         settings["may_call"] = json!([{ "app": "ledger" }]);
     }
-    let keys = [key.public().to_pem()];
-    let app = json!({ "id": id, "public_keys": keys, "settings": settings });
-    founded.admin("app", "create", app).await;
+    let key = served.create_application(id, settings).await;
     let connector = Connector::new(uri);
     let client = connector.connect(Who::Service(robot.clone()));
     Registered {
@@ -76,8 +69,8 @@ async fn register_over(founded: &Founded, id: &str, uri: &SiteUri) -> Registered
 }
 
 /// What applications know of the site. Nobody answers at that address.
-fn known(founded: &Founded) -> Site {
-    let opened = founded.site.opened().unwrap();
+fn known(served: &ServedSite) -> Site {
+    let opened = served.site.opened().unwrap();
     Site {
         id: opened.broker.id().to_owned(),
         url: "http://127.0.0.1:1".parse().unwrap(),
@@ -97,8 +90,8 @@ async fn serve(provider: &Provider) -> String {
     format!("http://{address}")
 }
 
-fn consumer(founded: &Founded, billing: &Registered, ledger: &str) -> Consumer {
-    Consumer::builder(billing.application.clone(), known(founded))
+fn consumer(served: &ServedSite, billing: &Registered, ledger: &str) -> Consumer {
+    Consumer::builder(billing.application.clone(), known(served))
         .calls("ledger", ledger.parse().unwrap())
         .tickets_over(billing.session.clone())
         // An hour wrong: the site's answer puts it right.
@@ -120,15 +113,15 @@ async fn call(consumer: &Consumer, ledger: &str) -> Result<(u16, String), Consum
 /// [BRK-56]
 #[tokio::test]
 async fn applications_call_each_other_with_tickets_from_sessions() {
-    let founded = Founded::new().await;
-    let mut ledger = register(&founded, "ledger").await;
-    let billing = register(&founded, "billing").await;
-    let provider = Provider::builder(ledger.application.clone(), known(&founded))
+    let served = site().serve().await;
+    let mut ledger = register(&served, "ledger").await;
+    let billing = register(&served, "billing").await;
+    let provider = Provider::builder(ledger.application.clone(), known(&served))
         .ticket_keys_from(ledger.session.clone())
         .build()
         .unwrap();
     let address = serve(&provider).await;
-    let called = || async { call(&consumer(&founded, &billing, &address), &address).await };
+    let called = || async { call(&consumer(&served, &billing, &address), &address).await };
     let fine = Ok((200, "billing".to_owned()));
     // The keys are asked for with the first ticket.
     assert_eq!(called().await, fine);
@@ -136,7 +129,7 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
     // Another key, so other ticket keys: asked for with the first ticket under one, but not at once again.
     let next = party();
     let rotate = json!({ "id": "ledger", "public_key": next.public().to_pem() });
-    founded.admin("app", "rotate_key", rotate).await;
+    served.admin("app.rotate_key", rotate).await;
     ledger.application.keys.insert(0, next);
     provider.set_keys(ledger.application.keys.clone());
     let refused = |by, refusal: Refusal| {
@@ -147,34 +140,23 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
         })
     };
     assert_eq!(called().await, refused(By::Provider, Refusal::NotVerified));
-    after(Duration::from_secs(5)).await;
+    time::pass(Duration::from_secs(5)).await;
     assert_eq!(called().await, fine);
     provider.ask_ticket_keys().await.unwrap();
     assert_eq!(called().await, fine);
 
-    founded
-        .admin("app", "lock", json!({ "id": "billing" }))
-        .await;
+    served.admin("app.lock", json!({ "id": "billing" })).await;
     assert_eq!(called().await, refused(By::Site, Refusal::NotAllowed));
-    founded
-        .admin("app", "unlock", json!({ "id": "billing" }))
-        .await;
+    served.admin("app.unlock", json!({ "id": "billing" })).await;
     assert_eq!(called().await, fine);
 
     // The service is locked, so its session is cut.
-    founded
-        .admin("service", "lock", json!({ "name": "billing-robot" }))
+    served
+        .admin("service.lock", json!({ "name": "billing-robot" }))
         .await;
     assert!(matches!(called().await, Err(ConsumerError::Session(_))));
     provider.set_session(None);
     assert!(provider.ask_ticket_keys().await.is_err());
-}
-
-/// Lets that much time pass for all that waits here, and for what comes over sockets none.
-async fn after(time: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
 }
 
 /// The story: the session of a provider was silent, and clients presented tickets under an unknown key. Each
@@ -182,11 +164,11 @@ async fn after(time: Duration) {
 /// [BRK-56]
 #[tokio::test]
 async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
-    let founded = Founded::new().await;
-    let proxy = Proxy::before(&founded).await;
-    let ledger = register_over(&founded, "ledger", &proxy.uri).await;
-    let billing = register(&founded, "billing").await;
-    let site = known(&founded);
+    let served = site().serve().await;
+    let proxy = Proxy::before(&served).await;
+    let ledger = register_over(&served, "ledger", &proxy.uri).await;
+    let billing = register(&served, "billing").await;
+    let site = known(&served);
     let provider = Provider::builder(ledger.application.clone(), site.clone())
         .ticket_keys_from(ledger.session.clone())
         .build()
@@ -254,20 +236,20 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     tokio::time::resume();
     // That session is of another application's service.
     assert_eq!(status(asks.await), StatusCode::UNAUTHORIZED);
-    let connector = Connector::new(&founded.uri);
+    let connector = Connector::new(&served.uri);
     let session = connector.connect(Who::Service(ledger.robot)).await.unwrap();
     provider.set_session(Some(Arc::new(session)));
-    after(Duration::from_secs(5)).await;
+    time::pass(Duration::from_secs(5)).await;
     assert_eq!(status(present().await), StatusCode::OK);
 }
 
 /// [BRK-9]: whatever the form of the ticket.
 #[tokio::test]
 async fn a_ticket_of_the_fast_path_is_presented_once() {
-    let founded = Founded::new().await;
-    let ledger = register(&founded, "ledger").await;
-    let billing = register(&founded, "billing").await;
-    let site = known(&founded);
+    let served = site().serve().await;
+    let ledger = register(&served, "ledger").await;
+    let billing = register(&served, "billing").await;
+    let site = known(&served);
     let provider = Provider::builder(ledger.application.clone(), site.clone())
         .ticket_keys_from(ledger.session.clone())
         .build()

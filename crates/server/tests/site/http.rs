@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_crypto::identity::Identity;
-use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_http_auth::IntroductionError;
 use countersign_http_auth::Site as KnownSite;
@@ -14,12 +12,14 @@ use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::{v1, v2};
 use countersign_server::clock;
 use countersign_server::limits::Limits;
+use countersign_testkit::harness::{ServedSite, party, time};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::founded::Founded;
+use crate::operations::site;
+use crate::trusted::on_this_machine;
 
 /// An answer over HTTP.
 struct Answer {
@@ -40,8 +40,8 @@ impl Answer {
 const MOMENT: Duration = Duration::from_millis(v2::limits::AHEAD + 100);
 
 /// One request, as any client makes it.
-async fn request(founded: &Founded, method: &str, target: &str, body: &[u8]) -> Answer {
-    let address = founded.server.http_address().unwrap();
+async fn request(served: &ServedSite, method: &str, target: &str, body: &[u8]) -> Answer {
+    let address = served.server.http_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
     let length = body.len();
     let head = format!(
@@ -64,39 +64,12 @@ fn now() -> u64 {
     u64::try_from(clock::now().millis()).unwrap()
 }
 
-fn party() -> PartyKey {
-    PartyKey::new(std::sync::Arc::new(Identity::generate(&mut SystemEntropy)))
-}
-
 /// A site with `billing`, which may call `ledger`; both parties, and what they know of the site.
-async fn applications() -> (Founded, v2::consumer::Consumer, v2::provider::Provider) {
-    let founded = Founded::new().await;
-    let (billing, ledger) = (party(), party());
-    for (id, key) in [("billing", &billing), ("ledger", &ledger)] {
-        let params = json!({ "id": id, "public_keys": [key.public().to_pem()] });
-        founded.admin("app", "create", params).await;
-    }
-    let settings = json!({ "may_call": [{ "app": "ledger" }], "auth_data": { "team": 7 } });
-    let update = json!({ "id": "billing", "settings": settings });
-    founded.admin("app", "update", update).await;
-    tokio::time::sleep(MOMENT).await;
-    let opened = founded.site.opened().unwrap();
-    let site = opened.broker.party().unwrap().public().clone();
-    let consumer = v2::consumer::Consumer {
-        id: "billing".to_owned(),
-        keys: vec![billing],
-        site: opened.broker.id().to_owned(),
-        site_keys: vec![site.clone()],
-        suite: SealingSuite::XWing,
-    };
-    let provider = v2::provider::Provider {
-        id: "ledger".to_owned(),
-        keys: vec![ledger],
-        site: opened.broker.id().to_owned(),
-        site_keys: vec![site],
-        ticket_keys: Vec::new(),
-    };
-    (founded, consumer, provider)
+async fn applications() -> (ServedSite, v2::consumer::Consumer, v2::provider::Provider) {
+    let served = site().serve().await;
+    let (consumer, provider) = served.billing_and_ledger().await;
+    time::pass(MOMENT).await;
+    (served, consumer, provider)
 }
 
 fn ask(
@@ -112,9 +85,9 @@ fn ask(
 /// The whole dialog: the site's answer is believed, its ticket accepted, and both share a secret.
 #[tokio::test]
 async fn an_application_gets_a_ticket_and_proves_itself_with_it() {
-    let (founded, consumer, provider) = applications().await;
+    let (served, consumer, provider) = applications().await;
     let (asked, sent) = ask(&consumer, "ledger", now());
-    let answer = request(&founded, "POST", "/authenticate", &sent).await;
+    let answer = request(&served, "POST", "/authenticate", &sent).await;
     assert_eq!(
         (answer.status, answer.kind()),
         (200, "application/json; charset=utf-8")
@@ -127,10 +100,10 @@ async fn an_application_gets_a_ticket_and_proves_itself_with_it() {
     let credentials = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
     assert_eq!(credentials.secret, accepted.credentials.secret);
 
-    let again = request(&founded, "POST", "/authenticate", &sent).await;
+    let again = request(&served, "POST", "/authenticate", &sent).await;
     assert_eq!((again.status, again.body), (409, Refusal::Replayed.body()));
     let (_, other) = ask(&consumer, "billing", now());
-    let denied = request(&founded, "POST", "/authenticate", &other).await;
+    let denied = request(&served, "POST", "/authenticate", &other).await;
     assert_eq!(
         (denied.status, denied.body),
         (403, Refusal::NotAllowed.body())
@@ -141,7 +114,7 @@ async fn an_application_gets_a_ticket_and_proves_itself_with_it() {
 /// others.
 #[tokio::test]
 async fn whatever_is_wrong_gets_one_answer_in_one_time() {
-    let (founded, consumer, _) = applications().await;
+    let (served, consumer, _) = applications().await;
     let (_, sent) = ask(&consumer, "ledger", now());
     let mut stranger = consumer;
     stranger.keys = vec![party()];
@@ -169,7 +142,7 @@ async fn whatever_is_wrong_gets_one_answer_in_one_time() {
     ];
     for (number, fault) in faults.iter().enumerate() {
         let asked = Instant::now();
-        let answer = request(&founded, "POST", "/authenticate", fault).await;
+        let answer = request(&served, "POST", "/authenticate", fault).await;
         let took = asked.elapsed();
         assert_eq!(answer.status, 401, "{number}");
         assert_eq!(answer.kind(), "application/problem+json", "{number}");
@@ -177,7 +150,7 @@ async fn whatever_is_wrong_gets_one_answer_in_one_time() {
         assert!(took >= Duration::from_millis(5), "{number}: {took:?}");
     }
     // None of it used the request up.
-    let answer = request(&founded, "POST", "/authenticate", &sent).await;
+    let answer = request(&served, "POST", "/authenticate", &sent).await;
     assert_eq!(answer.status, 200);
 }
 
@@ -185,20 +158,20 @@ async fn whatever_is_wrong_gets_one_answer_in_one_time() {
 #[tokio::test]
 async fn a_wrong_clock_is_put_right_by_the_site() {
     const HOUR: u64 = 3_600_000;
-    let (founded, consumer, _) = applications().await;
+    let (served, consumer, _) = applications().await;
     let own = || now() - HOUR;
     let (_, sent) = ask(&consumer, "ledger", own());
-    let refused = request(&founded, "POST", "/authenticate", &sent).await;
+    let refused = request(&served, "POST", "/authenticate", &sent).await;
     assert_eq!((refused.status, refused.body), (401, Refusal::Clock.body()));
     let nonce = Nonce(fresh(&mut SystemEntropy));
     let text = serde_json::to_value(nonce).unwrap();
     let target = format!("/clock?nonce={}", text.as_str().unwrap());
-    let told = request(&founded, "GET", &target, b"").await;
+    let told = request(&served, "GET", &target, b"").await;
     let told: Clock = serde_json::from_str(&told.body).unwrap();
     let offset = told.offset(nonce, &consumer.site_keys, own()).unwrap();
     let by_site = v2::clock::site_time(own(), offset);
     let (_, sent) = ask(&consumer, "ledger", by_site);
-    let answer = request(&founded, "POST", "/authenticate", &sent).await;
+    let answer = request(&served, "POST", "/authenticate", &sent).await;
     assert_eq!(answer.status, 200);
     for wrong in [
         "/clock",
@@ -207,7 +180,7 @@ async fn a_wrong_clock_is_put_right_by_the_site() {
         "/clock?nonce=%00",
     ] {
         assert_eq!(
-            request(&founded, "GET", wrong, b"").await.status,
+            request(&served, "GET", wrong, b"").await.status,
             404,
             "{wrong}"
         );
@@ -217,15 +190,15 @@ async fn a_wrong_clock_is_put_right_by_the_site() {
 /// [BRK-14]: who knows the site's URI needs to know nothing else.
 #[tokio::test]
 async fn a_site_introduces_itself_to_whoever_knows_its_key() {
-    let (founded, consumer, _) = applications().await;
-    let address = founded.server.http_address().unwrap();
+    let (served, consumer, _) = applications().await;
+    let address = served.server.http_address().unwrap();
     let url: http::Uri = format!("http://{address}").parse().unwrap();
-    let site = KnownSite::ask(url.clone(), founded.uri.site_key())
+    let known = KnownSite::ask(url.clone(), served.uri.site_key())
         .await
         .unwrap();
-    assert_eq!(site.id, consumer.site);
-    assert_eq!(site.keys, consumer.site_keys);
-    let other = Founded::new().await;
+    assert_eq!(known.id, consumer.site);
+    assert_eq!(known.keys, consumer.site_keys);
+    let other = site().serve().await;
     let wrong = KnownSite::ask(url, other.uri.site_key()).await;
     assert!(matches!(wrong, Err(IntroductionError::NotBelieved)));
 }
@@ -233,11 +206,11 @@ async fn a_site_introduces_itself_to_whoever_knows_its_key() {
 /// Targets of 16 KiB are read, those of 64 KiB are not.
 #[tokio::test]
 async fn targets_have_a_limit() {
-    let founded = Founded::new().await;
+    let served = site().serve().await;
     for (length, read) in [(16 * 1024, true), (64 * 1024, false)] {
         let mut target = "/authenticate?authRequest=".to_owned();
         target.extend(std::iter::repeat_n('a', length - target.len()));
-        let answer = request(&founded, "GET", &target, b"").await;
+        let answer = request(&served, "GET", &target, b"").await;
         assert_eq!(answer.status == 500, read, "{length}: {}", answer.status);
         assert!(
             read || (400..500).contains(&answer.status),
@@ -246,7 +219,7 @@ async fn targets_have_a_limit() {
         );
     }
     assert_eq!(
-        founded.admin("site", "status", json!({})).await["sealed"],
+        served.admin("site.status", json!({})).await["sealed"],
         false
     );
 }
@@ -254,25 +227,25 @@ async fn targets_have_a_limit() {
 /// Whoever sends what is not verified again and again is turned away, as with logins.
 #[tokio::test]
 async fn a_source_that_proves_nothing_has_to_wait() {
-    let founded = Founded::new().await;
+    let served = site().serve().await;
     for _ in 0..32 {
         assert_eq!(
-            request(&founded, "POST", "/authenticate", b"{}")
+            request(&served, "POST", "/authenticate", b"{}")
                 .await
                 .status,
             401
         );
     }
     assert_eq!(
-        request(&founded, "POST", "/authenticate", b"{}")
+        request(&served, "POST", "/authenticate", b"{}")
             .await
             .status,
         0
     );
     let all = json!({});
-    assert_eq!(founded.admin("penalty", "forget", all).await["sources"], 1);
+    assert_eq!(served.admin("penalty.forget", all).await["sources"], 1);
     assert_eq!(
-        request(&founded, "POST", "/authenticate", b"{}")
+        request(&served, "POST", "/authenticate", b"{}")
             .await
             .status,
         401
@@ -282,28 +255,20 @@ async fn a_source_that_proves_nothing_has_to_wait() {
 /// A connection that is kept is no way around the wait, and nobody who is not proved keeps one for long.
 #[tokio::test]
 async fn a_kept_connection_ends_with_its_patience() {
-    let founded = Founded::with(Limits {
-        unproved_time: Duration::from_secs(2),
-        ..Limits::default()
-    })
-    .await;
-    let address = founded.server.http_address().unwrap();
+    let served = site().serve().await;
+    let address = served.server.http_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let begun = Instant::now();
     let mut answers = Vec::new();
     let mut answer = vec![0; 4_096];
-    loop {
+    for _ in 0..40 {
         let asked = b"POST /authenticate HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}";
-        let _ = socket.write_all(asked).await;
-        match socket.read(&mut answer).await {
-            Ok(0) | Err(_) => break,
-            Ok(read) => {
-                let status = String::from_utf8_lossy(&answer[9..read.min(12)]);
-                answers.push(status.into_owned());
-            }
-        }
+        socket.write_all(asked).await.unwrap();
+        let read = socket.read(&mut answer).await.unwrap();
+        let status = String::from_utf8_lossy(&answer[9..read.min(12)]);
+        answers.push(status.into_owned());
     }
-    assert!(begun.elapsed() < Duration::from_secs(4));
+    time::pass(Limits::default().unproved_time).await;
+    assert!(matches!(socket.read(&mut answer).await, Ok(0) | Err(_)));
     let refused = answers.iter().filter(|status| *status == "401").count();
     assert_eq!(refused, 32, "{answers:?}");
     assert!(
@@ -315,9 +280,9 @@ async fn a_kept_connection_ends_with_its_patience() {
 /// Whoever is behind a proxy that says so counts for themselves; a proxy that says nothing counts for nobody.
 #[tokio::test]
 async fn behind_a_proxy_each_source_counts_for_itself() {
-    let founded = Founded::behind_a_proxy().await;
+    let served = site().proxies(on_this_machine(true)).serve().await;
     let ask = async |from: &str| {
-        let address = founded.server.http_address().unwrap();
+        let address = served.server.http_address().unwrap();
         let mut socket = TcpStream::connect(address).await.unwrap();
         let asked = format!(
             "POST /authenticate HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{from}content-length: 2\r\n\r\n{{}}"
@@ -339,16 +304,16 @@ async fn behind_a_proxy_each_source_counts_for_itself() {
     for _ in 0..40 {
         assert_eq!(ask("").await, "401");
     }
-    let listed = founded.admin("penalty", "list", json!({})).await;
+    let listed = served.admin("penalty.list", json!({})).await;
     assert_eq!(listed["entries"][0]["source"], "192.0.2.7");
 }
 
 /// A body in as many pieces as it has bytes is read as any other.
 #[tokio::test]
 async fn a_request_may_come_in_pieces() {
-    let (founded, consumer, _) = applications().await;
+    let (served, consumer, _) = applications().await;
     let (_, sent) = ask(&consumer, "ledger", now());
-    let address = founded.server.http_address().unwrap();
+    let address = served.server.http_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
     let head = "POST /authenticate HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
                 transfer-encoding: chunked\r\n\r\n";
@@ -366,44 +331,21 @@ async fn a_request_may_come_in_pieces() {
 /// [BRK-5]: what the run before may have answered is not answered by the next one.
 #[tokio::test]
 async fn a_request_of_before_a_restart_is_not_answered_after_it() {
-    let (founded, consumer, _) = applications().await;
+    let (served, consumer, _) = applications().await;
     let (_, sent) = ask(&consumer, "ledger", now());
     assert_eq!(
-        request(&founded, "POST", "/authenticate", &sent)
+        request(&served, "POST", "/authenticate", &sent)
             .await
             .status,
         200
     );
-    let Founded {
-        site,
-        server,
-        uri,
-        slot,
-        robot,
-        admin_socket,
-        folder,
-    } = founded;
-    server.stop().await;
-    let server = countersign_server::Server::builder(site.clone())
-        .http(Some("127.0.0.1:0".parse().unwrap()))
-        .start()
-        .await
-        .unwrap();
-    let founded = Founded {
-        site,
-        server,
-        uri,
-        slot,
-        robot,
-        admin_socket,
-        folder,
-    };
-    let again = request(&founded, "POST", "/authenticate", &sent).await;
+    let served = served.listen_again().await;
+    let again = request(&served, "POST", "/authenticate", &sent).await;
     assert_eq!((again.status, again.body), (401, Refusal::Clock.body()));
-    tokio::time::sleep(MOMENT).await;
+    time::pass(MOMENT).await;
     let (_, sent) = ask(&consumer, "ledger", now());
     assert_eq!(
-        request(&founded, "POST", "/authenticate", &sent)
+        request(&served, "POST", "/authenticate", &sent)
             .await
             .status,
         200
@@ -418,9 +360,9 @@ fn recorded(name: &str) -> String {
 /// Edition v1: a master moves here with its key, and its applications notice nothing.
 #[tokio::test]
 async fn an_application_of_v1_gets_its_ticket_too() {
-    let founded = Founded::new().await;
+    let served = site().serve().await;
     let imported = json!({ "private_key": recorded("master.key") });
-    founded.admin("broker", "new_v1_key", imported).await;
+    served.admin("broker.new_v1_key", imported).await;
     for (id, key) in [
         ("Application B", "provider.pub"),
         ("Application A", "consumer.pub"),
@@ -430,7 +372,7 @@ async fn an_application_of_v1_gets_its_ticket_too() {
             "settings": { "hashes": ["sha256"], "ciphers": ["aes-256-cbc"],
                 "may_call": [{ "app": "Application B" }] }
         });
-        founded.admin("app", "create", params).await;
+        served.admin("app.create", params).await;
     }
     let key = |name: &str| RsaKey::from_pem(&recorded(name).into()).unwrap();
     let master = vec![RsaPublicKey::from_pem(&recorded("master.pub")).unwrap()];
@@ -449,7 +391,7 @@ async fn an_application_of_v1_gets_its_ticket_too() {
     };
     let (asked, target) = ask("Application B");
     assert!(target.len() < 16_384);
-    let answer = request(&founded, "GET", &target, b"").await;
+    let answer = request(&served, "GET", &target, b"").await;
     assert_eq!(
         (answer.status, answer.kind()),
         (200, "application/json; charset=utf-8")
@@ -476,16 +418,16 @@ async fn an_application_of_v1_gets_its_ticket_too() {
     };
     provider.accept(presentation.as_bytes(), now()).unwrap();
 
-    let again = request(&founded, "GET", &target, b"").await;
+    let again = request(&served, "GET", &target, b"").await;
     assert_eq!(again.status, 403);
     let (_, target) = ask("Application C");
-    let denied = request(&founded, "GET", &target, b"").await;
+    let denied = request(&served, "GET", &target, b"").await;
     let body: Value = serde_json::from_str(&denied.body).unwrap();
     assert_eq!(
         (denied.status, &body["additionalInformation"]["type"]),
         (422, &json!("requested"))
     );
-    let garbage = request(&founded, "GET", "/authenticate?authRequest=%7B%7D", b"").await;
+    let garbage = request(&served, "GET", "/authenticate?authRequest=%7B%7D", b"").await;
     assert_eq!(
         (garbage.status, garbage.body),
         (500, v1::Refusal::NotVerified.body())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use countersign_crypto::identity::Identity;
 
-use crate::founded::Founded;
+use crate::operations::site;
 
 /// Whether any file of the folder holds these bytes, 16 of them that stand together.
 fn holds(folder: &Path, wanted: &[u8]) -> bool {
@@ -22,16 +22,16 @@ fn holds(folder: &Path, wanted: &[u8]) -> bool {
 /// [SES-12] and [SES-15]: after both have registered and logged in.
 #[tokio::test]
 async fn a_sites_files_hold_no_private_key_of_any_account() {
-    let founded = Founded::with_person().await;
-    let (maria, robot) = (founded.person().await, founded.service().await);
+    let served = site().maria().serve().await;
+    let (maria, robot) = (served.maria().await, served.robot().await);
     let identity = maria.identity().unwrap();
-    let folder = founded.folder.path();
+    let folder = served.folder();
     let public = |identity: &Identity| identity.certificate().agreement().0;
     assert!(
-        holds(folder, &public(&founded.robot)),
+        holds(folder, &public(&served.robot)),
         "a service's certificate is there to be found"
     );
-    for identity in [identity, &*founded.robot] {
+    for identity in [identity, &*served.robot] {
         assert!(!holds(folder, identity.seed().0.expose()));
     }
     assert!(

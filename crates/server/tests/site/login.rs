@@ -8,14 +8,15 @@ use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::operation::Code;
 use countersign_proto::session::LoginError;
 use countersign_proto::uri::SiteUri;
+use countersign_testkit::harness::PASSPHRASE;
 use serde_json::{Value, json};
 
-use crate::founded::{Founded, PASSPHRASE};
+use crate::operations::site;
 
 #[tokio::test]
 async fn a_person_logs_in_and_runs_operations() {
-    let founded = Founded::with_person().await;
-    let client = founded.person().await;
+    let served = site().maria().serve().await;
+    let client = served.maria().await;
     assert_eq!(client.welcome().account, "maria@example.org");
     assert!(client.identity().is_some());
     let me: Value = client.call("self", "show", &json!({})).await.unwrap();
@@ -30,11 +31,11 @@ async fn a_person_logs_in_and_runs_operations() {
 
 #[tokio::test]
 async fn a_service_logs_in_with_any_limit_of_packets() {
-    let founded = Founded::new().await;
+    let served = site().serve().await;
     for max_packet in [256, 1_000, 65_536] {
-        let connector = Connector::new(&founded.uri).max_packet(max_packet);
+        let connector = Connector::new(&served.uri).max_packet(max_packet);
         let client = connector
-            .connect(Who::Service(founded.robot.clone()))
+            .connect(Who::Service(served.robot.clone()))
             .await
             .unwrap();
         let operations: Value = client.call("operation", "list", &json!({})).await.unwrap();
@@ -45,16 +46,16 @@ async fn a_service_logs_in_with_any_limit_of_packets() {
 
 #[tokio::test]
 async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
-    let founded = Founded::with_person().await;
-    founded
-        .admin("person", "create", json!({ "name": "locked" }))
+    let served = site().maria().serve().await;
+    served
+        .admin("person.create", json!({ "name": "locked" }))
         .await;
-    founded.set_passphrase("locked", PASSPHRASE).await;
-    founded
-        .admin("person", "lock", json!({ "name": "locked" }))
+    served.set_passphrase("locked", PASSPHRASE).await;
+    served
+        .admin("person.lock", json!({ "name": "locked" }))
         .await;
-    founded
-        .admin("person", "create", json!({ "name": "new" }))
+    served
+        .admin("person.create", json!({ "name": "new" }))
         .await;
     let attempts = [
         ("maria", "a wrong pass phrase"),
@@ -63,7 +64,7 @@ async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
         ("new", PASSPHRASE),
     ];
     for (name, text) in attempts {
-        let refused = founded.try_person(name, text).await.err();
+        let refused = served.log_in(name, text).await.err();
         assert!(
             matches!(
                 refused,
@@ -73,7 +74,7 @@ async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
         );
     }
     let stranger = Who::service(Identity::generate(&mut SystemEntropy));
-    let refused = Client::connect(&founded.uri, stranger).await.err();
+    let refused = Client::connect(&served.uri, stranger).await.err();
     assert!(matches!(
         refused,
         Some(ConnectError::Login(LoginError::NotAuthenticated))
@@ -82,12 +83,12 @@ async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
 
 #[tokio::test]
 async fn a_wrong_site_key_is_a_warning_for_either_kind_of_account() {
-    let founded = Founded::with_person().await;
+    let served = site().maria().serve().await;
     let other = SiteKey::from_seed(SiteSeed(Secret::from_bytes([9; 32]))).public();
-    let address = founded.server.session_address().unwrap();
+    let address = served.server.session_address().unwrap();
     let uri = SiteUri::new("127.0.0.1", address.port(), other).unwrap();
     let person = Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
-    for who in [person, Who::Service(founded.robot.clone())] {
+    for who in [person, Who::Service(served.robot.clone())] {
         let refused = Client::connect(&uri, who).await.err();
         let wrong = matches!(refused, Some(ConnectError::Login(LoginError::WrongSite)));
         assert!(wrong, "{refused:?}");
@@ -96,57 +97,21 @@ async fn a_wrong_site_key_is_a_warning_for_either_kind_of_account() {
 
 #[tokio::test]
 async fn a_sealed_site_says_so_and_opens_with_its_slot() {
-    use countersign_core::caller::Caller;
-    use countersign_core::site::Site;
-    use countersign_crypto::site_key_slots::SlotSecret;
-    use countersign_server::{Server, clock};
-
-    let Founded {
-        site,
-        server,
-        slot,
-        robot,
-        folder,
-        ..
-    } = Founded::new().await;
-    server.stop().await;
-    drop(site);
-    let site = Site::open(crate::founded::parts(folder.path()).await)
-        .await
-        .unwrap();
-    let server = Server::builder(site.clone())
-        .session("127.0.0.1:0".parse().unwrap())
-        .start()
-        .await
-        .unwrap();
-    let uri = site.endpoints().uri.unwrap().parse().unwrap();
-    let refused = Client::connect(&uri, Who::Service(robot.clone()))
-        .await
-        .err();
+    let served = site().serve().await.restart().await;
+    let refused = served.try_robot().await.err();
     assert!(
         matches!(refused, Some(ConnectError::Login(LoginError::Sealed))),
         "{refused:?}"
     );
-    site.unseal(
-        &Caller::admin_socket(),
-        SlotSecret::File(&slot),
-        clock::now(),
-    )
-    .await
-    .unwrap();
-    Client::connect(&uri, Who::Service(robot))
-        .await
-        .unwrap()
-        .close()
-        .await
-        .unwrap();
-    server.stop().await;
+    served.unseal().await;
+    served.robot().await.close().await.unwrap();
+    served.stop().await;
 }
 
 #[tokio::test]
 async fn a_person_changes_their_own_pass_phrase() {
-    let founded = Founded::with_person().await;
-    let (client, other) = (founded.person().await, founded.person().await);
+    let served = site().maria().serve().await;
+    let (client, other) = (served.maria().await, served.maria().await);
     let [present, new, wrong]: [Passphrase; 3] = [
         PASSPHRASE,
         "another long pass phrase",
@@ -172,10 +137,8 @@ async fn a_person_changes_their_own_pass_phrase() {
             .await
             .is_ok()
     );
-    assert!(founded.try_person("maria", PASSPHRASE).await.is_err());
-    let again = founded
-        .try_person("maria", "another long pass phrase")
-        .await;
+    assert!(served.log_in("maria", PASSPHRASE).await.is_err());
+    let again = served.log_in("maria", "another long pass phrase").await;
     let again = again.unwrap();
     let certificates = [&client, &again].map(|client| client.identity().unwrap().certificate());
     assert_eq!(
@@ -186,8 +149,8 @@ async fn a_person_changes_their_own_pass_phrase() {
 
 #[tokio::test]
 async fn an_unknown_operation_and_wrong_params_are_answered_and_the_session_lives() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let unknown = client.call::<_, Value>("self", "shwo", &json!({})).await;
     assert!(
         matches!(&unknown, Err(CallError::Failed { code: Code::UNKNOWN_OPERATION, problem: Some(problem) })

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::founded::Founded;
+use crate::operations::site;
 
 /// A whole answer: its head in lower case, and its body.
 async fn ask(address: SocketAddr, method: &str, target: &str) -> (String, String) {
@@ -34,8 +34,8 @@ const INTRODUCTION: &str = "/.well-known/countersign";
 /// `curl -I` of the site's introduction got 404, as if nothing were served there.
 #[tokio::test]
 async fn head_is_answered_as_get_without_the_body() {
-    let founded = Founded::new().await;
-    let address = founded.server.http_address().unwrap();
+    let served = site().serve().await;
+    let address = served.server.http_address().unwrap();
     for target in [INTRODUCTION, CLOCK] {
         let (get, whole) = ask(address, "GET", target).await;
         let (head, nothing) = ask(address, "HEAD", target).await;
@@ -56,8 +56,8 @@ async fn head_is_answered_as_get_without_the_body() {
 /// A method that a path does not take was answered as if the path did not exist.
 #[tokio::test]
 async fn each_path_says_which_methods_it_takes() {
-    let founded = Founded::new().await;
-    let address = founded.server.http_address().unwrap();
+    let served = site().serve().await;
+    let address = served.server.http_address().unwrap();
     for (target, allowed, others) in [
         (INTRODUCTION, "GET, HEAD, OPTIONS", &["POST", "PUT"][..]),
         (CLOCK, "GET, HEAD, OPTIONS", &["POST", "DELETE", "BREW"]),

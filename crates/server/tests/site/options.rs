@@ -8,14 +8,15 @@ use countersign_proto::risp::Command;
 use countersign_proto::session::{
     EncryptionOption, LoginError, OptionList, WireError, command as c,
 };
+use countersign_testkit::harness::{PASSPHRASE, ServedSite};
 use serde_json::{Value, json};
 
-use crate::founded::{Founded, PASSPHRASE};
+use crate::operations::site;
 use crate::proxy::{Change, Proxy};
 
-async fn option_in_use(founded: &Founded, client: &Client) -> String {
+async fn option_in_use(served: &ServedSite, client: &Client) -> String {
     let id = client.welcome().session.0;
-    let list = founded.admin("session", "list", json!({})).await;
+    let list = served.admin("session.list", json!({})).await;
     let sessions = list["entries"].as_array().unwrap();
     let id = uuid::Uuid::from_bytes(id).to_string();
     let session = sessions.iter().find(|session| session["id"] == id.as_str());
@@ -25,23 +26,23 @@ async fn option_in_use(founded: &Founded, client: &Client) -> String {
 /// [SES-30]: a client that knows the old list is corrected; nothing was restarted; what is open goes on.
 #[tokio::test]
 async fn a_change_holds_for_new_sessions_at_once() {
-    let founded = Founded::new().await;
-    let connector = Connector::new(&founded.uri);
-    let before = founded.service_by(&connector).await.unwrap();
-    assert_eq!(option_in_use(&founded, &before).await, "hybrid-aes256gcm");
+    let served = site().serve().await;
+    let connector = Connector::new(&served.uri);
+    let before = served.robot_by(&connector).await.unwrap();
+    assert_eq!(option_in_use(&served, &before).await, "hybrid-aes256gcm");
 
-    founded
-        .admin("option", "disable", json!({ "name": "hybrid-aes256gcm" }))
+    served
+        .admin("option.disable", json!({ "name": "hybrid-aes256gcm" }))
         .await;
-    let after = founded.service_by(&connector).await.unwrap();
+    let after = served.robot_by(&connector).await.unwrap();
     assert_eq!(
-        option_in_use(&founded, &after).await,
+        option_in_use(&served, &after).await,
         "hybrid-chacha20poly1305"
     );
     let _: Value = before.call("self", "show", &json!({})).await.unwrap();
 
     let only = connector.accept([EncryptionOption::HybridAes256Gcm]);
-    let refused = founded.service_by(&only).await.err();
+    let refused = served.robot_by(&only).await.err();
     assert!(matches!(
         refused,
         Some(ConnectError::Login(LoginError::NoCommonOption(_)))
@@ -51,19 +52,19 @@ async fn a_change_holds_for_new_sessions_at_once() {
 /// Every option, for both kinds of account.
 #[tokio::test]
 async fn everybody_logs_in_with_each_option() {
-    let founded = Founded::with_person().await;
+    let served = site().maria().serve().await;
     for option in EncryptionOption::FORWARD_SECRET {
         if option.strength() == countersign_proto::session::Strength::Classical {
-            founded
-                .admin("option", "enable", json!({ "name": option.name() }))
+            served
+                .admin("option.enable", json!({ "name": option.name() }))
                 .await;
         }
-        let connector = Connector::new(&founded.uri).accept([option]);
-        let robot = founded.service_by(&connector).await.unwrap();
-        assert_eq!(option_in_use(&founded, &robot).await, option.name());
+        let connector = Connector::new(&served.uri).accept([option]);
+        let robot = served.robot_by(&connector).await.unwrap();
+        assert_eq!(option_in_use(&served, &robot).await, option.name());
         let who = Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
         let maria = connector.connect(who).await.unwrap();
-        assert_eq!(option_in_use(&founded, &maria).await, option.name());
+        assert_eq!(option_in_use(&served, &maria).await, option.name());
     }
 }
 
@@ -74,11 +75,11 @@ async fn maria_by(connector: &Connector) -> Result<Client, ConnectError> {
 }
 
 /// The list that the site answers a service with that knows another one, and the SESSION-PROOF of a person.
-async fn overheard(founded: &Founded) -> (Vec<u8>, Vec<u8>) {
-    let proxy = Proxy::before(founded).await;
+async fn overheard(served: &ServedSite) -> (Vec<u8>, Vec<u8>) {
+    let proxy = Proxy::before(served).await;
     let (list, proof) = (proxy.record(c::OPTIONS), proxy.record(c::SESSION_PROOF));
     let connector = Connector::new(&proxy.uri);
-    let robot = founded.service_by(&connector).await.unwrap();
+    let robot = served.robot_by(&connector).await.unwrap();
     robot.close().await.unwrap();
     let maria = maria_by(&connector).await.unwrap();
     maria.close().await.unwrap();
@@ -126,22 +127,20 @@ fn translated(list: &OptionList, site: &[u8]) -> Vec<(Command, Change)> {
 /// found out, by people and by services, before anything is sent that depends on a pass phrase.
 #[tokio::test]
 async fn a_man_in_the_middle_cannot_choose_the_option() {
-    let founded = Founded::with_person().await;
+    let served = site().maria().serve().await;
     let weaker = EncryptionOption::X25519Aes128Gcm;
     for (change, option) in [
-        ("enable", weaker.name()),
-        ("disable", "hybrid-chacha20poly1305"),
+        ("option.enable", weaker.name()),
+        ("option.disable", "hybrid-chacha20poly1305"),
     ] {
-        founded
-            .admin("option", change, json!({ "name": option }))
-            .await;
+        served.admin(change, json!({ "name": option })).await;
     }
-    let (list, proof) = overheard(&founded).await;
+    let (list, proof) = overheard(&served).await;
     assert_eq!(proof.len(), 64, "who listens sees a proof that is sent");
-    let (enable, name) = ("enable", json!({ "name": "x25519-aes256gcm" }));
-    founded.admin("option", enable, name.clone()).await;
-    let (earlier, _) = overheard(&founded).await;
-    founded.admin("option", "disable", name).await;
+    let name = json!({ "name": "x25519-aes256gcm" });
+    served.admin("option.enable", name.clone()).await;
+    let (earlier, _) = overheard(&served).await;
+    served.admin("option.disable", name).await;
     assert_ne!(earlier, list);
 
     let swap = |value: &mut Vec<u8>| {
@@ -196,7 +195,7 @@ async fn a_man_in_the_middle_cannot_choose_the_option() {
         ),
     ];
     for meddler in meddlers {
-        let proxy = Proxy::before(&founded).await;
+        let proxy = Proxy::before(&served).await;
         let proof = proxy.record(c::SESSION_PROOF);
         for (command, change) in meddler.changes {
             proxy.change(command, change);
@@ -208,11 +207,11 @@ async fn a_man_in_the_middle_cannot_choose_the_option() {
             Err(ConnectError::Login(error)) => Some(error),
             _ => None,
         };
-        let robot = refused(founded.service_by(&connector).await);
+        let robot = refused(served.robot_by(&connector).await);
         assert_eq!(robot, Some(meddler.service), "{}: a service", meddler.does);
         let maria = refused(maria_by(&connector).await);
         assert_eq!(maria, Some(meddler.person), "{}: a person", meddler.does);
         assert!(proof.lock().unwrap().is_empty(), "{}", meddler.does);
     }
-    assert_eq!(founded.site.sessions().count(), 0);
+    assert_eq!(served.site.sessions().count(), 0);
 }

@@ -1,30 +1,32 @@
 //! A session whose client asks for more than is good, or reads nothing. Rules named: SES-26.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use countersign_client::{CallError, ConnectError, Connector};
+use countersign_client::{CallError, ConnectError};
 use countersign_core::engine::Audience;
 use countersign_proto::operation::{Code, Event};
 use countersign_proto::session::LoginError;
 use countersign_proto::session::client::FromSite;
 use countersign_server::limits::Limits;
+use countersign_testkit::harness::{ServedSite, time};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use crate::founded::Founded;
+use crate::operations::site;
 use crate::raw::Raw;
 
 /// At the limit, and over it: a hundred operations in one packet, of which three run at a time.
 #[tokio::test]
 async fn no_more_operations_run_at_a_time_than_may() {
-    let founded = Founded::with(Limits {
-        operations_in_flight: 3,
-        ..Limits::default()
-    })
-    .await;
+    let served = site()
+        .limits(Limits {
+            operations_in_flight: 3,
+            ..Limits::default()
+        })
+        .serve()
+        .await;
     for asked in [3, 100] {
-        let mut raw = Raw::service(&founded).await;
+        let mut raw = Raw::service(&served).await;
         for id in 1..=asked {
             raw.ask(id, "test", "together", &json!({}));
         }
@@ -39,8 +41,8 @@ async fn no_more_operations_run_at_a_time_than_may() {
 #[tokio::test]
 async fn costly_operations_take_turns() {
     const ASKED: u64 = 32;
-    let founded = Founded::new().await;
-    let mut raw = Raw::service(&founded).await;
+    let served = site().serve().await;
+    let mut raw = Raw::service(&served).await;
     for id in 1..=ASKED {
         raw.ask(id, "test", "costly", &json!({}));
     }
@@ -56,10 +58,8 @@ async fn costly_operations_take_turns() {
     );
 }
 
-async fn given(founded: &Founded) -> usize {
-    let given = founded
-        .admin("test", "text", json!({ "count": true }))
-        .await;
+async fn given(served: &ServedSite) -> usize {
+    let given = served.admin("test.text", json!({ "count": true })).await;
     given.as_str().unwrap().parse().unwrap()
 }
 
@@ -67,20 +67,22 @@ async fn given(founded: &Founded) -> usize {
 #[tokio::test]
 async fn a_client_that_does_not_read_gets_no_more_worked_out() {
     const ASKED: u64 = 1_000;
-    let founded = Founded::with(Limits {
-        unsent_bytes: 256 * 1024,
-        ..Limits::default()
-    })
-    .await;
-    let mut raw = Raw::service(&founded).await;
+    let served = site()
+        .limits(Limits {
+            unsent_bytes: 256 * 1024,
+            ..Limits::default()
+        })
+        .serve()
+        .await;
+    let mut raw = Raw::service(&served).await;
     for id in 1..=ASKED {
         raw.ask(id, "test", "text", &json!({}));
     }
     raw.flush().await;
     let mut before = usize::MAX;
-    while given(&founded).await != before {
-        before = given(&founded).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    while given(&served).await != before {
+        before = given(&served).await;
+        time::settle().await;
     }
     // What the two sockets hold is not the site's to count.
     assert!(before < 500, "{before} of them");
@@ -95,15 +97,15 @@ async fn a_client_that_does_not_read_gets_no_more_worked_out() {
 /// Events for a client that does not read are lost in the end, and keep no memory.
 #[tokio::test]
 async fn a_client_that_does_not_read_misses_events() {
-    let founded = Founded::new().await;
-    let mut raw = Raw::service(&founded).await;
+    let served = site().serve().await;
+    let mut raw = Raw::service(&served).await;
     let event = Arc::new(Event {
         group: "test".to_owned(),
         event: "told".to_owned(),
         data: to_raw_value(&"x".repeat(64 * 1024)).unwrap(),
     });
     let mut told = 0;
-    while founded.site.events().publish(Audience::All, &event) == 1 {
+    while served.site.events().publish(Audience::All, &event) == 1 {
         told += 1;
         assert!(told < 2_000, "128 MiB are kept for it");
         tokio::task::yield_now().await;
@@ -122,8 +124,8 @@ async fn a_client_that_does_not_read_misses_events() {
 /// [SES-26]: an operation that panics is answered, and so are those beside it.
 #[tokio::test]
 async fn a_fault_in_an_operation_ends_nothing_else() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let fault = client.call::<_, Value>("test", "fault", &json!({})).await;
     assert!(matches!(
         fault,
@@ -134,26 +136,23 @@ async fn a_fault_in_an_operation_ends_nothing_else() {
     ));
     let _: Value = client.call("self", "show", &json!({})).await.unwrap();
     client.close().await.unwrap();
-    while founded.site.sessions().count() > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    time::until(async || served.site.sessions().count() == 0).await;
 }
 
 /// At the limit and one over; who is refused is told so inside a packet, and comes again.
 #[tokio::test]
 async fn one_account_has_its_share_of_sessions_and_no_more() {
-    let founded = Founded::with(Limits {
-        sessions_per_account: 2,
-        ..Limits::default()
-    })
-    .await;
-    let first = founded.service().await;
-    let _second = founded.service().await;
-    let third = founded.try_service().await;
+    let served = site()
+        .limits(Limits {
+            sessions_per_account: 2,
+            ..Limits::default()
+        })
+        .serve()
+        .await;
+    let first = served.robot().await;
+    let _second = served.robot().await;
+    let third = served.try_robot().await;
     assert!(matches!(third, Err(ConnectError::Login(LoginError::Busy))));
     first.close().await.unwrap();
-    let connector = Connector::new(&founded.uri);
-    while founded.service_by(&connector).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    time::until(async || served.try_robot().await.is_ok()).await;
 }

@@ -4,12 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use countersign_proto::risp::{self, Command, Longest, Reader, Value};
 use countersign_proto::uri::SiteUri;
+use countersign_testkit::harness::ServedSite;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
-
-use crate::founded::Founded;
 
 /// What is done with the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,12 +72,12 @@ impl Meddling {
 }
 
 impl Proxy {
-    pub(crate) async fn before(founded: &Founded) -> Self {
+    pub(crate) async fn before(served: &ServedSite) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let uri = SiteUri::new("127.0.0.1", port, *founded.uri.site_key()).unwrap();
+        let uri = SiteUri::new("127.0.0.1", port, *served.uri.site_key()).unwrap();
         let does = Arc::new(watch::Sender::new(Does::PassesOn));
-        let (site, told) = (founded.uri.address(), does.clone());
+        let (site, told) = (served.uri.address(), does.clone());
         let cut_clients = Arc::new(Notify::new());
         let cut = cut_clients.clone();
         let meddling = Arc::new(Mutex::new(Meddling::default()));

@@ -6,12 +6,11 @@ use countersign_proto::session::client::{
     self, FromSite, LoggedIn, LoginAttempt, Resumption, Step,
 };
 use countersign_proto::session::{Inbox, LoginError};
+use countersign_testkit::harness::{PASSPHRASE, ServedSite};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-
-use crate::founded::{Founded, PASSPHRASE};
 
 pub(crate) struct Raw {
     pub(crate) socket: TcpStream,
@@ -21,49 +20,49 @@ pub(crate) struct Raw {
 
 impl Raw {
     /// Logs in as the service.
-    pub(crate) async fn service(founded: &Founded) -> Self {
-        let settings = client::Settings::new(*founded.uri.site_key());
+    pub(crate) async fn service(served: &ServedSite) -> Self {
+        let settings = client::Settings::new(*served.uri.site_key());
         let mut flight = Vec::new();
-        let robot = founded.robot.clone();
+        let robot = served.robot.clone();
         let login =
             LoginAttempt::service(settings, robot, &mut SystemEntropy, &mut flight).unwrap();
         let nothing = async {};
-        Self::log_in(founded, login, flight, nothing).await.unwrap()
+        Self::log_in(served, login, flight, nothing).await.unwrap()
     }
 
     /// Logs in as the person; `meanwhile` happens when the site has answered and the pass phrase is to be
     /// stretched.
-    pub(crate) async fn person(founded: &Founded, meanwhile: impl Future<Output = ()>) -> Self {
-        let settings = client::Settings::new(*founded.uri.site_key());
+    pub(crate) async fn person(served: &ServedSite, meanwhile: impl Future<Output = ()>) -> Self {
+        let settings = client::Settings::new(*served.uri.site_key());
         let mut flight = Vec::new();
         let (name, passphrase) = ("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
         let login =
             LoginAttempt::person(settings, name, passphrase, &mut SystemEntropy, &mut flight)
                 .unwrap();
-        Self::log_in(founded, login, flight, meanwhile)
+        Self::log_in(served, login, flight, meanwhile)
             .await
             .unwrap()
     }
 
     /// Returns to a session; what is sent first under its keys is not sent yet.
     pub(crate) async fn resume(
-        founded: &Founded,
+        served: &ServedSite,
         resumption: Resumption,
     ) -> Result<Self, LoginError> {
-        let settings = client::Settings::new(*founded.uri.site_key());
+        let settings = client::Settings::new(*served.uri.site_key());
         let mut flight = Vec::new();
         let login = LoginAttempt::resume(settings, resumption, &mut SystemEntropy, &mut flight)?;
-        Self::log_in(founded, login, flight, async {}).await
+        Self::log_in(served, login, flight, async {}).await
     }
 
     async fn log_in(
-        founded: &Founded,
+        served: &ServedSite,
         mut login: LoginAttempt,
         mut out: Vec<u8>,
         meanwhile: impl Future<Output = ()>,
     ) -> Result<Self, LoginError> {
         let mut meanwhile = Some(meanwhile);
-        let to = founded.server.session_address().unwrap();
+        let to = served.server.session_address().unwrap();
         // Little room, so that who does not read is soon sent no more.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(64 * 1024).unwrap();

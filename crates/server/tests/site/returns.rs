@@ -9,17 +9,16 @@ use countersign_proto::operation::Event;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::{Goodbye, LoginError};
 use countersign_server::limits::Limits;
+use countersign_testkit::harness::{PASSPHRASE, ServedSite, time};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::founded::{Founded, PASSPHRASE};
+use crate::operations::{site, wait_begins};
 use crate::proxy::Proxy;
 use crate::raw::Raw;
 
-async fn operations(founded: &Founded) -> Vec<String> {
-    let audit = founded
-        .admin("audit", "list", json!({ "limit": 1000 }))
-        .await;
+async fn operations(served: &ServedSite) -> Vec<String> {
+    let audit = served.admin("audit.list", json!({ "limit": 1000 })).await;
     let entries = audit["entries"].as_array().unwrap();
     entries
         .iter()
@@ -28,11 +27,16 @@ async fn operations(founded: &Founded) -> Vec<String> {
         .collect()
 }
 
+/// Waits until so many sessions are suspended.
+async fn suspended(served: &ServedSite, count: usize) {
+    time::until(async || served.site.sessions().suspended() == count).await;
+}
+
 /// [SES-48]: a person whose connection is cut goes on without a pass phrase, under the same session.
 #[tokio::test]
 async fn a_person_that_was_cut_off_returns_by_itself() {
-    let founded = Founded::with_person().await;
-    let proxy = Proxy::before(&founded).await;
+    let served = site().maria().serve().await;
+    let proxy = Proxy::before(&served).await;
     let who =
         countersign_client::Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
     let client = Connector::new(&proxy.uri).connect(who).await.unwrap();
@@ -42,11 +46,11 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
     let wait = json!({ "milliseconds": 60_000 });
     let waiting = client.call::<_, Value>("test", "wait", &wait);
     let cutting = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        wait_begins(&served).await;
         proxy.cut();
         // While nobody can get through, the session waits.
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        let list = founded.admin("session", "list", json!({})).await;
+        suspended(&served, 1).await;
+        let list = served.admin("session.list", json!({})).await;
         assert_eq!(list["entries"][0]["connected"], false);
         proxy.mend();
     };
@@ -59,7 +63,7 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
     let after: Value = client.call("self", "show", &json!({})).await.unwrap();
     assert_eq!(before["session"], after["session"]);
     assert_eq!(
-        operations(&founded).await,
+        operations(&served).await,
         ["session.opened", "session.resumed"]
     );
     let event = Arc::new(Event {
@@ -67,7 +71,7 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
     });
-    assert_eq!(founded.site.events().publish(Audience::All, &event), 1);
+    assert_eq!(served.site.events().publish(Audience::All, &event), 1);
     assert_eq!(events.next().await, Some(Event::clone(&event)));
     client.close().await.unwrap();
 }
@@ -75,41 +79,35 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
 /// [SES-48]: again and again, while work is going on.
 #[tokio::test]
 async fn a_client_returns_as_often_as_it_is_cut_off() {
-    let founded = Founded::new().await;
-    let proxy = Proxy::before(&founded).await;
-    let client = founded
-        .service_by(&Connector::new(&proxy.uri))
-        .await
-        .unwrap();
+    let served = site().serve().await;
+    let proxy = Proxy::before(&served).await;
+    let client = served.robot_by(&Connector::new(&proxy.uri)).await.unwrap();
     for _ in 0..10 {
         proxy.cut();
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        suspended(&served, 1).await;
         proxy.mend();
         // The first call may be the one that notices.
         let _ = client.call::<_, Value>("self", "show", &json!({})).await;
         let _: Value = client.call("self", "show", &json!({})).await.unwrap();
     }
-    assert_eq!(founded.site.sessions().count(), 1);
+    assert_eq!(served.site.sessions().count(), 1);
 }
 
 /// [SES-50]: the site has not noticed that the connection is gone when its client comes back.
 #[tokio::test]
 async fn the_older_connection_ends_when_its_client_returns() {
-    let founded = Founded::new().await;
-    let proxy = Proxy::before(&founded).await;
-    let client = founded
-        .service_by(&Connector::new(&proxy.uri))
-        .await
-        .unwrap();
+    let served = site().serve().await;
+    let proxy = Proxy::before(&served).await;
+    let client = served.robot_by(&Connector::new(&proxy.uri)).await.unwrap();
     // The client's end is cut; towards the site the connection seems whole.
     proxy.cut_clients();
     let _ = client.call::<_, Value>("self", "show", &json!({})).await;
     let _: Value = client.call("self", "show", &json!({})).await.unwrap();
     assert_eq!(
-        operations(&founded).await,
+        operations(&served).await,
         ["session.opened", "session.resumed"]
     );
-    let list = founded.admin("session", "list", json!({})).await;
+    let list = served.admin("session.list", json!({})).await;
     assert_eq!(list["entries"].as_array().unwrap().len(), 1);
     assert_eq!(list["entries"][0]["connected"], true);
 }
@@ -118,99 +116,90 @@ async fn the_older_connection_ends_when_its_client_returns() {
 #[tokio::test]
 async fn nobody_returns_to_a_session_that_was_cut_meanwhile() {
     for locked in [false, true] {
-        let founded = Founded::new().await;
-        let proxy = Proxy::before(&founded).await;
-        let client = founded
-            .service_by(&Connector::new(&proxy.uri))
-            .await
-            .unwrap();
+        let served = site().serve().await;
+        let proxy = Proxy::before(&served).await;
+        let client = served.robot_by(&Connector::new(&proxy.uri)).await.unwrap();
         proxy.cut();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        suspended(&served, 1).await;
         if locked {
-            founded
-                .admin("service", "lock", json!({ "name": "robot" }))
+            served
+                .admin("service.lock", json!({ "name": "robot" }))
                 .await;
         } else {
-            let list = founded.admin("session", "list", json!({})).await;
+            let list = served.admin("session.list", json!({})).await;
             let id = list["entries"][0]["id"].clone();
-            founded.admin("session", "cut", json!({ "id": id })).await;
+            served.admin("session.cut", json!({ "id": id })).await;
         }
         proxy.mend();
         let params = json!({});
         let call = client.call::<_, Value>("self", "show", &params);
-        let call = tokio::time::timeout(Duration::from_secs(10), call).await;
         assert!(
-            matches!(call.unwrap(), Err(CallError::Lost)),
+            matches!(call.await, Err(CallError::Lost)),
             "locked: {locked}"
         );
         // It is closed by its connection, had the server not noticed yet that this one is gone.
-        while operations(&founded).await.last().unwrap() != "session.closed" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert_eq!(founded.site.sessions().count(), 0);
+        time::until(async || operations(&served).await.last().unwrap() == "session.closed").await;
+        assert_eq!(served.site.sessions().count(), 0);
     }
 }
 
 /// Sessions that wait are closed when their time is over, and when there are too many.
 #[tokio::test]
 async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
-    let founded = Founded::with(Limits {
-        suspended_sessions: 1,
-        ..Limits::default()
+    let served = site()
+        .limits(Limits {
+            suspended_sessions: 1,
+            ..Limits::default()
+        })
+        .serve()
+        .await;
+    served
+        .admin("site.config", json!({ "key_lifetime": 30 }))
+        .await;
+    let proxy = Proxy::before(&served).await;
+    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
+    let _first = served.robot_by(&connector).await.unwrap();
+    let _second = served.robot_by(&connector).await.unwrap();
+    proxy.cut();
+    time::until(async || {
+        let sessions = served.site.sessions();
+        (sessions.count(), sessions.suspended()) == (1, 1)
     })
     .await;
-    founded
-        .admin("site", "config", json!({ "key_lifetime": 30 }))
-        .await;
-    let proxy = Proxy::before(&founded).await;
-    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
-    let _first = founded.service_by(&connector).await.unwrap();
-    let _second = founded.service_by(&connector).await.unwrap();
-    proxy.cut();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(
-        (
-            founded.site.sessions().count(),
-            founded.site.sessions().suspended()
-        ),
-        (1, 1)
-    );
-    tokio::time::sleep(Duration::from_secs(36)).await;
-    assert_eq!(founded.site.sessions().count(), 0);
+    time::pass(Duration::from_secs(36)).await;
+    time::until(async || served.site.sessions().count() == 0).await;
 }
 
 /// A stop closes the sessions that wait, so that the audit log has no open end.
 #[tokio::test]
 async fn a_stop_closes_sessions_that_wait() {
-    let founded = Founded::new().await;
-    let proxy = Proxy::before(&founded).await;
+    let served = site().serve().await;
+    let proxy = Proxy::before(&served).await;
     let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
-    let _client = founded.service_by(&connector).await.unwrap();
+    let _client = served.robot_by(&connector).await.unwrap();
     proxy.cut();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(founded.site.sessions().suspended(), 1);
-    let Founded { site, server, .. } = founded;
-    server.stop().await;
-    assert_eq!(site.sessions().count(), 0);
+    suspended(&served, 1).await;
+    let stopped = served.stop().await;
+    assert_eq!(stopped.site.sessions().count(), 0);
 }
 
 /// [SES-50]: whoever held a flight back and sends it later has not got the keys; nothing comes of it.
 #[tokio::test]
 async fn a_return_counts_once_its_client_has_shown_the_keys() {
-    let founded = Founded::new().await;
-    let mut first = Raw::service(&founded).await;
+    let served = site().serve().await;
+    let mut first = Raw::service(&served).await;
     let mut resumption = first.logged_in.resumption.clone();
     resumption.count_attempt();
-    let mut held_back = Raw::resume(&founded, resumption.clone()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(operations(&founded).await, ["session.opened"]);
+    let mut held_back = Raw::resume(&served, resumption.clone()).await.unwrap();
+    time::settle().await;
+    assert_eq!(operations(&served).await, ["session.opened"]);
     first.ask(1, "self", "show", &json!({}));
     first.flush().await;
     first.results(1).await;
 
     // The client itself, later: its attempt counts, and the one before it does no longer.
     resumption.count_attempt();
-    let mut again = Raw::resume(&founded, resumption).await.unwrap();
+    let mut again = Raw::resume(&served, resumption).await.unwrap();
     again.flush().await;
     let replaced = first.read().await;
     assert_eq!(replaced, [FromSite::Goodbye(Goodbye::Replaced)]);
@@ -221,7 +210,7 @@ async fn a_return_counts_once_its_client_has_shown_the_keys() {
     again.flush().await;
     again.results(1).await;
     assert_eq!(
-        operations(&founded).await,
+        operations(&served).await,
         ["session.opened", "session.resumed"]
     );
     let event = Arc::new(Event {
@@ -229,7 +218,7 @@ async fn a_return_counts_once_its_client_has_shown_the_keys() {
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
     });
-    let told = founded.site.events().publish(Audience::All, &event);
+    let told = served.site.events().publish(Audience::All, &event);
     assert_eq!(told, 1);
     assert_eq!(again.read().await, [FromSite::Event(Event::clone(&event))]);
 }
@@ -237,23 +226,21 @@ async fn a_return_counts_once_its_client_has_shown_the_keys() {
 /// After a restart a whole office returns to sessions that there are no more: that is no reason to turn it away.
 #[tokio::test]
 async fn returning_in_vain_is_hardly_an_offence() {
-    let founded = Founded::new().await;
-    let mut first = Raw::service(&founded).await;
+    let served = site().serve().await;
+    let mut first = Raw::service(&served).await;
     let mut resumption = first.logged_in.resumption.clone();
     first.logged_in.session.send_goodbye(Goodbye::Done).unwrap();
     first.flush().await;
-    while founded.site.sessions().count() > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    time::until(async || served.site.sessions().count() == 0).await;
     for _ in 0..40 {
         resumption.count_attempt();
-        let refused = Raw::resume(&founded, resumption.clone()).await;
+        let refused = Raw::resume(&served, resumption.clone()).await;
         assert_eq!(refused.err(), Some(LoginError::NotAuthenticated));
     }
-    let penalties = founded.admin("penalty", "list", json!({})).await;
+    let penalties = served.admin("penalty.list", json!({})).await;
     assert!(
         penalties["entries"][0]["points"].as_u64() <= Some(40),
         "{penalties}"
     );
-    founded.service().await;
+    served.robot().await;
 }

@@ -1,87 +1,58 @@
 //! A site whose key has not been opened: what it says, and that it says so in no other case.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::ErrorKind;
 
-use countersign_core::caller::Caller;
-use countersign_core::site::Site;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_crypto::identity::Identity;
-use countersign_crypto::site_key_slots::SlotSecret;
 use countersign_proto::session::client::{LoginAttempt, Settings};
-use countersign_proto::uri::SiteUri;
-use countersign_server::{Server, clock};
+use countersign_testkit::harness::{PASSPHRASE, ServedSite, time};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-use crate::founded::{Founded, PASSPHRASE, parts};
+use crate::operations::site;
 
 /// ERROR 3.
 const SEALED: [u8; 3] = [0x00, 0x01, 3];
 
-/// What the site answers to these bytes, and whether it closes the connection then.
-async fn answer(site: &Site, said: &[u8]) -> (Vec<u8>, bool) {
-    let address = site.endpoints().session.unwrap();
+/// What the site answers to these bytes and the end of them.
+async fn answer(served: &ServedSite, said: &[u8]) -> Vec<u8> {
+    let address = served.server.session_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(said).await.unwrap();
+    let _ = socket.shutdown().await;
     let mut answer = Vec::new();
-    let closes = timeout(Duration::from_millis(300), socket.read_to_end(&mut answer));
-    let closed = closes.await.is_ok();
-    (answer, closed)
+    let _ = socket.read_to_end(&mut answer).await;
+    answer
 }
 
 /// [SES-4]: whatever the first bytes are, as long as the key is not opened, and no more from then on.
 #[tokio::test]
 async fn a_sealed_site_answers_anything_with_sealed_and_an_open_one_nothing() {
-    let Founded {
-        site,
-        server,
-        slot,
-        robot,
-        folder,
-        uri,
-        ..
-    } = Founded::new().await;
-    server.stop().await;
-    drop(site);
-    let site = Site::open(parts(folder.path()).await).await.unwrap();
-    let server = Server::builder(site.clone())
-        .session("127.0.0.1:0".parse().unwrap())
-        .start()
-        .await
-        .unwrap();
-
-    let first_bytes = flights(&uri, robot);
-    let (silent, closed) = answer(&site, &[]).await;
-    assert!(silent.is_empty() && !closed, "nobody has said anything");
+    let served = site().serve().await.restart().await;
+    let first_bytes = flights(&served);
+    let address = served.server.session_address().unwrap();
+    let silent = TcpStream::connect(address).await.unwrap();
+    time::settle().await;
+    let unasked = silent.try_read(&mut [0]).unwrap_err();
+    assert_eq!(unasked.kind(), ErrorKind::WouldBlock);
     for said in &first_bytes {
-        assert_eq!(
-            answer(&site, said).await,
-            (SEALED.to_vec(), true),
-            "{} bytes",
-            said.len()
-        );
+        assert_eq!(answer(&served, said).await, SEALED, "{} bytes", said.len());
     }
-    let secret = SlotSecret::File(&slot);
-    site.unseal(&Caller::admin_socket(), secret, clock::now())
-        .await
-        .unwrap();
+    served.unseal().await;
     for said in &first_bytes {
-        let (answered, _) = answer(&site, said).await;
+        let answered = answer(&served, said).await;
         assert!(!answered.starts_with(&SEALED), "{} bytes", said.len());
     }
-    server.stop().await;
+    served.stop().await;
 }
 
 /// One byte, a command, noise, what is malformed, and whole first flights.
-fn flights(uri: &SiteUri, robot: Arc<Identity>) -> Vec<Vec<u8>> {
+fn flights(served: &ServedSite) -> Vec<Vec<u8>> {
     let entropy = &mut SystemEntropy;
-    let settings = || Settings::new(*uri.site_key());
+    let settings = || Settings::new(*served.uri.site_key());
     let (mut person, mut service) = (Vec::new(), Vec::new());
     let (name, phrase) = ("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
     LoginAttempt::person(settings(), name, phrase, entropy, &mut person).unwrap();
-    LoginAttempt::service(settings(), robot, entropy, &mut service).unwrap();
+    LoginAttempt::service(settings(), served.robot.clone(), entropy, &mut service).unwrap();
     vec![
         vec![0x70],
         vec![0x70, 0x00],

@@ -9,20 +9,22 @@ use countersign_core::policy::Role;
 use countersign_proto::operation::Event;
 use countersign_proto::session::{Goodbye, WireError};
 use countersign_server::limits::Limits;
+use countersign_testkit::harness::time;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::founded::Founded;
+use crate::operations::{site, wait_begins};
 
-const SOON: Duration = Duration::from_secs(1);
+/// Far longer than anything here takes.
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn operations_run_side_by_side_and_results_come_as_they_are_ready() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let wait = |milliseconds: u64| {
         (
             "test",
@@ -30,18 +32,20 @@ async fn operations_run_side_by_side_and_results_come_as_they_are_ready() {
             to_raw_value(&json!({ "milliseconds": milliseconds })).unwrap(),
         )
     };
-    let mut results = client.send([wait(300), wait(0), wait(100)]).await.unwrap();
-    let mut order = Vec::new();
-    while let Some(outcome) = results.next().await {
-        order.push(outcome.unwrap().data.get().to_owned());
+    let waits = [wait(3_000), wait(0), wait(1_000)];
+    let mut results = client.send(waits).await.unwrap();
+    for (passes, first) in [(0, "0"), (1, "1000"), (2, "3000")] {
+        time::pass(Duration::from_secs(passes)).await;
+        let outcome = results.next().await.unwrap().unwrap();
+        assert_eq!(outcome.data.get(), first);
     }
-    assert_eq!(order, ["0", "100", "300"]);
+    assert!(results.next().await.is_none());
 }
 
 #[tokio::test]
 async fn thousands_of_operations_are_answered_on_one_session() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let show = || ("self", "show", to_raw_value(&json!({})).unwrap());
     let mut results = client.send((0..5_000).map(|_| show())).await.unwrap();
     let mut answered = 0;
@@ -54,15 +58,15 @@ async fn thousands_of_operations_are_answered_on_one_session() {
 
 #[tokio::test]
 async fn a_cut_session_ends_at_once_and_says_why() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
-    let sessions = founded.admin("session", "list", json!({})).await;
+    let served = site().serve().await;
+    let client = served.robot().await;
+    let sessions = served.admin("session.list", json!({})).await;
     let id = sessions["entries"][0]["id"].as_str().unwrap().to_owned();
     let params = json!({ "milliseconds": 60_000 });
     let call = client.call::<_, Value>("test", "wait", &params);
     let cut = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        founded.admin("session", "cut", json!({ "id": id })).await;
+        wait_begins(&served).await;
+        served.admin("session.cut", json!({ "id": id })).await;
     };
     let (ended, ()) = timeout(SOON, async { tokio::join!(call, cut) })
         .await
@@ -72,7 +76,7 @@ async fn a_cut_session_ends_at_once_and_says_why() {
         "{ended:?}"
     );
     assert_eq!(
-        founded.admin("session", "list", json!({})).await["entries"],
+        served.admin("session.list", json!({})).await["entries"],
         json!([])
     );
 }
@@ -80,48 +84,44 @@ async fn a_cut_session_ends_at_once_and_says_why() {
 #[tokio::test]
 async fn locking_deleting_and_revoking_cut_what_they_concern() {
     let changes = [
-        ("service", "lock", json!({ "name": "robot" })),
-        ("service", "delete", json!({ "name": "robot" })),
+        ("service.lock", json!({ "name": "robot" })),
+        ("service.delete", json!({ "name": "robot" })),
     ];
-    for (group, command, params) in changes {
-        let founded = Founded::new().await;
-        let client = founded.service().await;
-        founded.admin(group, command, params).await;
+    for (change, params) in changes {
+        let served = site().serve().await;
+        let client = served.robot().await;
+        served.admin(change, params).await;
         let params = json!({ "milliseconds": 60_000 });
         let call = client.call::<_, Value>("test", "wait", &params);
-        assert!(
-            timeout(SOON, call).await.unwrap().is_err(),
-            "{group}.{command}"
-        );
-        assert!(founded.try_service().await.is_err());
+        assert!(timeout(SOON, call).await.unwrap().is_err(), "{change}");
+        assert!(served.try_robot().await.is_err());
     }
-    let founded = Founded::new().await;
-    let client = founded.service().await;
-    let thumbprint = founded.robot.certificate().thumbprint().to_string();
-    founded
+    let served = site().serve().await;
+    let client = served.robot().await;
+    let thumbprint = served.robot.certificate().thumbprint().to_string();
+    served
         .admin(
-            "key",
-            "revoke",
+            "key.revoke",
             json!({ "name": "robot", "thumbprint": thumbprint }),
         )
         .await;
     let params = json!({ "milliseconds": 60_000 });
     let call = client.call::<_, Value>("test", "wait", &params);
     assert!(timeout(SOON, call).await.unwrap().is_err());
-    assert!(founded.try_service().await.is_err());
+    assert!(served.try_robot().await.is_err());
 }
 
 #[tokio::test]
 async fn events_reach_those_they_are_meant_for() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let mut events = client.events();
     let event = Arc::new(Event {
         group: "test".to_owned(),
         event: "happened".to_owned(),
         data: to_raw_value(&json!({ "n": 1 })).unwrap(),
     });
-    let publisher = founded.site.events();
+    let publisher = served.site.events();
     assert_eq!(publisher.publish(Audience::Role(Role::Admin), &event), 0);
     assert_eq!(publisher.publish(Audience::Role(Role::Service), &event), 1);
     assert_eq!(
@@ -133,17 +133,19 @@ async fn events_reach_those_they_are_meant_for() {
 /// A connection on which no client had logged in yet held up a stop for as long as that may take.
 #[tokio::test]
 async fn a_client_that_does_not_log_in_does_not_hold_up_a_stop() {
-    let founded = Founded::with(Limits {
-        stop_patience: Duration::from_secs(600),
-        unproved_time: Duration::from_secs(600),
-        ..Limits::default()
-    })
-    .await;
-    let address = founded.server.session_address().unwrap();
+    let served = site()
+        .limits(Limits {
+            stop_patience: Duration::from_secs(600),
+            unproved_time: Duration::from_secs(600),
+            ..Limits::default()
+        })
+        .serve()
+        .await;
+    let address = served.server.session_address().unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();
     // Taken before the next one is.
-    founded.service().await.close().await.unwrap();
-    let stopped = timeout(Duration::from_secs(60), founded.server.stop()).await;
+    served.robot().await.close().await.unwrap();
+    let stopped = timeout(SOON, served.server.stop()).await;
     assert!(stopped.is_ok());
     let mut said = Vec::new();
     idle.read_to_end(&mut said).await.unwrap();
@@ -152,15 +154,15 @@ async fn a_client_that_does_not_log_in_does_not_hold_up_a_stop() {
 
 #[tokio::test]
 async fn a_stopping_site_says_goodbye() {
-    let founded = Founded::new().await;
-    let client = founded.service().await;
+    let served = site().serve().await;
+    let client = served.robot().await;
     let params = json!({ "milliseconds": 60_000 });
     let call = client.call::<_, Value>("test", "wait", &params);
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        founded.server.stop().await;
+        wait_begins(&served).await;
+        served.server.stop().await;
     };
-    let (ended, ()) = timeout(5 * SOON, async { tokio::join!(call, stop) })
+    let (ended, ()) = timeout(SOON, async { tokio::join!(call, stop) })
         .await
         .unwrap();
     assert!(
@@ -173,8 +175,8 @@ async fn a_stopping_site_says_goodbye() {
 /// was locked in the store and kept the session, and options that were disabled stayed on offer.
 #[tokio::test]
 async fn a_change_whose_caller_goes_away_is_carried_to_its_end() {
-    let founded = Founded::with_person().await;
-    let (maria, robot) = (founded.person().await, founded.service().await);
+    let served = site().maria().serve().await;
+    let (maria, robot) = (served.maria().await, served.robot().await);
     let params = |params: Value| to_raw_value(&params).unwrap();
     let changes = [
         ("service", "lock", params(json!({ "name": "robot" }))),
@@ -188,13 +190,8 @@ async fn a_change_whose_caller_goes_away_is_carried_to_its_end() {
     let _results = maria.send(changes).await.unwrap();
     maria.close().await.unwrap();
     let wait = json!({ "milliseconds": 60_000 });
-    let cut = timeout(5 * SOON, robot.call::<_, Value>("test", "wait", &wait));
+    let cut = timeout(SOON, robot.call::<_, Value>("test", "wait", &wait));
     assert!(cut.await.unwrap().is_err(), "a locked service is cut");
     let left = [countersign_proto::session::EncryptionOption::HybridChaCha20Poly1305];
-    let offered = async {
-        while founded.site.options().ranked() != left {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(5 * SOON, offered).await.unwrap();
+    time::until(async || served.site.options().ranked() == left).await;
 }

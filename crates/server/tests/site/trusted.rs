@@ -6,13 +6,14 @@ use std::time::Duration;
 use countersign_core::guard::PenaltyLimits;
 use countersign_server::Proxies;
 use countersign_server::limits::Limits;
+use countersign_testkit::harness::ServedSite;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::founded::Founded;
+use crate::operations::site;
 
-fn on_this_machine(believed: bool) -> Proxies {
+pub(crate) fn on_this_machine(believed: bool) -> Proxies {
     Proxies {
         addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
         believed,
@@ -37,16 +38,16 @@ async fn asked(address: SocketAddr, what: &str, fields: &str, body: &str) -> Str
 }
 
 /// Sends what is not of the protocol to the session port until its source has to wait.
-async fn misbehave(founded: &Founded) {
-    let address = founded.server.session_address().unwrap();
+async fn misbehave(served: &ServedSite) {
+    let address = served.server.session_address().unwrap();
     for _ in 0..17 {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let _ = socket.write_all(&[0xff; 64]).await;
         let _ = socket.read_to_end(&mut Vec::new()).await;
     }
-    let listed = founded.admin("penalty", "list", json!({})).await;
+    let listed = served.admin("penalty.list", json!({})).await;
     assert_eq!(listed["entries"][0]["source"], "127.0.0.1");
-    assert!(founded.try_service().await.is_err());
+    assert!(served.try_robot().await.is_err());
 }
 
 /// 16 malformed connections to the session port from the machine of a proxy closed HTTP to all of its clients, for
@@ -54,9 +55,9 @@ async fn misbehave(founded: &Founded) {
 #[tokio::test]
 async fn penalties_of_the_session_port_do_not_close_http_for_a_proxy() {
     for believed in [false, true] {
-        let founded = Founded::served(Limits::default(), on_this_machine(believed)).await;
-        misbehave(&founded).await;
-        let address = founded.server.http_address().unwrap();
+        let served = site().proxies(on_this_machine(believed)).serve().await;
+        misbehave(&served).await;
+        let address = served.server.http_address().unwrap();
         assert_eq!(introduced(address, "").await, "200");
         let client = "x-forwarded-for: 203.0.113.7\r\n";
         assert_eq!(introduced(address, client).await, "200");
@@ -67,9 +68,9 @@ async fn penalties_of_the_session_port_do_not_close_http_for_a_proxy() {
 /// other one.
 #[tokio::test]
 async fn penalties_close_both_listeners_for_other_sources() {
-    let founded = Founded::new().await;
-    misbehave(&founded).await;
-    let address = founded.server.http_address().unwrap();
+    let served = site().serve().await;
+    misbehave(&served).await;
+    let address = served.server.http_address().unwrap();
     assert_eq!(introduced(address, "").await, "");
 }
 
@@ -81,22 +82,26 @@ async fn idle_connections_do_not_close_http_for_a_proxy() {
         connections_per_source: 8,
         ..Limits::default()
     };
-    let founded = Founded::served(limits, on_this_machine(false)).await;
-    let session = founded.server.session_address().unwrap();
+    let served = site()
+        .limits(limits)
+        .proxies(on_this_machine(false))
+        .serve()
+        .await;
+    let session = served.server.session_address().unwrap();
     let mut idle = Vec::new();
     for _ in 0..12 {
         idle.push(TcpStream::connect(session).await.unwrap());
     }
-    assert!(founded.try_service().await.is_err());
-    let address = founded.server.http_address().unwrap();
+    assert!(served.try_robot().await.is_err());
+    let address = served.server.http_address().unwrap();
     assert_eq!(introduced(address, "").await, "200");
 }
 
 /// What a proxy passes on is not its fault: neither garbage nor requests that are not verified.
 #[tokio::test]
 async fn a_proxy_is_never_penalized() {
-    let founded = Founded::served(Limits::default(), on_this_machine(true)).await;
-    let address = founded.server.http_address().unwrap();
+    let served = site().proxies(on_this_machine(true)).serve().await;
+    let address = served.server.http_address().unwrap();
     let chains = [
         "x-forwarded-for: 127.0.0.1\r\n",
         "x-forwarded-for: 127.0.0.1\r\nx-forwarded-for: 127.0.0.1\r\n",
@@ -111,15 +116,15 @@ async fn a_proxy_is_never_penalized() {
         let _ = socket.write_all(b"\x16\x03\x01 no HTTP\r\n\r\n").await;
         let _ = socket.read_to_end(&mut Vec::new()).await;
     }
-    let listed = founded.admin("penalty", "list", json!({})).await;
+    let listed = served.admin("penalty.list", json!({})).await;
     assert_eq!(listed["entries"], json!([]));
 }
 
 /// The address that a second proxy appended was taken for the client: the proxy was penalized and refused.
 #[tokio::test]
 async fn a_client_behind_two_proxies_counts_for_itself() {
-    let founded = Founded::served(Limits::default(), on_this_machine(true)).await;
-    let address = founded.server.http_address().unwrap();
+    let served = site().proxies(on_this_machine(true)).serve().await;
+    let address = served.server.http_address().unwrap();
     let guesser = "x-forwarded-for: 203.0.113.7, 127.0.0.1\r\n";
     for _ in 0..32 {
         assert_eq!(
@@ -136,7 +141,7 @@ async fn a_client_behind_two_proxies_counts_for_itself() {
         asked(address, "POST /authenticate", other, "{}").await,
         "401"
     );
-    let listed = founded.admin("penalty", "list", json!({})).await;
+    let listed = served.admin("penalty.list", json!({})).await;
     assert_eq!(listed["entries"][0]["source"], "203.0.113.7");
     assert_eq!(introduced(address, "").await, "200");
 }
@@ -144,8 +149,8 @@ async fn a_client_behind_two_proxies_counts_for_itself() {
 /// Other settings, without a restart: connections that are open stay.
 #[tokio::test]
 async fn limits_and_proxies_are_changed_while_the_server_runs() {
-    let founded = Founded::new().await;
-    let session = founded.service().await;
+    let served = site().serve().await;
+    let session = served.robot().await;
     let limits = Limits {
         sessions_per_account: 1,
         suspended_sessions_per_account: 0,
@@ -156,15 +161,15 @@ async fn limits_and_proxies_are_changed_while_the_server_runs() {
         },
         ..Limits::default()
     };
-    founded.server.reload(limits, on_this_machine(false));
-    assert!(founded.try_service().await.is_err());
-    let address = founded.server.session_address().unwrap();
+    served.server.reload(limits, on_this_machine(false));
+    assert!(served.try_robot().await.is_err());
+    let address = served.server.session_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
     let _ = socket.write_all(&[0xff; 64]).await;
     let _ = socket.read_to_end(&mut Vec::new()).await;
-    let listed = founded.admin("penalty", "list", json!({})).await;
+    let listed = served.admin("penalty.list", json!({})).await;
     assert_eq!(listed["entries"][0]["source"], "127.0.0.1");
-    let http = founded.server.http_address().unwrap();
+    let http = served.server.http_address().unwrap();
     assert_eq!(introduced(http, "").await, "200");
     drop(session);
 }

@@ -13,7 +13,7 @@
 //!                |
 //!              crypto
 //!
-//!   testkit, examples, bench: above all of them; testkit is for tests only
+//!   testkit, examples, bench: above all of them; testkit is for tests and benchmarks only
 //! ```
 
 use crate::manifest::{self, Dependency, Kind, Manifest, made_up};
@@ -32,8 +32,8 @@ const BELOW: [(&str, &[&str]); 13] = [
     ("countersign", &ALL),
     (TESTKIT, &ALL),
     ("examples", &ALL),
-    ("bench", &ALL),
-    ("load", &ALL),
+    ("bench", &MEASURED),
+    ("load", &MEASURED),
 ];
 
 const ALL: [&str; 8] = [
@@ -45,6 +45,18 @@ const ALL: [&str; 8] = [
     "net",
     "proto",
     "crypto",
+];
+/// What is measured gets its sites as tests do.
+const MEASURED: [&str; 9] = [
+    "server",
+    "http-auth",
+    "client",
+    "store",
+    "core",
+    "net",
+    "proto",
+    "crypto",
+    TESTKIT,
 ];
 /// The crate that others may name among their dev-dependencies, wherever they stand.
 const TESTKIT: &str = "testkit";

@@ -6,9 +6,8 @@ use countersign_core::site::Endpoints;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::SlotFile;
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{NOW, TestSite, run};
 use serde_json::json;
-
-use super::fixture::{NOW, TestSite, run};
 
 #[tokio::test]
 async fn a_member_runs_what_members_may_and_nothing_else() {

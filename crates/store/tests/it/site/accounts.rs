@@ -2,9 +2,8 @@
 
 use countersign_core::session::{CloseReason, Proof};
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{TestSite, certificate};
 use serde_json::json;
-
-use super::fixture::{TestSite, certificate};
 
 #[tokio::test]
 async fn a_person_is_created_shown_changed_and_deleted() {

@@ -1,19 +1,12 @@
 //! Applications, their keys, and who may call whom.
 
-use std::sync::Arc;
-
 use countersign_core::application::Application;
-use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::identity::Identity;
-use countersign_crypto::party::PartyKey;
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{self, NOW, TestSite};
 use serde_json::{Value, json};
 
-use super::fixture::{NOW, TestSite};
-
 fn party() -> String {
-    let identity = Identity::generate(&mut SystemEntropy);
-    PartyKey::new(Arc::new(identity)).public().to_pem()
+    harness::party().public().to_pem()
 }
 
 const RSA: &str = include_str!("../../../../../vectors/serveros/keys/consumer.pub.pem");

@@ -2,13 +2,12 @@
 
 use countersign_core::caller::Caller;
 use countersign_proto::operation::{Code, Operation};
+use countersign_testkit::harness::{NOW, TestSite, run, run_at};
 use futures_util::FutureExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-
-use super::fixture::{NOW, TestSite, run};
 
 #[tokio::test]
 async fn the_log_of_an_honest_site_verifies() {
@@ -110,7 +109,14 @@ async fn the_log_is_searched_by_actor_operation_and_time() {
     run(&test.site, &maria.caller, "person.create", create).await;
     let lock = json!({ "name": "bob" });
     let later = NOW.plus_seconds(60);
-    super::fixture::run_at(&test.site, "person.lock", lock, later).await;
+    run_at(
+        &test.site,
+        &Caller::admin_socket(),
+        "person.lock",
+        lock,
+        later,
+    )
+    .await;
     let found = async |params: Value| {
         let listed = test.admin("audit.list", params).await;
         let entries = listed["entries"].as_array().unwrap().clone();

@@ -1,18 +1,11 @@
 //! What is bound to an account, an application or a key, and not to a name that can be used again.
 
-use std::sync::Arc;
-
-use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::identity::Identity;
-use countersign_crypto::party::PartyKey;
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{self, NOW, TestSite, certificate, run};
 use serde_json::{Value, json};
 
-use super::fixture::{NOW, TestSite, certificate, run};
-
 fn party() -> String {
-    let identity = Identity::generate(&mut SystemEntropy);
-    PartyKey::new(Arc::new(identity)).public().to_pem()
+    harness::party().public().to_pem()
 }
 
 async fn register(test: &TestSite, id: &str, settings: Value) -> Value {

@@ -9,14 +9,13 @@ use countersign_core::tickets::{Allowed, BrokerKeys, Edition, IssueError, V2, Ve
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
-use countersign_crypto::party::{PartyKey, SealingSuite};
+use countersign_crypto::party::PartyKey;
 use countersign_proto::broker::v2::consumer::{Asked, Consumer};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::operation::Code;
 use countersign_store::SqliteStore;
+use countersign_testkit::harness::{NOW, TestSite, run};
 use serde_json::json;
-
-use super::fixture::{NOW, TestSite, run};
 
 const SITE_RSA: &str = include_str!("../../../../../vectors/serveros/keys/master.key.pem");
 
@@ -31,26 +30,7 @@ fn millis(now: Timestamp) -> u64 {
 async fn applications() -> (TestSite, Consumer) {
     let test = TestSite::new().await;
     test.site.begin_to_answer(START);
-    let party = || PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
-    let billing = party();
-    for (id, key) in [("billing", &billing), ("ledger", &party())] {
-        let params = json!({ "id": id, "public_keys": [key.public().to_pem()] });
-        test.admin("app.create", params).await;
-    }
-    let settings = json!({ "may_call": [{ "app": "ledger" }], "auth_data": { "team": 7 } });
-    test.admin(
-        "app.update",
-        json!({ "id": "billing", "settings": settings }),
-    )
-    .await;
-    let keys = keys(&test);
-    let consumer = Consumer {
-        id: "billing".to_owned(),
-        keys: vec![billing],
-        site: keys.id().to_owned(),
-        site_keys: vec![keys.party().unwrap().public().clone()],
-        suite: SealingSuite::XWing,
-    };
+    let (consumer, _) = test.billing_and_ledger().await;
     (test, consumer)
 }
 

@@ -4,10 +4,9 @@ use countersign_core::caller::Caller;
 use countersign_core::session::CloseReason;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation, Outcome};
+use countersign_testkit::harness::TestSite;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-
-use super::fixture::TestSite;
 
 /// 1969; the last second that 31 bits hold; the first that 32 bits do not hold; the last year that can be written.
 const CLOCKS: [(i64, &str); 4] = [

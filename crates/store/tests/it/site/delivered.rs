@@ -5,9 +5,9 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::{DeliveredKey, write_identity};
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{NOW, TestSession, TestSite, run};
 use serde_json::{Value, json};
 
-use super::fixture::{NOW, TestSession, TestSite, run};
 use super::proof::prove_key;
 
 /// A key under a pass phrase, as the two fields of an operation.

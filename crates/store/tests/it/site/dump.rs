@@ -2,9 +2,9 @@
 
 use countersign_core::caller::Caller;
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{TestSite, run};
 use serde_json::{Value, json};
 
-use super::fixture::{TestSite, run};
 use super::passphrase::register;
 
 async fn dumped(test: &TestSite) -> Value {

@@ -3,27 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use countersign_core::caller::Caller;
 use countersign_core::tickets::{BrokerKeys, Registered};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::identity::Identity;
-use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::fast::Answered;
 use countersign_proto::broker::v2::limits::TICKET_KEY;
 use countersign_proto::broker::v2::provider::{Provider, Unverified};
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run, run_at};
 use serde_json::{Value, json};
-
-use super::fixture::{NOW, TestSession, TestSite, run};
 
 fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.millis()).unwrap()
-}
-
-fn party() -> PartyKey {
-    PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)))
 }
 
 /// A site with `billing`, which may call `ledger`, and their services.
@@ -40,36 +34,16 @@ impl World {
         let test = TestSite::new().await;
         let (billing, _) = test.service("billing-robot").await;
         let (ledger, _) = test.service("ledger-robot").await;
-        let [first, second] = [party(), party()];
-        for (id, key) in [("billing", &first), ("ledger", &second)] {
-            let params = json!({
-                "id": id,
-                "public_keys": [key.public().to_pem()],
-                "settings": { "service": format!("{id}-robot") },
-            });
-            let created = test.admin("app.create", params).await;
-            assert_eq!(created["service"], format!("{id}-robot@example.org"));
-        }
-        let keys = keys(&test);
-        let site_keys = vec![keys.party().unwrap().public().clone()];
-        let site = keys.id().to_owned();
+        let service = |id| json!({ "service": format!("{id}-robot") });
+        let [first, second] = [
+            test.create_application("billing", service("billing")).await,
+            test.create_application("ledger", service("ledger")).await,
+        ];
         let world = Self {
             billing,
             ledger,
-            consumer: Consumer {
-                id: "billing".to_owned(),
-                keys: vec![first],
-                site: site.clone(),
-                site_keys: site_keys.clone(),
-                suite: SealingSuite::XWing,
-            },
-            provider: Provider {
-                id: "ledger".to_owned(),
-                keys: vec![second],
-                site,
-                site_keys,
-                ticket_keys: Vec::new(),
-            },
+            consumer: test.consumer("billing", first),
+            provider: test.provider("ledger", second),
             test,
         };
         let settings = json!({ "may_call": [{ "app": "ledger" }], "auth_data": { "team": 7 } });
@@ -208,7 +182,7 @@ async fn nobody_gets_anything_for_an_application_that_does_not_name_them() {
     // An admin speaks for no application, neither in a session nor at the socket.
     let admin = test.person("maria", "admin").await;
     assert_eq!(ask(&admin.caller, "billing").await, other);
-    let socket = countersign_core::caller::Caller::admin_socket();
+    let socket = Caller::admin_socket();
     assert_eq!(ask(&socket, "billing").await, other);
     let member = test.person("noor", "member").await;
     assert_eq!(
@@ -374,8 +348,15 @@ async fn ticket_keys_come_back_with_the_site_key_and_not_with_another_registrati
     world.provider.keys = vec![party()];
     let key = world.provider.keys[0].public().to_pem();
     let params = json!({ "id": "ledger", "public_keys": [key] });
-    let later = super::fixture::run_at(&world.test.site, "app.create", params, NOW.plus_millis(1));
-    assert_eq!(later.await, Code::SUCCESS);
+    let socket = Caller::admin_socket();
+    let later = run_at(
+        &world.test.site,
+        &socket,
+        "app.create",
+        params,
+        NOW.plus_millis(1),
+    );
+    assert_eq!(later.await.0, Code::SUCCESS);
     let after = names(&world.keys_at(NOW).await);
     assert!(before.iter().all(|name| !after.contains(name)));
 

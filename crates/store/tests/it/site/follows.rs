@@ -14,15 +14,11 @@ use countersign_core::policy::Role;
 use countersign_core::session::{CloseReason, Proof};
 use countersign_core::site::{Decision, NewSession, Site};
 use countersign_core::table::{Answer, Entry};
-use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::identity::Identity;
-use countersign_crypto::party::PartyKey;
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::operation::{Code, Event, Operation};
 use countersign_proto::session::EncryptionOption;
+use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run};
 use serde_json::{Value, json};
-
-use super::fixture::{NOW, TestSession, TestSite, run};
 
 /// Runs a future until it has waited `waits` times, and drops it then; what came of it if it was done before.
 async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Option<T> {
@@ -53,7 +49,7 @@ impl Scene {
         let maria = test.person("maria", "member").await;
         let (robot, identity) = test.service("robot").await;
         // The cache knows both: an application, and that there is none.
-        let key = party();
+        let key = party().public().to_pem();
         let app = json!({ "id": "ledger", "public_keys": [key] });
         test.admin("app.create", app).await;
         for id in ["ledger", "billing"] {
@@ -98,12 +94,6 @@ impl Scene {
             "v1": v1_keys(&site).await,
         })
     }
-}
-
-fn party() -> String {
-    let identity = Arc::new(Identity::generate(&mut SystemEntropy));
-    let key = PartyKey::new(identity);
-    key.public().to_pem()
 }
 
 fn names(site: &Site) -> Vec<&'static str> {
@@ -180,7 +170,7 @@ fn cases(scene: &Scene) -> Vec<Case> {
         case("app.delete", json!({ "id": "ledger" }), None),
         case(
             "app.create",
-            json!({ "id": "billing", "public_keys": [party()] }),
+            json!({ "id": "billing", "public_keys": [party().public().to_pem()] }),
             None,
         ),
         case("site.config", json!({ "session_lifetime": 60 }), None),
@@ -277,10 +267,8 @@ async fn a_panic_while_a_change_is_applied_ends_every_session_and_not_the_site()
     assert!(test.session(&maria, Proof::Passphrase).await.is_some());
 }
 
-/// An event goes with a change: after it, in the order of commits, and not when the change is refused.
-#[tokio::test]
-async fn an_operation_raises_an_event_with_its_change() {
-    let entry = Entry::new("seats", "reserve")
+fn reserve() -> Entry {
+    Entry::new("seats", "reserve")
         .summary("Reserves a seat.")
         .allow(&[Role::Admin])
         .changes()
@@ -288,8 +276,14 @@ async fn an_operation_raises_an_event_with_its_change() {
             let event = Notice::event(Audience::Role(Role::Member), "seats", "reserved", &1)?;
             context.commit(event, None, json!({})).await?;
             Ok(Answer::new(()))
-        });
-    let test = TestSite::with(entry).await;
+        })
+}
+
+/// An event goes with a change: after it, in the order of commits, and not when the change is refused.
+#[tokio::test]
+async fn an_operation_raises_an_event_with_its_change() {
+    let test = TestSite::builder().operations(|| vec![reserve()]);
+    let test = test.build().await;
     let maria = test.person("maria", "member").await;
     let heard = Arc::new(Mutex::new(Vec::new()));
     let sink = {

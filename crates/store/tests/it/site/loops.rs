@@ -10,9 +10,8 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::PartyKey;
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{NOW, TestSite, run, run_at};
 use serde_json::{Value, json};
-
-use super::fixture::{NOW, TestSite, run, run_then};
 
 /// An admin's session sends `audit.verify` again and again without waiting for the results. Each one reads the
 /// whole database over one of the store's four connections for reading: four at a time leave none for logins
@@ -36,7 +35,7 @@ async fn one_check_of_the_whole_log_runs_at_a_time() {
 async fn an_account_checks_the_whole_log_so_often_and_the_admin_socket_always() {
     let test = TestSite::new().await;
     let root = test.person("root", "admin").await;
-    let verify = |now| run_then(&test.site, &root.caller, "audit.verify", json!({}), now);
+    let verify = |now| run_at(&test.site, &root.caller, "audit.verify", json!({}), now);
     for _ in 0..8 {
         assert_eq!(verify(NOW).await.0, Code::SUCCESS);
     }

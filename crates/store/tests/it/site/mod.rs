@@ -11,7 +11,6 @@ mod clocks;
 mod delivered;
 mod dump;
 mod fast;
-mod fixture;
 mod follows;
 mod loops;
 mod options;

@@ -4,11 +4,10 @@ use countersign_core::session::{Proof, Resume};
 use countersign_core::site::SiteError;
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
+use countersign_testkit::harness::{NOW, TestSite};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
-
-use super::fixture::{NOW, TestSite};
 
 fn on_offer(listed: &Value) -> Vec<&str> {
     let options = listed["options"].as_array().unwrap();
@@ -113,7 +112,8 @@ async fn only_admins_change_what_is_on_offer() {
         ("option.order", json!({ "names": ["hybrid-aes256gcm"] })),
         ("option.floor", json!({ "floor": "delivered" })),
     ] {
-        let (code, _) = super::fixture::run(&test.site, &maria.caller, operation, params).await;
+        let (code, _) =
+            countersign_testkit::harness::run(&test.site, &maria.caller, operation, params).await;
         assert_eq!(code, Code::NOT_PERMITTED, "{operation}");
     }
     assert_eq!(test.audit().await.len(), before + 4, "each is audited");
@@ -185,7 +185,8 @@ async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
     let account = json!({ "id": open.info.account });
     assert!(test.session(&account, Proof::Passphrase).await.is_none());
     assert_eq!(open.was_cut(), None, "an open session goes on");
-    let (code, _) = super::fixture::run(&test.site, &open.caller, "self.show", json!({})).await;
+    let (code, _) =
+        countersign_testkit::harness::run(&test.site, &open.caller, "self.show", json!({})).await;
     assert_eq!(code, Code::SUCCESS);
     let resume = || Resume {
         attempt: 1,
@@ -219,7 +220,8 @@ async fn a_site_that_was_made_before_options_were_kept_has_what_a_new_one_has() 
     assert_eq!(site.options(), OptionList::default());
     let caller = countersign_core::caller::Caller::admin_socket();
     let params = json!({ "name": "hybrid-aes256gcm" });
-    let (code, data) = super::fixture::run(&site, &caller, "option.disable", params).await;
+    let (code, data) =
+        countersign_testkit::harness::run(&site, &caller, "option.disable", params).await;
     assert_eq!(code, Code::SUCCESS, "{data}");
     assert_eq!(test.restarted().await.options(), site.options());
 }
@@ -234,7 +236,7 @@ async fn two_changes_at_once_do_not_undo_each_other() {
             tokio::spawn(async move {
                 let caller = countersign_core::caller::Caller::admin_socket();
                 let params = json!({ "name": name });
-                super::fixture::run(&test.site, &caller, "option.enable", params)
+                countersign_testkit::harness::run(&test.site, &caller, "option.enable", params)
                     .await
                     .0
             })

@@ -10,10 +10,10 @@ use countersign_crypto::passphrase::{
 };
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{TestSite, run};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use super::fixture::{TestSite, run};
 use super::passphrase::register;
 
 const RIGHT: &str = "a fine pass phrase";

@@ -11,10 +11,10 @@ use countersign_crypto::passphrase::{
 use countersign_crypto::sealed_identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{NOW, TestSite, run, run_at};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use super::fixture::{NOW, TestSite, run, run_then};
 use super::proof::prove;
 
 /// Registers a pass phrase by `start` and `finish`, as the caller's process does.
@@ -274,7 +274,7 @@ async fn finish_later(test: &TestSite, begun: &str, finished: &str, later: u32) 
     });
     let run = async |now| {
         let params = params.clone();
-        run_then(&test.site, &admin, "person.passphrase_finish", params, now).await
+        run_at(&test.site, &admin, "person.passphrase_finish", params, now).await
     };
     let first = run(NOW.plus_seconds(later)).await;
     let again = run(NOW.plus_seconds(later)).await;
@@ -312,7 +312,7 @@ async fn registrations_that_are_begun_are_counted_and_audited() {
     let params = json!({ "name": "maria", "request": encode(&request) });
     let begin = async |now| {
         let (site, params) = (&test.site, params.clone());
-        run_then(site, &root.caller, "person.passphrase_start", params, now).await
+        run_at(site, &root.caller, "person.passphrase_start", params, now).await
     };
     let mut begun = 0;
     for _ in 0..20 {

@@ -12,10 +12,10 @@ use countersign_crypto::passphrase::{ClientLogin, Identifiers};
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, SessionId, fresh};
+use countersign_testkit::harness::{NOW, TestSession, TestSite, run, run_at};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use super::fixture::{NOW, TestSession, TestSite, run, run_then};
 use super::passphrase::register;
 
 const PHRASE: &str = "a fine pass phrase";
@@ -30,7 +30,7 @@ async fn begin(
     let phrase = Passphrase::from(phrase.to_owned());
     let (login, ke1) = ClientLogin::start(fresh::SUITE, &phrase, &mut SystemEntropy).unwrap();
     let params = json!({ "ke1": encode(&ke1) });
-    let (code, asked) = run_then(site, &session.caller, "self.proof_start", params, now).await;
+    let (code, asked) = run_at(site, &session.caller, "self.proof_start", params, now).await;
     if code != Code::SUCCESS {
         return Err((code, asked));
     }
@@ -49,7 +49,7 @@ async fn begin(
 
 async fn finish(site: &Site, session: &TestSession, ke3: &[u8], now: Timestamp) -> (Code, Value) {
     let params = json!({ "ke3": encode(ke3) });
-    run_then(site, &session.caller, "self.proof_finish", params, now).await
+    run_at(site, &session.caller, "self.proof_finish", params, now).await
 }
 
 /// Proves a pass phrase in that session; a wrong one is answered with a made-up proof.
@@ -72,7 +72,7 @@ pub(crate) async fn prove_key(
     identity: &Identity,
     now: Timestamp,
 ) -> (Code, Value) {
-    let start = run_then(site, &session.caller, "self.proof_start", json!({}), now);
+    let start = run_at(site, &session.caller, "self.proof_start", json!({}), now);
     let (code, asked) = start.await;
     if code != Code::SUCCESS {
         return (code, asked);
@@ -80,7 +80,7 @@ pub(crate) async fn prove_key(
     let challenge = decode(&asked["challenge"]).try_into().unwrap();
     let message = fresh::key_message(&site.public_key(), &id(session), &challenge);
     let params = json!({ "signature": encode(&identity.sign(&message).0) });
-    run_then(site, &session.caller, "self.proof_finish", params, now).await
+    run_at(site, &session.caller, "self.proof_finish", params, now).await
 }
 
 /// A person with a pass phrase, and a session of theirs.
@@ -156,7 +156,7 @@ async fn a_proof_is_good_for_one_change_in_its_session_within_two_minutes() {
     let there = test.session(&account, Proof::Passphrase).await.unwrap();
     let deliver = async |session: &TestSession, now| {
         let (site, caller) = (&test.site, &session.caller);
-        run_then(site, caller, "self.deliver_key", delivered(), now)
+        run_at(site, caller, "self.deliver_key", delivered(), now)
             .await
             .0
     };
@@ -315,7 +315,7 @@ async fn an_account_runs_so_much_public_key_work_and_no_more() {
     test.service("mailer").await;
     let add = async |now| {
         let params = json!({ "name": "mailer", "certificate": "no certificate" });
-        let (code, _) = run_then(&test.site, &root.caller, "key.add", params, now).await;
+        let (code, _) = run_at(&test.site, &root.caller, "key.add", params, now).await;
         code
     };
     let mut ran = 0;

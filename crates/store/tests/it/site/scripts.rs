@@ -1,9 +1,8 @@
 //! Initialisation scripts.
 
 use countersign_core::site::{ScriptError, ScriptOutcome};
+use countersign_testkit::harness::{NOW, TestSite};
 use serde_json::json;
-
-use super::fixture::{NOW, TestSite};
 
 const PEOPLE: &str = r#"
 # The first people of the site.

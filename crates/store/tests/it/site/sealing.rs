@@ -1,17 +1,13 @@
 //! Sealed and open; configuration; the slots of the site key.
 
 use countersign_core::caller::Caller;
-use countersign_core::offer::Offer;
 use countersign_core::operations;
-use countersign_core::site::{Foundation, Parts, Site, SiteError};
+use countersign_core::site::{Site, SiteError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::Code;
-use countersign_proto::session::Strength;
-use countersign_store::SqliteStore;
+use countersign_testkit::harness::{NOW, TestSite, new_site, run};
 use serde_json::json;
-
-use super::fixture::{NOW, TestSite, run};
 
 #[tokio::test]
 async fn a_sealed_site_answers_that_it_is_and_does_nothing_else() {
@@ -124,17 +120,7 @@ async fn the_configuration_is_kept() {
 async fn a_site_is_made_once() {
     let test = TestSite::new().await;
     let slot = SlotFile::generate(&mut SystemEntropy);
-    let foundation = Foundation {
-        zone: "example.org".parse().unwrap(),
-        slots: &[NewSlot::File(&slot)],
-    };
-    let parts = Parts {
-        store: std::sync::Arc::new(SqliteStore::open(&test.database()).await.unwrap()),
-        table: operations::table().unwrap(),
-        entropy: Box::new(SystemEntropy),
-        offer: Offer::default(),
-        floor: Strength::Delivered,
-    };
-    let again = Site::found(parts, foundation, NOW).await;
+    let slots = [NewSlot::File(&slot)];
+    let again = Site::found(test.parts().await, new_site(&slots), NOW).await;
     assert!(matches!(again, Err(SiteError::Founded)));
 }

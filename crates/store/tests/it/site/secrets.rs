@@ -3,9 +3,9 @@
 use countersign_core::caller::Caller;
 use countersign_core::operations;
 use countersign_proto::operation::Code;
+use countersign_testkit::harness::{TestSite, certificate, run};
 use serde_json::{Value, json};
 
-use super::fixture::{TestSite, certificate, run};
 use super::passphrase::register;
 
 const PASSPHRASE: &str = "MARKED-site-pass-phrase";

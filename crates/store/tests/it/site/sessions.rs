@@ -7,9 +7,8 @@ use countersign_core::site::Decision;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::EncryptionOption;
+use countersign_testkit::harness::{NOW, TestSite, run};
 use serde_json::{Value, json};
-
-use super::fixture::{NOW, TestSite, run};
 
 fn ids(listed: &Value) -> Vec<String> {
     let entries = listed["entries"].as_array().unwrap();
@@ -209,7 +208,7 @@ async fn no_account_takes_the_room_of_others() {
     let bob = test.person("bob", "member").await;
     let account = json!({ "id": maria.info.account });
     let mut cuts = Vec::new();
-    let mut suspend = |session: &super::fixture::TestSession, room| {
+    let mut suspend = |session: &countersign_testkit::harness::TestSession, room| {
         let cut = Arc::new(Mutex::new(None));
         let told = Arc::clone(&cut);
         let hook = move |reason| *told.lock().unwrap() = Some(reason);

@@ -1,0 +1,352 @@
+//! A whole site in a test: a store, accounts, applications, listeners on free ports, and clients.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use countersign_testkit::harness::TestSite;
+//! use serde_json::json;
+//!
+//! // Decisions alone, at a time that stands still.
+//! let test = TestSite::new().await;
+//! test.admin("person.create", json!({ "name": "ada" })).await;
+//!
+//! // With listeners, and the service `robot`.
+//! let served = TestSite::builder().serve().await;
+//! let client = served.robot().await;
+//! client.close().await.unwrap();
+//! # });
+//! ```
+
+mod accounts;
+mod served;
+mod session;
+#[cfg(feature = "time")]
+pub mod time;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use countersign_core::caller::Caller;
+use countersign_core::offer::Offer;
+use countersign_core::operations;
+use countersign_core::site::{Foundation, Parts, Site, SiteError};
+use countersign_core::store::Store;
+use countersign_core::table::Entry;
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::{Entropy, SystemEntropy};
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile, SlotSecret};
+use countersign_proto::operation::{Code, Operation};
+use countersign_proto::session::Strength;
+use countersign_server::limits::Limits;
+use countersign_server::{Proxies, clock};
+use countersign_store::SqliteStore;
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+use tempfile::TempDir;
+
+pub use accounts::{PASSPHRASE, certificate, finish_registration, party};
+pub use served::ServedSite;
+pub use session::TestSession;
+
+/// The time at a site without listeners. It stands still.
+pub const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+
+/// What a site is made with, when it is not the usual.
+pub struct Builder {
+    inside: Option<PathBuf>,
+    store: Option<Arc<dyn Store>>,
+    own: Own,
+    entropy: Box<dyn Entropy>,
+    limits: Limits,
+    proxies: Proxies,
+    persons: Vec<(String, &'static str)>,
+}
+
+type Own = Arc<dyn Fn() -> Vec<Entry> + Send + Sync>;
+
+impl Builder {
+    /// Makes the temporary folder inside this one, as a benchmark does whose syncs are to reach a disk.
+    #[must_use]
+    pub fn inside(mut self, folder: &Path) -> Self {
+        self.inside = Some(folder.to_owned());
+        self
+    }
+
+    /// Another store than SQLite in a temporary folder.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Operations beside those of every site, made anew for each process of it.
+    #[must_use]
+    pub fn operations(mut self, own: impl Fn() -> Vec<Entry> + Send + Sync + 'static) -> Self {
+        self.own = Arc::new(own);
+        self
+    }
+
+    /// Other entropy than the system's.
+    #[must_use]
+    pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
+        self.entropy = Box::new(entropy);
+        self
+    }
+
+    /// The limits of the listeners.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The proxies that the listeners trust.
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// The admin `maria`, with [`PASSPHRASE`]. Her registration costs as much as a login.
+    #[must_use]
+    pub fn maria(self) -> Self {
+        self.person("maria", "admin")
+    }
+
+    /// A person with [`PASSPHRASE`].
+    #[must_use]
+    pub fn person(mut self, name: &str, role: &'static str) -> Self {
+        self.persons.push((name.to_owned(), role));
+        self
+    }
+
+    /// The site without listeners, at [`NOW`].
+    pub async fn build(self) -> TestSite {
+        self.create(|| NOW).await.0
+    }
+
+    /// The site with listeners, at the time of the clock, and the service `robot`.
+    pub async fn serve(self) -> ServedSite {
+        let (test, limits, proxies) = self.create(clock::now).await;
+        ServedSite::start(test, limits, proxies).await
+    }
+
+    async fn create(self, now: fn() -> Timestamp) -> (TestSite, Limits, Proxies) {
+        let folder = match (&self.store, self.inside) {
+            (Some(_), None) => None,
+            (_, Some(inside)) => Some(TempDir::new_in(inside).unwrap()),
+            (None, None) => Some(TempDir::new().unwrap()),
+        };
+        let kept = Kept {
+            folder,
+            store: self.store,
+            own: self.own,
+        };
+        let mut entropy = self.entropy;
+        let slot = SlotFile::generate(&mut *entropy);
+        let parts = Parts {
+            entropy,
+            ..kept.parts().await
+        };
+        let site = Site::found(parts, new_site(&[NewSlot::File(&slot)]), now())
+            .await
+            .unwrap();
+        let test = TestSite {
+            site,
+            slot,
+            kept,
+            now,
+        };
+        for (name, role) in self.persons {
+            let params = serde_json::json!({ "name": name, "role": role });
+            test.admin("person.create", params).await;
+            test.set_passphrase(&name, PASSPHRASE).await;
+        }
+        (test, self.limits, self.proxies)
+    }
+}
+
+/// What `example.org` is created with.
+#[must_use]
+pub fn new_site<'a>(slots: &'a [NewSlot<'a>]) -> Foundation<'a> {
+    Foundation {
+        zone: "example.org".parse().unwrap(),
+        slots,
+    }
+}
+
+/// What remains of a site when its process ends, and what the next one is started with.
+struct Kept {
+    folder: Option<TempDir>,
+    store: Option<Arc<dyn Store>>,
+    own: Own,
+}
+
+impl Kept {
+    async fn parts(&self) -> Parts {
+        let store = match &self.store {
+            Some(store) => store.clone(),
+            None => Arc::new(SqliteStore::open(&self.database()).await.unwrap()),
+        };
+        let mut table = operations::table().unwrap();
+        for entry in (self.own)() {
+            table.add(entry).unwrap();
+        }
+        Parts {
+            store,
+            table,
+            entropy: Box::new(SystemEntropy),
+            offer: Offer::default(),
+            floor: Strength::Delivered,
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder().join("site.db")
+    }
+}
+
+/// The site `example.org`, unsealed.
+pub struct TestSite {
+    /// The site.
+    pub site: Site,
+    /// What unseals it.
+    pub slot: SlotFile,
+    kept: Kept,
+    now: fn() -> Timestamp,
+}
+
+impl TestSite {
+    /// What a site is made with: SQLite in a temporary folder, the operations of every site, the usual limits, no
+    /// person.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            inside: None,
+            store: None,
+            own: Arc::new(Vec::new),
+            entropy: Box::new(SystemEntropy),
+            limits: Limits::default(),
+            proxies: Proxies::default(),
+            persons: Vec::new(),
+        }
+    }
+
+    /// The usual one, without listeners.
+    pub async fn new() -> Self {
+        Self::builder().build().await
+    }
+
+    /// The same site after a restart: sealed.
+    pub async fn restarted(&self) -> Site {
+        self.restarted_above(Strength::Delivered).await.unwrap()
+    }
+
+    /// The same site after a restart with this floor in its configuration.
+    ///
+    /// # Errors
+    /// As [`Site::open`].
+    pub async fn restarted_above(&self, floor: Strength) -> Result<Site, SiteError> {
+        let parts = self.parts().await;
+        Site::open(Parts { floor, ..parts }).await
+    }
+
+    /// The same site after a restart, unsealed.
+    pub async fn unsealed(&self) -> Site {
+        let site = self.restarted().await;
+        let secret = SlotSecret::File(&self.slot);
+        site.unseal(&Caller::site(), secret, self.now())
+            .await
+            .unwrap();
+        site
+    }
+
+    /// What a process of this site is made of.
+    pub async fn parts(&self) -> Parts {
+        self.kept.parts().await
+    }
+
+    /// The folder of a site that has one.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.kept.folder()
+    }
+
+    /// The database of a site on SQLite.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.kept.database()
+    }
+
+    /// The time there.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// Runs `group.command` as the local admin, and expects it to succeed.
+    pub async fn admin(&self, name: &str, params: Value) -> Value {
+        let (code, data) = self.as_admin(name, params).await;
+        assert_eq!(code, Code::SUCCESS, "{name}: {data}");
+        data
+    }
+
+    /// Runs `group.command` as the local admin, and expects it to be refused.
+    pub async fn refused(&self, name: &str, params: Value) -> (Code, Value) {
+        let (code, data) = self.as_admin(name, params).await;
+        assert_ne!(code, Code::SUCCESS, "{name}: {data}");
+        (code, data)
+    }
+
+    async fn as_admin(&self, name: &str, params: Value) -> (Code, Value) {
+        let caller = Caller::admin_socket();
+        run_at(&self.site, &caller, name, params, self.now()).await
+    }
+
+    /// The audit entries, as `audit list` shows them.
+    pub async fn audit(&self) -> Vec<Value> {
+        let listed = self.admin("audit.list", serde_json::json!({ "limit": 1000 }));
+        listed.await["entries"].as_array().unwrap().clone()
+    }
+
+    /// The operations in the audit log, with what came of each.
+    pub async fn audited(&self) -> Vec<String> {
+        let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or("-").to_owned();
+        let line = |entry: &Value| {
+            let [operation, target, outcome] =
+                ["operation", "target", "outcome"].map(|field| text(entry, field));
+            format!("{operation} {target} {outcome}")
+        };
+        self.audit().await.iter().map(line).collect()
+    }
+}
+
+/// Runs `group.command` at a site, at [`NOW`]; code and data of its outcome.
+pub async fn run(site: &Site, caller: &Caller, name: &str, params: Value) -> (Code, Value) {
+    run_at(site, caller, name, params, NOW).await
+}
+
+/// Runs `group.command` at a site, at that time; code and data of its outcome.
+pub async fn run_at(
+    site: &Site,
+    caller: &Caller,
+    name: &str,
+    params: Value,
+    now: Timestamp,
+) -> (Code, Value) {
+    let operation = operation(name, &params);
+    let outcome = site.run(caller, &operation, now).await;
+    assert_eq!(outcome.id, operation.id);
+    let data = serde_json::from_str(outcome.data.get()).unwrap();
+    (outcome.code, data)
+}
+
+/// The operation `group.command`, number 7.
+#[must_use]
+pub fn operation(name: &str, params: &Value) -> Operation {
+    let (group, command) = name.split_once('.').unwrap();
+    Operation::new(7, group, command, to_raw_value(params).unwrap())
+}

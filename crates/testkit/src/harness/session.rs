@@ -1,0 +1,93 @@
+//! Sessions without connections.
+
+use std::sync::{Arc, Mutex};
+
+use countersign_core::caller::Caller;
+use countersign_core::id::AccountId;
+use countersign_core::session::{CloseReason, Proof, SessionInfo};
+use countersign_core::site::{Decision, NewSession};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_proto::session::EncryptionOption;
+use serde_json::{Value, json};
+
+use super::TestSite;
+
+/// An open session.
+pub struct TestSession {
+    /// The session.
+    pub info: SessionInfo,
+    /// Who calls operations in it.
+    pub caller: Caller,
+    cut: Cut,
+}
+
+type Cut = Arc<Mutex<Option<CloseReason>>>;
+
+impl TestSession {
+    /// Why it was cut, if it was.
+    #[must_use]
+    pub fn was_cut(&self) -> Option<CloseReason> {
+        *self.cut.lock().unwrap()
+    }
+}
+
+impl TestSite {
+    /// Creates a person and opens a session of theirs.
+    pub async fn person(&self, name: &str, role: &str) -> TestSession {
+        let params = json!({ "name": name, "role": role });
+        let created = self.admin("person.create", params).await;
+        self.session(&created, Proof::Passphrase).await.unwrap()
+    }
+
+    /// Creates a service with a key and opens a session of it.
+    pub async fn service(&self, name: &str) -> (TestSession, Identity) {
+        let identity = Identity::generate(&mut SystemEntropy);
+        let created = self.create_service(name, &identity).await;
+        let proof = Proof::Key(identity.certificate().thumbprint());
+        (self.session(&created, proof).await.unwrap(), identity)
+    }
+
+    /// Opens a session of that account, if it may have one.
+    pub async fn session(&self, account: &Value, proof: Proof) -> Option<TestSession> {
+        self.open(account, proof, self.now()).await
+    }
+
+    /// Opens a session of that person at another time.
+    pub async fn session_at(&self, account: &Value, now: Timestamp) -> TestSession {
+        self.open(account, Proof::Passphrase, now).await.unwrap()
+    }
+
+    /// What comes of a login of that person who may have `most` sessions.
+    pub async fn entry(&self, account: AccountId, most: usize) -> Decision {
+        let opening = opening(account, Proof::Passphrase, most, &Cut::default());
+        self.site.open_session(opening, self.now()).await.unwrap()
+    }
+
+    async fn open(&self, account: &Value, proof: Proof, now: Timestamp) -> Option<TestSession> {
+        let account = account["id"].as_str().unwrap().parse().unwrap();
+        let cut = Cut::default();
+        let opening = opening(account, proof, 1_000, &cut);
+        match self.site.open_session(opening, now).await.unwrap() {
+            Decision::Opened(info) => Some(TestSession {
+                caller: Caller::session(&info),
+                info,
+                cut,
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn opening(account: AccountId, proof: Proof, most: usize, cut: &Cut) -> NewSession {
+    let cut = cut.clone();
+    NewSession {
+        account,
+        proof,
+        option: EncryptionOption::HybridAes256Gcm,
+        peer: "192.0.2.7:1234".to_owned(),
+        cut: Box::new(move |reason| *cut.lock().unwrap() = Some(reason)),
+        most,
+    }
+}
