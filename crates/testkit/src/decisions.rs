@@ -1,32 +1,21 @@
-//! A site's decisions over a store that forgets everything, for operations that nobody trusts.
+//! A site's decisions over a store that writes nothing, for operations that nobody trusts.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use countersign_core::account::{Account, Kind};
-use countersign_core::application::{Application, ApplicationId};
-use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::caller::Caller;
-use countersign_core::content::Content;
-use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
-use countersign_core::id::AccountId;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site};
-use countersign_core::store::{
-    ChangeSet, Committed, DamagedAccount, DamagedApplication, Effects, Observer, Page,
-    ScriptProgress, Setting, Store, StoreCopy, StoreError,
-};
+use countersign_core::store::MemoryStore;
 use countersign_core::timestamp::Timestamp;
-use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::passphrase::SetupId;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
-use countersign_proto::name::AccountName;
 use countersign_proto::operation::{Operation, Outcome};
 use countersign_proto::session::Strength;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::entropy::SeededEntropy;
+use crate::faulty::{Fault, FaultyStore};
 
 /// An open site that takes every change and remembers none, so that what came before never matters.
 pub struct Decisions {
@@ -51,8 +40,9 @@ impl Decisions {
             zone: "example.org".parse().unwrap(),
             slots: &[NewSlot::File(&file)],
         };
+        let memory = Arc::new(MemoryStore::new());
         let parts = Parts {
-            store: Arc::new(Forgetful),
+            store: Arc::new(FaultyStore::always(memory, Fault::NotWritten)),
             table: operations::table().unwrap(),
             entropy: Box::new(entropy),
             offer: Offer::default(),
@@ -76,127 +66,6 @@ impl Decisions {
         let now = Timestamp::from_millis(0);
         self.runtime
             .block_on(self.site.run(&caller, operation, now))
-    }
-}
-
-struct Forgetful;
-
-#[async_trait]
-impl Store for Forgetful {
-    async fn account(&self, _: AccountId) -> Result<Option<Account>, StoreError> {
-        Ok(None)
-    }
-
-    async fn account_by_name(&self, _: &AccountName) -> Result<Option<Account>, StoreError> {
-        Ok(None)
-    }
-
-    async fn accounts(
-        &self,
-        _: Kind,
-        _: &Page<String>,
-    ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn damaged_account(
-        &self,
-        _: Kind,
-        _: &str,
-    ) -> Result<Option<DamagedAccount>, StoreError> {
-        Ok(None)
-    }
-
-    async fn passphrase(&self, _: AccountId) -> Result<Option<PassphraseCredential>, StoreError> {
-        Ok(None)
-    }
-
-    async fn passphrase_login(
-        &self,
-        _: &AccountName,
-    ) -> Result<Option<(Account, PassphraseCredential)>, StoreError> {
-        Ok(None)
-    }
-
-    async fn delivered_key(
-        &self,
-        _: AccountId,
-    ) -> Result<Option<DeliveredKeyCredential>, StoreError> {
-        Ok(None)
-    }
-
-    async fn delivered_login(
-        &self,
-        _: &AccountName,
-    ) -> Result<Option<(Account, DeliveredKeyCredential)>, StoreError> {
-        Ok(None)
-    }
-
-    async fn key_login(
-        &self,
-        _: &Thumbprint,
-    ) -> Result<Option<(Account, KeyCredential)>, StoreError> {
-        Ok(None)
-    }
-
-    async fn keys_of(&self, _: AccountId) -> Result<Vec<KeyCredential>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn application(&self, _: &ApplicationId) -> Result<Option<Application>, StoreError> {
-        Ok(None)
-    }
-
-    async fn applications(
-        &self,
-        _: &Page<String>,
-    ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn damaged_application(
-        &self,
-        _: &ApplicationId,
-    ) -> Result<Option<DamagedApplication>, StoreError> {
-        Ok(None)
-    }
-
-    async fn setting(&self, _: &str) -> Result<Option<Setting>, StoreError> {
-        Ok(None)
-    }
-
-    async fn script(&self, _: &str) -> Result<Option<ScriptProgress>, StoreError> {
-        Ok(None)
-    }
-
-    async fn audit(&self, _: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn audit_search(&self, _: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn audit_head(&self) -> Result<ChainHead, StoreError> {
-        Ok(ChainHead::EMPTY)
-    }
-
-    async fn commit(&self, _: ChangeSet) -> Result<Committed, StoreError> {
-        Ok(Committed {
-            audit_seq: 1,
-            effects: Effects::default(),
-        })
-    }
-
-    fn observe(&self, _: Arc<dyn Observer>) {}
-
-    async fn copy(&self) -> Result<StoreCopy, StoreError> {
-        let content = Content::of(Vec::new());
-        Ok(StoreCopy { bytes: 0, content })
-    }
-
-    async fn flaws(&self) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
     }
 }
 

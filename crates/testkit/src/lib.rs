@@ -20,8 +20,10 @@
     reason = "a test stops where it fails"
 )]
 
+pub mod contract;
 pub mod decisions;
 pub mod entropy;
+pub mod faulty;
 pub mod insider;
 pub mod life;
 pub mod pair;

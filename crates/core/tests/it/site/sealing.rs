@@ -1,17 +1,14 @@
 //! Sealed and open; configuration; the slots of the site key.
 
 use countersign_core::caller::Caller;
-use countersign_core::offer::Offer;
 use countersign_core::operations;
-use countersign_core::site::{Foundation, Parts, Site, SiteError};
+use countersign_core::site::{Foundation, Site, SiteError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::Code;
-use countersign_proto::session::Strength;
-use countersign_store::SqliteStore;
 use serde_json::json;
 
-use super::fixture::{NOW, TestSite, run};
+use super::fixture::{NOW, TestSite, parts, run};
 
 #[tokio::test]
 async fn a_sealed_site_answers_that_it_is_and_does_nothing_else() {
@@ -128,13 +125,7 @@ async fn a_site_is_made_once() {
         zone: "example.org".parse().unwrap(),
         slots: &[NewSlot::File(&slot)],
     };
-    let parts = Parts {
-        store: std::sync::Arc::new(SqliteStore::open(&test.database()).await.unwrap()),
-        table: operations::table().unwrap(),
-        entropy: Box::new(SystemEntropy),
-        offer: Offer::default(),
-        floor: Strength::Delivered,
-    };
+    let parts = parts(std::sync::Arc::new(test.store.reopened()));
     let again = Site::found(parts, foundation, NOW).await;
     assert!(matches!(again, Err(SiteError::Founded)));
 }

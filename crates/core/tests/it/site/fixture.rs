@@ -1,6 +1,5 @@
-//! A site to test with: a real store in a temporary folder, opened by a slot file.
+//! A site to test with: a store in memory, opened by a slot file.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use countersign_core::caller::Caller;
@@ -9,6 +8,7 @@ use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::session::{CloseReason, Proof, SessionInfo};
 use countersign_core::site::{Decision, Foundation, Opening, Parts, Site, SiteError};
+use countersign_core::store::{MemoryStore, Store};
 use countersign_core::table::{Entry, Table};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::certificate::Thumbprint;
@@ -17,9 +17,7 @@ use countersign_crypto::identity::Identity;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile, SlotSecret};
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::{EncryptionOption, Strength};
-use countersign_store::SqliteStore;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
@@ -27,7 +25,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 pub(crate) struct TestSite {
     pub(crate) site: Site,
     pub(crate) slot: SlotFile,
-    folder: TempDir,
+    pub(crate) store: MemoryStore,
 }
 
 impl TestSite {
@@ -43,7 +41,13 @@ impl TestSite {
     }
 
     async fn of(table: Table) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let store = MemoryStore::new();
+        let used = Arc::new(store.reopened());
+        Self::on(store, used, table).await
+    }
+
+    /// A site on `used`, whose content is that of `store`.
+    pub(crate) async fn on(store: MemoryStore, used: Arc<dyn Store>, table: Table) -> Self {
         let slot = SlotFile::generate(&mut SystemEntropy);
         let foundation = Foundation {
             zone: "example.org".parse().unwrap(),
@@ -51,10 +55,10 @@ impl TestSite {
         };
         let parts = Parts {
             table,
-            ..parts(folder.path()).await
+            ..parts(used)
         };
         let site = Site::found(parts, foundation, NOW).await.unwrap();
-        Self { site, slot, folder }
+        Self { site, slot, store }
     }
 
     /// The same site after a restart: sealed.
@@ -64,7 +68,7 @@ impl TestSite {
 
     /// The same site after a restart with this floor in its configuration.
     pub(crate) async fn restarted_above(&self, floor: Strength) -> Result<Site, SiteError> {
-        let parts = parts(self.folder.path()).await;
+        let parts = parts(Arc::new(self.store.reopened()));
         Site::open(Parts { floor, ..parts }).await
     }
 
@@ -73,10 +77,6 @@ impl TestSite {
         let secret = SlotSecret::File(&self.slot);
         site.unseal(&Caller::site(), secret, NOW).await.unwrap();
         site
-    }
-
-    pub(crate) fn database(&self) -> std::path::PathBuf {
-        self.folder.path().join("site.db")
     }
 
     /// Runs an operation as the local admin, and expects it to succeed.
@@ -234,10 +234,9 @@ pub(crate) fn certificate() -> (String, Thumbprint) {
     (certificate.to_pem(), certificate.thumbprint())
 }
 
-async fn parts(folder: &Path) -> Parts {
-    let store = SqliteStore::open(&folder.join("site.db")).await.unwrap();
+pub(crate) fn parts(store: Arc<dyn Store>) -> Parts {
     Parts {
-        store: Arc::new(store),
+        store,
         table: operations::table().unwrap(),
         entropy: Box::new(SystemEntropy),
         offer: Offer::default(),

@@ -14,7 +14,6 @@ use countersign_proto::broker::v2::consumer::{Asked, Consumer};
 use countersign_proto::broker::v2::site::Request;
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::operation::Code;
-use countersign_store::SqliteStore;
 use serde_json::json;
 
 use super::fixture::{NOW, TestSite, run};
@@ -292,7 +291,7 @@ async fn an_unknown_id_is_read_once_and_found_when_it_is_registered() {
         .clone();
     later.id = "later".parse().unwrap();
     later.keys[0].public.0 = vec![1];
-    let store = SqliteStore::open(&test.database()).await.unwrap();
+    let store = test.store.reopened();
     let set = ChangeSet::new(
         vec![Change::InsertApplication(Box::new(later))],
         AuditDraft::done(&Caller::site(), "test.behind", NOW),
