@@ -5,7 +5,7 @@
 use countersign_core::caller::Caller;
 use countersign_core::session::Proof;
 use countersign_core::site::{Decision, NewSession};
-use countersign_core::store::Store;
+use countersign_core::store::Accounts;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::PartyKey;

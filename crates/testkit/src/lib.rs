@@ -20,9 +20,11 @@
     reason = "a test stops where it fails"
 )]
 
+pub mod contract;
 pub mod decisions;
 pub mod dialogs;
 pub mod entropy;
+pub mod faulty;
 pub mod harness;
 pub mod insider;
 pub mod life;

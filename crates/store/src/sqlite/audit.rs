@@ -1,12 +1,20 @@
-//! Reading the audit log.
+//! The audit log.
 
-use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
-use countersign_core::store::{Page, StoreError};
+use async_trait::async_trait;
+use countersign_core::audit::{
+    Actor, AuditDraft, AuditEntry, AuditOutcome, AuditSearch, ChainHead,
+};
+use countersign_core::caller::Door;
+use countersign_core::id::AccountId;
+use countersign_core::store::{AuditLog, Page, StoreError};
 use countersign_core::timestamp::Timestamp;
 use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnection;
 
+use super::SqliteStore;
 use super::reads::{many, one};
-use super::row::{self, signed};
+use super::row::{Columns, damaged, signed};
+use super::statement::Many;
 
 /// What is read of each entry, and from where.
 macro_rules! entries {
@@ -19,51 +27,119 @@ macro_rules! entries {
     };
 }
 
-pub(super) async fn page(
+#[async_trait]
+impl AuditLog for SqliteStore {
+    async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
+        page_of(&self.readers, page).await
+    }
+
+    /// The numbers bound what is looked at: the rest needs no index of its own, which each entry would pay for.
+    async fn audit_search(&self, search: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError> {
+        let text = match search.last_first {
+            true => entries!(
+                "WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR time >= ?3) \
+                 AND (?4 IS NULL OR actor = ?4 OR substr(actor, 1, length(?4) + 1) IN (?4 || '@', ?4 || ' ')) \
+                 AND (?5 IS NULL OR operation = ?5 OR substr(operation, 1, length(?5) + 1) = ?5 || '.') \
+                 ORDER BY seq DESC LIMIT ?6"
+            ),
+            false => entries!(
+                "WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR time >= ?3) \
+                 AND (?4 IS NULL OR actor = ?4 OR substr(actor, 1, length(?4) + 1) IN (?4 || '@', ?4 || ' ')) \
+                 AND (?5 IS NULL OR operation = ?5 OR substr(operation, 1, length(?5) + 1) = ?5 || '.') \
+                 ORDER BY seq LIMIT ?6"
+            ),
+        };
+        let filter = search.filter.clone();
+        let query = sqlx::query(text)
+            .bind(signed(search.after))
+            .bind(signed(search.up_to))
+            .bind(filter.since.map(Timestamp::millis))
+            .bind(filter.actor)
+            .bind(filter.operation)
+            .bind(search.limit);
+        many(&self.readers, query, row).await
+    }
+
+    async fn audit_head(&self) -> Result<ChainHead, StoreError> {
+        head(&self.readers).await
+    }
+}
+
+pub(super) async fn page_of(
     readers: &SqlitePool,
     page: &Page<u64>,
 ) -> Result<Vec<AuditEntry>, StoreError> {
     let query = sqlx::query(entries!("WHERE seq > ? ORDER BY seq LIMIT ?"))
         .bind(signed(page.after.unwrap_or(0)))
         .bind(page.limit);
-    many(readers, query, row::audit).await
-}
-
-/// The numbers bound what is looked at: the rest needs no index of its own, which each entry would pay for.
-pub(super) async fn search(
-    readers: &SqlitePool,
-    search: &AuditSearch,
-) -> Result<Vec<AuditEntry>, StoreError> {
-    let text = match search.last_first {
-        true => entries!(
-            "WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR time >= ?3) \
-             AND (?4 IS NULL OR actor = ?4 OR substr(actor, 1, length(?4) + 1) IN (?4 || '@', ?4 || ' ')) \
-             AND (?5 IS NULL OR operation = ?5 OR substr(operation, 1, length(?5) + 1) = ?5 || '.') \
-             ORDER BY seq DESC LIMIT ?6"
-        ),
-        false => entries!(
-            "WHERE seq > ?1 AND seq <= ?2 AND (?3 IS NULL OR time >= ?3) \
-             AND (?4 IS NULL OR actor = ?4 OR substr(actor, 1, length(?4) + 1) IN (?4 || '@', ?4 || ' ')) \
-             AND (?5 IS NULL OR operation = ?5 OR substr(operation, 1, length(?5) + 1) = ?5 || '.') \
-             ORDER BY seq LIMIT ?6"
-        ),
-    };
-    let filter = search.filter.clone();
-    let query = sqlx::query(text)
-        .bind(signed(search.after))
-        .bind(signed(search.up_to))
-        .bind(filter.since.map(Timestamp::millis))
-        .bind(filter.actor)
-        .bind(filter.operation)
-        .bind(search.limit);
-    many(readers, query, row::audit).await
+    many(readers, query, row).await
 }
 
 pub(super) async fn head(readers: &SqlitePool) -> Result<ChainHead, StoreError> {
     let query = sqlx::query(entries!("ORDER BY seq DESC LIMIT 1"));
-    let last = one(readers, query, row::audit).await?;
+    let last = one(readers, query, row).await?;
     Ok(last.map_or(ChainHead::EMPTY, |entry| ChainHead {
         seq: entry.seq,
         hash: entry.hash,
     }))
+}
+
+/// Appends entries to the audit log.
+pub(super) async fn append(
+    connection: &mut SqliteConnection,
+    entries: &[AuditEntry],
+) -> Result<(), sqlx::Error> {
+    APPEND
+        .execute(connection, entries, |row, entry| {
+            let draft = &entry.draft;
+            row.put(signed(entry.seq))?;
+            row.put(draft.time.millis())?;
+            row.put(draft.actor.account.map(|id| id.as_bytes().to_vec()))?;
+            row.put(draft.actor.name.as_str())?;
+            row.put(draft.door.as_str())?;
+            row.put(draft.operation.as_str())?;
+            row.put(draft.target.as_deref())?;
+            row.put(draft.outcome.as_str())?;
+            row.put(draft.details.as_str())?;
+            row.put(entry.previous.as_slice())?;
+            row.put(entry.hash.as_slice())
+        })
+        .await
+        .map(|_| ())
+}
+
+const APPEND: Many = Many {
+    before: "INSERT INTO audit (seq, time, account, actor, door, operation, target, outcome, \
+             details, previous, hash) VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?,?)",
+    after: "",
+};
+
+fn row(columns: &mut Columns<'_>) -> Result<AuditEntry, StoreError> {
+    let seq = columns.number()?;
+    let time = columns.time()?;
+    let account = match columns.take::<Option<&[u8]>>()? {
+        Some(bytes) => Some(AccountId::from_bytes(
+            bytes.try_into().map_err(|error| damaged(&error))?,
+        )),
+        None => None,
+    };
+    let draft = AuditDraft {
+        time,
+        actor: Actor {
+            account,
+            name: columns.take()?,
+        },
+        door: columns.word(&Door::ALL, Door::as_str)?,
+        operation: columns.take()?,
+        target: columns.take()?,
+        outcome: columns.word(&AuditOutcome::ALL, AuditOutcome::as_str)?,
+        details: columns.take()?,
+    };
+    Ok(AuditEntry {
+        seq,
+        draft,
+        previous: columns.bytes()?,
+        hash: columns.bytes()?,
+    })
 }

@@ -6,12 +6,13 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use countersign_core::account::Account;
-use countersign_core::application::{Application, ApplicationId};
-use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
-use countersign_core::store::{Change, ChangeSet, ScriptProgress, Setting};
-use countersign_crypto::certificate::Thumbprint;
+use countersign_core::store::{Change, ChangeSet};
+use sqlx::sqlite::SqliteConnection;
+
+use super::applications::{self, ApplicationChange};
+use super::failure::Failure;
+use super::{accounts, settings};
 
 /// The most change sets in one batch: what the last one waits for the others stays around a
 /// millisecond.
@@ -52,30 +53,12 @@ fn account_of(change: &Change) -> Option<AccountId> {
     }
 }
 
-/// Changes of applications, which are few: they are written one by one, in their order.
-pub(super) enum ApplicationChange<'a> {
-    Insert(&'a Application),
-    Update(&'a Application),
-    Delete(&'a ApplicationId, u64),
-    DeleteDamaged(&'a ApplicationId),
-}
-
-/// Changes of several sets, kind by kind in the order in which they are written.
+/// Changes of several sets by aggregate, and within each kind by kind.
 #[derive(Default)]
 pub(super) struct ByKind<'a> {
-    pub(super) inserted: Vec<&'a Account>,
-    pub(super) updated: Vec<&'a Account>,
-    pub(super) passphrases: Vec<&'a PassphraseCredential>,
-    pub(super) withdrawn: Vec<AccountId>,
-    pub(super) delivered: Vec<&'a DeliveredKeyCredential>,
-    pub(super) keys: Vec<&'a KeyCredential>,
-    pub(super) revoked: Vec<(AccountId, Thumbprint)>,
-    pub(super) deleted: Vec<(AccountId, u64)>,
-    /// The names of accounts that cannot be read.
-    pub(super) damaged: Vec<&'a str>,
-    pub(super) applications: Vec<ApplicationChange<'a>>,
-    pub(super) settings: Vec<(&'static str, &'a Setting)>,
-    pub(super) scripts: Vec<&'a ScriptProgress>,
+    accounts: accounts::Changes<'a>,
+    applications: Vec<ApplicationChange<'a>>,
+    settings: settings::Changes<'a>,
 }
 
 impl<'a> ByKind<'a> {
@@ -100,20 +83,29 @@ impl<'a> ByKind<'a> {
         sorted
     }
 
+    /// Writes the changes of each aggregate.
+    pub(super) async fn write(&self, connection: &mut SqliteConnection) -> Result<(), Failure> {
+        self.accounts.write(connection).await?;
+        for change in &self.applications {
+            applications::apply(connection, change).await?;
+        }
+        self.settings.write(connection).await
+    }
+
     fn put(&mut self, change: &'a Change) {
         match change {
-            Change::InsertAccount(account) => self.inserted.push(account),
-            Change::UpdateAccount(account) => self.updated.push(account),
-            Change::PutPassphrase(credential) => self.passphrases.push(credential),
-            Change::DeleteDeliveredKey(account) => self.withdrawn.push(*account),
-            Change::PutDeliveredKey(credential) => self.delivered.push(credential),
-            Change::InsertKey(key) => self.keys.push(key),
+            Change::InsertAccount(account) => self.accounts.inserted.push(account),
+            Change::UpdateAccount(account) => self.accounts.updated.push(account),
+            Change::PutPassphrase(credential) => self.accounts.passphrases.push(credential),
+            Change::DeleteDeliveredKey(account) => self.accounts.withdrawn.push(*account),
+            Change::PutDeliveredKey(credential) => self.accounts.delivered.push(credential),
+            Change::InsertKey(key) => self.accounts.keys.push(key),
             Change::DeleteKey {
                 account,
                 thumbprint,
-            } => self.revoked.push((*account, *thumbprint)),
-            Change::DeleteAccount { id, revision } => self.deleted.push((*id, *revision)),
-            Change::DeleteDamagedAccount { name, .. } => self.damaged.push(name),
+            } => self.accounts.revoked.push((*account, *thumbprint)),
+            Change::DeleteAccount { id, revision } => self.accounts.deleted.push((*id, *revision)),
+            Change::DeleteDamagedAccount { name, .. } => self.accounts.damaged.push(name),
             Change::InsertApplication(application) => {
                 let change = ApplicationChange::Insert(application);
                 self.applications.push(change);
@@ -130,8 +122,8 @@ impl<'a> ByKind<'a> {
                 let change = ApplicationChange::DeleteDamaged(id);
                 self.applications.push(change);
             }
-            Change::PutSetting { name, setting } => self.settings.push((name, setting)),
-            Change::PutScript(progress) => self.scripts.push(progress),
+            Change::PutSetting { name, setting } => self.settings.settings.push((name, setting)),
+            Change::PutScript(progress) => self.settings.scripts.push(progress),
         }
     }
 }

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, SqlitePool};
 
 use super::open::{self, LAYOUTS, OpenError};
-use super::{audit, header, reads};
+use super::{audit, header, settings};
 
 /// The most flaws that are named.
 const MOST_FLAWS: usize = 20;
@@ -68,14 +68,14 @@ impl Inspection {
         let end = audit::head(&readers).await.map_err(damaged)?;
         let pool = &readers;
         let (head, broken) =
-            verify_chain(end, |page| async move { audit::page(pool, &page).await })
+            verify_chain(end, |page| async move { audit::page_of(pool, &page).await })
                 .await
                 .map_err(damaged)?;
         let last = Page {
             after: end.seq.checked_sub(1),
             limit: 1,
         };
-        let last = audit::page(&readers, &last).await.map_err(damaged)?;
+        let last = audit::page_of(&readers, &last).await.map_err(damaged)?;
         Ok(Self {
             layout,
             flaws,
@@ -91,7 +91,7 @@ impl Inspection {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError> {
-        reads::setting(&self.readers, name).await
+        settings::read(&self.readers, name).await
     }
 
     /// Closes the file.

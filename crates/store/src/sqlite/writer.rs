@@ -25,9 +25,9 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::apply::{self, Failure};
 use super::batch::{self, ByKind, LARGEST_BATCH};
-use super::reads;
+use super::failure::Failure;
+use super::{audit, reads};
 
 /// Change sets that may wait before a caller has to; more only makes the wait longer.
 const QUEUE: usize = 1024;
@@ -216,7 +216,7 @@ impl Task {
                 })
             })
             .collect();
-        apply::audit(&mut self.connection, &entries).await?;
+        audit::append(&mut self.connection, &entries).await?;
         self.execute("COMMIT").await?;
         self.head = head;
         Ok(answers)
@@ -230,7 +230,7 @@ impl Task {
         let Some(changes) = ByKind::sort(sets.iter()) else {
             return Ok(None);
         };
-        match apply::all(&mut self.connection, &changes).await {
+        match changes.write(&mut self.connection).await {
             Ok(()) => Ok(Some(sets.iter().map(|_| Ok(())).collect())),
             Err(Failure::Overtaken(_)) => Ok(None),
             Err(Failure::Trouble(error)) => Err(error),
@@ -261,7 +261,7 @@ impl Task {
 
     async fn set(&mut self, set: &ChangeSet) -> Result<(), Failure> {
         for change in &set.changes {
-            apply::one(&mut self.connection, change).await?;
+            ByKind::one(change).write(&mut self.connection).await?;
         }
         Ok(())
     }

@@ -1,5 +1,4 @@
-//! What every store promises ([`contract`]), run against each kind of store; what is special to one of
-//! them; and the site on top of it ([`site`]).
+//! The store in a SQLite file keeps the contract of every store, and what is special to it.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +7,6 @@
     reason = "a test that cannot go on says so by stopping"
 )]
 
-mod contract;
-mod site;
+mod disk;
 mod sqlite;
+mod trouble;

@@ -7,11 +7,10 @@ use async_trait::async_trait;
 use countersign_core::store::{Store, StoreError};
 use countersign_crypto::hash::sha256;
 use countersign_store::{Inspection, OpenError, SqliteStore};
+use countersign_testkit::contract::Bench;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
-
-use crate::contract::{Bench, keeps_the_contract};
 
 struct File(TempDir);
 
@@ -38,6 +37,12 @@ impl File {
         connection.close().await.unwrap();
     }
 
+    /// Changes rows of the audit log, which refuses that.
+    async fn tamper(&self, statement: &str) {
+        let open = "DROP TRIGGER audit_is_not_altered; DROP TRIGGER audit_is_not_shortened;";
+        self.run(&format!("{open} {statement}")).await;
+    }
+
     async fn refusal(&self) -> OpenError {
         let Err(error) = SqliteStore::open(&self.path()).await else {
             panic!("the store opened");
@@ -52,15 +57,20 @@ impl Bench for File {
         Arc::new(SqliteStore::open(&self.path()).await.unwrap())
     }
 
-    async fn tamper(&self, statements: &str) {
-        self.run(&format!(
-            "DROP TRIGGER audit_is_not_altered; DROP TRIGGER audit_is_not_shortened; {statements}"
+    async fn alter_audit(&self, seq: u64) {
+        self.tamper(&format!(
+            "UPDATE audit SET target = 'other' WHERE seq = {seq}"
         ))
         .await;
     }
+
+    async fn remove_audit(&self, seq: u64) {
+        self.tamper(&format!("DELETE FROM audit WHERE seq = {seq}"))
+            .await;
+    }
 }
 
-keeps_the_contract!(File::new());
+countersign_testkit::keeps_the_contract!(File::new());
 
 #[tokio::test]
 async fn the_audit_log_takes_no_change_by_mistake() {
@@ -85,7 +95,7 @@ async fn a_closed_store_says_so() {
     let file = File::new();
     let store = SqliteStore::open(&file.path()).await.unwrap();
     store.close().await;
-    let refused = crate::contract::commit_nothing(&store).await;
+    let refused = countersign_testkit::contract::commit_nothing(&store).await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })));
 }
 

@@ -29,7 +29,7 @@ use countersign_core::caller::Caller;
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::site::{Foundation, Parts, Site, SiteError};
-use countersign_core::store::Store;
+use countersign_core::store::{MemoryStore, Store};
 use countersign_core::table::Entry;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
@@ -53,7 +53,7 @@ pub const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 /// What a site is made with, when it is not the usual.
 pub struct Builder {
     inside: Option<PathBuf>,
-    store: Option<Arc<dyn Store>>,
+    store: Option<Kind>,
     own: Own,
     entropy: Box<dyn Entropy>,
     limits: Limits,
@@ -71,10 +71,24 @@ impl Builder {
         self
     }
 
-    /// Another store than SQLite in a temporary folder.
+    /// This store.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
-        self.store = Some(store);
+        self.store = Some(Kind::Given(store));
+        self
+    }
+
+    /// A store in memory that its first process uses through another one, which may be faulty.
+    #[must_use]
+    pub fn memory(mut self, memory: MemoryStore, through: Arc<dyn Store>) -> Self {
+        self.store = Some(Kind::Memory(memory, Some(through)));
+        self
+    }
+
+    /// SQLite in a temporary folder, as a site with listeners has it.
+    #[must_use]
+    pub fn file(mut self) -> Self {
+        self.store = Some(Kind::File);
         self
     }
 
@@ -121,32 +135,43 @@ impl Builder {
 
     /// The site without listeners, at [`NOW`].
     pub async fn build(self) -> TestSite {
-        self.create(|| NOW).await.0
+        let memory = || Kind::Memory(MemoryStore::new(), None);
+        self.create(|| NOW, memory).await.0
     }
 
     /// The site with listeners, at the time of the clock, and the service `robot`.
     pub async fn serve(self) -> ServedSite {
-        let (test, limits, proxies) = self.create(clock::now).await;
+        let (test, limits, proxies) = self.create(clock::now, || Kind::File).await;
         ServedSite::start(test, limits, proxies).await
     }
 
-    async fn create(self, now: fn() -> Timestamp) -> (TestSite, Limits, Proxies) {
-        let folder = match (&self.store, self.inside) {
-            (Some(_), None) => None,
+    async fn create(
+        self,
+        now: fn() -> Timestamp,
+        usual: impl FnOnce() -> Kind,
+    ) -> (TestSite, Limits, Proxies) {
+        let store = self.store.unwrap_or_else(usual);
+        let folder = match (&store, self.inside) {
             (_, Some(inside)) => Some(TempDir::new_in(inside).unwrap()),
-            (None, None) => Some(TempDir::new().unwrap()),
+            (Kind::File, None) => Some(TempDir::new().unwrap()),
+            (Kind::Memory(..) | Kind::Given(_), None) => None,
         };
-        let kept = Kept {
+        let mut kept = Kept {
             folder,
-            store: self.store,
+            store,
             own: self.own,
         };
         let mut entropy = self.entropy;
         let slot = SlotFile::generate(&mut *entropy);
-        let parts = Parts {
+        let mut parts = Parts {
             entropy,
             ..kept.parts().await
         };
+        if let Kind::Memory(_, through) = &mut kept.store
+            && let Some(through) = through.take()
+        {
+            parts.store = through;
+        }
         let site = Site::found(parts, new_site(&[NewSlot::File(&slot)]), now())
             .await
             .unwrap();
@@ -177,15 +202,26 @@ pub fn new_site<'a>(slots: &'a [NewSlot<'a>]) -> Foundation<'a> {
 /// What remains of a site when its process ends, and what the next one is started with.
 struct Kept {
     folder: Option<TempDir>,
-    store: Option<Arc<dyn Store>>,
+    store: Kind,
     own: Own,
+}
+
+/// Where a site is stored.
+enum Kind {
+    /// In a SQLite file in the folder.
+    File,
+    /// In memory; the first process uses it through another store, if there is one.
+    Memory(MemoryStore, Option<Arc<dyn Store>>),
+    /// Elsewhere.
+    Given(Arc<dyn Store>),
 }
 
 impl Kept {
     async fn parts(&self) -> Parts {
-        let store = match &self.store {
-            Some(store) => store.clone(),
-            None => Arc::new(SqliteStore::open(&self.database()).await.unwrap()),
+        let store: Arc<dyn Store> = match &self.store {
+            Kind::Given(store) => store.clone(),
+            Kind::Memory(store, _) => Arc::new(store.reopened()),
+            Kind::File => Arc::new(SqliteStore::open(&self.database()).await.unwrap()),
         };
         let mut table = operations::table().unwrap();
         for entry in (self.own)() {
@@ -220,7 +256,7 @@ pub struct TestSite {
 }
 
 impl TestSite {
-    /// What a site is made with: SQLite in a temporary folder, the operations of every site, the usual limits, no
+    /// What a site is made with: a store in memory, or with listeners SQLite in a temporary folder, the operations of every site, the usual limits, no
     /// person.
     #[must_use]
     pub fn builder() -> Builder {
@@ -267,6 +303,15 @@ impl TestSite {
     /// What a process of this site is made of.
     pub async fn parts(&self) -> Parts {
         self.kept.parts().await
+    }
+
+    /// The store of a site in memory, as another process would open it.
+    #[must_use]
+    pub fn memory(&self) -> MemoryStore {
+        match &self.kept.store {
+            Kind::Memory(store, _) => store.reopened(),
+            Kind::File | Kind::Given(_) => panic!("this site is not stored in memory"),
+        }
     }
 
     /// The folder of a site that has one.

@@ -10,7 +10,7 @@ use super::sample::{
     NOW, application, commit, delivered, key, name, passphrase, person, service, verify,
 };
 
-pub(crate) async fn what_was_committed_is_read_back(bench: &dyn Bench) {
+pub async fn what_was_committed_is_read_back(bench: &dyn Bench) {
     let store = bench.open().await;
     let (maria, mailer) = (person("maria@example.org"), service("mailer"));
     let (credential, first, second) = (passphrase(&maria, 1), key(&mailer, 1), key(&mailer, 2));
@@ -56,7 +56,7 @@ pub(crate) async fn what_was_committed_is_read_back(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, 1);
 }
 
-pub(crate) async fn a_name_is_taken_once(bench: &dyn Bench) {
+pub async fn a_name_is_taken_once(bench: &dyn Bench) {
     let store = bench.open().await;
     commit(&*store, [Change::InsertAccount(person("maria"))])
         .await
@@ -78,7 +78,7 @@ pub(crate) async fn a_name_is_taken_once(bench: &dyn Bench) {
     );
 }
 
-pub(crate) async fn a_key_serves_one_account(bench: &dyn Bench) {
+pub async fn a_key_serves_one_account(bench: &dyn Bench) {
     let store = bench.open().await;
     let (one, two) = (service("one"), service("two"));
     let changes = [
@@ -93,7 +93,7 @@ pub(crate) async fn a_key_serves_one_account(bench: &dyn Bench) {
     }
 }
 
-pub(crate) async fn an_id_is_used_once(bench: &dyn Bench) {
+pub async fn an_id_is_used_once(bench: &dyn Bench) {
     let store = bench.open().await;
     let maria = person("maria");
     commit(&*store, [Change::InsertAccount(maria.clone())])
@@ -111,7 +111,7 @@ pub(crate) async fn an_id_is_used_once(bench: &dyn Bench) {
     );
 }
 
-pub(crate) async fn a_stale_revision_is_refused(bench: &dyn Bench) {
+pub async fn a_stale_revision_is_refused(bench: &dyn Bench) {
     let store = bench.open().await;
     let maria = person("maria");
     commit(&*store, [Change::InsertAccount(maria.clone())])
@@ -141,7 +141,7 @@ pub(crate) async fn a_stale_revision_is_refused(bench: &dyn Bench) {
     assert_eq!(store.account(locked.id).await.unwrap(), Some(locked));
 }
 
-pub(crate) async fn what_is_gone_is_not_found(bench: &dyn Bench) {
+pub async fn what_is_gone_is_not_found(bench: &dyn Bench) {
     let store = bench.open().await;
     let ghost = service("ghost");
     let gone = Err(StoreError::NotFound {
@@ -171,7 +171,7 @@ pub(crate) async fn what_is_gone_is_not_found(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, 0);
 }
 
-pub(crate) async fn a_set_happens_whole_or_not_at_all(bench: &dyn Bench) {
+pub async fn a_set_happens_whole_or_not_at_all(bench: &dyn Bench) {
     let store = bench.open().await;
     let (first, second) = (service("first"), service("second"));
     let changes = [
@@ -195,7 +195,7 @@ pub(crate) async fn a_set_happens_whole_or_not_at_all(bench: &dyn Bench) {
     );
 }
 
-pub(crate) async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Bench) {
+pub async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Bench) {
     let store = bench.open().await;
     let (maria, mailer) = (person("maria"), service("mailer"));
     let changes = [
@@ -232,7 +232,7 @@ pub(crate) async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Be
     commit(&*store, with(2)).await.unwrap();
 }
 
-pub(crate) async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
+pub async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
     let store = bench.open().await;
     let maria = person("maria");
     let changes = [
@@ -247,7 +247,7 @@ pub(crate) async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
     assert_eq!(store.passphrase(maria.id).await.unwrap(), Some(next));
 }
 
-pub(crate) async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &dyn Bench) {
+pub async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &dyn Bench) {
     let store = bench.open().await;
     let (maria, mario) = (person("maria"), person("mario"));
     let others = delivered(&mario, 3);
@@ -273,7 +273,7 @@ pub(crate) async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(be
     assert_eq!(store.delivered_key(mario.id).await.unwrap(), Some(others));
 }
 
-pub(crate) async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench) {
+pub async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench) {
     let store = bench.open().await;
     let [billing, ledger] = ["billing", "Application B"].map(application);
     let insert = |of: &Application| Change::InsertApplication(Box::new(of.clone()));
@@ -323,7 +323,7 @@ pub(crate) async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench
     assert_eq!(verify(&*store).await, 3);
 }
 
-pub(crate) async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {
+pub async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {
     let store = bench.open().await;
     let put = |value: &str, revision| {
         let setting = Setting {
@@ -350,7 +350,7 @@ pub(crate) async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {
     assert_eq!(store.setting("shape").await.unwrap(), None);
 }
 
-pub(crate) async fn a_script_is_recorded_as_far_as_it_came(bench: &dyn Bench) {
+pub async fn a_script_is_recorded_as_far_as_it_came(bench: &dyn Bench) {
     let store = bench.open().await;
     let mut progress = ScriptProgress {
         name: "10-people.jsonl".to_owned(),
@@ -372,7 +372,7 @@ pub(crate) async fn a_script_is_recorded_as_far_as_it_came(bench: &dyn Bench) {
     assert_eq!(store.script("20-other.jsonl").await.unwrap(), None);
 }
 
-pub(crate) async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
+pub async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
     let store = bench.open().await;
     let accounts = [
         person("carol"),
@@ -398,7 +398,7 @@ pub(crate) async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
     assert_eq!(list(Kind::Service, None, 9).await, "a-service b-service");
 }
 
-pub(crate) async fn changes_out_of_the_usual_order_are_written_too(bench: &dyn Bench) {
+pub async fn changes_out_of_the_usual_order_are_written_too(bench: &dyn Bench) {
     let store = bench.open().await;
     let old = person("maria");
     commit(&*store, [Change::InsertAccount(old.clone())])

@@ -1,13 +1,10 @@
 //! The audit log as an admin sees it.
 
 use countersign_core::caller::Caller;
-use countersign_proto::operation::{Code, Operation};
+use countersign_proto::operation::Operation;
 use countersign_testkit::harness::{NOW, TestSite, run, run_at};
-use futures_util::FutureExt;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 
 #[tokio::test]
 async fn the_log_of_an_honest_site_verifies() {
@@ -157,30 +154,4 @@ async fn the_head_is_shown_as_text() {
         "{}",
         outcome.output
     );
-}
-
-/// A session was refused while the disk was full, and went away at once: no caller was left to keep the entry, and
-/// those of others that waited for the disk were lost with it.
-#[tokio::test]
-async fn an_entry_outlives_the_session_that_was_refused() {
-    let test = TestSite::new().await;
-    let maria = test.person("maria", "member").await;
-    let options = SqliteConnectOptions::new().filename(test.database());
-    let mut file = options.connect().await.unwrap();
-    let full = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END";
-    sqlx::raw_sql(full).execute(&mut file).await.unwrap();
-    let refused = run(&test.site, &maria.caller, "person.list", json!({}));
-    assert!(refused.now_or_never().is_none(), "it is being written");
-    // Behind it, so that it has failed too.
-    let create = json!({ "name": "bob" });
-    let (code, _) = run(&test.site, &Caller::admin_socket(), "person.create", create).await;
-    assert_eq!(code, Code::INTERNAL);
-    let room = "DROP TRIGGER full";
-    sqlx::raw_sql(room).execute(&mut file).await.unwrap();
-    test.site.write_counted(NOW).await.unwrap();
-    let audited = test.audited().await;
-    let entries = audited
-        .iter()
-        .filter(|entry| entry.starts_with("person.list"));
-    assert_eq!(entries.count(), 1, "{audited:?}");
 }

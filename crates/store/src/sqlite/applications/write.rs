@@ -1,21 +1,28 @@
-//! Changes of applications. An application is kept as one document: all of it is read and written at once.
+//! Changes of applications, which are few: they are written one by one, in their order.
 
 use countersign_core::application::{Application, ApplicationId};
 use countersign_core::store::{StoreError, Thing, Unique};
 use countersign_core::text::Base64Url;
 use sqlx::sqlite::SqliteConnection;
 
-use super::apply::{Failure, expect, expect_damaged, not_found, stale};
-use super::batch::ApplicationChange;
-use super::reads;
-use super::row::signed;
+use super::is_damaged_application;
+use crate::sqlite::failure::{Failure, expect, expect_damaged, not_found, stale};
+use crate::sqlite::row::signed;
 
-pub(super) async fn apply(
+/// One change of an application.
+pub(in crate::sqlite) enum ApplicationChange<'a> {
+    Insert(&'a Application),
+    Update(&'a Application),
+    Delete(&'a ApplicationId, u64),
+    DeleteDamaged(&'a ApplicationId),
+}
+
+pub(in crate::sqlite) async fn apply(
     connection: &mut SqliteConnection,
     change: &ApplicationChange<'_>,
 ) -> Result<(), Failure> {
     if let ApplicationChange::DeleteDamaged(id) = change {
-        let damaged = reads::is_damaged_application(connection, id).await;
+        let damaged = is_damaged_application(connection, id).await;
         expect_damaged(damaged, Thing::Application)?;
     }
     let (statement, id, revision, document) = match change {

@@ -1,5 +1,13 @@
 //! The contract that every store keeps, as functions over any store. A new kind of store implements
-//! [`Bench`] and names itself to [`keeps_the_contract`].
+//! [`Bench`] and names itself to [`keeps_the_contract`](crate::keeps_the_contract).
+//!
+//! ```ignore
+//! struct Memory(MemoryStore);
+//!
+//! countersign_testkit::keeps_the_contract!(Memory(MemoryStore::new()));
+//! ```
+
+#![allow(missing_docs, reason = "the name of a promise says it")]
 
 mod concurrency;
 mod durability;
@@ -11,25 +19,29 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use countersign_core::store::Store;
 
-pub(crate) use concurrency::*;
-pub(crate) use durability::*;
-pub(crate) use sample::commit_nothing;
-pub(crate) use writes::*;
+pub use concurrency::*;
+pub use durability::*;
+pub use sample::{commit_nothing, key, person, service, set, verify};
+pub use writes::*;
 
 /// Where a store under test lives.
 #[async_trait]
-pub(crate) trait Bench: Send + Sync {
+pub trait Bench: Send + Sync {
     /// Opens the store, whether or not it was opened before.
     async fn open(&self) -> Arc<dyn Store>;
 
-    /// Changes rows behind the store's back.
-    async fn tamper(&self, statements: &str);
+    /// Alters the target of an audit entry that is stored, as an attacker with access to the disk can.
+    async fn alter_audit(&self, seq: u64);
+
+    /// Removes an audit entry likewise.
+    async fn remove_audit(&self, seq: u64);
 }
 
 /// Makes a test of each promise, for the bench that the expression makes.
+#[macro_export]
 macro_rules! keeps_the_contract {
     ($bench:expr) => {
-        $crate::contract::keeps_the_contract! { $bench;
+        $crate::keeps_the_contract! { $bench;
             what_was_committed_is_read_back
             a_name_is_taken_once
             a_key_serves_one_account
@@ -63,4 +75,3 @@ macro_rules! keeps_the_contract {
         )*
     };
 }
-pub(crate) use keeps_the_contract;

@@ -1,5 +1,4 @@
-//! The site on its real store, as its callers see it: every test goes through the one door of
-//! `countersign-core`.
+//! The site as its callers see it: every test goes through the one door of `countersign-core`.
 
 mod access;
 mod accounts;
@@ -11,6 +10,7 @@ mod clocks;
 mod delivered;
 mod dump;
 mod fast;
+mod faults;
 mod follows;
 mod loops;
 mod options;

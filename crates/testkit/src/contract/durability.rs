@@ -1,5 +1,7 @@
 //! What is left when a store is opened again, and what is noticed of a hand that was at it meanwhile.
 
+use std::sync::Arc;
+
 use countersign_core::audit::{Broken, ChainHead, Problem};
 use countersign_core::store::{Change, Page, Store};
 
@@ -7,7 +9,7 @@ use super::Bench;
 use super::sample::{commit, person, verify};
 
 /// A process that is killed closes nothing: the store is dropped in the middle of its work.
-pub(crate) async fn what_was_acknowledged_outlives_the_process(bench: &dyn Bench) {
+pub async fn what_was_acknowledged_outlives_the_process(bench: &dyn Bench) {
     let mut acknowledged = Vec::new();
     for round in 0..5 {
         let store = bench.open().await;
@@ -25,7 +27,7 @@ pub(crate) async fn what_was_acknowledged_outlives_the_process(bench: &dyn Bench
     }
 }
 
-pub(crate) async fn the_audit_chain_goes_on_after_reopening(bench: &dyn Bench) {
+pub async fn the_audit_chain_goes_on_after_reopening(bench: &dyn Bench) {
     for round in 1..=3 {
         let store = bench.open().await;
         let change = Change::InsertAccount(person(&format!("person-{round}")));
@@ -34,11 +36,9 @@ pub(crate) async fn the_audit_chain_goes_on_after_reopening(bench: &dyn Bench) {
     }
 }
 
-pub(crate) async fn an_altered_audit_entry_is_found(bench: &dyn Bench) {
+pub async fn an_altered_audit_entry_is_found(bench: &dyn Bench) {
     let store = written(bench).await;
-    bench
-        .tamper("UPDATE audit SET target = 'somebody else' WHERE seq = 4")
-        .await;
+    bench.alter_audit(4).await;
     assert_eq!(
         broken(&*store).await,
         Some(Broken {
@@ -48,9 +48,9 @@ pub(crate) async fn an_altered_audit_entry_is_found(bench: &dyn Bench) {
     );
 }
 
-pub(crate) async fn a_removed_audit_entry_is_found(bench: &dyn Bench) {
+pub async fn a_removed_audit_entry_is_found(bench: &dyn Bench) {
     let store = written(bench).await;
-    bench.tamper("DELETE FROM audit WHERE seq = 4").await;
+    bench.remove_audit(4).await;
     assert_eq!(
         broken(&*store).await,
         Some(Broken {
@@ -60,7 +60,7 @@ pub(crate) async fn a_removed_audit_entry_is_found(bench: &dyn Bench) {
     );
 }
 
-async fn written(bench: &dyn Bench) -> std::sync::Arc<dyn Store> {
+async fn written(bench: &dyn Bench) -> Arc<dyn Store> {
     let store = bench.open().await;
     for at in 0..8 {
         let change = Change::InsertAccount(person(&format!("person-{at}")));

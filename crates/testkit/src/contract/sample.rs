@@ -22,13 +22,13 @@ use countersign_crypto::passphrase::SetupId;
 use countersign_crypto::secret::Secret;
 use countersign_proto::name::AccountName;
 
-pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
-pub(crate) fn name(text: &str) -> AccountName {
+pub(super) fn name(text: &str) -> AccountName {
     text.parse().unwrap()
 }
 
-pub(crate) fn person(text: &str) -> Account {
+pub fn person(text: &str) -> Account {
     Account {
         id: AccountId::new(NOW, &mut SystemEntropy),
         name: name(text),
@@ -43,7 +43,7 @@ pub(crate) fn person(text: &str) -> Account {
     }
 }
 
-pub(crate) fn service(text: &str) -> Account {
+pub fn service(text: &str) -> Account {
     Account {
         kind: Kind::Service,
         role: Role::Service,
@@ -51,7 +51,7 @@ pub(crate) fn service(text: &str) -> Account {
     }
 }
 
-pub(crate) fn application(id: &str) -> Application {
+pub(super) fn application(id: &str) -> Application {
     Application {
         id: id.parse().unwrap(),
         instance: Some(InstanceId::from_bytes([7; 16])),
@@ -80,7 +80,7 @@ pub(crate) fn application(id: &str) -> Application {
     }
 }
 
-pub(crate) fn passphrase(account: &Account, mark: u8) -> PassphraseCredential {
+pub(super) fn passphrase(account: &Account, mark: u8) -> PassphraseCredential {
     PassphraseCredential {
         account: account.id,
         version: PASSPHRASE_VERSION,
@@ -94,7 +94,7 @@ pub(crate) fn passphrase(account: &Account, mark: u8) -> PassphraseCredential {
     }
 }
 
-pub(crate) fn delivered(account: &Account, mark: u8) -> DeliveredKeyCredential {
+pub(super) fn delivered(account: &Account, mark: u8) -> DeliveredKeyCredential {
     DeliveredKeyCredential {
         account: account.id,
         key: DeliveredKey::made_up(&Secret::from_bytes([mark; 32]), b"sample"),
@@ -102,7 +102,7 @@ pub(crate) fn delivered(account: &Account, mark: u8) -> DeliveredKeyCredential {
     }
 }
 
-pub(crate) fn key(account: &Account, mark: u8) -> KeyCredential {
+pub fn key(account: &Account, mark: u8) -> KeyCredential {
     KeyCredential {
         account: account.id,
         thumbprint: Thumbprint([mark; 32]),
@@ -113,7 +113,7 @@ pub(crate) fn key(account: &Account, mark: u8) -> KeyCredential {
     }
 }
 
-pub(crate) fn set(changes: Vec<Change>) -> ChangeSet {
+pub fn set(changes: Vec<Change>) -> ChangeSet {
     let audit = AuditDraft {
         time: NOW,
         actor: Actor {
@@ -129,7 +129,7 @@ pub(crate) fn set(changes: Vec<Change>) -> ChangeSet {
     ChangeSet::new(changes, audit)
 }
 
-pub(crate) async fn commit(
+pub(super) async fn commit(
     store: &dyn Store,
     changes: impl Into<Vec<Change>>,
 ) -> Result<Committed, StoreError> {
@@ -137,7 +137,7 @@ pub(crate) async fn commit(
 }
 
 /// Verifies the whole audit chain; how many entries it has.
-pub(crate) async fn verify(store: &dyn Store) -> u64 {
+pub async fn verify(store: &dyn Store) -> u64 {
     let mut head = ChainHead::EMPTY;
     loop {
         let page = Page {
@@ -157,6 +157,6 @@ pub(crate) async fn verify(store: &dyn Store) -> u64 {
 }
 
 /// Commits an audit entry alone.
-pub(crate) async fn commit_nothing(store: &dyn Store) -> Result<Committed, StoreError> {
+pub async fn commit_nothing(store: &dyn Store) -> Result<Committed, StoreError> {
     commit(store, []).await
 }

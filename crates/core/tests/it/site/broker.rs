@@ -13,7 +13,6 @@ use countersign_crypto::party::PartyKey;
 use countersign_proto::broker::v2::consumer::{Asked, Consumer};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::operation::Code;
-use countersign_store::SqliteStore;
 use countersign_testkit::harness::{NOW, TestSite, run};
 use serde_json::json;
 
@@ -303,7 +302,7 @@ async fn an_unknown_id_is_read_once_and_found_when_it_is_registered() {
         .clone();
     later.id = "later".parse().unwrap();
     later.keys[0].public.0 = vec![1];
-    let store = SqliteStore::open(&test.database()).await.unwrap();
+    let store = test.memory();
     let set = ChangeSet::new(
         vec![Change::InsertApplication(Box::new(later))],
         AuditDraft::done(&Caller::site(), "test.behind", NOW),

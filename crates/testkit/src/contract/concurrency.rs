@@ -12,7 +12,7 @@ use super::sample::{NOW, commit, passphrase, person, verify};
 const WRITERS: usize = 64;
 const EACH: usize = 20;
 
-pub(crate) async fn sixty_four_writers_lose_nothing(bench: &dyn Bench) {
+pub async fn sixty_four_writers_lose_nothing(bench: &dyn Bench) {
     let store = bench.open().await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
@@ -41,7 +41,7 @@ pub(crate) async fn sixty_four_writers_lose_nothing(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, all);
 }
 
-pub(crate) async fn an_overtaken_set_disturbs_no_other(bench: &dyn Bench) {
+pub async fn an_overtaken_set_disturbs_no_other(bench: &dyn Bench) {
     let store = bench.open().await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
@@ -66,7 +66,7 @@ pub(crate) async fn an_overtaken_set_disturbs_no_other(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, others.len() as u64 + 1);
 }
 
-pub(crate) async fn one_of_many_deciders_wins(bench: &dyn Bench) {
+pub async fn one_of_many_deciders_wins(bench: &dyn Bench) {
     let store = bench.open().await;
     let maria = person("maria");
     commit(&*store, [Change::InsertAccount(maria.clone())])

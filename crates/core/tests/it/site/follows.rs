@@ -13,10 +13,12 @@ use countersign_core::engine::{Audience, Notice};
 use countersign_core::policy::Role;
 use countersign_core::session::{CloseReason, Proof};
 use countersign_core::site::{Decision, NewSession, Site};
+use countersign_core::store::MemoryStore;
 use countersign_core::table::{Answer, Entry};
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::operation::{Code, Event, Operation};
 use countersign_proto::session::EncryptionOption;
+use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run};
 use serde_json::{Value, json};
 
@@ -36,16 +38,30 @@ async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Opti
 }
 
 /// A site with all that the operations under test need.
-struct Scene {
-    test: TestSite,
+pub(super) struct Scene {
+    pub(super) test: TestSite,
     maria: TestSession,
     robot: TestSession,
-    thumbprint: String,
+    pub(super) thumbprint: String,
 }
 
 impl Scene {
-    async fn new() -> Self {
-        let test = TestSite::new().await;
+    pub(super) async fn new() -> Self {
+        Self::of(TestSite::new().await).await
+    }
+
+    /// A scene on a store whose commits go wrong once the test says so.
+    pub(super) async fn faulty(fault: Fault) -> (Self, Arc<FaultyStore>) {
+        let store = MemoryStore::new();
+        let faulty = Arc::new(FaultyStore::new(Arc::new(store.reopened()), fault));
+        let test = TestSite::builder()
+            .memory(store, faulty.clone())
+            .build()
+            .await;
+        (Self::of(test).await, faulty)
+    }
+
+    async fn of(test: TestSite) -> Self {
         let maria = test.person("maria", "member").await;
         let (robot, identity) = test.service("robot").await;
         // The cache knows both: an application, and that there is none.
@@ -64,7 +80,7 @@ impl Scene {
     }
 
     /// Every account's sessions and every setting, as memory has them.
-    async fn memory(&self) -> Value {
+    pub(super) async fn memory(&self) -> Value {
         let site = &self.test.site;
         let ledger = site.registered("ledger", NOW).await.unwrap();
         let billing = site.registered("billing", NOW).await.unwrap();
@@ -77,7 +93,15 @@ impl Scene {
             "lifetime": site.config().session_lifetime,
             "slots": slots(site).await,
             "v1": v1_keys(site).await,
+            "accounts": accounts(site).await,
         })
+    }
+
+    /// Whether memory is what the store holds.
+    pub(super) async fn agrees(&self, memory: &Value) -> bool {
+        let stored = self.stored().await;
+        let fields = stored.as_object().unwrap();
+        fields.iter().all(|(field, value)| memory[field] == *value)
     }
 
     /// What memory must be, by what the store holds: that of a site that is opened from it.
@@ -92,6 +116,7 @@ impl Scene {
             "lifetime": site.config().session_lifetime,
             "slots": slots(&site).await,
             "v1": v1_keys(&site).await,
+            "accounts": accounts(&site).await,
         })
     }
 }
@@ -105,6 +130,23 @@ fn names(site: &Site) -> Vec<&'static str> {
 async fn slots(site: &Site) -> usize {
     let (_, slots) = run(site, &Caller::admin_socket(), "site.key_slots", json!({})).await;
     slots["slots"].as_array().unwrap().len()
+}
+
+/// The names, roles and states of all accounts, and how many keys the services have.
+async fn accounts(site: &Site) -> Vec<String> {
+    let mut accounts = Vec::new();
+    for list in ["person.list", "service.list"] {
+        let (_, listed) = run(site, &Caller::admin_socket(), list, json!({})).await;
+        for entry in listed["entries"].as_array().unwrap() {
+            let [name, role, state] = ["name", "role", "state"].map(|field| &entry[field]);
+            accounts.push(format!("{name} {role} {state}"));
+        }
+    }
+    let robot = json!({ "name": "robot" });
+    let (_, keys) = run(site, &Caller::admin_socket(), "key.list", robot).await;
+    let keys = keys["entries"].as_array().map_or(0, Vec::len);
+    accounts.push(format!("{keys} keys"));
+    accounts
 }
 
 async fn v1_keys(site: &Site) -> usize {

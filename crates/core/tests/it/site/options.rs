@@ -1,13 +1,11 @@
 //! The encryption options on offer, as admins change them.
 
 use countersign_core::session::{Proof, Resume};
-use countersign_core::site::SiteError;
+use countersign_core::site::{OFFER, SiteError};
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 use countersign_testkit::harness::{NOW, TestSite};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
 
 fn on_offer(listed: &Value) -> Vec<&str> {
     let options = listed["options"].as_array().unwrap();
@@ -208,14 +206,7 @@ async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
 #[tokio::test]
 async fn a_site_that_was_made_before_options_were_kept_has_what_a_new_one_has() {
     let test = TestSite::new().await;
-    let file = SqliteConnectOptions::new().filename(test.database());
-    let mut connection = file.connect().await.unwrap();
-    let gone = sqlx::raw_sql("DELETE FROM setting WHERE name = 'encryption_options'")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    assert_eq!(gone.rows_affected(), 1);
-    connection.close().await.unwrap();
+    test.memory().remove_setting(OFFER);
     let site = test.unsealed().await;
     assert_eq!(site.options(), OptionList::default());
     let caller = countersign_core::caller::Caller::admin_socket();

@@ -1,0 +1,292 @@
+//! Accounts and their credentials.
+
+use async_trait::async_trait;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_proto::name::AccountName;
+
+use super::MemoryStore;
+use super::rows::Rows;
+use crate::account::{Account, Kind};
+use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use crate::id::AccountId;
+use crate::store::{Accounts, DamagedAccount, Page, StoreError, Thing, Unique};
+
+const STALE: StoreError = StoreError::Stale {
+    what: Thing::Account,
+};
+const NOT_FOUND: StoreError = StoreError::NotFound {
+    what: Thing::Account,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct AccountRows {
+    accounts: Rows<AccountId, Account>,
+    by_name: Rows<String, AccountId>,
+    passphrases: Rows<AccountId, PassphraseCredential>,
+    by_credential_id: Rows<[u8; 16], AccountId>,
+    delivered: Rows<AccountId, DeliveredKeyCredential>,
+    /// Each with its place among all keys that were ever added.
+    keys: Rows<Thumbprint, (u64, KeyCredential)>,
+    /// The agreement keys that an account has, or had before they were removed.
+    agreements: Rows<[u8; 32], bool>,
+    keys_added: u64,
+}
+
+impl AccountRows {
+    pub(super) fn insert(&mut self, account: &Account) -> Result<(), StoreError> {
+        if self.accounts.get(&account.id).is_some() {
+            return conflict(Unique::AccountId);
+        }
+        self.name(account)?;
+        self.accounts.put(account.id, account.clone());
+        Ok(())
+    }
+
+    pub(super) fn update(&mut self, account: &Account) -> Result<(), StoreError> {
+        let before = self.accounts.get(&account.id).ok_or(NOT_FOUND)?.clone();
+        if before.revision.checked_add(1) != Some(account.revision) {
+            return Err(STALE);
+        }
+        self.by_name.remove(&before.name.to_string());
+        self.name(account)?;
+        let account = Account {
+            kind: before.kind,
+            created: before.created,
+            ..account.clone()
+        };
+        self.accounts.put(account.id, account);
+        Ok(())
+    }
+
+    fn name(&mut self, account: &Account) -> Result<(), StoreError> {
+        let name = account.name.to_string();
+        if self.by_name.get(&name).is_some() {
+            return conflict(Unique::Name);
+        }
+        self.by_name.put(name, account.id);
+        Ok(())
+    }
+
+    pub(super) fn delete(&mut self, id: AccountId, revision: u64) -> Result<(), StoreError> {
+        let account = self.accounts.get(&id).ok_or(NOT_FOUND)?;
+        if account.revision != revision {
+            return Err(STALE);
+        }
+        self.by_name.remove(&account.name.to_string());
+        self.accounts.remove(&id);
+        self.release_credential_id(id);
+        self.passphrases.remove(&id);
+        self.delivered.remove(&id);
+        for key in self.keys_of(id) {
+            self.remove_key(&key);
+        }
+        Ok(())
+    }
+
+    /// Every account in memory can be read.
+    pub(super) fn delete_damaged(&self, name: &str) -> Result<(), StoreError> {
+        Err(match self.by_name.get(name) {
+            Some(_) => STALE,
+            None => NOT_FOUND,
+        })
+    }
+
+    pub(super) fn put_passphrase(
+        &mut self,
+        credential: &PassphraseCredential,
+    ) -> Result<(), StoreError> {
+        let account = self.expect(credential.account)?;
+        self.release_credential_id(account);
+        let id = credential.credential_id.0;
+        if self.by_credential_id.get(&id).is_some() {
+            return conflict(Unique::CredentialId);
+        }
+        self.by_credential_id.put(id, account);
+        self.passphrases.put(account, credential.clone());
+        Ok(())
+    }
+
+    fn release_credential_id(&mut self, account: AccountId) {
+        if let Some(before) = self.passphrases.get(&account) {
+            self.by_credential_id.remove(&before.credential_id.0);
+        }
+    }
+
+    pub(super) fn put_delivered(
+        &mut self,
+        credential: &DeliveredKeyCredential,
+    ) -> Result<(), StoreError> {
+        let account = self.expect(credential.account)?;
+        self.delivered.put(account, credential.clone());
+        Ok(())
+    }
+
+    pub(super) fn delete_delivered(&mut self, account: AccountId) {
+        self.delivered.remove(&account);
+    }
+
+    pub(super) fn insert_key(&mut self, key: &KeyCredential) -> Result<(), StoreError> {
+        self.expect(key.account)?;
+        match self.agreements.get(&key.agreement.0) {
+            Some(false) => return conflict(Unique::RemovedKey),
+            Some(true) => return conflict(Unique::Key),
+            None if self.keys.get(&key.thumbprint).is_some() => return conflict(Unique::Key),
+            None => {}
+        }
+        self.keys_added = self.keys_added.saturating_add(1);
+        self.keys
+            .put(key.thumbprint, (self.keys_added, key.clone()));
+        self.agreements.put(key.agreement.0, true);
+        Ok(())
+    }
+
+    pub(super) fn delete_key(
+        &mut self,
+        account: AccountId,
+        thumbprint: &Thumbprint,
+    ) -> Result<(), StoreError> {
+        let found = self.keys.get(thumbprint);
+        let found = found.filter(|(_, key)| key.account == account);
+        let (_, key) = found.ok_or(StoreError::NotFound { what: Thing::Key })?;
+        let key = key.clone();
+        self.remove_key(&key);
+        Ok(())
+    }
+
+    fn remove_key(&mut self, key: &KeyCredential) {
+        self.keys.remove(&key.thumbprint);
+        self.agreements.put(key.agreement.0, false);
+    }
+
+    fn expect(&self, account: AccountId) -> Result<AccountId, StoreError> {
+        let found = self.accounts.get(&account);
+        found.map(|found| found.id).ok_or(NOT_FOUND)
+    }
+
+    fn named(&self, name: &AccountName) -> Option<&Account> {
+        self.accounts.get(self.by_name.get(&name.to_string())?)
+    }
+
+    fn keys_of(&self, account: AccountId) -> Vec<KeyCredential> {
+        let all = self.keys.values().filter(|(_, key)| key.account == account);
+        let mut own: Vec<_> = all.collect();
+        own.sort_by_key(|(place, _)| *place);
+        own.into_iter().map(|(_, key)| key.clone()).collect()
+    }
+
+    pub(super) fn keep(&mut self) {
+        self.accounts.keep();
+        self.by_name.keep();
+        self.passphrases.keep();
+        self.by_credential_id.keep();
+        self.delivered.keep();
+        self.keys.keep();
+        self.agreements.keep();
+    }
+
+    pub(super) fn undo(&mut self) {
+        self.accounts.undo();
+        self.by_name.undo();
+        self.passphrases.undo();
+        self.by_credential_id.undo();
+        self.delivered.undo();
+        self.keys.undo();
+        self.agreements.undo();
+    }
+}
+
+const fn conflict(what: Unique) -> Result<(), StoreError> {
+    Err(StoreError::Conflict { what })
+}
+
+#[async_trait]
+impl Accounts for MemoryStore {
+    async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.read(|rows| rows.accounts.accounts.get(&id).cloned())
+            .await
+    }
+
+    async fn account_by_name(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
+        self.read(|rows| rows.accounts.named(name).cloned()).await
+    }
+
+    async fn accounts(
+        &self,
+        kind: Kind,
+        page: &Page<String>,
+    ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError> {
+        self.read(|rows| {
+            let rows = &rows.accounts;
+            let names = rows.by_name.after(page.after.as_ref());
+            let accounts = names.filter_map(|(_, id)| rows.accounts.get(id));
+            let of_kind = accounts.filter(|account| account.kind == kind);
+            let page = of_kind.take(page.limit as usize);
+            page.map(|account| Ok(account.clone())).collect()
+        })
+        .await
+    }
+
+    async fn damaged_account(
+        &self,
+        _: Kind,
+        _: &str,
+    ) -> Result<Option<DamagedAccount>, StoreError> {
+        Ok(None)
+    }
+
+    async fn passphrase(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<PassphraseCredential>, StoreError> {
+        self.read(|rows| rows.accounts.passphrases.get(&account).cloned())
+            .await
+    }
+
+    async fn passphrase_login(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(Account, PassphraseCredential)>, StoreError> {
+        self.read(|rows| {
+            let account = rows.accounts.named(name)?;
+            let credential = rows.accounts.passphrases.get(&account.id)?;
+            Some((account.clone(), credential.clone()))
+        })
+        .await
+    }
+
+    async fn delivered_key(
+        &self,
+        account: AccountId,
+    ) -> Result<Option<DeliveredKeyCredential>, StoreError> {
+        self.read(|rows| rows.accounts.delivered.get(&account).cloned())
+            .await
+    }
+
+    async fn delivered_login(
+        &self,
+        name: &AccountName,
+    ) -> Result<Option<(Account, DeliveredKeyCredential)>, StoreError> {
+        self.read(|rows| {
+            let account = rows.accounts.named(name)?;
+            let credential = rows.accounts.delivered.get(&account.id)?;
+            Some((account.clone(), credential.clone()))
+        })
+        .await
+    }
+
+    async fn key_login(
+        &self,
+        thumbprint: &Thumbprint,
+    ) -> Result<Option<(Account, KeyCredential)>, StoreError> {
+        self.read(|rows| {
+            let (_, key) = rows.accounts.keys.get(thumbprint)?;
+            let account = rows.accounts.accounts.get(&key.account)?;
+            Some((account.clone(), key.clone()))
+        })
+        .await
+    }
+
+    async fn keys_of(&self, account: AccountId) -> Result<Vec<KeyCredential>, StoreError> {
+        self.read(|rows| rows.accounts.keys_of(account)).await
+    }
+}

@@ -1,0 +1,75 @@
+//! The audit log.
+
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use crate::audit::{AuditDraft, AuditEntry, AuditFilter, AuditSearch, ChainHead};
+use crate::store::{AuditLog, Page, StoreError};
+
+#[derive(Debug, Default)]
+pub(super) struct AuditRows(pub(super) Vec<AuditEntry>);
+
+impl AuditRows {
+    /// Appends an entry; its number.
+    pub(super) fn append(&mut self, draft: AuditDraft) -> u64 {
+        let entry = self.head().append(draft);
+        let seq = entry.seq;
+        self.0.push(entry);
+        seq
+    }
+
+    fn head(&self) -> ChainHead {
+        self.0.last().map_or(ChainHead::EMPTY, |entry| ChainHead {
+            seq: entry.seq,
+            hash: entry.hash,
+        })
+    }
+
+    /// The entries behind that number.
+    fn after(&self, seq: u64) -> &[AuditEntry] {
+        let at = self.0.partition_point(|entry| entry.seq <= seq);
+        self.0.get(at..).unwrap_or_default()
+    }
+}
+
+fn matches(filter: &AuditFilter, draft: &AuditDraft) -> bool {
+    let begins = |text: &str, with: &Option<String>, ends: &[char]| {
+        with.as_ref().is_none_or(|with| {
+            let rest = text.strip_prefix(with.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(ends))
+        })
+    };
+    filter.since.is_none_or(|since| draft.time >= since)
+        && begins(&draft.actor.name, &filter.actor, &['@', ' '])
+        && begins(&draft.operation, &filter.operation, &['.'])
+}
+
+#[async_trait]
+impl AuditLog for MemoryStore {
+    async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(|rows| {
+            let behind = rows.audit.after(page.after.unwrap_or(0)).iter();
+            behind.take(page.limit as usize).cloned().collect()
+        })
+        .await
+    }
+
+    async fn audit_search(&self, search: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError> {
+        self.read(|rows| {
+            let behind = rows.audit.after(search.after).iter();
+            let stretch = behind.take_while(|entry| entry.seq <= search.up_to);
+            let found = stretch.filter(|entry| matches(&search.filter, &entry.draft));
+            let mut found: Vec<_> = found.cloned().collect();
+            if search.last_first {
+                found.reverse();
+            }
+            found.truncate(search.limit as usize);
+            found
+        })
+        .await
+    }
+
+    async fn audit_head(&self) -> Result<ChainHead, StoreError> {
+        self.read(|rows| rows.audit.head()).await
+    }
+}

@@ -1,0 +1,85 @@
+//! Rows of one kind, whose changes are kept or undone together.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+/// Rows by their key, and what they were before the changes that are neither kept nor undone yet.
+#[derive(Debug)]
+pub(super) struct Rows<K, V> {
+    rows: BTreeMap<K, V>,
+    before: Vec<(K, Option<V>)>,
+}
+
+impl<K, V> Default for Rows<K, V> {
+    fn default() -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            before: Vec::new(),
+        }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Rows<K, V> {
+    pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.rows.get(key)
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.rows.values()
+    }
+
+    /// The rows behind that key, or all of them, by key.
+    pub(super) fn after<'a>(&'a self, key: Option<&'a K>) -> impl Iterator<Item = (&'a K, &'a V)> {
+        let rows = self.rows.iter();
+        rows.skip_while(move |(at, _)| key.is_some_and(|key| *at <= key))
+    }
+
+    pub(super) fn put(&mut self, key: K, row: V) {
+        let before = self.rows.insert(key.clone(), row);
+        self.before.push((key, before));
+    }
+
+    pub(super) fn remove(&mut self, key: &K) {
+        if let Some(row) = self.rows.remove(key) {
+            self.before.push((key.clone(), Some(row)));
+        }
+    }
+
+    /// The changes since the last call of this or [`Self::undo`] stay.
+    pub(super) fn keep(&mut self) {
+        self.before.clear();
+    }
+
+    /// The changes since the last call of this or [`Self::keep`] did not happen.
+    pub(super) fn undo(&mut self) {
+        while let Some((key, row)) = self.before.pop() {
+            match row {
+                Some(row) => self.rows.insert(key, row),
+                None => self.rows.remove(&key),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rows;
+
+    #[test]
+    fn undone_changes_leave_the_rows_as_they_were() {
+        let mut rows = Rows::default();
+        rows.put(1, "one");
+        rows.put(2, "two");
+        rows.keep();
+        rows.put(1, "other");
+        rows.remove(&1);
+        rows.put(3, "three");
+        rows.remove(&2);
+        rows.undo();
+        let all: Vec<_> = rows.after(None).collect();
+        assert_eq!(all, [(&1, &"one"), (&2, &"two")]);
+    }
+}

@@ -1,0 +1,58 @@
+//! Settings, and how far initialisation scripts were applied.
+
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use super::rows::Rows;
+use crate::store::{ScriptProgress, Setting, Settings, StoreError, Thing};
+
+#[derive(Debug, Default)]
+pub(super) struct SettingRows {
+    settings: Rows<String, Setting>,
+    scripts: Rows<String, ScriptProgress>,
+}
+
+impl SettingRows {
+    pub(super) fn put(&mut self, name: &str, setting: &Setting) -> Result<(), StoreError> {
+        let before = self.settings.get(name).map_or(0, |before| before.revision);
+        if before.checked_add(1) != Some(setting.revision) {
+            let what = Thing::Setting;
+            return Err(StoreError::Stale { what });
+        }
+        self.settings.put(name.to_owned(), setting.clone());
+        Ok(())
+    }
+
+    pub(super) fn put_script(&mut self, progress: &ScriptProgress) {
+        self.scripts.put(progress.name.clone(), progress.clone());
+    }
+
+    /// Takes a setting away, as it is missing from a site of an earlier version.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.settings.remove(&name.to_owned());
+        self.settings.keep();
+    }
+
+    pub(super) fn keep(&mut self) {
+        self.settings.keep();
+        self.scripts.keep();
+    }
+
+    pub(super) fn undo(&mut self) {
+        self.settings.undo();
+        self.scripts.undo();
+    }
+}
+
+#[async_trait]
+impl Settings for MemoryStore {
+    async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError> {
+        self.read(|rows| rows.settings.settings.get(name).cloned())
+            .await
+    }
+
+    async fn script(&self, name: &str) -> Result<Option<ScriptProgress>, StoreError> {
+        self.read(|rows| rows.settings.scripts.get(name).cloned())
+            .await
+    }
+}

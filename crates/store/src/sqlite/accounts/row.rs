@@ -1,0 +1,91 @@
+//! Rows of accounts and credentials as values.
+
+use countersign_core::account::{Account, Kind, State};
+use countersign_core::credential::{
+    CredentialId, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PassphraseSuite,
+};
+use countersign_core::id::AccountId;
+use countersign_core::policy::Role;
+use countersign_core::store::{DamagedAccount, StoreError};
+use countersign_crypto::agreement::AgreementPublic;
+use countersign_crypto::certificate::Thumbprint;
+use countersign_crypto::key_file::DeliveredKey;
+use countersign_crypto::passphrase::SetupId;
+
+use crate::sqlite::row::{Columns, problem};
+
+pub(super) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
+    Ok(Account {
+        id: AccountId::from_bytes(columns.bytes()?),
+        name: columns.parsed()?,
+        kind: columns.word(&Kind::ALL, Kind::as_str)?,
+        role: columns.word(&Role::ALL, Role::as_str)?,
+        full_name: columns.take()?,
+        email: columns.take()?,
+        state: columns.word(&State::ALL, State::as_str)?,
+        revision: columns.number()?,
+        created: columns.time()?,
+        changed: columns.time()?,
+    })
+}
+
+/// An account of a list: what is wrong with one that does not read is told, and no failure of the others.
+pub(super) fn listed_account(
+    columns: &mut Columns<'_>,
+) -> Result<Result<Account, DamagedAccount>, StoreError> {
+    let read = account(&mut columns.again());
+    let id = columns.bytes().ok().map(AccountId::from_bytes);
+    let name = columns.text()?;
+    Ok(read.map_err(|error| DamagedAccount {
+        id,
+        name,
+        problem: problem(error),
+    }))
+}
+
+pub(super) fn passphrase(
+    columns: &mut Columns<'_>,
+    account: AccountId,
+) -> Result<PassphraseCredential, StoreError> {
+    Ok(PassphraseCredential {
+        account,
+        version: columns.number()?,
+        suite: columns.word(&PassphraseSuite::ALL, PassphraseSuite::as_str)?,
+        setup: SetupId::from_bytes(columns.bytes()?),
+        credential_id: CredentialId(columns.bytes()?),
+        record: columns.take()?,
+        sealed_identity: columns.take()?,
+        certificate: columns.take()?,
+        changed: columns.time()?,
+    })
+}
+
+pub(super) fn delivered_key(
+    columns: &mut Columns<'_>,
+    account: AccountId,
+) -> Result<DeliveredKeyCredential, StoreError> {
+    let certificate: Vec<u8> = columns.take()?;
+    let encrypted_key: Vec<u8> = columns.take()?;
+    let key = DeliveredKey::from_stored(&certificate, encrypted_key);
+    Ok(DeliveredKeyCredential {
+        account,
+        key: key.map_err(|error| StoreError::Damaged {
+            problem: format!("a delivered key does not read: {error}"),
+        })?,
+        changed: columns.time()?,
+    })
+}
+
+pub(super) fn key(
+    columns: &mut Columns<'_>,
+    account: AccountId,
+) -> Result<KeyCredential, StoreError> {
+    Ok(KeyCredential {
+        account,
+        thumbprint: Thumbprint(columns.bytes()?),
+        certificate: columns.take()?,
+        agreement: AgreementPublic(columns.bytes()?),
+        label: columns.take()?,
+        added: columns.time()?,
+    })
+}

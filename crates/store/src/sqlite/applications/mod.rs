@@ -1,0 +1,78 @@
+//! Applications. Each is kept as one document: all of it is read and written at once.
+
+mod write;
+
+use async_trait::async_trait;
+use countersign_core::application::{Application, ApplicationId};
+use countersign_core::store::{Applications, DamagedApplication, Page, StoreError};
+use sqlx::SqliteExecutor;
+use sqlx::sqlite::SqliteConnection;
+
+use super::SqliteStore;
+use super::reads::{many, one};
+use super::row::{Columns, damaged, problem};
+
+pub(super) use write::{ApplicationChange, apply};
+
+#[async_trait]
+impl Applications for SqliteStore {
+    async fn application(&self, id: &ApplicationId) -> Result<Option<Application>, StoreError> {
+        let query = sqlx::query("SELECT document FROM application WHERE id = ?");
+        one(&self.readers, query.bind(id.to_string()), application).await
+    }
+
+    async fn applications(
+        &self,
+        page: &Page<String>,
+    ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
+        // No id sorts before the empty text.
+        let after = page.after.clone().unwrap_or_default();
+        let query =
+            sqlx::query("SELECT document, id FROM application WHERE id > ? ORDER BY id LIMIT ?")
+                .bind(after)
+                .bind(page.limit);
+        many(&self.readers, query, listed_application).await
+    }
+
+    async fn damaged_application(
+        &self,
+        id: &ApplicationId,
+    ) -> Result<Option<DamagedApplication>, StoreError> {
+        let listed = listed(&self.readers, id).await?;
+        Ok(listed.and_then(Result::err))
+    }
+}
+
+/// Whether the application of that id cannot be read; `None` without one.
+async fn is_damaged_application(
+    connection: &mut SqliteConnection,
+    id: &ApplicationId,
+) -> Result<Option<bool>, StoreError> {
+    let listed = listed(connection, id).await?;
+    Ok(listed.map(|listed| listed.is_err()))
+}
+
+async fn listed(
+    executor: impl SqliteExecutor<'_>,
+    id: &ApplicationId,
+) -> Result<Option<Result<Application, DamagedApplication>>, StoreError> {
+    let query = sqlx::query("SELECT document, id FROM application WHERE id = ?");
+    one(executor, query.bind(id.to_string()), listed_application).await
+}
+
+fn application(columns: &mut Columns<'_>) -> Result<Application, StoreError> {
+    let document: &str = columns.take()?;
+    serde_json::from_str(document).map_err(|error| damaged(&error))
+}
+
+/// An application of a list: what is wrong with one that does not read is told, and no failure of the others.
+fn listed_application(
+    columns: &mut Columns<'_>,
+) -> Result<Result<Application, DamagedApplication>, StoreError> {
+    let read = application(columns);
+    let id = columns.text()?;
+    Ok(read.map_err(|error| DamagedApplication {
+        problem: problem(error),
+        id,
+    }))
+}

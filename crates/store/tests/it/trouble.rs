@@ -1,0 +1,263 @@
+//! A site on a file that is damaged, or on a disk that is full.
+
+use std::sync::Arc;
+
+use countersign_core::caller::Caller;
+use countersign_core::offer::Offer;
+use countersign_core::operations;
+use countersign_core::session::Proof;
+use countersign_core::site::{Decision, Foundation, NewSession, Parts, Site};
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::party::PartyKey;
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
+use countersign_proto::operation::{Code, Operation};
+use countersign_proto::session::{EncryptionOption, Strength};
+use countersign_store::SqliteStore;
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+
+struct TestSite {
+    site: Site,
+    folder: TempDir,
+}
+
+impl TestSite {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("site.db")).await;
+        let slot = SlotFile::generate(&mut SystemEntropy);
+        let foundation = Foundation {
+            zone: "example.org".parse().unwrap(),
+            slots: &[NewSlot::File(&slot)],
+        };
+        let parts = Parts {
+            store: Arc::new(store.unwrap()),
+            table: operations::table().unwrap(),
+            entropy: Box::new(SystemEntropy),
+            offer: Offer::default(),
+            floor: Strength::Delivered,
+        };
+        let site = Site::found(parts, foundation, NOW).await.unwrap();
+        Self { site, folder }
+    }
+
+    async fn database(&self) -> SqliteConnection {
+        let file = SqliteConnectOptions::new().filename(self.folder.path().join("site.db"));
+        file.connect().await.unwrap()
+    }
+
+    async fn admin(&self, name: &str, params: Value) -> Value {
+        let (code, data) = run(&self.site, &Caller::admin_socket(), name, params).await;
+        assert_eq!(code, Code::SUCCESS, "{name}: {data}");
+        data
+    }
+
+    async fn refused(&self, name: &str, params: Value) -> (Code, Value) {
+        let (code, data) = run(&self.site, &Caller::admin_socket(), name, params).await;
+        assert_ne!(code, Code::SUCCESS, "{name}: {data}");
+        (code, data)
+    }
+
+    /// Creates a person and opens a session of theirs.
+    async fn session(&self, name: &str) -> Caller {
+        let created = self.admin("person.create", json!({ "name": name })).await;
+        let opening = NewSession {
+            account: created["id"].as_str().unwrap().parse().unwrap(),
+            proof: Proof::Passphrase,
+            option: EncryptionOption::HybridAes256Gcm,
+            peer: "192.0.2.7:1234".to_owned(),
+            cut: Box::new(|_| {}),
+            most: 1_000,
+        };
+        let Decision::Opened(info) = self.site.open_session(opening, NOW).await.unwrap() else {
+            panic!("no session");
+        };
+        Caller::session(&info)
+    }
+}
+
+async fn run(site: &Site, caller: &Caller, name: &str, params: Value) -> (Code, Value) {
+    let (group, command) = name.split_once('.').unwrap();
+    let params = serde_json::value::to_raw_value(&params).unwrap();
+    let operation = Operation::new(7, group, command, params);
+    let outcome = site.run(caller, &operation, NOW).await;
+    let data = serde_json::from_str(outcome.data.get()).unwrap();
+    (outcome.code, data)
+}
+
+async fn register(test: &TestSite, id: &str, settings: Value) -> Value {
+    let identity = Identity::generate(&mut SystemEntropy);
+    let key = PartyKey::new(Arc::new(identity)).public().to_pem();
+    let params = json!({ "id": id, "public_keys": [key], "settings": settings });
+    test.admin("app.create", params).await
+}
+
+/// Changes the database without the site.
+async fn damage(test: &TestSite, statement: &'static str) {
+    let mut database = test.database().await;
+    for statement in ["PRAGMA ignore_check_constraints = ON", statement] {
+        let done = sqlx::query(statement).execute(&mut database).await;
+        done.unwrap();
+    }
+}
+
+/// One row that did not read kept all accounts out of the list, and none could delete it.
+#[tokio::test]
+async fn a_damaged_account_is_listed_apart_and_can_be_deleted() {
+    let test = TestSite::new().await;
+    for name in ["ada", "bob", "maria", "zoe"] {
+        test.admin("person.create", json!({ "name": name })).await;
+    }
+    for name in ["press", "robot"] {
+        test.admin("service.create", json!({ "name": name })).await;
+    }
+    register(&test, "billing", json!({ "service": "robot" })).await;
+    for statement in [
+        "UPDATE account SET state = 'lokced' WHERE name = 'bob@example.org'",
+        "UPDATE account SET kind = 'persom' WHERE name = 'maria@example.org'",
+        "UPDATE account SET name = 'zo e@example.org' WHERE name = 'zoe@example.org'",
+        "UPDATE account SET revision = -1 WHERE name = 'robot@example.org'",
+    ] {
+        damage(&test, statement).await;
+    }
+    let names = async |group: &str| {
+        let listed = test.admin(&format!("{group}.list"), json!({})).await;
+        let names = |list: &str| {
+            let entries = listed[list].as_array().cloned().unwrap_or_default();
+            let names = entries.iter().map(|entry| entry["name"].as_str().unwrap());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        (names("entries"), names("damaged"))
+    };
+    let pair = |sound: &str, damaged: &str| (sound.to_owned(), damaged.to_owned());
+    assert_eq!(
+        names("person").await,
+        pair(
+            "ada@example.org",
+            "bob@example.org, maria@example.org, zo e@example.org"
+        )
+    );
+    assert_eq!(
+        names("service").await,
+        pair("press@example.org", "robot@example.org")
+    );
+    let first = test.admin("person.list", json!({ "limit": 2 })).await;
+    assert_eq!(first["next"], "bob@example.org");
+    let second = json!({ "limit": 2, "after": "bob" });
+    let second = test.admin("person.list", second).await;
+    assert_eq!(second["damaged"][1]["name"], "zo e@example.org");
+    test.admin("app.list", json!({})).await;
+
+    // One of the other kind is not deleted by mistake.
+    test.refused("person.delete", json!({ "name": "robot" }))
+        .await;
+    for name in ["bob", "maria", "zo e@example.org"] {
+        test.admin("person.delete", json!({ "name": name })).await;
+    }
+    test.admin("service.delete", json!({ "name": "robot" }))
+        .await;
+    assert_eq!(names("person").await, pair("ada@example.org", ""));
+    assert_eq!(names("service").await, pair("press@example.org", ""));
+    let shown = test.admin("app.show", json!({ "id": "billing" })).await;
+    assert!(shown["service"].is_null(), "{shown}");
+    let again = test.refused("person.delete", json!({ "name": "bob" }));
+    assert_eq!(again.await.0, Code::NOT_FOUND);
+    test.admin("person.create", json!({ "name": "bob" })).await;
+}
+
+/// `app delete` refused to delete a registration that did not read.
+#[tokio::test]
+async fn a_damaged_registration_can_be_deleted() {
+    let test = TestSite::new().await;
+    register(&test, "billing", json!({})).await;
+    register(
+        &test,
+        "ledger",
+        json!({ "may_call": [{ "app": "billing" }] }),
+    )
+    .await;
+    damage(
+        &test,
+        "UPDATE application SET document = '{\"id\":' WHERE id = 'billing'",
+    )
+    .await;
+    test.admin("app.delete", json!({ "id": "billing" })).await;
+    let listed = test.admin("app.list", json!({})).await;
+    assert!(listed["damaged"].is_null(), "{listed}");
+    assert_eq!(listed["entries"][0]["may_call"], json!([]));
+    register(&test, "billing", json!({})).await;
+}
+
+/// One row that did not read kept all applications out of the list.
+#[tokio::test]
+async fn a_damaged_registration_does_not_keep_the_others_out_of_the_list() {
+    let test = TestSite::new().await;
+    for id in ["archive", "billing", "ledger"] {
+        register(&test, id, json!({})).await;
+    }
+    damage(
+        &test,
+        "UPDATE application SET document = '{\"id\":' WHERE id = 'billing'",
+    )
+    .await;
+    let stretch = async |after: Option<&str>| {
+        let mut params = json!({ "limit": 2 });
+        if let Some(after) = after {
+            params["after"] = json!(after);
+        }
+        let listed = test.admin("app.list", params).await;
+        let ids = |list: &str| -> Vec<Value> {
+            let entries = listed[list].as_array().cloned().unwrap_or_default();
+            entries
+                .into_iter()
+                .map(|entry| entry["id"].clone())
+                .collect()
+        };
+        (ids("entries"), ids("damaged"), listed["next"].clone())
+    };
+    assert_eq!(
+        stretch(None).await,
+        (
+            vec![json!("archive")],
+            vec![json!("billing")],
+            json!("billing")
+        )
+    );
+    assert_eq!(
+        stretch(Some("billing")).await,
+        (vec![json!("ledger")], vec![], Value::Null)
+    );
+    // Others are deleted as before.
+    test.admin("app.delete", json!({ "id": "ledger" })).await;
+}
+
+/// A session was refused while the disk was full, and went away at once: no caller was left to keep the entry, and
+/// those of others that waited for the disk were lost with it.
+#[tokio::test]
+async fn an_entry_outlives_the_session_that_was_refused() {
+    let test = TestSite::new().await;
+    let maria = test.session("maria").await;
+    let mut file = test.database().await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END";
+    sqlx::raw_sql(full).execute(&mut file).await.unwrap();
+    let refused = run(&test.site, &maria, "person.list", json!({}));
+    assert!(refused.now_or_never().is_none(), "it is being written");
+    // Behind it, so that it has failed too.
+    let create = json!({ "name": "bob" });
+    let (code, _) = run(&test.site, &Caller::admin_socket(), "person.create", create).await;
+    assert_eq!(code, Code::INTERNAL);
+    let room = "DROP TRIGGER full";
+    sqlx::raw_sql(room).execute(&mut file).await.unwrap();
+    test.site.write_counted(NOW).await.unwrap();
+    let listed = test.admin("audit.list", json!({ "limit": 1000 })).await;
+    let entries = listed["entries"].as_array().unwrap().iter();
+    let of_list = entries.filter(|entry| entry["operation"] == "person.list");
+    assert_eq!(of_list.count(), 1, "{listed}");
+}
