@@ -8,11 +8,11 @@
 
 use std::sync::Arc;
 
-use countersign_core::account::Kind as AccountKind;
-use countersign_core::credential::KeyCredential;
+use countersign_core::accounts::KeyCredential;
+use countersign_core::accounts::Kind as AccountKind;
+use countersign_core::engine::{Decision, NewSession};
 use countersign_core::id::AccountId;
-use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::{Decision, NewSession};
+use countersign_core::sessions::{CloseReason, Proof, SessionInfo};
 use countersign_core::store::{Change, Store};
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use countersign_core::account::Kind;
+use countersign_core::accounts::Kind;
 use countersign_core::store::{Change, Store};
 use serde_json::json;
 use tokio::runtime::Runtime;

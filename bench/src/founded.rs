@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use countersign_core::account::{Account, Kind, State};
+use countersign_core::access::Role;
+use countersign_core::access::{Caller, Door};
+use countersign_core::accounts::{Account, Kind, State};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
-use countersign_core::caller::{Caller, Door};
+use countersign_core::engine::Entry;
+use countersign_core::engine::Site;
 use countersign_core::id::AccountId;
-use countersign_core::policy::Role;
-use countersign_core::site::Site;
 use countersign_core::store::{Change, ChangeSet};
-use countersign_core::table::Entry;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::{Code, Operation};
 use countersign_server::clock;

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use countersign_client::{Client, Connector, Results, Who};
-use countersign_core::policy::Role;
-use countersign_core::table::{Answer, Entry};
+use countersign_core::access::Role;
+use countersign_core::engine::{Answer, Entry};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_proto::operation::{Code, Operation};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::guard::GuessLimits;
+use countersign_core::throttle::GuessLimits;
 
 use crate::admin;
 use crate::attack::{Attack, Flights};

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use countersign_core::guard::{GuessLimits, PenaltyLimits};
+use countersign_core::throttle::{GuessLimits, PenaltyLimits};
 use countersign_server::descriptors;
 use countersign_server::limits::Limits;
 use countersign_testkit::harness::{ServedSite, TestSite};

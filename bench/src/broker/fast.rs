@@ -2,9 +2,9 @@
 //! The peer is a ticket that is asked for with a signed request, in memory. Both are counted in time of the
 //! processor.
 
-use countersign_core::caller::Caller;
-use countersign_core::session::Proof;
-use countersign_core::site::{Decision, NewSession};
+use countersign_core::access::Caller;
+use countersign_core::engine::{Decision, NewSession};
+use countersign_core::sessions::Proof;
 use countersign_core::store::Accounts;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -93,7 +93,7 @@ impl Asked {
         let providers: Vec<&String> = ids.iter().cycle().take(TICKETS).collect();
         let params = to_raw_value(&json!({ "app": "billing", "providers": providers }))?;
         Ok(Self {
-            caller: Caller::session(&info),
+            caller: info.caller(),
             operation: Operation::new(1, "broker", "ticket", params),
             founded,
         })

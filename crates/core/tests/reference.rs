@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use countersign_core::table::Entry;
-use countersign_core::{operations, reference};
+use countersign_core::engine::Entry;
+use countersign_core::engine::reference;
+use countersign_core::operations;
 
 #[test]
 fn the_reference_page_is_up_to_date() {

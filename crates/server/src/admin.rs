@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_core::content::{Content, ContentBroken};
 use countersign_net::lines::Lines;
 use countersign_net::listener::{self, Access, Connections, Listener, Room};

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use countersign_core::guard::{Guard, Offence, Source};
+use countersign_core::throttle::{Guard, Offence, Source};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_net::admission::{self, Origin, Rejected};

@@ -9,12 +9,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_core::access::Door;
+use countersign_core::access::Role;
 use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::{Alarm, Occurrence};
-use countersign_core::caller::Door;
-use countersign_core::engine::Audience;
-use countersign_core::guard::Source;
-use countersign_core::policy::Role;
+use countersign_core::sessions::Audience;
+use countersign_core::throttle::Source;
 use countersign_proto::operation::Event;
 use serde_json::json;
 use serde_json::value::to_raw_value;

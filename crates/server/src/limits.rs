@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_core::guard::{GuessLimits, PenaltyLimits};
+use countersign_core::throttle::{GuessLimits, PenaltyLimits};
 
 /// What connections may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use countersign_core::id::SessionId;
-use countersign_core::session::SessionInfo;
+use countersign_core::sessions::SessionInfo;
 use countersign_core::store::StoreError;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;

@@ -3,11 +3,11 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use countersign_core::caller::{Caller, Door};
+use countersign_core::access::{Caller, Door};
 use countersign_core::content::Content;
+use countersign_core::engine::Entry;
+use countersign_core::engine::Refusal;
 use countersign_core::id::AccountId;
-use countersign_core::refusal::Refusal;
-use countersign_core::table::Entry;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use futures_util::FutureExt;
 use tracing::error;

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use countersign_core::guard::Source;
+use countersign_core::throttle::Source;
 use tokio::sync::oneshot;
 
 use crate::limits::Limits;

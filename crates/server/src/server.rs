@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use countersign_core::site::{Endpoints, Site};
+use countersign_core::engine::{Endpoints, Site};
 use countersign_net::listener::{self, Access, Connections};
 use countersign_net::proxies::Proxies;
 use countersign_proto::uri::{BadSiteUri, SiteUri};

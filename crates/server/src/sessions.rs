@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_core::access::Scope;
+use countersign_core::engine::{Decision, NewSession};
 use countersign_core::id::{AccountId, SessionId};
-use countersign_core::policy::Scope;
-use countersign_core::session::{
+use countersign_core::sessions::{
     CloseReason, CutHook, EventSink, Proof, Resume, Room, SessionInfo, Suspension,
 };
-use countersign_core::site::{Decision, NewSession};
 use countersign_core::store::StoreError;
 use countersign_proto::operation::Event;
 use countersign_proto::session::server::{Authenticated, HowProved};

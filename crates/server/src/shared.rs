@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use countersign_core::engine::Site;
 use countersign_core::id::AccountId;
-use countersign_core::session::{CloseReason, CutHook};
-use countersign_core::site::{Opened, Site};
+use countersign_core::sessions::{CloseReason, CutHook};
+use countersign_core::site_key::Opened;
 use countersign_core::store::StoreError;
 use countersign_crypto::machine::KnownKeys;
 use countersign_net::proxies::Proxies;

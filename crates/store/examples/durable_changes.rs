@@ -13,14 +13,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_core::account::{Account, Kind, State};
-use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
-use countersign_core::caller::Door;
-use countersign_core::credential::{
+use countersign_core::access::Door;
+use countersign_core::access::Role;
+use countersign_core::accounts::{Account, Kind, State};
+use countersign_core::accounts::{
     CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite,
 };
+use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
 use countersign_core::id::AccountId;
-use countersign_core::policy::Role;
 use countersign_core::store::{Change, ChangeSet, Store};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{SystemEntropy, fresh};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_core::store::MemoryStore;
 use countersign_crypto::passphrase::SetupId;
 use countersign_proto::operation::{Operation, Outcome};

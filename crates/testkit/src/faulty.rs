@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign_core::account::{Account, Kind};
-use countersign_core::application::{Application, ApplicationId};
+use countersign_core::accounts::{Account, Kind};
+use countersign_core::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
-use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
+use countersign_core::page::Page;
 use countersign_core::store::{
     Accounts, Applications, AuditLog, ChangeSet, Committed, DamagedAccount, DamagedApplication,
-    Effects, Observer, Page, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
+    Effects, Observer, ScriptProgress, Setting, Settings, Store, StoreCopy, StoreError,
 };
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;

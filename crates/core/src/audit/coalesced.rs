@@ -24,9 +24,9 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::{Actor, AuditDraft, AuditOutcome};
-use crate::application::ApplicationId;
-use crate::caller::{Caller, Door};
-use crate::guard::Source;
+use crate::access::{Caller, Door};
+use crate::applications::ApplicationId;
+use crate::throttle::Source;
 use crate::timestamp::Timestamp;
 
 /// The length of a window, in milliseconds.

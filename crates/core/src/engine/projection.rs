@@ -3,9 +3,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::Notice;
-use crate::session::{CloseReason, Proof};
-use crate::site::{Site, WeakSite};
+use crate::engine::{Site, WeakSite};
+use crate::sessions::{CloseReason, Proof};
+use crate::store::Notice;
 use crate::store::{Change, ChangeSet, Effects, Observer};
 
 /// Applies committed change sets to a site, for as long as the site is in use.

@@ -8,15 +8,16 @@ use serde_json::json;
 
 use super::app::without_service;
 use super::{Done, Limit, Listing};
-use crate::account::{Account, Kind, State};
-use crate::application::ApplicationId;
-use crate::context::{Changes, Context};
-use crate::engine::Notice;
+use crate::access::Role;
+use crate::accounts::{Account, Kind, State};
+use crate::applications::ApplicationId;
+use crate::engine::Answer;
+use crate::engine::Refusal;
+use crate::engine::{Changes, Context};
 use crate::id::AccountId;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::store::{Change, DamagedAccount, Page};
-use crate::table::Answer;
+use crate::page::Page;
+use crate::store::Notice;
+use crate::store::{Change, DamagedAccount};
 use crate::timestamp::Timestamp;
 
 /// The account that is meant.

@@ -10,17 +10,17 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Limit, NoParams};
+use crate::access::Door;
+use crate::access::Role;
 use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, ENTRIES_AT_ONCE};
-use crate::caller::Door;
 use crate::content::{Content, ContentBroken};
-use crate::context::Context;
-use crate::guard::Rate;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::Site;
+use crate::engine::{Answer, Entry};
 use crate::id::AccountId;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::site::Site;
-use crate::store::Page;
-use crate::table::{Answer, Entry};
+use crate::page::Page;
+use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
 /// How many entries one query looks at, and how many queries one search makes: what is rare may need another search.

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Done, NoParams};
-use crate::caller::Door;
-use crate::context::Context;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::site::Site;
+use crate::access::Door;
+use crate::access::Role;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::Site;
+use crate::engine::{Answer, Entry};
 use crate::store::StoreCopy;
-use crate::table::{Answer, Entry};
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
-use crate::context::Context;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::table::{Answer, Entry};
+use crate::access::Role;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 
 /// The most keys for v1 that are kept: older ones open nothing any more.
 const MOST_V1_KEYS: usize = 4;

@@ -9,14 +9,14 @@ use serde_json::json;
 use super::account::{self, ByName};
 use super::whose::{Named, Own, Whose};
 use super::{Done, NoParams, proof};
-use crate::account::{Account, Kind};
-use crate::context::Context;
-use crate::credential::DeliveredKeyCredential;
+use crate::access::Role;
+use crate::accounts::DeliveredKeyCredential;
+use crate::accounts::{Account, Kind};
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::id::AccountId;
-use crate::policy::Role;
-use crate::refusal::Refusal;
 use crate::store::Change;
-use crate::table::{Answer, Entry};
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {

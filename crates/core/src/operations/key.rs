@@ -8,14 +8,14 @@ use serde_json::json;
 
 use super::account::{self, ByName};
 use super::{Done, Listing, proof};
-use crate::account::Kind;
-use crate::context::Context;
-use crate::credential::KeyCredential;
+use crate::access::Role;
+use crate::accounts::KeyCredential;
+use crate::accounts::Kind;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::id::AccountId;
-use crate::policy::Role;
-use crate::refusal::Refusal;
 use crate::store::{Change, KEYS_PER_ACCOUNT};
-use crate::table::{Answer, Entry};
 use crate::text::Label;
 use crate::timestamp::Timestamp;
 

@@ -25,7 +25,7 @@ mod whose;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::table::{Table, TableError};
+use crate::engine::{Table, TableError};
 
 /// A table with all of the site's own operations. An embedding application adds its own to it.
 ///

@@ -4,10 +4,10 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::context::Context;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::table::{Answer, Entry};
+use crate::access::Role;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![

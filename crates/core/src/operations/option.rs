@@ -6,14 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::json;
 
 use super::NoParams;
-use crate::context::{Changes, Context};
-use crate::engine::Notice;
+use crate::access::Role;
+use crate::engine::Refusal;
+use crate::engine::Site;
+use crate::engine::{Answer, Entry};
+use crate::engine::{Changes, Context};
 use crate::offer::{Offer, OfferError};
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::site::Site;
 use crate::store::Committed;
-use crate::table::{Answer, Entry};
+use crate::store::Notice;
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];

@@ -7,12 +7,12 @@ use serde_json::json;
 use super::account::{self, AccountView};
 use super::whose::Own;
 use super::{NoParams, key, passphrase};
-use crate::account::Kind;
-use crate::context::Context;
+use crate::access::Role;
+use crate::accounts::Kind;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::id::SessionId;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::table::{Answer, Entry};
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {

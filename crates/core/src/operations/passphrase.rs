@@ -20,17 +20,17 @@ use serde_json::json;
 
 use super::proof;
 use super::whose::{Named, Whose};
-use crate::account::{Account, Kind};
-use crate::context::Context;
-use crate::credential::{PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite};
-use crate::guard::Rate;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::registration::Registrant;
-use crate::site::Opened;
+use crate::access::Role;
+use crate::accounts::Registrant;
+use crate::accounts::{Account, Kind};
+use crate::accounts::{PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite};
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
+use crate::site_key::Opened;
 use crate::store::Change;
-use crate::table::{Answer, Entry};
 use crate::text::Base64Url;
+use crate::throttle::Rate;
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
-use crate::context::Context;
-use crate::guard::{Penalty, Source};
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::table::{Answer, Entry};
+use crate::access::Role;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
+use crate::throttle::{Penalty, Source};
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::account::{self, AccountView, ByName, ByStoredName, ListByName};
-use crate::account::{Account, Kind, State};
-use crate::context::{Changes, Context};
-use crate::engine::Notice;
+use crate::access::{Role, Scope};
+use crate::accounts::{Account, Kind, State};
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
+use crate::engine::{Changes, Context};
 use crate::id::AccountId;
-use crate::policy::{Role, Scope};
-use crate::refusal::Refusal;
 use crate::store::Change;
-use crate::table::{Answer, Entry};
+use crate::store::Notice;
 use crate::text::{Email, FullName};
 use crate::timestamp::Timestamp;
 

@@ -17,15 +17,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Done;
+use crate::access::Role;
 use crate::audit::AuditOutcome;
-use crate::context::Context;
-use crate::guard::{Rate, Source};
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::id::AccountId;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::session::{Challenge, CloseReason, Fresh, Proof, SessionInfo};
-use crate::table::{Answer, Entry};
+use crate::sessions::{Challenge, CloseReason, Fresh, Proof, SessionInfo};
 use crate::text::Base64Url;
+use crate::throttle::{Rate, Source};
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![

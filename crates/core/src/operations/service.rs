@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::account::{self, AccountView, ByName, ByStoredName, ListByName};
 use super::key::{self, KeyView};
-use crate::account::{Account, Kind, State};
-use crate::context::Context;
+use crate::access::Role;
+use crate::accounts::{Account, Kind, State};
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::id::AccountId;
-use crate::policy::Role;
-use crate::refusal::Refusal;
 use crate::store::Change;
-use crate::table::{Answer, Entry};
 use crate::text::{FullName, Label};
 
 pub(super) fn entries() -> Vec<Entry> {

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Done, Limit, Listing};
-use crate::context::Context;
-use crate::engine::Notice;
+use crate::access::{Role, Scope};
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::id::SessionId;
-use crate::policy::{Role, Scope};
-use crate::refusal::Refusal;
-use crate::session::{CloseReason, Proof, SessionInfo};
-use crate::table::{Answer, Entry};
+use crate::sessions::{CloseReason, Proof, SessionInfo};
+use crate::store::Notice;
 use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {

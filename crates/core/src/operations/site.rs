@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
-use crate::context::Context;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::site::SiteConfig;
-use crate::table::{Answer, Entry};
+use crate::access::Role;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::SiteConfig;
+use crate::engine::{Answer, Entry};
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
-use crate::caller::Door;
-use crate::context::Context;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::site::{Site, UnsealError};
-use crate::table::{Answer, Entry};
+use crate::access::Door;
+use crate::access::Role;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
+use crate::engine::{Site, UnsealError};
 use crate::timestamp::Timestamp;
 
 /// The fewest characters of a pass phrase for the site key.

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::context::Context;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::table::{Answer, Entry};
+use crate::access::Role;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::tickets::Registered;
 
 pub(super) fn entries() -> Vec<Entry> {

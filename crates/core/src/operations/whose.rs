@@ -6,9 +6,9 @@ use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 use super::account;
-use crate::account::{Account, Kind};
-use crate::context::Context;
-use crate::refusal::Refusal;
+use crate::accounts::{Account, Kind};
+use crate::engine::Context;
+use crate::engine::Refusal;
 
 /// The parameter `name` of an operation that both groups have; those of `self` do not take it.
 pub(super) trait Whose: JsonSchema + Send {

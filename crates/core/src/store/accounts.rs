@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
-use super::{Page, StoreError};
-use crate::account::{Account, Kind};
-use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use super::StoreError;
+use crate::accounts::{Account, Kind};
+use crate::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::id::AccountId;
+use crate::page::Page;
 
 /// Reads accounts and their credentials.
 #[async_trait]

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{Page, StoreError};
-use crate::application::{Application, ApplicationId};
+use super::StoreError;
+use crate::applications::{Application, ApplicationId};
+use crate::page::Page;
 
 /// Reads applications.
 #[async_trait]

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::{Page, StoreError};
+use super::StoreError;
 use crate::audit::{AuditEntry, AuditSearch, ChainHead};
+use crate::page::Page;
 
 /// Reads the audit log.
 #[async_trait]

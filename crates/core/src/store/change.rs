@@ -3,12 +3,12 @@
 use countersign_crypto::certificate::Thumbprint;
 
 use super::{Effects, ScriptProgress, Setting};
-use crate::account::Account;
-use crate::application::{Application, ApplicationId};
+use crate::accounts::Account;
+use crate::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
-use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
-use crate::engine::Notice;
 use crate::id::{AccountId, SessionId};
+use crate::store::Notice;
 
 /// Changes, the audit entry that tells of them, and what follows from them: all of it happens, or nothing.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ mod audit;
 mod change;
 mod error;
 mod memory;
+mod notice;
 mod settings;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use audit::AuditLog;
 pub use change::{Change, ChangeSet, Committed};
 pub use error::{StoreError, Thing, Unique};
 pub use memory::MemoryStore;
+pub use notice::Notice;
 pub use settings::{ScriptProgress, Setting, Settings};
 
 /// Where a site's decisions are kept.
@@ -81,13 +83,4 @@ pub struct StoreCopy {
     pub bytes: u64,
     /// The bytes.
     pub content: Content,
-}
-
-/// A stretch of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<Cursor> {
-    /// What the stretch before ended with; `None` for the first stretch.
-    pub after: Option<Cursor>,
-    /// How much to read at most.
-    pub limit: u32,
 }

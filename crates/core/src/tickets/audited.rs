@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use super::{IssueError, Registered};
-use crate::application::ApplicationId;
+use crate::access::Door;
+use crate::applications::ApplicationId;
 use crate::audit::AuditOutcome;
 use crate::audit::coalesced::Occurrence;
-use crate::caller::Door;
 
 const OPERATION: &str = "broker.ticket";
 

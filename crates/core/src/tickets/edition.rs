@@ -7,7 +7,8 @@ use countersign_crypto::entropy::Entropy;
 use countersign_proto::replay::{ReplayCache, ReplayError};
 use serde::Serialize;
 
-use super::{BrokerKeys, Registered, Replays};
+use super::{Registered, Replays};
+use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
 /// Why a request gets no ticket, where every edition has a refusal for it.

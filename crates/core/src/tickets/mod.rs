@@ -14,7 +14,6 @@
 
 mod audited;
 mod edition;
-mod keys;
 mod registered;
 mod request;
 mod symmetric;
@@ -28,8 +27,6 @@ use countersign_proto::replay::{ReplayCache, ReplayLimits};
 use crate::timestamp::Timestamp;
 
 pub use edition::{Denial, Edition};
-pub(crate) use keys::V1Key;
-pub use keys::{BrokerKeys, V1Keys};
 pub use registered::Registered;
 pub use request::{Allowed, IssueError, Verified};
 pub use v1::V1;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use countersign_proto::broker::{v1, v2};
 
-use crate::application::{Application, ApplicationId};
+use crate::applications::{Application, ApplicationId};
 use crate::store::{Store, StoreError};
 use crate::timestamp::Timestamp;
 

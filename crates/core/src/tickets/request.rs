@@ -8,8 +8,9 @@ use std::sync::Arc;
 use countersign_crypto::entropy::Entropy;
 use countersign_proto::replay::ReplayError;
 
-use super::{Broker, BrokerKeys, Denial, Edition, Registered, millis};
-use crate::account::State;
+use super::{Broker, Denial, Edition, Registered, millis};
+use crate::accounts::State;
+use crate::site_key::BrokerKeys;
 use crate::store::{Store, StoreError};
 use crate::timestamp::Timestamp;
 

@@ -15,10 +15,11 @@ use countersign_proto::broker::v2::site::Application as Party;
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 
 use super::audited::{granted, refused};
-use super::{BrokerKeys, Registered, millis};
-use crate::account::State;
+use super::{Registered, millis};
+use crate::access::Door;
+use crate::accounts::State;
 use crate::audit::coalesced::Occurrence;
-use crate::caller::Door;
+use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
 impl BrokerKeys {

@@ -9,7 +9,8 @@ use countersign_proto::broker::v1::master::{Master, Opened, Verified};
 use countersign_proto::broker::v1::{Refusal, SealedMessage, Which};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
-use super::{BrokerKeys, Denial, Edition, LIMITS, Registered, Replays, millis};
+use super::{Denial, Edition, LIMITS, Registered, Replays, millis};
+use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
 /// Edition v1. A site without a key for it refuses everything as not verified.

@@ -8,7 +8,8 @@ use countersign_proto::broker::v2::site::{Request, Verified};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
-use super::{BrokerKeys, Denial, Edition, LIMITS, Registered, Replays, millis};
+use super::{Denial, Edition, LIMITS, Registered, Replays, millis};
+use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
 /// Edition v2.

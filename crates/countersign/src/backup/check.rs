@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use countersign_core::site::Site;
+use countersign_core::engine::Site;
 use countersign_store::{Inspection, OpenError, SqliteStore};
 use data_encoding::HEXLOWER;
 use serde::Serialize;

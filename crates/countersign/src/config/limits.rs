@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use countersign_core::guard::{GuessLimits, PenaltyLimits};
+use countersign_core::throttle::{GuessLimits, PenaltyLimits};
 use countersign_proto::session::limits::{GREATEST_MAX_PACKET, LEAST_MAX_PACKET};
 use countersign_server::limits::Limits;
 use serde::de::Error;

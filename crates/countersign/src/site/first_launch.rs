@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countersign_core::audit::ChainHead;
-use countersign_core::site::{Foundation, Parts, Site};
+use countersign_core::engine::{Foundation, Parts, Site};
 use countersign_core::store::Store;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Passphrase;

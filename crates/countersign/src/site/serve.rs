@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
+use countersign_core::engine::{Parts, ScriptOutcome, Site, UnsealError};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
-use countersign_core::site::{Parts, ScriptOutcome, Site, UnsealError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{SlotFile, SlotSecret};

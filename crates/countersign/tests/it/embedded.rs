@@ -1,7 +1,7 @@
 //! An application's own operations, called with the command line, which does not have them in its table.
 
-use countersign_core::policy::Role;
-use countersign_core::table::{Answer, Entry};
+use countersign_core::access::Role;
+use countersign_core::engine::{Answer, Entry};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::key_file;
 use countersign_testkit::harness::TestSite;

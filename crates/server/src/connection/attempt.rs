@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::guard::Source;
 use countersign_core::store::StoreError;
+use countersign_core::throttle::Source;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::session::server::{self, FindDelivered, LookUp, Owner};
 use countersign_proto::session::{Inbox, WireError};

@@ -5,10 +5,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use countersign_core::guard::{Offence, Source};
+use countersign_core::engine::Decision;
 use countersign_core::id::SessionId;
-use countersign_core::session::{CloseReason, Resume, SessionInfo};
-use countersign_core::site::Decision;
+use countersign_core::sessions::{CloseReason, Resume, SessionInfo};
+use countersign_core::throttle::{Offence, Source};
 use countersign_proto::session::limits::UNPROVED_BYTES;
 use countersign_proto::session::server::{self, FindSession, FromClient};
 use countersign_proto::session::{Goodbye, Inbox, Refusal, Welcome, WireError};

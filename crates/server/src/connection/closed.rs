@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use countersign_core::guard::Offence;
+use countersign_core::throttle::Offence;
 use countersign_proto::session::{Refusal, WireError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

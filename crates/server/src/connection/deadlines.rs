@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_core::session::SessionInfo;
+use countersign_core::sessions::SessionInfo;
 use tokio::time::Instant;
 
 use crate::clock;

@@ -1,6 +1,6 @@
 //! The end of a connection whose client is to hear why.
 
-use countersign_core::session::CloseReason;
+use countersign_core::sessions::CloseReason;
 use countersign_proto::session::Goodbye;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

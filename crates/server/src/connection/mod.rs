@@ -22,7 +22,7 @@ mod session;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use countersign_core::session::CloseReason;
+use countersign_core::sessions::CloseReason;
 use countersign_proto::session::{Inbox, WireError};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_core::content::{Content, ContentBroken};
-use countersign_core::session::{CloseReason, SessionInfo};
+use countersign_core::sessions::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_net::content::{Moved, Pump};
 use countersign_proto::operation::{Event, Operation, Outcome};
@@ -88,7 +88,7 @@ impl Session {
         Box::new(Self {
             inbox,
             session,
-            caller: Arc::new(Caller::session(&info)),
+            caller: Arc::new(info.caller()),
             clock: Deadlines::new(&info),
             info,
             signals,

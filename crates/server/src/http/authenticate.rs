@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::guard::Offence;
-use countersign_core::site::Opened;
+use countersign_core::site_key::Opened;
+use countersign_core::throttle::Offence;
 use countersign_core::tickets::{Denial, Edition, IssueError, V1, V2};
 use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_core::guard::{Offence, Source};
+use countersign_core::throttle::{Offence, Source};
 use countersign_net::listener::{self, Access, Connections, Room};
 use countersign_net::proxies;
 use http_body_util::Full;

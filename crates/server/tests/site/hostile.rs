@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_core::guard::{GuessLimits, PenaltyLimits};
+use countersign_core::throttle::{GuessLimits, PenaltyLimits};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_proto::session::client;
 use countersign_server::limits::Limits;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use countersign_core::access::Role;
 use countersign_core::content::{Content, ContentBroken};
-use countersign_core::policy::Role;
-use countersign_core::table::{Answer, Entry};
+use countersign_core::engine::{Answer, Entry};
 use countersign_testkit::harness::{Builder, ServedSite, TestSite, time};
 use futures_util::StreamExt;
 use serde_json::json;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_client::{CallError, ConnectError};
-use countersign_core::engine::Audience;
+use countersign_core::sessions::Audience;
 use countersign_proto::operation::{Code, Event};
 use countersign_proto::session::LoginError;
 use countersign_proto::session::client::FromSite;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_client::{CallError, Connector};
-use countersign_core::engine::Audience;
+use countersign_core::sessions::Audience;
 use countersign_proto::operation::Event;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::{Goodbye, LoginError};

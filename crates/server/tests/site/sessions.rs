@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_client::CallError;
-use countersign_core::engine::Audience;
-use countersign_core::policy::Role;
+use countersign_core::access::Role;
+use countersign_core::sessions::Audience;
 use countersign_proto::operation::Event;
 use countersign_proto::session::{Goodbye, WireError};
 use countersign_server::limits::Limits;

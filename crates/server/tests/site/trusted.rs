@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use countersign_core::guard::PenaltyLimits;
+use countersign_core::throttle::PenaltyLimits;
 use countersign_server::Proxies;
 use countersign_server::limits::Limits;
 use countersign_testkit::harness::ServedSite;

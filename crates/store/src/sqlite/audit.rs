@@ -1,12 +1,13 @@
 //! The audit log.
 
 use async_trait::async_trait;
+use countersign_core::access::Door;
 use countersign_core::audit::{
     Actor, AuditDraft, AuditEntry, AuditOutcome, AuditSearch, ChainHead,
 };
-use countersign_core::caller::Door;
 use countersign_core::id::AccountId;
-use countersign_core::store::{AuditLog, Page, StoreError};
+use countersign_core::page::Page;
+use countersign_core::store::{AuditLog, StoreError};
 use countersign_core::timestamp::Timestamp;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnection;

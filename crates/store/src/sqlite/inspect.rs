@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use countersign_core::audit::{Broken, ChainHead, verify_chain};
-use countersign_core::store::{Page, Setting, StoreError};
+use countersign_core::page::Page;
+use countersign_core::store::{Setting, StoreError};
 use countersign_core::timestamp::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions, SqlitePool};

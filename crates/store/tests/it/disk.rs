@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use countersign_core::account::State;
+use countersign_core::accounts::State;
 use countersign_core::store::{Accounts, Change, ChangeSet, Setting, Settings, Store, StoreError};
 use countersign_store::SqliteStore;
 use countersign_testkit::contract::{self, person, service, set, verify};

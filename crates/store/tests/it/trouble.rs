@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
+use countersign_core::engine::{Decision, Foundation, NewSession, Parts, Site};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
-use countersign_core::session::Proof;
-use countersign_core::site::{Decision, Foundation, NewSession, Parts, Site};
+use countersign_core::sessions::Proof;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -79,7 +79,7 @@ impl TestSite {
         let Decision::Opened(info) = self.site.open_session(opening, NOW).await.unwrap() else {
             panic!("no session");
         };
-        Caller::session(&info)
+        info.caller()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use countersign_core::account::State;
+use countersign_core::accounts::State;
 use countersign_core::store::{Change, Store, StoreError, Thing, Unique};
 use tokio::task::JoinSet;
 

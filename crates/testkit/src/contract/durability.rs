@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use countersign_core::audit::{Broken, ChainHead, Problem};
-use countersign_core::store::{Change, Page, Store};
+use countersign_core::page::Page;
+use countersign_core::store::{Change, Store};
 
 use super::Bench;
 use super::sample::{commit, person, verify};

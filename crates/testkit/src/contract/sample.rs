@@ -1,17 +1,18 @@
 //! Accounts, credentials and audit entries to test with.
 
-use countersign_core::account::{Account, Kind, State};
-use countersign_core::application::{Application, ApplicationKey, Callee, Edition, Grant};
-use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
-use countersign_core::caller::Door;
-use countersign_core::credential::{
+use countersign_core::access::Door;
+use countersign_core::access::Role;
+use countersign_core::accounts::{Account, Kind, State};
+use countersign_core::accounts::{
     CredentialId, DeliveredKeyCredential, KeyCredential, PASSPHRASE_VERSION, PassphraseCredential,
     PassphraseSuite,
 };
+use countersign_core::applications::{Application, ApplicationKey, Callee, Edition, Grant};
+use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};
 use countersign_core::id::{AccountId, InstanceId};
 use countersign_core::json::Json;
-use countersign_core::policy::Role;
-use countersign_core::store::{Change, ChangeSet, Committed, Page, Store, StoreError};
+use countersign_core::page::Page;
+use countersign_core::store::{Change, ChangeSet, Committed, Store, StoreError};
 use countersign_core::text::Base64Url;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::agreement::AgreementPublic;

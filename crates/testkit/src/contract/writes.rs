@@ -1,8 +1,9 @@
 //! What one change after the other does.
 
-use countersign_core::account::{Account, Kind, State};
-use countersign_core::application::Application;
-use countersign_core::store::{Change, Page, ScriptProgress, Setting, StoreError, Thing, Unique};
+use countersign_core::accounts::{Account, Kind, State};
+use countersign_core::applications::Application;
+use countersign_core::page::Page;
+use countersign_core::store::{Change, ScriptProgress, Setting, StoreError, Thing, Unique};
 use countersign_crypto::certificate::Thumbprint;
 
 use super::Bench;

@@ -25,12 +25,12 @@ pub mod time;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
+use countersign_core::engine::Entry;
+use countersign_core::engine::{Foundation, Parts, Site, SiteError};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
-use countersign_core::site::{Foundation, Parts, Site, SiteError};
 use countersign_core::store::{MemoryStore, Store};
-use countersign_core::table::Entry;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile, SlotSecret};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use countersign_client::{Client, ConnectError, Connector, Who};
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::site_key_slots::SlotSecret;

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
+use countersign_core::engine::{Decision, NewSession};
 use countersign_core::id::AccountId;
-use countersign_core::session::{CloseReason, Proof, SessionInfo};
-use countersign_core::site::{Decision, NewSession};
+use countersign_core::sessions::{CloseReason, Proof, SessionInfo};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -71,7 +71,7 @@ impl TestSite {
         let opening = opening(account, proof, 1_000, &cut);
         match self.site.open_session(opening, now).await.unwrap() {
             Decision::Opened(info) => Some(TestSession {
-                caller: Caller::session(&info),
+                caller: info.caller(),
                 info,
                 cut,
             }),

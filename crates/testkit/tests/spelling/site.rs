@@ -1,6 +1,6 @@
 //! Operations through the one door, and a person's dump.
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_proto::operation::{Code, Operation};
 use countersign_testkit::harness::TestSite;
 use serde_json::{Value, json};

@@ -13,18 +13,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Done, Limit, Listing};
-use crate::account::State;
-use crate::application::{
+use crate::access::Role;
+use crate::accounts::State;
+use crate::applications::{
     Application, ApplicationId, ApplicationKey, Callee, Edition, Grant, MOST_KEYS,
 };
-use crate::context::Context;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::id::{AccountId, InstanceId};
 use crate::json::Json;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::site::Opened;
-use crate::store::{Change, DamagedApplication, ListedApplication, Page};
-use crate::table::{Answer, Entry};
+use crate::page::Page;
+use crate::site_key::Opened;
+use crate::store::{Change, DamagedApplication, ListedApplication};
 use crate::text::Label;
 
 pub(super) use relations::without_service;

@@ -1,10 +1,11 @@
 //! What other registrations say of an account or an application that is deleted: it goes with it.
 
-use crate::application::{Application, ApplicationId, Callee};
-use crate::context::Context;
+use crate::applications::{Application, ApplicationId, Callee};
+use crate::engine::Context;
+use crate::engine::Refusal;
 use crate::id::AccountId;
-use crate::refusal::Refusal;
-use crate::store::{Change, ListedApplication, Page};
+use crate::page::Page;
+use crate::store::{Change, ListedApplication};
 
 /// How many applications are read at once.
 const STRETCH: u32 = 500;

@@ -8,12 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::super::account;
-use crate::account::Kind;
-use crate::application::{Application, ApplicationId, Callee, Edition, Grant};
-use crate::context::Context;
+use crate::accounts::Kind;
+use crate::applications::{Application, ApplicationId, Callee, Edition, Grant};
+use crate::engine::Context;
+use crate::engine::Refusal;
 use crate::id::AccountId;
 use crate::json::{Json, MOST_DEPTH};
-use crate::refusal::Refusal;
 
 /// The most entries of each list of an application.
 const MOST_NAMES: usize = 64;

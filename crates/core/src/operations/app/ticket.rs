@@ -9,14 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::account::State;
-use crate::application::{Application, ApplicationId, Edition};
-use crate::context::Context;
+use crate::access::Role;
+use crate::accounts::State;
+use crate::applications::{Application, ApplicationId, Edition};
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::{Answer, Entry};
 use crate::json::Json;
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::site::Opened;
-use crate::table::{Answer, Entry};
+use crate::site_key::Opened;
 use crate::timestamp::Timestamp;
 
 pub(super) fn entry() -> Entry {
@@ -73,7 +73,7 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
         granted: false,
         why_not: None,
         edition: provider.edition,
-        sealed_to: key.map(crate::application::ApplicationKey::fingerprint),
+        sealed_to: key.map(crate::applications::ApplicationKey::fingerprint),
         suite: (provider.edition == Edition::V2).then(|| SealingSuite::XWing.name().to_owned()),
         cipher: agreed.as_ref().ok().map(|agreed| agreed.0.clone()),
         hash: agreed.as_ref().ok().map(|agreed| agreed.1.clone()),

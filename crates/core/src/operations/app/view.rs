@@ -4,11 +4,11 @@ use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::account::State;
-use crate::application::{Application, ApplicationId, Callee, Edition};
-use crate::context::Context;
+use crate::accounts::State;
+use crate::applications::{Application, ApplicationId, Callee, Edition};
+use crate::engine::Context;
+use crate::engine::Refusal;
 use crate::json::Json;
-use crate::refusal::Refusal;
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;
 

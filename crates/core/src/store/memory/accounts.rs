@@ -6,10 +6,11 @@ use countersign_proto::name::AccountName;
 
 use super::MemoryStore;
 use super::rows::Rows;
-use crate::account::{Account, Kind};
-use crate::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use crate::accounts::{Account, Kind};
+use crate::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::id::AccountId;
-use crate::store::{Accounts, DamagedAccount, Page, StoreError, Thing, Unique};
+use crate::page::Page;
+use crate::store::{Accounts, DamagedAccount, StoreError, Thing, Unique};
 
 const STALE: StoreError = StoreError::Stale {
     what: Thing::Account,

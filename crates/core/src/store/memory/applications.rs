@@ -4,8 +4,9 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use super::rows::Rows;
-use crate::application::{Application, ApplicationId};
-use crate::store::{Applications, DamagedApplication, Page, StoreError, Thing, Unique};
+use crate::applications::{Application, ApplicationId};
+use crate::page::Page;
+use crate::store::{Applications, DamagedApplication, StoreError, Thing, Unique};
 
 const STALE: StoreError = StoreError::Stale {
     what: Thing::Application,

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use crate::audit::{AuditDraft, AuditEntry, AuditFilter, AuditSearch, ChainHead};
-use crate::store::{AuditLog, Page, StoreError};
+use crate::page::Page;
+use crate::store::{AuditLog, StoreError};
 
 #[derive(Debug, Default)]
 pub(super) struct AuditRows(pub(super) Vec<AuditEntry>);

@@ -1,8 +1,8 @@
 //! Who may call what.
 
+use countersign_core::access::Caller;
 use countersign_core::audit::coalesced::{self, Alarm};
-use countersign_core::caller::Caller;
-use countersign_core::site::Endpoints;
+use countersign_core::engine::Endpoints;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::SlotFile;
 use countersign_proto::operation::Code;

@@ -1,6 +1,6 @@
 //! Persons, services and their keys.
 
-use countersign_core::session::{CloseReason, Proof};
+use countersign_core::sessions::{CloseReason, Proof};
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{TestSite, certificate};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Applications, their keys, and who may call whom.
 
-use countersign_core::application::Application;
+use countersign_core::applications::Application;
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{self, NOW, TestSite};
 use serde_json::{Value, json};

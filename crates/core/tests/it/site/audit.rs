@@ -1,6 +1,6 @@
 //! The audit log as an admin sees it.
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_proto::operation::Operation;
 use countersign_testkit::harness::{NOW, TestSite, run, run_at};
 use serde_json::value::RawValue;

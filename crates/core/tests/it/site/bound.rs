@@ -256,7 +256,7 @@ async fn what_providers_are_told_is_kept_as_it_was_given() {
         let params = format!(r#"{{"id":"billing","settings":{{"auth_data":{auth_data}}}}}"#);
         let params = serde_json::value::RawValue::from_string(params).unwrap();
         let operation = countersign_proto::operation::Operation::new(7, "app", "update", params);
-        let local = countersign_core::caller::Caller::admin_socket();
+        let local = countersign_core::access::Caller::admin_socket();
         test.site.run(&local, &operation, NOW).await
     };
     let kept = async || {

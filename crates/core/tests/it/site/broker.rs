@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use countersign_core::access::Caller;
 use countersign_core::audit::AuditDraft;
-use countersign_core::caller::Caller;
+use countersign_core::site_key::BrokerKeys;
 use countersign_core::store::{Change, ChangeSet, Store};
-use countersign_core::tickets::{Allowed, BrokerKeys, Edition, IssueError, V2, Verified};
+use countersign_core::tickets::{Allowed, Edition, IssueError, V2, Verified};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;

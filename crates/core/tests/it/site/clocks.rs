@@ -1,7 +1,7 @@
 //! A site whose clock stands in 1969, 2038 or 2106, or jumps.
 
-use countersign_core::caller::Caller;
-use countersign_core::session::CloseReason;
+use countersign_core::access::Caller;
+use countersign_core::sessions::CloseReason;
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_testkit::harness::TestSite;

@@ -1,6 +1,6 @@
 //! The key that is delivered of a person: given, replaced, taken away, and what that does to sessions.
 
-use countersign_core::session::{CloseReason, Proof};
+use countersign_core::sessions::{CloseReason, Proof};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file::{DeliveredKey, write_identity};

@@ -1,6 +1,6 @@
 //! A person as JSON, there and back.
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{TestSite, run};
 use serde_json::{Value, json};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use countersign_core::caller::Caller;
-use countersign_core::tickets::{BrokerKeys, Registered};
+use countersign_core::access::Caller;
+use countersign_core::site_key::BrokerKeys;
+use countersign_core::tickets::Registered;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::broker::v2::consumer::Consumer;

@@ -1,8 +1,8 @@
 //! A commit that fails, or whose answer is lost: afterwards the store holds what it held before or what it was to hold,
 //! and memory agrees with it.
 
-use countersign_core::caller::Caller;
-use countersign_core::session::CloseReason;
+use countersign_core::access::Caller;
+use countersign_core::sessions::CloseReason;
 use countersign_proto::operation::Code;
 use countersign_proto::session::EncryptionOption;
 use countersign_testkit::faulty::Fault;

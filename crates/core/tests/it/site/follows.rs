@@ -8,13 +8,14 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use countersign_core::caller::Caller;
-use countersign_core::engine::{Audience, Notice};
-use countersign_core::policy::Role;
-use countersign_core::session::{CloseReason, Proof};
-use countersign_core::site::{Decision, NewSession, Site};
+use countersign_core::access::Caller;
+use countersign_core::access::Role;
+use countersign_core::engine::{Answer, Entry};
+use countersign_core::engine::{Decision, NewSession, Site};
+use countersign_core::sessions::Audience;
+use countersign_core::sessions::{CloseReason, Proof};
 use countersign_core::store::MemoryStore;
-use countersign_core::table::{Answer, Entry};
+use countersign_core::store::Notice;
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::operation::{Code, Event, Operation};
 use countersign_proto::session::EncryptionOption;
@@ -349,7 +350,7 @@ struct Seat {}
 async fn a_channel_that_the_table_does_not_grant_is_refused_everything() {
     let test = TestSite::new().await;
     let caller = Caller {
-        door: countersign_core::caller::Door::Http,
+        door: countersign_core::access::Door::Http,
         ..Caller::admin_socket()
     };
     for entry in test.site.table().entries() {

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 
-use countersign_core::caller::Caller;
-use countersign_core::policy::Scope;
+use countersign_core::access::Caller;
+use countersign_core::access::Scope;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;

@@ -1,7 +1,7 @@
 //! The encryption options on offer, as admins change them.
 
-use countersign_core::session::{Proof, Resume};
-use countersign_core::site::{OFFER, SiteError};
+use countersign_core::engine::{OFFER, SiteError};
+use countersign_core::sessions::{Proof, Resume};
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 use countersign_testkit::harness::{NOW, TestSite};
@@ -209,7 +209,7 @@ async fn a_site_that_was_made_before_options_were_kept_has_what_a_new_one_has() 
     test.memory().remove_setting(OFFER);
     let site = test.unsealed().await;
     assert_eq!(site.options(), OptionList::default());
-    let caller = countersign_core::caller::Caller::admin_socket();
+    let caller = countersign_core::access::Caller::admin_socket();
     let params = json!({ "name": "hybrid-aes256gcm" });
     let (code, data) =
         countersign_testkit::harness::run(&site, &caller, "option.disable", params).await;
@@ -225,7 +225,7 @@ async fn two_changes_at_once_do_not_undo_each_other() {
         let enable = |name: &'static str| {
             let test = std::sync::Arc::clone(&test);
             tokio::spawn(async move {
-                let caller = countersign_core::caller::Caller::admin_socket();
+                let caller = countersign_core::access::Caller::admin_socket();
                 let params = json!({ "name": name });
                 countersign_testkit::harness::run(&test.site, &caller, "option.enable", params)
                     .await

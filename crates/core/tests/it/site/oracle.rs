@@ -1,8 +1,8 @@
 //! Registration as an oracle: an attacker who gets the OPRF evaluated under the key of a record can test
 //! guesses against one recorded answer to a login, without the site's throttle.
 
-use countersign_core::caller::Caller;
-use countersign_core::site::{PersonLogin, Site};
+use countersign_core::access::Caller;
+use countersign_core::engine::{PersonLogin, Site};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::passphrase::{
     ClientLogin, ClientRegistration, Identifiers, LoginSuite, PassphraseRecord, ServerLogin,
@@ -169,7 +169,7 @@ async fn registrations_of_ones_own_test_no_guess_at_ones_pass_phrase() {
     let test = TestSite::new().await;
     let recorded = victim(&test).await;
     let shown = test.admin("person.show", json!({ "name": "maria" })).await;
-    let proof = countersign_core::session::Proof::Passphrase;
+    let proof = countersign_core::sessions::Proof::Passphrase;
     let stolen = test.session(&shown, proof).await.unwrap();
     let evaluate = async |request: &[u8]| {
         let params = json!({ "request": encode(request) });

@@ -1,8 +1,8 @@
 //! Setting a pass phrase, and what the listener is given to log a person in.
 
-use countersign_core::caller::Caller;
-use countersign_core::session::CloseReason;
-use countersign_core::site::{Decision, PersonLogin, Site};
+use countersign_core::access::Caller;
+use countersign_core::engine::{Decision, PersonLogin, Site};
+use countersign_core::sessions::CloseReason;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::passphrase::{

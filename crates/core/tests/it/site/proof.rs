@@ -1,9 +1,9 @@
 //! Fresh proofs: a session alone changes nothing of what its account logs in with.
 
-use countersign_core::caller::Caller;
-use countersign_core::guard::Source;
-use countersign_core::session::{CloseReason, Proof, Resume};
-use countersign_core::site::Site;
+use countersign_core::access::Caller;
+use countersign_core::engine::Site;
+use countersign_core::sessions::{CloseReason, Proof, Resume};
+use countersign_core::throttle::Source;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -329,7 +329,7 @@ async fn an_account_runs_so_much_public_key_work_and_no_more() {
         .table()
         .entries()
         .filter(|entry| entry.is_costly())
-        .map(countersign_core::table::Entry::name)
+        .map(countersign_core::engine::Entry::name)
         .collect();
     assert_eq!(
         costly,

@@ -1,6 +1,6 @@
 //! Initialisation scripts.
 
-use countersign_core::site::{ScriptError, ScriptOutcome};
+use countersign_core::engine::{ScriptError, ScriptOutcome};
 use countersign_testkit::harness::{NOW, TestSite};
 use serde_json::json;
 

@@ -1,8 +1,8 @@
 //! Sealed and open; configuration; the slots of the site key.
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
+use countersign_core::engine::{Site, SiteError};
 use countersign_core::operations;
-use countersign_core::site::{Site, SiteError};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::Code;

@@ -1,6 +1,6 @@
 //! Nothing secret reaches the audit log.
 
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_core::operations;
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{TestSite, certificate, run};

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use countersign_core::session::{CloseReason, Proof, Resume, Room, Suspension};
-use countersign_core::site::Decision;
+use countersign_core::engine::Decision;
+use countersign_core::sessions::{CloseReason, Proof, Resume, Room, Suspension};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::EncryptionOption;

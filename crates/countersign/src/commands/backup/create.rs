@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use countersign_core::caller::Caller;
-use countersign_core::site::Site;
+use countersign_core::access::Caller;
+use countersign_core::engine::Site;
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_server::clock;

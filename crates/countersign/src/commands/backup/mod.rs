@@ -6,7 +6,7 @@ mod restore;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use countersign_core::caller::Caller;
+use countersign_core::access::Caller;
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{RecoveryCode, SlotSecret};
@@ -159,7 +159,7 @@ fn extract(common: &Common, file: &Path, folder: &Path) -> Result<(Manifest, boo
 }
 
 async fn open_key(
-    site: &countersign_core::site::Site,
+    site: &countersign_core::engine::Site,
     from: Option<&Path>,
     code: bool,
 ) -> Result<(), Failure> {

@@ -3,8 +3,8 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use countersign_core::access::Caller;
 use countersign_core::audit::AuditDraft;
-use countersign_core::caller::Caller;
 use countersign_core::store::{ChangeSet, Store};
 use countersign_server::clock;
 use serde_json::json;

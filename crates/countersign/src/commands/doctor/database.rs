@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use countersign_core::engine::{LAST_BACKUP, OFFER};
 use countersign_core::offer::Offer;
-use countersign_core::site::{LAST_BACKUP, OFFER};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::session::Strength;
 use countersign_server::clock;

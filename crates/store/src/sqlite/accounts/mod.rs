@@ -4,10 +4,11 @@ mod row;
 mod write;
 
 use async_trait::async_trait;
-use countersign_core::account::{Account, Kind};
-use countersign_core::credential::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use countersign_core::accounts::{Account, Kind};
+use countersign_core::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use countersign_core::id::AccountId;
-use countersign_core::store::{Accounts, DamagedAccount, Page, StoreError};
+use countersign_core::page::Page;
+use countersign_core::store::{Accounts, DamagedAccount, StoreError};
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 use sqlx::sqlite::SqliteConnection;

@@ -1,11 +1,11 @@
 //! Rows of accounts and credentials as values.
 
-use countersign_core::account::{Account, Kind, State};
-use countersign_core::credential::{
+use countersign_core::access::Role;
+use countersign_core::accounts::{Account, Kind, State};
+use countersign_core::accounts::{
     CredentialId, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PassphraseSuite,
 };
 use countersign_core::id::AccountId;
-use countersign_core::policy::Role;
 use countersign_core::store::{DamagedAccount, StoreError};
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;

@@ -3,8 +3,9 @@
 mod write;
 
 use async_trait::async_trait;
-use countersign_core::application::{Application, ApplicationId};
-use countersign_core::store::{Applications, DamagedApplication, Page, StoreError};
+use countersign_core::applications::{Application, ApplicationId};
+use countersign_core::page::Page;
+use countersign_core::store::{Applications, DamagedApplication, StoreError};
 use sqlx::SqliteExecutor;
 use sqlx::sqlite::SqliteConnection;
 

@@ -1,6 +1,6 @@
 //! Changes of applications, which are few: they are written one by one, in their order.
 
-use countersign_core::application::{Application, ApplicationId};
+use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::store::{StoreError, Thing, Unique};
 use countersign_core::text::Base64Url;
 use sqlx::sqlite::SqliteConnection;

@@ -3,8 +3,8 @@
 //! Countersign adds its own entries to the same table.
 //!
 //! ```
-//! use countersign_core::policy::Role;
-//! use countersign_core::table::{Answer, Entry, Table};
+//! use countersign_core::access::Role;
+//! use countersign_core::engine::{Answer, Entry, Table};
 //!
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! #[serde(deny_unknown_fields)]
@@ -24,7 +24,7 @@
 //!     });
 //! let mut table = Table::new();
 //! table.add(entry)?;
-//! # Ok::<(), countersign_core::table::TableError>(())
+//! # Ok::<(), countersign_core::engine::TableError>(())
 //! ```
 
 mod entry;
@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use countersign_proto::operation::is_name;
 
-use crate::refusal::Refusal;
+use crate::engine::Refusal;
 
 pub(crate) use entry::Reply;
 pub use entry::{Answer, Entry, EntryBuilder};

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use crate::access::Caller;
+use crate::access::Scope;
 use crate::audit::{AuditDraft, AuditOutcome};
-use crate::caller::Caller;
 use crate::content::Content;
-use crate::engine::Notice;
-use crate::guard::Rate;
+use crate::engine::Refusal;
+use crate::engine::Site;
 use crate::id::AccountId;
 use crate::json;
-use crate::policy::Scope;
-use crate::refusal::Refusal;
-use crate::site::Site;
+use crate::store::Notice;
 use crate::store::{Change, ChangeSet, Committed};
+use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
 /// How deep the details of an audit entry may be nested: what is stored, within what tells of it.
@@ -90,7 +90,7 @@ impl Context {
     }
 
     /// The content that came with the operation. It can be taken once; an operation that
-    /// [takes content](crate::table::EntryBuilder::takes_content) has some.
+    /// [takes content](crate::engine::EntryBuilder::takes_content) has some.
     ///
     /// # Errors
     /// `invalid_params` when there is none.

@@ -23,12 +23,12 @@ const TICKETS_LABEL: &str = "broker ticket keys";
 
 /// The site as a party.
 pub struct BrokerKeys {
-    pub(super) site: v2::site::Site,
+    pub(crate) site: v2::site::Site,
     /// A key whose private half is not used: requests of applications that are not registered are verified with it.
-    pub(super) decoy: PartyPublic,
-    pub(super) master: Option<v1::master::Master>,
+    pub(crate) decoy: PartyPublic,
+    pub(crate) master: Option<v1::master::Master>,
     /// What the ticket keys of the symmetric ticket path are derived from.
-    pub(super) tickets: Secret<32>,
+    pub(crate) tickets: Secret<32>,
 }
 
 impl BrokerKeys {

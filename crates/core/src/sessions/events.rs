@@ -6,9 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use countersign_proto::operation::Event;
 
 use super::SessionInfo;
-use crate::engine::Audience;
+use crate::access::Role;
 use crate::id::{AccountId, SessionId};
-use crate::policy::Role;
+
+/// The open sessions that get an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Every open session.
+    All,
+    /// The sessions of one account.
+    Account(AccountId),
+    /// The sessions of accounts with a role.
+    Role(Role),
+    /// One session.
+    Session(SessionId),
+}
 
 /// Takes an event for a session's connection; whether there was room for it. Must not wait.
 pub type EventSink = Box<dyn Fn(&Arc<Event>) -> bool + Send + Sync>;
@@ -22,7 +34,7 @@ struct Subscriber {
 }
 
 /// The way from anywhere in the program to the open sessions. What an operation tells goes with its change, as
-/// [`Notice::Event`](crate::engine::Notice::Event).
+/// [`Notice::Event`](crate::store::Notice::Event).
 #[derive(Default)]
 pub struct Events(Mutex<BTreeMap<SessionId, Subscriber>>);
 

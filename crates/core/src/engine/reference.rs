@@ -6,9 +6,9 @@ use countersign_proto::operation::Operation;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use crate::caller::Door;
-use crate::policy::Role;
-use crate::table::{Entry, Table};
+use crate::access::Door;
+use crate::access::Role;
+use crate::engine::{Entry, Table};
 
 /// The reference page in Markdown.
 #[must_use]

@@ -22,8 +22,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use countersign_proto::session::EncryptionOption;
 
 use super::{CloseReason, Fresh, SessionInfo};
+use crate::access::{Role, Scope};
 use crate::id::{AccountId, SessionId};
-use crate::policy::{Role, Scope};
 use crate::timestamp::Timestamp;
 
 /// Ends a session's connection. Called once, from any thread; must not wait.

@@ -275,6 +275,13 @@ impl From<ContentBroken> for Refusal {
     }
 }
 
+impl From<serde_json::Error> for Refusal {
+    /// What this program writes as JSON is its own.
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();

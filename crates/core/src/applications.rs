@@ -12,8 +12,8 @@ use data_encoding::HEXLOWER;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::account::State;
-use crate::caller::{Caller, Door};
+use crate::access::{Caller, Door};
+use crate::accounts::State;
 use crate::id::{AccountId, InstanceId};
 use crate::json::Json;
 use crate::text::{Base64Url, Label};

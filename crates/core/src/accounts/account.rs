@@ -4,8 +4,8 @@ use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Role;
 use crate::id::AccountId;
-use crate::policy::Role;
 use crate::timestamp::Timestamp;
 
 /// How an account logs in.

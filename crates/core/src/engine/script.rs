@@ -9,9 +9,9 @@ use countersign_proto::operation::{Code, Operation};
 use serde::Deserialize;
 
 use super::Site;
+use crate::access::Caller;
 use crate::audit::AuditDraft;
-use crate::caller::Caller;
-use crate::context::Along;
+use crate::engine::Along;
 use crate::store::{Change, ChangeSet, ScriptProgress, StoreError};
 use crate::timestamp::Timestamp;
 

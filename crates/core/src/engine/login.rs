@@ -15,12 +15,11 @@ use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
 
 use super::Site;
-use crate::account::{Account, Kind};
+use crate::accounts::CredentialId;
+use crate::accounts::{Account, Kind};
 use crate::audit::AuditDraft;
-use crate::caller::Caller;
-use crate::credential::CredentialId;
 use crate::id::{AccountId, SessionId};
-use crate::session::{CloseReason, CutHook, Proof, Resume, Room, SessionInfo, Suspension};
+use crate::sessions::{CloseReason, CutHook, Proof, Resume, Room, SessionInfo, Suspension};
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -360,7 +359,7 @@ impl Site {
         let audit = AuditDraft {
             target: Some(info.id.to_string()),
             details: details.to_string(),
-            ..AuditDraft::done(&Caller::session(info), event, now)
+            ..AuditDraft::done(&info.caller(), event, now)
         };
         let set = ChangeSet::new(Vec::new(), audit);
         self.store().commit(set).await?;

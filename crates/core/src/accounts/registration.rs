@@ -13,7 +13,7 @@ use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::passphrase::SetupId;
 use countersign_crypto::site_key::SiteKey;
 
-use crate::credential::CredentialId;
+use crate::accounts::CredentialId;
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 

@@ -5,9 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Role;
 use crate::id::{AccountId, SessionId};
-use crate::policy::Role;
-use crate::session::SessionInfo;
 
 /// The way an operation reached the site. Behind the door it only matters to the audit log, and to
 /// the few operations that are answered at the admin socket alone.
@@ -103,18 +102,6 @@ impl Caller {
     #[must_use]
     pub fn site() -> Self {
         Self::at(Door::Site, "site".to_owned())
-    }
-
-    /// The account of an open session.
-    #[must_use]
-    pub fn session(session: &SessionInfo) -> Self {
-        Self {
-            account: Some(session.account),
-            name: session.name.to_string(),
-            role: session.role,
-            door: Door::Session,
-            session: Some(session.id),
-        }
     }
 
     const fn at(door: Door, name: String) -> Self {

@@ -29,9 +29,9 @@ use countersign_crypto::hash::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::caller::{Caller, Door};
+use crate::access::{Caller, Door};
 use crate::id::AccountId;
-use crate::store::Page;
+use crate::page::Page;
 use crate::timestamp::Timestamp;
 
 /// How many entries are read at once while verifying: a few hundred KiB.

@@ -8,13 +8,13 @@ use countersign_proto::name::Zone;
 use countersign_proto::session::Strength;
 
 use super::record::{self, SiteConfig, SiteRecord};
-use super::sealing::{self, Opened};
 use super::{Parts, Site};
+use crate::access::Caller;
 use crate::audit::AuditDraft;
-use crate::caller::Caller;
 use crate::offer::Offer;
+use crate::site_key::V1Keys;
+use crate::site_key::{self, Opened};
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
-use crate::tickets::V1Keys;
 use crate::timestamp::Timestamp;
 
 /// What has to be settled when a site is made.
@@ -77,7 +77,7 @@ impl Site {
         let key = SiteKey::from_seed(SiteSeed::generate(entropy));
         let wrapped_key = wrap(&key, foundation.slots, now, entropy)?;
         let setup = ServerSetup::generate(entropy);
-        let sealed_setup = sealing::seal_setup(&key, &setup, entropy);
+        let sealed_setup = site_key::seal_setup(&key, &setup, entropy);
         let config = SiteConfig {
             zone: foundation.zone,
             session_lifetime: SiteConfig::SESSION_LIFETIME,

@@ -7,11 +7,10 @@ use countersign_proto::broker::v2::fast::Answered;
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 
 use super::Site;
-use crate::caller::Door;
+use crate::access::Door;
+use crate::site_key::BrokerKeys;
 use crate::store::StoreError;
-use crate::tickets::{
-    self, Allowed, Broker, BrokerKeys, Denial, Edition, IssueError, Registered, Verified,
-};
+use crate::tickets::{self, Allowed, Broker, Denial, Edition, IssueError, Registered, Verified};
 use crate::timestamp::Timestamp;
 
 impl Site {
@@ -27,7 +26,7 @@ impl Site {
     }
 
     /// The application of that id, with its keys read; whether it is active is for
-    /// [`Application::may_call`](crate::application::Application::may_call) to say. `None` when there is none, or
+    /// [`Application::may_call`](crate::applications::Application::may_call) to say. `None` when there is none, or
     /// the text is no id.
     ///
     /// # Errors

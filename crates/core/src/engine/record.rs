@@ -9,12 +9,12 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::sealing::seal_v1_keys;
 use super::{Site, SiteError};
+use crate::engine::Refusal;
 use crate::offer::Offer;
-use crate::refusal::Refusal;
+use crate::site_key::V1Key;
+use crate::site_key::seal_v1_keys;
 use crate::store::{Change, Setting, Store, StoreError};
-use crate::tickets::V1Key;
 use crate::timestamp::Timestamp;
 
 pub(super) const SITE_KEY: &str = "site_key";

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::refusal::Refusal;
+use crate::engine::Refusal;
 
 /// Reads the parameters of an operation. Nothing at all counts as `{}`.
 ///

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::caller::{Caller, Door};
+use super::{Caller, Door};
 use crate::id::AccountId;
 
 /// What an account may do at the site.

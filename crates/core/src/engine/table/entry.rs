@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::caller::Door;
+use crate::access::Door;
+use crate::access::{Access, Role};
 use crate::content::Content;
-use crate::context::Context;
-use crate::params;
-use crate::policy::{Access, Role};
-use crate::refusal::Refusal;
+use crate::engine::Context;
+use crate::engine::Refusal;
+use crate::engine::params;
 
 /// What an operation answers: data for programs, and text for people.
 #[derive(Debug)]

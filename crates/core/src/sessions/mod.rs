@@ -12,11 +12,11 @@ use countersign_proto::session::EncryptionOption;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Caller, Door, Role};
 use crate::id::{AccountId, SessionId};
-use crate::policy::Role;
 use crate::timestamp::Timestamp;
 
-pub use events::{EventSink, Events};
+pub use events::{Audience, EventSink, Events};
 pub(crate) use fresh::{Challenge, Fresh};
 pub use registry::{CutHook, Resume, Room, SessionRegistry, Suspension};
 
@@ -47,6 +47,20 @@ pub struct SessionInfo {
     pub connected: bool,
     /// Which of its connections this is; the first is 0.
     pub connection: u32,
+}
+
+impl SessionInfo {
+    /// The account as a caller of operations.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller {
+            account: Some(self.account),
+            name: self.name.to_string(),
+            role: self.role,
+            door: Door::Session,
+            session: Some(self.id),
+        }
+    }
 }
 
 /// What an account proved to get its session.

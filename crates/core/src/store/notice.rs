@@ -6,13 +6,11 @@ use countersign_proto::operation::Event;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use crate::id::{AccountId, SessionId};
-use crate::policy::Role;
-use crate::refusal::Refusal;
-use crate::session::CloseReason;
-use crate::site::Opened;
+use crate::id::SessionId;
+use crate::sessions::{Audience, CloseReason};
+use crate::site_key::Opened;
 
-/// Something that follows once a change set is committed. What follows from a [`Change`](crate::store::Change) itself
+/// Something that follows once a change set is committed. What follows from a [`Change`](super::Change) itself
 /// needs no notice: the sessions of a locked account end without one.
 #[derive(Debug, Clone)]
 pub enum Notice {
@@ -42,14 +40,14 @@ impl Notice {
     /// An event for open sessions, with `data` as JSON.
     ///
     /// # Errors
-    /// `internal` when the data is no JSON.
+    /// That of `serde_json` when the data is no JSON.
     pub fn event(
         to: Audience,
         group: impl Into<String>,
         event: impl Into<String>,
         data: &impl Serialize,
-    ) -> Result<Self, Refusal> {
-        let data = to_raw_value(data).map_err(|error| Refusal::internal(error.to_string()))?;
+    ) -> Result<Self, serde_json::Error> {
+        let data = to_raw_value(data)?;
         let event = Arc::new(Event {
             group: group.into(),
             event: event.into(),
@@ -57,17 +55,4 @@ impl Notice {
         });
         Ok(Self::Event { to, event })
     }
-}
-
-/// The open sessions that get an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Every open session.
-    All,
-    /// The sessions of one account.
-    Account(AccountId),
-    /// The sessions of accounts with a role.
-    Role(Role),
-    /// One session.
-    Session(SessionId),
 }

@@ -1,0 +1,12 @@
+//! Accounts, and what they log in with.
+
+mod account;
+mod credential;
+mod registration;
+
+pub use account::{Account, Kind, State};
+pub use credential::{
+    CredentialId, DeliveredKeyCredential, KeyCredential, PASSPHRASE_VERSION, PassphraseCredential,
+    PassphraseSuite,
+};
+pub(crate) use registration::Registrant;
