@@ -8,10 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_client::{Client, Who};
-use countersign_core::access::Caller;
-use countersign_core::access::Role;
-use countersign_core::engine::{Answer, Entry, Table};
-use countersign_core::engine::{Foundation, Parts, Site};
+use countersign_core::access::{Caller, Role};
+use countersign_core::engine::{Answer, Entry, Foundation, Parts, Site, Table};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::sessions::Audience;

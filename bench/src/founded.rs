@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use countersign_core::access::Role;
-use countersign_core::access::{Caller, Door};
+use countersign_core::access::{Caller, Door, Role};
 use countersign_core::accounts::{Account, Kind, State};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
-use countersign_core::engine::Entry;
-use countersign_core::engine::Site;
+use countersign_core::engine::{Entry, Site};
 use countersign_core::id::AccountId;
 use countersign_core::store::{Change, ChangeSet};
 use countersign_crypto::entropy::SystemEntropy;

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use countersign_core::engine::Entry;
-use countersign_core::engine::reference;
+use countersign_core::engine::{Entry, reference};
 use countersign_core::operations;
 
 #[test]

@@ -9,8 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::access::Door;
-use countersign_core::access::Role;
+use countersign_core::access::{Door, Role};
 use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::{Alarm, Occurrence};
 use countersign_core::sessions::Audience;

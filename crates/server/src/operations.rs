@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use countersign_core::access::{Caller, Door};
 use countersign_core::content::Content;
-use countersign_core::engine::Entry;
-use countersign_core::engine::Refusal;
+use countersign_core::engine::{Entry, Refusal};
 use countersign_core::id::AccountId;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use futures_util::FutureExt;

@@ -13,11 +13,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_core::access::Door;
-use countersign_core::access::Role;
-use countersign_core::accounts::{Account, Kind, State};
+use countersign_core::access::{Door, Role};
 use countersign_core::accounts::{
-    CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite,
+    Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, State,
 };
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome};
 use countersign_core::id::AccountId;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign_core::accounts::{Account, Kind};
-use countersign_core::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use countersign_core::accounts::{
+    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+};
 use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::audit::{AuditEntry, AuditSearch, ChainHead};
 use countersign_core::id::AccountId;

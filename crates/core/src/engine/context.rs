@@ -5,16 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::access::Caller;
-use crate::access::Scope;
+use crate::access::{Caller, Scope};
 use crate::audit::{AuditDraft, AuditOutcome};
 use crate::content::Content;
-use crate::engine::Refusal;
-use crate::engine::Site;
+use crate::engine::{Refusal, Site};
 use crate::id::AccountId;
 use crate::json;
-use crate::store::Notice;
-use crate::store::{Change, ChangeSet, Committed};
+use crate::store::{Change, ChangeSet, Committed, Notice};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 

@@ -12,8 +12,7 @@ use super::{Parts, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
 use crate::offer::Offer;
-use crate::site_key::V1Keys;
-use crate::site_key::{self, Opened};
+use crate::site_key::{self, Opened, V1Keys};
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
 use crate::timestamp::Timestamp;
 

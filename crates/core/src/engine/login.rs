@@ -15,8 +15,7 @@ use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
 
 use super::Site;
-use crate::accounts::CredentialId;
-use crate::accounts::{Account, Kind};
+use crate::accounts::{Account, CredentialId, Kind};
 use crate::audit::AuditDraft;
 use crate::id::{AccountId, SessionId};
 use crate::sessions::{CloseReason, CutHook, Proof, Resume, Room, SessionInfo, Suspension};

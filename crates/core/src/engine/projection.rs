@@ -5,8 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::{Site, WeakSite};
 use crate::sessions::{CloseReason, Proof};
-use crate::store::Notice;
-use crate::store::{Change, ChangeSet, Effects, Observer};
+use crate::store::{Change, ChangeSet, Effects, Notice, Observer};
 
 /// Applies committed change sets to a site, for as long as the site is in use.
 pub(crate) struct Projection(WeakSite);

@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Site, SiteError};
 use crate::engine::Refusal;
 use crate::offer::Offer;
-use crate::site_key::V1Key;
-use crate::site_key::seal_v1_keys;
+use crate::site_key::{V1Key, seal_v1_keys};
 use crate::store::{Change, Setting, Store, StoreError};
 use crate::timestamp::Timestamp;
 

@@ -6,8 +6,7 @@ use countersign_proto::operation::Operation;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use crate::access::Door;
-use crate::access::Role;
+use crate::access::{Door, Role};
 use crate::engine::{Entry, Table};
 
 /// The reference page in Markdown.

@@ -11,13 +11,10 @@ use super::{Done, Limit, Listing};
 use crate::access::Role;
 use crate::accounts::{Account, Kind, State};
 use crate::applications::ApplicationId;
-use crate::engine::Answer;
-use crate::engine::Refusal;
-use crate::engine::{Changes, Context};
+use crate::engine::{Answer, Changes, Context, Refusal};
 use crate::id::AccountId;
 use crate::page::Page;
-use crate::store::Notice;
-use crate::store::{Change, DamagedAccount};
+use crate::store::{Change, DamagedAccount, Notice};
 use crate::timestamp::Timestamp;
 
 /// The account that is meant.

@@ -10,14 +10,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Limit, NoParams};
-use crate::access::Door;
-use crate::access::Role;
+use crate::access::{Door, Role};
 use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, ENTRIES_AT_ONCE};
 use crate::content::{Content, ContentBroken};
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::Site;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal, Site};
 use crate::id::AccountId;
 use crate::page::Page;
 use crate::throttle::Rate;

@@ -6,12 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Done, NoParams};
-use crate::access::Door;
-use crate::access::Role;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::Site;
-use crate::engine::{Answer, Entry};
+use crate::access::{Door, Role};
+use crate::engine::{Answer, Context, Entry, Refusal, Site};
 use crate::store::StoreCopy;
 
 pub(super) fn entries() -> Vec<Entry> {

@@ -8,9 +8,7 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::Role;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal};
 
 /// The most keys for v1 that are kept: older ones open nothing any more.
 const MOST_V1_KEYS: usize = 4;

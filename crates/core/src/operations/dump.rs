@@ -22,14 +22,11 @@ use serde_json::json;
 use super::account::{self, AccountView, ByName};
 use super::delivered::DumpedKey;
 use super::person::PersonRole;
-use crate::access::Door;
-use crate::access::Role;
-use crate::accounts::{Account, Kind, State};
-use crate::accounts::{CredentialId, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite};
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::params;
-use crate::engine::{Answer, Entry};
+use crate::access::{Door, Role};
+use crate::accounts::{
+    Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, State,
+};
+use crate::engine::{Answer, Context, Entry, Refusal, params};
 use crate::id::AccountId;
 use crate::store::Change;
 use crate::text::{Base64Url, Email, FullName};

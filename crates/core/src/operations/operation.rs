@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::access::Role;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal};
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![

@@ -7,13 +7,9 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::Role;
-use crate::engine::Refusal;
-use crate::engine::Site;
-use crate::engine::{Answer, Entry};
-use crate::engine::{Changes, Context};
+use crate::engine::{Answer, Changes, Context, Entry, Refusal, Site};
 use crate::offer::{Offer, OfferError};
-use crate::store::Committed;
-use crate::store::Notice;
+use crate::store::{Committed, Notice};
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];

@@ -9,9 +9,7 @@ use super::whose::Own;
 use super::{NoParams, key, passphrase};
 use crate::access::Role;
 use crate::accounts::Kind;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::SessionId;
 use crate::timestamp::Timestamp;
 

@@ -21,12 +21,10 @@ use serde_json::json;
 use super::proof;
 use super::whose::{Named, Whose};
 use crate::access::Role;
-use crate::accounts::Registrant;
-use crate::accounts::{Account, Kind};
-use crate::accounts::{PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite};
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
+use crate::accounts::{
+    Account, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, Registrant,
+};
+use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::site_key::Opened;
 use crate::store::Change;
 use crate::text::Base64Url;

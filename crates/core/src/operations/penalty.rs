@@ -6,9 +6,7 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::Role;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::throttle::{Penalty, Source};
 use crate::timestamp::Timestamp;
 

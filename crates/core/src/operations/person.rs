@@ -8,12 +8,9 @@ use serde_json::json;
 use super::account::{self, AccountView, ByName, ByStoredName, ListByName};
 use crate::access::{Role, Scope};
 use crate::accounts::{Account, Kind, State};
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
-use crate::engine::{Changes, Context};
+use crate::engine::{Answer, Changes, Context, Entry, Refusal};
 use crate::id::AccountId;
-use crate::store::Change;
-use crate::store::Notice;
+use crate::store::{Change, Notice};
 use crate::text::{Email, FullName};
 use crate::timestamp::Timestamp;
 

@@ -7,9 +7,7 @@ use serde_json::json;
 
 use super::{Done, Limit, Listing};
 use crate::access::{Role, Scope};
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::SessionId;
 use crate::sessions::{CloseReason, Proof, SessionInfo};
 use crate::store::Notice;

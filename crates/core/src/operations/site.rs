@@ -8,10 +8,7 @@ use serde_json::json;
 
 use super::NoParams;
 use crate::access::Role;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::SiteConfig;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal, SiteConfig};
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![

@@ -10,12 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
-use crate::access::Door;
-use crate::access::Role;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
-use crate::engine::{Site, UnsealError};
+use crate::access::{Door, Role};
+use crate::engine::{Answer, Context, Entry, Refusal, Site, UnsealError};
 use crate::timestamp::Timestamp;
 
 /// The fewest characters of a pass phrase for the site key.

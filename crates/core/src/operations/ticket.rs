@@ -11,9 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::access::Role;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::tickets::Registered;
 
 pub(super) fn entries() -> Vec<Entry> {

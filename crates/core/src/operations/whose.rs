@@ -7,8 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::account;
 use crate::accounts::{Account, Kind};
-use crate::engine::Context;
-use crate::engine::Refusal;
+use crate::engine::{Context, Refusal};
 
 /// The parameter `name` of an operation that both groups have; those of `self` do not take it.
 pub(super) trait Whose: JsonSchema + Send {

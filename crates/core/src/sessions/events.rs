@@ -33,8 +33,8 @@ struct Subscriber {
     sink: EventSink,
 }
 
-/// The way from anywhere in the program to the open sessions. What an operation tells goes with its change, as
-/// [`Notice::Event`](crate::store::Notice::Event).
+/// The way from anywhere in the program to the open sessions. What an operation tells goes with its change, in
+/// a notice.
 #[derive(Default)]
 pub struct Events(Mutex<BTreeMap<SessionId, Subscriber>>);
 

@@ -5,8 +5,7 @@ use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
 use super::StoreError;
-use crate::accounts::{Account, Kind};
-use crate::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential};
 use crate::id::AccountId;
 use crate::page::Page;
 

@@ -3,8 +3,7 @@
 use countersign_crypto::certificate::Thumbprint;
 
 use super::{Effects, ScriptProgress, Setting};
-use crate::accounts::Account;
-use crate::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential};
 use crate::applications::{Application, ApplicationId};
 use crate::audit::AuditDraft;
 use crate::id::{AccountId, SessionId};

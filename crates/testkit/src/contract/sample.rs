@@ -1,11 +1,9 @@
 //! Accounts, credentials and audit entries to test with.
 
-use countersign_core::access::Door;
-use countersign_core::access::Role;
-use countersign_core::accounts::{Account, Kind, State};
+use countersign_core::access::{Door, Role};
 use countersign_core::accounts::{
-    CredentialId, DeliveredKeyCredential, KeyCredential, PASSPHRASE_VERSION, PassphraseCredential,
-    PassphraseSuite,
+    Account, CredentialId, DeliveredKeyCredential, KeyCredential, Kind, PASSPHRASE_VERSION,
+    PassphraseCredential, PassphraseSuite, State,
 };
 use countersign_core::applications::{Application, ApplicationKey, Callee, Edition, Grant};
 use countersign_core::audit::{Actor, AuditDraft, AuditOutcome, ChainHead};

@@ -26,8 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::Entry;
-use countersign_core::engine::{Foundation, Parts, Site, SiteError};
+use countersign_core::engine::{Entry, Foundation, Parts, Site, SiteError};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::store::{MemoryStore, Store};

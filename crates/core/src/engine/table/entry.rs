@@ -10,12 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::access::Door;
-use crate::access::{Access, Role};
+use crate::access::{Access, Door, Role};
 use crate::content::Content;
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::params;
+use crate::engine::{Context, Refusal, params};
 
 /// What an operation answers: data for programs, and text for people.
 #[derive(Debug)]

@@ -18,9 +18,7 @@ use crate::accounts::State;
 use crate::applications::{
     Application, ApplicationId, ApplicationKey, Callee, Edition, Grant, MOST_KEYS,
 };
-use crate::engine::Context;
-use crate::engine::Refusal;
-use crate::engine::{Answer, Entry};
+use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::{AccountId, InstanceId};
 use crate::json::Json;
 use crate::page::Page;

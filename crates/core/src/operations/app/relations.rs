@@ -1,8 +1,7 @@
 //! What other registrations say of an account or an application that is deleted: it goes with it.
 
 use crate::applications::{Application, ApplicationId, Callee};
-use crate::engine::Context;
-use crate::engine::Refusal;
+use crate::engine::{Context, Refusal};
 use crate::id::AccountId;
 use crate::page::Page;
 use crate::store::{Change, ListedApplication};

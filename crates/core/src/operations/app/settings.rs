@@ -10,8 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::super::account;
 use crate::accounts::Kind;
 use crate::applications::{Application, ApplicationId, Callee, Edition, Grant};
-use crate::engine::Context;
-use crate::engine::Refusal;
+use crate::engine::{Context, Refusal};
 use crate::id::AccountId;
 use crate::json::{Json, MOST_DEPTH};
 

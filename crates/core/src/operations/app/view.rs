@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use crate::accounts::State;
 use crate::applications::{Application, ApplicationId, Callee, Edition};
-use crate::engine::Context;
-use crate::engine::Refusal;
+use crate::engine::{Context, Refusal};
 use crate::json::Json;
 use crate::store::StoreError;
 use crate::timestamp::Timestamp;

@@ -6,8 +6,7 @@ use countersign_proto::name::AccountName;
 
 use super::MemoryStore;
 use super::rows::Rows;
-use crate::accounts::{Account, Kind};
-use crate::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use crate::accounts::{Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential};
 use crate::id::AccountId;
 use crate::page::Page;
 use crate::store::{Accounts, DamagedAccount, StoreError, Thing, Unique};

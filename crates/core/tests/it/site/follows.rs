@@ -8,14 +8,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-use countersign_core::access::Caller;
-use countersign_core::access::Role;
-use countersign_core::engine::{Answer, Entry};
-use countersign_core::engine::{Decision, NewSession, Site};
-use countersign_core::sessions::Audience;
-use countersign_core::sessions::{CloseReason, Proof};
-use countersign_core::store::MemoryStore;
-use countersign_core::store::Notice;
+use countersign_core::access::{Caller, Role};
+use countersign_core::engine::{Answer, Decision, Entry, NewSession, Site};
+use countersign_core::sessions::{Audience, CloseReason, Proof};
+use countersign_core::store::{MemoryStore, Notice};
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::operation::{Code, Event, Operation};
 use countersign_proto::session::EncryptionOption;

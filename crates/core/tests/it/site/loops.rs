@@ -3,8 +3,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 
-use countersign_core::access::Caller;
-use countersign_core::access::Scope;
+use countersign_core::access::{Caller, Scope};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;

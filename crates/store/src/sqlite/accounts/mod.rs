@@ -4,8 +4,9 @@ mod row;
 mod write;
 
 use async_trait::async_trait;
-use countersign_core::accounts::{Account, Kind};
-use countersign_core::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use countersign_core::accounts::{
+    Account, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+};
 use countersign_core::id::AccountId;
 use countersign_core::page::Page;
 use countersign_core::store::{Accounts, DamagedAccount, StoreError};

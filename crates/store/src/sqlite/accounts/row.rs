@@ -1,9 +1,9 @@
 //! Rows of accounts and credentials as values.
 
 use countersign_core::access::Role;
-use countersign_core::accounts::{Account, Kind, State};
 use countersign_core::accounts::{
-    CredentialId, DeliveredKeyCredential, KeyCredential, PassphraseCredential, PassphraseSuite,
+    Account, CredentialId, DeliveredKeyCredential, KeyCredential, Kind, PassphraseCredential,
+    PassphraseSuite, State,
 };
 use countersign_core::id::AccountId;
 use countersign_core::store::{DamagedAccount, StoreError};

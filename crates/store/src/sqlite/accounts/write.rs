@@ -1,7 +1,8 @@
 //! Changes of accounts and credentials, kind by kind.
 
-use countersign_core::accounts::Account;
-use countersign_core::accounts::{DeliveredKeyCredential, KeyCredential, PassphraseCredential};
+use countersign_core::accounts::{
+    Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential,
+};
 use countersign_core::id::AccountId;
 use countersign_core::store::Thing;
 use countersign_crypto::certificate::Thumbprint;
