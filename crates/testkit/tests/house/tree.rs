@@ -155,7 +155,7 @@ fn the_walk_finds_sources_and_scripts_but_nothing_that_a_build_left() {
     let has = |path: &str| files.iter().any(|file| file.path == path);
     assert!(has("Cargo.toml"));
     assert!(has("crates/testkit/tests/house/tree.rs"));
-    assert!(has("crates/core/src/site/mod.rs"));
+    assert!(has("crates/core/src/engine/mod.rs"));
     assert!(has("scripts/test"));
     assert!(!files.iter().any(|file| file.path.contains("target/")));
 }
