@@ -61,9 +61,8 @@ pub trait Store: Accounts + Applications + Settings + AuditLog {
 
 /// Follows the changes of a store: the site's projection.
 ///
-/// The store tells it of each committed set once, in the order of commits, on a task of its own, and answers the
-/// caller of [`Store::commit`] afterwards. That the caller went away changes nothing about it. A panic in an observer
-/// is logged and survived.
+/// The store tells it of each committed set once, in the order of commits, and answers the caller of [`Store::commit`]
+/// afterwards. That the caller went away changes nothing about it. The store survives a panic in an observer.
 pub trait Observer: Send + Sync {
     /// The set is on the disk. Must not wait: the next change is not written meanwhile.
     fn committed(&self, set: &ChangeSet) -> Effects;

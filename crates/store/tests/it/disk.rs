@@ -181,7 +181,7 @@ async fn writes_what_it_can() {
 #[tokio::test]
 async fn a_disk_that_is_full_at_any_point_leaves_whole_sets() {
     let mut cut_short = 0;
-    for limit in (33..=120).step_by(6) {
+    for limit in (33..=121).step_by(8) {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("site.db");
         SqliteStore::open(&file).await.unwrap().close().await;

@@ -238,6 +238,30 @@ async fn a_damaged_registration_does_not_keep_the_others_out_of_the_list() {
     test.admin("app.delete", json!({ "id": "ledger" })).await;
 }
 
+/// What follows from a change follows when it is on the disk, and not before.
+#[tokio::test]
+async fn a_change_that_the_disk_had_no_room_for_ends_no_session() {
+    let test = TestSite::new().await;
+    let maria = test.session("maria").await;
+    let mut file = test.database().await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END";
+    sqlx::raw_sql(full).execute(&mut file).await.unwrap();
+    let lock = json!({ "name": "maria" });
+    let (code, _) = test.refused("person.lock", lock.clone()).await;
+    assert_eq!(code, Code::INTERNAL);
+    let params = json!({ "session_lifetime": 60 });
+    test.refused("site.config", params).await;
+    assert_ne!(test.site.config().session_lifetime, 60);
+    let (code, _) = run(&test.site, &maria, "self.show", json!({})).await;
+    assert_eq!(code, Code::SUCCESS);
+
+    let room = "DROP TRIGGER full";
+    sqlx::raw_sql(room).execute(&mut file).await.unwrap();
+    test.admin("person.lock", lock).await;
+    let (code, _) = run(&test.site, &maria, "self.show", json!({})).await;
+    assert_eq!(code, Code::NOT_PERMITTED);
+}
+
 /// A session was refused while the disk was full, and went away at once: no caller was left to keep the entry, and
 /// those of others that waited for the disk were lost with it.
 #[tokio::test]
