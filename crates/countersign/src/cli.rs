@@ -1,23 +1,21 @@
-//! The command line: `countersign <noun> <verb>`.
+//! The command line: `countersign <noun> <verb>`, composed of the arguments that each command declares.
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::address;
 use crate::commands::{
-    app, audit, backup, broker, call, key, option, passphrase, person, service, site,
+    app, audit, backup, broker, call, config, key, login, operation, option, passphrase, penalty,
+    person, service, session, site,
 };
-use crate::config::PublicHost;
 use crate::exit;
 use crate::failure::{Exit, Failure};
-use crate::input;
-use crate::output::Format;
-use crate::secret_input::Secret;
+use crate::global::Common;
+use crate::output::{Format, report};
+use crate::site::listen::Listen;
+use crate::site::serve::Serve;
 
 /// The authentication authority and secure-session system that a team runs on its own machines.
 #[derive(Debug, Parser)]
@@ -27,51 +25,6 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) noun: Noun,
-}
-
-/// What every command takes.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Common {
-    /// The site's folder.
-    #[arg(
-        long,
-        global = true,
-        env = "COUNTERSIGN_DATA",
-        default_value = "./site",
-        value_name = "DIR"
-    )]
-    pub(crate) data: PathBuf,
-    /// The form of what is shown.
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_enum,
-        env = "COUNTERSIGN_OUTPUT",
-        default_value_t
-    )]
-    output: Format,
-    /// Short for `--output json`.
-    #[arg(long, global = true)]
-    json: bool,
-    /// Reads the pass phrase from this file (`-`: standard input) in place of a prompt. [env: the secret's own, such as
-    /// COUNTERSIGN_SITE_PASSPHRASE_FILE]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) passphrase_file: Option<PathBuf>,
-    /// Does not ask before what takes something away.
-    #[arg(long, global = true)]
-    pub(crate) yes: bool,
-}
-
-impl Common {
-    pub(crate) fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.output }
-    }
-
-    /// The file with a secret that opens something: the one of the flag, or else of the secret's own variable.
-    pub(crate) fn secret_file(&self, secret: Secret) -> Option<PathBuf> {
-        self.passphrase_file.clone().or_else(|| secret.file())
-    }
 }
 
 impl Cli {
@@ -100,13 +53,13 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
         let shown = error.print().and_then(|()| std::io::stdout().flush());
         return match shown.map_err(|error| Failure::output(&error)) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => failure.report(Format::Text),
+            Err(failure) => report(&failure, Format::Text),
         };
     }
     if json_is_asked_for() {
         let text = error.render().to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text);
-        return Failure::usage(text.trim_end()).report(Format::Json);
+        return report(&Failure::usage(text.trim_end()), Format::Json);
     }
     // Where standard error is closed, the exit code still tells.
     let _ = error.print();
@@ -161,16 +114,16 @@ pub(crate) enum Noun {
     Key(key::Verb),
     /// Open sessions.
     #[command(subcommand)]
-    Session(Session),
+    Session(session::Verb),
     /// Sources that misbehaved and have to wait.
     #[command(subcommand)]
-    Penalty(Penalty),
+    Penalty(penalty::Verb),
     /// Encryption options.
     #[command(subcommand)]
     Option(option::Verb),
     /// The audit log.
     #[command(subcommand)]
-    Audit(Audit),
+    Audit(audit::Verb),
     /// Backups of the site.
     #[command(subcommand)]
     Backup(backup::Verb),
@@ -178,112 +131,19 @@ pub(crate) enum Noun {
     Doctor,
     /// What the site can be asked to do.
     #[command(subcommand)]
-    Operation(ListOnly),
+    Operation(operation::Verb),
     /// The configuration file.
     #[command(subcommand)]
-    Config(Config),
+    Config(config::Verb),
     /// Logs in and runs one operation.
     Call(call::Call),
     /// Logs in and reads operations from a prompt.
-    Shell(call::Login),
+    Shell(login::Login),
     /// Prints a completion script for a shell.
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-}
-
-/// Where a site listens.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Listen {
-    /// The session listener's address, or a name of this machine; port 0 takes a free one.
-    #[arg(long, env = "COUNTERSIGN_SESSION_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
-    pub(crate) session_listen: Option<SocketAddr>,
-    /// Where applications ask for tickets, over HTTP; port 0 takes a free one.
-    #[arg(long, env = "COUNTERSIGN_HTTP_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
-    pub(crate) http_listen: Option<SocketAddr>,
-    /// The name under which clients reach this machine.
-    #[arg(long, env = "COUNTERSIGN_PUBLIC_HOST", value_name = "HOST", value_parser = input::trimmed::<PublicHost>)]
-    pub(crate) public_host: Option<PublicHost>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// The configuration file; `countersign.toml` in the folder if there is one.
-    #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// The zone of names that are given without one; settled at the first launch.
-    #[arg(long, env = "COUNTERSIGN_ZONE", value_parser = input::trimmed::<countersign_proto::name::Zone>)]
-    pub(crate) zone: Option<countersign_proto::name::Zone>,
-    /// Makes a site in a folder that has files of another one, whose database is gone.
-    #[arg(long)]
-    pub(crate) new: bool,
-    #[command(flatten)]
-    pub(crate) listen: Listen,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ListOnly {
-    /// Lists them.
-    List,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Session {
-    /// Lists open sessions.
-    List,
-    /// Shows all that is known of a session.
-    Show {
-        /// The session's id.
-        id: String,
-    },
-    /// Cuts a session.
-    Cut {
-        /// The session's id.
-        id: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Penalty {
-    /// Lists the sources that misbehaved lately, the worst first.
-    List,
-    /// Lets a source in again, or all.
-    Forget {
-        /// An IP address; all sources when left out.
-        source: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Audit {
-    /// Lists the last entries, in the order in which they were written.
-    List(audit::List),
-    /// Writes all entries as JSON, a line each.
-    Export {
-        /// Begins after the entry of this number.
-        #[arg(long, default_value_t = 0)]
-        after: u64,
-        /// To this file (`-`: standard output).
-        #[arg(long, value_name = "FILE")]
-        save: Option<PathBuf>,
-        /// Replaces that file if there is one.
-        #[arg(long, requires = "save")]
-        force: bool,
-    },
-    /// Checks the whole chain; exit code 8 when an entry is not as it was written.
-    Verify,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Config {
-    /// Reads the configuration file and names what is wrong with it.
-    Check {
-        /// The file; `countersign.toml` in the site's folder if none is given.
-        file: Option<PathBuf>,
-    },
-    /// Prints a commented configuration file with the defaults.
-    Example,
 }
 
 #[cfg(test)]

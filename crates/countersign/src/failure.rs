@@ -1,15 +1,14 @@
 //! Failures as the command line reports them: the cause, what to do, a stable code.
 
 use std::fmt;
-use std::process::ExitCode;
 
 use countersign_client::{CallError, ConnectError, CredentialError};
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::LoginError;
 
+use crate::escape;
 pub(crate) use crate::exit::Exit;
 use crate::hint;
-use crate::output::{Format, complain, escape};
 
 /// A failure, ready to be shown.
 #[derive(Debug)]
@@ -103,37 +102,6 @@ impl Failure {
                 format_args!("the operation failed: {code}"),
             ),
         }
-    }
-
-    /// Shows the failure on standard error and gives its exit code.
-    pub(crate) fn report(&self, format: Format) -> ExitCode {
-        match (self.exit, format) {
-            (Exit::Done, _) => {}
-            (_, Format::Text) => complain(&self.text()),
-            (_, Format::Json | Format::Jsonl) => complain(&self.json()),
-        }
-        ExitCode::from(self.exit as u8)
-    }
-
-    fn text(&self) -> String {
-        let hint = match self.hint.as_str() {
-            "" => String::new(),
-            hint => format!("\n  hint: {}", escape::text(hint)),
-        };
-        let (message, code) = (escape::text(&self.message), escape::line(&self.code));
-        format!("error: {message}{hint}\n  [{code}]")
-    }
-
-    /// One object on one line: what reads standard error looks for it among log lines.
-    fn json(&self) -> String {
-        let hint = Some(&self.hint).filter(|hint| !hint.is_empty());
-        let object = serde_json::json!({
-            "code": self.code,
-            "message": self.message,
-            "hint": hint,
-            "exit": self.exit as u8,
-        });
-        escape::json(&object.to_string())
     }
 }
 

@@ -6,10 +6,13 @@ mod backup;
 mod cli;
 mod commands;
 mod config;
+mod content;
 mod duration;
+mod escape;
 mod exit;
 mod failure;
 mod files;
+mod global;
 mod hint;
 mod input;
 mod log;
@@ -24,9 +27,6 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Noun};
-use crate::commands::{
-    admin_call, app, audit, call, config as config_command, key, person, service,
-};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
@@ -35,7 +35,8 @@ fn main() -> ExitCode {
         Err(error) => return cli::explain(&error),
     };
     let (format, folder) = (cli.common.format(), cli.common.data.clone());
-    let code = run(cli).unwrap_or_else(|failure| failure.in_folder(&folder).report(format));
+    let code =
+        run(cli).unwrap_or_else(|failure| output::report(&failure.in_folder(&folder), format));
     // The thread that writes them ends with the process.
     log::flush();
     code
@@ -47,23 +48,21 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Noun::Serve(serve) => site::serve::serve(common, serve),
         Noun::Dev(listen) => site::serve::dev(common, listen),
         Noun::Site(verb) => commands::site::run(common, &verb),
-        Noun::Person(verb) => person::run(common, verb),
+        Noun::Person(verb) => commands::person::run(common, verb),
         Noun::Passphrase(verb) => commands::passphrase::run(common, verb),
-        Noun::Service(verb) => service::run(common, verb),
-        Noun::App(verb) => app::run(common, verb),
+        Noun::Service(verb) => commands::service::run(common, verb),
+        Noun::App(verb) => commands::app::run(common, verb),
         Noun::Broker(verb) => commands::broker::run(common, verb),
-        Noun::Key(verb) => key::run(common, verb),
+        Noun::Key(verb) => commands::key::run(common, verb),
         Noun::Session(verb) => commands::session::run(common, verb),
         Noun::Penalty(verb) => commands::penalty::run(common, verb),
         Noun::Option(verb) => commands::option::run(common, verb),
-        Noun::Operation(cli::ListOnly::List) => {
-            admin_call(common, "operation", "list", &serde_json::json!({}))
-        }
-        Noun::Audit(verb) => return audit::run(common, &verb),
+        Noun::Operation(verb) => commands::operation::run(common, &verb),
+        Noun::Audit(verb) => return commands::audit::run(common, &verb),
         Noun::Backup(verb) => commands::backup::run(common, &verb),
         Noun::Doctor => return commands::doctor::run(common),
-        Noun::Config(verb) => config_command::run(common, verb),
-        Noun::Call(call) => call::call(common, &call),
+        Noun::Config(verb) => commands::config::run(common, verb),
+        Noun::Call(call) => commands::call::call(common, &call),
         Noun::Shell(login) => commands::shell::run(common, &login),
         Noun::Completions { shell } => {
             let mut script = Vec::new();

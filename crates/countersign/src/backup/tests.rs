@@ -4,7 +4,7 @@ use countersign_crypto::secret::Passphrase;
 use indicatif::ProgressBar;
 
 use super::*;
-use crate::commands::content::Sink;
+use crate::content::Sink;
 use crate::failure::{Exit, Failure};
 use crate::files::Existing;
 

@@ -7,7 +7,7 @@ use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{Argon2idCost, NewSlot};
 
 use super::{MAGIC, Manifest, PLAIN, SEALED};
-use crate::commands::content::Sink;
+use crate::content::Sink;
 use crate::failure::{Exit, Failure};
 
 /// A backup that is being written. The files follow in the order of the manifest.

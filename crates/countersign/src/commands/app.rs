@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::listing::list;
 use super::{admin_call, given};
 use crate::admin::Admin;
-use crate::cli::Common;
 use crate::duration::milliseconds;
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 use crate::input;
 use crate::output::show;
 

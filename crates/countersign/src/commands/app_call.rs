@@ -11,8 +11,8 @@ use countersign_proto::uri::SiteUri;
 
 use super::key;
 use crate::address;
-use crate::cli::Common;
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 use crate::input;
 use crate::output::write_bytes;
 use crate::secret_input::warn_if_others_can_read;

@@ -1,20 +1,40 @@
 //! `countersign audit`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::Outcome;
 use serde_json::{Value, json};
 
-use super::content::{Sink, progress};
 use crate::admin::Admin;
-use crate::cli::{Audit, Common};
+use crate::content::{Sink, progress};
 use crate::failure::{Exit, Failure};
 use crate::files::Existing;
+use crate::global::Common;
 use crate::output::{say, show_of};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Lists the last entries, in the order in which they were written.
+    List(List),
+    /// Writes all entries as JSON, a line each.
+    Export {
+        /// Begins after the entry of this number.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// To this file (`-`: standard output).
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
+        /// Replaces that file if there is one.
+        #[arg(long, requires = "save")]
+        force: bool,
+    },
+    /// Checks the whole chain; exit code 8 when an entry is not as it was written.
+    Verify,
+}
 
 /// Which entries.
 #[derive(Debug, Args)]
@@ -98,17 +118,17 @@ fn followed_from(listed: &Value) -> Option<u64> {
     last.max(next)
 }
 
-pub(crate) fn run(common: &Common, verb: &Audit) -> Result<ExitCode, Failure> {
+pub(crate) fn run(common: &Common, verb: &Verb) -> Result<ExitCode, Failure> {
     match verb {
-        Audit::List(wanted) => {
+        Verb::List(wanted) => {
             wanted.run(common)?;
             Ok(ExitCode::SUCCESS)
         }
-        Audit::Export { after, save, force } => {
+        Verb::Export { after, save, force } => {
             export(common, *after, save.as_deref(), Existing::forced(*force))?;
             Ok(ExitCode::SUCCESS)
         }
-        Audit::Verify => {
+        Verb::Verify => {
             let data = shown(common, "verify", &json!({}))?;
             // Only a log that is said to be whole passes.
             Ok(match data.get("intact").and_then(Value::as_bool) {

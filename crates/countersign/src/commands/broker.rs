@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::{admin_call, given};
 use crate::admin::Admin;
-use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PUBLIC};
+use crate::global::Common;
 use crate::input;
 use crate::output::show;
 

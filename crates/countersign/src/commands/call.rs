@@ -3,50 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use countersign_client::{Client, Connector, Download, Upload, Who};
-use countersign_crypto::secret::Passphrase;
-use countersign_proto::name::AccountName;
-use countersign_proto::session::EncryptionOption;
-use countersign_proto::uri::SiteUri;
+use countersign_client::{Client, Download, Upload};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::confirm::{self, Known};
-use super::shell::operations::Operations;
-use super::{content, key};
-use crate::cli::Common;
-use crate::failure::{Exit, Failure};
+use super::login::Login;
+use super::operation::Operations;
+use crate::content;
+use crate::failure::Failure;
 use crate::files::{self, Existing, PRIVATE};
-use crate::input::{self, STANDARD};
+use crate::global::Common;
+use crate::input::STANDARD;
 use crate::output::{say, show_part};
 use crate::params::{self, Params};
-use crate::secret_input::{Secret, passphrase};
-
-/// Where and as whom to log in.
-#[derive(Debug, Args)]
-pub(crate) struct Login {
-    /// The site: `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
-    #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
-    site: SiteUri,
-    /// Logs in as this person. [env: COUNTERSIGN_AS]
-    #[arg(long = "as", value_name = "NAME", conflicts_with = "key")]
-    name: Option<AccountName>,
-    /// Logs in as the service that this key file belongs to. [env: COUNTERSIGN_KEY]
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
-    /// Accepts this encryption option (may be repeated, best first: the first that the site has on offer is
-    /// taken); the hybrid ones, in the site's order, if none is given.
-    #[arg(
-        long = "option",
-        env = "COUNTERSIGN_OPTION",
-        value_delimiter = ',',
-        value_name = "NAME"
-    )]
-    options: Vec<EncryptionOption>,
-    /// Takes and sends packets of at most this many bytes.
-    #[arg(long, env = "COUNTERSIGN_MAX_PACKET", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=1_048_576))]
-    max_packet: Option<u32>,
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
@@ -74,84 +44,6 @@ pub(crate) struct Call {
     /// file, in PEM.
     #[arg(long, value_name = "FILE")]
     save_delivered_key: Option<PathBuf>,
-}
-
-impl Login {
-    /// Asks for what is secret, then connects.
-    pub(crate) fn connect(
-        &self,
-        common: &Common,
-    ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
-        let who = self.who(common)?;
-        self.connect_to(who)
-    }
-
-    /// Connects as this person.
-    pub(super) fn connect_as(
-        &self,
-        name: AccountName,
-        passphrase: Passphrase,
-    ) -> Result<(tokio::runtime::Runtime, Client), Failure> {
-        self.connect_to(Who::person(name, passphrase))
-    }
-
-    /// The person that is to log in, and their pass phrase.
-    pub(super) fn person(&self, common: &Common) -> Result<(AccountName, Passphrase), Failure> {
-        match self.who(common)? {
-            Who::Person(name, passphrase) => Ok((name, passphrase)),
-            Who::Service(_) => Err(Failure::usage("a service has a key and no pass phrase")
-                .hint("give --as NAME, for a person")),
-        }
-    }
-
-    fn connect_to(&self, who: Who) -> Result<(tokio::runtime::Runtime, Client), Failure> {
-        let mut connector = Connector::new(&self.site);
-        if !self.options.is_empty() {
-            connector = connector.prefer(self.options.iter().copied());
-        }
-        if let Some(bytes) = self.max_packet {
-            connector = connector.max_packet(bytes);
-        }
-        let runtime = tokio::runtime::Runtime::new()
-            .map_err(|error| Failure::new(Exit::Failure, "runtime", error))?;
-        let client = runtime.block_on(connector.connect(who))?;
-        Ok((runtime, client))
-    }
-
-    /// Who logs in. What the command line says outranks the environment as a whole, so that `--key`
-    /// does not quarrel with a name that was exported long ago.
-    fn who(&self, common: &Common) -> Result<Who, Failure> {
-        let from_environment = self.name.is_none() && self.key.is_none();
-        let variable = |name| {
-            let value = std::env::var_os(name).filter(|_| from_environment)?;
-            (!value.to_string_lossy().trim().is_empty()).then_some(value)
-        };
-        let name = match variable("COUNTERSIGN_AS") {
-            Some(name) => {
-                let name = name.to_string_lossy();
-                Some(input::trimmed(&name).map_err(|error| {
-                    Failure::usage(format_args!("COUNTERSIGN_AS: {name:?}: {error}"))
-                })?)
-            }
-            None => self.name.clone(),
-        };
-        let key = variable("COUNTERSIGN_KEY").map(PathBuf::from);
-        match (name, key.or_else(|| self.key.clone())) {
-            (Some(_), Some(_)) => Err(Failure::usage(
-                "both COUNTERSIGN_AS and COUNTERSIGN_KEY are set",
-            )
-            .hint("say which with --as NAME or --key FILE")),
-            (Some(name), None) => {
-                let prompt = format!("Pass phrase of {name}");
-                let file = common.secret_file(Secret::Person);
-                let secret = passphrase(&prompt, file.as_deref())?;
-                Ok(Who::person(name, secret))
-            }
-            (None, Some(file)) => Ok(Who::service(key::read(&file, common)?)),
-            (None, None) => Err(Failure::usage("nobody is named to log in as")
-                .hint("give --as NAME for a person, --key FILE for a service")),
-        }
-    }
 }
 
 impl Call {

@@ -1,14 +1,29 @@
 //! `countersign config`.
 
-use crate::cli::{Common, Config};
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
 use crate::config;
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 use crate::output::{print, say};
 use crate::site::folder::Folder;
 
-pub(crate) fn run(common: &Common, verb: Config) -> Result<(), Failure> {
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Reads the configuration file and names what is wrong with it.
+    Check {
+        /// The file; `countersign.toml` in the site's folder if none is given.
+        file: Option<PathBuf>,
+    },
+    /// Prints a commented configuration file with the defaults.
+    Example,
+}
+
+pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Config::Check { file } => {
+        Verb::Check { file } => {
             let file = file.unwrap_or_else(|| Folder::config_in(&common.data));
             config::read(&file).map_err(|failure| match failure.code.as_str() {
                 "config" => Failure {
@@ -20,6 +35,6 @@ pub(crate) fn run(common: &Common, verb: Config) -> Result<(), Failure> {
             say(format_args!("{} is sound", file.display()));
             Ok(())
         }
-        Config::Example => print(config::EXAMPLE),
+        Verb::Example => print(config::EXAMPLE),
     }
 }

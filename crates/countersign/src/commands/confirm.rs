@@ -9,9 +9,10 @@ use std::io::{BufRead, IsTerminal};
 use countersign_core::operations;
 use serde_json::Value;
 
-use crate::cli::Common;
+use crate::escape;
 use crate::failure::{Exit, Failure};
-use crate::output::{escape, say};
+use crate::global::Common;
+use crate::output::say;
 
 /// The parameters that tell what an operation is about.
 const TARGETS: [&str; 6] = ["name", "id", "thumbprint", "source", "new_name", "floor"];

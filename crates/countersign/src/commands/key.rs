@@ -11,9 +11,9 @@ use countersign_crypto::party::PartyKey;
 use data_encoding::HEXLOWER;
 use serde_json::json;
 
-use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE, PUBLIC};
+use crate::global::Common;
 use crate::input::{self, STANDARD};
 use crate::output::{Format, path, print, print_json, say};
 use crate::secret_input::{Secret, new_passphrase, passphrase, warn_if_others_can_read};

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
-use crate::cli::Common;
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 use crate::output::{Format, say, show_list};
 
 /// The longest stretch that a site gives at a time.

@@ -8,10 +8,11 @@ pub(crate) mod broker;
 pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod confirm;
-pub(crate) mod content;
 pub(crate) mod doctor;
 pub(crate) mod key;
 mod listing;
+pub(crate) mod login;
+pub(crate) mod operation;
 pub(crate) mod option;
 pub(crate) mod passphrase;
 pub(crate) mod penalty;
@@ -25,8 +26,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::admin::Admin;
-use crate::cli::Common;
 use crate::failure::Failure;
+use crate::global::Common;
 use crate::output::show_of;
 
 /// Runs one operation through the admin socket and shows its result; asks before a disruptive one.

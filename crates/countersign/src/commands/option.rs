@@ -8,8 +8,8 @@ use serde_json::json;
 use super::confirm::agree;
 use super::{admin_call, confirmed_call};
 use crate::admin::Admin;
-use crate::cli::Common;
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::call::Login;
-use crate::cli::Common;
+use super::login::Login;
 use crate::failure::Failure;
+use crate::global::Common;
 use crate::input::STANDARD;
 use crate::output::show_data;
 use crate::secret_input::new_passphrase;

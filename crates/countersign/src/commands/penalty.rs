@@ -1,16 +1,28 @@
 //! `countersign penalty`.
 
+use clap::Subcommand;
 use serde_json::json;
 
 use super::confirm::agree;
 use super::{admin_call, given};
-use crate::cli::{Common, Penalty};
 use crate::failure::Failure;
+use crate::global::Common;
 
-pub(crate) fn run(common: &Common, verb: Penalty) -> Result<(), Failure> {
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Lists the sources that misbehaved lately, the worst first.
+    List,
+    /// Lets a source in again, or all.
+    Forget {
+        /// An IP address; all sources when left out.
+        source: Option<String>,
+    },
+}
+
+pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Penalty::List => admin_call(common, "penalty", "list", &json!({})),
-        Penalty::Forget { source } => {
+        Verb::List => admin_call(common, "penalty", "list", &json!({})),
+        Verb::Forget { source } => {
             if source.is_none() {
                 agree(common, "penalty forget: forgets what every source did")?;
             }

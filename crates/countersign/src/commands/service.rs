@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::listing::list;
 use super::{admin_call, given};
-use crate::cli::Common;
 use crate::failure::Failure;
+use crate::global::Common;
 use crate::input;
 
 #[derive(Debug, Subcommand)]

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::{admin_call, confirmed_call, given};
 use crate::admin::Admin;
-use crate::cli::Common;
 use crate::duration::seconds;
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 use crate::output::{Format, print, show};
 use crate::secret_input::{Secret, new_passphrase, passphrase};
 

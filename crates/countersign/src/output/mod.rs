@@ -1,12 +1,12 @@
 //! What goes to standard output: data only, in the form that was asked for.
 
-pub(crate) mod escape;
 mod layout;
 mod table;
 
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::process::ExitCode;
 
 use clap::ValueEnum;
 use countersign_proto::operation::{Code, Outcome};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::log;
 
@@ -106,6 +107,37 @@ pub(crate) fn complain(line: &str) {
     if !log::tell(line) {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
+}
+
+/// Shows a failure on standard error and gives its exit code.
+pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
+    match (failure.exit, format) {
+        (Exit::Done, _) => {}
+        (_, Format::Text) => complain(&failure_text(failure)),
+        (_, Format::Json | Format::Jsonl) => complain(&failure_json(failure)),
+    }
+    ExitCode::from(failure.exit as u8)
+}
+
+fn failure_text(failure: &Failure) -> String {
+    let hint = match failure.hint.as_str() {
+        "" => String::new(),
+        hint => format!("\n  hint: {}", escape::text(hint)),
+    };
+    let (message, code) = (escape::text(&failure.message), escape::line(&failure.code));
+    format!("error: {message}{hint}\n  [{code}]")
+}
+
+/// One object on one line: what reads standard error looks for it among log lines.
+fn failure_json(failure: &Failure) -> String {
+    let hint = Some(&failure.hint).filter(|hint| !hint.is_empty());
+    let object = serde_json::json!({
+        "code": failure.code,
+        "message": failure.message,
+        "hint": hint,
+        "exit": failure.exit as u8,
+    });
+    escape::json(&object.to_string())
 }
 
 /// A path in JSON. It need not be UTF-8, which JSON must be.

@@ -4,7 +4,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::Value;
 
-use super::escape;
+use crate::escape;
 
 /// What an operation lists, and below that what the site cannot read of it. `None` when there is nothing, and for
 /// data that is no list or one that this version does not know.

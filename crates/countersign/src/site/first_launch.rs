@@ -15,11 +15,12 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::folder::Folder;
-use crate::cli::Common;
+use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files::{self, Existing, PRIVATE};
+use crate::global::Common;
 use crate::hint;
-use crate::output::{self, Format, escape, say};
+use crate::output::{self, Format, say};
 
 /// What opens a new site's key besides its recovery code.
 pub(crate) enum Opener {

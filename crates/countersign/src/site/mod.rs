@@ -2,6 +2,7 @@
 
 pub(crate) mod first_launch;
 pub(crate) mod folder;
+pub(crate) mod listen;
 mod reload;
 mod run;
 pub(crate) mod serve;

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_server::{Proxies, Server};
+use countersign_server::Server;
 use toml::{Table, Value};
 use tracing::{error, info, warn};
 
 use super::folder::Folder;
-use crate::cli::Listen;
+use super::listen::{Listen, listen_as_told, proxies};
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::input;
@@ -86,28 +86,6 @@ impl Settings {
         }
         self.table = table;
     }
-}
-
-/// The proxies that the configuration trusts.
-pub(super) fn proxies(config: &Config) -> Proxies {
-    Proxies {
-        addresses: config.listen.http_proxies.clone(),
-        believed: config.listen.http_forwarded,
-    }
-}
-
-/// Applies flags to the configuration.
-pub(super) fn listen_as_told(config: &mut Config, listen: Listen) -> Result<(), Failure> {
-    if let Some(address) = listen.session_listen {
-        config.listen.session = address;
-    }
-    if listen.http_listen.is_some() {
-        config.listen.http = listen.http_listen;
-    }
-    if listen.public_host.is_some() {
-        config.listen.public_host = listen.public_host;
-    }
-    config.check_listeners()
 }
 
 /// What a file says, key by key; nothing where there is none.

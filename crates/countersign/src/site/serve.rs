@@ -1,9 +1,10 @@
 //! `countersign serve` and `countersign dev`.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::Args;
 use countersign_core::access::Caller;
 use countersign_core::engine::{Parts, ScriptOutcome, Site, UnsealError};
 use countersign_core::offer::Offer;
@@ -19,11 +20,12 @@ use tracing::{info, warn};
 
 use super::first_launch::{self, NewSite, Opener};
 use super::folder::Folder;
-use super::reload::{Settings, listen_as_told, proxies};
+use super::listen::{Listen, listen_as_told, proxies};
+use super::reload::Settings;
 use super::run::{Serving, Supervisor};
-use crate::cli::{Common, Listen, Serve};
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 use crate::hint;
 use crate::input;
 use crate::log::{self, Log};
@@ -32,6 +34,21 @@ use crate::secret_input::{Secret, new_passphrase, passphrase};
 
 /// How often the folder of a throw-away site is removed before that is given up.
 const TIMES_THROWN_AWAY: usize = 20;
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration file; `countersign.toml` in the folder if there is one.
+    #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The zone of names that are given without one; settled at the first launch.
+    #[arg(long, env = "COUNTERSIGN_ZONE", value_parser = input::trimmed::<Zone>)]
+    pub(crate) zone: Option<Zone>,
+    /// Makes a site in a folder that has files of another one, whose database is gone.
+    #[arg(long)]
+    pub(crate) new: bool,
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+}
 
 /// Serves the site in the folder until it is told to stop; makes it at the first launch.
 pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {

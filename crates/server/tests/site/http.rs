@@ -270,11 +270,10 @@ async fn a_kept_connection_ends_with_its_patience() {
     time::pass(Limits::default().unproved_time).await;
     assert!(matches!(socket.read(&mut answer).await, Ok(0) | Err(_)));
     let refused = answers.iter().filter(|status| *status == "401").count();
-    assert_eq!(refused, 32, "{answers:?}");
-    assert!(
-        answers[32..].iter().all(|status| status == "503"),
-        "{answers:?}"
-    );
+    // 32 at once, and more only as far as offences are forgiven meanwhile.
+    assert!(answers[..32].iter().all(|status| status == "401"));
+    assert!((32..40).contains(&refused), "{answers:?}");
+    assert_eq!(answers.last().unwrap(), "503", "{answers:?}");
 }
 
 /// Whoever is behind a proxy that says so counts for themselves; a proxy that says nothing counts for nobody.

@@ -7,9 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree::{self, File, Finding, assert_none};
 
-/// Crates that do not hold to this yet. Whoever cuts the cycles of one takes it out.
-const NOT_YET: [&str; 1] = ["countersign"];
-
 /// The modules of one crate: what each names, and where it does so first.
 type Graph<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (&'a File, usize)>>;
 
@@ -71,12 +68,9 @@ fn reached<'a>(graph: &Graph<'a>, from: &str) -> BTreeSet<&'a str> {
 }
 
 /// Each path that leads from a module to one from which it can be reached itself.
-fn cycles(files: &[File], excepted: &[&str]) -> Vec<Finding> {
+fn cycles(files: &[File]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (of, graph) in graphs(files) {
-        if excepted.contains(&of) {
-            continue;
-        }
         for (module, names) in &graph {
             for (named, (file, line)) in names {
                 if reached(&graph, named).contains(module) {
@@ -92,18 +86,7 @@ fn cycles(files: &[File], excepted: &[&str]) -> Vec<Finding> {
 
 #[test]
 fn the_modules_of_a_crate_name_each_other_without_cycles() {
-    assert_none(cycles(&tree::files(), &NOT_YET));
-}
-
-/// A crate that holds to the rule stands under it from then on.
-#[test]
-fn no_crate_without_cycles_is_excepted() {
-    let files = tree::files();
-    for excepted in NOT_YET {
-        let others: Vec<&str> = NOT_YET.into_iter().filter(|one| *one != excepted).collect();
-        let found = cycles(&files, &others);
-        assert!(!found.is_empty(), "{excepted} has no cycles: take it out");
-    }
+    assert_none(cycles(&tree::files()));
 }
 
 #[test]
@@ -123,11 +106,10 @@ fn a_cycle_is_found_at_the_lines_that_make_it() {
         ),
         File::new("crates/a/src/e/tests.rs", "use crate::b::B;\n"),
     ];
-    let found: Vec<(String, usize)> = cycles(&files, &[])
+    let found: Vec<(String, usize)> = cycles(&files)
         .into_iter()
         .map(|finding| (finding.file, finding.line))
         .collect();
     let at = |file: &str, line| (format!("crates/a/src/{file}"), line);
     assert_eq!(found, [at("b.rs", 2), at("c/f.rs", 1), at("d.rs", 2)]);
-    assert!(cycles(&files, &["a"]).is_empty());
 }

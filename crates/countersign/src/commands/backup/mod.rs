@@ -14,10 +14,10 @@ use countersign_server::clock;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::content::progress_of;
 use crate::backup::{Archive, Checked, Manifest, check, open_site};
-use crate::cli::Common;
+use crate::content::progress_of;
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 use crate::output::{Format, print, print_json};
 use crate::secret_input::{Secret, passphrase};
 

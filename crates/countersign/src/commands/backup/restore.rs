@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::{extract, head, runtime};
 use crate::backup::{Checked, check, open_site};
-use crate::cli::Common;
 use crate::failure::{Exit, Failure};
 use crate::files::sync_folder;
+use crate::global::Common;
 use crate::output::{Format, print, print_json, say};
 use crate::site::folder::Folder;
 

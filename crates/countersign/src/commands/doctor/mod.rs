@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
-use crate::cli::Common;
 use crate::config::{self, Config};
 use crate::failure::{Exit, Failure};
+use crate::global::Common;
 use crate::hint;
 use crate::output::{Format, print, print_json};
 use crate::site::folder::{DATABASE, Folder};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rustyline::Editor;
 use rustyline::history::FileHistory;
 
-use super::operations::Operations;
+use crate::commands::operation::Operations;
 
 /// What stands in the names of parameters that are secrets.
 const SECRET: [&str; 6] = [

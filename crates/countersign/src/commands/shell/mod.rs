@@ -1,7 +1,6 @@
 //! `countersign shell`: a prompt over one session.
 
 mod history;
-pub(crate) mod operations;
 
 use std::io::IsTerminal;
 
@@ -12,12 +11,12 @@ use rustyline::{Behavior, Config, Editor};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use self::operations::{OWN_WORDS, Operations};
-use super::call::Login;
 use super::confirm;
-use crate::cli::Common;
+use super::login::Login;
+use super::operation::{OWN_WORDS, Operations};
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, print, say, show_part};
+use crate::global::Common;
+use crate::output::{Format, print, report, say, show_part};
 use crate::params;
 
 type Prompt = Editor<Operations, FileHistory>;
@@ -89,7 +88,7 @@ impl Shell {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(failure) if self.interactive && !is_over(&failure) => {
-                    failure.report(self.format);
+                    report(&failure, self.format);
                 }
                 Err(failure) => return Err(failure),
             }

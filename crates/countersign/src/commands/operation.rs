@@ -1,11 +1,27 @@
-//! What the site says it can be asked: for completion, for help, and to know when to ask first.
+//! `countersign operation`: what the site says it can be asked. The shell and `call` read the same list: for
+//! completion, for help, and to know when to ask first.
 
+use clap::Subcommand;
 use rustyline::completion::{Completer, Pair};
 use rustyline::{Context, Helper, Highlighter, Hinter, Validator};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::output::escape;
+use super::admin_call;
+use crate::escape;
+use crate::failure::Failure;
+use crate::global::Common;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Lists them.
+    List,
+}
+
+pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
+    let Verb::List = verb;
+    admin_call(common, "operation", "list", &json!({}))
+}
 
 const HELP: &str = "\
 GROUP COMMAND [key=text …] [key:=JSON …] runs an operation; Tab completes.

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::failure::{Exit, Failure};
 use crate::files::{Existing, OutputFile, PRIVATE};
 use crate::input::STANDARD;
-use crate::output::Format;
+use crate::output::{Format, report};
 
 /// Where content goes. A file is there when it is whole, and not before.
 pub(crate) enum Sink {
@@ -92,7 +92,7 @@ fn remove_when_interrupted(part: PathBuf, format: Format) -> Result<(), Failure>
             }
         });
         let _ = std::fs::remove_file(part);
-        cancelled().report(format);
+        report(&cancelled(), format);
         std::process::exit(Exit::Failure as i32);
     });
     Ok(())

@@ -1,0 +1,53 @@
+//! The arguments that every command takes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::output::Format;
+use crate::secret_input::Secret;
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The site's folder.
+    #[arg(
+        long,
+        global = true,
+        env = "COUNTERSIGN_DATA",
+        default_value = "./site",
+        value_name = "DIR"
+    )]
+    pub(crate) data: PathBuf,
+    /// The form of what is shown.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        env = "COUNTERSIGN_OUTPUT",
+        default_value_t
+    )]
+    output: Format,
+    /// Short for `--output json`.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Reads the pass phrase from this file (`-`: standard input) in place of a prompt. [env: the secret's own, such as
+    /// COUNTERSIGN_SITE_PASSPHRASE_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Does not ask before what takes something away.
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+}
+
+impl Common {
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+
+    /// The file with a secret that opens something: the one of the flag, or else of the secret's own variable.
+    pub(crate) fn secret_file(&self, secret: Secret) -> Option<PathBuf> {
+        self.passphrase_file.clone().or_else(|| secret.file())
+    }
+}

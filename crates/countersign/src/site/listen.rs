@@ -1,0 +1,47 @@
+//! Where a site listens: flags, which outrank the configuration file.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use countersign_server::Proxies;
+
+use crate::address;
+use crate::config::{Config, PublicHost};
+use crate::failure::Failure;
+use crate::input;
+
+/// Where a site listens.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Listen {
+    /// The session listener's address, or a name of this machine; port 0 takes a free one.
+    #[arg(long, env = "COUNTERSIGN_SESSION_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
+    pub(crate) session_listen: Option<SocketAddr>,
+    /// Where applications ask for tickets, over HTTP; port 0 takes a free one.
+    #[arg(long, env = "COUNTERSIGN_HTTP_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
+    pub(crate) http_listen: Option<SocketAddr>,
+    /// The name under which clients reach this machine.
+    #[arg(long, env = "COUNTERSIGN_PUBLIC_HOST", value_name = "HOST", value_parser = input::trimmed::<PublicHost>)]
+    pub(crate) public_host: Option<PublicHost>,
+}
+
+/// The proxies that the configuration trusts.
+pub(super) fn proxies(config: &Config) -> Proxies {
+    Proxies {
+        addresses: config.listen.http_proxies.clone(),
+        believed: config.listen.http_forwarded,
+    }
+}
+
+/// Applies flags to the configuration.
+pub(super) fn listen_as_told(config: &mut Config, listen: Listen) -> Result<(), Failure> {
+    if let Some(address) = listen.session_listen {
+        config.listen.session = address;
+    }
+    if listen.http_listen.is_some() {
+        config.listen.http = listen.http_listen;
+    }
+    if listen.public_host.is_some() {
+        config.listen.public_host = listen.public_host;
+    }
+    config.check_listeners()
+}
