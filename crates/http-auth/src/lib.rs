@@ -47,7 +47,7 @@ mod v2;
 #[cfg(feature = "consumer")]
 pub use consumer::{By, ConsumerError, SigningClient};
 pub use edition::Edition;
-pub use origin::WrongAddress;
+pub use origin::{Origin, WrongAddress};
 #[cfg(feature = "sqlite")]
 pub use provider::SqliteTickets;
 #[cfg(feature = "provider")]

@@ -5,9 +5,9 @@
 //! credential id (16) | expiry (8, milliseconds since 1970, big-endian) | HMAC-SHA256 (32)
 //! ```
 //!
-//! The code covers label, account, setup, credential id and expiry, under a key that follows from the site
-//! key: nothing is kept between the two steps, and only the account that the binding was made for can use
-//! it.
+//! The code covers label, account, setup, the credential that is replaced, credential id and expiry, under a key that
+//! follows from the site key: nothing is kept between the two steps, only the account that the binding was made for can
+//! use it, and only until another registration of that account is finished.
 
 use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::passphrase::SetupId;
@@ -30,13 +30,18 @@ const EXPIRY: usize = 8;
 pub(crate) struct Registrant {
     pub(crate) account: AccountId,
     pub(crate) setup: SetupId,
+    /// The credential that the new one takes the place of; `None` for the first.
+    pub(crate) replaces: Option<CredentialId>,
 }
 
 /// The binding is not of this registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BindingError {
-    /// Other bytes, another account, another setup or another site.
-    #[error("this site did not begin this registration for this account; start again")]
+    /// Other bytes, another account, another setup or another site; or another registration was finished meanwhile, or
+    /// this one before.
+    #[error(
+        "this site did not begin this registration for this account, or one was finished since; start again"
+    )]
     Foreign,
     /// It took too long.
     #[error("the registration began more than {} minutes ago; start again", LASTS / 60)]
@@ -83,6 +88,8 @@ impl Registrant {
         [
             &self.account.as_bytes()[..],
             self.setup.as_bytes(),
+            // Zeros are no credential id.
+            &self.replaces.map_or([0; ID], |credential| credential.0),
             id,
             expiry,
         ]
@@ -108,6 +115,7 @@ mod tests {
         Registrant {
             account: AccountId::from_bytes([account; 16]),
             setup: SetupId::from_bytes([setup; 8]),
+            replaces: None,
         }
     }
 
@@ -129,6 +137,18 @@ mod tests {
         }
         let late = finish(registrant(1, 1), 1, NOW.plus_seconds(LASTS));
         assert_eq!(late, Err(BindingError::Expired));
+    }
+
+    /// A registration could be finished again after another one: who had recorded it set the old pass phrase anew.
+    #[test]
+    fn a_binding_is_good_until_another_registration_is_finished() {
+        let (_, binding) = registrant(1, 1).begin(&key(1), NOW, &mut SystemEntropy);
+        let later = Registrant {
+            replaces: Some(CredentialId([7; 16])),
+            ..registrant(1, 1)
+        };
+        let finished = later.finish(&key(1), &binding, NOW);
+        assert_eq!(finished, Err(BindingError::Foreign));
     }
 
     #[test]

@@ -126,7 +126,8 @@ pub(super) async fn start<W: Whose>(
         "registrations were begun for this account",
     )?;
     let opened = context.site().expect_open()?;
-    let (credential_id, binding) = registrant(&account, &opened).begin(
+    let before = context.site().store().passphrase(account.id).await?;
+    let (credential_id, binding) = registrant(&account, &opened, before.as_ref()).begin(
         &opened.key,
         context.now(),
         &mut context.site().entropy(),
@@ -157,10 +158,15 @@ async fn person(context: &Context, whose: &impl Whose) -> Result<Account, Refusa
     }
 }
 
-fn registrant(account: &Account, opened: &Opened) -> Registrant {
+fn registrant(
+    account: &Account,
+    opened: &Opened,
+    before: Option<&PassphraseCredential>,
+) -> Registrant {
     Registrant {
         account: account.id,
         setup: opened.setup.id(),
+        replaces: before.map(|before| before.credential_id),
     }
 }
 
@@ -171,14 +177,16 @@ pub(super) async fn finish<W: Whose>(
 ) -> Result<Answer<PassphraseSet>, Refusal> {
     let account = person(&context, &registration.name).await?;
     proof::expect(&context, account.id)?;
-    let credential = credential(&context, &account, registration)?;
     let before = context.site().store().passphrase(account.id).await?;
-    if before.is_some_and(|before| before.credential_id == credential.credential_id) {
+    let finished =
+        |before: &PassphraseCredential| registration.binding.0.starts_with(&before.credential_id.0);
+    if before.as_ref().is_some_and(finished) {
         return Err(Refusal::conflict(
             "this registration was finished already",
             "begin another one with passphrase_start",
         ));
     }
+    let credential = credential(&context, &account, before.as_ref(), registration)?;
     proof::spend(&context, account.id)?;
     // A delivered key would go on opening with the old pass phrase.
     let changes = vec![
@@ -195,6 +203,7 @@ pub(super) async fn finish<W: Whose>(
 fn credential(
     context: &Context,
     account: &Account,
+    before: Option<&PassphraseCredential>,
     registration: Finish<impl Whose>,
 ) -> Result<PassphraseCredential, Refusal> {
     let opened = context.site().expect_open()?;
@@ -205,7 +214,7 @@ fn credential(
             "this is not the site's server setup; start again",
         ));
     }
-    let credential_id = registrant(account, &opened)
+    let credential_id = registrant(account, &opened, before)
         .finish(&opened.key, &registration.binding.0, context.now())
         .map_err(|error| Refusal::invalid("binding", error))?;
     PassphraseRecord::from_bytes(&registration.record.0)

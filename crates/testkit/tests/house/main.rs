@@ -17,3 +17,4 @@ mod named;
 mod requirements;
 mod sources;
 mod tree;
+mod walks;
