@@ -59,14 +59,9 @@ impl Flood {
     }
 }
 
-/// What is promised of so many files that a site may have open.
-fn success(what: String, logins: &Logins, files: Option<Files>) -> Row {
-    let row = Row::new(what, logins.success(), Unit::Percent);
-    match files {
-        // There are few places then, and many attackers for each.
-        Some(Files::Hard(_)) => row.at_least(95.0),
-        _ => row.at_least(99.9),
-    }
+/// What is promised of logins, however few files the site may have open.
+fn success(what: String, logins: &Logins) -> Row {
+    Row::new(what, logins.success(), Unit::Percent).at_least(99.9)
 }
 
 pub(crate) async fn run(
@@ -101,7 +96,7 @@ pub(crate) async fn run(
             progress(&of, kind.name());
             let beside = honest.log_in(*kind).await;
             let what = format!("{of}: {}: success", kind.name());
-            rows.push(success(what, &beside, files));
+            rows.push(success(what, &beside));
             rows.extend(took(&of, kind.name(), &beside));
             if !matches!(files, Some(Files::Hard(_))) {
                 rows.push(flood.p99(&of, *kind, &beside, quiet));
