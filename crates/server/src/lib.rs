@@ -10,13 +10,13 @@ mod admin;
 mod admission;
 mod connection;
 mod counting;
+mod listeners;
 mod lookups;
 mod operations;
 mod queue;
 mod resumptions;
-mod server;
 mod sessions;
 mod shared;
 
 pub use countersign_net::proxies::Proxies;
-pub use server::{Builder, Ended, Server, StartError};
+pub use listeners::{Builder, Ended, Server, StartError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use countersign_core::timestamp::Timestamp;
-use countersign_proto::operation::Outcome;
+use countersign_proto::operation::{Code, Outcome};
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
@@ -86,22 +86,24 @@ impl List {
     }
 
     fn run(&self, common: &Common) -> Result<(), Failure> {
+        let end = self.follow.then(|| end(common)).transpose()?;
         let mut listed = shown(common, "list", &self.params(self.after, self.before))?;
-        if !self.follow {
+        let Some(mut end) = end else {
             for (further, flag) in [("next", "--after"), ("earlier", "--before")] {
                 if let Some(number) = listed.get(further).and_then(Value::as_u64) {
                     say(format_args!("There is more: go on with {flag} {number}."));
                 }
             }
             return Ok(());
-        }
-        let mut seen = self.after.unwrap_or(0);
+        };
         loop {
-            seen = followed_from(&listed).unwrap_or(seen);
+            let seen = followed_from(&listed, end);
             if listed.get("next").is_none() {
                 std::thread::sleep(FOLLOWED_EVERY);
             }
-            let (outcome, data) = run_once(common, "list", &self.params(Some(seen), None))?;
+            end = self::end(common)?;
+            let params = self.params(Some(seen), Some(end.saturating_add(1)));
+            let (outcome, data) = run_once(common, "list", &params)?;
             listed = data;
             if listed.pointer("/entries/0").is_some() {
                 show_of("audit list", &outcome, common.format())?;
@@ -110,12 +112,25 @@ impl List {
     }
 }
 
-/// Where to go on from after what was listed.
-fn followed_from(listed: &Value) -> Option<u64> {
-    let last = listed.get("entries")?.as_array()?.last();
-    let last = last.and_then(|entry| entry.get("seq")?.as_u64());
+/// The number of the last entry, 0 when there is none.
+fn end(common: &Common) -> Result<u64, Failure> {
+    let last = Admin::connect(&common.data)?.data("audit", "list", &json!({ "limit": 1 }))?;
+    Ok(last_of(&last).unwrap_or(0))
+}
+
+fn last_of(listed: &Value) -> Option<u64> {
+    listed
+        .get("entries")?
+        .as_array()?
+        .last()?
+        .get("seq")?
+        .as_u64()
+}
+
+/// Where to go on from after a list of entries up to the number `end`: what no filter let through was looked at too.
+fn followed_from(listed: &Value, end: u64) -> u64 {
     let next = listed.get("next").and_then(Value::as_u64);
-    last.max(next)
+    next.unwrap_or_else(|| last_of(listed).map_or(end, |last| last.max(end)))
 }
 
 pub(crate) fn run(common: &Common, verb: &Verb) -> Result<ExitCode, Failure> {
@@ -148,6 +163,9 @@ fn shown(common: &Common, command: &str, params: &Value) -> Result<Value, Failur
 
 fn run_once(common: &Common, command: &str, params: &Value) -> Result<(Outcome, Value), Failure> {
     let outcome = Admin::connect(&common.data)?.run("audit", command, params)?;
+    if outcome.code != Code::SUCCESS {
+        return Err(Failure::outcome(&outcome));
+    }
     let data = serde_json::from_str(outcome.data.get()).unwrap_or_default();
     Ok((outcome, data))
 }
@@ -168,4 +186,23 @@ fn export(
     bar.finish_and_clear();
     say(&exported?.output);
     sink.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With a filter that let nothing through, the whole log was searched again each second.
+    #[test]
+    fn what_was_looked_at_and_not_shown_is_not_looked_at_again() {
+        let listed = json!({ "entries": [] });
+        assert_eq!(followed_from(&listed, 7), 7);
+        let listed = json!({ "entries": [{ "seq": 3 }] });
+        assert_eq!(followed_from(&listed, 7), 7);
+        // It was written after the end was asked for.
+        let listed = json!({ "entries": [{ "seq": 9 }] });
+        assert_eq!(followed_from(&listed, 7), 9);
+        let listed = json!({ "entries": [{ "seq": 3 }], "next": 3 });
+        assert_eq!(followed_from(&listed, 7), 3);
+    }
 }

@@ -72,7 +72,7 @@ impl Call {
 
     /// Asks before a disruptive operation. What this program does not know, the site tells.
     fn confirm(&self, common: &Common, params: &Value) -> Result<Asked, Failure> {
-        match confirm::known(&self.group, &self.command) {
+        match confirm::known(&self.group, &self.command, params) {
             Known::Unknown if !common.yes => Ok(Asked::NotYet),
             _ => confirm::before(common, &self.group, &self.command, params).map(|()| Asked::Done),
         }

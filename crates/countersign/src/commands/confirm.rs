@@ -1,12 +1,13 @@
 //! The one rule for questions: what may take something away is asked about, whatever command leads to it. `--yes`
 //! answers them; where there is no terminal to ask at, it is needed.
 //!
-//! Which operations these are, the table of operations says. A new pass phrase that is typed twice or named in a
-//! file is a confirmation by itself.
+//! Which operations these are, the table of operations says; [`consequence`] adds those that take something away with
+//! some parameters only. A new pass phrase that is typed twice or named in a file is a confirmation by itself.
 
 use std::io::{BufRead, IsTerminal};
 
 use countersign_core::operations;
+use countersign_proto::session::{EncryptionOption, Strength};
 use serde_json::Value;
 
 use crate::escape;
@@ -17,27 +18,44 @@ use crate::output::say;
 /// The parameters that tell what an operation is about.
 const TARGETS: [&str; 6] = ["name", "id", "thumbprint", "source", "new_name", "floor"];
 
-/// What the table that this program was built with says of an operation.
+/// What this program knows of an operation.
 pub(crate) enum Known {
-    /// It takes something away: its summary.
-    Disruptive(&'static str),
+    /// It may take something away: the question before it.
+    Disruptive(String),
     /// It takes nothing away.
     Harmless,
-    /// Another program's site may have it.
+    /// It is not in the table that this program was built with; another program's site may have it.
     Unknown,
 }
 
-/// Looks an operation up.
-pub(crate) fn known(group: &str, command: &str) -> Known {
+/// Looks an operation with these parameters up.
+pub(crate) fn known(group: &str, command: &str, params: &Value) -> Known {
     let table = operations::table();
-    let entry = table
-        .as_ref()
-        .ok()
-        .and_then(|table| table.find(group, command));
-    match entry {
-        Some(entry) if entry.is_disruptive() => Known::Disruptive(entry.summary()),
-        Some(_) => Known::Harmless,
-        None => Known::Unknown,
+    let table = table.as_ref().ok();
+    let Some(entry) = table.and_then(|table| table.find(group, command)) else {
+        return Known::Unknown;
+    };
+    let summary = entry.is_disruptive().then(|| entry.summary().to_owned());
+    match summary.or_else(|| consequence(group, command, params)) {
+        Some(summary) => Known::Disruptive(question(group, command, params, &summary)),
+        None => Known::Harmless,
+    }
+}
+
+/// What an operation takes away with these parameters, though not with every value of them.
+fn consequence(group: &str, command: &str, params: &Value) -> Option<String> {
+    match (group, command) {
+        ("penalty", "forget") => params
+            .get("source")
+            .is_none_or(Value::is_null)
+            .then(|| "forgets what every source did".to_owned()),
+        ("option", "enable") => {
+            let option: EncryptionOption = params.get("name")?.as_str()?.parse().ok()?;
+            let strength = option.strength();
+            (strength < Strength::Hybrid)
+                .then(|| format!("it is {strength} and lets sessions be weaker"))
+        }
+        _ => None,
     }
 }
 
@@ -56,8 +74,8 @@ pub(crate) fn before(
     command: &str,
     params: &Value,
 ) -> Result<(), Failure> {
-    match known(group, command) {
-        Known::Disruptive(summary) => agree(common, &question(group, command, params, summary)),
+    match known(group, command, params) {
+        Known::Disruptive(question) => agree(common, &question),
         Known::Harmless | Known::Unknown => Ok(()),
     }
 }
@@ -110,9 +128,26 @@ mod tests {
             ("site", "key_recovery"),
             ("app", "delete"),
         ] {
-            assert!(matches!(known(group, command), Known::Disruptive(_)));
+            assert!(matches!(
+                known(group, command, &params),
+                Known::Disruptive(_)
+            ));
         }
-        assert!(matches!(known("person", "list"), Known::Harmless));
-        assert!(matches!(known("test", "echo"), Known::Unknown));
+        assert!(matches!(known("person", "list", &params), Known::Harmless));
+        assert!(matches!(known("test", "echo", &params), Known::Unknown));
+    }
+
+    #[test]
+    fn what_takes_something_away_with_some_parameters_only_asks_with_these() {
+        let asks =
+            |group, command, params| matches!(known(group, command, &params), Known::Disruptive(_));
+        let (every, one) = (json!({}), json!({ "source": "192.0.2.7" }));
+        assert!(asks("penalty", "forget", every) && !asks("penalty", "forget", one));
+        assert!(asks("penalty", "forget", json!({ "source": null })));
+        let named = |option: EncryptionOption| json!({ "name": option.name() });
+        for option in EncryptionOption::ALL {
+            let is_weak = option.strength() < Strength::Hybrid;
+            assert_eq!(asks("option", "enable", named(option)), is_weak, "{option}");
+        }
     }
 }

@@ -48,12 +48,6 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::List => admin_call(common, "option", "list", &json!({})),
         Verb::Enable { name } => {
-            if name.strength() < Strength::Hybrid {
-                let strength = name.strength();
-                let weaker =
-                    format!("option enable {name}: it is {strength} and lets sessions be weaker");
-                agree(common, &weaker)?;
-            }
             admin_call(common, "option", "enable", &json!({ "name": name.name() }))
         }
         Verb::Disable { name, cut } => {

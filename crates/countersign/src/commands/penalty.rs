@@ -3,7 +3,6 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::confirm::agree;
 use super::{admin_call, given};
 use crate::failure::Failure;
 use crate::global::Common;
@@ -23,9 +22,6 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::List => admin_call(common, "penalty", "list", &json!({})),
         Verb::Forget { source } => {
-            if source.is_none() {
-                agree(common, "penalty forget: forgets what every source did")?;
-            }
             let params = given(json!({ "source": source }));
             admin_call(common, "penalty", "forget", &params)
         }

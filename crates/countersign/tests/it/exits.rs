@@ -122,6 +122,7 @@ fn disruptive_operations_ask_whatever_leads_to_them() {
         &["app", "lock", "billing"],
         &["app", "delete", "billing"],
         &["penalty", "forget"],
+        &["option", "enable", "x25519-aes256gcm"],
     ] {
         let said = site.run(words);
         assert_eq!(said.code, 2, "{words:?}: {}", said.err);
@@ -133,21 +134,30 @@ fn disruptive_operations_ask_whatever_leads_to_them() {
             said.err
         );
     }
-    let delete = ["person", "delete", "name=ada"];
-    let said = site.call("maria", "maria.pass", &delete);
-    assert!(
-        said.code == 2 && said.err.contains("person delete ada: "),
-        "{}",
-        said.err
-    );
-    let script = |words: &[&str]| {
+    let script = |words: &[&str], line: &str| {
         let login = ["shell", "--site", &site.uri, "--as", "maria"];
         let login = [&login[..], &["--passphrase-file", "maria.pass"], words].concat();
-        site.run_with(&login, "person delete name=ada\n")
+        site.run_with(&login, &format!("{line}\n"))
     };
-    assert_eq!(script(&[]).code, 2);
+    for (words, question) in [
+        (&["person", "delete", "name=ada"][..], "person delete ada: "),
+        (&["penalty", "forget"], "penalty forget: "),
+        (
+            &["option", "enable", "name=x25519-aes256gcm"],
+            "option enable x25519-aes256gcm: ",
+        ),
+    ] {
+        for said in [
+            site.call("maria", "maria.pass", words),
+            script(&[], &words.join(" ")),
+        ] {
+            let asked = said.code == 2 && said.err.contains(question);
+            assert!(asked, "{words:?}: {} {}", said.code, said.err);
+        }
+    }
+    let delete = "person delete name=ada";
     assert_eq!(site.run(&["person", "create", "ada"]).code, 0);
-    assert_eq!(script(&["--yes"]).code, 0);
+    assert_eq!(script(&["--yes"], delete).code, 0);
     assert_eq!(site.run(&["person", "show", "ada"]).code, 6);
 }
 

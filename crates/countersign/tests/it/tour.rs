@@ -100,6 +100,25 @@ fn the_audit_log_is_followed() {
 }
 
 #[test]
+fn an_entry_is_shown_to_a_follower_whose_filter_matched_nothing_before() {
+    let site = Running::with_accounts();
+    let follow = ["audit", "list", "--follow", "-o", "jsonl"];
+    let follow = [&follow[..], &["--operation", "person.lock"]].concat();
+    let mut following = site.command(&follow);
+    let mut following = following.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    for name in ["ada", "grace"] {
+        assert_eq!(site.run(&["person", "create", name]).code, 0);
+        assert_eq!(site.run(&["person", "lock", name, "--yes"]).code, 0);
+        let line = lines.next().unwrap().unwrap();
+        let entry: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(entry["target"], format!("{name}@local"));
+    }
+    following.kill().unwrap();
+    following.wait().unwrap();
+}
+
+#[test]
 fn the_audit_log_is_exported_over_the_admin_socket_and_over_a_session() {
     let site = Running::with_accounts();
     let said = site.run(&["audit", "export", "--save", "log.jsonl"]);

@@ -1,7 +1,7 @@
 //! The top-level modules of a crate name each other without cycles: each can be read when those that it names are
 //! known.
 //!
-//! Read from the paths `crate::…` in `src`, without what stands in tests and comments.
+//! Read from the paths `crate::…` and `crate::{…}` in `src`, without what stands in tests and comments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,23 +20,59 @@ fn place(path: &str) -> Option<(&str, &str)> {
 
 /// The first names of the paths that begin with `crate::`, with their lines, up to the tests of the file.
 fn named(file: &File) -> Vec<(usize, &str)> {
+    const ROOT: &str = "crate::";
     let mut found = Vec::new();
     if file.path.ends_with("/tests.rs") || file.path.contains("/tests/") {
         return found;
     }
-    for (number, line) in file.lines() {
-        if line.starts_with("#[cfg(test)]") {
-            break;
-        }
+    let text = &file.text;
+    let begins_a_line = |at: &usize| {
+        let before = text.get(..*at).unwrap_or_default();
+        before.is_empty() || before.ends_with('\n')
+    };
+    let mut tests = text.match_indices("#[cfg(test)]").map(|(at, _)| at);
+    let end = tests.find(begins_a_line).unwrap_or(text.len());
+    let code = text.get(..end).unwrap_or_default();
+    for (at, _) in code.match_indices(ROOT) {
+        let (before, paths) = code.split_at(at);
+        let line = before.rsplit('\n').next().unwrap_or_default();
         if line.trim_start().starts_with("//") {
             continue;
         }
-        for path in line.split("crate::").skip(1) {
+        let paths = paths.trim_start_matches(ROOT);
+        for start in starts(paths) {
+            let (_, path) = paths.split_at(start);
+            let path = path.trim_start();
             let name = path.split(|c: char| !c.is_alphanumeric() && c != '_');
-            found.extend(name.take(1).map(|name| (number, name)));
+            let name = name.take(1).filter(|name| !name.is_empty());
+            let (before, _) = code.split_at(code.len() - path.len());
+            let line = before.matches('\n').count() + 1;
+            found.extend(name.map(|name| (line, name)));
         }
     }
     found
+}
+
+/// Where the paths begin that follow `crate::`: one, or all of a list in braces.
+fn starts(paths: &str) -> Vec<usize> {
+    if !paths.starts_with('{') {
+        return vec![0];
+    }
+    let (mut starts, mut depth) = (Vec::new(), 0);
+    for (at, character) in paths.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' => {}
+            _ => continue,
+        }
+        match (depth, character) {
+            (0, _) => break,
+            (1, '{' | ',') => starts.push(at + 1),
+            _ => {}
+        }
+    }
+    starts
 }
 
 fn graphs(files: &[File]) -> BTreeMap<&str, Graph<'_>> {
@@ -99,7 +135,10 @@ fn a_cycle_is_found_at_the_lines_that_make_it() {
         ),
         File::new("crates/a/src/c/mod.rs", "use crate::c::f::F;\n"),
         File::new("crates/a/src/c/f.rs", "fn f(b: crate::d::D) {}\n"),
-        File::new("crates/a/src/d.rs", "\nuse crate::b::B;\n"),
+        File::new(
+            "crates/a/src/d.rs",
+            "\nuse crate::{\n    e::{E, f::b},\n    b::B,\n};\n",
+        ),
         File::new(
             "crates/a/src/e.rs",
             "#[cfg(test)]\nmod tests {\n    use crate::b::B;\n}\n",

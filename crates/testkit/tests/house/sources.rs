@@ -39,7 +39,15 @@ fn empty_name(file: &File) -> Option<Finding> {
 }
 
 fn empty_inline_names(file: &File) -> Vec<Finding> {
-    let declared = file.lines().filter_map(|(number, line)| {
+    declared_modules(file)
+        .filter(|(_, name)| EMPTY_NAMES.contains(name))
+        .map(|(number, name)| file.finding(number, format!("module `{name}` says nothing")))
+        .collect()
+}
+
+/// The modules that a file declares, with their lines.
+fn declared_modules(file: &File) -> impl Iterator<Item = (usize, &str)> {
+    file.lines().filter_map(|(number, line)| {
         let mut words = line.split([' ', ';', '{']).filter(|word| !word.is_empty());
         let first = words.next()?;
         let keyword = if first.starts_with("pub") {
@@ -47,13 +55,29 @@ fn empty_inline_names(file: &File) -> Vec<Finding> {
         } else {
             first
         };
-        let name = words
-            .next()
-            .filter(|name| keyword == "mod" && EMPTY_NAMES.contains(name))?;
+        let name = words.next().filter(|_| keyword == "mod")?;
         Some((number, name))
-    });
-    declared
-        .map(|(number, name)| file.finding(number, format!("module `{name}` says nothing")))
+    })
+}
+
+/// A file of its folder's name says nothing more than the folder does; of a crate's sources the crate is the parent.
+fn named_like_its_parent(file: &File) -> Option<Finding> {
+    let path = file.path.strip_suffix(".rs")?;
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    let mut names = path.rsplit('/').filter(|part| *part != "src");
+    let (name, parent) = (names.next()?, names.next()?);
+    let problem = format!("`{name}` is named like its parent: name it by what it adds");
+    (name == parent).then(|| file.finding(1, problem))
+}
+
+/// Modules that a file declares under its own name.
+fn declared_under_its_own_name(file: &File) -> Vec<Finding> {
+    let path = file.path.strip_suffix(".rs").unwrap_or(&file.path);
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    let own = path.rsplit('/').next().unwrap_or_default();
+    declared_modules(file)
+        .filter(|(_, name)| *name == own)
+        .map(|(number, name)| file.finding(number, format!("module `{name}` inside `{name}`")))
         .collect()
 }
 
@@ -210,6 +234,29 @@ fn an_empty_name_is_found_as_file_folder_and_inline_module() {
             .collect::<Vec<_>>(),
         [2]
     );
+}
+
+#[test]
+fn no_module_is_named_like_its_parent() {
+    let files: Vec<File> = rust_files().collect();
+    assert_none(files.iter().filter_map(named_like_its_parent));
+    assert_none(files.iter().flat_map(declared_under_its_own_name));
+}
+
+#[test]
+fn a_module_named_like_its_parent_is_found_as_file_folder_and_inline_module() {
+    let found = |path: &str| named_like_its_parent(&File::new(path, "")).is_some();
+    assert!(found("crates/a/src/a.rs") && found("crates/a/src/b/b.rs"));
+    assert!(found("crates/a/src/b/b/mod.rs"));
+    assert!(!found("crates/a/src/b.rs") && !found("crates/a/src/b/mod.rs"));
+    assert!(!found("crates/a/src/b/c/b.rs") && !found("fuzz/src/lib.rs"));
+    let lines = |path: &str| {
+        let file = File::new(path, "mod c;\npub(crate) mod b {\n// mod b\n");
+        let found = declared_under_its_own_name(&file).into_iter();
+        found.map(|found| found.line).collect::<Vec<_>>()
+    };
+    assert_eq!((lines("b.rs"), lines("b/mod.rs")), (vec![2], vec![2]));
+    assert!(lines("d.rs").is_empty());
 }
 
 #[test]

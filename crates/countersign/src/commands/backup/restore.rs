@@ -38,16 +38,8 @@ pub(super) fn run(common: &Common, file: &Path, force: bool) -> Result<(), Failu
         record(staging.path(), sealed, manifest.created).await?;
         Ok::<_, Failure>(checked)
     })?;
-    let aside = (!traces.is_empty())
-        .then(|| put_aside(folder, &traces))
-        .transpose()?;
-    // The database last: only with it there is a site.
-    for listed in manifest.files.iter().rev() {
-        let (from, to) = (staging.path().join(&listed.name), folder.join(&listed.name));
-        std::fs::rename(&from, &to).map_err(|error| Failure::file(&to, &error))?;
-    }
-    let synced = sync_folder(&folder.join("site.db"));
-    synced.map_err(|error| Failure::file(folder, &error))?;
+    let names: Vec<&str> = manifest.files.iter().map(|file| &*file.name).collect();
+    let aside = replace(folder, &traces, staging.path(), &names)?;
     made.keep();
     drop(lock);
     show(common, &checked, aside.as_deref())
@@ -69,8 +61,60 @@ async fn record(folder: &Path, sealed: bool, created: i64) -> Result<(), Failure
         .map_err(|error| Failure::new(Exit::Failure, "store", error))
 }
 
-/// Moves the files of the site that is there into a folder of their own beside them.
-fn put_aside(folder: &Path, traces: &[&str]) -> Result<PathBuf, Failure> {
+/// Puts the files of a backup, which stand in `staging`, into the folder. Those of the site that is there are kept in a
+/// folder of their own beside them, which is given, and named when this fails half way.
+fn replace(
+    folder: &Path,
+    traces: &[&str],
+    staging: &Path,
+    names: &[&str],
+) -> Result<Option<PathBuf>, Failure> {
+    let aside = (!traces.is_empty())
+        .then(|| folder_aside(folder))
+        .transpose()?;
+    let moved = |from: &Path, to: &Path| {
+        std::fs::rename(from, to).map_err(|error| Failure::file(to, &error))
+    };
+    let place = || {
+        for trace in traces {
+            if let Some(aside) = &aside {
+                moved(&folder.join(trace), &aside.join(trace))?;
+            }
+        }
+        // The database last: only with it there is a site.
+        for name in names.iter().rev() {
+            moved(&staging.join(name), &folder.join(name))?;
+        }
+        sync_folder(&folder.join("site.db")).map_err(|error| Failure::file(folder, &error))
+    };
+    match (place(), aside) {
+        (Ok(()), aside) => Ok(aside),
+        (Err(failure), Some(aside)) => Err(failure.hint(half_way(folder, traces, &aside))),
+        (Err(failure), None) => Err(failure),
+    }
+}
+
+/// Where the files of the site that was there are after a restore that failed half way, and what to do.
+fn half_way(folder: &Path, traces: &[&str], aside: &Path) -> String {
+    let is_aside = |trace: &&&str| aside.join(trace).symlink_metadata().is_ok();
+    let moved: Vec<&str> = traces.iter().filter(is_aside).copied().collect();
+    let shown = folder.display();
+    if moved.is_empty() {
+        let _ = std::fs::remove_dir(aside);
+        return format!("the site that was there is still in {shown}");
+    }
+    format!(
+        "the old site's {} now in {}: move what is there back into {shown}, or restore again with --force",
+        match moved[..] {
+            [one] => format!("{one} is"),
+            _ => format!("files {} are", moved.join(", ")),
+        },
+        aside.display()
+    )
+}
+
+/// Makes the folder for the files of the site that is there.
+fn folder_aside(folder: &Path) -> Result<PathBuf, Failure> {
     let time = clock::now().to_string();
     let time: String = time.chars().filter(|c| !"-:.".contains(*c)).collect();
     let aside = folder.join(format!("before-restore-{time}"));
@@ -78,10 +122,6 @@ fn put_aside(folder: &Path, traces: &[&str]) -> Result<PathBuf, Failure> {
         .mode(0o700)
         .create(&aside)
         .map_err(|error| Failure::file(&aside, &error))?;
-    for trace in traces {
-        let (from, to) = (folder.join(trace), aside.join(trace));
-        std::fs::rename(&from, &to).map_err(|error| Failure::file(&from, &error))?;
-    }
     Ok(aside)
 }
 
@@ -132,5 +172,43 @@ impl Drop for Made {
             // Fails, as it should, when there is anything else in it.
             let _ = std::fs::remove_dir(folder);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The operator saw a file that could not be written, and a folder without a database.
+    #[test]
+    fn a_restore_that_fails_half_way_says_where_the_old_database_is() {
+        let (site, staging) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (folder, staging) = (site.path(), staging.path());
+        std::fs::write(folder.join("site.db"), "old").unwrap();
+        std::fs::write(staging.join("countersign.toml"), "new").unwrap();
+        // The database is missing among what was unpacked, and moved last.
+        let names = ["site.db", "countersign.toml"];
+        let failure = replace(folder, &["site.db"], staging, &names).unwrap_err();
+        let aside = std::fs::read_dir(folder).unwrap().find_map(|found| {
+            let path = found.unwrap().path();
+            path.is_dir().then_some(path)
+        });
+        let aside = aside.unwrap();
+        assert_eq!(std::fs::read(aside.join("site.db")).unwrap(), b"old");
+        let shown = aside.display().to_string();
+        assert!(failure.hint.contains(&shown), "{}", failure.hint);
+        assert!(
+            failure.hint.contains("site.db is now in"),
+            "{}",
+            failure.hint
+        );
+    }
+
+    #[test]
+    fn a_restore_that_could_move_nothing_says_that_the_site_is_where_it_was() {
+        let (site, staging) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let failure = replace(site.path(), &["site.db"], staging.path(), &[]).unwrap_err();
+        assert!(failure.hint.contains("still in"), "{}", failure.hint);
+        assert_eq!(std::fs::read_dir(site.path()).unwrap().count(), 0);
     }
 }

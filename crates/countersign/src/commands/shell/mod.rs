@@ -11,7 +11,7 @@ use rustyline::{Behavior, Config, Editor};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::confirm;
+use super::confirm::{self, Known};
 use super::login::Login;
 use super::operation::{OWN_WORDS, Operations};
 use crate::failure::{Exit, Failure};
@@ -129,9 +129,16 @@ impl Shell {
         prompt: &mut Prompt,
     ) -> Result<(), Failure> {
         let params = params::parse(params)?;
-        let disruptive = self.operations.disruptive(group, command);
-        if let Some(summary) = disruptive.filter(|_| !self.yes) {
-            let question = confirm::question(group, command, &params.shown(), &summary);
+        let shown = params.shown();
+        let question = match confirm::known(group, command, &shown) {
+            Known::Disruptive(question) => Some(question),
+            // The site may have operations, and rules for them, that this program does not know.
+            Known::Harmless | Known::Unknown => self
+                .operations
+                .disruptive(group, command)
+                .map(|summary| confirm::question(group, command, &shown, &summary)),
+        };
+        if let Some(question) = question.filter(|_| !self.yes) {
             if !self.interactive {
                 return Err(confirm::unasked(&question));
             }
