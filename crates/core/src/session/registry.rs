@@ -240,11 +240,19 @@ impl SessionRegistry {
             .is_some()
     }
 
-    /// The session uses another encryption option on its connection of that number from now on.
-    pub(crate) fn switched(&self, id: SessionId, connection: u32, option: EncryptionOption) {
-        if let Some(session) = self.all().of(id, connection) {
-            session.info.option = option;
-        }
+    /// The session uses another encryption option on its connection of that number from now on; whether it goes on
+    /// there.
+    pub(crate) fn switched(
+        &self,
+        id: SessionId,
+        connection: u32,
+        option: EncryptionOption,
+    ) -> bool {
+        let mut all = self.all();
+        let session = all.of(id, connection);
+        session
+            .map(|session| session.info.option = option)
+            .is_some()
     }
 
     /// The suspended sessions that have expired.
