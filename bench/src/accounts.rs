@@ -221,6 +221,7 @@ impl Populated {
         let new = NewSession {
             account: AccountId::from_bytes(authenticated.account().0),
             proof: Proof::Key(*thumbprint),
+            credential: None,
             option: authenticated.option(),
             peer: "192.0.2.1:4747".to_owned(),
             cut: Box::new(|_| {}),

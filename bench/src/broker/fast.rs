@@ -82,6 +82,7 @@ impl Asked {
         let opening = NewSession {
             account: account.ok_or("a service")?.id,
             proof: Proof::Key(robot.certificate().thumbprint()),
+            credential: None,
             option: EncryptionOption::HybridAes256Gcm,
             peer: "192.0.2.7:1234".to_owned(),
             cut: Box::new(|_| {}),

@@ -147,17 +147,30 @@ enum Report {
 
 /// Waits for the next piece of outgoing content.
 struct Pull<S> {
-    id: u64,
+    of: Place,
     next: StreamFuture<S>,
 }
 
 impl<S: Stream + Unpin> Future for Pull<S> {
-    type Output = (u64, Option<S::Item>, S);
+    type Output = (Place, Option<S::Item>, S);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (piece, content) = ready!(Pin::new(&mut self.next).poll(context));
-        Poll::Ready((self.id, piece, content))
+        Poll::Ready((self.of, piece, content))
     }
+}
+
+/// Which outgoing content it is: that of a message of this id, and its number, since an id is used again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    id: u64,
+    number: u64,
+}
+
+struct Outgoing<S> {
+    number: u64,
+    /// `None` while a piece of it is waited for.
+    content: Option<S>,
 }
 
 /// The content that is under way over one connection. `S` is outgoing content: pieces, until there are no more or
@@ -167,8 +180,9 @@ pub struct Pump<S: Stream> {
     incoming: HashMap<u64, Option<mpsc::Sender<Piece>>>,
     reports: mpsc::UnboundedSender<Report>,
     reported: mpsc::UnboundedReceiver<Report>,
-    /// `None` while a piece of it is waited for.
-    outgoing: HashMap<u64, Option<S>>,
+    outgoing: HashMap<u64, Outgoing<S>>,
+    /// How much outgoing content there was.
+    sent: u64,
     pulling: FuturesUnordered<Pull<S>>,
 }
 
@@ -177,7 +191,7 @@ pub struct Moved<S: Stream>(What<S>);
 
 enum What<S: Stream> {
     Reported(Report),
-    Pulled(u64, Option<S::Item>, S),
+    Pulled(Place, Option<S::Item>, S),
 }
 
 impl<S: Stream> Default for Pump<S> {
@@ -188,6 +202,7 @@ impl<S: Stream> Default for Pump<S> {
             reports,
             reported,
             outgoing: HashMap::new(),
+            sent: 0,
             pulling: FuturesUnordered::new(),
         }
     }
@@ -197,10 +212,12 @@ impl<S, E> Pump<S>
 where
     S: Stream<Item = Result<Vec<u8>, E>> + Unpin,
 {
-    /// How much content is under way.
+    /// How much content is under way, with that which was cancelled while its writer is waited for.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.incoming.len() + self.outgoing.len()
+        let outgoing = self.outgoing.values();
+        let held = outgoing.filter(|outgoing| outgoing.content.is_some());
+        self.incoming.len() + held.count() + self.pulling.len()
     }
 
     /// Whether content of a message of that id is under way.
@@ -223,7 +240,12 @@ where
 
     /// Content of a message that is to be sent.
     pub fn send(&mut self, id: u64, content: S) {
-        self.outgoing.insert(id, Some(content));
+        self.sent += 1;
+        let outgoing = Outgoing {
+            number: self.sent,
+            content: Some(content),
+        };
+        self.outgoing.insert(id, outgoing);
     }
 
     /// A piece arrived. Whether it has a reader; otherwise it is dropped.
@@ -269,12 +291,15 @@ where
 
     /// Asks writers for content where the session has room for it.
     pub fn pull(&mut self, session: &impl Session) {
-        for (id, content) in &mut self.outgoing {
+        for (id, outgoing) in &mut self.outgoing {
             if session.wants_content(*id)
-                && let Some(content) = content.take()
+                && let Some(content) = outgoing.content.take()
             {
-                let (id, next) = (*id, content.into_future());
-                self.pulling.push(Pull { id, next });
+                let (id, number) = (*id, outgoing.number);
+                self.pulling.push(Pull {
+                    of: Place { id, number },
+                    next: content.into_future(),
+                });
             }
         }
     }
@@ -284,8 +309,8 @@ where
     pub async fn next(&mut self) -> Moved<S> {
         Moved(tokio::select! {
             Some(report) = self.reported.recv() => What::Reported(report),
-            Some((id, piece, content)) = self.pulling.next(), if !self.pulling.is_empty() => {
-                What::Pulled(id, piece, content)
+            Some((of, piece, content)) = self.pulling.next(), if !self.pulling.is_empty() => {
+                What::Pulled(of, piece, content)
             }
         })
     }
@@ -306,14 +331,15 @@ where
                     session.cancel(id)?;
                 }
             }
-            What::Pulled(id, piece, content) => {
-                // Cancelled meanwhile, if it is not there.
-                let Some(place) = self.outgoing.get_mut(&id) else {
+            What::Pulled(Place { id, number }, piece, content) => {
+                // Cancelled meanwhile, if it is not there; then other content may have its id.
+                let outgoing = self.outgoing.get_mut(&id);
+                let Some(outgoing) = outgoing.filter(|outgoing| outgoing.number == number) else {
                     return Ok(None);
                 };
                 match piece {
                     Some(Ok(bytes)) => {
-                        *place = Some(content);
+                        outgoing.content = Some(content);
                         session.send_content(id, bytes);
                     }
                     Some(Err(error)) => {
@@ -329,5 +355,68 @@ where
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::{self, BoxStream};
+
+    use super::*;
+
+    type Content = BoxStream<'static, Result<Vec<u8>, String>>;
+
+    /// What was sent.
+    #[derive(Default)]
+    struct Sent(Vec<(u64, Vec<u8>)>);
+
+    impl Session for Sent {
+        fn wants_content(&self, _: u64) -> bool {
+            true
+        }
+
+        fn send_content(&mut self, id: u64, bytes: Vec<u8>) {
+            self.0.push((id, bytes));
+        }
+
+        fn end_content(&mut self, _: u64) {}
+
+        fn cancel(&mut self, _: u64) -> Result<(), Refusal> {
+            Ok(())
+        }
+
+        fn consumed(&mut self, _: u64, _: u64) -> Result<(), Refusal> {
+            Ok(())
+        }
+    }
+
+    fn content() -> (mpsc::Sender<Vec<u8>>, Content) {
+        let (sender, pieces) = mpsc::channel::<Vec<u8>>(1);
+        let content = stream::unfold(pieces, |mut pieces| async move {
+            Some((Ok(pieces.recv().await?), pieces))
+        });
+        (sender, content.boxed())
+    }
+
+    /// Content that was cancelled while its writer was waited for was sent as that of the next message of its id, and
+    /// did not count as under way: a client that cancels what it asked for had any number of writers at work.
+    #[tokio::test]
+    async fn content_that_was_cancelled_is_not_sent_for_the_next_message_of_its_id() {
+        let (mut pump, mut sent) = (Pump::<Content>::default(), Sent::default());
+        let ((old, first), (new, second)) = (content(), content());
+        pump.send(7, first);
+        pump.pull(&sent);
+        pump.cancelled(7);
+        assert_eq!(pump.count(), 1, "its writer is at work");
+        pump.send(7, second);
+        pump.pull(&sent);
+        assert_eq!(pump.count(), 2);
+        for (writer, piece) in [(old, b"old"), (new, b"new")] {
+            writer.send(piece.to_vec()).await.unwrap();
+            let moved = pump.next().await;
+            pump.settle(moved, &mut sent).unwrap();
+        }
+        assert_eq!(sent.0, [(7, b"new".to_vec())]);
+        assert_eq!(pump.count(), 1);
     }
 }

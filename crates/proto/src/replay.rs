@@ -10,7 +10,7 @@
 //!
 //! The cache holds as long as its clock is not set back by more than `past`: until such a clock catches up, the cache
 //! keeps to the latest time that it was shown. A clock that is set back further begins anew from where it is, since
-//! otherwise nothing would be accepted for as long as it was wrong.
+//! otherwise nothing would be accepted for as long as it was wrong; what was made before that is refused.
 
 use std::collections::{HashMap, HashSet};
 
@@ -156,6 +156,8 @@ impl ReplayCache {
         let latest_back = now.saturating_add(self.window.past);
         if latest_back < self.clock {
             (self.clock, self.turned) = (now, now);
+            // It may have been accepted before, and forgotten while the clock was ahead.
+            self.not_before = self.not_before.map(|_| now);
         }
         self.not_before = self.not_before.map(|first| match latest_back < first {
             true => now,
@@ -267,6 +269,18 @@ mod tests {
         assert_eq!(cache.insert("a", b"2", back, back), Ok(()));
         let again = cache.insert("a", b"2", back, back + 1);
         assert_eq!(again, Err(ReplayError::Replayed));
+    }
+
+    /// A clock that was far ahead for a moment made the cache forget what is fresh by the right time.
+    #[test]
+    fn a_clock_that_was_far_ahead_for_a_moment_brings_nothing_back() {
+        let mut cache = cache();
+        assert_eq!(cache.insert("a", b"1", NOW, NOW), Ok(()));
+        let ahead = NOW + 10_000;
+        assert_eq!(cache.insert("b", b"1", ahead, ahead), Ok(()));
+        let again = cache.insert("a", b"1", NOW, NOW + 5);
+        assert_eq!(again, Err(ReplayError::Stale));
+        assert_eq!(cache.insert("a", b"2", NOW + 5, NOW + 5), Ok(()));
     }
 
     #[test]

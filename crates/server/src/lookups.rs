@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use countersign_core::accounts::CredentialId;
 use countersign_core::id::SessionId;
 use countersign_core::sessions::SessionInfo;
 use countersign_core::store::StoreError;
@@ -48,18 +49,21 @@ impl Shared {
         }
     }
 
-    /// What a person logs in with, for the login machine.
+    /// What a person logs in with, for the login machine; and the credential that this is.
     pub(crate) async fn person(
         &self,
         name: &AccountName,
-    ) -> Result<Option<PersonCredential>, StoreError> {
+    ) -> Result<Option<(PersonCredential, CredentialId)>, StoreError> {
         let found = log_trouble(self.site.person_for_login(name).await)?;
-        Ok(found.map(|login| PersonCredential {
-            account: AccountTag(*login.account.as_bytes()),
-            setup: login.setup,
-            credential_id: login.credential_id.0.to_vec(),
-            record: login.record,
-            sealed_identity: login.sealed_identity,
+        Ok(found.map(|login| {
+            let credential = PersonCredential {
+                account: AccountTag(*login.account.as_bytes()),
+                setup: login.setup,
+                credential_id: login.credential_id.0.to_vec(),
+                record: login.record,
+                sealed_identity: login.sealed_identity,
+            };
+            (credential, login.credential_id)
         }))
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::access::Scope;
+use countersign_core::accounts::CredentialId;
 use countersign_core::engine::{Decision, NewSession};
 use countersign_core::id::{AccountId, SessionId};
 use countersign_core::sessions::{
@@ -42,10 +43,12 @@ impl Shared {
         log_trouble(resumed)
     }
 
-    /// Opens the session of an authenticated account, and subscribes it to events.
+    /// Opens the session of an authenticated account, and subscribes it to events. `credential` is what a pass phrase
+    /// was proved with.
     pub(crate) async fn open_session(
         &self,
         authenticated: &Authenticated,
+        credential: Option<CredentialId>,
         peer: SocketAddr,
         events: EventSink,
         cut: oneshot::Sender<CloseReason>,
@@ -54,6 +57,7 @@ impl Shared {
         let (option, peer, now) = (authenticated.option(), peer.to_string(), clock::now());
         let account = AccountId::from_bytes(authenticated.account().0);
         let proof = match authenticated.how() {
+            HowProved::Passphrase(_) if credential.is_none() => return Ok(Decision::Refused),
             HowProved::Passphrase(_) => Proof::Passphrase,
             HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
             HowProved::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
@@ -63,6 +67,7 @@ impl Shared {
         let new = NewSession {
             account,
             proof,
+            credential,
             option,
             peer,
             cut,

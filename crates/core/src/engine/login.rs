@@ -51,6 +51,9 @@ pub struct NewSession {
     pub account: AccountId,
     /// What was proved.
     pub proof: Proof,
+    /// The credential that a pass phrase was proved with, as [`PersonLogin`] named it: the account must have it
+    /// still. `None` where no pass phrase was proved.
+    pub credential: Option<CredentialId>,
     /// The encryption option in use.
     pub option: EncryptionOption,
     /// Where it comes from: the peer's address.
@@ -168,13 +171,17 @@ impl Site {
             connected: true,
             connection: 0,
         };
-        // Registered first, looked at again afterwards: whoever locks the account meanwhile either
-        // finds the session and cuts it, or is seen here.
+        // Registered first, looked at again afterwards: whoever locks the account or sets its pass phrase meanwhile
+        // either finds the session and cuts it, or is seen here.
         let registered = self.sessions().register(info.clone(), new.cut, new.most);
         if !registered {
             return Ok(Decision::TooMany);
         }
-        let admitted = match self.may_still(&info, &account).await {
+        let may_still = match self.has_still(info.account, new.credential).await {
+            Ok(true) => self.may_still(&info, &account).await,
+            other => other,
+        };
+        let admitted = match may_still {
             Ok(true) if !self.offers(info.option) => Ok(false),
             Ok(true) => self
                 .audit_session(&info, "session.opened", None, now)
@@ -231,6 +238,12 @@ impl Site {
             Err(trouble) => Err(trouble),
         };
         let audited = match admitted {
+            // Asked again: when it was asked first, the session was not yet found by its new option.
+            Ok(true) if !self.offers(info.option) => {
+                self.close_session(&info, CloseReason::OptionDisabled, now)
+                    .await?;
+                return Ok(None);
+            }
             Ok(true) => {
                 self.audit_session(&info, "session.resumed", None, now)
                     .await
@@ -267,7 +280,8 @@ impl Site {
         self.sessions().renew(info.id, info.connection, expires)
     }
 
-    /// The session uses the option that `info` names from now on. Audited as `session.switched`.
+    /// The session uses the option that `info` names from now on. Audited as `session.switched`. When the option was
+    /// disabled since it was chosen, the session is cut: whoever disabled it could not find it.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be audited.
@@ -276,8 +290,12 @@ impl Site {
         info: &SessionInfo,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.sessions()
+        let switched = self
+            .sessions()
             .switched(info.id, info.connection, info.option);
+        if switched && !self.offers(info.option) {
+            self.sessions().cut(info.id, CloseReason::OptionDisabled);
+        }
         self.audit_session(info, "session.switched", None, now)
             .await
     }
@@ -292,6 +310,20 @@ impl Site {
     /// way.
     fn offers(&self, option: EncryptionOption) -> bool {
         self.options().ranked().contains(&option)
+    }
+
+    /// Whether a pass phrase that was proved is still the account's. The account's revision does not tell: setting a
+    /// pass phrase leaves it as it was.
+    async fn has_still(
+        &self,
+        account: AccountId,
+        proved: Option<CredentialId>,
+    ) -> Result<bool, StoreError> {
+        let Some(proved) = proved else {
+            return Ok(true);
+        };
+        let now = self.store().passphrase(account).await?;
+        Ok(now.is_some_and(|now| now.credential_id == proved))
     }
 
     async fn may_still(&self, info: &SessionInfo, seen: &Account) -> Result<bool, StoreError> {

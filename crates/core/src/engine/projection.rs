@@ -4,6 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::engine::{Site, WeakSite};
+use crate::id::AccountId;
 use crate::sessions::{CloseReason, Proof};
 use crate::store::{Change, ChangeSet, Effects, Notice, Observer};
 
@@ -31,76 +32,119 @@ impl Observer for Projection {
     }
 }
 
+/// What the site remembers comes first: nothing in it calls code of others, as the end of a session does.
 fn project(site: &Site, set: &ChangeSet) -> Effects {
-    let changes = set.changes.iter();
-    let by_changes: usize = changes.map(|change| follow(site, set, change)).sum();
-    let notices = set.notices.iter();
-    let by_notices: usize = notices.map(|notice| heed(site, notice)).sum();
+    for change in &set.changes {
+        remember(site, change);
+    }
+    let forgotten = set.notices.iter().map(|notice| heed(site, notice)).sum();
+    let by_changes: usize = set
+        .changes
+        .iter()
+        .map(|change| end(site, set, change))
+        .sum();
+    let by_notices: usize = set.notices.iter().map(|notice| tell(site, notice)).sum();
     Effects {
         sessions_ended: by_changes + by_notices,
+        penalties_forgotten: forgotten,
     }
 }
 
-/// What follows from a change; the number of sessions that ended. The match is exhaustive, so that a new kind of change
-/// has to say what follows from it.
-fn follow(site: &Site, set: &ChangeSet, change: &Change) -> usize {
+/// Renews what is kept in memory of what a change touches. The match is exhaustive, as the next is: a new kind of
+/// change has to say what follows from it.
+fn remember(site: &Site, change: &Change) {
+    match change {
+        Change::InsertApplication(application) | Change::UpdateApplication(application) => {
+            site.broker().cache().forget(&application.id);
+        }
+        Change::DeleteApplication { id, .. } | Change::DeleteDamagedApplication(id) => {
+            site.broker().cache().forget(id);
+        }
+        Change::PutSetting { name, setting } => site.renew_setting(name, setting),
+        // Accounts and what they log in with are read from the store each time.
+        Change::InsertAccount(_)
+        | Change::UpdateAccount(_)
+        | Change::DeleteAccount { .. }
+        | Change::DeleteDamagedAccount { .. }
+        | Change::PutPassphrase(_)
+        | Change::DeleteDeliveredKey(_)
+        | Change::PutDeliveredKey(_)
+        | Change::InsertKey(_)
+        | Change::DeleteKey { .. }
+        | Change::PutScript(_) => {}
+    }
+}
+
+/// Ends the sessions that a change ends; their number.
+fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
     let sessions = site.sessions();
     match change {
-        Change::InsertAccount(_) | Change::InsertKey(_) | Change::PutScript(_) => 0,
-        Change::UpdateAccount(account) if !account.is_active() => sessions
-            .cut_where(CloseReason::AccountLocked, |info| {
-                info.account == account.id
-            }),
-        // A session knows its account's name and role.
-        Change::UpdateAccount(account) => sessions.cut_where(CloseReason::AccountChanged, |info| {
-            let same = info.name == account.name && info.role == account.role;
-            info.account == account.id && !same
-        }),
-        Change::DeleteAccount { id, .. } => {
-            sessions.cut_where(CloseReason::AccountDeleted, |info| info.account == *id)
+        Change::UpdateAccount(account) if !account.is_active() => {
+            sessions.cut_of(account.id, CloseReason::AccountLocked, |_| true)
         }
+        // A session knows its account's name and role.
+        Change::UpdateAccount(account) => {
+            sessions.cut_of(account.id, CloseReason::AccountChanged, |info| {
+                info.role != account.role || info.name != account.name
+            })
+        }
+        Change::DeleteAccount { id, .. } => {
+            sessions.cut_of(*id, CloseReason::AccountDeleted, |_| true)
+        }
+        // Its id may be what cannot be read.
         Change::DeleteDamagedAccount { id, name } => sessions
             .cut_where(CloseReason::AccountDeleted, |info| {
                 Some(info.account) == *id || info.name.to_string() == *name
             }),
-        Change::PutPassphrase(credential) => sessions
-            .cut_where(CloseReason::PassphraseChanged, |info| {
-                info.account == credential.account && Some(info.id) != set.session
-            }),
+        Change::PutPassphrase(credential) => {
+            let reason = CloseReason::PassphraseChanged;
+            sessions.cut_of(credential.account, reason, |info| {
+                Some(info.id) != set.session
+            })
+        }
         Change::DeleteDeliveredKey(account) => undelivered(site, set, *account),
         Change::PutDeliveredKey(credential) => undelivered(site, set, credential.account),
         Change::DeleteKey {
             account,
             thumbprint,
-        } => sessions.cut_where(CloseReason::KeyRevoked, |info| {
-            info.account == *account && info.proof == Proof::Key(*thumbprint)
+        } => sessions.cut_of(*account, CloseReason::KeyRevoked, |info| {
+            info.proof == Proof::Key(*thumbprint)
         }),
-        Change::InsertApplication(application) | Change::UpdateApplication(application) => {
-            site.broker().cache().forget(&application.id);
-            0
-        }
-        Change::DeleteApplication { id, .. } | Change::DeleteDamagedApplication(id) => {
-            site.broker().cache().forget(id);
-            0
-        }
-        Change::PutSetting { name, setting } => {
-            site.renew_setting(name, setting);
-            0
-        }
+        Change::InsertAccount(_)
+        | Change::InsertKey(_)
+        | Change::InsertApplication(_)
+        | Change::UpdateApplication(_)
+        | Change::DeleteApplication { .. }
+        | Change::DeleteDamagedApplication(_)
+        | Change::PutSetting { .. }
+        | Change::PutScript(_) => 0,
     }
 }
 
 /// The sessions of an account that were opened with a key that is not delivered any more end, except the one that
 /// changed it.
-fn undelivered(site: &Site, set: &ChangeSet, account: crate::id::AccountId) -> usize {
-    site.sessions().cut_where(CloseReason::KeyRevoked, |info| {
-        let delivered = matches!(info.proof, Proof::DeliveredKey(_));
-        info.account == account && delivered && Some(info.id) != set.session
-    })
+fn undelivered(site: &Site, set: &ChangeSet, account: AccountId) -> usize {
+    site.sessions()
+        .cut_of(account, CloseReason::KeyRevoked, |info| {
+            matches!(info.proof, Proof::DeliveredKey(_)) && Some(info.id) != set.session
+        })
 }
 
-/// What a notice asks for; the number of sessions that ended.
+/// Renews what a notice asks to be renewed; the number of penalties that were forgotten.
 fn heed(site: &Site, notice: &Notice) -> usize {
+    match notice {
+        Notice::NameReleased(name) => site.guard().guesses().forget(name),
+        Notice::Unsealed(opened) => site.unsealed(opened),
+        Notice::PenaltiesForgotten(source) => {
+            return site.guard().penalties().forget(*source);
+        }
+        Notice::SessionEnds { .. } | Notice::SessionsNotOfferedEnd | Notice::Event { .. } => {}
+    }
+    0
+}
+
+/// Ends the sessions that a notice names, and sends its event; the number of sessions that ended.
+fn tell(site: &Site, notice: &Notice) -> usize {
     match notice {
         Notice::SessionEnds { id, reason } => usize::from(site.sessions().cut(*id, *reason)),
         Notice::SessionsNotOfferedEnd => {
@@ -110,17 +154,10 @@ fn heed(site: &Site, notice: &Notice) -> usize {
                     !offered.ranked().contains(&info.option)
                 })
         }
-        Notice::NameReleased(name) => {
-            site.guard().guesses().forget(name);
-            0
-        }
-        Notice::Unsealed(opened) => {
-            site.unsealed(opened);
-            0
-        }
         Notice::Event { to, event } => {
             site.events().publish(*to, event);
             0
         }
+        Notice::NameReleased(_) | Notice::Unsealed(_) | Notice::PenaltiesForgotten(_) => 0,
     }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::NoParams;
 use crate::access::Role;
 use crate::engine::{Answer, Context, Entry, Refusal};
+use crate::store::Notice;
 use crate::throttle::{Penalty, Source};
 use crate::timestamp::Timestamp;
 
@@ -86,7 +87,8 @@ struct Forgotten {
 async fn forget(context: Context, params: Forget) -> Result<Answer<Forgotten>, Refusal> {
     let target = params.source.map(|source| source.to_string());
     let details = json!({ "all": params.source.is_none() });
-    context.commit(Vec::new(), target, details).await?;
-    let sources = context.site().guard().penalties().forget(params.source);
+    let notice = Notice::PenaltiesForgotten(params.source);
+    let committed = context.commit(notice, target, details).await?;
+    let sources = committed.effects.penalties_forgotten;
     Ok(Answer::new(Forgotten { sources }).saying(format!("Forgot {sources} sources.")))
 }

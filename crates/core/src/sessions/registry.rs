@@ -240,11 +240,19 @@ impl SessionRegistry {
             .is_some()
     }
 
-    /// The session uses another encryption option on its connection of that number from now on.
-    pub(crate) fn switched(&self, id: SessionId, connection: u32, option: EncryptionOption) {
-        if let Some(session) = self.all().of(id, connection) {
-            session.info.option = option;
-        }
+    /// The session uses another encryption option on its connection of that number from now on; whether it goes on
+    /// there.
+    pub(crate) fn switched(
+        &self,
+        id: SessionId,
+        connection: u32,
+        option: EncryptionOption,
+    ) -> bool {
+        let mut all = self.all();
+        let session = all.of(id, connection);
+        session
+            .map(|session| session.info.option = option)
+            .is_some()
     }
 
     /// The suspended sessions that have expired.
@@ -344,20 +352,45 @@ impl SessionRegistry {
         }
     }
 
+    /// Cuts all sessions of an account that `wanted` picks; how many were open. Sessions of others cost nothing.
+    pub(crate) fn cut_of(
+        &self,
+        account: AccountId,
+        reason: CloseReason,
+        wanted: impl Fn(&SessionInfo) -> bool,
+    ) -> usize {
+        self.cut_all(reason, |all| {
+            let own = all.accounts.get(&account);
+            let own = own.map_or(&[][..], |held| held.ids.as_slice());
+            let own = own.iter().filter_map(|id| all.live.get_key_value(id));
+            let picked = own.filter(|(_, session)| session.lasts() && wanted(&session.info));
+            picked.map(|(id, _)| *id).collect()
+        })
+    }
+
     /// Cuts all sessions that `wanted` picks; how many were open.
     pub(crate) fn cut_where(
         &self,
         reason: CloseReason,
         wanted: impl Fn(&SessionInfo) -> bool,
     ) -> usize {
+        self.cut_all(reason, |all| {
+            let picked = all.live.iter();
+            let picked = picked.filter(|(_, session)| session.lasts() && wanted(&session.info));
+            picked.map(|(id, _)| *id).collect()
+        })
+    }
+
+    fn cut_all(
+        &self,
+        reason: CloseReason,
+        pick: impl FnOnce(&Sessions) -> Vec<SessionId>,
+    ) -> usize {
         // Closed under the lock, cut outside it: a hook may do what it likes.
         let hooks: Vec<CutHook> = {
             let mut all = self.all();
-            let picked = all.live.iter();
-            let picked = picked.filter(|(_, session)| session.lasts() && wanted(&session.info));
-            let picked: Vec<SessionId> = picked.map(|(id, _)| *id).collect();
-            let closed = picked.into_iter();
-            closed.filter_map(|id| all.close(id, reason)).collect()
+            let picked = pick(&all).into_iter();
+            picked.filter_map(|id| all.close(id, reason)).collect()
         };
         let count = hooks.len();
         let mut panicked = None;

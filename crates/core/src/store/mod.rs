@@ -73,6 +73,8 @@ pub trait Observer: Send + Sync {
 pub struct Effects {
     /// The number of open sessions that ended.
     pub sessions_ended: usize,
+    /// The number of sources whose penalty was forgotten.
+    pub penalties_forgotten: usize,
 }
 
 /// A copy of a store.

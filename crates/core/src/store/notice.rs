@@ -9,6 +9,7 @@ use serde_json::value::to_raw_value;
 use crate::id::SessionId;
 use crate::sessions::{Audience, CloseReason};
 use crate::site_key::Opened;
+use crate::throttle::Source;
 
 /// Something that follows once a change set is committed. What follows from a [`Change`](super::Change) itself
 /// needs no notice: the sessions of a locked account end without one.
@@ -25,6 +26,8 @@ pub enum Notice {
     SessionsNotOfferedEnd,
     /// Another account may get this name: the login throttle forgets what it knows of it.
     NameReleased(String),
+    /// The rate-limit penalty of one source is forgotten, or of all.
+    PenaltiesForgotten(Option<Source>),
     /// A slot opened the site key: the site is unsealed.
     Unsealed(Arc<Opened>),
     /// Open sessions get an event.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_core::accounts::CredentialId;
 use countersign_core::store::StoreError;
 use countersign_core::throttle::Source;
 use countersign_crypto::entropy::SystemEntropy;
@@ -29,6 +30,8 @@ pub(super) struct LoginAttempt<'a> {
     shared: &'a Arc<Shared>,
     /// Whose pass phrase is being proved.
     name: Option<String>,
+    /// The credential with which that is verified.
+    credential: Option<CredentialId>,
     /// Until it is proved: what has failed otherwise.
     guess: Option<Guess>,
 }
@@ -52,6 +55,7 @@ impl<'a> LoginAttempt<'a> {
             source: admitted.source(),
             shared,
             name: None,
+            credential: None,
             guess: None,
         }
     }
@@ -114,6 +118,7 @@ impl<'a> LoginAttempt<'a> {
                     let login = Login {
                         authenticated,
                         name: self.name.take(),
+                        credential: self.credential.take(),
                         guess: self.guess.take(),
                         source: self.source,
                     };
@@ -131,6 +136,8 @@ impl<'a> LoginAttempt<'a> {
                     drop(turn);
                     self.slow_down(find.name().to_string(), socket).await?;
                     let found = self.in_its_time(shared.person(find.name())).await?;
+                    let (found, credential) = found.unzip();
+                    self.credential = credential;
                     let _turn = self.turn().await?;
                     find.answer(found.as_ref(), &mut SystemEntropy, out)?
                 }

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use countersign_core::accounts::CredentialId;
 use countersign_core::engine::Decision;
 use countersign_core::id::SessionId;
 use countersign_core::sessions::{CloseReason, Resume, SessionInfo};
@@ -38,6 +39,8 @@ pub(super) struct Login {
     pub(super) authenticated: Box<server::Authenticated>,
     /// The name whose pass phrase was proved.
     pub(super) name: Option<String>,
+    /// The credential that it was proved with.
+    pub(super) credential: Option<CredentialId>,
     pub(super) guess: Option<Guess>,
     pub(super) source: Source,
 }
@@ -63,6 +66,7 @@ impl Login {
         let Self {
             authenticated,
             name,
+            credential,
             source,
             guess,
         } = *self;
@@ -70,7 +74,7 @@ impl Login {
         let (cut_sender, cut) = oneshot::channel();
         let mut out = Vec::new();
         let decision = shared
-            .open_session(&authenticated, peer, event_sender, cut_sender)
+            .open_session(&authenticated, credential, peer, event_sender, cut_sender)
             .await;
         // A client that finds no room, or trouble, has proved the pass phrase all the same.
         if !matches!(decision, Ok(Decision::Refused)) {

@@ -12,6 +12,7 @@ use countersign_testkit::harness::PASSPHRASE;
 use serde_json::{Value, json};
 
 use crate::operations::site;
+use crate::raw::Raw;
 
 #[tokio::test]
 async fn a_person_logs_in_and_runs_operations() {
@@ -42,6 +43,18 @@ async fn a_service_logs_in_with_any_limit_of_packets() {
         assert!(operations.to_string().len() > 1_000);
         client.close().await.unwrap();
     }
+}
+
+/// A login that was begun with the old pass phrase, and kept waiting until that was changed, got a session that
+/// outlived the change.
+#[tokio::test]
+async fn a_login_that_was_begun_before_the_pass_phrase_was_changed_gets_no_session() {
+    let served = site().maria().serve().await;
+    let changed = served.set_passphrase("maria", "another pass phrase");
+    let late = Raw::try_person(&served, changed).await;
+    assert!(matches!(late, Err(LoginError::NotAuthenticated)));
+    assert_eq!(served.site.sessions().count(), 0);
+    assert!(served.log_in("maria", "another pass phrase").await.is_ok());
 }
 
 #[tokio::test]

@@ -33,15 +33,21 @@ impl Raw {
     /// Logs in as the person; `meanwhile` happens when the site has answered and the pass phrase is to be
     /// stretched.
     pub(crate) async fn person(served: &ServedSite, meanwhile: impl Future<Output = ()>) -> Self {
+        Self::try_person(served, meanwhile).await.unwrap()
+    }
+
+    /// As [`Raw::person`], which may be refused.
+    pub(crate) async fn try_person(
+        served: &ServedSite,
+        meanwhile: impl Future<Output = ()>,
+    ) -> Result<Self, LoginError> {
         let settings = client::Settings::new(*served.uri.site_key());
         let mut flight = Vec::new();
         let (name, passphrase) = ("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
         let login =
             LoginAttempt::person(settings, name, passphrase, &mut SystemEntropy, &mut flight)
                 .unwrap();
-        Self::log_in(served, login, flight, meanwhile)
-            .await
-            .unwrap()
+        Self::log_in(served, login, flight, meanwhile).await
     }
 
     /// Returns to a session; what is sent first under its keys is not sent yet.

@@ -71,6 +71,7 @@ impl TestSite {
         let opening = NewSession {
             account: created["id"].as_str().unwrap().parse().unwrap(),
             proof: Proof::Passphrase,
+            credential: None,
             option: EncryptionOption::HybridAes256Gcm,
             peer: "192.0.2.7:1234".to_owned(),
             cut: Box::new(|_| {}),

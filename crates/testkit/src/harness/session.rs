@@ -85,6 +85,7 @@ fn opening(account: AccountId, proof: Proof, most: usize, cut: &Cut) -> NewSessi
     NewSession {
         account,
         proof,
+        credential: None,
         option: EncryptionOption::HybridAes256Gcm,
         peer: "192.0.2.7:1234".to_owned(),
         cut: Box::new(move |reason| *cut.lock().unwrap() = Some(reason)),

@@ -290,6 +290,7 @@ async fn a_panic_while_a_change_is_applied_ends_every_session_and_not_the_site()
     let opening = NewSession {
         account: maria["id"].as_str().unwrap().parse().unwrap(),
         proof: Proof::Passphrase,
+        credential: None,
         option: EncryptionOption::HybridAes256Gcm,
         peer: "192.0.2.7:1234".to_owned(),
         cut: Box::new(|_| panic!("a fault in the hook of a connection")),

@@ -1,7 +1,7 @@
 //! The encryption options on offer, as admins change them.
 
 use countersign_core::engine::{OFFER, SiteError};
-use countersign_core::sessions::{Proof, Resume};
+use countersign_core::sessions::{CloseReason, Proof, Resume};
 use countersign_proto::operation::Code;
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 use countersign_testkit::harness::{NOW, TestSite};
@@ -200,6 +200,23 @@ async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
     assert!(test.session(&account, Proof::Passphrase).await.is_some());
     let resumed = test.site.resume_session(id, resume(), NOW).await;
     assert_eq!(resumed.unwrap().map(|info| info.id), Some(id));
+}
+
+/// A session chose new keys of an option that was disabled, and its sessions cut, before the site noted what it uses: it
+/// went on with that option.
+// SES-30
+#[tokio::test]
+async fn a_session_that_switches_to_an_option_that_was_disabled_meanwhile_is_cut() {
+    let test = TestSite::new().await;
+    let open = test.person("maria", "member").await;
+    let chosen = EncryptionOption::HybridChaCha20Poly1305;
+    let disabled = json!({ "name": chosen.name(), "cut": true });
+    test.admin("option.disable", disabled).await;
+    assert_eq!(open.was_cut(), None);
+    let mut switched = open.info.clone();
+    switched.option = chosen;
+    test.site.session_switched(&switched, NOW).await.unwrap();
+    assert_eq!(open.was_cut(), Some(CloseReason::OptionDisabled));
 }
 
 /// A site of an earlier version has no such setting.
