@@ -12,6 +12,7 @@ use countersign_core::access::{Caller, Role};
 use countersign_core::engine::{Answer, Decision, Entry, NewSession, Site};
 use countersign_core::sessions::{Audience, CloseReason, Proof};
 use countersign_core::store::{MemoryStore, Notice};
+use countersign_core::throttle::{Offence, Source};
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::operation::{Code, Event, Operation};
 use countersign_proto::session::EncryptionOption;
@@ -85,6 +86,7 @@ impl Scene {
             "maria": self.maria.was_cut(),
             "robot": self.robot.was_cut(),
             "ledger": ledger.map(|ledger| ledger.application.state.as_str()),
+            "keys": ledger_keys(site).await,
             "billing": billing.is_some(),
             "options": names(site),
             "lifetime": site.config().session_lifetime,
@@ -108,6 +110,7 @@ impl Scene {
         let billing = site.registered("billing", NOW).await.unwrap();
         json!({
             "ledger": ledger.map(|ledger| ledger.application.state.as_str()),
+            "keys": ledger_keys(&site).await,
             "billing": billing.is_some(),
             "options": names(&site),
             "lifetime": site.config().session_lifetime,
@@ -116,6 +119,11 @@ impl Scene {
             "accounts": accounts(&site).await,
         })
     }
+}
+
+async fn ledger_keys(site: &Site) -> usize {
+    let ledger = site.registered("ledger", NOW).await.unwrap();
+    ledger.map_or(0, |ledger| ledger.application.keys.len())
 }
 
 fn names(site: &Site) -> Vec<&'static str> {
@@ -164,6 +172,7 @@ fn cases(scene: &Scene) -> Vec<Case> {
     let robot = |reason| Some(("robot", reason));
     let of_maria = json!({ "name": "maria" });
     let option = EncryptionOption::HybridAes256Gcm.name();
+    let other = EncryptionOption::HybridChaCha20Poly1305.name();
     vec![
         case(
             "person.lock",
@@ -205,7 +214,20 @@ fn cases(scene: &Scene) -> Vec<Case> {
             json!({ "name": option, "cut": true }),
             maria(CloseReason::OptionDisabled),
         ),
+        case(
+            "service.lock",
+            json!({ "name": "robot" }),
+            robot(CloseReason::AccountLocked),
+        ),
+        case("option.order", json!({ "names": [other] }), None),
+        case("option.floor", json!({ "floor": "hybrid" }), None),
+        case("penalty.forget", json!({}), None),
         case("app.lock", json!({ "id": "ledger" }), None),
+        case(
+            "app.rotate_key",
+            json!({ "id": "ledger", "public_key": party().public().to_pem(), "overlap": 86_400_000 }),
+            None,
+        ),
         case("app.delete", json!({ "id": "ledger" }), None),
         case(
             "app.create",
@@ -228,6 +250,10 @@ async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreeme
             let Case { name, params, ends } = cases(&scene).remove(at);
             let site = &scene.test.site;
             let local = Caller::admin_socket();
+            let punished = Source::V4([192, 0, 2, 9].into());
+            let mut penalties = site.guard().penalties();
+            penalties.offend(punished, Offence::Malformed, NOW);
+            drop(penalties);
             let done = dropped_after(waits, run(site, &local, name, params)).await;
             // Another change comes behind it: whatever of the first was under way is over then.
             scene
@@ -247,6 +273,9 @@ async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreeme
                 let expected = made.then_some(json!(reason)).unwrap_or(Value::Null);
                 assert_eq!(memory[session], expected, "{what}");
             }
+            let remembered = site.guard().penalties().list(NOW).len();
+            let forgotten = name == "penalty.forget" && made;
+            assert_eq!(remembered == 0, forgotten, "{what}");
             if let Some((code, data)) = done {
                 assert_eq!(code, Code::SUCCESS, "{what}: {data}");
                 break;
