@@ -251,9 +251,9 @@ async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreeme
             let site = &scene.test.site;
             let local = Caller::admin_socket();
             let punished = Source::V4([192, 0, 2, 9].into());
-            let mut penalties = site.guard().penalties();
-            penalties.offend(punished, Offence::Malformed, NOW);
-            drop(penalties);
+            site.guard()
+                .penalties()
+                .offend(punished, Offence::Malformed, NOW);
             let done = dropped_after(waits, run(site, &local, name, params)).await;
             // Another change comes behind it: whatever of the first was under way is over then.
             scene
