@@ -30,7 +30,7 @@ impl<S: AsyncRead + Unpin> Lines<S> {
     ///
     /// # Errors
     /// Those of the stream; [`io::ErrorKind::InvalidData`] with
-    /// [`TooLong`](countersign_proto::lines::TooLong) inside when a line is too long.
+    /// [`TooLong`] inside when a line is too long.
     pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
         while !self.decoder.has_line().map_err(invalid)? {
             let tail = self.decoder.tail(READ_AT_A_TIME);

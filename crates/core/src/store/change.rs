@@ -38,7 +38,7 @@ impl ChangeSet {
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// A new account. [`StoreError::Conflict`] when the id or the name is taken.
+    /// A new account. [`StoreError::Conflict`](super::StoreError::Conflict) when the id or the name is taken.
     InsertAccount(Account),
     /// The account as it is from now on; its revision must be one more than the stored one's.
     UpdateAccount(Account),
@@ -49,7 +49,7 @@ pub enum Change {
         /// The revision that this was decided on.
         revision: u64,
     },
-    /// Takes an account that cannot be read and all its credentials away. [`StoreError::Stale`] when it can be
+    /// Takes an account that cannot be read and all its credentials away. [`StoreError::Stale`](super::StoreError::Stale) when it can be
     /// read.
     DeleteDamagedAccount {
         /// Its id, if that can be read.
@@ -57,14 +57,14 @@ pub enum Change {
         /// Its name.
         name: String,
     },
-    /// The pass phrase credential of an account, in place of an older one. [`StoreError::Conflict`] when
+    /// The pass phrase credential of an account, in place of an older one. [`StoreError::Conflict`](super::StoreError::Conflict) when
     /// another account has its credential id.
     PutPassphrase(PassphraseCredential),
     /// Takes what is delivered of an account away, if there is anything.
     DeleteDeliveredKey(AccountId),
     /// What is delivered of an account, in place of an older one.
     PutDeliveredKey(DeliveredKeyCredential),
-    /// A new key. [`StoreError::Conflict`] when any account has it already.
+    /// A new key. [`StoreError::Conflict`](super::StoreError::Conflict) when any account has it already.
     InsertKey(KeyCredential),
     /// Takes a key away.
     DeleteKey {
@@ -73,7 +73,7 @@ pub enum Change {
         /// Which one.
         thumbprint: Thumbprint,
     },
-    /// A new application. [`StoreError::Conflict`] when the id is taken.
+    /// A new application. [`StoreError::Conflict`](super::StoreError::Conflict) when the id is taken.
     InsertApplication(Box<Application>),
     /// The application as it is from now on; its revision must be one more than the stored one's.
     UpdateApplication(Box<Application>),
@@ -84,7 +84,7 @@ pub enum Change {
         /// The revision that this was decided on.
         revision: u64,
     },
-    /// Takes an application that cannot be read away. [`StoreError::Stale`] when it can be read.
+    /// Takes an application that cannot be read away. [`StoreError::Stale`](super::StoreError::Stale) when it can be read.
     DeleteDamagedApplication(ApplicationId),
     /// A setting.
     PutSetting {

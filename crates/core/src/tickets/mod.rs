@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Both editions go this way ([`Edition`]: [`V1`], [`V2`]). Each step is a type, so that none can be left out. A
-//! consumer that has a session gets its tickets by [`symmetric`] instead.
+//! consumer that has a session gets its tickets by `symmetric` instead.
 //!
 //! Opening, verifying and issuing are public-key work: the caller decides when their turn comes.
 
