@@ -69,7 +69,7 @@ impl Shared {
         (outcome, content)
     }
 
-    /// Runs an operation that computes for long on a thread that nobody else waits for.
+    /// Runs an operation that computes for long on a thread of its own.
     async fn run_aside(
         &self,
         entry: Arc<Entry>,

@@ -1,4 +1,4 @@
-//! A site's decisions over a store that writes nothing, for operations that nobody trusts.
+//! A site's decisions over a store that writes nothing, for operations from untrusted input.
 
 use std::sync::Arc;
 

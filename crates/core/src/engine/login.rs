@@ -171,7 +171,7 @@ impl Site {
             connected: true,
             connection: 0,
         };
-        // Registered first, looked at again afterwards: whoever locks the account or sets its pass phrase meanwhile
+        // Registered first, looked at again afterwards: an admin who locks the account or sets its pass phrase meanwhile
         // either finds the session and cuts it, or is seen here.
         let registered = self.sessions().register(info.clone(), new.cut, new.most);
         if !registered {
@@ -281,7 +281,7 @@ impl Site {
     }
 
     /// The session uses the option that `info` names from now on. Audited as `session.switched`. When the option was
-    /// disabled since it was chosen, the session is cut: whoever disabled it could not find it.
+    /// disabled since it was chosen, the session is cut: the disabling could not find it.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be audited.

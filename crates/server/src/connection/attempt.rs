@@ -208,7 +208,7 @@ impl<'a> LoginAttempt<'a> {
         }
     }
 
-    /// Counts a guess at a name and waits for as long as it has to; holds nobody up meanwhile.
+    /// Counts a guess at a name and waits for as long as it has to; other attempts go on meanwhile.
     async fn slow_down(&mut self, name: String, socket: &TcpStream) -> Result<(), Closed> {
         let wait = {
             let mut guesses = self.shared.site.guard().guesses();

@@ -36,7 +36,7 @@ pub(super) struct Content {
     pub(super) window: u64,
     /// What was used of it since more was asked for, in bytes.
     pub(super) used: u64,
-    /// Nobody wants it any more; it is passed over until its sender stops.
+    /// No reader wants it any more; it is passed over until its sender stops.
     pub(super) unwanted: bool,
 }
 
