@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use countersign_client::{Client, Who};
 use countersign_core::access::{Caller, Role};
-use countersign_core::engine::{Answer, Entry, Foundation, Parts, Site, Table};
+use countersign_core::engine::{Answer, Entry, NewSite, Parts, Site, Table};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::sessions::Audience;
@@ -88,11 +88,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         floor: Strength::Delivered,
     };
     let slot = SlotFile::generate(&mut SystemEntropy);
-    let foundation = Foundation {
+    let new_site = NewSite {
         zone: "theatre.example".parse()?,
         slots: &[NewSlot::File(&slot)],
     };
-    let site = Site::found(parts, foundation, clock::now()).await?;
+    let site = Site::create(parts, new_site, clock::now()).await?;
 
     // A service whose key only it has: the site is given the certificate.
     let identity = Identity::generate(&mut SystemEntropy);

@@ -18,18 +18,20 @@ use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::identity::Identity;
-use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::noise::StaticKeyCache;
 use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
-use countersign_proto::session::server::{AccountTag, Authenticated, HowProved, ServiceCredential};
+use countersign_proto::session::server::{
+    AccountTag, Authenticated, AuthenticatedBy, ServiceCredential,
+};
 use countersign_proto::session::{client, server};
 use countersign_server::clock;
 use tokio::runtime::Runtime;
 
 use crate::Result;
 use crate::ends::{OFF_SCRIPT, welcome};
-use crate::founded::{self, Founded, audited};
 use crate::measure::{Figures, micros, percentile, timed};
 use crate::report::{Row, Target, Unit};
+use crate::site::{self, BenchSite, audited};
 
 const ROUNDS: usize = 21;
 const LOGINS: usize = 500;
@@ -83,8 +85,8 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     let mut few = runtime.block_on(Populated::new(FEW, FEW))?;
     let mut compared = KINDS.map(|_| Figures::<2>::empty());
     for round in 0..=ROUNDS {
-        many.founded.warm()?;
-        few.founded.warm()?;
+        many.site.warm()?;
+        few.site.warm()?;
         let (mut of_many, mut of_few) = (Vec::new(), Vec::new());
         for _ in 0..LOGINS {
             of_many.push(many.log_in(&runtime)?);
@@ -114,7 +116,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
 
 /// A site with many services, some of which can log in.
 struct Populated {
-    founded: Founded,
+    site: BenchSite,
     settings: Arc<server::Settings>,
     robots: Vec<Arc<Identity>>,
     next: usize,
@@ -124,15 +126,14 @@ impl Populated {
     /// A site with `accounts` services; every so manieth of them, `robots` in all, has a key that we
     /// hold. The others' are random bytes, which nobody can tell from keys.
     async fn new(accounts: usize, robots: usize) -> Result<Self> {
-        let founded = Founded::new(Vec::new).await?;
+        let site = BenchSite::new(Vec::new).await?;
         let mut held = Vec::with_capacity(robots);
         for first in (0..accounts).step_by(AT_ONCE) {
             let (mut inserted, mut keys) = (Vec::new(), Vec::new());
             for number in first..accounts.min(first + AT_ONCE) {
                 // Names in an order of their own, so that the index by name is filled at random.
                 let name = format!("robot-{:012x}", number * 2_654_435_761 % (1 << 40));
-                let service =
-                    founded::account(&format!("{name}@example.org"), AccountKind::Service)?;
+                let service = site::account(&format!("{name}@example.org"), AccountKind::Service)?;
                 let mut key = KeyCredential {
                     account: service.id,
                     thumbprint: Thumbprint(fresh(&mut SystemEntropy)),
@@ -152,11 +153,11 @@ impl Populated {
                 keys.push(Change::InsertKey(key));
             }
             inserted.append(&mut keys);
-            founded.store.commit(audited(inserted)).await?;
+            site.store.commit(audited(inserted)).await?;
         }
-        let settings = Arc::new(settings(&founded)?);
+        let settings = Arc::new(settings(&site)?);
         Ok(Self {
-            founded,
+            site,
             settings,
             robots: held,
             next: 0,
@@ -168,11 +169,11 @@ impl Populated {
         if self.next == self.robots.len() {
             // Once around: the next time is everybody's first again.
             self.next = 0;
-            self.settings = Arc::new(settings(&self.founded)?);
+            self.settings = Arc::new(settings(&self.site)?);
         }
         let robot = self.robots.get(self.next).ok_or(OFF_SCRIPT)?.clone();
         self.next += 1;
-        let site = &self.founded.site;
+        let site = &self.site.site;
         let entropy = &mut SystemEntropy;
 
         let client = client::Settings::new(self.settings.key.public());
@@ -215,7 +216,7 @@ impl Populated {
     }
 
     async fn open(&self, authenticated: &Authenticated) -> Result<SessionInfo> {
-        let HowProved::Key(thumbprint, _) = authenticated.how() else {
+        let AuthenticatedBy::Key(thumbprint, _) = authenticated.how() else {
             return Err(OFF_SCRIPT.into());
         };
         let new = NewSession {
@@ -227,7 +228,7 @@ impl Populated {
             cut: Box::new(|_| {}),
             most: 1,
         };
-        let opened = self.founded.site.open_session(new, clock::now()).await?;
+        let opened = self.site.site.open_session(new, clock::now()).await?;
         match opened {
             Decision::Opened(session) => Ok(session),
             Decision::Refused | Decision::TooMany => Err(OFF_SCRIPT.into()),
@@ -236,15 +237,15 @@ impl Populated {
 }
 
 /// What the logins of a site need, with nothing kept from earlier ones.
-fn settings(founded: &Founded) -> Result<server::Settings> {
-    let opened = founded.site.opened().ok_or(OFF_SCRIPT)?;
+fn settings(site: &BenchSite) -> Result<server::Settings> {
+    let opened = site.site.opened().ok_or(OFF_SCRIPT)?;
     Ok(server::Settings {
         key: opened.key.clone(),
         setup: opened.setup.clone(),
-        made_up: opened.made_up.clone(),
-        zone: founded.site.zone(),
-        options: founded.site.options(),
+        decoy: opened.decoy.clone(),
+        zone: site.site.zone(),
+        options: site.site.options(),
         max_packet: DEFAULT_MAX_PACKET,
-        known: Arc::new(KnownKeys::default()),
+        known: Arc::new(StaticKeyCache::default()),
     })
 }

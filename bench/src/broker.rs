@@ -2,17 +2,17 @@
 //! doing what edition v1 wants of RSA-2048 and nothing else: an upper bound of what any implementation of
 //! the site in Node can do.
 
-mod fast;
+mod symmetric;
 
 use std::process::Command;
 use std::sync::Arc;
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::rsa::{RsaHash, RsaKey};
 use countersign_crypto::secret::SecretText;
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::{v1, v2};
 
 use crate::Result;
@@ -64,7 +64,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
             2,
             Some(Target::AtLeast(0.65)),
         ),
-        fast::row(&hybrid)?,
+        symmetric::row(&hybrid)?,
     ])
 }
 

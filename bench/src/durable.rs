@@ -12,9 +12,9 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::Result;
-use crate::founded::{Founded, account, audited};
 use crate::measure::{in_turns, timed};
 use crate::report::{Row, Target, Unit};
+use crate::site::{BenchSite, account, audited};
 
 const ROUNDS: usize = 9;
 const WRITERS: u32 = 64;
@@ -24,25 +24,25 @@ const TOGETHER: u32 = 25;
 
 pub(crate) fn run() -> Result<Vec<Row>> {
     let runtime = Runtime::new()?;
-    let founded = Arc::new(runtime.block_on(Founded::new(Vec::new))?);
+    let site = Arc::new(runtime.block_on(BenchSite::new(Vec::new))?);
     let names = Arc::new(AtomicU64::new(0));
     let next = move || format!("person-{}", names.fetch_add(1, Ordering::Relaxed));
 
-    let (of, name) = (founded.clone(), next.clone());
+    let (of, name) = (site.clone(), next.clone());
     let commit = move || {
-        let (founded, name) = (of.clone(), name());
+        let (site, name) = (of.clone(), name());
         async move {
             let person = account(&format!("{name}@example.org"), Kind::Person)?;
             let set = audited(vec![Change::InsertAccount(person)]);
-            founded.store.commit(set).await?;
+            site.store.commit(set).await?;
             Ok(())
         }
     };
     let create = move || {
-        let (founded, name) = (founded.clone(), next());
+        let (site, name) = (site.clone(), next());
         async move {
             let params = json!({ "name": name });
-            founded.admin("person", "create", &params).await
+            site.admin("person", "create", &params).await
         }
     };
     Ok(vec![

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
-use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::noise::StaticKeyCache;
 use countersign_crypto::passphrase::ServerSetup;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
@@ -43,11 +43,11 @@ impl Ends {
         let server = server::Settings {
             key: Arc::new(key),
             setup: Arc::new(ServerSetup::generate(&mut SystemEntropy)),
-            made_up: Secret::generate(&mut SystemEntropy),
+            decoy: Secret::generate(&mut SystemEntropy),
             zone: "example.org".parse()?,
             options: OptionList::new([option]),
             max_packet: DEFAULT_MAX_PACKET,
-            known: Arc::new(KnownKeys::default()),
+            known: Arc::new(StaticKeyCache::default()),
         };
         Ok(Self {
             server: Arc::new(server),
@@ -99,16 +99,16 @@ impl Ends {
 
     /// Both ends forget the secret that they share, as if they had never met.
     pub(crate) fn forget(&mut self) {
-        self.client.known = Arc::new(KnownKeys::default());
+        self.client.known = Arc::new(StaticKeyCache::default());
         let old = &self.server;
         self.server = Arc::new(server::Settings {
             key: old.key.clone(),
             setup: old.setup.clone(),
-            made_up: old.made_up.clone(),
+            decoy: old.decoy.clone(),
             zone: old.zone.clone(),
             options: old.options.clone(),
             max_packet: old.max_packet,
-            known: Arc::new(KnownKeys::default()),
+            known: Arc::new(StaticKeyCache::default()),
         });
     }
 }

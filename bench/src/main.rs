@@ -12,15 +12,15 @@ mod accounts;
 mod broker;
 mod durable;
 mod ends;
-mod founded;
 mod http;
-mod machine;
 mod measure;
+mod noise;
 mod operations;
 mod packets;
 mod person;
 mod report;
 mod risp;
+mod site;
 mod tls;
 
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ type Benchmark = (&'static str, fn() -> Result<Vec<Row>>);
 
 const BENCHMARKS: [Benchmark; 10] = [
     ("risp", risp::run),
-    ("machine", machine::run),
+    ("noise", noise::run),
     ("packets", packets::run),
     ("person", person::run),
     ("broker", broker::run),

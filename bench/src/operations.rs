@@ -25,9 +25,9 @@ use tokio::runtime::Runtime;
 
 use crate::Result;
 use crate::ends::{Ends, OFF_SCRIPT};
-use crate::founded::Founded;
 use crate::measure::{in_turns, timed};
 use crate::report::{Row, Target, Unit};
+use crate::site::BenchSite;
 
 const ROUNDS: usize = 15;
 /// Operations in a burst. Two bursts are under way at a time: when one is answered the next is sent.
@@ -115,24 +115,24 @@ fn wire_length() -> Result<usize> {
 }
 
 /// A served site and a client that is logged in to it.
-async fn served() -> Result<(Founded, Server, Client)> {
+async fn served() -> Result<(BenchSite, Server, Client)> {
     let echo = || {
         Entry::new("bench", "echo")
             .summary("Answers what it is told.")
             .allow(&[Role::Service])
             .handler(|_, echo: Echo| async move { Ok(Answer::new(echo)) })
     };
-    let founded = Founded::new(move || vec![echo()]).await?;
+    let site = BenchSite::new(move || vec![echo()]).await?;
     let robot = Arc::new(Identity::generate(&mut SystemEntropy));
     let service = json!({ "name": "robot", "certificate": robot.certificate().to_pem() });
-    founded.admin("service", "create", &service).await?;
-    let server = Server::builder(founded.site.clone())
+    site.admin("service", "create", &service).await?;
+    let server = Server::builder(site.site.clone())
         .session("127.0.0.1:0".parse()?)
         .start()
         .await?;
-    let uri = founded.site.endpoints().uri.ok_or(OFF_SCRIPT)?.parse()?;
+    let uri = site.site.endpoints().uri.ok_or(OFF_SCRIPT)?.parse()?;
     let client = Connector::new(&uri).connect(Who::Service(robot)).await?;
-    Ok((founded, server, client))
+    Ok((site, server, client))
 }
 
 async fn ours(client: &Client) -> Result<()> {

@@ -4,11 +4,11 @@
 use std::hint::black_box;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use countersign_crypto::machine::RecordCipher;
+use countersign_crypto::noise::RecordCipher;
 use countersign_crypto::record::{Opener, Sealer, TAG_LENGTH};
 use countersign_crypto::secret::Secret;
 use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::risp::{self, Command, Longest, Reader, Value};
+use countersign_proto::risp::{self, Command, MaxLength, Reader, Value};
 use countersign_proto::session::EncryptionOption;
 use serde_json::value::RawValue;
 
@@ -223,7 +223,7 @@ impl Framed {
                 return Err(OFF_SCRIPT.into());
             }
             let plaintext = opener.open_in_place(packet.0, packet.1)?;
-            for step in Reader::new(plaintext, &Longest(1 << 20)) {
+            for step in Reader::new(plaintext, &MaxLength(1 << 20)) {
                 black_box(step?);
             }
         }

@@ -3,14 +3,14 @@
 
 use std::hint::black_box;
 
-use countersign_proto::risp::{Command, Longest, Reader, Value, put};
+use countersign_proto::risp::{Command, MaxLength, Reader, Value, put};
 
 use crate::Result;
 use crate::measure::{in_turns, per_second};
 use crate::report::{Row, Unit};
 
 const ROUNDS: usize = 31;
-const LIMIT: Longest = Longest(1 << 20);
+const LIMIT: MaxLength = MaxLength(1 << 20);
 
 pub(crate) fn run() -> Result<Vec<Row>> {
     Ok(vec![small_commands()?, long_strings()?])

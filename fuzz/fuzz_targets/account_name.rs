@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     if let Ok(name) = text.parse::<AccountName>() {
         let written = name.to_string();
-        assert!(written.len() <= AccountName::LONGEST);
+        assert!(written.len() <= AccountName::MAX_LENGTH);
         assert_eq!(written.parse(), Ok(name));
     }
     if let Ok(zone) = text.parse::<Zone>() {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_crypto::unauthenticated::Cipher;
+use countersign_crypto::legacy::Cipher;
 use countersign_proto::broker::v1::consumer::{Answered, Consumer};
 use countersign_proto::broker::v1::hawk::Header;
 use countersign_proto::broker::v1::master::Master;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use countersign_crypto::key_file::{DeliveredKey, LONGEST_DELIVERED};
+use countersign_crypto::key_file::{DeliveredKey, MAX_DELIVERED};
 use libfuzzer_sys::fuzz_target;
 
 // The certificate follows its length in 2 bytes; the rest is the key.
@@ -13,7 +13,7 @@ fuzz_target!(|input: &[u8]| {
     let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
     let (certificate, key) = rest.split_at(length);
     if let Ok(read) = DeliveredKey::from_der(certificate, key) {
-        assert!(certificate.len().max(key.len()) <= LONGEST_DELIVERED);
+        assert!(certificate.len().max(key.len()) <= MAX_DELIVERED);
         assert_eq!(read.certificate().der(), certificate);
         assert_eq!(read.encrypted_key(), key);
         let pem = read.encrypted_key_pem();

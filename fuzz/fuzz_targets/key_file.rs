@@ -12,7 +12,7 @@ static PASSPHRASE: LazyLock<Passphrase> =
     LazyLock::new(|| Passphrase::from(String::from("correct horse battery staple")));
 
 fuzz_target!(|text: &str| {
-    // Stretching costs some 100 ms, so it is tried only where the file says that it is needed.
+    // Ksf costs some 100 ms, so it is tried only where the file says that it is needed.
     if let Err(KeyFileError::NeedsPassphrase) = read_identity(text, None) {
         let _ = read_identity(text, Some(&PASSPHRASE));
     }

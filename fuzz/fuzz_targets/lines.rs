@@ -9,7 +9,7 @@ use countersign_proto::lines::{
 };
 use libfuzzer_sys::fuzz_target;
 
-const LONGEST: usize = 1 << 10;
+const MAX_LENGTH: usize = 1 << 10;
 
 fuzz_target!(|input: &[u8]| {
     let Some((size, bytes)) = input.split_first() else {
@@ -22,12 +22,12 @@ fuzz_target!(|input: &[u8]| {
 
 /// The lines, up to one that is too long, of bytes that arrive in pieces of that size.
 fn lines(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
-    let mut decoder = Decoder::new(LONGEST);
+    let mut decoder = Decoder::new(MAX_LENGTH);
     let mut found = Vec::new();
     for piece in bytes.chunks(size) {
         decoder.tail(piece.len()).extend_from_slice(piece);
         while let Ok(Some(line)) = decoder.next_line() {
-            assert!(line.len() <= LONGEST && !line.contains(&b'\n'));
+            assert!(line.len() <= MAX_LENGTH && !line.contains(&b'\n'));
             found.push(line.to_vec());
         }
     }

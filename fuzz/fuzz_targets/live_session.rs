@@ -1,13 +1,13 @@
 //! A live session in which the input decides all that happens, in any order: what the two ends say, what
 //! arrives of it and when, what is done to it in between, when the connection is lost, how the clock is
-//! set. Harm is found, only what was said is heard, and nobody is stuck (`countersign_testkit::life`).
+//! set. Harm is found, only what was said is heard, and nobody is stuck (`countersign_testkit::simulator`).
 
 #![no_main]
 
 use std::sync::LazyLock;
 
 use countersign_proto::session::{EncryptionOption, OptionList};
-use countersign_testkit::life::{Dice, Life};
+use countersign_testkit::simulator::{Choices, Simulator};
 use countersign_testkit::site::Site;
 use libfuzzer_sys::fuzz_target;
 
@@ -24,7 +24,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let site = &SITES[usize::from(first % 2)];
-    let mut life = Life::new(site, Dice::written(chances));
-    life.live(MOST_ACTS);
-    life.settle();
+    let mut simulator = Simulator::new(site, Choices::written(chances));
+    simulator.live(MOST_ACTS);
+    simulator.settle();
 });

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use countersign_proto::risp::Value;
 use countersign_proto::session::{EncryptionOption, OptionList, command as c};
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::insider::{Insider, put};
+use countersign_testkit::malicious_member::{MaliciousMember, put};
 use countersign_testkit::pair::{Client, LIFE, Server, Who};
 use countersign_testkit::site::Site;
 use libfuzzer_sys::fuzz_target;
@@ -36,11 +36,11 @@ fuzz_target!(|input: &[u8]| {
     let inside = first & 2 == 0;
     if at_server {
         let mut server = Server::new(site, SeededEntropy::new(1), LIFE);
-        let mut insider = Insider::service(site, &mut server);
+        let mut malicious_member = MaliciousMember::service(site, &mut server);
         if inside {
-            packets(wire, |packet| server.receive(0, &insider.seal(packet)));
+            packets(wire, |packet| server.receive(0, &malicious_member.seal(packet)));
         } else {
-            server.receive(0, &insider.seal(&NOP));
+            server.receive(0, &malicious_member.seal(&NOP));
             assert!(server.is_live());
             server.receive(0, wire);
             assert!(server.heard().is_empty());
@@ -48,15 +48,15 @@ fuzz_target!(|input: &[u8]| {
     } else {
         let who = Who::Service(&site.robot);
         let mut client = Client::new(site.client(), who, SeededEntropy::new(1));
-        let mut insider = Insider::site(site, &mut client);
+        let mut malicious_member = MaliciousMember::site(site, &mut client);
         if inside && first & 4 != 0 {
-            packets(wire, |packet| client.receive(&insider.seal(packet)));
+            packets(wire, |packet| client.receive(&malicious_member.seal(packet)));
             return;
         }
-        client.receive(&insider.seal(&welcome()));
+        client.receive(&malicious_member.seal(&welcome()));
         assert!(client.is_live());
         if inside {
-            packets(wire, |packet| client.receive(&insider.seal(packet)));
+            packets(wire, |packet| client.receive(&malicious_member.seal(packet)));
         } else {
             client.receive(wire);
             assert!(client.heard().is_empty());

@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use countersign_proto::risp::{Longest, Reader, Step, parse, put};
+use countersign_proto::risp::{MaxLength, Reader, Step, parse, put};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|wire: &[u8]| {
-    let longest = Longest(1 << 16);
+    let longest = MaxLength(1 << 16);
     let mut reader = Reader::new(wire, &longest);
     let mut written = Vec::new();
     for step in reader.by_ref() {

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use countersign_proto::session::limits::UNPROVED_ANSWER_BYTES;
+use countersign_proto::session::limits::UNAUTHENTICATED_ANSWER_BYTES;
 use countersign_proto::session::{EncryptionOption, OptionList};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::pair::Server;
@@ -25,5 +25,5 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(server.opened(), None);
     // An ERROR may follow what was answered.
-    assert!(server.take_outbox().len() <= UNPROVED_ANSWER_BYTES + 3);
+    assert!(server.take_outbox().len() <= UNAUTHENTICATED_ANSWER_BYTES + 3);
 });

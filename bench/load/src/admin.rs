@@ -16,7 +16,7 @@ use crate::{Result, Size};
 /// Time from one answer to the next question.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The longest answer, in bytes.
-const LONGEST_LINE: usize = 1 << 20;
+const MAX_LINE: usize = 1 << 20;
 /// How long an admin waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -44,7 +44,7 @@ async fn status(site: &Running) -> Result<()> {
 
 pub(crate) async fn connect(site: &Running) -> Result<Lines<UnixStream>> {
     let socket = UnixStream::connect(&site.admin_socket).await?;
-    Ok(Lines::new(socket, LONGEST_LINE))
+    Ok(Lines::new(socket, MAX_LINE))
 }
 
 /// Runs an operation.

@@ -45,7 +45,7 @@ pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<E
         }
     };
     let begun = now();
-    let mut stretching = Duration::ZERO;
+    let mut ksf = Duration::ZERO;
     let mut socket = site.connect_from(from).await?;
     loop {
         socket.write_all(&out).await?;
@@ -65,12 +65,12 @@ pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<E
                     (login, proof)
                 })
                 .await?;
-                stretching += stretched.elapsed();
+                ksf += stretched.elapsed();
                 out = proof;
                 login?
             }
             Step::LoggedIn(_) => {
-                let took = begun.elapsed().saturating_sub(stretching);
+                let took = begun.elapsed().saturating_sub(ksf);
                 return Ok(Entered { socket, took });
             }
         };

@@ -84,7 +84,15 @@ impl Files {
 const ROUNDS: usize = 20_000;
 
 const SCENARIOS: [&str; 9] = [
-    "slow", "held", "garbage", "half", "wrong", "unproved", "idle", "cut", "names",
+    "slow",
+    "held",
+    "garbage",
+    "half",
+    "wrong",
+    "unauthenticated",
+    "idle",
+    "cut",
+    "names",
 ];
 
 fn main() -> ExitCode {
@@ -149,7 +157,7 @@ pub(crate) fn run(
     runtime.block_on(async {
         let site = Arc::new(site::Running::start(scenario, files).await?);
         match scenario {
-            "unproved" => memory::unproved(&site, size).await,
+            "unauthenticated" => memory::unauthenticated(&site, size).await,
             "idle" => memory::idle(&site, size).await,
             "cut" => cut::run(&site, size).await,
             "names" => {

@@ -14,7 +14,7 @@ use crate::site::{Running, attacker};
 use crate::{Result, Size};
 
 /// Connections that sent half a flight and wait.
-pub(crate) async fn unproved(site: &Running, size: Size) -> Result<Vec<Row>> {
+pub(crate) async fn unauthenticated(site: &Running, size: Size) -> Result<Vec<Row>> {
     let flight = site.flight_of_person(KNOWN)?;
     let half = flight.get(..flight.len() / 2).unwrap_or_default();
     let open = |count: usize| async move {

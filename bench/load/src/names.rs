@@ -71,8 +71,8 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
 pub(crate) fn shuffled() -> [usize; 4] {
     let mut order = [0, 1, 2, 3];
     for at in (1..order.len()).rev() {
-        let [dice] = fresh::<1>(&mut SystemEntropy);
-        order.swap(at, usize::from(dice) % (at + 1));
+        let [choices] = fresh::<1>(&mut SystemEntropy);
+        order.swap(at, usize::from(choices) % (at + 1));
     }
     order
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use countersign_core::throttle::{GuessLimits, PenaltyLimits};
+use countersign_core::throttle::{LoginThrottleLimits, PenaltyLimits};
 use countersign_server::descriptors;
 use countersign_server::limits::Limits;
 use countersign_testkit::harness::{ServedSite, TestSite};
@@ -30,37 +30,37 @@ fn limits(scenario: &str) -> Limits {
         connections: 60_000,
         connections_per_source: 60_000,
         connections_per_network: 60_000,
-        unproved: 60_000,
-        unproved_per_source: 60_000,
-        unproved_per_network: 60_000,
+        unauthenticated: 60_000,
+        unauthenticated_per_source: 60_000,
+        unauthenticated_per_network: 60_000,
         sessions_per_account: 60_000,
-        unproved_early: 60_000,
-        unproved_time: Duration::from_secs(600),
+        unauthenticated_early: 60_000,
+        unauthenticated_time: Duration::from_secs(600),
         waiting_logins: 4_096,
         waiting_logins_per_source: 4_096,
         idle_time: Duration::ZERO,
         ..Limits::default()
     };
     match scenario {
-        "unproved" | "idle" | "cut" => many,
+        "unauthenticated" | "idle" | "cut" => many,
         // Ten thousand connections that nobody is proved on are more than the defaults let anybody have, and
         // these are to stay.
         "held" => Limits {
             connections_per_source: 12_000,
             connections_per_network: 12_000,
-            unproved: 12_000,
-            unproved_per_source: 12_000,
-            unproved_per_network: 12_000,
-            unproved_early: 12_000,
-            unproved_time: Duration::from_secs(600),
+            unauthenticated: 12_000,
+            unauthenticated_per_source: 12_000,
+            unauthenticated_per_network: 12_000,
+            unauthenticated_early: 12_000,
+            unauthenticated_time: Duration::from_secs(600),
             ..defaults
         },
-        // Guesses are slowed, names or no names; here it is to be measured whether anything else differs.
+        // LoginThrottle are slowed, names or no names; here it is to be measured whether anything else differs.
         "names" => Limits {
-            guesses: GuessLimits {
+            guesses: LoginThrottleLimits {
                 free: u32::MAX,
                 free_of_strangers: u32::MAX,
-                ..GuessLimits::default()
+                ..LoginThrottleLimits::default()
             },
             penalties: PenaltyLimits {
                 threshold: u32::MAX,
@@ -70,9 +70,9 @@ fn limits(scenario: &str) -> Limits {
         },
         // A quarter of an hour is long for a program that measures.
         activity::SITE => Limits {
-            guesses: GuessLimits {
+            guesses: LoginThrottleLimits {
                 forgotten: FORGOTTEN,
-                ..GuessLimits::default()
+                ..LoginThrottleLimits::default()
             },
             penalties: PenaltyLimits {
                 threshold: u32::MAX,

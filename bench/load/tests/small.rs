@@ -89,7 +89,7 @@ fn a_site_with_room_for_them_holds_all_slow_connections_and_honest_logins_get_th
 
 #[test]
 fn an_unproved_connection_costs_little_memory() {
-    assert_met(&rows("unproved"), 1, |_| true);
+    assert_met(&rows("unauthenticated"), 1, |_| true);
 }
 
 /// How much one costs cannot be told of so few.

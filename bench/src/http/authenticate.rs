@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::process::Process;
 use super::wire::{Wire, post};
 use crate::Result;
-use crate::founded::Founded;
 use crate::measure::in_turns;
 use crate::report::{Row, Target, Unit};
+use crate::site::BenchSite;
 
 /// The mode of this program that serves a site.
 pub(crate) const MODE: &str = "--serve-authenticate";
@@ -163,9 +163,9 @@ const CONSUMER: [u8; 32] = [7; 32];
 pub(crate) fn serve() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let founded = Founded::new(Vec::new).await?;
+        let site = BenchSite::new(Vec::new).await?;
         let imported = json!({ "private_key": RSA_MASTER });
-        founded.admin("broker", "new_v1_key", &imported).await?;
+        site.admin("broker", "new_v1_key", &imported).await?;
         let consumer = countersign_crypto::secret::Secret::from_bytes(CONSUMER);
         let consumer = Identity::from_seed(countersign_crypto::identity::IdentitySeed(consumer));
         let party = |identity: Identity| PartyKey::new(Arc::new(identity)).public().to_pem();
@@ -185,13 +185,13 @@ pub(crate) fn serve() -> Result<()> {
             let params = json!({
                 "id": id, "edition": edition, "public_keys": [key], "settings": settings
             });
-            founded.admin("app", "create", &params).await?;
+            site.admin("app", "create", &params).await?;
         }
-        let server = Server::builder(founded.site.clone())
+        let server = Server::builder(site.site.clone())
             .http(Some("127.0.0.1:0".parse()?))
             .start()
             .await?;
-        let opened = founded.site.opened().ok_or("an open site")?;
+        let opened = site.site.opened().ok_or("an open site")?;
         let party = opened.broker.party().ok_or("a key")?;
         crate::report::tell(&json!({
             "address": server.http_address(),

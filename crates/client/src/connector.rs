@@ -213,7 +213,7 @@ impl Connector {
                         (stretch.run(&mut SystemEntropy, &mut proof), proof)
                     })
                     .await
-                    .map_err(|_| LoginError::Protocol("stretching was interrupted"))?;
+                    .map_err(|_| LoginError::Protocol("the key stretching was interrupted"))?;
                     out.extend_from_slice(&proof);
                     result?
                 }

@@ -48,8 +48,8 @@ pub enum CredentialError {
     /// The session is a service's, which has no pass phrase.
     #[error("a service has a key and no pass phrase")]
     NoPassphrase,
-    /// Stretching the pass phrase was interrupted: the runtime stops.
-    #[error("stretching the pass phrase was interrupted")]
+    /// Ksf the pass phrase was interrupted: the runtime stops.
+    #[error("the key stretching was interrupted")]
     Interrupted,
 }
 

@@ -4,15 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use countersign_crypto::hash::sha256;
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::party::{PartyPublic, SealingSuite};
 use countersign_crypto::rsa::{RsaHash, RsaPublicKey};
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::{v1, v2};
 use data_encoding::HEXLOWER;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Caller, Door};
+use crate::access::{Caller, Channel};
 use crate::accounts::State;
 use crate::id::{AccountId, InstanceId};
 use crate::json::Json;
@@ -259,7 +259,9 @@ impl Application {
     /// the same name does not.
     #[must_use]
     pub fn is_spoken_for_by(&self, caller: &Caller) -> bool {
-        caller.door == Door::Session && self.service.is_some() && caller.account == self.service
+        caller.channel == Channel::Session
+            && self.service.is_some()
+            && caller.account == self.service
     }
 
     /// The application one revision on, changed at `now` by `change`.

@@ -7,10 +7,10 @@ use data_encoding::BASE64URL_NOPAD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// One line of text of at most `LONGEST` bytes, without control characters; may be empty.
+/// One line of text of at most `MAX_LENGTH` bytes, without control characters; may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Line<const LONGEST: usize>(String);
+pub struct Line<const MAX_LENGTH: usize>(String);
 
 /// The name to show for an account.
 pub type FullName = Line<200>;
@@ -18,7 +18,7 @@ pub type FullName = Line<200>;
 /// What an admin calls a key.
 pub type Label = Line<100>;
 
-impl<const LONGEST: usize> Line<LONGEST> {
+impl<const MAX_LENGTH: usize> Line<MAX_LENGTH> {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -32,13 +32,13 @@ impl<const LONGEST: usize> Line<LONGEST> {
     }
 }
 
-impl<const LONGEST: usize> TryFrom<String> for Line<LONGEST> {
+impl<const MAX_LENGTH: usize> TryFrom<String> for Line<MAX_LENGTH> {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(format!(
-                "{} bytes are too long; at most {LONGEST} are allowed",
+                "{} bytes are too long; at most {MAX_LENGTH} are allowed",
                 text.len()
             ));
         }
@@ -49,23 +49,23 @@ impl<const LONGEST: usize> TryFrom<String> for Line<LONGEST> {
     }
 }
 
-impl<'de, const LONGEST: usize> Deserialize<'de> for Line<LONGEST> {
+impl<'de, const MAX_LENGTH: usize> Deserialize<'de> for Line<MAX_LENGTH> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::try_from(String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
-impl<const LONGEST: usize> JsonSchema for Line<LONGEST> {
+impl<const MAX_LENGTH: usize> JsonSchema for Line<MAX_LENGTH> {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("Line{LONGEST}").into()
+        format!("Line{MAX_LENGTH}").into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": LONGEST })
+        json_schema!({ "type": "string", "maxLength": MAX_LENGTH })
     }
 }
 
@@ -77,7 +77,7 @@ pub struct Email(String);
 
 impl Email {
     /// RFC 5321, section 4.5.3.1.3: a path has at most 256 bytes with its brackets.
-    const LONGEST: usize = 254;
+    const MAX_LENGTH: usize = 254;
 
     /// The address; empty when there is none.
     #[must_use]
@@ -96,7 +96,7 @@ impl TryFrom<String> for Email {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let plain = text.len() <= Self::LONGEST
+        let plain = text.len() <= Self::MAX_LENGTH
             && !text.chars().any(|c| c.is_control() || c.is_whitespace())
             && text
                 .rsplit_once('@')

@@ -15,7 +15,7 @@ use crate::hint;
 use crate::site::folder::Folder;
 
 /// The longest line that is accepted, in bytes: a page of a list, with much room.
-const LONGEST_LINE: usize = 256 << 20;
+const MAX_LINE: usize = 256 << 20;
 /// Bytes asked of the socket at a time.
 const READ_AT_A_TIME: usize = 8 * 1024;
 
@@ -34,7 +34,7 @@ impl Admin {
         let socket = UnixStream::connect(&path).map_err(|error| unreachable(folder, &error))?;
         Ok(Self {
             socket,
-            lines: Decoder::new(LONGEST_LINE),
+            lines: Decoder::new(MAX_LINE),
             folder: folder.to_owned(),
             next_id: 1,
         })

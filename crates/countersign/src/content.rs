@@ -78,11 +78,11 @@ fn remove_when_interrupted(part: PathBuf, format: Format) -> Result<(), Failure>
         .enable_io()
         .build()
         .map_err(failed)?;
-    let guard = runtime.enter();
+    let throttle = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
-    drop(guard);
+    drop(throttle);
     std::thread::spawn(move || {
         runtime.block_on(async {
             tokio::select! {

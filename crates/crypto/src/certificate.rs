@@ -28,11 +28,11 @@ use crate::{
 
 /// The longest certificate that is read, in bytes of DER. Ours have some 500; the rest is room for
 /// keys to come, and the cap is what a stranger can make us parse.
-pub const LONGEST_CERTIFICATE: usize = 4096;
+pub const MAX_CERTIFICATE: usize = 4096;
 
-/// The longest PEM that is read: base64 and line ends of [`LONGEST_CERTIFICATE`], and as much text around them
+/// The longest PEM that is read: base64 and line ends of [`MAX_CERTIFICATE`], and as much text around them
 /// as `openssl x509 -text` writes.
-const LONGEST_PEM: usize = 4 * LONGEST_CERTIFICATE;
+const MAX_PEM: usize = 4 * MAX_CERTIFICATE;
 
 const PEM_LABEL: &str = "CERTIFICATE";
 
@@ -66,7 +66,7 @@ impl Certificate {
     /// # Errors
     /// [`CertificateError`]; the bytes are then no identity of ours and must not be stored.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
-        if der.len() > LONGEST_CERTIFICATE {
+        if der.len() > MAX_CERTIFICATE {
             return Err(CertificateError::TooLong { length: der.len() });
         }
         let parsed =
@@ -102,7 +102,7 @@ impl Certificate {
     /// # Errors
     /// [`CertificateError`]; see [`Certificate::from_der`].
     pub fn from_pem(pem: &str) -> Result<Self, CertificateError> {
-        if pem.len() > LONGEST_PEM {
+        if pem.len() > MAX_PEM {
             return Err(CertificateError::TooLong { length: pem.len() });
         }
         let block = pem::find(pem, &[PEM_LABEL])?;
@@ -187,8 +187,8 @@ impl From<BadPem> for CertificateError {
 /// Why bytes are not a certificate of an identity. The fault is with whoever made or sent them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// More than [`LONGEST_CERTIFICATE`] bytes (as PEM: four times that); nothing was parsed.
-    #[error("{length} bytes are too long for a certificate (at most {LONGEST_CERTIFICATE} as DER)")]
+    /// More than [`MAX_CERTIFICATE`] bytes (as PEM: four times that); nothing was parsed.
+    #[error("{length} bytes are too long for a certificate (at most {MAX_CERTIFICATE} as DER)")]
     TooLong {
         /// How many there were.
         length: usize,

@@ -22,7 +22,7 @@ use crate::{
     secret::{Passphrase, SecretText},
 };
 
-pub use delivered::{DeliveredKey, LONGEST_DELIVERED};
+pub use delivered::{DeliveredKey, MAX_DELIVERED};
 
 /// The longest key file that is read, in bytes. Ours have some 500; the rest lets a large key of
 /// another kind be called what it is.

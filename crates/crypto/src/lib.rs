@@ -10,8 +10,9 @@ pub mod identity;
 pub mod kdf;
 pub mod kem;
 pub mod key_file;
+pub mod legacy;
 pub mod mac;
-pub mod machine;
+pub mod noise;
 pub mod one_time;
 pub mod party;
 pub mod passphrase;
@@ -25,6 +26,5 @@ pub mod secret;
 pub mod sign;
 pub mod site_key;
 pub mod site_key_slots;
-pub mod unauthenticated;
 
 mod oid;

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
-const LONGEST_LABEL: usize = 64;
+const MAX_LABEL: usize = 64;
 
 /// The labels of the blocks that begin in a text, in order; also of those that have no end.
 pub fn labels(text: &str) -> impl Iterator<Item = &str> {
@@ -59,7 +59,7 @@ impl Block<'_> {
     pub(crate) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, BadPem> {
         const LINE: usize = 64;
         // The decoder takes one form alone, in constant time: lines of 64 characters.
-        let length = self.content.len() + self.content.len() / LINE + 2 * LONGEST_LABEL + 64;
+        let length = self.content.len() + self.content.len() / LINE + 2 * MAX_LABEL + 64;
         let mut strict = Zeroizing::new(String::with_capacity(length));
         strict.extend([BEGIN, self.label, DASHES]);
         let characters = self.content.chars().filter(|c| !c.is_whitespace());
@@ -88,7 +88,7 @@ fn blocks(text: &str) -> impl Iterator<Item = Block<'_>> {
         let (label, rest) = rest.split_once(DASHES)?;
         let (content, end) = rest.split_once("-----END ")?;
         let ended = end.strip_prefix(label)?.starts_with(DASHES);
-        (ended && label.len() <= LONGEST_LABEL).then_some(Block { label, content })
+        (ended && label.len() <= MAX_LABEL).then_some(Block { label, content })
     })
 }
 

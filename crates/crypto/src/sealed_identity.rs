@@ -96,7 +96,7 @@ fn read(plaintext: &[u8]) -> Result<Identity, DoesNotOpen> {
 /// What the site answers for a name that it does not know: the same for the same name, and to whoever
 /// has no export key not to be told from a real one.
 #[must_use]
-pub fn made_up(secret: &Secret<32>, name: &[u8]) -> [u8; SEALED_IDENTITY_LENGTH] {
+pub fn decoy(secret: &Secret<32>, name: &[u8]) -> [u8; SEALED_IDENTITY_LENGTH] {
     *derive::<SEALED_IDENTITY_LENGTH>(secret.expose(), "made-up identity", name).expose()
 }
 
@@ -176,10 +176,10 @@ mod tests {
     #[test]
     fn a_made_up_one_is_always_the_same_for_its_name_and_opens_for_nobody() {
         let secret = Secret::from_bytes([7; 32]);
-        let one = made_up(&secret, b"maria");
-        assert_eq!(one, made_up(&secret, b"maria"));
-        assert_ne!(one, made_up(&secret, b"mario"));
-        assert_ne!(one, made_up(&Secret::from_bytes([8; 32]), b"maria"));
+        let one = decoy(&secret, b"maria");
+        assert_eq!(one, decoy(&secret, b"maria"));
+        assert_ne!(one, decoy(&secret, b"mario"));
+        assert_ne!(one, decoy(&Secret::from_bytes([8; 32]), b"maria"));
         assert!(open(&one, &export_key(1)).is_err());
         // No byte is more frequent than chance has it (3 on average).
         let most = (0..=255).map(|byte| one.iter().filter(|b| **b == byte).count());

@@ -37,7 +37,7 @@ pub fn seal(
     message: &[u8],
     entropy: &mut dyn Entropy,
 ) -> Result<Vec<u8>, DoesNotOpen> {
-    seal_beside(to, info, &[], message, entropy)
+    seal_with_aad(to, info, &[], message, entropy)
 }
 
 /// Opens what [`seal`] sealed to this key with the same `info`.
@@ -45,11 +45,11 @@ pub fn seal(
 /// # Errors
 /// [`DoesNotOpen`].
 pub fn open(key: &AgreementKey, info: &[u8], sealed: &[u8]) -> Result<SecretBytes, DoesNotOpen> {
-    open_beside(key, info, &[], sealed)
+    open_with_aad(key, info, &[], sealed)
 }
 
 /// [`seal`] with associated data. Ours is in `info`; published vectors have both.
-fn seal_beside(
+fn seal_with_aad(
     to: &AgreementPublic,
     info: &[u8],
     associated: &[u8],
@@ -59,7 +59,7 @@ fn seal_beside(
     seal_with::<X25519>(to, info, associated, message, entropy)
 }
 
-fn open_beside(
+fn open_with_aad(
     key: &AgreementKey,
     info: &[u8],
     associated: &[u8],
@@ -178,11 +178,11 @@ mod tests {
         let secret = Secret::try_from_slice(&bytes(&vector["skRm"])).unwrap();
         let own = AgreementKey::from_secret(secret);
         assert_eq!(own.public().0, *bytes(&vector["pkRm"]));
-        let opened = open_beside(&own, &info, &aad, &sealed).unwrap();
+        let opened = open_with_aad(&own, &info, &aad, &sealed).unwrap();
         assert_eq!(opened.expose(), pt);
 
         let mut entropy = Published(bytes(&vector["ikmE"]));
-        let made = seal_beside(own.public(), &info, &aad, &pt, &mut entropy);
+        let made = seal_with_aad(own.public(), &info, &aad, &pt, &mut entropy);
         assert_eq!(made, Ok(sealed));
     }
 

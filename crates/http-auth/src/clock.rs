@@ -18,7 +18,7 @@ use super::site_address::SiteAddress;
 pub(super) type OwnClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The longest answer of the site about its time, in bytes: a nonce, a number and a signature.
-pub(super) const LONGEST_ANSWER: usize = 1_024;
+pub(super) const MAX_ANSWER: usize = 1_024;
 
 /// The clock of this machine. Before 1970 it was never set, and time runs from 1970 on since it was asked first:
 /// the site tells how far that is behind.

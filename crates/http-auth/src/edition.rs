@@ -12,5 +12,5 @@ pub trait Edition: Sized + Send + Sync + 'static {
     /// Where a provider takes tickets by default.
     const TICKET_PATH: &'static str;
     /// The longest message of the dialog, in bytes.
-    const LONGEST_MESSAGE: usize;
+    const MAX_MESSAGE: usize;
 }

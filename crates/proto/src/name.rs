@@ -7,9 +7,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest first part, in bytes.
-const LONGEST_LOCAL: usize = 64;
+const MAX_LOCAL: usize = 64;
 /// The longest zone, in bytes: a welcome with the longest name fits the smallest packet.
-const LONGEST_ZONE: usize = 127;
+const MAX_ZONE: usize = 127;
 
 /// An account's name. Upper-case ASCII letters are folded, so a name has one form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,7 +43,7 @@ pub enum BadName {
 
 impl AccountName {
     /// The longest name with its zone, in bytes.
-    pub const LONGEST: usize = LONGEST_LOCAL + 1 + LONGEST_ZONE;
+    pub const MAX_LENGTH: usize = MAX_LOCAL + 1 + MAX_ZONE;
 
     /// The part before `@`.
     #[must_use]
@@ -74,7 +74,7 @@ impl FromStr for AccountName {
             None => (text, None),
         };
         let first = *local.as_bytes().first().ok_or(BadName::Empty)?;
-        if local.len() > LONGEST_LOCAL {
+        if local.len() > MAX_LOCAL {
             return Err(BadName::TooLong);
         }
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -120,7 +120,7 @@ impl FromStr for Zone {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
-        if text.len() > LONGEST_ZONE || !text.split('.').all(label) {
+        if text.len() > MAX_ZONE || !text.split('.').all(label) {
             return Err(BadName::BadZone);
         }
         Ok(Self(text.to_ascii_lowercase()))
@@ -222,7 +222,7 @@ mod tests {
         #[test]
         fn any_text_is_refused_or_reads_back_the_same(text in ".{0,200}") {
             if let Ok(name) = text.parse::<AccountName>() {
-                prop_assert!(name.to_string().len() <= AccountName::LONGEST);
+                prop_assert!(name.to_string().len() <= AccountName::MAX_LENGTH);
                 prop_assert_eq!(name.to_string().parse::<AccountName>(), Ok(name));
             }
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// The longest name of a group, command or event, in bytes.
-pub const LONGEST_NAME: usize = 32;
+pub const MAX_NAME: usize = 32;
 
 /// One command to a site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -128,7 +128,7 @@ impl fmt::Display for Code {
 /// Whether a text may name a group, a command or an event: `[a-z][a-z0-9_]{0,31}`.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
-    text.len() <= LONGEST_NAME
+    text.len() <= MAX_NAME
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text
             .bytes()

@@ -9,11 +9,11 @@ use countersign_proto::operation::{Code, Operation, Outcome};
 use proptest::prelude::*;
 use serde_json::value::to_raw_value;
 
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// The lines of bytes that arrive in pieces of these sizes, and whether one was too long.
 fn decoded(bytes: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, bool) {
-    let mut decoder = Decoder::new(LONGEST);
+    let mut decoder = Decoder::new(MAX_LENGTH);
     let mut lines = Vec::new();
     let mut rest = bytes;
     for size in sizes.iter().cycle() {
@@ -29,7 +29,7 @@ fn decoded(bytes: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, bool) {
                 Ok(Some(line)) => lines.push(line.to_vec()),
                 Ok(None) => break,
                 Err(TooLong { longest }) => {
-                    assert_eq!(longest, LONGEST);
+                    assert_eq!(longest, MAX_LENGTH);
                     return (lines, true);
                 }
             }
@@ -47,7 +47,7 @@ fn expected(bytes: &[u8]) -> (Vec<Vec<u8>>, bool) {
     let mut rest: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     rest.pop_if(|last| last.is_empty());
     for line in rest {
-        if line.len() > LONGEST {
+        if line.len() > MAX_LENGTH {
             return (lines, true);
         }
         lines.push(line.strip_suffix(b"\r").unwrap_or(line).to_vec());

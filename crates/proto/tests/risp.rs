@@ -11,7 +11,7 @@
 use std::path::Path;
 
 use countersign_proto::risp::{
-    Command, EncodeError, Longest, Malformed, Reader, Shape, Step, Value, parse, put, put_header,
+    Command, EncodeError, Malformed, MaxLength, Reader, Shape, Step, Value, parse, put, put_header,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -78,7 +78,12 @@ fn every_recorded_command_is_read_and_written_as_recorded() {
             value,
             used: wire.len(),
         };
-        assert_eq!(parse(&wire, &Longest(u64::MAX)), Ok(step), "{}", vector.hex);
+        assert_eq!(
+            parse(&wire, &MaxLength(u64::MAX)),
+            Ok(step),
+            "{}",
+            vector.hex
+        );
         let mut written = Vec::new();
         put(&mut written, command, value).unwrap();
         assert_eq!(written, wire);
@@ -93,7 +98,7 @@ fn every_recorded_prefix_gives_the_recorded_commands() {
     for vector in vectors().partial {
         let wire = bytes(&vector.hex);
         let mut known = String::new();
-        let mut reader = Reader::new(&wire, &Longest(1_000));
+        let mut reader = Reader::new(&wire, &MaxLength(1_000));
         for step in reader.by_ref() {
             let (command, value) = step.unwrap();
             if KNOWN.contains(&command.0) {
@@ -127,7 +132,7 @@ fn integers_of_16_32_and_64_bytes_are_values_of_that_many_bytes() {
             value: Value::Wide(&value),
             used: wire.len(),
         };
-        assert_eq!(parse(&wire, &Longest(0)), Ok(step));
+        assert_eq!(parse(&wire, &MaxLength(0)), Ok(step));
         let short = Value::Wide(&value[1..]);
         let refused = put(&mut Vec::new(), Command(command), short);
         assert_eq!(refused, Err(EncodeError::WrongShape(Command(command))));
@@ -145,7 +150,7 @@ fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anythin
         };
         let needed = 2 + width + 200;
         assert_eq!(
-            parse(&announce(200), &Longest(200)),
+            parse(&announce(200), &MaxLength(200)),
             Ok(Step::Incomplete { needed })
         );
         let refused = Malformed::TooLong {
@@ -153,7 +158,7 @@ fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anythin
             length: 201,
             longest: 200,
         };
-        assert_eq!(parse(&announce(201), &Longest(200)), Err(refused));
+        assert_eq!(parse(&announce(201), &MaxLength(200)), Err(refused));
     }
 }
 
@@ -161,7 +166,7 @@ fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anythin
 #[test]
 fn the_longest_of_all_lengths_neither_overflows_nor_reserves() {
     let wire = [&[0xb0, 0x00][..], &[0xff; 8]].concat();
-    let refused = parse(&wire, &Longest(u64::MAX));
+    let refused = parse(&wire, &MaxLength(u64::MAX));
     assert!(matches!(
         refused,
         Err(Malformed::TooLong {
@@ -171,7 +176,7 @@ fn the_longest_of_all_lengths_neither_overflows_nor_reserves() {
     ));
     let wire = [&[0xb0, 0x00, 0x80][..], &[0; 7]].concat();
     assert!(matches!(
-        parse(&wire, &Longest(1 << 62)),
+        parse(&wire, &MaxLength(1 << 62)),
         Err(Malformed::TooLong { .. })
     ));
 }
@@ -180,7 +185,7 @@ fn the_longest_of_all_lengths_neither_overflows_nor_reserves() {
 #[test]
 fn a_reader_ends_after_what_is_malformed() {
     let wire = [0x70, 0x00, 0x80, 0x00, 0x05, 0x70, 0x00];
-    let mut reader = Reader::new(&wire, &Longest(4));
+    let mut reader = Reader::new(&wire, &MaxLength(4));
     assert!(matches!(reader.next(), Some(Ok(_))));
     assert!(matches!(reader.next(), Some(Err(_))));
     assert_eq!(reader.next(), None);
@@ -238,7 +243,7 @@ fn any_command() -> impl Strategy<Value = Vec<u8>> {
 
 /// The whole commands of `wire`, re-encoded, and the bytes that they took.
 fn whole_commands(wire: &[u8]) -> (Vec<Vec<u8>>, usize) {
-    let mut reader = Reader::new(wire, &Longest(1_000));
+    let mut reader = Reader::new(wire, &MaxLength(1_000));
     let mut commands = Vec::new();
     for step in reader.by_ref() {
         let Ok((command, value)) = step else { break };
@@ -284,7 +289,7 @@ proptest! {
     fn any_bytes_are_read_within_their_bounds(wire in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (commands, used) = whole_commands(&wire);
         prop_assert_eq!(commands.concat(), &wire[..used]);
-        if let Ok(Step::Incomplete { needed }) = parse(&wire[used..], &Longest(1_000)) {
+        if let Ok(Step::Incomplete { needed }) = parse(&wire[used..], &MaxLength(1_000)) {
             prop_assert!(needed > wire.len() - used);
         }
     }

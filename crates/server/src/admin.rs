@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 use crate::shared::Shared;
 
 /// The longest line in bytes: a dump with some room.
-const LONGEST_LINE: usize = 4 << 20;
+const MAX_LINE: usize = 4 << 20;
 /// Pieces of content that are read ahead of a handler.
 const PIECES_AHEAD: usize = 4;
 
@@ -101,7 +101,7 @@ fn may_speak(socket: &UnixStream) -> Option<u32> {
 async fn converse(socket: UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Result<()> {
     let caller = Caller::admin_socket_of(uid);
     let mut stopping = shared.stopping.clone();
-    let mut lines = Lines::new(socket, LONGEST_LINE);
+    let mut lines = Lines::new(socket, MAX_LINE);
     loop {
         let line = tokio::select! {
             line = lines.next() => line,

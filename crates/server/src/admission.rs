@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use countersign_core::throttle::{Guard, Offence, Source};
+use countersign_core::throttle::{Abuse, Source, Throttle};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_net::admission::{self, Origin, Rejected};
@@ -16,7 +16,7 @@ use crate::limits::Limits;
 
 /// Why a connection is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TurnedAway {
+pub(crate) enum NotAdmitted {
     /// The limit on connections is reached.
     #[error("too many connections")]
     Full,
@@ -31,7 +31,7 @@ pub(crate) enum TurnedAway {
     Penalized,
 }
 
-impl From<Rejected> for TurnedAway {
+impl From<Rejected> for NotAdmitted {
     fn from(rejected: Rejected) -> Self {
         match rejected {
             Rejected::Full => Self::Full,
@@ -44,15 +44,15 @@ impl From<Rejected> for TurnedAway {
 /// Admits connections.
 pub(crate) struct Admission {
     /// The penalties that it heeds and adds to; none for trusted proxies, which speak for others.
-    guard: Option<Arc<Guard>>,
+    throttle: Option<Arc<Throttle>>,
     places: Arc<admission::Admission<Source>>,
 }
 
 impl Admission {
     /// For clients: keeps to these limits, and to the penalties of the site.
-    pub(crate) fn new(limits: &Limits, guard: Arc<Guard>) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits, throttle: Arc<Throttle>) -> Arc<Self> {
         Arc::new(Self {
-            guard: Some(guard),
+            throttle: Some(throttle),
             places: admission::Admission::new(of_clients(limits)),
         })
     }
@@ -61,14 +61,14 @@ impl Admission {
     /// up, and no penalties. A proxy passes on what others send, so neither is its fault.
     pub(crate) fn for_proxies(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
-            guard: None,
+            throttle: None,
             places: admission::Admission::new(of_proxies(limits)),
         })
     }
 
     /// Keeps to these limits from now on.
     pub(crate) fn keep_to(&self, limits: &Limits) {
-        self.places.keep_to(match self.guard {
+        self.places.keep_to(match self.throttle {
             Some(_) => of_clients(limits),
             None => of_proxies(limits),
         });
@@ -83,8 +83,8 @@ impl Admission {
     /// Admits a connection of now.
     ///
     /// # Errors
-    /// [`TurnedAway`]: close the connection at once.
-    pub(crate) fn admit_from(&self, peer: SocketAddr) -> Result<Admitted, TurnedAway> {
+    /// [`NotAdmitted`]: close the connection at once.
+    pub(crate) fn admit_from(&self, peer: SocketAddr) -> Result<Admitted, NotAdmitted> {
         let random = u32::from_be_bytes(fresh(&mut SystemEntropy));
         self.admit(peer.ip().into(), clock::now(), random)
     }
@@ -92,11 +92,11 @@ impl Admission {
     /// Admits a connection, counted until the returned value is dropped. `random` is uniformly random.
     ///
     /// # Errors
-    /// [`TurnedAway`]: close the connection at once.
-    fn admit(&self, from: Source, now: Timestamp, random: u32) -> Result<Admitted, TurnedAway> {
-        let penalty = |guard: &Arc<Guard>| guard.penalties().turned_away(from, now);
-        if self.guard.as_ref().and_then(penalty).is_some() {
-            return Err(TurnedAway::Penalized);
+    /// [`NotAdmitted`]: close the connection at once.
+    fn admit(&self, from: Source, now: Timestamp, random: u32) -> Result<Admitted, NotAdmitted> {
+        let penalty = |throttle: &Arc<Throttle>| throttle.penalties().refused_until(from, now);
+        if self.throttle.as_ref().and_then(penalty).is_some() {
+            return Err(NotAdmitted::Penalized);
         }
         let origin = Origin {
             source: from,
@@ -104,7 +104,7 @@ impl Admission {
         };
         Ok(Admitted {
             place: self.places.admit(origin, random)?,
-            guard: self.guard.clone(),
+            throttle: self.throttle.clone(),
         })
     }
 }
@@ -112,7 +112,7 @@ impl Admission {
 /// A connection that was admitted.
 pub(crate) struct Admitted {
     place: admission::Admitted<Source>,
-    guard: Option<Arc<Guard>>,
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl Admitted {
@@ -145,17 +145,19 @@ impl Admitted {
     }
 
     /// Its client is authenticated: it is never evicted.
-    pub(crate) fn proved(&mut self) {
+    pub(crate) fn authenticated(&mut self) {
         self.place.authenticated();
-        if let Some(guard) = &self.guard {
-            guard.penalties().proved(self.source(), clock::now());
+        if let Some(throttle) = &self.throttle {
+            throttle
+                .penalties()
+                .authenticated(self.source(), clock::now());
         }
     }
 
     /// The source did this.
-    pub(crate) fn punish(&self, offence: Offence, now: Timestamp) {
-        if let Some(guard) = &self.guard {
-            guard.penalties().offend(self.source(), offence, now);
+    pub(crate) fn punish(&self, abuse: Abuse, now: Timestamp) {
+        if let Some(throttle) = &self.throttle {
+            throttle.penalties().record_abuse(self.source(), abuse, now);
         }
     }
 }
@@ -165,10 +167,10 @@ fn of_clients(limits: &Limits) -> admission::Limits {
         connections: limits.connections,
         per_source: limits.connections_per_source,
         per_network: limits.connections_per_network,
-        unauthenticated: limits.unproved,
-        unauthenticated_per_source: limits.unproved_per_source,
-        unauthenticated_per_network: limits.unproved_per_network,
-        early: limits.unproved_early,
+        unauthenticated: limits.unauthenticated,
+        unauthenticated_per_source: limits.unauthenticated_per_source,
+        unauthenticated_per_network: limits.unauthenticated_per_network,
+        early: limits.unauthenticated_early,
     }
 }
 
@@ -194,7 +196,7 @@ mod tests {
 
     impl Admission {
         /// A connection that random early drop spares.
-        fn from(&self, last: u8) -> Result<Admitted, TurnedAway> {
+        fn from(&self, last: u8) -> Result<Admitted, NotAdmitted> {
             self.admit(Source::V4([192, 0, 2, last].into()), NOW, u32::MAX)
         }
     }
@@ -211,15 +213,15 @@ mod tests {
         let proxies = Admission::for_proxies(&limits);
         let idle: Vec<Admitted> = (0..25).map(|_| clients.from(1).unwrap()).collect();
         for _ in 0..16 {
-            idle[0].punish(Offence::Malformed, NOW);
+            idle[0].punish(Abuse::Malformed, NOW);
         }
-        assert_eq!(clients.from(1).err(), Some(TurnedAway::Penalized));
+        assert_eq!(clients.from(1).err(), Some(NotAdmitted::Penalized));
         let mut passed: Vec<Admitted> = (0..30).map(|_| proxies.from(1).unwrap()).collect();
         // At the share and one over: its own oldest makes room.
         passed.push(proxies.from(1).unwrap());
         assert!(passed[0].ended().unwrap().try_recv().is_ok());
         assert_eq!(proxies.places.count(), (30, 30));
-        passed[1].punish(Offence::Malformed, NOW);
+        passed[1].punish(Abuse::Malformed, NOW);
         assert!(proxies.from(1).is_ok());
     }
 
@@ -228,9 +230,9 @@ mod tests {
         let admission = Admission::new(&Limits::default(), Arc::default());
         let admitted = admission.from(1).unwrap();
         for _ in 0..16 {
-            admitted.punish(Offence::Malformed, NOW);
+            admitted.punish(Abuse::Malformed, NOW);
         }
-        assert_eq!(admission.from(1).err(), Some(TurnedAway::Penalized));
+        assert_eq!(admission.from(1).err(), Some(NotAdmitted::Penalized));
         assert!(admission.from(2).is_ok());
         let later = NOW.plus_millis(15_000);
         let source = admitted.source();

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::access::{Door, Role};
+use countersign_core::access::{Channel, Role};
 use countersign_core::audit::AuditOutcome;
 use countersign_core::audit::coalesced::{Alarm, Occurrence};
 use countersign_core::sessions::Audience;
@@ -60,7 +60,7 @@ impl Drop for Guess {
         }
         login_failed(self.address, &self.name);
         let outcome = AuditOutcome::Failed;
-        let failed = Occurrence::of_source(self.source, Door::Session, "session.login", outcome);
+        let failed = Occurrence::of_source(self.source, Channel::Session, "session.login", outcome);
         self.shared.note(failed.with("name", self.name.as_str()));
     }
 }
@@ -75,7 +75,7 @@ pub(crate) fn request_failed(shared: &Shared, source: Source) {
     let outcome = AuditOutcome::Failed;
     shared.note(Occurrence::of_source(
         source,
-        Door::Http,
+        Channel::Http,
         "broker.ticket",
         outcome,
     ));
@@ -114,11 +114,11 @@ impl Shared {
     /// Writes the entries that are due, and tells of penalties and alarms.
     async fn write_counted(&self) {
         let now = clock::now();
-        let begun = self.site.guard().penalties().begun();
+        let begun = self.site.throttle().penalties().begun();
         for (source, until) in begun {
             penalty_began(source, until);
             let penalty =
-                Occurrence::of_source(source, Door::Site, "penalty.begin", AuditOutcome::Done);
+                Occurrence::of_source(source, Channel::Site, "penalty.begin", AuditOutcome::Done);
             self.site
                 .count(penalty.with("until", until.to_string()), now);
         }

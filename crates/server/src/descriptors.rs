@@ -86,17 +86,19 @@ impl Reserve {
         }
         let proxied = limits.proxied_connections.min(self.connections / 8);
         let connections = limits.connections.min(self.connections - proxied);
-        let unproved = limits.unproved.min(connections / 2);
+        let unauthenticated = limits.unauthenticated.min(connections / 2);
         let sessions_per_account = limits.sessions_per_account.min(connections / 2);
         Limits {
             proxied_connections: proxied,
             connections,
             connections_per_source: limits.connections_per_source.min(connections / 4),
             connections_per_network: limits.connections_per_network.min(connections / 2),
-            unproved,
-            unproved_per_source: limits.unproved_per_source.min(unproved / 4),
-            unproved_per_network: limits.unproved_per_network.min(unproved / 2),
-            unproved_early: limits.unproved_early.min(unproved / 2),
+            unauthenticated,
+            unauthenticated_per_source: limits.unauthenticated_per_source.min(unauthenticated / 4),
+            unauthenticated_per_network: limits
+                .unauthenticated_per_network
+                .min(unauthenticated / 2),
+            unauthenticated_early: limits.unauthenticated_early.min(unauthenticated / 2),
             sessions_per_account,
             suspended_sessions_per_account: limits
                 .suspended_sessions_per_account
@@ -119,8 +121,8 @@ mod tests {
         let taken =
             limits.connections + limits.proxied_connections + reserve.admin_socket + reserve.other;
         assert_eq!(taken, 1_024);
-        assert!(limits.unproved * 2 <= limits.connections);
-        assert!(limits.unproved_per_source * 4 <= limits.unproved);
+        assert!(limits.unauthenticated * 2 <= limits.connections);
+        assert!(limits.unauthenticated_per_source * 4 <= limits.unauthenticated);
         assert!(limits.sessions_per_account < limits.connections);
         assert!(limits.suspended_sessions_per_account < limits.sessions_per_account);
         assert!(reserve.admin_socket >= 32 && reserve.other >= 30 + DATABASE + FILES);
@@ -143,7 +145,7 @@ mod tests {
     fn a_process_with_too_few_descriptors_is_told_so() {
         let least = 30 + DATABASE + FILES + ADMIN_SOCKET_LEAST + CONNECTIONS_LEAST;
         let limits = Reserve::of(least, 30).unwrap().lower(&Limits::default());
-        assert!(limits.unproved_per_source >= 1 && limits.connections_per_source >= 1);
+        assert!(limits.unauthenticated_per_source >= 1 && limits.connections_per_source >= 1);
         let refused = Reserve::of(least - 1, 30).unwrap_err();
         assert_eq!((refused.allowed, refused.needed), (least - 1, least));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_core::throttle::{GuessLimits, PenaltyLimits};
+use countersign_core::throttle::{LoginThrottleLimits, PenaltyLimits};
 
 /// What connections may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,16 +18,16 @@ pub struct Limits {
     pub connections_per_network: usize,
     /// Connections in total that nobody is proved on yet: such are cheap to open for an attacker. When
     /// there are more, the oldest one of the network that has most of them has to go.
-    pub unproved: usize,
+    pub unauthenticated: usize,
     /// Connections that nobody is proved on yet, of one source.
-    pub unproved_per_source: usize,
+    pub unauthenticated_per_source: usize,
     /// Connections that nobody is proved on yet, of one network.
-    pub unproved_per_network: usize,
+    pub unauthenticated_per_network: usize,
     /// From so many on, a network that has its share already is turned away the more likely the fewer are
     /// left, as `MaxStartups` of OpenSSH does.
-    pub unproved_early: usize,
+    pub unauthenticated_early: usize,
     /// From connection to proof. A client stretches a pass phrase meanwhile, perhaps on a phone.
-    pub unproved_time: Duration,
+    pub unauthenticated_time: Duration,
     /// Login steps that may wait for a processor; more are told that the site is busy.
     pub waiting_logins: usize,
     /// The same of one source: others take turns with it, so that it delays them by one step only.
@@ -65,7 +65,7 @@ pub struct Limits {
     /// When and for how long a source that misbehaves is turned away.
     pub penalties: PenaltyLimits,
     /// How guessing at pass phrases is slowed.
-    pub guesses: GuessLimits,
+    pub guesses: LoginThrottleLimits,
     /// The largest packet that the server takes or sends, in bytes.
     pub max_packet: u32,
     /// How long a stop waits for operations under way.
@@ -79,11 +79,11 @@ impl Default for Limits {
             proxied_connections: 1_024,
             connections_per_source: 1_024,
             connections_per_network: 4_096,
-            unproved: 4_096,
-            unproved_per_source: 256,
-            unproved_per_network: 1_024,
-            unproved_early: 2_048,
-            unproved_time: Duration::from_secs(30),
+            unauthenticated: 4_096,
+            unauthenticated_per_source: 256,
+            unauthenticated_per_network: 1_024,
+            unauthenticated_early: 2_048,
+            unauthenticated_time: Duration::from_secs(30),
             waiting_logins: 256,
             waiting_logins_per_source: 32,
             look_up_time: Duration::from_millis(2),
@@ -99,7 +99,7 @@ impl Default for Limits {
             params_bytes: 1 << 20,
             unsent_bytes: 1 << 20,
             penalties: PenaltyLimits::default(),
-            guesses: GuessLimits::default(),
+            guesses: LoginThrottleLimits::default(),
             max_packet: countersign_proto::session::limits::DEFAULT_MAX_PACKET,
             stop_patience: Duration::from_secs(5),
         }

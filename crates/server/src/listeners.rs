@@ -18,7 +18,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::admin::AdminSocket;
-use crate::admission::{Admission, TurnedAway};
+use crate::admission::{Admission, NotAdmitted};
 use crate::connection;
 use crate::descriptors::{Reserve, TooFew};
 use crate::http;
@@ -169,7 +169,7 @@ impl Builder {
         let shared = Arc::new(shared);
         // One for all listeners: what one has is not another's too.
         let limits = shared.limits();
-        let clients = Admission::new(&limits, shared.site.guard().clone());
+        let clients = Admission::new(&limits, shared.site.throttle().clone());
         let proxies = Admission::for_proxies(&limits);
         let room = Admission::room([&clients, &proxies]);
         let mut tasks = Tasks::default();
@@ -234,7 +234,7 @@ fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
         files = reserve.allowed,
         connections,
         proxied,
-        unauthenticated = fitting.unproved,
+        unauthenticated = fitting.unauthenticated,
         admin_socket = reserve.admin_socket,
         other = reserve.other,
         "files that this process may have open, and what they are for"
@@ -378,7 +378,7 @@ impl Server {
 }
 
 /// Tells a peer that is not let in, at the cost of one small write.
-fn turn_away(socket: &TcpStream, peer: SocketAddr, reason: TurnedAway) {
+fn turn_away(socket: &TcpStream, peer: SocketAddr, reason: NotAdmitted) {
     debug!(%peer, %reason, "turned away");
     let _ = socket.try_write(&countersign_proto::session::WireError::Busy.to_wire());
 }

@@ -37,7 +37,7 @@ impl Shared {
                 let made = Arc::new(Settings {
                     key: opened.key.clone(),
                     setup: opened.setup.clone(),
-                    made_up: opened.made_up.clone(),
+                    decoy: opened.decoy.clone(),
                     zone: self.site.zone(),
                     options,
                     max_packet,

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use countersign_core::access::{Caller, Door};
+use countersign_core::access::{Caller, Channel};
 use countersign_core::content::Content;
 use countersign_core::engine::{Entry, Refusal};
 use countersign_core::id::AccountId;
@@ -52,7 +52,7 @@ impl Shared {
                 run.unwrap_or_else(|_| interrupted(operation))
             }
         };
-        if outcome.code != Code::SUCCESS && caller.door == Door::AdminSocket {
+        if outcome.code != Code::SUCCESS && caller.channel == Channel::AdminSocket {
             let name = (operation.group.as_str(), operation.command.as_str());
             if name == ("site", "unseal") {
                 counting::unseal_failed(&caller.name);

@@ -15,7 +15,7 @@ use countersign_core::sessions::{
 };
 use countersign_core::store::StoreError;
 use countersign_proto::operation::Event;
-use countersign_proto::session::server::{Authenticated, HowProved};
+use countersign_proto::session::server::{Authenticated, AuthenticatedBy};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
@@ -57,12 +57,12 @@ impl Shared {
         let (option, peer, now) = (authenticated.option(), peer.to_string(), clock::now());
         let account = AccountId::from_bytes(authenticated.account().0);
         let proof = match authenticated.how() {
-            HowProved::Passphrase(_) if credential.is_none() => return Ok(Decision::Refused),
-            HowProved::Passphrase(_) => Proof::Passphrase,
-            HowProved::Key(thumbprint, _) => Proof::Key(*thumbprint),
-            HowProved::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
+            AuthenticatedBy::Passphrase(_) if credential.is_none() => return Ok(Decision::Refused),
+            AuthenticatedBy::Passphrase(_) => Proof::Passphrase,
+            AuthenticatedBy::Key(thumbprint, _) => Proof::Key(*thumbprint),
+            AuthenticatedBy::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
             // A client that resumes has a session.
-            HowProved::Session(..) => return Ok(Decision::Refused),
+            AuthenticatedBy::Session(..) => return Ok(Decision::Refused),
         };
         let new = NewSession {
             account,

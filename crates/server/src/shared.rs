@@ -8,7 +8,7 @@ use countersign_core::id::AccountId;
 use countersign_core::sessions::{CloseReason, CutHook};
 use countersign_core::site_key::Opened;
 use countersign_core::store::StoreError;
-use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::noise::StaticKeyCache;
 use countersign_net::proxies::Proxies;
 use countersign_proto::session::server::Settings;
 use tokio::sync::{Notify, oneshot, watch};
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     proxies: RwLock<Arc<Proxies>>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
-    pub(crate) known: Arc<KnownKeys>,
+    pub(crate) known: Arc<StaticKeyCache>,
     pub(crate) resumptions: Resumptions,
     pub(crate) settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
     /// Where logins wait for their public-key work.
@@ -48,13 +48,13 @@ impl Shared {
         let logins = FairQueue::new(processors, QueueLimits::of_logins(&limits));
         let operations =
             FairQueue::new((processors / 2).max(1), QueueLimits::of_operations(&limits));
-        site.guard().keep_to(limits.penalties, limits.guesses);
+        site.throttle().keep_to(limits.penalties, limits.guesses);
         delay_refusals(&site, limits.refusal_time);
         Self {
             site,
             proxies: RwLock::new(Arc::new(proxies)),
             stopping,
-            known: Arc::new(KnownKeys::default()),
+            known: Arc::new(StaticKeyCache::default()),
             resumptions: Resumptions::default(),
             settings: Mutex::default(),
             logins,
@@ -78,7 +78,9 @@ impl Shared {
 
     /// Keeps to other limits, and trusts other proxies.
     pub(crate) fn reload(&self, limits: Limits, proxies: Proxies) {
-        self.site.guard().keep_to(limits.penalties, limits.guesses);
+        self.site
+            .throttle()
+            .keep_to(limits.penalties, limits.guesses);
         delay_refusals(&self.site, limits.refusal_time);
         self.logins.keep_to(QueueLimits::of_logins(&limits));
         self.operations.keep_to(QueueLimits::of_operations(&limits));

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use countersign_core::access::{Door, Role};
+use countersign_core::access::{Channel, Role};
 use countersign_core::accounts::{
     Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, State,
 };
@@ -150,7 +150,7 @@ fn person(name: &str) -> ChangeSet {
             account: None,
             name: "local admin".to_owned(),
         },
-        door: Door::AdminSocket,
+        channel: Channel::AdminSocket,
         operation: "person.load".to_owned(),
         target: Some(name.to_owned()),
         outcome: AuditOutcome::Done,

@@ -30,7 +30,7 @@ use countersign_proto::session::{EncryptionOption, OptionList, command as c};
 use countersign_proto::uri::SiteUri;
 use countersign_testkit::decisions::Decisions;
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::insider::put;
+use countersign_testkit::malicious_member::put;
 use countersign_testkit::pair::{Flight, Pair, Who};
 use countersign_testkit::site::{PASSPHRASE, Site};
 use countersign_testkit::wire::{Honest, Way};
@@ -41,7 +41,7 @@ fn main() {
     files();
     logins();
     packets();
-    lives();
+    runs();
     operations();
     lines();
     dump();
@@ -223,7 +223,7 @@ fn packets() {
 }
 
 /// Chances drawn from seeds: whole lives in long packets and in short ones.
-fn lives() {
+fn runs() {
     for seed in 0..8 {
         let mut chances = [0; 200];
         SeededEntropy::new(seed)

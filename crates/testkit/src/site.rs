@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::key_file::DeliveredKey;
-use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::noise::StaticKeyCache;
 use countersign_crypto::passphrase::{
     ClientRegistration, Identifiers, PassphraseRecord, ServerSetup,
 };
@@ -118,11 +118,11 @@ impl Site {
             settings: Arc::new(server::Settings {
                 key: Arc::new(key()),
                 setup: Arc::new(ServerSetup::from_bytes(setup.expose()).unwrap()),
-                made_up: Secret::from_bytes([13; 32]),
+                decoy: Secret::from_bytes([13; 32]),
                 zone: "example.org".parse().unwrap(),
                 options,
                 max_packet,
-                known: Arc::new(KnownKeys::default()),
+                known: Arc::new(StaticKeyCache::default()),
             }),
             maria: REGISTERED.maria.clone(),
             robot: Arc::new(Identity::from_seed(IdentitySeed(Secret::from_bytes(

@@ -1,6 +1,6 @@
 //! What may happen to bytes between the ends.
 
-use countersign_proto::risp::{Longest, Reader};
+use countersign_proto::risp::{MaxLength, Reader};
 
 use crate::entropy::SeededEntropy;
 
@@ -150,7 +150,7 @@ impl Hostile {
         }
     }
 
-    fn harm(&mut self, flight: &mut Vec<u8>) {
+    fn mutation(&mut self, flight: &mut Vec<u8>) {
         let mut commands = commands(flight);
         let at = self.entropy.below(commands.len());
         match self.entropy.below(7) {
@@ -188,7 +188,7 @@ impl Wire for Hostile {
         self.earlier.extend(commands(&flight));
         if self.entropy.one_in(self.one_in) {
             let sent = flight.clone();
-            self.harm(&mut flight);
+            self.mutation(&mut flight);
             self.harmed += usize::from(sent != flight);
         }
         split(&flight, &mut self.entropy)
@@ -203,7 +203,7 @@ impl Wire for Hostile {
 #[must_use]
 pub fn commands(flight: &[u8]) -> Vec<Vec<u8>> {
     let mut commands = Vec::new();
-    let longest = Longest(u64::from(u32::MAX));
+    let longest = MaxLength(u64::from(u32::MAX));
     let mut reader = Reader::new(flight, &longest);
     let mut start = 0;
     while let Some(Ok(_)) = reader.next() {

@@ -12,7 +12,7 @@ use crate::id::{AccountId, SessionId};
 /// the few operations that are answered at the admin socket alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Door {
+pub enum Channel {
     /// A packet of the session protocol.
     Session,
     /// A request over HTTP.
@@ -25,7 +25,7 @@ pub enum Door {
     Site,
 }
 
-impl Door {
+impl Channel {
     /// All doors.
     pub const ALL: [Self; 5] = [
         Self::Session,
@@ -58,7 +58,7 @@ impl Door {
     }
 }
 
-impl fmt::Display for Door {
+impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -74,7 +74,7 @@ pub struct Caller {
     /// What it may do.
     pub role: Role,
     /// The way it came.
-    pub door: Door,
+    pub channel: Channel,
     /// Its session, when it came through one.
     pub session: Option<SessionId>,
 }
@@ -83,33 +83,33 @@ impl Caller {
     /// Whoever has the site's folder: always an admin, so that a site can always be recovered.
     #[must_use]
     pub fn admin_socket() -> Self {
-        Self::at(Door::AdminSocket, "local admin".to_owned())
+        Self::at(Channel::AdminSocket, "local admin".to_owned())
     }
 
     /// The same, with the user id of the process that asked.
     #[must_use]
     pub fn admin_socket_of(uid: u32) -> Self {
-        Self::at(Door::AdminSocket, format!("local admin (uid {uid})"))
+        Self::at(Channel::AdminSocket, format!("local admin (uid {uid})"))
     }
 
     /// The initialisation script of that name.
     #[must_use]
     pub fn init(script: &str) -> Self {
-        Self::at(Door::Init, format!("init script {script}"))
+        Self::at(Channel::Init, format!("init script {script}"))
     }
 
     /// The site itself.
     #[must_use]
     pub fn site() -> Self {
-        Self::at(Door::Site, "site".to_owned())
+        Self::at(Channel::Site, "site".to_owned())
     }
 
-    const fn at(door: Door, name: String) -> Self {
+    const fn at(channel: Channel, name: String) -> Self {
         Self {
             account: None,
             name,
             role: Role::Admin,
-            door,
+            channel,
             session: None,
         }
     }

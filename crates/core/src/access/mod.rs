@@ -3,5 +3,5 @@
 mod caller;
 mod policy;
 
-pub use caller::{Caller, Door};
+pub use caller::{Caller, Channel};
 pub use policy::{Access, Role, Scope};

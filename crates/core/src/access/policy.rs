@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Door};
+use super::{Caller, Channel};
 use crate::id::AccountId;
 
 /// What an account may do at the site.
@@ -67,7 +67,7 @@ impl Scope {
 pub struct Access {
     everything: Vec<Role>,
     own: Vec<Role>,
-    channels: Vec<Door>,
+    channels: Vec<Channel>,
 }
 
 impl Default for Access {
@@ -76,17 +76,20 @@ impl Default for Access {
         Self {
             everything: Vec::new(),
             own: Vec::new(),
-            channels: Door::ALL.into_iter().filter(|door| usual(*door)).collect(),
+            channels: Channel::ALL
+                .into_iter()
+                .filter(|channel| usual(*channel))
+                .collect(),
         }
     }
 }
 
 /// Whether a channel carries an operation whose entry does not name its channels. A new channel is refused everything
 /// until it is granted here or in entries.
-const fn usual(channel: Door) -> bool {
+const fn usual(channel: Channel) -> bool {
     match channel {
-        Door::Session | Door::AdminSocket | Door::Init | Door::Site => true,
-        Door::Http => false,
+        Channel::Session | Channel::AdminSocket | Channel::Init | Channel::Site => true,
+        Channel::Http => false,
     }
 }
 
@@ -99,7 +102,7 @@ impl Access {
         self.own.extend_from_slice(roles);
     }
 
-    pub(crate) fn only_on(&mut self, channels: &[Door]) {
+    pub(crate) fn only_on(&mut self, channels: &[Channel]) {
         self.channels = channels.to_vec();
     }
 
@@ -117,14 +120,14 @@ impl Access {
 
     /// The channels on which it may be called.
     #[must_use]
-    pub fn channels(&self) -> &[Door] {
+    pub fn channels(&self) -> &[Channel] {
         &self.channels
     }
 
     /// What `caller` may touch; `None` when it may not call the operation at all.
     #[must_use]
     pub fn scope(&self, caller: &Caller) -> Option<Scope> {
-        if !self.channels.contains(&caller.door) {
+        if !self.channels.contains(&caller.channel) {
             return None;
         }
         if self.everything.contains(&caller.role) {

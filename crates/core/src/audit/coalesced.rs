@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::{Actor, AuditDraft, AuditOutcome};
-use crate::access::{Caller, Door};
+use crate::access::{Caller, Channel};
 use crate::applications::ApplicationId;
 use crate::throttle::Source;
 use crate::timestamp::Timestamp;
@@ -57,7 +57,7 @@ pub struct Occurrence {
 struct Kind {
     share: Share,
     actor: Actor,
-    door: Door,
+    channel: Channel,
     operation: String,
     target: Option<String>,
     outcome: AuditOutcome,
@@ -88,7 +88,7 @@ impl Occurrence {
         Self::new(
             Share::Known,
             Actor::from(caller),
-            caller.door,
+            caller.channel,
             operation,
             outcome,
         )
@@ -98,7 +98,7 @@ impl Occurrence {
     #[must_use]
     pub fn of_application(
         id: &ApplicationId,
-        door: Door,
+        channel: Channel,
         operation: impl Into<String>,
         outcome: AuditOutcome,
     ) -> Self {
@@ -106,14 +106,14 @@ impl Occurrence {
             account: None,
             name: format!("application {id}"),
         };
-        Self::new(Share::Known, actor, door, operation, outcome)
+        Self::new(Share::Known, actor, channel, operation, outcome)
     }
 
     /// An event of a source that proved nothing.
     #[must_use]
     pub fn of_source(
         source: Source,
-        door: Door,
+        channel: Channel,
         operation: impl Into<String>,
         outcome: AuditOutcome,
     ) -> Self {
@@ -121,13 +121,13 @@ impl Occurrence {
             account: None,
             name: source.to_string(),
         };
-        Self::new(Share::Source, actor, door, operation, outcome)
+        Self::new(Share::Source, actor, channel, operation, outcome)
     }
 
     fn new(
         share: Share,
         actor: Actor,
-        door: Door,
+        channel: Channel,
         operation: impl Into<String>,
         outcome: AuditOutcome,
     ) -> Self {
@@ -135,7 +135,7 @@ impl Occurrence {
             kind: Kind {
                 share,
                 actor,
-                door,
+                channel,
                 operation: operation.into(),
                 target: None,
                 outcome,
@@ -205,7 +205,7 @@ impl Counted {
         AuditDraft {
             time: last,
             actor: self.kind.actor.clone(),
-            door: self.kind.door,
+            channel: self.kind.channel,
             operation: self.kind.operation.clone(),
             target: self.kind.target.clone(),
             outcome: self.kind.outcome,

@@ -29,7 +29,7 @@ use countersign_crypto::hash::Sha256;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Caller, Door};
+use crate::access::{Caller, Channel};
 use crate::id::AccountId;
 use crate::page::Page;
 use crate::timestamp::Timestamp;
@@ -92,7 +92,7 @@ pub struct AuditDraft {
     /// Who.
     pub actor: Actor,
     /// Through which door.
-    pub door: Door,
+    pub channel: Channel,
     /// `group.command`, or an event of the site's own such as `session.opened`.
     pub operation: String,
     /// What it was done to: an account's name, a session's id, a thumbprint.
@@ -110,7 +110,7 @@ impl AuditDraft {
         Self {
             time: now,
             actor: Actor::from(caller),
-            door: caller.door,
+            channel: caller.channel,
             operation: operation.into(),
             target: None,
             outcome: AuditOutcome::Done,
@@ -287,7 +287,7 @@ fn digest(seq: u64, previous: &[u8; 32], draft: &AuditDraft) -> [u8; 32] {
     for text in [
         account.as_deref().unwrap_or(""),
         &draft.actor.name,
-        draft.door.as_str(),
+        draft.channel.as_str(),
         &draft.operation,
         draft.target.as_deref().unwrap_or(""),
         draft.outcome.as_str(),
@@ -310,7 +310,7 @@ mod tests {
                 account: None,
                 name: "local admin".to_owned(),
             },
-            door: Door::AdminSocket,
+            channel: Channel::AdminSocket,
             operation: "person.create".to_owned(),
             target: Some("alice".to_owned()),
             outcome: AuditOutcome::Done,

@@ -107,10 +107,10 @@ impl Context {
     /// # Errors
     /// `busy` when there were too many lately.
     pub fn rate(&self, rate: Rate, what: &str) -> Result<(), Refusal> {
-        if self.caller.door.is_local() {
+        if self.caller.channel.is_local() {
             return Ok(());
         }
-        let counted = self.site.guard().rates().take(rate, self.now);
+        let counted = self.site.throttle().rates().take(rate, self.now);
         counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what} lately"), wait))
     }
 

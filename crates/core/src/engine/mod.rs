@@ -24,8 +24,8 @@ mod context;
 mod counted;
 mod delay;
 mod endpoints;
-mod founding;
 mod login;
+mod new_site;
 pub(crate) mod params;
 mod projection;
 mod record;
@@ -44,22 +44,22 @@ use countersign_proto::name::{AccountName, Zone};
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 
-use crate::access::{Caller, Door};
+use crate::access::{Caller, Channel};
 use crate::audit::coalesced::{Coalesced, Occurrence};
 use crate::content::Content;
 use crate::offer::Offer;
 use crate::sessions::{Events, SessionRegistry};
 use crate::site_key::Opened;
 use crate::store::Store;
-use crate::throttle::{Guard, Rate};
+use crate::throttle::{Rate, Throttle};
 use crate::tickets::Broker;
 use crate::timestamp::Timestamp;
 
 pub use context::{Changes, Context};
 pub use delay::RefusalDelay;
 pub use endpoints::Endpoints;
-pub use founding::{Foundation, SiteError};
 pub use login::{Decision, NewSession, PersonLogin, ServiceLogin};
+pub use new_site::{NewSite, SiteError};
 pub use record::{LAST_BACKUP, OFFER, SiteConfig};
 pub use refusal::Refusal;
 pub use script::{ScriptError, ScriptOutcome};
@@ -105,7 +105,7 @@ struct Inner {
     floor: Strength,
     sessions: SessionRegistry,
     events: Events,
-    guard: Arc<Guard>,
+    throttle: Arc<Throttle>,
     record: RwLock<SiteRecord>,
     opened: RwLock<Option<Arc<Opened>>>,
     endpoints: RwLock<Endpoints>,
@@ -127,7 +127,7 @@ impl Site {
             floor: parts.floor,
             sessions: SessionRegistry::default(),
             events: Events::default(),
-            guard: Arc::default(),
+            throttle: Arc::default(),
             record: RwLock::new(record),
             opened: RwLock::new(opened.map(Arc::new)),
             endpoints: RwLock::default(),
@@ -240,7 +240,7 @@ impl Site {
         };
         carried.fits(entry)?;
         if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
-            let counted = self.guard().rates().take(Rate::PublicKey(account), now);
+            let counted = self.throttle().rates().take(Rate::PublicKey(account), now);
             counted.map_err(|wait| {
                 Refusal::busy_for("too many operations with public-key work lately", wait)
             })?;
@@ -260,9 +260,9 @@ impl Site {
     /// The caller as things are now: a session that was cut or is over may do nothing any more, even
     /// when its connection has not noticed yet.
     fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
-        match caller.door {
-            Door::AdminSocket | Door::Init | Door::Site => Ok(caller.clone()),
-            Door::Session => {
+        match caller.channel {
+            Channel::AdminSocket | Channel::Init | Channel::Site => Ok(caller.clone()),
+            Channel::Session => {
                 let role = caller
                     .session
                     .and_then(|session| self.sessions().role(session, now))
@@ -273,7 +273,7 @@ impl Site {
                 })
             }
             // No caller of the table comes this way yet.
-            Door::Http => Err(Refusal::not_permitted(
+            Channel::Http => Err(Refusal::not_permitted(
                 "operations are not called over HTTP",
                 "open a session, or use the site's local admin socket",
             )),
@@ -300,8 +300,8 @@ impl Site {
 
     /// What is remembered of those who misbehave.
     #[must_use]
-    pub fn guard(&self) -> &Arc<Guard> {
-        &self.0.guard
+    pub fn throttle(&self) -> &Arc<Throttle> {
+        &self.0.throttle
     }
 
     /// The encryption options that new sessions may use now, ranked.
@@ -376,8 +376,8 @@ fn refusal(entry: &Entry) -> Refusal {
     Refusal::not_permitted(
         format!("{} may not be called by you here", entry.name()),
         match entry.access().channels() {
-            [Door::AdminSocket] => "it is answered at the site's local admin socket only",
-            [Door::Session] => "it is answered over a session only",
+            [Channel::AdminSocket] => "it is answered at the site's local admin socket only",
+            [Channel::Session] => "it is answered over a session only",
             _ => "ask an admin of the site",
         },
     )

@@ -133,10 +133,10 @@ fn undelivered(site: &Site, set: &ChangeSet, account: AccountId) -> usize {
 /// Renews what a notice asks to be renewed; the number of penalties that were forgotten.
 fn heed(site: &Site, notice: &Notice) -> usize {
     match notice {
-        Notice::NameReleased(name) => site.guard().guesses().forget(name),
+        Notice::NameReleased(name) => site.throttle().logins().forget(name),
         Notice::Unsealed(opened) => site.unsealed(opened),
         Notice::PenaltiesForgotten(source) => {
-            return site.guard().penalties().forget(*source);
+            return site.throttle().penalties().forget(*source);
         }
         Notice::SessionEnds { .. } | Notice::SessionsNotOfferedEnd | Notice::Event { .. } => {}
     }

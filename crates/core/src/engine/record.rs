@@ -141,8 +141,8 @@ impl Site {
     /// A committed setting replaces the one in memory. Commits arrive in their order.
     pub(crate) fn renew_setting(&self, name: &str, setting: &Setting) {
         let record = self.0.record.write();
-        let mut guard = record.unwrap_or_else(PoisonError::into_inner);
-        let record = &mut *guard;
+        let mut throttle = record.unwrap_or_else(PoisonError::into_inner);
+        let record = &mut *throttle;
         match name {
             CONFIG => replace(&mut record.config, &mut record.config_revision, setting),
             OFFER => replace(&mut record.offer, &mut record.offer_revision, setting),
@@ -151,7 +151,7 @@ impl Site {
                 record.sealed_v1_keys = Some(setting.value.clone());
                 record.v1_keys_revision = setting.revision;
                 let zone = record.config.zone.clone();
-                drop(guard);
+                drop(throttle);
                 self.renew_v1_keys(&zone, &setting.value);
             }
             // The others are read from the store when they are needed.

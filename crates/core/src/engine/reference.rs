@@ -6,7 +6,7 @@ use countersign_proto::operation::Operation;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use crate::access::{Door, Role};
+use crate::access::{Channel, Role};
 use crate::engine::{Entry, Table};
 
 /// The reference page in Markdown.
@@ -28,7 +28,7 @@ const HEAD: &str = "\
 # Operations
 
 Everything that a site can be asked to do. An operation is `{id, group, command, params}` and answers
-`{id, code, data, output}`, whichever door it comes through (`docs/protocol/operations.md`). Some come with
+`{id, code, data, output}`, whichever channel it comes through (`docs/protocol/operations.md`). Some come with
 content, or answer with it: bytes of any number behind the rest. A code other
 than 0 comes with data `{code, message, hint, field}`, where `field` is the parameter that is wrong.
 
@@ -85,7 +85,7 @@ fn example(page: &mut String, entry: &Entry) {
 
 fn who(entry: &Entry) -> String {
     let access = entry.access();
-    if access.channels() == [Door::AdminSocket] {
+    if access.channels() == [Channel::AdminSocket] {
         return "whoever has the site's folder (admin socket only)".to_owned();
     }
     let names = |roles: &[Role]| roles.iter().map(Role::to_string).collect::<Vec<_>>();

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use countersign_proto::broker::v2::fast::Answered;
+use countersign_proto::broker::v2::symmetric::Answered;
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 
 use super::Site;
-use crate::access::Door;
+use crate::access::Channel;
 use crate::site_key::BrokerKeys;
 use crate::store::StoreError;
 use crate::tickets::{self, Allowed, Broker, Denial, Edition, IssueError, Registered, Verified};
@@ -82,7 +82,7 @@ impl Site {
         if let Some(provider) = provider.await? {
             return Ok(verified.allowed(provider));
         }
-        let refused = tickets::refused(&verified.consumer, Door::Http, verified.provider(), 1);
+        let refused = tickets::refused(&verified.consumer, Channel::Http, verified.provider(), 1);
         self.count(refused, now);
         Err(IssueError::Refused(E::refusal(Denial::NotAllowed)))
     }

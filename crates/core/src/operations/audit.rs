@@ -10,7 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Limit, NoParams};
-use crate::access::{Door, Role};
+use crate::access::{Channel, Role};
 use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, ENTRIES_AT_ONCE};
 use crate::content::{Content, ContentBroken};
 use crate::engine::{Answer, Context, Entry, Refusal, Site};
@@ -89,7 +89,7 @@ struct AuditView {
     /// Who did it, by name.
     actor: String,
     /// The way they came.
-    door: Door,
+    channel: Channel,
     /// What they did.
     operation: String,
     /// What they did it to.
@@ -114,7 +114,7 @@ impl From<AuditEntry> for AuditView {
             time: draft.time,
             account: draft.actor.account,
             actor: draft.actor.name,
-            door: draft.door,
+            channel: draft.channel,
             operation: draft.operation,
             target: draft.target,
             outcome: draft.outcome,

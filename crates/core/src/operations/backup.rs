@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Done, NoParams};
-use crate::access::{Door, Role};
+use crate::access::{Channel, Role};
 use crate::engine::{Answer, Context, Entry, Refusal, Site};
 use crate::store::StoreCopy;
 
@@ -15,7 +15,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("site", "backup")
             .summary("Gives a consistent copy of the database as content, while the site runs on.")
             .allow(&[Role::Admin])
-            .only_on(&[Door::AdminSocket])
+            .only_on(&[Channel::AdminSocket])
             .while_sealed()
             .changes()
             .gives_content()
@@ -23,7 +23,7 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("site", "backup_done")
             .summary("Records that such a copy was kept, so that its age can be told.")
             .allow(&[Role::Admin])
-            .only_on(&[Door::AdminSocket])
+            .only_on(&[Channel::AdminSocket])
             .while_sealed()
             .changes()
             .example(json!({ "sealed": true }))

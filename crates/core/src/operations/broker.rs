@@ -77,7 +77,7 @@ async fn new_v1_key(context: Context, params: NewV1Key) -> Result<Answer<BrokerV
     if params.keep >= MOST_V1_KEYS {
         return Err(Refusal::invalid("keep", "at most 3 older keys are kept"));
     }
-    if params.private_key.is_some() && !context.caller().door.is_local() {
+    if params.private_key.is_some() && !context.caller().channel.is_local() {
         return Err(Refusal::not_permitted(
             "over a session the site makes its key itself",
             "give it a key at its admin socket, or leave private_key out",

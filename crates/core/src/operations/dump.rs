@@ -22,7 +22,7 @@ use serde_json::json;
 use super::account::{self, AccountView, ByName};
 use super::delivered::DumpedKey;
 use super::person::PersonRole;
-use crate::access::{Door, Role};
+use crate::access::{Channel, Role};
 use crate::accounts::{
     Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, State,
 };
@@ -33,7 +33,7 @@ use crate::text::{Base64Url, Email, FullName};
 use crate::timestamp::Timestamp;
 
 /// The longest dump that is read, in bytes: some ten times a full one.
-const LONGEST_DUMP: usize = 64 * 1024;
+const MAX_DUMP: usize = 64 * 1024;
 /// The label of the key under which the site authenticates dumps.
 const MAC_LABEL: &str = "person dump";
 
@@ -273,12 +273,12 @@ impl JsonSchema for SealedIdentity {
 async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal> {
     let account = account::find(&context, Kind::Person, &params.name).await?;
     let store = context.site().store();
-    let (credential, delivered) = match context.caller().door {
-        Door::AdminSocket => (
+    let (credential, delivered) = match context.caller().channel {
+        Channel::AdminSocket => (
             store.passphrase(account.id).await?,
             store.delivered_key(account.id).await?,
         ),
-        Door::Session | Door::Http | Door::Init | Door::Site => (None, None),
+        Channel::Session | Channel::Http | Channel::Init | Channel::Site => (None, None),
     };
     let target = account.name.to_string();
     let details = json!({
@@ -394,11 +394,11 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
 }
 
 fn read(text: &str) -> Result<Dump, Refusal> {
-    if text.len() > LONGEST_DUMP {
+    if text.len() > MAX_DUMP {
         return Err(Refusal::invalid(
             "dump",
             format_args!(
-                "{} bytes are too long for a dump; at most {LONGEST_DUMP}",
+                "{} bytes are too long for a dump; at most {MAX_DUMP}",
                 text.len()
             ),
         ));
@@ -438,7 +438,7 @@ impl DumpedCredential {
             Origin::ThisSite => {}
             // Only this site can use the record, so only this site can have made the dump.
             Origin::Elsewhere { checked: true } => return Err(altered()),
-            Origin::Elsewhere { checked: false } if !context.caller().door.is_local() => {
+            Origin::Elsewhere { checked: false } if !context.caller().channel.is_local() => {
                 return Err(Refusal::not_permitted(
                     "over a session a credential is loaded from a dump that is as this site made it",
                     "load it at the admin socket, or take `credential` out and set a new pass phrase",

@@ -50,7 +50,7 @@ struct PenaltyView {
 
 async fn list(context: Context, _: NoParams) -> Result<Answer<Penalties>, Refusal> {
     let now = context.now();
-    let all = context.site().guard().penalties().list(now);
+    let all = context.site().throttle().penalties().list(now);
     let view = |(source, penalty): (Source, Penalty)| PenaltyView {
         source,
         points: penalty.points,

@@ -155,8 +155,8 @@ async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusa
         .audited_already());
     }
     if by_passphrase {
-        let mut guesses = context.site().guard().guesses();
-        guesses.succeeded(&session.name.to_string(), source(&session), context.now());
+        let mut logins = context.site().throttle().logins();
+        logins.succeeded(&session.name.to_string(), source(&session), context.now());
     }
     if !with(&context, |fresh| fresh.prove(context.now()))? {
         return Err(Refusal::conflict(
@@ -220,9 +220,9 @@ fn guess(context: &Context, session: &SessionInfo) -> Result<(), Refusal> {
         Some(left) => left,
         None => {
             let name = session.name.to_string();
-            let mut guesses = context.site().guard().guesses();
-            let counted = guesses.attempt(&name, source(session), now);
-            drop(guesses);
+            let mut logins = context.site().throttle().logins();
+            let counted = logins.attempt(&name, source(session), now);
+            drop(logins);
             let wait = counted.map_err(|error| Refusal::busy(error.to_string()))?;
             if wait > 0 {
                 with(context, |fresh| fresh.wait(now, wait))?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::NoParams;
-use crate::access::{Door, Role};
+use crate::access::{Channel, Role};
 use crate::engine::{Answer, Context, Entry, Refusal, Site, UnsealError};
 use crate::timestamp::Timestamp;
 
@@ -24,7 +24,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .computes()
             .summary("Opens the site key with one secret.")
             .allow(&admin)
-            .only_on(&[Door::AdminSocket])
+            .only_on(&[Channel::AdminSocket])
             .while_sealed()
             .changes()
             .example(json!({ "passphrase": "…" }))
@@ -32,13 +32,13 @@ pub(super) fn entries() -> Vec<Entry> {
         Entry::new("site", "key_slots")
             .summary("Lists what opens the site key.")
             .allow(&admin)
-            .only_on(&[Door::AdminSocket])
+            .only_on(&[Channel::AdminSocket])
             .handler(slots),
         Entry::new("site", "key_passphrase")
             .computes()
             .summary("Sets the pass phrase that opens the site key, in place of the one before.")
             .allow(&admin)
-            .only_on(&[Door::AdminSocket])
+            .only_on(&[Channel::AdminSocket])
             .disruptive()
             .example(json!({ "passphrase": "…" }))
             .handler(set_passphrase),
@@ -46,7 +46,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .computes()
             .summary("Makes a new recovery code for the site key and shows it this once; the one before opens nothing any more.")
             .allow(&admin)
-            .only_on(&[Door::AdminSocket])
+            .only_on(&[Channel::AdminSocket])
             .disruptive()
             .handler(new_recovery_code),
     ]

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use countersign_proto::broker::v2::SealedMessage;
-use countersign_proto::broker::v2::fast::Answered;
 use countersign_proto::broker::v2::limits::TICKETS;
+use countersign_proto::broker::v2::symmetric::Answered;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 /// How long a proof may take, and how long it is good for, in seconds.
 const LASTS: u32 = 2 * 60;
 /// Proofs that may be begun in a session without one that holds, before the session ends.
-const UNPROVED: u32 = 10;
+const UNAUTHENTICATED: u32 = 10;
 
 /// What was asked.
 pub(crate) enum Challenge {
@@ -49,7 +49,7 @@ enum State {
 #[derive(Default)]
 pub(crate) struct Fresh {
     state: State,
-    unproved: u32,
+    unauthenticated: u32,
 }
 
 impl Fresh {
@@ -76,12 +76,12 @@ impl Fresh {
 
     /// Whether one more may begin; the session has to end otherwise.
     pub(crate) const fn may_begin(&self) -> bool {
-        self.unproved < UNPROVED
+        self.unauthenticated < UNAUTHENTICATED
     }
 
     /// A proof has begun; whatever was asked before is not awaited any more.
     pub(crate) fn ask(&mut self, challenge: Challenge, now: Timestamp) {
-        self.unproved += 1;
+        self.unauthenticated += 1;
         self.state = State::Asked(challenge, now.plus_seconds(LASTS));
     }
 
@@ -106,7 +106,7 @@ impl Fresh {
     pub(crate) fn prove(&mut self, now: Timestamp) -> bool {
         let answered = matches!(self.state, State::Answered);
         if answered {
-            self.unproved = 0;
+            self.unauthenticated = 0;
             self.state = State::Proved(now.plus_seconds(LASTS));
         }
         answered
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn so_many_proofs_begin_in_vain_and_no_more() {
         let mut fresh = Fresh::default();
-        for _ in 0..UNPROVED {
+        for _ in 0..UNAUTHENTICATED {
             assert!(fresh.may_begin());
             fresh.ask(challenge(), at(0));
         }

@@ -12,7 +12,7 @@ use countersign_proto::session::EncryptionOption;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{Caller, Door, Role};
+use crate::access::{Caller, Channel, Role};
 use crate::id::{AccountId, SessionId};
 use crate::timestamp::Timestamp;
 
@@ -57,7 +57,7 @@ impl SessionInfo {
             account: Some(self.account),
             name: self.name.to_string(),
             role: self.role,
-            door: Door::Session,
+            channel: Channel::Session,
             session: Some(self.id),
         }
     }

@@ -7,11 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use countersign_crypto::identity::{Identity, IdentitySeed};
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::party::{PartyKey, PartyPublic};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaKeyError};
 use countersign_crypto::secret::{Secret, SecretText};
 use countersign_crypto::site_key::SiteKey;
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::{v1, v2};
 use serde::{Deserialize, Serialize};
 

@@ -22,7 +22,7 @@ pub use broker_keys::{BrokerKeys, V1Keys};
 
 const SETUP_LABEL: &str = "server setup";
 const V1_KEYS_LABEL: &str = "broker v1 keys";
-const MADE_UP_LABEL: &str = "made up";
+const DECOY_LABEL: &str = "made up";
 const SALT: usize = 16;
 
 /// What an open site has in memory.
@@ -32,7 +32,7 @@ pub struct Opened {
     /// The OPAQUE server setup.
     pub setup: Arc<ServerSetup>,
     /// What the answers to unknown names are derived from.
-    pub made_up: Secret<32>,
+    pub decoy: Secret<32>,
     /// The site as a party of the broker's dialogs.
     pub broker: Arc<BrokerKeys>,
     pub(crate) v1_keys: V1Keys,
@@ -45,13 +45,13 @@ impl Opened {
         zone: &Zone,
         v1_keys: V1Keys,
     ) -> Result<Self, RsaKeyError> {
-        let made_up = key.derive(MADE_UP_LABEL);
+        let decoy = key.derive(DECOY_LABEL);
         let broker = BrokerKeys::new(&key, zone.to_string(), &v1_keys);
         Ok(Self {
             broker: Arc::new(broker?),
             key: Arc::new(key),
             setup: Arc::new(setup),
-            made_up,
+            decoy,
             v1_keys,
         })
     }
@@ -62,7 +62,7 @@ impl Opened {
             broker: Arc::new(BrokerKeys::new(&self.key, zone.to_string(), &v1_keys)?),
             key: self.key.clone(),
             setup: self.setup.clone(),
-            made_up: self.made_up.clone(),
+            decoy: self.decoy.clone(),
             v1_keys,
         })
     }

@@ -3,7 +3,7 @@
 //!
 //! In memory and bounded: when there is no room, the mildest of a few is forgotten.
 
-mod guesses;
+mod logins;
 mod penalties;
 mod rates;
 mod source;
@@ -14,24 +14,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::timestamp::Timestamp;
 
-pub use guesses::{GuessLimits, Guesses, TooManyGuesses};
-pub use penalties::{NETWORK, Offence, Penalties, Penalty, PenaltyLimits};
+pub use logins::{LoginThrottle, LoginThrottleLimits, TooManyAttempts};
+pub use penalties::{Abuse, NETWORK, Penalties, Penalty, PenaltyLimits};
 pub use rates::{Rate, Rates};
 pub use source::{Source, SourceError};
 
 /// What a site remembers, for all of its connections.
 #[derive(Default)]
-pub struct Guard {
+pub struct Throttle {
     penalties: Mutex<Penalties>,
-    guesses: Mutex<Guesses>,
+    logins: Mutex<LoginThrottle>,
     rates: Mutex<Rates>,
 }
 
-impl Guard {
+impl Throttle {
     /// Keeps to these limits from now on.
-    pub fn keep_to(&self, penalties: PenaltyLimits, guesses: GuessLimits) {
+    pub fn keep_to(&self, penalties: PenaltyLimits, logins: LoginThrottleLimits) {
         self.penalties().keep_to(penalties);
-        self.guesses().keep_to(guesses);
+        self.logins().keep_to(logins);
     }
 
     /// The penalties.
@@ -43,8 +43,8 @@ impl Guard {
     }
 
     /// The failed guesses.
-    pub fn guesses(&self) -> MutexGuard<'_, Guesses> {
-        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn logins(&self) -> MutexGuard<'_, LoginThrottle> {
+        self.logins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What accounts have used of what costs something.

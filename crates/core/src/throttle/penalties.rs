@@ -8,22 +8,22 @@ use crate::timestamp::Timestamp;
 
 /// What a source did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offence {
+pub enum Abuse {
     /// Sent what is not of the protocol.
     Malformed,
     /// Started a login and did not prove anything.
-    NotProved,
+    NotAuthenticated,
     /// Wanted what it could not have: to resume a session that there is not, as every client does after the site
     /// was started anew, or to log in beside too many.
-    InVain,
+    Refused,
 }
 
-impl Offence {
+impl Abuse {
     const fn points(self) -> u64 {
         match self {
             Self::Malformed => 8,
-            Self::NotProved => 4,
-            Self::InVain => 1,
+            Self::NotAuthenticated => 4,
+            Self::Refused => 1,
         }
     }
 }
@@ -128,17 +128,17 @@ impl Penalties {
     }
 
     /// The source did this.
-    pub fn offend(&mut self, source: Source, offence: Offence, now: Timestamp) {
+    pub fn record_abuse(&mut self, source: Source, abuse: Abuse, now: Timestamp) {
         let threshold = u64::from(self.limits.threshold);
-        self.count(source, threshold, offence, now);
+        self.count(source, threshold, abuse, now);
         if source.network() != source {
             let threshold = threshold * u64::from(NETWORK);
-            self.count(source.network(), threshold, offence, now);
+            self.count(source.network(), threshold, abuse, now);
         }
     }
 
     /// Somebody was proved on a connection of that source.
-    pub fn proved(&mut self, source: Source, now: Timestamp) {
+    pub fn authenticated(&mut self, source: Source, now: Timestamp) {
         if source.network() == source {
             return;
         }
@@ -148,7 +148,7 @@ impl Penalties {
         self.proved.insert(source, now);
     }
 
-    fn count(&mut self, source: Source, threshold: u64, offence: Offence, now: Timestamp) {
+    fn count(&mut self, source: Source, threshold: u64, abuse: Abuse, now: Timestamp) {
         make_room(&mut self.sources, &source, self.limits.sources, |penalty| {
             penalty.points_at(now) + since(now, penalty.until)
         });
@@ -163,7 +163,7 @@ impl Penalties {
             until: now,
             at: now,
         });
-        penalty.points += offence.points();
+        penalty.points += abuse.points();
         if penalty.points >= threshold && now >= penalty.until {
             let doubled = self.limits.first.saturating_mul(1 << penalty.times.min(32));
             let long = doubled.min(longest);
@@ -180,7 +180,7 @@ impl Penalties {
     /// Until when the source is turned away, for what it did or, unless somebody was proved there, for what its
     /// network did; `None` when it is not.
     #[must_use]
-    pub fn turned_away(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
+    pub fn refused_until(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
         let own = self.until(source, now);
         let proved = self.proved.get(&source);
         match proved.is_some_and(|last| since(*last, now) < PROVED_FOR) {
@@ -258,7 +258,7 @@ mod tests {
 
     fn twice(penalties: &mut Penalties, last: u8, now: Timestamp) {
         for _ in 0..2 {
-            penalties.offend(source(last), Offence::Malformed, now);
+            penalties.record_abuse(source(last), Abuse::Malformed, now);
         }
     }
 
@@ -266,12 +266,12 @@ mod tests {
     #[test]
     fn whoever_misbehaves_waits_and_is_let_in_again() {
         let mut penalties = penalties();
-        penalties.offend(source(1), Offence::Malformed, at(0));
-        assert_eq!(penalties.turned_away(source(1), at(0)), None);
-        penalties.offend(source(1), Offence::Malformed, at(0));
-        assert_eq!(penalties.turned_away(source(1), at(999)), Some(at(1_000)));
-        assert_eq!(penalties.turned_away(source(1), at(1_000)), None);
-        assert_eq!(penalties.turned_away(source(2), at(0)), None);
+        penalties.record_abuse(source(1), Abuse::Malformed, at(0));
+        assert_eq!(penalties.refused_until(source(1), at(0)), None);
+        penalties.record_abuse(source(1), Abuse::Malformed, at(0));
+        assert_eq!(penalties.refused_until(source(1), at(999)), Some(at(1_000)));
+        assert_eq!(penalties.refused_until(source(1), at(1_000)), None);
+        assert_eq!(penalties.refused_until(source(2), at(0)), None);
         assert_eq!(penalties.begun(), [(source(1), at(1_000))]);
         assert!(penalties.begun().is_empty(), "each is reported once");
     }
@@ -283,15 +283,15 @@ mod tests {
         let mut penalties = penalties();
         let century = 100 * 365 * 24 * 60 * 60 * 1_000;
         twice(&mut penalties, 1, at(century));
-        assert!(penalties.turned_away(source(1), at(century)).is_some());
-        assert_eq!(penalties.turned_away(source(1), at(0)), None);
+        assert!(penalties.refused_until(source(1), at(century)).is_some());
+        assert_eq!(penalties.refused_until(source(1), at(0)), None);
         twice(&mut penalties, 1, at(0));
-        assert!(penalties.turned_away(source(1), at(1)).is_some());
+        assert!(penalties.refused_until(source(1), at(1)).is_some());
 
-        let one = Offence::NotProved;
-        penalties.offend(source(2), one, at(century));
+        let one = Abuse::NotAuthenticated;
+        penalties.record_abuse(source(2), one, at(century));
         assert!(penalties.list(at(0)).iter().any(|(of, _)| *of == source(2)));
-        penalties.offend(source(2), one, at(0));
+        penalties.record_abuse(source(2), one, at(0));
         let later = at(60 * 60 * 1_000);
         assert!(!penalties.list(later).iter().any(|(of, _)| *of == source(2)));
     }
@@ -299,9 +299,9 @@ mod tests {
     #[test]
     fn points_are_forgotten_one_a_second() {
         let mut penalties = penalties();
-        penalties.offend(source(1), Offence::Malformed, at(0));
-        penalties.offend(source(1), Offence::Malformed, at(1_000));
-        assert_eq!(penalties.turned_away(source(1), at(1_000)), None);
+        penalties.record_abuse(source(1), Abuse::Malformed, at(0));
+        penalties.record_abuse(source(1), Abuse::Malformed, at(1_000));
+        assert_eq!(penalties.refused_until(source(1), at(1_000)), None);
         assert_eq!(penalties.list(at(1_000))[0].1.points, 15);
         assert!(penalties.list(at(16_000)).is_empty());
     }
@@ -312,13 +312,13 @@ mod tests {
         let mut now = at(0);
         for long in [1_000, 2_000, 4_000, 5_000, 5_000] {
             twice(&mut penalties, 1, now);
-            let until = penalties.turned_away(source(1), now).unwrap();
+            let until = penalties.refused_until(source(1), now).unwrap();
             assert_eq!(until, now.plus_millis(long));
             now = until;
         }
         let later = now.plus_millis(FORGIVEN_AFTER * 5);
         twice(&mut penalties, 1, later);
-        let until = penalties.turned_away(source(1), later);
+        let until = penalties.refused_until(source(1), later);
         assert_eq!(until, Some(later.plus_millis(1_000)));
     }
 
@@ -328,12 +328,12 @@ mod tests {
         let mut now = at(0);
         for _ in 0..3 {
             twice(&mut penalties, 1, now);
-            now = penalties.turned_away(source(1), now).unwrap();
+            now = penalties.refused_until(source(1), now).unwrap();
         }
         // Long enough for one of the three, whatever is done in it.
         let later = now.plus_millis(FORGIVEN_AFTER + 60_000);
         twice(&mut penalties, 1, later);
-        let until = penalties.turned_away(source(1), later);
+        let until = penalties.refused_until(source(1), later);
         assert_eq!(until, Some(later.plus_millis(4_000)));
     }
 
@@ -341,10 +341,10 @@ mod tests {
     fn as_many_are_remembered_as_there_is_room_and_the_worst_stay() {
         let mut penalties = penalties();
         twice(&mut penalties, 1, at(0));
-        penalties.offend(source(2), Offence::NotProved, at(0));
-        penalties.offend(source(3), Offence::NotProved, at(0));
+        penalties.record_abuse(source(2), Abuse::NotAuthenticated, at(0));
+        penalties.record_abuse(source(3), Abuse::NotAuthenticated, at(0));
         assert_eq!(penalties.list(at(0)).len(), 2);
-        assert!(penalties.turned_away(source(1), at(0)).is_some());
+        assert!(penalties.refused_until(source(1), at(0)).is_some());
     }
 
     #[test]
@@ -357,18 +357,18 @@ mod tests {
         let address = |subnet: u64| Source::V6(0x2001_0db8_0001_0000 | subnet);
         // Four points each: none of these sources is near its own threshold of 16.
         for subnet in 0..63 {
-            penalties.offend(address(subnet), Offence::NotProved, at(0));
+            penalties.record_abuse(address(subnet), Abuse::NotAuthenticated, at(0));
         }
-        assert_eq!(penalties.turned_away(address(999), at(0)), None);
-        penalties.offend(address(63), Offence::NotProved, at(0));
-        assert!(penalties.turned_away(address(999), at(0)).is_some());
+        assert_eq!(penalties.refused_until(address(999), at(0)), None);
+        penalties.record_abuse(address(63), Abuse::NotAuthenticated, at(0));
+        assert!(penalties.refused_until(address(999), at(0)).is_some());
         // Except where somebody logs in.
-        penalties.proved(address(7), at(0));
-        assert_eq!(penalties.turned_away(address(7), at(0)), None);
+        penalties.authenticated(address(7), at(0));
+        assert_eq!(penalties.refused_until(address(7), at(0)), None);
         let neighbour = Source::V6(0x2001_0db8_0002_0000);
-        assert_eq!(penalties.turned_away(neighbour, at(0)), None);
+        assert_eq!(penalties.refused_until(neighbour, at(0)), None);
         assert_eq!(penalties.forget(Some(address(0).network())), 1);
-        assert_eq!(penalties.turned_away(address(999), at(0)), None);
+        assert_eq!(penalties.refused_until(address(999), at(0)), None);
     }
 
     #[test]
@@ -376,7 +376,7 @@ mod tests {
         let mut penalties = penalties();
         // One point each 900 milliseconds, of which one is forgotten each second.
         for number in 0..100 {
-            penalties.offend(source(1), Offence::InVain, at(0).plus_millis(number * 900));
+            penalties.record_abuse(source(1), Abuse::Refused, at(0).plus_millis(number * 900));
         }
         let (_, penalty) = penalties.list(at(90))[0];
         assert!(penalty.points < 14 && penalty.times == 0, "{penalty:?}");
@@ -388,7 +388,7 @@ mod tests {
         twice(&mut penalties, 1, at(0));
         twice(&mut penalties, 2, at(0));
         assert_eq!(penalties.forget(Some(source(1))), 1);
-        assert_eq!(penalties.turned_away(source(1), at(0)), None);
+        assert_eq!(penalties.refused_until(source(1), at(0)), None);
         assert_eq!((penalties.forget(None), penalties.forget(None)), (1, 0));
     }
 }

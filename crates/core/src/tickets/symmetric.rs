@@ -9,14 +9,14 @@ use countersign_crypto::entropy::Entropy;
 use countersign_crypto::kdf::derive;
 use countersign_crypto::party::PartyPublic;
 use countersign_crypto::secret::Secret;
-use countersign_proto::broker::v2::fast::{Answered, grant};
 use countersign_proto::broker::v2::limits::TICKET_KEY;
 use countersign_proto::broker::v2::site::Application as Party;
+use countersign_proto::broker::v2::symmetric::{Answered, grant};
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 
 use super::audited::{granted, refused};
 use super::{Registered, millis};
-use crate::access::Door;
+use crate::access::Channel;
 use crate::accounts::State;
 use crate::audit::coalesced::Occurrence;
 use crate::site_key::BrokerKeys;
@@ -86,8 +86,8 @@ pub(crate) fn tickets(
     });
     let answers = answers.collect();
     let given = given.into_iter();
-    let given = given.map(|(id, times)| granted(consumer, Door::Session, id, times));
-    let denied = denied.map(|(id, times)| refused(consumer, Door::Session, id, times));
+    let given = given.map(|(id, times)| granted(consumer, Channel::Session, id, times));
+    let denied = denied.map(|(id, times)| refused(consumer, Channel::Session, id, times));
     (answers, given.chain(denied).collect())
 }
 

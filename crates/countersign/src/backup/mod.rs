@@ -26,7 +26,7 @@ const ANY_VERSION: &str = "countersign backup/";
 const PLAIN: &str = "plain";
 const SEALED: &str = "sealed";
 /// The longest line before the files.
-const LONGEST_LINE: u64 = 64 * 1024;
+const MAX_LINE: u64 = 64 * 1024;
 /// What a backup may hold; the database comes first and is never missing.
 const FILES: [&str; 3] = [DATABASE[0], CONFIG, SLOT_FILE];
 

@@ -11,7 +11,7 @@ use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::SlotSecret;
 use indicatif::ProgressBar;
 
-use super::{ANY_VERSION, LONGEST_LINE, MAGIC, Manifest, PLAIN, SEALED};
+use super::{ANY_VERSION, MAGIC, MAX_LINE, Manifest, PLAIN, SEALED};
 use crate::failure::{Exit, Failure};
 use crate::files::PRIVATE;
 
@@ -120,7 +120,7 @@ impl Archive {
     fn manifest(&mut self) -> io::Result<Manifest> {
         let mut line = Vec::new();
         let mut byte = [0];
-        while (line.len() as u64) < LONGEST_LINE && self.read(&mut byte)? == 1 {
+        while (line.len() as u64) < MAX_LINE && self.read(&mut byte)? == 1 {
             let [byte] = byte;
             if byte == b'\n' {
                 return serde_json::from_slice(&line)
@@ -193,7 +193,7 @@ fn line(reader: &mut BufReader<File>) -> io::Result<String> {
     let mut line = String::new();
     reader
         .by_ref()
-        .take(LONGEST_LINE)
+        .take(MAX_LINE)
         .read_line(&mut line)
         .map_err(|_| io::Error::other("it does not begin like one"))?;
     if line.pop() == Some('\n') {

@@ -194,7 +194,9 @@ async fn request(call: Call, own: Own, sent: Option<Vec<u8>>) -> Result<(), Fail
 /// What went wrong with the consumer before the request was sent.
 fn refused(error: &ConsumerError) -> Failure {
     let exit = match error {
-        ConsumerError::Refused { .. } | ConsumerError::NotBelieved(_) => Exit::NotAuthenticated,
+        ConsumerError::Refused { .. } | ConsumerError::FailedVerification(_) => {
+            Exit::NotAuthenticated
+        }
         ConsumerError::Unreachable { .. } | ConsumerError::TooSlow(_) => Exit::Unreachable,
         _ => Exit::Failure,
     };

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use countersign_core::throttle::{GuessLimits, PenaltyLimits};
+use countersign_core::throttle::{LoginThrottleLimits, PenaltyLimits};
 use countersign_proto::session::limits::{GREATEST_MAX_PACKET, LEAST_MAX_PACKET};
 use countersign_server::limits::Limits;
 use serde::de::Error;
@@ -26,12 +26,12 @@ pub(super) struct LimitsSection {
     proxied_connections: Count,
     connections_per_source: Count,
     connections_per_network: Count,
-    unproved: Count,
-    unproved_per_source: Count,
-    unproved_per_network: Count,
-    unproved_early: Given<usize>,
+    unauthenticated: Count,
+    unauthenticated_per_source: Count,
+    unauthenticated_per_network: Count,
+    unauthenticated_early: Given<usize>,
     /// Below a second nobody on a slow line logs in any more.
-    unproved_time: Millis<1_000>,
+    unauthenticated_time: Millis<1_000>,
     waiting_logins: Count,
     waiting_logins_per_source: Count,
     look_up_time: Millis<0>,
@@ -77,11 +77,17 @@ impl LimitsSection {
             connections_per_network: self
                 .connections_per_network
                 .or(default.connections_per_network),
-            unproved: self.unproved.or(default.unproved),
-            unproved_per_source: self.unproved_per_source.or(default.unproved_per_source),
-            unproved_per_network: self.unproved_per_network.or(default.unproved_per_network),
-            unproved_early: self.unproved_early.or(default.unproved_early),
-            unproved_time: self.unproved_time.or_time(default.unproved_time),
+            unauthenticated: self.unauthenticated.or(default.unauthenticated),
+            unauthenticated_per_source: self
+                .unauthenticated_per_source
+                .or(default.unauthenticated_per_source),
+            unauthenticated_per_network: self
+                .unauthenticated_per_network
+                .or(default.unauthenticated_per_network),
+            unauthenticated_early: self.unauthenticated_early.or(default.unauthenticated_early),
+            unauthenticated_time: self
+                .unauthenticated_time
+                .or_time(default.unauthenticated_time),
             waiting_logins: self.waiting_logins.or(default.waiting_logins),
             waiting_logins_per_source: self
                 .waiting_logins_per_source
@@ -117,11 +123,13 @@ impl LimitsSection {
             .connections_per_network
             .or(default.connections_per_network);
         lower(&mut default.connections_per_source, of_network);
-        let unproved = self.unproved.or(default.unproved);
-        lower(&mut default.unproved_early, unproved);
-        lower(&mut default.unproved_per_network, unproved);
-        let of_network = self.unproved_per_network.or(default.unproved_per_network);
-        lower(&mut default.unproved_per_source, of_network);
+        let unauthenticated = self.unauthenticated.or(default.unauthenticated);
+        lower(&mut default.unauthenticated_early, unauthenticated);
+        lower(&mut default.unauthenticated_per_network, unauthenticated);
+        let of_network = self
+            .unauthenticated_per_network
+            .or(default.unauthenticated_per_network);
+        lower(&mut default.unauthenticated_per_source, of_network);
         let waiting = self.waiting_logins.or(default.waiting_logins);
         lower(&mut default.waiting_logins_per_source, waiting);
         let sessions = self.sessions_per_account.or(default.sessions_per_account);
@@ -145,8 +153,8 @@ impl LimitsSection {
         }
     }
 
-    fn guesses(&self, default: GuessLimits) -> GuessLimits {
-        GuessLimits {
+    fn guesses(&self, default: LoginThrottleLimits) -> LoginThrottleLimits {
+        LoginThrottleLimits {
             free: self.guesses_free.or(default.free),
             free_of_strangers: self.guesses_free_of_strangers.or(default.free_of_strangers),
             first: self.guess_wait_first.or(default.first),
@@ -163,7 +171,7 @@ impl LimitsSection {
     /// Limits that are sound each by itself must go together too.
     pub(super) fn check(&self) -> Result<(), String> {
         let limits = self.limits();
-        let (guesses, patience) = (&limits.guesses, limits.unproved_time.as_millis());
+        let (guesses, patience) = (&limits.guesses, limits.unauthenticated_time.as_millis());
         // Whoever has to wait longer than a login may take would never get in.
         for (key, wait) in [
             // Twice: that far off a login may be when others of its source wait before it.
@@ -172,7 +180,7 @@ impl LimitsSection {
         ] {
             if u128::from(wait) >= patience {
                 return Err(format!(
-                    "limits.{key} ({wait}) must be less than limits.unproved_time ({patience})"
+                    "limits.{key} ({wait}) must be less than limits.unauthenticated_time ({patience})"
                 ));
             }
         }
@@ -187,16 +195,25 @@ impl LimitsSection {
                 ("connections_per_network", limits.connections_per_network),
             ),
             (
-                ("unproved_early", limits.unproved_early),
-                ("unproved", limits.unproved),
+                ("unauthenticated_early", limits.unauthenticated_early),
+                ("unauthenticated", limits.unauthenticated),
             ),
             (
-                ("unproved_per_network", limits.unproved_per_network),
-                ("unproved", limits.unproved),
+                (
+                    "unauthenticated_per_network",
+                    limits.unauthenticated_per_network,
+                ),
+                ("unauthenticated", limits.unauthenticated),
             ),
             (
-                ("unproved_per_source", limits.unproved_per_source),
-                ("unproved_per_network", limits.unproved_per_network),
+                (
+                    "unauthenticated_per_source",
+                    limits.unauthenticated_per_source,
+                ),
+                (
+                    "unauthenticated_per_network",
+                    limits.unauthenticated_per_network,
+                ),
             ),
             (
                 (
@@ -295,7 +312,7 @@ mod tests {
     use crate::config::parse;
 
     /// The most that fits 32 bits.
-    const LONGEST: u64 = u32::MAX as u64;
+    const MAX_LENGTH: u64 = u32::MAX as u64;
 
     /// Each limit, the least that it may be, and the most where there is one.
     const BOUNDS: &[(&str, u64, Option<u64>)] = &[
@@ -303,30 +320,30 @@ mod tests {
         ("proxied_connections", 1, None),
         ("connections_per_source", 1, None),
         ("connections_per_network", 1, None),
-        ("unproved", 1, None),
-        ("unproved_per_source", 1, None),
-        ("unproved_per_network", 1, None),
-        ("unproved_early", 0, None),
+        ("unauthenticated", 1, None),
+        ("unauthenticated_per_source", 1, None),
+        ("unauthenticated_per_network", 1, None),
+        ("unauthenticated_early", 0, None),
         ("waiting_logins", 1, None),
         ("waiting_logins_per_source", 1, None),
-        ("look_up_time", 0, Some(LONGEST)),
-        ("refusal_time", 0, Some(LONGEST)),
-        ("idle_time", 0, Some(LONGEST)),
+        ("look_up_time", 0, Some(MAX_LENGTH)),
+        ("refusal_time", 0, Some(MAX_LENGTH)),
+        ("idle_time", 0, Some(MAX_LENGTH)),
         ("suspended_sessions", 0, None),
         ("waiting_operations", 1, None),
-        ("rekeys_per_minute", 1, Some(LONGEST)),
+        ("rekeys_per_minute", 1, Some(MAX_LENGTH)),
         ("guessing_strangers", 1, None),
         ("params_bytes", 256, None),
         ("unsent_bytes", 4_096, None),
         ("max_packet", 256, Some(1 << 20)),
         ("penalty_threshold", 1, None),
-        ("penalty_longest", 0, Some(LONGEST)),
+        ("penalty_longest", 0, Some(MAX_LENGTH)),
         ("penalized_sources", 1, None),
-        ("guesses_free", 0, Some(LONGEST)),
-        ("guesses_free_of_strangers", 0, Some(LONGEST)),
-        ("guesses_forgotten", 0, Some(LONGEST)),
+        ("guesses_free", 0, Some(MAX_LENGTH)),
+        ("guesses_free_of_strangers", 0, Some(MAX_LENGTH)),
+        ("guesses_forgotten", 0, Some(MAX_LENGTH)),
         ("guesses_remembered", 1, None),
-        ("stop_patience", 0, Some(LONGEST)),
+        ("stop_patience", 0, Some(MAX_LENGTH)),
     ];
     /// Those that are bounded by each other besides.
     const TOGETHER: [&str; 9] = [
@@ -336,7 +353,7 @@ mod tests {
         "operations_in_flight",
         "suspended_sessions_per_account",
         "sessions_per_account",
-        "unproved_time",
+        "unauthenticated_time",
         "guess_wait_longest",
         "guess_wait_of_strangers",
     ];
@@ -373,7 +390,7 @@ mod tests {
         for outside in [999, most + 1] {
             let problem = with(outside).unwrap_err();
             assert!(
-                problem.contains(&format!("unproved_time = {outside}")),
+                problem.contains(&format!("unauthenticated_time = {outside}")),
                 "{problem}"
             );
         }
@@ -398,9 +415,13 @@ mod tests {
         for (less, most, bound) in [
             ("connections_per_network", "connections", 100),
             ("connections_per_source", "connections_per_network", 100),
-            ("unproved_early", "unproved", 100),
-            ("unproved_per_network", "unproved", 100),
-            ("unproved_per_source", "unproved_per_network", 100),
+            ("unauthenticated_early", "unauthenticated", 100),
+            ("unauthenticated_per_network", "unauthenticated", 100),
+            (
+                "unauthenticated_per_source",
+                "unauthenticated_per_network",
+                100,
+            ),
             ("waiting_logins_per_source", "waiting_logins", 10),
             ("penalty_first", "penalty_longest", 1_000),
             ("guess_wait_first", "guess_wait_longest", 100),
@@ -455,8 +476,8 @@ mod tests {
             assert!(with(key, most).is_ok());
             assert!(with(key, most + 1).unwrap_err().contains(key));
         }
-        assert!(with("unproved_time", 20_001).is_ok());
-        let problem = with("unproved_time", 20_000).unwrap_err();
+        assert!(with("unauthenticated_time", 20_001).is_ok());
+        let problem = with("unauthenticated_time", 20_000).unwrap_err();
         assert!(problem.contains("guess_wait_longest"), "{problem}");
     }
 }

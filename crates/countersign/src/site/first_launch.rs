@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use countersign_core::audit::ChainHead;
-use countersign_core::engine::{Foundation, Parts, Site};
+use countersign_core::engine::{NewSite, Parts, Site};
 use countersign_core::store::Store;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::secret::Passphrase;
@@ -31,7 +31,7 @@ pub(crate) enum Opener {
 }
 
 /// What is settled of a new site before it is made.
-pub(crate) struct NewSite<'a> {
+pub(crate) struct FirstLaunch<'a> {
     pub(crate) zone: Zone,
     pub(crate) opener: Opener,
     /// The text of its configuration file; `None` when the configuration stands elsewhere.
@@ -48,7 +48,7 @@ pub(crate) fn check(folder: &Folder, new: bool) -> Result<(), Failure> {
     }
     let traces = folder.traces();
     if !new {
-        return refuse_beside(folder, &traces);
+        return refuse_traces(folder, &traces);
     }
     // Neither may be taken for the new site's own.
     let in_the_way = traces
@@ -88,12 +88,12 @@ pub(crate) async fn is_wanted(
     if !new {
         let mut traces = folder.traces();
         traces.retain(|trace| !trace.starts_with("site.db"));
-        refuse_beside(folder, &traces)?;
+        refuse_traces(folder, &traces)?;
     }
     Ok(true)
 }
 
-fn refuse_beside(folder: &Folder, traces: &[&str]) -> Result<(), Failure> {
+fn refuse_traces(folder: &Folder, traces: &[&str]) -> Result<(), Failure> {
     let Some(trace) = traces.first() else {
         return Ok(());
     };
@@ -114,11 +114,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes a site in an empty store, and shows its recovery code. When it fails, no file of it is left but an
 /// empty database.
-pub(crate) async fn found(
+pub(crate) async fn create(
     common: &Common,
     folder: &Folder,
     parts: Parts,
-    new: NewSite<'_>,
+    new: FirstLaunch<'_>,
 ) -> Result<Site, Failure> {
     let mut made = Made::default();
     let config = Folder::config_in(folder.path());
@@ -135,11 +135,11 @@ pub(crate) async fn found(
         }
     };
     let slots = [first, NewSlot::RecoveryCode(&recovery)];
-    let foundation = Foundation {
+    let new_site = NewSite {
         zone: new.zone,
         slots: &slots,
     };
-    let site = Site::found(parts, foundation, clock::now())
+    let site = Site::create(parts, new_site, clock::now())
         .await
         .map_err(|error| {
             let database = folder.database();

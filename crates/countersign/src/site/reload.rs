@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(
             at_once,
             [
-                "limits.unproved: default -> 7",
+                "limits.unauthenticated: default -> 7",
                 "listen.http_proxies: default -> []",
                 "log.level: info -> warn",
             ]

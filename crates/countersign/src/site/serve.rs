@@ -18,7 +18,7 @@ use countersign_server::{Server, clock, descriptors};
 use countersign_store::SqliteStore;
 use tracing::{info, warn};
 
-use super::first_launch::{self, NewSite, Opener};
+use super::first_launch::{self, FirstLaunch, Opener};
 use super::folder::Folder;
 use super::listen::{Listen, listen_as_told, proxies};
 use super::reload::Settings;
@@ -106,12 +106,12 @@ async fn serve_kept(
         let file = common.secret_file(Secret::Site);
         let secret = new_passphrase("Pass phrase for the new site's key", file.as_deref())?;
         let text = config::first(&config, asked_zone.as_ref());
-        let new = NewSite {
+        let new = FirstLaunch {
             zone: zone(asked_zone)?,
             opener: Opener::Passphrase(secret),
             config: asked.own_config.then_some(text.as_str()),
         };
-        first_launch::found(common, folder, parts, new).await?
+        first_launch::create(common, folder, parts, new).await?
     } else {
         let site = Site::open(parts)
             .await
@@ -217,13 +217,13 @@ async fn serve_dev(
         .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
     }
     let text = config::first(config, None);
-    let new = NewSite {
+    let new = FirstLaunch {
         zone: zone(None)?,
         opener: Opener::File,
         config: Some(&text),
     };
     let parts = parts(store.clone(), config.options.floor)?;
-    let site = first_launch::found(common, folder, parts, new).await?;
+    let site = first_launch::create(common, folder, parts, new).await?;
     apply_scripts(&site, folder).await?;
     let server = start(&site, folder, config).await?;
     match given {

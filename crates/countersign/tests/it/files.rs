@@ -57,7 +57,7 @@ fn an_export_replaces_no_file_without_force_and_no_device_at_all() {
     let device = std::fs::metadata("/dev/full").unwrap();
     assert!(device.file_type().is_char_device());
     let through = export(&["--save", "/dev/stdout"]);
-    assert!(through.out.contains("site.founded"), "{}", through.err);
+    assert!(through.out.contains("site.created"), "{}", through.err);
 }
 
 /// The database's volume was not mounted; the unattended start made a new site with a new key.

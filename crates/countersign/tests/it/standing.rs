@@ -97,7 +97,7 @@ fn a_site_reads_its_settings_again_on_sighup() {
     hang_up();
     let text = wait_for(&mut said, "need a restart");
     for named in [
-        "limits.unproved: default -> 7",
+        "limits.unauthenticated: default -> 7",
         "log.level: default -> debug",
         "listen.public_host: default -> a.example",
     ] {

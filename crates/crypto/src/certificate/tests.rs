@@ -97,17 +97,17 @@ fn openssl_reads_and_verifies_the_certificate() {
 
 #[test]
 fn length_is_refused_before_anything_is_parsed() {
-    let longest = vec![0x30; LONGEST_CERTIFICATE];
+    let longest = vec![0x30; MAX_CERTIFICATE];
     assert_eq!(
         Certificate::from_der(&longest),
         Err(CertificateError::NotX509)
     );
-    let longer = vec![0x30; LONGEST_CERTIFICATE + 1];
+    let longer = vec![0x30; MAX_CERTIFICATE + 1];
     assert_eq!(
         Certificate::from_der(&longer),
         Err(CertificateError::TooLong { length: 4097 })
     );
-    let pem = "-".repeat(LONGEST_PEM + 1);
+    let pem = "-".repeat(MAX_PEM + 1);
     assert_eq!(
         Certificate::from_pem(&pem),
         Err(CertificateError::TooLong { length: 16_385 })

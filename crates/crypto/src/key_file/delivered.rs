@@ -14,7 +14,7 @@ use crate::kdf::derive;
 use crate::secret::{Passphrase, Secret};
 
 /// The longest certificate, and the longest encrypted key, that are delivered, in bytes.
-pub const LONGEST_DELIVERED: usize = 1_000;
+pub const MAX_DELIVERED: usize = 1_000;
 
 /// A certificate and its encrypted private key, in DER.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl DeliveredKey {
     /// As for [`Self::from_key_file`].
     pub fn from_der(certificate: &[u8], encrypted_key: &[u8]) -> Result<Self, KeyFileError> {
         for length in [certificate.len(), encrypted_key.len()] {
-            if length > LONGEST_DELIVERED {
+            if length > MAX_DELIVERED {
                 return Err(KeyFileError::TooLong { length });
             }
         }
@@ -134,7 +134,7 @@ impl DeliveredKey {
     /// What is delivered for a name that has none: of the same form and lengths, always the same for a
     /// name, and with a key that no pass phrase opens.
     #[must_use]
-    pub fn made_up(secret: &Secret<32>, name: &[u8]) -> Self {
+    pub fn decoy(secret: &Secret<32>, name: &[u8]) -> Self {
         let seed = derive(secret.expose(), "made up identity", name);
         let identity = Identity::from_seed(IdentitySeed(seed));
         let noise: Secret<512> = derive(secret.expose(), "made up key", name);
@@ -204,7 +204,7 @@ mod tests {
     /// At the limit and one past it, of which nothing is parsed.
     #[test]
     fn what_is_too_long_is_not_delivered() {
-        let long = [0; LONGEST_DELIVERED + 1];
+        let long = [0; MAX_DELIVERED + 1];
         for (certificate, key, refused) in [
             (&long[1..], &long[1..], KeyFileError::Damaged),
             (
@@ -235,17 +235,17 @@ mod tests {
     #[test]
     fn what_is_made_up_has_the_form_of_what_is_not() {
         let secret = Secret::from_bytes([7; 32]);
-        let made_up = DeliveredKey::made_up(&secret, b"nobody");
-        assert_eq!(made_up, DeliveredKey::made_up(&secret, b"nobody"));
-        assert_ne!(made_up, DeliveredKey::made_up(&secret, b"nobody else"));
+        let decoy = DeliveredKey::decoy(&secret, b"nobody");
+        assert_eq!(decoy, DeliveredKey::decoy(&secret, b"nobody"));
+        assert_ne!(decoy, DeliveredKey::decoy(&secret, b"nobody else"));
         let identity = Identity::generate(&mut SystemEntropy);
         let real = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
-        assert_eq!(made_up.encrypted_key().len(), real.encrypted_key().len());
+        assert_eq!(decoy.encrypted_key().len(), real.encrypted_key().len());
         assert_eq!(
-            made_up.certificate().der().len(),
+            decoy.certificate().der().len(),
             real.certificate().der().len()
         );
-        let read = DeliveredKey::from_der(made_up.certificate().der(), made_up.encrypted_key());
+        let read = DeliveredKey::from_der(decoy.certificate().der(), decoy.encrypted_key());
         assert!(read.unwrap().open(&passphrase("right")).is_err());
     }
 

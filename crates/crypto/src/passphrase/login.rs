@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::ksf::{Ksf, OpaqueKsf};
 use super::registration::PassphraseRecord;
 use super::setup::ServerSetup;
-use super::stretching::{Stretcher, Stretching};
 use super::suite::{
     Classical, ExportKey, Hybrid, Identifiers, KE3_LENGTH, LoginSuite, PassphraseError, Rng,
     exactly, take_secret,
@@ -21,7 +21,7 @@ enum Either<C, H> {
 /// The client's end of a login, KE1 sent.
 pub struct ClientLogin {
     state: Either<opaque_ke::ClientLogin<Classical>, opaque_ke::ClientLogin<Hybrid>>,
-    pub(super) stretcher: Stretcher,
+    pub(super) opaque_ksf: OpaqueKsf,
 }
 
 /// What a login gives the client.
@@ -57,14 +57,14 @@ impl ClientLogin {
             LoginSuite::Classical => start!(Classical),
             LoginSuite::Hybrid => start!(Hybrid),
         };
-        let stretcher = Stretcher::default();
-        Ok((Self { state, stretcher }, ke1))
+        let opaque_ksf = OpaqueKsf::default();
+        Ok((Self { state, opaque_ksf }, ke1))
     }
 
-    /// Stretches otherwise than [`Stretching::Recommended`]: as the registration did.
+    /// Stretches otherwise than [`Ksf::Recommended`]: as the registration did.
     #[must_use]
-    pub fn stretched(mut self, stretching: Stretching) -> Self {
-        self.stretcher = stretching.into();
+    pub fn stretched(mut self, ksf: Ksf) -> Self {
+        self.opaque_ksf = ksf.into();
         self
     }
 
@@ -91,7 +91,7 @@ impl ClientLogin {
                     opaque_ke::ClientLoginFinishParameters::new(
                         Some(context),
                         identifiers.into(),
-                        Some(&self.stretcher),
+                        Some(&self.opaque_ksf),
                     ),
                 )?;
                 ClientDone {

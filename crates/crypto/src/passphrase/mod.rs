@@ -14,16 +14,16 @@
 //!
 //! Interfaces speak of bytes; `opaque-ke`'s types stay inside this module.
 
+mod ksf;
 mod login;
 mod registration;
 mod setup;
-mod stretching;
 mod suite;
 
+pub use ksf::Ksf;
 pub use login::{ClientDone, ClientLogin, ServerLogin};
 pub use registration::{ClientRegistration, PassphraseRecord};
 pub use setup::{ServerSetup, SetupId};
-pub use stretching::Stretching;
 pub use suite::{ExportKey, Identifiers, LoginSuite, PassphraseError};
 
 #[cfg(test)]

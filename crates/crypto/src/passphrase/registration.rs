@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::ksf::{Ksf, OpaqueKsf};
 use super::setup::ServerSetup;
-use super::stretching::{Stretcher, Stretching};
 use super::suite::{
     Classical, ExportKey, Hybrid, Identifiers, PassphraseError, Rng, exactly, take_secret,
 };
@@ -66,7 +66,7 @@ impl fmt::Debug for PassphraseRecord {
 /// The client's end of a registration, its request sent.
 pub struct ClientRegistration {
     state: opaque_ke::ClientRegistration<Classical>,
-    pub(super) stretcher: Stretcher,
+    pub(super) opaque_ksf: OpaqueKsf,
 }
 
 impl ClientRegistration {
@@ -84,15 +84,15 @@ impl ClientRegistration {
             opaque_ke::ClientRegistration::start(&mut Rng(entropy), passphrase.as_bytes())?;
         let registration = Self {
             state: started.state,
-            stretcher: Stretcher::default(),
+            opaque_ksf: OpaqueKsf::default(),
         };
         Ok((registration, started.message.serialize().to_vec()))
     }
 
-    /// Stretches otherwise than [`Stretching::Recommended`]; each login must then do the same.
+    /// Stretches otherwise than [`Ksf::Recommended`]; each login must then do the same.
     #[must_use]
-    pub fn stretched(mut self, stretching: Stretching) -> Self {
-        self.stretcher = stretching.into();
+    pub fn stretched(mut self, ksf: Ksf) -> Self {
+        self.opaque_ksf = ksf.into();
         self
     }
 
@@ -115,7 +115,7 @@ impl ClientRegistration {
             opaque_ke::RegistrationResponse::deserialize(response)?,
             opaque_ke::ClientRegistrationFinishParameters::new(
                 identifiers.into(),
-                Some(&self.stretcher),
+                Some(&self.opaque_ksf),
             ),
         )?;
         let record = PassphraseRecord::from_stored(&finished.message.serialize())?;

@@ -79,9 +79,9 @@ impl ServerSetup {
         // Both suites have the same group and hash, so the same bytes are a setup of either.
         let classical = opaque_ke::ServerSetup::<Classical>::deserialize(bytes)?;
         let hybrid = opaque_ke::ServerSetup::<Hybrid>::deserialize(bytes)?;
-        let made_up_public = bytes.last_chunk::<32>().ok_or(PassphraseError::Malformed)?;
+        let decoy_public = bytes.last_chunk::<32>().ok_or(PassphraseError::Malformed)?;
         let mut stand_in = [0; RECORD_LENGTH];
-        for (to, from) in stand_in.iter_mut().zip(made_up_public) {
+        for (to, from) in stand_in.iter_mut().zip(decoy_public) {
             *to = *from;
         }
         let [a, b, c, d, e, f, g, h, ..] = sha256(&classical.keypair().public().serialize());

@@ -7,7 +7,7 @@ use opaque_ke::rand::{CryptoRng, Error, RngCore};
 
 use zeroize::Zeroize;
 
-use super::stretching::Stretcher;
+use super::ksf::OpaqueKsf;
 use crate::entropy::Entropy;
 use crate::secret::{BadPassphrase, Secret};
 
@@ -26,7 +26,7 @@ pub(super) struct Classical;
 impl opaque_ke::CipherSuite for Classical {
     type OprfCs = opaque_ke::Ristretto255;
     type KeyExchange = opaque_ke::TripleDh<opaque_ke::Ristretto255, sha2::Sha512>;
-    type Ksf = Stretcher;
+    type Ksf = OpaqueKsf;
 }
 
 /// What [`LoginSuite::Hybrid`] is to `opaque-ke`.
@@ -36,7 +36,7 @@ impl opaque_ke::CipherSuite for Hybrid {
     type OprfCs = opaque_ke::Ristretto255;
     type KeyExchange =
         opaque_ke::TripleDhKem<opaque_ke::Ristretto255, sha2::Sha512, ml_kem::MlKem768>;
-    type Ksf = Stretcher;
+    type Ksf = OpaqueKsf;
 }
 
 impl LoginSuite {

@@ -22,7 +22,7 @@ fn register(setup: &ServerSetup, text: &str) -> (PassphraseRecord, ExportKey) {
         ClientRegistration::start(&passphrase(text), &mut SystemEntropy).unwrap();
     let response = setup.registration_response(b"maria", &request).unwrap();
     client
-        .stretched(Stretching::Trivial)
+        .stretched(Ksf::Trivial)
         .finish(&passphrase(text), &response, SITE, &mut SystemEntropy)
         .unwrap()
 }
@@ -33,7 +33,7 @@ struct Attempt<'a> {
     suite: LoginSuite,
     record: Option<&'a PassphraseRecord>,
     text: &'a str,
-    stretching: Stretching,
+    ksf: Ksf,
     contexts: [&'a [u8]; 2],
     servers: [&'a [u8]; 2],
     credential_id: &'a [u8],
@@ -45,7 +45,7 @@ impl<'a> Attempt<'a> {
             suite,
             record: Some(record),
             text: "correct horse",
-            stretching: Stretching::Trivial,
+            ksf: Ksf::Trivial,
             contexts: [b"context"; 2],
             servers: [b"the site's key"; 2],
             credential_id: b"maria",
@@ -70,7 +70,7 @@ impl<'a> Attempt<'a> {
             entropy,
         )
         .unwrap();
-        (client.stretched(self.stretching), server, ke2)
+        (client.stretched(self.ksf), server, ke2)
     }
 
     fn finish(&self, client: ClientLogin, ke2: &[u8]) -> Result<ClientDone, PassphraseError> {
@@ -143,7 +143,7 @@ fn whatever_is_not_as_at_the_registration_is_refused_alike() {
             ..good
         };
         let other_stretching = Attempt {
-            stretching: Stretching::Recommended,
+            ksf: Ksf::Recommended,
             ..good
         };
         for attempt in [
@@ -275,12 +275,12 @@ fn what_is_no_point_of_the_group_is_malformed_and_a_damaged_record_told_apart() 
 
 #[test]
 fn a_stretching_is_known_by_its_version() {
-    for stretching in [Stretching::Recommended, Stretching::Trivial] {
-        let version = stretching.version();
-        assert_eq!(Stretching::from_version(version), Some(stretching));
+    for ksf in [Ksf::Recommended, Ksf::Trivial] {
+        let version = ksf.version();
+        assert_eq!(Ksf::from_version(version), Some(ksf));
     }
-    assert_eq!(Stretching::from_version(0), None);
-    assert_eq!(Stretching::default(), Stretching::Recommended);
+    assert_eq!(Ksf::from_version(0), None);
+    assert_eq!(Ksf::default(), Ksf::Recommended);
 }
 
 #[test]

@@ -19,8 +19,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::passphrase::{
-    ClientLogin, ClientRegistration, Identifiers, LoginSuite, PassphraseRecord, ServerLogin,
-    ServerSetup, Stretching,
+    ClientLogin, ClientRegistration, Identifiers, Ksf, LoginSuite, PassphraseRecord, ServerLogin,
+    ServerSetup,
 };
 use countersign_crypto::secret::Passphrase;
 use data_encoding::BASE64URL_NOPAD;
@@ -94,7 +94,7 @@ fn installed() -> PathBuf {
 /// What both ends must agree on beforehand.
 struct Agreed {
     identifiers: Identifiers<'static>,
-    stretching: Stretching,
+    ksf: Ksf,
 }
 
 impl Agreed {
@@ -104,14 +104,11 @@ impl Agreed {
             client: Some(ACCOUNT.as_bytes()),
             server: Some(b"the site"),
         };
-        let agreed = |identifiers, stretching| Self {
-            identifiers,
-            stretching,
-        };
+        let agreed = |identifiers, ksf| Self { identifiers, ksf };
         [
-            agreed(named, Stretching::Recommended),
-            agreed(named, Stretching::Trivial),
-            agreed(Identifiers::default(), Stretching::Trivial),
+            agreed(named, Ksf::Recommended),
+            agreed(named, Ksf::Trivial),
+            agreed(Identifiers::default(), Ksf::Trivial),
         ]
     }
 
@@ -122,9 +119,9 @@ impl Agreed {
             "client": self.identifiers.client.map(text),
             "server": self.identifiers.server.map(text),
         });
-        params["keyStretching"] = match self.stretching {
-            Stretching::Recommended => json!("memory-constrained"),
-            Stretching::Trivial => {
+        params["keyStretching"] = match self.ksf {
+            Ksf::Recommended => json!("memory-constrained"),
+            Ksf::Trivial => {
                 json!({ "argon2id-custom": { "iterations": 1, "memory": 64, "parallelism": 1 } })
             }
         };
@@ -217,7 +214,7 @@ fn our_client_with_their_server(node: &mut Node, agreed: &Agreed) {
         }),
     );
     let (record, export_key) = client
-        .stretched(agreed.stretching)
+        .stretched(agreed.ksf)
         .finish(
             &phrase,
             &decode(&answered["registrationResponse"]),
@@ -239,7 +236,7 @@ fn our_client_with_their_server(node: &mut Node, agreed: &Agreed) {
         })),
     );
     let done = client
-        .stretched(agreed.stretching)
+        .stretched(agreed.ksf)
         .finish(
             &phrase,
             &decode(&answered["loginResponse"]),

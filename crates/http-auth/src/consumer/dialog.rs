@@ -43,7 +43,7 @@ impl<E: ConsumerEdition> Shared<E> {
                 By::Provider,
                 to,
                 presentation.into(),
-                E::LONGEST_MESSAGE,
+                E::MAX_MESSAGE,
                 transport,
             )
             .await?;
@@ -58,7 +58,7 @@ impl<E: ConsumerEdition> Shared<E> {
         let question = clock::question(&self.site);
         let (nonce, address) = question.map_err(|_| ConsumerError::CannotAsk)?;
         let to = (Method::GET, address);
-        let longest = clock::LONGEST_ANSWER;
+        let longest = clock::MAX_ANSWER;
         let response = self
             .exchange(By::Site, to, Bytes::new(), longest, transport)
             .await?;
@@ -67,7 +67,7 @@ impl<E: ConsumerEdition> Shared<E> {
         let keys = E::time_keys(&parties).unwrap_or_default();
         let told = self.clock.told(nonce, &time, keys);
         told.then_some(())
-            .ok_or(ConsumerError::NotBelieved(By::Site))
+            .ok_or(ConsumerError::FailedVerification(By::Site))
     }
 
     /// Sends a message, and reads the response in time, `longest` bytes at most.
@@ -88,7 +88,7 @@ impl<E: ConsumerEdition> Shared<E> {
         let response = transport.exchange(request, longest);
         match tokio::time::timeout(self.timeout, response).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(Failure::TooLong)) => Err(ConsumerError::NotBelieved(by)),
+            Ok(Err(Failure::TooLong)) => Err(ConsumerError::FailedVerification(by)),
             Ok(Err(Failure::Unreachable(problem))) => {
                 Err(ConsumerError::Unreachable { by, problem })
             }

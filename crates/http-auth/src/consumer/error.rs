@@ -51,7 +51,7 @@ pub enum ConsumerError {
     },
     /// An answer is not from whom it should be, or not to the question.
     #[error("the answer of {0} is not to be believed: compare its public keys and its id")]
-    NotBelieved(By),
+    FailedVerification(By),
     /// An answer is of another time (edition v1, where no clock but the own one is known).
     #[error("the answer of {0} is of another time: set the clocks right")]
     Stale(By),

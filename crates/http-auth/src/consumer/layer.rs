@@ -67,7 +67,7 @@ where
         let Self { consumer, client } = self.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let longest = consumer.shared.longest_content;
+            let longest = consumer.shared.max_content;
             let content = read(body, longest).await.map_err(|unread| match unread {
                 Unread::TooLong => ConsumerError::TooLong(longest),
                 Unread::Broken(error) => ConsumerError::Broken(error.to_string()),

@@ -41,7 +41,7 @@ impl<E: ConsumerEdition> Middleware for Consumer<E> {
                 Bytes::copy_from_slice(whole)
             }
         };
-        let longest = self.shared.longest_content;
+        let longest = self.shared.max_content;
         if content.len() > longest {
             return Err(ConsumerError::TooLong(longest).into());
         }

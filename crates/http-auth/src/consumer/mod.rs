@@ -42,7 +42,7 @@ pub(crate) use transport::Transport;
 /// How long the site and a provider may take for a response by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest content of a request by default, in bytes: it is kept until the request is answered.
-const LONGEST_CONTENT: usize = 16 * 1_024 * 1_024;
+const MAX_CONTENT: usize = 16 * 1_024 * 1_024;
 
 /// An application that calls others. It is a layer of `tower` for any HTTP client, and middleware of reqwest;
 /// clones share what they know.
@@ -59,7 +59,7 @@ pub struct Shared<E: ConsumerEdition> {
     pub(crate) clock: SiteClock,
     pub(crate) session: Slot<Option<Arc<dyn SiteSession>>>,
     pub(crate) timeout: Duration,
-    longest_content: usize,
+    max_content: usize,
     targets: HashMap<Origin, Target<E>>,
 }
 
@@ -79,7 +79,7 @@ pub struct ConsumerBuilder<E: ConsumerEdition> {
     site: Uri,
     targets: Vec<(String, Uri)>,
     timeout: Duration,
-    longest_content: usize,
+    max_content: usize,
     clock: OwnClock,
 }
 
@@ -95,7 +95,7 @@ impl<E: ConsumerEdition> Consumer<E> {
             site,
             targets: Vec::new(),
             timeout: TIMEOUT,
-            longest_content: LONGEST_CONTENT,
+            max_content: MAX_CONTENT,
             clock: Arc::new(clock::system),
         }
     }
@@ -141,8 +141,8 @@ impl<E: ConsumerEdition> ConsumerBuilder<E> {
     /// The longest content of a request, in bytes: 16 MiB by default. It is kept until the request is answered, which
     /// may have to be sent again.
     #[must_use]
-    pub fn longest_content(mut self, bytes: usize) -> Self {
-        self.longest_content = bytes;
+    pub fn max_content(mut self, bytes: usize) -> Self {
+        self.max_content = bytes;
         self
     }
 
@@ -182,7 +182,7 @@ impl<E: ConsumerEdition> ConsumerBuilder<E> {
                 clock: SiteClock::new(self.clock),
                 session: Slot::new(self.session),
                 timeout: self.timeout,
-                longest_content: self.longest_content,
+                max_content: self.max_content,
                 targets,
             }),
         })

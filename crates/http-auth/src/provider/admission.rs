@@ -37,7 +37,7 @@ impl<E: ProviderEdition> Shared<E> {
         }
         let (parts, body) = request.into_parts();
         let source = self.settings.source_of.as_ref().and_then(|of| of(&parts));
-        let body = self.content(body, E::LONGEST_MESSAGE).await;
+        let body = self.content(body, E::MAX_MESSAGE).await;
         // Its sender is unauthenticated: whatever is wrong, the answer is one.
         let body = body.map_err(|_| E::Rejection::UNREADABLE)?;
         E::take(self, body, source).await
@@ -89,7 +89,7 @@ impl<E: ProviderEdition> Shared<E> {
         &self,
         body: B,
     ) -> Result<Bytes, Reply<E::Rejection>> {
-        self.content(body, self.settings.longest_content).await
+        self.content(body, self.settings.max_content).await
     }
 
     async fn content<B: Content>(

@@ -41,7 +41,7 @@ pub use tickets::{
 };
 
 /// The longest content of a request by default, in bytes: it is kept in memory until it is verified.
-const LONGEST_CONTENT: usize = 1_024 * 1_024;
+const MAX_CONTENT: usize = 1_024 * 1_024;
 /// How long content may take to come by default.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -75,7 +75,7 @@ pub(crate) struct Settings {
     pub(crate) path_prefix: String,
     source_of: Option<SourceOf>,
     ticket_path: String,
-    longest_content: usize,
+    max_content: usize,
     timeout: Duration,
     anonymous: bool,
 }
@@ -114,7 +114,7 @@ impl<E: ProviderEdition> Provider<E> {
                 path_prefix: String::new(),
                 source_of: None,
                 ticket_path: E::TICKET_PATH.to_owned(),
-                longest_content: LONGEST_CONTENT,
+                max_content: MAX_CONTENT,
                 timeout: TIMEOUT,
                 anonymous: false,
             },
@@ -180,8 +180,8 @@ impl<E: ProviderEdition> ProviderBuilder<E> {
 
     /// The longest content that is read, in bytes: 1 MiB by default. What is longer gets 413.
     #[must_use]
-    pub fn longest_content(mut self, bytes: usize) -> Self {
-        self.settings.longest_content = bytes;
+    pub fn max_content(mut self, bytes: usize) -> Self {
+        self.settings.max_content = bytes;
         self
     }
 

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::party::PartyPublic;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::consumer::{
     Answered, Consumer as Parties, ConsumerError as Trouble, Granted, Presenting,
 };
@@ -16,7 +16,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Application, LONGEST_MESSAGE, Site, V1};
+use super::{Application, MAX_MESSAGE, Site, V1};
 use crate::consumer::{
     By, Consumer, ConsumerBuilder, ConsumerEdition, ConsumerError, Expires, Outgoing, Rejection,
     Shared, Target, Transport,
@@ -142,7 +142,7 @@ impl ConsumerEdition for V1 {
                 .at(&format!("/authenticate?authRequest={text}"));
             let to = (Method::GET, address.map_err(|_| ConsumerError::CannotAsk)?);
             let (status, answer) = consumer
-                .exchange(By::Site, to, Bytes::new(), LONGEST_MESSAGE, transport)
+                .exchange(By::Site, to, Bytes::new(), MAX_MESSAGE, transport)
                 .await?;
             let now = consumer.clock.now();
             let answered =
@@ -213,7 +213,7 @@ fn told(by: By, status: StatusCode, trouble: &Trouble) -> ConsumerError {
     let status = status.as_u16();
     match trouble {
         Trouble::CannotAsk => ConsumerError::CannotAsk,
-        Trouble::NotBelieved => ConsumerError::NotBelieved(by),
+        Trouble::FailedVerification => ConsumerError::FailedVerification(by),
         Trouble::Stale => ConsumerError::Stale(by),
         Trouble::NothingInCommon | Trouble::Refused(_) => ConsumerError::Refused {
             by,

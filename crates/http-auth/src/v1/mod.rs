@@ -29,7 +29,7 @@ pub const TICKET_PATH: &str = "/authenticate";
 
 /// The longest presentation or answer that is read, in bytes: a sealed message with its signature, and as much
 /// again of what stands beside it as there is at most.
-const LONGEST_MESSAGE: usize = limits::SEALED + 8_192;
+const MAX_MESSAGE: usize = limits::SEALED + 8_192;
 
 /// Edition v1.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ impl Edition for V1 {
     type Application = Application;
     type Site = Site;
     const TICKET_PATH: &'static str = TICKET_PATH;
-    const LONGEST_MESSAGE: usize = LONGEST_MESSAGE;
+    const MAX_MESSAGE: usize = MAX_MESSAGE;
 }
 
 /// A consumer of edition v1.

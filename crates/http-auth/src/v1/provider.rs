@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use countersign_crypto::hash::sha256;
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::secret::Secret;
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::Refusal;
 use countersign_proto::broker::v1::hawk::{self, HawkError, Header, Signed};
 use countersign_proto::broker::v1::provider::{Opened, Provider as Parties, Unverified};

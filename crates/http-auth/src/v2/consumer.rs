@@ -126,7 +126,7 @@ impl ConsumerEdition for V2 {
             .exchange(By::Site, to, request.into(), limits::SEALED, transport)
             .await?;
         let granted = parties.granted(asked, &accepted(By::Site, response)?);
-        granted.map_err(|_| ConsumerError::NotBelieved(By::Site))
+        granted.map_err(|_| ConsumerError::FailedVerification(By::Site))
     }
 
     fn present(granted: Granted, now: u64) -> Result<(Presenting, String), ConsumerError> {
@@ -139,7 +139,7 @@ impl ConsumerEdition for V2 {
         response: (StatusCode, Bytes),
     ) -> Result<Credentials, ConsumerError> {
         let acknowledged = presenting.acknowledged(&accepted(By::Provider, response)?);
-        acknowledged.map_err(|_| ConsumerError::NotBelieved(By::Provider))
+        acknowledged.map_err(|_| ConsumerError::FailedVerification(By::Provider))
     }
 
     fn sign(

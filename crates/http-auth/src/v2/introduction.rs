@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_crypto::site_key::SitePublicKey;
-use countersign_proto::broker::v2::introduction::{Introduction, LONGEST};
+use countersign_proto::broker::v2::introduction::{Introduction, MAX_LENGTH};
 use http::Uri;
 
 use super::Site;
@@ -28,7 +28,7 @@ pub enum IntroductionError {
     Refused(u16),
     /// What it says is not signed with the key that was pinned.
     #[error("this is not the site of that key: somebody may be in between")]
-    NotBelieved,
+    FailedVerification,
 }
 
 impl Site {
@@ -53,14 +53,14 @@ impl Site {
         if answer.status() != reqwest::StatusCode::OK {
             return Err(IntroductionError::Refused(answer.status().as_u16()));
         }
-        let text = read(reqwest::Body::from(answer), LONGEST);
+        let text = read(reqwest::Body::from(answer), MAX_LENGTH);
         let text = text.await.map_err(|unread| match unread {
-            Unread::TooLong => IntroductionError::NotBelieved,
+            Unread::TooLong => IntroductionError::FailedVerification,
             Unread::Broken(error) => IntroductionError::Unreachable(error.to_string()),
         })?;
         let told: Option<Introduction> = serde_json::from_slice(&text).ok();
         let believed = told.and_then(|told| told.believe(key));
-        let introduced = believed.ok_or(IntroductionError::NotBelieved)?;
+        let introduced = believed.ok_or(IntroductionError::FailedVerification)?;
         Ok(Self {
             id: introduced.id,
             url,

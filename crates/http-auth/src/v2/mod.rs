@@ -37,7 +37,7 @@ impl Edition for V2 {
     type Application = Application;
     type Site = Site;
     const TICKET_PATH: &'static str = TICKET_PATH;
-    const LONGEST_MESSAGE: usize = limits::SEALED;
+    const MAX_MESSAGE: usize = limits::SEALED;
 }
 
 /// A consumer of edition v2.

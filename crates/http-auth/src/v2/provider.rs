@@ -48,7 +48,7 @@ pub enum ProviderError {
     NoTicketKeys(String),
     /// The time that was told is not signed by the site.
     #[error("the time told is not the site's: compare its address and its public keys")]
-    NotBelieved,
+    FailedVerification,
 }
 
 /// What a provider of edition v2 remembers beside tickets.
@@ -70,7 +70,7 @@ impl Provider<V2> {
     /// afterwards in any case.
     ///
     /// # Errors
-    /// [`ProviderError::NoTime`] and [`ProviderError::NotBelieved`]. The provider works nevertheless, by the
+    /// [`ProviderError::NoTime`] and [`ProviderError::FailedVerification`]. The provider works nevertheless, by the
     /// clock of this machine.
     pub async fn ask_time(&self) -> Result<(), ProviderError> {
         let parties = self.shared.parties.get();

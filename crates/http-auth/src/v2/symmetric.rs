@@ -2,7 +2,7 @@
 
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::consumer::{Consumer as Parties, Granted};
-use countersign_proto::broker::v2::fast::Answered;
+use countersign_proto::broker::v2::symmetric::Answered;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -28,18 +28,18 @@ impl Shared<V2> {
         let params = json!({ "app": parties.id, "providers": [target.id] });
         let answer = session.call("broker", "ticket", &params);
         let answer = tokio::time::timeout(self.timeout, answer).await;
-        let not_believed = ConsumerError::NotBelieved(By::Site);
+        let failed_verification = ConsumerError::FailedVerification(By::Site);
         let answer = answer.map_err(|_| ConsumerError::TooSlow(By::Site))?;
         let answer = answer.map_err(|error| ConsumerError::Session(error.to_string()))?;
         // What the parser says could tell of a secret.
         let answer: Tickets =
-            serde_json::from_str(answer.get()).map_err(|_| not_believed.clone())?;
+            serde_json::from_str(answer.get()).map_err(|_| failed_verification.clone())?;
         let mut tickets = answer.tickets;
         match (tickets.pop(), tickets.is_empty()) {
             (Some(Answered::Granted(response)), true) => {
                 self.clock.set(response.ts);
                 let granted = parties.granted_in_session(&target.id, *response);
-                granted.map_err(|_| not_believed)
+                granted.map_err(|_| failed_verification)
             }
             (Some(Answered::Refused(code)), true) => {
                 let refusal = refusal::of_code(&code);
@@ -49,7 +49,7 @@ impl Shared<V2> {
                     refusal,
                 })
             }
-            _ => Err(not_believed),
+            _ => Err(failed_verification),
         }
     }
 }

@@ -94,12 +94,12 @@ impl SiteTime {
         let (nonce, address) = clock::question(&self.site)?;
         let answer = self.client.get(address.to_string()).send().await;
         let answer = answer.map_err(unknown)?;
-        let body = read(reqwest::Body::from(answer), clock::LONGEST_ANSWER);
+        let body = read(reqwest::Body::from(answer), clock::MAX_ANSWER);
         let body = body.await.map_err(|unread| match unread {
-            Unread::TooLong => ProviderError::NotBelieved,
+            Unread::TooLong => ProviderError::FailedVerification,
             Unread::Broken(error) => ProviderError::NoTime(error.to_string()),
         })?;
         let told = self.clock.told(nonce, &body, site);
-        told.then_some(()).ok_or(ProviderError::NotBelieved)
+        told.then_some(()).ok_or(ProviderError::FailedVerification)
     }
 }

@@ -96,7 +96,10 @@ async fn nobody_else_can_set_a_clock() {
     let consumer = world.consumer(&ledger).clock(wrong).build().unwrap();
     // The same machine with another key.
     world.site.set_keys(vec![party(50)]);
-    assert_eq!(provider.ask_time().await, Err(ProviderError::NotBelieved));
+    assert_eq!(
+        provider.ask_time().await,
+        Err(ProviderError::FailedVerification)
+    );
     world.site.set_keys(vec![party(1), party(50)]);
     let long = || async { "x".repeat(100_000) };
     let clock = axum::Router::new().route("/auth/clock", axum::routing::get(long));
@@ -105,10 +108,16 @@ async fn nobody_else_can_set_a_clock() {
         let status = http::StatusCode::from_u16(refusal.status()).unwrap();
         (status, refusal.body())
     }));
-    assert_eq!(provider.ask_time().await, Err(ProviderError::NotBelieved));
+    assert_eq!(
+        provider.ask_time().await,
+        Err(ProviderError::FailedVerification)
+    );
     let client = consumer.client().unwrap();
     let request = client.get(ledger.url("/who").to_string());
-    assert_eq!(unsent(request).await, ConsumerError::NotBelieved(By::Site));
+    assert_eq!(
+        unsent(request).await,
+        ConsumerError::FailedVerification(By::Site)
+    );
 }
 
 #[tokio::test]

@@ -200,5 +200,5 @@ async fn what_goes_wrong_says_with_whom() {
     let anything = || async { "{}" };
     world.site.replace(axum::Router::new().fallback(anything));
     let other = call(world.client(&ledger)).await;
-    assert_eq!(other, ConsumerError::NotBelieved(By::Site));
+    assert_eq!(other, ConsumerError::FailedVerification(By::Site));
 }

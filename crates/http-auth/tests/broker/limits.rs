@@ -17,14 +17,14 @@ use super::world::{C, HOUR, SECOND, World, guarded, no, ok, post_to, unsent};
 #[tokio::test]
 async fn content_is_read_to_the_limit_and_not_one_beyond() {
     let world = World::new().await;
-    let provider = world.provider().longest_content(1_000).build().unwrap();
+    let provider = world.provider().max_content(1_000).build().unwrap();
     let ledger = serve(guarded(&provider)).await;
     let client = world.client(&ledger);
     let (fits, long) = ("x".repeat(1_000), "x".repeat(1_001));
     assert_eq!(post_to(&client, &ledger, fits.clone()).await, ok(&fits));
     assert_eq!(post_to(&client, &ledger, long.clone()).await.status, 413);
 
-    let consumer = world.consumer(&ledger).longest_content(1_000);
+    let consumer = world.consumer(&ledger).max_content(1_000);
     let client = consumer.build().unwrap().client().unwrap();
     assert_eq!(post_to(&client, &ledger, fits.clone()).await, ok(&fits));
     let request = client.post(ledger.url("/echo").to_string()).body(long);
@@ -35,7 +35,7 @@ async fn content_is_read_to_the_limit_and_not_one_beyond() {
 #[tokio::test]
 async fn content_of_strangers_is_not_read() {
     let world = World::new().await;
-    let provider = world.provider().longest_content(1_000).build().unwrap();
+    let provider = world.provider().max_content(1_000).build().unwrap();
     let ledger = serve(guarded(&provider)).await;
     post_to(&world.client(&ledger), &ledger, "x").await;
     let mut stranger = ledger.last();
@@ -121,7 +121,10 @@ async fn an_answer_without_end_is_not_read() {
     let long = || async { "x".repeat(1_000_000) };
     world.site.replace(axum::Router::new().fallback(long));
     let request = client.get(ledger.url("/who").to_string());
-    assert_eq!(unsent(request).await, ConsumerError::NotBelieved(By::Site));
+    assert_eq!(
+        unsent(request).await,
+        ConsumerError::FailedVerification(By::Site)
+    );
 }
 
 #[tokio::test]

@@ -29,9 +29,9 @@ pub trait Limits {
 
 /// One limit for every command.
 #[derive(Debug, Clone, Copy)]
-pub struct Longest(pub u64);
+pub struct MaxLength(pub u64);
 
-impl Limits for Longest {
+impl Limits for MaxLength {
     #[inline]
     fn longest(&self, _: Command) -> u64 {
         self.0

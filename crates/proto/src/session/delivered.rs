@@ -66,7 +66,7 @@ pub(crate) fn sealing_info(said: &Transcript) -> Vec<u8> {
 pub(crate) fn to_wire(key: &DeliveredKey) -> Vec<u8> {
     let mut wire = Vec::new();
     for part in [key.certificate().der(), key.encrypted_key()] {
-        // Neither is longer than LONGEST_DELIVERED.
+        // Neither is longer than MAX_DELIVERED.
         let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
         wire.extend_from_slice(&length.to_be_bytes());
         wire.extend_from_slice(part);

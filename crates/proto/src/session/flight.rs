@@ -41,7 +41,7 @@ pub(crate) fn server_says(
 ) -> Result<(), Refusal> {
     let start = out.len();
     risp::put(out, command, value).map_err(|_| Refusal::BadLogin("an answer that does not fit"))?;
-    transcript.server_said(out.get(start..).unwrap_or_default());
+    transcript.server_sent(out.get(start..).unwrap_or_default());
     Ok(())
 }
 
@@ -54,6 +54,6 @@ pub(crate) fn client_says(
 ) -> Result<(), risp::EncodeError> {
     let start = out.len();
     risp::put(out, command, value)?;
-    transcript.client_said(out.get(start..).unwrap_or_default());
+    transcript.client_sent(out.get(start..).unwrap_or_default());
     Ok(())
 }

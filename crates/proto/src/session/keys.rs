@@ -1,7 +1,7 @@
 //! What a login's secrets and its transcript give: contexts, the machine psk, and the session's keys.
 
 use countersign_crypto::kdf::derive;
-use countersign_crypto::machine::HandshakeKeys;
+use countersign_crypto::noise::HandshakeKeys;
 use countersign_crypto::secret::{Secret, SecretBytes};
 
 use super::option::EncryptionOption;
@@ -60,14 +60,14 @@ pub(crate) fn login_context(said: &[u8; 32], max_packet: u32) -> Vec<u8> {
 }
 
 /// The psk of message 2: the ML-KEM secret, or nothing, bound to all that was said in the clear.
-pub(crate) fn machine_psk(shared: Option<&Secret<32>>, said: &Transcript) -> Secret<32> {
+pub(crate) fn noise_psk(shared: Option<&Secret<32>>, said: &Transcript) -> Secret<32> {
     let shared = shared.map_or(&[][..], |shared| &shared.expose()[..]);
     derive(shared, "machine psk", &said.digest("machine psk"))
 }
 
 /// The session that a finished handshake gives: both of its keys, client's direction first, are the
 /// login's secret.
-pub(crate) fn machine_established(
+pub(crate) fn noise_established(
     option: EncryptionOption,
     keys: &HandshakeKeys,
     said: &Transcript,

@@ -15,9 +15,9 @@ pub const GREATEST_MAX_PACKET: u32 = 1 << 20;
 
 /// Bytes that a server reads from a connection before somebody is proved: three whole hybrid first
 /// flights, so that one stale option list costs no reconnection.
-pub const UNPROVED_BYTES: usize = 8 * 1024;
+pub const UNAUTHENTICATED_BYTES: usize = 8 * 1024;
 /// Bytes that a server sends to an unproved client, so that it cannot be used to amplify.
-pub const UNPROVED_ANSWER_BYTES: usize = 4 * 1024;
+pub const UNAUTHENTICATED_ANSWER_BYTES: usize = 4 * 1024;
 /// Commands that mean nothing where they stand, before the connection is ended.
 pub const INVALID_COMMANDS: u32 = 8;
 /// How often one connection may be told that its option list is stale.
@@ -67,7 +67,7 @@ pub(crate) struct BeforeLogin;
 impl Limits for BeforeLogin {
     fn longest(&self, command: Command) -> u64 {
         match command {
-            c::USERNAME => AccountName::LONGEST as u64,
+            c::USERNAME => AccountName::MAX_LENGTH as u64,
             c::LOGIN_START | c::HANDSHAKE | c::SESSION_KEY | c::RESUME => 1_536,
             c::KEM_KEY => 1_184,
             c::KEM_CIPHERTEXT => 1_088,

@@ -138,7 +138,7 @@ impl Link {
     }
 
     /// Bodies of messages may be this long, in bytes.
-    pub(crate) fn set_longest_message(&mut self, bytes: usize) {
+    pub(crate) fn set_max_message(&mut self, bytes: usize) {
         self.messages.limit(bytes);
     }
 
@@ -342,8 +342,8 @@ impl Link {
         command: crate::risp::Command,
         value: Value<'_>,
     ) -> Result<(), Refusal> {
-        const LONGEST: usize = 64;
-        if self.writer.is_open() && self.writer.room() < LONGEST {
+        const MAX_LENGTH: usize = 64;
+        if self.writer.is_open() && self.writer.room() < MAX_LENGTH {
             self.writer.close()?;
         }
         self.writer.put(command, value)

@@ -30,7 +30,7 @@ pub use inbox::Inbox;
 pub use keys::ResumptionSecret;
 pub use live::{Goodbye, SessionId, Welcome};
 pub use option::{EncryptionOption, OptionList, Strength};
-pub use proof::{KeyProved, PassphraseProved, SessionProved, SiteProved};
+pub use proof::{KeyProof, PassphraseProof, SessionProof, SiteProof};
 pub use refusal::{LoginError, Refusal, WireError};
 
 /// The version of the session protocol that this crate speaks. It stands in the labels of everything

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use countersign_crypto::hash::sha256;
-use countersign_crypto::machine::RecordCipher;
+use countersign_crypto::noise::RecordCipher;
 use countersign_crypto::passphrase::LoginSuite;
 
 /// One encryption option.

@@ -51,9 +51,9 @@ pub enum Refusal {
     /// More commands that mean nothing where they stand than [`super::limits::INVALID_COMMANDS`].
     #[error("too many invalid commands")]
     TooManyInvalid,
-    /// More bytes than [`super::limits::UNPROVED_BYTES`] and still nobody proved.
+    /// More bytes than [`super::limits::UNAUTHENTICATED_BYTES`] and still nobody proved.
     #[error("too many bytes before login")]
-    TooMuchUnproved,
+    TooManyUnauthenticated,
     /// A stale option list chosen more often than [`super::limits::STALE_CHOICES`].
     #[error("too many choices from a stale option list")]
     TooManyChoices,
@@ -86,7 +86,7 @@ impl Refusal {
             Self::NotAuthenticated | Self::Expired => WireError::NotAuthenticated,
             Self::Malformed(_)
             | Self::TooManyInvalid
-            | Self::TooMuchUnproved
+            | Self::TooManyUnauthenticated
             | Self::TooManyChoices
             | Self::BadLogin(_)
             | Self::BadPacket(_)

@@ -13,11 +13,11 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
-    pub(crate) fn client_said(&mut self, wire: &[u8]) {
+    pub(crate) fn client_sent(&mut self, wire: &[u8]) {
         self.client.update(wire);
     }
 
-    pub(crate) fn server_said(&mut self, wire: &[u8]) {
+    pub(crate) fn server_sent(&mut self, wire: &[u8]) {
         self.server.update(wire);
     }
 
@@ -48,12 +48,12 @@ mod tests {
             Transcript::default(),
             Transcript::default(),
         );
-        a.client_said(b"x");
-        a.server_said(b"y");
-        b.server_said(b"y");
-        b.client_said(b"x");
-        c.client_said(b"y");
-        c.server_said(b"x");
+        a.client_sent(b"x");
+        a.server_sent(b"y");
+        b.server_sent(b"y");
+        b.client_sent(b"x");
+        c.client_sent(b"y");
+        c.server_sent(b"x");
         assert_eq!(a.digest("l"), b.digest("l"));
         assert_ne!(a.digest("l"), c.digest("l"));
         assert_ne!(a.digest("l"), a.digest("m"));

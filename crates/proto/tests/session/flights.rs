@@ -8,7 +8,7 @@ use countersign_crypto::agreement::AgreementKey;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::kdf::derive;
-use countersign_crypto::machine::{Initiator, RecordCipher};
+use countersign_crypto::noise::{Initiator, RecordCipher};
 use countersign_crypto::passphrase::{ClientLogin, Identifiers, LoginSuite};
 use countersign_crypto::record::{Opener, Sealer};
 use countersign_crypto::sealing;
@@ -106,7 +106,7 @@ fn a_flight_of_delivered_key_is_answered_in_every_order() {
             loose
                 .say(c::SESSION_PROOF, Value::Bytes(proof.expose()))
                 .unwrap();
-            let longest = loose.longest_packet();
+            let longest = loose.max_packet();
             let asked = flight.contains(&c::MAX_PACKET);
             assert_eq!(longest <= ASKED as usize, asked, "{flight:?}: {longest}");
         }
@@ -175,7 +175,7 @@ fn a_person_who_says_their_limit_last_is_logged_in_and_kept_to_it() {
         .unwrap();
     let said = loose.under("packets");
     opens(&welcome, done.session_key.expose(), &said);
-    assert!(loose.longest_packet() <= ASKED as usize);
+    assert!(loose.max_packet() <= ASKED as usize);
 }
 
 /// [SES-60]: the login of a service, whose flight is in two layers.

@@ -157,7 +157,7 @@ fn an_operation_without_a_name_is_answered_and_the_session_goes_on() {
 fn a_message_at_the_limit_passes_and_one_over_it_ends_the_session() {
     for (length, passes) in [(998, true), (999, false)] {
         let mut pair = session(256);
-        pair.server.set_longest_params(1_000);
+        pair.server.set_max_params(1_000);
         // Two quotes make the string's JSON two bytes longer.
         let mut wire = sent_by_client(&mut pair, &[operation(1, &"x".repeat(length))]);
         assert_eq!(at_server(&mut pair, &mut wire).is_ok(), passes, "{length}");
@@ -174,7 +174,7 @@ fn a_limit_that_is_set_later_holds_for_what_has_begun() {
         let used = pair.server.receive(0, &mut wire, &mut Vec::new()).unwrap();
         wire.drain(..used);
         wire.append(&mut rest);
-        pair.server.set_longest_params(1_000);
+        pair.server.set_max_params(1_000);
         let got = at_server(&mut pair, &mut wire);
         assert_eq!(got.is_ok(), passes, "{length}");
         assert!(!passes || matches!(got.unwrap()[..], [FromClient::Operation(_)]));
@@ -242,7 +242,10 @@ fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
             Err(refusal) => break refusal,
         }
     };
-    assert_eq!((refusal, sent), (Refusal::TooMuchUnproved, 8_192 + 256));
+    assert_eq!(
+        (refusal, sent),
+        (Refusal::TooManyUnauthenticated, 8_192 + 256)
+    );
 
     let (mut out, mut wire) = (
         Vec::new(),
@@ -250,7 +253,7 @@ fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
     );
     let login = server::LoginAttempt::new(site.settings.clone());
     let refused = site.advance(login, &mut wire, &mut out).map(|_| ()).err();
-    assert_eq!(refused, Some(Refusal::TooMuchUnproved));
+    assert_eq!(refused, Some(Refusal::TooManyUnauthenticated));
     assert!(out.len() <= 4_096);
 }
 

@@ -4,7 +4,7 @@
 use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::sign::Signature;
 use countersign_proto::operation::{Code, Outcome};
-use countersign_proto::risp::{self, Command, Longest, Reader, Value};
+use countersign_proto::risp::{self, Command, MaxLength, Reader, Value};
 use countersign_proto::session::server::{LoginAttempt, Session};
 use countersign_proto::session::{Refusal, command as c};
 use serde_json::value::to_raw_value;
@@ -15,10 +15,10 @@ use crate::pair::{Advanced, Site};
 pub(crate) struct Loose<'a> {
     pub(crate) site: &'a Site,
     pub(crate) server: Option<LoginAttempt>,
-    client_said: Sha256,
+    client_sent: Sha256,
     /// What the client had said when the site answered.
     pub(crate) before_answer: Sha256,
-    server_said: Sha256,
+    server_sent: Sha256,
     answer: Vec<u8>,
     pub(crate) session: Option<Box<Session>>,
 }
@@ -28,9 +28,9 @@ impl<'a> Loose<'a> {
         Self {
             site,
             server: Some(LoginAttempt::new(site.settings.clone())),
-            client_said: Sha256::default(),
+            client_sent: Sha256::default(),
             before_answer: Sha256::default(),
-            server_said: Sha256::default(),
+            server_sent: Sha256::default(),
             answer: Vec::new(),
             session: None,
         }
@@ -38,14 +38,14 @@ impl<'a> Loose<'a> {
 
     /// `T(label)`, of all that was said.
     pub(crate) fn under(&self, label: &str) -> [u8; 32] {
-        under(label, &self.client_said, &self.server_said)
+        under(label, &self.client_sent, &self.server_sent)
     }
 
     /// Says it; what the site answered at once.
     pub(crate) fn say(&mut self, command: Command, value: Value<'_>) -> Result<Vec<u8>, Refusal> {
         let mut wire = Vec::new();
         risp::put(&mut wire, command, value).unwrap();
-        self.client_said.update(&wire);
+        self.client_sent.update(&wire);
         self.give(wire)
     }
 
@@ -58,7 +58,7 @@ impl<'a> Loose<'a> {
             Advanced::Refused => panic!("refused"),
         }
         if self.answer.is_empty() && !out.is_empty() {
-            self.before_answer = self.client_said.clone();
+            self.before_answer = self.client_sent.clone();
             self.answer.clone_from(&out);
         }
         Ok(out)
@@ -71,7 +71,7 @@ impl<'a> Loose<'a> {
         let answer = std::mem::take(&mut self.answer);
         let mut at = 0;
         while let Some(Ok((command, value))) =
-            Reader::new(&answer[at..], &Longest(u64::from(u32::MAX))).next()
+            Reader::new(&answer[at..], &MaxLength(u64::from(u32::MAX))).next()
         {
             if command == c::WRAPPED || command == c::DATA_LENGTH {
                 break;
@@ -81,11 +81,11 @@ impl<'a> Loose<'a> {
             match (command, value) {
                 (c::MAX_PACKET, Value::U32(bytes)) => read.max_packet = Some(bytes),
                 (c::SESSION_KEY, Value::Bytes(key)) => {
-                    read.psk_covers = under("machine psk", &self.before_answer, &self.server_said);
+                    read.psk_covers = under("machine psk", &self.before_answer, &self.server_sent);
                     read.session_key = key.to_vec();
                 }
                 (c::SITE_PROOF, Value::Bytes(signature)) => {
-                    let said = under("site proof", &self.before_answer, &self.server_said);
+                    let said = under("site proof", &self.before_answer, &self.server_sent);
                     let signature = Signature(signature.try_into().unwrap());
                     let site = self.site.settings.key.public();
                     site.signing.verify(&said, &signature).unwrap();
@@ -93,14 +93,14 @@ impl<'a> Loose<'a> {
                 }
                 _ => {}
             }
-            self.server_said.update(&wire);
+            self.server_sent.update(&wire);
             at += wire.len();
         }
         (read, answer[at..].to_vec())
     }
 
     /// The longest packet in which the site says something long: how many bytes its value has.
-    pub(crate) fn longest_packet(&mut self) -> usize {
+    pub(crate) fn max_packet(&mut self) -> usize {
         let session = self.session.as_mut().unwrap();
         let mut wire = Vec::new();
         let outcome = Outcome {
@@ -111,7 +111,7 @@ impl<'a> Loose<'a> {
         };
         session.send_outcome(&outcome).unwrap();
         session.flush(&mut wire).unwrap();
-        Reader::new(&wire, &Longest(u64::from(u32::MAX)))
+        Reader::new(&wire, &MaxLength(u64::from(u32::MAX)))
             .map(Result::unwrap)
             .filter_map(|(command, value)| match value {
                 Value::Bytes(bytes) if command == c::WRAPPED || command == c::DATA => {

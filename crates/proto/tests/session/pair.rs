@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::key_file::DeliveredKey;
-use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::noise::StaticKeyCache;
 use countersign_crypto::passphrase::{
     ClientRegistration, Identifiers, PassphraseRecord, ServerSetup,
 };
@@ -97,11 +97,11 @@ impl Site {
         let settings = server::Settings {
             key: Arc::new(SiteKey::from_seed(SiteSeed(Secret::from_bytes(seed)))),
             setup: Arc::new(ServerSetup::from_bytes(REGISTERED.setup.to_bytes().expose()).unwrap()),
-            made_up: Secret::from_bytes([13; 32]),
+            decoy: Secret::from_bytes([13; 32]),
             zone: "example.org".parse().unwrap(),
             options,
             max_packet,
-            known: Arc::new(KnownKeys::default()),
+            known: Arc::new(StaticKeyCache::default()),
         };
         let identity = |seed| Identity::from_seed(IdentitySeed(Secret::from_bytes(seed)));
         Self {
@@ -145,7 +145,7 @@ impl Site {
                         expires: EXPIRES,
                         idle_limit: 300_000,
                     };
-                    if !matches!(proved.how(), server::HowProved::Session(..)) {
+                    if !matches!(proved.how(), server::AuthenticatedBy::Session(..)) {
                         let secret = proved.resumption().clone();
                         *self.returnable.lock().unwrap() = Some((secret, 0));
                     }

@@ -6,7 +6,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
-use countersign_proto::session::limits::UNPROVED_BYTES;
+use countersign_proto::session::limits::UNAUTHENTICATED_BYTES;
 use countersign_proto::session::{LoginError, OptionList, Refusal, server};
 
 use crate::pair::{ALL, Advanced, Failed, Site, Who, log_in, log_in_through};
@@ -138,7 +138,7 @@ fn nobody_is_read_beyond_the_limit_before_they_are_proved_not_even_a_packet() {
                 if from_client && said > 0 {
                     // The beginning of a packet of 60,000 bytes.
                     *bytes = vec![0xa0, 0x03, 0, 0, 0xea, 0x60];
-                    bytes.resize(UNPROVED_BYTES - said + over, 0);
+                    bytes.resize(UNAUTHENTICATED_BYTES - said + over, 0);
                 }
                 if from_client {
                     said += bytes.len();
@@ -147,7 +147,7 @@ fn nobody_is_read_beyond_the_limit_before_they_are_proved_not_even_a_packet() {
         );
         failed.err()
     };
-    let refused = Some(Failed::Server(Refusal::TooMuchUnproved));
+    let refused = Some(Failed::Server(Refusal::TooManyUnauthenticated));
     assert_ne!(ended(0), refused);
     assert_eq!(ended(1), refused);
 }

@@ -211,8 +211,8 @@ impl<'a> LoginAttempt<'a> {
     /// Counts a guess at a name and waits for as long as it has to; other attempts go on meanwhile.
     async fn slow_down(&mut self, name: String, socket: &TcpStream) -> Result<(), Closed> {
         let wait = {
-            let mut guesses = self.shared.site.guard().guesses();
-            guesses.attempt(&name, self.source, clock::now())
+            let mut logins = self.shared.site.throttle().logins();
+            logins.attempt(&name, self.source, clock::now())
         };
         let wait = wait.map_err(|_| Closed::TooManyOfName)?;
         self.name = Some(name.clone());
@@ -223,7 +223,7 @@ impl<'a> LoginAttempt<'a> {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(wait)) => Ok(()),
             () = closed(socket) => {
-                self.shared.site.guard().guesses().left(&name, self.source);
+                self.shared.site.throttle().logins().left(&name, self.source);
                 Err(Closed::ByClient)
             }
         }

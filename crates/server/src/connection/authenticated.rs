@@ -9,8 +9,8 @@ use countersign_core::accounts::CredentialId;
 use countersign_core::engine::Decision;
 use countersign_core::id::SessionId;
 use countersign_core::sessions::{CloseReason, Resume, SessionInfo};
-use countersign_core::throttle::{Offence, Source};
-use countersign_proto::session::limits::UNPROVED_BYTES;
+use countersign_core::throttle::{Abuse, Source};
+use countersign_proto::session::limits::UNAUTHENTICATED_BYTES;
 use countersign_proto::session::server::{self, FindSession, FromClient};
 use countersign_proto::session::{Goodbye, Inbox, Refusal, Welcome, WireError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,8 +82,8 @@ impl Login {
                 guess.succeeded();
             }
             if let Some(name) = &name {
-                let mut guesses = shared.site.guard().guesses();
-                guesses.succeeded(name, source, clock::now());
+                let mut logins = shared.site.throttle().logins();
+                logins.succeeded(name, source, clock::now());
             }
         }
         let error = match decision {
@@ -121,11 +121,11 @@ impl Resuming {
         let answered = shared.resuming(find, out);
         let (authenticated, info, attempt) = answered.map_err(|refusal| match refusal {
             // As after a restart of the site, when no client has a session any more.
-            Refusal::NotAuthenticated => Closed::Refused(refusal, Offence::InVain),
+            Refusal::NotAuthenticated => Closed::Refused(refusal, Abuse::Refused),
             refusal => refusal.into(),
         })?;
         let mut session = authenticated.welcome(&welcome(&info, shared), out)?;
-        session.set_longest_params(shared.limits().params_bytes);
+        session.set_max_params(shared.limits().params_bytes);
         Ok(Self {
             session,
             id: info.id,
@@ -145,7 +145,7 @@ impl Resuming {
             let now = u64::try_from(clock::now().millis()).unwrap_or_default();
             match self.session.receive(now, inbox.unread(), &mut self.got) {
                 // Still unauthenticated: a packet that is to come is no reason to keep more.
-                Ok(0) if inbox.len() > UNPROVED_BYTES => return Err(Closed::Silently),
+                Ok(0) if inbox.len() > UNAUTHENTICATED_BYTES => return Err(Closed::Silently),
                 Ok(0) => {}
                 Ok(used) => {
                     inbox.consume(used);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use countersign_core::throttle::Offence;
+use countersign_core::throttle::Abuse;
 use countersign_proto::session::{Refusal, WireError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -17,7 +17,7 @@ pub(super) enum Closed {
     /// The protocol refused; the refusal is inside a packet.
     RefusedInside,
     /// The protocol refused; the client is told in the clear.
-    Refused(Refusal, Offence),
+    Refused(Refusal, Abuse),
     /// The site cannot serve the client now.
     Unserved(WireError),
     /// Too many logins with the name are under way.
@@ -28,12 +28,12 @@ pub(super) enum Closed {
 
 impl Closed {
     /// What the client did that counts against its source.
-    pub(super) const fn offence(&self) -> Option<Offence> {
+    pub(super) const fn abuse(&self) -> Option<Abuse> {
         match self {
             Self::Silently | Self::Unserved(_) => None,
-            Self::ByClient | Self::RefusedInside | Self::TooSlow => Some(Offence::NotProved),
-            Self::Refused(_, offence) => Some(*offence),
-            Self::TooManyOfName => Some(Offence::InVain),
+            Self::ByClient | Self::RefusedInside | Self::TooSlow => Some(Abuse::NotAuthenticated),
+            Self::Refused(_, abuse) => Some(*abuse),
+            Self::TooManyOfName => Some(Abuse::Refused),
         }
     }
 
@@ -57,11 +57,11 @@ impl Closed {
 
 impl From<Refusal> for Closed {
     fn from(refusal: Refusal) -> Self {
-        let offence = match refusal {
-            Refusal::NotAuthenticated => Offence::NotProved,
-            _ => Offence::Malformed,
+        let abuse = match refusal {
+            Refusal::NotAuthenticated => Abuse::NotAuthenticated,
+            _ => Abuse::Malformed,
         };
-        Self::Refused(refusal, offence)
+        Self::Refused(refusal, abuse)
     }
 }
 

@@ -76,8 +76,8 @@ async fn log_in(
         })),
         Err(closed) => {
             debug!(%peer, %closed, "no session");
-            if let Some(offence) = closed.offence() {
-                admitted.punish(offence, clock::now());
+            if let Some(abuse) = closed.abuse() {
+                admitted.punish(abuse, clock::now());
             }
             closed.tell(&mut socket).await;
             None
@@ -104,7 +104,7 @@ async fn session_of(
     });
     let attempt = LoginAttempt::new(admitted, shared);
     let authenticated = tokio::select! {
-        authenticated = timeout(shared.limits().unproved_time, attempt.run(socket, &mut inbox)) => {
+        authenticated = timeout(shared.limits().unauthenticated_time, attempt.run(socket, &mut inbox)) => {
             authenticated.unwrap_or(Err(Closed::TooSlow))?
         }
         () = &mut ended => return Err(Closed::Unserved(WireError::Busy)),
@@ -112,18 +112,18 @@ async fn session_of(
     // Neither time nor a crowd may end what is begun once the client is authenticated.
     match authenticated {
         Authenticated::Login(login) => {
-            admitted.proved();
+            admitted.authenticated();
             login.open(peer, socket, inbox, shared).await
         }
         Authenticated::Resuming(resuming) => {
             let confirmed = resuming.confirm(socket, &mut inbox);
             let confirmed = tokio::select! {
-                confirmed = timeout(shared.limits().unproved_time, confirmed) => {
+                confirmed = timeout(shared.limits().unauthenticated_time, confirmed) => {
                     confirmed.unwrap_or(Err(Closed::Silently))?
                 }
                 () = &mut ended => return Err(Closed::Silently),
             };
-            admitted.proved();
+            admitted.authenticated();
             confirmed.resume(peer, socket, inbox, shared).await
         }
     }

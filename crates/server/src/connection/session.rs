@@ -115,7 +115,7 @@ impl Session {
         mut socket: TcpStream,
         shared: &Arc<Shared>,
     ) -> (SessionInfo, CloseReason) {
-        self.session.set_longest_params(self.limits.params_bytes);
+        self.session.set_max_params(self.limits.params_bytes);
         let Err(Ending(reason)) = self.run(&mut socket, shared).await;
         if let Some(goodbye) = goodbye::of(reason) {
             let _ = tokio::time::timeout(GOODBYE_PATIENCE, self.say(goodbye, &mut socket)).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::site_key::Opened;
-use countersign_core::throttle::Offence;
+use countersign_core::throttle::Abuse;
 use countersign_core::tickets::{Denial, Edition, IssueError, V1, V2};
 use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};
@@ -87,7 +87,7 @@ struct Progress {
 
 /// A request of edition v2.
 pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Reply {
-    if peer.is_turned_away(shared) {
+    if peer.is_refused(shared) {
         return reply::busy();
     }
     let text = read(body, shared).await;
@@ -96,7 +96,7 @@ pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Rep
 
 /// A request of edition v1: the JSON text of a sealed message.
 pub(super) async fn v1(text: String, peer: &Peer, shared: &Arc<Shared>) -> Reply {
-    if peer.is_turned_away(shared) {
+    if peer.is_refused(shared) {
         return reply::busy();
     }
     answer::<V1>(Some(text.into_bytes()), peer, shared).await
@@ -138,7 +138,7 @@ async fn grant<E: Form>(
         let _turn = turn(peer, shared).await?;
         site.verify_request::<E>(keys, received, now).await?
     };
-    peer.proved(shared);
+    peer.authenticated(shared);
     // Decided before the next turn: a refusal waits for none, so that its time is the same whatever is refused.
     *progress = Progress {
         from: Instant::now(),
@@ -161,7 +161,7 @@ async fn read(body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
         }
         Some(text)
     };
-    let read = tokio::time::timeout(shared.limits().unproved_time, read);
+    let read = tokio::time::timeout(shared.limits().unauthenticated_time, read);
     read.await.ok().flatten()
 }
 
@@ -186,7 +186,7 @@ async fn refuse(
 ) {
     debug!(peer = %peer.connection.address, %refusal, "a request for a ticket is refused");
     if unverified {
-        peer.punish(Offence::NotProved, shared);
+        peer.punish(Abuse::NotAuthenticated, shared);
         if let Some(source) = peer.source {
             counting::request_failed(shared, source);
         }

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign_core::throttle::{Offence, Source};
+use countersign_core::throttle::{Abuse, Source};
 use countersign_net::listener::{self, Access, Connections, Room};
 use countersign_net::proxies;
 use http_body_util::Full;
@@ -127,28 +127,34 @@ impl Peer {
     }
 
     /// A request of an application was verified.
-    fn proved(&self, shared: &Shared) {
+    fn authenticated(&self, shared: &Shared) {
         if !self.connection.proved.swap(true, Ordering::Relaxed) {
             // Counters change whole under the lock: a panic elsewhere leaves nothing half-done.
             let admitted = self.connection.admitted.lock();
-            admitted.unwrap_or_else(PoisonError::into_inner).proved();
+            admitted
+                .unwrap_or_else(PoisonError::into_inner)
+                .authenticated();
         }
         if let Some(source) = self.source {
-            shared.site.guard().penalties().proved(source, clock::now());
+            shared
+                .site
+                .throttle()
+                .penalties()
+                .authenticated(source, clock::now());
         }
     }
 
     /// Whether the source has to wait: a connection that is kept outlives the look at its beginning.
-    fn is_turned_away(&self, shared: &Shared) -> bool {
-        let penalties = shared.site.guard().penalties();
-        let until = |source| penalties.turned_away(source, clock::now());
+    fn is_refused(&self, shared: &Shared) -> bool {
+        let penalties = shared.site.throttle().penalties();
+        let until = |source| penalties.refused_until(source, clock::now());
         self.source.and_then(until).is_some()
     }
 
-    fn punish(&self, offence: Offence, shared: &Shared) {
+    fn punish(&self, abuse: Abuse, shared: &Shared) {
         if let Some(source) = self.source {
-            let mut penalties = shared.site.guard().penalties();
-            penalties.offend(source, offence, clock::now());
+            let mut penalties = shared.site.throttle().penalties();
+            penalties.record_abuse(source, abuse, clock::now());
         }
     }
 }
@@ -196,14 +202,14 @@ async fn serve(
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.limits().unproved_time)
+        .header_read_timeout(shared.limits().unauthenticated_time)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(socket), service);
     let mut serving = std::pin::pin!(serving);
     let stop = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
-    let unproved = async {
-        tokio::time::sleep(shared.limits().unproved_time).await;
+    let unauthenticated = async {
+        tokio::time::sleep(shared.limits().unauthenticated_time).await;
         if connection.proved.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
@@ -211,7 +217,7 @@ async fn serve(
     let done = tokio::select! {
         done = serving.as_mut() => done,
         () = evicted => return,
-        () = unproved => finish(serving).await,
+        () = unauthenticated => finish(serving).await,
         _ = stop => finish(serving).await,
     };
     if let Err(error) = done {
@@ -220,7 +226,7 @@ async fn serve(
             // A proxy has no penalties: what it passes on is not its fault.
             let admitted = connection.admitted.lock();
             let admitted = admitted.unwrap_or_else(PoisonError::into_inner);
-            admitted.punish(Offence::Malformed, clock::now());
+            admitted.punish(Abuse::Malformed, clock::now());
         }
     }
 }

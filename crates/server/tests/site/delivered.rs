@@ -6,7 +6,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::key_file;
 use countersign_proto::operation::Code;
-use countersign_proto::risp::{self, Command, Longest, Reader, Value};
+use countersign_proto::risp::{self, Command, MaxLength, Reader, Value};
 use countersign_proto::session::{EncryptionOption, Goodbye, LoginError, command as c};
 use countersign_testkit::harness::{PASSPHRASE, ServedSite};
 use serde_json::{Value as Json, json};
@@ -131,7 +131,7 @@ async fn answer_to(served: &ServedSite, who: (Command, &[u8])) -> Vec<(Command, 
     socket.write_all(&flight).await.unwrap();
     let mut answer = Vec::new();
     loop {
-        let said: Vec<(Command, Vec<u8>)> = Reader::new(&answer, &Longest(4_096))
+        let said: Vec<(Command, Vec<u8>)> = Reader::new(&answer, &MaxLength(4_096))
             .map(Result::unwrap)
             .map(|(command, value)| match value {
                 Value::Bytes(bytes) => (command, bytes.to_vec()),
@@ -157,7 +157,7 @@ async fn a_name_without_a_key_is_delivered_one_that_stays_the_same() {
     let maria = answer_to(&served, (c::USERNAME, b"maria")).await;
     let der = identity.certificate().der();
     assert_eq!(delivered(&maria)[2..2 + der.len()], *der);
-    let mut made_up = Vec::new();
+    let mut decoy = Vec::new();
     for name in [&b"mario"[..], b"nobody@example.org", b"robot"] {
         let first = answer_to(&served, (c::USERNAME, name)).await;
         let second = answer_to(&served, (c::USERNAME, name)).await;
@@ -166,9 +166,9 @@ async fn a_name_without_a_key_is_delivered_one_that_stays_the_same() {
         assert_ne!(first[1], second[1], "the session key is another each time");
         // A sound certificate, as Maria's is.
         Certificate::from_der(&delivered(&first)[2..2 + der.len()]).unwrap();
-        made_up.push(delivered(&first));
+        decoy.push(delivered(&first));
     }
-    assert!(made_up[0] != made_up[1] && made_up[1] != made_up[2]);
+    assert!(decoy[0] != decoy[1] && decoy[1] != decoy[2]);
 
     let known = served.robot.certificate().thumbprint().0;
     let robot = answer_to(&served, (c::CERTIFICATE_ID, &known)).await;

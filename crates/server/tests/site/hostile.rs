@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_core::throttle::{GuessLimits, PenaltyLimits};
+use countersign_core::throttle::{LoginThrottleLimits, PenaltyLimits};
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_proto::session::client;
 use countersign_server::limits::Limits;
@@ -122,13 +122,13 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn slow_guesses() -> Limits {
     let hour = 3_600_000;
     Limits {
-        unproved_time: 100 * HOUR,
-        guesses: GuessLimits {
+        unauthenticated_time: 100 * HOUR,
+        guesses: LoginThrottleLimits {
             first: hour,
             longest: 100 * hour,
             longest_of_strangers: 100 * hour,
             forgotten: 100 * hour,
-            ..GuessLimits::default()
+            ..LoginThrottleLimits::default()
         },
         penalties: PenaltyLimits {
             threshold: u32::MAX,
@@ -167,7 +167,7 @@ async fn guessing_slows_the_guesser_and_not_the_owner() {
 #[tokio::test]
 async fn a_guesser_that_goes_away_is_not_waited_for() {
     let limits = Limits {
-        unproved_per_source: 1,
+        unauthenticated_per_source: 1,
         ..slow_guesses()
     };
     let served = site().maria().limits(limits).serve().await;
@@ -223,8 +223,8 @@ async fn slow_clients_of_many_networks_do_not_evict_a_login_under_way() {
     let served = site()
         .maria()
         .limits(Limits {
-            unproved: PLACES.into(),
-            unproved_early: PLACES.into(),
+            unauthenticated: PLACES.into(),
+            unauthenticated_early: PLACES.into(),
             ..Limits::default()
         })
         .serve()
@@ -270,7 +270,7 @@ async fn who_proves_nothing_in_time_is_cut_off() {
     let socket = connect(&served).await;
     // Taken before the next one is.
     served.robot().await;
-    time::pass(Limits::default().unproved_time).await;
+    time::pass(Limits::default().unauthenticated_time).await;
     assert_eq!(answer(socket).await, [0, 1, 6], "too slow");
 }
 

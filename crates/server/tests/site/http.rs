@@ -200,7 +200,7 @@ async fn a_site_introduces_itself_to_whoever_knows_its_key() {
     assert_eq!(known.keys, consumer.site_keys);
     let other = site().serve().await;
     let wrong = KnownSite::ask(url, other.uri.site_key()).await;
-    assert!(matches!(wrong, Err(IntroductionError::NotBelieved)));
+    assert!(matches!(wrong, Err(IntroductionError::FailedVerification)));
 }
 
 /// Targets of 16 KiB are read, those of 64 KiB are not.
@@ -267,7 +267,7 @@ async fn a_kept_connection_ends_with_its_patience() {
         let status = String::from_utf8_lossy(&answer[9..read.min(12)]);
         answers.push(status.into_owned());
     }
-    time::pass(Limits::default().unproved_time).await;
+    time::pass(Limits::default().unauthenticated_time).await;
     assert!(matches!(socket.read(&mut answer).await, Ok(0) | Err(_)));
     let refused = answers.iter().filter(|status| *status == "401").count();
     // 32 at once, and more only as far as offences are forgiven meanwhile.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use countersign_proto::risp::{self, Command, Longest, Reader, Value};
+use countersign_proto::risp::{self, Command, MaxLength, Reader, Value};
 use countersign_proto::uri::SiteUri;
 use countersign_testkit::harness::ServedSite;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,7 +46,7 @@ impl Meddling {
             return bytes.to_vec();
         }
         let mut out = Vec::new();
-        let mut reader = Reader::new(bytes, &Longest(1 << 20));
+        let mut reader = Reader::new(bytes, &MaxLength(1 << 20));
         for step in reader.by_ref() {
             let (command, value) = step.unwrap();
             let Value::Bytes(text) = value else {

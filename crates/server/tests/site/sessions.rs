@@ -136,7 +136,7 @@ async fn a_client_that_does_not_log_in_does_not_hold_up_a_stop() {
     let served = site()
         .limits(Limits {
             stop_patience: Duration::from_secs(600),
-            unproved_time: Duration::from_secs(600),
+            unauthenticated_time: Duration::from_secs(600),
             ..Limits::default()
         })
         .serve()

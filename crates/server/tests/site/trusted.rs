@@ -78,7 +78,7 @@ async fn penalties_close_both_listeners_for_other_sources() {
 #[tokio::test]
 async fn idle_connections_do_not_close_http_for_a_proxy() {
     let limits = Limits {
-        unproved_per_source: 8,
+        unauthenticated_per_source: 8,
         connections_per_source: 8,
         ..Limits::default()
     };
@@ -154,7 +154,7 @@ async fn limits_and_proxies_are_changed_while_the_server_runs() {
     let limits = Limits {
         sessions_per_account: 1,
         suspended_sessions_per_account: 0,
-        unproved_time: Duration::from_secs(20),
+        unauthenticated_time: Duration::from_secs(20),
         penalties: PenaltyLimits {
             threshold: 8,
             ..PenaltyLimits::default()

@@ -1,7 +1,7 @@
 //! The audit log.
 
 use async_trait::async_trait;
-use countersign_core::access::Door;
+use countersign_core::access::Channel;
 use countersign_core::audit::{
     Actor, AuditDraft, AuditEntry, AuditOutcome, AuditSearch, ChainHead,
 };
@@ -21,7 +21,7 @@ use super::statement::Many;
 macro_rules! entries {
     ($rest:literal) => {
         concat!(
-            "SELECT seq, time, account, actor, door, operation, target, outcome, details, \
+            "SELECT seq, time, account, actor, channel, operation, target, outcome, details, \
              previous, hash FROM audit ",
             $rest
         )
@@ -97,7 +97,7 @@ pub(super) async fn append(
             row.put(draft.time.millis())?;
             row.put(draft.actor.account.map(|id| id.as_bytes().to_vec()))?;
             row.put(draft.actor.name.as_str())?;
-            row.put(draft.door.as_str())?;
+            row.put(draft.channel.as_str())?;
             row.put(draft.operation.as_str())?;
             row.put(draft.target.as_deref())?;
             row.put(draft.outcome.as_str())?;
@@ -110,7 +110,7 @@ pub(super) async fn append(
 }
 
 const APPEND: Many = Many {
-    before: "INSERT INTO audit (seq, time, account, actor, door, operation, target, outcome, \
+    before: "INSERT INTO audit (seq, time, account, actor, channel, operation, target, outcome, \
              details, previous, hash) VALUES ",
     row: "(?,?,?,?,?,?,?,?,?,?,?)",
     after: "",
@@ -131,7 +131,7 @@ fn row(columns: &mut Columns<'_>) -> Result<AuditEntry, StoreError> {
             account,
             name: columns.take()?,
         },
-        door: columns.word(&Door::ALL, Door::as_str)?,
+        channel: columns.word(&Channel::ALL, Channel::as_str)?,
         operation: columns.take()?,
         target: columns.take()?,
         outcome: columns.word(&AuditOutcome::ALL, AuditOutcome::as_str)?,

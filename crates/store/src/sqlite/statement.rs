@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
 
 /// The longest run of rows in one statement.
-const LONGEST_RUN: usize = 64;
+const MAX_RUN: usize = 64;
 
 /// Longer runs than this are multiples of it.
 const SHORT_RUN: usize = 8;
@@ -79,8 +79,8 @@ impl Many {
 
 /// How many of the rows that are left go into the next statement.
 const fn run_length(left: usize) -> usize {
-    if left >= LONGEST_RUN {
-        LONGEST_RUN
+    if left >= MAX_RUN {
+        MAX_RUN
     } else if left >= SHORT_RUN {
         left - left % SHORT_RUN
     } else {

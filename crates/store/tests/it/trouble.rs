@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::{Decision, Foundation, NewSession, Parts, Site};
+use countersign_core::engine::{Decision, NewSession, NewSite, Parts, Site};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::sessions::Proof;
@@ -33,7 +33,7 @@ impl TestSite {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("site.db")).await;
         let slot = SlotFile::generate(&mut SystemEntropy);
-        let foundation = Foundation {
+        let new_site = NewSite {
             zone: "example.org".parse().unwrap(),
             slots: &[NewSlot::File(&slot)],
         };
@@ -44,7 +44,7 @@ impl TestSite {
             offer: Offer::default(),
             floor: Strength::Delivered,
         };
-        let site = Site::found(parts, foundation, NOW).await.unwrap();
+        let site = Site::create(parts, new_site, NOW).await.unwrap();
         Self { site, folder }
     }
 

@@ -1,6 +1,6 @@
 //! Accounts, credentials and audit entries to test with.
 
-use countersign_core::access::{Door, Role};
+use countersign_core::access::{Channel, Role};
 use countersign_core::accounts::{
     Account, CredentialId, DeliveredKeyCredential, KeyCredential, Kind, PASSPHRASE_VERSION,
     PassphraseCredential, PassphraseSuite, State,
@@ -96,7 +96,7 @@ pub(super) fn passphrase(account: &Account, mark: u8) -> PassphraseCredential {
 pub(super) fn delivered(account: &Account, mark: u8) -> DeliveredKeyCredential {
     DeliveredKeyCredential {
         account: account.id,
-        key: DeliveredKey::made_up(&Secret::from_bytes([mark; 32]), b"sample"),
+        key: DeliveredKey::decoy(&Secret::from_bytes([mark; 32]), b"sample"),
         changed: NOW,
     }
 }
@@ -119,7 +119,7 @@ pub fn set(changes: Vec<Change>) -> ChangeSet {
             account: None,
             name: "test".to_owned(),
         },
-        door: Door::AdminSocket,
+        channel: Channel::AdminSocket,
         operation: "test.change".to_owned(),
         target: Some("something".to_owned()),
         outcome: AuditOutcome::Done,

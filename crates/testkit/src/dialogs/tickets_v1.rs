@@ -3,9 +3,9 @@
 
 use std::fs;
 
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::mac::{MacHash, MacKey};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::consumer::{Answered, Asked, Consumer, Granted};
 use countersign_proto::broker::v1::hawk::{self, Header};
 use countersign_proto::broker::v1::master::{Application, Credentials, Master};

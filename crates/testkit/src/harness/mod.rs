@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::{Entry, Foundation, Parts, Site, SiteError};
+use countersign_core::engine::{Entry, NewSite, Parts, Site, SiteError};
 use countersign_core::offer::Offer;
 use countersign_core::operations;
 use countersign_core::store::{MemoryStore, Store};
@@ -171,7 +171,7 @@ impl Builder {
         {
             parts.store = through;
         }
-        let site = Site::found(parts, new_site(&[NewSlot::File(&slot)]), now())
+        let site = Site::create(parts, new_site(&[NewSlot::File(&slot)]), now())
             .await
             .unwrap();
         let test = TestSite {
@@ -191,8 +191,8 @@ impl Builder {
 
 /// What `example.org` is created with.
 #[must_use]
-pub fn new_site<'a>(slots: &'a [NewSlot<'a>]) -> Foundation<'a> {
-    Foundation {
+pub fn new_site<'a>(slots: &'a [NewSlot<'a>]) -> NewSite<'a> {
+    NewSite {
         zone: "example.org".parse().unwrap(),
         slots,
     }

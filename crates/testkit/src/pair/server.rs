@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::server::{
-    AccountTag, Authenticated, FromClient, HowProved, LoginAttempt, LookUp, Session, Step,
+    AccountTag, Authenticated, AuthenticatedBy, FromClient, LoginAttempt, LookUp, Session, Step,
 };
 use countersign_proto::session::{Inbox, Refusal, SessionId, Welcome};
 
@@ -131,7 +131,7 @@ impl<'a> Server<'a> {
             expires: self.expires,
             idle_limit: 0,
         };
-        if !matches!(authenticated.how(), HowProved::Session(..)) {
+        if !matches!(authenticated.how(), AuthenticatedBy::Session(..)) {
             self.site
                 .opened(account, authenticated.resumption().clone());
         }

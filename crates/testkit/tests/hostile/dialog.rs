@@ -29,7 +29,7 @@ pub(crate) enum Dialog {
 enum End {
     Session(Box<LoggedIn>, Box<Session>),
     /// A person's site has proved itself; the proof that follows is forged.
-    SiteProved,
+    SiteProof,
     Refused(Stage, String),
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
     );
     match end {
         End::Refused(stage, words) => (stage, words),
-        End::SiteProved => (Stage::Accepted, String::new()),
+        End::SiteProof => (Stage::Accepted, String::new()),
         End::Session(client, server) => {
             let foreign = || {
                 let fault = &Fault::None;
@@ -196,7 +196,7 @@ fn forged_proof(
         bytes: proof,
     } = fault
     else {
-        return End::SiteProved;
+        return End::SiteProof;
     };
     match serve(site, server, bytes(proof), &mut Vec::new(), entropy) {
         Err(refusal) => refused(&refusal),

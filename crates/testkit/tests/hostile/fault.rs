@@ -1,6 +1,6 @@
 //! What can be done to a dialog.
 
-use countersign_proto::risp::{Command, Longest, Reader, Value, put};
+use countersign_proto::risp::{Command, MaxLength, Reader, Value, put};
 use serde::{Deserialize, Serialize};
 
 /// What is done.
@@ -88,7 +88,7 @@ pub(crate) fn bytes(text: &str) -> Vec<u8> {
 /// The flight with a command changed. It must be there.
 pub(crate) fn edit_command(flight: &[u8], command: &str, edit: &Edit) -> Vec<u8> {
     let wanted = Command(u16::from_str_radix(command, 16).unwrap());
-    let longest = Longest(1 << 20);
+    let longest = MaxLength(1 << 20);
     let mut reader = Reader::new(flight, &longest);
     let (mut commands, mut at) = (Vec::new(), None);
     let mut start = 0;

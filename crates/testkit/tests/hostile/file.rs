@@ -69,7 +69,7 @@ impl Stage {
     pub(crate) fn of(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Malformed(_) => Self::Risp,
-            Refusal::TooManyInvalid | Refusal::TooMuchUnproved | Refusal::TooManyChoices => {
+            Refusal::TooManyInvalid | Refusal::TooManyUnauthenticated | Refusal::TooManyChoices => {
                 Self::BeforeLogin
             }
             Refusal::BadLogin(_) => Self::Login,

@@ -4,7 +4,7 @@
 use countersign_proto::risp::Value;
 use countersign_proto::session::{OptionList, command as c};
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::insider::{Insider, put};
+use countersign_testkit::malicious_member::{MaliciousMember, put};
 use countersign_testkit::pair::{Client, ClientOver, Server, ServerOver, Who};
 use countersign_testkit::site::Site;
 
@@ -18,10 +18,10 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
     match &file.fault {
         Fault::InsideToServer(packets) => {
             let mut server = Server::new(&site, SeededEntropy::new(1), u64::MAX);
-            let mut insider = Insider::service(&site, &mut server);
-            server.receive(0, &insider.seal(&NOP));
+            let mut malicious_member = MaliciousMember::service(&site, &mut server);
+            server.receive(0, &malicious_member.seal(&NOP));
             for packet in packets {
-                server.receive(0, &insider.seal(&bytes(packet)));
+                server.receive(0, &malicious_member.seal(&bytes(packet)));
             }
             match server.over() {
                 Some(ServerOver::Refused(refusal)) => (Stage::of(refusal), refusal.to_string()),
@@ -36,10 +36,10 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
                 Who::Service(&site.robot),
                 SeededEntropy::new(1),
             );
-            let mut insider = Insider::site(&site, &mut client);
-            client.receive(&insider.seal(&welcome()));
+            let mut malicious_member = MaliciousMember::site(&site, &mut client);
+            client.receive(&malicious_member.seal(&welcome()));
             for packet in packets {
-                client.receive(&insider.seal(&bytes(packet)));
+                client.receive(&malicious_member.seal(&bytes(packet)));
             }
             match client.over() {
                 Some(ClientOver::Broken(refusal)) => (Stage::of(refusal), refusal.to_string()),

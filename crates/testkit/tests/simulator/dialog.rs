@@ -2,8 +2,8 @@
 
 use countersign_proto::session::{EncryptionOption, OptionList, Refusal};
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::life::operation;
 use countersign_testkit::pair::{Flight, LIFE, Pair, ServerOver, Who};
+use countersign_testkit::simulator::operation;
 use countersign_testkit::site::{MARIA, ROBOT, Site};
 use countersign_testkit::wire::{Dripping, Honest, Splitting, Way, Wire};
 

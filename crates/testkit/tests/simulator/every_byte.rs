@@ -2,8 +2,8 @@
 
 use countersign_proto::session::client::{Resumption, Settings};
 use countersign_proto::session::{EncryptionOption, OptionList};
-use countersign_testkit::life::{Act, Dice, Life};
 use countersign_testkit::pair::{Pair, Who};
+use countersign_testkit::simulator::{Action, Choices, Simulator};
 use countersign_testkit::site::Site;
 use countersign_testkit::wire::{Honest, Way};
 
@@ -131,25 +131,25 @@ fn a_return_that_is_lost_at_any_byte_is_made_again() {
 }
 
 /// What is said in the session that is lost: messages, content, new keys, from both sides.
-fn talk(life: &mut Life<'_>, most: usize) -> usize {
+fn talk(simulator: &mut Simulator<'_>, most: usize) -> usize {
     let says = [
-        Act::Ask,
-        Act::AskWithContent,
-        Act::SendContent,
-        Act::OfferKeys,
-        Act::Tell,
+        Action::Ask,
+        Action::AskWithContent,
+        Action::SendContent,
+        Action::OfferKeys,
+        Action::Tell,
     ];
     for act in says
         .into_iter()
-        .chain([Act::EndContent, Act::AskForOptions])
+        .chain([Action::EndContent, Action::AskForOptions])
     {
-        life.act(act);
+        simulator.act(act);
     }
     let mut arrived = 0;
     loop {
         let before = arrived;
         for way in [Way::ToServer, Way::ToClient] {
-            arrived += life.deliver(way, most - arrived).unwrap();
+            arrived += simulator.deliver(way, most - arrived).unwrap();
         }
         if arrived == before {
             return arrived;
@@ -162,15 +162,18 @@ fn talk(life: &mut Life<'_>, most: usize) -> usize {
 fn a_live_session_lost_at_any_byte_goes_on_after_a_return() {
     for option in EncryptionOption::ALL {
         let site = site(option);
-        let whole = talk(&mut Life::new(&site, Dice::written(&[])), usize::MAX);
+        let whole = talk(
+            &mut Simulator::new(&site, Choices::written(&[])),
+            usize::MAX,
+        );
         // The key shares of ML-KEM are most of it.
         let step = if option.hybrid() { 3 } else { 1 };
         for at in (0..=whole).step_by(step) {
-            let mut life = Life::new(&site, Dice::written(&[]));
-            assert_eq!(talk(&mut life, at), at);
-            life.act(Act::Lose);
-            talk(&mut life, usize::MAX);
-            life.settle();
+            let mut simulator = Simulator::new(&site, Choices::written(&[]));
+            assert_eq!(talk(&mut simulator, at), at);
+            simulator.act(Action::Lose);
+            talk(&mut simulator, usize::MAX);
+            simulator.settle();
         }
     }
 }

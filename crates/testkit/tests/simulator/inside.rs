@@ -6,9 +6,9 @@ use countersign_proto::session::client::FromSite;
 use countersign_proto::session::server::FromClient;
 use countersign_proto::session::{EncryptionOption, Refusal, command as c};
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::insider::{Insider, put};
-use countersign_testkit::life::operation;
+use countersign_testkit::malicious_member::{MaliciousMember, put};
 use countersign_testkit::pair::{Client, ClientOver, LIFE, Server, ServerOver, Who};
+use countersign_testkit::simulator::operation;
 use countersign_testkit::site::{ROBOT, Site};
 
 use crate::dialog::site;
@@ -20,17 +20,17 @@ const OPTIONS: [EncryptionOption; 4] = [
     EncryptionOption::DeliveredKey,
 ];
 
-fn server(site: &Site) -> (Server<'_>, Insider) {
+fn server(site: &Site) -> (Server<'_>, MaliciousMember) {
     let mut server = Server::new(site, SeededEntropy::new(1), LIFE);
-    let insider = Insider::service(site, &mut server);
-    (server, insider)
+    let malicious_member = MaliciousMember::service(site, &mut server);
+    (server, malicious_member)
 }
 
-fn client(site: &Site) -> (Client, Insider) {
+fn client(site: &Site) -> (Client, MaliciousMember) {
     let who = Who::Service(&site.robot);
     let mut client = Client::new(site.client(), who, SeededEntropy::new(1));
-    let insider = Insider::site(site, &mut client);
-    (client, insider)
+    let malicious_member = MaliciousMember::site(site, &mut client);
+    (client, malicious_member)
 }
 
 /// A message of these fields.
@@ -60,7 +60,7 @@ fn welcome() -> Vec<u8> {
 fn ends_that_follow_the_page_alone_are_understood() {
     for option in OPTIONS {
         let site = site(option);
-        let (mut server, mut insider) = server(&site);
+        let (mut server, mut malicious_member) = server(&site);
         let echo = message(
             1,
             &[
@@ -69,14 +69,14 @@ fn ends_that_follow_the_page_alone_are_understood() {
                 (c::PARAMS, Value::Bytes(b"\"xx\"")),
             ],
         );
-        server.receive(0, &insider.seal(&echo));
+        server.receive(0, &malicious_member.seal(&echo));
         assert_eq!(server.opened(), Some(ROBOT));
         assert_eq!(server.heard(), [FromClient::Operation(operation(1, 2))]);
 
-        let (mut client, mut insider) = client(&site);
-        client.receive(&insider.seal(&welcome()));
+        let (mut client, mut malicious_member) = client(&site);
+        client.receive(&malicious_member.seal(&welcome()));
         let result = message(1, &[(c::CODE, Value::U16(0))]);
-        client.receive(&insider.seal(&result));
+        client.receive(&malicious_member.seal(&result));
         assert!(matches!(client.heard(), [FromSite::Outcome(outcome)] if outcome.id == 1));
     }
 }
@@ -111,9 +111,9 @@ fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
         1 << 20,
     );
     for bad in &for_both {
-        let (mut server, mut insider) = server(&site);
-        server.receive(0, &insider.seal(&[0x70, 0x00]));
-        server.receive(0, &insider.seal(bad));
+        let (mut server, mut malicious_member) = server(&site);
+        server.receive(0, &malicious_member.seal(&[0x70, 0x00]));
+        server.receive(0, &malicious_member.seal(bad));
         let broken = matches!(
             server.over(),
             Some(ServerOver::Refused(
@@ -126,9 +126,9 @@ fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
         settings.max_packet = 1 << 20;
         let who = Who::Service(&site.robot);
         let mut client = Client::new(settings, who, SeededEntropy::new(1));
-        let mut insider = Insider::site(&site, &mut client);
-        client.receive(&insider.seal(&welcome()));
-        client.receive(&insider.seal(bad));
+        let mut malicious_member = MaliciousMember::site(&site, &mut client);
+        client.receive(&malicious_member.seal(&welcome()));
+        client.receive(&malicious_member.seal(bad));
         let broken = matches!(client.over(), Some(ClientOver::Broken(_)));
         assert!(broken && client.heard().is_empty(), "{bad:02x?}");
     }
@@ -142,10 +142,10 @@ fn a_digest_of_other_data_ends_the_session() {
     for at in 0..32 {
         let mut digest = sha256(&nop);
         digest[at] ^= 1;
-        let (mut server, mut insider) = server(&site);
-        server.receive(0, &insider.seal(&nop));
+        let (mut server, mut malicious_member) = server(&site);
+        server.receive(0, &malicious_member.seal(&nop));
         assert!(server.is_live());
-        server.receive(0, &insider.seal_with(&nop, digest));
+        server.receive(0, &malicious_member.seal_with(&nop, digest));
         let over = matches!(
             server.over(),
             Some(ServerOver::Refused(Refusal::BadPacket(_)))
@@ -159,8 +159,8 @@ fn a_first_packet_that_is_no_welcome_opens_no_session() {
     let site = site(OPTIONS[0]);
     let whole = welcome();
     for length in 0..whole.len() {
-        let (mut client, mut insider) = client(&site);
-        client.receive(&insider.seal(&whole[..length]));
+        let (mut client, mut malicious_member) = client(&site);
+        client.receive(&malicious_member.seal(&whole[..length]));
         assert!(!client.opened(), "{length} bytes of a welcome");
         assert!(client.over().is_some());
     }

@@ -5,11 +5,11 @@ use countersign_crypto::hash::sha256;
 use countersign_proto::risp::{Command, Value};
 use countersign_proto::session::limits::{
     COMMANDS_IN_PACKET, CONTENT_WINDOW, DEFAULT_MESSAGE_BYTES, KEY_SHARE_BYTES, LEAST_PIECE_COST,
-    PARTIAL_MESSAGES, UNPROVED_ANSWER_BYTES,
+    PARTIAL_MESSAGES, UNAUTHENTICATED_ANSWER_BYTES,
 };
 use countersign_proto::session::{EncryptionOption, OptionList, Refusal, command as c};
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::insider::{Insider, put};
+use countersign_testkit::malicious_member::{MaliciousMember, put};
 use countersign_testkit::pair::{Client, ClientOver, LIFE, Pair, Server, ServerOver, Who};
 use countersign_testkit::site::Site;
 
@@ -25,10 +25,10 @@ fn site() -> Site {
 fn at_server(packets: &[Vec<u8>]) -> Result<usize, Refusal> {
     let site = site();
     let mut server = Server::new(&site, SeededEntropy::new(1), LIFE);
-    let mut insider = Insider::service(&site, &mut server);
-    server.receive(0, &insider.seal(&[0x70, 0x00]));
+    let mut malicious_member = MaliciousMember::service(&site, &mut server);
+    server.receive(0, &malicious_member.seal(&[0x70, 0x00]));
     for packet in packets {
-        server.receive(0, &insider.seal(packet));
+        server.receive(0, &malicious_member.seal(packet));
     }
     match server.over() {
         None => Ok(server.heard().len()),
@@ -44,14 +44,14 @@ fn at_client(packets: &[Vec<u8>]) -> Result<usize, Refusal> {
     settings.max_packet = MAX_PACKET;
     let who = Who::Service(&site.robot);
     let mut client = Client::new(settings, who, SeededEntropy::new(1));
-    let mut insider = Insider::site(&site, &mut client);
+    let mut malicious_member = MaliciousMember::site(&site, &mut client);
     let mut welcome = Vec::new();
     put(&mut welcome, c::SESSION_ID, Value::Bytes(&[1; 16]));
     put(&mut welcome, c::EXPIRES, Value::U64(LIFE));
     put(&mut welcome, c::USERNAME, Value::Bytes(b"robot@x"));
-    client.receive(&insider.seal(&welcome));
+    client.receive(&malicious_member.seal(&welcome));
     for packet in packets {
-        client.receive(&insider.seal(packet));
+        client.receive(&malicious_member.seal(packet));
     }
     match client.over() {
         None => Ok(client.heard().len()),
@@ -95,19 +95,22 @@ fn an_unproved_client_is_sent_as_much_as_the_limit_and_not_a_byte_more() {
                 (server.take_outbox().len(), server.over().cloned())
             };
             let (question, login) = (answer_to(1, &[]).0, answer_to(0, &flight).0);
-            let fit = (UNPROVED_ANSWER_BYTES - login) / question;
+            let fit = (UNAUTHENTICATED_ANSWER_BYTES - login) / question;
             let whole = question * fit + login;
             assert_eq!(answer_to(fit, &flight), (whole, None));
             sent.push(whole);
-            let too_much = Some(ServerOver::Refused(Refusal::TooMuchUnproved));
+            let too_much = Some(ServerOver::Refused(Refusal::TooManyUnauthenticated));
             // The answers to the questions, and ERROR.
             let told = question * (fit + 1) + 3;
             assert_eq!(answer_to(fit + 1, &flight), (told, too_much));
             refused.push(whole + question);
         }
     }
-    assert_eq!(sent.iter().max(), Some(&UNPROVED_ANSWER_BYTES));
-    assert_eq!(refused.iter().min(), Some(&(UNPROVED_ANSWER_BYTES + 1)));
+    assert_eq!(sent.iter().max(), Some(&UNAUTHENTICATED_ANSWER_BYTES));
+    assert_eq!(
+        refused.iter().min(),
+        Some(&(UNAUTHENTICATED_ANSWER_BYTES + 1))
+    );
 }
 
 /// [SES-25]

@@ -4,8 +4,8 @@ use countersign_proto::session::EncryptionOption;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::server::FromClient;
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::life::operation;
 use countersign_testkit::pair::Who;
+use countersign_testkit::simulator::operation;
 use countersign_testkit::wire::{Hostile, Splitting};
 
 use crate::dialog::{log_in, site};
@@ -19,14 +19,14 @@ fn whatever_is_done_to_a_service_only_what_was_said_is_heard() {
     let sites = EncryptionOption::ALL.map(site);
     let (mut logged_in, mut harmed, mut ended) = (0, 0, 0);
     for seed in 0..seeds {
-        let mut dice = SeededEntropy::new(seed).fork("dice");
-        let site = &sites[dice.below(sites.len())];
+        let mut choices = SeededEntropy::new(seed).fork("choices");
+        let site = &sites[choices.below(sites.len())];
         // Half of the logins are left alone, so that there are sessions to meddle with.
-        let mut pair = if dice.one_in(2) {
-            let mut wire = Splitting(dice.fork("honest"));
+        let mut pair = if choices.one_in(2) {
+            let mut wire = Splitting(choices.fork("honest"));
             log_in(site, Who::Service(&site.robot), seed, &mut wire)
         } else {
-            let mut wire = Hostile::new(dice.fork("login"), 4);
+            let mut wire = Hostile::new(choices.fork("login"), 4);
             let pair = log_in(site, Who::Service(&site.robot), seed, &mut wire);
             assert_eq!(wire.harmed == 0, pair.client.is_live(), "seed {seed}");
             assert!(wire.harmed > 0 || !pair.is_stuck(), "seed {seed}");
@@ -34,11 +34,11 @@ fn whatever_is_done_to_a_service_only_what_was_said_is_heard() {
         };
         logged_in += u64::from(pair.client.is_live());
 
-        let mut wire = Hostile::new(dice.fork("live"), 6);
+        let mut wire = Hostile::new(choices.fork("live"), 6);
         let mut said = Vec::new();
         for round in 0..4 {
-            for _ in 0..=dice.below(3) {
-                let length = [0, 10, 300, 5_000][dice.below(4)];
+            for _ in 0..=choices.below(3) {
+                let length = [0, 10, 300, 5_000][choices.below(4)];
                 let operation = operation(1 + round * 10 + said.len() as u64, length);
                 pair.client.ask(&operation);
                 said.push(operation);

@@ -2,8 +2,8 @@
 //! in the middle of another dialog.
 
 use countersign_proto::session::EncryptionOption;
-use countersign_testkit::life::operation;
 use countersign_testkit::pair::{Flight, Pair, Who};
+use countersign_testkit::simulator::operation;
 use countersign_testkit::site::Site;
 use countersign_testkit::wire::{Fate, Meddling, Way, commands, splicing};
 

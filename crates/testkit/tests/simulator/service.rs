@@ -7,7 +7,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_proto::session::EncryptionOption;
 use countersign_testkit::entropy::SeededEntropy;
-use countersign_testkit::insider::Insider;
+use countersign_testkit::malicious_member::MaliciousMember;
 use countersign_testkit::pair::{LIFE, Server, ServerOver};
 use countersign_testkit::site::{ROBOT, Site};
 
@@ -18,8 +18,8 @@ const NOP: [u8; 2] = [0x70, 0x00];
 /// Logs in to the site with that key, under the service's certificate, and confirms the handshake.
 fn log_in<'a>(site: &'a Site, key: &Identity) -> Server<'a> {
     let mut server = Server::new(site, SeededEntropy::new(1), LIFE);
-    let mut insider = Insider::service_with(key.agreement(), site, &mut server);
-    server.receive(0, &insider.seal(&NOP));
+    let mut malicious_member = MaliciousMember::service_with(key.agreement(), site, &mut server);
+    server.receive(0, &malicious_member.seal(&NOP));
     server
 }
 

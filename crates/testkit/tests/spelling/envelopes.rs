@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use countersign_proto::broker::v2::fast::FastTicket;
 use countersign_proto::broker::v2::introduction::Introduction;
+use countersign_proto::broker::v2::symmetric::SymmetricTicket;
 use countersign_proto::broker::{v1, v2};
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use proptest::prelude::*;
@@ -90,7 +90,7 @@ fn messages_of_v2(speller: &mut Speller) {
     reads::<v2::message::Ticket>(&with(granted.clone(), "authData", told), speller);
     let fast =
         json!({ "from": "s/", "to": "ledger", "key": BYTES, "salt": BYTES, "sealed": BYTES });
-    reads::<FastTicket>(&fast, speller);
+    reads::<SymmetricTicket>(&fast, speller);
     for ticket in [fast, sealed_v2("auth-ticket")] {
         reads::<v2::message::AuthResponse>(
             &with(granted.clone(), "ticket", ticket.clone()),
@@ -115,7 +115,7 @@ fn messages_of_v2(speller: &mut Speller) {
     reads::<v2::message::Acknowledgement>(&json!({ "message": BYTES }), speller);
     let introduced = json!({ "id": "example.org/", "keys": [BYTES], "signature": BYTES });
     reads::<Introduction>(&introduced, speller);
-    reads::<v2::fast::Answered>(&json!({ "refused": "not-allowed" }), speller);
+    reads::<v2::symmetric::Answered>(&json!({ "refused": "not-allowed" }), speller);
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 
 /// Spells values at random; a seed gives the same spellings each time.
 pub(super) struct Speller {
-    dice: SeededEntropy,
+    choices: SeededEntropy,
     /// One character in so many is escaped.
     rarity: usize,
     blanks: &'static [&'static str],
@@ -17,7 +17,7 @@ pub(super) struct Speller {
 impl Speller {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            dice: SeededEntropy::new(seed),
+            choices: SeededEntropy::new(seed),
             rarity: 3,
             blanks: &["", "", " ", "\t", "\n", "\r\n", "  \n\t "],
             numbers: false,
@@ -84,7 +84,7 @@ impl Speller {
         out.push('{');
         self.blank(out);
         while !left.is_empty() {
-            let (name, value) = left.swap_remove(self.dice.below(left.len()));
+            let (name, value) = left.swap_remove(self.choices.below(left.len()));
             self.blank(out);
             self.string(name, out);
             self.blank(out);
@@ -98,7 +98,7 @@ impl Speller {
     fn number(&mut self, number: &Number, out: &mut String) {
         let plain = number.to_string();
         let whole = self.numbers && plain.bytes().all(|byte| byte.is_ascii_digit());
-        let ending = match (whole, self.dice.below(4)) {
+        let ending = match (whole, self.choices.below(4)) {
             (true, 0) => ".0",
             (true, 1) => "e0",
             (true, 2) => ".00E+0",
@@ -112,7 +112,7 @@ impl Speller {
         out.push('"');
         for character in text.chars() {
             let must = character.is_control() || "\"\\".contains(character);
-            if !must && !self.dice.one_in(self.rarity) {
+            if !must && !self.choices.one_in(self.rarity) {
                 out.push(character);
                 continue;
             }
@@ -125,7 +125,7 @@ impl Speller {
                 '\t' => Some('t'),
                 _ => None,
             };
-            match short.filter(|_| self.dice.one_in(2)) {
+            match short.filter(|_| self.choices.one_in(2)) {
                 Some(short) => out.extend(['\\', short]),
                 None => self.units(character, out),
             }
@@ -136,7 +136,7 @@ impl Speller {
     /// The UTF-16 of a character: two units of one beyond the first plane.
     fn units(&mut self, character: char, out: &mut String) {
         for unit in character.encode_utf16(&mut [0; 2]) {
-            let unit = match self.dice.one_in(2) {
+            let unit = match self.choices.one_in(2) {
                 true => format!("\\u{unit:04x}"),
                 false => format!("\\u{unit:04X}"),
             };
@@ -145,7 +145,7 @@ impl Speller {
     }
 
     fn blank(&mut self, out: &mut String) {
-        let blank = self.blanks[self.dice.below(self.blanks.len())];
+        let blank = self.blanks[self.choices.below(self.blanks.len())];
         out.push_str(blank);
     }
 }

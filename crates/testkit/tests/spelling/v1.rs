@@ -2,8 +2,8 @@
 //! anew, seals it again and signs the new text.
 
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::Refusal;
 use countersign_proto::broker::v1::consumer::{Answered, Consumer};
 use countersign_proto::broker::v1::master::{Application, Master};
@@ -19,7 +19,7 @@ const A: &str = "Application A/ä";
 const B: &str = "Application B";
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros");
 /// What OAEP takes under a key of 2,048 bits.
-const LONGEST_LOCK: usize = 214;
+const MAX_LOCK: usize = 214;
 
 fn pem(name: &str) -> String {
     std::fs::read_to_string(format!("{FILES}/keys/{name}.pem")).unwrap()
@@ -76,7 +76,7 @@ fn open(sealed: &Value, recipient: &RsaKey) -> (Value, Value) {
 /// Seals a message whose lock is spelled anew too.
 fn seal(text: &str, lock: &Value, to: &RsaPublicKey, signer: &RsaKey, by: &mut Speller) -> Value {
     let enciphered = Once::of(lock, "algorithm").seal(text);
-    let lock = to.seal(by.short(lock, LONGEST_LOCK).as_bytes()).unwrap();
+    let lock = to.seal(by.short(lock, MAX_LOCK).as_bytes()).unwrap();
     let message = format!("{}:{}", enciphered.as_str().unwrap(), BASE64.encode(&lock));
     let signature = signer.sign(RsaHash::Sha256, message.as_bytes()).unwrap();
     json!({ "message": message, "signature": BASE64.encode(&signature) })

@@ -14,7 +14,12 @@ fn robot(operation: &str) -> Occurrence {
 
 fn source(number: u32) -> Occurrence {
     let source = Source::V4(number.into());
-    Occurrence::of_source(source, Door::Session, "session.login", AuditOutcome::Failed)
+    Occurrence::of_source(
+        source,
+        Channel::Session,
+        "session.login",
+        AuditOutcome::Failed,
+    )
 }
 
 /// For how many events the entries stand.

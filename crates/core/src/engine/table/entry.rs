@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::access::{Access, Door, Role};
+use crate::access::{Access, Channel, Role};
 use crate::content::Content;
 use crate::engine::{Context, Refusal, params};
 
@@ -250,7 +250,7 @@ impl EntryBuilder {
     /// It may be called on these channels and no other; without this, over a session, at the local admin socket, by
     /// initialisation scripts and by the program that embeds the site.
     #[must_use]
-    pub fn only_on(mut self, channels: &[Door]) -> Self {
+    pub fn only_on(mut self, channels: &[Channel]) -> Self {
         self.0.access.only_on(channels);
         self
     }

@@ -1,8 +1,8 @@
 //! What an admin says of an application besides its keys.
 
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
-use countersign_crypto::unauthenticated::Cipher;
-use countersign_proto::broker::v2::limits::LONGEST_TICKET;
+use countersign_proto::broker::v2::limits::MAX_TICKET;
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -81,9 +81,9 @@ impl Settings {
         }
         if self
             .keys_last
-            .is_some_and(|last| !(1_000..=LONGEST_TICKET).contains(&last))
+            .is_some_and(|last| !(1_000..=MAX_TICKET).contains(&last))
         {
-            let problem = format!("is not from 1000 to {LONGEST_TICKET} milliseconds");
+            let problem = format!("is not from 1000 to {MAX_TICKET} milliseconds");
             return Err(Refusal::invalid("settings.keys_last", problem));
         }
         if let Some(told) = &self.auth_data {

@@ -97,7 +97,7 @@ async fn a_refused_disruptive_operation_is_audited() {
     assert_eq!(last["operation"], "person.delete");
     assert_eq!(last["outcome"], "not_permitted");
     assert_eq!(last["actor"], "maria@example.org");
-    assert_eq!(last["door"], "session");
+    assert_eq!(last["channel"], "session");
 }
 
 /// One session of a service that called an operation in a loop that it may not call: each refusal was an audit

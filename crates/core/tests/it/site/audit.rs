@@ -31,7 +31,7 @@ async fn every_entry_says_who_what_and_through_which_door() {
     let entry = test.audit().await.pop().unwrap();
     assert_eq!(entry["account"], maria.info.account.to_string());
     assert_eq!(entry["actor"], "maria@example.org");
-    assert_eq!(entry["door"], "session");
+    assert_eq!(entry["channel"], "session");
     assert_eq!(entry["operation"], "person.create");
     assert_eq!(entry["target"], "bob@example.org");
     assert_eq!(entry["time"], "2026-03-01T12:00:00.000Z");

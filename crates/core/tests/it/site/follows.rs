@@ -12,7 +12,7 @@ use countersign_core::access::{Caller, Role};
 use countersign_core::engine::{Answer, Decision, Entry, NewSession, Site};
 use countersign_core::sessions::{Audience, CloseReason, Proof};
 use countersign_core::store::{MemoryStore, Notice};
-use countersign_core::throttle::{Offence, Source};
+use countersign_core::throttle::{Abuse, Source};
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::operation::{Code, Event, Operation};
 use countersign_proto::session::EncryptionOption;
@@ -251,9 +251,9 @@ async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreeme
             let site = &scene.test.site;
             let local = Caller::admin_socket();
             let punished = Source::V4([192, 0, 2, 9].into());
-            site.guard()
+            site.throttle()
                 .penalties()
-                .offend(punished, Offence::Malformed, NOW);
+                .record_abuse(punished, Abuse::Malformed, NOW);
             let done = dropped_after(waits, run(site, &local, name, params)).await;
             // Another change comes behind it: whatever of the first was under way is over then.
             scene
@@ -273,7 +273,7 @@ async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreeme
                 let expected = made.then_some(json!(reason)).unwrap_or(Value::Null);
                 assert_eq!(memory[session], expected, "{what}");
             }
-            let remembered = site.guard().penalties().list(NOW).len();
+            let remembered = site.throttle().penalties().list(NOW).len();
             let forgotten = name == "penalty.forget" && made;
             assert_eq!(remembered == 0, forgotten, "{what}");
             if let Some((code, data)) = done {
@@ -376,7 +376,7 @@ struct Seat {}
 async fn a_channel_that_the_table_does_not_grant_is_refused_everything() {
     let test = TestSite::new().await;
     let caller = Caller {
-        door: countersign_core::access::Door::Http,
+        channel: countersign_core::access::Channel::Http,
         ..Caller::admin_socket()
     };
     for entry in test.site.table().entries() {
@@ -384,6 +384,6 @@ async fn a_channel_that_the_table_does_not_grant_is_refused_everything() {
         let operation = Operation::new(1, entry.group(), entry.command(), params);
         let outcome = test.site.run(&caller, &operation, NOW).await;
         assert_eq!(outcome.code, Code::NOT_PERMITTED, "{}", entry.name());
-        assert!(!entry.access().channels().contains(&caller.door));
+        assert!(!entry.access().channels().contains(&caller.channel));
     }
 }

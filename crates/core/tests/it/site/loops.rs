@@ -129,13 +129,13 @@ async fn a_new_account_of_a_renamed_ones_name_has_no_known_sources() {
     test.person("maria", "member").await;
     let source = |last| IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into();
     let attempt = |from: u8| {
-        let mut guesses = test.site.guard().guesses();
-        guesses.attempt("maria@example.org", source(from), NOW)
+        let mut logins = test.site.throttle().logins();
+        logins.attempt("maria@example.org", source(from), NOW)
     };
     attempt(7).unwrap();
     {
-        let mut guesses = test.site.guard().guesses();
-        guesses.succeeded("maria@example.org", source(7), NOW);
+        let mut logins = test.site.throttle().logins();
+        logins.succeeded("maria@example.org", source(7), NOW);
     }
 
     let rename = json!({ "name": "maria", "new_name": "marie" });

@@ -100,7 +100,7 @@ fn unmasks(
     (0..32).all(|at| recorded[MASKED][at] ^ masked[MASKED][at] == theirs[at] ^ own_public[at])
 }
 
-/// Guesses offline, where `evaluate` answers the request of a registration or says no.
+/// LoginThrottle offline, where `evaluate` answers the request of a registration or says no.
 async fn guessed(
     recorded: &[u8],
     evaluate: impl AsyncFn(&[u8]) -> Option<Vec<u8>>,

@@ -235,8 +235,8 @@ async fn guesses_in_a_session_wait_as_guesses_at_logins_do() {
     // A login from there waits after five failures, and its failures count here.
     let source: Source = "192.0.2.7".parse().unwrap();
     let login = |now| {
-        let mut guesses = test.site.guard().guesses();
-        guesses.attempt("maria@example.org", source, now).unwrap()
+        let mut logins = test.site.throttle().logins();
+        logins.attempt("maria@example.org", source, now).unwrap()
     };
     assert_eq!(login(NOW.plus_millis(750)), 1_000);
     assert_eq!(wait(NOW.plus_millis(1_750)).await, None);

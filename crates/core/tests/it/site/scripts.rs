@@ -25,7 +25,7 @@ async fn a_script_is_applied_once() {
     assert_eq!(again, ScriptOutcome::AppliedBefore { at: NOW });
     let entry = &test.audit().await[1];
     assert_eq!(entry["actor"], "init script 10-people.jsonl");
-    assert_eq!(entry["door"], "init");
+    assert_eq!(entry["channel"], "init");
 }
 
 #[tokio::test]

@@ -121,6 +121,6 @@ async fn a_site_is_made_once() {
     let test = TestSite::new().await;
     let slot = SlotFile::generate(&mut SystemEntropy);
     let slots = [NewSlot::File(&slot)];
-    let again = Site::found(test.parts().await, new_site(&slots), NOW).await;
-    assert!(matches!(again, Err(SiteError::Founded)));
+    let again = Site::create(test.parts().await, new_site(&slots), NOW).await;
+    assert!(matches!(again, Err(SiteError::Exists)));
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::entropy::{Entropy, SystemEntropy};
-use crate::passphrase::stretching::Stretcher;
+use crate::passphrase::ksf::OpaqueKsf;
 use crate::passphrase::{
     ClientLogin, ClientRegistration, Identifiers, LoginSuite, PassphraseRecord, ServerLogin,
     ServerSetup,
@@ -64,12 +64,12 @@ struct Server {
 }
 
 impl Server {
-    fn setup(&self, made_up_public: &[u8]) -> ServerSetup {
+    fn setup(&self, decoy_public: &[u8]) -> ServerSetup {
         let parts = [
             &[1],
             &self.oprf_seed.0[..],
             &self.server_private_key.0,
-            made_up_public,
+            decoy_public,
         ];
         ServerSetup::from_bytes(&parts.concat()).unwrap()
     }
@@ -180,7 +180,7 @@ fn published_registrations_and_logins_give_the_published_bytes() {
             .registration_response(&server.credential_identifier.0, &request)
             .unwrap();
         assert_eq!(response, vector.registration_response.0);
-        client.stretcher = Stretcher::IDENTITY;
+        client.opaque_ksf = OpaqueKsf::IDENTITY;
         let (record, export_key) = client
             .finish(
                 &phrase,
@@ -202,7 +202,7 @@ fn published_registrations_and_logins_give_the_published_bytes() {
             ClientLogin::start(LoginSuite::Classical, &phrase, &mut given(drawn)).unwrap();
         assert_eq!(ke1, server.ke1.0);
         let login = server.log_in(&setup, Some(&record), &[0; 64]);
-        client.stretcher = Stretcher::IDENTITY;
+        client.opaque_ksf = OpaqueKsf::IDENTITY;
         let done = client
             .finish(
                 &phrase,

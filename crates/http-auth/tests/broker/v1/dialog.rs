@@ -178,8 +178,11 @@ async fn what_goes_wrong_says_with_whom() {
     world
         .master
         .replace(axum::Router::new().fallback(async || "{}"));
-    let not_believed = ConsumerError::NotBelieved(By::Site);
-    assert_eq!(failure(world.client(&ledger), &ledger).await, not_believed);
+    let failed_verification = ConsumerError::FailedVerification(By::Site);
+    assert_eq!(
+        failure(world.client(&ledger), &ledger).await,
+        failed_verification
+    );
 }
 
 #[tokio::test]

@@ -262,7 +262,7 @@ async fn nothing_is_accepted_that_cannot_be_remembered() {
         requests: 2,
     };
     let full = world.provider().tickets(MemoryTickets::new(limits));
-    let ledger = serve(guarded(&full.longest_content(3).build())).await;
+    let ledger = serve(guarded(&full.max_content(3).build())).await;
     let client = world.client(&ledger);
     assert_eq!(post_to(&client, &ledger, "abcd").await.status, 413);
     assert_eq!(post_to(&client, &ledger, "abc").await, ok("abc"));

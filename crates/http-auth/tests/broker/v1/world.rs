@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Extension;
 use axum::routing::{get, post};
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_http_auth::AuthenticatedApp;
 use countersign_http_auth::v1::{
     Application, Consumer, ConsumerBuilder, Provider, ProviderBuilder,

@@ -1,7 +1,7 @@
 //! What two applications use between them: the site chooses it from their lists.
 
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
-use countersign_crypto::unauthenticated::Cipher;
 
 use super::master::Application;
 use super::message::AuthRequest;

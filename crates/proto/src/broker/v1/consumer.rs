@@ -6,9 +6,9 @@
 //! ```
 
 use countersign_crypto::entropy::{Entropy, fresh};
+use countersign_crypto::legacy::{Cipher, IV_LENGTH};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::secret::SecretBytes;
-use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
 use data_encoding::BASE64;
 use serde::Deserialize;
 
@@ -51,7 +51,7 @@ pub enum ConsumerError {
     NothingInCommon,
     /// The answer is not the site's, or not to this question, or makes no sense.
     #[error("the answer is not to be believed")]
-    NotBelieved,
+    FailedVerification,
     /// The answer is too old or of the future: one of the clocks is wrong.
     #[error("the answer is stale: compare the clocks")]
     Stale,
@@ -199,7 +199,7 @@ impl Consumer {
     }
 
     fn granted(&self, asked: &Asked, body: &[u8], now: u64) -> Result<Box<Granted>, ConsumerError> {
-        let distrust = ConsumerError::NotBelieved;
+        let distrust = ConsumerError::FailedVerification;
         let sealed: SealedMessage = serde_json::from_slice(body).map_err(|_| distrust.clone())?;
         let signed = |hash: &&RsaHash| sealed.signed_by(**hash, &self.master).is_some();
         let hash = *self.hashes.iter().find(signed).ok_or(distrust.clone())?;
@@ -248,7 +248,7 @@ impl Granted {
     /// Presents the ticket: the JSON body for the provider.
     ///
     /// # Errors
-    /// [`ConsumerError::NotBelieved`] when the site's one-time credentials are of no use.
+    /// [`ConsumerError::FailedVerification`] when the site's one-time credentials are of no use.
     pub fn present(
         self,
         now: u64,
@@ -264,7 +264,7 @@ impl Granted {
             iv: BASE64.encode(&iv),
             ts: now,
         };
-        let distrust = ConsumerError::NotBelieved;
+        let distrust = ConsumerError::FailedVerification;
         let text = write(&object).map_err(|_| distrust.clone())?;
         let (key, first) = self.once()?;
         let enciphered = self.cipher.encipher(key.expose(), &first, text.expose());
@@ -286,7 +286,7 @@ impl Granted {
         let once = &self.response.one_time_credentials;
         let decode = |text: &str| {
             let decoded = BASE64.decode(text.as_bytes());
-            decoded.map_err(|_| ConsumerError::NotBelieved)
+            decoded.map_err(|_| ConsumerError::FailedVerification)
         };
         Ok((decode(once.key.expose())?.into(), decode(&once.iv)?))
     }
@@ -296,18 +296,18 @@ impl Presenting {
     /// Reads what the provider answered.
     ///
     /// # Errors
-    /// [`ConsumerError::Refused`], or [`ConsumerError::NotBelieved`] when it could not read the ticket;
+    /// [`ConsumerError::Refused`], or [`ConsumerError::FailedVerification`] when it could not read the ticket;
     /// [`ConsumerError::Stale`] when it says to have read it at a time at which it must have refused it.
     pub fn acknowledged(self, status: u16, body: &[u8]) -> Result<Credentials, ConsumerError> {
         if status != 200 {
             return Err(ConsumerError::Refused(status));
         }
-        let nonces = self.nonces(body).ok_or(ConsumerError::NotBelieved)?;
+        let nonces = self.nonces(body).ok_or(ConsumerError::FailedVerification)?;
         let response = self.granted.response;
         let said = (nonces.server_nonce, nonces.requester_nonce);
         let expected = (response.server_nonce, response.requester_nonce);
         if said != expected || nonces.final_nonce != self.final_nonce {
-            return Err(ConsumerError::NotBelieved);
+            return Err(ConsumerError::FailedVerification);
         }
         if nonces.ts.abs_diff(self.at) > limits::TOLERANCE {
             return Err(ConsumerError::Stale);

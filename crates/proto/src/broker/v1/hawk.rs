@@ -11,7 +11,7 @@ use data_encoding::BASE64;
 pub const TOLERANCE: u64 = 60;
 
 /// The longest header that is read, in bytes.
-const LONGEST: usize = 4_096;
+const MAX_LENGTH: usize = 4_096;
 
 /// What is signed of a request.
 #[derive(Debug, Clone, Copy)]
@@ -149,7 +149,7 @@ impl Header {
     /// # Errors
     /// [`HawkError::None`] for another scheme, [`HawkError::Format`].
     pub fn parse(value: &str) -> Result<Self, HawkError> {
-        if value.len() > LONGEST {
+        if value.len() > MAX_LENGTH {
             return Err(HawkError::Format);
         }
         let (scheme, mut rest) = value.split_once(' ').unwrap_or((value, ""));

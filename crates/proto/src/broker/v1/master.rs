@@ -7,9 +7,9 @@
 //! ```
 
 use countersign_crypto::entropy::Entropy;
+use countersign_crypto::legacy::{Cipher, IV_LENGTH};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::secret::SecretText;
-use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
 use serde_json::value::RawValue;
 
 use super::agreed::{Agreed, Lists, is_usable};

@@ -6,9 +6,9 @@
 //! ```
 
 use countersign_crypto::hash::sha256;
+use countersign_crypto::legacy::{Cipher, IV_LENGTH};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::secret::SecretBytes;
-use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
 use data_encoding::BASE64;
 use serde_json::value::RawValue;
 

@@ -1,8 +1,8 @@
 //! What is answered instead of what was asked for: statuses and bodies of Serveros, without any text that
 //! comes from a key, a message or a library.
 
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
-use countersign_crypto::unauthenticated::Cipher;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

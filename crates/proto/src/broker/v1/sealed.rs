@@ -2,9 +2,9 @@
 //! signed over the text of both.
 
 use countersign_crypto::entropy::Entropy;
+use countersign_crypto::legacy::{Cipher, IV_LENGTH};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::secret::{SecretBytes, SecretText};
-use countersign_crypto::unauthenticated::{Cipher, IV_LENGTH};
 use data_encoding::BASE64;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

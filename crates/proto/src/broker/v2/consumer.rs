@@ -12,7 +12,7 @@ use super::message::{
     AcknowledgedNonces, Acknowledgement, AuthRequest, AuthResponse, CIPHER, HASH, IdObject, Nonce,
     Presentation, write,
 };
-use super::presentation::{beside, of_acknowledgement, of_id_object, shared_secret};
+use super::presentation::{associated_data, of_acknowledgement, of_id_object, shared_secret};
 use super::sealed::Kind;
 use super::{Credentials, SealedMessage, limits};
 
@@ -39,7 +39,7 @@ pub enum ConsumerError {
     CannotAsk,
     /// The answer is not the site's or the provider's, or not to this question, or makes no sense.
     #[error("the answer is not to be believed")]
-    NotBelieved,
+    FailedVerification,
 }
 
 /// Asked, and not answered yet.
@@ -112,10 +112,10 @@ impl Consumer {
     /// Reads the site's answer to the question.
     ///
     /// # Errors
-    /// [`ConsumerError::NotBelieved`].
+    /// [`ConsumerError::FailedVerification`].
     pub fn granted(&self, asked: Asked, body: &[u8]) -> Result<Granted, ConsumerError> {
         let Asked { requested, nonce } = asked;
-        let distrust = ConsumerError::NotBelieved;
+        let distrust = ConsumerError::FailedVerification;
         if body.len() > limits::SEALED {
             return Err(distrust);
         }
@@ -134,7 +134,7 @@ impl Consumer {
     /// nor to another question.
     ///
     /// # Errors
-    /// [`ConsumerError::NotBelieved`] when it is a ticket of somebody else's or for somebody else.
+    /// [`ConsumerError::FailedVerification`] when it is a ticket of somebody else's or for somebody else.
     pub fn granted_in_session(
         &self,
         requested: &str,
@@ -148,7 +148,7 @@ impl Consumer {
             && response.expires > response.ts;
         match ours {
             true => Ok(Granted { response }),
-            false => Err(ConsumerError::NotBelieved),
+            false => Err(ConsumerError::FailedVerification),
         }
     }
 }
@@ -183,8 +183,8 @@ impl Granted {
         };
         let text = write(&object).ok_or(ConsumerError::CannotAsk)?;
         let id = of_id_object(&response.one_time_credentials)
-            .seal(&beside(&response.ticket, &[]), text.expose());
-        let said = beside(&response.ticket, &id);
+            .seal(&associated_data(&response.ticket, &[]), text.expose());
+        let said = associated_data(&response.ticket, &id);
         let presentation = Presentation {
             id,
             ticket: response.ticket.clone(),
@@ -206,10 +206,10 @@ impl Presenting {
     /// Reads what the provider answered.
     ///
     /// # Errors
-    /// [`ConsumerError::NotBelieved`] when it could not read the ticket, or says to have done so at a time at which
+    /// [`ConsumerError::FailedVerification`] when it could not read the ticket, or says to have done so at a time at which
     /// it must have refused it.
     pub fn acknowledged(self, body: &[u8]) -> Result<Credentials, ConsumerError> {
-        self.read(body).ok_or(ConsumerError::NotBelieved)
+        self.read(body).ok_or(ConsumerError::FailedVerification)
     }
 
     fn read(self, body: &[u8]) -> Option<Credentials> {

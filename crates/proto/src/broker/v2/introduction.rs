@@ -15,7 +15,7 @@ use super::limits;
 use super::message::bytes;
 
 /// The longest introduction, in characters of JSON: a few keys.
-pub const LONGEST: usize = 16_384;
+pub const MAX_LENGTH: usize = 16_384;
 /// The most keys of a site at a time.
 const MOST_KEYS: usize = 4;
 
@@ -109,7 +109,7 @@ mod tests {
         let keys = [party().public().clone(), party().public().clone()];
         let told = Introduction::tell("example.org", &keys, &site(1));
         let json = serde_json::to_string(&told).unwrap();
-        assert!(json.len() < LONGEST);
+        assert!(json.len() < MAX_LENGTH);
         let told: Introduction = serde_json::from_str(&json).unwrap();
         let believed = told.believe(&site(1).public()).unwrap();
         assert_eq!(

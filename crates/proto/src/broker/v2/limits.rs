@@ -9,7 +9,7 @@ pub const AHEAD: u64 = 1_000;
 
 /// The longest ticket is good for, in milliseconds: a day. Whoever was locked meanwhile is refused after
 /// that at the latest.
-pub const LONGEST_TICKET: u64 = 24 * 60 * 60 * 1_000;
+pub const MAX_TICKET: u64 = 24 * 60 * 60 * 1_000;
 
 /// How long a ticket key of the fast path is that of new tickets, in milliseconds: a day, so that a provider that
 /// can ask now and then always has the next one.

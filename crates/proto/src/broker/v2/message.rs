@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
 use super::SealedMessage;
-use super::fast::FastTicket;
+use super::symmetric::SymmetricTicket;
 
 /// 128 bits that are drawn for one message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -153,7 +153,7 @@ pub enum SealedTicket {
     /// Sealed to the provider and signed by the site.
     Signed(SealedMessage),
     /// Sealed under a key that the site and the provider share.
-    Fast(FastTicket),
+    Fast(SymmetricTicket),
 }
 
 /// What the consumer shows the provider.

@@ -10,13 +10,13 @@
 
 pub mod clock;
 pub mod consumer;
-pub mod fast;
 pub mod introduction;
 pub mod limits;
 pub mod message;
 pub mod provider;
 pub mod signature;
 pub mod site;
+pub mod symmetric;
 
 mod presentation;
 mod refusal;

@@ -49,7 +49,7 @@ pub(super) fn of_acknowledgement(once: &OneTimeCredentials, iv: Nonce) -> OneTim
 }
 
 /// What was said so far: the ticket, and the ID object where there is one.
-pub(super) fn beside(ticket: &SealedTicket, id: &[u8]) -> [u8; 32] {
+pub(super) fn associated_data(ticket: &SealedTicket, id: &[u8]) -> [u8; 32] {
     let mut said = Sha256::new();
     match ticket {
         // The signature covers the names, the keys and the sealed text.

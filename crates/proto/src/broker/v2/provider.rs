@@ -14,7 +14,7 @@ use super::message::{
     AcknowledgedNonces, Acknowledgement, CIPHER, HASH, IdObject, Nonce, Presentation, SealedTicket,
     Ticket, write,
 };
-use super::presentation::{beside, of_acknowledgement, of_id_object, shared_secret};
+use super::presentation::{associated_data, of_acknowledgement, of_id_object, shared_secret};
 use super::sealed::{Kind, TicketHeader};
 use super::{Credentials, Refusal, TicketKey, limits};
 
@@ -120,7 +120,10 @@ impl Provider {
             return Err(distrust);
         }
         let text = of_id_object(once)
-            .open(&beside(&presentation.ticket, &[]), &presentation.id)
+            .open(
+                &associated_data(&presentation.ticket, &[]),
+                &presentation.id,
+            )
             .map_err(|_| distrust)?;
         let object: IdObject = serde_json::from_slice(text.expose()).map_err(|_| distrust)?;
         let nonces = (object.server_nonce, object.requester_nonce);
@@ -135,14 +138,14 @@ impl Provider {
         // The site makes none for later, nor for longer.
         let lasts = ticket.expires.saturating_sub(ticket.ts);
         let early = ticket.ts.saturating_sub(site_time) > limits::TOLERANCE;
-        if early || lasts > limits::LONGEST_TICKET {
+        if early || lasts > limits::MAX_TICKET {
             return Err(Refusal::Clock);
         }
         if object.ts.abs_diff(site_time) > limits::TOLERANCE {
             return Err(Refusal::Clock);
         }
         Ok(Presented {
-            said: beside(&presentation.ticket, &presentation.id),
+            said: associated_data(&presentation.ticket, &presentation.id),
             ticket,
             object,
             ephemeral,

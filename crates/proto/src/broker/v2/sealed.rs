@@ -87,7 +87,7 @@ pub struct SealedMessage {
 
 /// A message is not believed: it is not from whom it says, or not for us, or was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotBelieved;
+pub(super) struct FailedVerification;
 
 /// What was believed.
 pub(super) struct Believed<T> {
@@ -162,20 +162,24 @@ impl SealedMessage {
         kind: Kind,
         (from, senders): (&str, &[PartyPublic]),
         (to, own): (&str, &[PartyKey]),
-    ) -> Result<Believed<T>, NotBelieved> {
+    ) -> Result<Believed<T>, FailedVerification> {
         let fits = self.kind == kind && self.from == from && self.to == to;
         let headed = self.header.is_some() == (kind == Kind::Ticket);
         if !fits || !headed || self.sealed.len() > limits::SEALED {
-            return Err(NotBelieved);
+            return Err(FailedVerification);
         }
-        let suite: SealingSuite = self.suite.parse().map_err(|_| NotBelieved)?;
+        let suite: SealingSuite = self.suite.parse().map_err(|_| FailedVerification)?;
         let signature = self.signature.as_slice().try_into();
-        let signature = Signature(signature.map_err(|_| NotBelieved)?);
-        let recipient: &[u8; 32] = self.key.as_slice().try_into().map_err(|_| NotBelieved)?;
+        let signature = Signature(signature.map_err(|_| FailedVerification)?);
+        let recipient: &[u8; 32] = self
+            .key
+            .as_slice()
+            .try_into()
+            .map_err(|_| FailedVerification)?;
         // Found before anything is verified: that costs nothing.
         let known = |key: &PartyKey| key.public().fingerprint() == *recipient;
-        let key = own.iter().position(known).ok_or(NotBelieved)?;
-        let own = own.get(key).ok_or(NotBelieved)?;
+        let key = own.iter().position(known).ok_or(FailedVerification)?;
+        let own = own.get(key).ok_or(FailedVerification)?;
         let signer = senders
             .iter()
             .enumerate()
@@ -186,12 +190,12 @@ impl SealedMessage {
                 sender.signing.verify(&text, &signature).ok()?;
                 Some((at, info))
             })
-            .ok_or(NotBelieved);
+            .ok_or(FailedVerification);
         let (signer, info) = signer?;
         let text: SecretBytes = own
             .open(suite, &info, &self.sealed)
-            .map_err(|_| NotBelieved)?;
-        let message = serde_json::from_slice(text.expose()).map_err(|_| NotBelieved)?;
+            .map_err(|_| FailedVerification)?;
+        let message = serde_json::from_slice(text.expose()).map_err(|_| FailedVerification)?;
         Ok(Believed {
             message,
             signer,

@@ -29,7 +29,7 @@ const NAME: &str = "countersign";
 /// How far a request's time may be from the site's, in seconds.
 pub const TOLERANCE: u64 = 60;
 /// The longest a signature may say to be good for, in seconds: that long its nonce has to be remembered.
-pub const LONGEST: u64 = 300;
+pub const MAX_LENGTH: u64 = 300;
 /// The longest value of a field that is read, in bytes.
 pub const FIELD: usize = 2_048;
 
@@ -166,7 +166,7 @@ fn is_plain(request: &Request<'_>) -> bool {
     parts.iter().all(graphic)
 }
 
-/// Signs a request; `site_time` in seconds since 1970, `lasts` in seconds, at most [`LONGEST`].
+/// Signs a request; `site_time` in seconds since 1970, `lasts` in seconds, at most [`MAX_LENGTH`].
 ///
 /// # Errors
 /// [`SignatureError::Fields`] for a request that no HTTP message can be.
@@ -307,7 +307,7 @@ impl Signed {
         }
         let lasts = self.expires.checked_sub(self.created);
         let of_now = self.created.abs_diff(site_time) <= TOLERANCE && site_time <= self.expires;
-        if !of_now || lasts.is_none_or(|lasts| lasts > LONGEST) {
+        if !of_now || lasts.is_none_or(|lasts| lasts > MAX_LENGTH) {
             return Err(SignatureError::Clock);
         }
         if site_time.saturating_mul(1_000) > credentials.expires {

@@ -192,7 +192,7 @@ impl Ticket {
         now: u64,
         entropy: &mut dyn Entropy,
     ) -> Result<Self, Refusal> {
-        let lasts = requested.keys_last.min(limits::LONGEST_TICKET);
+        let lasts = requested.keys_last.min(limits::MAX_TICKET);
         let nothing = || RawValue::from_string("null".to_owned()).map_err(|_| Refusal::NotAllowed);
         Ok(Self {
             requester: requester.id.clone(),

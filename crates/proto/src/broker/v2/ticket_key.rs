@@ -66,7 +66,7 @@ impl TicketKey {
     /// Whether all tickets under it are over.
     #[must_use]
     pub fn is_over(&self, site_time: u64) -> bool {
-        site_time > self.until.saturating_add(limits::LONGEST_TICKET)
+        site_time > self.until.saturating_add(limits::MAX_TICKET)
     }
 
     pub(super) fn secret(&self) -> &Secret<32> {

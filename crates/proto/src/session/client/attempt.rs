@@ -11,11 +11,11 @@ use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::flight::{self, ClearCommand, client_says};
 use crate::session::limits::{
-    GREATEST_MAX_PACKET, LEAST_MAX_PACKET, STALE_CHOICES, UNPROVED_BYTES,
+    GREATEST_MAX_PACKET, LEAST_MAX_PACKET, STALE_CHOICES, UNAUTHENTICATED_BYTES,
 };
 use crate::session::link::{FirstPacket, Link};
 use crate::session::option::{Choice, EncryptionOption, OptionList};
-use crate::session::proof::SiteProved;
+use crate::session::proof::SiteProof;
 use crate::session::refusal::{LoginError, WireError};
 use crate::session::transcript::Transcript;
 
@@ -174,7 +174,7 @@ impl LoginAttempt {
                     return Ok((step, used + bytes));
                 }
             };
-            if rest.len() > UNPROVED_BYTES {
+            if rest.len() > UNAUTHENTICATED_BYTES {
                 return Err(LoginError::Protocol("too long an answer"));
             }
             let Some(clear) = flight::next(rest)? else {
@@ -202,7 +202,7 @@ impl Dialog {
             (c::ERROR, Value::U8(code)) => return Err(flight.refused_with(code)),
             (c::SITE_PROOF, Value::Bytes(signature)) => {
                 let said = self.transcript.digest("site proof");
-                self.transcript.server_said(clear.wire);
+                self.transcript.server_sent(clear.wire);
                 return match flight {
                     Flight::Person(flight) => {
                         Stretch::new(self, *flight, &said, signature).map(Step::Stretch)
@@ -221,18 +221,18 @@ impl Dialog {
                 Flight::Service(flight) if self.option != EncryptionOption::DeliveredKey => {
                     // What the psk covers ends before this command.
                     let said = self.transcript.clone();
-                    self.transcript.server_said(clear.wire);
+                    self.transcript.server_sent(clear.wire);
                     let opening = flight.finish(self, &said, message, out)?;
                     return Ok(opening.awaits_welcome());
                 }
                 flight => {
                     set(&mut self.answer.session_key, message)?;
-                    self.transcript.server_said(clear.wire);
+                    self.transcript.server_sent(clear.wire);
                     return Ok(self.goes_on(flight));
                 }
             },
             (c::OPTIONS, Value::Bytes(list)) => {
-                self.transcript.server_said(clear.wire);
+                self.transcript.server_sent(clear.wire);
                 return self.restart(flight, list, entropy, out);
             }
             (c::CERTIFICATE, Value::Bytes(value)) => set(&mut self.answer.certificate, value)?,
@@ -242,7 +242,7 @@ impl Dialog {
             (c::MAX_PACKET, Value::U32(bytes)) => self.answer.max_packet = Some(bytes),
             _ => {}
         }
-        self.transcript.server_said(clear.wire);
+        self.transcript.server_sent(clear.wire);
         Ok(self.goes_on(flight))
     }
 
@@ -297,9 +297,9 @@ impl Dialog {
         &self,
         said: &[u8; 32],
         signature: &[u8],
-    ) -> Result<SiteProved, LoginError> {
+    ) -> Result<SiteProof, LoginError> {
         let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
-        SiteProved::by_signature(&self.settings.site, said, &signature).ok_or(LoginError::WrongSite)
+        SiteProof::by_signature(&self.settings.site, said, &signature).ok_or(LoginError::WrongSite)
     }
 }
 

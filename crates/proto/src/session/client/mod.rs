@@ -24,7 +24,7 @@ mod resume;
 mod service;
 mod session;
 
-use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::noise::StaticKeyCache;
 use countersign_crypto::site_key::SitePublicKey;
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub struct Settings {
     /// The largest packet that this client takes or sends, in bytes.
     pub max_packet: u32,
     /// Shared secrets with sites that this identity logged in to before.
-    pub known: Arc<KnownKeys>,
+    pub known: Arc<StaticKeyCache>,
 }
 
 /// The option to take of those on offer: the first that is accepted, in the client's own order or in the site's.
@@ -77,7 +77,7 @@ impl Settings {
             own_order: false,
             options,
             max_packet: DEFAULT_MAX_PACKET,
-            known: Arc::new(KnownKeys::default()),
+            known: Arc::new(StaticKeyCache::default()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::session::delivered::from_wire;
 use crate::session::keys::{Established, login_context};
 use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
-use crate::session::proof::SiteProved;
+use crate::session::proof::SiteProof;
 use crate::session::refusal::LoginError;
 
 use super::attempt::{Dialog, LoginAttempt, Opening, UNFIT};
@@ -77,7 +77,7 @@ pub struct Stretch {
     dialog: Dialog,
     passphrase: Passphrase,
     sent: Sent,
-    _proof: SiteProved,
+    _proof: SiteProof,
 }
 
 impl Stretch {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::kem::KemSecret;
-use countersign_crypto::machine::Initiator;
+use countersign_crypto::noise::Initiator;
 
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
-use crate::session::keys::{machine_established, machine_psk};
+use crate::session::keys::{noise_established, noise_psk};
 use crate::session::limits::BeforeLogin;
 use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
-use crate::session::proof::SiteProved;
+use crate::session::proof::SiteProof;
 use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
@@ -114,18 +114,18 @@ impl ServiceFlight {
             }
             (None, _) => None,
         };
-        let psk = machine_psk(shared.as_ref(), said);
+        let psk = noise_psk(shared.as_ref(), said);
         let (payload, keys) = initiator
             .finish(&psk, message)
             .map_err(|_| LoginError::WrongSite)?;
-        let _proof = SiteProved::by_handshake(&keys);
+        let _proof = SiteProof::by_handshake(&keys);
         for step in Reader::new(&payload, &BeforeLogin) {
             if let (c::MAX_PACKET, Value::U32(bytes)) = step? {
                 dialog.answer.max_packet = Some(bytes);
             }
         }
         let max_packet = dialog.agreed_max_packet()?;
-        let established = machine_established(dialog.option, &keys, &dialog.transcript, max_packet);
+        let established = noise_established(dialog.option, &keys, &dialog.transcript, max_packet);
         let mut link = Link::client(&established);
         link.send_nop()
             .and_then(|()| link.flush(out))

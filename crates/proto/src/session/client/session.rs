@@ -88,8 +88,8 @@ impl Session {
     }
 
     /// Takes results of at most this many bytes, in place of 16 MiB. Content is not counted.
-    pub fn set_longest_result(&mut self, bytes: usize) {
-        self.link.set_longest_message(bytes);
+    pub fn set_max_result(&mut self, bytes: usize) {
+        self.link.set_max_message(bytes);
     }
 
     /// When the session stops being accepted unless its keys are renewed, milliseconds since 1970 UTC by

@@ -2,7 +2,7 @@
 
 use countersign_crypto::hash::Sha256;
 
-use crate::operation::{Code, Event, LONGEST_NAME, Operation, Outcome, is_name};
+use crate::operation::{Code, Event, MAX_NAME, Operation, Outcome, is_name};
 use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::limits::{CONTENT_WINDOW, piece_cost};
@@ -250,7 +250,7 @@ fn set_once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
 }
 
 fn name(text: &[u8]) -> Result<String, Refusal> {
-    if text.len() > LONGEST_NAME {
+    if text.len() > MAX_NAME {
         return Err(Refusal::BadMessage("a name that is too long"));
     }
     String::from_utf8(text.to_vec()).map_err(|_| Refusal::BadMessage("a name that is not UTF-8"))

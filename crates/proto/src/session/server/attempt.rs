@@ -6,7 +6,8 @@ use crate::risp::Value;
 use crate::session::command as c;
 use crate::session::flight::{self, ClearCommand};
 use crate::session::limits::{
-    INVALID_COMMANDS, STALE_CHOICES, UNPROVED_ANSWER_BYTES, UNPROVED_BYTES, agreed_max_packet,
+    INVALID_COMMANDS, STALE_CHOICES, UNAUTHENTICATED_ANSWER_BYTES, UNAUTHENTICATED_BYTES,
+    agreed_max_packet,
 };
 use crate::session::option::{Choice, EncryptionOption};
 use crate::session::refusal::Refusal;
@@ -117,8 +118,8 @@ impl LoginAttempt {
                     Confirmation::Refused(bytes) => Ok((Step::Refused, used + bytes)),
                     Confirmation::Incomplete(awaiting) => {
                         // Still unauthenticated: a packet that is to come is no reason to keep more.
-                        if self.read + unread > UNPROVED_BYTES {
-                            return Err(Refusal::TooMuchUnproved);
+                        if self.read + unread > UNAUTHENTICATED_BYTES {
+                            return Err(Refusal::TooManyUnauthenticated);
                         }
                         self.awaiting = Awaiting::Confirmation(awaiting);
                         Ok((Step::NeedMore(self), used))
@@ -126,8 +127,8 @@ impl LoginAttempt {
                 };
             }
             let rest = input.get(used..).unwrap_or_default();
-            if self.read + rest.len() > UNPROVED_BYTES {
-                return Err(Refusal::TooMuchUnproved);
+            if self.read + rest.len() > UNAUTHENTICATED_BYTES {
+                return Err(Refusal::TooManyUnauthenticated);
             }
             let Some(clear) = flight::next(rest)? else {
                 return Ok((Step::NeedMore(self), used));
@@ -155,12 +156,12 @@ impl LoginAttempt {
                 awaiting.lower_max_packet(asked_max_packet(bytes)?);
             }
             (Awaiting::Flight, c::OPTIONS_REQUEST, _) => {
-                self.transcript.client_said(clear.wire);
+                self.transcript.client_sent(clear.wire);
                 self.offer_options(out)?;
                 return Ok(Step::NeedMore(self));
             }
             (Awaiting::Flight, c::OPTION_CHOICE, Value::Bytes(choice)) => {
-                self.transcript.client_said(clear.wire);
+                self.transcript.client_sent(clear.wire);
                 return self.choose(choice, out)?.answer_if_whole();
             }
             (Awaiting::Flight, command, value) if Gathered::knows(command) => {
@@ -170,12 +171,12 @@ impl LoginAttempt {
                     }
                     self.gathered.take(command, value, &self.transcript)?;
                 }
-                self.transcript.client_said(clear.wire);
+                self.transcript.client_sent(clear.wire);
                 return self.answer_if_whole();
             }
             _ => return self.invalid(clear),
         }
-        self.transcript.client_said(clear.wire);
+        self.transcript.client_sent(clear.wire);
         Ok(Step::NeedMore(self))
     }
 
@@ -183,7 +184,7 @@ impl LoginAttempt {
         let said = &mut self.transcript;
         let verified = match self.awaiting {
             Awaiting::Proof(awaiting) => {
-                said.client_said(wire);
+                said.client_sent(wire);
                 awaiting.verify(proof, said)
             }
             Awaiting::Code(awaiting) => awaiting.verify(proof, wire, said),
@@ -230,7 +231,7 @@ impl LoginAttempt {
 
     /// Counts a command that means nothing here, and passes it over.
     fn invalid(mut self, clear: &ClearCommand<'_>) -> Result<Step, Refusal> {
-        self.transcript.client_said(clear.wire);
+        self.transcript.client_sent(clear.wire);
         self.count_invalid(1)?;
         Ok(Step::NeedMore(self))
     }
@@ -278,9 +279,9 @@ impl LoginAttempt {
     /// Counts what was appended to `out` after `start`. It is taken back when it is too much.
     pub(super) fn count_answer(&mut self, start: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
         self.answered += out.len() - start;
-        if self.answered > UNPROVED_ANSWER_BYTES {
+        if self.answered > UNAUTHENTICATED_ANSWER_BYTES {
             out.truncate(start);
-            return Err(Refusal::TooMuchUnproved);
+            return Err(Refusal::TooManyUnauthenticated);
         }
         Ok(())
     }

@@ -7,29 +7,29 @@ use crate::session::link::Link;
 use crate::session::live::{SessionId, Welcome};
 use crate::session::message::Message;
 use crate::session::option::EncryptionOption;
-use crate::session::proof::{KeyProved, PassphraseProved, SessionProved};
+use crate::session::proof::{KeyProof, PassphraseProof, SessionProof};
 use crate::session::refusal::{Refusal, WireError};
 
 use super::{AccountTag, Session};
 
 /// How the account was proved. Only a verifier can make one.
 #[derive(Debug)]
-pub enum HowProved {
+pub enum AuthenticatedBy {
     /// By its pass phrase.
-    Passphrase(PassphraseProved),
+    Passphrase(PassphraseProof),
     /// By the key of the certificate with this thumbprint.
-    Key(Thumbprint, KeyProved),
+    Key(Thumbprint, KeyProof),
     /// By the key of the certificate with this thumbprint, which the site delivered and the pass phrase
     /// opened.
-    DeliveredKey(Thumbprint, KeyProved),
+    DeliveredKey(Thumbprint, KeyProof),
     /// By what only it and the site know of the session that it resumes.
-    Session(SessionId, SessionProved),
+    Session(SessionId, SessionProof),
 }
 
 /// An authenticated client; the host still decides whether it gets a session.
 pub struct Authenticated {
     pub(super) account: AccountTag,
-    pub(super) how: HowProved,
+    pub(super) how: AuthenticatedBy,
     pub(super) option: EncryptionOption,
     pub(super) link: Link,
     pub(super) resumption: ResumptionSecret,
@@ -38,7 +38,7 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    pub(super) fn new(account: AccountTag, how: HowProved, established: Established) -> Self {
+    pub(super) fn new(account: AccountTag, how: AuthenticatedBy, established: Established) -> Self {
         Self {
             account,
             how,
@@ -57,7 +57,7 @@ impl Authenticated {
 
     /// How it was verified.
     #[must_use]
-    pub fn how(&self) -> &HowProved {
+    pub fn how(&self) -> &AuthenticatedBy {
         &self.how
     }
 

@@ -14,12 +14,12 @@ use crate::session::delivered::{SessionSecrets, sealing_info, to_wire};
 use crate::session::flight::server_says;
 use crate::session::keys::Established;
 use crate::session::option::EncryptionOption;
-use crate::session::proof::KeyProved;
+use crate::session::proof::KeyProof;
 use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
 use super::attempt::Awaiting;
-use super::authenticated::{Authenticated, HowProved};
+use super::authenticated::{Authenticated, AuthenticatedBy};
 use super::{AccountTag, DeliveredCredential, LoginAttempt, ServiceCredential};
 
 /// Whose certificate the session key is to be sealed to.
@@ -50,7 +50,7 @@ impl FindDelivered {
     ///
     /// # Errors
     /// [`Refusal::BadLogin`] when nothing can be sealed to the certificate, and
-    /// [`Refusal::TooMuchUnproved`] when the client was answered too much before.
+    /// [`Refusal::TooManyUnauthenticated`] when the client was answered too much before.
     pub fn answer_person(
         self,
         credential: Option<&DeliveredCredential>,
@@ -58,14 +58,14 @@ impl FindDelivered {
         out: &mut Vec<u8>,
     ) -> Result<LoginAttempt, Refusal> {
         // Made up for known names too, so that both take the same time.
-        let made_up = self.made_up();
-        let key = credential.map_or(&made_up, |known| &known.key);
+        let decoy = self.decoy();
+        let key = credential.map_or(&decoy, |known| &known.key);
         let certificate = key.certificate();
         let whose = Whose {
             account: credential.map(|known| known.account),
             thumbprint: certificate.thumbprint(),
             agreement: certificate.agreement(),
-            proves: HowProved::DeliveredKey,
+            proves: AuthenticatedBy::DeliveredKey,
         };
         self.answer(whose, Some(&to_wire(key)), entropy, out)
     }
@@ -83,22 +83,22 @@ impl FindDelivered {
         let Owner::Service(thumbprint) = self.owner else {
             return Err(Refusal::BadLogin("a service's answer to a person"));
         };
-        let made_up = self.made_up().certificate().agreement();
+        let decoy = self.decoy().certificate().agreement();
         let whose = Whose {
             account: credential.map(|known| known.account),
             thumbprint,
-            agreement: credential.map_or(made_up, |known| known.agreement),
-            proves: HowProved::Key,
+            agreement: credential.map_or(decoy, |known| known.agreement),
+            proves: AuthenticatedBy::Key,
         };
         self.answer(whose, None, entropy, out)
     }
 
-    fn made_up(&self) -> DeliveredKey {
+    fn decoy(&self) -> DeliveredKey {
         let name = match &self.owner {
             Owner::Person(name) => name.to_string().into_bytes(),
             Owner::Service(thumbprint) => thumbprint.0.to_vec(),
         };
-        DeliveredKey::made_up(&self.login.settings.made_up, &name)
+        DeliveredKey::decoy(&self.login.settings.decoy, &name)
     }
 
     fn answer(
@@ -148,7 +148,7 @@ struct Whose {
     thumbprint: Thumbprint,
     agreement: AgreementPublic,
     /// What the session code then proves.
-    proves: fn(Thumbprint, KeyProved) -> HowProved,
+    proves: fn(Thumbprint, KeyProof) -> AuthenticatedBy,
 }
 
 /// Answered; what is left is the proof that the session code was decrypted.
@@ -173,8 +173,8 @@ impl AwaitingCode {
         said: &mut Transcript,
     ) -> Result<Authenticated, Refusal> {
         let told = Secret::try_from_slice(proof).ok_or(Refusal::NotAuthenticated)?;
-        let proof = KeyProved::by_session_code(&told, &self.secrets.proof(said));
-        said.client_said(wire);
+        let proof = KeyProof::by_session_code(&told, &self.secrets.proof(said));
+        said.client_sent(wire);
         let proof = proof.ok_or(Refusal::NotAuthenticated)?;
         let account = self.whose.account.ok_or(Refusal::NotAuthenticated)?;
         let how = (self.whose.proves)(self.whose.thumbprint, proof);

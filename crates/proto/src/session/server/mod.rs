@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::key_file::DeliveredKey;
-use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::noise::StaticKeyCache;
 use countersign_crypto::passphrase::{PassphraseRecord, ServerSetup};
 use countersign_crypto::sealed_identity::SEALED_IDENTITY_LENGTH;
 use countersign_crypto::secret::Secret;
@@ -36,7 +36,7 @@ use crate::name::Zone;
 use super::option::OptionList;
 
 pub use attempt::{LoginAttempt, LookUp, Step};
-pub use authenticated::{Authenticated, HowProved};
+pub use authenticated::{Authenticated, AuthenticatedBy};
 pub use delivered::{FindDelivered, Owner};
 pub use person::FindPerson;
 pub use resume::FindSession;
@@ -50,7 +50,7 @@ pub struct Settings {
     /// The OPAQUE setup that unknown names are answered with.
     pub setup: Arc<ServerSetup>,
     /// What the made-up certificates of unknown names are derived from.
-    pub made_up: Secret<32>,
+    pub decoy: Secret<32>,
     /// The zone of names that were given without one.
     pub zone: Zone,
     /// The encryption options on offer, ranked.
@@ -58,7 +58,7 @@ pub struct Settings {
     /// The largest packet that this server takes or sends, in bytes.
     pub max_packet: u32,
     /// Shared secrets with services that logged in before.
-    pub known: Arc<KnownKeys>,
+    pub known: Arc<StaticKeyCache>,
 }
 
 /// The host's own id of an account; carried through a login untouched.

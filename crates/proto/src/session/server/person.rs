@@ -10,12 +10,12 @@ use crate::session::command as c;
 use crate::session::flight::server_says;
 use crate::session::keys::{Established, login_context};
 use crate::session::option::EncryptionOption;
-use crate::session::proof::PassphraseProved;
+use crate::session::proof::PassphraseProof;
 use crate::session::refusal::Refusal;
 use crate::session::transcript::Transcript;
 
 use super::attempt::Awaiting;
-use super::authenticated::{Authenticated, HowProved};
+use super::authenticated::{Authenticated, AuthenticatedBy};
 use super::{AccountTag, LoginAttempt, PersonCredential};
 
 /// A login that waits for the credential of a person.
@@ -40,7 +40,7 @@ impl FindPerson {
     ///
     /// # Errors
     /// [`Refusal::BadLogin`] when the client's first message is no OPAQUE message, and
-    /// [`Refusal::TooMuchUnproved`] when it was answered too much before.
+    /// [`Refusal::TooManyUnauthenticated`] when it was answered too much before.
     pub fn answer(
         self,
         credential: Option<&PersonCredential>,
@@ -58,7 +58,7 @@ impl FindPerson {
         let max_packet = login.agreed_max_packet(None);
         let whole_name = name.to_string();
         // Made up for known names too, so that both take the same time.
-        let made_up = sealed_identity::made_up(&settings.made_up, whole_name.as_bytes());
+        let decoy = sealed_identity::decoy(&settings.decoy, whole_name.as_bytes());
         let (account, setup, credential_id, record, certificate) = match credential {
             Some(known) => (
                 Some(known.account),
@@ -67,7 +67,7 @@ impl FindPerson {
                 Some(&known.record),
                 &known.sealed_identity,
             ),
-            None => (None, &settings.setup, whole_name.as_bytes(), None, &made_up),
+            None => (None, &settings.setup, whole_name.as_bytes(), None, &decoy),
         };
         let (server_login, session_key) = ServerLogin::start(
             option.login_suite(),
@@ -132,7 +132,7 @@ impl AwaitingProof {
             &transcript.digest("packets"),
             self.max_packet,
         );
-        let how = HowProved::Passphrase(PassphraseProved::by_ke3(&secret));
+        let how = AuthenticatedBy::Passphrase(PassphraseProof::by_ke3(&secret));
         Ok(Authenticated::new(account, how, established))
     }
 }

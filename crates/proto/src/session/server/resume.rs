@@ -10,11 +10,11 @@ use crate::session::flight::server_says;
 use crate::session::keys::ResumptionSecret;
 use crate::session::live::SessionId;
 use crate::session::option::EncryptionOption;
-use crate::session::proof::SessionProved;
+use crate::session::proof::SessionProof;
 use crate::session::refusal::Refusal;
 use crate::session::resume::{Resume, established};
 
-use super::authenticated::{Authenticated, HowProved};
+use super::authenticated::{Authenticated, AuthenticatedBy};
 use super::{AccountTag, LoginAttempt};
 
 /// A connection whose client claims to resume a session.
@@ -66,7 +66,7 @@ impl FindSession {
     ///
     /// # Errors
     /// [`Refusal::NotAuthenticated`] when the proof is false or the claim is refused,
-    /// [`Refusal::BadMessage`] when the client's key share is none, and [`Refusal::TooMuchUnproved`] when
+    /// [`Refusal::BadMessage`] when the client's key share is none, and [`Refusal::TooManyUnauthenticated`] when
     /// it was answered too much before.
     pub fn answer(
         self,
@@ -100,7 +100,7 @@ impl FindSession {
         login.count_answer(start, out)?;
         let transcript = login.transcript.digest("packets");
         let established = established(option, secret, &exchanged, &transcript, max_packet);
-        let how = HowProved::Session(session, SessionProved::by_resumption(secret));
+        let how = AuthenticatedBy::Session(session, SessionProof::by_resumption(secret));
         Ok(Authenticated::new(account, how, established))
     }
 }

@@ -6,20 +6,20 @@ use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::kem;
-use countersign_crypto::machine::{Acquaintance, KnownKeys, Responder};
+use countersign_crypto::noise::{Responder, StaticKeyCache, StaticKeySecret};
 
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
 use crate::session::flight::server_says;
-use crate::session::keys::{ResumptionSecret, machine_established, machine_psk};
+use crate::session::keys::{ResumptionSecret, noise_established, noise_psk};
 use crate::session::limits::BeforeLogin;
 use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
-use crate::session::proof::KeyProved;
+use crate::session::proof::KeyProof;
 use crate::session::refusal::{Refusal, WireError};
 
 use super::attempt::Awaiting;
-use super::authenticated::{Authenticated, HowProved};
+use super::authenticated::{Authenticated, AuthenticatedBy};
 use super::gathered::asked_max_packet;
 use super::{AccountTag, LoginAttempt, ServiceCredential};
 
@@ -76,7 +76,7 @@ impl FindService {
     ///
     /// # Errors
     /// [`Refusal::BadLogin`] when the service's ML-KEM key is missing or no such key, and
-    /// [`Refusal::TooMuchUnproved`] when it was answered too much before.
+    /// [`Refusal::TooManyUnauthenticated`] when it was answered too much before.
     pub fn answer(
         self,
         credential: Option<&ServiceCredential>,
@@ -91,8 +91,11 @@ impl FindService {
             claims,
         } = self;
         let account = credential.and_then(|credential| {
-            let proof = KeyProved::by_handshake(&credential.agreement, &proved)?;
-            Some((credential.account, HowProved::Key(claims.thumbprint, proof)))
+            let proof = KeyProof::by_handshake(&credential.agreement, &proved)?;
+            Some((
+                credential.account,
+                AuthenticatedBy::Key(claims.thumbprint, proof),
+            ))
         });
         let start = out.len();
         let said = &mut login.transcript;
@@ -106,12 +109,12 @@ impl FindService {
             (true, None) => return Err(Refusal::BadLogin("a hybrid option without KEM-KEY")),
             (false, _) => None,
         };
-        let psk = machine_psk(shared.as_ref(), said);
+        let psk = noise_psk(shared.as_ref(), said);
         let max_packet = login.agreed_max_packet(claims.max_packet);
         let mut payload = Vec::with_capacity(6);
         risp::put(&mut payload, c::MAX_PACKET, Value::U32(max_packet))
             .map_err(|_| Refusal::BadLogin("an answer that does not fit"))?;
-        let met = responder.acquaintance();
+        let met = responder.static_secret();
         let (message, keys) = responder
             .finish(&psk, &payload, entropy)
             .map_err(|_| Refusal::BadLogin("the handshake failed"))?;
@@ -122,7 +125,7 @@ impl FindService {
             Value::Bytes(&message),
         )?;
         login.count_answer(start, out)?;
-        let established = machine_established(option, &keys, &login.transcript, max_packet);
+        let established = noise_established(option, &keys, &login.transcript, max_packet);
         let link = Link::server(&established);
         let known = login.settings.known.clone();
         Ok(
@@ -167,11 +170,11 @@ impl Claims {
 
 /// Answered; the client's first packet confirms that the handshake was not replayed.
 pub(super) struct AwaitingConfirmation {
-    known: Arc<KnownKeys>,
-    met: Arc<Acquaintance>,
+    known: Arc<StaticKeyCache>,
+    met: Arc<StaticKeySecret>,
     link: Link,
     resumption: ResumptionSecret,
-    account: Option<(AccountTag, HowProved)>,
+    account: Option<(AccountTag, AuthenticatedBy)>,
     option: EncryptionOption,
 }
 

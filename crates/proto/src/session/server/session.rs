@@ -84,9 +84,8 @@ impl Session {
     }
 
     /// Takes parameters of at most this many bytes, in place of 16 MiB. Content is not counted.
-    pub fn set_longest_params(&mut self, bytes: usize) {
-        self.link
-            .set_longest_message(bytes.min(DEFAULT_MESSAGE_BYTES));
+    pub fn set_max_params(&mut self, bytes: usize) {
+        self.link.set_max_message(bytes.min(DEFAULT_MESSAGE_BYTES));
     }
 
     /// Opens the packets of `input` in place and appends what they say to `got`. Returns how many bytes

@@ -160,7 +160,7 @@ fn the_provider_accepts_recorded_presentations_and_is_understood() {
             // The answer is under the recorded key and vector.
             let request = &step["decoded"]["request"];
             let decode = |text: &Value| BASE64.decode(text.as_str().unwrap().as_bytes()).unwrap();
-            let cipher: countersign_crypto::unauthenticated::Cipher =
+            let cipher: countersign_crypto::legacy::Cipher =
                 request["idCipher"].as_str().unwrap().parse().unwrap();
             let answer: Value = serde_json::from_str(&accepted.answer).unwrap();
             let iv = decode(&step["decoded"]["response"]["ackIv"]);

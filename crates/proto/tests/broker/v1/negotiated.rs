@@ -2,8 +2,8 @@
 //! something else.
 
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::Refusal;
 use countersign_proto::broker::v1::consumer::{Answered, ConsumerError};
 use countersign_proto::broker::v1::master::{Application, Master};

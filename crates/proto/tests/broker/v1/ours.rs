@@ -1,8 +1,8 @@
 //! Our own three parts with each other, and with somebody in between.
 
 use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::consumer::{Answered, Consumer, ConsumerError, Granted};
 use countersign_proto::broker::v1::master::{Application, Master};
 use countersign_proto::broker::v1::{Refusal, SealedMessage, Which, limits};
@@ -202,7 +202,10 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
         ours.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy)
             .map(|_| ())
     };
-    assert_eq!(read(second, &body, NOW), Err(ConsumerError::NotBelieved));
+    assert_eq!(
+        read(second, &body, NOW),
+        Err(ConsumerError::FailedVerification)
+    );
     let late = NOW + limits::TOLERANCE + 1;
     let (third, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let old = answer(&parts, &sealed, NOW).unwrap();
@@ -218,7 +221,10 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
         changed.message.replace_range(at..=at, other);
         let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
         let text = serde_json::to_string(&changed).unwrap();
-        assert_eq!(read(asked, &text, NOW), Err(ConsumerError::NotBelieved));
+        assert_eq!(
+            read(asked, &text, NOW),
+            Err(ConsumerError::FailedVerification)
+        );
     }
     assert_eq!(read(first, &body, NOW), Ok(()));
 }
@@ -241,7 +247,7 @@ fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
     let of_another = other
         .acknowledged(200, accepted.answer.as_bytes())
         .map(|_| ());
-    assert_eq!(of_another, Err(ConsumerError::NotBelieved));
+    assert_eq!(of_another, Err(ConsumerError::FailedVerification));
     let refused = presenting.acknowledged(403, b"{}").map(|_| ());
     assert_eq!(refused, Err(ConsumerError::Refused(403)));
 }

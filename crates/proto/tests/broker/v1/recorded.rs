@@ -3,8 +3,8 @@
 use std::fs;
 
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
+use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_crypto::unauthenticated::Cipher;
 use countersign_proto::broker::v1::consumer::Consumer;
 use countersign_proto::broker::v1::master::{Application, Master};
 use countersign_proto::broker::v1::provider::Provider;

@@ -80,7 +80,7 @@ fn no_change_of_an_answer_is_believed() {
             .consumer
             .granted(asked, change.as_bytes())
             .map(|_| ());
-        assert_eq!(refused, Err(ConsumerError::NotBelieved), "{change}");
+        assert_eq!(refused, Err(ConsumerError::FailedVerification), "{change}");
     }
 }
 
@@ -127,7 +127,11 @@ fn no_change_of_an_acknowledgement_is_believed() {
     for change in changes(&whole) {
         let (presenting, _) = parties.presented();
         let refused = presenting.acknowledged(change.as_bytes()).map(|_| ());
-        assert_eq!(refused.err(), Some(ConsumerError::NotBelieved), "{change}");
+        assert_eq!(
+            refused.err(),
+            Some(ConsumerError::FailedVerification),
+            "{change}"
+        );
     }
 }
 
@@ -142,7 +146,7 @@ fn messages_are_not_taken_for_each_other() {
         .consumer
         .granted(asked, reflected.as_bytes())
         .map(|_| ());
-    assert_eq!(refused, Err(ConsumerError::NotBelieved));
+    assert_eq!(refused, Err(ConsumerError::FailedVerification));
     let answer: Value = serde_json::from_str(&answer).unwrap();
     let presentation = json!({ "id": "AAAA", "ticket": answer }).to_string();
     assert_eq!(

@@ -299,7 +299,7 @@ fn another_provider_and_another_consumer_can_do_nothing_with_a_ticket() {
     let refused = presenting
         .acknowledged(accepted.answer.as_bytes())
         .map(|_| ());
-    assert_eq!(refused.err(), Some(ConsumerError::NotBelieved));
+    assert_eq!(refused.err(), Some(ConsumerError::FailedVerification));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 mod changed;
 mod dialog;
-mod fast;
 mod parties;
 mod signature;
+mod symmetric;

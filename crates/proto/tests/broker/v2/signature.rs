@@ -4,7 +4,7 @@ use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::signature::{
-    FIELD, Fields, LONGEST, Request, SignatureError, Signed, TOLERANCE, Verified, sign,
+    FIELD, Fields, MAX_LENGTH, Request, SignatureError, Signed, TOLERANCE, Verified, sign,
 };
 use data_encoding::BASE64;
 
@@ -191,11 +191,11 @@ fn a_signature_is_good_for_its_time_alone() {
     ] {
         assert_eq!(verify(&fields, &REQUEST, now).is_ok(), expected, "{now}");
     }
-    for (lasts, expected) in [(LONGEST, true), (LONGEST + 1, false)] {
+    for (lasts, expected) in [(MAX_LENGTH, true), (MAX_LENGTH + 1, false)] {
         let fields = sign(&credentials(1), &REQUEST, Nonce([9; 16]), NOW, lasts).unwrap();
         assert_eq!(verify(&fields, &REQUEST, NOW).is_ok(), expected, "{lasts}");
     }
-    let fields = sign(&credentials(1), &REQUEST, Nonce([9; 16]), NOW, LONGEST).unwrap();
+    let fields = sign(&credentials(1), &REQUEST, Nonce([9; 16]), NOW, MAX_LENGTH).unwrap();
     let late = verify(&fields, &REQUEST, NOW + TOLERANCE + 1);
     assert_eq!(late, Err(SignatureError::Clock));
     let over = NOW + 3_601;

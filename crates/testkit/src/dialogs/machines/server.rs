@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_crypto::certificate::Certificate;
 use countersign_crypto::key_file::DeliveredKey;
-use countersign_crypto::machine::KnownKeys;
+use countersign_crypto::noise::StaticKeyCache;
 use countersign_crypto::passphrase::{PassphraseRecord, ServerSetup};
 use countersign_crypto::secret::Secret;
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
@@ -50,11 +50,11 @@ impl<'a> ServerEnd<'a> {
         let settings = server::Settings {
             key: Arc::new(site_key(inputs)),
             setup: Arc::new(ServerSetup::generate(&mut SeededEntropy::new(0))),
-            made_up: Secret::from_bytes([0; 32]),
+            decoy: Secret::from_bytes([0; 32]),
             zone: "example.org".parse().unwrap(),
             options: OptionList::new(options(&inputs.options)),
             max_packet: inputs.max_packet,
-            known: Arc::new(KnownKeys::default()),
+            known: Arc::new(StaticKeyCache::default()),
         };
         Self {
             inputs,

@@ -3,7 +3,7 @@
 use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::kdf::derive;
-use countersign_crypto::machine::Responder;
+use countersign_crypto::noise::Responder;
 use countersign_crypto::passphrase::{ClientLogin, Identifiers, LoginSuite};
 use countersign_crypto::sealing;
 use countersign_crypto::secret::{Passphrase, Secret};

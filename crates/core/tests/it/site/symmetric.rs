@@ -1,0 +1,439 @@
+//! Tickets of the fast path, as the site gives them to services that speak for applications.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use countersign_core::access::Caller;
+use countersign_core::site_key::BrokerKeys;
+use countersign_core::tickets::Registered;
+use countersign_core::timestamp::Timestamp;
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_proto::broker::v2::consumer::Consumer;
+use countersign_proto::broker::v2::limits::TICKET_KEY;
+use countersign_proto::broker::v2::provider::{Provider, Unverified};
+use countersign_proto::broker::v2::symmetric::Answered;
+use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
+use countersign_proto::operation::Code;
+use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run, run_at};
+use serde_json::{Value, json};
+
+fn millis(now: Timestamp) -> u64 {
+    u64::try_from(now.millis()).unwrap()
+}
+
+/// A site with `billing`, which may call `ledger`, and their services.
+struct World {
+    test: TestSite,
+    billing: TestSession,
+    ledger: TestSession,
+    consumer: Consumer,
+    provider: Provider,
+}
+
+impl World {
+    async fn new() -> Self {
+        let test = TestSite::new().await;
+        let (billing, _) = test.service("billing-robot").await;
+        let (ledger, _) = test.service("ledger-robot").await;
+        let service = |id| json!({ "service": format!("{id}-robot") });
+        let [first, second] = [
+            test.create_application("billing", service("billing")).await,
+            test.create_application("ledger", service("ledger")).await,
+        ];
+        let world = Self {
+            billing,
+            ledger,
+            consumer: test.consumer("billing", first),
+            provider: test.provider("ledger", second),
+            test,
+        };
+        let settings = json!({ "may_call": [{ "app": "ledger" }], "auth_data": { "team": 7 } });
+        world.update("billing", settings).await;
+        world
+    }
+
+    async fn update(&self, id: &str, settings: Value) {
+        let params = json!({ "id": id, "settings": settings });
+        self.test.admin("app.update", params).await;
+    }
+
+    async fn ask(&self, app: &str, providers: &[&str]) -> (Code, Value) {
+        let params = json!({ "app": app, "providers": providers });
+        let caller = &self.billing.caller;
+        run(&self.test.site, caller, "broker.ticket", params).await
+    }
+
+    /// The codes of what is refused, and nothing for a ticket.
+    async fn answers(&self, providers: &[&str]) -> Vec<Option<String>> {
+        let (code, mut data) = self.ask("billing", providers).await;
+        assert_eq!(code, Code::SUCCESS, "{data}");
+        let answered: Vec<Answered> = serde_json::from_value(data["tickets"].take()).unwrap();
+        let answers = answered.into_iter().map(|answered| match answered {
+            Answered::Granted(_) => None,
+            Answered::Refused(code) => Some(code),
+        });
+        answers.collect()
+    }
+
+    async fn ticket_keys(&self) -> (Code, Value) {
+        let (site, caller) = (&self.test.site, &self.ledger.caller);
+        run(
+            site,
+            caller,
+            "broker.ticket_keys",
+            json!({ "app": "ledger" }),
+        )
+        .await
+    }
+
+    async fn registered(&self, id: &str, now: Timestamp) -> Arc<Registered> {
+        let registered = self.test.site.registered(id, now).await.unwrap();
+        registered.unwrap()
+    }
+
+    /// What the provider can read of its ticket keys at `now`.
+    async fn keys_at(&self, now: Timestamp) -> Vec<TicketKey> {
+        let ledger = self.registered("ledger", now).await;
+        let site = &self.test.site;
+        let messages = site.ticket_keys(&keys(&self.test), &ledger, now).unwrap();
+        let read = |message: &SealedMessage| self.provider.ticket_keys(message).ok();
+        messages.iter().filter_map(read).flatten().collect()
+    }
+
+    /// A presentation of a ticket that was made at `now`.
+    async fn presentation(&self, now: Timestamp) -> String {
+        let billing = self.registered("billing", now).await;
+        let (keys, requested) = (keys(&self.test), ["ledger".to_owned()]);
+        let tickets = self
+            .test
+            .site
+            .symmetric_tickets(&keys, &billing, &requested, now);
+        let Some(Answered::Granted(response)) = tickets.await.unwrap().pop() else {
+            panic!("refused");
+        };
+        let granted = self.consumer.granted_in_session("ledger", *response);
+        let presented = granted.unwrap().present(millis(now), &mut SystemEntropy);
+        presented.unwrap().1
+    }
+}
+
+fn keys(test: &TestSite) -> Arc<BrokerKeys> {
+    test.site.opened().unwrap().broker.clone()
+}
+
+fn names(keys: &[TicketKey]) -> Vec<[u8; 8]> {
+    keys.iter().map(TicketKey::name).collect()
+}
+
+#[tokio::test]
+async fn a_service_gets_tickets_that_the_provider_opens_with_its_keys() {
+    let mut world = World::new().await;
+    let before = world.test.audit().await.len();
+    let (code, mut data) = world.ticket_keys().await;
+    assert_eq!(code, Code::SUCCESS, "{data}");
+    let messages: Vec<SealedMessage> = serde_json::from_value(data["keys"].take()).unwrap();
+    assert_eq!(messages.len(), 1);
+    world.provider.ticket_keys = world.provider.ticket_keys(&messages[0]).unwrap();
+
+    let (code, mut data) = world.ask("billing", &["ledger", "ledger"]).await;
+    assert_eq!(code, Code::SUCCESS, "{data}");
+    let answered: Vec<Answered> = serde_json::from_value(data["tickets"].take()).unwrap();
+    assert_eq!(answered.len(), 2);
+    for answered in answered {
+        let Answered::Granted(response) = answered else {
+            panic!("refused");
+        };
+        assert_eq!(response.expires, millis(NOW) + 3_600_000);
+        let granted = world.consumer.granted_in_session("ledger", *response);
+        let presented = granted.unwrap().present(millis(NOW), &mut SystemEntropy);
+        let (presenting, body) = presented.unwrap();
+        let accepted = world.provider.accept(body.as_bytes(), millis(NOW)).unwrap();
+        let accepted = accepted.acknowledge(millis(NOW), &mut SystemEntropy);
+        let accepted = accepted.unwrap();
+        assert_eq!(accepted.auth_data.get(), r#"{"team":7}"#);
+        let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+        assert_eq!(here.secret, accepted.credentials.secret);
+    }
+    assert_eq!(world.test.audit().await.len(), before, "not audited");
+}
+
+/// [BRK-54]
+#[tokio::test]
+async fn nobody_gets_anything_for_an_application_that_does_not_name_them() {
+    let world = World::new().await;
+    let (test, ledger) = (&world.test, &world.ledger.caller);
+    let ask = async |caller, app: &str| {
+        let params = json!({ "app": app, "providers": ["ledger"] });
+        let tickets = run(&test.site, caller, "broker.ticket", params).await;
+        let keys = run(
+            &test.site,
+            caller,
+            "broker.ticket_keys",
+            json!({ "app": app }),
+        )
+        .await;
+        (tickets, keys)
+    };
+    // Another application's service; one that is not there; no id at all.
+    let other = ask(ledger, "billing").await;
+    assert_eq!(other.0.0, Code::NOT_PERMITTED);
+    assert_eq!(other.0, other.1);
+    assert_eq!(ask(ledger, "nobody").await, other);
+    assert_eq!(ask(ledger, " ").await, other);
+    // An admin speaks for no application, neither in a session nor at the socket.
+    let admin = test.person("maria", "admin").await;
+    assert_eq!(ask(&admin.caller, "billing").await, other);
+    let socket = Caller::admin_socket();
+    assert_eq!(ask(&socket, "billing").await, other);
+    let member = test.person("noor", "member").await;
+    assert_eq!(
+        ask(&member.caller, "billing").await.0.0,
+        Code::NOT_PERMITTED
+    );
+    // Named, and not any more.
+    world
+        .update("billing", json!({ "service": "ledger-robot@example.org" }))
+        .await;
+    assert_eq!(ask(ledger, "billing").await.0.0, Code::SUCCESS);
+    assert_eq!(ask(&world.billing.caller, "billing").await, other);
+    world.update("billing", json!({ "service": "" })).await;
+    assert_eq!(ask(ledger, "billing").await, other);
+    let shown = test.admin("app.show", json!({ "id": "billing" })).await;
+    assert_eq!(shown.get("service"), None);
+    // Who is named has to be a service.
+    for wrong in ["maria", "nobody", "a b", "billing-robot@example.com"] {
+        let params = json!({ "id": "billing", "settings": { "service": wrong } });
+        let (_, data) = test.refused("app.update", params).await;
+        assert_eq!(data["field"], "settings.service", "{wrong}: {data}");
+    }
+}
+
+/// [BRK-55]
+#[tokio::test]
+async fn one_to_256_tickets_are_asked_for_at_once() {
+    let world = World::new().await;
+    for (count, fine) in [(0, false), (1, true), (256, true), (257, false)] {
+        let (code, data) = world.ask("billing", &vec!["ledger"; count]).await;
+        match fine {
+            true => assert_eq!(data["tickets"].as_array().unwrap().len(), count),
+            false => assert_eq!(
+                (code, &data["field"]),
+                (Code::INVALID_PARAMS, &json!("providers"))
+            ),
+        }
+    }
+}
+
+/// [BRK-6], [BRK-30] and [BRK-55]
+#[tokio::test]
+async fn a_refusal_fails_no_other_entry_and_policy_is_asked_each_time() {
+    let world = World::new().await;
+    let test = &world.test;
+    let old = json!({
+        "id": "old", "edition": "serveros-v1",
+        "public_keys": [include_str!("../../../../../vectors/serveros/keys/provider.pub.pem")],
+    });
+    test.admin("app.create", old).await;
+    let may_call = json!({ "may_call": [{ "app": "ledger" }, { "app": "old" }] });
+    world.update("billing", may_call).await;
+    let no = || Some("not-allowed".to_owned());
+    let ids = ["nobody", "ledger", "billing", "old", " ", "ledger"];
+    let answers = world.answers(&ids).await;
+    assert_eq!(answers, [no(), None, no(), no(), no(), None]);
+
+    for id in ["ledger", "billing"] {
+        test.admin("app.lock", json!({ "id": id })).await;
+        assert_eq!(world.answers(&["ledger"]).await, [no()], "{id}");
+        test.admin("app.unlock", json!({ "id": id })).await;
+        assert_eq!(world.answers(&["ledger"]).await, [None], "{id}");
+    }
+    test.admin("app.lock", json!({ "id": "ledger" })).await;
+    assert_eq!(world.ticket_keys().await.0, Code::CONFLICT);
+    test.admin("app.unlock", json!({ "id": "ledger" })).await;
+    assert_eq!(world.ticket_keys().await.0, Code::SUCCESS);
+
+    world.update("billing", json!({ "may_call": [] })).await;
+    assert_eq!(world.answers(&["ledger"]).await, [no()]);
+    for id in ["billing", "ledger"] {
+        test.admin("app.delete", json!({ "id": id })).await;
+    }
+    assert_eq!(
+        world.ask("billing", &["ledger"]).await.0,
+        Code::NOT_PERMITTED
+    );
+    assert_eq!(world.ticket_keys().await.0, Code::NOT_PERMITTED);
+    // A service that is locked has no session any more.
+    let robot = json!({ "name": "billing-robot" });
+    test.admin("service.lock", robot).await;
+    assert!(world.billing.was_cut().is_some());
+    assert_eq!(
+        world.ask("billing", &["ledger"]).await.0,
+        Code::NOT_PERMITTED
+    );
+}
+
+/// [BRK-51] and [BRK-53]: a provider that asks once a day has every key in time.
+#[tokio::test]
+async fn the_keys_of_yesterday_today_and_tomorrow_are_told() {
+    let mut world = World::new().await;
+    let midnight = Timestamp::from_millis(NOW.millis() / 86_400_000 * 86_400_000);
+    let day = |days: u64| midnight.plus_millis(days * TICKET_KEY);
+    let (today, tomorrow) = (world.keys_at(day(0)).await, world.keys_at(day(1)).await);
+    assert_eq!(today.len(), 3);
+    assert_eq!(names(&today)[1..], names(&tomorrow)[..2]);
+    let last = day(0).plus_millis(TICKET_KEY - 1);
+    assert_eq!(names(&world.keys_at(last).await), names(&today));
+    world.provider.ticket_keys = today;
+    for (now, opens) in [
+        (day(0), true),
+        (last, true),
+        (day(1), true),
+        (day(2), false),
+    ] {
+        let presentation = world.presentation(now).await;
+        let accepted = world.provider.accept(presentation.as_bytes(), millis(now));
+        assert_eq!(accepted.is_ok(), opens, "{now}");
+        let read = Unverified::read(presentation.as_bytes()).unwrap();
+        assert_eq!(world.provider.lacks_ticket_key(&read), !opens);
+    }
+}
+
+/// [BRK-52] and [BRK-53]
+#[tokio::test]
+async fn each_key_of_a_provider_has_ticket_keys_of_its_own_until_it_retires() {
+    let mut world = World::new().await;
+    let before = world.keys_at(NOW).await;
+    let early = world.presentation(NOW).await;
+    let next = party();
+    let rotate = json!({
+        "id": "ledger", "public_key": next.public().to_pem(), "overlap": 1_000
+    });
+    world.test.admin("app.rotate_key", rotate).await;
+    // Who has the older key alone reads what goes with it, and tickets are under the newer one's.
+    assert_eq!(names(&world.keys_at(NOW).await), names(&before));
+    world.provider.ticket_keys = before.clone();
+    let late = world.presentation(NOW).await;
+    let accept = |provider: &Provider, body: &String| {
+        let accepted = provider.accept(body.as_bytes(), millis(NOW));
+        accepted.map(|_| ())
+    };
+    assert_eq!(accept(&world.provider, &early), Ok(()));
+    assert_eq!(accept(&world.provider, &late), Err(Refusal::NotVerified));
+    // Who has both reads both, until the older one retires.
+    world.provider.keys.insert(0, next);
+    let both = world.keys_at(NOW.plus_millis(999)).await;
+    assert_eq!(both.len(), 6);
+    assert_eq!(names(&both)[3..], names(&before));
+    world.provider.ticket_keys = both;
+    assert_eq!(accept(&world.provider, &early), Ok(()));
+    assert_eq!(accept(&world.provider, &late), Ok(()));
+    let after = world.keys_at(NOW.plus_millis(1_000)).await;
+    assert_eq!(after.len(), 3);
+    assert!(
+        names(&before)
+            .iter()
+            .all(|name| !names(&after).contains(name))
+    );
+}
+
+/// [BRK-52]
+#[tokio::test]
+async fn ticket_keys_come_back_with_the_site_key_and_not_with_another_registration() {
+    let mut world = World::new().await;
+    let before = names(&world.keys_at(NOW).await);
+    world
+        .test
+        .admin("app.delete", json!({ "id": "ledger" }))
+        .await;
+    // A key serves one registration.
+    world.provider.keys = vec![party()];
+    let key = world.provider.keys[0].public().to_pem();
+    let params = json!({ "id": "ledger", "public_keys": [key] });
+    let socket = Caller::admin_socket();
+    let later = run_at(
+        &world.test.site,
+        &socket,
+        "app.create",
+        params,
+        NOW.plus_millis(1),
+    );
+    assert_eq!(later.await.0, Code::SUCCESS);
+    let after = names(&world.keys_at(NOW).await);
+    assert!(before.iter().all(|name| !after.contains(name)));
+
+    let again = world.test.unsealed().await;
+    let opened = again.opened().unwrap();
+    let ledger = again.registered("ledger", NOW).await.unwrap().unwrap();
+    let messages = again.ticket_keys(&opened.broker, &ledger, NOW).unwrap();
+    let read = world.provider.ticket_keys(&messages[0]).unwrap();
+    assert_eq!(names(&read), after);
+}
+
+/// An application that exists and may not be called was answered in other time than one that does not exist: 197
+/// and 294 microseconds. Whatever is refused waits, and what is granted does not.
+#[tokio::test]
+async fn refused_tickets_wait_whatever_is_refused() {
+    let world = World::new().await;
+    let waited = Arc::new(AtomicUsize::new(0));
+    let counted = waited.clone();
+    world.test.site.delay_refusals(Arc::new(move || {
+        let counted = counted.clone();
+        Box::pin(async move {
+            counted.fetch_add(1, Ordering::SeqCst);
+        })
+    }));
+    let waits = async |providers: &[&str]| {
+        let before = waited.load(Ordering::SeqCst);
+        let answers = world.answers(providers).await;
+        (waited.load(Ordering::SeqCst) - before, answers)
+    };
+    assert_eq!(waits(&["ledger", "ledger"]).await, (0, vec![None, None]));
+    let refused = Some("not-allowed".to_owned());
+    for provider in ["billing", "nobody", "", "no,id"] {
+        assert_eq!(
+            waits(&[provider]).await,
+            (1, vec![refused.clone()]),
+            "{provider}"
+        );
+    }
+    world
+        .test
+        .admin("app.lock", json!({ "id": "ledger" }))
+        .await;
+    assert_eq!(waits(&["ledger"]).await, (1, vec![refused]));
+    for app in ["ledger", "nobody"] {
+        let before = waited.load(Ordering::SeqCst);
+        let (code, _) = world.ask(app, &["ledger"]).await;
+        assert_eq!(code, Code::NOT_PERMITTED);
+        assert_eq!(waited.load(Ordering::SeqCst) - before, 1, "{app}");
+    }
+}
+
+/// Tickets left no trace, however many were given.
+#[tokio::test]
+async fn tickets_are_audited_by_their_number() {
+    let world = World::new().await;
+    let before = world.test.audit().await.len();
+    world.answers(&["ledger"; 200]).await;
+    world.answers(&["ledger"; 56]).await;
+    world.answers(&["nobody", "ledger", "elsewhere"]).await;
+    world.test.site.write_all_counted().await.unwrap();
+    let entries = world.test.audit().await;
+    let told = entries[before..].iter().map(|entry| {
+        assert_eq!(
+            (&entry["actor"], &entry["operation"], &entry["channel"]),
+            (
+                &json!("application billing"),
+                &json!("broker.ticket"),
+                &json!("session")
+            )
+        );
+        let target = entry["target"].as_str().unwrap_or("-");
+        let outcome = entry["outcome"].as_str().unwrap();
+        format!("{target} {outcome} {}", entry["details"]["count"])
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        ["ledger done 200", "- not_permitted 2", "ledger done 57"]
+    );
+}

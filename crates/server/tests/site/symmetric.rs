@@ -1,0 +1,295 @@
+//! The fast path whole: two applications, each with a session of its service, and HTTP between them. The site itself
+//! answers nothing over HTTP here.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::routing::get;
+use axum::{Extension, Router};
+use countersign_client::{Client, Connector, Who};
+use countersign_crypto::entropy::SystemEntropy;
+use countersign_crypto::identity::Identity;
+use countersign_crypto::party::SealingSuite;
+use countersign_http_auth::{
+    Application, AuthenticatedApp, By, Consumer, ConsumerError, Provider, Site, TICKET_PATH,
+};
+use countersign_proto::broker::v2::Refusal;
+use countersign_proto::broker::v2::consumer::Consumer as Parties;
+use countersign_proto::broker::v2::message::AuthResponse;
+use countersign_proto::broker::v2::symmetric::Answered;
+use countersign_proto::uri::SiteUri;
+use countersign_server::clock;
+use countersign_testkit::harness::{ServedSite, party, time};
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::operations::site;
+use crate::proxy::Proxy;
+
+fn millis() -> u64 {
+    u64::try_from(clock::now().millis()).unwrap()
+}
+
+/// An application, and a session of its service.
+struct Registered {
+    application: Application,
+    robot: Arc<Identity>,
+    session: Arc<Client>,
+}
+
+async fn register(served: &ServedSite, id: &str) -> Registered {
+    register_over(served, id, &served.uri).await
+}
+
+async fn register_over(served: &ServedSite, id: &str, uri: &SiteUri) -> Registered {
+    let robot = Arc::new(Identity::generate(&mut SystemEntropy));
+    let name = format!("{id}-robot");
+    served.create_service(&name, &robot).await;
+    let mut settings = json!({ "service": name });
+    if id != "ledger" {
+        settings["may_call"] = json!([{ "app": "ledger" }]);
+    }
+    let key = served.create_application(id, settings).await;
+    let connector = Connector::new(uri);
+    let client = connector.connect(Who::Service(robot.clone()));
+    Registered {
+        application: Application {
+            id: id.to_owned(),
+            keys: vec![key],
+        },
+        robot,
+        session: Arc::new(client.await.unwrap()),
+    }
+}
+
+/// What applications know of the site. Nobody answers at that address.
+fn known(served: &ServedSite) -> Site {
+    let opened = served.site.opened().unwrap();
+    Site {
+        id: opened.broker.id().to_owned(),
+        url: "http://127.0.0.1:1".parse().unwrap(),
+        keys: vec![opened.broker.party().unwrap().public().clone()],
+    }
+}
+
+/// Serves `ledger`, and says where.
+async fn serve(provider: &Provider) -> String {
+    let who = async |Extension(app): Extension<AuthenticatedApp>| app.id;
+    let router = Router::new()
+        .route("/who", get(who))
+        .layer(provider.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+fn consumer(served: &ServedSite, billing: &Registered, ledger: &str) -> Consumer {
+    Consumer::builder(billing.application.clone(), known(served))
+        .calls("ledger", ledger.parse().unwrap())
+        .tickets_over(billing.session.clone())
+        // An hour wrong: the site's answer puts it right.
+        .clock(|| millis() - 3_600_000)
+        .build()
+        .unwrap()
+}
+
+/// What a new consumer gets: a ticket of its own.
+async fn call(consumer: &Consumer, ledger: &str) -> Result<(u16, String), ConsumerError> {
+    let client = consumer.client().unwrap();
+    match client.get(format!("{ledger}/who")).send().await {
+        Ok(answer) => Ok((answer.status().as_u16(), answer.text().await.unwrap())),
+        Err(reqwest_middleware::Error::Middleware(error)) => Err(error.downcast().unwrap()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// [BRK-56]
+#[tokio::test]
+async fn applications_call_each_other_with_tickets_from_sessions() {
+    let served = site().serve().await;
+    let mut ledger = register(&served, "ledger").await;
+    let billing = register(&served, "billing").await;
+    let provider = Provider::builder(ledger.application.clone(), known(&served))
+        .ticket_keys_from(ledger.session.clone())
+        .build()
+        .unwrap();
+    let address = serve(&provider).await;
+    let called = || async { call(&consumer(&served, &billing, &address), &address).await };
+    let fine = Ok((200, "billing".to_owned()));
+    // The keys are asked for with the first ticket.
+    assert_eq!(called().await, fine);
+
+    // Another key, so other ticket keys: asked for with the first ticket under one, but not at once again.
+    let next = party();
+    let rotate = json!({ "id": "ledger", "public_key": next.public().to_pem() });
+    served.admin("app.rotate_key", rotate).await;
+    ledger.application.keys.insert(0, next);
+    provider.set_keys(ledger.application.keys.clone());
+    let refused = |by, refusal: Refusal| {
+        Err(ConsumerError::Refused {
+            by,
+            status: refusal.status(),
+            refusal: Some(refusal),
+        })
+    };
+    assert_eq!(called().await, refused(By::Provider, Refusal::NotVerified));
+    time::pass(Duration::from_secs(5)).await;
+    assert_eq!(called().await, fine);
+    provider.ask_ticket_keys().await.unwrap();
+    assert_eq!(called().await, fine);
+
+    served.admin("app.lock", json!({ "id": "billing" })).await;
+    assert_eq!(called().await, refused(By::Site, Refusal::NotAllowed));
+    served.admin("app.unlock", json!({ "id": "billing" })).await;
+    assert_eq!(called().await, fine);
+
+    // The service is locked, so its session is cut.
+    served
+        .admin("service.lock", json!({ "name": "billing-robot" }))
+        .await;
+    assert!(matches!(called().await, Err(ConsumerError::Session(_))));
+    provider.set_session(None);
+    assert!(provider.ask_ticket_keys().await.is_err());
+}
+
+/// The story: the session of a provider was silent, and clients presented tickets under an unknown key. Each
+/// waited until all before it had waited for an answer of their own, 30 s, 60 s, 90 s, and any number of them.
+/// [BRK-56]
+#[tokio::test]
+async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
+    let served = site().serve().await;
+    let proxy = Proxy::before(&served).await;
+    let ledger = register_over(&served, "ledger", &proxy.uri).await;
+    let billing = register(&served, "billing").await;
+    let site = known(&served);
+    let provider = Provider::builder(ledger.application.clone(), site.clone())
+        .ticket_keys_from(ledger.session.clone())
+        .build()
+        .unwrap();
+    // It does not answer, and is not asked again soon.
+    assert!(provider.ask_time().await.is_err());
+    let params = json!({ "app": "billing", "providers": ["ledger"] });
+    let mut answer: Value = billing
+        .session
+        .call("broker", "ticket", &params)
+        .await
+        .unwrap();
+    let mut answered: Vec<Answered> = serde_json::from_value(answer["tickets"].take()).unwrap();
+    let Some(Answered::Granted(ticket)) = answered.pop() else {
+        panic!("refused");
+    };
+    let parties = Parties {
+        id: "billing".to_owned(),
+        keys: billing.application.keys.clone(),
+        site: site.id,
+        site_keys: site.keys,
+        suite: SealingSuite::XWing,
+    };
+    let granted = parties.granted_in_session("ledger", *ticket).unwrap();
+    let (_, presentation) = granted.present(millis(), &mut SystemEntropy).unwrap();
+    let router = Router::new().route("/who", get(async || "verified"));
+    let mut service = provider.layer(router);
+    let mut present = || {
+        let content = Full::<Bytes>::from(presentation.clone());
+        let request = Request::post(TICKET_PATH).body(content).unwrap();
+        service.call(request)
+    };
+    let status = |answer: Result<Response<Body>, _>| {
+        let answer: Result<_, Infallible> = answer;
+        answer.unwrap().status()
+    };
+
+    proxy.mute();
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    let mut waiting: Vec<_> = (0..255).map(|_| present()).collect();
+    assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
+    // The question is put.
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(5)).await;
+    // One that comes later waits for the same answer, and the next one finds no place.
+    waiting.push(present());
+    assert!(waiting[255].as_mut().now_or_never().is_none());
+    let busy = present().now_or_never().map(status);
+    assert_eq!(busy, Some(StatusCode::SERVICE_UNAVAILABLE));
+    for answer in futures_util::future::join_all(waiting).await {
+        assert_eq!(status(answer), StatusCode::UNAUTHORIZED);
+    }
+    let took = began.elapsed();
+    assert!((10..11).contains(&took.as_secs()), "{took:?}");
+
+    // Five seconds from the end of that question on there is none.
+    provider.set_session(Some(billing.session.clone()));
+    tokio::time::advance(Duration::from_millis(4_900)).await;
+    let refused = present().now_or_never().map(status);
+    assert_eq!(refused, Some(StatusCode::UNAUTHORIZED));
+    tokio::time::advance(Duration::from_millis(200)).await;
+    let mut asks = present();
+    assert!(asks.as_mut().now_or_never().is_none());
+    tokio::time::resume();
+    // That session is of another application's service.
+    assert_eq!(status(asks.await), StatusCode::UNAUTHORIZED);
+    let connector = Connector::new(&served.uri);
+    let session = connector.connect(Who::Service(ledger.robot)).await.unwrap();
+    provider.set_session(Some(Arc::new(session)));
+    time::pass(Duration::from_secs(5)).await;
+    assert_eq!(status(present().await), StatusCode::OK);
+}
+
+/// [BRK-9]: whatever the form of the ticket.
+#[tokio::test]
+async fn a_ticket_of_the_fast_path_is_presented_once() {
+    let served = site().serve().await;
+    let ledger = register(&served, "ledger").await;
+    let billing = register(&served, "billing").await;
+    let site = known(&served);
+    let provider = Provider::builder(ledger.application.clone(), site.clone())
+        .ticket_keys_from(ledger.session.clone())
+        .build()
+        .unwrap();
+    provider.ask_ticket_keys().await.unwrap();
+    let address = serve(&provider).await;
+    let params = json!({ "app": "billing", "providers": vec!["ledger"; 256] });
+    let mut answer: Value = billing
+        .session
+        .call("broker", "ticket", &params)
+        .await
+        .unwrap();
+    let answered: Vec<Answered> = serde_json::from_value(answer["tickets"].take()).unwrap();
+    let granted = |answered| match answered {
+        Answered::Granted(response) => *response,
+        Answered::Refused(code) => panic!("{code}"),
+    };
+    let tickets: Vec<AuthResponse> = answered.into_iter().map(granted).collect();
+    assert_eq!(tickets.len(), 256);
+    let parties = Parties {
+        id: "billing".to_owned(),
+        keys: billing.application.keys.clone(),
+        site: site.id,
+        site_keys: site.keys,
+        suite: SealingSuite::XWing,
+    };
+    let http = reqwest::Client::new();
+    for ticket in tickets.into_iter().take(2) {
+        let granted = parties.granted_in_session("ledger", ticket).unwrap();
+        let (presenting, body) = granted.present(millis(), &mut SystemEntropy).unwrap();
+        let present = async || {
+            let request = http
+                .post(format!("{address}{TICKET_PATH}"))
+                .body(body.clone());
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.bytes().await.unwrap())
+        };
+        let (status, answer) = present().await;
+        assert_eq!(status, 200);
+        assert!(presenting.acknowledged(&answer).is_ok());
+        assert_eq!(present().await, (409, Refusal::Replayed.body().into()));
+    }
+}

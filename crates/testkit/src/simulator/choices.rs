@@ -1,0 +1,74 @@
+//! Where the chances of a simulated life come from.
+
+use crate::entropy::SeededEntropy;
+
+/// Numbers from a seed, or from bytes that somebody wrote: a fuzzer, which so decides what happens.
+#[derive(Debug, Clone)]
+pub struct Choices(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Seed(SeededEntropy),
+    Written { bytes: Vec<u8>, next: usize },
+}
+
+impl Choices {
+    /// Never spent; a seed gives the same numbers each time.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self(Source::Seed(SeededEntropy::new(seed).fork("simulator")))
+    }
+
+    /// Each number is one byte of these, or three where it may be over 255; all are 0 once they are spent.
+    #[must_use]
+    pub fn written(bytes: &[u8]) -> Self {
+        Self(Source::Written {
+            bytes: bytes.to_vec(),
+            next: 0,
+        })
+    }
+
+    /// Whether what was written is used up.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        match &self.0 {
+            Source::Seed(_) => false,
+            Source::Written { bytes, next } => *next >= bytes.len(),
+        }
+    }
+
+    /// A number below `bound`, which is not 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        match &mut self.0 {
+            Source::Seed(entropy) => entropy.below(bound),
+            Source::Written { bytes, next } => {
+                let width = if bound > 256 { 3 } else { 1 };
+                let drawn = bytes.iter().skip(*next).take(width);
+                let number = drawn.fold(0, |number, byte| number << 8 | usize::from(*byte));
+                *next += width;
+                number % bound
+            }
+        }
+    }
+
+    /// True once in `times`, on the average.
+    pub fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Choices;
+
+    #[test]
+    fn what_is_written_is_what_happens_until_it_is_spent() {
+        let mut choices = Choices::written(&[7, 0, 1, 2, 9]);
+        assert_eq!(
+            (choices.below(5), choices.below(1_000), choices.below(10)),
+            (2, 258, 9)
+        );
+        assert!(choices.is_spent());
+        assert_eq!((choices.below(300), choices.one_in(2)), (0, true));
+    }
+}

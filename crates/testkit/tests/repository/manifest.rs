@@ -1,0 +1,159 @@
+//! The `Cargo.toml` of a crate, and the rules that hold for every one of them.
+
+use toml::{Table, Value};
+
+use crate::tree::{self, File, Finding, assert_none};
+
+/// Which of a manifest's tables named a dependency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Normal,
+    Build,
+    Dev,
+}
+
+/// A dependency as a manifest names it.
+pub(crate) struct Dependency {
+    /// The package's own name, also where the manifest calls it by another.
+    pub(crate) package: String,
+    pub(crate) kind: Kind,
+    pub(crate) line: usize,
+    inherited: bool,
+}
+
+/// A crate's `Cargo.toml`.
+pub(crate) struct Manifest {
+    pub(crate) file: File,
+    pub(crate) name: String,
+    table: Table,
+}
+
+impl Manifest {
+    pub(crate) fn parse(file: File) -> Self {
+        let table: Table = file
+            .text
+            .parse()
+            .unwrap_or_else(|error| panic!("{}: {error}", file.path));
+        let name = table.get("package").and_then(|package| package.get("name"));
+        let name = name.and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { file, name, table }
+    }
+
+    /// Every dependency, those for some platforms only among them.
+    pub(crate) fn dependencies(&self) -> Vec<Dependency> {
+        let platforms = self.table.get("target").and_then(Value::as_table);
+        let platforms = platforms
+            .into_iter()
+            .flat_map(Table::values)
+            .filter_map(Value::as_table);
+        let mut found = Vec::new();
+        for tables in std::iter::once(&self.table).chain(platforms) {
+            for (heading, kind) in [
+                ("dependencies", Kind::Normal),
+                ("build-dependencies", Kind::Build),
+                ("dev-dependencies", Kind::Dev),
+            ] {
+                let named = tables.get(heading).and_then(Value::as_table);
+                for (key, value) in named.into_iter().flatten() {
+                    let package = value.get("package").and_then(Value::as_str).unwrap_or(key);
+                    found.push(Dependency {
+                        package: package.to_owned(),
+                        kind,
+                        line: self.line_of(heading, key),
+                        inherited: value.get("workspace") == Some(&Value::Boolean(true)),
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    fn takes_the_house_lints(&self) -> bool {
+        let lints = self
+            .table
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"));
+        lints == Some(&Value::Boolean(true))
+    }
+
+    /// The line on which a table of that heading names that key; 1 when it is written otherwise.
+    fn line_of(&self, heading: &str, key: &str) -> usize {
+        let mut inside = false;
+        for (number, line) in self.file.lines() {
+            if let Some(section) = line.trim().strip_prefix('[') {
+                let section = section.trim_end_matches(']');
+                inside = section == heading || section.ends_with(&format!(".{heading}"));
+            } else if inside && line.split(['.', ' ', '=']).next() == Some(key) {
+                return number;
+            }
+        }
+        1
+    }
+}
+
+/// The manifests of all crates in the workspace.
+pub(crate) fn all() -> Vec<Manifest> {
+    let member = |path: &str| path.ends_with("/Cargo.toml") && !path.starts_with("fuzz/");
+    let manifests: Vec<Manifest> = tree::files()
+        .into_iter()
+        .filter(|file| member(&file.path))
+        .map(Manifest::parse)
+        .collect();
+    assert!(
+        manifests.len() >= 9,
+        "only {} crates found",
+        manifests.len()
+    );
+    manifests
+}
+
+fn without_house_lints(manifest: &Manifest) -> Option<Finding> {
+    let problem = "say `[lints] workspace = true`: one set of lints for the whole house";
+    (!manifest.takes_the_house_lints()).then(|| manifest.file.finding(1, problem))
+}
+
+fn versions_of_its_own(manifest: &Manifest) -> Vec<Finding> {
+    let named = manifest.dependencies();
+    let own = named.iter().filter(|dependency| !dependency.inherited);
+    own.map(|dependency| {
+        let name = &dependency.package;
+        let problem = format!("take {name} from [workspace.dependencies]: one version for all");
+        manifest.file.finding(dependency.line, problem)
+    })
+    .collect()
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_house() {
+    assert_none(all().iter().filter_map(without_house_lints));
+}
+
+#[test]
+fn a_crate_with_lints_of_its_own_is_found() {
+    let own = "[package]\nname = \"a\"\n[lints.rust]\nunsafe_code = \"allow\"\n";
+    let house = "[package]\nname = \"a\"\n[lints]\nworkspace = true\n";
+    assert!(without_house_lints(&decoy(own)).is_some());
+    assert!(without_house_lints(&decoy(house)).is_none());
+}
+
+#[test]
+fn every_crate_takes_its_dependencies_from_the_workspace() {
+    assert_none(all().iter().flat_map(versions_of_its_own));
+}
+
+#[test]
+fn a_dependency_with_a_version_of_its_own_is_found_at_its_line() {
+    let manifest = decoy(
+        "[package]\nname = \"a\"\n[dependencies]\nserde.workspace = true\n\
+         [target.'cfg(unix)'.dev-dependencies]\nlibc = \"0.2\"\n",
+    );
+    let found = versions_of_its_own(&manifest);
+    assert_eq!(
+        found.iter().map(|finding| finding.line).collect::<Vec<_>>(),
+        [6]
+    );
+}
+
+pub(crate) fn decoy(text: &str) -> Manifest {
+    Manifest::parse(File::new("crates/a/Cargo.toml", text))
+}
