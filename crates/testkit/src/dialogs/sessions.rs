@@ -207,7 +207,7 @@ fn resume(option: EncryptionOption) -> SessionFile {
     let plan = [1, 2, 3].map(|id| (option.name(), turns(id)));
     record(
         &purpose,
-        &page("return"),
+        &page("resumption"),
         inputs(Kind::Service, option, 65_536),
         &plan,
     )
