@@ -1,24 +1,24 @@
 //! The exit codes of every command: one table, from which `--help` and the reference page come.
 
-/// What the exit code of `countersign` says.
+/// An exit code of `countersign`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
     /// The reader of standard output has closed it: it has seen enough.
     Done = 0,
-    /// Something failed that has no code of its own.
+    /// A failure without a code of its own.
     Failure = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The site cannot be reached, or is sealed.
+    /// The site is unreachable or sealed.
     Unreachable = 3,
     /// Name, pass phrase, key or site key is not accepted.
     NotAuthenticated = 4,
-    /// Policy or a lockdown refuses it.
+    /// Policy refuses it.
     Refused = 5,
-    /// What it is about does not exist.
+    /// The named object does not exist.
     NotFound = 6,
-    /// It exists already, or was changed meanwhile.
+    /// The object already exists, or was changed in the meantime.
     Conflict = 7,
     /// A check found problems.
     Problems = 8,
@@ -26,57 +26,57 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
-/// Every code: what it means, and what leads to it.
+/// Every code, its meaning, and cases in which a command ends with it.
 const TABLE: [(Exit, &str, &str); 10] = [
     (
         Exit::Done,
         "done",
-        "also when the reader of standard output closes it early, as `head -1` does",
+        "success; also if the reader of standard output closes it early, as `head -1` does",
     ),
     (
         Exit::Failure,
         "failure",
-        "a full disk or standard output, a file that cannot be read, a damaged key file, an answer other than yes to a question, and all that has no code of its own",
+        "a full disk, a full standard output, an unreadable file, a damaged key file, an answer other than yes to a confirmation, and every failure without a code of its own",
     ),
     (
         Exit::Usage,
         "the command line or a parameter is wrong",
-        "also parameters of an operation in `call` and `shell`, and a question that cannot be asked without a terminal",
+        "also wrong parameters of an operation in `call` and `shell`, and a confirmation without a terminal and without `--yes`",
     ),
     (
         Exit::Unreachable,
-        "the site cannot be reached, or is sealed",
-        "no site in the folder, no connection, a lost connection, a site that is too busy",
+        "the site is unreachable or sealed",
+        "no running site in the folder, no connection, a lost connection, a busy site",
     ),
     (
         Exit::NotAuthenticated,
         "not authenticated: name, pass phrase, key or site key",
-        "also `site unseal` and `serve` with a wrong pass phrase or recovery code, and the wrong pass phrase of a key file",
+        "also a wrong pass phrase or recovery code for `site unseal` and `serve`, and a wrong pass phrase for a key file",
     ),
     (
         Exit::Refused,
-        "refused by policy or lockdown",
-        "an operation that the account may not call, no encryption option in common, `app ticket` when there is no ticket",
+        "refused by policy",
+        "an operation that the account may not call, no common encryption option, a session that the site ended by a decision, `app ticket` without a ticket",
     ),
     (
         Exit::NotFound,
-        "not found, at the site or on this machine",
-        "a name or an id that the site does not have, a file that does not exist",
+        "not found at the site or on this machine",
+        "an unknown name or id, a file that does not exist, `doctor` or `backup create` in a folder without a site",
     ),
     (
         Exit::Conflict,
-        "conflict: it exists already, or was changed meanwhile",
-        "a name that is taken, a file that is not overwritten",
+        "conflict: the object already exists, or was changed in the meantime",
+        "a name that is in use, a file that would be overwritten",
     ),
     (
         Exit::Problems,
         "a check found problems",
-        "`audit verify`, `backup verify` and `restore`, `config check`, `doctor`",
+        "`audit verify`, `backup verify`, `backup restore`, `config check`, `doctor`",
     ),
     (
         Exit::Interrupted,
         "interrupted with Ctrl-C",
-        "at a prompt; the terminal is as it was before",
+        "at a prompt; the terminal is restored",
     ),
 ];
 
@@ -103,9 +103,9 @@ mod tests {
         let page = format!(
             "<!-- Written by a test from crates/countersign/src/exit.rs; renew with COUNTERSIGN_BLESS=1. -->\n\n\
              # Exit codes\n\n\
-             Every command of `countersign` ends with one of these. With `--json` a failure is one JSON object on\n\
-             standard error, with the members `code` (stable), `message`, `hint` and `exit`.\n\n\
-             | code | meaning | what leads to it |\n|---|---|---|\n{}",
+             Every command of `countersign` ends with one of these codes. With `--json`, a failure is one JSON\n\
+             object on standard error. Its members are `code` (stable), `message`, `hint` and `exit`.\n\n\
+             | code | meaning | cases |\n|---|---|---|\n{}",
             rows.concat()
         );
         if std::env::var_os("COUNTERSIGN_BLESS").is_some() {
