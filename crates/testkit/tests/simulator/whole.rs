@@ -34,7 +34,7 @@ fn runs(max_packet: u32, part: u64) {
         renewed: seeds,
         returned: seeds / 4,
         harmed: seeds / 8,
-        expired: seeds / 300,
+        expired: seeds / 680,
     };
     assert!(all.is_at_least(&least), "{all:?}");
 }
