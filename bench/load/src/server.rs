@@ -34,11 +34,11 @@ fn limits(scenario: &str) -> Limits {
         unauthenticated_per_source: 60_000,
         unauthenticated_per_network: 60_000,
         sessions_per_account: 60_000,
-        unauthenticated_early: 60_000,
-        unauthenticated_time: Duration::from_secs(600),
+        unauthenticated_early_drop: 60_000,
+        unauthenticated_timeout: Duration::from_secs(600),
         waiting_logins: 4_096,
-        waiting_logins_per_source: 4_096,
-        idle_time: Duration::ZERO,
+        waiting_logins_per_network: 4_096,
+        idle_timeout: Duration::ZERO,
         ..Limits::default()
     };
     match scenario {
@@ -51,13 +51,13 @@ fn limits(scenario: &str) -> Limits {
             unauthenticated: 12_000,
             unauthenticated_per_source: 12_000,
             unauthenticated_per_network: 12_000,
-            unauthenticated_early: 12_000,
-            unauthenticated_time: Duration::from_secs(600),
+            unauthenticated_early_drop: 12_000,
+            unauthenticated_timeout: Duration::from_secs(600),
             ..defaults
         },
         // LoginThrottle are slowed, names or no names; here it is to be measured whether anything else differs.
         "names" => Limits {
-            guesses: LoginThrottleLimits {
+            login_throttle: LoginThrottleLimits {
                 free: u32::MAX,
                 free_of_strangers: u32::MAX,
                 ..LoginThrottleLimits::default()
@@ -70,7 +70,7 @@ fn limits(scenario: &str) -> Limits {
         },
         // A quarter of an hour is long for a program that measures.
         activity::SITE => Limits {
-            guesses: LoginThrottleLimits {
+            login_throttle: LoginThrottleLimits {
                 forgotten: FORGOTTEN,
                 ..LoginThrottleLimits::default()
             },

@@ -4,6 +4,8 @@ mod first;
 mod host;
 mod limits;
 mod log_filter;
+mod reference;
+mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -18,16 +20,15 @@ pub(crate) use self::first::first;
 pub(crate) use self::host::PublicHost;
 use self::limits::LimitsSection;
 pub(crate) use self::log_filter::LogFilter;
+pub(crate) use self::reference::example;
+pub(crate) use self::settings::{Applies, find};
 use crate::failure::{Exit, Failure};
 use crate::{address, input};
 
-/// The version of the file's form that is read.
+/// The version of the file format that this program reads.
 const VERSION: u32 = 1;
 
-/// A commented file with every default; written at the first launch.
-pub(crate) const EXAMPLE: &str = include_str!("config/example.toml");
-
-/// What the file says.
+/// The settings of a site.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
@@ -45,15 +46,15 @@ pub(crate) struct Config {
     limits: LimitsSection,
 }
 
-/// What the site is, settled at its first launch.
+/// Properties of the site that its first launch sets.
 #[derive(Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SiteSection {
-    /// The zone of names that are given without one; `local` when left out.
+    /// The zone of account names that are given without one; `local` if it is not set.
     pub(crate) zone: Option<Zone>,
 }
 
-/// Where the site listens.
+/// The listeners of the site.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Listen {
@@ -82,44 +83,44 @@ impl Default for Listen {
 }
 
 impl Listen {
-    /// Values that are sound each by itself must go together too.
+    /// Checks values that are valid each and may contradict each other.
     fn check(&self) -> Result<(), String> {
         for (key, address) in [("session", Some(self.session)), ("http", self.http)] {
             if let Some(address) = address.filter(|address| address.ip().is_multicast()) {
                 return Err(format!(
-                    "listen.{key} ({address}): a multicast address takes no connections"
+                    "listen.{key} ({address}): a listener cannot have a multicast address"
                 ));
             }
         }
         if let Some(http) = self.http.filter(|http| overlap(self.session, *http)) {
             return Err(format!(
-                "listen.session ({}) and listen.http ({http}) take the same port; give one of them another",
+                "listen.session ({}) and listen.http ({http}) have the same port; change one of them",
                 self.session
             ));
         }
         if self.http_forwarded && self.http_proxies.is_empty() {
             return Err(
-                "listen.http_forwarded believes the proxies of listen.http_proxies, and there are none"
+                "listen.http_forwarded needs at least one address in listen.http_proxies"
                     .to_owned(),
             );
         }
         let impossible = |ip: &&IpAddr| ip.is_unspecified() || ip.is_multicast();
         match self.http_proxies.iter().find(impossible) {
             Some(ip) => Err(format!(
-                "listen.http_proxies ({ip}): no connection comes from there; name the proxy's own address"
+                "listen.http_proxies ({ip}): no connection comes from this address; give the proxy's own address"
             )),
             None => Ok(()),
         }
     }
 }
 
-/// Whether two listeners could not both have their address.
+/// Whether two listeners need the same address and port.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
 }
 
-/// Which encryption options may be offered at all.
+/// Which encryption options the site may offer.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -135,7 +136,7 @@ impl Default for Options {
     }
 }
 
-/// What is logged, and how.
+/// Logging.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {
@@ -152,7 +153,7 @@ impl Default for Log {
     }
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
@@ -164,12 +165,12 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> 
     match u32::deserialize(deserializer)? {
         VERSION => Ok(VERSION),
         other => Err(D::Error::custom(format_args!(
-            "version {other} is not known; this is version {VERSION}"
+            "version {other} is not supported; this program reads version {VERSION}"
         ))),
     }
 }
 
-/// An address, or nothing where the text is empty.
+/// Reads an address; an empty string is `None`.
 fn address_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
@@ -190,21 +191,23 @@ fn strength<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Strength, D::E
 }
 
 impl Config {
-    /// Refuses listeners that cannot be as they are said to be.
+    /// Checks the listeners, after flags changed them.
     pub(crate) fn check_listeners(&self) -> Result<(), Failure> {
         let problem = |text| Failure::new(Exit::Failure, "config", text);
         self.listen.check().map_err(problem)
     }
 
-    /// The limits that the server keeps to.
+    /// The limits of the server.
     pub(crate) fn limits(&self) -> Limits {
         self.limits.limits()
     }
 }
 
-/// The file that is named, or else the one in the site's folder if there is one.
+/// Reads the file `named` by a flag, or else the `usual` one in the site's folder if it exists.
 ///
-/// A file that is named must be there: a site with other settings than were meant is worse than none.
+/// # Errors
+/// A named file that does not exist: the site must not start with settings that the operator did not
+/// mean.
 pub(crate) fn read_or_default(named: Option<&Path>, usual: &Path) -> Result<Config, Failure> {
     match named {
         Some(file) => read(file),
@@ -233,7 +236,7 @@ fn parse(text: &str) -> Result<Config, String> {
     Ok(config)
 }
 
-/// Adds the nearest right key to what the reader says of an unknown one.
+/// Adds the most similar known key to the error message about an unknown one.
 fn explain(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let Some(unknown) = quoted.next().filter(|_| message.contains("unknown field")) else {
@@ -264,29 +267,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_holds_the_defaults() {
-        let example = parse(EXAMPLE).unwrap();
-        assert_eq!(example.limits(), Limits::default());
-        assert_eq!(
-            (example.listen, example.site, example.options, example.log),
-            (
-                Listen::default(),
-                SiteSection::default(),
-                Options::default(),
-                Log::default()
-            )
-        );
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_the_nearest_right_one() {
+    fn an_unknown_key_is_refused_and_a_similar_one_suggested() {
         let problem = parse("version = 1\n[limits]\nconections = 5\n").unwrap_err();
         assert!(problem.contains("conections") && problem.contains("did you mean `connections`"));
     }
 
-    /// `log.level = "warning"` was called sound, and switched all logging off.
+    /// `log.level = "warning"` was accepted, and turned all logging off.
     #[test]
-    fn a_log_level_that_is_none_is_refused_with_the_nearest_right_one() {
+    fn an_unknown_log_level_is_refused_and_a_similar_one_suggested() {
         let with = |level: &str| parse(&format!("version = 1\n[log]\nlevel = \"{level}\""));
         let problem = with("warning").unwrap_err();
         assert!(
@@ -296,26 +284,29 @@ mod tests {
         assert!(with("warn").is_ok());
     }
 
-    /// `public_host = "https://a"` was called sound, and no URI was shown anywhere.
+    /// `public_host = "https://a"` was accepted, and no URI was shown anywhere.
     #[test]
-    fn a_public_host_that_no_uri_can_have_is_refused() {
+    fn a_public_host_that_a_uri_cannot_have_is_refused() {
         let with = |host: &str| parse(&format!("version = 1\n[listen]\npublic_host = \"{host}\""));
         let problem = with("https://a").unwrap_err();
         assert!(
-            problem.contains("line 3") && problem.contains("without https://"),
+            problem.contains("line 3") && problem.contains("remove https://"),
             "{problem}"
         );
         assert!(with("a").is_ok());
     }
 
-    /// Each of these was called sound, and could not mean anything.
+    /// Each of these was accepted, and none of them can work.
     #[test]
-    fn listeners_that_cannot_be_as_they_are_said_to_be_are_refused() {
+    fn listeners_that_contradict_each_other_are_refused() {
         for (lines, named) in [
             ("session = \"0.0.0.0:4749\"", "same port"),
             ("http = \"[::]:4747\"", "same port"),
             ("session = \"224.0.0.1:4747\"", "multicast"),
-            ("http_forwarded = true\nhttp_proxies = []", "there are none"),
+            (
+                "http_forwarded = true\nhttp_proxies = []",
+                "needs at least one",
+            ),
             ("http_proxies = [\"0.0.0.0\"]", "the proxy's own address"),
         ] {
             let problem = parse(&format!("version = 1\n[listen]\n{lines}")).unwrap_err();
@@ -334,13 +325,13 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_needed_and_it_is_1() {
+    fn the_version_is_required_and_is_1() {
         assert!(parse("").unwrap_err().contains("version"));
         assert!(parse("version = 2").unwrap_err().contains("version"));
     }
 
     #[test]
-    fn a_problem_names_its_line_and_key() {
+    fn an_error_names_its_line_and_key() {
         for (text, named) in [
             ("version = 2", ["line 1", "version = 2"]),
             (
@@ -369,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_named_must_be_there_and_the_usual_one_need_not() {
+    fn a_named_file_must_exist_and_the_usual_one_need_not() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("countersign.toml");
         assert_eq!(read_or_default(None, &missing).unwrap(), Config::default());

@@ -1,4 +1,4 @@
-//! Pass phrases: from a prompt or a file, never from the command line.
+//! Pass phrases from a prompt or a file, never from the command line.
 
 use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
@@ -10,21 +10,18 @@ use crate::failure::{Exit, Failure};
 use crate::output::say;
 use crate::{input, prompt};
 
-/// The fewest characters of a new pass phrase. Length is what slows a guesser down.
-const FEWEST_CHARACTERS: usize = 12;
-
-/// How often a new pass phrase is asked for before the command gives up.
+/// How many times a command asks for a new pass phrase.
 const ATTEMPTS: u32 = 3;
 
-/// What a pass phrase opens. Each kind has an environment variable of its own that names a file: a variable that
-/// is set for `serve` must not give its secret to a person or to a key.
+/// The kinds of secrets. Each has an environment variable of its own that names a file, so that a
+/// variable set for `serve` never provides the secret of a person or of a key file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secret {
     /// The site key.
     Site,
-    /// The site key too, and another secret.
+    /// Also opens the site key.
     RecoveryCode,
-    /// A login of the person who runs the command.
+    /// The pass phrase with which the person who runs the command logs in.
     Person,
     /// A key file.
     Key,
@@ -43,14 +40,14 @@ impl Secret {
         }
     }
 
-    /// The file that the secret's variable names. An empty variable is one that is not set.
+    /// The file that the secret's variable names. An empty variable counts as not set.
     pub(crate) fn file(self) -> Option<PathBuf> {
         let file = std::env::var_os(self.variable())?;
         (!file.is_empty()).then(|| PathBuf::from(file))
     }
 }
 
-/// The pass phrase in `file`, or else what is typed at a prompt.
+/// The pass phrase in `file`; without a file, the one typed at the prompt.
 pub(crate) fn passphrase(prompt: &str, file: Option<&Path>) -> Result<Passphrase, Failure> {
     match file {
         Some(file) => from_file(file),
@@ -58,7 +55,7 @@ pub(crate) fn passphrase(prompt: &str, file: Option<&Path>) -> Result<Passphrase
     }
 }
 
-/// A new pass phrase: typed twice, or in `file`.
+/// A new pass phrase in `file`; without a file, one typed twice at the prompt.
 pub(crate) fn new_passphrase(prompt: &str, file: Option<&Path>) -> Result<Passphrase, Failure> {
     match file {
         Some(file) => checked(from_file(file)?),
@@ -66,7 +63,7 @@ pub(crate) fn new_passphrase(prompt: &str, file: Option<&Path>) -> Result<Passph
     }
 }
 
-/// Asks until what is typed can be set and was typed twice, a few times at most.
+/// Asks at most `attempts` times, until the pass phrase is acceptable and typed twice.
 fn typed_twice(prompt: &str, attempts: u32) -> Result<Passphrase, Failure> {
     let refused = match checked(typed(prompt)?) {
         Ok(passphrase) if typed(&format!("{prompt}, once more"))? == passphrase => {
@@ -75,7 +72,7 @@ fn typed_twice(prompt: &str, attempts: u32) -> Result<Passphrase, Failure> {
         Ok(_) => Failure::new(
             Exit::Failure,
             "passphrase_mismatch",
-            "the two are not the same",
+            "the two pass phrases are not the same",
         ),
         Err(refused) => refused,
     };
@@ -89,15 +86,16 @@ fn typed_twice(prompt: &str, attempts: u32) -> Result<Passphrase, Failure> {
     }
 }
 
-/// A pass phrase that may be set.
+/// Checks a new pass phrase.
 fn checked(passphrase: Passphrase) -> Result<Passphrase, Failure> {
-    if passphrase.characters() < FEWEST_CHARACTERS {
+    let min = Passphrase::MIN_CHARACTERS;
+    if passphrase.characters() < min {
         return Err(Failure::new(
             Exit::Failure,
             "short_passphrase",
-            format_args!("a pass phrase has at least {FEWEST_CHARACTERS} characters"),
+            format_args!("a pass phrase has at least {min} characters"),
         )
-        .hint("a few words in a row are long and easy to remember"));
+        .hint("use a few words in a row: they are long and easy to remember"));
     }
     match passphrase.check_new() {
         Ok(()) => Ok(passphrase),
@@ -109,14 +107,14 @@ fn checked(passphrase: Passphrase) -> Result<Passphrase, Failure> {
 fn typed(prompt: &str) -> Result<Passphrase, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(
-            Failure::usage(format_args!("{prompt}: there is no terminal to type it at"))
-                .hint("give it in a file: --passphrase-file FILE, or the secret's own variable"),
+            Failure::usage(format_args!("{prompt}: there is no terminal to type it in"))
+                .hint("give it in a file: --passphrase-file FILE, or the environment variable of this secret"),
         );
     }
     prompt::hidden(prompt).map(Passphrase::from)
 }
 
-/// Reads a file (`-` is standard input), without one line end.
+/// Reads a file (`-` is standard input) and removes one line end.
 fn from_file(file: &Path) -> Result<Passphrase, Failure> {
     if file != Path::new(input::STANDARD) {
         warn_if_others_can_read(file);
@@ -124,12 +122,12 @@ fn from_file(file: &Path) -> Result<Passphrase, Failure> {
     input::secret(file).map(Passphrase::from)
 }
 
-/// Warns when a file with a secret in it can be read by more than its owner.
+/// Warns if users other than its owner can read a file with a secret.
 pub(crate) fn warn_if_others_can_read(file: &Path) {
     let mode = std::fs::metadata(file).map(|found| found.permissions().mode());
     if mode.is_ok_and(|mode| mode & 0o077 != 0) {
         say(format_args!(
-            "warning: {0} can be read by others; `chmod 600 {0}` keeps it to you",
+            "warning: other users can read {0}; run `chmod 600 {0}`",
             file.display()
         ));
     }

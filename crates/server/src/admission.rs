@@ -170,7 +170,7 @@ fn of_clients(limits: &Limits) -> admission::Limits {
         unauthenticated: limits.unauthenticated,
         unauthenticated_per_source: limits.unauthenticated_per_source,
         unauthenticated_per_network: limits.unauthenticated_per_network,
-        early: limits.unauthenticated_early,
+        early: limits.unauthenticated_early_drop,
     }
 }
 

@@ -98,7 +98,7 @@ impl Reserve {
             unauthenticated_per_network: limits
                 .unauthenticated_per_network
                 .min(unauthenticated / 2),
-            unauthenticated_early: limits.unauthenticated_early.min(unauthenticated / 2),
+            unauthenticated_early_drop: limits.unauthenticated_early_drop.min(unauthenticated / 2),
             sessions_per_account,
             suspended_sessions_per_account: limits
                 .suspended_sessions_per_account

@@ -1,75 +1,80 @@
-//! Every limit of the server, each with its reason. The configuration may lower or raise them.
+//! The limits of the server. The configuration may lower or raise each of them.
 
 use std::time::Duration;
 
 use countersign_core::throttle::{LoginThrottleLimits, PenaltyLimits};
+use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
 
-/// What connections may cost.
+/// What clients may use of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections in total: bounds file descriptors and memory.
+    /// Connections in total. Bounds file descriptors and memory.
     pub connections: usize,
-    /// Connections of trusted proxies over HTTP, which have a share of their own: what other clients of the
-    /// same address do cannot close HTTP to the applications behind a proxy.
+    /// HTTP connections of trusted proxies, counted apart from `connections`: other clients with a
+    /// proxy's address cannot use them up and so close HTTP for the applications behind the proxy.
     pub proxied_connections: usize,
-    /// Connections from one source (an IPv4 address, or an IPv6 /64): one machine cannot take all.
+    /// Connections from one source (an IPv4 address or an IPv6 /64): one host cannot take all.
     pub connections_per_source: usize,
-    /// Connections from one network: an IPv6 /48, of which one customer may have every /64.
+    /// Connections from one network (an IPv4 address or an IPv6 /48): one customer of a provider may
+    /// control every /64 of a /48.
     pub connections_per_network: usize,
-    /// Connections in total that nobody is proved on yet: such are cheap to open for an attacker. When
-    /// there are more, the oldest one of the network that has most of them has to go.
+    /// Unauthenticated connections in total. An attacker opens these at little cost. When there are
+    /// more, the server evicts the oldest one of the network that holds most.
     pub unauthenticated: usize,
-    /// Connections that nobody is proved on yet, of one source.
+    /// Unauthenticated connections from one source.
     pub unauthenticated_per_source: usize,
-    /// Connections that nobody is proved on yet, of one network.
+    /// Unauthenticated connections from one network.
     pub unauthenticated_per_network: usize,
-    /// From so many on, a network that has its share already is turned away the more likely the fewer are
-    /// left, as `MaxStartups` of OpenSSH does.
-    pub unauthenticated_early: usize,
-    /// From connection to proof. A client stretches a pass phrase meanwhile, perhaps on a phone.
-    pub unauthenticated_time: Duration,
-    /// Login steps that may wait for a processor; more are told that the site is busy.
+    /// From this number of unauthenticated connections on, a new connection of a network that holds
+    /// its share already is rejected at random, with a probability that rises as places run out
+    /// (random early drop, as `MaxStartups` of OpenSSH).
+    pub unauthenticated_early_drop: usize,
+    /// From the start of a connection to its authentication. Within that time a client computes the key
+    /// stretching function, perhaps on a phone.
+    pub unauthenticated_timeout: Duration,
+    /// Login steps that may wait for a processor. A client over this limit gets ERROR 4 (busy).
     pub waiting_logins: usize,
-    /// The same of one source: others take turns with it, so that it delays them by one step only.
-    pub waiting_logins_per_source: usize,
-    /// What looking a name up is given: the answer comes no sooner. Rows that are there take some microseconds
-    /// more than those that are not, and nobody is to learn from that which names there are.
-    pub look_up_time: Duration,
-    /// The refusal time of a request for a ticket: no refusal is sent sooner after the request came, or after it
-    /// was verified. How long it took tells neither what was wrong nor which applications exist.
+    /// Login steps of one network that may wait. Networks take turns, so that one network delays
+    /// another by one step.
+    pub waiting_logins_per_network: usize,
+    /// The least time that the lookup of an account takes. Finding a row takes some microseconds longer
+    /// than finding none; a client must not learn from that which accounts exist.
+    pub lookup_time: Duration,
+    /// The least time from a ticket request, or from its verification, to its refusal. The time of a
+    /// refusal then tells neither its reason nor which applications exist.
     pub refusal_time: Duration,
-    /// How long a session may be silent before its connection is ended, so that one whose client is gone
-    /// does not hold a place; a client that is there says NOP. Zero waits for ever.
-    pub idle_time: Duration,
-    /// Sessions of one account: none takes all places.
+    /// The server ends the connection of a session that sent nothing for so long. A live client sends
+    /// NOP. Zero: never.
+    pub idle_timeout: Duration,
+    /// Sessions of one account: no account takes all places.
     pub sessions_per_account: usize,
-    /// Suspended sessions, whose connection was lost: bounds memory.
+    /// Suspended sessions in total. Bounds memory.
     pub suspended_sessions: usize,
-    /// The same of one account; the one that was suspended longest makes room.
+    /// Suspended sessions of one account; one more closes the one that was suspended first.
     pub suspended_sessions_per_account: usize,
-    /// Operations and results of one session whose content is under way at a time: bounds memory, 256 KiB
+    /// Operations and results of one session that transfer content at a time. Bounds memory: 256 KiB
     /// each.
     pub content_streams: usize,
-    /// Operations of one session that may run at a time; more wait.
+    /// Operations of one session that run at a time; further ones wait.
     pub operations_in_flight: usize,
-    /// How often a client may agree on new keys with the site in a minute: each time costs public-key work, and
-    /// an audit entry when it changes the option.
+    /// How many times a minute a client may renew the keys of its session. Each time costs public-key
+    /// operations, and an audit entry when the encryption option changes.
     pub rekeys_per_minute: u32,
-    /// Operations with public-key work, of all accounts, that may wait for a processor; more are told that
-    /// the site is busy. Of one account, as many as it may have in flight.
+    /// Costly operations of all accounts that may wait for a processor; one more is refused as busy. An
+    /// account has at most `operations_in_flight` of them.
     pub waiting_operations: usize,
-    /// The parameters of one operation, in bytes.
+    /// Size of the parameters of one operation, in bytes.
     pub params_bytes: usize,
-    /// Bytes queued for a client that does not read; then its session takes no more operations.
+    /// Bytes queued for a client that does not read. At this limit its session takes no operations.
     pub unsent_bytes: usize,
-    /// When and for how long a source that misbehaves is turned away.
+    /// When a source that misbehaves is rejected, and for how long.
     pub penalties: PenaltyLimits,
-    /// How guessing at pass phrases is slowed.
-    pub guesses: LoginThrottleLimits,
-    /// The largest packet that the server takes or sends, in bytes.
+    /// How replies to failed logins are delayed.
+    pub login_throttle: LoginThrottleLimits,
+    /// The largest packet that the server receives or sends, in bytes.
     pub max_packet: u32,
-    /// How long a stop waits for operations under way.
-    pub stop_patience: Duration,
+    /// How long a shutdown waits for operations that run.
+    pub shutdown_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -82,13 +87,13 @@ impl Default for Limits {
             unauthenticated: 4_096,
             unauthenticated_per_source: 256,
             unauthenticated_per_network: 1_024,
-            unauthenticated_early: 2_048,
-            unauthenticated_time: Duration::from_secs(30),
+            unauthenticated_early_drop: 2_048,
+            unauthenticated_timeout: Duration::from_secs(30),
             waiting_logins: 256,
-            waiting_logins_per_source: 32,
-            look_up_time: Duration::from_millis(2),
+            waiting_logins_per_network: 32,
+            lookup_time: Duration::from_millis(2),
             refusal_time: Duration::from_millis(5),
-            idle_time: Duration::from_secs(5 * 60),
+            idle_timeout: Duration::from_secs(5 * 60),
             sessions_per_account: 4_096,
             suspended_sessions: 16_384,
             suspended_sessions_per_account: 1_024,
@@ -99,9 +104,9 @@ impl Default for Limits {
             params_bytes: 1 << 20,
             unsent_bytes: 1 << 20,
             penalties: PenaltyLimits::default(),
-            guesses: LoginThrottleLimits::default(),
-            max_packet: countersign_proto::session::limits::DEFAULT_MAX_PACKET,
-            stop_patience: Duration::from_secs(5),
+            login_throttle: LoginThrottleLimits::default(),
+            max_packet: DEFAULT_MAX_PACKET,
+            shutdown_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -366,7 +366,7 @@ impl Server {
         let _ = self.stop.send(true);
         if !self
             .connections
-            .end(self.shared.limits().stop_patience)
+            .end(self.shared.limits().shutdown_timeout)
             .await
         {
             warn!("some connections did not end in time");

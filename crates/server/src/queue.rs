@@ -23,7 +23,7 @@ impl QueueLimits {
     pub(crate) fn of_logins(limits: &Limits) -> Self {
         Self {
             waiting: limits.waiting_logins,
-            waiting_per_source: limits.waiting_logins_per_source,
+            waiting_per_source: limits.waiting_logins_per_network,
         }
     }
 

@@ -48,7 +48,8 @@ impl Shared {
         let logins = FairQueue::new(processors, QueueLimits::of_logins(&limits));
         let operations =
             FairQueue::new((processors / 2).max(1), QueueLimits::of_operations(&limits));
-        site.throttle().keep_to(limits.penalties, limits.guesses);
+        site.throttle()
+            .keep_to(limits.penalties, limits.login_throttle);
         delay_refusals(&site, limits.refusal_time);
         Self {
             site,
@@ -80,7 +81,7 @@ impl Shared {
     pub(crate) fn reload(&self, limits: Limits, proxies: Proxies) {
         self.site
             .throttle()
-            .keep_to(limits.penalties, limits.guesses);
+            .keep_to(limits.penalties, limits.login_throttle);
         delay_refusals(&self.site, limits.refusal_time);
         self.logins.keep_to(QueueLimits::of_logins(&limits));
         self.operations.keep_to(QueueLimits::of_operations(&limits));

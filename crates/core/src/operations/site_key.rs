@@ -14,9 +14,6 @@ use crate::access::{Channel, Role};
 use crate::engine::{Answer, Context, Entry, Refusal, Site, UnsealError};
 use crate::timestamp::Timestamp;
 
-/// The fewest characters of a pass phrase for the site key.
-const SHORTEST_PASSPHRASE: usize = 8;
-
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
@@ -155,7 +152,7 @@ async fn slots(context: Context, _: NoParams) -> Result<Answer<Slots>, Refusal> 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SetPassphrase {
-    /// The new pass phrase: 8 characters at least.
+    /// The new pass phrase: at least 12 characters.
     passphrase: String,
 }
 
@@ -171,10 +168,11 @@ async fn set_passphrase(
     params: SetPassphrase,
 ) -> Result<Answer<SlotMade>, Refusal> {
     let passphrase = Passphrase::from(params.passphrase);
-    if passphrase.characters() < SHORTEST_PASSPHRASE {
+    let min = Passphrase::MIN_CHARACTERS;
+    if passphrase.characters() < min {
         return Err(Refusal::invalid(
             "passphrase",
-            format_args!("it has fewer than {SHORTEST_PASSPHRASE} characters"),
+            format_args!("it has fewer than {min} characters"),
         ));
     }
     passphrase

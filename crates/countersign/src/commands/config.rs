@@ -35,6 +35,6 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             say(format_args!("{} is sound", file.display()));
             Ok(())
         }
-        Verb::Example => print(config::EXAMPLE),
+        Verb::Example => print(&config::example()),
     }
 }

@@ -1,15 +1,16 @@
-//! The configuration file that the first launch writes: the example, with what the first launch was told.
+//! The configuration file that the first launch writes: the example file with the values of its flags.
 
 use countersign_proto::name::Zone;
 
-use super::{Config, EXAMPLE, Listen};
+use super::{Config, Listen, example};
 
-/// The text of a new site's configuration file, so that later launches need no flags of the first.
+/// The text of a new site's configuration file. It has the flags of the first launch, so that later
+/// launches do not need them.
 pub(crate) fn first(config: &Config, zone: Option<&Zone>) -> String {
     let (listen, usual) = (&config.listen, Listen::default());
-    let mut text = EXAMPLE.to_owned();
+    let mut text = example();
     let mut set = |line: &str, key: &str, value: String| {
-        // As TOML writes it: a text with its quotes.
+        // With quotes, as TOML writes a string.
         let value = toml::Value::String(value);
         text = text.replacen(&format!("\n{line}\n"), &format!("\n{key} = {value}\n"), 1);
     };
@@ -46,11 +47,11 @@ mod tests {
     use super::super::parse;
     use super::*;
 
-    /// The flags of the first launch were forgotten: the second one listened elsewhere.
+    /// The flags of the first launch were lost: the second launch listened on other addresses.
     #[test]
-    fn what_the_first_launch_was_told_stands_in_the_file() {
+    fn the_first_file_has_the_flags_of_the_first_launch() {
         let mut config = Config::default();
-        assert_eq!(first(&config, None), EXAMPLE);
+        assert_eq!(first(&config, None), example());
         config.listen.session = "[::1]:5000".parse().unwrap();
         config.listen.http = None;
         config.listen.public_host = Some("auth.example.org".parse().unwrap());

@@ -1,4 +1,4 @@
-//! The host under which clients reach a site.
+//! The public host of a site.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use countersign_proto::uri::is_host;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// A host that a site's URI can have: a DNS name, an IPv4 address, or an IPv6 address in brackets.
+/// The host in a site's URI: a DNS name, an IPv4 address, or an IPv6 address in brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublicHost(String);
 
@@ -16,26 +16,28 @@ impl FromStr for PublicHost {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let example = "write the host alone, as in auth.example.org";
+        let example = "give only the host, as in auth.example.org";
         if let Some((scheme, _)) = text.split_once("://") {
-            return Err(format!("it stands without {scheme}://; {example}"));
+            return Err(format!("remove {scheme}://; {example}"));
         }
         let bare = text
             .strip_prefix('[')
             .and_then(|text| text.strip_suffix(']'));
         match bare.unwrap_or(text).parse() {
             Ok(ip) if IpAddr::is_unspecified(&ip) => {
-                Err(format!("no client can reach {text}; {example}"))
+                Err(format!("clients cannot connect to {text}; {example}"))
             }
             Ok(IpAddr::V6(ip)) => Ok(Self(format!("[{ip}]"))),
-            _ if text.is_empty() => Err(format!("it is empty; {example}, or leave it out")),
-            _ if text.contains('/') => Err(format!("it has no path; {example}")),
-            _ if text.contains(':') => Err(format!(
-                "its port is the one of the session listener; {example}"
+            _ if text.is_empty() => Err(format!(
+                "the host is empty; {example}, or remove the setting"
             )),
-            _ if !is_host(text) || text.split('.').any(str::is_empty) => {
-                Err(format!("{text} is no DNS name and no address; {example}"))
-            }
+            _ if text.contains('/') => Err(format!("a host has no path; {example}")),
+            _ if text.contains(':') => Err(format!(
+                "the port comes from the session listener; {example}"
+            )),
+            _ if !is_host(text) || text.split('.').any(str::is_empty) => Err(format!(
+                "{text} is not a DNS name or an IP address; {example}"
+            )),
             _ => Ok(Self(text.to_owned())),
         }
     }
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_a_name_or_an_address_and_nothing_more() {
+    fn a_host_is_a_name_or_an_address_and_nothing_else() {
         for (text, host) in [
             ("auth.example.org", "auth.example.org"),
             ("192.0.2.1", "192.0.2.1"),
@@ -69,18 +71,18 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(PublicHost(host.to_owned())));
         }
-        for (text, said) in [
-            ("https://a", "without https://"),
+        for (text, message) in [
+            ("https://a", "remove https://"),
             ("a:4747", "port"),
             ("a/auth", "path"),
             ("", "empty"),
-            ("0.0.0.0", "no client"),
-            ("[::]", "no client"),
-            ("a b", "no DNS name"),
-            ("a..b", "no DNS name"),
+            ("0.0.0.0", "cannot connect"),
+            ("[::]", "cannot connect"),
+            ("a b", "not a DNS name"),
+            ("a..b", "not a DNS name"),
         ] {
             let problem = text.parse::<PublicHost>().unwrap_err();
-            assert!(problem.contains(said), "{text}: {problem}");
+            assert!(problem.contains(message), "{text}: {problem}");
         }
     }
 }

@@ -1,436 +1,249 @@
-//! The section `[limits]`: what of the server's limits the file changes, and within which bounds.
+//! The section `[limits]`: values for some of the server's limits.
+//!
+//! Names, ranges and fields are in the table of settings; this module reads values and checks those
+//! that depend on each other.
 
-use std::fmt::Display;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
 
-use countersign_core::throttle::{LoginThrottleLimits, PenaltyLimits};
-use countersign_proto::session::limits::{GREATEST_MAX_PACKET, LEAST_MAX_PACKET};
 use countersign_server::limits::Limits;
-use serde::de::Error;
+use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// What there must be one of at least: with none of it nobody gets in.
-type Count = Given<usize, 1>;
+use super::settings::{self, Limit, NOT_MORE};
 
-/// How many bytes.
-type Bytes<const LEAST: u64> = Given<usize, LEAST>;
-
-/// Milliseconds; the most is the longest time that the wire can tell, some seven weeks.
-type Millis<const LEAST: u64> = Given<u64, LEAST, { u32::MAX as u64 }>;
-
-/// The limits, times in milliseconds; what is left out is the default.
-#[derive(Debug, Default, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct LimitsSection {
-    connections: Count,
-    proxied_connections: Count,
-    connections_per_source: Count,
-    connections_per_network: Count,
-    unauthenticated: Count,
-    unauthenticated_per_source: Count,
-    unauthenticated_per_network: Count,
-    unauthenticated_early: Given<usize>,
-    /// Below a second nobody on a slow line logs in any more.
-    unauthenticated_time: Millis<1_000>,
-    waiting_logins: Count,
-    waiting_logins_per_source: Count,
-    look_up_time: Millis<0>,
-    refusal_time: Millis<0>,
-    /// Zero waits for ever.
-    idle_time: Millis<0>,
-    sessions_per_account: Count,
-    suspended_sessions: Given<usize>,
-    suspended_sessions_per_account: Given<usize>,
-    content_streams: Count,
-    operations_in_flight: Count,
-    waiting_operations: Count,
-    /// With none of it every session would end with its first keys.
-    rekeys_per_minute: Given<u32, 1>,
-    params_bytes: Bytes<256>,
-    unsent_bytes: Bytes<4_096>,
-    max_packet: Given<u32, { LEAST_MAX_PACKET as u64 }, { GREATEST_MAX_PACKET as u64 }>,
-    penalty_threshold: Given<u32, 1>,
-    penalty_first: Millis<0>,
-    penalty_longest: Millis<0>,
-    penalized_sources: Count,
-    guesses_free: Given<u32>,
-    guesses_free_of_strangers: Given<u32>,
-    guess_wait_first: Millis<0>,
-    guess_wait_longest: Millis<0>,
-    guess_wait_of_strangers: Millis<0>,
-    guessing_strangers: Count,
-    guesses_forgotten: Millis<0>,
-    guesses_remembered: Count,
-    stop_patience: Millis<0>,
-}
+/// The limits that the file gives, by key. Every other limit has its default.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct LimitsSection(BTreeMap<&'static str, u64>);
 
 impl LimitsSection {
-    /// The limits that the server keeps to.
+    /// The limits of the server: what the file gives, and defaults that do not exceed it.
     pub(super) fn limits(&self) -> Limits {
-        let default = self.default();
-        Limits {
-            connections: self.connections.or(default.connections),
-            proxied_connections: self.proxied_connections.or(default.proxied_connections),
-            connections_per_source: self
-                .connections_per_source
-                .or(default.connections_per_source),
-            connections_per_network: self
-                .connections_per_network
-                .or(default.connections_per_network),
-            unauthenticated: self.unauthenticated.or(default.unauthenticated),
-            unauthenticated_per_source: self
-                .unauthenticated_per_source
-                .or(default.unauthenticated_per_source),
-            unauthenticated_per_network: self
-                .unauthenticated_per_network
-                .or(default.unauthenticated_per_network),
-            unauthenticated_early: self.unauthenticated_early.or(default.unauthenticated_early),
-            unauthenticated_time: self
-                .unauthenticated_time
-                .or_time(default.unauthenticated_time),
-            waiting_logins: self.waiting_logins.or(default.waiting_logins),
-            waiting_logins_per_source: self
-                .waiting_logins_per_source
-                .or(default.waiting_logins_per_source),
-            look_up_time: self.look_up_time.or_time(default.look_up_time),
-            refusal_time: self.refusal_time.or_time(default.refusal_time),
-            idle_time: self.idle_time.or_time(default.idle_time),
-            sessions_per_account: self.sessions_per_account.or(default.sessions_per_account),
-            suspended_sessions: self.suspended_sessions.or(default.suspended_sessions),
-            suspended_sessions_per_account: self
-                .suspended_sessions_per_account
-                .or(default.suspended_sessions_per_account),
-            content_streams: self.content_streams.or(default.content_streams),
-            operations_in_flight: self.operations_in_flight.or(default.operations_in_flight),
-            waiting_operations: self.waiting_operations.or(default.waiting_operations),
-            rekeys_per_minute: self.rekeys_per_minute.or(default.rekeys_per_minute),
-            params_bytes: self.params_bytes.or(default.params_bytes),
-            unsent_bytes: self.unsent_bytes.or(default.unsent_bytes),
-            max_packet: self.max_packet.or(default.max_packet),
-            penalties: self.penalties(default.penalties),
-            guesses: self.guesses(default.guesses),
-            stop_patience: self.stop_patience.or_time(default.stop_patience),
+        let mut limits = Limits::default();
+        for (key, limit) in settings::limits() {
+            if let Some(given) = self.0.get(key) {
+                (limit.set)(&mut limits, *given);
+            }
+        }
+        for (less, most) in NOT_MORE {
+            let most = get(&limits, most);
+            self.lower_default(&mut limits, less, most);
+        }
+        let sessions = get(&limits, "sessions_per_account");
+        let suspended = "suspended_sessions_per_account";
+        self.lower_default(&mut limits, suspended, sessions.saturating_sub(1));
+        limits
+    }
+
+    fn lower_default(&self, limits: &mut Limits, key: &str, most: u64) {
+        if !self.0.contains_key(key) && get(limits, key) > most {
+            set(limits, key, most);
         }
     }
 
-    /// The defaults of what is left out: none above a limit that the file lowers.
-    fn default(&self) -> Limits {
-        let mut default = Limits::default();
-        let lower = |limit: &mut usize, above: usize| *limit = (*limit).min(above);
-        let connections = self.connections.or(default.connections);
-        lower(&mut default.connections_per_network, connections);
-        let of_network = self
-            .connections_per_network
-            .or(default.connections_per_network);
-        lower(&mut default.connections_per_source, of_network);
-        let unauthenticated = self.unauthenticated.or(default.unauthenticated);
-        lower(&mut default.unauthenticated_early, unauthenticated);
-        lower(&mut default.unauthenticated_per_network, unauthenticated);
-        let of_network = self
-            .unauthenticated_per_network
-            .or(default.unauthenticated_per_network);
-        lower(&mut default.unauthenticated_per_source, of_network);
-        let waiting = self.waiting_logins.or(default.waiting_logins);
-        lower(&mut default.waiting_logins_per_source, waiting);
-        let sessions = self.sessions_per_account.or(default.sessions_per_account);
-        lower(
-            &mut default.suspended_sessions_per_account,
-            sessions.saturating_sub(1),
-        );
-        let longest = self.penalty_longest.or(default.penalties.longest);
-        default.penalties.first = default.penalties.first.min(longest);
-        let longest = self.guess_wait_longest.or(default.guesses.longest);
-        default.guesses.first = default.guesses.first.min(longest);
-        default
-    }
-
-    fn penalties(&self, default: PenaltyLimits) -> PenaltyLimits {
-        PenaltyLimits {
-            threshold: self.penalty_threshold.or(default.threshold),
-            first: self.penalty_first.or(default.first),
-            longest: self.penalty_longest.or(default.longest),
-            sources: self.penalized_sources.or(default.sources),
-        }
-    }
-
-    fn guesses(&self, default: LoginThrottleLimits) -> LoginThrottleLimits {
-        LoginThrottleLimits {
-            free: self.guesses_free.or(default.free),
-            free_of_strangers: self.guesses_free_of_strangers.or(default.free_of_strangers),
-            first: self.guess_wait_first.or(default.first),
-            longest: self.guess_wait_longest.or(default.longest),
-            longest_of_strangers: self
-                .guess_wait_of_strangers
-                .or(default.longest_of_strangers),
-            strangers_at_a_time: self.guessing_strangers.or(default.strangers_at_a_time),
-            forgotten: self.guesses_forgotten.or(default.forgotten),
-            remembered: self.guesses_remembered.or(default.remembered),
-        }
-    }
-
-    /// Limits that are sound each by itself must go together too.
+    /// Checks the limits that depend on each other.
     pub(super) fn check(&self) -> Result<(), String> {
         let limits = self.limits();
-        let (guesses, patience) = (&limits.guesses, limits.unauthenticated_time.as_millis());
-        // Whoever has to wait longer than a login may take would never get in.
+        let value = |key| get(&limits, key);
+        // A client whose delay is longer than a login may take could never log in. Of one source, an
+        // attempt that waits for another one waits up to twice the maximum.
+        let timeout = value("unauthenticated_timeout_ms");
         for (key, wait) in [
-            // Twice: that far off a login may be when others of its source wait before it.
-            ("guess_wait_longest", guesses.longest.saturating_mul(2)),
-            ("guess_wait_of_strangers", guesses.longest_of_strangers),
+            (
+                "login_delay_max_ms",
+                value("login_delay_max_ms").saturating_mul(2),
+            ),
+            (
+                "login_delay_max_unknown_sources_ms",
+                value("login_delay_max_unknown_sources_ms"),
+            ),
         ] {
-            if u128::from(wait) >= patience {
+            if wait >= timeout {
+                let half = match key {
+                    "login_delay_max_ms" => "half of ",
+                    _ => "",
+                };
                 return Err(format!(
-                    "limits.{key} ({wait}) must be less than limits.unauthenticated_time ({patience})"
+                    "limits.{key} ({}) must be less than {half}limits.unauthenticated_timeout_ms ({timeout})",
+                    value(key)
                 ));
             }
         }
-        // A limit above the one that is reached first is never reached.
-        for (less, most) in [
-            (
-                ("connections_per_network", limits.connections_per_network),
-                ("connections", limits.connections),
-            ),
-            (
-                ("connections_per_source", limits.connections_per_source),
-                ("connections_per_network", limits.connections_per_network),
-            ),
-            (
-                ("unauthenticated_early", limits.unauthenticated_early),
-                ("unauthenticated", limits.unauthenticated),
-            ),
-            (
-                (
-                    "unauthenticated_per_network",
-                    limits.unauthenticated_per_network,
-                ),
-                ("unauthenticated", limits.unauthenticated),
-            ),
-            (
-                (
-                    "unauthenticated_per_source",
-                    limits.unauthenticated_per_source,
-                ),
-                (
-                    "unauthenticated_per_network",
-                    limits.unauthenticated_per_network,
-                ),
-            ),
-            (
-                (
-                    "waiting_logins_per_source",
-                    limits.waiting_logins_per_source,
-                ),
-                ("waiting_logins", limits.waiting_logins),
-            ),
-        ] {
-            no_more(less, most)?;
+        for (less, most) in NOT_MORE {
+            let (value, bound) = (value(less), value(most));
+            if value > bound {
+                return Err(format!(
+                    "limits.{less} ({value}) must not be more than limits.{most} ({bound})"
+                ));
+            }
         }
-        let penalties = &limits.penalties;
-        no_more(
-            ("penalty_first", penalties.first),
-            ("penalty_longest", penalties.longest),
-        )?;
-        no_more(
-            ("guess_wait_first", guesses.first),
-            ("guess_wait_longest", guesses.longest),
-        )?;
-        // Uploads that all wait for content, and nothing that reads it any more.
-        let (streams, operations) = (limits.content_streams, limits.operations_in_flight);
-        if streams >= operations {
-            return Err(format!(
-                "limits.content_streams ({streams}) must be less than limits.operations_in_flight ({operations})"
-            ));
-        }
-        // A client that lost so many sessions has room for one more login.
-        let (suspended, all) = (
-            limits.suspended_sessions_per_account,
-            limits.sessions_per_account,
-        );
-        if suspended >= all {
-            return Err(format!(
-                "limits.suspended_sessions_per_account ({suspended}) must be less than limits.sessions_per_account ({all})"
-            ));
+        for (less, more) in settings::LESS {
+            let (value, bound) = (value(less), value(more));
+            if value >= bound {
+                return Err(format!(
+                    "limits.{less} ({value}) must be less than limits.{more} ({bound})"
+                ));
+            }
         }
         Ok(())
     }
 }
 
-fn no_more<T: PartialOrd + Display>(
-    (less, value): (&str, T),
-    (most, bound): (&str, T),
-) -> Result<(), String> {
-    if value <= bound {
-        return Ok(());
-    }
-    Err(format!(
-        "limits.{less} ({value}) must not be more than limits.{most} ({bound})"
-    ))
+/// The value of a key; the greatest number if there is no such key, which a test excludes.
+fn get(limits: &Limits, key: &str) -> u64 {
+    find(key).map_or(u64::MAX, |(_, limit)| (limit.get)(limits))
 }
 
-/// A limit as the file gives it, or not: a whole number from `LEAST` to `MOST`.
-#[derive(Debug, PartialEq)]
-struct Given<T, const LEAST: u64 = 0, const MOST: u64 = { u64::MAX }>(Option<T>);
-
-impl<T: Copy, const LEAST: u64, const MOST: u64> Given<T, LEAST, MOST> {
-    fn or(&self, default: T) -> T {
-        self.0.unwrap_or(default)
+fn set(limits: &mut Limits, key: &str, value: u64) {
+    if let Some((_, limit)) = find(key) {
+        (limit.set)(limits, value);
     }
 }
 
-impl<const LEAST: u64> Millis<LEAST> {
-    fn or_time(&self, default: Duration) -> Duration {
-        self.0.map_or(default, Duration::from_millis)
-    }
+fn find(key: &str) -> Option<(&'static str, &'static Limit)> {
+    settings::limits().find(|(known, _)| *known == key)
 }
 
-impl<T, const LEAST: u64, const MOST: u64> Default for Given<T, LEAST, MOST> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<'de, T, const LEAST: u64, const MOST: u64> Deserialize<'de> for Given<T, LEAST, MOST>
-where
-    T: TryFrom<u64, Error: Display>,
-{
+impl<'de> Deserialize<'de> for LimitsSection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let given = u64::deserialize(deserializer)?;
-        if !(LEAST..=MOST).contains(&given) {
-            return Err(D::Error::custom(match MOST {
-                u64::MAX => format!("it must be at least {LEAST}"),
-                most => format!("it must be from {LEAST} to {most}"),
-            }));
+        deserializer.deserialize_map(Section)
+    }
+}
+
+struct Section;
+
+impl<'de> Visitor<'de> for Section {
+    type Value = LimitsSection;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of limits")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LimitsSection, A::Error> {
+        let mut given = BTreeMap::new();
+        while let Some((key, limit)) = map.next_key_seed(Key)? {
+            given.insert(key, map.next_value_seed(InRange(limit.range.clone()))?);
         }
-        T::try_from(given)
-            .map(|given| Self(Some(given)))
-            .map_err(D::Error::custom)
+        Ok(LimitsSection(given))
+    }
+}
+
+/// Reads a key of the section.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = (&'static str, &'static Limit);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = (&'static str, &'static Limit);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a limit")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        find(key).ok_or_else(|| {
+            let known: Vec<String> = settings::limits()
+                .map(|(key, _)| format!("`{key}`"))
+                .collect();
+            E::custom(format_args!(
+                "unknown field `{key}`, expected one of {}",
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+/// Reads a whole number in a range.
+struct InRange(RangeInclusive<u64>);
+
+impl<'de> DeserializeSeed<'de> for InRange {
+    type Value = u64;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
+        let given = u64::deserialize(deserializer)?;
+        if self.0.contains(&given) {
+            return Ok(given);
+        }
+        let (least, most) = self.0.into_inner();
+        Err(D::Error::custom(match most {
+            u64::MAX => format!("it must be at least {least}"),
+            most => format!("it must be from {least} to {most}"),
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::config::parse;
+    use super::*;
+    use crate::config::{Config, parse};
 
-    /// The most that fits 32 bits.
-    const MAX_LENGTH: u64 = u32::MAX as u64;
-
-    /// Each limit, the least that it may be, and the most where there is one.
-    const BOUNDS: &[(&str, u64, Option<u64>)] = &[
-        ("connections", 1, None),
-        ("proxied_connections", 1, None),
-        ("connections_per_source", 1, None),
-        ("connections_per_network", 1, None),
-        ("unauthenticated", 1, None),
-        ("unauthenticated_per_source", 1, None),
-        ("unauthenticated_per_network", 1, None),
-        ("unauthenticated_early", 0, None),
-        ("waiting_logins", 1, None),
-        ("waiting_logins_per_source", 1, None),
-        ("look_up_time", 0, Some(MAX_LENGTH)),
-        ("refusal_time", 0, Some(MAX_LENGTH)),
-        ("idle_time", 0, Some(MAX_LENGTH)),
-        ("suspended_sessions", 0, None),
-        ("waiting_operations", 1, None),
-        ("rekeys_per_minute", 1, Some(MAX_LENGTH)),
-        ("guessing_strangers", 1, None),
-        ("params_bytes", 256, None),
-        ("unsent_bytes", 4_096, None),
-        ("max_packet", 256, Some(1 << 20)),
-        ("penalty_threshold", 1, None),
-        ("penalty_longest", 0, Some(MAX_LENGTH)),
-        ("penalized_sources", 1, None),
-        ("guesses_free", 0, Some(MAX_LENGTH)),
-        ("guesses_free_of_strangers", 0, Some(MAX_LENGTH)),
-        ("guesses_forgotten", 0, Some(MAX_LENGTH)),
-        ("guesses_remembered", 1, None),
-        ("stop_patience", 0, Some(MAX_LENGTH)),
-    ];
-    /// Those that are bounded by each other besides.
-    const TOGETHER: [&str; 9] = [
-        "penalty_first",
-        "guess_wait_first",
-        "content_streams",
-        "operations_in_flight",
-        "suspended_sessions_per_account",
-        "sessions_per_account",
-        "unauthenticated_time",
-        "guess_wait_longest",
-        "guess_wait_of_strangers",
-    ];
+    fn section(text: &str) -> Result<LimitsSection, toml::de::Error> {
+        toml::from_str::<Config>(&format!("version = 1\n[limits]\n{text}"))
+            .map(|config| config.limits)
+    }
 
     #[test]
-    fn each_limit_is_taken_at_its_bounds_and_refused_outside_them() {
-        for &(key, least, most) in BOUNDS {
-            let with = |value: u64| parse(&format!("version = 1\n[limits]\n{key} = {value}"));
-            assert!(with(least).is_ok(), "{key} = {least}");
-            if let Some(below) = least.checked_sub(1) {
-                let problem = with(below).unwrap_err();
+    fn each_limit_is_accepted_at_the_ends_of_its_range_and_refused_outside() {
+        for (key, limit) in settings::limits() {
+            let with = |value: u64| section(&format!("{key} = {value}"));
+            let (least, most) = limit.range.clone().into_inner();
+            for end in [least, most] {
+                let limits = with(end).unwrap().limits();
+                assert_eq!((limit.get)(&limits), end, "{key}");
+            }
+            let outside = [least.checked_sub(1), most.checked_add(1)];
+            for outside in outside.into_iter().flatten() {
+                let problem = with(outside).unwrap_err().to_string();
                 assert!(
-                    problem.contains("line 3") && problem.contains(&format!("{key} = {below}")),
+                    problem.contains("line 3") && problem.contains(&format!("{key} = {outside}")),
                     "{problem}"
                 );
             }
-            if let Some(most) = most {
-                assert!(with(most).is_ok() && with(most + 1).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn each_limit_sets_a_field_of_its_own() {
+        for (key, limit) in settings::limits() {
+            let default = (limit.get)(&Limits::default());
+            let mut changed = Limits::default();
+            (limit.set)(&mut changed, default + 1);
+            assert_eq!((limit.get)(&changed), default + 1, "{key}");
+            let others = settings::limits().filter(|(other, _)| *other != key);
+            for (other, limit) in others {
+                let [before, after] = [&Limits::default(), &changed].map(limit.get);
+                assert_eq!(before, after, "{key} changes {other}");
             }
-        }
-    }
-
-    /// Where nobody waits for an answer, so that this bound alone counts.
-    #[test]
-    fn the_time_of_a_login_is_taken_at_its_bounds_and_refused_outside_them() {
-        let with = |value: u64| {
-            let waits = "guess_wait_longest = 0\nguess_wait_of_strangers = 0";
-            parse(&format!(
-                "version = 1\n[limits]\n{waits}\nunproved_time = {value}"
-            ))
-        };
-        let most = u64::from(u32::MAX);
-        assert!(with(1_000).is_ok() && with(most).is_ok());
-        for outside in [999, most + 1] {
-            let problem = with(outside).unwrap_err();
-            assert!(
-                problem.contains(&format!("unauthenticated_time = {outside}")),
-                "{problem}"
-            );
+            (limit.set)(&mut changed, default);
+            assert_eq!(changed, Limits::default(), "{key}");
         }
     }
 
     #[test]
-    fn no_limit_is_left_out_here() {
-        let problem = parse("version = 1\n[limits]\nnone = 1").unwrap_err();
-        let (_, known) = problem.split_once("expected one of").unwrap();
-        let known = known.lines().next().unwrap().split(", ");
-        let known: Vec<&str> = known.map(|key| key.trim_matches([' ', '`'])).collect();
-        let tested = BOUNDS.iter().map(|(key, ..)| *key).chain(TOGETHER);
-        let mut tested: Vec<&str> = tested.collect();
-        tested.retain(|key| known.contains(key));
-        assert_eq!(tested.len(), known.len(), "{known:?}");
+    fn rules_between_limits_name_limits() {
+        let rules = NOT_MORE.into_iter().chain(settings::LESS);
+        for key in rules.flat_map(|(one, other)| [one, other]) {
+            assert!(find(key).is_some(), "{key}");
+        }
     }
 
-    /// `connections = 100` with `connections_per_source = 1000` was called sound: the second is never
-    /// reached. A default above a limit that was lowered goes down with it.
+    /// `connections = 100` with `connections_per_source = 1000` was accepted: the second is never
+    /// reached. A default above a limit that the file lowers is lowered too.
     #[test]
     fn a_limit_above_the_one_that_is_reached_first_is_refused() {
-        for (less, most, bound) in [
-            ("connections_per_network", "connections", 100),
-            ("connections_per_source", "connections_per_network", 100),
-            ("unauthenticated_early", "unauthenticated", 100),
-            ("unauthenticated_per_network", "unauthenticated", 100),
-            (
-                "unauthenticated_per_source",
-                "unauthenticated_per_network",
-                100,
-            ),
-            ("waiting_logins_per_source", "waiting_logins", 10),
-            ("penalty_first", "penalty_longest", 1_000),
-            ("guess_wait_first", "guess_wait_longest", 100),
-        ] {
-            let lowered = format!("version = 1\n[limits]\n{most} = {bound}\n");
+        for (less, most) in NOT_MORE {
+            let lowered = format!("version = 1\n[limits]\n{most} = 10\n");
             let with = |value: u64| parse(&format!("{lowered}{less} = {value}"));
             assert!(parse(&lowered).is_ok(), "{lowered}");
-            assert!(with(bound).is_ok(), "{less}");
-            let problem = with(bound + 1).unwrap_err();
+            assert!(with(10).is_ok(), "{less}");
+            let problem = with(11).unwrap_err();
             assert!(
                 problem.contains(less) && problem.contains(most),
                 "{problem}"
@@ -440,44 +253,34 @@ mod tests {
 
     #[test]
     fn one_limit_leaves_room_for_another() {
-        let with = |one: (&str, u64), other: (&str, u64)| {
-            let [one, other] = [one, other].map(|(key, value)| format!("{key} = {value}"));
-            parse(&format!("version = 1\n[limits]\n{one}\n{other}"))
-        };
-        for (less, more) in [
-            ("content_streams", "operations_in_flight"),
-            ("suspended_sessions_per_account", "sessions_per_account"),
-        ] {
-            assert!(with((less, 1), (more, 2)).is_ok());
-            let problem = with((less, 2), (more, 2)).unwrap_err();
+        for (less, more) in settings::LESS {
+            let with = |one: u64, other: u64| {
+                parse(&format!(
+                    "version = 1\n[limits]\n{less} = {one}\n{more} = {other}"
+                ))
+            };
+            assert!(with(1, 2).is_ok());
+            let problem = with(2, 2).unwrap_err();
             assert!(
                 problem.contains(less) && problem.contains(more),
                 "{problem}"
             );
         }
-        for key in [
-            "content_streams",
-            "operations_in_flight",
-            "sessions_per_account",
-        ] {
-            let problem = parse(&format!("version = 1\n[limits]\n{key} = 0")).unwrap_err();
-            assert!(problem.contains(&format!("{key} = 0")), "{problem}");
-        }
     }
 
     #[test]
-    fn nobody_waits_longer_for_an_answer_than_a_login_may_take() {
+    fn a_delay_is_shorter_than_a_login_may_take() {
         let with =
             |key: &str, value: u64| parse(&format!("version = 1\n[limits]\n{key} = {value}"));
         for (key, most) in [
-            ("guess_wait_longest", 14_999),
-            ("guess_wait_of_strangers", 29_999),
+            ("login_delay_max_ms", 14_999),
+            ("login_delay_max_unknown_sources_ms", 29_999),
         ] {
             assert!(with(key, most).is_ok());
             assert!(with(key, most + 1).unwrap_err().contains(key));
         }
-        assert!(with("unauthenticated_time", 20_001).is_ok());
-        let problem = with("unauthenticated_time", 20_000).unwrap_err();
-        assert!(problem.contains("guess_wait_longest"), "{problem}");
+        assert!(with("unauthenticated_timeout_ms", 20_001).is_ok());
+        let problem = with("unauthenticated_timeout_ms", 20_000).unwrap_err();
+        assert!(problem.contains("login_delay_max_ms"), "{problem}");
     }
 }

@@ -1,7 +1,7 @@
-//! What is logged: a level for all, and others for parts of the program.
+//! The log filter: a level for the program and levels for single modules.
 //!
-//! `tracing` takes a word that is no level for the name of a part, and logs nothing else. Here only what is
-//! certainly meant is accepted: `LEVEL`, or `PART=LEVEL`, with commas between.
+//! `tracing` reads a word that is not a level as the name of a module, and then logs nothing else. This
+//! type accepts only `LEVEL` and `MODULE=LEVEL`, separated by commas.
 
 use std::str::FromStr;
 
@@ -13,12 +13,15 @@ use crate::failure::{Exit, Failure};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// A filter that is known to be one.
+/// A valid log filter. The default is `info`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogFilter(String);
 
 impl LogFilter {
-    /// The filter that `COUNTERSIGN_LOG` asks for, or this one when that is empty or not set.
+    /// The filter in `COUNTERSIGN_LOG`; this one if the variable is empty or not set.
+    ///
+    /// # Errors
+    /// The variable is not a valid filter.
     pub(crate) fn or_environment(&self) -> Result<Self, Failure> {
         match std::env::var("COUNTERSIGN_LOG") {
             Ok(text) if !text.is_empty() => text.parse().map_err(|problem| {
@@ -32,7 +35,7 @@ impl LogFilter {
         }
     }
 
-    /// The same for `tracing`.
+    /// The filter as `tracing` takes it.
     pub(crate) fn filter(&self) -> EnvFilter {
         EnvFilter::new(&self.0)
     }
@@ -55,7 +58,7 @@ impl FromStr for LogFilter {
                     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_:".contains(&byte);
                     if name.is_empty() || !name.bytes().all(known) {
                         return Err(format!(
-                            "{name:?} is no part of the program; write for example countersign_server=debug"
+                            "{name:?} is not a module name; write for example countersign_server=debug"
                         ));
                     }
                     level(named)?;
@@ -77,7 +80,7 @@ fn level(text: &str) -> Result<(), String> {
         .min_by_key(|level| strsim::damerau_levenshtein(level, text))
         .unwrap_or_default();
     Err(format!(
-        "there is no level {text:?}; did you mean `{nearest}`? There are {}",
+        "unknown log level {text:?}; did you mean `{nearest}`? The levels are {}",
         LEVELS.join(", ")
     ))
 }
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_and_levels_of_parts_are_taken_and_nothing_else() {
+    fn a_filter_is_a_level_and_levels_of_modules_and_nothing_else() {
         for text in [
             "info",
             "WARN",
@@ -107,13 +110,13 @@ mod tests {
         }
         for (text, named) in [
             ("warning", "`warn`"),
-            ("", "no level"),
+            ("", "unknown log level"),
             ("inof", "`info`"),
-            ("countersign_server", "no level"),
-            ("a=verbose", "no level \"verbose\""),
-            ("=loud=", "no part"),
-            ("a[span]=info", "no part"),
-            ("3", "no level"),
+            ("countersign_server", "unknown log level"),
+            ("a=verbose", "unknown log level \"verbose\""),
+            ("=loud=", "not a module name"),
+            ("a[span]=info", "not a module name"),
+            ("3", "unknown log level"),
         ] {
             let problem = text.parse::<LogFilter>().unwrap_err();
             assert!(problem.contains(named), "{text}: {problem}");

@@ -1,4 +1,4 @@
-//! Where a site listens: flags, which outrank the configuration file.
+//! Flags for the listeners. They override the configuration file.
 
 use std::net::SocketAddr;
 
@@ -10,21 +10,21 @@ use crate::config::{Config, PublicHost};
 use crate::failure::Failure;
 use crate::input;
 
-/// Where a site listens.
+/// Flags for the listeners.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Listen {
-    /// The session listener's address, or a name of this machine; port 0 takes a free one.
+    /// Address or local host name of the session listener; port 0 takes a free port.
     #[arg(long, env = "COUNTERSIGN_SESSION_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
     pub(crate) session_listen: Option<SocketAddr>,
-    /// Where applications ask for tickets, over HTTP; port 0 takes a free one.
+    /// Address of the HTTP listener, on which applications request tickets; port 0 takes a free port.
     #[arg(long, env = "COUNTERSIGN_HTTP_LISTEN", value_name = "ADDRESS:PORT", value_parser = address::parse)]
     pub(crate) http_listen: Option<SocketAddr>,
-    /// The name under which clients reach this machine.
+    /// Host under which clients reach this site; it appears in the site's URI.
     #[arg(long, env = "COUNTERSIGN_PUBLIC_HOST", value_name = "HOST", value_parser = input::trimmed::<PublicHost>)]
     pub(crate) public_host: Option<PublicHost>,
 }
 
-/// The proxies that the configuration trusts.
+/// The trusted proxies of the configuration.
 pub(super) fn proxies(config: &Config) -> Proxies {
     Proxies {
         addresses: config.listen.http_proxies.clone(),
@@ -33,7 +33,7 @@ pub(super) fn proxies(config: &Config) -> Proxies {
 }
 
 /// Applies flags to the configuration.
-pub(super) fn listen_as_told(config: &mut Config, listen: Listen) -> Result<(), Failure> {
+pub(super) fn apply_flags(config: &mut Config, listen: Listen) -> Result<(), Failure> {
     if let Some(address) = listen.session_listen {
         config.listen.session = address;
     }

@@ -1,4 +1,4 @@
-//! Settings that are read again on SIGHUP, and which of them take effect without a restart.
+//! Reads the settings again on SIGHUP and applies those that do not need a restart.
 
 use std::path::{Path, PathBuf};
 
@@ -7,27 +7,21 @@ use toml::{Table, Value};
 use tracing::{error, info, warn};
 
 use super::folder::Folder;
-use super::listen::{Listen, listen_as_told, proxies};
-use crate::config::{self, Config};
+use super::listen::{Listen, apply_flags, proxies};
+use crate::config::{self, Applies, Config};
 use crate::failure::Failure;
 use crate::input;
 use crate::log::Log;
 
-/// Keys and sections that take effect at once.
-const AT_ONCE: [&str; 4] = [
-    "limits.",
-    "log.level",
-    "listen.http_proxies",
-    "listen.http_forwarded",
-];
-
-/// Where a site's settings come from.
+/// The sources of a site's settings.
 pub(super) struct Settings {
+    /// The file that a flag names.
     file: Option<PathBuf>,
+    /// The file in the site's folder.
     usual: PathBuf,
-    /// Flags, which outrank the file.
+    /// Flags, which override the file.
     listen: Listen,
-    /// What the file says, as it was read last.
+    /// The content of the file when it was last read.
     table: Table,
 }
 
@@ -50,18 +44,19 @@ impl Settings {
     }
 
     fn read_again(&self) -> Result<(Config, Table), Failure> {
-        // Some programs write a file by making it anew: for a moment there is none, which means no defaults.
+        // Some programs replace a file by deleting and creating it. A file that is missing for a moment
+        // must not reset the site to the defaults.
         if !self.table.is_empty() && !self.usual.exists() && self.file.is_none() {
             let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
             return Err(Failure::file(&self.usual, &gone));
         }
         let mut config = config::read_or_default(self.file.as_deref(), &self.usual)?;
-        listen_as_told(&mut config, self.listen.clone())?;
+        apply_flags(&mut config, self.listen.clone())?;
         Ok((config, table(self.file.as_deref().unwrap_or(&self.usual))))
     }
 
-    /// Reads the settings again and lets the running site have what it can take. A file with a problem
-    /// changes nothing.
+    /// Reads the settings again and applies to the running site those that do not need a restart. A file
+    /// with an error changes nothing.
     pub(super) fn reload(&mut self, log: &Log, server: &Server) {
         let read = self.read_again();
         let read = read.and_then(|read| log.reload(&read.0).map(|()| read));
@@ -70,16 +65,16 @@ impl Settings {
             Err(failure) => {
                 error!(
                     problem = failure.message,
-                    "the settings were not read again; the site goes on with those that it has"
+                    "the settings were not reloaded; the site keeps its current settings"
                 );
                 return;
             }
         };
         server.reload(config.limits(), proxies(&config));
         let (at_once, restart) = changes(&self.table, &table);
-        info!(changed = at_once.join(", "), "settings read again");
+        info!(changed = at_once.join(", "), "settings reloaded");
         if Log::level_is_given() && at_once.iter().any(|change| change.starts_with("log.level")) {
-            warn!("COUNTERSIGN_LOG outranks log.level, which changes nothing");
+            warn!("log.level has no effect: COUNTERSIGN_LOG overrides it");
         }
         if !restart.is_empty() {
             warn!(changed = restart.join(", "), "these changes need a restart");
@@ -88,13 +83,13 @@ impl Settings {
     }
 }
 
-/// What a file says, key by key; nothing where there is none.
+/// The content of a file; empty if there is none.
 fn table(file: &Path) -> Table {
     let text = input::text(file).unwrap_or_default();
     text.parse().unwrap_or_default()
 }
 
-/// What differs: what takes effect at once, and what needs a restart.
+/// The differences: those that take effect at once, and those that need a restart.
 fn changes(old: &Table, new: &Table) -> (Vec<String>, Vec<String>) {
     let (old, new) = (flat(old), flat(new));
     let value = |of: &[(String, String)], key: &str| {
@@ -104,14 +99,18 @@ fn changes(old: &Table, new: &Table) -> (Vec<String>, Vec<String>) {
     let mut keys: Vec<&String> = old.iter().chain(&new).map(|(key, _)| key).collect();
     keys.sort();
     keys.dedup();
-    let changes = keys.into_iter().filter_map(|key| {
-        let (old, new) = (value(&old, key), value(&new, key));
-        (old != new).then(|| format!("{key}: {old} -> {new}"))
-    });
-    changes.partition(|change| AT_ONCE.iter().any(|key| change.starts_with(key)))
+    keys.retain(|key| value(&old, key) != value(&new, key));
+    let at_once =
+        |key: &&String| config::find(key).is_some_and(|setting| setting.applies == Applies::Reload);
+    let (at_once, restart): (Vec<&String>, Vec<&String>) = keys.into_iter().partition(at_once);
+    let changes = |keys: Vec<&String>| {
+        let change = |key: &String| format!("{key}: {} -> {}", value(&old, key), value(&new, key));
+        keys.into_iter().map(change).collect()
+    };
+    (changes(at_once), changes(restart))
 }
 
-/// Each key with those of the sections that it stands in, and its value.
+/// Each key with its sections, as in `log.level`, and its value.
 fn flat(table: &Table) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for (key, value) in table {
@@ -131,10 +130,10 @@ fn flat(table: &Table) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    /// A program that writes a file by making it anew had taken the old one away when the signal came: the site fell
-    /// back to the defaults, without its limits and its trusted proxies.
+    /// A program that replaces the file had deleted the old one when the signal came: the site fell back
+    /// to the defaults, without its limits and its trusted proxies.
     #[test]
-    fn a_file_that_is_gone_does_not_mean_the_defaults() {
+    fn a_missing_file_does_not_reset_the_settings() {
         let folder = tempfile::tempdir().unwrap();
         let usual = folder.path().join("countersign.toml");
         let mut settings = Settings {
@@ -147,20 +146,20 @@ mod tests {
             },
             table: Table::new(),
         };
-        assert!(settings.read_again().is_ok(), "there was none before");
-        std::fs::write(&usual, "version = 1\n[limits]\nunproved = 7\n").unwrap();
+        assert!(settings.read_again().is_ok(), "a site needs no file");
+        std::fs::write(&usual, "version = 1\n[limits]\nunauthenticated = 7\n").unwrap();
         settings.table = settings.read_again().unwrap().1;
         std::fs::remove_file(&usual).unwrap();
         assert!(settings.read_again().is_err());
     }
 
     #[test]
-    fn what_takes_effect_at_once_is_told_from_what_needs_a_restart() {
+    fn changes_that_need_a_restart_are_listed_apart() {
         let read = |text: &str| text.parse::<Table>().unwrap();
         let old = read("version = 1\n[log]\nlevel = \"info\"\n[listen]\nsession = \"a:1\"");
         let new = read(
             "version = 1\n[log]\nlevel = \"warn\"\nformat = \"json\"\n[listen]\n\
-             http_proxies = []\n[limits]\nunproved = 7",
+             http_proxies = []\n[limits]\nunauthenticated = 7",
         );
         let (at_once, restart) = changes(&old, &new);
         assert_eq!(

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use super::first_launch::{self, FirstLaunch, Opener};
 use super::folder::Folder;
-use super::listen::{Listen, listen_as_told, proxies};
+use super::listen::{Listen, apply_flags, proxies};
 use super::reload::Settings;
 use super::run::{Serving, Supervisor};
 use crate::config::{self, Config};
@@ -183,7 +183,7 @@ fn run_dev(
     let folder = Folder::lock(path)?;
     let mut config = Config::default();
     config.listen.session = std::net::SocketAddr::from(([127, 0, 0, 1], 4747));
-    listen_as_told(&mut config, listen)?;
+    apply_flags(&mut config, listen)?;
     let _log = Log::start(&config)?;
     first_launch::check(&folder, false)?;
     let starting = start_dev(common.clone(), folder, config, given);

@@ -92,7 +92,7 @@ fn a_site_reads_its_settings_again_on_sighup() {
     let hang_up = || process.signal(Signal::HUP);
 
     write(
-        "[limits]\nunproved = 7\n[log]\nlevel = \"debug\"\n[listen]\npublic_host = \"a.example\"\n",
+        "[limits]\nunauthenticated = 7\n[log]\nlevel = \"debug\"\n[listen]\npublic_host = \"a.example\"\n",
     );
     hang_up();
     let text = wait_for(&mut said, "need a restart");
@@ -103,9 +103,9 @@ fn a_site_reads_its_settings_again_on_sighup() {
     ] {
         assert!(text.contains(named), "{named}: {text}");
     }
-    write("[limits]\nunproved = 0\n");
+    write("[limits]\nunauthenticated = 0\n");
     hang_up();
-    wait_for(&mut said, "the settings were not read again");
+    wait_for(&mut said, "the settings were not reloaded");
     assert!(process.runs());
     process.signal(Signal::TERM);
     let mut rest = String::new();

@@ -40,6 +40,10 @@ pub enum BadPassphrase {
 }
 
 impl Passphrase {
+    /// The fewest characters of a new pass phrase, for a program that sets one: length is what makes
+    /// guessing slow. [`Passphrase::check_new`] does not check it.
+    pub const MIN_CHARACTERS: usize = 12;
+
     /// The UTF-8 bytes, for the function that stretches them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -187,7 +187,7 @@ impl<'a> LoginAttempt<'a> {
         &self,
         look_up: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Closed> {
-        let given = tokio::time::sleep(self.shared.limits().look_up_time);
+        let given = tokio::time::sleep(self.shared.limits().lookup_time);
         let (found, ()) = tokio::join!(look_up, given);
         // The store is in trouble: its error is in the log, the client is asked to come again.
         found.map_err(|_| Closed::Unserved(WireError::Busy))

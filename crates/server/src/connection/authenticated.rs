@@ -207,6 +207,6 @@ fn welcome(info: &SessionInfo, shared: &Shared) -> Welcome {
         session: countersign_proto::session::SessionId(*info.id.as_bytes()),
         account: info.name.to_string(),
         expires: u64::try_from(info.expires.millis()).unwrap_or_default(),
-        idle_limit: u32::try_from(shared.limits().idle_time.as_millis()).unwrap_or(u32::MAX),
+        idle_limit: u32::try_from(shared.limits().idle_timeout.as_millis()).unwrap_or(u32::MAX),
     }
 }

@@ -104,7 +104,7 @@ async fn session_of(
     });
     let attempt = LoginAttempt::new(admitted, shared);
     let authenticated = tokio::select! {
-        authenticated = timeout(shared.limits().unauthenticated_time, attempt.run(socket, &mut inbox)) => {
+        authenticated = timeout(shared.limits().unauthenticated_timeout, attempt.run(socket, &mut inbox)) => {
             authenticated.unwrap_or(Err(Closed::TooSlow))?
         }
         () = &mut ended => return Err(Closed::Unserved(WireError::Busy)),
@@ -118,7 +118,7 @@ async fn session_of(
         Authenticated::Resuming(resuming) => {
             let confirmed = resuming.confirm(socket, &mut inbox);
             let confirmed = tokio::select! {
-                confirmed = timeout(shared.limits().unauthenticated_time, confirmed) => {
+                confirmed = timeout(shared.limits().unauthenticated_timeout, confirmed) => {
                     confirmed.unwrap_or(Err(Closed::Silently))?
                 }
                 () = &mut ended => return Err(Closed::Silently),

@@ -203,7 +203,7 @@ impl Session {
 
     /// The client is there: the idle time begins anew.
     fn heard(&mut self) {
-        self.clock.heard(self.limits.idle_time);
+        self.clock.heard(self.limits.idle_timeout);
     }
 
     /// Does what is due at that time.

@@ -161,7 +161,7 @@ async fn read(body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
         }
         Some(text)
     };
-    let read = tokio::time::timeout(shared.limits().unauthenticated_time, read);
+    let read = tokio::time::timeout(shared.limits().unauthenticated_timeout, read);
     read.await.ok().flatten()
 }
 

@@ -202,14 +202,14 @@ async fn serve(
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.limits().unauthenticated_time)
+        .header_read_timeout(shared.limits().unauthenticated_timeout)
         .max_headers(FIELDS)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(socket), service);
     let mut serving = std::pin::pin!(serving);
     let stop = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
     let unauthenticated = async {
-        tokio::time::sleep(shared.limits().unauthenticated_time).await;
+        tokio::time::sleep(shared.limits().unauthenticated_timeout).await;
         if connection.proved.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }

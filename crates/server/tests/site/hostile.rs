@@ -122,8 +122,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn slow_guesses() -> Limits {
     let hour = 3_600_000;
     Limits {
-        unauthenticated_time: 100 * HOUR,
-        guesses: LoginThrottleLimits {
+        unauthenticated_timeout: 100 * HOUR,
+        login_throttle: LoginThrottleLimits {
             first: hour,
             longest: 100 * hour,
             longest_of_strangers: 100 * hour,
@@ -224,7 +224,7 @@ async fn slow_clients_of_many_networks_do_not_evict_a_login_under_way() {
         .maria()
         .limits(Limits {
             unauthenticated: PLACES.into(),
-            unauthenticated_early: PLACES.into(),
+            unauthenticated_early_drop: PLACES.into(),
             ..Limits::default()
         })
         .serve()
@@ -270,7 +270,7 @@ async fn who_proves_nothing_in_time_is_cut_off() {
     let socket = connect(&served).await;
     // Taken before the next one is.
     served.robot().await;
-    time::pass(Limits::default().unauthenticated_time).await;
+    time::pass(Limits::default().unauthenticated_timeout).await;
     assert_eq!(answer(socket).await, [0, 1, 6], "too slow");
 }
 

@@ -267,7 +267,7 @@ async fn a_kept_connection_ends_with_its_patience() {
         let status = String::from_utf8_lossy(&answer[9..read.min(12)]);
         answers.push(status.into_owned());
     }
-    time::pass(Limits::default().unauthenticated_time).await;
+    time::pass(Limits::default().unauthenticated_timeout).await;
     assert!(matches!(socket.read(&mut answer).await, Ok(0) | Err(_)));
     let refused = answers.iter().filter(|status| *status == "401").count();
     // 32 at once, and more only as far as offences are forgiven meanwhile.

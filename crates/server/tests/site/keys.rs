@@ -116,7 +116,7 @@ async fn a_session_that_is_not_renewed_in_time_is_told_and_ended() {
 async fn a_silent_connection_is_ended_and_a_client_that_keeps_alive_stays() {
     let served = site()
         .limits(Limits {
-            idle_time: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30),
             ..Limits::default()
         })
         .serve()

@@ -135,8 +135,8 @@ async fn events_reach_those_they_are_meant_for() {
 async fn a_client_that_does_not_log_in_does_not_hold_up_a_stop() {
     let served = site()
         .limits(Limits {
-            stop_patience: Duration::from_secs(600),
-            unauthenticated_time: Duration::from_secs(600),
+            shutdown_timeout: Duration::from_secs(600),
+            unauthenticated_timeout: Duration::from_secs(600),
             ..Limits::default()
         })
         .serve()

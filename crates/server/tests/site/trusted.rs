@@ -154,7 +154,7 @@ async fn limits_and_proxies_are_changed_while_the_server_runs() {
     let limits = Limits {
         sessions_per_account: 1,
         suspended_sessions_per_account: 0,
-        unauthenticated_time: Duration::from_secs(20),
+        unauthenticated_timeout: Duration::from_secs(20),
         penalties: PenaltyLimits {
             threshold: 8,
             ..PenaltyLimits::default()
