@@ -137,34 +137,36 @@ impl LimitsSection {
             &mut default.suspended_sessions_per_account,
             sessions.saturating_sub(1),
         );
-        let longest = self.penalty_longest.or(default.penalties.longest);
-        default.penalties.first = default.penalties.first.min(longest);
-        let longest = self.guess_wait_longest.or(default.guesses.longest);
-        default.guesses.first = default.guesses.first.min(longest);
+        let longest = self.penalty_longest.or(default.penalties.max_duration);
+        default.penalties.first_duration = default.penalties.first_duration.min(longest);
+        let longest = self.guess_wait_longest.or(default.guesses.max_delay);
+        default.guesses.first_delay = default.guesses.first_delay.min(longest);
         default
     }
 
     fn penalties(&self, default: PenaltyLimits) -> PenaltyLimits {
         PenaltyLimits {
             threshold: self.penalty_threshold.or(default.threshold),
-            first: self.penalty_first.or(default.first),
-            longest: self.penalty_longest.or(default.longest),
-            sources: self.penalized_sources.or(default.sources),
+            first_duration: self.penalty_first.or(default.first_duration),
+            max_duration: self.penalty_longest.or(default.max_duration),
+            max_sources: self.penalized_sources.or(default.max_sources),
         }
     }
 
     fn guesses(&self, default: LoginThrottleLimits) -> LoginThrottleLimits {
         LoginThrottleLimits {
             free: self.guesses_free.or(default.free),
-            free_of_strangers: self.guesses_free_of_strangers.or(default.free_of_strangers),
-            first: self.guess_wait_first.or(default.first),
-            longest: self.guess_wait_longest.or(default.longest),
-            longest_of_strangers: self
+            free_from_unknown_sources: self
+                .guesses_free_of_strangers
+                .or(default.free_from_unknown_sources),
+            first_delay: self.guess_wait_first.or(default.first_delay),
+            max_delay: self.guess_wait_longest.or(default.max_delay),
+            max_delay_from_unknown_sources: self
                 .guess_wait_of_strangers
-                .or(default.longest_of_strangers),
-            strangers_at_a_time: self.guessing_strangers.or(default.strangers_at_a_time),
-            forgotten: self.guesses_forgotten.or(default.forgotten),
-            remembered: self.guesses_remembered.or(default.remembered),
+                .or(default.max_delay_from_unknown_sources),
+            max_waiting_networks: self.guessing_strangers.or(default.max_waiting_networks),
+            forget_after: self.guesses_forgotten.or(default.forget_after),
+            max_entries: self.guesses_remembered.or(default.max_entries),
         }
     }
 
@@ -175,8 +177,11 @@ impl LimitsSection {
         // Whoever has to wait longer than a login may take would never get in.
         for (key, wait) in [
             // Twice: that far off a login may be when others of its source wait before it.
-            ("guess_wait_longest", guesses.longest.saturating_mul(2)),
-            ("guess_wait_of_strangers", guesses.longest_of_strangers),
+            ("guess_wait_longest", guesses.max_delay.saturating_mul(2)),
+            (
+                "guess_wait_of_strangers",
+                guesses.max_delay_from_unknown_sources,
+            ),
         ] {
             if u128::from(wait) >= patience {
                 return Err(format!(
@@ -227,12 +232,12 @@ impl LimitsSection {
         }
         let penalties = &limits.penalties;
         no_more(
-            ("penalty_first", penalties.first),
-            ("penalty_longest", penalties.longest),
+            ("penalty_first", penalties.first_duration),
+            ("penalty_longest", penalties.max_duration),
         )?;
         no_more(
-            ("guess_wait_first", guesses.first),
-            ("guess_wait_longest", guesses.longest),
+            ("guess_wait_first", guesses.first_delay),
+            ("guess_wait_longest", guesses.max_delay),
         )?;
         // Uploads that all wait for content, and nothing that reads it any more.
         let (streams, operations) = (limits.content_streams, limits.operations_in_flight);

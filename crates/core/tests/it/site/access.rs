@@ -194,7 +194,7 @@ async fn an_unknown_operation_gets_the_nearest_name() {
     };
     assert!(hint("person.craete").await.contains("`create`"));
     assert!(hint("persn.create").await.contains("`person`"));
-    assert!(hint("zzzzzzzz.create").await.starts_with("known are"));
+    assert!(hint("zzzzzzzz.create").await.starts_with("the known names are"));
 }
 
 #[tokio::test]

@@ -186,7 +186,7 @@ async fn a_removed_key_is_not_registered_again() {
         data["message"]
             .as_str()
             .unwrap()
-            .contains("has this key already"),
+            .contains("already has this key"),
         "{data}"
     );
     let revoke = json!({ "name": "robot", "thumbprint": thumbprint.to_string() });

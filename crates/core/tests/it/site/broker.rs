@@ -29,13 +29,13 @@ fn millis(now: Timestamp) -> u64 {
 /// A site with `billing`, which may call `ledger`.
 async fn applications() -> (TestSite, Consumer) {
     let test = TestSite::new().await;
-    test.site.begin_to_answer(START);
+    test.site.start_issuing(START);
     let (consumer, _) = test.billing_and_ledger().await;
     (test, consumer)
 }
 
 fn keys(test: &TestSite) -> Arc<BrokerKeys> {
-    test.site.opened().unwrap().broker.clone()
+    test.site.unsealed_keys().unwrap().broker.clone()
 }
 
 type Error = IssueError<Refusal>;
@@ -97,7 +97,7 @@ async fn a_request_is_answered_once_also_by_a_site_that_was_started_again() {
     let again = answer(&test, &request, NOW).await;
     assert_eq!(refusal(again), Refusal::Replayed);
     // Started anew it knows nothing of it, but that it was made before.
-    test.site.begin_to_answer(NOW);
+    test.site.start_issuing(NOW);
     let later = NOW.plus_millis(1_500);
     let again = answer(&test, &request, later).await;
     assert_eq!(refusal(again), Refusal::Clock);
@@ -256,9 +256,9 @@ async fn the_sites_keys_come_back_with_the_site_key() {
     assert_ne!(second["v1_public_keys"][0], first["v1_public_keys"][0]);
 
     let sealed = test.restarted().await;
-    assert!(sealed.opened().is_none());
+    assert!(sealed.unsealed_keys().is_none());
     let again = test.unsealed().await;
-    let opened = again.opened().unwrap();
+    let opened = again.unsealed_keys().unwrap();
     let public = opened.broker.party().unwrap().public().to_pem();
     assert_eq!(second["public_key"], public);
     let v1: Vec<String> = opened.broker.v1_public();

@@ -101,7 +101,7 @@ async fn a_jump_in_either_direction_breaks_nothing() {
     );
     // The site opens again with all of it.
     let restarted = test.unsealed().await;
-    assert!(restarted.opened().is_some());
+    assert!(restarted.unsealed_keys().is_some());
     assert_eq!(years(0).plus_seconds(HOUR).millis(), 3_600_000);
     assert_eq!(
         Timestamp::from_millis(i64::MAX).plus_seconds(HOUR).millis(),

@@ -45,7 +45,12 @@ async fn a_key_is_given_shown_and_taken_away() {
     let test = TestSite::new().await;
     let (_, identity) = with_key(&test).await;
     let name = "maria".parse().unwrap();
-    let (_, kept) = test.site.delivered_for_login(&name).await.unwrap().unwrap();
+    let (_, kept) = test
+        .site
+        .delivered_key_for_login(&name)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(kept.certificate(), identity.certificate());
     let shown = test.admin("person.show", json!({ "name": "maria" })).await;
     assert_eq!(shown["delivered_key_set"], "2026-03-01T12:00:00.000Z");
@@ -54,7 +59,7 @@ async fn a_key_is_given_shown_and_taken_away() {
         .await;
     assert!(
         test.site
-            .delivered_for_login(&name)
+            .delivered_key_for_login(&name)
             .await
             .unwrap()
             .is_none()
@@ -75,7 +80,7 @@ async fn a_locked_persons_key_is_delivered_as_before_and_opens_no_session() {
     let (created, identity) = with_key(&test).await;
     let name = "maria".parse().unwrap();
     test.admin("person.lock", json!({ "name": "maria" })).await;
-    let delivered = test.site.delivered_for_login(&name).await.unwrap();
+    let delivered = test.site.delivered_key_for_login(&name).await.unwrap();
     assert!(delivered.is_some());
     assert!(opened(&test, &created, &identity).await.is_none());
     test.admin("person.unlock", json!({ "name": "maria" }))
@@ -201,7 +206,7 @@ async fn only_an_encrypted_key_with_its_certificate_is_kept() {
     let name = "maria".parse().unwrap();
     assert!(
         test.site
-            .delivered_for_login(&name)
+            .delivered_key_for_login(&name)
             .await
             .unwrap()
             .is_none()
@@ -221,7 +226,12 @@ async fn a_dump_keeps_the_delivered_key_at_the_admin_socket_alone() {
     let text = serde_json::to_string(&dump).unwrap();
     test.admin("person.load", json!({ "dump": text })).await;
     let name = "maria".parse().unwrap();
-    let (_, kept) = test.site.delivered_for_login(&name).await.unwrap().unwrap();
+    let (_, kept) = test
+        .site
+        .delivered_key_for_login(&name)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(kept.certificate(), identity.certificate());
     assert_eq!(test.admin("person.dump", named.clone()).await, dump);
 

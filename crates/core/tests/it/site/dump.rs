@@ -189,7 +189,7 @@ async fn a_dump_that_was_altered_is_refused_when_it_is_loaded() {
             data["message"]
                 .as_str()
                 .unwrap()
-                .contains("not as it was made")
+                .contains("damaged or changed")
         );
     }
     // White space and the order of members are no harm.

@@ -323,7 +323,7 @@ async fn a_panic_while_a_change_is_applied_ends_every_session_and_not_the_site()
         option: EncryptionOption::HybridAes256Gcm,
         peer: "192.0.2.7:1234".to_owned(),
         cut: Box::new(|_| panic!("a fault in the hook of a connection")),
-        most: 1_000,
+        max_sessions: 1_000,
     };
     let opened = test.site.open_session(opening, NOW).await.unwrap();
     assert!(matches!(opened, Decision::Opened(_)));

@@ -150,10 +150,10 @@ async fn the_configured_floor_lies_over_what_admins_enabled() {
     let above = test.restarted_above(Strength::Hybrid).await.unwrap();
     assert_eq!(above.options(), OptionList::default());
     let classical = [EncryptionOption::X25519Aes256Gcm];
-    assert_eq!(above.options_held_back(), classical);
+    assert_eq!(above.options_below_floor(), classical);
     let again = test.restarted().await;
     assert_eq!(again.options(), test.site.options(), "nothing was written");
-    assert!(again.options_held_back().is_empty());
+    assert!(again.options_below_floor().is_empty());
 }
 
 #[tokio::test]

@@ -225,7 +225,7 @@ async fn a_registration_that_does_not_fit_names_the_field() {
         (Code::INVALID_PARAMS, &"request".into())
     );
 
-    let setup = test.site.opened().unwrap().setup.id();
+    let setup = test.site.unsealed_keys().unwrap().setup.id();
     let whole = json!({
         "name": "maria",
         "setup": encode(setup.as_bytes()),

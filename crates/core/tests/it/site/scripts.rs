@@ -67,7 +67,7 @@ async fn lines_that_were_applied_must_stay_as_they_were() {
     let refused = apply(&test, &other).await;
     assert!(matches!(
         refused,
-        Err(ScriptError::ChangedHalfway { lines: 2 })
+        Err(ScriptError::AppliedLinesChanged { lines: 2 })
     ));
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use countersign_core::engine::Decision;
-use countersign_core::sessions::{CloseReason, Proof, Resume, Room, Suspension};
+use countersign_core::sessions::{CloseReason, Proof, Resume, Suspension, SuspensionLimits};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::EncryptionOption;
@@ -54,7 +54,7 @@ async fn a_session_that_was_cut_may_do_nothing_any_more() {
         .await;
     let (code, data) = run(&test.site, &maria.caller, "self.show", json!({})).await;
     assert_eq!(code, Code::NOT_PERMITTED);
-    assert!(data["message"].as_str().unwrap().contains("over"));
+    assert!(data["message"].as_str().unwrap().contains("ended"));
 }
 
 #[tokio::test]
@@ -113,10 +113,10 @@ async fn lifetimes_have_bounds() {
     test.admin("site.config", least).await;
 }
 
-/// Room for more than any test has.
-const ROOM: Room = Room {
-    in_all: 100,
-    of_account: 100,
+/// Limits that no test reaches.
+const AMPLE: SuspensionLimits = SuspensionLimits {
+    total: 100,
+    per_account: 100,
 };
 
 fn resume(attempt: u64, told: &Arc<Mutex<Option<CloseReason>>>) -> Resume {
@@ -145,7 +145,7 @@ async fn a_client_resumes_its_session_and_the_older_connection_ends() {
     // What the older connection says of its end changes nothing.
     let suspended = test
         .site
-        .suspend_session(&maria.info, Box::new(|_| {}), ROOM);
+        .suspend_session(&maria.info, Box::new(|_| {}), AMPLE);
     assert_eq!(suspended, Suspension::Over);
     assert!(!test.site.renew_session(&maria.info, NOW));
     // Nor does an attempt that was made before this one, and comes only now.
@@ -178,8 +178,10 @@ async fn a_suspended_session_lasts_until_it_expires_or_is_cut() {
     let told = Arc::clone(&cut);
     let hook = move |reason| *told.lock().unwrap() = Some(reason);
     let suspended = [
-        test.site.suspend_session(&maria.info, Box::new(hook), ROOM),
-        test.site.suspend_session(&bob.info, Box::new(|_| {}), ROOM),
+        test.site
+            .suspend_session(&maria.info, Box::new(hook), AMPLE),
+        test.site
+            .suspend_session(&bob.info, Box::new(|_| {}), AMPLE),
     ];
     assert_eq!(suspended, [Suspension::Suspended, Suspension::Suspended]);
     assert_eq!(test.site.sessions().suspended(), 2);
@@ -208,25 +210,25 @@ async fn no_account_takes_the_room_of_others() {
     let bob = test.person("bob", "member").await;
     let account = json!({ "id": maria.info.account });
     let mut cuts = Vec::new();
-    let mut suspend = |session: &countersign_testkit::harness::TestSession, room| {
+    let mut suspend = |session: &countersign_testkit::harness::TestSession, limits| {
         let cut = Arc::new(Mutex::new(None));
         let told = Arc::clone(&cut);
         let hook = move |reason| *told.lock().unwrap() = Some(reason);
         cuts.push(cut);
         test.site
-            .suspend_session(&session.info, Box::new(hook), room)
+            .suspend_session(&session.info, Box::new(hook), limits)
     };
-    let room = Room {
-        in_all: 3,
-        of_account: 2,
+    let limits = SuspensionLimits {
+        total: 3,
+        per_account: 2,
     };
     let again = [
         test.session(&account, Proof::Passphrase).await.unwrap(),
         test.session(&account, Proof::Passphrase).await.unwrap(),
     ];
-    assert_eq!(suspend(&maria, room), Suspension::Suspended);
-    assert_eq!(suspend(&again[0], room), Suspension::Suspended);
-    assert_eq!(suspend(&again[1], room), Suspension::Suspended);
+    assert_eq!(suspend(&maria, limits), Suspension::Suspended);
+    assert_eq!(suspend(&again[0], limits), Suspension::Suspended);
+    assert_eq!(suspend(&again[1], limits), Suspension::Suspended);
     assert_eq!(*cuts[0].lock().unwrap(), Some(CloseReason::ConnectionLost));
     assert_eq!(*cuts[1].lock().unwrap(), None);
     // The one that was cut is there until its hook has closed it, and counts no longer.
@@ -237,10 +239,13 @@ async fn no_account_takes_the_room_of_others() {
         .await
         .unwrap();
     assert_eq!(test.site.sessions().suspended(), 2);
-    let full = Room { in_all: 2, ..room };
-    let suspend = |room| test.site.suspend_session(&bob.info, Box::new(|_| {}), room);
-    assert_eq!(suspend(full), Suspension::NoRoom);
-    assert_eq!(suspend(room), Suspension::Suspended);
+    let full = SuspensionLimits { total: 2, ..limits };
+    let suspend = |limits| {
+        test.site
+            .suspend_session(&bob.info, Box::new(|_| {}), limits)
+    };
+    assert_eq!(suspend(full), Suspension::LimitReached);
+    assert_eq!(suspend(limits), Suspension::Suspended);
     assert_eq!(test.site.sessions().suspended(), 3);
 }
 

@@ -118,7 +118,7 @@ impl World {
 }
 
 fn keys(test: &TestSite) -> Arc<BrokerKeys> {
-    test.site.opened().unwrap().broker.clone()
+    test.site.unsealed_keys().unwrap().broker.clone()
 }
 
 fn names(keys: &[TicketKey]) -> Vec<[u8; 8]> {
@@ -362,7 +362,7 @@ async fn ticket_keys_come_back_with_the_site_key_and_not_with_another_registrati
     assert!(before.iter().all(|name| !after.contains(name)));
 
     let again = world.test.unsealed().await;
-    let opened = again.opened().unwrap();
+    let opened = again.unsealed_keys().unwrap();
     let ledger = again.registered("ledger", NOW).await.unwrap().unwrap();
     let messages = again.ticket_keys(&opened.broker, &ledger, NOW).unwrap();
     let read = world.provider.ticket_keys(&messages[0]).unwrap();
