@@ -66,7 +66,7 @@ fn table() -> Result<Table, Box<dyn Error>> {
                 context.commit(event, None, &reserved).await?;
                 let who = &context.caller().name;
                 let said = format!("{who} has {} seats from {first} on.", reserve.seats);
-                Ok(Answer::new(reserved).saying(said))
+                Ok(Answer::new(reserved).with_output(said))
             }
         });
     let mut table = operations::table()?;

@@ -226,7 +226,7 @@ impl Populated {
             option: authenticated.option(),
             peer: "192.0.2.1:4747".to_owned(),
             cut: Box::new(|_| {}),
-            most: 1,
+            max_sessions: 1,
         };
         let opened = self.site.site.open_session(new, clock::now()).await?;
         match opened {
@@ -238,7 +238,7 @@ impl Populated {
 
 /// What the logins of a site need, with nothing kept from earlier ones.
 fn settings(site: &BenchSite) -> Result<server::Settings> {
-    let opened = site.site.opened().ok_or(OFF_SCRIPT)?;
+    let opened = site.site.unsealed_keys().ok_or(OFF_SCRIPT)?;
     Ok(server::Settings {
         key: opened.key.clone(),
         setup: opened.setup.clone(),

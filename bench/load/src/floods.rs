@@ -50,7 +50,7 @@ impl Flood {
         let (beside, quiet) = (beside.percentile(99), quiet.percentile(99));
         let what = format!("{of}: {}: p99", kind.name());
         if kind == Kind::Away && self.guesses {
-            let wait = LoginThrottleLimits::default().longest_of_strangers as f64;
+            let wait = LoginThrottleLimits::default().max_delay_from_unknown_sources as f64;
             let most = (wait + (self.most - 1.0) * quiet).ceil();
             return Row::new(what + " less quiet", beside - quiet, Unit::Milliseconds)
                 .at_most(most);

@@ -59,7 +59,7 @@ fn limits(scenario: &str) -> Limits {
         "names" => Limits {
             login_throttle: LoginThrottleLimits {
                 free: u32::MAX,
-                free_of_strangers: u32::MAX,
+                free_from_unknown_sources: u32::MAX,
                 ..LoginThrottleLimits::default()
             },
             penalties: PenaltyLimits {
@@ -71,7 +71,7 @@ fn limits(scenario: &str) -> Limits {
         // A quarter of an hour is long for a program that measures.
         activity::SITE => Limits {
             login_throttle: LoginThrottleLimits {
-                forgotten: FORGOTTEN,
+                forget_after: FORGOTTEN,
                 ..LoginThrottleLimits::default()
             },
             penalties: PenaltyLimits {

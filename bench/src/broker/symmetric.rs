@@ -86,7 +86,7 @@ impl Asked {
             option: EncryptionOption::HybridAes256Gcm,
             peer: "192.0.2.7:1234".to_owned(),
             cut: Box::new(|_| {}),
-            most: 1,
+            max_sessions: 1,
         };
         let Decision::Opened(info) = site.site.open_session(opening, clock::now()).await? else {
             return Err("no session".into());

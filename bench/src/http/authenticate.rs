@@ -191,7 +191,7 @@ pub(crate) fn serve() -> Result<()> {
             .http(Some("127.0.0.1:0".parse()?))
             .start()
             .await?;
-        let opened = site.site.opened().ok_or("an open site")?;
+        let opened = site.site.unsealed_keys().ok_or("an open site")?;
         let party = opened.broker.party().ok_or("a key")?;
         crate::report::tell(&json!({
             "address": server.http_address(),

@@ -1,4 +1,4 @@
-//! Applications that call each other: what is registered of each, and who may call whom.
+//! Applications: the properties and keys of each, and which applications may call which.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,29 +19,29 @@ use crate::json::Json;
 use crate::text::{Base64Url, Label};
 use crate::timestamp::Timestamp;
 
-/// The most keys that an application has at a time.
-pub const MOST_KEYS: usize = 8;
+/// The maximum number of valid keys of an application.
+pub const MAX_KEYS: usize = 8;
 
-/// The id of an application, or the name of a group of them: one line of at most 128 bytes without a comma,
-/// which separates ids where several are written. Applications of other implementations of the broker may
-/// have blanks in theirs, so it is no account's name.
+/// The id of an application, or the name of a group of applications: one line of at most 128 bytes,
+/// without a comma, which separates ids in lists. Unlike account names, ids may contain blanks,
+/// because those of other implementations of the broker do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ApplicationId(String);
 
-/// The text is no id.
+/// The text is not an application id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an id has 1 to 128 bytes on one line, no comma, and no blank at either end")]
 pub struct BadApplicationId;
 
 impl ApplicationId {
-    /// Whether it has a blank in it, as ids of edition v1 may have.
+    /// Returns whether the id contains a blank, which edition v1 permits.
     #[must_use]
     pub fn has_blanks(&self) -> bool {
         self.0.chars().any(char::is_whitespace)
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -95,20 +95,20 @@ impl JsonSchema for ApplicationId {
     }
 }
 
-/// Which edition of the broker's dialog an application speaks.
+/// The edition of the ticket protocol that an application speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Edition {
-    /// Ours.
+    /// The current edition.
     #[default]
     #[serde(rename = "v2")]
     V2,
-    /// That of Serveros 0.3, for what cannot be changed.
+    /// The edition of Serveros 0.3, for applications that cannot be changed.
     #[serde(rename = "serveros-v1")]
     ServerosV1,
 }
 
 impl Edition {
-    /// The word for it.
+    /// Returns the name of the edition in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -121,23 +121,23 @@ impl Edition {
 /// A public key of an application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApplicationKey {
-    /// Of v2 the keys of a party, of v1 a `SubjectPublicKeyInfo`.
+    /// The key: the public keys of a party for v2, a DER `SubjectPublicKeyInfo` for v1.
     pub public: Base64Url,
-    /// What the admin calls it; may be empty.
+    /// The label; may be empty.
     pub label: Label,
-    /// When it was added.
+    /// When the key was added.
     pub added: Timestamp,
-    /// From when on it is not accepted any more; `None` for the newest.
+    /// When the key stops being valid; `None` for the newest.
     pub retires: Option<Timestamp>,
 }
 
-/// What was given is no public key for this edition.
+/// The text is not a public key of this edition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadApplicationKey(String);
 
 impl ApplicationKey {
-    /// Reads a key from PEM.
+    /// Parses a key from PEM.
     ///
     /// # Errors
     /// [`BadApplicationKey`].
@@ -163,42 +163,43 @@ impl ApplicationKey {
         })
     }
 
-    /// The SHA-256 of the key, in hexadecimal.
+    /// Returns the SHA-256 of the key, in hexadecimal.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         HEXLOWER.encode(&sha256(&self.public.0))
     }
 
-    /// Whether it is accepted at that time.
+    /// Returns whether the key is valid at `now`.
     #[must_use]
-    pub fn is_accepted(&self, now: Timestamp) -> bool {
+    pub fn is_valid(&self, now: Timestamp) -> bool {
         self.retires.is_none_or(|retires| now < retires)
     }
 }
 
-/// Whom an application may call: one application, or those of a group.
+/// A permission target: one application, or all applications of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Callee {
-    /// That one.
+    /// The application with this id.
     App(ApplicationId),
-    /// Every one of this group.
+    /// Every application of the group with this name.
     Group(ApplicationId),
 }
 
-/// A callee that an application was granted.
+/// The permission of an application to call others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// Whom it may call.
+    /// The application or group that may be called.
     #[serde(flatten)]
     pub callee: Callee,
-    /// Which registration of that application; `None` for a group, and for a registration that has none.
+    /// The registration of the application to which the permission applies. `None` for a group, and
+    /// for a registration that has no instance id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
 }
 
 impl Grant {
-    /// Whether it allows to call that application.
+    /// Returns whether the permission covers this application.
     #[must_use]
     pub fn allows(&self, provider: &Application) -> bool {
         match &self.callee {
@@ -208,46 +209,47 @@ impl Grant {
     }
 }
 
-/// An application as the store keeps it.
+/// An application, as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
-    /// Unique in the site.
+    /// The id; unique in the site.
     pub id: ApplicationId,
-    /// Names this registration: what was granted to an application of the same id before does not pass to
-    /// this one. Registrations of before there were instances have none.
+    /// Identifies this registration, so that permissions granted to an earlier application of the
+    /// same id do not apply to it. `None` for registrations that are older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
-    /// What it speaks.
+    /// The edition of the ticket protocol.
     pub edition: Edition,
-    /// Its public keys, the newest first.
+    /// The public keys, newest first.
     pub keys: Vec<ApplicationKey>,
-    /// Hashes that it knows, the best first (v1).
+    /// The supported hashes, in order of preference (v1).
     pub hashes: Vec<String>,
-    /// Ciphers that it knows, the best first (v1).
+    /// The supported ciphers, in order of preference (v1).
     pub ciphers: Vec<String>,
-    /// How long a ticket for it is good, in milliseconds.
+    /// The lifetime of a ticket for the application, in milliseconds.
     pub keys_last: u64,
-    /// What providers are told of it; `null` for nothing.
+    /// The data about the application for providers; `null` for none.
     pub auth_data: Json,
-    /// The groups that it belongs to.
+    /// The groups to which the application belongs.
     pub groups: Vec<ApplicationId>,
-    /// Whom it may call: nobody at first.
+    /// The applications and groups that the application may call; empty at first.
     pub may_call: Vec<Grant>,
-    /// The service account that speaks for it in a session, if one does.
+    /// The service account that gets tickets for the application in its sessions, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<AccountId>,
-    /// Whether it may call and be called.
+    /// Whether the application may call and be called.
     pub state: State,
-    /// 1 at first, one more with each change.
+    /// The revision: 1 at first, incremented by each change.
     pub revision: u64,
-    /// When it was registered.
+    /// When the application was registered.
     pub created: Timestamp,
-    /// When it was changed last.
+    /// When the application was last changed.
     pub changed: Timestamp,
 }
 
 impl Application {
-    /// Whether this one may call that one now: both are active, speak the same edition, and policy says so.
+    /// Returns whether this application may call `provider` now: both are active, speak the same
+    /// edition, and policy allows it.
     #[must_use]
     pub fn may_call(&self, provider: &Self) -> bool {
         let named = self.may_call.iter().any(|grant| grant.allows(provider));
@@ -255,16 +257,16 @@ impl Application {
         named && active && self.edition == provider.edition
     }
 
-    /// Whether this caller speaks for it: the service account that is set, in a session. Another account of
-    /// the same name does not.
+    /// Returns whether the caller is the application's service account, in a session. Another
+    /// account that later has the same name is not.
     #[must_use]
-    pub fn is_spoken_for_by(&self, caller: &Caller) -> bool {
+    pub fn has_service(&self, caller: &Caller) -> bool {
         caller.channel == Channel::Session
             && self.service.is_some()
             && caller.account == self.service
     }
 
-    /// The application one revision on, changed at `now` by `change`.
+    /// Returns the next revision of the application, changed at `now` by `change`.
     #[must_use]
     pub fn revised(mut self, now: Timestamp, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -273,18 +275,19 @@ impl Application {
         self
     }
 
-    fn accepted(&self, now: Timestamp) -> impl Iterator<Item = &[u8]> {
-        let accepted = self.keys.iter().filter(move |key| key.is_accepted(now));
-        accepted.map(|key| key.public.0.as_slice())
+    fn valid_keys(&self, now: Timestamp) -> impl Iterator<Item = &[u8]> {
+        let valid_keys = self.keys.iter().filter(move |key| key.is_valid(now));
+        valid_keys.map(|key| key.public.0.as_slice())
     }
 
-    /// The application as edition v2 knows it, with the keys that are accepted now; `None` of another edition.
+    /// Returns the application in the form of edition v2, with its valid keys; `None` for another
+    /// edition.
     #[must_use]
     pub fn as_v2(&self, now: Timestamp) -> Option<v2::site::Application> {
         (self.edition == Edition::V2).then(|| v2::site::Application {
             id: self.id.to_string(),
             keys: self
-                .accepted(now)
+                .valid_keys(now)
                 .filter_map(|key| PartyPublic::from_bytes(key).ok())
                 .collect(),
             suite: SealingSuite::XWing,
@@ -293,7 +296,7 @@ impl Application {
         })
     }
 
-    /// The same of edition v1.
+    /// Returns the application in the form of edition v1; `None` for another edition.
     #[must_use]
     pub fn as_v1(&self, now: Timestamp) -> Option<v1::master::Application> {
         let known = |names: &[String]| -> Vec<Cipher> {
@@ -303,7 +306,7 @@ impl Application {
         (self.edition == Edition::ServerosV1).then(|| v1::master::Application {
             id: self.id.to_string(),
             keys: self
-                .accepted(now)
+                .valid_keys(now)
                 .filter_map(|key| RsaPublicKey::from_spki(key.to_vec()).ok())
                 .collect(),
             hashes: self
@@ -351,7 +354,8 @@ mod tests {
         }
     }
 
-    /// `ledger` is deleted and registered again: what others were granted before is not for it.
+    /// `ledger` is deleted and registered again. Permissions for the first registration do not
+    /// apply.
     #[test]
     fn a_grant_is_for_one_registration() {
         let (mut billing, mut ledger) = (application("billing"), application("ledger"));
@@ -364,7 +368,7 @@ mod tests {
         assert!(billing.may_call(&ledger));
         ledger.instance = Some(InstanceId::from_bytes([2; 16]));
         assert!(!billing.may_call(&ledger));
-        // One that was granted before there were instances is for those alone.
+        // A permission without an instance applies to a registration without one.
         billing.may_call = vec![to(Callee::App(ledger.id.clone()))];
         assert!(!billing.may_call(&ledger));
         ledger.instance = None;
@@ -373,7 +377,7 @@ mod tests {
 
     // [BRK-30]
     #[test]
-    fn nobody_may_call_anybody_until_policy_says_so() {
+    fn no_application_may_call_another_until_policy_allows_it() {
         let (mut billing, mut ledger) = (application("billing"), application("ledger"));
         assert!(!billing.may_call(&ledger) && !billing.may_call(&billing));
         billing.may_call = vec![to(Callee::App(ledger.id.clone()))];
@@ -382,13 +386,13 @@ mod tests {
         assert!(!billing.may_call(&ledger));
         ledger.groups = vec!["finance".parse().unwrap()];
         assert!(billing.may_call(&ledger));
-        // A group is no application.
+        // The name of a group does not match an application id.
         billing.may_call = vec![to(Callee::App("finance".parse().unwrap()))];
         assert!(!billing.may_call(&ledger));
     }
 
     #[test]
-    fn whoever_is_locked_neither_calls_nor_is_called() {
+    fn a_locked_application_can_neither_call_nor_be_called() {
         let (mut billing, ledger) = (application("billing"), application("ledger"));
         billing.may_call = vec![to(Callee::App(ledger.id.clone()))];
         for (of, to) in [
@@ -405,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_retires_is_accepted_until_then() {
+    fn a_key_is_valid_until_it_retires() {
         let mut billing = application("billing");
         let key = |retires| ApplicationKey {
             public: Base64Url(vec![1]),
@@ -414,8 +418,8 @@ mod tests {
             retires,
         };
         billing.keys = vec![key(None), key(Some(NOW.plus_millis(10)))];
-        assert_eq!(billing.accepted(NOW.plus_millis(9)).count(), 2);
-        assert_eq!(billing.accepted(NOW.plus_millis(10)).count(), 1);
+        assert_eq!(billing.valid_keys(NOW.plus_millis(9)).count(), 2);
+        assert_eq!(billing.valid_keys(NOW.plus_millis(10)).count(), 1);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Content: bytes of any number that come with an operation or with its answer, a piece at a time, so
-//! that nobody ever holds all of them.
+//! Content: a sequence of bytes of any length that accompanies an operation or its result. It is
+//! transferred in pieces, so that no party needs to hold all of it in memory.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,17 +7,17 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 
-/// Pieces of bytes until there are no more.
+/// A stream of pieces.
 pub struct Content(BoxStream<'static, Result<Vec<u8>, ContentBroken>>);
 
-/// Content ended before it was whole: its sender gave up, or the connection was lost. What was done with
-/// the part that came must not be taken for the whole.
+/// The content ended before it was complete: the sender aborted, or the connection was lost. The
+/// part that arrived must not be treated as the whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the content is not whole: {0}")]
+#[error("the content is incomplete: {0}")]
 pub struct ContentBroken(pub String);
 
 impl Content {
-    /// Content from a stream of pieces; a broken one ends it.
+    /// Makes content from a stream of pieces. An error ends it.
     #[must_use]
     pub fn new(
         pieces: impl Stream<Item = Result<Vec<u8>, ContentBroken>> + Send + 'static,
@@ -25,29 +25,30 @@ impl Content {
         Self(pieces.boxed())
     }
 
-    /// Content that is all there.
+    /// Makes content from bytes in memory.
     #[must_use]
     pub fn of(bytes: Vec<u8>) -> Self {
         Self::new(futures_util::stream::iter([Ok(bytes)]))
     }
 
-    /// The next piece; `None` when the content is whole.
+    /// Returns the next piece; `None` at the end.
     ///
     /// # Errors
-    /// [`ContentBroken`]; nothing follows.
+    /// [`ContentBroken`]; no more pieces follow.
     pub async fn next(&mut self) -> Option<Result<Vec<u8>, ContentBroken>> {
         self.0.next().await
     }
 
-    /// The next line without its line end, of at most `longest` bytes; `rest` holds what was read beyond
-    /// it from one call to the next. `None` when there are no more lines.
+    /// Returns the next line without its line end; `None` at the end. A line has at most
+    /// `max_length` bytes. `rest` keeps bytes that were read beyond the line; pass the same buffer
+    /// to every call.
     ///
     /// # Errors
-    /// [`ContentBroken`], also when a line is longer.
+    /// [`ContentBroken`], also if a line is longer.
     pub async fn next_line(
         &mut self,
         rest: &mut Vec<u8>,
-        longest: usize,
+        max_length: usize,
     ) -> Option<Result<Vec<u8>, ContentBroken>> {
         let mut searched = 0;
         loop {
@@ -58,8 +59,8 @@ impl Content {
                 return Some(Ok(line));
             }
             searched = rest.len();
-            if searched > longest {
-                let problem = format!("a line of more than {longest} bytes");
+            if searched > max_length {
+                let problem = format!("a line has more than {max_length} bytes");
                 return Some(Err(ContentBroken(problem)));
             }
             match self.next().await {
@@ -92,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    fn lines_of(pieces: &[&str], longest: usize) -> Vec<Result<String, ContentBroken>> {
+    fn lines_of(pieces: &[&str], max_length: usize) -> Vec<Result<String, ContentBroken>> {
         let pieces: Vec<_> = pieces
             .iter()
             .map(|piece| Ok(piece.as_bytes().to_vec()))
@@ -100,7 +101,7 @@ mod tests {
         let mut content = Content::new(futures_util::stream::iter(pieces));
         let (mut rest, mut lines) = (Vec::new(), Vec::new());
         while let Some(line) = content
-            .next_line(&mut rest, longest)
+            .next_line(&mut rest, max_length)
             .now_or_never()
             .unwrap()
         {
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_out_however_the_pieces_are_cut() {
+    fn lines_do_not_depend_on_how_pieces_are_divided() {
         let expected: Vec<_> = ["one", "", "three"].map(|line| Ok(line.to_owned())).into();
         assert_eq!(lines_of(&["one\n\nthree\n"], 9), expected);
         assert_eq!(lines_of(&["o", "ne\n", "\nthr", "ee"], 9), expected);

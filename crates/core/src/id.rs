@@ -1,5 +1,5 @@
-//! Ids: UUIDs of version 7 (RFC 9562, section 5.7), so that what was made later sorts later and is
-//! stored next to what was made just before.
+//! Ids: UUIDs of version 7 (RFC 9562, section 5.7). They sort by creation time, so that records
+//! created one after the other are stored next to each other.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
-/// The text is no UUID.
+/// The text is not a UUID.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("`{text}` is not an id; an id looks like 019523d0-5c00-7000-8000-000000000000")]
 pub struct IdError {
@@ -25,7 +25,7 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id that says when it was made.
+            /// Makes a new id, which contains its creation time.
             #[must_use]
             pub fn new(now: Timestamp, entropy: &mut dyn Entropy) -> Self {
                 let milliseconds = u64::try_from(now.millis()).unwrap_or(0);
@@ -33,13 +33,13 @@ macro_rules! id {
                 Self(uuid::Builder::from_unix_timestamp_millis(milliseconds, &random).into_uuid())
             }
 
-            /// The id of these 16 bytes.
+            /// Makes the id with these 16 bytes.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
 
-            /// Its 16 bytes; they sort as ids do.
+            /// Returns the 16 bytes. They sort like ids.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
@@ -77,18 +77,18 @@ macro_rules! id {
 }
 
 id! {
-    /// Names an account for as long as the site's memory lasts, through every change of its name.
+    /// Identifies an account. It stays the same when the account is renamed.
     AccountId
 }
 
 id! {
-    /// Names one session.
+    /// Identifies a session.
     SessionId
 }
 
 id! {
-    /// Names one registration of an application: another one of the same id, made after it was deleted, has
-    /// another.
+    /// Identifies one registration of an application. An application that is deleted and registered
+    /// again under the same application id has a new instance id.
     InstanceId
 }
 
@@ -98,7 +98,7 @@ mod tests {
     use countersign_crypto::entropy::SystemEntropy;
 
     #[test]
-    fn what_was_made_later_sorts_later() {
+    fn an_id_that_was_made_later_sorts_later() {
         let early = AccountId::new(Timestamp::from_millis(1000), &mut SystemEntropy);
         let late = AccountId::new(Timestamp::from_millis(1001), &mut SystemEntropy);
         assert!(early < late);

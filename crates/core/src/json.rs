@@ -1,4 +1,4 @@
-//! JSON that is kept as it was given: numbers of any size, the order of members, white space.
+//! JSON values that keep their text: numbers of any size, the order of members, white space.
 
 use std::fmt;
 
@@ -6,42 +6,42 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// How deep JSON may be nested that is stored: readers give up at 128, and it is stored and shown inside
-/// other objects.
-pub const MOST_DEPTH: usize = 16;
+/// The maximum nesting of stored JSON, in levels. Readers stop at 128, and stored values appear
+/// inside other objects.
+pub const MAX_DEPTH: usize = 16;
 
-/// Any JSON value, as the text that was given.
+/// Any JSON value, stored as the given text.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
 
-    /// The text, as serde_json takes it.
+    /// Returns the value in the form that serde_json embeds unchanged.
     #[must_use]
     pub fn to_raw(&self) -> Box<RawValue> {
         self.0.clone()
     }
 
-    /// Whether it is `null`.
+    /// Returns whether the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.as_str() == "null"
     }
 
-    /// How deep arrays and objects are nested in it: 0 for a number or a text.
+    /// Returns how deeply arrays and objects are nested: 0 for a number or a string.
     #[must_use]
     pub fn depth(&self) -> usize {
         depth(self.as_str())
     }
 }
 
-/// How deep arrays and objects are nested in a JSON text.
+/// Returns how deeply arrays and objects are nested in a JSON text.
 #[must_use]
 pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
@@ -107,23 +107,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn depth_counts_what_is_nested_and_not_what_is_quoted() {
-        for (text, deep) in [
+    fn depth_counts_brackets_outside_strings_only() {
+        for (text, expected) in [
             ("7", 0),
             ("[]", 1),
             (r#"{"a":[{}],"b":[]}"#, 3),
             (r#""[[[""#, 0),
             (r#"["\\","\"[["]"#, 1),
         ] {
-            assert_eq!(depth(text), deep, "{text}");
+            assert_eq!(depth(text), expected, "{text}");
         }
         assert_eq!(depth(&"[".repeat(1_000_000)), 1_000_000);
     }
 
     #[test]
-    fn it_is_kept_as_it_was_given() {
+    fn a_value_keeps_its_text() {
         let text = r#"{"z":123456789012345678901234567890,"a":1.10,"a":1e400}"#;
-        let kept: Json = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&kept).unwrap(), text);
+        let stored: Json = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&stored).unwrap(), text);
     }
 }

@@ -1,53 +1,53 @@
-//! The encryption options that a site offers: which ones, in which order, and how weak they may be.
+//! The offer: the encryption options that a site offers, their order, and their minimum strength.
 
 use countersign_proto::session::{EncryptionOption, OptionList, Strength};
 use serde::{Deserialize, Serialize};
 
-/// What the admin ranked, and the floor below which nothing is offered.
+/// The options that an admin enabled and ranked, and the minimum strength.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
-    /// The options on offer, best first.
+    /// The enabled options, best first.
     #[serde(with = "names")]
     ranked: Vec<EncryptionOption>,
-    /// Nothing weaker is offered.
+    /// The minimum strength of an option on offer.
     #[serde(with = "name")]
     floor: Strength,
 }
 
-/// Why an offer cannot be changed like that. It is as before.
+/// Why an offer cannot be changed in this way. It stays as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OfferError {
-    /// The option is weaker than the floor allows.
-    #[error("{option} is {} and the floor is {floor}", option.strength())]
+    /// The option is weaker than the floor.
+    #[error("{option} has strength {}, below the floor, which is {floor}", option.strength())]
     BelowFloor {
         /// The option.
         option: EncryptionOption,
         /// The floor.
         floor: Strength,
     },
-    /// The configuration file does not allow a floor so low.
-    #[error("the configuration file allows no floor below {least}")]
+    /// The configuration file does not allow a floor this low.
+    #[error("the configuration file does not allow a floor below {least}")]
     BelowConfiguration {
-        /// What it allows.
+        /// The minimum strength in the configuration file.
         least: Strength,
     },
-    /// Nobody could log in any more.
-    #[error("no option would be left, and nobody could log in any more")]
+    /// The change would leave no option on offer.
+    #[error("no option would be on offer, so that no client could log in")]
     NothingLeft,
-    /// The option is on offer, or is not, already.
-    #[error("{option} is {} already", if *.on_offer { "on offer" } else { "not on offer" })]
+    /// The option already is, or is not, on offer.
+    #[error("{option} is already {}", if *.on_offer { "on offer" } else { "not on offer" })]
     Already {
         /// The option.
         option: EncryptionOption,
-        /// How it is.
+        /// Whether it is on offer.
         on_offer: bool,
     },
 }
 
 impl Default for Offer {
-    /// What a new site offers: the hybrid options, and nothing below classical ones until the floor is
-    /// lowered.
+    /// The offer of a new site: the hybrid options. The floor allows an admin to enable classical
+    /// ones.
     fn default() -> Self {
         Self {
             ranked: OptionList::default().ranked().to_vec(),
@@ -57,7 +57,7 @@ impl Default for Offer {
 }
 
 impl Offer {
-    /// These options, best first, and a floor that lets all of them through.
+    /// Makes an offer of these options, best first, with a floor that allows all of them.
     #[must_use]
     pub fn of(options: &OptionList) -> Self {
         let weakest = options.ranked().iter().map(|option| option.strength());
@@ -70,20 +70,21 @@ impl Offer {
         }
     }
 
-    /// The floor.
+    /// Returns the minimum strength.
     #[must_use]
     pub fn floor(&self) -> Strength {
         self.floor
     }
 
-    /// The options that the admin enabled, best first. The configuration's floor may keep some of them
-    /// from being offered.
+    /// Returns the options that an admin enabled, best first. Some may be below the floor in the
+    /// configuration and therefore not on offer.
     #[must_use]
     pub fn enabled(&self) -> &[EncryptionOption] {
         &self.ranked
     }
 
-    /// What sessions may use: nothing below the floor, nor below `least`, which the configuration says.
+    /// Returns the options on offer: those at or above the floor and `least`, the floor in the
+    /// configuration.
     #[must_use]
     pub fn options(&self, least: Strength) -> OptionList {
         let floor = self.floor.max(least);
@@ -91,7 +92,7 @@ impl Offer {
         OptionList::new(self.ranked.iter().copied().filter(strong))
     }
 
-    /// Puts an option on offer, after the others.
+    /// Enables an option and ranks it last.
     ///
     /// # Errors
     /// [`OfferError::BelowFloor`] and [`OfferError::Already`].
@@ -108,7 +109,7 @@ impl Offer {
         Ok(())
     }
 
-    /// Takes an option off.
+    /// Disables an option.
     ///
     /// # Errors
     /// [`OfferError::NothingLeft`] and [`OfferError::Already`].
@@ -119,14 +120,13 @@ impl Offer {
             let on_offer = false;
             return Err(OfferError::Already { option, on_offer });
         }
-        self.settle(after, least)
+        self.replace_by(after, least)
     }
 
-    /// Ranks the options on offer: the named ones first, the others behind them in the order that they
-    /// had.
+    /// Ranks the enabled options: the named ones first, then the others in their previous order.
     ///
     /// # Errors
-    /// [`OfferError::Already`] when a named one is not on offer.
+    /// [`OfferError::Already`] if a named option is not enabled.
     pub fn order(&mut self, first: &[EncryptionOption]) -> Result<(), OfferError> {
         if let Some(option) = first.iter().find(|option| !self.ranked.contains(option)) {
             return Err(OfferError::Already {
@@ -140,7 +140,7 @@ impl Offer {
         Ok(())
     }
 
-    /// Sets the floor, and takes off what lies below it.
+    /// Sets the floor and disables weaker options.
     ///
     /// # Errors
     /// [`OfferError::BelowConfiguration`] and [`OfferError::NothingLeft`].
@@ -151,10 +151,10 @@ impl Offer {
         let mut after = self.clone();
         after.floor = floor;
         after.ranked.retain(|option| option.strength() >= floor);
-        self.settle(after, least)
+        self.replace_by(after, least)
     }
 
-    fn settle(&mut self, after: Self, least: Strength) -> Result<(), OfferError> {
+    fn replace_by(&mut self, after: Self, least: Strength) -> Result<(), OfferError> {
         if after.options(least).ranked().is_empty() {
             return Err(OfferError::NothingLeft);
         }
@@ -163,7 +163,7 @@ impl Offer {
     }
 }
 
-/// A strength by its name.
+/// Serialises a strength as its name.
 mod name {
     use super::{Deserialize, Strength};
 
@@ -182,7 +182,7 @@ mod name {
     }
 }
 
-/// Options by their names.
+/// Serialises options as their names.
 mod names {
     use super::{Deserialize, EncryptionOption};
 
@@ -247,17 +247,21 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_has_the_last_word() {
+    fn the_floor_in_the_configuration_takes_precedence() {
         let mut offer = Offer::default();
         offer.enable(C, Strength::Delivered).unwrap();
         let least = Strength::Hybrid;
-        assert_eq!(ranked(&offer, least), [A, B], "whatever is stored");
+        assert_eq!(
+            ranked(&offer, least),
+            [A, B],
+            "stored options below the configured floor are not on offer"
+        );
         let error = Err(OfferError::BelowConfiguration { least });
         assert_eq!(offer.set_floor(Strength::Classical, least), error);
     }
 
     #[test]
-    fn an_offer_is_kept_by_its_names() {
+    fn an_offer_is_serialised_with_names() {
         let json = serde_json::to_string(&Offer::default()).unwrap();
         assert_eq!(
             json,

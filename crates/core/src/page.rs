@@ -1,10 +1,10 @@
-//! A stretch of a list.
+//! Pages of lists.
 
-/// A stretch of a list.
+/// Selects a page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<Cursor> {
-    /// What the stretch before ended with; `None` for the first stretch.
+    /// The last entry of the previous page; `None` for the first page.
     pub after: Option<Cursor>,
-    /// How much to read at most.
+    /// The maximum number of entries.
     pub limit: u32,
 }

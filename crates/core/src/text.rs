@@ -1,5 +1,5 @@
-//! Texts that people give, checked where they are read, so that a bad one is refused with the name
-//! of its field.
+//! Types for text parameters that are validated while they are parsed, so that an error names the
+//! field.
 
 use std::fmt;
 
@@ -12,20 +12,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 #[serde(transparent)]
 pub struct Line<const MAX_LENGTH: usize>(String);
 
-/// The name to show for an account.
+/// The display name of an account.
 pub type FullName = Line<200>;
 
-/// What an admin calls a key.
+/// The label of a key.
 pub type Label = Line<100>;
 
 impl<const MAX_LENGTH: usize> Line<MAX_LENGTH> {
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -38,7 +38,7 @@ impl<const MAX_LENGTH: usize> TryFrom<String> for Line<MAX_LENGTH> {
     fn try_from(text: String) -> Result<Self, String> {
         if text.len() > MAX_LENGTH {
             return Err(format!(
-                "{} bytes are too long; at most {MAX_LENGTH} are allowed",
+                "has {} bytes; at most {MAX_LENGTH} are allowed",
                 text.len()
             ));
         }
@@ -69,23 +69,23 @@ impl<const MAX_LENGTH: usize> JsonSchema for Line<MAX_LENGTH> {
     }
 }
 
-/// An e-mail address, or nothing. Whether mail arrives there, only mail can tell; this refuses what
-/// surely is none.
+/// An e-mail address, or an empty string. Only clearly invalid addresses are refused; sending mail
+/// is the only reliable check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Email(String);
 
 impl Email {
-    /// RFC 5321, section 4.5.3.1.3: a path has at most 256 bytes with its brackets.
+    /// RFC 5321, section 4.5.3.1.3: a path has at most 256 bytes, including its angle brackets.
     const MAX_LENGTH: usize = 254;
 
-    /// The address; empty when there is none.
+    /// Returns the address; empty if there is none.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address; empty when there is none.
+    /// Returns the address; empty if there is none.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -135,13 +135,13 @@ pub struct Base64Url(pub Vec<u8>);
 
 impl fmt::Debug for Base64Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What travels like this is mostly close to a secret.
+        // The bytes are left out because many such values are sensitive.
         write!(f, "Base64Url({} bytes)", self.0.len())
     }
 }
 
 impl Base64Url {
-    /// The text.
+    /// Returns the base64url text.
     #[must_use]
     pub fn to_text(&self) -> String {
         BASE64URL_NOPAD.encode(&self.0)
@@ -161,7 +161,7 @@ impl<'de> Deserialize<'de> for Base64Url {
             .decode(text.as_bytes())
             .map(Self)
             .map_err(|error| {
-                D::Error::custom(format_args!("not base64url without padding: {error}"))
+                D::Error::custom(format_args!("is not base64url without padding: {error}"))
             })
     }
 }
@@ -185,14 +185,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_at_the_limit_is_taken_and_one_over_it_is_not() {
+    fn a_line_at_the_limit_is_accepted_and_one_over_it_is_refused() {
         assert!(Line::<4>::try_from("four".to_owned()).is_ok());
         assert!(Line::<4>::try_from("fives".to_owned()).is_err());
         assert!(Line::<4>::try_from("a\nb".to_owned()).is_err());
     }
 
     #[test]
-    fn an_address_needs_two_sides() {
+    fn an_address_needs_a_local_part_and_a_domain() {
         for good in ["", "maria@example.org", "a@b"] {
             assert!(Email::try_from(good.to_owned()).is_ok(), "{good}");
         }

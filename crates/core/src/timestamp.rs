@@ -1,16 +1,16 @@
-//! Moments and spans of time. Core never reads a clock: every moment is passed in.
+//! Timestamps. Core never reads a clock: the time is passed in.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A moment: milliseconds since 1970-01-01T00:00:00 UTC. Written as RFC 3339 with milliseconds
+/// A time: milliseconds since 1970-01-01T00:00:00 UTC. Serialised as RFC 3339 with milliseconds
 /// (`2026-03-01T12:00:00.000Z`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// The text is no RFC 3339 time, or is outside the years that can be written.
+/// The text is not an RFC 3339 time, or its year is out of range.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("`{text}` is not an RFC 3339 time; write it like 2026-03-01T12:00:00.000Z")]
 pub struct TimestampError {
@@ -18,19 +18,19 @@ pub struct TimestampError {
 }
 
 impl Timestamp {
-    /// The moment that many milliseconds after the beginning of 1970, UTC.
+    /// Makes the time this many milliseconds after 1970-01-01T00:00:00 UTC.
     #[must_use]
     pub const fn from_millis(milliseconds: i64) -> Self {
         Self(milliseconds)
     }
 
-    /// Milliseconds since the beginning of 1970, UTC.
+    /// Returns the milliseconds since 1970-01-01T00:00:00 UTC.
     #[must_use]
     pub const fn millis(self) -> i64 {
         self.0
     }
 
-    /// The moment so many seconds later; stays at the end of time instead of wrapping.
+    /// Returns the time this many seconds later. Saturates at the maximum.
     #[must_use]
     pub const fn plus_seconds(self, seconds: u32) -> Self {
         Self(self.0.saturating_add(seconds as i64 * 1000))
@@ -38,7 +38,7 @@ impl Timestamp {
 }
 
 impl Timestamp {
-    /// The moment so many milliseconds later; stays at the end of time instead of wrapping.
+    /// Returns the time this many milliseconds later. Saturates at the maximum.
     #[must_use]
     pub fn plus_millis(self, milliseconds: u64) -> Self {
         Self(self.0.saturating_add_unsigned(milliseconds))
@@ -49,7 +49,7 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
             Ok(moment) => write!(f, "{moment:.3}"),
-            // Beyond the year 9999 there is no RFC 3339 form; the number is still the truth.
+            // RFC 3339 cannot represent years after 9999, so the number is shown.
             Err(_) => write!(f, "{} ms", self.0),
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused_with_an_example() {
+    fn an_invalid_time_is_refused_with_an_example() {
         let error = "yesterday".parse::<Timestamp>().unwrap_err().to_string();
         assert!(error.contains("yesterday") && error.contains("2026"));
     }

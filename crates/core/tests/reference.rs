@@ -1,4 +1,4 @@
-//! The reference page says what the table says.
+//! The generated reference page and other pages are consistent with the table of operations.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,25 +17,26 @@ fn the_reference_page_is_up_to_date() {
     let found = std::fs::read_to_string(&page).unwrap_or_default();
     assert!(
         found == wanted,
-        "{} is not what the table says; write it anew with COUNTERSIGN_BLESS=1",
+        "{} differs from the table; run this test with COUNTERSIGN_BLESS=1 to generate it again",
         page.display()
     );
 }
 
 #[test]
-fn every_operation_says_what_it_does_and_who_may_call_it() {
+fn every_operation_has_a_summary_and_a_role() {
     for entry in operations::table().unwrap().entries() {
         let name = entry.name();
         assert!(entry.summary().ends_with('.'), "{name}");
         let access = entry.access();
         assert!(
             !access.roles().is_empty() || !access.own_roles().is_empty(),
-            "nobody may call {name}"
+            "no role may call {name}"
         );
     }
 }
 
-/// A new operation was in no table of what an attacker may do with it, and nothing asked for a row.
+/// Regression test: a new operation was missing from the page that says what an attacker can do
+/// with each.
 #[test]
 fn the_page_of_attacks_names_every_operation_once() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/attacks.md");
@@ -52,5 +53,5 @@ fn the_page_of_attacks_names_every_operation_once() {
     let operations = operations::table().unwrap();
     let known: BTreeSet<&str> = operations.entries().map(Entry::name).collect();
     assert_eq!(named.iter().copied().collect::<BTreeSet<_>>(), known);
-    assert_eq!(named.len(), known.len(), "one of them has two rows");
+    assert_eq!(named.len(), known.len(), "an operation has two rows");
 }

@@ -114,7 +114,7 @@ impl Shared {
     /// Writes the entries that are due, and tells of penalties and alarms.
     async fn write_counted(&self) {
         let now = clock::now();
-        let begun = self.site.throttle().penalties().begun();
+        let begun = self.site.throttle().penalties().take_started();
         for (source, until) in begun {
             penalty_began(source, until);
             let penalty =

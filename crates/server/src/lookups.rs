@@ -21,7 +21,7 @@ use crate::shared::{Shared, log_trouble};
 impl Shared {
     /// What logins need; `None` while the site is sealed.
     pub(crate) fn login_settings(&self) -> Option<Arc<Settings>> {
-        let opened = self.site.opened()?;
+        let opened = self.site.unsealed_keys()?;
         let options = self.site.options();
         let max_packet = self.limits().max_packet;
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +72,7 @@ impl Shared {
         &self,
         name: &AccountName,
     ) -> Result<Option<DeliveredCredential>, StoreError> {
-        let found = log_trouble(self.site.delivered_for_login(name).await)?;
+        let found = log_trouble(self.site.delivered_key_for_login(name).await)?;
         Ok(found.map(|(account, key)| DeliveredCredential {
             account: AccountTag(*account.as_bytes()),
             key,

@@ -11,7 +11,7 @@ use countersign_core::accounts::CredentialId;
 use countersign_core::engine::{Decision, NewSession};
 use countersign_core::id::{AccountId, SessionId};
 use countersign_core::sessions::{
-    CloseReason, CutHook, EventSink, Proof, Resume, Room, SessionInfo, Suspension,
+    CloseReason, CutHook, EventSink, Proof, Resume, SessionInfo, Suspension, SuspensionLimits,
 };
 use countersign_core::store::StoreError;
 use countersign_proto::operation::Event;
@@ -71,7 +71,7 @@ impl Shared {
             option,
             peer,
             cut,
-            most: self.limits().sessions_per_account,
+            max_sessions: self.limits().sessions_per_account,
         };
         let opened = log_trouble(self.site.open_session(new, now).await)?;
         if let Decision::Opened(info) = &opened {
@@ -104,13 +104,13 @@ impl Shared {
         let cut: CutHook = Box::new(move |reason| {
             runtime.spawn(async move { shared.close_session(&suspended, reason).await });
         });
-        let room = Room {
-            in_all: self.limits().suspended_sessions,
-            of_account: self.limits().suspended_sessions_per_account,
+        let limits = SuspensionLimits {
+            total: self.limits().suspended_sessions,
+            per_account: self.limits().suspended_sessions_per_account,
         };
-        match self.site.suspend_session(&info, cut, room) {
+        match self.site.suspend_session(&info, cut, limits) {
             Suspension::Suspended => {}
-            Suspension::NoRoom | Suspension::Over => self.close_session(&info, reason).await,
+            Suspension::LimitReached | Suspension::Over => self.close_session(&info, reason).await,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use countersign_core::engine::Site;
 use countersign_core::id::AccountId;
 use countersign_core::sessions::{CloseReason, CutHook};
-use countersign_core::site_key::Opened;
+use countersign_core::site_key::UnsealedKeys;
 use countersign_core::store::StoreError;
 use countersign_crypto::noise::StaticKeyCache;
 use countersign_net::proxies::Proxies;
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) known: Arc<StaticKeyCache>,
     pub(crate) resumptions: Resumptions,
-    pub(crate) settings: Mutex<Option<(Arc<Opened>, Arc<Settings>)>>,
+    pub(crate) settings: Mutex<Option<(Arc<UnsealedKeys>, Arc<Settings>)>>,
     /// Where logins wait for their public-key work.
     pub(crate) logins: Arc<FairQueue>,
     /// Where operations wait that do public-key work or compute for long, fair between accounts; those of
@@ -49,7 +49,7 @@ impl Shared {
         let operations =
             FairQueue::new((processors / 2).max(1), QueueLimits::of_operations(&limits));
         site.throttle()
-            .keep_to(limits.penalties, limits.login_throttle);
+            .set_limits(limits.penalties, limits.login_throttle);
         delay_refusals(&site, limits.refusal_time);
         Self {
             site,
@@ -81,7 +81,7 @@ impl Shared {
     pub(crate) fn reload(&self, limits: Limits, proxies: Proxies) {
         self.site
             .throttle()
-            .keep_to(limits.penalties, limits.login_throttle);
+            .set_limits(limits.penalties, limits.login_throttle);
         delay_refusals(&self.site, limits.refusal_time);
         self.logins.keep_to(QueueLimits::of_logins(&limits));
         self.operations.keep_to(QueueLimits::of_operations(&limits));

@@ -41,7 +41,7 @@ impl Decisions {
     /// The id of the OPAQUE setup that credentials have to be made under.
     #[must_use]
     pub fn setup(&self) -> SetupId {
-        self.test.site.opened().unwrap().setup.id()
+        self.test.site.unsealed_keys().unwrap().setup.id()
     }
 
     /// What the admin socket would answer.

@@ -1,4 +1,4 @@
-//! Who asks, and through which door.
+//! The caller of an operation and the channel on which the operation arrived.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use super::Role;
 use crate::id::{AccountId, SessionId};
 
-/// The way an operation reached the site. Behind the door it only matters to the audit log, and to
-/// the few operations that are answered at the admin socket alone.
+/// The channel on which an operation arrived. Apart from access control, it matters only to the
+/// audit log and to the few operations that are available on the admin socket alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
-    /// A packet of the session protocol.
+    /// A session of the session protocol.
     Session,
     /// A request over HTTP.
     Http,
-    /// The local admin socket: whoever may read the site's folder.
+    /// The local admin socket. Its users have access to the site's folder.
     AdminSocket,
     /// An initialisation script in the site's folder.
     Init,
@@ -26,7 +26,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// All doors.
+    /// All channels.
     pub const ALL: [Self; 5] = [
         Self::Session,
         Self::Http,
@@ -35,8 +35,8 @@ impl Channel {
         Self::Site,
     ];
 
-    /// Whether an operation that came this way was sent by a process on the site's own machine that may read the
-    /// site's folder.
+    /// Returns whether the operation comes from a process on the site's own machine that has access
+    /// to the site's folder.
     #[must_use]
     pub const fn is_local(self) -> bool {
         match self {
@@ -45,7 +45,7 @@ impl Channel {
         }
     }
 
-    /// The word for it.
+    /// Returns the name of the channel in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,41 +64,42 @@ impl fmt::Display for Channel {
     }
 }
 
-/// Who calls an operation.
+/// The caller of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The account, when one logged in.
+    /// The caller's account; `None` if the caller did not log in.
     pub account: Option<AccountId>,
-    /// Its name, or what else to call it in the audit log.
+    /// The account's name, or the name for this caller in the audit log.
     pub name: String,
-    /// What it may do.
+    /// The caller's role.
     pub role: Role,
-    /// The way it came.
+    /// The channel on which the operation arrived.
     pub channel: Channel,
-    /// Its session, when it came through one.
+    /// The caller's session, if the operation arrived on one.
     pub session: Option<SessionId>,
 }
 
 impl Caller {
-    /// Whoever has the site's folder: always an admin, so that a site can always be recovered.
+    /// Returns a local user of the admin socket. Always an admin, so that a site can always be
+    /// recovered.
     #[must_use]
     pub fn admin_socket() -> Self {
         Self::at(Channel::AdminSocket, "local admin".to_owned())
     }
 
-    /// The same, with the user id of the process that asked.
+    /// Like [`Self::admin_socket`], with the user id of the calling process.
     #[must_use]
     pub fn admin_socket_of(uid: u32) -> Self {
         Self::at(Channel::AdminSocket, format!("local admin (uid {uid})"))
     }
 
-    /// The initialisation script of that name.
+    /// Returns the initialisation script with this name.
     #[must_use]
     pub fn init(script: &str) -> Self {
         Self::at(Channel::Init, format!("init script {script}"))
     }
 
-    /// The site itself.
+    /// Returns the site itself.
     #[must_use]
     pub fn site() -> Self {
         Self::at(Channel::Site, "site".to_owned())

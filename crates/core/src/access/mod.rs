@@ -1,4 +1,4 @@
-//! Who calls, on which channel, and what they may call.
+//! Callers, channels, roles, and the access that each operation grants.
 
 mod caller;
 mod policy;

@@ -1,4 +1,4 @@
-//! Who may call what: roles, and the access that each operation grants them.
+//! Access control: roles, and which roles may call an operation on which channels.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{Caller, Channel};
 use crate::id::AccountId;
 
-/// What an account may do at the site.
+/// The role of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Runs the site: may call everything.
+    /// An administrator, who may call every operation.
     Admin,
     /// A person who uses the site.
     Member,
@@ -24,7 +24,7 @@ impl Role {
     /// All roles.
     pub const ALL: [Self; 3] = [Self::Admin, Self::Member, Self::Service];
 
-    /// The word for it.
+    /// Returns the name of the role in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -41,18 +41,18 @@ impl fmt::Display for Role {
     }
 }
 
-/// Which accounts a caller may touch with the operation that was allowed.
+/// The accounts to which a caller has access with an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Every account.
     All,
-    /// The caller's own account and nothing else.
+    /// The caller's own account only.
     Own(AccountId),
 }
 
 impl Scope {
-    /// Whether an account is in scope. One that is not gets the refusal of an account that does not
-    /// exist, so that nobody can ask which ones do.
+    /// Returns whether an account is in scope. Answer an operation on another account as if that
+    /// account did not exist, so that the caller cannot find out which accounts exist.
     #[must_use]
     pub fn admits(self, account: AccountId) -> bool {
         match self {
@@ -62,7 +62,7 @@ impl Scope {
     }
 }
 
-/// Who may call an operation, and on which channels.
+/// The roles that may call an operation, and the channels on which they may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     everything: Vec<Role>,
@@ -71,22 +71,22 @@ pub struct Access {
 }
 
 impl Default for Access {
-    /// No role may call it; the channels are those of every operation that says nothing else.
+    /// No role, on the default channels.
     fn default() -> Self {
         Self {
             everything: Vec::new(),
             own: Vec::new(),
             channels: Channel::ALL
                 .into_iter()
-                .filter(|channel| usual(*channel))
+                .filter(|channel| is_default(*channel))
                 .collect(),
         }
     }
 }
 
-/// Whether a channel carries an operation whose entry does not name its channels. A new channel is refused everything
-/// until it is granted here or in entries.
-const fn usual(channel: Channel) -> bool {
+/// Returns whether operations are available on this channel by default. The match is exhaustive, so
+/// that a new channel carries no operations until it is added here or in entries.
+const fn is_default(channel: Channel) -> bool {
     match channel {
         Channel::Session | Channel::AdminSocket | Channel::Init | Channel::Site => true,
         Channel::Http => false,
@@ -106,25 +106,25 @@ impl Access {
         self.channels = channels.to_vec();
     }
 
-    /// The roles that may call it for every account.
+    /// Returns the roles that may call it for every account.
     #[must_use]
     pub fn roles(&self) -> &[Role] {
         &self.everything
     }
 
-    /// The roles that may call it for their own account only.
+    /// Returns the roles that may call it for their own account only.
     #[must_use]
     pub fn own_roles(&self) -> &[Role] {
         &self.own
     }
 
-    /// The channels on which it may be called.
+    /// Returns the channels on which it may be called.
     #[must_use]
     pub fn channels(&self) -> &[Channel] {
         &self.channels
     }
 
-    /// What `caller` may touch; `None` when it may not call the operation at all.
+    /// Returns the accounts to which `caller` has access; `None` if it may not call the operation.
     #[must_use]
     pub fn scope(&self, caller: &Caller) -> Option<Scope> {
         if !self.channels.contains(&caller.channel) {

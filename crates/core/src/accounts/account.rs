@@ -1,4 +1,4 @@
-//! Accounts: who may log in. A person proves a pass phrase, a service proves a key.
+//! Accounts. A person logs in with a pass phrase, a service with a key.
 
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
@@ -8,13 +8,13 @@ use crate::access::Role;
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
-/// How an account logs in.
+/// The kind of an account, which determines how it logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Interactively: proves a pass phrase.
+    /// A human user, who logs in with a pass phrase.
     Person,
-    /// Non-interactively: proves a key.
+    /// A program, which logs in with a key.
     Service,
 }
 
@@ -22,7 +22,7 @@ impl Kind {
     /// Both kinds.
     pub const ALL: [Self; 2] = [Self::Person, Self::Service];
 
-    /// The word for it.
+    /// Returns the name of the kind in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,15 +32,15 @@ impl Kind {
     }
 }
 
-/// Whether an account may log in now.
+/// The state of an account, which determines whether it may log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It may.
+    /// The account may log in.
     Active,
-    /// It may not, until an admin unlocks it: something is being looked into.
+    /// The account may not log in until an admin unlocks it, for instance during an investigation.
     Locked,
-    /// It may not: it is out of use and kept for its history.
+    /// The account is no longer used and may not log in. It is kept for the record.
     Disabled,
 }
 
@@ -48,7 +48,7 @@ impl State {
     /// All states.
     pub const ALL: [Self; 3] = [Self::Active, Self::Locked, Self::Disabled];
 
-    /// The word for it.
+    /// Returns the name of the state in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -59,39 +59,40 @@ impl State {
     }
 }
 
-/// An account as the store keeps it.
+/// An account, as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Never changes and is never used again.
+    /// The account's id. It never changes and is never used again.
     pub id: AccountId,
-    /// Unique in the site; of the site's own zone when it names none.
+    /// The account's name with its zone; unique in the site.
     pub name: AccountName,
-    /// Person or service.
+    /// Whether the account is a person or a service.
     pub kind: Kind,
-    /// What it may do.
+    /// The account's role.
     pub role: Role,
-    /// The name to show to people; may be empty.
+    /// The display name; may be empty.
     pub full_name: String,
-    /// Where mail to it goes; may be empty.
+    /// The mail address; may be empty.
     pub email: String,
-    /// Whether it may log in.
+    /// Whether the account may log in.
     pub state: State,
-    /// 1 at first, one more with each change: a change says which revision it was decided on.
+    /// The revision: 1 at first, incremented by each change. A change names the revision that it is
+    /// based on.
     pub revision: u64,
-    /// When it was made.
+    /// When the account was created.
     pub created: Timestamp,
-    /// When it was changed last.
+    /// When the account was last changed.
     pub changed: Timestamp,
 }
 
 impl Account {
-    /// Whether it may log in.
+    /// Returns whether the account may log in.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         matches!(self.state, State::Active)
     }
 
-    /// The account one revision on, changed at `now` by `change`.
+    /// Returns the next revision of the account, changed at `now` by `change`.
     #[must_use]
     pub fn revised(mut self, now: Timestamp, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);

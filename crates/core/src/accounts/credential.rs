@@ -1,8 +1,8 @@
-//! Credentials: what the site stores so that an account can log in. None of them lets the site, or
-//! whoever steals its database, log in as the account.
+//! Credentials: what the site stores so that an account can log in. With a credential alone neither
+//! the site nor an attacker with its database can log in as the account.
 //!
-//! Each carries its version and what it was made under, so that either can change without a flag day:
-//! an old credential goes on working and is replaced when its owner logs in next.
+//! Each credential carries its version and suite, so that either can change gradually: an old
+//! credential keeps working and is replaced at the account's next login.
 
 use std::fmt;
 
@@ -16,14 +16,15 @@ use serde::{Deserialize, Serialize};
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
-/// The version of the pass phrase credentials made now.
+/// The version of pass phrase credentials that are made now.
 pub const PASSPHRASE_VERSION: u16 = 1;
 
-/// What a pass phrase record was made with. A login's suite (classical or hybrid) is chosen anew at
-/// each login and does not depend on this.
+/// The OPAQUE suite of a pass phrase record. It is independent of the suite of a login (classical
+/// or hybrid), which is chosen for each login.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PassphraseSuite {
-    /// OPAQUE (RFC 9807) with ristretto255 and SHA-512, stretched with Argon2id.
+    /// OPAQUE (RFC 9807) with ristretto255 and SHA-512, and Argon2id as the key stretching
+    /// function.
     #[default]
     #[serde(rename = "opaque-ristretto255-sha512-argon2id")]
     OpaqueRistretto255,
@@ -33,7 +34,7 @@ impl PassphraseSuite {
     /// All suites.
     pub const ALL: [Self; 1] = [Self::OpaqueRistretto255];
 
-    /// Its name.
+    /// Returns the name of the suite.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,39 +43,40 @@ impl PassphraseSuite {
     }
 }
 
-/// The name under which OPAQUE knows a record, and from which the record's OPRF key follows. Every
-/// registration has a new random one, and no two accounts have the same: with two answers under one OPRF
-/// key, the one to a registration and the other to a login, guesses at the pass phrase can be tested
+/// The credential identifier of OPAQUE, from which the OPRF key of a record is derived. Every
+/// registration has a new random one, and no two accounts share one. If one OPRF key answered both
+/// a registration and a login, an attacker with both answers could test guesses of the pass phrase
 /// offline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CredentialId(pub [u8; 16]);
 
-/// What a person logs in with.
+/// The credential of a person.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PassphraseCredential {
-    /// Whose it is.
+    /// The person's account.
     pub account: AccountId,
-    /// The version of this form.
+    /// The version of the credential.
     pub version: u16,
-    /// What the record was made with.
+    /// The OPAQUE suite of the record.
     pub suite: PassphraseSuite,
-    /// The server setup that the record was made under.
+    /// The server setup with which the record was made.
     pub setup: SetupId,
-    /// The record's name within OPAQUE; unique in the site.
+    /// The credential identifier; unique in the site.
     pub credential_id: CredentialId,
-    /// OPAQUE's registration record.
+    /// The OPAQUE registration record.
     pub record: Vec<u8>,
-    /// The person's identity, sealed under OPAQUE's export key: the site cannot open it.
+    /// The person's identity, sealed under OPAQUE's export key. The site cannot open it.
     pub sealed_identity: Vec<u8>,
-    /// The certificate of that identity, in DER, when the person gave it.
+    /// The certificate of that identity, in DER, if the person supplied it.
     pub certificate: Option<Vec<u8>>,
-    /// When it was made.
+    /// When the pass phrase was set.
     pub changed: Timestamp,
 }
 
 impl fmt::Debug for PassphraseCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The record allows guessing at the pass phrase for whoever also has the server setup.
+        // The record is left out: with the server setup it allows offline guessing of the pass
+        // phrase.
         f.debug_struct("PassphraseCredential")
             .field("account", &self.account)
             .field("version", &self.version)
@@ -82,30 +84,32 @@ impl fmt::Debug for PassphraseCredential {
     }
 }
 
-/// What is delivered of a person to whoever names them, with the encryption option `delivered-key`.
+/// The key of a person that the site sends to any client that names the person, with the encryption
+/// option `delivered-key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveredKeyCredential {
-    /// Whose it is.
+    /// The person's account.
     pub account: AccountId,
-    /// The certificate, and the key encrypted under a pass phrase that the site does not know.
+    /// The certificate, and the private key encrypted under a pass phrase that the site does not
+    /// know.
     pub key: DeliveredKey,
-    /// When it was given.
+    /// When the key was stored.
     pub changed: Timestamp,
 }
 
-/// What a service logs in with: a public key. The site holds no private key of any account.
+/// The credential of a service: a public key. The site never has a service's private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyCredential {
-    /// Whose it is.
+    /// The service's account.
     pub account: AccountId,
-    /// The SHA-256 of the certificate's DER form; unique in the site.
+    /// The SHA-256 of the certificate in DER; unique in the site.
     pub thumbprint: Thumbprint,
-    /// The certificate, in DER; its self-signature was checked when it was added.
+    /// The certificate, in DER. Its self-signature was verified when it was added.
     pub certificate: Vec<u8>,
-    /// The X25519 key that the certificate carries, so that a login need not parse it.
+    /// The X25519 public key from the certificate, so that a login does not have to parse it.
     pub agreement: AgreementPublic,
-    /// What the admin calls it; may be empty.
+    /// The label; may be empty.
     pub label: String,
-    /// When it was added.
+    /// When the key was added.
     pub added: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Accounts, and what they log in with.
+//! Accounts and their credentials.
 
 mod account;
 mod credential;

@@ -1,13 +1,14 @@
-//! What ties a registration of a pass phrase together: the site hands out a binding with its answer, and
-//! stores no record without it.
+//! The binding of a pass phrase registration. The site returns it when a registration starts and
+//! stores a record only with a valid one.
 //!
 //! ```text
 //! credential id (16) | expiry (8, milliseconds since 1970, big-endian) | HMAC-SHA256 (32)
 //! ```
 //!
-//! The code covers label, account, setup, the credential that is replaced, credential id and expiry, under a key that
-//! follows from the site key: nothing is kept between the two steps, only the account that the binding was made for can
-//! use it, and only until another registration of that account is finished.
+//! The HMAC covers label, account, setup, the replaced credential, credential id and expiry, under
+//! a key derived from the site key. So the site stores nothing between the two steps, the binding
+//! is valid for one account only, and it becomes invalid when another registration of that account
+//! finishes.
 
 use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::passphrase::SetupId;
@@ -18,51 +19,51 @@ use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
 const LABEL: &str = "registration of a pass phrase";
-/// How long a registration may take, in seconds: a person types a new pass phrase twice before it begins,
-/// and a slow device stretches it meanwhile.
-const LASTS: u32 = 10 * 60;
+/// The time limit of a registration, in seconds. It covers typing a new pass phrase twice and
+/// stretching it on a slow device.
+const TIME_LIMIT: u32 = 10 * 60;
 
 const ID: usize = 16;
 const EXPIRY: usize = 8;
 
-/// Whose registration it is, and under which setup.
+/// The account to which a registration belongs, and its server setup.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Registrant {
     pub(crate) account: AccountId,
     pub(crate) setup: SetupId,
-    /// The credential that the new one takes the place of; `None` for the first.
+    /// The credential that the new one replaces; `None` for the first.
     pub(crate) replaces: Option<CredentialId>,
 }
 
-/// The binding is not of this registration.
+/// The binding does not belong to this registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BindingError {
-    /// Other bytes, another account, another setup or another site; or another registration was finished meanwhile, or
-    /// this one before.
+    /// The binding was changed, belongs to another account, setup or site, or another registration
+    /// has finished since it was made.
     #[error(
-        "this site did not begin this registration for this account, or one was finished since; start again"
+        "this site did not start this registration for this account, or another one was finished since; start again"
     )]
     Foreign,
-    /// It took too long.
-    #[error("the registration began more than {} minutes ago; start again", LASTS / 60)]
+    /// The time limit was exceeded.
+    #[error("the registration was started more than {} minutes ago; start again", TIME_LIMIT / 60)]
     Expired,
 }
 
 impl Registrant {
-    /// A new credential id, and the binding that allows to register it.
-    pub(crate) fn begin(
+    /// Returns a new credential id and the binding with which it can be registered.
+    pub(crate) fn start(
         self,
         key: &SiteKey,
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> (CredentialId, Vec<u8>) {
         let id = fresh::<ID>(entropy);
-        let expiry = now.plus_seconds(LASTS).millis().to_be_bytes();
+        let expiry = now.plus_seconds(TIME_LIMIT).millis().to_be_bytes();
         let code = key.mac_key(LABEL).authenticate(&self.message(&id, &expiry));
         (CredentialId(id), [&id[..], &expiry, &code].concat())
     }
 
-    /// The credential id of a registration that was begun for this registrant.
+    /// Verifies the binding and returns its credential id.
     pub(crate) fn finish(
         self,
         key: &SiteKey,
@@ -88,7 +89,7 @@ impl Registrant {
         [
             &self.account.as_bytes()[..],
             self.setup.as_bytes(),
-            // Zeros are no credential id.
+            // Zeros are never a credential id.
             &self.replaces.map_or([0; ID], |credential| credential.0),
             id,
             expiry,
@@ -121,12 +122,12 @@ mod tests {
 
     /// OPS-2
     #[test]
-    fn a_binding_is_good_for_its_account_setup_and_site_until_it_expires() {
-        let (id, binding) = registrant(1, 1).begin(&key(1), NOW, &mut SystemEntropy);
+    fn a_binding_is_valid_for_its_account_setup_and_site_until_it_expires() {
+        let (id, binding) = registrant(1, 1).start(&key(1), NOW, &mut SystemEntropy);
         let finish = |registrant: Registrant, site: u8, now: Timestamp| {
             registrant.finish(&key(site), &binding, now)
         };
-        let last = NOW.plus_millis(u64::from(LASTS) * 1_000 - 1);
+        let last = NOW.plus_millis(u64::from(TIME_LIMIT) * 1_000 - 1);
         assert_eq!(finish(registrant(1, 1), 1, last), Ok(id));
         for (registrant, site) in [
             (registrant(2, 1), 1),
@@ -135,14 +136,15 @@ mod tests {
         ] {
             assert_eq!(finish(registrant, site, NOW), Err(BindingError::Foreign));
         }
-        let late = finish(registrant(1, 1), 1, NOW.plus_seconds(LASTS));
+        let late = finish(registrant(1, 1), 1, NOW.plus_seconds(TIME_LIMIT));
         assert_eq!(late, Err(BindingError::Expired));
     }
 
-    /// A registration could be finished again after another one: who had recorded it set the old pass phrase anew.
+    /// Regression test. A recorded registration could be finished again after a later one, which
+    /// set the old pass phrase again.
     #[test]
-    fn a_binding_is_good_until_another_registration_is_finished() {
-        let (_, binding) = registrant(1, 1).begin(&key(1), NOW, &mut SystemEntropy);
+    fn a_binding_is_valid_until_another_registration_is_finished() {
+        let (_, binding) = registrant(1, 1).start(&key(1), NOW, &mut SystemEntropy);
         let later = Registrant {
             replaces: Some(CredentialId([7; 16])),
             ..registrant(1, 1)
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_changed_byte_and_any_other_length_is_refused() {
-        let (_, binding) = registrant(1, 1).begin(&key(1), NOW, &mut SystemEntropy);
+        let (_, binding) = registrant(1, 1).start(&key(1), NOW, &mut SystemEntropy);
         for at in 0..binding.len() {
             let mut changed = binding.clone();
             changed[at] ^= 1;
@@ -169,7 +171,7 @@ mod tests {
     /// OPS-1
     #[test]
     fn no_two_registrations_have_the_same_credential_id() {
-        let [one, two] = [(); 2].map(|()| registrant(1, 1).begin(&key(1), NOW, &mut SystemEntropy));
+        let [one, two] = [(); 2].map(|()| registrant(1, 1).start(&key(1), NOW, &mut SystemEntropy));
         assert_ne!(one.0, two.0);
     }
 }

@@ -1,13 +1,13 @@
-//! Audit entries of events that a client can repeat without end: refusals, failed logins, penalties,
-//! tickets.
+//! Audit entries of events that a client can repeat without limit: refusals, failed logins,
+//! penalties, tickets.
 //!
-//! The first event of a kind in a window is written at once. Later ones are counted and written as one
-//! entry with their count when the window ends. A *kind* is who acted, through which door, which
-//! operation, on what, and what came of it.
+//! The first event of a kind in a window is written at once. Later ones are counted and written as
+//! one entry with their count when the window ends. The *kind* of an event is its actor, channel,
+//! operation, target and outcome.
 //!
 //! ```text
-//! event ──▶ first of its kind in this window? ──yes──▶ entry at once, if the window has some left
-//!                        │no                                    │none left
+//! event ──▶ first of its kind in this window? ──yes──▶ entry at once, if the limit permits
+//!                        │no                                    │limit reached
 //!                        ▼                                      ▼
 //!                     counter ◀─────────────────────────────────┘
 //!                        │window ends, or the site stops
@@ -15,9 +15,9 @@
 //!                 one entry with a count
 //! ```
 //!
-//! Everything is bounded: the counters of one actor, the counters in all, the entries written at once.
-//! Events beyond that are counted under the operation `others`. Accounts and applications have their
-//! own share, so that clients without a login cannot take their counters.
+//! Everything is bounded: the counters per actor, all counters, and the entries that are written at
+//! once. Events beyond a limit are counted under the operation `others`. Accounts and applications
+//! have limits of their own, so that unauthenticated clients cannot use up their counters.
 
 use std::collections::HashMap;
 
@@ -31,21 +31,24 @@ use crate::timestamp::Timestamp;
 
 /// The length of a window, in milliseconds.
 pub const WINDOW: u64 = 60_000;
-/// Counters of one actor in a window; further kinds of events share its counter `others`.
-pub const OF_ONE: usize = 32;
-/// Counters of all accounts and applications in a window. Sources have half as many.
-pub const OF_ALL: usize = 256;
-/// Entries that are written at once in a window for accounts and applications, and half as many for
-/// sources.
-pub const AT_ONCE: usize = 64;
-/// Refusals or failures of one kind in a window that raise an alarm.
-pub const ALARM: u64 = 100;
-/// Entries that wait for a store that cannot write; further ones are counted as `others`.
-const WAITING: usize = 2_048;
-/// What counts for all that has no counter of its own.
+/// The maximum number of counters per actor in a window. Further kinds share the actor's counter
+/// `others`.
+pub const MAX_COUNTERS_PER_ACTOR: usize = 32;
+/// The maximum number of counters of all accounts and applications in a window. Sources have half
+/// as many.
+pub const MAX_COUNTERS: usize = 256;
+/// The maximum number of entries that are written at once in a window for accounts and
+/// applications. Sources have half as many.
+pub const MAX_IMMEDIATE: usize = 64;
+/// The number of refusals or failures of one kind in a window that raises an alarm.
+pub const ALARM_THRESHOLD: u64 = 100;
+/// The maximum number of entries that wait while the store cannot write. Further ones are counted
+/// as `others`.
+const MAX_WAITING: usize = 2_048;
+/// The name under which events without a counter of their own are counted.
 const OTHERS: &str = "others";
 
-/// Something that happened and is to be audited. Equal ones but for `details` are of one kind.
+/// An event to audit. Events that differ only in `details` are of the same kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Occurrence {
     kind: Kind,
@@ -63,17 +66,17 @@ struct Kind {
     outcome: AuditOutcome,
 }
 
-/// Whose counters an event takes.
+/// The group of actors whose limits apply to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Share {
-    /// Accounts, applications, and the local admin: the site knows them.
+    /// Accounts, applications and the local admin, which the site knows.
     Known,
-    /// Addresses that anyone may have.
+    /// Source addresses, which any client may have.
     Source,
 }
 
 impl Share {
-    const fn of(self, known: usize) -> usize {
+    const fn limit(self, known: usize) -> usize {
         match self {
             Self::Known => known,
             Self::Source => known / 2,
@@ -82,7 +85,7 @@ impl Share {
 }
 
 impl Occurrence {
-    /// An event of a caller that the site knows.
+    /// Makes an event of a caller that the site knows.
     #[must_use]
     pub fn of_caller(caller: &Caller, operation: impl Into<String>, outcome: AuditOutcome) -> Self {
         Self::new(
@@ -94,7 +97,7 @@ impl Occurrence {
         )
     }
 
-    /// An event of an application that was verified.
+    /// Makes an event of an authenticated application.
     #[must_use]
     pub fn of_application(
         id: &ApplicationId,
@@ -109,7 +112,7 @@ impl Occurrence {
         Self::new(Share::Known, actor, channel, operation, outcome)
     }
 
-    /// An event of a source that proved nothing.
+    /// Makes an event of a source that did not authenticate.
     #[must_use]
     pub fn of_source(
         source: Source,
@@ -145,21 +148,23 @@ impl Occurrence {
         }
     }
 
-    /// The same of a target: it is part of the kind. Not for what an unverified client may choose.
+    /// Returns the event with a target, which is part of its kind. Do not use a value that an
+    /// unauthenticated client can choose.
     #[must_use]
     pub fn to(mut self, target: impl Into<String>) -> Self {
         self.kind.target = Some(target.into());
         self
     }
 
-    /// The same with more to tell. An entry that stands for several events has the details of the last.
+    /// Returns the event with one more detail. An entry for several events has the details of the
+    /// last.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
     }
 
-    /// The same, so many times.
+    /// Returns the event with this count.
     #[must_use]
     pub const fn times(mut self, times: u64) -> Self {
         self.times = times;
@@ -167,20 +172,20 @@ impl Occurrence {
     }
 }
 
-/// One kind of event happened often: the operator should look.
+/// Many events of one kind, which need the operator's attention.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
-    /// Who acts.
+    /// The name of the actor.
     pub actor: String,
-    /// Which operation.
+    /// The operation.
     pub operation: String,
-    /// What comes of it.
+    /// The outcome.
     pub outcome: AuditOutcome,
-    /// How often so far in this window.
+    /// How many events of this kind there were so far in the window.
     pub count: u64,
 }
 
-/// An entry to be written, and for how many events it stands.
+/// An entry to write, with the number of events that it stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counted {
     kind: Kind,
@@ -188,7 +193,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// The entry.
+    /// Returns the audit entry.
     #[must_use]
     pub fn draft(&self) -> AuditDraft {
         let Counter {
@@ -218,21 +223,21 @@ impl Counted {
 struct Counter {
     /// All events of this window.
     total: u64,
-    /// Those that no entry stands for yet.
+    /// The events that are in no entry yet.
     unwritten: u64,
     since: Timestamp,
     last: Timestamp,
     details: Map<String, Value>,
 }
 
-/// The events of a window, and the entries that wait to be written.
+/// The counters of the current window, and the entries that wait to be written.
 #[derive(Debug)]
 pub struct Coalesced {
     since: Timestamp,
     counters: HashMap<Kind, Counter>,
-    /// How many counters, and entries at once, each share has used.
+    /// How many counters and immediate entries each group of actors has used.
     used: HashMap<Share, Used>,
-    /// How many counters an actor has.
+    /// How many counters each actor has.
     of_actor: HashMap<Actor, usize>,
     waiting: Vec<Counted>,
     alarms: Vec<Alarm>,
@@ -241,7 +246,7 @@ pub struct Coalesced {
 #[derive(Debug, Default)]
 struct Used {
     counters: usize,
-    at_once: usize,
+    immediate: usize,
 }
 
 impl Default for Coalesced {
@@ -258,63 +263,65 @@ impl Default for Coalesced {
 }
 
 impl Coalesced {
-    /// Counts an event. `true` when an entry waits to be written: [`Coalesced::take`] it.
+    /// Counts an event. Returns `true` if entries wait to be written: then call
+    /// [`Coalesced::take`].
     pub fn record(&mut self, occurrence: Occurrence, now: Timestamp) -> bool {
-        self.turn(now);
+        self.advance(now);
         let Occurrence {
             kind,
             details,
             times,
         } = occurrence;
-        let kind = self.place(kind);
+        let kind = self.counted_as(kind);
         self.count(kind, details, times, now);
         !self.waiting.is_empty()
     }
 
-    /// Whether there are entries to be written now.
+    /// Returns whether there are entries to write now.
     #[must_use]
     pub fn is_due(&mut self, now: Timestamp) -> bool {
-        self.turn(now);
+        self.advance(now);
         !self.waiting.is_empty()
     }
 
-    /// The entries to be written now: the first ones of their kinds, and those of a window that is over.
+    /// Takes the entries to write now: the first of their kind, and those of windows that have
+    /// ended.
     #[must_use]
     pub fn take(&mut self, now: Timestamp) -> Vec<Counted> {
-        self.turn(now);
+        self.advance(now);
         std::mem::take(&mut self.waiting)
     }
 
-    /// All entries, also of the window that is not over: the site stops.
+    /// Takes all entries, including those of the current window. Call it when the site stops.
     #[must_use]
     pub fn take_all(&mut self) -> Vec<Counted> {
-        self.end();
+        self.end_window();
         std::mem::take(&mut self.waiting)
     }
 
-    /// Entries that could not be written: they wait for the next time.
+    /// Puts back entries that could not be written. They are written later.
     pub fn put_back(&mut self, entries: impl IntoIterator<Item = Counted>) {
         for entry in entries {
-            self.wait(entry);
+            self.enqueue(entry);
         }
     }
 
-    /// What the operator should look at; each is given once.
+    /// Takes the alarms. Each is returned once.
     #[must_use]
     pub fn alarms(&mut self) -> Vec<Alarm> {
         std::mem::take(&mut self.alarms)
     }
 
-    /// Begins a new window when this one is over, or the clock was set back.
-    fn turn(&mut self, now: Timestamp) {
+    /// Starts a new window if the current one has ended, or the clock was set back.
+    fn advance(&mut self, now: Timestamp) {
         let age = now.millis().saturating_sub(self.since.millis());
         if !(0..i64::try_from(WINDOW).unwrap_or(i64::MAX)).contains(&age) {
-            self.end();
+            self.end_window();
             self.since = now;
         }
     }
 
-    fn end(&mut self) {
+    fn end_window(&mut self) {
         self.used.clear();
         self.of_actor.clear();
         let counters = std::mem::take(&mut self.counters).into_iter();
@@ -326,20 +333,20 @@ impl Coalesced {
         self.put_back(ended);
     }
 
-    /// The kind under which an event is counted: its own, or `others`.
-    fn place(&mut self, mut kind: Kind) -> Kind {
+    /// Returns the kind under which an event is counted: its own, or `others`.
+    fn counted_as(&mut self, mut kind: Kind) -> Kind {
         if self.counters.contains_key(&kind) {
             return kind;
         }
         let of_actor = self.of_actor.get(&kind.actor).copied().unwrap_or_default();
-        if of_actor >= OF_ONE {
+        if of_actor >= MAX_COUNTERS_PER_ACTOR {
             kind.operation = OTHERS.to_owned();
             kind.target = None;
-            // An actor has these as well: one for each door and outcome.
+            // An actor has at most one such counter per channel and outcome in addition.
             return kind;
         }
         let used = self.used.entry(kind.share).or_default();
-        if used.counters >= kind.share.of(OF_ALL) {
+        if used.counters >= kind.share.limit(MAX_COUNTERS) {
             return others(&kind);
         }
         used.counters += 1;
@@ -361,8 +368,8 @@ impl Coalesced {
         counter.unwritten = counter.unwritten.saturating_add(times);
         counter.last = now;
         counter.details = details;
-        let reached = before < ALARM && counter.total >= ALARM;
-        if reached && kind.outcome != AuditOutcome::Done && self.alarms.len() < OF_ALL {
+        let reached = before < ALARM_THRESHOLD && counter.total >= ALARM_THRESHOLD;
+        if reached && kind.outcome != AuditOutcome::Done && self.alarms.len() < MAX_COUNTERS {
             self.alarms.push(Alarm {
                 actor: kind.actor.name.clone(),
                 operation: kind.operation.clone(),
@@ -371,22 +378,22 @@ impl Coalesced {
             });
         }
         let used = self.used.entry(kind.share).or_default();
-        if first && used.at_once < kind.share.of(AT_ONCE) {
-            used.at_once += 1;
+        if first && used.immediate < kind.share.limit(MAX_IMMEDIATE) {
+            used.immediate += 1;
             let entry = counter.clone();
             counter.unwritten = 0;
-            self.wait(Counted {
+            self.enqueue(Counted {
                 kind,
                 counter: entry,
             });
         }
     }
 
-    fn wait(&mut self, entry: Counted) {
-        if self.waiting.len() < WAITING {
+    fn enqueue(&mut self, entry: Counted) {
+        if self.waiting.len() < MAX_WAITING {
             return self.waiting.push(entry);
         }
-        // The store has been unable to write for many windows: the count is kept, and no more.
+        // The store has been unable to write for many windows, so only the count is kept.
         let kind = others(&entry.kind);
         let same = self.waiting.iter_mut().find(|other| other.kind == kind);
         match same {
@@ -403,7 +410,8 @@ impl Coalesced {
     }
 }
 
-/// What counts for all that have no counter: one for each share, door and outcome.
+/// Returns the kind that counts events without a counter: one per group of actors, channel and
+/// outcome.
 fn others(kind: &Kind) -> Kind {
     Kind {
         actor: Actor {

@@ -1,10 +1,11 @@
-//! The audit log: who did what, through which door, and what came of it, as a chain of entries each
-//! of which holds the digest of the one before. Nobody can change, drop or reorder an entry without
-//! every later digest telling of it.
+//! The audit log: who did what, on which channel, and with which outcome. The entries form a chain:
+//! each contains the hash of the previous entry. So an attacker cannot change, remove or reorder an
+//! entry without changing every later hash.
 //!
 //! # What is hashed
-//! An entry's `hash` is the SHA-256 of the following, in this order. A *text* is its length in bytes
-//! as an unsigned 64-bit big-endian integer, then its UTF-8 bytes; integers are 64-bit big-endian.
+//! An entry's `hash` is the SHA-256 of the following, in this order. A *text* is its length in
+//! bytes as an unsigned 64-bit big-endian integer, then its UTF-8 bytes; integers are 64-bit
+//! big-endian.
 //!
 //! | field | form |
 //! |---|---|
@@ -13,15 +14,15 @@
 //! | `previous` | the 32 bytes of the previous entry's `hash`; zeros for the first |
 //! | `time` | signed integer, milliseconds since 1970 UTC |
 //! | `actor.account` | text: the account's id, empty when there is none |
-//! | `actor.name` | text; at the admin socket `local admin (uid ` with the user id of the process that asked, and `)` |
+//! | `actor.name` | text; at the admin socket `local admin (uid `, the user id of the calling process, and `)` |
 //! | `door` | text |
 //! | `operation` | text: `group.command` |
 //! | `target` | text, empty when there is none |
 //! | `outcome` | text |
 //! | `details` | text: a JSON object, exactly as stored |
 //!
-//! An entry is written in the same transaction as the change it tells of. Events that a client can
-//! repeat without end are counted first: see [`coalesced`].
+//! An entry is written in the same transaction as the change that it describes. Events that a
+//! client can repeat without limit are counted first: see [`coalesced`].
 
 pub mod coalesced;
 
@@ -34,17 +35,17 @@ use crate::id::AccountId;
 use crate::page::Page;
 use crate::timestamp::Timestamp;
 
-/// How many entries are read at once while verifying: a few hundred KiB.
-pub(crate) const ENTRIES_AT_ONCE: u32 = 1000;
+/// How many entries are read at once during verification: a few hundred KiB.
+pub(crate) const PAGE_SIZE: u32 = 1000;
 
 const LABEL: &[u8; 27] = b"countersign audit entry/1\0\0";
 
-/// Who did it.
+/// Who acted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Actor {
-    /// The account, when one had logged in.
+    /// The account; `None` if the client was not logged in.
     pub account: Option<AccountId>,
-    /// Its name at that time, or what else it is called (`local admin (uid 1000)`).
+    /// The account's name at that time, or another name such as `local admin (uid 1000)`.
     pub name: String,
 }
 
@@ -57,15 +58,15 @@ impl From<&Caller> for Actor {
     }
 }
 
-/// What came of it.
+/// The outcome of an audited action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditOutcome {
-    /// It was done.
+    /// The action was done.
     Done,
-    /// It was refused: the caller may not do this.
+    /// The action was refused because the caller has no permission.
     NotPermitted,
-    /// It failed: what the client showed did not prove who it is, or did not open what it was for.
+    /// The action failed because the client did not authenticate, or presented a wrong secret.
     Failed,
 }
 
@@ -73,7 +74,7 @@ impl AuditOutcome {
     /// All outcomes.
     pub const ALL: [Self; 3] = [Self::Done, Self::NotPermitted, Self::Failed];
 
-    /// The word for it.
+    /// Returns the name of the outcome in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,27 +85,28 @@ impl AuditOutcome {
     }
 }
 
-/// An entry before it has its place in the chain, which the store's writer gives it.
+/// An entry that has no place in the chain yet. The store's writer assigns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditDraft {
-    /// When.
+    /// When the action took place.
     pub time: Timestamp,
-    /// Who.
+    /// Who acted.
     pub actor: Actor,
-    /// Through which door.
+    /// The channel on which the request arrived.
     pub channel: Channel,
-    /// `group.command`, or an event of the site's own such as `session.opened`.
+    /// The operation as `group.command`, or an event of the site such as `session.opened`.
     pub operation: String,
-    /// What it was done to: an account's name, a session's id, a thumbprint.
+    /// What the action was about: an account's name, a session's id, a thumbprint.
     pub target: Option<String>,
-    /// What came of it.
+    /// The outcome.
     pub outcome: AuditOutcome,
-    /// More, as the text of a JSON object. Never holds a secret.
+    /// Further details, as the text of a JSON object. Never contains a secret.
     pub details: String,
 }
 
 impl AuditDraft {
-    /// That `caller` did `operation` at `now`. What else there is to tell is set on the fields.
+    /// Makes an entry which says that `caller` did `operation` at `now`. Set the other fields as
+    /// needed.
     #[must_use]
     pub fn done(caller: &Caller, operation: impl Into<String>, now: Timestamp) -> Self {
         Self {
@@ -119,25 +121,25 @@ impl AuditDraft {
     }
 }
 
-/// An entry in its place.
+/// An entry of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Its number: 1 for the first, without gaps.
+    /// The entry's number: 1 for the first, without gaps.
     pub seq: u64,
-    /// What it tells.
+    /// The content.
     pub draft: AuditDraft,
-    /// The digest of the entry before; zeros for the first.
+    /// The hash of the previous entry; zeros for the first.
     pub previous: [u8; 32],
-    /// Its own digest.
+    /// The hash of this entry.
     pub hash: [u8; 32],
 }
 
-/// Where the chain ends.
+/// The end of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHead {
-    /// The number of the last entry; 0 when there is none.
+    /// The number of the last entry; 0 if there is none.
     pub seq: u64,
-    /// The digest of the last entry; zeros when there is none.
+    /// The hash of the last entry; zeros if there is none.
     pub hash: [u8; 32],
 }
 
@@ -148,7 +150,7 @@ impl ChainHead {
         hash: [0; 32],
     };
 
-    /// Gives `draft` the next place in the chain, and moves the head there.
+    /// Appends an entry to the chain and moves the head to it.
     #[must_use]
     pub fn append(&mut self, draft: AuditDraft) -> AuditEntry {
         let seq = self.seq.saturating_add(1);
@@ -163,10 +165,10 @@ impl ChainHead {
         }
     }
 
-    /// Checks that `entry` is the one that follows, and moves the head there.
+    /// Verifies that `entry` follows the head, and moves the head to it.
     ///
     /// # Errors
-    /// [`Broken`] with the number of the first entry that is not as it was written.
+    /// [`Broken`] if the entry is missing or was altered.
     pub fn verify(&mut self, entry: &AuditEntry) -> Result<(), Broken> {
         let expected = self.seq.saturating_add(1);
         if entry.seq != expected {
@@ -195,39 +197,39 @@ impl ChainHead {
     }
 }
 
-/// Which audit entries are wanted of a stretch of the log.
+/// A search in a range of the audit log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditSearch {
-    /// Those after this number.
+    /// Only entries after this number.
     pub after: u64,
-    /// Those up to this number.
+    /// Only entries up to this number.
     pub up_to: u64,
-    /// Whether the last ones are wanted, if they are too many; they come last first then.
+    /// Whether to return the latest entries of the range, in descending order.
     pub last_first: bool,
-    /// How many at most.
+    /// The maximum number of entries.
     pub limit: u32,
-    /// What else they have in common.
+    /// The conditions that the entries must meet.
     pub filter: AuditFilter,
 }
 
-/// What audit entries have in common.
+/// Conditions for audit entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Written at this time or later, by the clock of then.
+    /// Written at this time or later, by the clock at the time of writing.
     pub since: Option<Timestamp>,
-    /// Done by whom: their whole name, or what stands before its zone or before a blank.
+    /// The actor: the whole name, or the part before its zone or before a blank.
     pub actor: Option<String>,
-    /// What was done: `group.command`, or the group alone.
+    /// The operation as `group.command`, or the group alone.
     pub operation: Option<String>,
 }
 
-/// The chain does not hold: somebody changed the log behind the site's back, or the disk did.
+/// The chain is broken: the log was altered outside the site, or the disk failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "audit entry {seq} {problem}; what stands before it is sound, nothing from it on can be trusted"
+    "audit entry {seq} {problem}; the entries before it are intact, it and all later ones cannot be trusted"
 )]
 pub struct Broken {
-    /// The first entry that is not as it was written.
+    /// The number of the first entry that is missing or was altered.
     pub seq: u64,
     /// What is wrong with it.
     pub problem: Problem,
@@ -236,22 +238,22 @@ pub struct Broken {
 /// What is wrong with an audit entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// There is no entry of that number.
+    /// There is no entry with this number.
     #[error("is missing")]
     Missing,
-    /// It does not carry the digest of the entry before.
-    #[error("does not follow the entry before it")]
+    /// The entry does not contain the hash of the previous entry.
+    #[error("does not follow the previous entry")]
     NotChained,
-    /// Its digest is not that of its contents.
+    /// The hash of the entry does not match its contents.
     #[error("was altered after it was written")]
     Altered,
 }
 
-/// Checks a chain from its first entry to `end`, which the store says is its last, a page at a time: where it
-/// is sound up to, and what is wrong with the next entry.
+/// Verifies a chain page by page, from its first entry to `end`, the head according to the store.
+/// Returns the last intact entry, and what is wrong with the next one.
 ///
 /// # Errors
-/// What reading a page fails with.
+/// The error of reading a page.
 pub async fn verify_chain<E, Reading>(
     end: ChainHead,
     page: impl Fn(Page<u64>) -> Reading,
@@ -263,7 +265,7 @@ where
     while head.seq < end.seq {
         let entries = page(Page {
             after: Some(head.seq),
-            limit: ENTRIES_AT_ONCE,
+            limit: PAGE_SIZE,
         })
         .await?;
         if entries.is_empty() {
@@ -336,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_altered_entry_is_named() {
+    fn an_altered_entry_is_reported() {
         let mut entries = chain();
         entries[1].draft.target = Some("mallory".to_owned());
         let broken = verify(&entries).unwrap_err();
@@ -344,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn an_altered_entry_whose_hash_was_made_good_is_found_at_the_next_one() {
+    fn an_altered_entry_with_a_recomputed_hash_breaks_the_chain_at_the_next_entry() {
         let mut entries = chain();
         let mut head = ChainHead {
             seq: 1,
@@ -356,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_entry_is_named() {
+    fn a_removed_entry_is_reported() {
         let mut entries = chain();
         entries.remove(2);
         let broken = verify(&entries).unwrap_err();
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_cannot_flow_into_each_other() {
+    fn the_boundaries_between_texts_are_part_of_the_hash() {
         let (mut one, mut two) = (draft("{}"), draft("{}"));
         one.actor.name = "ab".to_owned();
         one.operation = "c".to_owned();

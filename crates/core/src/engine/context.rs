@@ -1,5 +1,5 @@
-//! What a handler is given: the site, who calls, what may be touched, the time; and the one way to
-//! change anything, which writes the audit entry along.
+//! The context of a handler: the site, the caller, the caller's scope, the time, and the way to
+//! commit changes together with their audit entry.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,10 +15,11 @@ use crate::store::{Change, ChangeSet, Committed, Notice};
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
-/// How deep the details of an audit entry may be nested: what is stored, within what tells of it.
-const MOST_DETAILS_DEPTH: usize = 2 * json::MOST_DEPTH;
+/// The maximum nesting of the details of an audit entry, in levels: a stored value at its own
+/// maximum, within the details.
+const MAX_DETAILS_DEPTH: usize = 2 * json::MAX_DEPTH;
 
-/// What a handler is given.
+/// The context of a handler.
 #[derive(Clone)]
 pub struct Context {
     pub(crate) site: Site,
@@ -26,7 +27,7 @@ pub struct Context {
     pub(crate) scope: Scope,
     pub(crate) now: Timestamp,
     pub(crate) operation: Arc<str>,
-    pub(crate) along: Along,
+    pub(crate) rider: Rider,
     pub(crate) content: ContentSlot,
 }
 
@@ -44,13 +45,12 @@ impl ContentSlot {
         slot.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
-
-/// A change of the site's own that goes with the first one that the operation makes: how far an
-/// initialisation script has come.
+/// A change that is committed together with the first change set of the operation. An
+/// initialisation script records its progress in this way. initialisation script has come.
 #[derive(Clone, Default)]
-pub(crate) struct Along(Option<Arc<Mutex<Option<Change>>>>);
+pub(crate) struct Rider(Option<Arc<Mutex<Option<Change>>>>);
 
-impl Along {
+impl Rider {
     pub(crate) fn with(change: Change) -> Self {
         Self(Some(Arc::new(Mutex::new(Some(change)))))
     }
@@ -62,62 +62,64 @@ impl Along {
 }
 
 impl Context {
-    /// The site.
+    /// Returns the site.
     #[must_use]
     pub const fn site(&self) -> &Site {
         &self.site
     }
 
-    /// Who calls.
+    /// Returns the caller.
     #[must_use]
     pub const fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// When.
+    /// Returns the time of the operation.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// What the caller may touch with this operation.
+    /// Returns the objects to which the caller has access with this operation.
     #[must_use]
     pub const fn scope(&self) -> Scope {
         self.scope
     }
 
-    /// The content that came with the operation. It can be taken once; an operation that
-    /// [takes content](crate::engine::EntryBuilder::takes_content) has some.
+    /// Takes the content of the operation. It can be taken once. An operation that
+    /// [takes content](crate::engine::EntryBuilder::takes_content) always has some.
     ///
     /// # Errors
-    /// `invalid_params` when there is none.
+    /// `invalid_params` if there is none.
     pub fn content(&self) -> Result<Content, Refusal> {
         self.content.take().ok_or_else(Refusal::no_content)
     }
 
-    /// Whether the caller may touch that account. Answer a refused one as if it did not exist.
+    /// Returns whether the caller has access to this account. Refuse access in the same way as for
+    /// an account that does not exist.
     #[must_use]
     pub fn admits(&self, account: AccountId) -> bool {
         self.scope.admits(account)
     }
 
-    /// Counts one of those that the caller may do so often; `what` they are. Callers at the admin socket and
-    /// initialisation scripts are not counted.
+    /// Counts one use against a rate limit of the caller. `what` names the limited action for the
+    /// message. Callers at the admin socket and initialisation scripts are not limited.
     ///
     /// # Errors
-    /// `busy` when there were too many lately.
+    /// `busy` if the caller is over the limit.
     pub fn rate(&self, rate: Rate, what: &str) -> Result<(), Refusal> {
         if self.caller.channel.is_local() {
             return Ok(());
         }
         let counted = self.site.throttle().rates().take(rate, self.now);
-        counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what} lately"), wait))
+        counted.map_err(|wait| Refusal::busy_for(format_args!("too many {what}"), wait))
     }
 
-    /// Audits what came of something that changes nothing in the store. `details` must not hold a secret.
+    /// Audits the outcome of an operation that changes nothing in the store. `details` must not
+    /// contain a secret.
     ///
     /// # Errors
-    /// As [`Self::commit`].
+    /// Like [`Self::commit`].
     pub(crate) async fn audit(
         &self,
         target: String,
@@ -144,12 +146,13 @@ impl Context {
         })
     }
 
-    /// Changes the site, together with the audit entry that says so. `details` must not hold a secret. What follows
-    /// from the changes has been done when this returns, and is done too when its caller does not wait for it.
+    /// Commits changes together with their audit entry. `details` must not contain a secret. When
+    /// this returns, the consequences of the changes have been applied. They are applied too if the
+    /// future is dropped after the commit began.
     ///
     /// # Errors
-    /// `conflict` or `not_found` when another change came first, `internal` when the store is in
-    /// trouble; nothing was changed then.
+    /// `conflict` or `not_found` if another change came first, `internal` if the store failed.
+    /// Nothing was changed then.
     pub async fn commit(
         &self,
         changes: impl Into<Changes> + Send,
@@ -161,12 +164,12 @@ impl Context {
             notices,
         } = changes.into();
         let audit = self.draft(target.into(), details, AuditOutcome::Done)?;
-        if json::depth(&audit.details) > MOST_DETAILS_DEPTH {
-            let problem = format!("is nested more than {MOST_DETAILS_DEPTH} deep");
+        if json::depth(&audit.details) > MAX_DETAILS_DEPTH {
+            let problem = format!("is nested more than {MAX_DETAILS_DEPTH} levels deep");
             return Err(Refusal::invalid("", problem));
         }
-        let along = self.along.take();
-        changes.extend(along);
+        let rider = self.rider.take();
+        changes.extend(rider);
         let set = ChangeSet {
             notices,
             session: self.caller.session,
@@ -176,7 +179,7 @@ impl Context {
     }
 }
 
-/// What a handler wants changed, and what is to follow besides what follows from the changes themselves.
+/// The changes that a handler commits, and notices that do not follow from the changes themselves.
 #[derive(Debug, Default)]
 pub struct Changes {
     changes: Vec<Change>,
@@ -184,7 +187,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The same with one notice more.
+    /// Returns the changes with one more notice.
     #[must_use]
     pub fn and(mut self, notice: Notice) -> Self {
         self.notices.push(notice);

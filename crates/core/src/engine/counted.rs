@@ -1,4 +1,4 @@
-//! Events that are counted before they are audited: see [`crate::audit::coalesced`].
+//! Writing audit entries of counted events: see [`crate::audit::coalesced`].
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -9,13 +9,13 @@ use crate::audit::coalesced::{Alarm, Coalesced, Counted, Occurrence};
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
-/// Entries on their way into the store, and what became of each. It is kept until it is done: who began it
-/// may go away.
+/// A write in progress, with the result for each entry. It is stored in the site so that it
+/// finishes even if the task that started it is cancelled.
 pub(super) type Writing = Option<BoxFuture<'static, Vec<(Counted, Option<StoreError>)>>>;
 
 impl Site {
-    /// Counts an event. Its entry is written with the next [`Site::write_counted`]; call that after an
-    /// event and every second.
+    /// Counts an event. Its entry is written by a later [`Site::write_counted`]: call that after
+    /// each event and once per second.
     pub fn count(&self, occurrence: Occurrence, now: Timestamp) {
         self.counted().record(occurrence, now);
     }
@@ -23,7 +23,7 @@ impl Site {
     /// Writes the audit entries of counted events that are due.
     ///
     /// # Errors
-    /// [`StoreError`] when some could not be written: these wait for the next time.
+    /// [`StoreError`] if some could not be written. The next call writes these again.
     pub async fn write_counted(&self, now: Timestamp) -> Result<(), StoreError> {
         let writing = self.0.writing_counted.try_lock();
         let left = writing.is_some_and(|writing| writing.is_some());
@@ -33,16 +33,17 @@ impl Site {
         self.write(|counted| counted.take(now)).await
     }
 
-    /// Writes the audit entries of all counted events, and waits for those that are being written: the site
-    /// stops.
+    /// Writes the audit entries of all counted events and waits for a write in progress. Call it
+    /// when the site stops.
     ///
     /// # Errors
-    /// As [`Site::write_counted`].
+    /// Like [`Site::write_counted`].
     pub async fn write_all_counted(&self) -> Result<(), StoreError> {
         self.write(Coalesced::take_all).await
     }
 
-    /// The kinds of events that happened so often that the operator should look; each is given once.
+    /// Returns the kinds of events whose rate needs the operator's attention. Each is returned
+    /// once.
     #[must_use]
     pub fn alarms(&self) -> Vec<Alarm> {
         self.counted().alarms()
@@ -53,7 +54,7 @@ impl Site {
         take: impl FnOnce(&mut Coalesced) -> Vec<Counted> + Send,
     ) -> Result<(), StoreError> {
         let mut writing = self.0.writing_counted.lock().await;
-        // What fails of that waits with the rest.
+        // Entries that failed were put back and are taken again below.
         let _ = self.written(&mut writing).await;
         let entries = take(&mut self.counted());
         let store = self.0.store.clone();
@@ -71,25 +72,25 @@ impl Site {
         self.written(&mut writing).await
     }
 
-    /// Waits until what is being written is written, or waits for the next time.
+    /// Waits for the write in progress, if any. Entries that failed are put back.
     async fn written(&self, writing: &mut Writing) -> Result<(), StoreError> {
-        let Some(under_way) = writing else {
+        let Some(in_progress) = writing else {
             return Ok(());
         };
-        let written = under_way.await;
+        let written = in_progress.await;
         *writing = None;
         let mut result = Ok(());
-        for (entry, trouble) in written {
-            if let Some(trouble) = trouble {
+        for (entry, error) in written {
+            if let Some(error) = error {
                 self.counted().put_back([entry]);
-                result = Err(trouble);
+                result = Err(error);
             }
         }
         result
     }
 
     fn counted(&self) -> MutexGuard<'_, Coalesced> {
-        // Counters change whole under the lock: a panic elsewhere leaves nothing half-done.
+        // Counters are consistent whenever the lock is free, so a poisoned lock can be used.
         self.0
             .counted
             .lock()

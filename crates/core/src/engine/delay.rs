@@ -1,6 +1,7 @@
-//! How long a refusal takes that must not tell what exists.
+//! The minimum time that a refusal takes, where its timing must not reveal whether an object
+//! exists.
 //!
-//! Core reads no clock: a server gives the site what to wait for.
+//! Core reads no clock, so the server provides the timer.
 
 use std::sync::{Arc, PoisonError};
 
@@ -8,20 +9,21 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::Site;
 
-/// Makes a future that is done a fixed time after it was made.
+/// Makes a future that completes a fixed time after it was made.
 pub type RefusalDelay = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Site {
-    /// From now on, refusals that must not tell what exists are answered no sooner than this.
+    /// Sets the delay for refusals whose timing must not reveal whether an object exists.
     pub fn delay_refusals(&self, delay: RefusalDelay) {
-        let mut own = self.0.delay.write().unwrap_or_else(PoisonError::into_inner);
-        *own = Some(delay);
+        let mut state = self.0.delay.write().unwrap_or_else(PoisonError::into_inner);
+        *state = Some(delay);
     }
 
-    /// Done when a refusal may be answered whose work begins now; at once when no server set a delay.
+    /// Starts the delay. Await it before a refusal is sent. It completes at once if no delay was
+    /// set.
     pub(crate) fn refusal_delay(&self) -> BoxFuture<'static, ()> {
-        let own = self.0.delay.read().unwrap_or_else(PoisonError::into_inner);
-        match &*own {
+        let state = self.0.delay.read().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
             Some(delay) => delay(),
             None => Box::pin(ready(())),
         }

@@ -1,4 +1,5 @@
-//! Where the site is reached. Core opens no socket: whoever does says so here, for `site.status`.
+//! The addresses of the site. Core opens no sockets, so the server announces them for
+//! `site.status`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,18 +10,18 @@ use super::Site;
 /// The listeners of a running site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// What `--site` takes: address and pinned key.
+    /// The value for `--site`: address and pinned key.
     pub uri: Option<String>,
-    /// The session listener's address, its port resolved.
+    /// The address of the session listener, with the actual port.
     pub session: Option<SocketAddr>,
-    /// The address of the HTTP listener, its port resolved.
+    /// The address of the HTTP listener, with the actual port.
     pub http: Option<SocketAddr>,
-    /// The local admin socket.
+    /// The path of the local admin socket.
     pub admin_socket: Option<PathBuf>,
 }
 
 impl Site {
-    /// Tells where the site is reached from now on.
+    /// Sets the addresses.
     pub fn announce(&self, endpoints: Endpoints) {
         *self
             .0
@@ -29,7 +30,7 @@ impl Site {
             .unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
-    /// Where the site is reached; nothing while no server serves it.
+    /// Returns the addresses; empty while no server runs.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints {
         self.0

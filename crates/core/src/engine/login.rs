@@ -1,8 +1,9 @@
-//! What the session listener asks of the site: who may log in, and with what; sessions opened and
-//! closed, each with its audit entry.
+//! The login interface for the session listener: credentials for a login, and opening, resuming and
+//! closing sessions with their audit entries.
 //!
-//! A locked account is looked up like any other and refused only once it is proved: if its name were
-//! answered as one that does not exist, who asks now and then would see that it was locked.
+//! A locked account is looked up like any other and is refused only after the client has
+//! authenticated. If a locked account looked like one that does not exist, an attacker who asks
+//! from time to time could tell when an account was locked.
 
 use std::sync::Arc;
 
@@ -18,83 +19,87 @@ use super::Site;
 use crate::accounts::{Account, CredentialId, Kind};
 use crate::audit::AuditDraft;
 use crate::id::{AccountId, SessionId};
-use crate::sessions::{CloseReason, CutHook, Proof, Resume, Room, SessionInfo, Suspension};
+use crate::sessions::{
+    CloseReason, CutHook, Proof, Resume, SessionInfo, Suspension, SuspensionLimits,
+};
 use crate::store::{ChangeSet, StoreError};
 use crate::timestamp::Timestamp;
 
-/// What a person logs in with.
+/// The credential with which a person logs in.
 pub struct PersonLogin {
-    /// Who.
+    /// The person's account.
     pub account: AccountId,
-    /// The setup that the record was made under.
+    /// The server setup with which the record was made.
     pub setup: Arc<ServerSetup>,
-    /// The record's name within OPAQUE.
+    /// The credential identifier that OPAQUE uses for the record.
     pub credential_id: CredentialId,
-    /// OPAQUE's registration record.
+    /// The OPAQUE registration record.
     pub record: PassphraseRecord,
-    /// The person's identity, sealed on the person's side.
+    /// The person's identity, sealed by the person's client.
     pub sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
 }
 
-/// What a service logs in with.
+/// The credential with which a service logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServiceLogin {
-    /// Who.
+    /// The service's account.
     pub account: AccountId,
-    /// The key to agree on a secret with.
+    /// The public key for the key agreement.
     pub agreement: AgreementPublic,
 }
 
-/// A verified login that asks for its session.
+/// A verified login for which a session is to be opened.
 pub struct NewSession {
-    /// Whose login.
+    /// The account that logged in.
     pub account: AccountId,
-    /// What was proved.
+    /// How the client authenticated.
     pub proof: Proof,
-    /// The credential that a pass phrase was proved with, as [`PersonLogin`] named it: the account must have it
-    /// still. `None` where no pass phrase was proved.
+    /// The credential that was used to verify the pass phrase, from [`PersonLogin`]. The account
+    /// must still have it. `None` if the client did not use a pass phrase.
     pub credential: Option<CredentialId>,
-    /// The encryption option in use.
+    /// The encryption option of the session.
     pub option: EncryptionOption,
-    /// Where it comes from: the peer's address.
+    /// The client's address and port.
     pub peer: String,
-    /// Ends the connection.
+    /// Closes the connection of the session.
     pub cut: CutHook,
-    /// How many sessions the account may have, this one included.
-    pub most: usize,
+    /// How many sessions the account may have, including this one.
+    pub max_sessions: usize,
 }
 
-/// What came of a verified login.
+/// The decision on a verified login.
 #[derive(Debug)]
 pub enum Decision {
-    /// It has a session.
+    /// A session was opened.
     Opened(SessionInfo),
-    /// The account, what it proved or the encryption option was taken away meanwhile.
+    /// The account, the credential or the encryption option was disabled or removed during the
+    /// login.
     Refused,
-    /// The account has as many sessions as it may.
+    /// The account has the maximum number of sessions.
     TooMany,
 }
 
 impl Site {
-    /// What the person of that name logs in with; `None` when there is no such person, or the site is
-    /// sealed. Whether they may log in is asked when they have proved who they are.
+    /// Returns the credential of the person with this name; `None` if there is no such person, or
+    /// the site is sealed. Whether the account is active is checked only after the client has
+    /// authenticated.
     ///
-    /// # Errors
-    /// [`StoreError`] when the store is in trouble.
+    /// [`StoreError`] if the store failed or the credential is damaged.
+    /// [`StoreError`] when the store is in error.
     pub async fn person_for_login(
         &self,
         name: &AccountName,
     ) -> Result<Option<PersonLogin>, StoreError> {
-        let name = self.whole_name(name.clone());
+        let name = self.qualified_name(name.clone());
         let found = self.store().passphrase_login(&name).await?;
-        let (Some((account, credential)), Some(opened)) = (found, self.opened()) else {
+        let (Some((account, credential)), Some(opened)) = (found, self.unsealed_keys()) else {
             return Ok(None);
         };
         if account.kind != Kind::Person || credential.setup != opened.setup.id() {
             return Ok(None);
         }
         let damaged = |what: &str| StoreError::Damaged {
-            problem: format!("the {what} of {name} does not read"),
+            problem: format!("the {what} of {name} cannot be read"),
         };
         Ok(Some(PersonLogin {
             account: account.id,
@@ -109,26 +114,27 @@ impl Site {
         }))
     }
 
-    /// What is delivered of the person of that name; `None` as for [`Site::person_for_login`], and when there
-    /// is nothing.
+    /// Returns the delivered key of the person with this name; `None` as in
+    /// [`Site::person_for_login`], and if the person has no delivered key.
     ///
     /// # Errors
-    /// [`StoreError`] when the store is in trouble.
-    pub async fn delivered_for_login(
+    /// [`StoreError`] if the store failed.
+    pub async fn delivered_key_for_login(
         &self,
         name: &AccountName,
     ) -> Result<Option<(AccountId, DeliveredKey)>, StoreError> {
-        let name = self.whole_name(name.clone());
+        let name = self.qualified_name(name.clone());
         let found = self.store().delivered_login(&name).await?;
         Ok(found
             .filter(|(account, _)| account.kind == Kind::Person && !self.is_sealed())
             .map(|(account, credential)| (account.id, credential.key)))
     }
 
-    /// What the owner of that key logs in with; `None` when nobody may log in with it.
+    /// Returns the credential for the key with this thumbprint; `None` if no active service has the
+    /// key, or the site is sealed.
     ///
     /// # Errors
-    /// [`StoreError`] when the store is in trouble.
+    /// [`StoreError`] if the store failed.
     pub async fn service_for_login(
         &self,
         thumbprint: &Thumbprint,
@@ -143,11 +149,12 @@ impl Site {
             }))
     }
 
-    /// Opens a session for a verified login. Audited as `session.opened`; close every session that was opened
-    /// with [`Site::close_session`], those that were cut too.
+    /// Opens a session for a verified login. Audited as `session.opened`. Close every opened
+    /// session with [`Site::close_session`], including sessions that were cut.
     ///
     /// # Errors
-    /// [`StoreError`] when the session cannot be audited: there is none then.
+    /// [`StoreError`] if the store failed or the session cannot be audited. No session is open
+    /// then.
     pub async fn open_session(
         &self,
         new: NewSession,
@@ -171,13 +178,16 @@ impl Site {
             connected: true,
             connection: 0,
         };
-        // Registered first, looked at again afterwards: an admin who locks the account or sets its pass phrase meanwhile
-        // either finds the session and cuts it, or is seen here.
-        let registered = self.sessions().register(info.clone(), new.cut, new.most);
+        // The session is registered before the account is read again. An admin who locks the
+        // account or sets its pass phrase at the same time either finds the session and cuts it, or
+        // is noticed here.
+        let registered = self
+            .sessions()
+            .register(info.clone(), new.cut, new.max_sessions);
         if !registered {
             return Ok(Decision::TooMany);
         }
-        let may_still = match self.has_still(info.account, new.credential).await {
+        let may_still = match self.still_has(info.account, new.credential).await {
             Ok(true) => self.may_still(&info, &account).await,
             other => other,
         };
@@ -198,7 +208,8 @@ impl Site {
         }
     }
 
-    /// The session of that id, if its client may resume it now, with an option that is on offer.
+    /// Returns the session with this id if its client may resume it now with this encryption
+    /// option.
     #[must_use]
     pub fn may_resume(
         &self,
@@ -210,13 +221,13 @@ impl Site {
         (self.offers(option) && now < info.expires).then_some(info)
     }
 
-    /// Gives a session that its client resumes the new connection; `None` when it is over, its client
-    /// resumed it with a later attempt already, or the account, the key that was proved at first or the option
-    /// was taken away meanwhile. The connection before, if there is one still, is told that it was replaced.
-    /// Audited as `session.resumed`.
+    /// Moves a session to the connection on which its client resumes it. Returns `None` if the
+    /// session has ended, the client has resumed it with a later attempt, or the account, the key
+    /// or the option was disabled or removed in the meantime. The previous connection, if it still
+    /// exists, is closed as replaced. Audited as `session.resumed`.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be audited: the session is over then.
+    /// [`StoreError`] if the store failed or this cannot be audited. The session has ended then.
     pub async fn resume_session(
         &self,
         id: SessionId,
@@ -235,10 +246,11 @@ impl Site {
         let admitted = match self.store().account(info.account).await {
             Ok(Some(account)) => self.may_still(&info, &account).await,
             Ok(None) => Ok(false),
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         };
         let audited = match admitted {
-            // Asked again: when it was asked first, the session was not yet found by its new option.
+            // The first check ran before the session was registered under this option, so that a
+            // change of the offer in between could not find it.
             Ok(true) if !self.offers(info.option) => {
                 self.close_session(&info, CloseReason::OptionDisabled, now)
                     .await?;
@@ -253,7 +265,7 @@ impl Site {
                     .await?;
                 return Ok(None);
             }
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         };
         if audited.is_err() {
             self.sessions().remove(info.id, info.connection);
@@ -261,30 +273,37 @@ impl Site {
         audited.map(|()| Some(info))
     }
 
-    /// Suspends a session whose connection was lost, until its client resumes it or it expires, if there is
-    /// room; `cut` closes it should it be cut meanwhile. Of the suspended sessions of one account, the one that
-    /// was suspended longest makes room.
-    pub fn suspend_session(&self, info: &SessionInfo, cut: CutHook, room: Room) -> Suspension {
-        self.sessions().suspend(info.id, info.connection, cut, room)
+    /// Suspends a session whose connection was lost, until its client resumes it or it expires, if
+    /// `limits` permit. `cut` is called if the session is cut meanwhile. If the account has too
+    /// many suspended sessions, the one that was suspended first is closed.
+    pub fn suspend_session(
+        &self,
+        info: &SessionInfo,
+        cut: CutHook,
+        limits: SuspensionLimits,
+    ) -> Suspension {
+        self.sessions()
+            .suspend(info.id, info.connection, cut, limits)
     }
 
-    /// When a session expires whose client agrees on new keys now.
+    /// Returns when the session expires if its client renews the keys now.
     #[must_use]
     pub fn key_expiry(&self, info: &SessionInfo, now: Timestamp) -> Timestamp {
         now.plus_seconds(self.config().key_lifetime).min(info.ends)
     }
 
-    /// The client agreed on new keys: the session lasts as long as they do. `false` when it is over, or goes
-    /// on over another connection.
+    /// Extends a session after its client renewed the keys. Returns `false` if the session has
+    /// ended or moved to another connection.
     pub fn renew_session(&self, info: &SessionInfo, expires: Timestamp) -> bool {
         self.sessions().renew(info.id, info.connection, expires)
     }
 
-    /// The session uses the option that `info` names from now on. Audited as `session.switched`. When the option was
-    /// disabled since it was chosen, the session is cut: the disabling could not find it.
+    /// Records that the session now uses the option that `info` names. Audited as
+    /// `session.switched`. If the option was disabled since the client chose it, the session is cut
+    /// here, because the change of the offer could not find it.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be audited.
+    /// [`StoreError`] if this cannot be audited.
     pub async fn session_switched(
         &self,
         info: &SessionInfo,
@@ -300,30 +319,29 @@ impl Site {
             .await
     }
 
-    /// The suspended sessions that have expired: close them.
+    /// Returns the suspended sessions that have expired, for the caller to close.
     #[must_use]
     pub fn expired_sessions(&self, now: Timestamp) -> Vec<SessionInfo> {
         self.sessions().expired(now)
     }
 
-    /// Whether a session may use that option now: it may have been disabled while its login was under
-    /// way.
+    /// Returns whether the option is on offer. It may have been disabled during a login.
     fn offers(&self, option: EncryptionOption) -> bool {
         self.options().ranked().contains(&option)
     }
 
-    /// Whether a pass phrase that was proved is still the account's. The account's revision does not tell: setting a
-    /// pass phrase leaves it as it was.
-    async fn has_still(
+    /// Returns whether the account still has the pass phrase that was verified. The account's
+    /// revision does not show this, because setting a pass phrase does not change it.
+    async fn still_has(
         &self,
         account: AccountId,
-        proved: Option<CredentialId>,
+        verified: Option<CredentialId>,
     ) -> Result<bool, StoreError> {
-        let Some(proved) = proved else {
+        let Some(verified) = verified else {
             return Ok(true);
         };
         let now = self.store().passphrase(account).await?;
-        Ok(now.is_some_and(|now| now.credential_id == proved))
+        Ok(now.is_some_and(|now| now.credential_id == verified))
     }
 
     async fn may_still(&self, info: &SessionInfo, seen: &Account) -> Result<bool, StoreError> {
@@ -334,9 +352,9 @@ impl Site {
                 found.map(|(account, _)| account)
             }
             Proof::DeliveredKey(thumbprint) => {
-                let kept = self.store().delivered_key(info.account).await?;
-                let kept = kept.map(|credential| credential.key.certificate().thumbprint());
-                match kept == Some(thumbprint) {
+                let stored = self.store().delivered_key(info.account).await?;
+                let stored = stored.map(|credential| credential.key.certificate().thumbprint());
+                match stored == Some(thumbprint) {
                     true => self.store().account(info.account).await?,
                     false => None,
                 }
@@ -347,11 +365,11 @@ impl Site {
         }))
     }
 
-    /// Forgets a session that ended with its connection. Audited as `session.closed`, with the reason why
-    /// it was cut if it was. A session that goes on over another connection stays.
+    /// Removes a session that ended with its connection. Audited as `session.closed`, with the
+    /// reason why it was cut if it was. A session that moved to another connection is not removed.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be audited; the session is closed all the same.
+    /// [`StoreError`] if this cannot be audited. The session is closed anyway.
     pub async fn close_session(
         &self,
         info: &SessionInfo,

@@ -1,5 +1,5 @@
-//! The engine: a site and the one door through which every operation passes, the table of operations, and what follows
-//! from the changes that they make.
+//! The engine: the site, the table of operations, and the projection of committed changes. Every
+//! operation on every channel passes through it.
 //!
 //! ```text
 //! operation ─▶ find in the table ─▶ sealed? ─▶ may the caller? ─▶ read params ─▶ handle ─▶ outcome
@@ -9,16 +9,17 @@
 //! ```
 //!
 //! ```text
-//! handler ──▶ change set ──▶ store: one transaction ──▶ projection ──▶ the caller is answered
+//! handler ──▶ change set ──▶ store: one transaction ──▶ projection ──▶ result to the caller
 //!             changes                                   ends sessions, renews caches and settings,
 //!             notices                                   raises events
 //!             audit entry
 //! ```
 //!
-//! A handler never acts on what it committed: what must follow travels with the change set and is applied on the
-//! store's own task, in the order of commits. A caller that disconnects meanwhile changes nothing about it.
+//! A handler never acts on what it committed. The consequences travel with the change set and are
+//! applied on the store's own task, in commit order. So a caller that disconnects changes nothing
+//! about them.
 //!
-//! The folders beside this one (accounts, sessions, tickets and so on) know nothing of it; it puts them together.
+//! The sibling modules (accounts, sessions, tickets and so on) do not depend on this one.
 
 mod context;
 mod counted;
@@ -49,7 +50,7 @@ use crate::audit::coalesced::{Coalesced, Occurrence};
 use crate::content::Content;
 use crate::offer::Offer;
 use crate::sessions::{Events, SessionRegistry};
-use crate::site_key::Opened;
+use crate::site_key::UnsealedKeys;
 use crate::store::Store;
 use crate::throttle::{Rate, Throttle};
 use crate::tickets::Broker;
@@ -66,30 +67,32 @@ pub use script::{ScriptError, ScriptOutcome};
 pub use table::{Answer, Entry, EntryBuilder, Table, TableError};
 pub use unseal::UnsealError;
 
-use context::{Along, ContentSlot};
+use context::{ContentSlot, Rider};
 use projection::Projection;
 use record::SiteRecord;
 use table::Reply;
 
-/// What a site is made of.
+/// The parts from which a site is built.
 pub struct Parts {
-    /// Where its decisions are kept.
+    /// The storage of the site.
     pub store: Arc<dyn Store>,
-    /// What it can be asked to do.
+    /// The operations that the site offers.
     pub table: Table,
-    /// Where its ids and secrets come from.
+    /// The source of random bytes for ids and secrets.
     pub entropy: Box<dyn Entropy>,
-    /// The encryption options that a new site offers; a site that is opened offers what it kept.
+    /// The encryption options that a new site offers. An existing site offers what its store
+    /// contains.
     pub offer: Offer,
-    /// No option weaker than this is offered, whatever is kept: the configuration's floor.
+    /// The minimum strength of an encryption option on offer, from the configuration. It takes
+    /// precedence over the stored offer.
     pub floor: Strength,
 }
 
-/// A site. Clones are the same site.
+/// A site. Clones refer to the same site.
 #[derive(Clone)]
 pub struct Site(Arc<Inner>);
 
-/// A site for as long as another part of the program uses it.
+/// A weak reference to a site.
 pub(crate) struct WeakSite(Weak<Inner>);
 
 impl WeakSite {
@@ -107,19 +110,19 @@ struct Inner {
     events: Events,
     throttle: Arc<Throttle>,
     record: RwLock<SiteRecord>,
-    opened: RwLock<Option<Arc<Opened>>>,
+    unsealed_keys: RwLock<Option<Arc<UnsealedKeys>>>,
     endpoints: RwLock<Endpoints>,
     broker: Broker,
     counted: Mutex<Coalesced>,
-    /// Held while entries of counted events are written, so that a stop can wait for that.
+    /// Locked while entries of counted events are written, so that a shutdown can wait for them.
     writing_counted: futures_util::lock::Mutex<counted::Writing>,
-    /// Held while the whole audit log is verified.
+    /// Locked while the whole audit log is verified.
     verifying: futures_util::lock::Mutex<()>,
     delay: RwLock<Option<RefusalDelay>>,
 }
 
 impl Site {
-    fn assemble(parts: Parts, record: SiteRecord, opened: Option<Opened>) -> Self {
+    fn assemble(parts: Parts, record: SiteRecord, unsealed_keys: Option<UnsealedKeys>) -> Self {
         let site = Self(Arc::new(Inner {
             store: parts.store,
             table: parts.table,
@@ -129,7 +132,7 @@ impl Site {
             events: Events::default(),
             throttle: Arc::default(),
             record: RwLock::new(record),
-            opened: RwLock::new(opened.map(Arc::new)),
+            unsealed_keys: RwLock::new(unsealed_keys.map(Arc::new)),
             endpoints: RwLock::default(),
             broker: Broker::default(),
             counted: Mutex::default(),
@@ -145,14 +148,14 @@ impl Site {
         WeakSite(Arc::downgrade(&self.0))
     }
 
-    /// Does what an operation says, if the caller may have it done. Every failure is an outcome too.
-    /// Operations that take or give content are refused here: see [`Site::run_with_content`].
+    /// Runs an operation if the caller is permitted to. Every failure is an outcome too. Operations
+    /// that take or return content are refused: see [`Site::run_with_content`].
     pub async fn run(&self, caller: &Caller, operation: &Operation, now: Timestamp) -> Outcome {
-        let run = self.run_along(caller, operation, now, Along::default());
+        let run = self.run_with_rider(caller, operation, now, Rider::default());
         run.await
     }
 
-    /// As [`Site::run`], with the content that came with the operation, and with that of its answer.
+    /// Like [`Site::run`], with the content of the operation and of its result.
     pub async fn run_with_content(
         &self,
         caller: &Caller,
@@ -165,7 +168,7 @@ impl Site {
         self.run_entry(entry, caller, operation, content, now).await
     }
 
-    /// As [`Site::run_with_content`], for a caller of this function that has looked the operation up already.
+    /// Like [`Site::run_with_content`], for code that has already looked up the entry.
     pub async fn run_entry(
         &self,
         entry: Option<&Entry>,
@@ -175,7 +178,7 @@ impl Site {
         now: Timestamp,
     ) -> (Outcome, Option<Content>) {
         let carried = Carried {
-            along: Along::default(),
+            rider: Rider::default(),
             content,
             answers: true,
         };
@@ -183,15 +186,15 @@ impl Site {
         outcome(operation, attempt)
     }
 
-    async fn run_along(
+    async fn run_with_rider(
         &self,
         caller: &Caller,
         operation: &Operation,
         now: Timestamp,
-        along: Along,
+        rider: Rider,
     ) -> Outcome {
         let carried = Carried {
-            along,
+            rider,
             content: None,
             answers: false,
         };
@@ -201,7 +204,8 @@ impl Site {
         outcome(operation, attempt).0
     }
 
-    /// As [`Site::attempt`]; a refusal because of who calls, or of what they showed, is counted and audited.
+    /// Like [`Site::attempt`]. A refusal for lack of permission, or for a wrong secret, is counted
+    /// and audited.
     async fn audited(
         &self,
         entry: Option<&Entry>,
@@ -215,7 +219,7 @@ impl Site {
         if let Some(outcome) = refused {
             let name = format!("{}.{}", operation.group, operation.command);
             self.count(Occurrence::of_caller(caller, name, outcome), now);
-            // What cannot be written now waits for the next time.
+            // Entries that cannot be written now are written with the next ones.
             let _ = self.write_counted(now).await;
         }
         attempt
@@ -242,7 +246,7 @@ impl Site {
         if let Some(account) = caller.account.filter(|_| entry.is_costly()) {
             let counted = self.throttle().rates().take(Rate::PublicKey(account), now);
             counted.map_err(|wait| {
-                Refusal::busy_for("too many operations with public-key work lately", wait)
+                Refusal::busy_for("you used too many operations with public-key work", wait)
             })?;
         }
         let context = Context {
@@ -251,14 +255,14 @@ impl Site {
             scope,
             now,
             operation: entry.shared_name(),
-            along: carried.along,
+            rider: carried.rider,
             content: ContentSlot::of(carried.content),
         };
         entry.start(context, operation.params.get())?.await
     }
 
-    /// The caller as things are now: a session that was cut or is over may do nothing any more, even
-    /// when its connection has not noticed yet.
+    /// Returns the caller with the current role. A session that was cut or has expired is refused
+    /// even if its connection has not noticed yet.
     fn current(&self, caller: &Caller, now: Timestamp) -> Result<Caller, Refusal> {
         match caller.channel {
             Channel::AdminSocket | Channel::Init | Channel::Site => Ok(caller.clone()),
@@ -266,54 +270,56 @@ impl Site {
                 let role = caller
                     .session
                     .and_then(|session| self.sessions().role(session, now))
-                    .ok_or_else(|| Refusal::not_permitted("the session is over", "log in again"))?;
+                    .ok_or_else(|| {
+                        Refusal::not_permitted("the session has ended", "log in again")
+                    })?;
                 Ok(Caller {
                     role,
                     ..caller.clone()
                 })
             }
-            // No caller of the table comes this way yet.
+            // No operation of the table is offered over HTTP yet.
             Channel::Http => Err(Refusal::not_permitted(
-                "operations are not called over HTTP",
+                "operations cannot be called over HTTP",
                 "open a session, or use the site's local admin socket",
             )),
         }
     }
 
-    /// What the site can be asked to do.
+    /// Returns the operations that the site offers.
     #[must_use]
     pub fn table(&self) -> &Table {
         &self.0.table
     }
 
-    /// The sessions that are open now.
+    /// Returns the registry of open sessions.
     #[must_use]
     pub fn sessions(&self) -> &SessionRegistry {
         &self.0.sessions
     }
 
-    /// The way to the open sessions for events.
+    /// Returns the event streams of the open sessions.
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.0.events
     }
 
-    /// What is remembered of those who misbehave.
+    /// Returns the site's throttle.
     #[must_use]
     pub fn throttle(&self) -> &Arc<Throttle> {
         &self.0.throttle
     }
 
-    /// The encryption options that new sessions may use now, ranked.
+    /// Returns the encryption options on offer to new sessions, in order of rank.
     #[must_use]
     pub fn options(&self) -> OptionList {
         self.record().offer.options(self.0.floor)
     }
 
-    /// The options that an admin enabled and that are not offered all the same, because the
-    /// configuration's floor is above them.
+    /// Returns the options that an admin enabled but that are not on offer, because they are weaker
+    /// than the floor in the configuration.
     #[must_use]
-    pub fn options_held_back(&self) -> Vec<EncryptionOption> {
+    pub fn options_below_floor(&self) -> Vec<EncryptionOption> {
         let (offered, record) = (self.options(), self.record());
         let enabled = record.offer.enabled().iter().copied();
         enabled
@@ -321,73 +327,76 @@ impl Site {
             .collect()
     }
 
-    /// The configuration's floor: no operation goes below it.
+    /// Returns the floor in the configuration. No operation can offer a weaker option.
     #[must_use]
     pub fn configured_floor(&self) -> Strength {
         self.0.floor
     }
 
-    /// The site's public key: known while the site is sealed too.
+    /// Returns the site's public key. It is available while the site is sealed too.
     #[must_use]
     pub fn public_key(&self) -> SitePublicKey {
         self.record().wrapped_key.public()
     }
 
-    /// What the admin may set.
+    /// Returns the settings that an admin can change.
     #[must_use]
     pub fn config(&self) -> SiteConfig {
         self.record().config.clone()
     }
 
-    /// The zone of names that were given without one.
+    /// Returns the zone of account names that are given without one.
     #[must_use]
     pub fn zone(&self) -> Zone {
         self.record().config.zone.clone()
     }
 
-    /// The name with its zone.
+    /// Returns the name with its zone: its own, or the site's.
     #[must_use]
-    pub fn whole_name(&self, name: AccountName) -> AccountName {
+    pub fn qualified_name(&self, name: AccountName) -> AccountName {
         match name.zone() {
             Some(_) => name,
             None => name.with_default_zone(&self.zone()),
         }
     }
 
-    /// Where the site's decisions are kept.
+    /// Returns the storage of the site.
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.0.store
     }
 
-    /// The turn to verify the whole audit log: one caller has it at a time.
+    /// Takes the lock for verifying the whole audit log; `None` while another caller has it.
     pub(crate) fn verifying(&self) -> Option<futures_util::lock::MutexGuard<'_, ()>> {
         self.0.verifying.try_lock()
     }
 
-    /// Where the site's ids and secrets come from. Nothing is held between two draws, so that slow work
-    /// with it makes nobody wait.
+    /// Returns the source of random bytes for ids and secrets. It locks for each draw only, so that
+    /// slow work with it does not block others.
     pub(crate) fn entropy(&self) -> SiteEntropy<'_> {
         SiteEntropy(self)
     }
 }
 
-/// The refusal of a caller who may not call that operation.
+/// Returns the refusal of a caller that has no permission for this operation on this channel.
 fn refusal(entry: &Entry) -> Refusal {
     Refusal::not_permitted(
-        format!("{} may not be called by you here", entry.name()),
+        format!(
+            "you are not permitted to call {} on this channel",
+            entry.name()
+        ),
         match entry.access().channels() {
-            [Channel::AdminSocket] => "it is answered at the site's local admin socket only",
-            [Channel::Session] => "it is answered over a session only",
+            [Channel::AdminSocket] => "it is available at the site's local admin socket only",
+            [Channel::Session] => "it is available over a session only",
             _ => "ask an admin of the site",
         },
     )
 }
 
-/// What comes with an operation besides its parameters, and what its door can carry back.
+/// What accompanies the parameters of an operation, and whether the channel can carry content back.
 struct Carried {
-    along: Along,
+    rider: Rider,
     content: Option<Content>,
-    /// Whether an answer's content has a way to the caller.
+    /// Whether the channel can carry the content of a result.
     answers: bool,
 }
 
@@ -395,7 +404,7 @@ impl Carried {
     fn fits(&self, entry: &Entry) -> Result<(), Refusal> {
         if entry.gives_content() && !self.answers {
             return Err(Refusal::stray_content(format!(
-                "{} answers with content, which cannot be taken here",
+                "{} returns content, which this channel cannot carry",
                 entry.name()
             )));
         }
@@ -425,7 +434,7 @@ fn outcome(operation: &Operation, attempt: Result<Reply, Refusal>) -> (Outcome, 
     }
 }
 
-/// Draws from the entropy that the site was given.
+/// Draws from the site's source of random bytes.
 pub(crate) struct SiteEntropy<'a>(&'a Site);
 
 impl Entropy for SiteEntropy<'_> {

@@ -1,4 +1,4 @@
-//! How a site begins, and how it is opened again.
+//! Creating a site and opening an existing one.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::passphrase::ServerSetup;
@@ -12,66 +12,68 @@ use super::{Parts, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
 use crate::offer::Offer;
-use crate::site_key::{self, Opened, V1Keys};
+use crate::site_key::{self, UnsealedKeys, V1Keys};
 use crate::store::{Change, ChangeSet, Setting, Store, StoreError, Thing};
 use crate::timestamp::Timestamp;
 
-/// What has to be settled when a site is made.
+/// The parameters of a new site.
 pub struct NewSite<'a> {
-    /// The zone of names that are given without one. It is part of every name, so it stays.
+    /// The zone of account names that are given without one. It is part of every name, so it cannot
+    /// change.
     pub zone: Zone,
-    /// What opens the site key: at least one slot.
+    /// The key slots of the site key; at least one.
     pub slots: &'a [NewSlot<'a>],
 }
 
-/// A site cannot be made or opened.
+/// Why a site cannot be created or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
-    /// The store holds no site.
-    #[error("there is no site here yet; make one first")]
+    /// The store contains no site.
+    #[error("there is no site here; create one first")]
     NoSite,
-    /// The store holds a site.
-    #[error("there is a site here already; open it instead")]
+    /// The store already contains a site.
+    #[error("there is already a site here; open it instead")]
     Exists,
-    /// Without a slot nobody could open the site key again.
-    #[error("a site key needs at least one slot")]
+    /// No key slot was given. Without one the site key could never be unwrapped again.
+    #[error("a site key needs at least one key slot")]
     NoSlot,
-    /// A slot cannot be made.
+    /// A key slot cannot be created.
     #[error(transparent)]
     Slot(#[from] SlotError),
-    /// Nobody could log in: every option that is enabled lies under the configured floor.
+    /// Every enabled encryption option is weaker than the floor in the configuration, so that no
+    /// client could log in.
     #[error(
-        "every encryption option that is enabled lies under the configured floor, {floor}; start with a lower one, enable a stronger option, and raise it again"
+        "every enabled encryption option is weaker than the configured floor, {floor}; start with a lower floor, enable a stronger option, and raise the floor again"
     )]
     NothingOffered {
-        /// The configured floor.
+        /// The floor in the configuration.
         floor: Strength,
     },
-    /// The store is in trouble.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Site {
-    /// Whether the store holds a site.
+    /// Returns whether the store contains a site.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     pub async fn exists(store: &dyn Store) -> Result<bool, StoreError> {
         Ok(store.setting(record::SITE_KEY).await?.is_some())
     }
 
-    /// Makes a new site in an empty store: its key, its OPAQUE server setup, its configuration. The
-    /// site that is returned is open.
+    /// Creates a new site in an empty store, with its key, its OPAQUE server setup and its
+    /// configuration. The returned site is unsealed.
     ///
     /// # Errors
-    /// [`SiteError`]; nothing was made then.
+    /// [`SiteError`]; nothing was created then.
     pub async fn create(
         mut parts: Parts,
         new_site: NewSite<'_>,
         now: Timestamp,
     ) -> Result<Self, SiteError> {
-        something_is_offered(&parts.offer, parts.floor)?;
+        check_offer(&parts.offer, parts.floor)?;
         let entropy = &mut *parts.entropy;
         let key = SiteKey::from_seed(SiteSeed::generate(entropy));
         let wrapped_key = wrap(&key, new_site.slots, now, entropy)?;
@@ -107,7 +109,7 @@ impl Site {
                 } => SiteError::Exists,
                 other => SiteError::Store(other),
             })?;
-        let opened = Opened::new(key, setup, &config.zone, V1Keys::default());
+        let opened = UnsealedKeys::new(key, setup, &config.zone, V1Keys::default());
         let opened = opened.map_err(|error| {
             SiteError::Store(StoreError::Unavailable {
                 problem: error.to_string(),
@@ -127,7 +129,7 @@ impl Site {
         Ok(Self::assemble(parts, record, Some(opened)))
     }
 
-    /// Opens the site that the store holds. It is sealed until [`Site::unseal`].
+    /// Opens the site that the store contains. It is sealed until [`Site::unseal`].
     ///
     /// # Errors
     /// [`SiteError`].
@@ -135,12 +137,12 @@ impl Site {
         let record = SiteRecord::read(&*parts.store)
             .await?
             .ok_or(SiteError::NoSite)?;
-        something_is_offered(&record.offer, parts.floor)?;
+        check_offer(&record.offer, parts.floor)?;
         Ok(Self::assemble(parts, record, None))
     }
 }
 
-fn something_is_offered(offer: &Offer, floor: Strength) -> Result<(), SiteError> {
+fn check_offer(offer: &Offer, floor: Strength) -> Result<(), SiteError> {
     if offer.options(floor).ranked().is_empty() {
         return Err(SiteError::NothingOffered { floor });
     }

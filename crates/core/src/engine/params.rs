@@ -1,14 +1,14 @@
-//! Parameters as text, read into their type; a failure names the field.
+//! Parses the JSON parameters of an operation. An error names the field.
 
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::engine::Refusal;
 
-/// Reads the parameters of an operation. Nothing at all counts as `{}`.
+/// Parses the parameters of an operation. Empty text and `null` count as `{}`.
 ///
 /// # Errors
-/// `invalid_params` with the path of the offending field.
+/// `invalid_params` with the path of the invalid field.
 pub(crate) fn read<P: DeserializeOwned>(text: &str) -> Result<P, Refusal> {
     let text = match text.trim() {
         "" | "null" => "{}",
@@ -17,17 +17,17 @@ pub(crate) fn read<P: DeserializeOwned>(text: &str) -> Result<P, Refusal> {
     from_text(text).map_err(|fault| Refusal::invalid(fault.path, fault.problem))
 }
 
-/// What is wrong with a text that should be JSON of a certain form.
+/// Why a text is not JSON of the expected form.
 pub(crate) struct Fault {
-    /// The path of the offending field; empty for the whole.
+    /// The path of the invalid field; empty for the whole text.
     pub(crate) path: String,
     /// What is wrong with it.
     pub(crate) problem: String,
-    /// Where, as a line and a column that count from 1.
+    /// The position as line and column, both from 1.
     pub(crate) position: (usize, usize),
 }
 
-/// Reads JSON text and, when it does not fit, says which field and which line do not.
+/// Parses JSON text. An error names the field and the position.
 pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
     let mut source = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut source).map_err(|error| {
@@ -40,13 +40,13 @@ pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
 
 fn fault(text: &str, path: &str, error: &serde_json::Error) -> Fault {
     let whole = error.to_string();
-    // serde_json ends its messages with the place, which is told apart from them here.
+    // serde_json appends the position to its messages; it is reported separately here.
     let problem = match whole.rfind(" at line ") {
         Some(end) => whole.get(..end).unwrap_or(&whole),
         None => &whole,
     };
     let parent = if path == "." || path == "?" { "" } else { path };
-    // A missing field is noticed at the end of the object that should hold it.
+    // serde_json reports a missing field at the end of the enclosing object.
     let missing = problem
         .strip_prefix("missing field `")
         .and_then(|rest| rest.strip_suffix('`'));
@@ -69,16 +69,16 @@ fn fault(text: &str, path: &str, error: &serde_json::Error) -> Fault {
     }
 }
 
-/// Where the value ends that was found wrong. serde_json notices some of them only at what follows the
-/// value, which may stand some lines below.
+/// Returns the position at which the invalid value ends. serde_json reports some values only at the
+/// text that follows them, which may be some lines below.
 fn value_before(text: &str, line: usize, column: usize) -> (usize, usize) {
     let lines_before: usize = text
         .split_inclusive('\n')
         .take(line.saturating_sub(1))
         .map(str::len)
         .sum();
-    let noticed = lines_before.saturating_add(column).min(text.len());
-    let read = text.get(..noticed).unwrap_or(text);
+    let reported = lines_before.saturating_add(column).min(text.len());
+    let read = text.get(..reported).unwrap_or(text);
     let value = read.trim_end_matches(|c: char| c.is_ascii_whitespace() || "},]".contains(c));
     let last = value.rsplit('\n').next().unwrap_or_default();
     (value.matches('\n').count() + 1, last.len())
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offending_field_is_named() {
+    fn the_invalid_field_is_named() {
         assert_eq!(field_of(r#"{"name":7}"#).as_deref(), Some("name"));
         assert_eq!(
             field_of(r#"{"name":"a","inner":{"count":300}}"#).as_deref(),
@@ -135,15 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_has_no_field() {
+    fn text_that_is_not_an_object_has_no_field() {
         assert_eq!(field_of("[]]"), None);
         assert_eq!(field_of("{"), None);
     }
 
     #[test]
-    fn a_fault_knows_its_line() {
+    fn a_fault_has_the_line_of_the_invalid_value() {
         let Err(fault) = from_text::<Given>("{\n  \"name\": 7\n}") else {
-            panic!("a number is no name");
+            panic!("a number is not a name");
         };
         assert_eq!(fault.position.0, 2);
     }

@@ -1,5 +1,5 @@
-//! The one place where committed changes reach what the site keeps in memory: open sessions, settings, the cache of
-//! applications, the login throttle, event streams.
+//! The projection: the only place that applies committed changes to the site's memory, which is
+//! open sessions, settings, the application cache, the login throttle and event streams.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -8,7 +8,7 @@ use crate::id::AccountId;
 use crate::sessions::{CloseReason, Proof};
 use crate::store::{Change, ChangeSet, Effects, Notice, Observer};
 
-/// Applies committed change sets to a site, for as long as the site is in use.
+/// Applies committed change sets to a site, for as long as the site exists.
 pub(crate) struct Projection(WeakSite);
 
 impl Projection {
@@ -18,8 +18,8 @@ impl Projection {
 }
 
 impl Observer for Projection {
-    /// A panic in here is a fault of the program. Since memory and store may disagree then, every session ends and
-    /// nothing stays cached, before the panic goes on to the store.
+    /// After a panic, memory and store may disagree. So every session ends and the application
+    /// cache is cleared before the panic is passed on to the store.
     fn committed(&self, set: &ChangeSet) -> Effects {
         let Some(site) = self.0.upgrade() else {
             return Effects::default();
@@ -32,36 +32,44 @@ impl Observer for Projection {
     }
 }
 
-/// What the site remembers comes first: nothing in it calls code of others, as the end of a session does.
+/// Memory is updated first, because ending a session calls hooks of other code, which may panic.
 fn project(site: &Site, set: &ChangeSet) -> Effects {
     for change in &set.changes {
-        remember(site, change);
+        update_memory(site, change);
     }
-    let forgotten = set.notices.iter().map(|notice| heed(site, notice)).sum();
+    let cleared = set
+        .notices
+        .iter()
+        .map(|notice| apply_notice(site, notice))
+        .sum();
     let by_changes: usize = set
         .changes
         .iter()
         .map(|change| end(site, set, change))
         .sum();
-    let by_notices: usize = set.notices.iter().map(|notice| tell(site, notice)).sum();
+    let by_notices: usize = set
+        .notices
+        .iter()
+        .map(|notice| deliver_notice(site, notice))
+        .sum();
     Effects {
         sessions_ended: by_changes + by_notices,
-        penalties_forgotten: forgotten,
+        penalties_forgotten: cleared,
     }
 }
 
-/// Renews what is kept in memory of what a change touches. The match is exhaustive, as the next is: a new kind of
-/// change has to say what follows from it.
-fn remember(site: &Site, change: &Change) {
+/// Updates what memory holds about the object of a change. This match and the next are exhaustive,
+/// so that a new kind of change must define its consequences.
+fn update_memory(site: &Site, change: &Change) {
     match change {
         Change::InsertApplication(application) | Change::UpdateApplication(application) => {
-            site.broker().cache().forget(&application.id);
+            site.broker().cache().invalidate(&application.id);
         }
         Change::DeleteApplication { id, .. } | Change::DeleteDamagedApplication(id) => {
-            site.broker().cache().forget(id);
+            site.broker().cache().invalidate(id);
         }
         Change::PutSetting { name, setting } => site.renew_setting(name, setting),
-        // Accounts and what they log in with are read from the store each time.
+        // Accounts and credentials are not cached.
         Change::InsertAccount(_)
         | Change::UpdateAccount(_)
         | Change::DeleteAccount { .. }
@@ -75,39 +83,39 @@ fn remember(site: &Site, change: &Change) {
     }
 }
 
-/// Ends the sessions that a change ends; their number.
+/// Ends the sessions that a change ends, and returns their number.
 fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
     let sessions = site.sessions();
     match change {
         Change::UpdateAccount(account) if !account.is_active() => {
-            sessions.cut_of(account.id, CloseReason::AccountLocked, |_| true)
+            sessions.cut_account(account.id, CloseReason::AccountLocked, |_| true)
         }
-        // A session knows its account's name and role.
+        // A session holds its account's name and role.
         Change::UpdateAccount(account) => {
-            sessions.cut_of(account.id, CloseReason::AccountChanged, |info| {
+            sessions.cut_account(account.id, CloseReason::AccountChanged, |info| {
                 info.role != account.role || info.name != account.name
             })
         }
         Change::DeleteAccount { id, .. } => {
-            sessions.cut_of(*id, CloseReason::AccountDeleted, |_| true)
+            sessions.cut_account(*id, CloseReason::AccountDeleted, |_| true)
         }
-        // Its id may be what cannot be read.
+        // The damaged part may be the id, so the name is compared too.
         Change::DeleteDamagedAccount { id, name } => sessions
             .cut_where(CloseReason::AccountDeleted, |info| {
                 Some(info.account) == *id || info.name.to_string() == *name
             }),
         Change::PutPassphrase(credential) => {
             let reason = CloseReason::PassphraseChanged;
-            sessions.cut_of(credential.account, reason, |info| {
+            sessions.cut_account(credential.account, reason, |info| {
                 Some(info.id) != set.session
             })
         }
-        Change::DeleteDeliveredKey(account) => undelivered(site, set, *account),
-        Change::PutDeliveredKey(credential) => undelivered(site, set, credential.account),
+        Change::DeleteDeliveredKey(account) => end_delivered(site, set, *account),
+        Change::PutDeliveredKey(credential) => end_delivered(site, set, credential.account),
         Change::DeleteKey {
             account,
             thumbprint,
-        } => sessions.cut_of(*account, CloseReason::KeyRevoked, |info| {
+        } => sessions.cut_account(*account, CloseReason::KeyRevoked, |info| {
             info.proof == Proof::Key(*thumbprint)
         }),
         Change::InsertAccount(_)
@@ -121,20 +129,20 @@ fn end(site: &Site, set: &ChangeSet, change: &Change) -> usize {
     }
 }
 
-/// The sessions of an account that were opened with a key that is not delivered any more end, except the one that
-/// changed it.
-fn undelivered(site: &Site, set: &ChangeSet, account: AccountId) -> usize {
+/// Ends the sessions of an account that were opened with a delivered key, which has been replaced
+/// or removed. The session that made the change continues.
+fn end_delivered(site: &Site, set: &ChangeSet, account: AccountId) -> usize {
     site.sessions()
-        .cut_of(account, CloseReason::KeyRevoked, |info| {
+        .cut_account(account, CloseReason::KeyRevoked, |info| {
             matches!(info.proof, Proof::DeliveredKey(_)) && Some(info.id) != set.session
         })
 }
 
-/// Renews what a notice asks to be renewed; the number of penalties that were forgotten.
-fn heed(site: &Site, notice: &Notice) -> usize {
+/// Applies a notice to memory. Returns the number of penalties that were cleared.
+fn apply_notice(site: &Site, notice: &Notice) -> usize {
     match notice {
         Notice::NameReleased(name) => site.throttle().logins().forget(name),
-        Notice::Unsealed(opened) => site.unsealed(opened),
+        Notice::Unsealed(opened) => site.set_unsealed(opened),
         Notice::PenaltiesForgotten(source) => {
             return site.throttle().penalties().forget(*source);
         }
@@ -143,8 +151,9 @@ fn heed(site: &Site, notice: &Notice) -> usize {
     0
 }
 
-/// Ends the sessions that a notice names, and sends its event; the number of sessions that ended.
-fn tell(site: &Site, notice: &Notice) -> usize {
+/// Ends the sessions that a notice names, and publishes its event. Returns the number of sessions
+/// ended.
+fn deliver_notice(site: &Site, notice: &Notice) -> usize {
     match notice {
         Notice::SessionEnds { id, reason } => usize::from(site.sessions().cut(*id, *reason)),
         Notice::SessionsNotOfferedEnd => {

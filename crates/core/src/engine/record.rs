@@ -1,4 +1,4 @@
-//! What a site keeps about itself, as settings in the store.
+//! The site's own settings in the store, and their copy in memory.
 
 use std::sync::{PoisonError, RwLockReadGuard};
 
@@ -20,21 +20,22 @@ pub(super) const SITE_KEY: &str = "site_key";
 pub(super) const SERVER_SETUP: &str = "server_setup";
 pub(super) const V1_KEYS: &str = "broker_v1_keys";
 pub(super) const CONFIG: &str = "config";
-/// The setting with what the site offers: an [`Offer`], as JSON.
+/// The name of the setting with the encryption options on offer: an [`Offer`], as JSON.
 pub const OFFER: &str = "encryption_options";
-/// The setting with the time of the newest backup: a [`Timestamp`], as JSON.
+/// The name of the setting with the time of the newest backup: a [`Timestamp`], as JSON.
 pub const LAST_BACKUP: &str = "last_backup";
 
-/// What the admin may set; kept in the store, so that every node of a site has the same.
+/// The settings that an admin can change. They are in the store, so that all nodes of a site share
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SiteConfig {
-    /// The zone of names that are given without one. Settled when the site is made.
+    /// The zone of account names that are given without one. Fixed when the site is created.
     #[schemars(with = "String")]
     pub zone: Zone,
-    /// How long a session lasts, in seconds, before its account has to log in anew.
+    /// The lifetime of a session, in seconds. Then its account has to log in again.
     pub session_lifetime: u32,
-    /// How long a session's keys last, in seconds: a client renews them before that.
+    /// The lifetime of a session's keys, in seconds. The client has to renew them before it ends.
     #[serde(default = "key_lifetime")]
     pub key_lifetime: u32,
 }
@@ -44,13 +45,15 @@ fn key_lifetime() -> u32 {
 }
 
 impl SiteConfig {
-    /// Half a day: a working day ends with a new login.
+    /// The default lifetime of a session, in seconds: 12 hours, so that a working day needs one
+    /// login.
     pub const SESSION_LIFETIME: u32 = 12 * 60 * 60;
-    /// An hour: a client that is gone for longer has to log in, and what one stolen key opens is short.
+    /// The default lifetime of a session's keys, in seconds: one hour. It bounds how much traffic a
+    /// stolen key decrypts and how long a session can stay suspended.
     pub const KEY_LIFETIME: u32 = 60 * 60;
 }
 
-/// What is kept in memory of the settings.
+/// The copy of the settings in memory.
 pub(super) struct SiteRecord {
     pub(super) config: SiteConfig,
     pub(super) config_revision: u64,
@@ -59,7 +62,7 @@ pub(super) struct SiteRecord {
     pub(super) offer_revision: u64,
     pub(super) wrapped_key: WrappedSiteKey,
     pub(super) key_revision: u64,
-    /// The OPAQUE server setup, sealed under a key that follows from the site key.
+    /// The OPAQUE server setup, sealed under a key derived from the site key.
     pub(super) sealed_setup: Vec<u8>,
     /// The broker's keys of edition v1, sealed likewise, if there are any.
     pub(super) sealed_v1_keys: Option<Vec<u8>>,
@@ -67,7 +70,7 @@ pub(super) struct SiteRecord {
 }
 
 impl SiteRecord {
-    /// `None` when the store holds no site yet.
+    /// Reads the settings; `None` if the store contains no site yet.
     pub(super) async fn read(store: &dyn Store) -> Result<Option<Self>, SiteError> {
         let Some(key) = store.setting(SITE_KEY).await? else {
             return Ok(None);
@@ -85,7 +88,7 @@ impl SiteRecord {
             .setting(SERVER_SETUP)
             .await?
             .ok_or_else(|| missing(SERVER_SETUP))?;
-        // A site that was made before options were kept offers what a new one does.
+        // A site from before this setting existed offers the default options.
         let (offer, offer_revision) = match store.setting(OFFER).await? {
             Some(offer) => (parse(OFFER, &offer)?, offer.revision),
             None => (Offer::default(), 0),
@@ -105,7 +108,7 @@ impl SiteRecord {
     }
 }
 
-/// The change that keeps `value` under that name.
+/// Returns the change that stores `value` under this name.
 pub(super) fn put(
     name: &'static str,
     value: &impl Serialize,
@@ -121,7 +124,7 @@ pub(super) fn put(
 fn parse<T: DeserializeOwned>(name: &str, setting: &Setting) -> Result<T, SiteError> {
     serde_json::from_slice(&setting.value).map_err(|error| {
         SiteError::Store(StoreError::Damaged {
-            problem: format!("the setting {name} does not read: {error}"),
+            problem: format!("the setting {name} cannot be read: {error}"),
         })
     })
 }
@@ -131,14 +134,14 @@ impl Site {
         self.0.record.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The change that keeps the time of the newest backup.
+    /// Returns the change that stores the time of the newest backup.
     pub(crate) async fn record_backup(store: &dyn Store, at: Timestamp) -> Result<Change, Refusal> {
         let was = store.setting(LAST_BACKUP).await?;
         let revision = was.map_or(0, |setting| setting.revision).saturating_add(1);
         put(LAST_BACKUP, &at, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
 
-    /// A committed setting replaces the one in memory. Commits arrive in their order.
+    /// Replaces a setting in memory after its commit. Calls are in commit order.
     pub(crate) fn renew_setting(&self, name: &str, setting: &Setting) {
         let record = self.0.record.write();
         let mut throttle = record.unwrap_or_else(PoisonError::into_inner);
@@ -154,12 +157,12 @@ impl Site {
                 drop(throttle);
                 self.renew_v1_keys(&zone, &setting.value);
             }
-            // The others are read from the store when they are needed.
+            // Other settings are read from the store when they are needed.
             _ => {}
         }
     }
 
-    /// The configuration after `change`, and the change to commit.
+    /// Returns the changed configuration and the change to commit.
     pub(crate) fn change_config(
         &self,
         change: impl FnOnce(&mut SiteConfig),
@@ -173,7 +176,7 @@ impl Site {
         Ok((config, change))
     }
 
-    /// The encryption options on offer, to be changed in a copy, and the revision that the copy will have.
+    /// Returns a copy of the encryption options on offer and the revision for a changed offer.
     pub(crate) fn offer(&self) -> (Offer, u64) {
         let record = self.record();
         (
@@ -182,19 +185,20 @@ impl Site {
         )
     }
 
-    /// The change that keeps an offer.
-    pub(crate) fn keep_offer(offer: &Offer, revision: u64) -> Result<Change, Refusal> {
+    /// Returns the change that stores an offer.
+    pub(crate) fn store_offer(offer: &Offer, revision: u64) -> Result<Change, Refusal> {
         put(OFFER, offer, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
 
-    /// The change that puts one more key before the broker's keys of edition v1, of which the newest `kept` stay.
+    /// Returns the change that adds a key to the broker's keys of edition v1 and drops all but the
+    /// newest `kept` of the previous ones.
     pub(crate) fn add_v1_key(
         &self,
         private: SecretText,
         kept: usize,
         now: Timestamp,
     ) -> Result<Change, Refusal> {
-        let opened = self.expect_open()?;
+        let opened = self.expect_unsealed()?;
         let record = self.record();
         let mut keys = opened.v1_keys.clone();
         keys.keys.truncate(kept);
@@ -207,7 +211,7 @@ impl Site {
         );
         let internal = |error: serde_json::Error| Refusal::internal(error.to_string());
         let sealed = seal_v1_keys(&opened.key, &keys, &mut self.entropy()).map_err(internal)?;
-        // A key that the broker cannot use is refused before it is stored.
+        // Checked before the key is stored, so that the broker never has a key that it cannot use.
         opened
             .with_v1_keys(&record.config.zone, keys)
             .map_err(|error| Refusal::invalid("private_key", error))?;
@@ -219,7 +223,7 @@ impl Site {
         Ok(Change::PutSetting { name, setting })
     }
 
-    /// The wrapped site key, to be changed in a copy, and the revision that the copy will have.
+    /// Returns a copy of the wrapped site key and the revision for a changed one.
     pub(crate) fn wrapped_key(&self) -> (WrappedSiteKey, u64) {
         let record = self.record();
         (
@@ -228,14 +232,14 @@ impl Site {
         )
     }
 
-    /// The change that keeps a wrapped site key.
+    /// Returns the change that stores a wrapped site key.
     pub(crate) fn rewrap_key(key: &WrappedSiteKey, revision: u64) -> Result<Change, Refusal> {
         put(SITE_KEY, key, revision).map_err(|error| Refusal::internal(error.to_string()))
     }
 }
 
-/// Only this program writes settings, in the form that it reads: one that does not read changes nothing in memory,
-/// and is found when the site is opened next.
+/// Replaces a setting in memory. Only this program writes settings, so the value parses; if it did
+/// not, memory would stay as it is and the next start would report the setting as damaged.
 fn replace<T: DeserializeOwned>(value: &mut T, revision: &mut u64, setting: &Setting) {
     if let Ok(new) = serde_json::from_slice(&setting.value) {
         *value = new;

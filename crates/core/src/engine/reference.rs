@@ -1,4 +1,4 @@
-//! The reference page of the operations, written from the table.
+//! Generates the reference page of the operations from the table.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::access::{Channel, Role};
 use crate::engine::{Entry, Table};
 
-/// The reference page in Markdown.
+/// Returns the reference page in Markdown.
 #[must_use]
 pub fn markdown(table: &Table) -> String {
     let mut page = String::from(HEAD);
@@ -27,12 +27,12 @@ pub fn markdown(table: &Table) -> String {
 const HEAD: &str = "\
 # Operations
 
-Everything that a site can be asked to do. An operation is `{id, group, command, params}` and answers
-`{id, code, data, output}`, whichever channel it comes through (`docs/protocol/operations.md`). Some come with
-content, or answer with it: bytes of any number behind the rest. A code other
-than 0 comes with data `{code, message, hint, field}`, where `field` is the parameter that is wrong.
+This page lists every operation of a site. An operation is `{id, group, command, params}` and its result is
+`{id, code, data, output}`, on every channel (`docs/protocol/operations.md`). Some operations take content or
+return it: a sequence of bytes of any length that follows the envelope. A code other than 0 comes with data
+`{code, message, hint, field}`, where `field` is the path of the parameter that is wrong.
 
-*This page is written from the table of operations; to change it, change the table and run the tests of
+*This page is generated from the table of operations. To change it, change the table and run the tests of
 `countersign-core` with `COUNTERSIGN_BLESS=1`.*
 ";
 
@@ -41,22 +41,24 @@ fn operation(page: &mut String, entry: &Entry) {
     let _ = writeln!(page, "{}\n", entry.summary());
     let _ = writeln!(page, "- Who: {}", who(entry));
     let audited = match (entry.is_audited(), entry.is_disruptive()) {
-        (_, true) => "yes; an attempt without permission too",
+        (_, true) => "yes, including attempts without permission",
         (true, false) => "yes",
         (false, false) => "no",
     };
     let _ = writeln!(page, "- Audited: {audited}");
     if entry.is_disruptive() {
-        page.push_str("- Disruptive: it may take something away from somebody who is using it\n");
+        page.push_str(
+            "- Disruptive: it may interrupt or remove something that another user is using\n",
+        );
     }
     if entry.works_while_sealed() {
-        page.push_str("- Answered while the site is sealed\n");
+        page.push_str("- Available while the site is sealed\n");
     }
     if entry.takes_content() {
-        page.push_str("- Content comes with it\n");
+        page.push_str("- Takes content\n");
     }
     if entry.gives_content() {
-        page.push_str("- Content comes with its answer\n");
+        page.push_str("- Returns content\n");
     }
     let params = entry.params();
     if fields(params.as_value()).is_some_and(|fields| !fields.is_empty()) {
@@ -72,7 +74,7 @@ fn operation(page: &mut String, entry: &Entry) {
     }
 }
 
-/// The whole envelope, as it stands on a line at the admin socket.
+/// Writes the whole envelope, as one line at the admin socket.
 fn example(page: &mut String, entry: &Entry) {
     let line = serde_json::value::to_raw_value(entry.example()).and_then(|params| {
         let operation = Operation::new(1, entry.group(), entry.command(), params);
@@ -86,7 +88,7 @@ fn example(page: &mut String, entry: &Entry) {
 fn who(entry: &Entry) -> String {
     let access = entry.access();
     if access.channels() == [Channel::AdminSocket] {
-        return "whoever has the site's folder (admin socket only)".to_owned();
+        return "local users with access to the site's folder (admin socket only)".to_owned();
     }
     let names = |roles: &[Role]| roles.iter().map(Role::to_string).collect::<Vec<_>>();
     let mut who = names(access.roles());
@@ -102,7 +104,8 @@ fn fields_table(page: &mut String, schema: &Schema) {
     rows(page, schema.as_value(), schema.as_value(), "");
 }
 
-/// One row a field; the fields of an object or of a list's entries follow it, indented by their path.
+/// Writes one row per field. The fields of an object, or of the entries of a list, follow with the
+/// path as a prefix.
 fn rows(page: &mut String, root: &Value, object: &Value, path: &str) {
     let required = object.get("required").and_then(Value::as_array);
     for (name, field) in fields(object).into_iter().flatten() {
@@ -137,7 +140,7 @@ fn text<'a>(schema: &'a Value, key: &str) -> Option<&'a str> {
     schema.get(key).and_then(Value::as_str)
 }
 
-/// Follows a reference into the definitions, and an optional value to what it is when it is there.
+/// Follows a reference into the definitions, and an optional value to its non-null type.
 fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     let target = text(schema, "$ref").and_then(|reference| reference.strip_prefix('#'));
     if let Some(found) = target.and_then(|pointer| root.pointer(pointer)) {
@@ -181,7 +184,7 @@ fn type_of(root: &Value, schema: &Value) -> String {
     }
 }
 
-/// The words that an enumeration allows.
+/// Returns the values that an enumeration allows.
 fn words(schema: &Value) -> Option<Vec<String>> {
     let quoted = |word: &Value| word.as_str().map(|word| format!("`{word}`"));
     if let Some(words) = schema.get("enum").and_then(Value::as_array) {

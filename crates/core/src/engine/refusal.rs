@@ -1,4 +1,4 @@
-//! What a caller gets instead of what was asked for: a stable code, what went wrong, what to do.
+//! The error of an operation: a stable code, what happened, and what to do about it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::audit::AuditOutcome;
 use crate::content::ContentBroken;
 use crate::store::{StoreError, Thing, Unique};
 
-/// Why an operation was not done.
+/// Why an operation was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refusal {
     #[serde(skip)]
@@ -44,8 +44,8 @@ impl Refusal {
         }
     }
 
-    /// An embedding application's own refusal: `kind` is [`Code::FIRST_OF_APPLICATION`] or above,
-    /// `code` its stable name.
+    /// Makes a refusal of an embedding application. `kind` is [`Code::FIRST_OF_APPLICATION`] or
+    /// above, `code` its stable name.
     #[must_use]
     pub fn of_application(kind: Code, code: &'static str, message: String, hint: String) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Refusal {
         }
     }
 
-    /// It is no operation at all.
+    /// The envelope is not a valid operation.
     #[must_use]
     pub fn malformed(message: impl Into<String>) -> Self {
         Self::new(
@@ -64,13 +64,13 @@ impl Refusal {
         )
     }
 
-    /// No operation has that name.
+    /// No operation has this name.
     #[must_use]
     pub fn unknown_operation(message: String, hint: String) -> Self {
         Self::new(Code::UNKNOWN_OPERATION, message, hint)
     }
 
-    /// A parameter is not what it must be. `field` is its path, such as `person.email`.
+    /// A parameter is invalid. `field` is its path, such as `person.email`; empty for the whole.
     #[must_use]
     pub fn invalid(field: impl Into<String>, problem: impl fmt::Display) -> Self {
         let field = field.into();
@@ -89,70 +89,66 @@ impl Refusal {
         }
     }
 
-    /// The operation needs content and none came.
+    /// The operation needs content, and the request has none.
     #[must_use]
     pub fn no_content() -> Self {
         Self::new(
             Code::INVALID_PARAMS,
-            "content has to come with this operation".to_owned(),
-            "send it along, for instance with `--content FILE`",
+            "this operation needs content".to_owned(),
+            "send content with it, for instance with `--content FILE`",
         )
     }
 
-    /// Content came that the operation has no use for, or through a door that carries none.
+    /// The request has content that the operation does not take or the channel cannot carry.
     #[must_use]
     pub fn stray_content(message: impl Into<String>) -> Self {
         Self::new(
             Code::INVALID_PARAMS,
             message.into(),
-            "`operation list` shows which operations take or give content",
+            "`operation list` shows which operations take or return content",
         )
     }
 
-    /// The caller may not do this.
+    /// The caller is not permitted to do this.
     #[must_use]
     pub fn not_permitted(message: impl Into<String>, hint: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::NOT_PERMITTED, message.into(), hint)
     }
 
-    /// What it is about does not exist, or the caller may not know that it does.
+    /// The object does not exist, or the caller is not permitted to know that it exists.
     #[must_use]
     pub fn not_found(what: &str, name: impl fmt::Display) -> Self {
         let message = format!("there is no {what} {name}");
         Self::new(
             Code::NOT_FOUND,
             message,
-            "check the spelling; names are listed by the group's `list`",
+            "check the spelling; the group's `list` shows the names that exist",
         )
     }
 
-    /// It cannot be done as things are.
+    /// The operation conflicts with the current state of the site.
     #[must_use]
     pub fn conflict(message: impl Into<String>, hint: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::CONFLICT, message.into(), hint)
     }
 
-    /// The site key was not opened.
+    /// The site is sealed.
     #[must_use]
     pub fn sealed() -> Self {
         Self::new(
             Code::SEALED,
-            "the site is sealed: its key has not been opened".to_owned(),
-            "open it with `site unseal` at the admin socket",
+            "the site is sealed, so its key cannot be used".to_owned(),
+            "unseal it with `site unseal` at the admin socket",
         )
     }
 
-    /// The site has too much to do just now.
+    /// The site is at the limit of concurrent work.
     #[must_use]
     pub fn busy(message: impl Into<String>) -> Self {
-        Self::new(
-            Code::BUSY,
-            message.into(),
-            "repeat it when something else is done",
-        )
+        Self::new(Code::BUSY, message.into(), "repeat it later")
     }
 
-    /// It is too early: repeat it after so many milliseconds.
+    /// The caller is over a rate limit. The operation can be repeated after this many milliseconds.
     #[must_use]
     pub fn busy_for(message: impl fmt::Display, milliseconds: u64) -> Self {
         let seconds = milliseconds.div_ceil(1_000);
@@ -161,7 +157,7 @@ impl Refusal {
             ..Self::new(
                 Code::BUSY,
                 message.to_string(),
-                format!("repeat it in {seconds} s"),
+                format!("repeat it after {seconds} s"),
             )
         }
     }
@@ -172,32 +168,34 @@ impl Refusal {
         Self::new(
             Code::INTERNAL,
             message.into(),
-            "this is the site's fault; its log may say more",
+            "this is a fault of the site; its log may contain details",
         )
     }
 
-    /// The same refusal, of that field.
+    /// Returns the refusal with this field marked as the cause.
     #[must_use]
     pub fn of_field(mut self, field: &str) -> Self {
         self.field = Some(field.to_owned());
         self
     }
 
-    /// The same refusal, audited as a failure: a secret or a key that the caller showed was wrong.
+    /// Returns the refusal marked to be audited as a failure: the caller presented a wrong secret
+    /// or key.
     #[must_use]
     pub const fn audited_as_failed(mut self) -> Self {
         self.failed = true;
         self
     }
 
-    /// The same refusal, of which the operation has written an audit entry itself: it is not counted besides.
+    /// Returns the refusal marked as already audited by the operation itself.
     #[must_use]
     pub const fn audited_already(mut self) -> Self {
         self.audited = true;
         self
     }
 
-    /// What the audit log is yet to say of it; `None` when it is not audited, or was already.
+    /// Returns the outcome under which the refusal must still be audited; `None` if it is not
+    /// audited or was already.
     #[must_use]
     pub fn audited_as(&self) -> Option<AuditOutcome> {
         match (self.failed, self.kind) {
@@ -208,44 +206,44 @@ impl Refusal {
         }
     }
 
-    /// The kind of refusal.
+    /// Returns the kind of refusal.
     #[must_use]
     pub const fn kind(&self) -> Code {
         self.kind
     }
 
-    /// What went wrong.
+    /// Returns what happened.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to do; may be empty.
+    /// Returns what to do about it; may be empty.
     #[must_use]
     pub fn hint(&self) -> &str {
         &self.hint
     }
 
-    /// The parameter that is wrong.
+    /// Returns the path of the parameter that is invalid.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }
 
-    /// After how many milliseconds it may be repeated, where that is known.
+    /// Returns after how many milliseconds the operation can be repeated, if that is known.
     #[must_use]
     pub const fn retry_after_ms(&self) -> Option<u64> {
         self.retry_after_ms
     }
 
-    /// The result that carries it.
+    /// Returns the result envelope for the operation with this id.
     #[must_use]
     pub fn outcome(&self, id: u64) -> Outcome {
         let data = serde_json::value::to_raw_value(self);
         Outcome {
             id,
             code: self.kind,
-            // Texts alone cannot fail to be written.
+            // Serialising strings and numbers cannot fail.
             data: data.unwrap_or_else(|_| RawValue::NULL.to_owned()),
             output: String::new(),
         }
@@ -270,13 +268,13 @@ impl From<ContentBroken> for Refusal {
         Self::new(
             Code::MALFORMED,
             broken.to_string(),
-            "nothing that came counts; send it again",
+            "the content was incomplete and was discarded; send it again",
         )
     }
 }
 
 impl From<serde_json::Error> for Refusal {
-    /// What this program writes as JSON is its own.
+    /// The program serialises only its own types, so a failure is a fault of the program.
     fn from(error: serde_json::Error) -> Self {
         Self::internal(error.to_string())
     }
@@ -287,27 +285,27 @@ impl From<StoreError> for Refusal {
         let message = error.to_string();
         match error {
             StoreError::Conflict { what: Unique::Name } => Self::conflict(
-                "the name is taken",
-                "choose another name; persons and services share their names",
+                "the name is already in use",
+                "choose another name; persons and services share one set of names",
             )
             .of_field("name"),
             StoreError::Conflict { what: Unique::Key } => Self::conflict(
-                "an account has this key already",
-                "make a new key with `countersign key new --out FILE`; one key serves one account",
+                "an account already has this key",
+                "generate a new key with `countersign key new --out FILE`; a key can belong to one account only",
             )
             .of_field("certificate"),
             StoreError::Conflict {
                 what: Unique::RemovedKey,
             } => Self::conflict(
-                "this key was taken away from an account",
-                "make a new key with `countersign key new --out FILE`; a key that was removed is not accepted again",
+                "this key was removed from an account",
+                "generate a new key with `countersign key new --out FILE`; a removed key is not accepted again",
             )
             .of_field("certificate"),
             StoreError::Conflict {
                 what: Unique::ApplicationKey,
             } => Self::conflict(
-                "an application has this public key, or had it before",
-                "make a new key with `countersign key new --out FILE`; one key serves one application, once",
+                "an application has this public key or had it before",
+                "generate a new key with `countersign key new --out FILE`; a key can belong to one application only",
             )
             .of_field("public_keys"),
             StoreError::Conflict {
@@ -317,7 +315,7 @@ impl From<StoreError> for Refusal {
                 what: Unique::CredentialId,
             } => Self::conflict(
                 "another account has this credential id",
-                "no two accounts share one; set a new pass phrase",
+                "credential ids are unique; set a new pass phrase",
             )
             .of_field("credential_id"),
             StoreError::Conflict {
@@ -325,21 +323,20 @@ impl From<StoreError> for Refusal {
             } => Self::conflict(message, "repeat the operation"),
             StoreError::Stale { .. } => Self::conflict(
                 message,
-                "somebody else was faster; look at it again and repeat",
+                "the object was changed at the same time; look at it again and repeat the operation",
             ),
             StoreError::NotFound { what } => Self::new(
                 Code::NOT_FOUND,
                 message,
                 match what {
-                    Thing::Account => "somebody may have deleted it just now",
-                    Thing::Key => "somebody may have revoked it just now",
-                    Thing::Application => "somebody may have deleted it just now",
+                    Thing::Account | Thing::Application => "it may have just been deleted",
+                    Thing::Key => "it may have just been revoked",
                     Thing::Setting => "",
                 },
             ),
             StoreError::Unavailable { .. } => Self {
                 hint:
-                    "nothing was changed; is there room on that disk, and may the site write there?"
+                    "nothing was changed; check that the disk has space and that the site may write to it"
                         .into(),
                 ..Self::internal(message)
             },

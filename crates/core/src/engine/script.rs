@@ -1,8 +1,8 @@
-//! Initialisation scripts: files of operations, one a line as JSON, that a site applies once.
+//! Initialisation scripts: files with one operation per line, as JSON, that a site applies once.
 //!
-//! How far a script has come is written together with what its lines change. A script whose third line
-//! fails is not recorded as applied; put right, it goes on with that line, and never repeats the two
-//! before it.
+//! The progress of a script is committed together with the changes of its lines. If the third line
+//! fails, the script is not recorded as applied. Once it is corrected, it continues with that line
+//! and does not repeat the first two.
 
 use countersign_crypto::hash::sha256;
 use countersign_proto::operation::{Code, Operation};
@@ -11,51 +11,51 @@ use serde::Deserialize;
 use super::Site;
 use crate::access::Caller;
 use crate::audit::AuditDraft;
-use crate::engine::Along;
+use crate::engine::Rider;
 use crate::store::{Change, ChangeSet, ScriptProgress, StoreError};
 use crate::timestamp::Timestamp;
 
-/// What became of a script.
+/// The result of applying a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScriptOutcome {
-    /// It was applied now; so many of its operations had been left.
+    /// The script was applied now.
     Applied {
-        /// How many operations ran.
+        /// How many operations ran; fewer than the script has if an earlier run applied some.
         operations: u32,
     },
-    /// It had been applied before, and is as it was then.
+    /// The script was applied before and has not changed since.
     AppliedBefore {
-        /// When.
+        /// When it was applied.
         at: Timestamp,
     },
-    /// It had been applied before and was changed since. It is not run again: put the new operations
-    /// into a new script.
+    /// The script was applied before and has changed since. It does not run again; new operations
+    /// belong in a new script.
     ChangedSince {
         /// When it was applied.
         at: Timestamp,
     },
 }
 
-/// A script was not applied. It is not recorded, and goes on where it stopped once it is put right.
+/// Why a script was not applied completely. It continues where it stopped once it is corrected.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
-    /// A line is no operation, or its operation was refused.
+    /// A line is not a valid operation, or its operation was refused.
     #[error("line {line}: {problem}")]
     Line {
-        /// Which line, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// What is wrong with it, and what to do.
+        /// What is wrong with the line, and what to do.
         problem: String,
     },
-    /// The lines that were applied by an earlier run are not as they were.
+    /// Lines that an earlier run applied have changed.
     #[error(
-        "the first {lines} operations were applied by an earlier run and were changed since; restore them, or put the rest into a new script"
+        "the first {lines} operations were applied by an earlier run and have changed since; restore them, or put the remaining ones into a new script"
     )]
-    ChangedHalfway {
+    AppliedLinesChanged {
         /// How many operations were applied.
         lines: u32,
     },
-    /// The store is in trouble.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -66,10 +66,10 @@ struct Line<'a> {
 }
 
 impl Site {
-    /// Applies a script, once. Empty lines and lines that begin with `#` are passed over.
+    /// Applies a script once. Empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// [`ScriptError`] names the line that failed.
+    /// [`ScriptError`], which names the line that failed.
     pub async fn apply_script(
         &self,
         name: &str,
@@ -84,7 +84,7 @@ impl Site {
                     return Ok(ScriptOutcome::AppliedBefore { at });
                 }
                 Some(at) => return Ok(ScriptOutcome::ChangedSince { at }),
-                None => halfway(&lines, &progress)?,
+                None => resume_at(&lines, &progress)?,
             },
             None => 0,
         };
@@ -129,14 +129,16 @@ impl Site {
         };
         let operation: Operation =
             serde_json::from_str(line.text).map_err(|error| fault(error.to_string()))?;
-        let along = Along::with(Change::PutScript(progress));
-        let outcome = self.run_along(caller, &operation, now, along.clone()).await;
+        let rider = Rider::with(Change::PutScript(progress));
+        let outcome = self
+            .run_with_rider(caller, &operation, now, rider.clone())
+            .await;
         if outcome.code != Code::SUCCESS {
-            let told: Told = serde_json::from_str(outcome.data.get()).unwrap_or_default();
-            return Err(fault(format!("{} ({})", told.message, told.hint)));
+            let texts: RefusalTexts = serde_json::from_str(outcome.data.get()).unwrap_or_default();
+            return Err(fault(format!("{} ({})", texts.message, texts.hint)));
         }
-        // An operation that changed nothing has not written the progress along.
-        match along.take() {
+        // The progress is still there if the operation committed nothing.
+        match rider.take() {
             Some(progress) => self.record_script(caller, progress, now).await,
             None => Ok(()),
         }
@@ -155,9 +157,9 @@ impl Site {
     }
 }
 
-/// What a refusal says.
+/// The texts of a refusal.
 #[derive(Default, Deserialize)]
-struct Told {
+struct RefusalTexts {
     #[serde(default)]
     message: String,
     #[serde(default)]
@@ -184,9 +186,9 @@ fn digest(lines: &[Line<'_>]) -> [u8; 32] {
     sha256(all.as_bytes())
 }
 
-/// How many lines to pass over, if they are those that were applied.
-fn halfway(lines: &[Line<'_>], progress: &ScriptProgress) -> Result<usize, ScriptError> {
-    let changed = ScriptError::ChangedHalfway {
+/// Returns how many lines an earlier run applied, if they have not changed.
+fn resume_at(lines: &[Line<'_>], progress: &ScriptProgress) -> Result<usize, ScriptError> {
+    let changed = ScriptError::AppliedLinesChanged {
         lines: progress.lines,
     };
     let done = usize::try_from(progress.lines).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Service tickets, as the site issues them: with its store and its entropy, counted for the audit log.
+//! Issuing service tickets, with the site's store and entropy, and the audit log's counters.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,23 +14,24 @@ use crate::tickets::{self, Allowed, Broker, Denial, Edition, IssueError, Registe
 use crate::timestamp::Timestamp;
 
 impl Site {
-    /// What the broker remembers.
+    /// Returns the broker's state.
     pub(crate) fn broker(&self) -> &Broker {
         &self.0.broker
     }
 
-    /// From `now` on requests for tickets are answered. Nothing that was made before is: the run before may
-    /// have answered it. Until this was called nothing is answered at all.
-    pub fn begin_to_answer(&self, now: Timestamp) {
-        self.broker().begin(now);
+    /// Starts issuing tickets. Only requests made at `now` or later are answered, because a
+    /// previous run of the site may have answered earlier ones. Before this call no request is
+    /// answered.
+    pub fn start_issuing(&self, now: Timestamp) {
+        self.broker().start(now);
     }
 
-    /// The application of that id, with its keys read; whether it is active is for
-    /// [`Application::may_call`](crate::applications::Application::may_call) to say. `None` when there is none, or
-    /// the text is no id.
+    /// Returns the application with this id and its parsed keys; `None` if there is none or the id
+    /// is not valid. The application may be locked, which
+    /// [`Application::may_call`](crate::applications::Application::may_call) checks.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`StoreError`] if the store failed.
     pub async fn registered(
         &self,
         id: &str,
@@ -39,10 +40,10 @@ impl Site {
         self.broker().cache().get(self.store(), id, now).await
     }
 
-    /// The provider of that id, if the consumer may call it now.
+    /// Returns the provider with this id if the consumer may call it now.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`StoreError`] if the store failed.
     pub async fn provider(
         &self,
         consumer: &Registered,
@@ -53,10 +54,12 @@ impl Site {
         broker.provider(self.store(), consumer, id, now).await
     }
 
-    /// Opens and verifies a request for a ticket. One of an application that is not registered costs as much.
+    /// Opens and verifies a request for a ticket. A request of an unregistered application takes
+    /// the same amount of work.
     ///
     /// # Errors
-    /// [`IssueError::Refused`] with what [`Edition::open`] and [`Edition::verify`] refuse, [`IssueError::Store`].
+    /// [`IssueError::Refused`] with the refusals of [`Edition::open`] and [`Edition::verify`],
+    /// [`IssueError::Store`].
     pub async fn verify_request<E: Edition>(
         &self,
         keys: &BrokerKeys,
@@ -67,9 +70,10 @@ impl Site {
         broker.verify(self.store(), keys, received, now).await
     }
 
-    /// Whether a verified request may have its ticket now. Asked before anything costly is done and before a turn
-    /// is waited for, so that a refusal takes as long for a provider that does not exist as for one that may not be
-    /// called. A refusal is counted here, and its request is not remembered.
+    /// Checks whether policy allows the ticket of a verified request. This runs before costly work
+    /// and before waiting for a turn, so that a refusal takes the same time for a provider that
+    /// does not exist and for one that may not be called. A refusal is counted for the audit log,
+    /// and its request does not enter the replay cache.
     ///
     /// # Errors
     /// [`IssueError::Refused`] as not allowed, [`IssueError::Store`].
@@ -87,8 +91,8 @@ impl Site {
         Err(IssueError::Refused(E::refusal(Denial::NotAllowed)))
     }
 
-    /// Seals a ticket, if its request was not answered before and policy still allows it: what was changed since it
-    /// was verified counts.
+    /// Issues a ticket, if the request is not a replay and policy still allows it. Policy is
+    /// checked again because applications may have changed since [`Site::allow`].
     ///
     /// # Errors
     /// [`IssueError`].
@@ -109,11 +113,12 @@ impl Site {
         response
     }
 
-    /// A ticket for each of these providers that the consumer may call, and a refusal for each other, by the symmetric
-    /// ticket path. The caller knows who asks.
+    /// Answers a list of provider ids on the symmetric ticket path: with a ticket if the consumer
+    /// may call the provider, and with a refusal otherwise. The caller has authenticated the
+    /// consumer.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`StoreError`] if the store failed.
     pub async fn symmetric_tickets(
         &self,
         keys: &BrokerKeys,
@@ -137,8 +142,8 @@ impl Site {
         Ok(answers)
     }
 
-    /// The ticket keys of a provider, sealed to each of its keys that is accepted: those of the day before, of this
-    /// one and of the next.
+    /// Returns the ticket keys of a provider for the previous, the current and the next day, sealed
+    /// to each of the provider's valid keys.
     ///
     /// # Errors
     /// [`Refusal::NotAllowed`] when the provider is locked, or is not of edition v2.

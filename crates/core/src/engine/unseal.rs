@@ -1,4 +1,4 @@
-//! Sealed and unsealed: what a site can only do once its key was opened.
+//! Unsealing a site: opening its key and what is sealed under it.
 
 use std::sync::{Arc, PoisonError};
 
@@ -8,35 +8,37 @@ use countersign_proto::name::Zone;
 use super::{Refusal, Site};
 use crate::access::Caller;
 use crate::audit::AuditDraft;
-use crate::site_key::{Opened, V1Keys, open_setup, open_v1_keys};
+use crate::site_key::{UnsealedKeys, V1Keys, open_setup, open_v1_keys};
 use crate::store::{ChangeSet, Notice, StoreError};
 use crate::timestamp::Timestamp;
 
-/// The site stays sealed.
+/// Why the site stays sealed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnsealError {
     /// The secret does not open the site key.
     #[error(transparent)]
     Key(#[from] OpenError),
-    /// The key opened, and what is sealed under it does not.
+    /// The site key opened, but the server setup that is sealed under it did not.
     #[error(
-        "the OPAQUE server setup does not open under the site key; restore the newest sound backup"
+        "the OPAQUE server setup cannot be opened with the site key; restore the newest intact backup"
     )]
     SetupDamaged,
-    /// The key opened, and the broker's keys do not.
-    #[error("the broker's keys do not open under the site key; restore the newest sound backup")]
+    /// The site key opened, but the broker's keys that are sealed under it did not.
+    #[error(
+        "the broker's keys cannot be opened with the site key; restore the newest intact backup"
+    )]
     BrokerKeysDamaged,
-    /// The store is in trouble.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Site {
-    /// Opens the site key; says whether the site was sealed until now. Audited. Trying a pass phrase
-    /// takes about a second of computing: do not call this where others wait for the thread.
+    /// Unseals the site. Returns whether it was sealed before. Audited. With a pass phrase this
+    /// computes for about a second, so do not call it on a thread on which other tasks wait.
     ///
     /// # Errors
-    /// [`UnsealError`]; the site is as before.
+    /// [`UnsealError`]; the site stays as it was.
     pub async fn unseal(
         &self,
         caller: &Caller,
@@ -60,27 +62,27 @@ impl Site {
         Ok(true)
     }
 
-    /// The site is unsealed from now on, if it was not before.
-    pub(crate) fn unsealed(&self, opened: &Arc<Opened>) {
-        let state = self.0.opened.write();
+    /// Stores the opened keys in memory, unless the site is unsealed already.
+    pub(crate) fn set_unsealed(&self, opened: &Arc<UnsealedKeys>) {
+        let state = self.0.unsealed_keys.write();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         state.get_or_insert_with(|| Arc::clone(opened));
     }
 
-    /// The broker has other keys of edition v1 from now on. While the site is sealed there is nothing to renew.
+    /// Replaces the broker's keys of edition v1 in memory. Does nothing while the site is sealed.
     pub(super) fn renew_v1_keys(&self, zone: &Zone, sealed: &[u8]) {
-        let Some(opened) = self.opened() else {
+        let Some(opened) = self.unsealed_keys() else {
             return;
         };
         let keys = open_v1_keys(&opened.key, sealed);
         let renewed = keys.and_then(|keys| opened.with_v1_keys(zone, keys).ok());
         if let Some(renewed) = renewed {
-            let state = self.0.opened.write();
+            let state = self.0.unsealed_keys.write();
             *state.unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(renewed));
         }
     }
 
-    fn try_open(&self, secret: SlotSecret<'_>) -> Result<Opened, UnsealError> {
+    fn try_open(&self, secret: SlotSecret<'_>) -> Result<UnsealedKeys, UnsealError> {
         let (wrapped, _) = self.wrapped_key();
         let key = wrapped.open(secret)?;
         let record = self.record();
@@ -89,28 +91,28 @@ impl Site {
             Some(sealed) => open_v1_keys(&key, sealed).ok_or(UnsealError::BrokerKeysDamaged)?,
             None => V1Keys::default(),
         };
-        Opened::new(key, setup, &record.config.zone, v1_keys)
+        UnsealedKeys::new(key, setup, &record.config.zone, v1_keys)
             .map_err(|_| UnsealError::BrokerKeysDamaged)
     }
 
-    /// Whether the site key was not opened yet.
+    /// Returns whether the site is sealed: its key has not been opened since the site started.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
-        self.opened().is_none()
+        self.unsealed_keys().is_none()
     }
 
-    /// What an open site has in memory; `None` while it is sealed.
+    /// Returns the keys of an unsealed site; `None` while it is sealed.
     #[must_use]
-    pub fn opened(&self) -> Option<Arc<Opened>> {
+    pub fn unsealed_keys(&self) -> Option<Arc<UnsealedKeys>> {
         self.0
-            .opened
+            .unsealed_keys
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// What an open site has in memory, for a handler.
-    pub(crate) fn expect_open(&self) -> Result<Arc<Opened>, Refusal> {
-        self.opened().ok_or_else(Refusal::sealed)
+    /// Returns the keys of an unsealed site, or refuses as sealed.
+    pub(crate) fn expect_unsealed(&self) -> Result<Arc<UnsealedKeys>, Refusal> {
+        self.unsealed_keys().ok_or_else(Refusal::sealed)
     }
 }

@@ -1,5 +1,5 @@
-//! What the operations on persons and on services share: looking one up, showing one, listing,
-//! locking, deleting.
+//! What the operations on persons and on services share: finding, showing, listing, locking and
+//! deleting an account.
 
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
@@ -17,30 +17,30 @@ use crate::page::Page;
 use crate::store::{Change, DamagedAccount, Notice};
 use crate::timestamp::Timestamp;
 
-/// The account that is meant.
+/// Names an account.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ByName {
-    /// Its name, with or without the site's own zone.
+    /// The account's name, with or without the site's own zone.
     #[schemars(with = "String")]
     pub(super) name: AccountName,
 }
 
-/// The account that is meant, by a name that may be damaged.
+/// Names an account whose stored name may be damaged.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ByStoredName {
-    /// Its name, with or without the site's own zone.
+    /// The account's name, with or without the site's own zone.
     name: String,
 }
 
-/// Which stretch of a list is wanted.
+/// Selects a page of the list.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListByName {
-    /// The name after which the list begins; the `next` of the stretch before.
+    /// The name after which the page begins: the `next` of the previous page.
     after: Option<String>,
-    /// How many entries at most: 1 to 1000, 100 when left out.
+    /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
 }
@@ -48,24 +48,24 @@ pub(super) struct ListByName {
 /// An account.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct AccountView {
-    /// Stays the same when the name changes.
+    /// The account's id. It stays the same when the name changes.
     id: AccountId,
-    /// Its name with its zone.
+    /// The account's name with its zone.
     #[schemars(with = "String")]
     name: AccountName,
-    /// Person or service.
+    /// Whether the account is a person or a service.
     kind: Kind,
-    /// What it may do.
+    /// The account's role, which decides which operations it may call.
     role: Role,
-    /// The name to show; may be empty.
+    /// The display name; may be empty.
     full_name: String,
-    /// Where mail goes; may be empty.
+    /// The mail address; may be empty.
     email: String,
-    /// Whether it may log in.
+    /// Whether the account may log in.
     state: State,
-    /// When it was made.
+    /// When the account was created.
     created: Timestamp,
-    /// When it was changed last.
+    /// When the account was last changed.
     changed: Timestamp,
 }
 
@@ -85,15 +85,15 @@ impl From<Account> for AccountView {
     }
 }
 
-/// A stretch of the list.
+/// A page of the list.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Accounts {
-    /// What was found, in order.
+    /// The accounts, sorted by name.
     entries: Vec<AccountView>,
-    /// Accounts that cannot be read; absent when there are none.
+    /// The accounts on this page that cannot be read; absent when there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<DamagedView>,
-    /// Pass this as `after` to go on; absent when this is the end.
+    /// Pass this as `after` to get the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -101,26 +101,29 @@ pub(super) struct Accounts {
 /// An account that cannot be read.
 #[derive(Debug, Serialize, JsonSchema)]
 struct DamagedView {
-    /// Its name.
+    /// The account's name.
     name: String,
-    /// What is wrong with it.
+    /// What is wrong with the stored account.
     problem: String,
 }
 
-/// The account of that kind and name, if the caller may touch it.
+/// Finds the account of this kind and name.
+///
+/// # Errors
+/// `not_found` if there is none, or the caller has no access to it.
 pub(super) async fn find(
     context: &Context,
     kind: Kind,
     name: &AccountName,
 ) -> Result<Account, Refusal> {
-    let name = context.site().whole_name(name.clone());
+    let name = context.site().qualified_name(name.clone());
     let found = context.site().store().account_by_name(&name).await?;
     found
         .filter(|account| account.kind == kind && context.admits(account.id))
         .ok_or_else(|| Refusal::not_found(kind.as_str(), name).of_field("name"))
 }
 
-/// The caller's own account.
+/// Returns the caller's own account.
 pub(super) async fn own(context: &Context) -> Result<Account, Refusal> {
     let id = context.caller().account;
     let found = match id {
@@ -137,7 +140,7 @@ pub(super) async fn list(
 ) -> Result<Answer<Accounts>, Refusal> {
     let page = Page {
         after: params.after.map(|name| stored_name(&context, name)),
-        limit: params.limit.and_one(),
+        limit: params.limit.plus_one(),
     };
     let found = context.site().store().accounts(kind, &page).await?;
     let found = Listing::of(found, params.limit, |listed| match listed {
@@ -148,7 +151,8 @@ pub(super) async fn list(
     let mut accounts = Accounts {
         entries: Vec::with_capacity(found.entries.len()),
         damaged: Vec::new(),
-        // A name whose text is damaged may not sort where it is stored; a list ends all the same.
+        // A damaged name may not sort where it is stored. Without this check the list might never
+        // end.
         next: found.next.filter(|next| Some(next) != page.after.as_ref()),
     };
     for listed in found.entries {
@@ -165,19 +169,19 @@ pub(super) async fn list(
             }
         }
     }
-    Ok(Answer::new(accounts).saying(lines.join("\n")))
+    Ok(Answer::new(accounts).with_output(lines.join("\n")))
 }
 
-/// A name as it is stored, with its zone; one that is no name of an account is left as it is, for it may be
-/// what a damaged account has.
+/// Returns the name as the store holds it, with its zone. Text that is not a valid account name is
+/// returned unchanged, because it may be the name of a damaged account.
 fn stored_name(context: &Context, name: String) -> String {
     match name.parse() {
-        Ok(name) => context.site().whole_name(name).to_string(),
+        Ok(name) => context.site().qualified_name(name).to_string(),
         Err(_) => name,
     }
 }
 
-/// Sets whether an account may log in; its sessions end when it may not.
+/// Sets whether an account may log in. The projection ends its sessions if it may not.
 pub(super) async fn set_state(
     context: Context,
     kind: Kind,
@@ -185,19 +189,19 @@ pub(super) async fn set_state(
     state: State,
 ) -> Result<Answer<AccountView>, Refusal> {
     let account = find(&context, kind, &params.name).await?;
-    let said = format!("{} is {}.", account.name, state.as_str());
+    let output = format!("{} is {}.", account.name, state.as_str());
     if account.state == state {
-        return Ok(Answer::new(account.into()).saying(said));
+        return Ok(Answer::new(account.into()).with_output(output));
     }
     let details = json!({ "was": account.state, "is": state });
     let account = account.revised(context.now(), |account| account.state = state);
     let change = Change::UpdateAccount(account.clone());
     let target = account.name.to_string();
     context.commit(change, target, details).await?;
-    Ok(Answer::new(account.into()).saying(said))
+    Ok(Answer::new(account.into()).with_output(output))
 }
 
-/// What the audit log keeps of a deletion.
+/// The audit details of a deletion.
 #[derive(Serialize)]
 struct Deletion {
     id: Option<AccountId>,
@@ -242,5 +246,5 @@ pub(super) async fn delete(
     };
     let changes = Changes::from(changes).and(Notice::NameReleased(target.clone()));
     context.commit(changes, target.clone(), details).await?;
-    Ok(Answer::new(Done {}).saying(format!("Deleted {target}.")))
+    Ok(Answer::new(Done {}).with_output(format!("Deleted {target}.")))
 }

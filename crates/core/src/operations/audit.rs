@@ -1,4 +1,4 @@
-//! `audit`: who did what, and whether the log still says so.
+//! `audit`: lists, exports and verifies the audit log.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Limit, NoParams};
 use crate::access::{Channel, Role};
-use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, ENTRIES_AT_ONCE};
+use crate::audit::{self, AuditEntry, AuditFilter, AuditOutcome, AuditSearch, PAGE_SIZE};
 use crate::content::{Content, ContentBroken};
 use crate::engine::{Answer, Context, Entry, Refusal, Site};
 use crate::id::AccountId;
@@ -19,59 +19,64 @@ use crate::page::Page;
 use crate::throttle::Rate;
 use crate::timestamp::Timestamp;
 
-/// How many entries one query looks at, and how many queries one search makes: what is rare may need another search.
+/// The number of entries that one query examines. With [`MAX_QUERIES`] this bounds the work of one
+/// search, so a search for rare entries may have to be continued.
 const SEARCHED: u64 = 10_000;
-const STRETCHES_SEARCHED: usize = 20;
+/// The number of queries that one search makes.
+const MAX_QUERIES: usize = 20;
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
         Entry::new("audit", "list")
-            .summary("Lists the last audit entries, or those after a number, in the order in which they were written.")
+            .summary("Lists the latest audit entries, or those after a given number, in the order in which they were written.")
             .allow(&admin)
             .example(json!({ "operation": "person", "limit": 10 }))
             .handler(list),
         Entry::new("audit", "export")
-            .summary("Gives all audit entries, or those after a number, as content: a JSON object a line.")
+            .summary("Exports all audit entries, or those after a given number, as content: one JSON object per line.")
             .allow(&admin)
             .gives_content()
             .example(json!({ "after": 100 }))
             .handler(export),
         Entry::new("audit", "verify")
-            .summary("Checks the whole chain of the audit log, names the first entry that is not as it was written, and checks the database that holds it.")
+            .summary("Verifies the hash chain of the audit log and the integrity of the database, and reports the first entry that was altered.")
             .allow(&admin)
             .handler(verify),
     ]
 }
 
-/// Which entries are wanted: the last ones, unless `after` says where to begin.
+/// Selects a page of the log: the latest entries, or the first ones after `after`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// Only entries after this number, and the first of them; the `next` of the stretch before.
+    /// Return only entries after this number, oldest first; the `next` of the previous page.
     after: Option<u64>,
-    /// Only entries before this number; the `earlier` of the stretch behind.
+    /// Return only entries before this number; the `earlier` of the page that follows.
     before: Option<u64>,
-    /// Only entries that were written at this time or later.
+    /// Return only entries that were written at this time or later.
     since: Option<Timestamp>,
-    /// Only what this account did; its name with the zone or without. `local admin` finds every user's.
+    /// Return only actions of this account, named with or without the zone. `local admin` matches
+    /// every local user.
     actor: Option<String>,
-    /// Only this operation (`person.create`), or this group of operations (`person`).
+    /// Return only this operation (`person.create`) or this group of operations (`person`).
     operation: Option<String>,
-    /// How many entries at most: 1 to 1000, 100 when left out.
+    /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
 }
 
-/// A stretch of the audit log.
+/// A page of the audit log.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Listed {
-    /// What was found, in the order in which it was written.
+    /// The entries, in the order in which they were written.
     entries: Vec<AuditView>,
-    /// Pass this as `after` to go on; absent when this is the end, or the last entries were asked for.
+    /// Pass this as `after` to get the next page; absent on the last page and when `after` was not
+    /// given.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
-    /// Pass this as `before` to see what was written before; absent when there is nothing, or `after` was given.
+    /// Pass this as `before` to get the page of earlier entries; absent on the first page and when
+    /// `after` was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     earlier: Option<u64>,
 }
@@ -79,30 +84,30 @@ struct Listed {
 /// An audit entry.
 #[derive(Debug, Serialize, JsonSchema)]
 struct AuditView {
-    /// Its number; the first is 1.
+    /// The entry's number; the first entry has number 1.
     seq: u64,
-    /// When.
+    /// When the entry was written.
     time: Timestamp,
-    /// The account that did it; absent when none had logged in.
+    /// The account that acted; absent when the client was not logged in.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountId>,
-    /// Who did it, by name.
+    /// The name of the account or user that acted.
     actor: String,
-    /// The way they came.
+    /// The channel on which the request arrived.
     channel: Channel,
-    /// What they did.
+    /// The operation or event.
     operation: String,
-    /// What they did it to.
+    /// The object that the operation acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
-    /// What came of it.
+    /// The outcome of the operation.
     outcome: AuditOutcome,
-    /// More, different for each operation.
+    /// Further details; the fields depend on the operation.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     details: Box<RawValue>,
-    /// The digest of the entry before, in hexadecimal.
+    /// The hash of the previous entry, in hexadecimal.
     previous: String,
-    /// Its own digest, in hexadecimal.
+    /// The hash of this entry, in hexadecimal.
     hash: String,
 }
 
@@ -118,7 +123,7 @@ impl From<AuditEntry> for AuditView {
             operation: draft.operation,
             target: draft.target,
             outcome: draft.outcome,
-            // Only a log that was altered holds anything but JSON here; `verify` tells.
+            // Only an altered log holds details that are not JSON. `audit verify` reports that.
             details: RawValue::from_string(draft.details)
                 .unwrap_or_else(|_| RawValue::NULL.to_owned()),
             previous: HEXLOWER.encode(&entry.previous),
@@ -139,7 +144,7 @@ async fn list(context: Context, params: List) -> Result<Answer<Listed>, Refusal>
         after: params.after.unwrap_or(0),
         up_to: end.min(before - 1),
         last_first: params.after.is_none(),
-        most: params.limit.entries(),
+        max: params.limit.entries(),
         filter,
         found: Vec::new(),
     };
@@ -155,23 +160,24 @@ async fn list(context: Context, params: List) -> Result<Answer<Listed>, Refusal>
         earlier: more.filter(|_| last_first),
     };
     let lines: Vec<String> = listed.entries.iter().map(AuditView::line).collect();
-    Ok(Answer::new(listed).saying(lines.join("\n")))
+    Ok(Answer::new(listed).with_output(lines.join("\n")))
 }
 
-/// A walk along the log, stretch by stretch, until enough is found or so much was looked at.
+/// A search through the log, query by query, until enough entries are found or the maximum number
+/// of queries is reached.
 struct Walk {
     after: u64,
     up_to: u64,
     last_first: bool,
-    most: usize,
+    max: usize,
     filter: AuditFilter,
     found: Vec<AuditEntry>,
 }
 
 impl Walk {
-    /// Where to go on from, when there is more, or may be.
+    /// Runs the search. Returns the number to continue from if there are, or may be, more entries.
     async fn through(&mut self, site: &Site) -> Result<Option<u64>, Refusal> {
-        for _ in 0..STRETCHES_SEARCHED {
+        for _ in 0..MAX_QUERIES {
             if self.after >= self.up_to {
                 return Ok(None);
             }
@@ -185,8 +191,8 @@ impl Walk {
                     self.after.saturating_add(SEARCHED).min(self.up_to),
                 ),
             };
-            // One more than is shown, to know whether there is more.
-            let wanted = self.most.saturating_sub(self.found.len()).saturating_add(1);
+            // One more than is shown, to learn whether there are more.
+            let wanted = self.max.saturating_sub(self.found.len()).saturating_add(1);
             let search = AuditSearch {
                 after,
                 up_to,
@@ -195,8 +201,8 @@ impl Walk {
                 filter: self.filter.clone(),
             };
             self.found.extend(site.store().audit_search(&search).await?);
-            if self.found.len() > self.most {
-                self.found.truncate(self.most);
+            if self.found.len() > self.max {
+                self.found.truncate(self.max);
                 return Ok(self.found.last().map(|entry| entry.seq));
             }
             match self.last_first {
@@ -230,28 +236,28 @@ impl AuditView {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Export {
-    /// The number after which it begins; 0 when left out.
+    /// The export begins after this number; default 0.
     #[serde(default)]
     after: u64,
 }
 
-/// What is exported.
+/// Describes the content that follows.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Exported {
-    /// How many entries follow: those that were written when the export began.
+    /// The number of entries in the content: those that existed when the export began.
     entries: u64,
 }
 
 async fn export(context: Context, params: Export) -> Result<Answer<Exported>, Refusal> {
     let end = context.site().store().audit_head().await?.seq;
     let site = context.site().clone();
-    let stretches = stream::try_unfold(params.after, move |after| {
+    let pages = stream::try_unfold(params.after, move |after| {
         let site = site.clone();
         async move {
             let left = u32::try_from(end.saturating_sub(after)).unwrap_or(u32::MAX);
             let page = Page {
                 after: Some(after),
-                limit: left.min(ENTRIES_AT_ONCE),
+                limit: left.min(PAGE_SIZE),
             };
             if left == 0 {
                 return Ok(None);
@@ -276,53 +282,56 @@ async fn export(context: Context, params: Export) -> Result<Answer<Exported>, Re
     });
     let entries = end.saturating_sub(params.after);
     Ok(Answer::new(Exported { entries })
-        .saying(format!("{entries} entries."))
-        .with(Content::new(stretches)))
+        .with_output(format!("{entries} entries."))
+        .with(Content::new(pages)))
 }
 
-/// What verifying found.
+/// The result of the verification.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Verified {
-    /// Whether every entry is as it was written, in a database that is sound.
+    /// Whether the whole hash chain is intact and the database is undamaged.
     intact: bool,
-    /// How many entries were found sound.
+    /// The number of entries that are intact, counted from the first.
     entries: u64,
-    /// The digest of the last sound entry, in hexadecimal: keep it elsewhere, and later see whether the
-    /// log still holds it.
+    /// The hash of the last intact entry, in hexadecimal. Store it elsewhere; if a later log does
+    /// not contain it, the log was replaced.
     head: String,
-    /// The first entry that is not as it was written.
+    /// The number of the first entry that was altered; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     broken: Option<u64>,
-    /// What is wrong with it.
+    /// What is wrong with that entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
-    /// What is wrong with the database as a file; absent when nothing is.
+    /// The damage found in the database; absent when there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flaws: Vec<String>,
 }
 
 async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refusal> {
     if let Some(caller) = context.caller().account {
-        context.rate(Rate::Verified(caller), "checks of the whole audit log")?;
+        context.rate(
+            Rate::AuditVerification(caller),
+            "verifications of the whole audit log",
+        )?;
     }
     let _turn = context.site().verifying().ok_or_else(|| {
-        Refusal::busy("the audit log is being verified; wait for the end and repeat this")
+        Refusal::busy("the audit log is already being verified; repeat this when that has finished")
     })?;
     let store = context.site().store();
-    // Entries that are written meanwhile are left for the next time.
+    // Entries that are written during the verification are not part of it.
     let end = store.audit_head().await?;
     let (head, broken) =
         audit::verify_chain(end, |page| async move { store.audit(&page).await }).await?;
-    // A file whose parts do not belong together may still hold a chain that does.
+    // A damaged database may still hold an intact chain, so both are checked.
     let flaws = store.flaws().await?;
-    let said = match (broken, flaws.first()) {
+    let output = match (broken, flaws.first()) {
         (None, None) => format!(
-            "All {} entries are as they were written. The head is {}.",
+            "All {} entries are intact. The head is {}.",
             head.seq,
             HEXLOWER.encode(&head.hash)
         ),
         (None, Some(flaw)) => format!(
-            "The chain of {} entries is whole, and the database is damaged: {flaw}",
+            "The chain of {} entries is intact, but the database is damaged: {flaw}",
             head.seq
         ),
         (Some(broken), _) => broken.to_string(),
@@ -335,5 +344,5 @@ async fn verify(context: Context, _: NoParams) -> Result<Answer<Verified>, Refus
         problem: broken.map(|broken| broken.problem.to_string()),
         flaws,
     })
-    .saying(said))
+    .with_output(output))
 }

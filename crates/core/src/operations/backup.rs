@@ -1,5 +1,5 @@
-//! Backups of the site. Only at the admin socket: an attacker with the database can guess at the pass phrases
-//! of its people, and needs nothing but time.
+//! `site backup` and `site backup_done`. These are available on the admin socket only: an attacker
+//! with a copy of the database can guess the pass phrases of its persons offline.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::store::StoreCopy;
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("site", "backup")
-            .summary("Gives a consistent copy of the database as content, while the site runs on.")
+            .summary("Returns a consistent copy of the database as content. The site stays in operation meanwhile.")
             .allow(&[Role::Admin])
             .only_on(&[Channel::AdminSocket])
             .while_sealed()
@@ -21,7 +21,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .gives_content()
             .handler(backup),
         Entry::new("site", "backup_done")
-            .summary("Records that such a copy was kept, so that its age can be told.")
+            .summary("Records that a backup was stored, so that the site knows the age of the latest one.")
             .allow(&[Role::Admin])
             .only_on(&[Channel::AdminSocket])
             .while_sealed()
@@ -31,31 +31,31 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// The copy that follows.
+/// Describes the content that follows.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Backup {
-    /// Its length in bytes.
+    /// The length of the copy, in bytes.
     bytes: u64,
 }
 
 async fn backup(context: Context, _: NoParams) -> Result<Answer<Backup>, Refusal> {
-    // First, so that the copy itself tells of it.
+    // Committed before the copy is made, so that the copy contains the audit entry.
     context.commit(Vec::new(), None, json!({})).await?;
     let StoreCopy { bytes, content } = context.site().store().copy().await?;
     Ok(Answer::new(Backup { bytes })
-        .saying(format!("A copy of {bytes} bytes."))
+        .with_output(format!("A copy of {bytes} bytes."))
         .with(content))
 }
 
-/// How the copy was kept.
+/// How the copy was stored.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Kept {
-    /// Whether it was encrypted.
+struct BackupDone {
+    /// Whether the copy was encrypted.
     sealed: bool,
 }
 
-async fn done(context: Context, params: Kept) -> Result<Answer<Done>, Refusal> {
+async fn done(context: Context, params: BackupDone) -> Result<Answer<Done>, Refusal> {
     let change = Site::record_backup(context.site().store(), context.now()).await?;
     let details = json!({ "sealed": params.sealed });
     context.commit(vec![change], None, details).await?;

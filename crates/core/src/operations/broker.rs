@@ -1,4 +1,4 @@
-//! `broker`: the site as the party that introduces applications to each other.
+//! `broker`: the site's id and keys in its role as broker between applications.
 
 use countersign_crypto::rsa::{RsaKey, RsaKeyError};
 use countersign_crypto::secret::SecretText;
@@ -10,17 +10,18 @@ use super::NoParams;
 use crate::access::Role;
 use crate::engine::{Answer, Context, Entry, Refusal};
 
-/// The most keys for v1 that are kept: older ones open nothing any more.
-const MOST_V1_KEYS: usize = 4;
+/// The maximum number of v1 keys that the site stores, the newest included. Messages sealed to an
+/// older key can no longer be opened.
+const MAX_V1_KEYS: usize = 4;
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("broker", "show")
-            .summary("Shows the site's id and public keys, which applications have to know.")
+            .summary("Shows the site's id and public keys, which applications need.")
             .allow(&Role::ALL)
             .handler(show),
         Entry::new("broker", "new_v1_key")
-            .summary("Gives the site a new RSA key for applications of `serveros-v1`, or the one that is given.")
+            .summary("Adds an RSA key for applications of edition `serveros-v1`: a new one, or the given one.")
             .allow(&[Role::Admin])
             .computes()
             .changes()
@@ -29,19 +30,20 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// What applications have to know of the site.
+/// The broker's public identity.
 #[derive(Debug, Serialize, JsonSchema)]
 struct BrokerView {
-    /// Its id: the zone.
+    /// The broker's id: the site's zone.
     id: String,
-    /// Its public keys of edition `v2`, in PEM.
+    /// The broker's public keys of edition `v2`, in PEM.
     public_key: String,
-    /// Its public keys of edition `serveros-v1`, in PEM, the newest first; none until one is made.
+    /// The broker's public keys of edition `serveros-v1`, in PEM, newest first; empty until one is
+    /// created.
     v1_public_keys: Vec<String>,
 }
 
 fn view(context: &Context) -> Result<BrokerView, Refusal> {
-    let opened = context.site().expect_open()?;
+    let opened = context.site().expect_unsealed()?;
     let keys = &opened.broker;
     let party = keys.party().map(|key| key.public().to_pem());
     Ok(BrokerView {
@@ -54,38 +56,39 @@ fn view(context: &Context) -> Result<BrokerView, Refusal> {
 async fn show(context: Context, _: NoParams) -> Result<Answer<BrokerView>, Refusal> {
     let view = view(&context)?;
     let keys = std::iter::once(&view.public_key).chain(&view.v1_public_keys);
-    let said = keys
+    let output = keys
         .map(|pem| pem.trim_end())
         .collect::<Vec<_>>()
         .join("\n");
-    Ok(Answer::new(view).saying(said))
+    Ok(Answer::new(view).with_output(output))
 }
 
-/// A new key for v1.
+/// A new key of edition v1.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewV1Key {
-    /// The private key in PEM, of a master that moves here: unencrypted RSA of 2,048 to 8,192 bits, as PKCS #8 or
-    /// PKCS #1. Without it a new one is made. Not over a session: an attacker who knows the key can pose as the site.
+    /// An existing private key in PEM, to migrate from another master: unencrypted RSA of 2,048 to
+    /// 8,192 bits, as PKCS #8 or PKCS #1. Without it the site generates a key. Accepted at the
+    /// admin socket only, because an attacker who knows the key can pose as the site.
     private_key: Option<String>,
-    /// How many of the keys before stay beside it, so that applications can change over: at most 3.
+    /// How many previous keys to keep, so that applications can change over: 0 to 3, default 0.
     #[serde(default)]
     keep: usize,
 }
 
 async fn new_v1_key(context: Context, params: NewV1Key) -> Result<Answer<BrokerView>, Refusal> {
-    if params.keep >= MOST_V1_KEYS {
-        return Err(Refusal::invalid("keep", "at most 3 older keys are kept"));
+    if params.keep >= MAX_V1_KEYS {
+        return Err(Refusal::invalid("keep", "must be at most 3"));
     }
     if params.private_key.is_some() && !context.caller().channel.is_local() {
         return Err(Refusal::not_permitted(
-            "over a session the site makes its key itself",
-            "give it a key at its admin socket, or leave private_key out",
+            "a private key cannot be given over a session",
+            "give the key at the site's admin socket, or leave `private_key` out to have the site generate one",
         )
         .of_field("private_key"));
     }
     let site = context.site();
-    site.expect_open()?;
+    site.expect_unsealed()?;
     let private = match params.private_key {
         Some(pem) => SecretText::from(pem),
         None => RsaKey::generate().map_err(|error| Refusal::internal(error.to_string()))?,
@@ -96,6 +99,7 @@ async fn new_v1_key(context: Context, params: NewV1Key) -> Result<Answer<BrokerV
     let fingerprint = data_encoding::HEXLOWER.encode(&key.public().thumbprint());
     let details = json!({ "fingerprint": fingerprint, "kept": params.keep });
     context.commit(change, None, details).await?;
-    let said = format!("Applications of serveros-v1 seal to {fingerprint} from now on.");
-    Ok(Answer::new(view(&context)?).saying(said))
+    let output =
+        format!("Applications of edition serveros-v1 use the key {fingerprint} from now on.");
+    Ok(Answer::new(view(&context)?).with_output(output))
 }

@@ -1,4 +1,5 @@
-//! Delivered keys: what a site hands to whoever names a person, with the encryption option `delivered-key`.
+//! Delivered keys: with the encryption option `delivered-key` a site sends a person's certificate
+//! and encrypted private key to any client that names the person.
 
 use countersign_crypto::certificate::Certificate;
 use countersign_crypto::key_file::DeliveredKey;
@@ -29,8 +30,8 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("person", "deliver_key")
             .summary(
-                "Keeps a person's certificate and encrypted key, for the option delivered-key. Cuts the \
-                 person's sessions that were opened with the one before.",
+                "Stores a person's certificate and encrypted key for the option delivered-key. Cuts the \
+                person's sessions that were opened with the previous key.",
             )
             .allow(&admin)
             .disruptive()
@@ -38,7 +39,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(of_maria)
             .handler(deliver::<Named>),
         Entry::new("person", "withdraw_key")
-            .summary("Takes a person's delivered key away and cuts the sessions opened with it.")
+            .summary("Removes a person's delivered key and cuts the sessions that were opened with it.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "maria" }))
@@ -48,8 +49,8 @@ pub(super) fn entries() -> Vec<Entry> {
             }),
         Entry::new("self", "deliver_key")
             .summary(
-                "Keeps your certificate and encrypted key, for the option delivered-key; spends a fresh proof. \
-                 Cuts your other sessions that were opened with the one before.",
+                "Stores your certificate and encrypted key for the option delivered-key; needs a fresh proof. \
+                Cuts your other sessions that were opened with the previous key.",
             )
             .allow_own(&persons)
             .changes()
@@ -57,7 +58,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(example)
             .handler(deliver::<Own>),
         Entry::new("self", "withdraw_key")
-            .summary("Takes your delivered key away, which spends a fresh proof; cuts your other sessions opened with it.")
+            .summary("Removes your delivered key and cuts your other sessions that were opened with it; needs a fresh proof.")
             .allow_own(&persons)
             .changes()
             .handler(|context, _: NoParams| async move {
@@ -67,20 +68,20 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// A key that is delivered.
+/// A key to deliver.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = W::shape)]
 struct Deliver<W: Whose> {
-    /// The person.
+    /// The person's name.
     name: W,
     /// The certificate, in PEM.
     certificate: String,
-    /// The encrypted private key, in PEM: what `key new` makes with a pass phrase.
+    /// The encrypted private key, in PEM: the key file that `key new` writes with a pass phrase.
     key: String,
 }
 
-/// What is delivered from now on.
+/// The key that is delivered from now on.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Delivered {
     /// The SHA-256 of the certificate, in hexadecimal.
@@ -95,11 +96,11 @@ async fn deliver<W: Whose>(
     let account = params.name.account(context).await?;
     if account.kind != Kind::Person {
         return Err(Refusal::not_permitted(
-            "a service has its key itself",
+            "a service has no delivered key",
             "services log in with a key; see `key add`",
         ));
     }
-    proof::expect(context, account.id)?;
+    proof::require(context, account.id)?;
     let key = read(&params.certificate, &params.key)
         .map_err(|(field, error)| Refusal::invalid(field, error))?;
     let thumbprint = key.certificate().thumbprint().to_string();
@@ -109,32 +110,32 @@ async fn deliver<W: Whose>(
         key,
         changed: context.now(),
     };
-    proof::spend(context, account.id)?;
+    proof::consume(context, account.id)?;
     let change = Change::PutDeliveredKey(credential);
     context
         .commit(vec![change], account.name.to_string(), details)
         .await?;
-    let said = format!(
-        "WARNING: while delivered-key is on offer, whoever names {} gets this key and can guess at its \
-         pass phrase.",
+    let output = format!(
+        "WARNING: while delivered-key is enabled, any client that names {} gets this key and can guess its \
+        pass phrase offline.",
         account.name
     );
-    Ok(Answer::new(Delivered { thumbprint }).saying(said))
+    Ok(Answer::new(Delivered { thumbprint }).with_output(output))
 }
 
 async fn withdraw(context: &Context, account: Account) -> Result<Answer<Done>, Refusal> {
-    proof::spend(context, account.id)?;
+    proof::consume(context, account.id)?;
     let change = Change::DeleteDeliveredKey(account.id);
     context
         .commit(vec![change], account.name.to_string(), json!({}))
         .await?;
-    Ok(Answer::new(Done {}).saying(format!(
-        "Nothing is delivered of {} any more.",
+    Ok(Answer::new(Done {}).with_output(format!(
+        "The site no longer delivers a key for {}.",
         account.name
     )))
 }
 
-/// A delivered key in a dump of its person.
+/// The delivered key in the dump of a person.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DumpedKey {
@@ -142,7 +143,7 @@ pub(super) struct DumpedKey {
     certificate: String,
     /// The encrypted private key, in PEM.
     key: String,
-    /// When it was given.
+    /// When the key was stored.
     changed: Timestamp,
 }
 
@@ -157,7 +158,7 @@ impl From<DeliveredKeyCredential> for DumpedKey {
 }
 
 impl DumpedKey {
-    /// The credential of that account. A fault in it is named by its field under `path`.
+    /// Makes the credential of this account. An error names the field under `path`.
     pub(super) fn of(
         self,
         account: AccountId,
@@ -172,7 +173,10 @@ impl DumpedKey {
     }
 }
 
-/// Reads a certificate and the key file that goes with it; the field at fault, and what is wrong.
+/// Reads a certificate and its encrypted key.
+///
+/// # Errors
+/// The field that is wrong, and the problem.
 fn read(certificate: &str, key: &str) -> Result<DeliveredKey, (&'static str, String)> {
     let certificate =
         Certificate::from_pem(certificate).map_err(|error| ("certificate", error.to_string()))?;

@@ -1,13 +1,14 @@
-//! `person dump` and `person load`: a person as JSON, to keep or to bring back.
+//! `person dump` and `person load`: export a person as JSON and import it again.
 //!
-//! A dump made at the admin socket holds the credential as well, so that the person logs in as before
-//! once it is loaded. Over a session it does not: together with the server setup a record lets one
-//! guess at the pass phrase, and a record sent out of the site is out of its hands. Whoever has the
-//! admin socket has the database anyway.
+//! A dump made at the admin socket contains the credential, so that the person can log in as before
+//! once it is loaded. A dump made over a session does not: a record and the server setup together
+//! allow offline guessing of the pass phrase, and the site has no control over a record that left
+//! it. A user of the admin socket has access to the database anyway.
 //!
-//! A dump carries a digest, by which any site notices that it was damaged, and a code by which the site
-//! that made it knows it again ([`Check`]). A credential is loaded over a session with that code alone:
-//! with a credential id of their choice an admin could test guesses at another account's pass phrase.
+//! A dump carries a digest, with which any site detects damage, and a MAC, with which the site that
+//! made it recognises it ([`Check`]). Over a session the site loads a credential only if this MAC
+//! is valid: an admin who could choose the credential id could test guesses of another account's
+//! pass phrase.
 
 use countersign_crypto::certificate::Certificate;
 use countersign_crypto::hash::sha256;
@@ -32,7 +33,7 @@ use crate::store::Change;
 use crate::text::{Base64Url, Email, FullName};
 use crate::timestamp::Timestamp;
 
-/// The longest dump that is read, in bytes: some ten times a full one.
+/// The maximum length of a dump that is read, in bytes: about ten times the length of a full one.
 const MAX_DUMP: usize = 64 * 1024;
 /// The label of the key under which the site authenticates dumps.
 const MAC_LABEL: &str = "person dump";
@@ -42,8 +43,8 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("person", "dump")
             .summary(
-                "Shows all that is kept of a person, to be loaded again; with the credential at the \
-                 admin socket only.",
+                "Exports a person so that it can be loaded again. The export contains the credential at the \
+                admin socket only.",
             )
             .allow(&admin)
             .changes()
@@ -51,7 +52,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "maria" }))
             .handler(dump),
         Entry::new("person", "load")
-            .summary("Brings a dumped person back.")
+            .summary("Imports a dumped person.")
             .allow(&admin)
             .changes()
             .public_key()
@@ -64,45 +65,46 @@ pub(super) fn entries() -> Vec<Entry> {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Dump {
-    /// Says what this is.
+    /// Identifies the format.
     format: Format,
-    /// The version of this form: 1.
+    /// The version of the format: 1.
     version: Version,
     /// The account.
     person: DumpedPerson,
-    /// What the person logs in with; absent when there is nothing, or when it may not be shown.
+    /// The credential that the person logs in with; absent when there is none, and over a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credential: Option<DumpedCredential>,
-    /// What is delivered of the person; absent as the credential is.
+    /// The person's delivered key; absent when there is none, and over a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     delivered_key: Option<DumpedKey>,
-    /// That the dump is as it was made; absent in one that was written or changed by hand.
+    /// Protects the dump against changes; absent in a dump that was written or changed by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     check: Option<Check>,
 }
 
-/// That a dump is as it was made. Both cover the dump without this member, as compact JSON with its
-/// members in the order of this page.
+/// Protects a dump against changes. Both values cover the dump without this member, as compact JSON
+/// with its members in the order of this page.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Check {
-    /// Its SHA-256: any site notices damage.
+    /// The SHA-256 of the dump, with which any site detects damage.
     sha256: Base64Url,
-    /// Its HMAC-SHA256 under a key of the site that made it, which alone knows it again.
+    /// The HMAC-SHA256 of the dump under a key of the site that made it. Only that site can verify
+    /// it.
     mac: Base64Url,
 }
 
-/// Who vouches for a dump.
+/// The verified origin of a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// This site made it.
     ThisSite,
-    /// It is whole, and another site made it, or it has no check at all.
+    /// Another site made it (`checked`: its digest is valid), or it has no check at all.
     Elsewhere { checked: bool },
 }
 
 impl Dump {
-    /// The same with a check.
+    /// Returns the dump with a check.
     fn checked(self, key: &MacKey) -> Result<Self, Refusal> {
         let text = self.text()?;
         let check = Check {
@@ -115,7 +117,7 @@ impl Dump {
         })
     }
 
-    /// Verifies the check, if there is one, and takes it out.
+    /// Verifies the check, if there is one, and removes it.
     fn verify(&mut self, key: &MacKey) -> Result<Origin, Refusal> {
         let Some(check) = self.check.take() else {
             return Ok(Origin::Elsewhere { checked: false });
@@ -130,7 +132,7 @@ impl Dump {
         })
     }
 
-    /// What the check covers.
+    /// Returns the bytes that the check covers.
     fn text(&self) -> Result<Vec<u8>, Refusal> {
         serde_json::to_vec(self).map_err(|error| Refusal::internal(error.to_string()))
     }
@@ -139,19 +141,19 @@ impl Dump {
 fn altered() -> Refusal {
     Refusal::invalid(
         "dump.check",
-        "the dump is not as it was made: it was damaged or changed since; load another copy, or, if you \
-         changed it yourself, take `check` out of it and load it at the admin socket",
+        "the dump was damaged or changed; load another copy, or, if you changed it yourself, remove `check` \
+        from it and load it at the admin socket",
     )
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 enum Format {
-    /// A person.
+    /// An exported person.
     #[serde(rename = "countersign person")]
     Person,
 }
 
-/// The one version so far.
+/// The version of the format. There is one so far.
 #[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 struct Version(u16);
 
@@ -164,7 +166,7 @@ impl<'de> Deserialize<'de> for Version {
         match u16::deserialize(deserializer)? {
             1 => Ok(Self::NOW),
             other => Err(D::Error::custom(format_args!(
-                "version {other} is not known here; a newer Countersign made this dump"
+                "version {other} is not supported; a newer Countersign made this dump"
             ))),
         }
     }
@@ -177,15 +179,15 @@ struct DumpedPerson {
     /// `name@zone`.
     #[schemars(with = "String")]
     name: AccountName,
-    /// The name to show.
+    /// The display name.
     full_name: FullName,
-    /// Where mail goes.
+    /// The mail address.
     email: Email,
-    /// What the person may do.
+    /// The person's role.
     role: PersonRole,
     /// Whether the person may log in.
     state: State,
-    /// When the account was made.
+    /// When the account was created.
     created: Timestamp,
 }
 
@@ -193,15 +195,16 @@ struct DumpedPerson {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DumpedCredential {
-    /// What the record was made with.
+    /// The OPAQUE suite that the record was made with.
     suite: PassphraseSuite,
-    /// The server setup that it was made under: only the site that has it can use the record.
+    /// The id of the server setup that the record was made with. Only the site that has it can use
+    /// the record.
     setup: Base64Url,
-    /// The record's name within OPAQUE.
+    /// The credential identifier that OPAQUE uses for the record.
     credential_id: Base64Url,
-    /// OPAQUE's registration record.
+    /// The OPAQUE registration record.
     record: Record,
-    /// The person's identity, sealed on the person's side.
+    /// The person's identity, sealed by the person's client.
     sealed_identity: SealedIdentity,
     /// The certificate of that identity, in PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -210,7 +213,7 @@ struct DumpedCredential {
     changed: Timestamp,
 }
 
-/// Bytes that are a record.
+/// Bytes that are a valid OPAQUE record.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct Record(Base64Url);
@@ -237,7 +240,7 @@ impl JsonSchema for Record {
     }
 }
 
-/// Bytes of the one length that a sealed identity has.
+/// A sealed identity: bytes of the one valid length.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct SealedIdentity(Base64Url);
@@ -249,7 +252,7 @@ impl<'de> Deserialize<'de> for SealedIdentity {
             Ok(Self(bytes))
         } else {
             Err(D::Error::custom(format_args!(
-                "{} bytes, not {SEALED_IDENTITY_LENGTH}",
+                "has {} bytes; must have {SEALED_IDENTITY_LENGTH}",
                 bytes.0.len()
             )))
         }
@@ -295,7 +298,7 @@ async fn dump(context: Context, params: ByName) -> Result<Answer<Dump>, Refusal>
         delivered_key: delivered.map(DumpedKey::from),
         check: None,
     };
-    let key = context.site().expect_open()?.key.mac_key(MAC_LABEL);
+    let key = context.site().expect_unsealed()?.key.mac_key(MAC_LABEL);
     Ok(Answer::new(dump.checked(&key)?))
 }
 
@@ -303,7 +306,7 @@ impl From<Account> for DumpedPerson {
     fn from(account: Account) -> Self {
         Self {
             name: account.name,
-            // What the store holds was checked when it came in.
+            // The store holds only values that passed this check when they were set.
             full_name: account.full_name.try_into().unwrap_or_default(),
             email: account.email.try_into().unwrap_or_default(),
             role: match account.role {
@@ -341,18 +344,18 @@ impl TryFrom<PassphraseCredential> for DumpedCredential {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Load {
-    /// The dump, as text, so that a fault in it can be told with its line.
+    /// The dump as text, so that an error can name the line and column.
     dump: String,
 }
 
 async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Refusal> {
     let mut dump = read(&params.dump)?;
-    let key = context.site().expect_open()?.key.mac_key(MAC_LABEL);
+    let key = context.site().expect_unsealed()?.key.mac_key(MAC_LABEL);
     let origin = dump.verify(&key)?;
     let person = dump.person;
     let account = Account {
         id: AccountId::new(context.now(), &mut context.site().entropy()),
-        name: context.site().whole_name(person.name),
+        name: context.site().qualified_name(person.name),
         kind: Kind::Person,
         role: person.role.into(),
         full_name: person.full_name.into_string(),
@@ -389,18 +392,15 @@ async fn load(context: Context, params: Load) -> Result<Answer<AccountView>, Ref
             Some("credential_id") => refusal.of_field("dump.credential.credential_id"),
             _ => refusal,
         })?;
-    let said = format!("Loaded {}.", account.name);
-    Ok(Answer::new(account.into()).saying(said))
+    let output = format!("Loaded {}.", account.name);
+    Ok(Answer::new(account.into()).with_output(output))
 }
 
 fn read(text: &str) -> Result<Dump, Refusal> {
     if text.len() > MAX_DUMP {
         return Err(Refusal::invalid(
             "dump",
-            format_args!(
-                "{} bytes are too long for a dump; at most {MAX_DUMP}",
-                text.len()
-            ),
+            format_args!("has {} bytes; a dump has at most {MAX_DUMP}", text.len()),
         ));
     }
     params::from_text(text).map_err(|fault| {
@@ -425,23 +425,24 @@ impl DumpedCredential {
         origin: Origin,
     ) -> Result<PassphraseCredential, Refusal> {
         let field = |name: &str| format!("dump.credential.{name}");
-        let ours = context.site().expect_open()?.setup.id();
+        let ours = context.site().expect_unsealed()?.setup.id();
         let setup = <[u8; 8]>::try_from(self.setup.0).map(SetupId::from_bytes);
         if setup != Ok(ours) {
             return Err(Refusal::invalid(
                 field("setup"),
-                "the record was made under another site's server setup and cannot be used here; \
-                 take `credential` and `check` out and set a new pass phrase",
+                "the record was made with another site's server setup and cannot be used here; \
+                remove `credential` and `check` from the dump and set a new pass phrase",
             ));
         }
         match origin {
             Origin::ThisSite => {}
-            // Only this site can use the record, so only this site can have made the dump.
+            // The record belongs to this site's setup, so a valid digest without a valid MAC shows
+            // a change.
             Origin::Elsewhere { checked: true } => return Err(altered()),
             Origin::Elsewhere { checked: false } if !context.caller().channel.is_local() => {
                 return Err(Refusal::not_permitted(
-                    "over a session a credential is loaded from a dump that is as this site made it",
-                    "load it at the admin socket, or take `credential` out and set a new pass phrase",
+                    "over a session a credential can only be loaded from an unchanged dump that this site made",
+                    "load the dump at the admin socket, or remove `credential` from it and set a new pass phrase",
                 )
                 .of_field("dump.check"));
             }

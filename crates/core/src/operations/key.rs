@@ -1,4 +1,4 @@
-//! `key`: the keys that a service logs in with. The site holds their public halves only.
+//! `key`: the keys that a service logs in with. The site stores only their public halves.
 
 use countersign_crypto::certificate::{Certificate, Thumbprint};
 use countersign_proto::name::AccountName;
@@ -21,7 +21,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let thumbprint = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     vec![
         Entry::new("key", "add")
-            .summary("Adds a key to a service; those it has stay valid.")
+            .summary("Adds a key to a service. Its other keys stay valid.")
             .allow(&admin)
             .changes()
             .public_key()
@@ -34,7 +34,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "mailer" }))
             .handler(list),
         Entry::new("key", "revoke")
-            .summary("Takes a key away and cuts the sessions that were opened with it.")
+            .summary("Removes a key from a service and cuts the sessions that were opened with it.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "mailer", "thumbprint": thumbprint }))
@@ -42,28 +42,28 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// A new key.
+/// A new key for a service.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Add {
-    /// The service.
+    /// The name of the service.
     #[schemars(with = "String")]
     name: AccountName,
-    /// Its certificate, in PEM (the `.pub` file of `key new`).
+    /// The certificate of the key, in PEM (the `.pub` file of `key new`).
     certificate: String,
-    /// What to call it.
+    /// A label for the key.
     #[serde(default)]
     label: Label,
 }
 
-/// A key.
+/// A key of a service.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct KeyView {
     /// The SHA-256 of the certificate, in hexadecimal.
     thumbprint: String,
-    /// What it is called; may be empty.
+    /// The key's label; may be empty.
     label: String,
-    /// When it was added.
+    /// When the key was added.
     added: Timestamp,
 }
 
@@ -102,17 +102,17 @@ async fn add(context: Context, params: Add) -> Result<Answer<KeyView>, Refusal> 
     if context.site().store().keys_of(account.id).await?.len() >= KEYS_PER_ACCOUNT {
         return Err(Refusal::conflict(
             format!("{} has {KEYS_PER_ACCOUNT} keys already", account.name),
-            "revoke one that is not used any more",
+            "revoke a key that is no longer used",
         ));
     }
-    proof::spend(&context, account.id)?;
+    proof::consume(&context, account.id)?;
     let details = json!({ "thumbprint": key.thumbprint.to_string(), "label": key.label });
     let target = account.name.to_string();
     context
         .commit(vec![Change::InsertKey(key.clone())], target, details)
         .await?;
-    let said = format!("Added the key {} to {}.", key.thumbprint, account.name);
-    Ok(Answer::new(key.into()).saying(said))
+    let output = format!("Added the key {} to {}.", key.thumbprint, account.name);
+    Ok(Answer::new(key.into()).with_output(output))
 }
 
 async fn list(context: Context, params: ByName) -> Result<Answer<Listing<KeyView>>, Refusal> {
@@ -123,14 +123,14 @@ async fn list(context: Context, params: ByName) -> Result<Answer<Listing<KeyView
         next: None,
     };
     let text = listing.lines(|key| format!("{}  {}  {}", key.thumbprint, key.added, key.label));
-    Ok(Answer::new(listing).saying(text))
+    Ok(Answer::new(listing).with_output(text))
 }
 
-/// The key to take away.
+/// Names the key to revoke.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Revoke {
-    /// The service.
+    /// The name of the service.
     #[schemars(with = "String")]
     name: AccountName,
     /// The key's thumbprint, in hexadecimal.
@@ -140,7 +140,7 @@ struct Revoke {
 
 async fn revoke(context: Context, params: Revoke) -> Result<Answer<Done>, Refusal> {
     let account = account::find(&context, Kind::Service, &params.name).await?;
-    proof::spend(&context, account.id)?;
+    proof::consume(&context, account.id)?;
     let thumbprint = params.thumbprint;
     let change = Change::DeleteKey {
         account: account.id,
@@ -152,5 +152,5 @@ async fn revoke(context: Context, params: Revoke) -> Result<Answer<Done>, Refusa
         .commit(change, target, details)
         .await
         .map_err(|refusal| refusal.of_field("thumbprint"))?;
-    Ok(Answer::new(Done {}).saying(format!("Revoked the key {thumbprint}.")))
+    Ok(Answer::new(Done {}).with_output(format!("Revoked the key {thumbprint}.")))
 }

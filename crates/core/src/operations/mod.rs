@@ -1,4 +1,4 @@
-//! The site's own operations, one file a group.
+//! The site's own operations. Each file holds the operations of one group, or one part of a group.
 
 mod account;
 mod app;
@@ -27,10 +27,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::engine::{Table, TableError};
 
-/// A table with all of the site's own operations. An embedding application adds its own to it.
+/// Returns a table with all of the site's own operations. An embedding application adds its own
+/// entries to it.
 ///
 /// # Errors
-/// None in a released version: [`TableError`] when two entries share a name.
+/// [`TableError`] when two entries have the same name. A test excludes this for the entries here.
 pub fn table() -> Result<Table, TableError> {
     let mut table = Table::new();
     let entries = [
@@ -60,27 +61,28 @@ pub fn table() -> Result<Table, TableError> {
     Ok(table)
 }
 
-/// Nothing to say.
+/// The parameters of an operation that takes none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NoParams {}
 
-/// Nothing to answer but that it was done.
+/// The result of an operation that returns no data.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Done {}
 
-/// A stretch of a list.
+/// A page of a list.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Listing<T> {
-    /// What was found, in order.
+    /// The entries of this page, in order.
     entries: Vec<T>,
-    /// Pass this as `after` to go on; absent when this is the end.
+    /// Pass this as `after` to get the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
 impl<T> Listing<T> {
-    /// What was read with a limit one above `limit`, so that the end is known without counting.
+    /// Makes a page from entries that were read with a limit of `limit + 1`. The extra entry only
+    /// shows that there is another page.
     fn of(mut entries: Vec<T>, limit: Limit, cursor: impl Fn(&T) -> String) -> Self {
         let more = entries.len() > limit.entries();
         entries.truncate(limit.entries());
@@ -88,45 +90,45 @@ impl<T> Listing<T> {
         Self { entries, next }
     }
 
-    /// One line an entry.
+    /// Returns one line of text per entry.
     fn lines(&self, line: impl Fn(&T) -> String) -> String {
         self.entries.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// How many entries to list at most.
+/// The maximum number of entries in a page: 1 to 1,000, default 100.
 #[derive(Debug, Clone, Copy)]
 struct Limit(u32);
 
 impl Limit {
-    const MOST: u32 = 1000;
-    const USUAL: Self = Self(100);
+    const MAX: u32 = 1000;
+    const DEFAULT: Self = Self(100);
 
     const fn entries(self) -> usize {
         self.0 as usize
     }
 
-    /// One more than is shown, to know whether there is more.
-    const fn and_one(self) -> u32 {
+    /// One more than the page shows, so that the reader learns whether there is another page.
+    const fn plus_one(self) -> u32 {
         self.0 + 1
     }
 }
 
 impl Default for Limit {
     fn default() -> Self {
-        Self::USUAL
+        Self::DEFAULT
     }
 }
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let limit = u32::deserialize(deserializer)?;
-        if (1..=Self::MOST).contains(&limit) {
+        if (1..=Self::MAX).contains(&limit) {
             Ok(Self(limit))
         } else {
             Err(serde::de::Error::custom(format_args!(
                 "{limit} is not from 1 to {}",
-                Self::MOST
+                Self::MAX
             )))
         }
     }
@@ -142,6 +144,6 @@ impl JsonSchema for Limit {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": 1, "maximum": Limit::MOST, "default": 100 })
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": Limit::MAX, "default": 100 })
     }
 }

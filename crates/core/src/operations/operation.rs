@@ -1,4 +1,4 @@
-//! `operation`: what can be asked of the site; the help of every shell.
+//! `operation`: lists the operations of the site. Shells build their help from it.
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -17,18 +17,18 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// Which operations are wanted.
+/// Selects operations.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// Only those of this group.
+    /// Return only the operations of this group.
     group: Option<String>,
 }
 
 /// The operations that the caller may call.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Operations {
-    /// Sorted by group and command.
+    /// The operations, sorted by group and command.
     operations: Vec<OperationView>,
 }
 
@@ -41,12 +41,13 @@ struct OperationView {
     command: &'static str,
     /// What it does.
     summary: &'static str,
-    /// Whether to ask before running it.
+    /// Whether the operation may interrupt other users, so that a client should ask before it runs
+    /// it.
     disruptive: bool,
-    /// Whether content comes with it.
+    /// Whether the operation takes content.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     takes_content: bool,
-    /// Whether content comes with its answer.
+    /// Whether the result comes with content.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     gives_content: bool,
     /// The JSON Schema of its parameters.
@@ -84,5 +85,5 @@ async fn list(context: Context, params: List) -> Result<Answer<Operations>, Refu
         .iter()
         .map(|one| format!("{} {}  {}", one.group, one.command, one.summary))
         .collect();
-    Ok(Answer::new(Operations { operations }).saying(lines.join("\n")))
+    Ok(Answer::new(Operations { operations }).with_output(lines.join("\n")))
 }

@@ -1,4 +1,4 @@
-//! `option`: the encryption options that sessions may use.
+//! `option`: the encryption options that the site offers to sessions.
 
 use countersign_proto::session::{EncryptionOption, Strength};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -16,13 +16,13 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("option", "list")
             .summary(
-                "Lists the encryption options, those on offer first, in the order of their rank.",
+                "Lists the encryption options, those on offer first, in order of their rank.",
             )
             .allow(&Role::ALL)
             .handler(list),
         Entry::new("option", "enable")
             .summary(
-                "Puts an encryption option on offer, after the others; for new sessions at once.",
+                "Enables an encryption option for new sessions and ranks it last.",
             )
             .allow(&admin)
             .changes()
@@ -32,14 +32,14 @@ pub(super) fn entries() -> Vec<Entry> {
             }),
         Entry::new("option", "disable")
             .summary(
-                "Takes an encryption option off; sessions that use it go on unless they are cut.",
+                "Disables an encryption option for new sessions. Its open sessions continue unless `cut` is set.",
             )
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "hybrid-chacha20poly1305" }))
             .handler(disable),
         Entry::new("option", "order")
-            .summary("Ranks the encryption options on offer: the named ones first, best first.")
+            .summary("Ranks the encryption options on offer: the named ones first, in the given order.")
             .allow(&admin)
             .changes()
             .example(json!({ "names": ["hybrid-chacha20poly1305"] }))
@@ -49,7 +49,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 change(context, move |offer, _| offer.order(&names))
             }),
         Entry::new("option", "floor")
-            .summary("Sets how weak an encryption option may be, and takes weaker ones off.")
+            .summary("Sets the minimum strength of encryption options and disables weaker ones.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "floor": "hybrid" }))
@@ -57,7 +57,7 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// An encryption option by its name.
+/// An encryption option, written as its name.
 #[derive(Debug)]
 struct OptionName(EncryptionOption);
 
@@ -82,7 +82,7 @@ impl JsonSchema for OptionName {
     }
 }
 
-/// A strength by its name.
+/// A strength, written as its name.
 #[derive(Debug)]
 struct StrengthName(Strength);
 
@@ -107,40 +107,42 @@ impl JsonSchema for StrengthName {
     }
 }
 
-/// Which option.
+/// Names an encryption option.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct One {
-    /// Its name.
+    /// The name of the option.
     name: OptionName,
 }
 
-/// Which option is taken off.
+/// Names the option to disable.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Disable {
-    /// Its name.
+    /// The name of the option.
     name: OptionName,
-    /// Cuts all sessions whose option is not on offer then; also when it was taken off before.
+    /// Cut all sessions whose option is not on offer afterwards, including those of options that
+    /// were disabled before.
     #[serde(default)]
     cut: bool,
 }
 
-/// Which options come first.
+/// The options to rank first.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Order {
-    /// Their names, best first; those left out stay behind them in the order that they had.
+    /// The names of the options, best first. Options that are not named follow in their previous
+    /// order.
     names: Vec<OptionName>,
 }
 
-/// How weak an option may be.
+/// The new minimum strength.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Floor {
-    /// The weakest that may be offered.
+    /// The weakest strength that may be offered.
     floor: StrengthName,
-    /// Cuts all sessions whose option is not on offer then.
+    /// Cut all sessions whose option is not on offer afterwards.
     #[serde(default)]
     cut: bool,
 }
@@ -148,11 +150,11 @@ struct Floor {
 /// The encryption options.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Options {
-    /// All that this version knows.
+    /// All options that this version supports.
     options: Vec<OptionView>,
-    /// Nothing weaker is offered.
+    /// The minimum strength of an option on offer.
     floor: &'static str,
-    /// How many sessions were cut, if that was asked for.
+    /// How many sessions were cut; present only if cutting was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     cut: Option<usize>,
 }
@@ -160,14 +162,15 @@ struct Options {
 /// An encryption option.
 #[derive(Debug, Serialize, JsonSchema)]
 struct OptionView {
-    /// Its name.
+    /// The name of the option.
     name: &'static str,
-    /// Its rank among those on offer, from 1; absent when it is not on offer.
+    /// The rank of the option among those on offer, from 1; absent when it is not on offer.
     #[serde(skip_serializing_if = "Option::is_none")]
     rank: Option<usize>,
-    /// Whether an admin enabled it. Enabled and without a rank, it lies under the configuration's floor.
+    /// Whether an admin enabled the option. An enabled option without a rank is weaker than the
+    /// floor in the configuration file.
     enabled: bool,
-    /// How strong it is.
+    /// The strength of the option.
     strength: &'static str,
 }
 
@@ -205,14 +208,14 @@ fn listed(site: &Site, warning: Option<&str>, cut: Option<usize>) -> Answer<Opti
         floor,
         cut,
     })
-    .saying(lines.join("\n"))
+    .with_output(lines.join("\n"))
 }
 
 async fn disable(context: Context, params: Disable) -> Result<Answer<Options>, Refusal> {
     let name = params.name.0;
     let (offer, _) = context.site().offer();
     let applied = match params.cut && !offer.enabled().contains(&name) {
-        // It was taken off before, and the sessions that it had went on.
+        // The option is already disabled; only its remaining sessions are cut.
         true => {
             let details = json!({ "cut": name.name() });
             let notice = Notice::SessionsNotOfferedEnd;
@@ -242,12 +245,12 @@ impl OptionView {
         let rank = self
             .rank
             .map_or_else(|| "-".to_owned(), |rank| rank.to_string());
-        let held_back = if self.enabled && self.rank.is_none() {
-            "  (enabled, under the configuration's floor)"
+        let suppressed = if self.enabled && self.rank.is_none() {
+            "  (enabled, but below the floor in the configuration file)"
         } else {
             ""
         };
-        format!("{rank}  {}  {}{held_back}", self.name, self.strength)
+        format!("{rank}  {}  {}{suppressed}", self.name, self.strength)
     }
 }
 
@@ -259,7 +262,7 @@ async fn change(
     Ok(applied.listed(context.site(), false))
 }
 
-/// A change of the offer that was made.
+/// The result of a change of the offer.
 struct Applied {
     warning: Option<&'static str>,
     sessions_ended: usize,
@@ -278,8 +281,9 @@ impl Applied {
     }
 }
 
-/// Changes the offer; with `cut`, the sessions whose option is not on offer afterwards end. No login can open another
-/// such session: it looks at the offer once more when its session is there.
+/// Changes the offer. With `cut`, the sessions whose option is not on offer afterwards end. A login
+/// that runs at the same time cannot open such a session, because it checks the offer again after
+/// it registered its session.
 async fn apply(
     context: &Context,
     cut: bool,
@@ -302,11 +306,11 @@ async fn apply(
         "options": { "was": names(&before), "is": names(&after) },
         "floor": { "was": before.floor().name(), "is": after.floor().name() },
     });
-    let warning = let_in(&before, &after, least).and_then(weakness);
+    let warning = newly_allowed(&before, &after, least).and_then(weakness);
     if let (Some(warning), Some(details)) = (warning, details.as_object_mut()) {
         details.insert("warning".to_owned(), warning.into());
     }
-    let mut changes = Changes::from(Site::keep_offer(&after, revision)?);
+    let mut changes = Changes::from(Site::store_offer(&after, revision)?);
     if cut {
         changes = changes.and(Notice::SessionsNotOfferedEnd);
     }
@@ -317,8 +321,9 @@ async fn apply(
     })
 }
 
-/// The weakest strength that a change lets in, by an option that was not on offer or by a lower floor.
-fn let_in(before: &Offer, after: &Offer, least: Strength) -> Option<Strength> {
+/// Returns the weakest strength that a change newly allows, by an added option or by a lower floor;
+/// `None` if it allows nothing new.
+fn newly_allowed(before: &Offer, after: &Offer, least: Strength) -> Option<Strength> {
     let (was, is) = (before.options(least), after.options(least));
     let added = is.ranked().iter();
     let added = added.filter(|option| !was.ranked().contains(option));
@@ -326,15 +331,15 @@ fn let_in(before: &Offer, after: &Offer, least: Strength) -> Option<Strength> {
     added.map(|option| option.strength()).chain(lower).min()
 }
 
-/// What it means that sessions may be only so strong; `None` for the strongest.
+/// Returns the warning for allowing sessions of this strength; `None` for the strongest.
 const fn weakness(strength: Strength) -> Option<&'static str> {
     match strength {
         Strength::Hybrid => None,
         Strength::Classical => Some(
-            "a recording of a session with a classical option may be opened by a quantum computer of tomorrow",
+            "an attacker who records sessions with a classical option may be able to decrypt them with a future quantum computer",
         ),
         Strength::Delivered => Some(
-            "with a delivered option whoever knows a name can fetch that account's encrypted key and guess at its pass phrase, and recordings are opened by a key that leaks later",
+            "with a delivered option any client that knows a name can fetch the encrypted key of that account and guess its pass phrase offline, and recorded sessions can be decrypted if the key leaks later",
         ),
     }
 }
@@ -343,9 +348,9 @@ fn refused(error: &OfferError) -> Refusal {
     let hint = match error {
         OfferError::BelowFloor { .. } => "lower the floor first, with `option floor`",
         OfferError::BelowConfiguration { .. } => {
-            "it is `floor` under `[options]` in the configuration file"
+            "change `floor` under `[options]` in the configuration file"
         }
-        OfferError::NothingLeft => "put another option on offer first, with `option enable`",
+        OfferError::NothingLeft => "enable another option first, with `option enable`",
         OfferError::Already { .. } => "`option list` shows what is on offer",
     };
     Refusal::conflict(error.to_string(), hint)

@@ -1,4 +1,4 @@
-//! `self`: what an account may see and change of itself.
+//! `self`: operations of an account on itself.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,18 +17,18 @@ pub(super) fn entries() -> Vec<Entry> {
     let persons = [Role::Admin, Role::Member];
     vec![
         Entry::new("self", "show")
-            .summary("Shows the account and the session that you are using.")
+            .summary("Shows your account and the session that you are using.")
             .allow_own(&Role::ALL)
             .handler(show),
         Entry::new("self", "passphrase_start")
-            .summary("Begins to set your own pass phrase, after a fresh proof: answers an OPAQUE registration request.")
+            .summary("Starts setting your own pass phrase: answers an OPAQUE registration request. Needs a fresh proof.")
             .allow_own(&persons)
             .changes()
             .public_key()
             .example(json!({ "request": "…" }))
             .handler(passphrase::start::<Own>),
         Entry::new("self", "passphrase_finish")
-            .summary("Sets your own pass phrase, which spends the fresh proof; takes your delivered key away and cuts your other sessions.")
+            .summary("Sets your own pass phrase, removes your delivered key and cuts your other sessions. Needs a fresh proof, which it uses up.")
             .allow_own(&persons)
             .changes()
             .public_key()
@@ -37,15 +37,15 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// The own account.
+/// The caller's account.
 #[derive(Debug, Serialize, JsonSchema)]
 struct OwnView {
     /// The account.
     #[serde(flatten)]
     account: AccountView,
-    /// A service's keys; empty for a person.
+    /// The keys of a service; empty for a person.
     keys: Vec<key::KeyView>,
-    /// The session that asks.
+    /// The session that this operation arrived on.
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<SessionId>,
     /// When that session ends.
@@ -61,12 +61,12 @@ async fn show(context: Context, _: NoParams) -> Result<Answer<OwnView>, Refusal>
     };
     let session = context.caller().session;
     let info = session.and_then(|id| context.site().sessions().find(id));
-    let said = format!("{}  {}  {}", account.name, account.role, account.full_name);
+    let output = format!("{}  {}  {}", account.name, account.role, account.full_name);
     Ok(Answer::new(OwnView {
         account: account.into(),
         keys: keys.into_iter().map(key::KeyView::from).collect(),
         session,
         expires: info.map(|info| info.expires),
     })
-    .saying(said))
+    .with_output(output))
 }

@@ -1,15 +1,15 @@
-//! Setting a pass phrase: OPAQUE registration (RFC 9807, section 5) in two operations, so that the
-//! pass phrase never leaves the process in which it is typed.
+//! Setting a pass phrase: OPAQUE registration (RFC 9807, section 5) in two operations. The pass
+//! phrase never leaves the process in which it is typed.
 //!
 //! ```text
 //! caller's process                                    site
 //! ClientRegistration::start ── passphrase_start ────▶ new credential id, registration_response, audited
-//! finish, seal the identity ◀─ response, binding ──── (keeps nothing)
+//! finish, seal the identity ◀─ response, binding ──── (stores nothing)
 //!                           ── passphrase_finish ───▶ binding checked, stored, audited
 //! ```
 //!
-//! Each registration has an OPRF key of its own, which answers one request and no more: what a
-//! registration answers says nothing of a record that exists.
+//! Each registration has its own OPRF key, which answers a single request. A registration response
+//! therefore reveals nothing about an existing record.
 
 use countersign_crypto::certificate::Certificate;
 use countersign_crypto::passphrase::PassphraseRecord;
@@ -25,7 +25,7 @@ use crate::accounts::{
     Account, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, Registrant,
 };
 use crate::engine::{Answer, Context, Entry, Refusal};
-use crate::site_key::Opened;
+use crate::site_key::UnsealedKeys;
 use crate::store::Change;
 use crate::text::Base64Url;
 use crate::throttle::Rate;
@@ -35,7 +35,7 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("person", "passphrase_start")
             .summary(
-                "Begins to set a person's pass phrase: answers an OPAQUE registration request.",
+                "Starts setting a person's pass phrase: answers an OPAQUE registration request.",
             )
             .allow(&admin)
             .changes()
@@ -43,7 +43,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "maria", "request": "…" }))
             .handler(start::<Named>),
         Entry::new("person", "passphrase_finish")
-            .summary("Sets a person's pass phrase, takes the delivered key away and cuts the person's sessions.")
+            .summary("Sets a person's pass phrase, removes the delivered key and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
             .public_key()
@@ -63,22 +63,24 @@ pub(super) fn entries() -> Vec<Entry> {
 #[serde(deny_unknown_fields)]
 #[schemars(transform = W::shape)]
 pub(super) struct Start<W: Whose> {
-    /// Whose pass phrase.
+    /// The person's name.
     name: W,
-    /// The registration request.
+    /// The OPAQUE registration request.
     request: Base64Url,
 }
 
-/// What the site answers to a registration request.
+/// The site's answer to a registration request.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Started {
-    /// The registration response.
+    /// The OPAQUE registration response.
     response: Base64Url,
-    /// The server setup that it was made with; give it back when finishing.
+    /// The id of the server setup that the response was made with; pass it back to finish the
+    /// registration.
     setup: Base64Url,
-    /// Ties this registration to the account for ten minutes; give it back when finishing.
+    /// Binds this registration to the account for ten minutes; pass it back to finish the
+    /// registration.
     binding: Base64Url,
-    /// OPAQUE's server identity: both public keys of the site. The client identity is left out.
+    /// OPAQUE's server identity: both public keys of the site. There is no client identity.
     server_identity: Base64Url,
 }
 
@@ -87,47 +89,47 @@ pub(super) struct Started {
 #[serde(deny_unknown_fields)]
 #[schemars(transform = W::shape)]
 pub(super) struct Finish<W: Whose> {
-    /// Whose pass phrase.
+    /// The person's name.
     name: W,
-    /// The server setup, as it was answered at the start.
+    /// The `setup` of the start's result.
     setup: Base64Url,
-    /// The binding, as it was answered at the start.
+    /// The `binding` of the start's result.
     binding: Base64Url,
-    /// The registration record.
+    /// The OPAQUE registration record.
     record: Base64Url,
     #[schemars(description = format!("The {} identity, sealed under the export key.", W::OF))]
     sealed_identity: Base64Url,
-    /// What the record was made with; there is one suite so far, so it may be left out.
+    /// The OPAQUE suite of the record. There is one so far, which is the default.
     #[serde(default)]
     suite: PassphraseSuite,
     #[schemars(description = format!("The certificate of the {} identity, in PEM.", W::OF))]
     certificate: Option<String>,
 }
 
-/// A pass phrase was set.
+/// The result of setting a pass phrase.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PassphraseSet {
-    /// How many of the account's sessions were ended by it.
+    /// How many sessions of the account were cut.
     sessions_ended: usize,
 }
 
-/// Answers a registration request, under an OPRF key that no other request is answered under.
+/// Answers a registration request under an OPRF key that is used for this request only.
 pub(super) async fn start<W: Whose>(
     context: Context,
     params: Start<W>,
 ) -> Result<Answer<Started>, Refusal> {
     let account = person(&context, &params.name).await?;
-    proof::expect(&context, account.id)?;
+    proof::require(&context, account.id)?;
     if let Some(caller) = context.caller().account {
-        context.rate(Rate::Began(caller), "registrations were begun by you")?;
+        context.rate(Rate::StartedBy(caller), "registrations that you started")?;
     }
     context.rate(
-        Rate::BegunFor(account.id),
-        "registrations were begun for this account",
+        Rate::StartedFor(account.id),
+        "registrations for this account",
     )?;
-    let opened = context.site().expect_open()?;
+    let opened = context.site().expect_unsealed()?;
     let before = context.site().store().passphrase(account.id).await?;
-    let (credential_id, binding) = registrant(&account, &opened, before.as_ref()).begin(
+    let (credential_id, binding) = registrant(&account, &opened, before.as_ref()).start(
         &opened.key,
         context.now(),
         &mut context.site().entropy(),
@@ -146,7 +148,8 @@ pub(super) async fn start<W: Whose>(
     }))
 }
 
-/// The account, which has to be a person's: a service that is an admin has no pass phrase to set.
+/// Returns the account, which must be a person. A service with the role of an admin has no pass
+/// phrase.
 async fn person(context: &Context, whose: &impl Whose) -> Result<Account, Refusal> {
     let account = whose.account(context).await?;
     match account.kind {
@@ -160,7 +163,7 @@ async fn person(context: &Context, whose: &impl Whose) -> Result<Account, Refusa
 
 fn registrant(
     account: &Account,
-    opened: &Opened,
+    opened: &UnsealedKeys,
     before: Option<&PassphraseCredential>,
 ) -> Registrant {
     Registrant {
@@ -170,25 +173,26 @@ fn registrant(
     }
 }
 
-/// Stores a finished registration and cuts the account's sessions, but not the caller's own.
+/// Stores a finished registration. The projection cuts the account's sessions, except the caller's
+/// own.
 pub(super) async fn finish<W: Whose>(
     context: Context,
     registration: Finish<W>,
 ) -> Result<Answer<PassphraseSet>, Refusal> {
     let account = person(&context, &registration.name).await?;
-    proof::expect(&context, account.id)?;
+    proof::require(&context, account.id)?;
     let before = context.site().store().passphrase(account.id).await?;
     let finished =
         |before: &PassphraseCredential| registration.binding.0.starts_with(&before.credential_id.0);
     if before.as_ref().is_some_and(finished) {
         return Err(Refusal::conflict(
-            "this registration was finished already",
-            "begin another one with passphrase_start",
+            "this registration was already finished",
+            "start another one with passphrase_start",
         ));
     }
     let credential = credential(&context, &account, before.as_ref(), registration)?;
-    proof::spend(&context, account.id)?;
-    // A delivered key would go on opening with the old pass phrase.
+    proof::consume(&context, account.id)?;
+    // Otherwise the old pass phrase would still open the delivered key.
     let changes = vec![
         Change::PutPassphrase(credential),
         Change::DeleteDeliveredKey(account.id),
@@ -196,8 +200,8 @@ pub(super) async fn finish<W: Whose>(
     let target = account.name.to_string();
     let committed = context.commit(changes, target, json!({})).await?;
     let sessions_ended = committed.effects.sessions_ended;
-    let said = format!("Set the pass phrase of {}.", account.name);
-    Ok(Answer::new(PassphraseSet { sessions_ended }).saying(said))
+    let output = format!("Set the pass phrase of {}.", account.name);
+    Ok(Answer::new(PassphraseSet { sessions_ended }).with_output(output))
 }
 
 fn credential(
@@ -206,12 +210,12 @@ fn credential(
     before: Option<&PassphraseCredential>,
     registration: Finish<impl Whose>,
 ) -> Result<PassphraseCredential, Refusal> {
-    let opened = context.site().expect_open()?;
+    let opened = context.site().expect_unsealed()?;
     let setup = opened.setup.id();
     if registration.setup.0 != setup.as_bytes() {
         return Err(Refusal::invalid(
             "setup",
-            "this is not the site's server setup; start again",
+            "is not the id of the site's server setup; start the registration again",
         ));
     }
     let credential_id = registrant(account, &opened, before)
@@ -222,7 +226,7 @@ fn credential(
     if registration.sealed_identity.0.len() != SEALED_IDENTITY_LENGTH {
         return Err(Refusal::invalid(
             "sealed_identity",
-            format_args!("it must have {SEALED_IDENTITY_LENGTH} bytes"),
+            format_args!("must have {SEALED_IDENTITY_LENGTH} bytes"),
         ));
     }
     let certificate = registration

@@ -1,4 +1,4 @@
-//! `penalty`: the sources that misbehaved.
+//! `penalty`: rate-limit penalties of source addresses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,11 @@ pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
         Entry::new("penalty", "list")
-            .summary("Lists the sources that misbehaved lately, the worst first.")
+            .summary("Lists the sources with abuse points, those with the most points first.")
             .allow(&admin)
             .handler(list),
         Entry::new("penalty", "forget")
-            .summary("Forgets what a source did, or what all did: they are let in again.")
+            .summary("Clears the penalty of one source, or of all sources, so that they are admitted again.")
             .allow(&admin)
             .changes()
             .example(json!({ "source": "192.0.2.7" }))
@@ -27,23 +27,24 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// The sources that misbehaved.
+/// The sources with abuse points.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Penalties {
-    /// The worst first.
+    /// The sources, those with the most points first.
     entries: Vec<PenaltyView>,
 }
 
-/// A source that misbehaved.
+/// A source with abuse points.
 #[derive(Debug, Serialize, JsonSchema)]
 struct PenaltyView {
     /// An IPv4 address, or an IPv6 /64.
     source: Source,
-    /// Points for what it did; one is forgotten each second.
+    /// The source's current abuse points; one point expires per second.
     points: u64,
-    /// How often it was turned away lately; each time is twice as long.
+    /// How many penalties in a row the source has had; each lasts twice as long as the previous
+    /// one.
     times: u32,
-    /// Until when it is turned away; absent when it is not.
+    /// When the current penalty ends; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
 }
@@ -60,27 +61,27 @@ async fn list(context: Context, _: NoParams) -> Result<Answer<Penalties>, Refusa
     let entries: Vec<PenaltyView> = all.into_iter().map(view).collect();
     let line = |entry: &PenaltyView| match entry.until {
         Some(until) => format!(
-            "{}  {} points  turned away until {until}",
+            "{}  {} points  rejected until {until}",
             entry.source, entry.points
         ),
         None => format!("{}  {} points", entry.source, entry.points),
     };
     let text = entries.iter().map(line).collect::<Vec<_>>().join("\n");
-    Ok(Answer::new(Penalties { entries }).saying(text))
+    Ok(Answer::new(Penalties { entries }).with_output(text))
 }
 
-/// What to forget.
+/// Selects the penalties to clear.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Forget {
-    /// An IP address; all sources when left out.
+    /// The source's IP address; all sources when left out.
     source: Option<Source>,
 }
 
-/// What was forgotten.
+/// The result of clearing penalties.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Forgotten {
-    /// How many sources.
+    /// How many sources had abuse points.
     sources: usize,
 }
 
@@ -90,5 +91,5 @@ async fn forget(context: Context, params: Forget) -> Result<Answer<Forgotten>, R
     let notice = Notice::PenaltiesForgotten(params.source);
     let committed = context.commit(notice, target, details).await?;
     let sources = committed.effects.penalties_forgotten;
-    Ok(Answer::new(Forgotten { sources }).saying(format!("Forgot {sources} sources.")))
+    Ok(Answer::new(Forgotten { sources }).with_output(format!("Cleared {sources} sources.")))
 }

@@ -1,4 +1,4 @@
-//! `person`: who logs in with a pass phrase.
+//! `person`: accounts that log in with a pass phrase.
 
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
@@ -18,7 +18,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
     vec![
         Entry::new("person", "create")
-            .summary("Creates a person, who can log in once a pass phrase is set.")
+            .summary("Creates a person, who can log in after a pass phrase has been set.")
             .allow(&admin)
             .changes()
             .example(
@@ -38,15 +38,15 @@ pub(super) fn entries() -> Vec<Entry> {
             .handler(show),
         Entry::new("person", "update")
             .summary(
-                "Changes what is known of a person; what is left out stays. A new name or role, or \
-                      disabling, cuts the person's sessions.",
+                "Changes the given properties of a person and leaves the others as they are. A new name or role, \
+                or disabling, cuts the person's sessions.",
             )
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "maria", "role": "admin" }))
             .handler(update),
         Entry::new("person", "delete")
-            .summary("Deletes a person for good and cuts the person's sessions.")
+            .summary("Deletes a person permanently and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "maria" }))
@@ -54,7 +54,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 account::delete(context, Kind::Person, params)
             }),
         Entry::new("person", "lock")
-            .summary("Keeps a person from logging in and cuts the person's sessions.")
+            .summary("Locks a person, who can then not log in, and cuts the person's sessions.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "maria" }))
@@ -62,7 +62,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 account::set_state(context, Kind::Person, params, State::Locked)
             }),
         Entry::new("person", "unlock")
-            .summary("Lets a locked or disabled person log in again.")
+            .summary("Unlocks a locked or disabled person, who can then log in again.")
             .allow(&admin)
             .changes()
             .example(json!({ "name": "maria" }))
@@ -79,22 +79,22 @@ struct Create {
     /// `name` or `name@zone`.
     #[schemars(with = "String")]
     name: AccountName,
-    /// The name to show.
+    /// The display name.
     #[serde(default)]
     full_name: FullName,
-    /// Where mail goes.
+    /// The mail address.
     #[serde(default)]
     email: Email,
-    /// What the person may do; a member when left out.
+    /// The person's role; default `member`.
     #[serde(default)]
     role: PersonRole,
 }
 
-/// What a person may be.
+/// The role of a person.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PersonRole {
-    /// Runs the site.
+    /// Administers the site.
     Admin,
     /// Uses the site.
     #[default]
@@ -114,7 +114,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<AccountView>,
     let site = context.site();
     let account = Account {
         id: AccountId::new(context.now(), &mut site.entropy()),
-        name: site.whole_name(params.name),
+        name: site.qualified_name(params.name),
         kind: Kind::Person,
         role: params.role.into(),
         full_name: params.full_name.into_string(),
@@ -128,26 +128,26 @@ async fn create(context: Context, params: Create) -> Result<Answer<AccountView>,
     let change = Change::InsertAccount(account.clone());
     let target = account.name.to_string();
     context.commit(vec![change], target, details).await?;
-    let said = format!(
+    let output = format!(
         "Created {}. Set a pass phrase with `countersign person passphrase {}`.",
         account.name, account.name
     );
-    Ok(Answer::new(account.into()).saying(said))
+    Ok(Answer::new(account.into()).with_output(output))
 }
 
-/// A person with what they log in with.
+/// A person and the state of the person's credentials.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PersonView {
     /// The account.
     #[serde(flatten)]
     account: AccountView,
-    /// When the pass phrase was set; absent while there is none.
+    /// When the pass phrase was set; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     passphrase_set: Option<Timestamp>,
-    /// When the key was given that is delivered of the person; absent while there is none.
+    /// When the delivered key was stored; absent when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivered_key_set: Option<Timestamp>,
-    /// How many sessions the person has open.
+    /// How many open sessions the person has.
     sessions: usize,
 }
 
@@ -156,7 +156,7 @@ async fn show(context: Context, params: ByName) -> Result<Answer<PersonView>, Re
     view(&context, account).await
 }
 
-/// Shows a person.
+/// Builds the view of a person.
 pub(super) async fn view(
     context: &Context,
     account: Account,
@@ -166,7 +166,7 @@ pub(super) async fn view(
     let own = Scope::Own(account.id);
     let sessions = context.site().sessions();
     let sessions = sessions.list(own, None, usize::MAX, |_| true).len();
-    let said = format!(
+    let output = format!(
         "{}  {}  {}  {}",
         account.name,
         account.role,
@@ -179,32 +179,34 @@ pub(super) async fn view(
         delivered_key_set: delivered.map(|credential| credential.changed),
         sessions,
     })
-    .saying(said))
+    .with_output(output))
 }
 
-/// What to change; what is left out stays.
+/// The changes to make. An absent field stays unchanged.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Update {
-    /// Whom.
+    /// The person's current name.
     #[schemars(with = "String")]
     name: AccountName,
     /// The new name.
     #[schemars(with = "Option<String>")]
     new_name: Option<AccountName>,
-    /// The name to show.
+    /// The display name.
     full_name: Option<FullName>,
-    /// Where mail goes.
+    /// The mail address.
     email: Option<Email>,
-    /// What the person may do.
+    /// The person's role.
     role: Option<PersonRole>,
-    /// `true`: out of use, may not log in. `false`: may.
+    /// `true` disables the account, which can then not log in; `false` enables a disabled account.
     disabled: Option<bool>,
 }
 
 async fn update(context: Context, params: Update) -> Result<Answer<AccountView>, Refusal> {
     let before = account::find(&context, Kind::Person, &params.name).await?;
-    let new_name = params.new_name.map(|name| context.site().whole_name(name));
+    let new_name = params
+        .new_name
+        .map(|name| context.site().qualified_name(name));
     let account = before.clone().revised(context.now(), |account| {
         if let Some(name) = new_name {
             account.name = name;
@@ -220,7 +222,7 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
         }
         match (params.disabled, account.state) {
             (Some(true), _) => account.state = State::Disabled,
-            // A locked person is not let in by the way.
+            // This does not unlock a locked person; that needs `person unlock`.
             (Some(false), State::Disabled) => account.state = State::Active,
             _ => {}
         }
@@ -234,10 +236,11 @@ async fn update(context: Context, params: Update) -> Result<Answer<AccountView>,
     let target = before.name.to_string();
     let mut changes = Changes::from(Change::UpdateAccount(account.clone()));
     if before.name != account.name {
-        // Another person may get that name: the sources of this one's logins are no known sources of theirs.
+        // Another person may get the old name. The known login sources of this person must not
+        // count as known sources of that one.
         changes = changes.and(Notice::NameReleased(target.clone()));
     }
     context.commit(changes, target, details).await?;
-    let said = format!("Changed {}.", account.name);
-    Ok(Answer::new(account.into()).saying(said))
+    let output = format!("Changed {}.", account.name);
+    Ok(Answer::new(account.into()).with_output(output))
 }

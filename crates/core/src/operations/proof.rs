@@ -1,9 +1,9 @@
-//! `self.proof_start` and `self.proof_finish`: a fresh proof, bound to the session, of the pass phrase or key
-//! that the session was opened with. What an account logs in with is changed by itself after such a proof
-//! alone: a stolen session is not enough.
+//! `self.proof_start` and `self.proof_finish`: a fresh proof that the caller knows the pass phrase
+//! or has the key that the session was opened with. The proof is bound to the session. An account
+//! can change its own credentials only after such a proof, so a stolen session is not enough.
 //!
-//! Each proof that begins counts as a guess at the account's pass phrase, in the same budget as logins, and is
-//! audited. One that would have to wait is refused until it has.
+//! Each proof of a pass phrase that starts counts as a login attempt in the login throttle, and is
+//! audited. The site refuses an attempt that the throttle delays, until the delay has passed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -21,21 +21,21 @@ use crate::access::Role;
 use crate::audit::AuditOutcome;
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::AccountId;
-use crate::sessions::{Challenge, CloseReason, Fresh, Proof, SessionInfo};
+use crate::sessions::{Challenge, CloseReason, FreshProof, Proof, SessionInfo};
 use crate::text::Base64Url;
 use crate::throttle::{Rate, Source};
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("self", "proof_start")
-            .summary("Begins a fresh proof of your pass phrase or key, for one change of what you log in with.")
+            .summary("Starts a fresh proof of your pass phrase or key. One change of your credentials needs one proof.")
             .allow_own(&Role::ALL)
             .changes()
             .public_key()
             .example(json!({ "ke1": "…" }))
             .handler(start),
         Entry::new("self", "proof_finish")
-            .summary("Finishes a fresh proof; it is good for one change within two minutes.")
+            .summary("Finishes a fresh proof, which is valid for one change within two minutes.")
             .allow_own(&Role::ALL)
             .changes()
             .public_key()
@@ -44,113 +44,116 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// A proof that begins.
+/// Starts a proof.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Start {
-    /// OPAQUE's first message, of the hybrid suite; left out where the session was opened with a key.
+    /// OPAQUE's first message, of the hybrid suite. Leave it out if the session was opened with a
+    /// key.
     ke1: Option<Base64Url>,
 }
 
-/// What the proof is to answer: one of these.
+/// What the client has to answer; one of the two fields is present.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Asked {
-    /// OPAQUE's second message, where the session was opened with a pass phrase.
+struct StartedProof {
+    /// OPAQUE's second message, if the session was opened with a pass phrase.
     #[serde(skip_serializing_if = "Option::is_none")]
     ke2: Option<Base64Url>,
-    /// What is to be signed, where the session was opened with a key.
+    /// The challenge to sign, if the session was opened with a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     challenge: Option<Base64Url>,
 }
 
-/// The proof: one of these.
+/// The proof; exactly one of the two fields.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Finish {
-    /// OPAQUE's third message.
+    /// OPAQUE's third message, if the session was opened with a pass phrase.
     ke3: Option<Base64Url>,
-    /// The signature (Ed25519) by the key that the session was opened with.
+    /// The Ed25519 signature by the key that the session was opened with.
     signature: Option<Base64Url>,
 }
 
-async fn start(context: Context, params: Start) -> Result<Answer<Asked>, Refusal> {
+async fn start(context: Context, params: Start) -> Result<Answer<StartedProof>, Refusal> {
     let session = session(&context)?;
     match (session.proof, &params.ke1) {
         (Proof::Passphrase, None) => Err(Refusal::invalid(
             "ke1",
-            "this session was opened with a pass phrase: send OPAQUE's first message",
+            "is missing: this session was opened with a pass phrase, so send OPAQUE's first message",
         )),
         (Proof::Key(_) | Proof::DeliveredKey(_), Some(_)) => Err(Refusal::invalid(
             "ke1",
-            "this session was opened with a key, which is what is proved: leave it out",
+            "must be left out: this session was opened with a key, and the proof is a signature",
         )),
         _ => Ok(()),
     }?;
-    if !with(&context, |fresh| fresh.may_begin())? {
+    if !with(&context, |fresh| fresh.may_start())? {
         context
             .site()
             .sessions()
             .cut(session.id, CloseReason::NotProved);
         return Err(Refusal::not_permitted(
-            "too many proofs in this session were begun and none of them holds: the session is over",
+            "too many proofs failed in this session, so it was closed",
             "log in again",
         ));
     }
-    context.rate(Rate::Began(session.account), "proofs")?;
-    let (challenge, asked) = match (session.proof, params.ke1) {
+    context.rate(Rate::StartedBy(session.account), "fresh proofs")?;
+    let (challenge, started) = match (session.proof, params.ke1) {
         (Proof::Key(key) | Proof::DeliveredKey(key), _) => {
             let challenge = fresh_bytes(&mut context.site().entropy());
-            let asked = Asked {
+            let started = StartedProof {
                 ke2: None,
                 challenge: Some(Base64Url(challenge.to_vec())),
             };
-            (Challenge::Key(key, challenge), asked)
+            (Challenge::Key(key, challenge), started)
         }
         (Proof::Passphrase, ke1) => {
-            guess(&context, &session)?;
+            count_attempt(&context, &session)?;
             let ke1 = ke1.map(|ke1| ke1.0).unwrap_or_default();
             let (login, ke2) = opaque(&context, &session, &ke1).await?;
-            let asked = Asked {
+            let started = StartedProof {
                 ke2: Some(Base64Url(ke2)),
                 challenge: None,
             };
-            (Challenge::Passphrase(Box::new(login)), asked)
+            (Challenge::Passphrase(Box::new(login)), started)
         }
     };
-    // An attacker learns from the answer whether the guess was right: no answer goes out that is not audited.
+    // The client learns from the answer whether its guess was right. So the answer is sent only
+    // after the audit entry is stored.
     let (target, details) = (session.name.to_string(), json!({ "session": session.id }));
     context.commit(Vec::new(), target, details).await?;
-    with(&context, |fresh| fresh.ask(challenge, context.now()))?;
-    Ok(Answer::new(asked))
+    with(&context, |fresh| fresh.start(challenge, context.now()))?;
+    Ok(Answer::new(started))
 }
 
 async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusal> {
     let session = session(&context)?;
-    let asked = with(&context, |fresh| fresh.asked(context.now()))?.ok_or_else(|| {
-        Refusal::conflict(
-            "no proof was begun in this session within the last two minutes",
-            "begin one with self.proof_start",
-        )
-    })?;
-    let by_passphrase = matches!(asked, Challenge::Passphrase(_));
-    let holds = match (asked, params.ke3, params.signature) {
+    let challenge =
+        with(&context, |fresh| fresh.take_challenge(context.now()))?.ok_or_else(|| {
+            Refusal::conflict(
+                "no proof was started in this session within the last two minutes",
+                "start one with self.proof_start",
+            )
+        })?;
+    let by_passphrase = matches!(challenge, Challenge::Passphrase(_));
+    let valid = match (challenge, params.ke3, params.signature) {
         (Challenge::Passphrase(login), Some(ke3), None) => login.finish(&ke3.0).is_ok(),
         (Challenge::Key(key, challenge), None, Some(signature)) => {
             signed(&context, &session, (key, challenge), &signature.0).await?
         }
-        (Challenge::Passphrase(_), ..) => return Err(Refusal::invalid("ke3", "is to be given")),
-        (Challenge::Key(..), ..) => return Err(Refusal::invalid("signature", "is to be given")),
+        (Challenge::Passphrase(_), ..) => return Err(Refusal::invalid("ke3", "is missing")),
+        (Challenge::Key(..), ..) => return Err(Refusal::invalid("signature", "is missing")),
     };
-    let outcome = match holds {
+    let outcome = match valid {
         true => AuditOutcome::Done,
         false => AuditOutcome::NotPermitted,
     };
     let (target, details) = (session.name.to_string(), json!({ "session": session.id }));
     context.audit(target, details, outcome).await?;
-    if !holds {
+    if !valid {
         return Err(Refusal::not_permitted(
-            "the proof does not hold",
-            "begin again with self.proof_start; each failure makes the next wait longer",
+            "the proof is wrong",
+            "start again with self.proof_start; each failure increases the delay before the next attempt",
         )
         .audited_already());
     }
@@ -158,40 +161,41 @@ async fn finish(context: Context, params: Finish) -> Result<Answer<Done>, Refusa
         let mut logins = context.site().throttle().logins();
         logins.succeeded(&session.name.to_string(), source(&session), context.now());
     }
-    if !with(&context, |fresh| fresh.prove(context.now()))? {
+    if !with(&context, |fresh| fresh.accept(context.now()))? {
         return Err(Refusal::conflict(
-            "the session went on over another connection, or another proof was begun, before this one was verified",
-            "begin again with self.proof_start",
+            "the session moved to another connection, or another proof was started, before this one was verified",
+            "start again with self.proof_start",
         ));
     }
-    Ok(Answer::new(Done {}).saying("Proved. It is good for one change within two minutes."))
+    Ok(Answer::new(Done {})
+        .with_output("The proof is valid. It allows one change within two minutes."))
 }
 
-/// Checks that a caller who changes the credential of their own account has made a fresh proof.
-pub(super) fn expect(context: &Context, account: AccountId) -> Result<(), Refusal> {
-    required(context, account, |fresh, now| fresh.is_proved(now))
+/// Checks that a caller who changes the credentials of their own account has a valid fresh proof.
+pub(super) fn require(context: &Context, account: AccountId) -> Result<(), Refusal> {
+    required(context, account, |fresh, now| fresh.is_valid(now))
 }
 
-/// As [`expect`]; the proof is spent.
-pub(super) fn spend(context: &Context, account: AccountId) -> Result<(), Refusal> {
-    required(context, account, Fresh::spend)
+/// Like [`require`], and uses the proof up.
+pub(super) fn consume(context: &Context, account: AccountId) -> Result<(), Refusal> {
+    required(context, account, FreshProof::consume)
 }
 
 fn required(
     context: &Context,
     account: AccountId,
-    proved: impl FnOnce(&mut Fresh, crate::timestamp::Timestamp) -> bool,
+    check: impl FnOnce(&mut FreshProof, crate::timestamp::Timestamp) -> bool,
 ) -> Result<(), Refusal> {
     if context.caller().account != Some(account) {
         return Ok(());
     }
-    if with(context, |fresh| proved(fresh, context.now()))? {
+    if with(context, |fresh| check(fresh, context.now()))? {
         return Ok(());
     }
     Err(Refusal::not_permitted(
-        "what you log in with is changed after a fresh proof of it alone",
-        "`countersign passphrase change --as NAME` does it; a program proves it with self.proof_start and \
-         self.proof_finish, and repeats this within two minutes",
+        "changing your own credentials needs a fresh proof",
+        "use `countersign passphrase change --as NAME`; a program makes a proof with self.proof_start and \
+        self.proof_finish and then repeats this operation within two minutes",
     ))
 }
 
@@ -202,21 +206,25 @@ fn session(context: &Context) -> Result<SessionInfo, Refusal> {
         .ok_or_else(over)
 }
 
-fn with<T>(context: &Context, change: impl FnOnce(&mut Fresh) -> T) -> Result<T, Refusal> {
+fn with<T>(context: &Context, change: impl FnOnce(&mut FreshProof) -> T) -> Result<T, Refusal> {
     let id = context.caller().session;
-    id.and_then(|id| context.site().sessions().fresh(id, change))
+    id.and_then(|id| context.site().sessions().fresh_proof(id, change))
         .ok_or_else(over)
 }
 
 fn over() -> Refusal {
-    Refusal::not_permitted("there is no session to prove anything in", "log in first")
+    Refusal::not_permitted(
+        "a fresh proof needs a session, and this request has none",
+        "log in first",
+    )
 }
 
-/// Counts a guess at the pass phrase of the session's account, as a login from there does. What would have
-/// to wait is refused; it was counted, and is not counted again once it has waited.
-fn guess(context: &Context, session: &SessionInfo) -> Result<(), Refusal> {
+/// Counts an attempt against the login throttle, as a login from the same source does. If the
+/// throttle delays the attempt, it is refused. The client repeats it after the delay, and the
+/// repetition is not counted again.
+fn count_attempt(context: &Context, session: &SessionInfo) -> Result<(), Refusal> {
     let now = context.now();
-    let wait = match with(context, |fresh| fresh.waits(now))? {
+    let wait = match with(context, |fresh| fresh.remaining_delay(now))? {
         Some(left) => left,
         None => {
             let name = session.name.to_string();
@@ -225,7 +233,7 @@ fn guess(context: &Context, session: &SessionInfo) -> Result<(), Refusal> {
             drop(logins);
             let wait = counted.map_err(|error| Refusal::busy(error.to_string()))?;
             if wait > 0 {
-                with(context, |fresh| fresh.wait(now, wait))?;
+                with(context, |fresh| fresh.delay(now, wait))?;
             }
             wait
         }
@@ -233,7 +241,7 @@ fn guess(context: &Context, session: &SessionInfo) -> Result<(), Refusal> {
     match wait {
         0 => Ok(()),
         wait => Err(Refusal::busy_for(
-            "proofs of this pass phrase failed before, and the next one has to wait",
+            "earlier proofs of this pass phrase failed, so the next attempt is delayed",
             wait,
         )),
     }
@@ -244,7 +252,7 @@ fn source(session: &SessionInfo) -> Source {
     peer.map_or(Source::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().into())
 }
 
-/// Answers KE1 for the record that the account has now.
+/// Answers KE1 with the account's current record.
 async fn opaque(
     context: &Context,
     session: &SessionInfo,
@@ -256,8 +264,8 @@ async fn opaque(
         .filter(|login| login.account == session.account)
         .ok_or_else(|| {
             Refusal::conflict(
-                "there is no pass phrase of yours to prove",
-                "an admin sets one with `countersign person passphrase NAME`",
+                "your account has no pass phrase",
+                "an admin can set one with `countersign person passphrase NAME`",
             )
         })?;
     ServerLogin::start(
@@ -276,7 +284,7 @@ async fn opaque(
     .map_err(|error| Refusal::invalid("ke1", error))
 }
 
-/// Whether the key that the session was opened with is still the account's, and signed the challenge.
+/// Returns whether the session's key still belongs to the account and made this signature.
 async fn signed(
     context: &Context,
     session: &SessionInfo,
@@ -286,8 +294,8 @@ async fn signed(
     let store = context.site().store();
     let certificate = match session.proof {
         Proof::DeliveredKey(_) => {
-            let kept = store.delivered_key(session.account).await?;
-            kept.map(|kept| kept.key.certificate().clone())
+            let stored = store.delivered_key(session.account).await?;
+            stored.map(|stored| stored.key.certificate().clone())
         }
         Proof::Key(_) | Proof::Passphrase => {
             let found = store.key_login(&key).await?;

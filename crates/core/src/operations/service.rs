@@ -1,4 +1,4 @@
-//! `service`: who logs in with a key.
+//! `service`: accounts that log in with a key.
 
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
@@ -36,7 +36,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "name": "mailer" }))
             .handler(show),
         Entry::new("service", "delete")
-            .summary("Deletes a service for good, its keys too, and cuts its sessions.")
+            .summary("Deletes a service and its keys permanently and cuts its sessions.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "mailer" }))
@@ -44,7 +44,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 account::delete(context, Kind::Service, params)
             }),
         Entry::new("service", "lock")
-            .summary("Keeps a service from logging in and cuts its sessions.")
+            .summary("Locks a service, which can then not log in, and cuts its sessions.")
             .allow(&admin)
             .disruptive()
             .example(json!({ "name": "mailer" }))
@@ -52,7 +52,7 @@ pub(super) fn entries() -> Vec<Entry> {
                 account::set_state(context, Kind::Service, params, State::Locked)
             }),
         Entry::new("service", "unlock")
-            .summary("Lets a locked service log in again.")
+            .summary("Unlocks a locked service, which can then log in again.")
             .allow(&admin)
             .changes()
             .example(json!({ "name": "mailer" }))
@@ -69,12 +69,12 @@ struct Create {
     /// `name` or `name@zone`.
     #[schemars(with = "String")]
     name: AccountName,
-    /// The name to show.
+    /// The display name.
     #[serde(default)]
     full_name: FullName,
-    /// The certificate of its first key, in PEM (the `.pub` file of `key new`).
+    /// The certificate of the service's first key, in PEM (the `.pub` file of `key new`).
     certificate: Option<String>,
-    /// What to call that key.
+    /// A label for that key.
     #[serde(default)]
     label: Label,
 }
@@ -85,7 +85,7 @@ struct ServiceView {
     /// The account.
     #[serde(flatten)]
     account: AccountView,
-    /// What it may log in with.
+    /// The keys that the service can log in with.
     keys: Vec<KeyView>,
 }
 
@@ -93,7 +93,7 @@ async fn create(context: Context, params: Create) -> Result<Answer<ServiceView>,
     let site = context.site();
     let account = Account {
         id: AccountId::new(context.now(), &mut site.entropy()),
-        name: site.whole_name(params.name),
+        name: site.qualified_name(params.name),
         kind: Kind::Service,
         role: Role::Service,
         full_name: params.full_name.into_string(),
@@ -115,21 +115,21 @@ async fn create(context: Context, params: Create) -> Result<Answer<ServiceView>,
     changes.extend(key.clone().map(Change::InsertKey));
     let target = account.name.to_string();
     context.commit(changes, target, details).await?;
-    let said = match &key {
+    let output = match &key {
         Some(key) => format!("Created {} with the key {}.", account.name, key.thumbprint),
-        None => format!("Created {}. Give it a key with `key add`.", account.name),
+        None => format!("Created {}. Add a key to it with `key add`.", account.name),
     };
     Ok(Answer::new(ServiceView {
         account: account.into(),
         keys: key.into_iter().map(KeyView::from).collect(),
     })
-    .saying(said))
+    .with_output(output))
 }
 
 async fn show(context: Context, params: ByName) -> Result<Answer<ServiceView>, Refusal> {
     let account = account::find(&context, Kind::Service, &params.name).await?;
     let keys = context.site().store().keys_of(account.id).await?;
-    let said = format!(
+    let output = format!(
         "{}  {}  {} keys",
         account.name,
         account.state.as_str(),
@@ -139,5 +139,5 @@ async fn show(context: Context, params: ByName) -> Result<Answer<ServiceView>, R
         account: account.into(),
         keys: keys.into_iter().map(KeyView::from).collect(),
     })
-    .saying(said))
+    .with_output(output))
 }

@@ -1,4 +1,4 @@
-//! `session`: what is open now.
+//! `session`: the open sessions.
 
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
@@ -17,19 +17,19 @@ pub(super) fn entries() -> Vec<Entry> {
     let users = [Role::Member, Role::Service];
     vec![
         Entry::new("session", "list")
-            .summary("Lists open sessions, oldest first; admins see all, others their own.")
+            .summary("Lists open sessions, oldest first. Admins see all sessions, other accounts their own.")
             .allow(&[Role::Admin])
             .allow_own(&users)
             .example(json!({ "limit": 10 }))
             .handler(list),
         Entry::new("session", "show")
-            .summary("Shows all that is known of an open session; admins any, others their own.")
+            .summary("Shows an open session in detail. Admins can see any session, other accounts their own.")
             .allow(&[Role::Admin])
             .allow_own(&users)
             .example(json!({ "id": "019523d0-5c00-7000-8000-000000000000" }))
             .handler(show),
         Entry::new("session", "cut")
-            .summary("Cuts a session; admins any, others their own.")
+            .summary("Cuts a session. Admins can cut any session, other accounts their own.")
             .allow(&[Role::Admin])
             .allow_own(&users)
             .disruptive()
@@ -38,16 +38,16 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// Which stretch of the list is wanted.
+/// Selects a page of the list.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// Only sessions of this account.
+    /// Return only sessions of this account.
     #[schemars(with = "Option<String>")]
     name: Option<AccountName>,
-    /// The session after which the list begins; the `next` of the stretch before.
+    /// The session after which the page begins: the `next` of the previous page.
     after: Option<SessionId>,
-    /// How many entries at most: 1 to 1000, 100 when left out.
+    /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
 }
@@ -55,26 +55,26 @@ struct List {
 /// An open session.
 #[derive(Debug, Serialize, JsonSchema)]
 struct SessionView {
-    /// Its id.
+    /// The session's id.
     id: SessionId,
-    /// Whose it is.
+    /// The name of the session's account.
     #[schemars(with = "String")]
     name: AccountName,
-    /// What the account may do.
+    /// The account's role.
     role: Role,
-    /// The encryption option in use.
+    /// The encryption option of the session.
     option: &'static str,
-    /// Where it comes from.
+    /// The client's address and port.
     peer: String,
-    /// What was proved: `passphrase`, `key` or `delivered_key`.
+    /// How the client authenticated: `passphrase`, `key` or `delivered_key`.
     proof: &'static str,
-    /// When it was opened.
+    /// When the session was opened.
     opened: Timestamp,
-    /// When it ends unless its keys are renewed.
+    /// When the session ends unless its keys are renewed.
     expires: Timestamp,
-    /// When it ends for good.
+    /// When the session ends even if its keys are renewed.
     ends: Timestamp,
-    /// Whether it has a connection; without one it is suspended.
+    /// Whether the session has a connection; without one it is suspended.
     connected: bool,
 }
 
@@ -100,10 +100,10 @@ impl From<SessionInfo> for SessionView {
 }
 
 async fn list(context: Context, params: List) -> Result<Answer<Listing<SessionView>>, Refusal> {
-    let name = params.name.map(|name| context.site().whole_name(name));
-    let most = params.limit.entries() + 1;
+    let name = params.name.map(|name| context.site().qualified_name(name));
+    let limit = params.limit.entries() + 1;
     let sessions = context.site().sessions();
-    let found = sessions.list(context.scope(), params.after, most, |info| {
+    let found = sessions.list(context.scope(), params.after, limit, |info| {
         name.as_ref().is_none_or(|name| *name == info.name)
     });
     let views = found.into_iter().map(SessionView::from).collect();
@@ -121,14 +121,14 @@ async fn list(context: Context, params: List) -> Result<Answer<Listing<SessionVi
         } = view;
         format!("{id}  {name}  {option}  {peer}  {opened}")
     });
-    Ok(Answer::new(listing).saying(text))
+    Ok(Answer::new(listing).with_output(text))
 }
 
-/// Which session.
+/// Names a session.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ById {
-    /// Its id.
+    /// The session's id.
     id: SessionId,
 }
 
@@ -139,24 +139,25 @@ fn find(context: &Context, id: SessionId) -> Result<SessionInfo, Refusal> {
         .ok_or_else(|| Refusal::not_found("open session", id).of_field("id"))
 }
 
-/// An open session with what it was opened with.
+/// An open session in detail.
 #[derive(Debug, Serialize, JsonSchema)]
-struct WholeSession {
+struct SessionDetails {
     /// The session.
     #[serde(flatten)]
     session: SessionView,
     /// The strength of its encryption option.
     strength: &'static str,
-    /// The thumbprint of the key that was proved, in hexadecimal.
+    /// The thumbprint of the key that the client authenticated with, in hexadecimal; absent for a
+    /// pass phrase.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// How often its client has resumed it after its connection was lost.
+    /// How often the client has resumed the session.
     returns: u32,
 }
 
-async fn show(context: Context, params: ById) -> Result<Answer<WholeSession>, Refusal> {
+async fn show(context: Context, params: ById) -> Result<Answer<SessionDetails>, Refusal> {
     let info = find(&context, params.id)?;
-    let whole = WholeSession {
+    let details = SessionDetails {
         strength: info.option.strength().name(),
         key: match info.proof {
             Proof::Passphrase => None,
@@ -167,8 +168,8 @@ async fn show(context: Context, params: ById) -> Result<Answer<WholeSession>, Re
         returns: info.connection,
         session: info.into(),
     };
-    let session = &whole.session;
-    let said = format!(
+    let session = &details.session;
+    let output = format!(
         "{}  {}\nfrom {}, {}, {}\nopened {}, expires {}, ends {}, resumed {} times",
         session.id,
         session.name,
@@ -182,9 +183,9 @@ async fn show(context: Context, params: ById) -> Result<Answer<WholeSession>, Re
         session.opened,
         session.expires,
         session.ends,
-        whole.returns,
+        details.returns,
     );
-    Ok(Answer::new(whole).saying(said))
+    Ok(Answer::new(details).with_output(output))
 }
 
 async fn cut(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
@@ -196,5 +197,5 @@ async fn cut(context: Context, params: ById) -> Result<Answer<Done>, Refusal> {
     let (id, reason) = (info.id, CloseReason::Cut);
     let notice = Notice::SessionEnds { id, reason };
     context.commit(notice, id.to_string(), details).await?;
-    Ok(Answer::new(Done {}).saying(format!("Cut the session {}.", info.id)))
+    Ok(Answer::new(Done {}).with_output(format!("Cut the session {}.", info.id)))
 }

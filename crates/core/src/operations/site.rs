@@ -1,4 +1,4 @@
-//! `site`: how the site is, and how it is set.
+//! `site`: the state of the site and its configuration.
 
 use std::ops::RangeInclusive;
 
@@ -13,12 +13,12 @@ use crate::engine::{Answer, Context, Entry, Refusal, SiteConfig};
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("site", "status")
-            .summary("Tells how the site is.")
+            .summary("Shows the state of the site.")
             .allow(&Role::ALL)
             .while_sealed()
             .handler(status),
         Entry::new("site", "config")
-            .summary("Shows the site's configuration; changes what is given.")
+            .summary("Shows the site's configuration, or changes the given settings.")
             .allow(&[Role::Admin])
             .changes()
             .example(json!({ "session_lifetime": 28800 }))
@@ -26,45 +26,46 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// How the site is.
+/// The state of the site.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Status {
     /// The site's public key.
     site_key: String,
-    /// Whether its key was not opened yet.
+    /// Whether the site is sealed: its key has not been unsealed since it started.
     sealed: bool,
-    /// The site's address and key in one line: what `--site` takes.
+    /// The site's address and public key in one line: the value for `--site`.
     uri: Option<String>,
-    /// Where the site listens.
+    /// The addresses on which the site listens.
     listen: Listen,
     /// The version of Countersign.
     version: &'static str,
     /// The version of the session protocol.
     session_protocol: u16,
-    /// The zone of names that are given without one.
+    /// The zone of account names that are given without one.
     zone: String,
-    /// How many sessions are open; for admins alone.
+    /// How many sessions are open; shown to admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<usize>,
-    /// How many entries the audit log has; for admins alone.
+    /// How many entries the audit log has; shown to admins only.
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_entries: Option<u64>,
 }
 
-/// Where the site listens.
+/// The addresses on which the site listens.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Listen {
-    /// The session listener's address and port.
+    /// The address and port of the session listener.
     session: Option<String>,
-    /// The HTTP listener's address and port.
+    /// The address and port of the HTTP listener.
     http: Option<String>,
-    /// The local admin socket's path; for admins alone.
+    /// The path of the local admin socket; shown to admins only.
     admin_socket: Option<String>,
 }
 
 async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal> {
     let site = context.site();
-    // These numbers rise with each login: they would tell other accounts when someone is active.
+    // These numbers rise with each login, so other accounts could tell from them when someone logs
+    // in.
     let is_admin = context.caller().role == Role::Admin;
     let audit_entries = match is_admin {
         true => Some(site.store().audit_head().await?.seq),
@@ -90,28 +91,28 @@ async fn status(context: Context, _: NoParams) -> Result<Answer<Status>, Refusal
         sessions,
         audit_entries,
     };
-    let mut said = format!(
+    let mut output = format!(
         "Countersign {} for {}, {}",
         status.version,
         status.zone,
-        if status.sealed { "sealed" } else { "open" },
+        if status.sealed { "sealed" } else { "unsealed" },
     );
     if let Some(sessions) = status.sessions {
-        said.push_str(&format!(", {sessions} sessions"));
+        output.push_str(&format!(", {sessions} sessions"));
     }
-    Ok(Answer::new(status).saying(said))
+    Ok(Answer::new(status).with_output(output))
 }
 
-/// What to set; what is left out stays.
+/// The settings to change. An absent field stays unchanged.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Set {
-    /// How long a new session lasts until its account has to log in anew, in seconds: a minute to 30
-    /// days.
+    /// The lifetime of a new session, in seconds: 60 to 2,592,000 (30 days). When it ends, the
+    /// account has to log in again.
     #[schemars(range(min = 60, max = 2_592_000))]
     session_lifetime: Option<u32>,
-    /// How long the keys of a session last until its client has to renew them, in seconds: 30 seconds
-    /// to a day.
+    /// The lifetime of a session's keys, in seconds: 30 to 86,400 (a day). The client has to renew
+    /// them before it ends.
     #[schemars(range(min = 30, max = 86_400))]
     key_lifetime: Option<u32>,
 }
@@ -149,9 +150,9 @@ fn within(field: &str, seconds: u32, bounds: RangeInclusive<u32>) -> Result<(), 
 }
 
 fn shown(config: SiteConfig) -> Answer<SiteConfig> {
-    let said = format!(
+    let output = format!(
         "zone {}, sessions last {} s, their keys {} s",
         config.zone, config.session_lifetime, config.key_lifetime
     );
-    Answer::new(config).saying(said)
+    Answer::new(config).with_output(output)
 }

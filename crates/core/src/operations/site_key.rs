@@ -1,5 +1,5 @@
-//! `site unseal` and the slots of the site key. Only at the admin socket: whoever can add a slot over
-//! the network could open a stolen copy of the database.
+//! `site unseal` and the key slots of the site key. These are available on the admin socket only:
+//! an attacker who could add a slot over the network could open a stolen copy of the database.
 
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key_slots::{
@@ -19,7 +19,7 @@ pub(super) fn entries() -> Vec<Entry> {
     vec![
         Entry::new("site", "unseal")
             .computes()
-            .summary("Opens the site key with one secret.")
+            .summary("Unseals the site with the secret of one key slot.")
             .allow(&admin)
             .only_on(&[Channel::AdminSocket])
             .while_sealed()
@@ -27,13 +27,13 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "passphrase": "…" }))
             .handler(unseal),
         Entry::new("site", "key_slots")
-            .summary("Lists what opens the site key.")
+            .summary("Lists the key slots of the site key.")
             .allow(&admin)
             .only_on(&[Channel::AdminSocket])
             .handler(slots),
         Entry::new("site", "key_passphrase")
             .computes()
-            .summary("Sets the pass phrase that opens the site key, in place of the one before.")
+            .summary("Sets the pass phrase of the site key, in place of the previous one.")
             .allow(&admin)
             .only_on(&[Channel::AdminSocket])
             .disruptive()
@@ -41,7 +41,7 @@ pub(super) fn entries() -> Vec<Entry> {
             .handler(set_passphrase),
         Entry::new("site", "key_recovery")
             .computes()
-            .summary("Makes a new recovery code for the site key and shows it this once; the one before opens nothing any more.")
+            .summary("Creates a new recovery code for the site key and shows it once. The previous code becomes invalid.")
             .allow(&admin)
             .only_on(&[Channel::AdminSocket])
             .disruptive()
@@ -49,22 +49,22 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// The secret to open the site key with: one of these.
+/// The secret of a key slot; exactly one of the three fields.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Unseal {
-    /// A pass phrase.
+    /// The pass phrase of the site key.
     passphrase: Option<String>,
     /// The recovery code.
     recovery_code: Option<String>,
-    /// What the file for unattended start holds.
+    /// The content of the credential file for unattended start.
     slot_file: Option<String>,
 }
 
-/// Whether the site is sealed.
+/// The state of the site afterwards.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Unsealed {
-    /// It is not.
+    /// Always `false`: the site is unsealed.
     sealed: bool,
 }
 
@@ -91,18 +91,21 @@ async fn unseal(context: Context, params: Unseal) -> Result<Answer<Unsealed>, Re
             ));
         }
     };
-    let opened = context
+    let unsealed = context
         .site()
         .unseal(context.caller(), secret, context.now())
         .await;
-    match opened {
-        Ok(true) => Ok(Answer::new(Unsealed { sealed: false }).saying("The site is open.")),
+    match unsealed {
+        Ok(true) => {
+            Ok(Answer::new(Unsealed { sealed: false }).with_output("The site is unsealed."))
+        }
         Ok(false) => {
-            Ok(Answer::new(Unsealed { sealed: false }).saying("The site was open already."))
+            Ok(Answer::new(Unsealed { sealed: false })
+                .with_output("The site was already unsealed."))
         }
         Err(UnsealError::Key(error)) => Err(Refusal::not_permitted(
             error.to_string(),
-            "try again, or another of the site key's slots",
+            "try again, or use another key slot",
         )
         .audited_as_failed()),
         Err(UnsealError::Store(error)) => Err(error.into()),
@@ -112,22 +115,22 @@ async fn unseal(context: Context, params: Unseal) -> Result<Answer<Unsealed>, Re
     }
 }
 
-/// What opens the site key.
+/// The key slots of the site key.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Slots {
-    /// Its slots, oldest first.
+    /// The slots, oldest first.
     slots: Vec<SlotView>,
 }
 
-/// A slot.
+/// A key slot.
 #[derive(Debug, Serialize, JsonSchema)]
 struct SlotView {
-    /// Its number.
+    /// The slot's number.
     slot: u32,
-    /// `passphrase`, `recovery_code` or `file`.
+    /// The kind of secret: `passphrase`, `recovery_code` or `file`.
     #[schemars(with = "String")]
     kind: SlotKind,
-    /// When it was made.
+    /// When the slot was created.
     created: Timestamp,
 }
 
@@ -145,10 +148,10 @@ async fn slots(context: Context, _: NoParams) -> Result<Answer<Slots>, Refusal> 
         .slots()
         .map(|slot| format!("{}  {}", slot.id, slot.kind))
         .collect();
-    Ok(Answer::new(Slots { slots }).saying(lines.join("\n")))
+    Ok(Answer::new(Slots { slots }).with_output(lines.join("\n")))
 }
 
-/// A pass phrase for the site key.
+/// A new pass phrase for the site key.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SetPassphrase {
@@ -156,23 +159,23 @@ struct SetPassphrase {
     passphrase: String,
 }
 
-/// The slot that was made.
+/// The key slot that was set.
 #[derive(Debug, Serialize, JsonSchema)]
-struct SlotMade {
-    /// Its number.
+struct SlotSet {
+    /// The slot's number.
     slot: u32,
 }
 
 async fn set_passphrase(
     context: Context,
     params: SetPassphrase,
-) -> Result<Answer<SlotMade>, Refusal> {
+) -> Result<Answer<SlotSet>, Refusal> {
     let passphrase = Passphrase::from(params.passphrase);
     let min = Passphrase::MIN_CHARACTERS;
     if passphrase.characters() < min {
         return Err(Refusal::invalid(
             "passphrase",
-            format_args!("it has fewer than {min} characters"),
+            format_args!("must have at least {min} characters"),
         ));
     }
     passphrase
@@ -180,22 +183,22 @@ async fn set_passphrase(
         .map_err(|bad| Refusal::invalid("passphrase", bad))?;
     let new = NewSlot::Passphrase(&passphrase, Argon2idCost::default());
     let slot = put(&context, SlotKind::Passphrase, new).await?;
-    Ok(Answer::new(SlotMade { slot: slot.0 }).saying("Set the pass phrase of the site key."))
+    Ok(Answer::new(SlotSet { slot: slot.0 }).with_output("Set the pass phrase of the site key."))
 }
 
-/// A recovery code, shown once.
+/// A new recovery code, which is shown only this once.
 #[derive(Serialize, JsonSchema)]
-struct RecoveryCodeMade {
-    /// The number of its slot.
+struct NewRecoveryCode {
+    /// The slot's number.
     slot: u32,
-    /// The code. It is kept nowhere: write it down and lock it away.
+    /// The code. The site does not store it: write it down and lock it away.
     recovery_code: String,
 }
 
 async fn new_recovery_code(
     context: Context,
     _: NoParams,
-) -> Result<Answer<RecoveryCodeMade>, Refusal> {
+) -> Result<Answer<NewRecoveryCode>, Refusal> {
     let code = RecoveryCode::generate(&mut context.site().entropy());
     let slot = put(
         &context,
@@ -204,20 +207,20 @@ async fn new_recovery_code(
     )
     .await?;
     let text = code.to_text();
-    Ok(Answer::new(RecoveryCodeMade {
+    Ok(Answer::new(NewRecoveryCode {
         slot: slot.0,
         recovery_code: text.expose().to_owned(),
     })
-    .saying(format!(
-        "The recovery code, shown this once:\n\n    {}\n\nWrite it down and lock it away.",
+    .with_output(format!(
+        "The recovery code, shown only this once:\n\n    {}\n\nWrite it down and lock it away.",
         text.expose()
     )))
 }
 
-/// Puts a slot in the place of the first one of its kind, or adds one.
+/// Replaces the first slot of this kind, or adds a slot if there is none.
 async fn put(context: &Context, kind: SlotKind, new: NewSlot<'_>) -> Result<SlotId, Refusal> {
     let site = context.site();
-    let opened = site.expect_open()?;
+    let opened = site.expect_unsealed()?;
     let (mut key, revision) = site.wrapped_key();
     let before = key.slots().find(|slot| slot.kind == kind);
     let now = context.now().millis();

@@ -1,5 +1,5 @@
-//! `broker`: tickets for an application whose service asks in a session, and the keys that a provider opens
-//! them with.
+//! `broker ticket` and `broker ticket_keys`: service tickets for an application whose service asks
+//! in a session, and the keys with which a provider opens them.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::tickets::Registered;
 
 pub(super) fn entries() -> Vec<Entry> {
-    // A service may be an admin; a person is named by no application.
+    // A service may have the role of an admin. An application cannot name a person as its service.
     let services = [Role::Service, Role::Admin];
     vec![
         Entry::new("broker", "ticket")
-            .summary("Gives an application tickets for others, to the service that is named for it.")
+            .summary("Issues service tickets to an application. The caller is the service that the application names.")
             .allow(&services)
             .example(json!({ "app": "billing", "providers": ["ledger", "ledger", "archive"] }))
             .handler(ticket),
         Entry::new("broker", "ticket_keys")
-            .summary("Gives an application the keys of tickets for it, sealed to its own keys, to the service that is named for it.")
+            .summary("Returns the keys with which an application opens service tickets, sealed to its own keys. The caller is the service that the application names.")
             .allow(&services)
             .public_key()
             .example(json!({ "app": "ledger" }))
@@ -32,63 +32,64 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// The application, if the caller speaks for it. Neither the answer nor its time tells whether there is one
-/// otherwise.
+/// Returns the application if the caller is its service. Otherwise neither the refusal nor its
+/// timing reveals whether the application exists.
 async fn spoken_for(context: &Context, app: &str) -> Result<Arc<Registered>, Refusal> {
     let delay = context.site().refusal_delay();
     let found = context.site().registered(app, context.now()).await?;
-    let found = found.filter(|found| found.application.is_spoken_for_by(context.caller()));
+    let found = found.filter(|found| found.application.has_service(context.caller()));
     if let Some(found) = found {
         return Ok(found);
     }
     delay.await;
     let refusal = Refusal::not_permitted(
-        "you do not speak for that application",
-        "an admin names the service that does: see `app update`",
+        "you are not the service of that application",
+        "an admin can set the service with `app update`",
     );
     Err(refusal.of_field("app"))
 }
 
-/// Whom tickets are wanted for.
+/// A request for tickets.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Ask {
+struct TicketRequest {
     /// The application that calls.
     app: String,
-    /// The applications that are called: 1 to 256, each as often as it says.
+    /// The ids of the applications that are called: 1 to 256. The same id may appear more than
+    /// once.
     providers: Vec<String>,
 }
 
-/// What was answered to each.
+/// The answers.
 #[derive(Serialize, JsonSchema)]
 struct Tickets {
-    /// In the order of `providers`: `granted` with the members of an auth response, or `refused` with a code of
-    /// the broker.
+    /// One answer per provider, in the order of `providers`: `granted` with the members of an auth
+    /// response, or `refused` with a code of the broker.
     #[schemars(with = "Vec<Value>")]
     tickets: Vec<Answered>,
 }
 
-async fn ticket(context: Context, params: Ask) -> Result<Answer<Tickets>, Refusal> {
+async fn ticket(context: Context, params: TicketRequest) -> Result<Answer<Tickets>, Refusal> {
     if !(1..=TICKETS).contains(&params.providers.len()) {
-        let problem = format!("takes 1 to {TICKETS} ids");
+        let problem = format!("must have 1 to {TICKETS} ids");
         return Err(Refusal::invalid("providers", problem));
     }
     let delay = context.site().refusal_delay();
-    let requester = spoken_for(&context, &params.app).await?;
+    let consumer = spoken_for(&context, &params.app).await?;
     let (site, now) = (context.site(), context.now());
-    let keys = &site.expect_open()?.broker;
-    let tickets = site.symmetric_tickets(keys, &requester, &params.providers, now);
+    let keys = &site.expect_unsealed()?.broker;
+    let tickets = site.symmetric_tickets(keys, &consumer, &params.providers, now);
     let tickets = tickets.await?;
     if tickets
         .iter()
-        .any(|answered| matches!(answered, Answered::Refused(_)))
+        .any(|answer| matches!(answer, Answered::Refused(_)))
     {
         delay.await;
     }
     Ok(Answer::new(Tickets { tickets }))
 }
 
-/// Whose keys are wanted.
+/// Names a provider.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Provider {
@@ -96,10 +97,10 @@ struct Provider {
     app: String,
 }
 
-/// Ticket keys.
+/// Ticket keys of a provider.
 #[derive(Serialize, JsonSchema)]
 struct TicketKeys {
-    /// A sealed message for each key of the application that is accepted, the newest first.
+    /// One sealed message for each valid key of the application, newest first.
     #[schemars(with = "Vec<Value>")]
     keys: Vec<SealedMessage>,
 }
@@ -107,11 +108,11 @@ struct TicketKeys {
 async fn ticket_keys(context: Context, params: Provider) -> Result<Answer<TicketKeys>, Refusal> {
     let provider = spoken_for(&context, &params.app).await?;
     let site = context.site();
-    let keys = site.ticket_keys(&site.expect_open()?.broker, &provider, context.now());
+    let keys = site.ticket_keys(&site.expect_unsealed()?.broker, &provider, context.now());
     let keys = keys.map_err(|_| {
         Refusal::conflict(
-            "there are no ticket keys for that application",
-            "it has to be active and to speak v2: see `app show`",
+            "that application has no ticket keys",
+            "it must be active and of edition v2: see `app show`",
         )
     })?;
     Ok(Answer::new(TicketKeys { keys }))

@@ -1,4 +1,5 @@
-//! Whose account an operation of `person` and `self` is about: a person that is named, or the caller.
+//! The account that an operation of both `person` and `self` acts on: a named person, or the
+//! caller.
 
 use countersign_proto::name::AccountName;
 use schemars::{JsonSchema, Schema};
@@ -9,15 +10,15 @@ use super::account;
 use crate::accounts::{Account, Kind};
 use crate::engine::{Context, Refusal};
 
-/// The parameter `name` of an operation that both groups have; those of `self` do not take it.
+/// The parameter `name` of an operation that both groups have. Operations of `self` do not have it.
 pub(super) trait Whose: JsonSchema + Send {
-    /// How the reference calls what belongs to the account.
+    /// The possessive of the account's owner, for descriptions in the reference.
     const OF: &'static str;
 
-    /// The account, if the caller may touch it.
+    /// Returns the account if the caller has access to it.
     fn account(&self, context: &Context) -> impl Future<Output = Result<Account, Refusal>> + Send;
 
-    /// Makes the parameters' schema fit.
+    /// Adapts the JSON Schema of the parameters.
     fn shape(_: &mut Schema) {}
 }
 
@@ -60,7 +61,7 @@ impl Whose for Own {
     }
 }
 
-/// Read where `name` is left out.
+/// Deserialized when `name` is absent; refuses it when it is present.
 impl<'de> Deserialize<'de> for Own {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Option::<IgnoredAny>::deserialize(deserializer)? {

@@ -1,4 +1,4 @@
-//! Events: what the site tells sessions that nobody asked for.
+//! Events: messages that the site sends to sessions without a request.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use super::SessionInfo;
 use crate::access::Role;
 use crate::id::{AccountId, SessionId};
 
-/// The open sessions that get an event.
+/// The open sessions that receive an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Every open session.
@@ -22,25 +22,25 @@ pub enum Audience {
     Session(SessionId),
 }
 
-/// Takes an event for a session's connection; whether there was room for it. Must not wait.
+/// Queues an event for a session's connection. Returns whether there was room. Must not block.
 pub type EventSink = Box<dyn Fn(&Arc<Event>) -> bool + Send + Sync>;
 
 struct Subscriber {
-    /// Which of the session's connections it is.
+    /// The number of the session's connection.
     connection: u32,
     account: AccountId,
     role: Role,
     sink: EventSink,
 }
 
-/// The way from anywhere in the program to the open sessions. What an operation tells goes with its change, in
-/// a notice.
+/// The event streams of the open sessions. An operation does not publish here; its events are
+/// notices of its change set.
 #[derive(Default)]
 pub struct Events(Mutex<BTreeMap<SessionId, Subscriber>>);
 
 impl Events {
-    /// Sends an event; returns the number of sessions that will get it. Never waits: a session whose client does not
-    /// read misses it.
+    /// Publishes an event and returns the number of sessions that will receive it. Never blocks: a
+    /// session whose client does not read misses the event.
     pub fn publish(&self, to: Audience, event: &Arc<Event>) -> usize {
         self.subscribers()
             .iter()
@@ -54,7 +54,8 @@ impl Events {
             .count()
     }
 
-    /// A session's connection gets events from now on, unless a later one does already.
+    /// Subscribes a session's connection, unless a later connection of the session is already
+    /// subscribed.
     pub fn subscribe(&self, info: &SessionInfo, sink: EventSink) {
         let subscriber = Subscriber {
             connection: info.connection,
@@ -69,7 +70,7 @@ impl Events {
         }
     }
 
-    /// The connection of that number ended; a later one of the session stays subscribed.
+    /// Removes the subscription of this connection. That of a later connection stays.
     pub fn unsubscribe(&self, session: SessionId, connection: u32) {
         let mut subscribers = self.subscribers();
         let subscribed = subscribers.get(&session);
@@ -79,7 +80,7 @@ impl Events {
     }
 
     fn subscribers(&self) -> MutexGuard<'_, BTreeMap<SessionId, Subscriber>> {
-        // An entry goes in or out whole: a panic elsewhere leaves nothing half-done.
+        // The map is consistent whenever the lock is free, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

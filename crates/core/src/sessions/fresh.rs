@@ -1,135 +1,136 @@
-//! The fresh proof of a session: its client still has the account's pass phrase or key. It allows one change
-//! of the account's own credential.
+//! The fresh proof of a session: the client shows again that it has the account's pass phrase or
+//! key. It allows one change of the account's own credentials.
 //!
 //! ```text
-//!          count a guess           answer                 proof holds
-//! nothing --------------> waits ---------> asked (2 min) ------------> proved (2 min)
-//!    ^                                       |                            |
-//!    '---------------------------------------'----------- spent ----------'
-//!                      proof is false
+//!         attempt counted            challenge              proof valid
+//! idle --------------------> delayed ----------> challenged -----------> valid (2 min)
+//!  ^                                              (2 min)                   |
+//!  '------------------------------------------------'--------- consumed ----'
+//!                                        proof invalid
 //! ```
 //!
-//! Resuming the session takes it back to nothing: what one connection proved is worth nothing on the
-//! next.
+//! When the session is resumed on another connection, the state becomes idle again: a proof made on
+//! one connection is not valid on the next.
 
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::passphrase::ServerLogin;
 
 use crate::timestamp::Timestamp;
 
-/// How long a proof may take, and how long it is good for, in seconds.
-const LASTS: u32 = 2 * 60;
-/// Proofs that may be begun in a session without one that holds, before the session ends.
-const UNAUTHENTICATED: u32 = 10;
+/// The time limit for a proof, and its validity, in seconds.
+const TIME_LIMIT: u32 = 2 * 60;
+/// The maximum number of proofs that are started in a session without a valid one. Then the session
+/// ends.
+const MAX_UNSUCCESSFUL: u32 = 10;
 
-/// What was asked.
+/// What the client has to answer.
 pub(crate) enum Challenge {
-    /// OPAQUE's third message.
+    /// OPAQUE's third message completes this login.
     Passphrase(Box<ServerLogin>),
-    /// A signature over this by the key of that certificate.
+    /// A signature over these 32 bytes by the key with this thumbprint.
     Key(Thumbprint, [u8; 32]),
 }
 
 #[derive(Default)]
 enum State {
     #[default]
-    Nothing,
-    /// A guess was counted, and is answered from then on.
-    Waits {
+    Idle,
+    /// An attempt was counted against the login throttle and may continue at `until`.
+    Delayed {
         until: Timestamp,
-        wait: u64,
+        delay: u64,
     },
-    Asked(Challenge, Timestamp),
-    /// What was answered is being verified.
-    Answered,
-    Proved(Timestamp),
+    Challenged(Challenge, Timestamp),
+    /// The client's answer is being verified.
+    Verifying,
+    Valid(Timestamp),
 }
 
 /// The fresh proof of one session.
 #[derive(Default)]
-pub(crate) struct Fresh {
+pub(crate) struct FreshProof {
     state: State,
-    unauthenticated: u32,
+    unsuccessful: u32,
 }
 
-impl Fresh {
-    /// A proof that was told to wait begins again: how many milliseconds are left, or 0, once, when it has
-    /// waited; `None` when nothing waits.
-    pub(crate) fn waits(&mut self, now: Timestamp) -> Option<u64> {
-        let State::Waits { until, wait } = self.state else {
+impl FreshProof {
+    /// Returns the remaining delay in milliseconds of an attempt that was delayed before. Returns 0
+    /// once when the delay has passed, and `None` if no attempt is delayed.
+    pub(crate) fn remaining_delay(&mut self, now: Timestamp) -> Option<u64> {
+        let State::Delayed { until, delay } = self.state else {
             return None;
         };
         let left = u64::try_from(until.millis().saturating_sub(now.millis())).unwrap_or(0);
-        // Further off than it can be: the clock was set back.
-        let left = if left > 2 * wait { 0 } else { left };
+        // A longer delay is possible only if the clock was set back.
+        let left = if left > 2 * delay { 0 } else { left };
         if left == 0 {
-            self.state = State::Nothing;
+            self.state = State::Idle;
         }
         Some(left)
     }
 
-    /// A proof that begins is to wait.
-    pub(crate) fn wait(&mut self, now: Timestamp, wait: u64) {
-        let until = now.plus_millis(wait);
-        self.state = State::Waits { until, wait };
+    /// Delays the attempt.
+    pub(crate) fn delay(&mut self, now: Timestamp, delay: u64) {
+        let until = now.plus_millis(delay);
+        self.state = State::Delayed { until, delay };
     }
 
-    /// Whether one more may begin; the session has to end otherwise.
-    pub(crate) const fn may_begin(&self) -> bool {
-        self.unauthenticated < UNAUTHENTICATED
+    /// Returns whether another proof may start. Otherwise the session must end.
+    pub(crate) const fn may_start(&self) -> bool {
+        self.unsuccessful < MAX_UNSUCCESSFUL
     }
 
-    /// A proof has begun; whatever was asked before is not awaited any more.
-    pub(crate) fn ask(&mut self, challenge: Challenge, now: Timestamp) {
-        self.unauthenticated += 1;
-        self.state = State::Asked(challenge, now.plus_seconds(LASTS));
+    /// Starts a proof with this challenge, which replaces an earlier one.
+    pub(crate) fn start(&mut self, challenge: Challenge, now: Timestamp) {
+        self.unsuccessful += 1;
+        self.state = State::Challenged(challenge, now.plus_seconds(TIME_LIMIT));
     }
 
-    /// What was asked, once: its answer is verified from now on.
-    pub(crate) fn asked(&mut self, now: Timestamp) -> Option<Challenge> {
-        let State::Asked(_, until) = &self.state else {
+    /// Takes the challenge for verification, if it has not expired.
+    pub(crate) fn take_challenge(&mut self, now: Timestamp) -> Option<Challenge> {
+        let State::Challenged(_, until) = &self.state else {
             return None;
         };
         let in_time = now < *until;
         let next = match in_time {
-            true => State::Answered,
-            false => State::Nothing,
+            true => State::Verifying,
+            false => State::Idle,
         };
         match std::mem::replace(&mut self.state, next) {
-            State::Asked(challenge, _) if in_time => Some(challenge),
+            State::Challenged(challenge, _) if in_time => Some(challenge),
             _ => None,
         }
     }
 
-    /// The answer holds; whether it is a proof. It is none when the session went on over another connection
-    /// while it was verified.
-    pub(crate) fn prove(&mut self, now: Timestamp) -> bool {
-        let answered = matches!(self.state, State::Answered);
-        if answered {
-            self.unauthenticated = 0;
-            self.state = State::Proved(now.plus_seconds(LASTS));
+    /// Accepts a verified answer. Returns `false` if the session moved to another connection, or
+    /// another proof was started, while the answer was verified.
+    pub(crate) fn accept(&mut self, now: Timestamp) -> bool {
+        let verifying = matches!(self.state, State::Verifying);
+        if verifying {
+            self.unsuccessful = 0;
+            self.state = State::Valid(now.plus_seconds(TIME_LIMIT));
         }
-        answered
+        verifying
     }
 
-    /// Whether there is a proof that was not spent.
-    pub(crate) fn is_proved(&self, now: Timestamp) -> bool {
-        matches!(self.state, State::Proved(until) if now < until)
+    /// Returns whether there is a valid proof.
+    pub(crate) fn is_valid(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Valid(until) if now < until)
     }
 
-    /// Takes the proof, if there is one.
-    pub(crate) fn spend(&mut self, now: Timestamp) -> bool {
-        let proved = self.is_proved(now);
-        if proved {
-            self.state = State::Nothing;
+    /// Uses up the proof. Returns whether there was a valid one.
+    pub(crate) fn consume(&mut self, now: Timestamp) -> bool {
+        let valid = self.is_valid(now);
+        if valid {
+            self.state = State::Idle;
         }
-        proved
+        valid
     }
 
-    /// The session goes on over another connection. A wait that was imposed stays.
+    /// The session was resumed on another connection. A delay stays in force.
     pub(crate) fn resumed(&mut self) {
-        if !matches!(self.state, State::Waits { .. }) {
-            self.state = State::Nothing;
+        if !matches!(self.state, State::Delayed { .. }) {
+            self.state = State::Idle;
         }
     }
 }
@@ -146,85 +147,90 @@ mod tests {
         Challenge::Key(Thumbprint([1; 32]), [2; 32])
     }
 
-    /// A session whose client proved itself at that time.
-    fn proved(seconds: i64) -> Fresh {
-        let mut fresh = Fresh::default();
-        fresh.ask(challenge(), at(seconds));
-        assert!(fresh.asked(at(seconds)).is_some());
-        assert!(fresh.prove(at(seconds)));
+    /// Returns the state of a session whose client made a valid proof at that time.
+    fn valid(seconds: i64) -> FreshProof {
+        let mut fresh = FreshProof::default();
+        fresh.start(challenge(), at(seconds));
+        assert!(fresh.take_challenge(at(seconds)).is_some());
+        assert!(fresh.accept(at(seconds)));
         fresh
     }
 
     /// OPS-5
     #[test]
-    fn a_proof_is_good_for_one_change_within_two_minutes() {
-        let mut fresh = proved(0);
-        assert!(fresh.is_proved(at(119)));
-        assert!(!fresh.is_proved(at(120)));
-        assert!(fresh.spend(at(119)));
-        assert!(!fresh.spend(at(119)));
+    fn a_fresh_proof_is_valid_for_one_change_within_two_minutes() {
+        let mut fresh = valid(0);
+        assert!(fresh.is_valid(at(119)));
+        assert!(!fresh.is_valid(at(120)));
+        assert!(fresh.consume(at(119)));
+        assert!(!fresh.consume(at(119)));
     }
 
     /// OPS-5
     #[test]
-    fn a_proof_does_not_outlive_its_connection_and_a_wait_does() {
-        let mut fresh = proved(0);
+    fn a_fresh_proof_ends_with_its_connection_and_a_delay_does_not() {
+        let mut fresh = valid(0);
         fresh.resumed();
-        assert!(!fresh.spend(at(1)));
-        fresh.ask(challenge(), at(0));
+        assert!(!fresh.consume(at(1)));
+        fresh.start(challenge(), at(0));
         fresh.resumed();
-        assert!(fresh.asked(at(1)).is_none());
-        fresh.wait(at(0), 10_000);
+        assert!(fresh.take_challenge(at(1)).is_none());
+        fresh.delay(at(0), 10_000);
         fresh.resumed();
-        assert_eq!(fresh.waits(at(1)), Some(9_000));
-        assert_eq!(fresh.waits(at(10)), Some(0));
-        assert_eq!(fresh.waits(at(10)), None, "it has been paid for once");
+        assert_eq!(fresh.remaining_delay(at(1)), Some(9_000));
+        assert_eq!(fresh.remaining_delay(at(10)), Some(0));
+        assert_eq!(
+            fresh.remaining_delay(at(10)),
+            None,
+            "a delay is served once"
+        );
     }
 
-    /// A thief resumed a session while its owner's answer was being verified and audited, which takes the time
-    /// of a disk: the proof was the thief's. OPS-5
+    /// Regression test. While the owner's answer was verified and audited, which takes the time of
+    /// a disk write, an attacker resumed the session and so had a valid proof. OPS-5
     #[test]
-    fn a_proof_that_is_verified_while_the_session_moves_is_none() {
-        let mut fresh = Fresh::default();
-        fresh.ask(challenge(), at(0));
-        assert!(fresh.asked(at(1)).is_some());
+    fn a_fresh_proof_that_is_verified_while_the_session_moves_is_invalid() {
+        let mut fresh = FreshProof::default();
+        fresh.start(challenge(), at(0));
+        assert!(fresh.take_challenge(at(1)).is_some());
         fresh.resumed();
-        assert!(!fresh.prove(at(1)));
-        assert!(!fresh.is_proved(at(1)));
-        // Neither is one that the new connection began meanwhile.
-        fresh.ask(challenge(), at(2));
-        assert!(!fresh.prove(at(2)) && !fresh.spend(at(2)));
+        assert!(!fresh.accept(at(1)));
+        assert!(!fresh.is_valid(at(1)));
+        // The same applies to a proof that the new connection started.
+        fresh.start(challenge(), at(2));
+        assert!(!fresh.accept(at(2)) && !fresh.consume(at(2)));
     }
 
-    /// A session that was told to wait half a second could prove nothing for a day, by which the clock was set back.
+    /// Regression test. After the clock was set back by a day, a proof that was delayed by half a
+    /// second stayed delayed for a day.
     #[test]
-    fn a_clock_that_is_set_back_keeps_no_proof_waiting() {
-        let mut fresh = Fresh::default();
-        fresh.wait(at(86_400), 500);
-        assert_eq!(fresh.waits(at(86_400)), Some(500));
-        assert_eq!(fresh.waits(at(0)), Some(0));
+    fn a_clock_that_is_set_back_does_not_extend_the_delay_of_a_fresh_proof() {
+        let mut fresh = FreshProof::default();
+        fresh.delay(at(86_400), 500);
+        assert_eq!(fresh.remaining_delay(at(86_400)), Some(500));
+        assert_eq!(fresh.remaining_delay(at(0)), Some(0));
     }
 
     #[test]
-    fn what_was_asked_is_answered_once_and_in_time() {
-        let mut fresh = Fresh::default();
-        fresh.ask(challenge(), at(0));
-        assert!(fresh.asked(at(119)).is_some());
-        assert!(fresh.asked(at(119)).is_none());
-        fresh.ask(challenge(), at(0));
-        assert!(fresh.asked(at(120)).is_none());
+    fn a_challenge_is_answered_once_and_within_its_time_limit() {
+        let mut fresh = FreshProof::default();
+        fresh.start(challenge(), at(0));
+        assert!(fresh.take_challenge(at(119)).is_some());
+        assert!(fresh.take_challenge(at(119)).is_none());
+        fresh.start(challenge(), at(0));
+        assert!(fresh.take_challenge(at(120)).is_none());
     }
 
     /// At the limit and one over.
     #[test]
-    fn so_many_proofs_begin_in_vain_and_no_more() {
-        let mut fresh = Fresh::default();
-        for _ in 0..UNAUTHENTICATED {
-            assert!(fresh.may_begin());
-            fresh.ask(challenge(), at(0));
+    fn the_number_of_unsuccessful_fresh_proofs_is_limited() {
+        let mut fresh = FreshProof::default();
+        for _ in 0..MAX_UNSUCCESSFUL {
+            assert!(fresh.may_start());
+            fresh.start(challenge(), at(0));
         }
-        assert!(!fresh.may_begin());
-        assert!(fresh.asked(at(0)).is_some() && fresh.prove(at(0)));
-        assert!(fresh.may_begin());
+        assert!(!fresh.may_start());
+        assert!(fresh.take_challenge(at(0)).is_some() && fresh.accept(at(0)));
+        assert!(fresh.may_start());
     }
 }

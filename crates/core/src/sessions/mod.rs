@@ -1,4 +1,4 @@
-//! Sessions: what is known of one, and the registry of those that are open.
+//! Sessions: the description of one, the registry of open sessions, and their event streams.
 
 mod events;
 mod fresh;
@@ -17,40 +17,40 @@ use crate::id::{AccountId, SessionId};
 use crate::timestamp::Timestamp;
 
 pub use events::{Audience, EventSink, Events};
-pub(crate) use fresh::{Challenge, Fresh};
-pub use registry::{CutHook, Resume, Room, SessionRegistry, Suspension};
+pub(crate) use fresh::{Challenge, FreshProof};
+pub use registry::{CutHook, Resume, SessionRegistry, Suspension, SuspensionLimits};
 
-/// What is known of an open session.
+/// The description of an open session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {
-    /// Its id.
+    /// The session's id.
     pub id: SessionId,
-    /// Whose it is.
+    /// The session's account.
     pub account: AccountId,
     /// The account's name.
     pub name: AccountName,
-    /// What the account may do.
+    /// The account's role.
     pub role: Role,
-    /// The encryption option in use.
+    /// The encryption option of the session.
     pub option: EncryptionOption,
-    /// Where it comes from: the peer's address.
+    /// The client's address and port.
     pub peer: String,
-    /// What was proved.
+    /// How the client authenticated.
     pub proof: Proof,
-    /// When it was opened.
+    /// When the session was opened.
     pub opened: Timestamp,
-    /// When it ends unless its keys are renewed.
+    /// When the session ends unless its keys are renewed.
     pub expires: Timestamp,
-    /// When it ends for good: then its account has to log in anew.
+    /// When the session ends even if its keys are renewed. Then its account has to log in again.
     pub ends: Timestamp,
-    /// Whether it has a connection; without one it is suspended.
+    /// Whether the session has a connection; without one it is suspended.
     pub connected: bool,
-    /// Which of its connections this is; the first is 0.
+    /// The number of the session's current connection; the first is 0.
     pub connection: u32,
 }
 
 impl SessionInfo {
-    /// The account as a caller of operations.
+    /// Returns the session's account as a caller of operations.
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller {
@@ -63,14 +63,15 @@ impl SessionInfo {
     }
 }
 
-/// What an account proved to get its session.
+/// How the client of a session authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// A pass phrase.
+    /// With the account's pass phrase.
     Passphrase,
-    /// The key of that thumbprint.
+    /// With the key that has this thumbprint.
     Key(Thumbprint),
-    /// The key of that thumbprint, which was delivered and opened with its pass phrase.
+    /// With the delivered key that has this thumbprint, which the client decrypted with its pass
+    /// phrase. The client closed the session.
     DeliveredKey(Thumbprint),
 }
 
@@ -80,38 +81,38 @@ pub enum Proof {
 pub enum CloseReason {
     /// The account said goodbye.
     Goodbye,
-    /// The connection broke.
+    /// The connection was lost.
     ConnectionLost,
-    /// The peer sent what does not belong into the dialog.
+    /// The client violated the protocol.
     ProtocolFault,
-    /// Its time was over.
+    /// The session expired.
     Expired,
-    /// Nothing was said for too long.
+    /// The client sent nothing for too long.
     Idle,
-    /// Its client resumed it over another connection; the session goes on there.
+    /// The client resumed the session on another connection. The session itself continues.
     Replaced,
     /// The site is stopping.
     SiteStopping,
-    /// Somebody cut it by hand.
+    /// An operation cut the session.
     Cut,
-    /// Its account was locked or disabled.
+    /// The account was locked or disabled.
     AccountLocked,
-    /// Its account was deleted.
+    /// The account was deleted.
     AccountDeleted,
-    /// Its account was renamed or given another role.
+    /// The account was renamed or got another role.
     AccountChanged,
-    /// Its key was revoked.
+    /// The account's key was revoked.
     KeyRevoked,
-    /// The pass phrase of its account was changed.
+    /// The account's pass phrase was changed.
     PassphraseChanged,
-    /// Its encryption option was taken off, and the sessions that used it with it.
+    /// The session's encryption option was disabled, with its sessions cut.
     OptionDisabled,
-    /// Too many fresh proofs in it did not hold.
+    /// Too many fresh proofs in the session failed.
     NotProved,
 }
 
 impl CloseReason {
-    /// The word for it.
+    /// Returns the name of the reason in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

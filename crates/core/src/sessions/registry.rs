@@ -1,4 +1,4 @@
-//! The sessions that there are now, in memory: who has one, and the means to cut it.
+//! The registry of sessions, in memory, each with the hook that cuts its connection.
 //!
 //! ```text
 //!  register --> Open --connection lost, idle--> Suspended --expired, cut--> Closed --> removed
@@ -7,12 +7,12 @@
 //!                '--------------- cut, or its connection ends ----------------'
 //! ```
 //!
-//! A session outlives its connection: when that is lost, the session is suspended until its client resumes
-//! it or it expires. Each connection of a session has a number, so that what an older one says of its end
-//! cannot touch a newer one.
+//! A session can outlive its connection: when the connection is lost, the session is suspended
+//! until its client resumes it or it expires. The connections of a session are numbered, so that
+//! the end of an earlier connection does not affect a later one.
 //!
 //! A session is registered before the account is read for the last time, and an account is changed
-//! before its sessions are cut. Whatever the order in which the two meet, a locked account keeps none.
+//! before its sessions are cut. In either order of the two, a locked account has no session left.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -21,23 +21,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use countersign_proto::session::EncryptionOption;
 
-use super::{CloseReason, Fresh, SessionInfo};
+use super::{CloseReason, FreshProof, SessionInfo};
 use crate::access::{Role, Scope};
 use crate::id::{AccountId, SessionId};
 use crate::timestamp::Timestamp;
 
-/// Ends a session's connection. Called once, from any thread; must not wait.
+/// Closes a session's connection. Called at most once, from any thread; must not block.
 pub type CutHook = Box<dyn FnOnce(CloseReason) + Send>;
 
-/// The connection over which a client resumes its session, which it has proved to be its own.
+/// The connection on which a client resumes its session. The client has authenticated.
 pub struct Resume {
-    /// The number of its attempt.
+    /// The number of the client's attempt to resume, which increases with each attempt.
     pub attempt: u64,
-    /// The encryption option in use.
+    /// The encryption option of the new connection.
     pub option: EncryptionOption,
-    /// Where it comes from: the peer's address.
+    /// The client's address and port.
     pub peer: String,
-    /// Ends the connection.
+    /// Closes the connection.
     pub cut: CutHook,
 }
 
@@ -45,43 +45,45 @@ pub struct Resume {
 struct Registered {
     info: SessionInfo,
     state: State,
-    /// The number of the attempt that it was resumed with last; 0 if it never was.
+    /// The number of the last attempt with which the session was resumed; 0 if it never was.
     attempt: u64,
-    /// The fresh proof, once one was begun.
-    fresh: Option<Box<Fresh>>,
+    /// The fresh proof, once one was started.
+    fresh: Option<Box<FreshProof>>,
 }
 
 enum State {
-    /// It has a connection, which the hook ends.
+    /// The session has a connection, which the hook closes.
     Open(CutHook),
-    /// Its connection was lost. The hook closes it; the number is its place among the suspended sessions of
-    /// its account.
+    /// The connection was lost. The hook closes the session. The number orders the suspended
+    /// sessions of the account.
     Suspended(CutHook, u64),
-    /// It was cut: it stays until its connection has noticed, and may do nothing meanwhile.
+    /// The session was cut. The entry stays until its connection has ended, and the session may do
+    /// nothing.
     Closed(CloseReason),
 }
 
-/// How many sessions may be suspended at a time.
+/// The maximum number of suspended sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// Of all accounts together.
-    pub in_all: usize,
-    /// Of one account.
-    pub of_account: usize,
+pub struct SuspensionLimits {
+    /// For all accounts together.
+    pub total: usize,
+    /// For one account.
+    pub per_account: usize,
 }
 
-/// What became of a session whose connection was lost.
+/// The result of suspending a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suspension {
-    /// It is suspended; the session of its account that was suspended longest may have been cut for it.
+    /// The session is suspended. The account's longest-suspended session may have been closed for
+    /// it.
     Suspended,
-    /// There is no room for it.
-    NoRoom,
-    /// There is nothing to suspend: it was cut, or goes on over another connection.
+    /// A limit was reached.
+    LimitReached,
+    /// The session was cut or moved to another connection, so there is nothing to suspend.
     Over,
 }
 
-/// The open sessions, oldest first.
+/// The open and suspended sessions.
 #[derive(Default)]
 pub struct SessionRegistry {
     all: Mutex<Sessions>,
@@ -90,32 +92,32 @@ pub struct SessionRegistry {
 #[derive(Default)]
 struct Sessions {
     live: BTreeMap<SessionId, Registered>,
-    accounts: HashMap<AccountId, Held>,
-    /// How many are suspended.
+    accounts: HashMap<AccountId, AccountSessions>,
+    /// How many sessions are suspended.
     suspended: usize,
-    /// How often a session was suspended.
+    /// How many suspensions there have been; numbers them.
     suspensions: u64,
 }
 
 /// The sessions of one account.
 #[derive(Default)]
-struct Held {
-    /// In order of their ids, so that one account's are listed without a look at those of others.
+struct AccountSessions {
+    /// Sorted, so that listing an account's sessions does not read those of others.
     ids: Vec<SessionId>,
-    /// Those that are suspended, the longest first.
+    /// The suspended sessions by the number of their suspension.
     suspended: BTreeMap<u64, SessionId>,
 }
 
 impl SessionRegistry {
-    /// Whether there was room for it: an account has at most `most`.
-    pub(crate) fn register(&self, info: SessionInfo, cut: CutHook, most: usize) -> bool {
+    /// Registers a session. Returns `false` if the account already has `max` sessions.
+    pub(crate) fn register(&self, info: SessionInfo, cut: CutHook, max: usize) -> bool {
         let mut all = self.all();
-        let held = all.accounts.entry(info.account).or_default();
-        if held.ids.len() >= most {
+        let own = all.accounts.entry(info.account).or_default();
+        if own.ids.len() >= max {
             return false;
         }
-        let place = held.ids.partition_point(|id| *id < info.id);
-        held.ids.insert(place, info.id);
+        let place = own.ids.partition_point(|id| *id < info.id);
+        own.ids.insert(place, info.id);
         let session = Registered {
             state: State::Open(cut),
             attempt: 0,
@@ -126,8 +128,8 @@ impl SessionRegistry {
         true
     }
 
-    /// Forgets a session whose connection of that number ended; with the reason why it was cut, if it
-    /// was. Nothing when the session went on over another connection.
+    /// Removes a session whose connection of this number ended, and returns the reason if it was
+    /// cut. Returns `None` if the session moved to another connection.
     pub(crate) fn remove(
         &self,
         id: SessionId,
@@ -145,37 +147,37 @@ impl SessionRegistry {
             }
             State::Closed(reason) => Some(reason),
         };
-        if let Some(held) = all.accounts.get_mut(&account) {
-            if let Ok(place) = held.ids.binary_search(&id) {
-                held.ids.remove(place);
+        if let Some(own) = all.accounts.get_mut(&account) {
+            if let Ok(place) = own.ids.binary_search(&id) {
+                own.ids.remove(place);
             }
-            if held.ids.is_empty() {
+            if own.ids.is_empty() {
                 all.accounts.remove(&account);
             }
         }
         Some((session.info, cut))
     }
 
-    /// Suspends a session whose connection of that number was lost, if there is room; `cut` is called in
-    /// place of its hook from now on.
+    /// Suspends a session whose connection of this number was lost, if the limits permit. `cut`
+    /// becomes its hook.
     pub(crate) fn suspend(
         &self,
         id: SessionId,
         connection: u32,
         cut: CutHook,
-        room: Room,
+        limits: SuspensionLimits,
     ) -> Suspension {
         let displaced = {
             let mut all = self.all();
-            let session = all.of(id, connection).filter(|session| session.lasts());
+            let session = all.of(id, connection).filter(|session| session.is_live());
             let Some(account) = session.map(|session| session.info.account) else {
                 return Suspension::Over;
             };
             let suspended = all.accounts.get(&account);
-            let suspended = suspended.map_or(0, |held| held.suspended.len());
-            let displaces = suspended >= room.of_account;
-            if room.of_account == 0 || !displaces && all.suspended >= room.in_all {
-                return Suspension::NoRoom;
+            let suspended = suspended.map_or(0, |own| own.suspended.len());
+            let displaces = suspended >= limits.per_account;
+            if limits.per_account == 0 || !displaces && all.suspended >= limits.total {
+                return Suspension::LimitReached;
             }
             let displaced = match displaces {
                 true => all.make_room(account),
@@ -188,19 +190,19 @@ impl SessionRegistry {
                 session.state = State::Suspended(cut, place);
             }
             all.suspended += 1;
-            let held = all.accounts.entry(account).or_default();
-            held.suspended.insert(place, id);
+            let own = all.accounts.entry(account).or_default();
+            own.suspended.insert(place, id);
             displaced
         };
-        // Outside the lock: a hook may do what it likes.
+        // Called without the lock, because a hook may use the registry.
         if let Some(cut) = displaced {
             cut(CloseReason::ConnectionLost);
         }
         Suspension::Suspended
     }
 
-    /// Gives a session a new connection, unless its client resumed it meanwhile with a later attempt; the
-    /// hook of the connection before, if it had one still.
+    /// Moves a session to a new connection, unless its client has resumed it with a later attempt.
+    /// Returns the hook of the previous connection if that still exists.
     pub(crate) fn resume(
         &self,
         id: SessionId,
@@ -208,7 +210,7 @@ impl SessionRegistry {
         now: Timestamp,
     ) -> Option<(SessionInfo, Option<CutHook>)> {
         let mut all = self.all();
-        let session = all.live.get_mut(&id).filter(|session| session.lasts())?;
+        let session = all.live.get_mut(&id).filter(|session| session.is_live())?;
         if now >= session.info.expires || resume.attempt <= session.attempt {
             return None;
         }
@@ -231,17 +233,18 @@ impl SessionRegistry {
         }
     }
 
-    /// Renews a session from its connection of that number; whether it is open there still.
+    /// Extends a session from its connection of this number. Returns whether it is still open
+    /// there.
     pub(crate) fn renew(&self, id: SessionId, connection: u32, expires: Timestamp) -> bool {
         let mut all = self.all();
-        let session = all.of(id, connection).filter(|session| session.lasts());
+        let session = all.of(id, connection).filter(|session| session.is_live());
         session
             .map(|session| session.info.expires = expires)
             .is_some()
     }
 
-    /// The session uses another encryption option on its connection of that number from now on; whether it goes on
-    /// there.
+    /// Changes the encryption option of a session from its connection of this number. Returns
+    /// whether the session is still there.
     pub(crate) fn switched(
         &self,
         id: SessionId,
@@ -255,56 +258,56 @@ impl SessionRegistry {
             .is_some()
     }
 
-    /// The suspended sessions that have expired.
+    /// Returns the suspended sessions that have expired.
     pub(crate) fn expired(&self, now: Timestamp) -> Vec<SessionInfo> {
         let all = self.all();
-        let held = all.accounts.values();
-        held.flat_map(|held| held.suspended.values())
+        let own = all.accounts.values();
+        own.flat_map(|own| own.suspended.values())
             .filter_map(|id| all.live.get(id))
             .filter(|session| now >= session.info.expires)
             .map(|session| session.info.clone())
             .collect()
     }
 
-    /// How many sessions are suspended.
+    /// Returns how many sessions are suspended.
     #[must_use]
     pub fn suspended(&self) -> usize {
         self.all().suspended
     }
 
-    /// Looks at the fresh proof of an open session, and may change it. Nothing that takes time happens
-    /// in there.
-    pub(crate) fn fresh<T>(
+    /// Reads or changes the fresh proof of an open session. `change` runs under the lock, so it
+    /// must be quick.
+    pub(crate) fn fresh_proof<T>(
         &self,
         id: SessionId,
-        change: impl FnOnce(&mut Fresh) -> T,
+        change: impl FnOnce(&mut FreshProof) -> T,
     ) -> Option<T> {
         let mut all = self.all();
-        let session = all.live.get_mut(&id).filter(|session| session.lasts())?;
+        let session = all.live.get_mut(&id).filter(|session| session.is_live())?;
         Some(change(session.fresh.get_or_insert_default()))
     }
 
-    /// The open session of that id.
+    /// Returns the open session with this id.
     #[must_use]
     pub fn find(&self, id: SessionId) -> Option<SessionInfo> {
         let all = self.all();
         all.live
             .get(&id)
-            .filter(|session| session.lasts())
+            .filter(|session| session.is_live())
             .map(|session| session.info.clone())
     }
 
-    /// What the session's account may do, when the session is still open at `now`.
+    /// Returns the role of the session's account if the session is open at `now`.
     #[must_use]
     pub fn role(&self, id: SessionId, now: Timestamp) -> Option<Role> {
         let all = self.all();
         let session = all.live.get(&id)?;
-        (session.lasts() && now < session.info.expires).then_some(session.info.role)
+        (session.is_live() && now < session.info.expires).then_some(session.info.role)
     }
 
-    /// Up to `limit` sessions within `scope` that came after `after`, oldest first, that `wanted` picks.
-    /// One account's are found without a look at those of others: a client that lists its own in a loop
-    /// holds the lock for no longer than that takes.
+    /// Returns up to `limit` sessions within `scope` after `after` that `wanted` selects, oldest
+    /// first. With [`Scope::Own`] only the account's own sessions are read, so that a client that
+    /// lists them in a loop holds the lock for a short time only.
     #[must_use]
     pub fn list(
         &self,
@@ -315,7 +318,7 @@ impl SessionRegistry {
     ) -> Vec<SessionInfo> {
         use std::ops::Bound::{Excluded, Unbounded};
         let all = self.all();
-        let picked = |session: &&Registered| session.lasts() && wanted(&session.info);
+        let picked = |session: &&Registered| session.is_live() && wanted(&session.info);
         let info = |session: &Registered| session.info.clone();
         match scope {
             Scope::All => {
@@ -324,7 +327,7 @@ impl SessionRegistry {
                 found.filter(picked).take(limit).map(info).collect()
             }
             Scope::Own(account) => {
-                let own = all.accounts.get(&account).map(|held| held.ids.as_slice());
+                let own = all.accounts.get(&account).map(|own| own.ids.as_slice());
                 let own = own.unwrap_or_default();
                 let first = after.map_or(0, |after| own.partition_point(|id| *id <= after));
                 let later = own.iter().skip(first);
@@ -334,13 +337,13 @@ impl SessionRegistry {
         }
     }
 
-    /// How many sessions there are, those that were cut just now included.
+    /// Returns how many sessions there are, including those that were cut and have not ended yet.
     #[must_use]
     pub fn count(&self) -> usize {
         self.all().live.len()
     }
 
-    /// Cuts one session; whether it was open.
+    /// Cuts a session. Returns whether it was open.
     pub(crate) fn cut(&self, id: SessionId, reason: CloseReason) -> bool {
         let hook = self.all().close(id, reason);
         match hook {
@@ -352,8 +355,9 @@ impl SessionRegistry {
         }
     }
 
-    /// Cuts all sessions of an account that `wanted` picks; how many were open. Sessions of others cost nothing.
-    pub(crate) fn cut_of(
+    /// Cuts the sessions of an account that `wanted` selects, and returns how many were open. Does
+    /// not read sessions of other accounts.
+    pub(crate) fn cut_account(
         &self,
         account: AccountId,
         reason: CloseReason,
@@ -361,14 +365,14 @@ impl SessionRegistry {
     ) -> usize {
         self.cut_all(reason, |all| {
             let own = all.accounts.get(&account);
-            let own = own.map_or(&[][..], |held| held.ids.as_slice());
+            let own = own.map_or(&[][..], |own| own.ids.as_slice());
             let own = own.iter().filter_map(|id| all.live.get_key_value(id));
-            let picked = own.filter(|(_, session)| session.lasts() && wanted(&session.info));
+            let picked = own.filter(|(_, session)| session.is_live() && wanted(&session.info));
             picked.map(|(id, _)| *id).collect()
         })
     }
 
-    /// Cuts all sessions that `wanted` picks; how many were open.
+    /// Cuts the sessions that `wanted` selects, and returns how many were open.
     pub(crate) fn cut_where(
         &self,
         reason: CloseReason,
@@ -376,7 +380,7 @@ impl SessionRegistry {
     ) -> usize {
         self.cut_all(reason, |all| {
             let picked = all.live.iter();
-            let picked = picked.filter(|(_, session)| session.lasts() && wanted(&session.info));
+            let picked = picked.filter(|(_, session)| session.is_live() && wanted(&session.info));
             picked.map(|(id, _)| *id).collect()
         })
     }
@@ -386,7 +390,7 @@ impl SessionRegistry {
         reason: CloseReason,
         pick: impl FnOnce(&Sessions) -> Vec<SessionId>,
     ) -> usize {
-        // Closed under the lock, cut outside it: a hook may do what it likes.
+        // Closed under the lock but cut without it, because a hook may use the registry.
         let hooks: Vec<CutHook> = {
             let mut all = self.all();
             let picked = pick(&all).into_iter();
@@ -395,7 +399,7 @@ impl SessionRegistry {
         let count = hooks.len();
         let mut panicked = None;
         for cut in hooks {
-            // The others end too.
+            // After a panic of one hook the remaining sessions are cut too.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| cut(reason))) {
                 panicked = Some(panic);
             }
@@ -407,21 +411,21 @@ impl SessionRegistry {
     }
 
     fn all(&self) -> MutexGuard<'_, Sessions> {
-        // A hook runs outside the lock, so a panic cannot have left the maps half-changed.
+        // Hooks run without the lock, so the maps are consistent even after a panic.
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Sessions {
-    /// The session, if its connection has that number.
+    /// Returns the session if its current connection has this number.
     fn of(&mut self, id: SessionId, connection: u32) -> Option<&mut Registered> {
         let session = self.live.get_mut(&id)?;
         (session.info.connection == connection).then_some(session)
     }
 
-    /// Closes a session that lasts; its hook.
+    /// Closes an open or suspended session and returns its hook.
     fn close(&mut self, id: SessionId, reason: CloseReason) -> Option<CutHook> {
-        let session = self.live.get_mut(&id).filter(|session| session.lasts())?;
+        let session = self.live.get_mut(&id).filter(|session| session.is_live())?;
         let account = session.info.account;
         match std::mem::replace(&mut session.state, State::Closed(reason)) {
             State::Open(cut) => Some(cut),
@@ -433,25 +437,25 @@ impl Sessions {
         }
     }
 
-    /// Closes the session of that account that was suspended longest; its hook.
+    /// Closes the account's longest-suspended session and returns its hook.
     fn make_room(&mut self, account: AccountId) -> Option<CutHook> {
         let (_, id) = self.accounts.get(&account)?.suspended.first_key_value()?;
         let id = *id;
         self.close(id, CloseReason::ConnectionLost)
     }
 
-    /// The session at that place was resumed, or is closed.
+    /// Removes a session that was resumed or closed from the suspended ones.
     fn no_longer_suspended(&mut self, account: AccountId, place: u64) {
         self.suspended -= 1;
-        if let Some(held) = self.accounts.get_mut(&account) {
-            held.suspended.remove(&place);
+        if let Some(own) = self.accounts.get_mut(&account) {
+            own.suspended.remove(&place);
         }
     }
 }
 
 impl Registered {
-    /// Whether it is open or suspended.
-    const fn lasts(&self) -> bool {
+    /// Returns whether the session is open or suspended.
+    const fn is_live(&self) -> bool {
         !matches!(self.state, State::Closed(_))
     }
 }

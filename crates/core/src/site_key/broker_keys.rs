@@ -1,7 +1,7 @@
-//! The site as a party of the broker's dialogs: its keys, which exist while it is open.
+//! The site's keys as broker, in memory while the site is unsealed.
 //!
-//! Those of edition v2 follow from the site key. Those of v1 are RSA, and are kept sealed under it: there are
-//! none until somebody needs them.
+//! The keys of edition v2 are derived from the site key. Those of v1 are RSA keys, stored sealed
+//! under the site key. A site has none until an admin creates one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,21 +21,22 @@ const LABEL: &str = "broker";
 const DECOY_LABEL: &str = "broker stranger";
 const TICKETS_LABEL: &str = "broker ticket keys";
 
-/// The site as a party.
+/// The site's keys as broker.
 pub struct BrokerKeys {
     pub(crate) site: v2::site::Site,
-    /// A key whose private half is not used: requests of applications that are not registered are verified with it.
+    /// A key without a known private half. It verifies requests of applications that are not
+    /// registered, so that these take as long as others.
     pub(crate) decoy: PartyPublic,
     pub(crate) master: Option<v1::master::Master>,
-    /// What the ticket keys of the symmetric ticket path are derived from.
+    /// The secret from which the ticket keys of the symmetric ticket path are derived.
     pub(crate) tickets: Secret<32>,
 }
 
 impl BrokerKeys {
-    /// Of the site of that id, which is its zone.
+    /// Makes the keys of the site with this id, which is its zone.
     ///
     /// # Errors
-    /// [`RsaKeyError`] when a key of v1 is none.
+    /// [`RsaKeyError`] if a key of edition v1 is invalid.
     pub(crate) fn new(key: &SiteKey, id: String, v1: &V1Keys) -> Result<Self, RsaKeyError> {
         let party = |label| {
             let seed = IdentitySeed(key.derive(label));
@@ -59,19 +60,19 @@ impl BrokerKeys {
         })
     }
 
-    /// The site's id.
+    /// Returns the site's id.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.site.id
     }
 
-    /// The keys of v2.
+    /// Returns the newest key of edition v2.
     #[must_use]
     pub fn party(&self) -> Option<&PartyKey> {
         self.site.keys.first()
     }
 
-    /// The public keys of v1 in PEM, the newest first.
+    /// Returns the public keys of edition v1 in PEM, newest first.
     #[must_use]
     pub fn v1_public(&self) -> Vec<String> {
         let keys = self.master.iter().flat_map(|master| &master.keys);
@@ -85,23 +86,23 @@ impl fmt::Debug for BrokerKeys {
     }
 }
 
-/// The site's private keys of edition v1, the newest first, as they are sealed in the store.
+/// The site's private keys of edition v1, newest first, in the form that is sealed in the store.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct V1Keys {
     pub(crate) keys: Vec<V1Key>,
 }
 
-/// One of them.
+/// A private key of edition v1.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct V1Key {
-    /// In PEM.
+    /// The private key in PEM.
     #[serde(serialize_with = "expose", deserialize_with = "hide")]
     pub(crate) private: SecretText,
     pub(crate) added: Timestamp,
 }
 
 fn expose<S: serde::Serializer>(text: &SecretText, serializer: S) -> Result<S::Ok, S::Error> {
-    // Into what is sealed, and nowhere else.
+    // Only `seal_v1_keys` serialises this type, and it seals the result.
     serializer.serialize_str(text.expose())
 }
 

@@ -1,7 +1,7 @@
-//! The site key once a slot has opened it, and how the site's other secrets are sealed under it.
+//! The keys of an unsealed site, and how the site's other secrets are sealed under the site key.
 //!
-//! What is sealed is `salt (16) ‖ ciphertext ‖ tag (16)`: AES-256-GCM under the site's own secret of its label,
-//! derived once more with the salt, so that every sealing has a key of its own.
+//! A sealed secret is `salt (16) ‖ ciphertext ‖ tag (16)`, with AES-256-GCM. Its key is derived
+//! from the site key with a label and then with the salt, so that every sealing uses a new key.
 
 mod broker_keys;
 
@@ -25,20 +25,20 @@ const V1_KEYS_LABEL: &str = "broker v1 keys";
 const DECOY_LABEL: &str = "made up";
 const SALT: usize = 16;
 
-/// What an open site has in memory.
-pub struct Opened {
+/// The keys of an unsealed site.
+pub struct UnsealedKeys {
     /// The site key.
     pub key: Arc<SiteKey>,
     /// The OPAQUE server setup.
     pub setup: Arc<ServerSetup>,
-    /// What the answers to unknown names are derived from.
+    /// The secret from which decoys for unknown names are derived.
     pub decoy: Secret<32>,
-    /// The site as a party of the broker's dialogs.
+    /// The site's keys as broker.
     pub broker: Arc<BrokerKeys>,
     pub(crate) v1_keys: V1Keys,
 }
 
-impl Opened {
+impl UnsealedKeys {
     pub(crate) fn new(
         key: SiteKey,
         setup: ServerSetup,
@@ -56,7 +56,7 @@ impl Opened {
         })
     }
 
-    /// The same with other keys for edition v1 of the broker.
+    /// Returns the same keys with other broker keys of edition v1.
     pub(crate) fn with_v1_keys(&self, zone: &Zone, v1_keys: V1Keys) -> Result<Self, RsaKeyError> {
         Ok(Self {
             broker: Arc::new(BrokerKeys::new(&self.key, zone.to_string(), &v1_keys)?),
@@ -68,9 +68,9 @@ impl Opened {
     }
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for UnsealedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opened(..)")
+        f.write_str("UnsealedKeys(..)")
     }
 }
 
@@ -99,12 +99,12 @@ pub(crate) fn open_v1_keys(key: &SiteKey, sealed: &[u8]) -> Option<V1Keys> {
 
 fn seal(key: &SiteKey, label: &str, text: &[u8], entropy: &mut dyn Entropy) -> Vec<u8> {
     let salt: [u8; SALT] = fresh(entropy);
-    // Sealed in place: the plaintext is gone afterwards.
+    // Encrypts in place, so that no copy of the plaintext remains.
     let mut text = text.to_vec();
     let sealed = Sealer::new(RecordCipher::Aes256Gcm, &salted(key, label, &salt))
         .seal_in_place(label.as_bytes(), &mut text);
     let Ok(tag) = sealed else {
-        // A fresh key seals a few kilobytes.
+        // Cannot fail: the key is new and the text is a few kilobytes.
         std::process::abort();
     };
     [&salt[..], &text, &tag].concat()
@@ -117,7 +117,7 @@ fn open(key: &SiteKey, label: &str, sealed: &[u8]) -> Option<SecretBytes> {
         .open_in_place(label.as_bytes(), &mut text)
         .ok()
         .map(|plain| SecretBytes::from(plain.to_vec()));
-    // Wiped when dropped.
+    // Dropping it as `SecretBytes` zeroizes it.
     drop(SecretBytes::from(text));
     opened
 }

@@ -1,4 +1,4 @@
-//! Accounts and what they log in with.
+//! Reading accounts and their credentials.
 
 use async_trait::async_trait;
 use countersign_crypto::certificate::Thumbprint;
@@ -12,71 +12,72 @@ use crate::page::Page;
 /// Reads accounts and their credentials.
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// The account of that id.
+    /// Returns the account with this id.
     async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
 
-    /// The account of that name.
+    /// Returns the account with this name.
     async fn account_by_name(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
 
-    /// Accounts of a kind, by name. One that cannot be read takes its place in the list and does not keep the
-    /// others out of it; it is a person unless it is a service.
+    /// Returns a page of the accounts of a kind, sorted by name. A damaged account is an entry of
+    /// the list and does not prevent reading the others. It counts as a person unless it is known
+    /// to be a service.
     async fn accounts(
         &self,
         kind: Kind,
         page: &Page<String>,
     ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError>;
 
-    /// The account of that kind and name, if it is there and cannot be read.
+    /// Returns the account of this kind and name if it exists and cannot be read.
     async fn damaged_account(
         &self,
         kind: Kind,
         name: &str,
     ) -> Result<Option<DamagedAccount>, StoreError>;
 
-    /// The pass phrase credential of that account.
+    /// Returns the pass phrase credential of this account.
     async fn passphrase(
         &self,
         account: AccountId,
     ) -> Result<Option<PassphraseCredential>, StoreError>;
 
-    /// What a person of that name logs in with, in one look-up.
+    /// Returns the account and the pass phrase credential of a person, in one query.
     async fn passphrase_login(
         &self,
         name: &AccountName,
     ) -> Result<Option<(Account, PassphraseCredential)>, StoreError>;
 
-    /// What is delivered of that account.
+    /// Returns the delivered key of this account.
     async fn delivered_key(
         &self,
         account: AccountId,
     ) -> Result<Option<DeliveredKeyCredential>, StoreError>;
 
-    /// What is delivered of the person of that name, in one look-up.
+    /// Returns the account and the delivered key of a person, in one query.
     async fn delivered_login(
         &self,
         name: &AccountName,
     ) -> Result<Option<(Account, DeliveredKeyCredential)>, StoreError>;
 
-    /// What the owner of that key logs in with, in one look-up.
+    /// Returns the account and the credential that belong to this key, in one query.
     async fn key_login(
         &self,
         thumbprint: &Thumbprint,
     ) -> Result<Option<(Account, KeyCredential)>, StoreError>;
 
-    /// The keys of that account, oldest first. An account has at most [`KEYS_PER_ACCOUNT`].
+    /// Returns the keys of this account, oldest first. An account has at most [`KEYS_PER_ACCOUNT`].
     async fn keys_of(&self, account: AccountId) -> Result<Vec<KeyCredential>, StoreError>;
 }
 
-/// The most keys that one account may have.
+/// The maximum number of keys of an account.
 pub const KEYS_PER_ACCOUNT: usize = 64;
 
-/// An account of which what is stored cannot be read.
+/// An account whose stored form cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedAccount {
-    /// Its id, if that can be read.
+    /// The account's id, if it can be read.
     pub id: Option<AccountId>,
-    /// Its name.
+    /// The account's name.
     pub name: String,
-    /// What is wrong with it.
+    /// What is wrong with the stored form.
     pub problem: String,
 }

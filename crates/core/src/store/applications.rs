@@ -1,4 +1,4 @@
-//! Applications.
+//! Reading applications.
 
 use async_trait::async_trait;
 
@@ -9,35 +9,35 @@ use crate::page::Page;
 /// Reads applications.
 #[async_trait]
 pub trait Applications: Send + Sync {
-    /// The application of that id.
+    /// Returns the application with this id.
     async fn application(&self, id: &ApplicationId) -> Result<Option<Application>, StoreError>;
 
-    /// Applications in the order of their ids. One that cannot be read takes its place in the list and does not
-    /// keep the others out of it.
+    /// Returns a page of the applications, sorted by id. A damaged application is an entry of the
+    /// list and does not prevent reading the others.
     async fn applications(
         &self,
         page: &Page<String>,
     ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError>;
 
-    /// The application of that id, if it is there and cannot be read.
+    /// Returns the application with this id if it exists and cannot be read.
     async fn damaged_application(
         &self,
         id: &ApplicationId,
     ) -> Result<Option<DamagedApplication>, StoreError>;
 }
 
-/// An application of which what is stored cannot be read.
+/// An application whose stored form cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedApplication {
-    /// Its id.
+    /// The application's id.
     pub id: String,
-    /// What is wrong with it.
+    /// What is wrong with the stored form.
     pub problem: String,
 }
 
 /// An entry of the list of applications.
 pub trait ListedApplication {
-    /// Its id.
+    /// Returns the application's id.
     fn id(&self) -> &str;
 }
 

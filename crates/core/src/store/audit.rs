@@ -1,4 +1,4 @@
-//! The audit log.
+//! Reading the audit log.
 
 use async_trait::async_trait;
 
@@ -9,13 +9,13 @@ use crate::page::Page;
 /// Reads the audit log.
 #[async_trait]
 pub trait AuditLog: Send + Sync {
-    /// Audit entries in the order of the chain.
+    /// Returns a page of audit entries in the order of the chain.
     async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError>;
 
-    /// The audit entries of a stretch of the log that have something in common. It costs no more than the stretch
-    /// is long.
+    /// Returns the entries of a range of the log that meet the conditions. The cost is at most
+    /// proportional to the length of the range.
     async fn audit_search(&self, search: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError>;
 
-    /// The end of the audit chain.
+    /// Returns the end of the audit chain.
     async fn audit_head(&self) -> Result<ChainHead, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Change sets: what a handler wants written.
+//! Change sets: what a handler wants to write.
 
 use countersign_crypto::certificate::Thumbprint;
 
@@ -9,21 +9,22 @@ use crate::audit::AuditDraft;
 use crate::id::{AccountId, SessionId};
 use crate::store::Notice;
 
-/// Changes, the audit entry that tells of them, and what follows from them: all of it happens, or nothing.
+/// Changes, their audit entry and their notices. They are committed together or not at all.
 #[derive(Debug, Clone)]
 pub struct ChangeSet {
-    /// The changes; none when the entry tells of something that changed nothing here.
+    /// The changes; empty for an audit entry without a change.
     pub changes: Vec<Change>,
-    /// What follows besides what follows from the changes themselves.
+    /// Consequences that do not follow from the changes themselves.
     pub notices: Vec<Notice>,
-    /// The session that asked for the changes: a new pass phrase or delivered key of its account does not end it.
+    /// The session that requested the changes. A new pass phrase or delivered key of its account
+    /// does not cut it.
     pub session: Option<SessionId>,
-    /// The entry.
+    /// The audit entry.
     pub audit: AuditDraft,
 }
 
 impl ChangeSet {
-    /// Changes without notices, which no session asked for.
+    /// Makes a change set without notices and without a session.
     #[must_use]
     pub const fn new(changes: Vec<Change>, audit: AuditDraft) -> Self {
         Self {
@@ -38,70 +39,76 @@ impl ChangeSet {
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// A new account. [`StoreError::Conflict`](super::StoreError::Conflict) when the id or the name is taken.
+    /// Inserts an account. [`StoreError::Conflict`](super::StoreError::Conflict) if the id or the
+    /// name is taken.
     InsertAccount(Account),
-    /// The account as it is from now on; its revision must be one more than the stored one's.
+    /// Replaces an account. Its revision must be one more than the stored one's.
     UpdateAccount(Account),
-    /// Takes the account and all its credentials away.
+    /// Deletes an account and all its credentials.
     DeleteAccount {
-        /// Which one.
+        /// The account's id.
         id: AccountId,
-        /// The revision that this was decided on.
+        /// The revision that the decision was based on.
         revision: u64,
     },
-    /// Takes an account that cannot be read and all its credentials away. [`StoreError::Stale`](super::StoreError::Stale) when it can be
-    /// read.
+    /// Deletes an account that cannot be read, and all its credentials.
+    /// [`StoreError::Stale`](super::StoreError::Stale) if it can be read.
     DeleteDamagedAccount {
-        /// Its id, if that can be read.
+        /// The account's id, if it can be read.
         id: Option<AccountId>,
-        /// Its name.
+        /// The account's name.
         name: String,
     },
-    /// The pass phrase credential of an account, in place of an older one. [`StoreError::Conflict`](super::StoreError::Conflict) when
-    /// another account has its credential id.
+    /// Sets the pass phrase credential of an account.
+    /// [`StoreError::Conflict`](super::StoreError::Conflict) if another account has its credential
+    /// id.
     PutPassphrase(PassphraseCredential),
-    /// Takes what is delivered of an account away, if there is anything.
+    /// Deletes the delivered key of an account, if there is one.
     DeleteDeliveredKey(AccountId),
-    /// What is delivered of an account, in place of an older one.
+    /// Sets the delivered key of an account.
     PutDeliveredKey(DeliveredKeyCredential),
-    /// A new key. [`StoreError::Conflict`](super::StoreError::Conflict) when any account has it already.
+    /// Inserts a key. [`StoreError::Conflict`](super::StoreError::Conflict) if an account already
+    /// has it.
     InsertKey(KeyCredential),
-    /// Takes a key away.
+    /// Deletes a key.
     DeleteKey {
-        /// Whose.
+        /// The account of the key.
         account: AccountId,
-        /// Which one.
+        /// The thumbprint of the key.
         thumbprint: Thumbprint,
     },
-    /// A new application. [`StoreError::Conflict`](super::StoreError::Conflict) when the id is taken.
+    /// Inserts an application. [`StoreError::Conflict`](super::StoreError::Conflict) if the id is
+    /// taken.
     InsertApplication(Box<Application>),
-    /// The application as it is from now on; its revision must be one more than the stored one's.
+    /// Replaces an application. Its revision must be one more than the stored one's.
     UpdateApplication(Box<Application>),
-    /// Takes the application away.
+    /// Deletes an application.
     DeleteApplication {
-        /// Which one.
+        /// The application's id.
         id: ApplicationId,
-        /// The revision that this was decided on.
+        /// The revision that the decision was based on.
         revision: u64,
     },
-    /// Takes an application that cannot be read away. [`StoreError::Stale`](super::StoreError::Stale) when it can be read.
+    /// Deletes an application that cannot be read. [`StoreError::Stale`](super::StoreError::Stale)
+    /// if it can be read.
     DeleteDamagedApplication(ApplicationId),
-    /// A setting.
+    /// Sets a setting.
     PutSetting {
-        /// Its name.
+        /// The name of the setting.
         name: &'static str,
-        /// Its value and its revision, which must be one more than the stored one's (1 for a new one).
+        /// The value, and its revision, which must be one more than the stored one's (1 for a new
+        /// setting).
         setting: Setting,
     },
-    /// How far an initialisation script was applied.
+    /// Records the progress of an initialisation script.
     PutScript(ScriptProgress),
 }
 
-/// A change set is on the disk.
+/// The result of a committed change set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
-    /// The number of its audit entry.
+    /// The number of the audit entry.
     pub audit_seq: u64,
-    /// What followed.
+    /// The effects reported by the observer.
     pub effects: Effects,
 }

@@ -1,41 +1,41 @@
-//! Why a change set was not written, and what is wrong with a store.
+//! Errors of a store.
 
-/// What a change set ran into, or what is wrong with the store.
+/// Why a change set was not written, or why the store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// What has to be unique is taken.
-    #[error("{what} is taken")]
+    /// A value that must be unique is already in use.
+    #[error("{what} is already in use")]
     Conflict {
-        /// What is taken.
+        /// The value.
         what: Unique,
     },
-    /// Somebody else changed it since it was read; read it again and decide again.
-    #[error("{what} was changed by somebody else meanwhile; read it again and repeat")]
+    /// The object was changed since it was read. Read it again and decide again.
+    #[error("the {what} was changed at the same time; read it again and repeat")]
     Stale {
-        /// What was changed.
+        /// The object that was changed.
         what: Thing,
     },
-    /// It is not there any more.
+    /// The object no longer exists.
     #[error("there is no such {what}")]
     NotFound {
-        /// What is missing.
+        /// The object.
         what: Thing,
     },
-    /// The store cannot do it now (disk full, read-only, closed). Nothing was changed.
+    /// The store is not available now (disk full, read-only, closed). Nothing was changed.
     #[error("the store is not available: {problem}")]
     Unavailable {
-        /// What it said.
+        /// The problem that the store reported.
         problem: String,
     },
-    /// The store holds something that it cannot have written. Restore a backup.
-    #[error("the store is damaged: {problem}; restore the newest sound backup")]
+    /// The store contains data that this program cannot have written. Restore a backup.
+    #[error("the store is damaged: {problem}; restore the newest intact backup")]
     Damaged {
-        /// What does not read.
+        /// What cannot be read.
         problem: String,
     },
 }
 
-/// What must be unique.
+/// A value that must be unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unique {
     /// An account's id.
@@ -47,13 +47,13 @@ pub enum Unique {
     /// A key.
     #[error("the key")]
     Key,
-    /// The name of a pass phrase record within OPAQUE.
+    /// The credential identifier of a pass phrase record.
     #[error("the credential id")]
     CredentialId,
     /// An application's id.
     #[error("the application's id")]
     Application,
-    /// A key of an account that is a removed one.
+    /// A key that was removed from an account.
     #[error("the key")]
     RemovedKey,
     /// A public key of an application.
@@ -61,7 +61,7 @@ pub enum Unique {
     ApplicationKey,
 }
 
-/// What may be stale or missing.
+/// A kind of object that may be stale or missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Thing {
     /// An account.

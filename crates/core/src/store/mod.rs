@@ -1,11 +1,12 @@
-//! What core asks of a store: reads, and one write.
+//! The storage interface: reads, and one write.
 //!
-//! Core decides on what it read and hands the store a [`ChangeSet`]: declarative, with everything
-//! that must still be true for the decision to stand. The store checks that again while it writes,
-//! so two decisions made at once can never both happen when only one of them may.
+//! Core decides on what it has read and passes a [`ChangeSet`] to the store. The change set
+//! contains the revisions that the decision is based on. The store checks them again while it
+//! writes, so that of two conflicting decisions at most one is written.
 //!
-//! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials, [`Applications`],
-//! [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] has all of them. [`MemoryStore`] keeps them in memory.
+//! The reads of each aggregate are a trait of their own: [`Accounts`] with their credentials,
+//! [`Applications`], [`Settings`] with scripts, and the [`AuditLog`]. A [`Store`] implements all of
+//! them. [`MemoryStore`] is the implementation in memory.
 
 mod accounts;
 mod applications;
@@ -31,56 +32,60 @@ pub use memory::MemoryStore;
 pub use notice::Notice;
 pub use settings::{ScriptProgress, Setting, Settings};
 
-/// Where a site's decisions are kept.
+/// The storage of a site.
 ///
-/// What a method returns was committed and synced; a read sees every change that was acknowledged
-/// before it began.
+/// Methods return only data that was committed and synced. A read sees every change that was
+/// acknowledged before it began.
 #[async_trait]
 pub trait Store: Accounts + Applications + Settings + AuditLog {
-    /// Writes all of a change set or nothing of it. When it returns, the change is on the disk.
+    /// Writes all of a change set or nothing of it. When it returns, the change is on disk.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`], [`StoreError::Stale`] and [`StoreError::NotFound`] when the decision
-    /// does not stand any more; the others when the store is in trouble. Nothing was changed, and
-    /// nothing was audited.
+    /// [`StoreError::Conflict`], [`StoreError::Stale`] and [`StoreError::NotFound`] if the decision
+    /// is no longer valid; the others if the store failed. Nothing was changed and nothing was
+    /// audited then.
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError>;
 
-    /// From now on this observer is told of every committed set, and no other one is.
+    /// Sets the observer, which is notified of every committed set from now on. It replaces an
+    /// earlier one.
     fn observe(&self, observer: Arc<dyn Observer>);
 
-    /// All that is stored at one moment, as the bytes of a store of the same kind. Changes go on meanwhile.
+    /// Returns a consistent copy of the store, as the bytes of a store of the same kind. Changes
+    /// continue meanwhile.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when there is no room for it, or when another copy is being made.
+    /// [`StoreError::Unavailable`] if there is no space for it, or another copy is in progress.
     async fn copy(&self) -> Result<StoreCopy, StoreError>;
 
-    /// What is wrong with how it is stored, whatever that says: references that lead nowhere, an index that
-    /// misses rows. Reads everything, which takes seconds for each gigabyte. Empty when it is sound.
+    /// Checks the integrity of the storage itself, such as dangling references or incomplete
+    /// indexes, and returns the problems; empty if it is intact. Reads everything, which takes
+    /// seconds per gigabyte.
     async fn flaws(&self) -> Result<Vec<String>, StoreError>;
 }
 
-/// Follows the changes of a store: the site's projection.
+/// Follows the changes of a store. The site's projection implements it.
 ///
-/// The store tells it of each committed set once, in the order of commits, and answers the caller of [`Store::commit`]
-/// afterwards. That the caller went away changes nothing about it. The store survives a panic in an observer.
+/// The store calls it once for each committed set, in commit order, and before [`Store::commit`]
+/// returns. It is called even if the future of [`Store::commit`] was dropped. The store survives a
+/// panic in an observer.
 pub trait Observer: Send + Sync {
-    /// The set is on the disk. Must not wait: the next change is not written meanwhile.
+    /// Handles a set that is on disk. Must not block, because the next change set waits for it.
     fn committed(&self, set: &ChangeSet) -> Effects;
 }
 
-/// What an observer did about a committed set.
+/// The effects of an observer on a committed set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Effects {
     /// The number of open sessions that ended.
     pub sessions_ended: usize,
-    /// The number of sources whose penalty was forgotten.
+    /// The number of sources whose penalty was cleared.
     pub penalties_forgotten: usize,
 }
 
 /// A copy of a store.
 #[derive(Debug)]
 pub struct StoreCopy {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub bytes: u64,
     /// The bytes.
     pub content: Content,

@@ -1,4 +1,4 @@
-//! What follows from a change set besides what follows from its changes themselves.
+//! Notices: consequences of a change set that do not follow from the changes themselves.
 
 use std::sync::Arc;
 
@@ -8,31 +8,31 @@ use serde_json::value::to_raw_value;
 
 use crate::id::SessionId;
 use crate::sessions::{Audience, CloseReason};
-use crate::site_key::Opened;
+use crate::site_key::UnsealedKeys;
 use crate::throttle::Source;
 
-/// Something that follows once a change set is committed. What follows from a [`Change`](super::Change) itself
-/// needs no notice: the sessions of a locked account end without one.
+/// A consequence of a committed change set. What follows from a [`Change`](super::Change) itself
+/// needs no notice: for instance, the sessions of a locked account end without one.
 #[derive(Debug, Clone)]
 pub enum Notice {
     /// An open session ends.
     SessionEnds {
         /// The session's id.
         id: SessionId,
-        /// Its client and the audit log learn this reason.
+        /// The reason that the session's client and the audit log get.
         reason: CloseReason,
     },
-    /// The open and suspended sessions end whose encryption option is not on offer any more.
+    /// The open and suspended sessions end whose encryption option is no longer on offer.
     SessionsNotOfferedEnd,
-    /// Another account may get this name: the login throttle forgets what it knows of it.
+    /// The name may be given to another account, so the login throttle forgets its known sources.
     NameReleased(String),
-    /// The rate-limit penalty of one source is forgotten, or of all.
+    /// The rate-limit penalty of one source, or of all sources, is cleared.
     PenaltiesForgotten(Option<Source>),
-    /// A slot opened the site key: the site is unsealed.
-    Unsealed(Arc<Opened>),
-    /// Open sessions get an event.
+    /// The site key was opened: the site is unsealed.
+    Unsealed(Arc<UnsealedKeys>),
+    /// Open sessions receive an event.
     Event {
-        /// The sessions that get it.
+        /// The sessions that receive it.
         to: Audience,
         /// The event.
         event: Arc<Event>,
@@ -40,10 +40,10 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// An event for open sessions, with `data` as JSON.
+    /// Makes an event for open sessions with `data` as JSON.
     ///
     /// # Errors
-    /// That of `serde_json` when the data is no JSON.
+    /// The error of `serde_json` if the data cannot be serialised.
     pub fn event(
         to: Audience,
         group: impl Into<String>,

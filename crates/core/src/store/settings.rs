@@ -1,4 +1,4 @@
-//! Settings, and how far initialisation scripts were applied.
+//! Reading settings and the progress of initialisation scripts.
 
 use async_trait::async_trait;
 
@@ -8,23 +8,23 @@ use crate::timestamp::Timestamp;
 /// Reads settings and the progress of initialisation scripts.
 #[async_trait]
 pub trait Settings: Send + Sync {
-    /// The setting of that name.
+    /// Returns the setting with this name.
     async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError>;
 
-    /// How far the initialisation script of that name was applied.
+    /// Returns the progress of the initialisation script with this name.
     async fn script(&self, name: &str) -> Result<Option<ScriptProgress>, StoreError>;
 }
 
-/// A value that the site keeps under a name.
+/// A named value of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// The value.
     pub value: Vec<u8>,
-    /// 1 at first, one more with each change.
+    /// The revision: 1 at first, incremented by each change.
     pub revision: u64,
 }
 
-/// How far an initialisation script was applied.
+/// The progress of an initialisation script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptProgress {
     /// The script's file name.
@@ -33,6 +33,6 @@ pub struct ScriptProgress {
     pub digest: [u8; 32],
     /// How many lines were applied.
     pub lines: u32,
-    /// When the last line was applied; `None` while some are left.
+    /// When the last line was applied; `None` while lines remain.
     pub applied: Option<Timestamp>,
 }

@@ -1,58 +1,61 @@
-//! Failed guesses at a name's pass phrase. Whoever guesses makes itself wait, longer each time; whoever logs
-//! in from where they logged in before does not wait for what strangers do. Names that do not exist are
-//! treated as those that do.
+//! The login throttle: delays replies to login attempts for a name after failed logins. A source
+//! that guesses pass phrases delays its own attempts, by more each time. A source from which the
+//! account has logged in before is not delayed by failures of other sources. Names without an
+//! account are treated like others.
 //!
-//! Waits of one source at one name come one after the other, so that many connections guess no faster than
-//! one. Of strangers, so many wait at a time, and one of each network: the rate of all guesses at a name is
-//! bounded, and no single network can keep a newcomer out.
+//! Delayed replies to one source for one name are sent one after the other, so that many
+//! connections guess no faster than one. Of the unknown sources, a limited number wait at a time,
+//! one per network. This bounds the rate of all guesses for a name, and no single network can keep
+//! a new device out.
 
 use std::collections::HashMap;
 
 use super::{Source, make_room, since};
 use crate::timestamp::Timestamp;
 
-/// How guessing is slowed. Times are in milliseconds.
+/// The limits of the login throttle. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginThrottleLimits {
-    /// Failures of one source at one name before it waits: people mistype.
+    /// Failures of one source for one name before its replies are delayed: people mistype.
     pub free: u32,
-    /// Failures of all sources at one name before strangers wait.
-    pub free_of_strangers: u32,
-    /// The first wait; twice as long with each further failure.
-    pub first: u64,
-    /// The longest wait for one more failure of a source at a name; twice as long where others of that source
-    /// wait before it.
-    pub longest: u64,
-    /// The longest wait of strangers: the person on a new device waits it too.
-    pub longest_of_strangers: u64,
-    /// Strangers that may wait at one name at a time, one of each network (an IPv4 address, an IPv6 /48).
-    pub strangers_at_a_time: usize,
-    /// Failures are forgotten when there was none for this long.
-    pub forgotten: u64,
-    /// Names, and pairs of name and source, that are remembered of each kind.
-    pub remembered: usize,
+    /// Failures of all unknown sources for one name before replies to unknown sources are delayed.
+    pub free_from_unknown_sources: u32,
+    /// The first delay. It doubles with each further failure.
+    pub first_delay: u64,
+    /// The maximum delay per failure of a source for a name. An attempt behind others of the same
+    /// source waits up to twice as long.
+    pub max_delay: u64,
+    /// The maximum delay for unknown sources. It also delays the account's owner on a new device.
+    pub max_delay_from_unknown_sources: u64,
+    /// How many unknown sources may wait for one name at a time, one per network (an IPv4 address
+    /// or an IPv6 /48).
+    pub max_waiting_networks: usize,
+    /// Failures are forgotten after this time without another one.
+    pub forget_after: u64,
+    /// The maximum number of entries in each table: names, and pairs of name and source.
+    pub max_entries: usize,
 }
 
 impl Default for LoginThrottleLimits {
     fn default() -> Self {
         Self {
             free: 3,
-            free_of_strangers: 20,
-            first: 250,
-            longest: 10_000,
-            longest_of_strangers: 3_000,
-            // Some 340 guesses a second of all the world: fewer would let whoever has as many networks keep
-            // newcomers out, more would let them guess.
-            strangers_at_a_time: 1_024,
-            forgotten: 15 * 60 * 1_000,
-            remembered: 16_384,
+            free_from_unknown_sources: 20,
+            first_delay: 250,
+            max_delay: 10_000,
+            max_delay_from_unknown_sources: 3_000,
+            // Allows about 340 guesses a second worldwide. Fewer would let an attacker with that
+            // many networks keep new devices out; more would allow more guesses.
+            max_waiting_networks: 1_024,
+            forget_after: 15 * 60 * 1_000,
+            max_entries: 16_384,
         }
     }
 }
 
-/// A login that would have to wait longer than anybody does, or beside too many.
+/// The login attempt would have to wait too long, or too many others wait already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many logins with this name are under way")]
+#[error("too many login attempts for this name are in progress")]
 pub struct TooManyAttempts;
 
 #[derive(Clone, Copy)]
@@ -61,25 +64,25 @@ struct Failures {
     last: Timestamp,
 }
 
-/// The failures of one source at one name.
+/// The failures of one source for one name.
 #[derive(Clone, Copy)]
 struct Pair {
     failures: Failures,
-    /// Until when its logins that wait will have waited.
-    waits_until: Timestamp,
+    /// Until when the delayed attempts of this pair wait.
+    delayed_until: Timestamp,
 }
 
-/// The failures of all sources at one name.
+/// The failures of all unknown sources for one name.
 #[derive(Clone)]
 struct Name {
     failures: Failures,
-    /// The networks of which a stranger waits, and until when.
-    strangers: Vec<(Source, Timestamp)>,
+    /// The networks of which an unknown source waits, and until when.
+    waiting: Vec<(Source, Timestamp)>,
 }
 
 impl Failures {
     fn count_at(self, now: Timestamp, limits: &LoginThrottleLimits) -> u32 {
-        if since(self.last, now) >= limits.forgotten {
+        if since(self.last, now) >= limits.forget_after {
             0
         } else {
             self.count
@@ -91,34 +94,35 @@ impl Failures {
         self.last = now;
     }
 
-    /// The more, and the later, the worse.
+    /// More failures are more severe, then later ones.
     fn severity(self, now: Timestamp, limits: &LoginThrottleLimits) -> u64 {
         u64::from(self.count_at(now, limits)) << 32
             | u64::from(u32::MAX).saturating_sub(since(self.last, now) / 1_000)
     }
 }
 
-/// The failed guesses of all sources at all names.
+/// The failed logins of all sources for all names.
 #[derive(Default)]
 pub struct LoginThrottle {
     limits: LoginThrottleLimits,
     pairs: HashMap<(String, Source), Pair>,
     names: HashMap<String, Name>,
-    /// Who logged in from where, and when last.
+    /// Sources from which an account logged in, and when last.
     known: HashMap<(String, Source), Timestamp>,
 }
 
 impl LoginThrottle {
-    /// Keeps to these limits from now on.
-    pub fn keep_to(&mut self, limits: LoginThrottleLimits) {
+    /// Sets the limits.
+    pub fn set_limits(&mut self, limits: LoginThrottleLimits) {
         self.limits = limits;
     }
 
-    /// A login with that name from there is to be answered: how long that is to wait, in milliseconds. It
-    /// counts as failed until it succeeds, so that many at once are slowed too.
+    /// Counts a login attempt for this name and returns the milliseconds by which its reply must be
+    /// delayed. The attempt counts as failed until [`Self::succeeded`], so that concurrent attempts
+    /// are delayed too.
     ///
     /// # Errors
-    /// [`TooManyAttempts`]: it is not to be answered, and does not count.
+    /// [`TooManyAttempts`]: the attempt must be refused. It does not count.
     pub fn attempt(
         &mut self,
         name: &str,
@@ -131,81 +135,86 @@ impl LoginThrottle {
             count: 0,
             last: now,
         };
-        make_room(&mut self.pairs, &pair, limits.remembered, |pair| {
+        make_room(&mut self.pairs, &pair, limits.max_entries, |pair| {
             pair.failures.severity(now, &limits)
         });
         let known = self.known.contains_key(&pair);
         let own = self.pairs.entry(pair.clone()).or_insert(Pair {
             failures: none,
-            waits_until: now,
+            delayed_until: now,
         });
-        let step = doubling(
-            limits.first,
+        let own_delay = doubling(
+            limits.first_delay,
             own.failures.count_at(now, &limits),
             limits.free,
         );
-        // Further off than it can be: the clock was set back.
-        let queued = since(now, own.waits_until);
-        let queued = if queued > 2 * limits.longest {
+        // A later time is possible only if the clock was set back.
+        let queued = since(now, own.delayed_until);
+        let queued = if queued > 2 * limits.max_delay {
             0
         } else {
             queued
         };
-        let mut wait = match (step, known) {
+        let mut delay = match (own_delay, known) {
             (0, _) => 0,
-            // Who shares the source of somebody that logged in from there is to keep nobody out: the source's
-            // penalties bound what it can guess.
-            (_, true) => step.min(limits.longest),
-            (_, false) => queued + step.min(limits.longest),
+            // An attacker who shares a known source must not keep the owner out, so attempts do not
+            // queue. The penalties of the source bound its guesses.
+            (_, true) => own_delay.min(limits.max_delay),
+            (_, false) => queued + own_delay.min(limits.max_delay),
         };
-        if wait > 2 * limits.longest {
+        if delay > 2 * limits.max_delay {
             return Err(TooManyAttempts);
         }
-        // A known source leaves what all share as it was, whether its login succeeds or fails: otherwise a
-        // probe from elsewhere could tell from its delay that the owner logged in.
+        // A known source changes nothing that others share, whether its login succeeds or fails.
+        // Otherwise a probe from another source could tell from its delay that the owner logged in.
         if !known {
-            make_room(&mut self.names, &pair.0, limits.remembered, |name| {
+            make_room(&mut self.names, &pair.0, limits.max_entries, |name| {
                 name.failures.severity(now, &limits)
             });
-            let all = self.names.entry(pair.0).or_insert_with(|| Name {
+            let shared = self.names.entry(pair.0).or_insert_with(|| Name {
                 failures: none,
-                strangers: Vec::new(),
+                waiting: Vec::new(),
             });
-            let failures = all.failures.count_at(now, &limits);
-            let place = doubling(limits.first, failures, limits.free_of_strangers);
-            if place > 0 {
-                let place = place.min(limits.longest_of_strangers);
-                all.wait(source.network(), now, place, &limits)?;
-                wait = wait.max(place);
+            let failures = shared.failures.count_at(now, &limits);
+            let shared_delay = doubling(
+                limits.first_delay,
+                failures,
+                limits.free_from_unknown_sources,
+            );
+            if shared_delay > 0 {
+                let shared_delay = shared_delay.min(limits.max_delay_from_unknown_sources);
+                shared.add_waiting(source.network(), now, shared_delay, &limits)?;
+                delay = delay.max(shared_delay);
             }
-            all.failures.one_more(now, &limits);
+            shared.failures.one_more(now, &limits);
         }
-        if step > 0 {
-            own.waits_until = now.plus_millis(wait);
+        if own_delay > 0 {
+            own.delayed_until = now.plus_millis(delay);
         }
         own.failures.one_more(now, &limits);
-        Ok(wait)
+        Ok(delay)
     }
 
-    /// A login that waited went away before it was answered: its place is another stranger's.
+    /// Frees the place of an unknown source whose delayed attempt ended before it was answered.
     pub fn left(&mut self, name: &str, source: Source) {
-        if let Some(all) = self.names.get_mut(name) {
-            all.strangers.retain(|(of, _)| *of != source.network());
+        if let Some(shared) = self.names.get_mut(name) {
+            shared.waiting.retain(|(of, _)| *of != source.network());
         }
     }
 
-    /// The account of that name was deleted: where it was known from does not help another of its name.
-    /// Failures stay, as they do for a name that never existed.
+    /// Forgets the known sources of a name whose account was deleted, so that they do not help
+    /// against another account of the same name. Failures stay, as they do for a name without an
+    /// account.
     pub fn forget(&mut self, name: &str) {
         self.known.retain(|(of, _), _| of != name);
     }
 
-    /// The person of that name logged in from there. What all sources share stays as it was, so that
-    /// nothing outside shows that the login succeeded.
+    /// Records a successful login. What unknown sources share does not change, so that others
+    /// cannot observe the login.
     pub fn succeeded(&mut self, name: &str, source: Source, now: Timestamp) {
         let pair = (name.to_owned(), source);
         self.pairs.remove(&pair);
-        make_room(&mut self.known, &pair, self.limits.remembered, |last| {
+        make_room(&mut self.known, &pair, self.limits.max_entries, |last| {
             u64::try_from(last.millis()).unwrap_or(0)
         });
         self.known.insert(pair, now);
@@ -213,27 +222,29 @@ impl LoginThrottle {
 }
 
 impl Name {
-    /// A stranger of that network waits, if there is room.
-    fn wait(
+    /// Adds an unknown source of this network to those that wait, if there is room.
+    fn add_waiting(
         &mut self,
         network: Source,
         now: Timestamp,
-        wait: u64,
+        delay: u64,
         limits: &LoginThrottleLimits,
     ) -> Result<(), TooManyAttempts> {
-        let until = now.plus_millis(wait);
-        self.strangers
-            .retain(|(_, until)| (1..=limits.longest_of_strangers).contains(&since(now, *until)));
-        let waits = self.strangers.iter().any(|(of, _)| *of == network);
-        if waits || self.strangers.len() >= limits.strangers_at_a_time {
+        let until = now.plus_millis(delay);
+        self.waiting.retain(|(_, until)| {
+            (1..=limits.max_delay_from_unknown_sources).contains(&since(now, *until))
+        });
+        let waits = self.waiting.iter().any(|(of, _)| *of == network);
+        if waits || self.waiting.len() >= limits.max_waiting_networks {
             return Err(TooManyAttempts);
         }
-        self.strangers.push((network, until));
+        self.waiting.push((network, until));
         Ok(())
     }
 }
 
-/// Nothing for the free ones, then `first`, then twice as long each time.
+/// Returns 0 for the first `free` failures, then `first`, then twice as much for each further
+/// failure.
 fn doubling(first: u64, failures: u32, free: u32) -> u64 {
     match failures.checked_sub(free) {
         None => 0,
@@ -253,13 +264,13 @@ mod tests {
         Timestamp::from_millis(seconds * 1_000)
     }
 
-    /// How long one login waits, when it may.
+    /// Returns the delay of one attempt, which must be allowed.
     fn wait(logins: &mut LoginThrottle, name: &str, source: Source, now: Timestamp) -> u64 {
         logins.attempt(name, source, now).unwrap()
     }
 
     #[test]
-    fn a_guesser_makes_itself_wait_and_nobody_else() {
+    fn failed_logins_delay_their_own_source_and_name_only() {
         let mut logins = LoginThrottle::default();
         let mut now = at(0);
         let waits: Vec<u64> = (0..12)
@@ -286,27 +297,28 @@ mod tests {
         for _ in 0..1_000 {
             answered.extend(logins.attempt("maria@x", source(1), at(0)));
         }
-        // One after the other, until the last would wait for twice the longest wait.
+        // One after the other, until the last would wait longer than twice the maximum delay.
         assert_eq!(answered, [0, 0, 0, 250, 750, 1_750, 3_750, 7_750, 15_750]);
-        // What was not answered did not count: the next wait is that after nine failures.
+        // Refused attempts did not count: the next delay is that after nine failures.
         assert_eq!(wait(&mut logins, "maria@x", source(1), at(16)), 10_000);
     }
 
     #[test]
-    fn many_strangers_slow_strangers_and_not_who_logged_in_before() {
+    fn failures_of_unknown_sources_delay_unknown_sources_and_not_known_ones() {
         let mut logins = LoginThrottle::default();
         wait(&mut logins, "maria@x", source(1), at(0));
         logins.succeeded("maria@x", source(1), at(0));
-        for stranger in 100..200 {
-            let _ = logins.attempt("maria@x", source(stranger), at(1));
+        for unknown in 100..200 {
+            let _ = logins.attempt("maria@x", source(unknown), at(1));
         }
         assert_eq!(wait(&mut logins, "maria@x", source(1), at(1)), 0);
         assert_eq!(wait(&mut logins, "maria@x", source(2), at(5)), 3_000);
     }
 
-    /// Whoever guesses from the source of somebody who logged in there slows them, and keeps them out in no case.
+    /// An attacker who guesses from a known source delays the owner there but never locks the owner
+    /// out.
     #[test]
-    fn who_logged_in_from_there_is_answered_whatever_others_of_that_source_do() {
+    fn a_known_source_is_always_answered_within_the_maximum_delay() {
         let mut logins = LoginThrottle::default();
         wait(&mut logins, "maria@x", source(1), at(0));
         logins.succeeded("maria@x", source(1), at(0));
@@ -317,14 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_that_goes_away_leaves_its_place() {
+    fn an_attempt_that_ends_early_frees_its_place() {
         let mut logins = LoginThrottle::default();
-        logins.keep_to(LoginThrottleLimits {
-            strangers_at_a_time: 32,
+        logins.set_limits(LoginThrottleLimits {
+            max_waiting_networks: 32,
             ..LoginThrottleLimits::default()
         });
-        for stranger in 0..24 {
-            let _ = logins.attempt("maria@x", source(stranger), at(0));
+        for unknown in 0..24 {
+            let _ = logins.attempt("maria@x", source(unknown), at(0));
         }
         wait(&mut logins, "maria@x", source(100), at(4));
         let again = logins.attempt("maria@x", source(100), at(4));
@@ -333,20 +345,21 @@ mod tests {
         assert!(logins.attempt("maria@x", source(100), at(4)).is_ok());
     }
 
-    /// At the limit and one over: so many strangers wait at a name, and others may when these have waited.
+    /// At the limit and one over: a limited number of unknown sources wait, and others may wait
+    /// afterwards.
     #[test]
-    fn as_many_strangers_wait_at_a_name_as_there_is_room() {
+    fn the_number_of_unknown_sources_that_wait_for_a_name_is_limited() {
         let mut logins = LoginThrottle::default();
-        logins.keep_to(LoginThrottleLimits {
-            strangers_at_a_time: 32,
+        logins.set_limits(LoginThrottleLimits {
+            max_waiting_networks: 32,
             ..LoginThrottleLimits::default()
         });
-        for stranger in 0..24 {
-            let _ = logins.attempt("maria@x", source(stranger), at(0));
+        for unknown in 0..24 {
+            let _ = logins.attempt("maria@x", source(unknown), at(0));
         }
         let answered = |logins: &mut LoginThrottle, now| {
-            let strangers = (100..200).map(|last| logins.attempt("maria@x", source(last), now));
-            strangers.filter(Result::is_ok).count()
+            let waiting = (100..200).map(|last| logins.attempt("maria@x", source(last), now));
+            waiting.filter(Result::is_ok).count()
         };
         assert_eq!(answered(&mut logins, at(4)), 32);
         assert_eq!(answered(&mut logins, at(4)), 0);
@@ -354,10 +367,9 @@ mod tests {
         assert_eq!(logins.attempt("bob@x", source(100), at(8)), Ok(0));
     }
 
-    /// However many addresses somebody has of one network, one of them guesses at a time, and a newcomer from
-    /// elsewhere finds room.
+    /// One network has one place, however many addresses it has, and another network finds room.
     #[test]
-    fn one_network_keeps_nobody_out() {
+    fn one_network_cannot_keep_other_networks_out() {
         let mut logins = LoginThrottle::default();
         let address = |subnet: u64| Source::V6(0x2001_0db8_0001_0000 | subnet);
         let mut answered = 0;
@@ -374,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn who_logs_in_often_is_no_stranger_to_anybody() {
+    fn frequent_logins_of_a_known_source_do_not_delay_other_sources() {
         let mut logins = LoginThrottle::default();
         for _ in 0..100 {
             assert_eq!(wait(&mut logins, "maria@x", source(1), at(0)), 0);
@@ -383,8 +395,8 @@ mod tests {
         assert_eq!(wait(&mut logins, "maria@x", source(2), at(0)), 0);
     }
 
-    /// 21 failures at a name from 7 unfamiliar sources, and a probe 15 minutes and a second later: it was
-    /// delayed if the owner had logged in meanwhile, and not delayed if they had not.
+    /// Regression test. 15 minutes and a second after 21 failures from 7 unknown sources, a probe
+    /// was delayed if the owner had logged in meanwhile, and was not delayed otherwise.
     #[test]
     fn a_probe_cannot_tell_whether_the_owner_logged_in() {
         let probed = |owner_from: Option<u8>| {
@@ -402,7 +414,7 @@ mod tests {
         };
         assert_eq!((probed(None), probed(Some(1))), (0, 0));
 
-        // On a new device a login that succeeds looks like one that fails.
+        // On a new device a successful login looks like a failed one.
         let after = |succeeds: bool| {
             let mut logins = LoginThrottle::default();
             for guess in 0..21 {
@@ -417,7 +429,8 @@ mod tests {
         assert_eq!(after(true), after(false));
     }
 
-    /// Another account of a deleted one's name must not be easier to guess at from where the first was known.
+    /// The known sources of a deleted account do not make guesses for another account of its name
+    /// easier.
     #[test]
     fn a_new_account_of_a_deleted_ones_name_has_no_known_sources() {
         let mut logins = LoginThrottle::default();
@@ -431,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_forgotten_with_time_and_with_success() {
+    fn failures_are_forgotten_after_some_time_and_after_a_success() {
         let mut logins = LoginThrottle::default();
         for _ in 0..5 {
             wait(&mut logins, "maria@x", source(1), at(0));
@@ -444,19 +457,19 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_who_guesses_most_is_remembered() {
+    fn memory_is_bounded_and_the_source_with_most_failures_is_kept() {
         let mut logins = LoginThrottle::default();
-        logins.keep_to(LoginThrottleLimits {
-            remembered: 8,
+        logins.set_limits(LoginThrottleLimits {
+            max_entries: 8,
             ..LoginThrottleLimits::default()
         });
         for _ in 0..6 {
             wait(&mut logins, "maria@x", source(1), at(0));
         }
-        for stranger in 0..1_000 {
-            let name = format!("nobody{stranger}@x");
+        for unknown in 0..1_000 {
+            let name = format!("nobody{unknown}@x");
             wait(&mut logins, &name, source(2), at(1));
-            let friend = format!("friend{stranger}@x");
+            let friend = format!("friend{unknown}@x");
             wait(&mut logins, &friend, source(3), at(1));
             logins.succeeded(&friend, source(3), at(1));
         }

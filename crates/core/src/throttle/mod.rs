@@ -1,7 +1,9 @@
-//! What a site remembers of those who misbehave: penalties of sources, and failed guesses at names. A
-//! source is slowed, never an account: nobody can lock somebody else out.
+//! The throttle: rate-limit penalties of sources, the login throttle, and rate limits of accounts.
+//! Penalties and delays apply to sources and never to accounts, so that an attacker cannot lock an
+//! account out.
 //!
-//! In memory and bounded: when there is no room, the mildest of a few is forgotten.
+//! All state is in memory and bounded. When a table is full, one of its least severe entries is
+//! removed.
 
 mod logins;
 mod penalties;
@@ -19,7 +21,7 @@ pub use penalties::{Abuse, NETWORK, Penalties, Penalty, PenaltyLimits};
 pub use rates::{Rate, Rates};
 pub use source::{Source, SourceError};
 
-/// What a site remembers, for all of its connections.
+/// The throttle of a site, shared by all of its connections.
 #[derive(Default)]
 pub struct Throttle {
     penalties: Mutex<Penalties>,
@@ -28,54 +30,54 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Keeps to these limits from now on.
-    pub fn keep_to(&self, penalties: PenaltyLimits, logins: LoginThrottleLimits) {
-        self.penalties().keep_to(penalties);
-        self.logins().keep_to(logins);
+    /// Sets the limits.
+    pub fn set_limits(&self, penalties: PenaltyLimits, logins: LoginThrottleLimits) {
+        self.penalties().set_limits(penalties);
+        self.logins().set_limits(logins);
     }
 
-    /// The penalties.
+    /// Locks and returns the penalties of sources.
     pub fn penalties(&self) -> MutexGuard<'_, Penalties> {
-        // Counters change whole under the lock: a panic elsewhere leaves nothing half-done.
+        // Counters are consistent whenever the lock is free, so a poisoned lock can be used.
         self.penalties
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The failed guesses.
+    /// Locks and returns the login throttle.
     pub fn logins(&self) -> MutexGuard<'_, LoginThrottle> {
         self.logins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What accounts have used of what costs something.
+    /// Locks and returns the rate limits of accounts.
     pub fn rates(&self) -> MutexGuard<'_, Rates> {
         self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How many entries are looked at when room is needed: enough that the worst stay, few enough that a
-/// flood of new ones costs little.
-const LOOKED_AT: usize = 64;
+/// How many entries are compared when room is needed. Enough that severe entries stay, few enough
+/// that a flood of new entries costs little.
+const CANDIDATES: usize = 64;
 
-/// Makes room for one more entry than there is, unless `key` is there: what is over goes first, then the
-/// mildest of some.
+/// Makes room for an entry with this key unless it exists: removes the least severe of a few
+/// entries if the table is full.
 fn make_room<K: Eq + Hash + Clone, V>(
     entries: &mut HashMap<K, V>,
     key: &K,
-    room: usize,
+    max: usize,
     severity: impl Fn(&V) -> u64,
 ) {
-    if entries.len() < room || entries.contains_key(key) {
+    if entries.len() < max || entries.contains_key(key) {
         return;
     }
-    let looked_at = entries.iter().take(LOOKED_AT);
-    let mildest = looked_at.min_by_key(|(_, entry)| severity(entry));
-    if let Some(mildest) = mildest.map(|(key, _)| key.clone()) {
-        entries.remove(&mildest);
+    let candidates = entries.iter().take(CANDIDATES);
+    let least_severe = candidates.min_by_key(|(_, entry)| severity(entry));
+    if let Some(least_severe) = least_severe.map(|(key, _)| key.clone()) {
+        entries.remove(&least_severe);
     }
 }
 
-/// Milliseconds from one time to a later one.
+/// Returns the milliseconds from `then` to `now`; 0 if `then` is later.
 fn since(then: Timestamp, now: Timestamp) -> u64 {
     u64::try_from(now.millis().saturating_sub(then.millis())).unwrap_or(0)
 }

@@ -1,20 +1,21 @@
-//! Penalties: points for what a source did. At a threshold it is turned away for a while, and longer each
-//! time that it comes to that again.
+//! Penalties for abuse: a source gets points for each abuse. At a threshold its connections are
+//! rejected for some time, and for longer each time it reaches the threshold again.
 
 use std::collections::HashMap;
 
 use super::{Source, make_room, since};
 use crate::timestamp::Timestamp;
 
-/// What a source did.
+/// A kind of abuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abuse {
-    /// Sent what is not of the protocol.
+    /// The source violated the protocol.
     Malformed,
-    /// Started a login and did not prove anything.
+    /// The source started a login and did not authenticate.
     NotAuthenticated,
-    /// Wanted what it could not have: to resume a session that there is not, as every client does after the site
-    /// was started anew, or to log in beside too many.
+    /// The source asked for something that it cannot have: to resume a session that does not exist,
+    /// as every client does after the site restarted, or to log in when the account has the maximum
+    /// of sessions.
     Refused,
 }
 
@@ -28,51 +29,54 @@ impl Abuse {
     }
 }
 
-/// When a source is turned away, and for how long.
+/// The limits for penalties. Durations are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PenaltyLimits {
-    /// Points at which a source is turned away; one is forgotten each second. Those of an IPv6 /48 count
-    /// together too, up to [`NETWORK`] times as many.
+    /// The number of points at which a source gets a penalty. One point expires per second. The
+    /// points of an IPv6 /48 are also added up, and [`NETWORK`] times this threshold applies to
+    /// them.
     pub threshold: u32,
-    /// How long it is turned away the first time, in milliseconds; twice as long each time after.
-    pub first: u64,
-    /// How long it is turned away at most, in milliseconds.
-    pub longest: u64,
-    /// Sources that are remembered.
-    pub sources: usize,
+    /// The duration of the first penalty. Each further one lasts twice as long as the previous one.
+    pub first_duration: u64,
+    /// The maximum duration of a penalty.
+    pub max_duration: u64,
+    /// The maximum number of sources in the table.
+    pub max_sources: usize,
 }
 
 impl Default for PenaltyLimits {
     fn default() -> Self {
         Self {
-            // Thirty logins that failed at once: a whole office behind one address with a broken client.
+            // Thirty login attempts that fail at once: an office behind one address with a broken
+            // client.
             threshold: 128,
-            first: 15_000,
-            // An address is somebody else's tomorrow.
-            longest: 60 * 60 * 1_000,
-            sources: 16_384,
+            first_duration: 15_000,
+            // The address may belong to another customer tomorrow.
+            max_duration: 60 * 60 * 1_000,
+            max_sources: 16_384,
         }
     }
 }
 
-/// The points of a whole network (an IPv6 /48) at which it is turned away, in those of a source: an office is
-/// one, and so is a guesser with 65,536 sources.
+/// The threshold of a whole network (an IPv6 /48), as a multiple of that of a source. An office is
+/// one such network, and so is an attacker with 65,536 sources.
 pub const NETWORK: u32 = 16;
-/// So long after somebody was proved at a source its network's penalties are not its own: a day, in milliseconds.
-const PROVED_FOR: u64 = 24 * 60 * 60 * 1_000;
-/// Penalties that began and that nothing has reported yet.
-const UNREPORTED: usize = 256;
-/// One time of turning away is forgotten for each so long since the last one.
-const FORGIVEN_AFTER: u64 = 10 * 60 * 1_000;
+/// How long an authenticated login exempts a source from penalties of its network, in milliseconds:
+/// a day.
+const AUTHENTICATED_FOR: u64 = 24 * 60 * 60 * 1_000;
+/// The maximum number of penalties that wait to be reported.
+const MAX_UNREPORTED: usize = 256;
+/// One previous penalty is forgiven per this many milliseconds without a penalty.
+const FORGIVE_AFTER: u64 = 10 * 60 * 1_000;
 
-/// What is remembered of a source.
+/// The penalty state of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Penalty {
-    /// Points, of which one is forgotten each second.
+    /// The points at the time of the last change. One expires per second.
     pub points: u64,
-    /// How often it was turned away lately.
+    /// How many penalties the source has had that are not forgiven.
     pub times: u32,
-    /// Until when it is turned away; the past when it is not.
+    /// When the penalty ends; in the past if there is none.
     pub until: Timestamp,
     at: Timestamp,
 }
@@ -82,30 +86,31 @@ impl Penalty {
         self.points.saturating_sub(since(self.at, now) / 1_000)
     }
 
-    /// The penalty as it stands now; none turns a source away for longer than `longest`.
-    fn now(&self, now: Timestamp, longest: u64) -> Self {
-        // What was noted in times that are to come yet was noted before the clock was set back.
-        let until = match since(now, self.until) > longest {
+    /// Returns the state as of `now`. No penalty lasts longer than `max_duration`.
+    fn now(&self, now: Timestamp, max_duration: u64) -> Self {
+        // Times in the future were recorded before the clock was set back.
+        let until = match since(now, self.until) > max_duration {
             true => now,
             false => self.until,
         };
         let at = self.at.min(now);
-        let good = since(until, now) / FORGIVEN_AFTER;
+        let periods = since(until, now) / FORGIVE_AFTER;
         let forgiven = since(at, now) / 1_000;
         Self {
             points: self.points_at(now),
-            // By whole seconds: who comes more often than that is forgiven too.
+            // Expired points are subtracted in whole seconds only, so that frequent calls do not
+            // lose fractions.
             at: at.plus_millis(forgiven * 1_000),
             times: self
                 .times
-                .saturating_sub(u32::try_from(good).unwrap_or(u32::MAX)),
-            // What was forgiven is not forgiven again for the same time.
-            until: until.plus_millis(good * FORGIVEN_AFTER),
+                .saturating_sub(u32::try_from(periods).unwrap_or(u32::MAX)),
+            // Advanced so that the same time does not forgive twice.
+            until: until.plus_millis(periods * FORGIVE_AFTER),
         }
     }
 
-    fn is_over(&self, now: Timestamp, longest: u64) -> bool {
-        let penalty = self.now(now, longest);
+    fn is_over(&self, now: Timestamp, max_duration: u64) -> bool {
+        let penalty = self.now(now, max_duration);
         penalty.points == 0 && penalty.times == 0 && now >= penalty.until
     }
 }
@@ -115,19 +120,20 @@ impl Penalty {
 pub struct Penalties {
     limits: PenaltyLimits,
     sources: HashMap<Source, Penalty>,
-    /// Sources on which somebody was proved, and when last: what their network did is not theirs.
-    proved: HashMap<Source, Timestamp>,
-    /// Penalties that began, and until when they last.
-    begun: Vec<(Source, Timestamp)>,
+    /// Sources from which a client authenticated, and when last. Penalties of their network do not
+    /// apply.
+    authenticated: HashMap<Source, Timestamp>,
+    /// Penalties that started and are not reported yet, with the time when they end.
+    started: Vec<(Source, Timestamp)>,
 }
 
 impl Penalties {
-    /// Keeps to these limits from now on.
-    pub fn keep_to(&mut self, limits: PenaltyLimits) {
+    /// Sets the limits.
+    pub fn set_limits(&mut self, limits: PenaltyLimits) {
         self.limits = limits;
     }
 
-    /// The source did this.
+    /// Adds the points of an abuse to a source and its network.
     pub fn record_abuse(&mut self, source: Source, abuse: Abuse, now: Timestamp) {
         let threshold = u64::from(self.limits.threshold);
         self.count(source, threshold, abuse, now);
@@ -137,26 +143,32 @@ impl Penalties {
         }
     }
 
-    /// Somebody was proved on a connection of that source.
+    /// Records that a client authenticated on a connection from this source.
     pub fn authenticated(&mut self, source: Source, now: Timestamp) {
         if source.network() == source {
             return;
         }
-        make_room(&mut self.proved, &source, self.limits.sources, |last| {
-            u64::try_from(last.millis()).unwrap_or(0)
-        });
-        self.proved.insert(source, now);
+        make_room(
+            &mut self.authenticated,
+            &source,
+            self.limits.max_sources,
+            |last| u64::try_from(last.millis()).unwrap_or(0),
+        );
+        self.authenticated.insert(source, now);
     }
 
     fn count(&mut self, source: Source, threshold: u64, abuse: Abuse, now: Timestamp) {
-        make_room(&mut self.sources, &source, self.limits.sources, |penalty| {
-            penalty.points_at(now) + since(now, penalty.until)
-        });
-        let longest = self.limits.longest;
+        make_room(
+            &mut self.sources,
+            &source,
+            self.limits.max_sources,
+            |penalty| penalty.points_at(now) + since(now, penalty.until),
+        );
+        let max_duration = self.limits.max_duration;
         let before = self
             .sources
             .get(&source)
-            .map(|penalty| penalty.now(now, longest));
+            .map(|penalty| penalty.now(now, max_duration));
         let mut penalty = before.unwrap_or(Penalty {
             points: 0,
             times: 0,
@@ -165,25 +177,28 @@ impl Penalties {
         });
         penalty.points += abuse.points();
         if penalty.points >= threshold && now >= penalty.until {
-            let doubled = self.limits.first.saturating_mul(1 << penalty.times.min(32));
-            let long = doubled.min(longest);
+            let doubled = self
+                .limits
+                .first_duration
+                .saturating_mul(1 << penalty.times.min(32));
+            let duration = doubled.min(max_duration);
             penalty.times = penalty.times.saturating_add(1);
             penalty.points = 0;
-            penalty.until = now.plus_millis(long);
-            if self.begun.len() < UNREPORTED {
-                self.begun.push((source, penalty.until));
+            penalty.until = now.plus_millis(duration);
+            if self.started.len() < MAX_UNREPORTED {
+                self.started.push((source, penalty.until));
             }
         }
         self.sources.insert(source, penalty);
     }
 
-    /// Until when the source is turned away, for what it did or, unless somebody was proved there, for what its
-    /// network did; `None` when it is not.
+    /// Returns when the penalty of the source ends: its own, or that of its network unless a client
+    /// authenticated from this source within the last day. `None` if it has no penalty.
     #[must_use]
     pub fn refused_until(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
         let own = self.until(source, now);
-        let proved = self.proved.get(&source);
-        match proved.is_some_and(|last| since(*last, now) < PROVED_FOR) {
+        let authenticated = self.authenticated.get(&source);
+        match authenticated.is_some_and(|last| since(*last, now) < AUTHENTICATED_FOR) {
             true => own,
             false => own.max(self.until(source.network(), now)),
         }
@@ -191,28 +206,28 @@ impl Penalties {
 
     fn until(&self, source: Source, now: Timestamp) -> Option<Timestamp> {
         let penalty = self.sources.get(&source)?;
-        // Further off than it can be: the clock was set back.
+        // A later time is possible only if the clock was set back.
         let left = since(now, penalty.until);
-        (1..=self.limits.longest)
+        (1..=self.limits.max_duration)
             .contains(&left)
             .then_some(penalty.until)
     }
 
-    /// The penalties that began since the last call, and until when they last.
+    /// Returns the penalties that started since the last call, with the time when they end.
     #[must_use]
-    pub fn begun(&mut self) -> Vec<(Source, Timestamp)> {
-        std::mem::take(&mut self.begun)
+    pub fn take_started(&mut self) -> Vec<(Source, Timestamp)> {
+        std::mem::take(&mut self.started)
     }
 
-    /// Every source that something is remembered of, the worst first.
+    /// Returns the state of every source in the table, the most severe first.
     #[must_use]
     pub fn list(&self, now: Timestamp) -> Vec<(Source, Penalty)> {
-        let longest = self.limits.longest;
+        let max_duration = self.limits.max_duration;
         let mut all: Vec<(Source, Penalty)> = self
             .sources
             .iter()
-            .filter(|(_, penalty)| !penalty.is_over(now, longest))
-            .map(|(source, penalty)| (*source, penalty.now(now, longest)))
+            .filter(|(_, penalty)| !penalty.is_over(now, max_duration))
+            .map(|(source, penalty)| (*source, penalty.now(now, max_duration)))
             .collect();
         all.sort_by_key(|(source, penalty)| {
             (std::cmp::Reverse((penalty.until, penalty.points)), *source)
@@ -220,7 +235,7 @@ impl Penalties {
         all
     }
 
-    /// Forgets a source, or all; how many were forgotten.
+    /// Removes one source, or all, and returns how many were removed.
     pub fn forget(&mut self, source: Option<Source>) -> usize {
         let before = self.sources.len();
         match source {
@@ -237,9 +252,9 @@ mod tests {
 
     const LIMITS: PenaltyLimits = PenaltyLimits {
         threshold: 16,
-        first: 1_000,
-        longest: 5_000,
-        sources: 2,
+        first_duration: 1_000,
+        max_duration: 5_000,
+        max_sources: 2,
     };
 
     fn source(last: u8) -> Source {
@@ -252,7 +267,7 @@ mod tests {
 
     fn penalties() -> Penalties {
         let mut penalties = Penalties::default();
-        penalties.keep_to(LIMITS);
+        penalties.set_limits(LIMITS);
         penalties
     }
 
@@ -262,9 +277,9 @@ mod tests {
         }
     }
 
-    /// At the threshold, and one offence under it.
+    /// A source is rejected exactly at the threshold.
     #[test]
-    fn whoever_misbehaves_waits_and_is_let_in_again() {
+    fn a_source_is_rejected_at_the_threshold_until_its_penalty_ends() {
         let mut penalties = penalties();
         penalties.record_abuse(source(1), Abuse::Malformed, at(0));
         assert_eq!(penalties.refused_until(source(1), at(0)), None);
@@ -272,14 +287,14 @@ mod tests {
         assert_eq!(penalties.refused_until(source(1), at(999)), Some(at(1_000)));
         assert_eq!(penalties.refused_until(source(1), at(1_000)), None);
         assert_eq!(penalties.refused_until(source(2), at(0)), None);
-        assert_eq!(penalties.begun(), [(source(1), at(1_000))]);
-        assert!(penalties.begun().is_empty(), "each is reported once");
+        assert_eq!(penalties.take_started(), [(source(1), at(1_000))]);
+        assert!(penalties.take_started().is_empty(), "each is reported once");
     }
 
-    /// A source that had a penalty when the clock was set back by a century had none for a century, whatever it did,
-    /// and its points were never forgiven.
+    /// Regression test. After the clock was set back by a century, a source with a penalty was not
+    /// penalised again for a century, and its points did not expire.
     #[test]
-    fn a_clock_that_is_set_back_neither_frees_a_source_nor_keeps_its_points() {
+    fn a_clock_that_is_set_back_neither_exempts_a_source_nor_keeps_its_points() {
         let mut penalties = penalties();
         let century = 100 * 365 * 24 * 60 * 60 * 1_000;
         twice(&mut penalties, 1, at(century));
@@ -297,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn points_are_forgotten_one_a_second() {
+    fn one_point_expires_per_second() {
         let mut penalties = penalties();
         penalties.record_abuse(source(1), Abuse::Malformed, at(0));
         penalties.record_abuse(source(1), Abuse::Malformed, at(1_000));
@@ -307,38 +322,38 @@ mod tests {
     }
 
     #[test]
-    fn each_time_is_longer_up_to_the_longest_and_forgiven_in_time() {
+    fn each_penalty_is_longer_up_to_the_maximum_and_is_forgiven_in_time() {
         let mut penalties = penalties();
         let mut now = at(0);
-        for long in [1_000, 2_000, 4_000, 5_000, 5_000] {
+        for duration in [1_000, 2_000, 4_000, 5_000, 5_000] {
             twice(&mut penalties, 1, now);
             let until = penalties.refused_until(source(1), now).unwrap();
-            assert_eq!(until, now.plus_millis(long));
+            assert_eq!(until, now.plus_millis(duration));
             now = until;
         }
-        let later = now.plus_millis(FORGIVEN_AFTER * 5);
+        let later = now.plus_millis(FORGIVE_AFTER * 5);
         twice(&mut penalties, 1, later);
         let until = penalties.refused_until(source(1), later);
         assert_eq!(until, Some(later.plus_millis(1_000)));
     }
 
     #[test]
-    fn the_same_good_time_forgives_once() {
+    fn the_same_period_without_penalty_forgives_once() {
         let mut penalties = penalties();
         let mut now = at(0);
         for _ in 0..3 {
             twice(&mut penalties, 1, now);
             now = penalties.refused_until(source(1), now).unwrap();
         }
-        // Long enough for one of the three, whatever is done in it.
-        let later = now.plus_millis(FORGIVEN_AFTER + 60_000);
+        // Long enough to forgive one of the three.
+        let later = now.plus_millis(FORGIVE_AFTER + 60_000);
         twice(&mut penalties, 1, later);
         let until = penalties.refused_until(source(1), later);
         assert_eq!(until, Some(later.plus_millis(4_000)));
     }
 
     #[test]
-    fn as_many_are_remembered_as_there_is_room_and_the_worst_stay() {
+    fn the_table_is_bounded_and_the_most_severe_sources_stay() {
         let mut penalties = penalties();
         twice(&mut penalties, 1, at(0));
         penalties.record_abuse(source(2), Abuse::NotAuthenticated, at(0));
@@ -348,21 +363,21 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_whole_network_is_turned_away_with_all_of_it() {
+    fn a_network_whose_sources_add_up_to_its_threshold_is_rejected() {
         let mut penalties = Penalties::default();
-        penalties.keep_to(PenaltyLimits {
-            sources: 1_024,
+        penalties.set_limits(PenaltyLimits {
+            max_sources: 1_024,
             ..LIMITS
         });
         let address = |subnet: u64| Source::V6(0x2001_0db8_0001_0000 | subnet);
-        // Four points each: none of these sources is near its own threshold of 16.
+        // Four points each: none of these sources reaches its own threshold of 16.
         for subnet in 0..63 {
             penalties.record_abuse(address(subnet), Abuse::NotAuthenticated, at(0));
         }
         assert_eq!(penalties.refused_until(address(999), at(0)), None);
         penalties.record_abuse(address(63), Abuse::NotAuthenticated, at(0));
         assert!(penalties.refused_until(address(999), at(0)).is_some());
-        // Except where somebody logs in.
+        // The penalty does not apply to a source from which a client authenticated.
         penalties.authenticated(address(7), at(0));
         assert_eq!(penalties.refused_until(address(7), at(0)), None);
         let neighbour = Source::V6(0x2001_0db8_0002_0000);
@@ -372,9 +387,9 @@ mod tests {
     }
 
     #[test]
-    fn points_are_forgiven_however_often_somebody_comes() {
+    fn points_expire_for_a_source_that_connects_often() {
         let mut penalties = penalties();
-        // One point each 900 milliseconds, of which one is forgotten each second.
+        // One point per 900 milliseconds, of which one expires per second.
         for number in 0..100 {
             penalties.record_abuse(source(1), Abuse::Refused, at(0).plus_millis(number * 900));
         }
@@ -383,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admin_forgets_one_or_all() {
+    fn an_admin_clears_one_source_or_all() {
         let mut penalties = penalties();
         twice(&mut penalties, 1, at(0));
         twice(&mut penalties, 2, at(0));

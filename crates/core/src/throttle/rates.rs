@@ -1,5 +1,5 @@
-//! How often an account may do what costs the site, or an account, something: so many at once, then one
-//! for each interval (a leaky bucket as GCRA has it).
+//! Rate limits for operations of an account that cost the site, or another account, something. Each
+//! limit is a leaky bucket (GCRA): a burst, then one more per interval.
 
 use std::collections::HashMap;
 
@@ -7,62 +7,64 @@ use super::{make_room, since};
 use crate::id::AccountId;
 use crate::timestamp::Timestamp;
 
-/// Accounts that are remembered of each kind; an account that is forgotten begins anew.
-const REMEMBERED: usize = 16_384;
+/// The maximum number of entries. An account whose entry is removed starts again with a full burst.
+const MAX_ENTRIES: usize = 16_384;
 
-/// What is counted, and of whom.
+/// A limited action, and the account to which the limit applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rate {
-    /// Public-key work for operations of that account.
+    /// Operations with public-key work that the account calls.
     PublicKey(AccountId),
-    /// Proofs and registrations that the account begins: each costs an audit entry.
-    Began(AccountId),
-    /// Registrations that were begun for the account.
-    BegunFor(AccountId),
-    /// Checks of the whole audit log and database that the account asks for.
-    Verified(AccountId),
+    /// Fresh proofs and registrations that the account starts. Each costs an audit entry.
+    StartedBy(AccountId),
+    /// Registrations that are started for the account.
+    StartedFor(AccountId),
+    /// Verifications of the whole audit log and database that the account requests.
+    AuditVerification(AccountId),
 }
 
 impl Rate {
-    /// How many at once, and the interval of further ones in milliseconds.
+    /// Returns the size of the burst and the interval in milliseconds.
     const fn limits(self) -> (u64, u64) {
         match self {
-            // A quarter of a processor at most: an operation takes up to some milliseconds.
+            // At most a quarter of a processor: an operation takes up to some milliseconds.
             Self::PublicKey(_) => (64, 125),
-            // 200 people in ten minutes; at most 9 MB of audit entries a day.
-            Self::Began(_) => (30, 3_000),
-            // An admin sets a pass phrase, mistypes it, and sets it again.
-            Self::BegunFor(_) => (10, 30_000),
-            // Each reads the whole database once, and goes on when its client has left.
-            Self::Verified(_) => (8, 30_000),
+            // Allows 200 registrations in ten minutes, and at most 9 MB of audit entries a day.
+            Self::StartedBy(_) => (30, 3_000),
+            // Allows an admin to correct a mistyped pass phrase at once.
+            Self::StartedFor(_) => (10, 30_000),
+            // Each verification reads the whole database, and continues if its client disconnects.
+            Self::AuditVerification(_) => (8, 30_000),
         }
     }
 }
 
-/// What each account has used.
+/// The rate limits of all accounts.
 #[derive(Default)]
 pub struct Rates {
-    /// When all that was done will have been paid for.
-    paid: HashMap<Rate, Timestamp>,
+    /// When the bucket of each entry will be empty again.
+    empty_at: HashMap<Rate, Timestamp>,
 }
 
 impl Rates {
-    /// Counts one.
+    /// Counts one action.
     ///
     /// # Errors
-    /// The milliseconds after which there is room; nothing is counted then.
+    /// The milliseconds after which the action is allowed. It is not counted then.
     pub fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), u64> {
-        let (at_once, interval) = rate.limits();
-        make_room(&mut self.paid, &rate, REMEMBERED, |paid| since(now, *paid));
-        let paid = self.paid.entry(rate).or_insert(now);
-        // Further off than it can be: the clock was set back.
-        *paid = (*paid).min(now.plus_millis(at_once * interval));
-        let owed = since(now, *paid);
-        let most = (at_once - 1) * interval;
-        if owed > most {
-            return Err(owed - most);
+        let (burst, interval) = rate.limits();
+        make_room(&mut self.empty_at, &rate, MAX_ENTRIES, |empty_at| {
+            since(now, *empty_at)
+        });
+        let empty_at = self.empty_at.entry(rate).or_insert(now);
+        // A later time is possible only if the clock was set back.
+        *empty_at = (*empty_at).min(now.plus_millis(burst * interval));
+        let fill = since(now, *empty_at);
+        let max_fill = (burst - 1) * interval;
+        if fill > max_fill {
+            return Err(fill - max_fill);
         }
-        *paid = now.plus_millis(owed + interval);
+        *empty_at = now.plus_millis(fill + interval);
         Ok(())
     }
 }
@@ -79,25 +81,26 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
-    /// At the limit and one over: so many at once, then one an interval, each account for itself.
+    /// Exactly the burst is allowed at once, then one action per interval, for each account
+    /// separately.
     #[test]
-    fn an_account_does_so_many_at_once_and_then_one_an_interval() {
+    fn an_account_has_a_burst_and_then_one_action_per_interval() {
         let mut rates = Rates::default();
-        let rate = Rate::BegunFor(account(1));
+        let rate = Rate::StartedFor(account(1));
         let done =
             |rates: &mut Rates, now| (0..20).filter(|_| rates.take(rate, now).is_ok()).count();
         assert_eq!(done(&mut rates, at(0)), 10);
         assert_eq!(rates.take(rate, at(1)), Err(29_999));
         assert_eq!(done(&mut rates, at(30_000)), 1);
         assert_eq!(done(&mut rates, at(90_000)), 2);
-        assert_eq!(rates.take(Rate::BegunFor(account(2)), at(0)), Ok(()));
-        assert_eq!(rates.take(Rate::Began(account(1)), at(0)), Ok(()));
+        assert_eq!(rates.take(Rate::StartedFor(account(2)), at(0)), Ok(()));
+        assert_eq!(rates.take(Rate::StartedBy(account(1)), at(0)), Ok(()));
     }
 
     #[test]
-    fn a_clock_that_is_set_back_keeps_an_account_out_no_longer_than_all_it_used() {
+    fn a_clock_that_is_set_back_delays_an_account_by_at_most_its_whole_burst() {
         let mut rates = Rates::default();
-        let rate = Rate::BegunFor(account(1));
+        let rate = Rate::StartedFor(account(1));
         for _ in 0..10 {
             rates.take(rate, at(1_000_000_000)).unwrap();
         }
@@ -106,18 +109,18 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_who_used_most_is_remembered() {
+    fn memory_is_bounded_and_the_busiest_account_is_kept() {
         let mut rates = Rates::default();
-        let busy = Rate::Began(account(255));
+        let busy = Rate::StartedBy(account(255));
         for _ in 0..30 {
             rates.take(busy, at(0)).unwrap();
         }
         for number in 0..20_000_u32 {
             let mut id = [0; 16];
             id[..4].copy_from_slice(&number.to_be_bytes());
-            let _ = rates.take(Rate::Began(AccountId::from_bytes(id)), at(0));
+            let _ = rates.take(Rate::StartedBy(AccountId::from_bytes(id)), at(0));
         }
-        assert!(rates.paid.len() <= REMEMBERED);
+        assert!(rates.empty_at.len() <= MAX_ENTRIES);
         assert!(rates.take(busy, at(0)).is_err());
     }
 }

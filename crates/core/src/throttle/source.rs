@@ -1,4 +1,4 @@
-//! What connections are counted by.
+//! Sources: the units by which connections are counted.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,21 +7,21 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An IPv4 address, or an IPv6 /64, of which anybody has one; or an IPv6 /48, of which one customer may have
-/// all the 65,536 /64s.
+/// A source of connections: an IPv4 address or an IPv6 /64, the smallest block that one customer
+/// has. As a network also an IPv6 /48, which has 65,536 /64s and may belong to one customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
-    /// An address.
+    /// An IPv4 address.
     V4(Ipv4Addr),
-    /// The first 64 bits of an address.
+    /// The first 64 bits of an IPv6 address.
     V6(u64),
-    /// The first 48 bits of an address, and zeros: never where a connection comes from, see
-    /// [`Source::network`].
+    /// The first 48 bits of an IPv6 address, followed by zeros. Connections never come from this
+    /// variant; see [`Source::network`].
     V6Network(u64),
 }
 
 impl Source {
-    /// The largest of what may be in one hand: an IPv4 address, an IPv6 /48.
+    /// Returns the largest block that may belong to one customer: an IPv4 address or an IPv6 /48.
     #[must_use]
     pub fn network(self) -> Self {
         match self {
@@ -31,9 +31,9 @@ impl Source {
     }
 }
 
-/// A text that names no source.
+/// The text is not a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no IP address, IPv6 /64 or /48")]
+#[error("{0:?} is not an IP address, an IPv6 /64 or an IPv6 /48")]
 pub struct SourceError(String);
 
 impl From<IpAddr> for Source {
@@ -118,25 +118,30 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_in_ipv6_clothes_is_the_same_source() {
+    fn an_ipv4_mapped_address_is_the_same_source_as_the_ipv4_address() {
         assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
     }
 
     #[test]
-    fn a_source_is_read_as_it_is_written() {
+    fn a_source_parses_from_its_display_form() {
         for address in ["192.0.2.1", "2001:db8::1"] {
             let source = source(address);
             assert_eq!(source.to_string().parse(), Ok(source));
             let network = source.network();
             assert_eq!(network.to_string().parse(), Ok(network));
         }
-        for none in ["nobody", "192.0.2.7/64", "192.0.2.7/48", "2001:db8::1/56"] {
-            assert!(none.parse::<Source>().is_err(), "{none}");
+        for invalid in [
+            "localhost",
+            "192.0.2.7/64",
+            "192.0.2.7/48",
+            "2001:db8::1/56",
+        ] {
+            assert!(invalid.parse::<Source>().is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn a_network_is_what_one_customer_may_have() {
+    fn an_ipv6_network_is_a_48_and_an_ipv4_network_is_one_address() {
         let network = source("2001:db8:1:2::3").network();
         assert_eq!(network, source("2001:db8:1:ffff::1").network());
         assert_ne!(network, source("2001:db8:2:2::3").network());
@@ -146,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_one_of_ipv6_and_of_its_length() {
+    fn a_prefix_is_accepted_for_ipv6_with_a_valid_length_only() {
         let expected = source("2001:db8::");
         for text in ["2001:db8::/64", "2001:db8::7/64", "2001:db8::7"] {
             assert_eq!(text.parse(), Ok(expected), "{text}");

@@ -1,4 +1,4 @@
-//! Tickets, issued and refused, as the audit log has them: counted by consumer and provider.
+//! Counts issued and refused tickets for the audit log, per consumer and provider.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use crate::audit::coalesced::Occurrence;
 
 const OPERATION: &str = "broker.ticket";
 
-/// Tickets for one provider that a consumer was given.
+/// Returns the event of tickets that were issued to a consumer for a provider.
 pub(super) fn granted(
     consumer: &Registered,
     channel: Channel,
@@ -22,8 +22,8 @@ pub(super) fn granted(
     granted.to(provider).times(times)
 }
 
-/// Tickets that a consumer was refused. What it asked for may be any text: only the last one is kept,
-/// and it is no part of what is counted apart.
+/// Returns the event of tickets that were refused to a consumer. The requested id may be any text,
+/// so it is a detail of the entry and does not get a counter of its own.
 pub(crate) fn refused(
     consumer: &Registered,
     channel: Channel,
@@ -33,14 +33,14 @@ pub(crate) fn refused(
     let id = &consumer.application.id;
     let mut refused =
         Occurrence::of_application(id, channel, OPERATION, AuditOutcome::NotPermitted);
-    // What is no id may be of any length.
+    // Text that is not a valid id may be long, so it is left out.
     if provider.parse::<ApplicationId>().is_ok() {
         refused = refused.with("provider", provider);
     }
     refused.times(times)
 }
 
-/// What came of a request over HTTP; nothing where it is not settled.
+/// Returns the event of a request over HTTP; `None` if it was neither granted nor refused.
 pub(crate) fn response<T, R: Error>(
     consumer: &Registered,
     provider: &str,

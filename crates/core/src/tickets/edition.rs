@@ -1,4 +1,4 @@
-//! What the editions of the ticket dialog differ in, on the site's side.
+//! The differences between the editions of the ticket protocol, on the site's side.
 
 use std::error::Error;
 use std::sync::Mutex;
@@ -11,55 +11,55 @@ use super::{Registered, Replays};
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
-/// Why a request gets no ticket, where every edition has a refusal for it.
+/// Why a request gets no ticket, for reasons that all editions have a refusal for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial {
-    /// It is not known to be of its consumer.
+    /// The request is not authentic.
     NotVerified,
-    /// It was answered before.
+    /// The request was answered before.
     Replayed,
-    /// It was made too long ago, or in the future, by this clock: milliseconds since 1970.
+    /// The request is too old, or its time is in the future.
     Stale {
-        /// What the clock shows here.
+        /// The site's time, in milliseconds since 1970.
         clock: u64,
     },
     /// There is no such provider, or the consumer may not call it.
     NotAllowed,
 }
 
-/// An edition of the ticket dialog. Times are in milliseconds since 1970.
+/// An edition of the ticket protocol. Times are in milliseconds since 1970.
 pub trait Edition: Sized + Send + Sync + 'static {
-    /// A request that was read. Nothing of it is verified, and reading it took no public-key work.
+    /// A parsed request. Nothing of it is verified, and parsing took no public-key work.
     type Received: Send;
-    /// A request of which it is known whose it says to be.
+    /// An opened request, of which the claimed consumer is known.
     type Opened: Send + Sync;
-    /// A request that its consumer signed, lately.
+    /// A request that its consumer signed recently.
     type Verified: Send + Sync;
     /// The response with the ticket, sealed for the consumer.
     type Sealed: Serialize + Send;
-    /// What is sent in place of it.
+    /// The refusal that is sent instead of a response.
     type Refusal: Error + Send;
 
-    /// Reads the text of a request.
+    /// Parses the text of a request.
     ///
     /// # Errors
-    /// That of [`Denial::NotVerified`].
+    /// The refusal for [`Denial::NotVerified`].
     fn read(text: Vec<u8>) -> Result<Self::Received, Self::Refusal>;
 
-    /// Opens a request as far as its consumer's name needs it.
+    /// Opens a request as far as necessary to find its consumer's id.
     ///
     /// # Errors
-    /// That of [`Denial::NotVerified`], and others of the edition.
+    /// The refusal for [`Denial::NotVerified`], and others of the edition.
     fn open(keys: &BrokerKeys, received: Self::Received) -> Result<Self::Opened, Self::Refusal>;
 
-    /// The id of the application that the request says to be of.
+    /// Returns the id of the application that the request claims to come from.
     fn consumer(opened: &Self::Opened) -> &str;
 
-    /// Verifies that the consumer made it, lately. `consumer` is what is registered and active under the id of
-    /// [`Self::consumer`]; `None` costs as much, and is refused.
+    /// Verifies that the consumer made the request recently. `consumer` is the active application
+    /// with the id [`Self::consumer`]. `None` takes the same amount of work and is refused.
     ///
     /// # Errors
-    /// Those of [`Denial::NotVerified`] and [`Denial::Stale`], and others of the edition.
+    /// The refusals for [`Denial::NotVerified`] and [`Denial::Stale`], and others of the edition.
     fn verify(
         keys: &BrokerKeys,
         opened: Self::Opened,
@@ -67,29 +67,29 @@ pub trait Edition: Sized + Send + Sync + 'static {
         now: u64,
     ) -> Result<Self::Verified, Self::Refusal>;
 
-    /// The id of the application that the ticket is wanted for.
+    /// Returns the id of the application for which the ticket is requested.
     fn provider(verified: &Self::Verified) -> &str;
 
-    /// A cache for a site that was started at that time.
+    /// Makes the replay cache of a site that was started at this time.
     fn replay_cache(started: Timestamp) -> ReplayCache;
 
-    /// The cache of this edition.
+    /// Returns the replay cache of this edition.
     fn replays(replays: &Replays) -> &Mutex<ReplayCache>;
 
-    /// Remembers the request.
+    /// Enters the request into the replay cache.
     ///
     /// # Errors
-    /// As [`ReplayCache::insert`].
-    fn remember(
+    /// Like [`ReplayCache::insert`].
+    fn record_request(
         cache: &mut ReplayCache,
         verified: &Self::Verified,
         now: u64,
     ) -> Result<(), ReplayError>;
 
-    /// Seals a ticket for the provider, and the response with it for the consumer.
+    /// Issues a ticket for the provider and seals the response for the consumer.
     ///
     /// # Errors
-    /// What the edition refuses when the two have nothing in common.
+    /// The refusal of the edition if the two have no algorithm in common.
     fn seal(
         keys: &BrokerKeys,
         verified: Self::Verified,
@@ -98,6 +98,6 @@ pub trait Edition: Sized + Send + Sync + 'static {
         entropy: &mut dyn Entropy,
     ) -> Result<Self::Sealed, Self::Refusal>;
 
-    /// The refusal that says so.
+    /// Returns the edition's refusal for this reason.
     fn refusal(denial: Denial) -> Self::Refusal;
 }

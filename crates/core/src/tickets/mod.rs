@@ -1,16 +1,16 @@
-//! Service tickets: the broker, the part of a site that issues them (`docs/protocol/broker.md`). It decides which
-//! consumer gets a ticket for which provider. It takes a store, the site's keys, the time and entropy; sessions, the
-//! table of operations and who may call them are no matter of its.
+//! Service tickets: the broker, the part of a site that issues them (`docs/protocol/broker.md`). It
+//! decides which consumer gets a ticket for which provider. It works on a store, the site's keys,
+//! the time and entropy, and does not depend on sessions or the table of operations.
 //!
 //! ```text
 //! text ── read ── Received ── verify ── Verified ── allow ── Allowed ── issue ── sealed response
-//!                 (unverified)       (who asks)        (policy)   (not replayed, policy still holds)
+//!                 (unverified)     (authenticated)     (policy)   (not a replay, policy checked again)
 //! ```
 //!
-//! Both editions go this way ([`Edition`]: [`V1`], [`V2`]). Each step is a type, so that none can be left out. A
-//! consumer that has a session gets its tickets by `symmetric` instead.
+//! Both editions use these steps ([`Edition`]: [`V1`], [`V2`]). Each step is a type, so that none
+//! can be skipped. A consumer that has a session gets its tickets through `symmetric` instead.
 //!
-//! Opening, verifying and issuing are public-key work: the caller decides when their turn comes.
+//! Opening, verifying and issuing are public-key work. The caller schedules them.
 
 mod audited;
 mod edition;
@@ -36,23 +36,24 @@ pub(crate) use audited::{refused, response};
 use registered::ApplicationCache;
 pub(crate) use symmetric::{ticket_keys, tickets};
 
-/// Requests that are remembered in each generation, of all consumers; and this part of it for one alone.
+/// The number of requests in each generation of the replay cache, for all consumers together, and
+/// the fraction of it for one consumer.
 const REQUESTS: usize = 1 << 20;
-const OF_ONE: usize = 4;
+const MAX_FRACTION: usize = 4;
 
 const LIMITS: ReplayLimits = ReplayLimits {
     entries: REQUESTS,
-    entries_per_owner: REQUESTS / OF_ONE,
+    entries_per_owner: REQUESTS / MAX_FRACTION,
 };
 
-/// What the broker remembers while the site runs.
+/// The state of the broker while the site runs.
 #[derive(Default)]
 pub(crate) struct Broker {
     cache: ApplicationCache,
     replays: Replays,
 }
 
-/// The requests that were answered, of each edition.
+/// The replay cache of each edition.
 pub struct Replays {
     v1: Mutex<ReplayCache>,
     v2: Mutex<ReplayCache>,
@@ -72,22 +73,23 @@ impl Broker {
         &self.cache
     }
 
-    /// From `now` on requests for tickets are answered. Nothing that was made before is: the run before may
-    /// have answered it. Until this was called nothing is answered at all.
-    pub(crate) fn begin(&self, now: Timestamp) {
+    /// Starts issuing tickets. Only requests made at `now` or later are answered, because a
+    /// previous run of the site may have answered earlier ones. Before this call no request is
+    /// answered.
+    pub(crate) fn start(&self, now: Timestamp) {
         *self.replays::<V1>() = V1::replay_cache(now);
         *self.replays::<V2>() = V2::replay_cache(now);
     }
 
-    /// The requests of one edition that were answered.
+    /// Locks and returns the replay cache of an edition.
     fn replays<E: Edition>(&self) -> MutexGuard<'_, ReplayCache> {
-        // An entry goes in whole: a panic elsewhere leaves nothing half-done.
+        // The cache is consistent whenever the lock is free, so a poisoned lock can be used.
         let replays = E::replays(&self.replays).lock();
         replays.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Time as the protocol has it, in milliseconds since 1970.
+/// Returns the time as the protocol encodes it, in milliseconds since 1970.
 fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.millis()).unwrap_or_default()
 }
@@ -105,11 +107,11 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_has_not_begun_to_answer_answers_nothing() {
+    fn a_broker_that_was_not_started_answers_no_request() {
         let broker = Broker::default();
         let stale = Err(ReplayError::Stale);
         assert_eq!((first::<V1>(&broker), first::<V2>(&broker)), (stale, stale));
-        broker.begin(Timestamp::from_millis(60_000));
+        broker.start(Timestamp::from_millis(60_000));
         assert_eq!(
             (first::<V1>(&broker), first::<V2>(&broker)),
             (Ok(()), Ok(()))

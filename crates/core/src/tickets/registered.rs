@@ -1,5 +1,5 @@
-//! Applications as the broker needs them, with their keys read: made once for each revision, since reading
-//! keys costs as much as using them.
+//! Applications with parsed keys, cached per revision, because parsing a key costs as much as using
+//! it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,20 +10,20 @@ use crate::applications::{Application, ApplicationId};
 use crate::store::{Store, StoreError};
 use crate::timestamp::Timestamp;
 
-/// Applications that are kept ready.
-const ROOM: usize = 1_024;
-/// Ids that no application has and that are kept, so that the store is asked once for each as it is for
-/// those of applications.
-const ROOM_FOR_UNKNOWN: usize = 1_024;
+/// The maximum number of applications in the cache.
+const MAX_READY: usize = 1_024;
+/// The maximum number of unknown ids in the cache. They are cached so that the store is asked as
+/// often for an unknown id as for an existing one, and timing does not distinguish them.
+const MAX_UNKNOWN: usize = 1_024;
 
-/// An application with the keys that are accepted now.
+/// An application with its valid keys, parsed.
 #[derive(Debug)]
 pub struct Registered {
-    /// What is registered.
+    /// The application as registered.
     pub application: Application,
     pub(super) v1: Option<v1::master::Application>,
     pub(super) v2: Option<v2::site::Application>,
-    /// From then on its keys are others.
+    /// When its set of valid keys changes.
     until: Option<Timestamp>,
 }
 
@@ -38,13 +38,13 @@ impl Registered {
         }
     }
 
-    /// Whether its keys are still those that are accepted.
+    /// Returns whether the set of valid keys is still the same.
     pub(super) fn is_current(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 
-    /// Whether the two are one registration, unchanged.
-    pub(super) fn is_as(&self, other: &Self) -> bool {
+    /// Returns whether both are the same revision of the same registration.
+    pub(super) fn is_same_revision(&self, other: &Self) -> bool {
         let (one, other) = (&self.application, &other.application);
         one.revision == other.revision
             && one.created == other.created
@@ -52,7 +52,7 @@ impl Registered {
     }
 }
 
-/// The applications that were asked for lately.
+/// The cache of applications.
 #[derive(Default)]
 pub(crate) struct ApplicationCache(Mutex<Entries>);
 
@@ -60,20 +60,20 @@ pub(crate) struct ApplicationCache(Mutex<Entries>);
 struct Entries {
     ready: HashMap<ApplicationId, Arc<Registered>>,
     unknown: HashSet<ApplicationId>,
-    /// Counts changes, so that what was read before one is not kept after it.
+    /// Counts changes of applications, so that a value read before a change is not cached after it.
     changes: u64,
 }
 
 impl ApplicationCache {
-    /// The application was changed: it is to be read again.
-    pub(crate) fn forget(&self, id: &ApplicationId) {
+    /// Removes a changed application from the cache.
+    pub(crate) fn invalidate(&self, id: &ApplicationId) {
         let mut entries = self.entries();
         entries.changes += 1;
         entries.ready.remove(id);
         entries.unknown.remove(id);
     }
 
-    /// Every application is to be read again.
+    /// Removes every application from the cache.
     pub(crate) fn clear(&self) {
         let mut entries = self.entries();
         entries.changes += 1;
@@ -81,16 +81,16 @@ impl ApplicationCache {
         entries.unknown.clear();
     }
 
-    /// How many changes of applications there were. Two equal figures say that there was none in between.
+    /// Returns the number of changes so far. If it stays equal, no application has changed.
     pub(super) fn changes(&self) -> u64 {
         self.entries().changes
     }
 
-    /// The application of that id; whether it is active is for [`Application::may_call`] to say. `None` when
-    /// there is none, or the text is no id.
+    /// Returns the application with this id; `None` if there is none or the id is not valid. It may
+    /// be locked, which [`Application::may_call`] checks.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`StoreError`] if the store failed.
     pub(crate) async fn get(
         &self,
         store: &dyn Store,
@@ -114,7 +114,7 @@ impl ApplicationCache {
         let Some(application) = store.application(&id).await? else {
             let mut entries = self.entries();
             if entries.changes == changes {
-                if entries.unknown.len() >= ROOM_FOR_UNKNOWN {
+                if entries.unknown.len() >= MAX_UNKNOWN {
                     let any = entries.unknown.iter().next().cloned();
                     entries.unknown.remove(&any.unwrap_or_else(|| id.clone()));
                 }
@@ -125,8 +125,8 @@ impl ApplicationCache {
         let registered = Arc::new(Registered::new(application, now));
         let mut entries = self.entries();
         if entries.changes == changes {
-            if entries.ready.len() >= ROOM {
-                // Any one: hash maps have no order that a client knows.
+            if entries.ready.len() >= MAX_READY {
+                // Removes an arbitrary one: clients cannot predict the order of the hash map.
                 let any = entries.ready.keys().next().cloned();
                 entries.ready.remove(&any.unwrap_or_else(|| id.clone()));
             }
@@ -136,7 +136,7 @@ impl ApplicationCache {
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        // An entry goes in or out whole: a panic elsewhere leaves nothing half-done.
+        // The maps are consistent whenever the lock is free, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! A request for a ticket, from its text to its response. Each party is looked up once; what was changed
-//! meanwhile counts.
+//! A request for a ticket, from its text to its response. Each application is looked up once, and
+//! again only if an application changed in the meantime.
 
 use std::error::Error;
 use std::fmt;
@@ -14,25 +14,25 @@ use crate::site_key::BrokerKeys;
 use crate::store::{Store, StoreError};
 use crate::timestamp::Timestamp;
 
-/// Why a request got no ticket. `R` is the refusal of its edition.
+/// Why a request got no ticket. `R` is the refusal of the edition.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError<R: Error> {
-    /// It is refused.
+    /// The request is refused.
     #[error(transparent)]
     Refused(R),
-    /// There is no room to remember it: later there is.
+    /// The replay cache is full. The request can be repeated later.
     #[error("too many requests in the last minute")]
     Busy,
-    /// The store is in trouble.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A verified request, and who made it.
+/// A verified request and its consumer.
 pub struct Verified<E: Edition> {
     request: E::Verified,
     pub(crate) consumer: Arc<Registered>,
-    /// How many changes of applications there were before the consumer was looked up.
+    /// The number of changes of applications before the consumer was looked up.
     changes: u64,
 }
 
@@ -43,13 +43,13 @@ pub struct Allowed<E: Edition> {
 }
 
 impl<E: Edition> Verified<E> {
-    /// The id of the application that the ticket is wanted for.
+    /// Returns the id of the application for which the ticket is requested.
     #[must_use]
     pub fn provider(&self) -> &str {
         E::provider(&self.request)
     }
 
-    /// The same with the provider, which [`Broker::provider`] found.
+    /// Returns the request with the provider that [`Broker::provider`] found.
     pub(crate) fn allowed(self, provider: Arc<Registered>) -> Allowed<E> {
         Allowed {
             verified: self,
@@ -72,10 +72,12 @@ impl<E: Edition> fmt::Debug for Allowed<E> {
 }
 
 impl Broker {
-    /// Opens and verifies a request. One of an application that is not registered costs as much.
+    /// Opens and verifies a request. A request of an unregistered application takes the same amount
+    /// of work.
     ///
     /// # Errors
-    /// [`IssueError::Refused`] with what [`Edition::open`] and [`Edition::verify`] refuse, [`IssueError::Store`].
+    /// [`IssueError::Refused`] with the refusals of [`Edition::open`] and [`Edition::verify`],
+    /// [`IssueError::Store`].
     pub(crate) async fn verify<E: Edition>(
         &self,
         store: &dyn Store,
@@ -95,7 +97,7 @@ impl Broker {
         })
     }
 
-    /// Seals the ticket, if the request was not answered before and policy still holds.
+    /// Issues the ticket if the request is not a replay and policy still allows it.
     ///
     /// # Errors
     /// [`IssueError`].
@@ -109,8 +111,8 @@ impl Broker {
     ) -> Result<E::Sealed, IssueError<E::Refusal>> {
         let Allowed { verified, provider } = allowed;
         let clock = millis(now);
-        let remembered = E::remember(&mut self.replays::<E>(), &verified.request, clock);
-        remembered.map_err(|error| match error {
+        let recorded = E::record_request(&mut self.replays::<E>(), &verified.request, clock);
+        recorded.map_err(|error| match error {
             ReplayError::Replayed => denied::<E>(Denial::Replayed),
             ReplayError::Stale => denied::<E>(Denial::Stale { clock }),
             ReplayError::Full => IssueError::Busy,
@@ -123,7 +125,7 @@ impl Broker {
                 let id = consumer.application.id.as_str();
                 let again = self.cache.get(store, id, now).await?;
                 again
-                    .filter(|again| again.is_as(consumer))
+                    .filter(|again| again.is_same_revision(consumer))
                     .ok_or_else(|| denied::<E>(Denial::NotVerified))?;
                 let provider = self.provider(store, consumer, verified.provider(), now);
                 let provider = provider.await?;
@@ -134,10 +136,10 @@ impl Broker {
         E::seal(keys, verified.request, parties, clock, entropy).map_err(IssueError::Refused)
     }
 
-    /// The provider of that id, if the consumer may call it now.
+    /// Returns the provider with this id if the consumer may call it now.
     ///
     /// # Errors
-    /// Those of the store.
+    /// [`StoreError`] if the store failed.
     pub(crate) async fn provider(
         &self,
         store: &dyn Store,

@@ -1,6 +1,6 @@
-//! The symmetric ticket path, which the protocol calls the fast path: tickets for an application whose service asks in
-//! a session, and the keys that they are sealed under. A ticket key is not stored: it follows from the site key and
-//! from what is registered.
+//! The symmetric ticket path, which the protocol calls the fast path: tickets for an application
+//! whose service asks in a session, and the keys under which these are sealed. Ticket keys are not
+//! stored but derived from the site key and the provider's registration.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
 impl BrokerKeys {
-    /// The key of tickets for this provider that are made on that day, counted from 1970. It goes with the
-    /// provider's registration and with one of its keys: after another registration, or for another key, it is
-    /// another.
+    /// Derives the key for tickets for this provider that are issued on this day, counted from
+    /// 1970. It also depends on the provider's registration and on one of its keys, so that it
+    /// changes with either.
     fn ticket_key(&self, provider: &Registered, fingerprint: &[u8; 32], day: u64) -> TicketKey {
         let application = &provider.application;
         let instance = application.instance.map(|id| *id.as_bytes());
@@ -46,8 +46,9 @@ impl BrokerKeys {
     }
 }
 
-/// A ticket for each of these providers that the consumer may call, and a refusal for each other; with what is to be
-/// audited of them. The caller knows who asks. `providers` are those that the consumer may call.
+/// Issues a ticket for each requested provider that is in `providers`, and a refusal for each
+/// other. Also returns the events to audit. The caller has authenticated the consumer, and
+/// `providers` contains only applications that the consumer may call.
 pub(crate) fn tickets(
     keys: &BrokerKeys,
     consumer: &Registered,
@@ -56,7 +57,8 @@ pub(crate) fn tickets(
     now: Timestamp,
     entropy: impl Entropy,
 ) -> (Vec<Answered>, Vec<Occurrence>) {
-    // A provider that is asked for again has the same key: it is worked out once for a request.
+    // The key of a provider is derived once per request, even if the provider is requested
+    // repeatedly.
     let keyed = providers.iter().filter_map(|(id, provider)| {
         let party = provider.v2.as_ref()?;
         let newest = party.keys.first()?.fingerprint();
@@ -71,31 +73,33 @@ pub(crate) fn tickets(
         let parties = (consumer, *provider);
         grant(keys.id(), key, parties, millis(now), &mut entropy)
     };
-    let mut given: HashMap<&str, u64> = HashMap::new();
+    let mut issued: HashMap<&str, u64> = HashMap::new();
     let mut denied: Option<(&str, u64)> = None;
     let answers = requested.iter().map(|id| match issue(id) {
         Ok(response) => {
-            *given.entry(id).or_default() += 1;
+            *issued.entry(id).or_default() += 1;
             Answered::Granted(Box::new(response))
         }
         Err(refusal) => {
             denied = Some((id, denied.map_or(0, |(_, times)| times) + 1));
-            // The same for one that is not there and one that may not be called.
+            // The refusal is the same for an application that does not exist and one that may not
+            // be called.
             Answered::Refused(refusal.code().to_owned())
         }
     });
     let answers = answers.collect();
-    let given = given.into_iter();
-    let given = given.map(|(id, times)| granted(consumer, Channel::Session, id, times));
+    let issued = issued.into_iter();
+    let issued = issued.map(|(id, times)| granted(consumer, Channel::Session, id, times));
     let denied = denied.map(|(id, times)| refused(consumer, Channel::Session, id, times));
-    (answers, given.chain(denied).collect())
+    (answers, issued.chain(denied).collect())
 }
 
-/// The ticket keys of a provider, sealed to it: those of the day before, whose tickets may still be good, of
-/// this one and of the next. A message for each of its keys that is accepted, since each has its own.
+/// Returns the ticket keys of a provider for the previous day (whose tickets may still be valid),
+/// the current and the next day. There is one sealed message for each of the provider's valid keys,
+/// because ticket keys depend on that key.
 ///
 /// # Errors
-/// [`Refusal::NotAllowed`] when the provider is locked, or is not of edition v2.
+/// [`Refusal::NotAllowed`] if the provider is locked, or is not of edition v2.
 pub(crate) fn ticket_keys(
     keys: &BrokerKeys,
     provider: &Registered,
@@ -116,14 +120,14 @@ pub(crate) fn ticket_keys(
     party.keys.iter().map(hand_over).collect()
 }
 
-/// Entropy that is drawn for several tickets at a time: each draw costs more than its bytes do.
+/// A source that draws entropy for several tickets at a time, because each draw has a fixed cost.
 struct Batch<E> {
     source: E,
     drawn: Secret<DRAWN>,
     used: usize,
 }
 
-/// Bytes that are drawn at a time.
+/// The number of bytes in a draw.
 const DRAWN: usize = 1_024;
 
 impl<E: Entropy> Batch<E> {
@@ -160,7 +164,7 @@ fn day(now: Timestamp) -> u64 {
 mod tests {
     use super::*;
 
-    /// Counts its bytes, so that none can be given twice.
+    /// Returns consecutive numbers, so that the test notices a repeated byte pair.
     struct Counting(u16);
 
     impl Entropy for Counting {
@@ -173,17 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_of_a_batch_is_given_twice() {
+    fn a_batch_returns_no_byte_twice() {
         let mut batch = Batch::of(Counting(1));
-        let mut given = Vec::new();
+        let mut issued = Vec::new();
         for length in [16, 32, 1_000, 16, 1_024, 2_000, 2, 32] {
             let mut out = vec![0; length];
             batch.fill(&mut out);
-            given.extend(out.chunks(2).map(<[u8]>::to_vec));
+            issued.extend(out.chunks(2).map(<[u8]>::to_vec));
         }
-        let all = given.len();
-        given.sort();
-        given.dedup();
-        assert_eq!(given.len(), all);
+        let all = issued.len();
+        issued.sort();
+        issued.dedup();
+        assert_eq!(issued.len(), all);
     }
 }

@@ -1,4 +1,4 @@
-//! Edition v1 on the site's side, which its protocol calls the master.
+//! Edition v1 on the site's side. Its protocol calls the broker the master.
 
 use std::sync::Mutex;
 
@@ -13,7 +13,7 @@ use super::{Denial, Edition, LIMITS, Registered, Replays, millis};
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
-/// Edition v1. A site without a key for it refuses everything as not verified.
+/// Edition v1. A site without a key for it refuses every request as not verified.
 #[derive(Debug)]
 pub enum V1 {}
 
@@ -47,7 +47,8 @@ impl Edition for V1 {
         now: u64,
     ) -> Result<Verified, Refusal> {
         let master = master(keys)?;
-        // The site alone could sign with its key, and the site asks for nothing.
+        // Only the site could sign with its own key, and it makes no requests, so the key serves as
+        // a decoy.
         let decoy = master.keys.first().map(RsaKey::public);
         let decoy = decoy.ok_or(Refusal::NotVerified)?;
         let consumer = consumer.and_then(|known| known.v1.as_ref());
@@ -58,8 +59,8 @@ impl Edition for V1 {
         verified.requested()
     }
 
-    /// Its consumers do not ask again when they are told that a request is too old, so a request of before the
-    /// start can be answered once more, to the consumer that made it alone.
+    /// Consumers of this edition do not repeat a request that is refused as too old. So a request
+    /// from before the start may be answered a second time, but only to the consumer that made it.
     fn replay_cache(started: Timestamp) -> ReplayCache {
         let window = ReplayWindow {
             past: TOLERANCE,
@@ -72,7 +73,11 @@ impl Edition for V1 {
         &replays.v1
     }
 
-    fn remember(cache: &mut ReplayCache, verified: &Verified, now: u64) -> Result<(), ReplayError> {
+    fn record_request(
+        cache: &mut ReplayCache,
+        verified: &Verified,
+        now: u64,
+    ) -> Result<(), ReplayError> {
         let (consumer, nonce) = verified.names();
         cache.insert(consumer, &nonce.to_be_bytes(), verified.made(), now)
     }
@@ -104,7 +109,7 @@ mod tests {
 
     const START: u64 = 1_000_000;
 
-    /// [BRK-5]: its consumers do not ask again, and the answer is theirs alone.
+    /// [BRK-5]: the cache starts without a lower bound.
     #[test]
     fn each_request_is_answered_once_while_the_site_runs() {
         let mut cache = V1::replay_cache(Timestamp::from_millis(1_000_000));

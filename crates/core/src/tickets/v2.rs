@@ -49,8 +49,9 @@ impl Edition for V2 {
         verified.requested()
     }
 
-    /// What was asked before the site began to answer may have been answered by the run before, up to a moment
-    /// ahead of its clock, and is refused: its consumer asks for the time and then once more.
+    /// A previous run of the site may have answered requests that were made up to [`AHEAD`] after
+    /// this start. These are refused as stale; their consumers ask for the site's time and repeat
+    /// them once.
     fn replay_cache(started: Timestamp) -> ReplayCache {
         let window = ReplayWindow {
             past: TOLERANCE,
@@ -64,7 +65,11 @@ impl Edition for V2 {
         &replays.v2
     }
 
-    fn remember(cache: &mut ReplayCache, verified: &Verified, now: u64) -> Result<(), ReplayError> {
+    fn record_request(
+        cache: &mut ReplayCache,
+        verified: &Verified,
+        now: u64,
+    ) -> Result<(), ReplayError> {
         let (consumer, nonce) = verified.names();
         cache.insert(consumer, &nonce.0, verified.made(), now)
     }
@@ -103,7 +108,7 @@ mod tests {
 
     /// [BRK-5]
     #[test]
-    fn a_request_is_answered_once_for_as_long_as_it_is_fresh() {
+    fn a_request_is_answered_once_while_it_is_fresh() {
         let mut cache = cache();
         let made = START + 2_000;
         assert_eq!(cache.insert("billing", &[1], made, made), Ok(()));
@@ -113,7 +118,8 @@ mod tests {
         }
         let again = cache.insert("billing", &[1], made, START + 62_001);
         assert_eq!(again, Err(ReplayError::Stale), "it may be forgotten");
-        // Just before what is remembered turns, and made as far ahead as may be.
+        // Just before the cache changes its generation, with a request made as far ahead as
+        // allowed.
         let mut cache = self::cache();
         let made = START + 61_998;
         let first = cache.insert("billing", &[2], made, START + 60_999);
@@ -127,9 +133,9 @@ mod tests {
         assert_eq!(cache.insert("ledger", &[1], made, made), Ok(()));
     }
 
-    /// [BRK-5]: whatever the run before may have answered is not answered again.
+    /// [BRK-5]: requests that a previous run may have answered are refused.
     #[test]
-    fn what_was_asked_before_the_site_was_started_is_refused() {
+    fn a_request_made_before_the_site_was_started_is_refused() {
         let mut cache = cache();
         for (made, first) in [
             (START - 1, Err(ReplayError::Stale)),
@@ -141,19 +147,20 @@ mod tests {
         }
     }
 
-    /// A site whose clock was set back to before its start refused every request until it was started again.
+    /// Regression test. After the clock was set back to before the start, the site refused every
+    /// request until it was restarted.
     #[test]
-    fn a_clock_that_is_set_back_to_before_the_start_begins_anew() {
+    fn the_replay_cache_restarts_if_the_clock_is_set_back_to_before_the_start() {
         let mut cache = cache();
         let back = START - 500_000;
         let refused = cache.insert("billing", &[1], back - 1, back);
         let stale = Err(ReplayError::Stale);
-        assert_eq!(refused, stale, "its consumer asks for the time");
+        assert_eq!(refused, stale, "the consumer asks for the site's time");
         let later = back + 10;
         assert_eq!(cache.insert("billing", &[2], later, later), Ok(()));
         let again = cache.insert("billing", &[2], later, later);
         assert_eq!(again, Err(ReplayError::Replayed));
-        // By less than a minute, it catches up soon.
+        // A difference of less than a minute resolves itself soon.
         let mut cache = self::cache();
         let back = START - 59_000;
         assert_eq!(cache.insert("billing", &[1], back, back), stale);
@@ -161,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_forgets_nothing() {
+    fn the_replay_cache_keeps_requests_if_the_clock_is_set_back() {
         let mut cache = cache();
         let made = START + 50_000;
         assert_eq!(cache.insert("billing", &[1], made, made), Ok(()));

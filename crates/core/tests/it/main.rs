@@ -1,10 +1,11 @@
-//! The store in memory keeps the contract of every store; and the site on top of it ([`site`]).
+//! Tests of the store in memory against the contract of stores, and of the site on top of it
+//! ([`site`]).
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on says so by stopping"
+    reason = "a failed expectation ends the test"
 )]
 
 mod memory;

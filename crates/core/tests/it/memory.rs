@@ -1,4 +1,4 @@
-//! The store in memory.
+//! The store in memory under the contract of stores.
 
 use std::sync::Arc;
 

@@ -485,7 +485,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         0,
         MAX_MS,
         "ms",
-        penalties.first,
+        penalties.first_duration,
         "How long a source is rejected for its first penalty. Each further penalty lasts twice as long."
     ),
     limit!(
@@ -493,7 +493,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         0,
         MAX_MS,
         "ms",
-        penalties.longest,
+        penalties.max_duration,
         "How long a source is rejected at most.",
         "With 0 no source is rejected. A long time also rejects the next user of a reassigned address."
     ),
@@ -501,7 +501,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "penalty_sources",
         1..,
         "sources",
-        penalties.sources,
+        penalties.max_sources,
         "Sources whose points and penalties are remembered. Bounds memory."
     ),
     limit!(
@@ -517,7 +517,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "login_failures_free_unknown_sources",
         0..,
         "failures",
-        login_throttle.free_of_strangers,
+        login_throttle.free_from_unknown_sources,
         "Failed logins from all sources for one name before replies to unknown sources are delayed. A \
          source is unknown for a name if no login with that name from there has succeeded.",
         "A high value lets an attacker with many addresses guess pass phrases without delay."
@@ -527,7 +527,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         0,
         MAX_MS,
         "ms",
-        login_throttle.forgotten,
+        login_throttle.forget_after,
         "Time without a failure after which failures are forgotten.",
         "With 0 no reply is delayed."
     ),
@@ -535,7 +535,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "login_failures_remembered",
         1..,
         "entries",
-        login_throttle.remembered,
+        login_throttle.max_entries,
         "Names, and pairs of name and source, that are remembered, of each kind. Bounds memory."
     ),
     limit!(
@@ -543,7 +543,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         0,
         MAX_MS,
         "ms",
-        login_throttle.first,
+        login_throttle.first_delay,
         "The first delay. It doubles with each further failure.",
         "With 0 no reply is delayed."
     ),
@@ -552,7 +552,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         0,
         MAX_MS,
         "ms",
-        login_throttle.longest,
+        login_throttle.max_delay,
         "The maximum delay for one source and one name. Attempts that wait for each other may wait twice \
          as long.",
         "With 0 no reply is delayed."
@@ -562,7 +562,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         0,
         MAX_MS,
         "ms",
-        login_throttle.longest_of_strangers,
+        login_throttle.max_delay_from_unknown_sources,
         "The maximum delay for unknown sources together. A person with a new device waits this long while \
          an attack on their name lasts."
     ),
@@ -570,7 +570,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "login_delay_attempts_per_name",
         1..,
         "attempts",
-        login_throttle.strangers_at_a_time,
+        login_throttle.max_waiting_networks,
         "Attempts from unknown sources that may wait for one name at a time, one of each network. Further \
          attempts are refused with ERROR 4.",
         "A high value lets an attacker with many networks guess faster; a low value lets them keep new \

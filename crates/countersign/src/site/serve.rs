@@ -119,7 +119,7 @@ async fn serve_kept(
         if asked_zone.is_some_and(|asked| asked != site.zone()) {
             warn!(zone = %site.zone(), "the zone was settled at the first launch and stays");
         }
-        for option in site.options_held_back() {
+        for option in site.options_below_floor() {
             warn!(%option, "enabled, and not offered: it lies under the configuration's floor");
         }
         open_key(&site, folder, common).await?;

@@ -198,8 +198,9 @@ fn the_configured_floor_lies_over_what_admins_enabled() {
     site.write("site/countersign.toml", config);
     site.start(&["--passphrase-file", "site.pass"]);
     let listed = site.run(&["option", "list"]).out;
-    let held_back = "-  x25519-aes256gcm  classical  (enabled, under the configuration's floor)";
-    assert!(listed.contains(held_back), "{listed}");
+    let suppressed =
+        "-  x25519-aes256gcm  classical  (enabled, but below the floor in the configuration file)";
+    assert!(listed.contains(suppressed), "{listed}");
     let lowered = site.run(&["option", "floor", "classical", "--yes"]);
     assert_eq!(lowered.code, 7);
     assert!(lowered.err.contains("[options]"), "{}", lowered.err);

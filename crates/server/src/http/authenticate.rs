@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::site_key::Opened;
+use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
 use countersign_core::tickets::{Denial, Edition, IssueError, V1, V2};
 use countersign_proto::broker::v2::limits;
@@ -165,8 +165,8 @@ async fn read(body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
     read.await.ok().flatten()
 }
 
-fn opened<R>(shared: &Shared) -> Result<Arc<Opened>, Stop<R>> {
-    shared.site.opened().ok_or(Stop::Sealed)
+fn opened<R>(shared: &Shared) -> Result<Arc<UnsealedKeys>, Stop<R>> {
+    shared.site.unsealed_keys().ok_or(Stop::Sealed)
 }
 
 /// Waits for its network's turn to do public-key work.

@@ -65,7 +65,7 @@ pub(crate) async fn accept(
 ) -> io::Result<Infallible> {
     // What was asked before now may have been answered by the run before, up to a moment ahead of its clock:
     // after that moment nobody has to be told to ask again.
-    shared.site.begin_to_answer(clock::now());
+    shared.site.start_issuing(clock::now());
     tokio::time::sleep(authenticate::MOMENT).await;
     let service = move |(socket, peer): (TcpStream, SocketAddr)| {
         let admission = match shared.proxies().has(peer.ip()) {

@@ -108,7 +108,7 @@ async fn tell_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Re
         return reply::not_found();
     };
     signed(peer, shared, |shared| {
-        let opened = shared.site.opened()?;
+        let opened = shared.site.unsealed_keys()?;
         let now = u64::try_from(clock::now().millis()).unwrap_or_default();
         Some(Clock::tell(nonce, now, opened.broker.party()?))
     })
@@ -118,7 +118,7 @@ async fn tell_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Re
 /// The site's id and keys.
 async fn introduce(peer: &Peer, shared: &Arc<Shared>) -> Reply {
     signed(peer, shared, |shared| {
-        let opened = shared.site.opened()?;
+        let opened = shared.site.unsealed_keys()?;
         let keys = [opened.broker.party()?.public().clone()];
         Some(Introduction::tell(opened.broker.id(), &keys, &opened.key))
     })

@@ -67,7 +67,7 @@ async fn a_source_that_misbehaves_has_to_wait_and_then_may_come_again() {
     let limits = Limits {
         penalties: PenaltyLimits {
             threshold: 9,
-            first: 500,
+            first_duration: 500,
             ..PenaltyLimits::default()
         },
         ..Limits::default()
@@ -124,10 +124,10 @@ fn slow_guesses() -> Limits {
     Limits {
         unauthenticated_timeout: 100 * HOUR,
         login_throttle: LoginThrottleLimits {
-            first: hour,
-            longest: 100 * hour,
-            longest_of_strangers: 100 * hour,
-            forgotten: 100 * hour,
+            first_delay: hour,
+            max_delay: 100 * hour,
+            max_delay_from_unknown_sources: 100 * hour,
+            forget_after: 100 * hour,
             ..LoginThrottleLimits::default()
         },
         penalties: PenaltyLimits {

@@ -70,7 +70,7 @@ async fn register_over(served: &ServedSite, id: &str, uri: &SiteUri) -> Register
 
 /// What applications know of the site. Nobody answers at that address.
 fn known(served: &ServedSite) -> Site {
-    let opened = served.site.opened().unwrap();
+    let opened = served.site.unsealed_keys().unwrap();
     Site {
         id: opened.broker.id().to_owned(),
         url: "http://127.0.0.1:1".parse().unwrap(),

@@ -75,7 +75,7 @@ impl TestSite {
             option: EncryptionOption::HybridAes256Gcm,
             peer: "192.0.2.7:1234".to_owned(),
             cut: Box::new(|_| {}),
-            most: 1_000,
+            max_sessions: 1_000,
         };
         let Decision::Opened(info) = self.site.open_session(opening, NOW).await.unwrap() else {
             panic!("no session");

@@ -50,7 +50,7 @@ impl TestSite {
     /// An application that calls others, and knows this site.
     #[must_use]
     pub fn consumer(&self, id: &str, key: PartyKey) -> Consumer {
-        let broker = &self.site.opened().unwrap().broker;
+        let broker = &self.site.unsealed_keys().unwrap().broker;
         Consumer {
             id: id.to_owned(),
             keys: vec![key],
@@ -63,7 +63,7 @@ impl TestSite {
     /// An application that others call, and that knows this site.
     #[must_use]
     pub fn provider(&self, id: &str, key: PartyKey) -> Provider {
-        let broker = &self.site.opened().unwrap().broker;
+        let broker = &self.site.unsealed_keys().unwrap().broker;
         Provider {
             id: id.to_owned(),
             keys: vec![key],

@@ -89,6 +89,6 @@ fn opening(account: AccountId, proof: Proof, most: usize, cut: &Cut) -> NewSessi
         option: EncryptionOption::HybridAes256Gcm,
         peer: "192.0.2.7:1234".to_owned(),
         cut: Box::new(move |reason| *cut.lock().unwrap() = Some(reason)),
-        most,
+        max_sessions: most,
     }
 }

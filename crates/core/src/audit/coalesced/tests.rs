@@ -22,13 +22,13 @@ fn source(number: u32) -> Occurrence {
     )
 }
 
-/// For how many events the entries stand.
+/// Returns how many events the entries stand for.
 fn events(entries: &[Counted]) -> u64 {
     entries.iter().map(|entry| entry.counter.unwritten).sum()
 }
 
 #[test]
-fn the_first_is_written_at_once_and_the_rest_as_one_with_their_count() {
+fn the_first_event_is_written_at_once_and_later_ones_as_one_entry_with_a_count() {
     let mut coalesced = Coalesced::default();
     assert!(coalesced.record(robot("person.delete").with("reason", "a"), at(0)));
     let first = coalesced.take(at(0));
@@ -47,12 +47,12 @@ fn the_first_is_written_at_once_and_the_rest_as_one_with_their_count() {
         details,
         json!({ "count": 9, "since": at(0), "reason": "b" })
     );
-    // The next one is the first of its window again.
+    // The next event is the first of its window again.
     assert!(coalesced.record(robot("person.delete"), at(61)));
 }
 
 #[test]
-fn what_was_counted_is_written_when_the_site_stops() {
+fn counted_events_are_written_when_the_site_stops() {
     let mut coalesced = Coalesced::default();
     for _ in 0..5 {
         coalesced.record(robot("person.delete"), at(0));
@@ -61,10 +61,9 @@ fn what_was_counted_is_written_when_the_site_stops() {
     assert!(coalesced.take_all().is_empty());
 }
 
-/// At the limit of one actor and far past it: its further kinds of events share one counter, and the
-/// count is right.
+/// Far beyond an actor's limit, further kinds of events share one counter and no event is lost.
 #[test]
-fn one_actor_has_so_many_counters_and_no_more() {
+fn the_counters_of_one_actor_are_limited() {
     let mut coalesced = Coalesced::default();
     for operation in 0..1_000 {
         coalesced.record(robot(&format!("test.operation{operation}")), at(0));
@@ -72,8 +71,8 @@ fn one_actor_has_so_many_counters_and_no_more() {
     let entries = coalesced.take_all();
     assert_eq!(
         entries.len(),
-        OF_ONE + 1 + 1,
-        "each at once; `others` at first and the rest"
+        MAX_COUNTERS_PER_ACTOR + 1 + 1,
+        "one immediate entry per kind; the first of `others` and the rest"
     );
     assert_eq!(events(&entries), 1_000);
     let others = entries.last().unwrap().draft();
@@ -83,26 +82,26 @@ fn one_actor_has_so_many_counters_and_no_more() {
     );
 }
 
-/// A flood from a hundred thousand addresses writes so many entries in a window and no more, counts every
-/// event, and takes no counter from an account.
+/// A flood from 100,000 addresses writes a limited number of entries in a window, counts every
+/// event, and uses no counter of an account.
 #[test]
-fn memory_and_entries_are_bounded_however_many_act() {
+fn memory_and_entries_are_bounded_for_any_number_of_actors() {
     let mut coalesced = Coalesced::default();
     for number in 0..100_000 {
         coalesced.record(source(number), at(0));
     }
     assert!(coalesced.record(robot("person.delete"), at(0)));
-    let at_once = coalesced.take(at(0));
-    assert_eq!(at_once.len(), AT_ONCE / 2 + 1);
+    let immediate = coalesced.take(at(0));
+    assert_eq!(immediate.len(), MAX_IMMEDIATE / 2 + 1);
     let rest = coalesced.take(at(60));
-    assert_eq!(rest.len(), OF_ALL / 2 - AT_ONCE / 2 + 1);
-    assert_eq!(events(&at_once) + events(&rest), 100_001);
+    assert_eq!(rest.len(), MAX_COUNTERS / 2 - MAX_IMMEDIATE / 2 + 1);
+    assert_eq!(events(&immediate) + events(&rest), 100_001);
     assert!(coalesced.counters.is_empty() && coalesced.of_actor.is_empty());
 }
 
-/// A full disk: nothing that was counted is lost, and memory stays bounded.
+/// With a full disk no counted event is lost, and memory stays bounded.
 #[test]
-fn what_cannot_be_written_waits_and_keeps_its_count() {
+fn entries_that_cannot_be_written_are_kept_with_their_count() {
     let mut coalesced = Coalesced::default();
     let mut count = 0;
     for window in 0..100 {
@@ -114,7 +113,7 @@ fn what_cannot_be_written_waits_and_keeps_its_count() {
         coalesced.put_back(entries);
     }
     let entries = coalesced.take_all();
-    assert!(entries.len() <= WAITING + 1, "{}", entries.len());
+    assert!(entries.len() <= MAX_WAITING + 1, "{}", entries.len());
     assert_eq!(events(&entries), count);
 }
 
@@ -131,20 +130,20 @@ fn a_clock_that_is_set_back_ends_the_window() {
 #[test]
 fn many_refusals_of_one_kind_raise_one_alarm_in_a_window() {
     let mut coalesced = Coalesced::default();
-    for _ in 1..ALARM {
+    for _ in 1..ALARM_THRESHOLD {
         coalesced.record(robot("person.delete"), at(0));
     }
     assert!(coalesced.alarms().is_empty());
-    for _ in 0..ALARM {
+    for _ in 0..ALARM_THRESHOLD {
         coalesced.record(robot("person.delete"), at(0));
     }
     let alarms = coalesced.alarms();
     assert_eq!(alarms.len(), 1);
     assert_eq!(
         (&*alarms[0].actor, &*alarms[0].operation, alarms[0].count),
-        ("robot@example.org", "person.delete", ALARM)
+        ("robot@example.org", "person.delete", ALARM_THRESHOLD)
     );
-    // What is done is no alarm, however often.
+    // Successful events raise no alarm.
     let ticket = Occurrence::of_caller(&Caller::site(), "broker.ticket", AuditOutcome::Done);
     coalesced.record(ticket.times(10_000), at(0));
     assert!(coalesced.alarms().is_empty());

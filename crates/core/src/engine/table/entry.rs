@@ -1,4 +1,4 @@
-//! One operation: what it is called, who may call it, and what it does.
+//! One operation: its name, its access rules, its properties and its handler.
 
 use std::fmt;
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::access::{Access, Channel, Role};
 use crate::content::Content;
 use crate::engine::{Context, Refusal, params};
 
-/// What an operation answers: data for programs, and text for people.
+/// The result of an operation: data for programs and text for people.
 #[derive(Debug)]
 pub struct Answer<R> {
     data: R,
@@ -33,14 +33,14 @@ impl<R> Answer<R> {
         }
     }
 
-    /// The same answer with text to show.
+    /// Returns the answer with text for people.
     #[must_use]
-    pub fn saying(mut self, output: impl Into<String>) -> Self {
+    pub fn with_output(mut self, output: impl Into<String>) -> Self {
         self.output = output.into();
         self
     }
 
-    /// The same answer with content behind it. The operation must be one that
+    /// Returns the answer with content. The entry must declare it with
     /// [`EntryBuilder::gives_content`].
     #[must_use]
     pub fn with(mut self, content: Content) -> Self {
@@ -49,7 +49,7 @@ impl<R> Answer<R> {
     }
 }
 
-/// An answer that is ready to be sent.
+/// A serialised answer.
 pub(crate) struct Reply {
     pub(crate) data: Box<RawValue>,
     pub(crate) output: String,
@@ -67,7 +67,7 @@ pub struct Entry {
     handler: Handler,
 }
 
-/// What is said of an operation before its handler.
+/// The properties of an operation without its handler.
 struct Spec {
     name: Name,
     summary: &'static str,
@@ -82,7 +82,7 @@ struct Spec {
     example: serde_json::Value,
 }
 
-/// Group and command, and the two together as `group.command`.
+/// Group and command, and both together as `group.command`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name {
     group: &'static str,
@@ -90,12 +90,15 @@ pub(crate) struct Name {
     whole: Arc<str>,
 }
 
-/// An entry that still lacks its handler.
+/// An entry without its handler.
 pub struct EntryBuilder(Spec);
 
 impl Entry {
-    /// Begins an entry. Both names are short and plain (`[a-z][a-z0-9_]*`).
-    #[allow(clippy::new_ret_no_self, reason = "an entry without a handler is none")]
+    /// Starts an entry. Both names match `[a-z][a-z0-9_]*`.
+    #[allow(
+        clippy::new_ret_no_self,
+        reason = "the builder's `handler` makes the entry"
+    )]
     #[must_use]
     pub fn new(group: &'static str, command: &'static str) -> EntryBuilder {
         EntryBuilder(Spec {
@@ -117,19 +120,19 @@ impl Entry {
         })
     }
 
-    /// The group.
+    /// Returns the group.
     #[must_use]
     pub const fn group(&self) -> &'static str {
         self.spec.name.group
     }
 
-    /// The command within the group.
+    /// Returns the command within the group.
     #[must_use]
     pub const fn command(&self) -> &'static str {
         self.spec.name.command
     }
 
-    /// `group.command`.
+    /// Returns `group.command`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.spec.name.whole
@@ -139,76 +142,77 @@ impl Entry {
         Arc::clone(&self.spec.name.whole)
     }
 
-    /// What it does, in one sentence.
+    /// Returns what the operation does, in one or two sentences.
     #[must_use]
     pub const fn summary(&self) -> &'static str {
         self.spec.summary
     }
 
-    /// Who may call it.
+    /// Returns who may call it, and on which channels.
     #[must_use]
     pub const fn access(&self) -> &Access {
         &self.spec.access
     }
 
-    /// Whether it changes the site or tells what must be accounted for, and so is audited.
+    /// Returns whether its success is audited, because it changes the site or reveals sensitive
+    /// data.
     #[must_use]
     pub const fn is_audited(&self) -> bool {
         self.spec.changes || self.spec.disruptive
     }
 
-    /// Whether it may take something away from somebody who is using it: people are asked before it
-    /// runs, and an attempt without permission is audited.
+    /// Returns whether it may interrupt or remove something that another user is using. Clients ask
+    /// before they run it, and an attempt without permission is audited.
     #[must_use]
     pub const fn is_disruptive(&self) -> bool {
         self.spec.disruptive
     }
 
-    /// Whether it is answered while the site is sealed.
+    /// Returns whether it is available while the site is sealed.
     #[must_use]
     pub const fn works_while_sealed(&self) -> bool {
         self.spec.while_sealed
     }
 
-    /// Whether it computes for long, as stretching a pass phrase does: run it where nobody waits for the
-    /// thread.
+    /// Returns whether it computes for long, for instance to stretch a pass phrase. Run it on a
+    /// thread on which no other tasks wait.
     #[must_use]
     pub const fn computes(&self) -> bool {
         self.spec.computes
     }
 
-    /// Whether it does public-key work or computes for long: an account may run so many of these, and they
-    /// take turns.
+    /// Returns whether it does public-key work or computes for long. Such operations are
+    /// rate-limited per account, and the server limits how many run at once.
     #[must_use]
     pub const fn is_costly(&self) -> bool {
         self.spec.public_key || self.spec.computes
     }
 
-    /// Whether content comes with it: bytes of any number, behind its parameters.
+    /// Returns whether it takes content: bytes of any length that follow the parameters.
     #[must_use]
     pub const fn takes_content(&self) -> bool {
         self.spec.takes_content
     }
 
-    /// Whether content comes with its answer.
+    /// Returns whether its result comes with content.
     #[must_use]
     pub const fn gives_content(&self) -> bool {
         self.spec.gives_content
     }
 
-    /// Parameters to show as an example.
+    /// Returns example parameters.
     #[must_use]
     pub const fn example(&self) -> &serde_json::Value {
         &self.spec.example
     }
 
-    /// The JSON Schema of its parameters.
+    /// Returns the JSON Schema of its parameters.
     #[must_use]
     pub const fn params(&self) -> &Schema {
         &self.params
     }
 
-    /// The JSON Schema of its result.
+    /// Returns the JSON Schema of its result.
     #[must_use]
     pub const fn result(&self) -> &Schema {
         &self.result
@@ -226,94 +230,96 @@ impl fmt::Debug for Entry {
 }
 
 impl EntryBuilder {
-    /// What it does, in one sentence.
+    /// Sets what the operation does, in one or two sentences.
     #[must_use]
     pub const fn summary(mut self, summary: &'static str) -> Self {
         self.0.summary = summary;
         self
     }
 
-    /// These roles may call it for everything.
+    /// Allows these roles to call it for every account.
     #[must_use]
     pub fn allow(mut self, roles: &[Role]) -> Self {
         self.0.access.allow(roles);
         self
     }
 
-    /// These roles may call it for their own account; the handler asks [`Context::admits`].
+    /// Allows these roles to call it for their own account. The handler must check
+    /// [`Context::admits`].
     #[must_use]
     pub fn allow_own(mut self, roles: &[Role]) -> Self {
         self.0.access.allow_own(roles);
         self
     }
 
-    /// It may be called on these channels and no other; without this, over a session, at the local admin socket, by
-    /// initialisation scripts and by the program that embeds the site.
+    /// Restricts the operation to these channels. The default is a session, the local admin socket,
+    /// initialisation scripts and the program that embeds the site.
     #[must_use]
     pub fn only_on(mut self, channels: &[Channel]) -> Self {
         self.0.access.only_on(channels);
         self
     }
 
-    /// It changes the site, or tells what must be accounted for: it is audited.
+    /// Declares that it changes the site or reveals sensitive data, so that it is audited.
     #[must_use]
     pub const fn changes(mut self) -> Self {
         self.0.changes = true;
         self
     }
 
-    /// It may take something away from somebody who is using it; it is audited, and so is an attempt
-    /// without permission.
+    /// Declares that it may interrupt or remove something that another user is using. It is
+    /// audited, and so is an attempt without permission.
     #[must_use]
     pub const fn disruptive(mut self) -> Self {
         self.0.disruptive = true;
         self
     }
 
-    /// It is answered even while the site is sealed.
+    /// Makes it available while the site is sealed.
     #[must_use]
     pub const fn while_sealed(mut self) -> Self {
         self.0.while_sealed = true;
         self
     }
 
-    /// It computes for long, as stretching a pass phrase does.
+    /// Declares that it computes for long, for instance to stretch a pass phrase.
     #[must_use]
     pub const fn computes(mut self) -> Self {
         self.0.computes = true;
         self
     }
 
-    /// It does public-key work: see [`Entry::is_costly`].
+    /// Declares that it does public-key work: see [`Entry::is_costly`].
     #[must_use]
     pub const fn public_key(mut self) -> Self {
         self.0.public_key = true;
         self
     }
 
-    /// Content comes with it; the handler takes it with [`Context::content`]. Without, it is refused.
+    /// Declares that it takes content, which the handler gets from [`Context::content`]. A request
+    /// without content is refused.
     #[must_use]
     pub const fn takes_content(mut self) -> Self {
         self.0.takes_content = true;
         self
     }
 
-    /// Content comes with its answer, when it succeeds.
+    /// Declares that its result comes with content.
     #[must_use]
     pub const fn gives_content(mut self) -> Self {
         self.0.gives_content = true;
         self
     }
 
-    /// Parameters to show as an example.
+    /// Sets example parameters.
     #[must_use]
     pub fn example(mut self, example: serde_json::Value) -> Self {
         self.0.example = example;
         self
     }
 
-    /// What it does. The parameters' type must refuse unknown fields
-    /// (`#[serde(deny_unknown_fields)]`), so that a misspelt one is not passed over in silence.
+    /// Sets the handler and finishes the entry. The parameters' type must refuse unknown fields
+    /// (`#[serde(deny_unknown_fields)]`), so that a misspelt field is reported.
     #[must_use]
     pub fn handler<P, R, F, Fut>(self, handle: F) -> Entry
     where

@@ -1,5 +1,5 @@
-//! The table of operations. Everything that a site can be asked to do is one entry; interpreter,
-//! authorization, audit, help and the reference page all come from it. An application that embeds
+//! The table of operations. Each operation of a site is one entry. The interpreter, authorization,
+//! audit, help and the reference page are all derived from it. An application that embeds
 //! Countersign adds its own entries to the same table.
 //!
 //! ```
@@ -9,18 +9,18 @@
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! #[serde(deny_unknown_fields)]
 //! struct Greet {
-//!     /// Whom to greet.
+//!     /// The name of the person to greet.
 //!     name: String,
 //! }
 //!
 //! let greeting = String::from("Hello");
 //! let entry = Entry::new("demo", "greet")
-//!     .summary("Greets somebody.")
+//!     .summary("Greets a person.")
 //!     .allow(&[Role::Admin, Role::Member])
 //!     .example(serde_json::json!({ "name": "Maria" }))
 //!     .handler(move |_, greet: Greet| {
 //!         let text = format!("{greeting}, {}!", greet.name);
-//!         async move { Ok(Answer::new(()).saying(text)) }
+//!         async move { Ok(Answer::new(()).with_output(text)) }
 //!     });
 //! let mut table = Table::new();
 //! table.add(entry)?;
@@ -39,37 +39,39 @@ use crate::engine::Refusal;
 pub(crate) use entry::Reply;
 pub use entry::{Answer, Entry, EntryBuilder};
 
-/// An entry cannot be added to the table. A programming error of whoever adds it.
+/// Why an entry cannot be added to the table. This is a programming error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// There is one of that name already.
-    #[error("there is an operation {name} already")]
+    /// The table already has an entry of this name.
+    #[error("there is already an operation {name}")]
     Duplicate {
         /// `group.command`.
         name: String,
     },
-    /// Its group or its command is no plain name.
-    #[error("`{name}` is no name for an operation; use lower-case letters, digits and underscores")]
+    /// The group or the command is not a valid name.
+    #[error(
+        "`{name}` is not a valid name for an operation; use lower-case letters, digits and underscores"
+    )]
     BadName {
         /// `group.command`.
         name: String,
     },
-    /// Its parameters' type takes unknown fields.
-    #[error("the parameters of {name} take unknown fields; add #[serde(deny_unknown_fields)]")]
+    /// The type of the parameters accepts unknown fields.
+    #[error("the parameters of {name} accept unknown fields; add #[serde(deny_unknown_fields)]")]
     LooseParams {
         /// `group.command`.
         name: String,
     },
 }
 
-/// All operations, by group and command.
+/// All operations, sorted by group and command.
 #[derive(Debug, Default)]
 pub struct Table {
     groups: BTreeMap<&'static str, BTreeMap<&'static str, Arc<Entry>>>,
 }
 
 impl Table {
-    /// A table without entries.
+    /// Makes a table without entries.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -78,7 +80,7 @@ impl Table {
     /// Adds an entry.
     ///
     /// # Errors
-    /// [`TableError`]; the table is as before.
+    /// [`TableError`]; the table stays as it was.
     pub fn add(&mut self, entry: Entry) -> Result<(), TableError> {
         let name = entry.name().to_owned();
         if !is_name(entry.group()) || !is_name(entry.command()) {
@@ -96,19 +98,19 @@ impl Table {
         Ok(())
     }
 
-    /// The entry of that name.
+    /// Returns the entry of this name.
     #[must_use]
     pub fn find(&self, group: &str, command: &str) -> Option<&Arc<Entry>> {
         self.groups.get(group)?.get(command)
     }
 
-    /// All entries, by name.
+    /// Returns all entries, sorted by name.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         let commands = self.groups.values().flat_map(BTreeMap::values);
         commands.map(|entry| &**entry)
     }
 
-    /// The refusal for a name that no entry has, with the nearest one that does.
+    /// Returns the refusal for an unknown name. Its hint names the most similar operation.
     pub(crate) fn unknown(&self, group: &str, command: &str) -> Refusal {
         match self.groups.get(group) {
             Some(commands) => Refusal::unknown_operation(
@@ -131,7 +133,10 @@ fn suggestion<'a>(given: &str, known: impl Iterator<Item = &'a str> + Clone) -> 
         .filter(|(distance, name)| *distance <= name.len().div_ceil(3));
     match nearest {
         Some((_, name)) => format!("did you mean `{name}`?"),
-        None => format!("known are: {}", known.collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "the known names are: {}",
+            known.collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `app`: the applications that call each other, and who may call whom.
+//! `app`: the applications of the site, their keys, and which of them may call which.
 
 mod relations;
 mod settings;
@@ -16,13 +16,13 @@ use super::{Done, Limit, Listing};
 use crate::access::Role;
 use crate::accounts::State;
 use crate::applications::{
-    Application, ApplicationId, ApplicationKey, Callee, Edition, Grant, MOST_KEYS,
+    Application, ApplicationId, ApplicationKey, Callee, Edition, Grant, MAX_KEYS,
 };
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::id::{AccountId, InstanceId};
 use crate::json::Json;
 use crate::page::Page;
-use crate::site_key::Opened;
+use crate::site_key::UnsealedKeys;
 use crate::store::{Change, DamagedApplication, ListedApplication};
 use crate::text::Label;
 
@@ -37,7 +37,7 @@ pub(super) fn entries() -> Vec<Entry> {
     let id = json!({ "id": "billing" });
     vec![
         Entry::new("app", "create")
-            .summary("Registers an application. It may call nobody until that is said.")
+            .summary("Registers an application. It cannot call other applications until you allow it to.")
             .allow(&admin)
             .changes()
             .public_key()
@@ -53,12 +53,12 @@ pub(super) fn entries() -> Vec<Entry> {
             .example(json!({ "limit": 10 }))
             .handler(list),
         Entry::new("app", "show")
-            .summary("Shows an application, its keys and whom it may call.")
+            .summary("Shows an application, its keys and the applications that it may call.")
             .allow(&admin)
             .example(id.clone())
             .handler(show),
         Entry::new("app", "update")
-            .summary("Changes what is given of an application, and leaves the rest.")
+            .summary("Changes the given properties of an application and leaves the others as they are.")
             .allow(&admin)
             .changes()
             .example(json!({
@@ -68,7 +68,7 @@ pub(super) fn entries() -> Vec<Entry> {
             }))
             .handler(update),
         Entry::new("app", "rotate_key")
-            .summary("Gives an application a new key; those before are accepted for a while.")
+            .summary("Adds a new key to an application. Its previous keys stay valid for an overlap period.")
             .allow(&admin)
             .changes()
             .public_key()
@@ -80,19 +80,19 @@ pub(super) fn entries() -> Vec<Entry> {
             .handler(rotate_key),
         ticket::entry(),
         Entry::new("app", "lock")
-            .summary("Keeps an application from calling and from being called.")
+            .summary("Locks an application: it can neither call nor be called.")
             .allow(&admin)
             .disruptive()
             .example(id.clone())
             .handler(|context, params: ById| set_state(context, params, State::Locked)),
         Entry::new("app", "unlock")
-            .summary("Lets a locked application call and be called again.")
+            .summary("Unlocks an application: it can call and be called again.")
             .allow(&admin)
             .changes()
             .example(id.clone())
             .handler(|context, params: ById| set_state(context, params, State::Active)),
         Entry::new("app", "delete")
-            .summary("Deletes an application for good.")
+            .summary("Deletes an application permanently.")
             .allow(&admin)
             .disruptive()
             .example(id)
@@ -100,11 +100,11 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-/// The application that is meant.
+/// Names an application.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ById {
-    /// Its id.
+    /// The application's id.
     id: ApplicationId,
 }
 
@@ -112,14 +112,15 @@ struct ById {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Create {
-    /// Its id, unique in the site.
+    /// The application's id, unique in the site.
     id: ApplicationId,
-    /// What it speaks.
+    /// The edition of the ticket protocol that the application speaks.
     #[serde(default)]
     edition: Edition,
-    /// Its public keys in PEM, the newest first: of `v2` as `key party` writes them, of `serveros-v1` RSA.
+    /// The application's public keys in PEM, newest first: party keys as `key party` writes them
+    /// for `v2`, RSA keys for `serveros-v1`.
     public_keys: Vec<String>,
-    /// What else is said of it from the beginning.
+    /// The application's initial settings.
     #[serde(default)]
     settings: Settings,
 }
@@ -131,8 +132,8 @@ async fn find(context: &Context, id: &ApplicationId) -> Result<Application, Refu
 
 async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Refusal> {
     params.settings.check()?;
-    if !(1..=MOST_KEYS).contains(&params.public_keys.len()) {
-        let problem = format!("takes 1 to {MOST_KEYS} keys");
+    if !(1..=MAX_KEYS).contains(&params.public_keys.len()) {
+        let problem = format!("must have 1 to {MAX_KEYS} keys");
         return Err(Refusal::invalid("public_keys", problem));
     }
     let read = |pem: &String| {
@@ -148,7 +149,10 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
         Edition::ServerosV1 => vec![names.to_owned()],
     };
     if params.edition == Edition::V2 && params.id.has_blanks() {
-        return Err(Refusal::invalid("id", "an id of v2 has no blanks"));
+        return Err(Refusal::invalid(
+            "id",
+            "the id of an application of edition v2 must not contain blanks",
+        ));
     }
     let mut application = Application {
         id: params.id,
@@ -179,12 +183,14 @@ async fn create(context: Context, params: Create) -> Result<Answer<AppView>, Ref
     let change = Change::InsertApplication(Box::new(application.clone()));
     let target = application.id.to_string();
     context.commit(vec![change], target, details).await?;
-    let mut said = format!("Registered {}.", application.id);
-    let has_key = |opened: Arc<Opened>| !opened.broker.v1_public().is_empty();
-    if application.edition == Edition::ServerosV1 && !context.site().opened().is_some_and(has_key) {
-        said.push_str(" The site has no key for serveros-v1 yet: broker new-v1-key makes one.");
+    let mut output = format!("Registered {}.", application.id);
+    let has_key = |opened: Arc<UnsealedKeys>| !opened.broker.v1_public().is_empty();
+    if application.edition == Edition::ServerosV1
+        && !context.site().unsealed_keys().is_some_and(has_key)
+    {
+        output.push_str(" The site has no key for serveros-v1 yet: broker new-v1-key makes one.");
     }
-    Ok(Answer::new(AppView::of(&context, application).await?).saying(said))
+    Ok(Answer::new(AppView::of(&context, application).await?).with_output(output))
 }
 
 fn fingerprints(application: &Application) -> Vec<String> {
@@ -192,26 +198,26 @@ fn fingerprints(application: &Application) -> Vec<String> {
     keys.map(ApplicationKey::fingerprint).collect()
 }
 
-/// Which stretch of the list is wanted.
+/// Selects a page of the list.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// The id after which the list begins; the `next` of the stretch before.
+    /// The id after which the page begins: the `next` of the previous page.
     after: Option<String>,
-    /// How many entries at most: 1 to 1000, 100 when left out.
+    /// The maximum number of entries: 1 to 1000, default 100.
     #[serde(default)]
     limit: Limit,
 }
 
-/// A stretch of the list.
+/// A page of the list.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Apps {
-    /// What was found, in order.
+    /// The applications, sorted by id.
     entries: Vec<AppView>,
-    /// Registrations that cannot be read; absent when there are none.
+    /// The registrations on this page that cannot be read; absent when there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damaged: Vec<DamagedView>,
-    /// Pass this as `after` to go on; absent when this is the end.
+    /// Pass this as `after` to get the next page; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -219,23 +225,24 @@ struct Apps {
 /// A registration that cannot be read.
 #[derive(Debug, Serialize, JsonSchema)]
 struct DamagedView {
-    /// Its id.
+    /// The application's id.
     id: String,
-    /// What is wrong with it.
+    /// What is wrong with the stored registration.
     problem: String,
 }
 
 async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
     let page = Page {
         after: params.after.clone(),
-        limit: params.limit.and_one(),
+        limit: params.limit.plus_one(),
     };
     let found = context.site().store().applications(&page).await?;
     let found = Listing::of(found, params.limit, |listed| listed.id().to_owned());
     let mut apps = Apps {
         entries: Vec::with_capacity(found.entries.len()),
         damaged: Vec::new(),
-        // An id whose text is damaged may not sort where it is stored; a list ends all the same.
+        // A damaged id may not sort where it is stored. Without this check the list might never
+        // end.
         next: found
             .next
             .filter(|next| Some(next) != params.after.as_ref()),
@@ -256,29 +263,30 @@ async fn list(context: Context, params: List) -> Result<Answer<Apps>, Refusal> {
             }
         }
     }
-    Ok(Answer::new(apps).saying(lines.join("\n")))
+    Ok(Answer::new(apps).with_output(lines.join("\n")))
 }
 
 async fn show(context: Context, params: ById) -> Result<Answer<AppView>, Refusal> {
     let application = find(&context, &params.id).await?;
     let view = AppView::of(&context, application).await?;
-    let said = view.text();
-    Ok(Answer::new(view).saying(said))
+    let output = view.text();
+    Ok(Answer::new(view).with_output(output))
 }
 
-/// What is to be changed.
+/// The changes to make.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Update {
     /// The application's id.
     id: ApplicationId,
-    /// What is changed.
+    /// The settings to change.
     #[serde(default)]
     settings: Settings,
-    /// Whom it may call besides those that it may call now. Applications have to exist.
+    /// Applications and groups that the application may call in addition. The applications must
+    /// exist.
     #[serde(default)]
     allow: Vec<Callee>,
-    /// Whom it may not call any more.
+    /// Applications and groups that the application may no longer call.
     #[serde(default)]
     disallow: Vec<Callee>,
 }
@@ -298,10 +306,10 @@ async fn update(context: Context, params: Update) -> Result<Answer<AppView>, Ref
     let view = put(&context, application, details).await?;
     let mut lines = vec![format!("Changed {}.", view.id)];
     lines.extend(view.relations());
-    Ok(Answer::new(view).saying(lines.join("\n")))
+    Ok(Answer::new(view).with_output(lines.join("\n")))
 }
 
-/// What the audit log keeps of a registration.
+/// The audit details of a registration.
 #[derive(Serialize)]
 struct Registration<'a> {
     edition: Edition,
@@ -309,7 +317,7 @@ struct Registration<'a> {
     policy: Policy<'a>,
 }
 
-/// What the audit log keeps of whom an application may call, and of what is told of it.
+/// The audit details of an application's policy and settings.
 #[derive(Serialize)]
 struct Policy<'a> {
     keys_last: u64,
@@ -344,19 +352,19 @@ async fn put(
     AppView::of(context, application).await
 }
 
-/// A new key.
+/// A new key for an application.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RotateKey {
     /// The application's id.
     id: ApplicationId,
-    /// Its new public key, in PEM.
+    /// The new public key, in PEM.
     public_key: String,
-    /// What to call it.
+    /// A label for the key.
     #[serde(default)]
     label: Label,
-    /// How long those before are accepted beside it, in milliseconds: a day when it says nothing; 0 ends them
-    /// now.
+    /// How long the previous keys stay valid, in milliseconds. The default is one day; 0 ends them
+    /// at once.
     overlap: Option<u32>,
 }
 
@@ -369,17 +377,14 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
     if application.keys.iter().any(has_it) {
         return Err(Refusal::conflict(
             format!("{} has this key already", application.id),
-            "make a new one",
+            "generate a new key and repeat the operation",
         ));
     }
-    let others = application.keys.iter().filter(|key| key.is_accepted(now));
-    if params.overlap != Some(0) && others.count() >= MOST_KEYS {
+    let others = application.keys.iter().filter(|key| key.is_valid(now));
+    if params.overlap != Some(0) && others.count() >= MAX_KEYS {
         return Err(Refusal::conflict(
-            format!(
-                "{} has {MOST_KEYS} keys that are still accepted",
-                application.id
-            ),
-            "wait until one is not any more, or end them now with an overlap of 0",
+            format!("{} already has {MAX_KEYS} valid keys", application.id),
+            "wait until one of them retires, or end them now with an overlap of 0",
         ));
     }
     let overlap = params.overlap.map_or(24 * HOUR, u64::from);
@@ -396,8 +401,8 @@ async fn rotate_key(context: Context, params: RotateKey) -> Result<Answer<AppVie
     });
     let details = json!({ "fingerprint": fingerprint, "others_until": until });
     let view = put(&context, application, details).await?;
-    let said = format!("Gave a new key to {}.", view.id);
-    Ok(Answer::new(view).saying(said))
+    let output = format!("Added a new key to {}.", view.id);
+    Ok(Answer::new(view).with_output(output))
 }
 
 async fn set_state(
@@ -406,17 +411,17 @@ async fn set_state(
     state: State,
 ) -> Result<Answer<AppView>, Refusal> {
     let application = find(&context, &params.id).await?;
-    let said = format!("{} is {}.", application.id, state.as_str());
+    let output = format!("{} is {}.", application.id, state.as_str());
     if application.state == state {
-        return Ok(Answer::new(AppView::of(&context, application).await?).saying(said));
+        return Ok(Answer::new(AppView::of(&context, application).await?).with_output(output));
     }
     let details = json!({ "was": application.state, "is": state });
     let application = application.revised(context.now(), |application| application.state = state);
     let view = put(&context, application, details).await?;
-    Ok(Answer::new(view).saying(said))
+    Ok(Answer::new(view).with_output(output))
 }
 
-/// What the audit log keeps of a deletion.
+/// The audit details of a deletion.
 #[derive(Serialize)]
 struct Deletion {
     no_longer_called_by: Vec<ApplicationId>,
@@ -442,5 +447,5 @@ async fn delete(context: Context, params: ById) -> Result<Answer<Done>, Refusal>
         damaged: damaged.map(|damaged| damaged.problem),
     };
     context.commit(changes, id.to_string(), details).await?;
-    Ok(Answer::new(Done {}).saying(format!("Deleted {id}.")))
+    Ok(Answer::new(Done {}).with_output(format!("Deleted {id}.")))
 }

@@ -1,4 +1,4 @@
-//! What other registrations say of an account or an application that is deleted: it goes with it.
+//! Removes references from applications to an account or application that is being deleted.
 
 use crate::applications::{Application, ApplicationId, Callee};
 use crate::engine::{Context, Refusal};
@@ -6,16 +6,16 @@ use crate::id::AccountId;
 use crate::page::Page;
 use crate::store::{Change, ListedApplication};
 
-/// How many applications are read at once.
-const STRETCH: u32 = 500;
+/// How many applications are read per query.
+const PAGE_SIZE: u32 = 500;
 
-/// Applications as they are without what they said of something that is deleted, and their ids.
+/// The updates that remove the references, and the ids of the applications that had one.
 pub(in crate::operations) struct Released {
     pub(in crate::operations) changes: Vec<Change>,
     pub(in crate::operations) ids: Vec<ApplicationId>,
 }
 
-/// The applications that this service speaks for, without it.
+/// Removes this service from the applications that name it.
 pub(in crate::operations) async fn without_service(
     context: &Context,
     service: AccountId,
@@ -25,7 +25,7 @@ pub(in crate::operations) async fn without_service(
     released(context, concerns, |application| application.service = None).await
 }
 
-/// The applications that may call this one, without that.
+/// Removes this application from the policies of the applications that may call it.
 pub(super) async fn without_callee(
     context: &Context,
     callee: &ApplicationId,
@@ -57,7 +57,7 @@ async fn released(
     loop {
         let page = Page {
             after,
-            limit: STRETCH,
+            limit: PAGE_SIZE,
         };
         let listed = context.site().store().applications(&page).await?;
         let Some(last) = listed.last() else {
@@ -65,11 +65,11 @@ async fn released(
         };
         let end = Some(last.id().to_owned());
         if end == page.after {
-            // A damaged id does not sort where it is stored; none but damaged ones come after it.
+            // A damaged id may not sort where it is stored; only damaged applications remain.
             return Ok(released);
         }
         after = end;
-        // One that cannot be read neither calls nor is spoken for.
+        // A damaged application has no references to remove.
         let sound = listed.into_iter().filter_map(Result::ok);
         for application in sound.filter(|application| concerns(application)) {
             let application = application.revised(context.now(), &release);

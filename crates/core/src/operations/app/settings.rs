@@ -1,4 +1,4 @@
-//! What an admin says of an application besides its keys.
+//! The properties of an application that an admin can change, apart from its keys.
 
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
@@ -12,42 +12,47 @@ use crate::accounts::Kind;
 use crate::applications::{Application, ApplicationId, Callee, Edition, Grant};
 use crate::engine::{Context, Refusal};
 use crate::id::AccountId;
-use crate::json::{Json, MOST_DEPTH};
+use crate::json::{Json, MAX_DEPTH};
 
-/// The most entries of each list of an application.
-const MOST_NAMES: usize = 64;
-/// The longest `auth_data`, in bytes of JSON: it travels in every ticket.
-const MOST_AUTH_DATA: usize = 4_096;
+/// The maximum number of entries in each list of an application.
+const MAX_ENTRIES: usize = 64;
+/// The maximum length of `auth_data`, in bytes of JSON. It is part of every ticket.
+const MAX_AUTH_DATA: usize = 4_096;
 
-/// What may be changed of an application; what is left out stays.
+/// The settings of an application. An absent field stays unchanged.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
-    /// Hashes that it supports, the best first (`serveros-v1`); `sha256` is one of them, and the only one by default.
+    /// The hashes that the application supports, in order of preference (`serveros-v1`). The list
+    /// must contain `sha256`, which is the default.
     hashes: Option<Vec<String>>,
-    /// Ciphers that it supports, the best first (`serveros-v1`); `aes-256-cbc` by default.
+    /// The ciphers that the application supports, in order of preference (`serveros-v1`); default
+    /// `aes-256-cbc`.
     ciphers: Option<Vec<String>>,
-    /// How long a ticket for it is good, in milliseconds: an hour when it says nothing, a day at most.
+    /// The lifetime of a ticket for the application, in milliseconds: 1,000 (a second) to
+    /// 86,400,000 (a day), default 3,600,000 (an hour).
     keys_last: Option<u64>,
-    /// What providers are told of it: any JSON of at most 4,096 bytes, nested at most 16 deep. It is kept as
-    /// given; `null` takes away what was there.
+    /// The data about the application that providers find in its tickets: any JSON of at most 4,096
+    /// bytes, nested at most 16 levels deep. It is stored as given. `null` removes the data.
     #[serde(default, deserialize_with = "also_null")]
     auth_data: Option<Json>,
-    /// The groups that it belongs to.
+    /// The groups that the application belongs to.
     groups: Option<Vec<ApplicationId>>,
-    /// Whom it may call, in place of what was there. Applications have to exist.
+    /// The applications and groups that the application may call; replaces the previous list. The
+    /// applications must exist.
     may_call: Option<Vec<Callee>>,
-    /// The service that gets tickets and ticket keys for it in its sessions; an empty text for none.
+    /// The service that gets tickets and ticket keys for the application in its sessions; an empty
+    /// string removes it.
     service: Option<ServiceName>,
 }
 
-/// The name of a service, with or without the site's own zone, or an empty text.
+/// The name of a service, with or without the site's own zone, or an empty string.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 struct ServiceName(String);
 
 impl ServiceName {
-    /// The id of a service that exists.
+    /// Returns the id of the service, which must exist; `None` for an empty string.
     async fn id(&self, context: &Context) -> Result<Option<AccountId>, Refusal> {
         const FIELD: &str = "settings.service";
         if self.0.is_empty() {
@@ -63,7 +68,7 @@ impl ServiceName {
 }
 
 impl Settings {
-    /// Whether it is within the limits.
+    /// Checks the settings against the limits.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         let length = |list: &Option<Vec<String>>| list.as_ref().map_or(0, Vec::len);
         few("settings.hashes", length(&self.hashes))?;
@@ -86,13 +91,13 @@ impl Settings {
             let problem = format!("is not from 1000 to {MAX_TICKET} milliseconds");
             return Err(Refusal::invalid("settings.keys_last", problem));
         }
-        if let Some(told) = &self.auth_data {
-            let problem = match told {
-                _ if told.as_str().len() > MOST_AUTH_DATA => {
-                    format!("is longer than {MOST_AUTH_DATA} bytes")
+        if let Some(auth_data) = &self.auth_data {
+            let problem = match auth_data {
+                _ if auth_data.as_str().len() > MAX_AUTH_DATA => {
+                    format!("is longer than {MAX_AUTH_DATA} bytes")
                 }
-                _ if told.depth() > MOST_DEPTH => {
-                    format!("is nested more than {MOST_DEPTH} deep")
+                _ if auth_data.depth() > MAX_DEPTH => {
+                    format!("is nested more than {MAX_DEPTH} levels deep")
                 }
                 _ => String::new(),
             };
@@ -102,12 +107,15 @@ impl Settings {
         }
         let mut groups = self.groups.iter().flatten();
         if groups.any(ApplicationId::has_blanks) {
-            return Err(Refusal::invalid("settings.groups", "a group has no blanks"));
+            return Err(Refusal::invalid(
+                "settings.groups",
+                "the name of a group must not contain blanks",
+            ));
         }
         Ok(())
     }
 
-    /// Whether an application of this edition can do anything with the lists that are given.
+    /// Checks that an application of this edition can get tickets with these lists.
     fn check_lists(&self, edition: Edition) -> Result<(), Refusal> {
         if edition != Edition::ServerosV1 {
             return Ok(());
@@ -116,19 +124,20 @@ impl Settings {
         let without = |list: &Vec<String>| list.iter().all(|hash| hash != needed);
         if self.hashes.as_ref().is_some_and(without) {
             let problem = format!(
-                "has no {needed}, the one hash that the site signs tickets with and that Hawk knows: an application \
-                 without it gets no ticket; add it"
+                "does not contain {needed}. The site signs tickets with {needed} and Hawk needs it, so an \
+                application without it cannot get a ticket; add {needed}"
             );
             return Err(Refusal::invalid("settings.hashes", problem));
         }
         if self.ciphers.as_ref().is_some_and(Vec::is_empty) {
-            let problem = "names no cipher: an application without one gets no ticket; name one";
+            let problem =
+                "is empty. An application without a cipher cannot get a ticket; name at least one";
             return Err(Refusal::invalid("settings.ciphers", problem));
         }
         Ok(())
     }
 
-    /// Says it of an application; a service and whom it may call have to exist.
+    /// Applies the settings to an application. The service and the callees must exist.
     pub(super) async fn apply(
         self,
         context: &Context,
@@ -160,24 +169,25 @@ impl Settings {
     }
 }
 
-/// A member that is `null` is not one that is left out.
+/// Distinguishes a field that is `null` from one that is absent.
 fn also_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
 
 /// Refuses a list that is too long before any work is done for its entries.
 pub(super) fn few(field: &str, entries: usize) -> Result<(), Refusal> {
-    match entries <= MOST_NAMES {
+    match entries <= MAX_ENTRIES {
         true => Ok(()),
         false => Err(Refusal::invalid(
             field,
-            format!("has more than {MOST_NAMES} entries"),
+            format!("has more than {MAX_ENTRIES} entries"),
         )),
     }
 }
 
-/// Lets an application call these too. One that was allowed before and was registered anew since is meant as
-/// it is registered now.
+/// Adds callees to the applications and groups that an application may call. If a callee was
+/// deleted and registered again since it was allowed, the grant is renewed for the new
+/// registration.
 pub(super) async fn allow(
     context: &Context,
     application: &mut Application,
@@ -187,7 +197,10 @@ pub(super) async fn allow(
     for callee in callees {
         let instance = match &callee {
             Callee::Group(group) if group.has_blanks() => {
-                return Err(Refusal::invalid(field, "a group has no blanks"));
+                return Err(Refusal::invalid(
+                    field,
+                    "the name of a group must not contain blanks",
+                ));
             }
             Callee::Group(_) => None,
             Callee::App(id) if *id == application.id => application.instance,
@@ -199,21 +212,24 @@ pub(super) async fn allow(
         application.may_call.retain(|grant| grant.callee != callee);
         application.may_call.push(Grant { callee, instance });
     }
-    if application.may_call.len() > MOST_NAMES {
-        let problem = format!("makes more than {MOST_NAMES} entries");
+    if application.may_call.len() > MAX_ENTRIES {
+        let problem = format!("the application would have more than {MAX_ENTRIES} entries");
         return Err(Refusal::invalid(field, problem));
     }
     Ok(())
 }
 
-/// Takes these from whom an application may call.
+/// Removes callees from the applications and groups that an application may call.
 pub(super) fn disallow(application: &mut Application, callees: &[Callee]) -> Result<(), Refusal> {
     for callee in callees {
         let before = application.may_call.len();
         application.may_call.retain(|grant| grant.callee != *callee);
         if application.may_call.len() == before {
             let (Callee::App(id) | Callee::Group(id)) = callee;
-            let problem = format!("{} may not call {id} anyway", application.id);
+            let problem = format!(
+                "{} is not allowed to call {id}, so this cannot be withdrawn",
+                application.id
+            );
             return Err(Refusal::invalid("disallow", problem));
         }
     }

@@ -1,4 +1,5 @@
-//! `app ticket`: what a ticket for one application to call another would say, and why there would be none.
+//! `app ticket`: previews the ticket that one application would get for another, or explains why it
+//! would get none.
 
 use std::sync::Arc;
 
@@ -14,18 +15,18 @@ use crate::accounts::State;
 use crate::applications::{Application, ApplicationId, Edition};
 use crate::engine::{Answer, Context, Entry, Refusal};
 use crate::json::Json;
-use crate::site_key::Opened;
+use crate::site_key::UnsealedKeys;
 use crate::timestamp::Timestamp;
 
 pub(super) fn entry() -> Entry {
     Entry::new("app", "ticket")
-        .summary("Says what a ticket for one application to call another would say, or why there is none. Makes no ticket.")
+        .summary("Previews the ticket that a consumer would get for a provider, or explains why it would get none. Issues no ticket.")
         .allow(&[Role::Admin])
         .example(json!({ "consumer": "billing", "provider": "ledger" }))
         .handler(ticket)
 }
 
-/// Who would call whom.
+/// The two applications.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Ticket {
@@ -35,37 +36,34 @@ struct Ticket {
     provider: ApplicationId,
 }
 
-/// What the ticket would say.
+/// The ticket that would be issued.
 #[derive(Debug, Serialize, JsonSchema)]
 struct TicketView {
-    /// Whether there would be one.
+    /// Whether the site would issue the ticket.
     granted: bool,
-    /// Why not; absent when there would be one.
+    /// Why the site would not issue it; absent when it would.
     #[serde(skip_serializing_if = "Option::is_none")]
     why_not: Option<String>,
-    /// What both speak.
+    /// The edition of the ticket protocol that the provider speaks.
     edition: Edition,
-    /// The SHA-256 of the key that it would be sealed to, in hexadecimal.
+    /// The SHA-256 of the provider key that the ticket would be sealed to, in hexadecimal.
     sealed_to: Option<String>,
-    /// How it would be sealed.
+    /// The suite that the ticket would be sealed with.
     suite: Option<String>,
-    /// What the two would encipher with.
+    /// The cipher that the two applications would use.
     cipher: Option<String>,
-    /// What they would sign with.
+    /// The hash that the two applications would use.
     hash: Option<String>,
-    /// How long it would be good, in milliseconds.
+    /// The lifetime of the ticket, in milliseconds.
     lasts: u64,
-    /// What the provider would be told of the consumer.
+    /// The data about the consumer that the provider would find in the ticket.
     auth_data: Json,
 }
 
 async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, Refusal> {
     let consumer = super::find(&context, &params.consumer).await?;
     let provider = super::find(&context, &params.provider).await?;
-    let key = provider
-        .keys
-        .iter()
-        .find(|key| key.is_accepted(context.now()));
+    let key = provider.keys.iter().find(|key| key.is_valid(context.now()));
     let agreed = agreed(&consumer, &provider, context.now());
     let view = TicketView {
         granted: false,
@@ -78,18 +76,18 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
         lasts: provider.keys_last,
         auth_data: consumer.auth_data.clone(),
     };
-    let has_key = |opened: Arc<Opened>| !opened.broker.v1_public().is_empty();
-    let no_key =
-        provider.edition == Edition::ServerosV1 && !context.site().opened().is_some_and(has_key);
+    let has_key = |opened: Arc<UnsealedKeys>| !opened.broker.v1_public().is_empty();
+    let no_key = provider.edition == Edition::ServerosV1
+        && !context.site().unsealed_keys().is_some_and(has_key);
     let why_not = why_not(&consumer, &provider, &view)
         .or(agreed.err())
         .or_else(|| {
             let none = "the site has no key for serveros-v1; `broker new_v1_key` makes one";
             no_key.then(|| none.to_owned())
         });
-    let said = match &why_not {
+    let output = match &why_not {
         None => format!(
-            "{} may call {}: a ticket lasts {} s.",
+            "{} may call {}: a ticket is valid for {} s.",
             consumer.id,
             provider.id,
             view.lasts / 1_000
@@ -101,10 +99,13 @@ async fn ticket(context: Context, params: Ticket) -> Result<Answer<TicketView>, 
         why_not,
         ..view
     };
-    Ok(Answer::new(view).saying(said))
+    Ok(Answer::new(view).with_output(output))
 }
 
-/// The cipher and the hash that the two would use, as the dialog chooses them; or what is missing.
+/// Returns the cipher and the hash that the protocol would choose for the two applications.
+///
+/// # Errors
+/// A text that names what the two do not have in common.
 fn agreed(
     consumer: &Application,
     provider: &Application,
@@ -127,7 +128,7 @@ fn agreed(
         )),
         Err(v1::Refusal::NoCommonCipher) => Err(missing("cipher")),
         Err(_) => Err(missing(
-            "hash that the site signs with and Hawk knows, which sha256 alone is,",
+            "hash that the site and Hawk support (sha256 is the only one)",
         )),
     }
 }
@@ -144,16 +145,19 @@ fn why_not(consumer: &Application, provider: &Application, view: &TicketView) ->
     }
     if consumer.edition != provider.edition {
         let (one, other) = (consumer.edition.as_str(), provider.edition.as_str());
-        return Some(format!("one speaks {one}, the other {other}"));
+        return Some(format!(
+            "{} speaks {one}, {} speaks {other}",
+            consumer.id, provider.id
+        ));
     }
     if !consumer.may_call(provider) {
         let (one, other) = (&consumer.id, &provider.id);
         return Some(format!(
-            "policy does not allow it; `countersign app update {one} --allow {other}` does"
+            "policy does not allow the call; `countersign app update {one} --allow {other}` allows it"
         ));
     }
     if view.sealed_to.is_none() {
-        return Some(format!("{} has no key that is accepted now", provider.id));
+        return Some(format!("{} has no valid key", provider.id));
     }
     None
 }

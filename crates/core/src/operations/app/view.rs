@@ -1,4 +1,4 @@
-//! An application as it is shown.
+//! The result that shows an application.
 
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
@@ -16,11 +16,11 @@ use crate::timestamp::Timestamp;
 pub(super) struct KeyView {
     /// The SHA-256 of the key, in hexadecimal.
     fingerprint: String,
-    /// What it is called; may be empty.
+    /// The key's label; may be empty.
     label: String,
-    /// When it was added.
+    /// When the key was added.
     added: Timestamp,
-    /// From when on it is not accepted any more; absent for the newest.
+    /// When the key stops being valid; absent for the newest key.
     #[serde(skip_serializing_if = "Option::is_none")]
     retires: Option<Timestamp>,
 }
@@ -28,42 +28,43 @@ pub(super) struct KeyView {
 /// An application.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct AppView {
-    /// Its id.
+    /// The application's id.
     pub(super) id: ApplicationId,
-    /// What it speaks.
+    /// The edition of the ticket protocol that the application speaks.
     pub(super) edition: Edition,
-    /// Whether it may call and be called.
+    /// Whether the application may call and be called.
     pub(super) state: State,
-    /// Its keys, the newest first.
+    /// The application's keys, newest first.
     pub(super) keys: Vec<KeyView>,
-    /// Hashes that it knows, the best first.
+    /// The hashes that the application supports, in order of preference.
     hashes: Vec<String>,
-    /// Ciphers that it knows, the best first.
+    /// The ciphers that the application supports, in order of preference.
     ciphers: Vec<String>,
-    /// How long a ticket for it is good, in milliseconds.
+    /// The lifetime of a ticket for the application, in milliseconds.
     keys_last: u64,
-    /// What providers are told of it.
+    /// The data about the application that providers find in its tickets.
     auth_data: Json,
-    /// The groups that it belongs to.
+    /// The groups that the application belongs to.
     groups: Vec<ApplicationId>,
-    /// Whom it may call.
+    /// The applications and groups that the application may call.
     may_call: Vec<Callee>,
-    /// The service that speaks for it; absent when none does.
+    /// The service that gets tickets for the application in its sessions; absent when there is
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     service: Option<AccountName>,
-    /// When it was registered.
+    /// When the application was registered.
     created: Timestamp,
-    /// When it was changed last.
+    /// When the application was last changed.
     changed: Timestamp,
 }
 
 impl AppView {
-    /// Of an application; its service by the name that it has now.
+    /// Builds the view. The service is shown under its current name.
     pub(super) async fn of(context: &Context, application: Application) -> Result<Self, Refusal> {
         let service = match application.service {
             Some(id) => match context.site().store().account(id).await {
-                // An account that cannot be read keeps no application out of a list.
+                // A damaged service account must not remove the application from a list.
                 Err(StoreError::Damaged { .. }) => None,
                 found => found?,
             },
@@ -93,7 +94,7 @@ impl AppView {
         })
     }
 
-    /// In lines, for people.
+    /// Returns the view as lines of text.
     pub(super) fn text(&self) -> String {
         let (edition, state) = (self.edition.as_str(), self.state.as_str());
         let mut lines = vec![format!("{}  {edition}  {state}", self.id)];
@@ -107,7 +108,7 @@ impl AppView {
         lines.join("\n")
     }
 
-    /// Its groups and whom it may call, in lines.
+    /// Returns one line for each group and each callee.
     pub(super) fn relations(&self) -> Vec<String> {
         let groups = self.groups.iter().map(|group| format!("in group  {group}"));
         let callees = self.may_call.iter().map(|callee| match callee {

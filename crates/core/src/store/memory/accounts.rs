@@ -25,9 +25,9 @@ pub(super) struct AccountRows {
     passphrases: Rows<AccountId, PassphraseCredential>,
     by_credential_id: Rows<[u8; 16], AccountId>,
     delivered: Rows<AccountId, DeliveredKeyCredential>,
-    /// Each with its place among all keys that were ever added.
+    /// Each key with its position in the order in which keys were added.
     keys: Rows<Thumbprint, (u64, KeyCredential)>,
-    /// The agreement keys that an account has, or had before they were removed.
+    /// The agreement keys that accounts have or had.
     agreements: Rows<[u8; 32], bool>,
     keys_added: u64,
 }
@@ -83,7 +83,7 @@ impl AccountRows {
         Ok(())
     }
 
-    /// Every account in memory can be read.
+    /// Accounts in memory are never damaged.
     pub(super) fn delete_damaged(&self, name: &str) -> Result<(), StoreError> {
         Err(match self.by_name.get(name) {
             Some(_) => STALE,
@@ -174,24 +174,24 @@ impl AccountRows {
         own.into_iter().map(|(_, key)| key.clone()).collect()
     }
 
-    pub(super) fn keep(&mut self) {
-        self.accounts.keep();
-        self.by_name.keep();
-        self.passphrases.keep();
-        self.by_credential_id.keep();
-        self.delivered.keep();
-        self.keys.keep();
-        self.agreements.keep();
+    pub(super) fn commit(&mut self) {
+        self.accounts.commit();
+        self.by_name.commit();
+        self.passphrases.commit();
+        self.by_credential_id.commit();
+        self.delivered.commit();
+        self.keys.commit();
+        self.agreements.commit();
     }
 
-    pub(super) fn undo(&mut self) {
-        self.accounts.undo();
-        self.by_name.undo();
-        self.passphrases.undo();
-        self.by_credential_id.undo();
-        self.delivered.undo();
-        self.keys.undo();
-        self.agreements.undo();
+    pub(super) fn roll_back(&mut self) {
+        self.accounts.roll_back();
+        self.by_name.roll_back();
+        self.passphrases.roll_back();
+        self.by_credential_id.roll_back();
+        self.delivered.roll_back();
+        self.keys.roll_back();
+        self.agreements.roll_back();
     }
 }
 

@@ -18,7 +18,8 @@ const NOT_FOUND: StoreError = StoreError::NotFound {
 #[derive(Debug, Default)]
 pub(super) struct ApplicationRows {
     applications: Rows<String, Application>,
-    /// Public keys with the application that has each; `None` for a key that was removed, which no application gets.
+    /// Public keys and their application; `None` for a removed key, which no application may use
+    /// again.
     keys: Rows<Vec<u8>, Option<ApplicationId>>,
 }
 
@@ -43,7 +44,7 @@ impl ApplicationRows {
         Ok(())
     }
 
-    /// Every application in memory can be read.
+    /// Applications in memory are never damaged.
     pub(super) fn delete_damaged(&self, id: &ApplicationId) -> Result<(), StoreError> {
         Err(match self.applications.get(id.as_str()) {
             Some(_) => STALE,
@@ -90,14 +91,14 @@ impl ApplicationRows {
         }
     }
 
-    pub(super) fn keep(&mut self) {
-        self.applications.keep();
-        self.keys.keep();
+    pub(super) fn commit(&mut self) {
+        self.applications.commit();
+        self.keys.commit();
     }
 
-    pub(super) fn undo(&mut self) {
-        self.applications.undo();
-        self.keys.undo();
+    pub(super) fn roll_back(&mut self) {
+        self.applications.roll_back();
+        self.keys.roll_back();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::store::{AuditLog, StoreError};
 pub(super) struct AuditRows(pub(super) Vec<AuditEntry>);
 
 impl AuditRows {
-    /// Appends an entry; its number.
+    /// Appends an entry and returns its number.
     pub(super) fn append(&mut self, draft: AuditDraft) -> u64 {
         let entry = self.head().append(draft);
         let seq = entry.seq;
@@ -26,7 +26,7 @@ impl AuditRows {
         })
     }
 
-    /// The entries behind that number.
+    /// Returns the entries after this number.
     fn after(&self, seq: u64) -> &[AuditEntry] {
         let at = self.0.partition_point(|entry| entry.seq <= seq);
         self.0.get(at..).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! A store that keeps everything in memory: for tests, and for programs whose site need not outlive them.
+//! A store in memory, for tests and for programs whose site does not outlive the process.
 
 mod accounts;
 mod applications;
@@ -20,11 +20,13 @@ use applications::ApplicationRows;
 use audit::AuditRows;
 use settings::SettingRows;
 
-/// A site's store in memory, with the promises of one on a disk except that it ends with the process.
+/// A store in memory. It gives the same guarantees as a store on disk, except that it ends with the
+/// process.
 ///
-/// Every method waits once before it does anything, and [`Store::commit`] once more before it answers, so that callers
-/// meet the waits of a store on a disk. A commit and what its observer does of it happen between two waits: dropping
-/// the caller's future never parts them.
+/// Every method yields once before it does anything, and [`Store::commit`] yields again before it
+/// returns, so that callers are suspended where they would be with a store on disk. A commit and
+/// the call of its observer happen without a yield in between, so that dropping the caller's future
+/// never separates them.
 ///
 /// ```
 /// # use countersign_core::store::{AuditLog, MemoryStore};
@@ -42,12 +44,12 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct Stored {
-    /// Held until the observer was told, so that commits reach it in their order.
+    /// Locked until the observer has been called, so that it sees commits in their order.
     commits: Mutex<()>,
     rows: Mutex<Rows>,
 }
 
-/// What is stored, by aggregate.
+/// The stored rows, by aggregate.
 #[derive(Default)]
 struct Rows {
     accounts: AccountRows,
@@ -57,13 +59,14 @@ struct Rows {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Makes an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same content behind another store without an observer, as if a file were opened a second time.
+    /// Returns another store with the same content and without an observer, like a file that is
+    /// opened again.
     #[must_use]
     pub fn reopened(&self) -> Self {
         Self {
@@ -72,12 +75,13 @@ impl MemoryStore {
         }
     }
 
-    /// Changes the audit log without regard to its chain, as an attacker with access to a file can.
+    /// Changes the audit log without updating its chain, as an attacker with access to a file can.
     pub fn forge_audit(&self, forge: impl FnOnce(&mut Vec<AuditEntry>)) {
         forge(&mut self.rows().audit.0);
     }
 
-    /// Removes a setting without an audit entry, as it is missing from a site that an earlier version made.
+    /// Removes a setting without an audit entry, like a setting that a site of an earlier version
+    /// lacks.
     pub fn remove_setting(&self, name: &str) {
         self.rows().settings.remove(name);
     }
@@ -91,13 +95,14 @@ impl MemoryStore {
         lock(&self.stored.rows)
     }
 
-    /// Writes a set and tells the observer.
+    /// Writes a set and calls the observer.
     fn write(&self, set: &ChangeSet) -> Result<Committed, StoreError> {
         let _in_order = lock(&self.stored.commits);
         let audit_seq = self.rows().write(set)?;
         let observer = lock(&self.observer).clone();
         let effects = observer.map_or_else(Effects::default, |observer| {
-            // A panic is a fault of the program, and no reason to write nothing any more.
+            // A panic of the observer is a fault of the program, and the store must continue to
+            // work.
             catch_unwind(AssertUnwindSafe(|| observer.committed(set))).unwrap_or_default()
         });
         Ok(Committed { audit_seq, effects })
@@ -105,17 +110,17 @@ impl MemoryStore {
 }
 
 impl Rows {
-    /// Writes all of a set or nothing of it; the number of its audit entry.
+    /// Writes all of a set or nothing of it, and returns the number of its audit entry.
     fn write(&mut self, set: &ChangeSet) -> Result<u64, StoreError> {
         let applied = set.changes.iter().try_for_each(|change| self.apply(change));
         if applied.is_err() {
-            self.accounts.undo();
-            self.applications.undo();
-            self.settings.undo();
+            self.accounts.roll_back();
+            self.applications.roll_back();
+            self.settings.roll_back();
         } else {
-            self.accounts.keep();
-            self.applications.keep();
-            self.settings.keep();
+            self.accounts.commit();
+            self.applications.commit();
+            self.settings.commit();
         }
         applied.map(|()| self.audit.append(set.audit.clone()))
     }
@@ -163,10 +168,10 @@ impl Store for MemoryStore {
         *lock(&self.observer) = Some(observer);
     }
 
-    /// Always [`StoreError::Unavailable`]: there is no file that a copy could be opened from.
+    /// Always [`StoreError::Unavailable`]: the content cannot be copied as a file.
     async fn copy(&self) -> Result<StoreCopy, StoreError> {
         Err(StoreError::Unavailable {
-            problem: "it is kept in memory alone, of which there are no copies".to_owned(),
+            problem: "a store in memory cannot be copied".to_owned(),
         })
     }
 
@@ -185,7 +190,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits once, and is woken at once.
+/// Yields once and is woken at once.
 async fn wait() {
     let mut waited = false;
     poll_fn(|context| {

@@ -1,9 +1,9 @@
-//! Rows of one kind, whose changes are kept or undone together.
+//! Rows of one kind, whose changes are committed or rolled back together.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
-/// Rows by their key, and what they were before the changes that are neither kept nor undone yet.
+/// Rows by their key, and the previous values of rows that have uncommitted changes.
 #[derive(Debug)]
 pub(super) struct Rows<K, V> {
     rows: BTreeMap<K, V>,
@@ -31,7 +31,7 @@ impl<K: Ord + Clone, V: Clone> Rows<K, V> {
         self.rows.values()
     }
 
-    /// The rows behind that key, or all of them, by key.
+    /// Returns the rows after this key, or all of them, sorted by key.
     pub(super) fn after<'a>(&'a self, key: Option<&'a K>) -> impl Iterator<Item = (&'a K, &'a V)> {
         let rows = self.rows.iter();
         rows.skip_while(move |(at, _)| key.is_some_and(|key| *at <= key))
@@ -48,13 +48,13 @@ impl<K: Ord + Clone, V: Clone> Rows<K, V> {
         }
     }
 
-    /// The changes since the last call of this or [`Self::undo`] stay.
-    pub(super) fn keep(&mut self) {
+    /// Commits the changes since the last commit or roll-back.
+    pub(super) fn commit(&mut self) {
         self.before.clear();
     }
 
-    /// The changes since the last call of this or [`Self::keep`] did not happen.
-    pub(super) fn undo(&mut self) {
+    /// Rolls back the changes since the last commit or roll-back.
+    pub(super) fn roll_back(&mut self) {
         while let Some((key, row)) = self.before.pop() {
             match row {
                 Some(row) => self.rows.insert(key, row),
@@ -69,16 +69,16 @@ mod tests {
     use super::Rows;
 
     #[test]
-    fn undone_changes_leave_the_rows_as_they_were() {
+    fn rolled_back_changes_leave_the_rows_unchanged() {
         let mut rows = Rows::default();
         rows.put(1, "one");
         rows.put(2, "two");
-        rows.keep();
+        rows.commit();
         rows.put(1, "other");
         rows.remove(&1);
         rows.put(3, "three");
         rows.remove(&2);
-        rows.undo();
+        rows.roll_back();
         let all: Vec<_> = rows.after(None).collect();
         assert_eq!(all, [(&1, &"one"), (&2, &"two")]);
     }

@@ -1,4 +1,4 @@
-//! Settings, and how far initialisation scripts were applied.
+//! Settings, and the progress of initialisation scripts.
 
 use async_trait::async_trait;
 
@@ -27,20 +27,20 @@ impl SettingRows {
         self.scripts.put(progress.name.clone(), progress.clone());
     }
 
-    /// Takes a setting away, as it is missing from a site of an earlier version.
+    /// Removes a setting, which a site of an earlier version may lack.
     pub(super) fn remove(&mut self, name: &str) {
         self.settings.remove(&name.to_owned());
-        self.settings.keep();
+        self.settings.commit();
     }
 
-    pub(super) fn keep(&mut self) {
-        self.settings.keep();
-        self.scripts.keep();
+    pub(super) fn commit(&mut self) {
+        self.settings.commit();
+        self.scripts.commit();
     }
 
-    pub(super) fn undo(&mut self) {
-        self.settings.undo();
-        self.scripts.undo();
+    pub(super) fn roll_back(&mut self) {
+        self.settings.roll_back();
+        self.scripts.roll_back();
     }
 }
 

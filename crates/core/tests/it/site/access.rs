@@ -1,4 +1,4 @@
-//! Who may call what.
+//! Access control: which callers may call which operations.
 
 use countersign_core::access::Caller;
 use countersign_core::audit::coalesced::{self, Alarm};
@@ -10,7 +10,7 @@ use countersign_testkit::harness::{NOW, TestSite, run};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_member_runs_what_members_may_and_nothing_else() {
+async fn a_member_can_call_the_operations_of_members_only() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let ask = async |name: &str, params| run(&test.site, &maria.caller, name, params).await.0;
@@ -25,10 +25,10 @@ async fn a_member_runs_what_members_may_and_nothing_else() {
     assert_eq!(ask("audit.list", json!({})).await, Code::NOT_PERMITTED);
 }
 
-/// A member asked for the status every second: the number of audit entries rose with each login of another account,
-/// and the path of the admin socket told where the site's files are.
+/// Regression test: a member who asked for the status repeatedly saw the number of audit entries
+/// rise with each login of another account, and the path of the site's files.
 #[tokio::test]
-async fn the_status_tells_a_member_nothing_of_others() {
+async fn the_status_reveals_nothing_about_others_to_a_member() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     test.site.announce(Endpoints {
@@ -47,7 +47,7 @@ async fn the_status_tells_a_member_nothing_of_others() {
 }
 
 #[tokio::test]
-async fn what_is_not_ones_own_does_not_seem_to_exist() {
+async fn an_object_of_another_account_looks_like_a_missing_one() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     test.person("bob", "member").await;
@@ -100,10 +100,10 @@ async fn a_refused_disruptive_operation_is_audited() {
     assert_eq!(last["channel"], "session");
 }
 
-/// One session of a service that called an operation in a loop that it may not call: each refusal was an audit
-/// entry, 25,000 a second, until the disk was full.
+/// Regression test: a service that called a forbidden operation in a loop wrote 25,000 audit
+/// entries a second, until the disk was full.
 #[tokio::test]
-async fn refusals_in_a_loop_are_counted_and_fill_no_log() {
+async fn repeated_refusals_are_counted_and_do_not_fill_the_audit_log() {
     const TIMES: u64 = 10_000;
     let test = TestSite::new().await;
     let (robot, _) = test.service("robot").await;
@@ -114,7 +114,11 @@ async fn refusals_in_a_loop_are_counted_and_fill_no_log() {
             assert_eq!(code, Code::NOT_PERMITTED);
         }
     }
-    assert_eq!(test.audit().await.len(), before + 2, "the first of each");
+    assert_eq!(
+        test.audit().await.len(),
+        before + 2,
+        "one entry for the first refusal of each operation"
+    );
     let alarms = test.site.alarms();
     let of = |alarm: &Alarm| (alarm.actor.clone(), alarm.operation.clone());
     let robot = "robot@example.org".to_owned();
@@ -129,7 +133,11 @@ async fn refusals_in_a_loop_are_counted_and_fill_no_log() {
     let later = NOW.plus_millis(coalesced::WINDOW);
     test.site.write_counted(later).await.unwrap();
     let entries = test.audit().await;
-    assert_eq!(entries.len(), before + 4, "and how many more of each");
+    assert_eq!(
+        entries.len(),
+        before + 4,
+        "and one entry with the count of the others"
+    );
     for entry in &entries[before + 2..] {
         assert_eq!(
             (&entry["actor"], &entry["outcome"]),
@@ -143,7 +151,7 @@ async fn refusals_in_a_loop_are_counted_and_fill_no_log() {
     );
 }
 
-/// What was counted and not written when the site stops is not lost.
+/// Events that were counted and not yet written when the site stops are not lost.
 #[tokio::test]
 async fn a_site_that_stops_writes_what_it_counted() {
     let test = TestSite::new().await;
@@ -174,7 +182,7 @@ async fn a_wrong_secret_for_the_site_key_is_audited() {
 }
 
 #[tokio::test]
-async fn the_site_key_is_touched_at_the_admin_socket_alone() {
+async fn operations_on_the_site_key_are_available_at_the_admin_socket_only() {
     let test = TestSite::new().await;
     let root = test.person("root", "admin").await;
     for name in ["site.key_recovery", "site.key_slots"] {
@@ -185,7 +193,7 @@ async fn the_site_key_is_touched_at_the_admin_socket_alone() {
 }
 
 #[tokio::test]
-async fn an_unknown_operation_gets_the_nearest_name() {
+async fn an_unknown_operation_is_refused_with_the_nearest_name() {
     let test = TestSite::new().await;
     let hint = async |name: &str| {
         let (code, data) = test.refused(name, json!({})).await;
@@ -194,7 +202,11 @@ async fn an_unknown_operation_gets_the_nearest_name() {
     };
     assert!(hint("person.craete").await.contains("`create`"));
     assert!(hint("persn.create").await.contains("`person`"));
-    assert!(hint("zzzzzzzz.create").await.starts_with("known are"));
+    assert!(
+        hint("zzzzzzzz.create")
+            .await
+            .starts_with("the known names are")
+    );
 }
 
 #[tokio::test]

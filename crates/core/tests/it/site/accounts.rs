@@ -29,7 +29,7 @@ async fn a_person_is_created_shown_changed_and_deleted() {
     assert_eq!(shown["role"], "admin");
     assert_eq!(
         shown["email"], "maria@example.org",
-        "what was left out stays"
+        "absent fields stay unchanged"
     );
     assert_eq!(shown["id"], created["id"]);
 
@@ -67,7 +67,7 @@ async fn a_taken_name_is_a_conflict_that_names_the_field() {
 }
 
 #[tokio::test]
-async fn a_list_goes_on_where_the_stretch_before_ended() {
+async fn a_page_of_a_list_begins_where_the_previous_page_ended() {
     let test = TestSite::new().await;
     for name in ["dora", "alice", "carol", "bob"] {
         test.admin("person.create", json!({ "name": name })).await;
@@ -97,7 +97,7 @@ async fn a_list_goes_on_where_the_stretch_before_ended() {
 }
 
 #[tokio::test]
-async fn locking_cuts_sessions_and_unlocking_lets_in_again() {
+async fn locking_cuts_sessions_and_unlocking_allows_logins_again() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let other = test.person("other", "member").await;
@@ -113,7 +113,7 @@ async fn locking_cuts_sessions_and_unlocking_lets_in_again() {
 }
 
 #[tokio::test]
-async fn a_locked_person_is_not_let_in_by_an_update() {
+async fn an_update_does_not_unlock_a_locked_person() {
     let test = TestSite::new().await;
     test.admin("person.create", json!({ "name": "maria" }))
         .await;
@@ -150,11 +150,15 @@ async fn a_service_logs_in_with_each_of_its_keys_until_it_is_revoked() {
 
     let revoke = json!({ "name": "mailer", "thumbprint": second.to_string() });
     test.admin("key.revoke", revoke.clone()).await;
-    assert_eq!(session.was_cut(), None, "it was opened with the other key");
+    assert_eq!(
+        session.was_cut(),
+        None,
+        "the session was opened with the other key"
+    );
     assert_eq!(test.site.service_for_login(&second).await.unwrap(), None);
     assert_eq!(test.refused("key.revoke", revoke).await.0, Code::NOT_FOUND);
 
-    // The last key may go as well.
+    // The last key can be revoked too.
     let revoke = json!({ "name": "mailer", "thumbprint": first.to_string() });
     test.admin("key.revoke", revoke).await;
     assert_eq!(session.was_cut(), Some(CloseReason::KeyRevoked));
@@ -165,7 +169,7 @@ async fn a_service_logs_in_with_each_of_its_keys_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_key_serves_one_service() {
+async fn a_key_can_belong_to_one_service_only() {
     let test = TestSite::new().await;
     let (_, identity) = test.service("mailer").await;
     let pem = identity.certificate().to_pem();
@@ -178,11 +182,11 @@ async fn a_key_serves_one_service() {
     let (code, _) = test
         .refused("service.show", json!({ "name": "other" }))
         .await;
-    assert_eq!(code, Code::NOT_FOUND, "nothing of the service was made");
+    assert_eq!(code, Code::NOT_FOUND, "the service was not created");
 }
 
 #[tokio::test]
-async fn what_is_no_certificate_is_refused() {
+async fn an_invalid_certificate_is_refused() {
     let test = TestSite::new().await;
     let create = json!({ "name": "mailer", "certificate": "hello" });
     let (code, data) = test.refused("service.create", create).await;
@@ -193,7 +197,7 @@ async fn what_is_no_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_locked_or_deleted_service_has_no_login() {
+async fn a_locked_or_deleted_service_cannot_log_in() {
     let test = TestSite::new().await;
     let (session, identity) = test.service("mailer").await;
     let thumbprint = identity.certificate().thumbprint();

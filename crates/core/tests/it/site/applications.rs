@@ -1,4 +1,4 @@
-//! Applications, their keys, and who may call whom.
+//! Applications, their keys, and which may call which.
 
 use countersign_core::applications::Application;
 use countersign_proto::operation::Code;
@@ -13,7 +13,7 @@ const RSA: &str = include_str!("../../../../../vectors/serveros/keys/consumer.pu
 const RSA_TOO: &str = include_str!("../../../../../vectors/serveros/keys/provider.pub.pem");
 
 const SITE_RSA: &str = include_str!("../../../../../vectors/serveros/keys/master.key.pem");
-/// As `openssl genpkey -algorithm RSA-PSS` makes it.
+/// An RSA-PSS key from `openssl genpkey -algorithm RSA-PSS`.
 const PSS: &str = "\
 -----BEGIN PUBLIC KEY-----\n\
 MIIBIDALBgkqhkiG9w0BAQoDggEPADCCAQoCggEBALktoNG9ubh/wVje4s7aEcx/\n\
@@ -26,7 +26,7 @@ AwEAAQ==\n\
 -----END PUBLIC KEY-----\n\
 ";
 
-async fn kept(test: &TestSite, id: &str) -> Application {
+async fn stored(test: &TestSite, id: &str) -> Application {
     let found = test.site.registered(id, NOW).await;
     found.unwrap().unwrap().application.clone()
 }
@@ -42,8 +42,14 @@ async fn an_application_is_registered_changed_locked_and_deleted() {
             (&json!("v2"), &json!(3_600_000))
         );
     }
-    let (billing, ledger) = (kept(&test, "billing").await, kept(&test, "ledger").await);
-    assert!(!billing.may_call(&ledger), "nobody may call at first");
+    let (billing, ledger) = (
+        stored(&test, "billing").await,
+        stored(&test, "ledger").await,
+    );
+    assert!(
+        !billing.may_call(&ledger),
+        "no application may call another at first"
+    );
 
     let settings =
         json!({ "may_call": [{ "group": "finance" }], "auth_data": { "may": ["read"] } });
@@ -58,18 +64,21 @@ async fn an_application_is_registered_changed_locked_and_deleted() {
         json!({ "id": "ledger", "settings": settings }),
     )
     .await;
-    let (billing, ledger) = (kept(&test, "billing").await, kept(&test, "ledger").await);
+    let (billing, ledger) = (
+        stored(&test, "billing").await,
+        stored(&test, "ledger").await,
+    );
     assert!(billing.may_call(&ledger) && !ledger.may_call(&billing));
     let known = ledger.as_v2(NOW).unwrap();
     assert_eq!((known.keys_last, known.keys.len()), (60_000, 1));
     assert!(ledger.as_v1(NOW).is_none());
-    let told = billing.as_v2(NOW).unwrap().auth_data.unwrap();
-    assert_eq!(told.get(), r#"{"may":["read"]}"#);
+    let preview = billing.as_v2(NOW).unwrap().auth_data.unwrap();
+    assert_eq!(preview.get(), r#"{"may":["read"]}"#);
 
     test.admin("app.lock", json!({ "id": "ledger" })).await;
-    assert!(!billing.may_call(&kept(&test, "ledger").await));
+    assert!(!billing.may_call(&stored(&test, "ledger").await));
     test.admin("app.unlock", json!({ "id": "ledger" })).await;
-    assert!(billing.may_call(&kept(&test, "ledger").await));
+    assert!(billing.may_call(&stored(&test, "ledger").await));
     let shown = test.admin("app.show", json!({ "id": "billing" })).await;
     assert_eq!(shown["may_call"], json!([{ "group": "finance" }]));
     test.admin("app.delete", json!({ "id": "billing" })).await;
@@ -93,7 +102,7 @@ async fn an_application_is_registered_changed_locked_and_deleted() {
 
 // [BRK-31]
 #[tokio::test]
-async fn a_new_key_stands_beside_the_old_one_for_a_while() {
+async fn a_new_key_and_the_old_one_are_both_valid_during_the_overlap() {
     let test = TestSite::new().await;
     let first = party();
     test.admin(
@@ -106,7 +115,7 @@ async fn a_new_key_stands_beside_the_old_one_for_a_while() {
         test.admin("app.rotate_key", params).await
     };
     rotate(&party(), 10_000).await;
-    let billing = kept(&test, "billing").await;
+    let billing = stored(&test, "billing").await;
     let keys = |at| billing.as_v2(at).unwrap().keys.len();
     assert_eq!(
         (
@@ -116,7 +125,7 @@ async fn a_new_key_stands_beside_the_old_one_for_a_while() {
         ),
         (2, 2, 1)
     );
-    // The same again is a mistake; none is left beside one that replaces all at once.
+    // Rotating to the same key is a mistake. With an overlap of 0 no other key stays valid.
     let params = json!({ "id": "billing", "public_key": first });
     let (code, _) = test.refused("app.rotate_key", params).await;
     assert_eq!(code, Code::CONFLICT);
@@ -125,18 +134,18 @@ async fn a_new_key_stands_beside_the_old_one_for_a_while() {
     }
     let params = json!({ "id": "billing", "public_key": party() });
     let (code, _) = test.refused("app.rotate_key", params).await;
-    assert_eq!(code, Code::CONFLICT, "there are eight");
+    assert_eq!(code, Code::CONFLICT, "the maximum is eight");
     let rotated = rotate(&party(), 0).await;
     assert_eq!(rotated["keys"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn an_application_of_the_first_edition_has_rsa_keys_and_lists() {
+async fn an_application_of_edition_v1_has_rsa_keys_and_algorithm_lists() {
     let test = TestSite::new().await;
     let params = json!({ "id": "Application A", "edition": "serveros-v1", "public_keys": [RSA],
         "settings": { "hashes": ["sha256", "sha512"], "ciphers": ["aes128", "aes-256-cbc"] } });
     test.admin("app.create", params).await;
-    let known = kept(&test, "Application A").await.as_v1(NOW).unwrap();
+    let known = stored(&test, "Application A").await.as_v1(NOW).unwrap();
     assert_eq!(
         (known.keys.len(), known.hashes.len(), known.ciphers.len()),
         (1, 2, 2)
@@ -150,11 +159,11 @@ async fn an_application_of_the_first_edition_has_rsa_keys_and_lists() {
     );
 }
 
-/// SHA-512 was agreed on for two applications, and Hawk does not know it: `app ticket` said "may call", and no
-/// request could be signed. Such a list is not registered; of one that was, `app ticket` says why not.
-// [BRK-72]
+/// [BRK-72] Regression test: two applications agreed on SHA-512, which Hawk does not support. `app
+/// ticket` said "may call", but no request could be signed. Such a list is refused; for an existing
+/// one `app ticket` gives the reason.
 #[tokio::test]
-async fn an_application_that_could_get_no_ticket_is_not_registered() {
+async fn an_application_that_could_not_get_a_ticket_is_refused() {
     let test = TestSite::new().await;
     let v1 = |id: &str, settings: Value| {
         json!({ "id": id, "edition": "serveros-v1", "public_keys": [RSA],
@@ -198,28 +207,28 @@ async fn an_application_that_could_get_no_ticket_is_not_registered() {
     test.admin("app.create", provider).await;
     test.admin("app.create", v1("A", consumer)).await;
     let ask = json!({ "consumer": "A", "provider": "B" });
-    let told = test.admin("app.ticket", ask.clone()).await;
-    assert_eq!(told["granted"], false, "{told}");
+    let preview = test.admin("app.ticket", ask.clone()).await;
+    assert_eq!(preview["granted"], false, "{preview}");
     assert!(
-        told["why_not"]
+        preview["why_not"]
             .as_str()
             .unwrap()
             .contains("no cipher in common"),
-        "{told}"
+        "{preview}"
     );
     let settings = json!({ "ciphers": ["aes-256-cbc", "aes-128-cbc"] });
     test.admin("app.update", json!({ "id": "B", "settings": settings }))
         .await;
-    let told = test.admin("app.ticket", ask).await;
-    assert_eq!(told["granted"], true, "{told}");
+    let preview = test.admin("app.ticket", ask).await;
+    assert_eq!(preview["granted"], true, "{preview}");
     assert_eq!(
-        (&told["hash"], &told["cipher"]),
+        (&preview["hash"], &preview["cipher"]),
         (&json!("sha256"), &json!("aes-128-cbc"))
     );
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_by_its_field_and_changes_nothing() {
+async fn an_invalid_parameter_is_refused_with_its_field_and_changes_nothing() {
     let test = TestSite::new().await;
     let with = |settings: Value| json!({ "id": "billing", "public_keys": [party()], "settings": settings });
     let names: Vec<String> = (0..65).map(|at| format!("g{at}")).collect();

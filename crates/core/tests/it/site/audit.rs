@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn the_log_of_an_honest_site_verifies() {
+async fn an_unaltered_log_verifies() {
     let test = TestSite::new().await;
     for at in 0..20 {
         test.admin("person.create", json!({ "name": format!("person-{at}") }))
@@ -23,7 +23,7 @@ async fn the_log_of_an_honest_site_verifies() {
 }
 
 #[tokio::test]
-async fn every_entry_says_who_what_and_through_which_door() {
+async fn every_entry_names_actor_operation_and_channel() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "admin").await;
     let create = json!({ "name": "bob" });
@@ -38,7 +38,7 @@ async fn every_entry_says_who_what_and_through_which_door() {
 }
 
 #[tokio::test]
-async fn reading_is_not_audited() {
+async fn operations_that_change_nothing_are_not_audited() {
     let test = TestSite::new().await;
     test.admin("person.create", json!({ "name": "maria" }))
         .await;
@@ -63,9 +63,9 @@ fn numbers(listed: &Value) -> Vec<u64> {
         .collect()
 }
 
-/// A log of some thousand entries showed its first hundred, and nothing else could be asked of it.
+/// Regression test: a log of some thousand entries showed only its first hundred.
 #[tokio::test]
-async fn the_last_entries_are_shown_and_what_comes_before_is_said() {
+async fn the_latest_entries_are_shown_with_a_cursor_to_earlier_ones() {
     let test = TestSite::new().await;
     for at in 0..12 {
         let person = json!({ "name": format!("person-{at}") });
@@ -97,7 +97,7 @@ async fn the_last_entries_are_shown_and_what_comes_before_is_said() {
     }
 }
 
-/// The same: by whom, what and since when.
+/// The log can be searched by actor, operation and time.
 #[tokio::test]
 async fn the_log_is_searched_by_actor_operation_and_time() {
     let test = TestSite::new().await;
@@ -139,7 +139,7 @@ async fn the_log_is_searched_by_actor_operation_and_time() {
     assert_eq!(found(both).await, ["person.create", "person.lock"]);
 }
 
-/// What to keep elsewhere was in the JSON form alone.
+/// Regression test: the head, which an admin should store elsewhere, was shown in JSON only.
 #[tokio::test]
 async fn the_head_is_shown_as_text() {
     let test = TestSite::new().await;

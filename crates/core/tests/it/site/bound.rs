@@ -1,4 +1,4 @@
-//! What is bound to an account, an application or a key, and not to a name that can be used again.
+//! References to an account, an application or a key do not pass to a later one of the same name.
 
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{self, NOW, TestSite, certificate, run};
@@ -17,21 +17,20 @@ async fn may_call(test: &TestSite, id: &str) -> Value {
     test.admin("app.show", json!({ "id": id })).await["may_call"].take()
 }
 
-/// Whether `app ticket` says that one may call the other, and whether the site does.
+/// Returns whether `app ticket` grants the ticket, after checking that the site agrees.
 async fn gets_ticket(test: &TestSite, consumer: &str, provider: &str) -> bool {
     let params = json!({ "consumer": consumer, "provider": provider });
-    let said = test.admin("app.ticket", params).await["granted"] == true;
+    let granted = test.admin("app.ticket", params).await["granted"] == true;
     let consumer = test.site.registered(consumer, NOW).await.unwrap().unwrap();
     let provider = test.site.provider(&consumer, provider, NOW).await;
-    assert_eq!(provider.unwrap().is_some(), said);
-    said
+    assert_eq!(provider.unwrap().is_some(), granted);
+    granted
 }
 
-/// The service `billing-robot` was deleted, and another one of that name, with another key, got the tickets and
-/// the ticket keys of the first one's application.
-/// [BRK-32]
+/// [BRK-32] Regression test: after the service `billing-robot` was deleted, another service of the
+/// same name with another key got the tickets and ticket keys of its application.
 #[tokio::test]
-async fn another_service_of_a_deleted_ones_name_speaks_for_nothing() {
+async fn a_new_service_with_the_name_of_a_deleted_one_gets_no_tickets() {
     let test = TestSite::new().await;
     let (first, _) = test.service("billing-robot").await;
     register(&test, "ledger", json!({})).await;
@@ -53,7 +52,7 @@ async fn another_service_of_a_deleted_ones_name_speaks_for_nothing() {
     assert_eq!(
         shown.get("service"),
         None,
-        "the reference went with the account"
+        "the reference was removed with the account"
     );
     let deleted = test.audit().await.pop().unwrap();
     assert_eq!(deleted["details"]["spoke_for"], json!(["billing"]));
@@ -71,11 +70,10 @@ async fn another_service_of_a_deleted_ones_name_speaks_for_nothing() {
     assert_eq!(code(&second.caller, "broker.ticket").await, Code::SUCCESS);
 }
 
-/// The application `ledger` was deleted, and another one of that id was called by those that were allowed to call
-/// the first one, and could call those that the first one might.
-/// [BRK-32]
+/// [BRK-32] Regression test: after the application `ledger` was deleted, another one with the same
+/// id could be called by, and could call, the applications that the first one could.
 #[tokio::test]
-async fn another_application_of_a_deleted_ones_id_inherits_nothing() {
+async fn a_new_application_with_the_id_of_a_deleted_one_inherits_nothing() {
     let test = TestSite::new().await;
     register(&test, "archive", json!({})).await;
     let settings = json!({ "groups": ["finance"], "may_call": [{ "app": "archive" }] });
@@ -98,15 +96,16 @@ async fn another_application_of_a_deleted_ones_id_inherits_nothing() {
     register(&test, "ledger", json!({})).await;
     assert!(!gets_ticket(&test, "billing", "ledger").await);
     assert!(!gets_ticket(&test, "ledger", "archive").await);
-    // A group is a word that an admin gives each application.
+    // Membership of a group belongs to each registration.
     let grouped = json!({ "id": "ledger", "settings": { "groups": ["finance"] } });
     test.admin("app.update", grouped).await;
     assert!(gets_ticket(&test, "billing", "ledger").await);
 }
 
-/// `--may-call dup`, as the tool's own hint said, took every earlier grant away; a misspelt one was accepted.
+/// Regression test: `--may-call dup` removed all earlier permissions, and a misspelt id was
+/// accepted.
 #[tokio::test]
-async fn grants_are_added_and_removed_without_the_others() {
+async fn a_permission_is_added_or_removed_without_changing_others() {
     let test = TestSite::new().await;
     for id in ["ledger", "archive"] {
         register(&test, id, json!({})).await;
@@ -157,12 +156,12 @@ async fn grants_are_added_and_removed_without_the_others() {
     assert_eq!(may_call(&test, "billing").await, json!([archive]));
 }
 
-/// A revoked key could be registered again, for the same service or for another.
+/// Regression test: a revoked key could be registered again, for the same service or for another.
 #[tokio::test]
 async fn a_removed_key_is_not_registered_again() {
     let test = TestSite::new().await;
     let (pem, thumbprint) = certificate();
-    let (kept, _) = certificate();
+    let (stored, _) = certificate();
     test.admin(
         "service.create",
         json!({ "name": "robot", "certificate": pem }),
@@ -170,7 +169,7 @@ async fn a_removed_key_is_not_registered_again() {
     .await;
     test.admin(
         "service.create",
-        json!({ "name": "other", "certificate": kept }),
+        json!({ "name": "other", "certificate": stored }),
     )
     .await;
     let add = async |name: &str, pem: &str| {
@@ -186,33 +185,33 @@ async fn a_removed_key_is_not_registered_again() {
         data["message"]
             .as_str()
             .unwrap()
-            .contains("has this key already"),
+            .contains("already has this key"),
         "{data}"
     );
     let revoke = json!({ "name": "robot", "thumbprint": thumbprint.to_string() });
     test.admin("key.revoke", revoke).await;
-    // Those of an account that was deleted are removed as well.
+    // The keys of a deleted account count as removed too.
     test.admin("service.delete", json!({ "name": "other" }))
         .await;
     test.admin("service.create", json!({ "name": "third" }))
         .await;
-    for (name, pem) in [("robot", &pem), ("third", &pem), ("third", &kept)] {
+    for (name, pem) in [("robot", &pem), ("third", &pem), ("third", &stored)] {
         let (code, data) = add(name, pem).await;
         assert_eq!(
             (code, &data["field"]),
             (Code::CONFLICT, &json!("certificate"))
         );
         assert!(
-            data["message"].as_str().unwrap().contains("taken away"),
+            data["message"].as_str().unwrap().contains("was removed"),
             "{data}"
         );
     }
 }
 
-/// Two applications could have one key: each could open what was sealed to the other.
-/// [BRK-33]
+/// [BRK-33] Regression test: with one key for two applications, each could open what was sealed to
+/// the other.
 #[tokio::test]
-async fn a_public_key_serves_one_application_once() {
+async fn a_public_key_can_be_used_by_one_application_once() {
     let test = TestSite::new().await;
     let [first, second, third] = [party(), party(), party()];
     let create = |id: &str, key: &str| json!({ "id": id, "public_keys": [key] });
@@ -229,7 +228,8 @@ async fn a_public_key_serves_one_application_once() {
     };
     conflict("app.create", create("archive", &first)).await;
     conflict("app.rotate_key", rotate("ledger", &first, 0)).await;
-    // Beside a new one the old key is the application's still; without an overlap it is removed.
+    // During the overlap the old key still belongs to the application; with an overlap of 0 it is
+    // removed.
     test.admin("app.rotate_key", rotate("billing", &third, 0))
         .await;
     conflict("app.rotate_key", rotate("billing", &first, 0)).await;
@@ -245,13 +245,13 @@ async fn a_public_key_serves_one_application_once() {
     );
 }
 
-/// A number of 30 digits came out as 1.2345678901234568e+29, and `null` changed nothing.
-/// [BRK-34]
+/// [BRK-34] Regression test: a number of 30 digits was returned as 1.2345678901234568e+29, and
+/// `null` changed nothing.
 #[tokio::test]
-async fn what_providers_are_told_is_kept_as_it_was_given() {
+async fn auth_data_is_stored_and_returned_unchanged() {
     let test = TestSite::new().await;
     register(&test, "billing", json!({})).await;
-    let told = r#"{"z":123456789012345678901234567890,"a":1.10,"deep":[[[]]]}"#;
+    let auth_data = r#"{"z":123456789012345678901234567890,"a":1.10,"deep":[[[]]]}"#;
     let update = async |auth_data: &str| {
         let params = format!(r#"{{"id":"billing","settings":{{"auth_data":{auth_data}}}}}"#);
         let params = serde_json::value::RawValue::from_string(params).unwrap();
@@ -259,25 +259,26 @@ async fn what_providers_are_told_is_kept_as_it_was_given() {
         let local = countersign_core::access::Caller::admin_socket();
         test.site.run(&local, &operation, NOW).await
     };
-    let kept = async || {
+    let stored = async || {
         let found = test.site.registered("billing", NOW).await.unwrap().unwrap();
         found.application.auth_data.as_str().to_owned()
     };
-    let answer = update(told).await;
-    assert!(answer.data.get().contains(told), "{}", answer.data);
-    assert_eq!(kept().await, told);
-    // A change of something else leaves it, and `null` does not.
+    let answer = update(auth_data).await;
+    assert!(answer.data.get().contains(auth_data), "{}", answer.data);
+    assert_eq!(stored().await, auth_data);
+    // A change of another property leaves it as it is, and `null` removes it.
     let settings = json!({ "keys_last": 60_000 });
     test.admin(
         "app.update",
         json!({ "id": "billing", "settings": settings }),
     )
     .await;
-    assert_eq!(kept().await, told);
+    assert_eq!(stored().await, auth_data);
     update("null").await;
-    assert_eq!(kept().await, "null");
+    assert_eq!(stored().await, "null");
 
-    // As deep as may be, and one deeper: 125 arrays were stored, and no list could be read any more.
+    // At the maximum depth, and one level deeper. Regression test: 125 nested arrays made lists
+    // unreadable.
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert_eq!(update(&nested(16)).await.code, Code::SUCCESS);
     for depth in [17, 125, 2_000] {
@@ -289,7 +290,7 @@ async fn what_providers_are_told_is_kept_as_it_was_given() {
             refused.data
         );
     }
-    assert_eq!(kept().await, nested(16));
+    assert_eq!(stored().await, nested(16));
     test.admin("app.list", json!({})).await;
     test.admin("audit.list", json!({})).await;
 }

@@ -1,4 +1,4 @@
-//! Tickets, as the site gives them to applications that are registered.
+//! Service tickets, as the site issues them to registered applications.
 
 use std::sync::Arc;
 
@@ -19,23 +19,23 @@ use serde_json::json;
 
 const SITE_RSA: &str = include_str!("../../../../../vectors/serveros/keys/master.key.pem");
 
-/// When the site began to answer, some time before now.
+/// When the site started issuing tickets, some time before now.
 const START: Timestamp = Timestamp::from_millis(NOW.millis() - 600_000);
 
 fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.millis()).unwrap()
 }
 
-/// A site with `billing`, which may call `ledger`.
+/// Returns a site with `billing`, which may call `ledger`.
 async fn applications() -> (TestSite, Consumer) {
     let test = TestSite::new().await;
-    test.site.begin_to_answer(START);
+    test.site.start_issuing(START);
     let (consumer, _) = test.billing_and_ledger().await;
     (test, consumer)
 }
 
 fn keys(test: &TestSite) -> Arc<BrokerKeys> {
-    test.site.opened().unwrap().broker.clone()
+    test.site.unsealed_keys().unwrap().broker.clone()
 }
 
 type Error = IssueError<Refusal>;
@@ -60,7 +60,7 @@ async fn allow(
     test.site.allow(verified, now).await
 }
 
-/// What the site answers at `now`.
+/// Returns the site's answer at `now`.
 async fn answer(test: &TestSite, request: &SealedMessage, now: Timestamp) -> Answered {
     let allowed = allow(test, request, now).await?;
     test.site.ticket(&keys(test), allowed, now).await
@@ -79,7 +79,7 @@ fn refusal(answered: Answered) -> Refusal {
 }
 
 #[tokio::test]
-async fn a_registered_application_gets_a_ticket_for_whom_it_may_call() {
+async fn a_registered_application_gets_a_ticket_for_an_application_that_it_may_call() {
     let (test, consumer) = applications().await;
     let (asked, request) = ask(&consumer, "ledger", NOW);
     let answered = answer(&test, &request, NOW).await.unwrap();
@@ -90,14 +90,15 @@ async fn a_registered_application_gets_a_ticket_for_whom_it_may_call() {
 
 /// [BRK-5]
 #[tokio::test]
-async fn a_request_is_answered_once_also_by_a_site_that_was_started_again() {
+async fn a_request_is_answered_once_even_if_the_site_restarts() {
     let (test, consumer) = applications().await;
     let (_, request) = ask(&consumer, "ledger", NOW);
     answer(&test, &request, NOW).await.unwrap();
     let again = answer(&test, &request, NOW).await;
     assert_eq!(refusal(again), Refusal::Replayed);
-    // Started anew it knows nothing of it, but that it was made before.
-    test.site.begin_to_answer(NOW);
+    // After a restart the replay cache is empty, and the request is refused because it is older
+    // than the start.
+    test.site.start_issuing(NOW);
     let later = NOW.plus_millis(1_500);
     let again = answer(&test, &request, later).await;
     assert_eq!(refusal(again), Refusal::Clock);
@@ -107,7 +108,7 @@ async fn a_request_is_answered_once_also_by_a_site_that_was_started_again() {
 
 /// [BRK-6] and [BRK-30]
 #[tokio::test]
-async fn policy_is_asked_each_time() {
+async fn policy_is_checked_for_each_request() {
     let (test, consumer) = applications().await;
     let ask_for = async |requested: &str| {
         let (_, request) = ask(&consumer, requested, NOW);
@@ -143,9 +144,9 @@ async fn policy_is_asked_each_time() {
     assert_eq!(refusal(deleted), Refusal::NotVerified);
 }
 
-/// What is changed between a verification and its ticket counts.
+/// A change between the verification of a request and its ticket takes effect.
 #[tokio::test]
-async fn a_lock_that_came_meanwhile_holds() {
+async fn a_lock_during_a_request_takes_effect() {
     let (test, consumer) = applications().await;
     let other = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
     let params = json!({ "id": "other", "public_keys": [other.public().to_pem()] });
@@ -163,13 +164,13 @@ async fn a_lock_that_came_meanwhile_holds() {
         }
         let ticket = test.site.ticket(&keys(&test), allowed, NOW).await;
         match locks {
-            // Unlocked again it is another revision.
+            // Unlocked again, the application has another revision.
             true => assert_eq!(refusal(ticket), Refusal::NotVerified),
             false => assert!(ticket.is_ok()),
         }
     }
     unlock().await;
-    // The provider's lock counts too, and what is changed of another application does not.
+    // A lock of the provider takes effect too. A change of another application has none.
     for (id, granted) in [("other", true), ("ledger", false)] {
         let (_, request) = ask(&consumer, "ledger", NOW);
         let allowed = allow(&test, &request, NOW).await.unwrap();
@@ -178,7 +179,7 @@ async fn a_lock_that_came_meanwhile_holds() {
         assert_eq!(ticket.is_ok(), granted, "{id}");
     }
     test.admin("app.unlock", json!({ "id": "ledger" })).await;
-    // Locked between the verification and the look at policy.
+    // Locked between verification and the policy check.
     let (_, request) = ask(&consumer, "ledger", NOW);
     let verified = verify(&test, &request, NOW).await.unwrap();
     lock().await;
@@ -187,7 +188,8 @@ async fn a_lock_that_came_meanwhile_holds() {
     assert_eq!(refusal(ticket), Refusal::NotVerified);
     unlock().await;
     unlock().await;
-    // Read by two at once, of which one was before the change: what is kept ready is what came after it.
+    // Two requests read an application, one of them before a change: the cache keeps the later
+    // value.
     let (before, ()) = tokio::join!(test.site.registered("billing", NOW), async {
         lock().await;
     });
@@ -196,9 +198,9 @@ async fn a_lock_that_came_meanwhile_holds() {
     assert_eq!(after.application.state.as_str(), "locked");
 }
 
-/// [BRK-31]: what is kept ready is not kept beyond the time of a key.
+/// [BRK-31]: a cached application is not used after one of its keys retired.
 #[tokio::test]
-async fn an_older_key_is_accepted_until_it_retires() {
+async fn a_previous_key_is_valid_until_it_retires() {
     let (test, consumer) = applications().await;
     let next = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
     let rotate = json!({
@@ -223,11 +225,11 @@ async fn an_older_key_is_accepted_until_it_retires() {
     assert!(answer(&test, &request, now).await.is_ok());
 }
 
-/// The keys follow from the site key, so they are the same whenever the site is opened.
-/// An attacker with a stolen session of an admin gave the site an RSA key of the attacker's own, and could pose as the
-/// site to each application of edition v1.
+/// The site's keys of edition v2 are derived from the site key, so they are the same after a
+/// restart. Regression test: an attacker with a stolen session of an admin set an RSA key of their
+/// own, and could pose as the site to each application of edition v1.
 #[tokio::test]
-async fn over_a_session_the_site_makes_its_v1_key_itself() {
+async fn a_v1_key_cannot_be_given_over_a_session() {
     let test = TestSite::new().await;
     let root = test.person("root", "admin").await;
     let give = json!({ "private_key": SITE_RSA });
@@ -242,7 +244,7 @@ async fn over_a_session_the_site_makes_its_v1_key_itself() {
 }
 
 #[tokio::test]
-async fn the_sites_keys_come_back_with_the_site_key() {
+async fn the_broker_keys_are_available_again_after_unsealing() {
     let (test, _) = applications().await;
     let shown = test.admin("broker.show", json!({})).await;
     assert_eq!(shown["id"], "example.org");
@@ -256,9 +258,9 @@ async fn the_sites_keys_come_back_with_the_site_key() {
     assert_ne!(second["v1_public_keys"][0], first["v1_public_keys"][0]);
 
     let sealed = test.restarted().await;
-    assert!(sealed.opened().is_none());
+    assert!(sealed.unsealed_keys().is_none());
     let again = test.unsealed().await;
-    let opened = again.opened().unwrap();
+    let opened = again.unsealed_keys().unwrap();
     let public = opened.broker.party().unwrap().public().to_pem();
     assert_eq!(second["public_key"], public);
     let v1: Vec<String> = opened.broker.v1_public();
@@ -274,24 +276,24 @@ async fn the_sites_keys_come_back_with_the_site_key() {
     }
 }
 
-/// Ids that no application has cost the store a read at each request, and those of applications none: the time
-/// told them apart. They are kept as well, until one of them is registered.
+/// Regression test: unknown ids cost a read of the store at each request and existing ones did not,
+/// so that their timing differed. Unknown ids are cached too, until they are registered.
 #[tokio::test]
-async fn an_unknown_id_is_read_once_and_found_when_it_is_registered() {
+async fn an_unknown_id_is_cached_until_it_is_registered() {
     let (test, _) = applications().await;
     let party = PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
     let params = json!({ "id": "other", "public_keys": [party.public().to_pem()] });
     assert!(test.site.registered("other", NOW).await.unwrap().is_none());
     test.admin("app.create", params).await;
     assert!(test.site.registered("other", NOW).await.unwrap().is_some());
-    // Many of them take no more room than there is.
+    // The cache of unknown ids is bounded.
     for number in 0..3_000 {
         let id = format!("unknown{number}");
         assert!(test.site.registered(&id, NOW).await.unwrap().is_none());
     }
     assert!(test.site.registered("other", NOW).await.unwrap().is_some());
 
-    // Registered behind the site's back: what is kept is not read again.
+    // Registered without the site's knowledge: the cached answer stays.
     assert!(test.site.registered("later", NOW).await.unwrap().is_none());
     let mut later = test
         .site

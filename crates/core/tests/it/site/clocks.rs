@@ -1,4 +1,4 @@
-//! A site whose clock stands in 1969, 2038 or 2106, or jumps.
+//! A site whose clock is in 1969, 2038 or 2106, or jumps.
 
 use countersign_core::access::Caller;
 use countersign_core::sessions::CloseReason;
@@ -8,7 +8,8 @@ use countersign_testkit::harness::TestSite;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-/// 1969; the last second that 31 bits hold; the first that 32 bits do not hold; the last year that can be written.
+/// 1969; the last second that fits into 31 bits; the first that does not fit into 32 bits; the last
+/// year of RFC 3339.
 const CLOCKS: [(i64, &str); 4] = [
     (-1, "1969-12-31T23:59:59.999Z"),
     (2_147_483_648_000, "2038-01-19T03:14:08.000Z"),
@@ -28,9 +29,9 @@ async fn at(test: &TestSite, now: Timestamp, name: &str, params: Value) -> Value
     serde_json::from_str(outcome.data.get()).unwrap()
 }
 
-/// What is written is read back as it was, and sessions end when they should.
+/// Stored times are read back unchanged, and sessions end when they should.
 #[tokio::test]
-async fn a_site_works_at_the_ends_of_time() {
+async fn a_site_works_at_the_limits_of_the_clock() {
     for (millis, written) in CLOCKS {
         let test = TestSite::new().await;
         let now = Timestamp::from_millis(millis);
@@ -64,8 +65,8 @@ async fn a_site_works_at_the_ends_of_time() {
     }
 }
 
-/// Sessions go by the time of day: a jump forward ends those that are over, a jump back ends none. The audit log keeps
-/// the order in which things happened, whatever their times say.
+/// Sessions use the time of day: a jump forward ends those that have expired, a jump back ends
+/// none. The audit log keeps the order of events, whatever their times.
 #[tokio::test]
 async fn a_jump_in_either_direction_breaks_nothing() {
     let test = TestSite::new().await;
@@ -99,9 +100,9 @@ async fn a_jump_in_either_direction_breaks_nothing() {
         at(&test, years(0), "audit.verify", json!({})).await["intact"],
         true
     );
-    // The site opens again with all of it.
+    // The site can be opened again with all of its data.
     let restarted = test.unsealed().await;
-    assert!(restarted.opened().is_some());
+    assert!(restarted.unsealed_keys().is_some());
     assert_eq!(years(0).plus_seconds(HOUR).millis(), 3_600_000);
     assert_eq!(
         Timestamp::from_millis(i64::MAX).plus_seconds(HOUR).millis(),

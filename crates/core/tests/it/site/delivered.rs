@@ -1,4 +1,4 @@
-//! The key that is delivered of a person: given, replaced, taken away, and what that does to sessions.
+//! The delivered key of a person: storing, replacing and removing it, and the effect on sessions.
 
 use countersign_core::sessions::{CloseReason, Proof};
 use countersign_crypto::entropy::SystemEntropy;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::proof::prove_key;
 
-/// A key under a pass phrase, as the two fields of an operation.
+/// Returns an encrypted key as the two fields of an operation.
 fn fields(identity: &Identity) -> Value {
     let passphrase = "a fine pass phrase".to_owned().into();
     let key = DeliveredKey::new(identity, &passphrase, &mut SystemEntropy);
@@ -23,7 +23,7 @@ fn of(name: &str, identity: &Identity) -> Value {
     params
 }
 
-/// Maria, her account and a key that is delivered.
+/// Creates `maria` with a delivered key, and returns the account and the key.
 async fn with_key(test: &TestSite) -> (Value, Identity) {
     let created = test
         .admin("person.create", json!({ "name": "maria" }))
@@ -34,19 +34,24 @@ async fn with_key(test: &TestSite) -> (Value, Identity) {
     (created, identity)
 }
 
-/// A session opened with the key that was delivered.
+/// Opens a session that was authenticated with this delivered key.
 async fn opened(test: &TestSite, account: &Value, identity: &Identity) -> Option<TestSession> {
     let thumbprint = identity.certificate().thumbprint();
     test.session(account, Proof::DeliveredKey(thumbprint)).await
 }
 
 #[tokio::test]
-async fn a_key_is_given_shown_and_taken_away() {
+async fn a_delivered_key_is_stored_shown_and_removed() {
     let test = TestSite::new().await;
     let (_, identity) = with_key(&test).await;
     let name = "maria".parse().unwrap();
-    let (_, kept) = test.site.delivered_for_login(&name).await.unwrap().unwrap();
-    assert_eq!(kept.certificate(), identity.certificate());
+    let (_, stored) = test
+        .site
+        .delivered_key_for_login(&name)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(stored.certificate(), identity.certificate());
     let shown = test.admin("person.show", json!({ "name": "maria" })).await;
     assert_eq!(shown["delivered_key_set"], "2026-03-01T12:00:00.000Z");
 
@@ -54,7 +59,7 @@ async fn a_key_is_given_shown_and_taken_away() {
         .await;
     assert!(
         test.site
-            .delivered_for_login(&name)
+            .delivered_key_for_login(&name)
             .await
             .unwrap()
             .is_none()
@@ -70,12 +75,12 @@ async fn a_key_is_given_shown_and_taken_away() {
 
 /// [SES-36]
 #[tokio::test]
-async fn a_locked_persons_key_is_delivered_as_before_and_opens_no_session() {
+async fn the_key_of_a_locked_person_is_still_delivered_and_opens_no_session() {
     let test = TestSite::new().await;
     let (created, identity) = with_key(&test).await;
     let name = "maria".parse().unwrap();
     test.admin("person.lock", json!({ "name": "maria" })).await;
-    let delivered = test.site.delivered_for_login(&name).await.unwrap();
+    let delivered = test.site.delivered_key_for_login(&name).await.unwrap();
     assert!(delivered.is_some());
     assert!(opened(&test, &created, &identity).await.is_none());
     test.admin("person.unlock", json!({ "name": "maria" }))
@@ -84,7 +89,7 @@ async fn a_locked_persons_key_is_delivered_as_before_and_opens_no_session() {
 }
 
 #[tokio::test]
-async fn a_person_gives_and_withdraws_their_own_and_keeps_the_session() {
+async fn a_person_replaces_and_withdraws_their_own_key_and_keeps_the_session() {
     let test = TestSite::new().await;
     let (created, identity) = with_key(&test).await;
     let mine = opened(&test, &created, &identity).await.unwrap();
@@ -98,7 +103,7 @@ async fn a_person_gives_and_withdraws_their_own_and_keeps_the_session() {
     assert_eq!(data["thumbprint"], thumbprint);
     assert_eq!(mine.was_cut(), None);
     assert_eq!(other.was_cut(), Some(CloseReason::KeyRevoked));
-    // The key that this session was opened with is the account's no more, and proves nothing.
+    // The key of this session no longer belongs to the account, so it does not give a fresh proof.
     assert_eq!(
         prove_key(&test.site, &mine, &identity, NOW).await.0,
         Code::NOT_PERMITTED
@@ -111,7 +116,7 @@ async fn a_person_gives_and_withdraws_their_own_and_keeps_the_session() {
 }
 
 #[tokio::test]
-async fn a_service_delivers_no_key() {
+async fn a_service_cannot_have_a_delivered_key() {
     let test = TestSite::new().await;
     let (mailer, identity) = test.service("mailer").await;
     let (code, _) = run(
@@ -129,7 +134,7 @@ async fn a_service_delivers_no_key() {
 }
 
 #[tokio::test]
-async fn another_key_cuts_the_sessions_that_the_one_before_opened_and_no_others() {
+async fn a_new_delivered_key_cuts_the_sessions_of_the_previous_one_only() {
     let test = TestSite::new().await;
     let (created, identity) = with_key(&test).await;
     let by_key = opened(&test, &created, &identity).await.unwrap();
@@ -147,7 +152,7 @@ async fn another_key_cuts_the_sessions_that_the_one_before_opened_and_no_others(
 }
 
 #[tokio::test]
-async fn a_key_that_was_replaced_or_withdrawn_after_its_proof_opens_no_session() {
+async fn a_key_that_was_replaced_or_withdrawn_during_the_login_opens_no_session() {
     let test = TestSite::new().await;
     let (created, identity) = with_key(&test).await;
     let next = Identity::generate(&mut SystemEntropy);
@@ -159,7 +164,7 @@ async fn a_key_that_was_replaced_or_withdrawn_after_its_proof_opens_no_session()
 }
 
 #[tokio::test]
-async fn the_audit_log_and_the_list_say_how_a_session_was_proved() {
+async fn the_audit_log_and_session_show_say_how_the_client_authenticated() {
     let test = TestSite::new().await;
     let (created, identity) = with_key(&test).await;
     let session = opened(&test, &created, &identity).await.unwrap();
@@ -177,9 +182,9 @@ async fn the_audit_log_and_the_list_say_how_a_session_was_proved() {
     assert_eq!(shown["key"], thumbprint);
 }
 
-/// What is wrong is told with its field, and nothing is kept.
+/// An invalid value is refused with its field, and nothing is stored.
 #[tokio::test]
-async fn only_an_encrypted_key_with_its_certificate_is_kept() {
+async fn only_an_encrypted_key_with_its_certificate_is_stored() {
     let test = TestSite::new().await;
     test.admin("person.create", json!({ "name": "maria" }))
         .await;
@@ -201,7 +206,7 @@ async fn only_an_encrypted_key_with_its_certificate_is_kept() {
     let name = "maria".parse().unwrap();
     assert!(
         test.site
-            .delivered_for_login(&name)
+            .delivered_key_for_login(&name)
             .await
             .unwrap()
             .is_none()
@@ -209,7 +214,7 @@ async fn only_an_encrypted_key_with_its_certificate_is_kept() {
 }
 
 #[tokio::test]
-async fn a_dump_keeps_the_delivered_key_at_the_admin_socket_alone() {
+async fn a_dump_contains_the_delivered_key_at_the_admin_socket_only() {
     let test = TestSite::new().await;
     let (_, identity) = with_key(&test).await;
     let named = json!({ "name": "maria" });
@@ -221,8 +226,13 @@ async fn a_dump_keeps_the_delivered_key_at_the_admin_socket_alone() {
     let text = serde_json::to_string(&dump).unwrap();
     test.admin("person.load", json!({ "dump": text })).await;
     let name = "maria".parse().unwrap();
-    let (_, kept) = test.site.delivered_for_login(&name).await.unwrap().unwrap();
-    assert_eq!(kept.certificate(), identity.certificate());
+    let (_, stored) = test
+        .site
+        .delivered_key_for_login(&name)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(stored.certificate(), identity.certificate());
     assert_eq!(test.admin("person.dump", named.clone()).await, dump);
 
     test.admin("person.delete", named).await;

@@ -1,4 +1,4 @@
-//! A person as JSON, there and back.
+//! Exporting a person as JSON and importing it again.
 
 use countersign_core::access::Caller;
 use countersign_proto::operation::Code;
@@ -28,7 +28,7 @@ fn load(dump: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_dumped_person_comes_back_with_the_passphrase() {
+async fn a_loaded_person_has_the_dumped_passphrase() {
     let test = TestSite::new().await;
     let dump = dumped(&test).await;
     let name = "maria".parse().unwrap();
@@ -39,7 +39,10 @@ async fn a_dumped_person_comes_back_with_the_passphrase() {
     assert_eq!(loaded["full_name"], "Maria Lind");
 
     let after = test.site.person_for_login(&name).await.unwrap().unwrap();
-    assert_ne!(after.account, before.account, "it is a new account");
+    assert_ne!(
+        after.account, before.account,
+        "the loaded person has a new account id"
+    );
     assert_eq!(after.credential_id, before.credential_id);
     assert!(after.record == before.record);
     let again = test.admin("person.dump", json!({ "name": "maria" })).await;
@@ -47,7 +50,7 @@ async fn a_dumped_person_comes_back_with_the_passphrase() {
 }
 
 #[tokio::test]
-async fn a_dump_over_a_session_leaves_the_credential_out() {
+async fn a_dump_over_a_session_does_not_contain_the_credential() {
     let test = TestSite::new().await;
     let whole = dumped(&test).await;
     assert!(whole.get("credential").is_some());
@@ -65,7 +68,7 @@ async fn a_dump_over_a_session_leaves_the_credential_out() {
 }
 
 #[tokio::test]
-async fn a_person_who_is_there_is_a_conflict() {
+async fn loading_an_existing_person_is_a_conflict() {
     let test = TestSite::new().await;
     let dump = dumped(&test).await;
     let (code, data) = test.refused("person.load", load(&dump)).await;
@@ -76,7 +79,7 @@ async fn a_person_who_is_there_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn a_damaged_dump_changes_nothing_and_names_line_and_field() {
+async fn a_damaged_dump_changes_nothing_and_the_error_names_line_and_field() {
     let test = TestSite::new().await;
     let dump = dumped(&test).await;
     test.admin("person.delete", json!({ "name": "maria" }))
@@ -128,7 +131,7 @@ async fn a_damaged_dump_changes_nothing_and_names_line_and_field() {
 }
 
 #[tokio::test]
-async fn a_dump_cut_short_names_the_line() {
+async fn the_error_for_a_truncated_dump_names_the_line() {
     let test = TestSite::new().await;
     let text = serde_json::to_string_pretty(&dumped(&test).await).unwrap();
     let short = text.lines().take(4).collect::<Vec<_>>().join("\n");
@@ -141,7 +144,7 @@ async fn a_dump_cut_short_names_the_line() {
 }
 
 #[tokio::test]
-async fn a_dump_of_another_site_keeps_its_credential_out() {
+async fn the_credential_of_another_sites_dump_is_refused() {
     let here = TestSite::new().await;
     let there = TestSite::new().await;
     let mut dump = dumped(&there).await;
@@ -156,16 +159,16 @@ async fn a_dump_of_another_site_keeps_its_credential_out() {
     here.admin("person.load", load(&dump)).await;
 }
 
-/// A dump whose record was altered was loaded, and the login failed later with a hint that led nowhere.
-/// [OPS-9]
+/// [OPS-9] Regression test: a dump with an altered record was loaded, and the login failed later
+/// with a misleading hint.
 #[tokio::test]
-async fn a_dump_that_was_altered_is_refused_when_it_is_loaded() {
+async fn an_altered_dump_is_refused() {
     let test = TestSite::new().await;
     let dump = dumped(&test).await;
     test.admin("person.delete", json!({ "name": "maria" }))
         .await;
     let record = dump["credential"]["record"].as_str().unwrap();
-    // A bit of the envelope, which reads as well as before.
+    // Changes one bit of the envelope; the record still parses.
     let other = if &record[200..201] == "A" { "B" } else { "A" };
     let altered_record = format!("{}{other}{}", &record[..200], &record[201..]);
     assert_ne!(altered_record, record);
@@ -189,18 +192,17 @@ async fn a_dump_that_was_altered_is_refused_when_it_is_loaded() {
             data["message"]
                 .as_str()
                 .unwrap()
-                .contains("not as it was made")
+                .contains("damaged or changed")
         );
     }
-    // White space and the order of members are no harm.
+    // White space does not matter.
     let text = format!("\n  {}\n", serde_json::to_string(&dump).unwrap());
     test.admin("person.load", json!({ "dump": text })).await;
 }
 
-/// What an operator changed on purpose is loaded at the admin socket, and over no session.
-/// [OPS-8]
+/// [OPS-8]: a dump that an operator changed on purpose can be loaded at the admin socket only.
 #[tokio::test]
-async fn a_credential_without_the_sites_code_is_loaded_at_the_admin_socket_alone() {
+async fn a_credential_without_the_sites_mac_can_be_loaded_at_the_admin_socket_only() {
     let test = TestSite::new().await;
     let mut dump = dumped(&test).await;
     let root = test.person("root", "admin").await;

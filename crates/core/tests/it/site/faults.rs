@@ -1,5 +1,5 @@
-//! A commit that fails, or whose answer is lost: afterwards the store holds what it held before or what it was to hold,
-//! and memory agrees with it.
+//! Commits that fail, or whose result is lost. Afterwards the store contains the state before or
+//! after the commit, and memory agrees with it.
 
 use countersign_core::access::Caller;
 use countersign_core::sessions::CloseReason;
@@ -9,9 +9,9 @@ use countersign_testkit::faulty::Fault;
 use countersign_testkit::harness::{party, run};
 use serde_json::{Value, json};
 
-use super::follows::Scene;
+use super::consequences::Scene;
 
-/// Operations that follow each other, each of which changes something.
+/// Returns a sequence of operations, each of which changes something.
 fn script(scene: &Scene) -> Vec<(&'static str, Value)> {
     let option = EncryptionOption::HybridChaCha20Poly1305.name();
     vec![
@@ -37,7 +37,7 @@ fn script(scene: &Scene) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Memory before the script, and after each of its operations.
+/// Returns the state of memory before the sequence and after each of its operations.
 async fn without_a_fault() -> Vec<Value> {
     let scene = Scene::new().await;
     let mut states = vec![scene.memory().await];
@@ -49,7 +49,7 @@ async fn without_a_fault() -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_nth_commit_fails_or_its_answer_is_lost_and_memory_agrees_with_the_store() {
+async fn memory_agrees_with_the_store_after_the_nth_commit_failed_or_lost_its_result() {
     let states = without_a_fault().await;
     assert_eq!(
         states[states.len() - 1]["maria"],
@@ -75,7 +75,7 @@ async fn the_nth_commit_fails_or_its_answer_is_lost_and_memory_agrees_with_the_s
                     _ => at,
                 };
                 assert_eq!(memory, states[expected], "{what}");
-                // The site goes on.
+                // The site continues to work.
                 let person = json!({ "name": "behind" });
                 scene.test.admin("person.create", person).await;
                 break;

@@ -1,4 +1,4 @@
-//! Operations that a session repeats in a loop, or calls with as much as it may send.
+//! Operations that a session repeats in a loop, or calls with the largest parameters.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,11 +12,11 @@ use countersign_proto::operation::Code;
 use countersign_testkit::harness::{NOW, TestSite, run, run_at};
 use serde_json::{Value, json};
 
-/// An admin's session sends `audit.verify` again and again without waiting for the results. Each one reads the
-/// whole database over one of the store's four connections for reading: four at a time leave none for logins
-/// (OPS-10).
+/// OPS-10 Regression test: an admin's session sent `audit.verify` repeatedly without waiting for
+/// the results. Each one reads the whole database on one of the store's four reading connections,
+/// so four at a time left none for logins.
 #[tokio::test]
-async fn one_check_of_the_whole_log_runs_at_a_time() {
+async fn one_verification_of_the_audit_log_runs_at_a_time() {
     let test = TestSite::new().await;
     let root = test.person("root", "admin").await;
     let verify = || run(&test.site, &root.caller, "audit.verify", json!({}));
@@ -25,13 +25,13 @@ async fn one_check_of_the_whole_log_runs_at_a_time() {
         (first, second, third),
         (Code::SUCCESS, Code::BUSY, Code::BUSY)
     );
-    assert_eq!(verify().await.0, Code::SUCCESS, "the turn was given back");
+    assert_eq!(verify().await.0, Code::SUCCESS, "the lock was released");
 }
 
-/// The session's client leaves while the check runs, logs in again and sends another one: SQLite finishes what
-/// it began, so leaving must not give an account more checks (OPS-10).
+/// OPS-10: a client disconnects during a verification, logs in again and starts another. SQLite
+/// finishes what it began, so disconnecting must not allow an account more verifications.
 #[tokio::test]
-async fn an_account_checks_the_whole_log_so_often_and_the_admin_socket_always() {
+async fn verifications_are_limited_per_account_and_not_at_the_admin_socket() {
     let test = TestSite::new().await;
     let root = test.person("root", "admin").await;
     let verify = |now| run_at(&test.site, &root.caller, "audit.verify", json!({}), now);
@@ -48,10 +48,10 @@ async fn an_account_checks_the_whole_log_so_often_and_the_admin_socket_always() 
     test.admin("audit.verify", json!({})).await;
 }
 
-/// A member lists its own sessions in a loop. Each list looked at every session of the site under the lock
-/// that each operation of each session takes.
+/// Regression test: a member who listed their own sessions in a loop read every session of the
+/// site, under the lock that every operation needs.
 #[tokio::test]
-async fn listing_ones_own_sessions_looks_at_no_others() {
+async fn listing_own_sessions_reads_no_sessions_of_others() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let account = json!({ "id": maria.info.account });
@@ -77,10 +77,11 @@ async fn listing_ones_own_sessions_looks_at_no_others() {
     assert_eq!(list(Some(ids[1])), []);
 }
 
-/// An admin's session sends lists of a megabyte. Each entry of `allow` was looked up, or compared with all before
-/// it, and the length was checked at the end; `hashes` and `ciphers` had no limit, and were kept and audited.
+/// Regression test: an admin's session sent lists of a megabyte. Each entry of `allow` was looked
+/// up before the length was checked, and `hashes` and `ciphers` had no limit, and were stored and
+/// audited.
 #[tokio::test]
-async fn a_long_list_of_an_application_is_refused_before_it_is_read() {
+async fn a_long_list_of_an_application_is_refused_before_its_entries_are_processed() {
     let test = TestSite::new().await;
     let identity = Identity::generate(&mut SystemEntropy);
     let key = PartyKey::new(identity.into()).public().to_pem();
@@ -121,10 +122,11 @@ async fn a_long_list_of_an_application_is_refused_before_it_is_read() {
     }
 }
 
-/// A person is renamed, and a new person gets the old name. The first one's address stayed a known source of that
-/// name: from there they could guess at the new person's pass phrase without the delay for unknown sources.
+/// Regression test: after a person was renamed and a new person got the old name, the first
+/// person's address was still a known source of that name, from which the new person's pass phrase
+/// could be guessed with less delay.
 #[tokio::test]
-async fn a_new_account_of_a_renamed_ones_name_has_no_known_sources() {
+async fn a_new_account_with_the_old_name_of_a_renamed_one_has_no_known_sources() {
     let test = TestSite::new().await;
     test.person("maria", "member").await;
     let source = |last| IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into();

@@ -1,4 +1,4 @@
-//! The site as its callers see it: every test goes through the one door of `countersign-core`.
+//! The site as its callers see it. Every test uses the public interface of `countersign-core`.
 
 mod access;
 mod accounts;
@@ -7,10 +7,10 @@ mod audit;
 mod bound;
 mod broker;
 mod clocks;
+mod consequences;
 mod delivered;
 mod dump;
 mod faults;
-mod follows;
 mod loops;
 mod options;
 mod oracle;

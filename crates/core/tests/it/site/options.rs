@@ -1,4 +1,4 @@
-//! The encryption options on offer, as admins change them.
+//! The encryption options on offer, and changing them.
 
 use countersign_core::engine::{OFFER, SiteError};
 use countersign_core::sessions::{CloseReason, Proof, Resume};
@@ -16,7 +16,7 @@ fn on_offer(listed: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_is_on_offer_is_changed_kept_and_audited() {
+async fn a_change_of_the_offer_is_stored_and_audited() {
     let test = TestSite::new().await;
     let listed = test.admin("option.list", json!({})).await;
     assert_eq!(
@@ -58,7 +58,7 @@ async fn what_is_on_offer_is_changed_kept_and_audited() {
 }
 
 #[tokio::test]
-async fn a_floor_takes_weaker_options_off_and_keeps_them_off() {
+async fn a_floor_disables_weaker_options_and_prevents_enabling_them() {
     let test = TestSite::new().await;
     test.admin("option.enable", json!({ "name": "x25519-aes256gcm" }))
         .await;
@@ -77,7 +77,7 @@ async fn a_floor_takes_weaker_options_off_and_keeps_them_off() {
 }
 
 #[tokio::test]
-async fn somebody_can_always_log_in_and_wrong_names_are_named() {
+async fn the_last_option_cannot_be_disabled_and_an_invalid_name_is_reported() {
     let test = TestSite::new().await;
     test.admin("option.disable", json!({ "name": "hybrid-aes256gcm" }))
         .await;
@@ -100,7 +100,7 @@ async fn somebody_can_always_log_in_and_wrong_names_are_named() {
 }
 
 #[tokio::test]
-async fn only_admins_change_what_is_on_offer() {
+async fn only_admins_can_change_the_offer() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let before = test.audit().await.len();
@@ -118,7 +118,7 @@ async fn only_admins_change_what_is_on_offer() {
 }
 
 #[tokio::test]
-async fn what_weakens_is_said_in_the_audit_log() {
+async fn a_weaker_offer_is_audited_with_a_warning() {
     let test = TestSite::new().await;
     let warning = async |operation: &str, params: Value| {
         test.admin(operation, params).await;
@@ -128,14 +128,14 @@ async fn what_weakens_is_said_in_the_audit_log() {
     };
     let floor = |floor| json!({ "floor": floor });
     for classical in ["x25519-aes256gcm", "x25519-aes128gcm"] {
-        let said = warning("option.enable", json!({ "name": classical })).await;
-        assert!(said.unwrap().contains("quantum computer"), "{classical}");
+        let text = warning("option.enable", json!({ "name": classical })).await;
+        assert!(text.unwrap().contains("quantum computer"), "{classical}");
     }
     assert_eq!(warning("option.floor", floor("hybrid")).await, None);
-    let said = warning("option.floor", floor("classical")).await;
-    assert!(said.unwrap().contains("quantum computer"));
-    let said = warning("option.floor", floor("delivered")).await;
-    assert!(said.unwrap().contains("encrypted key"));
+    let text = warning("option.floor", floor("classical")).await;
+    assert!(text.unwrap().contains("quantum computer"));
+    let text = warning("option.floor", floor("delivered")).await;
+    assert!(text.unwrap().contains("encrypted key"));
     let hybrid = json!({ "name": "hybrid-aes256gcm" });
     assert_eq!(warning("option.disable", hybrid.clone()).await, None);
     assert_eq!(warning("option.enable", hybrid).await, None);
@@ -143,21 +143,25 @@ async fn what_weakens_is_said_in_the_audit_log() {
 
 // SES-30
 #[tokio::test]
-async fn the_configured_floor_lies_over_what_admins_enabled() {
+async fn the_configured_floor_takes_precedence_over_enabled_options() {
     let test = TestSite::new().await;
     test.admin("option.enable", json!({ "name": "x25519-aes256gcm" }))
         .await;
     let above = test.restarted_above(Strength::Hybrid).await.unwrap();
     assert_eq!(above.options(), OptionList::default());
     let classical = [EncryptionOption::X25519Aes256Gcm];
-    assert_eq!(above.options_held_back(), classical);
+    assert_eq!(above.options_below_floor(), classical);
     let again = test.restarted().await;
-    assert_eq!(again.options(), test.site.options(), "nothing was written");
-    assert!(again.options_held_back().is_empty());
+    assert_eq!(
+        again.options(),
+        test.site.options(),
+        "the stored offer is unchanged"
+    );
+    assert!(again.options_below_floor().is_empty());
 }
 
 #[tokio::test]
-async fn a_site_that_could_offer_nothing_is_not_opened() {
+async fn a_site_without_an_option_on_offer_is_not_opened() {
     let test = TestSite::new().await;
     test.admin("option.enable", json!({ "name": "x25519-aes256gcm" }))
         .await;
@@ -172,17 +176,16 @@ async fn a_site_that_could_offer_nothing_is_not_opened() {
     );
 }
 
-/// The option of a login that is under way is disabled before its session is opened.
-// SES-30
+/// SES-30: the option of a login is disabled before its session is opened.
 #[tokio::test]
-async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
+async fn a_session_is_not_opened_if_its_option_was_disabled_during_the_login() {
     let test = TestSite::new().await;
     let open = test.person("maria", "admin").await;
     let name = json!({ "name": open.info.option.name() });
     test.admin("option.disable", name.clone()).await;
     let account = json!({ "id": open.info.account });
     assert!(test.session(&account, Proof::Passphrase).await.is_none());
-    assert_eq!(open.was_cut(), None, "an open session goes on");
+    assert_eq!(open.was_cut(), None, "an open session continues");
     let (code, _) =
         countersign_testkit::harness::run(&test.site, &open.caller, "self.show", json!({})).await;
     assert_eq!(code, Code::SUCCESS);
@@ -202,11 +205,10 @@ async fn a_session_of_an_option_that_was_disabled_meanwhile_is_not_opened() {
     assert_eq!(resumed.unwrap().map(|info| info.id), Some(id));
 }
 
-/// A session chose new keys of an option that was disabled, and its sessions cut, before the site noted what it uses: it
-/// went on with that option.
-// SES-30
+/// SES-30 Regression test: a session switched to an option that was disabled, with its sessions
+/// cut, before the site recorded the switch. The session continued with that option.
 #[tokio::test]
-async fn a_session_that_switches_to_an_option_that_was_disabled_meanwhile_is_cut() {
+async fn a_session_that_switches_to_an_option_that_was_just_disabled_is_cut() {
     let test = TestSite::new().await;
     let open = test.person("maria", "member").await;
     let chosen = EncryptionOption::HybridChaCha20Poly1305;
@@ -219,9 +221,9 @@ async fn a_session_that_switches_to_an_option_that_was_disabled_meanwhile_is_cut
     assert_eq!(open.was_cut(), Some(CloseReason::OptionDisabled));
 }
 
-/// A site of an earlier version has no such setting.
+/// A site of an earlier version does not have this setting.
 #[tokio::test]
-async fn a_site_that_was_made_before_options_were_kept_has_what_a_new_one_has() {
+async fn a_site_without_a_stored_offer_has_the_default_offer() {
     let test = TestSite::new().await;
     test.memory().remove_setting(OFFER);
     let site = test.unsealed().await;
@@ -234,9 +236,9 @@ async fn a_site_that_was_made_before_options_were_kept_has_what_a_new_one_has() 
     assert_eq!(test.restarted().await.options(), site.options());
 }
 
-/// Two admins at once: one of them is told that the other was faster, and nothing is lost.
+/// One of two concurrent changes is refused as stale, and nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_changes_at_once_do_not_undo_each_other() {
+async fn of_two_concurrent_changes_of_the_offer_none_is_lost() {
     let test = std::sync::Arc::new(TestSite::new().await);
     for round in 0..20 {
         let enable = |name: &'static str| {

@@ -1,5 +1,5 @@
-//! Registration as an oracle: an attacker who gets the OPRF evaluated under the key of a record can test
-//! guesses against one recorded answer to a login, without the site's throttle.
+//! Registration as an oracle: an attacker who obtains OPRF evaluations under the key of a record
+//! can test guesses offline against one recorded answer to a login, without the site's throttle.
 
 use countersign_core::access::Caller;
 use countersign_core::engine::{PersonLogin, Site};
@@ -19,12 +19,12 @@ use super::passphrase::register;
 const RIGHT: &str = "a fine pass phrase";
 const GUESSES: [&str; 3] = ["letmein letmein", RIGHT, "hunter2 hunter2"];
 
-/// Where a KE2 has what (RFC 9807, section 6.3.2): evaluated element, masking nonce, masked response.
+/// The parts of a KE2 (RFC 9807, section 6.3.2): evaluated element, masking nonce, masked response.
 const EVALUATED: std::ops::Range<usize> = 0..32;
 const NONCE: std::ops::Range<usize> = 32..64;
 const MASKED: std::ops::Range<usize> = 64..192;
 
-/// Gives the recorded masking nonce in every draw.
+/// Returns the recorded masking nonce in every draw.
 struct Repeating(Vec<u8>);
 
 impl Entropy for Repeating {
@@ -35,7 +35,7 @@ impl Entropy for Repeating {
     }
 }
 
-/// What a login that is abandoned after the site's answer leaves in the attacker's hands.
+/// Returns the site's answer to a login that the attacker then abandons.
 fn abandoned_login(login: &PersonLogin) -> Vec<u8> {
     answer(
         login,
@@ -45,7 +45,7 @@ fn abandoned_login(login: &PersonLogin) -> Vec<u8> {
     )
 }
 
-/// The listener's answer to a first message.
+/// Returns the listener's answer to a first message.
 fn answer(login: &PersonLogin, ke1: &[u8]) -> Vec<u8> {
     ServerLogin::start(
         LoginSuite::Classical,
@@ -61,9 +61,10 @@ fn answer(login: &PersonLogin, ke1: &[u8]) -> Vec<u8> {
     .1
 }
 
-/// Tests a guess, given the answer of a registration to its request: the masking key that follows from
-/// the two unmasks the recorded KE2 if the guess is right and the OPRF key is that of the record. The
-/// attacker learns the site's public key from any registration, and masks with a setup of their own.
+/// Tests a guess with the response to a registration request: if the guess is right and the OPRF
+/// key is that of the record, the masking key derived from both unmasks the recorded KE2. The
+/// attacker learns the site's public key from any registration, and masks with a setup of their
+/// own.
 fn unmasks(
     registration: ClientRegistration,
     guess: &str,
@@ -95,12 +96,12 @@ fn unmasks(
         &mut Repeating(recorded[NONCE].to_vec()),
     )
     .unwrap();
-    assert_eq!(masked[NONCE], recorded[NONCE], "the same pad");
+    assert_eq!(masked[NONCE], recorded[NONCE], "the same masking nonce");
     let theirs = &response[32..64];
     (0..32).all(|at| recorded[MASKED][at] ^ masked[MASKED][at] == theirs[at] ^ own_public[at])
 }
 
-/// LoginThrottle offline, where `evaluate` answers the request of a registration or says no.
+/// Tests all guesses offline. `evaluate` answers a registration request, or refuses it.
 async fn guessed(
     recorded: &[u8],
     evaluate: impl AsyncFn(&[u8]) -> Option<Vec<u8>>,
@@ -130,9 +131,9 @@ async fn login(site: &Site, name: &str) -> PersonLogin {
     found.unwrap().unwrap()
 }
 
-/// The attack itself is sound: with the OPRF key of the record it finds the pass phrase.
+/// Checks the attack itself: with the OPRF key of the record it finds the pass phrase.
 #[tokio::test]
-async fn the_oprf_key_of_a_record_gives_the_pass_phrase_away() {
+async fn the_oprf_key_of_a_record_allows_offline_guessing() {
     let test = TestSite::new().await;
     let recorded = victim(&test).await;
     let maria = login(&test.site, "maria").await;
@@ -145,11 +146,12 @@ async fn the_oprf_key_of_a_record_gives_the_pass_phrase_away() {
     assert_eq!(guessed(&recorded, evaluate).await, Some(RIGHT));
 }
 
-/// [OPS-1]: an admin's session began registrations of maria's pass phrase again and again. Registration and login
-/// shared one credential id, and so one OPRF key: each answer tested one guess against the KE2 of one login
-/// that was abandoned, 7,100 a second, without an audit entry.
+/// [OPS-1] Regression test: an admin's session started registrations for maria repeatedly.
+/// Registration and login used the same credential id and so the same OPRF key, so that each
+/// response tested one guess against the KE2 of an abandoned login: 7,100 a second, without an
+/// audit entry.
 #[tokio::test]
-async fn registrations_of_an_admin_test_no_guess_at_a_pass_phrase() {
+async fn an_admin_cannot_test_guesses_of_a_pass_phrase_with_registrations() {
     let test = TestSite::new().await;
     let recorded = victim(&test).await;
     let root = test.person("root", "admin").await;
@@ -163,9 +165,9 @@ async fn registrations_of_an_admin_test_no_guess_at_a_pass_phrase() {
     assert_eq!(guessed(&recorded, evaluate).await, None);
 }
 
-/// [OPS-1], [OPS-4]: the same with maria's own session, which was stolen, through `self`.
+/// [OPS-1], [OPS-4]: the same with a stolen session of maria, through `self`.
 #[tokio::test]
-async fn registrations_of_ones_own_test_no_guess_at_ones_pass_phrase() {
+async fn a_stolen_session_cannot_test_guesses_of_its_pass_phrase_with_registrations() {
     let test = TestSite::new().await;
     let recorded = victim(&test).await;
     let shown = test.admin("person.show", json!({ "name": "maria" })).await;
@@ -180,10 +182,10 @@ async fn registrations_of_ones_own_test_no_guess_at_ones_pass_phrase() {
     assert_eq!(guessed(&recorded, evaluate).await, None);
 }
 
-/// [OPS-8]: an admin loaded a person of their own with maria's credential id, and logged in as that one: each first
-/// message that the site answered tested a guess at maria's pass phrase.
+/// [OPS-8] Regression test: an admin loaded a person with maria's credential id and logged in as
+/// that person. Each answer of the site tested a guess of maria's pass phrase.
 #[tokio::test]
-async fn a_loaded_person_tests_no_guess_at_anothers_pass_phrase() {
+async fn a_loaded_person_cannot_test_guesses_of_another_pass_phrase() {
     let test = TestSite::new().await;
     let recorded = victim(&test).await;
     let maria = login(&test.site, "maria").await;
@@ -207,7 +209,7 @@ async fn a_loaded_person_tests_no_guess_at_anothers_pass_phrase() {
     dump["credential"]["credential_id"] = encode(&maria.credential_id.0).into();
     dump.as_object_mut().unwrap().remove("check");
     for gone in [false, true] {
-        // Also when maria is gone, and her pass phrase serves her elsewhere.
+        // Also after maria was deleted, whose pass phrase may be in use elsewhere.
         if gone {
             test.admin("person.delete", json!({ "name": "maria" }))
                 .await;

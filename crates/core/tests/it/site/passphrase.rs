@@ -1,4 +1,4 @@
-//! Setting a pass phrase, and what the listener is given to log a person in.
+//! Setting a pass phrase, and the credentials that the listener gets for a login.
 
 use countersign_core::access::Caller;
 use countersign_core::engine::{Decision, PersonLogin, Site};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::proof::prove;
 
-/// Registers a pass phrase by `start` and `finish`, as the caller's process does.
+/// Registers a pass phrase with `start` and `finish`, like a client.
 pub(crate) async fn register(
     site: &Site,
     caller: &Caller,
@@ -59,7 +59,8 @@ pub(crate) async fn register(
     run(site, caller, &operation, finish).await
 }
 
-/// Whether a login with that pass phrase succeeds against what the listener is given.
+/// Returns whether a login with this pass phrase succeeds with the credential that the listener
+/// gets.
 fn logs_in(site: &Site, login: &PersonLogin, passphrase: &str) -> bool {
     let passphrase = Passphrase::from(passphrase.to_owned());
     let server = site.public_key().to_bytes();
@@ -104,7 +105,7 @@ async fn a_person_logs_in_with_the_passphrase_that_was_set() {
     let maria = test.person("maria", "member").await;
     assert!(
         login(&test.site, "maria").await.is_none(),
-        "none is set yet"
+        "no pass phrase is set yet"
     );
     let admin = Caller::admin_socket();
     let set = register(
@@ -123,7 +124,7 @@ async fn a_person_logs_in_with_the_passphrase_that_was_set() {
     assert!(logs_in(&test.site, &found, "a fine pass phrase"));
     assert!(!logs_in(&test.site, &found, "another pass phrase"));
 
-    // The setup is sealed in the store and comes back with the site key.
+    // The setup is sealed in the store and is available again once the site is unsealed.
     assert!(login(&test.restarted().await, "maria").await.is_none());
     let again = test.unsealed().await;
     let found = login(&again, "maria").await.unwrap();
@@ -152,7 +153,7 @@ async fn a_renamed_person_keeps_the_passphrase() {
 }
 
 #[tokio::test]
-async fn ones_own_passphrase_is_changed_over_a_session() {
+async fn a_person_changes_their_own_passphrase_over_a_session() {
     let test = TestSite::new().await;
     let here = test.person("maria", "member").await;
     let account = json!({ "id": here.info.account });
@@ -187,9 +188,9 @@ async fn a_service_has_no_passphrase_to_set() {
     assert_eq!(code, Code::NOT_PERMITTED);
 }
 
-/// [SES-13]: an answer that changed when an account is locked would tell that it exists, and when.
+/// [SES-13]: otherwise a client could tell that an account exists and when it was locked.
 #[tokio::test]
-async fn locked_and_disabled_persons_are_answered_as_before_and_get_no_session() {
+async fn locked_and_disabled_persons_get_the_same_answers_and_no_session() {
     let test = TestSite::new().await;
     let admin = Caller::admin_socket();
     let phrase = "a fine pass phrase";
@@ -214,7 +215,7 @@ async fn locked_and_disabled_persons_are_answered_as_before_and_get_no_session()
 }
 
 #[tokio::test]
-async fn a_registration_that_does_not_fit_names_the_field() {
+async fn an_invalid_registration_names_the_field() {
     let test = TestSite::new().await;
     test.admin("person.create", json!({ "name": "maria" }))
         .await;
@@ -225,7 +226,7 @@ async fn a_registration_that_does_not_fit_names_the_field() {
         (Code::INVALID_PARAMS, &"request".into())
     );
 
-    let setup = test.site.opened().unwrap().setup.id();
+    let setup = test.site.unsealed_keys().unwrap().setup.id();
     let whole = json!({
         "name": "maria",
         "setup": encode(setup.as_bytes()),
@@ -250,12 +251,17 @@ async fn a_registration_that_does_not_fit_names_the_field() {
     }
 }
 
-/// Begins and ends a registration at other times, or for other persons.
-async fn finish_later(test: &TestSite, begun: &str, finished: &str, later: u32) -> (Code, Value) {
+/// Starts and finishes a registration at different times, or for different persons.
+async fn finish_later(
+    test: &TestSite,
+    started_for: &str,
+    finished: &str,
+    later: u32,
+) -> (Code, Value) {
     let admin = Caller::admin_socket();
     let phrase = Passphrase::from("a fine pass phrase".to_owned());
     let (registration, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
-    let start = json!({ "name": begun, "request": encode(&request) });
+    let start = json!({ "name": started_for, "request": encode(&request) });
     let started = test.admin("person.passphrase_start", start).await;
     let (record, _) = registration
         .finish(
@@ -279,14 +285,19 @@ async fn finish_later(test: &TestSite, begun: &str, finished: &str, later: u32) 
     let first = run(NOW.plus_seconds(later)).await;
     let again = run(NOW.plus_seconds(later)).await;
     if first.0 == Code::SUCCESS {
-        assert_eq!(again.0, Code::CONFLICT, "it is finished once");
+        assert_eq!(
+            again.0,
+            Code::CONFLICT,
+            "a registration can be finished once only"
+        );
     }
     first
 }
 
-/// [OPS-2]: a registration was good for any account, for ever, and as often as it was sent.
+/// [OPS-2] Regression test: a registration was valid for any account, without expiry, and
+/// repeatedly.
 #[tokio::test]
-async fn a_registration_is_finished_once_in_time_and_for_its_account() {
+async fn a_registration_can_be_finished_once_in_time_and_for_its_account_only() {
     let test = TestSite::new().await;
     for name in ["maria", "bob"] {
         test.admin("person.create", json!({ "name": name })).await;
@@ -300,9 +311,10 @@ async fn a_registration_is_finished_once_in_time_and_for_its_account() {
     }
 }
 
-/// [OPS-3]: an admin's session began 7,100 registrations a second, and the audit log had none of them.
+/// [OPS-3] Regression test: an admin's session started 7,100 registrations a second, none of them
+/// audited.
 #[tokio::test]
-async fn registrations_that_are_begun_are_counted_and_audited() {
+async fn started_registrations_are_limited_and_audited() {
     let test = TestSite::new().await;
     let root = test.person("root", "admin").await;
     test.admin("person.create", json!({ "name": "maria" }))
@@ -310,14 +322,14 @@ async fn registrations_that_are_begun_are_counted_and_audited() {
     let phrase = Passphrase::from("a fine pass phrase".to_owned());
     let (_, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
     let params = json!({ "name": "maria", "request": encode(&request) });
-    let begin = async |now| {
+    let start = async |now| {
         let (site, params) = (&test.site, params.clone());
         run_at(site, &root.caller, "person.passphrase_start", params, now).await
     };
-    let mut begun = 0;
+    let mut started_for = 0;
     for _ in 0..20 {
-        let (code, data) = begin(NOW).await;
-        begun += usize::from(code == Code::SUCCESS);
+        let (code, data) = start(NOW).await;
+        started_for += usize::from(code == Code::SUCCESS);
         if code != Code::SUCCESS {
             assert_eq!(
                 (code, &data["retry_after_ms"]),
@@ -325,12 +337,12 @@ async fn registrations_that_are_begun_are_counted_and_audited() {
             );
         }
     }
-    assert_eq!(begun, 10);
-    assert_eq!(begin(NOW.plus_seconds(30)).await.0, Code::SUCCESS);
+    assert_eq!(started_for, 10);
+    assert_eq!(start(NOW.plus_seconds(30)).await.0, Code::SUCCESS);
     let entry = "person.passphrase_start maria@example.org done";
     let audited = test.audited().await;
     assert_eq!(audited.iter().filter(|line| *line == entry).count(), 11);
-    // The site can always be recovered at the admin socket.
+    // The admin socket has no limit, so that a site can always be recovered.
     test.admin("person.passphrase_start", params.clone()).await;
 }
 

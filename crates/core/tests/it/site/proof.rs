@@ -1,4 +1,4 @@
-//! Fresh proofs: a session alone changes nothing of what its account logs in with.
+//! Fresh proofs: a session alone cannot change the credentials of its account.
 
 use countersign_core::access::Caller;
 use countersign_core::engine::Site;
@@ -20,8 +20,8 @@ use super::passphrase::register;
 
 const PHRASE: &str = "a fine pass phrase";
 
-/// Begins a proof with that pass phrase; the third message, when the pass phrase is right.
-async fn begin(
+/// Starts a proof with this pass phrase. Returns the third message if the pass phrase is right.
+async fn start_proof(
     site: &Site,
     session: &TestSession,
     phrase: &str,
@@ -30,11 +30,11 @@ async fn begin(
     let phrase = Passphrase::from(phrase.to_owned());
     let (login, ke1) = ClientLogin::start(fresh::SUITE, &phrase, &mut SystemEntropy).unwrap();
     let params = json!({ "ke1": encode(&ke1) });
-    let (code, asked) = run_at(site, &session.caller, "self.proof_start", params, now).await;
+    let (code, started) = run_at(site, &session.caller, "self.proof_start", params, now).await;
     if code != Code::SUCCESS {
-        return Err((code, asked));
+        return Err((code, started));
     }
-    let ke2 = decode(&asked["ke2"]);
+    let ke2 = decode(&started["ke2"]);
     let (context, server) = (
         fresh::passphrase_context(&id(session)),
         site.public_key().to_bytes(),
@@ -52,20 +52,21 @@ async fn finish(site: &Site, session: &TestSession, ke3: &[u8], now: Timestamp) 
     run_at(site, &session.caller, "self.proof_finish", params, now).await
 }
 
-/// Proves a pass phrase in that session; a wrong one is answered with a made-up proof.
+/// Makes a proof with this pass phrase in a session; with a wrong one, sends an invalid third
+/// message.
 pub(crate) async fn prove(
     site: &Site,
     session: &TestSession,
     phrase: &str,
     now: Timestamp,
 ) -> (Code, Value) {
-    match begin(site, session, phrase, now).await {
+    match start_proof(site, session, phrase, now).await {
         Ok(ke3) => finish(site, session, &ke3.unwrap_or(vec![0; 64]), now).await,
         Err(refused) => refused,
     }
 }
 
-/// Proves with a key.
+/// Makes a proof with a key.
 pub(crate) async fn prove_key(
     site: &Site,
     session: &TestSession,
@@ -73,17 +74,17 @@ pub(crate) async fn prove_key(
     now: Timestamp,
 ) -> (Code, Value) {
     let start = run_at(site, &session.caller, "self.proof_start", json!({}), now);
-    let (code, asked) = start.await;
+    let (code, started) = start.await;
     if code != Code::SUCCESS {
-        return (code, asked);
+        return (code, started);
     }
-    let challenge = decode(&asked["challenge"]).try_into().unwrap();
+    let challenge = decode(&started["challenge"]).try_into().unwrap();
     let message = fresh::key_message(&site.public_key(), &id(session), &challenge);
     let params = json!({ "signature": encode(&identity.sign(&message).0) });
     run_at(site, &session.caller, "self.proof_finish", params, now).await
 }
 
-/// A person with a pass phrase, and a session of theirs.
+/// Creates a person with a pass phrase and opens a session.
 async fn person(test: &TestSite, name: &str, role: &str) -> TestSession {
     let created = test
         .admin("person.create", json!({ "name": name, "role": role }))
@@ -105,8 +106,8 @@ fn delivered() -> Value {
     json!({ "certificate": key.certificate().to_pem(), "key": key.encrypted_key_pem() })
 }
 
-/// A thief who had a session's secrets from memory set a pass phrase of their own, or had a key of their own
-/// delivered, and was the account from then on. [OPS-4]
+/// [OPS-4] Regression test: an attacker with the secrets of a session could set a pass phrase or a
+/// delivered key, and so take over the account.
 #[tokio::test]
 async fn a_stolen_session_does_not_become_its_account() {
     let test = TestSite::new().await;
@@ -125,19 +126,19 @@ async fn a_stolen_session_does_not_become_its_account() {
             assert_eq!(code, Code::NOT_PERMITTED, "{operation}: {data}");
         }
         for (group, target) in [("self", None), ("person", Some(name.as_str()))] {
-            let set = register(&test.site, &stolen.caller, group, target, "the thief's").await;
+            let set = register(&test.site, &stolen.caller, group, target, "the attacker's").await;
             assert_eq!(set.0, Code::NOT_PERMITTED, "{group}: {}", set.1);
         }
-        // Nor with a proof that is made up, or a wrong pass phrase.
+        // Nor with a made-up third message or a wrong pass phrase.
         let ke3 = finish(&test.site, &stolen, &[0; 64], NOW).await;
-        assert_eq!(ke3.0, Code::CONFLICT, "nothing was asked");
+        assert_eq!(ke3.0, Code::CONFLICT, "no proof was started");
         assert_eq!(
             prove(&test.site, &stolen, "a guess", NOW).await.0,
             Code::NOT_PERMITTED
         );
-        let set = register(&test.site, &stolen.caller, "self", None, "the thief's").await;
+        let set = register(&test.site, &stolen.caller, "self", None, "the attacker's").await;
         assert_eq!(set.0, Code::NOT_PERMITTED, "{}", set.1);
-        // The owner knows the pass phrase and changes it.
+        // The owner knows the pass phrase and can change it.
         assert_eq!(
             prove(&test.site, &stolen, PHRASE, NOW).await.0,
             Code::SUCCESS
@@ -149,7 +150,7 @@ async fn a_stolen_session_does_not_become_its_account() {
 
 /// [OPS-5]
 #[tokio::test]
-async fn a_proof_is_good_for_one_change_in_its_session_within_two_minutes() {
+async fn a_fresh_proof_is_valid_for_one_change_in_its_session_within_two_minutes() {
     let test = TestSite::new().await;
     let here = person(&test, "maria", "member").await;
     let account = json!({ "id": here.info.account });
@@ -168,19 +169,19 @@ async fn a_proof_is_good_for_one_change_in_its_session_within_two_minutes() {
     assert_eq!(
         deliver(&here, last).await,
         Code::NOT_PERMITTED,
-        "it is spent"
+        "the proof is used up"
     );
     let proved = prove(&test.site, &here, PHRASE, last).await;
     assert_eq!(proved.0, Code::SUCCESS);
     let now = last.plus_seconds(120);
     assert_eq!(deliver(&here, now).await, Code::NOT_PERMITTED, "too late");
 
-    // A proof that was made for one session is worth nothing in another.
-    let ke3 = begin(&test.site, &here, PHRASE, now)
+    // A proof of one session is not valid in another.
+    let ke3 = start_proof(&test.site, &here, PHRASE, now)
         .await
         .unwrap()
         .unwrap();
-    begin(&test.site, &there, PHRASE, now)
+    start_proof(&test.site, &there, PHRASE, now)
         .await
         .unwrap()
         .unwrap();
@@ -190,9 +191,9 @@ async fn a_proof_is_good_for_one_change_in_its_session_within_two_minutes() {
     );
 }
 
-/// [OPS-5]: a thief who returns to a session that its owner has just proved something in has no proof.
+/// [OPS-5]: an attacker who resumes a session after its owner made a proof has no valid proof.
 #[tokio::test]
-async fn a_proof_does_not_survive_a_return_to_the_session() {
+async fn a_fresh_proof_ends_when_the_session_is_resumed() {
     let test = TestSite::new().await;
     let maria = person(&test, "maria", "member").await;
     assert_eq!(
@@ -211,17 +212,17 @@ async fn a_proof_does_not_survive_a_return_to_the_session() {
     assert_eq!(code, Code::NOT_PERMITTED);
 }
 
-/// Without the same budget a stolen session would guess at the pass phrase without any wait. [OPS-6]
+/// [OPS-6]: otherwise an attacker with a stolen session could guess the pass phrase without delay.
 #[tokio::test]
-async fn guesses_in_a_session_wait_as_guesses_at_logins_do() {
+async fn wrong_pass_phrases_in_a_session_are_delayed_like_failed_logins() {
     let test = TestSite::new().await;
     let maria = person(&test, "maria", "member").await;
     for _ in 0..3 {
-        let wrong = begin(&test.site, &maria, "a guess", NOW).await;
-        assert_eq!(wrong, Ok(None), "three are free");
+        let wrong = start_proof(&test.site, &maria, "a guess", NOW).await;
+        assert_eq!(wrong, Ok(None), "three attempts are not delayed");
     }
     let wait = async |now: Timestamp| {
-        let refused = begin(&test.site, &maria, "a guess", now).await.err();
+        let refused = start_proof(&test.site, &maria, "a guess", now).await.err();
         refused.map(|(code, data)| (code, data["retry_after_ms"].as_u64().unwrap()))
     };
     assert_eq!(wait(NOW).await, Some((Code::BUSY, 250)));
@@ -230,9 +231,13 @@ async fn guesses_in_a_session_wait_as_guesses_at_logins_do() {
         Some((Code::BUSY, 150)),
         "counted once"
     );
-    assert_eq!(wait(NOW.plus_millis(250)).await, None, "it has waited");
+    assert_eq!(
+        wait(NOW.plus_millis(250)).await,
+        None,
+        "the delay has passed"
+    );
     assert_eq!(wait(NOW.plus_millis(250)).await, Some((Code::BUSY, 500)));
-    // A login from there waits after five failures, and its failures count here.
+    // Failed proofs count for logins from the same source, and the other way round.
     let source: Source = "192.0.2.7".parse().unwrap();
     let login = |now| {
         let mut logins = test.site.throttle().logins();
@@ -244,23 +249,23 @@ async fn guesses_in_a_session_wait_as_guesses_at_logins_do() {
         wait(NOW.plus_millis(1_750)).await,
         Some((Code::BUSY, 2_000))
     );
-    // The right pass phrase ends it, as a login does.
+    // A valid proof resets the failures, like a login.
     let later = NOW.plus_millis(3_750);
     assert_eq!(
         prove(&test.site, &maria, PHRASE, later).await.0,
         Code::SUCCESS
     );
     let audited = test.audited().await;
-    let begun = audited
+    let audited_starts = audited
         .iter()
         .filter(|line| line.starts_with("self.proof_start maria"))
         .count();
-    assert_eq!(begun, 6, "each that was answered, and no other");
+    assert_eq!(audited_starts, 6, "one entry for each answered attempt");
 }
 
 /// [OPS-6]: at the limit and one over.
 #[tokio::test]
-async fn a_session_in_which_ten_proofs_fail_is_over() {
+async fn a_session_ends_after_ten_failed_proofs() {
     let test = TestSite::new().await;
     let maria = person(&test, "maria", "member").await;
     let mut now = NOW;
@@ -285,9 +290,9 @@ async fn a_session_in_which_ten_proofs_fail_is_over() {
     assert_eq!(of_proofs.collect::<Vec<_>>(), vec![entry; 10], "each once");
 }
 
-/// [OPS-4]: a service proves its key, by a signature over this session and this challenge.
+/// [OPS-4]: a service signs the session id and the challenge with its key.
 #[tokio::test]
-async fn a_key_is_proved_by_a_signature_of_its_own() {
+async fn a_service_makes_a_fresh_proof_with_a_signature() {
     let test = TestSite::new().await;
     let (mailer, identity) = test.service("mailer").await;
     let other = Identity::generate(&mut SystemEntropy);
@@ -307,9 +312,10 @@ async fn a_key_is_proved_by_a_signature_of_its_own() {
     }
 }
 
-/// A session ran public-key work as fast as the site could, beside the logins of others. [OPS-7]
+/// [OPS-7] Regression test: one session ran public-key operations as fast as the site could, which
+/// delayed the logins of others.
 #[tokio::test]
-async fn an_account_runs_so_much_public_key_work_and_no_more() {
+async fn the_public_key_work_of_an_account_is_limited() {
     let test = TestSite::new().await;
     let root = test.person("root", "admin").await;
     test.service("mailer").await;

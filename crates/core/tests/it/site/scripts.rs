@@ -29,7 +29,7 @@ async fn a_script_is_applied_once() {
 }
 
 #[tokio::test]
-async fn a_changed_script_is_told_and_not_run_again() {
+async fn a_changed_script_is_reported_and_does_not_run_again() {
     let test = TestSite::new().await;
     apply(&test, PEOPLE).await.unwrap();
     let more = format!(
@@ -42,24 +42,24 @@ async fn a_changed_script_is_told_and_not_run_again() {
 }
 
 #[tokio::test]
-async fn a_failing_line_is_named_and_the_script_goes_on_there_once_it_is_mended() {
+async fn a_failing_line_is_reported_and_the_corrected_script_continues_there() {
     let test = TestSite::new().await;
     let broken = PEOPLE.replace("\"bob\"", "\"b o b\"");
     let Err(ScriptError::Line { line, problem }) = apply(&test, &broken).await else {
-        panic!("the line is no operation");
+        panic!("the line is not a valid operation");
     };
     assert_eq!(line, 5);
     assert!(problem.contains("name"), "{problem}");
     test.admin("person.show", json!({ "name": "maria" })).await;
 
-    // The first two lines are not run a second time: maria exists already.
+    // The first two lines do not run again; maria already exists.
     let outcome = apply(&test, PEOPLE).await.unwrap();
     assert_eq!(outcome, ScriptOutcome::Applied { operations: 1 });
     test.admin("person.show", json!({ "name": "bob" })).await;
 }
 
 #[tokio::test]
-async fn lines_that_were_applied_must_stay_as_they_were() {
+async fn a_script_whose_applied_lines_changed_is_refused() {
     let test = TestSite::new().await;
     let broken = PEOPLE.replace("\"bob\"", "\"b o b\"");
     apply(&test, &broken).await.unwrap_err();
@@ -67,12 +67,12 @@ async fn lines_that_were_applied_must_stay_as_they_were() {
     let refused = apply(&test, &other).await;
     assert!(matches!(
         refused,
-        Err(ScriptError::ChangedHalfway { lines: 2 })
+        Err(ScriptError::AppliedLinesChanged { lines: 2 })
     ));
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_named_by_its_line() {
+async fn a_line_that_is_not_json_is_reported_with_its_number() {
     let test = TestSite::new().await;
     let refused = apply(&test, "\n\nperson create maria\n").await;
     assert!(matches!(refused, Err(ScriptError::Line { line: 3, .. })));

@@ -1,4 +1,4 @@
-//! Sealed and open; configuration; the slots of the site key.
+//! Sealing and unsealing, the configuration, and the key slots of the site key.
 
 use countersign_core::access::Caller;
 use countersign_core::engine::{Site, SiteError};
@@ -10,7 +10,7 @@ use countersign_testkit::harness::{NOW, TestSite, new_site, run};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_sealed_site_answers_that_it_is_and_does_nothing_else() {
+async fn a_sealed_site_refuses_everything_but_a_few_operations() {
     let test = TestSite::new().await;
     test.admin("person.create", json!({ "name": "maria" }))
         .await;
@@ -22,7 +22,7 @@ async fn a_sealed_site_answers_that_it_is_and_does_nothing_else() {
         match entry.name() {
             "site.status" => assert_eq!((code, &data["sealed"]), (Code::SUCCESS, &true.into())),
             "site.unseal" => assert_eq!(code, Code::NOT_PERMITTED, "the example's secret is wrong"),
-            // A copy of it is as sealed as it is; this way of asking takes no content.
+            // A backup is sealed like the site. This call cannot carry content, so it is refused.
             "site.backup" => assert_eq!(code, Code::INVALID_PARAMS),
             "site.backup_done" => assert_eq!(code, Code::SUCCESS),
             name => assert_eq!(code, Code::SEALED, "{name}"),
@@ -43,7 +43,7 @@ async fn a_sealed_site_answers_that_it_is_and_does_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_passphrase_and_a_recovery_code_open_the_site_too() {
+async fn a_passphrase_and_a_recovery_code_unseal_the_site_too() {
     let test = TestSite::new().await;
     let set = json!({ "passphrase": "the site's pass phrase" });
     test.admin("site.key_passphrase", set.clone()).await;
@@ -68,7 +68,7 @@ async fn a_passphrase_and_a_recovery_code_open_the_site_too() {
 }
 
 #[tokio::test]
-async fn a_new_secret_takes_the_place_of_the_one_of_its_kind() {
+async fn a_new_key_slot_replaces_the_slot_of_the_same_kind() {
     let test = TestSite::new().await;
     let first = test.admin("site.key_recovery", json!({})).await;
     let second = test.admin("site.key_recovery", json!({})).await;
@@ -89,7 +89,7 @@ async fn a_new_secret_takes_the_place_of_the_one_of_its_kind() {
 }
 
 #[tokio::test]
-async fn the_configuration_is_kept() {
+async fn a_changed_configuration_survives_a_restart() {
     let test = TestSite::new().await;
     let shown = test.admin("site.config", json!({})).await;
     assert_eq!(
@@ -104,7 +104,7 @@ async fn the_configuration_is_kept() {
     assert_eq!(
         test.audit().await.len(),
         audited + 2,
-        "showing is not audited"
+        "reading the configuration is not audited"
     );
     assert_eq!(test.restarted().await.config().session_lifetime, 700);
     let (code, data) = test
@@ -117,7 +117,7 @@ async fn the_configuration_is_kept() {
 }
 
 #[tokio::test]
-async fn a_site_is_made_once() {
+async fn a_site_can_be_created_once_only() {
     let test = TestSite::new().await;
     let slot = SlotFile::generate(&mut SystemEntropy);
     let slots = [NewSlot::File(&slot)];

@@ -1,4 +1,4 @@
-//! Nothing secret reaches the audit log.
+//! The audit log contains no secrets.
 
 use countersign_core::access::Caller;
 use countersign_core::operations;
@@ -40,7 +40,7 @@ async fn no_operation_leaves_a_secret_in_the_audit_log() {
     test.admin("site.unseal", json!({ "slot_file": slot_file.expose() }))
         .await;
 
-    // Every other operation with every secret there is, in every field that takes text.
+    // Calls every other operation with every secret in every text field.
     let table = operations::table().unwrap();
     for entry in table.entries() {
         let mut params = entry.example().clone();
@@ -66,7 +66,7 @@ async fn no_operation_leaves_a_secret_in_the_audit_log() {
     let written = serde_json::to_string(&log).unwrap();
     assert!(
         written.contains(&thumbprint.to_string()),
-        "thumbprints are no secret"
+        "thumbprints are not secret"
     );
     for secret in secrets {
         assert!(!written.contains(&secret), "{secret} is in the audit log");

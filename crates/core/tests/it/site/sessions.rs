@@ -1,9 +1,9 @@
-//! Open sessions.
+//! Open and suspended sessions.
 
 use std::sync::{Arc, Mutex};
 
 use countersign_core::engine::Decision;
-use countersign_core::sessions::{CloseReason, Proof, Resume, Room, Suspension};
+use countersign_core::sessions::{CloseReason, Proof, Resume, Suspension, SuspensionLimits};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::session::EncryptionOption;
@@ -47,18 +47,18 @@ async fn a_session_is_cut_by_its_owner_or_an_admin() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_cut_may_do_nothing_any_more() {
+async fn a_cut_session_is_refused_everything() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     test.admin("session.cut", json!({ "id": maria.info.id }))
         .await;
     let (code, data) = run(&test.site, &maria.caller, "self.show", json!({})).await;
     assert_eq!(code, Code::NOT_PERMITTED);
-    assert!(data["message"].as_str().unwrap().contains("over"));
+    assert!(data["message"].as_str().unwrap().contains("ended"));
 }
 
 #[tokio::test]
-async fn a_session_ends_with_its_time() {
+async fn a_session_ends_when_its_lifetime_ends() {
     let test = TestSite::new().await;
     test.admin("site.config", json!({ "session_lifetime": 60 }))
         .await;
@@ -107,25 +107,25 @@ async fn lifetimes_have_bounds() {
             );
         }
     }
-    let most = json!({ "session_lifetime": 2_592_000, "key_lifetime": 86_400 });
-    test.admin("site.config", most).await;
+    let max = json!({ "session_lifetime": 2_592_000, "key_lifetime": 86_400 });
+    test.admin("site.config", max).await;
     let least = json!({ "session_lifetime": 60, "key_lifetime": 30 });
     test.admin("site.config", least).await;
 }
 
-/// Room for more than any test has.
-const ROOM: Room = Room {
-    in_all: 100,
-    of_account: 100,
+/// Limits that no test reaches.
+const AMPLE: SuspensionLimits = SuspensionLimits {
+    total: 100,
+    per_account: 100,
 };
 
-fn resume(attempt: u64, told: &Arc<Mutex<Option<CloseReason>>>) -> Resume {
-    let told = Arc::clone(told);
+fn resume(attempt: u64, reason_seen: &Arc<Mutex<Option<CloseReason>>>) -> Resume {
+    let reason_seen = Arc::clone(reason_seen);
     Resume {
         attempt,
         option: EncryptionOption::HybridChaCha20Poly1305,
         peer: "192.0.2.8:4321".to_owned(),
-        cut: Box::new(move |reason| *told.lock().unwrap() = Some(reason)),
+        cut: Box::new(move |reason| *reason_seen.lock().unwrap() = Some(reason)),
     }
 }
 
@@ -133,28 +133,28 @@ fn resume(attempt: u64, told: &Arc<Mutex<Option<CloseReason>>>) -> Resume {
 async fn a_client_resumes_its_session_and_the_older_connection_ends() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
-    let told = Arc::default();
+    let reason_seen = Arc::default();
     let resumed = test
         .site
-        .resume_session(maria.info.id, resume(2, &told), NOW)
+        .resume_session(maria.info.id, resume(2, &reason_seen), NOW)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(maria.was_cut(), Some(CloseReason::Replaced));
     assert_eq!((resumed.id, resumed.connection), (maria.info.id, 1));
-    // What the older connection says of its end changes nothing.
+    // The end of the earlier connection does not affect the session.
     let suspended = test
         .site
-        .suspend_session(&maria.info, Box::new(|_| {}), ROOM);
+        .suspend_session(&maria.info, Box::new(|_| {}), AMPLE);
     assert_eq!(suspended, Suspension::Over);
     assert!(!test.site.renew_session(&maria.info, NOW));
-    // Nor does an attempt that was made before this one, and comes only now.
+    // An attempt that was made earlier and arrives later is refused.
     for attempt in [1, 2] {
-        let late = resume(attempt, &told);
+        let late = resume(attempt, &reason_seen);
         let late = test.site.resume_session(maria.info.id, late, NOW).await;
         assert!(late.unwrap().is_none());
     }
-    assert_eq!(*told.lock().unwrap(), None);
+    assert_eq!(*reason_seen.lock().unwrap(), None);
     test.site
         .close_session(&maria.info, CloseReason::ConnectionLost, NOW)
         .await
@@ -175,20 +175,22 @@ async fn a_suspended_session_lasts_until_it_expires_or_is_cut() {
     let maria = test.person("maria", "member").await;
     let bob = test.person("bob", "member").await;
     let cut = Arc::new(Mutex::new(None));
-    let told = Arc::clone(&cut);
-    let hook = move |reason| *told.lock().unwrap() = Some(reason);
+    let reason_seen = Arc::clone(&cut);
+    let hook = move |reason| *reason_seen.lock().unwrap() = Some(reason);
     let suspended = [
-        test.site.suspend_session(&maria.info, Box::new(hook), ROOM),
-        test.site.suspend_session(&bob.info, Box::new(|_| {}), ROOM),
+        test.site
+            .suspend_session(&maria.info, Box::new(hook), AMPLE),
+        test.site
+            .suspend_session(&bob.info, Box::new(|_| {}), AMPLE),
     ];
     assert_eq!(suspended, [Suspension::Suspended, Suspension::Suspended]);
     assert_eq!(test.site.sessions().suspended(), 2);
     test.admin("person.lock", json!({ "name": "maria" })).await;
     assert_eq!(*cut.lock().unwrap(), Some(CloseReason::AccountLocked));
-    let told = Arc::default();
+    let reason_seen = Arc::default();
     let locked = test
         .site
-        .resume_session(maria.info.id, resume(1, &told), NOW);
+        .resume_session(maria.info.id, resume(1, &reason_seen), NOW);
     assert!(locked.await.unwrap().is_none());
 
     let after = bob.info.expires;
@@ -196,40 +198,41 @@ async fn a_suspended_session_lasts_until_it_expires_or_is_cut() {
     assert!(expired.iter().any(|info| info.id == bob.info.id));
     let late = test
         .site
-        .resume_session(bob.info.id, resume(1, &told), after);
+        .resume_session(bob.info.id, resume(1, &reason_seen), after);
     assert!(late.await.unwrap().is_none());
 }
 
-/// At the limits and one over: an account's own oldest session makes room, nobody else's does.
+/// At the limits and one over: only an account's own oldest suspended session makes room.
 #[tokio::test]
-async fn no_account_takes_the_room_of_others() {
+async fn an_account_over_its_suspended_sessions_displaces_its_own_only() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let bob = test.person("bob", "member").await;
     let account = json!({ "id": maria.info.account });
     let mut cuts = Vec::new();
-    let mut suspend = |session: &countersign_testkit::harness::TestSession, room| {
+    let mut suspend = |session: &countersign_testkit::harness::TestSession, limits| {
         let cut = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&cut);
-        let hook = move |reason| *told.lock().unwrap() = Some(reason);
+        let reason_seen = Arc::clone(&cut);
+        let hook = move |reason| *reason_seen.lock().unwrap() = Some(reason);
         cuts.push(cut);
         test.site
-            .suspend_session(&session.info, Box::new(hook), room)
+            .suspend_session(&session.info, Box::new(hook), limits)
     };
-    let room = Room {
-        in_all: 3,
-        of_account: 2,
+    let limits = SuspensionLimits {
+        total: 3,
+        per_account: 2,
     };
     let again = [
         test.session(&account, Proof::Passphrase).await.unwrap(),
         test.session(&account, Proof::Passphrase).await.unwrap(),
     ];
-    assert_eq!(suspend(&maria, room), Suspension::Suspended);
-    assert_eq!(suspend(&again[0], room), Suspension::Suspended);
-    assert_eq!(suspend(&again[1], room), Suspension::Suspended);
+    assert_eq!(suspend(&maria, limits), Suspension::Suspended);
+    assert_eq!(suspend(&again[0], limits), Suspension::Suspended);
+    assert_eq!(suspend(&again[1], limits), Suspension::Suspended);
     assert_eq!(*cuts[0].lock().unwrap(), Some(CloseReason::ConnectionLost));
     assert_eq!(*cuts[1].lock().unwrap(), None);
-    // The one that was cut is there until its hook has closed it, and counts no longer.
+    // The closed session stays registered until its connection closes it, but no longer counts as
+    // suspended.
     assert_eq!(test.site.sessions().suspended(), 2);
     let lost = CloseReason::ConnectionLost;
     test.site
@@ -237,25 +240,28 @@ async fn no_account_takes_the_room_of_others() {
         .await
         .unwrap();
     assert_eq!(test.site.sessions().suspended(), 2);
-    let full = Room { in_all: 2, ..room };
-    let suspend = |room| test.site.suspend_session(&bob.info, Box::new(|_| {}), room);
-    assert_eq!(suspend(full), Suspension::NoRoom);
-    assert_eq!(suspend(room), Suspension::Suspended);
+    let full = SuspensionLimits { total: 2, ..limits };
+    let suspend = |limits| {
+        test.site
+            .suspend_session(&bob.info, Box::new(|_| {}), limits)
+    };
+    assert_eq!(suspend(full), Suspension::LimitReached);
+    assert_eq!(suspend(limits), Suspension::Suspended);
     assert_eq!(test.site.sessions().suspended(), 3);
 }
 
 /// At the limit and one over.
 #[tokio::test]
-async fn an_account_has_so_many_sessions_and_no_more() {
+async fn the_number_of_sessions_of_an_account_is_limited() {
     let test = TestSite::new().await;
     let maria = test.person("maria", "member").await;
     let bob = test.person("bob", "member").await;
-    let mut held = Vec::new();
-    for most in [1, 2, 2] {
-        held.push(test.entry(maria.info.account, most).await);
+    let mut decisions = Vec::new();
+    for max in [1, 2, 2] {
+        decisions.push(test.entry(maria.info.account, max).await);
     }
     assert!(matches!(
-        held[..],
+        decisions[..],
         [Decision::TooMany, Decision::Opened(_), Decision::TooMany]
     ));
     assert!(matches!(
@@ -285,7 +291,7 @@ async fn opening_and_closing_are_audited_with_the_reason() {
             .close_session(info, CloseReason::Goodbye, NOW)
             .await
             .unwrap();
-        // Closing twice is closing once.
+        // Closing a session again has no effect.
         test.site
             .close_session(info, CloseReason::Goodbye, NOW)
             .await
@@ -313,7 +319,7 @@ async fn opening_and_closing_are_audited_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_revoked_after_its_proof_opens_no_session() {
+async fn a_key_that_was_revoked_during_the_login_opens_no_session() {
     let test = TestSite::new().await;
     let (mailer, identity) = test.service("mailer").await;
     let thumbprint = identity.certificate().thumbprint();
@@ -327,7 +333,7 @@ async fn a_key_that_was_revoked_after_its_proof_opens_no_session() {
     );
 }
 
-/// A session is opened while its account is being locked: whichever is first, none is left.
+/// A session is opened while its account is locked. In either order, no session is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locking_and_opening_at_once_leaves_no_session() {
     let test = Arc::new(TestSite::new().await);

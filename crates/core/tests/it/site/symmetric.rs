@@ -1,4 +1,4 @@
-//! Tickets of the fast path, as the site gives them to services that speak for applications.
+//! The symmetric ticket path, as the site offers it to the services of applications.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.millis()).unwrap()
 }
 
-/// A site with `billing`, which may call `ledger`, and their services.
+/// A site with `billing`, which may call `ledger`, and the services of both.
 struct World {
     test: TestSite,
     billing: TestSession,
@@ -63,7 +63,7 @@ impl World {
         run(&self.test.site, caller, "broker.ticket", params).await
     }
 
-    /// The codes of what is refused, and nothing for a ticket.
+    /// Returns the code of each refusal, and `None` for each ticket.
     async fn answers(&self, providers: &[&str]) -> Vec<Option<String>> {
         let (code, mut data) = self.ask("billing", providers).await;
         assert_eq!(code, Code::SUCCESS, "{data}");
@@ -91,7 +91,7 @@ impl World {
         registered.unwrap()
     }
 
-    /// What the provider can read of its ticket keys at `now`.
+    /// Returns the ticket keys that the provider gets at `now`.
     async fn keys_at(&self, now: Timestamp) -> Vec<TicketKey> {
         let ledger = self.registered("ledger", now).await;
         let site = &self.test.site;
@@ -100,7 +100,7 @@ impl World {
         messages.iter().filter_map(read).flatten().collect()
     }
 
-    /// A presentation of a ticket that was made at `now`.
+    /// Returns a presentation of a ticket that was issued at `now`.
     async fn presentation(&self, now: Timestamp) -> String {
         let billing = self.registered("billing", now).await;
         let (keys, requested) = (keys(&self.test), ["ledger".to_owned()]);
@@ -118,7 +118,7 @@ impl World {
 }
 
 fn keys(test: &TestSite) -> Arc<BrokerKeys> {
-    test.site.opened().unwrap().broker.clone()
+    test.site.unsealed_keys().unwrap().broker.clone()
 }
 
 fn names(keys: &[TicketKey]) -> Vec<[u8; 8]> {
@@ -126,7 +126,7 @@ fn names(keys: &[TicketKey]) -> Vec<[u8; 8]> {
 }
 
 #[tokio::test]
-async fn a_service_gets_tickets_that_the_provider_opens_with_its_keys() {
+async fn a_service_gets_tickets_that_the_provider_opens_with_its_ticket_keys() {
     let mut world = World::new().await;
     let before = world.test.audit().await.len();
     let (code, mut data) = world.ticket_keys().await;
@@ -159,7 +159,7 @@ async fn a_service_gets_tickets_that_the_provider_opens_with_its_keys() {
 
 /// [BRK-54]
 #[tokio::test]
-async fn nobody_gets_anything_for_an_application_that_does_not_name_them() {
+async fn only_the_service_of_an_application_gets_its_tickets() {
     let world = World::new().await;
     let (test, ledger) = (&world.test, &world.ledger.caller);
     let ask = async |caller, app: &str| {
@@ -174,13 +174,14 @@ async fn nobody_gets_anything_for_an_application_that_does_not_name_them() {
         .await;
         (tickets, keys)
     };
-    // Another application's service; one that is not there; no id at all.
+    // The service of another application; an unknown application; an invalid id.
     let other = ask(ledger, "billing").await;
     assert_eq!(other.0.0, Code::NOT_PERMITTED);
     assert_eq!(other.0, other.1);
     assert_eq!(ask(ledger, "nobody").await, other);
     assert_eq!(ask(ledger, " ").await, other);
-    // An admin speaks for no application, neither in a session nor at the socket.
+    // An admin does not get tickets for an application, neither in a session nor at the admin
+    // socket.
     let admin = test.person("maria", "admin").await;
     assert_eq!(ask(&admin.caller, "billing").await, other);
     let socket = Caller::admin_socket();
@@ -190,7 +191,7 @@ async fn nobody_gets_anything_for_an_application_that_does_not_name_them() {
         ask(&member.caller, "billing").await.0.0,
         Code::NOT_PERMITTED
     );
-    // Named, and not any more.
+    // The service was set, and then replaced.
     world
         .update("billing", json!({ "service": "ledger-robot@example.org" }))
         .await;
@@ -200,7 +201,7 @@ async fn nobody_gets_anything_for_an_application_that_does_not_name_them() {
     assert_eq!(ask(ledger, "billing").await, other);
     let shown = test.admin("app.show", json!({ "id": "billing" })).await;
     assert_eq!(shown.get("service"), None);
-    // Who is named has to be a service.
+    // Only an existing service can be set.
     for wrong in ["maria", "nobody", "a b", "billing-robot@example.com"] {
         let params = json!({ "id": "billing", "settings": { "service": wrong } });
         let (_, data) = test.refused("app.update", params).await;
@@ -210,7 +211,7 @@ async fn nobody_gets_anything_for_an_application_that_does_not_name_them() {
 
 /// [BRK-55]
 #[tokio::test]
-async fn one_to_256_tickets_are_asked_for_at_once() {
+async fn one_to_256_tickets_can_be_requested_at_once() {
     let world = World::new().await;
     for (count, fine) in [(0, false), (1, true), (256, true), (257, false)] {
         let (code, data) = world.ask("billing", &vec!["ledger"; count]).await;
@@ -226,7 +227,7 @@ async fn one_to_256_tickets_are_asked_for_at_once() {
 
 /// [BRK-6], [BRK-30] and [BRK-55]
 #[tokio::test]
-async fn a_refusal_fails_no_other_entry_and_policy_is_asked_each_time() {
+async fn a_refusal_affects_no_other_entry_and_policy_is_checked_each_time() {
     let world = World::new().await;
     let test = &world.test;
     let old = json!({
@@ -262,7 +263,7 @@ async fn a_refusal_fails_no_other_entry_and_policy_is_asked_each_time() {
         Code::NOT_PERMITTED
     );
     assert_eq!(world.ticket_keys().await.0, Code::NOT_PERMITTED);
-    // A service that is locked has no session any more.
+    // A locked service has no session.
     let robot = json!({ "name": "billing-robot" });
     test.admin("service.lock", robot).await;
     assert!(world.billing.was_cut().is_some());
@@ -272,9 +273,9 @@ async fn a_refusal_fails_no_other_entry_and_policy_is_asked_each_time() {
     );
 }
 
-/// [BRK-51] and [BRK-53]: a provider that asks once a day has every key in time.
+/// [BRK-51] and [BRK-53]: a provider that asks once a day always has every key.
 #[tokio::test]
-async fn the_keys_of_yesterday_today_and_tomorrow_are_told() {
+async fn a_provider_gets_the_keys_of_yesterday_today_and_tomorrow() {
     let mut world = World::new().await;
     let midnight = Timestamp::from_millis(NOW.millis() / 86_400_000 * 86_400_000);
     let day = |days: u64| midnight.plus_millis(days * TICKET_KEY);
@@ -300,7 +301,7 @@ async fn the_keys_of_yesterday_today_and_tomorrow_are_told() {
 
 /// [BRK-52] and [BRK-53]
 #[tokio::test]
-async fn each_key_of_a_provider_has_ticket_keys_of_its_own_until_it_retires() {
+async fn each_key_of_a_provider_has_its_own_ticket_keys_until_it_retires() {
     let mut world = World::new().await;
     let before = world.keys_at(NOW).await;
     let early = world.presentation(NOW).await;
@@ -309,7 +310,8 @@ async fn each_key_of_a_provider_has_ticket_keys_of_its_own_until_it_retires() {
         "id": "ledger", "public_key": next.public().to_pem(), "overlap": 1_000
     });
     world.test.admin("app.rotate_key", rotate).await;
-    // Who has the older key alone reads what goes with it, and tickets are under the newer one's.
+    // A provider with the older key only can read the ticket keys for it. Tickets use the newer
+    // one's.
     assert_eq!(names(&world.keys_at(NOW).await), names(&before));
     world.provider.ticket_keys = before.clone();
     let late = world.presentation(NOW).await;
@@ -319,7 +321,7 @@ async fn each_key_of_a_provider_has_ticket_keys_of_its_own_until_it_retires() {
     };
     assert_eq!(accept(&world.provider, &early), Ok(()));
     assert_eq!(accept(&world.provider, &late), Err(Refusal::NotVerified));
-    // Who has both reads both, until the older one retires.
+    // A provider with both keys can read both, until the older one retires.
     world.provider.keys.insert(0, next);
     let both = world.keys_at(NOW.plus_millis(999)).await;
     assert_eq!(both.len(), 6);
@@ -338,14 +340,14 @@ async fn each_key_of_a_provider_has_ticket_keys_of_its_own_until_it_retires() {
 
 /// [BRK-52]
 #[tokio::test]
-async fn ticket_keys_come_back_with_the_site_key_and_not_with_another_registration() {
+async fn ticket_keys_survive_a_restart_and_not_a_new_registration() {
     let mut world = World::new().await;
     let before = names(&world.keys_at(NOW).await);
     world
         .test
         .admin("app.delete", json!({ "id": "ledger" }))
         .await;
-    // A key serves one registration.
+    // A key can be used by one registration only.
     world.provider.keys = vec![party()];
     let key = world.provider.keys[0].public().to_pem();
     let params = json!({ "id": "ledger", "public_keys": [key] });
@@ -362,17 +364,17 @@ async fn ticket_keys_come_back_with_the_site_key_and_not_with_another_registrati
     assert!(before.iter().all(|name| !after.contains(name)));
 
     let again = world.test.unsealed().await;
-    let opened = again.opened().unwrap();
+    let opened = again.unsealed_keys().unwrap();
     let ledger = again.registered("ledger", NOW).await.unwrap().unwrap();
     let messages = again.ticket_keys(&opened.broker, &ledger, NOW).unwrap();
     let read = world.provider.ticket_keys(&messages[0]).unwrap();
     assert_eq!(names(&read), after);
 }
 
-/// An application that exists and may not be called was answered in other time than one that does not exist: 197
-/// and 294 microseconds. Whatever is refused waits, and what is granted does not.
+/// Regression test: the refusal for an existing application took 197 µs and that for an unknown one
+/// 294 µs. Every refusal is delayed, and granted tickets are not.
 #[tokio::test]
-async fn refused_tickets_wait_whatever_is_refused() {
+async fn every_refusal_of_a_ticket_takes_the_same_minimum_time() {
     let world = World::new().await;
     let waited = Arc::new(AtomicUsize::new(0));
     let counted = waited.clone();
@@ -409,9 +411,9 @@ async fn refused_tickets_wait_whatever_is_refused() {
     }
 }
 
-/// Tickets left no trace, however many were given.
+/// Regression test: tickets were not audited at all.
 #[tokio::test]
-async fn tickets_are_audited_by_their_number() {
+async fn issued_and_refused_tickets_are_audited_with_their_count() {
     let world = World::new().await;
     let before = world.test.audit().await.len();
     world.answers(&["ledger"; 200]).await;
@@ -419,7 +421,7 @@ async fn tickets_are_audited_by_their_number() {
     world.answers(&["nobody", "ledger", "elsewhere"]).await;
     world.test.site.write_all_counted().await.unwrap();
     let entries = world.test.audit().await;
-    let told = entries[before..].iter().map(|entry| {
+    let counted = entries[before..].iter().map(|entry| {
         assert_eq!(
             (&entry["actor"], &entry["operation"], &entry["channel"]),
             (
@@ -433,7 +435,7 @@ async fn tickets_are_audited_by_their_number() {
         format!("{target} {outcome} {}", entry["details"]["count"])
     });
     assert_eq!(
-        told.collect::<Vec<_>>(),
+        counted.collect::<Vec<_>>(),
         ["ledger done 200", "- not_permitted 2", "ledger done 57"]
     );
 }

@@ -1,7 +1,9 @@
-//! What follows from a change: it is done with the change or not at all, whatever becomes of the caller.
+//! The consequences of a change take effect with the change or not at all, even if the caller
+//! disconnects.
 //!
-//! Handlers used to commit first and to end sessions, to forget a cached application or to swap a setting afterwards.
-//! A caller that was cancelled between the two left a locked account with its sessions open.
+//! Regression tests: handlers used to commit first, and then to end sessions, clear a cached
+//! application or replace a setting. A caller that was cancelled in between left a locked account
+//! with open sessions.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -20,7 +22,8 @@ use countersign_testkit::faulty::{Fault, FaultyStore};
 use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run};
 use serde_json::{Value, json};
 
-/// Runs a future until it has waited `waits` times, and drops it then; what came of it if it was done before.
+/// Polls a future until it has been suspended `waits` times, and drops it. Returns its result if it
+/// finished before.
 async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = waits;
@@ -35,7 +38,7 @@ async fn dropped_after<T>(waits: usize, future: impl Future<Output = T>) -> Opti
     .await
 }
 
-/// A site with all that the operations under test need.
+/// A site with the objects that the operations under test need.
 pub(super) struct Scene {
     pub(super) test: TestSite,
     maria: TestSession,
@@ -48,7 +51,7 @@ impl Scene {
         Self::of(TestSite::new().await).await
     }
 
-    /// A scene on a store whose commits go wrong once the test says so.
+    /// Makes a scene on a store whose commits fail once the test says so.
     pub(super) async fn faulty(fault: Fault) -> (Self, Arc<FaultyStore>) {
         let store = MemoryStore::new();
         let faulty = Arc::new(FaultyStore::new(Arc::new(store.reopened()), fault));
@@ -62,7 +65,7 @@ impl Scene {
     async fn of(test: TestSite) -> Self {
         let maria = test.person("maria", "member").await;
         let (robot, identity) = test.service("robot").await;
-        // The cache knows both: an application, and that there is none.
+        // Fills the cache with an existing application and with an unknown id.
         let key = party().public().to_pem();
         let app = json!({ "id": "ledger", "public_keys": [key] });
         test.admin("app.create", app).await;
@@ -77,7 +80,7 @@ impl Scene {
         }
     }
 
-    /// Every account's sessions and every setting, as memory has them.
+    /// Returns all sessions and settings according to memory.
     pub(super) async fn memory(&self) -> Value {
         let site = &self.test.site;
         let ledger = site.registered("ledger", NOW).await.unwrap();
@@ -96,14 +99,14 @@ impl Scene {
         })
     }
 
-    /// Whether memory is what the store holds.
+    /// Returns whether memory agrees with the store.
     pub(super) async fn agrees(&self, memory: &Value) -> bool {
         let stored = self.stored().await;
         let fields = stored.as_object().unwrap();
         fields.iter().all(|(field, value)| memory[field] == *value)
     }
 
-    /// What memory must be, by what the store holds: that of a site that is opened from it.
+    /// Returns what memory should contain: the memory of a site that is opened from the same store.
     async fn stored(&self) -> Value {
         let site = self.test.unsealed().await;
         let ledger = site.registered("ledger", NOW).await.unwrap();
@@ -137,7 +140,7 @@ async fn slots(site: &Site) -> usize {
     slots["slots"].as_array().unwrap().len()
 }
 
-/// The names, roles and states of all accounts, and how many keys the services have.
+/// Returns the names, roles and states of all accounts, and the number of keys of the services.
 async fn accounts(site: &Site) -> Vec<String> {
     let mut accounts = Vec::new();
     for list in ["person.list", "service.list"] {
@@ -159,7 +162,7 @@ async fn v1_keys(site: &Site) -> usize {
     shown["v1_public_keys"].as_array().unwrap().len()
 }
 
-/// A change, and the session that ends with it.
+/// A change, and the session that it ends.
 struct Case {
     name: &'static str,
     params: Value,
@@ -239,10 +242,10 @@ fn cases(scene: &Scene) -> Vec<Case> {
     ]
 }
 
-/// A caller may go away at any point of any change. Afterwards memory is what a site opened from the same store has,
-/// and a session has ended exactly if the change was made.
+/// A caller may disconnect at any point of any change. Afterwards memory equals that of a site
+/// opened from the same store, and a session has ended exactly if the change was made.
 #[tokio::test]
-async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreement() {
+async fn memory_and_store_agree_if_a_caller_disconnects_at_any_point() {
     let count = cases(&Scene::new().await).len();
     for at in 0..count {
         for waits in 0.. {
@@ -255,7 +258,7 @@ async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreeme
                 .penalties()
                 .record_abuse(punished, Abuse::Malformed, NOW);
             let done = dropped_after(waits, run(site, &local, name, params)).await;
-            // Another change comes behind it: whatever of the first was under way is over then.
+            // A further change follows, so that the first one is complete.
             scene
                 .test
                 .admin("person.create", json!({ "name": "behind" }))
@@ -284,9 +287,9 @@ async fn a_caller_that_goes_away_at_any_point_leaves_memory_and_store_in_agreeme
     }
 }
 
-/// The broker's key of edition v1 takes long to make; it is given here, so that it takes long once.
+/// Generating a v1 key takes long, so the test gives one.
 #[tokio::test]
-async fn a_key_of_the_broker_is_in_use_although_its_caller_went_away() {
+async fn a_new_broker_key_is_used_even_if_its_caller_disconnected() {
     let key = RsaKey::generate().unwrap();
     let pem = key.expose().to_owned();
     for waits in 0.. {
@@ -309,9 +312,9 @@ async fn a_key_of_the_broker_is_in_use_although_its_caller_went_away() {
     }
 }
 
-/// A fault in what ends a session must not stop the site from writing, nor leave a session open that has to end.
+/// A panic in a hook that ends a session must neither stop the store nor leave a session open.
 #[tokio::test]
-async fn a_panic_while_a_change_is_applied_ends_every_session_and_not_the_site() {
+async fn a_panic_in_the_projection_ends_every_session_and_the_site_continues() {
     let test = TestSite::new().await;
     let bob = test.person("bob", "member").await;
     let params = json!({ "name": "maria", "role": "member" });
@@ -323,7 +326,7 @@ async fn a_panic_while_a_change_is_applied_ends_every_session_and_not_the_site()
         option: EncryptionOption::HybridAes256Gcm,
         peer: "192.0.2.7:1234".to_owned(),
         cut: Box::new(|_| panic!("a fault in the hook of a connection")),
-        most: 1_000,
+        max_sessions: 1_000,
     };
     let opened = test.site.open_session(opening, NOW).await.unwrap();
     assert!(matches!(opened, Decision::Opened(_)));
@@ -348,9 +351,9 @@ fn reserve() -> Entry {
         })
 }
 
-/// An event goes with a change: after it, in the order of commits, and not when the change is refused.
+/// An event is published after its change, in commit order, and not if the change is refused.
 #[tokio::test]
-async fn an_operation_raises_an_event_with_its_change() {
+async fn an_event_is_published_with_its_change() {
     let test = TestSite::builder().operations(|| vec![reserve()]);
     let test = test.build().await;
     let maria = test.person("maria", "member").await;
@@ -371,9 +374,9 @@ async fn an_operation_raises_an_event_with_its_change() {
 #[serde(deny_unknown_fields)]
 struct Seat {}
 
-/// HTTP is a channel that no operation is granted to yet: whatever a caller of it says of itself, it is refused.
+/// No operation is available over HTTP yet, whatever the caller's role.
 #[tokio::test]
-async fn a_channel_that_the_table_does_not_grant_is_refused_everything() {
+async fn a_channel_without_operations_is_refused_everything() {
     let test = TestSite::new().await;
     let caller = Caller {
         channel: countersign_core::access::Channel::Http,
