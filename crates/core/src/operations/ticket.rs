@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign_proto::broker::v2::SealedMessage;
 use countersign_proto::broker::v2::limits::TICKETS;
-use countersign_proto::broker::v2::symmetric::Answered;
+use countersign_proto::broker::v2::symmetric::TicketResult;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ struct Tickets {
     /// In the order of `providers`: `granted` with the members of an auth response, or `refused` with a code of
     /// the broker.
     #[schemars(with = "Vec<Value>")]
-    tickets: Vec<Answered>,
+    tickets: Vec<TicketResult>,
 }
 
 async fn ticket(context: Context, params: Ask) -> Result<Answer<Tickets>, Refusal> {
@@ -81,7 +81,7 @@ async fn ticket(context: Context, params: Ask) -> Result<Answer<Tickets>, Refusa
     let tickets = tickets.await?;
     if tickets
         .iter()
-        .any(|answered| matches!(answered, Answered::Refused(_)))
+        .any(|answered| matches!(answered, TicketResult::Refused(_)))
     {
         delay.await;
     }

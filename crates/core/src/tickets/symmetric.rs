@@ -11,7 +11,7 @@ use countersign_crypto::party::PartyPublic;
 use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::limits::TICKET_KEY;
 use countersign_proto::broker::v2::site::Application as Party;
-use countersign_proto::broker::v2::symmetric::{Answered, grant};
+use countersign_proto::broker::v2::symmetric::{TicketResult, grant};
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 
 use super::audited::{granted, refused};
@@ -55,7 +55,7 @@ pub(crate) fn tickets(
     providers: &HashMap<&str, Arc<Registered>>,
     now: Timestamp,
     entropy: impl Entropy,
-) -> (Vec<Answered>, Vec<Occurrence>) {
+) -> (Vec<TicketResult>, Vec<Occurrence>) {
     // A provider that is asked for again has the same key: it is worked out once for a request.
     let keyed = providers.iter().filter_map(|(id, provider)| {
         let party = provider.v2.as_ref()?;
@@ -76,12 +76,12 @@ pub(crate) fn tickets(
     let answers = requested.iter().map(|id| match issue(id) {
         Ok(response) => {
             *given.entry(id).or_default() += 1;
-            Answered::Granted(Box::new(response))
+            TicketResult::Granted(Box::new(response))
         }
         Err(refusal) => {
             denied = Some((id, denied.map_or(0, |(_, times)| times) + 1));
             // The same for one that is not there and one that may not be called.
-            Answered::Refused(refusal.code().to_owned())
+            TicketResult::Refused(refusal.code().to_owned())
         }
     });
     let answers = answers.collect();

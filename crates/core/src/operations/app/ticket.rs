@@ -125,7 +125,7 @@ fn agreed(
             agreed.cipher.name().to_owned(),
             agreed.hash.name().to_owned(),
         )),
-        Err(v1::Refusal::NoCommonCipher) => Err(missing("cipher")),
+        Err(v1::V1Refusal::NoCommonCipher) => Err(missing("cipher")),
         Err(_) => Err(missing(
             "hash that the site signs with and Hawk knows, which sha256 alone is,",
         )),
