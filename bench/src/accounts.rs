@@ -117,7 +117,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
 /// A site with many services, some of which can log in.
 struct Populated {
     site: BenchSite,
-    settings: Arc<server::Settings>,
+    settings: Arc<server::ServerSettings>,
     robots: Vec<Arc<Identity>>,
     next: usize,
 }
@@ -176,12 +176,12 @@ impl Populated {
         let site = &self.site.site;
         let entropy = &mut SystemEntropy;
 
-        let client = client::Settings::new(self.settings.key.public());
+        let client = client::ClientSettings::new(self.settings.key.public());
         let (mut up, mut down) = (Vec::new(), Vec::new());
-        let client = client::LoginAttempt::service(client, robot, entropy, &mut up)?;
-        let login = server::LoginAttempt::new(self.settings.clone());
+        let client = client::ClientLoginAttempt::service(client, robot, entropy, &mut up)?;
+        let login = server::ServerLoginAttempt::new(self.settings.clone());
         let (reading, find) = timed(|| match login.receive(&mut up, &mut down)? {
-            (server::Step::LookUp(server::LookUp::Service(find)), _) => Ok(find),
+            (server::ServerStep::LookUp(server::LookUp::Service(find)), _) => Ok(find),
             _ => Err(OFF_SCRIPT.into()),
         })?;
         let (look_up, found) =
@@ -198,7 +198,7 @@ impl Populated {
         up.clear();
         client.receive(&mut down, entropy, &mut up)?;
         let (proving, proved) = timed(|| match login.receive(&mut up, &mut down)? {
-            (server::Step::Authenticated(proved), _) => Ok(proved),
+            (server::ServerStep::Authenticated(proved), _) => Ok(proved),
             _ => Err(OFF_SCRIPT.into()),
         })?;
         let (opening, session) = timed(|| {
@@ -237,9 +237,9 @@ impl Populated {
 }
 
 /// What the logins of a site need, with nothing kept from earlier ones.
-fn settings(site: &BenchSite) -> Result<server::Settings> {
+fn settings(site: &BenchSite) -> Result<server::ServerSettings> {
     let opened = site.site.unsealed_keys().ok_or(OFF_SCRIPT)?;
-    Ok(server::Settings {
+    Ok(server::ServerSettings {
         key: opened.key.clone(),
         setup: opened.setup.clone(),
         decoy: opened.decoy.clone(),

@@ -127,7 +127,7 @@ impl V2 {
     fn request(&self) -> Result<()> {
         let [at] = countersign_crypto::entropy::fresh::<1>(&mut SystemEntropy);
         let text = self.requests.get(usize::from(at) % 64);
-        let request = v2::site::Request::read(text.map_or(&[][..], Vec::as_slice))?;
+        let request = v2::site::UnverifiedRequest::read(text.map_or(&[][..], Vec::as_slice))?;
         let stranger = self.second.keys.first().ok_or("a key")?;
         let verified = request.verify(&self.site, Some(&self.first), stranger, NOW)?;
         let (site, first, second) = (&self.site, &self.first, Some(&self.second));
@@ -140,8 +140,8 @@ impl V2 {
 /// The same of edition v1.
 struct V1 {
     master: v1::master::Master,
-    first: v1::master::Application,
-    second: v1::master::Application,
+    first: v1::master::V1Application,
+    second: v1::master::V1Application,
     request: String,
 }
 
@@ -155,7 +155,7 @@ impl V1 {
     fn new() -> Result<Self> {
         let cipher: Cipher = "aes-256-cbc".parse()?;
         let application = |id: &str, party: &str| -> Result<_> {
-            Ok(v1::master::Application {
+            Ok(v1::master::V1Application {
                 id: id.to_owned(),
                 keys: vec![key(party)?.public().clone()],
                 hashes: vec![RsaHash::Sha256],
@@ -169,7 +169,7 @@ impl V1 {
             ciphers: vec![cipher],
             hashes: vec![RsaHash::Sha256],
         };
-        let consumer = v1::consumer::Consumer {
+        let consumer = v1::consumer::V1Consumer {
             id: "a".to_owned(),
             keys: vec![key("consumer")?],
             master: vec![key("master")?.public().clone()],

@@ -19,15 +19,15 @@ use crate::Result;
 
 /// A site, and a service that it knows.
 pub(crate) struct Ends {
-    pub(crate) server: Arc<server::Settings>,
-    pub(crate) client: client::Settings,
+    pub(crate) server: Arc<server::ServerSettings>,
+    pub(crate) client: client::ClientSettings,
     robot: Arc<Identity>,
 }
 
 /// Both ends of an open session.
 pub(crate) struct Pair {
-    pub(crate) client: client::Session,
-    pub(crate) server: server::Session,
+    pub(crate) client: client::ClientSession,
+    pub(crate) server: server::ServerSession,
 }
 
 /// What a dialog that took an unforeseen turn is reported as.
@@ -37,10 +37,10 @@ impl Ends {
     /// Both ends, with one option on offer.
     pub(crate) fn new(option: EncryptionOption) -> Result<Self> {
         let key = SiteKey::from_seed(SiteSeed(Secret::generate(&mut SystemEntropy)));
-        let mut client = client::Settings::new(key.public());
+        let mut client = client::ClientSettings::new(key.public());
         client.options = OptionList::new([option]);
         client.accepted = vec![option];
-        let server = server::Settings {
+        let server = server::ServerSettings {
             key: Arc::new(key),
             setup: Arc::new(ServerSetup::generate(&mut SystemEntropy)),
             decoy: Secret::generate(&mut SystemEntropy),
@@ -61,10 +61,10 @@ impl Ends {
         let entropy = &mut SystemEntropy;
         let (mut up, mut down) = (Vec::new(), Vec::new());
         let (settings, robot) = (self.client.clone(), self.robot.clone());
-        let client = client::LoginAttempt::service(settings, robot, entropy, &mut up)?;
+        let client = client::ClientLoginAttempt::service(settings, robot, entropy, &mut up)?;
 
-        let server = server::LoginAttempt::new(self.server.clone());
-        let (server::Step::LookUp(server::LookUp::Service(find)), _) =
+        let server = server::ServerLoginAttempt::new(self.server.clone());
+        let (server::ServerStep::LookUp(server::LookUp::Service(find)), _) =
             server.receive(&mut up, &mut down)?
         else {
             return Err(OFF_SCRIPT.into());
@@ -78,17 +78,21 @@ impl Ends {
         let server = find.answer(credential.as_ref(), entropy, &mut down)?;
 
         up.clear();
-        let (client::Step::NeedMore(client), _) = client.receive(&mut down, entropy, &mut up)?
+        let (client::ClientStep::NeedMore(client), _) =
+            client.receive(&mut down, entropy, &mut up)?
         else {
             return Err(OFF_SCRIPT.into());
         };
         down.clear();
-        let (server::Step::Authenticated(proved), _) = server.receive(&mut up, &mut down)? else {
+        let (server::ServerStep::Authenticated(proved), _) = server.receive(&mut up, &mut down)?
+        else {
             return Err(OFF_SCRIPT.into());
         };
         let server = proved.welcome(&welcome(), &mut down)?;
         up.clear();
-        let (client::Step::LoggedIn(done), _) = client.receive(&mut down, entropy, &mut up)? else {
+        let (client::ClientStep::LoggedIn(done), _) =
+            client.receive(&mut down, entropy, &mut up)?
+        else {
             return Err(OFF_SCRIPT.into());
         };
         Ok(Pair {
@@ -101,7 +105,7 @@ impl Ends {
     pub(crate) fn forget(&mut self) {
         self.client.known = Arc::new(StaticKeyCache::default());
         let old = &self.server;
-        self.server = Arc::new(server::Settings {
+        self.server = Arc::new(server::ServerSettings {
             key: old.key.clone(),
             setup: old.setup.clone(),
             decoy: old.decoy.clone(),

@@ -112,7 +112,7 @@ impl Site {
         let (mut clients, mut flights) = (Vec::new(), Vec::new());
         for _ in 0..STARTED {
             let mut flight = Vec::new();
-            clients.push(client::LoginAttempt::person(
+            clients.push(client::ClientLoginAttempt::person(
                 self.ends.client.clone(),
                 "maria".parse()?,
                 passphrase(),
@@ -125,8 +125,8 @@ impl Site {
             let mut started = Vec::with_capacity(STARTED);
             for flight in &mut flights {
                 let mut out = Vec::new();
-                let login = server::LoginAttempt::new(self.ends.server.clone());
-                let (server::Step::LookUp(server::LookUp::Person(find)), _) =
+                let login = server::ServerLoginAttempt::new(self.ends.server.clone());
+                let (server::ServerStep::LookUp(server::LookUp::Person(find)), _) =
                     login.receive(flight, &mut out)?
                 else {
                     return Err(OFF_SCRIPT.into());
@@ -139,7 +139,7 @@ impl Site {
         let mut proofs = Vec::new();
         for (client, (server, mut answer)) in clients.into_iter().zip(started).take(FINISHED) {
             let mut proof = Vec::new();
-            let (client::Step::Stretch(stretch), _) =
+            let (client::ClientStep::Stretch(stretch), _) =
                 client.receive(&mut answer, entropy, &mut proof)?
             else {
                 return Err(OFF_SCRIPT.into());
@@ -149,7 +149,7 @@ impl Site {
         }
         let (finishing, ()) = timed(|| {
             for (login, mut proof) in proofs {
-                let (server::Step::Authenticated(proved), _) =
+                let (server::ServerStep::Authenticated(proved), _) =
                     login.receive(&mut proof, &mut Vec::new())?
                 else {
                     return Err(OFF_SCRIPT.into());

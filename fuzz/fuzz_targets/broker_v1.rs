@@ -8,18 +8,18 @@ use std::sync::LazyLock;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::legacy::Cipher;
-use countersign_proto::broker::v1::consumer::{Answered, Consumer};
+use countersign_proto::broker::v1::consumer::{ResponseAction, V1Consumer};
 use countersign_proto::broker::v1::hawk::Header;
 use countersign_proto::broker::v1::master::Master;
-use countersign_proto::broker::v1::provider::Provider;
+use countersign_proto::broker::v1::provider::V1Provider;
 use libfuzzer_sys::fuzz_target;
 
 const NOW: u64 = 1_795_203_562_570;
 
 struct Parties {
     master: Master,
-    provider: Provider,
-    consumer: Consumer,
+    provider: V1Provider,
+    consumer: V1Consumer,
     stranger: RsaPublicKey,
 }
 
@@ -31,14 +31,14 @@ static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
     let (ciphers, hashes) = (Cipher::ALL.to_vec(), RsaHash::ALL.to_vec());
     Parties {
         stranger: provider.public().clone(),
-        provider: Provider {
+        provider: V1Provider {
             id: "Application B".to_owned(),
             keys: vec![provider],
             master: vec![master().public().clone()],
             ciphers: ciphers.clone(),
             hashes: hashes.clone(),
         },
-        consumer: Consumer {
+        consumer: V1Consumer {
             id: "Application A".to_owned(),
             keys: vec![consumer],
             master: vec![master().public().clone()],
@@ -77,7 +77,7 @@ fuzz_target!(|input: &[u8]| {
             let entropy = &mut SystemEntropy;
             let (asked, _) = parties.consumer.ask("Application B", NOW, entropy).unwrap();
             let answered = parties.consumer.answered(asked, status, text, NOW, entropy);
-            assert!(!matches!(answered, Ok(Answered::Granted(_))));
+            assert!(!matches!(answered, Ok(ResponseAction::Granted(_))));
         }
         _ => drop(Header::parse(&String::from_utf8_lossy(text))),
     }

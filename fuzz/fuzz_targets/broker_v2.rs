@@ -14,8 +14,8 @@ use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::provider::Provider;
-use countersign_proto::broker::v2::signature::{self, Fields, Signed};
-use countersign_proto::broker::v2::site::{Request, Site};
+use countersign_proto::broker::v2::signature::{self, Fields, UnverifiedSignature};
+use countersign_proto::broker::v2::site::{Site, UnverifiedRequest};
 use countersign_proto::broker::v2::{Credentials, TicketKey};
 use libfuzzer_sys::fuzz_target;
 
@@ -64,7 +64,7 @@ fuzz_target!(|input: &[u8]| {
     let parties = &*PARTIES;
     match who % 5 {
         0 => {
-            if let Ok(request) = Request::read(text) {
+            if let Ok(request) = UnverifiedRequest::read(text) {
                 assert!(
                     request
                         .verify(&parties.site, None, &parties.stranger, NOW)
@@ -94,14 +94,14 @@ fuzz_target!(|input: &[u8]| {
                 signature: line(),
                 content_digest: line(),
             };
-            if let Ok(signed) = Signed::read(&fields) {
+            if let Ok(signed) = UnverifiedSignature::read(&fields) {
                 let credentials = Credentials {
                     application: "billing".to_owned(),
                     id: signed.id(),
                     secret: Secret::from_bytes([5; 32]),
                     expires: u64::MAX,
                 };
-                let request = signature::Request {
+                let request = signature::HttpRequest {
                     method: "GET",
                     authority: "ledger.example.org",
                     target: "/",

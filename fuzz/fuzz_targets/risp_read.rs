@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use countersign_proto::risp::{MaxLength, Reader, Step, parse, put};
+use countersign_proto::risp::{MaxLength, Parsed, Reader, parse, put};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|wire: &[u8]| {
@@ -15,7 +15,7 @@ fuzz_target!(|wire: &[u8]| {
     }
     let used = reader.consumed();
     assert_eq!(written, wire[..used]);
-    if let Ok(Step::Incomplete { needed }) = parse(&wire[used..], &longest) {
+    if let Ok(Parsed::Incomplete { needed }) = parse(&wire[used..], &longest) {
         assert!(needed > wire.len() - used);
     }
 });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::session::Inbox;
-use countersign_proto::session::client::{LoginAttempt, Step};
+use countersign_proto::session::client::{ClientLoginAttempt, ClientStep};
 use countersign_testkit::harness::PASSPHRASE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,11 +37,11 @@ pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<E
     let (mut out, mut inbox) = (Vec::new(), Inbox::default());
     let mut login = match who {
         Who::Robot => {
-            LoginAttempt::service(site.settings(), site.robot.clone(), entropy, &mut out)?
+            ClientLoginAttempt::service(site.settings(), site.robot.clone(), entropy, &mut out)?
         }
         Who::Maria => {
             let phrase = PASSPHRASE.to_owned().into();
-            LoginAttempt::person(site.settings(), KNOWN.parse()?, phrase, entropy, &mut out)?
+            ClientLoginAttempt::person(site.settings(), KNOWN.parse()?, phrase, entropy, &mut out)?
         }
     };
     let begun = now();
@@ -56,8 +56,8 @@ pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<E
         let (step, used) = login.receive(inbox.unread(), entropy, &mut out)?;
         inbox.consume(used);
         login = match step {
-            Step::NeedMore(login) => login,
-            Step::Stretch(stretch) => {
+            ClientStep::NeedMore(login) => login,
+            ClientStep::Stretch(stretch) => {
                 let stretched = now();
                 let (login, proof) = tokio::task::spawn_blocking(move || {
                     let mut proof = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<E
                 out = proof;
                 login?
             }
-            Step::LoggedIn(_) => {
+            ClientStep::LoggedIn(_) => {
                 let took = begun.elapsed().saturating_sub(ksf);
                 return Ok(Entered { socket, took });
             }

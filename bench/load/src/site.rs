@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::secret::Secret;
-use countersign_proto::session::client::{LoginAttempt, Settings};
+use countersign_proto::session::client::{ClientLoginAttempt, ClientSettings};
 use countersign_proto::uri::SiteUri;
 use countersign_server::descriptors;
 use data_encoding::HEXLOWER;
@@ -82,14 +82,14 @@ impl Running {
         Ok(socket.connect(self.address).await?)
     }
 
-    pub(crate) fn settings(&self) -> Settings {
-        Settings::new(*self.uri.site_key())
+    pub(crate) fn settings(&self) -> ClientSettings {
+        ClientSettings::new(*self.uri.site_key())
     }
 
     /// A person's first flight.
     pub(crate) fn flight_of_person(&self, name: &str) -> Result<Vec<u8>> {
         let mut flight = Vec::new();
-        LoginAttempt::person(
+        ClientLoginAttempt::person(
             self.settings(),
             name.parse()?,
             "a guess".to_owned().into(),
@@ -103,7 +103,7 @@ impl Running {
     pub(crate) fn flight_of_service(&self) -> Result<Vec<u8>> {
         let mut flight = Vec::new();
         let robot = self.robot.clone();
-        LoginAttempt::service(self.settings(), robot, &mut SystemEntropy, &mut flight)?;
+        ClientLoginAttempt::service(self.settings(), robot, &mut SystemEntropy, &mut flight)?;
         Ok(flight)
     }
 }

@@ -102,7 +102,7 @@ fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
 /// The consumers of both editions.
 struct Asking {
     v2: v2::consumer::Consumer,
-    v1: v1::consumer::Consumer,
+    v1: v1::consumer::V1Consumer,
 }
 
 impl Asking {
@@ -119,7 +119,7 @@ impl Asking {
                 site_keys: vec![PartyPublic::from_pem(text("public_key")?)?],
                 suite: SealingSuite::XWing,
             },
-            v1: v1::consumer::Consumer {
+            v1: v1::consumer::V1Consumer {
                 id: "Application A".to_owned(),
                 keys: vec![RsaKey::from_pem(&SecretText::from(
                     RSA_CONSUMER.to_owned(),

@@ -88,7 +88,7 @@ fn flows(service: &Process, parties: &Parties) -> Result<f64> {
 fn signed(credentials: &Credentials, times: usize) -> Result<Vec<Vec<u8>>> {
     let made = u64::try_from(clock::now().millis())? / 1_000;
     let make = |_| {
-        let what = signature::Request {
+        let what = signature::HttpRequest {
             method: "POST",
             authority: AUTHORITY,
             target: "/guarded",
@@ -152,7 +152,7 @@ impl Parties {
         let now = u64::try_from(clock::now().millis())?;
         let entropy = &mut SystemEntropy;
         let (asked, sealed) = self.consumer.ask("ledger", now, entropy)?;
-        let request = site::Request::read(&serde_json::to_vec(&sealed)?)?;
+        let request = site::UnverifiedRequest::read(&serde_json::to_vec(&sealed)?)?;
         let stranger = party(99);
         let verified =
             request.verify(&self.site, Some(&self.registered), stranger.public(), now)?;

@@ -3,8 +3,8 @@
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_net::content::Broken;
 use countersign_proto::operation::Event;
-use countersign_proto::session::client::{FromSite, Session};
-use countersign_proto::session::{Goodbye, Inbox, OptionList, Refusal};
+use countersign_proto::session::client::{ClientSession, FromSite};
+use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::renewal::Renewal;
 
 /// A session over one connection.
 pub(crate) struct Connection {
-    pub(crate) session: Session,
+    pub(crate) session: ClientSession,
     pub(crate) inbox: Inbox,
     pub(crate) waiting: Waiting,
     pub(crate) streams: Streams,
@@ -23,7 +23,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(session: Session, inbox: Inbox) -> Self {
+    pub(crate) fn new(session: ClientSession, inbox: Inbox) -> Self {
         Self {
             session,
             inbox,
@@ -41,7 +41,7 @@ impl Connection {
     }
 
     /// The site answered an offer of new keys.
-    fn renewed(&mut self, renewed: bool) -> Result<(), Refusal> {
+    fn renewed(&mut self, renewed: bool) -> Result<(), SessionRefusal> {
         let Some(reply) = self.waiting.rekey.take() else {
             return self.renewal.answered(renewed, &mut self.session);
         };
@@ -53,7 +53,7 @@ impl Connection {
     }
 
     /// The site told its options.
-    fn options(&mut self, list: &OptionList) -> Result<(), Refusal> {
+    fn options(&mut self, list: &OptionList) -> Result<(), SessionRefusal> {
         self.renewal.options(list, &mut self.session)?;
         for reply in self.waiting.options.drain(..) {
             let _ = reply.send(Ok(list.clone()));
@@ -62,7 +62,7 @@ impl Connection {
     }
 
     /// Does what a caller asks for.
-    pub(crate) fn take(&mut self, ask: Ask) -> Result<(), Refusal> {
+    pub(crate) fn take(&mut self, ask: Ask) -> Result<(), SessionRefusal> {
         match ask {
             Ask::Call(operation, reply) => {
                 self.session.send_operation(&operation)?;
@@ -102,7 +102,7 @@ impl Connection {
     pub(crate) fn take_in(
         &mut self,
         events: &broadcast::Sender<Event>,
-    ) -> Result<Option<Goodbye>, Refusal> {
+    ) -> Result<Option<Goodbye>, SessionRefusal> {
         let mut got = Vec::new();
         let used = self.session.receive(self.inbox.unread(), &mut got)?;
         self.inbox.consume(used);

@@ -8,7 +8,9 @@ use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Passphrase;
 use countersign_crypto::site_key::SitePublicKey;
 use countersign_proto::name::AccountName;
-use countersign_proto::session::client::{LoggedIn, LoginAttempt, Resumption, Settings, Step};
+use countersign_proto::session::client::{
+    ClientLoginAttempt, ClientSettings, ClientStep, LoggedIn, Resumption,
+};
 use countersign_proto::session::{EncryptionOption, Inbox, LoginError, WireError};
 use countersign_proto::uri::SiteUri;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,7 +57,7 @@ enum Entrance {
 #[derive(Clone)]
 pub struct Connector {
     address: String,
-    settings: Settings,
+    settings: ClientSettings,
     patience: Duration,
     resumes_for: Duration,
 }
@@ -85,7 +87,7 @@ impl Connector {
     pub fn new(site: &SiteUri) -> Self {
         Self {
             address: site.address(),
-            settings: Settings::new(*site.site_key()),
+            settings: ClientSettings::new(*site.site_key()),
             patience: Duration::from_secs(20),
             resumes_for: Duration::from_secs(60),
         }
@@ -183,13 +185,13 @@ impl Connector {
         let entropy = &mut SystemEntropy;
         let mut login = match entrance {
             Entrance::Login(Who::Person(name, passphrase)) => {
-                LoginAttempt::person(settings, name, passphrase, entropy, &mut out)?
+                ClientLoginAttempt::person(settings, name, passphrase, entropy, &mut out)?
             }
             Entrance::Login(Who::Service(identity)) => {
-                LoginAttempt::service(settings, identity, entropy, &mut out)?
+                ClientLoginAttempt::service(settings, identity, entropy, &mut out)?
             }
             Entrance::Resume(resumption) => {
-                LoginAttempt::resume(settings, resumption, entropy, &mut out)?
+                ClientLoginAttempt::resume(settings, resumption, entropy, &mut out)?
             }
         };
         let mut inbox = Inbox::default();
@@ -206,8 +208,8 @@ impl Connector {
             let (step, used) = login.receive(inbox.unread(), &mut SystemEntropy, &mut out)?;
             inbox.consume(used);
             login = match step {
-                Step::NeedMore(login) => login,
-                Step::Stretch(stretch) => {
+                ClientStep::NeedMore(login) => login,
+                ClientStep::Stretch(stretch) => {
                     let (result, proof) = tokio::task::spawn_blocking(move || {
                         let mut proof = Vec::new();
                         (stretch.run(&mut SystemEntropy, &mut proof), proof)
@@ -217,7 +219,7 @@ impl Connector {
                     out.extend_from_slice(&proof);
                     result?
                 }
-                Step::LoggedIn(logged_in) => {
+                ClientStep::LoggedIn(logged_in) => {
                     return Ok(Opened {
                         socket,
                         inbox,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_proto::session::client::Session;
-use countersign_proto::session::{OptionList, Refusal};
+use countersign_proto::session::client::ClientSession;
+use countersign_proto::session::{OptionList, SessionRefusal};
 use tokio::time::Instant;
 
 /// How long a client waits after it could not renew its keys before it tries again.
@@ -31,7 +31,10 @@ impl Renewal {
     }
 
     /// Offers new keys when it is time.
-    pub(crate) fn offer_when_due(&mut self, session: &mut Session) -> Result<(), Refusal> {
+    pub(crate) fn offer_when_due(
+        &mut self,
+        session: &mut ClientSession,
+    ) -> Result<(), SessionRefusal> {
         let due = match self {
             Self::Due(not_before) => Instant::now() >= *not_before,
             Self::NotDue => session.wants_rekey(),
@@ -44,7 +47,7 @@ impl Renewal {
     }
 
     /// When the keys are to be renewed, if later.
-    pub(crate) fn due(&self, session: &Session) -> Option<Instant> {
+    pub(crate) fn due(&self, session: &ClientSession) -> Option<Instant> {
         match self {
             Self::Due(not_before) if !session.renews() => Some(*not_before),
             _ => None,
@@ -59,7 +62,11 @@ impl Renewal {
     }
 
     /// The site answered an offer that no caller had asked for.
-    pub(crate) fn answered(&mut self, renewed: bool, session: &mut Session) -> Result<(), Refusal> {
+    pub(crate) fn answered(
+        &mut self,
+        renewed: bool,
+        session: &mut ClientSession,
+    ) -> Result<(), SessionRefusal> {
         *self = match (*self, renewed) {
             (Self::Offered | Self::OfferedOther, true) => Self::NotDue,
             (Self::Offered, false) => {
@@ -76,8 +83,8 @@ impl Renewal {
     pub(crate) fn options(
         &mut self,
         list: &OptionList,
-        session: &mut Session,
-    ) -> Result<(), Refusal> {
+        session: &mut ClientSession,
+    ) -> Result<(), SessionRefusal> {
         if *self != Self::Asked {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign_net::content::Broken;
 use countersign_proto::operation::Event;
 use countersign_proto::session::client::Resumption;
-use countersign_proto::session::{Goodbye, Refusal, Welcome};
+use countersign_proto::session::{Goodbye, SessionRefusal, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -101,7 +101,7 @@ impl SessionTask {
         socket: TcpStream,
         connection: &mut Connection,
         keep_alive: Duration,
-    ) -> Result<Over, Refusal> {
+    ) -> Result<Over, SessionRefusal> {
         let (mut reader, mut writer) = socket.into_split();
         let (mut out, mut sent) = (Vec::new(), 0);
         let mut said = Instant::now();
@@ -163,7 +163,7 @@ impl SessionTask {
         &self,
         reader: &mut OwnedReadHalf,
         connection: &mut Connection,
-    ) -> Result<Over, Refusal> {
+    ) -> Result<Over, SessionRefusal> {
         let listening = async {
             while let Ok(1..) = reader.read_buf(connection.inbox.tail(READ_AT_A_TIME)).await {
                 if let Some(reason) = connection.take_in(&self.events)? {

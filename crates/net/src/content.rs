@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use countersign_proto::session::limits::{CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost};
-use countersign_proto::session::{Goodbye, Refusal, client, server};
+use countersign_proto::session::{Goodbye, SessionRefusal, client, server};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, StreamFuture};
 use tokio::sync::mpsc;
 
@@ -48,12 +48,12 @@ pub trait Session {
     ///
     /// # Errors
     /// The session is over.
-    fn cancel(&mut self, id: u64) -> Result<(), Refusal>;
+    fn cancel(&mut self, id: u64) -> Result<(), SessionRefusal>;
     /// So many bytes of the window were used.
     ///
     /// # Errors
     /// The session is over.
-    fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), Refusal>;
+    fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal>;
 }
 
 macro_rules! feeds {
@@ -71,19 +71,19 @@ macro_rules! feeds {
                 Self::end_content(self, id);
             }
 
-            fn cancel(&mut self, id: u64) -> Result<(), Refusal> {
+            fn cancel(&mut self, id: u64) -> Result<(), SessionRefusal> {
                 Self::cancel(self, id)
             }
 
-            fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
+            fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal> {
                 Self::consumed(self, id, bytes)
             }
         }
     };
 }
 
-feeds!(client::Session);
-feeds!(server::Session);
+feeds!(client::ClientSession);
+feeds!(server::ServerSession);
 
 /// Content as it arrives. Its sender sends no more than is read here.
 #[derive(Debug)]
@@ -323,7 +323,7 @@ where
         &mut self,
         moved: Moved<S>,
         session: &mut impl Session,
-    ) -> Result<Option<E>, Refusal> {
+    ) -> Result<Option<E>, SessionRefusal> {
         match moved.0 {
             What::Reported(Report::Used { id, cost }) => session.consumed(id, cost)?,
             What::Reported(Report::Abandoned { id }) => {
@@ -381,11 +381,11 @@ mod tests {
 
         fn end_content(&mut self, _: u64) {}
 
-        fn cancel(&mut self, _: u64) -> Result<(), Refusal> {
+        fn cancel(&mut self, _: u64) -> Result<(), SessionRefusal> {
             Ok(())
         }
 
-        fn consumed(&mut self, _: u64, _: u64) -> Result<(), Refusal> {
+        fn consumed(&mut self, _: u64, _: u64) -> Result<(), SessionRefusal> {
             Ok(())
         }
     }

@@ -11,7 +11,8 @@
 use std::path::Path;
 
 use countersign_proto::risp::{
-    Command, EncodeError, Malformed, MaxLength, Reader, Shape, Step, Value, parse, put, put_header,
+    Command, EncodeError, Malformed, MaxLength, Parsed, Reader, Shape, Value, parse, put,
+    put_header,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -73,7 +74,7 @@ fn every_recorded_command_is_read_and_written_as_recorded() {
             (_, Shape::Integer(8)) => Value::U64(integer.unwrap()),
             (kind, shape) => panic!("{kind} {shape:?}"),
         };
-        let step = Step::Command {
+        let step = Parsed::Command {
             command,
             value,
             used: wire.len(),
@@ -127,7 +128,7 @@ fn integers_of_16_32_and_64_bytes_are_values_of_that_many_bytes() {
         let mut wire = Vec::new();
         put(&mut wire, Command(command), Value::Wide(&value)).unwrap();
         assert_eq!(wire.len(), 2 + value.len());
-        let step = Step::Command {
+        let step = Parsed::Command {
             command: Command(command),
             value: Value::Wide(&value),
             used: wire.len(),
@@ -289,7 +290,7 @@ proptest! {
     fn any_bytes_are_read_within_their_bounds(wire in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (commands, used) = whole_commands(&wire);
         prop_assert_eq!(commands.concat(), &wire[..used]);
-        if let Ok(Step::Incomplete { needed }) = parse(&wire[used..], &MaxLength(1_000)) {
+        if let Ok(Parsed::Incomplete { needed }) = parse(&wire[used..], &MaxLength(1_000)) {
             prop_assert!(needed > wire.len() - used);
         }
     }

@@ -9,10 +9,10 @@ use countersign_core::store::StoreError;
 use countersign_crypto::certificate::Thumbprint;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::name::AccountName;
-use countersign_proto::session::Refusal as ProtocolRefusal;
+use countersign_proto::session::SessionRefusal as ProtocolRefusal;
 use countersign_proto::session::server::{
-    AccountTag, Authenticated, DeliveredCredential, FindSession, PersonCredential,
-    ServiceCredential, Settings,
+    AccountTag, Authenticated, DeliveredCredential, FindSession, PersonCredential, ServerSettings,
+    ServiceCredential,
 };
 
 use crate::clock;
@@ -20,7 +20,7 @@ use crate::shared::{Shared, log_trouble};
 
 impl Shared {
     /// What logins need; `None` while the site is sealed.
-    pub(crate) fn login_settings(&self) -> Option<Arc<Settings>> {
+    pub(crate) fn login_settings(&self) -> Option<Arc<ServerSettings>> {
         let opened = self.site.unsealed_keys()?;
         let options = self.site.options();
         let max_packet = self.limits().max_packet;
@@ -34,7 +34,7 @@ impl Shared {
                 Some(settings.clone())
             }
             _ => {
-                let made = Arc::new(Settings {
+                let made = Arc::new(ServerSettings {
                     key: opened.key.clone(),
                     setup: opened.setup.clone(),
                     decoy: opened.decoy.clone(),

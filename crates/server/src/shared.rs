@@ -10,7 +10,7 @@ use countersign_core::site_key::UnsealedKeys;
 use countersign_core::store::StoreError;
 use countersign_crypto::noise::StaticKeyCache;
 use countersign_net::proxies::Proxies;
-use countersign_proto::session::server::Settings;
+use countersign_proto::session::server::ServerSettings;
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::error;
 
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) known: Arc<StaticKeyCache>,
     pub(crate) resumptions: Resumptions,
-    pub(crate) settings: Mutex<Option<(Arc<UnsealedKeys>, Arc<Settings>)>>,
+    pub(crate) settings: Mutex<Option<(Arc<UnsealedKeys>, Arc<ServerSettings>)>>,
     /// Where logins wait for their public-key work.
     pub(crate) logins: Arc<FairQueue>,
     /// Where operations wait that do public-key work or compute for long, fair between accounts; those of

@@ -22,7 +22,7 @@ use countersign_crypto::site_key_slots::{
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::message::Nonce;
-use countersign_proto::broker::v2::site::{Application, Request, Site as BrokerSite};
+use countersign_proto::broker::v2::site::{Application, Site as BrokerSite, UnverifiedRequest};
 use countersign_proto::broker::v2::{Credentials, signature};
 use countersign_proto::operation::{Code, Operation};
 use countersign_proto::risp::Value;
@@ -361,7 +361,7 @@ fn broker() {
     let request = serde_json::to_vec(&request).unwrap();
     seed("request", 0, &request);
     let stranger = party(9);
-    let verified = Request::read(&request).unwrap();
+    let verified = UnverifiedRequest::read(&request).unwrap();
     let verified = verified
         .verify(&site, Some(&first), stranger.public(), now)
         .unwrap();
@@ -378,7 +378,7 @@ fn broker() {
         secret: Secret::from_bytes([6; 32]),
         expires: u64::MAX,
     };
-    let signed = signature::Request {
+    let signed = signature::HttpRequest {
         method: "GET",
         authority: "ledger.example.org",
         target: "/",

@@ -17,7 +17,7 @@ use countersign_proto::session::server::{
     self, AccountTag, DeliveredCredential, FindDelivered, Owner, PersonCredential,
     ServiceCredential,
 };
-use countersign_proto::session::{OptionList, Refusal, ResumptionSecret, client};
+use countersign_proto::session::{OptionList, ResumptionSecret, SessionRefusal, client};
 
 use crate::entropy::SeededEntropy;
 
@@ -34,7 +34,7 @@ const CREDENTIAL_ID: &[u8] = b"maria's id";
 /// The site `example.org`, which knows `maria` and one service.
 pub struct Site {
     /// What its logins need.
-    pub settings: Arc<server::Settings>,
+    pub settings: Arc<server::ServerSettings>,
     /// What Maria recovers when she logs in.
     pub maria: Arc<Identity>,
     /// The service.
@@ -115,7 +115,7 @@ impl Site {
     pub fn offering(options: OptionList, max_packet: u32) -> Self {
         let setup = REGISTERED.setup.to_bytes();
         Self {
-            settings: Arc::new(server::Settings {
+            settings: Arc::new(server::ServerSettings {
                 key: Arc::new(key()),
                 setup: Arc::new(ServerSetup::from_bytes(setup.expose()).unwrap()),
                 decoy: Secret::from_bytes([13; 32]),
@@ -164,8 +164,8 @@ impl Site {
 
     /// The settings of a client that pinned this site's key and accepts all that the site offers.
     #[must_use]
-    pub fn client(&self) -> client::Settings {
-        let mut settings = client::Settings::new(self.settings.key.public());
+    pub fn client(&self) -> client::ClientSettings {
+        let mut settings = client::ClientSettings::new(self.settings.key.public());
         settings.options = self.settings.options.clone();
         settings.accepted = self.settings.options.ranked().to_vec();
         settings
@@ -201,7 +201,7 @@ impl Site {
         find: FindDelivered,
         entropy: &mut SeededEntropy,
         out: &mut Vec<u8>,
-    ) -> Result<server::LoginAttempt, Refusal> {
+    ) -> Result<server::ServerLoginAttempt, SessionRefusal> {
         match find.owner().clone() {
             Owner::Person(name) => {
                 let known = self.delivered(&name.to_string());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use countersign_proto::broker::v2::symmetric::Answered;
+use countersign_proto::broker::v2::symmetric::TicketResult;
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 
 use super::Site;
@@ -125,7 +125,7 @@ impl Site {
         consumer: &Registered,
         requested: &[String],
         now: Timestamp,
-    ) -> Result<Vec<Answered>, StoreError> {
+    ) -> Result<Vec<TicketResult>, StoreError> {
         let mut found: HashMap<&str, Option<Arc<Registered>>> = HashMap::new();
         for id in requested {
             if !found.contains_key(id.as_str()) {

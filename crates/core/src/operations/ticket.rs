@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign_proto::broker::v2::SealedMessage;
 use countersign_proto::broker::v2::limits::TICKETS;
-use countersign_proto::broker::v2::symmetric::Answered;
+use countersign_proto::broker::v2::symmetric::TicketResult;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ struct Tickets {
     /// One answer per provider, in the order of `providers`: `granted` with the members of an auth
     /// response, or `refused` with a code of the broker.
     #[schemars(with = "Vec<Value>")]
-    tickets: Vec<Answered>,
+    tickets: Vec<TicketResult>,
 }
 
 async fn ticket(context: Context, params: TicketRequest) -> Result<Answer<Tickets>, Refusal> {
@@ -82,7 +82,7 @@ async fn ticket(context: Context, params: TicketRequest) -> Result<Answer<Ticket
     let tickets = tickets.await?;
     if tickets
         .iter()
-        .any(|answer| matches!(answer, Answered::Refused(_)))
+        .any(|answer| matches!(answer, TicketResult::Refused(_)))
     {
         delay.await;
     }

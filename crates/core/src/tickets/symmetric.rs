@@ -11,7 +11,7 @@ use countersign_crypto::party::PartyPublic;
 use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::limits::TICKET_KEY;
 use countersign_proto::broker::v2::site::Application as Party;
-use countersign_proto::broker::v2::symmetric::{Answered, grant};
+use countersign_proto::broker::v2::symmetric::{TicketResult, grant};
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 
 use super::audited::{granted, refused};
@@ -56,7 +56,7 @@ pub(crate) fn tickets(
     providers: &HashMap<&str, Arc<Registered>>,
     now: Timestamp,
     entropy: impl Entropy,
-) -> (Vec<Answered>, Vec<Occurrence>) {
+) -> (Vec<TicketResult>, Vec<Occurrence>) {
     // The key of a provider is derived once per request, even if the provider is requested
     // repeatedly.
     let keyed = providers.iter().filter_map(|(id, provider)| {
@@ -78,13 +78,13 @@ pub(crate) fn tickets(
     let answers = requested.iter().map(|id| match issue(id) {
         Ok(response) => {
             *issued.entry(id).or_default() += 1;
-            Answered::Granted(Box::new(response))
+            TicketResult::Granted(Box::new(response))
         }
         Err(refusal) => {
             denied = Some((id, denied.map_or(0, |(_, times)| times) + 1));
             // The refusal is the same for an application that does not exist and one that may not
             // be called.
-            Answered::Refused(refusal.code().to_owned())
+            TicketResult::Refused(refusal.code().to_owned())
         }
     });
     let answers = answers.collect();

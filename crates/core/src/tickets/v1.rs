@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::broker::v1::limits::TOLERANCE;
-use countersign_proto::broker::v1::master::{Master, Opened, Verified};
-use countersign_proto::broker::v1::{Refusal, SealedMessage, Which};
+use countersign_proto::broker::v1::master::{Master, OpenedRequest, V1VerifiedRequest};
+use countersign_proto::broker::v1::{Role, V1Refusal, V1SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
 use super::{Denial, Edition, LIMITS, Registered, Replays, millis};
@@ -17,45 +17,45 @@ use crate::timestamp::Timestamp;
 #[derive(Debug)]
 pub enum V1 {}
 
-fn master(keys: &BrokerKeys) -> Result<&Master, Refusal> {
-    keys.master.as_ref().ok_or(Refusal::NotVerified)
+fn master(keys: &BrokerKeys) -> Result<&Master, V1Refusal> {
+    keys.master.as_ref().ok_or(V1Refusal::NotVerified)
 }
 
 impl Edition for V1 {
     type Received = String;
-    type Opened = Opened;
-    type Verified = Verified;
-    type Sealed = SealedMessage;
-    type Refusal = Refusal;
+    type Opened = OpenedRequest;
+    type Verified = V1VerifiedRequest;
+    type Sealed = V1SealedMessage;
+    type Refusal = V1Refusal;
 
-    fn read(text: Vec<u8>) -> Result<String, Refusal> {
-        String::from_utf8(text).map_err(|_| Refusal::NotVerified)
+    fn read(text: Vec<u8>) -> Result<String, V1Refusal> {
+        String::from_utf8(text).map_err(|_| V1Refusal::NotVerified)
     }
 
-    fn open(keys: &BrokerKeys, received: String) -> Result<Opened, Refusal> {
+    fn open(keys: &BrokerKeys, received: String) -> Result<OpenedRequest, V1Refusal> {
         master(keys)?.open(&received)
     }
 
-    fn consumer(opened: &Opened) -> &str {
+    fn consumer(opened: &OpenedRequest) -> &str {
         opened.requester()
     }
 
     fn verify(
         keys: &BrokerKeys,
-        opened: Opened,
+        opened: OpenedRequest,
         consumer: Option<&Registered>,
         now: u64,
-    ) -> Result<Verified, Refusal> {
+    ) -> Result<V1VerifiedRequest, V1Refusal> {
         let master = master(keys)?;
         // Only the site could sign with its own key, and it makes no requests, so the key serves as
         // a decoy.
         let decoy = master.keys.first().map(RsaKey::public);
-        let decoy = decoy.ok_or(Refusal::NotVerified)?;
+        let decoy = decoy.ok_or(V1Refusal::NotVerified)?;
         let consumer = consumer.and_then(|known| known.v1.as_ref());
         opened.verify(master, consumer, decoy, now)
     }
 
-    fn provider(verified: &Verified) -> &str {
+    fn provider(verified: &V1VerifiedRequest) -> &str {
         verified.requested()
     }
 
@@ -75,7 +75,7 @@ impl Edition for V1 {
 
     fn record_request(
         cache: &mut ReplayCache,
-        verified: &Verified,
+        verified: &V1VerifiedRequest,
         now: u64,
     ) -> Result<(), ReplayError> {
         let (consumer, nonce) = verified.names();
@@ -84,21 +84,21 @@ impl Edition for V1 {
 
     fn seal(
         keys: &BrokerKeys,
-        verified: Verified,
+        verified: V1VerifiedRequest,
         (consumer, provider): (&Registered, &Registered),
         now: u64,
         entropy: &mut dyn Entropy,
-    ) -> Result<SealedMessage, Refusal> {
-        let consumer = consumer.v1.as_ref().ok_or(Refusal::NotVerified)?;
+    ) -> Result<V1SealedMessage, V1Refusal> {
+        let consumer = consumer.v1.as_ref().ok_or(V1Refusal::NotVerified)?;
         verified.answer(master(keys)?, consumer, provider.v1.as_ref(), now, entropy)
     }
 
-    fn refusal(denial: Denial) -> Refusal {
+    fn refusal(denial: Denial) -> V1Refusal {
         match denial {
-            Denial::NotVerified => Refusal::NotVerified,
-            Denial::Replayed => Refusal::Nonces,
-            Denial::Stale { clock } => Refusal::Stale { clock },
-            Denial::NotAllowed => Refusal::Application(Which::Requested),
+            Denial::NotVerified => V1Refusal::NotVerified,
+            Denial::Replayed => V1Refusal::Nonces,
+            Denial::Stale { clock } => V1Refusal::Stale { clock },
+            Denial::NotAllowed => V1Refusal::Application(Role::Requested),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use countersign_crypto::entropy::Entropy;
 use countersign_proto::broker::v2::limits::{AHEAD, TOLERANCE};
-use countersign_proto::broker::v2::site::{Request, Verified};
+use countersign_proto::broker::v2::site::{UnverifiedRequest, VerifiedRequest};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
@@ -17,35 +17,35 @@ use crate::timestamp::Timestamp;
 pub enum V2 {}
 
 impl Edition for V2 {
-    type Received = Request;
-    type Opened = Request;
-    type Verified = Verified;
+    type Received = UnverifiedRequest;
+    type Opened = UnverifiedRequest;
+    type Verified = VerifiedRequest;
     type Sealed = SealedMessage;
     type Refusal = Refusal;
 
-    fn read(text: Vec<u8>) -> Result<Request, Refusal> {
-        Request::read(&text)
+    fn read(text: Vec<u8>) -> Result<UnverifiedRequest, Refusal> {
+        UnverifiedRequest::read(&text)
     }
 
-    fn open(_: &BrokerKeys, received: Request) -> Result<Request, Refusal> {
+    fn open(_: &BrokerKeys, received: UnverifiedRequest) -> Result<UnverifiedRequest, Refusal> {
         Ok(received)
     }
 
-    fn consumer(opened: &Request) -> &str {
+    fn consumer(opened: &UnverifiedRequest) -> &str {
         opened.requester()
     }
 
     fn verify(
         keys: &BrokerKeys,
-        opened: Request,
+        opened: UnverifiedRequest,
         consumer: Option<&Registered>,
         now: u64,
-    ) -> Result<Verified, Refusal> {
+    ) -> Result<VerifiedRequest, Refusal> {
         let consumer = consumer.and_then(|known| known.v2.as_ref());
         opened.verify(&keys.site, consumer, &keys.decoy, now)
     }
 
-    fn provider(verified: &Verified) -> &str {
+    fn provider(verified: &VerifiedRequest) -> &str {
         verified.requested()
     }
 
@@ -67,7 +67,7 @@ impl Edition for V2 {
 
     fn record_request(
         cache: &mut ReplayCache,
-        verified: &Verified,
+        verified: &VerifiedRequest,
         now: u64,
     ) -> Result<(), ReplayError> {
         let (consumer, nonce) = verified.names();
@@ -76,7 +76,7 @@ impl Edition for V2 {
 
     fn seal(
         keys: &BrokerKeys,
-        verified: Verified,
+        verified: VerifiedRequest,
         (consumer, provider): (&Registered, &Registered),
         now: u64,
         entropy: &mut dyn Entropy,

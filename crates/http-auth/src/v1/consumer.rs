@@ -6,10 +6,11 @@ use countersign_crypto::legacy::Cipher;
 use countersign_crypto::party::PartyPublic;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::consumer::{
-    Answered, Consumer as Parties, ConsumerError as Trouble, Granted, Presenting,
+    ResponseAction, V1Consumer as Parties, V1ConsumerError as Trouble, V1IssuedTicket,
+    V1PendingPresentation,
 };
-use countersign_proto::broker::v1::hawk::{self, Signed};
-use countersign_proto::broker::v1::master::Credentials;
+use countersign_proto::broker::v1::hawk::{self, HawkRequest};
+use countersign_proto::broker::v1::master::V1Credentials;
 use countersign_proto::broker::v2::Refusal;
 use data_encoding::HEXLOWER;
 use http::uri::Authority;
@@ -78,7 +79,7 @@ impl ConsumerBuilder<V1> {
     }
 }
 
-impl Expires for Credentials {
+impl Expires for V1Credentials {
     fn expires(&self) -> u64 {
         self.expires
     }
@@ -86,9 +87,9 @@ impl Expires for Credentials {
 
 impl ConsumerEdition for V1 {
     type Parties = Parties;
-    type Credentials = Credentials;
-    type Granted = Box<Granted>;
-    type Presenting = Presenting;
+    type Credentials = V1Credentials;
+    type Granted = Box<V1IssuedTicket>;
+    type Presenting = V1PendingPresentation;
     type BuildError = NotBuilt;
 
     fn parties(application: Application, site: Site) -> (Parties, Uri) {
@@ -130,7 +131,7 @@ impl ConsumerEdition for V1 {
         parties: &Parties,
         target: &Target<Self>,
         transport: &mut T,
-    ) -> Result<Box<Granted>, ConsumerError> {
+    ) -> Result<Box<V1IssuedTicket>, ConsumerError> {
         let asked = parties.ask(&target.id, consumer.clock.now(), &mut SystemEntropy);
         let (mut asked, mut request) = asked.map_err(|_| ConsumerError::CannotAsk)?;
         loop {
@@ -148,27 +149,30 @@ impl ConsumerEdition for V1 {
             let answered =
                 parties.answered(asked, status.as_u16(), &answer, now, &mut SystemEntropy);
             match answered.map_err(|trouble| told(By::Site, status, &trouble))? {
-                Answered::Granted(granted) => return signs(granted),
-                Answered::Again(next, sealed) => (asked, request) = (*next, sealed),
+                ResponseAction::Granted(granted) => return signs(granted),
+                ResponseAction::Again(next, sealed) => (asked, request) = (*next, sealed),
             }
         }
     }
 
-    fn present(granted: Box<Granted>, now: u64) -> Result<(Presenting, String), ConsumerError> {
+    fn present(
+        granted: Box<V1IssuedTicket>,
+        now: u64,
+    ) -> Result<(V1PendingPresentation, String), ConsumerError> {
         let presented = granted.present(now, &mut SystemEntropy);
         presented.map_err(|trouble| told(By::Site, StatusCode::OK, &trouble))
     }
 
     fn acknowledged(
-        presenting: Presenting,
+        presenting: V1PendingPresentation,
         (status, answer): (StatusCode, Bytes),
-    ) -> Result<Credentials, ConsumerError> {
+    ) -> Result<V1Credentials, ConsumerError> {
         let acknowledged = presenting.acknowledged(status.as_u16(), &answer);
         acknowledged.map_err(|trouble| told(By::Provider, status, &trouble))
     }
 
     fn sign(
-        credentials: &Credentials,
+        credentials: &V1Credentials,
         origin: &Origin,
         request: &Outgoing,
         now: u64,
@@ -178,7 +182,7 @@ impl ConsumerEdition for V1 {
             .parse()
             .map_err(|_| ConsumerError::CannotSign)?;
         let port = authority.port_u16().or(origin.usual_port());
-        let signed = Signed {
+        let signed = HawkRequest {
             method: request.method.as_str(),
             target: &origin::target(&request.address),
             host: authority.host(),
@@ -186,7 +190,7 @@ impl ConsumerEdition for V1 {
         };
         let nonce = HEXLOWER.encode(&fresh::<NONCE>(&mut SystemEntropy));
         let once = (now / 1_000, nonce.as_str());
-        let Credentials { id, key, hash, .. } = credentials;
+        let V1Credentials { id, key, hash, .. } = credentials;
         let value = hawk::sign(id, key, *hash, &signed, once).ok();
         let value = value.and_then(|value| HeaderValue::try_from(value).ok());
         let value = value.ok_or(ConsumerError::CannotSign)?;
@@ -200,7 +204,7 @@ impl ConsumerEdition for V1 {
 }
 
 /// Hawk has two hashes. A ticket for another one is not presented: nothing could be signed with it.
-fn signs(granted: Box<Granted>) -> Result<Box<Granted>, ConsumerError> {
+fn signs(granted: Box<V1IssuedTicket>) -> Result<Box<V1IssuedTicket>, ConsumerError> {
     let hash = granted.response().one_time_credentials.hash.parse();
     match hash.is_ok_and(hawk::knows) {
         true => Ok(granted),

@@ -8,9 +8,11 @@ use countersign_crypto::hash::sha256;
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::secret::Secret;
-use countersign_proto::broker::v1::Refusal;
-use countersign_proto::broker::v1::hawk::{self, HawkError, Header, Signed};
-use countersign_proto::broker::v1::provider::{Opened, Provider as Parties, Unverified};
+use countersign_proto::broker::v1::V1Refusal;
+use countersign_proto::broker::v1::hawk::{self, HawkError, HawkRequest, Header};
+use countersign_proto::broker::v1::provider::{
+    DecryptedTicket, V1Provider as Parties, V1UnverifiedPresentation,
+};
 use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::message::Nonce;
 use http::request::Parts;
@@ -34,7 +36,7 @@ pub struct State {
     /// What became of tickets of the site's.
     decided: Seen<Outcome>,
     /// What others were refused with, apart from these: an attacker can make up any number.
-    refused: Seen<Refusal>,
+    refused: Seen<V1Refusal>,
 }
 
 /// What became of a ticket of the site's for this provider. The same one is refused without public-key work.
@@ -48,11 +50,11 @@ enum Outcome {
 
 impl Outcome {
     /// What a ticket gets that comes again; `None` where it has to be looked at anew, after a clock was set back.
-    fn refusal(self, now: u64) -> Option<Refusal> {
+    fn refusal(self, now: u64) -> Option<V1Refusal> {
         match self {
-            Self::Accepted { stale_from } if now < stale_from => Some(Refusal::Nonces),
+            Self::Accepted { stale_from } if now < stale_from => Some(V1Refusal::Nonces),
             Self::Stale { from } if now < from => None,
-            Self::Accepted { .. } | Self::Stale { .. } => Some(Refusal::Stale { clock: now }),
+            Self::Accepted { .. } | Self::Stale { .. } => Some(V1Refusal::Stale { clock: now }),
         }
     }
 }
@@ -61,7 +63,7 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejected {
     /// A presentation, as the protocol refuses.
-    Presentation(Refusal),
+    Presentation(V1Refusal),
     /// A request whose signature is not verified.
     Unauthorized,
     /// A request that was signed with its ticket, and is rejected all the same.
@@ -71,7 +73,7 @@ pub enum Rejected {
 impl Rejection for Rejected {
     const ACCEPTED: &'static str = "application/json; charset=utf-8";
     const PROBLEM: &'static str = Self::ACCEPTED;
-    const UNREADABLE: Self = Self::Presentation(Refusal::NotVerified);
+    const UNREADABLE: Self = Self::Presentation(V1Refusal::NotVerified);
     const UNVERIFIED: Self = Self::Unauthorized;
     const REPLAYED: Self = Self::Signed(HawkError::Replayed);
 
@@ -113,8 +115,8 @@ fn problem(status: StatusCode, message: &str) -> String {
     serde_json::json!({ "status": status.as_u16(), "message": message }).to_string()
 }
 
-impl From<Refusal> for Reply<Rejected> {
-    fn from(refusal: Refusal) -> Self {
+impl From<V1Refusal> for Reply<Rejected> {
+    fn from(refusal: V1Refusal) -> Self {
         Self::Rejected(Rejected::Presentation(refusal))
     }
 }
@@ -162,10 +164,10 @@ impl Shared<V1> {
     /// Does all the public-key work on a ticket, when its turn comes.
     async fn open(
         &self,
-        read: Unverified,
+        read: V1UnverifiedPresentation,
         digest: [u8; 32],
         source: Option<IpAddr>,
-    ) -> Result<Opened, Reply<Rejected>> {
+    ) -> Result<DecryptedTicket, Reply<Rejected>> {
         let parties = self.parties.get();
         let opened = self.work.run(source, move || parties.open(read)).await;
         opened.ok_or(Reply::Busy)?.map_err(|refusal| {
@@ -204,7 +206,7 @@ impl Shared<V1> {
         let port = authority.port_u16();
         let ports = port.map_or([Some(443), Some(80)], |port| [Some(port), None]);
         let verified = |port| {
-            let request = Signed {
+            let request = HawkRequest {
                 method: parts.method.as_str(),
                 target: &target,
                 host: authority.host(),
@@ -250,7 +252,7 @@ impl ProviderEdition for V1 {
         source: Option<IpAddr>,
     ) -> Result<String, Reply<Rejected>> {
         let state = &provider.state;
-        let read = Unverified::read(&body)?;
+        let read = V1UnverifiedPresentation::read(&body)?;
         let (digest, now) = (read.digest(), (state.clock)());
         let decided = state.decided.outcome(&digest);
         let decided = decided.and_then(|outcome| outcome.refusal(now));
@@ -266,7 +268,7 @@ impl ProviderEdition for V1 {
         let presented = provider.parties.get().prove(opened, now)?;
         if provider.is_of_before(presented.made()) {
             state.decided.hold(digest, Outcome::Stale { from: 0 });
-            return Err(Refusal::Stale { clock: now }.into());
+            return Err(V1Refusal::Stale { clock: now }.into());
         }
         let accepted = presented.acknowledge();
         let credentials = accepted.credentials;
@@ -274,12 +276,12 @@ impl ProviderEdition for V1 {
             credentials: Credentials {
                 application: credentials.application,
                 id: named(&credentials.id),
-                secret: hawk::digest(&credentials.key).ok_or(Refusal::NotVerified)?,
+                secret: hawk::digest(&credentials.key).ok_or(V1Refusal::NotVerified)?,
                 expires: credentials.expires,
             },
             auth_data: accepted.auth_data.map_or_else(nothing, Arc::from),
         };
-        let replayed = Rejected::Presentation(Refusal::Nonces);
+        let replayed = Rejected::Presentation(V1Refusal::Nonces);
         let kept = provider.keep(ticket, now, replayed).await;
         if kept != Err(Reply::Busy) {
             let outcome = Outcome::Accepted { stale_from };

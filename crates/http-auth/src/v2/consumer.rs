@@ -12,9 +12,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
-use countersign_proto::broker::v2::consumer::{Consumer as Parties, Granted, Presenting};
+use countersign_proto::broker::v2::consumer::{
+    Consumer as Parties, IssuedTicket, PendingPresentation,
+};
 use countersign_proto::broker::v2::message::Nonce;
-use countersign_proto::broker::v2::signature::{self, Request};
+use countersign_proto::broker::v2::signature::{self, HttpRequest};
 use countersign_proto::broker::v2::{Credentials, Refusal, limits};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 
@@ -80,8 +82,8 @@ impl Expires for Credentials {
 impl ConsumerEdition for V2 {
     type Parties = Parties;
     type Credentials = Credentials;
-    type Granted = Granted;
-    type Presenting = Presenting;
+    type Granted = IssuedTicket;
+    type Presenting = PendingPresentation;
     type BuildError = WrongAddress;
 
     fn parties(application: Application, site: Site) -> (Parties, Uri) {
@@ -112,7 +114,7 @@ impl ConsumerEdition for V2 {
         parties: &Parties,
         target: &Target<Self>,
         transport: &mut T,
-    ) -> Result<Granted, ConsumerError> {
+    ) -> Result<IssuedTicket, ConsumerError> {
         if let Some(session) = consumer.session.get() {
             return consumer.in_session(parties, target, &*session).await;
         }
@@ -129,13 +131,16 @@ impl ConsumerEdition for V2 {
         granted.map_err(|_| ConsumerError::FailedVerification(By::Site))
     }
 
-    fn present(granted: Granted, now: u64) -> Result<(Presenting, String), ConsumerError> {
+    fn present(
+        granted: IssuedTicket,
+        now: u64,
+    ) -> Result<(PendingPresentation, String), ConsumerError> {
         let presented = granted.present(now, &mut SystemEntropy);
         presented.map_err(|_| ConsumerError::CannotAsk)
     }
 
     fn acknowledged(
-        presenting: Presenting,
+        presenting: PendingPresentation,
         response: (StatusCode, Bytes),
     ) -> Result<Credentials, ConsumerError> {
         let acknowledged = presenting.acknowledged(&accepted(By::Provider, response)?);
@@ -148,7 +153,7 @@ impl ConsumerEdition for V2 {
         request: &Outgoing,
         now: u64,
     ) -> Result<HeaderMap, ConsumerError> {
-        let signed = Request {
+        let signed = HttpRequest {
             method: request.method.as_str(),
             authority: request.authority(origin),
             target: &origin::target(&request.address),

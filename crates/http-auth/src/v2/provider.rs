@@ -9,8 +9,12 @@ use countersign_crypto::hash::sha256;
 use countersign_crypto::party::{PartyKey, PartyPublic};
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::message::Nonce;
-use countersign_proto::broker::v2::provider::{Accepted, Provider as Parties, Unverified};
-use countersign_proto::broker::v2::signature::{Fields, Request, SignatureError, Signed};
+use countersign_proto::broker::v2::provider::{
+    Accepted, Provider as Parties, UnverifiedPresentation,
+};
+use countersign_proto::broker::v2::signature::{
+    Fields, HttpRequest, SignatureError, UnverifiedSignature,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Uri};
 
@@ -154,7 +158,7 @@ impl Shared<V2> {
     /// from what the ticket says in the clear and what the same presentation led to before.
     async fn accept_signed(
         &self,
-        read: Unverified,
+        read: UnverifiedPresentation,
         digest: [u8; 32],
         source: Option<IpAddr>,
         now: u64,
@@ -201,7 +205,7 @@ impl ProviderEdition for V2 {
     type Parts = OfSite;
     type State = State;
     type Rejection = Refusal;
-    type Signature = Signed;
+    type Signature = UnverifiedSignature;
     const SCHEME: &'static str = "Countersign";
 
     fn parties(application: Application, site: Site) -> (Parties, OfSite) {
@@ -225,7 +229,7 @@ impl ProviderEdition for V2 {
         body: Bytes,
         source: Option<IpAddr>,
     ) -> Result<String, Reply<Refusal>> {
-        let read = Unverified::read(&body)?;
+        let read = UnverifiedPresentation::read(&body)?;
         let now = provider.now().await;
         let accepted = match read.is_signed() {
             true => {
@@ -248,21 +252,21 @@ impl ProviderEdition for V2 {
         Ok(accepted.answer)
     }
 
-    fn signature(headers: &HeaderMap) -> Result<Option<Signed>, Refusal> {
+    fn signature(headers: &HeaderMap) -> Result<Option<UnverifiedSignature>, Refusal> {
         if !headers.contains_key(SIGNATURE) && !headers.contains_key(SIGNATURE_INPUT) {
             return Ok(None);
         }
-        let signed = Signed::read(&fields(headers)?);
+        let signed = UnverifiedSignature::read(&fields(headers)?);
         signed.map(Some).map_err(|_| Refusal::NotVerified)
     }
 
-    fn ticket(signature: &Signed) -> Nonce {
+    fn ticket(signature: &UnverifiedSignature) -> Nonce {
         signature.id()
     }
 
     async fn verify<B: Content>(
         provider: &Shared<Self>,
-        signature: Signed,
+        signature: UnverifiedSignature,
         ticket: &OpenedTicket,
         parts: &Parts,
         body: B,
@@ -271,7 +275,7 @@ impl ProviderEdition for V2 {
         let now = provider.now().await;
         let settings = &provider.settings;
         let verify = |authority: String| {
-            let request = Request {
+            let request = HttpRequest {
                 method: parts.method.as_str(),
                 authority: &authority,
                 target: &format!("{}{}", settings.path_prefix, target(&parts.uri)),

@@ -1,8 +1,8 @@
 //! Tickets over a session with the site: the symmetric ticket path.
 
 use countersign_proto::broker::v2::Refusal;
-use countersign_proto::broker::v2::consumer::{Consumer as Parties, Granted};
-use countersign_proto::broker::v2::symmetric::Answered;
+use countersign_proto::broker::v2::consumer::{Consumer as Parties, IssuedTicket};
+use countersign_proto::broker::v2::symmetric::TicketResult;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use crate::session::SiteSession;
 /// What `broker ticket` answers.
 #[derive(Deserialize)]
 struct Tickets {
-    tickets: Vec<Answered>,
+    tickets: Vec<TicketResult>,
 }
 
 impl Shared<V2> {
@@ -24,7 +24,7 @@ impl Shared<V2> {
         parties: &Parties,
         target: &Target<V2>,
         session: &dyn SiteSession,
-    ) -> Result<Granted, ConsumerError> {
+    ) -> Result<IssuedTicket, ConsumerError> {
         let params = json!({ "app": parties.id, "providers": [target.id] });
         let answer = session.call("broker", "ticket", &params);
         let answer = tokio::time::timeout(self.timeout, answer).await;
@@ -36,12 +36,12 @@ impl Shared<V2> {
             serde_json::from_str(answer.get()).map_err(|_| failed_verification.clone())?;
         let mut tickets = answer.tickets;
         match (tickets.pop(), tickets.is_empty()) {
-            (Some(Answered::Granted(response)), true) => {
+            (Some(TicketResult::Granted(response)), true) => {
                 self.clock.set(response.ts);
                 let granted = parties.granted_in_session(&target.id, *response);
                 granted.map_err(|_| failed_verification)
             }
-            (Some(Answered::Refused(code)), true) => {
+            (Some(TicketResult::Refused(code)), true) => {
                 let refusal = refusal::of_code(&code);
                 Err(ConsumerError::Refused {
                     by: By::Site,

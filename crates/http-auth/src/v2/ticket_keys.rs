@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use countersign_proto::broker::v2::limits::TICKET_KEY;
-use countersign_proto::broker::v2::provider::{Presented, Provider as Parties, Unverified};
+use countersign_proto::broker::v2::provider::{
+    Provider as Parties, UnverifiedPresentation, VerifiedPresentation,
+};
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 use serde::Deserialize;
 use serde_json::json;
@@ -82,9 +84,9 @@ impl Shared<V2> {
     /// Accepts a ticket of the symmetric path; under a key that is not known yet once the site has told it.
     pub(super) async fn accept_symmetric(
         self: &Arc<Self>,
-        read: &Unverified,
+        read: &UnverifiedPresentation,
         site_time: u64,
-    ) -> Result<Presented, Reply<Refusal>> {
+    ) -> Result<VerifiedPresentation, Reply<Refusal>> {
         let mut parties = self.parties.get();
         if let Some(client) = self.state.ticket_keys.session.get() {
             if parties.lacks_ticket_key(read) {

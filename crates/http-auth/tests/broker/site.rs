@@ -15,7 +15,7 @@ use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_http_auth::Site;
 use countersign_proto::broker::v2::clock::Clock;
 use countersign_proto::broker::v2::message::Nonce;
-use countersign_proto::broker::v2::site::{Application, Request, Site as Party};
+use countersign_proto::broker::v2::site::{Application, Site as Party, UnverifiedRequest};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use serde_json::value::to_raw_value;
 
@@ -144,7 +144,7 @@ impl Registered {
     fn answer(&self, body: &[u8]) -> Result<SealedMessage, Refusal> {
         let (site, now) = (self.site.lock().unwrap(), self.time.now());
         let applications = self.applications.lock().unwrap();
-        let request = Request::read(body)?;
+        let request = UnverifiedRequest::read(body)?;
         let requester = applications.get(request.requester());
         let verified = request.verify(&site, requester, party(99).public(), now)?;
         let (id, nonce) = verified.names();

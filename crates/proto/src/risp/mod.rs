@@ -9,5 +9,5 @@ mod reader;
 mod writer;
 
 pub use command::{Command, Shape};
-pub use reader::{Limits, Malformed, MaxLength, Reader, Step, Value, parse};
+pub use reader::{Limits, Malformed, MaxLength, Parsed, Reader, Value, parse};
 pub use writer::{EncodeError, put, put_header};

@@ -55,7 +55,7 @@ pub enum Malformed {
 
 /// What stands at the front of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step<'a> {
+pub enum Parsed<'a> {
     /// A whole command.
     Command {
         /// Its number.
@@ -77,28 +77,28 @@ pub enum Step<'a> {
 /// # Errors
 /// [`Malformed::TooLong`] as soon as the length has arrived.
 #[inline]
-pub fn parse<'a>(input: &'a [u8], limits: &impl Limits) -> Result<Step<'a>, Malformed> {
+pub fn parse<'a>(input: &'a [u8], limits: &impl Limits) -> Result<Parsed<'a>, Malformed> {
     let Some((number, rest)) = input.split_first_chunk::<2>() else {
-        return Ok(Step::Incomplete { needed: 2 });
+        return Ok(Parsed::Incomplete { needed: 2 });
     };
     let command = Command(u16::from_be_bytes(*number));
     Ok(match command.shape() {
-        Shape::Nothing => Step::Command {
+        Shape::Nothing => Parsed::Command {
             command,
             value: Value::Nothing,
             used: 2,
         },
         Shape::Integer(width) => match rest.get(..width).and_then(integer) {
-            Some(value) => Step::Command {
+            Some(value) => Parsed::Command {
                 command,
                 value,
                 used: 2 + width,
             },
-            None => Step::Incomplete { needed: 2 + width },
+            None => Parsed::Incomplete { needed: 2 + width },
         },
         Shape::Bytes(width) => {
             let Some(length) = rest.get(..width).map(big_endian) else {
-                return Ok(Step::Incomplete { needed: 2 + width });
+                return Ok(Parsed::Incomplete { needed: 2 + width });
             };
             let longest = limits.longest(command);
             if length > longest {
@@ -120,12 +120,12 @@ pub fn parse<'a>(input: &'a [u8], limits: &impl Limits) -> Result<Step<'a>, Malf
                 });
             };
             match input.get(2 + width..used) {
-                Some(bytes) => Step::Command {
+                Some(bytes) => Parsed::Command {
                     command,
                     value: Value::Bytes(bytes),
                     used,
                 },
-                None => Step::Incomplete { needed: used },
+                None => Parsed::Incomplete { needed: used },
             }
         }
     })
@@ -186,7 +186,7 @@ impl<'a, L: Limits> Iterator for Reader<'a, L> {
             return None;
         }
         match parse(self.rest, self.limits) {
-            Ok(Step::Command {
+            Ok(Parsed::Command {
                 command,
                 value,
                 used,
@@ -195,7 +195,7 @@ impl<'a, L: Limits> Iterator for Reader<'a, L> {
                 self.consumed += used;
                 Some(Ok((command, value)))
             }
-            Ok(Step::Incomplete { .. }) => None,
+            Ok(Parsed::Incomplete { .. }) => None,
             Err(malformed) => {
                 self.broken = true;
                 Some(Err(malformed))

@@ -7,7 +7,7 @@ use countersign_crypto::kem::{self, KemSecret};
 use countersign_crypto::secret::{Secret, SecretBytes};
 
 use super::option::EncryptionOption;
-use super::refusal::Refusal;
+use super::refusal::SessionRefusal;
 
 /// The side that offers, until it is answered.
 pub(crate) struct Offering {
@@ -17,7 +17,7 @@ pub(crate) struct Offering {
     share: Vec<u8>,
 }
 
-const BAD_SHARE: Refusal = Refusal::BadMessage("a key share that is none");
+const BAD_SHARE: SessionRefusal = SessionRefusal::BadMessage("a key share that is none");
 
 impl Offering {
     pub(crate) fn new(option: EncryptionOption, entropy: &mut dyn Entropy) -> Self {
@@ -46,7 +46,7 @@ impl Offering {
     }
 
     /// The shared secrets, once the other side has answered.
-    pub(crate) fn finish(self, answer: &[u8]) -> Result<SecretBytes, Refusal> {
+    pub(crate) fn finish(self, answer: &[u8]) -> Result<SecretBytes, SessionRefusal> {
         let (theirs, ciphertext) = split(answer)?;
         let agreed = self.agreement.agree(&theirs).map_err(|_| BAD_SHARE)?;
         let encapsulated = match self.kem {
@@ -63,7 +63,7 @@ pub(crate) fn answer(
     option: EncryptionOption,
     offer: &[u8],
     entropy: &mut dyn Entropy,
-) -> Result<(Vec<u8>, SecretBytes), Refusal> {
+) -> Result<(Vec<u8>, SecretBytes), SessionRefusal> {
     let (theirs, key) = split(offer)?;
     let own = AgreementKey::from_secret(Secret::generate(entropy));
     let agreed = own.agree(&theirs).map_err(|_| BAD_SHARE)?;
@@ -80,7 +80,7 @@ pub(crate) fn answer(
     Ok((share, together(&agreed, encapsulated.as_ref())))
 }
 
-fn split(share: &[u8]) -> Result<(AgreementPublic, &[u8]), Refusal> {
+fn split(share: &[u8]) -> Result<(AgreementPublic, &[u8]), SessionRefusal> {
     let (public, rest) = share.split_first_chunk::<32>().ok_or(BAD_SHARE)?;
     Ok((AgreementPublic(*public), rest))
 }

@@ -3,7 +3,7 @@
 use crate::risp::{self, Command, Value};
 
 use super::limits::BeforeLogin;
-use super::refusal::Refusal;
+use super::refusal::SessionRefusal;
 use super::transcript::Transcript;
 
 /// One command in the clear and its bytes as they stood on the wire.
@@ -16,8 +16,8 @@ pub(crate) struct ClearCommand<'a> {
 /// The command that `input` starts with, or `None` when it has not arrived whole.
 pub(crate) fn next(input: &[u8]) -> Result<Option<ClearCommand<'_>>, risp::Malformed> {
     match risp::parse(input, &BeforeLogin)? {
-        risp::Step::Incomplete { .. } => Ok(None),
-        risp::Step::Command {
+        risp::Parsed::Incomplete { .. } => Ok(None),
+        risp::Parsed::Command {
             command,
             value,
             used,
@@ -38,9 +38,10 @@ pub(crate) fn server_says(
     out: &mut Vec<u8>,
     command: Command,
     value: Value<'_>,
-) -> Result<(), Refusal> {
+) -> Result<(), SessionRefusal> {
     let start = out.len();
-    risp::put(out, command, value).map_err(|_| Refusal::BadLogin("an answer that does not fit"))?;
+    risp::put(out, command, value)
+        .map_err(|_| SessionRefusal::BadLogin("an answer that does not fit"))?;
     transcript.server_sent(out.get(start..).unwrap_or_default());
     Ok(())
 }

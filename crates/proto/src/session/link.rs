@@ -27,7 +27,7 @@ use super::message::{
 };
 use super::option::{EncryptionOption, OptionList};
 use super::packet::{PacketReader, PacketWriter};
-use super::refusal::Refusal;
+use super::refusal::SessionRefusal;
 use super::rekey::{End, NewKeys, Rekeying};
 
 pub(crate) use welcome::FirstPacket;
@@ -80,7 +80,7 @@ impl Link {
         &mut self,
         input: &mut [u8],
         got: &mut Vec<Message>,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<usize, SessionRefusal> {
         let mut used = 0;
         while let Some(rest) = input.get_mut(used..) {
             let Some((plaintext, bytes)) = self.reader.open(rest)? else {
@@ -97,7 +97,7 @@ impl Link {
     }
 
     /// Does what the messages from `before` on say about the link itself, and takes them out.
-    fn settle(&mut self, before: usize, got: &mut Vec<Message>) -> Result<(), Refusal> {
+    fn settle(&mut self, before: usize, got: &mut Vec<Message>) -> Result<(), SessionRefusal> {
         for message in got.split_off(before) {
             match message {
                 Message::Credit { id, bytes } => self.sender.credit(id, bytes)?,
@@ -179,7 +179,7 @@ impl Link {
         &mut self,
         option: EncryptionOption,
         entropy: &mut dyn Entropy,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, SessionRefusal> {
         let Some(share) = self.keys.offer(option, entropy) else {
             return Ok(false);
         };
@@ -197,7 +197,7 @@ impl Link {
         allowed: &[EncryptionOption],
         expires: Option<u64>,
         entropy: &mut dyn Entropy,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, SessionRefusal> {
         let option = allowed.iter().find(|option| option.id() == offer.option);
         let Some(option) = option else {
             self.keys.decline();
@@ -230,7 +230,7 @@ impl Link {
         &mut self,
         operation: &Operation,
         content: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SessionRefusal> {
         let params = operation.params.get();
         if content || params.len() > self.written_at_once() {
             let fields = vec![
@@ -250,7 +250,11 @@ impl Link {
     }
 
     /// Queues a result, with content to follow or without.
-    pub(crate) fn send_outcome(&mut self, outcome: &Outcome, content: bool) -> Result<(), Refusal> {
+    pub(crate) fn send_outcome(
+        &mut self,
+        outcome: &Outcome,
+        content: bool,
+    ) -> Result<(), SessionRefusal> {
         let (data, output) = (outcome.data.get(), &outcome.output);
         if content || data.len() + output.len() > self.written_at_once() {
             let fields = vec![Field::Code(c::CODE, outcome.code.0)];
@@ -266,7 +270,7 @@ impl Link {
         message::write(&mut self.writer, outcome.id, &fields, &bodies)
     }
 
-    pub(crate) fn send_event(&mut self, event: &Event) -> Result<(), Refusal> {
+    pub(crate) fn send_event(&mut self, event: &Event) -> Result<(), SessionRefusal> {
         let fields = [
             (c::GROUP, Value::Bytes(event.group.as_bytes())),
             (c::EVENT, Value::Bytes(event.event.as_bytes())),
@@ -297,7 +301,7 @@ impl Link {
     }
 
     /// Sends and takes no more content of that message.
-    pub(crate) fn cancel(&mut self, id: u64) -> Result<(), Refusal> {
+    pub(crate) fn cancel(&mut self, id: u64) -> Result<(), SessionRefusal> {
         let receiving = self.messages.cancel(id);
         let sending = self.sender.cancel(id) == Some(Cancelled::Begun);
         if receiving || sending {
@@ -308,7 +312,7 @@ impl Link {
 
     /// Pieces of a message's content were used that count for so many bytes; asks for more when it is
     /// time.
-    pub(crate) fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
+    pub(crate) fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal> {
         let Some(granted) = self.messages.consumed(id, bytes) else {
             return Ok(());
         };
@@ -319,20 +323,20 @@ impl Link {
         self.put_short(c::CREDIT, Value::Bytes(&value))
     }
 
-    fn put_cancel(&mut self, id: u64) -> Result<(), Refusal> {
+    fn put_cancel(&mut self, id: u64) -> Result<(), SessionRefusal> {
         self.put_short(c::CANCEL, Value::Bytes(&id.to_be_bytes()))
     }
 
-    pub(crate) fn send_options_request(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn send_options_request(&mut self) -> Result<(), SessionRefusal> {
         self.put_short(c::OPTIONS_REQUEST, Value::Nothing)
     }
 
-    pub(crate) fn send_options(&mut self, options: &OptionList) -> Result<(), Refusal> {
+    pub(crate) fn send_options(&mut self, options: &OptionList) -> Result<(), SessionRefusal> {
         self.put_short(c::OPTIONS, Value::Bytes(&options.wire()))
     }
 
     /// Queues a NOP, which keeps the session alive.
-    pub(crate) fn send_nop(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn send_nop(&mut self) -> Result<(), SessionRefusal> {
         self.put_short(c::NOP, Value::Nothing)
     }
 
@@ -341,7 +345,7 @@ impl Link {
         &mut self,
         command: crate::risp::Command,
         value: Value<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SessionRefusal> {
         const MAX_LENGTH: usize = 64;
         if self.writer.is_open() && self.writer.room() < MAX_LENGTH {
             self.writer.close()?;
@@ -349,13 +353,13 @@ impl Link {
         self.writer.put(command, value)
     }
 
-    pub(crate) fn send_goodbye(&mut self, reason: Goodbye) -> Result<(), Refusal> {
+    pub(crate) fn send_goodbye(&mut self, reason: Goodbye) -> Result<(), SessionRefusal> {
         self.put_short(c::GOODBYE, Value::U8(reason as u8))
     }
 
     /// Seals what is queued, as much as the connection should have waiting, and moves it to the end of
     /// `out`.
-    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         let before = out.len();
         self.sender.fill(&mut self.writer, |packets| {
             before + packets.waiting() >= SEALED_AHEAD

@@ -31,7 +31,7 @@ pub use keys::ResumptionSecret;
 pub use live::{Goodbye, SessionId, Welcome};
 pub use option::{EncryptionOption, OptionList, Strength};
 pub use proof::{KeyProof, PassphraseProof, SessionProof, SiteProof};
-pub use refusal::{LoginError, Refusal, WireError};
+pub use refusal::{LoginError, SessionRefusal, WireError};
 
 /// The version of the session protocol that this crate speaks. It stands in the labels of everything
 /// that is proved or derived, so two versions never mistake each other.

@@ -44,7 +44,7 @@ impl WireError {
 
 /// Why a server ended a login or a session: always the client's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum SessionRefusal {
     /// Bytes that are no RISP, or are over a limit.
     #[error("malformed RISP: {0}")]
     Malformed(#[from] Malformed),
@@ -77,7 +77,7 @@ pub enum Refusal {
     Expired,
 }
 
-impl Refusal {
+impl SessionRefusal {
     /// What the peer is told, if the refusal falls before a session exists.
     #[must_use]
     pub fn wire(&self) -> WireError {

@@ -18,7 +18,7 @@ use countersign_crypto::secret::{Secret, SecretBytes};
 use super::exchange::{self, Offering};
 use super::keys::Established;
 use super::option::EncryptionOption;
-use super::refusal::Refusal;
+use super::refusal::SessionRefusal;
 
 /// Which end of a session this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +84,9 @@ impl Rekeying {
     }
 
     /// An offer came; whether it is to be answered. When both offer at once, the client's counts.
-    pub(crate) fn offered(&mut self) -> Result<bool, Refusal> {
+    pub(crate) fn offered(&mut self) -> Result<bool, SessionRefusal> {
         if self.next_read.is_some() || self.offered {
-            return Err(Refusal::BadMessage(
+            return Err(SessionRefusal::BadMessage(
                 "an offer of keys before the last one is settled",
             ));
         }
@@ -110,7 +110,7 @@ impl Rekeying {
         option: EncryptionOption,
         offer: &[u8],
         entropy: &mut dyn Entropy,
-    ) -> Result<(Vec<u8>, NewKeys), Refusal> {
+    ) -> Result<(Vec<u8>, NewKeys), SessionRefusal> {
         let (share, secret) = exchange::answer(option, offer, entropy)?;
         let keys = self.renew(option, &secret, offer, &share);
         self.offered = false;
@@ -123,15 +123,18 @@ impl Rekeying {
         &mut self,
         option: u16,
         answer: &[u8],
-    ) -> Result<Option<NewKeys>, Refusal> {
+    ) -> Result<Option<NewKeys>, SessionRefusal> {
         let offering = self.offering.take();
-        let offering = offering.ok_or(Refusal::BadMessage("an answer to no offer of keys"))?;
+        let offering =
+            offering.ok_or(SessionRefusal::BadMessage("an answer to no offer of keys"))?;
         if option == 0 {
             return Ok(None);
         }
         let chosen = offering.option();
         if option != chosen.id() {
-            return Err(Refusal::BadMessage("an answer to another offer of keys"));
+            return Err(SessionRefusal::BadMessage(
+                "an answer to another offer of keys",
+            ));
         }
         let offer = offering.share().to_vec();
         let secret = offering.finish(answer)?;
@@ -139,9 +142,9 @@ impl Rekeying {
     }
 
     /// The other side's next packets are under its new key.
-    pub(crate) fn rekeyed(&mut self) -> Result<(EncryptionOption, Secret<32>), Refusal> {
+    pub(crate) fn rekeyed(&mut self) -> Result<(EncryptionOption, Secret<32>), SessionRefusal> {
         let next = self.next_read.take();
-        next.ok_or(Refusal::BadMessage("REKEYED without an exchange"))
+        next.ok_or(SessionRefusal::BadMessage("REKEYED without an exchange"))
     }
 
     fn renew(

@@ -12,7 +12,7 @@ use countersign_crypto::secret::{Secret, SecretBytes};
 use super::keys::{Established, ResumptionSecret};
 use super::live::SessionId;
 use super::option::EncryptionOption;
-use super::refusal::Refusal;
+use super::refusal::SessionRefusal;
 
 /// The value of RESUME.
 pub(crate) struct Resume<'a> {
@@ -23,7 +23,7 @@ pub(crate) struct Resume<'a> {
     pub(crate) share: &'a [u8],
 }
 
-const BAD_FORM: Refusal = Refusal::BadLogin("RESUME of the wrong form");
+const BAD_FORM: SessionRefusal = SessionRefusal::BadLogin("RESUME of the wrong form");
 
 impl<'a> Resume<'a> {
     /// `said` is the transcript before RESUME.
@@ -52,7 +52,7 @@ impl<'a> Resume<'a> {
         .concat()
     }
 
-    pub(crate) fn from_wire(value: &'a [u8]) -> Result<Self, Refusal> {
+    pub(crate) fn from_wire(value: &'a [u8]) -> Result<Self, SessionRefusal> {
         let (session, rest) = value.split_first_chunk::<16>().ok_or(BAD_FORM)?;
         let (attempt, rest) = rest.split_first_chunk::<8>().ok_or(BAD_FORM)?;
         let (proof, share) = rest.split_first_chunk::<32>().ok_or(BAD_FORM)?;

@@ -2,7 +2,7 @@
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::session::Refusal;
+use countersign_proto::session::SessionRefusal;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::limits::{
     BODY_TURNS, CONTENT_TURNS, CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost,
@@ -34,7 +34,7 @@ fn operation(id: u64) -> Operation {
 
 impl Pair {
     /// What the client gets of all that the server has to say now.
-    fn arrives_at_client(&mut self) -> Result<Vec<FromSite>, Refusal> {
+    fn arrives_at_client(&mut self) -> Result<Vec<FromSite>, SessionRefusal> {
         let mut got = Vec::new();
         loop {
             let mut wire = Vec::new();
@@ -48,7 +48,7 @@ impl Pair {
     }
 
     /// What the server gets of all that the client has to say now.
-    fn arrives_at_server(&mut self) -> Result<Vec<FromClient>, Refusal> {
+    fn arrives_at_server(&mut self) -> Result<Vec<FromClient>, SessionRefusal> {
         let mut got = Vec::new();
         loop {
             let mut wire = Vec::new();

@@ -4,9 +4,9 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::secret::Secret;
 use countersign_proto::operation::Operation;
-use countersign_proto::session::client::Settings;
+use countersign_proto::session::client::ClientSettings;
 use countersign_proto::session::server::{self, FromClient};
-use countersign_proto::session::{EncryptionOption, LoginError, OptionList, Refusal};
+use countersign_proto::session::{EncryptionOption, LoginError, OptionList, SessionRefusal};
 use serde_json::value::to_raw_value;
 
 use crate::pair::{Failed, PASSPHRASE, Pair, Site, Who, log_in, log_in_through};
@@ -15,7 +15,7 @@ const OPTION: EncryptionOption = EncryptionOption::DeliveredKey;
 /// OPTION-CHOICE, NONCE, CERTIFICATE-ID and MAX-PACKET.
 const FLIGHT: usize = 13 + 35 + 35 + 6;
 
-fn site(max_packet: u32) -> (Site, Settings) {
+fn site(max_packet: u32) -> (Site, ClientSettings) {
     let site = Site::with(OptionList::new([OPTION]), max_packet);
     let mut settings = site.client();
     settings.accepted = vec![OPTION];
@@ -249,8 +249,9 @@ fn a_service_that_knows_an_older_list_is_corrected_within_the_connection() {
     let mut out = Vec::new();
     let who = Who::Service(&site.robot);
     who.start(settings.clone(), &mut out).unwrap();
-    let login = server::LoginAttempt::new(site.settings.clone());
-    let Ok((server::Step::NeedMore(login), _)) = login.receive(&mut out, &mut Vec::new()) else {
+    let login = server::ServerLoginAttempt::new(site.settings.clone());
+    let Ok((server::ServerStep::NeedMore(login), _)) = login.receive(&mut out, &mut Vec::new())
+    else {
         panic!("the list, and the next flight")
     };
     assert_eq!(login.invalid_commands(), 0);

@@ -14,7 +14,7 @@ use countersign_crypto::record::{Opener, Sealer};
 use countersign_crypto::sealing;
 use countersign_crypto::secret::{Secret, SecretBytes};
 use countersign_proto::risp::{self, Command, Value};
-use countersign_proto::session::{EncryptionOption, OptionList, Refusal, command as c};
+use countersign_proto::session::{EncryptionOption, OptionList, SessionRefusal, command as c};
 
 use crate::loose::{Loose, under};
 use crate::pair::{PASSPHRASE, Site, Who, passphrase};
@@ -333,7 +333,7 @@ fn a_limit_that_no_packet_can_keep_is_refused() {
                 loose.say(c::USERNAME, Value::Bytes(b"maria")).unwrap();
             }
             let refused = loose.say(c::MAX_PACKET, Value::U32(bytes)).err();
-            let expected = Refusal::BadLogin("MAX-PACKET below 256");
+            let expected = SessionRefusal::BadLogin("MAX-PACKET below 256");
             assert_eq!(refused, (bytes < 256).then_some(expected), "{bytes}");
         }
     }

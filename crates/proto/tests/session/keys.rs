@@ -5,7 +5,7 @@ use countersign_proto::operation::Operation;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::limits::{LEAST_MAX_PACKET, REKEY_AFTER};
 use countersign_proto::session::server::FromClient;
-use countersign_proto::session::{EncryptionOption, OptionList, Refusal};
+use countersign_proto::session::{EncryptionOption, OptionList, SessionRefusal};
 use serde_json::value::RawValue;
 
 use crate::pair::{ALL, EXPIRES, Pair, Site, Who, log_in};
@@ -24,7 +24,7 @@ fn operation(id: u64) -> Operation {
 }
 
 /// Moves what the client has to say, answers offers, and returns what else came.
-fn to_server(pair: &mut Pair, offered: &OptionList) -> Result<Vec<FromClient>, Refusal> {
+fn to_server(pair: &mut Pair, offered: &OptionList) -> Result<Vec<FromClient>, SessionRefusal> {
     let (mut wire, mut got) = (Vec::new(), Vec::new());
     pair.client.session.flush(&mut wire)?;
     pair.server.receive(0, &mut wire, &mut got)?;
@@ -42,7 +42,7 @@ fn to_server(pair: &mut Pair, offered: &OptionList) -> Result<Vec<FromClient>, R
 }
 
 /// Moves what the server has to say, answers offers, and returns what else came.
-fn to_client(pair: &mut Pair) -> Result<Vec<FromSite>, Refusal> {
+fn to_client(pair: &mut Pair) -> Result<Vec<FromSite>, SessionRefusal> {
     let (mut wire, mut got) = (Vec::new(), Vec::new());
     pair.server.flush(&mut wire)?;
     pair.client.session.receive(&mut wire, &mut got)?;

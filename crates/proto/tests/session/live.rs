@@ -4,7 +4,7 @@ use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::risp::{self, Command, Value};
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::server::{self, FromClient};
-use countersign_proto::session::{Goodbye, Refusal, command as c};
+use countersign_proto::session::{Goodbye, SessionRefusal, command as c};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::pair::{EXPIRES, Failed, Pair, Site, Who, log_in, log_in_through};
@@ -20,7 +20,7 @@ fn operation(id: u64, params: &impl serde::Serialize) -> Operation {
     Operation::new(id, "test", "echo", to_raw_value(params).unwrap())
 }
 
-fn at_server(pair: &mut Pair, wire: &mut [u8]) -> Result<Vec<FromClient>, Refusal> {
+fn at_server(pair: &mut Pair, wire: &mut [u8]) -> Result<Vec<FromClient>, SessionRefusal> {
     let mut got = Vec::new();
     let used = pair.server.receive(0, wire, &mut got)?;
     assert_eq!(used, wire.len());
@@ -209,7 +209,7 @@ fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
     let site = Site::new();
     let invalid = clear(Command(0xc123), Value::Nothing);
     let run = |mut wire: Vec<u8>| {
-        let login = server::LoginAttempt::new(site.settings.clone());
+        let login = server::ServerLoginAttempt::new(site.settings.clone());
         site.advance(login, &mut wire, &mut Vec::new())
             .map(|_| ())
             .err()
@@ -231,7 +231,7 @@ fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
 #[test]
 fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
     let site = Site::new();
-    let mut login = Some(server::LoginAttempt::new(site.settings.clone()));
+    let mut login = Some(server::ServerLoginAttempt::new(site.settings.clone()));
     let mut sent = 0;
     let refusal = loop {
         let mut wire = clear(c::NOP, Value::Nothing).repeat(128);
@@ -251,7 +251,7 @@ fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
         Vec::new(),
         clear(c::OPTIONS_REQUEST, Value::Nothing).repeat(4_000),
     );
-    let login = server::LoginAttempt::new(site.settings.clone());
+    let login = server::ServerLoginAttempt::new(site.settings.clone());
     let refused = site.advance(login, &mut wire, &mut out).map(|_| ()).err();
     assert_eq!(refused, Some(Refusal::TooManyUnauthenticated));
     assert!(out.len() <= 4_096);

@@ -5,8 +5,8 @@ use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::sign::Signature;
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::risp::{self, Command, MaxLength, Reader, Value};
-use countersign_proto::session::server::{LoginAttempt, Session};
-use countersign_proto::session::{Refusal, command as c};
+use countersign_proto::session::server::{ServerLoginAttempt, ServerSession};
+use countersign_proto::session::{SessionRefusal, command as c};
 use serde_json::value::to_raw_value;
 
 use crate::pair::{Advanced, Site};
@@ -14,20 +14,20 @@ use crate::pair::{Advanced, Site};
 /// Says one command after the other, and keeps the transcript.
 pub(crate) struct Loose<'a> {
     pub(crate) site: &'a Site,
-    pub(crate) server: Option<LoginAttempt>,
+    pub(crate) server: Option<ServerLoginAttempt>,
     client_sent: Sha256,
     /// What the client had said when the site answered.
     pub(crate) before_answer: Sha256,
     server_sent: Sha256,
     answer: Vec<u8>,
-    pub(crate) session: Option<Box<Session>>,
+    pub(crate) session: Option<Box<ServerSession>>,
 }
 
 impl<'a> Loose<'a> {
     pub(crate) fn new(site: &'a Site) -> Self {
         Self {
             site,
-            server: Some(LoginAttempt::new(site.settings.clone())),
+            server: Some(ServerLoginAttempt::new(site.settings.clone())),
             client_sent: Sha256::default(),
             before_answer: Sha256::default(),
             server_sent: Sha256::default(),
@@ -42,14 +42,18 @@ impl<'a> Loose<'a> {
     }
 
     /// Says it; what the site answered at once.
-    pub(crate) fn say(&mut self, command: Command, value: Value<'_>) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn say(
+        &mut self,
+        command: Command,
+        value: Value<'_>,
+    ) -> Result<Vec<u8>, SessionRefusal> {
         let mut wire = Vec::new();
         risp::put(&mut wire, command, value).unwrap();
         self.client_sent.update(&wire);
         self.give(wire)
     }
 
-    pub(crate) fn give(&mut self, mut wire: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn give(&mut self, mut wire: Vec<u8>) -> Result<Vec<u8>, SessionRefusal> {
         let mut out = Vec::new();
         let login = self.server.take().unwrap();
         match self.site.advance(login, &mut wire, &mut out)? {

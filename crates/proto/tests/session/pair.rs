@@ -15,10 +15,10 @@ use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::client::{self, LoggedIn};
 use countersign_proto::session::limits::DEFAULT_MAX_PACKET;
 use countersign_proto::session::server::{
-    self, AccountTag, PersonCredential, ServiceCredential, Session,
+    self, AccountTag, PersonCredential, ServerSession, ServiceCredential,
 };
 use countersign_proto::session::{
-    EncryptionOption, LoginError, OptionList, Refusal, ResumptionSecret, SessionId, Welcome,
+    EncryptionOption, LoginError, OptionList, ResumptionSecret, SessionId, SessionRefusal, Welcome,
 };
 
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
@@ -26,7 +26,7 @@ pub(crate) const EXPIRES: u64 = 2_000_000_000_000;
 
 /// A site that knows one person and one service.
 pub(crate) struct Site {
-    pub(crate) settings: Arc<server::Settings>,
+    pub(crate) settings: Arc<server::ServerSettings>,
     pub(crate) maria_identity: Identity,
     pub(crate) robot: Arc<Identity>,
     record: PassphraseRecord,
@@ -94,7 +94,7 @@ impl Site {
     }
 
     pub(crate) fn with_key(seed: [u8; 32], options: OptionList, max_packet: u32) -> Self {
-        let settings = server::Settings {
+        let settings = server::ServerSettings {
             key: Arc::new(SiteKey::from_seed(SiteSeed(Secret::from_bytes(seed)))),
             setup: Arc::new(ServerSetup::from_bytes(REGISTERED.setup.to_bytes().expose()).unwrap()),
             decoy: Secret::from_bytes([13; 32]),
@@ -121,24 +121,24 @@ impl Site {
         *self.returnable.lock().unwrap() = stolen;
     }
 
-    pub(crate) fn client(&self) -> client::Settings {
-        client::Settings::new(self.settings.key.public())
+    pub(crate) fn client(&self) -> client::ClientSettings {
+        client::ClientSettings::new(self.settings.key.public())
     }
 
     /// Drives the server machine over `input`, looking accounts up as it asks.
     pub(crate) fn advance(
         &self,
-        mut login: server::LoginAttempt,
+        mut login: server::ServerLoginAttempt,
         input: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<Advanced, Refusal> {
+    ) -> Result<Advanced, SessionRefusal> {
         loop {
             let (step, used) = login.receive(input, out)?;
             input.drain(..used);
             login = match step {
-                server::Step::NeedMore(login) => return Ok(Advanced::NeedMore(login)),
-                server::Step::Refused => return Ok(Advanced::Refused),
-                server::Step::Authenticated(proved) => {
+                server::ServerStep::NeedMore(login) => return Ok(Advanced::NeedMore(login)),
+                server::ServerStep::Refused => return Ok(Advanced::Refused),
+                server::ServerStep::Authenticated(proved) => {
                     let welcome = Welcome {
                         session: SessionId([1; 16]),
                         account: "maria@example.org".to_owned(),
@@ -151,7 +151,7 @@ impl Site {
                     }
                     return Ok(Advanced::Session(Box::new(proved.welcome(&welcome, out)?)));
                 }
-                server::Step::LookUp(server::LookUp::Person(find)) => {
+                server::ServerStep::LookUp(server::LookUp::Person(find)) => {
                     let known = find.name().to_string() == "maria@example.org" && !self.locked;
                     let credential = known.then(|| PersonCredential {
                         account: AccountTag([1; 16]),
@@ -162,27 +162,28 @@ impl Site {
                     });
                     find.answer(credential.as_ref(), &mut SystemEntropy, out)?
                 }
-                server::Step::LookUp(server::LookUp::Delivered(find)) => match find.owner().clone()
-                {
-                    server::Owner::Person(name) => {
-                        let known = name.to_string() == "maria@example.org" && !self.locked;
-                        let credential = known.then(|| server::DeliveredCredential {
-                            account: AccountTag([1; 16]),
-                            key: DELIVERED.clone(),
-                        });
-                        find.answer_person(credential.as_ref(), &mut SystemEntropy, out)?
+                server::ServerStep::LookUp(server::LookUp::Delivered(find)) => {
+                    match find.owner().clone() {
+                        server::Owner::Person(name) => {
+                            let known = name.to_string() == "maria@example.org" && !self.locked;
+                            let credential = known.then(|| server::DeliveredCredential {
+                                account: AccountTag([1; 16]),
+                                key: DELIVERED.clone(),
+                            });
+                            find.answer_person(credential.as_ref(), &mut SystemEntropy, out)?
+                        }
+                        server::Owner::Service(thumbprint) => {
+                            let certificate = self.robot.certificate();
+                            let known = thumbprint == certificate.thumbprint() && !self.locked;
+                            let credential = known.then(|| ServiceCredential {
+                                account: AccountTag([2; 16]),
+                                agreement: certificate.agreement(),
+                            });
+                            find.answer_service(credential.as_ref(), &mut SystemEntropy, out)?
+                        }
                     }
-                    server::Owner::Service(thumbprint) => {
-                        let certificate = self.robot.certificate();
-                        let known = thumbprint == certificate.thumbprint() && !self.locked;
-                        let credential = known.then(|| ServiceCredential {
-                            account: AccountTag([2; 16]),
-                            agreement: certificate.agreement(),
-                        });
-                        find.answer_service(credential.as_ref(), &mut SystemEntropy, out)?
-                    }
-                },
-                server::Step::LookUp(server::LookUp::Session(find)) => {
+                }
+                server::ServerStep::LookUp(server::LookUp::Session(find)) => {
                     let mut returnable = self.returnable.lock().unwrap();
                     let known = returnable.as_mut().filter(|_| !self.locked);
                     let known = known.filter(|_| find.session() == SessionId([1; 16]));
@@ -203,7 +204,7 @@ impl Site {
                     };
                     return Ok(Advanced::Session(Box::new(proved.welcome(&welcome, out)?)));
                 }
-                server::Step::LookUp(server::LookUp::Service(find)) => {
+                server::ServerStep::LookUp(server::LookUp::Service(find)) => {
                     let certificate = self.robot.certificate();
                     let known = *find.thumbprint() == certificate.thumbprint() && !self.locked;
                     let credential = known.then(|| ServiceCredential {
@@ -219,22 +220,22 @@ impl Site {
 
 #[allow(clippy::large_enum_variant, reason = "a test's own")]
 pub(crate) enum Advanced {
-    NeedMore(server::LoginAttempt),
-    Session(Box<Session>),
+    NeedMore(server::ServerLoginAttempt),
+    Session(Box<ServerSession>),
     Refused,
 }
 
 /// Both ends of a session that was logged in to.
 pub(crate) struct Pair {
     pub(crate) client: LoggedIn,
-    pub(crate) server: Session,
+    pub(crate) server: ServerSession,
 }
 
 /// How a login between honest ends failed.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Failed {
     Client(LoginError),
-    Server(Refusal),
+    Server(SessionRefusal),
     /// Neither end had anything more to say.
     Stuck,
 }
@@ -250,23 +251,29 @@ pub(crate) enum Who<'a> {
 impl Who<'_> {
     pub(crate) fn start(
         self,
-        settings: client::Settings,
+        settings: client::ClientSettings,
         out: &mut Vec<u8>,
-    ) -> Result<client::LoginAttempt, LoginError> {
+    ) -> Result<client::ClientLoginAttempt, LoginError> {
         match self {
-            Who::Person(name, phrase) => client::LoginAttempt::person(
+            Who::Person(name, phrase) => client::ClientLoginAttempt::person(
                 settings,
                 name.parse().unwrap(),
                 passphrase(phrase),
                 &mut SystemEntropy,
                 out,
             ),
-            Who::Service(identity) => {
-                client::LoginAttempt::service(settings, identity.clone(), &mut SystemEntropy, out)
-            }
-            Who::Return(resumption) => {
-                client::LoginAttempt::resume(settings, resumption.clone(), &mut SystemEntropy, out)
-            }
+            Who::Service(identity) => client::ClientLoginAttempt::service(
+                settings,
+                identity.clone(),
+                &mut SystemEntropy,
+                out,
+            ),
+            Who::Return(resumption) => client::ClientLoginAttempt::resume(
+                settings,
+                resumption.clone(),
+                &mut SystemEntropy,
+                out,
+            ),
         }
     }
 }
@@ -277,7 +284,7 @@ pub(crate) type Meddler<'a> = &'a mut dyn FnMut(bool, &mut Vec<u8>);
 /// Runs a whole login, with somebody in between.
 pub(crate) fn log_in_through(
     site: &Site,
-    settings: client::Settings,
+    settings: client::ClientSettings,
     who: Who<'_>,
     meddle: Meddler<'_>,
 ) -> Result<Pair, Failed> {
@@ -287,7 +294,7 @@ pub(crate) fn log_in_through(
         who.start(settings, &mut to_server)
             .map_err(Failed::Client)?,
     );
-    let mut server = Some(server::LoginAttempt::new(site.settings.clone()));
+    let mut server = Some(server::ServerLoginAttempt::new(site.settings.clone()));
     let mut sessions = (None, None);
     for _ in 0..16 {
         if !to_server.is_empty() {
@@ -314,15 +321,15 @@ pub(crate) fn log_in_through(
                 .map_err(Failed::Client)?;
             at_client.drain(..used);
             match step {
-                client::Step::NeedMore(login) => {
+                client::ClientStep::NeedMore(login) => {
                     client = Some(login);
                     break;
                 }
-                client::Step::Stretch(stretch) => {
+                client::ClientStep::Stretch(stretch) => {
                     let login = stretch.run(&mut SystemEntropy, &mut to_server);
                     client = Some(login.map_err(Failed::Client)?);
                 }
-                client::Step::LoggedIn(done) => sessions.0 = Some(done),
+                client::ClientStep::LoggedIn(done) => sessions.0 = Some(done),
             }
         }
         if let (Some(_), Some(_)) = &sessions {
@@ -341,7 +348,7 @@ pub(crate) fn log_in_through(
 /// Runs a whole login.
 pub(crate) fn log_in(
     site: &Site,
-    settings: client::Settings,
+    settings: client::ClientSettings,
     who: Who<'_>,
 ) -> Result<Pair, Failed> {
     log_in_through(site, settings, who, &mut |_, _| {})

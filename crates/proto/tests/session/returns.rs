@@ -2,7 +2,9 @@
 
 use countersign_proto::operation::Operation;
 use countersign_proto::session::server::FromClient;
-use countersign_proto::session::{EncryptionOption, LoginError, OptionList, Refusal, WireError};
+use countersign_proto::session::{
+    EncryptionOption, LoginError, OptionList, SessionRefusal, WireError,
+};
 use serde_json::value::RawValue;
 
 use crate::pair::{ALL, Failed, PASSPHRASE, Pair, Site, Who, log_in, log_in_through};

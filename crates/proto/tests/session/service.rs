@@ -7,7 +7,7 @@ use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::limits::UNAUTHENTICATED_BYTES;
-use countersign_proto::session::{LoginError, OptionList, Refusal, server};
+use countersign_proto::session::{LoginError, OptionList, SessionRefusal, server};
 
 use crate::pair::{ALL, Advanced, Failed, Site, Who, log_in, log_in_through};
 
@@ -61,7 +61,7 @@ fn a_site_with_another_key_learns_nothing_and_the_client_warns() {
     settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
     let mut out = Vec::new();
     let login = Who::Service(&site.robot).start(settings, &mut out).unwrap();
-    let told = &mut Refusal::OtherSite.wire().to_wire();
+    let told = &mut SessionRefusal::OtherSite.wire().to_wire();
     let error = login
         .receive(told, &mut SystemEntropy, &mut out)
         .map(|_| ())
@@ -86,7 +86,7 @@ fn a_replayed_first_message_opens_no_session() {
     )
     .unwrap();
     let mut out = Vec::new();
-    let login = server::LoginAttempt::new(site.settings.clone());
+    let login = server::ServerLoginAttempt::new(site.settings.clone());
     let advanced = site.advance(login, &mut flight, &mut out).unwrap();
     let Advanced::NeedMore(login) = advanced else {
         panic!("it waits for the confirmation")
@@ -147,7 +147,7 @@ fn nobody_is_read_beyond_the_limit_before_they_are_proved_not_even_a_packet() {
         );
         failed.err()
     };
-    let refused = Some(Failed::Server(Refusal::TooManyUnauthenticated));
+    let refused = Some(Failed::Server(SessionRefusal::TooManyUnauthenticated));
     assert_ne!(ended(0), refused);
     assert_eq!(ended(1), refused);
 }

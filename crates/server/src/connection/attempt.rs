@@ -43,7 +43,7 @@ pub(super) struct LoginAttempt<'a> {
 )]
 enum Step {
     /// More bytes.
-    NeedMore(server::LoginAttempt),
+    NeedMore(server::ServerLoginAttempt),
     /// Nothing.
     Done(Authenticated),
 }
@@ -79,7 +79,7 @@ impl<'a> LoginAttempt<'a> {
             let machine = match attempt.take() {
                 Some(machine) => machine,
                 None => match self.shared.login_settings() {
-                    Some(settings) => server::LoginAttempt::new(settings),
+                    Some(settings) => server::ServerLoginAttempt::new(settings),
                     None => return Err(Closed::Unserved(WireError::Sealed)),
                 },
             };
@@ -99,7 +99,7 @@ impl<'a> LoginAttempt<'a> {
     /// Feeds the machine what arrived, looking up what it asks for, until it needs more bytes.
     async fn advance(
         &mut self,
-        mut attempt: server::LoginAttempt,
+        mut attempt: server::ServerLoginAttempt,
         inbox: &mut Inbox,
         socket: &TcpStream,
         out: &mut Vec<u8>,
@@ -112,9 +112,9 @@ impl<'a> LoginAttempt<'a> {
             let (step, used) = attempt.receive(inbox.unread(), out)?;
             inbox.consume(used);
             let look_up = match step {
-                server::Step::NeedMore(attempt) => return Ok(Step::NeedMore(attempt)),
-                server::Step::Refused => return Err(Closed::RefusedInside),
-                server::Step::Authenticated(authenticated) => {
+                server::ServerStep::NeedMore(attempt) => return Ok(Step::NeedMore(attempt)),
+                server::ServerStep::Refused => return Err(Closed::RefusedInside),
+                server::ServerStep::Authenticated(authenticated) => {
                     let login = Login {
                         authenticated,
                         name: self.name.take(),
@@ -124,7 +124,7 @@ impl<'a> LoginAttempt<'a> {
                     };
                     return Ok(Step::Done(Authenticated::Login(Box::new(login))));
                 }
-                server::Step::LookUp(look_up) => look_up,
+                server::ServerStep::LookUp(look_up) => look_up,
             };
             self.admitted.heard();
             attempt = match look_up {
@@ -163,7 +163,7 @@ impl<'a> LoginAttempt<'a> {
         find: FindDelivered,
         socket: &TcpStream,
         out: &mut Vec<u8>,
-    ) -> Result<server::LoginAttempt, Closed> {
+    ) -> Result<server::ServerLoginAttempt, Closed> {
         let shared = self.shared;
         let entropy = &mut SystemEntropy;
         match find.owner().clone() {

@@ -12,7 +12,7 @@ use countersign_core::sessions::{CloseReason, Resume, SessionInfo};
 use countersign_core::throttle::{Abuse, Source};
 use countersign_proto::session::limits::UNAUTHENTICATED_BYTES;
 use countersign_proto::session::server::{self, FindSession, FromClient};
-use countersign_proto::session::{Goodbye, Inbox, Refusal, Welcome, WireError};
+use countersign_proto::session::{Goodbye, Inbox, SessionRefusal, Welcome, WireError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -47,7 +47,7 @@ pub(super) struct Login {
 
 /// A client that was answered that it may resume its session.
 pub(super) struct Resuming {
-    session: server::Session,
+    session: server::ServerSession,
     id: SessionId,
     attempt: u64,
     /// What came with its first packet.
@@ -121,7 +121,7 @@ impl Resuming {
         let answered = shared.resuming(find, out);
         let (authenticated, info, attempt) = answered.map_err(|refusal| match refusal {
             // As after a restart of the site, when no client has a session any more.
-            Refusal::NotAuthenticated => Closed::Refused(refusal, Abuse::Refused),
+            SessionRefusal::NotAuthenticated => Closed::Refused(refusal, Abuse::Refused),
             refusal => refusal.into(),
         })?;
         let mut session = authenticated.welcome(&welcome(&info, shared), out)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use countersign_core::throttle::Abuse;
-use countersign_proto::session::{Refusal, WireError};
+use countersign_proto::session::{SessionRefusal, WireError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -17,7 +17,7 @@ pub(super) enum Closed {
     /// The protocol refused; the refusal is inside a packet.
     RefusedInside,
     /// The protocol refused; the client is told in the clear.
-    Refused(Refusal, Abuse),
+    Refused(SessionRefusal, Abuse),
     /// The site cannot serve the client now.
     Unserved(WireError),
     /// Too many logins with the name are under way.
@@ -55,10 +55,10 @@ impl Closed {
     }
 }
 
-impl From<Refusal> for Closed {
-    fn from(refusal: Refusal) -> Self {
+impl From<SessionRefusal> for Closed {
+    fn from(refusal: SessionRefusal) -> Self {
         let abuse = match refusal {
-            Refusal::NotAuthenticated => Abuse::NotAuthenticated,
+            SessionRefusal::NotAuthenticated => Abuse::NotAuthenticated,
             _ => Abuse::Malformed,
         };
         Self::Refused(refusal, abuse)

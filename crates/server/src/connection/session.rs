@@ -13,8 +13,8 @@ use countersign_core::sessions::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_net::content::{Moved, Pump};
 use countersign_proto::operation::{Event, Operation, Outcome};
-use countersign_proto::session::server::{self, FromClient, KeyOffer};
-use countersign_proto::session::{Goodbye, Inbox, OptionList, Refusal};
+use countersign_proto::session::server::{self, FromClient, ServerKeyOffer};
+use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -46,7 +46,7 @@ pub(super) struct Signals {
 /// A session that has a connection, and what waits to be sent on it.
 pub(super) struct Session {
     inbox: Inbox,
-    session: server::Session,
+    session: server::ServerSession,
     /// What arrived and was not begun yet.
     got: VecDeque<FromClient>,
     info: SessionInfo,
@@ -66,11 +66,11 @@ pub(super) struct Session {
 /// Why a session's connection is to end.
 struct Ending(CloseReason);
 
-impl From<Refusal> for Ending {
-    fn from(refusal: Refusal) -> Self {
+impl From<SessionRefusal> for Ending {
+    fn from(refusal: SessionRefusal) -> Self {
         debug!(%refusal, "session refused");
         match refusal {
-            Refusal::Expired => Self(CloseReason::Expired),
+            SessionRefusal::Expired => Self(CloseReason::Expired),
             _ => Self(CloseReason::ProtocolFault),
         }
     }
@@ -79,7 +79,7 @@ impl From<Refusal> for Ending {
 impl Session {
     pub(super) fn new(
         inbox: Inbox,
-        session: server::Session,
+        session: server::ServerSession,
         info: SessionInfo,
         signals: Signals,
         got: Vec<FromClient>,
@@ -308,7 +308,7 @@ impl Session {
     }
 
     /// Agrees on new keys, with which the session's time begins anew.
-    async fn renew(&mut self, offer: &KeyOffer, shared: &Arc<Shared>) -> Result<(), Ending> {
+    async fn renew(&mut self, offer: &ServerKeyOffer, shared: &Arc<Shared>) -> Result<(), Ending> {
         let expires = shared.site.key_expiry(&self.info, clock::now());
         let millis = u64::try_from(expires.millis()).unwrap_or_default();
         let too_often = !self.rekeys.one_more(self.limits.rekeys_per_minute);

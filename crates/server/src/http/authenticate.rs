@@ -44,16 +44,16 @@ impl Form for V2 {
 }
 
 impl Form for V1 {
-    fn is_unverified(refusal: &v1::Refusal, verified: bool) -> bool {
+    fn is_unverified(refusal: &v1::V1Refusal, verified: bool) -> bool {
         match refusal {
-            v1::Refusal::NotVerified => true,
+            v1::V1Refusal::NotVerified => true,
             // Refused before the consumer is verified, or for its registration after that.
-            v1::Refusal::Cipher { .. } | v1::Refusal::Hash { .. } => !verified,
+            v1::V1Refusal::Cipher { .. } | v1::V1Refusal::Hash { .. } => !verified,
             _ => false,
         }
     }
 
-    fn refused(refusal: &v1::Refusal) -> Reply {
+    fn refused(refusal: &v1::V1Refusal) -> Reply {
         reply::refused_v1(refusal.status(), refusal.body())
     }
 }

@@ -194,9 +194,9 @@ async fn a_guesser_that_goes_away_is_not_waited_for() {
 /// Sends a whole first flight of a person from that address.
 async fn guess(served: &ServedSite, name: &str, from: &str) -> TcpStream {
     let mut socket = connect_from(served, from).await;
-    let settings = client::Settings::new(*served.uri.site_key());
+    let settings = client::ClientSettings::new(*served.uri.site_key());
     let mut flight = Vec::new();
-    client::LoginAttempt::person(
+    client::ClientLoginAttempt::person(
         settings,
         name.parse().unwrap(),
         "a guess".to_owned().into(),

@@ -76,7 +76,7 @@ fn ask(
     consumer: &v2::consumer::Consumer,
     requested: &str,
     made: u64,
-) -> (v2::consumer::Asked, Vec<u8>) {
+) -> (v2::consumer::PendingRequest, Vec<u8>) {
     let asked = consumer.ask(requested, made, &mut SystemEntropy);
     let (asked, sealed) = asked.unwrap();
     (asked, serde_json::to_vec(&sealed).unwrap())
@@ -375,7 +375,7 @@ async fn an_application_of_v1_gets_its_ticket_too() {
     }
     let key = |name: &str| RsaKey::from_pem(&recorded(name).into()).unwrap();
     let master = vec![RsaPublicKey::from_pem(&recorded("master.pub")).unwrap()];
-    let consumer = v1::consumer::Consumer {
+    let consumer = v1::consumer::V1Consumer {
         id: "Application A".to_owned(),
         keys: vec![key("consumer.key")],
         master: master.clone(),
@@ -404,11 +404,11 @@ async fn an_application_of_v1_gets_its_ticket_too() {
             &mut SystemEntropy,
         )
         .unwrap();
-    let v1::consumer::Answered::Granted(granted) = answered else {
+    let v1::consumer::ResponseAction::Granted(granted) = answered else {
         panic!("asked to come again");
     };
     let (_, presentation) = granted.present(now(), &mut SystemEntropy).unwrap();
-    let provider = v1::provider::Provider {
+    let provider = v1::provider::V1Provider {
         id: "Application B".to_owned(),
         keys: vec![key("provider.key")],
         master,
@@ -429,6 +429,6 @@ async fn an_application_of_v1_gets_its_ticket_too() {
     let garbage = request(&served, "GET", "/authenticate?authRequest=%7B%7D", b"").await;
     assert_eq!(
         (garbage.status, garbage.body),
-        (500, v1::Refusal::NotVerified.body())
+        (500, v1::V1Refusal::NotVerified.body())
     );
 }

@@ -3,7 +3,7 @@
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Operation;
 use countersign_proto::session::client::{
-    self, FromSite, LoggedIn, LoginAttempt, Resumption, Step,
+    self, ClientLoginAttempt, ClientStep, FromSite, LoggedIn, Resumption,
 };
 use countersign_proto::session::{Inbox, LoginError};
 use countersign_testkit::harness::{PASSPHRASE, ServedSite};
@@ -21,11 +21,11 @@ pub(crate) struct Raw {
 impl Raw {
     /// Logs in as the service.
     pub(crate) async fn service(served: &ServedSite) -> Self {
-        let settings = client::Settings::new(*served.uri.site_key());
+        let settings = client::ClientSettings::new(*served.uri.site_key());
         let mut flight = Vec::new();
         let robot = served.robot.clone();
         let login =
-            LoginAttempt::service(settings, robot, &mut SystemEntropy, &mut flight).unwrap();
+            ClientLoginAttempt::service(settings, robot, &mut SystemEntropy, &mut flight).unwrap();
         let nothing = async {};
         Self::log_in(served, login, flight, nothing).await.unwrap()
     }
@@ -41,11 +41,11 @@ impl Raw {
         served: &ServedSite,
         meanwhile: impl Future<Output = ()>,
     ) -> Result<Self, LoginError> {
-        let settings = client::Settings::new(*served.uri.site_key());
+        let settings = client::ClientSettings::new(*served.uri.site_key());
         let mut flight = Vec::new();
         let (name, passphrase) = ("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
         let login =
-            LoginAttempt::person(settings, name, passphrase, &mut SystemEntropy, &mut flight)
+            ClientLoginAttempt::person(settings, name, passphrase, &mut SystemEntropy, &mut flight)
                 .unwrap();
         Self::log_in(served, login, flight, meanwhile).await
     }
@@ -55,15 +55,16 @@ impl Raw {
         served: &ServedSite,
         resumption: Resumption,
     ) -> Result<Self, LoginError> {
-        let settings = client::Settings::new(*served.uri.site_key());
+        let settings = client::ClientSettings::new(*served.uri.site_key());
         let mut flight = Vec::new();
-        let login = LoginAttempt::resume(settings, resumption, &mut SystemEntropy, &mut flight)?;
+        let login =
+            ClientLoginAttempt::resume(settings, resumption, &mut SystemEntropy, &mut flight)?;
         Self::log_in(served, login, flight, async {}).await
     }
 
     async fn log_in(
         served: &ServedSite,
-        mut login: LoginAttempt,
+        mut login: ClientLoginAttempt,
         mut out: Vec<u8>,
         meanwhile: impl Future<Output = ()>,
     ) -> Result<Self, LoginError> {
@@ -82,12 +83,12 @@ impl Raw {
             let (step, used) = login.receive(inbox.unread(), &mut SystemEntropy, &mut out)?;
             inbox.consume(used);
             login = match step {
-                Step::NeedMore(login) => login,
-                Step::Stretch(stretch) => {
+                ClientStep::NeedMore(login) => login,
+                ClientStep::Stretch(stretch) => {
                     meanwhile.take().unwrap().await;
                     stretch.run(&mut SystemEntropy, &mut out)?
                 }
-                Step::LoggedIn(logged_in) => {
+                ClientStep::LoggedIn(logged_in) => {
                     return Ok(Self {
                         socket,
                         inbox,

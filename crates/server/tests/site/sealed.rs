@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use countersign_crypto::entropy::{SystemEntropy, fresh};
-use countersign_proto::session::client::{LoginAttempt, Settings};
+use countersign_proto::session::client::{ClientLoginAttempt, ClientSettings};
 use countersign_testkit::harness::{PASSPHRASE, ServedSite, time};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,11 +48,11 @@ async fn a_sealed_site_answers_anything_with_sealed_and_an_open_one_nothing() {
 /// One byte, a command, noise, what is malformed, and whole first flights.
 fn flights(served: &ServedSite) -> Vec<Vec<u8>> {
     let entropy = &mut SystemEntropy;
-    let settings = || Settings::new(*served.uri.site_key());
+    let settings = || ClientSettings::new(*served.uri.site_key());
     let (mut person, mut service) = (Vec::new(), Vec::new());
     let (name, phrase) = ("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
-    LoginAttempt::person(settings(), name, phrase, entropy, &mut person).unwrap();
-    LoginAttempt::service(settings(), served.robot.clone(), entropy, &mut service).unwrap();
+    ClientLoginAttempt::person(settings(), name, phrase, entropy, &mut person).unwrap();
+    ClientLoginAttempt::service(settings(), served.robot.clone(), entropy, &mut service).unwrap();
     vec![
         vec![0x70],
         vec![0x70, 0x00],

@@ -18,7 +18,7 @@ use countersign_http_auth::{
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::consumer::Consumer as Parties;
 use countersign_proto::broker::v2::message::AuthResponse;
-use countersign_proto::broker::v2::symmetric::Answered;
+use countersign_proto::broker::v2::symmetric::TicketResult;
 use countersign_proto::uri::SiteUri;
 use countersign_server::clock;
 use countersign_testkit::harness::{ServedSite, party, time};
@@ -181,8 +181,8 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
         .call("broker", "ticket", &params)
         .await
         .unwrap();
-    let mut answered: Vec<Answered> = serde_json::from_value(answer["tickets"].take()).unwrap();
-    let Some(Answered::Granted(ticket)) = answered.pop() else {
+    let mut answered: Vec<TicketResult> = serde_json::from_value(answer["tickets"].take()).unwrap();
+    let Some(TicketResult::Granted(ticket)) = answered.pop() else {
         panic!("refused");
     };
     let parties = Parties {
@@ -262,10 +262,10 @@ async fn a_ticket_of_the_fast_path_is_presented_once() {
         .call("broker", "ticket", &params)
         .await
         .unwrap();
-    let answered: Vec<Answered> = serde_json::from_value(answer["tickets"].take()).unwrap();
+    let answered: Vec<TicketResult> = serde_json::from_value(answer["tickets"].take()).unwrap();
     let granted = |answered| match answered {
-        Answered::Granted(response) => *response,
-        Answered::Refused(code) => panic!("{code}"),
+        TicketResult::Granted(response) => *response,
+        TicketResult::Refused(code) => panic!("{code}"),
     };
     let tickets: Vec<AuthResponse> = answered.into_iter().map(granted).collect();
     assert_eq!(tickets.len(), 256);

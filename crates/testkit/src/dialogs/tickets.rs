@@ -6,10 +6,10 @@ use std::sync::Arc;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::secret::Secret;
-use countersign_proto::broker::v2::consumer::{Consumer, Granted};
+use countersign_proto::broker::v2::consumer::{Consumer, IssuedTicket};
 use countersign_proto::broker::v2::provider::Provider;
-use countersign_proto::broker::v2::signature::Signed;
-use countersign_proto::broker::v2::site::{Application, Request, Site};
+use countersign_proto::broker::v2::signature::UnverifiedSignature;
+use countersign_proto::broker::v2::site::{Application, Site, UnverifiedRequest};
 use countersign_proto::broker::v2::symmetric::grant;
 use countersign_proto::broker::v2::{SealedMessage, TicketKey};
 use serde::{Deserialize, Serialize};
@@ -354,7 +354,7 @@ fn answer_in_session(inputs: &TicketInputs, tape: &mut Tape) -> String {
     serde_json::to_string(&response).unwrap()
 }
 
-fn take_in_session(inputs: &TicketInputs, response: &str) -> Granted {
+fn take_in_session(inputs: &TicketInputs, response: &str) -> IssuedTicket {
     let response = serde_json::from_str(response).unwrap();
     let granted = inputs
         .consumer()
@@ -368,7 +368,7 @@ fn answer(inputs: &TicketInputs, request: &str, tape: &mut Tape) -> String {
     let site = inputs.site();
     let consumer = inputs.application(&inputs.consumer);
     let provider = inputs.application(&inputs.provider);
-    let request = Request::read(request.as_bytes()).unwrap();
+    let request = UnverifiedRequest::read(request.as_bytes()).unwrap();
     let other = inputs.provider.key();
     let verified = request.verify(&site, Some(&consumer), other.public(), inputs.now);
     let verified = verified.unwrap();
@@ -440,7 +440,7 @@ pub fn replay_provider(file: &TicketFile) {
     let credentials = accepted.credentials;
     assert_eq!(credentials.secret.expose(), named(&file.derived, SECRET));
     let request: SignedRequest = serde_json::from_str(file.text("signed request")).unwrap();
-    let signed = Signed::read(&request.fields()).unwrap();
+    let signed = UnverifiedSignature::read(&request.fields()).unwrap();
     let verified = signed.verify(&credentials, &request.request(), inputs.now / 1_000);
     assert_eq!(verified.unwrap().id, credentials.id);
 }

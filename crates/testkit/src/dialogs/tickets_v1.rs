@@ -6,10 +6,12 @@ use std::fs;
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::mac::{MacHash, MacKey};
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_proto::broker::v1::consumer::{Answered, Asked, Consumer, Granted};
+use countersign_proto::broker::v1::consumer::{
+    ResponseAction, V1Consumer, V1IssuedTicket, V1PendingRequest,
+};
 use countersign_proto::broker::v1::hawk::{self, Header};
-use countersign_proto::broker::v1::master::{Application, Credentials, Master};
-use countersign_proto::broker::v1::provider::Provider;
+use countersign_proto::broker::v1::master::{Master, V1Application, V1Credentials};
+use countersign_proto::broker::v1::provider::V1Provider;
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,8 +98,8 @@ impl V1Inputs {
         vec![self.hash.parse().unwrap()]
     }
 
-    fn application(&self, id: &str, party: &str) -> Application {
-        Application {
+    fn application(&self, id: &str, party: &str) -> V1Application {
+        V1Application {
             id: id.to_owned(),
             keys: vec![public(party)],
             hashes: self.hashes(),
@@ -107,8 +109,8 @@ impl V1Inputs {
         }
     }
 
-    fn consumer(&self) -> Consumer {
-        Consumer {
+    fn consumer(&self) -> V1Consumer {
+        V1Consumer {
             id: self.consumer.clone(),
             keys: vec![key("consumer")],
             master: vec![public("master")],
@@ -117,8 +119,8 @@ impl V1Inputs {
         }
     }
 
-    fn provider(&self) -> Provider {
-        Provider {
+    fn provider(&self) -> V1Provider {
+        V1Provider {
             id: self.provider.clone(),
             keys: vec![key("provider")],
             master: vec![public("master")],
@@ -146,20 +148,20 @@ impl V1Inputs {
     }
 
     /// The consumer asks.
-    fn ask(&self, tape: &mut Tape) -> (Asked, String) {
+    fn ask(&self, tape: &mut Tape) -> (V1PendingRequest, String) {
         tape.purpose("auth request", REQUEST);
         let (asked, request) = self.consumer().ask(&self.provider, self.now, tape).unwrap();
         (asked, serde_json::to_string(&request).unwrap())
     }
 
     /// The consumer reads the answer.
-    fn take(&self, asked: Asked, response: &str, tape: &mut Tape) -> Granted {
+    fn take(&self, asked: V1PendingRequest, response: &str, tape: &mut Tape) -> V1IssuedTicket {
         let answered = self
             .consumer()
             .answered(asked, 200, response.as_bytes(), self.now, tape);
         match answered.unwrap() {
-            Answered::Granted(granted) => *granted,
-            Answered::Again(..) => panic!("there is one cipher and one hash"),
+            ResponseAction::Granted(granted) => *granted,
+            ResponseAction::Again(..) => panic!("there is one cipher and one hash"),
         }
     }
 }
@@ -303,8 +305,8 @@ struct HawkRequest {
 }
 
 impl HawkRequest {
-    fn signed(&self) -> hawk::Signed<'_> {
-        hawk::Signed {
+    fn signed(&self) -> hawk::HawkRequest<'_> {
+        hawk::HawkRequest {
             method: &self.method,
             target: &self.target,
             host: &self.host,
@@ -327,7 +329,7 @@ impl HawkRequest {
 }
 
 /// The consumer signs a request.
-fn sign(inputs: &V1Inputs, credentials: &Credentials) -> String {
+fn sign(inputs: &V1Inputs, credentials: &V1Credentials) -> String {
     let mut request = HawkRequest {
         method: "GET".to_owned(),
         host: "ledger.example.org".to_owned(),

@@ -1,8 +1,10 @@
 //! The client's end.
 
 use countersign_proto::operation::Operation;
-use countersign_proto::session::client::{self, FromSite, LoggedIn, LoginAttempt, Step};
-use countersign_proto::session::{Inbox, LoginError, Refusal};
+use countersign_proto::session::client::{
+    self, ClientLoginAttempt, ClientStep, FromSite, LoggedIn,
+};
+use countersign_proto::session::{Inbox, LoginError, SessionRefusal};
 
 use super::Who;
 use crate::entropy::SeededEntropy;
@@ -13,13 +15,13 @@ pub enum Over {
     /// The login failed.
     Failed(LoginError),
     /// The session was broken off by this end.
-    Broken(Refusal),
+    Broken(SessionRefusal),
     /// The connection ended, by the other end or by somebody in between.
     Lost,
 }
 
 enum State {
-    Login(Box<LoginAttempt>),
+    Login(Box<ClientLoginAttempt>),
     Live(Box<LoggedIn>),
     Over(Over),
 }
@@ -39,10 +41,10 @@ pub struct Client {
 impl Client {
     /// A client whose first flight waits to be sent.
     #[must_use]
-    pub fn new(settings: client::Settings, who: Who<'_>, mut entropy: SeededEntropy) -> Self {
+    pub fn new(settings: client::ClientSettings, who: Who<'_>, mut entropy: SeededEntropy) -> Self {
         let mut outbox = Vec::new();
         let login = match who {
-            Who::Person { name, passphrase } => LoginAttempt::person(
+            Who::Person { name, passphrase } => ClientLoginAttempt::person(
                 settings,
                 name.parse().unwrap(),
                 passphrase.to_owned().into(),
@@ -50,10 +52,10 @@ impl Client {
                 &mut outbox,
             ),
             Who::Service(identity) => {
-                LoginAttempt::service(settings, identity.clone(), &mut entropy, &mut outbox)
+                ClientLoginAttempt::service(settings, identity.clone(), &mut entropy, &mut outbox)
             }
             Who::Returning(resumption) => {
-                LoginAttempt::resume(settings, resumption.clone(), &mut entropy, &mut outbox)
+                ClientLoginAttempt::resume(settings, resumption.clone(), &mut entropy, &mut outbox)
             }
         };
         let state = match login {
@@ -89,7 +91,7 @@ impl Client {
     }
 
     /// Goes on with the login; says whether there may be more to do.
-    fn log_in(&mut self, login: LoginAttempt) -> (State, bool) {
+    fn log_in(&mut self, login: ClientLoginAttempt) -> (State, bool) {
         let received = login.receive(self.inbox.unread(), &mut self.entropy, &mut self.outbox);
         let (step, used) = match received {
             Ok(received) => received,
@@ -98,12 +100,14 @@ impl Client {
         self.inbox.consume(used);
         self.used += used;
         match step {
-            Step::NeedMore(login) => (State::Login(Box::new(login)), false),
-            Step::Stretch(stretch) => match stretch.run(&mut self.entropy, &mut self.outbox) {
-                Ok(login) => (State::Login(Box::new(login)), true),
-                Err(error) => (State::Over(Over::Failed(error)), false),
-            },
-            Step::LoggedIn(live) => {
+            ClientStep::NeedMore(login) => (State::Login(Box::new(login)), false),
+            ClientStep::Stretch(stretch) => {
+                match stretch.run(&mut self.entropy, &mut self.outbox) {
+                    Ok(login) => (State::Login(Box::new(login)), true),
+                    Err(error) => (State::Over(Over::Failed(error)), false),
+                }
+            }
+            ClientStep::LoggedIn(live) => {
                 self.opened = true;
                 self.accepted = self.used;
                 (State::Live(Box::new(live)), true)

@@ -6,7 +6,7 @@ mod server;
 use std::sync::Arc;
 
 use countersign_crypto::identity::Identity;
-use countersign_proto::session::client::{Resumption, Settings};
+use countersign_proto::session::client::{ClientSettings, Resumption};
 
 use crate::entropy::SeededEntropy;
 use crate::site::{PASSPHRASE, Site};
@@ -68,7 +68,7 @@ pub struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// Two ends that have not spoken yet. The seed is for the entropy of both.
     #[must_use]
-    pub fn new(site: &'a Site, settings: Settings, who: Who<'_>, seed: u64) -> Self {
+    pub fn new(site: &'a Site, settings: ClientSettings, who: Who<'_>, seed: u64) -> Self {
         let seed = SeededEntropy::new(seed);
         Self {
             client: Client::new(settings, who, seed.fork("client")),

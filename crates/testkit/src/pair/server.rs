@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::server::{
-    AccountTag, Authenticated, AuthenticatedBy, FromClient, LoginAttempt, LookUp, Session, Step,
+    AccountTag, Authenticated, AuthenticatedBy, FromClient, LookUp, ServerLoginAttempt,
+    ServerSession, ServerStep,
 };
-use countersign_proto::session::{Inbox, Refusal, SessionId, Welcome};
+use countersign_proto::session::{Inbox, SessionId, SessionRefusal, Welcome};
 
 use crate::entropy::SeededEntropy;
 use crate::site::Site;
@@ -15,7 +16,7 @@ use crate::site::Site;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Over {
     /// This end ended it.
-    Refused(Refusal),
+    Refused(SessionRefusal),
     /// The client was refused inside the session.
     RefusedInside,
     /// The connection ended, by the other end or by somebody in between.
@@ -23,8 +24,8 @@ pub enum Over {
 }
 
 enum State {
-    Login(Box<LoginAttempt>),
-    Live(Box<Session>),
+    Login(Box<ServerLoginAttempt>),
+    Live(Box<ServerSession>),
     Over(Over),
 }
 
@@ -47,7 +48,9 @@ impl<'a> Server<'a> {
     #[must_use]
     pub fn new(site: &'a Site, entropy: SeededEntropy, expires: u64) -> Self {
         Self {
-            state: State::Login(Box::new(LoginAttempt::new(Arc::clone(&site.settings)))),
+            state: State::Login(Box::new(ServerLoginAttempt::new(Arc::clone(
+                &site.settings,
+            )))),
             site,
             entropy,
             inbox: Inbox::default(),
@@ -88,23 +91,23 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn log_in(&mut self, mut login: LoginAttempt) -> Result<State, Refusal> {
+    fn log_in(&mut self, mut login: ServerLoginAttempt) -> Result<State, SessionRefusal> {
         loop {
             let (step, used) = login.receive(self.inbox.unread(), &mut self.outbox)?;
             self.inbox.consume(used);
             self.used += used;
             login = match step {
-                Step::NeedMore(login) => return Ok(State::Login(Box::new(login))),
-                Step::Refused => return Ok(State::Over(Over::RefusedInside)),
-                Step::LookUp(LookUp::Person(find)) => {
+                ServerStep::NeedMore(login) => return Ok(State::Login(Box::new(login))),
+                ServerStep::Refused => return Ok(State::Over(Over::RefusedInside)),
+                ServerStep::LookUp(LookUp::Person(find)) => {
                     let known = self.site.person(&find.name().to_string());
                     find.answer(known.as_ref(), &mut self.entropy, &mut self.outbox)?
                 }
-                Step::LookUp(LookUp::Delivered(find)) => {
+                ServerStep::LookUp(LookUp::Delivered(find)) => {
                     self.site
                         .deliver(*find, &mut self.entropy, &mut self.outbox)?
                 }
-                Step::LookUp(LookUp::Session(find)) => {
+                ServerStep::LookUp(LookUp::Session(find)) => {
                     let (account, secret) = match self.site.returnable() {
                         Some((account, secret)) => (Some(account), Some(secret)),
                         None => (None, None),
@@ -114,16 +117,18 @@ impl<'a> Server<'a> {
                     let resumed = find.answer(secret.as_ref(), claim, entropy, out)?;
                     return self.authenticated(resumed);
                 }
-                Step::LookUp(LookUp::Service(find)) => {
+                ServerStep::LookUp(LookUp::Service(find)) => {
                     let known = self.site.service(find.thumbprint());
                     find.answer(known.as_ref(), &mut self.entropy, &mut self.outbox)?
                 }
-                Step::Authenticated(authenticated) => return self.authenticated(*authenticated),
+                ServerStep::Authenticated(authenticated) => {
+                    return self.authenticated(*authenticated);
+                }
             };
         }
     }
 
-    fn authenticated(&mut self, authenticated: Authenticated) -> Result<State, Refusal> {
+    fn authenticated(&mut self, authenticated: Authenticated) -> Result<State, SessionRefusal> {
         let account = authenticated.account();
         let welcome = Welcome {
             session: SessionId([1; 16]),
@@ -141,7 +146,7 @@ impl<'a> Server<'a> {
         Ok(State::Live(Box::new(session)))
     }
 
-    fn listen(&mut self, session: &mut Session, now: u64) -> Result<(), Refusal> {
+    fn listen(&mut self, session: &mut ServerSession, now: u64) -> Result<(), SessionRefusal> {
         let before = self.heard.len();
         let used = session.receive(now, self.inbox.unread(), &mut self.heard)?;
         self.inbox.consume(used);

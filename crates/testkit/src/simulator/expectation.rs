@@ -1,7 +1,7 @@
 //! What each end hears, compared with what the other said.
 
 use countersign_proto::operation::{Code, Operation, Outcome};
-use countersign_proto::session::Refusal;
+use countersign_proto::session::SessionRefusal;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::limits::piece_cost;
 use countersign_proto::session::server::FromClient;
@@ -10,7 +10,7 @@ use super::content::Stream;
 use super::{EXPIRES, Simulator};
 
 impl Simulator<'_> {
-    pub(super) fn server_hears(&mut self) -> Result<(), Refusal> {
+    pub(super) fn server_hears(&mut self) -> Result<(), SessionRefusal> {
         let mut got = Vec::new();
         let inbox = &mut self.inboxes[0];
         let received = self.server.receive(self.now, inbox.unread(), &mut got);
@@ -60,7 +60,7 @@ impl Simulator<'_> {
         }
     }
 
-    pub(super) fn client_hears(&mut self) -> Result<(), Refusal> {
+    pub(super) fn client_hears(&mut self) -> Result<(), SessionRefusal> {
         let mut got = Vec::new();
         let inbox = &mut self.inboxes[1];
         let received = self.client.session.receive(inbox.unread(), &mut got);

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use countersign_proto::operation::{Event, Operation};
 use countersign_proto::session::client::LoggedIn;
-use countersign_proto::session::{EncryptionOption, Inbox, Refusal, server};
+use countersign_proto::session::{EncryptionOption, Inbox, SessionRefusal, server};
 use serde_json::value::to_raw_value;
 
 use crate::entropy::SeededEntropy;
@@ -95,7 +95,7 @@ pub struct Simulator<'a> {
     choices: Choices,
     entropy: SeededEntropy,
     client: LoggedIn,
-    server: server::Session,
+    server: server::ServerSession,
     /// Bytes under way, by [`Way`].
     wires: [Vec<u8>; 2],
     inboxes: [Inbox; 2],
@@ -203,7 +203,7 @@ impl<'a> Simulator<'a> {
     ///
     /// # Errors
     /// A [`Refusal`]: of what an honest pair said, a fault.
-    pub fn deliver(&mut self, way: Way, most: usize) -> Result<usize, Refusal> {
+    pub fn deliver(&mut self, way: Way, most: usize) -> Result<usize, SessionRefusal> {
         self.flush();
         let wire = &mut self.wires[way as usize];
         let arriving = wire.len().min(most);
@@ -214,7 +214,7 @@ impl<'a> Simulator<'a> {
             Way::ToServer => {
                 let over = self.now >= EXPIRES;
                 let heard = self.server_hears();
-                assert_eq!(heard == Err(Refusal::Expired), over, "{heard:?}");
+                assert_eq!(heard == Err(SessionRefusal::Expired), over, "{heard:?}");
                 if over {
                     self.happened.expired += 1;
                     self.begin_again();
@@ -256,7 +256,7 @@ impl<'a> Simulator<'a> {
         self.now = START;
     }
 
-    fn go_on_with(&mut self, (client, server): (LoggedIn, server::Session)) {
+    fn go_on_with(&mut self, (client, server): (LoggedIn, server::ServerSession)) {
         (self.client, self.server) = (client, server);
         self.wires = Default::default();
         self.inboxes = Default::default();

@@ -3,7 +3,7 @@
 use super::EXPIRES;
 use crate::entropy::SeededEntropy;
 use crate::site::{ROBOT, Site};
-use countersign_proto::session::client::{LoggedIn, LoginAttempt, Step};
+use countersign_proto::session::client::{ClientLoginAttempt, ClientStep, LoggedIn};
 use countersign_proto::session::server;
 use countersign_proto::session::{EncryptionOption, SessionId, Welcome};
 
@@ -13,18 +13,20 @@ pub(super) fn open(
     option: EncryptionOption,
     back: Option<&LoggedIn>,
     entropy: &mut SeededEntropy,
-) -> (LoggedIn, server::Session) {
+) -> (LoggedIn, server::ServerSession) {
     let mut settings = site.client();
     settings.accepted = vec![option];
     let (mut up, mut down) = (Vec::new(), Vec::new());
     let mut client = match back {
         Some(before) => {
             let resumption = before.resumption.clone();
-            LoginAttempt::resume(settings, resumption, entropy, &mut up).unwrap()
+            ClientLoginAttempt::resume(settings, resumption, entropy, &mut up).unwrap()
         }
-        None => LoginAttempt::service(settings, site.robot.clone(), entropy, &mut up).unwrap(),
+        None => {
+            ClientLoginAttempt::service(settings, site.robot.clone(), entropy, &mut up).unwrap()
+        }
     };
-    let mut login = Some(server::LoginAttempt::new(site.settings.clone()));
+    let mut login = Some(server::ServerLoginAttempt::new(site.settings.clone()));
     let mut session = None;
     let welcome = Welcome {
         session: SessionId([1; 16]),
@@ -37,29 +39,30 @@ pub(super) fn open(
             let (step, used) = state.receive(&mut up, &mut down).unwrap();
             up.drain(..used);
             match step {
-                server::Step::NeedMore(state) => {
+                server::ServerStep::NeedMore(state) => {
                     login = Some(state);
                     break;
                 }
-                server::Step::LookUp(server::LookUp::Service(find)) => {
+                server::ServerStep::LookUp(server::LookUp::Service(find)) => {
                     let known = site.service(find.thumbprint());
                     login = Some(find.answer(known.as_ref(), entropy, &mut down).unwrap());
                 }
-                server::Step::LookUp(server::LookUp::Session(find)) => {
+                server::ServerStep::LookUp(server::LookUp::Session(find)) => {
                     let (_, secret) = site.returnable().unwrap();
                     let claim = |attempt| site.claim(attempt).then_some(ROBOT);
                     let proved = find.answer(Some(&secret), claim, entropy, &mut down);
                     let proved = proved.unwrap();
                     session = Some(proved.welcome(&welcome, &mut down).unwrap());
                 }
-                server::Step::Authenticated(proved) => {
+                server::ServerStep::Authenticated(proved) => {
                     site.opened(ROBOT, proved.resumption().clone());
                     session = Some(proved.welcome(&welcome, &mut down).unwrap());
                 }
-                server::Step::LookUp(server::LookUp::Delivered(find)) => {
+                server::ServerStep::LookUp(server::LookUp::Delivered(find)) => {
                     login = Some(site.deliver(*find, entropy, &mut down).unwrap());
                 }
-                server::Step::LookUp(server::LookUp::Person(_)) | server::Step::Refused => {
+                server::ServerStep::LookUp(server::LookUp::Person(_))
+                | server::ServerStep::Refused => {
                     panic!("a service")
                 }
             }
@@ -67,9 +70,9 @@ pub(super) fn open(
         let (step, used) = client.receive(&mut down, entropy, &mut up).unwrap();
         down.drain(..used);
         client = match step {
-            Step::NeedMore(client) => client,
-            Step::LoggedIn(done) => return (done, session.unwrap()),
-            Step::Stretch(_) => panic!("a service"),
+            ClientStep::NeedMore(client) => client,
+            ClientStep::LoggedIn(done) => return (done, session.unwrap()),
+            ClientStep::Stretch(_) => panic!("a service"),
         };
     }
 }

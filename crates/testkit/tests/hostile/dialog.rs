@@ -2,8 +2,10 @@
 
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::client::{self, LoggedIn};
-use countersign_proto::session::server::{self, Session};
-use countersign_proto::session::{EncryptionOption, OptionList, Refusal, SessionId, Welcome};
+use countersign_proto::session::server::{self, ServerSession};
+use countersign_proto::session::{
+    EncryptionOption, OptionList, SessionId, SessionRefusal, Welcome,
+};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::site::{PASSPHRASE, ROBOT, Site};
 use serde::{Deserialize, Serialize};
@@ -27,7 +29,7 @@ pub(crate) enum Dialog {
 
 /// How a dialog ended.
 enum End {
-    Session(Box<LoggedIn>, Box<Session>),
+    Session(Box<LoggedIn>, Box<ServerSession>),
     /// A person's site has proved itself; the proof that follows is forged.
     SiteProof,
     Refused(Stage, String),
@@ -120,24 +122,29 @@ fn hold(
     settings.accepted = vec![option];
     let mut to_server = Vec::new();
     let mut client = match (dialog, before) {
-        (Dialog::Person, _) => client::LoginAttempt::person(
+        (Dialog::Person, _) => client::ClientLoginAttempt::person(
             settings,
             "maria".parse().unwrap(),
             PASSPHRASE.to_owned().into(),
             entropy,
             &mut to_server,
         ),
-        (Dialog::Return, Some(before)) => client::LoginAttempt::resume(
+        (Dialog::Return, Some(before)) => client::ClientLoginAttempt::resume(
             settings,
             before.resumption.clone(),
             entropy,
             &mut to_server,
         ),
-        _ => client::LoginAttempt::service(settings, site.robot.clone(), entropy, &mut to_server),
+        _ => client::ClientLoginAttempt::service(
+            settings,
+            site.robot.clone(),
+            entropy,
+            &mut to_server,
+        ),
     }
     .unwrap();
-    let mut server = server::LoginAttempt::new(site.settings.clone());
-    let mut session: Option<Session> = None;
+    let mut server = server::ServerLoginAttempt::new(site.settings.clone());
+    let mut session: Option<ServerSession> = None;
     let mut number = 0;
     loop {
         let mut input = flight_with(fault, number, std::mem::take(&mut to_server));
@@ -152,7 +159,7 @@ fn hold(
                 Ok(Served::Login(login)) => server = *login,
                 Ok(Served::Session(opened)) => {
                     session = Some(*opened);
-                    server = server::LoginAttempt::new(site.settings.clone());
+                    server = server::ServerLoginAttempt::new(site.settings.clone());
                 }
                 Ok(Served::Refused) => {
                     return End::Refused(Stage::Proof, "refused inside".to_owned());
@@ -168,15 +175,15 @@ fn hold(
             Err(error) => return End::Refused(Stage::of_login(&error), error.to_string()),
         };
         client = match step {
-            client::Step::NeedMore(client) => client,
-            client::Step::LoggedIn(done) => {
+            client::ClientStep::NeedMore(client) => client,
+            client::ClientStep::LoggedIn(done) => {
                 assert_eq!(used, input.len());
                 return match session {
                     Some(session) => End::Session(Box::new(done), Box::new(session)),
                     None => panic!("a client without a server"),
                 };
             }
-            client::Step::Stretch(_) => {
+            client::ClientStep::Stretch(_) => {
                 return forged_proof(site, server, fault, entropy);
             }
         };
@@ -187,7 +194,7 @@ fn hold(
 /// What follows a person's flight when somebody forges the proof; without a fault that is where it ends.
 fn forged_proof(
     site: &Site,
-    server: server::LoginAttempt,
+    server: server::ServerLoginAttempt,
     fault: &Fault,
     entropy: &mut SeededEntropy,
 ) -> End {
@@ -205,23 +212,23 @@ fn forged_proof(
     }
 }
 
-fn refused(refusal: &Refusal) -> End {
+fn refused(refusal: &SessionRefusal) -> End {
     End::Refused(Stage::of(refusal), refusal.to_string())
 }
 
 enum Served {
-    Login(Box<server::LoginAttempt>),
-    Session(Box<Session>),
+    Login(Box<server::ServerLoginAttempt>),
+    Session(Box<ServerSession>),
     Refused,
 }
 
 fn serve(
     site: &Site,
-    mut login: server::LoginAttempt,
+    mut login: server::ServerLoginAttempt,
     mut input: Vec<u8>,
     out: &mut Vec<u8>,
     entropy: &mut SeededEntropy,
-) -> Result<Served, Refusal> {
+) -> Result<Served, SessionRefusal> {
     let welcome = Welcome {
         session: SessionId([1; 16]),
         account: "robot@example.org".to_owned(),
@@ -232,20 +239,20 @@ fn serve(
         let (step, used) = login.receive(&mut input, out)?;
         input.drain(..used);
         login = match step {
-            server::Step::NeedMore(login) => return Ok(Served::Login(Box::new(login))),
-            server::Step::Refused => return Ok(Served::Refused),
-            server::Step::LookUp(server::LookUp::Person(find)) => {
+            server::ServerStep::NeedMore(login) => return Ok(Served::Login(Box::new(login))),
+            server::ServerStep::Refused => return Ok(Served::Refused),
+            server::ServerStep::LookUp(server::LookUp::Person(find)) => {
                 let known = site.person(&find.name().to_string());
                 find.answer(known.as_ref(), entropy, out)?
             }
-            server::Step::LookUp(server::LookUp::Service(find)) => {
+            server::ServerStep::LookUp(server::LookUp::Service(find)) => {
                 let known = site.service(find.thumbprint());
                 find.answer(known.as_ref(), entropy, out)?
             }
-            server::Step::LookUp(server::LookUp::Delivered(find)) => {
+            server::ServerStep::LookUp(server::LookUp::Delivered(find)) => {
                 site.deliver(*find, entropy, out)?
             }
-            server::Step::LookUp(server::LookUp::Session(find)) => {
+            server::ServerStep::LookUp(server::LookUp::Session(find)) => {
                 let known = site.returnable();
                 let known = known.filter(|_| find.session() == SessionId([1; 16]));
                 let secret = known.as_ref().map(|(_, secret)| secret);
@@ -253,7 +260,7 @@ fn serve(
                 let proved = find.answer(secret, claim, entropy, out)?;
                 return Ok(Served::Session(Box::new(proved.welcome(&welcome, out)?)));
             }
-            server::Step::Authenticated(proved) => {
+            server::ServerStep::Authenticated(proved) => {
                 site.opened(proved.account(), proved.resumption().clone());
                 let mut session = proved.welcome(&welcome, out)?;
                 session.receive(0, &mut input, &mut Vec::new())?;
@@ -266,15 +273,15 @@ fn serve(
 /// Two packets in one direction, of which the first is changed.
 fn talk(
     mut client: LoggedIn,
-    mut server: Session,
+    mut server: ServerSession,
     fault: &Fault,
-    foreign: impl Fn() -> (LoggedIn, Session),
+    foreign: impl Fn() -> (LoggedIn, ServerSession),
 ) -> (Stage, String) {
     let (to_client, edit) = match fault {
         Fault::Packet { to_client, edit } => (*to_client, Some(edit)),
         _ => (false, None),
     };
-    let say = |client: &mut LoggedIn, server: &mut Session, to_client: bool| {
+    let say = |client: &mut LoggedIn, server: &mut ServerSession, to_client: bool| {
         let (mut wire, null) = (Vec::new(), RawValue::NULL.to_owned());
         if to_client {
             let outcome = Outcome {

@@ -1,6 +1,6 @@
 //! What a file says, and who refuses what.
 
-use countersign_proto::session::{EncryptionOption, LoginError, Refusal};
+use countersign_proto::session::{EncryptionOption, LoginError, SessionRefusal};
 use serde::{Deserialize, Serialize};
 
 use crate::dialog::Dialog;
@@ -66,17 +66,17 @@ impl Stage {
         Self::Message,
     ];
 
-    pub(crate) fn of(refusal: &Refusal) -> Self {
+    pub(crate) fn of(refusal: &SessionRefusal) -> Self {
         match refusal {
-            Refusal::Malformed(_) => Self::Risp,
-            Refusal::TooManyInvalid | Refusal::TooManyUnauthenticated | Refusal::TooManyChoices => {
-                Self::BeforeLogin
-            }
-            Refusal::BadLogin(_) => Self::Login,
-            Refusal::OtherSite => Self::Handshake,
-            Refusal::NotAuthenticated | Refusal::Expired => Self::Proof,
-            Refusal::BadPacket(_) => Self::Packet,
-            Refusal::BadMessage(_) => Self::Message,
+            SessionRefusal::Malformed(_) => Self::Risp,
+            SessionRefusal::TooManyInvalid
+            | SessionRefusal::TooManyUnauthenticated
+            | SessionRefusal::TooManyChoices => Self::BeforeLogin,
+            SessionRefusal::BadLogin(_) => Self::Login,
+            SessionRefusal::OtherSite => Self::Handshake,
+            SessionRefusal::NotAuthenticated | SessionRefusal::Expired => Self::Proof,
+            SessionRefusal::BadPacket(_) => Self::Packet,
+            SessionRefusal::BadMessage(_) => Self::Message,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The logins that the other tests do things to, and what an honest wire makes of them.
 
-use countersign_proto::session::{EncryptionOption, OptionList, Refusal};
+use countersign_proto::session::{EncryptionOption, OptionList, SessionRefusal};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::pair::{Flight, LIFE, Pair, ServerOver, Who};
 use countersign_testkit::simulator::operation;
@@ -92,6 +92,6 @@ fn a_session_ends_when_its_virtual_time_is_over() {
     pair.client.ask(&operation(2, 10));
     pair.run(&mut Honest);
     let over = pair.server.over();
-    assert_eq!(over, Some(&ServerOver::Refused(Refusal::Expired)));
+    assert_eq!(over, Some(&ServerOver::Refused(SessionRefusal::Expired)));
     assert!(!pair.client.is_live());
 }

@@ -1,6 +1,6 @@
 //! Connections that are lost after every byte of every dialog, with nothing else wrong.
 
-use countersign_proto::session::client::{Resumption, Settings};
+use countersign_proto::session::client::{ClientSettings, Resumption};
 use countersign_proto::session::{EncryptionOption, OptionList};
 use countersign_testkit::pair::{Pair, Who};
 use countersign_testkit::simulator::{Action, Choices, Simulator};
@@ -37,7 +37,7 @@ impl Expected {
 }
 
 /// Every byte comes alone. Were the connection lost after it, who would have a session?
-fn drip(site: &Site, settings: Settings, who: Who<'_>, expected: Expected) {
+fn drip(site: &Site, settings: ClientSettings, who: Who<'_>, expected: Expected) {
     let mut pair = Pair::new(site, settings, who, 1);
     let mut flight = 0;
     while !(pair.client.is_live() && pair.server.is_live()) {
@@ -66,7 +66,7 @@ fn drip(site: &Site, settings: Settings, who: Who<'_>, expected: Expected) {
 }
 
 /// Settings of a client that knows another list than the site's.
-fn stale(site: &Site) -> Settings {
+fn stale(site: &Site) -> ClientSettings {
     let mut settings = site.client();
     settings.options = OptionList::new(EncryptionOption::ALL);
     settings

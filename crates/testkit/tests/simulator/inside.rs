@@ -4,7 +4,7 @@ use countersign_crypto::hash::sha256;
 use countersign_proto::risp::Value;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::server::FromClient;
-use countersign_proto::session::{EncryptionOption, Refusal, command as c};
+use countersign_proto::session::{EncryptionOption, SessionRefusal, command as c};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::{MaliciousMember, put};
 use countersign_testkit::pair::{Client, ClientOver, LIFE, Server, ServerOver, Who};
@@ -117,7 +117,7 @@ fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
         let broken = matches!(
             server.over(),
             Some(ServerOver::Refused(
-                Refusal::BadMessage(_) | Refusal::BadPacket(_)
+                SessionRefusal::BadMessage(_) | SessionRefusal::BadPacket(_)
             ))
         );
         assert!(broken && server.heard().is_empty(), "{bad:02x?}");
@@ -148,7 +148,7 @@ fn a_digest_of_other_data_ends_the_session() {
         server.receive(0, &malicious_member.seal_with(&nop, digest));
         let over = matches!(
             server.over(),
-            Some(ServerOver::Refused(Refusal::BadPacket(_)))
+            Some(ServerOver::Refused(SessionRefusal::BadPacket(_)))
         );
         assert!(over, "byte {at}: {:?}", server.over());
     }

@@ -7,7 +7,7 @@ use countersign_proto::session::limits::{
     COMMANDS_IN_PACKET, CONTENT_WINDOW, DEFAULT_MESSAGE_BYTES, KEY_SHARE_BYTES, LEAST_PIECE_COST,
     PARTIAL_MESSAGES, UNAUTHENTICATED_ANSWER_BYTES,
 };
-use countersign_proto::session::{EncryptionOption, OptionList, Refusal, command as c};
+use countersign_proto::session::{EncryptionOption, OptionList, SessionRefusal, command as c};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::{MaliciousMember, put};
 use countersign_testkit::pair::{Client, ClientOver, LIFE, Pair, Server, ServerOver, Who};
@@ -22,7 +22,7 @@ fn site() -> Site {
 }
 
 /// How much the server hears in these packets inside a session.
-fn at_server(packets: &[Vec<u8>]) -> Result<usize, Refusal> {
+fn at_server(packets: &[Vec<u8>]) -> Result<usize, SessionRefusal> {
     let site = site();
     let mut server = Server::new(&site, SeededEntropy::new(1), LIFE);
     let mut malicious_member = MaliciousMember::service(&site, &mut server);
@@ -38,7 +38,7 @@ fn at_server(packets: &[Vec<u8>]) -> Result<usize, Refusal> {
 }
 
 /// How much a client hears in these packets inside a session.
-fn at_client(packets: &[Vec<u8>]) -> Result<usize, Refusal> {
+fn at_client(packets: &[Vec<u8>]) -> Result<usize, SessionRefusal> {
     let site = site();
     let mut settings = site.client();
     settings.max_packet = MAX_PACKET;
@@ -70,8 +70,8 @@ fn said(commands: &[(Command, Value<'_>)]) -> Vec<u8> {
 }
 
 /// What each end refuses to read of a message.
-fn refused(why: &'static str) -> Result<usize, Refusal> {
-    Err(Refusal::BadMessage(why))
+fn refused(why: &'static str) -> Result<usize, SessionRefusal> {
+    Err(SessionRefusal::BadMessage(why))
 }
 
 /// [SES-3]: of the lengths that the answers to questions and to a login can come to together, the longest that
@@ -99,7 +99,7 @@ fn an_unproved_client_is_sent_as_much_as_the_limit_and_not_a_byte_more() {
             let whole = question * fit + login;
             assert_eq!(answer_to(fit, &flight), (whole, None));
             sent.push(whole);
-            let too_much = Some(ServerOver::Refused(Refusal::TooManyUnauthenticated));
+            let too_much = Some(ServerOver::Refused(SessionRefusal::TooManyUnauthenticated));
             // The answers to the questions, and ERROR.
             let told = question * (fit + 1) + 3;
             assert_eq!(answer_to(fit + 1, &flight), (told, too_much));

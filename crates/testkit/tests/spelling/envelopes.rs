@@ -57,7 +57,7 @@ fn messages_of_v1(speller: &mut Speller) {
     let once = json!({ "key": "a/b+", "iv": "c/d+", "cipher": "aes-256-cbc", "hash": "sha256" });
     let granted = granted(&json!(7), "a/b+c==", &once);
     let granted = with(granted, "id", json!("d/e+f=="));
-    reads::<v1::message::AuthRequest>(
+    reads::<v1::message::V1AuthRequest>(
         &json!({
             "requester": "Application A/ä", "requested": "B", "nonce": 9_007_199_254_740_991_u64,
             "ts": 1_800_000_000_000_u64, "hash": "sha256", "supportedHashes": ["sha256"],
@@ -66,14 +66,14 @@ fn messages_of_v1(speller: &mut Speller) {
         speller,
     );
     let told = json!({ "a/b": ["\u{1f40e}", 1, null] });
-    reads::<v1::message::Ticket>(&with(granted.clone(), "authData", told), speller);
-    reads::<v1::message::AuthResponse>(&with(granted, "ticket", sealed_v1()), speller);
-    reads::<v1::message::Presentation>(&json!({ "id": "a/b+", "ticket": sealed_v1() }), speller);
+    reads::<v1::message::V1Ticket>(&with(granted.clone(), "authData", told), speller);
+    reads::<v1::message::V1AuthResponse>(&with(granted, "ticket", sealed_v1()), speller);
+    reads::<v1::message::V1Presentation>(&json!({ "id": "a/b+", "ticket": sealed_v1() }), speller);
     let nonces = json!({ "serverNonce": 1, "requesterNonce": 2, "finalNonce": 3, "ts": 4 });
-    reads::<v1::message::AcknowledgedNonces>(&nonces, speller);
+    reads::<v1::message::V1AcknowledgedNonces>(&nonces, speller);
     let object = with(with(nonces, "id", json!("A/")), "iv", json!("a/b+"));
-    reads::<v1::message::IdObject>(&object, speller);
-    reads::<v1::message::Acknowledgement>(&json!({ "message": "a/b+" }), speller);
+    reads::<v1::message::V1IdObject>(&object, speller);
+    reads::<v1::message::V1Acknowledgement>(&json!({ "message": "a/b+" }), speller);
 }
 
 fn messages_of_v2(speller: &mut Speller) {
@@ -115,7 +115,7 @@ fn messages_of_v2(speller: &mut Speller) {
     reads::<v2::message::Acknowledgement>(&json!({ "message": BYTES }), speller);
     let introduced = json!({ "id": "example.org/", "keys": [BYTES], "signature": BYTES });
     reads::<Introduction>(&introduced, speller);
-    reads::<v2::symmetric::Answered>(&json!({ "refused": "not-allowed" }), speller);
+    reads::<v2::symmetric::TicketResult>(&json!({ "refused": "not-allowed" }), speller);
 }
 
 proptest! {

@@ -4,10 +4,10 @@
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_proto::broker::v1::Refusal;
-use countersign_proto::broker::v1::consumer::{Answered, Consumer};
-use countersign_proto::broker::v1::master::{Application, Master};
-use countersign_proto::broker::v1::provider::Provider;
+use countersign_proto::broker::v1::V1Refusal;
+use countersign_proto::broker::v1::consumer::{ResponseAction, V1Consumer};
+use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_proto::broker::v1::provider::V1Provider;
 use data_encoding::BASE64;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -87,10 +87,10 @@ fn respell(sealed: &Value, recipient: &RsaKey, signer: &RsaKey, by: &mut Speller
     seal(&by.value(&message), &lock, recipient.public(), signer, by)
 }
 
-fn parties() -> (Master, [Application; 2], Consumer, Provider) {
+fn parties() -> (Master, [V1Application; 2], V1Consumer, V1Provider) {
     let ciphers: Vec<Cipher> = vec!["aes-128-cbc".parse().unwrap()];
     let hashes = vec![RsaHash::Sha256];
-    let application = |id: &str, name| Application {
+    let application = |id: &str, name| V1Application {
         id: id.to_owned(),
         keys: vec![public(name)],
         hashes: hashes.clone(),
@@ -104,14 +104,14 @@ fn parties() -> (Master, [Application; 2], Consumer, Provider) {
         hashes: hashes.clone(),
     };
     let registered = [application(A, "consumer"), application(B, "provider")];
-    let consumer = Consumer {
+    let consumer = V1Consumer {
         id: A.to_owned(),
         keys: vec![key("consumer")],
         master: vec![public("master")],
         ciphers: ciphers.clone(),
         hashes: hashes.clone(),
     };
-    let provider = Provider {
+    let provider = V1Provider {
         id: B.to_owned(),
         keys: vec![key("provider")],
         master: vec![public("master")],
@@ -124,9 +124,9 @@ fn parties() -> (Master, [Application; 2], Consumer, Provider) {
 /// What the site answers.
 fn answer(
     site: &Master,
-    [first, second]: &[Application; 2],
+    [first, second]: &[V1Application; 2],
     asked: &str,
-) -> Result<Value, Refusal> {
+) -> Result<Value, V1Refusal> {
     let opened = site.open(asked)?;
     let known = (opened.requester() == A).then_some(first);
     let verified = opened.verify(site, known, &public("consumer2"), NOW)?;
@@ -149,7 +149,7 @@ fn dialog(by: &mut Speller) {
     let answered = seal(&text, &lock, own.public(), &master, by);
     let body = by.value(&answered);
     let answered = consumer.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
-    let Ok(Answered::Granted(granted)) = answered else {
+    let Ok(ResponseAction::Granted(granted)) = answered else {
         panic!("{answered:?}")
     };
 

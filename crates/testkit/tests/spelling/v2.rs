@@ -8,7 +8,7 @@ use countersign_crypto::party::{PartyKey, SealingSuite};
 use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::provider::Provider;
-use countersign_proto::broker::v2::site::{Application, Request, Site};
+use countersign_proto::broker::v2::site::{Application, Site, UnverifiedRequest};
 use data_encoding::BASE64URL_NOPAD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -105,7 +105,7 @@ fn dialog(by: &mut Speller) {
     let (asked, request) = consumer.ask(B, NOW, entropy).unwrap();
     let mut request = serde_json::to_value(&request).unwrap();
     respell(&mut request, &billing, &site, by);
-    let request = Request::read(by.value(&request).as_bytes()).unwrap();
+    let request = UnverifiedRequest::read(by.value(&request).as_bytes()).unwrap();
     let verified = request.verify(&parties, Some(&first), party(9).public(), NOW);
     let answered = verified
         .unwrap()

@@ -126,7 +126,7 @@ fn agreed(
             agreed.cipher.name().to_owned(),
             agreed.hash.name().to_owned(),
         )),
-        Err(v1::Refusal::NoCommonCipher) => Err(missing("cipher")),
+        Err(v1::V1Refusal::NoCommonCipher) => Err(missing("cipher")),
         Err(_) => Err(missing(
             "hash that the site and Hawk support (sha256 is the only one)",
         )),

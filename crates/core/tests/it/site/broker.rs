@@ -11,7 +11,7 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::PartyKey;
-use countersign_proto::broker::v2::consumer::{Asked, Consumer};
+use countersign_proto::broker::v2::consumer::{Consumer, PendingRequest};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{NOW, TestSite, run};
@@ -66,7 +66,7 @@ async fn answer(test: &TestSite, request: &SealedMessage, now: Timestamp) -> Ans
     test.site.ticket(&keys(test), allowed, now).await
 }
 
-fn ask(consumer: &Consumer, requested: &str, now: Timestamp) -> (Asked, SealedMessage) {
+fn ask(consumer: &Consumer, requested: &str, now: Timestamp) -> (PendingRequest, SealedMessage) {
     let asked = consumer.ask(requested, millis(now), &mut SystemEntropy);
     asked.unwrap()
 }

@@ -10,8 +10,8 @@ use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::broker::v2::consumer::Consumer;
 use countersign_proto::broker::v2::limits::TICKET_KEY;
-use countersign_proto::broker::v2::provider::{Provider, Unverified};
-use countersign_proto::broker::v2::symmetric::Answered;
+use countersign_proto::broker::v2::provider::{Provider, UnverifiedPresentation};
+use countersign_proto::broker::v2::symmetric::TicketResult;
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey};
 use countersign_proto::operation::Code;
 use countersign_testkit::harness::{NOW, TestSession, TestSite, party, run, run_at};
@@ -67,10 +67,10 @@ impl World {
     async fn answers(&self, providers: &[&str]) -> Vec<Option<String>> {
         let (code, mut data) = self.ask("billing", providers).await;
         assert_eq!(code, Code::SUCCESS, "{data}");
-        let answered: Vec<Answered> = serde_json::from_value(data["tickets"].take()).unwrap();
+        let answered: Vec<TicketResult> = serde_json::from_value(data["tickets"].take()).unwrap();
         let answers = answered.into_iter().map(|answered| match answered {
-            Answered::Granted(_) => None,
-            Answered::Refused(code) => Some(code),
+            TicketResult::Granted(_) => None,
+            TicketResult::Refused(code) => Some(code),
         });
         answers.collect()
     }
@@ -108,7 +108,7 @@ impl World {
             .test
             .site
             .symmetric_tickets(&keys, &billing, &requested, now);
-        let Some(Answered::Granted(response)) = tickets.await.unwrap().pop() else {
+        let Some(TicketResult::Granted(response)) = tickets.await.unwrap().pop() else {
             panic!("refused");
         };
         let granted = self.consumer.granted_in_session("ledger", *response);
@@ -137,10 +137,10 @@ async fn a_service_gets_tickets_that_the_provider_opens_with_its_ticket_keys() {
 
     let (code, mut data) = world.ask("billing", &["ledger", "ledger"]).await;
     assert_eq!(code, Code::SUCCESS, "{data}");
-    let answered: Vec<Answered> = serde_json::from_value(data["tickets"].take()).unwrap();
+    let answered: Vec<TicketResult> = serde_json::from_value(data["tickets"].take()).unwrap();
     assert_eq!(answered.len(), 2);
     for answered in answered {
-        let Answered::Granted(response) = answered else {
+        let TicketResult::Granted(response) = answered else {
             panic!("refused");
         };
         assert_eq!(response.expires, millis(NOW) + 3_600_000);
@@ -294,7 +294,7 @@ async fn a_provider_gets_the_keys_of_yesterday_today_and_tomorrow() {
         let presentation = world.presentation(now).await;
         let accepted = world.provider.accept(presentation.as_bytes(), millis(now));
         assert_eq!(accepted.is_ok(), opens, "{now}");
-        let read = Unverified::read(presentation.as_bytes()).unwrap();
+        let read = UnverifiedPresentation::read(presentation.as_bytes()).unwrap();
         assert_eq!(world.provider.lacks_ticket_key(&read), !opens);
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use countersign_http_auth::v1::Provider;
-use countersign_proto::broker::v1::Refusal;
+use countersign_proto::broker::v1::V1Refusal;
 use serde_json::{Value, json};
 
 use super::super::wire::{Answered, Said, serve};
@@ -12,7 +12,7 @@ use super::super::world::{A, B, HOUR, SECOND, Time, ok, post_to};
 use super::master::TestMaster;
 use super::world::{World, application, guarded, public};
 
-fn no(refusal: &Refusal) -> Answered {
+fn no(refusal: &V1Refusal) -> Answered {
     Answered {
         status: refusal.status(),
         challenge: None,
@@ -44,9 +44,9 @@ async fn a_ticket_that_was_decided_costs_no_public_key_work_again() {
     let clock = world.time.now();
     // Read once, as its ID object shows, and not a second time.
     let garbled = with_another_id(&recorded, "AAAA");
-    assert_eq!(ledger.say(garbled.clone()).await, no(&Refusal::Nonces));
+    assert_eq!(ledger.say(garbled.clone()).await, no(&V1Refusal::Nonces));
     for again in [garbled, with_another_id(&recorded, "AAAB"), recorded] {
-        assert_eq!(ledger.say(again).await, no(&Refusal::Stale { clock }));
+        assert_eq!(ledger.say(again).await, no(&V1Refusal::Stale { clock }));
     }
     assert_eq!(post_to(&world.client(&ledger), &ledger, "1").await, ok("1"));
 }
@@ -66,9 +66,9 @@ async fn a_ticket_is_not_decided_by_a_wrong_signature() {
     forged["ticket"]["signature"] = json!("AAAA");
     let mut said = recorded.clone();
     said.body = forged.to_string().into();
-    assert_eq!(ledger.say(said).await, no(&Refusal::NotVerified));
+    assert_eq!(ledger.say(said).await, no(&V1Refusal::NotVerified));
     let garbled = with_another_id(&recorded, "AAAA");
-    assert_eq!(ledger.say(garbled).await, no(&Refusal::Nonces));
+    assert_eq!(ledger.say(garbled).await, no(&V1Refusal::Nonces));
     assert_eq!(ledger.say(recorded).await.status, 200);
 }
 
@@ -107,7 +107,7 @@ async fn a_fresh_request_of_a_slow_consumer_is_accepted_just_after_a_start() {
         ledger.replace(guarded(&world.provider().build()));
         let clock = world.time.now();
         let answer = ledger.say(presentation).await;
-        assert_eq!(answer, no(&Refusal::Stale { clock }));
+        assert_eq!(answer, no(&V1Refusal::Stale { clock }));
         assert_eq!(ledger.say(said).await.status, 401);
     }
 }

@@ -12,8 +12,8 @@ use axum::routing::get;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::rsa::RsaPublicKey;
 use countersign_http_auth::v1::Site;
-use countersign_proto::broker::v1::master::{Application, Master};
-use countersign_proto::broker::v1::{Refusal, SealedMessage};
+use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_proto::broker::v1::{V1Refusal, V1SealedMessage};
 
 use super::super::wire::{Said, Served, serve};
 use super::world::{Now, ciphers, hashes, key, public};
@@ -26,7 +26,7 @@ pub(super) struct TestMaster {
 
 struct Registered {
     master: Mutex<Master>,
-    applications: Mutex<HashMap<String, Application>>,
+    applications: Mutex<HashMap<String, V1Application>>,
     may_call: Mutex<HashSet<(String, String)>>,
     came: Mutex<HashSet<(String, u64)>>,
     tickets: AtomicU64,
@@ -68,7 +68,7 @@ impl TestMaster {
 
     pub(super) fn register(&self, id: &str, keys: Vec<RsaPublicKey>, keys_last: u64) {
         let auth_data = serde_json::json!({ "team": id }).to_string();
-        let application = Application {
+        let application = V1Application {
             id: id.to_owned(),
             keys,
             hashes: hashes(&["sha256"]),
@@ -80,7 +80,7 @@ impl TestMaster {
         applications.insert(id.to_owned(), application);
     }
 
-    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut Application)) {
+    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut V1Application)) {
         let mut applications = self.registered.applications.lock().unwrap();
         change(applications.get_mut(id).unwrap());
     }
@@ -120,14 +120,14 @@ async fn authenticate(
     }
 }
 
-pub(super) fn refused(refusal: &Refusal) -> Response {
+pub(super) fn refused(refusal: &V1Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status()).unwrap();
     let kind = [("content-type", "application/json")];
     (status, kind, refusal.body()).into_response()
 }
 
 impl Registered {
-    fn answer(&self, request: &str) -> Result<SealedMessage, Refusal> {
+    fn answer(&self, request: &str) -> Result<V1SealedMessage, V1Refusal> {
         let (master, now) = (self.master.lock().unwrap(), (self.now)());
         let applications = self.applications.lock().unwrap();
         let opened = master.open(request)?;
@@ -135,7 +135,7 @@ impl Registered {
         let verified = opened.verify(&master, requester, &public("consumer2"), now)?;
         let (id, nonce) = verified.names();
         if !self.came.lock().unwrap().insert((id.to_owned(), nonce)) {
-            return Err(Refusal::Nonces);
+            return Err(V1Refusal::Nonces);
         }
         let pair = (id.to_owned(), verified.requested().to_owned());
         let requested = applications.get(&pair.1);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use countersign_http_auth::v1::NotBuilt;
 use countersign_http_auth::{By, ConsumerError};
-use countersign_proto::broker::v1::Refusal;
+use countersign_proto::broker::v1::V1Refusal;
 use countersign_proto::broker::v2;
 use reqwest_middleware::Error;
 
@@ -34,11 +34,11 @@ async fn a_consumer_asks_again_with_what_the_site_supports() {
 async fn a_site_that_never_agrees_is_asked_three_times() {
     let world = World::new().await;
     let ledger = world.ledger().await;
-    let cipher = |supported| Refusal::Cipher {
+    let cipher = |supported| V1Refusal::Cipher {
         requested: None,
         supported: ciphers(&[supported]),
     };
-    let hash = |supported| Refusal::Hash {
+    let hash = |supported| V1Refusal::Hash {
         requested: None,
         supported: hashes(&[supported]),
     };

@@ -3,14 +3,14 @@
 use axum::http::{HeaderValue, Method};
 use countersign_http_auth::v1::TICKET_PATH;
 use countersign_http_auth::{Limits, MemoryTickets, SqliteTickets};
-use countersign_proto::broker::v1::Refusal;
+use countersign_proto::broker::v1::V1Refusal;
 use serde_json::json;
 
 use super::super::wire::{Answered, Said, serve};
 use super::super::world::{B, C, HOUR, SECOND, get_from, ok, post_to};
 use super::world::{World, guarded};
 
-fn no(refusal: &Refusal) -> Answered {
+fn no(refusal: &V1Refusal) -> Answered {
     Answered {
         status: refusal.status(),
         challenge: None,
@@ -128,14 +128,14 @@ async fn a_ticket_is_presented_once_and_in_time() {
     let presentation = ledger.wire().remove(0);
     assert_eq!(presentation.path, TICKET_PATH);
     let answer = ledger.say(presentation.clone()).await;
-    assert_eq!(answer, no(&Refusal::Nonces));
+    assert_eq!(answer, no(&V1Refusal::Nonces));
     // That takes nothing from who presented it.
     assert_eq!(post_to(&client, &ledger, "1").await, ok("1"));
     for passed in [61 * SECOND, HOUR] {
         world.time.pass(passed);
         let answer = ledger.say(presentation.clone()).await;
         let clock = world.time.now();
-        assert_eq!(answer, no(&Refusal::Stale { clock }));
+        assert_eq!(answer, no(&V1Refusal::Stale { clock }));
     }
 }
 
@@ -151,7 +151,7 @@ async fn what_is_for_one_provider_is_worth_nothing_at_another() {
         let archive = world.provider_of(C, key).build();
         let archive = serve(guarded(&archive)).await;
         let answer = archive.say(presentation.clone()).await;
-        assert_eq!(answer, no(&Refusal::NotVerified));
+        assert_eq!(answer, no(&V1Refusal::NotVerified));
         assert_eq!(archive.say(said.clone()).await, unauthorized());
     }
 }
@@ -180,7 +180,7 @@ async fn whatever_is_wrong_with_a_presentation_the_answer_is_one() {
     for body in wrong {
         let mut changed = presentation.clone();
         changed.body = body.into();
-        assert_eq!(ledger.say(changed).await, no(&Refusal::NotVerified));
+        assert_eq!(ledger.say(changed).await, no(&V1Refusal::NotVerified));
     }
     // What was enciphered between the two is changed.
     let mut changed = presentation.clone();
@@ -189,7 +189,7 @@ async fn whatever_is_wrong_with_a_presentation_the_answer_is_one() {
     let mut tampered = text;
     tampered.replace_range(id..=id, other);
     changed.body = tampered.into();
-    assert_eq!(ledger.say(changed).await, no(&Refusal::Nonces));
+    assert_eq!(ledger.say(changed).await, no(&V1Refusal::Nonces));
     let looks = ledger.say(Said::unsigned(Method::GET, TICKET_PATH)).await;
     assert_eq!(looks.status, 405);
 }
@@ -228,7 +228,7 @@ async fn a_restart_forgets_no_ticket_and_no_request() {
     let [presentation, said] = ledger.wire().try_into().unwrap();
 
     ledger.replace(started().await);
-    assert_eq!(ledger.say(presentation).await, no(&Refusal::Nonces));
+    assert_eq!(ledger.say(presentation).await, no(&V1Refusal::Nonces));
     let replayed = signed("Hawk error=\"Invalid nonce\"", "Invalid nonce");
     assert_eq!(ledger.say(said).await, replayed);
     // Whoever was known is.
@@ -249,7 +249,7 @@ async fn without_a_file_nothing_from_before_a_restart_is_accepted() {
     ledger.replace(guarded(&world.provider().build()));
     let clock = world.time.now();
     let answer = ledger.say(presentation).await;
-    assert_eq!(answer, no(&Refusal::Stale { clock }));
+    assert_eq!(answer, no(&V1Refusal::Stale { clock }));
     assert_eq!(ledger.say(said).await.status, 401);
 }
 

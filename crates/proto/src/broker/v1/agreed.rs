@@ -3,9 +3,9 @@
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
 
-use super::master::Application;
-use super::message::AuthRequest;
-use super::{Refusal, choose, hawk};
+use super::master::V1Application;
+use super::message::V1AuthRequest;
+use super::{V1Refusal, choose, hawk};
 
 /// The cipher and the hash of a ticket. Both applications support them, and every later step can use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +32,15 @@ impl Agreed {
     /// What these two use between them by what is registered of them.
     ///
     /// # Errors
-    /// [`Refusal::NoCommonCipher`], [`Refusal::NoCommonHash`].
-    pub fn between(requester: &Application, requested: &Application) -> Result<Self, Refusal> {
+    /// [`V1Refusal::NoCommonCipher`], [`V1Refusal::NoCommonHash`].
+    pub fn between(
+        requester: &V1Application,
+        requested: &V1Application,
+    ) -> Result<Self, V1Refusal> {
         Self::of(&Lists::of(requester), &Lists::of(requested))
     }
 
-    pub(super) fn of(requester: &Lists, requested: &Lists) -> Result<Self, Refusal> {
+    pub(super) fn of(requester: &Lists, requested: &Lists) -> Result<Self, V1Refusal> {
         let usable = |list: &Lists| -> Vec<RsaHash> {
             let hashes = list.hashes.iter().copied();
             hashes.filter(|hash| is_usable(*hash)).collect()
@@ -45,8 +48,8 @@ impl Agreed {
         let cipher = common(&requester.ciphers, &requested.ciphers);
         let hash = common(&usable(requester), &usable(requested));
         Ok(Self {
-            cipher: cipher.ok_or(Refusal::NoCommonCipher)?,
-            hash: hash.ok_or(Refusal::NoCommonHash)?,
+            cipher: cipher.ok_or(V1Refusal::NoCommonCipher)?,
+            hash: hash.ok_or(V1Refusal::NoCommonHash)?,
         })
     }
 }
@@ -58,7 +61,7 @@ fn common<T: Copy + PartialEq>(first: &[T], second: &[T]) -> Option<T> {
 }
 
 impl Lists {
-    pub(super) fn of(application: &Application) -> Self {
+    pub(super) fn of(application: &V1Application) -> Self {
         Self {
             hashes: application.hashes.clone(),
             ciphers: application.ciphers.clone(),
@@ -66,7 +69,7 @@ impl Lists {
     }
 
     /// Without what the request does not name, where it gives lists.
-    pub(super) fn narrowed(mut self, request: &AuthRequest) -> Self {
+    pub(super) fn narrowed(mut self, request: &V1AuthRequest) -> Self {
         let names = |given: &Option<Vec<String>>, name: &str| {
             let named = |given: &Vec<String>| given.iter().any(|given| given == name);
             given.as_ref().is_none_or(named)

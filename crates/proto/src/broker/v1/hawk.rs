@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 4_096;
 
 /// What is signed of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Signed<'a> {
+pub struct HawkRequest<'a> {
     /// As it is sent.
     pub method: &'a str,
     /// Path and query.
@@ -109,7 +109,7 @@ pub fn digest(secret: &SecretText) -> Option<Secret<32>> {
 /// A time (seconds), a nonce, and what else is signed of every header.
 fn normalized(
     (ts, nonce): (u64, &str),
-    request: &Signed<'_>,
+    request: &HawkRequest<'_>,
     hash: Option<&str>,
     ext: Option<&str>,
 ) -> String {
@@ -133,7 +133,7 @@ pub fn sign(
     id: &str,
     secret: &SecretText,
     hash: RsaHash,
-    request: &Signed<'_>,
+    request: &HawkRequest<'_>,
     (ts, nonce): (u64, &str),
 ) -> Result<String, HawkError> {
     let text = normalized((ts, nonce), request, None, None);
@@ -209,7 +209,7 @@ impl Header {
         &self,
         secret: &SecretText,
         hash: RsaHash,
-        request: &Signed<'_>,
+        request: &HawkRequest<'_>,
         now: u64,
     ) -> Result<(), HawkError> {
         self.verify_under(&key(secret, hash)?, request, now)
@@ -222,14 +222,19 @@ impl Header {
     pub fn verify_by_digest(
         &self,
         digest: &Secret<32>,
-        request: &Signed<'_>,
+        request: &HawkRequest<'_>,
         now: u64,
     ) -> Result<(), HawkError> {
         let key = MacKey::new(MacHash::Sha256, digest.expose());
         self.verify_under(&key, request, now)
     }
 
-    fn verify_under(&self, key: &MacKey, request: &Signed<'_>, now: u64) -> Result<(), HawkError> {
+    fn verify_under(
+        &self,
+        key: &MacKey,
+        request: &HawkRequest<'_>,
+        now: u64,
+    ) -> Result<(), HawkError> {
         let once = (self.ts, self.nonce.as_str());
         let mut text = normalized(once, request, self.hash.as_deref(), self.ext.as_deref());
         if let Some(app) = &self.app {

@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 
 use super::agreed::{Agreed, Lists, is_usable};
 use super::message::{
-    AuthRequest, AuthResponse, OneTimeCredentials, Ticket, fresh_nonce, random_text,
+    V1AuthRequest, V1AuthResponse, V1OneTimeCredentials, V1Ticket, fresh_nonce, random_text,
 };
 use super::sealed::{NotOpened, read, write};
-use super::{Refusal, SealedMessage, Which, choose, limits};
+use super::{Role, V1Refusal, V1SealedMessage, choose, limits};
 
 /// The names of hashes that are repeated to whoever is told that they are not supported. That is before anybody
 /// has proved anything: another text may be what somebody wants to be deciphered.
@@ -50,7 +50,7 @@ pub struct Master {
 
 /// What is registered of an application.
 #[derive(Debug, Clone)]
-pub struct Application {
+pub struct V1Application {
     /// Its id.
     pub id: String,
     /// Its public keys, the newest first. It may sign with any.
@@ -66,9 +66,9 @@ pub struct Application {
 }
 
 /// A request that was opened. Who made it is not known yet.
-pub struct Opened {
-    sealed: SealedMessage,
-    request: AuthRequest,
+pub struct OpenedRequest {
+    sealed: V1SealedMessage,
+    request: V1AuthRequest,
     /// What it was enciphered with.
     cipher: Cipher,
     /// Which of the site's keys opened it: the answer is signed with the same.
@@ -76,8 +76,8 @@ pub struct Opened {
 }
 
 /// A request whose requester signed it.
-pub struct Verified {
-    request: AuthRequest,
+pub struct V1VerifiedRequest {
+    request: V1AuthRequest,
     /// What it was enciphered with, and what it was signed under.
     sealed_with: (Cipher, RsaHash),
     key: usize,
@@ -89,21 +89,21 @@ impl Master {
     /// Opens a request: the JSON text of a sealed message.
     ///
     /// # Errors
-    /// [`Refusal::Cipher`], which the lock alone decides; [`Refusal::NotVerified`] for all else.
-    pub fn open(&self, request: &str) -> Result<Opened, Refusal> {
-        let sealed: SealedMessage =
-            serde_json::from_str(request).map_err(|_| Refusal::NotVerified)?;
+    /// [`V1Refusal::Cipher`], which the lock alone decides; [`V1Refusal::NotVerified`] for all else.
+    pub fn open(&self, request: &str) -> Result<OpenedRequest, V1Refusal> {
+        let sealed: V1SealedMessage =
+            serde_json::from_str(request).map_err(|_| V1Refusal::NotVerified)?;
         let opened = sealed
             .open(&self.keys, &self.ciphers)
             .map_err(|not| match not {
-                NotOpened::Garbled => Refusal::NotVerified,
-                NotOpened::Cipher(requested) => Refusal::Cipher {
+                NotOpened::Garbled => V1Refusal::NotVerified,
+                NotOpened::Cipher(requested) => V1Refusal::Cipher {
                     requested,
                     supported: self.ciphers.clone(),
                 },
             })?;
-        let request: AuthRequest = read(&opened.text).ok_or(Refusal::NotVerified)?;
-        Ok(Opened {
+        let request: V1AuthRequest = read(&opened.text).ok_or(V1Refusal::NotVerified)?;
+        Ok(OpenedRequest {
             sealed,
             request,
             cipher: opened.cipher,
@@ -111,18 +111,18 @@ impl Master {
         })
     }
 
-    fn accepts(&self, hash: &str) -> Result<RsaHash, Refusal> {
+    fn accepts(&self, hash: &str) -> Result<RsaHash, V1Refusal> {
         let known = hash.parse().ok();
         known
             .filter(|hash| self.hashes.contains(hash))
-            .ok_or_else(|| Refusal::Hash {
+            .ok_or_else(|| V1Refusal::Hash {
                 requested: HASHES.contains(&hash).then(|| hash.to_owned()),
                 // The same for every requester, since none is proved yet.
                 supported: self.offered(&self.hashes, is_usable),
             })
     }
 
-    fn agreed(&self, requester: &Lists, requested: &Application) -> Result<Agreed, Refusal> {
+    fn agreed(&self, requester: &Lists, requested: &V1Application) -> Result<Agreed, V1Refusal> {
         let mut requested = Lists::of(requested);
         requested.hashes.retain(|hash| self.hashes.contains(hash));
         Agreed::of(requester, &requested)
@@ -136,7 +136,7 @@ impl Master {
     }
 }
 
-impl Opened {
+impl OpenedRequest {
     /// Who says to have made it.
     #[must_use]
     pub fn requester(&self) -> &str {
@@ -147,29 +147,29 @@ impl Opened {
     /// one with another key: `stranger` is a key that nobody has.
     ///
     /// # Errors
-    /// [`Refusal::Hash`] and, once the signature was verified, [`Refusal::Stale`];
-    /// [`Refusal::NotVerified`] for all else.
+    /// [`V1Refusal::Hash`] and, once the signature was verified, [`V1Refusal::Stale`];
+    /// [`V1Refusal::NotVerified`] for all else.
     pub fn verify(
         self,
         master: &Master,
-        requester: Option<&Application>,
+        requester: Option<&V1Application>,
         stranger: &RsaPublicKey,
         now: u64,
-    ) -> Result<Verified, Refusal> {
+    ) -> Result<V1VerifiedRequest, V1Refusal> {
         let hash = master.accepts(&self.request.hash)?;
         let keys = requester.map_or(std::slice::from_ref(stranger), |known| &known.keys);
         let signer = self.sealed.signed_by(hash, keys);
         let known = requester.is_some_and(|known| known.id == self.request.requester);
         let (Some(signer), true) = (signer, known) else {
-            return Err(Refusal::NotVerified);
+            return Err(V1Refusal::NotVerified);
         };
         if self.request.nonce >= limits::NONCE_BOUND {
-            return Err(Refusal::NotVerified);
+            return Err(V1Refusal::NotVerified);
         }
         if self.request.ts.abs_diff(now) > limits::TOLERANCE {
-            return Err(Refusal::Stale { clock: now });
+            return Err(V1Refusal::Stale { clock: now });
         }
-        Ok(Verified {
+        Ok(V1VerifiedRequest {
             request: self.request,
             sealed_with: (self.cipher, hash),
             key: self.key,
@@ -178,7 +178,7 @@ impl Opened {
     }
 }
 
-impl Verified {
+impl V1VerifiedRequest {
     /// Whom the ticket is asked for.
     #[must_use]
     pub fn requested(&self) -> &str {
@@ -201,37 +201,37 @@ impl Verified {
     /// no such provider, or the requester may not call it.
     ///
     /// # Errors
-    /// [`Refusal::NoCommonCipher`] and [`Refusal::NoCommonHash`] where no other request would lead to a ticket;
-    /// [`Refusal::Cipher`] and [`Refusal::Hash`] where this request used one that is not registered of the
+    /// [`V1Refusal::NoCommonCipher`] and [`V1Refusal::NoCommonHash`] where no other request would lead to a ticket;
+    /// [`V1Refusal::Cipher`] and [`V1Refusal::Hash`] where this request used one that is not registered of the
     /// requester, with those that would.
     pub fn answer(
         self,
         master: &Master,
-        requester: &Application,
-        requested: Option<&Application>,
+        requester: &V1Application,
+        requested: Option<&V1Application>,
         now: u64,
         entropy: &mut dyn Entropy,
-    ) -> Result<SealedMessage, Refusal> {
-        let requested = requested.ok_or(Refusal::Application(Which::Requested))?;
+    ) -> Result<V1SealedMessage, V1Refusal> {
+        let requested = requested.ok_or(V1Refusal::Application(Role::Requested))?;
         let provider_key = requested
             .keys
             .first()
-            .ok_or(Refusal::Application(Which::Requested))?;
+            .ok_or(V1Refusal::Application(Role::Requested))?;
         let lists = Lists::of(requester).narrowed(&self.request);
         let agreed = master.agreed(&lists, requested)?;
         let to =
-            |ciphers: &[Cipher]| choose(&master.ciphers, ciphers).ok_or(Refusal::NoCommonCipher);
+            |ciphers: &[Cipher]| choose(&master.ciphers, ciphers).ok_or(V1Refusal::NoCommonCipher);
         let (to_provider, to_requester) = (to(&requested.ciphers)?, to(&lists.ciphers)?);
         self.is_as_registered(master, &lists)?;
-        let own = master.keys.get(self.key).ok_or(Refusal::NotVerified)?;
-        let ticket = Ticket {
+        let own = master.keys.get(self.key).ok_or(V1Refusal::NotVerified)?;
+        let ticket = V1Ticket {
             requester: requester.id.clone(),
             requested: requested.id.clone(),
             server_nonce: fresh_nonce(entropy),
             requester_nonce: self.request.nonce,
             id: random_text(64, entropy).expose().to_owned(),
             secret: random_text(64, entropy),
-            one_time_credentials: OneTimeCredentials {
+            one_time_credentials: V1OneTimeCredentials {
                 key: random_text(agreed.cipher.key_length(), entropy),
                 iv: random_text(IV_LENGTH, entropy).expose().to_owned(),
                 cipher: agreed.cipher.name().to_owned(),
@@ -242,11 +242,11 @@ impl Verified {
             expires: now.saturating_add(requested.keys_last),
             auth_data: requester.auth_data.clone(),
         };
-        let failed = |_| Refusal::NoCommonCipher;
+        let failed = |_| V1Refusal::NoCommonCipher;
         let text = write(&ticket).map_err(failed)?;
         let as_provider = (to_provider, agreed.hash);
-        let sealed = SealedMessage::seal(&text, as_provider, provider_key, own, entropy);
-        let answer = AuthResponse {
+        let sealed = V1SealedMessage::seal(&text, as_provider, provider_key, own, entropy);
+        let answer = V1AuthResponse {
             requester: ticket.requester,
             requested: ticket.requested,
             server_nonce: ticket.server_nonce,
@@ -264,24 +264,24 @@ impl Verified {
         let key = requester
             .keys
             .get(self.signer)
-            .ok_or(Refusal::NotVerified)?;
+            .ok_or(V1Refusal::NotVerified)?;
         let as_requester = (to_requester, agreed.hash);
-        SealedMessage::seal(&text, as_requester, key, own, entropy).map_err(failed)
+        V1SealedMessage::seal(&text, as_requester, key, own, entropy).map_err(failed)
     }
 
     /// Whether the request itself used what is registered of its requester. A hash that is registered for
     /// verification alone is not offered.
-    fn is_as_registered(&self, master: &Master, lists: &Lists) -> Result<(), Refusal> {
+    fn is_as_registered(&self, master: &Master, lists: &Lists) -> Result<(), V1Refusal> {
         let (cipher, hash) = self.sealed_with;
         if !lists.hashes.contains(&hash) {
-            return Err(Refusal::Hash {
+            return Err(V1Refusal::Hash {
                 requested: Some(hash.name().to_owned()),
                 supported: master.offered(&lists.hashes, RsaHash::signs),
             });
         }
         if !lists.ciphers.contains(&cipher) {
             let ciphers = lists.ciphers.iter().copied();
-            return Err(Refusal::Cipher {
+            return Err(V1Refusal::Cipher {
                 requested: Some(cipher.name().to_owned()),
                 supported: ciphers
                     .filter(|cipher| master.ciphers.contains(cipher))
@@ -294,7 +294,7 @@ impl Verified {
 
 /// What two applications share once one has proved itself to the other.
 #[derive(Debug, Clone)]
-pub struct Credentials {
+pub struct V1Credentials {
     /// The other application.
     pub application: String,
     /// Names the secret.

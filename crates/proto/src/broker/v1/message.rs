@@ -9,12 +9,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::limits;
-use super::sealed::SealedMessage;
+use super::sealed::V1SealedMessage;
 
 /// An integer that every JSON implementation keeps exactly.
-pub type Nonce = u64;
+pub type V1Nonce = u64;
 
-pub(super) fn fresh_nonce(entropy: &mut dyn Entropy) -> Nonce {
+pub(super) fn fresh_nonce(entropy: &mut dyn Entropy) -> V1Nonce {
     let drawn = u64::from_le_bytes(fresh(entropy)) % (limits::NONCE_BOUND - 1);
     drawn + 1
 }
@@ -22,14 +22,14 @@ pub(super) fn fresh_nonce(entropy: &mut dyn Entropy) -> Nonce {
 /// What the consumer asks of the site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AuthRequest {
+pub struct V1AuthRequest {
     /// Who asks.
     pub requester: String,
     /// Whom the ticket is for.
     pub requested: String,
     /// The requester's nonce.
     #[serde(deserialize_with = "whole")]
-    pub nonce: Nonce,
+    pub nonce: V1Nonce,
     /// When it was made, in milliseconds since 1970. What is no number is no time.
     #[serde(default, deserialize_with = "time")]
     pub ts: u64,
@@ -47,7 +47,7 @@ pub struct AuthRequest {
 
 /// Keys for one text each way between the two applications: the ID object and the acknowledgement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct OneTimeCredentials {
+pub struct V1OneTimeCredentials {
     /// Base64 of the key.
     #[serde(with = "secret")]
     pub key: SecretText,
@@ -62,24 +62,24 @@ pub struct OneTimeCredentials {
 /// What the site tells the provider.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ticket {
+pub struct V1Ticket {
     /// Whose it is.
     pub requester: String,
     /// For whom.
     pub requested: String,
     /// The site's nonce.
     #[serde(deserialize_with = "whole")]
-    pub server_nonce: Nonce,
+    pub server_nonce: V1Nonce,
     /// The nonce of the request.
     #[serde(deserialize_with = "whole")]
-    pub requester_nonce: Nonce,
+    pub requester_nonce: V1Nonce,
     /// Names the secret afterwards: Base64 of 64 bytes.
     pub id: String,
     /// What both applications share: Base64 of 64 bytes, used as this text.
     #[serde(with = "secret")]
     pub secret: SecretText,
     /// For the presentation.
-    pub one_time_credentials: OneTimeCredentials,
+    pub one_time_credentials: V1OneTimeCredentials,
     /// The hash of its signature, and of what is signed with the secret.
     pub hash: String,
     /// When it was made, by the site's clock.
@@ -96,17 +96,17 @@ pub struct Ticket {
 /// What the site tells the consumer: the same, and the ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AuthResponse {
+pub struct V1AuthResponse {
     /// Whose the ticket is.
     pub requester: String,
     /// For whom.
     pub requested: String,
     /// The site's nonce.
     #[serde(deserialize_with = "whole")]
-    pub server_nonce: Nonce,
+    pub server_nonce: V1Nonce,
     /// The nonce of the request.
     #[serde(deserialize_with = "whole")]
-    pub requester_nonce: Nonce,
+    pub requester_nonce: V1Nonce,
     /// As in the ticket.
     pub id: String,
     /// As in the ticket.
@@ -116,40 +116,40 @@ pub struct AuthResponse {
     #[serde(deserialize_with = "whole")]
     pub ts: u64,
     /// As in the ticket.
-    pub one_time_credentials: OneTimeCredentials,
+    pub one_time_credentials: V1OneTimeCredentials,
     /// The hash of this message's signature.
     pub hash: String,
     /// As in the ticket.
     #[serde(deserialize_with = "whole")]
     pub expires: u64,
     /// The ticket, sealed for the provider.
-    pub ticket: SealedMessage,
+    pub ticket: V1SealedMessage,
 }
 
 /// What the consumer shows the provider.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Presentation {
-    /// Base64 of the enciphered [`IdObject`].
+pub struct V1Presentation {
+    /// Base64 of the enciphered [`V1IdObject`].
     pub id: String,
     /// As it came from the site.
-    pub ticket: SealedMessage,
+    pub ticket: V1SealedMessage,
 }
 
 /// Proves that the consumer knows what is in the ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct IdObject {
+pub struct V1IdObject {
     /// Who presents.
     pub id: String,
     /// As in the ticket.
     #[serde(deserialize_with = "whole")]
-    pub server_nonce: Nonce,
+    pub server_nonce: V1Nonce,
     /// As in the ticket.
     #[serde(deserialize_with = "whole")]
-    pub requester_nonce: Nonce,
+    pub requester_nonce: V1Nonce,
     /// The consumer's second nonce.
     #[serde(deserialize_with = "whole")]
-    pub final_nonce: Nonce,
+    pub final_nonce: V1Nonce,
     /// Base64 of the vector for the acknowledgement.
     pub iv: String,
     /// When it was made.
@@ -159,24 +159,24 @@ pub struct IdObject {
 
 /// What the provider answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Acknowledgement {
-    /// Base64 of the enciphered [`AcknowledgedNonces`].
+pub struct V1Acknowledgement {
+    /// Base64 of the enciphered [`V1AcknowledgedNonces`].
     pub message: String,
 }
 
 /// Proves that the provider could read the ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AcknowledgedNonces {
+pub struct V1AcknowledgedNonces {
     /// As in the ID object.
     #[serde(deserialize_with = "whole")]
-    pub server_nonce: Nonce,
+    pub server_nonce: V1Nonce,
     /// As in the ID object.
     #[serde(deserialize_with = "whole")]
-    pub requester_nonce: Nonce,
+    pub requester_nonce: V1Nonce,
     /// As in the ID object.
     #[serde(deserialize_with = "whole")]
-    pub final_nonce: Nonce,
+    pub final_nonce: V1Nonce,
     /// When it was made.
     #[serde(deserialize_with = "whole")]
     pub ts: u64,

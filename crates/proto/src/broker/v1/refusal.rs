@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Which of the two applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum Role {
     /// The one that asks.
     Requester,
     /// The one that the ticket is for.
@@ -17,7 +17,7 @@ pub enum Which {
 
 /// Why something is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum V1Refusal {
     /// Whatever was wrong with what nobody has proved to have said.
     #[error("not verified")]
     NotVerified,
@@ -48,7 +48,7 @@ pub enum Refusal {
     },
     /// There is no such application, or the one may not call the other.
     #[error("no such application: {0:?}")]
-    Application(Which),
+    Application(Role),
     /// The two applications have no cipher in common.
     #[error("no cipher in common")]
     NoCommonCipher,
@@ -59,7 +59,7 @@ pub enum Refusal {
 
 const NOTHING_PASSED: &str = "No Requested item was passed";
 
-impl Refusal {
+impl V1Refusal {
     /// The status of the answer, which is the HTTP status too.
     #[must_use]
     pub const fn status(&self) -> u16 {
@@ -109,8 +109,8 @@ impl Refusal {
             }
             Self::Application(which) => {
                 let which = match which {
-                    Which::Requester => "requester",
-                    Which::Requested => "requested",
+                    Role::Requester => "requester",
+                    Role::Requested => "requested",
                 };
                 Some(json!({ "type": which, "cause": null }))
             }
@@ -128,8 +128,8 @@ struct Body {
     message: String,
 }
 
-impl Refusal {
-    /// Whether the body of a 500 is that of [`Refusal::NoCommonCipher`] or [`Refusal::NoCommonHash`].
+impl V1Refusal {
+    /// Whether the body of a 500 is that of [`V1Refusal::NoCommonCipher`] or [`V1Refusal::NoCommonHash`].
     pub(super) fn is_nothing_in_common(body: &[u8]) -> bool {
         let body: Option<Body> = serde_json::from_slice(body).ok();
         let final_ones = [Self::NoCommonCipher, Self::NoCommonHash];

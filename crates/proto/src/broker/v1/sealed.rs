@@ -14,7 +14,7 @@ use super::message::secret;
 
 /// A message as it travels. Unknown members are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedMessage {
+pub struct V1SealedMessage {
     /// `Base64(enciphered) ":" Base64(lock)`.
     pub message: String,
     /// Base64 of the signature over the text of `message`.
@@ -53,7 +53,7 @@ pub(super) enum NotOpened {
 #[error("nothing can be sealed to this key")]
 pub(super) struct NotSealed;
 
-impl SealedMessage {
+impl V1SealedMessage {
     pub(super) fn seal(
         text: &SecretBytes,
         (cipher, hash): (Cipher, RsaHash),

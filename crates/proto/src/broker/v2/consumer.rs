@@ -44,20 +44,20 @@ pub enum ConsumerError {
 
 /// Asked, and not answered yet.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PendingRequest {
     requested: String,
     nonce: Nonce,
 }
 
 /// A ticket that was not presented yet.
 #[derive(Debug)]
-pub struct Granted {
+pub struct IssuedTicket {
     response: AuthResponse,
 }
 
 /// Presented, and not acknowledged yet.
 #[derive(Debug)]
-pub struct Presenting {
+pub struct PendingPresentation {
     response: AuthResponse,
     final_nonce: Nonce,
     iv: Nonce,
@@ -78,7 +78,7 @@ impl Consumer {
         requested: &str,
         site_time: u64,
         entropy: &mut dyn Entropy,
-    ) -> Result<(Asked, SealedMessage), ConsumerError> {
+    ) -> Result<(PendingRequest, SealedMessage), ConsumerError> {
         let (Some(own), Some(site)) = (self.keys.first(), self.site_keys.first()) else {
             return Err(ConsumerError::CannotAsk);
         };
@@ -100,7 +100,7 @@ impl Consumer {
             &request,
             entropy,
         );
-        let asked = Asked {
+        let asked = PendingRequest {
             requested: requested.to_owned(),
             nonce,
         };
@@ -113,8 +113,12 @@ impl Consumer {
     ///
     /// # Errors
     /// [`ConsumerError::FailedVerification`].
-    pub fn granted(&self, asked: Asked, body: &[u8]) -> Result<Granted, ConsumerError> {
-        let Asked { requested, nonce } = asked;
+    pub fn granted(
+        &self,
+        asked: PendingRequest,
+        body: &[u8],
+    ) -> Result<IssuedTicket, ConsumerError> {
+        let PendingRequest { requested, nonce } = asked;
         let distrust = ConsumerError::FailedVerification;
         if body.len() > limits::SEALED {
             return Err(distrust);
@@ -139,7 +143,7 @@ impl Consumer {
         &self,
         requested: &str,
         response: AuthResponse,
-    ) -> Result<Granted, ConsumerError> {
+    ) -> Result<IssuedTicket, ConsumerError> {
         let once = &response.one_time_credentials;
         let ours = response.requester == self.id
             && response.requested == requested
@@ -147,13 +151,13 @@ impl Consumer {
             && (once.hash.as_str(), response.hash.as_str()) == (HASH, HASH)
             && response.expires > response.ts;
         match ours {
-            true => Ok(Granted { response }),
+            true => Ok(IssuedTicket { response }),
             false => Err(ConsumerError::FailedVerification),
         }
     }
 }
 
-impl Granted {
+impl IssuedTicket {
     /// The site's answer. Its time was right when it answered.
     #[must_use]
     pub fn response(&self) -> &AuthResponse {
@@ -168,7 +172,7 @@ impl Granted {
         self,
         site_time: u64,
         entropy: &mut dyn Entropy,
-    ) -> Result<(Presenting, String), ConsumerError> {
+    ) -> Result<(PendingPresentation, String), ConsumerError> {
         let response = self.response;
         let ephemeral = HybridKey::generate(entropy);
         let (final_nonce, iv) = (Nonce::fresh(entropy), Nonce::fresh(entropy));
@@ -190,7 +194,7 @@ impl Granted {
             ticket: response.ticket.clone(),
         };
         let body = serde_json::to_string(&presentation).map_err(|_| ConsumerError::CannotAsk)?;
-        let presenting = Presenting {
+        let presenting = PendingPresentation {
             response,
             final_nonce,
             iv,
@@ -202,7 +206,7 @@ impl Granted {
     }
 }
 
-impl Presenting {
+impl PendingPresentation {
     /// Reads what the provider answered.
     ///
     /// # Errors

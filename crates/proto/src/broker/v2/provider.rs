@@ -35,9 +35,9 @@ pub struct Provider {
 
 /// A presentation that was read. Nothing of it is verified, and reading it took no public-key operation.
 #[derive(Debug)]
-pub struct Unverified(pub(super) Presentation);
+pub struct UnverifiedPresentation(pub(super) Presentation);
 
-impl Unverified {
+impl UnverifiedPresentation {
     /// Reads the JSON body of the request.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Unverified {
 /// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
 /// yet.
 #[derive(Debug)]
-pub struct Presented {
+pub struct VerifiedPresentation {
     ticket: Ticket,
     object: IdObject,
     ephemeral: HybridPublic,
@@ -89,12 +89,12 @@ pub struct Accepted {
 }
 
 impl Provider {
-    /// [`Unverified::read`] and [`Self::verify`].
+    /// [`UnverifiedPresentation::read`] and [`Self::verify`].
     ///
     /// # Errors
     /// As these.
-    pub fn accept(&self, body: &[u8], site_time: u64) -> Result<Presented, Refusal> {
-        self.verify(&Unverified::read(body)?, site_time)
+    pub fn accept(&self, body: &[u8], site_time: u64) -> Result<VerifiedPresentation, Refusal> {
+        self.verify(&UnverifiedPresentation::read(body)?, site_time)
     }
 
     /// Verifies a presentation. `site_time` is by the site's clock (see [`super::clock`]).
@@ -102,7 +102,11 @@ impl Provider {
     /// # Errors
     /// [`Refusal::Expired`] for a ticket that itself says so, before anything is verified;
     /// [`Refusal::NotVerified`]; once all was verified [`Refusal::Clock`] and [`Refusal::Expired`].
-    pub fn verify(&self, read: &Unverified, site_time: u64) -> Result<Presented, Refusal> {
+    pub fn verify(
+        &self,
+        read: &UnverifiedPresentation,
+        site_time: u64,
+    ) -> Result<VerifiedPresentation, Refusal> {
         let distrust = Refusal::NotVerified;
         let (presentation, header) = (&read.0, read.header());
         if header.is_some_and(|header| site_time > header.expires) {
@@ -144,7 +148,7 @@ impl Provider {
         if object.ts.abs_diff(site_time) > limits::TOLERANCE {
             return Err(Refusal::Clock);
         }
-        Ok(Presented {
+        Ok(VerifiedPresentation {
             said: associated_data(&presentation.ticket, &presentation.id),
             ticket,
             object,
@@ -165,7 +169,7 @@ impl Provider {
     }
 }
 
-impl Presented {
+impl VerifiedPresentation {
     /// Names the ticket: it may be accepted once, and has to be remembered until it is over by
     /// [`Self::expires`], and [`limits::TOLERANCE`] more for a clock that is set back.
     #[must_use]

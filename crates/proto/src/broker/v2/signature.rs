@@ -35,7 +35,7 @@ pub const FIELD: usize = 2_048;
 
 /// A request, as far as it is signed.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct HttpRequest<'a> {
     /// As it is sent: `GET`.
     pub method: &'a str,
     /// The host that it is for, with its port unless that is the scheme's own (RFC 9421, section 2.2.3).
@@ -76,7 +76,7 @@ pub enum SignatureError {
 
 /// A signature that was read, and is not verified yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signed {
+pub struct UnverifiedSignature {
     id: Nonce,
     nonce: String,
     created: u64,
@@ -89,7 +89,7 @@ pub struct Signed {
 
 /// A request that somebody signed who has the secret. Whether it came before is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedSignature {
     /// Names the secret.
     pub id: Nonce,
     /// Names the request, of those of this secret: it is accepted once.
@@ -143,7 +143,7 @@ fn is_digest_of(field: &str, content: &[u8]) -> bool {
 }
 
 /// The signature base of RFC 9421, section 2.5.
-fn base(request: &Request<'_>, content_digest: &str, parameters: &str) -> String {
+fn base(request: &HttpRequest<'_>, content_digest: &str, parameters: &str) -> String {
     let values = [
         request.method,
         &request.authority.to_ascii_lowercase(),
@@ -159,7 +159,7 @@ fn base(request: &Request<'_>, content_digest: &str, parameters: &str) -> String
 }
 
 /// A line break in a part would be the next line of what is signed.
-fn is_plain(request: &Request<'_>) -> bool {
+fn is_plain(request: &HttpRequest<'_>) -> bool {
     let parts = [request.method, request.authority, request.target];
     let graphic =
         |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_graphic());
@@ -172,7 +172,7 @@ fn is_plain(request: &Request<'_>) -> bool {
 /// [`SignatureError::Fields`] for a request that no HTTP message can be.
 pub fn sign(
     credentials: &Credentials,
-    request: &Request<'_>,
+    request: &HttpRequest<'_>,
     nonce: Nonce,
     site_time: u64,
     lasts: u64,
@@ -230,7 +230,7 @@ fn member(field: &str) -> Result<ListEntry, SignatureError> {
         .ok_or(SignatureError::Fields)
 }
 
-impl Signed {
+impl UnverifiedSignature {
     /// Reads the three fields.
     ///
     /// # Errors
@@ -293,9 +293,9 @@ impl Signed {
     pub fn verify(
         &self,
         credentials: &Credentials,
-        request: &Request<'_>,
+        request: &HttpRequest<'_>,
         site_time: u64,
-    ) -> Result<Verified, SignatureError> {
+    ) -> Result<VerifiedSignature, SignatureError> {
         let base = base(request, &self.content_digest, &self.parameters);
         let signed = credentials.mac().verify(base.as_bytes(), &self.signature);
         let same = signed.is_ok()
@@ -313,7 +313,7 @@ impl Signed {
         if site_time.saturating_mul(1_000) > credentials.expires {
             return Err(SignatureError::Expired);
         }
-        Ok(Verified {
+        Ok(VerifiedSignature {
             id: self.id,
             nonce: self.nonce.clone(),
             expires: self.expires,

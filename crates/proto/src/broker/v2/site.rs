@@ -41,17 +41,17 @@ pub struct Application {
 
 /// A request. Who made it is not known yet.
 #[derive(Debug)]
-pub struct Request(SealedMessage);
+pub struct UnverifiedRequest(SealedMessage);
 
 /// A request whose requester signed it, lately.
 #[derive(Debug)]
-pub struct Verified {
+pub struct VerifiedRequest {
     request: AuthRequest,
     key: usize,
     signer: usize,
 }
 
-impl Request {
+impl UnverifiedRequest {
     /// Reads the JSON text of a request.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Request {
         requester: Option<&Application>,
         stranger: &PartyPublic,
         now: u64,
-    ) -> Result<Verified, Refusal> {
+    ) -> Result<VerifiedRequest, Refusal> {
         let requester = requester.filter(|known| known.id == self.0.from);
         let keys = requester.map_or(std::slice::from_ref(stranger), |known| &known.keys);
         let from = (self.0.from.as_str(), keys);
@@ -103,7 +103,7 @@ impl Request {
         if ago > limits::TOLERANCE || ahead > limits::AHEAD {
             return Err(Refusal::Clock);
         }
-        Ok(Verified {
+        Ok(VerifiedRequest {
             request,
             key: believed.key,
             signer: believed.signer,
@@ -111,7 +111,7 @@ impl Request {
     }
 }
 
-impl Verified {
+impl VerifiedRequest {
     /// Whom the ticket is asked for.
     #[must_use]
     pub fn requested(&self) -> &str {
@@ -300,7 +300,7 @@ mod tests {
                 &request,
                 entropy,
             );
-            let request = Request::read(&serde_json::to_vec(&sealed.unwrap()).unwrap());
+            let request = UnverifiedRequest::read(&serde_json::to_vec(&sealed.unwrap()).unwrap());
             let verified = request
                 .unwrap()
                 .verify(&site, Some(&first), own.public(), NOW);

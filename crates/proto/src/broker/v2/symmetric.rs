@@ -13,7 +13,7 @@ use countersign_crypto::one_time::OneTimeKey;
 use serde::{Deserialize, Serialize};
 
 use super::message::{AuthResponse, Nonce, SealedTicket, Ticket, bytes, write_within};
-use super::provider::{Provider, Unverified};
+use super::provider::{Provider, UnverifiedPresentation};
 use super::sealed::lp;
 use super::site::Application;
 use super::ticket_key::TicketKey;
@@ -43,7 +43,7 @@ pub struct SymmetricTicket {
 /// What the site answers to one of the entries of a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answered {
+pub enum TicketResult {
     /// A ticket.
     Granted(Box<AuthResponse>),
     /// The code of a [`Refusal`].
@@ -106,7 +106,7 @@ impl Provider {
     /// Whether what was presented is a ticket under a key that this provider does not have. It is not verified:
     /// anybody can name any key.
     #[must_use]
-    pub fn lacks_ticket_key(&self, read: &Unverified) -> bool {
+    pub fn lacks_ticket_key(&self, read: &UnverifiedPresentation) -> bool {
         match &read.0.ticket {
             SealedTicket::Fast(ticket) => self.ticket_key(ticket).is_none(),
             SealedTicket::Signed(_) => false,

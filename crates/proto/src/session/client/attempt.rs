@@ -22,11 +22,11 @@ use crate::session::transcript::Transcript;
 use super::person::{PersonFlight, Stretch};
 use super::resume::{ResumeFlight, Resumption};
 use super::service::ServiceFlight;
-use super::session::{LoggedIn, Session};
-use super::{Settings, choice};
+use super::session::{ClientSession, LoggedIn};
+use super::{ClientSettings, choice};
 
 /// A login that is under way, or the resumption of a session.
-pub struct LoginAttempt(State);
+pub struct ClientLoginAttempt(State);
 
 #[allow(
     clippy::large_enum_variant,
@@ -41,7 +41,7 @@ enum State {
 
 /// What both ends have said, whichever kind of account logs in.
 pub(super) struct Dialog {
-    pub(super) settings: Settings,
+    pub(super) settings: ClientSettings,
     pub(super) transcript: Transcript,
     pub(super) option: EncryptionOption,
     pub(super) answer: Answer,
@@ -66,7 +66,7 @@ enum Flight {
 
 /// A session whose welcome has not arrived yet.
 pub(super) struct Opening {
-    pub(super) settings: Settings,
+    pub(super) settings: ClientSettings,
     pub(super) link: Link,
     pub(super) identity: Option<Box<Identity>>,
     /// What the site delivered, with the option `delivered-key`.
@@ -75,22 +75,22 @@ pub(super) struct Opening {
 }
 
 /// What a login attempt needs next.
-pub enum Step {
+pub enum ClientStep {
     /// More bytes from the site.
-    NeedMore(LoginAttempt),
+    NeedMore(ClientLoginAttempt),
     /// The pass phrase is to be stretched: a fraction of a second of work and 64 MiB of memory.
     Stretch(Stretch),
     /// Nothing: the session is open.
     LoggedIn(LoggedIn),
 }
 
-impl LoginAttempt {
+impl ClientLoginAttempt {
     /// Starts a person's login; the first flight is appended to `out`.
     ///
     /// # Errors
     /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
     pub fn person(
-        settings: Settings,
+        settings: ClientSettings,
         name: AccountName,
         passphrase: Passphrase,
         entropy: &mut dyn Entropy,
@@ -105,7 +105,7 @@ impl LoginAttempt {
     /// # Errors
     /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
     pub fn service(
-        settings: Settings,
+        settings: ClientSettings,
         identity: std::sync::Arc<Identity>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
@@ -119,7 +119,7 @@ impl LoginAttempt {
     /// # Errors
     /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
     pub fn resume(
-        settings: Settings,
+        settings: ClientSettings,
         resumption: Resumption,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
@@ -129,7 +129,7 @@ impl LoginAttempt {
     }
 
     fn start(
-        settings: Settings,
+        settings: ClientSettings,
         mut flight: Flight,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
@@ -163,7 +163,7 @@ impl LoginAttempt {
         input: &mut [u8],
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<(Step, usize), LoginError> {
+    ) -> Result<(ClientStep, usize), LoginError> {
         let (mut attempt, mut used) = (self, 0);
         loop {
             let rest = input.get_mut(used..).unwrap_or_default();
@@ -182,7 +182,7 @@ impl LoginAttempt {
             };
             used += clear.wire.len();
             match dialog.receive(flight, &clear, entropy, out)? {
-                Step::NeedMore(next) => attempt = next,
+                ClientStep::NeedMore(next) => attempt = next,
                 step => return Ok((step, used)),
             }
         }
@@ -197,7 +197,7 @@ impl Dialog {
         clear: &ClearCommand<'_>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<Step, LoginError> {
+    ) -> Result<ClientStep, LoginError> {
         match (clear.command, clear.value) {
             (c::ERROR, Value::U8(code)) => return Err(flight.refused_with(code)),
             (c::SITE_PROOF, Value::Bytes(signature)) => {
@@ -205,7 +205,7 @@ impl Dialog {
                 self.transcript.server_sent(clear.wire);
                 return match flight {
                     Flight::Person(flight) => {
-                        Stretch::new(self, *flight, &said, signature).map(Step::Stretch)
+                        Stretch::new(self, *flight, &said, signature).map(ClientStep::Stretch)
                     }
                     Flight::Service(flight) => {
                         let opening = flight.prove(self, &said, signature, out)?;
@@ -253,7 +253,7 @@ impl Dialog {
         list: &[u8],
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<Step, LoginError> {
+    ) -> Result<ClientStep, LoginError> {
         self.restarts += 1;
         if self.restarts > STALE_CHOICES {
             return Err(LoginError::Protocol("its option list changes all the time"));
@@ -267,8 +267,8 @@ impl Dialog {
     }
 
     /// More of the site's answer is to come.
-    fn goes_on(self, flight: Flight) -> Step {
-        Step::NeedMore(LoginAttempt(State::Answer(self, flight)))
+    fn goes_on(self, flight: Flight) -> ClientStep {
+        ClientStep::NeedMore(ClientLoginAttempt(State::Answer(self, flight)))
     }
 
     /// Appends a command to the flight.
@@ -335,12 +335,12 @@ impl Flight {
 
 impl Opening {
     /// The site's first packet is to come.
-    fn awaits_welcome(self) -> Step {
-        Step::NeedMore(self.into())
+    fn awaits_welcome(self) -> ClientStep {
+        ClientStep::NeedMore(self.into())
     }
 
     /// Reads the site's first packet.
-    fn receive(mut self: Box<Self>, input: &mut [u8]) -> Result<(Step, usize), LoginError> {
+    fn receive(mut self: Box<Self>, input: &mut [u8]) -> Result<(ClientStep, usize), LoginError> {
         // A site that could not verify the proof, or has no time to, has no keys to say it with.
         if let Some(error) = refused_in_the_clear(input) {
             return Err(error);
@@ -351,8 +351,8 @@ impl Opening {
             .map_err(|_| LoginError::Protocol("its first packet does not open"))?;
         match read {
             None => {
-                let attempt = LoginAttempt(State::Welcome(self));
-                Ok((Step::NeedMore(attempt), 0))
+                let attempt = ClientLoginAttempt(State::Welcome(self));
+                Ok((ClientStep::NeedMore(attempt), 0))
             }
             Some((FirstPacket::Refusal(error), _)) => Err(refused(error)),
             Some((FirstPacket::Welcome(welcome), used)) => {
@@ -361,19 +361,19 @@ impl Opening {
                     ..self.resumption
                 };
                 let logged_in = LoggedIn {
-                    session: Session::new(self.link, &welcome, &self.settings),
+                    session: ClientSession::new(self.link, &welcome, &self.settings),
                     welcome,
                     identity: self.identity,
                     delivered: self.delivered,
                     resumption,
                 };
-                Ok((Step::LoggedIn(logged_in), used))
+                Ok((ClientStep::LoggedIn(logged_in), used))
             }
         }
     }
 }
 
-impl From<Opening> for LoginAttempt {
+impl From<Opening> for ClientLoginAttempt {
     fn from(opening: Opening) -> Self {
         Self(State::Welcome(Box::new(opening)))
     }
@@ -409,7 +409,7 @@ fn set(field: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), LoginError> {
     }
 }
 
-fn choose(settings: &Settings) -> Result<EncryptionOption, LoginError> {
+fn choose(settings: &ClientSettings) -> Result<EncryptionOption, LoginError> {
     let found = choice(&settings.accepted, settings.own_order, &settings.options);
     found.ok_or_else(|| {
         let offered = settings.options.ranked().iter();

@@ -12,7 +12,7 @@
 //!                      site proved
 //! ```
 //!
-//! All before the session is a [`LoginAttempt`].
+//! All before the session is a [`ClientLoginAttempt`].
 //!
 //! No socket, no clock, no entropy but what is passed in. Nothing that depends on a secret is sent
 //! before the other end proved that it holds the pinned site key.
@@ -31,14 +31,14 @@ use std::sync::Arc;
 use super::limits::DEFAULT_MAX_PACKET;
 use super::option::{EncryptionOption, OptionList};
 
-pub use attempt::{LoginAttempt, Step};
+pub use attempt::{ClientLoginAttempt, ClientStep};
 pub use person::Stretch;
 pub use resume::Resumption;
-pub use session::{FromSite, KeyOffer, LoggedIn, Session};
+pub use session::{ClientKeyOffer, ClientSession, FromSite, LoggedIn};
 
 /// What a client knows before it connects.
 #[derive(Clone)]
-pub struct Settings {
+pub struct ClientSettings {
     /// The pinned site key.
     pub site: SitePublicKey,
     /// The site's option list as last seen; the default list at first.
@@ -66,7 +66,7 @@ fn choice(
     first.iter().copied().find(|option| other.contains(option))
 }
 
-impl Settings {
+impl ClientSettings {
     /// The defaults for a site: hybrid options alone, packets of 64 KiB.
     #[must_use]
     pub fn new(site: SitePublicKey) -> Self {

@@ -15,7 +15,7 @@ use crate::session::option::EncryptionOption;
 use crate::session::proof::SiteProof;
 use crate::session::refusal::LoginError;
 
-use super::attempt::{Dialog, LoginAttempt, Opening, UNFIT};
+use super::attempt::{ClientLoginAttempt, Dialog, Opening, UNFIT};
 use super::delivered;
 use super::resume::Resumption;
 
@@ -106,7 +106,7 @@ impl Stretch {
         self,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<LoginAttempt, LoginError> {
+    ) -> Result<ClientLoginAttempt, LoginError> {
         let Self {
             mut dialog,
             passphrase,
@@ -164,7 +164,7 @@ fn open_delivered(
     passphrase: &Passphrase,
     info: &[u8],
     out: &mut Vec<u8>,
-) -> Result<LoginAttempt, LoginError> {
+) -> Result<ClientLoginAttempt, LoginError> {
     let certificate = dialog.answer.certificate.take();
     let delivered = certificate.as_deref().and_then(from_wire);
     let delivered = delivered.ok_or(LoginError::Protocol("CERTIFICATE delivers no key"))?;

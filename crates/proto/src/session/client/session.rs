@@ -9,15 +9,15 @@ use crate::session::link::Link;
 use crate::session::live::{Goodbye, Welcome};
 use crate::session::message::{KeyWords, Message};
 use crate::session::option::{EncryptionOption, OptionList};
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 
 use super::resume::Resumption;
-use super::{Settings, choice};
+use super::{ClientSettings, choice};
 
 /// A login that succeeded.
 pub struct LoggedIn {
     /// The open session.
-    pub session: Session,
+    pub session: ClientSession,
     /// What the site said first.
     pub welcome: Welcome,
     /// The person's own identity, recovered with the pass phrase; a service has its own.
@@ -30,7 +30,7 @@ pub struct LoggedIn {
 }
 
 /// The client's end of a live session.
-pub struct Session {
+pub struct ClientSession {
     link: Link,
     expires: u64,
     accepted: Vec<EncryptionOption>,
@@ -44,7 +44,7 @@ pub enum FromSite {
     Outcome(Outcome),
     /// The result of an operation; content follows it.
     OutcomeWithContent(Outcome),
-    /// A piece of the content of a result. Say when it is used, with [`Session::consumed`].
+    /// A piece of the content of a result. Say when it is used, with [`ClientSession::consumed`].
     Content {
         /// The operation's id.
         id: u64,
@@ -65,8 +65,8 @@ pub enum FromSite {
     Event(Event),
     /// The encryption options that the site has on offer now.
     Options(OptionList),
-    /// The site offers new keys: answer with [`Session::answer_keys`].
-    KeyOffer(KeyOffer),
+    /// The site offers new keys: answer with [`ClientSession::answer_keys`].
+    KeyOffer(ClientKeyOffer),
     /// The site has answered the offer of new keys; `false` when it declined and the keys stay.
     KeysRenewed(bool),
     /// The site ends the session.
@@ -75,10 +75,10 @@ pub enum FromSite {
 
 /// An offer of new keys that is to be answered.
 #[derive(Debug, PartialEq)]
-pub struct KeyOffer(pub(in crate::session) KeyWords);
+pub struct ClientKeyOffer(pub(in crate::session) KeyWords);
 
-impl Session {
-    pub(super) fn new(link: Link, welcome: &Welcome, settings: &Settings) -> Self {
+impl ClientSession {
+    pub(super) fn new(link: Link, welcome: &Welcome, settings: &ClientSettings) -> Self {
         Self {
             link,
             expires: welcome.expires,
@@ -109,8 +109,12 @@ impl Session {
     /// were used; what was not is given again, with what follows it.
     ///
     /// # Errors
-    /// A [`Refusal`] ends the session: nothing that follows can be trusted.
-    pub fn receive(&mut self, input: &mut [u8], got: &mut Vec<FromSite>) -> Result<usize, Refusal> {
+    /// A [`SessionRefusal`] ends the session: nothing that follows can be trusted.
+    pub fn receive(
+        &mut self,
+        input: &mut [u8],
+        got: &mut Vec<FromSite>,
+    ) -> Result<usize, SessionRefusal> {
         let mut messages = Vec::new();
         let used = self.link.receive(input, &mut messages)?;
         for message in messages {
@@ -122,7 +126,7 @@ impl Session {
                 Message::Cancelled { id, .. } => FromSite::Cancelled { id },
                 Message::Event(event) => FromSite::Event(event),
                 Message::Options(list) => FromSite::Options(list),
-                Message::KeyOffer(words) => FromSite::KeyOffer(KeyOffer(words)),
+                Message::KeyOffer(words) => FromSite::KeyOffer(ClientKeyOffer(words)),
                 Message::KeyAnswer(words) => {
                     self.expires = words.expires.unwrap_or(self.expires);
                     FromSite::KeysRenewed(words.option != 0)
@@ -130,7 +134,7 @@ impl Session {
                 Message::Goodbye(reason) => FromSite::Goodbye(Goodbye::from_wire(reason)),
                 Message::Credit { .. } | Message::Rekeyed => continue,
                 Message::Operation(..) | Message::BadOperation { .. } | Message::OptionsRequest => {
-                    return Err(Refusal::BadMessage("an operation from a site"));
+                    return Err(SessionRefusal::BadMessage("an operation from a site"));
                 }
             });
         }
@@ -140,8 +144,8 @@ impl Session {
     /// Queues an operation. Its id is the caller's, below [`u64::MAX`]; results name it, in any order.
     ///
     /// # Errors
-    /// [`Refusal::Expired`] when the session's key has sealed all that it may.
-    pub fn send_operation(&mut self, operation: &Operation) -> Result<(), Refusal> {
+    /// [`SessionRefusal::Expired`] when the session's key has sealed all that it may.
+    pub fn send_operation(&mut self, operation: &Operation) -> Result<(), SessionRefusal> {
         self.link.send_operation(operation, false)
     }
 
@@ -149,7 +153,10 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
-    pub fn send_operation_with_content(&mut self, operation: &Operation) -> Result<(), Refusal> {
+    pub fn send_operation_with_content(
+        &mut self,
+        operation: &Operation,
+    ) -> Result<(), SessionRefusal> {
         self.link.send_operation(operation, true)
     }
 
@@ -173,7 +180,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
-    pub fn cancel(&mut self, id: u64) -> Result<(), Refusal> {
+    pub fn cancel(&mut self, id: u64) -> Result<(), SessionRefusal> {
         self.link.cancel(id)
     }
 
@@ -184,7 +191,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
-    pub fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
+    pub fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal> {
         self.link.consumed(id, bytes)
     }
 
@@ -209,7 +216,7 @@ impl Session {
         &mut self,
         option: EncryptionOption,
         entropy: &mut dyn Entropy,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, SessionRefusal> {
         self.link.offer_keys(option, entropy)
     }
 
@@ -223,12 +230,12 @@ impl Session {
     /// is not the present one, is declined; whether it was accepted.
     ///
     /// # Errors
-    /// [`Refusal::BadMessage`] when the offer is none.
+    /// [`SessionRefusal::BadMessage`] when the offer is none.
     pub fn answer_keys(
         &mut self,
-        offer: &KeyOffer,
+        offer: &ClientKeyOffer,
         entropy: &mut dyn Entropy,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, SessionRefusal> {
         let mut accepted = self.accepted.clone();
         accepted.push(self.link.option());
         self.link.answer_keys(&offer.0, &accepted, None, entropy)
@@ -244,7 +251,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
-    pub fn ask_for_options(&mut self) -> Result<(), Refusal> {
+    pub fn ask_for_options(&mut self) -> Result<(), SessionRefusal> {
         self.link.send_options_request()
     }
 
@@ -252,7 +259,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
-    pub fn keep_alive(&mut self) -> Result<(), Refusal> {
+    pub fn keep_alive(&mut self) -> Result<(), SessionRefusal> {
         self.link.send_nop()
     }
 
@@ -260,7 +267,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
-    pub fn send_goodbye(&mut self, reason: Goodbye) -> Result<(), Refusal> {
+    pub fn send_goodbye(&mut self, reason: Goodbye) -> Result<(), SessionRefusal> {
         self.link.send_goodbye(reason)
     }
 
@@ -277,7 +284,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
-    pub fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         self.link.flush(out)
     }
 }

@@ -4,7 +4,7 @@ use crate::risp::{Reader, Value};
 use crate::session::command as c;
 use crate::session::limits::InsidePacket;
 use crate::session::live::{SessionId, Welcome};
-use crate::session::refusal::{Refusal, WireError};
+use crate::session::refusal::{SessionRefusal, WireError};
 
 use super::Link;
 
@@ -16,7 +16,7 @@ pub(crate) enum FirstPacket {
 
 impl Link {
     /// The server's first packet. It fits the least MAX-PACKET, since names are short.
-    pub(crate) fn send_welcome(&mut self, welcome: &Welcome) -> Result<(), Refusal> {
+    pub(crate) fn send_welcome(&mut self, welcome: &Welcome) -> Result<(), SessionRefusal> {
         self.writer
             .put(c::SESSION_ID, Value::Bytes(&welcome.session.0))?;
         self.writer.put(c::EXPIRES, Value::U64(welcome.expires))?;
@@ -28,7 +28,7 @@ impl Link {
     }
 
     /// The server's first and last packet when the account is not accepted.
-    pub(crate) fn send_refusal(&mut self, error: WireError) -> Result<(), Refusal> {
+    pub(crate) fn send_refusal(&mut self, error: WireError) -> Result<(), SessionRefusal> {
         self.writer.put(c::ERROR, Value::U8(error as u8))
     }
 
@@ -36,8 +36,8 @@ impl Link {
     pub(crate) fn receive_welcome(
         &mut self,
         input: &mut [u8],
-    ) -> Result<Option<(FirstPacket, usize)>, Refusal> {
-        const INCOMPLETE: Refusal = Refusal::BadMessage("an incomplete welcome");
+    ) -> Result<Option<(FirstPacket, usize)>, SessionRefusal> {
+        const INCOMPLETE: SessionRefusal = SessionRefusal::BadMessage("an incomplete welcome");
         let Some((plaintext, used)) = self.reader.open(input)? else {
             return Ok(None);
         };

@@ -6,7 +6,7 @@ use crate::operation::{Code, Event, MAX_NAME, Operation, Outcome, is_name};
 use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::limits::{CONTENT_WINDOW, piece_cost};
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 
 use super::reader::Reading;
 use super::{KeyWords, Message, OF_THE_SESSION, digest_of};
@@ -48,7 +48,7 @@ impl Partial {
         command: Command,
         value: Value<'_>,
         longest: usize,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SessionRefusal> {
         match (command, value) {
             (c::GROUP, Value::Bytes(text)) => set_once(&mut self.group, name(text)?),
             (c::COMMAND, Value::Bytes(text)) => set_once(&mut self.command, name(text)?),
@@ -60,19 +60,19 @@ impl Partial {
             (c::VERIFICATION_SHA256, Value::Bytes(digest)) => {
                 let digest = digest
                     .try_into()
-                    .map_err(|_| Refusal::BadMessage("a short digest"))?;
+                    .map_err(|_| SessionRefusal::BadMessage("a short digest"))?;
                 set_once(&mut self.verification, digest)
             }
             (c::PARAMS | c::DATA | c::KEY_SHARE | c::OUTPUT, Value::Bytes(piece)) => {
                 if self.content.is_some() {
-                    return Err(Refusal::BadMessage("a body after content"));
+                    return Err(SessionRefusal::BadMessage("a body after content"));
                 }
                 match command {
                     c::OUTPUT => self.output.extend_from_slice(piece),
                     _ => self.body.extend_from_slice(piece),
                 }
                 if self.held() > longest {
-                    return Err(Refusal::BadMessage("longer than a message may be"));
+                    return Err(SessionRefusal::BadMessage("longer than a message may be"));
                 }
                 Ok(())
             }
@@ -81,20 +81,24 @@ impl Partial {
     }
 
     /// The whole message, or the end of its content; nothing when it was abandoned.
-    pub(super) fn complete(self, id: u64, reading: Reading) -> Result<Option<Message>, Refusal> {
+    pub(super) fn complete(
+        self,
+        id: u64,
+        reading: Reading,
+    ) -> Result<Option<Message>, SessionRefusal> {
         if let Some(content) = self.content {
             if content.unwanted {
                 return Ok(None);
             }
             if self.verification != Some(content.digest.finish()) {
-                return Err(Refusal::BadMessage("its digest does not match"));
+                return Err(SessionRefusal::BadMessage("its digest does not match"));
             }
             return Ok(Some(Message::ContentEnd { id }));
         }
         if self.cut || self.verification.is_some() {
             let digest = digest_of([&self.body[..], &self.output[..]].into_iter());
             if self.verification != Some(digest) {
-                return Err(Refusal::BadMessage("its digest does not match"));
+                return Err(SessionRefusal::BadMessage("its digest does not match"));
             }
         }
         if id == OF_THE_SESSION {
@@ -115,9 +119,9 @@ impl Partial {
         piece: &[u8],
         reading: Reading,
         got: &mut Vec<Message>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SessionRefusal> {
         if self.event.is_some() {
-            return Err(Refusal::BadMessage("an event with content"));
+            return Err(SessionRefusal::BadMessage("an event with content"));
         }
         if self.content.is_none() {
             let mut digest = Sha256::new();
@@ -145,7 +149,9 @@ impl Partial {
         content.window = content
             .window
             .checked_sub(cost)
-            .ok_or(Refusal::BadMessage("more content than was asked for"))?;
+            .ok_or(SessionRefusal::BadMessage(
+                "more content than was asked for",
+            ))?;
         if !content.unwanted {
             content.digest.update(piece);
             got.push(Message::Content {
@@ -156,7 +162,7 @@ impl Partial {
         Ok(())
     }
 
-    fn head(self, id: u64, reading: Reading, content: bool) -> Result<Message, Refusal> {
+    fn head(self, id: u64, reading: Reading, content: bool) -> Result<Message, SessionRefusal> {
         match reading {
             Reading::Operations => Ok(self.operation(id, content)),
             Reading::Results => self.result(id, content),
@@ -188,19 +194,19 @@ impl Partial {
         Message::Operation(operation, content)
     }
 
-    fn result(self, id: u64, content: bool) -> Result<Message, Refusal> {
-        let data = json(self.body).ok_or(Refusal::BadMessage("data that is not JSON"))?;
+    fn result(self, id: u64, content: bool) -> Result<Message, SessionRefusal> {
+        let data = json(self.body).ok_or(SessionRefusal::BadMessage("data that is not JSON"))?;
         if let Some(event) = self.event {
             let group = self
                 .group
-                .ok_or(Refusal::BadMessage("an event without a group"))?;
+                .ok_or(SessionRefusal::BadMessage("an event without a group"))?;
             return Ok(Message::Event(Event { group, event, data }));
         }
         let code = self
             .code
-            .ok_or(Refusal::BadMessage("a result without a code"))?;
+            .ok_or(SessionRefusal::BadMessage("a result without a code"))?;
         let output = String::from_utf8(self.output)
-            .map_err(|_| Refusal::BadMessage("output that is not UTF-8"))?;
+            .map_err(|_| SessionRefusal::BadMessage("output that is not UTF-8"))?;
         let outcome = Outcome {
             id,
             code: Code(code),
@@ -210,7 +216,7 @@ impl Partial {
         Ok(Message::Outcome(outcome, content))
     }
 
-    fn of_the_session(self) -> Result<Message, Refusal> {
+    fn of_the_session(self) -> Result<Message, SessionRefusal> {
         let words = |option| KeyWords {
             option,
             share: self.body,
@@ -219,7 +225,9 @@ impl Partial {
         match (self.rekey, self.rekey_answer) {
             (Some(option), None) => Ok(Message::KeyOffer(words(option))),
             (None, Some(option)) => Ok(Message::KeyAnswer(words(option))),
-            _ => Err(Refusal::BadMessage("a message of the session that is none")),
+            _ => Err(SessionRefusal::BadMessage(
+                "a message of the session that is none",
+            )),
         }
     }
 }
@@ -242,18 +250,19 @@ pub(super) fn is_field(command: Command) -> bool {
     )
 }
 
-fn set_once<T>(field: &mut Option<T>, value: T) -> Result<(), Refusal> {
+fn set_once<T>(field: &mut Option<T>, value: T) -> Result<(), SessionRefusal> {
     match field.replace(value) {
         None => Ok(()),
-        Some(_) => Err(Refusal::BadMessage("a field given twice")),
+        Some(_) => Err(SessionRefusal::BadMessage("a field given twice")),
     }
 }
 
-fn name(text: &[u8]) -> Result<String, Refusal> {
+fn name(text: &[u8]) -> Result<String, SessionRefusal> {
     if text.len() > MAX_NAME {
-        return Err(Refusal::BadMessage("a name that is too long"));
+        return Err(SessionRefusal::BadMessage("a name that is too long"));
     }
-    String::from_utf8(text.to_vec()).map_err(|_| Refusal::BadMessage("a name that is not UTF-8"))
+    String::from_utf8(text.to_vec())
+        .map_err(|_| SessionRefusal::BadMessage("a name that is not UTF-8"))
 }
 
 fn json(body: Vec<u8>) -> Option<Box<serde_json::value::RawValue>> {

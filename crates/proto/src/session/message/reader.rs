@@ -8,7 +8,7 @@ use crate::session::limits::{
     COMMANDS_IN_PACKET, CONTENT_WINDOW, InsidePacket, KEY_SHARE_BYTES, PARTIAL_MESSAGES,
 };
 use crate::session::option::OptionList;
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 
 use super::partial::{Content, Partial, is_field};
 use super::{Message, OF_THE_SESSION};
@@ -54,7 +54,7 @@ impl MessageReader {
         &mut self,
         plaintext: &[u8],
         got: &mut Vec<Message>,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, SessionRefusal> {
         let mut current: Option<(u64, Partial)> = None;
         let mut reader = Reader::new(plaintext, &InsidePacket);
         let mut commands = 0;
@@ -63,10 +63,12 @@ impl MessageReader {
             let (command, value) = step?;
             commands += 1;
             if commands > COMMANDS_IN_PACKET {
-                return Err(Refusal::BadMessage("too many commands in a packet"));
+                return Err(SessionRefusal::BadMessage("too many commands in a packet"));
             }
             if last_under_key {
-                return Err(Refusal::BadMessage("a command after the keys changed"));
+                return Err(SessionRefusal::BadMessage(
+                    "a command after the keys changed",
+                ));
             }
             match (command, value) {
                 (c::NOP, _) => {}
@@ -89,7 +91,7 @@ impl MessageReader {
                 (c::OPTIONS_REQUEST, _) => got.push(Message::OptionsRequest),
                 (c::OPTIONS, Value::Bytes(list)) => {
                     let list = OptionList::from_wire(list)
-                        .ok_or(Refusal::BadMessage("a malformed option list"))?;
+                        .ok_or(SessionRefusal::BadMessage("a malformed option list"))?;
                     got.push(Message::Options(list));
                 }
                 (c::END, _) => {
@@ -106,7 +108,9 @@ impl MessageReader {
             }
         }
         if reader.consumed() != plaintext.len() {
-            return Err(Refusal::BadMessage("a packet that ends inside a command"));
+            return Err(SessionRefusal::BadMessage(
+                "a packet that ends inside a command",
+            ));
         }
         self.put_aside(current)?;
         Ok(last_under_key)
@@ -141,7 +145,7 @@ impl MessageReader {
         current: &mut Option<(u64, Partial)>,
         command: Command,
         value: Value<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SessionRefusal> {
         let Some((id, message)) = current else {
             return if is_field(command) {
                 Err(OUTSIDE)
@@ -156,12 +160,14 @@ impl MessageReader {
         message.field(command, value, longest)
     }
 
-    fn put_aside(&mut self, current: Option<(u64, Partial)>) -> Result<(), Refusal> {
+    fn put_aside(&mut self, current: Option<(u64, Partial)>) -> Result<(), SessionRefusal> {
         let Some((id, mut message)) = current else {
             return Ok(());
         };
         if self.partial.len() >= PARTIAL_MESSAGES {
-            return Err(Refusal::BadMessage("too many half received messages"));
+            return Err(SessionRefusal::BadMessage(
+                "too many half received messages",
+            ));
         }
         message.cut = true;
         self.held += message.held();
@@ -182,9 +188,9 @@ impl MessageReader {
     }
 }
 
-const OUTSIDE: Refusal = Refusal::BadMessage("a field outside a message");
+const OUTSIDE: SessionRefusal = SessionRefusal::BadMessage("a field outside a message");
 
-fn credit(value: &[u8]) -> Result<Message, Refusal> {
+fn credit(value: &[u8]) -> Result<Message, SessionRefusal> {
     let (id, bytes) = value.split_first_chunk::<8>().ok_or(SHORT)?;
     let bytes = bytes.try_into().map_err(|_| SHORT)?;
     Ok(Message::Credit {
@@ -193,8 +199,8 @@ fn credit(value: &[u8]) -> Result<Message, Refusal> {
     })
 }
 
-fn id_of(value: &[u8]) -> Result<u64, Refusal> {
+fn id_of(value: &[u8]) -> Result<u64, SessionRefusal> {
     value.try_into().map(u64::from_be_bytes).map_err(|_| SHORT)
 }
 
-const SHORT: Refusal = Refusal::BadMessage("CREDIT or CANCEL of the wrong length");
+const SHORT: SessionRefusal = SessionRefusal::BadMessage("CREDIT or CANCEL of the wrong length");

@@ -11,7 +11,7 @@ use crate::session::limits::{
     BODY_TURNS, CONTENT_QUEUED, CONTENT_TURNS, CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost,
 };
 use crate::session::packet::PacketWriter;
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 
 use super::{ID_BYTES, LEAST_PIECE, PIECE_HEADER, TAIL_BYTES};
 
@@ -22,7 +22,7 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    fn put(&self, packets: &mut PacketWriter) -> Result<(), Refusal> {
+    fn put(&self, packets: &mut PacketWriter) -> Result<(), SessionRefusal> {
         match self {
             Self::Code(command, code) => packets.put(*command, Value::U16(*code)),
             Self::Name(command, name) => packets.put(*command, Value::Bytes(name.as_bytes())),
@@ -164,12 +164,15 @@ impl Sender {
     }
 
     /// The reader takes so many bytes more. For a message that is gone it means nothing any more.
-    pub(crate) fn credit(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
+    pub(crate) fn credit(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal> {
         if let Some(content) = self.content_mut(id) {
-            content.credit = content
-                .credit
-                .checked_add(bytes)
-                .ok_or(Refusal::BadMessage("more credit than can be counted"))?;
+            content.credit =
+                content
+                    .credit
+                    .checked_add(bytes)
+                    .ok_or(SessionRefusal::BadMessage(
+                        "more credit than can be counted",
+                    ))?;
         }
         Ok(())
     }
@@ -204,7 +207,7 @@ impl Sender {
         &mut self,
         packets: &mut PacketWriter,
         enough: impl Fn(&PacketWriter) -> bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SessionRefusal> {
         let mut waiting = 0;
         while waiting < self.messages.len() && !enough(packets) {
             let may_begin = self.may_begin();
@@ -273,7 +276,7 @@ impl Sending {
     }
 
     /// Sends what fits one packet.
-    fn turn(&mut self, packets: &mut PacketWriter) -> Result<Turn, Refusal> {
+    fn turn(&mut self, packets: &mut PacketWriter) -> Result<Turn, SessionRefusal> {
         if self.begun && !self.has_something() {
             return Ok(Turn::Waits);
         }
@@ -339,7 +342,7 @@ impl Sending {
             })
     }
 
-    fn end(&mut self, packets: &mut PacketWriter) -> Result<(), Refusal> {
+    fn end(&mut self, packets: &mut PacketWriter) -> Result<(), SessionRefusal> {
         let digest = std::mem::take(&mut self.digest).finish();
         packets.put(c::VERIFICATION_SHA256, Value::Bytes(&digest))?;
         packets.put(c::END, Value::Nothing)
@@ -347,7 +350,11 @@ impl Sending {
 }
 
 impl Content {
-    fn turn(&mut self, packets: &mut PacketWriter, digest: &mut Sha256) -> Result<Turn, Refusal> {
+    fn turn(
+        &mut self,
+        packets: &mut PacketWriter,
+        digest: &mut Sha256,
+    ) -> Result<Turn, SessionRefusal> {
         while let Some(piece) = self.queued.front() {
             if self.credit < LEAST_PIECE_COST {
                 break;

@@ -3,7 +3,7 @@
 use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::packet::PacketWriter;
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 
 use super::{ID_BYTES, LEAST_PIECE, PIECE_HEADER, TAIL_BYTES, digest_of};
 
@@ -13,7 +13,7 @@ pub(crate) fn write(
     id: u64,
     fields: &[(Command, Value<'_>)],
     bodies: &[(Command, &[u8])],
-) -> Result<(), Refusal> {
+) -> Result<(), SessionRefusal> {
     let fixed: usize = fields.iter().map(|(_, value)| 3 + length(value)).sum();
     if packets.room() < ID_BYTES + fixed + LEAST_PIECE + TAIL_BYTES {
         packets.close()?;

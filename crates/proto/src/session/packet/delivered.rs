@@ -15,7 +15,7 @@ use countersign_crypto::secret::Secret;
 
 use super::Frame;
 use crate::session::command::{DATA, DATA_LENGTH, VERIFICATION_SHA256};
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 
 /// DATA-LENGTH, and DATA with its length.
 pub(super) const HEADER: usize = 6 + 6;
@@ -28,13 +28,13 @@ const DIGEST: usize = 32;
 const TAIL: usize = TAG_LENGTH + DIGEST_HEADER + DIGEST + TAG_LENGTH;
 
 /// Fills the header in, encrypts what stands behind it, and gives what follows it.
-pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<[u8; TAIL], Refusal> {
+pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<[u8; TAIL], SessionRefusal> {
     let Some((header, plaintext)) = packet.split_first_chunk_mut::<HEADER>() else {
-        return Err(Refusal::BadPacket("shorter than its header"));
+        return Err(SessionRefusal::BadPacket("shorter than its header"));
     };
     let mut digest = sha256(plaintext);
     *header = header_of(plaintext.len())?;
-    let exhausted = |_| Refusal::Expired;
+    let exhausted = |_| SessionRefusal::Expired;
     let tag = sealer.seal_in_place(header, plaintext).map_err(exhausted)?;
     let digest_header = digest_header();
     let digest_tag = sealer
@@ -49,14 +49,14 @@ pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<[u8; TAIL],
 }
 
 /// What stands at the front of `input`.
-pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, Refusal> {
+pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, SessionRefusal> {
     let seen = input.get(..HEADER.min(input.len())).unwrap_or_default();
     // The two commands are known before their lengths are.
     for (at, command) in [(0, DATA_LENGTH), (6, DATA)] {
         let there = seen.get(at..).unwrap_or_default();
         let wanted = command.0.to_be_bytes();
         if !there.iter().zip(wanted).all(|(is, should)| *is == should) {
-            return Err(Refusal::BadPacket("not a packet"));
+            return Err(SessionRefusal::BadPacket("not a packet"));
         }
     }
     let length_at = |at: usize| {
@@ -64,13 +64,13 @@ pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, Re
         Some(u32::from_be_bytes(*bytes) as usize)
     };
     if length_at(2).is_some_and(|plaintext| plaintext > max_packet.saturating_sub(OVERHEAD)) {
-        return Err(Refusal::BadPacket("longer than MAX-PACKET"));
+        return Err(SessionRefusal::BadPacket("longer than MAX-PACKET"));
     }
     let (Some(plaintext), Some(data)) = (length_at(2), length_at(8)) else {
         return Ok(None);
     };
     if data != plaintext + OVERHEAD {
-        return Err(Refusal::BadPacket("its two lengths disagree"));
+        return Err(SessionRefusal::BadPacket("its two lengths disagree"));
     }
     let whole = HEADER + plaintext + TAIL;
     Ok((input.len() >= whole).then_some(Frame { plaintext, whole }))
@@ -81,7 +81,7 @@ pub(super) fn open<'a>(
     opener: &mut Opener,
     packet: &'a mut [u8],
     frame: Frame,
-) -> Result<Option<&'a mut [u8]>, Refusal> {
+) -> Result<Option<&'a mut [u8]>, SessionRefusal> {
     let Some((header, rest)) = packet.split_first_chunk_mut::<HEADER>() else {
         return Ok(None);
     };
@@ -93,7 +93,7 @@ pub(super) fn open<'a>(
         return Ok(None);
     };
     if *digest_header != self::digest_header() {
-        return Err(Refusal::BadPacket("no VERIFICATION-SHA256"));
+        return Err(SessionRefusal::BadPacket("no VERIFICATION-SHA256"));
     }
     let Ok(plaintext) = opener.open_in_place(header, data) else {
         return Ok(None);
@@ -106,8 +106,8 @@ pub(super) fn open<'a>(
     Ok((told == Some(is)).then_some(plaintext))
 }
 
-fn header_of(plaintext: usize) -> Result<[u8; HEADER], Refusal> {
-    let too_long = |_| Refusal::BadMessage("a packet over 4 GiB");
+fn header_of(plaintext: usize) -> Result<[u8; HEADER], SessionRefusal> {
+    let too_long = |_| SessionRefusal::BadMessage("a packet over 4 GiB");
     let data = u32::try_from(plaintext + OVERHEAD).map_err(too_long)?;
     let plaintext = u32::try_from(plaintext).map_err(too_long)?;
     let ([l0, l1], [d0, d1]) = (DATA_LENGTH.0.to_be_bytes(), DATA.0.to_be_bytes());

@@ -13,7 +13,7 @@ use countersign_crypto::record::{Opener, Sealer};
 use countersign_crypto::secret::Secret;
 
 use super::option::EncryptionOption;
-use super::refusal::Refusal;
+use super::refusal::SessionRefusal;
 use crate::risp::{self, Command};
 
 /// What a packet looks like.
@@ -88,7 +88,7 @@ impl PacketWriter {
         &mut self,
         option: EncryptionOption,
         key: &Secret<32>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SessionRefusal> {
         self.close()?;
         let max_packet = self.capacity + self.form.overhead();
         self.form = Form::of(option);
@@ -132,17 +132,21 @@ impl PacketWriter {
     }
 
     /// Appends a command to the packet being filled; the caller has seen to the room.
-    pub(crate) fn put(&mut self, command: Command, value: risp::Value<'_>) -> Result<(), Refusal> {
+    pub(crate) fn put(
+        &mut self,
+        command: Command,
+        value: risp::Value<'_>,
+    ) -> Result<(), SessionRefusal> {
         if self.open.is_none() {
             self.open = Some(self.wire.len());
             self.wire.resize(self.wire.len() + self.form.header(), 0);
         }
         risp::put(&mut self.wire, command, value)
-            .map_err(|_| Refusal::BadMessage("a value that does not fit its command"))
+            .map_err(|_| SessionRefusal::BadMessage("a value that does not fit its command"))
     }
 
     /// Seals the packet being filled, if there is one.
-    pub(crate) fn close(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn close(&mut self) -> Result<(), SessionRefusal> {
         let Some(packet) = self
             .open
             .take()
@@ -165,7 +169,7 @@ impl PacketWriter {
     }
 
     /// Closes the packet being filled and moves all that is sealed to the end of `out`.
-    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         self.close()?;
         if out.is_empty() {
             std::mem::swap(out, &mut self.wire);
@@ -217,7 +221,7 @@ impl PacketReader {
     pub(crate) fn open<'a>(
         &mut self,
         input: &'a mut [u8],
-    ) -> Result<Option<(&'a mut [u8], usize)>, Refusal> {
+    ) -> Result<Option<(&'a mut [u8], usize)>, SessionRefusal> {
         let frame = match self.form {
             Form::Wrapped => wrapped::frame(input, self.max_packet)?,
             Form::Delivered => delivered::frame(input, self.max_packet)?,
@@ -245,4 +249,4 @@ impl PacketReader {
     }
 }
 
-const FORGED: Refusal = Refusal::BadPacket("forged, repeated or out of order");
+const FORGED: SessionRefusal = SessionRefusal::BadPacket("forged, repeated or out of order");

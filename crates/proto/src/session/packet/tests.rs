@@ -51,7 +51,7 @@ fn a_packet_at_the_limit_passes_and_one_over_it_is_refused_before_it_arrives() {
 /// [SES-20]: whichever of the two is the larger, by whatever; each for itself would do.
 #[test]
 fn a_packet_whose_two_lengths_disagree_is_refused() {
-    const DISAGREE: Refusal = Refusal::BadPacket("its two lengths disagree");
+    const DISAGREE: SessionRefusal = SessionRefusal::BadPacket("its two lengths disagree");
     let wire = one_packet(&mut pair(256).0);
     for second in [0_u32, 1, 3, 22, 258, u32::MAX] {
         let mut forged = wire.clone();
@@ -64,7 +64,7 @@ fn a_packet_whose_two_lengths_disagree_is_refused() {
         assert_eq!(pair(256).1.open(&mut forged), Err(DISAGREE), "{first}");
     }
     let mut short = [&[0xa0, 0x03][..], &19_u32.to_be_bytes(), &[0; 19]].concat();
-    let refused = Err(Refusal::BadPacket("too short"));
+    let refused = Err(SessionRefusal::BadPacket("too short"));
     assert_eq!(pair(256).1.open(&mut short), refused);
 }
 
@@ -155,7 +155,7 @@ fn the_limit_of_packets_holds_for_data() {
     for disagreeing in [25, 27] {
         let mut wire = header(10, disagreeing);
         let refused = delivered(256).1.open(&mut wire);
-        let why = Refusal::BadPacket("its two lengths disagree");
+        let why = SessionRefusal::BadPacket("its two lengths disagree");
         assert_eq!(refused, Err(why));
     }
     assert!(reader.open(&mut [0x20, 0x02]).is_err());

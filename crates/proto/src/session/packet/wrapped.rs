@@ -10,7 +10,7 @@ use countersign_crypto::record::{Opener, Sealer, TAG_LENGTH};
 
 use super::Frame;
 use crate::session::command::WRAPPED;
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 
 /// Command and length.
 const PREFIX: usize = 6;
@@ -20,16 +20,19 @@ pub(super) const HEADER: usize = PREFIX + 4;
 pub(super) const OVERHEAD: usize = 4 + TAG_LENGTH;
 
 /// Fills the header in, encrypts what stands behind it, and gives what follows it.
-pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<[u8; TAG_LENGTH], Refusal> {
-    let shorter = Refusal::BadPacket("shorter than its header");
+pub(super) fn seal(
+    sealer: &mut Sealer,
+    packet: &mut [u8],
+) -> Result<[u8; TAG_LENGTH], SessionRefusal> {
+    let shorter = SessionRefusal::BadPacket("shorter than its header");
     let (header, plaintext) = packet.split_first_chunk_mut::<HEADER>().ok_or(shorter)?;
     *header = header_of(plaintext.len())?;
     let tag = sealer.seal_in_place(header, plaintext);
-    tag.map_err(|_| Refusal::Expired)
+    tag.map_err(|_| SessionRefusal::Expired)
 }
 
 /// What stands at the front of `input`.
-pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, Refusal> {
+pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, SessionRefusal> {
     let Some((prefix, _)) = input.split_first_chunk::<PREFIX>() else {
         let wanted = WRAPPED.0.to_be_bytes();
         let so_far = input.iter().zip(wanted).all(|(is, should)| *is == should);
@@ -41,34 +44,34 @@ pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, Re
     }
     let value = u32::from_be_bytes(length) as usize;
     if value > max_packet {
-        return Err(Refusal::BadPacket("longer than MAX-PACKET"));
+        return Err(SessionRefusal::BadPacket("longer than MAX-PACKET"));
     }
     let Some(plaintext) = value.checked_sub(OVERHEAD) else {
-        return Err(Refusal::BadPacket("too short"));
+        return Err(SessionRefusal::BadPacket("too short"));
     };
     let whole = PREFIX + value;
     Ok((input.len() >= whole).then_some(Frame { plaintext, whole }))
 }
 
-const NOT_A_PACKET: Refusal = Refusal::BadPacket("not a packet");
+const NOT_A_PACKET: SessionRefusal = SessionRefusal::BadPacket("not a packet");
 
 /// Opens a whole packet; `None` when it is not the one that was sealed.
 pub(super) fn open<'a>(
     opener: &mut Opener,
     packet: &'a mut [u8],
     frame: Frame,
-) -> Result<Option<&'a mut [u8]>, Refusal> {
+) -> Result<Option<&'a mut [u8]>, SessionRefusal> {
     let Some((header, sealed)) = packet.split_first_chunk_mut::<HEADER>() else {
         return Ok(None);
     };
     if *header != header_of(frame.plaintext)? {
-        return Err(Refusal::BadPacket("its two lengths disagree"));
+        return Err(SessionRefusal::BadPacket("its two lengths disagree"));
     }
     Ok(opener.open_in_place(header, sealed).ok())
 }
 
-fn header_of(plaintext: usize) -> Result<[u8; HEADER], Refusal> {
-    let too_long = |_| Refusal::BadMessage("a packet over 4 GiB");
+fn header_of(plaintext: usize) -> Result<[u8; HEADER], SessionRefusal> {
+    let too_long = |_| SessionRefusal::BadMessage("a packet over 4 GiB");
     let value = u32::try_from(plaintext + OVERHEAD).map_err(too_long)?;
     let plaintext = u32::try_from(plaintext).map_err(too_long)?;
     let [c0, c1] = WRAPPED.0.to_be_bytes();

@@ -10,10 +10,10 @@ use crate::session::limits::{
     agreed_max_packet,
 };
 use crate::session::option::{Choice, EncryptionOption};
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 use crate::session::transcript::Transcript;
 
-use super::Settings;
+use super::ServerSettings;
 use super::authenticated::Authenticated;
 use super::delivered::{AwaitingCode, FindDelivered};
 use super::gathered::{Gathered, Whole, asked_max_packet};
@@ -22,8 +22,8 @@ use super::resume::FindSession;
 use super::service::{AwaitingConfirmation, Confirmation, FindService};
 
 /// An unauthenticated connection: a login, or a client that resumes its session.
-pub struct LoginAttempt {
-    pub(super) settings: Arc<Settings>,
+pub struct ServerLoginAttempt {
+    pub(super) settings: Arc<ServerSettings>,
     pub(super) transcript: Transcript,
     awaiting: Awaiting,
     choice: Option<EncryptionOption>,
@@ -49,9 +49,9 @@ pub(super) enum Awaiting {
     clippy::large_enum_variant,
     reason = "the large variant is the common one"
 )]
-pub enum Step {
+pub enum ServerStep {
     /// More bytes.
-    NeedMore(LoginAttempt),
+    NeedMore(ServerLoginAttempt),
     /// What the site stores of the account or session that the client names; answer it.
     LookUp(LookUp),
     /// The host's decision: the client is authenticated.
@@ -72,10 +72,10 @@ pub enum LookUp {
     Session(Box<FindSession>),
 }
 
-impl LoginAttempt {
+impl ServerLoginAttempt {
     /// A fresh connection.
     #[must_use]
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: Arc<ServerSettings>) -> Self {
         Self {
             settings,
             transcript: Transcript::default(),
@@ -100,12 +100,12 @@ impl LoginAttempt {
     /// not used is given again, with what follows it. Answers are appended to `out`.
     ///
     /// # Errors
-    /// A [`Refusal`] ends the connection; the peer may be told [`Refusal::wire`].
+    /// A [`SessionRefusal`] ends the connection; the peer may be told [`SessionRefusal::wire`].
     pub fn receive(
         mut self,
         input: &mut [u8],
         out: &mut Vec<u8>,
-    ) -> Result<(Step, usize), Refusal> {
+    ) -> Result<(ServerStep, usize), SessionRefusal> {
         let mut used = 0;
         loop {
             if let Awaiting::Confirmation(awaiting) = self.awaiting {
@@ -113,36 +113,40 @@ impl LoginAttempt {
                 let unread = rest.len();
                 return match awaiting.receive(rest, out)? {
                     Confirmation::Confirmed(authenticated, bytes) => {
-                        Ok((Step::Authenticated(authenticated), used + bytes))
+                        Ok((ServerStep::Authenticated(authenticated), used + bytes))
                     }
-                    Confirmation::Refused(bytes) => Ok((Step::Refused, used + bytes)),
+                    Confirmation::Refused(bytes) => Ok((ServerStep::Refused, used + bytes)),
                     Confirmation::Incomplete(awaiting) => {
                         // Still unauthenticated: a packet that is to come is no reason to keep more.
                         if self.read + unread > UNAUTHENTICATED_BYTES {
-                            return Err(Refusal::TooManyUnauthenticated);
+                            return Err(SessionRefusal::TooManyUnauthenticated);
                         }
                         self.awaiting = Awaiting::Confirmation(awaiting);
-                        Ok((Step::NeedMore(self), used))
+                        Ok((ServerStep::NeedMore(self), used))
                     }
                 };
             }
             let rest = input.get(used..).unwrap_or_default();
             if self.read + rest.len() > UNAUTHENTICATED_BYTES {
-                return Err(Refusal::TooManyUnauthenticated);
+                return Err(SessionRefusal::TooManyUnauthenticated);
             }
             let Some(clear) = flight::next(rest)? else {
-                return Ok((Step::NeedMore(self), used));
+                return Ok((ServerStep::NeedMore(self), used));
             };
             used += clear.wire.len();
             self.read += clear.wire.len();
             match self.command(&clear, out)? {
-                Step::NeedMore(login) => self = login,
+                ServerStep::NeedMore(login) => self = login,
                 step => return Ok((step, used)),
             }
         }
     }
 
-    fn command(mut self, clear: &ClearCommand<'_>, out: &mut Vec<u8>) -> Result<Step, Refusal> {
+    fn command(
+        mut self,
+        clear: &ClearCommand<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<ServerStep, SessionRefusal> {
         match (&mut self.awaiting, clear.command, clear.value) {
             (_, c::NOP, _) => {}
             (Awaiting::Proof(_) | Awaiting::Code(_), c::SESSION_PROOF, Value::Bytes(proof)) => {
@@ -158,7 +162,7 @@ impl LoginAttempt {
             (Awaiting::Flight, c::OPTIONS_REQUEST, _) => {
                 self.transcript.client_sent(clear.wire);
                 self.offer_options(out)?;
-                return Ok(Step::NeedMore(self));
+                return Ok(ServerStep::NeedMore(self));
             }
             (Awaiting::Flight, c::OPTION_CHOICE, Value::Bytes(choice)) => {
                 self.transcript.client_sent(clear.wire);
@@ -177,10 +181,10 @@ impl LoginAttempt {
             _ => return self.invalid(clear),
         }
         self.transcript.client_sent(clear.wire);
-        Ok(Step::NeedMore(self))
+        Ok(ServerStep::NeedMore(self))
     }
 
-    fn verify(mut self, proof: &[u8], wire: &[u8]) -> Result<Step, Refusal> {
+    fn verify(mut self, proof: &[u8], wire: &[u8]) -> Result<ServerStep, SessionRefusal> {
         let said = &mut self.transcript;
         let verified = match self.awaiting {
             Awaiting::Proof(awaiting) => {
@@ -188,18 +192,18 @@ impl LoginAttempt {
                 awaiting.verify(proof, said)
             }
             Awaiting::Code(awaiting) => awaiting.verify(proof, wire, said),
-            Awaiting::Flight | Awaiting::Confirmation(_) => Err(Refusal::NotAuthenticated),
+            Awaiting::Flight | Awaiting::Confirmation(_) => Err(SessionRefusal::NotAuthenticated),
         };
-        verified.map(|authenticated| Step::Authenticated(Box::new(authenticated)))
+        verified.map(|authenticated| ServerStep::Authenticated(Box::new(authenticated)))
     }
 
     /// Goes on to the look-up when the flight has said all that it must.
-    fn answer_if_whole(mut self) -> Result<Step, Refusal> {
+    fn answer_if_whole(mut self) -> Result<ServerStep, SessionRefusal> {
         let Some(option) = self.choice else {
-            return Ok(Step::NeedMore(self));
+            return Ok(ServerStep::NeedMore(self));
         };
         let Some(whole) = self.gathered.whole(option, &self.settings.zone) else {
-            return Ok(Step::NeedMore(self));
+            return Ok(ServerStep::NeedMore(self));
         };
         let look_up = match whole {
             Whole::Person(name, start) => LookUp::Person(Box::new(FindPerson {
@@ -226,25 +230,25 @@ impl LoginAttempt {
                 }))
             }
         };
-        Ok(Step::LookUp(look_up))
+        Ok(ServerStep::LookUp(look_up))
     }
 
     /// Counts a command that means nothing here, and passes it over.
-    fn invalid(mut self, clear: &ClearCommand<'_>) -> Result<Step, Refusal> {
+    fn invalid(mut self, clear: &ClearCommand<'_>) -> Result<ServerStep, SessionRefusal> {
         self.transcript.client_sent(clear.wire);
         self.count_invalid(1)?;
-        Ok(Step::NeedMore(self))
+        Ok(ServerStep::NeedMore(self))
     }
 
-    fn count_invalid(&mut self, commands: u32) -> Result<(), Refusal> {
+    fn count_invalid(&mut self, commands: u32) -> Result<(), SessionRefusal> {
         self.invalid += commands;
         match self.invalid > INVALID_COMMANDS {
-            true => Err(Refusal::TooManyInvalid),
+            true => Err(SessionRefusal::TooManyInvalid),
             false => Ok(()),
         }
     }
 
-    fn choose(mut self, choice: &[u8], out: &mut Vec<u8>) -> Result<Self, Refusal> {
+    fn choose(mut self, choice: &[u8], out: &mut Vec<u8>) -> Result<Self, SessionRefusal> {
         let offered = &self.settings.options;
         self.choice = Choice::from_wire(choice)
             .filter(|choice| choice.list == offered.id())
@@ -261,7 +265,7 @@ impl LoginAttempt {
                 self.gathered = Gathered::default();
                 self.stale_choices += 1;
                 if self.stale_choices > STALE_CHOICES {
-                    return Err(Refusal::TooManyChoices);
+                    return Err(SessionRefusal::TooManyChoices);
                 }
                 self.offer_options(out)?;
             }
@@ -269,7 +273,7 @@ impl LoginAttempt {
         Ok(self)
     }
 
-    fn offer_options(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    fn offer_options(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         let start = out.len();
         let list = self.settings.options.wire();
         flight::server_says(&mut self.transcript, out, c::OPTIONS, Value::Bytes(&list))?;
@@ -277,11 +281,15 @@ impl LoginAttempt {
     }
 
     /// Counts what was appended to `out` after `start`. It is taken back when it is too much.
-    pub(super) fn count_answer(&mut self, start: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub(super) fn count_answer(
+        &mut self,
+        start: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SessionRefusal> {
         self.answered += out.len() - start;
         if self.answered > UNAUTHENTICATED_ANSWER_BYTES {
             out.truncate(start);
-            return Err(Refusal::TooManyUnauthenticated);
+            return Err(SessionRefusal::TooManyUnauthenticated);
         }
         Ok(())
     }

@@ -8,9 +8,9 @@ use crate::session::live::{SessionId, Welcome};
 use crate::session::message::Message;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::{KeyProof, PassphraseProof, SessionProof};
-use crate::session::refusal::{Refusal, WireError};
+use crate::session::refusal::{SessionRefusal, WireError};
 
-use super::{AccountTag, Session};
+use super::{AccountTag, ServerSession};
 
 /// How the account was proved. Only a verifier can make one.
 #[derive(Debug)]
@@ -76,18 +76,22 @@ impl Authenticated {
     /// Opens the session; its first packet, with the welcome, is appended to `out`.
     ///
     /// # Errors
-    /// [`Refusal::BadMessage`] when the account's name is too long to be told.
-    pub fn welcome(mut self, welcome: &Welcome, out: &mut Vec<u8>) -> Result<Session, Refusal> {
+    /// [`SessionRefusal::BadMessage`] when the account's name is too long to be told.
+    pub fn welcome(
+        mut self,
+        welcome: &Welcome,
+        out: &mut Vec<u8>,
+    ) -> Result<ServerSession, SessionRefusal> {
         self.link.send_welcome(welcome)?;
         self.link.flush(out)?;
-        Ok(Session::new(self.link, self.early, welcome.expires))
+        Ok(ServerSession::new(self.link, self.early, welcome.expires))
     }
 
     /// Refuses after all, for instance because the account was locked in the meantime.
     ///
     /// # Errors
     /// None in practice: a first packet always seals.
-    pub fn refuse(mut self, error: WireError, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub fn refuse(mut self, error: WireError, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         self.link.send_refusal(error)?;
         self.link.flush(out)
     }

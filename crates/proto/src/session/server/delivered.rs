@@ -15,12 +15,12 @@ use crate::session::flight::server_says;
 use crate::session::keys::Established;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::KeyProof;
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 use crate::session::transcript::Transcript;
 
 use super::attempt::Awaiting;
 use super::authenticated::{Authenticated, AuthenticatedBy};
-use super::{AccountTag, DeliveredCredential, LoginAttempt, ServiceCredential};
+use super::{AccountTag, DeliveredCredential, ServerLoginAttempt, ServiceCredential};
 
 /// Whose certificate the session key is to be sealed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Owner {
 
 /// A login that waits for a certificate.
 pub struct FindDelivered {
-    pub(super) login: LoginAttempt,
+    pub(super) login: ServerLoginAttempt,
     pub(super) owner: Owner,
     pub(super) max_packet: u32,
 }
@@ -49,14 +49,14 @@ impl FindDelivered {
     /// made up, of the same form and length, and no proof will verify.
     ///
     /// # Errors
-    /// [`Refusal::BadLogin`] when nothing can be sealed to the certificate, and
-    /// [`Refusal::TooManyUnauthenticated`] when the client was answered too much before.
+    /// [`SessionRefusal::BadLogin`] when nothing can be sealed to the certificate, and
+    /// [`SessionRefusal::TooManyUnauthenticated`] when the client was answered too much before.
     pub fn answer_person(
         self,
         credential: Option<&DeliveredCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<LoginAttempt, Refusal> {
+    ) -> Result<ServerLoginAttempt, SessionRefusal> {
         // Made up for known names too, so that both take the same time.
         let decoy = self.decoy();
         let key = credential.map_or(&decoy, |known| &known.key);
@@ -79,9 +79,9 @@ impl FindDelivered {
         credential: Option<&ServiceCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<LoginAttempt, Refusal> {
+    ) -> Result<ServerLoginAttempt, SessionRefusal> {
         let Owner::Service(thumbprint) = self.owner else {
-            return Err(Refusal::BadLogin("a service's answer to a person"));
+            return Err(SessionRefusal::BadLogin("a service's answer to a person"));
         };
         let decoy = self.decoy().certificate().agreement();
         let whose = Whose {
@@ -107,7 +107,7 @@ impl FindDelivered {
         certificate: Option<&[u8]>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<LoginAttempt, Refusal> {
+    ) -> Result<ServerLoginAttempt, SessionRefusal> {
         let Self {
             mut login,
             max_packet,
@@ -122,7 +122,7 @@ impl FindDelivered {
             secrets.to_bytes().expose(),
             entropy,
         )
-        .map_err(|_| Refusal::BadLogin("a certificate that nothing can be sealed to"))?;
+        .map_err(|_| SessionRefusal::BadLogin("a certificate that nothing can be sealed to"))?;
         let start = out.len();
         let said = &mut login.transcript;
         if let Some(certificate) = certificate {
@@ -171,12 +171,12 @@ impl AwaitingCode {
         proof: &[u8],
         wire: &[u8],
         said: &mut Transcript,
-    ) -> Result<Authenticated, Refusal> {
-        let told = Secret::try_from_slice(proof).ok_or(Refusal::NotAuthenticated)?;
+    ) -> Result<Authenticated, SessionRefusal> {
+        let told = Secret::try_from_slice(proof).ok_or(SessionRefusal::NotAuthenticated)?;
         let proof = KeyProof::by_session_code(&told, &self.secrets.proof(said));
         said.client_sent(wire);
-        let proof = proof.ok_or(Refusal::NotAuthenticated)?;
-        let account = self.whose.account.ok_or(Refusal::NotAuthenticated)?;
+        let proof = proof.ok_or(SessionRefusal::NotAuthenticated)?;
+        let account = self.whose.account.ok_or(SessionRefusal::NotAuthenticated)?;
         let how = (self.whose.proves)(self.whose.thumbprint, proof);
         let established = Established::new(
             EncryptionOption::DeliveredKey,

@@ -9,7 +9,7 @@ use crate::session::command as c;
 use crate::session::delivered::NONCE;
 use crate::session::limits::LEAST_MAX_PACKET;
 use crate::session::option::EncryptionOption;
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 use crate::session::transcript::Transcript;
 
 use super::delivered::Owner;
@@ -78,24 +78,24 @@ impl Gathered {
         command: Command,
         value: Value<'_>,
         said: &Transcript,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SessionRefusal> {
         match (command, value) {
             (c::MAX_PACKET, Value::U32(bytes)) => self.max_packet = Some(asked_max_packet(bytes)?),
             (c::USERNAME, Value::Bytes(name)) => {
                 let name = std::str::from_utf8(name)
                     .ok()
                     .and_then(|name| name.parse().ok());
-                self.name = Some(name.ok_or(Refusal::BadLogin("USERNAME is no name"))?);
+                self.name = Some(name.ok_or(SessionRefusal::BadLogin("USERNAME is no name"))?);
             }
             // An attacker who recorded an answer could give it again, with the same keys for the client to use.
             (c::NONCE, Value::Bytes(nonce)) if nonce.len() != NONCE => {
-                return Err(Refusal::BadLogin("a NONCE that has not 32 bytes"));
+                return Err(SessionRefusal::BadLogin("a NONCE that has not 32 bytes"));
             }
             (c::NONCE, _) => self.fresh = true,
             (c::CERTIFICATE_ID, Value::Bytes(id)) => {
                 let id = id
                     .try_into()
-                    .map_err(|_| Refusal::BadLogin("CERTIFICATE-ID is no thumbprint"))?;
+                    .map_err(|_| SessionRefusal::BadLogin("CERTIFICATE-ID is no thumbprint"))?;
                 self.thumbprint = Some(Thumbprint(id));
             }
             (c::LOGIN_START, Value::Bytes(message)) => {
@@ -112,9 +112,9 @@ impl Gathered {
         Ok(())
     }
 
-    fn start(&mut self, kind: Kind, message: &[u8], said: [u8; 32]) -> Result<(), Refusal> {
+    fn start(&mut self, kind: Kind, message: &[u8], said: [u8; 32]) -> Result<(), SessionRefusal> {
         if self.start.is_some() {
-            return Err(Refusal::BadLogin("a flight that begins two logins"));
+            return Err(SessionRefusal::BadLogin("a flight that begins two logins"));
         }
         let message = message.to_vec();
         self.start = Some((kind, Start { message, said }));
@@ -161,9 +161,9 @@ impl Gathered {
 }
 
 /// A limit of packets that may be asked for: no answer may be above it, and none is below the least.
-pub(super) fn asked_max_packet(bytes: u32) -> Result<u32, Refusal> {
+pub(super) fn asked_max_packet(bytes: u32) -> Result<u32, SessionRefusal> {
     match bytes >= LEAST_MAX_PACKET {
         true => Ok(bytes),
-        false => Err(Refusal::BadLogin("MAX-PACKET below 256")),
+        false => Err(SessionRefusal::BadLogin("MAX-PACKET below 256")),
     }
 }

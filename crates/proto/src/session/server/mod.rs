@@ -35,16 +35,16 @@ use crate::name::Zone;
 
 use super::option::OptionList;
 
-pub use attempt::{LoginAttempt, LookUp, Step};
+pub use attempt::{LookUp, ServerLoginAttempt, ServerStep};
 pub use authenticated::{Authenticated, AuthenticatedBy};
 pub use delivered::{FindDelivered, Owner};
 pub use person::FindPerson;
 pub use resume::FindSession;
 pub use service::FindService;
-pub use session::{FromClient, KeyOffer, Session};
+pub use session::{FromClient, ServerKeyOffer, ServerSession};
 
 /// What every login at a site needs; made anew when the admin changes the options.
-pub struct Settings {
+pub struct ServerSettings {
     /// The opened site key.
     pub key: Arc<SiteKey>,
     /// The OPAQUE setup that unknown names are answered with.

@@ -11,16 +11,16 @@ use crate::session::flight::server_says;
 use crate::session::keys::{Established, login_context};
 use crate::session::option::EncryptionOption;
 use crate::session::proof::PassphraseProof;
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 use crate::session::transcript::Transcript;
 
 use super::attempt::Awaiting;
 use super::authenticated::{Authenticated, AuthenticatedBy};
-use super::{AccountTag, LoginAttempt, PersonCredential};
+use super::{AccountTag, PersonCredential, ServerLoginAttempt};
 
 /// A login that waits for the credential of a person.
 pub struct FindPerson {
-    pub(super) login: LoginAttempt,
+    pub(super) login: ServerLoginAttempt,
     pub(super) name: AccountName,
     pub(super) option: EncryptionOption,
     pub(super) start: Vec<u8>,
@@ -39,14 +39,14 @@ impl FindPerson {
     /// no proof will verify.
     ///
     /// # Errors
-    /// [`Refusal::BadLogin`] when the client's first message is no OPAQUE message, and
-    /// [`Refusal::TooManyUnauthenticated`] when it was answered too much before.
+    /// [`SessionRefusal::BadLogin`] when the client's first message is no OPAQUE message, and
+    /// [`SessionRefusal::TooManyUnauthenticated`] when it was answered too much before.
     pub fn answer(
         self,
         credential: Option<&PersonCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<LoginAttempt, Refusal> {
+    ) -> Result<ServerLoginAttempt, SessionRefusal> {
         let Self {
             mut login,
             name,
@@ -82,7 +82,9 @@ impl FindPerson {
             },
             entropy,
         )
-        .map_err(|_| Refusal::BadLogin("LOGIN-START is no OPAQUE message of the chosen option"))?;
+        .map_err(|_| {
+            SessionRefusal::BadLogin("LOGIN-START is no OPAQUE message of the chosen option")
+        })?;
 
         let start = out.len();
         let said = &mut login.transcript;
@@ -120,12 +122,12 @@ impl AwaitingProof {
         self,
         proof: &[u8],
         transcript: &Transcript,
-    ) -> Result<Authenticated, Refusal> {
+    ) -> Result<Authenticated, SessionRefusal> {
         let secret = self
             .server_login
             .finish(proof)
-            .map_err(|_| Refusal::NotAuthenticated)?;
-        let account = self.account.ok_or(Refusal::NotAuthenticated)?;
+            .map_err(|_| SessionRefusal::NotAuthenticated)?;
+        let account = self.account.ok_or(SessionRefusal::NotAuthenticated)?;
         let established = Established::new(
             self.option,
             secret.expose(),

@@ -11,15 +11,15 @@ use crate::session::keys::ResumptionSecret;
 use crate::session::live::SessionId;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::SessionProof;
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 use crate::session::resume::{Resume, established};
 
 use super::authenticated::{Authenticated, AuthenticatedBy};
-use super::{AccountTag, LoginAttempt};
+use super::{AccountTag, ServerLoginAttempt};
 
 /// A connection whose client claims to resume a session.
 pub struct FindSession {
-    login: LoginAttempt,
+    login: ServerLoginAttempt,
     option: EncryptionOption,
     resume: Vec<u8>,
     session: SessionId,
@@ -29,11 +29,11 @@ pub struct FindSession {
 
 impl FindSession {
     pub(super) fn read(
-        login: LoginAttempt,
+        login: ServerLoginAttempt,
         option: EncryptionOption,
         said: [u8; 32],
         resume: Vec<u8>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, SessionRefusal> {
         let session = Resume::from_wire(&resume)?.session;
         Ok(Self {
             login,
@@ -65,8 +65,8 @@ impl FindSession {
     /// repeated RESUME gets nothing.
     ///
     /// # Errors
-    /// [`Refusal::NotAuthenticated`] when the proof is false or the claim is refused,
-    /// [`Refusal::BadMessage`] when the client's key share is none, and [`Refusal::TooManyUnauthenticated`] when
+    /// [`SessionRefusal::NotAuthenticated`] when the proof is false or the claim is refused,
+    /// [`SessionRefusal::BadMessage`] when the client's key share is none, and [`SessionRefusal::TooManyUnauthenticated`] when
     /// it was answered too much before.
     pub fn answer(
         self,
@@ -74,7 +74,7 @@ impl FindSession {
         claim: impl FnOnce(u64) -> Option<AccountTag>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<Authenticated, Refusal> {
+    ) -> Result<Authenticated, SessionRefusal> {
         let Self {
             mut login,
             option,
@@ -85,8 +85,10 @@ impl FindSession {
         let decoy = ResumptionSecret(Secret::from_bytes([0; 32]));
         let resume = Resume::from_wire(&resume)?;
         let proves = resume.proves(secret.unwrap_or(&decoy), &said);
-        let secret = secret.filter(|_| proves).ok_or(Refusal::NotAuthenticated)?;
-        let account = claim(resume.attempt).ok_or(Refusal::NotAuthenticated)?;
+        let secret = secret
+            .filter(|_| proves)
+            .ok_or(SessionRefusal::NotAuthenticated)?;
+        let account = claim(resume.attempt).ok_or(SessionRefusal::NotAuthenticated)?;
         let (share, exchanged) = exchange::answer(option, resume.share, entropy)?;
         let max_packet = login.agreed_max_packet(None);
         let start = out.len();

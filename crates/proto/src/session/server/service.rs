@@ -16,16 +16,16 @@ use crate::session::limits::BeforeLogin;
 use crate::session::link::Link;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::KeyProof;
-use crate::session::refusal::{Refusal, WireError};
+use crate::session::refusal::{SessionRefusal, WireError};
 
 use super::attempt::Awaiting;
 use super::authenticated::{Authenticated, AuthenticatedBy};
 use super::gathered::asked_max_packet;
-use super::{AccountTag, LoginAttempt, ServiceCredential};
+use super::{AccountTag, ServerLoginAttempt, ServiceCredential};
 
 /// A login that waits for the credential of a service.
 pub struct FindService {
-    login: LoginAttempt,
+    login: ServerLoginAttempt,
     option: EncryptionOption,
     responder: Responder,
     proved: AgreementPublic,
@@ -41,11 +41,11 @@ struct Claims {
 
 impl FindService {
     pub(super) fn read(
-        login: LoginAttempt,
+        login: ServerLoginAttempt,
         option: EncryptionOption,
         prologue: &[u8; 32],
         message: &[u8],
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, SessionRefusal> {
         let settings = &login.settings;
         let (responder, payload, proved) = Responder::read(
             settings.key.agreement(),
@@ -54,7 +54,7 @@ impl FindService {
             message,
             Some(&settings.known),
         )
-        .map_err(|_| Refusal::OtherSite)?;
+        .map_err(|_| SessionRefusal::OtherSite)?;
         let claims = Claims::read(&payload)?;
         Ok(Self {
             login,
@@ -75,14 +75,14 @@ impl FindService {
     /// one whose key is not the one that was proved, the answer is the same; the refusal follows inside.
     ///
     /// # Errors
-    /// [`Refusal::BadLogin`] when the service's ML-KEM key is missing or no such key, and
-    /// [`Refusal::TooManyUnauthenticated`] when it was answered too much before.
+    /// [`SessionRefusal::BadLogin`] when the service's ML-KEM key is missing or no such key, and
+    /// [`SessionRefusal::TooManyUnauthenticated`] when it was answered too much before.
     pub fn answer(
         self,
         credential: Option<&ServiceCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
-    ) -> Result<LoginAttempt, Refusal> {
+    ) -> Result<ServerLoginAttempt, SessionRefusal> {
         let Self {
             mut login,
             option,
@@ -102,22 +102,24 @@ impl FindService {
         let shared = match (option.hybrid(), claims.kem_key) {
             (true, Some(key)) => {
                 let (ciphertext, shared) = kem::encapsulate(&key, entropy)
-                    .map_err(|_| Refusal::BadLogin("KEM-KEY is no ML-KEM-768 key"))?;
+                    .map_err(|_| SessionRefusal::BadLogin("KEM-KEY is no ML-KEM-768 key"))?;
                 server_says(said, out, c::KEM_CIPHERTEXT, Value::Bytes(&ciphertext))?;
                 Some(shared)
             }
-            (true, None) => return Err(Refusal::BadLogin("a hybrid option without KEM-KEY")),
+            (true, None) => {
+                return Err(SessionRefusal::BadLogin("a hybrid option without KEM-KEY"));
+            }
             (false, _) => None,
         };
         let psk = noise_psk(shared.as_ref(), said);
         let max_packet = login.agreed_max_packet(claims.max_packet);
         let mut payload = Vec::with_capacity(6);
         risp::put(&mut payload, c::MAX_PACKET, Value::U32(max_packet))
-            .map_err(|_| Refusal::BadLogin("an answer that does not fit"))?;
+            .map_err(|_| SessionRefusal::BadLogin("an answer that does not fit"))?;
         let met = responder.static_secret();
         let (message, keys) = responder
             .finish(&psk, &payload, entropy)
-            .map_err(|_| Refusal::BadLogin("the handshake failed"))?;
+            .map_err(|_| SessionRefusal::BadLogin("the handshake failed"))?;
         server_says(
             &mut login.transcript,
             out,
@@ -142,7 +144,7 @@ impl FindService {
 }
 
 impl Claims {
-    fn read(payload: &[u8]) -> Result<Self, Refusal> {
+    fn read(payload: &[u8]) -> Result<Self, SessionRefusal> {
         let (mut thumbprint, mut max_packet, mut kem_key) = (None, None, None);
         let mut reader = Reader::new(payload, &BeforeLogin);
         for step in reader.by_ref() {
@@ -154,12 +156,13 @@ impl Claims {
             }
         }
         if reader.consumed() != payload.len() {
-            return Err(Refusal::BadLogin(
+            return Err(SessionRefusal::BadLogin(
                 "a handshake payload that ends inside a command",
             ));
         }
-        let thumbprint =
-            thumbprint.ok_or(Refusal::BadLogin("a handshake without CERTIFICATE-ID"))?;
+        let thumbprint = thumbprint.ok_or(SessionRefusal::BadLogin(
+            "a handshake without CERTIFICATE-ID",
+        ))?;
         Ok(Self {
             thumbprint: Thumbprint(thumbprint),
             max_packet,
@@ -194,7 +197,7 @@ impl AwaitingConfirmation {
         mut self: Box<Self>,
         input: &mut [u8],
         out: &mut Vec<u8>,
-    ) -> Result<Confirmation, Refusal> {
+    ) -> Result<Confirmation, SessionRefusal> {
         let mut early = Vec::new();
         let used = self.link.receive(input, &mut early)?;
         if used == 0 {

@@ -8,10 +8,10 @@ use crate::session::link::Link;
 use crate::session::live::Goodbye;
 use crate::session::message::{KeyWords, Message};
 use crate::session::option::{EncryptionOption, OptionList};
-use crate::session::refusal::Refusal;
+use crate::session::refusal::SessionRefusal;
 
 /// The server's end of a live session.
-pub struct Session {
+pub struct ServerSession {
     link: Link,
     early: Vec<Message>,
     expires: u64,
@@ -24,7 +24,7 @@ pub enum FromClient {
     Operation(Operation),
     /// An operation to run; content follows it.
     OperationWithContent(Operation),
-    /// A piece of the content of an operation. Say when it is used, with [`Session::consumed`].
+    /// A piece of the content of an operation. Say when it is used, with [`ServerSession::consumed`].
     Content {
         /// The operation's id.
         id: u64,
@@ -48,10 +48,10 @@ pub enum FromClient {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The client asks for the encryption options: answer with [`Session::send_options`].
+    /// The client asks for the encryption options: answer with [`ServerSession::send_options`].
     OptionsRequest,
-    /// The client offers new keys: answer with [`Session::answer_keys`].
-    KeyOffer(KeyOffer),
+    /// The client offers new keys: answer with [`ServerSession::answer_keys`].
+    KeyOffer(ServerKeyOffer),
     /// The client has answered the offer of new keys; `false` when it declined and the keys stay.
     KeysRenewed(bool),
     /// The client ends the session.
@@ -60,9 +60,9 @@ pub enum FromClient {
 
 /// An offer of new keys that is to be answered.
 #[derive(Debug, PartialEq)]
-pub struct KeyOffer(KeyWords);
+pub struct ServerKeyOffer(KeyWords);
 
-impl Session {
+impl ServerSession {
     pub(super) fn new(link: Link, early: Vec<Message>, expires: u64) -> Self {
         Self {
             link,
@@ -92,15 +92,15 @@ impl Session {
     /// were used; what was not is given again, with what follows it.
     ///
     /// # Errors
-    /// A [`Refusal`] ends the session: nothing that follows can be trusted.
+    /// A [`SessionRefusal`] ends the session: nothing that follows can be trusted.
     pub fn receive(
         &mut self,
         now: u64,
         input: &mut [u8],
         got: &mut Vec<FromClient>,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<usize, SessionRefusal> {
         if now >= self.expires {
-            return Err(Refusal::Expired);
+            return Err(SessionRefusal::Expired);
         }
         let mut messages = std::mem::take(&mut self.early);
         let used = self.link.receive(input, &mut messages)?;
@@ -113,12 +113,12 @@ impl Session {
                 Message::Cancelled { id, .. } => FromClient::Cancelled { id },
                 Message::BadOperation { id, problem } => FromClient::BadOperation { id, problem },
                 Message::OptionsRequest => FromClient::OptionsRequest,
-                Message::KeyOffer(words) => FromClient::KeyOffer(KeyOffer(words)),
+                Message::KeyOffer(words) => FromClient::KeyOffer(ServerKeyOffer(words)),
                 Message::KeyAnswer(words) => FromClient::KeysRenewed(words.option != 0),
                 Message::Goodbye(reason) => FromClient::Goodbye(Goodbye::from_wire(reason)),
                 Message::Credit { .. } | Message::Rekeyed => continue,
                 Message::Outcome(..) | Message::Event(_) | Message::Options(_) => {
-                    return Err(Refusal::BadMessage("a result from a client"));
+                    return Err(SessionRefusal::BadMessage("a result from a client"));
                 }
             });
         }
@@ -128,8 +128,8 @@ impl Session {
     /// Queues a result.
     ///
     /// # Errors
-    /// [`Refusal::Expired`] when the session's key has sealed all that it may.
-    pub fn send_outcome(&mut self, outcome: &Outcome) -> Result<(), Refusal> {
+    /// [`SessionRefusal::Expired`] when the session's key has sealed all that it may.
+    pub fn send_outcome(&mut self, outcome: &Outcome) -> Result<(), SessionRefusal> {
         self.link.send_outcome(outcome, false)
     }
 
@@ -137,7 +137,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
-    pub fn send_outcome_with_content(&mut self, outcome: &Outcome) -> Result<(), Refusal> {
+    pub fn send_outcome_with_content(&mut self, outcome: &Outcome) -> Result<(), SessionRefusal> {
         self.link.send_outcome(outcome, true)
     }
 
@@ -161,7 +161,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
-    pub fn cancel(&mut self, id: u64) -> Result<(), Refusal> {
+    pub fn cancel(&mut self, id: u64) -> Result<(), SessionRefusal> {
         self.link.cancel(id)
     }
 
@@ -172,7 +172,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
-    pub fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), Refusal> {
+    pub fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal> {
         self.link.consumed(id, bytes)
     }
 
@@ -192,7 +192,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
-    pub fn offer_keys(&mut self, entropy: &mut dyn Entropy) -> Result<bool, Refusal> {
+    pub fn offer_keys(&mut self, entropy: &mut dyn Entropy) -> Result<bool, SessionRefusal> {
         self.link.offer_keys(self.link.option(), entropy)
     }
 
@@ -201,14 +201,14 @@ impl Session {
     /// nothing; whether it was accepted.
     ///
     /// # Errors
-    /// [`Refusal::BadMessage`] when the offer is none.
+    /// [`SessionRefusal::BadMessage`] when the offer is none.
     pub fn answer_keys(
         &mut self,
-        offer: &KeyOffer,
+        offer: &ServerKeyOffer,
         options: &OptionList,
         expires: u64,
         entropy: &mut dyn Entropy,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, SessionRefusal> {
         let accepted = self
             .link
             .answer_keys(&offer.0, options.ranked(), Some(expires), entropy)?;
@@ -222,7 +222,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
-    pub fn send_options(&mut self, options: &OptionList) -> Result<(), Refusal> {
+    pub fn send_options(&mut self, options: &OptionList) -> Result<(), SessionRefusal> {
         self.link.send_options(options)
     }
 
@@ -230,7 +230,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
-    pub fn send_event(&mut self, event: &Event) -> Result<(), Refusal> {
+    pub fn send_event(&mut self, event: &Event) -> Result<(), SessionRefusal> {
         self.link.send_event(event)
     }
 
@@ -238,7 +238,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
-    pub fn send_goodbye(&mut self, reason: Goodbye) -> Result<(), Refusal> {
+    pub fn send_goodbye(&mut self, reason: Goodbye) -> Result<(), SessionRefusal> {
         self.link.send_goodbye(reason)
     }
 
@@ -255,7 +255,7 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
-    pub fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         self.link.flush(out)
     }
 }

@@ -1,7 +1,7 @@
 //! Recorded errors: each gives its status and body, except where that is a hole, which is closed.
 
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_proto::broker::v1::Refusal;
+use countersign_proto::broker::v1::V1Refusal;
 use serde_json::{Value, json};
 
 use super::recorded::{A, B, application, at, auth_request, body, file, master, provider, public};
@@ -16,7 +16,7 @@ fn lists() -> Value {
 }
 
 /// What the site answers to a recorded request.
-fn site(case: &Value) -> Result<(), Refusal> {
+fn site(case: &Value) -> Result<(), V1Refusal> {
     let registered = |id: &str| {
         let only = |cipher: &str, hash: &str| json!({ "ciphers": [cipher], "hashes": [hash] });
         let party = if id == A { "consumer" } else { "provider" };
@@ -67,7 +67,7 @@ fn closed(name: &str) -> Option<u16> {
 }
 
 /// `offered` are the hashes that are named where one is not supported.
-fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value, offered: &Value) {
+fn compare(name: &str, ours: Result<(), V1Refusal>, recorded: &Value, offered: &Value) {
     let status = recorded["status"].as_u64().unwrap_or_default();
     let expected = closed(name).map_or(status, u64::from);
     let Err(refusal) = ours else {
@@ -81,7 +81,7 @@ fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value, offered: &Va
         return;
     };
     let more = &recorded["additionalInformation"];
-    if refusal == Refusal::NoCommonHash {
+    if refusal == V1Refusal::NoCommonHash {
         // The recorded server has this error, and never raises it.
         assert_eq!(ours["message"], "An unrecognized hash was encountered");
         assert!(ours.get("additionalInformation").is_none(), "{name}");
@@ -95,9 +95,9 @@ fn compare(name: &str, ours: Result<(), Refusal>, recorded: &Value, offered: &Va
     assert_eq!(ours["message"], recorded["message"], "{name}");
     match refusal {
         // The clock, and the list of every cipher there is.
-        Refusal::Stale { .. } => assert!(ours["additionalInformation"]["ServerClock"].is_u64()),
-        Refusal::NoCommonCipher => assert!(ours.get("additionalInformation").is_none()),
-        Refusal::Hash { .. } => {
+        V1Refusal::Stale { .. } => assert!(ours["additionalInformation"]["ServerClock"].is_u64()),
+        V1Refusal::NoCommonCipher => assert!(ours.get("additionalInformation").is_none()),
+        V1Refusal::Hash { .. } => {
             let ours = &ours["additionalInformation"];
             assert_eq!(ours["supported"], *offered, "{name}");
             // A name that is none is text of a message that is not verified.
@@ -142,16 +142,16 @@ fn the_provider_refuses_as_recorded_and_where_it_should_have() {
         let expected = match name {
             "get-not-allowed" => continue,
             // Holes: who presents, for whom, and until when was not looked at.
-            "stale-id-ignored" | "expired-ticket-accepted" => Refusal::Stale { clock: at(case) },
-            "wrong-id-name-ignored" => Refusal::Nonces,
-            "wrong-requested-ignored" => Refusal::NotVerified,
+            "stale-id-ignored" | "expired-ticket-accepted" => V1Refusal::Stale { clock: at(case) },
+            "wrong-id-name-ignored" => V1Refusal::Nonces,
+            "wrong-requested-ignored" => V1Refusal::NotVerified,
             // One answer to whatever is wrong with the ID object.
             "garbage-id-48-random"
             | "garbage-id-partial-block"
             | "return-iv-bad-length"
-            | "return-iv-missing" => Refusal::Nonces,
+            | "return-iv-missing" => V1Refusal::Nonces,
             // There is no JSON: nothing was said.
-            "garbage-not-json" => Refusal::NotVerified,
+            "garbage-not-json" => V1Refusal::NotVerified,
             _ => {
                 compare(name, ours, &case["response"], &lists()["hashes"]);
                 continue;

@@ -1,8 +1,10 @@
 //! Recorded dialogs, with each of our three parts in the place of the recorded one.
 
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_proto::broker::v1::Refusal;
-use countersign_proto::broker::v1::consumer::{Answered, Asked, Consumer, Granted};
+use countersign_proto::broker::v1::V1Refusal;
+use countersign_proto::broker::v1::consumer::{
+    ResponseAction, V1Consumer, V1IssuedTicket, V1PendingRequest,
+};
 use data_encoding::BASE64;
 use serde_json::Value;
 
@@ -17,17 +19,22 @@ fn steps<'a>(flow: &'a Value, kind: &str) -> Vec<&'a Value> {
 }
 
 /// Our consumer, having drawn the nonce of a recorded request.
-fn asked(consumer: &Consumer, step: &Value) -> Asked {
+fn asked(consumer: &V1Consumer, step: &Value) -> V1PendingRequest {
     let plain = json(&step["decoded"]["request"]["plaintext"]);
     let mut drawn = Drawn::nonce(&plain["nonce"]);
     consumer.ask(B, at(step), &mut drawn).unwrap().0
 }
 
-fn granted(consumer: &Consumer, asked: Asked, body: &str, now: u64) -> Box<Granted> {
+fn granted(
+    consumer: &V1Consumer,
+    asked: V1PendingRequest,
+    body: &str,
+    now: u64,
+) -> Box<V1IssuedTicket> {
     let answered = consumer.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy);
     match answered.unwrap() {
-        Answered::Granted(granted) => granted,
-        Answered::Again(..) => panic!("asked again"),
+        ResponseAction::Granted(granted) => granted,
+        ResponseAction::Again(..) => panic!("asked again"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use countersign_crypto::rsa::RsaHash;
 use countersign_crypto::secret::SecretText;
-use countersign_proto::broker::v1::hawk::{HawkError, Header, Signed, digest, sign};
+use countersign_proto::broker::v1::hawk::{HawkError, HawkRequest, Header, digest, sign};
 use serde_json::Value;
 
 use super::recorded::{at, file, flows};
@@ -15,9 +15,9 @@ fn header<'a>(step: &'a Value, name: &str) -> Option<&'a str> {
     found.map(|pair| pair[1].as_str().unwrap())
 }
 
-fn signed(step: &Value) -> Signed<'_> {
+fn signed(step: &Value) -> HawkRequest<'_> {
     let (host, port) = header(step, "host").unwrap().split_once(':').unwrap();
-    Signed {
+    HawkRequest {
         method: step["request"]["method"].as_str().unwrap(),
         target: step["request"]["path"].as_str().unwrap(),
         host,
@@ -95,7 +95,7 @@ fn an_application_and_its_delegate_are_signed_as_hawk_has_them() {
     let secret = "werxhqb98rpaxn39848xrunpaw3489ruxnpa98w4rxn"
         .to_owned()
         .into();
-    let request = Signed {
+    let request = HawkRequest {
         method: "POST",
         target: "/entries?year=2026",
         host: "ledger.example",
@@ -152,7 +152,7 @@ fn headers_that_are_not_well_formed_are_refused() {
 #[test]
 fn every_part_of_a_request_is_signed() {
     let secret = SecretText::from("secret".to_owned());
-    let request = Signed {
+    let request = HawkRequest {
         method: "GET",
         target: "/a?b=c",
         host: "example.org",
@@ -160,23 +160,24 @@ fn every_part_of_a_request_is_signed() {
     };
     let text = sign("id", &secret, RsaHash::Sha256, &request, (100, "n")).unwrap();
     let read = Header::parse(&text).unwrap();
-    let verify = |request: &Signed<'_>, now| read.verify(&secret, RsaHash::Sha256, request, now);
+    let verify =
+        |request: &HawkRequest<'_>, now| read.verify(&secret, RsaHash::Sha256, request, now);
     assert_eq!(verify(&request, 160), Ok(()));
     assert_eq!(verify(&request, 161), Err(HawkError::Stale));
     for other in [
-        Signed {
+        HawkRequest {
             method: "POST",
             ..request
         },
-        Signed {
+        HawkRequest {
             target: "/a?b=d",
             ..request
         },
-        Signed {
+        HawkRequest {
             host: "example.com",
             ..request
         },
-        Signed {
+        HawkRequest {
             port: 80,
             ..request
         },

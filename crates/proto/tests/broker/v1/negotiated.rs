@@ -4,9 +4,9 @@
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_proto::broker::v1::Refusal;
-use countersign_proto::broker::v1::consumer::{Answered, ConsumerError};
-use countersign_proto::broker::v1::master::{Application, Master};
+use countersign_proto::broker::v1::V1Refusal;
+use countersign_proto::broker::v1::consumer::{ResponseAction, V1ConsumerError};
+use countersign_proto::broker::v1::master::{Master, V1Application};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
@@ -17,8 +17,8 @@ const NOW: u64 = 1_800_000_000_000;
 /// A site that knows all that we do, a consumer and a provider that are registered with these lists.
 struct Parties {
     site: Master,
-    first: Application,
-    second: Application,
+    first: V1Application,
+    second: V1Application,
 }
 
 impl Parties {
@@ -34,7 +34,7 @@ impl Parties {
     }
 
     /// What the site answers to a request.
-    fn answer(&self, request: &str, now: u64) -> Result<String, Refusal> {
+    fn answer(&self, request: &str, now: u64) -> Result<String, V1Refusal> {
         let opened = self.site.open(request)?;
         let (first, second) = (Some(&self.first), Some(&self.second));
         let verified = opened.verify(&self.site, first, &public("consumer2"), now)?;
@@ -211,23 +211,23 @@ fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
     for (more, refused) in [
         (
             json!({ "supportedHashes": ["rot13"] }),
-            Some(Refusal::NoCommonHash),
+            Some(V1Refusal::NoCommonHash),
         ),
         (
             json!({ "supportedHashes": ["sha512"] }),
-            Some(Refusal::NoCommonHash),
+            Some(V1Refusal::NoCommonHash),
         ),
         (
             json!({ "supportedHashes": [] }),
-            Some(Refusal::NoCommonHash),
+            Some(V1Refusal::NoCommonHash),
         ),
         (
             json!({ "supportedCiphers": ["rot13"] }),
-            Some(Refusal::NoCommonCipher),
+            Some(V1Refusal::NoCommonCipher),
         ),
         (
             json!({ "supportedCiphers": 7 }),
-            Some(Refusal::NoCommonCipher),
+            Some(V1Refusal::NoCommonCipher),
         ),
         (
             json!({ "supportedCiphers": ["rot13", "aes-128-cbc"] }),
@@ -253,7 +253,7 @@ fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
     let request = serde_json::to_string(&request).unwrap();
     let body = parties.answer(&request, NOW).unwrap();
     let answered = ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
-    let Ok(Answered::Granted(granted)) = answered else {
+    let Ok(ResponseAction::Granted(granted)) = answered else {
         panic!("{answered:?}")
     };
     assert_eq!(
@@ -273,7 +273,7 @@ fn the_hash_of_a_ticket_is_one_that_hawk_knows() {
     let request = serde_json::to_string(&request).unwrap();
     let body = parties.answer(&request, NOW).unwrap();
     let answered = ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
-    let Ok(Answered::Granted(granted)) = answered else {
+    let Ok(ResponseAction::Granted(granted)) = answered else {
         panic!("{answered:?}")
     };
     assert_eq!(granted.response().one_time_credentials.hash, "sha256");
@@ -284,9 +284,9 @@ fn the_hash_of_a_ticket_is_one_that_hawk_knows() {
 fn our_consumer_says_that_there_is_nothing_in_common() {
     let ours = consumer(&only("aes-256-cbc", "sha256"));
     for (refusal, error) in [
-        (Refusal::NoCommonHash, ConsumerError::NothingInCommon),
-        (Refusal::NoCommonCipher, ConsumerError::NothingInCommon),
-        (Refusal::NotVerified, ConsumerError::Refused(500)),
+        (V1Refusal::NoCommonHash, V1ConsumerError::NothingInCommon),
+        (V1Refusal::NoCommonCipher, V1ConsumerError::NothingInCommon),
+        (V1Refusal::NotVerified, V1ConsumerError::Refused(500)),
     ] {
         let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
         let body = refusal.body();

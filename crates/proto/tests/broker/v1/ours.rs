@@ -3,9 +3,11 @@
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
-use countersign_proto::broker::v1::consumer::{Answered, Consumer, ConsumerError, Granted};
-use countersign_proto::broker::v1::master::{Application, Master};
-use countersign_proto::broker::v1::{Refusal, SealedMessage, Which, limits};
+use countersign_proto::broker::v1::consumer::{
+    ResponseAction, V1Consumer, V1ConsumerError, V1IssuedTicket,
+};
+use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_proto::broker::v1::{Role, V1Refusal, V1SealedMessage, limits};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
@@ -17,7 +19,7 @@ fn lists() -> Value {
     json!({ "ciphers": ["aes-256-ctr", "aes-256-cbc"], "hashes": ["sha256"], "authData": null })
 }
 
-fn site() -> (Master, Application, Application) {
+fn site() -> (Master, V1Application, V1Application) {
     let first = application(A, "consumer", &lists());
     (
         master(&lists()),
@@ -28,21 +30,24 @@ fn site() -> (Master, Application, Application) {
 
 /// The site's part, to the end.
 fn answer(
-    (site, first, second): &(Master, Application, Application),
-    asked: &SealedMessage,
+    (site, first, second): &(Master, V1Application, V1Application),
+    asked: &V1SealedMessage,
     now: u64,
-) -> Result<String, Refusal> {
+) -> Result<String, V1Refusal> {
     let opened = site.open(&serde_json::to_string(asked).unwrap())?;
     let verified = opened.verify(site, Some(first), &public("consumer2"), now)?;
     let answer = verified.answer(site, first, Some(second), now, &mut SystemEntropy)?;
     Ok(serde_json::to_string(&answer).unwrap())
 }
 
-fn granted(ours: &Consumer, site: &(Master, Application, Application)) -> Box<Granted> {
+fn granted(
+    ours: &V1Consumer,
+    site: &(Master, V1Application, V1Application),
+) -> Box<V1IssuedTicket> {
     let (asked, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let body = answer(site, &sealed, NOW).unwrap();
     match ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy) {
-        Ok(Answered::Granted(granted)) => granted,
+        Ok(ResponseAction::Granted(granted)) => granted,
         other => panic!("{other:?}"),
     }
 }
@@ -84,7 +89,7 @@ fn a_request_is_refused_when_the_clocks_are_more_than_a_minute_apart() {
         let (_, sealed) = ours.ask(B, made, &mut SystemEntropy).unwrap();
         let answered = answer(&parts, &sealed, NOW).map(|_| ());
         let expected = if refused {
-            Err(Refusal::Stale { clock: NOW })
+            Err(V1Refusal::Stale { clock: NOW })
         } else {
             Ok(())
         };
@@ -141,16 +146,16 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     let ours = consumer(
         &json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }),
     );
-    let cipher = Refusal::Cipher {
+    let cipher = V1Refusal::Cipher {
         requested: None,
         supported: vec!["aes-128-cbc".parse().unwrap()],
     };
-    let hash = Refusal::Hash {
+    let hash = V1Refusal::Hash {
         requested: None,
         supported: vec![RsaHash::Sha256],
     };
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
-    let next = |asked, refusal: &Refusal| {
+    let next = |asked, refusal: &V1Refusal| {
         let body = refusal.body();
         ours.answered(
             asked,
@@ -160,10 +165,10 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
             &mut SystemEntropy,
         )
     };
-    let Ok(Answered::Again(asked, _)) = next(asked, &cipher) else {
+    let Ok(ResponseAction::Again(asked, _)) = next(asked, &cipher) else {
         panic!("asks again with the other cipher")
     };
-    let Ok(Answered::Again(asked, sealed)) = next(*asked, &hash) else {
+    let Ok(ResponseAction::Again(asked, sealed)) = next(*asked, &hash) else {
         panic!("asks again with the other hash")
     };
     // That is what the site supports.
@@ -178,7 +183,7 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
 
     // What does not lead anywhere is not tried at all.
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
-    let same = Refusal::Cipher {
+    let same = V1Refusal::Cipher {
         requested: None,
         supported: vec!["aes-256-ctr".parse().unwrap()],
     };
@@ -210,7 +215,7 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
     let (third, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let old = answer(&parts, &sealed, NOW).unwrap();
     assert_eq!(read(third, &old, late), Err(ConsumerError::Stale));
-    let whole: SealedMessage = serde_json::from_str(&body).unwrap();
+    let whole: V1SealedMessage = serde_json::from_str(&body).unwrap();
     for at in [0, 100, 400, whole.message.len() - 2] {
         let mut changed = whole.clone();
         let other = if &changed.message[at..=at] == "A" {
@@ -260,7 +265,7 @@ fn an_acknowledgement_is_of_now() {
     let ours = consumer(&lists());
     for (apart, expected) in [
         (limits::TOLERANCE, Ok(())),
-        (limits::TOLERANCE + 1, Err(ConsumerError::Stale)),
+        (limits::TOLERANCE + 1, Err(V1ConsumerError::Stale)),
     ] {
         for made in [NOW - apart, NOW + apart] {
             let granted = granted(&ours, &parts);
@@ -297,7 +302,7 @@ fn a_lock_is_tried_with_eight_keys_and_not_with_the_ninth() {
         let accepted = there.accept(presentation.as_bytes(), NOW).map(|_| ());
         let expected = match others < limits::KEYS {
             true => Ok(()),
-            false => Err(Refusal::NotVerified),
+            false => Err(V1Refusal::NotVerified),
         };
         assert_eq!(accepted, expected, "{others}");
         there.keys.insert(0, key("consumer2"));

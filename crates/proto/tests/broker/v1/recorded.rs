@@ -5,9 +5,9 @@ use std::fs;
 use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_proto::broker::v1::consumer::Consumer;
-use countersign_proto::broker::v1::master::{Application, Master};
-use countersign_proto::broker::v1::provider::Provider;
+use countersign_proto::broker::v1::consumer::V1Consumer;
+use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_proto::broker::v1::provider::V1Provider;
 use serde_json::Value;
 
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros");
@@ -73,8 +73,8 @@ pub(super) fn master(of: &Value) -> Master {
     }
 }
 
-pub(super) fn application(id: &str, party: &str, of: &Value) -> Application {
-    Application {
+pub(super) fn application(id: &str, party: &str, of: &Value) -> V1Application {
+    V1Application {
         id: id.to_owned(),
         keys: vec![public(party)],
         hashes: hashes(&of["hashes"]),
@@ -84,8 +84,8 @@ pub(super) fn application(id: &str, party: &str, of: &Value) -> Application {
     }
 }
 
-pub(super) fn consumer(of: &Value) -> Consumer {
-    Consumer {
+pub(super) fn consumer(of: &Value) -> V1Consumer {
+    V1Consumer {
         id: A.to_owned(),
         keys: vec![key("consumer")],
         master: vec![public("master")],
@@ -94,8 +94,8 @@ pub(super) fn consumer(of: &Value) -> Consumer {
     }
 }
 
-pub(super) fn provider(of: &Value) -> Provider {
-    Provider {
+pub(super) fn provider(of: &Value) -> V1Provider {
+    V1Provider {
         id: B.to_owned(),
         keys: vec![key("provider")],
         master: vec![public("master")],

@@ -5,7 +5,7 @@ use countersign_crypto::party::SealingSuite;
 use countersign_proto::broker::v2::clock::{Clock, site_time};
 use countersign_proto::broker::v2::consumer::ConsumerError;
 use countersign_proto::broker::v2::message::Nonce;
-use countersign_proto::broker::v2::site::Request;
+use countersign_proto::broker::v2::site::UnverifiedRequest;
 use countersign_proto::broker::v2::{Refusal, limits};
 use serde_json::{Value, json};
 
@@ -238,7 +238,7 @@ fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
     );
     // Policy says no: the caller gives no application.
     let text = serde_json::to_vec(&ask(B)).unwrap();
-    let verified = Request::read(&text)
+    let verified = UnverifiedRequest::read(&text)
         .unwrap()
         .verify(&parties.site, Some(&parties.first), &stranger(), NOW)
         .unwrap();
@@ -273,7 +273,7 @@ fn strangers_wrong_keys_and_broken_requests_get_the_same_answer() {
         "{\"type\":\"auth-request\"}",
         "\u{0}",
     ] {
-        let refused = Request::read(text.as_bytes()).unwrap_err();
+        let refused = UnverifiedRequest::read(text.as_bytes()).unwrap_err();
         assert_eq!(body(refused), body(Refusal::NotVerified));
     }
 }
@@ -324,7 +324,7 @@ fn a_message_is_read_to_the_limit_and_not_one_beyond() {
     text.push_str(&" ".repeat(limits::SEALED - text.len()));
     assert!(Request::read(text.as_bytes()).is_ok());
     text.push(' ');
-    let refused = Request::read(text.as_bytes());
+    let refused = UnverifiedRequest::read(text.as_bytes());
     assert_eq!(refused.err(), Some(Refusal::NotVerified));
     let (presenting, presentation) = parties.presented();
     let long = format!("{presentation}{}", " ".repeat(limits::SEALED));
@@ -338,7 +338,7 @@ fn a_message_is_read_to_the_limit_and_not_one_beyond() {
 fn every_request_has_a_name_of_its_own_that_the_site_can_remember() {
     let parties = Parties::new(SealingSuite::X25519);
     let names = |request| {
-        let request = Request::read(&serde_json::to_vec(request).unwrap()).unwrap();
+        let request = UnverifiedRequest::read(&serde_json::to_vec(request).unwrap()).unwrap();
         let known = Some(&parties.first);
         let verified = request
             .verify(&parties.site, known, &stranger(), NOW)

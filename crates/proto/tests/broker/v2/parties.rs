@@ -6,9 +6,9 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::{Identity, IdentitySeed};
 use countersign_crypto::party::{PartyKey, PartyPublic, SealingSuite};
 use countersign_crypto::secret::Secret;
-use countersign_proto::broker::v2::consumer::{Consumer, Granted, Presenting};
+use countersign_proto::broker::v2::consumer::{Consumer, IssuedTicket, PendingPresentation};
 use countersign_proto::broker::v2::provider::Provider;
-use countersign_proto::broker::v2::site::{Application, Request, Site};
+use countersign_proto::broker::v2::site::{Application, Site, UnverifiedRequest};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use serde_json::value::to_raw_value;
 
@@ -76,7 +76,7 @@ impl Parties {
     /// The site's part, to the end.
     pub(super) fn answer(&self, request: &SealedMessage, now: u64) -> Result<String, Refusal> {
         let text = serde_json::to_vec(request).unwrap();
-        let request = Request::read(&text)?;
+        let request = UnverifiedRequest::read(&text)?;
         let known = (request.requester() == A).then_some(&self.first);
         let verified = request.verify(&self.site, known, &stranger(), now)?;
         let requested = (verified.requested() == B).then_some(&self.second);
@@ -85,13 +85,13 @@ impl Parties {
         Ok(serde_json::to_string(&answer).unwrap())
     }
 
-    pub(super) fn granted(&self) -> Granted {
+    pub(super) fn granted(&self) -> IssuedTicket {
         let (asked, request) = self.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
         let answer = self.answer(&request, NOW).unwrap();
         self.consumer.granted(asked, answer.as_bytes()).unwrap()
     }
 
-    pub(super) fn presented(&self) -> (Presenting, String) {
+    pub(super) fn presented(&self) -> (PendingPresentation, String) {
         self.granted().present(NOW, &mut SystemEntropy).unwrap()
     }
 

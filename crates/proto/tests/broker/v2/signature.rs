@@ -4,7 +4,8 @@ use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::message::Nonce;
 use countersign_proto::broker::v2::signature::{
-    FIELD, Fields, MAX_LENGTH, Request, SignatureError, Signed, TOLERANCE, Verified, sign,
+    FIELD, Fields, HttpRequest, MAX_LENGTH, SignatureError, TOLERANCE, UnverifiedSignature,
+    VerifiedSignature, sign,
 };
 use data_encoding::BASE64;
 
@@ -19,7 +20,7 @@ fn credentials(byte: u8) -> Credentials {
     }
 }
 
-const REQUEST: Request<'_> = Request {
+const REQUEST: HttpRequest<'_> = HttpRequest {
     method: "POST",
     authority: "Ledger.example.org:8443",
     target: "/entries?year=2026",
@@ -30,8 +31,12 @@ fn signed() -> Fields {
     sign(&credentials(1), &REQUEST, Nonce([9; 16]), NOW, 30).unwrap()
 }
 
-fn verify(fields: &Fields, request: &Request<'_>, now: u64) -> Result<Verified, SignatureError> {
-    Signed::read(fields)?.verify(&credentials(1), request, now)
+fn verify(
+    fields: &Fields,
+    request: &HttpRequest<'_>,
+    now: u64,
+) -> Result<VerifiedSignature, SignatureError> {
+    UnverifiedSignature::read(fields)?.verify(&credentials(1), request, now)
 }
 
 // [BRK-12]
@@ -44,7 +49,7 @@ fn a_signed_request_is_verified_and_named() {
          created=1800000000;expires=1800000030;nonce=\"CQkJCQkJCQkJCQkJCQkJCQ\";\
          keyid=\"AQEBAQEBAQEBAQEBAQEBAQ\";alg=\"hmac-sha256\";tag=\"countersign\""
     );
-    let read = Signed::read(&fields).unwrap();
+    let read = UnverifiedSignature::read(&fields).unwrap();
     assert_eq!(read.id(), Nonce([1; 16]));
     let verified = verify(&fields, &REQUEST, NOW).unwrap();
     assert_eq!(verified.nonce, "CQkJCQkJCQkJCQkJCQkJCQ");
@@ -68,7 +73,7 @@ fn the_signature_is_that_of_the_standard() {
         format!("countersign=:{}:", BASE64.encode(&code))
     );
     // RFC 9530, appendix D, of an empty content.
-    let empty = Request {
+    let empty = HttpRequest {
         content: b"",
         ..REQUEST
     };
@@ -82,23 +87,23 @@ fn the_signature_is_that_of_the_standard() {
 fn every_part_of_a_request_is_signed() {
     let fields = signed();
     for other in [
-        Request {
+        HttpRequest {
             method: "PUT",
             ..REQUEST
         },
-        Request {
+        HttpRequest {
             authority: "ledger.example.com:8443",
             ..REQUEST
         },
-        Request {
+        HttpRequest {
             target: "/entries?year=2027",
             ..REQUEST
         },
-        Request {
+        HttpRequest {
             content: b"{\"sum\":8}",
             ..REQUEST
         },
-        Request {
+        HttpRequest {
             content: b"",
             ..REQUEST
         },
@@ -106,7 +111,7 @@ fn every_part_of_a_request_is_signed() {
         let refused = verify(&fields, &other, NOW);
         assert_eq!(refused, Err(SignatureError::NotVerified), "{other:?}");
     }
-    let read = Signed::read(&fields).unwrap();
+    let read = UnverifiedSignature::read(&fields).unwrap();
     let refused = read.verify(&credentials(2), &REQUEST, NOW);
     assert_eq!(refused, Err(SignatureError::NotVerified));
     let mut digest = fields.clone();
@@ -213,7 +218,7 @@ fn a_signature_that_covers_less_or_other_things_is_not_read() {
         let mut other = fields.clone();
         other.signature_input = other.signature_input.replace(from, to);
         assert_ne!(other, fields, "{from}");
-        Signed::read(&other).map(|_| ())
+        UnverifiedSignature::read(&other).map(|_| ())
     };
     for (from, to) in [
         ("\"content-digest\"", ""),
@@ -265,15 +270,15 @@ fn a_signature_that_covers_less_or_other_things_is_not_read() {
 #[test]
 fn a_request_that_is_no_message_is_not_signed() {
     for request in [
-        Request {
+        HttpRequest {
             method: "GET\n\"@authority\": other",
             ..REQUEST
         },
-        Request {
+        HttpRequest {
             target: "/a b",
             ..REQUEST
         },
-        Request {
+        HttpRequest {
             authority: "",
             ..REQUEST
         },

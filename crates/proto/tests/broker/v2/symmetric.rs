@@ -3,9 +3,9 @@
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::party::SealingSuite;
 use countersign_crypto::secret::Secret;
-use countersign_proto::broker::v2::consumer::{ConsumerError, Granted, Presenting};
+use countersign_proto::broker::v2::consumer::{ConsumerError, IssuedTicket, PendingPresentation};
 use countersign_proto::broker::v2::message::AuthResponse;
-use countersign_proto::broker::v2::provider::Unverified;
+use countersign_proto::broker::v2::provider::UnverifiedPresentation;
 use countersign_proto::broker::v2::symmetric::grant;
 use countersign_proto::broker::v2::{Refusal, SealedMessage, TicketKey, limits};
 use serde_json::{Value, json};
@@ -29,14 +29,14 @@ fn response(parties: &Parties, key: &TicketKey, now: u64) -> AuthResponse {
     grant(SITE, key, names, now, &mut SystemEntropy).unwrap()
 }
 
-fn granted(parties: &Parties, key: &TicketKey, now: u64) -> Granted {
+fn granted(parties: &Parties, key: &TicketKey, now: u64) -> IssuedTicket {
     // As it travels.
     let text = serde_json::to_string(&response(parties, key, now)).unwrap();
     let response = serde_json::from_str(&text).unwrap();
     parties.consumer.granted_in_session(B, response).unwrap()
 }
 
-fn presented(parties: &Parties, key: &TicketKey, now: u64) -> (Presenting, String) {
+fn presented(parties: &Parties, key: &TicketKey, now: u64) -> (PendingPresentation, String) {
     let granted = granted(parties, key, now);
     granted.present(now, &mut SystemEntropy).unwrap()
 }
@@ -210,7 +210,7 @@ fn ticket_keys_are_read_by_their_provider_alone() {
     // They open what the site's own do.
     let (_, presentation) = presented(&parties, &key(8), NOW);
     let mut provider = parties.provider;
-    let read = Unverified::read(presentation.as_bytes()).unwrap();
+    let read = UnverifiedPresentation::read(presentation.as_bytes()).unwrap();
     assert!(provider.lacks_ticket_key(&read));
     provider.ticket_keys = keys;
     assert!(!provider.lacks_ticket_key(&read));

@@ -13,7 +13,7 @@ use crate::dialogs::form::{Account, Inputs, Said};
 use crate::dialogs::tape::{self, Tape};
 
 enum ClientState {
-    Login(Box<client::LoginAttempt>),
+    Login(Box<client::ClientLoginAttempt>),
     Live(Box<LoggedIn>),
     Moving,
 }
@@ -25,7 +25,7 @@ pub(crate) struct ClientEnd {
     inbox: Inbox,
     outbox: Vec<u8>,
     heard: Vec<Said>,
-    offered: Option<client::KeyOffer>,
+    offered: Option<client::ClientKeyOffer>,
 }
 
 impl ClientEnd {
@@ -37,7 +37,7 @@ impl ClientEnd {
         resumption: Option<Resumption>,
         mut tape: Tape,
     ) -> Self {
-        let mut settings = client::Settings::new(site_key(inputs).public());
+        let mut settings = client::ClientSettings::new(site_key(inputs).public());
         settings.options = OptionList::new(options(&inputs.options));
         settings.accepted = options(&inputs.options);
         let first: EncryptionOption = option.parse().unwrap();
@@ -54,12 +54,12 @@ impl ClientEnd {
         let mut outbox = Vec::new();
         let login = match (resumption, &inputs.account) {
             (Some(resumption), _) => {
-                client::LoginAttempt::resume(settings, resumption, &mut tape, &mut outbox)
+                client::ClientLoginAttempt::resume(settings, resumption, &mut tape, &mut outbox)
             }
             (None, Account::Service { identity_seed, .. }) => {
                 let seed = IdentitySeed(Secret::from_bytes(identity_seed.array()));
                 let identity = Arc::new(Identity::from_seed(seed));
-                client::LoginAttempt::service(settings, identity, &mut tape, &mut outbox)
+                client::ClientLoginAttempt::service(settings, identity, &mut tape, &mut outbox)
             }
             (
                 None,
@@ -69,7 +69,7 @@ impl ClientEnd {
                 | Account::DeliveredPerson {
                     name, pass_phrase, ..
                 },
-            ) => client::LoginAttempt::person(
+            ) => client::ClientLoginAttempt::person(
                 settings,
                 name.parse().unwrap(),
                 pass_phrase.clone().into(),
@@ -96,18 +96,18 @@ impl ClientEnd {
         }
     }
 
-    fn log_in(&mut self, login: client::LoginAttempt) -> bool {
+    fn log_in(&mut self, login: client::ClientLoginAttempt) -> bool {
         self.tape.purpose("proof", &[]);
         let received = login.receive(self.inbox.unread(), &mut self.tape, &mut self.outbox);
         let (step, used) = received.unwrap();
         self.inbox.consume(used);
         let (state, again) = match step {
-            client::Step::NeedMore(login) => (ClientState::Login(Box::new(login)), false),
-            client::Step::Stretch(stretch) => {
+            client::ClientStep::NeedMore(login) => (ClientState::Login(Box::new(login)), false),
+            client::ClientStep::Stretch(stretch) => {
                 let login = stretch.run(&mut self.tape, &mut self.outbox).unwrap();
                 (ClientState::Login(Box::new(login)), true)
             }
-            client::Step::LoggedIn(live) => (ClientState::Live(Box::new(live)), true),
+            client::ClientStep::LoggedIn(live) => (ClientState::Live(Box::new(live)), true),
         };
         self.state = state;
         again

@@ -22,8 +22,8 @@ use crate::entropy::SeededEntropy;
 const ACCOUNT: AccountTag = AccountTag([1; 16]);
 
 enum ServerState {
-    Login(Box<server::LoginAttempt>),
-    Live(Box<server::Session>),
+    Login(Box<server::ServerLoginAttempt>),
+    Live(Box<server::ServerSession>),
     Moving,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct ServerEnd<'a> {
     inbox: Inbox,
     outbox: Vec<u8>,
     heard: Vec<Said>,
-    offered: Option<server::KeyOffer>,
+    offered: Option<server::ServerKeyOffer>,
     resumption: Option<ResumptionSecret>,
 }
 
@@ -47,7 +47,7 @@ impl<'a> ServerEnd<'a> {
         resumption: Option<ResumptionSecret>,
         tape: Tape,
     ) -> Self {
-        let settings = server::Settings {
+        let settings = server::ServerSettings {
             key: Arc::new(site_key(inputs)),
             setup: Arc::new(ServerSetup::generate(&mut SeededEntropy::new(0))),
             decoy: Secret::from_bytes([0; 32]),
@@ -58,7 +58,9 @@ impl<'a> ServerEnd<'a> {
         };
         Self {
             inputs,
-            state: ServerState::Login(Box::new(server::LoginAttempt::new(Arc::new(settings)))),
+            state: ServerState::Login(Box::new(server::ServerLoginAttempt::new(Arc::new(
+                settings,
+            )))),
             tape,
             inbox: Inbox::default(),
             outbox: Vec::new(),
@@ -80,7 +82,7 @@ impl<'a> ServerEnd<'a> {
         matches!(self.state, ServerState::Live(_))
     }
 
-    fn log_in(&mut self, login: server::LoginAttempt) -> bool {
+    fn log_in(&mut self, login: server::ServerLoginAttempt) -> bool {
         let (step, used) = login
             .receive(self.inbox.unread(), &mut self.outbox)
             .unwrap();
@@ -88,32 +90,33 @@ impl<'a> ServerEnd<'a> {
         let (tape, out) = (&mut self.tape, &mut self.outbox);
         tape.purpose("answer", draws(&step));
         let login = match (step, &self.inputs.account) {
-            (server::Step::NeedMore(login), _) => {
+            (server::ServerStep::NeedMore(login), _) => {
                 self.state = ServerState::Login(Box::new(login));
                 return false;
             }
-            (server::Step::Authenticated(authenticated), _) => {
+            (server::ServerStep::Authenticated(authenticated), _) => {
                 self.welcome(*authenticated);
                 return true;
             }
-            (server::Step::LookUp(LookUp::Session(find)), _) => {
+            (server::ServerStep::LookUp(LookUp::Session(find)), _) => {
                 let claim = |_| Some(ACCOUNT);
                 let resumed = find.answer(self.resumption.as_ref(), claim, tape, out);
                 self.welcome(resumed.unwrap());
                 return true;
             }
-            (server::Step::LookUp(LookUp::Person(find)), account) => {
+            (server::ServerStep::LookUp(LookUp::Person(find)), account) => {
                 find.answer(Some(&person(account)), tape, out)
             }
-            (server::Step::LookUp(LookUp::Service(find)), Account::Service { certificate, .. }) => {
-                find.answer(Some(&service(&certificate.0)), tape, out)
-            }
             (
-                server::Step::LookUp(LookUp::Delivered(find)),
+                server::ServerStep::LookUp(LookUp::Service(find)),
+                Account::Service { certificate, .. },
+            ) => find.answer(Some(&service(&certificate.0)), tape, out),
+            (
+                server::ServerStep::LookUp(LookUp::Delivered(find)),
                 Account::Service { certificate, .. },
             ) => find.answer_service(Some(&service(&certificate.0)), tape, out),
             (
-                server::Step::LookUp(LookUp::Delivered(find)),
+                server::ServerStep::LookUp(LookUp::Delivered(find)),
                 Account::DeliveredPerson {
                     certificate,
                     encrypted_key,
@@ -146,7 +149,7 @@ impl<'a> ServerEnd<'a> {
         self.state = ServerState::Live(Box::new(session));
     }
 
-    fn listen(&mut self, mut session: Box<server::Session>) {
+    fn listen(&mut self, mut session: Box<server::ServerSession>) {
         let mut got = Vec::new();
         let used = session.receive(0, self.inbox.unread(), &mut got).unwrap();
         self.inbox.consume(used);
@@ -174,12 +177,12 @@ impl<'a> ServerEnd<'a> {
 }
 
 /// What is drawn for the answer.
-fn draws(step: &server::Step) -> &'static [&'static str] {
+fn draws(step: &server::ServerStep) -> &'static [&'static str] {
     match step {
-        server::Step::LookUp(LookUp::Person(_)) => tape::KE2,
-        server::Step::LookUp(LookUp::Service(_)) => tape::NOISE,
-        server::Step::LookUp(LookUp::Delivered(_)) => tape::DELIVERED,
-        server::Step::LookUp(LookUp::Session(_)) => tape::SHARE,
+        server::ServerStep::LookUp(LookUp::Person(_)) => tape::KE2,
+        server::ServerStep::LookUp(LookUp::Service(_)) => tape::NOISE,
+        server::ServerStep::LookUp(LookUp::Delivered(_)) => tape::DELIVERED,
+        server::ServerStep::LookUp(LookUp::Session(_)) => tape::SHARE,
         _ => &[],
     }
 }

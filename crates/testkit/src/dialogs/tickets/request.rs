@@ -27,8 +27,8 @@ pub(super) struct SignedRequest {
 }
 
 impl SignedRequest {
-    pub(super) fn request(&self) -> signature::Request<'_> {
-        signature::Request {
+    pub(super) fn request(&self) -> signature::HttpRequest<'_> {
+        signature::HttpRequest {
             method: &self.method,
             authority: &self.authority,
             target: &self.target,
