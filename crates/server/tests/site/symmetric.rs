@@ -13,7 +13,7 @@ use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::SealingSuite;
 use countersign_http_auth::{
-    Application, AuthenticatedApp, By, Consumer, ConsumerError, Provider, Site, TICKET_PATH,
+    Application, AuthenticatedApp, Consumer, ConsumerError, Provider, Responder, Site, TICKET_PATH,
 };
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::consumer::Consumer as Parties;
@@ -132,21 +132,27 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
     served.admin("app.rotate_key", rotate).await;
     ledger.application.keys.insert(0, next);
     provider.set_keys(ledger.application.keys.clone());
-    let refused = |by, refusal: Refusal| {
+    let refused = |responder, refusal: Refusal| {
         Err(ConsumerError::Refused {
-            by,
+            responder,
             status: refusal.status(),
             refusal: Some(refusal),
         })
     };
-    assert_eq!(called().await, refused(By::Provider, Refusal::NotVerified));
+    assert_eq!(
+        called().await,
+        refused(Responder::Provider, Refusal::NotVerified)
+    );
     time::pass(Duration::from_secs(5)).await;
     assert_eq!(called().await, fine);
     provider.ask_ticket_keys().await.unwrap();
     assert_eq!(called().await, fine);
 
     served.admin("app.lock", json!({ "id": "billing" })).await;
-    assert_eq!(called().await, refused(By::Site, Refusal::NotAllowed));
+    assert_eq!(
+        called().await,
+        refused(Responder::Site, Refusal::NotAllowed)
+    );
     served.admin("app.unlock", json!({ "id": "billing" })).await;
     assert_eq!(called().await, fine);
 
