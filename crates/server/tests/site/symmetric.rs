@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
 use axum::{Extension, Router};
-use countersign_client::{Client, Connector, Who};
+use countersign_client::{Client, Connector, LoginAs};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::SealingSuite;
@@ -57,7 +57,7 @@ async fn register_over(served: &ServedSite, id: &str, uri: &SiteUri) -> Register
     }
     let key = served.create_application(id, settings).await;
     let connector = Connector::new(uri);
-    let client = connector.connect(Who::Service(robot.clone()));
+    let client = connector.connect(LoginAs::Service(robot.clone()));
     Registered {
         application: Application {
             id: id.to_owned(),
@@ -243,7 +243,10 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     // That session is of another application's service.
     assert_eq!(status(asks.await), StatusCode::UNAUTHORIZED);
     let connector = Connector::new(&served.uri);
-    let session = connector.connect(Who::Service(ledger.robot)).await.unwrap();
+    let session = connector
+        .connect(LoginAs::Service(ledger.robot))
+        .await
+        .unwrap();
     provider.set_session(Some(Arc::new(session)));
     time::pass(Duration::from_secs(5)).await;
     assert_eq!(status(present().await), StatusCode::OK);
