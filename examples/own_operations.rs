@@ -7,7 +7,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use countersign_client::{Client, Who};
+use countersign_client::{Client, LoginAs};
 use countersign_core::access::{Caller, Role};
 use countersign_core::engine::{Answer, Entry, NewSite, Parts, Site, Table};
 use countersign_core::offer::Offer;
@@ -110,7 +110,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let uri = SiteUri::new("127.0.0.1", address.port(), site.public_key())?;
 
     // The service, which could be on another machine, pins the site key in the URI.
-    let client = Client::connect(&uri, Who::service(identity)).await?;
+    let client = Client::connect(&uri, LoginAs::service(identity)).await?;
     let mut followed = client.events();
     for seats in [2, 3] {
         let reserved: Reserved = client

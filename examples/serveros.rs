@@ -8,8 +8,9 @@ use std::path::Path;
 
 use axum::routing::get;
 use axum::{Extension, Router};
-use countersign_http_auth::v1::{Application, Consumer, Provider, Site};
-use countersign_http_auth::{AuthenticatedApp, Limits, SqliteTickets};
+use countersign_http_auth::{
+    AuthenticatedApp, Consumer, Limits, Provider, SqliteTickets, V1Application, V1Site,
+};
 
 async fn balance(Extension(app): Extension<AuthenticatedApp>) -> String {
     format!("{} is told: 12.50\n", app.id)
@@ -25,8 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let read: Result<Vec<String>, _> = files.iter().map(std::fs::read_to_string).collect();
     let [master, ledger, billing] = <[String; 3]>::try_from(read?).map_err(|_| "three files")?;
 
-    let site = Site::from_pem(url.parse()?, &master)?;
-    let provider = Provider::builder(Application::from_pem("ledger", &ledger.into())?, site)
+    let site = V1Site::from_pem(url.parse()?, &master)?;
+    let provider = Provider::builder(V1Application::from_pem("ledger", &ledger.into())?, site)
         .tickets(SqliteTickets::open(Path::new("ledger.tickets"), Limits::default()).await?)
         .build();
     let service = Router::new()
@@ -35,8 +36,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     let serving = tokio::spawn(async move { axum::serve(listener, service).await });
 
-    let site = Site::from_pem(url.parse()?, &master)?;
-    let consumer = Consumer::builder(Application::from_pem("billing", &billing.into())?, site)
+    let site = V1Site::from_pem(url.parse()?, &master)?;
+    let consumer = Consumer::builder(V1Application::from_pem("billing", &billing.into())?, site)
         .calls("ledger", "https://ledger.example".parse()?)
         .build()?;
     let client = consumer.client()?;

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use countersign_client::{Client, Connector, Results, Who};
+use countersign_client::{Client, Connector, LoginAs, Results};
 use countersign_core::access::Role;
 use countersign_core::engine::{Answer, Entry};
 use countersign_crypto::entropy::SystemEntropy;
@@ -131,7 +131,9 @@ async fn served() -> Result<(BenchSite, Server, Client)> {
         .start()
         .await?;
     let uri = site.site.endpoints().uri.ok_or(OFF_SCRIPT)?.parse()?;
-    let client = Connector::new(&uri).connect(Who::Service(robot)).await?;
+    let client = Connector::new(&uri)
+        .connect(LoginAs::Service(robot))
+        .await?;
     Ok((site, server, client))
 }
 

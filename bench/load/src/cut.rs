@@ -1,6 +1,6 @@
 //! How soon a session that an admin cuts is dead.
 
-use countersign_client::{Connector, Who};
+use countersign_client::{Connector, LoginAs};
 use countersign_proto::operation::Operation;
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -16,8 +16,10 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     let count = size.of(200, 5);
     let mut took = Vec::new();
     for _ in 0..count {
-        let connector = Connector::new(&site.uri).resumes_for(std::time::Duration::ZERO);
-        let client = connector.connect(Who::Service(site.robot.clone())).await?;
+        let connector = Connector::new(&site.uri).resume_timeout(std::time::Duration::ZERO);
+        let client = connector
+            .connect(LoginAs::Service(site.robot.clone()))
+            .await?;
         let mut events = client.events();
         let listed = admin::ask(&mut admin, &list).await?;
         let listed: serde_json::Value = serde_json::from_str(listed.data.get())?;

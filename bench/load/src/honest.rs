@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use countersign_client::{Connector, Who};
+use countersign_client::{Connector, LoginAs};
 use tokio::time::{interval, timeout};
 
 use crate::login::{self, log_in};
@@ -111,9 +111,11 @@ impl Honest {
             pace.tick().await;
             let site = self.site.clone();
             under_way.spawn(async move {
-                let connector = Connector::new(&site.uri).patience(PATIENCE);
+                let connector = Connector::new(&site.uri).timeout(PATIENCE);
                 let begun = now();
-                let client = connector.connect(Who::Service(site.robot.clone())).await;
+                let client = connector
+                    .connect(LoginAs::Service(site.robot.clone()))
+                    .await;
                 let took = begun.elapsed();
                 let client = client.ok()?;
                 let _ = client.close().await;

@@ -3,7 +3,7 @@
 //! Requests of each kind take turns, in an order that chance makes anew each time. The control is a ticket that is
 //! granted: no refusal time holds it back, and the same program must tell it apart.
 
-use countersign_client::{Client, Connector, Who};
+use countersign_client::{Client, Connector, LoginAs};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
@@ -24,7 +24,9 @@ const KINDS: [(&str, &str); 4] = [
 /// Interleaved rounds.
 pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     let connector = Connector::new(&site.uri);
-    let session = connector.connect(Who::Service(site.robot.clone())).await?;
+    let session = connector
+        .connect(LoginAs::Service(site.robot.clone()))
+        .await?;
     let mut took: [Vec<f64>; 4] = Default::default();
     let mut lengths = Vec::new();
     for _ in 0..rounds {

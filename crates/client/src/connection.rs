@@ -1,22 +1,22 @@
-//! A session over one connection: what callers send, and what arrives.
+//! A session over one connection: handles callers' requests and received messages.
 
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_net::content::Broken;
+use countersign_net::content::ContentError;
 use countersign_proto::operation::Event;
 use countersign_proto::session::client::{ClientSession, FromSite};
 use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use crate::asks::{Ask, Waiting};
 use crate::content::{Download, Streams};
 use crate::renewal::Renewal;
+use crate::requests::{Pending, Request};
 
 /// A session over one connection.
 pub(crate) struct Connection {
     pub(crate) session: ClientSession,
     pub(crate) inbox: Inbox,
-    pub(crate) waiting: Waiting,
+    pub(crate) pending: Pending,
     pub(crate) streams: Streams,
     pub(crate) renewal: Renewal,
     pub(crate) closing: bool,
@@ -27,23 +27,23 @@ impl Connection {
         Self {
             session,
             inbox,
-            waiting: Waiting::default(),
+            pending: Pending::default(),
             streams: Streams::default(),
             renewal: Renewal::NotDue,
             closing: false,
         }
     }
 
-    /// What was under way fails.
-    pub(crate) fn fail(&mut self, over: Broken) {
-        self.waiting.fail(over);
-        self.streams.fail(over);
+    /// Fails all pending requests and content.
+    pub(crate) fn fail(&mut self, error: ContentError) {
+        self.pending.fail(error);
+        self.streams.fail(error);
     }
 
-    /// The site answered an offer of new keys.
+    /// Handles the site's reply to an offer of new keys.
     fn renewed(&mut self, renewed: bool) -> Result<(), SessionRefusal> {
-        let Some(reply) = self.waiting.rekey.take() else {
-            return self.renewal.answered(renewed, &mut self.session);
+        let Some(reply) = self.pending.rekey.take() else {
+            return self.renewal.handle_reply(renewed, &mut self.session);
         };
         let _ = reply.send(Ok(renewed));
         if renewed {
@@ -52,23 +52,23 @@ impl Connection {
         Ok(())
     }
 
-    /// The site told its options.
-    fn options(&mut self, list: &OptionList) -> Result<(), SessionRefusal> {
-        self.renewal.options(list, &mut self.session)?;
-        for reply in self.waiting.options.drain(..) {
+    /// Handles the site's list of options.
+    fn handle_options(&mut self, list: &OptionList) -> Result<(), SessionRefusal> {
+        self.renewal.handle_options(list, &mut self.session)?;
+        for reply in self.pending.options.drain(..) {
             let _ = reply.send(Ok(list.clone()));
         }
         Ok(())
     }
 
-    /// Does what a caller asks for.
-    pub(crate) fn take(&mut self, ask: Ask) -> Result<(), SessionRefusal> {
-        match ask {
-            Ask::Call(operation, reply) => {
+    /// Handles a caller's request.
+    pub(crate) fn handle_request(&mut self, request: Request) -> Result<(), SessionRefusal> {
+        match request {
+            Request::Call(operation, reply) => {
                 self.session.send_operation(&operation)?;
-                self.waiting.results.insert(operation.id, reply);
+                self.pending.results.insert(operation.id, reply);
             }
-            Ask::Stream(operation, upload, reply) => {
+            Request::Stream(operation, upload, reply) => {
                 match upload {
                     Some(upload) => {
                         self.session.send_operation_with_content(&operation)?;
@@ -76,21 +76,21 @@ impl Connection {
                     }
                     None => self.session.send_operation(&operation)?,
                 }
-                self.waiting.streamed.insert(operation.id, reply);
+                self.pending.streamed.insert(operation.id, reply);
             }
-            Ask::Rekey(option, reply) => {
+            Request::Rekey(option, reply) => {
                 let option = option.unwrap_or_else(|| self.session.option());
                 if self.session.offer_keys(option, &mut SystemEntropy)? {
-                    self.waiting.rekey = Some(reply);
+                    self.pending.rekey = Some(reply);
                 } else {
                     let _ = reply.send(Ok(false));
                 }
             }
-            Ask::Options(reply) => {
+            Request::Options(reply) => {
                 self.session.ask_for_options()?;
-                self.waiting.options.push(reply);
+                self.pending.options.push(reply);
             }
-            Ask::Close => {
+            Request::Close => {
                 self.closing = true;
                 self.session.send_goodbye(Goodbye::Done)?;
             }
@@ -98,35 +98,35 @@ impl Connection {
         Ok(())
     }
 
-    /// Hands out what arrived; the reason when the site ended the session.
-    pub(crate) fn take_in(
+    /// Handles all received messages. Returns the reason if the site ended the session.
+    pub(crate) fn receive(
         &mut self,
         events: &broadcast::Sender<Event>,
     ) -> Result<Option<Goodbye>, SessionRefusal> {
-        let mut got = Vec::new();
-        let used = self.session.receive(self.inbox.unread(), &mut got)?;
+        let mut received = Vec::new();
+        let used = self.session.receive(self.inbox.unread(), &mut received)?;
         self.inbox.consume(used);
-        for message in got {
+        for message in received {
             match message {
                 FromSite::Outcome(outcome) => {
                     if self.streams.withdraw(outcome.id) {
                         self.session.cancel(outcome.id)?;
                     }
-                    if let Some(reply) = self.waiting.results.remove(&outcome.id) {
+                    if let Some(reply) = self.pending.results.remove(&outcome.id) {
                         let _ = reply.send(Ok(outcome));
-                    } else if let Some(reply) = self.waiting.streamed.remove(&outcome.id) {
+                    } else if let Some(reply) = self.pending.streamed.remove(&outcome.id) {
                         let _ = reply.send(Ok((outcome, None)));
                     }
                 }
                 FromSite::OutcomeWithContent(outcome) => {
                     let id = outcome.id;
-                    if let Some(reply) = self.waiting.streamed.remove(&id) {
+                    if let Some(reply) = self.pending.streamed.remove(&id) {
                         let download = Download(self.streams.receive(id));
                         let _ = reply.send(Ok((outcome, Some(download))));
                     } else {
-                        // The caller wants the result alone.
+                        // The caller used `call`, which has no place for content.
                         self.session.cancel(id)?;
-                        if let Some(reply) = self.waiting.results.remove(&id) {
+                        if let Some(reply) = self.pending.results.remove(&id) {
                             let _ = reply.send(Ok(outcome));
                         }
                     }
@@ -150,7 +150,7 @@ impl Connection {
                     }
                     let _ = events.send(event);
                 }
-                FromSite::Options(list) => self.options(&list)?,
+                FromSite::Options(list) => self.handle_options(&list)?,
                 FromSite::KeyOffer(offer) => {
                     self.session.answer_keys(&offer, &mut SystemEntropy)?;
                 }

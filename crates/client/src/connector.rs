@@ -1,4 +1,4 @@
-//! Reaching a site: connecting, logging in, and resuming a session whose connection was lost.
+//! Connects to a site, logs in, and resumes a session whose connection was lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,52 +18,52 @@ use tokio::net::TcpStream;
 
 use crate::error::ConnectError;
 
-/// Who logs in.
-pub enum Who {
-    /// A person, with a pass phrase that does not leave this process.
+/// The account to log in as, with its secret.
+pub enum LoginAs {
+    /// A person. The pass phrase does not leave this process.
     Person(AccountName, Passphrase),
-    /// A service, with its own key.
+    /// A service, with its private key.
     Service(Arc<Identity>),
 }
 
-impl Who {
-    /// A person.
+impl LoginAs {
+    /// Logs in as a person.
     #[must_use]
     pub fn person(name: AccountName, passphrase: Passphrase) -> Self {
         Self::Person(name, passphrase)
     }
 
-    /// A service.
+    /// Logs in as a service.
     #[must_use]
     pub fn service(identity: Identity) -> Self {
         Self::Service(Arc::new(identity))
     }
 }
 
-/// A connection over which a session was opened or resumed.
+/// A connection with an opened or resumed session.
 pub(crate) struct Opened {
     pub(crate) socket: TcpStream,
     pub(crate) inbox: Inbox,
     pub(crate) logged_in: LoggedIn,
 }
 
-/// The way into a session.
-enum Entrance {
-    Login(Who),
+/// The kind of an attempt to open a session.
+enum AttemptKind {
+    Login(LoginAs),
     Resume(Resumption),
 }
 
-/// How to connect to one site; keeps what makes later logins cheaper.
+/// ClientSettings for connections to one site. Reuse it: it caches values that make later logins cheaper.
 #[derive(Clone)]
 pub struct Connector {
     address: String,
     settings: ClientSettings,
-    patience: Duration,
-    resumes_for: Duration,
+    timeout: Duration,
+    resume_timeout: Duration,
 }
 
-/// How long a client waits before it tries to resume again: little at first, then longer.
-const PAUSES: [Duration; 6] = [
+/// Delays before each attempt to resume; the last one repeats.
+const RETRY_DELAYS: [Duration; 6] = [
     Duration::ZERO,
     Duration::from_millis(100),
     Duration::from_millis(500),
@@ -72,8 +72,8 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(5),
 ];
 
-/// Whether a site that said so may say something else in a while.
-fn comes_again(error: &LoginError) -> bool {
+/// Whether the same attempt may succeed later.
+fn is_temporary(error: &LoginError) -> bool {
     matches!(
         error,
         LoginError::Busy | LoginError::Sealed | LoginError::Ended(WireError::TooSlow)
@@ -81,19 +81,19 @@ fn comes_again(error: &LoginError) -> bool {
 }
 
 impl Connector {
-    /// The defaults: hybrid options alone, packets of 64 KiB, 20 seconds of patience, a minute of trying
-    /// to resume.
+    /// The default settings: hybrid encryption options only, packets of up to 64 KiB, a login
+    /// timeout of 20 s, a resume timeout of 60 s.
     #[must_use]
     pub fn new(site: &SiteUri) -> Self {
         Self {
             address: site.address(),
             settings: ClientSettings::new(*site.site_key()),
-            patience: Duration::from_secs(20),
-            resumes_for: Duration::from_secs(60),
+            timeout: Duration::from_secs(20),
+            resume_timeout: Duration::from_secs(60),
         }
     }
 
-    /// Accepts these encryption options; the site's order says which of them is taken.
+    /// Accepts these encryption options. The site's ranking decides which one is used.
     #[must_use]
     pub fn accept(mut self, options: impl IntoIterator<Item = EncryptionOption>) -> Self {
         self.settings.accepted = options.into_iter().collect();
@@ -101,8 +101,8 @@ impl Connector {
         self
     }
 
-    /// Accepts these encryption options and takes the first of them that the site has on offer: this order
-    /// counts, and not the site's.
+    /// Accepts these encryption options and uses the first that the site offers, regardless of the
+    /// site's ranking.
     #[must_use]
     pub fn prefer(mut self, options: impl IntoIterator<Item = EncryptionOption>) -> Self {
         self = self.accept(options);
@@ -110,24 +110,25 @@ impl Connector {
         self
     }
 
-    /// Takes and sends packets of at most this many bytes (256 or more).
+    /// Sets the maximum packet length in bytes, at least 256, in both directions.
     #[must_use]
     pub fn max_packet(mut self, bytes: u32) -> Self {
         self.settings.max_packet = bytes;
         self
     }
 
-    /// Waits this long for connection and login together.
+    /// Sets the timeout for connecting and logging in together: 20 s by default.
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// Tries for this long to resume the session when the connection is lost; zero never does.
+    /// Sets for how long the client tries to resume a session after the connection was lost: 60 s by
+    /// default. With zero it never resumes.
     #[must_use]
-    pub fn resumes_for(mut self, longest: Duration) -> Self {
-        self.resumes_for = longest;
+    pub fn resume_timeout(mut self, timeout: Duration) -> Self {
+        self.resume_timeout = timeout;
         self
     }
 
@@ -137,40 +138,45 @@ impl Connector {
     }
 
     /// Connects and logs in.
-    pub(crate) async fn log_in(&self, who: Who) -> Result<Opened, ConnectError> {
-        self.enter(Entrance::Login(who)).await
+    pub(crate) async fn log_in(&self, who: LoginAs) -> Result<Opened, ConnectError> {
+        self.attempt_in_time(AttemptKind::Login(who)).await
     }
 
-    /// Resumes a session whose connection was lost: tries again while the site cannot be reached, gives up
-    /// when it refuses or the time is over.
+    /// Resumes a session whose connection was lost. It retries while the site cannot be reached, and
+    /// returns `None` when the site refuses or the resume timeout ends.
     pub(crate) async fn resume(&self, mut resumption: Resumption) -> Option<Opened> {
         let trying = async {
-            let longest = PAUSES.last().copied().unwrap_or_default();
-            let pauses = PAUSES.iter().copied().chain(std::iter::repeat(longest));
-            for pause in pauses {
-                tokio::time::sleep(pause).await;
+            let last = RETRY_DELAYS.last().copied().unwrap_or_default();
+            let delays = RETRY_DELAYS.iter().copied().chain(std::iter::repeat(last));
+            for delay in delays {
+                tokio::time::sleep(delay).await;
                 resumption.count_attempt();
-                match self.enter(Entrance::Resume(resumption.clone())).await {
+                match self
+                    .attempt_in_time(AttemptKind::Resume(resumption.clone()))
+                    .await
+                {
                     Ok(opened) => return Some(opened),
-                    Err(ConnectError::Login(error)) if !comes_again(&error) => return None,
+                    Err(ConnectError::Login(error)) if !is_temporary(&error) => return None,
                     Err(_) => {}
                 }
             }
             None
         };
-        tokio::time::timeout(self.resumes_for, trying).await.ok()?
+        tokio::time::timeout(self.resume_timeout, trying)
+            .await
+            .ok()?
     }
 
-    async fn enter(&self, entrance: Entrance) -> Result<Opened, ConnectError> {
-        match tokio::time::timeout(self.patience, self.attempt(entrance)).await {
+    async fn attempt_in_time(&self, kind: AttemptKind) -> Result<Opened, ConnectError> {
+        match tokio::time::timeout(self.timeout, self.attempt(kind)).await {
             Ok(result) => result,
-            Err(_) => Err(ConnectError::TooSlow {
+            Err(_) => Err(ConnectError::Timeout {
                 address: self.address.clone(),
             }),
         }
     }
 
-    async fn attempt(&self, entrance: Entrance) -> Result<Opened, ConnectError> {
+    async fn attempt(&self, kind: AttemptKind) -> Result<Opened, ConnectError> {
         let unreachable = |cause| ConnectError::Unreachable {
             address: self.address.clone(),
             cause,
@@ -183,20 +189,20 @@ impl Connector {
         let mut out = Vec::new();
         let settings = self.settings.clone();
         let entropy = &mut SystemEntropy;
-        let mut login = match entrance {
-            Entrance::Login(Who::Person(name, passphrase)) => {
+        let mut login = match kind {
+            AttemptKind::Login(LoginAs::Person(name, passphrase)) => {
                 ClientLoginAttempt::person(settings, name, passphrase, entropy, &mut out)?
             }
-            Entrance::Login(Who::Service(identity)) => {
+            AttemptKind::Login(LoginAs::Service(identity)) => {
                 ClientLoginAttempt::service(settings, identity, entropy, &mut out)?
             }
-            Entrance::Resume(resumption) => {
+            AttemptKind::Resume(resumption) => {
                 ClientLoginAttempt::resume(settings, resumption, entropy, &mut out)?
             }
         };
         let mut inbox = Inbox::default();
         loop {
-            // A site that refuses may close before it has read all: its answer is still to be read.
+            // A site that refuses may close before it has read everything: its reply can still be read.
             let sent = socket.write_all(&out).await;
             out.clear();
             let read = socket.read_buf(inbox.tail(2_048)).await;

@@ -1,8 +1,8 @@
-//! What an account logs in with: the client's side of setting a pass phrase, and of the fresh proof that
-//! comes before (`docs/protocol/operations.md`, Fresh proofs).
+//! Changing an account's credential: the client's side of setting a pass phrase, and of the fresh proof
+//! that precedes it (`docs/protocol/operations.md`, Fresh proofs).
 //!
-//! [`Client::change_passphrase`] does all of it in a session. Where operations travel another way, as at the
-//! admin socket, [`Registration`] makes and reads what they carry.
+//! [`Client::change_passphrase`] does both in a session. If operations use another channel, such as
+//! the admin socket, [`Registration`] creates and reads their parameters and results.
 
 use std::time::Duration;
 
@@ -21,57 +21,57 @@ use serde_json::{Value, json};
 use crate::error::CallError;
 use crate::handle::Client;
 
-/// How often a proof that is told to wait waits before it gives up.
-const WAITS: usize = 3;
+/// How often a throttled proof waits before it fails.
+const MAX_WAITS: usize = 3;
 
-/// Why what the account logs in with was not changed.
+/// Why a credential was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// An operation failed; after [`CallError::Lost`] it is not known whether the change was made.
+    /// An operation failed. After [`CallError::Lost`] it is unknown whether the change was made.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The present pass phrase is wrong.
-    #[error("the present pass phrase is not accepted")]
+    /// The current pass phrase is wrong.
+    #[error("the current pass phrase is wrong")]
     WrongPassphrase,
-    /// The site answered with something else than an answer.
-    #[error("the site's answer has no {0}")]
-    Answer(&'static str),
-    /// The answer names another site than the one that was pinned: nothing was changed.
-    #[error("the registration is of another site than the one that was logged in to")]
+    /// The site's result lacks a field, or the field is invalid.
+    #[error("the site's result has no valid field `{0}`")]
+    InvalidResponse(&'static str),
+    /// The result names another site than the pinned one. Nothing was changed.
+    #[error("the registration belongs to another site than this session; nothing was changed")]
     WrongSite,
-    /// The pass phrase, or what the site answered, cannot be used with OPAQUE.
+    /// The pass phrase, or the site's response, cannot be used with OPAQUE.
     #[error(transparent)]
     Opaque(#[from] PassphraseError),
-    /// The identity does not fit its place.
+    /// The identity cannot be sealed.
     #[error("the identity cannot be sealed: {0}")]
     Identity(#[from] DoesNotOpen),
-    /// The session is a service's, which has no pass phrase.
+    /// The account is a service, which has no pass phrase.
     #[error("a service has a key and no pass phrase")]
     NoPassphrase,
-    /// Ksf the pass phrase was interrupted: the runtime stops.
+    /// Key stretching was interrupted because the runtime stops.
     #[error("the key stretching was interrupted")]
     Interrupted,
 }
 
-/// A registration of a new pass phrase (RFC 9807, section 5), its request made.
+/// The registration of a new pass phrase (RFC 9807, section 5) after its request was created.
 pub struct Registration {
     state: ClientRegistration,
     passphrase: Passphrase,
     request: String,
 }
 
-/// What `passphrase_start` answers.
+/// The result of `passphrase_start`.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Started {
+pub struct PassphraseStarted {
     response: String,
     setup: String,
     binding: String,
     server_identity: String,
 }
 
-/// What `passphrase_finish` takes.
+/// The parameters of `passphrase_finish`.
 #[derive(Debug, Clone, Serialize)]
-pub struct Finished {
+pub struct PassphraseFinish {
     setup: String,
     binding: String,
     record: String,
@@ -79,18 +79,18 @@ pub struct Finished {
     certificate: String,
 }
 
-/// A pass phrase was changed.
+/// The result of a change of pass phrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassphraseChanged {
-    /// How many other sessions of the account the site has ended.
+    /// The number of other sessions of the account that the site ended.
     pub sessions_ended: usize,
 }
 
 impl Registration {
-    /// Begins a registration.
+    /// Starts a registration.
     ///
     /// # Errors
-    /// [`CredentialError::Opaque`] when the pass phrase is longer than 65,535 bytes.
+    /// [`CredentialError::Opaque`] if the pass phrase is longer than 65,535 bytes.
     pub fn start(passphrase: &Passphrase) -> Result<Self, CredentialError> {
         let (state, request) = ClientRegistration::start(passphrase, &mut SystemEntropy)?;
         Ok(Self {
@@ -106,22 +106,27 @@ impl Registration {
         &self.request
     }
 
-    /// Finishes it, with the identity that the pass phrase will open from now on: the one that the person
-    /// has, so that what was given to it stays of use, or a new one. Stretches the pass phrase (a fraction
-    /// of a second, 64 MiB): an asynchronous program calls this where blocking is allowed.
+    /// Finishes the registration. From then on the pass phrase unseals `identity`: the person's
+    /// current one, so that certificates and data for it stay usable, or a new one.
+    ///
+    /// This stretches the pass phrase, which takes a fraction of a second and 64 MiB. An
+    /// asynchronous program has to call it on a thread that may block.
     ///
     /// # Errors
-    /// [`CredentialError`] when the answer is none, or the identity does not fit.
+    /// [`CredentialError`] if the response is invalid or the identity cannot be sealed.
     pub fn finish(
         self,
-        started: &Started,
+        started: &PassphraseStarted,
         identity: &Identity,
-    ) -> Result<Finished, CredentialError> {
+    ) -> Result<PassphraseFinish, CredentialError> {
         let (record, export_key) = self.record(started)?;
-        Finished::new(started, &record, &export_key, identity)
+        PassphraseFinish::new(started, &record, &export_key, identity)
     }
 
-    fn record(self, started: &Started) -> Result<(PassphraseRecord, ExportKey), CredentialError> {
+    fn record(
+        self,
+        started: &PassphraseStarted,
+    ) -> Result<(PassphraseRecord, ExportKey), CredentialError> {
         let response = decode(&started.response, "response")?;
         let server = decode(&started.server_identity, "server_identity")?;
         let identifiers = Identifiers {
@@ -135,9 +140,9 @@ impl Registration {
     }
 }
 
-impl Finished {
+impl PassphraseFinish {
     fn new(
-        started: &Started,
+        started: &PassphraseStarted,
         record: &PassphraseRecord,
         export_key: &ExportKey,
         identity: &Identity,
@@ -154,20 +159,20 @@ impl Finished {
 }
 
 impl Client {
-    /// Proves the account's pass phrase anew, for one change of what it logs in with within two minutes.
-    /// Waits where proofs failed before.
+    /// Sends a fresh proof of the account's pass phrase. It authorises one change of credential
+    /// within two minutes. After failed proofs it waits as long as the site demands.
     ///
     /// # Errors
-    /// [`CredentialError::WrongPassphrase`] when it is wrong, which counts like a failed login.
+    /// [`CredentialError::WrongPassphrase`] if it is wrong, which counts as a failed login.
     pub async fn prove_passphrase(&self, passphrase: &Passphrase) -> Result<(), CredentialError> {
         let (login, ke1) = ClientLogin::start(fresh::SUITE, passphrase, &mut SystemEntropy)?;
-        let asked = self
+        let response = self
             .begin_proof(&json!({ "ke1": BASE64URL_NOPAD.encode(&ke1) }))
             .await?;
-        let ke2 = field(&asked, "ke2")?;
+        let ke2 = field(&response, "ke2")?;
         let (passphrase, site) = (passphrase.clone(), self.site().to_bytes());
         let context = fresh::passphrase_context(&self.welcome().session);
-        let done = aside(move || {
+        let done = blocking(move || {
             let identifiers = Identifiers {
                 client: None,
                 server: Some(&site),
@@ -183,14 +188,14 @@ impl Client {
         Ok(())
     }
 
-    /// Proves anew, with the key that the session was opened with, that the account still has it.
+    /// Sends a fresh proof of possession of the key with which the session was opened.
     ///
     /// # Errors
-    /// [`CredentialError::Call`] when the site does not accept it.
+    /// [`CredentialError::Call`] if the site rejects it.
     pub async fn prove_key(&self, identity: &Identity) -> Result<(), CredentialError> {
-        let asked = self.begin_proof(&json!({})).await?;
-        let challenge = field(&asked, "challenge")?.try_into();
-        let challenge = challenge.map_err(|_| CredentialError::Answer("challenge"))?;
+        let response = self.begin_proof(&json!({})).await?;
+        let challenge = field(&response, "challenge")?.try_into();
+        let challenge = challenge.map_err(|_| CredentialError::InvalidResponse("challenge"))?;
         let message = fresh::key_message(self.site(), &self.welcome().session, &challenge);
         let signature = BASE64URL_NOPAD.encode(&identity.sign(&message).0);
         let _: Value = self
@@ -199,12 +204,12 @@ impl Client {
         Ok(())
     }
 
-    /// Changes the person's pass phrase: proves the present one anew, and sets the new one for the same
-    /// identity. The site ends the person's other sessions; this one goes on.
+    /// Changes the person's pass phrase: proves the current one and sets the new one for the same
+    /// identity. The site ends the person's other sessions; this one continues.
     ///
     /// # Errors
-    /// [`CredentialError`]; the present pass phrase stays then, except after [`CallError::Lost`], when it is
-    /// not known.
+    /// [`CredentialError`]. The current pass phrase then remains valid, except after
+    /// [`CallError::Lost`], when the outcome is unknown.
     pub async fn change_passphrase(
         &self,
         present: &Passphrase,
@@ -217,23 +222,23 @@ impl Client {
         }?;
         let registration = Registration::start(new)?;
         let request = json!({ "request": registration.request() });
-        let started: Started = self.call("self", "passphrase_start", &request).await?;
+        let started: PassphraseStarted = self.call("self", "passphrase_start", &request).await?;
         if decode(&started.server_identity, "server_identity")? != self.site().to_bytes() {
             return Err(CredentialError::WrongSite);
         }
-        let (started, registered) = aside(move || {
+        let (started, registered) = blocking(move || {
             let registered = registration.record(&started);
             (started, registered)
         })
         .await?;
         let (record, export_key) = registered?;
-        let finished = Finished::new(&started, &record, &export_key, identity)?;
+        let finished = PassphraseFinish::new(&started, &record, &export_key, identity)?;
         Ok(self.call("self", "passphrase_finish", &finished).await?)
     }
 
-    /// Begins a proof, and waits as long as the site says.
+    /// Starts a proof, and waits as long as the site demands.
     async fn begin_proof(&self, params: &Value) -> Result<Value, CredentialError> {
-        for _ in 0..WAITS {
+        for _ in 0..MAX_WAITS {
             match self.call("self", "proof_start", params).await {
                 Err(CallError::Failed {
                     problem: Some(problem),
@@ -249,8 +254,8 @@ impl Client {
     }
 }
 
-/// Runs what takes a fraction of a second on a thread that may block.
-async fn aside<T: Send + 'static>(
+/// Runs work that takes a fraction of a second on a thread that may block.
+async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, CredentialError> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -259,10 +264,10 @@ async fn aside<T: Send + 'static>(
 
 fn field(answer: &Value, name: &'static str) -> Result<Vec<u8>, CredentialError> {
     let text = answer.get(name).and_then(Value::as_str);
-    decode(text.ok_or(CredentialError::Answer(name))?, name)
+    decode(text.ok_or(CredentialError::InvalidResponse(name))?, name)
 }
 
 fn decode(text: &str, name: &'static str) -> Result<Vec<u8>, CredentialError> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes());
-    bytes.map_err(|_| CredentialError::Answer(name))
+    bytes.map_err(|_| CredentialError::InvalidResponse(name))
 }

@@ -1,56 +1,58 @@
-//! What can go wrong, and what its reader can do.
+//! Errors of connections and operations.
 
 use countersign_proto::operation::{Code, Outcome};
 use countersign_proto::session::{Goodbye, LoginError};
 use serde::Deserialize;
 
-/// Why there is no session.
+/// Why no session was opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nothing answers there; see that the site runs and that the address is right.
-    #[error("cannot reach {address}: {cause}")]
+    /// The connection failed.
+    #[error(
+        "cannot reach {address}: {cause}; check that the site runs and that the address is right"
+    )]
     Unreachable {
         /// Host and port that were tried.
         address: String,
-        /// What the operating system says.
+        /// The operating system's error.
         cause: std::io::Error,
     },
-    /// The site did not answer in time.
-    #[error("no answer from {address} in time")]
-    TooSlow {
+    /// The login did not complete before the timeout.
+    #[error("{address} did not respond in time; try again")]
+    Timeout {
         /// Host and port that were tried.
         address: String,
     },
-    /// The connection broke before the login was over.
-    #[error("{address} closed the connection before the login was over")]
+    /// The site closed the connection during the login.
+    #[error("{address} closed the connection during the login; try again")]
     Closed {
         /// Host and port that were tried.
         address: String,
     },
-    /// The login was refused, by the site or by this side.
+    /// The site or this client rejected the login.
     #[error(transparent)]
     Login(#[from] LoginError),
 }
 
-/// What a failed operation says of itself (the data of its result).
+/// The data of a failed operation's result.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Problem {
     /// The stable name of the code.
     pub code: String,
-    /// What went wrong.
+    /// What happened and why.
     pub message: String,
-    /// What can be done about it.
+    /// What the caller can do.
     #[serde(default)]
     pub hint: Option<String>,
-    /// The offending field of the parameters.
+    /// The invalid field of the parameters.
     #[serde(default)]
     pub field: Option<String>,
-    /// After how many milliseconds it may be repeated, where the site knows.
+    /// When the operation may be repeated, in milliseconds from now, if the site knows.
     #[serde(default)]
     pub retry_after_ms: Option<u64>,
 }
 
-/// Why an operation has no good result.
+/// Why an operation did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The site ran the operation and it failed.
@@ -58,23 +60,23 @@ pub enum CallError {
     Failed {
         /// The result's code.
         code: Code,
-        /// What the site says of it; absent when it says nothing in the usual form.
+        /// The description in the result; `None` if its data has another form.
         problem: Option<Problem>,
     },
-    /// The parameters cannot be written as JSON.
-    #[error("the parameters cannot be written as JSON: {0}")]
+    /// The parameters cannot be serialised as JSON.
+    #[error("the parameters cannot be serialised as JSON: {0}")]
     Params(serde_json::Error),
-    /// The result is not what the caller expects.
-    #[error("the result has another form than expected: {0}")]
+    /// The result cannot be deserialised into the caller's type.
+    #[error("the result has an unexpected form: {0}")]
     Unexpected(serde_json::Error),
-    /// The session is over: cut, expired, or the site stopped.
+    /// The site ended the session: it was terminated, it expired, or the site stopped.
     #[error("the session was ended: {}", .0.in_words())]
     Ended(Goodbye),
-    /// Content ended before it was whole, or its digest is wrong: what came of it means nothing.
-    #[error("the content is not whole: its sender gave up")]
-    Broken,
-    /// The connection broke; whether the operation ran is not known.
-    #[error("the connection was lost; whether the operation ran is not known")]
+    /// The sender cancelled the content before it was complete. The received part must not be used.
+    #[error("the content is incomplete because its sender cancelled it; discard the received part")]
+    IncompleteContent,
+    /// The connection was lost. It is unknown whether the operation ran.
+    #[error("the connection was lost; it is unknown whether the operation ran")]
     Lost,
 }
 

@@ -1,4 +1,4 @@
-//! The handle of a session, as an application holds it: calls that return, events that come.
+//! [`Client`]: the application's handle of a session.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,21 +15,21 @@ use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::asks::Ask;
-use crate::connector::{Connector, Opened, Who};
+use crate::connector::{Connector, LoginAs, Opened};
 use crate::content::{Download, Upload};
 use crate::error::{CallError, ConnectError};
+use crate::requests::Request;
 use crate::results::{Events, Results};
 use crate::task::SessionTask;
 
-/// Operations that may wait for the session's task.
-const QUEUE: usize = 1_024;
-/// Events kept for a subscriber that is slow to read them.
-const EVENTS_KEPT: usize = 256;
+/// Requests that may wait for the session's task.
+const QUEUE_LENGTH: usize = 1_024;
+/// Events that are queued for a slow subscriber.
+const EVENT_QUEUE_LENGTH: usize = 256;
 
-/// An open session. Calls may be made from many tasks at once; all share the connection.
+/// An open session. Many tasks may call it concurrently; all share one connection.
 pub struct Client {
-    asks: mpsc::Sender<Ask>,
+    requests: mpsc::Sender<Request>,
     events: broadcast::WeakSender<Event>,
     next_id: AtomicU64,
     welcome: watch::Receiver<Welcome>,
@@ -44,10 +44,10 @@ impl Connector {
     /// Connects and logs in.
     ///
     /// # Errors
-    /// A [`ConnectError`]; after [`LoginError::WrongSite`] nothing secret was sent.
+    /// A [`ConnectError`]. After [`LoginError::WrongSite`], no secret was sent.
     ///
     /// [`LoginError::WrongSite`]: countersign_proto::session::LoginError::WrongSite
-    pub async fn connect(&self, who: Who) -> Result<Client, ConnectError> {
+    pub async fn connect(&self, who: LoginAs) -> Result<Client, ConnectError> {
         let opened = self.log_in(who).await?;
         Ok(Client::over(self.clone(), opened))
     }
@@ -58,29 +58,29 @@ impl Client {
     ///
     /// # Errors
     /// A [`ConnectError`].
-    pub async fn connect(site: &SiteUri, who: Who) -> Result<Self, ConnectError> {
+    pub async fn connect(site: &SiteUri, who: LoginAs) -> Result<Self, ConnectError> {
         Connector::new(site).connect(who).await
     }
 
     fn over(connector: Connector, mut opened: Opened) -> Self {
-        let (asks, asked) = mpsc::channel(QUEUE);
-        let (events, _) = broadcast::channel(EVENTS_KEPT);
+        let (requests, asked) = mpsc::channel(QUEUE_LENGTH);
+        let (events, _) = broadcast::channel(EVENT_QUEUE_LENGTH);
         let weak = events.downgrade();
-        let (telling, welcome) = watch::channel(opened.logged_in.welcome.clone());
+        let (welcome_sender, welcome) = watch::channel(opened.logged_in.welcome.clone());
         let identity = opened.logged_in.identity.take();
         let delivered = opened.logged_in.delivered.take();
         let ended = Arc::new(OnceLock::new());
         let site = *connector.site();
         let task = SessionTask {
-            asks: asked,
+            requests: asked,
             events,
             connector,
-            welcome: telling,
+            welcome: welcome_sender,
             ended: ended.clone(),
         };
         let task = tokio::spawn(task.run(opened));
         Self {
-            asks,
+            requests,
             events: weak,
             next_id: AtomicU64::new(1),
             welcome,
@@ -92,21 +92,20 @@ impl Client {
         }
     }
 
-    /// What the site said first: the session's id, the account, the expiry. Once the session was resumed,
-    /// what it said then.
+    /// The site's welcome: session id, account, expiry. After a resumption, the new welcome.
     #[must_use]
     pub fn welcome(&self) -> Welcome {
         self.welcome.borrow().clone()
     }
 
-    /// The person's own identity, recovered with the pass phrase; `None` for a service.
+    /// The person's identity, unsealed with the pass phrase; `None` for a service.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_deref()
     }
 
-    /// The person's certificate and encrypted key as the site delivered them, with the encryption option
-    /// `delivered-key`; `None` with every other.
+    /// The person's certificate and encrypted key as the site delivered them with the encryption
+    /// option `delivered-key`; `None` with every other option.
     #[must_use]
     pub fn delivered(&self) -> Option<&DeliveredKey> {
         self.delivered.as_deref()
@@ -117,10 +116,10 @@ impl Client {
         &self.site
     }
 
-    /// Runs an operation and reads its data.
+    /// Runs an operation and deserialises its result.
     ///
     /// # Errors
-    /// [`CallError::Failed`] when the operation failed; the others when it has no result.
+    /// [`CallError::Failed`] if the operation failed; another error if there is no result.
     pub async fn call<P: Serialize + ?Sized, R: DeserializeOwned>(
         &self,
         group: &str,
@@ -135,10 +134,10 @@ impl Client {
         serde_json::from_str(outcome.data.get()).map_err(CallError::Unexpected)
     }
 
-    /// Runs an operation and gives its result as it came, whether it succeeded or not.
+    /// Runs an operation and returns its result unchanged, whether it succeeded or not.
     ///
     /// # Errors
-    /// [`CallError::Ended`] or [`CallError::Lost`] when there is no result.
+    /// [`CallError::Ended`] or [`CallError::Lost`] if there is no result.
     pub async fn outcome(
         &self,
         group: &str,
@@ -149,11 +148,11 @@ impl Client {
         results.next().await.unwrap_or_else(|| Err(self.end()))
     }
 
-    /// Sends operations without waiting for any; their results come in any order, each with the id
-    /// that counts up from the first one's.
+    /// Sends several operations at once. Their ids are consecutive; their results arrive in any
+    /// order.
     ///
     /// # Errors
-    /// [`CallError::Ended`] or [`CallError::Lost`] when the session is over already.
+    /// [`CallError::Ended`] or [`CallError::Lost`] if the session has ended.
     pub async fn send<'a>(
         &self,
         operations: impl IntoIterator<Item = (&'a str, &'a str, Box<RawValue>)>,
@@ -167,17 +166,18 @@ impl Client {
                 command: command.to_owned(),
                 params,
             };
-            let ask = Ask::Call(operation, reply.clone());
-            self.ask(ask).await?;
+            let request = Request::Call(operation, reply.clone());
+            self.request(request).await?;
             left += 1;
         }
         Ok(Results { left, results })
     }
 
-    /// Runs an operation that takes or gives content: its result as it came, and the content behind it.
+    /// Runs an operation with content, or whose result has content. Returns the unchanged result and
+    /// its content.
     ///
     /// # Errors
-    /// [`CallError::Ended`] or [`CallError::Lost`] when there is no result.
+    /// [`CallError::Ended`] or [`CallError::Lost`] if there is no result.
     pub async fn stream(
         &self,
         group: &str,
@@ -187,65 +187,66 @@ impl Client {
     ) -> Result<(Outcome, Option<Download>), CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let operation = Operation::new(id, group, command, params);
-        let (reply, answered) = oneshot::channel();
-        self.ask(Ask::Stream(operation, content, reply)).await?;
-        answered.await.map_err(|_| self.end())?
+        let (reply, result) = oneshot::channel();
+        self.request(Request::Stream(operation, content, reply))
+            .await?;
+        result.await.map_err(|_| self.end())?
     }
 
-    /// Agrees on fresh keys with the site, for the present encryption option or for another one. The
-    /// client does so by itself before the keys expire. `false` when the site declines: the option is not
-    /// on offer; also when other keys are being agreed on just now.
+    /// Agrees on fresh keys with the site, for the current encryption option or for another one. The
+    /// client does this automatically before the keys expire. Returns `false` if the site declines
+    /// because it does not offer the option, or if another key exchange is in progress.
     ///
     /// # Errors
-    /// [`CallError::Ended`] or [`CallError::Lost`] when the session is over.
+    /// [`CallError::Ended`] or [`CallError::Lost`] if the session has ended.
     pub async fn renew_keys(&self, option: Option<EncryptionOption>) -> Result<bool, CallError> {
         let (reply, renewed) = oneshot::channel();
-        self.ask(Ask::Rekey(option, reply)).await?;
+        self.request(Request::Rekey(option, reply)).await?;
         renewed.await.map_err(|_| self.end())?
     }
 
-    /// The encryption options that the site has on offer now, in the order of their rank.
+    /// The encryption options that the site offers now, in the order of their rank.
     ///
     /// # Errors
-    /// [`CallError::Ended`] or [`CallError::Lost`] when the session is over.
+    /// [`CallError::Ended`] or [`CallError::Lost`] if the session has ended.
     pub async fn options(&self) -> Result<OptionList, CallError> {
         let (reply, options) = oneshot::channel();
-        self.ask(Ask::Options(reply)).await?;
+        self.request(Request::Options(reply)).await?;
         options.await.map_err(|_| self.end())?
     }
 
-    async fn ask(&self, ask: Ask) -> Result<(), CallError> {
-        self.asks.send(ask).await.map_err(|_| self.end())
+    async fn request(&self, request: Request) -> Result<(), CallError> {
+        self.requests.send(request).await.map_err(|_| self.end())
     }
 
-    /// Why the site ended the session, if it did and said so.
+    /// Why the site ended the session, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<Goodbye> {
         self.ended.get().copied()
     }
 
-    /// What is to be said of a session that is over.
+    /// The error for calls after the end of the session.
     fn end(&self) -> CallError {
         self.ended().map_or(CallError::Lost, CallError::Ended)
     }
 
-    /// Follows the events of this session from now on.
+    /// Subscribes to the events of this session from now on.
     #[must_use]
     pub fn events(&self) -> Events {
         let events = match self.events.upgrade() {
             Some(events) => events.subscribe(),
-            // The session is over: a channel that is closed already.
+            // The session has ended: return a closed channel.
             None => broadcast::channel(1).1,
         };
         Events { events }
     }
 
-    /// Says goodbye and waits until that is sent.
+    /// Ends the session, and waits until the goodbye is sent.
     ///
     /// # Errors
-    /// [`CallError::Ended`] or [`CallError::Lost`] when the session was over already.
+    /// [`CallError::Ended`] or [`CallError::Lost`] if the session had ended already.
     pub async fn close(self) -> Result<(), CallError> {
-        self.ask(Ask::Close).await?;
+        self.request(Request::Close).await?;
         self.task.await.map_err(|_| CallError::Lost)
     }
 }

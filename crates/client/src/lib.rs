@@ -1,12 +1,16 @@
-//! What an application links: log in as a person or a service, call operations, follow events.
+//! The client library: log in to a site as a person or a service, call operations, receive events.
+//!
+//! Non-goals: it does not store pass phrases or keys, does not discover sites, and does not retry
+//! operations. When a connection is lost, it resumes the session; operations in progress fail with
+//! [`CallError::Lost`], and the application decides whether to repeat them.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use countersign_client::{Client, Who};
+//! use countersign_client::{Client, LoginAs};
 //!
 //! let site = "countersign://site.example:4747#AbCd…".parse()?;
-//! let who = Who::person("maria".parse()?, "correct horse battery staple".to_owned().into());
-//! let client = Client::connect(&site, who).await?;
+//! let login = LoginAs::person("maria".parse()?, "correct horse battery staple".to_owned().into());
+//! let client = Client::connect(&site, login).await?;
 //! let me: serde_json::Value = client.call("self", "show", &serde_json::json!({})).await?;
 //! println!("{me}");
 //! client.close().await?;
@@ -14,7 +18,6 @@
 //! # }
 //! ```
 
-mod asks;
 mod connection;
 mod connector;
 mod content;
@@ -22,12 +25,15 @@ mod credentials;
 mod error;
 mod handle;
 mod renewal;
+mod requests;
 mod results;
 mod task;
 
-pub use connector::{Connector, Who};
+pub use connector::{Connector, LoginAs};
 pub use content::{Download, Upload};
-pub use credentials::{CredentialError, Finished, PassphraseChanged, Registration, Started};
+pub use credentials::{
+    CredentialError, PassphraseChanged, PassphraseFinish, PassphraseStarted, Registration,
+};
 pub use error::{CallError, ConnectError, Problem};
 pub use handle::Client;
 pub use results::{Events, Results};

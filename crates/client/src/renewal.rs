@@ -1,4 +1,4 @@
-//! Fresh keys that the client offers by itself, before the session's expire.
+//! Automatic key renewal: the client offers fresh keys before the session's keys expire.
 
 use std::time::Duration;
 
@@ -7,38 +7,35 @@ use countersign_proto::session::client::ClientSession;
 use countersign_proto::session::{OptionList, SessionRefusal};
 use tokio::time::Instant;
 
-/// How long a client waits after it could not renew its keys before it tries again.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+/// Delay between a failed key renewal and the next.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// Whether the site is to be offered new keys without a caller having asked for it.
+/// The state of the automatic key renewal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Renewal {
     NotDue,
-    /// As soon as no other exchange is under way, and not before.
+    /// Due at this time, as soon as no other key exchange is in progress.
     Due(Instant),
-    /// Offered for the present option.
+    /// Keys were offered for the current option.
     Offered,
-    /// Offered for another one, since the present one was declined.
+    /// Keys were offered for another option, because the site declined the current one.
     OfferedOther,
-    /// The present option was declined; the site was asked which ones it has.
-    Asked,
+    /// The site declined the current option and was asked for its options.
+    AskedForOptions,
 }
 
 impl Renewal {
-    /// Not at once: a site that declined has a reason.
-    fn later() -> Self {
-        Self::Due(Instant::now() + RENEWAL_PAUSE)
+    /// Schedules the next attempt. The site had a reason to decline, so not at once.
+    fn retry_later() -> Self {
+        Self::Due(Instant::now() + RETRY_DELAY)
     }
 
-    /// Offers new keys when it is time.
-    pub(crate) fn offer_when_due(
-        &mut self,
-        session: &mut ClientSession,
-    ) -> Result<(), SessionRefusal> {
+    /// Offers new keys if a renewal is due.
+    pub(crate) fn offer_when_due(&mut self, session: &mut ClientSession) -> Result<(), SessionRefusal> {
         let due = match self {
             Self::Due(not_before) => Instant::now() >= *not_before,
             Self::NotDue => session.wants_rekey(),
-            Self::Offered | Self::OfferedOther | Self::Asked => false,
+            Self::Offered | Self::OfferedOther | Self::AskedForOptions => false,
         };
         if due && session.offer_keys(session.option(), &mut SystemEntropy)? {
             *self = Self::Offered;
@@ -46,7 +43,7 @@ impl Renewal {
         Ok(())
     }
 
-    /// When the keys are to be renewed, if later.
+    /// The time at which a renewal becomes due, if one is scheduled.
     pub(crate) fn due(&self, session: &ClientSession) -> Option<Instant> {
         match self {
             Self::Due(not_before) if !session.renews() => Some(*not_before),
@@ -54,15 +51,15 @@ impl Renewal {
         }
     }
 
-    /// The keys were renewed because a caller asked for it.
+    /// Handles a renewal that a caller requested.
     pub(crate) fn renewed_for_caller(&mut self) {
         if matches!(self, Self::Due(_)) {
             *self = Self::NotDue;
         }
     }
 
-    /// The site answered an offer that no caller had asked for.
-    pub(crate) fn answered(
+    /// Handles the site's reply to an automatic offer.
+    pub(crate) fn handle_reply(
         &mut self,
         renewed: bool,
         session: &mut ClientSession,
@@ -71,21 +68,22 @@ impl Renewal {
             (Self::Offered | Self::OfferedOther, true) => Self::NotDue,
             (Self::Offered, false) => {
                 session.ask_for_options()?;
-                Self::Asked
+                Self::AskedForOptions
             }
-            (Self::OfferedOther, false) => Self::later(),
+            (Self::OfferedOther, false) => Self::retry_later(),
             (other, _) => other,
         };
         Ok(())
     }
 
-    /// The site told its options: the first that is accepted is offered, if the present one was declined.
-    pub(crate) fn options(
+    /// Handles the site's list of options: if the current one was declined, offers keys for the
+    /// first accepted one.
+    pub(crate) fn handle_options(
         &mut self,
         list: &OptionList,
         session: &mut ClientSession,
     ) -> Result<(), SessionRefusal> {
-        if *self != Self::Asked {
+        if *self != Self::AskedForOptions {
             return Ok(());
         }
         let option = session.choose(list);
@@ -96,8 +94,8 @@ impl Renewal {
         };
         *self = match offered {
             true => Self::OfferedOther,
-            // Declined for another reason, or the site offers just now.
-            false => Self::later(),
+            // The site declined for another reason, or is offering keys itself.
+            false => Self::retry_later(),
         };
         Ok(())
     }

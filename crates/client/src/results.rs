@@ -1,22 +1,22 @@
-//! Results of many operations as they come, and events.
+//! Results of several operations, and events.
 
 use countersign_proto::operation::{Event, Outcome};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::error::CallError;
 
-/// The results of operations that were sent together, in the order in which they arrive.
+/// The results of operations that were sent together, in order of arrival.
 pub struct Results {
     pub(crate) left: usize,
     pub(crate) results: mpsc::UnboundedReceiver<Result<Outcome, CallError>>,
 }
 
 impl Results {
-    /// The next result; `None` when all have come. A failed operation is a result like any other: its
-    /// code says so.
+    /// The next result; `None` when all have arrived. A failed operation is a result with an error
+    /// code.
     ///
     /// # Errors
-    /// [`CallError::Ended`] or [`CallError::Lost`] when the session is over.
+    /// [`CallError::Ended`] or [`CallError::Lost`] if the session has ended.
     pub async fn next(&mut self) -> Option<Result<Outcome, CallError>> {
         if self.left == 0 {
             return None;
@@ -26,14 +26,14 @@ impl Results {
     }
 }
 
-/// The events of a session, from the subscription on.
+/// The events of a session from the time of the subscription.
 pub struct Events {
     pub(crate) events: broadcast::Receiver<Event>,
 }
 
 impl Events {
-    /// The next event; `None` when the session is over. A subscriber that falls far behind misses the
-    /// oldest ones.
+    /// The next event; `None` when the session has ended. A subscriber that is 256 events behind
+    /// loses the oldest ones.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             match self.events.recv().await {

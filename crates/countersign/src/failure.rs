@@ -108,7 +108,7 @@ impl Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let (exit, code, hint) = match &error {
-            ConnectError::Unreachable { .. } | ConnectError::TooSlow { .. } => (
+            ConnectError::Unreachable { .. } | ConnectError::Timeout { .. } => (
                 Exit::Unreachable,
                 "unreachable",
                 "is the site running, and is the address right?",
@@ -165,7 +165,7 @@ impl From<CredentialError> for Failure {
             }
             CredentialError::WrongSite => Self::new(Exit::NotAuthenticated, "wrong_site", error),
             CredentialError::NoPassphrase => Self::new(Exit::Usage, "usage", error),
-            CredentialError::Answer(_) => Self::new(Exit::Failure, "protocol", error)
+            CredentialError::InvalidResponse(_) => Self::new(Exit::Failure, "protocol", error)
                 .hint("do both ends have the same version?"),
             CredentialError::Opaque(_)
             | CredentialError::Identity(_)
@@ -185,7 +185,7 @@ impl From<CallError> for Failure {
                 };
                 Self::new(exit, "session_ended", error)
             }
-            CallError::Broken => Self::new(Exit::Failure, "broken", error),
+            CallError::IncompleteContent => Self::new(Exit::Failure, "broken", error),
             CallError::Lost => Self::new(Exit::Unreachable, "connection_lost", error),
             CallError::Params(_) | CallError::Unexpected(_) => {
                 Self::new(Exit::Failure, "protocol", error)

@@ -1,4 +1,4 @@
-//! The site's time: the own clock, and how far it is behind the site's.
+//! The site's time: the local clock plus its measured offset from the site's clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,70 +14,76 @@ use http::Uri;
 use super::origin::WrongAddress;
 use super::site_address::SiteAddress;
 
-/// Tells the time of this machine, in milliseconds since 1970.
-pub(super) type OwnClock = Arc<dyn Fn() -> u64 + Send + Sync>;
+/// Returns the time of this machine, in milliseconds since 1970.
+pub(super) type LocalClock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// The longest answer of the site about its time, in bytes: a nonce, a number and a signature.
-pub(super) const MAX_ANSWER: usize = 1_024;
+/// Maximum length of the site's response with its time, in bytes: nonce, number and signature.
+pub(super) const MAX_CLOCK_RESPONSE: usize = 1_024;
 
-/// The clock of this machine. Before 1970 it was never set, and time runs from 1970 on since it was asked first:
-/// the site tells how far that is behind.
+/// The clock of this machine. If it shows a time before 1970, it was never set: then time starts in
+/// 1970 at the first call, and the offset to the site's time corrects it.
 #[allow(
     clippy::disallowed_methods,
     reason = "the one place of this crate that reads the time of day"
 )]
 pub(super) fn system() -> u64 {
-    static FIRST_ASKED: OnceLock<Instant> = OnceLock::new();
+    static FIRST_CALL: OnceLock<Instant> = OnceLock::new();
     let shown = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-    let since = since_1970(shown, || FIRST_ASKED.get_or_init(Instant::now).elapsed());
+    let since = since_1970(shown, || FIRST_CALL.get_or_init(Instant::now).elapsed());
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A question for the site's time: a nonce, and where to ask.
-pub(super) fn question(site: &SiteAddress) -> Result<(Nonce, Uri), WrongAddress> {
+/// A request for the site's time: a nonce, and the address to request.
+pub(super) fn time_request(site: &SiteAddress) -> Result<(Nonce, Uri), WrongAddress> {
     let nonce = Nonce(fresh(&mut SystemEntropy));
     let address = site.at(&format!("/clock?nonce={nonce}"))?;
     Ok((nonce, address))
 }
 
-/// The site's clock, as far as it is known.
+/// The site's clock as it is known here.
 pub(super) struct SiteClock {
-    own: OwnClock,
+    local: LocalClock,
     offset: AtomicI64,
 }
 
 impl SiteClock {
-    /// A clock that is taken for right until the site says otherwise.
-    pub(super) fn new(own: OwnClock) -> Self {
+    /// The offset is 0 until the site's time is known.
+    pub(super) fn new(local: LocalClock) -> Self {
         Self {
-            own,
+            local,
             offset: AtomicI64::new(0),
         }
     }
 
-    /// What the own clock shows, in milliseconds since 1970.
+    /// The local clock, in milliseconds since 1970.
     #[cfg(feature = "provider")]
-    pub(super) fn own(&self) -> u64 {
-        (self.own)()
+    pub(super) fn local(&self) -> u64 {
+        (self.local)()
     }
 
     /// The site's time, in milliseconds since 1970.
     pub(super) fn now(&self) -> u64 {
-        site_time((self.own)(), self.offset.load(Ordering::Relaxed))
+        site_time((self.local)(), self.offset.load(Ordering::Relaxed))
     }
 
-    /// Goes by what the site said just now, where nobody else can speak.
+    /// Sets the offset from the site's current time, which came over an authenticated channel.
     #[cfg(feature = "consumer")]
     pub(super) fn set(&self, site_time: u64) {
-        let offset = i128::from(site_time) - i128::from((self.own)());
+        let offset = i128::from(site_time) - i128::from((self.local)());
         let offset = i64::try_from(offset).unwrap_or_default();
         self.offset.store(offset, Ordering::Relaxed);
     }
 
-    /// Goes by the answer to the question of that nonce; `false` when it is not the site's.
-    pub(super) fn told(&self, nonce: Nonce, answer: &[u8], site: &[PartyPublic]) -> bool {
-        let told: Option<Clock> = serde_json::from_slice(answer).ok();
-        let offset = told.and_then(|told| told.offset(nonce, site, (self.own)()));
+    /// Verifies the response to the request with this nonce and sets the offset. Returns `false` if
+    /// the response is not signed by one of the keys in `site`.
+    pub(super) fn set_from_response(
+        &self,
+        nonce: Nonce,
+        response: &[u8],
+        site: &[PartyPublic],
+    ) -> bool {
+        let clock: Option<Clock> = serde_json::from_slice(response).ok();
+        let offset = clock.and_then(|clock| clock.offset(nonce, site, (self.local)()));
         if let Some(offset) = offset {
             self.offset.store(offset, Ordering::Relaxed);
         }

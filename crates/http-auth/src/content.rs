@@ -1,6 +1,6 @@
-//! Reading content whole, up to a limit.
+//! Reads the complete content of a message, up to a maximum length.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -11,41 +11,36 @@ pub trait Content: Body<Data: Send, Error: Into<BoxError>> + Send {}
 
 impl<B: Body<Data: Send, Error: Into<BoxError>> + Send> Content for B {}
 
-/// Why content was not read.
+/// Why content could not be read.
 #[derive(Debug)]
-pub(super) enum Unread {
-    /// It is longer than may be.
+pub(super) enum ReadError {
+    /// It exceeds the maximum length.
     TooLong,
-    /// It broke off, or something else happened to it.
-    Broken(BoxError),
+    /// The body failed, for example because the connection ended.
+    Interrupted(BoxError),
 }
 
-/// Bytes that room is made for because a head announces them.
-const BELIEVED: usize = 8 * 1024;
+/// Maximum capacity that is allocated because a size is announced, in bytes.
+const MAX_INITIAL_CAPACITY: usize = 8 * 1024;
 
-/// Reads all of it, `longest` bytes at most.
-pub(super) async fn read(body: impl Content, longest: usize) -> Result<Bytes, Unread> {
+/// Reads the complete content, at most `max_len` bytes.
+pub(super) async fn read(body: impl Content, max_len: usize) -> Result<Bytes, ReadError> {
     let least = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if least > longest {
-        return Err(Unread::TooLong);
+    if least > max_len {
+        return Err(ReadError::TooLong);
     }
     let mut body = std::pin::pin!(body);
-    // Into one piece of memory: a piece for each of many short ones would cost many times their length.
-    let mut content = Vec::with_capacity(least.min(BELIEVED));
+    // One contiguous buffer: a list of many short frames would take many times their length.
+    let mut content = Vec::with_capacity(least.min(MAX_INITIAL_CAPACITY));
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Unread::Broken(error.into()))?;
-        let Ok(mut data) = frame.into_data() else {
+        let frame = frame.map_err(|error| ReadError::Interrupted(error.into()))?;
+        let Ok(data) = frame.into_data() else {
             continue;
         };
-        if content.len() + data.remaining() > longest {
-            return Err(Unread::TooLong);
+        if content.len() + data.remaining() > max_len {
+            return Err(ReadError::TooLong);
         }
-        while data.has_remaining() {
-            let piece = data.chunk();
-            content.extend_from_slice(piece);
-            let length = piece.len();
-            data.advance(length);
-        }
+        content.put(data);
     }
     Ok(content.into())
 }

@@ -1,16 +1,23 @@
-//! What both ends have to know of an edition of the broker's dialog.
+//! What consumer and provider both need from an edition of the broker's dialog.
 
 /// An edition of the broker's dialog: [`V2`](crate::V2) or [`V1`](crate::v1::V1).
 ///
-/// Everything that this crate does around the dialog is written once, for any edition: builders, layers, the credential
-/// cache, ticket stores, limits. Nothing outside of this crate can implement it.
+/// Everything around the dialog is written once for any edition: builders, layers, the credential
+/// cache, ticket stores, limits. The trait is sealed: only this crate implements it.
 pub trait Edition: Sized + Send + Sync + 'static {
-    /// An application with its own keys.
-    type Application;
-    /// The site that both applications trust.
+    /// An application with its private keys.
+    type Application: ApplicationKeys<Edition = Self>;
+    /// The site that consumer and provider trust.
     type Site;
-    /// Where a provider takes tickets by default.
+    /// Default path at which a provider accepts tickets.
     const TICKET_PATH: &'static str;
-    /// The longest message of the dialog, in bytes.
+    /// Maximum length of a message of the dialog, in bytes.
     const MAX_MESSAGE: usize;
+}
+
+/// The keys of an application. Their type determines the edition of the consumer or provider that
+/// is built with them.
+pub trait ApplicationKeys {
+    /// The edition that uses these keys.
+    type Edition: Edition<Application = Self>;
 }

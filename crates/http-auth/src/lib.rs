@@ -1,12 +1,16 @@
-//! HTTP authentication between applications: the consumer's and the provider's end of the broker's dialog
-//! (`docs/protocol/broker.md`), as middleware. Edition v2, and in [`v1`] the other one.
+//! HTTP authentication between applications: consumer and provider middleware for the broker's
+//! dialog (`docs/protocol/broker.md`).
 //!
-//! A [`Consumer`] calls other applications: it gets service tickets from the site, presents them, and signs each
-//! request. A [`Provider`] is called: it accepts tickets, verifies requests and passes on those that are signed. Both
-//! are layers of `tower`; with the feature `reqwest` a consumer is middleware of reqwest too.
+//! A [`Consumer`] calls other applications. It requests service tickets from the site, presents
+//! them to providers, and signs each request. A [`Provider`] is called by other applications. It
+//! accepts tickets, verifies requests and passes the signed ones to the service behind it. Both are
+//! layers of `tower`; with the feature `reqwest` a consumer is also a middleware of reqwest.
 //!
-//! This crate neither decides who may call whom, which is the site's part, nor protects what it does not sign: use
-//! TLS.
+//! Both are generic over the edition of the dialog, which follows from the type of the application:
+//! [`Application`] for edition v2, [`V1Application`] for edition v1, which Serveros 0.3 speaks.
+//!
+//! Non-goals: this crate does not decide which application may call which (the site does), and it
+//! does not protect what it does not sign. Use TLS for that.
 //!
 //! ```no_run
 //! # #[cfg(feature = "reqwest")]
@@ -17,15 +21,15 @@
 //! let consumer = Consumer::builder(Application::from_pem("billing", key, None)?, site)
 //!     .calls("ledger", "http://127.0.0.1:8080".parse()?)
 //!     .build()?;
-//! let answer = consumer.client()?.get("http://127.0.0.1:8080/balance").send().await?;
-//! println!("{}", answer.text().await?);
+//! let response = consumer.client()?.get("http://127.0.0.1:8080/balance").send().await?;
+//! println!("{}", response.text().await?);
 //! # Ok(())
 //! # }
 //! ```
 
 #![cfg_attr(
     not(any(feature = "consumer", feature = "provider")),
-    allow(dead_code, reason = "without either end there is nothing to use it")
+    allow(dead_code, reason = "neither consumer nor provider is built")
 )]
 
 #[cfg(feature = "consumer")]
@@ -34,35 +38,41 @@ pub mod consumer;
 pub mod provider;
 pub mod v1;
 
+#[cfg(any(feature = "consumer", feature = "provider"))]
 mod clock;
+#[cfg(any(feature = "consumer", feature = "provider"))]
 mod content;
 mod edition;
 mod origin;
+#[cfg(any(feature = "consumer", feature = "provider"))]
 mod refusal;
 mod session;
+#[cfg(any(feature = "consumer", feature = "provider"))]
 mod site_address;
+#[cfg(any(feature = "consumer", feature = "provider"))]
 mod slot;
 mod v2;
 
 #[cfg(feature = "consumer")]
-pub use consumer::{By, ConsumerError, SigningClient};
-pub use edition::Edition;
+pub use consumer::{Consumer, ConsumerBuilder, ConsumerError, Responder, SigningClient};
+pub use edition::{ApplicationKeys, Edition};
 pub use origin::{Origin, WrongAddress};
 #[cfg(feature = "sqlite")]
 pub use provider::SqliteTickets;
 #[cfg(feature = "provider")]
 pub use provider::{
-    AuthenticatedApp, Limits, MemoryTickets, Once, OpenedTicket, RequestName, TicketStore,
-    TicketStoreError, VerifiedService,
+    AuthenticatedApp, Insertion, Limits, MemoryTickets, OpenedTicket, Provider, ProviderBuilder,
+    RequestName, TicketStore, TicketStoreError, VerifiedService,
 };
 pub use session::{SessionError, SiteSession};
+#[cfg(feature = "consumer")]
+pub use v1::V1BuildError;
+pub use v1::{V1, V1Application, V1Site};
 #[cfg(any(feature = "reqwest", feature = "provider"))]
 pub use v2::IntroductionError;
-pub use v2::{Application, Site, TICKET_PATH, V2};
-#[cfg(feature = "consumer")]
-pub use v2::{Consumer, ConsumerBuilder};
 #[cfg(feature = "provider")]
-pub use v2::{Provider, ProviderBuilder, ProviderError};
+pub use v2::ProviderError;
+pub use v2::{Application, Site, TICKET_PATH, V2};
 
-/// The error of any service, as in `tower`.
+/// The error of an arbitrary service, as in `tower`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,25 +1,25 @@
-//! Whom an address belongs to: scheme, host and port (RFC 6454), and what of a request is signed of it.
+//! Origins: scheme, host and port of an address (RFC 6454), and how they are signed.
 
 use std::fmt;
 
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
-/// Where somebody answers.
+/// Scheme, host and port of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     scheme: Scheme,
-    /// The host, with its port unless that is the scheme's own.
+    /// The host, with its port unless it is the scheme's default.
     authority: String,
 }
 
-/// Not an `http` or `https` address with a host.
+/// The text is not an `http` or `https` URL with a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no address: write it as in https://site.example:4749")]
+#[error("{0} is not an address: write it as in https://site.example:4749")]
 pub struct WrongAddress(pub String);
 
-/// The port that an address of that scheme has where it names none.
-fn usual_port(scheme: &Scheme) -> Option<u16> {
+/// The port of an address with this scheme that contains none.
+fn default_port(scheme: &Scheme) -> Option<u16> {
     match scheme.as_str() {
         "http" => Some(80),
         "https" => Some(443),
@@ -27,8 +27,8 @@ fn usual_port(scheme: &Scheme) -> Option<u16> {
     }
 }
 
-/// Path and query as they are sent and signed: an empty path is `/` (RFC 9112, section 3.2.1), and nothing else is
-/// changed.
+/// Path and query as they are sent and signed. An empty path becomes `/` (RFC 9112, section 3.2.1);
+/// nothing else is changed.
 pub(super) fn target(uri: &Uri) -> String {
     match uri.path_and_query().map_or("", PathAndQuery::as_str) {
         target if target.is_empty() || target.starts_with('?') => format!("/{target}"),
@@ -36,7 +36,8 @@ pub(super) fn target(uri: &Uri) -> String {
     }
 }
 
-/// The same address, with its path and query as [`target`] has them: HTTP clients do not all send an empty path alike.
+/// The same address with path and query as returned by [`target`], because HTTP clients differ in how
+/// they send an empty path.
 #[cfg(feature = "consumer")]
 pub(super) fn with_path(uri: Uri) -> Uri {
     let path = PathAndQuery::try_from(target(&uri));
@@ -45,8 +46,8 @@ pub(super) fn with_path(uri: Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or(uri)
 }
 
-/// The port that an authority names, or that it names none. `None` for one that is not host and port alone: `h:x`,
-/// `h:99999` and `[::1]x` are read as authorities too, with the hosts `h` and `[::1]`.
+/// The port in an authority, or `Some(None)` if it contains none. `None` if the authority is not just
+/// host and port: the parser also accepts `h:x`, `h:99999` and `[::1]x`, with hosts `h` and `[::1]`.
 fn port(authority: &Authority) -> Option<Option<u16>> {
     let text = authority.as_str();
     let text = text.rsplit_once('@').map_or(text, |(_, text)| text);
@@ -62,22 +63,22 @@ fn port(authority: &Authority) -> Option<Option<u16>> {
     digits.then(|| port.parse().ok()).flatten().map(Some)
 }
 
-/// An authority as RFC 9421, section 2.2.3, has it: in lower case, without the port of its scheme. `None` for one that
-/// names a user, or whose port is none.
-pub(super) fn normalized(authority: &Authority, usual: Option<u16>) -> Option<String> {
+/// An authority normalised as in RFC 9421, section 2.2.3: in lower case, without its scheme's default
+/// port. `None` if it contains a user name or an invalid port.
+pub(super) fn normalized(authority: &Authority, default_port: Option<u16>) -> Option<String> {
     if authority.as_str().contains('@') {
         return None;
     }
     let host = authority.host().to_ascii_lowercase();
-    let port = port(authority)?.filter(|port| Some(*port) != usual);
+    let port = port(authority)?.filter(|port| Some(*port) != default_port);
     Some(port.map_or(host.clone(), |port| format!("{host}:{port}")))
 }
 
 /// Whether two authorities of one scheme are the same.
 #[cfg(feature = "provider")]
 pub(super) fn same(first: &Authority, second: &Authority, scheme: Option<&Scheme>) -> bool {
-    let usual = scheme.and_then(usual_port);
-    let normalized = |authority| normalized(authority, usual);
+    let default_port = scheme.and_then(default_port);
+    let normalized = |authority| normalized(authority, default_port);
     normalized(first).is_some() && normalized(first) == normalized(second)
 }
 
@@ -85,29 +86,31 @@ impl Origin {
     pub(super) fn of(uri: &Uri) -> Result<Self, WrongAddress> {
         let wrong = || WrongAddress(uri.to_string());
         let scheme = uri.scheme().ok_or_else(wrong)?;
-        let usual = usual_port(scheme).ok_or_else(wrong)?;
+        let default_port = default_port(scheme).ok_or_else(wrong)?;
         let named = uri.authority().ok_or_else(wrong)?;
         let host = named.host().to_ascii_lowercase();
-        let port = port(named).ok_or_else(wrong)?.filter(|port| *port != usual);
+        let port = port(named)
+            .ok_or_else(wrong)?
+            .filter(|port| *port != default_port);
         Ok(Self {
             scheme: scheme.clone(),
             authority: port.map_or(host.clone(), |port| format!("{host}:{port}")),
         })
     }
 
-    /// As it is signed: host, and port unless that is the scheme's own.
+    /// The signed form: host, and port unless it is the scheme's default.
     #[cfg(feature = "consumer")]
     pub(super) fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The port that it has where it names none.
+    /// The scheme's default port.
     #[cfg(feature = "consumer")]
-    pub(super) fn usual_port(&self) -> Option<u16> {
-        usual_port(&self.scheme)
+    pub(super) fn default_port(&self) -> Option<u16> {
+        default_port(&self.scheme)
     }
 
-    /// The address of that path and query here.
+    /// The address with this path and query at this origin.
     pub(super) fn at(&self, path: &str) -> Result<Uri, WrongAddress> {
         let address = Uri::builder()
             .scheme(self.scheme.clone())
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_authority_is_signed_without_the_port_of_its_scheme() {
-        for (authority, usual, expected) in [
+        for (authority, default_port, expected) in [
             ("Ledger.Example", Some(80), Some("ledger.example")),
             ("ledger.example:80", Some(80), Some("ledger.example")),
             ("ledger.example:080", Some(80), Some("ledger.example")),
@@ -168,15 +171,15 @@ mod tests {
             ("[::1]:443", Some(443), Some("[::1]")),
             ("user@ledger.example", Some(80), None),
         ] {
-            let signed = normalized(&authority.parse().unwrap(), usual);
-            assert_eq!(signed.as_deref(), expected, "{authority} {usual:?}");
+            let signed = normalized(&authority.parse().unwrap(), default_port);
+            assert_eq!(signed.as_deref(), expected, "{authority} {default_port:?}");
         }
     }
 
-    /// The story: an attacker in the middle made `Host: ledger.example` of a signed request `ledger.example:x`, and it was
-    /// taken for the same; the service behind wrote the other one into its links.
+    /// Regression: an attacker in the middle changed `Host: ledger.example` of a signed request to
+    /// `ledger.example:x`. The two compared equal, and the service put the changed one into links.
     #[test]
-    fn what_is_no_port_does_not_vanish() {
+    fn an_authority_with_an_invalid_port_is_not_normalized() {
         for authority in [
             "ledger.example:x",
             "ledger.example:+80",
@@ -187,17 +190,18 @@ mod tests {
             let Ok(authority) = authority.parse() else {
                 continue;
             };
-            for usual in [None, Some(80)] {
-                assert_eq!(normalized(&authority, usual), None, "{authority}");
+            for default_port in [None, Some(80)] {
+                assert_eq!(normalized(&authority, default_port), None, "{authority}");
             }
         }
         let without = normalized(&"ledger.example:".parse().unwrap(), None);
         assert_eq!(without.as_deref(), Some("ledger.example"));
     }
 
-    /// The story: a request to `http://h?x=1` was signed for the target `?x=1`, and the HTTP client sent `/?x=1`.
+    /// Regression: a request to `http://h?x=1` was signed for the target `?x=1`, and the HTTP client
+    /// sent `/?x=1`.
     #[test]
-    fn an_empty_path_is_signed_and_sent_as_a_slash_and_others_as_they_are() {
+    fn an_empty_path_becomes_a_slash_and_other_paths_are_unchanged() {
         for (address, expected) in [
             ("http://h", "/"),
             ("http://h?x=1", "/?x=1"),
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_at_an_origin_has_its_path() {
+    fn an_address_has_the_origin_and_the_given_path() {
         let site = Origin::of(&"http://[::1]:4749".parse().unwrap()).unwrap();
         let address = site.at("/clock?nonce=a").unwrap();
         assert_eq!(address, "http://[::1]:4749/clock?nonce=a");

@@ -1,5 +1,5 @@
-//! Refusals as HTTP carries them: `application/problem+json`, and the challenge that belongs to a 401
-//! (RFC 9110, section 11.6.1).
+//! Refusals in HTTP responses: `application/problem+json`, and the challenge of a 401 (RFC 9110,
+//! section 11.6.1).
 
 use countersign_proto::broker::v2::Refusal;
 
@@ -9,27 +9,27 @@ pub(crate) fn challenge(refusal: Refusal) -> String {
     format!("Countersign error=\"{}\"", refusal.code())
 }
 
-/// What such a value says.
+/// Parses a value of `www-authenticate`.
 #[cfg(feature = "consumer")]
-pub(crate) fn of_challenge(value: &str) -> Option<Refusal> {
+pub(crate) fn from_challenge(value: &str) -> Option<Refusal> {
     let code = value.strip_prefix("Countersign error=\"")?;
-    of_code(code.strip_suffix('"')?)
+    from_code(code.strip_suffix('"')?)
 }
 
-/// What a body says.
+/// Parses the body of a response.
 #[cfg(feature = "consumer")]
-pub(crate) fn of_problem(body: &[u8]) -> Option<Refusal> {
+pub(crate) fn from_problem(body: &[u8]) -> Option<Refusal> {
     #[derive(serde::Deserialize)]
     struct Problem {
         code: String,
     }
     let problem: Problem = serde_json::from_slice(body).ok()?;
-    of_code(&problem.code)
+    from_code(&problem.code)
 }
 
-/// What a code says.
+/// The refusal with this code.
 #[cfg(feature = "consumer")]
-pub(crate) fn of_code(code: &str) -> Option<Refusal> {
+pub(crate) fn from_code(code: &str) -> Option<Refusal> {
     let all = [
         Refusal::NotVerified,
         Refusal::Clock,

@@ -1,23 +1,24 @@
-//! The session with the site over which tickets and ticket keys are requested.
+//! The session with the site through which tickets and ticket keys are requested.
 
 use async_trait::async_trait;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Why an operation in a session has no result.
+/// Why an operation in a session failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SessionError(pub String);
 
-/// An authenticated session with the site, of the service that is named for the application there.
+/// An authenticated session with the site. Its account is the service that is registered for the
+/// application at the site.
 ///
-/// With the feature `session` it is implemented for `countersign_client::Client`.
+/// With the feature `session`, `countersign_client::Client` implements it.
 #[async_trait]
 pub trait SiteSession: Send + Sync + 'static {
     /// Runs an operation and returns the data of its result, as JSON.
     ///
     /// # Errors
-    /// [`SessionError`] when the operation failed or the session is over.
+    /// [`SessionError`] if the operation failed or the session has ended.
     async fn call(
         &self,
         group: &str,

@@ -1,19 +1,19 @@
-//! Where a site answers over HTTP: an origin, and the path under which a proxy has it.
+//! The HTTP address of a site: an origin, and the path prefix that a proxy gives it.
 
 use http::Uri;
 
 use super::origin::{Origin, WrongAddress};
 
-/// The address of a site. It answers at paths below it.
+/// The HTTP address of a site. Its endpoints are below the prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SiteAddress {
     origin: Origin,
-    /// Empty, or a path that begins with a slash and does not end with one.
+    /// Empty, or a path that starts with a slash and does not end with one.
     prefix: String,
 }
 
 impl SiteAddress {
-    /// The address in a URL without a query.
+    /// Parses a URL without a query.
     ///
     /// # Errors
     /// [`WrongAddress`].
@@ -27,7 +27,7 @@ impl SiteAddress {
         })
     }
 
-    /// Where the site answers what it answers at `path`.
+    /// The address of the site's endpoint `path`.
     pub(super) fn at(&self, path: &str) -> Result<Uri, WrongAddress> {
         self.origin.at(&format!("{}{path}", self.prefix))
     }
@@ -37,9 +37,10 @@ impl SiteAddress {
 mod tests {
     use super::*;
 
-    /// A site behind a proxy at `/auth` was asked at `/authenticate`, which another service answers: 404.
+    /// Regression: for a site behind a proxy at `/auth`, requests went to `/authenticate`, which
+    /// belongs to another service.
     #[test]
-    fn the_path_of_a_site_behind_a_proxy_is_kept() {
+    fn endpoints_are_below_the_path_prefix_of_the_site() {
         for (url, address) in [
             ("https://a.example", "https://a.example/clock?nonce=1"),
             ("https://a.example/", "https://a.example/clock?nonce=1"),

@@ -1,8 +1,8 @@
-//! Keys and sessions that are replaced while requests use them.
+//! Values, such as keys and sessions, that are replaced while requests use them.
 
 use std::sync::{PoisonError, RwLock};
 
-/// A value that can be replaced. Who got it before goes on with what they got.
+/// A value that can be replaced. A clone taken before stays unchanged.
 #[derive(Default)]
 pub(crate) struct Slot<T>(RwLock<T>);
 
@@ -16,7 +16,7 @@ impl<T: Clone> Slot<T> {
         value.clone()
     }
 
-    /// Replaces the value with one that is made of it.
+    /// Replaces the value with one computed from it.
     pub(crate) fn change(&self, change: impl FnOnce(&T) -> T) {
         let mut value = self.0.write().unwrap_or_else(PoisonError::into_inner);
         *value = change(&value);

@@ -1,9 +1,9 @@
-//! The content pump: carries the content of a session's operations and results between packets and their readers
-//! and writers. It holds no more than the session's windows allow.
+//! The content pump: moves the content of operations and results between packets and their readers and
+//! writers. It buffers at most what the session's flow-control windows allow.
 //!
 //! ```text
-//! packets --arrived--> Pump --Incoming--> reader       a reader that falls behind makes the sender wait
-//! packets <--settle--- Pump <--stream---- writer       asked for more only when the session has room
+//! packets --arrived--> Pump --Incoming--> reader       a slow reader stops the sender
+//! packets <--settle--- Pump <--stream---- writer       polled only when the session has room
 //! ```
 
 use std::collections::HashMap;
@@ -16,14 +16,14 @@ use countersign_proto::session::{Goodbye, SessionRefusal, client, server};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, StreamFuture};
 use tokio::sync::mpsc;
 
-/// As many pieces as may be on their way to a reader, and the end.
-const PIECES: usize = (CONTENT_WINDOW / LEAST_PIECE_COST) as usize + 1;
+/// Maximum number of pieces in a reader's queue, and one for the end.
+const MAX_PIECES: usize = (CONTENT_WINDOW / LEAST_PIECE_COST) as usize + 1;
 
-/// Why content that arrives is incomplete. What came of it must not be taken for the whole.
+/// Why received content is incomplete. The received part must not be used as the complete content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
-    /// Its sender cancelled it.
-    #[error("it was cancelled")]
+pub enum ContentError {
+    /// The sender cancelled it.
+    #[error("the sender cancelled the content")]
     Cancelled,
     /// The connection was lost.
     #[error("the connection was lost")]
@@ -33,30 +33,30 @@ pub enum Broken {
     Ended(Goodbye),
 }
 
-/// A piece of content that arrives; an empty one is the end.
-type Piece = Result<Vec<u8>, Broken>;
+/// A piece of received content; an empty one is the end.
+type Piece = Result<Vec<u8>, ContentError>;
 
-/// The end of a session that the pump feeds.
+/// The session, of client or server, that sends and receives the pump's content.
 pub trait Session {
-    /// Whether it has room for a piece of this message's content.
+    /// Whether the session has room for a piece of the content of message `id`.
     fn wants_content(&self, id: u64) -> bool;
-    /// Queues a piece.
+    /// Queues a piece to be sent.
     fn send_content(&mut self, id: u64, bytes: Vec<u8>);
-    /// The content is all queued.
+    /// Ends the content of message `id`.
     fn end_content(&mut self, id: u64);
-    /// Sends and takes no more content of that message.
+    /// Cancels content of message `id` in both directions.
     ///
     /// # Errors
     /// The session is over.
     fn cancel(&mut self, id: u64) -> Result<(), SessionRefusal>;
-    /// So many bytes of the window were used.
+    /// Returns `bytes` of the flow-control window to the sender.
     ///
     /// # Errors
     /// The session is over.
     fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal>;
 }
 
-macro_rules! feeds {
+macro_rules! impl_session {
     ($session:ty) => {
         impl Session for $session {
             fn wants_content(&self, id: u64) -> bool {
@@ -82,10 +82,10 @@ macro_rules! feeds {
     };
 }
 
-feeds!(client::ClientSession);
-feeds!(server::ServerSession);
+impl_session!(client::ClientSession);
+impl_session!(server::ServerSession);
 
-/// Content as it arrives. Its sender sends no more than is read here.
+/// Received content, as a stream. The sender stops when it is not read.
 #[derive(Debug)]
 pub struct Incoming {
     id: u64,
@@ -95,8 +95,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Wants no more of it, before its end: the rest is cancelled. Dropping it instead lets the rest arrive
-    /// unread until its message is answered.
+    /// Cancels the rest of the content. If it is dropped without this, the rest arrives unread until
+    /// the operation has its result.
     pub fn abandon(&mut self) {
         if !self.over {
             self.over = true;
@@ -112,7 +112,7 @@ impl Stream for Incoming {
         if self.over {
             return Poll::Ready(None);
         }
-        let piece = ready!(self.pieces.poll_recv(context)).unwrap_or(Err(Broken::Lost));
+        let piece = ready!(self.pieces.poll_recv(context)).unwrap_or(Err(ContentError::Lost));
         Poll::Ready(match piece {
             // An empty piece is the end.
             Ok(piece) if piece.is_empty() => {
@@ -132,10 +132,10 @@ impl Stream for Incoming {
     }
 }
 
-/// What a reader did.
+/// A report from a reader to the pump.
 #[derive(Debug)]
 enum Report {
-    /// Used a piece, which counts for that many bytes of the window.
+    /// The reader used a piece that counts for `cost` bytes of the window.
     Used {
         id: u64,
         cost: u64,
@@ -145,14 +145,14 @@ enum Report {
     },
 }
 
-/// Waits for the next piece of outgoing content.
+/// A future that waits for the next piece of outgoing content.
 struct Pull<S> {
-    of: Place,
+    of: MessageRef,
     next: StreamFuture<S>,
 }
 
 impl<S: Stream + Unpin> Future for Pull<S> {
-    type Output = (Place, Option<S::Item>, S);
+    type Output = (MessageRef, Option<S::Item>, S);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (piece, content) = ready!(Pin::new(&mut self.next).poll(context));
@@ -160,38 +160,38 @@ impl<S: Stream + Unpin> Future for Pull<S> {
     }
 }
 
-/// Which outgoing content it is: that of a message of this id, and its number, since an id is used again.
+/// Identifies outgoing content by message id and a serial number, because ids are reused.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct MessageRef {
     id: u64,
     number: u64,
 }
 
 struct Outgoing<S> {
     number: u64,
-    /// `None` while a piece of it is waited for.
+    /// `None` while a [`Pull`] waits for the next piece.
     content: Option<S>,
 }
 
-/// The content that is under way over one connection. `S` is outgoing content: pieces, until there are no more or
-/// one is an error.
+/// The content in transit over one connection. `S` is a stream of pieces of outgoing content, which
+/// ends normally or with an error.
 pub struct Pump<S: Stream> {
-    /// To readers; `None` when all of it has arrived.
+    /// The queues to readers by message id; `None` when all content has arrived.
     incoming: HashMap<u64, Option<mpsc::Sender<Piece>>>,
     reports: mpsc::UnboundedSender<Report>,
     reported: mpsc::UnboundedReceiver<Report>,
     outgoing: HashMap<u64, Outgoing<S>>,
-    /// How much outgoing content there was.
+    /// The serial number of the last outgoing content.
     sent: u64,
     pulling: FuturesUnordered<Pull<S>>,
 }
 
-/// What happened to content that the session has to learn: [`Pump::settle`] tells it.
-pub struct Moved<S: Stream>(What<S>);
+/// An event that [`Pump::settle`] passes to the session.
+pub struct PumpEvent<S: Stream>(EventKind<S>);
 
-enum What<S: Stream> {
+enum EventKind<S: Stream> {
     Reported(Report),
-    Pulled(Place, Option<S::Item>, S),
+    Pulled(MessageRef, Option<S::Item>, S),
 }
 
 impl<S: Stream> Default for Pump<S> {
@@ -212,7 +212,7 @@ impl<S, E> Pump<S>
 where
     S: Stream<Item = Result<Vec<u8>, E>> + Unpin,
 {
-    /// How much content is under way, with that which was cancelled while its writer is waited for.
+    /// The number of contents in transit, including cancelled ones whose writer is still polled.
     #[must_use]
     pub fn count(&self) -> usize {
         let outgoing = self.outgoing.values();
@@ -220,15 +220,15 @@ where
         self.incoming.len() + held.count() + self.pulling.len()
     }
 
-    /// Whether content of a message of that id is under way.
+    /// Whether content of message `id` is in transit.
     #[must_use]
     pub fn has(&self, id: u64) -> bool {
         self.incoming.contains_key(&id) || self.outgoing.contains_key(&id)
     }
 
-    /// Content of a message that is to arrive, for its reader.
+    /// Registers content that will arrive, and returns it for its reader.
     pub fn receive(&mut self, id: u64) -> Incoming {
-        let (sender, pieces) = mpsc::channel(PIECES);
+        let (sender, pieces) = mpsc::channel(MAX_PIECES);
         self.incoming.insert(id, Some(sender));
         Incoming {
             id,
@@ -238,7 +238,7 @@ where
         }
     }
 
-    /// Content of a message that is to be sent.
+    /// Registers content to be sent.
     pub fn send(&mut self, id: u64, content: S) {
         self.sent += 1;
         let outgoing = Outgoing {
@@ -248,7 +248,7 @@ where
         self.outgoing.insert(id, outgoing);
     }
 
-    /// A piece arrived. Whether it has a reader; otherwise it is dropped.
+    /// Passes a received piece to its reader. Returns `false`, and drops it, if there is no reader.
     pub fn arrived(&self, id: u64, bytes: Vec<u8>) -> bool {
         match self.incoming.get(&id) {
             Some(Some(reader)) => reader.try_send(Ok(bytes)).is_ok(),
@@ -256,40 +256,42 @@ where
         }
     }
 
-    /// Incoming content is complete. Its id stays taken until it is [released](Self::release).
+    /// Marks incoming content as complete. Its id stays in use until [released](Self::release).
     pub fn ended(&mut self, id: u64) {
         if let Some(reader) = self.incoming.get_mut(&id).and_then(Option::take) {
             let _ = reader.try_send(Ok(Vec::new()));
         }
     }
 
-    /// The other side sends and takes no more content of that message. The id of incoming content stays taken until
-    /// it is [released](Self::release).
+    /// Handles a cancellation by the peer. The id of incoming content stays in use until
+    /// [released](Self::release).
     pub fn cancelled(&mut self, id: u64) {
         if let Some(reader) = self.incoming.get_mut(&id).and_then(Option::take) {
-            let _ = reader.try_send(Err(Broken::Cancelled));
+            let _ = reader.try_send(Err(ContentError::Cancelled));
         }
         self.outgoing.remove(&id);
     }
 
-    /// Nothing more of incoming content is awaited. Whether it was incomplete: cancel the rest then.
+    /// Removes incoming content. Returns whether it was incomplete; then the rest has to be
+    /// cancelled.
     pub fn release(&mut self, id: u64) -> bool {
         matches!(self.incoming.remove(&id), Some(Some(_)))
     }
 
-    /// Nothing more of outgoing content is to be sent. Whether some was left: cancel the rest then.
+    /// Removes outgoing content. Returns whether it was incomplete; then the rest has to be
+    /// cancelled.
     pub fn withdraw(&mut self, id: u64) -> bool {
         self.outgoing.remove(&id).is_some()
     }
 
-    /// The connection is over: readers of incomplete content learn why.
-    pub fn fail(&mut self, why: Broken) {
+    /// Fails the readers of incomplete content because the connection has ended.
+    pub fn fail(&mut self, why: ContentError) {
         for reader in self.incoming.drain().filter_map(|(_, reader)| reader) {
             let _ = reader.try_send(Err(why));
         }
     }
 
-    /// Asks writers for content where the session has room for it.
+    /// Polls writers for content for which the session has room.
     pub fn pull(&mut self, session: &impl Session) {
         for (id, outgoing) in &mut self.outgoing {
             if session.wants_content(*id)
@@ -297,42 +299,43 @@ where
             {
                 let (id, number) = (*id, outgoing.number);
                 self.pulling.push(Pull {
-                    of: Place { id, number },
+                    of: MessageRef { id, number },
                     next: content.into_future(),
                 });
             }
         }
     }
 
-    /// Waits for what the session has to learn next; for ever when nothing is under way. Nothing is lost when the
-    /// future is dropped.
-    pub async fn next(&mut self) -> Moved<S> {
-        Moved(tokio::select! {
-            Some(report) = self.reported.recv() => What::Reported(report),
+    /// Waits for the next event; for ever if nothing is in transit. No event is lost if the future is
+    /// dropped.
+    pub async fn next(&mut self) -> PumpEvent<S> {
+        PumpEvent(tokio::select! {
+            Some(report) = self.reported.recv() => EventKind::Reported(report),
             Some((of, piece, content)) = self.pulling.next(), if !self.pulling.is_empty() => {
-                What::Pulled(of, piece, content)
+                EventKind::Pulled(of, piece, content)
             }
         })
     }
 
-    /// Tells the session. The error of outgoing content, if its writer failed; the content was cancelled.
+    /// Passes an event to the session. If a writer failed, the content is cancelled and the writer's
+    /// error returned.
     ///
     /// # Errors
-    /// The session is over.
+    /// The session has ended.
     pub fn settle(
         &mut self,
-        moved: Moved<S>,
+        moved: PumpEvent<S>,
         session: &mut impl Session,
     ) -> Result<Option<E>, SessionRefusal> {
         match moved.0 {
-            What::Reported(Report::Used { id, cost }) => session.consumed(id, cost)?,
-            What::Reported(Report::Abandoned { id }) => {
+            EventKind::Reported(Report::Used { id, cost }) => session.consumed(id, cost)?,
+            EventKind::Reported(Report::Abandoned { id }) => {
                 if self.incoming.remove(&id).is_some() {
                     session.cancel(id)?;
                 }
             }
-            What::Pulled(Place { id, number }, piece, content) => {
-                // Cancelled meanwhile, if it is not there; then other content may have its id.
+            EventKind::Pulled(MessageRef { id, number }, piece, content) => {
+                // If it was cancelled meanwhile, other content may use its id already.
                 let outgoing = self.outgoing.get_mut(&id);
                 let Some(outgoing) = outgoing.filter(|outgoing| outgoing.number == number) else {
                     return Ok(None);
@@ -366,7 +369,7 @@ mod tests {
 
     type Content = BoxStream<'static, Result<Vec<u8>, String>>;
 
-    /// What was sent.
+    /// A session that records what is sent.
     #[derive(Default)]
     struct Sent(Vec<(u64, Vec<u8>)>);
 
@@ -398,16 +401,17 @@ mod tests {
         (sender, content.boxed())
     }
 
-    /// Content that was cancelled while its writer was waited for was sent as that of the next message of its id, and
-    /// did not count as under way: a client that cancels what it asked for had any number of writers at work.
+    /// Regression: content that was cancelled while its writer was polled was sent as content of the next
+    /// message with its id. It was not counted either, so a client could keep any number of writers busy
+    /// by cancelling.
     #[tokio::test]
-    async fn content_that_was_cancelled_is_not_sent_for_the_next_message_of_its_id() {
+    async fn cancelled_content_is_not_sent_for_the_next_message_with_its_id() {
         let (mut pump, mut sent) = (Pump::<Content>::default(), Sent::default());
         let ((old, first), (new, second)) = (content(), content());
         pump.send(7, first);
         pump.pull(&sent);
         pump.cancelled(7);
-        assert_eq!(pump.count(), 1, "its writer is at work");
+        assert_eq!(pump.count(), 1, "its writer is still polled");
         pump.send(7, second);
         pump.pull(&sent);
         assert_eq!(pump.count(), 2);

@@ -1,26 +1,25 @@
-//! File descriptors of this process: how many it may have open, and how many it has.
+//! File descriptors of this process: the limit and the number of open ones.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that are assumed to be open where the operating system does not list them.
+/// Assumed number of open descriptors if the operating system does not list them.
 const OPEN: usize = 64;
 
-/// Raises the number of files that this process may have open to what the operating system lets it have,
-/// and gives that number.
+/// Raises the soft limit on open files to the hard limit and returns the resulting limit.
 ///
-/// The usual soft limit is 1,024, for the sake of programs that use `select`; this one does not.
+/// The usual soft limit of 1,024 exists for programs that use `select`; this one does not.
 pub fn raise() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // A system that does not allow it leaves the limit as it was, and the connections follow from that.
+    // If this fails, the limit is unchanged, and the limits on connections are derived from it.
     let _ = setrlimit(Resource::Nofile, raised);
     allowed()
 }
 
-/// How many files this process may have open.
+/// The maximum number of open files of this process.
 #[must_use]
 pub fn allowed() -> usize {
     let limit = getrlimit(Resource::Nofile).current;
@@ -29,7 +28,7 @@ pub fn allowed() -> usize {
     })
 }
 
-/// How many files this process has open.
+/// The number of open files of this process.
 #[must_use]
 pub fn open() -> usize {
     let listed = ["/proc/self/fd", "/dev/fd"].into_iter();

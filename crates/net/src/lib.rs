@@ -1,10 +1,13 @@
-//! Tokio adapters that both ends of a connection share: they move bytes between sockets and the state machines of
-//! `countersign_proto`, and decide nothing. They know no site, no account and no clock.
+//! Tokio adapters that client and server share. They move bytes between sockets and the state machines
+//! of `countersign_proto`.
 //!
-//! - [`content`]: the content of a session's operations and results.
+//! Non-goals: they make no decisions about authentication or authorization, do not know sites or
+//! accounts, and do not read the time of day.
+//!
+//! - [`content`]: the content of operations and results.
 //! - [`lines`]: JSON lines over a stream.
-//! - `listener`, `admission`, `descriptors`, `proxies`: how connections are accepted, and how many. With the
-//!   feature `listener`, which clients do without.
+//! - `listener`, `admission`, `descriptors`, `proxies`: accepting and limiting connections. They need the
+//!   feature `listener`, which clients do not enable.
 //!
 //! ```
 //! # async fn example() -> std::io::Result<()> {

@@ -1,14 +1,14 @@
-//! JSON lines over a stream: [`countersign_proto::lines`] with a socket below.
+//! JSON lines over a stream: [`countersign_proto::lines`] over a socket.
 
 use std::io;
 
 use countersign_proto::lines::{Decoder, TooLong};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Bytes asked of the stream at a time.
-const READ_AT_A_TIME: usize = 8 * 1024;
+/// Bytes that are read from the stream at a time.
+const READ_SIZE: usize = 8 * 1024;
 
-/// A stream of lines. Reading is safe to cancel: a line is read whole or not at all.
+/// A stream of lines. Reading is cancel-safe: no part of a line is lost.
 #[derive(Debug)]
 pub struct Lines<S> {
     stream: S,
@@ -16,24 +16,24 @@ pub struct Lines<S> {
 }
 
 impl<S> Lines<S> {
-    /// Accepts lines of at most `longest` bytes.
-    pub const fn new(stream: S, longest: usize) -> Self {
+    /// Accepts lines of at most `max_len` bytes.
+    pub const fn new(stream: S, max_len: usize) -> Self {
         Self {
             stream,
-            decoder: Decoder::new(longest),
+            decoder: Decoder::new(max_len),
         }
     }
 }
 
 impl<S: AsyncRead + Unpin> Lines<S> {
-    /// The next line without its line end; `None` when the other side sends no more.
+    /// The next line without its line ending; `None` at the end of the stream.
     ///
     /// # Errors
-    /// Those of the stream; [`io::ErrorKind::InvalidData`] with
-    /// [`TooLong`] inside when a line is too long.
+    /// The errors of the stream; [`io::ErrorKind::InvalidData`] with [`TooLong`] inside if a line is
+    /// too long.
     pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
         while !self.decoder.has_line().map_err(invalid)? {
-            let tail = self.decoder.tail(READ_AT_A_TIME);
+            let tail = self.decoder.tail(READ_SIZE);
             if self.stream.read_buf(tail).await? == 0 {
                 return self.decoder.last_line().map_err(invalid);
             }
@@ -43,10 +43,10 @@ impl<S: AsyncRead + Unpin> Lines<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Lines<S> {
-    /// Sends lines that are encoded already.
+    /// Sends encoded lines.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// The errors of the stream.
     pub async fn send(&mut self, lines: &[u8]) -> io::Result<()> {
         self.stream.write_all(lines).await
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_is_an_error_that_says_so() {
+    async fn a_line_that_is_too_long_is_an_error() {
         let mut lines = Lines::new(&b"123456789"[..], 8);
         let error = lines.next().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);

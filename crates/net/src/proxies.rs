@@ -1,27 +1,28 @@
-//! Proxies that ask for others, and whom: the field `x-forwarded-for`.
+//! Trusted proxies and the header `x-forwarded-for`.
 //!
-//! Each proxy appends the address from which it got the request, so the field is read from its end: the addresses of
-//! trusted proxies are skipped, and the first other one is the client. What stands before that was written by the
-//! client, or by a proxy that is not trusted, and is not read.
+//! Each proxy appends the source address of the request, so the header is read from its end. Addresses
+//! of trusted proxies are skipped; the first other address is the client. Earlier entries come from the
+//! client or an untrusted proxy and are ignored.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// The field in which proxies name their clients.
+/// The header in which proxies name their clients.
 pub const FIELD: &str = "x-forwarded-for";
 
 /// Trusted proxies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
-    /// Their addresses: connections from there count for no client, unless proxies are believed.
+    /// Addresses of the proxies. Without `trust_forwarded`, connections from there are counted for
+    /// no client.
     pub addresses: Vec<IpAddr>,
-    /// Whether they are believed whom they ask for: the last address in `x-forwarded-for` that is not a
-    /// proxy's. They must set the field or add to it: a proxy that passes it on as it is lets clients choose
-    /// whom their faults count for.
-    pub believed: bool,
+    /// Whether the client's address is taken from `x-forwarded-for`: its last address that is not a
+    /// proxy's. The proxies must set the header or append to it. With a proxy that forwards the
+    /// header unchanged, clients can choose for which address their abuse is counted.
+    pub trust_forwarded: bool,
 }
 
 impl Proxies {
-    /// Whether one of them has that address.
+    /// Whether a proxy has this address.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -29,18 +30,18 @@ impl Proxies {
         all.any(|proxy| proxy.to_canonical() == address)
     }
 
-    /// The client's address in the lines of [`FIELD`], last line first; `None` where no address but those of trusted
-    /// proxies is named, or where the first other entry is no address: the request counts for no client then, and
-    /// never for the proxy.
+    /// The client's address from the lines of [`FIELD`], given last line first. `None` if there are
+    /// only addresses of trusted proxies, or if the first other entry is not an address: then the
+    /// request is counted for no client, and never for the proxy.
     #[must_use]
     pub fn client<'a>(&self, lines: impl Iterator<Item = &'a [u8]>) -> Option<IpAddr> {
-        // Several lines of a field are one list (RFC 9110, section 5.3).
+        // Repeated headers form one list (RFC 9110, section 5.3).
         for line in lines {
             let line = std::str::from_utf8(line)
                 .ok()
                 .filter(|line| line.is_ascii())?;
             for entry in line.rsplit(',').map(str::trim) {
-                // A list may have empty entries (RFC 9110, section 5.6.1).
+                // A list may contain empty entries (RFC 9110, section 5.6.1).
                 if entry.is_empty() {
                     continue;
                 }
@@ -54,7 +55,7 @@ impl Proxies {
     }
 }
 
-/// An address as proxies write it: bare, in brackets, or with a port.
+/// Parses an address as proxies write it: bare, in brackets, or with a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text
         .strip_prefix('[')
@@ -72,17 +73,17 @@ mod tests {
         let listed = ["127.0.0.1", "::1", "10.0.0.2", "2001:db8::2"];
         let proxies = Proxies {
             addresses: listed.map(|address| address.parse().unwrap()).to_vec(),
-            believed: true,
+            trust_forwarded: true,
         };
         let lines = lines.iter().rev().map(|line| line.as_bytes());
         let client = proxies.client(lines)?;
         Some(client.to_canonical().to_string())
     }
 
-    /// A request that passed two proxies named the second one last. Its failures counted for that proxy, which was
-    /// refused then, and with it all of its clients.
+    /// Regression: a request through two proxies names the second one last. Its failures were counted for
+    /// that proxy, which was then rejected with all its clients.
     #[test]
-    fn trusted_proxies_are_passed_over() {
+    fn trusted_proxies_are_skipped() {
         let client = Some("203.0.113.7".to_owned());
         for lines in [
             &["203.0.113.7"][..],
@@ -105,9 +106,9 @@ mod tests {
         }
     }
 
-    /// A proxy is never taken for the client, and garbage lets no client choose who it is.
+    /// A proxy is never counted as the client, and a client cannot choose its address with invalid entries.
     #[test]
-    fn where_no_client_is_named_a_request_counts_for_none() {
+    fn without_a_valid_client_address_a_request_is_counted_for_no_client() {
         for lines in [
             &[][..],
             &[""],

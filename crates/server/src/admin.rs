@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use countersign_core::access::Caller;
 use countersign_core::content::{Content, ContentBroken};
 use countersign_net::lines::Lines;
-use countersign_net::listener::{self, Access, Connections, Listener, Room};
+use countersign_net::listener::{self, Access, Connections, DescriptorReserve, Listener};
 use countersign_proto::lines::{ContentLine, PIECE_BYTES, put_outcome, read_operation};
 use countersign_proto::operation::{Operation, Outcome};
 use futures_util::stream;
@@ -54,7 +54,7 @@ impl AdminSocket {
     /// Accepts connections for as long as the listener works, as many at a time as there are places.
     pub(crate) async fn accept(
         self,
-        room: Arc<Room>,
+        room: Arc<DescriptorReserve>,
         connections: Connections,
         shared: Arc<Shared>,
         places: usize,

@@ -8,7 +8,7 @@ use countersign_core::throttle::{Abuse, Source, Throttle};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use countersign_net::admission::{self, Origin, Rejected};
-use countersign_net::listener::Room;
+use countersign_net::listener::DescriptorReserve;
 use tokio::sync::oneshot;
 
 use crate::clock;
@@ -68,7 +68,7 @@ impl Admission {
 
     /// Keeps to these limits from now on.
     pub(crate) fn keep_to(&self, limits: &Limits) {
-        self.places.keep_to(match self.throttle {
+        self.places.set_limits(match self.throttle {
             Some(_) => of_clients(limits),
             None => of_proxies(limits),
         });
@@ -76,8 +76,8 @@ impl Admission {
 
     /// What makes room for a connection when no descriptor is left: the connections of these, the most numerous
     /// first.
-    pub(crate) fn room(admissions: [&Self; 2]) -> Arc<Room> {
-        Room::new(admissions.map(|one| one.places.clone()).into())
+    pub(crate) fn room(admissions: [&Self; 2]) -> Arc<DescriptorReserve> {
+        DescriptorReserve::new(admissions.map(|one| one.places.clone()).into())
     }
 
     /// Admits a connection of now.
@@ -141,7 +141,7 @@ impl Admitted {
 
     /// The client sent a whole first flight: the connection is evicted after those that have not.
     pub(crate) fn heard(&self) {
-        self.place.heard();
+        self.place.first_flight_received();
     }
 
     /// Its client is authenticated: it is never evicted.

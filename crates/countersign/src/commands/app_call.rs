@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use countersign_crypto::party::PartyKey;
 use countersign_crypto::rsa::{RsaKey, RsaKeyError, RsaPublicKey};
-use countersign_http_auth::{Application, Consumer, ConsumerError, Site, v1};
+use countersign_http_auth::{Application, Consumer, ConsumerError, Site, V1Application, V1Site};
 use countersign_proto::uri::SiteUri;
 
 use super::key;
@@ -78,7 +78,7 @@ pub(crate) fn call(common: &Common, call: Call) -> Result<(), Failure> {
 enum Own {
     V2(Application),
     /// And the site's keys.
-    V1(v1::Application, Vec<RsaPublicKey>),
+    V1(V1Application, Vec<RsaPublicKey>),
 }
 
 impl Own {
@@ -113,7 +113,7 @@ impl Own {
         let keys: Vec<RsaPublicKey> = keys
             .collect::<Result<_, _>>()
             .map_err(|error| bad_key(site, &error))?;
-        let own = v1::Application {
+        let own = V1Application {
             id: call.name.clone(),
             keys: vec![rsa_key(&call.key)?],
         };
@@ -152,8 +152,8 @@ async fn request(call: Call, own: Own, sent: Option<Vec<u8>>) -> Result<(), Fail
                 .client()
         }
         Own::V1(own, keys) => {
-            let site = v1::Site { url: http, keys };
-            let consumer = v1::Consumer::builder(own, site).calls(&call.to, provider);
+            let site = V1Site { url: http, keys };
+            let consumer = Consumer::builder(own, site).calls(&call.to, provider);
             let consumer = consumer.build();
             consumer
                 .map_err(|error| Failure::usage(error.to_string()))?
@@ -197,7 +197,7 @@ fn refused(error: &ConsumerError) -> Failure {
         ConsumerError::Refused { .. } | ConsumerError::FailedVerification(_) => {
             Exit::NotAuthenticated
         }
-        ConsumerError::Unreachable { .. } | ConsumerError::TooSlow(_) => Exit::Unreachable,
+        ConsumerError::Unreachable { .. } | ConsumerError::Timeout(_) => Exit::Unreachable,
         _ => Exit::Failure,
     };
     Failure::new(exit, "broker", error)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use countersign_client::{Client, Connector, Who};
+use countersign_client::{Client, Connector, LoginAs};
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::name::AccountName;
 use countersign_proto::session::EncryptionOption;
@@ -55,19 +55,19 @@ impl Login {
         name: AccountName,
         passphrase: Passphrase,
     ) -> Result<(Runtime, Client), Failure> {
-        self.connect_to(Who::person(name, passphrase))
+        self.connect_to(LoginAs::person(name, passphrase))
     }
 
     /// The person that is to log in, and their pass phrase.
     pub(super) fn person(&self, common: &Common) -> Result<(AccountName, Passphrase), Failure> {
         match self.who(common)? {
-            Who::Person(name, passphrase) => Ok((name, passphrase)),
-            Who::Service(_) => Err(Failure::usage("a service has a key and no pass phrase")
+            LoginAs::Person(name, passphrase) => Ok((name, passphrase)),
+            LoginAs::Service(_) => Err(Failure::usage("a service has a key and no pass phrase")
                 .hint("give --as NAME, for a person")),
         }
     }
 
-    fn connect_to(&self, who: Who) -> Result<(Runtime, Client), Failure> {
+    fn connect_to(&self, who: LoginAs) -> Result<(Runtime, Client), Failure> {
         let mut connector = Connector::new(&self.site);
         if !self.options.is_empty() {
             connector = connector.prefer(self.options.iter().copied());
@@ -83,7 +83,7 @@ impl Login {
 
     /// Who logs in. What the command line says outranks the environment as a whole, so that `--key`
     /// does not quarrel with a name that was exported long ago.
-    fn who(&self, common: &Common) -> Result<Who, Failure> {
+    fn who(&self, common: &Common) -> Result<LoginAs, Failure> {
         let from_environment = self.name.is_none() && self.key.is_none();
         let variable = |name| {
             let value = std::env::var_os(name).filter(|_| from_environment)?;
@@ -108,9 +108,9 @@ impl Login {
                 let prompt = format!("Pass phrase of {name}");
                 let file = common.secret_file(Secret::Person);
                 let secret = passphrase(&prompt, file.as_deref())?;
-                Ok(Who::person(name, secret))
+                Ok(LoginAs::person(name, secret))
             }
-            (None, Some(file)) => Ok(Who::service(key::read(&file, common)?)),
+            (None, Some(file)) => Ok(LoginAs::service(key::read(&file, common)?)),
             (None, None) => Err(Failure::usage("nobody is named to log in as")
                 .hint("give --as NAME for a person, --key FILE for a service")),
         }

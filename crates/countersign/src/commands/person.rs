@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use countersign_client::{Registration, Started};
+use countersign_client::{PassphraseStarted, Registration};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::pem;
@@ -202,7 +202,7 @@ fn register(admin: &mut Admin, name: &str, passphrase: &Passphrase) -> Result<Ou
     let registration = Registration::start(passphrase)?;
     let start = json!({ "name": name, "request": registration.request() });
     let started = admin.data("person", "passphrase_start", &start)?;
-    let started: Started = serde_json::from_value(started)
+    let started: PassphraseStarted = serde_json::from_value(started)
         .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
     let identity = Identity::generate(&mut SystemEntropy);
     let finished = registration.finish(&started, &identity)?;

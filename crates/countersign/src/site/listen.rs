@@ -28,7 +28,7 @@ pub(crate) struct Listen {
 pub(super) fn proxies(config: &Config) -> Proxies {
     Proxies {
         addresses: config.listen.http_proxies.clone(),
-        believed: config.listen.http_forwarded,
+        trust_forwarded: config.listen.http_forwarded,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use countersign_http_auth::{Application, AuthenticatedApp, Provider, Site, v1};
+use countersign_http_auth::{Application, AuthenticatedApp, Provider, Site, V1Application, V1Site};
 use serde_json::json;
 
 use crate::running::Running;
@@ -135,16 +135,16 @@ fn an_application_of_v1_calls_another_one() {
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let key = std::fs::read_to_string(file("provider.key")).unwrap();
-    let own = v1::Application::from_pem("ledger", &key.into()).unwrap();
+    let own = V1Application::from_pem("ledger", &key.into()).unwrap();
     let (_, from) = shown.out.split_once("-----BEGIN PUBLIC KEY-----").unwrap();
     let http = format!("http://{}", site.http());
     let public = format!("-----BEGIN PUBLIC KEY-----{from}");
-    let known = v1::Site::from_pem(http.parse().unwrap(), &public).unwrap();
+    let known = V1Site::from_pem(http.parse().unwrap(), &public).unwrap();
     let who = |Extension(app): Extension<AuthenticatedApp>| async move { app.id };
     // It has run for a minute: what was signed in the second of its start it takes for older.
     let started = Arc::new(AtomicBool::new(false));
     let runs = started.clone();
-    let provider = v1::Provider::builder(own, known).clock(move || {
+    let provider = Provider::builder(own, known).clock(move || {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let before = if runs.load(Ordering::Relaxed) { 0 } else { 60 };
         u64::try_from(now.as_millis()).unwrap() - before * 1_000

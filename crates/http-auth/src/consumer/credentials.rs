@@ -1,33 +1,33 @@
-//! What is shared with one provider: kept, and renewed before it is over.
+//! The cache of the credentials for one provider. They are renewed before they expire.
 //!
 //! ```text
-//!  fresh ── a tenth of the time is left ── due ──────────── over
-//!   used                    used; one caller renews      one caller renews, all wait for it
+//!  fresh ── a tenth of the lifetime is left ── due ──────── expired
+//!   used                        used; one caller renews      one caller renews, all wait for it
 //! ```
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ConsumerError;
 
-/// At most this long before they are over credentials are renewed, in milliseconds.
-const EARLIEST: u64 = 60_000;
-/// After a renewal that failed, how long what is still good is used without another try, in milliseconds.
-const PAUSE: u64 = 5_000;
-/// Credentials younger than this, in milliseconds, are not invalidated because a provider does not know them:
-/// one that never believes a signature would cost the site a ticket for each request.
-const YOUNGEST: u64 = 1_000;
+/// Credentials are renewed at most this long before they expire, in milliseconds.
+const MAX_RENEWAL_LEAD: u64 = 60_000;
+/// Minimum time from a failed renewal to the next while the credentials are valid, in milliseconds.
+const RETRY_DELAY: u64 = 5_000;
+/// Credentials younger than this, in milliseconds, are not invalidated when a provider rejects them:
+/// a provider that rejects every signature would cost the site a ticket for each request.
+const MIN_AGE_TO_INVALIDATE: u64 = 1_000;
 
 /// Credentials of any edition.
 pub trait Expires: Clone {
-    /// Until when they are good, by the site's clock, in milliseconds since 1970.
+    /// When they expire, by the site's clock, in milliseconds since 1970.
     fn expires(&self) -> u64;
 }
 
-/// Credentials, and when they were made by the site's clock.
+/// Credentials, and when they were obtained by the site's clock, in milliseconds since 1970.
 #[derive(Debug)]
-pub(crate) struct Held<C> {
+pub(crate) struct Cached<C> {
     pub(crate) credentials: C,
-    made: u64,
+    obtained_at: u64,
 }
 
 /// The credentials for one provider.
@@ -39,28 +39,28 @@ pub(crate) struct CredentialCache<C> {
 
 #[derive(Debug, Clone)]
 struct Current<C> {
-    held: Option<Arc<Held<C>>>,
-    /// How many renewals there were, and how the last one failed.
+    cached: Option<Arc<Cached<C>>>,
+    /// The number of renewals so far, and the error of the last one.
     renewals: u64,
     failure: Option<ConsumerError>,
-    /// After a failed renewal the next one starts at this time at the earliest.
+    /// After a failed renewal, the earliest time of the next one.
     retry_after: u64,
 }
 
-impl<C: Expires> Held<C> {
+impl<C: Expires> Cached<C> {
     fn is_due(&self, now: u64) -> bool {
         let expires = self.credentials.expires();
-        let early = EARLIEST.min(expires.saturating_sub(self.made) / 10);
+        let early = MAX_RENEWAL_LEAD.min(expires.saturating_sub(self.obtained_at) / 10);
         now >= expires.saturating_sub(early)
     }
 }
 
 impl<C: Expires> CredentialCache<C> {
-    /// No credentials yet.
+    /// An empty cache.
     pub(crate) fn new() -> Self {
         Self {
             current: Mutex::new(Current {
-                held: None,
+                cached: None,
                 renewals: 0,
                 failure: None,
                 retry_after: 0,
@@ -69,29 +69,31 @@ impl<C: Expires> CredentialCache<C> {
         }
     }
 
-    /// Credentials that are good, `obtain`ed if there are none; `now` by the site's clock.
+    /// Returns valid credentials, and `obtain`s them if there are none; `now` is the site's time.
     pub(crate) async fn get(
         &self,
         now: impl Fn() -> u64 + Send,
         obtain: impl Future<Output = Result<C, ConsumerError>> + Send,
-    ) -> Result<Arc<Held<C>>, ConsumerError> {
+    ) -> Result<Arc<Cached<C>>, ConsumerError> {
         let seen = self.current().clone();
-        let good = seen.held.filter(|held| now() < held.credentials.expires());
+        let good = seen
+            .cached
+            .filter(|cached| now() < cached.credentials.expires());
         let _turn = match &good {
-            Some(held) if !held.is_due(now()) || now() < seen.retry_after => {
-                return Ok(held.clone());
+            Some(cached) if !cached.is_due(now()) || now() < seen.retry_after => {
+                return Ok(cached.clone());
             }
-            // Somebody renews already: what is there is good for a while.
-            Some(held) => match self.renewal.try_lock() {
+            // Another caller renews them; these are still valid.
+            Some(cached) => match self.renewal.try_lock() {
                 Ok(turn) => turn,
-                Err(_) => return Ok(held.clone()),
+                Err(_) => return Ok(cached.clone()),
             },
             None => self.renewal.lock().await,
         };
         let waited = self.current().clone();
-        let outcome = match (waited.failure, waited.held) {
+        let outcome = match (waited.failure, waited.cached) {
             (Some(failure), _) if waited.renewals != seen.renewals => Err(failure),
-            (None, Some(held)) if waited.renewals != seen.renewals => Ok(held),
+            (None, Some(cached)) if waited.renewals != seen.renewals => Ok(cached),
             _ => {
                 let renewed = obtain.await;
                 self.current().renewed(renewed, now())
@@ -100,14 +102,15 @@ impl<C: Expires> CredentialCache<C> {
         outcome.or_else(|failure| good.ok_or(failure))
     }
 
-    /// The provider does not know these any more. `false` when they are so young that others would not help.
-    pub(crate) fn invalidate(&self, these: &Arc<Held<C>>, now: u64) -> bool {
+    /// Removes credentials that the provider rejected. Returns `false` if they are so young that
+    /// other ones would not help.
+    pub(crate) fn invalidate(&self, these: &Arc<Cached<C>>, now: u64) -> bool {
         let mut current = self.current();
-        match &current.held {
-            Some(held) if Arc::ptr_eq(held, these) => {
-                let young = now.saturating_sub(held.made) < YOUNGEST;
+        match &current.cached {
+            Some(cached) if Arc::ptr_eq(cached, these) => {
+                let young = now.saturating_sub(cached.obtained_at) < MIN_AGE_TO_INVALIDATE;
                 if !young {
-                    current.held = None;
+                    current.cached = None;
                 }
                 !young
             }
@@ -115,7 +118,7 @@ impl<C: Expires> CredentialCache<C> {
         }
     }
 
-    /// Nothing awaits while this is held, and no step in between leaves it half changed.
+    /// No await happens under this lock, and no code under it can panic between two changes.
     fn current(&self) -> MutexGuard<'_, Current<C>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,19 +129,22 @@ impl<C> Current<C> {
         &mut self,
         renewed: Result<C, ConsumerError>,
         now: u64,
-    ) -> Result<Arc<Held<C>>, ConsumerError> {
+    ) -> Result<Arc<Cached<C>>, ConsumerError> {
         self.renewals += 1;
         match renewed {
             Ok(credentials) => {
-                let made = now;
-                let held = Arc::new(Held { credentials, made });
-                self.held = Some(held.clone());
+                let obtained_at = now;
+                let cached = Arc::new(Cached {
+                    credentials,
+                    obtained_at,
+                });
+                self.cached = Some(cached.clone());
                 self.failure = None;
-                Ok(held)
+                Ok(cached)
             }
             Err(failure) => {
                 self.failure = Some(failure.clone());
-                self.retry_after = now.saturating_add(PAUSE);
+                self.retry_after = now.saturating_add(RETRY_DELAY);
                 Err(failure)
             }
         }
@@ -156,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    /// Time, and a site that gives tickets for 100 s.
+    /// A clock, and a site whose tickets are valid for 100 s.
     #[derive(Default)]
     struct World {
         now: AtomicU64,
@@ -168,16 +174,16 @@ mod tests {
         async fn get(
             &self,
             cache: &CredentialCache<Credentials>,
-        ) -> Result<Arc<Held<Credentials>>, ConsumerError> {
+        ) -> Result<Arc<Cached<Credentials>>, ConsumerError> {
             let now = || self.now.load(Ordering::Relaxed);
             cache
                 .get(now, async {
                     let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-                    // Lets everybody else come to where they wait.
+                    // Lets the other callers reach their await.
                     tokio::task::yield_now().await;
                     let id = Nonce([u8::try_from(asked).unwrap(); 16]);
                     match self.fails {
-                        true => Err(ConsumerError::TooSlow(super::super::By::Site)),
+                        true => Err(ConsumerError::Timeout(super::super::Responder::Site)),
                         false => Ok(Credentials {
                             application: "ledger".to_owned(),
                             id,
@@ -192,7 +198,7 @@ mod tests {
         async fn many(
             &self,
             cache: &CredentialCache<Credentials>,
-        ) -> Vec<Result<Arc<Held<Credentials>>, ConsumerError>> {
+        ) -> Vec<Result<Arc<Cached<Credentials>>, ConsumerError>> {
             futures_util::future::join_all((0..100).map(|_| self.get(cache))).await
         }
 
@@ -206,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_renewal_is_shared_by_all_who_wait_for_it() {
+    async fn concurrent_callers_share_one_renewal() {
         let (world, cache) = (World::default(), CredentialCache::new());
         let got = world.many(&cache).await;
         assert!(got.iter().all(Result::is_ok));
@@ -214,22 +220,22 @@ mod tests {
         world.at(89_999);
         world.many(&cache).await;
         assert_eq!(world.asked(), 1);
-        // Due: one renews, and nobody waits for it.
+        // Due: one caller renews, and the others do not wait for it.
         world.at(90_000);
         let got = world.many(&cache).await;
         assert_eq!(world.asked(), 2);
-        let old = |held: &&Result<Arc<Held<Credentials>>, _>| {
-            held.as_ref().unwrap().credentials.id == Nonce([0; 16])
+        let old = |cached: &&Result<Arc<Cached<Credentials>>, _>| {
+            cached.as_ref().unwrap().credentials.id == Nonce([0; 16])
         };
         assert_eq!(got.iter().filter(old).count(), 99);
-        // Over, for everybody.
+        // Expired for all callers.
         world.at(190_000);
         world.many(&cache).await;
         assert_eq!(world.asked(), 3);
     }
 
     #[tokio::test]
-    async fn a_renewal_that_fails_is_shared_and_what_is_good_is_still_used() {
+    async fn a_failed_renewal_is_shared_and_valid_credentials_are_still_used() {
         let cache = CredentialCache::new();
         let fails = World {
             fails: true,
@@ -249,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_renewal_whose_caller_goes_away_is_taken_over() {
+    async fn a_waiting_caller_continues_a_renewal_whose_caller_was_dropped() {
         let (world, cache) = (World::default(), CredentialCache::new());
         let never = std::future::pending();
         let mut first = Box::pin(cache.get(|| 0, never));
@@ -262,15 +268,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_provider_does_not_know_is_invalidated_once_and_not_when_it_is_new() {
+    async fn rejected_credentials_are_invalidated_once_and_not_while_they_are_young() {
         let (world, cache) = (World::default(), CredentialCache::new());
         let first = world.get(&cache).await.unwrap();
-        assert!(!cache.invalidate(&first, YOUNGEST - 1));
-        assert!(cache.invalidate(&first, YOUNGEST));
+        assert!(!cache.invalidate(&first, MIN_AGE_TO_INVALIDATE - 1));
+        assert!(cache.invalidate(&first, MIN_AGE_TO_INVALIDATE));
         let second = world.get(&cache).await.unwrap().credentials.id;
         assert_ne!(first.credentials.id, second);
-        // Whoever still used the first one is given the second.
-        assert!(cache.invalidate(&first, YOUNGEST));
+        // A caller that still used the first credentials gets the second.
+        assert!(cache.invalidate(&first, MIN_AGE_TO_INVALIDATE));
         assert_eq!(world.get(&cache).await.unwrap().credentials.id, second);
     }
 }

@@ -1,4 +1,4 @@
-//! The dialog with the site and a provider: a ticket is requested and presented.
+//! The dialog with site and provider: requests a ticket and presents it.
 
 use bytes::Bytes;
 use countersign_proto::broker::v2::Refusal;
@@ -6,12 +6,13 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 
 use super::edition::ConsumerEdition;
 use super::transport::{Failure, Transport};
-use super::{By, ConsumerError, Shared, Target};
+use super::{ConsumerError, Responder, SharedConsumer, Target};
 use crate::clock;
 use crate::refusal;
 
-impl<E: ConsumerEdition> Shared<E> {
-    /// Gets a ticket and presents it; a second time when a clock was wrong and the site has told its own.
+impl<E: ConsumerEdition> SharedConsumer<E> {
+    /// Requests a ticket and presents it. If a clock was wrong, it gets the site's time and tries
+    /// once more.
     pub(super) async fn obtain(
         &self,
         target: &Target<E>,
@@ -33,14 +34,14 @@ impl<E: ConsumerEdition> Shared<E> {
         target: &Target<E>,
         transport: &mut impl Transport,
     ) -> Result<E::Credentials, ConsumerError> {
-        // One set of keys for the whole dialog, whatever is changed meanwhile.
+        // One set of keys for the whole dialog, even if keys are replaced meanwhile.
         let parties = self.parties.get();
         let granted = E::request_ticket(self, &parties, target, transport).await?;
         let (presenting, presentation) = E::present(granted, self.clock.now())?;
         let to = (Method::POST, target.tickets.clone());
         let response = self
             .exchange(
-                By::Provider,
+                Responder::Provider,
                 to,
                 presentation.into(),
                 E::MAX_MESSAGE,
@@ -50,33 +51,34 @@ impl<E: ConsumerEdition> Shared<E> {
         E::acknowledged(presenting, response)
     }
 
-    /// Asks the site for its time, and goes by it.
+    /// Requests the site's time and sets the clock.
     pub(super) async fn ask_time(
         &self,
         transport: &mut impl Transport,
     ) -> Result<(), ConsumerError> {
-        let question = clock::question(&self.site);
-        let (nonce, address) = question.map_err(|_| ConsumerError::CannotAsk)?;
+        let request = clock::time_request(&self.site);
+        let (nonce, address) = request.map_err(|_| ConsumerError::CannotRequest)?;
         let to = (Method::GET, address);
-        let longest = clock::MAX_ANSWER;
+        let max_len = clock::MAX_CLOCK_RESPONSE;
         let response = self
-            .exchange(By::Site, to, Bytes::new(), longest, transport)
+            .exchange(Responder::Site, to, Bytes::new(), max_len, transport)
             .await?;
-        let time = accepted(By::Site, response)?;
+        let time = accepted(Responder::Site, response)?;
         let parties = self.parties.get();
         let keys = E::time_keys(&parties).unwrap_or_default();
-        let told = self.clock.told(nonce, &time, keys);
-        told.then_some(())
-            .ok_or(ConsumerError::FailedVerification(By::Site))
+        let verified = self.clock.set_from_response(nonce, &time, keys);
+        verified
+            .then_some(())
+            .ok_or(ConsumerError::FailedVerification(Responder::Site))
     }
 
-    /// Sends a message, and reads the response in time, `longest` bytes at most.
+    /// Sends a message and reads the response, at most `max_len` bytes, within the timeout.
     pub(crate) async fn exchange(
         &self,
-        by: By,
+        responder: Responder,
         (method, address): (Method, Uri),
         message: Bytes,
-        longest: usize,
+        max_len: usize,
         transport: &mut impl Transport,
     ) -> Result<(StatusCode, Bytes), ConsumerError> {
         let mut request = Request::new(message);
@@ -85,29 +87,29 @@ impl<E: ConsumerEdition> Shared<E> {
             request.headers_mut().insert(header::CONTENT_TYPE, json);
         }
         (*request.method_mut(), *request.uri_mut()) = (method, address);
-        let response = transport.exchange(request, longest);
+        let response = transport.exchange(request, max_len);
         match tokio::time::timeout(self.timeout, response).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(Failure::TooLong)) => Err(ConsumerError::FailedVerification(by)),
+            Ok(Err(Failure::TooLong)) => Err(ConsumerError::FailedVerification(responder)),
             Ok(Err(Failure::Unreachable(problem))) => {
-                Err(ConsumerError::Unreachable { by, problem })
+                Err(ConsumerError::Unreachable { responder, problem })
             }
-            Err(_) => Err(ConsumerError::TooSlow(by)),
+            Err(_) => Err(ConsumerError::Timeout(responder)),
         }
     }
 }
 
-/// The content of a response with status 200; of others the refusal that they carry.
+/// The content of a response with status 200; otherwise an error with the refusal in the response.
 pub(crate) fn accepted(
-    by: By,
+    responder: Responder,
     (status, content): (StatusCode, Bytes),
 ) -> Result<Bytes, ConsumerError> {
     match status {
         StatusCode::OK => Ok(content),
         _ => Err(ConsumerError::Refused {
-            by,
+            responder,
             status: status.as_u16(),
-            refusal: refusal::of_problem(&content),
+            refusal: refusal::from_problem(&content),
         }),
     }
 }

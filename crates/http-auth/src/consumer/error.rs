@@ -1,19 +1,19 @@
-//! Why a request was not signed and sent, and what can be done about it.
+//! Errors that occur before a request is sent, and advice about them.
 
 use std::fmt;
 
 use countersign_proto::broker::v2::Refusal;
 
-/// With whom something went wrong.
+/// The party whose response was missing or wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum Responder {
     /// The site.
     Site,
-    /// The application that is called.
+    /// The provider, that is the application that is called.
     Provider,
 }
 
-impl fmt::Display for By {
+impl fmt::Display for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Site => "the site",
@@ -22,81 +22,83 @@ impl fmt::Display for By {
     }
 }
 
-/// Why a request was not sent. The provider did nothing.
+/// Why a request was not sent. It had no effect at the provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsumerError {
-    /// The address is of none of the applications that this one calls.
-    #[error("no application is known at {0}: name it when the consumer is built")]
-    Unknown(String),
-    /// Nothing answers there.
-    #[error("{by} cannot be reached: {problem}")]
+    /// The address belongs to no provider of this consumer.
+    #[error("no provider is known at {0}: name it with `calls` when building the consumer")]
+    UnknownTarget(String),
+    /// The connection failed.
+    #[error("{responder} cannot be reached: {problem}")]
     Unreachable {
-        /// Who.
-        by: By,
-        /// What the client says.
+        /// The party that cannot be reached.
+        responder: Responder,
+        /// The HTTP client's error.
         problem: String,
     },
-    /// There was no answer in time.
-    #[error("no answer from {0} in time")]
-    TooSlow(By),
-    /// It was answered with something else than a ticket or an acknowledgement.
-    #[error("{by} refused ({status}): {}", advice(*by, *.refusal))]
+    /// There was no response before the timeout.
+    #[error("{0} did not respond in time: try again, or raise the timeout")]
+    Timeout(Responder),
+    /// The response is not a ticket or an acknowledgement.
+    #[error("{responder} refused ({status}): {}", advice(*responder, *.refusal))]
     Refused {
-        /// Who.
-        by: By,
+        /// The party that refused.
+        responder: Responder,
         /// The HTTP status.
         status: u16,
-        /// The refusal, when it is one that is known.
+        /// The refusal, if its code is known.
         refusal: Option<Refusal>,
     },
-    /// An answer is not from whom it should be, or not to the question.
-    #[error("the answer of {0} is not to be believed: compare its public keys and its id")]
-    FailedVerification(By),
-    /// An answer is of another time (edition v1, where no clock but the own one is known).
-    #[error("the answer of {0} is of another time: set the clocks right")]
-    Stale(By),
-    /// The session with the site gave no ticket.
-    #[error("no ticket in the session with the site: {0}")]
+    /// A response is not signed by the expected party, or does not belong to the request.
+    #[error("the response from {0} failed verification: check its public keys and its id")]
+    FailedVerification(Responder),
+    /// The time in a response differs too much from the local clock (edition v1 only).
+    #[error("the time in the response from {0} differs from this clock: correct the clocks")]
+    Stale(Responder),
+    /// The operation `broker ticket` in the session with the site failed.
+    #[error("the session with the site gave no ticket: {0}")]
     Session(String),
-    /// This application or the site has no keys.
-    #[error("nothing can be said with these keys: give this application's and the site's")]
-    CannotAsk,
-    /// Content that is not there as a whole cannot be signed.
-    #[error("content that is streamed cannot be signed: read it first")]
+    /// No ticket can be requested with these keys and this address.
+    #[error(
+        "no ticket can be requested: give a key of this application, a key of the site, and the site's address"
+    )]
+    CannotRequest,
+    /// The content is a stream, which cannot be signed.
+    #[error("streamed content cannot be signed: read it into memory first")]
     Streamed,
-    /// The content is longer than this consumer sends.
-    #[error("the content is longer than {0} bytes: raise the limit when the consumer is built")]
+    /// The content exceeds the maximum length, in bytes.
+    #[error("the content is longer than {0} bytes: raise the limit with `max_content`")]
     TooLong(usize),
-    /// The content broke off while it was read.
-    #[error("the content broke off: {0}")]
-    Broken(String),
-    /// Method or address are such that they cannot be signed.
-    #[error("this request cannot be signed: see its method and its address")]
+    /// Reading the content failed.
+    #[error("reading the content failed: {0}")]
+    Interrupted(String),
+    /// Method, address or `host` cannot be signed.
+    #[error("this request cannot be signed: check its method, address and `host` header")]
     CannotSign,
 }
 
-fn advice(by: By, refusal: Option<Refusal>) -> &'static str {
-    match (by, refusal) {
-        (By::Site, Some(Refusal::NotVerified)) => {
-            "it does not know this id with this key, or the site's id or key is another: see `countersign app show ID`"
+fn advice(responder: Responder, refusal: Option<Refusal>) -> &'static str {
+    match (responder, refusal) {
+        (Responder::Site, Some(Refusal::NotVerified)) => {
+            "it does not know this id with this key, or the site's id or key differs: see `countersign app show ID`"
         }
-        (By::Provider, Some(Refusal::NotVerified)) => {
-            "it does not believe the ticket: see that it answers under the id that is called, and its keys"
+        (Responder::Provider, Some(Refusal::NotVerified)) => {
+            "it could not verify the ticket: check that it has the id that is called, and its keys"
         }
-        (By::Site, Some(Refusal::NotAllowed)) => {
+        (Responder::Site, Some(Refusal::NotAllowed)) => {
             "there is no such application, or this one may not call it: see `countersign app update ID --allow OTHER`"
         }
-        (By::Site, Some(Refusal::Clock)) => {
-            "by its clock the request is not of now: set this one's right"
+        (Responder::Site, Some(Refusal::Clock)) => {
+            "the time of the request differs from its clock: correct this machine's clock"
         }
-        (By::Provider, Some(Refusal::Clock | Refusal::Expired)) => {
-            "by its clock the ticket is not of now: it has to follow the site's"
+        (Responder::Provider, Some(Refusal::Clock | Refusal::Expired)) => {
+            "the time of the ticket differs from its clock: that clock has to follow the site's"
         }
         (_, Some(Refusal::NothingInCommon)) => {
-            "there is no cipher or hash that both know: update one"
+            "there is no cipher or hash that both support: update one of them"
         }
-        (_, Some(Refusal::Replayed)) => "the same came before: try again",
-        (By::Provider, None) => "see that it takes tickets at this address",
-        _ => "see that the site answers at this address",
+        (_, Some(Refusal::Replayed)) => "it received the same message before: try again",
+        (Responder::Provider, None) => "check that it accepts tickets at this address",
+        _ => "check that the site is at this address",
     }
 }

@@ -1,4 +1,4 @@
-//! A consumer around any HTTP client that is a service of `tower`.
+//! The consumer as a `tower` layer around an HTTP client.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,14 +15,14 @@ use super::edition::ConsumerEdition;
 use super::request::Outgoing;
 use super::transport::{Failure, Transport};
 use super::{Consumer, ConsumerError};
-use crate::BoxError;
-use crate::content::{Content, Unread, read};
+use crate::content::{Content, ReadError, read};
+use crate::{BoxError, V2};
 
 /// An HTTP client whose requests a [`Consumer`] signs.
 ///
-/// Where nothing was sent its error is a [`ConsumerError`], otherwise that of the client.
+/// Its error is a [`ConsumerError`] if the request was not sent, otherwise that of the client.
 #[derive(Debug)]
-pub struct SigningClient<S, E: ConsumerEdition> {
+pub struct SigningClient<S, E: ConsumerEdition = V2> {
     consumer: Consumer<E>,
     client: S,
 }
@@ -58,7 +58,7 @@ where
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<R>, BoxError>> + Send>>;
 
-    /// Always ready: the client is waited for with each request that is sent.
+    /// Always ready: each request that is sent waits for the inner client.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
@@ -67,14 +67,14 @@ where
         let Self { consumer, client } = self.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let longest = consumer.shared.max_content;
-            let content = read(body, longest).await.map_err(|unread| match unread {
-                Unread::TooLong => ConsumerError::TooLong(longest),
-                Unread::Broken(error) => ConsumerError::Broken(error.to_string()),
+            let max_len = consumer.shared.max_content;
+            let content = read(body, max_len).await.map_err(|unread| match unread {
+                ReadError::TooLong => ConsumerError::TooLong(max_len),
+                ReadError::Interrupted(error) => ConsumerError::Interrupted(error.to_string()),
             })?;
             let (method, address) = (parts.method.clone(), parts.uri.clone());
             let request = Outgoing::new(method, address, &parts.headers, content.clone())?;
-            // What is signed is what is sent.
+            // Send exactly what is signed.
             parts.uri = request.address.clone();
             let transport = TowerTransport {
                 client,
@@ -119,12 +119,12 @@ where
     async fn exchange(
         &mut self,
         message: Request<Bytes>,
-        longest: usize,
+        max_len: usize,
     ) -> Result<(StatusCode, Bytes), Failure> {
         let answer = self.run(message).await;
         let answer = answer.map_err(|error| Failure::of(&*error))?;
         let status = answer.status();
-        match read(answer.into_body(), longest).await {
+        match read(answer.into_body(), max_len).await {
             Ok(body) => Ok((status, body)),
             Err(unread) => Err(unread.into()),
         }

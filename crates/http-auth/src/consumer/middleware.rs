@@ -1,4 +1,4 @@
-//! A consumer as middleware of reqwest.
+//! The consumer as a reqwest middleware.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,12 +12,13 @@ use super::{Consumer, ConsumerError};
 use crate::content::read;
 
 impl<E: ConsumerEdition> Consumer<E> {
-    /// A client that signs each request. It follows no redirects: what is signed is for one address.
+    /// A reqwest client that signs each request. It follows no redirects, because a signature is for
+    /// one address.
     ///
-    /// A client with settings of its own takes the consumer as middleware.
+    /// To configure the client yourself, add the consumer to it as a middleware.
     ///
     /// # Errors
-    /// When TLS cannot be set up on this machine.
+    /// TLS cannot be set up on this machine.
     pub fn client(&self) -> Result<ClientWithMiddleware, reqwest::Error> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -41,9 +42,9 @@ impl<E: ConsumerEdition> Middleware for Consumer<E> {
                 Bytes::copy_from_slice(whole)
             }
         };
-        let longest = self.shared.max_content;
-        if content.len() > longest {
-            return Err(ConsumerError::TooLong(longest).into());
+        let max_len = self.shared.max_content;
+        if content.len() > max_len {
+            return Err(ConsumerError::TooLong(max_len).into());
         }
         let address = request.url().as_str().parse();
         let address = address.map_err(|_| ConsumerError::CannotSign)?;
@@ -58,7 +59,7 @@ impl<E: ConsumerEdition> Middleware for Consumer<E> {
     }
 }
 
-/// Only what was not sent has one.
+/// Returned only for requests that were not sent.
 impl From<ConsumerError> for Error {
     fn from(error: ConsumerError) -> Self {
         Self::middleware(error)
@@ -66,7 +67,8 @@ impl From<ConsumerError> for Error {
 }
 
 impl ConsumerError {
-    /// What went wrong before a request was sent; `None` when the error is of reqwest or of other middleware.
+    /// The error that occurred before the request was sent; `None` if `error` comes from reqwest or
+    /// another middleware.
     #[must_use]
     pub fn of(error: &Error) -> Option<&Self> {
         match error {
@@ -89,7 +91,7 @@ impl Transport for ReqwestTransport<'_> {
     async fn exchange(
         &mut self,
         message: Request<Bytes>,
-        longest: usize,
+        max_len: usize,
     ) -> Result<(StatusCode, Bytes), Failure> {
         let failure = |error: &Error| Failure::of(error);
         let message = reqwest::Request::try_from(message);
@@ -99,7 +101,7 @@ impl Transport for ReqwestTransport<'_> {
         let answer = self.next.clone().run(message, &mut extensions).await;
         let answer = answer.map_err(|error| failure(&error))?;
         let status = answer.status();
-        match read(reqwest::Body::from(answer), longest).await {
+        match read(reqwest::Body::from(answer), max_len).await {
             Ok(body) => Ok((status, body)),
             Err(unread) => Err(unread.into()),
         }

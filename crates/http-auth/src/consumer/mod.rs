@@ -1,10 +1,10 @@
-//! The application that calls.
+//! The consumer: the application that calls others.
 //!
 //! ```text
 //! request ─▶ credentials ─▶ sign ─▶ send ─▶ response
-//!              │   ▲                  └ unknown to the provider: once more with other credentials
+//!              │   ▲                  └ rejected by the provider: once more with other credentials
 //!              ▼   │
-//!            ticket, presentation, acknowledgement: once for each provider, and before they expire
+//!            ticket, presentation, acknowledgement: once per provider, renewed before they expire
 //! ```
 
 mod credentials;
@@ -24,7 +24,9 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::clock::{self, OwnClock, SiteClock};
+use crate::V2;
+use crate::clock::{self, LocalClock, SiteClock};
+use crate::edition::{ApplicationKeys, Edition};
 use crate::origin::Origin;
 use crate::session::SiteSession;
 use crate::site_address::SiteAddress;
@@ -33,27 +35,28 @@ use credentials::CredentialCache;
 
 pub(crate) use credentials::Expires;
 pub(crate) use dialog::accepted;
-pub(crate) use edition::{ConsumerEdition, Rejection};
-pub use error::{By, ConsumerError};
+pub(crate) use edition::{ConsumerEdition, RetryReason};
+pub use error::{ConsumerError, Responder};
 pub use layer::SigningClient;
 pub(crate) use request::Outgoing;
 pub(crate) use transport::Transport;
 
-/// How long the site and a provider may take for a response by default.
+/// Default timeout of each response of site or provider in the dialog.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest content of a request by default, in bytes: it is kept until the request is answered.
+/// Default maximum length of a request's content, in bytes. The content stays in memory until the
+/// response arrives, because the request may have to be sent again.
 const MAX_CONTENT: usize = 16 * 1_024 * 1_024;
 
-/// An application that calls others. It is a layer of `tower` for any HTTP client, and middleware of reqwest;
-/// clones share what they know.
+/// An application that calls others: a `tower` layer for any HTTP client, and a reqwest middleware.
+/// Clones share credentials, keys and clock.
 ///
-/// A request to an address that it does not know is not sent.
-pub struct Consumer<E: ConsumerEdition> {
-    pub(crate) shared: Arc<Shared<E>>,
+/// A request to an address that was not named with [`ConsumerBuilder::calls`] is not sent.
+pub struct Consumer<E: ConsumerEdition = V2> {
+    pub(crate) shared: Arc<SharedConsumer<E>>,
 }
 
-/// What the clones of a consumer share.
-pub struct Shared<E: ConsumerEdition> {
+/// The state that all clones of a consumer share.
+pub struct SharedConsumer<E: ConsumerEdition> {
     pub(crate) parties: Slot<Arc<E::Parties>>,
     pub(crate) site: SiteAddress,
     pub(crate) clock: SiteClock,
@@ -63,31 +66,36 @@ pub struct Shared<E: ConsumerEdition> {
     targets: HashMap<Origin, Target<E>>,
 }
 
-/// An application that is called.
+/// A provider that this consumer calls.
 pub struct Target<E: ConsumerEdition> {
     pub(crate) id: String,
     origin: Origin,
-    /// Where it takes tickets.
+    /// The address at which it accepts tickets.
     tickets: Uri,
     credentials: CredentialCache<E::Credentials>,
 }
 
-/// The parts and settings of a consumer.
-pub struct ConsumerBuilder<E: ConsumerEdition> {
+/// Builds a [`Consumer`].
+pub struct ConsumerBuilder<E: ConsumerEdition = V2> {
     pub(crate) parties: E::Parties,
     pub(crate) session: Option<Arc<dyn SiteSession>>,
     site: Uri,
     targets: Vec<(String, Uri)>,
     timeout: Duration,
     max_content: usize,
-    clock: OwnClock,
+    clock: LocalClock,
 }
 
 impl<E: ConsumerEdition> Consumer<E> {
-    /// An application that trusts this site. It cannot call other applications until [`ConsumerBuilder::calls`] names
-    /// them.
+    /// A builder for an application that trusts `site`. The type of `application` determines the
+    /// edition. The consumer can call no other application until [`ConsumerBuilder::calls`] names
+    /// one.
     #[must_use]
-    pub fn builder(application: E::Application, site: E::Site) -> ConsumerBuilder<E> {
+    pub fn builder<A>(application: A, site: E::Site) -> ConsumerBuilder<E>
+    where
+        A: ApplicationKeys<Edition = E>,
+        E: Edition<Application = A>,
+    {
         let (parties, site) = E::parties(application, site);
         ConsumerBuilder {
             parties,
@@ -100,7 +108,7 @@ impl<E: ConsumerEdition> Consumer<E> {
         }
     }
 
-    /// Goes on with other keys.
+    /// Replaces the keys. Dialogs in progress finish with the old ones.
     pub(crate) fn change(&self, change: impl FnOnce(&E::Parties) -> E::Parties) {
         let parties = &self.shared.parties;
         parties.change(|parties| Arc::new(change(parties)));
@@ -122,42 +130,43 @@ impl<E: ConsumerEdition> fmt::Debug for Consumer<E> {
 }
 
 impl<E: ConsumerEdition> ConsumerBuilder<E> {
-    /// Calls the application of that id at that address. The path of the address is where that application takes
-    /// tickets; an empty one stands for the edition's `TICKET_PATH`.
+    /// Allows calls to the application `id` at the origin of `address`. The path of `address` is
+    /// where that application accepts tickets; an empty path means the edition's `TICKET_PATH`.
     #[must_use]
     pub fn calls(mut self, id: &str, address: Uri) -> Self {
         self.targets.push((id.to_owned(), address));
         self
     }
 
-    /// How long the site and a provider may take for a response in the dialog: 10 seconds by default. The
-    /// application's own requests are for its client to time.
+    /// Timeout of each response of site or provider in the dialog: 10 seconds by default. It does
+    /// not apply to the application's own requests; set that timeout in the HTTP client.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The longest content of a request, in bytes: 16 MiB by default. It is kept until the request is answered, which
-    /// may have to be sent again.
+    /// Maximum length of a request's content, in bytes: 16 MiB by default. The content stays in
+    /// memory until the response arrives, because the request may have to be sent again.
     #[must_use]
     pub fn max_content(mut self, bytes: usize) -> Self {
         self.max_content = bytes;
         self
     }
 
-    /// Another clock than this machine's, in milliseconds since 1970. In edition v2 it need not be right, in v1 it has
-    /// to be right to a minute.
+    /// Replaces the machine's clock; it returns milliseconds since 1970. In edition v2 the clock may
+    /// be wrong, because the site's time is used. In v1 it has to be right to a minute.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The consumer. Nothing is sent before its first request.
+    /// Builds the consumer. It sends nothing before the application's first request.
     ///
     /// # Errors
-    /// For an address that is none, and for keys and settings with which no request could ever be made.
+    /// An address is not an `http` or `https` URL, or no ticket could ever be requested with these
+    /// keys and settings.
     pub fn build(self) -> Result<Consumer<E>, E::BuildError> {
         E::check(&self.parties)?;
         let mut targets = HashMap::new();
@@ -176,7 +185,7 @@ impl<E: ConsumerEdition> ConsumerBuilder<E> {
             targets.insert(origin, target);
         }
         Ok(Consumer {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedConsumer {
                 parties: Slot::new(Arc::new(self.parties)),
                 site: SiteAddress::of(&self.site)?,
                 clock: SiteClock::new(self.clock),

@@ -1,29 +1,30 @@
-//! A request of the application: credentials are found, it is signed and sent. It is sent once more if the provider does
-//! not know the credentials or rejects the time, and if the method is idempotent (RFC 9110, section 9.2.2).
+//! A request of the application: gets credentials, signs and sends it. It is sent once more if the
+//! provider rejects the credentials or the time, and only if its method is idempotent (RFC 9110,
+//! section 9.2.2).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
 
-use super::credentials::Held;
-use super::edition::{ConsumerEdition, Rejection};
+use super::credentials::Cached;
+use super::edition::{ConsumerEdition, RetryReason};
 use super::transport::Transport;
-use super::{ConsumerError, Shared, Target};
+use super::{ConsumerError, SharedConsumer, Target};
 use crate::origin::{Origin, normalized, with_path};
 
-/// What is signed of a request of the application.
+/// The signed parts of a request of the application.
 pub struct Outgoing {
     pub(crate) method: Method,
     pub(crate) address: Uri,
     pub(crate) content: Bytes,
-    /// The field `host`, where the application writes one of its own, as it is signed.
+    /// The normalised `host` header, if the application sets one.
     host: Option<String>,
 }
 
 impl Outgoing {
     /// # Errors
-    /// [`ConsumerError::CannotSign`] for a field `host` that is none, or several.
+    /// [`ConsumerError::CannotSign`] if `host` is invalid or repeated.
     pub(crate) fn new(
         method: Method,
         address: Uri,
@@ -38,7 +39,7 @@ impl Outgoing {
             (None, _) => None,
             (Some(host), None) => {
                 let host = host.to_str().ok().and_then(|host| host.parse().ok());
-                let host = host.and_then(|host| normalized(&host, origin.usual_port()));
+                let host = host.and_then(|host| normalized(&host, origin.default_port()));
                 Some(host.ok_or(cannot)?)
             }
             _ => return Err(cannot),
@@ -51,14 +52,14 @@ impl Outgoing {
         })
     }
 
-    /// The authority that the provider sees.
+    /// The authority that the provider receives.
     pub(crate) fn authority<'a>(&'a self, origin: &'a Origin) -> &'a str {
         self.host.as_deref().unwrap_or(origin.authority())
     }
 }
 
-impl<E: ConsumerEdition> Shared<E> {
-    /// Signs and sends the request that the transport carries.
+impl<E: ConsumerEdition> SharedConsumer<E> {
+    /// Signs the application's request and sends it over `transport`.
     pub(super) async fn send<T: Transport>(
         &self,
         request: &Outgoing,
@@ -70,15 +71,17 @@ impl<E: ConsumerEdition> Shared<E> {
         loop {
             let now = || self.clock.now();
             let obtain = self.obtain(target, transport);
-            let held = target.credentials.get(now, obtain).await?;
-            let fields = E::sign(&held.credentials, &target.origin, request, now())?;
+            let cached = target.credentials.get(now, obtain).await?;
+            let fields = E::sign(&cached.credentials, &target.origin, request, now())?;
             let response = transport.send(fields).await?;
             let (status, fields) = T::head(&response);
             let rejection = E::rejection(status, fields).filter(|_| again);
-            // A rejection is unauthenticated: a request that is not idempotent is not sent twice, and one that was
-            // sent is not reported as unsent.
-            let worth_it = self.heed(rejection, &held, target, transport).await;
-            if !(worth_it && request.method.is_idempotent()) {
+            // A rejection is unauthenticated, so the provider may have executed the request: do not
+            // repeat it unless it is idempotent, and return the response instead of an error.
+            let retry = self
+                .should_retry(rejection, &cached, target, transport)
+                .await;
+            if !(retry && request.method.is_idempotent()) {
                 return Ok(response);
             }
             again = false;
@@ -88,20 +91,20 @@ impl<E: ConsumerEdition> Shared<E> {
     fn target(&self, address: &Uri) -> Result<&Target<E>, ConsumerError> {
         let origin = Origin::of(address).map_err(|_| ConsumerError::CannotSign)?;
         let target = self.targets.get(&origin);
-        target.ok_or_else(|| ConsumerError::Unknown(origin.to_string()))
+        target.ok_or_else(|| ConsumerError::UnknownTarget(origin.to_string()))
     }
 
-    /// Whether the same request is worth sending again.
-    async fn heed(
+    /// Reacts to a rejection; returns whether the request should be sent again.
+    async fn should_retry(
         &self,
-        rejection: Option<Rejection>,
-        held: &Arc<Held<E::Credentials>>,
+        rejection: Option<RetryReason>,
+        cached: &Arc<Cached<E::Credentials>>,
         target: &Target<E>,
         transport: &mut impl Transport,
     ) -> bool {
         match rejection {
-            Some(Rejection::Ticket) => target.credentials.invalidate(held, self.clock.now()),
-            Some(Rejection::Time) => self.ask_time(transport).await.is_ok(),
+            Some(RetryReason::Ticket) => target.credentials.invalidate(cached, self.clock.now()),
+            Some(RetryReason::Time) => self.ask_time(transport).await.is_ok(),
             None => false,
         }
     }

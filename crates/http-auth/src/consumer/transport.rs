@@ -1,59 +1,59 @@
-//! What sends a consumer's requests: reqwest, or any service of `tower`.
+//! The HTTP client that a consumer uses: reqwest, or a `tower` service.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 
 use super::ConsumerError;
-use crate::content::Unread;
+use crate::content::ReadError;
 
-/// One request of the application, and the client that it goes through.
+/// One request of the application, and the client that sends it.
 pub trait Transport: Send {
-    /// What the application is given.
+    /// The response that the application gets.
     type Response: Send;
-    /// What it is told otherwise.
+    /// The error that it gets otherwise.
     type Error: From<ConsumerError>;
 
-    /// Sends a message of the dialog, and reads what is answered, `longest` bytes at most.
+    /// Sends a message of the dialog and reads the response, at most `max_len` bytes.
     fn exchange(
         &mut self,
         message: Request<Bytes>,
-        longest: usize,
+        max_len: usize,
     ) -> impl Future<Output = Result<(StatusCode, Bytes), Failure>> + Send;
 
-    /// Sends the application's request with these fields.
+    /// Sends the application's request with these additional headers.
     fn send(
         &mut self,
         fields: HeaderMap,
     ) -> impl Future<Output = Result<Self::Response, Self::Error>> + Send;
 
-    /// What a response begins with.
+    /// Status and headers of a response.
     fn head(response: &Self::Response) -> (StatusCode, &HeaderMap);
 }
 
-/// Why there is no answer to a message.
+/// Why a message has no response.
 pub enum Failure {
-    /// It is too long.
+    /// The response is too long.
     TooLong,
-    /// What the client says.
+    /// The HTTP client's error.
     Unreachable(String),
 }
 
 impl Failure {
-    /// With all causes: a client's own text often says no more than that it failed.
+    /// Includes all causes: the text of the outermost error often says only that the request failed.
     pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source());
-        let told = std::iter::once(error)
+        let texts = std::iter::once(error)
             .chain(causes)
             .map(ToString::to_string);
-        Self::Unreachable(told.collect::<Vec<_>>().join(": "))
+        Self::Unreachable(texts.collect::<Vec<_>>().join(": "))
     }
 }
 
-impl From<Unread> for Failure {
-    fn from(unread: Unread) -> Self {
+impl From<ReadError> for Failure {
+    fn from(unread: ReadError) -> Self {
         match unread {
-            Unread::TooLong => Self::TooLong,
-            Unread::Broken(error) => Self::of(&*error),
+            ReadError::TooLong => Self::TooLong,
+            ReadError::Interrupted(error) => Self::of(&*error),
         }
     }
 }

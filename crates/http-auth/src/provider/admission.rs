@@ -1,4 +1,4 @@
-//! A presentation is taken, and a request is verified.
+//! Handles presentations and verifies requests.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use http_body_util::Full;
 
 use super::edition::ProviderEdition;
 use super::reply::{Rejection, Reply, acknowledged};
-use super::tickets::{Once, OpenedTicket, TicketStoreError};
-use super::{AuthenticatedApp, Shared};
-use crate::content::{Content, Unread, read};
+use super::tickets::{Insertion, OpenedTicket, TicketStoreError};
+use super::{AuthenticatedApp, SharedProvider};
+use crate::content::{Content, ReadError, read};
 
-impl<E: ProviderEdition> Shared<E> {
-    /// The request for the service; or the answer, where it does not reach the service.
+impl<E: ProviderEdition> SharedProvider<E> {
+    /// Returns the request for the service, or the response if the service is not called.
     pub(super) async fn decide<B: Content>(
         self: &Arc<Self>,
         request: Request<B>,
@@ -38,12 +38,13 @@ impl<E: ProviderEdition> Shared<E> {
         let (parts, body) = request.into_parts();
         let source = self.settings.source_of.as_ref().and_then(|of| of(&parts));
         let body = self.content(body, E::MAX_MESSAGE).await;
-        // Its sender is unauthenticated: whatever is wrong, the answer is one.
+        // The sender is unauthenticated, so all errors have the same response.
         let body = body.map_err(|_| E::Rejection::UNREADABLE)?;
         E::take(self, body, source).await
     }
 
-    /// Lets a request through that is signed, once, and tells the service which application signed it.
+    /// Passes on a request with a valid signature, once, with the application that signed it among
+    /// its extensions.
     async fn admit<B: Content>(
         &self,
         request: Request<B>,
@@ -62,10 +63,10 @@ impl<E: ProviderEdition> Shared<E> {
         let ticket = ticket.ok_or(E::Rejection::UNVERIFIED)?;
         let verified = E::verify(self, signature, &ticket, &parts, body).await?;
         let application = &ticket.credentials.application;
-        let came = tickets
-            .request(verified.name, application, verified.until, verified.now)
+        let insertion = tickets
+            .insert_request(verified.name, application, verified.until, verified.now)
             .await;
-        once(came, E::Rejection::REPLAYED)?;
+        require_new(insertion, E::Rejection::REPLAYED)?;
         parts.extensions.insert(AuthenticatedApp {
             id: ticket.credentials.application,
             auth_data: ticket.auth_data,
@@ -74,17 +75,23 @@ impl<E: ProviderEdition> Shared<E> {
         Ok(Request::from_parts(parts, Full::new(verified.content)))
     }
 
-    /// Remembers a ticket that was verified: whether it came before.
-    pub(crate) async fn keep(
+    /// Stores a verified ticket.
+    ///
+    /// # Errors
+    /// `replayed` if it was stored before, [`Reply::Busy`] if it cannot be stored.
+    pub(crate) async fn store_ticket(
         &self,
         ticket: OpenedTicket,
         now: u64,
         replayed: E::Rejection,
     ) -> Result<(), Reply<E::Rejection>> {
-        once(self.settings.tickets.keep(ticket, now).await, replayed)
+        require_new(
+            self.settings.tickets.insert_ticket(ticket, now).await,
+            replayed,
+        )
     }
 
-    /// The content of a request for the service.
+    /// Reads the content of a request for the service.
     pub(crate) async fn request_content<B: Content>(
         &self,
         body: B,
@@ -95,13 +102,13 @@ impl<E: ProviderEdition> Shared<E> {
     async fn content<B: Content>(
         &self,
         body: B,
-        longest: usize,
+        max_len: usize,
     ) -> Result<Bytes, Reply<E::Rejection>> {
-        match tokio::time::timeout(self.settings.timeout, read(body, longest)).await {
+        match tokio::time::timeout(self.settings.timeout, read(body, max_len)).await {
             Ok(Ok(content)) => Ok(content),
-            Ok(Err(Unread::TooLong)) => Err(Reply::TooLong),
-            Ok(Err(Unread::Broken(error))) => {
-                tracing::debug!(%error, "content broke off");
+            Ok(Err(ReadError::TooLong)) => Err(Reply::TooLong),
+            Ok(Err(ReadError::Interrupted(error))) => {
+                tracing::debug!(%error, "the content of a request was interrupted");
                 Err(Reply::TooSlow)
             }
             Err(_) => Err(Reply::TooSlow),
@@ -109,12 +116,15 @@ impl<E: ProviderEdition> Shared<E> {
     }
 }
 
-fn once<R>(answer: Result<Once, TicketStoreError>, replayed: R) -> Result<(), Reply<R>> {
-    match answer.map_err(busy)? {
-        Once::First => Ok(()),
-        Once::Again => Err(replayed.into()),
-        Once::Full => {
-            tracing::warn!("no more tickets or requests can be remembered: raise the limits");
+fn require_new<R>(
+    insertion: Result<Insertion, TicketStoreError>,
+    replayed: R,
+) -> Result<(), Reply<R>> {
+    match insertion.map_err(busy)? {
+        Insertion::New => Ok(()),
+        Insertion::Replayed => Err(replayed.into()),
+        Insertion::Full => {
+            tracing::warn!("the ticket store is full and rejects requests: raise its limits");
             Err(Reply::Busy)
         }
     }
@@ -122,6 +132,6 @@ fn once<R>(answer: Result<Once, TicketStoreError>, replayed: R) -> Result<(), Re
 
 #[allow(clippy::needless_pass_by_value, reason = "what `map_err` takes")]
 pub(crate) fn busy<R>(error: TicketStoreError) -> Reply<R> {
-    tracing::error!(%error, "nothing is accepted");
+    tracing::error!(%error, "the ticket store fails, so no ticket or request is accepted");
     Reply::Busy
 }

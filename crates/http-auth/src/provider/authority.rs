@@ -1,4 +1,4 @@
-//! Whom a request is for, as its consumer signed it.
+//! The authority (host and port) that a request is for, as its consumer signed it.
 
 use http::header;
 use http::request::Parts;
@@ -6,21 +6,21 @@ use http::uri::Authority;
 
 use crate::origin::{normalized, same};
 
-/// The authorities that a request may be signed for, by the setting or by what it says itself. Its scheme is not
-/// known behind a proxy, so a port that is the usual one of either may have been left out.
+/// The authorities that a request may be signed for, taken from the setting or from the request. The
+/// scheme is unknown behind a proxy, so the default port of either scheme may have been left out.
 pub(crate) fn authorities(setting: Option<&str>, parts: &Parts) -> Vec<String> {
     let Some(authority) = setting.map_or_else(|| authority(parts), |setting| setting.parse().ok())
     else {
         return Vec::new();
     };
-    let usual = authority.port_u16().filter(|port| [80, 443].contains(port));
-    let all = [None, usual].map(|usual| normalized(&authority, usual));
+    let default_port = authority.port_u16().filter(|port| [80, 443].contains(port));
+    let all = [None, default_port].map(|default_port| normalized(&authority, default_port));
     let mut all: Vec<String> = all.into_iter().flatten().collect();
     all.dedup();
     all
 }
 
-/// Whom a request is for. Where the target and the field `host` both say so, they have to agree.
+/// The authority of a request. If both the target and `host` contain one, they have to agree.
 pub(crate) fn authority(parts: &Parts) -> Option<Authority> {
     let target = parts.uri.authority();
     let mut hosts = parts.headers.get_all(header::HOST).iter();
@@ -43,7 +43,7 @@ mod tests {
     use super::{Authority, authorities, authority};
 
     #[test]
-    fn who_is_called_is_told_by_target_and_host_and_they_agree() {
+    fn target_and_host_have_to_name_the_same_authority() {
         let cases = [
             ("/", &["ledger.example"][..], Some("ledger.example")),
             ("http://ledger.example/", &[], Some("ledger.example")),
@@ -75,10 +75,10 @@ mod tests {
         }
     }
 
-    /// The story: a request to `http://h:80` is signed for `h` (RFC 9421, section 2.2.3), its field `host` may
-    /// have the port all the same, and it was refused.
+    /// Regression: a request to `http://h:80` is signed for `h` (RFC 9421, section 2.2.3) although
+    /// its `host` may include the port. It was rejected.
     #[test]
-    fn a_port_that_is_usual_may_be_left_out_of_what_is_signed() {
+    fn a_default_port_may_be_left_out_of_the_signed_authority() {
         let cases = [
             ("H", &["h"][..]),
             ("h:80", &["h:80", "h"]),
@@ -92,7 +92,7 @@ mod tests {
             let request = Request::get("/").header("host", host).body(()).unwrap();
             let (parts, ()) = request.into_parts();
             assert_eq!(authorities(None, &parts), expected, "{host}");
-            // A setting counts in place of what the request says.
+            // A setting overrides the request.
             let (parts, ()) = Request::get("/").body(()).unwrap().into_parts();
             assert_eq!(authorities(Some(host), &parts), expected, "{host}");
         }

@@ -1,4 +1,4 @@
-//! A provider around any service of HTTP: of axum, of hyper.
+//! The provider as a `tower` layer around an HTTP service of axum or hyper.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,13 +12,14 @@ use tower_service::Service;
 
 use super::Provider;
 use super::edition::ProviderEdition;
+use crate::V2;
 use crate::content::Content;
 
-/// A service whose requests a [`Provider`] verifies before it sees them.
+/// A service behind a [`Provider`], which verifies each request before it calls the service.
 ///
-/// The content of each request is read whole before.
+/// The provider reads the content of each request completely before that.
 #[derive(Debug)]
-pub struct VerifiedService<S, E: ProviderEdition> {
+pub struct VerifiedService<S, E: ProviderEdition = V2> {
     provider: Provider<E>,
     service: S,
 }
@@ -41,7 +42,8 @@ impl<S: Clone, E: ProviderEdition> Clone for VerifiedService<S, E> {
     }
 }
 
-/// Takes the challenges of that scheme out, of which the service itself has none to make.
+/// Removes challenges of `scheme` from the service's response. Only the provider may send them: a
+/// consumer would take one that the service forwards from elsewhere for the provider's own.
 fn without_challenge(fields: &mut HeaderMap, scheme: &str) {
     let ours = |value: &HeaderValue| {
         let scheme_of = |text: &str| text.split(' ').next().map(str::to_ascii_lowercase);
@@ -75,7 +77,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let provider = self.provider.clone();
-        // The one that was polled is the one that is ready.
+        // `poll_ready` was called on `self.service`, so that one is called and the clone stays.
         let next = self.service.clone();
         let mut service = std::mem::replace(&mut self.service, next);
         Box::pin(async move {

@@ -1,18 +1,18 @@
-//! The application that is called.
+//! The provider: the application that is called.
 //!
 //! ```text
-//! request ─▶ at the ticket path? ─▶ take: expired? replayed? ─▶ its turn ─▶ verify, acknowledge ─▶ remember
+//! request ─▶ ticket path? ─▶ expired? replayed? ─▶ queue ─▶ verify, acknowledge ─▶ store ticket
 //!               │ no
 //!               ▼
-//!            read the signature ─▶ is its ticket known? ─▶ verify it and the content ─▶ replayed? ─▶ service
+//!            parse signature ─▶ ticket stored? ─▶ verify signature and content ─▶ replayed? ─▶ service
 //! ```
 
 mod admission;
 mod authority;
 mod edition;
 mod layer;
+mod outcome_cache;
 mod reply;
-mod seen;
 mod tickets;
 mod work;
 
@@ -24,51 +24,54 @@ use std::time::Duration;
 use http::request::Parts;
 use serde_json::value::RawValue;
 
-use crate::clock::OwnClock;
+use crate::V2;
+use crate::clock::LocalClock;
+use crate::edition::{ApplicationKeys, Edition};
 use crate::slot::Slot;
-use work::Work;
+use work::PublicKeyWork;
 
 pub(crate) use admission::busy;
 pub(crate) use authority::{authorities, authority};
 pub(crate) use edition::{ProviderEdition, Verified};
 pub use layer::VerifiedService;
+pub(crate) use outcome_cache::OutcomeCache;
 pub(crate) use reply::{Rejection, Reply};
-pub(crate) use seen::Seen;
 #[cfg(feature = "sqlite")]
 pub use tickets::SqliteTickets;
 pub use tickets::{
-    Limits, MemoryTickets, Once, OpenedTicket, RequestName, TicketStore, TicketStoreError,
+    Insertion, Limits, MemoryTickets, OpenedTicket, RequestName, TicketStore, TicketStoreError,
 };
 
-/// The longest content of a request by default, in bytes: it is kept in memory until it is verified.
+/// Default maximum length of a request's content, in bytes. It stays in memory until it is verified.
 const MAX_CONTENT: usize = 1_024 * 1_024;
-/// How long content may take to come by default.
+/// Default timeout for receiving the content of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Finds out where a request comes from.
+/// Determines the source address of a request.
 type SourceOf = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 
-/// An application that is called. It is a layer of `tower` for a service of axum or hyper; clones share what they
-/// remember.
+/// An application that is called: a `tower` layer for an axum or hyper service. Clones share
+/// tickets, keys and clock.
 ///
-/// It takes tickets at its ticket path, verifies all other requests, and rejects those that are not signed. Put it
-/// outside of every layer that changes method, path or host of a request.
+/// It accepts tickets at its ticket path, verifies all other requests, and rejects unsigned ones.
+/// Install it outside every layer that changes the method, path or host of a request.
 ///
-/// In edition v2 the content of requests is signed. In v1 it is where the consumer gives a hash of it; tickets are
-/// signed there, and requests after them, with SHA-256 and nothing else.
-pub struct Provider<E: ProviderEdition> {
-    pub(crate) shared: Arc<Shared<E>>,
+/// In edition v2 the content of each request is signed. In v1 it is signed only if the consumer
+/// sends a hash of it. A provider of edition v1 accepts only SHA-256 as hash, for tickets and for
+/// requests.
+pub struct Provider<E: ProviderEdition = V2> {
+    pub(crate) shared: Arc<SharedProvider<E>>,
 }
 
-/// What the clones of a provider share.
-pub struct Shared<E: ProviderEdition> {
+/// The state that all clones of a provider share.
+pub struct SharedProvider<E: ProviderEdition> {
     pub(crate) parties: Slot<Arc<E::Parties>>,
     pub(crate) state: E::State,
-    pub(crate) work: Work,
+    pub(crate) work: PublicKeyWork,
     pub(crate) settings: Settings,
 }
 
-/// What an embedding application decides.
+/// The settings made with [`ProviderBuilder`].
 pub(crate) struct Settings {
     pub(crate) tickets: Arc<dyn TicketStore>,
     pub(crate) authority: Option<String>,
@@ -80,29 +83,34 @@ pub(crate) struct Settings {
     anonymous: bool,
 }
 
-/// The application that sent a request: among its extensions once it is verified.
+/// The consumer that sent a request. The provider adds it to the extensions of each verified request.
 #[derive(Debug, Clone)]
 pub struct AuthenticatedApp {
-    /// Its id.
+    /// The consumer's application id.
     pub id: String,
-    /// What the site knows of it, as JSON.
+    /// The data that the site has registered for the consumer, as JSON.
     pub auth_data: Arc<RawValue>,
-    /// Until when its ticket is good, by the site's clock, in milliseconds since 1970.
+    /// When its ticket expires, by the site's clock, in milliseconds since 1970.
     pub expires: u64,
 }
 
-/// The parts and settings of a provider.
-pub struct ProviderBuilder<E: ProviderEdition> {
+/// Builds a [`Provider`].
+pub struct ProviderBuilder<E: ProviderEdition = V2> {
     pub(crate) parties: E::Parties,
     pub(crate) parts: E::Parts,
-    pub(crate) clock: OwnClock,
+    pub(crate) clock: LocalClock,
     settings: Settings,
 }
 
 impl<E: ProviderEdition> Provider<E> {
-    /// An application that trusts this site.
+    /// A builder for an application that trusts `site`. The type of `application` determines the
+    /// edition.
     #[must_use]
-    pub fn builder(application: E::Application, site: E::Site) -> ProviderBuilder<E> {
+    pub fn builder<A>(application: A, site: E::Site) -> ProviderBuilder<E>
+    where
+        A: ApplicationKeys<Edition = E>,
+        E: Edition<Application = A>,
+    {
         let (parties, parts) = E::parties(application, site);
         ProviderBuilder {
             parties,
@@ -137,31 +145,32 @@ impl<E: ProviderEdition> fmt::Debug for Provider<E> {
 }
 
 impl<E: ProviderEdition> ProviderBuilder<E> {
-    /// Where tickets and requests are remembered: in memory by default. Of a secret of edition v1 its digest is kept,
-    /// which is what requests are verified with.
+    /// The store of accepted tickets and requests: in memory by default. For edition v1 it stores a
+    /// digest of the ticket's secret, with which requests are verified.
     #[must_use]
     pub fn tickets(mut self, tickets: impl TicketStore) -> Self {
         self.settings.tickets = Arc::new(tickets);
         self
     }
 
-    /// Where tickets are taken: at the edition's `TICKET_PATH` by default.
+    /// The path at which tickets are accepted: the edition's `TICKET_PATH` by default.
     #[must_use]
     pub fn ticket_path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.settings.ticket_path);
         self
     }
 
-    /// The host and, where it has one, the port that consumers call: for a provider behind a proxy that sends another.
-    /// By default what requests say themselves counts. Ports 80 and 443 may be left out.
+    /// The host, and the port if there is one, that consumers call. Set it for a provider behind a
+    /// proxy that changes `host`. By default the authority in the request is used. Ports 80 and 443
+    /// may be left out.
     #[must_use]
     pub fn authority(mut self, authority: &str) -> Self {
         self.settings.authority = Some(authority.to_owned());
         self
     }
 
-    /// What consumers call in front of the path that arrives here, as in `/billing`: for a provider behind a proxy
-    /// that takes it away. Empty by default.
+    /// The prefix that a proxy removes from the path that consumers call, as in `/billing`. Empty by
+    /// default.
     #[must_use]
     pub fn path_prefix(mut self, prefix: &str) -> Self {
         let prefix = prefix.trim_end_matches('/');
@@ -169,52 +178,54 @@ impl<E: ProviderEdition> ProviderBuilder<E> {
         self
     }
 
-    /// How to find out where a request comes from, as an outer layer put it into its extensions (axum's
-    /// `ConnectInfo`) or a trusted proxy into a field. With it the presentations of one source (of IPv6, one /48)
-    /// take 32 of the 256 places in which presentations wait for public-key work; without it all share them.
+    /// Determines the source address of a request, for example from an extension that an outer layer
+    /// adds (axum's `ConnectInfo`) or from a header that a trusted proxy sets. At most 256
+    /// presentations wait for public-key work; if the source is known, one source (an IPv4 address
+    /// or an IPv6 /48) has at most 32 of these places.
     #[must_use]
     pub fn source(mut self, of: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         self.settings.source_of = Some(Arc::new(of));
         self
     }
 
-    /// The longest content that is read, in bytes: 1 MiB by default. What is longer gets 413.
+    /// Maximum length of a request's content, in bytes: 1 MiB by default. Longer content is answered
+    /// with 413.
     #[must_use]
     pub fn max_content(mut self, bytes: usize) -> Self {
         self.settings.max_content = bytes;
         self
     }
 
-    /// How long content may take to come: 30 seconds by default.
+    /// Timeout for receiving the content of a request: 30 seconds by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
     }
 
-    /// Lets requests through that are not signed, without an [`AuthenticatedApp`]: the service decides what they may
-    /// do. What is signed and not verified is rejected nevertheless.
+    /// Passes unsigned requests to the service without an [`AuthenticatedApp`]; the service decides
+    /// what they may do. A request with an invalid signature is still rejected.
     #[must_use]
     pub fn allow_anonymous(mut self) -> Self {
         self.settings.anonymous = true;
         self
     }
 
-    /// Another clock than this machine's, in milliseconds since 1970. In edition v2 it need not be right, in v1 it has
-    /// to be right to a minute.
+    /// Replaces the machine's clock; it returns milliseconds since 1970. In edition v2 the clock may
+    /// be wrong, because the site's time is used. In v1 it has to be right to a minute.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The provider, whose edition knows this.
+    /// Builds the provider with the state of its edition.
     pub(crate) fn with(self, state: E::State) -> Provider<E> {
         Provider {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedProvider {
                 parties: Slot::new(Arc::new(self.parties)),
                 state,
-                work: Work::new(),
+                work: PublicKeyWork::new(),
                 settings: self.settings,
             }),
         }

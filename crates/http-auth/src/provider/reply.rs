@@ -1,46 +1,46 @@
-//! What a provider answers itself. Each is the same bytes each time, for every client.
+//! The responses that the provider sends itself. Each kind has the same bytes for every client.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-/// How an edition rejects presentations and requests, and writes what the provider answers itself.
+/// Why an edition rejects presentations and requests, and the format of the provider's responses.
 pub trait Rejection: Sized + Send {
-    /// The type of an acknowledgement.
+    /// Media type of an acknowledgement.
     const ACCEPTED: &'static str;
-    /// The type of all other answers.
+    /// Media type of all other responses.
     const PROBLEM: &'static str;
-    /// A presentation that cannot be read.
+    /// A presentation that cannot be parsed.
     const UNREADABLE: Self;
-    /// A request that is not verified.
+    /// A request without a valid signature.
     const UNVERIFIED: Self;
-    /// A request that came before.
+    /// A request that was accepted before.
     const REPLAYED: Self;
 
     /// The HTTP status.
     fn status(&self) -> StatusCode;
 
-    /// The content.
+    /// The response's content.
     fn body(&self) -> String;
 
-    /// The challenge that belongs to a 401.
+    /// The challenge of a 401.
     fn challenge(&self) -> Option<String>;
 
-    /// The content for something that is no rejection: a stable code, and what it means.
+    /// The content of a response that is not a rejection by the protocol: a stable code and a title.
     fn problem(status: StatusCode, code: &str, title: &str) -> String;
 }
 
-/// An answer that does not come from the application.
+/// A response of the provider instead of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply<R> {
-    /// As the protocol rejects.
+    /// A rejection by the protocol.
     Rejected(R),
-    /// Tickets are presented with POST.
+    /// A presentation with another method than POST.
     Method,
-    /// The content is longer than is read.
+    /// The content exceeds the maximum length.
     TooLong,
-    /// The content did not come in time.
+    /// The content did not arrive before the timeout.
     TooSlow,
-    /// Tickets or requests cannot be remembered, or too many presentations wait already, so none is accepted.
+    /// The ticket store fails or is full, or too many presentations wait already.
     Busy,
 }
 
@@ -64,15 +64,18 @@ impl<R: Rejection> Reply<R> {
     fn body(&self) -> String {
         let (code, title) = match self {
             Self::Rejected(rejection) => return rejection.body(),
-            Self::Method => ("method", "tickets are presented with POST"),
+            Self::Method => ("method", "tickets have to be presented with POST"),
             Self::TooLong => ("too-long", "the content is too long"),
-            Self::TooSlow => ("too-slow", "the content did not come in time"),
-            Self::Busy => ("busy", "nothing can be accepted now"),
+            Self::TooSlow => (
+                "too-slow",
+                "the content did not arrive in time; send it again",
+            ),
+            Self::Busy => ("busy", "the provider is overloaded; try again later"),
         };
         R::problem(self.status(), code, title)
     }
 
-    /// A field that belongs to the status.
+    /// The header that the status requires.
     fn field(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Rejected(rejection) => {
@@ -93,7 +96,7 @@ impl<R: Rejection> Reply<R> {
     }
 }
 
-/// The answer to a ticket that was accepted.
+/// The response to an accepted ticket.
 pub(super) fn acknowledged<R: Rejection>(answer: String) -> Response<Bytes> {
     with_type(answer, R::ACCEPTED)
 }

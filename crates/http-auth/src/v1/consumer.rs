@@ -1,4 +1,4 @@
-//! The consumer's part of edition v1.
+//! The consumer of edition v1.
 
 use bytes::Bytes;
 use countersign_crypto::entropy::{SystemEntropy, fresh};
@@ -17,38 +17,38 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Application, MAX_MESSAGE, Site, V1};
+use super::{MAX_MESSAGE, V1, V1Application, V1Site};
 use crate::consumer::{
-    By, Consumer, ConsumerBuilder, ConsumerEdition, ConsumerError, Expires, Outgoing, Rejection,
-    Shared, Target, Transport,
+    Consumer, ConsumerBuilder, ConsumerEdition, ConsumerError, Expires, Outgoing, Responder,
+    RetryReason, SharedConsumer, Target, Transport,
 };
 use crate::origin::{self, Origin, WrongAddress};
 
-/// Bytes of a nonce: as text it has no character that would have to be escaped.
+/// Length of a nonce in bytes. It is sent in hexadecimal, which needs no escaping.
 const NONCE: usize = 12;
 
-/// Why there is no consumer of these parts.
+/// Why a consumer of edition v1 cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotBuilt {
-    /// An address is none.
+pub enum V1BuildError {
+    /// An address is invalid.
     #[error(transparent)]
     Address(#[from] WrongAddress),
-    /// No hash that requests for tickets can be signed with, or none that Hawk knows.
+    /// No hash for signing ticket requests, or none that Hawk supports.
     #[error(
-        "these hashes do not suffice: requests for tickets are signed with sha256, sha384 or sha512, and those to \
-         a provider with sha256 or sha1; add sha256"
+        "these hashes do not suffice: ticket requests are signed with sha256, sha384 or sha512, and requests to a \
+         provider with sha256 or sha1; add sha256"
     )]
     Hashes,
-    /// No cipher.
-    #[error("there is no cipher: name one, as in aes-256-cbc")]
+    /// No cipher is given.
+    #[error("no cipher is given: name one, as in aes-256-cbc")]
     Ciphers,
-    /// No key of the application, or none of the site.
-    #[error("there is no key: give this application's private key and the site's public one")]
+    /// A key of the application or of the site is missing.
+    #[error("a key is missing: give this application's private key and the site's public key")]
     Keys,
 }
 
 impl Consumer<V1> {
-    /// Goes on with other keys of its own and of the site, the newest first.
+    /// Replaces this application's keys and the site's, each list with the newest first.
     pub fn set_keys(&self, keys: Vec<RsaKey>, site: Vec<RsaPublicKey>) {
         self.change(|parties| Parties {
             id: parties.id.clone(),
@@ -61,17 +61,18 @@ impl Consumer<V1> {
 }
 
 impl ConsumerBuilder<V1> {
-    /// Ciphers that it accepts, the best first: all of [`Cipher::ALL`] by default. It asks with the first, and with
-    /// another one when the site does not support that.
+    /// Accepted ciphers, the preferred one first: all of [`Cipher::ALL`] by default. The consumer
+    /// requests tickets with the first, and with another one if the site does not support it.
     #[must_use]
     pub fn ciphers(mut self, ciphers: &[Cipher]) -> Self {
         self.parties.ciphers = ciphers.to_vec();
         self
     }
 
-    /// Hashes that it accepts, the best first: SHA-256 alone by default. It asks with the first, and with another one
-    /// when the site does not support that. Requests are signed with SHA-256 or SHA-1, so one of these has to be among
-    /// them; nothing else is signed with SHA-1.
+    /// Accepted hashes, the preferred one first: SHA-256 only by default. The consumer requests
+    /// tickets with the first, and with another one if the site does not support it. Requests are
+    /// signed with SHA-256 or SHA-1, so one of these has to be in the list. Nothing else is signed
+    /// with SHA-1.
     #[must_use]
     pub fn hashes(mut self, hashes: &[RsaHash]) -> Self {
         self.parties.hashes = hashes.to_vec();
@@ -90,9 +91,9 @@ impl ConsumerEdition for V1 {
     type Credentials = V1Credentials;
     type Granted = Box<V1IssuedTicket>;
     type Presenting = V1PendingPresentation;
-    type BuildError = NotBuilt;
+    type BuildError = V1BuildError;
 
-    fn parties(application: Application, site: Site) -> (Parties, Uri) {
+    fn parties(application: V1Application, site: V1Site) -> (Parties, Uri) {
         let parties = Parties {
             id: application.id,
             keys: application.keys,
@@ -107,16 +108,16 @@ impl ConsumerEdition for V1 {
         &parties.id
     }
 
-    fn check(parties: &Parties) -> Result<(), NotBuilt> {
+    fn check(parties: &Parties) -> Result<(), V1BuildError> {
         let has = |use_of: fn(RsaHash) -> bool| parties.hashes.iter().any(|hash| use_of(*hash));
         if !has(RsaHash::signs) || !has(hawk::knows) {
-            return Err(NotBuilt::Hashes);
+            return Err(V1BuildError::Hashes);
         }
         if parties.ciphers.is_empty() {
-            return Err(NotBuilt::Ciphers);
+            return Err(V1BuildError::Ciphers);
         }
         if parties.keys.is_empty() || parties.master.is_empty() {
-            return Err(NotBuilt::Keys);
+            return Err(V1BuildError::Keys);
         }
         Ok(())
     }
@@ -125,30 +126,33 @@ impl ConsumerEdition for V1 {
         None
     }
 
-    /// Asks again, where it has to, with another cipher or hash than the first one.
+    /// Repeats the request with another cipher or hash if the site does not support the first.
     async fn request_ticket<T: Transport>(
-        consumer: &Shared<Self>,
+        consumer: &SharedConsumer<Self>,
         parties: &Parties,
         target: &Target<Self>,
         transport: &mut T,
     ) -> Result<Box<V1IssuedTicket>, ConsumerError> {
         let asked = parties.ask(&target.id, consumer.clock.now(), &mut SystemEntropy);
-        let (mut asked, mut request) = asked.map_err(|_| ConsumerError::CannotAsk)?;
+        let (mut asked, mut request) = asked.map_err(|_| ConsumerError::CannotRequest)?;
         loop {
-            // The request is a part of the address.
-            let text = serde_json::to_string(&request).map_err(|_| ConsumerError::CannotAsk)?;
+            // The request is part of the address.
+            let text = serde_json::to_string(&request).map_err(|_| ConsumerError::CannotRequest)?;
             let text = utf8_percent_encode(&text, NON_ALPHANUMERIC);
             let address = consumer
                 .site
                 .at(&format!("/authenticate?authRequest={text}"));
-            let to = (Method::GET, address.map_err(|_| ConsumerError::CannotAsk)?);
+            let to = (
+                Method::GET,
+                address.map_err(|_| ConsumerError::CannotRequest)?,
+            );
             let (status, answer) = consumer
-                .exchange(By::Site, to, Bytes::new(), MAX_MESSAGE, transport)
+                .exchange(Responder::Site, to, Bytes::new(), MAX_MESSAGE, transport)
                 .await?;
             let now = consumer.clock.now();
             let answered =
                 parties.answered(asked, status.as_u16(), &answer, now, &mut SystemEntropy);
-            match answered.map_err(|trouble| told(By::Site, status, &trouble))? {
+            match answered.map_err(|trouble| consumer_error(Responder::Site, status, &trouble))? {
                 ResponseAction::Granted(granted) => return signs(granted),
                 ResponseAction::Again(next, sealed) => (asked, request) = (*next, sealed),
             }
@@ -160,7 +164,7 @@ impl ConsumerEdition for V1 {
         now: u64,
     ) -> Result<(V1PendingPresentation, String), ConsumerError> {
         let presented = granted.present(now, &mut SystemEntropy);
-        presented.map_err(|trouble| told(By::Site, StatusCode::OK, &trouble))
+        presented.map_err(|trouble| consumer_error(Responder::Site, StatusCode::OK, &trouble))
     }
 
     fn acknowledged(
@@ -168,7 +172,7 @@ impl ConsumerEdition for V1 {
         (status, answer): (StatusCode, Bytes),
     ) -> Result<V1Credentials, ConsumerError> {
         let acknowledged = presenting.acknowledged(status.as_u16(), &answer);
-        acknowledged.map_err(|trouble| told(By::Provider, status, &trouble))
+        acknowledged.map_err(|trouble| consumer_error(Responder::Provider, status, &trouble))
     }
 
     fn sign(
@@ -181,7 +185,7 @@ impl ConsumerEdition for V1 {
             .authority(origin)
             .parse()
             .map_err(|_| ConsumerError::CannotSign)?;
-        let port = authority.port_u16().or(origin.usual_port());
+        let port = authority.port_u16().or(origin.default_port());
         let signed = HawkRequest {
             method: request.method.as_str(),
             target: &origin::target(&request.address),
@@ -197,41 +201,46 @@ impl ConsumerEdition for V1 {
         Ok([(header::AUTHORIZATION, value)].into_iter().collect())
     }
 
-    /// A provider that has forgotten its tickets says no more than 401.
-    fn rejection(status: StatusCode, _: &HeaderMap) -> Option<Rejection> {
-        (status == StatusCode::UNAUTHORIZED).then_some(Rejection::Ticket)
+    /// A provider that lost its tickets answers just 401.
+    fn rejection(status: StatusCode, _: &HeaderMap) -> Option<RetryReason> {
+        (status == StatusCode::UNAUTHORIZED).then_some(RetryReason::Ticket)
     }
 }
 
-/// Hawk has two hashes. A ticket for another one is not presented: nothing could be signed with it.
+/// Hawk supports two hashes. A ticket for another one is not presented, because no request could be
+/// signed with it.
 fn signs(granted: Box<V1IssuedTicket>) -> Result<Box<V1IssuedTicket>, ConsumerError> {
     let hash = granted.response().one_time_credentials.hash.parse();
     match hash.is_ok_and(hawk::knows) {
         true => Ok(granted),
-        false => Err(told(By::Site, StatusCode::OK, &Trouble::NothingInCommon)),
+        false => Err(consumer_error(
+            Responder::Site,
+            StatusCode::OK,
+            &Trouble::NothingInCommon,
+        )),
     }
 }
 
-/// What went wrong, for the application.
-fn told(by: By, status: StatusCode, trouble: &Trouble) -> ConsumerError {
+/// Converts an error of the dialog.
+fn consumer_error(responder: Responder, status: StatusCode, trouble: &Trouble) -> ConsumerError {
     let status = status.as_u16();
     match trouble {
-        Trouble::CannotAsk => ConsumerError::CannotAsk,
-        Trouble::FailedVerification => ConsumerError::FailedVerification(by),
-        Trouble::Stale => ConsumerError::Stale(by),
+        Trouble::CannotAsk => ConsumerError::CannotRequest,
+        Trouble::FailedVerification => ConsumerError::FailedVerification(responder),
+        Trouble::Stale => ConsumerError::Stale(responder),
         Trouble::NothingInCommon | Trouble::Refused(_) => ConsumerError::Refused {
-            by,
+            responder,
             status,
             refusal: match trouble {
                 Trouble::NothingInCommon => Some(Refusal::NothingInCommon),
-                _ => meant(status),
+                _ => refusal_for_status(status),
             },
         },
     }
 }
 
-/// What the statuses of Serveros mean.
-fn meant(status: u16) -> Option<Refusal> {
+/// The meaning of the statuses of Serveros.
+fn refusal_for_status(status: u16) -> Option<Refusal> {
     Some(match status {
         401 => Refusal::Clock,
         403 => Refusal::Replayed,

@@ -1,5 +1,5 @@
-//! The same in edition v1, byte for byte as Serveros 0.3 has it: for applications whose other end cannot be
-//! changed.
+//! Edition v1 of the broker's dialog, byte for byte as Serveros 0.3 speaks it. It is for
+//! applications that call, or are called by, an application of Serveros that cannot be changed.
 //!
 //! ```text
 //! site:     GET  /authenticate?authRequest=…   auth request         -> auth response
@@ -7,8 +7,8 @@
 //!           any request                        with Hawk 1
 //! ```
 //!
-//! Here the clocks of all have to be right to a minute, and the content of requests is not signed: use edition v2
-//! between applications that can.
+//! In this edition the clocks of site, consumer and provider have to be right to a minute, and the
+//! content of requests is not signed. Use edition v2 wherever both applications support it.
 
 #[cfg(feature = "consumer")]
 mod consumer;
@@ -18,17 +18,17 @@ mod provider;
 
 use countersign_proto::broker::v1::limits;
 
-use crate::edition::Edition;
+use crate::edition::{ApplicationKeys, Edition};
 
 #[cfg(feature = "consumer")]
-pub use consumer::NotBuilt;
-pub use party::{Application, Site};
+pub use consumer::V1BuildError;
+pub use party::{V1Application, V1Site};
 
-/// Where a provider takes tickets by default.
+/// Default path at which a provider accepts tickets.
 pub const TICKET_PATH: &str = "/authenticate";
 
-/// The longest presentation or answer that is read, in bytes: a sealed message with its signature, and as much
-/// again of what stands beside it as there is at most.
+/// Maximum length of a presentation or response, in bytes: a sealed message with its signature, and
+/// 8,192 bytes for the JSON around it.
 const MAX_MESSAGE: usize = limits::SEALED + 8_192;
 
 /// Edition v1.
@@ -36,21 +36,12 @@ const MAX_MESSAGE: usize = limits::SEALED + 8_192;
 pub struct V1;
 
 impl Edition for V1 {
-    type Application = Application;
-    type Site = Site;
+    type Application = V1Application;
+    type Site = V1Site;
     const TICKET_PATH: &'static str = TICKET_PATH;
     const MAX_MESSAGE: usize = MAX_MESSAGE;
 }
 
-/// A consumer of edition v1.
-#[cfg(feature = "consumer")]
-pub type Consumer = crate::consumer::Consumer<V1>;
-/// A builder of a [`Consumer`].
-#[cfg(feature = "consumer")]
-pub type ConsumerBuilder = crate::consumer::ConsumerBuilder<V1>;
-/// A provider of edition v1.
-#[cfg(feature = "provider")]
-pub type Provider = crate::provider::Provider<V1>;
-/// A builder of a [`Provider`].
-#[cfg(feature = "provider")]
-pub type ProviderBuilder = crate::provider::ProviderBuilder<V1>;
+impl ApplicationKeys for V1Application {
+    type Edition = V1;
+}

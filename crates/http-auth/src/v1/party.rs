@@ -1,30 +1,31 @@
-//! Who takes part: this application, and the site, which Serveros calls the master.
+//! The parties: this application, and the site, which Serveros calls the master.
 
 use countersign_crypto::rsa::{RsaKey, RsaKeyError, RsaPublicKey};
 use countersign_crypto::secret::SecretText;
 use http::Uri;
 
-/// This application, as it is registered at the site.
+/// This application, as it is registered at the site for edition v1.
 #[derive(Debug)]
-pub struct Application {
-    /// Its id.
+pub struct V1Application {
+    /// The application's id.
     pub id: String,
-    /// Its keys, the newest first: it signs with that, and opens what is sealed to any.
+    /// The application's keys, the newest first. It signs with the newest and opens messages
+    /// sealed to any.
     pub keys: Vec<RsaKey>,
 }
 
-/// The site that both applications trust.
+/// The site that consumer and provider trust, as edition v1 knows it.
 #[derive(Debug, Clone)]
-pub struct Site {
-    /// Where it answers, as in `https://site.example:4749`. What is said there is signed and sealed, whether or
-    /// not the address is `https`.
+pub struct V1Site {
+    /// Its address, as in `https://site.example:4749`. Messages are signed and sealed even if the
+    /// address is not `https`.
     pub url: Uri,
-    /// Its public keys for this edition, the newest first.
+    /// Its public keys for edition v1, the newest first.
     pub keys: Vec<RsaPublicKey>,
 }
 
-impl Application {
-    /// The application whose key is in PEM: unencrypted PKCS #8 or PKCS #1, of 2,048 to 8,192 bits.
+impl V1Application {
+    /// Reads an application's key from PEM: unencrypted PKCS #8 or PKCS #1, of 2,048 to 8,192 bits.
     ///
     /// # Errors
     /// [`RsaKeyError`].
@@ -36,8 +37,8 @@ impl Application {
     }
 }
 
-impl Site {
-    /// The site whose public key is in PEM of `PUBLIC KEY` or `RSA PUBLIC KEY`.
+impl V1Site {
+    /// Reads the site's public key from PEM with the label `PUBLIC KEY` or `RSA PUBLIC KEY`.
     ///
     /// # Errors
     /// [`RsaKeyError`].

@@ -1,4 +1,4 @@
-//! The provider's part of edition v1: what it answers is what Serveros answers.
+//! The provider of edition v1. Its responses are those of Serveros.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,37 +19,40 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::value::RawValue;
 
-use super::{Application, Site, V1};
-use crate::clock::OwnClock;
+use super::{V1, V1Application, V1Site};
+use crate::clock::LocalClock;
 use crate::content::Content;
 use crate::origin::{normalized, target};
 use crate::provider::{
-    OpenedTicket, Provider, ProviderBuilder, ProviderEdition, Rejection, Reply, RequestName, Seen,
-    Shared, Verified, authority,
+    OpenedTicket, OutcomeCache, Provider, ProviderBuilder, ProviderEdition, Rejection, Reply,
+    RequestName, SharedProvider, Verified, authority,
 };
 
-/// What a provider of edition v1 remembers beside tickets.
-pub struct State {
-    clock: OwnClock,
-    /// When this began: what was accepted before may be forgotten.
+/// The state of a provider of edition v1 other than tickets.
+pub struct V1State {
+    clock: LocalClock,
+    /// When this provider started. Tickets accepted before that may be lost.
     started: u64,
-    /// What became of tickets of the site's.
-    decided: Seen<Outcome>,
-    /// What others were refused with, apart from these: an attacker can make up any number.
-    refused: Seen<V1Refusal>,
+    /// Outcomes of tickets that the site signed.
+    outcomes: OutcomeCache<Outcome>,
+    /// Refusals of all other tickets, in a cache of their own: an attacker can send any number of
+    /// them and evict entries.
+    refusals: OutcomeCache<V1Refusal>,
 }
 
-/// What became of a ticket of the site's for this provider. The same one is refused without public-key work.
+/// The outcome of a ticket that the site signed for this provider. When it is presented again, it is
+/// refused without public-key work.
 #[derive(Clone, Copy)]
 enum Outcome {
-    /// It was accepted, which it is once.
+    /// It was accepted. A ticket is accepted only once.
     Accepted { stale_from: u64 },
-    /// It was too old, or over, or accepted before a restart perhaps.
+    /// It was too old or expired, or may have been accepted before a restart.
     Stale { from: u64 },
 }
 
 impl Outcome {
-    /// What a ticket gets that comes again; `None` where it has to be looked at anew, after a clock was set back.
+    /// The refusal of a repeated ticket; `None` if the ticket has to be processed again because the
+    /// clock was set back.
     fn refusal(self, now: u64) -> Option<V1Refusal> {
         match self {
             Self::Accepted { stale_from } if now < stale_from => Some(V1Refusal::Nonces),
@@ -59,18 +62,18 @@ impl Outcome {
     }
 }
 
-/// How this edition rejects.
+/// Why edition v1 rejects a presentation or request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rejected {
-    /// A presentation, as the protocol refuses.
+pub enum V1Rejection {
+    /// A presentation, with the refusal of the protocol.
     Presentation(V1Refusal),
-    /// A request whose signature is not verified.
+    /// A request without a valid signature.
     Unauthorized,
-    /// A request that was signed with its ticket, and is rejected all the same.
+    /// A request with a valid signature that is rejected for another reason.
     Signed(HawkError),
 }
 
-impl Rejection for Rejected {
+impl Rejection for V1Rejection {
     const ACCEPTED: &'static str = "application/json; charset=utf-8";
     const PROBLEM: &'static str = Self::ACCEPTED;
     const UNREADABLE: Self = Self::Presentation(V1Refusal::NotVerified);
@@ -102,7 +105,7 @@ impl Rejection for Rejected {
         }
     }
 
-    /// In sentences, as the others of Serveros.
+    /// Messages are sentences, as those of Serveros are.
     fn problem(status: StatusCode, _: &str, title: &str) -> String {
         let mut letters = title.chars();
         let first = letters.next().map(|first| first.to_ascii_uppercase());
@@ -115,15 +118,15 @@ fn problem(status: StatusCode, message: &str) -> String {
     serde_json::json!({ "status": status.as_u16(), "message": message }).to_string()
 }
 
-impl From<V1Refusal> for Reply<Rejected> {
+impl From<V1Refusal> for Reply<V1Rejection> {
     fn from(refusal: V1Refusal) -> Self {
-        Self::Rejected(Rejected::Presentation(refusal))
+        Self::Rejected(V1Rejection::Presentation(refusal))
     }
 }
 
 impl Provider<V1> {
-    /// Goes on with other keys of its own and of the site, the newest first. Tickets that were sealed to or signed
-    /// with a key that is not among them are not accepted.
+    /// Replaces this application's keys and the site's, each list with the newest first. Tickets
+    /// that were sealed to or signed with a removed key are not accepted.
     pub fn set_keys(&self, keys: Vec<RsaKey>, site: Vec<RsaPublicKey>) {
         self.shared.parties.change(|parties| {
             Arc::new(Parties {
@@ -134,74 +137,79 @@ impl Provider<V1> {
                 hashes: parties.hashes.clone(),
             })
         });
-        // Other keys open other tickets.
-        self.shared.state.refused.forget();
+        // With other keys a ticket that was refused may be valid.
+        self.shared.state.refusals.clear();
     }
 }
 
 impl ProviderBuilder<V1> {
-    /// Ciphers that it accepts, the best first: all of [`Cipher::ALL`] by default.
+    /// Accepted ciphers, the preferred one first: all of [`Cipher::ALL`] by default.
     #[must_use]
     pub fn ciphers(mut self, ciphers: &[Cipher]) -> Self {
         self.parties.ciphers = ciphers.to_vec();
         self
     }
 
-    /// The provider, which never asks the site for anything.
+    /// Builds the provider. In this edition a provider never connects to the site.
     #[must_use]
     pub fn build(self) -> Provider<V1> {
         let clock = self.clock.clone();
-        self.with(State {
+        self.with(V1State {
             started: clock(),
             clock,
-            decided: Seen::new(),
-            refused: Seen::new(),
+            outcomes: OutcomeCache::new(),
+            refusals: OutcomeCache::new(),
         })
     }
 }
 
-impl Shared<V1> {
-    /// Does all the public-key work on a ticket, when its turn comes.
+impl SharedProvider<V1> {
+    /// Does all public-key work on a ticket, in the queue.
     async fn open(
         &self,
-        read: V1UnverifiedPresentation,
+        unverified: V1UnverifiedPresentation,
         digest: [u8; 32],
         source: Option<IpAddr>,
-    ) -> Result<DecryptedTicket, Reply<Rejected>> {
+    ) -> Result<DecryptedTicket, Reply<V1Rejection>> {
         let parties = self.parties.get();
-        let opened = self.work.run(source, move || parties.open(read)).await;
+        let opened = self
+            .work
+            .run(source, move || parties.open(unverified))
+            .await;
         opened.ok_or(Reply::Busy)?.map_err(|refusal| {
-            self.state.refused.hold(digest, refusal.clone());
+            self.state.refusals.insert(digest, refusal.clone());
             refusal.into()
         })
     }
 
-    /// Whether a ticket was made before this began, and may have been accepted and forgotten. In v1 it would be
-    /// worth as much again, with all requests under it: a ticket has one secret however often it is accepted. A
-    /// request under a ticket that was first accepted here was not answered before, whenever its sender's clock says
-    /// that it was signed. Some sites know whole seconds alone.
-    fn is_of_before(&self, made: u64) -> bool {
+    /// Whether a ticket was issued before this provider started, so that it may have been accepted
+    /// before and lost. In v1 the secret is in the ticket itself: if the ticket were accepted
+    /// again, all requests signed with it could be replayed. A request signed with a ticket that
+    /// was first accepted after the start cannot be a replay from before, whatever its timestamp.
+    /// Some sites issue timestamps in whole seconds, so these are compared as seconds.
+    fn predates_start(&self, made: u64) -> bool {
         let started = match made % 1_000 {
             0 => self.state.started - self.state.started % 1_000,
             _ => self.state.started,
         };
-        made < started && !self.settings.tickets.outlives_a_restart()
+        made < started && !self.settings.tickets.survives_restart()
     }
 
-    /// Whether it was signed for here. Who calls a host without a port has signed that of the scheme, which is
-    /// not known behind a proxy.
+    /// Verifies that a request was signed for this provider. If the authority has no port, the
+    /// consumer signed the default port of the scheme, which is unknown behind a proxy, so both are
+    /// tried.
     fn verify_signature(
         &self,
         signed: &Header,
         secret: &Secret<32>,
         parts: &Parts,
         now: u64,
-    ) -> Result<(), Rejected> {
+    ) -> Result<(), V1Rejection> {
         let setting = self.settings.authority.as_deref();
         let authority = setting.map_or_else(|| authority(parts), |setting| setting.parse().ok());
-        // Its host and port alone are signed: it says nothing else.
+        // Only host and port are signed, so the authority may contain nothing else.
         let plain = authority.filter(|authority| normalized(authority, None).is_some());
-        let authority = plain.ok_or(Rejected::Unauthorized)?;
+        let authority = plain.ok_or(V1Rejection::Unauthorized)?;
         let target = format!("{}{}", self.settings.path_prefix, target(&parts.uri));
         let port = authority.port_u16();
         let ports = port.map_or([Some(443), Some(80)], |port| [Some(port), None]);
@@ -217,8 +225,8 @@ impl Shared<V1> {
         let mut tried = ports.into_iter().flatten().map(verified);
         match tried.find(|verified| *verified != Err(HawkError::Mac)) {
             Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(Rejected::Signed(error)),
-            None => Err(Rejected::Unauthorized),
+            Some(Err(error)) => Err(V1Rejection::Signed(error)),
+            None => Err(V1Rejection::Unauthorized),
         }
     }
 }
@@ -226,12 +234,12 @@ impl Shared<V1> {
 impl ProviderEdition for V1 {
     type Parties = Parties;
     type Parts = ();
-    type State = State;
-    type Rejection = Rejected;
+    type State = V1State;
+    type Rejection = V1Rejection;
     type Signature = Header;
     const SCHEME: &'static str = "Hawk";
 
-    fn parties(application: Application, site: Site) -> (Parties, ()) {
+    fn parties(application: V1Application, site: V1Site) -> (Parties, ()) {
         let parties = Parties {
             id: application.id,
             keys: application.keys,
@@ -247,27 +255,27 @@ impl ProviderEdition for V1 {
     }
 
     async fn take(
-        provider: &Arc<Shared<Self>>,
+        provider: &Arc<SharedProvider<Self>>,
         body: Bytes,
         source: Option<IpAddr>,
-    ) -> Result<String, Reply<Rejected>> {
+    ) -> Result<String, Reply<V1Rejection>> {
         let state = &provider.state;
-        let read = V1UnverifiedPresentation::read(&body)?;
-        let (digest, now) = (read.digest(), (state.clock)());
-        let decided = state.decided.outcome(&digest);
-        let decided = decided.and_then(|outcome| outcome.refusal(now));
-        if let Some(refusal) = decided.or_else(|| state.refused.outcome(&digest)) {
+        let unverified = V1UnverifiedPresentation::read(&body)?;
+        let (digest, now) = (unverified.digest(), (state.clock)());
+        let outcomes = state.outcomes.get(&digest);
+        let outcomes = outcomes.and_then(|outcome| outcome.refusal(now));
+        if let Some(refusal) = outcomes.or_else(|| state.refusals.get(&digest)) {
             return Err(refusal.into());
         }
-        let opened = provider.open(read, digest, source).await?;
+        let opened = provider.open(unverified, digest, source).await?;
         let stale_from = opened.stale_from();
         if now >= stale_from {
             let outcome = Outcome::Stale { from: stale_from };
-            state.decided.hold(digest, outcome);
+            state.outcomes.insert(digest, outcome);
         }
         let presented = provider.parties.get().prove(opened, now)?;
-        if provider.is_of_before(presented.made()) {
-            state.decided.hold(digest, Outcome::Stale { from: 0 });
+        if provider.predates_start(presented.made()) {
+            state.outcomes.insert(digest, Outcome::Stale { from: 0 });
             return Err(V1Refusal::Stale { clock: now }.into());
         }
         let accepted = presented.acknowledge();
@@ -275,56 +283,56 @@ impl ProviderEdition for V1 {
         let ticket = OpenedTicket {
             credentials: Credentials {
                 application: credentials.application,
-                id: named(&credentials.id),
+                id: ticket_id(&credentials.id),
                 secret: hawk::digest(&credentials.key).ok_or(V1Refusal::NotVerified)?,
                 expires: credentials.expires,
             },
-            auth_data: accepted.auth_data.map_or_else(nothing, Arc::from),
+            auth_data: accepted.auth_data.map_or_else(null_auth_data, Arc::from),
         };
-        let replayed = Rejected::Presentation(V1Refusal::Nonces);
-        let kept = provider.keep(ticket, now, replayed).await;
-        if kept != Err(Reply::Busy) {
+        let replayed = V1Rejection::Presentation(V1Refusal::Nonces);
+        let stored = provider.store_ticket(ticket, now, replayed).await;
+        if stored != Err(Reply::Busy) {
             let outcome = Outcome::Accepted { stale_from };
-            state.decided.hold(digest, outcome);
+            state.outcomes.insert(digest, outcome);
         }
-        kept.map(|()| accepted.answer)
+        stored.map(|()| accepted.answer)
     }
 
-    fn signature(headers: &HeaderMap) -> Result<Option<Header>, Rejected> {
+    fn signature(headers: &HeaderMap) -> Result<Option<Header>, V1Rejection> {
         match header_of(headers) {
             Err(HawkError::None) => Ok(None),
-            header => header.map(Some).map_err(|_| Rejected::Unauthorized),
+            header => header.map(Some).map_err(|_| V1Rejection::Unauthorized),
         }
     }
 
     fn ticket(signature: &Header) -> Nonce {
-        named(&signature.id)
+        ticket_id(&signature.id)
     }
 
     async fn verify<B: Content>(
-        provider: &Shared<Self>,
+        provider: &SharedProvider<Self>,
         signature: Header,
         ticket: &OpenedTicket,
         parts: &Parts,
         body: B,
-    ) -> Result<Verified, Reply<Rejected>> {
+    ) -> Result<Verified, Reply<V1Rejection>> {
         let credentials = &ticket.credentials;
         let now = (provider.state.clock)();
         provider.verify_signature(&signature, &credentials.secret, parts, now / 1_000)?;
         if !is_upper(&parts.method) {
-            return Err(Rejected::Unauthorized.into());
+            return Err(V1Rejection::Unauthorized.into());
         }
-        // The content is read after the signature over everything else is verified.
+        // Content of unauthenticated clients is not read, so the signature over the rest comes first.
         let content = provider.request_content(body).await?;
         let kind = parts.headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok());
         if !signature.covers(kind.unwrap_or_default(), &content) {
-            return Err(Rejected::Unauthorized.into());
+            return Err(V1Rejection::Unauthorized.into());
         }
         if now > credentials.expires {
-            return Err(Rejected::Signed(HawkError::Expired).into());
+            return Err(V1Rejection::Signed(HawkError::Expired).into());
         }
-        // Nonces of Serveros are short: another second makes another request of the same nonce.
+        // Nonces of Serveros are short and may repeat, so the timestamp is part of the name.
         let nonce = format!("{} {}", signature.ts, signature.nonce);
         Ok(Verified {
             content,
@@ -335,7 +343,7 @@ impl ProviderEdition for V1 {
     }
 }
 
-/// The one header of a request.
+/// Parses the `authorization` header, which may occur once.
 fn header_of(headers: &HeaderMap) -> Result<Header, HawkError> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
     match (lines.next(), lines.next()) {
@@ -345,18 +353,18 @@ fn header_of(headers: &HeaderMap) -> Result<Header, HawkError> {
     }
 }
 
-/// What a ticket is remembered by: ids of this edition are texts of any length.
-fn named(id: &str) -> Nonce {
-    // A digest is longer than that.
+/// The id under which a ticket is stored. Ids of edition v1 are texts of any length.
+fn ticket_id(id: &str) -> Nonce {
+    // A digest is longer than 16 bytes, so the default is never used.
     Nonce(*sha256(id.as_bytes()).first_chunk().unwrap_or(&[0; 16]))
 }
 
-/// What is told of an application that the site knows nothing of.
-fn nothing() -> Arc<RawValue> {
+/// The data of an application for which the site has registered none.
+fn null_auth_data() -> Arc<RawValue> {
     Arc::from(RawValue::NULL.to_owned())
 }
 
-/// Hawk signs methods in capitals, so that it is the same for one that is not.
+/// Hawk signs methods in upper case, so a signature would also match a lower-case method.
 fn is_upper(method: &Method) -> bool {
     !method
         .as_str()

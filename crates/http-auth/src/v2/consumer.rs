@@ -1,8 +1,8 @@
-//! The consumer's part of edition v2.
+//! The consumer of edition v2.
 //!
 //! ```text
 //! site:     POST /authenticate        auth request         -> auth response
-//!           GET  /clock?nonce=…                            -> its time; when it refuses with `clock`
+//!           GET  /clock?nonce=…                            -> its time, after a refusal `clock`
 //!           or, in a session: broker ticket                 -> ticket, and its time
 //! provider: POST its ticket path      ticket presentation  -> acknowledgement
 //! ```
@@ -22,18 +22,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 
 use super::{Application, Site, V2};
 use crate::consumer::{
-    By, Consumer, ConsumerBuilder, ConsumerEdition, ConsumerError, Expires, Outgoing, Rejection,
-    Shared, Target, Transport, accepted,
+    Consumer, ConsumerBuilder, ConsumerEdition, ConsumerError, Expires, Outgoing, Responder,
+    RetryReason, SharedConsumer, Target, Transport, accepted,
 };
 use crate::origin::{self, Origin, WrongAddress};
 use crate::refusal;
 use crate::session::SiteSession;
 
-/// How long a signature is good, in seconds: as long as it may be late.
+/// Lifetime of a signature in seconds, equal to the tolerated clock difference.
 const SIGNATURE_LIFETIME: u64 = signature::TOLERANCE;
 
 impl Consumer<V2> {
-    /// Goes on with other keys of its own, the newest first.
+    /// Replaces this application's keys, the newest first.
     pub fn set_keys(&self, keys: Vec<PartyKey>) {
         self.change(|parties| Parties {
             keys,
@@ -41,7 +41,7 @@ impl Consumer<V2> {
         });
     }
 
-    /// Goes on with other keys of the site, the newest first.
+    /// Replaces the site's keys, the newest first.
     pub fn set_site_keys(&self, keys: Vec<PartyPublic>) {
         self.change(|parties| Parties {
             site_keys: keys,
@@ -49,23 +49,25 @@ impl Consumer<V2> {
         });
     }
 
-    /// Gets tickets over another session from now on, or over none: a session ends at some time.
+    /// Replaces the session over which tickets are requested, for example when it has ended; with
+    /// `None` tickets are requested over HTTP.
     pub fn set_session(&self, session: Option<Arc<dyn SiteSession>>) {
         self.shared.session.change(|_| session);
     }
 }
 
 impl ConsumerBuilder<V2> {
-    /// Gets tickets over this session in place of HTTP: without public-key operations, and so many more at the
-    /// site. The session is of the service that is named for this application at the site; when it has ended
-    /// there are no tickets until [`Consumer::set_session`] gives another one.
+    /// Requests tickets over this session instead of HTTP. The site then needs no public-key
+    /// operations and can issue many more tickets. The session's account is the service that is
+    /// registered for this application at the site. When the session has ended, requests fail until
+    /// [`Consumer::set_session`] provides another one.
     #[must_use]
     pub fn tickets_over(mut self, session: Arc<dyn SiteSession>) -> Self {
         self.session = Some(session);
         self
     }
 
-    /// How messages are sealed to the site: `xwing-aes256gcm` by default.
+    /// The suite with which messages to the site are sealed: `xwing-aes256gcm` by default.
     #[must_use]
     pub fn suite(mut self, suite: SealingSuite) -> Self {
         self.parties.suite = suite;
@@ -110,7 +112,7 @@ impl ConsumerEdition for V2 {
     }
 
     async fn request_ticket<T: Transport>(
-        consumer: &Shared<Self>,
+        consumer: &SharedConsumer<Self>,
         parties: &Parties,
         target: &Target<Self>,
         transport: &mut T,
@@ -118,17 +120,23 @@ impl ConsumerEdition for V2 {
         if let Some(session) = consumer.session.get() {
             return consumer.in_session(parties, target, &*session).await;
         }
-        let cannot = ConsumerError::CannotAsk;
+        let cannot = ConsumerError::CannotRequest;
         let asked = parties.ask(&target.id, consumer.clock.now(), &mut SystemEntropy);
         let (asked, request) = asked.map_err(|_| cannot.clone())?;
         let request = serde_json::to_vec(&request).map_err(|_| cannot.clone())?;
         let address = consumer.site.at("/authenticate").map_err(|_| cannot)?;
         let to = (Method::POST, address);
         let response = consumer
-            .exchange(By::Site, to, request.into(), limits::SEALED, transport)
+            .exchange(
+                Responder::Site,
+                to,
+                request.into(),
+                limits::SEALED,
+                transport,
+            )
             .await?;
-        let granted = parties.granted(asked, &accepted(By::Site, response)?);
-        granted.map_err(|_| ConsumerError::FailedVerification(By::Site))
+        let granted = parties.granted(asked, &accepted(Responder::Site, response)?);
+        granted.map_err(|_| ConsumerError::FailedVerification(Responder::Site))
     }
 
     fn present(
@@ -136,15 +144,15 @@ impl ConsumerEdition for V2 {
         now: u64,
     ) -> Result<(PendingPresentation, String), ConsumerError> {
         let presented = granted.present(now, &mut SystemEntropy);
-        presented.map_err(|_| ConsumerError::CannotAsk)
+        presented.map_err(|_| ConsumerError::CannotRequest)
     }
 
     fn acknowledged(
         presenting: PendingPresentation,
         response: (StatusCode, Bytes),
     ) -> Result<Credentials, ConsumerError> {
-        let acknowledged = presenting.acknowledged(&accepted(By::Provider, response)?);
-        acknowledged.map_err(|_| ConsumerError::FailedVerification(By::Provider))
+        let acknowledged = presenting.acknowledged(&accepted(Responder::Provider, response)?);
+        acknowledged.map_err(|_| ConsumerError::FailedVerification(Responder::Provider))
     }
 
     fn sign(
@@ -174,13 +182,14 @@ impl ConsumerEdition for V2 {
         named.collect()
     }
 
-    /// What the provider's end of the dialog says in the challenge of a 401: such a request had no effect.
-    fn rejection(status: StatusCode, fields: &HeaderMap) -> Option<Rejection> {
+    /// Reads the challenge of a 401, which only the provider middleware sends: such a request had
+    /// no effect.
+    fn rejection(status: StatusCode, fields: &HeaderMap) -> Option<RetryReason> {
         let challenge = fields.get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
         let challenge = Some(challenge).filter(|_| status == StatusCode::UNAUTHORIZED);
-        match challenge.and_then(refusal::of_challenge)? {
-            Refusal::NotVerified | Refusal::Expired => Some(Rejection::Ticket),
-            Refusal::Clock => Some(Rejection::Time),
+        match challenge.and_then(refusal::from_challenge)? {
+            Refusal::NotVerified | Refusal::Expired => Some(RetryReason::Ticket),
+            Refusal::Clock => Some(RetryReason::Time),
             _ => None,
         }
     }

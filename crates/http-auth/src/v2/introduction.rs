@@ -1,4 +1,4 @@
-//! Asking a site for its id and keys: all that has to be known of it before is its URI.
+//! Requests a site's id and keys from the site itself. Only its URI has to be known.
 
 use std::time::Duration;
 
@@ -7,32 +7,37 @@ use countersign_proto::broker::v2::introduction::{Introduction, MAX_LENGTH};
 use http::Uri;
 
 use super::Site;
-use crate::content::{Unread, read};
+use crate::content::{ReadError, read};
 use crate::origin::WrongAddress;
 use crate::site_address::SiteAddress;
 
-/// How long a site has to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of the site's response.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a site is not known.
+/// Why a site's id and keys could not be obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum IntroductionError {
-    /// Nothing can be asked there.
+    /// The address is invalid.
     #[error(transparent)]
     Address(#[from] WrongAddress),
-    /// It cannot be reached, or does not answer in time.
+    /// The site cannot be reached, or does not respond in time.
     #[error("the site cannot be reached: {0}")]
     Unreachable(String),
-    /// It answers something else: its key was not opened yet, or it is no site.
-    #[error("the site does not say who it is ({0}): look at the address, and whether it is open")]
+    /// The response is not an introduction: the site is sealed, or the server is not a site.
+    #[error(
+        "the site did not identify itself (HTTP status {0}): check the address, and that it is unsealed"
+    )]
     Refused(u16),
-    /// What it says is not signed with the key that was pinned.
-    #[error("this is not the site of that key: somebody may be in between")]
+    /// The introduction is not signed with the pinned key.
+    #[error(
+        "the site did not prove possession of the expected key: an attacker may intercept the connection"
+    )]
     FailedVerification,
 }
 
 impl Site {
-    /// The site that answers at `url`, if it has this key, which its URI names.
+    /// Requests id and keys from the site at `url` and verifies them with `key`, the public key in
+    /// the site's URI.
     ///
     /// # Errors
     /// [`IntroductionError`].
@@ -41,7 +46,7 @@ impl Site {
             |error: reqwest::Error| IntroductionError::Unreachable(error.without_url().to_string());
         let address = SiteAddress::of(&url)?.at("/.well-known/countersign")?;
         let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(unreachable)?;
@@ -55,12 +60,12 @@ impl Site {
         }
         let text = read(reqwest::Body::from(answer), MAX_LENGTH);
         let text = text.await.map_err(|unread| match unread {
-            Unread::TooLong => IntroductionError::FailedVerification,
-            Unread::Broken(error) => IntroductionError::Unreachable(error.to_string()),
+            ReadError::TooLong => IntroductionError::FailedVerification,
+            ReadError::Interrupted(error) => IntroductionError::Unreachable(error.to_string()),
         })?;
-        let told: Option<Introduction> = serde_json::from_slice(&text).ok();
-        let believed = told.and_then(|told| told.believe(key));
-        let introduced = believed.ok_or(IntroductionError::FailedVerification)?;
+        let introduction: Option<Introduction> = serde_json::from_slice(&text).ok();
+        let verified = introduction.and_then(|introduction| introduction.believe(key));
+        let introduced = verified.ok_or(IntroductionError::FailedVerification)?;
         Ok(Self {
             id: introduced.id,
             url,

@@ -18,7 +18,7 @@ mod time;
 
 use countersign_proto::broker::v2::limits;
 
-use crate::edition::Edition;
+use crate::edition::{ApplicationKeys, Edition};
 
 #[cfg(any(feature = "reqwest", feature = "provider"))]
 pub use introduction::IntroductionError;
@@ -26,7 +26,7 @@ pub use party::{Application, Site};
 #[cfg(feature = "provider")]
 pub use provider::ProviderError;
 
-/// Where a provider takes tickets by default.
+/// Default path at which a provider accepts tickets.
 pub const TICKET_PATH: &str = "/.well-known/countersign/ticket";
 
 /// Edition v2.
@@ -40,15 +40,6 @@ impl Edition for V2 {
     const MAX_MESSAGE: usize = limits::SEALED;
 }
 
-/// A consumer of edition v2.
-#[cfg(feature = "consumer")]
-pub type Consumer = crate::consumer::Consumer<V2>;
-/// A builder of a [`Consumer`].
-#[cfg(feature = "consumer")]
-pub type ConsumerBuilder = crate::consumer::ConsumerBuilder<V2>;
-/// A provider of edition v2.
-#[cfg(feature = "provider")]
-pub type Provider = crate::provider::Provider<V2>;
-/// A builder of a [`Provider`].
-#[cfg(feature = "provider")]
-pub type ProviderBuilder = crate::provider::ProviderBuilder<V2>;
+impl ApplicationKeys for Application {
+    type Edition = V2;
+}

@@ -1,4 +1,4 @@
-//! Who takes part: this application, and the site.
+//! The parties: this application and the site.
 
 use std::sync::Arc;
 
@@ -10,27 +10,28 @@ use http::Uri;
 /// This application, as it is registered at the site.
 #[derive(Debug, Clone)]
 pub struct Application {
-    /// Its id.
+    /// The application's id.
     pub id: String,
-    /// Its keys, the newest first: it signs with that, and opens what is sealed to any.
+    /// The application's keys, the newest first. It signs with the newest and opens messages
+    /// sealed to any.
     pub keys: Vec<PartyKey>,
 }
 
-/// The site that both applications trust.
+/// The site that consumer and provider trust.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// Its id.
+    /// The site's id.
     pub id: String,
-    /// Where it answers, as in `https://site.example:4749`; with the path under which a proxy has it, as in
-    /// `https://example.org/auth`. What is said there is signed, and sealed where it
-    /// is secret, whether or not the address is `https`.
+    /// Its address, as in `https://site.example:4749`, or with a proxy's path prefix, as in
+    /// `https://example.org/auth`. Messages are signed, and secret ones sealed, even if the address is
+    /// not `https`.
     pub url: Uri,
     /// Its public keys, the newest first.
     pub keys: Vec<PartyPublic>,
 }
 
 impl Application {
-    /// The application whose key is in a key file, as `countersign key new` writes it.
+    /// Reads an application's key from a key file as `countersign key new` writes it.
     ///
     /// # Errors
     /// [`KeyFileError`].
@@ -48,7 +49,7 @@ impl Application {
 }
 
 impl Site {
-    /// The site whose public keys are in PEM of `COUNTERSIGN PARTY KEY`.
+    /// Reads the site's public keys from PEM with the label `COUNTERSIGN PARTY KEY`.
     ///
     /// # Errors
     /// [`BadPartyPublic`].

@@ -1,4 +1,4 @@
-//! The provider's part of edition v2.
+//! The provider of edition v2.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::clock::SiteClock;
 use crate::content::Content;
 use crate::origin::{WrongAddress, target};
 use crate::provider::{
-    OpenedTicket, Provider, ProviderBuilder, ProviderEdition, Reply, RequestName, Seen, Shared,
-    Verified, authorities, busy,
+    OpenedTicket, OutcomeCache, Provider, ProviderBuilder, ProviderEdition, Reply, RequestName,
+    SharedProvider, Verified, authorities, busy,
 };
 use crate::session::SiteSession;
 use crate::site_address::SiteAddress;
@@ -35,54 +35,55 @@ const CONTENT_DIGEST: &str = "content-digest";
 const SIGNATURE_INPUT: &str = "signature-input";
 const SIGNATURE: &str = "signature";
 
-/// Why there is no provider, or it does not know the site's time or ticket keys.
+/// Why a provider cannot be built, or does not know the site's time or ticket keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// The site's address is none.
+    /// The site's address is invalid.
     #[error(transparent)]
     Address(#[from] WrongAddress),
     /// TLS cannot be set up on this machine.
-    #[error("the site cannot be asked from here: {0}")]
+    #[error("the HTTP client for the site cannot be set up: {0}")]
     Client(String),
-    /// The site did not tell the time.
-    #[error("the site does not tell its time: {0}")]
+    /// The site did not return its time.
+    #[error("the site did not return its time: {0}")]
     NoTime(String),
-    /// The site gave no keys for tickets of the symmetric path.
-    #[error("the site gives no ticket keys: {0}")]
+    /// The site returned no keys for tickets of the symmetric path.
+    #[error("the site returned no ticket keys: {0}")]
     NoTicketKeys(String),
-    /// The time that was told is not signed by the site.
-    #[error("the time told is not the site's: compare its address and its public keys")]
+    /// The time in the response is not signed by the site.
+    #[error("the site's time failed verification: check its address and its public keys")]
     FailedVerification,
 }
 
-/// What a provider of edition v2 remembers beside tickets.
-pub struct State {
+/// The state of a provider of edition v2 other than tickets.
+pub struct V2State {
     pub(super) time: Arc<SiteTime>,
     pub(super) ticket_keys: TicketKeys,
-    /// What signed presentations were refused with.
-    refused: Seen<Refusal>,
+    /// Refusals of signed presentations.
+    refusals: OutcomeCache<Refusal>,
 }
 
-/// Where the site answers, and the session with it.
-pub struct OfSite {
+/// The site's address, and the session with it.
+pub struct SiteParts {
     url: Uri,
     session: Option<Arc<dyn SiteSession>>,
 }
 
 impl Provider<V2> {
-    /// Asks the site for its time now. Without that it is asked with the first request, and now and then
-    /// afterwards in any case.
+    /// Requests the site's time now. Otherwise the first request to the provider does so. In both
+    /// cases the provider repeats it every ten minutes.
     ///
     /// # Errors
-    /// [`ProviderError::NoTime`] and [`ProviderError::FailedVerification`]. The provider works nevertheless, by the
-    /// clock of this machine.
+    /// [`ProviderError::NoTime`] and [`ProviderError::FailedVerification`]. The provider still
+    /// works, with the clock of this machine.
     pub async fn ask_time(&self) -> Result<(), ProviderError> {
         let parties = self.shared.parties.get();
         self.shared.state.time.ask(&parties.site_keys).await
     }
 
-    /// Goes on with other keys of its own, the newest first. Tickets that were sealed to a key that is not among
-    /// them are not accepted; those of the symmetric path are, once the site has told their keys anew.
+    /// Replaces this application's keys, the newest first. Signed tickets that were sealed to a
+    /// removed key are not accepted. Tickets of the symmetric path are accepted once the site has
+    /// returned their keys again.
     pub fn set_keys(&self, keys: Vec<PartyKey>) {
         self.shared.change(|parties| Parties {
             keys,
@@ -91,7 +92,7 @@ impl Provider<V2> {
         });
     }
 
-    /// Goes on with other keys of the site, the newest first.
+    /// Replaces the site's keys, the newest first.
     pub fn set_site_keys(&self, keys: Vec<PartyPublic>) {
         self.shared.change(|parties| Parties {
             site_keys: keys,
@@ -100,62 +101,63 @@ impl Provider<V2> {
         });
     }
 
-    /// Asks the site for ticket keys now. Without that it is asked with the first ticket of the symmetric path, and
-    /// before they expire in any case.
+    /// Requests ticket keys from the site now. Otherwise the first ticket of the symmetric path does
+    /// so. In both cases the provider renews them before they expire.
     ///
     /// # Errors
-    /// [`ProviderError::NoTicketKeys`], also when there is no session.
+    /// [`ProviderError::NoTicketKeys`], also if there is no session.
     pub async fn ask_ticket_keys(&self) -> Result<(), ProviderError> {
         let session = self.shared.state.ticket_keys.session.get();
-        let none = || ProviderError::NoTicketKeys("there is no session with it".to_owned());
+        let none = || ProviderError::NoTicketKeys("there is no session with the site".to_owned());
         let session = session.ok_or_else(none)?;
         self.shared.ask_ticket_keys(&*session).await
     }
 
-    /// Gets ticket keys over another session from now on, or over none: a session ends at some time.
+    /// Replaces the session over which ticket keys are requested, for example when it has ended.
     pub fn set_session(&self, session: Option<Arc<dyn SiteSession>>) {
         self.shared.state.ticket_keys.session.change(|_| session);
     }
 }
 
 impl ProviderBuilder<V2> {
-    /// Gets the keys of tickets of the symmetric path over this session: of the service that is named for this
-    /// application at the site. Without one such tickets are rejected.
+    /// Requests the keys for tickets of the symmetric path over this session. Its account is the
+    /// service that is registered for this application at the site. Without a session such tickets
+    /// are rejected.
     #[must_use]
     pub fn ticket_keys_from(mut self, session: Arc<dyn SiteSession>) -> Self {
         self.parts.session = Some(session);
         self
     }
 
-    /// The provider. The site is not asked for anything yet.
+    /// Builds the provider. It does not connect to the site yet.
     ///
     /// # Errors
     /// [`ProviderError::Address`], [`ProviderError::Client`].
     pub fn build(mut self) -> Result<Provider<V2>, ProviderError> {
         let site = SiteAddress::of(&self.parts.url)?;
-        let state = State {
+        let state = V2State {
             time: Arc::new(SiteTime::new(SiteClock::new(self.clock.clone()), site)?),
             ticket_keys: TicketKeys::new(self.parts.session.take()),
-            refused: Seen::new(),
+            refusals: OutcomeCache::new(),
         };
         Ok(self.with(state))
     }
 }
 
-impl Shared<V2> {
+impl SharedProvider<V2> {
     pub(super) fn change(&self, change: impl FnOnce(&Parties) -> Parties) {
         self.parties.change(|parties| Arc::new(change(parties)));
-        // Other keys verify other presentations.
-        self.state.refused.forget();
+        // With other keys a presentation that was refused may be valid.
+        self.state.refusals.clear();
     }
 
-    /// The site's time.
+    /// The site's time, in milliseconds since 1970.
     async fn now(&self) -> u64 {
         self.state.time.now(&self.parties.get().site_keys).await
     }
 
-    /// Accepts a ticket that the site signed. All that can be found out without public-key work is found out first,
-    /// from what the ticket says in the clear and what the same presentation led to before.
+    /// Accepts a ticket that the site signed. All checks that need no public-key work come first:
+    /// the ticket's plaintext header, and the outcome of the same presentation before.
     async fn accept_signed(
         &self,
         read: UnverifiedPresentation,
@@ -167,8 +169,8 @@ impl Shared<V2> {
         if now > header.expires {
             return Err(Refusal::Expired.into());
         }
-        self.not_kept(header.id).await?;
-        if let Some(refusal) = self.state.refused.outcome(&digest) {
+        self.reject_accepted(header.id).await?;
+        if let Some(refusal) = self.state.refusals.get(&digest) {
             return Err(refusal.into());
         }
         let parties = self.parties.get();
@@ -178,23 +180,23 @@ impl Shared<V2> {
         };
         let accepted = self.work.run(source, verify).await.ok_or(Reply::Busy)?;
         accepted.map_err(|refusal| {
-            self.state.refused.hold(digest, refusal);
+            self.state.refusals.insert(digest, refusal);
             self.refused(refusal.into())
         })
     }
 
-    /// A ticket that was accepted before is rejected before any work is done for it.
-    async fn not_kept(&self, id: Nonce) -> Result<(), Reply<Refusal>> {
+    /// Rejects a ticket that was accepted before, before any public-key work.
+    async fn reject_accepted(&self, id: Nonce) -> Result<(), Reply<Refusal>> {
         match self.settings.tickets.ticket(id).await.map_err(busy)? {
             Some(_) => Err(Refusal::Replayed.into()),
             None => Ok(()),
         }
     }
 
-    /// A verified sender with another time than the site's is a reason to ask the site soon.
+    /// If a sender with a valid signature has another time, the site's time is requested again soon.
     pub(super) fn refused(&self, reply: Reply<Refusal>) -> Reply<Refusal> {
         if reply == Reply::Rejected(Refusal::Clock) {
-            self.state.time.doubt();
+            self.state.time.mark_uncertain();
         }
         reply
     }
@@ -202,13 +204,13 @@ impl Shared<V2> {
 
 impl ProviderEdition for V2 {
     type Parties = Parties;
-    type Parts = OfSite;
-    type State = State;
+    type Parts = SiteParts;
+    type State = V2State;
     type Rejection = Refusal;
     type Signature = UnverifiedSignature;
     const SCHEME: &'static str = "Countersign";
 
-    fn parties(application: Application, site: Site) -> (Parties, OfSite) {
+    fn parties(application: Application, site: Site) -> (Parties, SiteParts) {
         let parties = Parties {
             id: application.id,
             keys: application.keys,
@@ -217,7 +219,7 @@ impl ProviderEdition for V2 {
             ticket_keys: Vec::new(),
         };
         let (url, session) = (site.url, None);
-        (parties, OfSite { url, session })
+        (parties, SiteParts { url, session })
     }
 
     fn id(parties: &Parties) -> &str {
@@ -225,7 +227,7 @@ impl ProviderEdition for V2 {
     }
 
     async fn take(
-        provider: &Arc<Shared<Self>>,
+        provider: &Arc<SharedProvider<Self>>,
         body: Bytes,
         source: Option<IpAddr>,
     ) -> Result<String, Reply<Refusal>> {
@@ -238,7 +240,7 @@ impl ProviderEdition for V2 {
             }
             false => {
                 let presented = provider.accept_symmetric(&read, now).await?;
-                provider.not_kept(presented.id()).await?;
+                provider.reject_accepted(presented.id()).await?;
                 let acknowledge = move || presented.acknowledge(now, &mut SystemEntropy);
                 let accepted = provider.work.run(source, acknowledge).await;
                 accepted.ok_or(Reply::Busy)??
@@ -248,7 +250,9 @@ impl ProviderEdition for V2 {
             credentials: accepted.credentials,
             auth_data: Arc::from(accepted.auth_data),
         };
-        provider.keep(ticket, now, Refusal::Replayed).await?;
+        provider
+            .store_ticket(ticket, now, Refusal::Replayed)
+            .await?;
         Ok(accepted.answer)
     }
 
@@ -265,7 +269,7 @@ impl ProviderEdition for V2 {
     }
 
     async fn verify<B: Content>(
-        provider: &Shared<Self>,
+        provider: &SharedProvider<Self>,
         signature: UnverifiedSignature,
         ticket: &OpenedTicket,
         parts: &Parts,
@@ -299,7 +303,7 @@ impl ProviderEdition for V2 {
     }
 }
 
-/// Lines of one name are one field (RFC 9110, section 5.3).
+/// Joins repeated headers of one name (RFC 9110, section 5.3).
 fn fields(headers: &HeaderMap) -> Result<Fields, Refusal> {
     let field = |name| {
         let lines = headers.get_all(name).iter();

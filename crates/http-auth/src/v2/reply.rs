@@ -1,4 +1,4 @@
-//! Rejections as edition v2 writes them: `application/problem+json`.
+//! Rejections of edition v2, in the format `application/problem+json`.
 
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::signature::SignatureError;

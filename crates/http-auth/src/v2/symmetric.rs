@@ -7,18 +7,18 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::V2;
-use crate::consumer::{By, ConsumerError, Shared, Target};
+use crate::consumer::{ConsumerError, Responder, SharedConsumer, Target};
 use crate::refusal;
 use crate::session::SiteSession;
 
-/// What `broker ticket` answers.
+/// The result of the operation `broker ticket`.
 #[derive(Deserialize)]
 struct Tickets {
     tickets: Vec<TicketResult>,
 }
 
-impl Shared<V2> {
-    /// A ticket for the target. Its time is the site's, and the clock is put right by it.
+impl SharedConsumer<V2> {
+    /// Requests a ticket for the target. The result contains the site's time, which sets the clock.
     pub(super) async fn in_session(
         &self,
         parties: &Parties,
@@ -28,10 +28,10 @@ impl Shared<V2> {
         let params = json!({ "app": parties.id, "providers": [target.id] });
         let answer = session.call("broker", "ticket", &params);
         let answer = tokio::time::timeout(self.timeout, answer).await;
-        let failed_verification = ConsumerError::FailedVerification(By::Site);
-        let answer = answer.map_err(|_| ConsumerError::TooSlow(By::Site))?;
+        let failed_verification = ConsumerError::FailedVerification(Responder::Site);
+        let answer = answer.map_err(|_| ConsumerError::Timeout(Responder::Site))?;
         let answer = answer.map_err(|error| ConsumerError::Session(error.to_string()))?;
-        // What the parser says could tell of a secret.
+        // The parser's error could contain parts of a secret, so it is not reported.
         let answer: Tickets =
             serde_json::from_str(answer.get()).map_err(|_| failed_verification.clone())?;
         let mut tickets = answer.tickets;
@@ -42,9 +42,9 @@ impl Shared<V2> {
                 granted.map_err(|_| failed_verification)
             }
             (Some(TicketResult::Refused(code)), true) => {
-                let refusal = refusal::of_code(&code);
+                let refusal = refusal::from_code(&code);
                 Err(ConsumerError::Refused {
-                    by: By::Site,
+                    responder: Responder::Site,
                     status: refusal.map_or(403, Refusal::status),
                     refusal,
                 })

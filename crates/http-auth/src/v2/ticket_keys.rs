@@ -1,8 +1,8 @@
-//! The keys of tickets of the symmetric path: asked for in a session when they are needed, which is before
-//! the first ticket and some time before the last of them is over.
+//! The keys for tickets of the symmetric path. They are requested in a session: at the first ticket,
+//! and again before the last key expires.
 //!
-//! A client can present a ticket under a key that no site ever named, so one question is under way at a time, all
-//! who need its answer wait for that one, and the next one is not asked before a pause.
+//! An attacker can present tickets with unknown key ids. So only one request runs at a time, all
+//! presentations that need its result wait for it, and there is a pause before the next request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,49 +19,49 @@ use tokio::time::Instant;
 
 use super::V2;
 use super::provider::ProviderError;
-use crate::provider::{Reply, Shared};
+use crate::provider::{Reply, SharedProvider};
 use crate::session::SiteSession;
 use crate::slot::Slot;
 
-/// How long after the end of one question the next one is asked at the earliest.
+/// Minimum time from the end of one request to the next.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How long the site may take for an answer, and a presentation waits for it at most.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Presentations that wait for an answer.
-const WAITING: usize = 256;
+/// Timeout of the site's result, and so the maximum time that a presentation waits.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of presentations that wait for ticket keys.
+const MAX_WAITING: usize = 256;
 
-/// The way to ticket keys.
+/// The session, and the state of the request for ticket keys.
 pub(super) struct TicketKeys {
     pub(super) session: Slot<Option<Arc<dyn SiteSession>>>,
-    question: Mutex<Question>,
+    fetch: Mutex<Fetch>,
     waiting: Semaphore,
 }
 
 #[derive(Default)]
-struct Question {
-    /// Closed when the question that is under way has ended.
-    under_way: Option<watch::Receiver<()>>,
-    /// When the last one ended.
+struct Fetch {
+    /// Closed when the running request ends.
+    running: Option<watch::Receiver<()>>,
+    /// When the last request ended.
     ended: Option<Instant>,
 }
 
-/// Ends the question, also where its task is aborted.
-struct Ending(
-    Arc<Shared<V2>>,
+/// Marks the request as ended when dropped, also if its task is aborted.
+struct EndOnDrop(
+    Arc<SharedProvider<V2>>,
     #[allow(dead_code, reason = "closes when dropped")] watch::Sender<()>,
 );
 
-impl Drop for Ending {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        let mut question = self.0.state.ticket_keys.question();
-        question.under_way = None;
-        question.ended = Some(Instant::now());
+        let mut fetch = self.0.state.ticket_keys.fetch();
+        fetch.running = None;
+        fetch.ended = Some(Instant::now());
     }
 }
 
-/// What `broker ticket-keys` answers.
+/// The result of the operation `broker ticket_keys`.
 #[derive(Deserialize)]
-struct Told {
+struct TicketKeysResult {
     keys: Vec<SealedMessage>,
 }
 
@@ -69,19 +69,19 @@ impl TicketKeys {
     pub(super) fn new(session: Option<Arc<dyn SiteSession>>) -> Self {
         Self {
             session: Slot::new(session),
-            question: Mutex::default(),
-            waiting: Semaphore::new(WAITING),
+            fetch: Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 
-    fn question(&self) -> MutexGuard<'_, Question> {
-        // Nothing under the lock can panic half-way.
-        self.question.lock().unwrap_or_else(PoisonError::into_inner)
+    fn fetch(&self) -> MutexGuard<'_, Fetch> {
+        // No code that holds the lock can panic between two changes.
+        self.fetch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared<V2> {
-    /// Accepts a ticket of the symmetric path; under a key that is not known yet once the site has told it.
+impl SharedProvider<V2> {
+    /// Verifies a ticket of the symmetric path. If its key is unknown, it requests the ticket keys first.
     pub(super) async fn accept_symmetric(
         self: &Arc<Self>,
         read: &UnverifiedPresentation,
@@ -90,10 +90,10 @@ impl Shared<V2> {
         let mut parties = self.parties.get();
         if let Some(client) = self.state.ticket_keys.session.get() {
             if parties.lacks_ticket_key(read) {
-                if let Some(mut ended) = self.question(client) {
+                if let Some(mut ended) = self.fetch(client) {
                     let waiting = self.state.ticket_keys.waiting.try_acquire();
                     let _place = waiting.map_err(|_| Reply::Busy)?;
-                    // An error says that it has ended, and nothing is ever sent.
+                    // Nothing is ever sent; the error of the closed channel signals the end.
                     let _ = ended.changed().await;
                 }
                 parties = self.parties.get();
@@ -101,7 +101,7 @@ impl Shared<V2> {
                 let newest = parties.ticket_keys.iter().map(TicketKey::until).max();
                 let soon = site_time.saturating_add(TICKET_KEY);
                 if newest.is_some_and(|until| until < soon) {
-                    self.question(client);
+                    self.fetch(client);
                 }
             }
         }
@@ -110,47 +110,48 @@ impl Shared<V2> {
             .map_err(|refusal| self.refused(refusal.into()))
     }
 
-    /// The question that is under way: one that was asked before, or a new one. `None` when the last one ended just
-    /// now.
-    fn question(self: &Arc<Self>, client: Arc<dyn SiteSession>) -> Option<watch::Receiver<()>> {
-        let mut question = self.state.ticket_keys.question();
-        if question.under_way.is_some() {
-            return question.under_way.clone();
+    /// The running request, or a new one. `None` if the last request ended less than [`PAUSE`] ago.
+    fn fetch(self: &Arc<Self>, client: Arc<dyn SiteSession>) -> Option<watch::Receiver<()>> {
+        let mut fetch = self.state.ticket_keys.fetch();
+        if fetch.running.is_some() {
+            return fetch.running.clone();
         }
-        if question.ended.is_some_and(|ended| ended.elapsed() < PAUSE) {
+        if fetch.ended.is_some_and(|ended| ended.elapsed() < PAUSE) {
             return None;
         }
         let (sender, ended) = watch::channel(());
-        let ending = Ending(self.clone(), sender);
-        question.under_way = Some(ended.clone());
+        let end = EndOnDrop(self.clone(), sender);
+        fetch.running = Some(ended.clone());
         tokio::spawn(async move {
-            if let Err(error) = ending.0.ask_ticket_keys(&*client).await {
-                tracing::warn!(%error, "tickets of the fast path are refused");
+            if let Err(error) = end.0.ask_ticket_keys(&*client).await {
+                tracing::warn!(%error, "tickets of the symmetric path are refused: no ticket keys");
             }
         });
         Some(ended)
     }
 
-    /// Asks the site, and goes on with the keys that it tells and no others.
+    /// Requests the ticket keys and replaces all present ones.
     pub(super) async fn ask_ticket_keys(
         &self,
         client: &dyn SiteSession,
     ) -> Result<(), ProviderError> {
         let params = json!({ "app": self.parties.get().id });
-        let told = client.call("broker", "ticket_keys", &params);
-        let told = tokio::time::timeout(PATIENCE, told).await;
+        let result = client.call("broker", "ticket_keys", &params);
+        let result = tokio::time::timeout(TIMEOUT, result).await;
         let none = |problem: &str| ProviderError::NoTicketKeys(problem.to_owned());
-        let told = told.map_err(|_| none("no answer in time"))?;
-        let told = told.map_err(|error| none(&error.to_string()))?;
-        // What the parser says could tell of a secret.
-        let told = serde_json::from_str(told.get());
-        let told: Told = told.map_err(|_| none("the answer is none"))?;
+        let result = result.map_err(|_| none("the site did not respond in time"))?;
+        let result = result.map_err(|error| none(&error.to_string()))?;
+        // The parser's error could contain parts of a secret, so it is not reported.
+        let result = serde_json::from_str(result.get());
+        let result: TicketKeysResult = result.map_err(|_| none("the result is invalid"))?;
         let parties = self.parties.get();
-        // Those for a key that is not here any more, or not yet, cannot be read.
+        // Ticket keys sealed to a key that is not here any more, or not yet, cannot be opened.
         let read = |message| Parties::ticket_keys(&parties, message).ok();
-        let keys: Vec<TicketKey> = told.keys.iter().filter_map(read).flatten().collect();
+        let keys: Vec<TicketKey> = result.keys.iter().filter_map(read).flatten().collect();
         if keys.is_empty() {
-            return Err(none("none is for a key of this application by this site"));
+            return Err(none(
+                "no key is sealed to this application and signed by this site",
+            ));
         }
         self.change(|parties| Parties {
             ticket_keys: keys,

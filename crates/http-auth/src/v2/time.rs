@@ -1,5 +1,5 @@
-//! The site's time at a provider: asked for at the first request at the latest, and now and then afterwards,
-//! beside the requests.
+//! The site's time at a provider. It is requested at the first request at the latest, and then
+//! repeatedly in a background task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,52 +10,52 @@ use tokio::sync::OnceCell;
 
 use super::provider::ProviderError;
 use crate::clock::{self, SiteClock};
-use crate::content::{Unread, read};
+use crate::content::{ReadError, read};
 use crate::site_address::SiteAddress;
 
-/// How often the site is asked, in milliseconds: no clock goes wrong by much in that time.
+/// Interval of requests for the time, in milliseconds. No clock drifts much in ten minutes.
 const INTERVAL: u64 = 600_000;
-/// How often when it did not answer, or when the time seems to be wrong.
+/// Interval if the site did not respond or the time seems to be wrong, in milliseconds.
 const PAUSE: u64 = 30_000;
-/// How long an answer may take. The time is late by that at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of the response. The time is late by at most this.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The site's time, and the way to it.
+/// The site's time, and the client that requests it.
 pub(super) struct SiteTime {
     clock: SiteClock,
     site: SiteAddress,
     client: reqwest::Client,
-    /// The first question was answered, or was not.
+    /// Set when the first request has ended, with or without success.
     asked: OnceCell<()>,
-    /// When it was asked last, by the own clock.
+    /// Start of the last request, by the local clock.
     last: AtomicU64,
-    /// Whether that went well.
-    sure: AtomicBool,
+    /// Whether the last request succeeded and no sender disagreed since.
+    confirmed: AtomicBool,
 }
 
 impl SiteTime {
     pub(super) fn new(clock: SiteClock, site: SiteAddress) -> Result<Self, ProviderError> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .build();
         Ok(Self {
-            last: AtomicU64::new(clock.own()),
+            last: AtomicU64::new(clock.local()),
             clock,
             site,
             client: client.map_err(|error| ProviderError::Client(error.to_string()))?,
             asked: OnceCell::new(),
-            sure: AtomicBool::new(false),
+            confirmed: AtomicBool::new(false),
         })
     }
 
-    /// The site's time, in milliseconds since 1970, as far as it is known.
+    /// The site's time as far as it is known, in milliseconds since 1970.
     pub(super) async fn now(self: &Arc<Self>, site: &[PartyPublic]) -> u64 {
         self.asked
-            .get_or_init(|| async { self.ask_and_tell(site).await })
+            .get_or_init(|| async { self.request_and_log(site).await })
             .await;
-        let (own, last) = (self.clock.own(), self.last.load(Ordering::Relaxed));
-        let wait = match self.sure.load(Ordering::Relaxed) {
+        let (own, last) = (self.clock.local(), self.last.load(Ordering::Relaxed));
+        let wait = match self.confirmed.load(Ordering::Relaxed) {
             true => INTERVAL,
             false => PAUSE,
         };
@@ -63,43 +63,45 @@ impl SiteTime {
         let order = Ordering::Relaxed;
         if due && self.last.compare_exchange(last, own, order, order).is_ok() {
             let (time, site) = (self.clone(), site.to_vec());
-            tokio::spawn(async move { time.ask_and_tell(&site).await });
+            tokio::spawn(async move { time.request_and_log(&site).await });
         }
         self.clock.now()
     }
 
-    /// Somebody who proved who it is has another time: who is right will be asked soon.
-    pub(super) fn doubt(&self) {
-        self.sure.store(false, Ordering::Relaxed);
+    /// An authenticated sender has another time, so the site's time is requested again soon.
+    pub(super) fn mark_uncertain(&self) {
+        self.confirmed.store(false, Ordering::Relaxed);
     }
 
-    async fn ask_and_tell(&self, site: &[PartyPublic]) {
+    async fn request_and_log(&self, site: &[PartyPublic]) {
         if let Err(error) = self.ask(site).await {
-            tracing::warn!(%error, "going by this machine's clock and what was known of the site's");
+            tracing::warn!(%error, "the site's time is unknown: using this machine's clock and the last known offset");
         }
     }
 
-    /// Asks the site, and goes by its answer.
+    /// Requests the site's time and sets the clock.
     pub(super) async fn ask(&self, site: &[PartyPublic]) -> Result<(), ProviderError> {
-        let asked = self.answer(site).await;
-        self.last.store(self.clock.own(), Ordering::Relaxed);
-        self.sure.store(asked.is_ok(), Ordering::Relaxed);
-        // Set already, but for who asks before the first request.
+        let asked = self.request_time(site).await;
+        self.last.store(self.clock.local(), Ordering::Relaxed);
+        self.confirmed.store(asked.is_ok(), Ordering::Relaxed);
+        // It fails if it is set already, which is the case for all but the first request.
         let _ = self.asked.set(());
         asked
     }
 
-    async fn answer(&self, site: &[PartyPublic]) -> Result<(), ProviderError> {
+    async fn request_time(&self, site: &[PartyPublic]) -> Result<(), ProviderError> {
         let unknown = |problem: reqwest::Error| ProviderError::NoTime(problem.to_string());
-        let (nonce, address) = clock::question(&self.site)?;
+        let (nonce, address) = clock::time_request(&self.site)?;
         let answer = self.client.get(address.to_string()).send().await;
         let answer = answer.map_err(unknown)?;
-        let body = read(reqwest::Body::from(answer), clock::MAX_ANSWER);
+        let body = read(reqwest::Body::from(answer), clock::MAX_CLOCK_RESPONSE);
         let body = body.await.map_err(|unread| match unread {
-            Unread::TooLong => ProviderError::FailedVerification,
-            Unread::Broken(error) => ProviderError::NoTime(error.to_string()),
+            ReadError::TooLong => ProviderError::FailedVerification,
+            ReadError::Interrupted(error) => ProviderError::NoTime(error.to_string()),
         })?;
-        let told = self.clock.told(nonce, &body, site);
-        told.then_some(()).ok_or(ProviderError::FailedVerification)
+        let verified = self.clock.set_from_response(nonce, &body, site);
+        verified
+            .then_some(())
+            .ok_or(ProviderError::FailedVerification)
     }
 }

@@ -1,14 +1,14 @@
-//! Clocks that are wrong.
+//! Wrong clocks.
 
-use countersign_http_auth::{By, ConsumerError, ProviderError};
+use countersign_http_auth::{ConsumerError, ProviderError, Responder};
 use countersign_proto::broker::v2::Refusal;
 
 use super::wire::serve;
-use super::world::{HOUR, SECOND, World, guarded, no, ok, party, post_to, unsent};
+use super::world::{HOUR, SECOND, World, ok, party, post_to, rejected, routes, unsent};
 
 // BRK-4
 #[tokio::test]
-async fn clocks_that_are_an_hour_wrong_are_put_right_by_the_site() {
+async fn clocks_that_are_wrong_by_an_hour_are_corrected_from_the_site() {
     for (of_consumer, of_provider) in [(-1, 0), (1, 0), (0, -1), (0, 1), (1, -1), (-1, 1), (-1, -1)]
     {
         let world = World::new().await;
@@ -20,20 +20,20 @@ async fn clocks_that_are_an_hour_wrong_are_put_right_by_the_site() {
             }
         };
         let provider = world.provider().clock(wrong(of_provider)).build().unwrap();
-        let ledger = serve(guarded(&provider)).await;
+        let ledger = serve(routes(&provider)).await;
         let consumer = world.consumer(&ledger).clock(wrong(of_consumer));
         let client = consumer.build().unwrap().client().unwrap();
         assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
         assert_eq!(post_to(&client, &ledger, "b").await, ok("b"));
         assert_eq!(world.site.tickets(), 1);
-        // Each asked for the time once, the consumer when it had to.
+        // The provider requested the time once, the consumer only if its clock was wrong.
         let asked = 1 + usize::from(of_consumer != 0);
-        assert_eq!(world.site.times_told(), asked);
+        assert_eq!(world.site.time_requests(), asked);
     }
 }
 
 #[tokio::test]
-async fn a_consumer_whose_clock_goes_wrong_later_asks_for_the_time() {
+async fn a_consumer_whose_clock_becomes_wrong_requests_the_time() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let ahead = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
@@ -48,9 +48,9 @@ async fn a_consumer_whose_clock_goes_wrong_later_asks_for_the_time() {
     assert_eq!(world.site.tickets(), 1);
 }
 
-/// What was sent is not said to have not been, whatever comes after it.
+/// A request that was sent is not reported as unsent, even if the site cannot be reached afterwards.
 #[tokio::test]
-async fn the_answer_is_told_though_the_site_is_away() {
+async fn a_rejection_is_returned_if_the_site_cannot_be_reached() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let ahead = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
@@ -67,34 +67,34 @@ async fn the_answer_is_told_though_the_site_is_away() {
 }
 
 #[tokio::test]
-async fn a_provider_asks_for_the_time_now_and_then_and_not_with_each_request() {
+async fn a_provider_requests_the_time_at_intervals_and_not_for_each_request() {
     let world = World::new().await;
     let provider = world.provider().build().unwrap();
     provider.ask_time().await.unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let client = world.client(&ledger);
     for _ in 0..10 {
         assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
     }
-    assert_eq!(world.site.times_told(), 1);
+    assert_eq!(world.site.time_requests(), 1);
     world.time.pass(HOUR / 6);
     assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
-    while world.site.times_told() < 2 {
+    while world.site.time_requests() < 2 {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn nobody_else_can_set_a_clock() {
+async fn only_the_site_can_set_a_clock() {
     let world = World::new().await;
     let wrong = {
         let time = world.time.clone();
         move || time.now() + HOUR
     };
     let provider = world.provider().clock(wrong.clone()).build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let consumer = world.consumer(&ledger).clock(wrong).build().unwrap();
-    // The same machine with another key.
+    // The same server with another key.
     world.site.set_keys(vec![party(50)]);
     assert_eq!(
         provider.ask_time().await,
@@ -116,20 +116,20 @@ async fn nobody_else_can_set_a_clock() {
     let request = client.get(ledger.url("/who").to_string());
     assert_eq!(
         unsent(request).await,
-        ConsumerError::FailedVerification(By::Site)
+        ConsumerError::FailedVerification(Responder::Site)
     );
 }
 
 #[tokio::test]
-async fn a_provider_works_while_the_site_is_not_there() {
+async fn a_provider_works_while_the_site_cannot_be_reached() {
     let world = World::new().await;
     let provider = world.provider().build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let client = world.client(&ledger);
     assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
     world.site.replace(axum::Router::new());
     world.time.pass(HOUR / 2);
     assert_eq!(post_to(&client, &ledger, "b").await, ok("b"));
     let again = ledger.last();
-    assert_eq!(ledger.say(again).await, no(Refusal::Replayed));
+    assert_eq!(ledger.send(again).await, rejected(Refusal::Replayed));
 }

@@ -1,10 +1,10 @@
-//! The dialog as it should be.
+//! The dialog without errors, and the errors that a consumer reports.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use countersign_http_auth::{AuthenticatedApp, By, ConsumerError, TICKET_PATH};
+use countersign_http_auth::{AuthenticatedApp, ConsumerError, Responder, TICKET_PATH};
 use countersign_proto::broker::v2::Refusal;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -14,10 +14,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::wire::serve;
-use super::world::{A, B, C, HOUR, SECOND, World, get_from, guarded, ok, party, post_to, unsent};
+use super::world::{A, B, C, HOUR, SECOND, World, get_from, ok, party, post_to, routes, unsent};
 
 #[tokio::test]
-async fn an_application_calls_another_which_knows_who_it_is() {
+async fn a_provider_knows_the_consumer_that_calls_it() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
@@ -27,13 +27,13 @@ async fn an_application_calls_another_which_knows_who_it_is() {
     assert_eq!(post_to(&client, &ledger, "").await, ok(""));
     // One ticket, presented once.
     assert_eq!(world.site.tickets(), 1);
-    let paths: Vec<String> = ledger.wire().into_iter().map(|said| said.path).collect();
+    let paths: Vec<String> = ledger.wire().into_iter().map(|sent| sent.path).collect();
     let expected = [TICKET_PATH, "/who?all=1&x=%20", "/echo", "/echo"];
     assert_eq!(paths, expected);
 }
 
 #[tokio::test]
-async fn any_client_that_is_a_service_can_call() {
+async fn a_tower_client_can_call() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
@@ -52,12 +52,12 @@ async fn any_client_that_is_a_service_can_call() {
         .call(elsewhere.body(Full::<Bytes>::default()).unwrap())
         .await;
     let refused = refused.unwrap_err().downcast::<ConsumerError>().unwrap();
-    let unknown = ConsumerError::Unknown("http://127.0.0.1:1".to_owned());
+    let unknown = ConsumerError::UnknownTarget("http://127.0.0.1:1".to_owned());
     assert_eq!(*refused, unknown);
 }
 
 #[tokio::test]
-async fn any_service_can_be_called() {
+async fn a_hyper_service_can_be_called() {
     let world = World::new().await;
     let provider = world.provider().build().unwrap();
     let who = hyper_util::service::TowerToHyperService::new(provider.layer(Who));
@@ -70,19 +70,19 @@ async fn any_service_can_be_called() {
             let hyper = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
             let who = who.clone();
             tokio::spawn(async move {
-                // It ends when the client goes.
+                // It ends when the client disconnects.
                 let _ = hyper.serve_connection(TokioIo::new(socket), who).await;
             });
         }
     });
     let answer = client.get(&url).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), A);
-    let nobody = reqwest::get(&url).await.unwrap();
-    assert_eq!(nobody.text().await.unwrap(), Refusal::NotVerified.body());
+    let unsigned = reqwest::get(&url).await.unwrap();
+    assert_eq!(unsigned.text().await.unwrap(), Refusal::NotVerified.body());
     serving.abort();
 }
 
-/// Tells who calls, with nothing of axum.
+/// Returns the consumer's id, without axum.
 #[derive(Clone)]
 struct Who;
 
@@ -102,10 +102,10 @@ impl Service<Request<Full<Bytes>>> for Who {
 }
 
 #[tokio::test]
-async fn tickets_are_taken_where_both_were_told() {
+async fn the_ticket_path_can_be_set() {
     let world = World::new().await;
     let provider = world.provider().ticket_path("/tickets").build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let elsewhere = world.consumer(&ledger).calls(B, ledger.url("/tickets"));
     let client = elsewhere.build().unwrap().client().unwrap();
     assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
@@ -113,7 +113,7 @@ async fn tickets_are_taken_where_both_were_told() {
 }
 
 #[tokio::test]
-async fn requests_at_the_same_time_share_one_ticket() {
+async fn concurrent_requests_share_one_ticket() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
@@ -121,7 +121,7 @@ async fn requests_at_the_same_time_share_one_ticket() {
     let answers = futures_util::future::join_all(many).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(world.site.tickets(), 1);
-    // Nine tenths of the time are over; then all of it.
+    // Nine tenths of the lifetime have passed; then all of it.
     world.time.pass(HOUR - 60 * SECOND);
     let many = (0..20).map(|_| get_from(&client, &ledger, "/who"));
     let answers = futures_util::future::join_all(many).await;
@@ -136,27 +136,27 @@ async fn requests_at_the_same_time_share_one_ticket() {
 
 // BRK-41
 #[tokio::test]
-async fn who_is_not_known_any_more_gets_another_ticket_and_what_may_be_is_asked_once_more() {
+async fn a_consumer_gets_another_ticket_after_a_rejection_and_repeats_idempotent_requests() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
     assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
     world.time.pass(2 * SECOND);
-    // A restart without memory.
-    ledger.replace(guarded(&world.provider().build().unwrap()));
-    // Nobody vouches for that answer: what might be done twice is not sent twice.
+    // A restart with an empty store.
+    ledger.replace(routes(&world.provider().build().unwrap()));
+    // The rejection is unauthenticated, so a request that is not idempotent is not repeated.
     assert_eq!(post_to(&client, &ledger, "b").await.status, 401);
     assert_eq!(world.site.tickets(), 1);
     assert_eq!(post_to(&client, &ledger, "b").await, ok("b"));
     assert_eq!(world.site.tickets(), 2);
     world.time.pass(2 * SECOND);
-    ledger.replace(guarded(&world.provider().build().unwrap()));
+    ledger.replace(routes(&world.provider().build().unwrap()));
     let who = client.get(ledger.url("/who").to_string()).send().await;
     assert_eq!(who.unwrap().status().as_u16(), 200);
     assert_eq!(world.site.tickets(), 3);
-    // A provider that believes no request: one more ticket, and no more.
+    // A provider that rejects every request costs only one more ticket.
     let never = world.provider().authority("elsewhere.example");
-    ledger.replace(guarded(&never.build().unwrap()));
+    ledger.replace(routes(&never.build().unwrap()));
     world.time.pass(2 * SECOND);
     assert_eq!(post_to(&client, &ledger, "c").await.status, 401);
     assert_eq!(world.site.tickets(), 3);
@@ -165,40 +165,40 @@ async fn who_is_not_known_any_more_gets_another_ticket_and_what_may_be_is_asked_
 }
 
 #[tokio::test]
-async fn what_goes_wrong_says_with_whom() {
+async fn an_error_names_the_party_that_caused_it() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let call = async |client: reqwest_middleware::ClientWithMiddleware| {
         unsent(client.get(ledger.url("/who").to_string())).await
     };
-    let refused = |by, refusal: Refusal| ConsumerError::Refused {
-        by,
+    let refused = |responder, refusal: Refusal| ConsumerError::Refused {
+        responder,
         status: refusal.status(),
         refusal: Some(refusal),
     };
-    // An id that may not call.
+    // A key that is not registered.
     world.site.register(A, &[party(50)]);
     let other = call(world.client(&ledger)).await;
-    assert_eq!(other, refused(By::Site, Refusal::NotVerified));
+    assert_eq!(other, refused(Responder::Site, Refusal::NotVerified));
     world.site.register(A, &[party(2)]);
     let to_archive = world.consumer(&ledger).calls(C, ledger.url(""));
     let other = call(to_archive.build().unwrap().client().unwrap()).await;
-    assert_eq!(other, refused(By::Site, Refusal::NotAllowed));
-    // Somebody else answers at the provider's address.
+    assert_eq!(other, refused(Responder::Site, Refusal::NotAllowed));
+    // Another application is at the provider's address.
     let archive = world.provider_of(C, 4).build().unwrap();
-    ledger.replace(guarded(&archive));
+    ledger.replace(routes(&archive));
     let other = call(world.client(&ledger)).await;
-    assert_eq!(other, refused(By::Provider, Refusal::NotVerified));
+    assert_eq!(other, refused(Responder::Provider, Refusal::NotVerified));
     ledger.replace(axum::Router::new());
     let none = ConsumerError::Refused {
-        by: By::Provider,
+        responder: Responder::Provider,
         status: 404,
         refusal: None,
     };
     assert_eq!(call(world.client(&ledger)).await, none);
-    // And at the site's.
+    // Another program is at the site's address.
     let anything = || async { "{}" };
     world.site.replace(axum::Router::new().fallback(anything));
     let other = call(world.client(&ledger)).await;
-    assert_eq!(other, ConsumerError::FailedVerification(By::Site));
+    assert_eq!(other, ConsumerError::FailedVerification(Responder::Site));
 }

@@ -1,23 +1,23 @@
-//! Keys that are changed while applications call each other.
+//! Key rotation while applications call each other.
 
-use countersign_http_auth::{By, ConsumerError};
+use countersign_http_auth::{ConsumerError, Responder};
 use countersign_proto::broker::v2::Refusal;
 
 use super::wire::serve;
-use super::world::{A, B, HOUR, World, guarded, ok, party, post_to, unsent};
+use super::world::{A, B, HOUR, World, ok, party, post_to, routes, unsent};
 
 // BRK-31
 #[tokio::test]
-async fn keys_are_rotated_in_the_middle_without_a_pause() {
+async fn keys_are_rotated_without_an_interruption() {
     let world = World::new().await;
     let provider = world.provider().build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let consumer = world.consumer(&ledger).build().unwrap();
     let client = consumer.client().unwrap();
     let mut tickets = 0;
     let mut call = async || {
         assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
-        // Under what is known, and under another ticket.
+        // With the current ticket and with another one.
         world.time.pass(HOUR + 1);
         assert_eq!(post_to(&client, &ledger, "b").await, ok("b"));
         assert!(world.site.tickets() > tickets);
@@ -29,7 +29,7 @@ async fn keys_are_rotated_in_the_middle_without_a_pause() {
             .map(|key| party(*key).public().clone())
             .collect()
     };
-    // The provider has a new key, then the site knows it, then the old one is gone.
+    // The provider adds a key, then the site adds it, then the old one is removed.
     provider.set_keys(vec![party(13), party(3)]);
     call().await;
     world.site.register(B, &[party(13), party(3)]);
@@ -37,14 +37,14 @@ async fn keys_are_rotated_in_the_middle_without_a_pause() {
     world.site.register(B, &[party(13)]);
     provider.set_keys(vec![party(13)]);
     call().await;
-    // The consumer: the site is told first.
+    // The consumer's key is registered at the site first.
     world.site.register(A, &[party(12), party(2)]);
     call().await;
     consumer.set_keys(vec![party(12), party(2)]);
     call().await;
     world.site.register(A, &[party(12)]);
     call().await;
-    // The site: who believes it learns its new key before it uses it.
+    // The applications know the site's new key before it uses it.
     consumer.set_site_keys(site(&[1, 11]));
     provider.set_site_keys(site(&[1, 11]));
     world.site.set_keys(vec![party(11), party(1)]);
@@ -57,15 +57,15 @@ async fn keys_are_rotated_in_the_middle_without_a_pause() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_gone_opens_nothing_any_more() {
+async fn a_removed_key_opens_no_ticket() {
     let world = World::new().await;
     let provider = world.provider().build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     provider.set_keys(vec![party(13)]);
     let client = world.client(&ledger);
     let request = client.get(ledger.url("/who").to_string());
     let expected = ConsumerError::Refused {
-        by: By::Provider,
+        responder: Responder::Provider,
         status: 401,
         refusal: Some(Refusal::NotVerified),
     };

@@ -1,4 +1,4 @@
-//! What is read and remembered at most.
+//! Limits on content, stored entries and time.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -6,19 +6,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Method};
-use countersign_http_auth::{By, ConsumerError, Limits, MemoryTickets, TICKET_PATH};
+use countersign_http_auth::{ConsumerError, Limits, MemoryTickets, Responder, TICKET_PATH};
 use countersign_proto::broker::v2::Refusal;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::wire::{Said, serve};
-use super::world::{C, HOUR, SECOND, World, guarded, no, ok, post_to, unsent};
+use super::wire::{RecordedRequest, serve};
+use super::world::{C, HOUR, SECOND, World, ok, post_to, rejected, routes, unsent};
 
 #[tokio::test]
-async fn content_is_read_to_the_limit_and_not_one_beyond() {
+async fn content_is_accepted_up_to_the_maximum_length() {
     let world = World::new().await;
     let provider = world.provider().max_content(1_000).build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let client = world.client(&ledger);
     let (fits, long) = ("x".repeat(1_000), "x".repeat(1_001));
     assert_eq!(post_to(&client, &ledger, fits.clone()).await, ok(&fits));
@@ -33,72 +33,72 @@ async fn content_is_read_to_the_limit_and_not_one_beyond() {
 
 // BRK-40
 #[tokio::test]
-async fn content_of_strangers_is_not_read() {
+async fn content_of_unauthenticated_clients_is_not_read() {
     let world = World::new().await;
     let provider = world.provider().max_content(1_000).build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     post_to(&world.client(&ledger), &ledger, "x").await;
-    let mut stranger = ledger.last();
+    let mut changed = ledger.last();
     let long = "x".repeat(1_001);
-    stranger.body = long.clone().into();
-    // Who names a ticket that is known is told that it is too much.
-    assert_eq!(ledger.say(stranger.clone()).await.status, 413);
-    let input = stranger.headers["signature-input"].to_str().unwrap();
+    changed.body = long.clone().into();
+    // A request that names a stored ticket gets 413.
+    assert_eq!(ledger.send(changed.clone()).await.status, 413);
+    let input = changed.headers["signature-input"].to_str().unwrap();
     let (before, id) = input.split_once("keyid=\"").unwrap();
     let other = format!("{before}keyid=\"{}{}", "A".repeat(22), &id[22..]);
     let other = HeaderValue::try_from(other).unwrap();
-    stranger.headers.insert("signature-input", other);
-    assert_eq!(ledger.say(stranger).await, no(Refusal::NotVerified));
-    let mut unsigned = Said::unsigned(Method::POST, "/echo");
+    changed.headers.insert("signature-input", other);
+    assert_eq!(ledger.send(changed).await, rejected(Refusal::NotVerified));
+    let mut unsigned = RecordedRequest::unsigned(Method::POST, "/echo");
     unsigned.body = long.into();
-    assert_eq!(ledger.say(unsigned).await, no(Refusal::NotVerified));
+    assert_eq!(ledger.send(unsigned).await, rejected(Refusal::NotVerified));
 }
 
 // BRK-42
 #[tokio::test]
-async fn what_cannot_be_remembered_is_not_accepted() {
+async fn a_full_store_rejects_new_tickets_and_requests() {
     let world = World::new().await;
     let tickets = MemoryTickets::new(Limits {
         tickets: 1,
         requests: 3,
     });
     let provider = world.provider().tickets(tickets).build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let (first, second) = (world.client(&ledger), world.client(&ledger));
     assert_eq!(post_to(&first, &ledger, "1").await, ok("1"));
     let request = second.get(ledger.url("/who").to_string());
     let busy = ConsumerError::Refused {
-        by: By::Provider,
+        responder: Responder::Provider,
         status: 503,
         refusal: None,
     };
     assert_eq!(unsent(request).await, busy);
     assert_eq!(post_to(&first, &ledger, "2").await, ok("2"));
     assert_eq!(post_to(&first, &ledger, "3").await.status, 503);
-    // What was accepted is not accepted again for that.
+    // An accepted request is still known.
     assert_eq!(
-        ledger.say(ledger.wire().remove(1)).await,
-        no(Refusal::Replayed)
+        ledger.send(ledger.wire().remove(1)).await,
+        rejected(Refusal::Replayed)
     );
-    // What is over makes room.
+    // Expired entries make room.
     world.time.pass(121 * SECOND);
     assert_eq!(post_to(&first, &ledger, "4").await, ok("4"));
     world.time.pass(2 * HOUR);
     assert_eq!(post_to(&second, &ledger, "5").await, ok("5"));
 }
 
-/// The story: one consumer presented tickets and sent requests until nothing more could be remembered, and all others
-/// were refused for as long.
+/// Regression: one consumer presented tickets and sent requests until the store was full, and all
+/// other consumers were rejected for as long.
 // BRK-42
 #[tokio::test]
-async fn an_application_that_takes_all_it_can_leaves_room_for_others() {
+async fn an_application_that_fills_its_share_leaves_room_for_others() {
     let world = World::new().await;
     let tickets = MemoryTickets::new(Limits {
         tickets: 6,
         requests: 6,
     });
     let provider = world.provider().tickets(tickets).build().unwrap();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let greedy: Vec<_> = (0..4).map(|_| world.client(&ledger)).collect();
     let mut fine = 0;
     for client in &greedy {
@@ -114,7 +114,7 @@ async fn an_application_that_takes_all_it_can_leaves_room_for_others() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_not_read() {
+async fn a_response_that_is_too_long_is_rejected() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
@@ -123,15 +123,15 @@ async fn an_answer_without_end_is_not_read() {
     let request = client.get(ledger.url("/who").to_string());
     assert_eq!(
         unsent(request).await,
-        ConsumerError::FailedVerification(By::Site)
+        ConsumerError::FailedVerification(Responder::Site)
     );
 }
 
 #[tokio::test]
-async fn nobody_is_waited_for_without_end() {
+async fn provider_and_consumer_time_out() {
     let world = World::new().await;
     let provider = world.provider().timeout(Duration::ZERO).build().unwrap();
-    let mut service = provider.layer(guarded(&provider));
+    let mut service = provider.layer(routes(&provider));
     let presentation = http::Request::post(TICKET_PATH).body(Never).unwrap();
     let answer = service.call(presentation).await.unwrap();
     assert_eq!(answer.status(), Refusal::NotVerified.status());
@@ -142,11 +142,14 @@ async fn nobody_is_waited_for_without_end() {
     let consumer = world.consumer(&ledger).timeout(Duration::from_millis(1));
     let client = consumer.build().unwrap().client().unwrap();
     let request = client.get(ledger.url("/who").to_string());
-    assert_eq!(unsent(request).await, ConsumerError::TooSlow(By::Site));
+    assert_eq!(
+        unsent(request).await,
+        ConsumerError::Timeout(Responder::Site)
+    );
 }
 
 #[tokio::test]
-async fn content_that_is_not_there_as_a_whole_is_not_sent() {
+async fn streamed_content_is_not_sent() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
@@ -156,7 +159,7 @@ async fn content_that_is_not_there_as_a_whole_is_not_sent() {
     assert!(ledger.wire().is_empty());
 }
 
-/// Content that never comes.
+/// Content that never arrives.
 struct Never;
 
 impl http_body::Body for Never {

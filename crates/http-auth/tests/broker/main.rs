@@ -1,5 +1,4 @@
-//! Two applications and a site over HTTP on this machine: each by itself and its own clock, as far apart as it
-//! gets.
+//! Two applications and a site over HTTP on this machine, each with its own clock.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,9 +7,9 @@
     reason = "a test stops where it fails"
 )]
 
-mod cheap;
 mod clocks;
 mod dialog;
+mod early_checks;
 mod keys;
 mod limits;
 mod refused;

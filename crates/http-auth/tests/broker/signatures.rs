@@ -1,5 +1,5 @@
-//! What is signed is what is sent: our ends against each other, and each against another implementation of RFC 9421
-//! (the npm package `http-message-signatures`), with usual ports, empty paths, prefixes and proxies.
+//! Consumer and provider against each other, and each against another implementation of RFC 9421 (the
+//! npm package `http-message-signatures`): default ports, empty paths, prefixes and proxies.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use countersign_http_auth::{
-    AuthenticatedApp, MemoryTickets, Once, OpenedTicket, ProviderBuilder, RequestName, TicketStore,
-    TicketStoreError,
+    AuthenticatedApp, Insertion, MemoryTickets, OpenedTicket, ProviderBuilder, RequestName,
+    TicketStore, TicketStoreError,
 };
 use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::message::Nonce;
@@ -28,39 +28,43 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::v1::node::{self, Node};
-use super::wire::{Said, Served, serve};
+use super::wire::{RecordedRequest, Served, serve};
 use super::world::{A, SECOND, World};
 
-/// A store that the test can look into.
+/// A store that the test can read.
 #[derive(Clone, Default)]
 struct Shown(Arc<MemoryTickets>);
 
 #[async_trait]
 impl TicketStore for Shown {
-    async fn keep(&self, ticket: OpenedTicket, now: u64) -> Result<Once, TicketStoreError> {
-        self.0.keep(ticket, now).await
+    async fn insert_ticket(
+        &self,
+        ticket: OpenedTicket,
+        now: u64,
+    ) -> Result<Insertion, TicketStoreError> {
+        self.0.insert_ticket(ticket, now).await
     }
 
-    fn outlives_a_restart(&self) -> bool {
-        self.0.outlives_a_restart()
+    fn survives_restart(&self) -> bool {
+        self.0.survives_restart()
     }
 
     async fn ticket(&self, id: Nonce) -> Result<Option<OpenedTicket>, TicketStoreError> {
         self.0.ticket(id).await
     }
 
-    async fn request(
+    async fn insert_request(
         &self,
         name: RequestName,
         application: &str,
         until: u64,
         now: u64,
-    ) -> Result<Once, TicketStoreError> {
-        self.0.request(name, application, until, now).await
+    ) -> Result<Insertion, TicketStoreError> {
+        self.0.insert_request(name, application, until, now).await
     }
 }
 
-/// Connects to one address for all names: what they stand for, or a proxy.
+/// Connects to one address for all host names.
 #[derive(Clone)]
 struct To(SocketAddr);
 
@@ -80,14 +84,14 @@ impl Service<Uri> for To {
     }
 }
 
-/// `ledger`, which tells each verified caller its id, at every path.
+/// `ledger`, which returns the id of each verified consumer at every path.
 async fn ledger(provider: ProviderBuilder, tickets: &Shown) -> Served {
     let provider = provider.tickets(tickets.clone()).build().unwrap();
     let who = async |Extension(app): Extension<AuthenticatedApp>| app.id;
     serve(Router::new().fallback(who).layer(provider)).await
 }
 
-/// Calls an address over hyper, which arrives at `ledger` whatever it is. Gives the status.
+/// Calls an address over hyper, which always connects to `ledger`. Returns the status.
 async fn call(world: &World, ledger: &Served, address: &str, host: Option<&str>) -> u16 {
     let client = Client::builder(TokioExecutor::new());
     let client = client.build::<_, Full<Bytes>>(To(ledger.address()));
@@ -110,16 +114,16 @@ fn origin_of(address: &Uri) -> String {
     )
 }
 
-/// What `ledger` and the application that signed this share.
-async fn shared(tickets: &Shown, said: &Said) -> Credentials {
-    let input = said.headers["signature-input"].to_str().unwrap();
+/// The credentials that `ledger` shares with the consumer that signed this request.
+async fn shared(tickets: &Shown, sent: &RecordedRequest) -> Credentials {
+    let input = sent.headers["signature-input"].to_str().unwrap();
     let (_, id) = input.split_once("keyid=\"").unwrap();
     let id = BASE64URL_NOPAD.decode(&id.as_bytes()[..22]).unwrap();
     let ticket = tickets.ticket(Nonce(id.try_into().unwrap())).await;
     ticket.unwrap().unwrap().credentials
 }
 
-/// The folder in which the package is installed: the lock file's versions, nothing else.
+/// The folder in which the package is installed, with the versions of the lock file.
 fn installed() -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broker/rfc9421");
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rfc9421");
@@ -130,7 +134,7 @@ fn installed() -> PathBuf {
         std::fs::copy(from.join(file), to.join(file)).unwrap();
     }
     if !ready {
-        // Who has Node has npm, which `scripts/install test` installs too.
+        // `scripts/install test` installs npm together with Node.
         let installed = Command::new("npm")
             .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
             .current_dir(&to)
@@ -162,24 +166,24 @@ impl Other {
         }
     }
 
-    /// Whether it finds that this was signed for that address.
-    fn verifies(&mut self, said: &Said, url: &str) -> bool {
-        let headers = said.headers.iter();
+    /// Whether it verifies this request for `url`.
+    fn verifies(&mut self, sent: &RecordedRequest, url: &str) -> bool {
+        let headers = sent.headers.iter();
         let headers: Map<String, Value> = headers
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()))
             .collect();
-        let verified = self.node.say(&json!(["verify", {
-            "method": said.method.as_str(), "url": url, "headers": headers,
-            "content": String::from_utf8(said.body.to_vec()).unwrap(),
+        let verified = self.node.request(&json!(["verify", {
+            "method": sent.method.as_str(), "url": url, "headers": headers,
+            "content": String::from_utf8(sent.body.to_vec()).unwrap(),
             "secret": self.secret, "now": self.now,
         }]));
         verified.as_bool().unwrap_or_else(|| panic!("{verified}"))
     }
 
-    /// What it signs for that address.
+    /// Signs a request to `url` and returns the headers.
     fn signs(&mut self, url: &str, digests: &[&str]) -> HeaderMap {
         self.signed += 1;
-        let signed = self.node.say(&json!(["sign", {
+        let signed = self.node.request(&json!(["sign", {
             "method": "POST", "url": url, "content": "12.50", "digests": digests,
             "id": self.id, "secret": self.secret, "now": self.now,
             "nonce": format!("nonce {}", self.signed),
@@ -192,10 +196,11 @@ impl Other {
     }
 }
 
-/// The story: an empty path was signed as it was written and sent as a slash, so the request was refused.
+/// Regression: an empty path was signed as it was written but sent as a slash, so the request was
+/// rejected.
 // BRK-12
 #[tokio::test]
-async fn what_our_consumer_signs_is_what_arrives_and_what_others_verify() {
+async fn another_implementation_verifies_what_our_consumer_signs() {
     let (world, tickets) = (World::new().await, Shown::default());
     let ledger = ledger(world.provider(), &tickets).await;
     let mut others = None;
@@ -237,7 +242,7 @@ async fn what_our_consumer_signs_is_what_arrives_and_what_others_verify() {
             "/api/a%2fb/%7e?x=%20&y=%C3%A9",
             "http://ledger.example/api/a%2fb/%7e?x=%20&y=%C3%A9",
         ),
-        // The application writes the field itself: for a name that stands for another one.
+        // The application sets `host` itself, to call an alias.
         (
             "http://archive.example/a",
             Some("Ledger.Example:80"),
@@ -246,25 +251,26 @@ async fn what_our_consumer_signs_is_what_arrives_and_what_others_verify() {
         ),
     ] {
         assert_eq!(call(&world, &ledger, address, host).await, 200, "{address}");
-        let said = ledger.last();
-        assert_eq!(said.path, arrives, "{address}");
+        let sent = ledger.last();
+        assert_eq!(sent.path, arrives, "{address}");
         if node::is_here() {
-            let credentials = shared(&tickets, &said).await;
+            let credentials = shared(&tickets, &sent).await;
             let other = Other::with(&credentials, world.time.now());
             let other = others.insert(other);
-            // The name of a query without anything in it does not outlive that package's addresses.
-            let verifies = other.verifies(&said, called);
+            // That package removes the `?` of an empty query.
+            let verifies = other.verifies(&sent, called);
             assert_eq!(verifies, !called.ends_with('?'), "{address}");
-            assert!(!other.verifies(&said, "http://archive.example/a"));
+            assert!(!other.verifies(&sent, "http://archive.example/a"));
         }
     }
 }
 
-/// The story: what was called at port 80 or 443 was refused where the field `host` names the port, which RFC 9421 leaves
-/// out; and so was what came with another digest, or through a proxy that takes a part of the path away.
+/// Regression: requests to port 80 or 443 were rejected if `host` included the port, which RFC 9421
+/// leaves out. Requests with another digest, or through a proxy that removes a path prefix, were
+/// rejected too.
 // BRK-12
 #[tokio::test]
-async fn our_provider_verifies_what_others_sign() {
+async fn our_provider_verifies_what_another_implementation_signs() {
     if !node::is_here() {
         return;
     }
@@ -356,7 +362,7 @@ async fn our_provider_verifies_what_others_sign() {
             "/?x=1",
             200,
         ),
-        // Another port, host, path or prefix, and no digest that is worth anything.
+        // Another port, host, path or prefix, and an insecure digest.
         (
             "http://ledger.example:8080/a",
             first,
@@ -408,13 +414,13 @@ async fn our_provider_verifies_what_others_sign() {
     ] {
         let mut headers = other.signs(url, digests);
         headers.insert("host", HeaderValue::from_str(host).unwrap());
-        let said = Said {
+        let sent = RecordedRequest {
             method: Method::POST,
             path: path.to_owned(),
             headers,
             body: "12.50".into(),
         };
-        let answer = to.say_as_it_is(said).await;
+        let answer = to.send_with_host(sent).await;
         assert_eq!(answer.status, expected, "{url} {digests:?} {host} {path}");
         if expected == 200 {
             assert_eq!(answer.body, A);

@@ -1,4 +1,4 @@
-//! A site that gives tickets to whoever is registered.
+//! A site that issues tickets to registered applications.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +34,7 @@ struct Registered {
     site: Mutex<Party>,
     applications: Mutex<HashMap<String, Application>>,
     may_call: Mutex<HashSet<(String, String)>>,
-    came: Mutex<HashSet<(String, Nonce)>>,
+    accepted: Mutex<HashSet<(String, Nonce)>>,
     tickets: AtomicU64,
     time: Time,
 }
@@ -49,7 +49,7 @@ impl TestSite {
             site: Mutex::new(site),
             applications: Mutex::default(),
             may_call: Mutex::default(),
-            came: Mutex::default(),
+            accepted: Mutex::default(),
             tickets: AtomicU64::new(0),
             time,
         });
@@ -57,7 +57,7 @@ impl TestSite {
             .route("/authenticate", post(authenticate))
             .route("/clock", get(clock))
             .with_state(registered.clone());
-        // A proxy has it under a path.
+        // As behind a proxy with a path prefix.
         let router = Router::new().nest("/auth", router);
         Self {
             registered,
@@ -65,7 +65,7 @@ impl TestSite {
         }
     }
 
-    /// What applications know of it.
+    /// The site as applications configure it.
     pub(super) fn known(&self) -> Site {
         let keys = self.registered.site.lock().unwrap().keys.clone();
         Site {
@@ -101,20 +101,20 @@ impl TestSite {
         self.registered.site.lock().unwrap().keys = keys;
     }
 
-    /// How many tickets it has given.
+    /// The number of issued tickets.
     pub(super) fn tickets(&self) -> u64 {
         self.registered.tickets.load(Ordering::Relaxed)
     }
 
-    /// How often it was asked for its time.
-    pub(super) fn times_told(&self) -> usize {
+    /// The number of requests for its time.
+    pub(super) fn time_requests(&self) -> usize {
         let wire = self.served.wire();
         wire.iter()
-            .filter(|said| said.path.starts_with("/auth/clock"))
+            .filter(|sent| sent.path.starts_with("/auth/clock"))
             .count()
     }
 
-    /// From now on it is another program that answers there.
+    /// Replaces the site by another program at the same address.
     pub(super) fn replace(&self, router: Router) {
         self.served.replace(router);
     }
@@ -148,7 +148,7 @@ impl Registered {
         let requester = applications.get(request.requester());
         let verified = request.verify(&site, requester, party(99).public(), now)?;
         let (id, nonce) = verified.names();
-        if !self.came.lock().unwrap().insert((id.to_owned(), nonce)) {
+        if !self.accepted.lock().unwrap().insert((id.to_owned(), nonce)) {
             return Err(Refusal::Replayed);
         }
         let pair = (id.to_owned(), verified.requested().to_owned());

@@ -1,11 +1,11 @@
-//! Both stores, when everything comes twice at the same time.
+//! Both ticket stores: concurrent insertions, limits and files.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countersign_crypto::secret::Secret;
 use countersign_http_auth::{
-    Limits, MemoryTickets, Once, OpenedTicket, RequestName, SqliteTickets, TicketStore,
+    Insertion, Limits, MemoryTickets, OpenedTicket, RequestName, SqliteTickets, TicketStore,
 };
 use countersign_proto::broker::v2::Credentials;
 use countersign_proto::broker::v2::message::Nonce;
@@ -17,7 +17,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::world::{A, C, HOUR, SECOND};
 
 const NOW: u64 = 1_800_000_000_000;
-/// What races: each presented twice, by as many callers at once as a busy provider has.
+/// Concurrent callers, as many as a busy provider has.
 const RACERS: usize = 512;
 
 fn id(number: usize) -> Nonce {
@@ -53,10 +53,10 @@ async fn stores(folder: &tempfile::TempDir, limits: Limits) -> [Arc<dyn TicketSt
     [Arc::new(MemoryTickets::new(limits)), Arc::new(sqlite)]
 }
 
-/// Each comes twice, neighbours in the race, so that they meet. How often each was the first.
+/// Inserts each entry twice, by neighbouring callers. Returns how often each entry was new.
 async fn race<F>(all: usize, come: impl Fn(usize) -> F + Clone + Send + 'static) -> Vec<usize>
 where
-    F: Future<Output = Once> + Send,
+    F: Future<Output = Insertion> + Send,
 {
     let next = Arc::new(AtomicUsize::new(0));
     let first: Arc<Vec<AtomicUsize>> = Arc::new((0..all).map(|_| AtomicUsize::new(0)).collect());
@@ -67,9 +67,9 @@ where
                 && let Some(first) = first.get(number)
             {
                 match come(number).await {
-                    Once::First => drop(first.fetch_add(1, Ordering::Relaxed)),
-                    Once::Again => {}
-                    Once::Full => panic!("there is room"),
+                    Insertion::New => drop(first.fetch_add(1, Ordering::Relaxed)),
+                    Insertion::Replayed => {}
+                    Insertion::Full => panic!("there is room"),
                 }
             }
         })
@@ -83,56 +83,67 @@ where
 
 // BRK-9 BRK-13
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_that_come_twice_at_once_each_is_accepted_once() {
+async fn of_two_concurrent_insertions_exactly_one_is_new() {
     let folder = tempfile::tempdir().unwrap();
-    // All of one application, which has half of them at most.
+    // All entries belong to one application, which may have at most half of the store.
     let limits = Limits {
         tickets: 200_000,
         requests: 200_000,
     };
     let stores = stores(&folder, limits).await;
-    // Each of the second ones is synced to the disk.
+    // The second store syncs each batch to disk, so it gets fewer entries.
     for (store, all) in stores.into_iter().zip([100_000, 20_000]) {
         let presented = store.clone();
         let accepted = race(all, move |number| {
             let store = presented.clone();
-            async move { store.keep(ticket(number), NOW).await.unwrap() }
+            async move { store.insert_ticket(ticket(number), NOW).await.unwrap() }
         });
         assert!(accepted.await.into_iter().all(|accepted| accepted == 1));
         let accepted = race(all, move |number| {
             let store = store.clone();
-            async move { store.request(name(number), A, NOW, NOW).await.unwrap() }
+            async move {
+                store
+                    .insert_request(name(number), A, NOW, NOW)
+                    .await
+                    .unwrap()
+            }
         });
         assert!(accepted.await.into_iter().all(|accepted| accepted == 1));
     }
 }
 
 #[tokio::test]
-async fn what_is_kept_is_found_until_it_is_over() {
+async fn a_stored_ticket_is_found_until_it_expires() {
     let folder = tempfile::tempdir().unwrap();
     for store in stores(&folder, Limits::default()).await {
         assert!(store.ticket(id(1)).await.unwrap().is_none());
         let kept = ticket(1);
-        assert_eq!(store.keep(kept.clone(), NOW).await, Ok(Once::First));
+        assert_eq!(
+            store.insert_ticket(kept.clone(), NOW).await,
+            Ok(Insertion::New)
+        );
         let found = store.ticket(id(1)).await.unwrap().unwrap();
         assert_eq!(found.credentials.secret, kept.credentials.secret);
         assert_eq!(found.credentials.application, "billing");
         assert_eq!(found.credentials.expires, NOW + HOUR);
         assert_eq!(found.auth_data.get(), "null");
         assert!(store.ticket(id(2)).await.unwrap().is_none());
-        // A minute more than it is good, for a clock that is set back.
+        // It stays a minute longer than its lifetime, in case the clock is set back.
         let end = NOW + HOUR + 60 * SECOND;
-        assert_eq!(store.keep(kept.clone(), end).await, Ok(Once::Again));
         assert_eq!(
-            store.keep(ticket(2), end + 10 * SECOND).await,
-            Ok(Once::First)
+            store.insert_ticket(kept.clone(), end).await,
+            Ok(Insertion::Replayed)
+        );
+        assert_eq!(
+            store.insert_ticket(ticket(2), end + 10 * SECOND).await,
+            Ok(Insertion::New)
         );
         assert!(store.ticket(id(1)).await.unwrap().is_none());
     }
 }
 
 #[tokio::test]
-async fn a_full_store_forgets_nothing_that_lives() {
+async fn a_full_store_evicts_no_unexpired_entry() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits {
         tickets: 4,
@@ -140,32 +151,48 @@ async fn a_full_store_forgets_nothing_that_lives() {
     };
     for store in stores(&folder, limits).await {
         for number in 0..2 {
-            assert_eq!(store.keep(ticket(number), NOW).await, Ok(Once::First));
             assert_eq!(
-                store.request(name(number), A, NOW, NOW).await,
-                Ok(Once::First)
+                store.insert_ticket(ticket(number), NOW).await,
+                Ok(Insertion::New)
+            );
+            assert_eq!(
+                store.insert_request(name(number), A, NOW, NOW).await,
+                Ok(Insertion::New)
             );
         }
-        assert_eq!(store.keep(ticket(2), NOW).await, Ok(Once::Full));
-        assert_eq!(store.request(name(2), A, NOW, NOW).await, Ok(Once::Full));
+        assert_eq!(
+            store.insert_ticket(ticket(2), NOW).await,
+            Ok(Insertion::Full)
+        );
+        assert_eq!(
+            store.insert_request(name(2), A, NOW, NOW).await,
+            Ok(Insertion::Full)
+        );
         for number in 0..2 {
             assert!(store.ticket(id(number)).await.unwrap().is_some());
-            let again = store.request(name(number), A, NOW, NOW).await;
-            assert_eq!(again, Ok(Once::Again));
-            assert_eq!(store.keep(ticket(number), NOW).await, Ok(Once::Again));
+            let again = store.insert_request(name(number), A, NOW, NOW).await;
+            assert_eq!(again, Ok(Insertion::Replayed));
+            assert_eq!(
+                store.insert_ticket(ticket(number), NOW).await,
+                Ok(Insertion::Replayed)
+            );
         }
         let later = NOW + 2 * HOUR;
-        assert_eq!(store.keep(ticket(2), later).await, Ok(Once::First));
         assert_eq!(
-            store.request(name(2), A, later, later).await,
-            Ok(Once::First)
+            store.insert_ticket(ticket(2), later).await,
+            Ok(Insertion::New)
+        );
+        assert_eq!(
+            store.insert_request(name(2), A, later, later).await,
+            Ok(Insertion::New)
         );
     }
 }
 
-/// The story: one application could fill the store, and all others were refused until its tickets were over.
+/// Regression: one application could fill the store, and all others were rejected until its tickets
+/// expired.
 #[tokio::test]
-async fn an_application_has_its_share_and_the_next_one_finds_room() {
+async fn each_application_has_a_share_and_the_next_one_finds_room() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits {
         tickets: 10,
@@ -177,13 +204,19 @@ async fn an_application_has_its_share_and_the_next_one_finds_room() {
             let of = format!("application {number}");
             async move {
                 let mut kept = [0, 0];
-                // Entries of applications are told apart by their numbers.
+                // The numbers of different applications do not overlap.
                 for entry in number * 100.. {
-                    let ticket = store.keep(ticket_of(&of, entry), NOW).await.unwrap();
-                    let request = store.request(name(entry), &of, NOW, NOW).await.unwrap();
-                    kept[0] += usize::from(ticket == Once::First);
-                    kept[1] += usize::from(request == Once::First);
-                    if (ticket, request) == (Once::Full, Once::Full) {
+                    let ticket = store
+                        .insert_ticket(ticket_of(&of, entry), NOW)
+                        .await
+                        .unwrap();
+                    let request = store
+                        .insert_request(name(entry), &of, NOW, NOW)
+                        .await
+                        .unwrap();
+                    kept[0] += usize::from(ticket == Insertion::New);
+                    kept[1] += usize::from(request == Insertion::New);
+                    if (ticket, request) == (Insertion::Full, Insertion::Full) {
                         break;
                     }
                 }
@@ -194,21 +227,23 @@ async fn an_application_has_its_share_and_the_next_one_finds_room() {
         for share in all.take(5) {
             shares.push(share.await);
         }
-        // As much as is free: half of it, and of what is left.
+        // Each gets half of what is free.
         assert_eq!(shares, [[5, 5], [3, 3], [1, 1], [1, 1], [0, 0]]);
-        // What is over makes room, and what lives is remembered.
+        // Expired entries make room, and unexpired ones are still known.
         let later = NOW + 2 * HOUR;
-        let of_first = store.request(name(0), "application 0", NOW, NOW).await;
-        assert_eq!(of_first, Ok(Once::Again));
-        let next = store.keep(ticket_of(C, 0), later).await;
-        assert_eq!(next, Ok(Once::First));
+        let of_first = store
+            .insert_request(name(0), "application 0", NOW, NOW)
+            .await;
+        assert_eq!(of_first, Ok(Insertion::Replayed));
+        let next = store.insert_ticket(ticket_of(C, 0), later).await;
+        assert_eq!(next, Ok(Insertion::New));
     }
 }
 
-/// The story: the name of another program's file was given. It was refused after its mode was changed, and its
-/// journal was written anew.
+/// Regression: another program's file was rejected only after its mode and its journal had been
+/// changed.
 #[tokio::test]
-async fn another_programs_file_is_refused_and_left_as_it_is() {
+async fn another_programs_file_is_rejected_and_unchanged() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().unwrap();
@@ -235,7 +270,7 @@ async fn another_programs_file_is_refused_and_left_as_it_is() {
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
         connection
     };
-    // One with tables and no mark, one with a mark, and one whose log holds all of it.
+    // Files with tables and no application id, with another id, and with all data in the log.
     let tables = make("tables.db", "CREATE TABLE theirs (a)").await;
     let marked = make(
         "marked.db",
@@ -270,15 +305,15 @@ async fn another_programs_file_is_refused_and_left_as_it_is() {
     drop(log);
 }
 
-/// The story: before requests were counted by application, files of tickets did not say whose a request is.
+/// Schema version 0 did not store the application of a request.
 #[tokio::test]
-async fn a_file_of_before_is_brought_up_to_date_and_one_of_later_is_refused() {
+async fn an_older_schema_is_upgraded_and_a_newer_one_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tickets.db");
     let open = async || SqliteTickets::open(&file, Limits::default()).await;
     let store = open().await.unwrap();
-    store.request(name(1), A, NOW, NOW).await.unwrap();
-    store.keep(ticket(1), NOW).await.unwrap();
+    store.insert_request(name(1), A, NOW, NOW).await.unwrap();
+    store.insert_ticket(ticket(1), NOW).await.unwrap();
     drop(store);
     let change = async |statements: &'static str| {
         let options = SqliteConnectOptions::new().filename(&file);
@@ -291,8 +326,14 @@ async fn a_file_of_before_is_brought_up_to_date_and_one_of_later_is_refused() {
     };
     change("ALTER TABLE request DROP COLUMN application; PRAGMA user_version = 0").await;
     let store = open().await.unwrap();
-    assert_eq!(store.request(name(1), A, NOW, NOW).await, Ok(Once::Again));
-    assert_eq!(store.request(name(2), A, NOW, NOW).await, Ok(Once::First));
+    assert_eq!(
+        store.insert_request(name(1), A, NOW, NOW).await,
+        Ok(Insertion::Replayed)
+    );
+    assert_eq!(
+        store.insert_request(name(2), A, NOW, NOW).await,
+        Ok(Insertion::New)
+    );
     assert!(store.ticket(id(1)).await.unwrap().is_some());
     drop(store);
     change("PRAGMA user_version = 2").await;
@@ -300,7 +341,7 @@ async fn a_file_of_before_is_brought_up_to_date_and_one_of_later_is_refused() {
 }
 
 #[tokio::test]
-async fn the_file_is_its_owners_alone_and_no_other_programs() {
+async fn the_files_have_mode_0600_and_two_processes_share_them() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir().unwrap();
@@ -308,15 +349,15 @@ async fn the_file_is_its_owners_alone_and_no_other_programs() {
     std::fs::write(&file, "").unwrap();
     let open = async || SqliteTickets::open(&file, Limits::default()).await;
     let store = open().await.unwrap();
-    store.keep(ticket(1), NOW).await.unwrap();
+    store.insert_ticket(ticket(1), NOW).await.unwrap();
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let metadata = file.unwrap().metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     }
-    // Two processes share what they remember.
+    // A second opening sees the entries of the first.
     assert_eq!(
-        open().await.unwrap().keep(ticket(1), NOW).await,
-        Ok(Once::Again)
+        open().await.unwrap().insert_ticket(ticket(1), NOW).await,
+        Ok(Insertion::Replayed)
     );
 
     let other = folder.path().join("other.db");

@@ -1,4 +1,4 @@
-//! A server that hears all that is said to it, and can be restarted where it is.
+//! A server that records all requests, and whose router can be replaced while it runs.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,18 +12,18 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_service::Service;
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
-pub(super) struct Said {
+pub(super) struct RecordedRequest {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-/// The status and the body of an answer, and its challenge if it has one.
+/// Status and body of a response, and its challenge if it has one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answered {
+pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) challenge: Option<String>,
     pub(super) body: String,
@@ -31,7 +31,7 @@ pub(super) struct Answered {
 
 pub(super) struct Served {
     authority: String,
-    wire: Arc<Mutex<Vec<Said>>>,
+    wire: Arc<Mutex<Vec<RecordedRequest>>>,
     router: Arc<Mutex<Router>>,
     task: JoinHandle<()>,
 }
@@ -39,12 +39,12 @@ pub(super) struct Served {
 pub(super) async fn serve(router: Router) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let authority = listener.local_addr().unwrap().to_string();
-    let wire: Arc<Mutex<Vec<Said>>> = Arc::default();
+    let wire: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
     let router = Arc::new(Mutex::new(router));
-    let (heard, current) = (wire.clone(), router.clone());
+    let (recorded, current) = (wire.clone(), router.clone());
     let all = Router::new().fallback(move |request: Request| {
-        let (heard, current) = (heard.clone(), current.clone());
-        async move { hear(request, &heard, &current).await }
+        let (recorded, current) = (recorded.clone(), current.clone());
+        async move { record(request, &recorded, &current).await }
     });
     let task = tokio::spawn(async move { axum::serve(listener, all).await.unwrap() });
     Served {
@@ -55,10 +55,14 @@ pub(super) async fn serve(router: Router) -> Served {
     }
 }
 
-async fn hear(request: Request, wire: &Mutex<Vec<Said>>, router: &Mutex<Router>) -> Response {
+async fn record(
+    request: Request,
+    wire: &Mutex<Vec<RecordedRequest>>,
+    router: &Mutex<Router>,
+) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    wire.lock().unwrap().push(Said {
+    wire.lock().unwrap().push(RecordedRequest {
         method: parts.method.clone(),
         path: parts.uri.path_and_query().unwrap().to_string(),
         headers: parts.headers.clone(),
@@ -78,37 +82,37 @@ impl Served {
         *self.router.lock().unwrap() = router;
     }
 
-    pub(super) fn wire(&self) -> Vec<Said> {
+    pub(super) fn wire(&self) -> Vec<RecordedRequest> {
         self.wire.lock().unwrap().clone()
     }
 
-    /// What was said last.
-    pub(super) fn last(&self) -> Said {
+    /// The last request.
+    pub(super) fn last(&self) -> RecordedRequest {
         self.wire().pop().unwrap()
     }
 
-    /// Where it listens.
+    /// The listening address.
     pub(super) fn address(&self) -> SocketAddr {
         self.authority.parse().unwrap()
     }
 
-    /// Says what somebody said once more, or something else.
-    pub(super) async fn say(&self, mut said: Said) -> Answered {
-        // The client writes it of itself.
-        said.headers.remove("host");
-        self.say_as_it_is(said).await
+    /// Sends a recorded, possibly changed, request.
+    pub(super) async fn send(&self, mut sent: RecordedRequest) -> Reply {
+        // The client sets it.
+        sent.headers.remove("host");
+        self.send_with_host(sent).await
     }
 
-    /// The same with the host that it names.
-    pub(super) async fn say_as_it_is(&self, said: Said) -> Answered {
-        let mut headers = said.headers;
+    /// The same with the request's own `host`.
+    pub(super) async fn send_with_host(&self, sent: RecordedRequest) -> Reply {
+        let mut headers = sent.headers;
         headers.remove("content-length");
-        let url = self.url(&said.path).to_string();
-        let request = reqwest::Client::new().request(said.method, url);
-        let answer = request.headers(headers).body(said.body).send().await;
+        let url = self.url(&sent.path).to_string();
+        let request = reqwest::Client::new().request(sent.method, url);
+        let answer = request.headers(headers).body(sent.body).send().await;
         let answer = answer.unwrap();
         let challenge = answer.headers().get("www-authenticate");
-        Answered {
+        Reply {
             status: answer.status().as_u16(),
             challenge: challenge.map(|text| text.to_str().unwrap().to_owned()),
             body: answer.text().await.unwrap(),
@@ -122,8 +126,8 @@ impl Drop for Served {
     }
 }
 
-impl Said {
-    /// A request that nobody signed.
+impl RecordedRequest {
+    /// A request without a signature.
     pub(super) fn unsigned(method: Method, path: &str) -> Self {
         Self {
             method,

@@ -1,4 +1,4 @@
-//! A site, `billing` that calls, and `ledger` that is called.
+//! A site, the consumers `billing` and `archive`, and the provider `ledger`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use countersign_http_auth::{
 use reqwest_middleware::{ClientWithMiddleware, Error, RequestBuilder};
 
 use super::site::TestSite;
-use super::wire::{Answered, Served, serve};
+use super::wire::{Reply, Served, serve};
 
 pub(super) const A: &str = "billing";
 pub(super) const B: &str = "ledger";
@@ -29,7 +29,7 @@ pub(super) fn party(byte: u8) -> PartyKey {
     PartyKey::new(Arc::new(Identity::from_seed(seed)))
 }
 
-/// Time as it is here; it stands still unless it is told.
+/// A clock that changes only when a test changes it.
 #[derive(Clone)]
 pub(super) struct Time(Arc<AtomicU64>);
 
@@ -42,7 +42,7 @@ impl Time {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// As a clock does that is put right.
+    /// Sets the clock back, as a correction does.
     pub(super) fn set_back(&self, milliseconds: u64) {
         self.0.fetch_sub(milliseconds, Ordering::Relaxed);
     }
@@ -70,7 +70,7 @@ impl World {
         Self { time, site }
     }
 
-    /// A consumer that is `billing`.
+    /// The consumer `billing`.
     pub(super) fn consumer(&self, calls: &Served) -> ConsumerBuilder {
         self.consumer_of(&calls.url("").to_string())
     }
@@ -90,7 +90,7 @@ impl World {
             .clock(move || time.now())
     }
 
-    /// The client of another application.
+    /// A client of another application.
     pub(super) fn client_of(&self, id: &str, byte: u8, calls: &Served) -> ClientWithMiddleware {
         let consumer = self.another(id, byte, &calls.url("").to_string());
         consumer.build().unwrap().client().unwrap()
@@ -100,7 +100,7 @@ impl World {
         self.consumer(calls).build().unwrap().client().unwrap()
     }
 
-    /// A provider that is `ledger`.
+    /// The provider `ledger`.
     pub(super) fn provider(&self) -> ProviderBuilder {
         self.provider_of(B, 3)
     }
@@ -116,12 +116,12 @@ impl World {
 
     /// `ledger`, serving.
     pub(super) async fn ledger(&self) -> Served {
-        serve(guarded(&self.provider().build().unwrap())).await
+        serve(routes(&self.provider().build().unwrap())).await
     }
 }
 
-/// What `ledger` does, for those who prove who they are.
-pub(super) fn guarded(provider: &Provider) -> Router {
+/// The service of `ledger`, behind the provider.
+pub(super) fn routes(provider: &Provider) -> Router {
     Router::new()
         .route("/who", get(who))
         .route("/echo", post(|content: String| async move { content }))
@@ -129,17 +129,13 @@ pub(super) fn guarded(provider: &Provider) -> Router {
 }
 
 async fn who(app: Option<Extension<AuthenticatedApp>>) -> String {
-    app.map_or("nobody".to_owned(), |Extension(app)| {
+    app.map_or("anonymous".to_owned(), |Extension(app)| {
         format!("{} {}", app.id, app.auth_data)
     })
 }
 
-/// Calls it, and gives status and body.
-pub(super) async fn get_from(
-    client: &ClientWithMiddleware,
-    served: &Served,
-    path: &str,
-) -> Answered {
+/// Sends a GET and returns status and body.
+pub(super) async fn get_from(client: &ClientWithMiddleware, served: &Served, path: &str) -> Reply {
     let answer = client.get(served.url(path).to_string()).send().await;
     read(answer.unwrap()).await
 }
@@ -148,28 +144,28 @@ pub(super) async fn post_to(
     client: &ClientWithMiddleware,
     served: &Served,
     content: impl Into<reqwest::Body>,
-) -> Answered {
+) -> Reply {
     let request = client.post(served.url("/echo").to_string()).body(content);
     read(request.send().await.unwrap()).await
 }
 
-async fn read(answer: reqwest::Response) -> Answered {
-    Answered {
+async fn read(answer: reqwest::Response) -> Reply {
+    Reply {
         status: answer.status().as_u16(),
         challenge: None,
         body: answer.text().await.unwrap(),
     }
 }
 
-pub(super) fn ok(body: &str) -> Answered {
-    Answered {
+pub(super) fn ok(body: &str) -> Reply {
+    Reply {
         status: 200,
         challenge: None,
         body: body.to_owned(),
     }
 }
 
-/// Why a request was not sent.
+/// Sends a request and returns the error because of which it was not sent.
 pub(super) async fn unsent(request: RequestBuilder) -> ConsumerError {
     match request.send().await {
         Err(Error::Middleware(error)) => error.downcast().unwrap(),
@@ -177,10 +173,10 @@ pub(super) async fn unsent(request: RequestBuilder) -> ConsumerError {
     }
 }
 
-/// How a refusal looks.
-pub(super) fn no(refusal: countersign_proto::broker::v2::Refusal) -> Answered {
+/// The response with a refusal.
+pub(super) fn rejected(refusal: countersign_proto::broker::v2::Refusal) -> Reply {
     let challenge = format!("Countersign error=\"{}\"", refusal.code());
-    Answered {
+    Reply {
         status: refusal.status(),
         challenge: (refusal.status() == 401).then_some(challenge),
         body: refusal.body(),

@@ -1,17 +1,17 @@
-//! How many connections there may be: limits in total, per source and per network, and what happens when a limit
-//! is reached.
+//! Admission: limits on connections in total, per source and per network, and eviction of
+//! unauthenticated connections.
 //!
-//! Unauthenticated connections are cheap for an attacker. When there are too many of them, a new connection is
-//! admitted all the same, and the oldest one of the network that holds most is evicted. So an honest login, which
-//! is quick and alone, gets through a flood of slow ones.
+//! Unauthenticated connections are cheap for an attacker. When their limit is reached, a new connection
+//! is still admitted, and the oldest one of the network that holds most is evicted. So a legitimate
+//! login, which is quick and alone, succeeds during a flood of slow connections.
 //!
-//! What a source and a network are, the caller says ([`Origin`]).
+//! The caller defines what a source and a network are ([`Origin`]).
 //!
-//! Unauthenticated connections are in two tiers. One that has not sent a whole first flight costs its client
-//! nothing, and an honest client sends its first flight at once: these are evicted first. After its first
-//! flight a client may need a second to stretch a pass phrase; its connection is evicted only when few of the
-//! others are left. An attacker gets into the second tier by first flights alone, which wait for the turn of
-//! their network, and there too the largest network makes room.
+//! Unauthenticated connections are in two tiers. A connection without a complete first flight costs its
+//! client nothing, and a legitimate client sends its first flight at once, so these are evicted first.
+//! After its first flight a client may need a second to stretch a pass phrase; its connection is evicted
+//! only when few connections are left in the first tier. An attacker enters the second tier only by
+//! sending first flights, which are queued by network, and there too the largest network is evicted.
 
 mod tier;
 
@@ -23,87 +23,91 @@ use tokio::sync::oneshot;
 
 use self::tier::{Tier, Unauthenticated};
 
-/// What connections are counted by: an address or a prefix of one.
+/// The key by which connections are counted: an address or an address prefix.
 pub trait Key: Copy + Ord + Hash + Send + 'static {}
 
 impl<K: Copy + Ord + Hash + Send + 'static> Key for K {}
 
-/// Where a connection comes from.
+/// The origin of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin<K> {
-    /// What one machine has, such as an IPv4 address or an IPv6 /64.
+    /// The addresses of one machine, such as an IPv4 address or an IPv6 /64.
     pub source: K,
-    /// The largest that one client may hold, such as an IPv6 /48: all its sources are evicted alike.
+    /// The largest prefix that one client may hold, such as an IPv6 /48. Eviction treats all its
+    /// sources alike.
     pub network: K,
 }
 
-/// How many connections there may be.
+/// Limits on concurrent connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// In total.
+    /// Maximum number of connections in total.
     pub connections: usize,
-    /// From one source.
+    /// Maximum number from one source.
     pub per_source: usize,
-    /// From one network.
+    /// Maximum number from one network.
     pub per_network: usize,
-    /// Unauthenticated ones in total; one more evicts another.
+    /// Maximum number of unauthenticated connections in total; beyond it one is evicted.
     pub unauthenticated: usize,
-    /// Unauthenticated ones from one source.
+    /// Maximum number of unauthenticated connections from one source.
     pub unauthenticated_per_source: usize,
-    /// Unauthenticated ones from one network.
+    /// Maximum number of unauthenticated connections from one network.
     pub unauthenticated_per_network: usize,
-    /// From this number of unauthenticated ones on, networks that hold their share are rejected at random, the
-    /// more likely the fewer places are left (random early drop, as `MaxStartups` of OpenSSH).
+    /// From this number of unauthenticated connections on, connections from networks that hold their
+    /// share are rejected at random, with a probability that grows up to the limit (random early
+    /// drop, as `MaxStartups` of OpenSSH).
     pub early: usize,
 }
 
 /// Why a connection is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejected {
-    /// The limit on connections is reached, and all of them are authenticated.
+    /// The limit on connections is reached, and all connections are authenticated.
     Full,
-    /// There are many unauthenticated connections, and its network holds its share of them.
+    /// Random early drop: there are many unauthenticated connections, and its network holds its
+    /// share.
     EarlyDrop,
-    /// Its source or network holds as many connections, or unauthenticated ones, as one may.
+    /// A limit of its source or network is reached.
     TooManyFromSource,
 }
 
-/// A network with fewer unauthenticated connections is not rejected early: an office that logs in at once is no
-/// flood, not even when there are so many networks that a share is less than one.
-const NEVER_EARLY: usize = 16;
-/// This part of the places for unauthenticated connections is left to those that have not sent a whole first
-/// flight: first flights alone do not keep a new connection from sending its own.
-const OPENING: usize = 4;
+/// Random early drop never affects a network with fewer unauthenticated connections than this: an
+/// office whose people log in at the same time is not a flood, even if so many networks connect that
+/// a share is less than one.
+const MIN_EARLY_DROP: usize = 16;
+/// One in this many places for unauthenticated connections is reserved for those without a complete
+/// first flight, so that first flights cannot prevent a new client from sending its own.
+const OPENING_SHARE: usize = 4;
 
-/// Counts connections.
+/// Counts connections and enforces the limits.
 pub struct Admission<K: Key> {
     state: Mutex<State<K>>,
 }
 
 struct State<K: Key> {
     limits: Limits,
-    /// Those that have not been evicted.
+    /// Connections that have not been evicted.
     connections: usize,
     next: u64,
     sources: HashMap<K, Counts>,
     networks: HashMap<K, Counts>,
-    /// The networks with unauthenticated connections.
+    /// The number of networks with unauthenticated connections.
     unauthenticated_networks: usize,
-    /// The unauthenticated connections that have not sent a whole first flight.
+    /// Unauthenticated connections without a complete first flight.
     opening: Tier<K>,
-    /// The unauthenticated connections that have.
-    heard: Tier<K>,
+    /// Unauthenticated connections with a complete first flight.
+    first_flight_received: Tier<K>,
 }
 
-/// The connections of one source or network.
+/// The numbers of connections of one source or network.
 #[derive(Default)]
 struct Counts {
-    all: usize,
+    total: usize,
     unauthenticated: usize,
 }
 
 impl<K: Key> Admission<K> {
-    /// Keeps to these limits.
+    /// Enforces these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Arc<Self> {
         let state = State {
@@ -114,36 +118,36 @@ impl<K: Key> Admission<K> {
             networks: HashMap::new(),
             unauthenticated_networks: 0,
             opening: Tier::default(),
-            heard: Tier::default(),
+            first_flight_received: Tier::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
         })
     }
 
-    /// Keeps to these limits from now on.
-    pub fn keep_to(&self, limits: Limits) {
+    /// Replaces the limits. Present connections stay.
+    pub fn set_limits(&self, limits: Limits) {
         self.state().limits = limits;
     }
 
-    /// Evicts an unauthenticated connection: the oldest of the largest network, of those that have not sent a
-    /// whole first flight while there are more than few of these. Whether there was one.
+    /// Evicts an unauthenticated connection: the oldest of the largest network in the first tier, or
+    /// in the second tier if few are left in the first. Returns `false` if there was none.
     pub fn evict(&self) -> bool {
         self.state().evict()
     }
 
-    /// Admits a connection, counted until the returned value is dropped. `random` is uniformly random, for random
-    /// early drop.
+    /// Admits a connection. It is counted until the returned value is dropped. `random` is a uniformly
+    /// random number for random early drop.
     ///
     /// # Errors
-    /// [`Rejected`]: close the connection at once.
+    /// [`Rejected`]: the caller has to close the connection at once.
     pub fn admit(self: &Arc<Self>, from: Origin<K>, random: u32) -> Result<Admitted<K>, Rejected> {
         let mut state = self.state();
         let source = state.sources.get(&from.source);
         let network = state.networks.get(&from.network);
         let in_network = network.map_or(0, |network| network.unauthenticated);
-        if source.is_some_and(|source| state.has_its_share(source))
-            || network.is_some_and(|network| network.all >= state.limits.per_network)
+        if source.is_some_and(|source| state.is_at_limit(source))
+            || network.is_some_and(|network| network.total >= state.limits.per_network)
             || in_network >= state.limits.unauthenticated_per_network
         {
             return Err(Rejected::TooManyFromSource);
@@ -166,7 +170,7 @@ impl<K: Key> Admission<K> {
         })
     }
 
-    /// How many connections there are, and how many of them are unauthenticated.
+    /// The number of connections, and of unauthenticated ones among them.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
         let state = self.state();
@@ -174,34 +178,35 @@ impl<K: Key> Admission<K> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {
-        // Every change under the lock is whole before anything can panic.
+        // No code under the lock can panic between two changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<K: Key> State<K> {
-    fn has_its_share(&self, source: &Counts) -> bool {
-        source.all >= self.limits.per_source
+    fn is_at_limit(&self, source: &Counts) -> bool {
+        source.total >= self.limits.per_source
             || source.unauthenticated >= self.limits.unauthenticated_per_source
     }
 
     fn unauthenticated(&self) -> usize {
-        self.opening.len() + self.heard.len()
+        self.opening.len() + self.first_flight_received.len()
     }
 
-    /// Whether one more has to take another's place.
+    /// Whether another connection has to be evicted for a new one.
     fn is_full(&self) -> bool {
         self.unauthenticated() >= self.limits.unauthenticated
             || self.connections >= self.limits.connections
     }
 
-    /// Whether a network that has `own` unauthenticated connections is turned away early: never with less than its
-    /// share or [`NEVER_EARLY`], otherwise the more likely the fewer places are left.
+    /// Random early drop for a network with `own` unauthenticated connections. It does not apply below
+    /// the network's share or [`MIN_EARLY_DROP`]; otherwise its probability grows linearly from
+    /// `early` to the limit.
     fn drops_early(&self, own: usize, random: u32) -> bool {
         let (early, full) = (self.limits.early, self.limits.unauthenticated);
         let share = self.unauthenticated() / self.unauthenticated_networks.max(1);
         let over = self.unauthenticated().saturating_sub(early);
-        if over == 0 || own < share.max(NEVER_EARLY) {
+        if over == 0 || own < share.max(MIN_EARLY_DROP) {
             return false;
         }
         let chance =
@@ -214,28 +219,30 @@ impl<K: Key> State<K> {
         self.next += 1;
         self.connections += 1;
         let source = self.sources.entry(from.source).or_default();
-        source.all += 1;
+        source.total += 1;
         source.unauthenticated += 1;
         let network = self.networks.entry(from.network).or_default();
-        network.all += 1;
+        network.total += 1;
         network.unauthenticated += 1;
         self.unauthenticated_networks += usize::from(network.unauthenticated == 1);
         self.opening.add(Unauthenticated { number, from, end });
         number
     }
 
-    /// Moves a connection to the tier of those that sent a whole first flight, if it is still unauthenticated.
-    fn hear(&mut self, from: Origin<K>, number: u64) {
+    /// Moves a connection to the second tier if it is still unauthenticated.
+    fn first_flight(&mut self, from: Origin<K>, number: u64) {
         if let Some(unauthenticated) = self.opening.take(from.network, number) {
-            self.heard.add(unauthenticated);
+            self.first_flight_received.add(unauthenticated);
         }
     }
 
-    /// Takes a connection out of the unauthenticated ones, if it is still there.
+    /// Removes a connection from the unauthenticated ones. Returns `false` if it was not one.
     fn no_longer_unauthenticated(&mut self, from: Origin<K>, number: u64) -> bool {
         let of = from.network;
         let taken = self.opening.take(of, number);
-        let was_unauthenticated = taken.or_else(|| self.heard.take(of, number)).is_some();
+        let was_unauthenticated = taken
+            .or_else(|| self.first_flight_received.take(of, number))
+            .is_some();
         if was_unauthenticated {
             self.count_no_longer_unauthenticated(from);
         }
@@ -253,16 +260,17 @@ impl<K: Key> State<K> {
     }
 
     fn evict(&mut self) -> bool {
-        let left_to_opening = self.limits.unauthenticated / OPENING;
-        let heard_first = self.opening.len() <= left_to_opening && self.heard.len() > 0;
+        let left_to_opening = self.limits.unauthenticated / OPENING_SHARE;
+        let heard_first =
+            self.opening.len() <= left_to_opening && self.first_flight_received.len() > 0;
         let tier = match heard_first {
-            true => &mut self.heard,
+            true => &mut self.first_flight_received,
             false => &mut self.opening,
         };
         let Some(unauthenticated) = tier.take_oldest_of_largest() else {
             return false;
         };
-        // It counts no longer, also while it says its last word. It may have ended by itself just now.
+        // It is not counted any more, even while it sends its error. `send` fails if it ended by itself.
         self.count_no_longer_unauthenticated(unauthenticated.from);
         self.connections -= 1;
         let _ = unauthenticated.end.send(());
@@ -272,24 +280,24 @@ impl<K: Key> State<K> {
     fn remove(&mut self, from: Origin<K>, number: u64, authenticated: bool) {
         let of = from.network;
         let was_unauthenticated = self.no_longer_unauthenticated(from, number);
-        // One that was evicted counts no longer.
+        // An evicted connection was subtracted already.
         self.connections -= usize::from(was_unauthenticated || authenticated);
         if let Some(source) = self.sources.get_mut(&from.source) {
-            source.all -= 1;
-            if source.all == 0 {
+            source.total -= 1;
+            if source.total == 0 {
                 self.sources.remove(&from.source);
             }
         }
         if let Some(network) = self.networks.get_mut(&of) {
-            network.all -= 1;
-            if network.all == 0 {
+            network.total -= 1;
+            if network.total == 0 {
                 self.networks.remove(&of);
             }
         }
     }
 }
 
-/// A connection that was admitted.
+/// An admitted connection.
 pub struct Admitted<K: Key> {
     admission: Arc<Admission<K>>,
     from: Origin<K>,
@@ -299,28 +307,29 @@ pub struct Admitted<K: Key> {
 }
 
 impl<K: Key> Admitted<K> {
-    /// Where it comes from.
+    /// The connection's origin.
     #[must_use]
     pub fn origin(&self) -> Origin<K> {
         self.from
     }
 
-    /// Becomes ready when the connection is evicted; at most once.
+    /// Returns, on the first call, a receiver that becomes ready when the connection is evicted.
     pub fn ended(&mut self) -> Option<oneshot::Receiver<()>> {
         self.ended.take()
     }
 
-    /// The client sent a whole first flight: the connection is evicted after those that have not.
-    pub fn heard(&self) {
-        self.admission.state().hear(self.from, self.number);
+    /// Records that the client sent its complete first flight, which moves the connection to the
+    /// second tier.
+    pub fn first_flight_received(&self) {
+        self.admission.state().first_flight(self.from, self.number);
     }
 
-    /// Its client is authenticated: it is never evicted.
+    /// Records that the client is authenticated. The connection is not evicted any more.
     pub fn authenticated(&mut self) {
         if !self.authenticated {
             let mut state = self.admission.state();
             let was_unauthenticated = state.no_longer_unauthenticated(self.from, self.number);
-            // It was evicted, and was authenticated before it heard of that: it stays, and counts again.
+            // It was evicted but authenticated before it was told, so it stays and is counted again.
             state.connections += usize::from(!was_unauthenticated);
             self.authenticated = true;
         }

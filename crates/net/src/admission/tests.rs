@@ -1,10 +1,10 @@
-//! Who is admitted, and who makes room.
+//! Tests of admission, random early drop and eviction.
 
 use super::*;
 
-/// The random number that rejects no network early, and the one that rejects each that may be.
-const LUCKY: u32 = u32::MAX;
-const UNLUCKY: u32 = 0;
+/// The random numbers for which early drop rejects no connection, and each to which it applies.
+const NO_EARLY_DROP: u32 = u32::MAX;
+const EARLY_DROP: u32 = 0;
 
 fn limits() -> Limits {
     Limits {
@@ -18,7 +18,7 @@ fn limits() -> Limits {
     }
 }
 
-/// A source that is its own network.
+/// A network with one source.
 fn source(last: u64) -> Origin<u64> {
     Origin {
         source: last,
@@ -26,7 +26,7 @@ fn source(last: u64) -> Origin<u64> {
     }
 }
 
-/// One of many sources of one network.
+/// One of many sources in one network.
 fn of_network(subnet: u64) -> Origin<u64> {
     Origin {
         source: 1_000 + subnet,
@@ -38,12 +38,12 @@ type Connection = Admitted<u64>;
 
 impl Admission<u64> {
     fn from(self: &Arc<Self>, last: u64) -> Result<Connection, Rejected> {
-        self.admit(source(last), LUCKY)
+        self.admit(source(last), NO_EARLY_DROP)
     }
 }
 
 #[test]
-fn a_source_gets_its_share_and_no_more() {
+fn the_limits_of_a_source_are_enforced() {
     let admission = Admission::new(limits());
     let mut held: Vec<Connection> = (0..25).map(|_| admission.from(1).unwrap()).collect();
     assert_eq!(admission.from(1).err(), Some(Rejected::TooManyFromSource));
@@ -64,15 +64,15 @@ fn a_source_gets_its_share_and_no_more() {
     );
 }
 
-/// At the limit and one over: somebody with a whole network, one connection from each source of it.
+/// At the limit and one over, with one connection from each source of a network.
 #[test]
-fn a_network_gets_its_share_and_no_more() {
+fn the_limits_of_a_network_are_enforced() {
     let admission = Admission::new(Limits {
         per_network: 7,
         unauthenticated_per_network: 5,
         ..limits()
     });
-    let admit = |subnet| admission.admit(of_network(subnet), LUCKY);
+    let admit = |subnet| admission.admit(of_network(subnet), NO_EARLY_DROP);
     let mut held: Vec<Connection> = (0..5).map(|subnet| admit(subnet).unwrap()).collect();
     assert_eq!(admit(5).err(), Some(Rejected::TooManyFromSource));
     held.iter_mut().for_each(Connection::authenticated);
@@ -81,22 +81,22 @@ fn a_network_gets_its_share_and_no_more() {
     assert!(admission.from(1).is_ok());
 }
 
-/// Its many sources are one crowd, which makes room for others before they do for it.
+/// Many sources of one network are evicted before other networks are.
 #[test]
-fn a_network_is_one_crowd() {
+fn eviction_treats_all_sources_of_a_network_as_one_group() {
     let admission = Admission::new(limits());
     let mut honest = admission.from(1).unwrap();
-    let mut crowd: Vec<Connection> = (0..39)
-        .map(|subnet| admission.admit(of_network(subnet), LUCKY).unwrap())
+    let mut flood: Vec<Connection> = (0..39)
+        .map(|subnet| admission.admit(of_network(subnet), NO_EARLY_DROP).unwrap())
         .collect();
     let mut other = admission.from(2).unwrap();
     let ended = |admitted: &mut Connection| admitted.ended().unwrap().try_recv().is_ok();
     assert!(!ended(&mut honest) && !ended(&mut other));
-    assert!(ended(&mut crowd[0]) && !ended(&mut crowd[1]));
+    assert!(ended(&mut flood[0]) && !ended(&mut flood[1]));
 }
 
 #[test]
-fn connections_are_limited_in_all() {
+fn connections_are_limited_in_total() {
     let admission = Admission::new(Limits {
         per_source: 100,
         ..limits()
@@ -110,10 +110,10 @@ fn connections_are_limited_in_all() {
     assert_eq!(admission.from(99).err(), Some(Rejected::Full));
 }
 
-/// A site that allowed as many unauthenticated connections as connections refused all clients once a flood
-/// had taken them.
+/// Regression: a site that allowed as many unauthenticated connections as connections rejected all
+/// clients once a flood had used them up.
 #[test]
-fn unauthenticated_connections_make_room_when_connections_are_used_up() {
+fn unauthenticated_connections_are_evicted_when_the_total_limit_is_reached() {
     let admission = Admission::new(Limits {
         unauthenticated: 60,
         ..limits()
@@ -131,9 +131,9 @@ fn unauthenticated_connections_make_room_when_connections_are_used_up() {
     assert_eq!(admission.count(), (59, 59));
 }
 
-/// Evicted in the moment in which it was authenticated: it stays, and is counted once.
+/// Evicted at the moment it was authenticated: the connection stays and is counted once.
 #[test]
-fn a_connection_that_was_evicted_too_late_counts_again() {
+fn a_connection_that_is_authenticated_after_its_eviction_is_counted_again() {
     let admission = Admission::new(limits());
     let mut held = admission.from(1).unwrap();
     assert!(admission.evict() && !admission.evict());
@@ -145,28 +145,28 @@ fn a_connection_that_was_evicted_too_late_counts_again() {
     assert_eq!(admission.count(), (0, 0));
 }
 
-/// At the limit, and one over: whoever has most makes room, beginning with the oldest.
+/// At the limit and one over: the network with most connections loses its oldest one.
 #[test]
-fn a_crowd_makes_room_for_a_newcomer() {
+fn the_oldest_connection_of_the_largest_network_is_evicted() {
     let admission = Admission::new(limits());
     let mut others: Vec<Connection> = (2..10).map(|last| admission.from(last).unwrap()).collect();
     let mut office: Vec<Connection> = (0..15).map(|_| admission.from(50).unwrap()).collect();
-    let mut crowd: Vec<Connection> = (0..17).map(|_| admission.from(1).unwrap()).collect();
+    let mut flood: Vec<Connection> = (0..17).map(|_| admission.from(1).unwrap()).collect();
     assert_eq!(admission.count(), (40, 40));
     let ended = |admitted: &mut Connection| admitted.ended().unwrap().try_recv().is_ok();
     let mut newcomer = admission.from(100).unwrap();
     assert_eq!(admission.count(), (40, 40));
-    assert!(ended(&mut crowd[0]) && !ended(&mut crowd[1]));
+    assert!(ended(&mut flood[0]) && !ended(&mut flood[1]));
     assert!(!others.iter_mut().any(ended) && !ended(&mut newcomer));
     assert!(!office.iter_mut().any(ended));
-    drop(crowd);
+    drop(flood);
     assert_eq!(admission.count(), (24, 24));
 }
 
-/// Where there is no crowd, whoever came first goes, wherever it comes from, and however many of its network
-/// log in beside it.
+/// If no network is large, the oldest connection is evicted, regardless of its network and of other
+/// logins from there.
 #[test]
-fn where_there_is_no_crowd_the_oldest_makes_room() {
+fn without_a_large_network_the_oldest_connection_is_evicted() {
     let admission = Admission::new(limits());
     let order = [5, 2, 9, 1, 8, 3, 7, 4, 6, 10];
     let mut held: Vec<Connection> = (0..36).map(|last| admission.from(last).unwrap()).collect();
@@ -182,45 +182,49 @@ fn where_there_is_no_crowd_the_oldest_makes_room() {
 }
 
 #[test]
-fn a_source_with_its_share_is_rejected_early_and_a_new_one_is_not() {
+fn early_drop_rejects_a_source_with_its_share_and_not_a_new_one() {
     let admission = Admission::new(Limits {
         early: 8,
         ..limits()
     });
-    let mut crowd: Vec<Connection> = (0..15).map(|_| admission.from(1).unwrap()).collect();
-    crowd.push(admission.admit(source(1), UNLUCKY).unwrap());
-    let early = admission.admit(source(1), UNLUCKY);
+    let mut flood: Vec<Connection> = (0..15).map(|_| admission.from(1).unwrap()).collect();
+    flood.push(admission.admit(source(1), EARLY_DROP).unwrap());
+    let early = admission.admit(source(1), EARLY_DROP);
     assert_eq!(early.err(), Some(Rejected::EarlyDrop));
-    // A quarter of the places between the two limits is taken.
+    // A quarter of the places between the two limits is used.
     let chance = u32::MAX / 4;
     assert!(admission.admit(source(1), chance + 1).is_ok());
     assert!(admission.admit(source(1), chance - 1).is_err());
-    assert!(admission.admit(source(2), UNLUCKY).is_ok());
+    assert!(admission.admit(source(2), EARLY_DROP).is_ok());
 }
 
-/// With 430 places, slow clients from more networks than there are places evicted each honest login after some
-/// 130 ms, while its client still stretched the pass phrase.
+/// Regression: with 430 places, slow clients from more networks than places evicted each legitimate
+/// login after about 130 ms, while its client was still stretching the pass phrase.
 #[test]
-fn a_client_that_sent_its_first_flight_outlasts_a_crowd_that_did_not() {
+fn a_client_that_sent_its_first_flight_is_not_evicted_by_a_flood_that_did_not() {
     let admission = Admission::new(limits());
     let mut honest = admission.from(1).unwrap();
-    honest.heard();
-    let crowd: Vec<Connection> = (2..250).map(|last| admission.from(last).unwrap()).collect();
+    honest.first_flight_received();
+    let flood: Vec<Connection> = (2..250).map(|last| admission.from(last).unwrap()).collect();
     assert_eq!(admission.count(), (40, 40));
     assert!(honest.ended().unwrap().try_recv().is_err());
     honest.authenticated();
-    drop((honest, crowd));
+    drop((honest, flood));
     assert_eq!(admission.count(), (0, 0));
     let state = admission.state();
-    assert_eq!((state.opening.len(), state.heard.len()), (0, 0));
+    assert_eq!(
+        (state.opening.len(), state.first_flight_received.len()),
+        (0, 0)
+    );
 }
 
-/// At the floor and one over: of 40 places, 10 are left to those that have not sent a whole first flight.
+/// At the boundary and one over: of 40 places, 10 are reserved for connections without a complete first
+/// flight.
 #[test]
-fn first_flights_leave_places_for_newcomers() {
+fn first_flights_leave_places_for_new_connections() {
     let admission = Admission::new(limits());
-    let mut crowd: Vec<Connection> = (0..30).map(|last| admission.from(last).unwrap()).collect();
-    crowd.iter().for_each(Connection::heard);
+    let mut flood: Vec<Connection> = (0..30).map(|last| admission.from(last).unwrap()).collect();
+    flood.iter().for_each(Connection::first_flight_received);
     let mut newcomers: Vec<Connection> = (100..110)
         .map(|last| admission.from(last).unwrap())
         .collect();
@@ -228,47 +232,50 @@ fn first_flights_leave_places_for_newcomers() {
         let ended = admitted.ended.as_mut();
         ended.is_some_and(|ended| ended.try_recv().is_ok())
     };
-    // Ten are opening: the oldest that was heard makes room.
+    // Ten have sent no first flight: the oldest that has is evicted.
     newcomers.push(admission.from(110).unwrap());
-    assert!(ended(&mut crowd[0]) && !newcomers.iter_mut().any(ended));
-    // Eleven are: the oldest of them does.
+    assert!(ended(&mut flood[0]) && !newcomers.iter_mut().any(ended));
+    // Eleven have sent none: the oldest of these is evicted.
     newcomers.push(admission.from(111).unwrap());
-    assert!(ended(&mut newcomers[0]) && !ended(&mut crowd[1]));
+    assert!(ended(&mut newcomers[0]) && !ended(&mut flood[1]));
     assert_eq!(admission.count(), (40, 40));
 }
 
-/// An attacker who sends first flights too: the largest network makes room, beginning with its oldest.
+/// An attacker also sends first flights: the largest network loses its oldest connection.
 #[test]
-fn a_crowd_that_sends_first_flights_makes_room_for_others_that_do() {
+fn a_flood_that_sends_first_flights_is_evicted_before_other_clients_that_do() {
     let admission = Admission::new(limits());
     let mut honest = admission.from(1).unwrap();
-    honest.heard();
-    let mut crowd: Vec<Connection> = (0..24).map(|_| admission.from(2).unwrap()).collect();
-    // In another order than they came: the oldest connection is the first to go all the same.
-    crowd.iter().rev().for_each(Connection::heard);
+    honest.first_flight_received();
+    let mut flood: Vec<Connection> = (0..24).map(|_| admission.from(2).unwrap()).collect();
+    // In reverse order of arrival: the oldest connection is still evicted first.
+    flood
+        .iter()
+        .rev()
+        .for_each(Connection::first_flight_received);
     let newcomers: Vec<Connection> = (100..116)
         .map(|last| {
             let newcomer = admission.from(last).unwrap();
-            newcomer.heard();
+            newcomer.first_flight_received();
             newcomer
         })
         .collect();
     let gone = |admitted: &mut Connection| admitted.ended().unwrap().try_recv().is_ok();
-    assert!(gone(&mut crowd[0]) && !gone(&mut crowd[1]) && !gone(&mut honest));
+    assert!(gone(&mut flood[0]) && !gone(&mut flood[1]) && !gone(&mut honest));
     assert_eq!(newcomers.len() + 24, admission.count().0);
 }
 
-/// A first flight that comes when its connection was evicted or authenticated changes nothing.
+/// A first flight of an evicted or authenticated connection changes nothing.
 #[test]
-fn a_first_flight_that_is_heard_too_late_counts_for_nothing() {
+fn a_first_flight_after_eviction_or_authentication_has_no_effect() {
     let admission = Admission::new(limits());
     let mut held = admission.from(1).unwrap();
     assert!(admission.evict());
-    held.heard();
+    held.first_flight_received();
     assert_eq!(admission.count(), (0, 0));
     held.authenticated();
-    held.heard();
-    held.heard();
+    held.first_flight_received();
+    held.first_flight_received();
     assert_eq!(admission.count(), (1, 0));
     drop(held);
     assert_eq!(admission.count(), (0, 0));

@@ -1,4 +1,4 @@
-//! Unauthenticated connections that are evicted alike, grouped by network.
+//! A tier of unauthenticated connections, grouped by network.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -7,27 +7,27 @@ use tokio::sync::oneshot;
 
 use super::{Key, Origin};
 
-/// Networks with at most this many unauthenticated connections count as equally large.
+/// Networks with at most this many unauthenticated connections are treated as equally large.
 const SMALL: usize = 4;
 
-/// Unauthenticated connections that are evicted alike.
+/// Unauthenticated connections in one tier.
 pub(super) struct Tier<K: Key> {
     len: usize,
-    /// The connections of each network that has any, oldest first.
+    /// The connections of each network, oldest first. There are no empty queues.
     networks: HashMap<K, VecDeque<Unauthenticated<K>>>,
-    /// The same networks by size; among those of equal size, the one with the oldest connection comes last.
+    /// The same networks by size; among equal sizes, the network with the oldest connection is last.
     by_size: BTreeSet<Group<K>>,
 }
 
-/// How many connections a network has, [`SMALL`] at least, and the number of its oldest.
+/// The number of a network's connections, at least [`SMALL`], and the number of its oldest one.
 type Group<K> = (usize, Reverse<u64>, K);
 
 /// An unauthenticated connection.
 pub(super) struct Unauthenticated<K> {
-    /// Grows with each connection that is admitted.
+    /// A serial number that increases with each admitted connection.
     pub(super) number: u64,
     pub(super) from: Origin<K>,
-    /// Evicts it.
+    /// Tells the connection that it is evicted.
     pub(super) end: oneshot::Sender<()>,
 }
 
@@ -42,12 +42,12 @@ impl<K: Key> Default for Tier<K> {
 }
 
 impl<K: Key> Tier<K> {
-    /// Its connections.
+    /// The number of connections.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a connection at the place that its age gives it.
+    /// Adds a connection in order of age.
     pub(super) fn add(&mut self, unauthenticated: Unauthenticated<K>) {
         let of = unauthenticated.from.network;
         let connections = self.networks.entry(of).or_default();
@@ -60,7 +60,7 @@ impl<K: Key> Tier<K> {
         self.by_size.extend(group(of, connections));
     }
 
-    /// Takes a connection out, if it is in this tier.
+    /// Removes and returns a connection if it is in this tier.
     pub(super) fn take(&mut self, network: K, number: u64) -> Option<Unauthenticated<K>> {
         let connections = self.networks.get_mut(&network)?;
         // The queue is sorted by number.
@@ -78,14 +78,14 @@ impl<K: Key> Tier<K> {
         Some(taken)
     }
 
-    /// Takes the oldest connection of the largest network out.
+    /// Removes and returns the oldest connection of the largest network.
     pub(super) fn take_oldest_of_largest(&mut self) -> Option<Unauthenticated<K>> {
         let (_, Reverse(number), network) = self.by_size.last().copied()?;
         self.take(network, number)
     }
 }
 
-/// The place of a network with these connections among the others; `None` without any.
+/// The sort key of a network with these connections; `None` if there are none.
 fn group<K: Key>(network: K, connections: &VecDeque<Unauthenticated<K>>) -> Option<Group<K>> {
     let oldest = connections.front()?;
     let size = connections.len().max(SMALL);

@@ -1,4 +1,4 @@
-//! Connections that are being served.
+//! The set of connections that are being served.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,23 +7,25 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-/// The connections of all listeners, so that a stop can wait for them. Dropping all clones ends them.
+/// The connections of all listeners, so that a shutdown can wait for them. Dropping all clones aborts
+/// them.
 #[derive(Clone, Default)]
 pub struct Connections(Arc<Mutex<JoinSet<()>>>);
 
 impl Connections {
-    /// Serves one more, and lets go of those that are over.
+    /// Serves a connection in a task, and removes tasks that have finished.
     pub async fn spawn(&self, served: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.0.lock().await;
         while running.try_join_next().is_some() {}
         running.spawn(served);
     }
 
-    /// Waits for their ends, and after that time ends them. Whether all ended by themselves.
-    pub async fn end(&self, patience: Duration) -> bool {
+    /// Waits until all connections have ended, and aborts them after the timeout. Returns whether
+    /// all ended by themselves.
+    pub async fn end(&self, timeout: Duration) -> bool {
         let mut running = self.0.lock().await;
         let all = async { while running.join_next().await.is_some() {} };
-        let in_time = tokio::time::timeout(patience, all).await.is_ok();
+        let in_time = tokio::time::timeout(timeout, all).await.is_ok();
         if !in_time {
             running.shutdown().await;
         }

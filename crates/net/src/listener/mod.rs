@@ -1,13 +1,13 @@
-//! Accepting connections: one loop for every listener.
+//! Accepting connections: one loop for all listeners.
 //!
 //! ```text
 //! listen --> accept --connection--> service --> a future that serves it, which Connections runs
 //!              |                       '------> none: it was rejected
-//!              '-- no descriptor left: Room evicts unauthenticated connections
+//!              '-- no descriptor left: DescriptorReserve evicts unauthenticated connections
 //! ```
 
 mod connections;
-mod room;
+mod descriptor_reserve;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,21 +20,21 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 pub use connections::Connections;
-pub use room::Room;
+pub use descriptor_reserve::DescriptorReserve;
 
-/// Connections that may wait to be accepted; the operating system may allow fewer. A full queue drops a client's
-/// first packet, which is sent again only after a second.
-const WAITING: u32 = 4_096;
+/// Connections that may wait to be accepted; the operating system may allow fewer. If the queue is
+/// full, the kernel drops a client's SYN, which the client repeats only after a second.
+const BACKLOG: u32 = 4_096;
 
 /// A listening socket.
 pub trait Listener: Send + Sync {
-    /// A connection, and where it comes from.
+    /// A connection and, for TCP, its source address.
     type Accepted: Send;
 
-    /// Accepts one.
+    /// Accepts a connection.
     ///
     /// # Errors
-    /// Those of `accept(2)`.
+    /// The errors of `accept(2)`.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Accepted>>;
 }
 
@@ -54,42 +54,43 @@ impl Listener for UnixListener {
     }
 }
 
-/// Whose connections a listener accepts.
+/// The priority of a listener when no descriptor is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Those of clients, which the service admits or rejects. When no descriptor is left for one, unauthenticated
-    /// connections are evicted.
+    /// Connections of clients, which the service admits or rejects. When no descriptor is left,
+    /// unauthenticated connections are evicted.
     Clients,
-    /// Those of operators, which are answered also when no descriptor is left.
+    /// Connections of operators, which use a reserved descriptor when none is left.
     Operators {
-        /// Connections at a time; more wait to be accepted.
+        /// Maximum number of concurrent connections; further ones wait to be accepted.
         places: usize,
     },
 }
 
-/// Binds a listener over TCP; port 0 takes a free one.
+/// Binds a TCP listener; port 0 selects a free port.
 ///
 /// # Errors
-/// The address is in use, or is not this machine's.
+/// The address is in use or does not belong to this machine.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // Connections of the run before do not keep the address.
+    // Connections of a previous process do not block the address.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(WAITING)
+    socket.listen(BACKLOG)
 }
 
-/// Accepts connections for as long as the listener works, and serves each as `service` says; `None` rejects it.
+/// Accepts connections until the listener fails. `service` returns the future that serves a
+/// connection, or `None` to reject it.
 ///
 /// # Errors
-/// The listener is broken.
+/// The listener failed.
 pub async fn accept<L, F>(
     listener: L,
     access: Access,
-    room: Arc<Room>,
+    reserve: Arc<DescriptorReserve>,
     connections: Connections,
     service: impl Fn(L::Accepted) -> Option<F>,
 ) -> io::Result<Infallible>
@@ -99,7 +100,7 @@ where
 {
     match access {
         Access::Clients => loop {
-            let accepted = room.next(&listener).await?;
+            let accepted = reserve.next(&listener).await?;
             let served = service(accepted);
             if let Some(served) = served {
                 connections.spawn(served).await;
@@ -110,7 +111,7 @@ where
             loop {
                 let place = places.clone().acquire_owned().await;
                 let place = place.map_err(io::Error::other)?;
-                let accepted = room.next_first(&listener).await?;
+                let accepted = reserve.next_reserved(&listener).await?;
                 let served = service(accepted);
                 if let Some(served) = served {
                     let served = async move {

@@ -11,7 +11,7 @@ use countersign_core::access::Caller;
 use countersign_core::content::{Content, ContentBroken};
 use countersign_core::sessions::{CloseReason, SessionInfo};
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_net::content::{Moved, Pump};
+use countersign_net::content::{Pump, PumpEvent};
 use countersign_proto::operation::{Event, Operation, Outcome};
 use countersign_proto::session::server::{self, FromClient, ServerKeyOffer};
 use countersign_proto::session::{Goodbye, Inbox, OptionList, SessionRefusal};
@@ -417,7 +417,7 @@ impl Session {
     }
 }
 
-async fn next_of(streams: &mut Option<Box<Pump<Content>>>) -> Moved<Content> {
+async fn next_of(streams: &mut Option<Box<Pump<Content>>>) -> PumpEvent<Content> {
     match streams {
         Some(streams) => streams.next().await,
         None => std::future::pending().await,

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use countersign_core::throttle::{Abuse, Source};
-use countersign_net::listener::{self, Access, Connections, Room};
+use countersign_net::listener::{self, Access, Connections, DescriptorReserve};
 use countersign_net::proxies;
 use http_body_util::Full;
 use hyper::Request;
@@ -58,7 +58,7 @@ pub(crate) struct Admissions {
 /// Accepts connections for as long as the listener works.
 pub(crate) async fn accept(
     listener: TcpListener,
-    room: Arc<Room>,
+    room: Arc<DescriptorReserve>,
     connections: Connections,
     shared: Arc<Shared>,
     admissions: Admissions,
@@ -104,7 +104,7 @@ impl Peer {
     fn of(request: &Request<Incoming>, connection: &Arc<Connection>, shared: &Shared) -> Self {
         let address = connection.address.ip();
         let proxies = shared.proxies();
-        let source = match (proxies.has(address), proxies.believed) {
+        let source = match (proxies.has(address), proxies.trust_forwarded) {
             (false, _) => Some(address.into()),
             (true, false) => None,
             (true, true) => {

@@ -108,7 +108,7 @@ async fn content_that_breaks_off_at_the_site_is_not_taken_for_whole() {
     let params = to_raw_value(&json!({ "pieces": 100, "broken_after": 50 })).unwrap();
     let (_, content) = client.stream("test", "give", params, None).await.unwrap();
     let error = read(content.unwrap()).await.unwrap_err();
-    assert!(matches!(error, CallError::Broken), "{error}");
+    assert!(matches!(error, CallError::IncompleteContent), "{error}");
 }
 
 /// [SES-42]: what cannot be read to its end is no content at all.

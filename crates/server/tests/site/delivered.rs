@@ -1,6 +1,6 @@
 //! The option `delivered-key` over real sockets.
 
-use countersign_client::{CallError, Client, ConnectError, Connector, Who};
+use countersign_client::{CallError, Client, ConnectError, Connector, LoginAs};
 use countersign_crypto::certificate::Certificate;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -40,7 +40,7 @@ async fn served() -> (ServedSite, Identity) {
 }
 
 async fn maria(connector: &Connector, passphrase: &str) -> Result<Client, ConnectError> {
-    let who = Who::person("maria".parse().unwrap(), passphrase.to_owned().into());
+    let who = LoginAs::person("maria".parse().unwrap(), passphrase.to_owned().into());
     connector.connect(who).await
 }
 

@@ -91,7 +91,7 @@ async fn a_session_that_is_not_renewed_in_time_is_told_and_ended() {
     let set = json!({ "key_lifetime": 30 });
     served.admin("site.config", set).await;
     let proxy = Proxy::before(&served).await;
-    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
+    let connector = Connector::new(&proxy.uri).resume_timeout(Duration::ZERO);
     let client = served.robot_by(&connector).await.unwrap();
     proxy.mute();
     let mut events = client.events();
@@ -131,7 +131,7 @@ async fn a_silent_connection_is_ended_and_a_client_that_keeps_alive_stays() {
 
     // One that says nothing any more is ended, though its connection is whole.
     let proxy = Proxy::before(&served).await;
-    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
+    let connector = Connector::new(&proxy.uri).resume_timeout(Duration::ZERO);
     let silent = served.robot_by(&connector).await.unwrap();
     proxy.mute();
     let mut events = silent.events();

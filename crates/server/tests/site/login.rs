@@ -1,6 +1,6 @@
 //! Logins over TCP.
 
-use countersign_client::{CallError, Client, ConnectError, Connector, CredentialError, Who};
+use countersign_client::{CallError, Client, ConnectError, Connector, CredentialError, LoginAs};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::secret::{Passphrase, Secret};
@@ -36,7 +36,7 @@ async fn a_service_logs_in_with_any_limit_of_packets() {
     for max_packet in [256, 1_000, 65_536] {
         let connector = Connector::new(&served.uri).max_packet(max_packet);
         let client = connector
-            .connect(Who::Service(served.robot.clone()))
+            .connect(LoginAs::Service(served.robot.clone()))
             .await
             .unwrap();
         let operations: Value = client.call("operation", "list", &json!({})).await.unwrap();
@@ -86,7 +86,7 @@ async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
             "{name}: {refused:?}"
         );
     }
-    let stranger = Who::service(Identity::generate(&mut SystemEntropy));
+    let stranger = LoginAs::service(Identity::generate(&mut SystemEntropy));
     let refused = Client::connect(&served.uri, stranger).await.err();
     assert!(matches!(
         refused,
@@ -100,8 +100,8 @@ async fn a_wrong_site_key_is_a_warning_for_either_kind_of_account() {
     let other = SiteKey::from_seed(SiteSeed(Secret::from_bytes([9; 32]))).public();
     let address = served.server.session_address().unwrap();
     let uri = SiteUri::new("127.0.0.1", address.port(), other).unwrap();
-    let person = Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
-    for who in [person, Who::Service(served.robot.clone())] {
+    let person = LoginAs::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
+    for who in [person, LoginAs::Service(served.robot.clone())] {
         let refused = Client::connect(&uri, who).await.err();
         let wrong = matches!(refused, Some(ConnectError::Login(LoginError::WrongSite)));
         assert!(wrong, "{refused:?}");

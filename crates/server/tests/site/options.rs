@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use countersign_client::{Client, ConnectError, Connector, Who};
+use countersign_client::{Client, ConnectError, Connector, LoginAs};
 use countersign_proto::risp::Command;
 use countersign_proto::session::{
     EncryptionOption, LoginError, OptionList, WireError, command as c,
@@ -62,7 +62,7 @@ async fn everybody_logs_in_with_each_option() {
         let connector = Connector::new(&served.uri).accept([option]);
         let robot = served.robot_by(&connector).await.unwrap();
         assert_eq!(option_in_use(&served, &robot).await, option.name());
-        let who = Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
+        let who = LoginAs::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
         let maria = connector.connect(who).await.unwrap();
         assert_eq!(option_in_use(&served, &maria).await, option.name());
     }
@@ -70,7 +70,7 @@ async fn everybody_logs_in_with_each_option() {
 
 /// Logs maria in.
 async fn maria_by(connector: &Connector) -> Result<Client, ConnectError> {
-    let who = Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
+    let who = LoginAs::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
     connector.connect(who).await
 }
 
@@ -202,7 +202,7 @@ async fn a_man_in_the_middle_cannot_choose_the_option() {
         }
         let connector = Connector::new(&proxy.uri)
             .accept(EncryptionOption::FORWARD_SECRET)
-            .patience(Duration::from_secs(5));
+            .timeout(Duration::from_secs(5));
         let refused = |login: Result<Client, ConnectError>| match login {
             Err(ConnectError::Login(error)) => Some(error),
             _ => None,

@@ -38,7 +38,7 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
     let served = site().maria().serve().await;
     let proxy = Proxy::before(&served).await;
     let who =
-        countersign_client::Who::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
+        countersign_client::LoginAs::person("maria".parse().unwrap(), PASSPHRASE.to_owned().into());
     let client = Connector::new(&proxy.uri).connect(who).await.unwrap();
     let mut events = client.events();
     let before: Value = client.call("self", "show", &json!({})).await.unwrap();
@@ -157,7 +157,7 @@ async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
         .admin("site.config", json!({ "key_lifetime": 30 }))
         .await;
     let proxy = Proxy::before(&served).await;
-    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
+    let connector = Connector::new(&proxy.uri).resume_timeout(Duration::ZERO);
     let _first = served.robot_by(&connector).await.unwrap();
     let _second = served.robot_by(&connector).await.unwrap();
     proxy.cut();
@@ -175,7 +175,7 @@ async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
 async fn a_stop_closes_sessions_that_wait() {
     let served = site().serve().await;
     let proxy = Proxy::before(&served).await;
-    let connector = Connector::new(&proxy.uri).resumes_for(Duration::ZERO);
+    let connector = Connector::new(&proxy.uri).resume_timeout(Duration::ZERO);
     let _client = served.robot_by(&connector).await.unwrap();
     proxy.cut();
     suspended(&served, 1).await;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::routing::get;
 use axum::{Extension, Router};
-use countersign_client::{Client, Connector, Who};
+use countersign_client::{Client, Connector, LoginAs};
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
 use countersign_crypto::party::SealingSuite;
 use countersign_http_auth::{
-    Application, AuthenticatedApp, By, Consumer, ConsumerError, Provider, Site, TICKET_PATH,
+    Application, AuthenticatedApp, Consumer, ConsumerError, Provider, Responder, Site, TICKET_PATH,
 };
 use countersign_proto::broker::v2::Refusal;
 use countersign_proto::broker::v2::consumer::Consumer as Parties;
@@ -57,7 +57,7 @@ async fn register_over(served: &ServedSite, id: &str, uri: &SiteUri) -> Register
     }
     let key = served.create_application(id, settings).await;
     let connector = Connector::new(uri);
-    let client = connector.connect(Who::Service(robot.clone()));
+    let client = connector.connect(LoginAs::Service(robot.clone()));
     Registered {
         application: Application {
             id: id.to_owned(),
@@ -132,21 +132,27 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
     served.admin("app.rotate_key", rotate).await;
     ledger.application.keys.insert(0, next);
     provider.set_keys(ledger.application.keys.clone());
-    let refused = |by, refusal: Refusal| {
+    let refused = |responder, refusal: Refusal| {
         Err(ConsumerError::Refused {
-            by,
+            responder,
             status: refusal.status(),
             refusal: Some(refusal),
         })
     };
-    assert_eq!(called().await, refused(By::Provider, Refusal::NotVerified));
+    assert_eq!(
+        called().await,
+        refused(Responder::Provider, Refusal::NotVerified)
+    );
     time::pass(Duration::from_secs(5)).await;
     assert_eq!(called().await, fine);
     provider.ask_ticket_keys().await.unwrap();
     assert_eq!(called().await, fine);
 
     served.admin("app.lock", json!({ "id": "billing" })).await;
-    assert_eq!(called().await, refused(By::Site, Refusal::NotAllowed));
+    assert_eq!(
+        called().await,
+        refused(Responder::Site, Refusal::NotAllowed)
+    );
     served.admin("app.unlock", json!({ "id": "billing" })).await;
     assert_eq!(called().await, fine);
 
@@ -237,7 +243,10 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     // That session is of another application's service.
     assert_eq!(status(asks.await), StatusCode::UNAUTHORIZED);
     let connector = Connector::new(&served.uri);
-    let session = connector.connect(Who::Service(ledger.robot)).await.unwrap();
+    let session = connector
+        .connect(LoginAs::Service(ledger.robot))
+        .await
+        .unwrap();
     provider.set_session(Some(Arc::new(session)));
     time::pass(Duration::from_secs(5)).await;
     assert_eq!(status(present().await), StatusCode::OK);

@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 
 use crate::operations::site;
 
-pub(crate) fn on_this_machine(believed: bool) -> Proxies {
+pub(crate) fn on_this_machine(trust_forwarded: bool) -> Proxies {
     Proxies {
         addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
-        believed,
+        trust_forwarded,
     }
 }
 
@@ -54,8 +54,11 @@ async fn misbehave(served: &ServedSite) {
 /// 15 s, then 30 s, up to an hour.
 #[tokio::test]
 async fn penalties_of_the_session_port_do_not_close_http_for_a_proxy() {
-    for believed in [false, true] {
-        let served = site().proxies(on_this_machine(believed)).serve().await;
+    for trust_forwarded in [false, true] {
+        let served = site()
+            .proxies(on_this_machine(trust_forwarded))
+            .serve()
+            .await;
         misbehave(&served).await;
         let address = served.server.http_address().unwrap();
         assert_eq!(introduced(address, "").await, "200");

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use countersign_client::{Client, ConnectError, Connector, Who};
+use countersign_client::{Client, ConnectError, Connector, LoginAs};
 use countersign_core::access::Caller;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
@@ -106,7 +106,7 @@ impl ServedSite {
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn log_in(&self, name: &str, passphrase: &str) -> Result<Client, ConnectError> {
-        let who = Who::person(name.parse().unwrap(), passphrase.to_owned().into());
+        let who = LoginAs::person(name.parse().unwrap(), passphrase.to_owned().into());
         Client::connect(&self.uri, who).await
     }
 
@@ -128,6 +128,8 @@ impl ServedSite {
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn robot_by(&self, connector: &Connector) -> Result<Client, ConnectError> {
-        connector.connect(Who::Service(self.robot.clone())).await
+        connector
+            .connect(LoginAs::Service(self.robot.clone()))
+            .await
     }
 }

@@ -1,4 +1,4 @@
-//! Tickets in memory. A restart forgets them: whoever had one gets another.
+//! The ticket store in memory. After a restart each consumer has to present another ticket.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -8,13 +8,15 @@ use async_trait::async_trait;
 use countersign_proto::broker::v2::message::Nonce;
 
 use super::shares::Shares;
-use super::{Limits, Once, OpenedTicket, RequestName, TicketStore, TicketStoreError, remembered};
+use super::{
+    Insertion, Limits, OpenedTicket, RequestName, TicketStore, TicketStoreError, kept_until,
+};
 
-/// Remembers in memory, for one process.
+/// A ticket store in the memory of one process.
 ///
-/// A presentation that was recorded in the last minute before a restart is accepted once more after it. Nobody
-/// can use that: the secret is another each time, and whoever recorded it does not learn it. Nothing that was
-/// signed before the restart is accepted.
+/// In edition v2, a presentation that an attacker recorded in the last minute before a restart is
+/// accepted once more after it. The attacker gains nothing: the acknowledgement creates a new secret,
+/// which the attacker cannot read. No request that was signed before the restart is accepted.
 #[derive(Debug)]
 pub struct MemoryTickets {
     state: Mutex<State>,
@@ -26,12 +28,12 @@ struct State {
     requests: HashSet<RequestName>,
     ticket_shares: Shares,
     request_shares: Shares,
-    /// What is forgotten next, the first to go on top.
-    over: BinaryHeap<Reverse<(u64, Remembered)>>,
+    /// Entries by the time they may be deleted, the earliest on top.
+    expiring: BinaryHeap<Reverse<(u64, Expiring)>>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Remembered {
+enum Expiring {
     Ticket(Nonce),
     Request(RequestName, Arc<str>),
 }
@@ -43,7 +45,7 @@ impl Default for MemoryTickets {
 }
 
 impl MemoryTickets {
-    /// Remembers as much as that.
+    /// An empty store with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -52,24 +54,24 @@ impl MemoryTickets {
                 requests: HashSet::new(),
                 ticket_shares: Shares::new(limits.tickets),
                 request_shares: Shares::new(limits.requests),
-                over: BinaryHeap::new(),
+                expiring: BinaryHeap::new(),
             }),
         }
     }
 
-    /// The state, without what is over.
-    fn at(&self, now: u64) -> MutexGuard<'_, State> {
+    /// Locks the state and deletes expired entries.
+    fn purged(&self, now: u64) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(Reverse((until, _))) = state.over.peek()
+        while let Some(Reverse((until, _))) = state.expiring.peek()
             && *until < now
         {
-            match state.over.pop() {
-                Some(Reverse((_, Remembered::Ticket(id)))) => {
+            match state.expiring.pop() {
+                Some(Reverse((_, Expiring::Ticket(id)))) => {
                     if let Some(ticket) = state.tickets.remove(&id) {
                         state.ticket_shares.remove(&ticket.credentials.application);
                     }
                 }
-                Some(Reverse((_, Remembered::Request(name, application)))) => {
+                Some(Reverse((_, Expiring::Request(name, application)))) => {
                     state.requests.remove(&name);
                     state.request_shares.remove(&application);
                 }
@@ -82,25 +84,29 @@ impl MemoryTickets {
 
 #[async_trait]
 impl TicketStore for MemoryTickets {
-    fn outlives_a_restart(&self) -> bool {
+    fn survives_restart(&self) -> bool {
         false
     }
 
-    async fn keep(&self, ticket: OpenedTicket, now: u64) -> Result<Once, TicketStoreError> {
-        let mut state = self.at(now);
+    async fn insert_ticket(
+        &self,
+        ticket: OpenedTicket,
+        now: u64,
+    ) -> Result<Insertion, TicketStoreError> {
+        let mut state = self.purged(now);
         let (id, expires) = (ticket.credentials.id, ticket.credentials.expires);
         if state.tickets.contains_key(&id) {
-            return Ok(Once::Again);
+            return Ok(Insertion::Replayed);
         }
         let application = &ticket.credentials.application;
         if !state.ticket_shares.has_room(application) {
-            return Ok(Once::Full);
+            return Ok(Insertion::Full);
         }
         state.ticket_shares.add(application);
         state.tickets.insert(id, ticket);
-        let forget = (remembered(expires), Remembered::Ticket(id));
-        state.over.push(Reverse(forget));
-        Ok(Once::First)
+        let entry = (kept_until(expires), Expiring::Ticket(id));
+        state.expiring.push(Reverse(entry));
+        Ok(Insertion::New)
     }
 
     async fn ticket(&self, id: Nonce) -> Result<Option<OpenedTicket>, TicketStoreError> {
@@ -108,24 +114,24 @@ impl TicketStore for MemoryTickets {
         Ok(state.tickets.get(&id).cloned())
     }
 
-    async fn request(
+    async fn insert_request(
         &self,
         name: RequestName,
         application: &str,
         until: u64,
         now: u64,
-    ) -> Result<Once, TicketStoreError> {
-        let mut state = self.at(now);
+    ) -> Result<Insertion, TicketStoreError> {
+        let mut state = self.purged(now);
         if state.requests.contains(&name) {
-            return Ok(Once::Again);
+            return Ok(Insertion::Replayed);
         }
         if !state.request_shares.has_room(application) {
-            return Ok(Once::Full);
+            return Ok(Insertion::Full);
         }
         let application = state.request_shares.add(application);
         state.requests.insert(name);
-        let forget = (remembered(until), Remembered::Request(name, application));
-        state.over.push(Reverse(forget));
-        Ok(Once::First)
+        let entry = (kept_until(until), Expiring::Request(name, application));
+        state.expiring.push(Reverse(entry));
+        Ok(Insertion::New)
     }
 }

@@ -1,4 +1,4 @@
-//! What a provider remembers: the tickets that it accepted, and which requests came under them.
+//! What a provider stores: accepted tickets, and the requests that were signed with them.
 
 mod memory;
 mod shares;
@@ -17,39 +17,38 @@ pub use memory::MemoryTickets;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteTickets;
 
-/// A ticket that was presented: what is shared with the application that did, and what the site told of it.
+/// An accepted ticket: the secret shared with the consumer, and the site's data about the consumer.
 #[derive(Debug, Clone)]
 pub struct OpenedTicket {
-    /// The application, the secret and until when.
+    /// The consumer's id, ticket id, secret and expiry.
     pub credentials: Credentials,
-    /// What the site knows of it, as JSON.
+    /// The data that the site has registered for the consumer, as JSON.
     pub auth_data: Arc<RawValue>,
 }
 
-/// Whether something came before.
+/// The result of inserting a ticket or request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Once {
-    /// It is remembered from now on.
-    First,
-    /// It came before.
-    Again,
-    /// There is no room to remember it, in all or for its application. Nothing that is remembered is forgotten
-    /// for it.
+pub enum Insertion {
+    /// It was not stored before and is stored now.
+    New,
+    /// It was stored before.
+    Replayed,
+    /// There is no room for it, in total or for its application. No stored entry is evicted.
     Full,
 }
 
-/// How much is remembered at most, of all applications together. One application may have as much as is still
-/// free: alone half of it, and however much others have there is room for one more.
+/// Maximum number of stored entries of all applications together. One application may use as much
+/// as is still free: a single application gets half, and the next application always finds room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Tickets that are not over: each application that calls has one or two.
+    /// Unexpired tickets: each consumer has one or two.
     pub tickets: usize,
-    /// Requests whose signatures are not over: those of a minute or two.
+    /// Requests with unexpired signatures: those of one or two minutes.
     pub requests: usize,
 }
 
 impl Default for Limits {
-    /// 100,000 tickets and 1,000,000 requests: some 170 MiB of memory when all is full.
+    /// 100,000 tickets and 1,000,000 requests: about 170 MiB of memory when full.
     fn default() -> Self {
         Self {
             tickets: 100_000,
@@ -58,58 +57,65 @@ impl Default for Limits {
     }
 }
 
-/// What is remembered cannot be read or written.
+/// The ticket store cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("tickets cannot be kept: {0}")]
+#[error("the ticket store failed: {0}")]
 pub struct TicketStoreError(pub String);
 
-/// Remembers tickets until they are over, and requests until their signatures are.
+/// Stores tickets until they expire, and requests until their signatures expire.
 ///
-/// Whatever comes twice at the same time is [`Once::First`] for one caller alone. Times are the site's, in
-/// milliseconds since 1970; what is over is kept for [`limits::TOLERANCE`] more, for a clock that is set back.
+/// Of concurrent insertions of the same entry exactly one is [`Insertion::New`]. Times are the
+/// site's, in milliseconds since 1970. Expired entries stay for [`limits::TOLERANCE`] more, in case
+/// the clock is set back.
 #[async_trait]
 pub trait TicketStore: Send + Sync + 'static {
-    /// Keeps a ticket unless it was presented before. As durable as it will be when this returns.
+    /// Stores a ticket unless it is stored already. It is durable when this returns, if the store is
+    /// durable at all.
     ///
     /// # Errors
-    /// [`TicketStoreError`]; nothing was kept then, or it is not known whether it was.
-    async fn keep(&self, ticket: OpenedTicket, now: u64) -> Result<Once, TicketStoreError>;
+    /// [`TicketStoreError`]; the ticket may or may not have been stored.
+    async fn insert_ticket(
+        &self,
+        ticket: OpenedTicket,
+        now: u64,
+    ) -> Result<Insertion, TicketStoreError>;
 
-    /// Whether what is remembered is remembered after a restart too.
-    fn outlives_a_restart(&self) -> bool;
+    /// Whether entries survive a restart of the process.
+    fn survives_restart(&self) -> bool;
 
-    /// The ticket of that id, if it is remembered. It may be over.
+    /// The stored ticket with this id. It may have expired.
     ///
     /// # Errors
     /// [`TicketStoreError`].
     async fn ticket(&self, id: Nonce) -> Result<Option<OpenedTicket>, TicketStoreError>;
 
-    /// Remembers a request of an application `until` its signature is over.
+    /// Stores a request of `application` unless it is stored already; its signature expires at
+    /// `until`.
     ///
     /// # Errors
-    /// [`TicketStoreError`], as for a ticket.
-    async fn request(
+    /// [`TicketStoreError`]; the request may or may not have been stored.
+    async fn insert_request(
         &self,
         name: RequestName,
         application: &str,
         until: u64,
         now: u64,
-    ) -> Result<Once, TicketStoreError>;
+    ) -> Result<Insertion, TicketStoreError>;
 }
 
-/// Names a signed request: ticket and nonce, in 32 bytes however long the nonce is.
+/// Identifies a signed request: SHA-256 of ticket id and nonce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestName(pub [u8; 32]);
 
 impl RequestName {
-    /// The name of the request with that nonce under that ticket.
+    /// The name of the request with this nonce under this ticket.
     #[must_use]
     pub fn new(ticket: Nonce, nonce: &str) -> Self {
         Self(sha256(&[&ticket.0, nonce.as_bytes()].concat()))
     }
 }
 
-/// Until when something is remembered that is over at `expires`.
-fn remembered(expires: u64) -> u64 {
+/// When the entry of something that expires at `expires` may be deleted.
+fn kept_until(expires: u64) -> u64 {
     expires.saturating_add(limits::TOLERANCE)
 }

@@ -1,11 +1,11 @@
-//! The dialog as it should be, and as it goes wrong for who calls.
+//! The dialog without errors, and the errors that a consumer reports.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use countersign_http_auth::v1::TICKET_PATH;
-use countersign_http_auth::{By, ConsumerError};
+use countersign_http_auth::{ConsumerError, Responder};
 use countersign_proto::broker::v2::Refusal;
 use http::Extensions;
 use http_body_util::{BodyExt, Full};
@@ -18,10 +18,10 @@ use tower_service::Service;
 
 use super::super::wire::{Served, serve};
 use super::super::world::{A, B, C, HOUR, SECOND, get_from, ok, post_to};
-use super::world::{World, guarded, key, public};
+use super::world::{World, key, public, routes};
 
 #[tokio::test]
-async fn an_application_calls_another_which_knows_who_it_is() {
+async fn a_provider_knows_the_consumer_that_calls_it() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
@@ -40,7 +40,7 @@ async fn an_application_calls_another_which_knows_who_it_is() {
     );
     assert!(!asked.path.contains('+'));
     let wire = ledger.wire();
-    let paths: Vec<&str> = wire.iter().map(|said| said.path.as_str()).collect();
+    let paths: Vec<&str> = wire.iter().map(|sent| sent.path.as_str()).collect();
     assert_eq!(paths, [TICKET_PATH, "/who?all=1&x=%20", "/echo", "/echo"]);
     assert_eq!(wire[0].method, "POST");
     assert_eq!(wire[0].headers["content-type"], "application/json");
@@ -52,7 +52,7 @@ async fn an_application_calls_another_which_knows_who_it_is() {
 }
 
 #[tokio::test]
-async fn any_client_that_is_a_service_can_call() {
+async fn a_tower_client_can_call() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
@@ -68,10 +68,10 @@ async fn any_client_that_is_a_service_can_call() {
 }
 
 #[tokio::test]
-async fn tickets_are_taken_where_both_were_told() {
+async fn the_ticket_path_can_be_set() {
     let world = World::new().await;
     let ledger = world.provider().ticket_path("/tickets").build();
-    let ledger = serve(guarded(&ledger)).await;
+    let ledger = serve(routes(&ledger)).await;
     let consumer = world.consumer(&ledger).calls(B, ledger.url("/tickets"));
     let client = consumer.build().unwrap().client().unwrap();
     assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
@@ -79,7 +79,7 @@ async fn tickets_are_taken_where_both_were_told() {
 }
 
 #[tokio::test]
-async fn credentials_are_shared_and_renewed_before_they_are_over() {
+async fn credentials_are_shared_and_renewed_before_they_expire() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
@@ -94,34 +94,34 @@ async fn credentials_are_shared_and_renewed_before_they_are_over() {
 
 // BRK-29
 #[tokio::test]
-async fn who_is_not_known_any_more_gets_another_ticket_and_what_may_be_is_asked_once_more() {
+async fn a_consumer_gets_another_ticket_after_a_rejection_and_repeats_idempotent_requests() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
     assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
     world.time.pass(2 * SECOND);
-    // A restart without memory.
-    ledger.replace(guarded(&world.provider().build()));
-    // Nobody vouches for that answer: what might be done twice is not sent twice.
+    // A restart with an empty store.
+    ledger.replace(routes(&world.provider().build()));
+    // The rejection is unauthenticated, so a request that is not idempotent is not repeated.
     assert_eq!(post_to(&client, &ledger, "b").await.status, 401);
     assert_eq!(world.master.tickets(), 1);
     assert_eq!(post_to(&client, &ledger, "b").await, ok("b"));
     assert_eq!(world.master.tickets(), 2);
     world.time.pass(2 * SECOND);
-    ledger.replace(guarded(&world.provider().build()));
+    ledger.replace(routes(&world.provider().build()));
     let who = client.get(ledger.url("/who").to_string()).send().await;
     assert_eq!(who.unwrap().status().as_u16(), 200);
     assert_eq!(world.master.tickets(), 3);
-    // A provider that believes no request: one more ticket, and no more.
+    // A provider that rejects every request costs only one more ticket.
     let never = world.provider().authority("elsewhere.example");
-    ledger.replace(guarded(&never.build()));
+    ledger.replace(routes(&never.build()));
     world.time.pass(2 * SECOND);
     assert_eq!(post_to(&client, &ledger, "c").await.status, 401);
     assert_eq!(post_to(&client, &ledger, "d").await.status, 401);
     assert_eq!(world.master.tickets(), 4);
 }
 
-/// What of it the consumer said.
+/// Sends a request and returns the consumer's error.
 async fn failure(client: ClientWithMiddleware, served: &Served) -> ConsumerError {
     let answer = client.get(served.url("/who").to_string()).send().await;
     match answer.unwrap_err() {
@@ -130,47 +130,47 @@ async fn failure(client: ClientWithMiddleware, served: &Served) -> ConsumerError
     }
 }
 
-fn refused(by: By, status: u16, refusal: Refusal) -> ConsumerError {
+fn refused(responder: Responder, status: u16, refusal: Refusal) -> ConsumerError {
     ConsumerError::Refused {
-        by,
+        responder,
         status,
         refusal: Some(refusal),
     }
 }
 
 #[tokio::test]
-async fn what_goes_wrong_says_with_whom() {
+async fn an_error_names_the_party_that_caused_it() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let to_archive = world.consumer(&ledger).calls(C, ledger.url(""));
     let client = to_archive.build().unwrap().client().unwrap();
-    let not_allowed = refused(By::Site, 422, Refusal::NotAllowed);
+    let not_allowed = refused(Responder::Site, 422, Refusal::NotAllowed);
     assert_eq!(failure(client, &ledger).await, not_allowed);
-    // Another key than the one that is registered.
+    // A key that is not registered.
     let known = |name| {
         move |it: &mut countersign_proto::broker::v1::master::V1Application| {
             it.keys = vec![public(name)];
         }
     };
     world.master.change(A, known("provider"));
-    let not_verified = refused(By::Site, 500, Refusal::NotVerified);
+    let not_verified = refused(Responder::Site, 500, Refusal::NotVerified);
     assert_eq!(failure(world.client(&ledger), &ledger).await, not_verified);
     world.master.change(A, known("consumer"));
-    // Clocks that are more than a minute apart: of the site, and of the provider.
+    // The clock of the site, then of the provider, differs by more than a minute.
     let ahead = || {
         let time = world.time.clone();
         move || time.now() + 61 * SECOND
     };
     let client = world.consumer(&ledger).clock(ahead()).build().unwrap();
-    let stale = refused(By::Site, 401, Refusal::Clock);
+    let stale = refused(Responder::Site, 401, Refusal::Clock);
     assert_eq!(failure(client.client().unwrap(), &ledger).await, stale);
-    ledger.replace(guarded(&world.provider().clock(ahead()).build()));
-    let stale = refused(By::Provider, 401, Refusal::Clock);
+    ledger.replace(routes(&world.provider().clock(ahead()).build()));
+    let stale = refused(Responder::Provider, 401, Refusal::Clock);
     assert_eq!(failure(world.client(&ledger), &ledger).await, stale);
-    // Somebody else answers at the provider's address, and at the site's.
+    // Another program is at the provider's address, then at the site's.
     let archive = world.provider_of(C, "consumer2").build();
-    ledger.replace(guarded(&archive));
-    let not_verified = refused(By::Provider, 500, Refusal::NotVerified);
+    ledger.replace(routes(&archive));
+    let not_verified = refused(Responder::Provider, 500, Refusal::NotVerified);
     assert_eq!(failure(world.client(&ledger), &ledger).await, not_verified);
     world
         .master
@@ -178,7 +178,7 @@ async fn what_goes_wrong_says_with_whom() {
     world
         .master
         .replace(axum::Router::new().fallback(async || "{}"));
-    let failed_verification = ConsumerError::FailedVerification(By::Site);
+    let failed_verification = ConsumerError::FailedVerification(Responder::Site);
     assert_eq!(
         failure(world.client(&ledger), &ledger).await,
         failed_verification
@@ -186,7 +186,7 @@ async fn what_goes_wrong_says_with_whom() {
 }
 
 #[tokio::test]
-async fn an_answer_that_took_more_than_a_minute_is_stale() {
+async fn a_response_that_took_more_than_a_minute_is_stale() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let time = world.time.clone();
@@ -196,7 +196,7 @@ async fn an_answer_that_took_more_than_a_minute_is_stale() {
         _ => time.now() + 61 * SECOND,
     };
     let client = world.consumer(&ledger).clock(slow).build().unwrap();
-    let stale = ConsumerError::Stale(By::Site);
+    let stale = ConsumerError::Stale(Responder::Site);
     assert_eq!(failure(client.client().unwrap(), &ledger).await, stale);
     assert_eq!(world.master.tickets(), 1);
     assert!(ledger.wire().is_empty());
@@ -206,11 +206,11 @@ async fn an_answer_that_took_more_than_a_minute_is_stale() {
 async fn keys_are_rotated_while_applications_call_each_other() {
     let world = World::new().await;
     let provider = world.provider().build();
-    let ledger = serve(guarded(&provider)).await;
+    let ledger = serve(routes(&provider)).await;
     let consumer = world.consumer(&ledger).build().unwrap();
     let client = consumer.client().unwrap();
     assert_eq!(post_to(&client, &ledger, "a").await, ok("a"));
-    // The site has a new key, and each application too.
+    // The site and both applications have new keys.
     let new = || public("consumer2");
     provider.set_keys(
         vec![key("consumer2"), key("provider")],
@@ -227,7 +227,7 @@ async fn keys_are_rotated_while_applications_call_each_other() {
     assert_eq!(world.master.tickets(), 2);
 }
 
-/// Something in front of the provider that ends TLS, and leaves the field `host` as it came.
+/// A proxy before the provider that terminates TLS and does not change `host`.
 struct Proxy(Served);
 
 #[async_trait]
@@ -251,7 +251,7 @@ impl Middleware for Proxy {
 
 // BRK-27
 #[tokio::test]
-async fn a_provider_behind_a_proxy_is_called_at_either_schemes_port() {
+async fn a_provider_behind_a_proxy_accepts_the_default_port_of_either_scheme() {
     let world = World::new().await;
     for scheme in ["https", "http"] {
         let ledger = world.ledger().await;

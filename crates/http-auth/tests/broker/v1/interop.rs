@@ -1,6 +1,6 @@
-//! Serveros in the place of each of our three parties, and of any two of them.
+//! Serveros in place of each of our three parties, and of any two of them.
 
-use countersign_http_auth::v1::{Consumer, Provider, Site};
+use countersign_http_auth::{Consumer, Provider, V1Site};
 use http::Uri;
 use reqwest_middleware::ClientWithMiddleware;
 use serde_json::{Value, json};
@@ -8,26 +8,26 @@ use serde_json::{Value, json};
 use super::super::wire::{Served, serve};
 use super::super::world::{A, B, HOUR, SECOND};
 use super::node::{self, Node};
-use super::world::{World, application, ciphers, guarded, pem, public};
+use super::world::{World, application, ciphers, pem, public, routes};
 
-/// Whose implementation a party is of.
+/// The implementation of a party.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Of {
     Ours,
     Serveros,
 }
 
-/// A provider, wherever it runs.
+/// A provider of either implementation.
 enum Called {
     Ours(Served),
     Serveros { _node: Node, url: Uri },
 }
 
-/// All parties know this cipher alone.
+/// Parties that all support only this cipher.
 struct Parties {
     world: World,
     cipher: &'static str,
-    /// Serveros' master, when there is one.
+    /// The master of Serveros, if it is the site.
     master: Option<(Node, Uri)>,
 }
 
@@ -67,12 +67,12 @@ impl Parties {
         config
     }
 
-    fn site(&self) -> Site {
+    fn site(&self) -> V1Site {
         let url = match &self.master {
             Some((_, url)) => url.clone(),
             None => self.world.master.known().url,
         };
-        Site {
+        V1Site {
             url,
             keys: vec![public("master")],
         }
@@ -87,7 +87,7 @@ impl Parties {
         let provider = Provider::builder(application(B, "provider"), self.site())
             .ciphers(&ciphers(&[self.cipher]))
             .clock(move || time.now());
-        Called::Ours(serve(guarded(&provider.build())).await)
+        Called::Ours(serve(routes(&provider.build())).await)
     }
 
     fn our_client(&self, called: &Called) -> ClientWithMiddleware {
@@ -118,7 +118,7 @@ impl Called {
         }
     }
 
-    /// What it says to `billing`.
+    /// Its response to `billing`.
     fn knows_billing(&self) -> &'static str {
         match self {
             Self::Ours(_) => r#"billing {"team":"billing"}"#,
@@ -135,7 +135,7 @@ async fn get(client: &ClientWithMiddleware, called: &Called, path: &str) -> (u16
 
 // BRK-20 BRK-26 BRK-27
 #[tokio::test(flavor = "multi_thread")]
-async fn serveros_takes_the_place_of_any_of_the_three() {
+async fn serveros_interoperates_in_the_place_of_each_party() {
     if !node::is_here() {
         return;
     }
@@ -175,7 +175,7 @@ async fn serveros_takes_the_place_of_any_of_the_three() {
 
 // BRK-21 BRK-25
 #[tokio::test(flavor = "multi_thread")]
-async fn serveros_and_our_consumer_ask_again_with_what_the_other_supports() {
+async fn consumers_of_both_implementations_retry_with_a_supported_cipher_or_hash() {
     if !node::is_here() {
         return;
     }
@@ -201,11 +201,11 @@ async fn serveros_and_our_consumer_ask_again_with_what_the_other_supports() {
     assert_eq!(get(&client, &called, "/who").await.0, 200);
 }
 
-/// A consumer of Serveros asks again after each 490. It was told that what it had just used is supported, so it
-/// asked for ever.
+/// Regression: a consumer of Serveros repeats its request after each 490. The response listed the
+/// hash that it had just used as supported, so it repeated the request for ever.
 // BRK-72
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_of_serveros_that_gets_no_ticket_stops_asking() {
+async fn a_consumer_of_serveros_that_gets_no_ticket_stops() {
     if !node::is_here() {
         return;
     }
@@ -225,7 +225,7 @@ async fn a_consumer_of_serveros_that_gets_no_ticket_stops_asking() {
 
 // BRK-29
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_of_serveros_that_forgot_is_shown_another_ticket() {
+async fn a_provider_of_serveros_that_lost_its_tickets_gets_another_one() {
     if !node::is_here() {
         return;
     }
@@ -241,7 +241,7 @@ async fn a_provider_of_serveros_that_forgot_is_shown_another_ticket() {
 
 // BRK-27 BRK-28
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_whose_hash_is_signed_is_the_one_that_was_signed() {
+async fn a_payload_that_differs_from_its_signed_hash_is_rejected() {
     if !node::is_here() {
         return;
     }
@@ -254,6 +254,6 @@ async fn a_payload_whose_hash_is_signed_is_the_one_that_was_signed() {
         ("92.50", None, 200),
     ] {
         let call = json!({ "method": "POST", "path": "/echo", "body": content, "payload": signed });
-        assert_eq!(node.say(&call)["status"], status, "{content}");
+        assert_eq!(node.request(&call)["status"], status, "{content}");
     }
 }

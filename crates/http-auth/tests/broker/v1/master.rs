@@ -1,4 +1,4 @@
-//! A site that gives tickets to whoever is registered, as Serveros' master does.
+//! A site that issues tickets to registered applications, as the master of Serveros does.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::rsa::RsaPublicKey;
-use countersign_http_auth::v1::Site;
-use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_http_auth::V1Site;
+use countersign_proto::broker::v1::master::{V1Application, Master};
 use countersign_proto::broker::v1::{V1Refusal, V1SealedMessage};
 
-use super::super::wire::{Said, Served, serve};
+use super::super::wire::{RecordedRequest, Served, serve};
 use super::world::{Now, ciphers, hashes, key, public};
 
 #[derive(Clone)]
@@ -28,7 +28,7 @@ struct Registered {
     master: Mutex<Master>,
     applications: Mutex<HashMap<String, V1Application>>,
     may_call: Mutex<HashSet<(String, String)>>,
-    came: Mutex<HashSet<(String, u64)>>,
+    accepted: Mutex<HashSet<(String, u64)>>,
     tickets: AtomicU64,
     now: Now,
 }
@@ -43,14 +43,14 @@ impl TestMaster {
             }),
             applications: Mutex::default(),
             may_call: Mutex::default(),
-            came: Mutex::default(),
+            accepted: Mutex::default(),
             tickets: AtomicU64::new(0),
             now,
         });
         let router = Router::new()
             .route("/authenticate", get(authenticate))
             .with_state(registered.clone());
-        // A proxy has it under a path.
+        // As behind a proxy with a path prefix.
         let router = Router::new().nest("/auth", router);
         Self {
             registered,
@@ -58,9 +58,9 @@ impl TestMaster {
         }
     }
 
-    /// What applications know of it.
-    pub(super) fn known(&self) -> Site {
-        Site {
+    /// The site as applications configure it.
+    pub(super) fn known(&self) -> V1Site {
+        V1Site {
             url: self.served.url("/auth/"),
             keys: vec![public("master")],
         }
@@ -94,17 +94,17 @@ impl TestMaster {
         self.registered.may_call.lock().unwrap().insert(pair);
     }
 
-    /// How many tickets it has given.
+    /// The number of issued tickets.
     pub(super) fn tickets(&self) -> u64 {
         self.registered.tickets.load(Ordering::Relaxed)
     }
 
-    /// What it was asked.
-    pub(super) fn wire(&self) -> Vec<Said> {
+    /// The recorded requests.
+    pub(super) fn wire(&self) -> Vec<RecordedRequest> {
         self.served.wire()
     }
 
-    /// From now on it is another program that answers there.
+    /// Replaces the site by another program at the same address.
     pub(super) fn replace(&self, router: Router) {
         self.served.replace(router);
     }
@@ -134,7 +134,7 @@ impl Registered {
         let requester = applications.get(opened.requester());
         let verified = opened.verify(&master, requester, &public("consumer2"), now)?;
         let (id, nonce) = verified.names();
-        if !self.came.lock().unwrap().insert((id.to_owned(), nonce)) {
+        if !self.accepted.lock().unwrap().insert((id.to_owned(), nonce)) {
             return Err(V1Refusal::Nonces);
         }
         let pair = (id.to_owned(), verified.requested().to_owned());

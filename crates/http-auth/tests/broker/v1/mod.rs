@@ -1,7 +1,7 @@
-//! The same in edition v1.
+//! The tests of edition v1.
 
-mod cheap;
 mod dialog;
+mod early_checks;
 mod interop;
 mod master;
 mod negotiated;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use countersign_http_auth::v1::NotBuilt;
-use countersign_http_auth::{By, ConsumerError};
+use countersign_http_auth::V1BuildError;
+use countersign_http_auth::{ConsumerError, Responder};
 use countersign_proto::broker::v1::V1Refusal;
 use countersign_proto::broker::v2;
 use reqwest_middleware::Error;
@@ -16,7 +16,7 @@ use super::world::{World, ciphers, hashes};
 
 // BRK-25
 #[tokio::test]
-async fn a_consumer_asks_again_with_what_the_site_supports() {
+async fn a_consumer_retries_with_a_cipher_and_hash_that_the_site_supports() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let consumer = world
@@ -31,7 +31,7 @@ async fn a_consumer_asks_again_with_what_the_site_supports() {
 
 // BRK-25
 #[tokio::test]
-async fn a_site_that_never_agrees_is_asked_three_times() {
+async fn a_consumer_tries_at_most_three_times() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let cipher = |supported| V1Refusal::Cipher {
@@ -46,7 +46,7 @@ async fn a_site_that_never_agrees_is_asked_three_times() {
         ([cipher("aes-256-ctr"), cipher("aes-256-cbc")], 3, 409),
         ([hash("sha512"), hash("sha256")], 3, 490),
         ([cipher("aes-256-ctr"), hash("sha512")], 3, 409),
-        // What does not lead anywhere is not tried.
+        // A list without an untried common entry ends the attempts.
         ([cipher("aes-256-cbc"), cipher("aes-256-cbc")], 1, 409),
         ([cipher("aes-128-ofb"), cipher("aes-128-ofb")], 1, 409),
         ([hash("sha1"), hash("sha1")], 1, 490),
@@ -69,7 +69,7 @@ async fn a_site_that_never_agrees_is_asked_three_times() {
             panic!("it was sent");
         };
         let expected = ConsumerError::Refused {
-            by: By::Site,
+            responder: Responder::Site,
             status,
             refusal: Some(v2::Refusal::NothingInCommon),
         };
@@ -78,10 +78,11 @@ async fn a_site_that_never_agrees_is_asked_three_times() {
     }
 }
 
-/// Both applications liked SHA-512 best, which Hawk does not know: the site chose it, and nothing could be signed.
+/// Regression: both applications preferred SHA-512, which Hawk does not support. The site chose it, and
+/// no request could be signed.
 // BRK-72
 #[tokio::test]
-async fn applications_that_like_sha512_best_use_what_hawk_knows() {
+async fn applications_that_prefer_sha512_use_a_hash_that_hawk_supports() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let both = || hashes(&["sha512", "sha256"]);
@@ -97,10 +98,11 @@ async fn applications_that_like_sha512_best_use_what_hawk_knows() {
     assert_eq!(who, ok(r#"billing {"team":"billing"}"#));
 }
 
-/// The registrations have no hash in common: the consumer is told so at once, and not asked to look at its keys.
+/// The registrations have no hash in common. The consumer reports that after one response, without
+/// advice about its keys.
 // BRK-72
 #[tokio::test]
-async fn a_consumer_whose_registration_fits_no_ticket_learns_it_from_one_answer() {
+async fn a_consumer_without_a_common_hash_learns_it_from_the_first_response() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     world
@@ -112,7 +114,7 @@ async fn a_consumer_whose_registration_fits_no_ticket_learns_it_from_one_answer(
         panic!("it was sent");
     };
     let expected = ConsumerError::Refused {
-        by: By::Site,
+        responder: Responder::Site,
         status: 500,
         refusal: Some(v2::Refusal::NothingInCommon),
     };
@@ -120,16 +122,15 @@ async fn a_consumer_whose_registration_fits_no_ticket_learns_it_from_one_answer(
     assert_eq!(world.master.wire().len(), 1);
 }
 
-/// With SHA-1 alone a consumer was built, and each of its requests failed with "nothing can be said with these
-/// keys".
+/// Regression: a consumer was built with SHA-1 only, and then no ticket could be requested.
 #[tokio::test]
-async fn a_consumer_that_could_never_ask_is_not_built() {
+async fn a_consumer_that_can_request_no_ticket_is_not_built() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     for (named, built) in [
-        (&["sha1"][..], Err(NotBuilt::Hashes)),
-        (&["sha512", "sha384"], Err(NotBuilt::Hashes)),
-        (&[], Err(NotBuilt::Hashes)),
+        (&["sha1"][..], Err(V1BuildError::Hashes)),
+        (&["sha512", "sha384"], Err(V1BuildError::Hashes)),
+        (&[], Err(V1BuildError::Hashes)),
         (&["sha512", "sha1"], Ok(())),
         (&["sha256"], Ok(())),
     ] {
@@ -137,6 +138,6 @@ async fn a_consumer_that_could_never_ask_is_not_built() {
         assert_eq!(consumer.build().map(|_| ()), built, "{named:?}");
     }
     let consumer = world.consumer(&ledger).ciphers(&[]).build();
-    assert_eq!(consumer.map(|_| ()), Err(NotBuilt::Ciphers));
-    assert!(NotBuilt::Hashes.to_string().ends_with("add sha256"));
+    assert_eq!(consumer.map(|_| ()), Err(V1BuildError::Ciphers));
+    assert!(V1BuildError::Hashes.to_string().ends_with("add sha256"));
 }

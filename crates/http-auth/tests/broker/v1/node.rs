@@ -1,4 +1,4 @@
-//! A script that is run by Node: a party of `serveros.mjs`, or another.
+//! Runs a script with Node: a party of `serveros.mjs`, or another script.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -13,8 +13,8 @@ pub(crate) struct Node {
     output: BufReader<ChildStdout>,
 }
 
-/// Whether there is a Node to run: who has none is told so.
-#[allow(clippy::print_stderr, reason = "says why nothing was tested")]
+/// Whether Node is installed. If not, it prints that the test is skipped.
+#[allow(clippy::print_stderr, reason = "explains why a test was skipped")]
 pub(crate) fn is_here() -> bool {
     let version = Command::new("node").arg("--version").output();
     let here = version.is_ok_and(|version| version.status.success());
@@ -30,7 +30,7 @@ impl Node {
         Self::run(Path::new(script), &config.to_string())
     }
 
-    /// Another script.
+    /// Starts another script.
     pub(crate) fn run(script: &Path, argument: &str) -> Self {
         let mut process = Command::new("node")
             .arg(script)
@@ -48,7 +48,7 @@ impl Node {
         }
     }
 
-    /// A server, and where it answers.
+    /// Starts a server and returns its address.
     pub(super) fn serve(config: &Value) -> (Self, Uri) {
         let mut node = Self::start(config);
         let port = &node.read()["port"];
@@ -56,12 +56,13 @@ impl Node {
         (node, address.parse().unwrap())
     }
 
-    /// What a consumer is answered. It blocks: whoever answers is another thread.
+    /// Sends a request through a consumer and returns its result. It blocks, so the server has to
+    /// run in another thread.
     pub(super) fn call(&mut self, method: &str, path: &str, content: Option<&str>) -> Value {
-        self.say(&json!({ "method": method, "path": path, "body": content }))
+        self.request(&json!({ "method": method, "path": path, "body": content }))
     }
 
-    pub(crate) fn say(&mut self, call: &Value) -> Value {
+    pub(crate) fn request(&mut self, call: &Value) -> Value {
         writeln!(self.input, "{call}").unwrap();
         self.read()
     }

@@ -1,12 +1,13 @@
-//! What stands for Serveros in these tests says what Serveros was recorded to say.
+//! Replays recorded dialogs of Serveros against our provider and against the test script that stands
+//! for Serveros.
 
-use countersign_http_auth::v1::{Provider, Site};
+use countersign_http_auth::{Provider, V1Site};
 use http::Uri;
 use serde_json::{Value, json};
 
 use super::super::wire::serve;
 use super::node::{self, Node};
-use super::world::{application, guarded, pem, public};
+use super::world::{application, pem, public, routes};
 
 const FLOWS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/flows");
 
@@ -15,8 +16,8 @@ fn step<'a>(flow: &'a Value, kind: &str) -> &'a Value {
     steps.iter().rfind(|step| step["kind"] == kind).unwrap()
 }
 
-/// Says what was recorded, and gives status and body.
-async fn say(to: &Uri, step: &Value) -> (u64, String) {
+/// Sends a recorded request and returns status and body.
+async fn send(to: &Uri, step: &Value) -> (u64, String) {
     let request = &step["request"];
     let method = request["method"].as_str().unwrap().parse().unwrap();
     let address = to.to_string();
@@ -57,7 +58,7 @@ fn flows() -> Vec<(String, Value)> {
     flows
 }
 
-/// When the recorded acknowledgement was made: nothing else in it is free.
+/// The time of the recorded acknowledgement, the only variable part of it.
 fn acknowledged(flow: &Value) -> u64 {
     let decoded = &step(flow, "ticketPresentation")["decoded"]["response"];
     let nonces: Value = serde_json::from_str(decoded["ackPlaintext"].as_str().unwrap()).unwrap();
@@ -66,38 +67,38 @@ fn acknowledged(flow: &Value) -> u64 {
 
 // BRK-20 BRK-26 BRK-27
 #[tokio::test]
-async fn our_provider_answers_byte_for_byte() {
+async fn our_provider_responds_byte_for_byte_as_recorded() {
     for (name, flow) in flows() {
         let now = acknowledged(&flow);
-        let site = Site {
+        let site = V1Site {
             url: Uri::from_static("http://127.0.0.1"),
             keys: vec![public("master")],
         };
         let provider = Provider::builder(application("Application B", "provider"), site);
-        // It began two minutes before.
+        // It started two minutes before.
         let began = std::sync::atomic::AtomicBool::new(false);
         let clock = move || match began.swap(true, std::sync::atomic::Ordering::Relaxed) {
             false => now - 120_000,
             true => now,
         };
-        let served = serve(guarded(&provider.clock(clock).build())).await;
+        let served = serve(routes(&provider.clock(clock).build())).await;
         let presented = step(&flow, "ticketPresentation");
-        let (status, body) = say(&served.url("/"), presented).await;
+        let (status, body) = send(&served.url("/"), presented).await;
         if name.ends_with("sha1") {
             assert_eq!(status, 490, "{name}");
             continue;
         }
         assert_eq!((status, body), recorded(presented), "{name}");
         let mut signed = step(&flow, "hawkRequest").clone();
-        // It was accepted, and there is nothing at that path here.
-        assert_eq!(say(&served.url("/"), &signed).await.0, 404, "{name}");
+        // It is accepted, and this service has no such path.
+        assert_eq!(send(&served.url("/"), &signed).await.0, 404, "{name}");
         signed["request"]["path"] = "/test?x=2".into();
-        assert_eq!(say(&served.url("/"), &signed).await.0, 401, "{name}");
+        assert_eq!(send(&served.url("/"), &signed).await.0, 401, "{name}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_provider_answers_byte_for_byte_and_the_master_opens_what_was_asked() {
+async fn the_serveros_script_responds_as_recorded() {
     if !node::is_here() {
         return;
     }
@@ -110,7 +111,7 @@ async fn the_provider_answers_byte_for_byte_and_the_master_opens_what_was_asked(
         let (_provider, to) = Node::serve(&config("provider", acknowledged(&flow)));
         for kind in ["ticketPresentation", "hawkRequest"] {
             let step = step(&flow, kind);
-            assert_eq!(say(&to, step).await, recorded(step), "{name}");
+            assert_eq!(send(&to, step).await, recorded(step), "{name}");
         }
 
         let asked = step(&flow, "authRequest");
@@ -123,9 +124,9 @@ async fn the_provider_answers_byte_for_byte_and_the_master_opens_what_was_asked(
         }
         master["registry"] = registry;
         let (_master, to) = Node::serve(&master);
-        let (status, answer) = say(&to, asked).await;
+        let (status, answer) = send(&to, asked).await;
         assert_eq!(status, 200, "{name}: {answer}");
-        // The answers differ in what is drawn alone, and so hardly in length.
+        // The responses differ only in random values, and so hardly in length.
         let length = recorded(asked).1.len();
         assert!(answer.len().abs_diff(length) < 50, "{name}");
     }

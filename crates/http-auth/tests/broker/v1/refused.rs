@@ -1,4 +1,4 @@
-//! What a provider does not let through.
+//! Requests and presentations that a provider rejects.
 
 use axum::http::{HeaderValue, Method};
 use countersign_http_auth::v1::TICKET_PATH;
@@ -6,59 +6,59 @@ use countersign_http_auth::{Limits, MemoryTickets, SqliteTickets};
 use countersign_proto::broker::v1::V1Refusal;
 use serde_json::json;
 
-use super::super::wire::{Answered, Said, serve};
+use super::super::wire::{RecordedRequest, Reply, serve};
 use super::super::world::{B, C, HOUR, SECOND, get_from, ok, post_to};
-use super::world::{World, guarded};
+use super::world::{World, routes};
 
-fn no(refusal: &V1Refusal) -> Answered {
-    Answered {
+fn rejected(refusal: &V1Refusal) -> Reply {
+    Reply {
         status: refusal.status(),
         challenge: None,
         body: refusal.body(),
     }
 }
 
-fn unauthorized() -> Answered {
+fn unauthorized() -> Reply {
     signed("Hawk", "Unauthorized")
 }
 
-fn signed(challenge: &str, message: &str) -> Answered {
-    Answered {
+fn signed(challenge: &str, message: &str) -> Reply {
+    Reply {
         status: 401,
         challenge: Some(challenge.to_owned()),
         body: json!({ "status": 401, "message": message }).to_string(),
     }
 }
 
-fn with(mut said: Said, authorization: &str) -> Said {
+fn with(mut sent: RecordedRequest, authorization: &str) -> RecordedRequest {
     let value = HeaderValue::from_str(authorization).unwrap();
-    said.headers.insert("authorization", value);
-    said
+    sent.headers.insert("authorization", value);
+    sent
 }
 
 // BRK-28
 #[tokio::test]
-async fn nobody_gets_in_without_a_signature_unless_they_may() {
+async fn an_unsigned_request_is_rejected_unless_anonymous_requests_are_allowed() {
     let world = World::new().await;
     let ledger = world.ledger().await;
-    let nobody = || Said::unsigned(Method::GET, "/who");
+    let unsigned = || RecordedRequest::unsigned(Method::GET, "/who");
     let hawk = r#"Hawk id="a", ts="1800000000", nonce="b", mac="AAAA""#;
     let wrong = [hawk, "Hawk", "Hawk id", "hawk x=\"1\""];
-    assert_eq!(ledger.say(nobody()).await, unauthorized());
-    let unknown = Said::unsigned(Method::GET, "/nowhere");
-    assert_eq!(ledger.say(unknown).await, unauthorized());
+    assert_eq!(ledger.send(unsigned()).await, unauthorized());
+    let unknown = RecordedRequest::unsigned(Method::GET, "/nowhere");
+    assert_eq!(ledger.send(unknown).await, unauthorized());
     for claim in wrong.into_iter().chain(["Bearer abc"]) {
-        assert_eq!(ledger.say(with(nobody(), claim)).await, unauthorized());
+        assert_eq!(ledger.send(with(unsigned(), claim)).await, unauthorized());
     }
 
     let open = world.provider().allow_anonymous().build();
-    ledger.replace(guarded(&open));
-    assert_eq!(ledger.say(nobody()).await, ok("nobody"));
-    let bearer = with(nobody(), "Bearer abc");
-    assert_eq!(ledger.say(bearer).await, ok("nobody"));
-    // Who says to be somebody has to prove it all the same.
+    ledger.replace(routes(&open));
+    assert_eq!(ledger.send(unsigned()).await, ok("anonymous"));
+    let bearer = with(unsigned(), "Bearer abc");
+    assert_eq!(ledger.send(bearer).await, ok("anonymous"));
+    // A request with a signature still has to be verified.
     for claim in wrong {
-        assert_eq!(ledger.say(with(nobody(), claim)).await, unauthorized());
+        assert_eq!(ledger.send(with(unsigned(), claim)).await, unauthorized());
     }
     let who = get_from(&world.client(&ledger), &ledger, "/who").await;
     assert_eq!(who, ok(r#"billing {"team":"billing"}"#));
@@ -66,33 +66,33 @@ async fn nobody_gets_in_without_a_signature_unless_they_may() {
 
 // BRK-27
 #[tokio::test]
-async fn a_request_that_was_changed_in_what_is_signed_is_refused() {
+async fn a_request_with_a_changed_signed_part_is_rejected() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     post_to(&world.client(&ledger), &ledger, "12.50").await;
-    let said = ledger.last();
-    let header = said.headers["authorization"].to_str().unwrap().to_owned();
-    let change = |change: fn(&mut Said)| {
-        let mut changed = said.clone();
+    let sent = ledger.last();
+    let header = sent.headers["authorization"].to_str().unwrap().to_owned();
+    let change = |change: fn(&mut RecordedRequest)| {
+        let mut changed = sent.clone();
         change(&mut changed);
         changed
     };
     let changed = [
-        change(|said| said.method = Method::PUT),
-        change(|said| said.path.push_str("?more")),
-        change(|said| drop(said.headers.remove("authorization"))),
-        change(|said| {
-            let value = said.headers["authorization"].clone();
-            said.headers.append("authorization", value);
+        change(|sent| sent.method = Method::PUT),
+        change(|sent| sent.path.push_str("?more")),
+        change(|sent| drop(sent.headers.remove("authorization"))),
+        change(|sent| {
+            let value = sent.headers["authorization"].clone();
+            sent.headers.append("authorization", value);
         }),
-        with(said.clone(), &header.replace("nonce=\"", "nonce=\"0")),
-        with(said.clone(), &header.replace("ts=\"18", "ts=\"19")),
-        with(said.clone(), &header.replace("id=\"", "id=\"0")),
-        with(said.clone(), &format!("{header}, ext=\"more\"")),
-        with(said.clone(), &format!("{header}, hash=\"AAAA\"")),
+        with(sent.clone(), &header.replace("nonce=\"", "nonce=\"0")),
+        with(sent.clone(), &header.replace("ts=\"18", "ts=\"19")),
+        with(sent.clone(), &header.replace("id=\"", "id=\"0")),
+        with(sent.clone(), &format!("{header}, ext=\"more\"")),
+        with(sent.clone(), &format!("{header}, hash=\"AAAA\"")),
     ];
     for changed in changed {
-        let (what, answer) = (format!("{changed:?}"), ledger.say(changed).await);
+        let (what, answer) = (format!("{changed:?}"), ledger.send(changed).await);
         assert_eq!(answer, unauthorized(), "{what}");
     }
 }
@@ -104,17 +104,17 @@ async fn a_request_is_accepted_once() {
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
     post_to(&client, &ledger, "12.50").await;
-    let said = ledger.last();
+    let sent = ledger.last();
     let replayed = || signed("Hawk error=\"Invalid nonce\"", "Invalid nonce");
     for _ in 0..2 {
-        assert_eq!(ledger.say(said.clone()).await, replayed());
+        assert_eq!(ledger.send(sent.clone()).await, replayed());
     }
-    // As long as it could be accepted, and then not for its age.
+    // It is a replay while its time is accepted, and too old after that.
     world.time.pass(60 * SECOND);
-    assert_eq!(ledger.say(said.clone()).await, replayed());
+    assert_eq!(ledger.send(sent.clone()).await, replayed());
     world.time.pass(SECOND);
     let stale = signed("Hawk error=\"Stale timestamp\"", "Stale timestamp");
-    assert_eq!(ledger.say(said).await, stale);
+    assert_eq!(ledger.send(sent).await, stale);
     assert_eq!(post_to(&client, &ledger, "12.50").await, ok("12.50"));
 }
 
@@ -127,38 +127,38 @@ async fn a_ticket_is_presented_once_and_in_time() {
     post_to(&client, &ledger, "12.50").await;
     let presentation = ledger.wire().remove(0);
     assert_eq!(presentation.path, TICKET_PATH);
-    let answer = ledger.say(presentation.clone()).await;
-    assert_eq!(answer, no(&V1Refusal::Nonces));
-    // That takes nothing from who presented it.
+    let answer = ledger.send(presentation.clone()).await;
+    assert_eq!(answer, rejected(&V1Refusal::Nonces));
+    // The consumer that presented it can still use it.
     assert_eq!(post_to(&client, &ledger, "1").await, ok("1"));
     for passed in [61 * SECOND, HOUR] {
         world.time.pass(passed);
-        let answer = ledger.say(presentation.clone()).await;
+        let answer = ledger.send(presentation.clone()).await;
         let clock = world.time.now();
-        assert_eq!(answer, no(&V1Refusal::Stale { clock }));
+        assert_eq!(answer, rejected(&V1Refusal::Stale { clock }));
     }
 }
 
 // BRK-20 BRK-24
 #[tokio::test]
-async fn what_is_for_one_provider_is_worth_nothing_at_another() {
+async fn tickets_and_requests_for_one_provider_are_rejected_by_another() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     post_to(&world.client(&ledger), &ledger, "12.50").await;
-    let [presentation, said] = ledger.wire().try_into().unwrap();
-    // One with a key of its own, and one that shares that of the first.
+    let [presentation, sent] = ledger.wire().try_into().unwrap();
+    // A provider with a key of its own, and one with the key of the first.
     for key in ["consumer2", "provider"] {
         let archive = world.provider_of(C, key).build();
-        let archive = serve(guarded(&archive)).await;
-        let answer = archive.say(presentation.clone()).await;
-        assert_eq!(answer, no(&V1Refusal::NotVerified));
-        assert_eq!(archive.say(said.clone()).await, unauthorized());
+        let archive = serve(routes(&archive)).await;
+        let answer = archive.send(presentation.clone()).await;
+        assert_eq!(answer, rejected(&V1Refusal::NotVerified));
+        assert_eq!(archive.send(sent.clone()).await, unauthorized());
     }
 }
 
 // BRK-20 BRK-22
 #[tokio::test]
-async fn whatever_is_wrong_with_a_presentation_the_answer_is_one() {
+async fn all_invalid_presentations_get_the_same_response() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     post_to(&world.client(&ledger), &ledger, "12.50").await;
@@ -180,22 +180,24 @@ async fn whatever_is_wrong_with_a_presentation_the_answer_is_one() {
     for body in wrong {
         let mut changed = presentation.clone();
         changed.body = body.into();
-        assert_eq!(ledger.say(changed).await, no(&V1Refusal::NotVerified));
+        assert_eq!(ledger.send(changed).await, rejected(&V1Refusal::NotVerified));
     }
-    // What was enciphered between the two is changed.
+    // Change the part that is encrypted between consumer and provider.
     let mut changed = presentation.clone();
     let id = text.find("\"id\":\"").unwrap() + 20;
     let other = if &text[id..=id] == "A" { "B" } else { "A" };
     let mut tampered = text;
     tampered.replace_range(id..=id, other);
     changed.body = tampered.into();
-    assert_eq!(ledger.say(changed).await, no(&V1Refusal::Nonces));
-    let looks = ledger.say(Said::unsigned(Method::GET, TICKET_PATH)).await;
+    assert_eq!(ledger.send(changed).await, rejected(&V1Refusal::Nonces));
+    let looks = ledger
+        .send(RecordedRequest::unsigned(Method::GET, TICKET_PATH))
+        .await;
     assert_eq!(looks.status, 405);
 }
 
 #[tokio::test]
-async fn a_request_under_a_ticket_that_is_over_is_refused() {
+async fn a_request_with_an_expired_ticket_is_rejected() {
     let world = World::new().await;
     world
         .master
@@ -203,66 +205,66 @@ async fn a_request_under_a_ticket_that_is_over_is_refused() {
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
     post_to(&client, &ledger, "12.50").await;
-    let said = ledger.last();
+    let sent = ledger.last();
     world.time.pass(31 * SECOND);
     let over = signed("Hawk error=\"Credentials Expired\"", "Credentials Expired");
-    assert_eq!(ledger.say(said).await, over);
-    // Its consumer knows, and gets another one.
+    assert_eq!(ledger.send(sent).await, over);
+    // Its consumer knows the expiry and gets another ticket.
     assert_eq!(post_to(&client, &ledger, "1").await, ok("1"));
     assert_eq!(world.master.tickets(), 2);
 }
 
 // BRK-28
 #[tokio::test]
-async fn a_restart_forgets_no_ticket_and_no_request() {
+async fn tickets_and_requests_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tickets.db");
     let world = World::new().await;
     let started = async || {
         let tickets = SqliteTickets::open(&file, Limits::default()).await.unwrap();
-        guarded(&world.provider().tickets(tickets).build())
+        routes(&world.provider().tickets(tickets).build())
     };
     let ledger = serve(started().await).await;
     let client = world.client(&ledger);
     assert_eq!(post_to(&client, &ledger, "12.50").await, ok("12.50"));
-    let [presentation, said] = ledger.wire().try_into().unwrap();
+    let [presentation, sent] = ledger.wire().try_into().unwrap();
 
     ledger.replace(started().await);
-    assert_eq!(ledger.say(presentation).await, no(&V1Refusal::Nonces));
+    assert_eq!(ledger.send(presentation).await, rejected(&V1Refusal::Nonces));
     let replayed = signed("Hawk error=\"Invalid nonce\"", "Invalid nonce");
-    assert_eq!(ledger.say(said).await, replayed);
-    // Whoever was known is.
+    assert_eq!(ledger.send(sent).await, replayed);
+    // The consumer's ticket is still accepted.
     world.time.pass(2 * SECOND);
     assert_eq!(post_to(&client, &ledger, "1").await, ok("1"));
     assert_eq!(world.master.tickets(), 1);
 }
 
-// BRK-28: a ticket of v1 has one secret however often it is accepted.
+// BRK-28: a ticket of v1 has the same secret each time it is accepted.
 #[tokio::test]
-async fn without_a_file_nothing_from_before_a_restart_is_accepted() {
+async fn without_a_file_no_earlier_ticket_or_request_is_accepted_after_a_restart() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
     post_to(&client, &ledger, "12.50").await;
-    let [presentation, said] = ledger.wire().try_into().unwrap();
+    let [presentation, sent] = ledger.wire().try_into().unwrap();
     world.time.pass(2 * SECOND);
-    ledger.replace(guarded(&world.provider().build()));
+    ledger.replace(routes(&world.provider().build()));
     let clock = world.time.now();
-    let answer = ledger.say(presentation).await;
-    assert_eq!(answer, no(&V1Refusal::Stale { clock }));
-    assert_eq!(ledger.say(said).await.status, 401);
+    let answer = ledger.send(presentation).await;
+    assert_eq!(answer, rejected(&V1Refusal::Stale { clock }));
+    assert_eq!(ledger.send(sent).await.status, 401);
 }
 
 // BRK-28
 #[tokio::test]
-async fn nothing_is_accepted_that_cannot_be_remembered() {
+async fn a_full_store_rejects_new_tickets_and_requests() {
     let world = World::new().await;
     let limits = Limits {
         tickets: 1,
         requests: 2,
     };
     let full = world.provider().tickets(MemoryTickets::new(limits));
-    let ledger = serve(guarded(&full.max_content(3).build())).await;
+    let ledger = serve(routes(&full.max_content(3).build())).await;
     let client = world.client(&ledger);
     assert_eq!(post_to(&client, &ledger, "abcd").await.status, 413);
     assert_eq!(post_to(&client, &ledger, "abc").await, ok("abc"));

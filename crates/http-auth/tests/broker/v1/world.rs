@@ -1,4 +1,4 @@
-//! A site, `billing` that calls, and `ledger` that is called, of edition v1.
+//! A site, the consumer `billing` and the provider `ledger` of edition v1.
 
 use std::sync::Arc;
 
@@ -7,9 +7,8 @@ use axum::extract::Extension;
 use axum::routing::{get, post};
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
-use countersign_http_auth::AuthenticatedApp;
-use countersign_http_auth::v1::{
-    Application, Consumer, ConsumerBuilder, Provider, ProviderBuilder,
+use countersign_http_auth::{
+    AuthenticatedApp, Consumer, ConsumerBuilder, Provider, ProviderBuilder, V1, V1Application,
 };
 use reqwest_middleware::ClientWithMiddleware;
 
@@ -59,8 +58,8 @@ impl World {
         Self { time, master }
     }
 
-    /// A consumer that is `billing`.
-    pub(super) fn consumer(&self, calls: &Served) -> ConsumerBuilder {
+    /// The consumer `billing`.
+    pub(super) fn consumer(&self, calls: &Served) -> ConsumerBuilder<V1> {
         let time = self.time.clone();
         Consumer::builder(application(A, "consumer"), self.master.known())
             .calls(B, calls.url(""))
@@ -71,31 +70,31 @@ impl World {
         self.consumer(calls).build().unwrap().client().unwrap()
     }
 
-    /// A provider that is `ledger`.
-    pub(super) fn provider(&self) -> ProviderBuilder {
+    /// The provider `ledger`.
+    pub(super) fn provider(&self) -> ProviderBuilder<V1> {
         self.provider_of(B, "provider")
     }
 
-    pub(super) fn provider_of(&self, id: &str, key: &str) -> ProviderBuilder {
+    pub(super) fn provider_of(&self, id: &str, key: &str) -> ProviderBuilder<V1> {
         let time = self.time.clone();
         Provider::builder(application(id, key), self.master.known()).clock(move || time.now())
     }
 
     /// `ledger`, serving.
     pub(super) async fn ledger(&self) -> Served {
-        serve(guarded(&self.provider().build())).await
+        serve(routes(&self.provider().build())).await
     }
 }
 
-pub(super) fn application(id: &str, name: &str) -> Application {
-    Application {
+pub(super) fn application(id: &str, name: &str) -> V1Application {
+    V1Application {
         id: id.to_owned(),
         keys: vec![key(name)],
     }
 }
 
-/// What `ledger` does, for those who prove who they are.
-pub(super) fn guarded(provider: &Provider) -> Router {
+/// The service of `ledger`, behind the provider.
+pub(super) fn routes(provider: &Provider<V1>) -> Router {
     Router::new()
         .route("/who", get(who))
         .route("/echo", post(|content: String| async move { content }))
@@ -103,7 +102,7 @@ pub(super) fn guarded(provider: &Provider) -> Router {
 }
 
 async fn who(app: Option<Extension<AuthenticatedApp>>) -> String {
-    app.map_or("nobody".to_owned(), |Extension(app)| {
+    app.map_or("anonymous".to_owned(), |Extension(app)| {
         format!("{} {}", app.id, app.auth_data)
     })
 }

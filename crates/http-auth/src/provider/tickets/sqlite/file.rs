@@ -1,4 +1,4 @@
-//! Whose file it is: found out before anything of it is changed.
+//! Checks that a file is a ticket store before anything in it is changed, and creates the schema.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,17 +10,18 @@ use crate::TicketStoreError;
 
 /// Marks the file as a provider's tickets (`PRAGMA application_id`): the letters `CSpt`.
 const APPLICATION_ID: i32 = 0x4353_7074;
-/// The number of the layout (`PRAGMA user_version`). Files of layout 0 do not know whose a request is.
-const LAYOUT: i32 = 1;
+/// The schema version (`PRAGMA user_version`). Version 0 does not store the application of a request.
+const SCHEMA_VERSION: i32 = 1;
 
-/// What a file of SQLite begins with (<https://www.sqlite.org/fileformat2.html#the_database_header>).
+/// The first bytes of a SQLite file (<https://www.sqlite.org/fileformat2.html#the_database_header>).
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// Where the application id stands in it, most significant byte first.
-const MARK: std::ops::Range<usize> = 68..72;
+/// The position of the application id in the header, most significant byte first.
+const APPLICATION_ID_BYTES: std::ops::Range<usize> = 68..72;
 
-/// Refuses what is there and is not ours, without SQLite, which may write to what it only reads. Our mark stands in
-/// the file itself from its first transaction on, whatever waits in a log beside it.
-pub(super) fn examine(file: &Path) -> Result<(), TicketStoreError> {
+/// Rejects an existing file that is not a ticket store. It does not use SQLite, which may write to a
+/// file that it only reads. Our application id is in the main file from its first transaction on,
+/// even if later transactions are still in the write-ahead log.
+pub(super) fn check_owner(file: &Path) -> Result<(), TicketStoreError> {
     let trouble = |error: std::io::Error| TicketStoreError(format!("{}: {error}", file.display()));
     let found = match std::fs::metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -35,19 +36,20 @@ pub(super) fn examine(file: &Path) -> Result<(), TicketStoreError> {
         let read = opened.take(100).read_to_end(&mut head);
         read.map_err(trouble)?;
     }
-    let ours = head.starts_with(MAGIC) && head.get(MARK) == Some(&APPLICATION_ID.to_be_bytes());
+    let id = head.get(APPLICATION_ID_BYTES);
+    let ours = head.starts_with(MAGIC) && id == Some(&APPLICATION_ID.to_be_bytes());
     match ours {
         true => Ok(()),
         false => Err(TicketStoreError(format!(
-            "{}: this is not a file of tickets, and was not changed; choose another name",
+            "{}: this is not a file of tickets; it was not changed; choose another name",
             file.display()
         ))),
     }
 }
 
-/// Makes the file with its permissions, or takes others' from one that is there. The files that SQLite puts
-/// beside it get the same.
-pub(super) fn own_alone(file: &Path) -> std::io::Result<()> {
+/// Creates the file with mode 0600, or sets that mode on an existing one. SQLite gives its other
+/// files the same mode.
+pub(super) fn restrict_mode(file: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -60,21 +62,22 @@ pub(super) fn own_alone(file: &Path) -> std::io::Result<()> {
     options.open(file).map(|_| ())
 }
 
-/// Marks an empty file as ours and lays it out, in one transaction, or brings an older one of ours up to date.
-pub(super) async fn claim(connection: &mut SqliteConnection) -> Result<(), TicketStoreError> {
+/// In one transaction, creates the schema in an empty file and sets the application id, or upgrades
+/// an older schema.
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), TicketStoreError> {
     execute(connection, "BEGIN IMMEDIATE").await?;
-    let laid_out = lay_out(connection).await;
-    match laid_out {
+    let migrated = create_or_upgrade(connection).await;
+    match migrated {
         Ok(()) => execute(connection, "COMMIT").await,
         Err(error) => {
-            // What failed is told; where there is no transaction any more there is nothing to undo.
+            // The first error is reported. The rollback fails only if no transaction is open.
             let _ = execute(connection, "ROLLBACK").await;
             Err(error)
         }
     }
 }
 
-async fn lay_out(connection: &mut SqliteConnection) -> Result<(), TicketStoreError> {
+async fn create_or_upgrade(connection: &mut SqliteConnection) -> Result<(), TicketStoreError> {
     let found: (i32, i32, i64) = sqlx::query_as(
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
          FROM pragma_application_id, pragma_user_version",
@@ -83,19 +86,22 @@ async fn lay_out(connection: &mut SqliteConnection) -> Result<(), TicketStoreErr
     .await?;
     match found {
         (0, 0, 0) => {
-            execute(connection, include_str!("layout.sql")).await?;
+            execute(connection, include_str!("schema.sql")).await?;
             execute(connection, "PRAGMA application_id = 0x43537074").await?;
         }
         (APPLICATION_ID, 0, _) => {
             let column = "ALTER TABLE request ADD COLUMN application TEXT NOT NULL DEFAULT ''";
             execute(connection, column).await?;
         }
-        (APPLICATION_ID, LAYOUT, _) => return Ok(()),
+        (APPLICATION_ID, SCHEMA_VERSION, _) => return Ok(()),
         (APPLICATION_ID, ..) => {
-            let newer = "it was written by a newer version; run that version or a later one";
+            let newer = "a newer version wrote this file; run that version or a later one";
             return Err(TicketStoreError(newer.to_owned()));
         }
-        _ => return Err(TicketStoreError("another program's file".to_owned())),
+        _ => {
+            let other = "this file belongs to another program; choose another name";
+            return Err(TicketStoreError(other.to_owned()));
+        }
     }
     execute(connection, "PRAGMA user_version = 1").await
 }

@@ -1,7 +1,8 @@
-//! Tickets in one SQLite file: write-ahead log, every commit synced before its callers are answered.
+//! The ticket store in one SQLite file with a write-ahead log. Each commit is synced before its
+//! callers get their results.
 //!
-//! The file holds the secrets that requests are signed with. It is its owner's alone (mode 0600), belongs on a
-//! disk that others cannot read, and in no backup: after a loss the applications get other tickets.
+//! The file contains the secrets with which requests are signed. Its mode is 0600. Keep it on a disk
+//! that others cannot read, and do not back it up: if it is lost, consumers present other tickets.
 
 mod file;
 mod writer;
@@ -20,13 +21,14 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, SqlitePool};
 
-use super::{Limits, Once, OpenedTicket, RequestName, TicketStore, TicketStoreError};
+use super::{Insertion, Limits, OpenedTicket, RequestName, TicketStore, TicketStoreError};
 use writer::{Entry, Writer};
 
-/// Connections that read: one more than a small machine has cores.
+/// Reading connections: one more than a small machine has cores.
 const READERS: u32 = 3;
 
-/// Remembers in a file: a restart forgets nothing. Processes of one provider on one machine may share it.
+/// A ticket store in a file, which survives restarts. Processes of one provider on one machine may
+/// share the file.
 pub struct SqliteTickets {
     readers: SqlitePool,
     writer: Writer,
@@ -39,27 +41,29 @@ impl From<sqlx::Error> for TicketStoreError {
 }
 
 impl SqliteTickets {
-    /// Opens the file, or makes it, and remembers as much as that.
+    /// Opens or creates the file.
     ///
     /// # Errors
-    /// [`TicketStoreError`] when it is another program's file, which is left as it is, or cannot be written.
+    /// [`TicketStoreError`] if the file belongs to another program, in which case it is left
+    /// unchanged, or if it cannot be written.
     pub async fn open(file: &Path, limits: Limits) -> Result<Self, TicketStoreError> {
         let trouble = |error: &dyn std::fmt::Display| {
             TicketStoreError(format!("{}: {error}", file.display()))
         };
-        file::examine(file)?;
-        file::own_alone(file).map_err(|error| trouble(&error))?;
+        file::check_owner(file)?;
+        file::restrict_mode(file).map_err(|error| trouble(&error))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .busy_timeout(Duration::from_secs(5))
-            // What is over is not to be found in the file.
+            // Overwrite deleted secrets.
             .pragma("secure_delete", "ON")
             .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await?;
-        file::claim(&mut connection)
+        file::migrate(&mut connection)
             .await
             .map_err(|error| trouble(&error))?;
-        // Not before the file is known to be ours: a journal mode stays with it.
+        // The journal mode is stored in the file, so it is set only once the file is known to be
+        // ours.
         sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
             .execute(&mut connection)
             .await?;
@@ -78,18 +82,22 @@ impl SqliteTickets {
     }
 }
 
-/// SQLite's integers are signed; a time beyond them is never reached.
+/// SQLite's integers are signed. Larger times are clamped: they are never reached.
 fn integer(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)
 }
 
 #[async_trait]
 impl TicketStore for SqliteTickets {
-    fn outlives_a_restart(&self) -> bool {
+    fn survives_restart(&self) -> bool {
         true
     }
 
-    async fn keep(&self, ticket: OpenedTicket, now: u64) -> Result<Once, TicketStoreError> {
+    async fn insert_ticket(
+        &self,
+        ticket: OpenedTicket,
+        now: u64,
+    ) -> Result<Insertion, TicketStoreError> {
         self.writer
             .write(Entry::Ticket(Box::new(ticket)), now)
             .await
@@ -120,13 +128,13 @@ impl TicketStore for SqliteTickets {
         }))
     }
 
-    async fn request(
+    async fn insert_request(
         &self,
         name: RequestName,
         application: &str,
         until: u64,
         now: u64,
-    ) -> Result<Once, TicketStoreError> {
+    ) -> Result<Insertion, TicketStoreError> {
         let entry = Entry::Request(name, application.to_owned(), until);
         self.writer.write(entry, now).await
     }

@@ -1,4 +1,5 @@
-//! The one task that writes. What waits is written in one transaction and synced once; then all are answered.
+//! The task that writes. It writes all waiting entries in one transaction, syncs once, and then
+//! sends all results.
 
 use countersign_proto::broker::v2::Credentials;
 use sqlx::Connection;
@@ -8,22 +9,22 @@ use tokio::sync::{mpsc, oneshot};
 use super::integer;
 use crate::provider::tickets::shares::Shares;
 use crate::provider::tickets::{
-    Limits, Once, OpenedTicket, RequestName, TicketStoreError, remembered,
+    Insertion, Limits, OpenedTicket, RequestName, TicketStoreError, kept_until,
 };
 
-/// Entries that may wait before a caller has to.
-const QUEUE: usize = 1_024;
-/// Entries in one transaction: a sync costs more than writing that many.
-const LARGEST_BATCH: usize = 512;
-/// How often what is over is deleted, in milliseconds of the site's time.
-const SWEEP: u64 = 10_000;
+/// Entries that may wait before callers are blocked.
+const QUEUE_LENGTH: usize = 1_024;
+/// Maximum number of entries in one transaction: a sync costs more than writing this many.
+const MAX_BATCH: usize = 512;
+/// How often expired entries are deleted, in milliseconds of the site's time.
+const SWEEP_INTERVAL: u64 = 10_000;
 
-type Answer = Result<Once, TicketStoreError>;
+type Answer = Result<Insertion, TicketStoreError>;
 
-/// What is to be remembered.
+/// An entry to be stored.
 pub(super) enum Entry {
     Ticket(Box<OpenedTicket>),
-    /// Of which application, and until when.
+    /// Name, application, and expiry of the signature.
     Request(RequestName, String, u64),
 }
 
@@ -33,7 +34,7 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// The way to the writing task, which ends with it.
+/// The handle of the writing task, which ends when the handle is dropped.
 pub(super) struct Writer {
     queue: mpsc::Sender<Waiting>,
 }
@@ -43,27 +44,27 @@ impl Writer {
         mut connection: SqliteConnection,
         limits: Limits,
     ) -> Result<Self, TicketStoreError> {
-        let (queue, mut arrivals) = mpsc::channel(QUEUE);
+        let (queue, mut arrivals) = mpsc::channel(QUEUE_LENGTH);
         let mut task = Task {
-            counted: Counted::read(&mut connection, limits).await?,
+            counts: Counts::read(&mut connection, limits).await?,
             connection,
             limits,
             swept: 0,
         };
         tokio::spawn(async move {
-            let mut batch = Vec::with_capacity(LARGEST_BATCH);
-            while arrivals.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
+            let mut batch = Vec::with_capacity(MAX_BATCH);
+            while arrivals.recv_many(&mut batch, MAX_BATCH).await > 0 {
                 task.write(std::mem::take(&mut batch)).await;
             }
         });
         Ok(Self { queue })
     }
 
-    /// Remembers it, and returns when it is on the disk.
+    /// Stores an entry, and returns when it is synced to disk.
     pub(super) async fn write(&self, entry: Entry, now: u64) -> Answer {
         let (answer, written) = oneshot::channel();
         let waiting = Waiting { entry, now, answer };
-        let ended = || TicketStoreError("the writer has ended".to_owned());
+        let ended = || TicketStoreError("the writing task has ended".to_owned());
         self.queue.send(waiting).await.map_err(|_| ended())?;
         written.await.map_err(|_| ended())?
     }
@@ -72,8 +73,8 @@ impl Writer {
 struct Task {
     connection: SqliteConnection,
     limits: Limits,
-    counted: Counted,
-    /// When what is over was deleted, by the site's time.
+    counts: Counts,
+    /// When expired entries were last deleted, by the site's time.
     swept: u64,
 }
 
@@ -81,7 +82,7 @@ impl Task {
     async fn write(&mut self, batch: Vec<Waiting>) {
         let written = self.transaction(&batch).await;
         if written.is_err() {
-            // What was counted may not be there: the next transaction counts anew.
+            // Counted entries may not have been stored, so the next transaction counts again.
             self.swept = 0;
         }
         let answers = match written {
@@ -89,32 +90,32 @@ impl Task {
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         };
         for (waiting, answer) in batch.into_iter().zip(answers) {
-            // A caller that went away does not undo what it asked for.
+            // The entry stays stored if the caller's future was dropped.
             let _ = waiting.answer.send(answer);
         }
     }
 
-    /// Writes a batch whole or not at all: a transaction that is dropped is rolled back.
-    async fn transaction(&mut self, batch: &[Waiting]) -> Result<Vec<Once>, TicketStoreError> {
+    /// Writes a batch atomically: dropping the transaction rolls it back.
+    async fn transaction(&mut self, batch: &[Waiting]) -> Result<Vec<Insertion>, TicketStoreError> {
         let now = batch.iter().map(|waiting| waiting.now).max().unwrap_or(0);
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        if now.abs_diff(self.swept) >= SWEEP {
+        if now.abs_diff(self.swept) >= SWEEP_INTERVAL {
             sweep(&mut transaction, now).await?;
-            // Other processes may share the file, so it is counted anew.
-            self.counted = Counted::read(&mut transaction, self.limits).await?;
+            // Other processes may share the file, so entries are counted again.
+            self.counts = Counts::read(&mut transaction, self.limits).await?;
             self.swept = now;
         }
         let mut answers = Vec::with_capacity(batch.len());
         for waiting in batch {
             let entry = &waiting.entry;
-            answers.push(self.counted.remember(&mut transaction, entry).await?);
+            answers.push(self.counts.insert(&mut transaction, entry).await?);
         }
         transaction.commit().await?;
         Ok(answers)
     }
 }
 
-/// Deletes what is over.
+/// Deletes expired entries.
 async fn sweep(connection: &mut SqliteConnection, now: u64) -> Result<(), TicketStoreError> {
     for table in [
         "DELETE FROM ticket WHERE until < ?",
@@ -126,13 +127,13 @@ async fn sweep(connection: &mut SqliteConnection, now: u64) -> Result<(), Ticket
     Ok(())
 }
 
-/// How much of each application is in the file.
-struct Counted {
+/// The number of entries of each application in the file.
+struct Counts {
     tickets: Shares,
     requests: Shares,
 }
 
-impl Counted {
+impl Counts {
     async fn read(
         connection: &mut SqliteConnection,
         limits: Limits,
@@ -145,12 +146,12 @@ impl Counted {
         })
     }
 
-    /// Writes an entry unless it is there already, or its application has no room left.
-    async fn remember(
+    /// Writes an entry unless it is stored already or its application has no room left.
+    async fn insert(
         &mut self,
         connection: &mut SqliteConnection,
         entry: &Entry,
-    ) -> Result<Once, TicketStoreError> {
+    ) -> Result<Insertion, TicketStoreError> {
         let (shares, application, find, key) = match entry {
             Entry::Ticket(ticket) => (
                 &mut self.tickets,
@@ -168,7 +169,7 @@ impl Counted {
         if !shares.has_room(application) {
             let found = sqlx::query(find).bind(key);
             let found = found.fetch_optional(connection).await?;
-            return Ok(found.map_or(Once::Full, |_| Once::Again));
+            return Ok(found.map_or(Insertion::Full, |_| Insertion::Replayed));
         }
         let insert = match entry {
             Entry::Ticket(ticket) => {
@@ -180,20 +181,20 @@ impl Counted {
                 row.bind(secret.expose().to_vec())
                     .bind(integer(*expires))
                     .bind(ticket.auth_data.get())
-                    .bind(integer(remembered(*expires)))
+                    .bind(integer(kept_until(*expires)))
             }
             Entry::Request(_, _, until) => {
                 let row = "INSERT INTO request VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
                 let row = sqlx::query(row).bind(key);
-                row.bind(integer(remembered(*until))).bind(application)
+                row.bind(integer(kept_until(*until))).bind(application)
             }
         };
         let written = insert.execute(connection).await?;
         if written.rows_affected() == 0 {
-            return Ok(Once::Again);
+            return Ok(Insertion::Replayed);
         }
         shares.add(application);
-        Ok(Once::First)
+        Ok(Insertion::New)
     }
 }
 

@@ -1,6 +1,7 @@
--- What a provider remembers. Times are the site's, in milliseconds since 1970.
+-- A provider's ticket store. Times are the site's, in milliseconds since 1970. Rows may be deleted
+-- after `until`.
 
--- Tickets that were presented. `secret` is what requests are signed with.
+-- Accepted tickets. Requests are signed with `secret`.
 CREATE TABLE ticket (
   id          BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
   application TEXT    NOT NULL,
@@ -10,7 +11,7 @@ CREATE TABLE ticket (
   until       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Requests that came: SHA-256 of ticket and nonce.
+-- Accepted requests; `name` is SHA-256 of ticket id and nonce.
 CREATE TABLE request (
   name        BLOB    NOT NULL PRIMARY KEY CHECK (length(name) = 32),
   until       INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-//! What a provider finds out about a presentation before it does public-key work for it.
+//! Checks that a provider makes before public-key work on a presentation.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::wire::{Said, serve};
-use super::world::{HOUR, SECOND, World, guarded, no, ok, post_to};
+use super::wire::{RecordedRequest, serve};
+use super::world::{HOUR, SECOND, World, ok, post_to, rejected, routes};
 
-/// The presentation with another signature, which nothing that verifies one would accept.
-fn unsigned(presentation: &Said) -> Said {
+/// The presentation with an invalid signature.
+fn unsigned(presentation: &RecordedRequest) -> RecordedRequest {
     let mut value: Value = serde_json::from_slice(&presentation.body).unwrap();
     value["ticket"]["signature"] = json!("A".repeat(86));
     let mut unsigned = presentation.clone();
@@ -25,54 +25,60 @@ fn unsigned(presentation: &Said) -> Said {
     unsigned
 }
 
-/// The story: a recorded presentation, a year old or accepted before, was verified, opened and answered with fresh
-/// key material before its time and its id were looked at, as often as a client sent it. That the signature here is
-/// wrong is not found out: it is not looked at.
+/// Regression: a recorded presentation, a year old or accepted before, was verified, opened and
+/// acknowledged with fresh key material before its time and id were checked, each time it was sent.
+/// The invalid signature here goes unnoticed because it is not verified.
 // BRK-60
 #[tokio::test]
-async fn a_ticket_that_came_before_or_is_over_costs_no_public_key_work() {
+async fn an_accepted_or_expired_ticket_costs_no_public_key_work() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tickets.db");
     let world = World::new().await;
     let started = async || {
         let tickets = SqliteTickets::open(&file, Limits::default()).await.unwrap();
-        guarded(&world.provider().tickets(tickets).build().unwrap())
+        routes(&world.provider().tickets(tickets).build().unwrap())
     };
     let ledger = serve(started().await).await;
     post_to(&world.client(&ledger), &ledger, "12.50").await;
     let recorded = ledger.wire().remove(0);
     assert_eq!(recorded.path, TICKET_PATH);
-    let replayed = no(Refusal::Replayed);
-    assert_eq!(ledger.say(unsigned(&recorded)).await, replayed);
+    let replayed = rejected(Refusal::Replayed);
+    assert_eq!(ledger.send(unsigned(&recorded)).await, replayed);
     ledger.replace(started().await);
-    assert_eq!(ledger.say(unsigned(&recorded)).await, replayed);
+    assert_eq!(ledger.send(unsigned(&recorded)).await, replayed);
     world.time.pass(365 * 24 * HOUR);
-    let over = no(Refusal::Expired);
-    assert_eq!(ledger.say(unsigned(&recorded)).await, over);
-    // What nothing is known of is verified.
+    let over = rejected(Refusal::Expired);
+    assert_eq!(ledger.send(unsigned(&recorded)).await, over);
+    // An unknown ticket is verified.
     let another = world.client(&ledger);
     assert_eq!(post_to(&another, &ledger, "1").await, ok("1"));
 }
 
-/// The story: a presentation that was refused for what its verification showed was verified again each time.
+/// Regression: a presentation that was refused after verification was verified again each time.
 // BRK-60
 #[tokio::test]
-async fn the_same_presentation_is_decided_once() {
+async fn a_refused_presentation_is_verified_only_once() {
     let world = World::new().await;
-    // A provider that forgets its tickets: only the presentation itself tells that it came before.
+    // A provider with an empty store can recognise only the presentation itself.
     let ledger = world.ledger().await;
     post_to(&world.client(&ledger), &ledger, "12.50").await;
     let recorded = ledger.wire().remove(0);
     let provider = world.provider().build().unwrap();
-    ledger.replace(guarded(&provider));
+    ledger.replace(routes(&provider));
     world.time.pass(61 * SECOND);
-    assert_eq!(ledger.say(recorded.clone()).await, no(Refusal::Clock));
-    // It would be of now at this time.
+    assert_eq!(
+        ledger.send(recorded.clone()).await,
+        rejected(Refusal::Clock)
+    );
+    // Its time would be accepted now.
     world.time.set_back(61 * SECOND);
-    assert_eq!(ledger.say(recorded.clone()).await, no(Refusal::Clock));
-    // Keys that are set anew may decide otherwise.
+    assert_eq!(
+        ledger.send(recorded.clone()).await,
+        rejected(Refusal::Clock)
+    );
+    // Setting keys clears the cached refusals.
     provider.set_site_keys(world.site.known().keys);
-    assert_eq!(ledger.say(recorded).await.status, 200);
+    assert_eq!(ledger.send(recorded).await.status, 200);
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Bytes>, Infallible>> + Send>>;
@@ -98,11 +104,11 @@ impl Service<Request<Full<Bytes>>> for Never {
     }
 }
 
-/// Presents until one is told to come again, and gives how many wait and that answer. Each has another ID object, so
-/// that none is known from another one.
+/// Presents until one presentation is rejected as busy. Returns the waiting responses and that
+/// response. Each presentation has another ID object, so that none is in the cache.
 fn fill(
     service: &mut VerifiedService<Never, V2>,
-    presentation: &Said,
+    presentation: &RecordedRequest,
 ) -> (Vec<Answer>, Response<Bytes>) {
     let mut value: Value = serde_json::from_slice(&presentation.body).unwrap();
     let mut waiting = Vec::new();
@@ -113,7 +119,7 @@ fn fill(
         let mut answer = service.call(request);
         match (&mut answer).now_or_never() {
             None => waiting.push(answer),
-            // One whose work was done at once.
+            // Its verification is done already.
             Some(Ok(answer)) if answer.status() == StatusCode::UNAUTHORIZED => {}
             Some(answer) => return (waiting, answer.unwrap()),
         }
@@ -121,11 +127,11 @@ fn fill(
     panic!("there is no end");
 }
 
-/// The story: as many presentations as came were verified at the same time, of one client too, and the requests of
-/// others waited for the processor.
+/// Regression: any number of presentations was verified concurrently, also of one client, and the
+/// requests of other clients waited for the processor.
 // BRK-60
 #[tokio::test]
-async fn presentations_beyond_those_that_may_wait_are_told_to_come_again() {
+async fn presentations_beyond_the_waiting_limit_get_503_with_retry_after() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     post_to(&world.client(&ledger), &ledger, "12.50").await;
@@ -140,7 +146,7 @@ async fn presentations_beyond_those_that_may_wait_are_told_to_come_again() {
         let mut service = provider.layer(Never);
         let (waiting, busy) = fill(&mut service, &presentation);
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
-        // Those that are worked on, and those that wait for them.
+        // Those in progress and those that wait.
         let range = at_least + 1..=at_most;
         assert!(range.contains(&waiting.len()), "{}", waiting.len());
         assert_eq!(busy.headers()["retry-after"], "1");

@@ -1,4 +1,4 @@
-//! The next connection of a listener, also when the process has no descriptor left for it.
+//! Accepts connections when the process has no file descriptor left.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -14,25 +14,25 @@ use tracing::warn;
 use super::Listener;
 use crate::admission::{Admission, Key};
 
-/// How long a listener waits for a connection that was evicted to end.
+/// How long a listener waits for evicted connections to close.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The log is told of a want of descriptors once in this time.
-const SAID_EVERY: Duration = Duration::from_secs(10);
-/// Connections that are evicted at a time when descriptors are used up.
-const EVICTED: usize = 8;
+/// Minimum interval of log entries about a lack of descriptors.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Connections that are evicted at a time when no descriptor is left.
+const EVICTIONS_AT_A_TIME: usize = 8;
 
-/// What makes room when the process has no descriptor left; one for all listeners.
-pub struct Room {
-    /// Connections of clients, the most numerous first.
+/// Frees descriptors when the process has none left. All listeners share one.
+pub struct DescriptorReserve {
+    /// The connections of clients, the most numerous first.
     admissions: Vec<Arc<dyn Evict>>,
-    /// An open file that is closed for a connection that must be answered.
+    /// An open file that is closed to accept a connection of an operator.
     spare: Mutex<Option<File>>,
-    said: Mutex<Option<Instant>>,
+    last_logged: Mutex<Option<Instant>>,
 }
 
-/// Connections of which some may be evicted.
+/// A set of connections that can be evicted.
 trait Evict: Send + Sync {
-    /// Evicts one; whether there was one.
+    /// Evicts one connection. Returns `false` if there was none.
     fn evict(&self) -> bool;
 }
 
@@ -42,25 +42,25 @@ impl<K: Key> Evict for Admission<K> {
     }
 }
 
-impl Room {
-    /// Evicts unauthenticated connections of these, of the first that has any.
+impl DescriptorReserve {
+    /// Evicts unauthenticated connections of the first of `admissions` that has any.
     #[must_use]
     pub fn new<K: Key + Sync>(admissions: Vec<Arc<Admission<K>>>) -> Arc<Self> {
         let admissions = admissions.into_iter();
-        let room = Self {
+        let reserve = Self {
             admissions: admissions.map(|one| one as Arc<dyn Evict>).collect(),
             spare: Mutex::default(),
-            said: Mutex::default(),
+            last_logged: Mutex::default(),
         };
-        room.keep_spare();
-        Arc::new(room)
+        reserve.refill_spare();
+        Arc::new(reserve)
     }
 
-    /// The next connection of a listener of clients. When there is no descriptor for it, unauthenticated
-    /// connections of the largest group are evicted until there is one.
+    /// Accepts the next connection of a client. While no descriptor is left, it evicts
+    /// unauthenticated connections of the largest group.
     ///
     /// # Errors
-    /// The listener itself is broken.
+    /// The listener failed.
     pub(super) async fn next<L: Listener>(&self, listener: &L) -> io::Result<L::Accepted> {
         loop {
             match poll_fn(|context| listener.poll_accept(context)).await {
@@ -70,17 +70,17 @@ impl Room {
         }
     }
 
-    /// The same for a listener that must always answer: it takes the spare descriptor.
+    /// Accepts the next connection of an operator. If no descriptor is left, it uses the spare one.
     ///
     /// # Errors
-    /// The listener itself is broken.
-    pub(super) async fn next_first<L: Listener>(&self, listener: &L) -> io::Result<L::Accepted> {
+    /// The listener failed.
+    pub(super) async fn next_reserved<L: Listener>(&self, listener: &L) -> io::Result<L::Accepted> {
         loop {
             let accepted = poll_fn(|context| {
                 let accepted = listener.poll_accept(context);
                 match &accepted {
                     Poll::Ready(Err(error)) if Fault::of(error) == Fault::Exhausted => {
-                        // In one poll, so that no other listener of this thread takes it.
+                        // In the same poll, so that no other listener of this thread gets the descriptor.
                         drop(self.spare());
                         listener.poll_accept(context)
                     }
@@ -89,7 +89,7 @@ impl Room {
             });
             match accepted.await {
                 Ok(accepted) => {
-                    self.keep_spare();
+                    self.refill_spare();
                     return Ok(accepted);
                 }
                 Err(error) => self.recover(error).await?,
@@ -100,13 +100,13 @@ impl Room {
     async fn recover(&self, error: io::Error) -> io::Result<()> {
         match Fault::of(&error) {
             Fault::Connection => {
-                // An error that this page does not know may come again at once.
+                // An unknown error may repeat at once, so avoid a busy loop.
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 Ok(())
             }
             Fault::Exhausted => {
                 let evicted = self.evict();
-                self.say(&error, evicted);
+                self.log(&error, evicted);
                 tokio::time::sleep(PAUSE).await;
                 Ok(())
             }
@@ -116,14 +116,17 @@ impl Room {
 
     fn evict(&self) -> usize {
         let evict = |_: &usize| self.admissions.iter().any(|admission| admission.evict());
-        (0..EVICTED).take_while(evict).count()
+        (0..EVICTIONS_AT_A_TIME).take_while(evict).count()
     }
 
-    fn say(&self, error: &io::Error, evicted: usize) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_none_or(|at| at.elapsed() >= SAID_EVERY) {
-            *said = Some(Instant::now());
-            warn!(%error, evicted, "cannot accept a connection; unauthenticated ones make room");
+    fn log(&self, error: &io::Error, evicted: usize) {
+        let mut last_logged = self
+            .last_logged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last_logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            *last_logged = Some(Instant::now());
+            warn!(%error, evicted, "no descriptor left: evicting unauthenticated connections");
         }
     }
 
@@ -132,23 +135,23 @@ impl Room {
         spare.take()
     }
 
-    fn keep_spare(&self) {
+    fn refill_spare(&self) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.is_none() {
-            // Where there is no room for it now, there is after a later connection.
+            // If it fails now, a later connection tries again.
             *spare = File::open("/dev/null").ok();
         }
     }
 }
 
-/// Why there is no connection.
+/// The cause of an error of `accept`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    /// The connection that was about to be taken is broken; there are others.
+    /// The connection being accepted failed; other connections are not affected.
     Connection,
-    /// The process or the system has no descriptor or memory for it.
+    /// The process or the system has no descriptor or memory left.
     Exhausted,
-    /// The listener will never take one again.
+    /// The listener cannot accept connections any more.
     Listener,
 }
 
@@ -157,7 +160,7 @@ impl Fault {
         match Errno::from_io_error(error) {
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
             Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP) => Self::Listener,
-            // What `accept` passes on of the connection, such as ECONNABORTED (accept(2)).
+            // `accept` also returns errors of the connection, such as ECONNABORTED (accept(2)).
             _ => Self::Connection,
         }
     }
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_of_accept_are_told_apart() {
+    fn errors_of_accept_are_classified() {
         let of = |errno: Errno| Fault::of(&io::Error::from(errno));
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
             assert_eq!(of(errno), Fault::Exhausted, "{errno}");
@@ -188,10 +191,10 @@ mod tests {
         }
     }
 
-    /// A listener that must answer, of a process without a free descriptor: it does so at once.
+    /// The process has no free descriptor, and the operators' listener still accepts at once.
     #[tokio::test]
-    async fn a_listener_that_must_answer_takes_the_spare_descriptor() {
-        struct Exhausted(Arc<Room>);
+    async fn a_listener_of_operators_uses_the_spare_descriptor() {
+        struct Exhausted(Arc<DescriptorReserve>);
         impl Listener for Exhausted {
             type Accepted = ();
             fn poll_accept(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -204,9 +207,9 @@ mod tests {
                 })
             }
         }
-        let room = Room::new::<u64>(Vec::new());
-        let listener = Exhausted(room.clone());
-        room.next_first(&listener).await.unwrap();
-        assert!(room.spare().is_some(), "there is one for the next time");
+        let reserve = DescriptorReserve::new::<u64>(Vec::new());
+        let listener = Exhausted(reserve.clone());
+        reserve.next_reserved(&listener).await.unwrap();
+        assert!(reserve.spare().is_some(), "a spare is open again");
     }
 }

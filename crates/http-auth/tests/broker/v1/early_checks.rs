@@ -1,27 +1,27 @@
-//! What a provider finds out about a presentation before it does public-key work for it, and what a restart without
-//! a file leaves it unsure of.
+//! Checks that a provider makes before public-key work on a presentation, and tickets from before a
+//! restart without a file.
 
 use std::sync::Arc;
 
-use countersign_http_auth::v1::Provider;
+use countersign_http_auth::Provider;
 use countersign_proto::broker::v1::V1Refusal;
 use serde_json::{Value, json};
 
-use super::super::wire::{Answered, Said, serve};
+use super::super::wire::{RecordedRequest, Reply, serve};
 use super::super::world::{A, B, HOUR, SECOND, Time, ok, post_to};
 use super::master::TestMaster;
-use super::world::{World, application, guarded, public};
+use super::world::{World, application, public, routes};
 
-fn no(refusal: &V1Refusal) -> Answered {
-    Answered {
+fn rejected(refusal: &V1Refusal) -> Reply {
+    Reply {
         status: refusal.status(),
         challenge: None,
         body: refusal.body(),
     }
 }
 
-/// The same ticket with an ID object that nothing comes of.
-fn with_another_id(presentation: &Said, id: &str) -> Said {
+/// The same ticket with an invalid ID object.
+fn with_another_id(presentation: &RecordedRequest, id: &str) -> RecordedRequest {
     let mut value: Value = serde_json::from_slice(&presentation.body).unwrap();
     value["id"] = json!(id);
     let mut other = presentation.clone();
@@ -29,50 +29,56 @@ fn with_another_id(presentation: &Said, id: &str) -> Said {
     other
 }
 
-/// The story: a recorded ticket, a year old or accepted before, cost an RSA private operation under each key before
-/// its time was looked at, as often as a client sent it, with any ID object.
+/// Regression: a recorded ticket, a year old or accepted before, cost an RSA private operation with
+/// each key before its time was checked, each time it was sent, with any ID object.
 // BRK-60
 #[tokio::test]
-async fn a_ticket_that_was_decided_costs_no_public_key_work_again() {
+async fn a_ticket_with_a_known_outcome_costs_no_public_key_work() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     post_to(&world.client(&ledger), &ledger, "12.50").await;
     let recorded = ledger.wire().remove(0);
-    // Another restart, a year later: nothing is known of the ticket.
-    ledger.replace(guarded(&world.provider().build()));
+    // A restart and a year later, the ticket is unknown.
+    ledger.replace(routes(&world.provider().build()));
     world.time.pass(365 * 24 * HOUR);
     let clock = world.time.now();
-    // Read once, as its ID object shows, and not a second time.
+    // It is opened once, as the refusal for its ID object shows, and not again.
     let garbled = with_another_id(&recorded, "AAAA");
-    assert_eq!(ledger.say(garbled.clone()).await, no(&V1Refusal::Nonces));
+    assert_eq!(
+        ledger.send(garbled.clone()).await,
+        rejected(&V1Refusal::Nonces)
+    );
     for again in [garbled, with_another_id(&recorded, "AAAB"), recorded] {
-        assert_eq!(ledger.say(again).await, no(&V1Refusal::Stale { clock }));
+        assert_eq!(
+            ledger.send(again).await,
+            rejected(&V1Refusal::Stale { clock })
+        );
     }
     assert_eq!(post_to(&world.client(&ledger), &ledger, "1").await, ok("1"));
 }
 
-/// A client that shows a ticket with a signature of its own does not decide what becomes of the ticket.
+/// An attacker that presents a ticket with a forged signature does not affect the outcome of the ticket.
 // BRK-60
 #[tokio::test]
-async fn a_ticket_is_not_decided_by_a_wrong_signature() {
+async fn a_forged_signature_does_not_set_the_outcome_of_a_ticket() {
     let world = World::new().await;
     let ledger = world.ledger().await;
     let client = world.client(&ledger);
     post_to(&client, &ledger, "12.50").await;
     let recorded = ledger.wire().remove(0);
-    let fresh = guarded(&world.provider().clock(before(&world.time)).build());
+    let fresh = routes(&world.provider().clock(before(&world.time)).build());
     ledger.replace(fresh);
     let mut forged: Value = serde_json::from_slice(&recorded.body).unwrap();
     forged["ticket"]["signature"] = json!("AAAA");
-    let mut said = recorded.clone();
-    said.body = forged.to_string().into();
-    assert_eq!(ledger.say(said).await, no(&V1Refusal::NotVerified));
+    let mut sent = recorded.clone();
+    sent.body = forged.to_string().into();
+    assert_eq!(ledger.send(sent).await, rejected(&V1Refusal::NotVerified));
     let garbled = with_another_id(&recorded, "AAAA");
-    assert_eq!(ledger.say(garbled).await, no(&V1Refusal::Nonces));
-    assert_eq!(ledger.say(recorded).await.status, 200);
+    assert_eq!(ledger.send(garbled).await, rejected(&V1Refusal::Nonces));
+    assert_eq!(ledger.send(recorded).await.status, 200);
 }
 
-/// A clock of a provider that began a minute before.
+/// A clock that makes the provider start a minute ago.
 fn before(time: &Time) -> impl Fn() -> u64 + Send + Sync + 'static {
     let (time, began) = (time.clone(), std::sync::atomic::AtomicBool::new(false));
     move || match began.swap(true, std::sync::atomic::Ordering::Relaxed) {
@@ -81,12 +87,12 @@ fn before(time: &Time) -> impl Fn() -> u64 + Send + Sync + 'static {
     }
 }
 
-/// The story: a provider with a memory store refused each request whose sender's clock said that it was signed before
-/// the provider began, so a consumer that is 55 s slow was refused for 55 s, and everybody in the second in which
-/// it began.
+/// Regression: a provider with a memory store rejected each request with a timestamp before the
+/// provider's start. So a consumer whose clock is 55 s slow was rejected for 55 s, and every consumer
+/// in the second of the start.
 // BRK-28
 #[tokio::test]
-async fn a_fresh_request_of_a_slow_consumer_is_accepted_just_after_a_start() {
+async fn a_fresh_request_of_a_consumer_with_a_slow_clock_is_accepted_after_a_start() {
     for (slow, up) in [
         (55 * SECOND, 3 * SECOND),
         (0, 0),
@@ -101,19 +107,19 @@ async fn a_fresh_request_of_a_slow_consumer_is_accepted_just_after_a_start() {
         let consumer = world.consumer(&ledger).clock(move || time.now() - slow);
         let client = consumer.build().unwrap().client().unwrap();
         assert_eq!(post_to(&client, &ledger, "1").await, ok("1"), "{slow} {up}");
-        // What was answered before a start is not answered after it.
-        let [presentation, said] = ledger.wire().try_into().unwrap();
+        // A request accepted before a restart is rejected after it.
+        let [presentation, sent] = ledger.wire().try_into().unwrap();
         world.time.pass(1);
-        ledger.replace(guarded(&world.provider().build()));
+        ledger.replace(routes(&world.provider().build()));
         let clock = world.time.now();
-        let answer = ledger.say(presentation).await;
-        assert_eq!(answer, no(&V1Refusal::Stale { clock }));
-        assert_eq!(ledger.say(said).await.status, 401);
+        let answer = ledger.send(presentation).await;
+        assert_eq!(answer, rejected(&V1Refusal::Stale { clock }));
+        assert_eq!(ledger.send(sent).await.status, 401);
     }
 }
 
-/// The story: the tickets of a site that knows whole seconds alone were refused in the second in which a provider
-/// began.
+/// Regression: tickets of a site with timestamps in whole seconds were refused in the second of the
+/// provider's start.
 // BRK-28
 #[tokio::test]
 async fn whole_seconds_are_compared_as_whole_seconds() {
@@ -128,6 +134,6 @@ async fn whole_seconds_are_compared_as_whole_seconds() {
     let world = World { time, master };
     let now = world.time.clone();
     let provider = Provider::builder(application(B, "provider"), world.master.known());
-    let ledger = serve(guarded(&provider.clock(move || now.now()).build())).await;
+    let ledger = serve(routes(&provider.clock(move || now.now()).build())).await;
     assert_eq!(post_to(&world.client(&ledger), &ledger, "1").await, ok("1"));
 }
