@@ -75,7 +75,7 @@ fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
     let again = "Pass phrase of the key file, once more: ";
     terminal.until(first).press("correct horse battery\n");
     terminal.until(again).press("correct horse batterz\n");
-    terminal.until("the two are not the same; try again");
+    terminal.until("the two pass phrases are not the same; try again");
     terminal.until(first).press("correct horse battery\n");
     terminal.until(again).press("correct horse battery\n");
     assert!(terminal.rest().contains("code 0"));

@@ -217,7 +217,7 @@ fn a_secret_that_others_can_read_is_warned_of() {
         "--passphrase-file",
         "maria.pass",
     ]);
-    assert!(said.code == 0 && said.err.contains("can be read by others"));
+    assert!(said.code == 0 && said.err.contains("other users can read"));
 }
 
 #[test]

@@ -149,5 +149,5 @@ fn a_file_for_which_there_is_no_room_is_named_and_not_left_behind(table: &mut Ta
     }
     // Nothing was kept, and the site does not believe otherwise.
     let doctor = site.run(&["doctor"]);
-    assert!(doctor.out.contains("none was ever made"), "{}", doctor.out);
+    assert!(doctor.out.contains("there is no backup"), "{}", doctor.out);
 }
