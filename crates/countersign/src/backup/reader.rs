@@ -199,7 +199,7 @@ fn line(reader: &mut BufReader<File>) -> io::Result<String> {
     if line.pop() == Some('\n') {
         return Ok(line);
     }
-    // No text at all, or cut in the middle.
+    // Not text, or truncated.
     Ok(String::new())
 }
 

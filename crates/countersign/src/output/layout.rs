@@ -18,7 +18,7 @@ fn lay_out(json: &str, indent: Option<&str>) -> String {
     }
     let mut out = String::with_capacity(json.len());
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    // A line begins before the next character, unless that closes what was just opened.
+    // A new line begins before the next character, unless that closes an empty list or object.
     let mut opened = false;
     for character in json.chars() {
         if quoted {
