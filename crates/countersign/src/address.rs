@@ -1,9 +1,9 @@
-//! Addresses as people type them: an IP address or a name and a port to listen on, and where HTTP is answered.
+//! Parses addresses: of listeners (host and port) and of HTTP servers.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-/// Reads `ADDRESS:PORT` or `NAME:PORT`. A name that has several addresses stands for its first IPv4 one: where
-/// `localhost` has an IPv6 address too, not every client tries both.
+/// Parses `ADDRESS:PORT` or `NAME:PORT`. Of a name with several addresses, the first IPv4 address is
+/// taken: where `localhost` also has an IPv6 address, not every client tries both.
 pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     if let Ok(address) = text.parse() {
@@ -26,7 +26,7 @@ pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
         .ok_or_else(|| "the name has no address".to_owned())
 }
 
-/// Reads an HTTP address; without a scheme it is `http`.
+/// Parses an HTTP address. The default scheme is `http`.
 pub(crate) fn http(text: &str) -> Result<http::Uri, http::uri::InvalidUri> {
     let text = text.trim();
     match text.contains("://") {

@@ -1,4 +1,4 @@
-//! Speaking with a site through the admin socket in its folder.
+//! A client of a site's admin socket.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,9 +14,9 @@ use crate::failure::{Exit, Failure};
 use crate::hint;
 use crate::site::folder::Folder;
 
-/// The longest line that is accepted, in bytes: a page of a list, with much room.
+/// The greatest length of a received line, in bytes: much more than a page of a list needs.
 const MAX_LINE: usize = 256 << 20;
-/// Bytes asked of the socket at a time.
+/// Bytes read from the socket at a time.
 const READ_AT_A_TIME: usize = 8 * 1024;
 
 /// A connection to a site's admin socket.
@@ -40,7 +40,7 @@ impl Admin {
         })
     }
 
-    /// Runs an operation; a failed one is an outcome too.
+    /// Runs an operation and returns its outcome, also if the operation failed.
     pub(crate) fn run(
         &mut self,
         group: &str,
@@ -58,8 +58,10 @@ impl Admin {
             .map(|(outcome, _)| hint::of_commands(outcome, &self.folder))
     }
 
-    /// Runs an operation that answers with content, and hands that to `take` a piece at a time; fails as a
-    /// failed one says, and when the content is not whole.
+    /// Runs an operation whose result has content and passes the content to `take` in pieces.
+    ///
+    /// # Errors
+    /// The operation failed, or the content is incomplete.
     pub(crate) fn content(
         &mut self,
         group: &str,
@@ -74,7 +76,10 @@ impl Admin {
         self.pieces(take).map(|()| outcome)
     }
 
-    /// The content that follows the outcome of an operation; fails when it is not whole.
+    /// Reads the content after the outcome of an operation and passes it to `take` in pieces.
+    ///
+    /// # Errors
+    /// The content is incomplete.
     pub(crate) fn pieces(
         &mut self,
         mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
@@ -84,21 +89,21 @@ impl Admin {
                 ContentLine::Piece(bytes) => take(&bytes)?,
                 ContentLine::End => return Ok(()),
                 ContentLine::Broken(why) => {
-                    let message = format_args!("the content is not whole: {why}");
+                    let message = format_args!("the content is incomplete: {why}");
                     return Err(Failure::new(Exit::Failure, "broken", message));
                 }
             }
         }
     }
 
-    /// The next line that the site sends.
+    /// Reads and parses the next line.
     fn line<T>(&mut self, read: impl Fn(&[u8]) -> Result<T, BadLine>) -> Result<T, Failure> {
         let line = self.receive().map_err(|error| self.lost(&error))?;
         read(line.as_deref().unwrap_or_default())
-            .map_err(|_| self.lost(&"it closed the connection"))
+            .map_err(|_| self.lost(&"the connection was closed"))
     }
 
-    /// A line; `None` when the site closed the connection.
+    /// Reads a line; `None` if the site closed the connection.
     fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = [0; READ_AT_A_TIME];
         while !self.lines.has_line().map_err(io::Error::other)? {
@@ -120,12 +125,15 @@ impl Admin {
         Failure::new(
             Exit::Unreachable,
             "connection_lost",
-            format_args!("the site in {} went away: {error}", self.folder.display()),
+            format_args!("the connection to the site in {} was lost: {error}", self.folder.display()),
         )
-        .hint("its log says why; whether the operation was done, `countersign audit list` shows")
+        .hint("see the log of the site; `countersign audit list` shows whether the operation was done")
     }
 
-    /// Runs an operation and reads its data; fails as a failed one says.
+    /// Runs an operation and returns its data.
+    ///
+    /// # Errors
+    /// The operation failed.
     pub(crate) fn data(
         &mut self,
         group: &str,
@@ -141,20 +149,22 @@ impl Admin {
     }
 }
 
-/// Why the admin socket of `folder` does not answer, and what to do.
+/// The failure when the admin socket of `folder` does not answer.
 fn unreachable(folder: &Path, error: &io::Error) -> Failure {
     let failure =
         |message: std::fmt::Arguments<'_>| Failure::new(Exit::Unreachable, "unreachable", message);
     let shown = folder.display();
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            failure(format_args!("no site runs in {shown}")).hint(format_args!(
+            failure(format_args!("no site is running in {shown}")).hint(format_args!(
                 "start it with `countersign serve`, or name another folder with --data"
             ))
         }
-        ErrorKind::PermissionDenied => failure(format_args!("the site in {shown} is not yours"))
-            .hint("its admin socket answers the user who runs the site, and root"),
+        ErrorKind::PermissionDenied => {
+            failure(format_args!("the site in {shown} belongs to another user"))
+                .hint("run this as the user who runs the site, or as root")
+        }
         _ => failure(format_args!("the admin socket in {shown}: {error}"))
-            .hint("a folder with a shorter path, or another one, may do"),
+            .hint("try a folder with a shorter path, or another folder"),
     }
 }

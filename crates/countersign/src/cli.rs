@@ -28,7 +28,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line. An environment variable that is empty is one that is not set.
+    /// Reads the command line. An empty environment variable counts as not set.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let matches = without_empty_variables(Self::command()).try_get_matches()?;
         Self::from_arg_matches(&matches)
@@ -47,7 +47,7 @@ fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// Shows help, or what is wrong with the command line, and gives the exit code.
+/// Prints help, or the error in the command line, and returns the exit code.
 pub(crate) fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let shown = error.print().and_then(|()| std::io::stdout().flush());
@@ -61,12 +61,12 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         return report(&Failure::usage(text.trim_end()), Format::Json);
     }
-    // Where standard error is closed, the exit code still tells.
+    // If standard error is closed, the exit code still reports the error.
     let _ = error.print();
     ExitCode::from(Exit::Usage as u8)
 }
 
-/// Whether the command line, which could not be read as a whole, asks for JSON.
+/// Whether a command line with errors asks for JSON output.
 fn json_is_asked_for() -> bool {
     let words: Vec<String> = std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())
@@ -87,9 +87,9 @@ fn json_is_asked_for() -> bool {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Noun {
-    /// Runs the site in the folder; makes it at the first launch.
+    /// Runs the site in the folder; creates it at the first launch.
     Serve(Serve),
-    /// Runs a throw-away site on this machine alone, already open.
+    /// Runs a temporary, unsealed site that only this machine can reach.
     Dev(Listen),
     /// The site itself and its key.
     #[command(subcommand)]
@@ -106,7 +106,7 @@ pub(crate) enum Noun {
     /// Applications that call each other.
     #[command(subcommand)]
     App(app::Verb),
-    /// The site's part between applications: its public keys.
+    /// The ticket broker: the site's public keys for applications.
     #[command(subcommand)]
     Broker(broker::Verb),
     /// Key files.
@@ -115,7 +115,7 @@ pub(crate) enum Noun {
     /// Open sessions.
     #[command(subcommand)]
     Session(session::Verb),
-    /// Sources that misbehaved and have to wait.
+    /// Rate-limit penalties of source addresses.
     #[command(subcommand)]
     Penalty(penalty::Verb),
     /// Encryption options.
@@ -127,9 +127,9 @@ pub(crate) enum Noun {
     /// Backups of the site.
     #[command(subcommand)]
     Backup(backup::Verb),
-    /// Looks for what is wrong or about to be; exit code 8 when it finds something.
+    /// Checks the site for problems; exit code 8 if it finds one.
     Doctor,
-    /// What the site can be asked to do.
+    /// The operations of the site.
     #[command(subcommand)]
     Operation(operation::Verb),
     /// The configuration file.
@@ -141,7 +141,7 @@ pub(crate) enum Noun {
     Shell(login::Login),
     /// Prints a completion script for a shell.
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: clap_complete::Shell,
     },
 }
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 }

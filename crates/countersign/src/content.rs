@@ -1,4 +1,4 @@
-//! Content on its way to a file or to standard output, with a progress bar for whoever waits.
+//! Writes content to a file or to standard output, with a progress bar.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,28 +11,29 @@ use crate::files::{Existing, OutputFile, PRIVATE};
 use crate::input::STANDARD;
 use crate::output::{Format, report};
 
-/// Where content goes. A file is there when it is whole, and not before.
+/// The destination of content. A file appears under its name only when it is complete.
 pub(crate) enum Sink {
     File(OutputFile),
     Standard(std::io::Stdout),
 }
 
 impl Sink {
-    /// Opens `--save`, or standard output when nothing was said and it is no terminal.
+    /// Opens the file of `--save`; without it, standard output unless that is a terminal.
     pub(crate) fn open(save: Option<&Path>, existing: Existing) -> Result<Self, Failure> {
         match save {
             Some(path) if path != Path::new(STANDARD) => {
                 OutputFile::create(path, PRIVATE, existing).map(Self::File)
             }
-            None if std::io::stdout().is_terminal() => {
-                Err(Failure::usage("content may be of any length and any bytes")
-                    .hint("say --save FILE, or --save - to have it on the terminal"))
-            }
+            None if std::io::stdout().is_terminal() => Err(Failure::usage(
+                "the result has content, which may be long and is not always text",
+            )
+            .hint("give --save FILE, or --save - to write it to the terminal")),
             _ => Ok(Self::Standard(std::io::stdout())),
         }
     }
 
-    /// The same, and nothing is left of the file when Ctrl-C or a termination signal ends the process.
+    /// Opens the destination as [`Self::open`] does, and removes an incomplete file when Ctrl-C or a
+    /// termination signal ends the process.
     pub(crate) fn open_interruptible(
         save: Option<&Path>,
         existing: Existing,
@@ -56,7 +57,7 @@ impl Sink {
         }
     }
 
-    /// The content is whole. A sink that is dropped before leaves no file.
+    /// Completes the file. A sink that is dropped before leaves no file.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {
             Self::File(file) => file.finish(),
@@ -65,13 +66,13 @@ impl Sink {
     }
 }
 
-/// That the content was not wanted any more.
+/// The failure when the transfer was interrupted.
 pub(crate) fn cancelled() -> Failure {
-    let message = "the content was not taken to its end";
+    let message = "the transfer of the content was interrupted";
     Failure::new(Exit::Failure, "cancelled", message)
 }
 
-/// Watches for the signals that end a process, beside work that cannot be interrupted.
+/// Watches for signals that end the process while work runs that cannot be interrupted.
 fn remove_when_interrupted(part: PathBuf, format: Format) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failure, "signal", error);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -98,7 +99,7 @@ fn remove_when_interrupted(part: PathBuf, format: Format) -> Result<(), Failure>
     Ok(())
 }
 
-/// How far the content of a file has come; of what cannot be measured, how much it was.
+/// A progress bar for reading a file. If its size is unknown, it shows the number of bytes.
 pub(crate) fn progress_of(file: &Path) -> ProgressBar {
     let whole = std::fs::metadata(file)
         .ok()
@@ -106,7 +107,7 @@ pub(crate) fn progress_of(file: &Path) -> ProgressBar {
     progress(whole.map(|file| file.len()))
 }
 
-/// How far content has come, on standard error if that is a terminal.
+/// A progress bar on standard error; hidden if that is not a terminal.
 pub(crate) fn progress(whole: Option<u64>) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

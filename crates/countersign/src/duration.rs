@@ -1,8 +1,8 @@
-//! Lengths of time, as they are typed everywhere: `90s`, `30m`, `1h`, `7d`, `500ms`; a bare number is seconds.
+//! Parses durations: `90s`, `30m`, `1h`, `7d`, `500ms`; a number without a unit is in seconds.
 
 use std::time::Duration;
 
-/// Reads a length of time.
+/// Parses a duration.
 fn parse(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -22,18 +22,18 @@ fn parse(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a number and ms, s, m, h or d, as in 90s or 1h".to_owned())
 }
 
-/// The same in milliseconds.
+/// Parses a duration to milliseconds.
 pub(crate) fn milliseconds(text: &str) -> Result<u64, String> {
-    u64::try_from(parse(text)?.as_millis()).map_err(|_| "too long".to_owned())
+    u64::try_from(parse(text)?.as_millis()).map_err(|_| "the duration is too long".to_owned())
 }
 
-/// The same in whole seconds.
+/// Parses a duration to whole seconds.
 pub(crate) fn seconds(text: &str) -> Result<u32, String> {
     let length = parse(text)?;
     if length.subsec_nanos() != 0 {
-        return Err("whole seconds are needed here".to_owned());
+        return Err("the duration must be whole seconds".to_owned());
     }
-    u32::try_from(length.as_secs()).map_err(|_| "too long".to_owned())
+    u32::try_from(length.as_secs()).map_err(|_| "the duration is too long".to_owned())
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
 
     /// `--session-lifetime 1h` was refused while `--keys-last 1h` worked.
     #[test]
-    fn a_time_is_written_in_one_way_everywhere() {
+    fn every_flag_takes_durations_in_the_same_form() {
         for (text, expected) in [
             ("90s", 90_000),
             (" 30m\n", 1_800_000),

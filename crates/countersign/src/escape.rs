@@ -1,18 +1,18 @@
-//! Text from elsewhere, made harmless: a terminal takes some characters for commands, and some make
-//! text look like other text. They are shown by their numbers.
+//! Escapes untrusted text. Control characters can command a terminal, and some characters make text look
+//! like other text; both are shown by their code points.
 
-/// Text, in which line ends and tabs are welcome.
+/// Escapes text that may contain line ends and tabs.
 pub(crate) fn text(text: &str) -> String {
     escaped(text, |c| is_active(c) && !matches!(c, '\n' | '\t'), in_text)
 }
 
-/// A name, or another text that is to stay on its line.
+/// Escapes text that must stay on one line, such as a name.
 pub(crate) fn line(text: &str) -> String {
     escaped(text, is_active, in_text)
 }
 
-/// JSON, which says the same afterwards: outside its strings it holds no other control characters than
-/// white space.
+/// Escapes JSON without changing its meaning: outside of strings, its only control characters are white
+/// space.
 pub(crate) fn json(text: &str) -> String {
     escaped(text, |c| is_active(c) && !matches!(c, '\n' | '\t'), in_json)
 }
@@ -29,7 +29,7 @@ fn escaped(text: &str, is_harmful: impl Fn(char) -> bool, escape: fn(char) -> St
     harmless
 }
 
-/// Control characters (C0, DEL, C1), and those that turn the direction of writing.
+/// Whether a character is a control character (C0, DEL, C1) or changes the writing direction.
 fn is_active(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -46,7 +46,7 @@ fn in_text(character: char) -> String {
     character.escape_default().to_string()
 }
 
-/// All active characters have four digits (RFC 8259, section 7).
+/// Each of these characters has four hexadecimal digits (RFC 8259, section 7).
 fn in_json(character: char) -> String {
     format!("\\u{:04x}", u32::from(character))
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_to_the_terminal_is_shown_and_not_obeyed() {
+    fn a_command_to_the_terminal_is_shown_and_has_no_effect() {
         assert_eq!(
             text("a\u{1b}[2J\u{7}b\r\n\tc\u{9b}1m\u{7f}"),
             "a\\u{1b}[2J\\u{7}b\\r\n\tc\\u{9b}1m\\u{7f}"
@@ -71,13 +71,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_active_character_is_left(any: String) {
+        fn no_control_character_is_left(any: String) {
             prop_assert!(!line(&any).contains(is_active));
             prop_assert!(text(&any).chars().all(|c| matches!(c, '\n' | '\t') || !is_active(c)));
         }
 
         #[test]
-        fn json_says_the_same_afterwards(any: Vec<char>) {
+        fn escaped_json_has_the_same_value(any: Vec<char>) {
             let value = json!({ "text": any.iter().collect::<String>(), "c1": "\u{9b}\u{202e}" });
             let harmless = json(&value.to_string());
             prop_assert!(!harmless.contains(is_active));

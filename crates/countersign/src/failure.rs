@@ -1,4 +1,4 @@
-//! Failures as the command line reports them: the cause, what to do, a stable code.
+//! Failures of commands: exit code, stable code, message and hint.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::escape;
 pub(crate) use crate::exit::Exit;
 use crate::hint;
 
-/// A failure, ready to be shown.
+/// A failure to report: what happened (`message`), what to do (`hint`) and a stable `code`.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -29,19 +29,19 @@ impl Failure {
         }
     }
 
-    /// The same with what to do about it.
+    /// Adds a hint: what to do.
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = hint.to_string();
         self
     }
 
-    /// The same where the commands that it names are for the site in this folder.
+    /// Adds `--data` to the commands in the hint, for the site in this folder.
     pub(crate) fn in_folder(mut self, folder: &std::path::Path) -> Self {
         self.hint = hint::in_folder(&self.hint, folder);
         self
     }
 
-    /// A wrong command line.
+    /// An error in the command line.
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Self::new(Exit::Usage, "usage", message)
     }
@@ -57,14 +57,14 @@ impl Failure {
         match error.kind() {
             std::io::ErrorKind::StorageFull
             | std::io::ErrorKind::QuotaExceeded
-            | std::io::ErrorKind::FileTooLarge => {
-                failure.hint("make room there, or name a file elsewhere; nothing was kept of it")
-            }
+            | std::io::ErrorKind::FileTooLarge => failure.hint(
+                "free some space, or name a file on another disk; the incomplete file was removed",
+            ),
             _ => failure,
         }
     }
 
-    /// Standard output cannot be written. A reader that has seen enough and closed it is no failure.
+    /// Standard output cannot be written. If its reader closed it, that is not an error.
     pub(crate) fn output(error: &std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::new(Exit::Done, "closed", ""),
@@ -76,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// What a failed result says of itself.
+    /// The failure of an operation.
     pub(crate) fn outcome(outcome: &Outcome) -> Self {
         let problem: Option<countersign_client::Problem> =
             serde_json::from_str(outcome.data.get()).ok();
@@ -93,7 +93,7 @@ impl Failure {
             _ => Exit::Failure,
         };
         match problem {
-            // Each on its line, so that none looks like another.
+            // Message and hint stay on a line each, so that the site's text cannot look like another line.
             Some(problem) => Self::new(exit, &problem.code, escape::line(&problem.message))
                 .hint(escape::line(&problem.hint.unwrap_or_default())),
             None => Self::new(
@@ -111,40 +111,40 @@ impl From<ConnectError> for Failure {
             ConnectError::Unreachable { .. } | ConnectError::Timeout { .. } => (
                 Exit::Unreachable,
                 "unreachable",
-                "is the site running, and is the address right?",
+                "check that the site is running and that the address is right",
             ),
             ConnectError::Closed { .. } => (
                 Exit::Unreachable,
                 "closed",
-                "is it a Countersign site's session port?",
+                "check that the address is the session port of a Countersign site",
             ),
             ConnectError::Login(login) => match login {
                 LoginError::NotAuthenticated => (
                     Exit::NotAuthenticated,
                     "not_authenticated",
-                    "the site does not say which; an admin sees the account with `countersign person show NAME`",
+                    "check the name and the secret; an admin can check the account with `countersign person show NAME`",
                 ),
                 LoginError::WrongSite => (
                     Exit::NotAuthenticated,
                     "wrong_site",
-                    "compare the key after # with the one that `countersign site status` shows at the site",
+                    "compare the key after # with the key that `countersign site status` shows at the site",
                 ),
                 LoginError::Sealed => (
                     Exit::Unreachable,
                     "sealed",
-                    "open its key with `countersign site unseal` at the site",
+                    "unseal it with `countersign site unseal` at the site",
                 ),
-                LoginError::Busy => (Exit::Unreachable, "busy", "try again in a while"),
+                LoginError::Busy => (Exit::Unreachable, "busy", "try again later"),
                 LoginError::NoCommonOption(_) => (
                     Exit::Refused,
                     "no_common_option",
-                    "accept one of them with --option",
+                    "accept one of these options with --option",
                 ),
                 LoginError::PacketsTooSmall => (Exit::Usage, "usage", ""),
                 LoginError::Ended(_) | LoginError::Protocol(_) => (
                     Exit::Failure,
                     "protocol",
-                    "do both ends have the same version?",
+                    "check that client and site have the same version",
                 ),
             },
         };
@@ -166,7 +166,7 @@ impl From<CredentialError> for Failure {
             CredentialError::WrongSite => Self::new(Exit::NotAuthenticated, "wrong_site", error),
             CredentialError::NoPassphrase => Self::new(Exit::Usage, "usage", error),
             CredentialError::InvalidResponse(_) => Self::new(Exit::Failure, "protocol", error)
-                .hint("do both ends have the same version?"),
+                .hint("check that client and site have the same version"),
             CredentialError::Opaque(_)
             | CredentialError::Identity(_)
             | CredentialError::Interrupted => Self::new(Exit::Failure, "registration", error),
@@ -213,9 +213,9 @@ mod tests {
         assert_eq!(login(LoginError::Sealed), Exit::Unreachable);
     }
 
-    /// Every ended session once had the exit code of one that policy refused, or said that the connection was lost.
+    /// Every ended session had the exit code of a refusal, or was reported as a lost connection.
     #[test]
-    fn a_session_that_was_ended_says_why_and_who_decided_it() {
+    fn an_ended_session_reports_the_reason_and_its_exit_code() {
         use countersign_proto::session::Goodbye;
         let shown = |reason| Failure::from(CallError::Ended(reason));
         let locked = shown(Goodbye::Locked);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_site_key_is_a_warning_of_an_attack() {
+    fn a_wrong_site_key_warns_of_an_attack() {
         let failure = Failure::from(ConnectError::Login(LoginError::WrongSite));
         assert!(failure.message.starts_with("WARNING: ") && failure.message.contains("attack"));
     }

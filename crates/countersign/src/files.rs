@@ -1,10 +1,10 @@
-//! Files that this binary writes: whole or not at all, for their owner alone, and never over another file
-//! without being told to.
+//! Writes files: complete or not at all, and replaces an existing file only with `--force`.
 //!
 //! ```text
-//! regular file, or none   a temporary file beside it, renamed at the end
-//! FIFO, device, /dev/fd   written through; nothing is replaced. Another user's FIFO counts as a file that exists
-//! symbolic link           counts as a file that exists: `--force` replaces the link, never its target
+//! regular file, or none   a temporary file in the same folder, renamed at the end
+//! FIFO, device, /dev/fd   written directly; nothing is replaced. Another user's FIFO counts as an
+//!                         existing file
+//! symbolic link           counts as an existing file: `--force` replaces the link, never its target
 //! ```
 
 use std::ffi::OsStr;
@@ -17,35 +17,35 @@ use tempfile::NamedTempFile;
 
 use crate::failure::{Exit, Failure};
 
-/// The mode of a file with a secret in it.
+/// The mode of a file with a secret.
 pub(crate) const PRIVATE: u32 = 0o600;
-/// The mode of a file that others may read: a public key.
+/// The mode of a file that other users may read, such as a public key.
 pub(crate) const PUBLIC: u32 = 0o644;
 
-/// What becomes of a file that stands there already.
+/// What happens to an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It stays, and the command fails.
+    /// It stays and the command fails.
     Kept,
-    /// The new file takes its place.
+    /// The new file replaces it.
     Replaced,
 }
 
 impl Existing {
-    /// As `--force` says.
+    /// Replaced with `--force`, kept without.
     pub(crate) const fn forced(force: bool) -> Self {
         if force { Self::Replaced } else { Self::Kept }
     }
 }
 
-/// A file on its way. When it is dropped before [`Self::finish`], nothing is left of it.
+/// A file that is being written. If it is dropped before [`Self::finish`], it leaves nothing.
 pub(crate) struct OutputFile {
     path: PathBuf,
     to: To,
 }
 
 enum To {
-    /// A temporary file that takes the place of `path` at the end.
+    /// A temporary file that is renamed to `path` at the end.
     Whole {
         part: NamedTempFile,
         mode: u32,
@@ -56,14 +56,14 @@ enum To {
 }
 
 impl OutputFile {
-    /// Opens what `path` will be. A file that exists is refused here, before any long work is done.
+    /// Starts writing `path`. An existing file is refused here, before any long work.
     ///
     /// # Errors
-    /// Exit code 7 when the file exists and is [`Existing::Kept`].
+    /// Exit code 7 if the file exists and is [`Existing::Kept`].
     pub(crate) fn create(path: &Path, mode: u32, existing: Existing) -> Result<Self, Failure> {
         check(path, existing)?;
         let to = if is_written_through(path) {
-            // Appending: `/dev/stdout` may be a log that others write to as well.
+            // Append: `/dev/stdout` may be a log to which other processes write too.
             OpenOptions::new().append(true).open(path).map(To::Through)
         } else {
             temporary(path).map(|part| To::Whole {
@@ -78,7 +78,7 @@ impl OutputFile {
         })
     }
 
-    /// Where the bytes are until the file is whole, if that is a file of its own.
+    /// The temporary file, if there is one.
     pub(crate) fn temporary_path(&self) -> Option<&Path> {
         match &self.to {
             To::Whole { part, .. } => Some(part.path()),
@@ -94,7 +94,7 @@ impl OutputFile {
         written.map_err(|error| Failure::file(&self.path, &error))
     }
 
-    /// The file is whole: from now on it stands where it was meant to, also after a power cut.
+    /// Completes the file under its name, and makes it survive a power cut.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let Self { path, to } = self;
         let failed = |error: &io::Error| match error.kind() {
@@ -123,10 +123,10 @@ impl OutputFile {
     }
 }
 
-/// Refuses a file that exists and is to be kept.
+/// Checks in advance whether [`OutputFile::create`] will refuse an existing file.
 ///
 /// # Errors
-/// Exit code 7, with which [`OutputFile::create`] would fail.
+/// Exit code 7 if it will.
 pub(crate) fn check(path: &Path, existing: Existing) -> Result<(), Failure> {
     let kept = existing == Existing::Kept && path.symlink_metadata().is_ok();
     if kept && !is_written_through(path) {
@@ -135,7 +135,7 @@ pub(crate) fn check(path: &Path, existing: Existing) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes a whole file.
+/// Writes a file.
 pub(crate) fn write(
     path: &Path,
     mode: u32,
@@ -147,7 +147,7 @@ pub(crate) fn write(
     file.finish()
 }
 
-/// Makes the names in the folder of `path` durable.
+/// Syncs the folder of `path`, so that renamed files survive a power cut.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
@@ -171,8 +171,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Whether the path names no regular file: a FIFO, a device, or an open file under `/dev` or `/proc`, which
-/// may lead to a regular one (`/dev/stdout` in `countersign … > log`).
+/// Whether the path is written directly: a FIFO, a device, or an open file under `/dev` or `/proc`, which
+/// may be a regular file (`/dev/stdout` in `countersign … > log`).
 fn is_written_through(path: &Path) -> bool {
     let special = |found: Metadata| !found.is_file() && !found.is_dir();
     let system = folder_of(path)
@@ -181,8 +181,8 @@ fn is_written_through(path: &Path) -> bool {
     system || path.metadata().is_ok_and(special) && is_ours(path)
 }
 
-/// Whether only this user or root made what the path names, and the link that it may be: who made a FIFO
-/// reads what is written to it.
+/// Whether this user or root owns the file, and the symbolic link if the path is one. The owner of a FIFO
+/// can read what is written to it.
 fn is_ours(path: &Path) -> bool {
     let own = rustix::process::geteuid().as_raw();
     let ours =
@@ -191,7 +191,7 @@ fn is_ours(path: &Path) -> bool {
 }
 
 fn exists(path: &Path) -> Failure {
-    let message = format_args!("{} exists already", path.display());
+    let message = format_args!("{} already exists", path.display());
     Failure::new(Exit::Conflict, "file_exists", message)
         .hint("choose another name, or move it away")
 }

@@ -1,4 +1,4 @@
-//! The arguments that every command takes.
+//! The arguments of every command.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use clap::Args;
 use crate::output::Format;
 use crate::secret_input::Secret;
 
-/// What every command takes.
+/// The arguments of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// The site's folder.
@@ -19,7 +19,7 @@ pub(crate) struct Common {
         value_name = "DIR"
     )]
     pub(crate) data: PathBuf,
-    /// The form of what is shown.
+    /// The output format.
     #[arg(
         short,
         long,
@@ -32,11 +32,11 @@ pub(crate) struct Common {
     /// Short for `--output json`.
     #[arg(long, global = true)]
     json: bool,
-    /// Reads the pass phrase from this file (`-`: standard input) in place of a prompt. [env: the secret's own, such as
-    /// COUNTERSIGN_SITE_PASSPHRASE_FILE]
+    /// Reads the pass phrase from this file (`-`: standard input) instead of a prompt. [env: one for each
+    /// secret, such as COUNTERSIGN_SITE_PASSPHRASE_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Does not ask before what takes something away.
+    /// Runs disruptive operations without asking.
     #[arg(long, global = true)]
     pub(crate) yes: bool,
 }
@@ -46,7 +46,7 @@ impl Common {
         if self.json { Format::Json } else { self.output }
     }
 
-    /// The file with a secret that opens something: the one of the flag, or else of the secret's own variable.
+    /// The file with an existing secret: from the flag, or else from the secret's environment variable.
     pub(crate) fn secret_file(&self, secret: Secret) -> Option<PathBuf> {
         self.passphrase_file.clone().or_else(|| secret.file())
     }

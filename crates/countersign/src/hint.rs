@@ -1,8 +1,9 @@
-//! Hints name what to do next, between backticks, in one of two languages: `countersign …` is a command for a shell of
-//! the system, and `GROUP COMMAND` is an operation, which is typed in `countersign shell` and `countersign call`.
+//! Adapts hints to the command line.
 //!
-//! Here they become what the reader of the command line can type: an operation the command that runs it, and a command
-//! one for the site's folder, if that is not the default one.
+//! Between backticks, a hint names either a command of the system's shell (`countersign …`) or an
+//! operation (`GROUP COMMAND`), which a user types in `countersign shell` and `countersign call`. This
+//! module replaces an operation by the command that runs it, and adds `--data` to a command if the site's
+//! folder is not the default one.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 const PROGRAM: &str = "countersign";
 const DEFAULT_FOLDER: &str = "./site";
 
-/// What operations are called as commands, where that is another name.
+/// The commands of operations, where their names differ.
 const COMMANDS: [(&str, &str); 9] = [
     ("key add", "service key add"),
     ("key list", "service key list"),
@@ -26,7 +27,7 @@ const COMMANDS: [(&str, &str); 9] = [
     ("site key_slots", "site key list"),
 ];
 
-/// Operations without a command: programs run them, or `countersign call` does.
+/// Operations without a command of their own: programs run them, or `countersign call`.
 const OF_PROGRAMS: [&str; 5] = [
     "person withdraw_key",
     "self",
@@ -35,7 +36,7 @@ const OF_PROGRAMS: [&str; 5] = [
     "site backup_done",
 ];
 
-/// What no site's folder has to do with.
+/// Commands that do not use a site's folder.
 const WITHOUT_FOLDER: [&str; 8] = [
     "app call",
     "call",
@@ -47,12 +48,12 @@ const WITHOUT_FOLDER: [&str; 8] = [
     "shell",
 ];
 
-/// The text with its commands for the site in this folder.
+/// Adds `--data` to the commands in a text, for the site in this folder.
 pub(crate) fn in_folder(text: &str, folder: &Path) -> String {
     spans(text, |span| command_in(span, folder))
 }
 
-/// A command for the site in this folder.
+/// Adds `--data` to a command, for the site in this folder.
 pub(crate) fn command_in(command: &str, folder: &Path) -> String {
     let Some(words) = command
         .strip_prefix(PROGRAM)
@@ -67,14 +68,14 @@ pub(crate) fn command_in(command: &str, folder: &Path) -> String {
         return command.to_owned();
     }
     let folder = folder.to_string_lossy();
-    // What cannot be quoted has a NUL in it, and names no folder.
+    // Only a path with NUL cannot be quoted, and no folder has one.
     match shlex::try_quote(&folder) {
         Ok(folder) => format!("{command} --data {folder}"),
         Err(_) => command.to_owned(),
     }
 }
 
-/// The outcome of an operation of the admin socket, in the words of the command line.
+/// Replaces operations by commands in the outcome of an operation on the admin socket.
 pub(crate) fn of_commands(mut outcome: Outcome, folder: &Path) -> Outcome {
     let say = |text: &str| in_folder(&spans(text, command), folder);
     outcome.output = say(&outcome.output);
@@ -88,7 +89,7 @@ pub(crate) fn of_commands(mut outcome: Outcome, folder: &Path) -> Outcome {
     outcome
 }
 
-/// The command that runs an operation; other text as it is.
+/// The command that runs an operation; other text unchanged.
 fn command(span: &str) -> String {
     let known = || {
         let (group, command) = span.split_once(' ')?;
@@ -108,7 +109,7 @@ fn begins_with(words: &str, start: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
-/// The text with what stands between backticks changed.
+/// Changes each text between backticks.
 fn spans(text: &str, change: impl Fn(&str) -> String) -> String {
     let parts = text.split('`').enumerate();
     let parts = parts.map(|(number, part)| match number % 2 {

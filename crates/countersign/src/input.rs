@@ -1,7 +1,7 @@
-//! Text from files, or from standard input where a file is called `-`: the one reader of all that people hand over.
+//! Reads text that users provide, from files or, for the name `-`, from standard input.
 //!
-//! Editors and shells of other systems put a byte order mark in front, write UTF-16, and end lines with CR LF. None
-//! of that is part of what was meant.
+//! Editors and shells of other systems add a byte order mark, write UTF-16, and end lines with CR LF.
+//! These are removed or converted, since the user did not mean them.
 
 use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
@@ -11,15 +11,16 @@ use countersign_crypto::pem;
 
 use crate::failure::Failure;
 
-/// The name that stands for standard input, or for standard output, in place of a file.
+/// The file name that means standard input or standard output.
 pub(crate) const STANDARD: &str = "-";
 
-/// All text of a file, without a byte order mark.
+/// Reads the text of a file, without a byte order mark.
 pub(crate) fn text(file: &Path) -> Result<String, Failure> {
     decoded(bytes(file)?).map_err(|error| Failure::file(file, &error))
 }
 
-/// A secret of one line: the text without one line end. Blanks around it count, as they do when it is typed.
+/// Reads a secret of one line: the text without one line end. Spaces around it are part of the secret, as
+/// they are at a prompt.
 pub(crate) fn secret(file: &Path) -> Result<String, Failure> {
     let mut text = text(file)?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -27,25 +28,28 @@ pub(crate) fn secret(file: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// A public key or a certificate, which is sent to the site: no private key may be in the file.
+/// Reads a public key or a certificate, which is sent to the site.
+///
+/// # Errors
+/// The file contains a private key.
 pub(crate) fn public_key(file: &Path) -> Result<String, Failure> {
     let text = text(file)?;
     if pem::has_private_key(&text) {
         return Err(Failure::usage(format_args!(
-            "{} holds a private key, which must stay on this machine; nothing was sent",
+            "{} contains a private key, which must stay on this machine; nothing was sent",
             file.display()
         ))
-        .hint("give the public half: FILE.pub beside it, or what `countersign key party FILE --out PARTY` writes"));
+        .hint("give the public key: FILE.pub, or the output of `countersign key party FILE --out PARTY`"));
     }
     Ok(text)
 }
 
-/// Reads a value from a flag or a variable: blanks and line ends around it are no part of it.
+/// Parses the value of a flag or an environment variable, without white space around it.
 pub(crate) fn trimmed<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.trim().parse()
 }
 
-/// Everything of a file, or of standard input.
+/// Reads all bytes of a file or of standard input.
 pub(crate) fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let read = match file == Path::new(STANDARD) {
@@ -56,9 +60,9 @@ pub(crate) fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// UTF-8, or UTF-16 with its byte order mark.
+/// Decodes UTF-8, or UTF-16 with a byte order mark.
 fn decoded(bytes: Vec<u8>) -> Result<String, Error> {
-    let no_text = || Error::new(ErrorKind::InvalidData, "this is no text in UTF-8");
+    let no_text = || Error::new(ErrorKind::InvalidData, "the file is not text in UTF-8");
     let units = |order: fn([u8; 2]) -> u16| -> Option<Vec<u16>> {
         let (pairs, rest) = bytes.get(2..)?.as_chunks::<2>();
         rest.is_empty()
@@ -88,9 +92,9 @@ mod tests {
         file
     }
 
-    /// A pass phrase that was set from a file with CR LF could not be typed.
+    /// A pass phrase from a file that ended with CR LF could not be typed at a prompt.
     #[test]
-    fn one_line_end_is_no_part_of_a_secret() {
+    fn one_line_end_is_removed_from_a_secret() {
         for (content, expected) in [
             ("a pass phrase", "a pass phrase"),
             ("a pass phrase\n", "a pass phrase"),
@@ -112,14 +116,14 @@ mod tests {
         assert_eq!(text(file("\u{feff}{}").path()).unwrap(), "{}");
         for bad in [&[0xff][..], &[0xff, 0xfe, 1], &[0xff, 0xfe, 0, 0xd8]] {
             let failure = text(file(bad).path()).unwrap_err();
-            assert!(failure.message.contains("no text"), "{}", failure.message);
+            assert!(failure.message.contains("not text"), "{}", failure.message);
         }
     }
 }
 
 #[cfg(test)]
 mod handed_over {
-    //! Every text that a person can hand over, as editors, mail and shells leave it.
+    //! Every kind of text that a user can provide, changed as editors, mail programs and shells change it.
 
     use std::sync::Arc;
 
@@ -141,7 +145,7 @@ mod handed_over {
 
     const RSA: &str = include_str!("../../../vectors/serveros/keys/consumer.pub.pem");
 
-    /// What happened to a text on its way.
+    /// How a text was changed.
     #[derive(Debug, Clone)]
     struct Way {
         bom: bool,
@@ -164,7 +168,7 @@ mod handed_over {
     }
 
     impl Way {
-        /// The lines of a text, with blanks around each.
+        /// The lines of a text, with spaces around each.
         fn lines(&self, text: &str) -> String {
             let lines = text
                 .lines()
@@ -173,7 +177,7 @@ mod handed_over {
             super::text(handed_over.path()).unwrap()
         }
 
-        /// A text of one line, broken into several.
+        /// A text of one line, wrapped to several.
         fn wrapped(&self, text: &str) -> String {
             let characters: Vec<char> = text.trim().chars().collect();
             let lines = characters.chunks(self.width).map(String::from_iter);
@@ -200,7 +204,7 @@ mod handed_over {
 
         // SES-70
         #[test]
-        fn it_is_read_as_it_was_meant(way in way()) {
+        fn a_changed_text_is_read_as_the_original(way in way()) {
             let entropy = &mut SystemEntropy;
             let identity = Identity::generate(entropy);
             let key = key_file::write_identity(&identity, None, entropy);

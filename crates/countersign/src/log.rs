@@ -1,8 +1,9 @@
-//! The log: lines to standard error that stop nothing.
+//! The log: lines on standard error that never block or fail the process.
 //!
-//! A thread of its own writes them, so that a slow reader keeps no login waiting. A line for which there is
-//! no room, or that cannot be written (a closed pipe, a full disk), is dropped and counted; the log says so
-//! when it can be written again. What a process with a log tells its user goes the same way.
+//! A thread of its own writes the lines, so that a slow reader does not delay a login. A line for which
+//! there is no room, or that cannot be written (a closed pipe, a full disk), is dropped and counted; the
+//! log reports the number when it can be written again. Messages of the process for its user are written
+//! by the same thread.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,17 +19,17 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 use crate::config::{Config, LogFormat};
 use crate::failure::{Exit, Failure};
 
-/// Lines that may wait to be written: bounds memory while the reader is slow.
+/// The greatest number of lines that wait to be written: bounds memory while the reader is slow.
 const WAITING: usize = 4_096;
-/// How long the end of the process waits for lines that wait.
+/// How long the end of the process waits until the queued lines are written.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Sets the level in place of the configuration.
+/// The environment variable that overrides the configured level.
 const LEVEL: &str = "COUNTERSIGN_LOG";
 
-/// What writes the log of this process, once it has started.
+/// The writer of this process's log, once it has started.
 static STARTED: OnceLock<Writer> = OnceLock::new();
 
-/// Starts the thread that writes, once: from now on what this process tells its user goes through it.
+/// Starts the writing thread, once. From then on it also writes messages for the user.
 pub(crate) fn open() -> Result<&'static Writer, Failure> {
     if let Some(writer) = STARTED.get() {
         return Ok(writer);
@@ -39,7 +40,7 @@ pub(crate) fn open() -> Result<&'static Writer, Failure> {
     Ok(STARTED.get_or_init(|| writer))
 }
 
-/// Hands a line for the user to the log, which keeps no caller waiting; `false` if this process has none.
+/// Queues a line for the user in the log, without blocking; `false` if this process has no log.
 pub(crate) fn tell(line: &str) -> bool {
     let writer = STARTED.get();
     writer.is_some_and(|writer| {
@@ -48,14 +49,14 @@ pub(crate) fn tell(line: &str) -> bool {
     })
 }
 
-/// Waits until the lines so far are written, for one second at most: a slower reader misses the end.
+/// Waits until the queued lines are written, at most one second. A slower reader misses the rest.
 pub(crate) fn flush() {
     if let Some(writer) = STARTED.get() {
         writer.wait();
     }
 }
 
-/// The log of this process; what waits is written when it is dropped.
+/// The log of this process. Dropping it writes the queued lines.
 pub(crate) struct Log {
     level: reload::Handle<EnvFilter, Registry>,
 }
@@ -80,13 +81,13 @@ impl Log {
         Ok(Self { level: handle })
     }
 
-    /// Logs with the level of another configuration from now on.
+    /// Changes to the level of another configuration.
     pub(crate) fn reload(&self, config: &Config) -> Result<(), Failure> {
         let reloaded = self.level.reload(filter(config)?);
         reloaded.map_err(|error| Failure::new(Exit::Failure, "log", error))
     }
 
-    /// Whether the environment sets the level, and the configuration does not.
+    /// Whether the environment overrides the configured level.
     pub(crate) fn level_is_given() -> bool {
         std::env::var_os(LEVEL).is_some_and(|level| !level.is_empty())
     }
@@ -102,19 +103,19 @@ fn filter(config: &Config) -> Result<EnvFilter, Failure> {
     Ok(config.log.level.or_environment()?.filter())
 }
 
-/// Whether the user wants no colors anywhere (<https://no-color.org>).
+/// Whether the user disabled colors (<https://no-color.org>).
 fn is_without_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
-/// What the thread that writes is told.
+/// A message to the writing thread.
 enum Line {
     Text(Vec<u8>),
-    /// Everything before it is to be written, and this is told then.
+    /// Write everything before this, then send the notification.
     Last(SyncSender<()>),
 }
 
-/// Hands lines over to the thread that writes them; never fails and never waits.
+/// Queues lines for the writing thread; never fails and never blocks.
 #[derive(Clone)]
 pub(crate) struct Writer {
     lines: SyncSender<Line>,
@@ -194,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    /// A reader of the log that fails as often as it is told.
+    /// A reader of the log that fails a given number of times.
     #[derive(Clone, Default)]
     struct Failing {
         times: Arc<AtomicU64>,
@@ -222,13 +223,14 @@ mod tests {
         all.recv().unwrap();
     }
 
-    /// A site whose log could not be written ended every login: the line that told of it panicked.
+    /// When the log could not be written, every login failed: writing the log line panicked.
     #[test]
-    fn what_cannot_be_written_is_dropped_and_counted() {
+    fn lines_that_cannot_be_written_are_dropped_and_counted() {
         let reader = Failing::default();
         reader.times.store(3, Ordering::Relaxed);
         let mut writer = Writer::start(reader.clone()).unwrap();
-        // The second failure is that of the remark on the first line, and the third that of the second line.
+        // The first failure drops the first line, the second one the report about it, the third the second
+        // line.
         for line in ["one\n", "two\n", "three\n"] {
             writer.write_all(line.as_bytes()).unwrap();
         }
@@ -237,9 +239,9 @@ mod tests {
         assert_eq!(text, "2 log lines were dropped\nthree\n");
     }
 
-    /// At the limit and one over: a reader that does not read keeps no caller waiting.
+    /// At the limit and one over: a reader that does not read blocks no caller.
     #[test]
-    fn a_slow_reader_keeps_no_caller_waiting() {
+    fn a_slow_reader_does_not_block_the_caller() {
         struct Slow(Receiver<()>, Failing);
         impl Write for Slow {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -253,7 +255,7 @@ mod tests {
         let (read, reads) = sync_channel(1);
         let reader = Failing::default();
         let mut writer = Writer::start(Slow(reads, reader.clone())).unwrap();
-        // One may be in the writer's hand already.
+        // The writer may have taken one line already.
         for _ in 0..WAITING + 1 + 5 {
             writer.write_all(b"a line\n").unwrap();
         }

@@ -1,4 +1,16 @@
-//! The one binary: command line and wiring.
+//! The `countersign` binary: it runs a site (`serve`, `dev`), administers it through the admin socket
+//! in its folder, and logs in to sites as a client (`call`, `shell`).
+//!
+//! Each command declares its arguments and runs in `commands`; `site` starts and stops a site. The
+//! binary makes no decisions about accounts, tickets or sessions: these are in `countersign-core`. It
+//! has no library: a program that embeds a site uses `countersign-server`, and a client uses
+//! `countersign-client`.
+//!
+//! ```text
+//! countersign serve --data ./site            # create and run a site
+//! countersign person create maria            # in another terminal
+//! countersign call --site URI --as maria self show
+//! ```
 
 mod address;
 mod admin;
@@ -37,7 +49,7 @@ fn main() -> ExitCode {
     let (format, folder) = (cli.common.format(), cli.common.data.clone());
     let code =
         run(cli).unwrap_or_else(|failure| output::report(&failure.in_folder(&folder), format));
-    // The thread that writes them ends with the process.
+    // The thread that writes log lines ends with the process.
     log::flush();
     code
 }

@@ -1,4 +1,4 @@
-//! Parameters as they are typed: `name=maria`, `seats:=2`.
+//! Parses typed parameters of operations: `name=maria`, `seats:=2`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use crate::failure::Failure;
 use crate::input;
 
-/// Parameters of an operation. Each is kept as it was given: a number may be longer than any type of number.
+/// Parameters of an operation, as text: a number may be longer than any numeric type.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Params(BTreeMap<String, Box<RawValue>>);
 
 impl Params {
-    /// The parameters as this program understands them, with numbers rounded: for questions, not to be sent.
+    /// The parameters as values, for questions. Long numbers are rounded, so these are never sent.
     pub(crate) fn shown(&self) -> Value {
         let shown = self.0.iter().filter_map(|(name, value)| {
             let value = serde_json::from_str(value.get()).ok()?;
@@ -25,31 +25,31 @@ impl Params {
         Value::Object(shown.collect::<Map<_, _>>())
     }
 
-    /// The parameters as they are sent.
+    /// The parameters to send.
     pub(crate) fn to_raw(&self) -> Result<Box<RawValue>, Failure> {
         to_raw_value(self).map_err(Failure::usage)
     }
 
-    /// Adds others, which replace those of the same name.
+    /// Adds parameters; they replace those with the same names.
     pub(crate) fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 }
 
-/// Reads `key=text` and `key:=JSON`.
+/// Parses `key=text` and `key:=JSON`.
 pub(crate) fn parse(words: &[String]) -> Result<Params, Failure> {
     let mut params = BTreeMap::new();
     for word in words {
         let typed = word.split_once('=');
         let typed = typed.filter(|(key, _)| !matches!(*key, "" | ":"));
         let (key, value) = typed.ok_or_else(|| {
-            Failure::usage(format_args!("{word:?} is no parameter"))
-                .hint("write key=text, or key:=JSON for numbers, lists and the like")
+            Failure::usage(format_args!("{word:?} is not a parameter"))
+                .hint("write key=text, or key:=JSON for other values than text")
         })?;
         let (key, value) = match key.strip_suffix(':') {
             Some(key) => {
                 let value = serde_json::from_str::<Box<RawValue>>(value).map_err(|error| {
-                    Failure::usage(format_args!("{key}: {value:?} is no JSON: {error}"))
+                    Failure::usage(format_args!("{key}: {value:?} is not JSON: {error}"))
                 })?;
                 (key, value)
             }
@@ -67,21 +67,21 @@ pub(crate) fn from_file(file: &Path) -> Result<Params, Failure> {
     let text = input::text(file)?;
     let params = serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format_args!("{}: {error}", file.display()))
-            .hint("it holds one JSON object, such as {\"name\": \"maria\"}")
+            .hint("the file must contain one JSON object, such as {\"name\": \"maria\"}")
     })?;
     without_private_keys(params)
 }
 
-/// Refuses a private key where a public one is meant, before anything is sent.
+/// Refuses a private key as the value of a parameter, before anything is sent.
 fn without_private_keys(params: Params) -> Result<Params, Failure> {
     for (name, value) in &params.0 {
         let is_public = name == "certificate" || name.starts_with("public_key");
         let value = serde_json::from_str(value.get());
         if is_public && value.is_ok_and(|value| holds_private_key(&value)) {
             return Err(Failure::usage(format_args!(
-                "{name} holds a private key, which must stay on this machine; nothing was sent"
+                "{name} contains a private key, which must stay on this machine; nothing was sent"
             ))
-            .hint("give the public half: FILE.pub beside it, or what `countersign key party FILE --out PARTY` writes"));
+            .hint("give the public key: FILE.pub, or the output of `countersign key party FILE --out PARTY`"));
         }
     }
     Ok(params)
@@ -95,10 +95,10 @@ fn holds_private_key(value: &Value) -> bool {
     }
 }
 
-/// Splits a line into words, as a POSIX shell does.
+/// Splits a line into words as a POSIX shell does.
 pub(crate) fn words(line: &str) -> Result<Vec<String>, Failure> {
     shlex::split(line).ok_or_else(|| {
-        Failure::usage("the line ends within quotes, or in a \\")
+        Failure::usage("the line ends inside quotes or after a \\")
             .hint("write '…' around text with quotes or \\ in it")
     })
 }
@@ -123,7 +123,7 @@ mod tests {
 
     /// `id:=123456789012345678901234567890` reached the site as 1.2345678901234568e+29.
     #[test]
-    fn numbers_are_sent_as_they_are_given() {
+    fn numbers_are_sent_unchanged() {
         for given in [
             "123456789012345678901234567890",
             "-9223372036854775809",
@@ -140,15 +140,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_parameter_is_refused() {
+    fn a_word_that_is_not_a_parameter_is_refused() {
         for bad in ["name", "seats:=two", "a=1 a=2", "=x", ":=1"] {
             assert!(parse(&split(bad)).is_err(), "{bad}");
         }
     }
 
-    /// A private key that was given as the public one was sent to the site before it was refused.
+    /// A private key, given by mistake as the public one, was sent to the site.
     #[test]
-    fn a_private_key_is_no_public_one() {
+    fn a_private_key_is_refused_as_a_public_key() {
         let key = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----";
         for name in ["certificate", "public_key", "public_keys"] {
             for value in [json!(key), json!([key])] {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_hold_words_together() {
+    fn quotes_group_words() {
         assert_eq!(
             split(r#"a "b c" 'd "e"' f\ g "h\"i" ''"#),
             ["a", "b c", "d \"e\"", "f g", "h\"i", ""]
@@ -174,13 +174,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_comes_through_as_it_was_typed(text in "\\PC*", key in "[a-z_]{1,12}") {
+        fn any_text_is_sent_unchanged(text in "\\PC*", key in "[a-z_]{1,12}") {
             let params = parse(&[format!("{key}={text}")]).unwrap();
             prop_assert_eq!(params.shown(), json!({ key: text }));
         }
 
         #[test]
-        fn any_json_comes_through_as_it_was_typed(number: i64, words: Vec<String>, yes: bool) {
+        fn any_json_is_sent_unchanged(number: i64, words: Vec<String>, yes: bool) {
             for value in [json!(number), json!(words), json!(yes), json!({ "inner": words })] {
                 let params = parse(&[format!("key:={value}")]).unwrap();
                 prop_assert_eq!(params.shown(), json!({ "key": value }));
@@ -188,7 +188,7 @@ mod tests {
         }
 
         #[test]
-        fn quoted_words_are_split_as_they_were_joined(typed: Vec<String>) {
+        fn joined_words_are_split_into_the_same_words(typed: Vec<String>) {
             let line: Vec<String> = typed
                 .iter()
                 .map(|word| format!("\"{}\"", word.replace('\\', r"\\").replace('"', r#"\""#)))
@@ -197,7 +197,7 @@ mod tests {
         }
 
         #[test]
-        fn no_line_is_too_strange_to_be_read_or_refused(line: String) {
+        fn any_line_is_parsed_or_refused(line: String) {
             if let Ok(words) = words(&line) {
                 let _ = parse(&words);
             }

@@ -1,4 +1,4 @@
-//! A prompt at the terminal that shows nothing of what is typed, and leaves the terminal as it was.
+//! A prompt at the terminal that does not echo what is typed, and restores the terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,10 +15,10 @@ use crate::log;
 
 const TERMINAL: &str = "/dev/tty";
 const CTRL_C: u8 = 3;
-/// What [`Keys`] says of Ctrl-C.
+/// The error of [`Keys`] for Ctrl-C.
 const INTERRUPTED: &str = "interrupted";
 
-/// Asks, and reads what is typed. Ctrl-C is a failure with an exit code of its own.
+/// Shows the prompt and reads a line. Ctrl-C is a failure with an exit code of its own.
 pub(crate) fn hidden(prompt: &str) -> Result<String, Failure> {
     let typed = ask(prompt);
     typed.map_err(|error| match error.to_string().as_str() {
@@ -34,7 +34,7 @@ pub(crate) fn hidden(prompt: &str) -> Result<String, Failure> {
     })
 }
 
-/// Throws away what was typed and not read: it was meant for this command, and the shell would run it.
+/// Discards input that was typed and not read: it was meant for this command, and the shell would run it.
 pub(crate) fn discard_typed_ahead() {
     if let Ok(terminal) = File::open(TERMINAL) {
         let _ = tcflush(terminal, QueueSelector::IFlush);
@@ -54,7 +54,7 @@ fn ask(prompt: &str) -> io::Result<String> {
     typed
 }
 
-/// Puts the terminal back when the process ends while it asks.
+/// Restores the terminal if the process ends during a prompt.
 pub(crate) fn give_up() {
     if let Some(before) = asking().take() {
         before.restore();
@@ -62,14 +62,14 @@ pub(crate) fn give_up() {
     }
 }
 
-/// What the terminal was like before it was asked at; `None` while nothing is asked.
+/// The terminal and its settings before the prompt; `None` while there is no prompt.
 static ASKING: Mutex<Option<Before>> = Mutex::new(None);
 
 fn asking() -> MutexGuard<'static, Option<Before>> {
     ASKING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A terminal and what it was like.
+/// A terminal and its settings before the prompt.
 struct Before {
     terminal: File,
     modes: Termios,
@@ -78,19 +78,19 @@ struct Before {
 impl Before {
     fn restore(mut self) {
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.modes);
-        // The line end that was typed, or is not any more, was not shown.
+        // The line end was not echoed.
         let _ = self.terminal.write_all(b"\n");
     }
 }
 
-/// A terminal that does not echo and hands over each key; as it was before when dropped.
+/// A terminal without echo that delivers each key. Dropping it restores the settings.
 struct Hidden;
 
 impl Hidden {
     fn new(terminal: File) -> io::Result<Self> {
         let before = tcgetattr(&terminal)?;
         let mut modes = before.clone();
-        // Without ISIG, Ctrl-C comes as a key and the terminal can be put back before the process ends.
+        // Without ISIG, Ctrl-C arrives as a key, and the terminal is restored before the process ends.
         modes.local_modes -=
             LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
         modes.special_codes[SpecialCodeIndex::VMIN] = 1;
@@ -112,7 +112,7 @@ impl Drop for Hidden {
     }
 }
 
-/// The keys of a terminal, of which Ctrl-C is an error.
+/// Reads the keys of a terminal; Ctrl-C is an error.
 struct Keys(File);
 
 impl Read for Keys {

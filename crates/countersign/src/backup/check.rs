@@ -1,4 +1,4 @@
-//! What a backup's files are worth, once they lie in a folder.
+//! Checks the files of an extracted backup.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,22 +12,23 @@ use crate::failure::{Exit, Failure};
 use crate::site::folder::DATABASE;
 use crate::site::parts;
 
-/// What was found in a sound database.
+/// The properties of an intact database.
 #[derive(Debug, Serialize)]
 pub(crate) struct Checked {
-    /// The number of its layout.
+    /// The version of its schema.
     pub(crate) layout: i64,
-    /// How many audit entries there are.
+    /// The number of audit entries.
     pub(crate) audit_entries: u64,
-    /// The digest of the last one, in hexadecimal.
+    /// The digest of the last audit entry, in hexadecimal.
     pub(crate) audit_head: String,
 }
 
-/// Checks the database in `folder`, which came out of `backup`: layout, integrity, references, audit chain.
+/// Checks the database in `folder`, extracted from `backup`: schema version, integrity, references, audit
+/// chain.
 pub(crate) async fn check(folder: &Path, backup: &Path) -> Result<Checked, Failure> {
     let shown = backup.display();
     let problem = |text: std::fmt::Arguments<'_>| {
-        Failure::new(Exit::Problems, "damaged_backup", text).hint("take another backup")
+        Failure::new(Exit::Problems, "damaged_backup", text).hint("use another backup")
     };
     let inspection = Inspection::of(&folder.join(DATABASE[0])).await;
     let inspection = inspection.map_err(|error| match error {
@@ -63,7 +64,7 @@ pub(crate) async fn check(folder: &Path, backup: &Path) -> Result<Checked, Failu
     checked
 }
 
-/// Opens the site in a folder that no process serves.
+/// Opens the site in a folder that no other process serves.
 pub(crate) async fn open_site(folder: &Path) -> Result<(Arc<SqliteStore>, Site), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failure, "store", error);
     let store = SqliteStore::open(&folder.join(DATABASE[0])).await;

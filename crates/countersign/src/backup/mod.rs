@@ -1,4 +1,4 @@
-//! The form of a backup: one file with a site's database and what stands beside it.
+//! The format of a backup: one file with the database and other files of a site.
 //!
 //! ```text
 //! plain    "countersign backup/1 plain" LF  body
@@ -7,8 +7,8 @@
 //! body     manifest (one line of JSON) LF  the files, one after the other  SHA-256 of the body before it
 //! ```
 //!
-//! The digest at the end tells a plain backup that is whole from one that was cut short or changed by an
-//! accident; a sealed one is authenticated chunk by chunk besides.
+//! The digest at the end detects accidental truncation and changes of a plain backup. The chunks of a
+//! sealed backup are authenticated.
 
 mod check;
 mod reader;
@@ -25,16 +25,16 @@ const MAGIC: &str = "countersign backup/1 ";
 const ANY_VERSION: &str = "countersign backup/";
 const PLAIN: &str = "plain";
 const SEALED: &str = "sealed";
-/// The longest line before the files.
+/// The greatest length of a line before the files, in bytes.
 const MAX_LINE: u64 = 64 * 1024;
-/// What a backup may hold; the database comes first and is never missing.
+/// The files that a backup may contain. The database is required and comes first.
 const FILES: [&str; 3] = [DATABASE[0], CONFIG, SLOT_FILE];
 
-/// What stands in a backup.
+/// The manifest of a backup.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
-    /// When it was made, in milliseconds since 1970.
+    /// When the backup was made, in milliseconds since 1970.
     pub(crate) created: i64,
     /// The version of Countersign that made it.
     pub(crate) version: String,
@@ -51,7 +51,7 @@ pub(crate) struct Listed {
 }
 
 impl Manifest {
-    /// Whether it lists what a backup may hold, each once and the database first.
+    /// Whether it lists only files that a backup may contain, each once, with the database first.
     fn is_sound(&self) -> bool {
         let names: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
         let mut known = FILES.iter();

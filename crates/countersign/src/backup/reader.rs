@@ -1,4 +1,4 @@
-//! Reading a backup: everything in it counts only once its end was read and is right.
+//! Reads a backup. Its content is valid only after the end was read and verified.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -15,10 +15,10 @@ use super::{ANY_VERSION, MAGIC, MAX_LINE, Manifest, PLAIN, SEALED};
 use crate::failure::{Exit, Failure};
 use crate::files::PRIVATE;
 
-/// Bytes that are copied at once.
+/// Bytes copied at a time.
 const PIECE: usize = 64 * 1024;
 
-/// A backup that is open, its files still to be read.
+/// An open backup whose files have not been read.
 pub(crate) struct Archive {
     file: PathBuf,
     body: Body,
@@ -57,7 +57,7 @@ impl Archive {
                     .hint("use that version or a later one"));
             }
             _ => {
-                let message = format_args!("{} is no backup of a site", file.display());
+                let message = format_args!("{} is not a backup of a site", file.display());
                 return Err(Failure::new(Exit::Failure, "no_backup", message)
                     .hint("`countersign backup create FILE` makes one"));
             }
@@ -82,8 +82,7 @@ impl Archive {
         })
     }
 
-    /// Writes the files of the backup into a folder that has none of them. They must not be used when this
-    /// fails.
+    /// Writes the files of the backup into a folder without them. They must not be used if this fails.
     pub(crate) fn extract(mut self, folder: &Path, bar: &ProgressBar) -> Result<Manifest, Failure> {
         let file = self.file.clone();
         let manifest = self.manifest().map_err(|error| damaged(&file, &error))?;
@@ -103,7 +102,7 @@ impl Archive {
                 let read = self.read(piece).map_err(|error| damaged(&file, &error))?;
                 let read = piece.get(..read).unwrap_or_default();
                 if read.is_empty() {
-                    return Err(damaged(&file, &"it ends too early"));
+                    return Err(damaged(&file, &"the file is truncated"));
                 }
                 out.write_all(read)
                     .map_err(|error| Failure::file(&path, &error))?;
@@ -126,14 +125,14 @@ impl Archive {
                 return serde_json::from_slice(&line)
                     .ok()
                     .filter(Manifest::is_sound)
-                    .ok_or_else(|| io::Error::other("its manifest does not read"));
+                    .ok_or_else(|| io::Error::other("its manifest is invalid"));
             }
             line.push(byte);
         }
         Err(io::Error::other("it has no manifest"))
     }
 
-    /// Checks that the digest follows and nothing else.
+    /// Checks that the rest of the file is the right digest.
     fn end(mut self) -> io::Result<()> {
         let expected = std::mem::replace(&mut self.sum, Sha256::new()).finish();
         let mut rest = Vec::new();
@@ -141,7 +140,7 @@ impl Archive {
         if rest == expected {
             return Ok(());
         }
-        Err(io::Error::other("its digest is another one"))
+        Err(io::Error::other("its digest does not match"))
     }
 }
 
@@ -166,9 +165,10 @@ impl Read for Archive {
                     .read_to_end(&mut chunk)?;
                 *ended = chunks.fill_buf()?.is_empty();
                 let opened = opener.open_chunk(chunk, *ended);
-                *text = io::Cursor::new(opened.map_err(|_| {
-                    io::Error::other("a part of it is missing or not as it was written")
-                })?);
+                *text = io::Cursor::new(
+                    opened
+                        .map_err(|_| io::Error::other("a part of it is missing or was changed"))?,
+                );
             },
         };
         self.sum.update(into.get(..read).unwrap_or_default());
@@ -183,28 +183,28 @@ fn open_header(file: &Path, header: &str, secret: &Passphrase) -> Result<FileOpe
             "backup_passphrase",
             format_args!("the pass phrase does not open {}", file.display()),
         )
-        .hint("it is the one that was given when the backup was made"),
+        .hint("give the pass phrase with which the backup was made"),
         FileOpenError::Damaged => damaged(file, &error),
     })
 }
 
-/// The next line of a file that may be anything.
+/// Reads the next line of a file of any content.
 fn line(reader: &mut BufReader<File>) -> io::Result<String> {
     let mut line = String::new();
     reader
         .by_ref()
         .take(MAX_LINE)
         .read_line(&mut line)
-        .map_err(|_| io::Error::other("it does not begin like one"))?;
+        .map_err(|_| io::Error::other("it does not begin as a backup does"))?;
     if line.pop() == Some('\n') {
         return Ok(line);
     }
-    // No text at all, or cut in the middle.
+    // Not text, or truncated.
     Ok(String::new())
 }
 
 fn damaged(file: &Path, problem: &dyn std::fmt::Display) -> Failure {
     let message = format_args!("the backup {} is damaged: {problem}", file.display());
     Failure::new(Exit::Problems, "damaged_backup", message)
-        .hint("nothing was restored; take another backup, or another copy of this one")
+        .hint("nothing was restored; use another backup or another copy of this one")
 }

@@ -12,7 +12,7 @@ fn passphrase(text: &str) -> Passphrase {
     Passphrase::from(text.to_owned())
 }
 
-/// A backup with a database of some 200,000 bytes, which takes several chunks.
+/// A backup with a database of some 200,000 bytes, which needs several chunks.
 fn backup(folder: &Path, sealed: bool) -> PathBuf {
     let file = folder.join("backup");
     let database: Vec<u8> = (0..200_000_u32).map(|at| at.to_be_bytes()[3]).collect();
@@ -51,7 +51,7 @@ fn extract(file: &Path, secret: &str) -> Result<Vec<u8>, Failure> {
 }
 
 #[test]
-fn a_backup_gives_back_what_was_put_in() {
+fn an_extracted_backup_equals_the_original() {
     let folder = tempfile::tempdir().unwrap();
     for sealed in [false, true] {
         let file = backup(folder.path(), sealed);
@@ -64,7 +64,7 @@ fn a_backup_gives_back_what_was_put_in() {
 }
 
 #[test]
-fn a_backup_that_was_cut_changed_or_added_to_is_refused() {
+fn a_truncated_changed_or_extended_backup_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for sealed in [false, true] {
         let file = backup(folder.path(), sealed);
@@ -78,7 +78,7 @@ fn a_backup_that_was_cut_changed_or_added_to_is_refused() {
             whole.len() - 1,
         ];
         if sealed {
-            // Where a chunk ends.
+            // At the end of a chunk.
             let header = whole[text..]
                 .iter()
                 .position(|byte| *byte == b'\n')
@@ -106,7 +106,7 @@ fn a_backup_that_was_cut_changed_or_added_to_is_refused() {
 }
 
 #[test]
-fn a_wrong_pass_phrase_a_newer_version_and_another_file_are_told_apart() {
+fn a_wrong_pass_phrase_a_newer_version_and_another_file_have_different_errors() {
     let folder = tempfile::tempdir().unwrap();
     let file = backup(folder.path(), true);
     let wrong = extract(&file, "wrong").unwrap_err();
@@ -124,9 +124,9 @@ fn a_wrong_pass_phrase_a_newer_version_and_another_file_are_told_apart() {
     }
 }
 
-/// A manifest names where its files go: `../x` must not.
+/// A manifest gives the names of the extracted files; `../x` must not be one.
 #[test]
-fn a_manifest_names_files_of_a_site_alone_each_once() {
+fn a_manifest_names_only_files_of_a_site_each_once() {
     for (names, sound) in [
         (&["site.db"][..], true),
         (&["site.db", "countersign.toml", "site-key.slot"], true),

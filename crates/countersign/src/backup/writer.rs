@@ -1,4 +1,4 @@
-//! Writing a backup.
+//! Writes a backup.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::hash::Sha256;
@@ -10,16 +10,16 @@ use super::{MAGIC, Manifest, PLAIN, SEALED};
 use crate::content::Sink;
 use crate::failure::{Exit, Failure};
 
-/// A backup that is being written. The files follow in the order of the manifest.
+/// A backup that is being written. Its files are written in the order of the manifest.
 pub(crate) struct Writer {
     sink: Sink,
     sum: Sha256,
-    /// With the text that waits for its chunk to be full.
+    /// With the bytes of the incomplete chunk.
     sealer: Option<(FileSealer, Vec<u8>)>,
 }
 
 impl Writer {
-    /// Begins a backup, sealed under a pass phrase if there is one.
+    /// Starts a backup; seals it if a pass phrase is given.
     pub(crate) fn start(
         mut sink: Sink,
         passphrase: Option<&Passphrase>,
@@ -47,13 +47,13 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Writes more of the files.
+    /// Writes the next bytes of the files.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.sum.update(bytes);
         self.put(bytes)
     }
 
-    /// Writes the end: the backup is whole.
+    /// Writes the digest and completes the backup.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let sum = std::mem::replace(&mut self.sum, Sha256::new()).finish();
         self.put(&sum)?;
@@ -69,7 +69,7 @@ impl Writer {
             return self.sink.write(bytes);
         };
         waiting.extend_from_slice(bytes);
-        // A full chunk waits until there is more: it may be the last, which is sealed as such.
+        // A full chunk is written when more bytes arrive: the last chunk is sealed differently.
         while waiting.len() > CHUNK {
             let rest = waiting.split_off(CHUNK);
             let chunk = std::mem::replace(waiting, rest);

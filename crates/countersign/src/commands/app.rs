@@ -1,4 +1,4 @@
-//! `countersign app`: applications that call each other.
+//! `countersign app`: the applications between which the site issues tickets.
 
 use std::path::PathBuf;
 
@@ -18,14 +18,15 @@ use crate::output::show;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Registers an application. It may call nobody until that is said.
+    /// Registers an application. It cannot call other applications until you allow it to.
     Create {
-        /// Its id.
+        /// Application id.
         id: String,
-        /// A public key: of v2 as `key party` writes it, of serveros-v1 RSA in PEM. Several, the newest first.
+        /// Public key: for v2 as `key party` writes it, for serveros-v1 RSA in PEM. May be repeated, newest
+        /// first.
         #[arg(long = "public-key", value_name = "FILE", required = true)]
         public_keys: Vec<PathBuf>,
-        /// What it speaks: v2, or serveros-v1 for what cannot be changed.
+        /// Edition of the broker protocol: v2, or serveros-v1 for applications that cannot be changed.
         #[arg(long, default_value = "v2", value_parser = ["v2", "serveros-v1"])]
         edition: String,
         #[command(flatten)]
@@ -35,14 +36,14 @@ pub(crate) enum Verb {
     },
     /// Lists applications by id.
     List,
-    /// Shows an application, its keys and whom it may call.
+    /// Shows an application, its keys and the applications that it may call.
     Show {
-        /// Which one.
+        /// Application id.
         id: String,
     },
-    /// Changes what is given, and leaves the rest.
+    /// Changes the properties that are given.
     Update {
-        /// Which one.
+        /// Application id.
         id: String,
         #[command(flatten)]
         settings: Box<Settings>,
@@ -51,82 +52,83 @@ pub(crate) enum Verb {
         #[command(flatten)]
         disallow: Disallow,
     },
-    /// Gives an application a new key; those before are accepted for a while.
+    /// Gives an application a new key; older keys are accepted for a while.
     RotateKey {
-        /// Which one.
+        /// Application id.
         id: String,
-        /// Its new public key.
+        /// New public key.
         #[arg(long, value_name = "FILE")]
         public_key: PathBuf,
-        /// What to call the key.
+        /// Label of the key.
         #[arg(long)]
         label: Option<String>,
-        /// How long the keys before are accepted, as in 90s, 30m, 24h or 7d; a day when left out.
+        /// How long older keys are accepted, such as 90s, 30m, 24h or 7d [default: 1d].
         #[arg(long, value_parser = milliseconds)]
         overlap: Option<u64>,
     },
-    /// Says what a ticket for one to call the other would say, or why there would be none.
+    /// Shows the ticket that the site would issue for a call, or why it would issue none.
     Ticket {
-        /// The application that calls.
+        /// Id of the consumer, the application that calls.
         consumer: String,
-        /// The application that is called.
+        /// Id of the provider, the application that is called.
         provider: String,
     },
-    /// Calls an HTTP service that wants to know who calls, as an application.
+    /// Sends one HTTP request to a provider, authenticated as an application.
     Call(Box<super::app_call::Call>),
-    /// Keeps an application from calling and from being called.
+    /// Prevents an application from calling and from being called.
     Lock {
-        /// Which one.
+        /// Application id.
         id: String,
     },
-    /// Lets a locked application call and be called again.
+    /// Allows a locked application to call and to be called again.
     Unlock {
-        /// Which one.
+        /// Application id.
         id: String,
     },
-    /// Deletes an application for good.
+    /// Deletes an application permanently.
     Delete {
-        /// Which one.
+        /// Application id.
         id: String,
     },
 }
 
-/// What may be said of an application at any time. A list replaces the one before; an empty text empties it.
+/// Properties that `create` and `update` set. A list replaces the previous list; an empty value empties
+/// it.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct Settings {
-    /// Hashes that it supports, the best first (serveros-v1); sha256 is one of them.
+    /// Supported hashes, best first (serveros-v1); sha256 must be among them.
     #[arg(long, value_delimiter = ',')]
     #[serde(serialize_with = "names", skip_serializing_if = "Option::is_none")]
     hashes: Option<Vec<String>>,
-    /// Ciphers that it supports, the best first (serveros-v1).
+    /// Supported ciphers, best first (serveros-v1).
     #[arg(long, value_delimiter = ',')]
     #[serde(serialize_with = "names", skip_serializing_if = "Option::is_none")]
     ciphers: Option<Vec<String>>,
-    /// How long a ticket for it is good, as in 90s, 30m or 1h; a day at most.
+    /// Lifetime of tickets for it, such as 90s, 30m or 1h; at most a day.
     #[arg(long, value_parser = milliseconds)]
     #[serde(skip_serializing_if = "Option::is_none")]
     keys_last: Option<u64>,
-    /// What providers are told of it: any JSON, sent as it is given. null takes away what was there.
+    /// Any JSON, which providers get unchanged with its tickets; null removes it.
     #[arg(long, value_name = "JSON", value_parser = json_text)]
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_data: Option<Box<RawValue>>,
-    /// Groups that it belongs to, in place of those before.
+    /// Groups that it belongs to; replaces the previous ones.
     #[arg(long = "group", value_name = "GROUP", value_delimiter = ',')]
     #[serde(serialize_with = "names", skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<String>>,
-    /// The service that gets tickets and ticket keys for it in its sessions.
+    /// Service whose sessions may request tickets and ticket keys for it.
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
 }
 
-/// Whom an application may call, besides those that it may call already.
+/// Permissions that `update` adds.
 #[derive(Debug, Args)]
 pub(crate) struct Allow {
-    /// Applications that it may call from now on.
+    /// Adds applications that it may call.
     #[arg(long, value_name = "ID", value_delimiter = ',', alias = "may-call")]
     allow: Vec<String>,
-    /// Groups whose applications it may call from now on.
+    /// Adds groups whose applications it may call.
     #[arg(
         long,
         value_name = "GROUP",
@@ -136,13 +138,13 @@ pub(crate) struct Allow {
     allow_group: Vec<String>,
 }
 
-/// Whom an application may not call any more.
+/// Permissions that `update` removes.
 #[derive(Debug, Args)]
 pub(crate) struct Disallow {
-    /// Applications that it may not call any more.
+    /// Removes applications that it may call.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     disallow: Vec<String>,
-    /// Groups whose applications it may not call any more.
+    /// Removes groups whose applications it may call.
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     disallow_group: Vec<String>,
 }
@@ -172,7 +174,7 @@ struct Update {
     disallow: Vec<Value>,
 }
 
-/// Without what is empty: one empty text stands for an empty list.
+/// Removes empty values: a single empty value means an empty list.
 fn names<S: Serializer>(list: &Option<Vec<String>>, serializer: S) -> Result<S::Ok, S::Error> {
     let names = list.iter().flatten().filter(|name| !name.is_empty());
     serializer.collect_seq(names)
@@ -247,7 +249,10 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-/// Shows what a ticket would say; fails where there would be none.
+/// Shows the content of a ticket.
+///
+/// # Errors
+/// The site would not issue it.
 fn ticket(common: &Common, params: &Value) -> Result<(), Failure> {
     let outcome = Admin::connect(&common.data)?.run("app", "ticket", params)?;
     show(&outcome, common.format())?;
@@ -257,12 +262,12 @@ fn ticket(common: &Common, params: &Value) -> Result<(), Failure> {
         _ => Err(Failure::new(
             Exit::Refused,
             "no_ticket",
-            "there would be no ticket",
+            "the site would not issue a ticket",
         )),
     }
 }
 
-/// As it was given: numbers of any size stay what they are.
+/// Keeps the JSON as it was typed: numbers of any size stay unchanged.
 fn json_text(text: &str) -> Result<Box<RawValue>, String> {
-    serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
 }

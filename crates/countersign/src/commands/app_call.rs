@@ -1,4 +1,4 @@
-//! `countersign app call`: one HTTP request to a service that wants to know who calls.
+//! `countersign app call`: one HTTP request to a provider, authenticated with a ticket.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,45 +19,52 @@ use crate::secret_input::warn_if_others_can_read;
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
-    /// The site that both are registered at: `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
+    /// URI of the site where both applications are registered, `countersign://HOST:PORT#SITEKEY`, as
+    /// `site status` shows it.
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
     site: SiteUri,
-    /// Where the site answers applications; port 4749 of its host over http when left out.
+    /// URL of the site's HTTP listener [default: port 4749 of the site's host, over http].
     #[arg(long, env = "COUNTERSIGN_HTTP", value_name = "URL", value_parser = address::http)]
     http: Option<http::Uri>,
-    /// The application that calls.
+    /// Id of the consumer, the application that calls.
     #[arg(long = "as", value_name = "APP")]
     name: String,
-    /// Its key file: of v2 as `key new` writes it, of serveros-v1 RSA in PEM.
+    /// Key file of the consumer: for v2 as `key new` writes it, for serveros-v1 RSA in PEM.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// What both applications speak.
+    /// Edition of the broker protocol that both applications use.
     #[arg(long, default_value = "v2", value_parser = ["v2", "serveros-v1"])]
     edition: String,
-    /// The site's public keys for serveros-v1, as `broker show` prints them.
+    /// File with the site's public keys for serveros-v1, as `broker show` prints them.
     #[arg(long, value_name = "FILE", required_if_eq("edition", "serveros-v1"))]
     site_public_key: Option<PathBuf>,
-    /// The application that is called.
+    /// Id of the provider, the application that is called.
     #[arg(long, value_name = "APP")]
     to: String,
-    /// The request's method.
+    /// Method of the request.
     #[arg(long, short = 'X', default_value = "GET")]
     method: http::Method,
-    /// Sends this file as the request's content (`-`: standard input).
+    /// Sends this file as the content of the request (`-`: standard input).
     #[arg(long, value_name = "FILE")]
     content: Option<PathBuf>,
-    /// A field of the request's head, as in `accept: application/json`; may be repeated.
+    /// Header field of the request, such as `accept: application/json`; may be repeated.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = field)]
     fields: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// What is asked for.
+    /// URL of the request.
     #[arg(value_parser = address::http)]
     url: http::Uri,
 }
 
 fn field(text: &str) -> Result<(http::HeaderName, http::HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write NAME: VALUE")?;
-    let name = name.trim().parse().map_err(|_| "no name of a field")?;
-    let value = value.trim().parse().map_err(|_| "no value of a field")?;
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|_| "invalid name of a header field")?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| "invalid value of a header field")?;
     Ok((name, value))
 }
 
@@ -74,17 +81,17 @@ pub(crate) fn call(common: &Common, call: Call) -> Result<(), Failure> {
     runtime.block_on(request(call, own, sent))
 }
 
-/// The application that calls, by its edition.
+/// The consumer, by its edition.
 enum Own {
     V2(Application),
-    /// And the site's keys.
+    /// With the site's public keys.
     V1(V1Application, Vec<RsaPublicKey>),
 }
 
 impl Own {
     fn v2(call: &Call, common: &Common) -> Result<Self, Failure> {
         warn_if_others_can_read(&call.key);
-        // Read once: it may be standard input or a pipe.
+        // Read the file once: it may be standard input or a pipe.
         let pem = input::text(&call.key)?;
         if RsaKey::from_pem(&pem.clone().into()).is_ok() {
             return Err(Failure::usage(format!(
@@ -102,7 +109,7 @@ impl Own {
 
     fn v1(call: &Call, site: &Path) -> Result<Self, Failure> {
         let text = input::text(site)?;
-        // `broker show` prints the key of v2 too, which has another label.
+        // `broker show` also prints the key for v2, which has another PEM label and is skipped.
         let keys = text
             .match_indices(PUBLIC_KEY)
             .filter_map(|(at, _)| text.get(at..));
@@ -191,7 +198,7 @@ async fn request(call: Call, own: Own, sent: Option<Vec<u8>>) -> Result<(), Fail
     }
 }
 
-/// What went wrong with the consumer before the request was sent.
+/// The failure of a consumer that could not send the request.
 fn refused(error: &ConsumerError) -> Failure {
     let exit = match error {
         ConsumerError::Refused { .. } | ConsumerError::FailedVerification(_) => {
@@ -211,16 +218,16 @@ fn usual(site: &SiteUri) -> Result<http::Uri, Failure> {
         .map_or(address.as_str(), |(host, _)| host);
     let url = format!("http://{host}:4749");
     url.parse()
-        .map_err(|_| Failure::usage(format!("{url} is no address")))
+        .map_err(|_| Failure::usage(format!("{url} is not a URL")))
 }
 
-/// Scheme, host and port alone.
+/// The scheme, host and port of a URL.
 fn origin(url: &http::Uri) -> Result<http::Uri, Failure> {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
     http::Uri::from_parts(parts).map_err(|_| {
         Failure::usage(format!(
-            "{url} is no address: write it as in http://host/path"
+            "{url} is not a URL; write it as in http://host/path"
         ))
     })
 }

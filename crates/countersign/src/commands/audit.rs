@@ -18,54 +18,54 @@ use crate::output::{say, show_of};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Lists the last entries, in the order in which they were written.
+    /// Lists the last entries, oldest first.
     List(List),
-    /// Writes all entries as JSON, a line each.
+    /// Exports all entries as JSON, one entry on each line.
     Export {
-        /// Begins after the entry of this number.
+        /// Starts after the entry with this number.
         #[arg(long, default_value_t = 0)]
         after: u64,
-        /// To this file (`-`: standard output).
+        /// Writes to this file (`-`: standard output).
         #[arg(long, value_name = "FILE")]
         save: Option<PathBuf>,
-        /// Replaces that file if there is one.
+        /// Replaces the file if it exists.
         #[arg(long, requires = "save")]
         force: bool,
     },
-    /// Checks the whole chain; exit code 8 when an entry is not as it was written.
+    /// Verifies the whole hash chain; exit code 8 if an entry was changed.
     Verify,
 }
 
-/// Which entries.
+/// Selects entries.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// The first entries after this number, in place of the last ones.
+    /// Lists the first entries after this number instead of the last ones.
     #[arg(long, value_name = "NUMBER", conflicts_with = "last")]
     after: Option<u64>,
-    /// Only entries before this number.
+    /// Lists only entries before this number.
     #[arg(long, value_name = "NUMBER")]
     before: Option<u64>,
-    /// So many of the last entries.
+    /// Lists this many of the last entries.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
     last: Option<u32>,
-    /// How many at most.
+    /// Lists at most this many entries.
     #[arg(long, default_value_t = 100, conflicts_with = "last", value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Only entries of this time or later, such as 2026-03-01T12:00:00Z.
+    /// Lists only entries from this time on, such as 2026-03-01T12:00:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
-    /// Only what this account did; `local admin` finds what came from this machine.
+    /// Lists only entries of this account; `local admin` is the admin socket.
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-    /// Only this operation (person.create), or this group of operations (person).
+    /// Lists only entries of this operation (person.create) or group of operations (person).
     #[arg(long, value_name = "NAME")]
     operation: Option<String>,
-    /// Then waits for further entries and shows them as they are written, until it is interrupted.
+    /// Waits for new entries and shows them, until it is interrupted.
     #[arg(long, conflicts_with = "before")]
     follow: bool,
 }
 
-/// How often the log is looked at for further entries.
+/// How often `--follow` asks for new entries.
 const FOLLOWED_EVERY: Duration = Duration::from_secs(1);
 
 impl List {
@@ -91,7 +91,9 @@ impl List {
         let Some(mut end) = end else {
             for (further, flag) in [("next", "--after"), ("earlier", "--before")] {
                 if let Some(number) = listed.get(further).and_then(Value::as_u64) {
-                    say(format_args!("There is more: go on with {flag} {number}."));
+                    say(format_args!(
+                        "There are more entries: continue with {flag} {number}."
+                    ));
                 }
             }
             return Ok(());
@@ -112,7 +114,7 @@ impl List {
     }
 }
 
-/// The number of the last entry, 0 when there is none.
+/// The number of the last entry; 0 if there is none.
 fn end(common: &Common) -> Result<u64, Failure> {
     let last = Admin::connect(&common.data)?.data("audit", "list", &json!({ "limit": 1 }))?;
     Ok(last_of(&last).unwrap_or(0))
@@ -127,7 +129,8 @@ fn last_of(listed: &Value) -> Option<u64> {
         .as_u64()
 }
 
-/// Where to go on from after a list of entries up to the number `end`: what no filter let through was looked at too.
+/// The number after which `--follow` continues, when `listed` covers the log up to the entry `end`.
+/// Entries that the filter excluded are not searched again.
 fn followed_from(listed: &Value, end: u64) -> u64 {
     let next = listed.get("next").and_then(Value::as_u64);
     next.unwrap_or_else(|| last_of(listed).map_or(end, |last| last.max(end)))
@@ -145,7 +148,7 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<ExitCode, Failure> {
         }
         Verb::Verify => {
             let data = shown(common, "verify", &json!({}))?;
-            // Only a log that is said to be whole passes.
+            // Any result other than "intact" is a problem.
             Ok(match data.get("intact").and_then(Value::as_bool) {
                 Some(true) => ExitCode::SUCCESS,
                 _ => ExitCode::from(Exit::Problems as u8),
@@ -154,7 +157,7 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Runs an operation and shows its result; its data, to look into.
+/// Runs an operation, shows its result and returns its data.
 fn shown(common: &Common, command: &str, params: &Value) -> Result<Value, Failure> {
     let (outcome, data) = run_once(common, command, params)?;
     show_of(&format!("audit {command}"), &outcome, common.format())?;
@@ -192,14 +195,14 @@ fn export(
 mod tests {
     use super::*;
 
-    /// With a filter that let nothing through, the whole log was searched again each second.
+    /// With a filter that excluded every entry, the whole log was searched again each second.
     #[test]
-    fn what_was_looked_at_and_not_shown_is_not_looked_at_again() {
+    fn excluded_entries_are_not_searched_again() {
         let listed = json!({ "entries": [] });
         assert_eq!(followed_from(&listed, 7), 7);
         let listed = json!({ "entries": [{ "seq": 3 }] });
         assert_eq!(followed_from(&listed, 7), 7);
-        // It was written after the end was asked for.
+        // This entry was written after the end was determined.
         let listed = json!({ "entries": [{ "seq": 9 }] });
         assert_eq!(followed_from(&listed, 7), 9);
         let listed = json!({ "entries": [{ "seq": 3 }], "next": 3 });

@@ -1,4 +1,4 @@
-//! `countersign broker`: the site as the party that introduces applications to each other.
+//! `countersign broker`: the keys with which the site issues tickets to applications.
 
 use std::path::PathBuf;
 
@@ -15,18 +15,18 @@ use crate::output::show;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Shows the site's public keys, which applications have to know.
+    /// Shows the site's public keys, which applications need.
     Show {
-        /// Writes the one of v2 into this file besides.
+        /// Also writes the public key for v2 to this file.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Gives the site an RSA key for applications of serveros-v1: a new one, or the one of this file.
+    /// Gives the site a new or existing RSA key for applications of serveros-v1.
     NewV1Key {
-        /// The private key of a master that moves here: unencrypted RSA in PEM.
+        /// Imports the private key of an existing Serveros master: unencrypted RSA in PEM.
         #[arg(long, value_name = "FILE")]
         private_key: Option<PathBuf>,
-        /// How many older keys stay beside it, so that applications can change over.
+        /// Number of older keys that stay valid while applications change to the new one.
         #[arg(long, default_value_t = 0)]
         keep: u8,
     },

@@ -22,41 +22,44 @@ use crate::params::{self, Params};
 pub(crate) struct Call {
     #[command(flatten)]
     login: Login,
-    /// The operation's group.
+    /// Group of the operation.
     group: String,
-    /// The operation's command.
+    /// Command of the operation.
     command: String,
-    /// Its parameters: key=text, or key:=JSON.
+    /// Parameters: key=text or key:=JSON.
     params: Vec<String>,
-    /// Reads more parameters from a JSON object (`-`: standard input); those given here outrank it.
+    /// Reads parameters from a file with a JSON object (`-`: standard input); the command line overrides
+    /// them.
     #[arg(long, env = "COUNTERSIGN_PARAMS_FILE", value_name = "FILE")]
     params_file: Option<PathBuf>,
-    /// Sends this file along (`-`: standard input), to an operation that takes content.
+    /// Sends this file as the content of the operation (`-`: standard input).
     #[arg(long, value_name = "FILE")]
     content: Option<PathBuf>,
     /// Writes the content of the result to this file (`-`: standard output).
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Replaces the file of --save if there is one.
+    /// Replaces the file of --save if it exists.
     #[arg(long, requires = "save")]
     force: bool,
-    /// Writes the certificate and encrypted key that were delivered (with the option delivered-key) to this
+    /// Writes the certificate and the encrypted key that the site delivered (option delivered-key) to this
     /// file, in PEM.
     #[arg(long, value_name = "FILE")]
     save_delivered_key: Option<PathBuf>,
 }
 
 impl Call {
-    /// Standard input holds one thing.
+    /// Checks that at most one argument reads standard input.
     fn check_standard_input(&self, common: &Common) -> Result<(), Failure> {
         let files = [&common.passphrase_file, &self.params_file, &self.content];
         let from_it = files
             .into_iter()
             .filter(|file| file.as_deref() == Some(Path::new(STANDARD)));
         if from_it.count() > 1 {
-            return Err(Failure::usage("standard input cannot hold both").hint(
-                "give all but one of --passphrase-file, --params-file and --content a file",
-            ));
+            return Err(
+                Failure::usage("standard input cannot provide more than one of these").hint(
+                    "give all but one of --passphrase-file, --params-file and --content a file",
+                ),
+            );
         }
         Ok(())
     }
@@ -70,7 +73,8 @@ impl Call {
         Ok(params)
     }
 
-    /// Asks before a disruptive operation. What this program does not know, the site tells.
+    /// Asks before a disruptive operation. Whether an operation that this program does not know is
+    /// disruptive, the site says after the login.
     fn confirm(&self, common: &Common, params: &Value) -> Result<Asked, Failure> {
         match confirm::known(&self.group, &self.command, params) {
             Known::Unknown if !common.yes => Ok(Asked::NotYet),
@@ -79,7 +83,7 @@ impl Call {
     }
 }
 
-/// Whether a disruptive operation was agreed to.
+/// Whether the question before a disruptive operation has been settled.
 #[derive(PartialEq, Eq)]
 enum Asked {
     Done,
@@ -89,7 +93,7 @@ enum Asked {
 pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     call.check_standard_input(common)?;
     let existing = Existing::forced(call.force);
-    // Before anything is done that cannot be done again.
+    // Check files first: the operation cannot be undone.
     for (file, existing) in [
         (&call.save, existing),
         (&call.save_delivered_key, Existing::Kept),
@@ -104,7 +108,7 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
     let asked = call.confirm(common, &shown)?;
     let (runtime, client) = call.login.connect(common)?;
     if asked == Asked::NotYet {
-        // A site that does not tell has nothing to ask about.
+        // If the site does not list the operation, there is no question to ask.
         let none = json!({});
         let listed = client.call::<_, Operations>("operation", "list", &none);
         let known = runtime.block_on(listed).ok();
@@ -142,21 +146,21 @@ pub(crate) fn call(common: &Common, call: &Call) -> Result<(), Failure> {
             }
         }
     });
-    // A goodbye that does not arrive changes nothing any more.
+    // A GOODBYE that does not arrive makes no difference.
     let _ = runtime.block_on(client.close());
     result
 }
 
-/// Keeps what was delivered, for its owner's eyes alone.
+/// Writes the delivered certificate and key to a file that only its owner can read.
 fn save_delivered(client: &Client, file: &Path) -> Result<(), Failure> {
     let delivered = client.delivered().ok_or_else(|| {
-        Failure::usage("no key was delivered")
-            .hint("only a person's login with --option delivered-key delivers one")
+        Failure::usage("the site delivered no key")
+            .hint("log in as a person with --option delivered-key")
     })?;
     files::write(file, PRIVATE, Existing::Kept, delivered.to_pem().as_bytes())
 }
 
-/// Reads the file, and shows how far it has come.
+/// Reads a file and shows the progress.
 async fn upload(file: &Path, bar: &ProgressBar) -> Result<Upload, Failure> {
     if file == Path::new(STANDARD) {
         return Ok(Upload::new(bar.wrap_async_read(tokio::io::stdin())));
@@ -166,7 +170,7 @@ async fn upload(file: &Path, bar: &ProgressBar) -> Result<Upload, Failure> {
     Ok(Upload::new(bar.wrap_async_read(opened)))
 }
 
-/// Writes content to where it is to go. Ctrl-C cancels it, and nothing is left of it.
+/// Writes content to its destination. Ctrl-C cancels the transfer and removes an incomplete file.
 async fn download(
     mut content: Download,
     save: Option<&Path>,

@@ -12,9 +12,9 @@ use crate::site::folder::Folder;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Reads the configuration file and names what is wrong with it.
+    /// Checks the configuration file; exit code 8 if it has an error.
     Check {
-        /// The file; `countersign.toml` in the site's folder if none is given.
+        /// Configuration file [default: `countersign.toml` in the site's folder].
         file: Option<PathBuf>,
     },
     /// Prints a commented configuration file with the defaults.
@@ -32,7 +32,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
                 },
                 _ => failure,
             })?;
-            say(format_args!("{} is sound", file.display()));
+            say(format_args!("{} is valid", file.display()));
             Ok(())
         }
         Verb::Example => print(&config::example()),

@@ -1,8 +1,9 @@
-//! The one rule for questions: what may take something away is asked about, whatever command leads to it. `--yes`
-//! answers them; where there is no terminal to ask at, it is needed.
+//! The questions before disruptive operations, the same for every command. `--yes` answers them; without
+//! a terminal it is required.
 //!
-//! Which operations these are, the table of operations says; [`consequence`] adds those that take something away with
-//! some parameters only. A new pass phrase that is typed twice or named in a file is a confirmation by itself.
+//! The table of operations says which operations are disruptive. [`consequence`] adds those that are
+//! disruptive with certain parameters only. A new pass phrase, typed twice or read from a file, counts as
+//! a confirmation.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -15,20 +16,20 @@ use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::output::say;
 
-/// The parameters that tell what an operation is about.
+/// The parameters that name the target of an operation.
 const TARGETS: [&str; 6] = ["name", "id", "thumbprint", "source", "new_name", "floor"];
 
-/// What this program knows of an operation.
+/// What this program knows about an operation.
 pub(crate) enum Known {
-    /// It may take something away: the question before it.
+    /// The operation is disruptive; the question to ask.
     Disruptive(String),
-    /// It takes nothing away.
+    /// The operation is not disruptive.
     Harmless,
-    /// It is not in the table that this program was built with; another program's site may have it.
+    /// The operation is not in the table of this program; the site of another program may have it.
     Unknown,
 }
 
-/// Looks an operation with these parameters up.
+/// Looks up an operation with these parameters.
 pub(crate) fn known(group: &str, command: &str, params: &Value) -> Known {
     let table = operations::table();
     let table = table.as_ref().ok();
@@ -42,24 +43,24 @@ pub(crate) fn known(group: &str, command: &str, params: &Value) -> Known {
     }
 }
 
-/// What an operation takes away with these parameters, though not with every value of them.
+/// The consequence of an operation that is disruptive only with certain parameters.
 fn consequence(group: &str, command: &str, params: &Value) -> Option<String> {
     match (group, command) {
         ("penalty", "forget") => params
             .get("source")
             .is_none_or(Value::is_null)
-            .then(|| "forgets what every source did".to_owned()),
+            .then(|| "removes the points and penalties of all sources".to_owned()),
         ("option", "enable") => {
             let option: EncryptionOption = params.get("name")?.as_str()?.parse().ok()?;
             let strength = option.strength();
             (strength < Strength::Hybrid)
-                .then(|| format!("it is {strength} and lets sessions be weaker"))
+                .then(|| format!("its strength is {strength}, which allows weaker sessions"))
         }
         _ => None,
     }
 }
 
-/// The question before a disruptive operation: it names the operation, what it is about, and what it does.
+/// The question before a disruptive operation: its name, its target and its effect.
 pub(crate) fn question(group: &str, command: &str, params: &Value, summary: &str) -> String {
     let targets = TARGETS.iter().filter_map(|name| params.get(name)?.as_str());
     let words = [group, command].into_iter().chain(targets);
@@ -67,7 +68,7 @@ pub(crate) fn question(group: &str, command: &str, params: &Value, summary: &str
     format!("{}: {}", words.join(" "), summary.trim_end_matches('.'))
 }
 
-/// Asks before an operation of the admin socket, if it is disruptive.
+/// Asks before an operation, if it is disruptive.
 pub(crate) fn before(
     common: &Common,
     group: &str,
@@ -80,7 +81,7 @@ pub(crate) fn before(
     }
 }
 
-/// Asks before something that has this consequence.
+/// Asks the user to agree to a consequence.
 pub(crate) fn agree(common: &Common, consequence: &str) -> Result<(), Failure> {
     if common.yes {
         return Ok(());
@@ -88,7 +89,7 @@ pub(crate) fn agree(common: &Common, consequence: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(unasked(consequence));
     }
-    say(format_args!("{consequence}. Type yes to go on:"));
+    say(format_args!("{consequence}. Type yes to continue:"));
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     if read.is_ok() && line.trim() == "yes" {
@@ -98,13 +99,13 @@ pub(crate) fn agree(common: &Common, consequence: &str) -> Result<(), Failure> {
     }
 }
 
-/// There is no terminal to ask at.
+/// The failure if there is no terminal to ask in.
 pub(crate) fn unasked(consequence: &str) -> Failure {
     Failure::new(Exit::Usage, "not_confirmed", consequence)
         .hint("pass --yes when there is no terminal")
 }
 
-/// The answer was not yes.
+/// The failure if the answer is not yes.
 pub(crate) fn declined() -> Failure {
     Failure::new(Exit::Failure, "declined", "nothing was changed")
 }
@@ -115,9 +116,9 @@ mod tests {
 
     use super::*;
 
-    /// The shell asked "It may take something away from somebody", and `person lock` nothing at all.
+    /// The shell asked an unspecific question, and `person lock` did not ask at all.
     #[test]
-    fn a_question_names_the_operation_and_the_thing_and_no_secret() {
+    fn a_question_names_the_operation_and_its_target_and_no_secret() {
         let params = json!({ "name": "maria\u{7}", "passphrase": "hidden", "label": "x" });
         assert_eq!(
             question("person", "lock", &params, "Keeps a person from logging in."),
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_something_away_with_some_parameters_only_asks_with_these() {
+    fn an_operation_that_is_disruptive_with_some_parameters_asks_with_these_only() {
         let asks =
             |group, command, params| matches!(known(group, command, &params), Known::Disruptive(_));
         let (every, one) = (json!({}), json!({ "source": "192.0.2.7" }));

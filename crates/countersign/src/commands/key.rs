@@ -20,37 +20,37 @@ use crate::secret_input::{Secret, new_passphrase, passphrase, warn_if_others_can
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Makes an identity: FILE holds the key, FILE.pub what the site is given.
+    /// Creates an identity: FILE gets the private key, FILE.pub the certificate for the site.
     New {
-        /// The key file to write; it must not exist.
+        /// Key file to write; it must not exist.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Encrypts the key file under a pass phrase.
         #[arg(long)]
         passphrase: bool,
     },
-    /// Writes the public keys of an application whose key is in a key file: what `app create` is given.
+    /// Writes the public keys of an application's key file, for `app create`.
     Party {
-        /// The key file.
+        /// Key file.
         file: PathBuf,
-        /// The file to write; it must not exist.
+        /// File to write; it must not exist.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Changes a key file's pass phrase, or takes it away; the key in it stays.
+    /// Changes or removes the pass phrase of a key file; the key stays the same.
     Passphrase {
-        /// The key file.
+        /// Key file.
         file: PathBuf,
-        /// Reads the new pass phrase from this file (`-`: standard input) in place of a prompt.
+        /// Reads the new pass phrase from this file (`-`: standard input) instead of a prompt.
         #[arg(long, value_name = "FILE")]
         new_passphrase_file: Option<PathBuf>,
-        /// Leaves the key file without a pass phrase.
+        /// Removes the pass phrase: the key file is no longer encrypted.
         #[arg(long, conflicts_with = "new_passphrase_file")]
         remove: bool,
     },
     /// Shows the thumbprint of a key file.
     Show {
-        /// The key file.
+        /// Key file.
         file: PathBuf,
     },
 }
@@ -89,7 +89,7 @@ fn new(common: &Common, out: &Path, encrypt: bool) -> Result<(), Failure> {
         .then(|| new_passphrase("Pass phrase of the key file", file.as_deref()))
         .transpose()?;
     if let (Some(file), None) = (&file, &common.passphrase_file) {
-        // Not silently: the variable may have been set for another key.
+        // Tell the user: the variable may have been set for another key.
         say(format_args!(
             "The key is encrypted under the pass phrase in {}.",
             file.display()
@@ -103,7 +103,7 @@ fn new(common: &Common, out: &Path, encrypt: bool) -> Result<(), Failure> {
     let certificate = identity.certificate().to_pem();
     let public = Path::new(&public);
     if let Err(failure) = files::write(public, PUBLIC, Existing::Kept, certificate.as_bytes()) {
-        // Half a key pair helps nobody.
+        // A private key without its certificate is of no use.
         let _ = std::fs::remove_file(out);
         return Err(failure);
     }
@@ -121,8 +121,8 @@ fn show(identity: &Identity, file: &Path, common: &Common) -> Result<(), Failure
     }
 }
 
-/// Writes the same identity under another pass phrase. The file is whole at any time: the new one takes its place
-/// when it is written.
+/// Writes the same identity under another pass phrase. The file is always complete: the new one replaces
+/// it after it was written.
 fn change_passphrase(
     common: &Common,
     file: &Path,
@@ -132,10 +132,10 @@ fn change_passphrase(
     let standard = Some(Path::new(STANDARD));
     if new == standard && common.passphrase_file.as_deref() == standard {
         return Err(Failure::usage(
-            "standard input cannot hold both pass phrases",
+            "standard input cannot provide both pass phrases",
         ));
     }
-    // A link stays one.
+    // Write to the target of a symbolic link, so that the link stays a link.
     let file = std::fs::canonicalize(file).map_err(|error| Failure::file(file, &error))?;
     let identity = read(&file, common)?;
     let secret = (!remove)
@@ -146,7 +146,7 @@ fn change_passphrase(
     show(&identity, &file, common)
 }
 
-/// Reads a key file, asking for its pass phrase if it has one.
+/// Reads a key file. Asks for its pass phrase if it is encrypted.
 pub(crate) fn read(file: &Path, common: &Common) -> Result<Identity, Failure> {
     warn_if_others_can_read(file);
     opened(&input::text(file)?, file, common)

@@ -1,4 +1,4 @@
-//! Lists that come in stretches, shown as one.
+//! Reads a list page by page and shows it as one list.
 
 use countersign_proto::operation::{Code, Outcome};
 use serde::Deserialize;
@@ -10,10 +10,10 @@ use crate::failure::{Exit, Failure};
 use crate::global::Common;
 use crate::output::{Format, say, show_list};
 
-/// The longest stretch that a site gives at a time.
+/// The greatest number of entries that a site returns in one page.
 const STRETCH: u32 = 1000;
 
-/// Lists all that there is, however many stretches it takes.
+/// Shows the complete list that an operation returns in pages.
 pub(crate) fn list(
     common: &Common,
     group: &str,
@@ -38,18 +38,18 @@ pub(crate) fn list(
     }
 }
 
-/// The stretches that have come so far.
+/// The pages read so far.
 #[derive(Default)]
 struct Whole {
-    /// As the site wrote them.
+    /// The entries, unchanged.
     entries: Vec<Box<RawValue>>,
-    /// What the site has and cannot read.
+    /// Entries that the site has and cannot read.
     damaged: Vec<Box<RawValue>>,
 }
 
-/// One stretch.
+/// One page.
 #[derive(Deserialize)]
-struct Stretch {
+struct Page {
     #[serde(default)]
     entries: Vec<Box<RawValue>>,
     #[serde(default)]
@@ -58,25 +58,27 @@ struct Stretch {
 }
 
 impl Whole {
-    /// Takes a stretch; tells after what the next one begins.
+    /// Adds a page. Returns the position after which the next one begins; `None` after the last.
     fn add(&mut self, outcome: &Outcome) -> Result<Option<Value>, Failure> {
-        let stretch: Stretch = serde_json::from_str(outcome.data.get())
+        let page: Page = serde_json::from_str(outcome.data.get())
             .map_err(|error| Failure::new(Exit::Failure, "protocol", error))?;
-        self.entries.extend(stretch.entries);
-        self.damaged.extend(stretch.damaged);
-        Ok(stretch.next)
+        self.entries.extend(page.entries);
+        self.damaged.extend(page.damaged);
+        Ok(page.next)
     }
 
     fn show(self, operation: &str, format: Format) -> Result<(), Failure> {
         if format == Format::Jsonl && !self.damaged.is_empty() {
-            // A line for each entry has no place for them.
+            // The format with a line for each entry has no place for them.
             let count = self.damaged.len();
-            say(format_args!("{count} cannot be read; --json names them."));
+            say(format_args!(
+                "The site cannot read {count} entries; --json shows them."
+            ));
         }
         show_list(operation, &self.data()?, "", format)
     }
 
-    /// The list as one stretch of the site would be.
+    /// All pages in the form of one.
     fn data(&self) -> Result<String, Failure> {
         let list = |list| {
             serde_json::to_string(list)
@@ -101,9 +103,9 @@ fn put(params: &mut Value, key: &str, value: Value) {
 mod tests {
     use super::*;
 
-    /// `app list --json` left out the registrations that the site cannot read.
+    /// `app list --json` omitted the registrations that the site cannot read.
     #[test]
-    fn a_list_of_several_stretches_is_whole() {
+    fn a_list_of_several_pages_is_complete() {
         let mut whole = Whole::default();
         let stretches = [
             json!({ "entries": [{ "id": "a" }], "damaged": [{ "id": "b" }], "next": "b" }),

@@ -16,20 +16,20 @@ use crate::global::Common;
 use crate::input;
 use crate::secret_input::{Secret, passphrase};
 
-/// Where and as whom to log in.
+/// The arguments of a login: site, account and encryption option.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
-    /// The site: `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
+    /// URI of the site, `countersign://HOST:PORT#SITEKEY`, as `site status` shows it.
     #[arg(long, env = "COUNTERSIGN_SITE", value_name = "URI")]
     site: SiteUri,
     /// Logs in as this person. [env: COUNTERSIGN_AS]
     #[arg(long = "as", value_name = "NAME", conflicts_with = "key")]
     name: Option<AccountName>,
-    /// Logs in as the service that this key file belongs to. [env: COUNTERSIGN_KEY]
+    /// Logs in as the service with this key file. [env: COUNTERSIGN_KEY]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// Accepts this encryption option (may be repeated, best first: the first that the site has on offer is
-    /// taken); the hybrid ones, in the site's order, if none is given.
+    /// Accepts this encryption option; may be repeated, best first [default: the hybrid options, in the
+    /// site's order].
     #[arg(
         long = "option",
         env = "COUNTERSIGN_OPTION",
@@ -37,13 +37,13 @@ pub(crate) struct Login {
         value_name = "NAME"
     )]
     options: Vec<EncryptionOption>,
-    /// Takes and sends packets of at most this many bytes.
+    /// Largest packet to receive or send, in bytes.
     #[arg(long, env = "COUNTERSIGN_MAX_PACKET", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(256..=1_048_576))]
     max_packet: Option<u32>,
 }
 
 impl Login {
-    /// Asks for what is secret, then connects.
+    /// Asks for the secret, then connects.
     pub(crate) fn connect(&self, common: &Common) -> Result<(Runtime, Client), Failure> {
         let who = self.who(common)?;
         self.connect_to(who)
@@ -58,12 +58,12 @@ impl Login {
         self.connect_to(LoginAs::person(name, passphrase))
     }
 
-    /// The person that is to log in, and their pass phrase.
+    /// The person who logs in, and their pass phrase.
     pub(super) fn person(&self, common: &Common) -> Result<(AccountName, Passphrase), Failure> {
         match self.who(common)? {
             LoginAs::Person(name, passphrase) => Ok((name, passphrase)),
-            LoginAs::Service(_) => Err(Failure::usage("a service has a key and no pass phrase")
-                .hint("give --as NAME, for a person")),
+            LoginAs::Service(_) => Err(Failure::usage("a service has no pass phrase")
+                .hint("give --as NAME to log in as a person")),
         }
     }
 
@@ -81,8 +81,8 @@ impl Login {
         Ok((runtime, client))
     }
 
-    /// Who logs in. What the command line says outranks the environment as a whole, so that `--key`
-    /// does not quarrel with a name that was exported long ago.
+    /// The account that logs in. If the command line names one, both environment variables are ignored,
+    /// so that `--key` does not conflict with COUNTERSIGN_AS.
     fn who(&self, common: &Common) -> Result<LoginAs, Failure> {
         let from_environment = self.name.is_none() && self.key.is_none();
         let variable = |name| {
@@ -103,7 +103,7 @@ impl Login {
             (Some(_), Some(_)) => Err(Failure::usage(
                 "both COUNTERSIGN_AS and COUNTERSIGN_KEY are set",
             )
-            .hint("say which with --as NAME or --key FILE")),
+            .hint("choose one with --as NAME or --key FILE")),
             (Some(name), None) => {
                 let prompt = format!("Pass phrase of {name}");
                 let file = common.secret_file(Secret::Person);
@@ -111,8 +111,8 @@ impl Login {
                 Ok(LoginAs::person(name, secret))
             }
             (None, Some(file)) => Ok(LoginAs::service(key::read(&file, common)?)),
-            (None, None) => Err(Failure::usage("nobody is named to log in as")
-                .hint("give --as NAME for a person, --key FILE for a service")),
+            (None, None) => Err(Failure::usage("no account to log in with was given")
+                .hint("give --as NAME for a person or --key FILE for a service")),
         }
     }
 }

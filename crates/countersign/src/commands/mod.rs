@@ -1,4 +1,4 @@
-//! What each command does, one file a noun.
+//! The commands, one file for each noun.
 
 pub(crate) mod app;
 mod app_call;
@@ -42,7 +42,8 @@ pub(crate) fn admin_call(
     confirmed_call(common, group, command, params)
 }
 
-/// The same without a question: the command has asked already, or was given a new secret for it.
+/// Runs one operation as [`admin_call`] does, without asking: the command has asked already, or the
+/// user typed a new secret for it.
 pub(crate) fn confirmed_call(
     common: &Common,
     group: &str,
@@ -53,7 +54,7 @@ pub(crate) fn confirmed_call(
     show_of(&format!("{group} {command}"), &outcome, common.format())
 }
 
-/// The parameters that were given, without those that were left out.
+/// Removes the parameters that are null: those that the user did not give.
 pub(crate) fn given(params: Value) -> Value {
     match params {
         Value::Object(params) => Value::Object(

@@ -1,5 +1,5 @@
-//! `countersign operation`: what the site says it can be asked. The shell and `call` read the same list: for
-//! completion, for help, and to know when to ask first.
+//! `countersign operation`: the operations of the site. The shell and `call` read the same list for
+//! completion, for help, and to learn which operations are disruptive.
 
 use clap::Subcommand;
 use rustyline::completion::{Completer, Pair};
@@ -14,7 +14,7 @@ use crate::global::Common;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Lists them.
+    /// Lists the operations.
     List,
 }
 
@@ -25,13 +25,13 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
 
 const HELP: &str = "\
 GROUP COMMAND [key=text …] [key:=JSON …] runs an operation; Tab completes.
-help [GROUP [COMMAND]]  shows operations, one with its parameters
+help [GROUP [COMMAND]]  lists operations, or shows one with its parameters
 exit                    ends the session";
 
-/// The words that the shell itself understands.
+/// The commands of the shell itself.
 pub(super) const OWN_WORDS: [&str; 3] = ["help", "exit", "quit"];
 
-/// The operations that this account may call, as `operation list` tells.
+/// The operations that this account may call: the result of `operation list`.
 #[derive(Debug, Clone, Deserialize, Helper, Highlighter, Hinter, Validator)]
 pub(crate) struct Operations {
     operations: Vec<Described>,
@@ -51,14 +51,14 @@ struct Described {
 }
 
 impl Operations {
-    /// The summary of an operation that is asked about before it runs: it may take something away from an account
-    /// that is using it.
+    /// The summary of an operation, if it is disruptive: it may take something away from an account that
+    /// is using it, so the user is asked first.
     pub(crate) fn disruptive(&self, group: &str, command: &str) -> Option<String> {
         let found = self.find(group, command).filter(|found| found.disruptive);
         found.map(|found| found.summary.clone())
     }
 
-    /// The help for what follows the word `help`; `None` when there is nothing of that name.
+    /// The help text about the words after `help`; `None` if there is no such group or operation.
     pub(super) fn help(&self, about: &[String]) -> Option<String> {
         match about {
             [] => Some(format!("{HELP}\n\n{}", self.overview(|_| true)?)),
@@ -84,7 +84,7 @@ impl Operations {
             .find(|one| one.group == group && one.command == command)
     }
 
-    /// What may stand at the end of `typed`, and where that word begins.
+    /// The completions of the last word of `typed`, and where that word begins.
     fn candidates(&self, typed: &str) -> (usize, Vec<String>) {
         let start = typed
             .rfind(char::is_whitespace)
@@ -136,7 +136,7 @@ impl Completer for Operations {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let (start, candidates) = self.candidates(line.get(..at).unwrap_or_default());
         let pairs = candidates.into_iter().map(|text| {
-            // A value follows `name=` at once; after a word comes the next one.
+            // A value follows `name=` without a space; a word ends with one.
             let end = if text.ends_with('=') { "" } else { " " };
             Pair {
                 replacement: format!("{text}{end}"),
@@ -167,9 +167,9 @@ impl Described {
         let mut help = format!("{}: {}", self.name(), self.summary);
         for (name, schema) in self.fields() {
             let need = if required(name) {
-                "needed"
+                "required"
             } else {
-                "may be left out"
+                "optional"
             };
             let meaning = schema.get("description").and_then(Value::as_str);
             help += &format!("\n  {name:widest$}  ({need})  {}", meaning.unwrap_or("-"));
@@ -178,12 +178,12 @@ impl Described {
     }
 }
 
-/// A name or a sentence from the site, as it may be shown and completed.
+/// Reads a name or a sentence of the site and escapes control characters.
 fn line<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(|text| escape::line(&text))
 }
 
-/// Whether a value is typed as it is, without JSON's quotes.
+/// Whether a value is typed as text (`name=`) instead of JSON (`name:=`).
 fn is_text(schema: &Value) -> bool {
     match schema.get("type") {
         Some(Value::String(one)) => one == "string",
@@ -247,7 +247,7 @@ mod tests {
         assert!(help(&[]).unwrap().contains("site status    Does status."));
         assert_eq!(
             help(&["person", "create"]).unwrap(),
-            "person create: Does create.\n  name   (needed)  Its name.\n  seats  (may be left out)  How many."
+            "person create: Does create.\n  name   (required)  Its name.\n  seats  (optional)  How many."
         );
         assert!(!help(&["person"]).unwrap().contains("site"));
         assert_eq!((help(&["peer"]), help(&["site", "stats"])), (None, None));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_takes_something_away_is_asked_about() {
+    fn only_disruptive_operations_are_asked_about() {
         let operations = operations();
         let summary = operations.disruptive("person", "delete");
         assert_eq!(summary.as_deref(), Some("Does delete."));

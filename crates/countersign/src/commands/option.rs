@@ -13,32 +13,32 @@ use crate::global::Common;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Lists the encryption options, those on offer first.
+    /// Lists the encryption options, enabled ones first.
     List,
-    /// Puts an option on offer, after the others.
+    /// Enables an option and ranks it last.
     Enable {
-        /// Its name.
+        /// Option name.
         name: EncryptionOption,
     },
-    /// Takes an option off; sessions that use it go on, unless they are cut.
+    /// Disables an option; sessions that use it continue unless --cut is given.
     Disable {
-        /// Its name.
+        /// Option name.
         name: EncryptionOption,
-        /// Cuts all sessions whose option is not on offer then; also when it was taken off before.
+        /// Ends all sessions whose option is then disabled, also if it was disabled before.
         #[arg(long)]
         cut: bool,
     },
-    /// Ranks the options on offer: the named ones first, best first.
+    /// Ranks the enabled options: the given ones first, best first.
     Order {
-        /// Their names.
+        /// Option names.
         #[arg(required = true)]
         names: Vec<EncryptionOption>,
     },
-    /// Sets the weakest strength that may be offered, and takes weaker options off.
+    /// Sets the weakest strength that may be offered, and disables weaker options.
     Floor {
-        /// hybrid, classical or delivered.
+        /// `hybrid`, `classical` or `delivered`.
         strength: Strength,
-        /// Cuts all sessions whose option is not on offer then.
+        /// Ends all sessions whose option is then disabled.
         #[arg(long)]
         cut: bool,
     },
@@ -51,7 +51,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             admin_call(common, "option", "enable", &json!({ "name": name.name() }))
         }
         Verb::Disable { name, cut } => {
-            let consequence = shut_out(&[name.name()]);
+            let consequence = locked_out(&[name.name()]);
             agree(common, &format!("option disable {name}: {consequence}"))?;
             let params = json!({ "name": name.name(), "cut": cut });
             confirmed_call(common, "option", "disable", &params)
@@ -74,7 +74,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-/// What `option.list` says, as far as it matters to what is asked.
+/// The parts of the result of `option list` that the question before a change needs.
 #[derive(Deserialize)]
 struct Listed {
     options: Vec<ListedOption>,
@@ -94,29 +94,29 @@ fn listed(common: &Common) -> Result<Listed, Failure> {
 }
 
 impl Listed {
-    /// What somebody should agree to before the floor is set; `None` when nothing is weakened and
-    /// nobody is shut out.
+    /// The consequence of setting the floor that the user must agree to; `None` if it weakens nothing and
+    /// locks out no client.
     fn consequence(&self, floor: Strength) -> Option<String> {
-        // A strength that is not known here is taken for a weak one.
+        // A strength that this program does not know counts as the weakest.
         let of = |strength: &str| strength.parse().unwrap_or(Strength::Delivered);
         if floor < of(&self.floor) {
             return Some(format!(
-                "the floor is {}, and under a lower one options that are {floor} can be enabled",
+                "the floor is {} now; a lower one allows {floor} options to be enabled",
                 self.floor
             ));
         }
         let enabled = self.options.iter().filter(|option| option.enabled);
-        let taken_off: Vec<&str> = enabled
+        let disabled: Vec<&str> = enabled
             .filter(|option| of(&option.strength) < floor)
             .map(|option| option.name.as_str())
             .collect();
-        (!taken_off.is_empty()).then(|| shut_out(&taken_off))
+        (!disabled.is_empty()).then(|| locked_out(&disabled))
     }
 }
 
-fn shut_out(options: &[&str]) -> String {
+fn locked_out(options: &[&str]) -> String {
     format!(
-        "clients that accept nothing but {} cannot log in any more",
+        "clients that accept only {} will not be able to log in",
         options.join(" and ")
     )
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_is_asked_about_when_it_weakens_or_shuts_somebody_out() {
+    fn a_floor_that_weakens_or_locks_out_clients_needs_a_confirmation() {
         use EncryptionOption::{HybridAes256Gcm, X25519Aes256Gcm};
         let hybrid = listed(&[HybridAes256Gcm], Strength::Classical);
         assert_eq!(hybrid.consequence(Strength::Hybrid), None);

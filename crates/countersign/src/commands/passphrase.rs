@@ -1,4 +1,4 @@
-//! `countersign passphrase`: one's own.
+//! `countersign passphrase`: the pass phrase of the person who runs the command.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::secret_input::new_passphrase;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Changes your own pass phrase. Your key stays the same, and your other sessions end.
+    /// Changes your own pass phrase. Your key stays the same and your other sessions end.
     Change(Change),
 }
 
@@ -22,7 +22,7 @@ pub(crate) enum Verb {
 pub(crate) struct Change {
     #[command(flatten)]
     login: Login,
-    /// Reads the new pass phrase from this file (`-`: standard input) in place of a prompt.
+    /// Reads the new pass phrase from this file (`-`: standard input) instead of a prompt.
     #[arg(long, env = "COUNTERSIGN_NEW_PASSPHRASE_FILE", value_name = "FILE")]
     new_passphrase_file: Option<PathBuf>,
 }
@@ -39,12 +39,12 @@ fn change(common: &Common, change: &Change) -> Result<(), Failure> {
         .all(|file| file.as_deref() == Some(Path::new(STANDARD)))
     {
         return Err(
-            Failure::usage("standard input cannot hold both pass phrases")
-                .hint("give one of --passphrase-file and --new-passphrase-file a file"),
+            Failure::usage("standard input cannot provide both pass phrases")
+                .hint("name a file with --passphrase-file or --new-passphrase-file"),
         );
     }
     let (name, present) = change.login.person(common)?;
-    // A wrong pass phrase is noticed before a new one is typed twice.
+    // Log in first: the user learns of a wrong pass phrase before typing a new one twice.
     let (runtime, client) = change.login.connect_as(name.clone(), present.clone())?;
     let changed = new_passphrase(
         &format!("New pass phrase of {name}"),
@@ -52,7 +52,7 @@ fn change(common: &Common, change: &Change) -> Result<(), Failure> {
     )
     .and_then(|new| Ok(runtime.block_on(client.change_passphrase(&present, &new))?));
     let account = client.welcome().account;
-    // A goodbye that does not arrive changes nothing any more.
+    // A GOODBYE that does not arrive makes no difference.
     let _ = runtime.block_on(client.close());
     let changed = changed?;
     let ended = match changed.sessions_ended {
@@ -60,6 +60,6 @@ fn change(common: &Common, change: &Change) -> Result<(), Failure> {
         1 => "Your other session was ended.".to_owned(),
         more => format!("Your {more} other sessions were ended."),
     };
-    let said = format!("Changed the pass phrase of {account}. {ended}");
-    show_data(&json!(changed).to_string(), &said, common.format())
+    let text = format!("Changed the pass phrase of {account}. {ended}");
+    show_data(&json!(changed).to_string(), &text, common.format())
 }

@@ -9,11 +9,11 @@ use crate::global::Common;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Lists the sources that misbehaved lately, the worst first.
+    /// Lists sources with penalty points or a penalty, the worst first.
     List,
-    /// Lets a source in again, or all.
+    /// Removes the points and penalty of a source, or of all sources.
     Forget {
-        /// An IP address; all sources when left out.
+        /// IP address [default: all sources].
         source: Option<String>,
     },
 }

@@ -23,17 +23,17 @@ use crate::secret_input::new_passphrase;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Creates a person. Sets the pass phrase too when --passphrase-file is given.
+    /// Creates a person; with --passphrase-file also sets the pass phrase.
     Create {
-        /// `name` or `name@zone`.
+        /// Account name: `name` or `name@zone`.
         name: String,
-        /// The name to show.
+        /// Full name, for display.
         #[arg(long = "name", value_name = "FULL NAME")]
         full_name: Option<String>,
-        /// Where alarms go.
+        /// E-mail address. The site sends alarms to it.
         #[arg(long)]
         email: Option<String>,
-        /// `admin` or `member`.
+        /// Role of the account.
         #[arg(long, value_parser = ["admin", "member"])]
         role: Option<String>,
     },
@@ -41,68 +41,68 @@ pub(crate) enum Verb {
     List,
     /// Shows a person.
     Show {
-        /// Who.
+        /// Account name.
         name: String,
     },
-    /// Changes what is given.
+    /// Changes the properties that are given.
     Update {
-        /// Who.
+        /// Account name.
         name: String,
-        /// The name to show.
+        /// Full name, for display.
         #[arg(long = "name", value_name = "FULL NAME")]
         full_name: Option<String>,
-        /// Where alarms go.
+        /// E-mail address. The site sends alarms to it.
         #[arg(long)]
         email: Option<String>,
-        /// `admin` or `member`.
+        /// Role of the account.
         #[arg(long, value_parser = ["admin", "member"])]
         role: Option<String>,
-        /// Another name to log in with.
+        /// New account name.
         #[arg(long)]
         new_name: Option<String>,
     },
-    /// Keeps a person from logging in and cuts their sessions.
+    /// Prevents a person from logging in and ends their sessions.
     Lock {
-        /// Who.
+        /// Account name.
         name: String,
     },
-    /// Lets a locked person log in again.
+    /// Allows a locked person to log in again.
     Unlock {
-        /// Who.
+        /// Account name.
         name: String,
     },
-    /// Deletes a person for good and cuts their sessions.
+    /// Deletes a person permanently and ends their sessions.
     Delete {
-        /// Who.
+        /// Account name.
         name: String,
     },
-    /// Prints all that the site has of a person, for `load`.
+    /// Prints everything that the site stores about a person, for `load`.
     Dump {
-        /// Who.
+        /// Account name.
         name: String,
-        /// Writes it to this new file, for its owner alone (mode 0600).
+        /// Writes to this new file (mode 0600) instead of standard output.
         #[arg(long, value_name = "FILE")]
         save: Option<PathBuf>,
     },
-    /// Brings a dumped person back.
+    /// Restores a person from the output of `dump`.
     Load {
-        /// What `dump` printed; `-` reads standard input.
+        /// Output of `dump` (`-`: standard input).
         file: PathBuf,
     },
-    /// Keeps a person's encrypted key, to be delivered with the option delivered-key.
+    /// Stores a person's encrypted key, which the option delivered-key sends to clients.
     DeliverKey {
-        /// Whose.
+        /// Account name.
         name: String,
-        /// The key file, encrypted under the person's pass phrase; its certificate is in FILE.pub.
+        /// Key file, encrypted under the person's pass phrase; FILE.pub has its certificate.
         #[arg(long, value_name = "FILE", required_unless_present = "remove")]
         key: Option<PathBuf>,
-        /// Takes what is delivered away.
+        /// Removes the stored key.
         #[arg(long, conflicts_with = "key")]
         remove: bool,
     },
-    /// Sets a person's pass phrase. It does not leave this process.
+    /// Sets a person's pass phrase, which does not leave this process.
     Passphrase {
-        /// Whose.
+        /// Account name.
         name: String,
     },
 }

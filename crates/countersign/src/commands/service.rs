@@ -15,12 +15,12 @@ use crate::input;
 pub(crate) enum Verb {
     /// Creates a service.
     Create {
-        /// `name` or `name@zone`.
+        /// Account name: `name` or `name@zone`.
         name: String,
-        /// The public key that `key new` wrote (the `.pub` file).
+        /// Public key that `key new` wrote (the `.pub` file).
         #[arg(long, value_name = "FILE")]
         public_key: Option<PathBuf>,
-        /// The name to show.
+        /// Full name, for display.
         #[arg(long = "name", value_name = "FULL NAME")]
         full_name: Option<String>,
     },
@@ -28,25 +28,25 @@ pub(crate) enum Verb {
     List,
     /// Shows a service and its keys.
     Show {
-        /// Which one.
+        /// Account name.
         name: String,
     },
-    /// Keeps a service from logging in and cuts its sessions.
+    /// Prevents a service from logging in and ends its sessions.
     Lock {
-        /// Which one.
+        /// Account name.
         name: String,
     },
-    /// Lets a locked service log in again.
+    /// Allows a locked service to log in again.
     Unlock {
-        /// Which one.
+        /// Account name.
         name: String,
     },
-    /// Deletes a service for good and cuts its sessions.
+    /// Deletes a service permanently and ends its sessions.
     Delete {
-        /// Which one.
+        /// Account name.
         name: String,
     },
-    /// The keys that it logs in with.
+    /// The keys with which a service logs in.
     #[command(subcommand)]
     Key(Key),
 }
@@ -55,25 +55,25 @@ pub(crate) enum Verb {
 pub(crate) enum Key {
     /// Lists the keys of a service.
     List {
-        /// Which service.
+        /// Account name of the service.
         name: String,
     },
-    /// Adds a key; those it has stay valid.
+    /// Adds a key; existing keys stay valid.
     Add {
-        /// Which service.
+        /// Account name of the service.
         name: String,
-        /// The public key that `key new` wrote (the `.pub` file).
+        /// Public key that `key new` wrote (the `.pub` file).
         #[arg(long, value_name = "FILE")]
         public_key: PathBuf,
-        /// What to call the key.
+        /// Label of the key.
         #[arg(long)]
         label: Option<String>,
     },
-    /// Takes a key away and cuts the sessions that were opened with it.
+    /// Revokes a key and ends the sessions that were opened with it.
     Revoke {
-        /// Which service.
+        /// Account name of the service.
         name: String,
-        /// Which key.
+        /// Thumbprint of the key.
         thumbprint: String,
     },
 }

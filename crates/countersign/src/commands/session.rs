@@ -12,14 +12,14 @@ use crate::global::Common;
 pub(crate) enum Verb {
     /// Lists open sessions.
     List,
-    /// Shows all that is known of a session.
+    /// Shows a session.
     Show {
-        /// The session's id.
+        /// Session id.
         id: String,
     },
-    /// Cuts a session.
+    /// Ends a session.
     Cut {
-        /// The session's id.
+        /// Session id.
         id: String,
     },
 }

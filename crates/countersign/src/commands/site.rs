@@ -13,35 +13,35 @@ use crate::secret_input::{Secret, new_passphrase, passphrase};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Tells how the site is and where it is reached.
+    /// Shows the state and the addresses of the site.
     Status,
-    /// Shows the site's settings; changes what is given.
+    /// Shows the settings in the database and changes those that are given.
     Config {
-        /// How long a new session lasts, as in 12h or 7d.
+        /// Lifetime of new sessions, such as 12h or 7d.
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         session_lifetime: Option<u32>,
-        /// How long a session's keys last until its client renews them, as in 30m or 1h.
+        /// Lifetime of a session's keys, after which the client renews them, such as 30m or 1h.
         #[arg(long, value_name = "TIME", value_parser = seconds)]
         key_lifetime: Option<u32>,
     },
-    /// Opens the site key with its pass phrase, or with the recovery code.
+    /// Unseals the site with the pass phrase of the site key or with the recovery code.
     Unseal {
-        /// Asks for the recovery code in place of the pass phrase.
+        /// Asks for the recovery code instead of the pass phrase.
         #[arg(long)]
         recovery_code: bool,
     },
-    /// What opens the site key.
+    /// The key slots, which open the site key.
     #[command(subcommand)]
     Key(Key),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
-    /// Lists what opens the site key.
+    /// Lists the key slots.
     List,
-    /// Sets the pass phrase, in place of the one before.
+    /// Sets the pass phrase; the previous one stops working.
     Passphrase,
-    /// Makes a new recovery code and shows it once; the one before opens nothing any more.
+    /// Creates a new recovery code and shows it once; the previous one stops working.
     Recovery,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
             let secret = passphrase(prompt, common.secret_file(secret).as_deref())?;
             let text = String::from_utf8_lossy(secret.as_bytes());
             let unsealed = admin_call(common, "site", "unseal", &json!({ field: text }));
-            // The one thing that the site refuses here is the secret.
+            // The site refuses this operation for one reason only: a wrong secret.
             unsealed.map_err(|failure| match failure.exit {
                 Exit::Refused => Failure {
                     exit: Exit::NotAuthenticated,
@@ -78,7 +78,7 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
         }
         Verb::Key(Key::List) => admin_call(common, "site", "key_slots", &json!({})),
         Verb::Key(Key::Passphrase) => {
-            // The variable holds the pass phrase of now, which is not the new one.
+            // The environment variable holds the current pass phrase, not the new one.
             let file = common.passphrase_file.as_deref();
             let secret = new_passphrase("New pass phrase of the site key", file)?;
             let text = String::from_utf8_lossy(secret.as_bytes());
@@ -93,7 +93,7 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
     }
 }
 
-/// The status; as text with what `--site` takes below it, which nobody should have to dig for.
+/// Shows the status; as text, a last line has the URI for `--site`.
 fn status(common: &Common) -> Result<(), Failure> {
     let outcome = Admin::connect(&common.data)?.run("site", "status", &json!({}))?;
     show(&outcome, common.format())?;

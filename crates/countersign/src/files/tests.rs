@@ -17,7 +17,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_there_when_it_is_whole_and_nothing_is_left_of_one_that_is_not() {
+fn a_file_appears_when_it_is_complete_and_an_incomplete_one_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("export");
     let mut file = OutputFile::create(&path, PRIVATE, Existing::Kept).unwrap();
@@ -34,9 +34,9 @@ fn a_file_is_there_when_it_is_whole_and_nothing_is_left_of_one_that_is_not() {
     assert_eq!(names(folder.path()), ["export"]);
 }
 
-/// An export replaced a file of that name without a word, and a private one became readable by all.
+/// An export silently replaced an existing file, and a private file became readable by all users.
 #[test]
-fn a_file_that_exists_is_replaced_when_told_so_alone_and_stays_private() {
+fn an_existing_file_is_replaced_with_force_only_and_stays_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("export");
     std::fs::write(&path, "mine").unwrap();
@@ -54,9 +54,9 @@ fn a_file_that_exists_is_replaced_when_told_so_alone_and_stays_private() {
     );
 }
 
-/// A file that another program made while the export ran was replaced too.
+/// A file that another program created during the export was replaced.
 #[test]
-fn a_file_that_appears_meanwhile_is_not_replaced() {
+fn a_file_that_appears_during_the_export_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("export");
     let mut file = OutputFile::create(&path, PRIVATE, Existing::Kept).unwrap();
@@ -67,7 +67,7 @@ fn a_file_that_appears_meanwhile_is_not_replaced() {
     assert_eq!(names(folder.path()), ["export"]);
 }
 
-/// A link at `export.part`, which is easy to foresee, had its target overwritten.
+/// The target of a link with the predictable name `export.part` was overwritten.
 #[test]
 fn the_target_of_a_link_is_never_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -85,9 +85,9 @@ fn the_target_of_a_link_is_never_written() {
     assert!(link.symlink_metadata().unwrap().is_file());
 }
 
-/// A link that leads nowhere would have made a file somewhere else.
+/// A dangling link would have created a file in another place.
 #[test]
-fn a_link_that_leads_nowhere_is_not_followed() {
+fn a_dangling_link_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let (link, nowhere) = (folder.path().join("link"), folder.path().join("nowhere"));
     symlink(&nowhere, &link).unwrap();
@@ -107,12 +107,12 @@ fn fifo(path: &Path) {
     .unwrap();
 }
 
-/// Another user put a FIFO, or a link to one, where a command was about to write a plain backup or a key, in a folder
-/// for all such as `/tmp`, and read from it.
+/// In a shared folder such as `/tmp`, another user created a FIFO, or a link to one, where a command was
+/// about to write a plain backup or a key, and read the secret from it.
 #[test]
 fn nothing_is_written_to_another_users_fifo() {
     if !rustix::process::geteuid().is_root() {
-        // Only root can make what is another user's.
+        // Only root can give a file to another user.
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -129,9 +129,9 @@ fn nothing_is_written_to_another_users_fifo() {
     }
 }
 
-/// A FIFO that a program read from became a regular file, and the program waited for ever.
+/// A FIFO became a regular file, and the program that read from it waited for ever.
 #[test]
-fn a_fifo_is_written_through_and_stays_one() {
+fn a_fifo_is_written_directly_and_stays_a_fifo() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
     fifo(&path);
@@ -148,9 +148,9 @@ fn a_fifo_is_written_through_and_stays_one() {
     assert!(path.symlink_metadata().unwrap().file_type().is_fifo());
 }
 
-/// `--save /dev/full` as root made the device a regular file.
+/// As root, `--save /dev/full` replaced the device by a regular file.
 #[test]
-fn a_device_stays_one_and_a_full_one_is_said_with_its_name() {
+fn a_device_stays_a_device_and_the_error_of_a_full_one_names_it() {
     let path = Path::new("/dev/full");
     let failure = write(path, PRIVATE, Existing::Replaced, b"much").unwrap_err();
     assert!(failure.message.contains("/dev/full"), "{}", failure.message);

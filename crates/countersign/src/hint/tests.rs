@@ -1,4 +1,4 @@
-//! Every command and every operation that a text of the program names is one that there is.
+//! Every command and every operation that a text of the program names exists.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use super::*;
 use crate::cli::Cli;
 
-/// Crates whose texts a reader of the command line sees.
+/// Crates whose texts appear on the command line.
 const CRATES: [&str; 7] = [
     "client",
     "core",
@@ -19,10 +19,10 @@ const CRATES: [&str; 7] = [
     "store",
 ];
 const URI: &str = "countersign://127.0.0.1:1#ATprJhWb50UHSdEdAeLCBPEFYO1U09JS1uaGGb9qCg8gKMpHhFq6bqG3sOUJ5C08qbDxvm8OzNTx_a9y3_Xy0zFa-fg";
-/// Its texts are a table about commands, which has no need of the program's name.
+/// A file whose texts name commands without the name of the program.
 const HELP: &str = "countersign/src/exit.rs";
 
-/// The texts between quotes in the sources of a crate, without comments and tests.
+/// The string literals in the sources of a crate, without comments and tests.
 fn texts(name: &str) -> Vec<(PathBuf, String)> {
     let source = format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR"));
     let mut folders = vec![PathBuf::from(source)];
@@ -84,7 +84,7 @@ fn literals(source: &str) -> Vec<String> {
     found
 }
 
-/// What is wrong with the words of a command, if anything is.
+/// The error in the words of a command, if there is one.
 fn problem(words: &str) -> Option<String> {
     let mut sample = Vec::new();
     for word in words.split_whitespace() {
@@ -106,7 +106,7 @@ fn problem(words: &str) -> Option<String> {
         named += 1;
     }
     let is_alone = named > 0 && named == sample.len() && !leaf.has_subcommands();
-    // The site of `call` and the like is in a variable.
+    // A hint gives no site to `call` and `shell`: it is in an environment variable.
     let of_session = ["call", "passphrase", "shell"].contains(&sample[0]);
     let site = ["--site", URI]
         .iter()
@@ -122,7 +122,7 @@ fn problem(words: &str) -> Option<String> {
     }
 }
 
-/// What is wrong with what stands between backticks, if anything is.
+/// The error in a text between backticks, if there is one.
 fn span_problem(span: &str, is_of_command_line: bool) -> Option<String> {
     if let Some(words) = span.strip_prefix("countersign ") {
         return problem(words);
@@ -141,10 +141,10 @@ fn span_problem(span: &str, is_of_command_line: bool) -> Option<String> {
     }
 }
 
-/// Hints named commands that do not exist where they were shown: `key add` is `service key add` on the command line,
-/// and `app update` has no `--edition`.
+/// Hints named commands that do not exist: `key add` is `service key add` on the command line, and
+/// `app update` has no `--edition`.
 #[test]
-fn every_command_that_a_text_names_is_one_that_there_is() {
+fn every_command_that_a_text_names_exists() {
     let mut commands = 0;
     let mut problems = Vec::new();
     for name in CRATES {
@@ -163,7 +163,7 @@ fn every_command_that_a_text_names_is_one_that_there_is() {
                     problem.map(|problem| format!("{}: `{span}`: {problem}", path.display())),
                 );
             }
-            // Without backticks: a line that is to be typed.
+            // Without backticks: a line to be typed.
             let is_command = |line: &&str| line.starts_with("countersign ") && !line.contains('/');
             for line in text
                 .lines()
@@ -196,7 +196,7 @@ fn every_operation_has_a_command_or_is_for_programs() {
     }
 }
 
-/// A hint left out the folder that was given, and the command went to another site.
+/// A hint omitted `--data`, so the command went to another site.
 #[test]
 fn a_hint_is_for_the_site_in_the_folder() {
     let outcome = |output: &str, hint: &str| {

@@ -1,13 +1,13 @@
-//! JSON laid out anew, with every value as the site wrote it: a reader of numbers would round long ones.
+//! Formats JSON text without changing values: parsing would round long numbers.
 
 use serde_json::value::RawValue;
 
-/// Over several lines, two blanks for each level; what is no JSON as it is.
+/// Formats JSON over several lines, indented by two spaces. Text that is not JSON stays unchanged.
 pub(crate) fn indented(json: &str) -> String {
     lay_out(json, Some("  "))
 }
 
-/// On one line; what is no JSON as it is.
+/// Formats JSON on one line. Text that is not JSON stays unchanged.
 pub(crate) fn compact(json: &str) -> String {
     lay_out(json, None)
 }
@@ -18,7 +18,7 @@ fn lay_out(json: &str, indent: Option<&str>) -> String {
     }
     let mut out = String::with_capacity(json.len());
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    // A line begins before the next character, unless that closes what was just opened.
+    // A new line begins before the next character, unless that closes an empty list or object.
     let mut opened = false;
     for character in json.chars() {
         if quoted {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_stay_what_they_are() {
+    fn numbers_stay_unchanged() {
         let json = r#"{"id":123456789012345678901234567890,"a":[1.10,{}],"b":[]}"#;
         let laid_out = indented(json);
         assert_eq!(
@@ -76,7 +76,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_laid_out_as_serde_json_does(number: i64, words: Vec<String>, yes: bool) {
+        fn the_format_is_that_of_serde_json(number: i64, words: Vec<String>, yes: bool) {
             let value = json!({ "n": number, "w": words, "in": [[yes, { "deep": words }], [], {}] });
             let text = value.to_string();
             prop_assert_eq!(indented(&text), serde_json::to_string_pretty(&value).unwrap());

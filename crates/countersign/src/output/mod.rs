@@ -1,4 +1,4 @@
-//! What goes to standard output: data only, in the form that was asked for.
+//! Writes results to standard output, which has data only, and messages to standard error.
 
 mod layout;
 mod table;
@@ -18,7 +18,7 @@ use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::log;
 
-/// The form of what is shown.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
     /// Text for people.
@@ -26,16 +26,19 @@ pub(crate) enum Format {
     Text,
     /// One JSON document.
     Json,
-    /// JSON, a line an entry where it is a list.
+    /// JSON, with a line for each entry of a list.
     Jsonl,
 }
 
-/// Shows a result, or fails as it says.
+/// Shows the result of an operation.
+///
+/// # Errors
+/// The operation failed.
 pub(crate) fn show(outcome: &Outcome, format: Format) -> Result<(), Failure> {
     show_of("", outcome, format)
 }
 
-/// The same of an operation (`group command`) that may list something: its entries stand in columns.
+/// Shows the result of an operation (`group command`); a list is shown in columns.
 pub(crate) fn show_of(operation: &str, outcome: &Outcome, format: Format) -> Result<(), Failure> {
     if outcome.code != Code::SUCCESS {
         return Err(Failure::outcome(outcome));
@@ -43,7 +46,7 @@ pub(crate) fn show_of(operation: &str, outcome: &Outcome, format: Format) -> Res
     show_list(operation, outcome.data.get(), &outcome.output, format)
 }
 
-/// The same of one that may list a part at a time: says how to get the rest.
+/// Shows the result of an operation; if it is one page of a list, says how to get the next page.
 pub(crate) fn show_part(operation: &str, outcome: &Outcome, format: Format) -> Result<(), Failure> {
     show_of(operation, outcome, format)?;
     let data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
@@ -53,17 +56,17 @@ pub(crate) fn show_part(operation: &str, outcome: &Outcome, format: Format) -> R
         Some(next) => format!("after:={next}"),
     };
     say(format_args!(
-        "This is not the whole list: go on with {next}, or take more at a time with limit:=1000."
+        "The list is not complete: continue with {next}, or get larger pages with limit:=1000."
     ));
     Ok(())
 }
 
-/// Shows data, which is JSON, or the text that says the same for people.
+/// Shows `data` in JSON formats and `text` in the text format.
 pub(crate) fn show_data(data: &str, text: &str, format: Format) -> Result<(), Failure> {
     show_list("", data, text, format)
 }
 
-/// The same of what an operation lists, if it does.
+/// Shows a list: `data` in JSON formats; in the text format columns, or `text` if there are none.
 pub(crate) fn show_list(
     operation: &str,
     data: &str,
@@ -96,20 +99,21 @@ pub(crate) fn print_json(json: &str) -> Result<(), Failure> {
     write(&escape::json(json))
 }
 
-/// Says something to the person at the terminal, on standard error.
+/// Writes a message for the user to standard error.
 pub(crate) fn say(text: impl std::fmt::Display) {
     complain(&escape::text(&text.to_string()));
 }
 
-/// Writes a line to standard error. Where that is closed or full, the line is dropped: it must not end what the
-/// command does. A process with a log leaves it to the log, so that no reader of standard error can stop a site.
+/// Writes a line to standard error. If that is closed or full, the line is dropped: the command must not
+/// fail for it. A process with a log writes the line through the log, so that a slow reader of standard
+/// error cannot stop a site.
 pub(crate) fn complain(line: &str) {
     if !log::tell(line) {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 }
 
-/// Shows a failure on standard error and gives its exit code.
+/// Shows a failure on standard error and returns its exit code.
 pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
     match (failure.exit, format) {
         (Exit::Done, _) => {}
@@ -128,7 +132,7 @@ fn failure_text(failure: &Failure) -> String {
     format!("error: {message}{hint}\n  [{code}]")
 }
 
-/// One object on one line: what reads standard error looks for it among log lines.
+/// A failure as one JSON object on one line, which a program can find among log lines.
 fn failure_json(failure: &Failure) -> String {
     let hint = Some(&failure.hint).filter(|hint| !hint.is_empty());
     let object = serde_json::json!({
@@ -140,7 +144,7 @@ fn failure_json(failure: &Failure) -> String {
     escape::json(&object.to_string())
 }
 
-/// A path in JSON. It need not be UTF-8, which JSON must be.
+/// A path for JSON: bytes that are not UTF-8 become replacement characters.
 pub(crate) fn path(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
 }
@@ -152,13 +156,13 @@ fn write(text: &str) -> Result<(), Failure> {
         "\n"
     };
     match write_bytes(format!("{text}{end}").as_bytes()) {
-        // The reader has seen enough, and what the command did stays done.
+        // The reader needs no more output; the command itself has succeeded.
         Err(failure) if failure.exit == Exit::Done => Ok(()),
         written => written,
     }
 }
 
-/// Whether standard output was closed, or is `/dev/null`, which stands in for it then.
+/// Whether standard output is closed or `/dev/null`, which replaces a closed one at the start.
 pub(crate) fn goes_nowhere() -> bool {
     let device = |file: std::io::Result<std::fs::File>| {
         let found = file.and_then(|file| file.metadata()).ok()?;
@@ -169,7 +173,7 @@ pub(crate) fn goes_nowhere() -> bool {
     nowhere.is_some() && device(out.map(Into::into)) == nowhere
 }
 
-/// Writes bytes to standard output as they are.
+/// Writes bytes to standard output unchanged.
 pub(crate) fn write_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(bytes).and_then(|()| out.flush());
@@ -182,7 +186,7 @@ fn is_empty_list(data: &str) -> bool {
     entries.is_some_and(Vec::is_empty) && value.get("damaged").is_none()
 }
 
-/// The entries of a list and then those that are damaged, one a line; anything else on one line.
+/// The entries of a list and then its damaged entries, one on each line; other data on one line.
 fn lines(data: &str) -> String {
     #[derive(Deserialize)]
     struct List {
@@ -196,7 +200,7 @@ fn lines(data: &str) -> String {
             let entries = entries.map(|entry| layout::compact(entry.get()));
             entries.collect::<Vec<_>>().join("\n")
         }
-        // As the site wrote it, it may have line ends.
+        // The site's JSON may contain line ends.
         Err(_) => layout::compact(data),
     }
 }
@@ -206,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_a_line_an_entry() {
+    fn a_list_has_a_line_for_each_entry() {
         assert_eq!(
             lines(r#"{"entries":[{"a":1},{"a":2}],"next":null}"#),
             "{\"a\":1}\n{\"a\":2}"

@@ -1,4 +1,4 @@
-//! Lists for people: a row for each entry in a result's data, in columns that stand two blanks apart.
+//! Formats lists as text: a row for each entry, in columns two spaces apart.
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::escape;
 
-/// What an operation lists, and below that what the site cannot read of it. `None` when there is nothing, and for
-/// data that is no list or one that this version does not know.
+/// The rows of a list and below them its damaged entries. `None` if there are none, and for data that is
+/// not a list or an unknown one.
 pub(super) fn of(operation: &str, data: &str) -> Option<String> {
     let data: Value = serde_json::from_str(data).ok()?;
     let list = |name: &str| data.get(name).and_then(Value::as_array);
@@ -52,7 +52,7 @@ fn row(operation: &str, entry: &Value) -> Option<Vec<String>> {
         "key list" => vec![of("thumbprint"), of("added"), of("label")],
         "operation list" => vec![format!("{} {}", of("group"), of("command")), of("summary")],
         "penalty list" => {
-            let until = cell(entry, "until").map(|until| format!("turned away until {until}"));
+            let until = cell(entry, "until").map(|until| format!("rejected until {until}"));
             vec![
                 of("source"),
                 format!("{} points", of("points")),
@@ -89,7 +89,7 @@ fn application(data: &Value) -> Vec<Vec<String>> {
     rows
 }
 
-/// A field as it is shown, on its line; of a list how much it holds.
+/// The text of a field, without line ends; for a list the number of its items.
 fn cell(entry: &Value, field: &str) -> Option<String> {
     text(entry.get(field)?)
 }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_of_a_column_stand_below_each_other() {
+    fn cells_of_a_column_are_aligned() {
         let entries = [
             person("ada@local", "admin", "Ada  L"),
             person("zoë@local", "member", ""),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_stands_below_the_list() {
+    fn damaged_entries_are_below_the_list() {
         let list = json!({
             "entries": [person("ada@local", "admin", "")],
             "damaged": [{ "name": "b\u{1b}ob", "problem": "no such role" }],
@@ -152,16 +152,16 @@ mod tests {
         assert_eq!(shown.as_deref(), Some("shop  damaged: no such state"));
     }
 
-    /// A line end in a name began a line that looked like another entry.
+    /// A name with a line end looked like two entries.
     #[test]
-    fn an_entry_is_one_line_whatever_is_in_it() {
+    fn an_entry_is_one_line_whatever_it_contains() {
         let list = json!({ "entries": [person("ada@local", "admin", "Ada\neve@local  admin")] });
         let shown = of("person list", &list.to_string()).unwrap();
         assert_eq!(shown, "ada@local  admin  active  Ada\\neve@local  admin");
     }
 
     #[test]
-    fn what_is_no_known_list_has_no_table() {
+    fn data_that_is_not_a_known_list_has_no_table() {
         let list = json!({ "entries": [{ "name": "a" }] }).to_string();
         assert_eq!(of("greeting list", &list), None);
         assert_eq!(of("person list", r#"{"entries":[]}"#), None);

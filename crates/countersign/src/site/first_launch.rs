@@ -1,4 +1,4 @@
-//! The first launch: database, site key, configuration file, and what to do next.
+//! The first launch: creates database, site key and configuration file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,26 +22,27 @@ use crate::global::Common;
 use crate::hint;
 use crate::output::{self, Format, say};
 
-/// What opens a new site's key besides its recovery code.
+/// The first key slot of a new site, besides its recovery code.
 pub(crate) enum Opener {
     /// A pass phrase.
     Passphrase(Passphrase),
-    /// A file in the folder: for a site that nobody should have to open.
+    /// A slot file in the folder, with which the site unseals itself at its start.
     File,
 }
 
-/// What is settled of a new site before it is made.
+/// The properties of a new site.
 pub(crate) struct FirstLaunch<'a> {
     pub(crate) zone: Zone,
     pub(crate) opener: Opener,
-    /// The text of its configuration file; `None` when the configuration stands elsewhere.
+    /// The text of its configuration file; `None` if a flag names a file elsewhere.
     pub(crate) config: Option<&'a str>,
 }
 
-/// Refuses to make a site where there was one, before anything is written.
+/// Checks, before anything is written, that the folder never had a site if it has none now.
 ///
-/// A database that is missing beside other files of a site was lost, or its volume is not mounted. A new site
-/// in its place has another key: no client accepts it, and the operator does not learn what happened.
+/// If the database is missing but other files of a site exist, the database was lost or its volume is not
+/// mounted. A new site would have another key, no client would accept it, and the operator would not
+/// learn what happened.
 pub(crate) fn check(folder: &Folder, new: bool) -> Result<(), Failure> {
     if !folder.has_no_database() {
         return Ok(());
@@ -50,7 +51,7 @@ pub(crate) fn check(folder: &Folder, new: bool) -> Result<(), Failure> {
     if !new {
         return refuse_traces(folder, &traces);
     }
-    // Neither may be taken for the new site's own.
+    // The new site must not use these files of another site.
     let in_the_way = traces
         .iter()
         .find(|trace| ["site-key.slot", "site.db-wal"].contains(trace));
@@ -59,13 +60,13 @@ pub(crate) fn check(folder: &Folder, new: bool) -> Result<(), Failure> {
             let path = folder.path().join(file);
             let message = format_args!("{} belongs to another site", path.display());
             Err(Failure::new(Exit::Conflict, "site_was_here", message)
-                .hint("move it away, then make the new site with --new"))
+                .hint("move it away, then create the new site with --new"))
         }
         None => Ok(()),
     }
 }
 
-/// Whether a site is to be made in this store.
+/// Whether a site has to be created in this store.
 pub(crate) async fn is_wanted(
     folder: &Folder,
     store: &dyn Store,
@@ -82,7 +83,7 @@ pub(crate) async fn is_wanted(
     }
     if store.audit_head().await.map_err(trouble)? != ChainHead::EMPTY {
         let database = folder.database();
-        let message = format_args!("{} has an audit log and no site", database.display());
+        let message = format_args!("{} has an audit log but no site", database.display());
         return Err(Failure::new(Exit::Failure, "damaged", message).hint(RESTORE));
     }
     if !new {
@@ -99,20 +100,20 @@ fn refuse_traces(folder: &Folder, traces: &[&str]) -> Result<(), Failure> {
     };
     let database = folder.database();
     let message = format_args!(
-        "{} holds no site, though there is {trace} beside it: the database was lost, or its volume is not \
+        "{} has no site, but there is {trace} in its folder: the database was lost, or its volume is not \
          mounted",
         database.display(),
     );
     Err(Failure::new(Exit::Conflict, "site_was_here", message).hint(RESTORE))
 }
 
-const RESTORE: &str = "bring it back with `countersign backup restore FILE --force`, or make a new site, with another \
-     key, with `countersign serve --new`";
+const RESTORE: &str = "restore a backup with `countersign backup restore FILE --force`, or create a new site, with \
+     another key, with `countersign serve --new`";
 
-/// How long the start waits for a reader of the recovery code.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the start waits until the recovery code was written to standard output.
+const SHOW_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Makes a site in an empty store, and shows its recovery code. When it fails, no file of it is left but an
+/// Creates a site in an empty store and shows its recovery code. If it fails, it leaves nothing but an
 /// empty database.
 pub(crate) async fn create(
     common: &Common,
@@ -145,7 +146,7 @@ pub(crate) async fn create(
             let database = folder.database();
             let message = format_args!("{}: {error}", database.display());
             Failure::new(Exit::Failure, "first_launch", message)
-                .hint("nothing was made; put that right and start again")
+                .hint("no site was created; fix this and start again")
         })?;
     made.keep();
     say(format_args!(
@@ -155,7 +156,7 @@ pub(crate) async fn create(
     if matches!(new.opener, Opener::Passphrase(_))
         && !show_recovery(common, folder, &recovery).await
     {
-        let lost = "warning: its recovery code could not be shown; make another with \
+        let lost = "warning: the recovery code could not be shown; create another one with \
                     `countersign site key recovery`";
         say(hint::in_folder(lost, folder.path()));
     }
@@ -185,10 +186,10 @@ async fn show_recovery(common: &Common, folder: &Folder, code: &RecoveryCode) ->
         }
     };
     let shown = tokio::task::spawn_blocking(move || output::write_bytes(text.as_bytes()));
-    matches!(timeout(PATIENCE, shown).await, Ok(Ok(Ok(()))))
+    matches!(timeout(SHOW_TIMEOUT, shown).await, Ok(Ok(Ok(()))))
 }
 
-/// Files of a site that is being made; removed again unless it was.
+/// Files of a site that is being created. Dropping this removes them.
 #[derive(Default)]
 struct Made(Vec<PathBuf>);
 
@@ -212,7 +213,7 @@ impl Drop for Made {
     }
 }
 
-/// Tells what to do with a new site.
+/// Shows the first commands for a new site.
 pub(crate) fn what_next(folder: &Path) {
     let commands = [
         "countersign site status",

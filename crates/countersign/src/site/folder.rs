@@ -1,4 +1,4 @@
-//! A site's folder and what stands where in it.
+//! A site's folder and the files in it.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -15,13 +15,13 @@ use crate::failure::{Exit, Failure};
 use crate::files::PRIVATE;
 use crate::output::say;
 
-/// The database and what SQLite keeps beside it.
+/// The database, and the files that SQLite creates next to it.
 pub(crate) const DATABASE: [&str; 3] = ["site.db", "site.db-wal", "site.db-shm"];
 /// The secret of a file slot.
 pub(crate) const SLOT_FILE: &str = "site-key.slot";
-/// The configuration.
+/// The configuration file.
 pub(crate) const CONFIG: &str = "countersign.toml";
-/// What only a site leaves in its folder.
+/// Files whose presence shows that the folder has, or had, a site.
 const TRACES: [&str; 6] = [
     CONFIG,
     SLOT_FILE,
@@ -31,15 +31,15 @@ const TRACES: [&str; 6] = [
     "site.db",
 ];
 
-/// A folder that this process alone serves.
+/// A site's folder, locked by this process.
 pub(crate) struct Folder {
     path: PathBuf,
-    /// Holds the lock until the process ends, however it ends.
+    /// Holds the lock. The operating system releases it however the process ends.
     _lock: File,
 }
 
 impl Folder {
-    /// Makes the folder if there is none (for its owner alone), and locks it.
+    /// Locks the folder. Creates it with mode 0700 if it does not exist.
     pub(crate) fn lock(path: &Path) -> Result<Self, Failure> {
         let failed = |error: &std::io::Error| {
             Failure::new(
@@ -47,10 +47,10 @@ impl Folder {
                 "folder",
                 format_args!("{}: {error}", path.display()),
             )
-            .hint("a site needs a folder that its user may write to")
+            .hint("name a folder with --data to which this user may write")
         };
-        // Credentials stand in the database: what this process makes is its user's alone, also in a
-        // folder that others may enter.
+        // The database contains credentials: only this user may read the files that this process creates,
+        // also in a folder that other users can enter.
         umask(Mode::from_raw_mode(0o077));
         let mut builder = std::fs::DirBuilder::new();
         builder
@@ -61,7 +61,7 @@ impl Folder {
         let mode = std::fs::metadata(path).map(|found| found.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o022 != 0) {
             say(format_args!(
-                "warning: others can write to {0}; `chmod 700 {0}` keeps it to you",
+                "warning: other users can write to {0}; run `chmod 700 {0}`",
                 path.display()
             ));
         }
@@ -70,9 +70,9 @@ impl Folder {
             Failure::new(
                 Exit::Failure,
                 "folder_in_use",
-                format_args!("another process serves the site in {}", path.display()),
+                format_args!("another process uses the site in {}", path.display()),
             )
-            .hint("stop that one first, or name another folder with --data")
+            .hint("stop that process, or name another folder with --data")
         })?;
         Ok(Self {
             path: path.to_owned(),
@@ -80,11 +80,11 @@ impl Folder {
         })
     }
 
-    /// Makes a folder that nobody else made or can enter, for a site that is not kept.
+    /// Creates a new folder with mode 0700 for a temporary site.
     ///
-    /// The folder for such things is everybody's: a name that can be guessed might be there already,
-    /// made by somebody who waits for a key to be written into it.
-    pub(crate) fn throw_away() -> Result<PathBuf, Failure> {
+    /// All users share the folder for temporary files. The name is random, so that an attacker cannot
+    /// create the folder first and read the key that is written into it.
+    pub(crate) fn temporary() -> Result<PathBuf, Failure> {
         let name = HEXLOWER.encode(Secret::<8>::generate(&mut SystemEntropy).expose());
         let path = std::env::temp_dir().join(format!("countersign-dev-{name}"));
         std::fs::DirBuilder::new()
@@ -103,43 +103,42 @@ impl Folder {
         self.path.join(DATABASE[0])
     }
 
-    /// The secret of a file slot, for an unattended start.
+    /// The slot file, with which the site unseals itself at its start.
     pub(crate) fn slot_file(&self) -> PathBuf {
         self.path.join(SLOT_FILE)
     }
 
-    /// Whether there is no database, or an empty file in its place.
+    /// Whether the database is missing or an empty file.
     pub(crate) fn has_no_database(&self) -> bool {
         std::fs::metadata(self.database()).map_or(true, |found| found.len() == 0)
     }
 
-    /// Removes a database that could not be made.
+    /// Removes a database that could not be created completely.
     pub(crate) fn remove_database(&self) {
         for name in DATABASE {
             let _ = std::fs::remove_file(self.path.join(name));
         }
     }
 
-    /// The files that only a site leaves in its folder, of those that are there.
+    /// The files that show that the folder has, or had, a site.
     pub(crate) fn traces(&self) -> Vec<&'static str> {
         Self::traces_in(&self.path)
     }
 
-    /// The same of a folder that is not locked.
+    /// [`Self::traces`] of a folder that is not locked.
     pub(crate) fn traces_in(folder: &Path) -> Vec<&'static str> {
         let is_there = |name: &&str| folder.join(name).symlink_metadata().is_ok();
         TRACES.into_iter().filter(is_there).collect()
     }
 
-    /// Takes from others what they may do with database and slot file: a copy that was brought back may have
-    /// come with the mode of any file.
+    /// Sets the mode of the database and the slot file to 0600: a copied file may have another mode.
     ///
     /// # Errors
-    /// The site does not start with secrets that others can read.
+    /// The mode cannot be set: the site does not start with secrets that other users can read.
     pub(crate) fn keep_to_owner(&self) -> Result<(), Failure> {
         for name in DATABASE.into_iter().chain([SLOT_FILE]) {
             let path = self.path.join(name);
-            // What a link leads to is not the site's to change.
+            // The site does not change the target of a symbolic link.
             let found = std::fs::symlink_metadata(&path).ok();
             let mode = found.filter(std::fs::Metadata::is_file);
             if mode.is_none_or(|found| found.permissions().mode() & 0o077 == 0) {
@@ -147,16 +146,16 @@ impl Folder {
             }
             std::fs::set_permissions(&path, Permissions::from_mode(PRIVATE)).map_err(|error| {
                 Failure::file(&path, &error).hint(format_args!(
-                    "others can read it; `chmod 600 {}` as its owner keeps it to you",
+                    "other users can read this file; run `chmod 600 {}` as its owner",
                     path.display()
                 ))
             })?;
-            warn!(file = %path.display(), "others could read this; its mode is 0600 from now on");
+            warn!(file = %path.display(), "other users could read this file; its mode was set to 0600");
         }
         Ok(())
     }
 
-    /// The initialisation scripts, each applied once, in the order of their names.
+    /// The initialisation scripts, in the order of their names. Each is applied once.
     pub(crate) fn scripts(&self) -> Result<Vec<PathBuf>, Failure> {
         let folder = self.path.join("init.d");
         let entries = match std::fs::read_dir(&folder) {
@@ -190,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_served_by_one_process_at_a_time() {
+    fn a_folder_is_locked_by_one_process_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let first = Folder::lock(folder.path()).unwrap();
         let second = Folder::lock(folder.path()).err().unwrap();
@@ -203,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn a_throw_away_folder_is_new_and_its_owners_alone() {
-        let (one, other) = (Folder::throw_away().unwrap(), Folder::throw_away().unwrap());
+    fn a_temporary_folder_is_new_and_only_its_owner_has_access() {
+        let (one, other) = (Folder::temporary().unwrap(), Folder::temporary().unwrap());
         assert_ne!(one, other);
         for path in [one, other] {
             let mode = std::fs::metadata(&path).unwrap().permissions().mode();

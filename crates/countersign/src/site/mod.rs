@@ -1,4 +1,4 @@
-//! Running a site: its folder, its first launch, and serving it.
+//! Runs a site: its folder, its first launch, its listeners and its signals.
 
 pub(crate) mod first_launch;
 pub(crate) mod folder;

@@ -1,11 +1,11 @@
-//! Running a site: its signals, and what ends it.
+//! Runs a site until a signal or a failure ends it.
 //!
 //! ```text
 //! starting --started--> serving --SIGINT, SIGTERM--------> stopped: exit code 0
-//!    |                     |  ^ '--SIGHUP (`serve`)--> settings are read again --.
+//!    |                     |  ^ '--SIGHUP (`serve`)--> settings are reloaded ----.
 //!    |                     |  '--------------------------------------------------'
-//!    |                     '--a task that must live ends--> stopped: exit code 1
-//!    '--SIGINT, SIGTERM--> given up: exit code 0
+//!    |                     '--a required task ends--> stopped: exit code 1
+//!    '--SIGINT, SIGTERM--> start cancelled: exit code 0
 //! ```
 
 use std::fmt::Display;
@@ -24,20 +24,21 @@ use super::folder::Folder;
 use crate::failure::{Exit, Failure};
 use crate::prompt;
 
-/// How long a start that is given up may go on: it may be in the middle of a computation.
-const GIVEN_UP: Duration = Duration::from_millis(500);
+/// How long to wait for a cancelled start, which may be in the middle of a computation.
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A site that serves.
+/// A site that has started.
 pub(super) struct Serving {
     pub(super) server: Server,
     pub(super) store: Arc<SqliteStore>,
-    /// Locked for as long as it serves.
+    /// Keeps the folder locked.
     pub(super) _folder: Folder,
 }
 
-/// The runtime, and the signals of this process, which are caught from the moment in which this is made: what
-/// takes long, such as opening the key, comes after it. The first process of a container is sent signals that
-/// it ignores unless it catches them.
+/// The runtime and the signal handlers of this process.
+///
+/// It is created before slow steps such as unsealing: the first process of a container ignores signals
+/// that it does not catch.
 pub(super) struct Supervisor {
     runtime: Runtime,
     signals: Signals,
@@ -47,12 +48,12 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
-    /// It was told to read its settings again before it served.
+    /// SIGHUP arrived before the site had started.
     reload: bool,
 }
 
-/// What a signal asks for.
-enum Told {
+/// The request of a signal.
+enum Request {
     Stop,
     HangUp,
 }
@@ -65,8 +66,8 @@ impl Supervisor {
             let _entered = runtime.enter();
             let listen =
                 |kind| signal(kind).map_err(|error| Failure::new(Exit::Failure, "signal", error));
-            // A write beyond the limit on the size of files then fails, as one on a full disk does, and does not
-            // end the process. What is caught once stays caught.
+            // With a handler, a write beyond the file size limit fails as on a full disk and does not end
+            // the process. The handler stays when the listener is dropped.
             drop(listen(SignalKind::from_raw(
                 rustix::process::Signal::XFSZ.as_raw(),
             ))?);
@@ -80,8 +81,11 @@ impl Supervisor {
         Ok(Self { runtime, signals })
     }
 
-    /// Runs a site until it is told to stop, or cannot go on. `reload` reads its settings again; without it
-    /// SIGHUP is one more signal to stop.
+    /// Runs a site until a signal stops it or a required task ends. `reload` reads the settings again at
+    /// SIGHUP; without it SIGHUP stops the site.
+    ///
+    /// # Errors
+    /// The site could not start, or a required task ended.
     pub(super) fn run(
         self,
         starting: impl Future<Output = Result<Serving, Failure>> + Send + 'static,
@@ -91,7 +95,7 @@ impl Supervisor {
             runtime,
             mut signals,
         } = self;
-        // Started from a terminal, a site is told by SIGHUP that its terminal is gone.
+        // For a site that was started from a terminal, SIGHUP means that the terminal was closed.
         let reload = reload.filter(|_| !std::io::stdin().is_terminal());
         let starting = runtime.spawn(starting);
         let result = runtime.block_on(async {
@@ -100,7 +104,7 @@ impl Supervisor {
                 None => Ok(()),
             }
         });
-        // What was given up may still wait, for example at a prompt.
+        // A cancelled start may still wait, for example at a prompt.
         prompt::give_up();
         runtime.shutdown_background();
         result
@@ -108,15 +112,15 @@ impl Supervisor {
 }
 
 impl Signals {
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> Request {
         tokio::select! {
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.hang_up.recv() => Told::HangUp,
+            _ = self.interrupt.recv() => Request::Stop,
+            _ = self.terminate.recv() => Request::Stop,
+            _ = self.hang_up.recv() => Request::HangUp,
         }
     }
 
-    /// What was started; `None` when it was told to stop first.
+    /// Waits for the start; `None` if a signal cancelled it.
     async fn started(
         &mut self,
         mut starting: JoinHandle<Result<Serving, Failure>>,
@@ -128,15 +132,15 @@ impl Signals {
                     let started = started.map_err(|error| ended("the start", &error))?;
                     return started.map(Some);
                 }
-                told = self.next() => match told {
-                    Told::HangUp if reloads => self.reload = true,
-                    Told::Stop | Told::HangUp => break,
+                request = self.next() => match request {
+                    Request::HangUp if reloads => self.reload = true,
+                    Request::Stop | Request::HangUp => break,
                 }
             }
         }
-        info!("told to stop before it served");
+        info!("stopped by a signal before the start was complete");
         starting.abort();
-        if let Ok(Ok(Ok(serving))) = tokio::time::timeout(GIVEN_UP, starting).await {
+        if let Ok(Ok(Ok(serving))) = tokio::time::timeout(CANCEL_TIMEOUT, starting).await {
             stop(serving).await;
         }
         Ok(None)
@@ -152,9 +156,9 @@ impl Signals {
         }
         let result = loop {
             tokio::select! {
-                told = self.next() => match (told, &mut reload) {
-                    (Told::HangUp, Some(reload)) => reload(&serving.server),
-                    (Told::Stop | Told::HangUp, _) => break Ok(()),
+                request = self.next() => match (request, &mut reload) {
+                    (Request::HangUp, Some(reload)) => reload(&serving.server),
+                    (Request::Stop | Request::HangUp, _) => break Ok(()),
                 },
                 task = serving.server.ended() => break Err(ended(task.task, &task.cause)),
                 () = serving.store.ended() => {
@@ -163,21 +167,21 @@ impl Signals {
             }
         };
         if let Err(failure) = &result {
-            error!(problem = failure.message, "the site cannot go on");
+            error!(problem = failure.message, "the site cannot continue");
         }
         stop(serving).await;
         result
     }
 }
 
-/// A task ended without which a site is of no use: the process ends too, so that what supervises it knows.
+/// The failure when a required task ended. The process ends too, so that its supervisor restarts it.
 fn ended(task: &str, cause: &dyn Display) -> Failure {
     Failure::new(
         Exit::Failure,
         "task_ended",
-        format_args!("{task} ended, and the site with it: {cause}"),
+        format_args!("{task} ended, so the site stopped: {cause}"),
     )
-    .hint("start it again; please report it if that happens again")
+    .hint("start the site again; if this happens again, please report it")
 }
 
 async fn stop(serving: Serving) {

@@ -32,25 +32,25 @@ use crate::log::{self, Log};
 use crate::output::say;
 use crate::secret_input::{Secret, new_passphrase, passphrase};
 
-/// How often the folder of a throw-away site is removed before that is given up.
-const TIMES_THROWN_AWAY: usize = 20;
+/// The number of attempts to remove the folder of a temporary site.
+const REMOVE_ATTEMPTS: usize = 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The configuration file; `countersign.toml` in the folder if there is one.
+    /// Configuration file [default: `countersign.toml` in the site's folder, if it exists].
     #[arg(long, env = "COUNTERSIGN_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The zone of names that are given without one; settled at the first launch.
+    /// Zone of account names that are given without one; set at the first launch.
     #[arg(long, env = "COUNTERSIGN_ZONE", value_parser = input::trimmed::<Zone>)]
     pub(crate) zone: Option<Zone>,
-    /// Makes a site in a folder that has files of another one, whose database is gone.
+    /// Creates a site in a folder with files of an old site whose database is missing.
     #[arg(long)]
     pub(crate) new: bool,
     #[command(flatten)]
     pub(crate) listen: Listen,
 }
 
-/// Serves the site in the folder until it is told to stop; makes it at the first launch.
+/// Runs the site in the folder until a signal stops it. Creates it at the first launch.
 pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
     log::open()?;
     let supervisor = Supervisor::new()?;
@@ -67,32 +67,32 @@ pub(crate) fn serve(common: &Common, serve: Serve) -> Result<(), Failure> {
         new: serve.new,
         own_config,
     };
-    let starting = start_kept(common.clone(), folder, config, asked);
+    let starting = start_serve(common.clone(), folder, config, asked);
     supervisor.run(starting, Some(reload))
 }
 
-/// What the command line asks of a site that is kept.
+/// The flags of `serve` that affect the first launch.
 struct Asked {
     zone: Option<Zone>,
-    /// Make a site where there was one.
+    /// `--new`: create a site in a folder with files of an old one.
     new: bool,
-    /// The configuration file stands in the site's folder.
+    /// The configuration file is the one in the site's folder.
     own_config: bool,
 }
 
-/// Starts a site that is kept; makes it at the first launch.
-async fn start_kept(
+/// Starts the site of `serve`.
+async fn start_serve(
     common: Common,
     folder: Folder,
     config: Config,
     asked: Asked,
 ) -> Result<Serving, Failure> {
     let store = open_store(&folder).await?;
-    let server = serve_kept(&store, &common, &folder, config, asked).await;
+    let server = serve_site(&store, &common, &folder, config, asked).await;
     serving(server, store, folder).await
 }
 
-async fn serve_kept(
+async fn serve_site(
     store: &Arc<SqliteStore>,
     common: &Common,
     folder: &Folder,
@@ -117,10 +117,10 @@ async fn serve_kept(
             .await
             .map_err(|error| Failure::new(Exit::Failure, "store", error))?;
         if asked_zone.is_some_and(|asked| asked != site.zone()) {
-            warn!(zone = %site.zone(), "the zone was settled at the first launch and stays");
+            warn!(zone = %site.zone(), "the zone was set at the first launch and cannot be changed");
         }
         for option in site.options_below_floor() {
-            warn!(%option, "enabled, and not offered: it lies under the configuration's floor");
+            warn!(%option, "this option is enabled but not offered: it is below options.floor of the configuration");
         }
         open_key(&site, folder, common).await?;
         site
@@ -134,8 +134,8 @@ async fn serve_kept(
     Ok(server)
 }
 
-/// What was started. Where nothing was, the database is closed: its last connection takes its log away, which else
-/// might be taken for another site's.
+/// Completes a start. If it failed, the database is closed, so that SQLite removes its write-ahead log,
+/// which the next site in the folder must not find.
 async fn serving(
     server: Result<Server, Failure>,
     store: Arc<SqliteStore>,
@@ -154,7 +154,7 @@ async fn serving(
     }
 }
 
-/// Serves a throw-away site on this machine alone.
+/// Runs a temporary site that only this machine can reach.
 pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
     log::open()?;
     let supervisor = Supervisor::new()?;
@@ -163,12 +163,12 @@ pub(crate) fn dev(common: &Common, listen: Listen) -> Result<(), Failure> {
     let path = if given {
         common.data.clone()
     } else {
-        Folder::throw_away()?
+        Folder::temporary()?
     };
     let result = run_dev(supervisor, common, &path, given, listen);
-    // A folder that the user named is theirs.
+    // A folder that the user named is not removed.
     if !given {
-        throw_away(&path);
+        remove_temporary(&path);
     }
     result
 }
@@ -214,7 +214,7 @@ async fn serve_dev(
             "not_throw_away",
             format_args!("there is a site in {}", folder.path().display()),
         )
-        .hint("`countersign dev` makes a new one each time; use `countersign serve`"));
+        .hint("`countersign dev` creates a new site each time; use `countersign serve`"));
     }
     let text = config::first(config, None);
     let new = FirstLaunch {
@@ -227,10 +227,10 @@ async fn serve_dev(
     apply_scripts(&site, folder).await?;
     let server = start(&site, folder, config).await?;
     match given {
-        false => say("It is thrown away when you stop it with Ctrl-C."),
+        false => say("The site is deleted when you stop it with Ctrl-C."),
         true => {
             let stays = format!(
-                "It stays in {} when you stop it; `countersign serve` starts it again.",
+                "The site stays in {} when you stop it; `countersign serve` starts it again.",
                 folder.path().display()
             );
             say(hint::in_folder(&stays, folder.path()));
@@ -241,9 +241,9 @@ async fn serve_dev(
     Ok(server)
 }
 
-/// Removes a folder. A start that was given up may still write into it: then it is removed again.
-fn throw_away(path: &Path) {
-    for _ in 0..TIMES_THROWN_AWAY {
+/// Removes the folder of a temporary site. A cancelled start may still write into it, so this tries again.
+fn remove_temporary(path: &Path) {
+    for _ in 0..REMOVE_ATTEMPTS {
         match std::fs::remove_dir_all(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
             _ => std::thread::sleep(std::time::Duration::from_millis(10)),
@@ -282,24 +282,24 @@ fn zone(given: Option<Zone>) -> Result<Zone, Failure> {
     }
 }
 
-/// The site key's pass phrase: from a file, or from whoever sits at the terminal. `None` where there is
-/// neither, and when nothing is typed.
+/// The pass phrase of the site key, from a file or typed at the terminal. `None` if there is neither, or
+/// if the typed one is empty.
 fn given_passphrase(common: &Common) -> Result<Option<Passphrase>, Failure> {
     let file = common.secret_file(Secret::Site);
     if file.is_none() && !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    let prompt = "Pass phrase of the site key (nothing: stay sealed)";
+    let prompt = "Pass phrase of the site key (empty: stay sealed)";
     let secret = passphrase(prompt, file.as_deref())?;
     Ok((file.is_some() || !secret.as_bytes().is_empty()).then_some(secret))
 }
 
-/// Opens the site key with the slot file or the pass phrase, or else tells how to.
+/// Unseals the site with the slot file or the pass phrase; without either, says how to unseal it.
 async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), Failure> {
     let refused = |error: UnsealError| {
         let exit = match error {
             UnsealError::Key(_) => Exit::NotAuthenticated,
-            // A full disk, for one: the secret was right.
+            // The secret was right, but for example the disk is full.
             _ => Exit::Failure,
         };
         Failure::new(exit, "site_key", format_args!("the site key: {error}"))
@@ -312,8 +312,8 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
             .await
             .map_err(|error| {
                 refused(error).hint(format_args!(
-                    "{} is another site's, or an older one: put the right one there, or move it away and \
-                     start with the pass phrase",
+                    "{} belongs to another site or was replaced: put the right file there, or move it away \
+                     and start with the pass phrase",
                     folder.slot_file().display()
                 ))
             })?;
@@ -326,7 +326,7 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
         .await
         .map_err(refused)?;
     } else {
-        let sealed = "The site is sealed. Open its key with `countersign site unseal`.";
+        let sealed = "The site is sealed. Unseal it with `countersign site unseal`.";
         say(hint::in_folder(sealed, folder.path()));
     }
     Ok(())
@@ -335,7 +335,9 @@ async fn open_key(site: &Site, folder: &Folder, common: &Common) -> Result<(), F
 async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
     let scripts = folder.scripts()?;
     if site.is_sealed() && !scripts.is_empty() {
-        warn!("initialisation scripts wait until the site is started with its key open");
+        warn!(
+            "initialisation scripts were not applied: they are applied when the site starts unsealed"
+        );
         return Ok(());
     }
     for script in scripts {
@@ -345,12 +347,12 @@ async fn apply_scripts(site: &Site, folder: &Folder) -> Result<(), Failure> {
             Ok(ScriptOutcome::Applied { operations }) => info!(%name, operations, "script applied"),
             Ok(ScriptOutcome::AppliedBefore { .. }) => {}
             Ok(ScriptOutcome::ChangedSince { at }) => {
-                warn!(%name, %at, "script was changed since it was applied; it is not run again");
+                warn!(%name, %at, "the script was changed after it was applied; it is not applied again");
             }
             Err(error) => {
                 let message = format!("{}: {error}", script.display());
                 return Err(Failure::new(Exit::Failure, "script", message)
-                    .hint("put the line right and start again: it goes on there"));
+                    .hint("correct the line and start again: the script continues at this line"));
             }
         }
     }

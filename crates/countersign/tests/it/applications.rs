@@ -1,5 +1,5 @@
-//! Applications that call each other, each in a process of its own: a site, `app call`, and a service behind the
-//! provider's layer.
+//! Applications that call each other: a site, `app call`, and a provider behind the provider's layer, each
+//! in a process of its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use serde_json::json;
 
 use crate::running::Running;
 
-/// A site with `billing`, which may call `ledger`; `site.pub` has the site's keys.
+/// Creates a site with `billing`, which may call `ledger`. The file `site.pub` has the site's keys.
 fn applications() -> Running {
     let site = Running::new();
     register_applications(&site);
     site
 }
 
-/// Registers both with a site, and puts their keys and the site's into its folder.
+/// Registers both applications at a site and writes their keys and the site's keys into its folder.
 pub(crate) fn register_applications(site: &Running) {
     let said = site.run(&["broker", "show", "--out", "site.pub"]);
     assert_eq!(said.code, 0, "{}", said.err);
@@ -39,7 +39,7 @@ pub(crate) fn register_applications(site: &Running) {
     assert_eq!(allowed.code, 0, "{}", allowed.err);
 }
 
-/// Serves `ledger` until the runtime ends; where it answers.
+/// Serves `ledger` until the runtime ends. Returns its URL.
 pub(crate) fn serve(site: &Running, runtime: &tokio::runtime::Runtime) -> String {
     let read = |name: &str| std::fs::read_to_string(site.path(name)).unwrap();
     let http = format!("http://{}", site.http());
@@ -64,7 +64,7 @@ fn listen(service: Router, runtime: &tokio::runtime::Runtime) -> String {
 }
 
 #[test]
-fn an_application_calls_another_one_and_is_known_there() {
+fn an_application_calls_another_one_which_learns_its_id() {
     let site = applications();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let ledger = serve(&site, &runtime);
@@ -90,7 +90,7 @@ fn an_application_calls_another_one_and_is_known_there() {
     let said = call("billing", "billing.key", &words);
     assert_eq!((said.code, said.out.as_str()), (0, "12.50"), "{}", said.err);
 
-    // With another's key it is nobody, and ledger itself may call nobody.
+    // With the key of another application it is rejected, and ledger has no permission to call any.
     let said = call("billing", "ledger.key", &[&who]);
     assert_eq!((said.code, said.out.as_str()), (4, ""), "{}", said.err);
     let said = call("ledger", "ledger.key", &[&who]);
@@ -102,7 +102,7 @@ fn an_application_calls_another_one_and_is_known_there() {
     assert!(said.err.contains("404"), "{}", said.err);
 }
 
-/// `app call` knew v2 alone, and said of an RSA key that it has no seed.
+/// `app call` supported only v2, and reported that an RSA key has no seed.
 #[test]
 #[allow(
     clippy::disallowed_methods,
@@ -141,7 +141,7 @@ fn an_application_of_v1_calls_another_one() {
     let public = format!("-----BEGIN PUBLIC KEY-----{from}");
     let known = V1Site::from_pem(http.parse().unwrap(), &public).unwrap();
     let who = |Extension(app): Extension<AuthenticatedApp>| async move { app.id };
-    // It has run for a minute: what was signed in the second of its start it takes for older.
+    // The provider has run for a minute: it rejects a ticket signed in the second of its start as older.
     let started = Arc::new(AtomicBool::new(false));
     let runs = started.clone();
     let provider = Provider::builder(own, known).clock(move || {
@@ -191,10 +191,10 @@ fn an_admin_sees_why_an_application_gets_no_ticket() {
     assert_eq!(site.run(&["app", "ticket", "billing", "nobody"]).code, 6);
 }
 
-/// As the tool's hint said, `--may-call` took earlier grants away; `--auth-data null` said "Changed" and changed
-/// nothing; a long number was rounded.
+/// The hint recommended `--may-call`, which removed earlier permissions; `--auth-data null` reported
+/// "Changed" and changed nothing; a long number was rounded.
 #[test]
-fn an_update_adds_and_removes_and_says_what_came_of_it() {
+fn an_update_adds_and_removes_permissions_and_shows_the_result() {
     let site = applications();
     let update = |more: &[&str]| site.run(&[&["app", "update", "billing"][..], more].concat());
     let said = update(&["--allow-group", "finance,audit"]);

@@ -1,4 +1,4 @@
-//! Backups, and what finds out that one is needed.
+//! Backups, their restoration, and `doctor`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn done(said: Said) -> Said {
     said
 }
 
-/// Does something to a database that no site would do.
+/// Damages a database.
 fn sql(file: &Path, statements: &'static [&'static str]) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -40,10 +40,10 @@ fn sql(file: &Path, statements: &'static [&'static str]) {
     });
 }
 
-/// A site that is backed up while it runs and brought back elsewhere is the same site: its people log in
-/// with what they had, and its audit log goes on.
+/// A site that is backed up while it runs and restored in another folder is the same site: accounts log in
+/// with the same credentials, and the audit log continues.
 #[test]
-fn a_sealed_backup_of_a_running_site_brings_it_back() {
+fn a_sealed_backup_of_a_running_site_restores_it() {
     let mut site = with_backup_passphrase();
     done(backup(&site, &["create", "night.backup"]));
     let mode = std::fs::metadata(site.path("night.backup")).unwrap();
@@ -92,12 +92,12 @@ fn a_sealed_backup_of_a_running_site_brings_it_back() {
     done(site.run(&["audit", "verify", "--data", "other"]));
 }
 
-/// With the slot file, a restored site opens its key by itself; a site that does not run is backed up too.
+/// With the slot file a restored site unseals itself. A stopped site can be backed up too.
 #[test]
-fn a_stopped_site_is_backed_up_and_a_slot_file_goes_along_when_told_so() {
+fn a_stopped_site_is_backed_up_with_its_slot_file_on_request() {
     let folder = Running::new();
     let dev = |words: &[&str]| folder.run(&[words, &["--data", "dev"]].concat());
-    // A throw-away site has a slot file; a port that is taken ends it once it is made.
+    // A temporary site has a slot file; a port in use ends it after it was created.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     assert_eq!(dev(&["dev", "--session-listen", &address]).code, 1);
@@ -114,7 +114,7 @@ fn a_stopped_site_is_backed_up_and_a_slot_file_goes_along_when_told_so() {
     let plain = dev(&["backup", "create", "plain", "--plain", "--with-slot-file"]);
     assert_eq!(
         plain.code, 2,
-        "a plain backup with the slot file would be the open site"
+        "a plain backup with the slot file would contain the unsealed site"
     );
     done(dev(&["backup", "create", "plain", "--plain"]));
     done(folder.run(&["backup", "verify", "plain"]));
@@ -123,9 +123,9 @@ fn a_stopped_site_is_backed_up_and_a_slot_file_goes_along_when_told_so() {
     done(dev(&["backup", "create", "plain", "--plain", "--force"]));
 }
 
-/// Over the network an admin's session could have taken the credentials of all away.
+/// Over the network, an admin's session could have read the credentials of all accounts.
 #[test]
-fn a_backup_is_taken_at_the_admin_socket_alone() {
+fn a_backup_can_be_made_at_the_admin_socket_only() {
     let site = Running::with_accounts();
     for command in ["backup", "backup_done"] {
         let said = site.call("maria", "maria.pass", &["site", command, "sealed:=true"]);
@@ -133,10 +133,10 @@ fn a_backup_is_taken_at_the_admin_socket_alone() {
     }
 }
 
-/// An attacker who could write where backups are kept, and had a copy of the database, put a plain backup of their own in
-/// place of the sealed one: it was restored, and the pass phrase that only the right one opens with was not used.
+/// An attacker with write access to the backups and a copy of the database replaced the sealed backup by a
+/// plain one: it was restored, and the pass phrase of the sealed one was not used.
 #[test]
-fn a_plain_backup_is_not_taken_for_the_sealed_one() {
+fn a_plain_backup_is_refused_if_a_pass_phrase_is_given() {
     let site = with_backup_passphrase();
     done(backup(&site, &["create", "sealed"]));
     done(site.run(&["backup", "create", "plain", "--plain"]));
@@ -154,7 +154,7 @@ fn a_plain_backup_is_not_taken_for_the_sealed_one() {
 }
 
 #[test]
-fn a_backup_that_is_not_sound_restores_nothing() {
+fn a_damaged_backup_restores_nothing() {
     let site = with_backup_passphrase();
     done(backup(&site, &["create", "sealed"]));
     done(backup(&site, &["create", "plain", "--plain"]));
@@ -204,7 +204,7 @@ fn a_backup_that_is_not_sound_restores_nothing() {
 }
 
 #[test]
-fn a_restore_replaces_no_site_without_force_and_keeps_it_aside_with_it() {
+fn a_restore_replaces_no_site_without_force_and_moves_it_aside_with_force() {
     let mut site = with_backup_passphrase();
     done(backup(&site, &["create", "kept"]));
     let refused = backup(&site, &["restore", "kept"]);
@@ -233,9 +233,9 @@ fn a_restore_replaces_no_site_without_force_and_keeps_it_aside_with_it() {
     done(site.call("maria", "maria.pass", &["self", "show"]));
 }
 
-/// A database of a newer version would have been taken for a damaged one, or been changed.
+/// A database of a newer version was reported as damaged, or was changed.
 #[test]
-fn a_backup_of_a_newer_version_is_named_as_such() {
+fn a_backup_of_a_newer_version_is_reported_as_such() {
     let mut site = with_backup_passphrase();
     assert_eq!(site.stop(), Some(0));
     sql(
@@ -252,10 +252,10 @@ fn a_backup_of_a_newer_version_is_named_as_such() {
     assert!(!site.path("newer").exists());
 }
 
-/// A copy of `site.db` that was taken while the site ran lacked rows that others refer to; `audit verify`
-/// called it whole, since the chain was.
+/// A copy of `site.db`, made while the site ran, lacked rows to which others refer; `audit verify`
+/// reported no problem, since the hash chain was intact.
 #[test]
-fn a_database_whose_parts_do_not_belong_together_does_not_pass_as_whole() {
+fn a_database_with_missing_rows_is_reported() {
     let mut site = with_backup_passphrase();
     done(site.run(&["audit", "verify"]));
     assert_eq!(site.stop(), Some(0));
@@ -288,7 +288,7 @@ fn a_database_whose_parts_do_not_belong_together_does_not_pass_as_whole() {
     );
 }
 
-/// A page that was not written whole came out at the first login that needed it.
+/// A partly written page of the database was found only at the first login that read it.
 #[test]
 fn a_database_with_a_torn_page_is_found_at_the_start() {
     let mut site = with_backup_passphrase();
@@ -316,7 +316,7 @@ fn a_database_with_a_torn_page_is_found_at_the_start() {
 }
 
 #[test]
-fn the_doctor_names_what_is_wrong_and_what_to_do() {
+fn the_doctor_names_problems_and_what_to_do() {
     let site = with_backup_passphrase();
     let said = site.run(&["doctor"]);
     assert!(
@@ -347,7 +347,7 @@ fn the_doctor_names_what_is_wrong_and_what_to_do() {
     );
     let said = site.run(&["doctor"]);
     for named in [
-        "delivered-key is on offer",
+        "delivered-key is enabled",
         "chmod 600",
         "`warn`",
         "3 problems",

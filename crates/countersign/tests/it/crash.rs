@@ -1,4 +1,4 @@
-//! What was acknowledged survives `kill -9`.
+//! Acknowledged changes survive `kill -9`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use crate::running::Running;
 
 #[test]
-fn none_of_the_acknowledged_people_is_lost_when_the_site_is_killed_while_it_creates_1000() {
+fn no_acknowledged_person_is_lost_when_the_site_is_killed_while_it_creates_1000() {
     for killed_after in [0, 50, 400] {
         let mut site = Running::new();
         let socket = UnixStream::connect(site.path("site/admin.sock")).unwrap();
@@ -29,7 +29,7 @@ fn none_of_the_acknowledged_people_is_lost_when_the_site_is_killed_while_it_crea
                 .map_while(Result::ok)
                 .filter(|answer| answer.contains("\"code\":0"))
                 .inspect(|_| {
-                    // Nothing waits for it any more once the site is to be killed.
+                    // After this no client waits for a reply, and the site can be killed.
                     let _ = answered.send(());
                 })
                 .count()

@@ -1,4 +1,4 @@
-//! A throw-away site that a line of the shell starts.
+//! A temporary site that is started by a shell command line.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::running::{Said, command};
 
-/// A throw-away site in a folder of its own, started by a line of the shell; killed when dropped.
+/// A temporary site in a folder of its own, started by a shell command line. Dropping it kills it.
 pub(crate) struct Site {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) process: Process,
@@ -16,7 +16,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Starts it with `"$@"` in `line` for the command, and a service that has a key.
+    /// Starts the site and adds a service with a key. `"$@"` in `line` stands for the command.
     pub(crate) fn start(line: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let process = Process::start(&mut shell(folder.path(), line, DEV));
@@ -65,7 +65,7 @@ impl Site {
         address.split_once('#').unwrap().0
     }
 
-    /// As many idle connections from each of so many addresses.
+    /// Opens idle connections from several addresses, the same number from each.
     pub(crate) fn flood(&self, addresses: u8, each: usize) -> Vec<impl Sized + use<>> {
         let to: std::net::SocketAddr = self.address().parse().unwrap();
         let connected = |number: usize| {
@@ -89,7 +89,7 @@ impl Site {
     }
 }
 
-/// A process that is killed when this is dropped.
+/// A process. Dropping this kills it.
 pub(crate) struct Process(Child);
 
 impl Process {
@@ -97,7 +97,7 @@ impl Process {
         Self(command.spawn().unwrap())
     }
 
-    /// The same, and its standard error.
+    /// Starts a process and returns its standard error too.
     pub(crate) fn heard(command: &mut Command) -> (Self, BufReader<ChildStderr>) {
         let mut process = Self::start(command.stderr(Stdio::piped()));
         let said = process.0.stderr.take().unwrap();
@@ -116,7 +116,7 @@ impl Process {
         self.0.try_wait().unwrap().is_none()
     }
 
-    /// Its exit code, when it has ended.
+    /// Waits for the end of the process and returns its exit code.
     pub(crate) fn code(&mut self) -> Option<i32> {
         self.0.wait().unwrap().code()
     }
@@ -139,7 +139,7 @@ pub(crate) const DEV: &[&str] = &[
     "127.0.0.1:0",
 ];
 
-/// A command, started by a line of the shell that has it as `"$@"`.
+/// A command that is started by a shell command line, in which `"$@"` stands for it.
 pub(crate) fn shell(folder: &std::path::Path, line: &str, words: &[&str]) -> Command {
     let mut shell = Command::new("sh");
     shell
@@ -153,7 +153,7 @@ pub(crate) fn shell(folder: &std::path::Path, line: &str, words: &[&str]) -> Com
     shell
 }
 
-/// Reads standard error up to a line that has this.
+/// Reads standard error up to a line that contains `text`.
 pub(crate) fn wait_for(said: &mut BufReader<ChildStderr>, text: &str) -> String {
     let mut all = String::new();
     while !all.contains(text) {

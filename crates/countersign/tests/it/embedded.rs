@@ -1,4 +1,4 @@
-//! An application's own operations, called with the command line, which does not have them in its table.
+//! Operations of an embedding application, which are not in the table of the command line.
 
 use countersign_core::access::Role;
 use countersign_core::engine::{Answer, Entry};
@@ -13,11 +13,11 @@ use crate::running::Running;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Seats {
-    /// Which ones.
+    /// The seats.
     name: Option<String>,
 }
 
-/// One operation that takes something away, and one that does not.
+/// A disruptive operation and one that is not.
 fn own() -> Vec<Entry> {
     let entry = |command| {
         Entry::new("seats", command)
@@ -32,7 +32,7 @@ fn own() -> Vec<Entry> {
 }
 
 #[test]
-fn an_operation_that_the_program_does_not_know_is_asked_about_as_its_site_tells() {
+fn an_unknown_operation_is_asked_about_if_the_site_lists_it_as_disruptive() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let served = runtime.block_on(TestSite::builder().operations(own).serve());
     let mut folder = Running::folder();

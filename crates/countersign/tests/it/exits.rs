@@ -1,4 +1,4 @@
-//! Exit codes, one after the other of docs/reference/exit-codes.md, and failures as JSON.
+//! The exit codes of docs/reference/exit-codes.md, and failures as JSON.
 
 use serde_json::Value;
 
@@ -10,10 +10,10 @@ fn failure(said: &Said) -> Value {
     serde_json::from_str(line).unwrap_or_else(|_| panic!("{}", said.err))
 }
 
-/// `--help` said one thing and the program did another: a wrong pass phrase of the site key was 5, wrong parameters
-/// of `call` 1, a ticket that is not given 0.
+/// The program differed from `--help`: a wrong pass phrase of the site key gave 5, wrong parameters of
+/// `call` 1, a ticket that is not issued 0.
 #[test]
-fn every_exit_code_is_the_one_of_the_table() {
+fn every_command_ends_with_the_exit_code_of_the_table() {
     let mut site = Running::with_accounts();
     site.write(
         "damaged.key",
@@ -71,16 +71,16 @@ fn every_exit_code_is_the_one_of_the_table() {
             "code",
         ],
     ] {
-        // A code that is one, of another site.
+        // A valid recovery code of another site.
         site.write("code", "TGVPH-JM7CA-TBCSH-HVVSV-AEPT1-00FAF-QDT6D");
         let said = site.run(unseal);
         assert_eq!(said.code, 4, "{}", said.err);
     }
 }
 
-/// Errors were plain text under `--json`.
+/// With `--json`, errors were plain text.
 #[test]
-fn a_failure_is_one_object_when_json_is_asked_for() {
+fn a_failure_is_one_json_object_with_json_output() {
     let site = Running::folder();
     for (words, code, exit) in [
         (&["key", "show", "nothing", "--json"][..], "file", 6),
@@ -106,9 +106,9 @@ fn a_failure_is_one_object_when_json_is_asked_for() {
     );
 }
 
-/// One rule: what takes something away is asked about, in every command, and `--yes` answers.
+/// Every command asks before a disruptive operation, and `--yes` answers.
 #[test]
-fn disruptive_operations_ask_whatever_leads_to_them() {
+fn every_command_asks_before_a_disruptive_operation() {
     let site = Running::with_accounts();
     for words in [
         &["person", "lock", "maria"][..],
@@ -161,9 +161,9 @@ fn disruptive_operations_ask_whatever_leads_to_them() {
     assert_eq!(site.run(&["person", "show", "ada"]).code, 6);
 }
 
-/// `call person list` showed 100 of 12 552 without a word.
+/// `call person list` showed 100 of 12,552 entries without a notice.
 #[test]
-fn a_part_of_a_list_says_how_to_get_the_rest() {
+fn a_page_of_a_list_says_how_to_get_the_next_one() {
     let site = Running::with_accounts();
     assert_eq!(site.run(&["person", "create", "ada"]).code, 0);
     let list = |more: &[&str]| {

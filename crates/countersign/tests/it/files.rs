@@ -1,4 +1,4 @@
-//! Files that the binary writes, and a folder whose site is gone.
+//! Files that the binary writes, and a folder whose database is missing.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -12,7 +12,7 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Serves the folder's site with its pass phrase, as a service manager would.
+/// Starts the site in the folder with its pass phrase, as a service manager does.
 fn unattended(folder: &Path, words: &[&str]) -> Said {
     let pass = folder.join("site.pass");
     std::fs::write(&pass, SITE_PASSPHRASE).unwrap();
@@ -29,10 +29,10 @@ fn unattended(folder: &Path, words: &[&str]) -> Said {
     command.stdin(Stdio::null()).output().unwrap().into()
 }
 
-/// `audit export --save` replaced any file of that name, with one that all could read; a FIFO and a device
+/// `audit export --save` replaced any existing file by one that all users could read; a FIFO and a device
 /// became regular files.
 #[test]
-fn an_export_replaces_no_file_without_force_and_no_device_at_all() {
+fn an_export_replaces_no_file_without_force_and_no_device() {
     let site = Running::new();
     site.write("log.jsonl", "mine");
     let export = |words: &[&str]| site.run(&[&["audit", "export"], words].concat());
@@ -60,9 +60,9 @@ fn an_export_replaces_no_file_without_force_and_no_device_at_all() {
     assert!(through.out.contains("site.created"), "{}", through.err);
 }
 
-/// The database's volume was not mounted; the unattended start made a new site with a new key.
+/// The database's volume was not mounted, and the unattended start created a new site with a new key.
 #[test]
-fn no_site_is_made_where_there_was_one_unless_told_so() {
+fn no_site_is_created_in_the_folder_of_a_lost_one_without_new() {
     let mut site = Running::new();
     assert_eq!(site.stop(), Some(0));
     let folder = site.folder.path().to_owned();
@@ -107,12 +107,12 @@ fn no_site_is_made_where_there_was_one_unless_told_so() {
         1
     );
     let kept = std::fs::read(site.path("site/countersign.toml")).unwrap();
-    assert_eq!(kept, settings, "what exists is not overwritten");
+    assert_eq!(kept, settings, "an existing file is not overwritten");
 }
 
-/// A slot file of another site lay in the folder: the new site could never be started again.
+/// With a slot file of another site in the folder, the new site could never be started again.
 #[test]
-fn a_new_site_is_not_made_beside_the_slot_file_of_another() {
+fn a_new_site_is_not_created_next_to_the_slot_file_of_another() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("site")).unwrap();
     let slot = folder.path().join("site/site-key.slot");
@@ -129,9 +129,9 @@ fn a_new_site_is_not_made_beside_the_slot_file_of_another() {
     }
 }
 
-/// A slot file beside another database said only that it does not open it.
+/// With a slot file of another site, the error said only that it does not open the key.
 #[test]
-fn a_slot_file_of_another_site_is_named() {
+fn a_slot_file_of_another_site_is_reported() {
     let mut site = Running::new();
     assert_eq!(site.stop(), Some(0));
     site.write(
@@ -146,9 +146,9 @@ fn a_slot_file_of_another_site_is_named() {
     );
 }
 
-/// A database that was brought back with the mode of any file could be read by all.
+/// A restored database with the default mode of files could be read by all users.
 #[test]
-fn a_database_that_others_can_read_is_made_its_owners_at_start() {
+fn a_database_that_others_can_read_gets_mode_0600_at_the_start() {
     let mut site = Running::new();
     assert_eq!(site.stop(), Some(0));
     let database = site.path("site/site.db");
@@ -157,9 +157,9 @@ fn a_database_that_others_can_read_is_made_its_owners_at_start() {
     assert_eq!(mode(&database), 0o600);
 }
 
-/// The flags of the first launch were forgotten: the second launch listened elsewhere, under another name.
+/// The flags of the first launch were lost: the second launch used other addresses and another host name.
 #[test]
-fn flags_of_the_first_launch_stand_in_the_configuration_file() {
+fn flags_of_the_first_launch_are_in_the_configuration_file() {
     let mut site = Running::new();
     assert_eq!(site.stop(), Some(0));
     let file = site.path("site/countersign.toml");
@@ -170,11 +170,11 @@ fn flags_of_the_first_launch_stand_in_the_configuration_file() {
     assert_eq!(site.run(&["config", "check"]).code, 0);
 }
 
-/// The recovery code stood on standard error, among the lines of the log, and whatever kept the log kept it.
+/// The recovery code was written to standard error, among the log lines, and was stored with the log.
 #[test]
-fn the_recovery_code_is_on_standard_output_alone() {
+fn the_recovery_code_is_on_standard_output_only() {
     let folder = tempfile::tempdir().unwrap();
-    // A port that is taken ends the launch once the site is made.
+    // A port in use ends the launch after the site was created.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let said = unattended(folder.path(), &["--session-listen", &address]);
@@ -192,9 +192,9 @@ fn the_recovery_code_is_on_standard_output_alone() {
     assert!(code.len() > 32 && !said.err.contains(&code), "{}", said.err);
 }
 
-/// `dev --data DIR` said that the folder is thrown away, and kept it.
+/// `dev --data DIR` said that the folder is deleted, but did not delete it.
 #[test]
-fn a_throw_away_site_in_a_folder_of_the_users_own_is_kept_and_says_so() {
+fn a_temporary_site_in_a_named_folder_stays_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let words = ["dev", "--data", "kept", "--session-listen", "127.0.0.1:0"];
     let mut process = command(folder.path(), &words)
@@ -212,18 +212,18 @@ fn a_throw_away_site_in_a_folder_of_the_users_own_is_kept_and_says_so() {
     send("-TERM", process.id());
     process.wait().unwrap();
     assert!(
-        said.contains("It stays in kept") && !said.contains("thrown away"),
+        said.contains("The site stays in kept") && !said.contains("is deleted"),
         "{said}"
     );
     assert!(folder.path().join("kept/site.db").exists());
 }
 
-/// An export that was interrupted left its `.part` behind.
+/// An interrupted export left a `.part` file.
 #[test]
-fn nothing_is_left_of_an_export_that_is_interrupted() {
+fn an_interrupted_export_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("site")).unwrap();
-    // A site that never answers.
+    // A site that never replies.
     let socket = UnixListener::bind(folder.path().join("site/admin.sock")).unwrap();
     let mut process = command(folder.path(), &["audit", "export", "--save", "log"])
         .stderr(Stdio::null())

@@ -1,4 +1,4 @@
-//! The real binary, driven as its users drive it.
+//! The binary, run as its users run it.
 
 #![allow(
     clippy::unwrap_used,

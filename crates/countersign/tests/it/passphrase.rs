@@ -1,4 +1,4 @@
-//! One's own pass phrase, and dumps of a person.
+//! Changing one's own pass phrase, and dumps of a person.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -12,7 +12,7 @@ fn change(site: &Running, present: &str, new: &str) -> Said {
     site.run(&[&words[..], &files[..]].concat())
 }
 
-/// A person could not change their own pass phrase from the command line: an admin had to know it.
+/// A person could not change their pass phrase from the command line, only an admin could set it.
 #[test]
 fn a_person_changes_their_pass_phrase_and_keeps_their_key() {
     let site = Running::with_accounts();
@@ -58,9 +58,9 @@ fn a_person_changes_their_pass_phrase_and_keeps_their_key() {
     );
 }
 
-/// A dump holds a record that allows guessing; it was written with whatever mode the shell gave it.
+/// A dump contains a record that allows offline guessing; its file had the default mode of the shell.
 #[test]
-fn a_dump_is_saved_for_its_owner_alone_and_overwrites_nothing() {
+fn a_dump_is_saved_with_mode_0600_and_overwrites_nothing() {
     let site = Running::with_accounts();
     let dump = ["person", "dump", "maria", "--save", "maria.json"];
     let said = site.run(&dump);

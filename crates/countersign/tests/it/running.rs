@@ -1,4 +1,4 @@
-//! A site that runs in a folder of its own.
+//! A running site in a folder of its own.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,14 +11,14 @@ use serde_json::Value;
 pub(crate) const SITE_PASSPHRASE: &str = "a long site pass phrase";
 pub(crate) const MARIAS_PASSPHRASE: &str = "correct horse battery";
 
-/// A site's process and folder; killed when dropped.
+/// The process and the folder of a site. Dropping it kills the process.
 pub(crate) struct Running {
     pub(crate) folder: tempfile::TempDir,
     process: Option<Child>,
     pub(crate) uri: String,
 }
 
-/// What a command printed, and its exit code.
+/// The output and the exit code of a command.
 pub(crate) struct Said {
     pub(crate) out: String,
     pub(crate) err: String,
@@ -42,7 +42,7 @@ impl From<Output> for Said {
 }
 
 impl Running {
-    /// A folder with pass phrases, in which no site runs.
+    /// A folder with pass phrase files and without a running site.
     pub(crate) fn folder() -> Self {
         let site = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -55,21 +55,21 @@ impl Running {
         site
     }
 
-    /// A new site, its key open.
+    /// Creates an unsealed site.
     pub(crate) fn new() -> Self {
         let mut site = Self::folder();
         site.start(&["--passphrase-file", "site.pass"]);
         site
     }
 
-    /// The same with a person who has a pass phrase and a service that has a key.
+    /// Creates an unsealed site with a person, who has a pass phrase, and a service, which has a key.
     pub(crate) fn with_accounts() -> Self {
         let site = Self::new();
         site.create_accounts();
         site
     }
 
-    /// Makes these accounts.
+    /// Creates the accounts.
     pub(crate) fn create_accounts(&self) {
         for words in [
             &["person", "create", "maria", "--role", "admin"][..],
@@ -94,13 +94,13 @@ impl Running {
         }
     }
 
-    /// Starts the site and waits until it says where it is.
+    /// Starts the site and waits until it prints its URI.
     pub(crate) fn start(&mut self, words: &[&str]) {
         let command = self.command(&["serve"]);
         self.start_as(command, words);
     }
 
-    /// The same with the command that serves.
+    /// Starts the site with a given command and waits until it prints its URI.
     pub(crate) fn start_as(&mut self, mut command: Command, words: &[&str]) {
         let mut process = command
             .args(["--session-listen", "127.0.0.1:0"])
@@ -124,23 +124,23 @@ impl Running {
             }
             said += &line;
         };
-        // What it logs later is read, so that it never waits for a full pipe.
+        // Read the rest of the log, so that the pipe never fills up.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
         self.process = Some(process);
     }
 
-    /// The id of its process.
+    /// The process id.
     pub(crate) fn process(&self) -> i32 {
         i32::try_from(self.process.as_ref().unwrap().id()).unwrap()
     }
 
-    /// Where it answers applications over HTTP.
+    /// The URL of the HTTP listener.
     pub(crate) fn http(&self) -> String {
         let status = self.run(&["site", "status", "--json"]).json();
         status["listen"]["http"].as_str().unwrap().to_owned()
     }
 
-    /// Ends the site as a power cut would.
+    /// Kills the site, as a power cut would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
@@ -148,7 +148,7 @@ impl Running {
         }
     }
 
-    /// Asks the site to stop; its exit code.
+    /// Stops the site and returns its exit code.
     pub(crate) fn stop(&mut self) -> Option<i32> {
         let mut process = self.process.take()?;
         kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
@@ -164,7 +164,7 @@ impl Running {
         std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// A command with the folder of this site.
+    /// Runs a command for the folder of this site.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         command(self.folder.path(), words)
     }
@@ -177,7 +177,7 @@ impl Running {
             .into()
     }
 
-    /// The same with that on standard input.
+    /// Runs a command with `input` on standard input.
     pub(crate) fn run_with(&self, words: &[&str], input: &str) -> Said {
         let mut process = self
             .command(words)
@@ -186,7 +186,7 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A command that fails early does not read it.
+        // A command that fails early does not read its input.
         let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
         process.wait_with_output().unwrap().into()
     }

@@ -1,4 +1,4 @@
-//! A pseudo-terminal, that of `script`, with keys that are typed and a screen that is read.
+//! A pseudo-terminal (of `script`): tests type keys and read the screen.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// A shell in a terminal of its own; hung up when dropped.
+/// A shell in a terminal of its own. Dropping it closes the terminal.
 pub(crate) struct Terminal {
     shell: Child,
     keys: ChildStdin,
@@ -15,12 +15,12 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Runs `line` with `countersign` as `$CS` in a folder.
+    /// Runs `line` in a folder, with `countersign` as `$CS`.
     pub(crate) fn run(folder: &Path, line: &str) -> Self {
         Self::run_with(folder, line, &[])
     }
 
-    /// The same with variables.
+    /// Runs `line` with environment variables.
     pub(crate) fn run_with(folder: &Path, line: &str, variables: &[(&str, String)]) -> Self {
         let mut shell = Command::new("script")
             .args(["-qec", line, "/dev/null"])
@@ -48,7 +48,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until the screen shows `text`, which is then behind; what was before it.
+    /// Waits until the screen shows `text`. Returns the output before it, and continues after it.
     pub(crate) fn shown_until(&mut self, text: &str) -> String {
         while !self.seen.contains(text) {
             let more = self.screen.recv_timeout(Duration::from_secs(60));
@@ -61,7 +61,7 @@ impl Terminal {
         before
     }
 
-    /// The same, to go on with.
+    /// Waits until the screen shows `text`. Returns the terminal, for chained calls.
     pub(crate) fn until(&mut self, text: &str) -> &mut Self {
         self.shown_until(text);
         self
@@ -72,7 +72,7 @@ impl Terminal {
         self
     }
 
-    /// What is shown until the end.
+    /// The output until the end.
     pub(crate) fn rest(mut self) -> String {
         while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(60)) {
             self.seen += &String::from_utf8_lossy(&more);

@@ -1,4 +1,4 @@
-//! Operations typed at a prompt, given in files, and listed in full.
+//! `shell` and `call`: operations at a prompt, parameters from files, complete lists.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -34,9 +34,13 @@ fn a_script_runs_over_one_session_and_ends_at_its_first_failure() {
         "{}",
         said.out
     );
-    assert!(said.out.contains("name"), "help names the parameters");
+    assert!(said.out.contains("name"), "help shows the parameters");
     let shown = site.run(&["person", "show", "ada", "--json"]);
-    assert_eq!(shown.json()["full_name"], json!("Ada L"), "exit is the end");
+    assert_eq!(
+        shown.json()["full_name"],
+        json!("Ada L"),
+        "the lines after exit are not run"
+    );
 
     let said = shell(&site, "person show name=nobody\nperson delete name=ada\n");
     assert_eq!(said.code, 6, "{}", said.err);
@@ -45,7 +49,7 @@ fn a_script_runs_over_one_session_and_ends_at_its_first_failure() {
 }
 
 #[test]
-fn lines_are_kept_for_their_owner_alone_and_secrets_are_not() {
+fn history_is_stored_with_mode_0600_and_without_secrets() {
     let site = Running::with_accounts();
     shell(&site, "self show\nself show passphrase=hunter2\n");
     let history = site.path("state/countersign/history");
@@ -59,7 +63,7 @@ fn lines_are_kept_for_their_owner_alone_and_secrets_are_not() {
 }
 
 #[test]
-fn parameters_come_from_a_file_and_the_command_line_outranks_it() {
+fn parameters_come_from_a_file_and_the_command_line_overrides_it() {
     let site = Running::with_accounts();
     site.write(
         "ada.json",
@@ -84,9 +88,9 @@ fn parameters_come_from_a_file_and_the_command_line_outranks_it() {
     assert_eq!(site.call("maria", "maria.pass", &words).code, 2);
 }
 
-/// `call` and the shell read numbers as floating-point ones: the site stored others than were given.
+/// `call` and the shell parsed numbers as floating point: the site stored rounded numbers.
 #[test]
-fn numbers_of_parameters_are_stored_as_they_were_given() {
+fn numbers_in_parameters_are_stored_unchanged() {
     const LONG: &str = "123456789012345678901234567890";
     let site = Running::with_accounts();
     for words in [
@@ -118,7 +122,7 @@ fn numbers_of_parameters_are_stored_as_they_were_given() {
 }
 
 #[test]
-fn a_list_is_whole_however_long_it_is() {
+fn a_list_of_any_length_is_complete() {
     let site = Running::new();
     let socket = UnixStream::connect(site.path("site/admin.sock")).unwrap();
     let mut answers = BufReader::new(socket.try_clone().unwrap()).lines();

@@ -1,4 +1,4 @@
-//! What must not stop a site: a listener that dies unnoticed, signals. Real processes.
+//! Signals, and a listener that fails. These tests use processes.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -8,16 +8,16 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, Signal};
 
 use crate::dev::{DEV, Process, shell, wait_for};
 
-/// A site one of whose listeners was dead lived on as if nothing had happened.
+/// A site continued without one of its listeners and did not report it.
 #[test]
-fn a_site_whose_listener_dies_ends_with_an_error() {
+fn a_site_whose_listener_fails_ends_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (mut process, mut said) = Process::heard(&mut shell(folder.path(), r#"exec "$@""#, DEV));
     let start = wait_for(&mut said, "The site is at ");
     let (_, address) = start.split_once("countersign://").unwrap();
     let address: std::net::SocketAddr = address.split_once('#').unwrap().0.parse().unwrap();
 
-    // What breaks a listener from outside: its socket, taken from the process and shut down.
+    // Break the listener from outside: take its socket from the process and shut it down.
     let process_fd = rustix::process::pidfd_open(process.id(), PidfdFlags::empty()).unwrap();
     let take = |number| {
         let flags = PidfdGetfdFlags::empty();
@@ -39,9 +39,9 @@ fn a_site_whose_listener_dies_ends_with_an_error() {
     assert!(rest.contains("[task_ended]"), "{rest}");
 }
 
-/// SIGHUP ended `dev` and left its folder with the site's key in it.
+/// SIGHUP ended `dev`, which left its folder with the site's key.
 #[test]
-fn a_throw_away_site_leaves_nothing_behind_whatever_ends_it() {
+fn a_temporary_site_leaves_no_files_whichever_signal_ends_it() {
     let words: Vec<&str> = DEV
         .iter()
         .copied()
@@ -55,7 +55,7 @@ fn a_throw_away_site_leaves_nothing_behind_whatever_ends_it() {
             if started {
                 wait_for(&mut said, "The site is at ");
             } else {
-                // From the moment in which there is something to leave behind.
+                // From the moment at which there are files to remove.
                 while folder.path().read_dir().unwrap().next().is_none() {}
             }
             process.signal(signal);
@@ -68,9 +68,9 @@ fn a_throw_away_site_leaves_nothing_behind_whatever_ends_it() {
     }
 }
 
-/// SIGHUP killed `serve` without a goodbye.
+/// SIGHUP killed `serve`, which sent no GOODBYE.
 #[test]
-fn a_site_reads_its_settings_again_on_sighup() {
+fn a_site_reloads_its_settings_on_sighup() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("countersign.toml");
     let write = |text: &str| std::fs::write(&path, format!("version = 1\n{text}")).unwrap();
@@ -113,15 +113,15 @@ fn a_site_reads_its_settings_again_on_sighup() {
     assert_eq!(process.code(), Some(0), "{rest}");
 }
 
-/// The first process of a container could not be stopped while it opened its key: it ignores the signals that it does
-/// not catch.
+/// As the first process of a container, which ignores signals that it does not catch, a site could not be
+/// stopped while it unsealed its key.
 #[test]
-fn a_site_can_be_stopped_before_it_serves() {
+fn a_site_can_be_stopped_during_its_start() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("site.pass"), "a long site pass phrase").unwrap();
     let words = [&["serve", "--passphrase-file", "site.pass"], &DEV[1..]].concat();
     let mut process = Process::start(&mut shell(folder.path(), r#"exec "$@""#, &words));
-    // The database is there before the key is made, which takes a while.
+    // The database exists before the key is created, which takes a while.
     while !folder.path().join("site/site.db").exists() {
         assert!(process.runs());
     }

@@ -1,4 +1,5 @@
-//! Standard output and standard error that are closed or full: no command panics, and the exit code is the table's.
+//! Standard output and standard error closed or full: no command panics, and exit codes are those of the
+//! table.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -11,14 +12,14 @@ fn full() -> File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
-/// A pipe whose reader has gone, as `| head -1` leaves it.
+/// A pipe whose reader was closed, as `| head -1` does.
 fn closed() -> Stdio {
     let (_, writer) = std::io::pipe().unwrap();
     writer.into()
 }
 
-/// Exit codes with a closed pipe and a full disk as standard output, and the same without any and with a standard
-/// error that takes nothing.
+/// The exit codes with a closed pipe and a full disk as standard output, and the exit codes with closed
+/// standard output and with a standard error that cannot be written.
 fn codes(site: &Running, words: &[&str]) -> [Option<i32>; 4] {
     let run = |out: Stdio, err: Stdio| {
         let mut command = site.command(words);
@@ -44,7 +45,7 @@ fn codes(site: &Running, words: &[&str]) -> [Option<i32>; 4] {
     ]
 }
 
-/// Every command there is, as `--help` names them.
+/// Every command, from `--help`.
 fn commands(words: &[String], found: &mut Vec<Vec<String>>) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let help = command(
@@ -68,9 +69,10 @@ fn commands(words: &[String], found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// `countersign completions bash | head -1` panicked, and so did every failure with a full standard error.
+/// `countersign completions bash | head -1` panicked, and so did every failure when standard error was
+/// full.
 #[test]
-fn help_of_every_command_survives_streams_that_take_nothing() {
+fn help_of_every_command_works_with_streams_that_cannot_be_written() {
     let site = Running::folder();
     let mut all = vec![vec![]];
     commands(&[], &mut all);
@@ -83,7 +85,7 @@ fn help_of_every_command_survives_streams_that_take_nothing() {
 }
 
 #[test]
-fn commands_survive_streams_that_take_nothing() {
+fn commands_work_with_streams_that_cannot_be_written() {
     let site = Running::with_accounts();
     let call = ["call", "--site", &site.uri, "--key", "robot.key"];
     let shell = ["shell", "--site", &site.uri, "--key", "robot.key"];
@@ -102,7 +104,7 @@ fn commands_survive_streams_that_take_nothing() {
     ] {
         assert_eq!(codes(&site, words), fine, "{words:?}");
     }
-    // What goes to standard error alone.
+    // Commands that write to standard error only.
     assert_eq!(codes(&site, &["person", "show", "nobody"]), [Some(6); 4]);
     assert_eq!(
         codes(&site, &["person", "show", "nobody", "--json"]),
@@ -112,7 +114,7 @@ fn commands_survive_streams_that_take_nothing() {
     assert_eq!(codes(&site, &shell), [Some(0); 4]);
 }
 
-/// `key show` panicked at a name that is not UTF-8, and `key new` after it had written its files.
+/// `key show` panicked for a file name that is not UTF-8, and `key new` after it had written its files.
 #[test]
 fn a_file_may_have_any_name() {
     let site = Running::folder();

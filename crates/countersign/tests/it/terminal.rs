@@ -1,4 +1,4 @@
-//! Commands at a terminal: questions and hidden prompts, driven through the pseudo-terminal of `script`.
+//! Commands at a terminal: questions and prompts without echo, in the pseudo-terminal of `script`.
 
 use std::process::Command;
 
@@ -7,9 +7,9 @@ use crate::screen::Terminal;
 
 const NEW_KEY: &str = "$CS key new --out new.key --passphrase; echo code $?; stty -a";
 
-/// After Ctrl-C at a prompt the terminal stayed without echo: the next command was typed blind.
+/// After Ctrl-C at a prompt, the terminal stayed without echo.
 #[test]
-fn ctrl_c_at_a_prompt_leaves_the_terminal_as_it_was() {
+fn ctrl_c_at_a_prompt_restores_the_terminal() {
     let site = Running::folder();
     let mut terminal = Terminal::run(site.folder.path(), NEW_KEY);
     terminal
@@ -28,10 +28,10 @@ fn ctrl_c_at_a_prompt_leaves_the_terminal_as_it_was() {
     assert!(!site.path("new.key").exists());
 }
 
-/// A site catches its signals from its start on, also while it asks for a pass phrase: Ctrl-C is a key there, and
-/// a signal to stop left the terminal without echo.
+/// A site catches signals from its start on, also during a prompt, where Ctrl-C is a key. A signal to stop
+/// left the terminal without echo.
 #[test]
-fn a_site_that_is_stopped_at_its_prompt_leaves_the_terminal_as_it_was() {
+fn a_site_that_is_stopped_at_its_prompt_restores_the_terminal() {
     const ASK: &str = "Pass phrase for the new site's key: ";
     let serve = "sh -c 'echo $$ > pid; exec $CS serve --data new --session-listen 127.0.0.1:0 \
                  --http-listen 127.0.0.1:0'; echo code $?; stty -a";
@@ -62,7 +62,7 @@ fn a_site_that_is_stopped_at_its_prompt_leaves_the_terminal_as_it_was() {
     }
 }
 
-/// A mistyped repeat ended the command, and what was typed ahead went to the shell.
+/// A mistyped repetition ended the command, and the shell read what was typed ahead.
 #[test]
 fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
     let site = Running::folder();
@@ -75,7 +75,7 @@ fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
     let again = "Pass phrase of the key file, once more: ";
     terminal.until(first).press("correct horse battery\n");
     terminal.until(again).press("correct horse batterz\n");
-    terminal.until("the two are not the same; try again");
+    terminal.until("the two pass phrases are not the same; try again");
     terminal.until(first).press("correct horse battery\n");
     terminal.until(again).press("correct horse battery\n");
     assert!(terminal.rest().contains("code 0"));
@@ -85,7 +85,7 @@ fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
         ("correct horse battery", 0)
     );
 
-    // What was typed ahead is not left to the shell, which would run it.
+    // Input that was typed ahead is discarded: the shell would run it.
     let left = "stty -icanon min 0 time 5; dd bs=99 count=1 2>/dev/null | od -c";
     let line = NEW_KEY.replace("new.key", "other.key");
     let mut terminal = Terminal::run(site.folder.path(), &line.replace("stty -a", left));
@@ -96,15 +96,15 @@ fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
     assert!(rest.contains("code 1") && !rest.contains("r   m"), "{rest}");
 }
 
-/// `person lock` asked nothing, and the shell asked the same of everything.
+/// `person lock` did not ask, and the shell asked the same question for every operation.
 #[test]
-fn a_question_names_what_happens_and_no_is_an_answer() {
+fn a_question_names_the_effect_and_no_changes_nothing() {
     let site = Running::with_accounts();
     let question = "person lock maria: Keeps a person from logging in";
     let mut terminal = Terminal::run(site.folder.path(), "$CS person lock maria; echo code $?");
     terminal
         .until(question)
-        .until("Type yes to go on:")
+        .until("Type yes to continue:")
         .press("no\n");
     let rest = terminal.rest();
     assert!(

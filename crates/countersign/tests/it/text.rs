@@ -1,4 +1,5 @@
-//! What people hand over: pass phrases, keys, URIs and variables, as editors, shells and other systems leave them.
+//! Text that users provide (pass phrases, keys, URIs, variables), as editors, shells and other systems
+//! write it.
 
 use crate::running::{Running, Said};
 
@@ -12,8 +13,8 @@ fn with(site: &Running, variables: &[(&str, &str)], words: &[&str]) -> Said {
         .into()
 }
 
-/// A pass phrase that was set from a file with CR LF could not be typed, and one that was set on a Mac could not be
-/// typed on a PC.
+/// A pass phrase from a file with CR LF could not be typed, and one that was set on a Mac could not be typed
+/// on a PC.
 // SES-70, SES-71
 #[test]
 fn a_pass_phrase_is_the_same_from_every_file_and_keyboard() {
@@ -35,7 +36,7 @@ fn a_pass_phrase_is_the_same_from_every_file_and_keyboard() {
         "{}",
         said.err
     );
-    // At a login it matches nothing, and says no more than that.
+    // At a login such a pass phrase matches no record; the error does not differ from a wrong one.
     let said = site.call("maria", "control.pass", &["self", "show"]);
     assert!(
         said.code == 4 && !said.err.contains("control"),
@@ -44,9 +45,9 @@ fn a_pass_phrase_is_the_same_from_every_file_and_keyboard() {
     );
 }
 
-/// A URI with a final line end "has 92 characters", and an empty variable made every command fail.
+/// A URI with a final line end was refused, and an empty variable made every command fail.
 #[test]
-fn variables_are_read_as_shells_set_them() {
+fn variables_may_be_empty_or_have_white_space_around_the_value() {
     let site = Running::with_accounts();
     let show = ["call", "--key", "robot.key", "self", "show"];
     for uri in [
@@ -81,8 +82,8 @@ fn variables_are_read_as_shells_set_them() {
     );
 }
 
-/// With `COUNTERSIGN_PASSPHRASE_FILE` set for `serve`, `person create` gave the site's pass phrase to the person, and
-/// `key new` to the key.
+/// With `COUNTERSIGN_PASSPHRASE_FILE` set for `serve`, `person create` gave the site's pass phrase to the
+/// person, and `key new` encrypted the key with it.
 #[test]
 fn each_secret_has_a_variable_of_its_own() {
     let mut site = Running::with_accounts();
@@ -125,10 +126,10 @@ fn each_secret_has_a_variable_of_its_own() {
     assert_eq!(with(&site, &variable, &["site", "unseal"]).code, 0);
 }
 
-/// A private key that was given as the public one was sent to the site, which then refused it.
+/// A private key, given by mistake as the public one, was sent to the site, which refused it.
 #[test]
 fn a_private_key_is_not_sent() {
-    // There is no site: what is refused before anything is sent, is refused here too.
+    // There is no site: the command must refuse the key before it connects.
     let site = Running::folder();
     for words in [
         &["key", "new", "--out", "robot.key"][..],
@@ -195,7 +196,7 @@ fn a_private_key_is_not_sent() {
     assert_eq!(site.run(&public).code, 3, "a public key would be sent");
 }
 
-/// `openssl` was the only way to change a key file's pass phrase, and it drops the seed.
+/// Only `openssl` could change the pass phrase of a key file, and it drops the seed.
 #[test]
 fn a_key_files_pass_phrase_changes_and_the_key_stays() {
     let site = Running::folder();
@@ -235,12 +236,13 @@ fn a_key_files_pass_phrase_changes_and_the_key_stays() {
     let both = ["--passphrase-file", "-", "--new-passphrase-file", "-"];
     assert_eq!(change(&both).code, 2);
     let left = std::fs::read_dir(site.folder.path()).unwrap().count();
-    assert_eq!(left, 5, "three pass phrases, the key and its public half");
+    assert_eq!(left, 5, "three pass phrases, the key and its certificate");
 }
 
-/// `localhost:4747` was refused where an address is meant, and `--session-lifetime 1h` where `--keys-last 1h` worked.
+/// `localhost:4747` was refused as an address, and `--session-lifetime 1h` was refused while
+/// `--keys-last 1h` worked.
 #[test]
-fn names_of_machines_and_lengths_of_time_are_read_everywhere() {
+fn host_names_and_durations_are_accepted_everywhere() {
     let site = Running::new();
     site.write(
         "names.toml",

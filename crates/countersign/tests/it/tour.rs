@@ -54,9 +54,9 @@ fn a_newcomer_has_a_site_with_a_person_and_a_service_that_run_operations() {
     assert!(!site.path("site/admin.sock").exists());
 }
 
-/// The list showed the first hundred of some thousand entries, and could be asked for nothing else.
+/// The list showed the first hundred of a thousand entries and could show no others.
 #[test]
-fn the_audit_log_is_shown_from_its_end_and_searched() {
+fn the_audit_log_is_listed_from_its_end_and_searched() {
     let site = Running::with_accounts();
     let last = site.run(&["audit", "list", "--last", "1", "-o", "jsonl"]);
     assert_eq!(last.out.lines().count(), 1, "{}", last.out);
@@ -74,7 +74,7 @@ fn the_audit_log_is_shown_from_its_end_and_searched() {
     assert!(!none.out.contains("person"), "{}", none.out);
 }
 
-/// `--follow` had no test: entries that are written later are shown as they come.
+/// `--follow` had no test. Entries that are written later are shown.
 #[test]
 fn the_audit_log_is_followed() {
     let site = Running::with_accounts();
@@ -93,7 +93,7 @@ fn the_audit_log_is_followed() {
         let entry = next();
         assert_eq!(entry["target"], format!("{name}@local"));
         seq += 1;
-        assert_eq!(entry["seq"], seq, "each once, and none left out");
+        assert_eq!(entry["seq"], seq, "each entry once, and none omitted");
     }
     following.kill().unwrap();
     following.wait().unwrap();
@@ -152,7 +152,7 @@ fn encryption_options_are_administered_without_a_restart() {
     assert_eq!(
         site.run(&enable).code,
         2,
-        "it is weaker: nobody can be asked here"
+        "a weaker option needs a confirmation, and there is no terminal"
     );
     let enabled = site.run(&["option", "enable", "x25519-aes128gcm", "--yes"]);
     assert_eq!(enabled.code, 0, "{}", enabled.err);
@@ -167,7 +167,11 @@ fn encryption_options_are_administered_without_a_restart() {
     assert_eq!(site.run(&["option", "floor", "hybrid"]).code, 2);
     assert_eq!(site.run(&["option", "floor", "hybrid", "--yes"]).code, 0);
     let again = site.run(&["option", "floor", "hybrid"]);
-    assert_eq!(again.code, 0, "nobody loses anything by it: {}", again.err);
+    assert_eq!(
+        again.code, 0,
+        "enabling it again is not disruptive: {}",
+        again.err
+    );
     let robot = site.call_as_robot(&["self", "show", "--option", "x25519-aes128gcm"]);
     assert_ne!(robot.code, 0);
     let listed = site.run(&["option", "list"]).out;
@@ -189,7 +193,7 @@ fn encryption_options_are_administered_without_a_restart() {
 
 // SES-30
 #[test]
-fn the_configured_floor_lies_over_what_admins_enabled() {
+fn the_configured_floor_overrides_what_admins_enabled() {
     let mut site = Running::new();
     let enable = ["option", "enable", "x25519-aes256gcm", "--yes"];
     assert_eq!(site.run(&enable).code, 0);
@@ -215,11 +219,15 @@ fn the_configured_floor_lies_over_what_admins_enabled() {
     site.write("site/countersign.toml", config);
     let serve = ["serve", "--passphrase-file", "site.pass"];
     let refused = site.run(&serve);
-    assert_eq!(refused.code, 1, "it serves nobody: {}", refused.err);
+    assert_eq!(
+        refused.code, 1,
+        "no option is left to offer: {}",
+        refused.err
+    );
     assert!(refused.err.contains("floor"), "{}", refused.err);
 }
 
-/// What was delivered opens with openssl, given the pass phrase.
+/// openssl decrypts a delivered key with the pass phrase.
 #[test]
 fn a_delivered_key_opens_with_openssl() {
     let site = Running::with_accounts();
@@ -283,7 +291,7 @@ fn a_dumped_person_is_loaded_and_logs_in_again() {
     assert_eq!(
         site.run(&["person", "load", "maria.json"]).code,
         7,
-        "she is there"
+        "the person exists"
     );
     assert_eq!(site.run(&["person", "delete", "maria", "--yes"]).code, 0);
     assert_eq!(site.call("maria", "maria.pass", &["self", "show"]).code, 4);
@@ -292,7 +300,7 @@ fn a_dumped_person_is_loaded_and_logs_in_again() {
 }
 
 #[test]
-fn a_sealed_site_is_opened_with_its_pass_phrase_or_its_recovery_code() {
+fn a_sealed_site_is_unsealed_with_its_pass_phrase_or_its_recovery_code() {
     let mut site = Running::with_accounts();
     let recovery = site
         .run(&["site", "key", "recovery", "--json", "--yes"])
@@ -321,7 +329,7 @@ fn a_sealed_site_is_opened_with_its_pass_phrase_or_its_recovery_code() {
         assert_eq!(
             site.run(&["person", "list"]).code,
             3,
-            "it does nothing else"
+            "a sealed site runs no other operation"
         );
         assert_ne!(
             site.run(&["site", "unseal", "--passphrase-file", "wrong.pass"])
@@ -370,7 +378,7 @@ fn an_encrypted_key_file_asks_for_its_pass_phrase() {
 }
 
 #[test]
-fn what_a_site_keeps_is_its_users_alone_also_in_a_folder_that_others_may_enter() {
+fn a_sites_files_are_its_users_only_also_in_a_folder_that_others_may_enter() {
     let mut site = Running::new();
     site.stop();
     std::fs::remove_dir_all(site.path("site")).unwrap();
@@ -385,7 +393,7 @@ fn what_a_site_keeps_is_its_users_alone_also_in_a_folder_that_others_may_enter()
 }
 
 #[test]
-fn applications_are_registered_and_told_whom_they_may_call() {
+fn applications_are_registered_and_permitted_to_call_others() {
     let site = Running::new();
     let key = |name: &str| {
         let (file, party) = (format!("{name}.key"), format!("{name}.party"));
@@ -438,7 +446,7 @@ fn applications_are_registered_and_told_whom_they_may_call() {
     assert_eq!(
         site.run(&["app", "delete", "billing"]).code,
         2,
-        "nobody can be asked"
+        "there is no terminal to ask in"
     );
     assert_eq!(site.run(&["app", "delete", "billing", "--yes"]).code, 0);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What bad input gets: a clear message, its exit code, and nothing damaged.
+//! Bad input gets a clear message and an exit code, and damages nothing.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use crate::running::{Running, command};
 
 #[test]
-fn wrong_pass_phrase_unknown_name_and_locked_account_are_one_refusal_with_exit_code_4() {
+fn wrong_pass_phrase_unknown_name_and_locked_account_get_the_same_error_with_exit_code_4() {
     let site = Running::with_accounts();
     let wrong = site.call("maria", "wrong.pass", &["self", "show"]);
     let unknown = site.call("nobody", "maria.pass", &["self", "show"]);
@@ -21,7 +21,7 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_are_one_refusal_with_exit_c
 }
 
 #[test]
-fn a_wrong_site_key_is_a_warning_of_an_attack_with_exit_code_4() {
+fn a_wrong_site_key_warns_of_an_attack_with_exit_code_4() {
     let (site, mut other) = (Running::with_accounts(), Running::new());
     let key = other.uri.split_once('#').unwrap().1.to_owned();
     let address = site.uri.split_once('#').unwrap().0;
@@ -38,7 +38,7 @@ fn a_wrong_site_key_is_a_warning_of_an_attack_with_exit_code_4() {
 }
 
 #[test]
-fn random_bytes_at_the_port_leave_the_site_as_it_was() {
+fn random_bytes_at_the_port_do_not_harm_the_site() {
     let site = Running::with_accounts();
     let address = site
         .uri
@@ -55,12 +55,16 @@ fn random_bytes_at_the_port_leave_the_site_as_it_was() {
                 noise.to_be_bytes()[0]
             })
             .collect();
-        // The site closes early; that the rest is refused is what is wanted.
+        // The site closes the connection early, so a write may fail.
         let _ = TcpStream::connect(address).unwrap().write_all(&bytes);
     }
-    // A penalty is for connections; the site itself goes on.
+    // The source has a penalty for connections; the site still works.
     assert_eq!(site.run(&["audit", "verify"]).code, 0);
-    assert_eq!(site.call_as_robot(&["self", "show"]).code, 3, "turned away");
+    assert_eq!(
+        site.call_as_robot(&["self", "show"]).code,
+        3,
+        "the source is rejected"
+    );
     let listed = site.run(&["penalty", "list"]).out;
     assert!(listed.starts_with("127.0.0.1  "), "{listed}");
     assert_eq!(site.run(&["penalty", "forget", "127.0.0.1"]).code, 0);
@@ -104,7 +108,7 @@ fn a_second_serve_on_a_folder_and_a_taken_port_are_refused_with_exit_code_1() {
         "site.pass",
     ]);
     assert!(
-        second.code == 1 && second.err.contains("another process serves"),
+        second.code == 1 && second.err.contains("another process uses"),
         "{}",
         second.err
     );
@@ -134,7 +138,7 @@ fn a_second_serve_on_a_folder_and_a_taken_port_are_refused_with_exit_code_1() {
 }
 
 #[test]
-fn failures_have_the_exit_codes_that_the_help_names() {
+fn failures_have_the_exit_codes_of_the_help_text() {
     let site = Running::with_accounts();
     assert_eq!(site.run(&["person", "show", "nobody"]).code, 6);
     assert_eq!(site.run(&["person", "create", "maria"]).code, 7);
@@ -144,7 +148,7 @@ fn failures_have_the_exit_codes_that_the_help_names() {
     assert_eq!(
         site.run(&["person", "delete", "maria"]).code,
         2,
-        "nobody can be asked"
+        "there is no terminal to ask in"
     );
     let nowhere = site.run(&["--data", "nowhere", "site", "status"]);
     assert!(
@@ -155,9 +159,9 @@ fn failures_have_the_exit_codes_that_the_help_names() {
 }
 
 #[test]
-fn a_database_that_is_none_is_refused_and_left_alone() {
+fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     let mut site = Running::new();
-    // What is left of a site that did not stop in order would be read back into the file.
+    // SQLite would apply the write-ahead log of a site that was not stopped orderly to the file.
     assert_eq!(site.stop(), Some(0));
     site.write(
         "site/site.db",
@@ -178,7 +182,7 @@ fn a_database_that_is_none_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_bad_pass_phrase_leaves_no_person_behind() {
+fn a_refused_pass_phrase_creates_no_person() {
     let site = Running::new();
     site.write("short.pass", "too short");
     let create = |file| {
@@ -205,7 +209,7 @@ fn a_bad_pass_phrase_leaves_no_person_behind() {
 }
 
 #[test]
-fn a_secret_that_others_can_read_is_warned_of() {
+fn a_secret_that_others_can_read_gets_a_warning() {
     let site = Running::new();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(site.path("maria.pass"), mode).unwrap();
@@ -217,11 +221,11 @@ fn a_secret_that_others_can_read_is_warned_of() {
         "--passphrase-file",
         "maria.pass",
     ]);
-    assert!(said.code == 0 && said.err.contains("can be read by others"));
+    assert!(said.code == 0 && said.err.contains("other users can read"));
 }
 
 #[test]
-fn a_configuration_with_a_problem_is_named_by_file_line_and_key() {
+fn a_configuration_error_names_file_line_and_key() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("countersign.toml");
     std::fs::write(&file, "version = 1\n[limits]\nconections = 5\n").unwrap();
@@ -246,7 +250,7 @@ fn a_configuration_with_a_problem_is_named_by_file_line_and_key() {
 }
 
 #[test]
-fn what_a_name_does_to_a_terminal_is_shown_and_not_done() {
+fn control_characters_in_a_name_are_shown_escaped() {
     let site = Running::new();
     let name = "Ada \u{202e}L";
     assert_eq!(

@@ -1,4 +1,5 @@
-//! `countersign backup create`: of a running site through its admin socket, of a stopped one from its folder.
+//! `countersign backup create`: backs up a running site through its admin socket and a stopped site from
+//! its folder.
 
 use std::path::Path;
 
@@ -46,11 +47,11 @@ pub(super) fn run(
             new_passphrase("Pass phrase for the backup", from.as_deref())
         })
         .transpose()?;
-    let mut beside = Vec::new();
+    let mut other_files = Vec::new();
     for name in [Some(CONFIG), with_slot_file.then_some(SLOT_FILE)] {
         let path = folder.join(name.unwrap_or_default());
         match (name, std::fs::read(&path)) {
-            (Some(name), Ok(bytes)) => beside.push((name, bytes)),
+            (Some(name), Ok(bytes)) => other_files.push((name, bytes)),
             (Some(CONFIG) | None, _) => {}
             (Some(_), Err(error)) => return Err(Failure::file(&path, &error)),
         }
@@ -58,7 +59,7 @@ pub(super) fn run(
     let plan = Plan {
         sink: Sink::open_interruptible(Some(file), existing, common.format())?,
         passphrase,
-        beside,
+        other_files,
     };
     match Admin::connect(folder) {
         Ok(admin) => running(admin, plan)?,
@@ -76,23 +77,23 @@ pub(super) fn run(
     Ok(())
 }
 
-/// What is settled of a backup before the site is asked.
+/// A backup before the site is asked for its database.
 struct Plan {
     sink: Sink,
     passphrase: Option<Passphrase>,
-    beside: Vec<(&'static str, Vec<u8>)>,
+    other_files: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// A backup whose database is on its way.
+/// A backup whose database is being transferred.
 struct Begun {
     writer: Writer,
-    beside: Vec<(&'static str, Vec<u8>)>,
+    other_files: Vec<(&'static str, Vec<u8>)>,
     bar: ProgressBar,
     sealed: bool,
 }
 
 impl Plan {
-    /// The database has so many bytes, as the outcome says.
+    /// Starts the backup; the outcome gives the size of the database.
     fn begin(self, outcome: &Outcome) -> Result<Begun, Failure> {
         if outcome.code != Code::SUCCESS {
             return Err(Failure::outcome(outcome));
@@ -100,12 +101,12 @@ impl Plan {
         let data: Value = serde_json::from_str(outcome.data.get()).unwrap_or_default();
         let database = data.get("bytes").and_then(Value::as_u64);
         let database = database
-            .ok_or_else(|| Failure::new(Exit::Failure, "protocol", "no length was told"))?;
-        let beside = self
-            .beside
+            .ok_or_else(|| Failure::new(Exit::Failure, "protocol", "the site gave no length"))?;
+        let other_files = self
+            .other_files
             .iter()
             .map(|(name, bytes)| (*name, bytes.len() as u64));
-        let files = [(DATABASE[0], database)].into_iter().chain(beside);
+        let files = [(DATABASE[0], database)].into_iter().chain(other_files);
         let manifest = Manifest {
             created: clock::now().millis(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -119,7 +120,7 @@ impl Plan {
         Ok(Begun {
             sealed: self.passphrase.is_some(),
             writer: Writer::start(self.sink, self.passphrase.as_ref(), &manifest)?,
-            beside: self.beside,
+            other_files: self.other_files,
             bar: progress(Some(database)),
         })
     }
@@ -131,10 +132,10 @@ impl Begun {
         self.writer.write(piece)
     }
 
-    /// The database is whole; what the site is told of it.
+    /// Completes the backup; returns the parameters of `site backup_done`.
     fn finish(mut self) -> Result<Value, Failure> {
         self.bar.finish_and_clear();
-        for (_, bytes) in &self.beside {
+        for (_, bytes) in &self.other_files {
             self.writer.write(bytes)?;
         }
         self.writer.finish()?;
@@ -146,14 +147,14 @@ fn running(mut admin: Admin, plan: Plan) -> Result<(), Failure> {
     let outcome = admin.run("site", "backup", &json!({}))?;
     let mut begun = plan.begin(&outcome)?;
     admin.pieces(|piece| begun.take(piece))?;
-    let told = begun.finish()?;
-    admin.data("site", "backup_done", &told).map(|_| ())
+    let done = begun.finish()?;
+    admin.data("site", "backup_done", &done).map(|_| ())
 }
 
-/// The same of a site that no process serves: its lock is held meanwhile.
+/// Backs up a site that no process serves, and holds the lock of its folder meanwhile.
 fn stopped(folder: &Path, plan: Plan, unreachable: Failure) -> Result<(), Failure> {
     let Ok(_lock) = Folder::lock(folder) else {
-        // It runs, and this user or this moment is the wrong one.
+        // A process serves the site, but its admin socket did not answer.
         return Err(unreachable);
     };
     runtime()?.block_on(async {

@@ -23,42 +23,42 @@ use crate::secret_input::{Secret, passphrase};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Writes a backup of the site, which may be running.
+    /// Writes a backup of the site, running or stopped.
     Create {
-        /// The file to write (`-`: standard output).
+        /// File to write (`-`: standard output).
         file: PathBuf,
-        /// Encrypts it under a pass phrase; so it is if nothing is said.
+        /// Encrypts the backup under a pass phrase (the default).
         #[arg(long)]
         sealed: bool,
-        /// Leaves it as it is: it must be kept as safe as the site.
+        /// Does not encrypt the backup: it must then be protected as the site is.
         #[arg(long, conflicts_with = "sealed")]
         plain: bool,
-        /// Takes the slot file along, with which a restored site opens its key unattended.
+        /// Includes the slot file, with which a restored site unseals itself at its start.
         #[arg(long, conflicts_with = "plain")]
         with_slot_file: bool,
-        /// Replaces the file if there is one.
+        /// Replaces the file if it exists.
         #[arg(long)]
         force: bool,
     },
-    /// Opens a backup and checks all that is in it; exit code 8 when something is wrong.
+    /// Opens a backup and checks all of its content; exit code 8 if it finds a problem.
     Verify {
-        /// The backup.
+        /// Backup file.
         file: PathBuf,
-        /// Opens the site key in it too, with its pass phrase.
+        /// Also unseals the site key in it with its pass phrase.
         #[arg(long)]
         unseal: bool,
-        /// Reads the pass phrase of the site key from this file in place of a prompt.
+        /// Reads the pass phrase of the site key from this file instead of a prompt.
         #[arg(long, value_name = "FILE", requires = "unseal")]
         site_passphrase_file: Option<PathBuf>,
-        /// Takes the recovery code in place of that pass phrase.
+        /// Uses the recovery code instead of that pass phrase.
         #[arg(long, requires = "unseal")]
         recovery_code: bool,
     },
-    /// Brings the site of a backup back into the folder, which has none.
+    /// Restores the site of a backup into the folder, which must have no site.
     Restore {
-        /// The backup.
+        /// Backup file.
         file: PathBuf,
-        /// Keeps the site that is in the folder aside, and takes its place.
+        /// Replaces the site in the folder; the old site's files are moved to a subfolder.
         #[arg(long)]
         force: bool,
     },
@@ -86,7 +86,7 @@ pub(crate) fn run(common: &Common, verb: &Verb) -> Result<(), Failure> {
     }
 }
 
-/// Takes a backup apart in a folder of its own, and opens the site in it.
+/// Extracts a backup into a temporary folder and opens the site there.
 fn verify(
     common: &Common,
     file: &Path,
@@ -108,7 +108,7 @@ fn verify(
     let made = Timestamp::from_millis(manifest.created);
     match common.format() {
         Format::Text => print(&format!(
-            "{} is sound: {} backup of {made}, layout {}, {} audit entries{}\n{}",
+            "{} is intact: {} backup of {made}, layout {}, {} audit entries{}\n{}",
             file.display(),
             if sealed { "a sealed" } else { "a plain" },
             checked.layout,
@@ -136,7 +136,7 @@ fn head(checked: &Checked) -> String {
     format!("The head of its audit log is {}.", checked.audit_head)
 }
 
-/// Writes a backup's files into `folder`; also whether it is sealed.
+/// Writes the files of a backup into `folder`. Returns its manifest and whether it is sealed.
 fn extract(common: &Common, file: &Path, folder: &Path) -> Result<(Manifest, bool), Failure> {
     let archive = Archive::open(file, || {
         let from = common.secret_file(Secret::Backup);
@@ -147,13 +147,14 @@ fn extract(common: &Common, file: &Path, folder: &Path) -> Result<(Manifest, boo
     let manifest = archive.extract(folder, &bar);
     bar.finish_and_clear();
     let manifest = manifest?;
-    // An attacker who can write where backups are kept can make a plain one, and none that this pass phrase opens.
+    // An attacker who can write to the place of the backups can put a plain one there, but not one that
+    // this pass phrase opens.
     if !sealed && common.secret_file(Secret::Backup).is_some() {
         let shown = file.display();
         let message =
-            format_args!("{shown} is a plain backup, and a pass phrase was given for a sealed one");
+            format_args!("{shown} is a plain backup, but a pass phrase for a sealed one was given");
         return Err(Failure::new(Exit::NotAuthenticated, "plain_backup", message)
-            .hint("it may stand in place of yours; if it is the one that you mean, give no pass phrase"));
+            .hint("an attacker may have replaced your backup; if this is the right one, give no pass phrase"));
     }
     Ok((manifest, sealed))
 }

@@ -1,4 +1,4 @@
-//! `countersign backup restore`: nothing is in its place before all of the backup was found sound.
+//! `countersign backup restore`: checks the whole backup before it puts any file in place.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ pub(super) fn run(common: &Common, file: &Path, force: bool) -> Result<(), Failu
     let folder = &common.data;
     let traces = Folder::traces_in(folder);
     if let Some(trace) = traces.first().filter(|_| !force) {
-        let message = format_args!("{} has {trace} of a site already", folder.display());
+        let message = format_args!("{} already has {trace} of a site", folder.display());
         return Err(Failure::new(Exit::Conflict, "site_exists", message).hint(
-            "restore into another folder with --data, or say --force: what is there is kept aside",
+            "restore into another folder with --data, or pass --force, which moves the old site aside",
         ));
     }
     let made = Made::before(folder);
@@ -45,7 +45,7 @@ pub(super) fn run(common: &Common, file: &Path, force: bool) -> Result<(), Failu
     show(common, &checked, aside.as_deref())
 }
 
-/// What the restored site's own audit log tells of it.
+/// Writes an entry about the restore into the audit log of the restored site.
 async fn record(folder: &Path, sealed: bool, created: i64) -> Result<(), Failure> {
     let (store, site) = open_site(folder).await?;
     drop(site);
@@ -61,8 +61,8 @@ async fn record(folder: &Path, sealed: bool, created: i64) -> Result<(), Failure
         .map_err(|error| Failure::new(Exit::Failure, "store", error))
 }
 
-/// Puts the files of a backup, which stand in `staging`, into the folder. Those of the site that is there are kept in a
-/// folder of their own beside them, which is given, and named when this fails half way.
+/// Moves the files of a backup from `staging` into the folder. Moves the files of an existing site into
+/// a subfolder, which is returned, and named in the hint of a failure.
 fn replace(
     folder: &Path,
     traces: &[&str],
@@ -81,7 +81,7 @@ fn replace(
                 moved(&folder.join(trace), &aside.join(trace))?;
             }
         }
-        // The database last: only with it there is a site.
+        // The database last: without it the folder has no site.
         for name in names.iter().rev() {
             moved(&staging.join(name), &folder.join(name))?;
         }
@@ -94,17 +94,17 @@ fn replace(
     }
 }
 
-/// Where the files of the site that was there are after a restore that failed half way, and what to do.
+/// A hint for a restore that failed half-way: where the old site's files are, and what to do.
 fn half_way(folder: &Path, traces: &[&str], aside: &Path) -> String {
     let is_aside = |trace: &&&str| aside.join(trace).symlink_metadata().is_ok();
     let moved: Vec<&str> = traces.iter().filter(is_aside).copied().collect();
     let shown = folder.display();
     if moved.is_empty() {
         let _ = std::fs::remove_dir(aside);
-        return format!("the site that was there is still in {shown}");
+        return format!("the old site is unchanged in {shown}");
     }
     format!(
-        "the old site's {} now in {}: move what is there back into {shown}, or restore again with --force",
+        "the old site's {} now in {}: move all files there back into {shown}, or restore again with --force",
         match moved[..] {
             [one] => format!("{one} is"),
             _ => format!("files {} are", moved.join(", ")),
@@ -113,7 +113,7 @@ fn half_way(folder: &Path, traces: &[&str], aside: &Path) -> String {
     )
 }
 
-/// Makes the folder for the files of the site that is there.
+/// Creates the subfolder for the files of the old site.
 fn folder_aside(folder: &Path) -> Result<PathBuf, Failure> {
     let time = clock::now().to_string();
     let time: String = time.chars().filter(|c| !"-:.".contains(*c)).collect();
@@ -152,7 +152,7 @@ fn show(common: &Common, checked: &Checked, aside: Option<&Path>) -> Result<(), 
     }
 }
 
-/// Takes a folder away again that was made for a restore which failed.
+/// Removes a folder that was created for a restore which failed.
 struct Made(Option<PathBuf>);
 
 impl Made {
@@ -169,7 +169,7 @@ impl Drop for Made {
     fn drop(&mut self) {
         if let Some(folder) = &self.0 {
             let _ = std::fs::remove_file(folder.join("lock"));
-            // Fails, as it should, when there is anything else in it.
+            // Fails, as intended, if the folder has other files.
             let _ = std::fs::remove_dir(folder);
         }
     }
@@ -179,14 +179,14 @@ impl Drop for Made {
 mod tests {
     use super::*;
 
-    /// The operator saw a file that could not be written, and a folder without a database.
+    /// The operator saw an error about a file and a folder without a database.
     #[test]
-    fn a_restore_that_fails_half_way_says_where_the_old_database_is() {
+    fn a_restore_that_fails_half_way_names_the_place_of_the_old_database() {
         let (site, staging) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (folder, staging) = (site.path(), staging.path());
         std::fs::write(folder.join("site.db"), "old").unwrap();
         std::fs::write(staging.join("countersign.toml"), "new").unwrap();
-        // The database is missing among what was unpacked, and moved last.
+        // The database, which is moved last, is missing in the staging folder.
         let names = ["site.db", "countersign.toml"];
         let failure = replace(folder, &["site.db"], staging, &names).unwrap_err();
         let aside = std::fs::read_dir(folder).unwrap().find_map(|found| {
@@ -205,10 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn a_restore_that_could_move_nothing_says_that_the_site_is_where_it_was() {
+    fn a_restore_that_moved_nothing_says_that_the_old_site_is_unchanged() {
         let (site, staging) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let failure = replace(site.path(), &["site.db"], staging.path(), &[]).unwrap_err();
-        assert!(failure.hint.contains("still in"), "{}", failure.hint);
+        assert!(failure.hint.contains("unchanged in"), "{}", failure.hint);
         assert_eq!(std::fs::read_dir(site.path()).unwrap().count(), 0);
     }
 }

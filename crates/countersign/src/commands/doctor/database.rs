@@ -1,4 +1,4 @@
-//! The database of a site: whether it is sound, what it offers, its newest backup, and the clock.
+//! Checks of the site's database: integrity, encryption options, newest backup, and the clock.
 
 use std::path::Path;
 
@@ -16,11 +16,11 @@ use crate::failure::{Exit, Failure};
 use crate::site::folder::DATABASE;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
-/// A backup that is older than this is missed when it is needed.
+/// The greatest age of the newest backup.
 const OLDEST_BACKUP: i64 = 7 * DAY;
-/// How far the clock may be behind the newest audit entry: it is set back a little now and then.
+/// How far the clock may be behind the newest audit entry: time synchronisation sets it back a little.
 const STEP_BACK: i64 = 5 * 60 * 1000;
-/// 2026-01-01: before this program was written.
+/// 2026-01-01: this program did not exist before.
 const EARLIEST: i64 = 1_767_225_600_000;
 
 pub(super) fn findings(folder: &Path, config: &Config) -> Result<Vec<Finding>, Failure> {
@@ -47,13 +47,13 @@ async fn inspected(config: &Config, inspection: &Inspection) -> Vec<Finding> {
         .map(|flaw| Finding::problem("database", flaw, RESTORE))
         .collect();
     if findings.is_empty() {
-        let layout = format!("sound, layout {}", inspection.layout);
+        let layout = format!("intact, layout {}", inspection.layout);
         findings.push(Finding::ok("database", layout));
     }
     findings.push(match inspection.broken {
         None => Finding::ok(
             "audit log",
-            format!("{} entries are as they were written", inspection.head.seq),
+            format!("{} entries, none changed", inspection.head.seq),
         ),
         Some(broken) => Finding::problem("audit log", broken.to_string(), RESTORE),
     });
@@ -85,7 +85,7 @@ fn offered(offer: &Offer, floor: Strength) -> Finding {
         return Finding::problem(
             CHECK,
             format!(
-                "{delivered} is on offer: it gives every client a person's encrypted key to guess at"
+                "{delivered} is enabled: every client can get a person's encrypted key and guess at its pass phrase"
             ),
             format!("`countersign option disable {delivered}`"),
         );
@@ -94,44 +94,46 @@ fn offered(offer: &Offer, floor: Strength) -> Finding {
     if !classical.is_empty() {
         return Finding::problem(
             CHECK,
-            format!("{classical}: what is recorded today can be read with a quantum computer"),
-            "disable them once no client needs them: `countersign option disable NAME`",
+            format!("{classical}: a quantum computer can decrypt sessions that are recorded today"),
+            "disable them when no client needs them: `countersign option disable NAME`",
         );
     }
-    Finding::ok(CHECK, "all on offer are hybrid")
+    Finding::ok(CHECK, "all enabled options are hybrid")
 }
 
 fn newest_backup(made: Option<Timestamp>, now: i64) -> Finding {
     const CHECK: &str = "backup";
     let hint = "`countersign backup create FILE`";
     match made {
-        None => Finding::problem(CHECK, "none was ever made", hint),
+        None => Finding::problem(CHECK, "there is no backup", hint),
         Some(made) if now.saturating_sub(made.millis()) > OLDEST_BACKUP => {
             let days = now.saturating_sub(made.millis()) / DAY;
-            Finding::problem(CHECK, format!("the newest is {days} days old"), hint)
+            Finding::problem(CHECK, format!("the newest backup is {days} days old"), hint)
         }
-        Some(made) => Finding::ok(CHECK, format!("the newest is of {made}")),
+        Some(made) => Finding::ok(CHECK, format!("the newest backup is of {made}")),
     }
 }
 
 fn time(newest: Option<Timestamp>, now: i64) -> Finding {
     const CHECK: &str = "clock";
-    let hint = "set the machine's clock; logins and tickets depend on it";
+    let hint = "set the clock of this machine: logins and tickets depend on it";
     let shown = Timestamp::from_millis(now);
     match newest {
-        _ if now < EARLIEST => {
-            Finding::problem(CHECK, format!("it is {shown}, which is long past"), hint)
-        }
+        _ if now < EARLIEST => Finding::problem(
+            CHECK,
+            format!("the clock shows {shown}, a time in the past"),
+            hint,
+        ),
         Some(newest) if newest.millis() > now.saturating_add(STEP_BACK) => Finding::problem(
             CHECK,
-            format!("it is {shown}, and the newest audit entry is of {newest}"),
+            format!("the clock shows {shown}, but the newest audit entry is of {newest}"),
             hint,
         ),
         _ => Finding::ok(CHECK, shown.to_string()),
     }
 }
 
-const RESTORE: &str = "keep a copy of it, then `countersign backup restore FILE --force`";
+const RESTORE: &str = "make a copy of it, then run `countersign backup restore FILE --force`";
 
 #[cfg(test)]
 mod tests {
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_is_missed_when_there_is_none_and_when_it_is_old() {
+    fn a_missing_backup_and_an_old_one_are_problems() {
         let at = |days| Some(Timestamp::from_millis(moment(days)));
         let finding = |made| newest_backup(made, moment(20));
         assert!(!finding(None).ok);
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_behind_the_audit_log_or_before_this_program_is_wrong() {
+    fn a_clock_behind_the_audit_log_or_before_this_program_is_a_problem() {
         let at = |days| Some(Timestamp::from_millis(moment(days)));
         assert!(time(at(20), moment(20)).ok);
         assert!(time(None, moment(1)).ok);
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_options_are_named() {
+    fn weak_options_are_problems() {
         let of = |options: &[EncryptionOption]| {
             let list = OptionList::new(options.iter().copied());
             offered(&Offer::of(&list), Strength::Delivered)

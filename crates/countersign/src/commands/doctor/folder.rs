@@ -1,4 +1,4 @@
-//! The folder of a site: who may read it, and how much room there is.
+//! Checks of the site's folder: permissions and disk space.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,20 +8,20 @@ use rustix::fs::statvfs;
 use super::Finding;
 use crate::site::folder::{CONFIG, DATABASE, SLOT_FILE};
 
-/// What a site needs to live for a while, whatever it holds.
-const LEAST_ROOM: u64 = 256 << 20;
+/// The least free space, in bytes, that a site of any size needs for a while.
+const MIN_FREE: u64 = 256 << 20;
 
-/// Whether others can read what is secret, or change what is not.
+/// Checks that other users can neither read files with secrets nor change the others.
 pub(super) fn modes(folder: &Path) -> Vec<Finding> {
     let secret = DATABASE.into_iter().chain([SLOT_FILE]);
     let files = secret
         .map(|name| (name, 0o077, "600"))
         .chain([(CONFIG, 0o022, "600"), ("", 0o022, "700")]);
     let mut findings: Vec<Finding> = files
-        .filter_map(|(name, kept_from_others, right)| {
+        .filter_map(|(name, forbidden, right)| {
             let path = folder.join(name);
             let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o777;
-            (mode & kept_from_others != 0).then(|| {
+            (mode & forbidden != 0).then(|| {
                 Finding::problem(
                     "permissions",
                     format!("{} has mode {mode:o}", path.display()),
@@ -31,16 +31,16 @@ pub(super) fn modes(folder: &Path) -> Vec<Finding> {
         })
         .collect();
     if findings.is_empty() {
-        findings.push(Finding::ok("permissions", "the owner's alone"));
+        findings.push(Finding::ok("permissions", "only the owner has access"));
     }
     findings
 }
 
-/// Whether there is room for a copy of the database, which a backup needs, and some more.
+/// Checks that there is space for a copy of the database, which a backup needs, and some more.
 pub(super) fn space(folder: &Path) -> Finding {
     const CHECK: &str = "disk space";
     let database = std::fs::metadata(folder.join(DATABASE[0])).map_or(0, |found| found.len());
-    let needed = database.saturating_mul(2).max(LEAST_ROOM);
+    let needed = database.saturating_mul(2).max(MIN_FREE);
     match statvfs(folder) {
         Err(error) => Finding::problem(CHECK, error.to_string(), ""),
         Ok(found) => {
@@ -51,8 +51,8 @@ pub(super) fn space(folder: &Path) -> Finding {
             }
             Finding::problem(
                 CHECK,
-                format!("{message}, and {} MiB should be", needed >> 20),
-                "free some, or move the folder to a larger disk: on a full one nothing can be changed",
+                format!("{message}; the site needs {} MiB", needed >> 20),
+                "free some space or move the folder to a larger disk: on a full disk every change fails",
             )
         }
     }

@@ -1,4 +1,4 @@
-//! `countersign doctor`: what is wrong with a site or about to be, and what to do. Changes nothing.
+//! `countersign doctor`: finds problems of a site and says what to do. It changes nothing.
 
 mod database;
 mod folder;
@@ -16,14 +16,14 @@ use crate::hint;
 use crate::output::{Format, print, print_json};
 use crate::site::folder::{DATABASE, Folder};
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Finding {
-    /// What was looked at.
+    /// The name of the check.
     check: &'static str,
     ok: bool,
     message: String,
-    /// What to do; empty when there is nothing to do.
+    /// What to do; empty if there is no problem.
     #[serde(skip_serializing_if = "String::is_empty")]
     hint: String,
 }
@@ -67,7 +67,7 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
     report(common, &findings)
 }
 
-/// The configuration file in the folder; the defaults where it cannot be read.
+/// The configuration file in the folder; the defaults if it cannot be read.
 fn configuration(common: &Common) -> (Finding, Config) {
     let file = Folder::config_in(&common.data);
     match config::read_or_default(None, &file) {
@@ -79,7 +79,7 @@ fn configuration(common: &Common) -> (Finding, Config) {
     }
 }
 
-/// Whether the site runs, and is of use.
+/// Checks whether the site runs and is unsealed.
 fn running(common: &Common) -> Vec<Finding> {
     let status =
         Admin::connect(&common.data).and_then(|mut admin| admin.data("site", "status", &json!({})));

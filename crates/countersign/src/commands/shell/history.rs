@@ -1,4 +1,4 @@
-//! The lines that were typed, kept for the next time; never one with a secret in it.
+//! The history of the shell. Lines with secrets are never stored.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use rustyline::history::FileHistory;
 
 use crate::commands::operation::Operations;
 
-/// What stands in the names of parameters that are secrets.
+/// Parts of the names of parameters that are secrets.
 const SECRET: [&str; 6] = [
     "pass",
     "secret",
@@ -17,8 +17,8 @@ const SECRET: [&str; 6] = [
     "private",
 ];
 
-/// Whether a line may be kept: no parameter of it is named as a secret is, and it does not begin with a
-/// space, as in other shells.
+/// Whether a line may be stored: no parameter has the name of a secret, and the line does not begin with
+/// a space, as in other shells.
 pub(super) fn may_be_kept(line: &str, words: &[String]) -> bool {
     let mut names = words.iter().filter_map(|word| word.split_once('='));
     !line.starts_with(' ')
@@ -28,7 +28,7 @@ pub(super) fn may_be_kept(line: &str, words: &[String]) -> bool {
         })
 }
 
-/// The file of kept lines; `None` where no folder for it is known or can be made.
+/// The history file; `None` if there is no folder for it and none can be made.
 pub(super) fn file() -> Option<PathBuf> {
     let state = match std::env::var_os("XDG_STATE_HOME") {
         Some(state) => PathBuf::from(state),
@@ -39,7 +39,7 @@ pub(super) fn file() -> Option<PathBuf> {
     Some(folder.join("history"))
 }
 
-/// Keeps the lines. That they cannot be kept is no reason to fail: what was asked for is done.
+/// Stores the lines. An error is ignored: the operations of the session are done.
 pub(super) fn save(editor: &mut Editor<Operations, FileHistory>) {
     if let Some(file) = file() {
         let _ = editor.save_history(&file);
@@ -52,10 +52,12 @@ mod tests {
     use crate::params::words;
 
     #[test]
-    fn lines_with_secrets_are_not_kept() {
-        let kept = |line| may_be_kept(line, &words(line).unwrap());
-        assert!(kept("person create name=maria full_name='Maria Lind'"));
-        assert!(kept("person show name=passaic"));
+    fn lines_with_secrets_are_not_stored() {
+        let may_be_stored = |line| may_be_kept(line, &words(line).unwrap());
+        assert!(may_be_stored(
+            "person create name=maria full_name='Maria Lind'"
+        ));
+        assert!(may_be_stored("person show name=passaic"));
         for secret in [
             "site unseal passphrase=x",
             "site unseal passphrase:=\"x\"",
@@ -63,7 +65,7 @@ mod tests {
             "site unseal Recovery_Code=x",
             " person list",
         ] {
-            assert!(!kept(secret), "{secret}");
+            assert!(!may_be_stored(secret), "{secret}");
         }
     }
 }

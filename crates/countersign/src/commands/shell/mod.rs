@@ -21,15 +21,15 @@ use crate::params;
 
 type Prompt = Editor<Operations, FileHistory>;
 
-/// A session, and what it takes to serve a line.
+/// A session and the state that running a line needs.
 struct Shell {
     runtime: Runtime,
     client: Client,
     operations: Operations,
     format: Format,
-    /// `--yes` was given.
+    /// `--yes` was given: disruptive operations run without a question.
     yes: bool,
-    /// Somebody types; otherwise the lines are a script's.
+    /// Lines are typed at a terminal; otherwise they are a script's.
     interactive: bool,
 }
 
@@ -47,14 +47,14 @@ pub(crate) fn run(common: &Common, login: &Login) -> Result<(), Failure> {
     let mut prompt = shell.prompt()?;
     let done = shell.serve(&mut prompt);
     history::save(&mut prompt);
-    // A goodbye that does not arrive changes nothing any more.
+    // A GOODBYE that does not arrive makes no difference.
     let _ = shell.runtime.block_on(shell.client.close());
     done
 }
 
 impl Shell {
     fn prompt(&self) -> Result<Prompt, Failure> {
-        // Standard output holds data only, even when it goes to a file while somebody types.
+        // Standard output has data only, also when it goes to a file while lines are typed.
         let behavior = if self.interactive {
             Behavior::PreferTerm
         } else {
@@ -64,17 +64,19 @@ impl Shell {
         let mut prompt = Editor::with_config(config).map_err(not_read)?;
         prompt.set_helper(Some(self.operations.clone()));
         if let Some(file) = history::file() {
-            // At the first time there is none.
+            // The first time there is no history.
             let _ = prompt.load_history(&file);
         }
         Ok(prompt)
     }
 
-    /// Reads lines until the end. A script ends at its first failure, a person goes on.
+    /// Reads lines until the end of the input. A script ends at its first failure; typed input does not.
     fn serve(&self, prompt: &mut Prompt) -> Result<(), Failure> {
         let account = &self.client.welcome().account;
         if self.interactive {
-            say(format_args!("Logged in as {account}. `help` helps."));
+            say(format_args!(
+                "Logged in as {account}. Type `help` for help."
+            ));
         }
         let before = format!("{account}> ");
         loop {
@@ -95,7 +97,7 @@ impl Shell {
         }
     }
 
-    /// Does what a line says; `false` when it says to stop.
+    /// Runs a line; `false` if it ends the shell.
     fn serve_line(&self, line: &str, prompt: &mut Prompt) -> Result<bool, Failure> {
         let words = params::words(line)?;
         if history::may_be_kept(line, &words) {
@@ -132,7 +134,7 @@ impl Shell {
         let shown = params.shown();
         let question = match confirm::known(group, command, &shown) {
             Known::Disruptive(question) => Some(question),
-            // The site may have operations, and rules for them, that this program does not know.
+            // The site may have operations that this program does not know.
             Known::Harmless | Known::Unknown => self
                 .operations
                 .disruptive(group, command)
@@ -153,7 +155,7 @@ impl Shell {
     }
 }
 
-/// Whether no further line can be served.
+/// Whether the failure ends the session.
 fn is_over(failure: &Failure) -> bool {
     matches!(failure.code.as_str(), "session_ended" | "connection_lost")
 }

@@ -1,5 +1,4 @@
-//! A clock that stands in 1969, 2038 or 2106, and one that jumps. libfaketime stands between the real binary and
-//! the kernel's clock.
+//! A clock in 1969, 2038 or 2106, and one that jumps. libfaketime provides the clock of the binary.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,22 +8,22 @@ use super::Table;
 use crate::applications::{register_applications, serve};
 use crate::running::Running;
 
-/// What a clock shows when a process starts: a time before 1970, and the last second but one that 31 and that 32 bits
-/// hold.
+/// The clock when a process starts: before 1970, and one second before the last second of 31 and of 32
+/// bits.
 const CLOCKS: [(&str, &str); 3] = [
     ("1969", "@1969-12-31 12:00:00"),
     ("2038", "@2038-01-19 03:14:06"),
     ("2106", "@2106-02-07 06:28:14"),
 ];
 
-/// Sets the clock of what runs with it in that folder.
+/// Sets the clock of the processes that use this folder.
 fn set_clock(folder: &Path, time: &str) {
-    // It is read at any moment, and never half written.
+    // A process may read the file at any moment, so it is replaced atomically.
     std::fs::write(folder.join("clock.new"), time).unwrap();
     std::fs::rename(folder.join("clock.new"), folder.join("clock")).unwrap();
 }
 
-/// The command goes by the clock of that folder.
+/// Makes a command use the clock of that folder.
 fn with_clock(mut command: Command, folder: &Path) -> Command {
     let library = Command::new("faketime")
         .args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"])
@@ -44,7 +43,7 @@ fn with_clock(mut command: Command, folder: &Path) -> Command {
     command
 }
 
-/// A site with accounts and applications, whose clock shows that.
+/// A site with accounts and applications whose clock shows the given time.
 fn site_at(time: &str) -> Running {
     let mut site = Running::folder();
     set_clock(site.folder.path(), time);
@@ -59,7 +58,7 @@ fn start(site: &mut Running) {
     site.start_as(command, &["--passphrase-file", "site.pass"]);
 }
 
-/// `billing` calls `ledger` with a ticket of the site; by the site's clock or by the right one.
+/// `billing` calls `ledger` with a ticket, using the site's clock or the right one.
 fn call_ledger(site: &Running, ledger: &str, by_the_sites_clock: bool) -> Option<i32> {
     let http = format!("http://{}", site.http());
     let who = format!("{ledger}/who");
@@ -86,13 +85,13 @@ fn call_ledger(site: &Running, ledger: &str, by_the_sites_clock: bool) -> Option
     called.status.code()
 }
 
-/// A clock that shows a time before 1970 stood still, for the site and for applications.
+/// A clock before 1970 stood still, for the site and for applications.
 #[test]
-fn a_wrong_clock_keeps_nothing_from_working() {
+fn everything_works_with_a_wrong_clock() {
     let mut table = Table::under("A wrong clock");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for (year, time) in CLOCKS {
-        // The site's clock is wrong, and that of all who use it is right.
+        // The site's clock is wrong; the clocks of clients and applications are right.
         let mut site = site_at(time);
         let ledger = serve(&site, &runtime);
         let login = site.call_as_robot(&["self", "show"]);
@@ -134,9 +133,9 @@ fn a_wrong_clock_keeps_nothing_from_working() {
     table.assert_complete();
 }
 
-/// The clock jumps while a session is open and an application is being called.
+/// The clock jumps while a session is open and an application calls another one.
 #[test]
-fn a_jump_of_the_clock_ends_at_most_sessions_that_are_over() {
+fn a_jump_of_the_clock_ends_only_sessions_that_it_makes_expire() {
     let mut table = Table::under("A clock that jumps");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for (jump, from, to) in [

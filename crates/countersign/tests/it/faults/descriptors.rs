@@ -1,4 +1,4 @@
-//! Descriptors that are used up.
+//! No file descriptor left.
 
 use std::fs::read_dir;
 use std::process::Stdio;
@@ -8,8 +8,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use super::Table;
 use crate::dev::{DEV, Site, shell};
 
-/// Under the usual soft limit, a few addresses with idle connections took all descriptors, and honest logins found
-/// none.
+/// Under the usual soft limit, idle connections from a few addresses used up all descriptors, and honest
+/// logins failed.
 #[test]
 fn the_soft_limit_on_descriptors_is_raised() {
     let site = Site::start(r#"ulimit -Sn 128; exec "$@""#);
@@ -20,7 +20,7 @@ fn the_soft_limit_on_descriptors_is_raised() {
     assert_eq!(site.run(&["site", "status"]).code, 0);
 }
 
-/// The same where the limit cannot be raised: the site keeps what it needs for logins, database and admin socket.
+/// If the limit cannot be raised, the site reserves descriptors for logins, database and admin socket.
 #[test]
 fn under_a_hard_limit_on_descriptors_logins_and_the_admin_socket_work() {
     let site = Site::start(r#"ulimit -n 160; exec "$@""#);
@@ -37,9 +37,9 @@ fn under_a_hard_limit_on_descriptors_logins_and_the_admin_socket_work() {
     assert_eq!(site.stop(), Some(0));
 }
 
-/// What the page says of each limit. Idle connections take all that they can get in each.
+/// The exit codes of the page, with each limit used up by idle connections.
 #[test]
-fn a_limit_on_descriptors_keeps_no_login_and_no_admin_out() {
+fn logins_and_the_admin_socket_work_with_any_limit_on_descriptors() {
     let mut table = Table::under("No file descriptor left");
     for (limit, line) in [
         ("soft limit of 128", r#"ulimit -Sn 128; exec "$@""#),
@@ -53,7 +53,7 @@ fn a_limit_on_descriptors_keeps_no_login_and_no_admin_out() {
 
     let site = Site::start(r#"exec "$@""#);
     let _idle = site.flood(4, 2);
-    // Idle connections are accepted before any later one: this login shows that they are.
+    // Connections are accepted in order: after this login the idle ones are accepted.
     assert_eq!(site.log_in().code, 0);
     let limit = "none left while it runs";
     let process = site.process.id();
@@ -90,7 +90,7 @@ fn try_all(table: &mut Table, limit: &str, site: &Site) {
     table.ended(&[limit, "change at the admin socket"], Some(changed.code));
 }
 
-/// With too few descriptors a site began to serve and could do nothing.
+/// With too few descriptors a site started and every operation failed.
 #[test]
 fn a_site_with_too_few_descriptors_does_not_start() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
-//! A full disk: what was there stays, the message names the file, and all goes on once there is room.
+//! A full disk: existing files stay, the message names the file, and everything works after space was
+//! freed.
 //!
-//! A limit on the size of files stands for it, which needs no disk of its own: each write beyond it fails.
+//! The tests use a limit on the file size instead of a full disk: each write beyond it fails.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,8 +11,8 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use super::Table;
 use crate::running::{Running, SITE_PASSPHRASE, Said};
 
-/// A command whose writes fail beyond so many blocks. `serve` sees to it by itself that it is not killed for
-/// them.
+/// A command whose writes beyond a number of blocks fail. `serve` itself catches the signal that would kill
+/// it.
 fn limited(folder: &Path, blocks: &str, words: &[&str]) -> Command {
     let trap = match words.first() {
         Some(&"serve") => "",
@@ -33,7 +34,7 @@ fn run_limited(folder: &Path, blocks: &str, words: &[&str]) -> Said {
     limited(folder, blocks, words).output().unwrap().into()
 }
 
-/// From now on the site's process can write to no file beyond its first byte, or can again.
+/// Sets or removes a file size limit of one byte for the site's process.
 fn disk_is_full(site: &Running, full: bool) {
     let maximum = getrlimit(Resource::Fsize).maximum;
     let current = if full { Some(1) } else { maximum };
@@ -41,9 +42,9 @@ fn disk_is_full(site: &Running, full: bool) {
     prlimit(process, Resource::Fsize, Rlimit { current, maximum }).unwrap();
 }
 
-/// Each part below, and all that the page says of a full disk.
+/// The parts below, which together try all cases of the page about a full disk.
 #[test]
-fn a_full_disk_loses_nothing_that_was_there() {
+fn a_full_disk_loses_no_existing_data() {
     let mut table = Table::under("A full disk");
     a_first_launch_leaves_no_file_and_works_later(&mut table);
     changes_and_logins_fail_whole_and_work_once_there_is_room(&mut table);
@@ -83,8 +84,8 @@ fn a_first_launch_leaves_no_file_and_works_later(table: &mut Table) {
     ]);
 }
 
-/// Nothing that the log cannot tell of happens: while nothing can be written, no login succeeds and nothing
-/// changes, and the site runs on.
+/// Every login and every change needs an audit entry: while none can be written, no login succeeds and
+/// nothing changes, and the site continues to run.
 fn changes_and_logins_fail_whole_and_work_once_there_is_room(table: &mut Table) {
     let mut site = Running::with_accounts();
     assert_eq!(site.stop(), Some(0));
@@ -138,7 +139,7 @@ fn a_file_for_which_there_is_no_room_is_named_and_not_left_behind(table: &mut Ta
         let said = run_limited(site.folder.path(), "0", words);
         table.ended(&["command's", which], Some(said.code));
         assert!(
-            said.err.contains("out:") && said.err.contains("make room"),
+            said.err.contains("out:") && said.err.contains("free some space"),
             "{}",
             said.err
         );
@@ -147,7 +148,7 @@ fn a_file_for_which_there_is_no_room_is_named_and_not_left_behind(table: &mut Ta
             before
         );
     }
-    // Nothing was kept, and the site does not believe otherwise.
+    // There is no backup, and the site has not recorded one.
     let doctor = site.run(&["doctor"]);
-    assert!(doctor.out.contains("none was ever made"), "{}", doctor.out);
+    assert!(doctor.out.contains("there is no backup"), "{}", doctor.out);
 }

@@ -1,4 +1,4 @@
-//! docs/operate/faults.md, tried row by row: each names an exit code, and none is left out.
+//! Tries every row of docs/operate/faults.md: each gives an exit code, and none is omitted.
 
 mod clock;
 mod descriptors;
@@ -7,15 +7,15 @@ mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A table of the page: the exit code of each case, and which cases were tried. A case is one value of each column
-/// before "what happens".
+/// A table of the page: the exit code of each case, and the cases that were tried. A case is one value of
+/// each column before "what happens".
 struct Table {
     codes: BTreeMap<Vec<String>, i32>,
     tried: BTreeSet<Vec<String>>,
 }
 
 impl Table {
-    /// The table under that heading. A cell that lists several values stands for as many cases.
+    /// The table under that heading. A cell with several values means several cases.
     fn under(heading: &str) -> Self {
         let page = include_str!("../../../../../docs/operate/faults.md");
         let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
@@ -39,7 +39,7 @@ impl Table {
         }
     }
 
-    /// That case ended with that exit code.
+    /// Checks the exit code of a case.
     fn ended(&mut self, case: &[&str], code: Option<i32>) {
         let key: Vec<String> = case.iter().map(ToString::to_string).collect();
         let written = self.codes.get(&key);
@@ -47,7 +47,7 @@ impl Table {
         self.tried.insert(key);
     }
 
-    /// Every case of the table was tried.
+    /// Checks that every case of the table was tried.
     fn assert_complete(self) {
         let left = self.codes.keys().filter(|case| !self.tried.contains(*case));
         let left: Vec<_> = left.collect();
@@ -59,7 +59,7 @@ fn cells(row: &str) -> Vec<&str> {
     row.trim_matches('|').split('|').map(str::trim).collect()
 }
 
-/// Every choice of one value from each cell.
+/// All combinations of one value from each cell.
 fn cases(cells: &[&str]) -> Vec<Vec<String>> {
     cells.iter().fold(vec![vec![]], |cases, cell| {
         let longer = |case: Vec<String>| {

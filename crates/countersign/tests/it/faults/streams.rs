@@ -1,4 +1,4 @@
-//! Standard output, standard error and with it the log: closed, without a reader, full, not read.
+//! Standard output and standard error (the log) that are closed, without a reader, full, or not read.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, PipeReader, Read, Write};
@@ -17,7 +17,7 @@ const ERR: &str = "standard error";
 const STREAMS: [&str; 2] = [OUT, ERR];
 const STATES: [&str; 4] = ["closed", "without a reader", "full", "not read"];
 
-/// A command one of whose streams is in that state, and the reader that does not read.
+/// A command with one stream in that state, and the reader that does not read.
 fn faulty(
     folder: &Path,
     words: &[&str],
@@ -50,7 +50,7 @@ fn faulty(
     (command, reader)
 }
 
-/// A pipe without room for one byte more.
+/// A full pipe.
 fn full_pipe() -> (PipeReader, Stdio) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();
@@ -65,7 +65,7 @@ fn full_pipe() -> (PipeReader, Stdio) {
     (reader, writer.into())
 }
 
-/// A site that serves though one of its streams is in that state. What its other stream said is in a file.
+/// A running site with one of its streams in that state. Its other stream is written to a file.
 struct Served {
     process: Process,
     /// Keeps a pipe that is not read open.
@@ -107,17 +107,17 @@ impl Served {
     }
 }
 
-/// A pipe that was full and not read kept a site from its start, and its failure from being one; a recovery code
-/// that no reader got was lost without a word.
+/// A full pipe that was not read blocked the start of a site and the report of a failure. A recovery code
+/// that no reader got was lost without a warning.
 #[test]
-fn a_site_starts_and_serves_whatever_its_streams_are() {
+fn a_site_starts_and_serves_with_streams_in_any_state() {
     let mut table = Table::under("The streams of a site");
     for stream in STREAMS {
         for state in STATES {
             let mut site = Running::folder();
             let first = Served::start(&mut site, stream, state);
             site.create_accounts();
-            // It says all that there is to say before it stops.
+            // The site writes everything before it stops.
             table.ended(&[stream, state, "first launch"], first.stop());
             let other = std::fs::read_to_string(site.path("other")).unwrap();
             let named = match stream {
@@ -145,9 +145,9 @@ fn a_site_starts_and_serves_whatever_its_streams_are() {
     table.assert_complete();
 }
 
-/// What another command does that succeeds, and one that fails: they wait for a slow reader, and lose nothing.
+/// Other commands, one that succeeds and one that fails: they wait for a slow reader and lose no output.
 #[test]
-fn other_commands_end_with_their_exit_code_whatever_their_streams_are() {
+fn other_commands_end_with_their_exit_code_with_streams_in_any_state() {
     let mut table = Table::under("The streams of other commands");
     let site = Running::with_accounts();
     for stream in STREAMS {
@@ -188,13 +188,13 @@ fn other_commands_end_with_their_exit_code_whatever_their_streams_are() {
                 }
             }
             let shown = site.run(&["person", "show", &name[5..]]);
-            assert_eq!(shown.code, 0, "what was done stays done: {}", shown.err);
+            assert_eq!(shown.code, 0, "the operation was done: {}", shown.err);
         }
     }
     table.assert_complete();
 }
 
-/// Reads all that a command says, after what it does at the site is done.
+/// Reads the output of a command after its operation was done.
 fn read_once_it_waits(
     mut reader: PipeReader,
     process: &mut Process,
@@ -215,14 +215,14 @@ fn read_once_it_waits(
         .to_owned()
 }
 
-/// `serve 2>&1 | head -3`, a log on a full disk, and a closed standard error: every login failed, because the line
-/// that told of it panicked.
+/// With `serve 2>&1 | head -3`, a log on a full disk, or a closed standard error, every login failed, because
+/// writing the log line panicked.
 #[test]
-fn a_log_that_cannot_be_written_stops_nothing() {
+fn logins_work_when_the_log_cannot_be_written() {
     for line in [
         r#"exec "$@" 2>/dev/full"#,
         r#"exec "$@" 2>&-"#,
-        // The reader is gone after the first line.
+        // The reader ends after the first line.
         r#"exec "$@" 2> pipe"#,
     ] {
         let line = match line.contains("pipe") {
@@ -238,10 +238,10 @@ fn a_log_that_cannot_be_written_stops_nothing() {
     }
 }
 
-/// A reader that stays and reads nothing: the log fills the pipe, and logins go on.
+/// A reader that reads nothing: the log fills the pipe, and logins work.
 #[test]
-fn a_log_that_is_not_read_keeps_no_login_waiting() {
-    // A pipe with room for the first lines: 64 KiB, less 8.
+fn logins_work_when_the_log_is_not_read() {
+    // A pipe with room for the first lines: 8 KiB of 64 KiB.
     let line = r#"mkfifo pipe; exec 3<> pipe; head -c 57344 /dev/zero >&3
         COUNTERSIGN_LOG=trace exec "$@" 2>&3"#;
     let site = Site::start(line);

@@ -1,17 +1,17 @@
-//! What a page has its readers do: its fenced blocks and the commands in them.
+//! Parses the fenced blocks of a page and the commands in them.
 
-/// A comment in the line before a block that is not run; what follows is why.
+/// The start of the comment in the line before a block that is not run. The reason follows.
 const NOT_RUN: &str = "<!-- not run by tests: ";
 
 /// A fenced block of a page.
 pub(crate) struct Block<'a> {
     pub(crate) language: &'a str,
     pub(crate) lines: Vec<&'a str>,
-    /// Why it is not run.
+    /// Why the block is not run.
     pub(crate) not_run: Option<&'a str>,
 }
 
-/// A command of a page and what the page shows of what it prints.
+/// A command of a page and the output that the page shows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Step<'a> {
     pub(crate) command: &'a str,
@@ -40,7 +40,7 @@ pub(crate) fn blocks(page: &str) -> Vec<Block<'_>> {
 }
 
 impl<'a> Block<'a> {
-    /// Its commands: in `console` what stands behind a `$`, in `sh` every line.
+    /// The commands of the block: in `console` the lines with `$`, in `sh` every line.
     pub(crate) fn steps(&self) -> Vec<Step<'a>> {
         let mut steps: Vec<Step<'_>> = Vec::new();
         for line in &self.lines {
@@ -62,7 +62,7 @@ impl<'a> Block<'a> {
 }
 
 #[test]
-fn a_block_has_commands_and_what_they_print_or_a_reason() {
+fn a_block_has_commands_with_output_or_a_reason() {
     let page = "# x\n```console\n$ a b\nshown\n\n$ c\n```\n<!-- not run by tests: a browser -->\n```sh\nd  # why\n```\n";
     let blocks = blocks(page);
     let reasons = blocks.iter().map(|block| block.not_run);

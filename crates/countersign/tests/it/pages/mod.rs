@@ -1,4 +1,4 @@
-//! README, guides and pages for operators, followed word for word.
+//! Follows README, guides and pages for operators word for word.
 
 mod markdown;
 mod reader;
@@ -11,7 +11,7 @@ use self::markdown::{Block, Step, blocks};
 use self::reader::Reader;
 use crate::running::Running;
 
-/// Languages of blocks that have no commands.
+/// Languages of blocks without commands.
 const NO_COMMANDS: [&str; 4] = ["ini", "json", "text", "toml"];
 
 fn root() -> PathBuf {
@@ -23,7 +23,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// The commands of a page that are run.
+/// The blocks of a page that are run.
 fn steps<'a>(blocks: &[Block<'a>]) -> Vec<Step<'a>> {
     let run = blocks.iter().filter(|block| block.not_run.is_none());
     let run = run.filter(|block| ["console", "sh"].contains(&block.language));
@@ -39,12 +39,12 @@ fn follow(page: &str, folder: &Path) {
     }
 }
 
-/// What a clone of the repository has besides: the examples.
+/// The examples, which a clone of the repository has.
 fn with_examples(folder: &Path) {
     symlink(root().join("examples"), folder.join("examples")).unwrap();
 }
 
-/// Builds the examples; a `cargo` in the folder runs them.
+/// Builds the examples and writes a `cargo` script that runs them into the folder.
 fn with_cargo(folder: &Path) {
     let built = std::process::Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--workspace"])
@@ -65,8 +65,8 @@ fn with_cargo(folder: &Path) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
-/// The commands could not be followed: the throw-away site of the start held the ports of the README's site, a file
-/// that was named had never been made, and a URI was cut short.
+/// The commands could not be followed: the temporary site of the first section used the ports of the
+/// README's site, a file did not exist, and a URI was truncated.
 #[test]
 fn the_readme_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,7 +74,7 @@ fn the_readme_can_be_followed_word_for_word() {
     follow("README.md", folder.path());
 }
 
-/// `examples/pair.sh` found no site where the guide had it run.
+/// `examples/pair.sh` found no site in the folder in which the guide runs it.
 #[test]
 fn the_guide_can_be_followed_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +91,7 @@ fn the_page_on_backups_can_be_followed_word_for_word() {
     assert!(site.path("restored/site.db").exists());
 }
 
-/// Blocks of Rust in a page are parts of the programs in `examples`, which are built with everything else.
+/// Rust blocks of a page are parts of the programs in `examples`, which are built with the workspace.
 fn is_of_an_example(block: &Block<'_>, examples: &[String]) -> bool {
     let code = |line: &str| {
         line.split("//")
@@ -112,9 +112,9 @@ fn is_of_an_example(block: &Block<'_>, examples: &[String]) -> bool {
     })
 }
 
-/// Every block of a page that a newcomer or an operator follows is run, or says why it is not.
+/// Every block of a page for newcomers or operators is run or gives a reason.
 #[test]
-fn every_block_is_run_or_says_why_not() {
+fn every_block_is_run_or_gives_a_reason() {
     let folders = ["docs/guide", "docs/operate"];
     let files = folders
         .iter()

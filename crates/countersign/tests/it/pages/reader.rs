@@ -1,12 +1,13 @@
-//! A reader who types the commands of a page, one after the other, in terminals.
+//! A reader that types the commands of a page in terminals.
 //!
-//! - The commands are typed as they stand, but for two things: `127.0.0.1` is another address of this machine, so that
-//!   readers do not meet at the ports, and an id that a page shows is the one that was printed in its place.
-//! - A secret is typed where the page shows its prompt, a line that ends with a colon.
-//! - What a page shows is printed ([`super::shape`]); where it shows nothing, anything may be.
-//! - A command succeeds, unless the page shows an `error:`.
-//! - A command that [stays](STAYS) is left in its terminal. The next one is typed in another.
-//! - In a dialog, what stands behind its prompt is typed there.
+//! - The commands are typed unchanged, with two exceptions: `127.0.0.1` is replaced by another address of
+//!   this machine, so that tests do not share ports, and an id on the page is replaced by the id that was
+//!   printed in its place.
+//! - A secret is typed at its prompt: a shown line that ends with a colon.
+//! - The output must be what the page shows ([`super::shape`]). If the page shows none, any output is right.
+//! - A command must succeed unless the page shows an `error:`.
+//! - A command that [stays](STAYS) keeps its terminal. The next command is typed in another one.
+//! - In a dialog, the text after its prompt is typed.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -16,28 +17,28 @@ use super::shape::{Pairs, compare};
 use crate::running::{MARIAS_PASSPHRASE, SITE_PASSPHRASE};
 use crate::screen::Terminal;
 
-/// Commands that go on until they are stopped.
+/// Commands that run until they are stopped.
 const STAYS: [&str; 4] = [
     "countersign serve",
     "countersign dev",
     "countersign shell",
     "cargo run -p countersign-examples --bin provider",
 ];
-/// The prompt of the shell in the terminals, which tells how the last command ended.
+/// The prompt of the shell in the terminals, which shows the exit code of the last command.
 const PROMPT: &str = "@ended $?@ ";
-/// What the dialog of `shell` begins its lines with.
+/// The prompt of `countersign shell`.
 const DIALOG: &str = "maria@local> ";
 
 pub(crate) struct Reader {
     folder: PathBuf,
     address: String,
-    /// The last one is the one to type in.
+    /// Commands are typed in the last terminal.
     terminals: Vec<Terminal>,
     pairs: Pairs,
 }
 
 impl Reader {
-    /// Sits down in a folder.
+    /// Starts in a folder.
     pub(crate) fn new(folder: &Path) -> Self {
         static READERS: AtomicU8 = AtomicU8::new(1);
         let [_, a, b, c] = std::process::id().to_be_bytes();
@@ -74,7 +75,7 @@ impl Reader {
         self.terminals.push(terminal);
     }
 
-    /// Types a command and looks at what it does.
+    /// Types a command and checks its output.
     pub(crate) fn follow(&mut self, step: &Step<'_>) {
         let stays = STAYS.iter().any(|start| step.command.starts_with(start));
         let typed = self.as_typed(step.command);
@@ -144,7 +145,7 @@ impl Reader {
         typed
     }
 
-    /// What a screen shows, without colors.
+    /// The text of a screen, without colors.
     fn as_printed(&self, text: &str) -> String {
         let mut parts = text.split("\u{1b}[");
         let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -158,12 +159,12 @@ impl Reader {
     }
 }
 
-/// A line that says nothing, or that was typed.
+/// Whether a line is empty or was typed.
 fn is_left_out(line: &str) -> bool {
     line.trim().is_empty() || line.contains(DIALOG.trim_end())
 }
 
-/// What is typed where a page shows this line, if it is a prompt.
+/// The text to type when the page shows this line, if it is a prompt.
 fn secret(line: &str) -> Option<&'static str> {
     let asks = line.trim().ends_with(':') && line.to_lowercase().contains("pass phrase");
     asks.then(|| match line.contains("site's key") {

@@ -1,14 +1,14 @@
-//! Whether what a command printed is what its page shows. The rule:
+//! Compares the output of a command with the output that its page shows:
 //!
-//! - Blanks between words may be more or fewer, and empty lines do not count.
-//! - An id, a time, a key, a recovery code, a URI and the number of a user may each be another one.
-//! - `…` in a word stands for any rest of it, at the end of a line for any further words, and alone on a line for any
+//! - The number of spaces between words may differ, and empty lines are ignored.
+//! - An id, a time, a key, a recovery code, a URI and the number of a user may differ.
+//! - `…` in a word means any rest of it, at the end of a line any further words, and alone on a line any
 //!   further lines.
 
-/// A word of a page and what was printed in its place.
+/// A word of a page and the word that was printed in its place.
 pub(crate) type Pairs = Vec<(String, String)>;
 
-/// The words of these lines in pairs, if the printed lines are as the shown ones.
+/// The pairs of words of these lines, if the printed lines match the shown ones.
 pub(crate) fn compare(shown: &[&str], printed: &[&str]) -> Option<Pairs> {
     let Some((first, shown)) = shown.split_first() else {
         return printed.is_empty().then(Vec::new);
@@ -39,7 +39,7 @@ fn line(shown: &str, printed: &str) -> Option<Pairs> {
 
 fn is_as(shown: &str, printed: &str) -> bool {
     match shown.split_once('…') {
-        // What is cut short is one of those that may be another one, or begins so.
+        // A truncated word matches a word with the same beginning, or of the same variable kind.
         Some((start, _)) => printed.starts_with(start) || is_hex(start) && is_hex(printed),
         None => kind(shown) == kind(printed),
     }
@@ -50,7 +50,7 @@ fn is_hex(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What a word is, where it may be another one; otherwise the word.
+/// The kind of a word that may differ; otherwise the word.
 fn kind(word: &str) -> &str {
     let parts = |least: usize, length: usize| {
         let parts: Vec<&str> = word.split('-').collect();
@@ -78,7 +78,7 @@ fn kind(word: &str) -> &str {
 }
 
 #[test]
-fn what_may_be_another_one_and_what_may_not() {
+fn ids_times_and_keys_may_differ_and_other_words_may_not() {
     let lines = |text: &'static str| text.lines().collect::<Vec<_>>();
     let is = |shown, printed| compare(&lines(shown), &lines(printed)).is_some();
     assert!(is(
