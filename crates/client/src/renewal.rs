@@ -31,7 +31,10 @@ impl Renewal {
     }
 
     /// Offers new keys if a renewal is due.
-    pub(crate) fn offer_when_due(&mut self, session: &mut ClientSession) -> Result<(), SessionRefusal> {
+    pub(crate) fn offer_when_due(
+        &mut self,
+        session: &mut ClientSession,
+    ) -> Result<(), SessionRefusal> {
         let due = match self {
             Self::Due(not_before) => Instant::now() >= *not_before,
             Self::NotDue => session.wants_rekey(),

@@ -12,7 +12,7 @@ use axum::routing::get;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::rsa::RsaPublicKey;
 use countersign_http_auth::V1Site;
-use countersign_proto::broker::v1::master::{V1Application, Master};
+use countersign_proto::broker::v1::master::{Master, V1Application};
 use countersign_proto::broker::v1::{V1Refusal, V1SealedMessage};
 
 use super::super::wire::{RecordedRequest, Served, serve};

@@ -180,7 +180,10 @@ async fn all_invalid_presentations_get_the_same_response() {
     for body in wrong {
         let mut changed = presentation.clone();
         changed.body = body.into();
-        assert_eq!(ledger.send(changed).await, rejected(&V1Refusal::NotVerified));
+        assert_eq!(
+            ledger.send(changed).await,
+            rejected(&V1Refusal::NotVerified)
+        );
     }
     // Change the part that is encrypted between consumer and provider.
     let mut changed = presentation.clone();
@@ -230,7 +233,10 @@ async fn tickets_and_requests_survive_a_restart() {
     let [presentation, sent] = ledger.wire().try_into().unwrap();
 
     ledger.replace(started().await);
-    assert_eq!(ledger.send(presentation).await, rejected(&V1Refusal::Nonces));
+    assert_eq!(
+        ledger.send(presentation).await,
+        rejected(&V1Refusal::Nonces)
+    );
     let replayed = signed("Hawk error=\"Invalid nonce\"", "Invalid nonce");
     assert_eq!(ledger.send(sent).await, replayed);
     // The consumer's ticket is still accepted.
