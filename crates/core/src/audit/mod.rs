@@ -15,7 +15,7 @@
 //! | `time` | signed integer, milliseconds since 1970 UTC |
 //! | `actor.account` | text: the account's id, empty when there is none |
 //! | `actor.name` | text; at the admin socket `local admin (uid `, the user id of the calling process, and `)` |
-//! | `door` | text |
+//! | `channel` | text |
 //! | `operation` | text: `group.command` |
 //! | `target` | text, empty when there is none |
 //! | `outcome` | text |

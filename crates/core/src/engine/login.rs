@@ -84,8 +84,8 @@ impl Site {
     /// the site is sealed. Whether the account is active is checked only after the client has
     /// authenticated.
     ///
+    /// # Errors
     /// [`StoreError`] if the store failed or the credential is damaged.
-    /// [`StoreError`] when the store is in error.
     pub async fn person_for_login(
         &self,
         name: &AccountName,

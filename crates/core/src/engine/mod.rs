@@ -180,7 +180,7 @@ impl Site {
         let carried = Carried {
             rider: Rider::default(),
             content,
-            answers: true,
+            returns_content: true,
         };
         let attempt = self.audited(entry, caller, operation, now, carried).await;
         outcome(operation, attempt)
@@ -196,7 +196,7 @@ impl Site {
         let carried = Carried {
             rider,
             content: None,
-            answers: false,
+            returns_content: false,
         };
         let entry = self.table().find(&operation.group, &operation.command);
         let entry = entry.map(|entry| &**entry);
@@ -397,12 +397,12 @@ struct Carried {
     rider: Rider,
     content: Option<Content>,
     /// Whether the channel can carry the content of a result.
-    answers: bool,
+    returns_content: bool,
 }
 
 impl Carried {
     fn fits(&self, entry: &Entry) -> Result<(), Refusal> {
-        if entry.gives_content() && !self.answers {
+        if entry.gives_content() && !self.returns_content {
             return Err(Refusal::stray_content(format!(
                 "{} returns content, which this channel cannot carry",
                 entry.name()

@@ -191,17 +191,17 @@ impl Site {
     }
 
     /// Returns the change that adds a key to the broker's keys of edition v1 and drops all but the
-    /// newest `kept` of the previous ones.
+    /// newest `keep` of the previous ones.
     pub(crate) fn add_v1_key(
         &self,
         private: SecretText,
-        kept: usize,
+        keep: usize,
         now: Timestamp,
     ) -> Result<Change, Refusal> {
         let opened = self.expect_unsealed()?;
         let record = self.record();
         let mut keys = opened.v1_keys.clone();
-        keys.keys.truncate(kept);
+        keys.keys.truncate(keep);
         keys.keys.insert(
             0,
             V1Key {

@@ -19,9 +19,9 @@ impl Site {
         &self.0.broker
     }
 
-    /// Starts issuing tickets. Only requests made at `now` or later are answered, because a
-    /// previous run of the site may have answered earlier ones. Before this call no request is
-    /// answered.
+    /// Starts issuing tickets. Before this call every request is refused. A previous run of the
+    /// site may have answered requests that were made before `now`: edition v2 refuses these as
+    /// stale, edition v1 answers them again (see `Edition::replay_cache`).
     pub fn start_issuing(&self, now: Timestamp) {
         self.broker().start(now);
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::account::{self, ByName};
-use super::whose::{Named, Own, Whose};
+use super::subject::{Named, Own, Subject};
 use super::{Done, NoParams, proof};
 use crate::access::Role;
 use crate::accounts::{Account, DeliveredKeyCredential, Kind};
@@ -71,8 +71,8 @@ pub(super) fn entries() -> Vec<Entry> {
 /// A key to deliver.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = W::shape)]
-struct Deliver<W: Whose> {
+#[schemars(transform = W::adapt_schema)]
+struct Deliver<W: Subject> {
     /// The person's name.
     name: W,
     /// The certificate, in PEM.
@@ -88,7 +88,7 @@ struct Delivered {
     thumbprint: String,
 }
 
-async fn deliver<W: Whose>(
+async fn deliver<W: Subject>(
     context: Context,
     params: Deliver<W>,
 ) -> Result<Answer<Delivered>, Refusal> {

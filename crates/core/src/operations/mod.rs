@@ -3,10 +3,8 @@
 mod account;
 mod app;
 mod audit;
-mod backup;
 mod broker;
 mod delivered;
-mod dump;
 mod key;
 mod operation;
 mod option;
@@ -18,9 +16,7 @@ mod proof;
 mod service;
 mod session;
 mod site;
-mod site_key;
-mod ticket;
-mod whose;
+mod subject;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -38,19 +34,15 @@ pub fn table() -> Result<Table, TableError> {
         person::entries(),
         passphrase::entries(),
         delivered::entries(),
-        dump::entries(),
         own::entries(),
         proof::entries(),
         service::entries(),
         key::entries(),
         app::entries(),
         broker::entries(),
-        ticket::entries(),
         session::entries(),
         penalty::entries(),
         site::entries(),
-        site_key::entries(),
-        backup::entries(),
         audit::entries(),
         option::entries(),
         operation::entries(),

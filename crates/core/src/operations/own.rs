@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::account::{self, AccountView};
-use super::whose::Own;
+use super::subject::Own;
 use super::{NoParams, key, passphrase};
 use crate::access::Role;
 use crate::accounts::Kind;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::proof;
-use super::whose::{Named, Whose};
+use super::subject::{Named, Subject};
 use crate::access::Role;
 use crate::accounts::{
     Account, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, Registrant,
@@ -61,8 +61,8 @@ pub(super) fn entries() -> Vec<Entry> {
 /// An OPAQUE registration request.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = W::shape)]
-pub(super) struct Start<W: Whose> {
+#[schemars(transform = W::adapt_schema)]
+pub(super) struct Start<W: Subject> {
     /// The person's name.
     name: W,
     /// The OPAQUE registration request.
@@ -87,8 +87,8 @@ pub(super) struct Started {
 /// A finished registration.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = W::shape)]
-pub(super) struct Finish<W: Whose> {
+#[schemars(transform = W::adapt_schema)]
+pub(super) struct Finish<W: Subject> {
     /// The person's name.
     name: W,
     /// The `setup` of the start's result.
@@ -97,12 +97,12 @@ pub(super) struct Finish<W: Whose> {
     binding: Base64Url,
     /// The OPAQUE registration record.
     record: Base64Url,
-    #[schemars(description = format!("The {} identity, sealed under the export key.", W::OF))]
+    #[schemars(description = format!("The {} identity, sealed under the export key.", W::POSSESSIVE))]
     sealed_identity: Base64Url,
     /// The OPAQUE suite of the record. There is one so far, which is the default.
     #[serde(default)]
     suite: PassphraseSuite,
-    #[schemars(description = format!("The certificate of the {} identity, in PEM.", W::OF))]
+    #[schemars(description = format!("The certificate of the {} identity, in PEM.", W::POSSESSIVE))]
     certificate: Option<String>,
 }
 
@@ -114,7 +114,7 @@ pub(super) struct PassphraseSet {
 }
 
 /// Answers a registration request under an OPRF key that is used for this request only.
-pub(super) async fn start<W: Whose>(
+pub(super) async fn start<W: Subject>(
     context: Context,
     params: Start<W>,
 ) -> Result<Answer<Started>, Refusal> {
@@ -150,8 +150,8 @@ pub(super) async fn start<W: Whose>(
 
 /// Returns the account, which must be a person. A service with the role of an admin has no pass
 /// phrase.
-async fn person(context: &Context, whose: &impl Whose) -> Result<Account, Refusal> {
-    let account = whose.account(context).await?;
+async fn person(context: &Context, subject: &impl Subject) -> Result<Account, Refusal> {
+    let account = subject.account(context).await?;
     match account.kind {
         Kind::Person => Ok(account),
         Kind::Service => Err(Refusal::not_permitted(
@@ -175,7 +175,7 @@ fn registrant(
 
 /// Stores a finished registration. The projection cuts the account's sessions, except the caller's
 /// own.
-pub(super) async fn finish<W: Whose>(
+pub(super) async fn finish<W: Subject>(
     context: Context,
     registration: Finish<W>,
 ) -> Result<Answer<PassphraseSet>, Refusal> {
@@ -208,7 +208,7 @@ fn credential(
     context: &Context,
     account: &Account,
     before: Option<&PassphraseCredential>,
-    registration: Finish<impl Whose>,
+    registration: Finish<impl Subject>,
 ) -> Result<PassphraseCredential, Refusal> {
     let opened = context.site().expect_unsealed()?;
     let setup = opened.setup.id();

@@ -71,7 +71,7 @@ pub enum Proof {
     /// With the key that has this thumbprint.
     Key(Thumbprint),
     /// With the delivered key that has this thumbprint, which the client decrypted with its pass
-    /// phrase. The client closed the session.
+    /// phrase.
     DeliveredKey(Thumbprint),
 }
 
@@ -79,7 +79,7 @@ pub enum Proof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CloseReason {
-    /// The account said goodbye.
+    /// The client closed the session.
     Goodbye,
     /// The connection was lost.
     ConnectionLost,

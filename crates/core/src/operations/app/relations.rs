@@ -32,7 +32,7 @@ pub(super) async fn without_callee(
 ) -> Result<Released, Refusal> {
     let callee = Callee::App(callee.clone());
     let Callee::App(own) = &callee else {
-        return Err(Refusal::internal("an application is no group"));
+        return Err(Refusal::internal("expected an application, not a group"));
     };
     let concerns = |application: &Application| {
         let mut grants = application.may_call.iter();
@@ -70,8 +70,8 @@ async fn released(
         }
         after = end;
         // A damaged application has no references to remove.
-        let sound = listed.into_iter().filter_map(Result::ok);
-        for application in sound.filter(|application| concerns(application)) {
+        let readable = listed.into_iter().filter_map(Result::ok);
+        for application in readable.filter(|application| concerns(application)) {
             let application = application.revised(context.now(), &release);
             released.ids.push(application.id.clone());
             let change = Change::UpdateApplication(Box::new(application));

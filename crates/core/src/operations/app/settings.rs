@@ -24,13 +24,13 @@ const MAX_AUTH_DATA: usize = 4_096;
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     /// The hashes that the application supports, in order of preference (`serveros-v1`). The list
-    /// must contain `sha256`, which is the default.
+    /// must contain `sha256`. A new application supports `sha256` only.
     hashes: Option<Vec<String>>,
-    /// The ciphers that the application supports, in order of preference (`serveros-v1`); default
-    /// `aes-256-cbc`.
+    /// The ciphers that the application supports, in order of preference (`serveros-v1`). A new
+    /// application supports `aes-256-cbc` only.
     ciphers: Option<Vec<String>>,
     /// The lifetime of a ticket for the application, in milliseconds: 1,000 (a second) to
-    /// 86,400,000 (a day), default 3,600,000 (an hour).
+    /// 86,400,000 (a day), 3,600,000 (an hour) for a new application.
     keys_last: Option<u64>,
     /// The data about the application that providers find in its tickets: any JSON of at most 4,096
     /// bytes, nested at most 16 levels deep. It is stored as given. `null` removes the data.

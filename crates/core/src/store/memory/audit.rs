@@ -49,17 +49,17 @@ fn matches(filter: &AuditFilter, draft: &AuditDraft) -> bool {
 impl AuditLog for MemoryStore {
     async fn audit(&self, page: &Page<u64>) -> Result<Vec<AuditEntry>, StoreError> {
         self.read(|rows| {
-            let behind = rows.audit.after(page.after.unwrap_or(0)).iter();
-            behind.take(page.limit as usize).cloned().collect()
+            let later = rows.audit.after(page.after.unwrap_or(0)).iter();
+            later.take(page.limit as usize).cloned().collect()
         })
         .await
     }
 
     async fn audit_search(&self, search: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError> {
         self.read(|rows| {
-            let behind = rows.audit.after(search.after).iter();
-            let stretch = behind.take_while(|entry| entry.seq <= search.up_to);
-            let found = stretch.filter(|entry| matches(&search.filter, &entry.draft));
+            let later = rows.audit.after(search.after).iter();
+            let range = later.take_while(|entry| entry.seq <= search.up_to);
+            let found = range.filter(|entry| matches(&search.filter, &entry.draft));
             let mut found: Vec<_> = found.cloned().collect();
             if search.last_first {
                 found.reverse();

@@ -357,17 +357,17 @@ async fn an_event_is_published_with_its_change() {
     let test = TestSite::builder().operations(|| vec![reserve()]);
     let test = test.build().await;
     let maria = test.person("maria", "member").await;
-    let heard = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::new(Mutex::new(Vec::new()));
     let sink = {
-        let heard = heard.clone();
+        let received = received.clone();
         move |event: &Arc<Event>| {
-            heard.lock().unwrap().push(event.event.clone());
+            received.lock().unwrap().push(event.event.clone());
             true
         }
     };
     test.site.events().subscribe(&maria.info, Box::new(sink));
     test.admin("seats.reserve", json!({})).await;
-    assert_eq!(*heard.lock().unwrap(), ["reserved"]);
+    assert_eq!(*received.lock().unwrap(), ["reserved"]);
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]

@@ -8,7 +8,7 @@ use countersign_proto::operation::Code;
 use countersign_testkit::harness::{NOW, TestSession, TestSite, run};
 use serde_json::{Value, json};
 
-use super::proof::prove_key;
+use super::proof::make_key_proof;
 
 /// Returns an encrypted key as the two fields of an operation.
 fn fields(identity: &Identity) -> Value {
@@ -95,8 +95,8 @@ async fn a_person_replaces_and_withdraws_their_own_key_and_keeps_the_session() {
     let mine = opened(&test, &created, &identity).await.unwrap();
     let other = opened(&test, &created, &identity).await.unwrap();
     let next = Identity::generate(&mut SystemEntropy);
-    let proved = prove_key(&test.site, &mine, &identity, NOW).await;
-    assert_eq!(proved.0, Code::SUCCESS, "{}", proved.1);
+    let result = make_key_proof(&test.site, &mine, &identity, NOW).await;
+    assert_eq!(result.0, Code::SUCCESS, "{}", result.1);
     let (code, data) = run(&test.site, &mine.caller, "self.deliver_key", fields(&next)).await;
     assert_eq!(code, Code::SUCCESS, "{data}");
     let thumbprint = next.certificate().thumbprint().to_string();
@@ -105,12 +105,12 @@ async fn a_person_replaces_and_withdraws_their_own_key_and_keeps_the_session() {
     assert_eq!(other.was_cut(), Some(CloseReason::KeyRevoked));
     // The key of this session no longer belongs to the account, so it does not give a fresh proof.
     assert_eq!(
-        prove_key(&test.site, &mine, &identity, NOW).await.0,
+        make_key_proof(&test.site, &mine, &identity, NOW).await.0,
         Code::NOT_PERMITTED
     );
     let mine = opened(&test, &created, &next).await.unwrap();
-    let proved = prove_key(&test.site, &mine, &next, NOW).await;
-    assert_eq!(proved.0, Code::SUCCESS, "{}", proved.1);
+    let result = make_key_proof(&test.site, &mine, &next, NOW).await;
+    assert_eq!(result.0, Code::SUCCESS, "{}", result.1);
     let (code, _) = run(&test.site, &mine.caller, "self.withdraw_key", json!({})).await;
     assert_eq!((code, mine.was_cut()), (Code::SUCCESS, None));
 }

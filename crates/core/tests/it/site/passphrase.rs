@@ -15,7 +15,7 @@ use countersign_testkit::harness::{NOW, TestSite, run, run_at};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use super::proof::prove;
+use super::proof::make_proof;
 
 /// Registers a pass phrase with `start` and `finish`, like a client.
 pub(crate) async fn register(
@@ -169,8 +169,8 @@ async fn a_person_changes_their_own_passphrase_over_a_session() {
     .await;
     let here = test.session(&account, here.info.proof).await.unwrap();
     let elsewhere = test.session(&account, here.info.proof).await.unwrap();
-    let proved = prove(&test.site, &here, "the first pass phrase", NOW).await;
-    assert_eq!(proved.0, Code::SUCCESS, "{}", proved.1);
+    let result = make_proof(&test.site, &here, "the first pass phrase", NOW).await;
+    assert_eq!(result.0, Code::SUCCESS, "{}", result.1);
     let set = register(&test.site, &here.caller, "self", None, "my own pass phrase").await;
     assert_eq!(set.0, Code::SUCCESS, "{}", set.1);
     assert_eq!(set.1["sessions_ended"], 1);

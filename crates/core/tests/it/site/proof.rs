@@ -54,7 +54,7 @@ async fn finish(site: &Site, session: &TestSession, ke3: &[u8], now: Timestamp) 
 
 /// Makes a proof with this pass phrase in a session; with a wrong one, sends an invalid third
 /// message.
-pub(crate) async fn prove(
+pub(crate) async fn make_proof(
     site: &Site,
     session: &TestSession,
     phrase: &str,
@@ -67,7 +67,7 @@ pub(crate) async fn prove(
 }
 
 /// Makes a proof with a key.
-pub(crate) async fn prove_key(
+pub(crate) async fn make_key_proof(
     site: &Site,
     session: &TestSession,
     identity: &Identity,
@@ -129,18 +129,18 @@ async fn a_stolen_session_does_not_become_its_account() {
             let set = register(&test.site, &stolen.caller, group, target, "the attacker's").await;
             assert_eq!(set.0, Code::NOT_PERMITTED, "{group}: {}", set.1);
         }
-        // Nor with a made-up third message or a wrong pass phrase.
+        // Nor with a invented third message or a wrong pass phrase.
         let ke3 = finish(&test.site, &stolen, &[0; 64], NOW).await;
         assert_eq!(ke3.0, Code::CONFLICT, "no proof was started");
         assert_eq!(
-            prove(&test.site, &stolen, "a guess", NOW).await.0,
+            make_proof(&test.site, &stolen, "a guess", NOW).await.0,
             Code::NOT_PERMITTED
         );
         let set = register(&test.site, &stolen.caller, "self", None, "the attacker's").await;
         assert_eq!(set.0, Code::NOT_PERMITTED, "{}", set.1);
         // The owner knows the pass phrase and can change it.
         assert_eq!(
-            prove(&test.site, &stolen, PHRASE, NOW).await.0,
+            make_proof(&test.site, &stolen, PHRASE, NOW).await.0,
             Code::SUCCESS
         );
         let set = register(&test.site, &stolen.caller, "self", None, "the owner's").await;
@@ -161,7 +161,10 @@ async fn a_fresh_proof_is_valid_for_one_change_in_its_session_within_two_minutes
             .await
             .0
     };
-    assert_eq!(prove(&test.site, &here, PHRASE, NOW).await.0, Code::SUCCESS);
+    assert_eq!(
+        make_proof(&test.site, &here, PHRASE, NOW).await.0,
+        Code::SUCCESS
+    );
     let there_first = deliver(&there, NOW).await;
     assert_eq!(there_first, Code::NOT_PERMITTED, "another session");
     let last = NOW.plus_seconds(119);
@@ -171,8 +174,8 @@ async fn a_fresh_proof_is_valid_for_one_change_in_its_session_within_two_minutes
         Code::NOT_PERMITTED,
         "the proof is used up"
     );
-    let proved = prove(&test.site, &here, PHRASE, last).await;
-    assert_eq!(proved.0, Code::SUCCESS);
+    let result = make_proof(&test.site, &here, PHRASE, last).await;
+    assert_eq!(result.0, Code::SUCCESS);
     let now = last.plus_seconds(120);
     assert_eq!(deliver(&here, now).await, Code::NOT_PERMITTED, "too late");
 
@@ -197,7 +200,7 @@ async fn a_fresh_proof_ends_when_the_session_is_resumed() {
     let test = TestSite::new().await;
     let maria = person(&test, "maria", "member").await;
     assert_eq!(
-        prove(&test.site, &maria, PHRASE, NOW).await.0,
+        make_proof(&test.site, &maria, PHRASE, NOW).await.0,
         Code::SUCCESS
     );
     let resume = Resume {
@@ -252,7 +255,7 @@ async fn wrong_pass_phrases_in_a_session_are_delayed_like_failed_logins() {
     // A valid proof resets the failures, like a login.
     let later = NOW.plus_millis(3_750);
     assert_eq!(
-        prove(&test.site, &maria, PHRASE, later).await.0,
+        make_proof(&test.site, &maria, PHRASE, later).await.0,
         Code::SUCCESS
     );
     let audited = test.audited().await;
@@ -271,13 +274,13 @@ async fn a_session_ends_after_ten_failed_proofs() {
     let mut now = NOW;
     let mut failed = 0;
     while failed < 10 {
-        let (code, _) = prove(&test.site, &maria, "a guess", now).await;
+        let (code, _) = make_proof(&test.site, &maria, "a guess", now).await;
         failed += usize::from(code == Code::NOT_PERMITTED);
         now = now.plus_seconds(20);
         assert_eq!(maria.was_cut(), None);
     }
     assert_eq!(
-        prove(&test.site, &maria, PHRASE, now).await.0,
+        make_proof(&test.site, &maria, PHRASE, now).await.0,
         Code::NOT_PERMITTED
     );
     assert_eq!(maria.was_cut(), Some(CloseReason::NotProved));
@@ -296,10 +299,10 @@ async fn a_service_makes_a_fresh_proof_with_a_signature() {
     let test = TestSite::new().await;
     let (mailer, identity) = test.service("mailer").await;
     let other = Identity::generate(&mut SystemEntropy);
-    let proved = prove_key(&test.site, &mailer, &other, NOW).await;
-    assert_eq!(proved.0, Code::NOT_PERMITTED);
-    let proved = prove_key(&test.site, &mailer, &identity, NOW).await;
-    assert_eq!(proved.0, Code::SUCCESS, "{}", proved.1);
+    let result = make_key_proof(&test.site, &mailer, &other, NOW).await;
+    assert_eq!(result.0, Code::NOT_PERMITTED);
+    let result = make_key_proof(&test.site, &mailer, &identity, NOW).await;
+    assert_eq!(result.0, Code::SUCCESS, "{}", result.1);
     for params in [
         json!({ "ke1": "AAAA" }),
         json!({ "ke1": encode(&[0; 1_280]) }),

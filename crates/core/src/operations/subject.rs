@@ -11,23 +11,23 @@ use crate::accounts::{Account, Kind};
 use crate::engine::{Context, Refusal};
 
 /// The parameter `name` of an operation that both groups have. Operations of `self` do not have it.
-pub(super) trait Whose: JsonSchema + Send {
+pub(super) trait Subject: JsonSchema + Send {
     /// The possessive of the account's owner, for descriptions in the reference.
-    const OF: &'static str;
+    const POSSESSIVE: &'static str;
 
     /// Returns the account if the caller has access to it.
     fn account(&self, context: &Context) -> impl Future<Output = Result<Account, Refusal>> + Send;
 
     /// Adapts the JSON Schema of the parameters.
-    fn shape(_: &mut Schema) {}
+    fn adapt_schema(_: &mut Schema) {}
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(inline)]
 pub(super) struct Named(#[schemars(with = "String")] AccountName);
 
-impl Whose for Named {
-    const OF: &'static str = "person's";
+impl Subject for Named {
+    const POSSESSIVE: &'static str = "person's";
 
     async fn account(&self, context: &Context) -> Result<Account, Refusal> {
         account::find(context, Kind::Person, &self.0).await
@@ -38,14 +38,14 @@ impl Whose for Named {
 #[schemars(inline)]
 pub(super) struct Own;
 
-impl Whose for Own {
-    const OF: &'static str = "own";
+impl Subject for Own {
+    const POSSESSIVE: &'static str = "own";
 
     async fn account(&self, context: &Context) -> Result<Account, Refusal> {
         account::own(context).await
     }
 
-    fn shape(schema: &mut Schema) {
+    fn adapt_schema(schema: &mut Schema) {
         if let Some(properties) = schema
             .get_mut("properties")
             .and_then(|all| all.as_object_mut())

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::NoParams;
+use super::super::NoParams;
 use crate::access::{Channel, Role};
 use crate::engine::{Answer, Context, Entry, Refusal, Site, UnsealError};
 use crate::timestamp::Timestamp;

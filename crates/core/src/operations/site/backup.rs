@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Done, NoParams};
+use super::super::{Done, NoParams};
 use crate::access::{Channel, Role};
 use crate::engine::{Answer, Context, Entry, Refusal, Site};
 use crate::store::StoreCopy;

@@ -1,5 +1,7 @@
 //! `broker`: the site's id and keys in its role as broker between applications.
 
+mod ticket;
+
 use countersign_crypto::rsa::{RsaKey, RsaKeyError};
 use countersign_crypto::secret::SecretText;
 use schemars::JsonSchema;
@@ -15,7 +17,7 @@ use crate::engine::{Answer, Context, Entry, Refusal};
 const MAX_V1_KEYS: usize = 4;
 
 pub(super) fn entries() -> Vec<Entry> {
-    vec![
+    let mut entries = vec![
         Entry::new("broker", "show")
             .summary("Shows the site's id and public keys, which applications need.")
             .allow(&Role::ALL)
@@ -27,7 +29,9 @@ pub(super) fn entries() -> Vec<Entry> {
             .changes()
             .example(json!({ "keep": 1 }))
             .handler(new_v1_key),
-    ]
+    ];
+    entries.extend(ticket::entries());
+    entries
 }
 
 /// The broker's public identity.

@@ -1,5 +1,8 @@
 //! `site`: the state of the site and its configuration.
 
+mod backup;
+mod key;
+
 use std::ops::RangeInclusive;
 
 use schemars::JsonSchema;
@@ -11,7 +14,7 @@ use crate::access::Role;
 use crate::engine::{Answer, Context, Entry, Refusal, SiteConfig};
 
 pub(super) fn entries() -> Vec<Entry> {
-    vec![
+    let mut entries = vec![
         Entry::new("site", "status")
             .summary("Shows the state of the site.")
             .allow(&Role::ALL)
@@ -23,7 +26,10 @@ pub(super) fn entries() -> Vec<Entry> {
             .changes()
             .example(json!({ "session_lifetime": 28800 }))
             .handler(config),
-    ]
+    ];
+    entries.extend(backup::entries());
+    entries.extend(key::entries());
+    entries
 }
 
 /// The state of the site.

@@ -1,5 +1,7 @@
 //! `person`: accounts that log in with a pass phrase.
 
+mod dump;
+
 use countersign_proto::name::AccountName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use crate::timestamp::Timestamp;
 
 pub(super) fn entries() -> Vec<Entry> {
     let admin = [Role::Admin];
-    vec![
+    let mut entries = vec![
         Entry::new("person", "create")
             .summary("Creates a person, who can log in after a pass phrase has been set.")
             .allow(&admin)
@@ -69,7 +71,9 @@ pub(super) fn entries() -> Vec<Entry> {
             .handler(|context, params: ByName| {
                 account::set_state(context, Kind::Person, params, State::Active)
             }),
-    ]
+    ];
+    entries.extend(dump::entries());
+    entries
 }
 
 /// A new person.

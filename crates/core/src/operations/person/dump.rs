@@ -20,9 +20,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::json;
 
-use super::account::{self, AccountView, ByName};
-use super::delivered::DumpedKey;
-use super::person::PersonRole;
+use super::super::account::{self, AccountView, ByName};
+use super::super::delivered::DumpedKey;
+use super::PersonRole;
 use crate::access::{Channel, Role};
 use crate::accounts::{
     Account, CredentialId, Kind, PASSPHRASE_VERSION, PassphraseCredential, PassphraseSuite, State,
