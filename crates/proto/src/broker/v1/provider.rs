@@ -161,7 +161,7 @@ impl Provider {
         let key = SecretBytes::from(decode(once.key.expose())?);
         // One answer to whatever is wrong with the ID object: nothing authenticates it but what it says.
         let object = cipher
-            .decipher(key.expose(), &decode(&once.iv)?, &decode(&id)?)
+            .decrypt(key.expose(), &decode(&once.iv)?, &decode(&id)?)
             .map_err(|_| Refusal::Nonces)?;
         let object: IdObject = read(&object).ok_or(Refusal::Nonces)?;
         let iv = decode(&object.iv)?;
@@ -182,7 +182,7 @@ impl Provider {
         })
         .map_err(|_| Refusal::NotVerified)?;
         let message = cipher
-            .encipher(key.expose(), &iv, nonces.expose())
+            .encrypt(key.expose(), &iv, nonces.expose())
             .map_err(|_| Refusal::NotVerified)?;
         Ok(Presented {
             made: ticket.ts,
