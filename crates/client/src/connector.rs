@@ -124,8 +124,8 @@ impl Connector {
         self
     }
 
-    /// Sets for how long the client tries to resume a session after the connection was lost: 60 s by
-    /// default. With zero it never resumes.
+    /// Sets for how long the client tries to resume a session after the connection was lost: 60 s
+    /// by default. With zero it never resumes.
     #[must_use]
     pub fn resume_timeout(mut self, timeout: Duration) -> Self {
         self.resume_timeout = timeout;
@@ -142,8 +142,8 @@ impl Connector {
         self.attempt_in_time(AttemptKind::Login(who)).await
     }
 
-    /// Resumes a session whose connection was lost. It retries while the site cannot be reached, and
-    /// returns `None` when the site refuses or the resume timeout ends.
+    /// Resumes a session whose connection was lost. It retries while the site cannot be reached,
+    /// and returns `None` when the site refuses or the resume timeout ends.
     pub(crate) async fn resume(&self, mut resumption: Resumption) -> Option<Opened> {
         let trying = async {
             let last = RETRY_DELAYS.last().copied().unwrap_or_default();
@@ -202,7 +202,8 @@ impl Connector {
         };
         let mut inbox = Inbox::default();
         loop {
-            // A site that refuses may close before it has read everything: its reply can still be read.
+            // A site that refuses may close before it has read everything: its reply can still be
+            // read.
             let sent = socket.write_all(&out).await;
             out.clear();
             let read = socket.read_buf(inbox.tail(2_048)).await;

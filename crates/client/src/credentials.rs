@@ -1,5 +1,5 @@
-//! Changing an account's credential: the client's side of setting a pass phrase, and of the fresh proof
-//! that precedes it (`docs/protocol/operations.md`, Fresh proofs).
+//! Changing an account's credential: the client's side of setting a pass phrase, and of the fresh
+//! proof that precedes it (`docs/protocol/operations.md`, Fresh proofs).
 //!
 //! [`Client::change_passphrase`] does both in a session. If operations use another channel, such as
 //! the admin socket, [`Registration`] creates and reads their parameters and results.
@@ -11,7 +11,7 @@ use countersign_crypto::identity::Identity;
 use countersign_crypto::passphrase::{
     ClientLogin, ClientRegistration, ExportKey, Identifiers, PassphraseError, PassphraseRecord,
 };
-use countersign_crypto::sealed_identity::{self, DoesNotOpen};
+use countersign_crypto::sealed_identity::{self, SealedIdentityError};
 use countersign_crypto::secret::Passphrase;
 use countersign_proto::session::fresh;
 use data_encoding::BASE64URL_NOPAD;
@@ -44,7 +44,7 @@ pub enum CredentialError {
     Opaque(#[from] PassphraseError),
     /// The identity cannot be sealed.
     #[error("the identity cannot be sealed: {0}")]
-    Identity(#[from] DoesNotOpen),
+    Identity(#[from] SealedIdentityError),
     /// The account is a service, which has no pass phrase.
     #[error("a service has a key and no pass phrase")]
     NoPassphrase,

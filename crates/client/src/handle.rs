@@ -173,8 +173,8 @@ impl Client {
         Ok(Results { left, results })
     }
 
-    /// Runs an operation with content, or whose result has content. Returns the unchanged result and
-    /// its content.
+    /// Runs an operation with content, or whose result has content. Returns the unchanged result
+    /// and its content.
     ///
     /// # Errors
     /// [`CallError::Ended`] or [`CallError::Lost`] if there is no result.
@@ -193,9 +193,9 @@ impl Client {
         result.await.map_err(|_| self.end())?
     }
 
-    /// Agrees on fresh keys with the site, for the current encryption option or for another one. The
-    /// client does this automatically before the keys expire. Returns `false` if the site declines
-    /// because it does not offer the option, or if another key exchange is in progress.
+    /// Agrees on fresh keys with the site, for the current encryption option or for another one.
+    /// The client does this automatically before the keys expire. Returns `false` if the site
+    /// declines because it does not offer the option, or if another key exchange is in progress.
     ///
     /// # Errors
     /// [`CallError::Ended`] or [`CallError::Lost`] if the session has ended.

@@ -7,8 +7,8 @@ use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 
 use crate::secret::Secret;
 
-/// A long-lived agreement key. It is parsed once and knows its public bytes, because a handshake
-/// uses both and neither is free to work out.
+/// A private key for key agreement. It is parsed once and caches its public key, because a
+/// handshake needs both and computing them is expensive.
 #[derive(Clone)]
 pub struct AgreementKey(Arc<Parsed>);
 
@@ -19,7 +19,7 @@ struct Parsed {
 }
 
 impl AgreementKey {
-    /// The key with this secret (any 32 bytes; X25519 clamps them itself).
+    /// Creates the key from any 32 bytes; X25519 clamps them.
     #[must_use]
     pub fn from_secret(secret: Secret<32>) -> Self {
         let parsed = PrivateKey::from_private_key(&X25519, secret.expose())
@@ -38,26 +38,26 @@ impl AgreementKey {
         }))
     }
 
-    /// The public half.
+    /// The public key.
     #[must_use]
     pub fn public(&self) -> &AgreementPublic {
         &self.0.public
     }
 
-    /// The secret that this key and the owner of `peer` share; whoever knows either private half
-    /// can work it out. It is not uniform: derive keys from it with [`crate::kdf`].
+    /// Computes the secret shared with the owner of `peer`. It is not uniformly random: derive keys
+    /// from it with [`crate::kdf`].
     ///
     /// # Errors
-    /// [`NoAgreement`] when `peer` is a point of small order, whose owner could make the shared
-    /// secret the same (all zero) for everybody (RFC 7748, section 6.1).
-    pub fn agree(&self, peer: &AgreementPublic) -> Result<Secret<32>, NoAgreement> {
+    /// [`AgreementError`] if `peer` is a point of small order, for which the shared secret is all
+    /// zero (RFC 7748, section 6.1).
+    pub fn agree(&self, peer: &AgreementPublic) -> Result<Secret<32>, AgreementError> {
         let peer = UnparsedPublicKey::new(&X25519, peer.0);
-        agreement::agree(&self.0.private, peer, NoAgreement, |shared| {
-            Secret::try_from_slice(shared).ok_or(NoAgreement)
+        agreement::agree(&self.0.private, peer, AgreementError, |shared| {
+            Secret::try_from_slice(shared).ok_or(AgreementError)
         })
     }
 
-    /// The secret bytes, for the handshake library that keeps its own copy of a static key.
+    /// The secret bytes, for the handshake library, which has its own copy of a static key.
     pub(crate) fn secret(&self) -> &Secret<32> {
         &self.0.secret
     }
@@ -69,14 +69,14 @@ impl fmt::Debug for AgreementKey {
     }
 }
 
-/// The public half of an [`AgreementKey`]: 32 bytes as RFC 7748 encodes them.
+/// The public key of an [`AgreementKey`]: 32 bytes as encoded by RFC 7748.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AgreementPublic(pub [u8; 32]);
 
-/// The peer's public key admits no secret: it is not honest, end the dialog.
+/// The peer's public key is a point of small order. An honest peer never sends one: end the dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the peer's agreement key is a point of small order, with which no secret can be shared")]
-pub struct NoAgreement;
+pub struct AgreementError;
 
 #[cfg(test)]
 mod tests {
@@ -90,7 +90,7 @@ mod tests {
 
     /// RFC 7748, section 6.1, Bob's side.
     #[test]
-    fn a_published_key_agrees_on_the_published_secret() {
+    fn a_published_shared_secret_is_reproduced() {
         let bob = AgreementKey::from_secret(Secret::from_bytes(bytes(
             "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
         )));
@@ -106,19 +106,19 @@ mod tests {
     }
 
     #[test]
-    fn a_point_of_small_order_is_refused() {
+    fn a_point_of_small_order_is_rejected() {
         let own = AgreementKey::from_secret(Secret::from_bytes([7; 32]));
         let mut one = [0; 32];
         one[0] = 1;
         // A point of order 8.
         let eight = bytes("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800");
         for small in [[0; 32], one, eight] {
-            assert_eq!(own.agree(&AgreementPublic(small)), Err(NoAgreement));
+            assert_eq!(own.agree(&AgreementPublic(small)), Err(AgreementError));
         }
     }
 
     #[test]
-    fn both_sides_agree_and_strangers_do_not() {
+    fn two_keys_agree_and_a_third_does_not() {
         let [a, b, c] = [1, 2, 3].map(|n| AgreementKey::from_secret(Secret::from_bytes([n; 32])));
         assert_eq!(a.agree(b.public()), b.agree(a.public()));
         assert_ne!(a.agree(b.public()), a.agree(c.public()));

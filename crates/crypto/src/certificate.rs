@@ -1,11 +1,11 @@
-//! Certificates: self-signed X.509 v3 (RFC 5280) with Ed25519 (RFC 8410), one form only.
+//! Certificates: self-signed X.509 v3 (RFC 5280) with Ed25519 (RFC 8410), in one canonical form.
 //!
-//! Everything in a certificate follows from the identity: the same identity has the same bytes, and
-//! thus the same thumbprint, wherever and whenever the certificate is made.
+//! All fields are derived from the identity. So the certificate of an identity always has the same
+//! bytes and the same thumbprint.
 //!
 //! ```text
 //! serial      the first 16 bytes of SHA-256 of the Ed25519 key, the top bits set to 01
-//! names       CN=countersign identity (who the owner is, the site says; not the certificate)
+//! names       CN=countersign identity (the site, not the certificate, maps keys to accounts)
 //! validity    2000-01-01 to 9999-12-31 (RFC 5280, section 4.1.2.5: no well-defined end)
 //! key         Ed25519
 //! extension   AGREEMENT_KEY, not critical: OCTET STRING of the 32 bytes of the X25519 key
@@ -26,17 +26,19 @@ use crate::{
     sign::{Signature, SigningKey, VerifyingKey},
 };
 
-/// The longest certificate that is read, in bytes of DER. Ours have some 500; the rest is room for
-/// keys to come, and the cap is what a stranger can make us parse.
+/// Maximum length of a certificate in DER, in bytes. Current ones have about 500; the rest is
+/// reserved for future keys. The limit bounds what an unauthenticated client can make the server
+/// parse.
 pub const MAX_CERTIFICATE: usize = 4096;
 
-/// The longest PEM that is read: base64 and line ends of [`MAX_CERTIFICATE`], and as much text around them
-/// as `openssl x509 -text` writes.
+/// Maximum length of a PEM text: base64 and line endings of [`MAX_CERTIFICATE`] bytes, and the text
+/// that `openssl x509 -text` adds.
 const MAX_PEM: usize = 4 * MAX_CERTIFICATE;
 
 const PEM_LABEL: &str = "CERTIFICATE";
 
-/// A certificate whose form and self-signature are good. It proves nothing about who presents it.
+/// A certificate with canonical form and valid self-signature. It does not authenticate the party
+/// that presents it.
 #[derive(Clone)]
 pub struct Certificate {
     der: Vec<u8>,
@@ -46,7 +48,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// The certificate of the identity with these keys.
+    /// Creates the certificate of the identity with these keys.
     pub(crate) fn issue(signing: &SigningKey, agreement: AgreementPublic) -> Self {
         let subject = form::Keys {
             signing: signing.verifying(),
@@ -61,10 +63,10 @@ impl Certificate {
         Self::trusted(der, &subject)
     }
 
-    /// Reads the DER form and checks it wholly.
+    /// Parses and checks a certificate in DER.
     ///
     /// # Errors
-    /// [`CertificateError`]; the bytes are then no identity of ours and must not be stored.
+    /// [`CertificateError`]; the bytes must not be stored.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         if der.len() > MAX_CERTIFICATE {
             return Err(CertificateError::TooLong { length: der.len() });
@@ -90,14 +92,14 @@ impl Certificate {
         Ok(Self::trusted(der.to_vec(), &keys))
     }
 
-    /// Reads the DER form of a certificate that [`Self::from_der`] checked before it was stored.
+    /// Parses a stored certificate that [`Self::from_der`] has checked before.
     pub(crate) fn from_stored(der: &[u8]) -> Result<Self, CertificateError> {
         let parsed =
             x509_cert::Certificate::from_der(der).map_err(|_| CertificateError::NotX509)?;
         Ok(Self::trusted(der.to_vec(), &form::keys(&parsed)?))
     }
 
-    /// Reads the PEM form (RFC 7468), as [`Certificate::to_pem`] writes it.
+    /// Parses a certificate in PEM (RFC 7468), as [`Certificate::to_pem`] writes it.
     ///
     /// # Errors
     /// [`CertificateError`]; see [`Certificate::from_der`].
@@ -114,37 +116,37 @@ impl Certificate {
         Self::from_der(&block.decode()?)
     }
 
-    /// The DER form: what is sent, stored and hashed.
+    /// The certificate in DER, the form that is sent, stored and hashed.
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// The PEM form (RFC 7468): what a person copies between machines.
+    /// The certificate in PEM (RFC 7468), for people to copy.
     #[must_use]
     pub fn to_pem(&self) -> String {
         let pem = Document::try_from(self.der.as_slice())
             .and_then(|document| document.to_pem(PEM_LABEL, LineEnding::LF));
         let Ok(pem) = pem else {
-            // The bytes were one DER sequence when this was made; only exhausted memory leads here.
+            // The bytes are a DER sequence; only exhausted memory leads here.
             std::process::abort();
         };
         pem
     }
 
-    /// The name of this certificate: SHA-256 of its DER form.
+    /// SHA-256 of the certificate in DER.
     #[must_use]
     pub fn thumbprint(&self) -> Thumbprint {
         self.thumbprint
     }
 
-    /// The key that checks what the identity signs.
+    /// The key that verifies the identity's signatures.
     #[must_use]
     pub fn signing(&self) -> VerifyingKey {
         self.signing
     }
 
-    /// The key to agree on a secret with the identity.
+    /// The identity's public key for key agreement.
     #[must_use]
     pub fn agreement(&self) -> AgreementPublic {
         self.agreement
@@ -184,51 +186,51 @@ impl From<BadPem> for CertificateError {
     }
 }
 
-/// Why bytes are not a certificate of an identity. The fault is with whoever made or sent them.
+/// Why bytes are not the certificate of an identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// More than [`MAX_CERTIFICATE`] bytes (as PEM: four times that); nothing was parsed.
+    /// More than [`MAX_CERTIFICATE`] bytes (four times that in PEM). Nothing was parsed.
     #[error("{length} bytes are too long for a certificate (at most {MAX_CERTIFICATE} as DER)")]
     TooLong {
-        /// How many there were.
+        /// The length in bytes.
         length: usize,
     },
     /// The text has no PEM block.
     #[error("not a PEM file; a certificate begins with -----BEGIN CERTIFICATE-----")]
     NotPem,
-    /// The PEM block has no end, or characters of it are wrong or missing.
+    /// The PEM block is incomplete, or has wrong or missing characters.
     #[error("the certificate is damaged; copy it again")]
     Damaged,
-    /// There are several certificates in the file.
-    #[error("the PEM file holds several certificates; keep the one that is meant")]
+    /// The file contains several certificates.
+    #[error("the PEM file contains several certificates; remove all but one")]
     Several,
-    /// The PEM block holds something else; for a private key, give its `.pub` file.
-    #[error("the PEM file holds a {found}; what is needed here is a CERTIFICATE (the .pub file)")]
+    /// The PEM block has another label, for example that of a private key.
+    #[error("the PEM file contains a {found}; a CERTIFICATE (the .pub file) is required")]
     WrongLabel {
-        /// What the block says that it holds.
+        /// The block's label.
         found: String,
     },
-    /// The bytes are not one DER X.509 certificate and nothing after it.
+    /// The bytes are not exactly one X.509 certificate in DER.
     #[error("not an X.509 certificate in DER form, or bytes follow it")]
     NotX509,
-    /// A certificate, but its key is not Ed25519.
+    /// The certificate's key is not Ed25519.
     #[error("the certificate's key is not Ed25519; make an identity with `countersign key new`")]
     NotEd25519,
-    /// An Ed25519 certificate without an agreement key, as other tools make it.
+    /// An Ed25519 certificate without an agreement key, as other tools create it.
     #[error(
         "the certificate carries no agreement key; make an identity with `countersign key new`"
     )]
     NoAgreementKey,
-    /// Nearly ours, but not byte for byte what these keys' certificate must be.
-    #[error("the certificate differs from the one form that an identity's certificate has")]
+    /// The certificate is not byte for byte the canonical one for its keys.
+    #[error("the certificate does not have the canonical form of an identity's certificate")]
     NotCanonical,
-    /// The form is right, but the owner of the key did not sign it: damaged or forged.
+    /// The form is canonical, but the self-signature is invalid.
     #[error("the certificate's self-signature is wrong: it was damaged or forged")]
     BadSignature,
 }
 
-/// SHA-256 of a certificate's DER form: the name by which a credential is found. Shown in 64 lower
-/// case hexadecimal digits.
+/// SHA-256 of a certificate in DER, by which a credential is found. Displayed as 64 lower-case
+/// hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Thumbprint(pub [u8; 32]);
@@ -266,7 +268,7 @@ impl From<Thumbprint> for String {
     }
 }
 
-/// The text is no thumbprint: it must be 64 lower case hexadecimal digits.
+/// The text is not a thumbprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a thumbprint is 64 lower case hexadecimal digits")]
 pub struct BadThumbprint;

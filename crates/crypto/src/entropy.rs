@@ -1,22 +1,24 @@
-//! Entropy is a value that is passed in, so that a dialog can be simulated from a seed.
+//! Entropy is passed as a parameter, so that dialogs can be simulated from a seed.
 //!
-//! [`SystemEntropy`] is the workspace's one reader of the operating system's generator; `clippy.toml`
-//! bans every other. (AWS-LC draws on its own generator inside ML-KEM; see [`crate::kem`].)
+//! [`SystemEntropy`] is the only reader of the operating system's generator in the workspace;
+//! `clippy.toml` bans others. (ML-KEM and RSA use AWS-LC's own generator; see [`crate::kem`].)
 
 /// A source of unpredictable bytes.
 pub trait Entropy: Send {
-    /// Fills `out` with unpredictable bytes. Cannot fail: a source that has none must not return.
+    /// Fills `out` with unpredictable bytes. It cannot fail: a source without entropy must not
+    /// return.
     fn fill(&mut self, out: &mut [u8]);
 
-    /// Fills `out` with the randomness of one ML-KEM operation (FIPS 203: `d` and `z`, or `m`) and says `true`.
-    /// `false`, which every source for use says, leaves the operation to AWS-LC and its own generator; a source
-    /// of recorded dialogs says `true`, and then the operation is the same each time.
+    /// Fills `out` with the randomness of one ML-KEM operation (FIPS 203: `d` and `z`, or `m`) and
+    /// returns `true`. The default returns `false`: the operation then uses AWS-LC and its own
+    /// generator. Only sources for recorded dialogs return `true`, which makes the operation
+    /// deterministic.
     fn fill_kem(&mut self, _out: &mut [u8]) -> bool {
         false
     }
 }
 
-/// The operating system's generator, through AWS-LC's.
+/// The operating system's generator, through AWS-LC.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemEntropy;
 
@@ -27,7 +29,7 @@ impl Entropy for SystemEntropy {
     )]
     fn fill(&mut self, out: &mut [u8]) {
         if aws_lc_rs::rand::fill(out).is_err() {
-            // No key may ever be made from bytes that somebody could predict.
+            // No key may be generated from predictable bytes.
             std::process::abort();
         }
     }
@@ -43,7 +45,7 @@ impl<E: Entropy + ?Sized> Entropy for &mut E {
     }
 }
 
-/// `N` fresh bytes that are not secret (a nonce, a salt, an id).
+/// `N` fresh random bytes that are not secret, such as a nonce, a salt or an id.
 #[must_use]
 pub fn fresh<const N: usize>(entropy: &mut dyn Entropy) -> [u8; N] {
     let mut bytes = [0; N];

@@ -1,8 +1,8 @@
-//! SHA-256 and SHA-512 (FIPS 180-4), and SHA3-256 (FIPS 202) where a standard wants it.
+//! SHA-256 and SHA-512 (FIPS 180-4), and SHA3-256 (FIPS 202) where a standard requires it.
 
 use aws_lc_rs::digest;
 
-/// The SHA-256 of `data`.
+/// SHA-256 of `data`.
 #[must_use]
 pub fn sha256(data: &[u8]) -> [u8; 32] {
     let mut sum = Sha256::new();
@@ -10,7 +10,7 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     sum.finish()
 }
 
-/// The SHA-512 of `data`.
+/// SHA-512 of `data`.
 #[must_use]
 pub fn sha512(data: &[u8]) -> [u8; 64] {
     let mut sum = [0; 64];
@@ -18,7 +18,7 @@ pub fn sha512(data: &[u8]) -> [u8; 64] {
     sum
 }
 
-/// The SHA3-256 of these parts, one after the other.
+/// SHA3-256 of the concatenated parts.
 pub(crate) fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA3_256);
     parts.iter().for_each(|part| context.update(part));
@@ -27,23 +27,23 @@ pub(crate) fn sha3_256(parts: &[&[u8]]) -> [u8; 32] {
     sum
 }
 
-/// A SHA-256 that is fed piece by piece.
+/// An incremental SHA-256.
 #[derive(Clone)]
 pub struct Sha256(digest::Context);
 
 impl Sha256 {
-    /// An empty one.
+    /// Starts with no data.
     #[must_use]
     pub fn new() -> Self {
         Self(digest::Context::new(&digest::SHA256))
     }
 
-    /// Takes in more data.
+    /// Adds data.
     pub fn update(&mut self, data: &[u8]) {
         self.0.update(data);
     }
 
-    /// The digest of all that was taken in.
+    /// The digest of all added data.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {
         let mut sum = [0; 32];

@@ -1,4 +1,4 @@
-//! An account's or a device's own keys, all derived from one seed that never leaves its side.
+//! Identities: the private keys of an account or device, derived from one seed that is never sent.
 //!
 //! ```text
 //! seed ── "identity signing"   ── Ed25519 key ─┬─ certificate ── thumbprint
@@ -19,7 +19,8 @@ use crate::{
 const SIGNING_LABEL: &str = "identity signing";
 const AGREEMENT_LABEL: &str = "identity agreement";
 
-/// The 32 bytes from which an [`Identity`] follows. Whoever has them is that identity.
+/// The 32-byte seed from which an [`Identity`] is derived. A party that has it can act as the
+/// identity.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdentitySeed(pub Secret<32>);
 
@@ -29,7 +30,7 @@ impl fmt::Debug for IdentitySeed {
     }
 }
 
-/// An identity: its keys, ready for use, and its certificate.
+/// An identity: private keys and certificate.
 pub struct Identity {
     seed: IdentitySeed,
     signing: SigningKey,
@@ -38,7 +39,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of this seed, always the same.
+    /// Derives the identity from a seed.
     #[must_use]
     pub fn from_seed(seed: IdentitySeed) -> Self {
         let signing = SigningKey::from_secret(&signing_secret(&seed));
@@ -52,32 +53,32 @@ impl Identity {
         }
     }
 
-    /// A new identity.
+    /// Generates a new identity.
     #[must_use]
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
         Self::from_seed(IdentitySeed(Secret::generate(entropy)))
     }
 
-    /// The public half, which the site stores.
+    /// The certificate, which the site stores.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// Signs `message`; [`Certificate::signing`] checks it. Say in the message what it is for, so
-    /// that no signature can be used for another purpose.
+    /// Signs `message`; [`Certificate::signing`] verifies it. The message has to contain its
+    /// purpose, so that the signature cannot be used for another one.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
         self.signing.sign(message)
     }
 
-    /// The key for handshakes; [`Certificate::agreement`] is its public half.
+    /// The key-agreement key for handshakes; [`Certificate::agreement`] is its public key.
     #[must_use]
     pub fn agreement(&self) -> &AgreementKey {
         &self.agreement
     }
 
-    /// The seed, to be stored sealed.
+    /// The seed, which has to be stored sealed.
     #[must_use]
     pub fn seed(&self) -> &IdentitySeed {
         &self.seed
@@ -90,7 +91,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The Ed25519 private key of this seed, as other tools know it.
+/// The Ed25519 private key that is derived from this seed, in the form of other tools.
 pub(crate) fn signing_secret(seed: &IdentitySeed) -> Secret<32> {
     derive(seed.0.expose(), SIGNING_LABEL, &[])
 }
@@ -104,13 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_gives_one_identity_and_another_seed_another() {
+    fn a_seed_determines_its_identity() {
         assert_eq!(identity(1).certificate(), identity(1).certificate());
         assert_ne!(identity(1).certificate(), identity(2).certificate());
     }
 
     #[test]
-    fn the_certificate_carries_the_public_halves() {
+    fn the_certificate_contains_both_public_keys() {
         let identity = identity(1);
         let signature = identity.sign(b"message");
         let certificate = identity.certificate();
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_prints_its_thumbprint_alone() {
+    fn an_identity_prints_only_its_thumbprint() {
         let identity = identity(1);
         let shown = format!("{identity:?} {:?}", identity.seed());
         let thumbprint = identity.certificate().thumbprint();

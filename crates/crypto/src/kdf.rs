@@ -1,7 +1,7 @@
-//! Labelled key derivation: one secret, many keys, none of which tells of another.
+//! Labelled key derivation: independent keys from one secret.
 //!
-//! HKDF-SHA256 (RFC 5869) without salt; the info is `countersign/1 ` + label + 0x00 + context. Labels
-//! are fixed ASCII without 0x00, so no two (label, context) pairs share an info.
+//! HKDF-SHA256 (RFC 5869) without salt; the info is `countersign/1 ` + label + 0x00 + context.
+//! Labels are fixed ASCII without 0x00, so no two (label, context) pairs share an info.
 
 use aws_lc_rs::hkdf;
 
@@ -15,7 +15,7 @@ impl hkdf::KeyType for Length {
     }
 }
 
-/// The key of `N` bytes (at most 8,160) that `label` and `context` name under `secret`.
+/// Derives a key of `N` bytes (at most 8,160) from `secret` for `label` and `context`.
 #[must_use]
 pub fn derive<const N: usize>(secret: &[u8], label: &str, context: &[u8]) -> Secret<N> {
     const { assert!(N <= 255 * 32) };
@@ -26,7 +26,7 @@ pub fn derive<const N: usize>(secret: &[u8], label: &str, context: &[u8]) -> Sec
         .expand(&info, Length(N))
         .and_then(|okm| okm.fill(&mut key));
     if filled.is_err() {
-        // HKDF fails for lengths alone, and `N` was checked when this was compiled.
+        // HKDF fails only for long outputs, and `N` is checked at compile time.
         std::process::abort();
     }
     Secret::from_bytes(key)

@@ -1,9 +1,9 @@
 //! ML-KEM-768 (FIPS 203): the post-quantum half of hybrid key exchanges.
 //!
-//! Key pairs and encapsulations are drawn from AWS-LC's own generator, which takes no entropy from
-//! outside: the one exception to "entropy is passed in". A simulation stays correct, though its bytes
-//! are not the same each time. Where they have to be, as in a recorded dialog, the source of entropy says so
-//! ([`Entropy::fill_kem`]), and the `ml-kem` crate does the arithmetic.
+//! Key pairs and encapsulations use AWS-LC's own random generator, which accepts no external
+//! entropy. So a simulation is correct, but its bytes differ each time. For recorded dialogs, which
+//! have to be deterministic, the source of entropy provides the randomness ([`Entropy::fill_kem`])
+//! and the `ml-kem` crate does the arithmetic.
 
 use aws_lc_rs::kem::{Ciphertext, DecapsulationKey, EncapsulationKey, ML_KEM_768};
 
@@ -15,19 +15,19 @@ pub const PUBLIC_KEY_LENGTH: usize = 1_184;
 /// The length of a ciphertext in bytes.
 pub const CIPHERTEXT_LENGTH: usize = 1_088;
 
-/// The private half of an ephemeral key pair, used once.
+/// The private key of an ephemeral key pair, which is used once.
 pub struct KemSecret(DecapsulationKey);
 
-/// The private half of a key pair that is kept, and used any number of times.
+/// The private key of a long-term key pair.
 pub struct KemKey(DecapsulationKey);
 
-/// The bytes are no public key or no ciphertext of ML-KEM-768.
+/// The bytes are not a public key or ciphertext of ML-KEM-768.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no ML-KEM-768 key or ciphertext")]
-pub struct NoKem;
+#[error("not an ML-KEM-768 public key or ciphertext")]
+pub struct KemError;
 
 impl KemSecret {
-    /// A new key pair: the private half, and the public one as bytes.
+    /// Generates a key pair. Returns the private key and the bytes of the public key.
     #[must_use]
     pub fn generate(entropy: &mut dyn Entropy) -> (Self, [u8; PUBLIC_KEY_LENGTH]) {
         let mut seed = [0; 64];
@@ -42,29 +42,29 @@ impl KemSecret {
                 Some((public.as_ref().try_into().ok()?, private))
             });
         let Some((public, private)) = made else {
-            // Only a machine without entropy or memory leads here; no key may come of that.
+            // Only missing entropy or memory leads here; then no key may be generated.
             std::process::abort();
         };
         (Self(private), public)
     }
 
-    /// The secret that was encapsulated to this key. A ciphertext that was tampered with gives a secret
-    /// that nobody else has (implicit rejection).
+    /// Decapsulates a secret. A changed ciphertext gives another secret, not an error (implicit
+    /// rejection).
     ///
     /// # Errors
-    /// [`NoKem`] when the ciphertext has the wrong length.
-    pub fn decapsulate(self, ciphertext: &[u8]) -> Result<Secret<32>, NoKem> {
+    /// [`KemError`] if the ciphertext has a wrong length.
+    pub fn decapsulate(self, ciphertext: &[u8]) -> Result<Secret<32>, KemError> {
         let shared = self
             .0
             .decapsulate(Ciphertext::from(ciphertext))
-            .map_err(|_| NoKem)?;
-        Secret::try_from_slice(shared.as_ref()).ok_or(NoKem)
+            .map_err(|_| KemError)?;
+        Secret::try_from_slice(shared.as_ref()).ok_or(KemError)
     }
 }
 
 impl KemKey {
-    /// The key pair of this seed (d and z of FIPS 203, algorithm 16), always the same, with the public half as
-    /// bytes.
+    /// Derives a key pair from a seed (d and z of FIPS 203, algorithm 16). Returns the private key
+    /// and the bytes of the public key.
     #[must_use]
     #[allow(deprecated, reason = "AWS-LC takes no other form of the key")]
     pub fn from_seed(seed: &Secret<64>) -> (Self, [u8; PUBLIC_KEY_LENGTH]) {
@@ -84,67 +84,67 @@ impl KemKey {
         (Self(key), public)
     }
 
-    /// The secret that was encapsulated to this key. A ciphertext that was tampered with gives a secret
-    /// that nobody else has (implicit rejection).
+    /// Decapsulates a secret. A changed ciphertext gives another secret, not an error (implicit
+    /// rejection).
     ///
     /// # Errors
-    /// [`NoKem`] when the ciphertext has the wrong length.
-    pub fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret<32>, NoKem> {
+    /// [`KemError`] if the ciphertext has a wrong length.
+    pub fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret<32>, KemError> {
         let shared = self
             .0
             .decapsulate(Ciphertext::from(ciphertext))
-            .map_err(|_| NoKem)?;
-        Secret::try_from_slice(shared.as_ref()).ok_or(NoKem)
+            .map_err(|_| KemError)?;
+        Secret::try_from_slice(shared.as_ref()).ok_or(KemError)
     }
 }
 
-/// Checks that something can be encapsulated to these bytes.
+/// Checks a public key.
 ///
 /// # Errors
-/// [`NoKem`] when `public` is no ML-KEM-768 key (FIPS 203, section 7.2).
-pub fn check_public(public: &[u8]) -> Result<(), NoKem> {
+/// [`KemError`] if `public` is not an ML-KEM-768 public key (FIPS 203, section 7.2).
+pub fn check_public(public: &[u8]) -> Result<(), KemError> {
     encapsulate(public, &mut SystemEntropy).map(|_| ())
 }
 
-/// A fresh secret for the owner of `public`, and the ciphertext that tells it to them alone.
+/// Generates a secret and encapsulates it to `public`. Returns the ciphertext and the secret.
 ///
 /// # Errors
-/// [`NoKem`] when `public` is no ML-KEM-768 key (FIPS 203, section 7.2).
+/// [`KemError`] if `public` is not an ML-KEM-768 public key (FIPS 203, section 7.2).
 pub fn encapsulate(
     public: &[u8],
     entropy: &mut dyn Entropy,
-) -> Result<([u8; CIPHERTEXT_LENGTH], Secret<32>), NoKem> {
-    let mut drawn = [0; 32];
-    if entropy.fill_kem(&mut drawn) {
-        return encapsulate_drawn(public, &Secret::from_bytes(drawn));
+) -> Result<([u8; CIPHERTEXT_LENGTH], Secret<32>), KemError> {
+    let mut randomness = [0; 32];
+    if entropy.fill_kem(&mut randomness) {
+        return encapsulate_deterministic(public, &Secret::from_bytes(randomness));
     }
-    let public = EncapsulationKey::new(&ML_KEM_768, public).map_err(|_| NoKem)?;
-    let (ciphertext, shared) = public.encapsulate().map_err(|_| NoKem)?;
-    let ciphertext = ciphertext.as_ref().try_into().map_err(|_| NoKem)?;
+    let public = EncapsulationKey::new(&ML_KEM_768, public).map_err(|_| KemError)?;
+    let (ciphertext, shared) = public.encapsulate().map_err(|_| KemError)?;
+    let ciphertext = ciphertext.as_ref().try_into().map_err(|_| KemError)?;
     Ok((
         ciphertext,
-        Secret::try_from_slice(shared.as_ref()).ok_or(NoKem)?,
+        Secret::try_from_slice(shared.as_ref()).ok_or(KemError)?,
     ))
 }
 
-/// The same with randomness that was drawn already (`m` of FIPS 203, algorithm 17).
-fn encapsulate_drawn(
+/// Encapsulates with the given randomness (`m` of FIPS 203, algorithm 17).
+fn encapsulate_deterministic(
     public: &[u8],
-    drawn: &Secret<32>,
-) -> Result<([u8; CIPHERTEXT_LENGTH], Secret<32>), NoKem> {
-    let public = public.try_into().map_err(|_| NoKem)?;
-    let public = ml_kem::EncapsulationKey768::new(public).map_err(|_| NoKem)?;
-    let (made, shared) = public.encapsulate_deterministic(&(*drawn.expose()).into());
+    randomness: &Secret<32>,
+) -> Result<([u8; CIPHERTEXT_LENGTH], Secret<32>), KemError> {
+    let public = public.try_into().map_err(|_| KemError)?;
+    let public = ml_kem::EncapsulationKey768::new(public).map_err(|_| KemError)?;
+    let (made, shared) = public.encapsulate_deterministic(&(*randomness.expose()).into());
     let mut ciphertext = [0; CIPHERTEXT_LENGTH];
     ciphertext.copy_from_slice(&made);
-    Ok((ciphertext, Secret::try_from_slice(&shared).ok_or(NoKem)?))
+    Ok((ciphertext, Secret::try_from_slice(&shared).ok_or(KemError)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Gives the same for every operation of ML-KEM.
+    /// Returns constant randomness for every ML-KEM operation.
     struct Recorded;
 
     impl Entropy for Recorded {
@@ -170,31 +170,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encapsulated_is_decapsulated() {
+    fn an_encapsulated_secret_is_decapsulated() {
         let (private, public) = KemSecret::generate(&mut SystemEntropy);
         let (ciphertext, sent) = encapsulate(&public, &mut SystemEntropy).unwrap();
         assert_eq!(private.decapsulate(&ciphertext), Ok(sent));
     }
 
     #[test]
-    fn a_changed_ciphertext_gives_another_secret_and_a_short_one_none() {
+    fn a_changed_ciphertext_gives_another_secret_and_a_short_one_an_error() {
         let (private, public) = KemSecret::generate(&mut SystemEntropy);
         let (mut ciphertext, sent) = encapsulate(&public, &mut SystemEntropy).unwrap();
         ciphertext[7] ^= 1;
         assert_ne!(private.decapsulate(&ciphertext), Ok(sent));
         let (private, _) = KemSecret::generate(&mut SystemEntropy);
-        assert_eq!(private.decapsulate(&ciphertext[1..]), Err(NoKem));
+        assert_eq!(private.decapsulate(&ciphertext[1..]), Err(KemError));
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn an_invalid_public_key_is_rejected() {
         assert_eq!(
             encapsulate(&[0; PUBLIC_KEY_LENGTH - 1], &mut SystemEntropy).map(|_| ()),
-            Err(NoKem)
+            Err(KemError)
         );
         assert_eq!(
             encapsulate(&[0xff; PUBLIC_KEY_LENGTH], &mut SystemEntropy).map(|_| ()),
-            Err(NoKem)
+            Err(KemError)
         );
     }
 }

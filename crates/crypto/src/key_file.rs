@@ -1,12 +1,12 @@
 //! Key files: an identity as PKCS#8 (RFC 5958) in PEM (RFC 7468), which other tools can read.
 //!
-//! The private key in the file is the *derived* Ed25519 key, so that `openssl pkey -pubout` shows the
-//! public key that the certificate carries. The seed, from which the X25519 key follows too, is an
-//! attribute beside it; other tools skip it.
+//! The private key in the file is the *derived* Ed25519 key, so `openssl pkey -pubout` shows the
+//! public key of the certificate. The seed, from which the X25519 key is derived too, is an
+//! attribute that other tools ignore.
 //!
 //! ```text
 //! PRIVATE KEY              OneAsymmetricKey { v1, Ed25519, key, [0] { IDENTITY_SEED, seed } }
-//! ENCRYPTED PRIVATE KEY    the same under PBES2 (RFC 8018): scrypt (RFC 7914), AES-256-CBC
+//! ENCRYPTED PRIVATE KEY    the same, encrypted with PBES2 (RFC 8018): scrypt (RFC 7914), AES-256-CBC
 //! ```
 
 mod delivered;
@@ -24,15 +24,15 @@ use crate::{
 
 pub use delivered::{DeliveredKey, MAX_DELIVERED};
 
-/// The longest key file that is read, in bytes. Ours have some 500; the rest lets a large key of
-/// another kind be called what it is.
-pub const LONGEST_KEY_FILE: usize = 16 * 1024;
+/// Maximum length of a key file, in bytes. Our key files have about 500; the rest allows an
+/// accurate error for a large key of another kind.
+pub const MAX_KEY_FILE: usize = 16 * 1024;
 
 const PLAIN: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
-/// The key file of this identity, encrypted when a pass phrase is given. To be stored so that only
-/// its owner can read it (mode 0600), also when it is encrypted: pass phrases can be guessed.
+/// Creates the key file of an identity, encrypted if a pass phrase is given. Store it with mode
+/// 0600, even if it is encrypted, because pass phrases can be guessed.
 #[must_use]
 pub fn write_identity(
     identity: &Identity,
@@ -52,12 +52,12 @@ pub fn write_identity(
     SecretText::from(std::mem::take(&mut *pem))
 }
 
-/// Reads what [`write_identity`] wrote. A pass phrase that the file does not need is not used.
+/// Reads a key file of [`write_identity`]. For an unencrypted file, the pass phrase is ignored.
 ///
 /// # Errors
-/// [`KeyFileError`]: whether the file, the pass phrase or the kind of key is the trouble.
+/// [`KeyFileError`].
 pub fn read_identity(pem: &str, passphrase: Option<&Passphrase>) -> Result<Identity, KeyFileError> {
-    if pem.len() > LONGEST_KEY_FILE {
+    if pem.len() > MAX_KEY_FILE {
         return Err(KeyFileError::TooLong { length: pem.len() });
     }
     let block = pem::find(pem, &[PLAIN, ENCRYPTED])?;
@@ -88,63 +88,60 @@ impl From<BadPem> for KeyFileError {
     }
 }
 
-/// Why a key file gives no identity. The fault is with the file or the pass phrase.
+/// Why a key file contains no usable identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileError {
-    /// More than [`LONGEST_KEY_FILE`] bytes; nothing was parsed.
-    #[error("{length} bytes are too long for a key file (at most {LONGEST_KEY_FILE})")]
+    /// More than [`MAX_KEY_FILE`] bytes. Nothing was parsed.
+    #[error("{length} bytes are too long for a key file (at most {MAX_KEY_FILE})")]
     TooLong {
-        /// How many there were.
+        /// The length in bytes.
         length: usize,
     },
-    /// There is no PEM block in the text.
+    /// The text contains no PEM block.
     #[error("not a PEM file; a key file begins with -----BEGIN PRIVATE KEY-----")]
     NotPem,
-    /// The PEM block holds something else, such as the certificate (the `.pub` file).
-    #[error("the file holds a {found}; what is needed here is a PRIVATE KEY")]
+    /// The PEM block has another label, for example that of a certificate (the `.pub` file).
+    #[error("the file contains a {found}; a PRIVATE KEY is required")]
     WrongLabel {
-        /// What the block says that it holds.
+        /// The block's label.
         found: String,
     },
-    /// There are several private keys in the file.
-    #[error("the file holds several private keys; keep the one that is meant")]
+    /// The file contains several private keys.
+    #[error("the file contains several private keys; remove all but one")]
     Several,
-    /// The file is encrypted and no pass phrase was given: ask for it.
+    /// The file is encrypted and no pass phrase was given.
     #[error("the key file is encrypted; it needs its pass phrase")]
     NeedsPassphrase,
-    /// The pass phrase does not open the file. (An encrypted file whose ciphertext was damaged looks
-    /// the same: PBES2 has no way to tell.)
+    /// The pass phrase is wrong. (With PBES2 a damaged ciphertext cannot be distinguished from
+    /// that.)
     #[error("the pass phrase does not open the key file")]
     WrongPassphrase,
-    /// Encrypted by another tool, in a way that is not read here.
+    /// The file is encrypted with an unsupported method of another tool.
     #[error(
-        "the key file is encrypted by other means than PBES2 with scrypt; \
-         only a file that `countersign key new` made holds an identity"
+        "the key file is not encrypted with PBES2 and scrypt; use a file that `countersign key new` wrote"
     )]
     UnknownEncryption,
-    /// Opening the file would take more memory or time than any file of ours does.
-    #[error(
-        "the key file asks for an absurd scrypt cost; it was damaged or made to exhaust memory"
-    )]
+    /// The scrypt cost exceeds the limits on memory or time.
+    #[error("the scrypt cost of the key file exceeds the limits: the file is damaged or malicious")]
     TooCostly,
-    /// The key is not encrypted, where only an encrypted one may be used.
+    /// The key is not encrypted, but has to be.
     #[error(
         "the key file is not encrypted; make one with a pass phrase, with `countersign key new`"
     )]
     NotEncrypted,
-    /// The pass phrase could be guessed at too cheaply.
-    #[error("the key file is encrypted too cheaply; make one with `countersign key new`")]
-    TooCheap,
-    /// The file is not well-formed.
-    #[error("the key file is damaged, or is no PKCS#8 file; restore it from a copy")]
+    /// The scrypt cost is too low: an attacker could guess the pass phrase too cheaply.
+    #[error("the scrypt cost of the key file is too low; make one with `countersign key new`")]
+    WeakEncryption,
+    /// The file is malformed.
+    #[error("the key file is damaged or is not a PKCS#8 file; restore it from a copy")]
     Damaged,
-    /// A sound private key without an identity's seed, as other tools make it.
+    /// A valid private key without an identity's seed, as other tools write it.
     #[error(
         "the key is not an identity: it has no seed, which `openssl` leaves out when it rewrites a key file; \
          give the file as `countersign key new` wrote it, or make a new one"
     )]
     NotAnIdentity,
-    /// The file's key does not follow from the file's seed: parts of two files, or a forgery.
+    /// The key in the file is not derived from the seed in the file.
     #[error("the seed in the key file belongs to another key; restore the file from a copy")]
     SeedMismatch,
 }

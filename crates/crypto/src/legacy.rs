@@ -1,6 +1,6 @@
-//! Ciphers that do not authenticate: AES in the modes of NIST SP 800-38A. Whoever changes what they made
-//! changes what comes out. For the Serveros protocol, which has nothing else, and there for nothing that
-//! was not signed.
+//! Unauthenticated ciphers: AES in the modes of NIST SP 800-38A. An attacker can change a
+//! ciphertext and so the plaintext. They are only for the Serveros protocol, which has no others,
+//! and only for signed messages.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,14 +13,14 @@ use aws_lc_rs::iv::FixedLength;
 
 use crate::secret::SecretBytes;
 
-/// The length of an initialization vector, in bytes: a block, in every mode.
+/// The length of an initialization vector, in bytes: one block in every mode.
 pub const IV_LENGTH: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Mode {
     /// With PKCS #7 padding.
     Cbc,
-    /// The whole vector is the first counter block, and counts as one number.
+    /// The complete vector is the first counter block and is incremented as one number.
     Ctr,
     /// Feedback of whole blocks.
     Cfb,
@@ -34,7 +34,7 @@ enum Size {
     Aes256,
 }
 
-/// A cipher under the name that OpenSSL gives it, which is its name on the wire.
+/// A cipher with its name in OpenSSL, which is also its name on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cipher {
     name: &'static str,
@@ -47,8 +47,8 @@ const fn cipher(name: &'static str, size: Size, mode: Mode) -> Cipher {
 }
 
 impl Cipher {
-    /// All of them, those first that every other implementation knows. Some have two names, and whoever
-    /// knows one of the two need not know the other.
+    /// All ciphers, those first that every implementation supports. Some ciphers have two names, of
+    /// which a peer may support only one.
     pub const ALL: [Self; 15] = [
         cipher("aes-256-cbc", Size::Aes256, Mode::Cbc),
         cipher("aes-192-cbc", Size::Aes192, Mode::Cbc),
@@ -67,13 +67,13 @@ impl Cipher {
         cipher("aes-128-ofb", Size::Aes128, Mode::Ofb),
     ];
 
-    /// Its name on the wire.
+    /// The name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.name
     }
 
-    /// The length of its key, in bytes.
+    /// The key length, in bytes.
     #[must_use]
     pub const fn key_length(self) -> usize {
         match self.size {
@@ -83,20 +83,20 @@ impl Cipher {
         }
     }
 
-    fn key(self, key: &[u8]) -> Result<UnboundCipherKey, CipherFailed> {
+    fn key(self, key: &[u8]) -> Result<UnboundCipherKey, CipherError> {
         let algorithm: &'static Algorithm = match self.size {
             Size::Aes128 => &AES_128,
             Size::Aes192 => &AES_192,
             Size::Aes256 => &AES_256,
         };
-        UnboundCipherKey::new(algorithm, key).map_err(|_| CipherFailed)
+        UnboundCipherKey::new(algorithm, key).map_err(|_| CipherError)
     }
 
-    /// Enciphers. The same key and vector must never be used for another text.
+    /// Encrypts a text. The same key and vector must not be used for another text.
     ///
     /// # Errors
-    /// [`CipherFailed`] for a key or vector of another length.
-    pub fn encipher(self, key: &[u8], iv: &[u8], text: &[u8]) -> Result<Vec<u8>, CipherFailed> {
+    /// [`CipherError`] if key or vector have a wrong length.
+    pub fn encrypt(self, key: &[u8], iv: &[u8], text: &[u8]) -> Result<Vec<u8>, CipherError> {
         let context = EncryptionContext::Iv128(vector(iv)?);
         let key = self.key(key)?;
         let mut text = text.to_vec();
@@ -111,23 +111,23 @@ impl Cipher {
                 Mode::Ofb => EncryptingKey::ofb(key)
                     .and_then(|key| key.less_safe_encrypt(&mut text, context)),
             };
-        done.map(|_| text).map_err(|_| CipherFailed)
+        done.map(|_| text).map_err(|_| CipherError)
     }
 
-    /// Deciphers.
+    /// Decrypts a ciphertext.
     ///
     /// # Errors
-    /// [`CipherFailed`] for a key or vector of another length, and for padding that is not what it should
-    /// be: callers must answer that as they answer a text that makes no sense.
-    pub fn decipher(
+    /// [`CipherError`] if key or vector have a wrong length, or the padding is wrong. Callers must
+    /// respond to wrong padding in the same way as to an invalid plaintext.
+    pub fn decrypt(
         self,
         key: &[u8],
         iv: &[u8],
-        enciphered: &[u8],
-    ) -> Result<SecretBytes, CipherFailed> {
+        encrypted: &[u8],
+    ) -> Result<SecretBytes, CipherError> {
         let context = DecryptionContext::Iv128(vector(iv)?);
         let key = self.key(key)?;
-        let mut text = enciphered.to_vec();
+        let mut text = encrypted.to_vec();
         let length =
             match self.mode {
                 Mode::Cbc => PaddedBlockDecryptingKey::cbc_pkcs7(key)
@@ -139,13 +139,13 @@ impl Cipher {
                 Mode::Ofb => DecryptingKey::ofb(key)
                     .and_then(|key| Ok(key.decrypt(&mut text, context)?.len())),
             };
-        text.truncate(length.map_err(|_| CipherFailed)?);
+        text.truncate(length.map_err(|_| CipherError)?);
         Ok(text.into())
     }
 }
 
-fn vector(iv: &[u8]) -> Result<FixedLength<IV_LENGTH>, CipherFailed> {
-    FixedLength::try_from(iv).map_err(|_| CipherFailed)
+fn vector(iv: &[u8]) -> Result<FixedLength<IV_LENGTH>, CipherError> {
+    FixedLength::try_from(iv).map_err(|_| CipherError)
 }
 
 impl fmt::Display for Cipher {
@@ -163,15 +163,15 @@ impl FromStr for Cipher {
     }
 }
 
-/// No cipher of this name.
+/// The cipher name is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the ciphers are aes-{{128,192,256}}-{{cbc,ctr,cfb,ofb}}, aes128, aes192 and aes256")]
 pub struct UnknownCipher;
 
-/// The key, the vector or the padding is not what this cipher wants.
+/// The length of key or vector, or the padding, is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not enciphered like this")]
-pub struct CipherFailed;
+#[error("the text cannot be encrypted or decrypted with this cipher and key")]
+pub struct CipherError;
 
 #[cfg(test)]
 mod tests {
@@ -184,9 +184,9 @@ mod tests {
         BASE64.decode(value.as_str().unwrap().as_bytes()).unwrap()
     }
 
-    /// What the reference implementation made.
+    /// Texts that the reference implementation encrypted.
     #[test]
-    fn recorded_texts_are_enciphered_and_deciphered() {
+    fn recorded_texts_are_encrypted_and_decrypted() {
         let recorded = include_str!("../../../vectors/serveros/primitives.json");
         let recorded: Value = serde_json::from_str(recorded).unwrap();
         let mut known = 0;
@@ -202,38 +202,38 @@ mod tests {
             let text = case["plaintext"].as_str().unwrap().as_bytes();
             assert_eq!(cipher.name(), name);
             assert_eq!(cipher.key_length(), bytes(key).len(), "{name}");
-            let enciphered = cipher.encipher(&bytes(key), &bytes(iv), text);
-            assert_eq!(enciphered.unwrap(), made, "{name}");
-            let deciphered = cipher.decipher(&bytes(key), &bytes(iv), &made).unwrap();
-            assert_eq!(deciphered.expose(), text, "{name}");
+            let encrypted = cipher.encrypt(&bytes(key), &bytes(iv), text);
+            assert_eq!(encrypted.unwrap(), made, "{name}");
+            let decrypted = cipher.decrypt(&bytes(key), &bytes(iv), &made).unwrap();
+            assert_eq!(decrypted.expose(), text, "{name}");
         }
         assert_eq!(known, 11);
     }
 
     #[test]
-    fn every_cipher_reads_what_it_wrote_and_refuses_other_lengths() {
+    fn every_cipher_decrypts_what_it_encrypted_and_rejects_other_lengths() {
         for cipher in Cipher::ALL {
             let key = vec![7; cipher.key_length()];
             for length in [0, 1, 15, 16, 17, 1_000] {
                 let text = vec![3; length];
-                let enciphered = cipher.encipher(&key, &[1; 16], &text).unwrap();
-                let again = cipher.decipher(&key, &[1; 16], &enciphered).unwrap();
+                let encrypted = cipher.encrypt(&key, &[1; 16], &text).unwrap();
+                let again = cipher.decrypt(&key, &[1; 16], &encrypted).unwrap();
                 assert_eq!(again.expose(), text, "{cipher}");
             }
             assert_eq!(
-                cipher.encipher(&key[1..], &[1; 16], b"text"),
-                Err(CipherFailed)
+                cipher.encrypt(&key[1..], &[1; 16], b"text"),
+                Err(CipherError)
             );
-            assert_eq!(cipher.encipher(&key, &[1; 15], b"text"), Err(CipherFailed));
-            assert!(cipher.decipher(&key, &[1; 17], &[0; 16]).is_err());
+            assert_eq!(cipher.encrypt(&key, &[1; 15], b"text"), Err(CipherError));
+            assert!(cipher.decrypt(&key, &[1; 17], &[0; 16]).is_err());
         }
     }
 
     #[test]
-    fn what_is_no_whole_number_of_blocks_or_wrongly_padded_is_refused() {
+    fn a_partial_block_or_wrong_padding_is_rejected() {
         let cipher: Cipher = "aes-256-cbc".parse().unwrap();
-        for enciphered in [&[][..], &[0; 15], &[0; 17], &[0; 32]] {
-            assert!(cipher.decipher(&[7; 32], &[1; 16], enciphered).is_err());
+        for encrypted in [&[][..], &[0; 15], &[0; 17], &[0; 32]] {
+            assert!(cipher.decrypt(&[7; 32], &[1; 16], encrypted).is_err());
         }
     }
 }

@@ -1,6 +1,30 @@
-//! The only crate that names primitives. Hides keys in types that wipe themselves and never print;
-//! seals and opens; derives; knows the suites. Its interface speaks of bytes and of its own types,
-//! so that no other crate depends on a cryptographic library.
+//! The cryptographic primitives and formats: keys, certificates, key files, sealing, signatures,
+//! OPAQUE, Noise, records. This is the only crate that names primitives. Its interface consists of
+//! bytes and its own types, so no other crate depends on a cryptographic library.
+//!
+//! Secrets are types that wipe themselves when dropped and do not print their content.
+//!
+//! Non-goals: it performs no I/O (except reading the operating system's entropy in
+//! [`entropy::SystemEntropy`]), reads no clock, and decides nothing about accounts or sessions.
+//!
+//! ```
+//! use countersign_crypto::entropy::SystemEntropy;
+//! use countersign_crypto::identity::Identity;
+//! use countersign_crypto::key_file::{read_identity, write_identity};
+//! use countersign_crypto::secret::Passphrase;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let identity = Identity::generate(&mut SystemEntropy);
+//! let passphrase = Passphrase::from("correct horse battery staple".to_owned());
+//! let file = write_identity(&identity, Some(&passphrase), &mut SystemEntropy);
+//! let read = read_identity(file.expose(), Some(&passphrase))?;
+//! assert_eq!(read.certificate(), identity.certificate());
+//!
+//! let signature = identity.sign(b"message");
+//! read.certificate().signing().verify(b"message", &signature)?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod agreement;
 pub mod certificate;

@@ -4,26 +4,26 @@ use std::fmt;
 
 use aws_lc_rs::hmac;
 
-/// The digest under a [`MacKey`].
+/// The hash function of a [`MacKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacHash {
     /// HMAC-SHA256.
     Sha256,
-    /// HMAC-SHA1: still safe as a MAC, for those who know nothing else.
+    /// HMAC-SHA1, which is still secure as a MAC. Only for peers that support nothing else.
     Sha1,
 }
 
-/// A key that authenticates messages between two who both have it. Wiped by AWS-LC when it is freed.
+/// A symmetric key that authenticates messages. AWS-LC wipes it when it is freed.
 #[derive(Clone)]
 pub struct MacKey(hmac::Key);
 
-/// The code is not of this message under this key.
+/// The authentication code does not match the message and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the code is not of this message under this key")]
+#[error("the authentication code does not match this message and key")]
 pub struct BadMac;
 
 impl MacKey {
-    /// The key of these bytes; their length is free.
+    /// Creates a key from bytes of any length.
     #[must_use]
     pub fn new(hash: MacHash, key: &[u8]) -> Self {
         let algorithm = match hash {
@@ -33,13 +33,13 @@ impl MacKey {
         Self(hmac::Key::new(algorithm, key))
     }
 
-    /// The code of `message`: 32 bytes, under SHA-1 20.
+    /// The authentication code of `message`: 32 bytes with SHA-256, 20 bytes with SHA-1.
     #[must_use]
     pub fn authenticate(&self, message: &[u8]) -> Vec<u8> {
         hmac::sign(&self.0, message).as_ref().to_vec()
     }
 
-    /// Checks the code of `message`, in a time that does not depend on it.
+    /// Verifies the authentication code of `message` in constant time.
     ///
     /// # Errors
     /// [`BadMac`].
@@ -62,7 +62,7 @@ mod tests {
 
     /// RFC 4231, section 4.3; RFC 2202, section 3, case 2.
     #[test]
-    fn published_codes_are_made_and_checked() {
+    fn published_codes_are_computed_and_verified() {
         for (hash, published) in [
             (
                 MacHash::Sha256,

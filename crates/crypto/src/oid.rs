@@ -1,28 +1,27 @@
 //! The object identifiers in certificates and key files.
 //!
-//! Ours hang under a random UUID, written in the seven parts by which Microsoft lets anyone make
-//! identifiers of their own ("Obtaining an object identifier"): nobody has to be asked, and nobody
-//! else has the same.
+//! Our own identifiers are based on a random UUID, in the seven parts of Microsoft's scheme for
+//! private identifiers ("Obtaining an object identifier"). They are unique without a registration.
 
 use der::asn1::ObjectIdentifier;
 
 /// Ed25519, both the key and the signature (RFC 8410, section 3).
 pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// The certificate extension that holds the X25519 key.
+/// The certificate extension that contains the X25519 key.
 pub(crate) const AGREEMENT_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap(
     "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.10458768.15301350.1",
 );
 
-/// The private-key attribute that holds the identity's seed.
+/// The private-key attribute that contains the identity's seed.
 pub(crate) const IDENTITY_SEED: ObjectIdentifier = ObjectIdentifier::new_unwrap(
     "1.2.840.113556.1.8000.2554.28380.35535.47627.19125.34232.10458768.15301350.2",
 );
 
-/// An RSA key for every use (RFC 8017, appendix A.1).
+/// An RSA key for all RSA algorithms (RFC 8017, appendix A.1).
 pub(crate) const RSA_ENCRYPTION: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
-/// An RSA key for signatures of RSASSA-PSS alone (RFC 4055, section 1.2).
+/// An RSA key for RSASSA-PSS only (RFC 4055, section 1.2).
 pub(crate) const RSASSA_PSS: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");

@@ -1,17 +1,18 @@
-//! A key that seals one message: AES-256-GCM (NIST SP 800-38D) under a nonce of zeros.
+//! A key for one message: AES-256-GCM (NIST SP 800-38D) with a nonce of zeros.
 
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use crate::sealing::DoesNotOpen;
+use crate::sealing::SealingError;
 use crate::secret::{Secret, SecretBytes};
 
-/// A key for one message. Sealing takes it away; opening does not, for whoever tries may be wrong.
+/// A key for one message. Sealing consumes the key. Opening does not, because it may fail for a
+/// forged message before the right one arrives.
 pub struct OneTimeKey(LessSafeKey);
 
 impl OneTimeKey {
-    /// The key of these bytes, which must be derived for one message alone.
+    /// Creates the key from bytes, which must be derived for one message only.
     #[must_use]
     pub fn new(key: &Secret<32>) -> Self {
         let Ok(key) = UnboundKey::new(&AES_256_GCM, key.expose()) else {
@@ -21,7 +22,7 @@ impl OneTimeKey {
         Self(LessSafeKey::new(key))
     }
 
-    /// Seals the message beside what is known already.
+    /// Seals a message with associated data.
     #[must_use]
     pub fn seal(self, associated: &[u8], message: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(message.len() + 16);
@@ -31,23 +32,23 @@ impl OneTimeKey {
             .0
             .seal_in_place_append_tag(nonce, Aad::from(associated), &mut sealed);
         if done.is_err() {
-            // Only a message of 64 GiB leads here.
+            // It fails only for a message of 64 GiB.
             std::process::abort();
         }
         sealed
     }
 
-    /// Opens what was sealed beside the same.
+    /// Opens a message that was sealed with the same associated data.
     ///
     /// # Errors
-    /// [`DoesNotOpen`].
-    pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, DoesNotOpen> {
+    /// [`SealingError`].
+    pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Result<SecretBytes, SealingError> {
         let mut opened = sealed.to_vec();
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let length = self
             .0
             .open_in_place(nonce, Aad::from(associated), &mut opened)
-            .map_err(|_| DoesNotOpen)?
+            .map_err(|_| SealingError)?
             .len();
         opened.truncate(length);
         Ok(opened.into())
@@ -65,16 +66,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sealed_opens_beside_the_same_alone() {
+    fn a_message_opens_only_with_the_same_key_and_associated_data() {
         let key = |byte| OneTimeKey::new(&Secret::from_bytes([byte; 32]));
-        let sealed = key(1).seal(b"beside", b"message");
-        assert_eq!(
-            key(1).open(b"beside", &sealed).unwrap().expose(),
-            b"message"
-        );
-        assert!(key(2).open(b"beside", &sealed).is_err());
-        assert!(key(1).open(b"besides", &sealed).is_err());
-        assert!(key(1).open(b"beside", &sealed[1..]).is_err());
-        assert!(key(1).open(b"beside", &[]).is_err());
+        let sealed = key(1).seal(b"data", b"message");
+        assert_eq!(key(1).open(b"data", &sealed).unwrap().expose(), b"message");
+        assert!(key(2).open(b"data", &sealed).is_err());
+        assert!(key(1).open(b"other data", &sealed).is_err());
+        assert!(key(1).open(b"data", &sealed[1..]).is_err());
+        assert!(key(1).open(b"data", &[]).is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! The keys of a party of the broker: an application, or the site itself. A party signs what it says, and
-//! others seal to it what nobody else is to read.
+//! The keys of a party in the broker's dialog: an application, or the site. A party signs its
+//! messages, and others seal messages that only it can open.
 //!
 //! ```text
 //! seed ── identity (Ed25519, X25519)
@@ -17,7 +17,7 @@ use crate::identity::Identity;
 use crate::kdf::derive;
 use crate::pem;
 use crate::sealing::hybrid::{HybridKey, HybridPublic};
-use crate::sealing::{self, DoesNotOpen};
+use crate::sealing::{self, SealingError};
 use crate::secret::SecretBytes;
 use crate::sign::{Signature, VerifyingKey};
 
@@ -25,20 +25,20 @@ const SEALING_LABEL: &str = "party sealing";
 const PEM_LABEL: &str = "COUNTERSIGN PARTY KEY";
 const VERSION: u8 = 1;
 
-/// How something is sealed to a party.
+/// The suite with which a message is sealed to a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SealingSuite {
-    /// `xwing-aes256gcm`: a quantum computer does not open it either.
+    /// `xwing-aes256gcm`, a post-quantum hybrid.
     XWing,
     /// `x25519-aes256gcm`.
     X25519,
 }
 
 impl SealingSuite {
-    /// All of them, the best first.
+    /// All suites, the preferred one first.
     pub const ALL: [Self; 2] = [Self::XWing, Self::X25519];
 
-    /// Its name on the wire.
+    /// The name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl SealingSuite {
     }
 }
 
-/// No suite of this name.
+/// The suite name is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the suites are xwing-aes256gcm and x25519-aes256gcm")]
 pub struct UnknownSuite;
@@ -62,7 +62,7 @@ impl FromStr for SealingSuite {
     }
 }
 
-/// A party's own keys.
+/// A party's private keys.
 #[derive(Clone)]
 pub struct PartyKey {
     identity: Arc<Identity>,
@@ -71,7 +71,7 @@ pub struct PartyKey {
 }
 
 impl PartyKey {
-    /// The party that this identity is.
+    /// The party keys of an identity.
     #[must_use]
     pub fn new(identity: Arc<Identity>) -> Self {
         let seed = identity.seed().0.expose();
@@ -89,28 +89,29 @@ impl PartyKey {
         }
     }
 
-    /// The public half.
+    /// The public keys.
     #[must_use]
     pub fn public(&self) -> &PartyPublic {
         &self.public
     }
 
-    /// Signs `message`. Say in the message what it is for.
+    /// Signs `message`, which has to contain its purpose.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
         self.identity.sign(message)
     }
 
-    /// Opens what [`PartyPublic::seal`] sealed to this party with the same suite and `info`.
+    /// Opens a message that [`PartyPublic::seal`] sealed to this party with the same suite and
+    /// `info`.
     ///
     /// # Errors
-    /// [`DoesNotOpen`].
+    /// [`SealingError`].
     pub fn open(
         &self,
         suite: SealingSuite,
         info: &[u8],
         sealed: &[u8],
-    ) -> Result<SecretBytes, DoesNotOpen> {
+    ) -> Result<SecretBytes, SealingError> {
         match suite {
             SealingSuite::XWing => self.hybrid.open(info, sealed),
             SealingSuite::X25519 => sealing::open(self.identity.agreement(), info, sealed),
@@ -124,28 +125,30 @@ impl fmt::Debug for PartyKey {
     }
 }
 
-/// What others know of a party.
+/// A party's public keys.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PartyPublic {
-    /// Checks what it signs.
+    /// Verifies its signatures.
     pub signing: VerifyingKey,
-    /// For sealing to it.
+    /// For sealing with [`SealingSuite::X25519`].
     pub agreement: AgreementPublic,
-    /// For sealing to it.
+    /// For sealing with [`SealingSuite::XWing`].
     pub hybrid: HybridPublic,
 }
 
-/// The text or the bytes are no party's public keys.
+/// Why text or bytes are not a party's public keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPartyPublic {
-    /// Not PEM of this kind.
-    #[error("this is no PEM text of COUNTERSIGN PARTY KEY: `countersign key party` writes one")]
+    /// The text is not PEM with this label.
+    #[error(
+        "this is not PEM with the label COUNTERSIGN PARTY KEY: `countersign key party` writes it"
+    )]
     NotPem,
-    /// Of a version that is not known.
-    #[error("public keys of an unknown version")]
+    /// The version is unknown.
+    #[error("the public keys have an unknown version: update this program")]
     Version,
-    /// Too short, too long, or no keys.
-    #[error("these are no public keys of a party")]
+    /// The bytes have a wrong length or are not valid keys.
+    #[error("these are not a party's public keys: copy them again")]
     Keys,
 }
 
@@ -157,7 +160,7 @@ impl PartyPublic {
         [&[VERSION][..], &self.signing.0, &self.agreement.0, hybrid].concat()
     }
 
-    /// The keys of these bytes.
+    /// Parses the bytes of [`PartyPublic::to_bytes`].
     ///
     /// # Errors
     /// [`BadPartyPublic`].
@@ -175,14 +178,14 @@ impl PartyPublic {
         })
     }
 
-    /// As a file that is handed on.
+    /// The keys in PEM, for a file.
     #[must_use]
     pub fn to_pem(&self) -> String {
-        // A constant label, and bytes that fit into memory twice.
+        // It cannot fail: the label is constant and valid.
         pem::encode(PEM_LABEL, &self.to_bytes()).unwrap_or_default()
     }
 
-    /// Reads such a file.
+    /// Parses the output of [`PartyPublic::to_pem`].
     ///
     /// # Errors
     /// [`BadPartyPublic`].
@@ -194,23 +197,24 @@ impl PartyPublic {
         Self::from_bytes(&block.decode().map_err(|_| BadPartyPublic::NotPem)?)
     }
 
-    /// The SHA-256 of the keys: tells one key of a party from another.
+    /// SHA-256 of the keys, which identifies them.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         sha256(&self.to_bytes())
     }
 
-    /// Seals a message so that only this party can open it, and only for the use that `info` names.
+    /// Seals a message so that only this party can open it, and only with the same `info`, which
+    /// names its purpose.
     ///
     /// # Errors
-    /// [`DoesNotOpen`] when the keys are such that nothing can be sealed to them.
+    /// [`SealingError`] if the keys are invalid for sealing.
     pub fn seal(
         &self,
         suite: SealingSuite,
         info: &[u8],
         message: &[u8],
         entropy: &mut dyn Entropy,
-    ) -> Result<Vec<u8>, DoesNotOpen> {
+    ) -> Result<Vec<u8>, SealingError> {
         match suite {
             SealingSuite::XWing => self.hybrid.seal(info, message, entropy),
             SealingSuite::X25519 => sealing::seal(&self.agreement, info, message, entropy),
@@ -238,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_to_a_party_opens_with_its_key_suite_and_use_alone() {
+    fn a_sealed_message_opens_only_with_the_same_key_suite_and_info() {
         let (own, other) = (party(1), party(2));
         for suite in SealingSuite::ALL {
             let sealed = own
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn public_keys_go_through_a_file() {
+    fn public_keys_are_read_back_from_pem() {
         let public = party(1).public().clone();
         let pem = public.to_pem();
         assert!(pem.starts_with("-----BEGIN COUNTERSIGN PARTY KEY-----\n"));

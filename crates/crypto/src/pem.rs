@@ -1,8 +1,8 @@
-//! PEM (RFC 7468), read liberally and written strictly.
+//! PEM (RFC 7468): a lenient parser and a strict encoder.
 //!
-//! RFC 7468, section 2, lets a reader skip text around a block and be lenient about white space within it: files
-//! come through mail, editors, clipboards and environment variables. A block is called damaged when characters of
-//! its content are wrong or missing, and for nothing else.
+//! As RFC 7468, section 2, allows, the parser ignores text around a block and white space within
+//! it, because files are copied through mail, editors, clipboards and environment variables. A
+//! block is damaged only if characters of its content are wrong or missing.
 
 use der::pem::{self, LineEnding};
 use zeroize::Zeroizing;
@@ -11,14 +11,14 @@ const BEGIN: &str = "-----BEGIN ";
 const DASHES: &str = "-----";
 const MAX_LABEL: usize = 64;
 
-/// The labels of the blocks that begin in a text, in order; also of those that have no end.
+/// The labels of all blocks in a text, in order, including incomplete blocks.
 pub fn labels(text: &str) -> impl Iterator<Item = &str> {
     let begun = text.split(BEGIN).skip(1);
     begun.filter_map(|rest| rest.split_once(DASHES).map(|(label, _)| label))
 }
 
-/// Whether a text holds a private key of any kind, encrypted or not, also one that does not end: it must not leave
-/// its owner's machine.
+/// Whether a text contains a private key of any kind, encrypted or not, complete or not. Such a
+/// text must not be sent.
 #[must_use]
 pub fn has_private_key(text: &str) -> bool {
     let begun = text.split(BEGIN).skip(1);
@@ -26,14 +26,14 @@ pub fn has_private_key(text: &str) -> bool {
     labels.any(|(label, _)| label.trim_end().ends_with("PRIVATE KEY"))
 }
 
-/// A block whose content was not decoded yet.
+/// A block with encoded content.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
     pub(crate) label: &'a str,
     content: &'a str,
 }
 
-/// There is no block, or its content is damaged, or nothing tells which block is meant.
+/// There is no block, it is damaged, or several blocks have a wanted label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadPem {
     NoBlock,
@@ -41,7 +41,8 @@ pub(crate) enum BadPem {
     Several,
 }
 
-/// The one block with one of these labels, or else the first block: its label tells what the text holds.
+/// The only block with one of the wanted labels. If there is none, the first block, for an error
+/// that names its label.
 pub(crate) fn find<'a>(text: &'a str, wanted: &[&str]) -> Result<Block<'a>, BadPem> {
     let mut found = blocks(text).filter(|block| wanted.contains(&block.label));
     match (found.next(), found.next()) {
@@ -55,10 +56,10 @@ pub(crate) fn find<'a>(text: &'a str, wanted: &[&str]) -> Result<Block<'a>, BadP
 }
 
 impl Block<'_> {
-    /// The bytes of the block. They are wiped: they may be a private key.
+    /// Decodes the block. The bytes are wiped when dropped because they may be a private key.
     pub(crate) fn decode(&self) -> Result<Zeroizing<Vec<u8>>, BadPem> {
         const LINE: usize = 64;
-        // The decoder takes one form alone, in constant time: lines of 64 characters.
+        // The constant-time decoder accepts only lines of 64 characters.
         let length = self.content.len() + self.content.len() / LINE + 2 * MAX_LABEL + 64;
         let mut strict = Zeroizing::new(String::with_capacity(length));
         strict.extend([BEGIN, self.label, DASHES]);
@@ -77,12 +78,12 @@ impl Block<'_> {
     }
 }
 
-/// A block in the one form that is written.
+/// Encodes a block.
 pub(crate) fn encode(label: &str, bytes: &[u8]) -> pem::Result<String> {
     pem::encode_string(label, LineEnding::LF, bytes)
 }
 
-/// The blocks that begin and end.
+/// The complete blocks.
 fn blocks(text: &str) -> impl Iterator<Item = Block<'_>> {
     text.split(BEGIN).skip(1).filter_map(|rest| {
         let (label, rest) = rest.split_once(DASHES)?;
@@ -102,9 +103,10 @@ mod tests {
         find(text, &["A KEY"])?.decode().map(|bytes| bytes.to_vec())
     }
 
-    /// A file that openssl reads was called damaged, "restore it from a copy", for a blank line after its end.
+    /// Regression: a file that openssl accepts was rejected as damaged because of a blank line
+    /// after its end.
     #[test]
-    fn white_space_and_text_around_a_block_do_no_harm() {
+    fn white_space_and_text_around_a_block_are_ignored() {
         let pem = encode("A KEY", &[7; 100]).unwrap();
         let one_line = pem.replace('\n', " ");
         let lines: Vec<&str> = pem.lines().collect();
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_block_that_is_wanted_is_found_among_others() {
+    fn the_block_with_a_wanted_label_is_found_among_others() {
         let text = [encode("ANOTHER", b"1"), encode("A KEY", b"2")].map(Result::unwrap);
         assert_eq!(read(&text.concat()), Ok(b"2".to_vec()));
         assert_eq!(find(&text[0], &["A KEY"]).unwrap().label, "ANOTHER");
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn only_damage_is_called_damage() {
+    fn only_wrong_or_missing_characters_are_damage() {
         let pem = encode("A KEY", &[7; 100]).unwrap();
         assert_eq!(read("no key"), Err(BadPem::NoBlock));
         assert_eq!(read(&pem.repeat(2)), Err(BadPem::Several));
@@ -147,10 +149,10 @@ mod tests {
         }
     }
 
-    /// A private key was given in place of the public one, without its last line as it came out of a window, and
-    /// was sent to the site.
+    /// Regression: a private key, given instead of the public key and without its last line, was
+    /// sent to the site.
     #[test]
-    fn a_private_key_that_was_cut_is_one() {
+    fn an_incomplete_private_key_is_recognised() {
         let whole = encode("PRIVATE KEY", &[7; 100]).unwrap();
         let (cut, _) = whole.split_once("-----END").unwrap();
         let other_end = whole.replace("END PRIVATE KEY", "END PUBLIC KEY");
@@ -160,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_private_key_is_one() {
+    fn every_kind_of_private_key_is_recognised() {
         for label in ["PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY"] {
             let text = [encode("CERTIFICATE", b"1"), encode(label, b"2")].map(Result::unwrap);
             assert!(has_private_key(&text.concat()), "{label}");
         }
         assert!(!has_private_key(&encode("PUBLIC KEY", b"1").unwrap()));
-        // One that was cut off still has most of the key.
+        // A truncated block still contains most of the key.
         let whole = encode("PRIVATE KEY", &[7; 100]).unwrap();
         let (cut_off, _) = whole.split_once("-----END").unwrap();
         assert!(has_private_key(cut_off));

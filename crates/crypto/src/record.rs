@@ -1,8 +1,8 @@
-//! Records: one AEAD key a direction and a counter for a nonce.
+//! Records: one AEAD key per direction, with a counter as nonce.
 //!
-//! The nonce is 4 zero bytes and the packet's number, 8 bytes big-endian: a key never seals two packets
-//! under one nonce, and a packet opens only as the number that it was sealed as. After the first packet
-//! that does not open, none does.
+//! The nonce is 4 zero bytes and the packet's number in 8 bytes, big-endian. So a key never uses a
+//! nonce twice, and a packet can be opened only at its position. After the first packet that fails
+//! to open, no packet can be opened.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use aws_lc_rs::aead::{
 
 use crate::secret::Secret;
 
-/// The length of a tag in bytes, for every cipher here.
+/// The length of a tag of every cipher, in bytes.
 pub const TAG_LENGTH: usize = 16;
 
 /// The cipher of a session's packets.
@@ -27,12 +27,13 @@ pub enum RecordCipher {
 }
 
 impl RecordCipher {
-    /// How many blocks of 16 bytes one key may seal; associated data and the tag count as well.
+    /// Maximum number of 16-byte blocks per key, including associated data and tags.
     ///
-    /// For AES-GCM 2^34, 256 GiB in long packets: under the 2^34.5 blocks that RFC 8446, section 5.5,
-    /// allows a key. ChaCha20-Poly1305 has no bound that a session could reach; 2^48 stands for none.
+    /// For AES-GCM it is 2^34, that is 256 GiB in long packets, below the limit of 2^34.5 blocks of
+    /// RFC 8446, section 5.5. ChaCha20-Poly1305 has no limit that a session could reach; 2^48 means
+    /// unlimited.
     #[must_use]
-    pub const fn most_blocks(self) -> u64 {
+    pub const fn max_blocks(self) -> u64 {
         match self {
             Self::Aes256Gcm | Self::Aes128Gcm => 1 << 34,
             Self::ChaCha20Poly1305 => 1 << 48,
@@ -48,28 +49,28 @@ impl RecordCipher {
     }
 }
 
-/// Why a packet is not sealed or not opened.
+/// Why a packet cannot be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// The key has done its [`RecordCipher::most_blocks`]. The session needed new keys earlier, when
-    /// [`Sealer::wants_rekey`] said so.
-    #[error("this key has done all that it may; the session needs new keys")]
+    /// The key has reached [`RecordCipher::max_blocks`]. The session should have agreed on new keys
+    /// when [`Sealer::wants_rekey`] returned `true`.
+    #[error("the key has reached its limit; the session needs new keys")]
     Exhausted,
-    /// The packet is not the one that was sealed under this number, or an earlier one was not. End the
-    /// session.
-    #[error("the packet was changed, repeated or moved")]
+    /// The packet, or an earlier one, is not the one that was sealed at this position. The session
+    /// has to end.
+    #[error("the packet was changed, repeated or reordered")]
     Forged,
 }
 
-/// A key with the count of what passed under it.
-struct Counted {
+/// A key with its packet number and block count.
+struct RecordKey {
     key: LessSafeKey,
     number: u64,
     blocks: u64,
-    most_blocks: u64,
+    max_blocks: u64,
 }
 
-impl Counted {
+impl RecordKey {
     fn new(cipher: RecordCipher, key: &Secret<32>) -> Self {
         let algorithm = cipher.algorithm();
         let bytes = key.expose().get(..algorithm.key_len()).unwrap_or_default();
@@ -81,48 +82,48 @@ impl Counted {
             key: LessSafeKey::new(key),
             number: 0,
             blocks: 0,
-            most_blocks: cipher.most_blocks(),
+            max_blocks: cipher.max_blocks(),
         }
     }
 
-    /// The nonce of the next packet, which counts from here on.
+    /// Counts the next packet and returns its nonce.
     fn next(&mut self, associated: usize, text: usize) -> Result<Nonce, RecordError> {
         let blocks = [associated, text]
             .into_iter()
             .map(|length| length.div_ceil(16) as u64)
             .try_fold(self.blocks + 1, u64::checked_add)
-            .filter(|blocks| *blocks <= self.most_blocks)
+            .filter(|blocks| *blocks <= self.max_blocks)
             .ok_or(RecordError::Exhausted)?;
         let mut nonce = [0; 12];
         if let Some(number) = nonce.last_chunk_mut::<8>() {
             *number = self.number.to_be_bytes();
         }
         self.blocks = blocks;
-        // A packet is a block at least, so the number stays below their limit.
+        // A packet has at least one block, so the number stays below the limit on blocks.
         self.number += 1;
         Ok(Nonce::assume_unique_for_key(nonce))
     }
 
     fn wants_rekey(&self) -> bool {
-        self.blocks >= self.most_blocks / 4 * 3
+        self.blocks >= self.max_blocks / 4 * 3
     }
 }
 
-/// Seals the packets of one direction.
-pub struct Sealer(Counted);
+/// Encrypts the packets of one direction.
+pub struct Sealer(RecordKey);
 
 impl Sealer {
-    /// Seals with this key, from packet 0 on. AES-128 takes the first half of the key. A key is for one
-    /// sealer: two would use the same nonces.
+    /// Starts at packet 0. AES-128 uses the first half of the key. A key must be used by one sealer
+    /// only: two would use the same nonces.
     #[must_use]
     pub fn new(cipher: RecordCipher, key: &Secret<32>) -> Self {
-        Self(Counted::new(cipher, key))
+        Self(RecordKey::new(cipher, key))
     }
 
-    /// Encrypts `packet` in place and returns its tag, which also covers `associated`.
+    /// Encrypts `packet` in place and returns its tag. `associated` is the associated data.
     ///
     /// # Errors
-    /// [`RecordError::Exhausted`]; `packet` is as it was.
+    /// [`RecordError::Exhausted`]; `packet` is unchanged.
     pub fn seal_in_place(
         &mut self,
         associated: &[u8],
@@ -151,57 +152,58 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// Opens the packets of one direction.
+/// Decrypts the packets of one direction.
 pub struct Opener {
-    counted: Counted,
-    refused: bool,
+    key: RecordKey,
+    failed: bool,
 }
 
 impl Opener {
-    /// Opens with this key, from packet 0 on.
+    /// Starts at packet 0.
     #[must_use]
     pub fn new(cipher: RecordCipher, key: &Secret<32>) -> Self {
         Self {
-            counted: Counted::new(cipher, key),
-            refused: false,
+            key: RecordKey::new(cipher, key),
+            failed: false,
         }
     }
 
-    /// Opens `packet` (ciphertext and tag) in place and returns the plaintext in it.
+    /// Decrypts `packet` (ciphertext and tag) in place and returns the plaintext.
     ///
     /// # Errors
-    /// [`RecordError`]: what `packet` holds means nothing, and no later packet opens.
+    /// [`RecordError`]; the content of `packet` must not be used, and no later packet can be
+    /// opened.
     pub fn open_in_place<'a>(
         &mut self,
         associated: &[u8],
         packet: &'a mut [u8],
     ) -> Result<&'a mut [u8], RecordError> {
-        if self.refused {
+        if self.failed {
             return Err(RecordError::Forged);
         }
-        self.refused = true;
+        self.failed = true;
         let text = packet.len().checked_sub(TAG_LENGTH);
         let text = text.ok_or(RecordError::Forged)?;
-        let nonce = self.counted.next(associated.len(), text)?;
+        let nonce = self.key.next(associated.len(), text)?;
         let opened = self
-            .counted
+            .key
             .key
             .open_in_place(nonce, Aad::from(associated), packet)
             .map_err(|_| RecordError::Forged)?;
-        self.refused = false;
+        self.failed = false;
         Ok(opened)
     }
 
     /// Whether three quarters of what the key may do are done: time to agree on new keys.
     #[must_use]
     pub fn wants_rekey(&self) -> bool {
-        self.counted.wants_rekey()
+        self.key.wants_rekey()
     }
 }
 
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Opener(next packet {})", self.counted.number)
+        write!(f, "Opener(next packet {})", self.key.number)
     }
 }
 

@@ -1,9 +1,8 @@
-//! RSA as the Serveros protocol has it: OAEP (RFC 8017, section 7.1) with SHA-1 and MGF1 under SHA-1, and
-//! signatures of PKCS #1 v1.5 (section 8.2). For nothing else: what is new seals with HPKE and signs with
-//! Ed25519.
+//! RSA for the Serveros protocol only: OAEP (RFC 8017, section 7.1) with SHA-1 and MGF1 with SHA-1,
+//! and signatures of PKCS #1 v1.5 (section 8.2). New protocols use HPKE and Ed25519.
 //!
-//! SHA-1 is checked for those who ask for it, but never signed with. OAEP draws on AWS-LC's own
-//! generator, which takes no entropy from outside.
+//! SHA-1 signatures are verified if a peer requires them, but never created. OAEP uses AWS-LC's own
+//! random generator, which accepts no external entropy.
 
 mod form;
 
@@ -30,7 +29,7 @@ use crate::pem;
 use crate::secret::{SecretBytes, SecretText};
 use crate::sign::BadSignature;
 
-/// The digest of a signature, under the name that it has on the wire.
+/// The hash function of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RsaHash {
     /// `sha256`.
@@ -39,15 +38,15 @@ pub enum RsaHash {
     Sha384,
     /// `sha512`.
     Sha512,
-    /// `sha1`: collisions are known. Checked for those who can do nothing else, never signed with.
+    /// `sha1`, which is not collision resistant. Only verified, never used to sign.
     Sha1,
 }
 
 impl RsaHash {
-    /// All of them, the best first.
+    /// All hash functions, the preferred one first.
     pub const ALL: [Self; 4] = [Self::Sha256, Self::Sha384, Self::Sha512, Self::Sha1];
 
-    /// Its name on the wire.
+    /// The name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,7 +57,7 @@ impl RsaHash {
         }
     }
 
-    /// Whether [`RsaKey::sign`] signs with it.
+    /// Whether [`RsaKey::sign`] supports it.
     #[must_use]
     pub fn signs(self) -> bool {
         self.signing().is_some()
@@ -89,7 +88,7 @@ impl fmt::Display for RsaHash {
     }
 }
 
-/// No digest of this name.
+/// The hash name is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the hashes are sha256, sha384, sha512 and sha1")]
 pub struct UnknownHash;
@@ -103,38 +102,41 @@ impl FromStr for RsaHash {
     }
 }
 
-/// What was given is no RSA key that can be used here.
+/// Why a text is not a usable RSA key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RsaKeyError {
-    /// Not PEM, or of another kind than `PRIVATE KEY` or `PUBLIC KEY`.
-    #[error("this is no PEM text of {0}: `openssl pkey` writes one")]
+    /// The text is not PEM with the label `PRIVATE KEY` or `PUBLIC KEY`.
+    #[error("this is not PEM with the label {0}: `openssl pkey` writes it")]
     NotPem(&'static str),
-    /// The key is of another algorithm, is broken, or is shorter than 2,048 or longer than 8,192 bits.
-    #[error("this is no RSA key of 2,048 to 8,192 bits")]
+    /// The key has another algorithm, is damaged, or does not have 2,048 to 8,192 bits.
+    #[error("this is not an RSA key of 2,048 to 8,192 bits")]
     NotRsa,
-    /// Its algorithm identifier allows RSASSA-PSS alone (RFC 4055, section 1.2).
+    /// Its algorithm identifier allows only RSASSA-PSS (RFC 4055, section 1.2).
     #[error(
-        "this RSA key is for RSASSA-PSS alone, and edition v1 seals with OAEP and signs with PKCS #1 v1.5: make \
-         a key with `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`"
+        "this RSA key is only for RSASSA-PSS, but edition v1 uses OAEP and PKCS #1 v1.5: make a key with `openssl \
+         genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072`"
     )]
     PssOnly,
-    /// A private key where a public one belongs.
-    #[error("this is a private key: keep it, and give what `openssl pkey -in FILE -pubout` writes")]
+    /// A private key instead of a public one.
+    #[error(
+        "this is a private key: keep it secret, and give what `openssl pkey -in FILE -pubout` writes"
+    )]
     Private,
-    /// A certificate where a public key belongs.
+    /// A certificate instead of a public key.
     #[error("this is a certificate: give what `openssl x509 -in FILE -noout -pubkey` writes")]
     Certificate,
-    /// A private key under a pass phrase.
+    /// An encrypted private key.
     #[error("this key is encrypted: give what `openssl pkey -in FILE` writes")]
     Encrypted,
 }
 
-/// What RSA was asked to do cannot be done with this key: it is too long, or of another key, or broken.
+/// An RSA operation failed: the message is too long for the key, was sealed to another key, or is
+/// damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("RSA cannot do this with this key")]
-pub struct RsaFailed;
+#[error("the RSA operation failed with this key")]
+pub struct RsaError;
 
-/// A private key. Its secret numbers are in memory that AWS-LC wipes when it frees it.
+/// A private key. AWS-LC wipes its memory when it is freed.
 pub struct RsaKey {
     signing: RsaKeyPair,
     opening: OaepPrivateDecryptingKey,
@@ -143,17 +145,18 @@ pub struct RsaKey {
 
 const PRIVATE: &str = "PRIVATE KEY";
 const PUBLIC: &str = "PUBLIC KEY";
-/// The forms of PKCS #1 (RFC 8017, appendix A.1), which older tools write.
+/// The labels of PKCS #1 (RFC 8017, appendix A.1), which older tools write.
 const PKCS1_PRIVATE: &str = "RSA PRIVATE KEY";
 const PKCS1_PUBLIC: &str = "RSA PUBLIC KEY";
 
 impl RsaKey {
-    /// A private key in PEM: unencrypted, PKCS #8 (RFC 5958) or PKCS #1 (RFC 8017, appendix A.1.2).
+    /// Parses an unencrypted private key in PEM: PKCS #8 (RFC 5958) or PKCS #1 (RFC 8017, appendix
+    /// A.1.2).
     ///
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &SecretText) -> Result<Self, RsaKeyError> {
-        // Both forms of an encrypted key have the word: in the label, or in a header that is not read here.
+        // Both forms of an encrypted key contain this word, in the label or in a header.
         let other = match pem.expose().contains("ENCRYPTED") {
             true => RsaKeyError::Encrypted,
             false => RsaKeyError::NotPem(PRIVATE),
@@ -181,55 +184,55 @@ impl RsaKey {
         })
     }
 
-    /// A new private key of 3,072 bits in PEM, as [`RsaKey::from_pem`] reads it. Takes up to seconds; draws on
-    /// AWS-LC's own generator.
+    /// Generates a private key of 3,072 bits in PEM, as [`RsaKey::from_pem`] reads it. This may
+    /// take seconds and uses AWS-LC's own random generator.
     ///
     /// # Errors
-    /// [`RsaFailed`] when the generator fails.
-    pub fn generate() -> Result<SecretText, RsaFailed> {
-        let key = PrivateDecryptingKey::generate(KeySize::Rsa3072).map_err(|_| RsaFailed)?;
-        let der: Pkcs8V1Der<'_> = key.as_der().map_err(|_| RsaFailed)?;
-        let document = SecretDocument::try_from(der.as_ref()).map_err(|_| RsaFailed)?;
+    /// [`RsaError`] if the generator fails.
+    pub fn generate() -> Result<SecretText, RsaError> {
+        let key = PrivateDecryptingKey::generate(KeySize::Rsa3072).map_err(|_| RsaError)?;
+        let der: Pkcs8V1Der<'_> = key.as_der().map_err(|_| RsaError)?;
+        let document = SecretDocument::try_from(der.as_ref()).map_err(|_| RsaError)?;
         let pem = document.to_pem(PRIVATE, LineEnding::LF);
         pem.map(|pem| SecretText::from(pem.to_string()))
-            .map_err(|_| RsaFailed)
+            .map_err(|_| RsaError)
     }
 
-    /// The public half.
+    /// The public key.
     #[must_use]
     pub fn public(&self) -> &RsaPublicKey {
         &self.public
     }
 
-    /// Signs `message`. The same message always gets the same signature.
+    /// Signs `message`. Signatures are deterministic.
     ///
     /// # Errors
-    /// [`RsaFailed`] for a digest that is not signed with.
-    pub fn sign(&self, hash: RsaHash, message: &[u8]) -> Result<Vec<u8>, RsaFailed> {
-        let encoding = hash.signing().ok_or(RsaFailed)?;
+    /// [`RsaError`] if `hash` is not used to sign.
+    pub fn sign(&self, hash: RsaHash, message: &[u8]) -> Result<Vec<u8>, RsaError> {
+        let encoding = hash.signing().ok_or(RsaError)?;
         let mut signature = vec![0; self.signing.public_modulus_len()];
         self.signing
             .sign(encoding, &SystemRandom::new(), message, &mut signature)
-            .map_err(|_| RsaFailed)?;
+            .map_err(|_| RsaError)?;
         Ok(signature)
     }
 
-    /// The length of what is sealed to this key, in bytes.
+    /// The length of a message sealed to this key, in bytes.
     #[must_use]
-    pub fn lock_length(&self) -> usize {
+    pub fn sealed_length(&self) -> usize {
         self.opening.key_size_bytes()
     }
 
-    /// Opens what [`RsaPublicKey::seal`] sealed to this key.
+    /// Opens a message that [`RsaPublicKey::seal`] sealed to this key.
     ///
     /// # Errors
-    /// [`RsaFailed`].
-    pub fn open(&self, sealed: &[u8]) -> Result<SecretBytes, RsaFailed> {
+    /// [`RsaError`].
+    pub fn open(&self, sealed: &[u8]) -> Result<SecretBytes, RsaError> {
         let mut out = vec![0; self.opening.min_output_size()];
         let length = self
             .opening
             .decrypt(&OAEP_SHA1_MGF1SHA1, sealed, &mut out, None)
-            .map_err(|_| RsaFailed)?
+            .map_err(|_| RsaError)?
             .len();
         out.truncate(length);
         Ok(out.into())
@@ -250,7 +253,8 @@ pub struct RsaPublicKey {
 }
 
 impl RsaPublicKey {
-    /// A public key in PEM: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) or PKCS #1 (RFC 8017, appendix A.1.1).
+    /// Parses a public key in PEM: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) or PKCS #1 (RFC
+    /// 8017, appendix A.1.1).
     ///
     /// # Errors
     /// [`RsaKeyError`].
@@ -272,7 +276,7 @@ impl RsaPublicKey {
         }
     }
 
-    /// A `SubjectPublicKeyInfo` as DER.
+    /// Parses a `SubjectPublicKeyInfo` in DER.
     ///
     /// # Errors
     /// [`RsaKeyError::NotRsa`], [`RsaKeyError::PssOnly`].
@@ -289,26 +293,26 @@ impl RsaPublicKey {
     /// The key in PEM, as [`RsaPublicKey::from_pem`] reads it.
     #[must_use]
     pub fn to_pem(&self) -> String {
-        // A constant label, and bytes that fit into memory twice.
+        // It cannot fail: the label is constant and valid.
         encode_string(PUBLIC, LineEnding::LF, &self.spki).unwrap_or_default()
     }
 
-    /// The key as DER: `SubjectPublicKeyInfo`.
+    /// The key as `SubjectPublicKeyInfo` in DER.
     #[must_use]
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
 
-    /// The SHA-256 of the key as DER.
+    /// SHA-256 of the key in DER.
     #[must_use]
     pub fn thumbprint(&self) -> [u8; 32] {
         sha256(&self.spki)
     }
 
-    /// Checks that the key's owner signed exactly `message`.
+    /// Verifies the signature of `message`.
     ///
     /// # Errors
-    /// [`BadSignature`] for every other message, key, digest or signature.
+    /// [`BadSignature`].
     pub fn verify(
         &self,
         hash: RsaHash,
@@ -320,16 +324,16 @@ impl RsaPublicKey {
             .map_err(|_| BadSignature)
     }
 
-    /// Seals a short message, so that only the key's owner can open it.
+    /// Seals a short message so that only the owner of the private key can open it.
     ///
     /// # Errors
-    /// [`RsaFailed`] for a message that is longer than the modulus less 42 bytes.
-    pub fn seal(&self, message: &[u8]) -> Result<Vec<u8>, RsaFailed> {
+    /// [`RsaError`] if the message is longer than the modulus minus 42 bytes.
+    pub fn seal(&self, message: &[u8]) -> Result<Vec<u8>, RsaError> {
         let mut sealed = vec![0; self.sealing.ciphertext_size()];
         let length = self
             .sealing
             .encrypt(&OAEP_SHA1_MGF1SHA1, message, &mut sealed, None)
-            .map_err(|_| RsaFailed)?
+            .map_err(|_| RsaError)?
             .len();
         sealed.truncate(length);
         Ok(sealed)

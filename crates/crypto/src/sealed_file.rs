@@ -1,13 +1,14 @@
-//! A file of any length, sealed under a secret that a person keeps: for backups.
+//! Files of any length, encrypted with a key slot's secret: used for backups.
 //!
 //! ```text
 //! file key = derive(seed, "sealed file", SHA-256(header))     seed: new for each file
-//! header   = the seed in the slots of a site key at rest: Argon2id for a pass phrase
+//! header   = the seed wrapped in key slots, as a site key is: Argon2id for a pass phrase
 //! chunk n  = ChaCha20-Poly1305(file key, nonce n, text, associated data = 1 for the last chunk, else 0)
 //! ```
 //!
-//! Every chunk but the last holds [`CHUNK`] bytes of text. A chunk opens only in its place, and the last one
-//! only as the last: a file that was cut, reordered or joined from two does not open.
+//! Every chunk except the last contains [`CHUNK`] bytes of text. A chunk can be opened only at its
+//! position, and the last one only as the last, so truncated, reordered or combined files are
+//! rejected.
 
 use std::fmt;
 
@@ -20,23 +21,23 @@ use crate::{
     site_key_slots::{NewSlot, OpenError, SlotError, SlotSecret, WrappedSiteKey},
 };
 
-/// Bytes of text in every chunk but the last.
+/// Length of the text in every chunk except the last, in bytes.
 pub const CHUNK: usize = 64 * 1024;
-/// Bytes of every sealed chunk but the last.
+/// Length of every sealed chunk except the last, in bytes.
 pub const SEALED_CHUNK: usize = CHUNK + TAG_LENGTH;
 
-/// ChaCha20-Poly1305 (RFC 8439): one key may seal more than any disk holds.
+/// ChaCha20-Poly1305 (RFC 8439): one key may encrypt more data than a disk can store.
 const CIPHER: RecordCipher = RecordCipher::ChaCha20Poly1305;
 
 /// Seals one file.
 pub struct FileSealer(Sealer);
 
 impl FileSealer {
-    /// Begins a file that this secret opens; also the header, one line of JSON that stands before the chunks.
-    /// `created` is the time in milliseconds since 1970.
+    /// Starts a file that `secret` opens. Returns the header too, one line of JSON that precedes
+    /// the chunks. `created` is the time in milliseconds since 1970.
     ///
     /// # Errors
-    /// [`SlotError::PassphraseTooLong`] alone.
+    /// Only [`SlotError::PassphraseTooLong`].
     pub fn create(
         secret: NewSlot<'_>,
         created: i64,
@@ -45,13 +46,13 @@ impl FileSealer {
         let key = SiteKey::from_seed(SiteSeed::generate(entropy));
         let slots = WrappedSiteKey::create(&key, secret, created, entropy)?;
         let Ok(header) = serde_json::to_string(&slots) else {
-            // Numbers and texts become JSON always.
+            // Numbers and strings can always be serialised.
             std::process::abort();
         };
         Ok((Self(Sealer::new(CIPHER, &file_key(&key, &header))), header))
     }
 
-    /// Seals the next chunk, and says whether it is the last.
+    /// Seals the next chunk; `last` marks the last one.
     ///
     /// # Errors
     /// [`RecordError::Exhausted`] after 4 PiB.
@@ -68,11 +69,11 @@ impl fmt::Debug for FileSealer {
     }
 }
 
-/// Opens one file.
+/// Opens one file, chunk by chunk.
 pub struct FileOpener(Opener);
 
 impl FileOpener {
-    /// Opens a file by its header.
+    /// Opens the header of a file with a secret.
     ///
     /// # Errors
     /// [`FileOpenError`].
@@ -88,10 +89,10 @@ impl FileOpener {
         Ok(Self(Opener::new(CIPHER, &file_key(&key, header))))
     }
 
-    /// Opens the next chunk, which must be the last or must not.
+    /// Opens the next chunk; `last` says whether it has to be the last one.
     ///
     /// # Errors
-    /// [`RecordError::Forged`]; no later chunk opens.
+    /// [`RecordError::Forged`]; after that no later chunk can be opened.
     pub fn open_chunk(&mut self, mut chunk: Vec<u8>, last: bool) -> Result<Vec<u8>, RecordError> {
         let text = self.0.open_in_place(&[u8::from(last)], &mut chunk)?.len();
         chunk.truncate(text);
@@ -105,13 +106,13 @@ impl fmt::Debug for FileOpener {
     }
 }
 
-/// Why a file does not open.
+/// Why a file cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FileOpenError {
-    /// The header is sound and the secret is another one.
+    /// The header is intact and the secret is wrong.
     #[error("the secret does not open it")]
     WrongSecret,
-    /// The header is not as it was written.
+    /// The header is damaged.
     #[error("its header is damaged")]
     Damaged,
 }
@@ -134,7 +135,7 @@ mod tests {
         Passphrase::from(text.to_owned())
     }
 
-    /// A file of three chunks, as they were sealed.
+    /// Header and chunks of a file with three chunks.
     fn sealed() -> (String, Vec<Vec<u8>>) {
         let cost = Argon2idCost::new(8, 1, 1).unwrap();
         let secret = passphrase("right");
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_file_opens_whole_in_its_order_and_not_otherwise() {
+    fn a_sealed_file_opens_only_complete_and_in_order() {
         let (header, chunks) = sealed();
         assert_eq!(open(&header, &chunks).unwrap(), "onetwothree");
         let mut swapped = chunks.clone();
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_secret_is_told_from_damage() {
+    fn a_wrong_secret_is_distinguished_from_damage() {
         let (header, _) = sealed();
         let wrong = passphrase("wrong");
         let open =

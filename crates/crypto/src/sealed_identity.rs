@@ -1,5 +1,6 @@
-//! A person's identity as the site keeps it: sealed by the client under OPAQUE's export key, padded to
-//! one length, so that any device recovers it with the pass phrase and the site never can.
+//! The sealed form of a person's identity that the site stores. The client encrypts it with
+//! OPAQUE's export key and pads it to a fixed length. So every device can recover it with the pass
+//! phrase, and the site cannot.
 //!
 //! ```text
 //! nonce (12) | AES-256-GCM of { seed (32) | length of certificate (2) | certificate | zeros } | tag (16)
@@ -14,7 +15,7 @@ use crate::kdf::derive;
 use crate::passphrase::ExportKey;
 use crate::secret::Secret;
 
-/// The length of every sealed identity, in bytes.
+/// The length of a sealed identity, in bytes.
 pub const SEALED_IDENTITY_LENGTH: usize = 768;
 
 const NONCE: usize = 12;
@@ -22,22 +23,23 @@ const TAG: usize = 16;
 const PLAINTEXT: usize = SEALED_IDENTITY_LENGTH - NONCE - TAG;
 const SEED: usize = 32;
 
-/// The bytes do not open, or what is in them is no identity: another export key, or damage.
+/// A sealed identity cannot be opened: the export key is wrong, or the bytes are damaged. Or an
+/// identity is too long to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the sealed identity does not open")]
-pub struct DoesNotOpen;
+#[error("the sealed identity cannot be opened with this export key")]
+pub struct SealedIdentityError;
 
 /// Seals an identity.
 ///
 /// # Errors
-/// [`DoesNotOpen`] when its certificate does not fit, which none of [`Identity`]'s is long enough for.
+/// [`SealedIdentityError`] if the certificate is too long, which cannot happen for an [`Identity`].
 pub fn seal(
     identity: &Identity,
     export_key: &ExportKey,
     entropy: &mut dyn Entropy,
-) -> Result<[u8; SEALED_IDENTITY_LENGTH], DoesNotOpen> {
+) -> Result<[u8; SEALED_IDENTITY_LENGTH], SealedIdentityError> {
     let certificate = identity.certificate().der();
-    let length = u16::try_from(certificate.len()).map_err(|_| DoesNotOpen)?;
+    let length = u16::try_from(certificate.len()).map_err(|_| SealedIdentityError)?;
     let nonce: [u8; NONCE] = fresh(entropy);
     let mut sealed = [0; SEALED_IDENTITY_LENGTH];
     let (head, rest) = sealed.split_at_mut(NONCE);
@@ -52,13 +54,13 @@ pub fn seal(
     for part in content {
         plaintext
             .get_mut(at..at + part.len())
-            .ok_or(DoesNotOpen)?
+            .ok_or(SealedIdentityError)?
             .copy_from_slice(part);
         at += part.len();
     }
     let made = key(export_key)?
         .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), plaintext)
-        .map_err(|_| DoesNotOpen)?;
+        .map_err(|_| SealedIdentityError)?;
     tag.copy_from_slice(made.as_ref());
     Ok(sealed)
 }
@@ -66,45 +68,50 @@ pub fn seal(
 /// Opens an identity.
 ///
 /// # Errors
-/// [`DoesNotOpen`].
-pub fn open(sealed: &[u8], export_key: &ExportKey) -> Result<Identity, DoesNotOpen> {
-    let mut bytes: [u8; SEALED_IDENTITY_LENGTH] = sealed.try_into().map_err(|_| DoesNotOpen)?;
-    let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE>().ok_or(DoesNotOpen)?;
+/// [`SealedIdentityError`].
+pub fn open(sealed: &[u8], export_key: &ExportKey) -> Result<Identity, SealedIdentityError> {
+    let mut bytes: [u8; SEALED_IDENTITY_LENGTH] =
+        sealed.try_into().map_err(|_| SealedIdentityError)?;
+    let (nonce, rest) = bytes
+        .split_first_chunk_mut::<NONCE>()
+        .ok_or(SealedIdentityError)?;
     let identity = key(export_key)?
         .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::empty(), rest)
-        .map_err(|_| DoesNotOpen)
+        .map_err(|_| SealedIdentityError)
         .and_then(|plaintext| read(plaintext));
     bytes.zeroize();
     identity
 }
 
-fn read(plaintext: &[u8]) -> Result<Identity, DoesNotOpen> {
-    let (seed, rest) = plaintext.split_first_chunk::<SEED>().ok_or(DoesNotOpen)?;
-    let (length, rest) = rest.split_first_chunk::<2>().ok_or(DoesNotOpen)?;
+fn read(plaintext: &[u8]) -> Result<Identity, SealedIdentityError> {
+    let (seed, rest) = plaintext
+        .split_first_chunk::<SEED>()
+        .ok_or(SealedIdentityError)?;
+    let (length, rest) = rest.split_first_chunk::<2>().ok_or(SealedIdentityError)?;
     let length = usize::from(u16::from_be_bytes(*length));
-    let (certificate, padding) = rest.split_at_checked(length).ok_or(DoesNotOpen)?;
+    let (certificate, padding) = rest.split_at_checked(length).ok_or(SealedIdentityError)?;
     let identity = Identity::from_seed(IdentitySeed(Secret::from_bytes(*seed)));
     let sound =
         padding.iter().all(|byte| *byte == 0) && certificate == identity.certificate().der();
     if sound {
         Ok(identity)
     } else {
-        Err(DoesNotOpen)
+        Err(SealedIdentityError)
     }
 }
 
-/// What the site answers for a name that it does not know: the same for the same name, and to whoever
-/// has no export key not to be told from a real one.
+/// The decoy that the site sends for an unknown name. It is always the same for a name, and without
+/// the export key it cannot be distinguished from a sealed identity.
 #[must_use]
 pub fn decoy(secret: &Secret<32>, name: &[u8]) -> [u8; SEALED_IDENTITY_LENGTH] {
     *derive::<SEALED_IDENTITY_LENGTH>(secret.expose(), "made-up identity", name).expose()
 }
 
-fn key(export_key: &ExportKey) -> Result<LessSafeKey, DoesNotOpen> {
+fn key(export_key: &ExportKey) -> Result<LessSafeKey, SealedIdentityError> {
     let key = derive::<32>(export_key.expose(), "sealed identity", &[]);
     UnboundKey::new(&AES_256_GCM, key.expose())
         .map(LessSafeKey::new)
-        .map_err(|_| DoesNotOpen)
+        .map_err(|_| SealedIdentityError)
 }
 
 #[cfg(test)]
@@ -122,17 +129,17 @@ mod tests {
 
     /// [SES-12]
     #[test]
-    fn an_identity_comes_back_under_the_same_export_key_alone() {
+    fn an_identity_opens_only_with_the_same_export_key() {
         let sealed = seal(&identity(), &export_key(1), &mut SystemEntropy).unwrap();
         let opened = open(&sealed, &export_key(1)).unwrap();
         assert_eq!(opened.certificate(), identity().certificate());
         assert_eq!(opened.seed(), identity().seed());
         let other = open(&sealed, &export_key(2)).map(|_| ());
-        assert_eq!(other, Err(DoesNotOpen));
+        assert_eq!(other, Err(SealedIdentityError));
     }
 
     #[test]
-    fn every_changed_byte_and_any_other_length_is_refused() {
+    fn a_changed_byte_or_another_length_is_rejected() {
         let sealed = seal(&identity(), &export_key(1), &mut SystemEntropy).unwrap();
         for at in 0..sealed.len() {
             let mut changed = sealed;
@@ -144,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_identity_is_never_sealed_alike() {
+    fn sealing_the_same_identity_twice_gives_different_bytes() {
         let [one, two] =
             [(); 2].map(|()| seal(&identity(), &export_key(1), &mut SystemEntropy).unwrap());
         let same = one.iter().zip(two).filter(|(a, b)| *a == b).count();
@@ -153,7 +160,7 @@ mod tests {
 
     /// [SES-12]
     #[test]
-    fn what_is_sealed_must_be_an_identity_and_zeros() {
+    fn the_plaintext_must_be_an_identity_and_zeros() {
         let sound = [
             &[1; SEED][..],
             &u16::try_from(identity().certificate().der().len())
@@ -165,7 +172,7 @@ mod tests {
         let mut padded = [0; PLAINTEXT];
         padded[..sound.len()].copy_from_slice(&sound);
         assert!(read(&padded).is_ok());
-        // Another seed, another length, another certificate, something behind it.
+        // Another seed, another length, another certificate, nonzero padding.
         for at in [0, SEED, SEED + 2 + 40, PLAINTEXT - 1] {
             let mut wrong = padded;
             wrong[at] ^= 1;
@@ -174,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn a_made_up_one_is_always_the_same_for_its_name_and_opens_for_nobody() {
+    fn a_decoy_is_always_the_same_for_its_name_and_cannot_be_opened() {
         let secret = Secret::from_bytes([7; 32]);
         let one = decoy(&secret, b"maria");
         assert_eq!(one, decoy(&secret, b"maria"));
         assert_ne!(one, decoy(&secret, b"mario"));
         assert_ne!(one, decoy(&Secret::from_bytes([8; 32]), b"maria"));
         assert!(open(&one, &export_key(1)).is_err());
-        // No byte is more frequent than chance has it (3 on average).
+        // No byte value is more frequent than expected by chance (3 on average).
         let most = (0..=255).map(|byte| one.iter().filter(|b| **b == byte).count());
         assert!(most.max() < Some(15));
     }

@@ -1,7 +1,7 @@
-//! Sealing to the owner of a public key: HPKE (RFC 9180), base mode, one message.
+//! Public-key encryption of one message: HPKE (RFC 9180) in base mode.
 //!
-//! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. What is sealed is
-//! `encapsulated key (32) ‖ ciphertext ‖ tag (16)`. [`hybrid`] is the same with ML-KEM besides.
+//! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. A sealed message is
+//! `encapsulated key (32) ‖ ciphertext ‖ tag (16)`. [`hybrid`] adds ML-KEM.
 
 pub mod hybrid;
 
@@ -19,43 +19,45 @@ use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::entropy::{Entropy, fresh};
 use crate::secret::SecretBytes;
 
-/// How much longer what is sealed is than the message, in bytes.
+/// How many bytes a sealed message is longer than its plaintext.
 pub const SEALING_OVERHEAD: usize = 32 + 16;
 
-/// What was sealed does not open: it was sealed to another key or for another use, or was changed.
+/// A message cannot be opened: it was sealed to another key or with another `info`, or was changed.
+/// Or it cannot be sealed because the public key is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("what was sealed does not open with this key")]
-pub struct DoesNotOpen;
+#[error("the message cannot be sealed or opened with this key")]
+pub struct SealingError;
 
-/// Seals a message so that only the owner of `to` can open it, and only for the use that `info` names.
+/// Seals a message so that only the owner of `to` can open it, and only with the same `info`, which
+/// names its purpose.
 ///
 /// # Errors
-/// [`DoesNotOpen`] when `to` is a point of small order, to which nothing can be sealed.
+/// [`SealingError`] if `to` is a point of small order.
 pub fn seal(
     to: &AgreementPublic,
     info: &[u8],
     message: &[u8],
     entropy: &mut dyn Entropy,
-) -> Result<Vec<u8>, DoesNotOpen> {
+) -> Result<Vec<u8>, SealingError> {
     seal_with_aad(to, info, &[], message, entropy)
 }
 
-/// Opens what [`seal`] sealed to this key with the same `info`.
+/// Opens a message that [`seal`] sealed to this key with the same `info`.
 ///
 /// # Errors
-/// [`DoesNotOpen`].
-pub fn open(key: &AgreementKey, info: &[u8], sealed: &[u8]) -> Result<SecretBytes, DoesNotOpen> {
+/// [`SealingError`].
+pub fn open(key: &AgreementKey, info: &[u8], sealed: &[u8]) -> Result<SecretBytes, SealingError> {
     open_with_aad(key, info, &[], sealed)
 }
 
-/// [`seal`] with associated data. Ours is in `info`; published vectors have both.
+/// [`seal`] with associated data, which only the published vectors use.
 fn seal_with_aad(
     to: &AgreementPublic,
     info: &[u8],
     associated: &[u8],
     message: &[u8],
     entropy: &mut dyn Entropy,
-) -> Result<Vec<u8>, DoesNotOpen> {
+) -> Result<Vec<u8>, SealingError> {
     seal_with::<X25519>(to, info, associated, message, entropy)
 }
 
@@ -64,7 +66,7 @@ fn open_with_aad(
     info: &[u8],
     associated: &[u8],
     sealed: &[u8],
-) -> Result<SecretBytes, DoesNotOpen> {
+) -> Result<SecretBytes, SealingError> {
     open_with::<X25519, { classical::ENCAPSULATED_LENGTH }>(key, info, associated, sealed)
 }
 
@@ -74,25 +76,25 @@ fn seal_with<K: Kem>(
     associated: &[u8],
     message: &[u8],
     entropy: &mut dyn Entropy,
-) -> Result<Vec<u8>, DoesNotOpen> {
+) -> Result<Vec<u8>, SealingError> {
     let mode = OpModeS::Base;
-    let entropy = &mut Passed(entropy);
+    let entropy = &mut EntropyRng(entropy);
     let (encapsulated, sealed) = hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, K>(
         &mode, to, info, message, associated, entropy,
     )
-    .map_err(|_| DoesNotOpen)?;
+    .map_err(|_| SealingError)?;
     Ok([&encapsulated.to_bytes()[..], &sealed].concat())
 }
 
-/// Of a KEM whose encapsulated keys have `N` bytes.
+/// Opens a message with a KEM whose encapsulated keys have `N` bytes.
 fn open_with<K: Kem, const N: usize>(
     own: &K::PrivateKey,
     info: &[u8],
     associated: &[u8],
     sealed: &[u8],
-) -> Result<SecretBytes, DoesNotOpen> {
-    let (encapsulated, ciphertext) = sealed.split_first_chunk::<N>().ok_or(DoesNotOpen)?;
-    let encapsulated = K::EncappedKey::from_bytes(encapsulated).map_err(|_| DoesNotOpen)?;
+) -> Result<SecretBytes, SealingError> {
+    let (encapsulated, ciphertext) = sealed.split_first_chunk::<N>().ok_or(SealingError)?;
+    let encapsulated = K::EncappedKey::from_bytes(encapsulated).map_err(|_| SealingError)?;
     hpke::single_shot_open::<AesGcm256, HkdfSha256, K>(
         &OpModeR::Base,
         own,
@@ -102,13 +104,13 @@ fn open_with<K: Kem, const N: usize>(
         associated,
     )
     .map(SecretBytes::from)
-    .map_err(|_| DoesNotOpen)
+    .map_err(|_| SealingError)
 }
 
-/// The entropy that was passed in, as the library wants it.
-struct Passed<'a>(&'a mut dyn Entropy);
+/// Adapts [`Entropy`] to the HPKE library.
+struct EntropyRng<'a>(&'a mut dyn Entropy);
 
-impl TryRng for Passed<'_> {
+impl TryRng for EntropyRng<'_> {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -125,7 +127,7 @@ impl TryRng for Passed<'_> {
     }
 }
 
-impl TryCryptoRng for Passed<'_> {}
+impl TryCryptoRng for EntropyRng<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_to_a_key_opens_with_it_alone_and_for_its_use_alone() {
+    fn a_sealed_message_opens_only_with_the_same_key_and_info() {
         let (own, other) = (key(1), key(2));
         let sealed = seal(own.public(), b"use", b"message", &mut SystemEntropy).unwrap();
         assert_eq!(sealed.len(), 7 + SEALING_OVERHEAD);
@@ -156,7 +158,7 @@ mod tests {
         assert!(open(&own, b"use", &sealed[..47]).is_err());
     }
 
-    /// Entropy that gives the published ephemeral secret, and only that.
+    /// Returns the published ephemeral secret.
     struct Published(Vec<u8>);
 
     impl Entropy for Published {
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_sealing_is_made_and_opened() {
+    fn the_published_sealed_message_is_reproduced_and_opened() {
         let file = include_str!("../../../vectors/hpke/rfc9180.json");
         let vector: Value = serde_json::from_str(file).unwrap();
         let bytes = |value: &Value| HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap();
@@ -187,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sealed_to_a_point_of_small_order() {
-        let nobody = AgreementPublic([0; 32]);
-        assert!(seal(&nobody, b"use", b"message", &mut SystemEntropy).is_err());
+    fn sealing_to_a_point_of_small_order_fails() {
+        let small_order = AgreementPublic([0; 32]);
+        assert!(seal(&small_order, b"use", b"message", &mut SystemEntropy).is_err());
     }
 }

@@ -16,7 +16,7 @@ pub use passphrase::{BadPassphrase, Passphrase};
 pub struct Secret<const N: usize>([u8; N]);
 
 impl<const N: usize> Secret<N> {
-    /// Takes ownership of bytes that are a secret from now on.
+    /// Takes ownership of secret bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; N]) -> Self {
         Self(bytes)
@@ -28,7 +28,7 @@ impl<const N: usize> Secret<N> {
         bytes.try_into().ok().map(Self)
     }
 
-    /// A new secret.
+    /// Generates a new secret.
     #[must_use]
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
         let mut bytes = [0; N];
@@ -36,7 +36,7 @@ impl<const N: usize> Secret<N> {
         Self(bytes)
     }
 
-    /// The bytes, for the primitive that needs them.
+    /// The secret bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8; N] {
         &self.0
@@ -62,7 +62,7 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
-    /// The bytes, for the primitive that needs them.
+    /// The secret bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -81,12 +81,12 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// Text that is a secret: a private key in PEM, a recovery code.
+/// Secret text, such as a private key in PEM or a recovery code.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SecretText(String);
 
 impl SecretText {
-    /// The text, for the file or the person that it is meant for.
+    /// The secret text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -6,14 +6,14 @@ use aws_lc_rs::signature::{self, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 use crate::secret::Secret;
 
-/// A key that signs. Its secret half is in memory that AWS-LC wipes when it frees it.
+/// A private signing key. AWS-LC wipes its memory when it is freed.
 pub struct SigningKey {
     pair: Ed25519KeyPair,
     verifying: VerifyingKey,
 }
 
 impl SigningKey {
-    /// The key that signs for this secret (the 32-byte private key of RFC 8032, section 5.1.5).
+    /// Creates the key from a 32-byte private key (RFC 8032, section 5.1.5).
     #[must_use]
     pub fn from_secret(secret: &Secret<32>) -> Self {
         let Ok(pair) = Ed25519KeyPair::from_seed_unchecked(secret.expose()) else {
@@ -28,7 +28,7 @@ impl SigningKey {
         }
     }
 
-    /// Signs `message`. The same message always gets the same signature.
+    /// Signs `message`. Signatures are deterministic.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
         let mut bytes = [0; 64];
@@ -36,7 +36,7 @@ impl SigningKey {
         Signature(bytes)
     }
 
-    /// The public half, which checks what this key signed.
+    /// The public key, which verifies the signatures.
     #[must_use]
     pub fn verifying(&self) -> VerifyingKey {
         self.verifying
@@ -49,16 +49,16 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The public half of a [`SigningKey`]: 32 bytes as RFC 8032 encodes them. Bytes that encode no
-/// point of the curve are carried, and verify nothing.
+/// The public key of a [`SigningKey`]: 32 bytes as encoded by RFC 8032. Bytes that do not encode a
+/// point are accepted here, but verify no signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VerifyingKey(pub [u8; 32]);
 
 impl VerifyingKey {
-    /// Checks that the key's owner signed exactly `message`.
+    /// Verifies the signature of `message`.
     ///
     /// # Errors
-    /// [`BadSignature`] for every other message, key or signature, without saying which is wrong.
+    /// [`BadSignature`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
         UnparsedPublicKey::new(&signature::ED25519, &self.0)
             .verify(message, &signature.0)
@@ -66,13 +66,13 @@ impl VerifyingKey {
     }
 }
 
-/// What [`SigningKey::sign`] makes: 64 bytes as RFC 8032 encodes them.
+/// A signature: 64 bytes as encoded by RFC 8032.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature(pub [u8; 64]);
 
-/// The signature is not by this key over this message: the message must not be believed.
+/// The signature does not match the message and key. The message must not be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the signature is not by this key over this message")]
+#[error("the signature does not match this message and key")]
 pub struct BadSignature;
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
 
     /// RFC 8032, section 7.1, TEST 2.
     #[test]
-    fn a_published_key_signs_as_published() {
+    fn a_published_signature_is_reproduced() {
         let secret = HEXLOWER
             .decode(b"4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
             .unwrap();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn another_message_key_or_signature_is_refused() {
+    fn another_message_key_or_signature_is_rejected() {
         let key = SigningKey::from_secret(&Secret::from_bytes([1; 32]));
         let other = SigningKey::from_secret(&Secret::from_bytes([2; 32]));
         let signature = key.sign(b"message");

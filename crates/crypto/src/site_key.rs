@@ -3,7 +3,7 @@
 //! ```text
 //! seed ─┬─ "site signing"   ── Ed25519 key ─┬─ SitePublicKey, which clients pin
 //!       ├─ "site agreement" ── X25519 key ──┘
-//!       └─ "site secret"    ── the site's own secrets, one for each label
+//!       └─ "site secret"    ── further secrets of the site, one per label
 //! ```
 
 mod public;
@@ -25,7 +25,7 @@ const SIGNING_LABEL: &str = "site signing";
 const AGREEMENT_LABEL: &str = "site agreement";
 const SECRET_LABEL: &str = "site secret";
 
-/// The 32 bytes from which a [`SiteKey`] follows. Whoever has them is the site.
+/// The 32-byte seed from which a [`SiteKey`] is derived. A party that has it can act as the site.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SiteSeed(pub Secret<32>);
 
@@ -43,7 +43,7 @@ impl fmt::Debug for SiteSeed {
     }
 }
 
-/// An opened site key. While there is none the site is sealed.
+/// An unwrapped site key. While a server has none, its site is sealed.
 pub struct SiteKey {
     seed: SiteSeed,
     signing: SigningKey,
@@ -51,7 +51,7 @@ pub struct SiteKey {
 }
 
 impl SiteKey {
-    /// The site key of this seed, always the same.
+    /// Derives the site key from a seed.
     #[must_use]
     pub fn from_seed(seed: SiteSeed) -> Self {
         let bytes = seed.0.expose();
@@ -64,7 +64,7 @@ impl SiteKey {
         }
     }
 
-    /// The public halves, which name the site to its clients.
+    /// The public keys, by which clients identify the site.
     #[must_use]
     pub fn public(&self) -> SitePublicKey {
         SitePublicKey {
@@ -79,28 +79,28 @@ impl SiteKey {
         &self.signing
     }
 
-    /// Signs `message`; [`SitePublicKey::signing`] checks it. Say in the message what it is for, so
-    /// that no signature can be used for another purpose.
+    /// Signs `message`; [`SitePublicKey::signing`] verifies it. The message has to contain its
+    /// purpose, so that the signature cannot be used for another one.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
         self.signing.sign(message)
     }
 
-    /// The key for handshakes.
+    /// The key-agreement key for handshakes.
     #[must_use]
     pub fn agreement(&self) -> &AgreementKey {
         &self.agreement
     }
 
-    /// The site's own secret of this name, which nothing stores: it comes back whenever the site key
-    /// is opened, and tells nothing of any other.
+    /// Derives a secret of the site with this label. It is not stored: it can be derived again
+    /// whenever the site key is unwrapped. Secrets with different labels are independent.
     #[must_use]
     pub fn derive<const N: usize>(&self, label: &str) -> Secret<N> {
         derive(self.seed.0.expose(), SECRET_LABEL, label.as_bytes())
     }
 
-    /// The key with which the site authenticates to itself what it hands out and gets back; one for
-    /// each label, derived as [`SiteKey::derive`] does.
+    /// Derives a MAC key with this label, as [`SiteKey::derive`] does. The site uses it to
+    /// authenticate values that it issues and later receives back.
     #[must_use]
     pub fn mac_key(&self, label: &str) -> MacKey {
         MacKey::new(MacHash::Sha256, self.derive::<32>(label).expose())
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_gives_one_site_key_and_another_seed_another() {
+    fn a_seed_determines_its_site_key() {
         assert_eq!(site(1).public(), site(1).public());
         assert_ne!(site(1).public(), site(2).public());
         assert_eq!(site(1).derive::<32>("a"), site(1).derive::<32>("a"));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_key_carries_the_public_halves() {
+    fn the_public_key_contains_both_public_keys() {
         let site = site(1);
         let public = site.public();
         let signature = site.sign(b"message");
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_of_the_same_seed_has_other_keys() {
+    fn an_identity_with_the_same_seed_has_different_keys() {
         let seed = Secret::from_bytes([1; 32]);
         let identity = Identity::from_seed(IdentitySeed(seed.clone()));
         let public = SiteKey::from_seed(SiteSeed(seed)).public();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_key_prints_its_public_key_alone() {
+    fn a_site_key_prints_only_its_public_key() {
         let site = site(1);
         let shown = format!("{site:?} {:?}", site.seed());
         assert_eq!(shown, format!("SiteKey({}) SiteSeed(..)", site.public()));

@@ -1,7 +1,8 @@
-//! The site key as it is stored: wrapped, and opened by any of its slots.
+//! The stored form of the site key: wrapped by one or more key slots, each of which can unwrap it.
 //!
-//! Each slot seals the one seed under a key of its own, so a slot can be added, replaced or removed
-//! without the others' secrets, and losing one loses nothing while another is left.
+//! Each slot encrypts the same seed with a key of its own. So a slot can be added, replaced or
+//! removed without the secrets of the others, and losing one secret is harmless while another slot
+//! is left.
 //!
 //! ```text
 //! pass phrase    stretched with Argon2id  ─┐
@@ -9,7 +10,7 @@
 //! file           32 bytes, for unattended ─┘
 //! ```
 
-mod cost;
+mod argon2id_cost;
 mod document;
 mod recovery_code;
 mod slot;
@@ -20,7 +21,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    cost::{AbsurdCost, Argon2idCost},
+    argon2id_cost::{Argon2idCost, CostOutOfRange},
     recovery_code::{BadRecoveryCode, RecoveryCode},
     slot_file::{BadSlotFile, SlotFile},
 };
@@ -31,10 +32,11 @@ use crate::{
     site_key::{SiteKey, SitePublicKey},
 };
 
-/// The most slots that a site key has: each pass phrase slot is stretched when one is tried.
-pub const MOST_SLOTS: usize = 16;
+/// Maximum number of slots. Trying a pass phrase stretches it for each pass phrase slot.
+pub const MAX_SLOTS: usize = 16;
 
-/// A site key at rest. Its serde form is the file; reading one checks all but the secrets.
+/// A wrapped site key. Its serde form is the file; deserialising checks everything except the
+/// encrypted seeds.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Document", into = "Document")]
 pub struct WrappedSiteKey {
@@ -43,10 +45,10 @@ pub struct WrappedSiteKey {
 }
 
 impl WrappedSiteKey {
-    /// Wraps a site key with its first slot. `created` is the time in milliseconds since 1970.
+    /// Wraps a site key with a first slot. `created` is the time in milliseconds since 1970.
     ///
     /// # Errors
-    /// [`SlotError::PassphraseTooLong`] alone.
+    /// Only [`SlotError::PassphraseTooLong`].
     pub fn create(
         key: &SiteKey,
         first: NewSlot<'_>,
@@ -62,13 +64,13 @@ impl WrappedSiteKey {
         })
     }
 
-    /// The site's public key, known while the site is sealed too.
+    /// The site's public key, which is available while the site is sealed.
     #[must_use]
     pub fn public(&self) -> SitePublicKey {
         self.site
     }
 
-    /// The slots, in the order in which they were added.
+    /// The slots in the order of their addition.
     pub fn slots(&self) -> impl Iterator<Item = SlotSummary> {
         self.slots.iter().map(|slot| SlotSummary {
             id: slot.id,
@@ -77,23 +79,23 @@ impl WrappedSiteKey {
         })
     }
 
-    /// Opens the site key with a secret, trying every slot of its kind.
+    /// Unwraps the site key with a secret. It tries each slot of the secret's kind.
     ///
     /// # Errors
-    /// [`OpenError`]; the site stays sealed.
+    /// [`OpenError`].
     pub fn open(&self, secret: SlotSecret<'_>) -> Result<SiteKey, OpenError> {
         let kind = secret.kind();
         let mut refusal = OpenError::NoSuchSlot { kind };
         for slot in self.slots.iter().filter(|slot| slot.lock.kind() == kind) {
             let damaged = OpenError::Damaged { slot: slot.id };
-            if !slot.is_sound(&self.site) {
+            if !slot.is_intact(&self.site) {
                 refusal = damaged;
                 continue;
             }
             match slot.open(&self.site, secret).map(SiteKey::from_seed) {
                 Some(key) if key.public() == self.site => return Ok(key),
                 Some(_) => refusal = damaged,
-                // The secret may be the right one for a damaged slot: that is the thing to tell.
+                // Keep `Damaged`: the secret may be right for the damaged slot.
                 None if matches!(refusal, OpenError::Damaged { .. }) => {}
                 None => refusal = OpenError::WrongSecret { kind },
             }
@@ -101,11 +103,11 @@ impl WrappedSiteKey {
         Err(refusal)
     }
 
-    /// Adds a slot; the opened key shows that the caller may. `created` is the time in milliseconds
-    /// since 1970.
+    /// Adds a slot. It requires the unwrapped key. `created` is the time in milliseconds since
+    /// 1970.
     ///
     /// # Errors
-    /// [`SlotError`]; nothing has changed then.
+    /// [`SlotError`]; nothing is changed.
     pub fn add(
         &mut self,
         key: &SiteKey,
@@ -113,7 +115,7 @@ impl WrappedSiteKey {
         created: i64,
         entropy: &mut dyn Entropy,
     ) -> Result<SlotId, SlotError> {
-        if self.slots.len() >= MOST_SLOTS {
+        if self.slots.len() >= MAX_SLOTS {
             return Err(SlotError::TooMany);
         }
         let id = self.unused_id();
@@ -122,12 +124,11 @@ impl WrappedSiteKey {
         Ok(id)
     }
 
-    /// Replaces a slot, so that its old secret opens nothing (in this copy of the file; in older
-    /// copies it still does). It keeps its id; its kind may change. `created` is the time in
-    /// milliseconds since 1970.
+    /// Replaces a slot. Its id stays; its kind may change. The old secret unwraps nothing any more,
+    /// except in older copies of the file. `created` is the time in milliseconds since 1970.
     ///
     /// # Errors
-    /// [`SlotError`]; nothing has changed then.
+    /// [`SlotError`]; nothing is changed.
     pub fn replace(
         &mut self,
         key: &SiteKey,
@@ -147,7 +148,7 @@ impl WrappedSiteKey {
     /// Removes a slot, unless it is the last one.
     ///
     /// # Errors
-    /// [`SlotError`]; nothing has changed then.
+    /// [`SlotError`]; nothing is changed.
     pub fn remove(&mut self, id: SlotId) -> Result<(), SlotError> {
         let at = self.position(id)?;
         if self.slots.len() == 1 {
@@ -164,7 +165,7 @@ impl WrappedSiteKey {
             .ok_or(SlotError::NoSuchSlot { slot: id })
     }
 
-    /// The lowest id that no slot has: a file may hold any ids, the highest of all too.
+    /// The lowest unused id. A file may contain any ids, including the highest.
     fn unused_id(&self) -> SlotId {
         (1..=u32::MAX)
             .map(SlotId)
@@ -196,7 +197,7 @@ impl fmt::Debug for WrappedSiteKey {
     }
 }
 
-/// The number by which a slot is shown and removed.
+/// The number that identifies a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SlotId(pub u32);
@@ -207,15 +208,15 @@ impl fmt::Display for SlotId {
     }
 }
 
-/// What opens a slot.
+/// The kind of secret that unwraps a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlotKind {
     /// A pass phrase that an administrator types.
     Passphrase,
-    /// The code that was printed once.
+    /// The recovery code, which is printed once.
     RecoveryCode,
-    /// The file for unattended start.
+    /// The credential file for an unattended start.
     File,
 }
 
@@ -229,30 +230,30 @@ impl fmt::Display for SlotKind {
     }
 }
 
-/// What may be shown of a slot.
+/// The public properties of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotSummary {
-    /// Its number.
+    /// The slot's id.
     pub id: SlotId,
-    /// What opens it.
+    /// The kind of its secret.
     pub kind: SlotKind,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub created: i64,
 }
 
-/// A secret to open a slot with.
+/// A secret that unwraps a slot.
 #[derive(Debug, Clone, Copy)]
 pub enum SlotSecret<'a> {
     /// A pass phrase.
     Passphrase(&'a Passphrase),
     /// The recovery code.
     RecoveryCode(&'a RecoveryCode),
-    /// What the file holds.
+    /// The content of the credential file.
     File(&'a SlotFile),
 }
 
 impl SlotSecret<'_> {
-    /// The kind of slot that it may open.
+    /// The kind of slot that it can unwrap.
     #[must_use]
     pub fn kind(self) -> SlotKind {
         match self {
@@ -263,38 +264,38 @@ impl SlotSecret<'_> {
     }
 }
 
-/// A slot to be made.
+/// The secret of a new slot.
 #[derive(Debug, Clone, Copy)]
 pub enum NewSlot<'a> {
-    /// A pass phrase, and what stretching it shall cost.
+    /// A pass phrase, and the cost of stretching it.
     Passphrase(&'a Passphrase, Argon2idCost),
-    /// The recovery code, to be printed.
+    /// The recovery code, which the caller prints.
     RecoveryCode(&'a RecoveryCode),
-    /// The file's secret, to be written.
+    /// The secret that the caller writes into the credential file.
     File(&'a SlotFile),
 }
 
-/// Why a secret did not open the site key.
+/// Why a secret did not unwrap the site key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// No slot takes a secret of this kind.
+    /// There is no slot of this kind.
     #[error("the site key has no slot for a {kind}; open it with another secret")]
     NoSuchSlot {
         /// The kind of secret that was given.
         kind: SlotKind,
     },
-    /// Every slot of this kind is sound, and the secret opens none.
+    /// All slots of this kind are intact, and the secret unwraps none of them.
     #[error("the {kind} does not open the site key")]
     WrongSecret {
         /// The kind of secret that was given.
         kind: SlotKind,
     },
-    /// The slot is not as it was written, or what it holds is not this site's seed.
+    /// The slot was changed, or it does not contain this site's seed.
     #[error(
         "slot {slot} of the site key is damaged; restore the file from a backup, or open another slot"
     )]
     Damaged {
-        /// Which slot.
+        /// The damaged slot.
         slot: SlotId,
     },
 }
@@ -302,22 +303,22 @@ pub enum OpenError {
 /// Why a slot was not added, replaced or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SlotError {
-    /// There is no slot of this id.
+    /// There is no slot with this id.
     #[error("the site key has no slot {slot}")]
     NoSuchSlot {
         /// The id that was given.
         slot: SlotId,
     },
-    /// Without a slot the site key would be lost for ever.
+    /// The last slot cannot be removed: the site key would be lost.
     #[error("the last slot of the site key cannot be removed; add another one first")]
     LastSlot,
-    /// There are [`MOST_SLOTS`] slots.
-    #[error("the site key has {MOST_SLOTS} slots already; remove one first")]
+    /// There are [`MAX_SLOTS`] slots.
+    #[error("the site key has {MAX_SLOTS} slots already; remove one first")]
     TooMany,
-    /// The opened key is not the one that is wrapped here.
-    #[error("the opened key is another site's")]
+    /// The given key is not the one that is wrapped here.
+    #[error("the given site key belongs to another site; nothing was changed")]
     OtherSite,
-    /// Argon2id takes at most 4 GiB.
+    /// Argon2id accepts at most 4 GiB.
     #[error("the pass phrase is longer than 4 GiB")]
     PassphraseTooLong,
 }

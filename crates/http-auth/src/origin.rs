@@ -36,8 +36,8 @@ pub(super) fn target(uri: &Uri) -> String {
     }
 }
 
-/// The same address with path and query as returned by [`target`], because HTTP clients differ in how
-/// they send an empty path.
+/// The same address with path and query as returned by [`target`], because HTTP clients differ in
+/// how they send an empty path.
 #[cfg(feature = "consumer")]
 pub(super) fn with_path(uri: Uri) -> Uri {
     let path = PathAndQuery::try_from(target(&uri));
@@ -46,8 +46,9 @@ pub(super) fn with_path(uri: Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or(uri)
 }
 
-/// The port in an authority, or `Some(None)` if it contains none. `None` if the authority is not just
-/// host and port: the parser also accepts `h:x`, `h:99999` and `[::1]x`, with hosts `h` and `[::1]`.
+/// The port in an authority, or `Some(None)` if it contains none. `None` if the authority is not
+/// just host and port: the parser also accepts `h:x`, `h:99999` and `[::1]x`, with hosts `h` and
+/// `[::1]`.
 fn port(authority: &Authority) -> Option<Option<u16>> {
     let text = authority.as_str();
     let text = text.rsplit_once('@').map_or(text, |(_, text)| text);
@@ -63,8 +64,8 @@ fn port(authority: &Authority) -> Option<Option<u16>> {
     digits.then(|| port.parse().ok()).flatten().map(Some)
 }
 
-/// An authority normalised as in RFC 9421, section 2.2.3: in lower case, without its scheme's default
-/// port. `None` if it contains a user name or an invalid port.
+/// An authority normalised as in RFC 9421, section 2.2.3: in lower case, without its scheme's
+/// default port. `None` if it contains a user name or an invalid port.
 pub(super) fn normalized(authority: &Authority, default_port: Option<u16>) -> Option<String> {
     if authority.as_str().contains('@') {
         return None;
@@ -198,8 +199,8 @@ mod tests {
         assert_eq!(without.as_deref(), Some("ledger.example"));
     }
 
-    /// Regression: a request to `http://h?x=1` was signed for the target `?x=1`, and the HTTP client
-    /// sent `/?x=1`.
+    /// Regression: a request to `http://h?x=1` was signed for the target `?x=1`, and the HTTP
+    /// client sent `/?x=1`.
     #[test]
     fn an_empty_path_becomes_a_slash_and_other_paths_are_unchanged() {
         for (address, expected) in [

@@ -1,5 +1,5 @@
-//! The content pump: moves the content of operations and results between packets and their readers and
-//! writers. It buffers at most what the session's flow-control windows allow.
+//! The content pump: moves the content of operations and results between packets and their readers
+//! and writers. It buffers at most what the session's flow-control windows allow.
 //!
 //! ```text
 //! packets --arrived--> Pump --Incoming--> reader       a slow reader stops the sender
@@ -95,8 +95,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Cancels the rest of the content. If it is dropped without this, the rest arrives unread until
-    /// the operation has its result.
+    /// Cancels the rest of the content. If it is dropped without this, the rest arrives unread
+    /// until the operation has its result.
     pub fn abandon(&mut self) {
         if !self.over {
             self.over = true;
@@ -216,8 +216,8 @@ where
     #[must_use]
     pub fn count(&self) -> usize {
         let outgoing = self.outgoing.values();
-        let held = outgoing.filter(|outgoing| outgoing.content.is_some());
-        self.incoming.len() + held.count() + self.pulling.len()
+        let idle = outgoing.filter(|outgoing| outgoing.content.is_some());
+        self.incoming.len() + idle.count() + self.pulling.len()
     }
 
     /// Whether content of message `id` is in transit.
@@ -306,8 +306,8 @@ where
         }
     }
 
-    /// Waits for the next event; for ever if nothing is in transit. No event is lost if the future is
-    /// dropped.
+    /// Waits for the next event; for ever if nothing is in transit. No event is lost if the future
+    /// is dropped.
     pub async fn next(&mut self) -> PumpEvent<S> {
         PumpEvent(tokio::select! {
             Some(report) = self.reported.recv() => EventKind::Reported(report),
@@ -317,8 +317,8 @@ where
         })
     }
 
-    /// Passes an event to the session. If a writer failed, the content is cancelled and the writer's
-    /// error returned.
+    /// Passes an event to the session. If a writer failed, the content is cancelled and the
+    /// writer's error returned.
     ///
     /// # Errors
     /// The session has ended.
@@ -401,9 +401,9 @@ mod tests {
         (sender, content.boxed())
     }
 
-    /// Regression: content that was cancelled while its writer was polled was sent as content of the next
-    /// message with its id. It was not counted either, so a client could keep any number of writers busy
-    /// by cancelling.
+    /// Regression: content that was cancelled while its writer was polled was sent as content of
+    /// the next message with its id. It was not counted either, so a client could keep any number
+    /// of writers busy by cancelling.
     #[tokio::test]
     async fn cancelled_content_is_not_sent_for_the_next_message_with_its_id() {
         let (mut pump, mut sent) = (Pump::<Content>::default(), Sent::default());

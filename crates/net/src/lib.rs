@@ -1,13 +1,13 @@
-//! Tokio adapters that client and server share. They move bytes between sockets and the state machines
-//! of `countersign_proto`.
+//! Tokio adapters that client and server share. They move bytes between sockets and the state
+//! machines of `countersign_proto`.
 //!
 //! Non-goals: they make no decisions about authentication or authorization, do not know sites or
 //! accounts, and do not read the time of day.
 //!
 //! - [`content`]: the content of operations and results.
 //! - [`lines`]: JSON lines over a stream.
-//! - `listener`, `admission`, `descriptors`, `proxies`: accepting and limiting connections. They need the
-//!   feature `listener`, which clients do not enable.
+//! - `listener`, `admission`, `descriptors`, `proxies`: accepting and limiting connections. They
+//!   need the feature `listener`, which clients do not enable.
 //!
 //! ```
 //! # async fn example() -> std::io::Result<()> {

@@ -29,8 +29,8 @@ impl<S: AsyncRead + Unpin> Lines<S> {
     /// The next line without its line ending; `None` at the end of the stream.
     ///
     /// # Errors
-    /// The errors of the stream; [`io::ErrorKind::InvalidData`] with [`TooLong`] inside if a line is
-    /// too long.
+    /// The errors of the stream; [`io::ErrorKind::InvalidData`] with [`TooLong`] inside if a line
+    /// is too long.
     pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
         while !self.decoder.has_line().map_err(invalid)? {
             let tail = self.decoder.tail(READ_SIZE);

@@ -1,8 +1,8 @@
 //! Trusted proxies and the header `x-forwarded-for`.
 //!
-//! Each proxy appends the source address of the request, so the header is read from its end. Addresses
-//! of trusted proxies are skipped; the first other address is the client. Earlier entries come from the
-//! client or an untrusted proxy and are ignored.
+//! Each proxy appends the source address of the request, so the header is read from its end.
+//! Addresses of trusted proxies are skipped; the first other address is the client. Earlier entries
+//! come from the client or an untrusted proxy and are ignored.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -80,8 +80,8 @@ mod tests {
         Some(client.to_canonical().to_string())
     }
 
-    /// Regression: a request through two proxies names the second one last. Its failures were counted for
-    /// that proxy, which was then rejected with all its clients.
+    /// Regression: a request through two proxies names the second one last. Its failures were
+    /// counted for that proxy, which was then rejected with all its clients.
     #[test]
     fn trusted_proxies_are_skipped() {
         let client = Some("203.0.113.7".to_owned());
@@ -106,7 +106,8 @@ mod tests {
         }
     }
 
-    /// A proxy is never counted as the client, and a client cannot choose its address with invalid entries.
+    /// A proxy is never counted as the client, and a client cannot choose its address with invalid
+    /// entries.
     #[test]
     fn without_a_valid_client_address_a_request_is_counted_for_no_client() {
         for lines in [

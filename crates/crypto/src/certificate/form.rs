@@ -1,5 +1,5 @@
-//! The one form that a certificate has, as DER (X.690). Two keys and a signature fix every byte of
-//! it, so reading takes these three out and writes the certificate again to compare.
+//! The canonical form of a certificate in DER (X.690). Two keys and a signature determine every
+//! byte, so parsing extracts these three, encodes the certificate again and compares.
 
 use std::{str::FromStr, time::Duration};
 
@@ -28,7 +28,7 @@ const NAME: &str = "CN=countersign identity";
 /// 2000-01-01T00:00:00Z, after 1970.
 const NOT_BEFORE: Duration = Duration::from_secs(946_684_800);
 
-/// What distinguishes one identity's certificate from another's.
+/// The keys that distinguish the certificates of identities.
 pub(super) struct Keys {
     pub(super) signing: VerifyingKey,
     pub(super) agreement: AgreementPublic,
@@ -42,7 +42,7 @@ struct Signed {
     signature: BitString,
 }
 
-/// `TBSCertificate` of RFC 5280, section 4.1, as far as ours have it.
+/// The fields of `TBSCertificate` (RFC 5280, section 4.1) that our certificates have.
 #[derive(Sequence)]
 struct ToBeSigned {
     #[asn1(context_specific = "0")]
@@ -82,12 +82,12 @@ impl ToBeSigned {
     }
 }
 
-/// What the identity signs.
+/// The signed part of the certificate.
 pub(super) fn to_be_signed(keys: &Keys) -> der::Result<Vec<u8>> {
     ToBeSigned::new(keys)?.to_der()
 }
 
-/// The whole certificate.
+/// The complete certificate.
 pub(super) fn certificate(keys: &Keys, signature: Signature) -> der::Result<Vec<u8>> {
     let signed = Signed {
         tbs: ToBeSigned::new(keys)?,
@@ -97,7 +97,7 @@ pub(super) fn certificate(keys: &Keys, signature: Signature) -> der::Result<Vec<
     signed.to_der()
 }
 
-/// The two keys of a certificate that may differ from ours in all else.
+/// Extracts the two keys of a certificate in any form.
 pub(super) fn keys(certificate: &x509_cert::Certificate) -> Result<Keys, CertificateError> {
     let tbs = certificate.tbs_certificate();
     let key = tbs.subject_public_key_info();
@@ -130,7 +130,7 @@ fn algorithm() -> AlgorithmIdentifier {
     }
 }
 
-/// 128 bits of the key's digest, of which the two top bits keep the number positive and of one length.
+/// 128 bits of the key's digest. The two top bits make the number positive and its length constant.
 fn serial(key: VerifyingKey) -> der::Result<SerialNumber> {
     let [first, rest @ ..] = sha256(&key.0);
     let mut serial = vec![first & 0x3f | 0x40];

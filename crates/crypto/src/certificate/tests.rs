@@ -22,7 +22,7 @@ fn replaced(der: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     der
 }
 
-/// A certificate that another tool made, with a new key of the given algorithm.
+/// A certificate of OpenSSL with a new key of the given algorithm.
 fn made_by_openssl(algorithm: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let made = Command::new("openssl")
@@ -45,7 +45,7 @@ fn the_certificate_of_a_seed_never_changes() {
 }
 
 #[test]
-fn both_forms_read_back_as_the_same_certificate() {
+fn der_and_pem_are_read_back_as_the_same_certificate() {
     let certificate = certificate();
     assert_eq!(
         Certificate::from_der(certificate.der()).unwrap(),
@@ -79,7 +79,7 @@ fn openssl_reads_and_verifies_the_certificate() {
         String::from_utf8(run.stdout).unwrap()
     };
 
-    // OpenSSL 3.2 left out the spaces around the sign.
+    // OpenSSL 3.2 prints no spaces around the sign.
     let text = openssl(&["x509", "-in", "self.pem", "-noout", "-text"]).replace(" = ", "=");
     for line in [
         "Version: 3 (0x2)",
@@ -96,10 +96,10 @@ fn openssl_reads_and_verifies_the_certificate() {
 }
 
 #[test]
-fn length_is_refused_before_anything_is_parsed() {
-    let longest = vec![0x30; MAX_CERTIFICATE];
+fn a_long_text_is_rejected_before_it_is_parsed() {
+    let max_len = vec![0x30; MAX_CERTIFICATE];
     assert_eq!(
-        Certificate::from_der(&longest),
+        Certificate::from_der(&max_len),
         Err(CertificateError::NotX509)
     );
     let longer = vec![0x30; MAX_CERTIFICATE + 1];
@@ -115,14 +115,14 @@ fn length_is_refused_before_anything_is_parsed() {
 }
 
 #[test]
-fn bytes_after_the_certificate_are_refused() {
+fn bytes_after_the_certificate_are_rejected() {
     let mut der = certificate().der().to_vec();
     der.push(0);
     assert_eq!(Certificate::from_der(&der), Err(CertificateError::NotX509));
 }
 
 #[test]
-fn a_pem_file_holds_one_certificate_and_any_text_around_it() {
+fn a_pem_file_may_contain_one_certificate_and_text_around_it() {
     let pem = certificate().to_pem();
     for around in ["more", "\n\n", "\r\n-- \r\nmaria"] {
         let read = Certificate::from_pem(&format!("{around}\n{pem}{around}"));
@@ -139,7 +139,7 @@ fn a_pem_file_holds_one_certificate_and_any_text_around_it() {
 }
 
 #[test]
-fn a_file_of_another_kind_is_named() {
+fn the_error_names_the_label_of_another_kind_of_file() {
     assert_eq!(
         Certificate::from_pem("no certificate"),
         Err(CertificateError::NotPem)
@@ -154,7 +154,7 @@ fn a_file_of_another_kind_is_named() {
 }
 
 #[test]
-fn certificates_of_other_tools_are_told_apart() {
+fn certificates_of_other_tools_are_rejected_with_the_reason() {
     let elliptic = made_by_openssl(&["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
     assert_eq!(
         Certificate::from_pem(&elliptic),
@@ -167,7 +167,7 @@ fn certificates_of_other_tools_are_told_apart() {
 }
 
 #[test]
-fn a_changed_name_or_date_is_not_canonical() {
+fn a_changed_name_or_date_is_rejected_as_not_canonical() {
     let der = certificate().der().to_vec();
     for (from, to) in [
         (&b"countersign"[..], &b"countersing"[..]),
@@ -181,7 +181,7 @@ fn a_changed_name_or_date_is_not_canonical() {
 }
 
 #[test]
-fn another_agreement_key_breaks_the_signature() {
+fn another_agreement_key_invalidates_the_signature() {
     let certificate = certificate();
     let forged = replaced(certificate.der(), &certificate.agreement().0, &[9; 32]);
     assert_eq!(
@@ -191,7 +191,7 @@ fn another_agreement_key_breaks_the_signature() {
 }
 
 #[test]
-fn a_thumbprint_is_read_in_its_one_form() {
+fn a_thumbprint_is_read_only_in_its_canonical_form() {
     let thumbprint = certificate().thumbprint();
     let text = thumbprint.to_string();
     assert_eq!(text.parse(), Ok(thumbprint));

@@ -1,5 +1,6 @@
-//! A key that a site delivers to whoever names its owner: the certificate, and the private key encrypted
-//! under a pass phrase that the site does not know. Who has it may guess at the pass phrase.
+//! Delivered keys: a certificate, and the private key encrypted with a pass phrase that the site
+//! does not know. The site delivers it to any client that names the account, so an attacker can
+//! guess the pass phrase offline.
 
 use der::SecretDocument;
 use der::asn1::OctetStringRef;
@@ -13,7 +14,7 @@ use crate::identity::{Identity, IdentitySeed};
 use crate::kdf::derive;
 use crate::secret::{Passphrase, Secret};
 
-/// The longest certificate, and the longest encrypted key, that are delivered, in bytes.
+/// Maximum length of a delivered certificate, and of a delivered encrypted key, in bytes.
 pub const MAX_DELIVERED: usize = 1_000;
 
 /// A certificate and its encrypted private key, in DER.
@@ -24,7 +25,7 @@ pub struct DeliveredKey {
 }
 
 impl DeliveredKey {
-    /// The identity's certificate and its key, encrypted under the pass phrase.
+    /// Encrypts an identity's key with a pass phrase.
     #[must_use]
     pub fn new(identity: &Identity, passphrase: &Passphrase, entropy: &mut dyn Entropy) -> Self {
         let encrypted = form::encode(identity)
@@ -39,13 +40,13 @@ impl DeliveredKey {
         }
     }
 
-    /// From a certificate and the text of an encrypted key file.
+    /// Takes a certificate and the text of an encrypted key file.
     ///
     /// # Errors
-    /// [`KeyFileError`] as for [`super::read_identity`]; [`KeyFileError::NotEncrypted`] and
-    /// [`KeyFileError::TooCheap`] when the key would be delivered without enough protection.
+    /// [`KeyFileError`] as [`super::read_identity`]; [`KeyFileError::NotEncrypted`] and
+    /// [`KeyFileError::WeakEncryption`] if the key is not protected sufficiently.
     pub fn from_key_file(certificate: &Certificate, pem: &str) -> Result<Self, KeyFileError> {
-        if pem.len() > super::LONGEST_KEY_FILE {
+        if pem.len() > super::MAX_KEY_FILE {
             return Err(KeyFileError::TooLong { length: pem.len() });
         }
         let block = crate::pem::find(pem, &[ENCRYPTED])?;
@@ -55,10 +56,10 @@ impl DeliveredKey {
         Self::from_der(certificate.der(), &block.decode()?)
     }
 
-    /// From what [`Self::certificate`] and [`Self::encrypted_key`] gave.
+    /// Parses the outputs of [`Self::certificate`] and [`Self::encrypted_key`].
     ///
     /// # Errors
-    /// As for [`Self::from_key_file`].
+    /// As [`Self::from_key_file`].
     pub fn from_der(certificate: &[u8], encrypted_key: &[u8]) -> Result<Self, KeyFileError> {
         for length in [certificate.len(), encrypted_key.len()] {
             if length > MAX_DELIVERED {
@@ -67,18 +68,18 @@ impl DeliveredKey {
         }
         let certificate = Certificate::from_der(certificate).map_err(|_| KeyFileError::Damaged)?;
         let document = SecretDocument::try_from(encrypted_key);
-        encryption::check_worth(&document.map_err(|_| KeyFileError::Damaged)?)?;
+        encryption::check_strength(&document.map_err(|_| KeyFileError::Damaged)?)?;
         Ok(Self {
             certificate,
             encrypted_key: encrypted_key.to_vec(),
         })
     }
 
-    /// From what was checked when it was stored: reads as little as a login needs, so that a name with a
-    /// key takes no longer than one without.
+    /// Parses values that were checked before they were stored. It does only what a login needs, so
+    /// that a login with a known name takes no longer than one with an unknown name.
     ///
     /// # Errors
-    /// [`KeyFileError::Damaged`] when the certificate is none.
+    /// [`KeyFileError::Damaged`] if the certificate is invalid.
     pub fn from_stored(certificate: &[u8], encrypted_key: Vec<u8>) -> Result<Self, KeyFileError> {
         let certificate = Certificate::from_stored(certificate);
         Ok(Self {
@@ -103,23 +104,23 @@ impl DeliveredKey {
     #[must_use]
     pub fn encrypted_key_pem(&self) -> String {
         let Ok(pem) = pem::encode_string(ENCRYPTED, LineEnding::LF, &self.encrypted_key) else {
-            // A short text of any bytes; only exhausted memory leads here.
+            // Short bytes can always be encoded; only exhausted memory leads here.
             std::process::abort();
         };
         pem
     }
 
-    /// Both in PEM, the certificate first, as other tools read them.
+    /// Certificate and encrypted key in PEM, in this order.
     #[must_use]
     pub fn to_pem(&self) -> String {
         [self.certificate.to_pem(), self.encrypted_key_pem()].concat()
     }
 
-    /// Opens the key. This stretches the pass phrase: do not call it where others wait for the thread.
+    /// Decrypts the key. This stretches the pass phrase: call it on a thread that may block.
     ///
     /// # Errors
-    /// [`KeyFileError::WrongPassphrase`], [`KeyFileError::SeedMismatch`] when the key is not the
-    /// certificate's, and those of a damaged key.
+    /// [`KeyFileError::WrongPassphrase`]; [`KeyFileError::SeedMismatch`] if the key does not belong
+    /// to the certificate; other errors if the key is damaged.
     pub fn open(&self, passphrase: &Passphrase) -> Result<Identity, KeyFileError> {
         let document = SecretDocument::try_from(&self.encrypted_key[..]);
         let document = document.map_err(|_| KeyFileError::Damaged)?;
@@ -131,15 +132,16 @@ impl DeliveredKey {
         }
     }
 
-    /// What is delivered for a name that has none: of the same form and lengths, always the same for a
-    /// name, and with a key that no pass phrase opens.
+    /// The decoy that is delivered for a name without a key. It has the same form and lengths, is
+    /// always the same for a name, and no pass phrase decrypts its key.
     #[must_use]
     pub fn decoy(secret: &Secret<32>, name: &[u8]) -> Self {
         let seed = derive(secret.expose(), "made up identity", name);
         let identity = Identity::from_seed(IdentitySeed(seed));
         let noise: Secret<512> = derive(secret.expose(), "made up key", name);
-        let document = form::encode(&identity)
-            .and_then(|plain| encryption::imitate(plain.as_bytes().len(), noise.expose()));
+        let document = form::encode(&identity).and_then(|plain| {
+            encryption::noise_in_key_form(plain.as_bytes().len(), noise.expose())
+        });
         let Ok(document) = document else {
             std::process::abort();
         };
@@ -156,7 +158,7 @@ impl std::fmt::Debug for DeliveredKey {
     }
 }
 
-/// An encrypted document around bytes that are none.
+/// Encodes ciphertext and encryption scheme as a document.
 pub(super) fn document(
     scheme: pkcs8::pkcs5::pbes2::Parameters,
     encrypted: &[u8],
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivered_key_opens_with_its_pass_phrase_alone() {
+    fn a_delivered_key_opens_only_with_its_pass_phrase() {
         let identity = Identity::generate(&mut SystemEntropy);
         let key = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
         let read = DeliveredKey::from_der(key.certificate().der(), key.encrypted_key()).unwrap();
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_reads_back() {
+    fn a_stored_key_is_read_back() {
         let identity = Identity::generate(&mut SystemEntropy);
         let key = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
         let (certificate, encrypted) = (key.certificate().der(), key.encrypted_key().to_vec());
@@ -201,9 +203,9 @@ mod tests {
         assert_eq!(cut, Err(KeyFileError::Damaged));
     }
 
-    /// At the limit and one past it, of which nothing is parsed.
+    /// At the limit and one over, when nothing is parsed.
     #[test]
-    fn what_is_too_long_is_not_delivered() {
+    fn a_key_or_certificate_that_is_too_long_is_rejected() {
         let long = [0; MAX_DELIVERED + 1];
         for (certificate, key, refused) in [
             (&long[1..], &long[1..], KeyFileError::Damaged),
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_certificate_is_refused() {
+    fn a_key_that_does_not_belong_to_the_certificate_is_rejected() {
         let identity = Identity::generate(&mut SystemEntropy);
         let other = Identity::generate(&mut SystemEntropy);
         let key = DeliveredKey::new(&identity, &passphrase("right"), &mut SystemEntropy);
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_up_has_the_form_of_what_is_not() {
+    fn a_decoy_has_the_same_form_as_a_delivered_key() {
         let secret = Secret::from_bytes([7; 32]);
         let decoy = DeliveredKey::decoy(&secret, b"nobody");
         assert_eq!(decoy, DeliveredKey::decoy(&secret, b"nobody"));
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_key_is_not_delivered() {
+    fn an_unencrypted_key_is_rejected() {
         let identity = Identity::generate(&mut SystemEntropy);
         let plain = super::super::write_identity(&identity, None, &mut SystemEntropy);
         let refused = DeliveredKey::from_key_file(identity.certificate(), plain.expose());

@@ -1,4 +1,4 @@
-//! `EncryptedPrivateKeyInfo` of RFC 5958, section 3, under PBES2 (RFC 8018, section 6.2).
+//! `EncryptedPrivateKeyInfo` (RFC 5958, section 3) with PBES2 (RFC 8018, section 6.2).
 
 use der::SecretDocument;
 use pkcs8::{
@@ -17,18 +17,18 @@ use crate::{
     secret::Passphrase,
 };
 
-/// The strongest scrypt cost (RFC 7914) that OpenSSL reads without being told to take more memory:
-/// 16 MiB, five times over.
+/// The highest scrypt cost (RFC 7914) that OpenSSL accepts by default: 16 MiB, five times.
 const COST: u64 = 1 << 14;
 const BLOCK_SIZE: u16 = 8;
 const PARALLELIZATION: u16 = 5;
 
-/// The shortest ciphertext of an identity, in bytes. A key without its seed, as other tools rewrite it, has 64.
+/// The minimum length of an identity's ciphertext, in bytes. A key without its seed, as other tools
+/// write it, has 64.
 const SHORTEST: usize = 128;
 
-/// The most memory that a file may ask for: 128 · N · r bytes.
-const MOST_MEMORY: u64 = 1 << 30;
-const MOST_PARALLELIZATION: u16 = 16;
+/// Maximum memory of a file's scrypt cost: 128 · N · r bytes.
+const MAX_MEMORY: u64 = 1 << 30;
+const MAX_PARALLELIZATION: u16 = 16;
 
 pub(super) fn encrypt(
     plain: &SecretDocument,
@@ -42,14 +42,14 @@ pub(super) fn encrypt(
     document(scheme, &encrypted)
 }
 
-/// What looks like an encrypted key of `length` plain bytes and is noise: at least 32 bytes more of it
-/// than a key has.
-pub(super) fn imitate(length: usize, noise: &[u8]) -> der::Result<SecretDocument> {
+/// A decoy: looks like an encrypted key with `length` bytes of plaintext, but contains `noise`,
+/// which has to be at least 48 bytes longer.
+pub(super) fn noise_in_key_form(length: usize, noise: &[u8]) -> der::Result<SecretDocument> {
     const BLOCK: usize = 16;
     let too_little = || der::Error::from(der::ErrorKind::Failed);
     let (salt, rest) = noise.split_first_chunk::<16>().ok_or_else(too_little)?;
     let (iv, rest) = rest.split_first_chunk::<BLOCK>().ok_or_else(too_little)?;
-    // CBC with padding: up to the next whole block, and a whole one if there is nothing to fill.
+    // CBC padding: fill the last block, or add a complete one.
     let encrypted = rest.get(..length / BLOCK * BLOCK + BLOCK);
     document(scheme(*salt, *iv)?, encrypted.ok_or_else(too_little)?)
 }
@@ -67,9 +67,9 @@ fn scheme(salt: [u8; 16], iv: [u8; 16]) -> der::Result<Parameters> {
     })
 }
 
-/// Whether an encrypted key is at least as dear to guess at as ours are, in memory and in time, and is
-/// encrypted with AES-256; and whether there is room for the seed in it, which its length alone tells.
-pub(super) fn check_worth(document: &SecretDocument) -> Result<(), KeyFileError> {
+/// Checks that an encrypted key has at least our scrypt cost in memory and time, uses AES-256, and
+/// is long enough to contain a seed.
+pub(super) fn check_strength(document: &SecretDocument) -> Result<(), KeyFileError> {
     let encrypted = read(document)?;
     if encrypted.encrypted_data.as_bytes().len() < SHORTEST {
         return Err(KeyFileError::NotAnIdentity);
@@ -89,7 +89,7 @@ pub(super) fn check_worth(document: &SecretDocument) -> Result<(), KeyFileError>
     if memory >= our_memory && time >= our_time {
         Ok(())
     } else {
-        Err(KeyFileError::TooCheap)
+        Err(KeyFileError::WeakEncryption)
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn decrypt(
             pkcs5::Error::DecryptFailed => KeyFileError::WrongPassphrase,
             _ => KeyFileError::UnknownEncryption,
         })?;
-    // One wrong pass phrase in 256 leaves a padding that looks right.
+    // With one of 256 wrong pass phrases the padding is valid by chance.
     SecretDocument::try_from(plain).map_err(|_| KeyFileError::WrongPassphrase)
 }
 
@@ -114,7 +114,7 @@ fn read(document: &SecretDocument) -> Result<EncryptedPrivateKeyInfoRef<'_>, Key
     document.decode_msg().map_err(|_| KeyFileError::Damaged)
 }
 
-/// How a key is encrypted, if that is with scrypt at a sensible cost.
+/// The parameters of an encrypted key that uses scrypt with an acceptable cost.
 fn parameters<'a>(
     encrypted: &'a EncryptedPrivateKeyInfoRef<'_>,
 ) -> Result<(&'a Parameters, &'a ScryptParams), KeyFileError> {
@@ -127,15 +127,15 @@ fn parameters<'a>(
     Ok((scheme, scrypt))
 }
 
-/// Refuses what would exhaust memory, and what is no scrypt cost at all.
+/// Rejects costs that would exhaust memory, and invalid costs.
 fn check_cost(scrypt: &ScryptParams) -> Result<(), KeyFileError> {
     let memory = scrypt
         .cost_parameter
         .checked_mul(128 * u64::from(scrypt.block_size));
     let sensible = scrypt.cost_parameter.is_power_of_two()
         && scrypt.cost_parameter > 1
-        && memory.is_some_and(|memory| 0 < memory && memory <= MOST_MEMORY)
-        && (1..=MOST_PARALLELIZATION).contains(&scrypt.parallelization);
+        && memory.is_some_and(|memory| 0 < memory && memory <= MAX_MEMORY)
+        && (1..=MAX_PARALLELIZATION).contains(&scrypt.parallelization);
     if sensible {
         Ok(())
     } else {
@@ -171,19 +171,19 @@ mod tests {
 
     /// [SES-34]
     #[test]
-    fn a_key_is_delivered_at_our_cost_or_above_and_not_below() {
+    fn a_key_is_delivered_only_with_at_least_our_cost() {
         let aes_256 = || EncryptionScheme::Aes256Cbc { iv: [0; 16] };
-        let worth = |cost| check_worth(&document_with(cost, aes_256()));
+        let worth = |cost| check_strength(&document_with(cost, aes_256()));
         assert_eq!(worth((COST, BLOCK_SIZE, PARALLELIZATION)), Ok(()));
         assert_eq!(worth((COST * 4, BLOCK_SIZE, PARALLELIZATION)), Ok(()));
         for cheap in [
             (COST, BLOCK_SIZE, PARALLELIZATION - 1),
             (COST, BLOCK_SIZE - 1, PARALLELIZATION),
             (COST / 2, BLOCK_SIZE, PARALLELIZATION),
-            // As long, in half the memory.
+            // The same time with half the memory.
             (COST / 2, BLOCK_SIZE, PARALLELIZATION * 2),
         ] {
-            assert_eq!(worth(cheap), Err(KeyFileError::TooCheap), "{cheap:?}");
+            assert_eq!(worth(cheap), Err(KeyFileError::WeakEncryption), "{cheap:?}");
         }
         let absurd = worth((1 << 21, BLOCK_SIZE, PARALLELIZATION));
         assert_eq!(absurd, Err(KeyFileError::TooCostly));
@@ -191,15 +191,15 @@ mod tests {
 
     /// [SES-34]
     #[test]
-    fn a_key_is_delivered_under_aes_256_alone() {
+    fn a_key_is_delivered_only_with_aes_256() {
         let cost = (COST, BLOCK_SIZE, PARALLELIZATION);
         let weaker = EncryptionScheme::Aes128Cbc { iv: [0; 16] };
-        let refused = check_worth(&document_with(cost, weaker));
+        let refused = check_strength(&document_with(cost, weaker));
         assert_eq!(refused, Err(KeyFileError::UnknownEncryption));
     }
 
-    /// `openssl pkey` reads our key files and writes them without the seed. Such a file was kept for delivery, and
-    /// its owner learned at the login that nothing could be done with it.
+    /// Regression: `openssl pkey` reads our key files and writes them without the seed. Such a file
+    /// was stored for delivery, and its owner learned only at the login that it is unusable.
     // [SES-34]
     #[test]
     fn a_key_that_is_too_short_for_its_seed_is_not_delivered() {
@@ -208,7 +208,7 @@ mod tests {
 
         let cost = (COST, BLOCK_SIZE, PARALLELIZATION);
         let of_length = |length| {
-            check_worth(&document_around(
+            check_strength(&document_around(
                 cost,
                 EncryptionScheme::Aes256Cbc { iv: [0; 16] },
                 length,
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_is_taken_up_to_the_cap_and_not_above() {
+    fn a_cost_is_accepted_up_to_the_limit() {
         assert!(checked(COST, BLOCK_SIZE, PARALLELIZATION));
         assert!(checked(1 << 20, 8, 16));
         assert!(!checked(1 << 20, 9, 16));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cost_is_refused() {
+    fn an_invalid_cost_is_rejected() {
         for (n, r, p) in [
             (0, 8, 1),
             (1, 8, 1),

@@ -1,4 +1,4 @@
-//! An identity as `OneAsymmetricKey` of RFC 5958, section 2.
+//! The encoding of an identity as `OneAsymmetricKey` (RFC 5958, section 2).
 
 use der::{
     Decode, Encode, SecretDocument, Sequence, Tag, Tagged, ValueOrd,
@@ -14,7 +14,7 @@ use crate::{
     secret::Secret,
 };
 
-/// Borrows everything, so that no copy of a secret is left behind.
+/// Borrows all fields, so that no copy of a secret is left in memory.
 #[derive(Sequence)]
 struct OneAsymmetricKey<'a> {
     version: Version,
@@ -56,7 +56,8 @@ pub(super) fn encode(identity: &Identity) -> der::Result<SecretDocument> {
         },
         private_key: OctetStringRef::new(&private_key)?,
         attributes: Some(attributes),
-        // It follows from the private key; without it the file is of version 1, which every tool reads.
+        // It can be derived from the private key. Without it the file has version 1, which all
+        // tools read.
         public_key: None,
     })
 }

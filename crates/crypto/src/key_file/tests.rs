@@ -42,7 +42,7 @@ fn replaced(pem: &SecretText, from: &[u8], to: &[u8]) -> String {
         .unwrap()
 }
 
-/// Runs OpenSSL in a folder with the files given, and returns what it printed.
+/// Runs OpenSSL in a folder with the given files, and returns its output.
 fn openssl(files: &[(&str, &str)], arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -66,10 +66,10 @@ fn public_key() -> String {
     )
 }
 
-/// `openssl pkcs8` was the only way to change a pass phrase, and it drops the seed. The page says the form to the
-/// byte: openssl, told by the page alone, writes the same file and the same certificate.
+/// The documentation specifies the format to the byte: OpenSSL, used only according to it, writes
+/// the same file and the same certificate.
 #[test]
-fn another_implementation_writes_our_files_from_their_page() {
+fn openssl_writes_our_files_from_their_documentation() {
     let folder = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/key_files.sh");
     let seed = "07".repeat(32);
@@ -92,9 +92,10 @@ fn another_implementation_writes_our_files_from_their_page() {
     );
 }
 
-/// A key file with a blank line after its end was called damaged, though openssl reads it.
+/// Regression: a key file with a blank line after its end was rejected as damaged, though OpenSSL
+/// reads it.
 #[test]
-fn a_key_file_survives_editors_mail_and_clipboards() {
+fn a_key_file_is_read_after_editors_mail_and_clipboards_changed_white_space() {
     let (plain, passphrase) = (plain(), passphrase("correct horse"));
     for text in [plain.expose(), encrypted().expose()] {
         for handed_over in [
@@ -116,21 +117,21 @@ fn a_key_file_survives_editors_mail_and_clipboards() {
 }
 
 #[test]
-fn a_plain_file_reads_back() {
+fn a_plain_file_is_read_back() {
     let read = read_identity(plain().expose(), None).unwrap();
     assert_eq!(read.certificate(), identity().certificate());
     assert_eq!(read.seed(), identity().seed());
 }
 
 #[test]
-fn an_encrypted_file_reads_back_with_its_pass_phrase() {
+fn an_encrypted_file_is_read_back_with_its_pass_phrase() {
     let read = read_identity(encrypted().expose(), Some(&passphrase("correct horse"))).unwrap();
     assert_eq!(read.seed(), identity().seed());
 }
 
-/// These files were written when the form was made.
+/// These files were written by the first version.
 #[test]
-fn files_of_the_first_version_are_read_for_ever() {
+fn files_of_the_first_version_are_read() {
     let first = include_str!("../../testdata/identity.pem");
     assert_eq!(first, plain().expose());
     let encrypted = include_str!("../../testdata/identity_encrypted.pem");
@@ -139,12 +140,12 @@ fn files_of_the_first_version_are_read_for_ever() {
 }
 
 #[test]
-fn a_pass_phrase_that_is_not_needed_does_no_harm() {
+fn an_unneeded_pass_phrase_is_ignored() {
     assert!(read_identity(plain().expose(), Some(&passphrase("any"))).is_ok());
 }
 
 #[test]
-fn two_files_of_one_identity_share_no_salt() {
+fn two_files_of_one_identity_have_different_salts() {
     assert_ne!(encrypted().expose(), encrypted().expose());
 }
 
@@ -177,7 +178,7 @@ fn openssl_finds_the_certificates_public_key_in_an_encrypted_file() {
 }
 
 #[test]
-fn an_encrypted_file_asks_for_its_pass_phrase_and_refuses_another() {
+fn an_encrypted_file_needs_its_pass_phrase_and_rejects_another() {
     let file = encrypted();
     assert_eq!(
         read_identity(file.expose(), None).unwrap_err(),
@@ -192,7 +193,7 @@ fn an_encrypted_file_asks_for_its_pass_phrase_and_refuses_another() {
 }
 
 #[test]
-fn a_file_of_another_kind_is_named() {
+fn the_error_names_the_label_of_another_kind_of_file() {
     assert_eq!(
         read_identity("no key", None).unwrap_err(),
         KeyFileError::NotPem
@@ -206,7 +207,7 @@ fn a_file_of_another_kind_is_named() {
 }
 
 #[test]
-fn keys_of_other_tools_are_no_identities() {
+fn keys_of_other_tools_are_not_identities() {
     for algorithm in ["ed25519", "x25519", "rsa"] {
         let key = openssl(&[], &["genpkey", "-algorithm", algorithm]);
         assert_eq!(
@@ -218,7 +219,7 @@ fn keys_of_other_tools_are_no_identities() {
 }
 
 #[test]
-fn other_encryption_is_told_apart() {
+fn other_encryption_is_reported() {
     let key = openssl(
         &[("key", plain().expose()), ("passphrase", "correct horse\n")],
         &[
@@ -239,7 +240,7 @@ fn other_encryption_is_told_apart() {
 }
 
 #[test]
-fn a_key_that_does_not_follow_from_the_seed_is_refused() {
+fn a_key_that_is_not_derived_from_the_seed_is_rejected() {
     for part in [
         identity().seed().0.expose(),
         signing_secret(identity().seed()).expose(),
@@ -252,7 +253,7 @@ fn a_key_that_does_not_follow_from_the_seed_is_refused() {
 }
 
 #[test]
-fn a_damaged_file_is_called_damaged() {
+fn a_damaged_file_is_reported_as_damaged() {
     let file = plain();
     let half = file.expose().replacen("\nM", "\n", 1);
     let endless = file.expose().replace("-----END", "");
@@ -266,13 +267,13 @@ fn a_damaged_file_is_called_damaged() {
 }
 
 #[test]
-fn length_is_refused_before_anything_is_parsed() {
+fn a_long_text_is_rejected_before_it_is_parsed() {
     assert_eq!(
-        read_identity(&"a".repeat(LONGEST_KEY_FILE), None).unwrap_err(),
+        read_identity(&"a".repeat(MAX_KEY_FILE), None).unwrap_err(),
         KeyFileError::NotPem
     );
     assert_eq!(
-        read_identity(&"a".repeat(LONGEST_KEY_FILE + 1), None).unwrap_err(),
+        read_identity(&"a".repeat(MAX_KEY_FILE + 1), None).unwrap_err(),
         KeyFileError::TooLong { length: 16385 }
     );
 }

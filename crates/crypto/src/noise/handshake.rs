@@ -1,4 +1,4 @@
-//! The two messages, from either end.
+//! The two handshake messages, for initiator and responder.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -6,44 +6,44 @@ use snow::params::NoiseParams;
 use snow::{Builder, HandshakeState};
 use zeroize::Zeroize;
 
-use super::resolver::{Drawn, Latest, Resolver};
+use super::resolver::{EphemeralSecret, LastStaticSecret, Resolver};
 use super::static_keys::{StaticKeyCache, StaticKeySecret};
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::entropy::Entropy;
 use crate::record::RecordCipher;
 use crate::secret::Secret;
 
-/// What Noise adds to a payload in either message: keys and tags, in bytes.
+/// What Noise adds to a payload in either message at most: keys and tags, in bytes.
 const OVERHEAD: usize = 32 + 48 + 16;
 
-/// The handshake failed: the message is not for this key, or not from the one that it names. Which of
-/// the two it was, nobody learns.
+/// The handshake failed: the message was sealed to another key, or its sender does not have the key
+/// that it names. The two cases are not distinguished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the handshake failed")]
-pub struct HandshakeFailed;
+pub struct HandshakeError;
 
-impl From<snow::Error> for HandshakeFailed {
+impl From<snow::Error> for HandshakeError {
     fn from(_: snow::Error) -> Self {
         Self
     }
 }
 
-/// What a finished handshake gives both ends.
+/// The keys after a completed handshake.
 pub struct HandshakeKeys {
-    /// From the initiator, which is the client.
+    /// For messages from the client, which is the initiator.
     pub client_to_server: Secret<32>,
-    /// From the responder, which is the server.
+    /// For messages from the server, which is the responder.
     pub server_to_client: Secret<32>,
-    /// Noise's handshake hash: names this handshake, is not secret.
+    /// The handshake hash, which identifies this handshake. It is not secret.
     pub transcript: [u8; 32],
 }
 
 impl HandshakeKeys {
-    fn of(state: &mut HandshakeState) -> Result<Self, HandshakeFailed> {
+    fn of(state: &mut HandshakeState) -> Result<Self, HandshakeError> {
         let transcript = state
             .get_handshake_hash()
             .try_into()
-            .map_err(|_| HandshakeFailed)?;
+            .map_err(|_| HandshakeError)?;
         let (mut first, mut second) = state.dangerously_get_raw_split();
         let keys = Self {
             client_to_server: Secret::from_bytes(first),
@@ -56,31 +56,31 @@ impl HandshakeKeys {
     }
 }
 
-/// The client's end, its first message sent.
+/// The client's state after message 1.
 pub struct Initiator {
     state: HandshakeState,
-    met: Arc<StaticKeySecret>,
-    known: Option<Arc<StaticKeyCache>>,
+    static_secret: Arc<StaticKeySecret>,
+    cache: Option<Arc<StaticKeyCache>>,
 }
 
 impl Initiator {
-    /// Starts a handshake with the owner of `peer`; returns message 1, which hides `payload` and our
-    /// public key from all but them.
+    /// Starts a handshake with the owner of `peer`. Returns message 1, in which `payload` and our
+    /// public key are encrypted to `peer`.
     ///
     /// # Errors
-    /// [`HandshakeFailed`] when `peer` is no key that can be agreed with.
+    /// [`HandshakeError`] if `peer` is a point of small order.
     pub fn start(
         own: &AgreementKey,
         peer: &AgreementPublic,
         prologue: &[u8],
         cipher: RecordCipher,
         payload: &[u8],
-        known: Option<&Arc<StaticKeyCache>>,
+        cache: Option<&Arc<StaticKeyCache>>,
         entropy: &mut dyn Entropy,
-    ) -> Result<(Self, Vec<u8>), HandshakeFailed> {
-        let drawn = Arc::new(Mutex::new(Some(Secret::generate(entropy))));
-        let latest = Latest::default();
-        let mut state = builder(own, cipher, known, drawn, latest.clone())
+    ) -> Result<(Self, Vec<u8>), HandshakeError> {
+        let ephemeral_secret = Arc::new(Mutex::new(Some(Secret::generate(entropy))));
+        let last_static = LastStaticSecret::default();
+        let mut state = builder(own, cipher, cache, ephemeral_secret, last_static.clone())
             .local_private_key(own.secret().expose())?
             .remote_public_key(&peer.0)?
             .prologue(prologue)?
@@ -88,88 +88,111 @@ impl Initiator {
         let mut message = vec![0; payload.len() + OVERHEAD];
         let length = state.write_message(payload, &mut message)?;
         message.truncate(length);
-        let met = static_secret(own, *peer, &latest)?;
-        let known = known.cloned();
-        Ok((Self { state, met, known }, message))
+        let static_secret = static_secret(own, *peer, &last_static)?;
+        let cache = cache.cloned();
+        Ok((
+            Self {
+                state,
+                static_secret,
+                cache,
+            },
+            message,
+        ))
     }
 
-    /// Reads message 2 with the psk that both ends have by now; returns its payload and the keys. That
-    /// it opens proves the peer.
+    /// Reads message 2 with the psk, and returns its payload and the keys. Success authenticates
+    /// the peer.
     ///
     /// # Errors
-    /// [`HandshakeFailed`] when the peer has not proved its key.
+    /// [`HandshakeError`] if the peer is not authenticated.
     pub fn finish(
         mut self,
         psk: &Secret<32>,
         message: &[u8],
-    ) -> Result<(Vec<u8>, HandshakeKeys), HandshakeFailed> {
+    ) -> Result<(Vec<u8>, HandshakeKeys), HandshakeError> {
         self.state.set_psk(2, psk.expose())?;
         let mut payload = vec![0; message.len()];
         let length = self.state.read_message(message, &mut payload)?;
         payload.truncate(length);
-        if let Some(known) = &self.known {
-            known.remember(&self.met);
+        if let Some(cache) = &self.cache {
+            cache.remember(&self.static_secret);
         }
         Ok((payload, HandshakeKeys::of(&mut self.state)?))
     }
 }
 
-/// The server's end, message 1 read.
+/// The server's state after message 1.
 pub struct Responder {
     state: HandshakeState,
-    met: Arc<StaticKeySecret>,
-    drawn: Drawn,
+    static_secret: Arc<StaticKeySecret>,
+    ephemeral_secret: EphemeralSecret,
 }
 
 impl Responder {
-    /// Reads message 1; returns its payload and the public key that its sender has proved (though the
-    /// message may be an old one, sent again).
+    /// Reads message 1. Returns its payload and the sender's public key. The sender is
+    /// authenticated, but the message may be a replay.
     ///
     /// # Errors
-    /// [`HandshakeFailed`] when it was not sealed to `own` or is damaged.
+    /// [`HandshakeError`] if the message was not encrypted to `own` or is damaged.
     pub fn read(
         own: &AgreementKey,
         prologue: &[u8],
         cipher: RecordCipher,
         message: &[u8],
-        known: Option<&Arc<StaticKeyCache>>,
-    ) -> Result<(Self, Vec<u8>, AgreementPublic), HandshakeFailed> {
-        let drawn = Drawn::default();
-        let latest = Latest::default();
-        let mut state = builder(own, cipher, known, drawn.clone(), latest.clone())
-            .local_private_key(own.secret().expose())?
-            .prologue(prologue)?
-            .build_responder()?;
+        cache: Option<&Arc<StaticKeyCache>>,
+    ) -> Result<(Self, Vec<u8>, AgreementPublic), HandshakeError> {
+        let ephemeral_secret = EphemeralSecret::default();
+        let last_static = LastStaticSecret::default();
+        let mut state = builder(
+            own,
+            cipher,
+            cache,
+            ephemeral_secret.clone(),
+            last_static.clone(),
+        )
+        .local_private_key(own.secret().expose())?
+        .prologue(prologue)?
+        .build_responder()?;
         let mut payload = vec![0; message.len()];
         let length = state.read_message(message, &mut payload)?;
         payload.truncate(length);
         let peer = state
             .get_remote_static()
             .and_then(|key| key.try_into().ok());
-        let peer = AgreementPublic(peer.ok_or(HandshakeFailed)?);
-        let met = static_secret(own, peer, &latest)?;
-        Ok((Self { state, met, drawn }, payload, peer))
+        let peer = AgreementPublic(peer.ok_or(HandshakeError)?);
+        let static_secret = static_secret(own, peer, &last_static)?;
+        Ok((
+            Self {
+                state,
+                static_secret,
+                ephemeral_secret,
+            },
+            payload,
+            peer,
+        ))
     }
 
-    /// What [`StaticKeyCache`] may remember for this peer's next handshakes, once the peer has proved that
-    /// this one is no old one sent again, and is known.
+    /// The secret that [`StaticKeyCache`] may store for this peer's next handshakes, once it is
+    /// known that this handshake is not a replay and that the peer has an account.
     #[must_use]
     pub fn static_secret(&self) -> Arc<StaticKeySecret> {
-        self.met.clone()
+        self.static_secret.clone()
     }
 
-    /// Writes message 2 with `payload`; returns it and the keys.
+    /// Writes message 2 with `payload`. Returns the message and the keys.
     ///
     /// # Errors
-    /// [`HandshakeFailed`] when the peer's ephemeral key cannot be agreed with.
+    /// [`HandshakeError`] if the peer's ephemeral key is a point of small order.
     pub fn finish(
         mut self,
         psk: &Secret<32>,
         payload: &[u8],
         entropy: &mut dyn Entropy,
-    ) -> Result<(Vec<u8>, HandshakeKeys), HandshakeFailed> {
-        *self.drawn.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Secret::generate(entropy));
+    ) -> Result<(Vec<u8>, HandshakeKeys), HandshakeError> {
+        *self
+            .ephemeral_secret
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Secret::generate(entropy));
         self.state.set_psk(2, psk.expose())?;
         let mut message = vec![0; payload.len() + OVERHEAD];
         let length = self.state.write_message(payload, &mut message)?;
@@ -183,40 +206,43 @@ static AES_GCM: LazyLock<Option<NoiseParams>> =
 static CHACHA_POLY: LazyLock<Option<NoiseParams>> =
     LazyLock::new(|| "Noise_IKpsk2_25519_ChaChaPoly_SHA256".parse().ok());
 
-/// The two static keys and their secret, once message 1 is written or read.
+/// Takes the static-static secret after message 1.
 fn static_secret(
     own: &AgreementKey,
     peer: AgreementPublic,
-    latest: &Latest,
-) -> Result<Arc<StaticKeySecret>, HandshakeFailed> {
-    let secret = latest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    last_static: &LastStaticSecret,
+) -> Result<Arc<StaticKeySecret>, HandshakeError> {
+    let secret = last_static
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
     Ok(Arc::new(StaticKeySecret {
         own: *own.public(),
         peer,
-        secret: secret.ok_or(HandshakeFailed)?,
+        secret: secret.ok_or(HandshakeError)?,
     }))
 }
 
 fn builder<'a>(
     own: &AgreementKey,
     cipher: RecordCipher,
-    known: Option<&Arc<StaticKeyCache>>,
-    drawn: Drawn,
-    latest: Latest,
+    cache: Option<&Arc<StaticKeyCache>>,
+    ephemeral_secret: EphemeralSecret,
+    last_static: LastStaticSecret,
 ) -> Builder<'a> {
     let params = match cipher {
         RecordCipher::Aes256Gcm | RecordCipher::Aes128Gcm => &*AES_GCM,
         RecordCipher::ChaCha20Poly1305 => &*CHACHA_POLY,
     };
     let Some(params) = params.clone() else {
-        // Both names are fixed, and a test runs a handshake with each.
+        // Both names are constant, and tests use both.
         std::process::abort();
     };
     let resolver = Resolver {
         own: own.clone(),
-        known: known.cloned(),
-        drawn,
-        latest,
+        cache: cache.cloned(),
+        ephemeral_secret,
+        last_static,
     };
     Builder::with_resolver(params, Box::new(resolver))
 }

@@ -1,4 +1,4 @@
-//! AWS-LC's primitives in the form that `snow` asks for.
+//! Adapts AWS-LC's primitives to `snow`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,33 +14,33 @@ use super::static_keys::{Shared, StaticKeyCache};
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::secret::Secret;
 
-/// The entropy of one handshake's ephemeral key: put in when it is needed, taken out once.
-pub(super) type Drawn = Arc<Mutex<Option<Secret<32>>>>;
+/// The entropy for one handshake's ephemeral key. It is set when needed and taken once.
+pub(super) type EphemeralSecret = Arc<Mutex<Option<Secret<32>>>>;
 
-/// The secret that our static key was last part of. After message 1 that is the one shared with the
-/// peer's static key, from either end; it is taken out then, so as not to be worked out again.
-pub(super) type Latest = Arc<Mutex<Option<Shared>>>;
+/// The last shared secret of our static key. After message 1 this is the static-static secret, for
+/// initiator and responder. It is taken from here to avoid computing it again.
+pub(super) type LastStaticSecret = Arc<Mutex<Option<Shared>>>;
 
-/// What one handshake gets its primitives from.
+/// Provides the primitives of one handshake.
 pub(super) struct Resolver {
     pub(super) own: AgreementKey,
-    pub(super) known: Option<Arc<StaticKeyCache>>,
-    pub(super) drawn: Drawn,
-    pub(super) latest: Latest,
+    pub(super) cache: Option<Arc<StaticKeyCache>>,
+    pub(super) ephemeral_secret: EphemeralSecret,
+    pub(super) last_static: LastStaticSecret,
 }
 
 impl CryptoResolver for Resolver {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(OneDraw(self.drawn.clone())))
+        Some(Box::new(SingleUseRng(self.ephemeral_secret.clone())))
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
         (*choice == DHChoice::Curve25519).then(|| {
-            let (own, known) = (self.own.clone(), self.known.clone());
+            let (own, cache) = (self.own.clone(), self.cache.clone());
             Box::new(X25519 {
                 own,
-                known,
-                latest: self.latest.clone(),
+                cache,
+                last_static: self.last_static.clone(),
                 ephemeral: None,
             }) as Box<dyn Dh>
         })
@@ -59,13 +59,13 @@ impl CryptoResolver for Resolver {
     }
 }
 
-/// Gives out the 32 bytes that were drawn for this handshake, once.
-struct OneDraw(Drawn);
+/// A generator that returns the handshake's 32 bytes of entropy once.
+struct SingleUseRng(EphemeralSecret);
 
-impl Random for OneDraw {
+impl Random for SingleUseRng {
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Error> {
-        let drawn = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match drawn {
+        let ephemeral_secret = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match ephemeral_secret {
             Some(secret) if out.len() == 32 => {
                 out.copy_from_slice(secret.expose());
                 Ok(())
@@ -75,11 +75,11 @@ impl Random for OneDraw {
     }
 }
 
-/// One X25519 key: our static one, parsed long ago, until an ephemeral one is made.
+/// An X25519 key: our parsed static key, or an ephemeral key once one is generated.
 struct X25519 {
     own: AgreementKey,
-    known: Option<Arc<StaticKeyCache>>,
-    latest: Latest,
+    cache: Option<Arc<StaticKeyCache>>,
+    last_static: LastStaticSecret,
     ephemeral: Option<AgreementKey>,
 }
 
@@ -103,7 +103,7 @@ impl Dh for X25519 {
     }
 
     fn set(&mut self, private: &[u8]) {
-        // The static key comes back as bytes; it is the one that is parsed already.
+        // snow passes the static key as bytes; it is parsed already.
         let secret = Secret::<32>::try_from_slice(private);
         if secret.as_ref() != Some(self.own.secret()) {
             self.ephemeral = secret.map(AgreementKey::from_secret);
@@ -127,7 +127,7 @@ impl Dh for X25519 {
     }
 
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), Error> {
-        // snow hands over a buffer that is longer than the key.
+        // snow passes a buffer that is longer than the key.
         let public = public.first_chunk::<32>().ok_or(Error::Dh)?;
         let out = out.first_chunk_mut::<32>().ok_or(Error::Dh)?;
         let peer = AgreementPublic(*public);
@@ -136,18 +136,21 @@ impl Dh for X25519 {
             *out = *shared.expose();
             return Ok(());
         }
-        let known = self.known.as_ref();
-        let shared = match known.and_then(|known| known.find(self.own.public(), public)) {
+        let cache = self.cache.as_ref();
+        let shared = match cache.and_then(|cache| cache.find(self.own.public(), public)) {
             Some(shared) => shared,
             None => Arc::new(self.own.agree(&peer).map_err(|_| Error::Dh)?),
         };
         *out = *shared.expose();
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(shared);
+        *self
+            .last_static
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(shared);
         Ok(())
     }
 }
 
-/// SHA-256; its context is made when there is something to take in.
+/// SHA-256 with a context that is created at the first input.
 struct Sha256(Option<digest::Context>);
 
 impl Hash for Sha256 {
@@ -180,7 +183,7 @@ impl Hash for Sha256 {
         }
     }
 
-    /// What Noise calls HKDF (section 4.3) is RFC 5869's with an empty info.
+    /// The HKDF of Noise (section 4.3) is that of RFC 5869 with empty info.
     fn hkdf(
         &mut self,
         chaining_key: &[u8],
@@ -197,7 +200,7 @@ impl Hash for Sha256 {
             .expand(&[], Length(made.len()))
             .and_then(|okm| okm.fill(made));
         if filled.is_err() {
-            // HKDF fails for lengths alone, and Noise asks for two or three outputs.
+            // HKDF fails only for long outputs, and Noise needs two or three keys.
             std::process::abort();
         }
         for (out, key) in [out1, out2, out3].into_iter().zip(made.chunks_exact(32)) {
@@ -221,7 +224,7 @@ fn fill(out: &mut [u8], bytes: &[u8]) {
     }
 }
 
-/// A cipher that is set up when it first seals or opens: most keys of a handshake never do.
+/// A cipher that is set up at each use: most keys of a handshake are never used.
 struct Aead {
     chacha: bool,
     key: Secret<32>,
@@ -276,7 +279,8 @@ impl Cipher for Aead {
                     Some(length + 16)
                 });
         let Some(written) = sealed else {
-            // snow checks the room; only exhausted memory leads here, and no plaintext may leave.
+            // snow provides enough room; only exhausted memory leads here. No plaintext may be
+            // sent.
             std::process::abort();
         };
         written

@@ -1,4 +1,4 @@
-//! Static-static secrets of peers that proved themselves before, as WireGuard keeps them.
+//! A cache of static-static secrets of authenticated peers, as in WireGuard.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,25 +6,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::agreement::AgreementPublic;
 use crate::secret::Secret;
 
-/// How many pairs one generation holds: bounds memory at about 3 MiB in all.
-const GENERATION: usize = 8_192;
+/// Maximum number of pairs per generation, which limits memory to about 3 MiB.
+const MAX_PER_GENERATION: usize = 8_192;
 
 /// Our public key and the peer's.
 type Pair = ([u8; 32], [u8; 32]);
 
-/// Kept behind a pointer, so that a map that grows leaves no copies behind.
+/// Behind a pointer, so that a growing map leaves no copies of the secret in memory.
 pub(super) type Shared = Arc<Secret<32>>;
 
-/// Two static keys that met in a handshake, and the secret that they share: what [`StaticKeyCache`] may be
-/// told to remember once the peer is known.
+/// The two static public keys of a handshake and their shared secret. [`StaticKeyCache`] may store
+/// it once the peer is authenticated.
 pub struct StaticKeySecret {
     pub(super) own: AgreementPublic,
     pub(super) peer: AgreementPublic,
     pub(super) secret: Shared,
 }
 
-/// A bounded cache of static-static secrets. A secret is put in once its peer is known, so strangers
-/// cannot crowd out friends; what is not used for a generation is forgotten.
+/// A bounded cache of static-static secrets. Only secrets of authenticated peers are stored, so an
+/// attacker cannot evict them. A secret that is not used for one generation is evicted.
 #[derive(Default)]
 pub struct StaticKeyCache(Mutex<Generations>);
 
@@ -35,18 +35,18 @@ struct Generations {
 }
 
 impl StaticKeyCache {
-    /// Keeps the secret shared with a peer who has just proved to be a known one.
-    pub fn remember(&self, met: &StaticKeySecret) {
-        let pair = (met.own.0, met.peer.0);
+    /// Stores the secret shared with a peer that has just been authenticated.
+    pub fn remember(&self, static_secret: &StaticKeySecret) {
+        let pair = (static_secret.own.0, static_secret.peer.0);
         let mut generations = self.generations();
         if generations.young.contains_key(&pair) {
             return;
         }
         generations.old.remove(&pair);
-        if generations.young.len() >= GENERATION {
+        if generations.young.len() >= MAX_PER_GENERATION {
             generations.old = std::mem::take(&mut generations.young);
         }
-        generations.young.insert(pair, met.secret.clone());
+        generations.young.insert(pair, static_secret.secret.clone());
     }
 
     pub(super) fn find(&self, own: &AgreementPublic, peer: &[u8; 32]) -> Option<Shared> {
@@ -59,21 +59,21 @@ impl StaticKeyCache {
             .cloned()
     }
 
-    /// How many secrets are kept.
+    /// The number of cached secrets.
     #[must_use]
     pub fn len(&self) -> usize {
         let generations = self.generations();
         generations.young.len() + generations.old.len()
     }
 
-    /// Whether none is kept.
+    /// Whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn generations(&self) -> MutexGuard<'_, Generations> {
-        // A cache that a panicking thread left behind is as good as before: entries go in whole.
+        // No code under the lock can panic between two changes.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,20 +103,20 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_secret_is_found_and_the_cache_is_bounded() {
-        let known = StaticKeyCache::default();
-        let friend = static_secret([2; 32]);
-        let find = || known.find(&friend.own, &friend.peer.0);
+    fn a_cached_secret_is_found_and_the_cache_is_bounded() {
+        let cache = StaticKeyCache::default();
+        let peer = static_secret([2; 32]);
+        let find = || cache.find(&peer.own, &peer.peer.0);
         assert_eq!(find(), None);
-        known.remember(&friend);
-        assert_eq!(find(), Some(friend.secret.clone()));
-        for n in 0..2 * GENERATION as u64 {
+        cache.remember(&peer);
+        assert_eq!(find(), Some(peer.secret.clone()));
+        for n in 0..2 * MAX_PER_GENERATION as u64 {
             let mut other = [9; 32];
             other[..8].copy_from_slice(&n.to_be_bytes());
-            known.remember(&static_secret(other));
-            known.remember(&friend);
+            cache.remember(&static_secret(other));
+            cache.remember(&peer);
         }
-        assert!(known.len() <= 2 * GENERATION);
-        assert!(find().is_some(), "what is used stays");
+        assert!(cache.len() <= 2 * MAX_PER_GENERATION);
+        assert!(find().is_some(), "a secret in use is not evicted");
     }
 }

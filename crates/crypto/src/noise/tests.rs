@@ -1,4 +1,4 @@
-//! Two machines that know each other's keys shake hands.
+//! Handshakes between two parties that know each other's keys.
 
 mod vectors;
 
@@ -16,15 +16,15 @@ fn key(n: u8) -> AgreementKey {
 const PSK: [u8; 32] = [5; 32];
 
 #[test]
-fn both_ends_get_the_same_keys_and_hidden_payloads() {
+fn both_parties_get_the_same_keys_and_the_payloads_are_encrypted() {
     let (service, site) = (key(1), key(2));
-    let known = Arc::new(StaticKeyCache::default());
+    let cache = Arc::new(StaticKeyCache::default());
     for cipher in [
         RecordCipher::Aes256Gcm,
         RecordCipher::Aes128Gcm,
         RecordCipher::ChaCha20Poly1305,
     ] {
-        // The second time around the static-static secret is taken from the cache.
+        // The second handshake takes the static-static secret from the cache.
         for _ in 0..2 {
             let psk = Secret::from_bytes(PSK);
             let (initiator, first) = Initiator::start(
@@ -33,14 +33,14 @@ fn both_ends_get_the_same_keys_and_hidden_payloads() {
                 b"prologue",
                 cipher,
                 b"hello",
-                Some(&known),
+                Some(&cache),
                 &mut SystemEntropy,
             )
             .unwrap();
-            let (responder, payload, proved) =
-                Responder::read(&site, b"prologue", cipher, &first, Some(&known)).unwrap();
-            assert_eq!((&payload[..], proved), (&b"hello"[..], *service.public()));
-            known.remember(&responder.static_secret());
+            let (responder, payload, peer) =
+                Responder::read(&site, b"prologue", cipher, &first, Some(&cache)).unwrap();
+            assert_eq!((&payload[..], peer), (&b"hello"[..], *service.public()));
+            cache.remember(&responder.static_secret());
             let (second, theirs) = responder
                 .finish(&psk, b"welcome", &mut SystemEntropy)
                 .unwrap();
@@ -52,11 +52,11 @@ fn both_ends_get_the_same_keys_and_hidden_payloads() {
             assert_eq!(ours.transcript, theirs.transcript);
         }
     }
-    assert_eq!(known.len(), 2, "one secret for each end");
+    assert_eq!(cache.len(), 2, "one secret for each end");
 }
 
 #[test]
-fn a_message_for_another_key_or_from_another_dialog_is_refused() {
+fn a_message_for_another_key_or_from_another_dialog_is_rejected() {
     let (service, site) = (key(1), key(2));
     let cipher = RecordCipher::Aes256Gcm;
     let (_, first) = Initiator::start(
@@ -83,7 +83,7 @@ fn a_message_for_another_key_or_from_another_dialog_is_refused() {
 }
 
 #[test]
-fn an_answer_under_another_psk_proves_nothing() {
+fn a_response_with_another_psk_is_rejected() {
     let (service, site) = (key(1), key(2));
     let cipher = RecordCipher::ChaCha20Poly1305;
     let (initiator, first) = Initiator::start(
@@ -108,7 +108,7 @@ fn an_answer_under_another_psk_proves_nothing() {
 }
 
 #[test]
-fn a_changed_answer_proves_nothing() {
+fn a_changed_response_is_rejected() {
     let (service, site) = (key(1), key(2));
     let cipher = RecordCipher::Aes256Gcm;
     let psk = Secret::from_bytes(PSK);
@@ -130,7 +130,7 @@ fn a_changed_answer_proves_nothing() {
     for at in 0..begin().1.len() {
         let (initiator, mut second) = begin();
         second[at] ^= 0x80;
-        // The top bit of an X25519 key means nothing to the curve, but the transcript has it.
+        // X25519 ignores the top bit of a public key, but the transcript includes it.
         assert!(initiator.finish(&psk, &second).is_err(), "byte {at}");
         let (initiator, second) = begin();
         assert!(initiator.finish(&psk, &second[..at]).is_err());
@@ -138,7 +138,7 @@ fn a_changed_answer_proves_nothing() {
 }
 
 #[test]
-fn keys_that_share_the_same_secret_with_everybody_are_refused() {
+fn points_of_small_order_are_rejected() {
     let (service, site) = (key(1), key(2));
     let cipher = RecordCipher::Aes256Gcm;
     let zero = AgreementPublic([0; 32]);

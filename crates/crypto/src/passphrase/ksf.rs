@@ -1,23 +1,23 @@
-//! What makes guessing at pass phrases slow: the key stretching function (RFC 9807, section 4).
+//! The key stretching function, which makes guessing pass phrases slow (RFC 9807, section 4).
 
 use opaque_ke::argon2::{Algorithm, Argon2, Params, Version};
 use opaque_ke::errors::InternalError;
 use opaque_ke::generic_array::{ArrayLength, GenericArray};
 use opaque_ke::ksf::Ksf as KeyStretching;
 
-/// How the client stretches a pass phrase: Argon2id (RFC 9106), always, and how costly. A record opens
-/// only under what it was made with, so a credential stores the version.
+/// The key stretching function of a pass phrase: Argon2id (RFC 9106) with one of these costs. A
+/// login has to use the one of the registration, so a credential stores its version.
 ///
-/// OPAQUE gives Argon2id a salt of zeros, since its input is already bound to the site's secret and the
-/// account's, and as many bytes as its hash has.
+/// OPAQUE uses Argon2id with a salt of zeros, because the input already depends on a secret of the
+/// site and the account. The output has the length of the hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Ksf {
-    /// 64 MiB, 3 passes, 4 lanes: the second recommendation of RFC 9106, section 4, for machines that
-    /// have not gigabytes to spare.
+    /// 64 MiB, 3 passes, 4 lanes: the second recommendation of RFC 9106, section 4, for machines
+    /// with limited memory.
     #[default]
     Recommended,
-    /// 64 KiB, 1 pass, 1 lane. It protects nobody: for tests and simulations that log in thousands of
-    /// times.
+    /// 64 KiB, 1 pass, 1 lane. It is insecure: only for tests and simulations with thousands of
+    /// logins.
     Trivial,
 }
 
@@ -31,7 +31,7 @@ impl Ksf {
         }
     }
 
-    /// What a credential that stores `version` was stretched with.
+    /// The key stretching function with this version number.
     #[must_use]
     pub const fn from_version(version: u8) -> Option<Self> {
         match version {
@@ -42,11 +42,11 @@ impl Ksf {
     }
 }
 
-/// [`Ksf`] as `opaque-ke` asks for it.
+/// Adapts [`Ksf`] to `opaque-ke`.
 pub(super) struct OpaqueKsf(Option<Argon2<'static>>);
 
 impl OpaqueKsf {
-    /// RFC 9807's vectors are made without stretching.
+    /// No stretching, as in the vectors of RFC 9807.
     #[cfg(test)]
     pub(super) const IDENTITY: Self = Self(None);
 }
@@ -58,7 +58,7 @@ impl From<Ksf> for OpaqueKsf {
             Ksf::Trivial => (64, 1, 1),
         };
         let Ok(params) = Params::new(memory, passes, lanes, None) else {
-            // These are constants, each of which a test uses.
+            // The parameters are constant, and tests use both.
             std::process::abort();
         };
         Self(Some(Argon2::new(

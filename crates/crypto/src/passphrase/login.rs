@@ -12,34 +12,34 @@ use super::suite::{
 use crate::entropy::Entropy;
 use crate::secret::{Passphrase, Secret};
 
-/// The state of either suite. Boxed: a waiting connection should not be as large as the larger one.
+/// The state of either suite, boxed so that a waiting connection stays small.
 enum Either<C, H> {
     Classical(Box<C>),
     Hybrid(Box<H>),
 }
 
-/// The client's end of a login, KE1 sent.
+/// The client's state of a login after it created KE1.
 pub struct ClientLogin {
     state: Either<opaque_ke::ClientLogin<Classical>, opaque_ke::ClientLogin<Hybrid>>,
     pub(super) opaque_ksf: OpaqueKsf,
 }
 
-/// What a login gives the client.
+/// The client's result of a login.
 #[derive(Debug)]
-pub struct ClientDone {
-    /// The proof for the server.
+pub struct ClientLoginResult {
+    /// KE3, the proof for the server.
     pub ke3: Vec<u8>,
-    /// The secret that both ends share now.
+    /// The secret shared with the server.
     pub session_key: Secret<64>,
-    /// The key that only the pass phrase gives.
+    /// The export key.
     pub export_key: ExportKey,
 }
 
 impl ClientLogin {
-    /// Starts a login; returns KE1, which tells nothing of the pass phrase.
+    /// Starts a login. Returns KE1, which reveals nothing about the pass phrase.
     ///
     /// # Errors
-    /// [`PassphraseError::Malformed`] when the pass phrase is longer than 65,535 bytes.
+    /// [`PassphraseError::Malformed`] if the pass phrase is longer than 65,535 bytes.
     pub fn start(
         suite: LoginSuite,
         passphrase: &Passphrase,
@@ -61,18 +61,18 @@ impl ClientLogin {
         Ok((Self { state, opaque_ksf }, ke1))
     }
 
-    /// Stretches otherwise than [`Ksf::Recommended`]: as the registration did.
+    /// Uses another key stretching function than [`Ksf::Recommended`], as the registration did.
     #[must_use]
-    pub fn stretched(mut self, ksf: Ksf) -> Self {
+    pub fn with_ksf(mut self, ksf: Ksf) -> Self {
         self.opaque_ksf = ksf.into();
         self
     }
 
-    /// Reads KE2: stretches the pass phrase (a fraction of a second, 64 MiB), opens the record's
-    /// envelope, verifies the server's proof and makes the client's.
+    /// Handles KE2: stretches the pass phrase (a fraction of a second, 64 MiB), opens the record's
+    /// envelope, verifies the server's proof and creates the client's.
     ///
     /// # Errors
-    /// [`PassphraseError::Refused`] when the pass phrase is wrong or there is no such record.
+    /// [`PassphraseError::Refused`] if the pass phrase is wrong or there is no record.
     pub fn finish(
         self,
         passphrase: &Passphrase,
@@ -80,7 +80,7 @@ impl ClientLogin {
         context: &[u8],
         identifiers: Identifiers<'_>,
         entropy: &mut dyn Entropy,
-    ) -> Result<ClientDone, PassphraseError> {
+    ) -> Result<ClientLoginResult, PassphraseError> {
         macro_rules! finish {
             ($state:expr, $suite:ident) => {{
                 let ke2 = exactly(LoginSuite::$suite.ke2_length(), ke2)?;
@@ -94,7 +94,7 @@ impl ClientLogin {
                         Some(&self.opaque_ksf),
                     ),
                 )?;
-                ClientDone {
+                ClientLoginResult {
                     ke3: finished.message.serialize().to_vec(),
                     session_key: take_secret(&mut finished.session_key)?,
                     export_key: ExportKey(take_secret(&mut finished.export_key)?),
@@ -114,16 +114,16 @@ impl fmt::Debug for ClientLogin {
     }
 }
 
-/// The server's end of a login, KE2 sent.
+/// The server's state of a login after it created KE2.
 pub struct ServerLogin(Either<opaque_ke::ServerLogin<Classical>, opaque_ke::ServerLogin<Hybrid>>);
 
 impl ServerLogin {
-    /// Answers KE1 with KE2. Without a record the answer is made up: as long, as random, made in the
-    /// same time, and no proof will verify.
+    /// Handles KE1 and creates KE2. Without a record KE2 is a decoy: it has the same length, looks
+    /// as random, takes the same time, and no proof will verify.
     ///
     /// # Errors
-    /// [`PassphraseError::Malformed`] when KE1 is no such message of this suite;
-    /// [`PassphraseError::Damaged`] when the record is none.
+    /// [`PassphraseError::Malformed`] if KE1 is not a valid message of this suite;
+    /// [`PassphraseError::Damaged`] if the record is invalid.
     #[allow(
         clippy::too_many_arguments,
         reason = "the parameters that RFC 9807 names"
@@ -145,7 +145,7 @@ impl ServerLogin {
         };
         macro_rules! start {
             ($suite:ident, $field:ident) => {{
-                let parsed = record.unwrap_or(&setup.stand_in).$field();
+                let parsed = record.unwrap_or(&setup.placeholder).$field();
                 let parsed = parsed.map_err(|_| PassphraseError::Damaged)?;
                 let started = opaque_ke::ServerLogin::<$suite>::start(
                     &mut Rng(entropy),
@@ -166,16 +166,16 @@ impl ServerLogin {
         Ok((Self(state), ke2))
     }
 
-    /// Verifies KE3; returns the secret that both ends share.
+    /// Verifies KE3 and returns the secret shared with the client.
     ///
     /// # Errors
-    /// [`PassphraseError::Refused`] when the proof is false.
+    /// [`PassphraseError::Refused`] if the proof is wrong.
     pub fn finish(self, ke3: &[u8]) -> Result<Secret<64>, PassphraseError> {
         let ke3 = exactly(KE3_LENGTH, ke3)?;
         macro_rules! finish {
             ($state:expr) => {{
-                // In 3DH the expected proof already covers context and identifiers; opaque-ke takes
-                // them once more for key exchanges where it does not.
+                // In 3DH the expected proof already covers context and identifiers; the
+                // parameters exist for key exchanges where it does not.
                 let ke3 = opaque_ke::CredentialFinalization::deserialize(ke3)?;
                 let parameters = opaque_ke::ServerLoginParameters::default();
                 take_secret(&mut $state.finish(ke3, parameters)?.session_key)

@@ -1,6 +1,6 @@
-//! Pass phrases that the server neither stores nor learns: OPAQUE (RFC 9807) with ristretto255, SHA-512
-//! and 3DH, stretched with Argon2id; and its hybrid, where an ML-KEM-768 secret joins the three
-//! Diffie-Hellman ones. A record serves both suites.
+//! Pass phrase authentication with OPAQUE (RFC 9807): the server neither stores nor learns the pass
+//! phrase. It uses ristretto255, SHA-512, 3DH and Argon2id; in the hybrid suite an ML-KEM-768
+//! secret is added to the three Diffie-Hellman secrets. A record works with both suites.
 //!
 //! ```text
 //! registration   client  -- request ----->  server
@@ -12,7 +12,7 @@
 //!                client  -- KE3 --------->  server          both have the session key
 //! ```
 //!
-//! Interfaces speak of bytes; `opaque-ke`'s types stay inside this module.
+//! The interface consists of bytes; types of `opaque-ke` are internal to this module.
 
 mod ksf;
 mod login;
@@ -21,7 +21,7 @@ mod setup;
 mod suite;
 
 pub use ksf::Ksf;
-pub use login::{ClientDone, ClientLogin, ServerLogin};
+pub use login::{ClientLogin, ClientLoginResult, ServerLogin};
 pub use registration::{ClientRegistration, PassphraseRecord};
 pub use setup::{ServerSetup, SetupId};
 pub use suite::{ExportKey, Identifiers, LoginSuite, PassphraseError};

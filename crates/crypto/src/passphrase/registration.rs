@@ -1,4 +1,4 @@
-//! Registration: three messages that make a record (RFC 9807, section 5).
+//! Registration: three messages that create a record (RFC 9807, section 5).
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use super::suite::{
 use crate::entropy::Entropy;
 use crate::secret::Passphrase;
 
-/// The client's public key, its masking key, and the envelope.
+/// Length of a record: the client's public key, its masking key, and the envelope.
 pub(super) const RECORD_LENGTH: usize = 32 + 64 + 96;
 const REQUEST_LENGTH: usize = 32;
 const RESPONSE_LENGTH: usize = 32 + 32;
 
-/// What the server stores of a pass phrase.
+/// The record that the server stores for a pass phrase.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PassphraseRecord([u8; RECORD_LENGTH]);
 
 impl PassphraseRecord {
-    /// Checks that `bytes` are a record: for what somebody sends.
+    /// Parses and checks a record that a client sent.
     ///
     /// # Errors
     /// [`PassphraseError::Malformed`].
@@ -30,11 +30,12 @@ impl PassphraseRecord {
         Ok(record)
     }
 
-    /// Takes a record that was checked when it was stored. Logins read theirs with this one: to check
-    /// it again would take time that an unknown name does not, which tells the two apart.
+    /// Parses a record that was checked before it was stored. Logins use this function: another
+    /// check would take time that a login with an unknown name does not need, so an attacker could
+    /// distinguish the two.
     ///
     /// # Errors
-    /// [`PassphraseError::Malformed`] when the length is not a record's.
+    /// [`PassphraseError::Malformed`] if the length is wrong.
     pub fn from_stored(bytes: &[u8]) -> Result<Self, PassphraseError> {
         let record = bytes.try_into();
         record.map(Self).map_err(|_| PassphraseError::Malformed)
@@ -63,18 +64,18 @@ impl fmt::Debug for PassphraseRecord {
     }
 }
 
-/// The client's end of a registration, its request sent.
+/// The client's state of a registration after it created its request.
 pub struct ClientRegistration {
     state: opaque_ke::ClientRegistration<Classical>,
     pub(super) opaque_ksf: OpaqueKsf,
 }
 
 impl ClientRegistration {
-    /// Starts a registration; returns the request, which tells nothing of the pass phrase.
+    /// Starts a registration. Returns the request, which reveals nothing about the pass phrase.
     ///
     /// # Errors
-    /// [`PassphraseError::Unfit`] when the pass phrase could not be typed again everywhere;
-    /// [`PassphraseError::Malformed`] when it is longer than 65,535 bytes.
+    /// [`PassphraseError::Unfit`] if the pass phrase contains characters that are not allowed;
+    /// [`PassphraseError::Malformed`] if it is longer than 65,535 bytes.
     pub fn start(
         passphrase: &Passphrase,
         entropy: &mut dyn Entropy,
@@ -89,18 +90,19 @@ impl ClientRegistration {
         Ok((registration, started.message.serialize().to_vec()))
     }
 
-    /// Stretches otherwise than [`Ksf::Recommended`]; each login must then do the same.
+    /// Uses another key stretching function than [`Ksf::Recommended`]. Each login has to use the
+    /// same.
     #[must_use]
-    pub fn stretched(mut self, ksf: Ksf) -> Self {
+    pub fn with_ksf(mut self, ksf: Ksf) -> Self {
         self.opaque_ksf = ksf.into();
         self
     }
 
-    /// Finishes it: stretches the pass phrase (a fraction of a second, 64 MiB), and returns the record
-    /// for the server and the export key, which stays here.
+    /// Stretches the pass phrase (a fraction of a second, 64 MiB), and returns the record for the
+    /// server and the export key, which is not sent.
     ///
     /// # Errors
-    /// [`PassphraseError::Malformed`] when the server's response is none.
+    /// [`PassphraseError::Malformed`] if the server's response is invalid.
     pub fn finish(
         self,
         passphrase: &Passphrase,
@@ -130,13 +132,14 @@ impl fmt::Debug for ClientRegistration {
 }
 
 impl ServerSetup {
-    /// The server's answer to a registration request. It keeps nothing.
+    /// The server's response to a registration request. The server stores no state.
     ///
-    /// `credential_id` names the account within OPAQUE, and logins must give the same one. Derive it in
-    /// one way for accounts and for names that are none, so that it tells nobody which they are.
+    /// `credential_id` identifies the account within OPAQUE; logins have to use the same one.
+    /// Derive it for unknown names in the same way as for accounts, so that it does not reveal
+    /// which names have accounts.
     ///
     /// # Errors
-    /// [`PassphraseError::Malformed`] when the request is none.
+    /// [`PassphraseError::Malformed`] if the request is invalid.
     pub fn registration_response(
         &self,
         credential_id: &[u8],

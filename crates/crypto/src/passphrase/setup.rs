@@ -10,29 +10,28 @@ use crate::entropy::Entropy;
 use crate::hash::sha256;
 use crate::secret::SecretBytes;
 
-/// The first byte of a stored setup: the version of its form.
+/// The first byte of a stored setup: its format version.
 const VERSION: u8 = 1;
-/// What follows it: the OPRF seed, the private key, and a public key to make up records with.
+/// The length of the rest: OPRF seed, private key, and a public key for decoy records.
 const LENGTH: usize = 64 + 32 + 32;
 
-/// What a server answers registrations and logins with: the OPRF seed and its key pair, the same for
-/// both suites, parsed once. Whoever has it and the records can guess at pass phrases, so it is stored
-/// sealed.
+/// The server's OPAQUE secrets: OPRF seed and key pair, the same for both suites, parsed once. An
+/// attacker who has them and the records can guess pass phrases offline, so they are stored sealed.
 pub struct ServerSetup {
     pub(super) classical: opaque_ke::ServerSetup<Classical>,
     pub(super) hybrid: opaque_ke::ServerSetup<Hybrid>,
-    /// Is parsed where there is no record, so that an answer takes the same time.
-    pub(super) stand_in: PassphraseRecord,
+    /// Parsed if there is no record, so that a response takes the same time.
+    pub(super) placeholder: PassphraseRecord,
     id: SetupId,
 }
 
-/// Names a setup: the first 8 bytes of SHA-256 over its public key. Stored with every record made
-/// under it.
+/// Identifies a setup: the first 8 bytes of SHA-256 of its public key. It is stored with each
+/// record created with the setup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SetupId([u8; 8]);
 
 impl SetupId {
-    /// The id that was stored as these bytes.
+    /// Parses a stored id.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)
@@ -52,18 +51,18 @@ impl fmt::Display for SetupId {
 }
 
 impl ServerSetup {
-    /// A new setup.
+    /// Generates a new setup.
     #[must_use]
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
         let setup = opaque_ke::ServerSetup::<Classical>::new(&mut Rng(entropy));
         let Ok(setup) = Self::of(&bytes_of(&setup)) else {
-            // What was just written reads back; only a broken library leads here.
+            // The bytes were just serialised, so they can be parsed.
             std::process::abort();
         };
         setup
     }
 
-    /// Reads what [`Self::to_bytes`] wrote.
+    /// Parses the output of [`Self::to_bytes`].
     ///
     /// # Errors
     /// [`PassphraseError::Malformed`].
@@ -76,24 +75,24 @@ impl ServerSetup {
 
     fn of(bytes: &[u8]) -> Result<Self, PassphraseError> {
         exactly(LENGTH, bytes)?;
-        // Both suites have the same group and hash, so the same bytes are a setup of either.
+        // Both suites use the same group and hash, so they share the bytes of a setup.
         let classical = opaque_ke::ServerSetup::<Classical>::deserialize(bytes)?;
         let hybrid = opaque_ke::ServerSetup::<Hybrid>::deserialize(bytes)?;
         let decoy_public = bytes.last_chunk::<32>().ok_or(PassphraseError::Malformed)?;
-        let mut stand_in = [0; RECORD_LENGTH];
-        for (to, from) in stand_in.iter_mut().zip(decoy_public) {
+        let mut placeholder = [0; RECORD_LENGTH];
+        for (to, from) in placeholder.iter_mut().zip(decoy_public) {
             *to = *from;
         }
         let [a, b, c, d, e, f, g, h, ..] = sha256(&classical.keypair().public().serialize());
         Ok(Self {
             classical,
             hybrid,
-            stand_in: PassphraseRecord::from_bytes(&stand_in)?,
+            placeholder: PassphraseRecord::from_bytes(&placeholder)?,
             id: SetupId([a, b, c, d, e, f, g, h]),
         })
     }
 
-    /// The bytes to store, sealed.
+    /// The bytes to store. The caller has to seal them.
     #[must_use]
     pub fn to_bytes(&self) -> SecretBytes {
         let mut bytes = Vec::with_capacity(1 + LENGTH);
@@ -102,7 +101,7 @@ impl ServerSetup {
         bytes.into()
     }
 
-    /// The name of this setup.
+    /// The id of this setup.
     #[must_use]
     pub fn id(&self) -> SetupId {
         self.id

@@ -1,4 +1,4 @@
-//! The two suites and what they share.
+//! The two OPAQUE suites, and the types that they share.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use super::ksf::OpaqueKsf;
 use crate::entropy::Entropy;
 use crate::secret::{BadPassphrase, Secret};
 
-/// How a login's keys are agreed; chosen anew at each login.
+/// The key exchange of a login. Each login may use another suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LoginSuite {
-    /// 3DH over ristretto255, as RFC 9807 has it.
+    /// 3DH over ristretto255 (RFC 9807).
     Classical,
     /// 3DH and ML-KEM-768.
     Hybrid,
 }
 
-/// What [`LoginSuite::Classical`] is to `opaque-ke`.
+/// [`LoginSuite::Classical`] for `opaque-ke`.
 pub(super) struct Classical;
 
 impl opaque_ke::CipherSuite for Classical {
@@ -29,7 +29,7 @@ impl opaque_ke::CipherSuite for Classical {
     type Ksf = OpaqueKsf;
 }
 
-/// What [`LoginSuite::Hybrid`] is to `opaque-ke`.
+/// [`LoginSuite::Hybrid`] for `opaque-ke`.
 pub(super) struct Hybrid;
 
 impl opaque_ke::CipherSuite for Hybrid {
@@ -40,7 +40,7 @@ impl opaque_ke::CipherSuite for Hybrid {
 }
 
 impl LoginSuite {
-    /// How long KE1 is, in bytes.
+    /// The length of KE1, in bytes.
     pub(super) const fn ke1_length(self) -> usize {
         match self {
             Self::Classical => 96,
@@ -48,7 +48,7 @@ impl LoginSuite {
         }
     }
 
-    /// How long KE2 is, in bytes.
+    /// The length of KE2, in bytes.
     pub(super) const fn ke2_length(self) -> usize {
         match self {
             Self::Classical => 320,
@@ -57,11 +57,11 @@ impl LoginSuite {
     }
 }
 
-/// How long KE3 is, in bytes.
+/// The length of KE3, in bytes.
 pub(super) const KE3_LENGTH: usize = 64;
 
-/// Refuses a message that is not `length` bytes long: `opaque-ke` reads what it needs and passes over
-/// the rest.
+/// Rejects a message that is not exactly `length` bytes long, because `opaque-ke` ignores trailing
+/// bytes.
 pub(super) fn exactly(length: usize, message: &[u8]) -> Result<&[u8], PassphraseError> {
     if message.len() == length {
         Ok(message)
@@ -70,14 +70,15 @@ pub(super) fn exactly(length: usize, message: &[u8]) -> Result<&[u8], Passphrase
     }
 }
 
-/// Takes a secret out of `opaque-ke`'s array, which is wiped: it does not wipe itself.
+/// Copies a secret from an array of `opaque-ke` and wipes the array, which does not wipe itself.
 pub(super) fn take_secret(bytes: &mut [u8]) -> Result<Secret<64>, PassphraseError> {
     let secret = Secret::try_from_slice(bytes).ok_or(PassphraseError::Malformed);
     bytes.zeroize();
     secret
 }
 
-/// Who the two ends are, bound into record and keys; OPAQUE's defaults are their public keys.
+/// The identities of client and server, which are bound into record and keys. OPAQUE's defaults are
+/// their public keys.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Identifiers<'a> {
     /// The client's identity.
@@ -95,19 +96,19 @@ impl<'a> From<Identifiers<'a>> for opaque_ke::Identifiers<'a> {
     }
 }
 
-/// A key that only the pass phrase gives, the same at each login: what the person seals with it, the
-/// server cannot open.
+/// A key that the client derives from the pass phrase, the same at each login. The server never
+/// learns it, so it cannot open what the client seals with it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExportKey(pub(super) Secret<64>);
 
 impl ExportKey {
-    /// Something to seal under, without a login.
+    /// An export key without a login.
     #[cfg(test)]
     pub(crate) fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(Secret::from_bytes(bytes))
     }
 
-    /// The bytes, for what derives keys from them.
+    /// The bytes, for deriving keys.
     #[must_use]
     pub fn expose(&self) -> &[u8; 64] {
         self.0.expose()
@@ -123,17 +124,19 @@ impl fmt::Debug for ExportKey {
 /// Why a step of registration or login failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PassphraseError {
-    /// The pass phrase cannot be set. Ask for another one.
+    /// The pass phrase is not allowed.
     #[error(transparent)]
     Unfit(#[from] BadPassphrase),
-    /// What was given is no such message, record or setup.
-    #[error("a malformed message")]
+    /// A message, record or setup is malformed.
+    #[error("the message is malformed")]
     Malformed,
-    /// The record that this end stored is none. Restore it, or register the person again.
-    #[error("the stored record of this pass phrase is damaged")]
+    /// The stored record is damaged.
+    #[error(
+        "the stored record of this pass phrase is damaged; restore a backup or set the pass phrase again"
+    )]
     Damaged,
-    /// The pass phrase is wrong, the name unknown, the other end not the one that was registered with,
-    /// or the context not the same at both: which of these, cannot be told.
+    /// The pass phrase is wrong, the name is unknown, the server is not the one of the
+    /// registration, or the contexts differ. These cases cannot be distinguished.
     #[error("the pass phrase is not accepted")]
     Refused,
 }
@@ -147,7 +150,7 @@ impl<T> From<ProtocolError<T>> for PassphraseError {
     }
 }
 
-/// Our entropy in the form that `opaque-ke` asks for.
+/// Adapts [`Entropy`] to `opaque-ke`.
 pub(super) struct Rng<'a>(pub(super) &'a mut dyn Entropy);
 
 impl RngCore for Rng<'_> {

@@ -1,4 +1,4 @@
-//! A pass phrase is registered once and logs in under either suite.
+//! Registration and login with both suites.
 
 mod vectors;
 
@@ -22,12 +22,12 @@ fn register(setup: &ServerSetup, text: &str) -> (PassphraseRecord, ExportKey) {
         ClientRegistration::start(&passphrase(text), &mut SystemEntropy).unwrap();
     let response = setup.registration_response(b"maria", &request).unwrap();
     client
-        .stretched(Ksf::Trivial)
+        .with_ksf(Ksf::Trivial)
         .finish(&passphrase(text), &response, SITE, &mut SystemEntropy)
         .unwrap()
 }
 
-/// A login, as both ends see it; what differs between the two makes it fail.
+/// The parameters of a login on both sides; a difference makes it fail.
 #[derive(Clone, Copy)]
 struct Attempt<'a> {
     suite: LoginSuite,
@@ -70,10 +70,14 @@ impl<'a> Attempt<'a> {
             entropy,
         )
         .unwrap();
-        (client.stretched(self.ksf), server, ke2)
+        (client.with_ksf(self.ksf), server, ke2)
     }
 
-    fn finish(&self, client: ClientLogin, ke2: &[u8]) -> Result<ClientDone, PassphraseError> {
+    fn finish(
+        &self,
+        client: ClientLogin,
+        ke2: &[u8],
+    ) -> Result<ClientLoginResult, PassphraseError> {
         client.finish(
             &passphrase(self.text),
             ke2,
@@ -86,7 +90,7 @@ impl<'a> Attempt<'a> {
         )
     }
 
-    /// Both ends' session keys, and the client's export key.
+    /// Runs a login. Returns both session keys and the client's export key.
     fn run(
         &self,
         setup: &ServerSetup,
@@ -98,7 +102,7 @@ impl<'a> Attempt<'a> {
 }
 
 #[test]
-fn one_record_logs_in_under_both_suites_and_gives_the_same_export_key() {
+fn one_record_works_with_both_suites_and_gives_the_same_export_key() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, export_key) = register(&setup, "correct horse");
     let stored = ServerSetup::from_bytes(setup.to_bytes().expose()).unwrap();
@@ -114,7 +118,7 @@ fn one_record_logs_in_under_both_suites_and_gives_the_same_export_key() {
 }
 
 #[test]
-fn whatever_is_not_as_at_the_registration_is_refused_alike() {
+fn every_difference_from_the_registration_gives_the_same_error() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, _) = register(&setup, "correct horse");
     for suite in SUITES {
@@ -166,7 +170,7 @@ fn whatever_is_not_as_at_the_registration_is_refused_alike() {
 }
 
 #[test]
-fn a_changed_message_is_refused_wherever_it_was_changed() {
+fn a_message_with_a_changed_byte_is_rejected() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, _) = register(&setup, "correct horse");
     for suite in SUITES {
@@ -187,7 +191,7 @@ fn a_changed_message_is_refused_wherever_it_was_changed() {
 }
 
 #[test]
-fn an_answer_for_an_unknown_name_is_as_long_as_one_for_a_known_name_and_never_the_same() {
+fn the_response_for_an_unknown_name_has_the_same_length_and_differs_each_time() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, _) = register(&setup, "correct horse");
     for suite in SUITES {
@@ -205,7 +209,7 @@ fn an_answer_for_an_unknown_name_is_as_long_as_one_for_a_known_name_and_never_th
 }
 
 #[test]
-fn what_has_not_the_length_of_its_message_is_malformed() {
+fn a_message_of_wrong_length_is_malformed() {
     const MALFORMED: PassphraseError = PassphraseError::Malformed;
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, _) = register(&setup, "correct horse");
@@ -214,8 +218,8 @@ fn what_has_not_the_length_of_its_message_is_malformed() {
 
     let (client, request) = ClientRegistration::start(&phrase, &mut SystemEntropy).unwrap();
     let response = setup.registration_response(b"maria", &request).unwrap();
-    let answered = setup.registration_response(b"maria", &longer(&request));
-    assert_eq!(answered, Err(MALFORMED));
+    let result = setup.registration_response(b"maria", &longer(&request));
+    assert_eq!(result, Err(MALFORMED));
     let finished = client.finish(&phrase, &longer(&response), SITE, &mut SystemEntropy);
     assert_eq!(finished.map(|_| ()), Err(MALFORMED));
 
@@ -228,7 +232,7 @@ fn what_has_not_the_length_of_its_message_is_malformed() {
         let attempt = Attempt::of(&record, suite);
         let (_, ke1) = ClientLogin::start(suite, &phrase, &mut SystemEntropy).unwrap();
         for wrong in [&ke1[1..], &longer(&ke1)] {
-            let answered = ServerLogin::start(
+            let result = ServerLogin::start(
                 suite,
                 &setup,
                 None,
@@ -238,7 +242,7 @@ fn what_has_not_the_length_of_its_message_is_malformed() {
                 SITE,
                 &mut SystemEntropy,
             );
-            assert_eq!(answered.map(|_| ()), Err(MALFORMED));
+            assert_eq!(result.map(|_| ()), Err(MALFORMED));
         }
         let (client, server, ke2) = attempt.start(&setup);
         let finished = attempt.finish(client, &longer(&ke2));
@@ -248,7 +252,7 @@ fn what_has_not_the_length_of_its_message_is_malformed() {
 }
 
 #[test]
-fn what_is_no_point_of_the_group_is_malformed_and_a_damaged_record_told_apart() {
+fn an_invalid_point_is_malformed_and_a_damaged_record_is_reported() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let zero = setup.registration_response(b"maria", &[0; 32]);
     assert_eq!(zero, Err(PassphraseError::Malformed));
@@ -259,7 +263,7 @@ fn what_is_no_point_of_the_group_is_malformed_and_a_damaged_record_told_apart() 
     for suite in SUITES {
         let phrase = passphrase("correct horse");
         let (_, ke1) = ClientLogin::start(suite, &phrase, &mut SystemEntropy).unwrap();
-        let answered = ServerLogin::start(
+        let result = ServerLogin::start(
             suite,
             &setup,
             Some(&damaged),
@@ -269,12 +273,12 @@ fn what_is_no_point_of_the_group_is_malformed_and_a_damaged_record_told_apart() 
             SITE,
             &mut SystemEntropy,
         );
-        assert_eq!(answered.map(|_| ()), Err(PassphraseError::Damaged));
+        assert_eq!(result.map(|_| ()), Err(PassphraseError::Damaged));
     }
 }
 
 #[test]
-fn a_stretching_is_known_by_its_version() {
+fn a_ksf_is_identified_by_its_version() {
     for ksf in [Ksf::Recommended, Ksf::Trivial] {
         let version = ksf.version();
         assert_eq!(Ksf::from_version(version), Some(ksf));
@@ -284,7 +288,7 @@ fn a_stretching_is_known_by_its_version() {
 }
 
 #[test]
-fn nothing_here_prints_a_secret() {
+fn no_type_prints_a_secret() {
     let setup = ServerSetup::generate(&mut SystemEntropy);
     let (record, export_key) = register(&setup, "correct horse");
     assert_eq!(format!("{setup:?}"), format!("ServerSetup({})", setup.id()));

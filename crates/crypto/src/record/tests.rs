@@ -21,7 +21,7 @@ fn seal(sealer: &mut Sealer, aad: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn packets_open_in_the_order_they_were_sealed() {
+fn packets_open_in_the_order_of_sealing() {
     for cipher in CIPHERS {
         let (mut sealer, mut opener) = pair(cipher);
         for text in [b"one".as_slice(), b"", b"three"] {
@@ -29,12 +29,12 @@ fn packets_open_in_the_order_they_were_sealed() {
             let opened = opener.open_in_place(b"header", &mut packet).unwrap();
             assert_eq!(opened, text);
         }
-        assert_eq!((sealer.0.number, opener.counted.number), (3, 3));
+        assert_eq!((sealer.0.number, opener.key.number), (3, 3));
     }
 }
 
 #[test]
-fn the_same_text_never_gives_the_same_packet() {
+fn sealing_the_same_text_twice_gives_different_packets() {
     for cipher in CIPHERS {
         let (mut sealer, _) = pair(cipher);
         let packets = [(); 2].map(|()| seal(&mut sealer, b"", b"text"));
@@ -43,7 +43,7 @@ fn the_same_text_never_gives_the_same_packet() {
 }
 
 #[test]
-fn after_a_packet_that_did_not_open_none_opens() {
+fn after_a_forged_packet_no_packet_opens() {
     let (mut sealer, mut opener) = pair(RecordCipher::Aes256Gcm);
     let mut first = seal(&mut sealer, b"", b"first");
     let mut second = seal(&mut sealer, b"", b"second");
@@ -64,10 +64,10 @@ fn after_a_packet_that_did_not_open_none_opens() {
 }
 
 #[test]
-fn a_key_stops_at_its_limit_and_says_so_before() {
+fn a_key_stops_at_its_limit_and_wants_a_rekey_before() {
     let (mut sealer, mut opener) = pair(RecordCipher::Aes256Gcm);
-    // Each packet: one block of associated data, two of text, one for the tag.
-    (sealer.0.most_blocks, opener.counted.most_blocks) = (16, 16);
+    // Each packet has one block of associated data, two of text, one for the tag.
+    (sealer.0.max_blocks, opener.key.max_blocks) = (16, 16);
     let mut wanted = Vec::new();
     for _ in 0..4 {
         wanted.push(sealer.wants_rekey());
@@ -105,7 +105,7 @@ fn another_key_or_cipher_opens_nothing() {
 /// NIST SP 800-38D with the key 0, nonce 0 and one block of zeros: test case 14 of the GCM
 /// specification (256-bit key) and test case 2 (128-bit key).
 #[test]
-fn a_published_case_gives_the_published_packet() {
+fn a_published_packet_is_reproduced() {
     let zero = Secret::from_bytes([0; 32]);
     for (cipher, expected) in [
         (
@@ -128,7 +128,7 @@ fn any_cipher() -> impl Strategy<Value = RecordCipher> {
 
 proptest! {
     #[test]
-    fn any_flipped_bit_is_refused(
+    fn any_flipped_bit_is_rejected(
         cipher in any_cipher(),
         text in prop::collection::vec(any::<u8>(), 0..80),
         aad in prop::collection::vec(any::<u8>(), 0..20),
@@ -146,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn a_packet_out_of_its_place_is_refused(
+    fn a_reordered_packet_is_rejected(
         cipher in any_cipher(),
         place in 0_usize..8,
         taken in 0_usize..8,
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn a_packet_cut_short_is_refused(cipher in any_cipher(), kept in 0_usize..36) {
+    fn a_truncated_packet_is_rejected(cipher in any_cipher(), kept in 0_usize..36) {
         let (mut sealer, mut opener) = pair(cipher);
         let mut packet = seal(&mut sealer, b"", &[1; 20]);
         prop_assert_eq!(opener.open_in_place(b"", &mut packet[..kept]), Err(RecordError::Forged));

@@ -1,4 +1,5 @@
-//! The forms that RSA keys come in: which algorithm one names, and PKCS #1 within the forms that name one.
+//! Formats of RSA keys: algorithm identifiers, and conversion from PKCS #1 to formats that contain
+//! one.
 
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Encode, SecretDocument};
@@ -24,7 +25,7 @@ pub(super) fn algorithm_of_pkcs8(document: &SecretDocument) -> Option<ObjectIden
     Some(read.algorithm.oid)
 }
 
-/// Whether a key of this algorithm does all that edition v1 asks of it.
+/// Checks that a key with this algorithm supports all operations of edition v1.
 pub(super) fn check_algorithm(algorithm: Option<ObjectIdentifier>) -> Result<(), RsaKeyError> {
     match algorithm {
         Some(RSA_ENCRYPTION) => Ok(()),
@@ -33,7 +34,7 @@ pub(super) fn check_algorithm(algorithm: Option<ObjectIdentifier>) -> Result<(),
     }
 }
 
-/// A `SubjectPublicKeyInfo` of a public key of PKCS #1.
+/// Converts a public key from PKCS #1 to `SubjectPublicKeyInfo`.
 pub(super) fn spki(pkcs1: &[u8]) -> der::Result<Vec<u8>> {
     SubjectPublicKeyInfoRef {
         algorithm: PLAIN,
@@ -42,7 +43,7 @@ pub(super) fn spki(pkcs1: &[u8]) -> der::Result<Vec<u8>> {
     .to_der()
 }
 
-/// A private key of PKCS #1 as PKCS #8.
+/// Converts a private key from PKCS #1 to PKCS #8.
 pub(super) fn pkcs8(pkcs1: &SecretDocument) -> der::Result<SecretDocument> {
     let key = OctetStringRef::new(pkcs1.as_bytes())?;
     SecretDocument::encode_msg(&PrivateKeyInfoRef::new(PLAIN, key))

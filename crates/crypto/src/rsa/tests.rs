@@ -21,7 +21,7 @@ fn bytes(value: &str) -> Vec<u8> {
 }
 
 #[test]
-fn recorded_signatures_are_checked_and_made_again() {
+fn recorded_signatures_are_verified_and_reproduced() {
     let consumer = key("consumer");
     let public = RsaPublicKey::from_pem(&pem("consumer.pub")).unwrap();
     assert_eq!(&public, consumer.public());
@@ -38,7 +38,7 @@ fn recorded_signatures_are_checked_and_made_again() {
             assert_eq!(consumer.sign(hash, text), Ok(signature.clone()), "{hash}");
             made += 1;
         } else {
-            assert_eq!(consumer.sign(hash, text), Err(RsaFailed));
+            assert_eq!(consumer.sign(hash, text), Err(RsaError));
         }
         let mut changed = signature;
         changed[9] ^= 1;
@@ -48,7 +48,7 @@ fn recorded_signatures_are_checked_and_made_again() {
 }
 
 #[test]
-fn recorded_locks_open() {
+fn recorded_sealed_messages_open() {
     let consumer = key("consumer");
     for case in recorded()["envelopes"].as_array().unwrap() {
         let envelope: Value = match &case["envelope"] {
@@ -65,19 +65,19 @@ fn recorded_locks_open() {
 }
 
 #[test]
-fn what_is_sealed_to_a_key_opens_with_it_alone() {
+fn a_sealed_message_opens_only_with_its_key() {
     let (own, other) = (key("provider"), key("master"));
-    let longest = 2_048 / 8 - 42;
-    let sealed = own.public().seal(&vec![5; longest]).unwrap();
-    assert_eq!(own.open(&sealed).unwrap().expose(), vec![5; longest]);
+    let max_len = 2_048 / 8 - 42;
+    let sealed = own.public().seal(&vec![5; max_len]).unwrap();
+    assert_eq!(own.open(&sealed).unwrap().expose(), vec![5; max_len]);
     assert!(other.open(&sealed).is_err());
     assert!(own.open(&sealed[1..]).is_err());
     assert!(own.open(&[]).is_err());
-    assert_eq!(own.public().seal(&vec![5; longest + 1]), Err(RsaFailed));
+    assert_eq!(own.public().seal(&vec![5; max_len + 1]), Err(RsaError));
 }
 
 #[test]
-fn what_is_no_key_is_refused() {
+fn an_invalid_key_is_rejected() {
     let private = RsaKey::from_pem(&pem("master.pub").into());
     assert_eq!(private.err(), Some(RsaKeyError::NotPem("PRIVATE KEY")));
     let public = RsaPublicKey::from_pem(&pem("master.key"));
@@ -93,7 +93,7 @@ fn what_is_no_key_is_refused() {
 }
 
 #[test]
-fn a_new_key_is_read_again_and_openssl_would_know_it() {
+fn a_generated_key_is_read_back_and_has_the_form_of_openssl() {
     let pem = RsaKey::generate().unwrap();
     assert!(pem.expose().starts_with("-----BEGIN PRIVATE KEY-----\n"));
     let key = RsaKey::from_pem(&pem).unwrap();
@@ -131,17 +131,17 @@ Q9b1kQ0UtgDCQ/5up9hmyMIf7bcb8wyyuQIDAQAB\n\
 -----END RSA PUBLIC KEY-----\n\
 ";
 
-/// The private key of that name with the label and the bytes that `change` makes of its PKCS #8.
+/// A private key with another label, and with its PKCS #8 changed by `change`.
 fn private(label: &str, change: impl Fn(&SecretDocument) -> Vec<u8>) -> SecretText {
     let (_, document) = SecretDocument::from_pem(&pem("consumer.key")).unwrap();
     let text = encode_string(label, LineEnding::LF, &change(&document)).unwrap();
     text.into()
 }
 
-/// A key for RSASSA-PSS alone was registered, and its application was never believed: nothing that it signed as
-/// edition v1 does could be verified.
+/// Regression: a key for RSASSA-PSS only could be registered, and no signature of its application
+/// could be verified in edition v1.
 #[test]
-fn a_key_for_pss_alone_is_refused_with_what_to_make_instead() {
+fn a_key_for_pss_only_is_rejected_with_the_command_for_another_one() {
     let public = RsaPublicKey::from_pem(PSS);
     assert_eq!(public.err(), Some(RsaKeyError::PssOnly));
     assert!(
@@ -150,7 +150,7 @@ fn a_key_for_pss_alone_is_refused_with_what_to_make_instead() {
             .contains("openssl genpkey -algorithm RSA ")
     );
     let of_pss = private(PRIVATE, |document| {
-        // The last arc of the algorithm's identifier: 1 is rsaEncryption, 10 is RSASSA-PSS.
+        // The last arc of the algorithm identifier is 1 for rsaEncryption, 10 for RSASSA-PSS.
         let mut bytes = document.as_bytes().to_vec();
         let rsa = crate::oid::RSA_ENCRYPTION;
         let at = bytes
@@ -162,7 +162,7 @@ fn a_key_for_pss_alone_is_refused_with_what_to_make_instead() {
     assert_eq!(RsaKey::from_pem(&of_pss).err(), Some(RsaKeyError::PssOnly));
 }
 
-/// Older tools write PKCS #1, which was called "no PEM text of PUBLIC KEY".
+/// Regression: PKCS #1, which older tools write, was rejected as not being PEM.
 #[test]
 fn keys_of_pkcs1_are_the_same_keys() {
     let known = RsaPublicKey::from_pem(&pem("consumer.pub")).unwrap();
@@ -179,7 +179,7 @@ fn keys_of_pkcs1_are_the_same_keys() {
 }
 
 #[test]
-fn what_is_another_kind_of_file_is_called_by_its_name() {
+fn the_error_names_another_kind_of_file() {
     let encrypted = private("ENCRYPTED PRIVATE KEY", |document| {
         document.as_bytes().to_vec()
     });

@@ -11,14 +11,14 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::secret::Secret;
 
-/// The length of an encapsulated key, in bytes: an ephemeral public key.
+/// The length of an encapsulated key, which is an ephemeral public key, in bytes.
 pub(super) const ENCAPSULATED_LENGTH: usize = 32;
 
-/// Section 4.1's suite id: `"KEM"` and the KEM's number.
+/// The suite id of section 4.1: `"KEM"` and the KEM's number.
 const SUITE: &[u8] = b"KEM\x00\x20";
 const VERSION: &[u8] = b"HPKE-v1";
 
-/// DHKEM(X25519, HKDF-SHA256) as the HPKE library wants it.
+/// DHKEM(X25519, HKDF-SHA256) for the HPKE library.
 pub(super) struct X25519;
 
 struct Length;

@@ -1,12 +1,13 @@
-//! Sealing that a quantum computer does not open either: HPKE over X-Wing (draft-connolly-cfrg-xwing-kem),
-//! which is X25519 and ML-KEM-768 together, as draft-ietf-hpke-pq registers it (0x647a).
+//! Post-quantum hybrid encryption: HPKE with X-Wing (draft-connolly-cfrg-xwing-kem), which combines
+//! X25519 and ML-KEM-768, as registered by draft-ietf-hpke-pq (0x647a).
 //!
-//! The same message, key schedule and cipher as [`super::seal`]; the encapsulated key has 1,120 bytes. The
-//! arithmetic is AWS-LC's, but for the derivation of an ML-KEM key from its seed, which AWS-LC does not
-//! offer; its encapsulations draw on AWS-LC's own generator (see [`crate::kem`]).
+//! Message format, key schedule and cipher are those of [`super::seal`]; the encapsulated key has
+//! 1,120 bytes. AWS-LC does the arithmetic, except for the derivation of an ML-KEM key from its
+//! seed, which it does not offer. Encapsulation uses AWS-LC's own random generator (see
+//! [`crate::kem`]).
 //!
-//! The `x-wing` crate, which HPKE's library has for its own X-Wing, gives the same bytes and is several times
-//! slower. The fastest of 2,000 turns each on one processor, with all optimised but this crate:
+//! The `x-wing` crate, which the HPKE library uses, gives the same bytes and is several times
+//! slower. The fastest of 2,000 runs on one processor, with everything optimised except this crate:
 //!
 //! | | here | `x-wing` 0.1.1 |
 //! |---|---|---|
@@ -25,7 +26,7 @@ use shake::Shake256;
 use shake::digest::{ExtendableOutput, Update, XofReader};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::DoesNotOpen;
+use super::SealingError;
 use crate::agreement::{AgreementKey, AgreementPublic};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::hash::sha3_256;
@@ -36,13 +37,13 @@ use crate::secret::{Secret, SecretBytes};
 pub const PUBLIC_KEY_LENGTH: usize = kem::PUBLIC_KEY_LENGTH + 32;
 /// The length of an encapsulated key, in bytes.
 const ENCAPSULATED_LENGTH: usize = kem::CIPHERTEXT_LENGTH + 32;
-/// How much longer what is sealed is than the message, in bytes.
+/// How many bytes a sealed message is longer than its plaintext.
 pub const OVERHEAD: usize = ENCAPSULATED_LENGTH + 16;
 
-/// What sets this combination apart from others (section 5.3 of the draft).
+/// The domain separation label (section 5.3 of the draft).
 const LABEL: &[u8] = br"\.//^\";
 
-/// A key to which messages are sealed.
+/// An X-Wing private key.
 #[derive(Clone)]
 pub struct HybridKey(Arc<Expanded>);
 
@@ -57,13 +58,13 @@ struct Expanded {
 #[derive(Clone, PartialEq, Eq)]
 pub struct HybridPublic(Arc<[u8; PUBLIC_KEY_LENGTH]>);
 
-/// The bytes are no public key of X-Wing.
+/// The bytes are not an X-Wing public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no X-Wing public key")]
-pub struct NoHybridPublic;
+#[error("not an X-Wing public key")]
+pub struct BadHybridPublic;
 
 impl HybridKey {
-    /// The key of this seed, always the same.
+    /// Derives the key from a seed.
     #[must_use]
     pub fn from_seed(seed: Secret<32>) -> Self {
         let mut expanded = [0; 96];
@@ -76,7 +77,7 @@ impl HybridKey {
             Secret::try_from_slice(for_kem),
             Secret::try_from_slice(for_agreement),
         ) else {
-            // 96 are 64 and 32.
+            // 64 + 32 bytes were expanded.
             std::process::abort();
         };
         let (kem, kem_public) = KemKey::from_seed(&for_kem);
@@ -93,7 +94,7 @@ impl HybridKey {
         }))
     }
 
-    /// A new key.
+    /// Generates a new key.
     #[must_use]
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
         Self::from_seed(Secret::generate(entropy))
@@ -105,22 +106,22 @@ impl HybridKey {
         &self.0.public
     }
 
-    /// The secret that [`HybridPublic::encapsulate`] told this key. One that was tampered with gives a secret
-    /// that nobody else has.
+    /// Decapsulates the secret of [`HybridPublic::encapsulate`]. A changed ciphertext gives another
+    /// secret, not an error (implicit rejection).
     ///
     /// # Errors
-    /// [`DoesNotOpen`] for another length, and for a point of small order.
-    pub fn decapsulate(&self, encapsulated: &[u8]) -> Result<Secret<32>, DoesNotOpen> {
-        let encapsulated = Encapsulated::from_bytes(encapsulated).map_err(|_| DoesNotOpen)?;
-        let shared = XWing::decap(self, None, &encapsulated).map_err(|_| DoesNotOpen)?;
-        Secret::try_from_slice(&shared.0).ok_or(DoesNotOpen)
+    /// [`SealingError`] for a wrong length or a point of small order.
+    pub fn decapsulate(&self, encapsulated: &[u8]) -> Result<Secret<32>, SealingError> {
+        let encapsulated = Encapsulated::from_bytes(encapsulated).map_err(|_| SealingError)?;
+        let shared = XWing::decap(self, None, &encapsulated).map_err(|_| SealingError)?;
+        Secret::try_from_slice(&shared.0).ok_or(SealingError)
     }
 
-    /// Opens what [`HybridPublic::seal`] sealed to this key with the same `info`.
+    /// Opens a message that [`HybridPublic::seal`] sealed to this key with the same `info`.
     ///
     /// # Errors
-    /// [`DoesNotOpen`].
-    pub fn open(&self, info: &[u8], sealed: &[u8]) -> Result<SecretBytes, DoesNotOpen> {
+    /// [`SealingError`].
+    pub fn open(&self, info: &[u8], sealed: &[u8]) -> Result<SecretBytes, SealingError> {
         super::open_with::<XWing, ENCAPSULATED_LENGTH>(self, info, &[], sealed)
     }
 }
@@ -132,14 +133,14 @@ impl fmt::Debug for HybridKey {
 }
 
 impl HybridPublic {
-    /// The key of these bytes.
+    /// Parses a public key.
     ///
     /// # Errors
-    /// [`NoHybridPublic`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, NoHybridPublic> {
-        let bytes: [u8; PUBLIC_KEY_LENGTH] = bytes.try_into().map_err(|_| NoHybridPublic)?;
+    /// [`BadHybridPublic`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadHybridPublic> {
+        let bytes: [u8; PUBLIC_KEY_LENGTH] = bytes.try_into().map_err(|_| BadHybridPublic)?;
         let (of_kem, _) = bytes.split_at(kem::PUBLIC_KEY_LENGTH);
-        kem::check_public(of_kem).map_err(|_| NoHybridPublic)?;
+        kem::check_public(of_kem).map_err(|_| BadHybridPublic)?;
         Ok(Self(Arc::new(bytes)))
     }
 
@@ -149,36 +150,38 @@ impl HybridPublic {
         &self.0
     }
 
-    /// Seals a message so that only the owner of this key can open it, and only for the use that `info` names.
+    /// Seals a message so that only the owner of this key can open it, and only with the same
+    /// `info`, which names its purpose.
     ///
     /// # Errors
-    /// [`DoesNotOpen`] when the X25519 half is a point of small order, to which nothing can be sealed.
+    /// [`SealingError`] if the X25519 half is a point of small order.
     pub fn seal(
         &self,
         info: &[u8],
         message: &[u8],
         entropy: &mut dyn Entropy,
-    ) -> Result<Vec<u8>, DoesNotOpen> {
+    ) -> Result<Vec<u8>, SealingError> {
         super::seal_with::<XWing>(self, info, &[], message, entropy)
     }
 
-    /// A fresh secret for the owner of this key, and what tells it to them alone.
+    /// Generates a secret and encapsulates it to this key. Returns the encapsulated key and the
+    /// secret.
     ///
     /// # Errors
-    /// [`DoesNotOpen`] as for [`Self::seal`].
+    /// [`SealingError`] as [`Self::seal`].
     pub fn encapsulate(
         &self,
         entropy: &mut dyn Entropy,
-    ) -> Result<(Vec<u8>, Secret<32>), DoesNotOpen> {
+    ) -> Result<(Vec<u8>, Secret<32>), SealingError> {
         let secret = Secret::generate(entropy);
         let (shared, encapsulated) = self
             .encapsulate_with(secret, entropy)
-            .map_err(|_| DoesNotOpen)?;
-        let shared = Secret::try_from_slice(&shared.0).ok_or(DoesNotOpen)?;
+            .map_err(|_| SealingError)?;
+        let shared = Secret::try_from_slice(&shared.0).ok_or(SealingError)?;
         Ok((encapsulated.0.to_vec(), shared))
     }
 
-    /// With this ephemeral X25519 key; the entropy is ML-KEM's.
+    /// Encapsulates with this ephemeral X25519 key; `entropy` is for ML-KEM.
     fn encapsulate_with(
         &self,
         ephemeral: Secret<32>,
@@ -214,14 +217,14 @@ impl fmt::Debug for HybridPublic {
     }
 }
 
-/// X-Wing as the HPKE library wants it.
+/// X-Wing for the HPKE library.
 struct XWing;
 
-/// A ciphertext of ML-KEM and an ephemeral X25519 key.
+/// An encapsulated key: ML-KEM ciphertext and ephemeral X25519 key.
 #[derive(Clone)]
 struct Encapsulated([u8; ENCAPSULATED_LENGTH]);
 
-/// Section 5.3: both secrets, and what the X25519 half was made of.
+/// The combiner of section 5.3: both secrets and the X25519 public keys.
 fn combine(
     of_kem: &Secret<32>,
     agreed: &Secret<32>,
@@ -296,7 +299,7 @@ impl Kem for XWing {
         if sender.is_some() {
             return Err(HpkeError::EncapError);
         }
-        // The library passes a generator of its own kind on, which cannot say what ML-KEM is to draw.
+        // The library passes its own type of generator, which cannot provide ML-KEM's randomness.
         to.encapsulate_with(Secret::from_bytes(secret), &mut SystemEntropy)
     }
 }

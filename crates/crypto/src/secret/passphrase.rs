@@ -1,12 +1,12 @@
-//! Pass phrases, prepared by the OpaqueString profile of PRECIS (RFC 8265, section 4.2), so that every keyboard
-//! and every operating system gives the same bytes for the same text.
+//! Pass phrases, prepared with the OpaqueString profile of PRECIS (RFC 8265, section 4.2), so that
+//! the same text has the same bytes on every keyboard and operating system.
 //!
-//! Spaces of other scripts become U+0020, and the text is brought into Unicode normalization form C. That is done
-//! for every pass phrase. What the profile refuses is refused where a pass phrase is set
-//! ([`Passphrase::check_new`]); at a login such a text matches no record.
+//! Every pass phrase is prepared: non-ASCII spaces become U+0020, and the text is converted to
+//! Unicode normalization form C. Characters that the profile disallows are rejected when a pass
+//! phrase is set ([`Passphrase::check_new`]); at a login such a text matches no record.
 //!
-//! The profile's character class is taken from the newest Unicode tables, not from those of Unicode 6.3 as
-//! in RFC 8264, and joiners (U+200C, U+200D) are allowed without a look at their neighbours.
+//! Two differences from RFC 8264: the character class uses the newest Unicode tables instead of
+//! those of Unicode 6.3, and joiners (U+200C, U+200D) are allowed in every context.
 
 use std::fmt;
 
@@ -15,51 +15,51 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_public_assigned;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// What a person types to log in or to open a key.
+/// A pass phrase, with which a person logs in or decrypts a key.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Passphrase(String);
 
-/// A text that cannot be set as a pass phrase.
+/// Why a text cannot be set as a pass phrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPassphrase {
     /// It is empty.
     #[error("a pass phrase cannot be empty")]
     Empty,
-    /// It has a character that some keyboards and programs do not give.
+    /// It contains a disallowed character.
     #[error(
-        "character {position} of the pass phrase is {kind} (U+{code:04X}); a pass phrase cannot have one"
+        "character {position} of the pass phrase is {kind} (U+{code:04X}), which is not allowed; remove it"
     )]
     Character {
-        /// Which character, from 1.
+        /// The character's position, from 1.
         position: usize,
-        /// What it is, with its article.
+        /// A description of the character, with an article.
         kind: &'static str,
-        /// Its code point.
+        /// The character's code point.
         code: u32,
     },
 }
 
 impl Passphrase {
-    /// The fewest characters of a new pass phrase, for a program that sets one: length is what makes
-    /// guessing slow. [`Passphrase::check_new`] does not check it.
+    /// The minimum length of a new pass phrase in characters. A program that sets one enforces it;
+    /// [`Passphrase::check_new`] does not.
     pub const MIN_CHARACTERS: usize = 12;
 
-    /// The UTF-8 bytes, for the function that stretches them.
+    /// The UTF-8 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// How many characters it has (Unicode scalar values).
+    /// The number of characters (Unicode scalar values).
     #[must_use]
     pub fn characters(&self) -> usize {
         self.0.chars().count()
     }
 
-    /// Checks a pass phrase that is to be set.
+    /// Checks that this text may be set as a pass phrase.
     ///
     /// # Errors
-    /// [`BadPassphrase`] when it could not be typed again everywhere.
+    /// [`BadPassphrase`] if it is empty or contains a disallowed character.
     pub fn check_new(&self) -> Result<(), BadPassphrase> {
         if self.0.is_empty() {
             return Err(BadPassphrase::Empty);
@@ -76,13 +76,14 @@ impl Passphrase {
     }
 }
 
-/// Prepares the text: RFC 8265, section 4.2.2.
+/// Prepares the text (RFC 8265, section 4.2.2).
 impl From<String> for Passphrase {
     fn from(mut text: String) -> Self {
         if text.is_ascii() {
             return Self(text);
         }
-        // Form C has at most three times the bytes: the text is never moved, which would leave a copy behind.
+        // Form C has at most three times the bytes. With this capacity the buffer is never
+        // reallocated, which would leave a copy in memory.
         let mut prepared = String::with_capacity(3 * text.len());
         let spaced = text.chars().map(|c| if is_space(c) { ' ' } else { c });
         prepared.extend(spaced.nfc());
@@ -112,14 +113,14 @@ fn is_space(character: char) -> bool {
     )
 }
 
-/// Why the character class refuses a character.
+/// Why a character is disallowed.
 fn refused(character: char) -> Option<&'static str> {
     if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
         Some("a control character")
     } else if is_invisible(character) {
         Some("an invisible character")
     } else if !is_public_assigned(character) {
-        // Normalization of what is assigned never changes; of the rest it may.
+        // The normalization of unassigned characters may change in later versions of Unicode.
         Some("a character without a public meaning")
     } else {
         None
@@ -160,16 +161,16 @@ mod tests {
         Passphrase::from(text.to_owned())
     }
 
-    /// One text is typed as different characters on a Mac and on a PC: a person who had set a pass phrase on one
-    /// could not log in on the other.
+    /// Regression: a Mac and a PC produce different characters for the same text, so a person who
+    /// had set a pass phrase on one could not log in on the other.
     // SES-70
     #[test]
-    fn one_text_is_one_pass_phrase_whatever_the_keyboard() {
+    fn equivalent_texts_are_the_same_pass_phrase() {
         assert_eq!(prepared("Zoe\u{308} A\u{30a}"), prepared("Zo\u{eb} \u{c5}"));
         assert_eq!(prepared("a\u{a0}b\u{3000}c"), prepared("a b c"));
         assert_eq!(prepared("\u{1112}\u{1161}\u{11ab}"), prepared("\u{d55c}"));
         assert_eq!(prepared("\u{212b}").as_bytes(), "\u{c5}".as_bytes());
-        // Case, compatibility characters and spaces at the ends count.
+        // Case, compatibility characters and leading or trailing spaces are significant.
         for (one, other) in [("a", "A"), ("\u{fb01}", "fi"), (" a", "a"), ("a  b", "a b")] {
             assert_ne!(prepared(one), prepared(other));
         }
@@ -177,7 +178,7 @@ mod tests {
 
     // SES-71
     #[test]
-    fn what_cannot_be_typed_again_is_refused_when_it_is_set() {
+    fn disallowed_characters_are_rejected_when_a_pass_phrase_is_set() {
         for text in [
             "correct horse",
             "Zoe\u{308}",
@@ -208,14 +209,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_prepared_stays_as_it_is(text: String) {
+        fn preparation_is_idempotent(text: String) {
             let once = prepared(&text);
             let again = prepared(std::str::from_utf8(once.as_bytes()).unwrap());
             prop_assert_eq!(once.as_bytes(), again.as_bytes());
         }
 
         #[test]
-        fn composed_and_decomposed_text_is_one_pass_phrase(text: String) {
+        fn composed_and_decomposed_texts_are_the_same_pass_phrase(text: String) {
             let decomposed: String = text.nfd().collect();
             prop_assert_eq!(prepared(&text), prepared(&decomposed));
         }

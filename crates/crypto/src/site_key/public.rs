@@ -1,4 +1,4 @@
-//! What clients pin of a site, and its text form.
+//! The site's public key, which clients pin, and its text form.
 //!
 //! ```text
 //! text = base64url, unpadded (RFC 4648, section 5), 91 characters, of
@@ -18,12 +18,13 @@ const KEYS: usize = 64;
 const CHECK: usize = 3;
 const WHOLE: usize = 1 + KEYS + CHECK;
 
-/// The public half of a [`SiteKey`](super::SiteKey): who holds it can tell the site from everybody
-/// else. Shown in 91 characters that end in a check, so that a typing error is not taken for an attack.
+/// The public half of a [`SiteKey`](super::SiteKey). A client that has it can authenticate the
+/// site. Displayed as 91 characters with a checksum, so that a typing error is not reported as an
+/// attack.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SitePublicKey {
-    /// Checks what the site signs.
+    /// Verifies the site's signatures.
     pub signing: VerifyingKey,
     /// For handshakes with the site.
     pub agreement: AgreementPublic,
@@ -102,27 +103,27 @@ impl From<SitePublicKey> for String {
     }
 }
 
-/// Why a text is no site key. Nothing was sent to anybody: correct the text and try again.
+/// Why a text is not a site key. Nothing was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadSitePublicKey {
-    /// Characters are missing, or there are too many.
-    #[error("a site key has {expected} characters; this has {found}. Copy it as a whole")]
+    /// There are too few or too many characters.
+    #[error("a site key has {expected} characters; this has {found}. Copy it completely")]
     Length {
-        /// How many there are.
+        /// The number of characters.
         found: usize,
-        /// How many there must be.
+        /// The required number.
         expected: usize,
     },
-    /// There are other characters than base64url's.
-    #[error("a site key consists of letters, digits, - and _ alone")]
+    /// There are characters outside base64url.
+    #[error("a site key consists only of letters, digits, - and _; copy it again")]
     Characters,
-    /// The check at the end does not fit what is before it.
-    #[error("the site key has a typing error: its check does not fit. Copy it again")]
+    /// The checksum does not match.
+    #[error("the site key has a typing error: its checksum does not match. Copy it again")]
     TypingError,
-    /// A site key of a kind that is not known here; a newer program may know it.
-    #[error("the site key has version {found}; this program knows version 1. Update it")]
+    /// The version is unknown; a newer program may support it.
+    #[error("the site key has version {found}; this program supports version 1. Update it")]
     Version {
-        /// The version that the key says it has.
+        /// The version of the key.
         found: u8,
     },
 }
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_form_reads_back_and_never_changes() {
+    fn the_text_form_is_stable_and_is_read_back() {
         let text = public().to_string();
         assert_eq!(
             text,
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_text_is_told_apart() {
+    fn the_error_tells_what_is_wrong_with_a_text() {
         let text = public().to_string();
         let length = |found| BadSitePublicKey::Length {
             found,
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_no_typing_error() {
+    fn an_unknown_version_is_not_a_typing_error() {
         let keys = public().to_bytes();
         let whole = [&[2], keys.as_slice(), check(2, &keys).as_slice()].concat();
         assert_eq!(

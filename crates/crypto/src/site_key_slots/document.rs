@@ -11,12 +11,12 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Argon2idCost, MOST_SLOTS, SlotId, SlotKind, WrappedSiteKey,
+    Argon2idCost, MAX_SLOTS, SlotId, SlotKind, WrappedSiteKey,
     slot::{Lock, Slot, VERSION},
 };
 use crate::site_key::SitePublicKey;
 
-/// The version stands first, so that a file of a newer program is refused for being newer.
+/// The version is the first field, so that a newer file is rejected because of its version.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
@@ -39,19 +39,19 @@ struct SlotForm {
     check: Hex<8>,
 }
 
-/// Why well-formed JSON is no wrapped site key.
+/// Why well-formed JSON is not a wrapped site key.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadDocument {
-    #[error("version {0} is not known here; a newer program wrote this file")]
+    #[error("version {0} is unknown; a newer program wrote this file: use that program")]
     Version(u32),
-    #[error("{found} slots: there must be from 1 to {MOST_SLOTS}")]
+    #[error("there are {found} slots: there must be 1 to {MAX_SLOTS}")]
     Slots { found: usize },
     #[error("two slots have the id {0}")]
-    TwiceTheSame(SlotId),
+    DuplicateId(SlotId),
     #[error("slot {0} is for a pass phrase but has no argon2id cost")]
-    NoCost(SlotId),
+    MissingCost(SlotId),
     #[error("slot {0} is not for a pass phrase but has an argon2id cost")]
-    NeedlessCost(SlotId),
+    UnexpectedCost(SlotId),
     #[error("expected {0} lower case hexadecimal digits")]
     Hex(usize),
 }
@@ -61,13 +61,13 @@ impl TryFrom<Document> for WrappedSiteKey {
 
     fn try_from(document: Document) -> Result<Self, BadDocument> {
         let found = document.slots.len();
-        if !(1..=MOST_SLOTS).contains(&found) {
+        if !(1..=MAX_SLOTS).contains(&found) {
             return Err(BadDocument::Slots { found });
         }
         let mut slots: Vec<Slot> = Vec::with_capacity(found);
         for form in document.slots {
             if slots.iter().any(|slot| slot.id == form.id) {
-                return Err(BadDocument::TwiceTheSame(form.id));
+                return Err(BadDocument::DuplicateId(form.id));
             }
             slots.push(form.try_into()?);
         }
@@ -94,8 +94,8 @@ impl TryFrom<SlotForm> for Slot {
     fn try_from(form: SlotForm) -> Result<Self, BadDocument> {
         let lock = match (form.kind, form.argon2id) {
             (SlotKind::Passphrase, Some(cost)) => Lock::Passphrase(cost),
-            (SlotKind::Passphrase, None) => return Err(BadDocument::NoCost(form.id)),
-            (_, Some(_)) => return Err(BadDocument::NeedlessCost(form.id)),
+            (SlotKind::Passphrase, None) => return Err(BadDocument::MissingCost(form.id)),
+            (_, Some(_)) => return Err(BadDocument::UnexpectedCost(form.id)),
             (SlotKind::RecoveryCode, None) => Lock::RecoveryCode,
             (SlotKind::File, None) => Lock::File,
         };
@@ -129,7 +129,7 @@ impl From<Slot> for SlotForm {
     }
 }
 
-/// The one version that there is.
+/// The only version.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 struct Version;

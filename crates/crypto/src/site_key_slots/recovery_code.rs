@@ -1,7 +1,7 @@
-//! The recovery code: printed once, kept on paper, typed when everything else is lost.
+//! The recovery code: printed once, stored on paper, typed when all other secrets are lost.
 //!
 //! ```text
-//! 160 random bits, then the first 15 bits of SHA-256 of a label and these, as 35 symbols of
+//! 160 random bits, then the first 15 bits of SHA-256 of a label and these bits, as 35 symbols of
 //! Crockford's base32 (no I, L, O, U) in seven groups: XXXXX-XXXXX-XXXXX-XXXXX-XXXXX-XXXXX-XXXXX
 //! ```
 
@@ -35,23 +35,23 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
         .translate
         .to
         .push_str("ABCDEFGHJKMNPQRSTVWXYZ001111");
-    // What is said above is an encoding.
+    // The specification above is constant and valid.
     specification
         .encoding()
         .unwrap_or_else(|_| std::process::abort())
 });
 
-/// 160 random bits that open a slot. Nobody can guess it, so it is not stretched.
+/// 160 random bits that unwrap a slot. They cannot be guessed, so they are not stretched.
 pub struct RecoveryCode(Secret<CODE>);
 
 impl RecoveryCode {
-    /// A new code.
+    /// Generates a new code.
     #[must_use]
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
         Self(Secret::generate(entropy))
     }
 
-    /// The text to print, once: 35 symbols in groups of five.
+    /// The text to print: 35 symbols in groups of five.
     #[must_use]
     pub fn to_text(&self) -> SecretText {
         let code = self.0.expose();
@@ -60,7 +60,7 @@ impl RecoveryCode {
         bytes.extend_from_slice(&check(code));
         let symbols = Zeroizing::new(CROCKFORD.encode(&bytes));
         let mut text = String::with_capacity(SYMBOLS + SYMBOLS / GROUP);
-        // The last of 36 symbols is for the last bit, which is always zero.
+        // The 36th symbol contains only the last bit, which is always zero.
         for (at, symbol) in symbols.chars().take(SYMBOLS).enumerate() {
             if at > 0 && at % GROUP == 0 {
                 text.push('-');
@@ -70,20 +70,20 @@ impl RecoveryCode {
         SecretText::from(text)
     }
 
-    /// The bytes, for the key of the slot.
+    /// The bytes from which the slot's key is derived.
     pub(super) fn secret(&self) -> &[u8] {
         self.0.expose()
     }
 }
 
-/// Reads what a person typed: in either case, with white space and dashes anywhere, `O` for `0`, `I` and
-/// `L` for `1`.
+/// Parses a typed code: upper or lower case, white space and dashes anywhere, `O` as `0`, `I` and
+/// `L` as `1`.
 impl FromStr for RecoveryCode {
     type Err = BadRecoveryCode;
 
     fn from_str(text: &str) -> Result<Self, BadRecoveryCode> {
         let mut symbols = Zeroizing::new(String::with_capacity(text.len() + 1));
-        symbols.extend(text.chars().filter(|character| !is_passed_over(*character)));
+        symbols.extend(text.chars().filter(|character| !is_separator(*character)));
         let is_symbol = |c: char| c.is_ascii_alphanumeric() && !matches!(c, 'U' | 'u');
         if let Some(at) = symbols.chars().position(|character| !is_symbol(character)) {
             return Err(BadRecoveryCode::Character { position: at + 1 });
@@ -92,7 +92,7 @@ impl FromStr for RecoveryCode {
         if found != SYMBOLS {
             return Err(BadRecoveryCode::Length { found });
         }
-        // 175 bits are typed; the last one of 22 bytes is always zero.
+        // 175 bits are typed; the last bit of the 22 bytes is always zero.
         symbols.push('0');
         let bytes = CROCKFORD.decode(symbols.as_bytes()).map(Zeroizing::new);
         let bytes = bytes.map_err(|_| BadRecoveryCode::TypingError)?;
@@ -112,22 +112,22 @@ impl fmt::Debug for RecoveryCode {
     }
 }
 
-/// Why a text is no recovery code. Nothing was tried: correct it and type it again.
+/// Why a text is not a recovery code. No slot was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecoveryCode {
-    /// Symbols are missing, or there are too many.
+    /// There are too few or too many symbols.
     #[error("a recovery code has 35 letters and digits; this has {found}")]
     Length {
-        /// How many there are, dashes and spaces not counted.
+        /// The number of symbols, without dashes and spaces.
         found: usize,
     },
-    /// A character that no recovery code has.
-    #[error("character {position} of the recovery code is not a letter or digit that codes have")]
+    /// A character that does not occur in recovery codes.
+    #[error("character {position} of the recovery code is not a letter or digit of recovery codes")]
     Character {
-        /// Which one, from 1, dashes and spaces not counted.
+        /// The position from 1, without dashes and spaces.
         position: usize,
     },
-    /// The check at the end does not fit what is before it.
+    /// The check at the end does not match.
     #[error("the recovery code has a typing error: compare it with the paper")]
     TypingError,
 }
@@ -140,8 +140,8 @@ fn check(code: &[u8; CODE]) -> [u8; CHECK] {
     [first, second & 0xfe]
 }
 
-/// White space, and dashes: a word processor makes other ones of ours, an editor puts a byte order mark before them.
-fn is_passed_over(character: char) -> bool {
+/// White space, dashes of any kind (word processors replace them), and a byte order mark.
+fn is_separator(character: char) -> bool {
     character.is_whitespace()
         || matches!(
             character,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_read_however_it_is_typed() {
+    fn a_code_is_read_in_every_form_in_which_it_is_typed() {
         let text = code().to_text().expose().to_owned();
         for typed in [
             text.clone(),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_code_is_told_apart() {
+    fn the_error_tells_what_is_wrong_with_a_code() {
         let text = code().to_text().expose().to_owned();
         assert_eq!(read(""), Err(BadRecoveryCode::Length { found: 0 }));
         assert_eq!(read(&text[1..]), Err(BadRecoveryCode::Length { found: 34 }));
@@ -213,7 +213,7 @@ mod tests {
         );
     }
 
-    /// Of this fixed code: 15 bits of check let one of 32,768 random errors through.
+    /// For this fixed code. A 15-bit check accepts one of 32,768 random errors.
     #[test]
     fn a_wrong_or_exchanged_symbol_is_a_typing_error() {
         let right = code().to_text().expose().replace('-', "");

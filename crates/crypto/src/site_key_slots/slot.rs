@@ -1,4 +1,4 @@
-//! One slot: the site seed, sealed under a key that one secret gives.
+//! A slot: the site seed, encrypted with a key that is derived from one secret.
 //!
 //! ```text
 //! key     = derive(secret, "site key slot " + kind, salt)
@@ -8,8 +8,9 @@
 //! check   = the first 8 bytes of SHA-256(associated data | salt | nonce | sealed)
 //! ```
 //!
-//! The check is no protection against a forger, who can work it out too. It tells damage from a wrong
-//! secret, and gives a guesser nothing that the tag does not.
+//! The check does not protect against forgery, because an attacker can compute it. It distinguishes
+//! a damaged slot from a wrong secret, and helps an attacker who guesses secrets no more than the
+//! tag does.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
@@ -28,7 +29,7 @@ const SEED: usize = 32;
 const TAG: usize = 16;
 const LABEL: &[u8] = b"countersign/1 site key slot\0";
 
-/// What a slot's secret must be, and what turns it into a key.
+/// The kind of a slot's secret, with the parameters that turn it into a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lock {
     Passphrase(Argon2idCost),
@@ -58,7 +59,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Seals the seed of `site` for a secret. `None` when the pass phrase is longer than 4 GiB.
+    /// Encrypts the seed of `site` for a secret. `None` if the pass phrase is longer than 4 GiB.
     pub(super) fn seal(
         seed: &SiteSeed,
         site: &SitePublicKey,
@@ -92,7 +93,8 @@ impl Slot {
             Aad::from(&data),
             plain,
         ) else {
-            // Fails for lengths of many GiB alone. The seed must not stay where it was to be sealed.
+            // It fails only for lengths of many GiB. The plaintext seed must not remain in the
+            // slot.
             std::process::abort();
         };
         tag.copy_from_slice(made.as_ref());
@@ -100,12 +102,12 @@ impl Slot {
         Some(slot)
     }
 
-    /// Whether the slot is as it was written, as far as accidents go.
-    pub(super) fn is_sound(&self, site: &SitePublicKey) -> bool {
+    /// Whether the slot is free of accidental damage.
+    pub(super) fn is_intact(&self, site: &SitePublicKey) -> bool {
         self.check == self.checksum(&self.associated_data(site))
     }
 
-    /// The seed; `None` when the secret is another one.
+    /// Decrypts the seed; `None` if the secret is wrong.
     pub(super) fn open(&self, site: &SitePublicKey, secret: SlotSecret<'_>) -> Option<SiteSeed> {
         let key = self.key(secret)?;
         let mut buffer = Zeroizing::new(self.sealed);
@@ -120,7 +122,7 @@ impl Slot {
         Secret::try_from_slice(seed).map(SiteSeed)
     }
 
-    /// What a forger would do after a change.
+    /// Recomputes the check, as an attacker would after a change.
     #[cfg(test)]
     pub(super) fn correct_check(&mut self, site: &SitePublicKey) {
         self.check = self.checksum(&self.associated_data(site));
@@ -145,7 +147,7 @@ impl Slot {
             .map(LessSafeKey::new)
     }
 
-    /// Every field has a fixed length, so no two slots share these bytes.
+    /// Every field has a fixed length, so the encoding is unambiguous.
     fn associated_data(&self, site: &SitePublicKey) -> Vec<u8> {
         let (kind, cost) = match self.lock {
             Lock::Passphrase(cost) => (1, cost.to_bytes()),

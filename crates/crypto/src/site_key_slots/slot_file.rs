@@ -1,5 +1,5 @@
-//! A slot's file: 32 random bytes beside the site, or handed over by the service manager, so that
-//! the site starts unattended.
+//! The credential file of a slot: 32 random bytes, stored on the server or provided by the service
+//! manager, so that the site starts unattended.
 
 use std::fmt;
 
@@ -11,17 +11,17 @@ use crate::{
     secret::{Secret, SecretText},
 };
 
-/// The secret in such a file. Whoever reads the file can open the site key.
+/// The secret in a credential file. A process that can read the file can unwrap the site key.
 pub struct SlotFile(Secret<32>);
 
 impl SlotFile {
-    /// A new one.
+    /// Generates a new secret.
     #[must_use]
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
         Self(Secret::generate(entropy))
     }
 
-    /// What to write in the file (mode 0600): one line of base64.
+    /// The content of the file, one line of base64. Write the file with mode 0600.
     #[must_use]
     pub fn to_text(&self) -> SecretText {
         let mut text = String::with_capacity(BASE64.encode_len(32) + 1);
@@ -30,10 +30,10 @@ impl SlotFile {
         SecretText::from(text)
     }
 
-    /// Reads what [`SlotFile::to_text`] gave; white space and a byte order mark do no harm.
+    /// Parses the output of [`SlotFile::to_text`]. White space and a byte order mark are ignored.
     ///
     /// # Errors
-    /// [`BadSlotFile`] when it is anything else.
+    /// [`BadSlotFile`] for any other text.
     pub fn from_text(text: &str) -> Result<Self, BadSlotFile> {
         let own = |c: &char| !c.is_whitespace() && *c != '\u{feff}';
         let text: Zeroizing<String> = Zeroizing::new(text.chars().filter(own).collect());
@@ -44,7 +44,7 @@ impl SlotFile {
         Secret::try_from_slice(&bytes).map(Self).ok_or(BadSlotFile)
     }
 
-    /// The bytes, for the key of the slot.
+    /// The bytes from which the slot's key is derived.
     pub(super) fn secret(&self) -> &[u8] {
         self.0.expose()
     }
@@ -56,9 +56,9 @@ impl fmt::Debug for SlotFile {
     }
 }
 
-/// The file is not a slot's: damaged, or another file.
+/// The file is damaged or is not a credential file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a site key slot's file: it must hold 32 bytes in base64 and nothing else")]
+#[error("not a site key slot's file: it must contain 32 bytes in base64 and nothing else")]
 pub struct BadSlotFile;
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_reads_back_with_white_space_around_it() {
+    fn a_file_with_white_space_is_read_back() {
         let file = SlotFile(Secret::from_bytes([3; 32]));
         let text = file.to_text();
         assert_eq!(
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn another_length_or_alphabet_is_refused() {
+    fn another_length_or_alphabet_is_rejected() {
         for text in [
             "",
             "AwMD",

@@ -18,7 +18,7 @@ fn cheap() -> Argon2idCost {
     Argon2idCost::new(8, 1, 1).unwrap()
 }
 
-/// A site key with one slot of each kind, and what opens them.
+/// A site key with one slot of each kind, and their secrets.
 struct Wrapped {
     file: WrappedSiteKey,
     passphrase: Passphrase,
@@ -69,7 +69,7 @@ fn opened(file: &WrappedSiteKey, secret: SlotSecret<'_>) -> Result<SitePublicKey
 }
 
 #[test]
-fn each_secret_opens_the_site_key_also_from_the_file() {
+fn each_secret_unwraps_the_site_key_before_and_after_serialisation() {
     let wrapped = Wrapped::new();
     let file = read(&wrapped.json()).unwrap();
     assert_eq!(file, wrapped.file);
@@ -79,7 +79,7 @@ fn each_secret_opens_the_site_key_also_from_the_file() {
     }
 }
 
-/// A backup must open however old it is: this file was written when the form was made.
+/// Backups of any age have to work: this file was written by the first version.
 #[test]
 fn a_file_of_version_1_opens_for_ever() {
     let file: WrappedSiteKey =
@@ -96,7 +96,7 @@ fn a_file_of_version_1_opens_for_ever() {
 }
 
 #[test]
-fn another_secret_of_each_kind_is_called_wrong() {
+fn another_secret_of_each_kind_is_reported_as_wrong() {
     let wrapped = Wrapped::new();
     let other = Wrapped::new();
     let typed = passphrase("correct horsf");
@@ -115,7 +115,7 @@ fn another_secret_of_each_kind_is_called_wrong() {
 }
 
 #[test]
-fn a_kind_without_a_slot_is_told_apart() {
+fn a_kind_without_a_slot_is_reported() {
     let mut wrapped = Wrapped::new();
     wrapped.file.remove(SlotId(2)).unwrap();
     let kind = SlotKind::RecoveryCode;
@@ -144,7 +144,7 @@ fn slots_are_listed_with_their_kind_and_time() {
 }
 
 #[test]
-fn a_replaced_pass_phrase_opens_nothing_any_more() {
+fn a_replaced_pass_phrase_no_longer_unwraps_the_site_key() {
     let mut wrapped = Wrapped::new();
     let new = passphrase("battery staple");
     let slot = NewSlot::Passphrase(&new, cheap());
@@ -165,7 +165,7 @@ fn a_replaced_pass_phrase_opens_nothing_any_more() {
 }
 
 #[test]
-fn two_pass_phrases_both_open() {
+fn two_pass_phrases_can_both_unwrap_the_site_key() {
     let mut wrapped = Wrapped::new();
     let second = passphrase("battery staple");
     let slot = NewSlot::Passphrase(&second, cheap());
@@ -176,7 +176,7 @@ fn two_pass_phrases_both_open() {
 }
 
 #[test]
-fn the_last_slot_stays() {
+fn the_last_slot_cannot_be_removed() {
     let mut wrapped = Wrapped::new();
     assert_eq!(wrapped.file.remove(SlotId(3)), Ok(()));
     assert_eq!(
@@ -189,7 +189,7 @@ fn the_last_slot_stays() {
 }
 
 #[test]
-fn another_sites_key_changes_no_slot() {
+fn the_key_of_another_site_cannot_change_a_slot() {
     let mut wrapped = Wrapped::new();
     let before = wrapped.file.clone();
     let entropy = &mut SystemEntropy;
@@ -212,10 +212,10 @@ fn another_sites_key_changes_no_slot() {
 }
 
 #[test]
-fn slots_are_added_up_to_the_cap_and_not_above() {
+fn slots_are_added_up_to_the_limit() {
     let mut wrapped = Wrapped::new();
     let entropy = &mut SystemEntropy;
-    for _ in 3..MOST_SLOTS {
+    for _ in 3..MAX_SLOTS {
         let code = RecoveryCode::generate(entropy);
         let added = wrapped
             .file
@@ -238,7 +238,7 @@ fn slots_are_added_up_to_the_cap_and_not_above() {
 }
 
 #[test]
-fn a_change_of_anything_in_a_slot_is_called_damage_and_spares_the_others() {
+fn any_change_in_a_slot_is_reported_as_damage_and_does_not_affect_the_others() {
     let wrapped = Wrapped::new();
     let zeros = |digits| json!("0".repeat(digits));
     for (field, value) in [
@@ -269,7 +269,7 @@ fn a_change_of_anything_in_a_slot_is_called_damage_and_spares_the_others() {
 }
 
 #[test]
-fn damage_is_told_also_when_a_sound_slot_refuses_the_secret() {
+fn damage_is_reported_even_if_an_intact_slot_rejects_the_secret() {
     let mut wrapped = Wrapped::new();
     let second = passphrase("battery staple");
     let slot = NewSlot::Passphrase(&second, cheap());
@@ -289,9 +289,9 @@ fn damage_is_told_also_when_a_sound_slot_refuses_the_secret() {
     assert!(opened(&file, SlotSecret::Passphrase(&second)).is_ok());
 }
 
-/// A forger can work out the check; the seal still binds the slot to its place.
+/// An attacker can compute the check; the associated data still binds a slot to its position.
 #[test]
-fn a_slot_moved_to_another_place_with_a_new_check_stays_closed() {
+fn a_slot_moved_with_a_recomputed_check_cannot_be_unwrapped() {
     let wrapped = Wrapped::new();
     let kind = SlotKind::RecoveryCode;
     let code = wrapped.secrets()[1];
@@ -313,7 +313,7 @@ fn a_slot_moved_to_another_place_with_a_new_check_stays_closed() {
 }
 
 #[test]
-fn a_seed_that_is_not_the_recorded_sites_is_damage() {
+fn a_seed_of_another_site_is_reported_as_damage() {
     let entropy = &mut SystemEntropy;
     let code = RecoveryCode::generate(entropy);
     let mut file =
@@ -328,11 +328,11 @@ fn a_seed_that_is_not_the_recorded_sites_is_damage() {
 }
 
 #[test]
-fn a_file_that_is_not_as_it_must_be_is_refused_with_the_reason() {
+fn an_invalid_file_is_rejected_with_the_reason() {
     let wrapped = Wrapped::new();
     type Change = fn(&mut Value);
     let changes: [(&str, Change); 11] = [
-        ("version 2 is not known", |json| json["version"] = json!(2)),
+        ("version 2 is unknown", |json| json["version"] = json!(2)),
         ("unknown field `extra`", |json| json["extra"] = json!(1)),
         ("unknown field `extra`", |json| {
             json["slots"][0]["extra"] = json!(1);
@@ -371,7 +371,7 @@ fn a_file_that_is_not_as_it_must_be_is_refused_with_the_reason() {
 }
 
 #[test]
-fn nothing_prints_a_secret() {
+fn no_type_prints_a_secret() {
     let wrapped = Wrapped::new();
     let [typed, code, slot_file] = wrapped.secrets();
     assert_eq!(
@@ -390,7 +390,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_never_opens_another_key(at in any::<prop::sample::Index>(), to: u8) {
+    fn a_changed_byte_never_unwraps_another_key(at in any::<prop::sample::Index>(), to: u8) {
         let wrapped = Wrapped::new();
         let mut text = serde_json::to_vec(&wrapped.file).unwrap();
         let at = at.index(text.len());

@@ -1,9 +1,10 @@
-//! `@serenity-kit/opaque`, run by Node, and we log in with each other, either as the client.
+//! Logins between this crate and `@serenity-kit/opaque`, run by Node, each as client and as server.
 //!
-//! The package is `opaque-ke` compiled for browsers, at another version. The test shows that the primitives
-//! agree, and no more: the package has no parameter for the context, which binds a login to its session here
-//! (`docs/protocol/session.md`), and takes identities as text alone. So it cannot log in to a site; a client in a
-//! browser needs another build. Needs `node` and `npm`, which installs the package from its registry once.
+//! The package is another version of `opaque-ke`, compiled for browsers. The test shows only that
+//! the primitives agree. The package has no parameter for the context, which binds a login to its
+//! session (`docs/protocol/session.md`), and accepts identities only as text, so it cannot log in
+//! to a site; a client in a browser needs another build. The test needs `node` and `npm`, which
+//! installs the package once.
 
 #![allow(
     clippy::unwrap_used,
@@ -69,7 +70,7 @@ impl Drop for Node {
     }
 }
 
-/// The folder in which the package is installed: the lock file's versions, nothing else.
+/// The folder in which the package is installed, with the versions of the lock file.
 fn installed() -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop");
@@ -91,14 +92,15 @@ fn installed() -> PathBuf {
     to
 }
 
-/// What both ends must agree on beforehand.
+/// Parameters that client and server have to agree on.
 struct Agreed {
     identifiers: Identifiers<'static>,
     ksf: Ksf,
 }
 
 impl Agreed {
-    /// With and without identities, and with both stretchings, which the package knows by other names.
+    /// With and without identities, and with both key stretching functions, for which the package
+    /// has other names.
     fn all() -> [Self; 3] {
         let named = Identifiers {
             client: Some(ACCOUNT.as_bytes()),
@@ -112,7 +114,7 @@ impl Agreed {
         ]
     }
 
-    /// `params` with what was agreed in it, as the package has it.
+    /// Adds the agreed parameters to `params` in the package's form.
     fn with(&self, mut params: Value) -> Value {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         params["identifiers"] = json!({
@@ -139,7 +141,7 @@ fn decode(text: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn the_package_and_we_log_in_with_each_other() {
+fn logins_between_this_crate_and_the_package_succeed() {
     let mut node = Node::start();
     for agreed in Agreed::all() {
         their_client_with_our_server(&mut node, &agreed);
@@ -214,7 +216,7 @@ fn our_client_with_their_server(node: &mut Node, agreed: &Agreed) {
         }),
     );
     let (record, export_key) = client
-        .stretched(agreed.ksf)
+        .with_ksf(agreed.ksf)
         .finish(
             &phrase,
             &decode(&answered["registrationResponse"]),
@@ -236,7 +238,7 @@ fn our_client_with_their_server(node: &mut Node, agreed: &Agreed) {
         })),
     );
     let done = client
-        .stretched(agreed.ksf)
+        .with_ksf(agreed.ksf)
         .finish(
             &phrase,
             &decode(&answered["loginResponse"]),

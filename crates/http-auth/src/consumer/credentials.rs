@@ -13,8 +13,8 @@ use super::ConsumerError;
 const MAX_RENEWAL_LEAD: u64 = 60_000;
 /// Minimum time from a failed renewal to the next while the credentials are valid, in milliseconds.
 const RETRY_DELAY: u64 = 5_000;
-/// Credentials younger than this, in milliseconds, are not invalidated when a provider rejects them:
-/// a provider that rejects every signature would cost the site a ticket for each request.
+/// Credentials younger than this, in milliseconds, are not invalidated when a provider rejects
+/// them: a provider that rejects every signature would cost the site a ticket for each request.
 const MIN_AGE_TO_INVALIDATE: u64 = 1_000;
 
 /// Credentials of any edition.

@@ -12,8 +12,8 @@ use super::{Consumer, ConsumerError};
 use crate::content::read;
 
 impl<E: ConsumerEdition> Consumer<E> {
-    /// A reqwest client that signs each request. It follows no redirects, because a signature is for
-    /// one address.
+    /// A reqwest client that signs each request. It follows no redirects, because a signature is
+    /// for one address.
     ///
     /// To configure the client yourself, add the consumer to it as a middleware.
     ///

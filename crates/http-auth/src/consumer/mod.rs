@@ -154,8 +154,8 @@ impl<E: ConsumerEdition> ConsumerBuilder<E> {
         self
     }
 
-    /// Replaces the machine's clock; it returns milliseconds since 1970. In edition v2 the clock may
-    /// be wrong, because the site's time is used. In v1 it has to be right to a minute.
+    /// Replaces the machine's clock; it returns milliseconds since 1970. In edition v2 the clock
+    /// may be wrong, because the site's time is used. In v1 it has to be right to a minute.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);

@@ -39,7 +39,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Includes all causes: the text of the outermost error often says only that the request failed.
+    /// Includes all causes: the text of the outermost error often says only that the request
+    /// failed.
     pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source());
         let texts = std::iter::once(error)

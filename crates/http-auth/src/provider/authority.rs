@@ -6,8 +6,9 @@ use http::uri::Authority;
 
 use crate::origin::{normalized, same};
 
-/// The authorities that a request may be signed for, taken from the setting or from the request. The
-/// scheme is unknown behind a proxy, so the default port of either scheme may have been left out.
+/// The authorities that a request may be signed for, taken from the setting or from the request.
+/// The scheme is unknown behind a proxy, so the default port of either scheme may have been left
+/// out.
 pub(crate) fn authorities(setting: Option<&str>, parts: &Parts) -> Vec<String> {
     let Some(authority) = setting.map_or_else(|| authority(parts), |setting| setting.parse().ok())
     else {

@@ -42,7 +42,8 @@ pub use tickets::{
     Insertion, Limits, MemoryTickets, OpenedTicket, RequestName, TicketStore, TicketStoreError,
 };
 
-/// Default maximum length of a request's content, in bytes. It stays in memory until it is verified.
+/// Default maximum length of a request's content, in bytes. It stays in memory until it is
+/// verified.
 const MAX_CONTENT: usize = 1_024 * 1_024;
 /// Default timeout for receiving the content of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -83,7 +84,8 @@ pub(crate) struct Settings {
     anonymous: bool,
 }
 
-/// The consumer that sent a request. The provider adds it to the extensions of each verified request.
+/// The consumer that sent a request. The provider adds it to the extensions of each verified
+/// request.
 #[derive(Debug, Clone)]
 pub struct AuthenticatedApp {
     /// The consumer's application id.
@@ -169,8 +171,8 @@ impl<E: ProviderEdition> ProviderBuilder<E> {
         self
     }
 
-    /// The prefix that a proxy removes from the path that consumers call, as in `/billing`. Empty by
-    /// default.
+    /// The prefix that a proxy removes from the path that consumers call, as in `/billing`. Empty
+    /// by default.
     #[must_use]
     pub fn path_prefix(mut self, prefix: &str) -> Self {
         let prefix = prefix.trim_end_matches('/');
@@ -178,8 +180,8 @@ impl<E: ProviderEdition> ProviderBuilder<E> {
         self
     }
 
-    /// Determines the source address of a request, for example from an extension that an outer layer
-    /// adds (axum's `ConnectInfo`) or from a header that a trusted proxy sets. At most 256
+    /// Determines the source address of a request, for example from an extension that an outer
+    /// layer adds (axum's `ConnectInfo`) or from a header that a trusted proxy sets. At most 256
     /// presentations wait for public-key work; if the source is known, one source (an IPv4 address
     /// or an IPv6 /48) has at most 32 of these places.
     #[must_use]
@@ -188,8 +190,8 @@ impl<E: ProviderEdition> ProviderBuilder<E> {
         self
     }
 
-    /// Maximum length of a request's content, in bytes: 1 MiB by default. Longer content is answered
-    /// with 413.
+    /// Maximum length of a request's content, in bytes: 1 MiB by default. Longer content is
+    /// answered with 413.
     #[must_use]
     pub fn max_content(mut self, bytes: usize) -> Self {
         self.settings.max_content = bytes;
@@ -211,8 +213,8 @@ impl<E: ProviderEdition> ProviderBuilder<E> {
         self
     }
 
-    /// Replaces the machine's clock; it returns milliseconds since 1970. In edition v2 the clock may
-    /// be wrong, because the site's time is used. In v1 it has to be right to a minute.
+    /// Replaces the machine's clock; it returns milliseconds since 1970. In edition v2 the clock
+    /// may be wrong, because the site's time is used. In v1 it has to be right to a minute.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.clock = Arc::new(clock);

@@ -25,7 +25,8 @@ pub trait Rejection: Sized + Send {
     /// The challenge of a 401.
     fn challenge(&self) -> Option<String>;
 
-    /// The content of a response that is not a rejection by the protocol: a stable code and a title.
+    /// The content of a response that is not a rejection by the protocol: a stable code and a
+    /// title.
     fn problem(status: StatusCode, code: &str, title: &str) -> String;
 }
 

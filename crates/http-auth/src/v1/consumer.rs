@@ -150,9 +150,9 @@ impl ConsumerEdition for V1 {
                 .exchange(Responder::Site, to, Bytes::new(), MAX_MESSAGE, transport)
                 .await?;
             let now = consumer.clock.now();
-            let answered =
+            let outcome =
                 parties.answered(asked, status.as_u16(), &answer, now, &mut SystemEntropy);
-            match answered.map_err(|trouble| consumer_error(Responder::Site, status, &trouble))? {
+            match outcome.map_err(|error| consumer_error(Responder::Site, status, &error))? {
                 ResponseAction::Granted(granted) => return signs(granted),
                 ResponseAction::Again(next, sealed) => (asked, request) = (*next, sealed),
             }
@@ -164,7 +164,7 @@ impl ConsumerEdition for V1 {
         now: u64,
     ) -> Result<(V1PendingPresentation, String), ConsumerError> {
         let presented = granted.present(now, &mut SystemEntropy);
-        presented.map_err(|trouble| consumer_error(Responder::Site, StatusCode::OK, &trouble))
+        presented.map_err(|error| consumer_error(Responder::Site, StatusCode::OK, &error))
     }
 
     fn acknowledged(
@@ -172,7 +172,7 @@ impl ConsumerEdition for V1 {
         (status, answer): (StatusCode, Bytes),
     ) -> Result<V1Credentials, ConsumerError> {
         let acknowledged = presenting.acknowledged(status.as_u16(), &answer);
-        acknowledged.map_err(|trouble| consumer_error(Responder::Provider, status, &trouble))
+        acknowledged.map_err(|error| consumer_error(Responder::Provider, status, &error))
     }
 
     fn sign(
@@ -222,16 +222,16 @@ fn signs(granted: Box<V1IssuedTicket>) -> Result<Box<V1IssuedTicket>, ConsumerEr
 }
 
 /// Converts an error of the dialog.
-fn consumer_error(responder: Responder, status: StatusCode, trouble: &Trouble) -> ConsumerError {
+fn consumer_error(responder: Responder, status: StatusCode, error: &Trouble) -> ConsumerError {
     let status = status.as_u16();
-    match trouble {
+    match error {
         Trouble::CannotAsk => ConsumerError::CannotRequest,
         Trouble::FailedVerification => ConsumerError::FailedVerification(responder),
         Trouble::Stale => ConsumerError::Stale(responder),
         Trouble::NothingInCommon | Trouble::Refused(_) => ConsumerError::Refused {
             responder,
             status,
-            refusal: match trouble {
+            refusal: match error {
                 Trouble::NothingInCommon => Some(Refusal::NothingInCommon),
                 _ => refusal_for_status(status),
             },

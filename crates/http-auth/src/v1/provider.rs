@@ -40,8 +40,8 @@ pub struct V1State {
     refusals: OutcomeCache<V1Refusal>,
 }
 
-/// The outcome of a ticket that the site signed for this provider. When it is presented again, it is
-/// refused without public-key work.
+/// The outcome of a ticket that the site signed for this provider. When it is presented again, it
+/// is refused without public-key work.
 #[derive(Clone, Copy)]
 enum Outcome {
     /// It was accepted. A ticket is accepted only once.
@@ -322,7 +322,8 @@ impl ProviderEdition for V1 {
         if !is_upper(&parts.method) {
             return Err(V1Rejection::Unauthorized.into());
         }
-        // Content of unauthenticated clients is not read, so the signature over the rest comes first.
+        // Content of unauthenticated clients is not read, so the signature over the rest comes
+        // first.
         let content = provider.request_content(body).await?;
         let kind = parts.headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok());

@@ -23,8 +23,8 @@ pub struct Site {
     /// The site's id.
     pub id: String,
     /// Its address, as in `https://site.example:4749`, or with a proxy's path prefix, as in
-    /// `https://example.org/auth`. Messages are signed, and secret ones sealed, even if the address is
-    /// not `https`.
+    /// `https://example.org/auth`. Messages are signed, and secret ones sealed, even if the address
+    /// is not `https`.
     pub url: Uri,
     /// Its public keys, the newest first.
     pub keys: Vec<PartyPublic>,

@@ -101,8 +101,8 @@ impl Provider<V2> {
         });
     }
 
-    /// Requests ticket keys from the site now. Otherwise the first ticket of the symmetric path does
-    /// so. In both cases the provider renews them before they expire.
+    /// Requests ticket keys from the site now. Otherwise the first ticket of the symmetric path
+    /// does so. In both cases the provider renews them before they expire.
     ///
     /// # Errors
     /// [`ProviderError::NoTicketKeys`], also if there is no session.
@@ -193,7 +193,8 @@ impl SharedProvider<V2> {
         }
     }
 
-    /// If a sender with a valid signature has another time, the site's time is requested again soon.
+    /// If a sender with a valid signature has another time, the site's time is requested again
+    /// soon.
     pub(super) fn refused(&self, reply: Reply<Refusal>) -> Reply<Refusal> {
         if reply == Reply::Rejected(Refusal::Clock) {
             self.state.time.mark_uncertain();

@@ -1,5 +1,5 @@
-//! The keys for tickets of the symmetric path. They are requested in a session: at the first ticket,
-//! and again before the last key expires.
+//! The keys for tickets of the symmetric path. They are requested in a session: at the first
+//! ticket, and again before the last key expires.
 //!
 //! An attacker can present tickets with unknown key ids. So only one request runs at a time, all
 //! presentations that need its result wait for it, and there is a pause before the next request.
@@ -81,7 +81,8 @@ impl TicketKeys {
 }
 
 impl SharedProvider<V2> {
-    /// Verifies a ticket of the symmetric path. If its key is unknown, it requests the ticket keys first.
+    /// Verifies a ticket of the symmetric path. If its key is unknown, it requests the ticket keys
+    /// first.
     pub(super) async fn accept_symmetric(
         self: &Arc<Self>,
         read: &UnverifiedPresentation,

@@ -48,7 +48,8 @@ async fn a_consumer_whose_clock_becomes_wrong_requests_the_time() {
     assert_eq!(world.site.tickets(), 1);
 }
 
-/// A request that was sent is not reported as unsent, even if the site cannot be reached afterwards.
+/// A request that was sent is not reported as unsent, even if the site cannot be reached
+/// afterwards.
 #[tokio::test]
 async fn a_rejection_is_returned_if_the_site_cannot_be_reached() {
     let world = World::new().await;

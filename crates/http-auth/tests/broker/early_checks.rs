@@ -77,7 +77,7 @@ async fn a_refused_presentation_is_verified_only_once() {
         rejected(Refusal::Clock)
     );
     // Setting keys clears the cached refusals.
-    provider.set_site_keys(world.site.known().keys);
+    provider.set_site_keys(world.site.configured().keys);
     assert_eq!(ledger.send(recorded).await.status, 200);
 }
 

@@ -1,5 +1,5 @@
-//! Consumer and provider against each other, and each against another implementation of RFC 9421 (the
-//! npm package `http-message-signatures`): default ports, empty paths, prefixes and proxies.
+//! Consumer and provider against each other, and each against another implementation of RFC 9421
+//! (the npm package `http-message-signatures`): default ports, empty paths, prefixes and proxies.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

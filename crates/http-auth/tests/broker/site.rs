@@ -66,7 +66,7 @@ impl TestSite {
     }
 
     /// The site as applications configure it.
-    pub(super) fn known(&self) -> Site {
+    pub(super) fn configured(&self) -> Site {
         let keys = self.registered.site.lock().unwrap().keys.clone();
         Site {
             id: SITE.to_owned(),
@@ -136,8 +136,8 @@ async fn clock(
     Query(asked): Query<HashMap<String, Nonce>>,
 ) -> axum::Json<Clock> {
     let party = site.site.lock().unwrap();
-    let told = Clock::tell(asked["nonce"], site.time.now(), &party.keys[0]);
-    axum::Json(told)
+    let clock = Clock::tell(asked["nonce"], site.time.now(), &party.keys[0]);
+    axum::Json(clock)
 }
 
 impl Registered {

@@ -117,13 +117,13 @@ async fn a_stored_ticket_is_found_until_it_expires() {
     let folder = tempfile::tempdir().unwrap();
     for store in stores(&folder, Limits::default()).await {
         assert!(store.ticket(id(1)).await.unwrap().is_none());
-        let kept = ticket(1);
+        let stored = ticket(1);
         assert_eq!(
-            store.insert_ticket(kept.clone(), NOW).await,
+            store.insert_ticket(stored.clone(), NOW).await,
             Ok(Insertion::New)
         );
         let found = store.ticket(id(1)).await.unwrap().unwrap();
-        assert_eq!(found.credentials.secret, kept.credentials.secret);
+        assert_eq!(found.credentials.secret, stored.credentials.secret);
         assert_eq!(found.credentials.application, "billing");
         assert_eq!(found.credentials.expires, NOW + HOUR);
         assert_eq!(found.auth_data.get(), "null");
@@ -131,7 +131,7 @@ async fn a_stored_ticket_is_found_until_it_expires() {
         // It stays a minute longer than its lifetime, in case the clock is set back.
         let end = NOW + HOUR + 60 * SECOND;
         assert_eq!(
-            store.insert_ticket(kept.clone(), end).await,
+            store.insert_ticket(stored.clone(), end).await,
             Ok(Insertion::Replayed)
         );
         assert_eq!(
@@ -203,7 +203,7 @@ async fn each_application_has_a_share_and_the_next_one_finds_room() {
             let store = &store;
             let of = format!("application {number}");
             async move {
-                let mut kept = [0, 0];
+                let mut stored = [0, 0];
                 // The numbers of different applications do not overlap.
                 for entry in number * 100.. {
                     let ticket = store
@@ -214,13 +214,13 @@ async fn each_application_has_a_share_and_the_next_one_finds_room() {
                         .insert_request(name(entry), &of, NOW, NOW)
                         .await
                         .unwrap();
-                    kept[0] += usize::from(ticket == Insertion::New);
-                    kept[1] += usize::from(request == Insertion::New);
+                    stored[0] += usize::from(ticket == Insertion::New);
+                    stored[1] += usize::from(request == Insertion::New);
                     if (ticket, request) == (Insertion::Full, Insertion::Full) {
                         break;
                     }
                 }
-                kept
+                stored
             }
         });
         let mut shares = Vec::new();

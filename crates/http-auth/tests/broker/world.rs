@@ -85,7 +85,7 @@ impl World {
             id: id.to_owned(),
             keys: vec![party(byte)],
         };
-        Consumer::builder(application, self.site.known())
+        Consumer::builder(application, self.site.configured())
             .calls(B, address.parse().unwrap())
             .clock(move || time.now())
     }
@@ -111,7 +111,7 @@ impl World {
             id: id.to_owned(),
             keys: vec![party(byte)],
         };
-        Provider::builder(application, self.site.known()).clock(move || time.now())
+        Provider::builder(application, self.site.configured()).clock(move || time.now())
     }
 
     /// `ledger`, serving.

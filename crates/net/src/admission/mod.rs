@@ -1,17 +1,18 @@
 //! Admission: limits on connections in total, per source and per network, and eviction of
 //! unauthenticated connections.
 //!
-//! Unauthenticated connections are cheap for an attacker. When their limit is reached, a new connection
-//! is still admitted, and the oldest one of the network that holds most is evicted. So a legitimate
-//! login, which is quick and alone, succeeds during a flood of slow connections.
+//! Unauthenticated connections are cheap for an attacker. When their limit is reached, a new
+//! connection is still admitted, and the oldest one of the network that holds most is evicted. So a
+//! legitimate login, which is quick and alone, succeeds during a flood of slow connections.
 //!
 //! The caller defines what a source and a network are ([`Origin`]).
 //!
-//! Unauthenticated connections are in two tiers. A connection without a complete first flight costs its
-//! client nothing, and a legitimate client sends its first flight at once, so these are evicted first.
-//! After its first flight a client may need a second to stretch a pass phrase; its connection is evicted
-//! only when few connections are left in the first tier. An attacker enters the second tier only by
-//! sending first flights, which are queued by network, and there too the largest network is evicted.
+//! Unauthenticated connections are in two tiers. A connection without a complete first flight costs
+//! its client nothing, and a legitimate client sends its first flight at once, so these are evicted
+//! first. After its first flight a client may need a second to stretch a pass phrase; its
+//! connection is evicted only when few connections are left in the first tier. An attacker enters
+//! the second tier only by sending first flights, which are queued by network, and there too the
+//! largest network is evicted.
 
 mod tier;
 
@@ -53,9 +54,9 @@ pub struct Limits {
     pub unauthenticated_per_source: usize,
     /// Maximum number of unauthenticated connections from one network.
     pub unauthenticated_per_network: usize,
-    /// From this number of unauthenticated connections on, connections from networks that hold their
-    /// share are rejected at random, with a probability that grows up to the limit (random early
-    /// drop, as `MaxStartups` of OpenSSH).
+    /// From this number of unauthenticated connections on, connections from networks that hold
+    /// their share are rejected at random, with a probability that grows up to the limit (random
+    /// early drop, as `MaxStartups` of OpenSSH).
     pub early: usize,
 }
 
@@ -72,8 +73,8 @@ pub enum Rejected {
 }
 
 /// Random early drop never affects a network with fewer unauthenticated connections than this: an
-/// office whose people log in at the same time is not a flood, even if so many networks connect that
-/// a share is less than one.
+/// office whose people log in at the same time is not a flood, even if so many networks connect
+/// that a share is less than one.
 const MIN_EARLY_DROP: usize = 16;
 /// One in this many places for unauthenticated connections is reserved for those without a complete
 /// first flight, so that first flights cannot prevent a new client from sending its own.
@@ -130,14 +131,14 @@ impl<K: Key> Admission<K> {
         self.state().limits = limits;
     }
 
-    /// Evicts an unauthenticated connection: the oldest of the largest network in the first tier, or
-    /// in the second tier if few are left in the first. Returns `false` if there was none.
+    /// Evicts an unauthenticated connection: the oldest of the largest network in the first tier,
+    /// or in the second tier if few are left in the first. Returns `false` if there was none.
     pub fn evict(&self) -> bool {
         self.state().evict()
     }
 
-    /// Admits a connection. It is counted until the returned value is dropped. `random` is a uniformly
-    /// random number for random early drop.
+    /// Admits a connection. It is counted until the returned value is dropped. `random` is a
+    /// uniformly random number for random early drop.
     ///
     /// # Errors
     /// [`Rejected`]: the caller has to close the connection at once.
@@ -199,9 +200,9 @@ impl<K: Key> State<K> {
             || self.connections >= self.limits.connections
     }
 
-    /// Random early drop for a network with `own` unauthenticated connections. It does not apply below
-    /// the network's share or [`MIN_EARLY_DROP`]; otherwise its probability grows linearly from
-    /// `early` to the limit.
+    /// Random early drop for a network with `own` unauthenticated connections. It does not apply
+    /// below the network's share or [`MIN_EARLY_DROP`]; otherwise its probability grows linearly
+    /// from `early` to the limit.
     fn drops_early(&self, own: usize, random: u32) -> bool {
         let (early, full) = (self.limits.early, self.limits.unauthenticated);
         let share = self.unauthenticated() / self.unauthenticated_networks.max(1);
@@ -270,7 +271,8 @@ impl<K: Key> State<K> {
         let Some(unauthenticated) = tier.take_oldest_of_largest() else {
             return false;
         };
-        // It is not counted any more, even while it sends its error. `send` fails if it ended by itself.
+        // It is not counted any more, even while it sends its error. `send` fails if it ended by
+        // itself.
         self.count_no_longer_unauthenticated(unauthenticated.from);
         self.connections -= 1;
         let _ = unauthenticated.end.send(());
@@ -329,7 +331,8 @@ impl<K: Key> Admitted<K> {
         if !self.authenticated {
             let mut state = self.admission.state();
             let was_unauthenticated = state.no_longer_unauthenticated(self.from, self.number);
-            // It was evicted but authenticated before it was told, so it stays and is counted again.
+            // It was evicted but authenticated before it was notified, so it stays and is counted
+            // again.
             state.connections += usize::from(!was_unauthenticated);
             self.authenticated = true;
         }

@@ -45,16 +45,16 @@ impl Admission<u64> {
 #[test]
 fn the_limits_of_a_source_are_enforced() {
     let admission = Admission::new(limits());
-    let mut held: Vec<Connection> = (0..25).map(|_| admission.from(1).unwrap()).collect();
+    let mut connections: Vec<Connection> = (0..25).map(|_| admission.from(1).unwrap()).collect();
     assert_eq!(admission.from(1).err(), Some(Rejected::TooManyFromSource));
-    held.iter_mut().for_each(Connection::authenticated);
-    held.push(admission.from(1).unwrap());
+    connections.iter_mut().for_each(Connection::authenticated);
+    connections.push(admission.from(1).unwrap());
     assert_eq!(admission.from(1).err(), Some(Rejected::TooManyFromSource));
-    held.truncate(1);
-    held.push(admission.from(1).unwrap());
-    held.push(admission.from(2).unwrap());
+    connections.truncate(1);
+    connections.push(admission.from(1).unwrap());
+    connections.push(admission.from(2).unwrap());
     assert_eq!(admission.count(), (3, 2));
-    drop(held);
+    drop(connections);
     assert_eq!(admission.count(), (0, 0));
     let state = admission.state();
     assert!(state.sources.is_empty() && state.networks.is_empty());
@@ -73,10 +73,10 @@ fn the_limits_of_a_network_are_enforced() {
         ..limits()
     });
     let admit = |subnet| admission.admit(of_network(subnet), NO_EARLY_DROP);
-    let mut held: Vec<Connection> = (0..5).map(|subnet| admit(subnet).unwrap()).collect();
+    let mut connections: Vec<Connection> = (0..5).map(|subnet| admit(subnet).unwrap()).collect();
     assert_eq!(admit(5).err(), Some(Rejected::TooManyFromSource));
-    held.iter_mut().for_each(Connection::authenticated);
-    held.extend([admit(6).unwrap(), admit(7).unwrap()]);
+    connections.iter_mut().for_each(Connection::authenticated);
+    connections.extend([admit(6).unwrap(), admit(7).unwrap()]);
     assert_eq!(admit(8).err(), Some(Rejected::TooManyFromSource));
     assert!(admission.from(1).is_ok());
 }
@@ -101,11 +101,11 @@ fn connections_are_limited_in_total() {
         per_source: 100,
         ..limits()
     });
-    let mut held = Vec::new();
+    let mut connections = Vec::new();
     for last in 0..60 {
         let mut admitted = admission.from(last).unwrap();
         admitted.authenticated();
-        held.push(admitted);
+        connections.push(admitted);
     }
     assert_eq!(admission.from(99).err(), Some(Rejected::Full));
 }
@@ -118,13 +118,13 @@ fn unauthenticated_connections_are_evicted_when_the_total_limit_is_reached() {
         unauthenticated: 60,
         ..limits()
     });
-    let mut held: Vec<Connection> = (0..60)
+    let mut connections: Vec<Connection> = (0..60)
         .map(|number| admission.from(number % 4).unwrap())
         .collect();
     let mut newcomer = admission.from(100).unwrap();
-    assert!(held[0].ended().unwrap().try_recv().is_ok());
+    assert!(connections[0].ended().unwrap().try_recv().is_ok());
     assert_eq!(admission.count(), (60, 60));
-    drop(held.remove(0));
+    drop(connections.remove(0));
     assert_eq!(admission.count(), (60, 60));
     newcomer.authenticated();
     drop(newcomer);
@@ -135,13 +135,13 @@ fn unauthenticated_connections_are_evicted_when_the_total_limit_is_reached() {
 #[test]
 fn a_connection_that_is_authenticated_after_its_eviction_is_counted_again() {
     let admission = Admission::new(limits());
-    let mut held = admission.from(1).unwrap();
+    let mut connection = admission.from(1).unwrap();
     assert!(admission.evict() && !admission.evict());
     assert_eq!(admission.count(), (0, 0));
-    held.authenticated();
-    held.authenticated();
+    connection.authenticated();
+    connection.authenticated();
     assert_eq!(admission.count(), (1, 0));
-    drop(held);
+    drop(connection);
     assert_eq!(admission.count(), (0, 0));
 }
 
@@ -169,15 +169,19 @@ fn the_oldest_connection_of_the_largest_network_is_evicted() {
 fn without_a_large_network_the_oldest_connection_is_evicted() {
     let admission = Admission::new(limits());
     let order = [5, 2, 9, 1, 8, 3, 7, 4, 6, 10];
-    let mut held: Vec<Connection> = (0..36).map(|last| admission.from(last).unwrap()).collect();
+    let mut connections: Vec<Connection> =
+        (0..36).map(|last| admission.from(last).unwrap()).collect();
     let mut office: Vec<Connection> = (0..4).map(|_| admission.from(50).unwrap()).collect();
     let ended = |admitted: &mut Connection| admitted.ended().unwrap().try_recv().is_ok();
     let _newcomers: Vec<Connection> = order
         .iter()
         .map(|last| admission.from(100 + last).unwrap())
         .collect();
-    let gone: Vec<bool> = held.iter_mut().map(ended).collect();
-    assert!(gone[..10].iter().all(|gone| *gone) && !gone[10..].iter().any(|gone| *gone));
+    let evicted: Vec<bool> = connections.iter_mut().map(ended).collect();
+    assert!(
+        evicted[..10].iter().all(|evicted| *evicted)
+            && !evicted[10..].iter().any(|evicted| *evicted)
+    );
     assert!(!office.iter_mut().any(ended));
 }
 
@@ -218,8 +222,8 @@ fn a_client_that_sent_its_first_flight_is_not_evicted_by_a_flood_that_did_not() 
     );
 }
 
-/// At the boundary and one over: of 40 places, 10 are reserved for connections without a complete first
-/// flight.
+/// At the boundary and one over: of 40 places, 10 are reserved for connections without a complete
+/// first flight.
 #[test]
 fn first_flights_leave_places_for_new_connections() {
     let admission = Admission::new(limits());
@@ -260,8 +264,8 @@ fn a_flood_that_sends_first_flights_is_evicted_before_other_clients_that_do() {
             newcomer
         })
         .collect();
-    let gone = |admitted: &mut Connection| admitted.ended().unwrap().try_recv().is_ok();
-    assert!(gone(&mut flood[0]) && !gone(&mut flood[1]) && !gone(&mut honest));
+    let evicted = |admitted: &mut Connection| admitted.ended().unwrap().try_recv().is_ok();
+    assert!(evicted(&mut flood[0]) && !evicted(&mut flood[1]) && !evicted(&mut honest));
     assert_eq!(newcomers.len() + 24, admission.count().0);
 }
 
@@ -269,14 +273,14 @@ fn a_flood_that_sends_first_flights_is_evicted_before_other_clients_that_do() {
 #[test]
 fn a_first_flight_after_eviction_or_authentication_has_no_effect() {
     let admission = Admission::new(limits());
-    let mut held = admission.from(1).unwrap();
+    let mut connection = admission.from(1).unwrap();
     assert!(admission.evict());
-    held.first_flight_received();
+    connection.first_flight_received();
     assert_eq!(admission.count(), (0, 0));
-    held.authenticated();
-    held.first_flight_received();
-    held.first_flight_received();
+    connection.authenticated();
+    connection.first_flight_received();
+    connection.first_flight_received();
     assert_eq!(admission.count(), (1, 0));
-    drop(held);
+    drop(connection);
     assert_eq!(admission.count(), (0, 0));
 }

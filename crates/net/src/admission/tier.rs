@@ -15,7 +15,8 @@ pub(super) struct Tier<K: Key> {
     len: usize,
     /// The connections of each network, oldest first. There are no empty queues.
     networks: HashMap<K, VecDeque<Unauthenticated<K>>>,
-    /// The same networks by size; among equal sizes, the network with the oldest connection is last.
+    /// The same networks by size; among equal sizes, the network with the oldest connection is
+    /// last.
     by_size: BTreeSet<Group<K>>,
 }
 

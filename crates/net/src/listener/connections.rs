@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-/// The connections of all listeners, so that a shutdown can wait for them. Dropping all clones aborts
-/// them.
+/// The connections of all listeners, so that a shutdown can wait for them. Dropping all clones
+/// aborts them.
 #[derive(Clone, Default)]
 pub struct Connections(Arc<Mutex<JoinSet<()>>>);
 

@@ -80,7 +80,8 @@ impl DescriptorReserve {
                 let accepted = listener.poll_accept(context);
                 match &accepted {
                     Poll::Ready(Err(error)) if Fault::of(error) == Fault::Exhausted => {
-                        // In the same poll, so that no other listener of this thread gets the descriptor.
+                        // In the same poll, so that no other listener of this thread gets the
+                        // descriptor.
                         drop(self.spare());
                         listener.poll_accept(context)
                     }

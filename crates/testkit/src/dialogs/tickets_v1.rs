@@ -253,7 +253,7 @@ pub fn explained(file: &V1File) -> Vec<Named> {
         let lock: Value = serde_json::from_slice(lock.expose()).unwrap();
         let cipher: Cipher = lock["algorithm"].as_str().unwrap().parse().unwrap();
         let enciphered = BASE64.decode(enciphered.as_bytes()).unwrap();
-        let opened = cipher.decipher(&bytes(&lock["key"]), &bytes(&lock["iv"]), &enciphered);
+        let opened = cipher.decrypt(&bytes(&lock["key"]), &bytes(&lock["iv"]), &enciphered);
         let opened = opened.unwrap();
         derived.push(Named::new(&format!("{name}, opened"), opened.expose()));
         serde_json::from_slice(opened.expose()).unwrap()
@@ -273,7 +273,7 @@ pub fn explained(file: &V1File) -> Vec<Named> {
     let once = &ticket["oneTimeCredentials"];
     let cipher: Cipher = once["cipher"].as_str().unwrap().parse().unwrap();
     let mut decipher = |name: &str, iv: &Value, sealed: &Value| -> Value {
-        let opened = cipher.decipher(&bytes(&once["key"]), &bytes(iv), &bytes(sealed));
+        let opened = cipher.decrypt(&bytes(&once["key"]), &bytes(iv), &bytes(sealed));
         let opened = opened.unwrap();
         derived.push(Named::new(&format!("{name}, opened"), opened.expose()));
         serde_json::from_slice(opened.expose()).unwrap()

@@ -53,14 +53,14 @@ impl Once {
     fn open(&self, enciphered: &Value) -> Value {
         let text = self
             .0
-            .decipher(&self.1, &self.2, &decoded(enciphered))
+            .decrypt(&self.1, &self.2, &decoded(enciphered))
             .unwrap();
         serde_json::from_slice(text.expose()).unwrap()
     }
 
     fn seal(&self, text: &str) -> Value {
         BASE64
-            .encode(&self.0.encipher(&self.1, &self.2, text.as_bytes()).unwrap())
+            .encode(&self.0.encrypt(&self.1, &self.2, text.as_bytes()).unwrap())
             .into()
     }
 }

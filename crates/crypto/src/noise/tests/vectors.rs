@@ -1,4 +1,4 @@
-//! The published vectors of the two patterns, one loop over `vectors/noise/ikpsk2.json`.
+//! The published vectors of both ciphers: `vectors/noise/ikpsk2.json`.
 
 use data_encoding::HEXLOWER;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ struct Message {
     ciphertext: String,
 }
 
-/// Entropy that gives a published ephemeral key, and only that.
+/// Returns a published ephemeral key.
 struct Given([u8; 32]);
 
 impl Entropy for Given {
@@ -56,7 +56,7 @@ fn key(hex: &str) -> AgreementKey {
 }
 
 #[test]
-fn published_handshakes_give_the_published_bytes() {
+fn published_handshakes_are_reproduced() {
     let file: File = serde_json::from_str(include_str!(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../vectors/noise/ikpsk2.json"
@@ -88,10 +88,10 @@ fn published_handshakes_give_the_published_bytes() {
         )
         .unwrap();
         assert_eq!(message, bytes(&first.ciphertext), "{name}: message 1");
-        let (responder, payload, proved) =
+        let (responder, payload, peer) =
             Responder::read(&site, &prologue, cipher, &message, None).unwrap();
         assert_eq!(payload, bytes(&first.payload), "{name}: payload 1");
-        assert_eq!(&proved, service.public(), "{name}");
+        assert_eq!(&peer, service.public(), "{name}");
 
         let (message, keys) = responder
             .finish(
@@ -106,8 +106,8 @@ fn published_handshakes_give_the_published_bytes() {
         assert_eq!(keys.transcript, bytes32(&vector.handshake_hash), "{name}");
         assert_eq!(ours.transcript, keys.transcript, "{name}");
 
-        // Records count as Noise's AESGCM does, big-endian; ChaChaPoly's little-endian counter agrees
-        // in packet 0 alone.
+        // The nonces of records are big-endian as in Noise's AESGCM; the little-endian ones of
+        // ChaChaPoly are the same only for packet 0.
         let same = match cipher {
             RecordCipher::ChaCha20Poly1305 => 2,
             _ => packets.len(),

@@ -1,4 +1,4 @@
-//! RFC 9807, appendix C, one loop over each file in `vectors/opaque`.
+//! The vectors of RFC 9807, appendix C, in `vectors/opaque`.
 
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ struct File<T> {
     vectors: Vec<T>,
 }
 
-/// What a real exchange is made from and gives.
+/// Inputs and outputs of a real exchange.
 #[derive(Deserialize)]
 struct Real {
     #[serde(flatten)]
@@ -38,7 +38,7 @@ struct Real {
     session_key: Hex,
 }
 
-/// What the answer for an unknown name is made from.
+/// Inputs of the response for an unknown name.
 #[derive(Deserialize)]
 struct Fake {
     #[serde(flatten)]
@@ -47,7 +47,7 @@ struct Fake {
     masking_key: Hex,
 }
 
-/// What both kinds name.
+/// Inputs of both kinds.
 #[derive(Deserialize)]
 struct Server {
     context: Hex,
@@ -87,7 +87,7 @@ impl Server {
         }
     }
 
-    /// KE2 must be the published one. `masking_key` is drawn even where a record makes it needless.
+    /// Checks that KE2 is the published one. `masking_key` is generated even if there is a record.
     fn log_in(
         &self,
         setup: &ServerSetup,
@@ -127,7 +127,7 @@ impl TryFrom<String> for Hex {
     }
 }
 
-/// Entropy that gives the published bytes, in the order in which they are drawn.
+/// Returns the published bytes in the order of their use.
 struct Given(VecDeque<u8>);
 
 fn given<const N: usize>(parts: [&[u8]; N]) -> Given {
@@ -148,7 +148,7 @@ impl Drop for Given {
     }
 }
 
-/// A scalar is drawn as 64 bytes and reduced, which leaves one that is reduced as it is.
+/// A scalar is generated from 64 bytes by reduction, which does not change a reduced scalar.
 fn scalar(blind: &Hex) -> Vec<u8> {
     [&blind.0[..], &[0; 32]].concat()
 }
@@ -159,7 +159,7 @@ fn vectors<T: DeserializeOwned>(text: &str) -> Vec<T> {
 }
 
 #[test]
-fn published_registrations_and_logins_give_the_published_bytes() {
+fn published_registrations_and_logins_are_reproduced() {
     let vectors: Vec<Real> = vectors(include_str!(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../vectors/opaque/rfc9807_real.json"
@@ -220,7 +220,7 @@ fn published_registrations_and_logins_give_the_published_bytes() {
 }
 
 #[test]
-fn an_unknown_name_gets_the_published_made_up_answer() {
+fn the_published_response_for_an_unknown_name_is_reproduced() {
     let vectors: Vec<Fake> = vectors(include_str!(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../vectors/opaque/rfc9807_fake.json"

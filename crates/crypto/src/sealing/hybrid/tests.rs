@@ -11,7 +11,7 @@ fn key(byte: u8) -> HybridKey {
 }
 
 #[test]
-fn what_is_sealed_to_a_key_opens_with_it_alone_and_for_its_use_alone() {
+fn a_sealed_message_opens_only_with_the_same_key_and_info() {
     let (own, other) = (key(1), key(2));
     let sealed = own
         .public()
@@ -29,9 +29,9 @@ fn what_is_sealed_to_a_key_opens_with_it_alone_and_for_its_use_alone() {
     assert!(own.open(b"use", &sealed[..OVERHEAD - 1]).is_err());
 }
 
-/// Keys, encapsulation and the whole sealing are the same as another implementation's.
+/// Keys, encapsulation and sealing are the same as in another implementation.
 #[test]
-fn another_implementation_opens_what_is_sealed_here_and_the_other_way_round() {
+fn both_implementations_open_what_the_other_sealed() {
     for _ in 0..16 {
         let seed: [u8; 32] = fresh(&mut SystemEntropy);
         let own = HybridKey::from_seed(Secret::from_bytes(seed));
@@ -71,19 +71,23 @@ fn another_implementation_opens_what_is_sealed_here_and_the_other_way_round() {
 }
 
 #[test]
-fn what_is_no_key_is_refused() {
+fn an_invalid_public_key_is_rejected() {
     let own = key(1);
     let bytes = own.public().as_bytes();
     assert_eq!(HybridPublic::from_bytes(bytes).as_ref(), Ok(own.public()));
-    assert_eq!(HybridPublic::from_bytes(&bytes[1..]), Err(NoHybridPublic));
+    assert_eq!(HybridPublic::from_bytes(&bytes[1..]), Err(BadHybridPublic));
     assert_eq!(
         HybridPublic::from_bytes(&[0xff; PUBLIC_KEY_LENGTH]),
-        Err(NoHybridPublic)
+        Err(BadHybridPublic)
     );
-    let mut nobody = *bytes;
-    nobody[kem::PUBLIC_KEY_LENGTH..].fill(0);
-    let nobody = HybridPublic::from_bytes(&nobody).unwrap();
-    assert!(nobody.seal(b"use", b"message", &mut SystemEntropy).is_err());
+    let mut small_order = *bytes;
+    small_order[kem::PUBLIC_KEY_LENGTH..].fill(0);
+    let small_order = HybridPublic::from_bytes(&small_order).unwrap();
+    assert!(
+        small_order
+            .seal(b"use", b"message", &mut SystemEntropy)
+            .is_err()
+    );
     assert_eq!(
         format!("{own:?} {:?}", own.public()),
         "HybridKey(..) HybridPublic(..)"

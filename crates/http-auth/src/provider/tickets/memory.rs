@@ -15,8 +15,9 @@ use super::{
 /// A ticket store in the memory of one process.
 ///
 /// In edition v2, a presentation that an attacker recorded in the last minute before a restart is
-/// accepted once more after it. The attacker gains nothing: the acknowledgement creates a new secret,
-/// which the attacker cannot read. No request that was signed before the restart is accepted.
+/// accepted once more after it. The attacker gains nothing: the acknowledgement creates a new
+/// secret, which the attacker cannot read. No request that was signed before the restart is
+/// accepted.
 #[derive(Debug)]
 pub struct MemoryTickets {
     state: Mutex<State>,

@@ -69,8 +69,8 @@ pub struct TicketStoreError(pub String);
 /// the clock is set back.
 #[async_trait]
 pub trait TicketStore: Send + Sync + 'static {
-    /// Stores a ticket unless it is stored already. It is durable when this returns, if the store is
-    /// durable at all.
+    /// Stores a ticket unless it is stored already. It is durable when this returns, if the store
+    /// is durable at all.
     ///
     /// # Errors
     /// [`TicketStoreError`]; the ticket may or may not have been stored.

@@ -57,7 +57,8 @@ async fn a_ticket_with_a_known_outcome_costs_no_public_key_work() {
     assert_eq!(post_to(&world.client(&ledger), &ledger, "1").await, ok("1"));
 }
 
-/// An attacker that presents a ticket with a forged signature does not affect the outcome of the ticket.
+/// An attacker that presents a ticket with a forged signature does not affect the outcome of the
+/// ticket.
 // BRK-60
 #[tokio::test]
 async fn a_forged_signature_does_not_set_the_outcome_of_a_ticket() {
@@ -88,8 +89,8 @@ fn before(time: &Time) -> impl Fn() -> u64 + Send + Sync + 'static {
 }
 
 /// Regression: a provider with a memory store rejected each request with a timestamp before the
-/// provider's start. So a consumer whose clock is 55 s slow was rejected for 55 s, and every consumer
-/// in the second of the start.
+/// provider's start. So a consumer whose clock is 55 s slow was rejected for 55 s, and every
+/// consumer in the second of the start.
 // BRK-28
 #[tokio::test]
 async fn a_fresh_request_of_a_consumer_with_a_slow_clock_is_accepted_after_a_start() {
@@ -133,7 +134,7 @@ async fn whole_seconds_are_compared_as_whole_seconds() {
     time.pass(700);
     let world = World { time, master };
     let now = world.time.clone();
-    let provider = Provider::builder(application(B, "provider"), world.master.known());
+    let provider = Provider::builder(application(B, "provider"), world.master.configured());
     let ledger = serve(routes(&provider.clock(move || now.now()).build())).await;
     assert_eq!(post_to(&world.client(&ledger), &ledger, "1").await, ok("1"));
 }

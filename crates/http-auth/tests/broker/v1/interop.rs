@@ -70,7 +70,7 @@ impl Parties {
     fn site(&self) -> V1Site {
         let url = match &self.master {
             Some((_, url)) => url.clone(),
-            None => self.world.master.known().url,
+            None => self.world.master.configured().url,
         };
         V1Site {
             url,

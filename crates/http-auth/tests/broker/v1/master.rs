@@ -59,7 +59,7 @@ impl TestMaster {
     }
 
     /// The site as applications configure it.
-    pub(super) fn known(&self) -> V1Site {
+    pub(super) fn configured(&self) -> V1Site {
         V1Site {
             url: self.served.url("/auth/"),
             keys: vec![public("master")],

@@ -78,8 +78,8 @@ async fn a_consumer_tries_at_most_three_times() {
     }
 }
 
-/// Regression: both applications preferred SHA-512, which Hawk does not support. The site chose it, and
-/// no request could be signed.
+/// Regression: both applications preferred SHA-512, which Hawk does not support. The site chose it,
+/// and no request could be signed.
 // BRK-72
 #[tokio::test]
 async fn applications_that_prefer_sha512_use_a_hash_that_hawk_supports() {

@@ -1,5 +1,5 @@
-//! Replays recorded dialogs of Serveros against our provider and against the test script that stands
-//! for Serveros.
+//! Replays recorded dialogs of Serveros against our provider and against the test script that
+//! stands for Serveros.
 
 use countersign_http_auth::{Provider, V1Site};
 use http::Uri;

@@ -1,9 +1,9 @@
-// Serveros 0.3, each of its three parties, written from a description of the wire and from nothing of ours: no
-// package has it. What it does not check is what Serveros does not check.
+// Each of the three parties of Serveros 0.3, written only from a description of the wire protocol,
+// because there is no package. Checks that it omits are also omitted by Serveros.
 //
 //   node serveros.mjs '{"role": "master" | "provider" | "consumer", "now": ms, …}'
 //
-// A server prints its port; then, or for each line of JSON on its input, a consumer prints an answer.
+// A server prints its port. A consumer prints a response for each line of JSON on its input.
 import crypto from "node:crypto";
 import http from "node:http";
 import { createInterface } from "node:readline";
@@ -136,7 +136,7 @@ function answer(authRequest) {
 
 // The provider
 
-let held = new Map();
+let stored = new Map();
 
 function accept({ id, ticket: sealed }) {
   const ticket = open(sealed);
@@ -148,7 +148,7 @@ function accept({ id, ticket: sealed }) {
   if (serverNonce !== ticket.serverNonce || requesterNonce !== ticket.requesterNonce)
     throw new Refused(403, "Nonces don't match");
   fresh(ticket.ts);
-  held.set(ticket.id, ticket);
+  stored.set(ticket.id, ticket);
   const nonces = { serverNonce, requesterNonce, finalNonce, ts: now() };
   return { message: encipher(cipher, bytes(key), bytes(object.iv), nonces) };
 }
@@ -156,7 +156,7 @@ function accept({ id, ticket: sealed }) {
 function authenticated({ method, url, headers }) {
   const header = headers.authorization ?? "";
   const given = Object.fromEntries([...header.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]));
-  const ticket = held.get(given.id);
+  const ticket = stored.get(given.id);
   if (!ticket) return { "Auth Error": "No Credentials Found." };
   if (now() > ticket.expires) return { "Auth Error": "Credentials Expired" };
   const credentials = { key: ticket.secret, algorithm: ticket.hash };
@@ -172,11 +172,11 @@ const roles = {
   master: (request, url) => answer(url.searchParams.get("authRequest")),
   provider: (request, url, body) => {
     if (url.pathname === "/authenticate") return accept(JSON.parse(body));
-    if (url.pathname === "/forget") return held.clear() ?? {};
-    const told = authenticated(request);
+    if (url.pathname === "/forget") return stored.clear() ?? {};
+    const authentication = authenticated(request);
     // Serveros leaves this to the service.
-    if (told["Auth Error"]) throw Object.assign(new Error(), { body: { status: 401, ...told } });
-    return told;
+    if (authentication["Auth Error"]) throw Object.assign(new Error(), { body: { status: 401, ...authentication } });
+    return authentication;
   },
 };
 

@@ -61,7 +61,7 @@ impl World {
     /// The consumer `billing`.
     pub(super) fn consumer(&self, calls: &Served) -> ConsumerBuilder<V1> {
         let time = self.time.clone();
-        Consumer::builder(application(A, "consumer"), self.master.known())
+        Consumer::builder(application(A, "consumer"), self.master.configured())
             .calls(B, calls.url(""))
             .clock(move || time.now())
     }
@@ -77,7 +77,7 @@ impl World {
 
     pub(super) fn provider_of(&self, id: &str, key: &str) -> ProviderBuilder<V1> {
         let time = self.time.clone();
-        Provider::builder(application(id, key), self.master.known()).clock(move || time.now())
+        Provider::builder(application(id, key), self.master.configured()).clock(move || time.now())
     }
 
     /// `ledger`, serving.

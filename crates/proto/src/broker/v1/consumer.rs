@@ -272,7 +272,7 @@ impl V1IssuedTicket {
         let distrust = V1ConsumerError::FailedVerification;
         let text = write(&object).map_err(|_| distrust.clone())?;
         let (key, first) = self.once()?;
-        let enciphered = self.cipher.encipher(key.expose(), &first, text.expose());
+        let enciphered = self.cipher.encrypt(key.expose(), &first, text.expose());
         let presentation = V1Presentation {
             id: BASE64.encode(&enciphered.map_err(|_| distrust.clone())?),
             ticket: response.ticket.clone(),
@@ -333,7 +333,7 @@ impl V1PendingPresentation {
         let (key, _) = self.granted.once().ok()?;
         let message = BASE64.decode(acknowledgement.message.as_bytes()).ok()?;
         let cipher = self.granted.cipher;
-        let text = cipher.decipher(key.expose(), &self.iv, &message).ok()?;
+        let text = cipher.decrypt(key.expose(), &self.iv, &message).ok()?;
         read(&text)
     }
 }

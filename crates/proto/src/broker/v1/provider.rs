@@ -167,7 +167,7 @@ impl V1Provider {
         let key = SecretBytes::from(decode(once.key.expose())?);
         // One answer to whatever is wrong with the ID object: nothing authenticates it but what it says.
         let object = cipher
-            .decipher(key.expose(), &decode(&once.iv)?, &decode(&id)?)
+            .decrypt(key.expose(), &decode(&once.iv)?, &decode(&id)?)
             .map_err(|_| V1Refusal::Nonces)?;
         let object: V1IdObject = read(&object).ok_or(V1Refusal::Nonces)?;
         let iv = decode(&object.iv)?;
@@ -188,7 +188,7 @@ impl V1Provider {
         })
         .map_err(|_| V1Refusal::NotVerified)?;
         let message = cipher
-            .encipher(key.expose(), &iv, nonces.expose())
+            .encrypt(key.expose(), &iv, nonces.expose())
             .map_err(|_| V1Refusal::NotVerified)?;
         Ok(V1VerifiedPresentation {
             made: ticket.ts,

@@ -66,7 +66,7 @@ impl V1SealedMessage {
         let secret = SecretBytes::from(secret);
         let (key, iv) = secret.expose().split_at(cipher.key_length());
         let enciphered = cipher
-            .encipher(key, iv, text.expose())
+            .encrypt(key, iv, text.expose())
             .map_err(|_| NotSealed)?;
         let lock = SecretBytes::from(
             serde_json::to_vec(&Lock {
@@ -111,7 +111,7 @@ impl V1SealedMessage {
             .iter()
             .enumerate()
             .take(limits::KEYS)
-            .filter(|(_, key)| key.lock_length() == lock.len())
+            .filter(|(_, key)| key.sealed_length() == lock.len())
             .find_map(|(at, key)| Some((at, key.open(&lock).ok()?)))
             .ok_or(NotOpened::Garbled)?;
         let lock: Lock = read(&lock).ok_or(NotOpened::Garbled)?;
@@ -122,7 +122,7 @@ impl V1SealedMessage {
         let key = SecretBytes::from(decode(lock.key.expose())?);
         let iv = decode(&lock.iv)?;
         let text = cipher
-            .decipher(key.expose(), &iv, &enciphered)
+            .decrypt(key.expose(), &iv, &enciphered)
             .map_err(|_| NotOpened::Garbled)?;
         Ok(Opened {
             text,

@@ -172,7 +172,7 @@ fn the_provider_accepts_recorded_presentations_and_is_understood() {
             let answer: Value = serde_json::from_str(&accepted.answer).unwrap();
             let iv = decode(&step["decoded"]["response"]["ackIv"]);
             let text = cipher
-                .decipher(&decode(&request["idKey"]), &iv, &decode(&answer["message"]))
+                .decrypt(&decode(&request["idKey"]), &iv, &decode(&answer["message"]))
                 .unwrap();
             let mut said: Value = serde_json::from_slice(text.expose()).unwrap();
             let mut recorded = json(&step["decoded"]["response"]["ackPlaintext"]);

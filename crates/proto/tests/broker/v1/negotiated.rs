@@ -54,7 +54,7 @@ fn sealed(text: &str, with: (&str, &str), to: &RsaPublicKey, signer: &RsaKey) ->
     // Whatever cipher is not known here is named alone.
     let cipher: Cipher = with.0.parse().unwrap_or(Cipher::ALL[0]);
     let key = &key[..cipher.key_length()];
-    let enciphered = cipher.encipher(key, &iv, text.as_bytes()).unwrap();
+    let enciphered = cipher.encrypt(key, &iv, text.as_bytes()).unwrap();
     let lock = json!({ "key": BASE64.encode(key), "iv": BASE64.encode(&iv), "algorithm": with.0 });
     let lock = to.seal(lock.to_string().as_bytes()).unwrap();
     let message = format!("{}:{}", BASE64.encode(&enciphered), BASE64.encode(&lock));

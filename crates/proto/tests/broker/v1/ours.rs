@@ -277,11 +277,11 @@ fn an_acknowledgement_is_of_now() {
             let key = decode(once.key.expose());
             let presentation: Value = serde_json::from_str(&presentation).unwrap();
             let id = decode(presentation["id"].as_str().unwrap());
-            let object = cipher.decipher(&key, &decode(&once.iv), &id).unwrap();
+            let object = cipher.decrypt(&key, &decode(&once.iv), &id).unwrap();
             let mut nonces: Value = serde_json::from_slice(object.expose()).unwrap();
             let iv = decode(nonces["iv"].as_str().unwrap());
             nonces["ts"] = json!(made);
-            let message = cipher.encipher(&key, &iv, nonces.to_string().as_bytes());
+            let message = cipher.encrypt(&key, &iv, nonces.to_string().as_bytes());
             let answer = json!({ "message": BASE64.encode(&message.unwrap()) }).to_string();
             let believed = presenting.acknowledged(200, answer.as_bytes());
             assert_eq!(believed.map(|_| ()), expected, "{made}");

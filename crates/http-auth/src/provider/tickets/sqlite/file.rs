@@ -10,31 +10,33 @@ use crate::TicketStoreError;
 
 /// Marks the file as a provider's tickets (`PRAGMA application_id`): the letters `CSpt`.
 const APPLICATION_ID: i32 = 0x4353_7074;
-/// The schema version (`PRAGMA user_version`). Version 0 does not store the application of a request.
+/// The schema version (`PRAGMA user_version`). Version 0 does not store the application of a
+/// request.
 const SCHEMA_VERSION: i32 = 1;
 
-/// The first bytes of a SQLite file (<https://www.sqlite.org/fileformat2.html#the_database_header>).
+/// The first bytes of a SQLite file
+/// (<https://www.sqlite.org/fileformat2.html#the_database_header>).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The position of the application id in the header, most significant byte first.
 const APPLICATION_ID_BYTES: std::ops::Range<usize> = 68..72;
 
-/// Rejects an existing file that is not a ticket store. It does not use SQLite, which may write to a
-/// file that it only reads. Our application id is in the main file from its first transaction on,
+/// Rejects an existing file that is not a ticket store. It does not use SQLite, which may write to
+/// a file that it only reads. Our application id is in the main file from its first transaction on,
 /// even if later transactions are still in the write-ahead log.
 pub(super) fn check_owner(file: &Path) -> Result<(), TicketStoreError> {
-    let trouble = |error: std::io::Error| TicketStoreError(format!("{}: {error}", file.display()));
+    let failure = |error: std::io::Error| TicketStoreError(format!("{}: {error}", file.display()));
     let found = match std::fs::metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        found => found.map_err(trouble)?,
+        found => found.map_err(failure)?,
     };
     if found.is_file() && found.len() == 0 {
         return Ok(());
     }
     let mut head = Vec::new();
     if found.is_file() {
-        let opened = File::open(file).map_err(trouble)?;
+        let opened = File::open(file).map_err(failure)?;
         let read = opened.take(100).read_to_end(&mut head);
-        read.map_err(trouble)?;
+        read.map_err(failure)?;
     }
     let id = head.get(APPLICATION_ID_BYTES);
     let ours = head.starts_with(MAGIC) && id == Some(&APPLICATION_ID.to_be_bytes());

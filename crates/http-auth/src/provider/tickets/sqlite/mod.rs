@@ -1,8 +1,9 @@
 //! The ticket store in one SQLite file with a write-ahead log. Each commit is synced before its
 //! callers get their results.
 //!
-//! The file contains the secrets with which requests are signed. Its mode is 0600. Keep it on a disk
-//! that others cannot read, and do not back it up: if it is lost, consumers present other tickets.
+//! The file contains the secrets with which requests are signed. Its mode is 0600. Keep it on a
+//! disk that others cannot read, and do not back it up: if it is lost, consumers present other
+//! tickets.
 
 mod file;
 mod writer;
@@ -47,11 +48,11 @@ impl SqliteTickets {
     /// [`TicketStoreError`] if the file belongs to another program, in which case it is left
     /// unchanged, or if it cannot be written.
     pub async fn open(file: &Path, limits: Limits) -> Result<Self, TicketStoreError> {
-        let trouble = |error: &dyn std::fmt::Display| {
+        let failure = |error: &dyn std::fmt::Display| {
             TicketStoreError(format!("{}: {error}", file.display()))
         };
         file::check_owner(file)?;
-        file::restrict_mode(file).map_err(|error| trouble(&error))?;
+        file::restrict_mode(file).map_err(|error| failure(&error))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .busy_timeout(Duration::from_secs(5))
@@ -61,7 +62,7 @@ impl SqliteTickets {
         let mut connection = SqliteConnection::connect_with(&options).await?;
         file::migrate(&mut connection)
             .await
-            .map_err(|error| trouble(&error))?;
+            .map_err(|error| failure(&error))?;
         // The journal mode is stored in the file, so it is set only once the file is known to be
         // ours.
         sqlx::raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")

@@ -1,4 +1,4 @@
-//! What stretching a pass phrase costs: Argon2id (RFC 9106).
+//! The cost of stretching a pass phrase with Argon2id (RFC 9106).
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use serde::{Deserialize, Serialize};
@@ -6,21 +6,21 @@ use zeroize::Zeroizing;
 
 use crate::secret::{Passphrase, Secret};
 
-/// The most memory that a file may ask for: 1 GiB. More would be damage, or meant to stop the site.
-const MOST_MEMORY_KIB: u32 = 1024 * 1024;
-/// The most passes that a file may ask for.
-const MOST_PASSES: u32 = 64;
-/// The most lanes that a file may ask for.
-const MOST_LANES: u32 = 16;
-/// RFC 9106, section 3.1: at least 8 blocks of 1 KiB a lane.
-const LEAST_KIB_PER_LANE: u32 = 8;
+/// Maximum memory in a file: 1 GiB. A larger value is damage or an attempt at denial of service.
+const MAX_MEMORY_KIB: u32 = 1024 * 1024;
+/// Maximum number of passes in a file.
+const MAX_PASSES: u32 = 64;
+/// Maximum number of lanes in a file.
+const MAX_LANES: u32 = 16;
+/// RFC 9106, section 3.1: at least 8 blocks of 1 KiB per lane.
+const MIN_KIB_PER_LANE: u32 = 8;
 
-/// The cost of Argon2id, within limits that hold for every value of this type.
+/// A cost of Argon2id. Every value of this type is within the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Numbers", into = "Numbers")]
 pub struct Argon2idCost(Numbers);
 
-/// The cost as it stands in a file.
+/// The form of a cost in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Numbers {
@@ -30,19 +30,19 @@ struct Numbers {
 }
 
 impl Argon2idCost {
-    /// A cost in KiB of memory, passes over it, and lanes.
+    /// Creates a cost from KiB of memory, number of passes, and number of lanes.
     ///
     /// # Errors
-    /// [`AbsurdCost`] when one of them is outside its limits.
-    pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, AbsurdCost> {
-        if !(1..=MOST_LANES).contains(&lanes) {
-            return Err(AbsurdCost::Lanes { found: lanes });
+    /// [`CostOutOfRange`] if a value is outside its limits.
+    pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, CostOutOfRange> {
+        if !(1..=MAX_LANES).contains(&lanes) {
+            return Err(CostOutOfRange::Lanes { found: lanes });
         }
-        if !(LEAST_KIB_PER_LANE * lanes..=MOST_MEMORY_KIB).contains(&memory_kib) {
-            return Err(AbsurdCost::Memory { found: memory_kib });
+        if !(MIN_KIB_PER_LANE * lanes..=MAX_MEMORY_KIB).contains(&memory_kib) {
+            return Err(CostOutOfRange::Memory { found: memory_kib });
         }
-        if !(1..=MOST_PASSES).contains(&passes) {
-            return Err(AbsurdCost::Passes { found: passes });
+        if !(1..=MAX_PASSES).contains(&passes) {
+            return Err(CostOutOfRange::Passes { found: passes });
         }
         Ok(Self(Numbers {
             memory_kib,
@@ -51,7 +51,7 @@ impl Argon2idCost {
         }))
     }
 
-    /// The key that a pass phrase stretches to; `None` when it is longer than 4 GiB.
+    /// Stretches a pass phrase to a key; `None` if the pass phrase is longer than 4 GiB.
     pub(super) fn stretch(self, passphrase: &Passphrase, salt: &[u8]) -> Option<Secret<32>> {
         let Numbers {
             memory_kib,
@@ -72,7 +72,7 @@ impl Argon2idCost {
         Some(Secret::from_bytes(*key))
     }
 
-    /// The three numbers, for the data that a slot is sealed with.
+    /// The three numbers, for a slot's associated data.
     pub(super) fn to_bytes(self) -> [u8; 12] {
         let mut bytes = [0; 12];
         let numbers = [self.0.memory_kib, self.0.passes, self.0.lanes];
@@ -95,9 +95,9 @@ impl Default for Argon2idCost {
 }
 
 impl TryFrom<Numbers> for Argon2idCost {
-    type Error = AbsurdCost;
+    type Error = CostOutOfRange;
 
-    fn try_from(numbers: Numbers) -> Result<Self, AbsurdCost> {
+    fn try_from(numbers: Numbers) -> Result<Self, CostOutOfRange> {
         Self::new(numbers.memory_kib, numbers.passes, numbers.lanes)
     }
 }
@@ -108,25 +108,25 @@ impl From<Argon2idCost> for Numbers {
     }
 }
 
-/// A cost outside the limits: in a file it is damage, or meant to stop the site; do not spend it.
+/// A cost outside the limits. In a file it is damage or an attempt at denial of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AbsurdCost {
-    /// Less than 8 KiB a lane, or more than 1 GiB.
-    #[error("Argon2id with {found} KiB of memory: it must be from 8 KiB a lane to 1048576 KiB")]
+pub enum CostOutOfRange {
+    /// Less than 8 KiB per lane, or more than 1 GiB.
+    #[error("Argon2id with {found} KiB of memory: it must be 8 KiB per lane to 1048576 KiB")]
     Memory {
         /// KiB of memory.
         found: u32,
     },
-    /// None, or more than 64.
-    #[error("Argon2id with {found} passes: it must be from 1 to 64")]
+    /// No passes, or more than 64.
+    #[error("Argon2id with {found} passes: it must be 1 to 64")]
     Passes {
-        /// Passes over the memory.
+        /// The number of passes.
         found: u32,
     },
-    /// None, or more than 16.
-    #[error("Argon2id with {found} lanes: it must be from 1 to 16")]
+    /// No lanes, or more than 16.
+    #[error("Argon2id with {found} lanes: it must be 1 to 16")]
     Lanes {
-        /// Lanes.
+        /// The number of lanes.
         found: u32,
     },
 }
@@ -136,26 +136,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_number_is_taken_up_to_its_limits_and_not_beyond() {
+    fn each_number_is_accepted_up_to_its_limits() {
         assert!(Argon2idCost::new(1024 * 1024, 64, 16).is_ok());
         assert!(Argon2idCost::new(8, 1, 1).is_ok());
         assert!(Argon2idCost::new(128, 1, 16).is_ok());
         for (memory_kib, passes, lanes, refused) in [
-            (7, 1, 1, AbsurdCost::Memory { found: 7 }),
-            (127, 1, 16, AbsurdCost::Memory { found: 127 }),
-            (1_048_577, 1, 1, AbsurdCost::Memory { found: 1_048_577 }),
-            (64, 0, 1, AbsurdCost::Passes { found: 0 }),
-            (64, 65, 1, AbsurdCost::Passes { found: 65 }),
-            (64, 1, 0, AbsurdCost::Lanes { found: 0 }),
-            (256, 1, 17, AbsurdCost::Lanes { found: 17 }),
-            (64, 1, u32::MAX, AbsurdCost::Lanes { found: u32::MAX }),
+            (7, 1, 1, CostOutOfRange::Memory { found: 7 }),
+            (127, 1, 16, CostOutOfRange::Memory { found: 127 }),
+            (1_048_577, 1, 1, CostOutOfRange::Memory { found: 1_048_577 }),
+            (64, 0, 1, CostOutOfRange::Passes { found: 0 }),
+            (64, 65, 1, CostOutOfRange::Passes { found: 65 }),
+            (64, 1, 0, CostOutOfRange::Lanes { found: 0 }),
+            (256, 1, 17, CostOutOfRange::Lanes { found: 17 }),
+            (64, 1, u32::MAX, CostOutOfRange::Lanes { found: u32::MAX }),
         ] {
             assert_eq!(Argon2idCost::new(memory_kib, passes, lanes), Err(refused));
         }
     }
 
     #[test]
-    fn an_absurd_cost_in_a_file_is_refused_as_it_is_read() {
+    fn a_cost_out_of_range_is_rejected_when_a_file_is_read() {
         let read = |text: &str| serde_json::from_str::<Argon2idCost>(text);
         let cost = read(r#"{"memory_kib": 65536, "passes": 3, "lanes": 4}"#).unwrap();
         assert_eq!(cost, Argon2idCost::default());
@@ -174,9 +174,9 @@ mod tests {
         }
     }
 
-    /// From `src/test.c` of the reference program, version 19.
+    /// From `src/test.c` of the reference implementation, version 19.
     #[test]
-    fn stretching_is_argon2id() {
+    fn stretching_gives_the_published_argon2id_keys() {
         let stretched = |lanes| {
             let cost = Argon2idCost::new(256, 2, lanes).unwrap();
             let passphrase = Passphrase::from("password".to_owned());
