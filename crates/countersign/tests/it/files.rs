@@ -212,7 +212,7 @@ fn a_temporary_site_in_a_named_folder_stays_and_says_so() {
     send("-TERM", process.id());
     process.wait().unwrap();
     assert!(
-        said.contains("The site stays in kept") && !said.contains("is deleted"),
+        said.contains("which stays in kept") && !said.contains("deletes it"),
         "{said}"
     );
     assert!(folder.path().join("kept/site.db").exists());
