@@ -140,7 +140,7 @@ impl Admitted {
     }
 
     /// The client sent a whole first flight: the connection is evicted after those that have not.
-    pub(crate) fn heard(&self) {
+    pub(crate) fn first_flight_received(&self) {
         self.place.heard();
     }
 

@@ -126,7 +126,7 @@ impl<'a> LoginAttempt<'a> {
                 }
                 server::Step::LookUp(look_up) => look_up,
             };
-            self.admitted.heard();
+            self.admitted.first_flight_received();
             attempt = match look_up {
                 LookUp::Session(find) => {
                     let resuming = Resuming::answer(*find, shared, out)?;

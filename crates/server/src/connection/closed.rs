@@ -37,7 +37,7 @@ impl Closed {
     }
 
     /// Sends the error in plain text, unless it was already sent or the client is gone.
-    pub(super) async fn tell(self, socket: &mut TcpStream) {
+    pub(super) async fn send_error(self, socket: &mut TcpStream) {
         let error = match self {
             Self::Silently | Self::ByClient => return,
             Self::RefusedInside => {

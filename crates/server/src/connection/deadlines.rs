@@ -67,7 +67,7 @@ impl Deadlines {
     }
 
     /// Data arrived: the idle timeout starts again. Zero: no timeout.
-    pub(super) fn heard(&mut self, idle: Duration) {
+    pub(super) fn restart_idle(&mut self, idle: Duration) {
         self.idle = (!idle.is_zero()).then(|| now() + idle);
     }
 

@@ -79,7 +79,7 @@ async fn log_in(
             if let Some(abuse) = closed.abuse() {
                 admitted.punish(abuse, clock::now());
             }
-            closed.tell(&mut socket).await;
+            closed.send_error(&mut socket).await;
             None
         }
     }

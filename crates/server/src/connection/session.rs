@@ -144,7 +144,7 @@ impl Session {
     ) -> Result<std::convert::Infallible, Ending> {
         let (reader, mut writer) = socket.split();
         let mut stopping = shared.stopping.clone();
-        self.heard();
+        self.restart_idle();
         loop {
             self.take_in(shared).await?;
             if self.session.wants_rekey() {
@@ -189,7 +189,7 @@ impl Session {
                         reader.try_read_buf(self.inbox.tail(READ_AT_A_TIME))
                     });
                     match read {
-                        Ok(1..) => self.heard(),
+                        Ok(1..) => self.restart_idle(),
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
                             self.inbox.consume(0);
                         }
@@ -202,8 +202,8 @@ impl Session {
     }
 
     /// Data arrived: the idle timeout starts again.
-    fn heard(&mut self) {
-        self.clock.heard(self.limits.idle_timeout);
+    fn restart_idle(&mut self) {
+        self.clock.restart_idle(self.limits.idle_timeout);
     }
 
     /// Acts on the deadline at that time.
@@ -211,7 +211,7 @@ impl Session {
         if self.clock.is_idle(at) {
             // The server itself paused reading, so the client is not idle.
             if !self.wants_more() {
-                self.heard();
+                self.restart_idle();
                 return Ok(());
             }
             return Err(Ending(CloseReason::Idle));

@@ -71,9 +71,9 @@ pub(super) async fn answer(request: Request<Incoming>, peer: &Peer, shared: &Arc
         }
         (&Method::GET, Resource::Clock) => {
             let nonce = parameter(request.uri().query(), "nonce");
-            tell_time(nonce.as_deref(), peer, shared).await
+            signed_time(nonce.as_deref(), peer, shared).await
         }
-        (&Method::GET, Resource::Introduction) => introduce(peer, shared).await,
+        (&Method::GET, Resource::Introduction) => introduction(peer, shared).await,
         _ => reply::not_allowed(resource.methods()),
     }
 }
@@ -102,7 +102,7 @@ fn form_value(form: &str, name: &str) -> Option<String> {
 }
 
 /// The signed time of the site, for a request with a nonce.
-async fn tell_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+async fn signed_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     let nonce = nonce.and_then(|text| {
         let quoted = serde_json::Value::from(text);
         serde_json::from_value::<Nonce>(quoted).ok()
@@ -119,7 +119,7 @@ async fn tell_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Re
 }
 
 /// The signed id and keys of the site.
-async fn introduce(peer: &Peer, shared: &Arc<Shared>) -> Reply {
+async fn introduction(peer: &Peer, shared: &Arc<Shared>) -> Reply {
     signed(peer, shared, |shared| {
         let opened = shared.site.opened()?;
         let keys = [opened.broker.party()?.public().clone()];

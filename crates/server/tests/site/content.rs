@@ -206,9 +206,9 @@ async fn a_session_has_a_limit_of_streams() {
 async fn many_slow_readers_do_not_block_other_operations() {
     let served = site().serve().await;
     let client = served.robot().await;
-    let mut held = Vec::new();
+    let mut unread = Vec::new();
     for _ in 0..Limits::default().content_streams {
-        held.push(give(&client, 1_000).await);
+        unread.push(give(&client, 1_000).await);
     }
     time::settle().await;
     let call = async {
@@ -217,7 +217,7 @@ async fn many_slow_readers_do_not_block_other_operations() {
             .await
     };
     timeout(SOON, call).await.unwrap().unwrap();
-    let last = held.pop().unwrap();
+    let last = unread.pop().unwrap();
     let all = timeout(SOON, read(last)).await.unwrap();
     assert_eq!(all.unwrap(), 1_000 * PIECE as u64);
 }

@@ -83,9 +83,9 @@ async fn repeated_refusals_reach_admins() {
     }
     let event = timeout(SOON, events.next()).await.unwrap().unwrap();
     assert_eq!((&*event.group, &*event.event), ("audit", "repeated"));
-    let told: Value = serde_json::from_str(event.data.get()).unwrap();
+    let event_data: Value = serde_json::from_str(event.data.get()).unwrap();
     assert_eq!(
-        told,
+        event_data,
         json!({
             "actor": "robot@example.org", "operation": "person.delete",
             "outcome": "not_permitted", "count": 100,

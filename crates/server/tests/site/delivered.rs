@@ -75,7 +75,9 @@ async fn a_client_that_cannot_decrypt_the_key_gets_no_session() {
             Some(ConnectError::Login(LoginError::NotAuthenticated))
         )
     };
-    assert!(refused(maria(&connector, "a guess").await.err()));
+    assert!(refused(
+        maria(&connector, "a wrong pass phrase").await.err()
+    ));
     served
         .admin("person.lock", json!({ "name": "maria" }))
         .await;
@@ -173,8 +175,8 @@ async fn a_name_without_a_key_gets_a_decoy_that_stays_the_same() {
 
     let known = served.robot.certificate().thumbprint().0;
     let robot = answer_to(&served, (c::CERTIFICATE_ID, &known)).await;
-    let stranger = answer_to(&served, (c::CERTIFICATE_ID, &[9; 32])).await;
-    assert_eq!(lengths(&robot), lengths(&stranger));
+    let decoy = answer_to(&served, (c::CERTIFICATE_ID, &[9; 32])).await;
+    assert_eq!(lengths(&robot), lengths(&decoy));
 }
 
 #[tokio::test]

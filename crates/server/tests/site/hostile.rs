@@ -146,19 +146,19 @@ async fn failed_logins_delay_their_source_and_not_the_owner() {
     // Attempts for a name that does not exist have the same delay.
     for name in ["maria", "nobody"] {
         for _ in 0..3 {
-            let guess = guess(&served, name, "127.0.0.2").await;
-            assert!(is_answered(guess).await);
+            let attempt = attempt(&served, name, "127.0.0.2").await;
+            assert!(gets_reply(attempt).await);
         }
         for hours in [1, 2, 4] {
-            let mut slowed = guess(&served, name, "127.0.0.2").await;
+            let mut delayed = attempt(&served, name, "127.0.0.2").await;
             // The owner logs in later and is not delayed.
             served.maria().await;
             for _ in 0..hours {
                 time::settle().await;
-                assert!(slowed.read(&mut [0]).now_or_never().is_none(), "{name}");
+                assert!(delayed.read(&mut [0]).now_or_never().is_none(), "{name}");
                 time::pass(HOUR).await;
             }
-            assert!(is_answered(slowed).await);
+            assert!(gets_reply(delayed).await);
         }
     }
 }
@@ -172,17 +172,17 @@ async fn a_client_that_disconnects_during_its_delay_frees_its_place() {
     };
     let served = site().maria().limits(limits).serve().await;
     for _ in 0..3 {
-        let guess = guess(&served, "maria", "127.0.0.2").await;
-        assert!(is_answered(guess).await);
+        let attempt = attempt(&served, "maria", "127.0.0.2").await;
+        assert!(gets_reply(attempt).await);
     }
     for number in 0..6 {
-        drop(guess(&served, "maria", "127.0.0.2").await);
+        drop(attempt(&served, "maria", "127.0.0.2").await);
         // The only place of that source is free again: an attempt for another name gets a reply.
         let mut tries = 0;
         time::until(async || {
             tries += 1;
             let other = format!("other-{number}-{tries}");
-            is_answered(guess(&served, &other, "127.0.0.2").await).await
+            gets_reply(attempt(&served, &other, "127.0.0.2").await).await
         })
         .await;
     }
@@ -192,7 +192,7 @@ async fn a_client_that_disconnects_during_its_delay_frees_its_place() {
 }
 
 /// Sends a complete first flight of a person from that address.
-async fn guess(served: &ServedSite, name: &str, from: &str) -> TcpStream {
+async fn attempt(served: &ServedSite, name: &str, from: &str) -> TcpStream {
     let mut socket = connect_from(served, from).await;
     let settings = client::Settings::new(*served.uri.site_key());
     let mut flight = Vec::new();
@@ -210,9 +210,9 @@ async fn guess(served: &ServedSite, name: &str, from: &str) -> TcpStream {
 }
 
 /// Waits for the reply to the first flight, which must not be an error, and does not authenticate.
-async fn is_answered(mut guess: TcpStream) -> bool {
+async fn gets_reply(mut attempt: TcpStream) -> bool {
     let mut answer = [0; 2];
-    guess.read_exact(&mut answer).await.is_ok() && answer != [0, 1]
+    attempt.read_exact(&mut answer).await.is_ok() && answer != [0, 1]
 }
 
 /// [SES-33]: silent connections, from more networks than the site has places, evicted the connection of every
@@ -230,7 +230,7 @@ async fn slow_clients_of_many_networks_do_not_evict_a_login() {
         .serve()
         .await;
     let mut last = Vec::new();
-    let crowd = async {
+    let flood = async {
         for network in 1..4 * PLACES {
             last.push(connect_from(&served, &format!("127.0.1.{network}")).await);
         }
@@ -238,7 +238,7 @@ async fn slow_clients_of_many_networks_do_not_evict_a_login() {
             assert_eq!(answer(slow).await, [0, 1, 4], "busy");
         }
     };
-    let mut maria = Raw::person(&served, crowd).await;
+    let mut maria = Raw::person(&served, flood).await;
     maria.ask(1, "self", "show", &json!({}));
     maria.flush().await;
     assert_eq!(maria.results(1).await[0]["name"], "maria@example.org");
@@ -253,8 +253,8 @@ async fn a_flood_from_one_source_does_not_stop_logins_from_another() {
         let served = served.clone();
         flood.push(tokio::spawn(async move {
             loop {
-                let guess = guess(&served, "nobody", "127.0.0.9").await;
-                let _ = timeout(Duration::from_millis(50), is_answered(guess)).await;
+                let attempt = attempt(&served, "nobody", "127.0.0.9").await;
+                let _ = timeout(Duration::from_millis(50), gets_reply(attempt)).await;
             }
         }));
     }

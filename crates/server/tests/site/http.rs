@@ -116,11 +116,11 @@ async fn an_application_gets_a_ticket_and_authenticates_with_it() {
 async fn every_unverified_request_gets_the_same_response_after_the_same_time() {
     let (served, consumer, _) = applications().await;
     let (_, sent) = ask(&consumer, "ledger", now());
-    let mut stranger = consumer;
-    stranger.keys = vec![party()];
-    let (_, forged) = ask(&stranger, "ledger", now());
-    stranger.id = "nobody".to_owned();
-    let (_, unknown) = ask(&stranger, "ledger", now());
+    let mut impostor = consumer;
+    impostor.keys = vec![party()];
+    let (_, forged) = ask(&impostor, "ledger", now());
+    impostor.id = "nobody".to_owned();
+    let (_, unknown) = ask(&impostor, "ledger", now());
     let changed = |change: fn(&mut Value)| {
         let mut message: Value = serde_json::from_slice(&sent).unwrap();
         change(&mut message);
@@ -166,9 +166,11 @@ async fn a_consumer_with_a_wrong_clock_uses_the_sites_time() {
     let nonce = Nonce(fresh(&mut SystemEntropy));
     let text = serde_json::to_value(nonce).unwrap();
     let target = format!("/clock?nonce={}", text.as_str().unwrap());
-    let told = request(&served, "GET", &target, b"").await;
-    let told: Clock = serde_json::from_str(&told.body).unwrap();
-    let offset = told.offset(nonce, &consumer.site_keys, own()).unwrap();
+    let clock_reply = request(&served, "GET", &target, b"").await;
+    let clock_reply: Clock = serde_json::from_str(&clock_reply.body).unwrap();
+    let offset = clock_reply
+        .offset(nonce, &consumer.site_keys, own())
+        .unwrap();
     let by_site = v2::clock::site_time(own(), offset);
     let (_, sent) = ask(&consumer, "ledger", by_site);
     let answer = request(&served, "POST", "/authenticate", &sent).await;

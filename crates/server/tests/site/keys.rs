@@ -96,9 +96,9 @@ async fn a_session_that_is_not_renewed_in_time_is_notified_and_ended() {
     proxy.mute();
     let mut events = client.events();
     time::pass(Duration::from_secs(21)).await;
-    let told = events.next().await.unwrap();
+    let event_data = events.next().await.unwrap();
     assert_eq!(
-        (told.group.as_str(), told.event.as_str()),
+        (event_data.group.as_str(), event_data.event.as_str()),
         ("session", "expiring")
     );
     time::pass(Duration::from_secs(10)).await;

@@ -85,8 +85,8 @@ async fn wrong_pass_phrase_unknown_name_and_locked_account_get_the_same_refusal(
             "{name}: {refused:?}"
         );
     }
-    let stranger = Who::service(Identity::generate(&mut SystemEntropy));
-    let refused = Client::connect(&served.uri, stranger).await.err();
+    let unknown = Who::service(Identity::generate(&mut SystemEntropy));
+    let refused = Client::connect(&served.uri, unknown).await.err();
     assert!(matches!(
         refused,
         Some(ConnectError::Login(LoginError::NotAuthenticated))

@@ -90,7 +90,7 @@ impl Proxy {
                     let server = TcpStream::connect(site).await.unwrap();
                     let server = server.into_std().unwrap();
                     // A second handle keeps the connection to the site open when the first is dropped.
-                    let kept = server.try_clone().unwrap();
+                    let site_side = server.try_clone().unwrap();
                     let server = TcpStream::from_std(server).unwrap();
                     tokio::select! {
                         () = pass_on(client, server, mode_changes, &tampered) => {}
@@ -98,7 +98,7 @@ impl Proxy {
                             std::future::pending::<()>().await;
                         }
                     }
-                    drop(kept);
+                    drop(site_side);
                 });
             }
         });

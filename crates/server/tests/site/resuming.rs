@@ -218,8 +218,8 @@ async fn a_resumption_takes_effect_after_the_client_proved_its_keys() {
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
     });
-    let told = served.site.events().publish(Audience::All, &event);
-    assert_eq!(told, 1);
+    let receivers = served.site.events().publish(Audience::All, &event);
+    assert_eq!(receivers, 1);
     assert_eq!(again.read().await, [FromSite::Event(Event::clone(&event))]);
 }
 

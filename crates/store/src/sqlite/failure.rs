@@ -17,7 +17,7 @@ pub(super) enum Failure {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        match taken(&error) {
+        match conflict(&error) {
             Some(what) => Self::Overtaken(StoreError::Conflict { what }),
             None => Self::Trouble(error),
         }
@@ -28,7 +28,7 @@ impl From<sqlx::Error> for Failure {
 const CONSTRAINT_TRIGGER: &str = "1811";
 
 /// The value that a unique index or a trigger refused.
-fn taken(error: &sqlx::Error) -> Option<Unique> {
+fn conflict(error: &sqlx::Error) -> Option<Unique> {
     let error = error.as_database_error()?;
     // A trigger refuses with the same text and another code.
     let unique = error.kind() == ErrorKind::UniqueViolation;
