@@ -62,7 +62,7 @@ impl OutputFile {
     /// Exit code 7 if the file exists and is [`Existing::Kept`].
     pub(crate) fn create(path: &Path, mode: u32, existing: Existing) -> Result<Self, Failure> {
         check(path, existing)?;
-        let to = if is_written_through(path) {
+        let to = if is_written_directly(path) {
             // Append: `/dev/stdout` may be a log to which other processes write too.
             OpenOptions::new().append(true).open(path).map(To::Through)
         } else {
@@ -128,8 +128,8 @@ impl OutputFile {
 /// # Errors
 /// Exit code 7 if it will.
 pub(crate) fn check(path: &Path, existing: Existing) -> Result<(), Failure> {
-    let kept = existing == Existing::Kept && path.symlink_metadata().is_ok();
-    if kept && !is_written_through(path) {
+    let refused = existing == Existing::Kept && path.symlink_metadata().is_ok();
+    if refused && !is_written_directly(path) {
         return Err(exists(path));
     }
     Ok(())
@@ -173,7 +173,7 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Whether the path is written directly: a FIFO, a device, or an open file under `/dev` or `/proc`, which
 /// may be a regular file (`/dev/stdout` in `countersign … > log`).
-fn is_written_through(path: &Path) -> bool {
+fn is_written_directly(path: &Path) -> bool {
     let special = |found: Metadata| !found.is_file() && !found.is_dir();
     let system = folder_of(path)
         .canonicalize()

@@ -218,8 +218,8 @@ mod tests {
     }
 
     fn written(writer: &Writer) {
-        let (told, all) = sync_channel(1);
-        writer.lines.send(Line::Last(told)).unwrap();
+        let (done, all) = sync_channel(1);
+        writer.lines.send(Line::Last(done)).unwrap();
         all.recv().unwrap();
     }
 

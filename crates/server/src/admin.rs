@@ -1,7 +1,7 @@
-//! The local admin socket: operations as JSON lines, for whoever owns the site's folder.
+//! The local admin socket: operations as JSON lines, for the user that runs the site.
 //!
-//! It always works, also when the site is sealed and when nobody can log in any more. The peer's user
-//! id is checked besides the file's permissions: the site's own user and root may speak.
+//! It works also when the site is sealed and when no account can log in. In addition to the permissions of
+//! the file, the user id of the client is checked: the site's own user and root have access.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,20 +24,20 @@ use tracing::{debug, warn};
 
 use crate::shared::Shared;
 
-/// The longest line in bytes: a dump with some room.
+/// The greatest length of a line in bytes: more than a dump needs.
 const MAX_LINE: usize = 4 << 20;
 /// Pieces of content that are read ahead of a handler.
 const PIECES_AHEAD: usize = 4;
 
-/// The bound socket; its file is removed when this is dropped.
+/// The bound socket. Dropping it removes its file.
 pub(crate) struct AdminSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
 impl AdminSocket {
-    /// Binds `path`, readable and writable by its owner alone. A file that a killed site left there is
-    /// replaced: the caller holds the folder's lock, so nobody listens on it.
+    /// Binds `path` with mode 0600. An existing file is replaced: the caller holds the lock of the folder, so
+    /// it was left by a site that was killed.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -51,7 +51,7 @@ impl AdminSocket {
         })
     }
 
-    /// Accepts connections for as long as the listener works, as many at a time as there are places.
+    /// Accepts at most `places` connections at a time, until the listener fails.
     pub(crate) async fn accept(
         self,
         room: Arc<DescriptorReserve>,
@@ -60,8 +60,8 @@ impl AdminSocket {
         places: usize,
     ) -> io::Result<Infallible> {
         let service = move |socket: UnixStream| {
-            let Some(uid) = may_speak(&socket) else {
-                warn!("a process of another user may not speak at the admin socket");
+            let Some(uid) = permitted(&socket) else {
+                warn!("rejected a connection of another user to the admin socket");
                 return None;
             };
             let shared = shared.clone();
@@ -90,14 +90,15 @@ impl Drop for AdminSocket {
     }
 }
 
-/// The user id of the process at the other end, if it may speak.
-fn may_speak(socket: &UnixStream) -> Option<u32> {
+/// The user id of the client, if it has access.
+fn permitted(socket: &UnixStream) -> Option<u32> {
     let own = rustix::process::geteuid().as_raw();
     let uid = socket.peer_cred().ok()?.uid();
     (uid == own || uid == 0).then_some(uid)
 }
 
-/// Reads operations and answers each before it reads the next. Between two of them a stop ends it.
+/// Reads operations and replies to each before it reads the next one. A shutdown ends it between two
+/// operations.
 async fn converse(socket: UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Result<()> {
     let caller = Caller::admin_socket_of(uid);
     let mut stopping = shared.stopping.clone();
@@ -111,7 +112,7 @@ async fn converse(socket: UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Res
             Ok(Some(line)) => line,
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                // Where the next line begins is not known.
+                // The beginning of the next line is unknown, so the connection ends.
                 let outcome = Shared::malformed(0, &error.to_string());
                 return answer(&mut lines, &outcome, None).await;
             }
@@ -126,7 +127,7 @@ async fn converse(socket: UnixStream, uid: u32, shared: &Arc<Shared>) -> io::Res
     }
 }
 
-/// Runs an operation whose content follows.
+/// Runs an operation whose content follows in further lines.
 async fn run(
     operation: &Operation,
     caller: &Caller,
@@ -145,8 +146,8 @@ async fn run(
 
 type Piece = Result<Vec<u8>, ContentBroken>;
 
-/// Reads the lines of an operation's content to their end, also when its handler wants no more. The handler takes
-/// a channel that closes for the end: whatever else ends the content is sent as an error first.
+/// Reads the lines of an operation's content to the end, also if its handler needs no more. For the handler, a
+/// closed channel means the end of the content, so an error is sent before the channel closes early.
 async fn feed<S: AsyncRead + Unpin>(
     lines: &mut Lines<S>,
     pieces: mpsc::Sender<Piece>,
@@ -173,7 +174,7 @@ async fn feed<S: AsyncRead + Unpin>(
     }
 }
 
-/// Sends a result, and the content that comes with it.
+/// Sends a result with its content.
 async fn answer(
     lines: &mut Lines<UnixStream>,
     outcome: &Outcome,
@@ -218,10 +219,10 @@ mod tests {
         (fed, arrived)
     }
 
-    /// A connection that failed in the middle of an operation's content left its handler with what had come, as if
-    /// that were all.
+    /// If a connection failed during the content of an operation, the handler took the received part for the
+    /// whole content.
     #[tokio::test]
-    async fn content_that_ends_before_its_last_line_is_broken() {
+    async fn content_without_its_last_line_is_an_error() {
         let piece = "{\"piece\":\"AA==\"}\n";
         let (whole, arrived) = fed(&format!("{piece}\"end\"\n")).await;
         assert!(whole.is_ok());
@@ -235,8 +236,8 @@ mod tests {
             assert!(failed.is_err(), "{rest}");
             assert!(matches!(arrived[..], [Ok(_), Err(_)]), "{arrived:?}");
         }
-        let (said, arrived) = fed("{\"broken\":\"why\"}\n").await;
-        assert!(said.is_ok());
+        let (read, arrived) = fed("{\"broken\":\"why\"}\n").await;
+        assert!(read.is_ok());
         assert_eq!(arrived, [Err(ContentBroken("why".to_owned()))]);
     }
 }

@@ -1,4 +1,4 @@
-//! Who may connect: the places of [`countersign_net::admission`], and the penalties of sources that misbehaved.
+//! Admits connections: by the limits of [`countersign_net::admission`] and the penalties of sources.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,14 +20,14 @@ pub(crate) enum NotAdmitted {
     /// The limit on connections is reached.
     #[error("too many connections")]
     Full,
-    /// There are many unauthenticated connections, and its network has its share of them.
-    #[error("its network has its share of the unauthenticated connections")]
+    /// There are many unauthenticated connections, and the network has its share of them.
+    #[error("the network has its share of the unauthenticated connections")]
     EarlyDrop,
-    /// Its source or network has as many connections, or unauthenticated ones, as one may.
-    #[error("too many connections from this source or its network")]
+    /// The source or the network has as many connections, or unauthenticated connections, as it may have.
+    #[error("too many connections from this source or network")]
     TooManyFromSource,
-    /// Its source has a penalty.
-    #[error("a source that misbehaved and has to wait")]
+    /// The source has a penalty.
+    #[error("the source has a penalty")]
     Penalized,
 }
 
@@ -43,13 +43,13 @@ impl From<Rejected> for NotAdmitted {
 
 /// Admits connections.
 pub(crate) struct Admission {
-    /// The penalties that it heeds and adds to; none for trusted proxies, which speak for others.
+    /// The penalties that are checked and recorded; `None` for trusted proxies.
     throttle: Option<Arc<Throttle>>,
     places: Arc<admission::Admission<Source>>,
 }
 
 impl Admission {
-    /// For clients: keeps to these limits, and to the penalties of the site.
+    /// The admission of clients, with these limits and the penalties of the site.
     pub(crate) fn new(limits: &Limits, throttle: Arc<Throttle>) -> Arc<Self> {
         Arc::new(Self {
             throttle: Some(throttle),
@@ -57,8 +57,8 @@ impl Admission {
         })
     }
 
-    /// For trusted proxies: a share of connections of their own, which nothing that other clients do can use
-    /// up, and no penalties. A proxy passes on what others send, so neither is its fault.
+    /// The admission of trusted proxies: a limit of their own, which other clients cannot use up, and no
+    /// penalties, since a proxy forwards the requests of others.
     pub(crate) fn for_proxies(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             throttle: None,
@@ -66,7 +66,7 @@ impl Admission {
         })
     }
 
-    /// Keeps to these limits from now on.
+    /// Changes the limits.
     pub(crate) fn keep_to(&self, limits: &Limits) {
         self.places.set_limits(match self.throttle {
             Some(_) => of_clients(limits),
@@ -74,13 +74,13 @@ impl Admission {
         });
     }
 
-    /// What makes room for a connection when no descriptor is left: the connections of these, the most numerous
-    /// first.
+    /// Makes room when no descriptor is left: evicts connections of these admissions, beginning with the one
+    /// that has most.
     pub(crate) fn room(admissions: [&Self; 2]) -> Arc<DescriptorReserve> {
         DescriptorReserve::new(admissions.map(|one| one.places.clone()).into())
     }
 
-    /// Admits a connection of now.
+    /// Admits a connection at the current time.
     ///
     /// # Errors
     /// [`NotAdmitted`]: close the connection at once.
@@ -116,7 +116,7 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    /// Where it comes from.
+    /// The source of the connection.
     pub(crate) fn source(&self) -> Source {
         self.place.origin().source
     }
@@ -140,11 +140,11 @@ impl Admitted {
     }
 
     /// The client sent a whole first flight: the connection is evicted after those that have not.
-    pub(crate) fn heard(&self) {
+    pub(crate) fn first_flight_received(&self) {
         self.place.first_flight_received();
     }
 
-    /// Its client is authenticated: it is never evicted.
+    /// The client is authenticated: the connection is never evicted.
     pub(crate) fn authenticated(&mut self) {
         self.place.authenticated();
         if let Some(throttle) = &self.throttle {
@@ -154,7 +154,7 @@ impl Admitted {
         }
     }
 
-    /// The source did this.
+    /// Records abuse by the source.
     pub(crate) fn punish(&self, abuse: Abuse, now: Timestamp) {
         if let Some(throttle) = &self.throttle {
             throttle.penalties().record_abuse(self.source(), abuse, now);
@@ -174,7 +174,7 @@ fn of_clients(limits: &Limits) -> admission::Limits {
     }
 }
 
-/// Limits of which the proxies' share is the only one: each of them may have all of it.
+/// The limits of trusted proxies: only their number in total is limited.
 fn of_proxies(limits: &Limits) -> admission::Limits {
     let share = limits.proxied_connections;
     admission::Limits {

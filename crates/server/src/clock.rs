@@ -1,4 +1,4 @@
-//! The one reader of the clock: every other part of the workspace is told the time.
+//! Reads the clock. Other crates get the time as an argument.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use countersign_core::timestamp::Timestamp;
 use countersign_proto::clock::since_1970;
 
-/// The time of day, in milliseconds since 1970 UTC. A clock that shows a time before 1970 was never set: time then runs
-/// from 1970 on since it was asked first, so that what ends in time ends all the same.
+/// The time of day, in milliseconds since 1970 UTC.
 ///
-/// It is ahead by as much as a test has advanced the clock of Tokio; that of a program cannot be.
+/// A clock that shows a time before 1970 was never set. Time then starts in 1970 at the first call, so that
+/// sessions and penalties still expire. In tests, the time that Tokio's clock was advanced is added.
 #[must_use]
 #[allow(
     clippy::disallowed_methods,
@@ -24,7 +24,7 @@ pub fn now() -> Timestamp {
     })
 }
 
-/// Whether the clock was ever set: it shows a time since 1970.
+/// Whether the clock was set: it does not show a time before 1970.
 #[must_use]
 #[allow(
     clippy::disallowed_methods,
@@ -39,7 +39,7 @@ fn in_millis(shown: Option<Duration>, running: impl FnOnce() -> Duration) -> Tim
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A time that only goes forward, for deadlines and penalties: that of the timers.
+/// The monotonic clock of the timers, for deadlines.
 #[must_use]
 pub fn monotonic() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -49,9 +49,9 @@ pub fn monotonic() -> Instant {
 mod tests {
     use super::*;
 
-    /// With a clock in 1969 time stood still: penalties and waiting sessions never ended.
+    /// With a clock in 1969 time stood still: penalties and suspended sessions never expired.
     #[test]
-    fn time_runs_also_while_the_clock_stands_before_1970() {
+    fn time_passes_also_if_the_clock_shows_a_time_before_1970() {
         let second = Duration::from_secs(1);
         let at = |shown, running| in_millis(shown, || running);
         assert_eq!(at(None, second), Timestamp::from_millis(1_000));

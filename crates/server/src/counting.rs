@@ -1,7 +1,7 @@
-//! Events that are counted before they are audited, and what the log and admins are told of them.
+//! Counts events before they are audited, logs them, and sends alarms to admins.
 //!
-//! Lines for programs such as fail2ban have one form each (`docs/operate/fail2ban.md`): they are logged at
-//! `info`, the source's address is a field, and whatever a client chose is quoted and escaped.
+//! Log lines for programs such as fail2ban have a stable format (`docs/operate/fail2ban.md`): they are
+//! logged at `info`, a field has the source's address, and text from a client is quoted and escaped.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,12 +22,12 @@ use tracing::{info, warn};
 use crate::clock;
 use crate::shared::{Shared, log_trouble};
 
-/// How late an entry is written at most, when nothing else asks for it sooner.
+/// The longest time after which counted events are written.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A login that a client was given an answer to. Unless it [`succeeded`](Self::succeeded) before it is
-/// dropped, it failed: that is logged and counted, whatever ended it.
-pub(crate) struct Guess {
+/// A login to which the site has sent a reply. If it is dropped before [`succeeded`](Self::succeeded) was
+/// called, it is logged and counted as a failed login, whatever ended it.
+pub(crate) struct PendingLogin {
     shared: Arc<Shared>,
     address: IpAddr,
     source: Source,
@@ -35,8 +35,8 @@ pub(crate) struct Guess {
     succeeded: bool,
 }
 
-impl Guess {
-    /// With that name, or with that key.
+impl PendingLogin {
+    /// `name` is the account name, or `key` and the thumbprint of a service's key.
     pub(crate) fn new(shared: Arc<Shared>, address: IpAddr, source: Source, name: String) -> Self {
         Self {
             shared,
@@ -47,13 +47,13 @@ impl Guess {
         }
     }
 
-    /// The client proved what it had to.
+    /// The client is authenticated.
     pub(crate) fn succeeded(mut self) {
         self.succeeded = true;
     }
 }
 
-impl Drop for Guess {
+impl Drop for PendingLogin {
     fn drop(&mut self) {
         if self.succeeded {
             return;
@@ -69,7 +69,7 @@ fn login_failed(source: IpAddr, name: &str) {
     info!(source = %source.to_canonical(), ?name, "login failed");
 }
 
-/// A request over HTTP that nothing vouched for.
+/// Logs and counts an HTTP request that failed verification.
 pub(crate) fn request_failed(shared: &Shared, source: Source) {
     request_failed_line(source);
     let outcome = AuditOutcome::Failed;
@@ -89,29 +89,29 @@ fn penalty_began(source: Source, until: impl std::fmt::Display) {
     info!(%source, %until, "penalty began");
 }
 
-/// A secret of the site key that was wrong. Only the admin socket takes any.
+/// Logs a wrong secret for the site key. Only the admin socket accepts such secrets.
 pub(crate) fn unseal_failed(name: &str) {
     info!(source = "admin-socket", ?name, "unseal failed");
 }
 
 impl Shared {
-    /// Counts an event: its entry is written soon.
+    /// Counts an event. Its audit entry is written soon.
     pub(crate) fn note(&self, occurrence: Occurrence) {
         self.site.count(occurrence, clock::now());
         self.noted.notify_one();
     }
 
-    /// Writes the entries of counted events for as long as the server runs.
+    /// Writes the audit entries of counted events for as long as the server runs.
     pub(crate) async fn keep_counted(self: Arc<Self>) -> io::Result<Infallible> {
         loop {
             let _ = tokio::time::timeout(EVERY, self.noted.notified()).await;
             let shared = self.clone();
-            // By itself: a server that stops meanwhile loses no entry.
+            // In a task of its own, so that no entry is lost if the server stops meanwhile.
             let _ = tokio::spawn(async move { shared.write_counted().await }).await;
         }
     }
 
-    /// Writes the entries that are due, and tells of penalties and alarms.
+    /// Writes the entries that are due, and reports penalties and alarms.
     async fn write_counted(&self) {
         let now = clock::now();
         let begun = self.site.throttle().penalties().take_started();
@@ -128,7 +128,7 @@ impl Shared {
         }
     }
 
-    /// Writes what was counted and not written yet: the server stops.
+    /// Writes all entries that were not written yet, when the server stops.
     pub(crate) async fn write_all_counted(&self) {
         let _ = log_trouble(self.site.write_all_counted().await);
     }
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    /// What is logged meanwhile, in the form in which the program writes it to a file.
+    /// The log lines of `act`, in the format in which the program writes them to a file.
     fn logged(act: impl FnOnce()) -> String {
         let log = Log::default();
         let writer = log.clone();
@@ -194,7 +194,7 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// The expressions of the documented filter, with fail2ban's `<HOST>` as fail2ban reads it.
+    /// The expressions of the documented filter, with `<HOST>` replaced as fail2ban does.
     fn filter() -> Vec<Regex> {
         let page = include_str!("../../../docs/operate/fail2ban.md");
         let lines = page.lines().filter_map(|line| {
@@ -209,7 +209,7 @@ mod tests {
             .collect()
     }
 
-    /// What fail2ban would ban for these lines; it takes the time off a line first.
+    /// The addresses that fail2ban would ban for these lines. It removes the time from a line first.
     fn banned(log: &str) -> Vec<String> {
         let filter = filter();
         assert_eq!(filter.len(), 2, "the page has the filter");
@@ -251,9 +251,9 @@ mod tests {
         );
     }
 
-    /// A name with a line end must not make a line of its own: an attacker could have any address banned.
+    /// With a line end in a name, an attacker could forge a log line and have any address banned.
     #[test]
-    fn no_name_forges_a_line() {
+    fn no_name_forges_a_log_line() {
         let forged = "x\"\n2026-03-01T12:00:00Z  INFO login failed source=198.51.100.1 name=\"y\u{2028}\u{202e}";
         let log = logged(|| login_failed("192.0.2.7".parse().unwrap(), forged));
         assert_eq!(log.lines().count(), 1, "{log}");

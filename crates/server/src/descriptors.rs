@@ -1,56 +1,56 @@
-//! File descriptors: how many this process may have open, and how many of them connections may take.
+//! File descriptors: how many this process may open, and how many of them connections may use.
 //!
-//! A connection is a descriptor, and so are the files of the database, a connection to the admin socket and
-//! a file that is being read. A process without a free descriptor cannot do any of these, so the limits on
-//! connections are derived from what the operating system allows, less a [`Reserve`] for everything else.
+//! A connection needs a descriptor, and so do the files of the database, a connection to the admin socket and
+//! a file that is being read. The limits on connections are therefore derived from the limit of the operating
+//! system, less a [`Reserve`] for everything else.
 
 use countersign_net::descriptors::open;
 pub use countersign_net::descriptors::{allowed, raise};
 
 use crate::limits::Limits;
 
-/// Descriptors that SQLite may need beyond those that it has: four readers with a file and a log each, and
-/// temporary files.
+/// Descriptors that SQLite may need in addition to those that it has: a file and a write-ahead log for each of
+/// four readers, and temporary files.
 const DATABASE: usize = 24;
-/// Descriptors for files that are read or written, and for what the operating system's libraries open.
+/// Descriptors for files that are read or written, and for libraries of the operating system.
 const FILES: usize = 24;
-/// Connections to the admin socket at a time: scripts, not floods.
+/// The greatest number of connections to the admin socket.
 const ADMIN_SOCKET: usize = 64;
-/// Connections to the admin socket at a time, however few descriptors there are.
+/// The least number of connections to the admin socket, however few descriptors there are.
 const ADMIN_SOCKET_LEAST: usize = 4;
-/// Connections without which a site is of no use.
+/// The least number of connections with which a site starts.
 const CONNECTIONS_LEAST: usize = 16;
 
-/// A process may have too few files open to serve a site.
+/// The process may open too few files for a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this process may have {allowed} files open and a site needs {needed}; raise the limit (ulimit -n, LimitNOFILE=)"
+    "this process may open {allowed} files, but a site needs {needed}; raise the limit (ulimit -n, LimitNOFILE=)"
 )]
 pub struct TooFew {
-    /// How many it may have open.
+    /// The number of files that the process may open.
     pub allowed: usize,
-    /// How many it would need.
+    /// The number that a site needs.
     pub needed: usize,
 }
 
-/// How the descriptors of this process are shared out.
+/// The distribution of this process's descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reserve {
-    /// Files that this process may have open.
+    /// Files that this process may open.
     pub allowed: usize,
-    /// Connections of clients, those through trusted proxies included.
+    /// Connections of clients, including those through trusted proxies.
     pub connections: usize,
     /// Connections to the admin socket.
     pub admin_socket: usize,
-    /// The database, files, and what was open when this was counted.
+    /// The database, files, and the descriptors that were open when this was counted.
     pub other: usize,
 }
 
 impl Reserve {
-    /// Shares out what this process may have and does not use yet.
+    /// Distributes the descriptors that this process may open and does not use yet.
     ///
     /// # Errors
-    /// [`TooFew`].
+    /// [`TooFew`] if a site cannot run with them.
     pub fn count() -> Result<Self, TooFew> {
         Self::of(allowed(), open())
     }
@@ -72,10 +72,10 @@ impl Reserve {
         })
     }
 
-    /// The limits, lowered where they allow more connections than there are descriptors.
+    /// Lowers the limits if they allow more connections than there are descriptors.
     ///
-    /// Lowered limits keep the order of the defaults: no source or account may have all connections, and
-    /// unauthenticated ones leave room for sessions.
+    /// Lowered limits keep the order of the defaults: no source and no account can take all connections, and
+    /// unauthenticated connections leave room for sessions.
     #[must_use]
     pub fn lower(&self, limits: &Limits) -> Limits {
         let asked = limits
@@ -112,8 +112,8 @@ impl Reserve {
 mod tests {
     use super::*;
 
-    /// 24 addresses with 250 idle connections each used up the 1,024 descriptors of a site that allowed 24,000
-    /// connections: the operating system refused the next one before any limit of the site was reached.
+    /// 250 idle connections from each of 24 addresses used up the 1,024 descriptors of a site that allowed 24,000
+    /// connections: the operating system refused the next one before a limit of the site was reached.
     #[test]
     fn limits_fit_the_descriptors_of_the_process() {
         let reserve = Reserve::of(1_024, 30).unwrap();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_fit_stay_as_they_are() {
+    fn limits_that_fit_are_not_changed() {
         let reserve = Reserve::of(30_000, 30).unwrap();
         assert_eq!(reserve.lower(&Limits::default()), Limits::default());
         let exactly = Limits {
@@ -140,9 +140,9 @@ mod tests {
         assert_eq!(reserve.lower(&exactly), exactly);
     }
 
-    /// At the least and one below it; every limit is one at least then.
+    /// With the least number of descriptors, every limit is at least one; with one less, it is an error.
     #[test]
-    fn a_process_with_too_few_descriptors_is_told_so() {
+    fn too_few_descriptors_are_an_error() {
         let least = 30 + DATABASE + FILES + ADMIN_SOCKET_LEAST + CONNECTIONS_LEAST;
         let limits = Reserve::of(least, 30).unwrap().lower(&Limits::default());
         assert!(limits.unauthenticated_per_source >= 1 && limits.connections_per_source >= 1);

@@ -1,5 +1,25 @@
-//! Moves bytes: the session listener, HTTP for applications, the local admin socket, admission, and the clock. It takes no
-//! decision of its own: what may be done, `countersign_core` says.
+//! The listeners of a site: the session protocol, HTTP for applications, and the local admin socket.
+//!
+//! The server accepts connections, enforces [`limits`], runs login attempts and sessions, and passes
+//! operations to the site. It reads the [`clock`]. It makes no decisions about accounts, sessions or
+//! tickets: `countersign_core` does. It does not store anything and does not parse command lines.
+//!
+//! ```no_run
+//! # async fn example(site: countersign_core::engine::Site) -> Result<(), countersign_server::StartError> {
+//! use countersign_server::Server;
+//!
+//! let mut server = Server::builder(site)
+//!     .session(([0, 0, 0, 0], 4747).into())
+//!     .http(Some(([127, 0, 0, 1], 4749).into()))
+//!     .start()
+//!     .await?;
+//! // Serve until a required task ends, then end all sessions.
+//! let ended = server.ended().await;
+//! eprintln!("{ended}");
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod clock;
 pub mod descriptors;

@@ -1,4 +1,4 @@
-//! A running server: its listeners, and how it starts and stops.
+//! Starts and stops a server with its listeners.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,51 +25,51 @@ use crate::http;
 use crate::limits::Limits;
 use crate::shared::Shared;
 
-/// Why a server does not start. Nothing was left behind.
+/// Why a server could not start. No listener or file is left open.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The session listener's address cannot be had: something else listens there, or it is not this
-    /// machine's. Choose another address; port 0 takes a free one.
+    /// The address of a listener is in use or not an address of this machine. Choose another address; port
+    /// 0 takes a free port.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// No URI can be written with the public host.
+    /// The public host is not valid in a URI.
     #[error("the public host {host}: {cause}")]
     PublicHost {
-        /// The host that was given.
+        /// The public host.
         host: String,
-        /// What is wrong with it.
+        /// The error in it.
         cause: BadSiteUri,
     },
-    /// The admin socket cannot be made in the site's folder.
-    #[error("cannot make the admin socket {path}: {cause}", path = path.display())]
+    /// The admin socket cannot be created.
+    #[error("cannot create the admin socket {path}: {cause}", path = path.display())]
     AdminSocket {
-        /// The socket's path; at most about 100 bytes long.
+        /// The path of the socket. A path longer than about 100 bytes is not possible.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// The operating system lets this process have too few files open.
+    /// This process may open too few files.
     #[error(transparent)]
     Descriptors(#[from] TooFew),
 }
 
-/// A task ended without which a site does not serve. End the process, so that what supervises it starts it
-/// anew: a site of which one listener is dead is worse than none.
+/// A required task ended. End the process, so that its supervisor starts it again: a site must not continue
+/// without one of its listeners.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{task} ended, which must not end: {cause}")]
+#[error("{task} ended unexpectedly: {cause}")]
 pub struct Ended {
-    /// Which task.
+    /// The name of the task.
     pub task: &'static str,
-    /// Why: what the operating system says, or that it panicked.
+    /// The error of the operating system, or the panic.
     pub cause: String,
 }
 
-/// What a server is started with.
+/// The configuration of a server, from [`Server::builder`].
 pub struct Builder {
     site: Site,
     limits: Limits,
@@ -81,53 +81,53 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Limits in place of the defaults.
+    /// Sets limits other than the defaults.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Listens for sessions on this address; port 0 takes a free one.
+    /// Serves the session protocol on this address; port 0 takes a free port. Default: not served.
     #[must_use]
     pub fn session(mut self, address: SocketAddr) -> Self {
         self.session = Some(address);
         self
     }
 
-    /// Listens for applications over HTTP on this address; port 0 takes a free one.
+    /// Serves HTTP for applications on this address; port 0 takes a free port. Default: not served.
     #[must_use]
     pub fn http(mut self, address: Option<SocketAddr>) -> Self {
         self.http = address;
         self
     }
 
-    /// Proxies before that listener.
+    /// Sets the trusted proxies in front of the HTTP listener. Default: none.
     #[must_use]
     pub fn proxies(mut self, proxies: Proxies) -> Self {
         self.proxies = proxies;
         self
     }
 
-    /// Listens for local admins on this socket.
+    /// Serves the admin socket at this path. Default: not served.
     #[must_use]
     pub fn admin_socket(mut self, path: &Path) -> Self {
         self.admin_socket = Some(path.to_owned());
         self
     }
 
-    /// The name under which clients reach this machine, for the site's URI; the listener's own address
-    /// if none is given.
+    /// Sets the host under which clients reach this site, for its URI. Default: the address of the session
+    /// listener.
     #[must_use]
     pub fn public_host(mut self, host: Option<String>) -> Self {
         self.public_host = host;
         self
     }
 
-    /// Binds the listeners and serves from now on.
+    /// Binds the listeners and starts to serve.
     ///
     /// # Errors
-    /// A [`StartError`].
+    /// [`StartError`] if a listener cannot be bound.
     pub async fn start(self) -> Result<Server, StartError> {
         let reserve = Reserve::count()?;
         let session = listen(self.session)?;
@@ -167,7 +167,7 @@ impl Builder {
         let proxies = self.proxies;
         let shared = Shared::new(self.site, limits, stopping, proxies);
         let shared = Arc::new(shared);
-        // One for all listeners: what one has is not another's too.
+        // The listeners share the limits on connections.
         let limits = shared.limits();
         let clients = Admission::new(&limits, shared.site.throttle().clone());
         let proxies = Admission::for_proxies(&limits);
@@ -184,7 +184,7 @@ impl Builder {
                         Some(connection::serve(socket, peer, admitted, shared.clone()))
                     }
                     Err(reason) => {
-                        turn_away(&socket, peer, reason);
+                        reject(&socket, peer, reason);
                         None
                     }
                 };
@@ -202,9 +202,12 @@ impl Builder {
             let accept = http::accept(listener, room.clone(), connections, shared, admissions);
             tasks.spawn("the HTTP listener", accept);
         }
-        tasks.spawn("the closer of sessions", shared.clone().close_expired());
         tasks.spawn(
-            "the writer of counted events",
+            "the task that closes expired sessions",
+            shared.clone().close_expired(),
+        );
+        tasks.spawn(
+            "the task that writes counted events",
             shared.clone().keep_counted(),
         );
         if let Some(admin) = admin {
@@ -226,7 +229,7 @@ impl Builder {
     }
 }
 
-/// The limits as far as there are descriptors for them, which the log is told.
+/// Lowers the limits to the available file descriptors, and logs the result.
 fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
     let fitting = reserve.lower(limits);
     let (connections, proxied) = (fitting.connections, fitting.proxied_connections);
@@ -237,20 +240,20 @@ fn fit(limits: &Limits, reserve: &Reserve) -> Limits {
         unauthenticated = fitting.unauthenticated,
         admin_socket = reserve.admin_socket,
         other = reserve.other,
-        "files that this process may have open, and what they are for"
+        "file descriptors of this process and their use"
     );
     if fitting != *limits {
         warn!(
             configured = limits.connections,
             connections,
-            "the limits allow more connections than this process may have files open, and are lowered; \
+            "the limits allow more connections than this process may open files, and were lowered; \
              raise its hard limit (ulimit -Hn, LimitNOFILE=) or lower limits.connections"
         );
     }
     fitting
 }
 
-/// Tasks that must live for as long as the server, each with its name.
+/// The tasks that the server requires, with their names.
 #[derive(Default)]
 struct Tasks {
     running: JoinSet<io::Result<Infallible>>,
@@ -266,7 +269,7 @@ impl Tasks {
         self.names.insert(self.running.spawn(task).id(), name);
     }
 
-    /// The first one that ends.
+    /// Waits until a task ends.
     async fn ended(&mut self) -> Ended {
         let (id, cause) = match self.running.join_next_with_id().await {
             Some(Ok((_, Ok(never)))) => match never {},
@@ -279,7 +282,7 @@ impl Tasks {
     }
 }
 
-/// Binds a listener; the address that it was given, its port resolved.
+/// Binds a listener. Returns it with its address, which has the actual port.
 fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
     let Some(address) = address else {
         return Ok(None);
@@ -290,7 +293,7 @@ fn listen(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr
     Ok(Some((listener, bound)))
 }
 
-/// How a client on this machine writes the address that a listener was bound to.
+/// The host with which a client on this machine reaches a bound address, as it appears in a URI.
 fn reachable(bound: IpAddr) -> String {
     match bound {
         IpAddr::V4(any) if any.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
@@ -300,7 +303,7 @@ fn reachable(bound: IpAddr) -> String {
     }
 }
 
-/// A server that runs until it is stopped or dropped.
+/// A running server. It runs until it is stopped or dropped.
 pub struct Server {
     shared: Arc<Shared>,
     session_address: Option<SocketAddr>,
@@ -309,12 +312,12 @@ pub struct Server {
     tasks: Tasks,
     connections: Connections,
     reserve: Reserve,
-    /// That of clients, and that of proxies.
+    /// The admission of clients and of trusted proxies.
     admissions: [Arc<Admission>; 2],
 }
 
 impl Server {
-    /// Starts to put a server for `site` together.
+    /// Configures a server for `site`.
     #[must_use]
     pub fn builder(site: Site) -> Builder {
         Builder {
@@ -328,20 +331,20 @@ impl Server {
         }
     }
 
-    /// The address that the session listener was given, its port resolved.
+    /// The address of the session listener, with the actual port.
     #[must_use]
     pub fn session_address(&self) -> Option<SocketAddr> {
         self.session_address
     }
 
-    /// The address that the HTTP listener was given, its port resolved.
+    /// The address of the HTTP listener, with the actual port.
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http_address
     }
 
-    /// Keeps to other limits from now on, and trusts other proxies. What is open already stays as it is; a
-    /// login or a session under way keeps the limits with which it began.
+    /// Changes the limits and the trusted proxies. Open connections stay open; a login or a session that
+    /// exists keeps the limits with which it began.
     pub fn reload(&self, mut limits: Limits, proxies: Proxies) {
         if self.http_address.is_none() {
             limits.proxied_connections = 0;
@@ -353,14 +356,14 @@ impl Server {
         self.shared.reload(limits, proxies);
     }
 
-    /// Becomes ready when a task has ended without which the server does not serve any more: a listener is
-    /// broken, or the task panicked. Nothing is lost when the future is dropped.
+    /// Waits until a required task ends because a listener failed or the task panicked. The future may be
+    /// dropped and created again.
     pub async fn ended(&mut self) -> Ended {
         self.tasks.ended().await
     }
 
-    /// Stops: takes no more connections, says goodbye to every session, and waits for what is under way
-    /// for as long as the limits allow.
+    /// Stops the server: accepts no more connections, ends every session with GOODBYE, and waits for
+    /// operations that run, at most [`Limits::shutdown_timeout`].
     pub async fn stop(mut self) {
         self.tasks.running.shutdown().await;
         let _ = self.stop.send(true);
@@ -369,7 +372,7 @@ impl Server {
             .end(self.shared.limits().shutdown_timeout)
             .await
         {
-            warn!("some connections did not end in time");
+            warn!("some connections did not end before the shutdown timeout");
         }
         self.shared.close_suspended().await;
         self.shared.write_all_counted().await;
@@ -377,8 +380,8 @@ impl Server {
     }
 }
 
-/// Tells a peer that is not let in, at the cost of one small write.
-fn turn_away(socket: &TcpStream, peer: SocketAddr, reason: NotAdmitted) {
-    debug!(%peer, %reason, "turned away");
+/// Rejects a connection with one small write that does not block.
+fn reject(socket: &TcpStream, peer: SocketAddr, reason: NotAdmitted) {
+    debug!(%peer, %reason, "connection rejected");
     let _ = socket.try_write(&countersign_proto::session::WireError::Busy.to_wire());
 }

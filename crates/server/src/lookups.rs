@@ -1,4 +1,4 @@
-//! What the login machines ask for: settings, credentials, and sessions to resume.
+//! Lookups for login attempts: settings, credentials, and sessions to resume.
 
 use std::sync::{Arc, PoisonError};
 
@@ -19,7 +19,8 @@ use crate::clock;
 use crate::shared::{Shared, log_trouble};
 
 impl Shared {
-    /// What logins need; `None` while the site is sealed.
+    /// The settings of login attempts; `None` while the site is sealed. They are cached until the site's
+    /// keys, its encryption options or the packet size change.
     pub(crate) fn login_settings(&self) -> Option<Arc<ServerSettings>> {
         let opened = self.site.unsealed_keys()?;
         let options = self.site.options();
@@ -49,7 +50,7 @@ impl Shared {
         }
     }
 
-    /// What a person logs in with, for the login machine; and the credential that this is.
+    /// The credential of a person for a login attempt, and its id. `None` if there is none.
     pub(crate) async fn person(
         &self,
         name: &AccountName,
@@ -67,7 +68,7 @@ impl Shared {
         }))
     }
 
-    /// What is delivered of a person, for the login machine.
+    /// The delivered key of a person for a login attempt. `None` if there is none.
     pub(crate) async fn delivered(
         &self,
         name: &AccountName,
@@ -79,7 +80,7 @@ impl Shared {
         }))
     }
 
-    /// What a service logs in with, for the login machine.
+    /// The credential of a service for a login attempt. `None` if there is none.
     pub(crate) async fn service(
         &self,
         thumbprint: &Thumbprint,
@@ -91,8 +92,11 @@ impl Shared {
         }))
     }
 
-    /// Verifies that a client may resume its session, and answers it; the session as it is now, and the
-    /// number of the attempt.
+    /// Verifies a client that resumes its session and writes the reply to `out`. Returns the session's
+    /// current state and the number of the attempt.
+    ///
+    /// # Errors
+    /// The client may not resume the session.
     pub(crate) fn resuming(
         &self,
         find: FindSession,

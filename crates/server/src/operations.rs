@@ -1,4 +1,4 @@
-//! Runs operations: each at its turn, where costly work takes turns, and to its end.
+//! Runs operations. Costly operations wait for their turn, and every operation runs to its end.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,12 +16,11 @@ use crate::counting;
 use crate::queue::Turn;
 use crate::shared::Shared;
 
-/// The turn of an operation that does costly work; none for others.
+/// The turn of a costly operation; `None` for others.
 type OperationTurn = Option<Turn<Option<AccountId>>>;
 
 impl Shared {
-    /// Runs an operation through the one door, with the content that comes with it; its result, and the
-    /// content that comes with that.
+    /// Runs an operation with its content. Returns the result with its content.
     pub(crate) async fn run_with_content(
         &self,
         caller: &Caller,
@@ -29,25 +28,25 @@ impl Shared {
         content: Option<Content>,
     ) -> (Outcome, Option<Content>) {
         let entry = self.site.table().find(&operation.group, &operation.command);
-        // Costly work takes turns, and leaves processors to logins. The turn goes with the work, which may
-        // outlast its caller.
+        // Costly operations take turns, so that processors stay free for logins. The turn is held by the
+        // work, which may outlive its caller.
         let turn = match entry.is_some_and(|entry| entry.is_costly()) {
             false => None,
             true => match self.operations.turn(caller.account).await {
                 Some(turn) => Some(turn),
-                None => return (Self::too_much_waits(operation.id), None),
+                None => return (Self::queue_full(operation.id), None),
             },
         };
         let (outcome, content) = match entry.filter(|entry| entry.computes()) {
             Some(entry) => {
                 let entry = Arc::clone(entry);
-                self.run_aside(entry, caller, operation, content, turn)
+                self.run_blocking(entry, caller, operation, content, turn)
                     .await
             }
             None => {
                 let (entry, now) = (entry.map(|entry| &**entry), clock::now());
                 let run = self.site.run_entry(entry, caller, operation, content, now);
-                // A fault in a handler is the end of its operation and of nothing else.
+                // A panic in a handler ends only its operation.
                 let run = AssertUnwindSafe(run).catch_unwind().await;
                 run.unwrap_or_else(|_| interrupted(operation))
             }
@@ -63,14 +62,14 @@ impl Shared {
                 group = %operation.group,
                 command = %operation.command,
                 problem = outcome.data.get(),
-                "an operation failed through no fault of its caller"
+                "an operation failed with an internal error"
             );
         }
         (outcome, content)
     }
 
-    /// Runs an operation that computes for long on a thread of its own.
-    async fn run_aside(
+    /// Runs an operation with long computations on a thread of its own.
+    async fn run_blocking(
         &self,
         entry: Arc<Entry>,
         caller: &Caller,
@@ -88,24 +87,25 @@ impl Shared {
         aside.await.unwrap_or_else(|_| interrupted(operation))
     }
 
-    /// The answer to an operation whose content is one stream too many.
+    /// The result of an operation with content beyond the limit on content streams.
     pub(crate) fn too_many_streams(id: u64) -> Outcome {
-        Refusal::busy("too many operations with content at a time").outcome(id)
+        Refusal::busy("too many operations of this session transfer content; wait until one ends")
+            .outcome(id)
     }
 
-    /// The answer to an operation that finds no place to wait for its turn.
-    fn too_much_waits(id: u64) -> Outcome {
-        Refusal::busy("too many operations with public-key work wait").outcome(id)
+    /// The result of a costly operation when the queue is full.
+    fn queue_full(id: u64) -> Outcome {
+        Refusal::busy("too many costly operations are waiting; try again later").outcome(id)
     }
 
-    /// The answer to what is no operation.
+    /// The result of a message that is not an operation.
     pub(crate) fn malformed(id: u64, problem: &str) -> Outcome {
         Refusal::malformed(problem).outcome(id)
     }
 }
 
-/// The answer to an operation that the server could not bring to its end.
+/// The result of an operation whose handler panicked or was cancelled.
 fn interrupted(operation: &Operation) -> (Outcome, Option<Content>) {
-    let refusal = Refusal::internal("it was interrupted");
+    let refusal = Refusal::internal("the operation was interrupted");
     (refusal.outcome(operation.id), None)
 }

@@ -1,6 +1,8 @@
-//! Waiting for public-key work, fair between sources: those that wait take turns by source, so that one
-//! with a thousand logins delays another's by one step and no more; and when all places are taken, those that
-//! have most make room.
+//! A fair queue for public-key work.
+//!
+//! Work items wait by group: a login waits with its network, a costly operation with its account. Groups take
+//! turns, so that a network with a thousand logins delays a login of another one by one step. When the queue
+//! is full, the largest group makes room.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,36 +12,38 @@ use tokio::sync::oneshot;
 
 use crate::limits::Limits;
 
-/// What the queue holds.
+/// The limits of a queue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueLimits {
-    /// Pieces of work that wait, of all sources and of one.
+    /// Work items that may wait in total.
     pub(crate) waiting: usize,
-    pub(crate) waiting_per_source: usize,
+    /// Work items of one group that may wait.
+    pub(crate) waiting_per_group: usize,
 }
 
 impl QueueLimits {
-    /// Those of logins.
+    /// The limits of logins, which are grouped by network.
     pub(crate) fn of_logins(limits: &Limits) -> Self {
         Self {
             waiting: limits.waiting_logins,
-            waiting_per_source: limits.waiting_logins_per_network,
+            waiting_per_group: limits.waiting_logins_per_network,
         }
     }
 
-    /// Those of operations that do costly work.
+    /// The limits of costly operations, which are grouped by account.
     pub(crate) fn of_operations(limits: &Limits) -> Self {
         Self {
             waiting: limits.waiting_operations,
-            waiting_per_source: limits.operations_in_flight,
+            waiting_per_group: limits.operations_in_flight,
         }
     }
 }
 
-/// A queue whose users take turns by `K`: the source of a login, the account of an operation.
+/// A queue in which groups take turns. `K` identifies a group: the network of a login, the account of an
+/// operation.
 pub(crate) struct FairQueue<K: Copy + Eq = Source> {
-    /// Pieces of work at a time.
-    at_a_time: usize,
+    /// Work items that may run at a time.
+    max_running: usize,
     limits: Mutex<QueueLimits>,
     state: Mutex<State<K>>,
 }
@@ -47,17 +51,17 @@ pub(crate) struct FairQueue<K: Copy + Eq = Source> {
 struct State<K: Copy + Eq> {
     running: usize,
     waiting: usize,
-    /// The sources that wait, in the order of their turns.
+    /// The groups with waiting items, in the order of their turns.
     turns: VecDeque<(K, VecDeque<oneshot::Sender<Turn<K>>>)>,
 }
 
-/// Leave to work, until it is dropped.
+/// The permission to work. Dropping it passes the turn on.
 pub(crate) struct Turn<K: Copy + Eq = Source>(Option<Arc<FairQueue<K>>>);
 
 impl<K: Copy + Eq> FairQueue<K> {
-    pub(crate) fn new(at_a_time: usize, limits: QueueLimits) -> Arc<Self> {
+    pub(crate) fn new(max_running: usize, limits: QueueLimits) -> Arc<Self> {
         Arc::new(Self {
-            at_a_time,
+            max_running,
             limits: Mutex::new(limits),
             state: Mutex::new(State {
                 running: 0,
@@ -67,39 +71,40 @@ impl<K: Copy + Eq> FairQueue<K> {
         })
     }
 
-    /// Keeps to these limits from now on.
+    /// Changes the limits.
     pub(crate) fn keep_to(&self, limits: QueueLimits) {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// Waits for the source's turn; `None` when too many wait already.
+    /// Waits for a turn of the group. `None` if too many items wait, or if this item made room for another
+    /// group.
     pub(crate) async fn turn(self: &Arc<Self>, source: K) -> Option<Turn<K>> {
         let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = {
             let mut state = self.state();
-            if state.running < self.at_a_time {
+            if state.running < self.max_running {
                 state.running += 1;
                 return Some(Turn(Some(self.clone())));
             }
             state.wait(source, &limits)?
         };
-        // The sender goes away with the queue, or when its place was given to another source.
+        // The sender is dropped with the queue, or when its place was given to another group.
         turn.await.ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {
-        // Nothing under the lock can panic half-way.
+        // No code under the lock panics in the middle of a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<K: Copy + Eq> State<K> {
     fn wait(&mut self, source: K, limits: &QueueLimits) -> Option<oneshot::Receiver<Turn<K>>> {
-        if self.waiting >= limits.waiting || self.of(source) >= limits.waiting_per_source {
-            self.forget_who_left();
+        if self.waiting >= limits.waiting || self.count(source) >= limits.waiting_per_group {
+            self.remove_cancelled();
         }
-        let own = self.of(source);
-        let room = own < limits.waiting_per_source
+        let own = self.count(source);
+        let room = own < limits.waiting_per_group
             && (self.waiting < limits.waiting || self.make_room(own));
         if !room {
             return None;
@@ -113,16 +118,16 @@ impl<K: Copy + Eq> State<K> {
         Some(turn)
     }
 
-    /// How many of that source wait.
-    fn of(&self, source: K) -> usize {
+    /// The number of waiting items of a group.
+    fn count(&self, source: K) -> usize {
         let mut turns = self.turns.iter();
         turns
             .find(|(of, _)| *of == source)
             .map_or(0, |(_, waiting)| waiting.len())
     }
 
-    /// Those that went away count no longer.
-    fn forget_who_left(&mut self) {
+    /// Removes items whose waiting task was cancelled.
+    fn remove_cancelled(&mut self) {
         for (_, waiting) in &mut self.turns {
             waiting.retain(|turn| !turn.is_closed());
         }
@@ -130,8 +135,8 @@ impl<K: Copy + Eq> State<K> {
         self.waiting = self.turns.iter().map(|(_, waiting)| waiting.len()).sum();
     }
 
-    /// The newest of the source with the most gives its place to a source with `own`, unless that would have
-    /// as many then: few sources that fill the queue keep nobody out.
+    /// Removes the newest item of the largest group to make room for a group with `own` items, unless the
+    /// latter would then be as large. A few groups that fill the queue therefore do not block others.
     fn make_room(&mut self, own: usize) -> bool {
         let most = self
             .turns
@@ -144,7 +149,7 @@ impl<K: Copy + Eq> State<K> {
         true
     }
 
-    /// Whoever's turn is next; their source goes behind the others.
+    /// Takes the next item and moves its group behind the others.
     fn next(&mut self) -> Option<oneshot::Sender<Turn<K>>> {
         let (source, mut waiting) = self.turns.pop_front()?;
         let next = waiting.pop_front();
@@ -175,7 +180,7 @@ impl<K: Copy + Eq> Drop for Turn<K> {
             };
             match next.send(Self(Some(queue.clone()))) {
                 Ok(()) => return,
-                // Whoever waited went away meanwhile: the turn that comes back is nobody's.
+                // The waiting task was cancelled meanwhile: pass the returned turn on.
                 Err(mut turn) => turn.0 = None,
             }
         }
@@ -193,54 +198,58 @@ mod tests {
     fn queue() -> Arc<FairQueue> {
         let limits = QueueLimits {
             waiting: 4,
-            waiting_per_source: 3,
+            waiting_per_group: 3,
         };
         FairQueue::new(1, limits)
     }
 
-    /// Waits in a task of its own and tells when it is its turn.
+    /// Waits for a turn in a task of its own.
     fn wait(queue: &Arc<FairQueue>, last: u8) -> tokio::task::JoinHandle<Option<Turn>> {
         let queue = queue.clone();
         tokio::spawn(async move { queue.turn(source(last)).await })
     }
 
     #[tokio::test]
-    async fn sources_take_turns() {
+    async fn groups_take_turns() {
         let queue = queue();
         let first = queue.turn(source(1)).await.unwrap();
-        let mut crowd = Vec::new();
+        let mut same_group = Vec::new();
         for _ in 0..3 {
-            crowd.push(wait(&queue, 1));
+            same_group.push(wait(&queue, 1));
             tokio::task::yield_now().await;
         }
         let other = wait(&queue, 2);
         tokio::task::yield_now().await;
         drop(first);
-        let one_of_the_crowd = crowd.remove(0).await.unwrap().unwrap();
+        let second = same_group.remove(0).await.unwrap().unwrap();
         assert!(!other.is_finished());
-        drop(one_of_the_crowd);
+        drop(second);
         let other = other.await.unwrap();
-        assert!(other.is_some() && !crowd.iter().any(tokio::task::JoinHandle::is_finished));
+        assert!(other.is_some() && !same_group.iter().any(tokio::task::JoinHandle::is_finished));
     }
 
     #[tokio::test]
-    async fn one_source_has_its_share_and_no_more() {
+    async fn one_group_has_its_share_and_no_more() {
         let queue = queue();
         let _held = queue.turn(source(1)).await.unwrap();
         let waiting: Vec<_> = (0..3).map(|_| wait(&queue, 1)).collect();
         tokio::task::yield_now().await;
-        assert!(queue.turn(source(1)).await.is_none(), "three of one source");
+        assert!(
+            queue.turn(source(1)).await.is_none(),
+            "three of one group wait already"
+        );
         drop(waiting);
     }
 
-    /// At the limit and one over: the newest of those that wait most has to go, until all wait alike.
+    /// At the limit and one over: the newest item of the largest group is removed, until all groups are
+    /// equally large.
     #[tokio::test]
-    async fn a_full_queue_keeps_no_newcomer_out() {
+    async fn a_full_queue_makes_room_for_a_new_group() {
         let queue = queue();
         let held = queue.turn(source(9)).await.unwrap();
-        let mut crowd = Vec::new();
+        let mut large = Vec::new();
         for last in [1, 1, 2, 2] {
-            crowd.push(wait(&queue, last));
+            large.push(wait(&queue, last));
             tokio::task::yield_now().await;
         }
         assert_eq!(queue.state().waiting, 4);
@@ -249,31 +258,34 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(queue.state().waiting, 4);
-        let turned_away: Vec<bool> = crowd
+        let removed: Vec<bool> = large
             .iter()
             .map(tokio::task::JoinHandle::is_finished)
             .collect();
-        assert_eq!(turned_away, [false, true, false, true]);
-        assert!(queue.turn(source(5)).await.is_none(), "each has one");
+        assert_eq!(removed, [false, true, false, true]);
+        assert!(
+            queue.turn(source(5)).await.is_none(),
+            "each group has one item"
+        );
         assert!(
             queue.turn(source(1)).await.is_none(),
-            "nor has a crowd more"
+            "a group cannot have two"
         );
         drop(held);
         let mut served = 0;
-        for turn in crowd.into_iter().chain(newcomers) {
+        for turn in large.into_iter().chain(newcomers) {
             served += usize::from(turn.await.unwrap().is_some());
         }
         assert_eq!(served, 4);
     }
 
     #[tokio::test]
-    async fn those_that_went_away_leave_their_places() {
+    async fn cancelled_items_leave_their_places() {
         let queue = queue();
         let _held = queue.turn(source(9)).await.unwrap();
-        let crowd: Vec<_> = (1..=4).map(|last| wait(&queue, last)).collect();
+        let cancelled: Vec<_> = (1..=4).map(|last| wait(&queue, last)).collect();
         tokio::task::yield_now().await;
-        for gone in crowd {
+        for gone in cancelled {
             gone.abort();
             assert!(gone.await.is_err());
         }
@@ -284,14 +296,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_gives_up_leaves_the_turn_to_others() {
+    async fn a_cancelled_item_passes_the_turn_on() {
         let queue = queue();
         let held = queue.turn(source(1)).await.unwrap();
-        let gives_up = wait(&queue, 1);
+        let cancelled = wait(&queue, 1);
         let stays = wait(&queue, 1);
         tokio::task::yield_now().await;
-        gives_up.abort();
-        assert!(gives_up.await.is_err());
+        cancelled.abort();
+        assert!(cancelled.await.is_err());
         drop(held);
         drop(stays.await.unwrap().unwrap());
         assert!(queue.turn(source(2)).await.is_some());

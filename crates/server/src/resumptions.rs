@@ -1,5 +1,5 @@
-//! The secrets that clients resume their sessions with, for as long as those last. In memory alone: after a
-//! restart every client logs in anew.
+//! The secrets with which clients resume their sessions. They are only in memory: after a restart every
+//! client has to log in.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use countersign_core::id::SessionId;
 use countersign_proto::session::ResumptionSecret;
 
-/// One session's.
+/// The resumption state of one session.
 struct Resumption {
-    /// Boxed: a table that grows moves its entries, and leaves what was in them behind.
+    /// Boxed, because a growing hash table moves its entries and leaves copies in freed memory.
     secret: Box<ResumptionSecret>,
-    /// The highest number of an attempt that was accepted.
+    /// The highest number of an accepted attempt.
     attempt: u64,
 }
 
@@ -31,14 +31,14 @@ impl Resumptions {
         self.all().remove(&session);
     }
 
-    /// The secret of that session.
+    /// The secret of a session.
     pub(crate) fn secret(&self, session: SessionId) -> Option<ResumptionSecret> {
         let all = self.all();
         all.get(&session)
             .map(|resumption| (*resumption.secret).clone())
     }
 
-    /// Accepts an attempt whose number is above that of every earlier one.
+    /// Accepts an attempt if its number is above those of all earlier ones. Returns whether it was accepted.
     pub(crate) fn claim(&self, session: SessionId, attempt: u64) -> bool {
         match self.all().get_mut(&session) {
             Some(resumption) if attempt > resumption.attempt => {
@@ -50,7 +50,7 @@ impl Resumptions {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<SessionId, Resumption>> {
-        // An entry goes in or out whole: a panic elsewhere leaves nothing half-done.
+        // Each change is a single step, so a panic elsewhere leaves a valid state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

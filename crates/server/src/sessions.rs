@@ -1,4 +1,4 @@
-//! Sessions as they are opened, suspended, resumed and closed, together with their events and resumption secrets.
+//! Opens, suspends, resumes and closes sessions, with their events and resumption secrets.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,12 +21,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock;
 use crate::shared::{Shared, hook, log_trouble};
 
-/// How often suspended sessions that have expired are looked for: it bounds how late they are closed.
+/// How often expired suspended sessions are closed: an upper bound of the delay.
 const EXPIRED_EVERY: Duration = Duration::from_secs(5);
 
 impl Shared {
-    /// A client that resumes its session has shown its keys: the session goes on over this connection. `None`
-    /// when it may not any more.
+    /// Resumes a session over a new connection, after the client proved that it has the keys. `None` if
+    /// the session may no longer be resumed.
     pub(crate) async fn resume_session(
         &self,
         id: SessionId,
@@ -37,14 +37,14 @@ impl Shared {
         if let Ok(Some(info)) = &resumed {
             self.site.events().subscribe(info, events);
         } else if self.site.sessions().find(id).is_none() {
-            // One that is there still may be resumed, with an option that is on offer.
+            // A session that still exists may be resumed later with an enabled encryption option.
             self.resumptions.forget(id);
         }
         log_trouble(resumed)
     }
 
-    /// Opens the session of an authenticated account, and subscribes it to events. `credential` is what a pass phrase
-    /// was proved with.
+    /// Opens the session of an authenticated account and subscribes it to events. `credential` is the
+    /// credential with which a pass phrase was verified.
     pub(crate) async fn open_session(
         &self,
         authenticated: &Authenticated,
@@ -61,7 +61,7 @@ impl Shared {
             AuthenticatedBy::Passphrase(_) => Proof::Passphrase,
             AuthenticatedBy::Key(thumbprint, _) => Proof::Key(*thumbprint),
             AuthenticatedBy::DeliveredKey(thumbprint, _) => Proof::DeliveredKey(*thumbprint),
-            // A client that resumes has a session.
+            // A client that resumes has a session already.
             AuthenticatedBy::Session(..) => return Ok(Decision::Refused),
         };
         let new = NewSession {
@@ -92,8 +92,8 @@ impl Shared {
         }
     }
 
-    /// Suspends a session whose connection was lost, so that its client can resume it; closes it when there is
-    /// no room, or nothing to suspend.
+    /// Suspends a session whose connection was lost, so that its client can resume it. Closes it if a limit
+    /// is reached or the session is over.
     pub(crate) async fn suspend_session(self: &Arc<Self>, info: SessionInfo, reason: CloseReason) {
         if *self.stopping.borrow() {
             return self.close_session(&info, reason).await;
@@ -114,7 +114,7 @@ impl Shared {
         }
     }
 
-    /// Closes the suspended sessions that expire, for as long as the server runs.
+    /// Closes expired suspended sessions for as long as the server runs.
     pub(crate) async fn close_expired(self: Arc<Self>) -> io::Result<Infallible> {
         loop {
             tokio::time::sleep(EXPIRED_EVERY).await;
@@ -124,7 +124,7 @@ impl Shared {
         }
     }
 
-    /// Closes the suspended sessions: the server stops.
+    /// Closes all suspended sessions when the server stops.
     pub(crate) async fn close_suspended(&self) {
         let suspended = self
             .site
@@ -135,16 +135,16 @@ impl Shared {
         }
     }
 
-    /// A session uses another encryption option.
+    /// Records that a session uses another encryption option.
     pub(crate) async fn switched(&self, info: &SessionInfo) {
         let _ = log_trouble(self.site.session_switched(info, clock::now()).await);
     }
 }
 
-/// Events that wait for a session that does not read; then it misses the newest.
+/// Events that may wait for a session. When there are more, the session misses the newest ones.
 const EVENTS_WAITING: usize = 256;
 
-/// The way of events to a session's connection.
+/// A channel for events to the connection of a session.
 pub(crate) fn event_channel() -> (EventSink, mpsc::Receiver<Arc<Event>>) {
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING);
     let sink = move |event: &Arc<Event>| sender.try_send(Arc::clone(event)).is_ok();

@@ -1,4 +1,4 @@
-//! What all connections of a server share: the site, the limits, and the way to the open sessions.
+//! The state that all connections of a server share.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -21,19 +21,18 @@ use crate::resumptions::Resumptions;
 pub(crate) struct Shared {
     pub(crate) site: Site,
     limits: RwLock<Arc<Limits>>,
-    /// Whose requests over HTTP are others'.
+    /// The trusted proxies in front of the HTTP listener.
     proxies: RwLock<Arc<Proxies>>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) known: Arc<StaticKeyCache>,
     pub(crate) resumptions: Resumptions,
     pub(crate) settings: Mutex<Option<(Arc<UnsealedKeys>, Arc<ServerSettings>)>>,
-    /// Where logins wait for their public-key work.
+    /// The queue of logins and ticket requests for public-key work, by network.
     pub(crate) logins: Arc<FairQueue>,
-    /// Where operations wait that do public-key work or compute for long, fair between accounts; those of
-    /// the admin socket are of none.
+    /// The queue of costly operations, by account. Operations of the admin socket have the group `None`.
     pub(crate) operations: Arc<FairQueue<Option<AccountId>>>,
-    /// An event was counted.
+    /// Notified when an event was counted.
     pub(crate) noted: Notify,
 }
 
@@ -65,19 +64,19 @@ impl Shared {
         }
     }
 
-    /// The limits of now.
+    /// The current limits.
     pub(crate) fn limits(&self) -> Arc<Limits> {
         let limits = self.limits.read();
         limits.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The proxies that are trusted now.
+    /// The current trusted proxies.
     pub(crate) fn proxies(&self) -> Arc<Proxies> {
         let proxies = self.proxies.read();
         proxies.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Keeps to other limits, and trusts other proxies.
+    /// Changes the limits and the trusted proxies.
     pub(crate) fn reload(&self, limits: Limits, proxies: Proxies) {
         self.site
             .throttle()
@@ -98,16 +97,17 @@ fn replace<T>(shared: &RwLock<Arc<T>>, new: T) {
     *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
 }
 
-/// Ends a connection.
+/// A hook that ends a connection with a reason.
 pub(crate) fn hook(cut: oneshot::Sender<CloseReason>) -> CutHook {
     Box::new(move |reason| {
         let _ = cut.send(reason);
     })
 }
 
+/// Logs the error of a store operation.
 pub(crate) fn log_trouble<T>(result: Result<T, StoreError>) -> Result<T, StoreError> {
     if let Err(trouble) = &result {
-        error!(%trouble, "the store is in trouble");
+        error!(%trouble, "the store failed");
     }
     result
 }

@@ -1,4 +1,4 @@
-//! Durable changes per second: one writer against many, and what a login's look-up costs.
+//! Measures durable changes per second with one and with many writers, and the time of a login's lookup.
 //!
 //! `cargo run --release -p countersign-store --example durable_changes [ACCOUNTS]`
 
@@ -42,7 +42,7 @@ async fn main() {
         fill(&store, accounts).await;
         look_up(&store, accounts).await;
     }
-    // Several rounds: what else the machine does changes from one second to the next.
+    // Several rounds, because the load of the machine varies.
     for _ in 0..3 {
         let one = changes(&store, 1).await;
         println!("   1 writer:  {one:>8.0} durable changes/s");
@@ -54,7 +54,7 @@ async fn main() {
     }
 }
 
-/// Creates persons for a while; how many a second.
+/// Creates persons for a while. Returns their number per second.
 async fn changes(store: &Arc<dyn Store>, writers: usize) -> f64 {
     let begun = Instant::now();
     let mut running = JoinSet::new();
@@ -106,10 +106,10 @@ async fn look_up(store: &Arc<dyn Store>, accounts: u32) {
     }
     times.sort_unstable();
     let at = |share: f64| times.get((times.len() as f64 * share) as usize).unwrap();
-    println!("login look-up: median {:?}, p99 {:?}", at(0.5), at(0.99));
+    println!("login lookup: median {:?}, p99 {:?}", at(0.5), at(0.99));
 }
 
-/// Names in no order, as people's are.
+/// Names in random order.
 fn filled(at: u32) -> String {
     format!("p{:08x}", at.wrapping_mul(2_654_435_761))
 }

@@ -52,7 +52,7 @@ pub(crate) struct Listed {
 
 impl Manifest {
     /// Whether it lists only files that a backup may contain, each once, with the database first.
-    fn is_sound(&self) -> bool {
+    fn is_valid(&self) -> bool {
         let names: Vec<&str> = self.files.iter().map(|file| file.name.as_str()).collect();
         let mut known = FILES.iter();
         names.first() == FILES.first() && names.iter().all(|name| known.any(|file| file == name))

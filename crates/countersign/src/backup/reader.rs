@@ -124,7 +124,7 @@ impl Archive {
             if byte == b'\n' {
                 return serde_json::from_slice(&line)
                     .ok()
-                    .filter(Manifest::is_sound)
+                    .filter(Manifest::is_valid)
                     .ok_or_else(|| io::Error::other("its manifest is invalid"));
             }
             line.push(byte);

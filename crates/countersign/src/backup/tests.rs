@@ -127,7 +127,7 @@ fn a_wrong_pass_phrase_a_newer_version_and_another_file_have_different_errors() 
 /// A manifest gives the names of the extracted files; `../x` must not be one.
 #[test]
 fn a_manifest_names_only_files_of_a_site_each_once() {
-    for (names, sound) in [
+    for (names, valid) in [
         (&["site.db"][..], true),
         (&["site.db", "countersign.toml", "site-key.slot"], true),
         (&["site.db", "site-key.slot"], true),
@@ -146,6 +146,6 @@ fn a_manifest_names_only_files_of_a_site_each_once() {
             version: String::new(),
             files: names.iter().map(listed).collect(),
         };
-        assert_eq!(manifest.is_sound(), sound, "{names:?}");
+        assert_eq!(manifest.is_valid(), valid, "{names:?}");
     }
 }

@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn a_list_of_several_pages_is_complete() {
         let mut whole = Whole::default();
-        let stretches = [
+        let pages = [
             json!({ "entries": [{ "id": "a" }], "damaged": [{ "id": "b" }], "next": "b" }),
             json!({ "entries": [{ "id": "c" }] }),
         ];
-        let next = stretches.map(|data| {
+        let next = pages.map(|data| {
             let data = serde_json::value::to_raw_value(&data).unwrap();
             let outcome = Outcome {
                 id: 1,

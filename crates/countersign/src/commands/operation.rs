@@ -235,7 +235,7 @@ mod tests {
         );
         assert_eq!(completed("help si"), (5, vec!["site".to_owned()]));
         assert_eq!(completed("help site "), (10, vec!["status".to_owned()]));
-        assert_eq!(completed("nobody "), (7, vec![]));
+        assert_eq!(completed("unknown "), (8, vec![]));
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
             let dump = admin.data("person", "dump", &json!({ "name": name }))?;
             let text = serde_json::to_string_pretty(&dump).unwrap_or_default();
             match save {
-                // With the site's database and key, the record in it allows guessing.
+                // The record in it allows offline guessing with the site's database and key.
                 Some(file) => {
                     let text = format!("{text}\n");
                     files::write(&file, PRIVATE, Existing::Kept, text.as_bytes())
@@ -165,7 +165,7 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
         }
         Verb::Passphrase { name } => {
             let mut admin = Admin::connect(&common.data)?;
-            // Nobody should type a pass phrase twice to learn that there is no such person.
+            // Check that the person exists before the user types a pass phrase twice.
             admin.data("person", "show", &json!({ "name": name }))?;
             let passphrase = asked_passphrase(common, &name)?;
             show(&register(&mut admin, &name, &passphrase)?, common.format())
@@ -173,7 +173,8 @@ pub(crate) fn run(common: &Common, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-/// Creates a person and sets the pass phrase, which is read first: a bad one leaves nothing behind.
+/// Creates a person and sets the pass phrase. The pass phrase is read first, so that a refused one creates no
+/// person.
 fn create_with_passphrase(common: &Common, name: &str, params: &Value) -> Result<(), Failure> {
     let mut admin = Admin::connect(&common.data)?;
     let passphrase = asked_passphrase(common, name)?;
@@ -187,8 +188,8 @@ fn create_with_passphrase(common: &Common, name: &str, params: &Value) -> Result
     }
     let data: Value = serde_json::from_str(created.data.get()).unwrap_or_default();
     let whole_name = data.get("name").and_then(Value::as_str).unwrap_or(name);
-    let said = format!("Created {whole_name} with a pass phrase.");
-    show_data(created.data.get(), &said, common.format())
+    let text = format!("Created {whole_name} with a pass phrase.");
+    show_data(created.data.get(), &text, common.format())
 }
 
 fn asked_passphrase(common: &Common, name: &str) -> Result<Passphrase, Failure> {
@@ -196,8 +197,8 @@ fn asked_passphrase(common: &Common, name: &str) -> Result<Passphrase, Failure> 
     new_passphrase(&prompt, common.passphrase_file.as_deref())
 }
 
-/// OPAQUE registration (RFC 9807, section 5): the pass phrase is stretched here, and the site gets a
-/// record that it cannot learn it from.
+/// OPAQUE registration (RFC 9807, section 5): key stretching happens here, and the site gets a record that does
+/// not reveal the pass phrase.
 fn register(admin: &mut Admin, name: &str, passphrase: &Passphrase) -> Result<Outcome, Failure> {
     let registration = Registration::start(passphrase)?;
     let start = json!({ "name": name, "request": registration.request() });
@@ -213,13 +214,13 @@ fn register(admin: &mut Admin, name: &str, passphrase: &Passphrase) -> Result<Ou
     admin.run("person", "passphrase_finish", &params)
 }
 
-/// Hands an encrypted key file and its certificate over as they stand.
+/// Sends an encrypted key file and its certificate to the site, unchanged.
 fn deliver_key(common: &Common, name: &str, file: &Path) -> Result<(), Failure> {
     let key = input::text(file)?;
     let is_plain = |label: &str| label.ends_with("PRIVATE KEY") && label != "ENCRYPTED PRIVATE KEY";
     if pem::labels(&key).any(is_plain) {
         return Err(Failure::usage(format_args!(
-            "{} holds a private key that is not encrypted; nothing was sent",
+            "{} contains a private key that is not encrypted; nothing was sent",
             file.display()
         ))
         .hint("encrypt it with `countersign key passphrase FILE`"));

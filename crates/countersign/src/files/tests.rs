@@ -122,8 +122,8 @@ fn nothing_is_written_to_another_users_fifo() {
     symlink(&own, &link).unwrap();
     for path in [&planted, &link] {
         std::os::unix::fs::lchown(path, Some(65_534), None).unwrap();
-        let kept = OutputFile::create(path, PRIVATE, Existing::Kept);
-        assert_eq!(kept.err().unwrap().exit, Exit::Conflict, "{path:?}");
+        let refused = OutputFile::create(path, PRIVATE, Existing::Kept);
+        assert_eq!(refused.err().unwrap().exit, Exit::Conflict, "{path:?}");
         write(path, PRIVATE, Existing::Replaced, b"secret").unwrap();
         assert!(path.symlink_metadata().unwrap().is_file(), "{path:?}");
     }

@@ -227,10 +227,10 @@ async fn serve_dev(
     apply_scripts(&site, folder).await?;
     let server = start(&site, folder, config).await?;
     match given {
-        false => say("The site is deleted when you stop it with Ctrl-C."),
+        false => say("Ctrl-C stops the site and deletes it."),
         true => {
             let stays = format!(
-                "The site stays in {} when you stop it; `countersign serve` starts it again.",
+                "Ctrl-C stops the site, which stays in {}; `countersign serve` starts it again.",
                 folder.path().display()
             );
             say(hint::in_folder(&stays, folder.path()));

@@ -22,8 +22,8 @@ fn applications() -> Running {
 
 /// Registers both applications at a site and writes their keys and the site's keys into its folder.
 pub(crate) fn register_applications(site: &Running) {
-    let said = site.run(&["broker", "show", "--out", "site.pub"]);
-    assert_eq!(said.code, 0, "{}", said.err);
+    let output = site.run(&["broker", "show", "--out", "site.pub"]);
+    assert_eq!(output.code, 0, "{}", output.err);
     for id in ["ledger", "billing"] {
         let (key, party) = (format!("{id}.key"), format!("{id}.party"));
         for words in [
@@ -31,8 +31,8 @@ pub(crate) fn register_applications(site: &Running) {
             &["key", "party", &key, "--out", &party],
             &["app", "create", id, "--public-key", &party],
         ] {
-            let said = site.run(words);
-            assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+            let output = site.run(words);
+            assert_eq!(output.code, 0, "{words:?}: {}", output.err);
         }
     }
     let allowed = site.run(&["app", "update", "billing", "--allow", "ledger"]);
@@ -75,31 +75,46 @@ fn an_application_calls_another_one_which_learns_its_id() {
         site.run(&[&known[..], &as_whom[..], more].concat())
     };
     let who = format!("{ledger}/who");
-    let said = call("billing", "billing.key", &[&who]);
+    let output = call("billing", "billing.key", &[&who]);
     assert_eq!(
-        (said.code, said.out.as_str()),
+        (output.code, output.out.as_str()),
         (0, "billing"),
         "{}",
-        said.err
+        output.err
     );
 
     let (echo, content) = (format!("{ledger}/echo"), site.path("sent.txt"));
     std::fs::write(&content, "12.50").unwrap();
     let sent: &Path = &content;
     let words = ["-X", "POST", "--content", sent.to_str().unwrap(), &echo];
-    let said = call("billing", "billing.key", &words);
-    assert_eq!((said.code, said.out.as_str()), (0, "12.50"), "{}", said.err);
+    let output = call("billing", "billing.key", &words);
+    assert_eq!(
+        (output.code, output.out.as_str()),
+        (0, "12.50"),
+        "{}",
+        output.err
+    );
 
     // With the key of another application it is rejected, and ledger has no permission to call any.
-    let said = call("billing", "ledger.key", &[&who]);
-    assert_eq!((said.code, said.out.as_str()), (4, ""), "{}", said.err);
-    let said = call("ledger", "ledger.key", &[&who]);
-    assert_eq!((said.code, said.out.as_str()), (4, ""), "{}", said.err);
-    assert!(said.err.contains("may not call it"), "{}", said.err);
+    let output = call("billing", "ledger.key", &[&who]);
+    assert_eq!(
+        (output.code, output.out.as_str()),
+        (4, ""),
+        "{}",
+        output.err
+    );
+    let output = call("ledger", "ledger.key", &[&who]);
+    assert_eq!(
+        (output.code, output.out.as_str()),
+        (4, ""),
+        "{}",
+        output.err
+    );
+    assert!(output.err.contains("may not call it"), "{}", output.err);
     let missing = format!("{ledger}/nothing");
-    let said = call("billing", "billing.key", &[&missing]);
-    assert_eq!(said.code, 1);
-    assert!(said.err.contains("404"), "{}", said.err);
+    let output = call("billing", "billing.key", &[&missing]);
+    assert_eq!(output.code, 1);
+    assert!(output.err.contains("404"), "{}", output.err);
 }
 
 /// `app call` supported only v2, and reported that an RSA key has no seed.
@@ -130,8 +145,8 @@ fn an_application_of_v1_calls_another_one() {
             "--edition",
             "serveros-v1",
         ];
-        let said = site.run(&[&words[..], callees].concat());
-        assert_eq!(said.code, 0, "{}", said.err);
+        let output = site.run(&[&words[..], callees].concat());
+        assert_eq!(output.code, 0, "{}", output.err);
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let key = std::fs::read_to_string(file("provider.key")).unwrap();
@@ -161,16 +176,20 @@ fn an_application_of_v1_calls_another_one() {
         "app", "call", "--site", &site.uri, "--http", &http, "--as", "billing", "--key", &key,
     ];
     let call = |more: &[&str]| site.run(&[&words[..], &["--to", "ledger"], more, &[&who]].concat());
-    let said = call(&["--edition", "serveros-v1", "--site-public-key", "site.pem"]);
+    let output = call(&["--edition", "serveros-v1", "--site-public-key", "site.pem"]);
     assert_eq!(
-        (said.code, said.out.as_str()),
+        (output.code, output.out.as_str()),
         (0, "billing"),
         "{}",
-        said.err
+        output.err
     );
-    let said = call(&[]);
-    assert_eq!(said.code, 2, "{}", said.err);
-    assert!(said.err.contains("--edition serveros-v1"), "{}", said.err);
+    let output = call(&[]);
+    assert_eq!(output.code, 2, "{}", output.err);
+    assert!(
+        output.err.contains("--edition serveros-v1"),
+        "{}",
+        output.err
+    );
 }
 
 #[test]
@@ -197,9 +216,9 @@ fn an_admin_sees_why_an_application_gets_no_ticket() {
 fn an_update_adds_and_removes_permissions_and_shows_the_result() {
     let site = applications();
     let update = |more: &[&str]| site.run(&[&["app", "update", "billing"][..], more].concat());
-    let said = update(&["--allow-group", "finance,audit"]);
+    let output = update(&["--allow-group", "finance,audit"]);
     assert_eq!(
-        (said.code, said.out.lines().collect::<Vec<_>>()),
+        (output.code, output.out.lines().collect::<Vec<_>>()),
         (
             0,
             vec![
@@ -210,16 +229,16 @@ fn an_update_adds_and_removes_permissions_and_shows_the_result() {
             ]
         ),
         "{}",
-        said.err
+        output.err
     );
-    let said = update(&["--disallow", "ledger", "--disallow-group", "audit"]);
+    let output = update(&["--disallow", "ledger", "--disallow-group", "audit"]);
     assert_eq!(
-        said.out.lines().collect::<Vec<_>>(),
+        output.out.lines().collect::<Vec<_>>(),
         ["Changed billing.", "may call group  finance"]
     );
     assert_eq!(update(&["--allow", "ledgre"]).code, 6);
-    let told = r#"{"id":123456789012345678901234567890}"#;
-    assert_eq!(update(&["--auth-data", told]).code, 0);
+    let auth_data = r#"{"id":123456789012345678901234567890}"#;
+    assert_eq!(update(&["--auth-data", auth_data]).code, 0);
     let shown = || site.run(&["app", "show", "billing", "--json"]).out;
     assert!(
         shown().contains("123456789012345678901234567890"),

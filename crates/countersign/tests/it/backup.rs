@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sqlx::Connection;
 
-use crate::running::{MARIAS_PASSPHRASE, Running, SITE_PASSPHRASE, Said};
+use crate::running::{CommandOutput, MARIAS_PASSPHRASE, Running, SITE_PASSPHRASE};
 
 const PASS: [&str; 2] = ["--passphrase-file", "backup.pass"];
 
@@ -15,13 +15,13 @@ fn with_backup_passphrase() -> Running {
     site
 }
 
-fn backup(site: &Running, words: &[&str]) -> Said {
+fn backup(site: &Running, words: &[&str]) -> CommandOutput {
     site.run(&[&["backup"], words, &PASS].concat())
 }
 
-fn done(said: Said) -> Said {
-    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    said
+fn done(output: CommandOutput) -> CommandOutput {
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    output
 }
 
 /// Damages a database.
@@ -128,8 +128,8 @@ fn a_stopped_site_is_backed_up_with_its_slot_file_on_request() {
 fn a_backup_can_be_made_at_the_admin_socket_only() {
     let site = Running::with_accounts();
     for command in ["backup", "backup_done"] {
-        let said = site.call("maria", "maria.pass", &["site", command, "sealed:=true"]);
-        assert_eq!(said.code, 5, "{}", said.err);
+        let output = site.call("maria", "maria.pass", &["site", command, "sealed:=true"]);
+        assert_eq!(output.code, 5, "{}", output.err);
     }
 }
 
@@ -145,9 +145,9 @@ fn a_plain_backup_is_refused_if_a_pass_phrase_is_given() {
         &["verify", "sealed"][..],
         &["restore", "sealed", "--data", "other"],
     ] {
-        let said = backup(&site, words);
-        assert_eq!(said.code, 4, "{}", said.err);
-        assert!(said.err.contains("plain backup"), "{}", said.err);
+        let output = backup(&site, words);
+        assert_eq!(output.code, 4, "{}", output.err);
+        assert!(output.err.contains("plain backup"), "{}", output.err);
     }
     assert!(!site.path("other").exists(), "nothing was restored");
     done(site.run(&["backup", "restore", "sealed", "--data", "other"]));
@@ -168,11 +168,11 @@ fn a_damaged_backup_restores_nothing() {
                 &["verify", "damaged"][..],
                 &["restore", "damaged", "--data", "new"],
             ] {
-                let said = backup(&site, words);
+                let output = backup(&site, words);
                 assert!(
-                    said.code == 8 && said.err.contains("damaged"),
+                    output.code == 8 && output.err.contains("damaged"),
                     "{name} {what}: {}",
-                    said.err
+                    output.err
                 );
             }
             assert!(!site.path("new").exists(), "{name} {what}");
@@ -243,11 +243,11 @@ fn a_backup_of_a_newer_version_is_reported_as_such() {
         &["INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)
            SELECT 99, 'newer', installed_on, success, checksum, 0 FROM _sqlx_migrations LIMIT 1"],
     );
-    let said = backup(&site, &["create", "newer"]);
+    let output = backup(&site, &["create", "newer"]);
     assert!(
-        said.code == 1 && said.err.contains("newer version"),
+        output.code == 1 && output.err.contains("newer version"),
         "{}",
-        said.err
+        output.err
     );
     assert!(!site.path("newer").exists());
 }
@@ -273,18 +273,18 @@ fn a_database_with_missing_rows_is_reported() {
         doctor.out
     );
     site.start(&["--passphrase-file", "site.pass"]);
-    let said = site.run(&["audit", "verify"]);
+    let output = site.run(&["audit", "verify"]);
     assert!(
-        said.code == 8 && said.out.contains("damaged"),
+        output.code == 8 && output.out.contains("damaged"),
         "{}",
-        said.out
+        output.out
     );
     done(backup(&site, &["create", "broken"]));
-    let said = backup(&site, &["verify", "broken"]);
+    let output = backup(&site, &["verify", "broken"]);
     assert!(
-        said.code == 8 && said.err.contains("belongs to no row"),
+        output.code == 8 && output.err.contains("belongs to no row"),
         "{}",
-        said.err
+        output.err
     );
 }
 
@@ -305,11 +305,11 @@ fn a_database_with_a_torn_page_is_found_at_the_start() {
         "--passphrase-file",
         "site.pass",
     ];
-    let said = site.run(&serve);
+    let output = site.run(&serve);
     assert!(
-        said.code == 1 && said.err.contains("damaged"),
+        output.code == 1 && output.err.contains("damaged"),
         "{}",
-        said.err
+        output.err
     );
     assert_eq!(std::fs::read(&database).unwrap(), bytes);
     assert_eq!(site.run(&["doctor"]).code, 8);
@@ -318,23 +318,23 @@ fn a_database_with_a_torn_page_is_found_at_the_start() {
 #[test]
 fn the_doctor_names_problems_and_what_to_do() {
     let site = with_backup_passphrase();
-    let said = site.run(&["doctor"]);
+    let output = site.run(&["doctor"]);
     assert!(
-        said.code == 8 && said.out.contains("countersign backup create"),
+        output.code == 8 && output.out.contains("countersign backup create"),
         "{}",
-        said.out
+        output.out
     );
     let piped = site
         .command(&["backup", "create", "-", "--plain"])
         .output()
         .unwrap();
     assert!(piped.stdout.starts_with(b"countersign backup/1 plain\n"));
-    let said = site.run(&["doctor", "--json"]);
+    let output = site.run(&["doctor", "--json"]);
     assert_eq!(
-        (said.code, said.json()["problems"].as_u64()),
+        (output.code, output.json()["problems"].as_u64()),
         (0, Some(0)),
         "{}",
-        said.out
+        output.out
     );
 
     done(site.run(&["option", "floor", "delivered", "--yes"]));
@@ -345,16 +345,16 @@ fn the_doctor_names_problems_and_what_to_do() {
         "site/countersign.toml",
         "version = 1\nlog.level = \"warning\"",
     );
-    let said = site.run(&["doctor"]);
+    let output = site.run(&["doctor"]);
     for named in [
         "delivered-key is enabled",
         "chmod 600",
         "`warn`",
         "3 problems",
     ] {
-        assert!(said.out.contains(named), "{named}: {}", said.out);
+        assert!(output.out.contains(named), "{named}: {}", output.out);
     }
-    assert_eq!(said.code, 8);
+    assert_eq!(output.code, 8);
     assert_eq!(site.run(&["doctor", "--data", "nowhere"]).code, 6);
-    assert!(!said.out.contains(SITE_PASSPHRASE) && !said.out.contains(MARIAS_PASSPHRASE));
+    assert!(!output.out.contains(SITE_PASSPHRASE) && !output.out.contains(MARIAS_PASSPHRASE));
 }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::running::{Said, command};
+use crate::running::{CommandOutput, command};
 
 /// A temporary site in a folder of its own, started by a shell command line. Dropping it kills it.
 pub(crate) struct Site {
@@ -42,20 +42,20 @@ impl Site {
                 "robot.key.pub",
             ],
         ] {
-            let said = site.run(words);
-            assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+            let output = site.run(words);
+            assert_eq!(output.code, 0, "{words:?}: {}", output.err);
         }
         site
     }
 
-    pub(crate) fn run(&self, words: &[&str]) -> Said {
+    pub(crate) fn run(&self, words: &[&str]) -> CommandOutput {
         let output = command(self.folder.path(), words)
             .stdin(Stdio::null())
             .output();
         output.unwrap().into()
     }
 
-    pub(crate) fn log_in(&self) -> Said {
+    pub(crate) fn log_in(&self) -> CommandOutput {
         let login = ["call", "--site", &self.uri, "--key", "robot.key"];
         self.run(&[&login[..], &["self", "show"]].concat())
     }
@@ -98,10 +98,10 @@ impl Process {
     }
 
     /// Starts a process and returns its standard error too.
-    pub(crate) fn heard(command: &mut Command) -> (Self, BufReader<ChildStderr>) {
+    pub(crate) fn with_stderr(command: &mut Command) -> (Self, BufReader<ChildStderr>) {
         let mut process = Self::start(command.stderr(Stdio::piped()));
-        let said = process.0.stderr.take().unwrap();
-        (process, BufReader::new(said))
+        let output = process.0.stderr.take().unwrap();
+        (process, BufReader::new(output))
     }
 
     pub(crate) fn id(&self) -> Pid {
@@ -154,10 +154,13 @@ pub(crate) fn shell(folder: &std::path::Path, line: &str, words: &[&str]) -> Com
 }
 
 /// Reads standard error up to a line that contains `text`.
-pub(crate) fn wait_for(said: &mut BufReader<ChildStderr>, text: &str) -> String {
+pub(crate) fn wait_for(output: &mut BufReader<ChildStderr>, text: &str) -> String {
     let mut all = String::new();
     while !all.contains(text) {
-        assert!(said.read_line(&mut all).unwrap() > 0, "no {text:?}: {all}");
+        assert!(
+            output.read_line(&mut all).unwrap() > 0,
+            "no {text:?}: {all}"
+        );
     }
     all
 }

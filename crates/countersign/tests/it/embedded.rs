@@ -39,16 +39,16 @@ fn an_unknown_operation_is_asked_about_if_the_site_lists_it_as_disruptive() {
     let key = key_file::write_identity(&served.robot, None, &mut SystemEntropy);
     folder.write("robot.key", key.expose());
     folder.uri = served.uri.to_string();
-    let said = folder.call_as_robot(&["seats", "show"]);
-    assert_eq!(said.code, 0, "{}", said.err);
-    let said = folder.call_as_robot(&["seats", "free", "name=stalls"]);
-    assert_eq!(said.code, 2, "{}", said.err);
+    let output = folder.call_as_robot(&["seats", "show"]);
+    assert_eq!(output.code, 0, "{}", output.err);
+    let output = folder.call_as_robot(&["seats", "free", "name=stalls"]);
+    assert_eq!(output.code, 2, "{}", output.err);
     assert!(
-        said.err.contains("seats free stalls: Works on seats"),
+        output.err.contains("seats free stalls: Works on seats"),
         "{}",
-        said.err
+        output.err
     );
-    let said = folder.call_as_robot(&["seats", "free", "name=stalls", "--yes"]);
-    assert_eq!(said.code, 0, "{}", said.err);
+    let output = folder.call_as_robot(&["seats", "free", "name=stalls", "--yes"]);
+    assert_eq!(output.code, 0, "{}", output.err);
     runtime.block_on(served.stop());
 }

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::running::{Running, Said};
+use crate::running::{CommandOutput, Running};
 
 /// The failure, as `--json` shows it: one object on the last line.
-fn failure(said: &Said) -> Value {
-    let line = said.err.lines().last().unwrap_or_default();
-    serde_json::from_str(line).unwrap_or_else(|_| panic!("{}", said.err))
+fn failure(output: &CommandOutput) -> Value {
+    let line = output.err.lines().last().unwrap_or_default();
+    serde_json::from_str(line).unwrap_or_else(|_| panic!("{}", output.err))
 }
 
 /// The program differed from `--help`: a wrong pass phrase of the site key gave 5, wrong parameters of
@@ -73,8 +73,8 @@ fn every_command_ends_with_the_exit_code_of_the_table() {
     ] {
         // A valid recovery code of another site.
         site.write("code", "TGVPH-JM7CA-TBCSH-HVVSV-AEPT1-00FAF-QDT6D");
-        let said = site.run(unseal);
-        assert_eq!(said.code, 4, "{}", said.err);
+        let output = site.run(unseal);
+        assert_eq!(output.code, 4, "{}", output.err);
     }
 }
 
@@ -89,10 +89,10 @@ fn a_failure_is_one_json_object_with_json_output() {
         (&["no", "such", "--output=json"], "usage", 2),
         (&["--json"], "usage", 2),
     ] {
-        let said = site.run(words);
-        let failure = failure(&said);
-        assert_eq!(failure["code"], code, "{}", said.err);
-        assert_eq!((&failure["exit"], said.code), (&Value::from(exit), exit));
+        let output = site.run(words);
+        let failure = failure(&output);
+        assert_eq!(failure["code"], code, "{}", output.err);
+        assert_eq!((&failure["exit"], output.code), (&Value::from(exit), exit));
         assert!(
             failure["message"]
                 .as_str()
@@ -124,14 +124,15 @@ fn every_command_asks_before_a_disruptive_operation() {
         &["penalty", "forget"],
         &["option", "enable", "x25519-aes256gcm"],
     ] {
-        let said = site.run(words);
-        assert_eq!(said.code, 2, "{words:?}: {}", said.err);
-        assert!(said.err.contains("[not_confirmed]"), "{}", said.err);
+        let output = site.run(words);
+        assert_eq!(output.code, 2, "{words:?}: {}", output.err);
+        assert!(output.err.contains("[not_confirmed]"), "{}", output.err);
         assert!(
-            said.err
+            output
+                .err
                 .contains(&words[..2].join(" ").replace("key", "key_recovery")),
             "{}",
-            said.err
+            output.err
         );
     }
     let script = |words: &[&str], line: &str| {
@@ -147,12 +148,12 @@ fn every_command_asks_before_a_disruptive_operation() {
             "option enable x25519-aes256gcm: ",
         ),
     ] {
-        for said in [
+        for output in [
             site.call("maria", "maria.pass", words),
             script(&[], &words.join(" ")),
         ] {
-            let asked = said.code == 2 && said.err.contains(question);
-            assert!(asked, "{words:?}: {} {}", said.code, said.err);
+            let asked = output.code == 2 && output.err.contains(question);
+            assert!(asked, "{words:?}: {} {}", output.code, output.err);
         }
     }
     let delete = "person delete name=ada";

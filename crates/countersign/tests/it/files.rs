@@ -6,14 +6,14 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::running::{Running, SITE_PASSPHRASE, Said, command};
+use crate::running::{CommandOutput, Running, SITE_PASSPHRASE, command};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 /// Starts the site in the folder with its pass phrase, as a service manager does.
-fn unattended(folder: &Path, words: &[&str]) -> Said {
+fn unattended(folder: &Path, words: &[&str]) -> CommandOutput {
     let pass = folder.join("site.pass");
     std::fs::write(&pass, SITE_PASSPHRASE).unwrap();
     std::fs::set_permissions(&pass, PermissionsExt::from_mode(0o600)).unwrap();
@@ -36,11 +36,11 @@ fn an_export_replaces_no_file_without_force_and_no_device() {
     let site = Running::new();
     site.write("log.jsonl", "mine");
     let export = |words: &[&str]| site.run(&[&["audit", "export"], words].concat());
-    let kept = export(&["--save", "log.jsonl"]);
+    let refused = export(&["--save", "log.jsonl"]);
     assert!(
-        kept.code == 7 && kept.err.contains("[file_exists]"),
+        refused.code == 7 && refused.err.contains("[file_exists]"),
         "{}",
-        kept.err
+        refused.err
     );
     assert_eq!(std::fs::read(site.path("log.jsonl")).unwrap(), b"mine");
     let replaced = export(&["--save", "log.jsonl", "--force"]);
@@ -73,15 +73,15 @@ fn no_site_is_created_in_the_folder_of_a_lost_one_without_new() {
         if let Some(text) = lost {
             site.write("site/site.db", text);
         }
-        let said = unattended(&folder, &[]);
-        assert_eq!(said.code, 7, "{}", said.err);
+        let output = unattended(&folder, &[]);
+        assert_eq!(output.code, 7, "{}", output.err);
         for named in [
             "countersign.toml",
             "backup restore",
             "serve --new",
             "[site_was_here]",
         ] {
-            assert!(said.err.contains(named), "{named}: {}", said.err);
+            assert!(output.err.contains(named), "{named}: {}", output.err);
         }
         assert_eq!(
             std::fs::read(&database).ok().as_deref(),
@@ -106,8 +106,8 @@ fn no_site_is_created_in_the_folder_of_a_lost_one_without_new() {
             .count(),
         1
     );
-    let kept = std::fs::read(site.path("site/countersign.toml")).unwrap();
-    assert_eq!(kept, settings, "an existing file is not overwritten");
+    let content = std::fs::read(site.path("site/countersign.toml")).unwrap();
+    assert_eq!(content, settings, "an existing file is not overwritten");
 }
 
 /// With a slot file of another site in the folder, the new site could never be started again.
@@ -118,18 +118,18 @@ fn a_new_site_is_not_created_next_to_the_slot_file_of_another() {
     let slot = folder.path().join("site/site-key.slot");
     std::fs::write(&slot, "precious").unwrap();
     for words in [&[][..], &["--new"]] {
-        let said = unattended(folder.path(), words);
+        let output = unattended(folder.path(), words);
         assert!(
-            said.code == 7 && said.err.contains("site-key.slot"),
+            output.code == 7 && output.err.contains("site-key.slot"),
             "{}",
-            said.err
+            output.err
         );
         assert_eq!(std::fs::read(&slot).unwrap(), b"precious");
         assert!(!folder.path().join("site/site.db").exists());
     }
 }
 
-/// With a slot file of another site, the error said only that it does not open the key.
+/// With a slot file of another site, the error output only that it does not open the key.
 #[test]
 fn a_slot_file_of_another_site_is_reported() {
     let mut site = Running::new();
@@ -138,11 +138,11 @@ fn a_slot_file_of_another_site_is_reported() {
         "site/site-key.slot",
         "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=\n",
     );
-    let said = unattended(site.folder.path(), &[]);
+    let output = unattended(site.folder.path(), &[]);
     assert!(
-        said.code == 4 && said.err.contains("move it away"),
+        output.code == 4 && output.err.contains("move it away"),
         "{}",
-        said.err
+        output.err
     );
 }
 
@@ -177,8 +177,8 @@ fn the_recovery_code_is_on_standard_output_only() {
     // A port in use ends the launch after the site was created.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = unattended(folder.path(), &["--session-listen", &address]);
-    assert_eq!(said.code, 2, "{}", said.err);
+    let output = unattended(folder.path(), &["--session-listen", &address]);
+    assert_eq!(output.code, 2, "{}", output.err);
     let pass = ["--passphrase-file", "site.pass"];
     let words = [
         &["serve", "--session-listen", &address][..],
@@ -186,13 +186,17 @@ fn the_recovery_code_is_on_standard_output_only() {
         &["--json"],
     ]
     .concat();
-    let said = Said::from(command(folder.path(), &words).output().unwrap());
-    assert_eq!(said.code, 1, "{}", said.err);
-    let code = said.json()["recovery_code"].as_str().unwrap().to_owned();
-    assert!(code.len() > 32 && !said.err.contains(&code), "{}", said.err);
+    let output = CommandOutput::from(command(folder.path(), &words).output().unwrap());
+    assert_eq!(output.code, 1, "{}", output.err);
+    let code = output.json()["recovery_code"].as_str().unwrap().to_owned();
+    assert!(
+        code.len() > 32 && !output.err.contains(&code),
+        "{}",
+        output.err
+    );
 }
 
-/// `dev --data DIR` said that the folder is deleted, but did not delete it.
+/// `dev --data DIR` output that the folder is deleted, but did not delete it.
 #[test]
 fn a_temporary_site_in_a_named_folder_stays_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
@@ -202,18 +206,18 @@ fn a_temporary_site_in_a_named_folder_stays_and_says_so() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = String::new();
+    let mut output = String::new();
     for line in BufReader::new(process.stderr.take().unwrap()).lines() {
-        said += &line.unwrap();
-        if said.contains("The site is at ") {
+        output += &line.unwrap();
+        if output.contains("The site is at ") {
             break;
         }
     }
     send("-TERM", process.id());
     process.wait().unwrap();
     assert!(
-        said.contains("The site stays in kept") && !said.contains("is deleted"),
-        "{said}"
+        output.contains("which stays in kept") && !output.contains("deletes it"),
+        "{output}"
     );
     assert!(folder.path().join("kept/site.db").exists());
 }

@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::running::{Running, Said};
+use crate::running::{CommandOutput, Running};
 
-fn change(site: &Running, present: &str, new: &str) -> Said {
+fn change(site: &Running, present: &str, new: &str) -> CommandOutput {
     let words = ["passphrase", "change", "--site", &site.uri, "--as", "maria"];
     let files = ["--passphrase-file", present, "--new-passphrase-file", new];
     site.run(&[&words[..], &files[..]].concat())
@@ -63,8 +63,13 @@ fn a_person_changes_their_pass_phrase_and_keeps_their_key() {
 fn a_dump_is_saved_with_mode_0600_and_overwrites_nothing() {
     let site = Running::with_accounts();
     let dump = ["person", "dump", "maria", "--save", "maria.json"];
-    let said = site.run(&dump);
-    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    let output = site.run(&dump);
+    assert_eq!(
+        (output.code, output.out.as_str()),
+        (0, ""),
+        "{}",
+        output.err
+    );
     let mode = std::fs::metadata(site.path("maria.json"))
         .unwrap()
         .permissions()

@@ -19,19 +19,19 @@ pub(crate) struct Running {
 }
 
 /// The output and the exit code of a command.
-pub(crate) struct Said {
+pub(crate) struct CommandOutput {
     pub(crate) out: String,
     pub(crate) err: String,
     pub(crate) code: i32,
 }
 
-impl Said {
+impl CommandOutput {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap()
     }
 }
 
-impl From<Output> for Said {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         Self {
             out: String::from_utf8(output.stdout).unwrap(),
@@ -89,8 +89,8 @@ impl Running {
                 "robot.key.pub",
             ],
         ] {
-            let said = self.run(words);
-            assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+            let output = self.run(words);
+            assert_eq!(output.code, 0, "{words:?}: {}", output.err);
         }
     }
 
@@ -112,17 +112,17 @@ impl Running {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap());
-        let mut said = String::new();
+        let mut output = String::new();
         self.uri = loop {
             let mut line = String::new();
             assert!(
                 lines.read_line(&mut line).unwrap() > 0,
-                "the site did not start: {said}"
+                "the site did not start: {output}"
             );
             if let Some(uri) = line.strip_prefix("The site is at ") {
                 break uri.trim().to_owned();
             }
-            said += &line;
+            output += &line;
         };
         // Read the rest of the log, so that the pipe never fills up.
         std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
@@ -169,7 +169,7 @@ impl Running {
         command(self.folder.path(), words)
     }
 
-    pub(crate) fn run(&self, words: &[&str]) -> Said {
+    pub(crate) fn run(&self, words: &[&str]) -> CommandOutput {
         self.command(words)
             .stdin(Stdio::null())
             .output()
@@ -178,7 +178,7 @@ impl Running {
     }
 
     /// Runs a command with `input` on standard input.
-    pub(crate) fn run_with(&self, words: &[&str], input: &str) -> Said {
+    pub(crate) fn run_with(&self, words: &[&str], input: &str) -> CommandOutput {
         let mut process = self
             .command(words)
             .stdin(Stdio::piped())
@@ -192,7 +192,7 @@ impl Running {
     }
 
     /// Calls an operation over the session protocol as maria, with the pass phrase in `file`.
-    pub(crate) fn call(&self, name: &str, file: &str, words: &[&str]) -> Said {
+    pub(crate) fn call(&self, name: &str, file: &str, words: &[&str]) -> CommandOutput {
         let login = [
             "call",
             "--site",
@@ -206,7 +206,7 @@ impl Running {
     }
 
     /// Calls an operation over the session protocol as the robot.
-    pub(crate) fn call_as_robot(&self, words: &[&str]) -> Said {
+    pub(crate) fn call_as_robot(&self, words: &[&str]) -> CommandOutput {
         let login = ["call", "--site", &self.uri, "--key", "robot.key"];
         self.run(&[&login[..], words].concat())
     }

@@ -6,9 +6,9 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::json;
 
-use crate::running::{Running, Said};
+use crate::running::{CommandOutput, Running};
 
-fn shell(site: &Running, lines: &str) -> Said {
+fn shell(site: &Running, lines: &str) -> CommandOutput {
     let words = [
         "shell",
         "--site",
@@ -24,17 +24,17 @@ fn shell(site: &Running, lines: &str) -> Said {
 #[test]
 fn a_script_runs_over_one_session_and_ends_at_its_first_failure() {
     let site = Running::with_accounts();
-    let said = shell(
+    let output = shell(
         &site,
         "self show\nperson create name=ada full_name='Ada L'\nhelp person create\nexit\nperson delete name=ada\n",
     );
-    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(output.code, 0, "{}", output.err);
     assert!(
-        said.out.starts_with("maria@local") && said.out.contains("Created ada@local"),
+        output.out.starts_with("maria@local") && output.out.contains("Created ada@local"),
         "{}",
-        said.out
+        output.out
     );
-    assert!(said.out.contains("name"), "help shows the parameters");
+    assert!(output.out.contains("name"), "help shows the parameters");
     let shown = site.run(&["person", "show", "ada", "--json"]);
     assert_eq!(
         shown.json()["full_name"],
@@ -42,9 +42,14 @@ fn a_script_runs_over_one_session_and_ends_at_its_first_failure() {
         "the lines after exit are not run"
     );
 
-    let said = shell(&site, "person show name=nobody\nperson delete name=ada\n");
-    assert_eq!(said.code, 6, "{}", said.err);
-    assert_eq!(said.err.matches("[not_found]").count(), 1, "{}", said.err);
+    let output = shell(&site, "person show name=nobody\nperson delete name=ada\n");
+    assert_eq!(output.code, 6, "{}", output.err);
+    assert_eq!(
+        output.err.matches("[not_found]").count(),
+        1,
+        "{}",
+        output.err
+    );
     assert_eq!(site.run(&["person", "show", "ada"]).code, 0);
 }
 
@@ -53,10 +58,10 @@ fn history_is_stored_with_mode_0600_and_without_secrets() {
     let site = Running::with_accounts();
     shell(&site, "self show\nself show passphrase=hunter2\n");
     let history = site.path("state/countersign/history");
-    let kept = std::fs::read_to_string(&history).unwrap();
+    let history = std::fs::read_to_string(&history).unwrap();
     assert!(
-        kept.contains("self show") && !kept.contains("hunter2"),
-        "{kept}"
+        history.contains("self show") && !history.contains("hunter2"),
+        "{history}"
     );
     let mode = std::fs::metadata(history).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0);
@@ -77,10 +82,10 @@ fn parameters_come_from_a_file_and_the_command_line_overrides_it() {
         "ada.json",
         "--json",
     ];
-    let said = site.call("maria", "maria.pass", &words);
-    assert_eq!(said.code, 0, "{}", said.err);
+    let output = site.call("maria", "maria.pass", &words);
+    assert_eq!(output.code, 0, "{}", output.err);
     assert_eq!(
-        (&said.json()["name"], &said.json()["full_name"]),
+        (&output.json()["name"], &output.json()["full_name"]),
         (&json!("ada@local"), &json!("Ada L"))
     );
     site.write("list.json", "[1]");
@@ -97,27 +102,30 @@ fn numbers_in_parameters_are_stored_unchanged() {
         &["key", "party", "robot.key", "--out", "party"][..],
         &["app", "create", "billing", "--public-key", "party"],
     ] {
-        let said = site.run(words);
-        assert_eq!(said.code, 0, "{words:?}: {}", said.err);
+        let output = site.run(words);
+        assert_eq!(output.code, 0, "{words:?}: {}", output.err);
     }
-    let told = |last: u8| format!("{{\"auth_data\": {{\"number\": {LONG}{last}}}}}");
+    let settings = |last: u8| format!("{{\"auth_data\": {{\"number\": {LONG}{last}}}}}");
     let is_stored = |last: u8| {
         let shown = site.run(&["app", "show", "billing", "--json"]).out;
         assert!(shown.contains(&format!("{LONG}{last}")), "{shown}");
     };
     let update = |words: &[&str]| {
         let words = [&["app", "update", "id=billing"], words].concat();
-        let said = site.call("maria", "maria.pass", &words);
-        assert_eq!(said.code, 0, "{}", said.err);
+        let output = site.call("maria", "maria.pass", &words);
+        assert_eq!(output.code, 0, "{}", output.err);
     };
-    update(&[&format!("settings:={}", told(1))]);
+    update(&[&format!("settings:={}", settings(1))]);
     is_stored(1);
-    site.write("told.json", &format!("{{\"settings\": {}}}", told(2)));
-    update(&["--params-file", "told.json"]);
+    site.write(
+        "settings.json",
+        &format!("{{\"settings\": {}}}", settings(2)),
+    );
+    update(&["--params-file", "settings.json"]);
     is_stored(2);
-    let line = format!("app update id=billing 'settings:={}'\n", told(3));
-    let said = shell(&site, &line);
-    assert_eq!(said.code, 0, "{}", said.err);
+    let line = format!("app update id=billing 'settings:={}'\n", settings(3));
+    let output = shell(&site, &line);
+    assert_eq!(output.code, 0, "{}", output.err);
     is_stored(3);
 }
 

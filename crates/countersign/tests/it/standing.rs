@@ -12,8 +12,9 @@ use crate::dev::{DEV, Process, shell, wait_for};
 #[test]
 fn a_site_whose_listener_fails_ends_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut process, mut said) = Process::heard(&mut shell(folder.path(), r#"exec "$@""#, DEV));
-    let start = wait_for(&mut said, "The site is at ");
+    let (mut process, mut output) =
+        Process::with_stderr(&mut shell(folder.path(), r#"exec "$@""#, DEV));
+    let start = wait_for(&mut output, "The site is at ");
     let (_, address) = start.split_once("countersign://").unwrap();
     let address: std::net::SocketAddr = address.split_once('#').unwrap().0.parse().unwrap();
 
@@ -33,7 +34,7 @@ fn a_site_whose_listener_fails_ends_with_an_error() {
     let _ = TcpStream::connect(address);
 
     let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
+    output.read_to_string(&mut rest).unwrap();
     assert_eq!(process.code(), Some(1), "{rest}");
     assert!(rest.contains("error: the session listener ended"), "{rest}");
     assert!(rest.contains("[task_ended]"), "{rest}");
@@ -51,16 +52,17 @@ fn a_temporary_site_leaves_no_files_whichever_signal_ends_it() {
         for started in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let mut command = shell(folder.path(), r#"exec "$@""#, &words);
-            let (mut process, mut said) = Process::heard(command.env("TMPDIR", folder.path()));
+            let (mut process, mut output) =
+                Process::with_stderr(command.env("TMPDIR", folder.path()));
             if started {
-                wait_for(&mut said, "The site is at ");
+                wait_for(&mut output, "The site is at ");
             } else {
                 // From the moment at which there are files to remove.
                 while folder.path().read_dir().unwrap().next().is_none() {}
             }
             process.signal(signal);
             let mut rest = String::new();
-            said.read_to_string(&mut rest).unwrap();
+            output.read_to_string(&mut rest).unwrap();
             assert_eq!(process.code(), Some(0), "{signal:?}: {rest}");
             let left = folder.path().read_dir().unwrap().count();
             assert_eq!(left, 0, "{signal:?}");
@@ -87,15 +89,16 @@ fn a_site_reloads_its_settings_on_sighup() {
         &DEV[1..],
     ]
     .concat();
-    let (mut process, mut said) = Process::heard(&mut shell(folder.path(), r#"exec "$@""#, &words));
-    wait_for(&mut said, "The site is at ");
+    let (mut process, mut output) =
+        Process::with_stderr(&mut shell(folder.path(), r#"exec "$@""#, &words));
+    wait_for(&mut output, "The site is at ");
     let hang_up = || process.signal(Signal::HUP);
 
     write(
         "[limits]\nunauthenticated = 7\n[log]\nlevel = \"debug\"\n[listen]\npublic_host = \"a.example\"\n",
     );
     hang_up();
-    let text = wait_for(&mut said, "need a restart");
+    let text = wait_for(&mut output, "need a restart");
     for named in [
         "limits.unauthenticated: default -> 7",
         "log.level: default -> debug",
@@ -105,11 +108,11 @@ fn a_site_reloads_its_settings_on_sighup() {
     }
     write("[limits]\nunauthenticated = 0\n");
     hang_up();
-    wait_for(&mut said, "the settings were not reloaded");
+    wait_for(&mut output, "the settings were not reloaded");
     assert!(process.runs());
     process.signal(Signal::TERM);
     let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
+    output.read_to_string(&mut rest).unwrap();
     assert_eq!(process.code(), Some(0), "{rest}");
 }
 

@@ -1,9 +1,9 @@
 //! Text that users provide (pass phrases, keys, URIs, variables), as editors, shells and other systems
 //! write it.
 
-use crate::running::{Running, Said};
+use crate::running::{CommandOutput, Running};
 
-fn with(site: &Running, variables: &[(&str, &str)], words: &[&str]) -> Said {
+fn with(site: &Running, variables: &[(&str, &str)], words: &[&str]) -> CommandOutput {
     let mut command = site.command(words);
     let command = command.envs(variables.iter().copied());
     command
@@ -21,27 +21,27 @@ fn a_pass_phrase_is_the_same_from_every_file_and_keyboard() {
     let site = Running::with_accounts();
     site.write("mac.pass", "\u{feff}Zoe\u{308}s correct\u{a0}horse\r\n");
     let set = ["person", "passphrase", "maria", "--passphrase-file"];
-    let said = site.run(&[&set[..], &["mac.pass"]].concat());
-    assert_eq!(said.code, 0, "{}", said.err);
+    let output = site.run(&[&set[..], &["mac.pass"]].concat());
+    assert_eq!(output.code, 0, "{}", output.err);
     site.write("pc.pass", "Zo\u{eb}s correct horse");
     assert_eq!(site.call("maria", "pc.pass", &["self", "show"]).code, 0);
     site.write("blanks.pass", " Zo\u{eb}s correct horse ");
     assert_eq!(site.call("maria", "blanks.pass", &["self", "show"]).code, 4);
 
     site.write("control.pass", "correct\thorse\u{7}battery");
-    let said = site.run(&[&set[..], &["control.pass"]].concat());
-    assert_eq!(said.code, 1);
+    let output = site.run(&[&set[..], &["control.pass"]].concat());
+    assert_eq!(output.code, 1);
     assert!(
-        said.err.contains("character 8") && said.err.contains("control"),
+        output.err.contains("character 8") && output.err.contains("control"),
         "{}",
-        said.err
+        output.err
     );
     // At a login such a pass phrase matches no record; the error does not differ from a wrong one.
-    let said = site.call("maria", "control.pass", &["self", "show"]);
+    let output = site.call("maria", "control.pass", &["self", "show"]);
     assert!(
-        said.code == 4 && !said.err.contains("control"),
+        output.code == 4 && !output.err.contains("control"),
         "{}",
-        said.err
+        output.err
     );
 }
 
@@ -54,8 +54,8 @@ fn variables_may_be_empty_or_have_white_space_around_the_value() {
         format!("{}\n", site.uri),
         format!(" \u{feff}{}\r\n", site.uri),
     ] {
-        let said = with(&site, &[("COUNTERSIGN_SITE", &uri)], &show);
-        assert_eq!(said.code, 0, "{}", said.err);
+        let output = with(&site, &[("COUNTERSIGN_SITE", &uri)], &show);
+        assert_eq!(output.code, 0, "{}", output.err);
     }
     let empty = [
         "COUNTERSIGN_DATA",
@@ -69,16 +69,16 @@ fn variables_may_be_empty_or_have_white_space_around_the_value() {
         "COUNTERSIGN_PARAMS_FILE",
     ];
     let mut variables = empty.map(|name| (name, "")).to_vec();
-    let said = with(&site, &variables, &["site", "status"]);
-    assert_eq!(said.code, 0, "{}", said.err);
+    let output = with(&site, &variables, &["site", "status"]);
+    assert_eq!(output.code, 0, "{}", output.err);
     variables.push(("COUNTERSIGN_SITE", &site.uri));
-    let said = with(&site, &variables, &show);
-    assert_eq!(said.code, 0, "{}", said.err);
-    let said = with(&site, &[("COUNTERSIGN_SITE", "\n")], &show);
+    let output = with(&site, &variables, &show);
+    assert_eq!(output.code, 0, "{}", output.err);
+    let output = with(&site, &[("COUNTERSIGN_SITE", "\n")], &show);
     assert!(
-        said.code == 2 && said.err.contains("--site"),
+        output.code == 2 && output.err.contains("--site"),
         "{}",
-        said.err
+        output.err
     );
 }
 
@@ -93,11 +93,11 @@ fn each_secret_has_a_variable_of_its_own() {
     ] {
         let variable = [(name, "site.pass")];
         let person = name.to_lowercase().replace('_', "-");
-        let said = with(&site, &variable, &["person", "create", &person]);
+        let output = with(&site, &variable, &["person", "create", &person]);
         assert!(
-            said.code == 0 && !said.out.contains("with a pass phrase"),
+            output.code == 0 && !output.out.contains("with a pass phrase"),
             "{}",
-            said.out
+            output.out
         );
         let file = format!("{person}.key");
         assert_eq!(
@@ -109,11 +109,11 @@ fn each_secret_has_a_variable_of_its_own() {
     }
     let key = ["key", "new", "--out", "e.key"];
     let variable = [("COUNTERSIGN_KEY_PASSPHRASE_FILE", "maria.pass")];
-    let said = with(&site, &variable, &key);
+    let output = with(&site, &variable, &key);
     assert!(
-        said.code == 0 && said.err.contains("pass phrase in maria.pass"),
+        output.code == 0 && output.err.contains("pass phrase in maria.pass"),
         "{}",
-        said.err
+        output.err
     );
     assert_eq!(with(&site, &variable, &["key", "show", "e.key"]).code, 0);
     assert_eq!(with(&site, &[], &["key", "show", "e.key"]).code, 2);
@@ -177,20 +177,20 @@ fn a_private_key_is_not_sent() {
                 &keys,
             ],
         ] {
-            let said = site.run(words);
+            let output = site.run(words);
             assert!(
-                said.code == 2 && said.err.contains("nothing was sent"),
+                output.code == 2 && output.err.contains("nothing was sent"),
                 "{words:?}: {}",
-                said.err
+                output.err
             );
         }
     }
     let plain = ["person", "deliver-key", "x", "--key", "robot.key", "--yes"];
-    let said = site.run(&plain);
+    let output = site.run(&plain);
     assert!(
-        said.code == 2 && said.err.contains("not encrypted"),
+        output.code == 2 && output.err.contains("not encrypted"),
         "{}",
-        said.err
+        output.err
     );
     let public = ["service", "create", "x", "--public-key", "robot.key.pub"];
     assert_eq!(site.run(&public).code, 3, "a public key would be sent");
@@ -248,14 +248,14 @@ fn host_names_and_durations_are_accepted_everywhere() {
         "names.toml",
         "version = 1\n[listen]\nsession = \"localhost:4747\"\nhttp = \"localhost:4749\"\n",
     );
-    let said = site.run(&["config", "check", "names.toml"]);
-    assert_eq!(said.code, 0, "{}", said.err);
+    let output = site.run(&["config", "check", "names.toml"]);
+    assert_eq!(output.code, 0, "{}", output.err);
     let serve = ["--data", "other", "serve", "--session-listen"];
-    let said = site.run(&[&serve[..], &["localhost:0", "--http-listen", "localhost"]].concat());
+    let output = site.run(&[&serve[..], &["localhost:0", "--http-listen", "localhost"]].concat());
     assert!(
-        said.code == 2 && said.err.contains("--http-listen"),
+        output.code == 2 && output.err.contains("--http-listen"),
         "{}",
-        said.err
+        output.err
     );
     let config = [
         "site",
@@ -266,8 +266,8 @@ fn host_names_and_durations_are_accepted_everywhere() {
         "30m",
         "--json",
     ];
-    let said = site.run(&config);
-    assert_eq!(said.code, 0, "{}", said.err);
-    assert_eq!(said.json()["session_lifetime"], 43_200);
-    assert_eq!(said.json()["key_lifetime"], 1_800);
+    let output = site.run(&config);
+    assert_eq!(output.code, 0, "{}", output.err);
+    assert_eq!(output.json()["session_lifetime"], 43_200);
+    assert_eq!(output.json()["key_lifetime"], 1_800);
 }

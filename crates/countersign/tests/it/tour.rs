@@ -18,16 +18,16 @@ fn a_newcomer_has_a_site_with_a_person_and_a_service_that_run_operations() {
         (&json!(site.uri), &json!(false))
     );
 
-    let said = site.call("maria", "maria.pass", &["self", "show", "--json"]);
+    let output = site.call("maria", "maria.pass", &["self", "show", "--json"]);
     assert_eq!(
-        (said.code, said.json()["name"].as_str()),
+        (output.code, output.json()["name"].as_str()),
         (0, Some("maria@local")),
         "{}",
-        said.err
+        output.err
     );
-    let said = site.call_as_robot(&["self", "show", "--json"]);
+    let output = site.call_as_robot(&["self", "show", "--json"]);
     assert_eq!(
-        (said.code, said.json()["name"].as_str()),
+        (output.code, output.json()["name"].as_str()),
         (0, Some("robot@local"))
     );
     let created = [
@@ -121,8 +121,13 @@ fn an_entry_is_shown_to_a_follower_whose_filter_matched_nothing_before() {
 #[test]
 fn the_audit_log_is_exported_over_the_admin_socket_and_over_a_session() {
     let site = Running::with_accounts();
-    let said = site.run(&["audit", "export", "--save", "log.jsonl"]);
-    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    let output = site.run(&["audit", "export", "--save", "log.jsonl"]);
+    assert_eq!(
+        (output.code, output.out.as_str()),
+        (0, ""),
+        "{}",
+        output.err
+    );
     let saved = std::fs::read_to_string(site.path("log.jsonl")).unwrap();
     let listed = site.run(&["audit", "list", "-o", "jsonl"]).out;
     let parsed = |text: &str| -> Vec<serde_json::Value> {
@@ -262,8 +267,8 @@ fn a_delivered_key_opens_with_openssl() {
         "--save-delivered-key",
         "delivered.pem",
     ];
-    let said = site.call("maria", "maria.pass", &call);
-    assert_eq!(said.code, 0, "{}", said.err);
+    let output = site.call("maria", "maria.pass", &call);
+    assert_eq!(output.code, 0, "{}", output.err);
     assert_eq!(site.call("maria", "wrong.pass", &call[..4]).code, 4);
     let openssl = |arguments: &[&str]| {
         let mut command = std::process::Command::new("openssl");
@@ -320,11 +325,11 @@ fn a_sealed_site_is_unsealed_with_its_pass_phrase_or_its_recovery_code() {
         site.start(&[]);
         let status = site.run(&["site", "status", "--json"]).json();
         assert_eq!(status["sealed"], json!(true));
-        let said = site.call_as_robot(&["self", "show"]);
+        let output = site.call_as_robot(&["self", "show"]);
         assert!(
-            said.code == 3 && said.err.contains("[sealed]"),
+            output.code == 3 && output.err.contains("[sealed]"),
             "{}",
-            said.err
+            output.err
         );
         assert_eq!(
             site.run(&["person", "list"]).code,
@@ -398,8 +403,8 @@ fn applications_are_registered_and_permitted_to_call_others() {
     let key = |name: &str| {
         let (file, party) = (format!("{name}.key"), format!("{name}.party"));
         assert_eq!(site.run(&["key", "new", "--out", &file]).code, 0);
-        let said = site.run(&["key", "party", &file, "--out", &party]);
-        assert_eq!(said.code, 0, "{}", said.err);
+        let output = site.run(&["key", "party", &file, "--out", &party]);
+        assert_eq!(output.code, 0, "{}", output.err);
         party
     };
     for (name, more) in [
@@ -408,8 +413,8 @@ fn applications_are_registered_and_permitted_to_call_others() {
     ] {
         let party = key(name);
         let create = [&["app", "create", name, "--public-key", &party][..], &more].concat();
-        let said = site.run(&create);
-        assert_eq!(said.code, 0, "{}", said.err);
+        let output = site.run(&create);
+        assert_eq!(output.code, 0, "{}", output.err);
     }
     let update = [
         "app",

@@ -12,9 +12,9 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_get_the_same_error_with_exi
     let unknown = site.call("nobody", "maria.pass", &["self", "show"]);
     assert_eq!(site.run(&["person", "lock", "maria", "--yes"]).code, 0);
     let locked = site.call("maria", "maria.pass", &["self", "show"]);
-    for said in [&wrong, &unknown, &locked] {
+    for output in [&wrong, &unknown, &locked] {
         assert_eq!(
-            (said.code, &said.err, said.out.as_str()),
+            (output.code, &output.err, output.out.as_str()),
             (4, &wrong.err, "")
         );
     }
@@ -26,14 +26,14 @@ fn a_wrong_site_key_warns_of_an_attack_with_exit_code_4() {
     let key = other.uri.split_once('#').unwrap().1.to_owned();
     let address = site.uri.split_once('#').unwrap().0;
     other.uri = format!("{address}#{key}");
-    let said = other.call("maria", "maria.pass", &["self", "show"]);
-    assert!(said.code == 4 && said.err.contains("WARNING") && said.err.contains("attack"));
+    let output = other.call("maria", "maria.pass", &["self", "show"]);
+    assert!(output.code == 4 && output.err.contains("WARNING") && output.err.contains("attack"));
     std::fs::copy(site.path("robot.key"), other.path("robot.key")).unwrap();
-    let said = other.call_as_robot(&["self", "show"]);
+    let output = other.call_as_robot(&["self", "show"]);
     assert!(
-        said.code == 4 && said.err.contains("attack"),
+        output.code == 4 && output.err.contains("attack"),
         "{}",
-        said.err
+        output.err
     );
 }
 
@@ -85,11 +85,11 @@ fn a_damaged_dump_changes_nothing_and_names_line_and_field() {
     ];
     for (damaged, named) in damages {
         site.write("damaged.json", &damaged);
-        let said = site.run(&["person", "load", "damaged.json"]);
+        let output = site.run(&["person", "load", "damaged.json"]);
         assert!(
-            said.code == 2 && said.err.contains(named) && said.err.contains("line"),
+            output.code == 2 && output.err.contains(named) && output.err.contains("line"),
             "{}",
-            said.err
+            output.err
         );
         assert_eq!(site.run(&["person", "show", "copy"]).code, 6);
     }
@@ -129,10 +129,10 @@ fn a_second_serve_on_a_folder_and_a_taken_port_are_refused_with_exit_code_1() {
         "site.pass",
     ];
     let taken = command(other.path(), &words).output().unwrap();
-    let said = String::from_utf8(taken.stderr).unwrap();
+    let output = String::from_utf8(taken.stderr).unwrap();
     assert!(
-        taken.status.code() == Some(1) && said.contains("cannot listen on"),
-        "{said}"
+        taken.status.code() == Some(1) && output.contains("cannot listen on"),
+        "{output}"
     );
     assert_eq!(site.run(&["site", "status"]).code, 0);
 }
@@ -167,7 +167,7 @@ fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
         "site/site.db",
         "this is no database, but somebody's only copy of a poem",
     );
-    let said = site.run(&[
+    let output = site.run(&[
         "serve",
         "--session-listen",
         "127.0.0.1:0",
@@ -176,9 +176,9 @@ fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
         "--passphrase-file",
         "site.pass",
     ]);
-    assert_eq!(said.code, 1, "{}", said.err);
-    let kept = std::fs::read_to_string(site.path("site/site.db")).unwrap();
-    assert!(kept.contains("poem"));
+    assert_eq!(output.code, 1, "{}", output.err);
+    let content = std::fs::read_to_string(site.path("site/site.db")).unwrap();
+    assert!(content.contains("poem"));
 }
 
 #[test]
@@ -195,15 +195,15 @@ fn a_refused_pass_phrase_creates_no_person() {
             "--json",
         ])
     };
-    let said = create("short.pass");
-    assert!(said.code == 1 && said.err.contains("short_passphrase"));
+    let output = create("short.pass");
+    assert!(output.code == 1 && output.err.contains("short_passphrase"));
     assert_eq!(site.run(&["person", "show", "ada"]).code, 6);
-    let said = create("maria.pass");
+    let output = create("maria.pass");
     assert_eq!(
-        (said.code, said.json()["name"].as_str()),
+        (output.code, output.json()["name"].as_str()),
         (0, Some("ada@local")),
         "{}",
-        said.err
+        output.err
     );
     assert_eq!(site.call("ada", "maria.pass", &["self", "show"]).code, 0);
 }
@@ -213,7 +213,7 @@ fn a_secret_that_others_can_read_gets_a_warning() {
     let site = Running::new();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(site.path("maria.pass"), mode).unwrap();
-    let said = site.run(&[
+    let output = site.run(&[
         "key",
         "new",
         "--out",
@@ -221,7 +221,7 @@ fn a_secret_that_others_can_read_gets_a_warning() {
         "--passphrase-file",
         "maria.pass",
     ]);
-    assert!(said.code == 0 && said.err.contains("other users can read"));
+    assert!(output.code == 0 && output.err.contains("other users can read"));
 }
 
 #[test]
@@ -229,23 +229,23 @@ fn a_configuration_error_names_file_line_and_key() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("countersign.toml");
     std::fs::write(&file, "version = 1\n[limits]\nconections = 5\n").unwrap();
-    let said = |words: &[&str]| {
+    let output = |words: &[&str]| {
         let output = command(folder.path(), words).output().unwrap();
         (
             output.status.code(),
             String::from_utf8(output.stderr).unwrap(),
         )
     };
-    let (code, text) = said(&["config", "check", "countersign.toml"]);
+    let (code, text) = output(&["config", "check", "countersign.toml"]);
     assert_eq!(code, Some(8), "{text}");
     for named in ["countersign.toml", "line 3", "conections", "`connections`"] {
         assert!(text.contains(named), "{named}: {text}");
     }
-    let (code, _) = said(&["serve", "--config", "countersign.toml"]);
+    let (code, _) = output(&["serve", "--config", "countersign.toml"]);
     assert_eq!(code, Some(1));
-    let (code, text) = said(&["serve", "--config", "missing.toml"]);
+    let (code, text) = output(&["serve", "--config", "missing.toml"]);
     assert!(code == Some(6) && text.contains("missing.toml"), "{text}");
-    let (code, _) = said(&["config", "check", "missing.toml"]);
+    let (code, _) = output(&["config", "check", "missing.toml"]);
     assert_eq!(code, Some(6));
 }
 
@@ -270,15 +270,15 @@ fn control_characters_in_a_name_are_shown_escaped() {
             "{text}"
         );
         for format in ["json", "jsonl"] {
-            let said = site.run(&[words, &["-o", format]].concat());
-            assert!(said.out.is_ascii(), "{}", said.out);
-            assert!(said.out.contains(r"Ada \u202eL"), "{}", said.out);
+            let output = site.run(&[words, &["-o", format]].concat());
+            assert!(output.out.is_ascii(), "{}", output.out);
+            assert!(output.out.contains(r"Ada \u202eL"), "{}", output.out);
         }
     }
-    let said = site.run(&["person", "show", "x\u{1b}[2J"]);
+    let output = site.run(&["person", "show", "x\u{1b}[2J"]);
     assert!(
-        said.code != 0 && !said.err.contains('\u{1b}'),
+        output.code != 0 && !output.err.contains('\u{1b}'),
         "{}",
-        said.err
+        output.err
     );
 }

@@ -1,4 +1,4 @@
-//! A login attempt: socket in, look-ups in between, socket out.
+//! A login attempt: passes bytes between the socket and the protocol, and does its lookups.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use super::authenticated::{Authenticated, Login, Resuming};
 use super::closed::Closed;
 use crate::admission::Admitted;
 use crate::clock;
-use crate::counting::Guess;
+use crate::counting::PendingLogin;
 use crate::queue::Turn;
 use crate::shared::Shared;
 
-/// Bytes asked of the socket at a time: a whole hybrid flight.
+/// Bytes read from the socket at a time: a whole hybrid flight fits.
 pub(super) const READ_AT_A_TIME: usize = 2_048;
 
 /// An attempt to log in, or to resume a session.
@@ -28,23 +28,23 @@ pub(super) struct LoginAttempt<'a> {
     admitted: &'a Admitted,
     source: Source,
     shared: &'a Arc<Shared>,
-    /// Whose pass phrase is being proved.
+    /// The account name, while a pass phrase is being verified.
     name: Option<String>,
-    /// The credential with which that is verified.
+    /// The credential with which the pass phrase is verified.
     credential: Option<CredentialId>,
-    /// Until it is proved: what has failed otherwise.
-    guess: Option<Guess>,
+    /// Counts as a failed login unless the client authenticates.
+    pending: Option<PendingLogin>,
 }
 
-/// What an attempt needs next.
+/// The next step of an attempt.
 #[allow(
     clippy::large_enum_variant,
     reason = "the large variant is the common one"
 )]
 enum Step {
-    /// More bytes.
+    /// It needs more bytes.
     NeedMore(server::ServerLoginAttempt),
-    /// Nothing.
+    /// It is complete.
     Done(Authenticated),
 }
 
@@ -56,11 +56,11 @@ impl<'a> LoginAttempt<'a> {
             shared,
             name: None,
             credential: None,
-            guess: None,
+            pending: None,
         }
     }
 
-    /// Reads and answers until the client is authenticated or the attempt is over.
+    /// Reads and replies until the client is authenticated or the attempt fails.
     pub(super) async fn run(
         mut self,
         socket: &mut TcpStream,
@@ -76,27 +76,27 @@ impl<'a> LoginAttempt<'a> {
                 Ok(0) | Err(_) => return Err(Closed::ByClient),
                 Ok(_) => {}
             }
-            let machine = match attempt.take() {
-                Some(machine) => machine,
+            let attempt_state = match attempt.take() {
+                Some(attempt_state) => attempt_state,
                 None => match self.shared.login_settings() {
                     Some(settings) => server::ServerLoginAttempt::new(settings),
                     None => return Err(Closed::Unserved(WireError::Sealed)),
                 },
             };
-            let step = self.advance(machine, inbox, socket, &mut out).await;
-            // Also what was answered before the attempt failed.
+            let step = self.advance(attempt_state, inbox, socket, &mut out).await;
+            // Also send the output from before the attempt failed.
             if !out.is_empty() && socket.write_all(&out).await.is_err() {
                 return Err(Closed::ByClient);
             }
             out.clear();
             match step? {
-                Step::NeedMore(machine) => attempt = Some(machine),
+                Step::NeedMore(attempt_state) => attempt = Some(attempt_state),
                 Step::Done(authenticated) => return Ok(authenticated),
             }
         }
     }
 
-    /// Feeds the machine what arrived, looking up what it asks for, until it needs more bytes.
+    /// Passes received bytes to the protocol and does its lookups, until it needs more bytes.
     async fn advance(
         &mut self,
         mut attempt: server::ServerLoginAttempt,
@@ -106,8 +106,8 @@ impl<'a> LoginAttempt<'a> {
     ) -> Result<Step, Closed> {
         let shared = self.shared;
         loop {
-            // Public-key work waits for its source's turn, so that a flood of logins leaves time for those
-            // of others and for the sessions that are open.
+            // Public-key work waits for its network's turn, so that a flood of logins does not delay logins
+            // of other networks and open sessions.
             let turn = self.turn().await?;
             let (step, used) = attempt.receive(inbox.unread(), out)?;
             inbox.consume(used);
@@ -119,14 +119,14 @@ impl<'a> LoginAttempt<'a> {
                         authenticated,
                         name: self.name.take(),
                         credential: self.credential.take(),
-                        guess: self.guess.take(),
+                        pending: self.pending.take(),
                         source: self.source,
                     };
                     return Ok(Step::Done(Authenticated::Login(Box::new(login))));
                 }
                 server::ServerStep::LookUp(look_up) => look_up,
             };
-            self.admitted.heard();
+            self.admitted.first_flight_received();
             attempt = match look_up {
                 LookUp::Session(find) => {
                     let resuming = Resuming::answer(*find, shared, out)?;
@@ -135,7 +135,7 @@ impl<'a> LoginAttempt<'a> {
                 LookUp::Person(find) => {
                     drop(turn);
                     self.slow_down(find.name().to_string(), socket).await?;
-                    let found = self.in_its_time(shared.person(find.name())).await?;
+                    let found = self.in_constant_time(shared.person(find.name())).await?;
                     let (found, credential) = found.unzip();
                     self.credential = credential;
                     let _turn = self.turn().await?;
@@ -148,7 +148,9 @@ impl<'a> LoginAttempt<'a> {
                 LookUp::Service(find) => {
                     drop(turn);
                     self.begins(format!("key {}", find.thumbprint()), socket);
-                    let found = self.in_its_time(shared.service(find.thumbprint())).await?;
+                    let found = self
+                        .in_constant_time(shared.service(find.thumbprint()))
+                        .await?;
                     let _turn = self.turn().await?;
                     find.answer(found.as_ref(), &mut SystemEntropy, out)?
                 }
@@ -157,7 +159,7 @@ impl<'a> LoginAttempt<'a> {
         }
     }
 
-    /// Answers with the option `delivered-key`.
+    /// Replies to an attempt with the option `delivered-key`.
     async fn delivered(
         &mut self,
         find: FindDelivered,
@@ -169,46 +171,48 @@ impl<'a> LoginAttempt<'a> {
         match find.owner().clone() {
             Owner::Person(name) => {
                 self.slow_down(name.to_string(), socket).await?;
-                let found = self.in_its_time(shared.delivered(&name)).await?;
+                let found = self.in_constant_time(shared.delivered(&name)).await?;
                 let _turn = self.turn().await?;
                 Ok(find.answer_person(found.as_ref(), entropy, out)?)
             }
             Owner::Service(thumbprint) => {
                 self.begins(format!("key {thumbprint}"), socket);
-                let found = self.in_its_time(shared.service(&thumbprint)).await?;
+                let found = self.in_constant_time(shared.service(&thumbprint)).await?;
                 let _turn = self.turn().await?;
                 Ok(find.answer_service(found.as_ref(), entropy, out)?)
             }
         }
     }
 
-    /// Looks a name up, and lets it take the time that it takes for every name.
-    async fn in_its_time<T>(
+    /// Runs a lookup for at least [`Limits::lookup_time`](crate::limits::Limits::lookup_time), so that its
+    /// time does not reveal whether the account exists.
+    async fn in_constant_time<T>(
         &self,
         look_up: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Closed> {
         let given = tokio::time::sleep(self.shared.limits().lookup_time);
         let (found, ()) = tokio::join!(look_up, given);
-        // The store is in trouble: its error is in the log, the client is asked to come again.
+        // The error of the store is in the log; the client gets "busy".
         found.map_err(|_| Closed::Unserved(WireError::Busy))
     }
 
-    /// Waits for its source's turn to do public-key work.
+    /// Waits for a turn of the source's network to do public-key work.
     async fn turn(&self) -> Result<Turn, Closed> {
         let turn = self.shared.logins.turn(self.source.network()).await;
         turn.ok_or(Closed::Unserved(WireError::Busy))
     }
 
-    /// A login with that name or key is answered from here on: unless it is proved, it failed.
+    /// Records that the login gets a reply from here on: it counts as failed unless the client
+    /// authenticates.
     fn begins(&mut self, name: String, socket: &TcpStream) {
-        // Without an address the connection is gone, and nothing is answered.
-        if let (None, Ok(peer)) = (&self.guess, socket.peer_addr()) {
+        // A socket without a peer address is disconnected, and no reply will be sent.
+        if let (None, Ok(peer)) = (&self.pending, socket.peer_addr()) {
             let shared = self.shared.clone();
-            self.guess = Some(Guess::new(shared, peer.ip(), self.source, name));
+            self.pending = Some(PendingLogin::new(shared, peer.ip(), self.source, name));
         }
     }
 
-    /// Counts a guess at a name and waits for as long as it has to; other attempts go on meanwhile.
+    /// Registers the attempt at the login throttle and waits for the delay that it requires.
     async fn slow_down(&mut self, name: String, socket: &TcpStream) -> Result<(), Closed> {
         let wait = {
             let mut logins = self.shared.site.throttle().logins();
@@ -230,7 +234,7 @@ impl<'a> LoginAttempt<'a> {
     }
 }
 
-/// Waits until the peer closes the connection; for ever when it says something more.
+/// Waits until the peer closes the connection; for ever if it sends more data.
 async fn closed(socket: &TcpStream) {
     if !matches!(socket.peek(&mut [0]).await, Ok(0) | Err(_)) {
         std::future::pending::<()>().await;

@@ -1,6 +1,7 @@
-//! What an authenticated client gets: a session of its own, or the one that it resumes.
+//! Gives an authenticated client its session: a new one, or the one that it resumes.
 //!
-//! Opening and resuming must not be dropped half way: a session that no connection holds would stay open.
+//! The futures that open and resume must run to their end: otherwise a session without a connection would
+//! stay open.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,40 +23,40 @@ use super::attempt::READ_AT_A_TIME;
 use super::closed::Closed;
 use super::session::{Session, Signals};
 use crate::clock;
-use crate::counting::Guess;
+use crate::counting::PendingLogin;
 use crate::sessions::event_channel;
 use crate::shared::{Shared, hook};
 
 /// A client whose login attempt succeeded.
 pub(super) enum Authenticated {
-    /// It wants a session: [`Login::open`] it.
+    /// It logged in: [`Login::open`] opens its session.
     Login(Box<Login>),
-    /// It wants a session back: once that is confirmed, [`Resuming::resume`] it.
+    /// It resumes a session: after [`Resuming::confirm`], [`Resuming::resume`] does so.
     Resuming(Box<Resuming>),
 }
 
 /// A client that logged in and has no session yet.
 pub(super) struct Login {
     pub(super) authenticated: Box<server::Authenticated>,
-    /// The name whose pass phrase was proved.
+    /// The account name, if a pass phrase was verified.
     pub(super) name: Option<String>,
-    /// The credential that it was proved with.
+    /// The credential with which the pass phrase was verified.
     pub(super) credential: Option<CredentialId>,
-    pub(super) guess: Option<Guess>,
+    pub(super) pending: Option<PendingLogin>,
     pub(super) source: Source,
 }
 
-/// A client that was answered that it may resume its session.
+/// A client that has received a positive reply to its request to resume.
 pub(super) struct Resuming {
     session: server::ServerSession,
     id: SessionId,
     attempt: u64,
-    /// What came with its first packet.
-    got: Vec<FromClient>,
+    /// The messages in its first packet.
+    received: Vec<FromClient>,
 }
 
 impl Login {
-    /// Opens the session, unless the site has second thoughts.
+    /// Opens the session, unless the account was locked or deleted meanwhile or has too many sessions.
     pub(super) async fn open(
         self: Box<Self>,
         peer: SocketAddr,
@@ -68,7 +69,7 @@ impl Login {
             name,
             credential,
             source,
-            guess,
+            pending,
         } = *self;
         let (event_sender, events) = event_channel();
         let (cut_sender, cut) = oneshot::channel();
@@ -76,10 +77,10 @@ impl Login {
         let decision = shared
             .open_session(&authenticated, credential, peer, event_sender, cut_sender)
             .await;
-        // A client that finds no room, or trouble, has proved the pass phrase all the same.
+        // If the limit on sessions is reached or the store fails, the login itself has succeeded.
         if !matches!(decision, Ok(Decision::Refused)) {
-            if let Some(guess) = guess {
-                guess.succeeded();
+            if let Some(pending) = pending {
+                pending.succeeded();
             }
             if let Some(name) = &name {
                 let mut logins = shared.site.throttle().logins();
@@ -91,8 +92,10 @@ impl Login {
                 let session = authenticated.welcome(&welcome(&info, shared), &mut out);
                 if let (Ok(session), Ok(())) = (session, socket.write_all(&out).await) {
                     let signals = Signals { events, cut };
-                    let (got, limits) = (Vec::new(), shared.limits());
-                    return Ok(Session::new(inbox, session, info, signals, got, limits));
+                    let (received, limits) = (Vec::new(), shared.limits());
+                    return Ok(Session::new(
+                        inbox, session, info, signals, received, limits,
+                    ));
                 }
                 let lost = CloseReason::ConnectionLost;
                 shared.suspend_session(info, lost).await;
@@ -102,7 +105,7 @@ impl Login {
             Ok(Decision::Refused) => WireError::NotAuthenticated,
             Ok(Decision::TooMany) | Err(_) => WireError::Busy,
         };
-        // There are keys: nothing is said in the clear any more.
+        // The connection has keys, so the error is sent in a packet and not in plain text.
         if authenticated.refuse(error, &mut out).is_ok() {
             let _ = socket.write_all(&out).await;
         }
@@ -112,15 +115,18 @@ impl Login {
 }
 
 impl Resuming {
-    /// Verifies that the client may resume its session and answers it, with the welcome.
+    /// Verifies that the client may resume its session, and writes the reply and the welcome to `out`.
+    ///
+    /// # Errors
+    /// The client may not resume the session.
     pub(super) fn answer(
         find: FindSession,
         shared: &Arc<Shared>,
         out: &mut Vec<u8>,
     ) -> Result<Self, Closed> {
-        let answered = shared.resuming(find, out);
-        let (authenticated, info, attempt) = answered.map_err(|refusal| match refusal {
-            // As after a restart of the site, when no client has a session any more.
+        let verified = shared.resuming(find, out);
+        let (authenticated, info, attempt) = verified.map_err(|refusal| match refusal {
+            // Light abuse only: after a restart of the site every client tries to resume a session in vain.
             SessionRefusal::NotAuthenticated => Closed::Refused(refusal, Abuse::Refused),
             refusal => refusal.into(),
         })?;
@@ -130,12 +136,12 @@ impl Resuming {
             session,
             id: info.id,
             attempt,
-            got: Vec::new(),
+            received: Vec::new(),
         })
     }
 
-    /// Waits for the client's first packet: before that opens, what was answered may be a recording. Nothing is
-    /// said in the clear any more, and none of it is an offence: a line may be lost again.
+    /// Waits for the client's first packet. Until it opens, the request may be a replayed recording. Errors are
+    /// not sent in plain text and do not count as abuse: the connection may have been lost again.
     pub(super) async fn confirm(
         mut self: Box<Self>,
         socket: &mut TcpStream,
@@ -143,8 +149,11 @@ impl Resuming {
     ) -> Result<Box<Self>, Closed> {
         loop {
             let now = u64::try_from(clock::now().millis()).unwrap_or_default();
-            match self.session.receive(now, inbox.unread(), &mut self.got) {
-                // Still unauthenticated: a packet that is to come is no reason to keep more.
+            match self
+                .session
+                .receive(now, inbox.unread(), &mut self.received)
+            {
+                // Still unauthenticated: an incomplete packet does not raise the limit.
                 Ok(0) if inbox.len() > UNAUTHENTICATED_BYTES => return Err(Closed::Silently),
                 Ok(0) => {}
                 Ok(used) => {
@@ -152,7 +161,7 @@ impl Resuming {
                     return Ok(self);
                 }
                 Err(refusal) => {
-                    debug!(%refusal, "the first packet of a client that resumes does not open");
+                    debug!(%refusal, "the first packet of a resumed session does not open");
                     return Err(Closed::Silently);
                 }
             }
@@ -163,7 +172,7 @@ impl Resuming {
         }
     }
 
-    /// Gives the session its new connection, unless it is over meanwhile.
+    /// Continues the session over the new connection, unless the session has ended meanwhile.
     pub(super) async fn resume(
         self: Box<Self>,
         peer: SocketAddr,
@@ -175,7 +184,7 @@ impl Resuming {
             mut session,
             id,
             attempt,
-            got,
+            received,
         } = *self;
         let (event_sender, events) = event_channel();
         let (cut_sender, cut) = oneshot::channel();
@@ -188,13 +197,15 @@ impl Resuming {
         let resumed = shared.resume_session(id, resume, event_sender).await;
         if let Ok(Some(info)) = resumed {
             let (signals, limits) = (Signals { events, cut }, shared.limits());
-            return Ok(Session::new(inbox, session, info, signals, got, limits));
+            return Ok(Session::new(
+                inbox, session, info, signals, received, limits,
+            ));
         }
         let mut out = Vec::new();
-        let said = session
+        let sealed = session
             .send_goodbye(Goodbye::Cut)
             .and_then(|()| session.flush(&mut out));
-        if said.is_ok() {
+        if sealed.is_ok() {
             let _ = socket.write_all(&out).await;
         }
         let _ = socket.shutdown().await;

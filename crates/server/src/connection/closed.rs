@@ -1,4 +1,4 @@
-//! The end of a login attempt that led to no session.
+//! The end of a login attempt without a session.
 
 use std::fmt;
 
@@ -9,14 +9,13 @@ use tokio::net::TcpStream;
 
 /// Why a connection ends without a session.
 pub(super) enum Closed {
-    /// The client was told all that there is to say, inside a packet, or had said nothing itself, as a check of
-    /// the port does.
+    /// The error was already sent in a packet, or the client sent nothing, as a port check does.
     Silently,
-    /// The client closed the connection in the middle of its login.
+    /// The client closed the connection during its login.
     ByClient,
-    /// The protocol refused; the refusal is inside a packet.
+    /// The protocol refused the login; the refusal was sent in a packet.
     RefusedInside,
-    /// The protocol refused; the client is told in the clear.
+    /// The protocol refused the login; the refusal is sent in plain text.
     Refused(SessionRefusal, Abuse),
     /// The site cannot serve the client now.
     Unserved(WireError),
@@ -27,7 +26,7 @@ pub(super) enum Closed {
 }
 
 impl Closed {
-    /// What the client did that counts against its source.
+    /// The abuse that counts against the source, if any.
     pub(super) const fn abuse(&self) -> Option<Abuse> {
         match self {
             Self::Silently | Self::Unserved(_) => None,
@@ -37,8 +36,8 @@ impl Closed {
         }
     }
 
-    /// Tells the client in the clear, where it has not been told and can be.
-    pub(super) async fn tell(self, socket: &mut TcpStream) {
+    /// Sends the error in plain text, unless it was already sent or the client is gone.
+    pub(super) async fn send_error(self, socket: &mut TcpStream) {
         let error = match self {
             Self::Silently | Self::ByClient => return,
             Self::RefusedInside => {
@@ -68,13 +67,13 @@ impl From<SessionRefusal> for Closed {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Silently => f.write_str("it ended with nothing more to say"),
-            Self::ByClient => f.write_str("the client closed it before it had logged in"),
-            Self::RefusedInside => f.write_str("the login was refused inside a packet"),
+            Self::Silently => f.write_str("the connection ended without an error to send"),
+            Self::ByClient => f.write_str("the client closed the connection during its login"),
+            Self::RefusedInside => f.write_str("the login was refused in a packet"),
             Self::Refused(refusal, _) => write!(f, "the login was refused: {refusal}"),
-            Self::Unserved(error) => write!(f, "the site could not serve it: {error:?}"),
-            Self::TooManyOfName => f.write_str("too many logins with that name are under way"),
-            Self::TooSlow => f.write_str("the client was too slow to log in"),
+            Self::Unserved(error) => write!(f, "the site could not serve the client: {error:?}"),
+            Self::TooManyOfName => f.write_str("too many login attempts wait for this name"),
+            Self::TooSlow => f.write_str("the login timed out"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a session's connection counts by the clock.
+//! The deadlines of a session's connection, and its limit on key renewals.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::clock;
 
-/// How long before the end the client is told at the earliest.
+/// The longest time before the expiry at which the client is notified.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(5 * 60);
 
-/// How often the client agreed on new keys since a time.
+/// Counts how many times the client renewed keys within a minute.
 pub(super) struct Rekeys {
     since: Instant,
     count: u32,
@@ -26,7 +26,7 @@ impl Rekeys {
         }
     }
 
-    /// Whether one more is within the limit; counts it.
+    /// Counts a renewal. Returns whether it is within the limit.
     pub(super) fn one_more(&mut self, per_minute: u32) -> bool {
         let now = now();
         if now.duration_since(self.since) >= MINUTE {
@@ -37,9 +37,9 @@ impl Rekeys {
     }
 }
 
-/// When something is to be done though nothing arrives.
+/// The times at which the connection has to act without input.
 pub(super) struct Deadlines {
-    /// The client is told that its session expires.
+    /// When to notify the client that its session will expire; `None` after that.
     notice: Option<Instant>,
     expires: Instant,
     idle: Option<Instant>,
@@ -58,7 +58,7 @@ impl Deadlines {
         }
     }
 
-    /// The client agreed on new keys: the session's time begins anew.
+    /// The keys were renewed: the session has a new expiry.
     pub(super) fn renewed(&mut self, info: &SessionInfo) {
         *self = Self {
             idle: self.idle,
@@ -66,23 +66,24 @@ impl Deadlines {
         };
     }
 
-    /// The client is there: the idle time begins anew; zero is for ever.
-    pub(super) fn heard(&mut self, idle: Duration) {
+    /// Data arrived: the idle timeout starts again. Zero: no timeout.
+    pub(super) fn restart_idle(&mut self, idle: Duration) {
         self.idle = (!idle.is_zero()).then(|| now() + idle);
     }
 
-    /// When something is to be done next.
+    /// The next deadline.
     pub(super) fn next(&self) -> Instant {
         let at = self.notice.unwrap_or(self.expires);
         self.idle.map_or(at, |idle| idle.min(at))
     }
 
-    /// Whether what is to be done at that time is to end a session that is idle.
+    /// Whether the deadline at that time is the idle timeout.
     pub(super) fn is_idle(&self, at: Instant) -> bool {
         self.idle == Some(at)
     }
 
-    /// Whether the client is to be told that its session expires, once; it has expired otherwise.
+    /// Whether the client has to be notified of the expiry, which happens once. Otherwise the session has
+    /// expired.
     pub(super) fn notifies(&mut self) -> bool {
         self.notice.take().is_some()
     }

@@ -1,14 +1,14 @@
-//! The end of a connection whose client is to hear why.
+//! Ends a connection with GOODBYE, which tells the client the reason.
 
 use countersign_core::sessions::CloseReason;
 use countersign_proto::session::Goodbye;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Bytes that are read at a time of what comes after a goodbye.
-const UNHEARD_AT_A_TIME: usize = 4 * 1024;
+/// Bytes read at a time after GOODBYE was sent. They are discarded.
+const DISCARD_AT_A_TIME: usize = 4 * 1024;
 
-/// What the client is told when its session's connection ends for that reason; nothing when it cannot hear.
+/// The GOODBYE for a reason; `None` if the client cannot receive one.
 pub(super) fn of(reason: CloseReason) -> Option<Goodbye> {
     Some(match reason {
         CloseReason::Goodbye => Goodbye::Done,
@@ -28,12 +28,12 @@ pub(super) fn of(reason: CloseReason) -> Option<Goodbye> {
     })
 }
 
-/// Says that nothing more follows and reads on until the client has closed too. What it says now is too late, but a
-/// socket that is closed with something unread takes back what its peer has not received yet.
-pub(super) async fn hear_out(socket: &mut TcpStream) -> std::io::Result<()> {
+/// Closes the sending side and reads until the client closes its side. The data is discarded, but closing a
+/// socket with unread data would discard data that the client has not received yet.
+pub(super) async fn drain(socket: &mut TcpStream) -> std::io::Result<()> {
     socket.shutdown().await?;
-    let mut unheard = vec![0; UNHEARD_AT_A_TIME];
-    while socket.read(&mut unheard).await? > 0 {}
+    let mut discarded = vec![0; DISCARD_AT_A_TIME];
+    while socket.read(&mut discarded).await? > 0 {}
     Ok(())
 }
 
@@ -41,10 +41,10 @@ pub(super) async fn hear_out(socket: &mut TcpStream) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// [SES-65]: the client was told that it was cut, whatever had happened.
+    /// [SES-65]: the client got "cut" for every reason.
     #[test]
-    fn every_reason_that_a_client_can_hear_is_told() {
-        let told = [
+    fn every_reason_has_its_goodbye() {
+        let expected = [
             (CloseReason::Goodbye, Some(Goodbye::Done)),
             (CloseReason::ConnectionLost, None),
             (CloseReason::ProtocolFault, None),
@@ -64,7 +64,7 @@ mod tests {
             (CloseReason::OptionDisabled, Some(Goodbye::OptionDisabled)),
             (CloseReason::NotProved, Some(Goodbye::NotProved)),
         ];
-        for (reason, goodbye) in told {
+        for (reason, goodbye) in expected {
             assert_eq!(of(reason), goodbye, "{reason}");
         }
     }

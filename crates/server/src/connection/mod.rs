@@ -1,4 +1,4 @@
-//! One connection of the session protocol: a thin adapter between a socket and the machines of
+//! One connection of the session protocol: an adapter between a socket and the state machines of
 //! `countersign_proto::session::server`.
 //!
 //! ```text
@@ -10,7 +10,7 @@
 //!                  '--refused, too slow---------------------------------------------'
 //! ```
 //!
-//! A suspended session has no connection: `countersign_core::session` keeps it.
+//! A suspended session has no connection; it is in the registry of `countersign_core::sessions`.
 
 mod attempt;
 mod authenticated;
@@ -37,10 +37,10 @@ use authenticated::Authenticated;
 use closed::Closed;
 use session::Session;
 
-/// Serves one connection to its end.
+/// Serves one connection until it ends.
 ///
-/// A login and a session are boxed, each for itself: what the one needs is given back before the other
-/// begins, so that an idle session costs little.
+/// Login attempt and session are boxed separately: the memory of the attempt is freed before the session
+/// begins, so that an idle session needs little memory.
 pub(crate) async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
@@ -49,7 +49,7 @@ pub(crate) async fn serve(
 ) {
     let connected = Box::pin(log_in(socket, peer, admitted, shared.clone())).await;
     if let Some(connected) = connected {
-        Box::pin(stay(connected, peer, shared)).await;
+        Box::pin(run_session(connected, peer, shared)).await;
     }
 }
 
@@ -61,7 +61,7 @@ struct Connected {
     session: Box<Session>,
 }
 
-/// The login attempt; `None` when it led to no session.
+/// Runs the login attempt; `None` if it leads to no session.
 async fn log_in(
     mut socket: TcpStream,
     peer: SocketAddr,
@@ -79,7 +79,7 @@ async fn log_in(
             if let Some(abuse) = closed.abuse() {
                 admitted.punish(abuse, clock::now());
             }
-            closed.tell(&mut socket).await;
+            closed.send_error(&mut socket).await;
             None
         }
     }
@@ -95,10 +95,10 @@ async fn session_of(
     let mut inbox = Inbox::default();
     let mut stopping = shared.stopping.clone();
     let evicted = admitted.ended();
-    // A client that may never log in does not hold up a stop.
+    // A shutdown does not wait for a login attempt.
     let mut ended = std::pin::pin!(async {
         tokio::select! {
-            () = told(evicted) => {}
+            () = wait_for_eviction(evicted) => {}
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     });
@@ -109,7 +109,7 @@ async fn session_of(
         }
         () = &mut ended => return Err(Closed::Unserved(WireError::Busy)),
     };
-    // Neither time nor a crowd may end what is begun once the client is authenticated.
+    // An authenticated client is neither timed out nor evicted.
     match authenticated {
         Authenticated::Login(login) => {
             admitted.authenticated();
@@ -129,8 +129,8 @@ async fn session_of(
     }
 }
 
-/// The session, as long as its connection lasts.
-async fn stay(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Shared>) {
+/// Runs the session until its connection ends.
+async fn run_session(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Shared>) {
     let Connected {
         socket,
         admitted: _admitted,
@@ -141,7 +141,7 @@ async fn stay(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Shared>) 
     let (info, reason) = session.serve(socket, &shared).await;
     info!(session = %info.id, account = %info.name, %reason, "connection closed");
     match reason {
-        // The session goes on over another connection.
+        // The session continues over another connection.
         CloseReason::Replaced => shared.site.events().unsubscribe(info.id, info.connection),
         CloseReason::ConnectionLost | CloseReason::Idle => {
             shared.suspend_session(info, reason).await;
@@ -150,8 +150,8 @@ async fn stay(connected: Box<Connected>, peer: SocketAddr, shared: Arc<Shared>) 
     }
 }
 
-/// Waits until the connection has to make room for others; for ever when it never will.
-pub(crate) async fn told(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
+/// Waits until the connection is evicted; for ever if it never is.
+pub(crate) async fn wait_for_eviction(ended: Option<tokio::sync::oneshot::Receiver<()>>) {
     if let Some(ended) = ended
         && ended.await.is_ok()
     {

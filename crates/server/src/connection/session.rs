@@ -1,4 +1,4 @@
-//! A session over its connection: operations in, results and events out, many at a time.
+//! A session over its connection: receives operations, and sends results and events, many at a time.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -28,42 +28,42 @@ use crate::clock;
 use crate::limits::Limits;
 use crate::shared::Shared;
 
-/// Bytes asked of the socket at a time.
+/// Bytes read from the socket at a time.
 const READ_AT_A_TIME: usize = 64 * 1024;
-/// How long a goodbye may take to leave and to be heard.
-const GOODBYE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long sending GOODBYE and waiting for the client to close may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Answered = (Outcome, Option<Content>);
-type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>;
+type Response = (Outcome, Option<Content>);
+type Running = FuturesUnordered<Pin<Box<dyn Future<Output = Response> + Send>>>;
 
-/// What the rest of the server tells a session.
+/// Signals of the rest of the server to a session.
 pub(super) struct Signals {
     pub(super) events: mpsc::Receiver<Arc<Event>>,
-    /// The session is cut, or goes on over another connection.
+    /// The session is ended, or continues over another connection.
     pub(super) cut: oneshot::Receiver<CloseReason>,
 }
 
-/// A session that has a connection, and what waits to be sent on it.
+/// A session with a connection and its unsent output.
 pub(super) struct Session {
     inbox: Inbox,
     session: server::ServerSession,
-    /// What arrived and was not begun yet.
-    got: VecDeque<FromClient>,
+    /// Received messages that have not been processed.
+    received: VecDeque<FromClient>,
     info: SessionInfo,
     caller: Arc<Caller>,
     signals: Signals,
     running: Running,
-    /// Made when the first content comes: most sessions never have any.
+    /// Created with the first content: most sessions never have any.
     streams: Option<Box<Pump<Content>>>,
     out: Vec<u8>,
     sent: usize,
     clock: Deadlines,
     rekeys: Rekeys,
-    /// Those with which it began.
+    /// The limits at the beginning of the connection.
     limits: Arc<Limits>,
 }
 
-/// Why a session's connection is to end.
+/// The reason why a session's connection ends.
 struct Ending(CloseReason);
 
 impl From<SessionRefusal> for Ending {
@@ -82,7 +82,7 @@ impl Session {
         session: server::ServerSession,
         info: SessionInfo,
         signals: Signals,
-        got: Vec<FromClient>,
+        received: Vec<FromClient>,
         limits: Arc<Limits>,
     ) -> Box<Self> {
         Box::new(Self {
@@ -94,7 +94,7 @@ impl Session {
             signals,
             running: Running::new(),
             streams: None,
-            got: got.into(),
+            received: received.into(),
             out: Vec::new(),
             sent: 0,
             rekeys: Rekeys::new(),
@@ -102,14 +102,14 @@ impl Session {
         })
     }
 
-    /// What is known of it.
+    /// The properties of the session.
     pub(super) fn info(&self) -> &SessionInfo {
         &self.info
     }
 
-    /// Serves the session to the end of its connection; what is known of it then, and why that ended.
+    /// Serves the session until its connection ends. Returns its current properties and the reason.
     ///
-    /// Boxed: a future keeps room for each place that it moves a value to.
+    /// `self` is boxed because a future reserves memory for each place to which it moves a value.
     pub(super) async fn serve(
         mut self: Box<Self>,
         mut socket: TcpStream,
@@ -118,12 +118,12 @@ impl Session {
         self.session.set_max_params(self.limits.params_bytes);
         let Err(Ending(reason)) = self.run(&mut socket, shared).await;
         if let Some(goodbye) = goodbye::of(reason) {
-            let _ = tokio::time::timeout(GOODBYE_PATIENCE, self.say(goodbye, &mut socket)).await;
+            let _ = tokio::time::timeout(GOODBYE_TIMEOUT, self.say(goodbye, &mut socket)).await;
         }
         (self.info, reason)
     }
 
-    /// Says goodbye, behind what waits to be sent, and stays until the client has closed too.
+    /// Sends GOODBYE after the unsent output, and waits until the client closes the connection.
     async fn say(&mut self, goodbye: Goodbye, socket: &mut TcpStream) -> std::io::Result<()> {
         let sealed = self
             .session
@@ -134,7 +134,7 @@ impl Session {
                 .write_all(self.out.get(self.sent..).unwrap_or_default())
                 .await?;
         }
-        goodbye::hear_out(socket).await
+        goodbye::drain(socket).await
     }
 
     async fn run(
@@ -144,7 +144,7 @@ impl Session {
     ) -> Result<std::convert::Infallible, Ending> {
         let (reader, mut writer) = socket.split();
         let mut stopping = shared.stopping.clone();
-        self.heard();
+        self.restart_idle();
         loop {
             self.take_in(shared).await?;
             if self.session.wants_rekey() {
@@ -156,7 +156,7 @@ impl Session {
             self.session.flush(&mut self.out)?;
             let (drains, wants_more) = (self.drains(), self.wants_more());
             let wake = self.clock.next();
-            // Whoever keeps the server busy is told of the end all the same.
+            // Check deadlines first: constant traffic must not postpone them.
             if wake <= Instant::from_std(clock::monotonic()) {
                 self.woken(wake)?;
                 continue;
@@ -180,16 +180,16 @@ impl Session {
                     if let Some(streams) = &mut self.streams
                         && let Some(broken) = streams.settle(moved, &mut self.session)?
                     {
-                        debug!(%broken, "content of a result broke off");
+                        debug!(%broken, "the content of a result was interrupted");
                     }
                 }
-                // Room is made when there is something to read: an idle session holds none.
+                // The buffer grows only when there is data, so an idle session holds none.
                 readable = reader.readable(), if wants_more => {
                     let read = readable.and_then(|()| {
                         reader.try_read_buf(self.inbox.tail(READ_AT_A_TIME))
                     });
                     match read {
-                        Ok(1..) => self.heard(),
+                        Ok(1..) => self.restart_idle(),
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
                             self.inbox.consume(0);
                         }
@@ -201,17 +201,17 @@ impl Session {
         }
     }
 
-    /// The client is there: the idle time begins anew.
-    fn heard(&mut self) {
-        self.clock.heard(self.limits.idle_timeout);
+    /// Data arrived: the idle timeout starts again.
+    fn restart_idle(&mut self) {
+        self.clock.restart_idle(self.limits.idle_timeout);
     }
 
-    /// Does what is due at that time.
+    /// Acts on the deadline at that time.
     fn woken(&mut self, at: Instant) -> Result<(), Ending> {
         if self.clock.is_idle(at) {
-            // Nothing could be read of it.
+            // The server itself paused reading, so the client is not idle.
             if !self.wants_more() {
-                self.heard();
+                self.restart_idle();
                 return Ok(());
             }
             return Err(Ending(CloseReason::Idle));
@@ -227,48 +227,47 @@ impl Session {
         if self.sent == self.out.len() {
             self.sent = 0;
             self.out.clear();
-            // An idle session holds no memory for what it once sent.
+            // An idle session keeps no large buffer.
             if self.out.capacity() > READ_AT_A_TIME {
                 self.out = Vec::new();
             }
         }
     }
 
-    /// Whether the client reads what it is sent.
+    /// Whether the unsent output is below its limit.
     fn drains(&self) -> bool {
         let unsent = self.out.len() - self.sent + self.session.queued_bytes();
         unsent < self.limits.unsent_bytes
     }
 
-    /// Whether one more operation may be begun.
+    /// Whether one more operation may start.
     fn wants_more(&self) -> bool {
         self.running.len() < self.limits.operations_in_flight && self.drains()
     }
 
-    /// What is to be done next. Operations wait until they may be begun; what belongs to those that run does
-    /// not.
-    fn next_of_got(&mut self) -> Option<FromClient> {
-        let begins = matches!(
-            self.got.front()?,
+    /// The next message to process. Operations wait until they may start; other messages do not wait.
+    fn next_received(&mut self) -> Option<FromClient> {
+        let starts = matches!(
+            self.received.front()?,
             FromClient::Operation(_) | FromClient::OperationWithContent(_)
         );
-        let waits = begins && !self.wants_more();
-        (!waits).then(|| self.got.pop_front())?
+        let waits = starts && !self.wants_more();
+        (!waits).then(|| self.received.pop_front())?
     }
 
-    /// Opens what arrived and starts its operations, as many as may run. What is done at once is answered at
-    /// once.
+    /// Decrypts received packets and starts their operations, as many as may run. Operations that complete
+    /// immediately get their result immediately.
     async fn take_in(&mut self, shared: &Arc<Shared>) -> Result<(), Ending> {
-        if self.got.is_empty() {
+        if self.received.is_empty() {
             let millis = u64::try_from(clock::now().millis()).unwrap_or_default();
-            let mut got = Vec::new();
+            let mut received = Vec::new();
             let used = self
                 .session
-                .receive(millis, self.inbox.unread(), &mut got)?;
+                .receive(millis, self.inbox.unread(), &mut received)?;
             self.inbox.consume(used);
-            self.got = got.into();
+            self.received = received.into();
         }
-        while let Some(message) = self.next_of_got() {
+        while let Some(message) = self.next_received() {
             match message {
                 FromClient::Operation(operation) => {
                     self.not_twice(operation.id)?;
@@ -307,13 +306,13 @@ impl Session {
         Ok(())
     }
 
-    /// Agrees on new keys, with which the session's time begins anew.
+    /// Renews the keys of the session, which gives it a new expiry.
     async fn renew(&mut self, offer: &ServerKeyOffer, shared: &Arc<Shared>) -> Result<(), Ending> {
         let expires = shared.site.key_expiry(&self.info, clock::now());
         let millis = u64::try_from(expires.millis()).unwrap_or_default();
         let too_often = !self.rekeys.one_more(self.limits.rekeys_per_minute);
         let options = match too_often {
-            // Nothing is on offer: it is declined.
+            // An empty list of options declines the renewal.
             true => OptionList::new([]),
             false => shared.site.options(),
         };
@@ -324,7 +323,7 @@ impl Session {
             return Ok(());
         }
         if !shared.site.renew_session(&self.info, expires) {
-            // It was cut; the reason is on its way.
+            // The session was ended; the signal arrives separately.
             return Ok(());
         }
         self.info.expires = expires;
@@ -336,7 +335,8 @@ impl Session {
         Ok(())
     }
 
-    /// An id whose content is under way is not used again: nobody could tell whose the content is.
+    /// Refuses an operation with the id of one whose content is still being transferred: the content would
+    /// be ambiguous.
     fn not_twice(&self, id: u64) -> Result<(), Ending> {
         let under_way = self.streams.as_ref().is_some_and(|streams| streams.has(id));
         match under_way {
@@ -369,20 +369,20 @@ impl Session {
         shared: &Arc<Shared>,
     ) -> Result<(), Ending> {
         let (shared, caller) = (shared.clone(), self.caller.clone());
-        let mut running: Pin<Box<dyn Future<Output = Answered> + Send>> =
+        let mut running: Pin<Box<dyn Future<Output = Response> + Send>> =
             Box::pin(async move { shared.run_with_content(&caller, &operation, content).await });
-        // Most operations are done as soon as they are looked at: those cost no bookkeeping.
+        // Most operations complete at the first poll and need no bookkeeping.
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match running.as_mut().poll(&mut context) {
             std::task::Poll::Ready(answered) => self.answer(answered)?,
-            // The set polls it again at once, with a waker that counts.
+            // The set polls it again immediately with a real waker.
             std::task::Poll::Pending => self.running.push(running),
         }
         Ok(())
     }
 
-    fn answer(&mut self, (outcome, content): Answered) -> Result<(), Ending> {
-        // What the handler left of the operation's content is not wanted.
+    fn answer(&mut self, (outcome, content): Response) -> Result<(), Ending> {
+        // The handler needs no more of the operation's content: cancel the rest.
         if let Some(streams) = &mut self.streams
             && streams.release(outcome.id)
         {

@@ -1,5 +1,4 @@
-//! Requests for tickets: the steps, which are the same for each edition, and the turns at public-key work between
-//! them.
+//! Ticket requests: the steps, which are the same for each edition, with turns at public-key work between them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,15 +20,15 @@ use crate::counting;
 use crate::queue::Turn;
 use crate::shared::Shared;
 
-/// How far ahead of the clock a request may be made.
+/// How far in the future the time of a request may be.
 pub(super) const MOMENT: Duration = Duration::from_millis(limits::AHEAD);
 
-/// What the editions differ in over HTTP.
+/// The differences of the editions over HTTP.
 trait Form: Edition {
-    /// Whether the refusal is of a request that was not verified; `verified`: whether verification was passed.
+    /// Whether the refused request failed verification. `verified`: whether the verification step was passed.
     fn is_unverified(refusal: &Self::Refusal, verified: bool) -> bool;
 
-    /// The refusal as it is sent.
+    /// The response for a refusal.
     fn refused(refusal: &Self::Refusal) -> Reply;
 }
 
@@ -47,7 +46,7 @@ impl Form for V1 {
     fn is_unverified(refusal: &v1::V1Refusal, verified: bool) -> bool {
         match refusal {
             v1::V1Refusal::NotVerified => true,
-            // Refused before the consumer is verified, or for its registration after that.
+            // Refused before the consumer was verified, or after that because of its registration.
             v1::V1Refusal::Cipher { .. } | v1::V1Refusal::Hash { .. } => !verified,
             _ => false,
         }
@@ -58,7 +57,7 @@ impl Form for V1 {
     }
 }
 
-/// Why nothing is granted. `R` is the refusal of the edition.
+/// The reason why no ticket is issued. `R` is the refusal of the edition.
 enum Stop<R> {
     Refused(R),
     Sealed,
@@ -71,21 +70,21 @@ impl<R: std::error::Error> From<IssueError<R>> for Stop<R> {
             IssueError::Refused(refusal) => Self::Refused(refusal),
             IssueError::Busy => Self::Busy,
             IssueError::Store(trouble) => {
-                error!(%trouble, "the store is in trouble");
+                error!(%trouble, "the store failed");
                 Self::Busy
             }
         }
     }
 }
 
-/// How far a request came.
+/// The progress of a request.
 struct Progress {
-    /// A refusal is sent no sooner than a fixed time after that.
+    /// A refusal is sent no sooner than the refusal time after this.
     from: Instant,
     verified: bool,
 }
 
-/// A request of edition v2.
+/// Serves a request of edition v2.
 pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     if peer.is_refused(shared) {
         return reply::busy();
@@ -94,7 +93,7 @@ pub(super) async fn v2(body: Incoming, peer: &Peer, shared: &Arc<Shared>) -> Rep
     answer::<V2>(text, peer, shared).await
 }
 
-/// A request of edition v1: the JSON text of a sealed message.
+/// Serves a request of edition v1: the JSON text of a sealed message.
 pub(super) async fn v1(text: String, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     if peer.is_refused(shared) {
         return reply::busy();
@@ -102,7 +101,7 @@ pub(super) async fn v1(text: String, peer: &Peer, shared: &Arc<Shared>) -> Reply
     answer::<V1>(Some(text.into_bytes()), peer, shared).await
 }
 
-/// `None` is a request that could not be read.
+/// Serves a request; `None` if it could not be read.
 async fn answer<E: Form>(text: Option<Vec<u8>>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     let mut progress = Progress {
         from: Instant::now(),
@@ -134,12 +133,13 @@ async fn grant<E: Form>(
     let received = E::read(text).map_err(Stop::Refused)?;
     let now = clock::now();
     let verified = {
-        // It is not known who asks: looking up an application that is not in the cache waits for a turn as well.
+        // The request is not verified yet, so looking up an application that is not cached waits for a turn too.
         let _turn = turn(peer, shared).await?;
         site.verify_request::<E>(keys, received, now).await?
     };
     peer.authenticated(shared);
-    // Decided before the next turn: a refusal waits for none, so that its time is the same whatever is refused.
+    // Policy is checked before the next turn: a refusal waits for no turn, so that its time does not depend on
+    // its reason.
     *progress = Progress {
         from: Instant::now(),
         verified: true,
@@ -150,11 +150,11 @@ async fn grant<E: Form>(
     serde_json::to_string(&sealed).map_err(|_| Stop::Busy)
 }
 
-/// Reads what was sent, if it is not too long and comes in time.
+/// Reads the body; `None` if it is too long or does not arrive before the timeout.
 async fn read(body: Incoming, shared: &Shared) -> Option<Vec<u8>> {
     let mut body = Limited::new(body, limits::SEALED);
     let read = async {
-        // Into one piece of memory: a piece for each of many short ones would cost many times their length.
+        // One buffer: keeping many short frames would need many times their length.
         let mut text = Vec::new();
         while let Some(frame) = body.frame().await {
             text.extend_from_slice(&frame.ok()?.into_data().unwrap_or_default());
@@ -169,14 +169,14 @@ fn opened<R>(shared: &Shared) -> Result<Arc<UnsealedKeys>, Stop<R>> {
     shared.site.unsealed_keys().ok_or(Stop::Sealed)
 }
 
-/// Waits for its network's turn to do public-key work.
+/// Waits for a turn of the peer's network to do public-key work.
 async fn turn<R>(peer: &Peer, shared: &Shared) -> Result<Turn, Stop<R>> {
     let turn = shared.logins.turn(peer.network()).await;
     turn.ok_or(Stop::Busy)
 }
 
-/// Refuses no sooner than a fixed time after `from`, whatever is refused: how long it took tells neither
-/// what was wrong nor what exists. What was not verified counts against its source.
+/// Waits until the refusal time after `from` has passed, so that the time reveals neither the reason nor which
+/// applications exist. A request that failed verification counts against its source.
 async fn refuse(
     unverified: bool,
     refusal: &impl std::fmt::Display,
@@ -184,7 +184,7 @@ async fn refuse(
     peer: &Peer,
     shared: &Shared,
 ) {
-    debug!(peer = %peer.connection.address, %refusal, "a request for a ticket is refused");
+    debug!(peer = %peer.connection.address, %refusal, "ticket request refused");
     if unverified {
         peer.punish(Abuse::NotAuthenticated, shared);
         if let Some(source) = peer.source {

@@ -1,4 +1,4 @@
-//! HTTP: applications ask for tickets, and for what they need to ask with (`docs/protocol/broker.md`).
+//! HTTP for applications: ticket requests, the site's time and its keys (`docs/protocol/broker.md`).
 //!
 //! ```text
 //! POST /authenticate                  v2: a sealed request         -> a sealed response
@@ -7,8 +7,9 @@
 //! GET  /.well-known/countersign       the site's id and keys, signed with the site key
 //! ```
 //!
-//! What is said is signed, and sealed where it is secret: nothing here needs TLS, and a proxy may stand before
-//! it. A connection counts as unproved until a request on it is verified, and ends when that takes too long.
+//! Messages are signed, and encrypted if they are secret, so that TLS is not required and a proxy may forward
+//! them. A connection counts as unauthenticated until a request on it was verified, and is closed if that takes
+//! too long.
 
 mod authenticate;
 mod reply;
@@ -41,21 +42,21 @@ use crate::admission::{Admission, Admitted};
 use crate::clock;
 use crate::shared::Shared;
 
-/// Bytes of a request's head: targets of 16 KiB are served, those of 64 KiB are not.
+/// The greatest size of a request's head in bytes: a target of 16 KiB is accepted, one of 64 KiB is not.
 const HEAD: usize = 32 * 1024;
-/// How long the last answer of a connection may take to leave.
-const LAST_ANSWER: Duration = Duration::from_secs(2);
-/// Fields of a request's head.
+/// How long sending the last response of a connection may take.
+const LAST_RESPONSE: Duration = Duration::from_secs(2);
+/// The greatest number of header fields of a request.
 const FIELDS: usize = 64;
 
-/// The places of HTTP connections.
+/// The admissions of HTTP connections.
 pub(crate) struct Admissions {
     pub(crate) clients: Arc<Admission>,
-    /// Those of trusted proxies, which nothing that clients do can take.
+    /// The admission of trusted proxies, whose limit other clients cannot use up.
     pub(crate) proxies: Arc<Admission>,
 }
 
-/// Accepts connections for as long as the listener works.
+/// Accepts connections until the listener fails.
 pub(crate) async fn accept(
     listener: TcpListener,
     room: Arc<DescriptorReserve>,
@@ -63,8 +64,8 @@ pub(crate) async fn accept(
     shared: Arc<Shared>,
     admissions: Admissions,
 ) -> io::Result<Infallible> {
-    // What was asked before now may have been answered by the run before, up to a moment ahead of its clock:
-    // after that moment nobody has to be told to ask again.
+    // The previous process may have served requests that are dated up to AHEAD in the future, and the replay
+    // cache of this process does not have them. After this delay no new request is as old as they are.
     shared.site.start_issuing(clock::now());
     tokio::time::sleep(authenticate::MOMENT).await;
     let service = move |(socket, peer): (TcpStream, SocketAddr)| {
@@ -75,7 +76,7 @@ pub(crate) async fn accept(
         match admission.admit_from(peer) {
             Ok(admitted) => Some(serve(socket, peer, admitted, shared.clone())),
             Err(reason) => {
-                debug!(%peer, %reason, "refused");
+                debug!(%peer, %reason, "connection rejected");
                 None
             }
         }
@@ -83,24 +84,24 @@ pub(crate) async fn accept(
     listener::accept(listener, Access::Clients, room, connections, service).await
 }
 
-/// Who asks: the other end of a connection, or whom a proxy there speaks for.
+/// The origin of a request: the other end of the connection, or the client that a trusted proxy names.
 #[derive(Clone)]
 struct Peer {
-    /// What the request counts for; `None` when a proxy does not say for whom it asks.
+    /// The source that the request counts for; `None` if a trusted proxy names no client.
     source: Option<Source>,
     connection: Arc<Connection>,
 }
 
-/// A connection that was let in.
+/// An admitted connection.
 struct Connection {
     address: SocketAddr,
     admitted: Mutex<Admitted>,
     /// Whether a request on it was verified.
-    proved: AtomicBool,
+    authenticated: AtomicBool,
 }
 
 impl Peer {
-    /// A proxy asks for others; if it is believed, it names whom it asks for.
+    /// The origin of a request. A trusted proxy names the client if `http_forwarded` is set.
     fn of(request: &Request<Incoming>, connection: &Arc<Connection>, shared: &Shared) -> Self {
         let address = connection.address.ip();
         let proxies = shared.proxies();
@@ -120,7 +121,7 @@ impl Peer {
         }
     }
 
-    /// Whose turn it is at public-key work.
+    /// The network whose turn at public-key work the request uses.
     fn network(&self) -> Source {
         let connection = Source::from(self.connection.address.ip());
         self.source.unwrap_or(connection).network()
@@ -128,8 +129,8 @@ impl Peer {
 
     /// A request of an application was verified.
     fn authenticated(&self, shared: &Shared) {
-        if !self.connection.proved.swap(true, Ordering::Relaxed) {
-            // Counters change whole under the lock: a panic elsewhere leaves nothing half-done.
+        if !self.connection.authenticated.swap(true, Ordering::Relaxed) {
+            // Each change under the lock is a single step, so a panic elsewhere leaves a valid state.
             let admitted = self.connection.admitted.lock();
             admitted
                 .unwrap_or_else(PoisonError::into_inner)
@@ -144,7 +145,8 @@ impl Peer {
         }
     }
 
-    /// Whether the source has to wait: a connection that is kept outlives the look at its beginning.
+    /// Whether the source has a penalty. It is checked for each request, since a connection may outlive the
+    /// check at its beginning.
     fn is_refused(&self, shared: &Shared) -> bool {
         let penalties = shared.site.throttle().penalties();
         let until = |source| penalties.refused_until(source, clock::now());
@@ -159,8 +161,7 @@ impl Peer {
     }
 }
 
-/// Ends a connection when what it was answered last has left, or when that takes too long: who does not read
-/// is not waited for.
+/// Ends a connection after its last response was sent, or after a timeout if the client does not read.
 async fn finish<S>(
     mut serving: Pin<&mut http1::Connection<TokioIo<TcpStream>, S>>,
 ) -> hyper::Result<()>
@@ -169,7 +170,7 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     serving.as_mut().graceful_shutdown();
-    let finished = tokio::time::timeout(LAST_ANSWER, serving).await;
+    let finished = tokio::time::timeout(LAST_RESPONSE, serving).await;
     finished.unwrap_or(Ok(()))
 }
 
@@ -180,8 +181,8 @@ async fn serve(
     shared: Arc<Shared>,
 ) {
     if !clock::is_set() {
-        // What reads and writes HTTP panics at such a time.
-        debug!(peer = %address, "no HTTP while the clock shows a time before 1970");
+        // The HTTP library panics at such a time.
+        debug!(peer = %address, "HTTP is not served while the clock shows a time before 1970");
         return;
     }
     let _ = socket.set_nodelay(true);
@@ -189,7 +190,7 @@ async fn serve(
     let connection = Arc::new(Connection {
         address,
         admitted: Mutex::new(admitted),
-        proved: AtomicBool::new(false),
+        authenticated: AtomicBool::new(false),
     });
     let mut stopping = shared.stopping.clone();
     let answering = (connection.clone(), shared.clone());
@@ -210,7 +211,7 @@ async fn serve(
     let stop = async { stopping.wait_for(|stopping| *stopping).await.is_ok() };
     let unauthenticated = async {
         tokio::time::sleep(shared.limits().unauthenticated_timeout).await;
-        if connection.proved.load(Ordering::Relaxed) {
+        if connection.authenticated.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
     };
@@ -221,9 +222,9 @@ async fn serve(
         _ = stop => finish(serving).await,
     };
     if let Err(error) = done {
-        debug!(peer = %address, %error, "an HTTP connection broke off");
+        debug!(peer = %address, %error, "an HTTP connection failed");
         if error.is_parse() {
-            // A proxy has no penalties: what it passes on is not its fault.
+            // The admission of trusted proxies ignores this: a proxy forwards the requests of others.
             let admitted = connection.admitted.lock();
             let admitted = admitted.unwrap_or_else(PoisonError::into_inner);
             admitted.punish(Abuse::Malformed, clock::now());

@@ -1,4 +1,4 @@
-//! What is sent back.
+//! HTTP responses.
 
 use bytes::Bytes;
 use countersign_proto::problem::{self, Problem};
@@ -10,7 +10,7 @@ pub(super) type Reply = Response<Full<Bytes>>;
 
 const JSON: &str = "application/json; charset=utf-8";
 
-/// A whole answer.
+/// A response with a body.
 fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
     let mut reply = Response::new(Full::from(body));
     *reply.status_mut() = status;
@@ -20,7 +20,7 @@ fn reply(status: StatusCode, kind: &'static str, body: String) -> Reply {
     reply
 }
 
-/// What was asked for.
+/// A successful response.
 pub(super) fn granted(body: String) -> Reply {
     reply(StatusCode::OK, JSON, body)
 }
@@ -31,7 +31,7 @@ pub(super) fn refused_v1(status: u16, body: String) -> Reply {
     reply(status, JSON, body)
 }
 
-/// A problem (RFC 9457).
+/// A refusal of edition v2: a problem (RFC 9457).
 pub(super) fn refused(status: u16, body: String) -> Reply {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     reply(status, problem::MEDIA_TYPE, body)
@@ -47,28 +47,28 @@ fn named(status: StatusCode, code: &str, title: &str) -> Reply {
     reply(status, problem::MEDIA_TYPE, problem.body())
 }
 
-/// Nothing is served there.
+/// The path does not exist.
 pub(super) fn not_found() -> Reply {
     named(
         StatusCode::NOT_FOUND,
         "not-found",
-        "nothing is served there",
+        "this path does not exist",
     )
 }
 
-/// The path is served, and not with that method.
+/// The path exists, but does not allow the method.
 pub(super) fn not_allowed(methods: &'static str) -> Reply {
     let mut reply = named(
         StatusCode::METHOD_NOT_ALLOWED,
         "method-not-allowed",
-        "this path does not take that method",
+        "this path does not allow this method",
     );
     let fields = reply.headers_mut();
     fields.insert(ALLOW, HeaderValue::from_static(methods));
     reply
 }
 
-/// Which methods a path takes.
+/// The response to OPTIONS: the methods that a path allows.
 pub(super) fn options(methods: &'static str) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = StatusCode::NO_CONTENT;
@@ -77,12 +77,12 @@ pub(super) fn options(methods: &'static str) -> Reply {
     reply
 }
 
-/// It cannot be served now, for no reason that is the caller's.
+/// The site is overloaded, the source has a penalty, or the store failed.
 pub(super) fn busy() -> Reply {
     let mut reply = named(
         StatusCode::SERVICE_UNAVAILABLE,
         "busy",
-        "too much to do: come again",
+        "the site is busy; try again later",
     );
     reply
         .headers_mut()
@@ -90,11 +90,11 @@ pub(super) fn busy() -> Reply {
     reply
 }
 
-/// The site key was not opened yet.
+/// The site is sealed.
 pub(super) fn sealed() -> Reply {
     named(
         StatusCode::SERVICE_UNAVAILABLE,
         "sealed",
-        "the site key has not been opened",
+        "the site is sealed",
     )
 }

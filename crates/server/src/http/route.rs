@@ -1,4 +1,4 @@
-//! Which request is which.
+//! Routes HTTP requests.
 
 use std::sync::Arc;
 
@@ -14,14 +14,15 @@ use super::{Peer, authenticate};
 use crate::clock;
 use crate::shared::Shared;
 
-/// Methods of what is read without effect: HEAD is answered as GET, and its body is not sent.
+/// The methods of a resource that is only read. HEAD is handled as GET, without its body.
 const READ: &str = "GET, HEAD, OPTIONS";
-/// A ticket is given once, with its body: HEAD would use the request up and give nothing.
+/// The methods for ticket requests. HEAD is not allowed: it would use up the request without returning the
+/// ticket.
 const AUTHENTICATE: &str = "GET, POST, OPTIONS";
-/// All of them, of the server as a whole (`OPTIONS *`).
+/// All methods, for `OPTIONS *`.
 const ALL: &str = "GET, HEAD, POST, OPTIONS";
 
-/// What is served under a path.
+/// The resource of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Resource {
     Authenticate,
@@ -70,15 +71,16 @@ pub(super) async fn answer(request: Request<Incoming>, peer: &Peer, shared: &Arc
         }
         (&Method::GET, Resource::Clock) => {
             let nonce = parameter(request.uri().query(), "nonce");
-            tell_time(nonce.as_deref(), peer, shared).await
+            signed_time(nonce.as_deref(), peer, shared).await
         }
-        (&Method::GET, Resource::Introduction) => introduce(peer, shared).await,
+        (&Method::GET, Resource::Introduction) => introduction(peer, shared).await,
         _ => reply::not_allowed(resource.methods()),
     }
 }
 
-/// The request for a ticket in a query. Some consumers send `+` as it is, and some encode forms, where it is a
-/// blank (WHATWG URL, section 5.1): JSON has no `+` but within texts and numbers, so only one of both reads.
+/// The ticket request in a query. Some consumers send `+` unencoded; others encode the query as a form, in which
+/// `+` means a space (WHATWG URL, section 5.1). JSON has `+` only in strings and numbers, so only one of the two
+/// readings is valid JSON.
 fn auth_request(query: Option<&str>) -> Option<String> {
     let plain = parameter(query, "authRequest")?;
     match serde_json::from_str::<serde::de::IgnoredAny>(&plain) {
@@ -87,19 +89,20 @@ fn auth_request(query: Option<&str>) -> Option<String> {
     }
 }
 
-/// The value of a parameter of the query, decoded; a `+` is a `+`.
+/// The decoded value of a query parameter; `+` means `+`.
 fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     form_value(&query?.replace('+', "%2B"), name)
 }
 
-/// The value of a field of a form, decoded; `None` also where that is not UTF-8, or has what stands for such bytes.
+/// The decoded value of a form field. `None` also if it is not UTF-8 or contains U+FFFD, which replaces such
+/// bytes.
 fn form_value(form: &str, name: &str) -> Option<String> {
     let (_, value) = form_urlencoded::parse(form.as_bytes()).find(|(of, _)| of == name)?;
     (!value.contains(char::REPLACEMENT_CHARACTER)).then(|| value.into_owned())
 }
 
-/// The site's time for whoever asks with a nonce of their own.
-async fn tell_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
+/// The signed time of the site, for a request with a nonce.
+async fn signed_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     let nonce = nonce.and_then(|text| {
         let quoted = serde_json::Value::from(text);
         serde_json::from_value::<Nonce>(quoted).ok()
@@ -115,8 +118,8 @@ async fn tell_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Re
     .await
 }
 
-/// The site's id and keys.
-async fn introduce(peer: &Peer, shared: &Arc<Shared>) -> Reply {
+/// The signed id and keys of the site.
+async fn introduction(peer: &Peer, shared: &Arc<Shared>) -> Reply {
     signed(peer, shared, |shared| {
         let opened = shared.site.unsealed_keys()?;
         let keys = [opened.broker.party()?.public().clone()];
@@ -125,32 +128,32 @@ async fn introduce(peer: &Peer, shared: &Arc<Shared>) -> Reply {
     .await
 }
 
-/// Says something that costs a signature, when it is the source's turn.
+/// Signs a reply when it is the turn of the peer's network.
 async fn signed<T: Serialize>(
     peer: &Peer,
     shared: &Arc<Shared>,
-    say: impl FnOnce(&Shared) -> Option<T>,
+    sign: impl FnOnce(&Shared) -> Option<T>,
 ) -> Reply {
     let Some(_turn) = shared.logins.turn(peer.network()).await else {
         return reply::busy();
     };
-    let Some(said) = say(shared) else {
+    let Some(signed) = sign(shared) else {
         return reply::sealed();
     };
-    serde_json::to_string(&said).map_or_else(|_| reply::busy(), reply::granted)
+    serde_json::to_string(&signed).map_or_else(|_| reply::busy(), reply::granted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{auth_request, parameter};
 
-    /// JSON that is laid out over lines has blanks, which a consumer that encodes forms sends as `+`: it was no
-    /// JSON here.
+    /// A consumer that encodes forms sends the spaces of indented JSON as `+`, which was refused as invalid
+    /// JSON.
     #[test]
-    fn a_request_that_is_encoded_as_a_form_may_have_blanks() {
-        let laid_out = Some("authRequest=%7B+%22m%22+%3A+%22x%2By%22+%7D");
+    fn a_request_that_is_encoded_as_a_form_may_have_spaces() {
+        let indented = Some("authRequest=%7B+%22m%22+%3A+%22x%2By%22+%7D");
         assert_eq!(
-            auth_request(laid_out).as_deref(),
+            auth_request(indented).as_deref(),
             Some(r#"{ "m" : "x+y" }"#)
         );
         let plain = Some("authRequest=%7B%22m%22%3A%22x+y%22%7D");

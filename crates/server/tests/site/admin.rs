@@ -22,14 +22,14 @@ async fn ask(served: &ServedSite, lines: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn operations_are_answered_line_by_line() {
+async fn each_operation_gets_a_result_line() {
     let served = site().serve().await;
     let lines = concat!(
         r#"{"id":7,"group":"site","command":"status"}"#,
         "\n",
         r#"{"id":8,"group":"person","command":"create","params":{"name":"ada"}}"#,
         "\n",
-        "this is no JSON\n",
+        "this is not JSON\n",
         r#"{"id":9,"group":"person","command":"show","params":{"name":"ada"}}"#,
         "\n",
     );
@@ -51,9 +51,9 @@ async fn operations_are_answered_line_by_line() {
     assert_eq!(answers[3]["data"]["name"], "ada@example.org");
 }
 
-/// A line may be spelled as any JSON: with escapes, blanks, and its members in any order.
+/// A line may be any JSON encoding: with escapes, white space, and members in any order.
 #[tokio::test]
-async fn a_line_is_read_in_every_spelling() {
+async fn a_line_is_read_in_every_json_encoding() {
     let served = site().serve().await;
     let lines = concat!(
         "\t{ \"command\" : \"\\u0063reate\",\"p\\u0061rams\":{\"name\":\"\\u0061da\", ",
@@ -78,12 +78,12 @@ async fn only_the_owner_may_open_the_socket() {
     assert_eq!(mode & 0o777, 0o600);
     let path = served.admin_socket.clone();
     served.server.stop().await;
-    assert!(!path.exists(), "a stopped site leaves no socket behind");
+    assert!(!path.exists(), "a stopped site removes its socket");
 }
 
-/// Every user who may speak at the socket was `local admin`: root and the site's own user could not be told apart.
+/// Every user of the socket was `local admin`: root and the site's own user could not be distinguished.
 #[tokio::test]
-async fn the_audit_log_says_which_user_spoke_at_the_socket() {
+async fn the_audit_log_names_the_user_of_the_admin_socket() {
     let served = site().serve().await;
     let line = r#"{"id":8,"group":"person","command":"create","params":{"name":"ada"}}"#;
     ask(&served, &format!("{line}\n")).await;

@@ -1,4 +1,4 @@
-//! Content over real sockets.
+//! Content over sockets.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::operations::{PIECE, site};
 
-/// Far longer than anything here takes.
+/// A timeout that no test reaches unless it fails.
 const SOON: Duration = Duration::from_secs(60);
 
 async fn give(client: &Client, pieces: u64) -> Download {
@@ -22,7 +22,7 @@ async fn give(client: &Client, pieces: u64) -> Download {
     content.unwrap()
 }
 
-/// Reads content to its end, whose pieces tell their number.
+/// Reads content to its end and checks its pieces, which contain their number.
 async fn read(mut content: Download) -> Result<u64, CallError> {
     let (mut bytes, mut piece) = (0, Vec::new());
     while let Some(some) = content.next().await {
@@ -37,7 +37,7 @@ async fn read(mut content: Download) -> Result<u64, CallError> {
     Ok(bytes + piece.len() as u64)
 }
 
-/// The most memory that this process ever had, in KiB.
+/// The peak memory of this process, in KiB.
 fn most_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -45,7 +45,8 @@ fn most_memory() -> u64 {
     value.unwrap().parse().unwrap()
 }
 
-/// [SES-40] and [SES-41]: 1 GiB each way; both ends are in this process, which grows by less than 32 MiB.
+/// [SES-40] and [SES-41]: 1 GiB in each direction. Both ends are in this process, whose memory grows by less
+/// than 32 MiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gibibyte_passes_in_little_memory() {
     let served = site().serve().await;
@@ -66,9 +67,9 @@ async fn a_gibibyte_passes_in_little_memory() {
     assert!(grown < 32 * 1024, "{grown} KiB");
 }
 
-/// [SES-43]: one that is not read stops neither another stream nor other operations.
+/// [SES-43]: a stream that is not read blocks neither another stream nor other operations.
 #[tokio::test]
-async fn a_slow_reader_of_one_stream_stops_nothing_else() {
+async fn a_slow_reader_of_one_stream_does_not_block_others() {
     let served = site().serve().await;
     let client = served.robot().await;
     let mut slow = give(&client, 1_000).await;
@@ -81,15 +82,15 @@ async fn a_slow_reader_of_one_stream_stops_nothing_else() {
     while let Some(piece) = slow.next().await {
         rest += piece.unwrap().len();
     }
-    assert_eq!(rest, 1_000 * PIECE, "it goes on where it was");
+    assert_eq!(rest, 1_000 * PIECE, "the stream continues at its position");
 }
 
 /// [SES-42]
 #[tokio::test]
-async fn content_that_is_dropped_is_cancelled_and_the_session_goes_on() {
+async fn dropped_content_is_cancelled_and_the_session_continues() {
     let served = site().serve().await;
     let client = served.robot().await;
-    // More than may be open at a time: those that were dropped are gone.
+    // More than the limit of open streams: dropped ones do not count.
     for _ in 0..200 {
         let mut content = give(&client, 1_000_000).await;
         content.next().await.unwrap().unwrap();
@@ -102,7 +103,7 @@ async fn content_that_is_dropped_is_cancelled_and_the_session_goes_on() {
 
 /// [SES-42]
 #[tokio::test]
-async fn content_that_breaks_off_at_the_site_is_not_taken_for_whole() {
+async fn content_that_fails_at_the_site_is_reported_as_incomplete() {
     let served = site().serve().await;
     let client = served.robot().await;
     let params = to_raw_value(&json!({ "pieces": 100, "broken_after": 50 })).unwrap();
@@ -111,9 +112,9 @@ async fn content_that_breaks_off_at_the_site_is_not_taken_for_whole() {
     assert!(matches!(error, CallError::IncompleteContent), "{error}");
 }
 
-/// [SES-42]: what cannot be read to its end is no content at all.
+/// [SES-42]: an operation does not use content that cannot be read to its end.
 #[tokio::test]
-async fn an_upload_that_breaks_off_fails_its_operation() {
+async fn an_interrupted_upload_fails_its_operation() {
     struct Fails(usize);
     impl tokio::io::AsyncRead for Fails {
         fn poll_read(
@@ -147,9 +148,9 @@ async fn an_upload_that_breaks_off_fails_its_operation() {
     assert_eq!(outcome.data.get(), "3000000");
 }
 
-/// A handler that has enough answers; the rest is not sent.
+/// A handler may reply before it read all content; the rest is not sent.
 #[tokio::test]
-async fn an_operation_may_answer_before_all_its_content_came() {
+async fn an_operation_may_reply_before_it_received_all_content() {
     let served = site().serve().await;
     let client = served.robot().await;
     let params = to_raw_value(&json!({ "at_most": 100_000 })).unwrap();
@@ -161,7 +162,7 @@ async fn an_operation_may_answer_before_all_its_content_came() {
 }
 
 #[tokio::test]
-async fn content_and_operations_must_fit_each_other() {
+async fn operations_get_content_only_if_they_take_it() {
     let served = site().serve().await;
     let client = served.robot().await;
     let params = || to_raw_value(&json!({})).unwrap();
@@ -200,14 +201,14 @@ async fn a_session_has_a_limit_of_streams() {
     assert_eq!((refused.code, none.is_none()), (Code::BUSY, true));
 }
 
-/// [SES-43]: all that may be open at a time, and nobody reads any of it.
+/// [SES-43]: as many streams as the limit allows, none of which is read.
 #[tokio::test]
-async fn many_slow_readers_stop_nothing_else() {
+async fn many_slow_readers_do_not_block_other_operations() {
     let served = site().serve().await;
     let client = served.robot().await;
-    let mut held = Vec::new();
+    let mut unread = Vec::new();
     for _ in 0..Limits::default().content_streams {
-        held.push(give(&client, 1_000).await);
+        unread.push(give(&client, 1_000).await);
     }
     time::settle().await;
     let call = async {
@@ -216,13 +217,13 @@ async fn many_slow_readers_stop_nothing_else() {
             .await
     };
     timeout(SOON, call).await.unwrap().unwrap();
-    let last = held.pop().unwrap();
+    let last = unread.pop().unwrap();
     let all = timeout(SOON, read(last)).await.unwrap();
     assert_eq!(all.unwrap(), 1_000 * PIECE as u64);
 }
 
 #[tokio::test]
-async fn the_audit_log_is_exported_whole() {
+async fn the_audit_log_is_exported_completely() {
     let served = site().maria().serve().await;
     let listed = served.admin("audit.list", json!({ "limit": 1000 })).await;
     let admin = served.maria().await;

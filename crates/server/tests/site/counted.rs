@@ -1,4 +1,4 @@
-//! What is counted before it is audited, as it arrives over the network.
+//! Events that are counted before they are audited, over the network.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use crate::operations::site;
 
-/// Far longer than anything here takes.
+/// A timeout that no test reaches unless it fails.
 const SOON: Duration = Duration::from_secs(60);
 
-/// The audit log of a site whose server has stopped, from some entry on, in short.
+/// A summary of the audit log of a stopped site, from some entry on.
 async fn stopped(served: ServedSite, operation: &str) -> Vec<(String, String, Value)> {
     let entries = served.stop().await.audit().await;
     let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or("-").to_owned();
@@ -28,7 +28,7 @@ async fn stopped(served: ServedSite, operation: &str) -> Vec<(String, String, Va
         .collect()
 }
 
-/// Failed logins left no trace. What is counted is written at the latest when the server stops.
+/// Failed logins were not audited. Counted events are written at the latest when the server stops.
 #[tokio::test]
 async fn failed_logins_are_audited_by_their_source_and_number() {
     let served = site().maria().serve().await;
@@ -43,10 +43,14 @@ async fn failed_logins_are_audited_by_their_source_and_number() {
         assert_eq!(details["name"], "maria@example.org");
         details["count"].as_u64().unwrap_or(1)
     });
-    assert_eq!(counts.sum::<u64>(), 3, "and not the one that succeeded");
+    assert_eq!(
+        counts.sum::<u64>(),
+        3,
+        "the successful login is not counted"
+    );
 }
 
-/// A request over HTTP that nothing vouches for.
+/// HTTP requests that fail verification.
 #[tokio::test]
 async fn failed_ticket_requests_are_audited_by_their_source() {
     let served = site().serve().await;
@@ -66,7 +70,7 @@ async fn failed_ticket_requests_are_audited_by_their_source() {
     assert_eq!((actor.as_str(), outcome.as_str()), ("127.0.0.1", "failed"));
 }
 
-/// A service in a loop is told to the admins who have a session.
+/// The repeated refusals of a service in a loop are reported to admins with a session.
 #[tokio::test]
 async fn repeated_refusals_reach_admins() {
     let served = site().maria().serve().await;
@@ -79,9 +83,9 @@ async fn repeated_refusals_reach_admins() {
     }
     let event = timeout(SOON, events.next()).await.unwrap().unwrap();
     assert_eq!((&*event.group, &*event.event), ("audit", "repeated"));
-    let told: Value = serde_json::from_str(event.data.get()).unwrap();
+    let event_data: Value = serde_json::from_str(event.data.get()).unwrap();
     assert_eq!(
-        told,
+        event_data,
         json!({
             "actor": "robot@example.org", "operation": "person.delete",
             "outcome": "not_permitted", "count": 100,

@@ -1,4 +1,4 @@
-//! The option `delivered-key` over real sockets.
+//! The option `delivered-key` over sockets.
 
 use countersign_client::{CallError, Client, ConnectError, Connector, LoginAs};
 use countersign_crypto::certificate::Certificate;
@@ -18,7 +18,7 @@ use crate::proxy::Proxy;
 
 const OPTION: EncryptionOption = EncryptionOption::DeliveredKey;
 
-/// A site that offers the option, and delivers a key of Maria's.
+/// A site that offers the option and delivers Maria's key.
 async fn served() -> (ServedSite, Identity) {
     let served = site().maria().serve().await;
     served
@@ -44,9 +44,9 @@ async fn maria(connector: &Connector, passphrase: &str) -> Result<Client, Connec
     connector.connect(who).await
 }
 
-/// [SES-34] and [SES-35], in packets of every size; the key that is delivered is the one that was given.
+/// [SES-34] and [SES-35], in packets of every size. The delivered key is the stored one.
 #[tokio::test]
-async fn people_and_services_log_in_with_delivered_keys() {
+async fn persons_and_services_log_in_with_delivered_keys() {
     let (served, identity) = served().await;
     for max_packet in [256, 65_536] {
         let connector = Connector::new(&served.uri)
@@ -66,7 +66,7 @@ async fn people_and_services_log_in_with_delivered_keys() {
 
 /// [SES-36]
 #[tokio::test]
-async fn who_cannot_open_the_key_gets_no_session() {
+async fn a_client_that_cannot_decrypt_the_key_gets_no_session() {
     let (served, _) = served().await;
     let connector = Connector::new(&served.uri).accept([OPTION]);
     let refused = |error: Option<ConnectError>| {
@@ -75,7 +75,9 @@ async fn who_cannot_open_the_key_gets_no_session() {
             Some(ConnectError::Login(LoginError::NotAuthenticated))
         )
     };
-    assert!(refused(maria(&connector, "a guess").await.err()));
+    assert!(refused(
+        maria(&connector, "a wrong pass phrase").await.err()
+    ));
     served
         .admin("person.lock", json!({ "name": "maria" }))
         .await;
@@ -96,7 +98,7 @@ async fn who_cannot_open_the_key_gets_no_session() {
 
 /// [SES-38]
 #[tokio::test]
-async fn a_man_in_the_middle_is_found_out_before_the_pass_phrase_is_used() {
+async fn a_man_in_the_middle_is_detected_before_the_pass_phrase_is_used() {
     let (served, _) = served().await;
     for command in [c::CERTIFICATE, c::SESSION_KEY, c::SITE_PROOF] {
         let proxy = Proxy::before(&served).await;
@@ -110,7 +112,7 @@ async fn a_man_in_the_middle_is_found_out_before_the_pass_phrase_is_used() {
     }
 }
 
-/// What anybody is answered who says a name or a thumbprint: each command with its value.
+/// The reply to a client that gives a name or a thumbprint: each command with its value.
 async fn answer_to(served: &ServedSite, who: (Command, &[u8])) -> Vec<(Command, Vec<u8>)> {
     let choice = [
         &served.site.options().id().0[..],
@@ -145,9 +147,10 @@ async fn answer_to(served: &ServedSite, who: (Command, &[u8])) -> Vec<(Command, 
     }
 }
 
-/// [SES-36]: a stranger cannot tell from the answer whose key is kept, however often they ask.
+/// [SES-36]: an unauthenticated client cannot learn from any number of replies whether an account has a
+/// stored key.
 #[tokio::test]
-async fn a_name_without_a_key_is_delivered_one_that_stays_the_same() {
+async fn a_name_without_a_key_gets_a_decoy_that_stays_the_same() {
     let (served, identity) = served().await;
     let lengths = |said: &[(Command, Vec<u8>)]| -> Vec<(Command, usize)> {
         let lengths = said.iter().map(|(command, value)| (*command, value.len()));
@@ -163,8 +166,8 @@ async fn a_name_without_a_key_is_delivered_one_that_stays_the_same() {
         let second = answer_to(&served, (c::USERNAME, name)).await;
         assert_eq!(lengths(&first), lengths(&maria));
         assert_eq!(delivered(&first), delivered(&second));
-        assert_ne!(first[1], second[1], "the session key is another each time");
-        // A sound certificate, as Maria's is.
+        assert_ne!(first[1], second[1], "each reply has a fresh session key");
+        // A valid certificate, as Maria's is.
         Certificate::from_der(&delivered(&first)[2..2 + der.len()]).unwrap();
         decoy.push(delivered(&first));
     }
@@ -172,12 +175,12 @@ async fn a_name_without_a_key_is_delivered_one_that_stays_the_same() {
 
     let known = served.robot.certificate().thumbprint().0;
     let robot = answer_to(&served, (c::CERTIFICATE_ID, &known)).await;
-    let stranger = answer_to(&served, (c::CERTIFICATE_ID, &[9; 32])).await;
-    assert_eq!(lengths(&robot), lengths(&stranger));
+    let decoy = answer_to(&served, (c::CERTIFICATE_ID, &[9; 32])).await;
+    assert_eq!(lengths(&robot), lengths(&decoy));
 }
 
 #[tokio::test]
-async fn a_key_that_is_withdrawn_ends_its_sessions() {
+async fn a_withdrawn_key_ends_its_sessions() {
     let (served, _) = served().await;
     let connector = Connector::new(&served.uri).accept([OPTION]);
     let by_key = maria(&connector, PASSPHRASE).await.unwrap();
@@ -186,7 +189,7 @@ async fn a_key_that_is_withdrawn_ends_its_sessions() {
         .admin("person.withdraw_key", json!({ "name": "maria" }))
         .await;
     let ended = by_key.call::<_, Json>("self", "show", &json!({})).await;
-    // Lost when the goodbye was there before the call.
+    // Lost, if GOODBYE arrived before the call.
     let cut = matches!(ended, Err(CallError::Ended(Goodbye::KeyRevoked)));
     assert!(cut, "{ended:?}");
     let _: Json = by_passphrase
@@ -204,7 +207,7 @@ async fn a_new_pass_phrase_withdraws_the_old_key() {
 }
 
 #[tokio::test]
-async fn only_a_key_that_is_encrypted_well_enough_is_kept() {
+async fn only_a_key_with_strong_encryption_is_stored() {
     let (served, identity) = served().await;
     let plain = key_file::write_identity(&identity, None, &mut SystemEntropy);
     let params = json!({

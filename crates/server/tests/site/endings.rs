@@ -1,7 +1,7 @@
-//! A session that the site ends tells its client why.
+//! When the site ends a session, the client learns the reason.
 //!
-//! A session that was cut while its client was idle once said of the next operation that the connection was lost, and
-//! so did one whose account was locked, whose key was revoked or whose pass phrase was changed.
+//! An idle client whose session was ended got "connection lost" for its next operation, also if its account was
+//! locked, its key revoked or its pass phrase changed.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use crate::operations::site;
 use crate::raw::Raw;
 
-/// Far longer than anything here takes.
+/// A timeout that no test reaches unless it fails.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Waits until the client knows that its session is over.
+/// Waits until the client knows that its session has ended.
 async fn over(client: &Client) {
     let mut events = client.events();
     while timeout(SOON, events.next()).await.unwrap().is_some() {}
@@ -32,9 +32,9 @@ fn id_of(client: &Client) -> String {
     uuid::Uuid::from_bytes(client.welcome().session.0).to_string()
 }
 
-/// [SES-65]: an idle client, for each thing that an admin may do.
+/// [SES-65]: an idle client, for each action of an admin.
 #[tokio::test]
-async fn an_idle_client_hears_why_its_session_was_ended() {
+async fn an_idle_client_learns_why_its_session_was_ended() {
     let robot = || json!({ "name": "robot" });
     let endings = [
         ("session", "cut", json!({}), Goodbye::Cut),
@@ -84,9 +84,9 @@ async fn an_idle_client_hears_why_its_session_was_ended() {
     }
 }
 
-/// [SES-65]: a person whose role or pass phrase is changed by another account.
+/// [SES-65]: another account changes the role or the pass phrase of a person.
 #[tokio::test]
-async fn a_person_hears_that_their_account_was_changed() {
+async fn a_person_learns_that_their_account_was_changed() {
     let served = site().maria().serve().await;
     let client = served.maria().await;
     let member = json!({ "name": "maria", "role": "member" });
@@ -105,10 +105,10 @@ async fn a_person_hears_that_their_account_was_changed() {
     ));
 }
 
-/// [SES-65]: a client that sends without reading fills the buffers of both ends; when the session is cut, what it had
-/// sent stays unread, and the goodbye behind all that waited still arrives.
+/// [SES-65]: a client that sends without reading fills the buffers of both ends. When the session is ended, data of
+/// the client stays unread, and GOODBYE still arrives after all queued data.
 #[tokio::test]
-async fn a_goodbye_arrives_behind_what_waits_and_with_something_unread() {
+async fn goodbye_arrives_after_queued_data_and_with_unread_input() {
     let served = site()
         .limits(Limits {
             unsent_bytes: 64 * 1024,
@@ -118,7 +118,7 @@ async fn a_goodbye_arrives_behind_what_waits_and_with_something_unread() {
         .await;
     let mut raw = Raw::service(&served).await;
     let id = uuid::Uuid::from_bytes(raw.logged_in.welcome.session.0).to_string();
-    // More than the site takes while nothing is read: the last of them stay unread.
+    // More than the site receives while its client does not read: the last operations stay unread.
     for id in 1..40_000 {
         raw.ask(id, "self", "show", &json!({}));
     }
@@ -135,9 +135,10 @@ async fn a_goodbye_arrives_behind_what_waits_and_with_something_unread() {
     assert_eq!(last, Some(FromSite::Goodbye(Goodbye::Cut)));
 }
 
-/// Sessions that went on when their option was taken off can be cut afterwards, and those on another one stay.
+/// Sessions that continued when their option was disabled can be ended later, and sessions with another option
+/// continue.
 #[tokio::test]
-async fn sessions_on_an_option_that_was_taken_off_before_can_be_cut_later() {
+async fn sessions_with_a_disabled_option_can_be_ended_later() {
     let served = site().serve().await;
     let connector = Connector::new(&served.uri);
     let old = served.robot_by(&connector).await.unwrap();
@@ -153,10 +154,10 @@ async fn sessions_on_an_option_that_was_taken_off_before_can_be_cut_later() {
     next_call(&new).await.unwrap();
 }
 
-/// [SES-8]: a client that ranks its own list takes the first of it that is on offer; the site's order decides for one
-/// that only accepts.
+/// [SES-8]: a client that ranks its options uses the first one that is offered; for a client that only accepts
+/// options, the site's order decides.
 #[tokio::test]
-async fn a_client_may_rank_the_options_itself() {
+async fn a_client_may_rank_the_options() {
     let served = site().serve().await;
     let classical = EncryptionOption::X25519Aes256Gcm;
     let enabled = json!({ "name": classical.name() });

@@ -1,4 +1,4 @@
-//! What strangers can do to a site: nothing.
+//! Attacks of unauthenticated clients on a site.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::operations::site;
 use crate::raw::Raw;
 
-/// Far longer than anything here takes.
+/// A timeout that no test reaches unless it fails.
 const SOON: Duration = Duration::from_secs(60);
 
 async fn connect(served: &ServedSite) -> TcpStream {
@@ -34,7 +34,7 @@ async fn connect_from(served: &ServedSite, address: &str) -> TcpStream {
     socket.connect(to).await.unwrap()
 }
 
-/// What the server answers until it closes the connection.
+/// The reply of the server until it closes the connection.
 async fn answer(mut socket: TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
     let _ = timeout(SOON, socket.read_to_end(&mut answer))
@@ -58,12 +58,12 @@ async fn random_bytes_neither_crash_nor_hang_nor_grow_the_site() {
     let after = served.admin("site.status", json!({})).await;
     assert_eq!(
         before["audit_entries"], after["audit_entries"],
-        "noise leaves no trace in the audit log"
+        "random bytes write nothing into the audit log"
     );
 }
 
 #[tokio::test]
-async fn a_source_that_misbehaves_has_to_wait_and_then_may_come_again() {
+async fn a_penalised_source_is_rejected_until_its_penalty_ends() {
     let limits = Limits {
         penalties: PenaltyLimits {
             threshold: 9,
@@ -78,13 +78,13 @@ async fn a_source_that_misbehaves_has_to_wait_and_then_may_come_again() {
         socket.write_all(&[0xff; 64]).await.unwrap();
         assert_eq!(answer(socket).await, [0, 1, 2], "malformed");
     }
-    assert!(served.try_robot().await.is_err(), "turned away");
+    assert!(served.try_robot().await.is_err(), "the source is rejected");
     time::pass(Duration::from_millis(600)).await;
     served.robot().await;
 }
 
 #[tokio::test]
-async fn an_admin_sees_penalties_and_forgets_them() {
+async fn an_admin_lists_and_removes_penalties() {
     let served = site()
         .limits(Limits {
             penalties: PenaltyLimits {
@@ -118,7 +118,7 @@ async fn an_admin_sees_penalties_and_forgets_them() {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Delays of an hour and more, so that what is not answered does not depend on how fast this machine is.
+/// Delays of an hour and more, so that the result does not depend on the speed of this machine.
 fn slow_guesses() -> Limits {
     let hour = 3_600_000;
     Limits {
@@ -138,51 +138,51 @@ fn slow_guesses() -> Limits {
     }
 }
 
-/// [SES-32]: a guesser slows itself, and the owner elsewhere logs in as ever.
+/// [SES-32]: an attacker's own attempts are delayed, and the owner logs in without delay from another source.
 #[tokio::test]
-async fn guessing_slows_the_guesser_and_not_the_owner() {
+async fn failed_logins_delay_their_source_and_not_the_owner() {
     let served = site().maria().limits(slow_guesses()).serve().await;
     served.maria().await;
-    // A name that does not exist is slowed just so.
+    // Attempts for a name that does not exist have the same delay.
     for name in ["maria", "nobody"] {
         for _ in 0..3 {
-            let guess = guess(&served, name, "127.0.0.2").await;
-            assert!(is_answered(guess).await);
+            let attempt = attempt(&served, name, "127.0.0.2").await;
+            assert!(gets_reply(attempt).await);
         }
         for hours in [1, 2, 4] {
-            let mut slowed = guess(&served, name, "127.0.0.2").await;
-            // The owner comes later and does not wait.
+            let mut delayed = attempt(&served, name, "127.0.0.2").await;
+            // The owner logs in later and is not delayed.
             served.maria().await;
             for _ in 0..hours {
                 time::settle().await;
-                assert!(slowed.read(&mut [0]).now_or_never().is_none(), "{name}");
+                assert!(delayed.read(&mut [0]).now_or_never().is_none(), "{name}");
                 time::pass(HOUR).await;
             }
-            assert!(is_answered(slowed).await);
+            assert!(gets_reply(delayed).await);
         }
     }
 }
 
-/// [SES-32]: a client that waits for an answer and goes away leaves nothing behind.
+/// [SES-32]: a client that disconnects during its delay frees its place.
 #[tokio::test]
-async fn a_guesser_that_goes_away_is_not_waited_for() {
+async fn a_client_that_disconnects_during_its_delay_frees_its_place() {
     let limits = Limits {
         unauthenticated_per_source: 1,
         ..slow_guesses()
     };
     let served = site().maria().limits(limits).serve().await;
     for _ in 0..3 {
-        let guess = guess(&served, "maria", "127.0.0.2").await;
-        assert!(is_answered(guess).await);
+        let attempt = attempt(&served, "maria", "127.0.0.2").await;
+        assert!(gets_reply(attempt).await);
     }
     for number in 0..6 {
-        drop(guess(&served, "maria", "127.0.0.2").await);
-        // The one place of that source is free again: another name is answered.
+        drop(attempt(&served, "maria", "127.0.0.2").await);
+        // The only place of that source is free again: an attempt for another name gets a reply.
         let mut tries = 0;
         time::until(async || {
             tries += 1;
             let other = format!("other-{number}-{tries}");
-            is_answered(guess(&served, &other, "127.0.0.2").await).await
+            gets_reply(attempt(&served, &other, "127.0.0.2").await).await
         })
         .await;
     }
@@ -191,8 +191,8 @@ async fn a_guesser_that_goes_away_is_not_waited_for() {
     served.robot().await;
 }
 
-/// Sends a whole first flight of a person from that address.
-async fn guess(served: &ServedSite, name: &str, from: &str) -> TcpStream {
+/// Sends a complete first flight of a person from that address.
+async fn attempt(served: &ServedSite, name: &str, from: &str) -> TcpStream {
     let mut socket = connect_from(served, from).await;
     let settings = client::ClientSettings::new(*served.uri.site_key());
     let mut flight = Vec::new();
@@ -204,21 +204,21 @@ async fn guess(served: &ServedSite, name: &str, from: &str) -> TcpStream {
         &mut flight,
     )
     .unwrap();
-    // A site that is busy may have closed.
+    // A busy site may have closed the connection.
     let _ = socket.write_all(&flight).await;
     socket
 }
 
-/// Waits for the answer to a guess, which is not an error; proves nothing.
-async fn is_answered(mut guess: TcpStream) -> bool {
+/// Waits for the reply to the first flight, which must not be an error, and does not authenticate.
+async fn gets_reply(mut attempt: TcpStream) -> bool {
     let mut answer = [0; 2];
-    guess.read_exact(&mut answer).await.is_ok() && answer != [0, 1]
+    attempt.read_exact(&mut answer).await.is_ok() && answer != [0, 1]
 }
 
-/// Connections that say nothing, from more networks than the site has places, evicted each person's connection
-/// while the client still stretched the pass phrase. [SES-33]
+/// [SES-33]: silent connections, from more networks than the site has places, evicted the connection of every
+/// person while the client computed the key stretching function.
 #[tokio::test]
-async fn slow_clients_of_many_networks_do_not_evict_a_login_under_way() {
+async fn slow_clients_of_many_networks_do_not_evict_a_login() {
     const PLACES: u8 = 8;
     let served = site()
         .maria()
@@ -230,7 +230,7 @@ async fn slow_clients_of_many_networks_do_not_evict_a_login_under_way() {
         .serve()
         .await;
     let mut last = Vec::new();
-    let crowd = async {
+    let flood = async {
         for network in 1..4 * PLACES {
             last.push(connect_from(&served, &format!("127.0.1.{network}")).await);
         }
@@ -238,23 +238,23 @@ async fn slow_clients_of_many_networks_do_not_evict_a_login_under_way() {
             assert_eq!(answer(slow).await, [0, 1, 4], "busy");
         }
     };
-    let mut maria = Raw::person(&served, crowd).await;
+    let mut maria = Raw::person(&served, flood).await;
     maria.ask(1, "self", "show", &json!({}));
     maria.flush().await;
     assert_eq!(maria.results(1).await[0]["name"], "maria@example.org");
 }
 
-/// [SES-33]: a flood of half logins from one source, and honest ones from another.
+/// [SES-33]: a flood of incomplete logins from one source, and honest logins from another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flooding_source_does_not_stop_an_honest_one() {
+async fn a_flood_from_one_source_does_not_stop_logins_from_another() {
     let served = std::sync::Arc::new(site().maria().serve().await);
     let mut flood = Vec::new();
     for _ in 0..8 {
         let served = served.clone();
         flood.push(tokio::spawn(async move {
             loop {
-                let guess = guess(&served, "nobody", "127.0.0.9").await;
-                let _ = timeout(Duration::from_millis(50), is_answered(guess)).await;
+                let attempt = attempt(&served, "nobody", "127.0.0.9").await;
+                let _ = timeout(Duration::from_millis(50), gets_reply(attempt)).await;
             }
         }));
     }
@@ -265,17 +265,17 @@ async fn a_flooding_source_does_not_stop_an_honest_one() {
 }
 
 #[tokio::test]
-async fn who_proves_nothing_in_time_is_cut_off() {
+async fn a_client_that_does_not_authenticate_in_time_is_disconnected() {
     let served = site().serve().await;
     let socket = connect(&served).await;
-    // Taken before the next one is.
+    // The server accepts this connection before the next one.
     served.robot().await;
     time::pass(Limits::default().unauthenticated_timeout).await;
     assert_eq!(answer(socket).await, [0, 1, 6], "too slow");
 }
 
 #[tokio::test]
-async fn one_source_gets_its_share_of_connections_and_no_more() {
+async fn the_connections_of_one_source_are_limited() {
     let limits = Limits {
         connections_per_source: 2,
         ..Limits::default()
@@ -301,7 +301,7 @@ async fn one_source_gets_its_share_of_connections_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_check_of_the_port_that_says_nothing_is_no_offence() {
+async fn a_port_check_that_sends_nothing_is_not_abuse() {
     let limits = Limits {
         penalties: PenaltyLimits {
             threshold: 4,

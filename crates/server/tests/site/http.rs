@@ -1,4 +1,4 @@
-//! What applications ask of a site over HTTP.
+//! HTTP for applications.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::operations::site;
 use crate::trusted::on_this_machine;
 
-/// An answer over HTTP.
+/// An HTTP response.
 struct Answer {
     status: u16,
     head: String,
@@ -36,10 +36,10 @@ impl Answer {
     }
 }
 
-/// What was asked in the first second of a site may have been answered by the run before.
+/// The previous process of a site may have served a request that is dated in the first second of this one.
 const MOMENT: Duration = Duration::from_millis(v2::limits::AHEAD + 100);
 
-/// One request, as any client makes it.
+/// Sends one request.
 async fn request(served: &ServedSite, method: &str, target: &str, body: &[u8]) -> Answer {
     let address = served.server.http_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -64,7 +64,7 @@ fn now() -> u64 {
     u64::try_from(clock::now().millis()).unwrap()
 }
 
-/// A site with `billing`, which may call `ledger`; both parties, and what they know of the site.
+/// A site with `billing`, which may call `ledger`, both parties, and their settings for the site.
 async fn applications() -> (ServedSite, v2::consumer::Consumer, v2::provider::Provider) {
     let served = site().serve().await;
     let (consumer, provider) = served.billing_and_ledger().await;
@@ -82,9 +82,10 @@ fn ask(
     (asked, serde_json::to_vec(&sealed).unwrap())
 }
 
-/// The whole dialog: the site's answer is believed, its ticket accepted, and both share a secret.
+/// The complete dialog: the consumer verifies the site's response, the provider accepts the ticket, and both
+/// share a secret.
 #[tokio::test]
-async fn an_application_gets_a_ticket_and_proves_itself_with_it() {
+async fn an_application_gets_a_ticket_and_authenticates_with_it() {
     let (served, consumer, provider) = applications().await;
     let (asked, sent) = ask(&consumer, "ledger", now());
     let answer = request(&served, "POST", "/authenticate", &sent).await;
@@ -110,17 +111,16 @@ async fn an_application_gets_a_ticket_and_proves_itself_with_it() {
     );
 }
 
-/// [BRK-2] and [BRK-15]: one answer to whatever is wrong before anything was verified, and none comes sooner than
-/// others.
+/// [BRK-2] and [BRK-15]: every request that fails verification gets the same response after the same time.
 #[tokio::test]
-async fn whatever_is_wrong_gets_one_answer_in_one_time() {
+async fn every_unverified_request_gets_the_same_response_after_the_same_time() {
     let (served, consumer, _) = applications().await;
     let (_, sent) = ask(&consumer, "ledger", now());
-    let mut stranger = consumer;
-    stranger.keys = vec![party()];
-    let (_, forged) = ask(&stranger, "ledger", now());
-    stranger.id = "nobody".to_owned();
-    let (_, unknown) = ask(&stranger, "ledger", now());
+    let mut impostor = consumer;
+    impostor.keys = vec![party()];
+    let (_, forged) = ask(&impostor, "ledger", now());
+    impostor.id = "nobody".to_owned();
+    let (_, unknown) = ask(&impostor, "ledger", now());
     let changed = |change: fn(&mut Value)| {
         let mut message: Value = serde_json::from_slice(&sent).unwrap();
         change(&mut message);
@@ -149,14 +149,14 @@ async fn whatever_is_wrong_gets_one_answer_in_one_time() {
         assert_eq!(answer.body, Refusal::NotVerified.body(), "{number}");
         assert!(took >= Duration::from_millis(5), "{number}: {took:?}");
     }
-    // None of it used the request up.
+    // None of these attempts used up the request.
     let answer = request(&served, "POST", "/authenticate", &sent).await;
     assert_eq!(answer.status, 200);
 }
 
-/// [BRK-4]: whose clock is wrong is told, and tells the time by the site's.
+/// [BRK-4]: a consumer with a wrong clock learns it and uses the site's time.
 #[tokio::test]
-async fn a_wrong_clock_is_put_right_by_the_site() {
+async fn a_consumer_with_a_wrong_clock_uses_the_sites_time() {
     const HOUR: u64 = 3_600_000;
     let (served, consumer, _) = applications().await;
     let own = || now() - HOUR;
@@ -166,9 +166,11 @@ async fn a_wrong_clock_is_put_right_by_the_site() {
     let nonce = Nonce(fresh(&mut SystemEntropy));
     let text = serde_json::to_value(nonce).unwrap();
     let target = format!("/clock?nonce={}", text.as_str().unwrap());
-    let told = request(&served, "GET", &target, b"").await;
-    let told: Clock = serde_json::from_str(&told.body).unwrap();
-    let offset = told.offset(nonce, &consumer.site_keys, own()).unwrap();
+    let clock_reply = request(&served, "GET", &target, b"").await;
+    let clock_reply: Clock = serde_json::from_str(&clock_reply.body).unwrap();
+    let offset = clock_reply
+        .offset(nonce, &consumer.site_keys, own())
+        .unwrap();
     let by_site = v2::clock::site_time(own(), offset);
     let (_, sent) = ask(&consumer, "ledger", by_site);
     let answer = request(&served, "POST", "/authenticate", &sent).await;
@@ -187,9 +189,9 @@ async fn a_wrong_clock_is_put_right_by_the_site() {
     }
 }
 
-/// [BRK-14]: who knows the site's URI needs to know nothing else.
+/// [BRK-14]: an application needs only the site's URI to get its keys.
 #[tokio::test]
-async fn a_site_introduces_itself_to_whoever_knows_its_key() {
+async fn the_site_signs_its_introduction_with_the_site_key() {
     let (served, consumer, _) = applications().await;
     let address = served.server.http_address().unwrap();
     let url: http::Uri = format!("http://{address}").parse().unwrap();
@@ -203,7 +205,7 @@ async fn a_site_introduces_itself_to_whoever_knows_its_key() {
     assert!(matches!(wrong, Err(IntroductionError::FailedVerification)));
 }
 
-/// Targets of 16 KiB are read, those of 64 KiB are not.
+/// A target of 16 KiB is accepted, one of 64 KiB is not.
 #[tokio::test]
 async fn targets_have_a_limit() {
     let served = site().serve().await;
@@ -224,9 +226,9 @@ async fn targets_have_a_limit() {
     );
 }
 
-/// Whoever sends what is not verified again and again is turned away, as with logins.
+/// A source whose requests repeatedly fail verification is rejected, as with logins.
 #[tokio::test]
-async fn a_source_that_proves_nothing_has_to_wait() {
+async fn a_source_of_unverified_requests_gets_a_penalty() {
     let served = site().serve().await;
     for _ in 0..32 {
         assert_eq!(
@@ -252,9 +254,9 @@ async fn a_source_that_proves_nothing_has_to_wait() {
     );
 }
 
-/// A connection that is kept is no way around the wait, and nobody who is not proved keeps one for long.
+/// A penalty also holds for open connections, and an unauthenticated connection ends at its timeout.
 #[tokio::test]
-async fn a_kept_connection_ends_with_its_patience() {
+async fn an_unauthenticated_connection_ends_at_its_timeout() {
     let served = site().serve().await;
     let address = served.server.http_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -270,13 +272,14 @@ async fn a_kept_connection_ends_with_its_patience() {
     time::pass(Limits::default().unauthenticated_timeout).await;
     assert!(matches!(socket.read(&mut answer).await, Ok(0) | Err(_)));
     let refused = answers.iter().filter(|status| *status == "401").count();
-    // 32 at once, and more only as far as offences are forgiven meanwhile.
+    // 32 at once, and more only as far as penalty points expire meanwhile.
     assert!(answers[..32].iter().all(|status| status == "401"));
     assert!((32..40).contains(&refused), "{answers:?}");
     assert_eq!(answers.last().unwrap(), "503", "{answers:?}");
 }
 
-/// Whoever is behind a proxy that says so counts for themselves; a proxy that says nothing counts for nobody.
+/// Behind a proxy that names its clients, each client counts for itself. A request of a proxy that names no
+/// client counts for no source.
 #[tokio::test]
 async fn behind_a_proxy_each_source_counts_for_itself() {
     let served = site().proxies(on_this_machine(true)).serve().await;
@@ -307,9 +310,9 @@ async fn behind_a_proxy_each_source_counts_for_itself() {
     assert_eq!(listed["entries"][0]["source"], "192.0.2.7");
 }
 
-/// A body in as many pieces as it has bytes is read as any other.
+/// A body may arrive in chunks of one byte.
 #[tokio::test]
-async fn a_request_may_come_in_pieces() {
+async fn a_request_may_arrive_in_small_chunks() {
     let (served, consumer, _) = applications().await;
     let (_, sent) = ask(&consumer, "ledger", now());
     let address = served.server.http_address().unwrap();
@@ -327,9 +330,9 @@ async fn a_request_may_come_in_pieces() {
     assert!(answer.starts_with(b"HTTP/1.1 200"));
 }
 
-/// [BRK-5]: what the run before may have answered is not answered by the next one.
+/// [BRK-5]: a request that the previous process may have served is refused by the next one.
 #[tokio::test]
-async fn a_request_of_before_a_restart_is_not_answered_after_it() {
+async fn a_request_from_before_a_restart_is_refused_after_it() {
     let (served, consumer, _) = applications().await;
     let (_, sent) = ask(&consumer, "ledger", now());
     assert_eq!(
@@ -356,9 +359,9 @@ fn recorded(name: &str) -> String {
     std::fs::read_to_string(format!("{keys}/{name}.pem")).unwrap()
 }
 
-/// Edition v1: a master moves here with its key, and its applications notice nothing.
+/// Edition v1: the site has the key of a previous master, and its applications need no change.
 #[tokio::test]
-async fn an_application_of_v1_gets_its_ticket_too() {
+async fn an_application_of_v1_gets_a_ticket() {
     let served = site().serve().await;
     let imported = json!({ "private_key": recorded("master.key") });
     served.admin("broker.new_v1_key", imported).await;
@@ -405,7 +408,7 @@ async fn an_application_of_v1_gets_its_ticket_too() {
         )
         .unwrap();
     let v1::consumer::ResponseAction::Granted(granted) = answered else {
-        panic!("asked to come again");
+        panic!("the site is busy");
     };
     let (_, presentation) = granted.present(now(), &mut SystemEntropy).unwrap();
     let provider = v1::provider::V1Provider {

@@ -1,4 +1,4 @@
-//! New keys and silence over real sockets.
+//! Key renewal and idle timeouts over sockets.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn shown(served: &ServedSite) -> Value {
     sessions["entries"][0].clone()
 }
 
-/// Waits until a session whose keys last 30 s has new ones, from the time on when it is told; that session.
+/// Waits until a session with a key lifetime of 30 s has new keys. Returns the session.
 async fn renewed_in_time(served: &ServedSite, before: &Value) -> Value {
     time::pass(Duration::from_secs(21)).await;
     let mut after = before.clone();
@@ -30,7 +30,7 @@ async fn renewed_in_time(served: &ServedSite, before: &Value) -> Value {
 
 /// [SES-44] and [SES-46]
 #[tokio::test]
-async fn fresh_keys_renew_the_session_while_operations_run() {
+async fn new_keys_renew_the_session_while_operations_run() {
     let served = site().serve().await;
     let client = served.robot().await;
     let before = shown(&served).await;
@@ -53,7 +53,7 @@ async fn fresh_keys_renew_the_session_while_operations_run() {
 
 /// [SES-47]: the admin's list decides, also inside a session; the change is in the audit log.
 #[tokio::test]
-async fn a_session_goes_over_to_another_option_within_itself() {
+async fn a_session_changes_its_option_when_it_renews_keys() {
     let served = site().serve().await;
     let client = served.robot().await;
     assert_eq!(client.options().await.unwrap(), OptionList::default());
@@ -72,9 +72,9 @@ async fn a_session_goes_over_to_another_option_within_itself() {
     assert_eq!(switched.count(), 1);
 }
 
-/// [SES-46]: a client renews by itself when it is told that the time is nearly over.
+/// [SES-46]: a client renews keys by itself when the site notifies it of the expiry.
 #[tokio::test]
-async fn a_session_outlives_its_first_keys_without_being_asked() {
+async fn a_client_renews_keys_by_itself_before_they_expire() {
     let served = site().serve().await;
     let set = json!({ "key_lifetime": 30 });
     served.admin("site.config", set).await;
@@ -84,9 +84,9 @@ async fn a_session_outlives_its_first_keys_without_being_asked() {
     let _: Value = client.call("self", "show", &json!({})).await.unwrap();
 }
 
-/// [SES-46] and [SES-29]: here the client's offer does not arrive.
+/// [SES-46] and [SES-29]: the client's key offer does not arrive.
 #[tokio::test]
-async fn a_session_that_is_not_renewed_in_time_is_told_and_ended() {
+async fn a_session_that_is_not_renewed_in_time_is_notified_and_ended() {
     let served = site().serve().await;
     let set = json!({ "key_lifetime": 30 });
     served.admin("site.config", set).await;
@@ -96,9 +96,9 @@ async fn a_session_that_is_not_renewed_in_time_is_told_and_ended() {
     proxy.mute();
     let mut events = client.events();
     time::pass(Duration::from_secs(21)).await;
-    let told = events.next().await.unwrap();
+    let event_data = events.next().await.unwrap();
     assert_eq!(
-        (told.group.as_str(), told.event.as_str()),
+        (event_data.group.as_str(), event_data.event.as_str()),
         ("session", "expiring")
     );
     time::pass(Duration::from_secs(10)).await;
@@ -111,9 +111,9 @@ async fn a_session_that_is_not_renewed_in_time_is_told_and_ended() {
     .await;
 }
 
-/// [SES-51]: a client that keeps the session alive stays, at a limit of half a minute.
+/// [SES-51]: a client that sends NOP stays connected, with an idle timeout of half a minute.
 #[tokio::test]
-async fn a_silent_connection_is_ended_and_a_client_that_keeps_alive_stays() {
+async fn a_silent_connection_is_ended_and_one_with_keep_alive_is_not() {
     let served = site()
         .limits(Limits {
             idle_timeout: Duration::from_secs(30),
@@ -129,7 +129,7 @@ async fn a_silent_connection_is_ended_and_a_client_that_keeps_alive_stays() {
     }
     let _: Value = client.call("self", "show", &json!({})).await.unwrap();
 
-    // One that says nothing any more is ended, though its connection is whole.
+    // A silent client is disconnected, although its connection works.
     let proxy = Proxy::before(&served).await;
     let connector = Connector::new(&proxy.uri).resume_timeout(Duration::ZERO);
     let silent = served.robot_by(&connector).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_silent_connection_is_ended_and_a_client_that_keeps_alive_stays() {
     assert_eq!(
         events.next().await,
         None,
-        "the session's end ends its events"
+        "the event stream ends with the session"
     );
     let call = silent.call::<_, Value>("self", "show", &json!({})).await;
     assert!(matches!(
@@ -150,7 +150,7 @@ async fn a_silent_connection_is_ended_and_a_client_that_keeps_alive_stays() {
 
 /// At the limit and one over.
 #[tokio::test]
-async fn keys_are_renewed_so_often_in_a_minute_and_no_oftener() {
+async fn the_number_of_key_renewals_in_a_minute_is_limited() {
     let served = site()
         .limits(Limits {
             rekeys_per_minute: 2,
@@ -165,9 +165,9 @@ async fn keys_are_renewed_so_often_in_a_minute_and_no_oftener() {
     let _: Value = client.call("self", "show", &json!({})).await.unwrap();
 }
 
-/// [SES-46] and [SES-47]: a client whose option was disabled goes over to one that is on offer, and stays.
+/// [SES-46] and [SES-47]: a client whose option was disabled changes to an enabled one and stays connected.
 #[tokio::test]
-async fn a_session_outlives_its_option() {
+async fn a_session_continues_after_its_option_was_disabled() {
     let served = site().serve().await;
     let set = json!({ "key_lifetime": 30 });
     served.admin("site.config", set).await;

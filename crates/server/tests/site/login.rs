@@ -45,10 +45,9 @@ async fn a_service_logs_in_with_any_limit_of_packets() {
     }
 }
 
-/// A login that was begun with the old pass phrase, and kept waiting until that was changed, got a session that
-/// outlived the change.
+/// A login that began with the old pass phrase and completed after the change got a session.
 #[tokio::test]
-async fn a_login_that_was_begun_before_the_pass_phrase_was_changed_gets_no_session() {
+async fn a_login_that_began_before_the_pass_phrase_changed_gets_no_session() {
     let served = site().maria().serve().await;
     let changed = served.set_passphrase("maria", "another pass phrase");
     let late = Raw::try_person(&served, changed).await;
@@ -58,7 +57,7 @@ async fn a_login_that_was_begun_before_the_pass_phrase_was_changed_gets_no_sessi
 }
 
 #[tokio::test]
-async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
+async fn wrong_pass_phrase_unknown_name_and_locked_account_get_the_same_refusal() {
     let served = site().maria().serve().await;
     served
         .admin("person.create", json!({ "name": "locked" }))
@@ -86,8 +85,8 @@ async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
             "{name}: {refused:?}"
         );
     }
-    let stranger = LoginAs::service(Identity::generate(&mut SystemEntropy));
-    let refused = Client::connect(&served.uri, stranger).await.err();
+    let unknown = LoginAs::service(Identity::generate(&mut SystemEntropy));
+    let refused = Client::connect(&served.uri, unknown).await.err();
     assert!(matches!(
         refused,
         Some(ConnectError::Login(LoginError::NotAuthenticated))
@@ -95,7 +94,7 @@ async fn wrong_pass_phrase_unknown_name_and_locked_account_get_one_refusal() {
 }
 
 #[tokio::test]
-async fn a_wrong_site_key_is_a_warning_for_either_kind_of_account() {
+async fn a_wrong_site_key_warns_both_kinds_of_accounts() {
     let served = site().maria().serve().await;
     let other = SiteKey::from_seed(SiteSeed(Secret::from_bytes([9; 32]))).public();
     let address = served.server.session_address().unwrap();
@@ -109,7 +108,7 @@ async fn a_wrong_site_key_is_a_warning_for_either_kind_of_account() {
 }
 
 #[tokio::test]
-async fn a_sealed_site_says_so_and_opens_with_its_slot() {
+async fn a_sealed_site_says_so_and_is_unsealed_with_its_slot() {
     let served = site().serve().await.restart().await;
     let refused = served.try_robot().await.err();
     assert!(
@@ -142,7 +141,7 @@ async fn a_person_changes_their_own_pass_phrase() {
     let refused = other.call::<_, Value>("self", "show", &json!({})).await;
     assert!(
         matches!(refused, Err(CallError::Ended(_) | CallError::Lost)),
-        "others are cut"
+        "the other sessions were ended"
     );
     assert!(
         client
@@ -156,12 +155,12 @@ async fn a_person_changes_their_own_pass_phrase() {
     let certificates = [&client, &again].map(|client| client.identity().unwrap().certificate());
     assert_eq!(
         certificates[0], certificates[1],
-        "the person keeps their key"
+        "the person's key is unchanged"
     );
 }
 
 #[tokio::test]
-async fn an_unknown_operation_and_wrong_params_are_answered_and_the_session_lives() {
+async fn an_unknown_operation_and_wrong_params_get_an_error_and_the_session_continues() {
     let served = site().serve().await;
     let client = served.robot().await;
     let unknown = client.call::<_, Value>("self", "shwo", &json!({})).await;

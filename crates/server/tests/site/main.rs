@@ -1,4 +1,4 @@
-//! Whole dialogs over real sockets: a site on SQLite, its listeners, and clients that log in to it.
+//! Complete dialogs over sockets: a site on SQLite, its listeners, and clients that log in.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,6 @@ mod delivered;
 mod endings;
 mod hostile;
 mod http;
-mod kept;
 mod keys;
 mod login;
 mod methods;
@@ -23,8 +22,9 @@ mod options;
 mod pressure;
 mod proxy;
 mod raw;
-mod returns;
+mod resuming;
 mod sealed;
 mod sessions;
+mod stored_keys;
 mod symmetric;
 mod trusted;

@@ -1,4 +1,4 @@
-//! Methods over HTTP: what each path takes, and what it answers to others.
+//! HTTP methods: those that each path allows, and the response to others.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::operations::site;
 
-/// A whole answer: its head in lower case, and its body.
+/// A response: its head in lower case, and its body.
 async fn ask(address: SocketAddr, method: &str, target: &str) -> (String, String) {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let asked = format!("{method} {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
@@ -31,9 +31,9 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 const CLOCK: &str = "/clock?nonce=AAAAAAAAAAAAAAAAAAAAAA";
 const INTRODUCTION: &str = "/.well-known/countersign";
 
-/// `curl -I` of the site's introduction got 404, as if nothing were served there.
+/// `curl -I` of the site's introduction got 404.
 #[tokio::test]
-async fn head_is_answered_as_get_without_the_body() {
+async fn head_is_handled_as_get_without_the_body() {
     let served = site().serve().await;
     let address = served.server.http_address().unwrap();
     for target in [INTRODUCTION, CLOCK] {
@@ -53,15 +53,15 @@ async fn head_is_answered_as_get_without_the_body() {
     assert_eq!((status(&head), nothing.as_str()), ("404", ""));
 }
 
-/// A method that a path does not take was answered as if the path did not exist.
+/// A method that a path does not allow got 404.
 #[tokio::test]
-async fn each_path_says_which_methods_it_takes() {
+async fn each_path_reports_the_methods_that_it_allows() {
     let served = site().serve().await;
     let address = served.server.http_address().unwrap();
     for (target, allowed, others) in [
         (INTRODUCTION, "GET, HEAD, OPTIONS", &["POST", "PUT"][..]),
         (CLOCK, "GET, HEAD, OPTIONS", &["POST", "DELETE", "BREW"]),
-        // A ticket is given once: HEAD would use the request up and give nothing.
+        // HEAD is not allowed: it would use up the request without returning the ticket.
         (
             "/authenticate",
             "GET, POST, OPTIONS",

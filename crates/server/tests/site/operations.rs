@@ -1,4 +1,4 @@
-//! Operations of a site for tests of its listeners.
+//! Operations for tests of the listeners.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +10,17 @@ use countersign_testkit::harness::{Builder, ServedSite, TestSite, time};
 use futures_util::StreamExt;
 use serde_json::json;
 
-/// A site that has them too.
+/// A site with these operations.
 pub(crate) fn site() -> Builder {
     TestSite::builder().operations(own)
 }
 
-/// Waits until `test wait` is under way.
+/// Waits until `test wait` runs.
 pub(crate) async fn wait_begins(served: &ServedSite) {
     time::until(async || served.admin("test.begun", json!({})).await != 0).await;
 }
 
-/// The site's operations and one that takes as long as it is told.
+/// An operation that takes a given time, and one that counts how often it was started.
 fn own() -> Vec<Entry> {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
     #[serde(deny_unknown_fields)]
@@ -30,7 +30,7 @@ fn own() -> Vec<Entry> {
     let begun = Arc::new(AtomicUsize::new(0));
     let count = begun.clone();
     let wait = Entry::new("test", "wait")
-        .summary("Answers after a while.")
+        .summary("Replies after a while.")
         .allow(&Role::ALL)
         .handler(move |_, wait: Wait| {
             begun.fetch_add(1, Ordering::SeqCst);
@@ -40,7 +40,7 @@ fn own() -> Vec<Entry> {
             }
         });
     let begun = Entry::new("test", "begun")
-        .summary("Says how often a wait was begun.")
+        .summary("Returns how many times a wait was started.")
         .allow(&Role::ALL)
         .handler(move |_, _: Nothing| {
             let count = count.load(Ordering::SeqCst);
@@ -58,11 +58,11 @@ fn own() -> Vec<Entry> {
     ]
 }
 
-/// Says how many of it ran at a time, this one included, when it began.
+/// An operation that returns how many of it ran, including itself, when it started.
 fn together() -> Entry {
     let running = Arc::new(AtomicUsize::new(0));
     Entry::new("test", "together")
-        .summary("Says how many of it run at a time.")
+        .summary("Returns how many of it run at a time.")
         .allow(&Role::ALL)
         .handler(move |_, _: Nothing| {
             let running = running.clone();
@@ -75,11 +75,11 @@ fn together() -> Entry {
         })
 }
 
-/// The same for public-key work, which takes turns.
+/// The same as a costly operation, which waits for its turn.
 fn costly() -> Entry {
     let running = Arc::new(AtomicUsize::new(0));
     Entry::new("test", "costly")
-        .summary("Says how many of it run at a time, as public-key work.")
+        .summary("Returns how many of it run at a time, as a costly operation.")
         .allow(&Role::ALL)
         .public_key()
         .handler(move |_, _: Nothing| {
@@ -95,11 +95,11 @@ fn costly() -> Entry {
         })
 }
 
-/// Gives a text of 64 KiB, and counts how often it did.
+/// An operation that returns a text of 64 KiB, and counts how many times it did.
 fn text() -> Entry {
     let given = Arc::new(AtomicUsize::new(0));
     Entry::new("test", "text")
-        .summary("Gives a long text.")
+        .summary("Returns a long text.")
         .allow(&Role::ALL)
         .handler(move |_, params: Text| {
             let given = given.clone();
@@ -115,10 +115,10 @@ fn text() -> Entry {
         })
 }
 
-/// Fails as no operation should.
+/// An operation that panics.
 fn fault() -> Entry {
     Entry::new("test", "fault")
-        .summary("Fails in a way that its author did not think of.")
+        .summary("Panics.")
         .allow(&Role::ALL)
         .handler(|_, _: Nothing| async move {
             let nothing: Vec<u64> = Vec::new();
@@ -133,22 +133,22 @@ struct Nothing {}
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Text {
-    /// Says how often the text was given.
+    /// Returns how many times the text was returned.
     #[serde(default)]
     count: bool,
 }
 
-/// Gives as much content as is asked for: each piece holds the number of pieces before it.
+/// An operation that returns content of a given length. Each piece contains the number of pieces before it.
 fn give() -> Entry {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Give {
         pieces: u64,
-        /// Breaks off after as many pieces.
+        /// Fails after this many pieces.
         broken_after: Option<u64>,
     }
     Entry::new("test", "give")
-        .summary("Gives content.")
+        .summary("Returns content.")
         .allow(&Role::ALL)
         .gives_content()
         .handler(|_, give: Give| async move {
@@ -164,12 +164,12 @@ fn give() -> Entry {
         })
 }
 
-/// Takes content and says how much it was.
+/// An operation that takes content and returns its length.
 fn take() -> Entry {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Take {
-        /// Takes no more than this, when given.
+        /// Reads at most this much.
         at_most: Option<u64>,
     }
     Entry::new("test", "take")

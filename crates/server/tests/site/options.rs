@@ -1,4 +1,4 @@
-//! Encryption options over real sockets.
+//! Encryption options over sockets.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -23,9 +23,9 @@ async fn option_in_use(served: &ServedSite, client: &Client) -> String {
     session.unwrap()["option"].as_str().unwrap().to_owned()
 }
 
-/// [SES-30]: a client that knows the old list is corrected; nothing was restarted; what is open goes on.
+/// [SES-30]: a client with the old list gets the new one without a restart, and open sessions continue.
 #[tokio::test]
-async fn a_change_holds_for_new_sessions_at_once() {
+async fn a_change_applies_to_new_sessions_immediately() {
     let served = site().serve().await;
     let connector = Connector::new(&served.uri);
     let before = served.robot_by(&connector).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_change_holds_for_new_sessions_at_once() {
 
 /// Every option, for both kinds of account.
 #[tokio::test]
-async fn everybody_logs_in_with_each_option() {
+async fn both_kinds_of_accounts_log_in_with_each_option() {
     let served = site().maria().serve().await;
     for option in EncryptionOption::FORWARD_SECRET {
         if option.strength() == countersign_proto::session::Strength::Classical {
@@ -74,7 +74,7 @@ async fn maria_by(connector: &Connector) -> Result<Client, ConnectError> {
     connector.connect(who).await
 }
 
-/// The list that the site answers a service with that knows another one, and the SESSION-PROOF of a person.
+/// The list that the site sends to a service with another list, and the SESSION-PROOF of a person.
 async fn overheard(served: &ServedSite) -> (Vec<u8>, Vec<u8>) {
     let proxy = Proxy::before(served).await;
     let (list, proof) = (proxy.record(c::OPTIONS), proxy.record(c::SESSION_PROOF));
@@ -83,31 +83,31 @@ async fn overheard(served: &ServedSite) -> (Vec<u8>, Vec<u8>) {
     robot.close().await.unwrap();
     let maria = maria_by(&connector).await.unwrap();
     maria.close().await.unwrap();
-    let heard = |record: &Mutex<Vec<u8>>| record.lock().unwrap().clone();
-    (heard(&list), heard(&proof))
+    let recorded = |record: &Mutex<Vec<u8>>| record.lock().unwrap().clone();
+    (recorded(&list), recorded(&proof))
 }
 
-/// What somebody in between does to the options, and what a service and a person say of it.
-struct Meddler {
+/// A man in the middle who changes the options, and the errors of a service and a person.
+struct Mallory {
     does: &'static str,
     changes: Vec<(Command, Change)>,
     service: LoginError,
     person: LoginError,
 }
 
-impl Meddler {
-    /// One who is found out by both in the same words.
-    fn new(does: &'static str, changes: Vec<(Command, Change)>, found_out: &LoginError) -> Self {
+impl Mallory {
+    /// An attack that both kinds of accounts detect with the same error.
+    fn new(does: &'static str, changes: Vec<(Command, Change)>, error: &LoginError) -> Self {
         Self {
             does,
             changes,
-            service: found_out.clone(),
-            person: found_out.clone(),
+            service: error.clone(),
+            person: error.clone(),
         }
     }
 }
 
-/// Gives the client this list in place of the site's, and makes its choices those of the site's.
+/// Replaces the site's list by this one, and the id of this list in the client's choice by the site's.
 fn translated(list: &OptionList, site: &[u8]) -> Vec<(Command, Change)> {
     let (wire, ours) = (list.wire(), list.id().0);
     let theirs: [u8; 8] = site[..8].try_into().unwrap();
@@ -123,8 +123,8 @@ fn translated(list: &OptionList, site: &[u8]) -> Vec<(Command, Change)> {
     ]
 }
 
-/// [SES-31] and [SES-6]: whoever edits, reorders, repeats or replaces the list or the choice in between is
-/// found out, by people and by services, before anything is sent that depends on a pass phrase.
+/// [SES-31] and [SES-6]: persons and services detect a man in the middle who edits, reorders, repeats or replaces
+/// the list or the choice, before they send anything that depends on a pass phrase.
 #[tokio::test]
 async fn a_man_in_the_middle_cannot_choose_the_option() {
     let served = site().maria().serve().await;
@@ -136,7 +136,7 @@ async fn a_man_in_the_middle_cannot_choose_the_option() {
         served.admin(change, json!({ "name": option })).await;
     }
     let (list, proof) = overheard(&served).await;
-    assert_eq!(proof.len(), 64, "who listens sees a proof that is sent");
+    assert_eq!(proof.len(), 64, "the proxy records a proof that is sent");
     let name = json!({ "name": "x25519-aes256gcm" });
     served.admin("option.enable", name.clone()).await;
     let (earlier, _) = overheard(&served).await;
@@ -160,44 +160,44 @@ async fn a_man_in_the_middle_cannot_choose_the_option() {
     let replace = translated(&weak_alone, &list).swap_remove(0);
 
     let no_list = LoginError::Protocol("a malformed option list");
-    // The site has told its list often enough.
+    // The site sends its list only a few times.
     let stale = LoginError::Ended(WireError::Malformed);
     let meddlers = [
-        Meddler::new("reorders", vec![(c::OPTIONS, Box::new(swap))], &no_list),
-        Meddler::new(
+        Mallory::new("reorders", vec![(c::OPTIONS, Box::new(swap))], &no_list),
+        Mallory::new(
             "repeats",
             vec![(c::OPTIONS, Box::new(repeat_last))],
             &no_list,
         ),
-        Meddler::new(
+        Mallory::new(
             "shortens",
             vec![(c::OPTIONS, Box::new(drop_last))],
             &no_list,
         ),
-        Meddler::new("replaces", vec![replace], &stale),
-        Meddler::new("replays", vec![(c::OPTIONS, Box::new(replay))], &stale),
-        Meddler {
+        Mallory::new("replaces", vec![replace], &stale),
+        Mallory::new("replays", vec![(c::OPTIONS, Box::new(replay))], &stale),
+        Mallory {
             does: "chooses",
             changes: vec![(c::OPTION_CHOICE, Box::new(name_weaker))],
             service: LoginError::WrongSite,
-            // A first message of a hybrid login is none of another.
+            // The first message of a hybrid login is not valid for another option.
             person: LoginError::Ended(WireError::Malformed),
         },
-        Meddler::new(
+        Mallory::new(
             "replaces on both sides",
             translated(&weak_alone, &list),
             &LoginError::WrongSite,
         ),
-        Meddler::new(
+        Mallory::new(
             "reorders on both sides",
             translated(&weak_first, &list),
             &LoginError::WrongSite,
         ),
     ];
-    for meddler in meddlers {
+    for mallory in meddlers {
         let proxy = Proxy::before(&served).await;
         let proof = proxy.record(c::SESSION_PROOF);
-        for (command, change) in meddler.changes {
+        for (command, change) in mallory.changes {
             proxy.change(command, change);
         }
         let connector = Connector::new(&proxy.uri)
@@ -208,10 +208,10 @@ async fn a_man_in_the_middle_cannot_choose_the_option() {
             _ => None,
         };
         let robot = refused(served.robot_by(&connector).await);
-        assert_eq!(robot, Some(meddler.service), "{}: a service", meddler.does);
+        assert_eq!(robot, Some(mallory.service), "{}: a service", mallory.does);
         let maria = refused(maria_by(&connector).await);
-        assert_eq!(maria, Some(meddler.person), "{}: a person", meddler.does);
-        assert!(proof.lock().unwrap().is_empty(), "{}", meddler.does);
+        assert_eq!(maria, Some(mallory.person), "{}: a person", mallory.does);
+        assert!(proof.lock().unwrap().is_empty(), "{}", mallory.does);
     }
     assert_eq!(served.site.sessions().count(), 0);
 }

@@ -1,4 +1,4 @@
-//! A session whose client asks for more than is good, or reads nothing. Rules named: SES-26.
+//! Sessions whose client sends too many operations or does not read. Rules named: SES-26.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use crate::operations::site;
 use crate::raw::Raw;
 
-/// At the limit, and over it: a hundred operations in one packet, of which three run at a time.
+/// Above the limit: of a hundred operations in one packet, three run at a time.
 #[tokio::test]
-async fn no_more_operations_run_at_a_time_than_may() {
+async fn the_number_of_operations_in_flight_is_limited() {
     let served = site()
         .limits(Limits {
             operations_in_flight: 3,
@@ -37,7 +37,7 @@ async fn no_more_operations_run_at_a_time_than_may() {
     }
 }
 
-/// Sessions ran as much public-key work at a time as they liked, and logins waited behind it. [OPS-7]
+/// [OPS-7]: sessions ran any number of costly operations at a time, and logins had to wait.
 #[tokio::test]
 async fn costly_operations_take_turns() {
     const ASKED: u64 = 32;
@@ -54,7 +54,7 @@ async fn costly_operations_take_turns() {
     assert_eq!(
         results.len(),
         usize::try_from(ASKED).unwrap(),
-        "all are answered"
+        "all get a result"
     );
 }
 
@@ -63,9 +63,9 @@ async fn given(served: &ServedSite) -> usize {
     given.as_str().unwrap().parse().unwrap()
 }
 
-/// A thousand operations in a few packets, 64 MiB of results: what a client does not read is not worked out.
+/// A thousand operations in a few packets with 64 MiB of results: operations wait while the client does not read.
 #[tokio::test]
-async fn a_client_that_does_not_read_gets_no_more_worked_out() {
+async fn operations_wait_while_their_client_does_not_read() {
     const ASKED: u64 = 1_000;
     let served = site()
         .limits(Limits {
@@ -84,7 +84,7 @@ async fn a_client_that_does_not_read_gets_no_more_worked_out() {
         before = given(&served).await;
         time::settle().await;
     }
-    // What the two sockets hold is not the site's to count.
+    // The site does not count the data in the buffers of the two sockets.
     assert!(before < 500, "{before} of them");
     let results = raw.results(1_000).await;
     assert!(
@@ -94,7 +94,7 @@ async fn a_client_that_does_not_read_gets_no_more_worked_out() {
     );
 }
 
-/// Events for a client that does not read are lost in the end, and keep no memory.
+/// Events for a client that does not read are dropped and need no memory.
 #[tokio::test]
 async fn a_client_that_does_not_read_misses_events() {
     let served = site().serve().await;
@@ -107,7 +107,7 @@ async fn a_client_that_does_not_read_misses_events() {
     let mut told = 0;
     while served.site.events().publish(Audience::All, &event) == 1 {
         told += 1;
-        assert!(told < 2_000, "128 MiB are kept for it");
+        assert!(told < 2_000, "128 MiB are queued for the client");
         tokio::task::yield_now().await;
     }
     assert!(told > 256, "{told}");
@@ -121,9 +121,9 @@ async fn a_client_that_does_not_read_misses_events() {
     raw.results(1).await;
 }
 
-/// [SES-26]: an operation that panics is answered, and so are those beside it.
+/// [SES-26]: an operation that panics gets a result, and so do operations that run at the same time.
 #[tokio::test]
-async fn a_fault_in_an_operation_ends_nothing_else() {
+async fn a_panic_in_an_operation_ends_only_that_operation() {
     let served = site().serve().await;
     let client = served.robot().await;
     let fault = client.call::<_, Value>("test", "fault", &json!({})).await;
@@ -139,9 +139,9 @@ async fn a_fault_in_an_operation_ends_nothing_else() {
     time::until(async || served.site.sessions().count() == 0).await;
 }
 
-/// At the limit and one over; who is refused is told so inside a packet, and comes again.
+/// At the limit and one over. The refusal is sent in a packet, and the client may try again.
 #[tokio::test]
-async fn one_account_has_its_share_of_sessions_and_no_more() {
+async fn the_sessions_of_one_account_are_limited() {
     let served = site()
         .limits(Limits {
             sessions_per_account: 2,

@@ -1,4 +1,4 @@
-//! Somebody between a client and a site: passes bytes on until told otherwise.
+//! A man in the middle between client and site, which forwards, changes, records or blocks data.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,38 +10,37 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
-/// What is done with the bytes.
+/// The handling of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Does {
-    PassesOn,
-    /// Swallows what clients say.
-    Mutes,
-    /// Cuts every connection, also new ones.
-    Cuts,
+enum Mode {
+    Forward,
+    /// Discards data from clients.
+    Mute,
+    /// Closes every connection, also new ones.
+    Cut,
 }
 
 pub(crate) struct Proxy {
-    /// The site, as it is reached through the proxy.
+    /// The URI of the site through the proxy.
     pub(crate) uri: SiteUri,
-    does: Arc<watch::Sender<Does>>,
+    mode: Arc<watch::Sender<Mode>>,
     cut_clients: Arc<Notify>,
-    meddling: Arc<Mutex<Meddling>>,
+    tampering: Arc<Mutex<Tampering>>,
 }
 
 /// Changes the value of a command.
 pub(crate) type Change = Box<dyn Fn(&mut Vec<u8>) + Send>;
 
-/// What is done to commands in the clear.
+/// Changes and recordings of plaintext commands.
 #[derive(Default)]
-struct Meddling {
+struct Tampering {
     changes: Vec<(Command, Change)>,
     records: Vec<(Command, Arc<Mutex<Vec<u8>>>)>,
 }
 
-impl Meddling {
-    /// Changes the strings of the commands in `bytes`, which hold whole commands as far as they are in
-    /// the clear.
-    fn meddle(&mut self, bytes: &[u8]) -> Vec<u8> {
+impl Tampering {
+    /// Changes the values of the commands in `bytes`. The plaintext commands in it are complete.
+    fn tamper(&mut self, bytes: &[u8]) -> Vec<u8> {
         if self.changes.is_empty() && self.records.is_empty() {
             return bytes.to_vec();
         }
@@ -76,89 +75,90 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let uri = SiteUri::new("127.0.0.1", port, *served.uri.site_key()).unwrap();
-        let does = Arc::new(watch::Sender::new(Does::PassesOn));
-        let (site, told) = (served.uri.address(), does.clone());
+        let mode = Arc::new(watch::Sender::new(Mode::Forward));
+        let (site, mode_changes) = (served.uri.address(), mode.clone());
         let cut_clients = Arc::new(Notify::new());
         let cut = cut_clients.clone();
-        let meddling = Arc::new(Mutex::new(Meddling::default()));
-        let meddled = meddling.clone();
+        let tampering = Arc::new(Mutex::new(Tampering::default()));
+        let tampered = tampering.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (site, told, cut) = (site.clone(), told.subscribe(), cut.clone());
-                let meddled = meddled.clone();
+                let (site, mode_changes, cut) =
+                    (site.clone(), mode_changes.subscribe(), cut.clone());
+                let tampered = tampered.clone();
                 tokio::spawn(async move {
                     let server = TcpStream::connect(site).await.unwrap();
                     let server = server.into_std().unwrap();
                     // A second handle keeps the connection to the site open when the first is dropped.
-                    let kept = server.try_clone().unwrap();
+                    let site_side = server.try_clone().unwrap();
                     let server = TcpStream::from_std(server).unwrap();
                     tokio::select! {
-                        () = pass_on(client, server, told, &meddled) => {}
+                        () = pass_on(client, server, mode_changes, &tampered) => {}
                         () = cut.notified() => {
                             std::future::pending::<()>().await;
                         }
                     }
-                    drop(kept);
+                    drop(site_side);
                 });
             }
         });
         Self {
             uri,
-            does,
+            mode,
             cut_clients,
-            meddling,
+            tampering,
         }
     }
 
-    /// Changes the value of every such command in the clear, of either side.
+    /// Changes the value of every such plaintext command, of either side.
     pub(crate) fn change(&self, command: Command, change: Change) {
-        self.meddling
+        self.tampering
             .lock()
             .unwrap()
             .changes
             .push((command, change));
     }
 
-    /// Keeps the value of the last such command in the clear.
+    /// Records the value of the last such plaintext command.
     pub(crate) fn record(&self, command: Command) -> Arc<Mutex<Vec<u8>>> {
         let record = Arc::new(Mutex::new(Vec::new()));
-        let records = &mut self.meddling.lock().unwrap().records;
+        let records = &mut self.tampering.lock().unwrap().records;
         records.push((command, record.clone()));
         record
     }
 
-    /// Swallows what clients say from now on.
+    /// Discards data from clients from now on.
     pub(crate) fn mute(&self) {
-        self.does.send_replace(Does::Mutes);
+        self.mode.send_replace(Mode::Mute);
     }
 
-    /// Cuts every connection and lets none through.
+    /// Closes every connection and accepts no new one.
     pub(crate) fn cut(&self) {
-        self.does.send_replace(Does::Cuts);
+        self.mode.send_replace(Mode::Cut);
     }
 
-    /// Cuts the clients' ends alone, of the connections that there are: the site notices nothing.
+    /// Closes the clients' side of existing connections; the site's side stays open.
     pub(crate) fn cut_clients(&self) {
         self.cut_clients.notify_waiters();
     }
 
-    /// Lets connections through again.
+    /// Forwards connections again.
     pub(crate) fn mend(&self) {
-        self.does.send_replace(Does::PassesOn);
+        self.mode.send_replace(Mode::Forward);
     }
 }
 
 async fn pass_on(
     client: TcpStream,
     server: TcpStream,
-    mut does: watch::Receiver<Does>,
-    meddling: &Mutex<Meddling>,
+    mut mode: watch::Receiver<Mode>,
+    tampering: &Mutex<Tampering>,
 ) {
     let (client, server) = (client.into_split(), server.into_split());
-    let up = copy(client.0, server.1, does.clone(), Does::Mutes, meddling);
-    let down = copy(server.0, client.1, does.clone(), Does::Cuts, meddling);
+    let up = copy(client.0, server.1, mode.clone(), Mode::Mute, tampering);
+    let down = copy(server.0, client.1, mode.clone(), Mode::Cut, tampering);
     tokio::select! {
-        _ = does.wait_for(|does| *does == Does::Cuts) => {}
+        _ = mode.wait_for(|mode| *mode == Mode::Cut) => {}
         () = async { tokio::join!(up, down); } => {}
     }
 }
@@ -166,14 +166,14 @@ async fn pass_on(
 async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    does: watch::Receiver<Does>,
-    not_while: Does,
-    meddling: &Mutex<Meddling>,
+    mode: watch::Receiver<Mode>,
+    not_while: Mode,
+    tampering: &Mutex<Tampering>,
 ) {
     let mut bytes = [0; 16_384];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        let passed = meddling.lock().unwrap().meddle(&bytes[..read]);
-        if *does.borrow() != not_while && to.write_all(&passed).await.is_err() {
+        let passed = tampering.lock().unwrap().tamper(&bytes[..read]);
+        if *mode.borrow() != not_while && to.write_all(&passed).await.is_err() {
             return;
         }
     }

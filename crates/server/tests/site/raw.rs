@@ -1,4 +1,4 @@
-//! A client in slow motion: the machine of a session over a socket, each step of it in the test's hand.
+//! A client whose steps a test controls: the state machine of a session over a socket.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Operation;
@@ -30,13 +30,12 @@ impl Raw {
         Self::log_in(served, login, flight, nothing).await.unwrap()
     }
 
-    /// Logs in as the person; `meanwhile` happens when the site has answered and the pass phrase is to be
-    /// stretched.
+    /// Logs in as the person. `meanwhile` runs between the site's reply and the key stretching.
     pub(crate) async fn person(served: &ServedSite, meanwhile: impl Future<Output = ()>) -> Self {
         Self::try_person(served, meanwhile).await.unwrap()
     }
 
-    /// As [`Raw::person`], which may be refused.
+    /// Logs in as [`Raw::person`] does; the login may be refused.
     pub(crate) async fn try_person(
         served: &ServedSite,
         meanwhile: impl Future<Output = ()>,
@@ -50,7 +49,7 @@ impl Raw {
         Self::log_in(served, login, flight, meanwhile).await
     }
 
-    /// Returns to a session; what is sent first under its keys is not sent yet.
+    /// Resumes a session. The first packet under its keys is not sent yet.
     pub(crate) async fn resume(
         served: &ServedSite,
         resumption: Resumption,
@@ -70,7 +69,7 @@ impl Raw {
     ) -> Result<Self, LoginError> {
         let mut meanwhile = Some(meanwhile);
         let to = served.server.session_address().unwrap();
-        // Little room, so that who does not read is soon sent no more.
+        // A small receive buffer, so that the site soon cannot send to a client that does not read.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(64 * 1024).unwrap();
         let mut socket = socket.connect(to).await.unwrap();
@@ -105,14 +104,14 @@ impl Raw {
         self.logged_in.session.send_operation(&operation).unwrap();
     }
 
-    /// Sends what is queued.
+    /// Sends queued data.
     pub(crate) async fn flush(&mut self) {
         let mut wire = Vec::new();
         self.logged_in.session.flush(&mut wire).unwrap();
         self.socket.write_all(&wire).await.unwrap();
     }
 
-    /// Waits for what comes next; nothing when the site closed.
+    /// Waits for the next messages; none if the site closed the connection.
     pub(crate) async fn read(&mut self) -> Vec<FromSite> {
         loop {
             let mut got = Vec::new();
@@ -129,7 +128,7 @@ impl Raw {
         }
     }
 
-    /// Waits for so many results.
+    /// Waits for a number of results.
     pub(crate) async fn results(&mut self, count: usize) -> Vec<Value> {
         let mut results = Vec::new();
         while results.len() < count {

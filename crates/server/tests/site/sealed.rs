@@ -1,4 +1,4 @@
-//! A site whose key has not been opened: what it says, and that it says so in no other case.
+//! A sealed site: it replies "sealed" to any input, and an unsealed site never does.
 
 use std::io::ErrorKind;
 
@@ -13,7 +13,7 @@ use crate::operations::site;
 /// ERROR 3.
 const SEALED: [u8; 3] = [0x00, 0x01, 3];
 
-/// What the site answers to these bytes and the end of them.
+/// The reply of the site to these bytes followed by the end of the stream.
 async fn answer(served: &ServedSite, said: &[u8]) -> Vec<u8> {
     let address = served.server.session_address().unwrap();
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -24,9 +24,9 @@ async fn answer(served: &ServedSite, said: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// [SES-4]: whatever the first bytes are, as long as the key is not opened, and no more from then on.
+/// [SES-4]: a sealed site replies "sealed" to any first bytes; after it was unsealed it does not.
 #[tokio::test]
-async fn a_sealed_site_answers_anything_with_sealed_and_an_open_one_nothing() {
+async fn a_sealed_site_replies_sealed_to_anything_and_an_unsealed_one_never() {
     let served = site().serve().await.restart().await;
     let first_bytes = flights(&served);
     let address = served.server.session_address().unwrap();
@@ -45,7 +45,7 @@ async fn a_sealed_site_answers_anything_with_sealed_and_an_open_one_nothing() {
     served.stop().await;
 }
 
-/// One byte, a command, noise, what is malformed, and whole first flights.
+/// One byte, a command, random bytes, malformed input, and complete first flights.
 fn flights(served: &ServedSite) -> Vec<Vec<u8>> {
     let entropy = &mut SystemEntropy;
     let settings = || ClientSettings::new(*served.uri.site_key());

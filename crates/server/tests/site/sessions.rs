@@ -1,4 +1,4 @@
-//! What happens to sessions that are open.
+//! Open sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use tokio::time::timeout;
 
 use crate::operations::{site, wait_begins};
 
-/// Far longer than anything here takes.
+/// A timeout that no test reaches unless it fails.
 const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn operations_run_side_by_side_and_results_come_as_they_are_ready() {
+async fn operations_run_concurrently_and_results_are_sent_as_they_complete() {
     let served = site().serve().await;
     let client = served.robot().await;
     let wait = |milliseconds: u64| {
@@ -43,7 +43,7 @@ async fn operations_run_side_by_side_and_results_come_as_they_are_ready() {
 }
 
 #[tokio::test]
-async fn thousands_of_operations_are_answered_on_one_session() {
+async fn thousands_of_operations_get_results_on_one_session() {
     let served = site().serve().await;
     let client = served.robot().await;
     let show = || ("self", "show", to_raw_value(&json!({})).unwrap());
@@ -57,7 +57,7 @@ async fn thousands_of_operations_are_answered_on_one_session() {
 }
 
 #[tokio::test]
-async fn a_cut_session_ends_at_once_and_says_why() {
+async fn an_ended_session_closes_immediately_with_the_reason() {
     let served = site().serve().await;
     let client = served.robot().await;
     let sessions = served.admin("session.list", json!({})).await;
@@ -82,7 +82,7 @@ async fn a_cut_session_ends_at_once_and_says_why() {
 }
 
 #[tokio::test]
-async fn locking_deleting_and_revoking_cut_what_they_concern() {
+async fn locking_deleting_and_revoking_end_the_affected_sessions() {
     let changes = [
         ("service.lock", json!({ "name": "robot" })),
         ("service.delete", json!({ "name": "robot" })),
@@ -112,7 +112,7 @@ async fn locking_deleting_and_revoking_cut_what_they_concern() {
 }
 
 #[tokio::test]
-async fn events_reach_those_they_are_meant_for() {
+async fn events_reach_their_audience() {
     let served = site().serve().await;
     let client = served.robot().await;
     let mut events = client.events();
@@ -130,9 +130,9 @@ async fn events_reach_those_they_are_meant_for() {
     );
 }
 
-/// A connection on which no client had logged in yet held up a stop for as long as that may take.
+/// A shutdown waited for a connection without a completed login until its timeout.
 #[tokio::test]
-async fn a_client_that_does_not_log_in_does_not_hold_up_a_stop() {
+async fn a_client_that_does_not_log_in_does_not_delay_a_shutdown() {
     let served = site()
         .limits(Limits {
             shutdown_timeout: Duration::from_secs(600),
@@ -143,7 +143,7 @@ async fn a_client_that_does_not_log_in_does_not_hold_up_a_stop() {
         .await;
     let address = served.server.session_address().unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();
-    // Taken before the next one is.
+    // The server accepts this connection before the next one.
     served.robot().await.close().await.unwrap();
     let stopped = timeout(SOON, served.server.stop()).await;
     assert!(stopped.is_ok());
@@ -153,7 +153,7 @@ async fn a_client_that_does_not_log_in_does_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
-async fn a_stopping_site_says_goodbye() {
+async fn a_site_sends_goodbye_when_it_stops() {
     let served = site().serve().await;
     let client = served.robot().await;
     let params = json!({ "milliseconds": 60_000 });
@@ -171,11 +171,11 @@ async fn a_stopping_site_says_goodbye() {
     );
 }
 
-/// A connection's end took its operations with it, those too whose change was being written: a person
-/// was locked in the store and kept the session, and options that were disabled stayed on offer. Now a change that its
-/// caller does not wait for is made whole or not at all.
+/// The end of a connection cancelled its operations, also while their changes were being written: a person was
+/// locked in the store but kept the session, and disabled options were still offered. A change whose caller
+/// disconnects must be applied completely or not at all.
 #[tokio::test]
-async fn a_change_whose_caller_goes_away_is_made_whole_or_not_at_all() {
+async fn a_change_whose_caller_disconnects_is_applied_completely_or_not_at_all() {
     let served = site().maria().serve().await;
     let (maria, robot) = (served.maria().await, served.robot().await);
     let params = |params: Value| to_raw_value(&params).unwrap();
@@ -187,7 +187,7 @@ async fn a_change_whose_caller_goes_away_is_made_whole_or_not_at_all() {
             params(json!({ "name": "hybrid-aes256gcm" })),
         ),
     ];
-    // The goodbye follows in the same breath.
+    // GOODBYE follows immediately.
     let _results = maria.send(changes).await.unwrap();
     maria.close().await.unwrap();
     time::until(async || served.site.sessions().count() <= 1).await;
@@ -196,7 +196,11 @@ async fn a_change_whose_caller_goes_away_is_made_whole_or_not_at_all() {
         .await;
     let locked = shown["state"] == "locked";
     let answered = robot.call::<_, Value>("test", "begun", &json!({})).await;
-    assert_eq!(answered.is_err(), locked, "a locked service is cut");
+    assert_eq!(
+        answered.is_err(),
+        locked,
+        "the session of a locked service is ended"
+    );
     let restarted = served.restarted().await;
     assert_eq!(served.site.options().ranked(), restarted.options().ranked());
 }

@@ -1,5 +1,5 @@
-//! The fast path whole: two applications, each with a session of its service, and HTTP between them. The site itself
-//! answers nothing over HTTP here.
+//! The symmetric ticket path: two applications, each with a session of its service, and HTTP between them. The
+//! site itself serves no HTTP here.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ fn millis() -> u64 {
     u64::try_from(clock::now().millis()).unwrap()
 }
 
-/// An application, and a session of its service.
+/// An application and a session of its service.
 struct Registered {
     application: Application,
     robot: Arc<Identity>,
@@ -68,7 +68,7 @@ async fn register_over(served: &ServedSite, id: &str, uri: &SiteUri) -> Register
     }
 }
 
-/// What applications know of the site. Nobody answers at that address.
+/// The applications' settings for the site. Nothing listens at its HTTP address.
 fn known(served: &ServedSite) -> Site {
     let opened = served.site.unsealed_keys().unwrap();
     Site {
@@ -78,7 +78,7 @@ fn known(served: &ServedSite) -> Site {
     }
 }
 
-/// Serves `ledger`, and says where.
+/// Serves `ledger`. Returns its address.
 async fn serve(provider: &Provider) -> String {
     let who = async |Extension(app): Extension<AuthenticatedApp>| app.id;
     let router = Router::new()
@@ -94,13 +94,13 @@ fn consumer(served: &ServedSite, billing: &Registered, ledger: &str) -> Consumer
     Consumer::builder(billing.application.clone(), known(served))
         .calls("ledger", ledger.parse().unwrap())
         .tickets_over(billing.session.clone())
-        // An hour wrong: the site's answer puts it right.
+        // The clock is an hour wrong; the site's response corrects it.
         .clock(|| millis() - 3_600_000)
         .build()
         .unwrap()
 }
 
-/// What a new consumer gets: a ticket of its own.
+/// A ticket for a new consumer.
 async fn call(consumer: &Consumer, ledger: &str) -> Result<(u16, String), ConsumerError> {
     let client = consumer.client().unwrap();
     match client.get(format!("{ledger}/who")).send().await {
@@ -123,10 +123,11 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
     let address = serve(&provider).await;
     let called = || async { call(&consumer(&served, &billing, &address), &address).await };
     let fine = Ok((200, "billing".to_owned()));
-    // The keys are asked for with the first ticket.
+    // The provider requests the ticket keys at the first ticket.
     assert_eq!(called().await, fine);
 
-    // Another key, so other ticket keys: asked for with the first ticket under one, but not at once again.
+    // The key was changed, and so the ticket keys: the provider requests them at the first ticket under a new
+    // one, but not again immediately.
     let next = party();
     let rotate = json!({ "id": "ledger", "public_key": next.public().to_pem() });
     served.admin("app.rotate_key", rotate).await;
@@ -156,7 +157,7 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
     served.admin("app.unlock", json!({ "id": "billing" })).await;
     assert_eq!(called().await, fine);
 
-    // The service is locked, so its session is cut.
+    // The service is locked, so its session ends.
     served
         .admin("service.lock", json!({ "name": "billing-robot" }))
         .await;
@@ -165,11 +166,10 @@ async fn applications_call_each_other_with_tickets_from_sessions() {
     assert!(provider.ask_ticket_keys().await.is_err());
 }
 
-/// The story: the session of a provider was silent, and clients presented tickets under an unknown key. Each
-/// waited until all before it had waited for an answer of their own, 30 s, 60 s, 90 s, and any number of them.
-/// [BRK-56]
+/// [BRK-56]: when the session of a provider got no replies and clients presented tickets under an unknown key,
+/// each client waited for a request of its own after all earlier ones: 30 s, 60 s, 90 s and so on.
 #[tokio::test]
-async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
+async fn with_a_silent_session_all_waiting_clients_share_one_request() {
     let served = site().serve().await;
     let proxy = Proxy::before(&served).await;
     let ledger = register_over(&served, "ledger", &proxy.uri).await;
@@ -179,7 +179,7 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
         .ticket_keys_from(ledger.session.clone())
         .build()
         .unwrap();
-    // It does not answer, and is not asked again soon.
+    // The session does not reply, and no new request is sent soon.
     assert!(provider.ask_time().await.is_err());
     let params = json!({ "app": "billing", "providers": ["ledger"] });
     let mut answer: Value = billing
@@ -217,10 +217,10 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     let began = tokio::time::Instant::now();
     let mut waiting: Vec<_> = (0..255).map(|_| present()).collect();
     assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
-    // The question is put.
+    // The request is sent.
     tokio::task::yield_now().await;
     tokio::time::advance(Duration::from_secs(5)).await;
-    // One that comes later waits for the same answer, and the next one finds no place.
+    // A later client waits for the same reply, and the next one exceeds the limit.
     waiting.push(present());
     assert!(waiting[255].as_mut().now_or_never().is_none());
     let busy = present().now_or_never().map(status);
@@ -231,7 +231,7 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     let took = began.elapsed();
     assert!((10..11).contains(&took.as_secs()), "{took:?}");
 
-    // Five seconds from the end of that question on there is none.
+    // For five seconds after the end of that request there is no new one.
     provider.set_session(Some(billing.session.clone()));
     tokio::time::advance(Duration::from_millis(4_900)).await;
     let refused = present().now_or_never().map(status);
@@ -240,7 +240,7 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     let mut asks = present();
     assert!(asks.as_mut().now_or_never().is_none());
     tokio::time::resume();
-    // That session is of another application's service.
+    // That session belongs to the service of another application.
     assert_eq!(status(asks.await), StatusCode::UNAUTHORIZED);
     let connector = Connector::new(&served.uri);
     let session = connector
@@ -252,9 +252,9 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
     assert_eq!(status(present().await), StatusCode::OK);
 }
 
-/// [BRK-9]: whatever the form of the ticket.
+/// [BRK-9]: also for symmetric tickets.
 #[tokio::test]
-async fn a_ticket_of_the_fast_path_is_presented_once() {
+async fn a_symmetric_ticket_is_accepted_once() {
     let served = site().serve().await;
     let ledger = register(&served, "ledger").await;
     let billing = register(&served, "billing").await;

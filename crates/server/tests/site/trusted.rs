@@ -1,4 +1,4 @@
-//! Trusted proxies, and listeners that do not close each other.
+//! Trusted proxies, and the independence of the listeners.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) fn on_this_machine(trust_forwarded: bool) -> Proxies {
     }
 }
 
-/// The status of an introduction, asked for with these fields; nothing when the connection was refused.
+/// The status of a request for the introduction with these header fields; `None` if the connection was rejected.
 async fn introduced(address: SocketAddr, fields: &str) -> String {
     asked(address, "GET /.well-known/countersign", fields, "").await
 }
@@ -37,7 +37,7 @@ async fn asked(address: SocketAddr, what: &str, fields: &str, body: &str) -> Str
     String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).into_owned()
 }
 
-/// Sends what is not of the protocol to the session port until its source has to wait.
+/// Sends malformed data to the session port until its source has a penalty.
 async fn misbehave(served: &ServedSite) {
     let address = served.server.session_address().unwrap();
     for _ in 0..17 {
@@ -50,8 +50,8 @@ async fn misbehave(served: &ServedSite) {
     assert!(served.try_robot().await.is_err());
 }
 
-/// 16 malformed connections to the session port from the machine of a proxy closed HTTP to all of its clients, for
-/// 15 s, then 30 s, up to an hour.
+/// 16 malformed connections to the session port from the address of a proxy closed HTTP for all of the proxy's
+/// clients, for 15 s, then 30 s, up to an hour.
 #[tokio::test]
 async fn penalties_of_the_session_port_do_not_close_http_for_a_proxy() {
     for trust_forwarded in [false, true] {
@@ -67,7 +67,7 @@ async fn penalties_of_the_session_port_do_not_close_http_for_a_proxy() {
     }
 }
 
-/// For a source that is not a proxy, penalties are of both listeners: it gets no second budget of failures at the
+/// For a source that is not a proxy, a penalty holds at both listeners: it has no second budget of failures at the
 /// other one.
 #[tokio::test]
 async fn penalties_close_both_listeners_for_other_sources() {
@@ -77,7 +77,7 @@ async fn penalties_close_both_listeners_for_other_sources() {
     assert_eq!(introduced(address, "").await, "");
 }
 
-/// 256 idle connections to the session port did the same without any offence.
+/// 256 idle connections to the session port had the same effect without any abuse.
 #[tokio::test]
 async fn idle_connections_do_not_close_http_for_a_proxy() {
     let limits = Limits {
@@ -100,7 +100,7 @@ async fn idle_connections_do_not_close_http_for_a_proxy() {
     assert_eq!(introduced(address, "").await, "200");
 }
 
-/// What a proxy passes on is not its fault: neither garbage nor requests that are not verified.
+/// A proxy gets no penalty for forwarded garbage and for unverified requests.
 #[tokio::test]
 async fn a_proxy_is_never_penalized() {
     let served = site().proxies(on_this_machine(true)).serve().await;
@@ -123,7 +123,7 @@ async fn a_proxy_is_never_penalized() {
     assert_eq!(listed["entries"], json!([]));
 }
 
-/// The address that a second proxy appended was taken for the client: the proxy was penalized and refused.
+/// The address that a second proxy appended was taken for the client, so that the first proxy was penalized.
 #[tokio::test]
 async fn a_client_behind_two_proxies_counts_for_itself() {
     let served = site().proxies(on_this_machine(true)).serve().await;
@@ -149,7 +149,7 @@ async fn a_client_behind_two_proxies_counts_for_itself() {
     assert_eq!(introduced(address, "").await, "200");
 }
 
-/// Other settings, without a restart: connections that are open stay.
+/// Limits and proxies change without a restart, and open connections stay open.
 #[tokio::test]
 async fn limits_and_proxies_are_changed_while_the_server_runs() {
     let served = site().serve().await;

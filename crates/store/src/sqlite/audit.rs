@@ -17,7 +17,7 @@ use super::reads::{many, one};
 use super::row::{Columns, damaged, signed};
 use super::statement::Many;
 
-/// What is read of each entry, and from where.
+/// A query for entries with all columns.
 macro_rules! entries {
     ($rest:literal) => {
         concat!(
@@ -34,7 +34,8 @@ impl AuditLog for SqliteStore {
         page_of(&self.readers, page).await
     }
 
-    /// The numbers bound what is looked at: the rest needs no index of its own, which each entry would pay for.
+    /// The range of numbers limits the rows to read. The other filters have no index, because it would slow
+    /// down the writing of each entry.
     async fn audit_search(&self, search: &AuditSearch) -> Result<Vec<AuditEntry>, StoreError> {
         let text = match search.last_first {
             true => entries!(

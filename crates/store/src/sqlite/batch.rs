@@ -1,8 +1,9 @@
-//! Which change sets are written together.
+//! Selects the change sets that are written together.
 //!
-//! A batch's changes are written kind by kind instead of set by set. That is only the same as one
-//! after the other when no two sets touch the same account and each set names its changes in the order
-//! of kinds. A set that breaks this rule waits for the next batch, or is written set by set.
+//! The changes of a batch are written kind by kind instead of set by set. This has the same effect only if
+//! no two sets change the same account and each set lists its changes in the order of kinds. A set that
+//! changes an account of another set waits for the next batch; with a set in another order, the batch is
+//! written set by set.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -14,11 +15,10 @@ use super::applications::{self, ApplicationChange};
 use super::failure::Failure;
 use super::{accounts, settings};
 
-/// The most change sets in one batch: what the last one waits for the others stays around a
-/// millisecond.
+/// The greatest number of change sets in a batch. The last one waits about a millisecond for the others.
 pub(super) const LARGEST_BATCH: usize = 256;
 
-/// Takes the sets that may be written together from the front of the queue.
+/// Removes the sets that may be written together from the front of the queue.
 pub(super) fn take<T>(queue: &mut VecDeque<T>, set_of: impl Fn(&T) -> &ChangeSet) -> Vec<T> {
     let mut touched = HashSet::new();
     let mut count = 0;
@@ -53,7 +53,7 @@ fn account_of(change: &Change) -> Option<AccountId> {
     }
 }
 
-/// Changes of several sets by aggregate, and within each kind by kind.
+/// The changes of several sets, sorted by aggregate and kind.
 #[derive(Default)]
 pub(super) struct ByKind<'a> {
     accounts: accounts::Changes<'a>,
@@ -62,7 +62,7 @@ pub(super) struct ByKind<'a> {
 }
 
 impl<'a> ByKind<'a> {
-    /// Sorts the changes of `sets`; `None` when a set names them in another order.
+    /// Sorts the changes of `sets`; `None` if a set does not list them in the order of kinds.
     pub(super) fn sort(sets: impl Iterator<Item = &'a ChangeSet>) -> Option<Self> {
         let mut sorted = Self::default();
         for set in sets {
@@ -76,7 +76,7 @@ impl<'a> ByKind<'a> {
         Some(sorted)
     }
 
-    /// One change by itself.
+    /// A single change.
     pub(super) fn one(change: &'a Change) -> Self {
         let mut sorted = Self::default();
         sorted.put(change);

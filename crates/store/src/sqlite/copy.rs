@@ -1,7 +1,7 @@
-//! Copies: what is stored at one moment, in a file that is gone as soon as it was read.
+//! Copies the store to a temporary file and reads that.
 //!
-//! `VACUUM INTO` reads in one transaction, beside which the writer goes on. The file has no name any more when
-//! its first byte is read, so that nothing is left of it however the reading ends.
+//! `VACUUM INTO` reads in one transaction while the writer continues. The file is deleted before its first
+//! byte is read, so that it leaves nothing however the reading ends.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -18,23 +18,20 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::reads;
 
-/// How the names of such files begin and end.
+/// The beginning and the end of the names of these files.
 const PREFIX: &str = ".site-copy-";
 const SUFFIX: &str = ".part";
-/// Bytes that are read at once.
+/// Bytes read at a time.
 const PIECE: usize = 64 * 1024;
 
-/// Makes a copy. The place is given back when the copy was read, or is not wanted any more.
+/// Makes a copy. `place`, the permit, is released when the content was read or is dropped.
 pub(super) async fn copy(
     file: &Path,
     place: OwnedSemaphorePermit,
 ) -> Result<StoreCopy, StoreError> {
     let folder = folder_of(file);
     let failed = |problem: &dyn std::fmt::Display| StoreError::Unavailable {
-        problem: format!(
-            "no copy of it can be made in {}: {problem}",
-            folder.display()
-        ),
+        problem: format!("it cannot be copied to {}: {problem}", folder.display()),
     };
     let part = tempfile::Builder::new()
         .prefix(PREFIX)
@@ -48,7 +45,7 @@ pub(super) async fn copy(
             StoreError::Unavailable { problem } => failed(&problem),
             damaged => damaged,
         })?;
-    // Opened once more: SQLite may have put another file in its place.
+    // Open the file again: SQLite may have replaced it.
     let copy = part.reopen().map_err(|error| failed(&error))?;
     drop(part);
     let bytes = copy.metadata().map_err(|error| failed(&error))?.len();
@@ -83,7 +80,7 @@ async fn vacuum(file: &Path, copy: &Path) -> Result<(), sqlx::Error> {
     vacuumed.map(|_| ())
 }
 
-/// Removes what a process left that was killed while it made a copy.
+/// Removes files of a process that was killed while it made a copy.
 pub(super) fn remove_left_behind(file: &Path) {
     let Ok(entries) = std::fs::read_dir(folder_of(file)) else {
         return;

@@ -1,34 +1,36 @@
-//! Why changes are not written. Each change checks, while it is written, that the decision behind it still stands:
-//! unique values by an index, revisions and accounts by the number of rows that it changed.
+//! The failures of writing changes.
+//!
+//! Each write checks that the decision behind it is still valid: unique indexes check unique values, and the
+//! number of changed rows shows whether accounts and revisions are still the same.
 
 use countersign_core::store::{StoreError, Thing, Unique};
 use sqlx::error::ErrorKind;
 
-/// Why changes were not written. The transaction, or the savepoint, must be rolled back.
+/// Changes could not be written. The transaction or the savepoint must be rolled back.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// A decision does not stand any more.
+    /// Another change made the decision invalid.
     Overtaken(StoreError),
-    /// The store is in trouble.
+    /// SQLite failed.
     Trouble(sqlx::Error),
 }
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        match taken(&error) {
+        match conflict(&error) {
             Some(what) => Self::Overtaken(StoreError::Conflict { what }),
             None => Self::Trouble(error),
         }
     }
 }
 
-/// SQLite's result code of what a trigger refused.
+/// SQLite's result code for a refusal by a trigger.
 const CONSTRAINT_TRIGGER: &str = "1811";
 
-/// What a unique index or a trigger refused.
-fn taken(error: &sqlx::Error) -> Option<Unique> {
+/// The value that a unique index or a trigger refused.
+fn conflict(error: &sqlx::Error) -> Option<Unique> {
     let error = error.as_database_error()?;
-    // A trigger that refuses says the same with another code.
+    // A trigger refuses with the same text and another code.
     let unique = error.kind() == ErrorKind::UniqueViolation;
     if !unique && error.code().as_deref() != Some(CONSTRAINT_TRIGGER) {
         return None;
@@ -45,7 +47,8 @@ fn taken(error: &sqlx::Error) -> Option<Unique> {
     }
 }
 
-/// What is to be deleted as damaged is there and damaged: it may have been deleted and made anew meanwhile.
+/// Checks that a row to be deleted as damaged still exists and is damaged: it may have been replaced
+/// meanwhile.
 pub(super) fn expect_damaged(
     found: Result<Option<bool>, StoreError>,
     what: Thing,

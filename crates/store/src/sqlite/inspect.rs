@@ -1,4 +1,4 @@
-//! Looking at a store's file without changing it: a backup, or a file that something may be wrong with.
+//! Inspects a store's file without changing it, such as a backup or a file that may be damaged.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ use sqlx::{ConnectOptions, SqlitePool};
 use super::open::{self, LAYOUTS, OpenError};
 use super::{audit, header, settings};
 
-/// The most flaws that are named.
-const MOST_FLAWS: usize = 20;
+/// The greatest number of reported flaws.
+const MAX_FLAWS: usize = 20;
 
-/// What there is to tell of a store's file.
+/// The result of inspecting a store's file.
 #[derive(Debug)]
 pub struct Inspection {
-    /// The number of its layout; an older one is brought up to date when the store is opened.
+    /// The number of its layout. Opening the store migrates an older one.
     pub layout: i64,
-    /// What is wrong with the file; empty when it is sound.
+    /// The flaws of the file; empty if it is intact.
     pub flaws: Vec<String>,
-    /// How far the audit chain is sound.
+    /// The last entry up to which the audit chain is intact.
     pub head: ChainHead,
-    /// The first audit entry that is not as it was written.
+    /// The first audit entry that was changed.
     pub broken: Option<Broken>,
     /// The time of the last audit entry.
     pub last_entry: Option<Timestamp>,
@@ -32,10 +32,10 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Reads the whole file and checks it: its pages and indices, its references, its audit chain.
+    /// Reads the whole file and checks its pages, indices, references and audit chain.
     ///
     /// # Errors
-    /// [`OpenError`] when it is no store's file, a newer version's, or too damaged to be read.
+    /// [`OpenError`] if the file is not a store, is of a newer version, or is too damaged to be read.
     pub async fn of(file: &Path) -> Result<Self, OpenError> {
         let fault = |error: &sqlx::Error| OpenError::of(file, error);
         header::examine(file)?;
@@ -87,10 +87,10 @@ impl Inspection {
         })
     }
 
-    /// A setting in the file.
+    /// Reads a setting from the file.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be read.
+    /// [`StoreError`] if it cannot be read.
     pub async fn setting(&self, name: &str) -> Result<Option<Setting>, StoreError> {
         settings::read(&self.readers, name).await
     }
@@ -101,22 +101,22 @@ impl Inspection {
     }
 }
 
-/// What is wrong with the file, as SQLite finds it.
+/// The flaws that SQLite finds in the file.
 pub(super) async fn flaws(readers: &SqlitePool) -> Result<Vec<String>, sqlx::Error> {
     let mut flaws: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(20)")
         .fetch_all(readers)
         .await?;
     flaws.retain(|flaw| flaw != "ok");
-    let astray: Vec<(String, Option<i64>, String)> =
+    let dangling: Vec<(String, Option<i64>, String)> =
         sqlx::query_as("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check")
             .fetch_all(readers)
             .await?;
-    flaws.extend(astray.into_iter().map(|(table, row, parent)| {
+    flaws.extend(dangling.into_iter().map(|(table, row, parent)| {
         format!(
             "row {} of {table} belongs to no row of {parent}",
             row.unwrap_or_default()
         )
     }));
-    flaws.truncate(MOST_FLAWS);
+    flaws.truncate(MAX_FLAWS);
     Ok(flaws)
 }

@@ -1,9 +1,9 @@
 //! A site in one SQLite file (write-ahead log, every commit synced).
 //!
-//! One task writes: it takes all change sets that wait, writes them in one transaction, syncs once and
-//! answers them all ([`writer`], [`batch`]). Reads go through a pool of their own and never wait for
-//! it. Each aggregate has a module with its reads and its changes: [`accounts`], [`applications`], [`settings`] and the
-//! [`audit`] log.
+//! One task writes: it takes the waiting change sets, writes them in one transaction, syncs once and
+//! replies to all callers ([`writer`], [`batch`]). Reads use a pool of connections and never wait for the
+//! writer. Each aggregate has a module with its reads and its changes: [`accounts`], [`applications`],
+//! [`settings`] and the [`audit`] log.
 
 mod accounts;
 mod applications;
@@ -34,20 +34,21 @@ use writer::Writer;
 
 /// A site's store in one SQLite file.
 ///
-/// Only one process may have a site open; the server takes a lock on the site's folder for that.
+/// Only one process may open it at a time. The caller has to ensure this, for example with a lock on the
+/// site's folder.
 pub struct SqliteStore {
     readers: SqlitePool,
     writer: Writer,
     file: PathBuf,
-    /// Each copy needs as much room as the store: one at a time.
+    /// Permits one copy at a time, since a copy needs as much disk space as the store.
     copies: Arc<Semaphore>,
 }
 
 impl SqliteStore {
-    /// Opens the store in that file, makes it when it is missing, and brings an older one up to date.
+    /// Opens the store in that file. Creates a missing file and migrates an older one.
     ///
     /// # Errors
-    /// [`OpenError`] says what is wrong with the file and what to do.
+    /// [`OpenError`] if the file cannot be used. Nothing was changed.
     pub async fn open(file: &Path) -> Result<Self, OpenError> {
         let opened = open::open(file).await?;
         Ok(Self {
@@ -58,15 +59,17 @@ impl SqliteStore {
         })
     }
 
-    /// Becomes ready when the task that writes has ended, which it does when it is closed, and else must not: no
-    /// change can be written any more.
+    /// Waits until the writing task ends: after [`Self::close`], or because it failed. Then no change can be
+    /// written.
     pub async fn ended(&self) {
         self.writer.ended().await;
     }
 
-    /// Writes what still waits and closes the file. Later calls answer that the store is closed.
+    /// Writes the waiting change sets and closes the file. Later calls fail with
+    /// [`StoreError::Unavailable`].
     pub async fn close(&self) {
-        // The writer goes last: the last connection to a file removes its log, which one that only reads may not.
+        // Close the writer last: the last connection removes the write-ahead log, and a read-only one must
+        // not.
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -85,7 +88,7 @@ impl Store for SqliteStore {
     async fn copy(&self) -> Result<StoreCopy, StoreError> {
         let place = self.copies.clone().try_acquire_owned();
         let place = place.map_err(|_| StoreError::Unavailable {
-            problem: "another copy of it is being made; wait until that is done".to_owned(),
+            problem: "another copy is being made; wait until it is complete".to_owned(),
         })?;
         copy::copy(&self.file, place).await
     }

@@ -1,5 +1,4 @@
-//! Opening the file: finding out whether it is ours, bringing it up to date, and saying clearly what
-//! is wrong when that cannot be done.
+//! Opens the file: checks that it is a Countersign database, migrates it, and reports why it cannot be used.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,22 +17,21 @@ use super::{audit, copy, header};
 /// Marks the file as a Countersign site (`PRAGMA application_id`): the letters `CSgn`.
 pub(super) const APPLICATION_ID: i32 = 0x4353_676e;
 
-/// Connections that read. More than the cores of a small machine, so that a long list does not make
-/// logins wait.
+/// The number of connections that read. More than a small machine has cores, so that a long list does not
+/// delay logins.
 const READERS: u32 = 4;
 
-/// Prepared statements kept by the writer: each kind of change in each length of a run.
+/// Prepared statements that the writer caches: each kind of change for each number of rows.
 const WRITER_STATEMENTS: usize = 256;
 
-/// How many pages the write-ahead log takes before they are copied to their places (32 MiB): a page
-/// that changes again and again is then copied once. A log of that size is read back after a crash in
-/// a fraction of a second.
+/// The number of pages in the write-ahead log before a checkpoint (32 MiB). A page that changes many times
+/// is copied once. Recovery of a log of that size takes a fraction of a second.
 const CHECKPOINT: &str = "PRAGMA wal_autocheckpoint = 8192";
 
-/// KiB of pages that each connection keeps.
+/// The page cache of each connection, in KiB.
 const CACHE_KIB: &str = "-16384";
 
-/// The layouts that the file went through, oldest first: its number is its place here, from 1.
+/// The migrations, oldest first. The number of a layout is its position here, from 1.
 pub(super) const LAYOUTS: [(&str, &str); 5] = [
     ("site", include_str!("../../migrations/0001_site.sql")),
     (
@@ -51,48 +49,50 @@ pub(super) const LAYOUTS: [(&str, &str); 5] = [
 /// The store could not be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file or its folder may not be written, or there is no such folder.
+    /// The file or its folder is not writable, or the folder does not exist.
     #[error(
         "{file} cannot be opened for writing ({problem}); check the folder, its owner and its permissions"
     )]
     NotWritable {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         problem: String,
     },
-    /// The file is something else.
+    /// The file is not a Countersign database.
     #[error("{file} is not a Countersign database; move it away or choose another folder")]
     NotOurs {
-        /// Which file.
+        /// The file.
         file: PathBuf,
     },
-    /// The file was one of ours, and is damaged.
-    #[error("{file} is damaged ({problem}); keep a copy of it and restore the newest sound backup")]
+    /// The file is a damaged Countersign database.
+    #[error(
+        "{file} is damaged ({problem}); make a copy of it and restore the newest intact backup"
+    )]
     Damaged {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         problem: String,
     },
-    /// A newer version of Countersign has written it.
+    /// A newer version of Countersign wrote the file.
     #[error(
         "{file} was written by a newer version of Countersign (its layout {layout} is unknown here); run that version or a later one"
     )]
     Newer {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// The layout's number.
+        /// The number of its layout.
         layout: i64,
     },
-    /// The disk is full, or some other trouble of the machine.
+    /// The disk is full, or another error of the machine.
     #[error(
-        "{file} cannot be opened: {problem}; make room on its disk or put right what it says, and start again"
+        "{file} cannot be opened: {problem}; free disk space or fix this error, and start again"
     )]
     Unavailable {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         problem: String,
     },
 }
@@ -119,7 +119,7 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
         .map_err(|error| fault(&error))?;
     claim(&mut writer, file).await?;
     refuse_newer(&mut writer, file).await?;
-    // The empty transaction finds out now, and not at the first change, that nothing can be written.
+    // The empty transaction detects a file that cannot be written now and not at the first change.
     for statement in [
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
@@ -157,7 +157,7 @@ pub(super) async fn open(file: &Path) -> Result<Opened, OpenError> {
     })
 }
 
-/// Marks an empty file as ours, and refuses one that holds something else.
+/// Marks an empty file as a Countersign database. Refuses a file with other content.
 async fn claim(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
     let fault = |error: sqlx::Error| OpenError::of(file, &error);
     let (id, tables): (i32, i64) = sqlx::query_as(
@@ -179,15 +179,15 @@ async fn claim(connection: &mut SqliteConnection, file: &Path) -> Result<(), Ope
     }
 }
 
-/// Refuses a file that a newer version has written, before anything of it is changed.
+/// Refuses a file that a newer version wrote, before it is changed.
 async fn refuse_newer(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
     let fault = |error: sqlx::Error| OpenError::of(file, &error);
-    let laid_out = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
-    let laid_out: i64 = sqlx::query_scalar(laid_out)
+    let migrated = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let migrated: i64 = sqlx::query_scalar(migrated)
         .fetch_one(&mut *connection)
         .await
         .map_err(fault)?;
-    if laid_out == 0 {
+    if migrated == 0 {
         return Ok(());
     }
     let newest: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
@@ -201,8 +201,8 @@ async fn refuse_newer(connection: &mut SqliteConnection, file: &Path) -> Result<
     }
 }
 
-/// Refuses a file whose pages do not belong together, as a copy's do that was taken while the site ran. This
-/// is the cheap check, which does not compare indices with their tables.
+/// Refuses a file with inconsistent pages, such as a file copy that was made while the site ran. This is
+/// SQLite's quick check, which does not compare indices with their tables.
 async fn check(connection: &mut SqliteConnection, file: &Path) -> Result<(), OpenError> {
     let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(connection)
@@ -225,7 +225,7 @@ async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), O
             Migration::new(version, title.into(), MigrationType::Simple, sql, false)
         })
         .collect();
-    // `run` would do the same, but its generic bounds keep this future from being `Send`.
+    // `run` does the same, but with its generic bounds this future would not be `Send`.
     Migrator::with_migrations(migrations)
         .run_direct(None, connection, false)
         .await
@@ -245,7 +245,7 @@ async fn migrate(connection: &mut SqliteConnection, file: &Path) -> Result<(), O
 }
 
 impl OpenError {
-    /// What a failure to read what is stored means for opening it.
+    /// Converts the error of a read during the opening.
     pub(super) fn of_store(file: &Path, error: StoreError) -> Self {
         let file = file.to_owned();
         match error {
@@ -270,7 +270,7 @@ impl OpenError {
     }
 }
 
-/// SQLite's primary result code: the low byte of the extended one.
+/// SQLite's primary result code: the low byte of the extended code.
 pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let code = error.as_database_error().and_then(DatabaseError::code)?;
     code.parse::<i32>().ok().map(|code| code & 0xff)

@@ -1,4 +1,4 @@
-//! Runs statements that read, and says what a failure means.
+//! Runs statements that read, and converts errors of SQLite.
 
 use countersign_core::store::StoreError;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -33,7 +33,7 @@ pub(super) async fn many<T>(
     rows.iter().map(|row| read(&mut Columns::of(row))).collect()
 }
 
-/// What a failure of SQLite means to a caller.
+/// Converts an error of SQLite.
 pub(super) fn fault(error: &sqlx::Error) -> StoreError {
     let problem = error.to_string();
     // 11 is SQLITE_CORRUPT, 26 SQLITE_NOTADB.

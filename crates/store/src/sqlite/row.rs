@@ -1,4 +1,5 @@
-//! Rows as values. What does not read cannot have been written by this store: the file is damaged.
+//! Converts rows to values. A row that cannot be converted was not written by this store: the file is
+//! damaged.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -10,12 +11,12 @@ use sqlx::{Decode, Row, Sqlite, Type};
 
 use super::reads::fault;
 
-/// An unsigned number as SQLite keeps it. No counter of ours gets near the end.
+/// An unsigned number as a signed one of SQLite. Counters never reach the limit.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Takes a row's columns one after the other.
+/// Reads the columns of a row in order.
 pub(super) struct Columns<'r> {
     row: &'r SqliteRow,
     next: usize,
@@ -26,7 +27,7 @@ impl<'r> Columns<'r> {
         Self { row, next: 0 }
     }
 
-    /// The same row, from its first column on.
+    /// The same row, from its first column.
     pub(super) const fn again(&self) -> Self {
         Self::of(self.row)
     }
@@ -42,7 +43,7 @@ impl<'r> Columns<'r> {
         text.parse().map_err(|error| damaged(&error))
     }
 
-    /// One of a few words.
+    /// Reads a word that must be one of `all`.
     pub(super) fn word<T: Copy>(
         &mut self,
         all: &[T],
@@ -52,7 +53,7 @@ impl<'r> Columns<'r> {
         all.iter()
             .copied()
             .find(|one| as_str(*one) == text)
-            .ok_or_else(|| damaged(&format_args!("`{text}` is none of the words known here")))
+            .ok_or_else(|| damaged(&format_args!("`{text}` is not a known value")))
     }
 
     pub(super) fn number<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<T, StoreError> {
@@ -64,7 +65,7 @@ impl<'r> Columns<'r> {
         self.take().map(Timestamp::from_millis)
     }
 
-    /// Text that may be damaged.
+    /// Reads text that may be damaged: invalid UTF-8 is replaced.
     pub(super) fn text(&mut self) -> Result<String, StoreError> {
         let column = self.next;
         self.next += 1;
@@ -79,7 +80,7 @@ impl<'r> Columns<'r> {
     }
 }
 
-/// What is wrong with a row, for a list that goes on without it.
+/// The error in a damaged row, for a list that continues without it.
 pub(super) fn problem(error: StoreError) -> String {
     match error {
         StoreError::Damaged { problem } => problem,

@@ -1,4 +1,4 @@
-//! Settings, and how far initialisation scripts were applied.
+//! Settings, and the progress of initialisation scripts.
 
 use async_trait::async_trait;
 use countersign_core::store::{ScriptProgress, Setting, Settings, StoreError, Thing};

@@ -1,27 +1,27 @@
 //! Statements over many rows at once.
 //!
-//! Handing a statement to SQLite costs more than a row does, so rows go in runs: whole eights first,
-//! then the rest. Up to 64 rows take two statements at most, and few texts have to be kept prepared.
+//! A call of SQLite costs more than a row, so one statement writes a run of rows: a multiple of eight first,
+//! then the rest. Up to 64 rows need at most two statements, and few statements have to be cached.
 
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, Type};
 
-/// The longest run of rows in one statement.
+/// The greatest number of rows in one statement.
 const MAX_RUN: usize = 64;
 
-/// Longer runs than this are multiples of it.
+/// Longer runs are multiples of this.
 const SHORT_RUN: usize = 8;
 
-/// The values of some rows, in the order in which a statement takes them.
+/// The values of a run of rows, in the order of the statement's placeholders.
 pub(super) struct Row(SqliteArguments);
 
 impl Row {
-    /// Nothing yet.
+    /// An empty list of values.
     pub(super) fn new() -> Self {
         Self(SqliteArguments::default())
     }
 
-    /// Takes one more value.
+    /// Adds a value.
     pub(super) fn put<'v>(
         &mut self,
         value: impl Encode<'v, Sqlite> + Type<Sqlite>,
@@ -30,7 +30,7 @@ impl Row {
     }
 }
 
-/// A statement whose text holds one list of rows.
+/// A statement with a list of rows.
 pub(super) struct Many {
     /// The text before the list.
     pub(super) before: &'static str,
@@ -41,7 +41,7 @@ pub(super) struct Many {
 }
 
 impl Many {
-    /// Runs the statement over `items`, whose values `put` adds; how many rows of the store it changed.
+    /// Runs the statement over `items`; `put` adds the values of one item. Returns the number of changed rows.
     pub(super) async fn execute<T: Sync>(
         &self,
         connection: &mut SqliteConnection,
@@ -77,7 +77,7 @@ impl Many {
     }
 }
 
-/// How many of the rows that are left go into the next statement.
+/// The number of remaining rows that the next statement takes.
 const fn run_length(left: usize) -> usize {
     if left >= MAX_RUN {
         MAX_RUN
@@ -93,13 +93,13 @@ mod tests {
     use super::{Many, run_length};
 
     #[test]
-    fn runs_are_whole_eights_or_the_rest() {
+    fn a_run_is_a_multiple_of_eight_or_the_rest() {
         let runs = [1, 7, 8, 37, 63, 64, 1000].map(run_length);
         assert_eq!(runs, [1, 7, 8, 32, 56, 64, 64]);
     }
 
     #[test]
-    fn a_text_lists_its_rows() {
+    fn a_statement_lists_its_rows() {
         let many = Many {
             before: "INSERT INTO t VALUES ",
             row: "(?)",

@@ -1,17 +1,17 @@
-//! The one task that writes, and its group commit.
+//! The writing task and its group commit.
 //!
 //! ```text
 //!  commit() ──┐
 //!  commit() ──┼─▶ queue ─▶ batch ─▶ BEGIN, all changes kind by kind, audit entries, COMMIT (one sync)
 //!  commit() ──┘                        │                                   │
-//!                     a decision was overtaken                             ▼
-//!                                      │              observer, then every caller is answered
+//!                     a decision is no longer valid                        ▼
+//!                                      │              observer, then a reply to every caller
 //!                                      ▼                                   ▲
 //!                       ROLLBACK, then each set in its own savepoint, COMMIT
 //! ```
 //!
-//! While one batch is synced the next one gathers, so the more callers there are the more changes share
-//! a sync. A set that was overtaken fails alone.
+//! While one batch is synced, the next one is collected: the more callers there are, the more changes share a
+//! sync. A set whose decision is no longer valid fails alone.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +29,7 @@ use super::batch::{self, ByKind, LARGEST_BATCH};
 use super::failure::Failure;
 use super::{audit, reads};
 
-/// Change sets that may wait before a caller has to; more only makes the wait longer.
+/// The number of change sets that may wait. Beyond it, callers wait to enqueue.
 const QUEUE: usize = 1024;
 
 type Answer = Result<Committed, StoreError>;
@@ -39,18 +39,18 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// The way to the writing task.
+/// A handle of the writing task.
 pub(super) struct Writer {
     queue: mpsc::Sender<Option<Waiting>>,
     task: Mutex<Option<JoinHandle<()>>>,
     observer: SharedObserver,
 }
 
-/// The observer of the store, once there is one.
+/// The observer of the store; `None` until one is set.
 type SharedObserver = Arc<RwLock<Option<Arc<dyn Observer>>>>;
 
 impl Writer {
-    /// Starts the task that writes through `connection` from now on.
+    /// Starts the writing task with `connection`.
     pub(super) fn start(connection: SqliteConnection, head: ChainHead, file: &Path) -> Self {
         let (queue, arrivals) = mpsc::channel(QUEUE);
         let observer = SharedObserver::default();
@@ -76,7 +76,7 @@ impl Writer {
         *slot.unwrap_or_else(PoisonError::into_inner) = Some(observer);
     }
 
-    /// Writes a set, and returns when it is on the disk.
+    /// Writes a set. Returns after it was synced to the disk.
     pub(super) async fn commit(&self, set: ChangeSet) -> Answer {
         let (answer, written) = oneshot::channel();
         self.queue
@@ -86,15 +86,15 @@ impl Writer {
         written.await.map_err(|_| closed())?
     }
 
-    /// Becomes ready when the task has ended, also by a panic.
+    /// Waits until the task has ended, also by a panic.
     pub(super) async fn ended(&self) {
         self.queue.closed().await;
     }
 
-    /// Lets the task write what waits, and waits for its end.
+    /// Lets the task write the waiting sets, and waits for its end.
     pub(super) async fn close(&self) {
         if let Some(task) = self.task.lock().await.take() {
-            // Neither can fail in a way that matters: the task is gone in both cases.
+            // An error means that the task has ended already.
             let _ = self.queue.send(None).await;
             let _ = task.await;
         }
@@ -103,7 +103,7 @@ impl Writer {
 
 fn closed() -> StoreError {
     StoreError::Unavailable {
-        problem: "it is closed".to_owned(),
+        problem: "the store is closed".to_owned(),
     }
 }
 
@@ -142,7 +142,7 @@ impl Task {
             }
         }
         if let Err(error) = self.connection.close().await {
-            tracing::warn!(%error, "closing the store");
+            tracing::warn!(%error, "the store was not closed cleanly");
         }
     }
 
@@ -157,19 +157,19 @@ impl Task {
                 answers
             }
             Err(error) => {
-                tracing::error!(%error, changes = sets.len(), "nothing was written");
+                tracing::error!(%error, changes = sets.len(), "changes were not written");
                 self.recover().await;
                 let trouble = self.trouble(&error);
                 sets.iter().map(|_| Err(trouble.clone())).collect()
             }
         };
         for (caller, answer) in callers.into_iter().zip(answers) {
-            // A caller that went away does not undo what it asked for.
+            // The set stays written if its caller was cancelled.
             let _ = caller.send(answer);
         }
     }
 
-    /// Tells the observer of the sets that were committed, in their order.
+    /// Passes the committed sets to the observer, in their order.
     fn observed(&self, sets: &[ChangeSet], answers: &mut [Answer]) {
         let observer = self.observer.read();
         let observer = observer.unwrap_or_else(PoisonError::into_inner).clone();
@@ -180,17 +180,17 @@ impl Task {
             let Ok(committed) = answer else {
                 continue;
             };
-            // A panic is a fault of the program, and no reason to write nothing any more.
-            let told = catch_unwind(AssertUnwindSafe(|| observer.committed(set)));
-            committed.effects = told.unwrap_or_else(|_| {
+            // A panic is a bug, but must not end the writing task.
+            let observed = catch_unwind(AssertUnwindSafe(|| observer.committed(set)));
+            committed.effects = observed.unwrap_or_else(|_| {
                 let (operation, seq) = (&set.audit.operation, committed.audit_seq);
-                tracing::error!(%operation, seq, "what follows from a change was not done: a fault");
+                tracing::error!(%operation, seq, "the effects of a change were not applied: the observer panicked");
                 Effects::default()
             });
         }
     }
 
-    /// Writes the sets in one transaction. An error means that nothing of them was written.
+    /// Writes the sets in one transaction. After an error, none of them is written.
     async fn transaction(&mut self, sets: &[ChangeSet]) -> Result<Vec<Answer>, sqlx::Error> {
         self.execute("BEGIN IMMEDIATE").await?;
         let decided = match self.together(sets).await? {
@@ -222,7 +222,8 @@ impl Task {
         Ok(answers)
     }
 
-    /// All sets at once; `None` when one of them was overtaken, or cannot be written in this way.
+    /// Writes all sets kind by kind; `None` if the decision of one is no longer valid, or if they cannot be
+    /// written in this way.
     async fn together(
         &mut self,
         sets: &[ChangeSet],
@@ -237,7 +238,7 @@ impl Task {
         }
     }
 
-    /// Each set by itself, so that those which were overtaken fail alone.
+    /// Writes each set in a savepoint of its own, so that a set whose decision is no longer valid fails alone.
     async fn one_by_one(
         &mut self,
         sets: &[ChangeSet],
@@ -266,7 +267,7 @@ impl Task {
         Ok(())
     }
 
-    /// Names the file: an operator who has to make room looks for it.
+    /// Converts an error and adds the path of the file, which helps an operator to free space.
     fn trouble(&self, error: &sqlx::Error) -> StoreError {
         match reads::fault(error) {
             StoreError::Unavailable { problem } => StoreError::Unavailable {
@@ -276,8 +277,7 @@ impl Task {
         }
     }
 
-    /// After a failure: no transaction may stay open. SQLite has rolled back by itself after some
-    /// errors, and then there is nothing left to do.
+    /// Ends the transaction after a failure. After some errors SQLite has already rolled back.
     async fn recover(&mut self) {
         if let Err(error) = self.execute("ROLLBACK").await {
             tracing::debug!(%error, "nothing to roll back");
@@ -296,9 +296,9 @@ impl Task {
 mod tests {
     use super::*;
 
-    /// A writer that panicked left a process that answered every change with an error, and lived on.
+    /// After a panic of the writing task, the process continued and every change failed.
     #[tokio::test]
-    async fn the_end_of_the_writing_task_is_noticed() {
+    async fn the_end_of_the_writing_task_is_reported() {
         let connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         let writer = Writer::start(connection, ChainHead::EMPTY, Path::new("site.db"));
         let task = writer.task.lock().await.take().unwrap();

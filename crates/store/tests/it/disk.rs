@@ -1,4 +1,4 @@
-//! Writes that fail, at each place where one can: a set is written whole or not at all, and the store goes on.
+//! Makes each write fail that can fail: a set is written completely or not at all, and the store continues.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tempfile::TempDir;
 
-/// Sets that follow each other, with every kind of change of accounts and settings.
+/// Successive sets with every kind of change of accounts and settings.
 fn script() -> Vec<ChangeSet> {
     let (maria, robot) = (person("maria"), service("robot"));
     let now = maria.created;
@@ -57,7 +57,7 @@ async fn connect(file: &Path) -> SqliteConnection {
 
 const TABLES: [&str; 5] = ["account", "account_key", "removed_key", "setting", "audit"];
 
-/// All rows of all tables that the script writes.
+/// The rows of all tables that the script writes.
 async fn rows(connection: &mut SqliteConnection) -> String {
     let mut all = Vec::new();
     for table in TABLES {
@@ -73,9 +73,9 @@ async fn rows(connection: &mut SqliteConnection) -> String {
     all.join("\n")
 }
 
-/// SQLite refuses one kind of write to one table, as when a page of it cannot be written.
+/// SQLite refuses one kind of write to one table, as if a page of it could not be written.
 #[tokio::test]
-async fn a_set_of_which_one_write_fails_changes_nothing_and_is_written_when_it_is_repeated() {
+async fn a_set_with_a_failed_write_changes_nothing_and_can_be_repeated() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("site.db");
     let store = SqliteStore::open(&file).await.unwrap();
@@ -111,11 +111,11 @@ async fn a_set_of_which_one_write_fails_changes_nothing_and_is_written_when_it_i
         store.commit(set).await.unwrap();
         assert_ne!(rows(&mut other).await, before);
     }
-    assert_eq!(failed, 18, "writes of the script that failed once each");
+    assert_eq!(failed, 18, "each write of the script failed once");
     assert_eq!(verify(&store).await, 5);
 }
 
-/// Whether the set writes to the table in that way.
+/// Whether the set has that kind of write to the table.
 fn write_of(set: &ChangeSet, table: &str, write: &str) -> bool {
     set.changes.iter().any(|change| match change {
         Change::InsertAccount(_) => (table, write) == ("account", "INSERT"),
@@ -144,13 +144,13 @@ fn write_of(set: &ChangeSet, table: &str, write: &str) -> bool {
     }) || (table, write) == ("audit", "INSERT")
 }
 
-/// The folder of the store, for the process whose files may not grow.
+/// The environment variable with the store's folder, for the process with a file size limit.
 const FOLDER: &str = "COUNTERSIGN_TEST_FOLDER";
 const SETS: u64 = 12;
 
-/// Persons one by one, each with a setting that counts them. What was acknowledged is noted.
+/// Creates persons one by one, each with a setting that counts them, and records acknowledged ones.
 #[tokio::test]
-#[ignore = "the test below runs it in a process whose files may not grow"]
+#[ignore = "the test below runs it in a process with a file size limit"]
 async fn writes_what_it_can() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         return;
@@ -177,9 +177,9 @@ async fn writes_what_it_can() {
     }
 }
 
-/// The disk is full after so many KiB: a write fails in the middle of a set's pages, and those after it too.
+/// The disk is full after a number of KiB: a write in the middle of a set fails, and all later ones too.
 #[tokio::test]
-async fn a_disk_that_is_full_at_any_point_leaves_whole_sets() {
+async fn a_disk_that_is_full_at_any_point_leaves_complete_sets() {
     let mut cut_short = 0;
     for limit in (33..=121).step_by(8) {
         let folder = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! The store in a SQLite file keeps the contract of every store, and what is special to it.
+//! Tests the SQLite store: the contract of all stores, and properties of files.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The store in a SQLite file.
+//! Properties of the SQLite file: contract, foreign files, versions, damage.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl File {
         connection.close().await.unwrap();
     }
 
-    /// Changes rows of the audit log, which refuses that.
+    /// Changes rows of the audit log, after dropping the triggers that prevent it.
     async fn tamper(&self, statement: &str) {
         let open = "DROP TRIGGER audit_is_not_altered; DROP TRIGGER audit_is_not_shortened;";
         self.run(&format!("{open} {statement}")).await;
@@ -73,7 +73,7 @@ impl Bench for File {
 countersign_testkit::keeps_the_contract!(File::new());
 
 #[tokio::test]
-async fn the_audit_log_takes_no_change_by_mistake() {
+async fn the_audit_log_refuses_updates_and_deletions() {
     let file = File::new();
     let _store = file.open().await;
     let mut connection = file.connect().await;
@@ -100,7 +100,7 @@ async fn a_closed_store_says_so() {
 }
 
 #[tokio::test]
-async fn a_file_of_something_else_is_left_alone() {
+async fn a_file_that_is_not_a_database_is_not_changed() {
     let file = File::new();
     let letter = "Dear Maria, this is no database. ".repeat(200);
     std::fs::write(file.path(), &letter).unwrap();
@@ -109,19 +109,19 @@ async fn a_file_of_something_else_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_database_of_something_else_is_left_alone() {
+async fn a_database_of_another_program_is_not_changed() {
     let file = File::new();
     file.run("CREATE TABLE recipes (title TEXT)").await;
     assert!(matches!(file.refusal().await, OpenError::NotOurs { .. }));
 }
 
-/// A file of another program was opened before it was looked at: SQLite copied what waited in its log, removed
-/// the log, and rolled back what a crash had left half done.
+/// A file of another program was opened before it was checked: SQLite applied and removed its write-ahead log,
+/// and rolled back an interrupted transaction.
 #[tokio::test]
-async fn what_waits_beside_a_database_of_something_else_is_left_alone() {
+async fn the_log_of_another_programs_database_is_not_changed() {
     let fill = "CREATE TABLE recipes (title TEXT); INSERT INTO recipes VALUES ('cake')";
     let more = "INSERT INTO recipes VALUES ('bread')";
-    // More pages than are kept in memory: some are written before the transaction ends.
+    // More pages than the cache holds: some are written before the transaction ends.
     let half = "PRAGMA cache_size = 1; BEGIN; \
                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99) \
                 INSERT INTO recipes SELECT hex(randomblob(900)) FROM n";
@@ -153,11 +153,11 @@ async fn what_waits_beside_a_database_of_something_else_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_version_is_left_alone() {
+async fn a_database_of_a_newer_version_is_not_changed() {
     let file = File::new();
     let store = SqliteStore::open(&file.path()).await.unwrap();
     store.close().await;
-    // A newer version may keep its log in another way.
+    // A newer version may use another journal mode.
     file.run("PRAGMA journal_mode = DELETE").await;
     file.run(
         "INSERT INTO _sqlx_migrations VALUES (99, 'newer', CURRENT_TIMESTAMP, true, x'00', 0)",
@@ -169,13 +169,13 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     let mut connection = file.connect().await;
     let mode = sqlx::query_scalar("PRAGMA journal_mode");
     let mode: String = mode.fetch_one(&mut connection).await.unwrap();
-    assert_eq!(mode, "delete", "its log is kept as before");
+    assert_eq!(mode, "delete", "the journal mode is unchanged");
 }
 
-/// The file remembers the digest of each layout that it went through. One that was edited afterwards made every older
-/// site a damaged one.
+/// The file has the digest of each applied migration. After a migration was edited, every older site was
+/// reported as damaged.
 #[test]
-fn a_layout_stays_as_it_was_when_files_were_made_with_it() {
+fn a_released_migration_is_never_changed() {
     for (layout, digest) in [
         (
             include_str!("../../migrations/0001_site.sql"),
@@ -213,7 +213,7 @@ async fn a_damaged_database_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_is_named() {
+async fn a_missing_folder_is_reported() {
     let path = PathBuf::from("/nonexistent/folder/site.db");
     let Err(error) = SqliteStore::open(&path).await else {
         panic!("the store opened");

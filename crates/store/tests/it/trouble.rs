@@ -1,4 +1,4 @@
-//! A site on a file that is damaged, or on a disk that is full.
+//! A site with a damaged file or a full disk.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl TestSite {
         (code, data)
     }
 
-    /// Creates a person and opens a session of theirs.
+    /// Creates a person and opens a session for them.
     async fn session(&self, name: &str) -> Caller {
         let created = self.admin("person.create", json!({ "name": name })).await;
         let opening = NewSession {
@@ -100,7 +100,7 @@ async fn register(test: &TestSite, id: &str, settings: Value) -> Value {
     test.admin("app.create", params).await
 }
 
-/// Changes the database without the site.
+/// Changes the database directly.
 async fn damage(test: &TestSite, statement: &'static str) {
     let mut database = test.database().await;
     for statement in ["PRAGMA ignore_check_constraints = ON", statement] {
@@ -109,7 +109,7 @@ async fn damage(test: &TestSite, statement: &'static str) {
     }
 }
 
-/// One row that did not read kept all accounts out of the list, and none could delete it.
+/// With one damaged row, no account was listed, and the row could not be deleted.
 #[tokio::test]
 async fn a_damaged_account_is_listed_apart_and_can_be_deleted() {
     let test = TestSite::new().await;
@@ -156,7 +156,7 @@ async fn a_damaged_account_is_listed_apart_and_can_be_deleted() {
     assert_eq!(second["damaged"][1]["name"], "zo e@example.org");
     test.admin("app.list", json!({})).await;
 
-    // One of the other kind is not deleted by mistake.
+    // The operation for services does not delete a person.
     test.refused("person.delete", json!({ "name": "robot" }))
         .await;
     for name in ["bob", "maria", "zo e@example.org"] {
@@ -173,7 +173,7 @@ async fn a_damaged_account_is_listed_apart_and_can_be_deleted() {
     test.admin("person.create", json!({ "name": "bob" })).await;
 }
 
-/// `app delete` refused to delete a registration that did not read.
+/// `app delete` refused to delete a damaged registration.
 #[tokio::test]
 async fn a_damaged_registration_can_be_deleted() {
     let test = TestSite::new().await;
@@ -196,9 +196,9 @@ async fn a_damaged_registration_can_be_deleted() {
     register(&test, "billing", json!({})).await;
 }
 
-/// One row that did not read kept all applications out of the list.
+/// With one damaged row, no application was listed.
 #[tokio::test]
-async fn a_damaged_registration_does_not_keep_the_others_out_of_the_list() {
+async fn a_damaged_registration_is_listed_apart_from_the_others() {
     let test = TestSite::new().await;
     for id in ["archive", "billing", "ledger"] {
         register(&test, id, json!({})).await;
@@ -235,13 +235,13 @@ async fn a_damaged_registration_does_not_keep_the_others_out_of_the_list() {
         stretch(Some("billing")).await,
         (vec![json!("ledger")], vec![], Value::Null)
     );
-    // Others are deleted as before.
+    // Intact registrations can be deleted as before.
     test.admin("app.delete", json!({ "id": "ledger" })).await;
 }
 
-/// What follows from a change follows when it is on the disk, and not before.
+/// The effects of a change are applied after it was synced to the disk, and not before.
 #[tokio::test]
-async fn a_change_that_the_disk_had_no_room_for_ends_no_session() {
+async fn a_change_that_fails_on_a_full_disk_ends_no_session() {
     let test = TestSite::new().await;
     let maria = test.session("maria").await;
     let mut file = test.database().await;
@@ -263,10 +263,10 @@ async fn a_change_that_the_disk_had_no_room_for_ends_no_session() {
     assert_eq!(code, Code::NOT_PERMITTED);
 }
 
-/// A session was refused while the disk was full, and went away at once: no caller was left to keep the entry, and
-/// those of others that waited for the disk were lost with it.
+/// A session was refused while the disk was full, and its client disconnected: no caller kept the audit entry, and
+/// waiting entries of other sessions were lost with it.
 #[tokio::test]
-async fn an_entry_outlives_the_session_that_was_refused() {
+async fn an_entry_is_written_after_its_session_has_ended() {
     let test = TestSite::new().await;
     let maria = test.session("maria").await;
     let mut file = test.database().await;
@@ -274,7 +274,7 @@ async fn an_entry_outlives_the_session_that_was_refused() {
     sqlx::raw_sql(full).execute(&mut file).await.unwrap();
     let refused = run(&test.site, &maria, "person.list", json!({}));
     assert!(refused.now_or_never().is_none(), "it is being written");
-    // Behind it, so that it has failed too.
+    // Queued after it, so that the first one has failed too.
     let create = json!({ "name": "bob" });
     let (code, _) = run(&test.site, &Caller::admin_socket(), "person.create", create).await;
     assert_eq!(code, Code::INTERNAL);

@@ -71,7 +71,7 @@ pub(crate) fn run(common: &Common) -> Result<ExitCode, Failure> {
 fn configuration(common: &Common) -> (Finding, Config) {
     let file = Folder::config_in(&common.data);
     match config::read_or_default(None, &file) {
-        Ok(config) => (Finding::ok("configuration", "sound"), config),
+        Ok(config) => (Finding::ok("configuration", "valid"), config),
         Err(failure) => (
             Finding::problem("configuration", failure.message, failure.hint),
             Config::default(),
@@ -91,7 +91,7 @@ fn running(common: &Common) -> Vec<Finding> {
     vec![
         Finding::ok("running", "yes"),
         match sealed {
-            false => Finding::ok("site key", "open"),
+            false => Finding::ok("site key", "unsealed"),
             true => Finding::problem(
                 "site key",
                 "the site is sealed: no account can log in",

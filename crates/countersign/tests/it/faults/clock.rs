@@ -155,10 +155,10 @@ fn a_jump_of_the_clock_ends_only_sessions_that_it_makes_expire() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let (mut lines, said) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
-        let mut said = BufReader::new(said);
+        let (mut lines, output) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let mut output = BufReader::new(output);
         writeln!(lines, "self show").unwrap();
-        assert!(said.read_line(&mut String::new()).unwrap() > 0);
+        assert!(output.read_line(&mut String::new()).unwrap() > 0);
 
         set_clock(site.folder.path(), to);
         let _ = writeln!(lines, "self show");

@@ -100,9 +100,9 @@ fn a_site_with_too_few_descriptors_does_not_start() {
             .stderr(Stdio::piped())
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains("error: "), "{said}");
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{log}");
+        assert!(log.contains("error: "), "{log}");
         std::fs::remove_dir_all(folder.path().join("site")).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use super::Table;
-use crate::running::{Running, SITE_PASSPHRASE, Said};
+use crate::running::{CommandOutput, Running, SITE_PASSPHRASE};
 
 /// A command whose writes beyond a number of blocks fail. `serve` itself catches the signal that would kill
 /// it.
@@ -30,7 +30,7 @@ fn limited(folder: &Path, blocks: &str, words: &[&str]) -> Command {
     command
 }
 
-fn run_limited(folder: &Path, blocks: &str, words: &[&str]) -> Said {
+fn run_limited(folder: &Path, blocks: &str, words: &[&str]) -> CommandOutput {
     limited(folder, blocks, words).output().unwrap().into()
 }
 
@@ -65,12 +65,12 @@ fn a_first_launch_leaves_no_file_and_works_later(table: &mut Table) {
         "127.0.0.1:0",
     ];
     let words = [&serve[..], &["--passphrase-file", "site.pass"]].concat();
-    let said = run_limited(folder.path(), "2", &words);
-    table.ended(&["site's", "first launch"], Some(said.code));
+    let output = run_limited(folder.path(), "2", &words);
+    table.ended(&["site's", "first launch"], Some(output.code));
     assert!(
-        said.err.contains("site/site.db") && said.err.contains("room"),
+        output.err.contains("site/site.db") && output.err.contains("room"),
         "{}",
-        said.err
+        output.err
     );
     let left = std::fs::read_dir(folder.path().join("site")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
@@ -136,12 +136,12 @@ fn a_file_for_which_there_is_no_room_is_named_and_not_left_behind(table: &mut Ta
         ),
         (&["audit", "export", "--save", "out"], "audit export"),
     ] {
-        let said = run_limited(site.folder.path(), "0", words);
-        table.ended(&["command's", which], Some(said.code));
+        let output = run_limited(site.folder.path(), "0", words);
+        table.ended(&["command's", which], Some(output.code));
         assert!(
-            said.err.contains("out:") && said.err.contains("free some space"),
+            output.err.contains("out:") && output.err.contains("free some space"),
             "{}",
-            said.err
+            output.err
         );
         assert_eq!(
             std::fs::read_dir(site.folder.path()).unwrap().count(),

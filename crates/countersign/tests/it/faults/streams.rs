@@ -173,18 +173,18 @@ fn other_commands_end_with_their_exit_code_with_streams_in_any_state() {
                 let (mut command, reader) = faulty(site.folder.path(), words, stream, state);
                 let mut process = Process::start(&mut command);
                 drop(command);
-                let said =
+                let output =
                     reader.map(|reader| read_once_it_waits(reader, &mut process, &site, &name));
                 table.ended(&[stream, state, which], process.code());
-                let said = said.unwrap_or_default();
+                let output = output.unwrap_or_default();
                 match (stream, state, which) {
                     (OUT, "not read", "one that succeeds") => {
-                        assert!(said.contains("Created"), "{said}");
+                        assert!(output.contains("Created"), "{output}");
                     }
                     (ERR, "not read", "one that fails") => {
-                        assert!(said.contains("error: "), "{said}");
+                        assert!(output.contains("error: "), "{output}");
                     }
-                    _ => assert_eq!(said, ""),
+                    _ => assert_eq!(output, ""),
                 }
             }
             let shown = site.run(&["person", "show", &name[5..]]);
@@ -208,9 +208,9 @@ fn read_once_it_waits(
         }
         assert!(runs);
     }
-    let mut said = Vec::new();
-    reader.read_to_end(&mut said).unwrap();
-    String::from_utf8_lossy(&said)
+    let mut output = Vec::new();
+    reader.read_to_end(&mut output).unwrap();
+    String::from_utf8_lossy(&output)
         .trim_start_matches('\0')
         .to_owned()
 }
@@ -231,8 +231,8 @@ fn logins_work_when_the_log_cannot_be_written() {
         };
         let site = Site::start(&line);
         for _ in 0..3 {
-            let said = site.log_in();
-            assert_eq!((said.code, said.err.as_str()), (0, ""), "{line}");
+            let output = site.log_in();
+            assert_eq!((output.code, output.err.as_str()), (0, ""), "{line}");
         }
         assert_eq!(site.stop(), Some(0), "{line}");
     }

@@ -1,4 +1,4 @@
-//! Accounts with their credentials: each read is one statement, each look-up by an index.
+//! Accounts with their credentials. Each read is one statement and each lookup uses an index.
 
 mod row;
 mod write;
@@ -70,8 +70,8 @@ impl Accounts for SqliteStore {
         kind: Kind,
         page: &Page<String>,
     ) -> Result<Vec<Result<Account, DamagedAccount>>, StoreError> {
-        // The kind stands in the text, so that SQLite may use the index that holds services only. One whose kind
-        // cannot be read is listed with the persons.
+        // The kind is part of the text, so that SQLite can use the index of services. An account of an unknown
+        // kind is listed with the persons.
         let text = match kind {
             Kind::Person => concat!(
                 "SELECT ",
@@ -84,7 +84,7 @@ impl Accounts for SqliteStore {
                 " FROM account WHERE kind = 'service' AND name > ? ORDER BY name LIMIT ?"
             ),
         };
-        // No name sorts before the empty text.
+        // The empty text sorts before every name.
         let after = page.after.clone().unwrap_or_default();
         let query = sqlx::query(text).bind(after).bind(page.limit);
         many(&self.readers, query, row::listed_account).await
@@ -224,7 +224,7 @@ impl Accounts for SqliteStore {
     }
 }
 
-/// Whether the account of that name cannot be read; `None` without one.
+/// Whether the account of that name is damaged; `None` if there is none.
 async fn is_damaged_account(
     connection: &mut SqliteConnection,
     name: &str,

@@ -1,4 +1,4 @@
-//! Rows of accounts and credentials as values.
+//! Converts rows of accounts and credentials to values.
 
 use countersign_core::access::Role;
 use countersign_core::accounts::{
@@ -29,7 +29,7 @@ pub(super) fn account(columns: &mut Columns<'_>) -> Result<Account, StoreError> 
     })
 }
 
-/// An account of a list: what is wrong with one that does not read is told, and no failure of the others.
+/// An account of a list. A damaged one is returned with its error, so that the list continues.
 pub(super) fn listed_account(
     columns: &mut Columns<'_>,
 ) -> Result<Result<Account, DamagedAccount>, StoreError> {
@@ -70,7 +70,7 @@ pub(super) fn delivered_key(
     Ok(DeliveredKeyCredential {
         account,
         key: key.map_err(|error| StoreError::Damaged {
-            problem: format!("a delivered key does not read: {error}"),
+            problem: format!("a delivered key is invalid: {error}"),
         })?,
         changed: columns.time()?,
     })

@@ -1,4 +1,4 @@
-//! Changes of accounts and credentials, kind by kind.
+//! Writes changes of accounts and credentials, kind by kind.
 
 use countersign_core::accounts::{
     Account, DeliveredKeyCredential, KeyCredential, PassphraseCredential,
@@ -24,7 +24,7 @@ pub(in crate::sqlite) struct Changes<'a> {
     pub(in crate::sqlite) keys: Vec<&'a KeyCredential>,
     pub(in crate::sqlite) revoked: Vec<(AccountId, Thumbprint)>,
     pub(in crate::sqlite) deleted: Vec<(AccountId, u64)>,
-    /// The names of accounts that cannot be read.
+    /// The names of damaged accounts to delete.
     pub(in crate::sqlite) damaged: Vec<&'a str>,
 }
 
@@ -138,7 +138,7 @@ impl Changes<'_> {
     }
 }
 
-/// Deletes an account that cannot be read.
+/// Deletes a damaged account.
 async fn delete_damaged(connection: &mut SqliteConnection, name: &str) -> Result<(), Failure> {
     let damaged = is_damaged_account(connection, name).await;
     expect_damaged(damaged, Thing::Account)?;
@@ -149,7 +149,7 @@ async fn delete_damaged(connection: &mut SqliteConnection, name: &str) -> Result
     Ok(())
 }
 
-/// All accounts were changed; else one of them is gone, or is not what the decision rests on.
+/// Checks that all accounts were changed. Otherwise one of them was deleted or changed meanwhile.
 async fn expect_current(
     connection: &mut SqliteConnection,
     changed: u64,
@@ -192,7 +192,7 @@ const UPDATE_ACCOUNT: Many = Many {
             FROM new WHERE account.id = new.id AND account.revision = new.revision - 1",
 };
 
-// CROSS JOIN keeps SQLite from turning the join round: the given rows first, then an index look-up.
+// CROSS JOIN fixes the order of the join: first the given rows, then a lookup by index.
 const PUT_PASSPHRASE: Many = Many {
     before: "WITH new (id, version, suite, setup, credential_id, record, sealed_identity, \
              certificate, changed) AS (VALUES ",

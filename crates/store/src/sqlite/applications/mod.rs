@@ -1,4 +1,4 @@
-//! Applications. Each is kept as one document: all of it is read and written at once.
+//! Applications. Each is stored as one JSON document, which is read and written as a whole.
 
 mod write;
 
@@ -26,7 +26,7 @@ impl Applications for SqliteStore {
         &self,
         page: &Page<String>,
     ) -> Result<Vec<Result<Application, DamagedApplication>>, StoreError> {
-        // No id sorts before the empty text.
+        // The empty text sorts before every id.
         let after = page.after.clone().unwrap_or_default();
         let query =
             sqlx::query("SELECT document, id FROM application WHERE id > ? ORDER BY id LIMIT ?")
@@ -44,7 +44,7 @@ impl Applications for SqliteStore {
     }
 }
 
-/// Whether the application of that id cannot be read; `None` without one.
+/// Whether the application of that id is damaged; `None` if there is none.
 async fn is_damaged_application(
     connection: &mut SqliteConnection,
     id: &ApplicationId,
@@ -66,7 +66,7 @@ fn application(columns: &mut Columns<'_>) -> Result<Application, StoreError> {
     serde_json::from_str(document).map_err(|error| damaged(&error))
 }
 
-/// An application of a list: what is wrong with one that does not read is told, and no failure of the others.
+/// An application of a list. A damaged one is returned with its error, so that the list continues.
 fn listed_application(
     columns: &mut Columns<'_>,
 ) -> Result<Result<Application, DamagedApplication>, StoreError> {

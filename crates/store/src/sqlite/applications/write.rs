@@ -1,4 +1,4 @@
-//! Changes of applications, which are few: they are written one by one, in their order.
+//! Writes changes of applications one by one, in their order, since they are few.
 
 use countersign_core::applications::{Application, ApplicationId};
 use countersign_core::store::{StoreError, Thing, Unique};
@@ -9,7 +9,7 @@ use super::is_damaged_application;
 use crate::sqlite::failure::{Failure, expect, expect_damaged, not_found, stale};
 use crate::sqlite::row::signed;
 
-/// One change of an application.
+/// A change of an application.
 pub(in crate::sqlite) enum ApplicationChange<'a> {
     Insert(&'a Application),
     Update(&'a Application),
@@ -78,15 +78,15 @@ pub(in crate::sqlite) async fn apply(
     claim(connection, id, &keys).await
 }
 
-/// An application has these public keys and no others. One that another has, or that was removed before, is
-/// refused; those that it had until now are removed.
+/// Sets the public keys of an application and marks its other keys as removed. A key of another application,
+/// or one that was removed before, is refused.
 async fn claim(
     connection: &mut SqliteConnection,
     id: &ApplicationId,
     keys: &[String],
 ) -> Result<(), Failure> {
     for key in keys {
-        // Two that shared a key before this was looked at keep it.
+        // Applications that shared a key before this check existed keep it.
         sqlx::query(
             "INSERT INTO application_key (public, application) SELECT ?1, ?2 \
              WHERE NOT EXISTS (SELECT 1 FROM application_key WHERE public = ?1)",

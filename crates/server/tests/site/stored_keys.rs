@@ -1,4 +1,4 @@
-//! What a site keeps of the keys of its accounts: nothing that is of use to whoever has all of its files.
+//! A site's files contain no private key of an account.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use countersign_crypto::identity::Identity;
 
 use crate::operations::site;
 
-/// Whether any file of the folder holds these bytes, 16 of them that stand together.
+/// Whether a file of the folder contains 16 consecutive bytes of these.
 fn holds(folder: &Path, wanted: &[u8]) -> bool {
     std::fs::read_dir(folder).unwrap().any(|entry| {
         let path = entry.unwrap().path();
@@ -19,9 +19,9 @@ fn holds(folder: &Path, wanted: &[u8]) -> bool {
     })
 }
 
-/// [SES-12] and [SES-15]: after both have registered and logged in.
+/// [SES-12] and [SES-15]: after a person and a service have registered and logged in.
 #[tokio::test]
-async fn a_sites_files_hold_no_private_key_of_any_account() {
+async fn a_sites_files_contain_no_private_key_of_an_account() {
     let served = site().maria().serve().await;
     let (maria, robot) = (served.maria().await, served.robot().await);
     let identity = maria.identity().unwrap();
@@ -29,14 +29,14 @@ async fn a_sites_files_hold_no_private_key_of_any_account() {
     let public = |identity: &Identity| identity.certificate().agreement().0;
     assert!(
         holds(folder, &public(&served.robot)),
-        "a service's certificate is there to be found"
+        "the search finds a service's certificate"
     );
     for identity in [identity, &*served.robot] {
         assert!(!holds(folder, identity.seed().0.expose()));
     }
     assert!(
         !holds(folder, &public(identity)),
-        "a person's certificate is sealed with the key"
+        "a person's certificate is encrypted with the key"
     );
     drop((maria, robot));
 }

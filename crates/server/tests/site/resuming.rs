@@ -1,4 +1,4 @@
-//! Returning to a session over real sockets.
+//! Resuming sessions over sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +27,14 @@ async fn operations(served: &ServedSite) -> Vec<String> {
         .collect()
 }
 
-/// Waits until so many sessions are suspended.
+/// Waits until a number of sessions are suspended.
 async fn suspended(served: &ServedSite, count: usize) {
     time::until(async || served.site.sessions().suspended() == count).await;
 }
 
-/// [SES-48]: a person whose connection is cut goes on without a pass phrase, under the same session.
+/// [SES-48]: a person whose connection was lost continues the same session without a pass phrase.
 #[tokio::test]
-async fn a_person_that_was_cut_off_returns_by_itself() {
+async fn a_client_resumes_its_session_after_its_connection_was_lost() {
     let served = site().maria().serve().await;
     let proxy = Proxy::before(&served).await;
     let who =
@@ -48,7 +48,7 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
     let cutting = async {
         wait_begins(&served).await;
         proxy.cut();
-        // While nobody can get through, the session waits.
+        // While no connection is possible, the session is suspended.
         suspended(&served, 1).await;
         let list = served.admin("session.list", json!({})).await;
         assert_eq!(list["entries"][0]["connected"], false);
@@ -57,7 +57,7 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
     let (lost, ()) = tokio::join!(waiting, cutting);
     assert!(
         matches!(lost, Err(CallError::Lost)),
-        "nobody knows what came of it"
+        "the outcome of the operation is unknown"
     );
 
     let after: Value = client.call("self", "show", &json!({})).await.unwrap();
@@ -76,9 +76,9 @@ async fn a_person_that_was_cut_off_returns_by_itself() {
     client.close().await.unwrap();
 }
 
-/// [SES-48]: again and again, while work is going on.
+/// [SES-48]: repeatedly, while operations run.
 #[tokio::test]
-async fn a_client_returns_as_often_as_it_is_cut_off() {
+async fn a_client_resumes_as_often_as_its_connection_is_lost() {
     let served = site().serve().await;
     let proxy = Proxy::before(&served).await;
     let client = served.robot_by(&Connector::new(&proxy.uri)).await.unwrap();
@@ -86,20 +86,20 @@ async fn a_client_returns_as_often_as_it_is_cut_off() {
         proxy.cut();
         suspended(&served, 1).await;
         proxy.mend();
-        // The first call may be the one that notices.
+        // The first call may be the one that detects the lost connection.
         let _ = client.call::<_, Value>("self", "show", &json!({})).await;
         let _: Value = client.call("self", "show", &json!({})).await.unwrap();
     }
     assert_eq!(served.site.sessions().count(), 1);
 }
 
-/// [SES-50]: the site has not noticed that the connection is gone when its client comes back.
+/// [SES-50]: the client resumes before the site has detected that the old connection is lost.
 #[tokio::test]
-async fn the_older_connection_ends_when_its_client_returns() {
+async fn the_older_connection_ends_when_its_client_resumes() {
     let served = site().serve().await;
     let proxy = Proxy::before(&served).await;
     let client = served.robot_by(&Connector::new(&proxy.uri)).await.unwrap();
-    // The client's end is cut; towards the site the connection seems whole.
+    // The client's side is closed; for the site the connection seems intact.
     proxy.cut_clients();
     let _ = client.call::<_, Value>("self", "show", &json!({})).await;
     let _: Value = client.call("self", "show", &json!({})).await.unwrap();
@@ -112,9 +112,9 @@ async fn the_older_connection_ends_when_its_client_returns() {
     assert_eq!(list["entries"][0]["connected"], true);
 }
 
-/// [SES-49]: whose session is cut or account locked while away does not come back.
+/// [SES-49]: a client cannot resume if its session was ended or its account locked meanwhile.
 #[tokio::test]
-async fn nobody_returns_to_a_session_that_was_cut_meanwhile() {
+async fn a_session_that_was_ended_while_suspended_cannot_be_resumed() {
     for locked in [false, true] {
         let served = site().serve().await;
         let proxy = Proxy::before(&served).await;
@@ -137,15 +137,15 @@ async fn nobody_returns_to_a_session_that_was_cut_meanwhile() {
             matches!(call.await, Err(CallError::Lost)),
             "locked: {locked}"
         );
-        // It is closed by its connection, had the server not noticed yet that this one is gone.
+        // If the server has not detected the lost connection yet, the connection closes the session.
         time::until(async || operations(&served).await.last().unwrap() == "session.closed").await;
         assert_eq!(served.site.sessions().count(), 0);
     }
 }
 
-/// Sessions that wait are closed when their time is over, and when there are too many.
+/// Suspended sessions are closed when they expire, and when there are too many.
 #[tokio::test]
-async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
+async fn suspended_sessions_expire_and_are_limited() {
     let served = site()
         .limits(Limits {
             suspended_sessions: 1,
@@ -170,9 +170,9 @@ async fn sessions_do_not_wait_for_ever_nor_in_any_number() {
     time::until(async || served.site.sessions().count() == 0).await;
 }
 
-/// A stop closes the sessions that wait, so that the audit log has no open end.
+/// A shutdown closes suspended sessions, so that the audit log has the end of each session.
 #[tokio::test]
-async fn a_stop_closes_sessions_that_wait() {
+async fn a_shutdown_closes_suspended_sessions() {
     let served = site().serve().await;
     let proxy = Proxy::before(&served).await;
     let connector = Connector::new(&proxy.uri).resume_timeout(Duration::ZERO);
@@ -183,9 +183,9 @@ async fn a_stop_closes_sessions_that_wait() {
     assert_eq!(stopped.site.sessions().count(), 0);
 }
 
-/// [SES-50]: whoever held a flight back and sends it later has not got the keys; nothing comes of it.
+/// [SES-50]: an attacker who delays a flight and sends it later does not have the keys, so it has no effect.
 #[tokio::test]
-async fn a_return_counts_once_its_client_has_shown_the_keys() {
+async fn a_resumption_takes_effect_after_the_client_proved_its_keys() {
     let served = site().serve().await;
     let mut first = Raw::service(&served).await;
     let mut resumption = first.logged_in.resumption.clone();
@@ -197,7 +197,7 @@ async fn a_return_counts_once_its_client_has_shown_the_keys() {
     first.flush().await;
     first.results(1).await;
 
-    // The client itself, later: its attempt counts, and the one before it does no longer.
+    // The client's own later attempt is accepted, and the earlier one is then invalid.
     resumption.count_attempt();
     let mut again = Raw::resume(&served, resumption).await.unwrap();
     again.flush().await;
@@ -218,14 +218,15 @@ async fn a_return_counts_once_its_client_has_shown_the_keys() {
         event: "told".to_owned(),
         data: RawValue::NULL.to_owned(),
     });
-    let told = served.site.events().publish(Audience::All, &event);
-    assert_eq!(told, 1);
+    let receivers = served.site.events().publish(Audience::All, &event);
+    assert_eq!(receivers, 1);
     assert_eq!(again.read().await, [FromSite::Event(Event::clone(&event))]);
 }
 
-/// After a restart a whole office returns to sessions that there are no more: that is no reason to turn it away.
+/// After a restart all clients of an office try to resume sessions that no longer exist; the office must not be
+/// rejected for that.
 #[tokio::test]
-async fn returning_in_vain_is_hardly_an_offence() {
+async fn a_failed_resumption_gives_few_penalty_points() {
     let served = site().serve().await;
     let mut first = Raw::service(&served).await;
     let mut resumption = first.logged_in.resumption.clone();
