@@ -1,7 +1,8 @@
 //! A service's login, both sides. The peer is rustls' mutual handshake with the same key exchange.
 //!
-//! Ours runs the whole machines: options, transcript, hybrid Noise handshake, confirmation, and the
-//! welcome, which is one flight more than TLS needs before both ends may send.
+//! The figure of this project covers the whole state machines: options, transcript, hybrid Noise
+//! handshake, confirmation and welcome. That is one flight more than TLS needs until both ends may
+//! send.
 
 use std::hint::black_box;
 

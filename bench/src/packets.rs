@@ -1,5 +1,5 @@
-//! Sealing and opening packets of 64 KiB. The peers are the bare AEAD, in place, and rustls, which cuts
-//! the same bytes into records of 16 KiB. Both directions of each.
+//! Sealing and opening packets of 64 KiB, in both directions. The peers are the bare AEAD, in
+//! place, and rustls, which splits the same bytes into records of 16 KiB.
 
 use std::hint::black_box;
 
@@ -20,7 +20,7 @@ use crate::{Result, tls};
 const ROUNDS: usize = 61;
 const TURNS: u32 = 64;
 const PACKET: usize = 64 * 1024;
-/// What fits a packet of 64 KiB beside a message's other fields.
+/// The content that fits a packet of 64 KiB together with a message's other fields.
 const BODY: usize = PACKET - 256;
 
 pub(crate) fn run() -> Result<Vec<Row>> {
@@ -150,7 +150,7 @@ impl Records {
     }
 }
 
-/// The AEAD and nothing else.
+/// Only the AEAD.
 struct Bare {
     key: LessSafeKey,
     number: u64,
@@ -190,8 +190,8 @@ impl Bare {
     }
 }
 
-/// A packet as a session makes and reads it: a command is put into it (a copy), its header is put
-/// before it, it is sealed; the other end looks at the header, opens the packet and reads the command.
+/// A packet as a session writes and reads it. The sender copies a command into it, adds the header
+/// and seals it. The receiver reads the header, opens the packet and reads the command.
 struct Framed {
     records: Records,
     text: Vec<u8>,
@@ -231,8 +231,8 @@ impl Framed {
     }
 }
 
-/// Results with text for people, which nobody parses, through whole sessions: what the packets' own
-/// framing and buffers cost.
+/// Results with text for people, which no end parses, through whole sessions: the cost of framing
+/// and buffers.
 struct Texts {
     pairs: [Pair; 2],
     outcome: Outcome,
@@ -259,7 +259,7 @@ impl Texts {
             self.wire.clear();
             pair.server.send_outcome(&self.outcome)?;
             let mut got = Vec::new();
-            // A long message is sealed as the connection takes it.
+            // A long message is sealed piece by piece.
             while got.is_empty() {
                 self.wire.clear();
                 pair.server.flush(&mut self.wire)?;
@@ -273,7 +273,7 @@ impl Texts {
     }
 }
 
-/// An operation to a site and a result back, through whole sessions.
+/// An operation and its result, through whole sessions.
 struct Messages {
     pair: Pair,
     operation: Operation,

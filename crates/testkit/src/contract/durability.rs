@@ -1,4 +1,4 @@
-//! What is left when a store is opened again, and what is noticed of a hand that was at it meanwhile.
+//! The contract for reopening a store, and for the detection of altered audit entries.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use countersign_core::store::{Change, Store};
 use super::Bench;
 use super::sample::{commit, person, verify};
 
-/// A process that is killed closes nothing: the store is dropped in the middle of its work.
-pub async fn what_was_acknowledged_outlives_the_process(bench: &dyn Bench) {
+/// A killed process does not close its store, so each store here is dropped without being closed.
+pub async fn acknowledged_changes_survive_the_process(bench: &dyn Bench) {
     let mut acknowledged = Vec::new();
     for round in 0..5 {
         let store = bench.open().await;
@@ -28,7 +28,7 @@ pub async fn what_was_acknowledged_outlives_the_process(bench: &dyn Bench) {
     }
 }
 
-pub async fn the_audit_chain_goes_on_after_reopening(bench: &dyn Bench) {
+pub async fn the_audit_chain_continues_after_reopening(bench: &dyn Bench) {
     for round in 1..=3 {
         let store = bench.open().await;
         let change = Change::InsertAccount(person(&format!("person-{round}")));

@@ -1,4 +1,4 @@
-//! What one change after the other does.
+//! The contract for changes, one after the other.
 
 use countersign_core::accounts::{Account, Kind, State};
 use countersign_core::applications::Application;
@@ -52,7 +52,7 @@ pub async fn what_was_committed_is_read_back(bench: &dyn Bench) {
         Some((mailer.clone(), second.clone()))
     );
     assert_eq!(store.keys_of(mailer.id).await.unwrap(), [first, second]);
-    assert_eq!(store.account_by_name(&name("nobody")).await.unwrap(), None);
+    assert_eq!(store.account_by_name(&name("unknown")).await.unwrap(), None);
     assert_eq!(store.key_login(&Thumbprint([9; 32])).await.unwrap(), None);
     assert_eq!(verify(&*store).await, 1);
 }
@@ -63,7 +63,7 @@ pub async fn a_name_is_taken_once(bench: &dyn Bench) {
         .await
         .unwrap();
     let taken = Err(StoreError::Conflict { what: Unique::Name });
-    // Persons and services share their names.
+    // Persons and services share one set of names.
     for account in [person("maria"), service("maria")] {
         let again = commit(&*store, [Change::InsertAccount(account)]).await;
         assert_eq!(again, taken);
@@ -125,7 +125,7 @@ pub async fn a_stale_revision_is_refused(bench: &dyn Bench) {
         .await
         .unwrap();
 
-    // Decided on what was true before it was locked.
+    // This update is based on the revision before the lock.
     let renamed = maria.revised(NOW, |account| account.full_name = "Other".to_owned());
     let stale = Err(StoreError::Stale {
         what: Thing::Account,
@@ -142,7 +142,7 @@ pub async fn a_stale_revision_is_refused(bench: &dyn Bench) {
     assert_eq!(store.account(locked.id).await.unwrap(), Some(locked));
 }
 
-pub async fn what_is_gone_is_not_found(bench: &dyn Bench) {
+pub async fn a_change_to_a_missing_item_is_refused(bench: &dyn Bench) {
     let store = bench.open().await;
     let ghost = service("ghost");
     let gone = Err(StoreError::NotFound {
@@ -172,7 +172,7 @@ pub async fn what_is_gone_is_not_found(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, 0);
 }
 
-pub async fn a_set_happens_whole_or_not_at_all(bench: &dyn Bench) {
+pub async fn a_change_set_is_atomic(bench: &dyn Bench) {
     let store = bench.open().await;
     let (first, second) = (service("first"), service("second"));
     let changes = [
@@ -192,11 +192,11 @@ pub async fn a_set_happens_whole_or_not_at_all(bench: &dyn Bench) {
     assert_eq!(
         verify(&*store).await,
         1,
-        "what did not happen is not audited"
+        "a refused change set leaves no audit entry"
     );
 }
 
-pub async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Bench) {
+pub async fn deleting_an_account_deletes_its_credentials(bench: &dyn Bench) {
     let store = bench.open().await;
     let (maria, mailer) = (person("maria"), service("mailer"));
     let changes = [
@@ -219,7 +219,7 @@ pub async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Bench) {
     assert_eq!(store.delivered_key(maria.id).await.unwrap(), None);
     assert_eq!(store.delivered_login(&maria.name).await.unwrap(), None);
     assert_eq!(store.key_login(&Thumbprint([1; 32])).await.unwrap(), None);
-    // The name is free again, and the key is not.
+    // The name can be used again, but the key cannot.
     let heir = service("maria");
     let with = |mark| {
         [
@@ -248,7 +248,7 @@ pub async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
     assert_eq!(store.passphrase(maria.id).await.unwrap(), Some(next));
 }
 
-pub async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &dyn Bench) {
+pub async fn a_delivered_key_replaces_the_one_before_and_can_be_deleted(bench: &dyn Bench) {
     let store = bench.open().await;
     let (maria, mario) = (person("maria"), person("mario"));
     let others = delivered(&mario, 3);
@@ -264,7 +264,7 @@ pub async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &d
         .await
         .unwrap();
     assert_eq!(store.delivered_key(maria.id).await.unwrap(), Some(next));
-    // The second time there is nothing to take away, and that is no fault.
+    // Deleting a key that does not exist succeeds.
     for _ in 0..2 {
         commit(&*store, [Change::DeleteDeliveredKey(maria.id)])
             .await
@@ -274,7 +274,7 @@ pub async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &d
     assert_eq!(store.delivered_key(mario.id).await.unwrap(), Some(others));
 }
 
-pub async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench) {
+pub async fn an_application_is_changed_at_its_current_revision_only(bench: &dyn Bench) {
     let store = bench.open().await;
     let [billing, ledger] = ["billing", "Application B"].map(application);
     let insert = |of: &Application| Change::InsertApplication(Box::new(of.clone()));
@@ -324,7 +324,7 @@ pub async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, 3);
 }
 
-pub async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {
+pub async fn a_setting_is_changed_at_its_current_revision_only(bench: &dyn Bench) {
     let store = bench.open().await;
     let put = |value: &str, revision| {
         let setting = Setting {
@@ -351,7 +351,7 @@ pub async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {
     assert_eq!(store.setting("shape").await.unwrap(), None);
 }
 
-pub async fn a_script_is_recorded_as_far_as_it_came(bench: &dyn Bench) {
+pub async fn the_progress_of_a_script_is_recorded(bench: &dyn Bench) {
     let store = bench.open().await;
     let mut progress = ScriptProgress {
         name: "10-people.jsonl".to_owned(),
@@ -373,7 +373,7 @@ pub async fn a_script_is_recorded_as_far_as_it_came(bench: &dyn Bench) {
     assert_eq!(store.script("20-other.jsonl").await.unwrap(), None);
 }
 
-pub async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
+pub async fn lists_are_ordered_by_name_and_paged(bench: &dyn Bench) {
     let store = bench.open().await;
     let accounts = [
         person("carol"),
@@ -399,7 +399,7 @@ pub async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
     assert_eq!(list(Kind::Service, None, 9).await, "a-service b-service");
 }
 
-pub async fn changes_out_of_the_usual_order_are_written_too(bench: &dyn Bench) {
+pub async fn changes_are_written_in_the_order_of_the_set(bench: &dyn Bench) {
     let store = bench.open().await;
     let old = person("maria");
     commit(&*store, [Change::InsertAccount(old.clone())])
