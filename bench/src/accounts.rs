@@ -29,7 +29,7 @@ use countersign_server::clock;
 use tokio::runtime::Runtime;
 
 use crate::Result;
-use crate::ends::{OFF_SCRIPT, welcome};
+use crate::ends::{UNEXPECTED_COURSE, welcome};
 use crate::measure::{Figures, micros, percentile, timed};
 use crate::report::{Row, Target, Unit};
 use crate::site::{self, BenchSite, audited};
@@ -174,7 +174,7 @@ impl Populated {
             self.next = 0;
             self.settings = Arc::new(settings(&self.site)?);
         }
-        let robot = self.robots.get(self.next).ok_or(OFF_SCRIPT)?.clone();
+        let robot = self.robots.get(self.next).ok_or(UNEXPECTED_COURSE)?.clone();
         self.next += 1;
         let site = &self.site.site;
         let entropy = &mut SystemEntropy;
@@ -185,12 +185,12 @@ impl Populated {
         let login = server::LoginAttempt::new(self.settings.clone());
         let (reading, find) = timed(|| match login.receive(&mut up, &mut down)? {
             (server::Step::LookUp(server::LookUp::Service(find)), _) => Ok(find),
-            _ => Err(OFF_SCRIPT.into()),
+            _ => Err(UNEXPECTED_COURSE.into()),
         })?;
         let (look_up, found) =
             timed(|| Ok(runtime.block_on(site.service_for_login(find.thumbprint()))?))?;
         let (answering, login) = timed(|| {
-            let found = found.ok_or(OFF_SCRIPT)?;
+            let found = found.ok_or(UNEXPECTED_COURSE)?;
             let credential = ServiceCredential {
                 account: AccountTag(*found.account.as_bytes()),
                 agreement: found.agreement,
@@ -202,7 +202,7 @@ impl Populated {
         client.receive(&mut down, entropy, &mut up)?;
         let (proving, authenticated) = timed(|| match login.receive(&mut up, &mut down)? {
             (server::Step::Authenticated(authenticated), _) => Ok(authenticated),
-            _ => Err(OFF_SCRIPT.into()),
+            _ => Err(UNEXPECTED_COURSE.into()),
         })?;
         let (opening, session) = timed(|| {
             let session = runtime.block_on(self.open(&authenticated))?;
@@ -220,7 +220,7 @@ impl Populated {
 
     async fn open(&self, authenticated: &Authenticated) -> Result<SessionInfo> {
         let AuthenticatedBy::Key(thumbprint, _) = authenticated.how() else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         let new = NewSession {
             account: AccountId::from_bytes(authenticated.account().0),
@@ -234,14 +234,14 @@ impl Populated {
         let opened = self.site.site.open_session(new, clock::now()).await?;
         match opened {
             Decision::Opened(session) => Ok(session),
-            Decision::Refused | Decision::TooMany => Err(OFF_SCRIPT.into()),
+            Decision::Refused | Decision::TooMany => Err(UNEXPECTED_COURSE.into()),
         }
     }
 }
 
 /// The settings of the site's logins, with empty caches.
 fn settings(site: &BenchSite) -> Result<server::Settings> {
-    let opened = site.site.opened().ok_or(OFF_SCRIPT)?;
+    let opened = site.site.opened().ok_or(UNEXPECTED_COURSE)?;
     Ok(server::Settings {
         key: opened.key.clone(),
         setup: opened.setup.clone(),

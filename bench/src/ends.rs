@@ -31,7 +31,7 @@ pub(crate) struct Pair {
 }
 
 /// The error if a dialog takes an unexpected course.
-pub(crate) const OFF_SCRIPT: &str = "the dialog took an unexpected course";
+pub(crate) const UNEXPECTED_COURSE: &str = "the dialog took an unexpected course";
 
 impl Ends {
     /// Both ends, with one option on offer.
@@ -67,7 +67,7 @@ impl Ends {
         let (server::Step::LookUp(server::LookUp::Service(find)), _) =
             server.receive(&mut up, &mut down)?
         else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         let certificate = self.robot.certificate();
         let known = *find.thumbprint() == certificate.thumbprint();
@@ -80,16 +80,17 @@ impl Ends {
         up.clear();
         let (client::Step::NeedMore(client), _) = client.receive(&mut down, entropy, &mut up)?
         else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         down.clear();
-        let (server::Step::Authenticated(authenticated), _) = server.receive(&mut up, &mut down)? else {
-            return Err(OFF_SCRIPT.into());
+        let (server::Step::Authenticated(authenticated), _) = server.receive(&mut up, &mut down)?
+        else {
+            return Err(UNEXPECTED_COURSE.into());
         };
         let server = authenticated.welcome(&welcome(), &mut down)?;
         up.clear();
         let (client::Step::LoggedIn(done), _) = client.receive(&mut down, entropy, &mut up)? else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         Ok(Pair {
             client: done.session,
@@ -98,7 +99,7 @@ impl Ends {
     }
 
     /// Clears the static-key caches of both ends, as before their first login.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn clear_caches(&mut self) {
         self.client.known = Arc::new(StaticKeyCache::default());
         let old = &self.server;
         self.server = Arc::new(server::Settings {

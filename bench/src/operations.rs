@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 use crate::Result;
-use crate::ends::{Ends, OFF_SCRIPT};
+use crate::ends::{Ends, UNEXPECTED_COURSE};
 use crate::measure::{in_turns, timed};
 use crate::report::{Row, Target, Unit};
 use crate::site::BenchSite;
@@ -132,7 +132,12 @@ async fn served() -> Result<(BenchSite, Server, Client)> {
         .session("127.0.0.1:0".parse()?)
         .start()
         .await?;
-    let uri = site.site.endpoints().uri.ok_or(OFF_SCRIPT)?.parse()?;
+    let uri = site
+        .site
+        .endpoints()
+        .uri
+        .ok_or(UNEXPECTED_COURSE)?
+        .parse()?;
     let client = Connector::new(&uri).connect(Who::Service(robot)).await?;
     Ok((site, server, client))
 }
@@ -143,7 +148,7 @@ async fn ours(client: &Client) -> Result<()> {
     let mut under_way = [burst().await?, burst().await?];
     for number in 2..BURSTS {
         let Some(oldest) = under_way.get_mut(number % 2) else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         all(oldest).await?;
         *oldest = burst().await?;
@@ -157,7 +162,7 @@ async fn ours(client: &Client) -> Result<()> {
 async fn all(results: &mut Results) -> Result<()> {
     while let Some(outcome) = results.next().await {
         if outcome?.code != Code::SUCCESS {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         }
     }
     Ok(())

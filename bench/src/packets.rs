@@ -12,7 +12,7 @@ use countersign_proto::risp::{self, Command, MaxLength, Reader, Value};
 use countersign_proto::session::EncryptionOption;
 use serde_json::value::RawValue;
 
-use crate::ends::{Ends, OFF_SCRIPT, Pair};
+use crate::ends::{Ends, Pair, UNEXPECTED_COURSE};
 use crate::measure::{in_turns, per_second};
 use crate::report::{Row, Target, Unit};
 use crate::{Result, tls};
@@ -141,7 +141,7 @@ impl Records {
     fn both_ways(&mut self) -> Result<()> {
         for (sealer, opener) in [&mut self.up, &mut self.down] {
             let Some((text, tag)) = self.packet.split_last_chunk_mut::<TAG_LENGTH>() else {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             };
             *tag = sealer.seal_in_place(&HEADER, text)?;
             black_box(opener.open_in_place(&HEADER, &mut self.packet)?);
@@ -175,7 +175,7 @@ impl Bare {
             }
             let nonce = || Nonce::assume_unique_for_key(nonce);
             let Some((text, tag)) = self.packet.split_last_chunk_mut::<TAG_LENGTH>() else {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             };
             let sealed = self
                 .key
@@ -214,13 +214,19 @@ impl Framed {
             self.wire.clear();
             self.wire.extend_from_slice(&HEADER);
             risp::put(&mut self.wire, PIECE, Value::Bytes(&self.text))?;
-            let packet = self.wire.split_first_chunk_mut::<10>().ok_or(OFF_SCRIPT)?;
+            let packet = self
+                .wire
+                .split_first_chunk_mut::<10>()
+                .ok_or(UNEXPECTED_COURSE)?;
             let tag = sealer.seal_in_place(packet.0, packet.1)?;
             self.wire.extend_from_slice(&tag);
 
-            let packet = self.wire.split_first_chunk_mut::<10>().ok_or(OFF_SCRIPT)?;
+            let packet = self
+                .wire
+                .split_first_chunk_mut::<10>()
+                .ok_or(UNEXPECTED_COURSE)?;
             if *packet.0 != HEADER {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             }
             let plaintext = opener.open_in_place(packet.0, packet.1)?;
             for step in Reader::new(plaintext, &MaxLength(1 << 20)) {
@@ -266,7 +272,7 @@ impl Texts {
                 pair.client.receive(&mut self.wire, &mut got)?;
             }
             if black_box(got).len() != 1 {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             }
         }
         Ok(())
@@ -319,7 +325,7 @@ impl Messages {
         if answered + black_box(got).len() == 2 {
             Ok(())
         } else {
-            Err(OFF_SCRIPT.into())
+            Err(UNEXPECTED_COURSE.into())
         }
     }
 }

@@ -20,7 +20,7 @@ use opaque_ke::{
 };
 
 use crate::Result;
-use crate::ends::{Ends, OFF_SCRIPT};
+use crate::ends::{Ends, UNEXPECTED_COURSE};
 use crate::measure::{in_turns, micros, timed};
 use crate::report::{Row, Target, Unit};
 
@@ -130,7 +130,7 @@ impl Site {
                 let (server::Step::LookUp(server::LookUp::Person(find)), _) =
                     login.receive(flight, &mut out)?
                 else {
-                    return Err(OFF_SCRIPT.into());
+                    return Err(UNEXPECTED_COURSE.into());
                 };
                 let login = find.answer(Some(&self.credential), &mut SystemEntropy, &mut out)?;
                 started.push((login, out));
@@ -143,7 +143,7 @@ impl Site {
             let (client::Step::Stretch(stretch), _) =
                 client.receive(&mut answer, entropy, &mut proof)?
             else {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             };
             stretch.run(entropy, &mut proof)?;
             proofs.push((server, proof));
@@ -153,7 +153,7 @@ impl Site {
                 let (server::Step::Authenticated(authenticated), _) =
                     login.receive(&mut proof, &mut Vec::new())?
                 else {
-                    return Err(OFF_SCRIPT.into());
+                    return Err(UNEXPECTED_COURSE.into());
                 };
                 black_box(authenticated);
             }

@@ -22,7 +22,7 @@ use rustls::{
 };
 
 use crate::Result;
-use crate::ends::OFF_SCRIPT;
+use crate::ends::UNEXPECTED_COURSE;
 
 /// The cipher suite that rustls prefers.
 pub(crate) const AES_256: SupportedCipherSuite = aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
@@ -93,7 +93,7 @@ impl Ends {
             }
             pair.down()?;
         }
-        Err(OFF_SCRIPT.into())
+        Err(UNEXPECTED_COURSE.into())
     }
 }
 
@@ -143,13 +143,13 @@ fn carry<A: SideData, B: SideData>(
             left = left
                 .checked_sub(read)
                 .filter(|_| read > 0)
-                .ok_or(OFF_SCRIPT)?;
+                .ok_or(UNEXPECTED_COURSE)?;
         }
     }
     if got.is_empty() {
         Ok(())
     } else {
-        Err(OFF_SCRIPT.into())
+        Err(UNEXPECTED_COURSE.into())
     }
 }
 

@@ -6,8 +6,8 @@
 use std::sync::LazyLock;
 
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::legacy::Cipher;
+use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::consumer::{Answered, Consumer};
 use countersign_proto::broker::v1::hawk::Header;
 use countersign_proto::broker::v1::master::Master;
@@ -64,7 +64,11 @@ fuzz_target!(|input: &[u8]| {
             let text = String::from_utf8_lossy(text);
             if let Ok(opened) = parties.master.open(&text) {
                 let unregistered = &parties.unregistered;
-                assert!(opened.verify(&parties.master, None, unregistered, NOW).is_err());
+                assert!(
+                    opened
+                        .verify(&parties.master, None, unregistered, NOW)
+                        .is_err()
+                );
             }
         }
         1 => {

@@ -38,7 +38,9 @@ fuzz_target!(|input: &[u8]| {
         let mut server = Server::new(site, SeededEntropy::new(1), SESSION_LIFETIME);
         let mut malicious_member = MaliciousMember::service(site, &mut server);
         if authenticated {
-            packets(wire, |packet| server.receive(0, &malicious_member.seal(packet)));
+            packets(wire, |packet| {
+                server.receive(0, &malicious_member.seal(packet))
+            });
         } else {
             server.receive(0, &malicious_member.seal(&NOP));
             assert!(server.is_live());
@@ -50,13 +52,17 @@ fuzz_target!(|input: &[u8]| {
         let mut client = Client::new(site.client(), who, SeededEntropy::new(1));
         let mut malicious_member = MaliciousMember::site(site, &mut client);
         if authenticated && first & 4 != 0 {
-            packets(wire, |packet| client.receive(&malicious_member.seal(packet)));
+            packets(wire, |packet| {
+                client.receive(&malicious_member.seal(packet))
+            });
             return;
         }
         client.receive(&malicious_member.seal(&welcome()));
         assert!(client.is_live());
         if authenticated {
-            packets(wire, |packet| client.receive(&malicious_member.seal(packet)));
+            packets(wire, |packet| {
+                client.receive(&malicious_member.seal(packet))
+            });
         } else {
             client.receive(wire);
             assert!(client.received().is_empty());

@@ -36,15 +36,15 @@ const RSA_MASTER_PUBLIC: &str = include_str!("../../../vectors/serveros/keys/mas
 
 pub(crate) fn run() -> Result<Vec<Row>> {
     let (site, peer) = (Process::own(MODE)?, Process::peer("master.mjs")?);
-    let asking = Asking::of(&site.announcement)?;
+    let consumers = Consumers::of(&site.announcement)?;
     // A site rejects requests that were made in its first second.
     std::thread::sleep(std::time::Duration::from_millis(1_200));
     let peers = vec![b"GET / HTTP/1.1\r\nhost: peer\r\n\r\n".to_vec(); TIMES / 8];
     let figures = in_turns(
         ROUNDS,
         [
-            &mut || tickets(&site, &asking.v2(TIMES)?),
-            &mut || tickets(&site, &asking.v1(TIMES / 4)?),
+            &mut || tickets(&site, &consumers.v2(TIMES)?),
+            &mut || tickets(&site, &consumers.v1(TIMES / 4)?),
             &mut || tickets(&peer, &peers),
         ],
     )?;
@@ -79,7 +79,7 @@ fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
     let before = server.used()?;
     std::thread::scope(|scope| {
         let share = requests.len().div_ceil(CONNECTIONS);
-        let asking: Vec<_> = requests
+        let consumers: Vec<_> = requests
             .chunks(share)
             .map(|requests| {
                 scope.spawn(move || -> Result<()> {
@@ -91,7 +91,7 @@ fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
                 })
             })
             .collect();
-        asking
+        consumers
             .into_iter()
             .try_for_each(|asked| asked.join().map_err(|_| "a thread")?)
     })?;
@@ -100,12 +100,12 @@ fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
 }
 
 /// The consumers of both editions.
-struct Asking {
+struct Consumers {
     v2: v2::consumer::Consumer,
     v1: v1::consumer::Consumer,
 }
 
-impl Asking {
+impl Consumers {
     fn of(announcement: &Value) -> Result<Self> {
         let text = |name: &str| {
             announcement

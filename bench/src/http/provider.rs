@@ -155,8 +155,12 @@ impl Parties {
         let (asked, sealed) = self.consumer.ask("ledger", now, entropy)?;
         let request = site::Request::read(&serde_json::to_vec(&sealed)?)?;
         let unregistered = party(99);
-        let verified =
-            request.verify(&self.site, Some(&self.registered), unregistered.public(), now)?;
+        let verified = request.verify(
+            &self.site,
+            Some(&self.registered),
+            unregistered.public(),
+            now,
+        )?;
         let provider = Some(&self.provider);
         let answer = verified.answer(&self.site, &self.registered, provider, now, entropy)?;
         let granted = self

@@ -6,14 +6,14 @@ use countersign_core::accounts::State;
 use countersign_core::store::{Change, Store, StoreError, Thing, Unique};
 use tokio::task::JoinSet;
 
-use super::Bench;
+use super::StoreUnderTest;
 use super::sample::{NOW, commit, passphrase, person, verify};
 
 const WRITERS: usize = 64;
 const EACH: usize = 20;
 
-pub async fn sixty_four_writers_lose_nothing(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn sixty_four_writers_lose_nothing(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let store = Arc::clone(&store);
@@ -41,8 +41,8 @@ pub async fn sixty_four_writers_lose_nothing(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, all);
 }
 
-pub async fn a_refused_set_does_not_affect_concurrent_ones(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_refused_set_does_not_affect_concurrent_ones(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let store = Arc::clone(&store);
@@ -66,8 +66,8 @@ pub async fn a_refused_set_does_not_affect_concurrent_ones(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, others.len() as u64 + 1);
 }
 
-pub async fn one_of_many_concurrent_updates_succeeds(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn one_of_many_concurrent_updates_succeeds(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let maria = person("maria");
     commit(&*store, [Change::InsertAccount(maria.clone())])
         .await

@@ -1,5 +1,5 @@
 //! The contract of a store, as test functions over any store. A new kind of store implements
-//! [`Bench`] and passes it to [`keeps_the_contract`](crate::keeps_the_contract).
+//! [`StoreUnderTest`] and passes it to [`keeps_the_contract`](crate::keeps_the_contract).
 //!
 //! ```ignore
 //! struct Memory(MemoryStore);
@@ -26,7 +26,7 @@ pub use writes::*;
 
 /// Access to a store under test.
 #[async_trait]
-pub trait Bench: Send + Sync {
+pub trait StoreUnderTest: Send + Sync {
     /// Opens the store. It may have been opened before.
     async fn open(&self) -> Arc<dyn Store>;
 
@@ -38,11 +38,11 @@ pub trait Bench: Send + Sync {
 }
 
 /// Makes a test of each function of the contract. The expression makes the
-/// [`Bench`](crate::contract::Bench).
+/// [`StoreUnderTest`](crate::contract::StoreUnderTest).
 #[macro_export]
 macro_rules! keeps_the_contract {
-    ($bench:expr) => {
-        $crate::keeps_the_contract! { $bench;
+    ($under_test:expr) => {
+        $crate::keeps_the_contract! { $under_test;
             what_was_committed_is_read_back
             a_name_is_taken_once
             a_key_serves_one_account
@@ -67,11 +67,11 @@ macro_rules! keeps_the_contract {
             a_removed_audit_entry_is_found
         }
     };
-    ($bench:expr; $($promise:ident)*) => {
+    ($under_test:expr; $($promise:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
-                $crate::contract::$promise(&$bench).await;
+                $crate::contract::$promise(&$under_test).await;
             }
         )*
     };

@@ -7,7 +7,7 @@ pub mod sessions;
 pub mod tickets;
 pub mod tickets_v1;
 
-mod machines;
+mod ends;
 mod names;
 mod page;
 mod tape;

@@ -3,8 +3,8 @@
 use countersign_proto::session::ResumptionSecret;
 use countersign_proto::session::client::Resumption;
 
+use super::ends::{ClientEnd, End, ServerEnd};
 use super::form::{Connection, Hex, Inputs, Party, RecordedFlight, SessionFile, SessionMessage};
-use super::machines::{ClientEnd, End, ServerEnd};
 use super::page;
 use super::tape::Tape;
 use crate::entropy::SeededEntropy;

@@ -15,7 +15,7 @@ pub(super) const KE1: &[&str] = &[
 ];
 /// The draws of a site for OPAQUE's KE2.
 pub(super) const KE2: &[&str] = &[
-    "for a stand-in record, of no use where the name is known",
+    "for a decoy record, unused for a known name",
     "OPAQUE masking nonce",
     "OPAQUE server keyshare seed",
     "OPAQUE server nonce",

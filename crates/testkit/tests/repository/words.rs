@@ -5,6 +5,8 @@
 //! count as "made up", and a phrase may go over a line's end. An entry of [`WORDS`] gives the
 //! phrases in which the word is ordinary English.
 
+use std::collections::BTreeMap;
+
 use crate::tree::{self, File, Finding, assert_none};
 
 /// A refused word.
@@ -14,6 +16,9 @@ struct Word {
     instead: &'static str,
     /// Phrases with one of the forms in them that are ordinary English, or a name on the wire.
     unless: &'static [&'static str],
+    /// Whether only words with spaces between them count, because the identifier is a name on the
+    /// wire.
+    in_prose_only: bool,
 }
 
 const fn word(forms: &'static [&'static str], instead: &'static str) -> Word {
@@ -21,12 +26,18 @@ const fn word(forms: &'static [&'static str], instead: &'static str) -> Word {
         forms,
         instead,
         unless: &[],
+        in_prose_only: false,
     }
 }
 
 impl Word {
     const fn unless(mut self, phrases: &'static [&'static str]) -> Self {
         self.unless = phrases;
+        self
+    }
+
+    const fn in_prose(mut self) -> Self {
+        self.in_prose_only = true;
         self
     }
 }
@@ -48,7 +59,12 @@ const WORDS: [Word; 21] = [
         "a sentence whose subject is the thing described",
     ),
     word(&["in vain"], "failed, without effect"),
-    word(&["made up"], "decoy (from the server), invented (a sample)").unless(&["made up of"]),
+    // The labels of key derivations never change.
+    word(&["made up"], "decoy (from the server), invented (a sample)").unless(&[
+        "made up of",
+        "made up identity",
+        "made up key",
+    ]),
     word(
         &["turn away", "turns away", "turned away", "turning away"],
         REJECT,
@@ -71,20 +87,24 @@ const WORDS: [Word; 21] = [
         "failed verification, unverified",
     ),
     word(&["acquaintance", "acquaintances"], "static-key cache"),
-    word(
-        &["keys last", "key lasts", "ticket lasts", "tickets last"],
-        "lifetime",
-    ),
+    // Applications have a setting `keys_last`, with the flag `--keys-last`.
+    word(&["keys last", "key lasts"], "lifetime").in_prose(),
     word(&["patience"], "timeout"),
 ];
 
-/// Files that may have the words, each with the reason.
-const ALLOWED: [(&str, &str); 2] = [
+/// Files that may have a word, or all of them (""), each with the reason.
+const ALLOWED: [(&str, &str, &str); 3] = [
     (
         "crates/testkit/tests/repository/words.rs",
+        "",
         "the table of the words",
     ),
-    ("docs/glossary.md", "says which words its terms replace"),
+    ("docs/glossary.md", "", "says which words its terms replace"),
+    (
+        "crates/core/src/site_key/mod.rs",
+        "made up",
+        "the label of a key derivation never changes",
+    ),
 ];
 
 /// Before or after "beside", these speak of associated data; elsewhere the word is ordinary
@@ -112,8 +132,10 @@ struct Token {
     /// Whether only spaces, hyphens, underscores or a comment's marks stand between it and the word
     /// before.
     follows: bool,
-    /// Whether it is an identifier or a part of one.
-    is_code: bool,
+    /// Whether only spaces or a comment's marks do.
+    is_spaced: bool,
+    /// Whether it is a whole identifier in code.
+    is_name: bool,
 }
 
 fn tokens(text: &str) -> Vec<Token> {
@@ -126,15 +148,16 @@ fn tokens(text: &str) -> Vec<Token> {
         let before = text.get(..start).unwrap_or_default();
         let after = text.get(stop..).unwrap_or_default();
         let joined = |c: char| c.is_alphanumeric() || c == '_';
+        let follows = newlines < 2 && between.chars().all(|c| " \t\n-_/!#*".contains(c));
         found.push(Token {
             word: text.get(start..stop).unwrap_or_default().to_lowercase(),
             line,
-            follows: newlines < 2 && between.chars().all(|c| " \t\n-_/!#*".contains(c)),
-            is_code: before.ends_with(joined)
-                || before.ends_with(['.', '&'])
-                || after.starts_with(joined)
-                || after.starts_with([',', ':', ';', ')', '('])
-                || after.starts_with(" ="),
+            follows,
+            is_spaced: follows && between.contains([' ', '\n']),
+            is_name: !(before.ends_with(joined) || after.starts_with(joined))
+                && (before.ends_with(['.', '&'])
+                    || after.starts_with([',', ':', ';', ')', '('])
+                    || after.starts_with(" =")),
         });
         end = stop;
     }
@@ -166,12 +189,26 @@ fn bounds(text: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// Whether these words stand at that place, as one phrase.
-fn is_at(tokens: &[Token], at: usize, phrase: &str) -> bool {
+/// Whether these words are at that place, as one phrase.
+fn is_at(tokens: &[Token], at: usize, phrase: &str, in_prose_only: bool) -> bool {
     phrase.split(' ').enumerate().all(|(index, word)| {
-        let token = tokens.get(at + index);
-        token.is_some_and(|token| token.word == word && (index == 0 || token.follows))
+        tokens.get(at + index).is_some_and(|token| {
+            let joined = token.follows && (token.is_spaced || !in_prose_only);
+            token.word == word && (index == 0 || joined)
+        })
     })
+}
+
+/// The refused words by the first word of each form.
+fn by_first_word() -> BTreeMap<&'static str, Vec<(&'static Word, &'static str)>> {
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for word in &WORDS {
+        for form in word.forms {
+            let first = form.split(' ').next().unwrap_or(form);
+            found.entry(first).or_default().push((word, *form));
+        }
+    }
+    found
 }
 
 /// Whether the phrase lies over that place. A name on the wire has dots between its words.
@@ -187,7 +224,7 @@ fn lies_over(tokens: &[Token], at: usize, phrase: &str) -> bool {
     })
 }
 
-/// "beside" for associated data: as an identifier, or about something sealed or signed.
+/// "beside" for associated data: as a name in code, or about something sealed or signed.
 fn is_associated_data(file: &File, tokens: &[Token], at: usize) -> bool {
     let Some(token) = tokens.get(at).filter(|token| token.word == "beside") else {
         return false;
@@ -196,31 +233,31 @@ fn is_associated_data(file: &File, tokens: &[Token], at: usize) -> bool {
     let before = before.is_some_and(|before| SEALING.contains(&before.word.as_str()));
     let after = tokens.iter().skip(at + 1).take(REACH);
     let mut after = after.take_while(|token| token.follows);
-    (token.is_code && !file.is("md"))
+    (token.is_name && !file.is("md"))
         || (before && token.follows)
         || after.any(|token| SEALED.contains(&token.word.as_str()))
 }
 
 fn old_words(file: &File) -> Vec<Finding> {
-    let mut found = Vec::new();
-    if ALLOWED.iter().any(|(allowed, _)| file.path == *allowed) {
-        return found;
-    }
+    let allowed = |word: &str| {
+        let mut allowed = ALLOWED.iter().filter(|(path, ..)| file.path == *path);
+        allowed.any(|(_, allowed, _)| allowed.is_empty() || *allowed == word)
+    };
+    let words = by_first_word();
     let tokens = tokens(&file.text);
+    let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
-        for word in &WORDS {
-            let form = word.forms.iter().find(|form| is_at(&tokens, at, form));
+        for (word, form) in words.get(token.word.as_str()).into_iter().flatten() {
             let ordinary = || {
-                word.unless
-                    .iter()
-                    .any(|phrase| lies_over(&tokens, at, phrase))
+                let mut phrases = word.unless.iter();
+                phrases.any(|phrase| lies_over(&tokens, at, phrase))
             };
-            if let Some(form) = form.filter(|_| !ordinary()) {
+            if is_at(&tokens, at, form, word.in_prose_only) && !allowed(form) && !ordinary() {
                 let problem = format!("\"{form}\": write {} (docs/glossary.md)", word.instead);
                 found.push(file.finding(token.line, problem));
             }
         }
-        if is_associated_data(file, &tokens, at) {
+        if is_associated_data(file, &tokens, at) && !allowed("beside") {
             let problem = "\"beside\": write associated data (docs/glossary.md)";
             found.push(file.finding(token.line, problem));
         }
@@ -235,7 +272,7 @@ fn pages_comments_messages_and_names_use_the_standard_terms() {
 
 #[test]
 fn every_file_that_may_have_the_words_gives_its_reason() {
-    assert!(ALLOWED.iter().all(|(_, reason)| !reason.is_empty()));
+    assert!(ALLOWED.iter().all(|(_, _, reason)| !reason.is_empty()));
 }
 
 fn lines(path: &str, text: &str) -> Vec<usize> {
@@ -263,6 +300,9 @@ fn ordinary_english_and_names_on_the_wire_pass() {
                 Honest clients are not crowded. `User=nobody` runs it. An attacker crowds out clients.\n\
                 The Python Software Foundation. The site opened. Guess a pass phrase.\n";
     assert!(lines("a.md", text).is_empty());
+    let code = "/// `--keys-last 30m`\nkeys_last: u64,\nderive(secret, \"made up identity\");\n";
+    assert!(lines("a.rs", code).is_empty());
+    assert_eq!(lines("a.rs", "// How long a session's keys last.\n"), [1]);
 }
 
 #[test]
@@ -270,6 +310,7 @@ fn beside_is_refused_where_it_means_associated_data() {
     let code = "fn seal(beside: &[u8]) {}\nlet beside = 1;\nself.beside\n// The log beside it stays.\n\
                 // Sealed with the key beside the ID object.\n// It is signed beside it.\n";
     assert_eq!(lines("a.rs", code), [1, 2, 3, 5, 6]);
+    assert!(lines("a.rs", "fn a_new_key_stands_beside_the_old_one() {}\n").is_empty());
     assert!(lines("a.md", "It measures Countersign beside well-known peers.\n").is_empty());
 }
 
