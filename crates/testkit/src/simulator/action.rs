@@ -7,7 +7,7 @@ use super::content::Stream;
 use super::{Choices, DAY, EXPIRES, START, Simulator, operation, some_option};
 
 /// An action of one end, or an event that affects both. A new one needs an entry in
-/// [`Action::CHANCES`] and an arm in [`Simulator::perform`].
+/// [`Action::WEIGHTS`] and an arm in [`Simulator::perform`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// The client sends an operation.
@@ -38,8 +38,8 @@ pub enum Action {
 }
 
 impl Action {
-    /// The weight of each action, of a total of [`Self::ALL_CHANCES`].
-    pub const CHANCES: [(Self, usize); 12] = [
+    /// The weight of each action, of a total of [`Self::TOTAL_WEIGHT`].
+    pub const WEIGHTS: [(Self, usize); 12] = [
         (Self::SendOperation, 24),
         (Self::SendOperationWithContent, 8),
         (Self::SendEventOrNop, 6),
@@ -54,16 +54,16 @@ impl Action {
         (Self::Mutate, 1),
     ];
     /// The sum of all weights.
-    pub const ALL_CHANCES: usize = 98;
+    pub const TOTAL_WEIGHT: usize = 98;
 
     /// A random action, by weight.
     pub fn some(choices: &mut Choices) -> Self {
-        let mut drawn = choices.below(Self::ALL_CHANCES);
-        for (action, chances) in Self::CHANCES {
-            if drawn < chances {
+        let mut drawn = choices.below(Self::TOTAL_WEIGHT);
+        for (action, weight) in Self::WEIGHTS {
+            if drawn < weight {
                 return action;
             }
-            drawn -= chances;
+            drawn -= weight;
         }
         Self::SendOperation
     }
@@ -150,11 +150,11 @@ mod tests {
 
     #[test]
     fn every_action_is_chosen() {
-        let all: usize = Action::CHANCES.iter().map(|(_, chances)| chances).sum();
-        assert_eq!(all, Action::ALL_CHANCES);
+        let all: usize = Action::WEIGHTS.iter().map(|(_, weight)| weight).sum();
+        assert_eq!(all, Action::TOTAL_WEIGHT);
         let mut choices = Choices::seeded(1);
         let some: Vec<Action> = (0..5_000).map(|_| Action::some(&mut choices)).collect();
-        for (action, _) in Action::CHANCES {
+        for (action, _) in Action::WEIGHTS {
             assert!(some.contains(&action), "{action:?}");
         }
     }
