@@ -1,7 +1,7 @@
-//! An application that calls another one over HTTP, and proves who it is with each request.
+//! An application that calls another one over HTTP and authenticates each request.
 //!
-//! Run it with `cargo run -p countersign-examples --bin consumer`, after `examples/pair.sh` and while the example
-//! `provider` runs.
+//! Run it with `cargo run -p countersign-examples --bin consumer`, after `examples/pair.sh` and
+//! while the example `provider` runs.
 
 use std::error::Error;
 
@@ -16,20 +16,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .calls("ledger", ledger.parse()?)
         .build()?;
 
-    // From here on it is reqwest: the ticket is got and presented with the first request.
+    // From here on this is reqwest. The first request obtains the ticket and presents it.
     let client = consumer.client()?;
     let answer = client.get(format!("{ledger}/balance")).send().await?;
     print!("{}", answer.error_for_status()?.text().await?);
     Ok(())
 }
 
-/// The site that `billing` is registered at.
+/// The site at which `billing` is registered.
 fn site() -> Result<Site, Box<dyn Error>> {
     let url = setting("SITE_URL", "http://127.0.0.1:4749").parse()?;
     let keys = std::fs::read_to_string(setting("SITE_KEYS", "site.pub"))?;
     Ok(Site::from_pem(&setting("SITE_ID", "local"), url, &keys)?)
 }
 
-fn setting(name: &str, otherwise: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
+fn setting(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }

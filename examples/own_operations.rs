@@ -1,5 +1,5 @@
-//! An application that embeds a session server and adds an operation of its own to the site's table.
-//! A service logs in to it over the session protocol and calls the operation.
+//! An application that embeds a session server and adds an operation of its own to the site's
+//! table. A service logs in to it over the session protocol and calls the operation.
 //!
 //! Run it with `cargo run -p countersign-examples --bin own_operations`.
 
@@ -27,25 +27,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::to_raw_value;
 
-/// What the operation takes. From this type come the check of the parameters, the JSON Schema and the
-/// reference page.
+/// The parameters of the operation. The check of parameters, the JSON Schema and the reference page
+/// come from this type.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Reserve {
-    /// How many seats to reserve.
+    /// The number of seats to reserve.
     seats: u64,
 }
 
-/// What it answers.
+/// The result of the operation.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Reserved {
-    /// The first of the seats.
+    /// The number of the first seat.
     first: u64,
-    /// How many seats are taken in all.
+    /// The number of seats taken in all.
     taken: u64,
 }
 
-/// The site's own operations and ours. The handler captures what it works on.
+/// The standard operations and `seats reserve`. The handler captures its state.
 fn table() -> Result<Table, Box<dyn Error>> {
     let taken = Arc::new(AtomicU64::new(0));
     let reserve = Entry::new("seats", "reserve")
@@ -61,12 +61,12 @@ fn table() -> Result<Table, Box<dyn Error>> {
                     first,
                     taken: first + reserve.seats,
                 };
-                // The audit entry, and the event that every open session gets once that is on the disk.
+                // Writes the audit entry. Every session gets the event after the entry is on disk.
                 let event = Notice::event(Audience::All, "seats", "reserved", &reserved)?;
                 context.commit(event, None, &reserved).await?;
                 let who = &context.caller().name;
-                let said = format!("{who} has {} seats from {first} on.", reserve.seats);
-                Ok(Answer::new(reserved).with_output(said))
+                let output = format!("{who} has {} seats from {first} on.", reserve.seats);
+                Ok(Answer::new(reserved).with_output(output))
             }
         });
     let mut table = operations::table()?;
@@ -77,7 +77,7 @@ fn table() -> Result<Table, Box<dyn Error>> {
 #[tokio::main]
 #[allow(clippy::print_stdout, reason = "an example shows what it does")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // A site in a throw-away folder, its key opened by a secret that this program keeps.
+    // A site in a temporary folder. This program has the credential file that unseals it.
     let folder = tempfile::tempdir()?;
     let store = Arc::new(SqliteStore::open(&folder.path().join("site.db")).await?);
     let parts = Parts {
@@ -94,14 +94,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let site = Site::create(parts, new_site, clock::now()).await?;
 
-    // A service whose key only it has: the site is given the certificate.
+    // A service. Only the service has its private key; the site gets the certificate.
     let identity = Identity::generate(&mut SystemEntropy);
     let create = json!({ "name": "box-office", "certificate": identity.certificate().to_pem() });
     let create = Operation::new(1, "service", "create", to_raw_value(&create)?);
     let created = site.run(&Caller::site(), &create, clock::now()).await;
     println!("{}", created.output);
 
-    // The session listener, on a free port of this machine.
+    // The session listener, on a free local port.
     let server = Server::builder(site.clone())
         .session("127.0.0.1:0".parse()?)
         .start()
@@ -109,7 +109,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = server.session_address().ok_or("no session listener")?;
     let uri = SiteUri::new("127.0.0.1", address.port(), site.public_key())?;
 
-    // The service, which could be on another machine, pins the site key in the URI.
+    // The service, which could run on another machine, pins the site key in the URI.
     let client = Client::connect(&uri, LoginAs::service(identity)).await?;
     let mut followed = client.events();
     for seats in [2, 3] {

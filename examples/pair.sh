@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Registers two applications at the site that runs here: `billing`, which may call `ledger`.
-# Writes site.pub, billing.key and ledger.key, with .pub and .party beside each key, into the current folder.
-# Run it once, beside the site's folder ./site; COUNTERSIGN_DATA names another one.
+# Registers two applications at the local site: `billing`, which may call `ledger`.
+# Writes site.pub, billing.key and ledger.key, each key with its .pub and .party file, into the current folder.
+# Run it once, in the folder that contains the site's folder ./site; COUNTERSIGN_DATA names another folder.
 set -euo pipefail
 
 party() {

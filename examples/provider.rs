@@ -1,4 +1,5 @@
-//! An HTTP service that other applications call. It knows who calls, and lets nobody in who does not prove it.
+//! An HTTP service that other applications call. It authenticates the calling application and
+//! rejects other requests.
 //!
 //! Run it with `cargo run -p countersign-examples --bin provider`, after `examples/pair.sh`.
 
@@ -10,7 +11,7 @@ use axum::{Extension, Router};
 use countersign_http_auth::{Application, AuthenticatedApp, Limits, Provider, Site, SqliteTickets};
 
 async fn balance(Extension(app): Extension<AuthenticatedApp>) -> String {
-    format!("{} is told: 12.50\n", app.id)
+    format!("balance for {}: 12.50\n", app.id)
 }
 
 #[tokio::main]
@@ -21,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .tickets(SqliteTickets::open(Path::new("ledger.tickets"), Limits::default()).await?)
         .build()?;
 
-    // The layer is outside of everything else, so it sees requests as they were signed.
+    // The layer is the outermost one, so that it gets requests as they were signed.
     let service = Router::new()
         .route("/balance", get(balance))
         .layer(provider);
@@ -31,13 +32,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The site that `ledger` is registered at.
+/// The site at which `ledger` is registered.
 fn site() -> Result<Site, Box<dyn Error>> {
     let url = setting("SITE_URL", "http://127.0.0.1:4749").parse()?;
     let keys = std::fs::read_to_string(setting("SITE_KEYS", "site.pub"))?;
     Ok(Site::from_pem(&setting("SITE_ID", "local"), url, &keys)?)
 }
 
-fn setting(name: &str, otherwise: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| otherwise.to_owned())
+fn setting(name: &str, default: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }

@@ -1,7 +1,9 @@
-//! Both ends with an application of Serveros 0.3: a service that such applications call, and a client that calls them.
+//! Interoperates with applications of Serveros 0.3: a service that they call, and a client that
+//! calls them.
 //!
-//! Run it with `cargo run -p countersign-examples --bin serveros URL MASTER LEDGER BILLING`: the site's URL, the file
-//! with its public key for serveros-v1, and the RSA private keys of the two applications.
+//! Run it with `cargo run -p countersign-examples --bin serveros URL MASTER LEDGER BILLING`: the
+//! site's URL, the file with its public key for serveros-v1, and the RSA private keys of the two
+//! applications.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,7 +15,7 @@ use countersign_http_auth::{
 };
 
 async fn balance(Extension(app): Extension<AuthenticatedApp>) -> String {
-    format!("{} is told: 12.50\n", app.id)
+    format!("balance for {}: 12.50\n", app.id)
 }
 
 #[tokio::main]

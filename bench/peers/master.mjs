@@ -1,4 +1,4 @@
-// The same work as rsa.mjs for each request, behind Node's own HTTP server. Says where it is on the first line.
+// Does the work of rsa.mjs for each request behind Node's own HTTP server. Prints its address on the first line.
 import http from 'node:http'
 import crypto from 'node:crypto'
 

@@ -1,10 +1,11 @@
 //! Logins of services at a site with a million accounts. The peer is the same site with a thousand.
-//! The figure is what 99 of 100 logins of a round do not exceed; logins at the two sites alternate.
+//! The figure is the 99th percentile of a round; logins at the two sites alternate.
 //!
-//! Counted is what the site does: the look-up in the store, both flights through the machine, and at last
-//! the session's opening, which is audited and synced to the disk. Every login is the account's first, so
-//! nothing is kept from an earlier one; the databases are in the system's memory, but their pages are in
-//! nobody's cache: each login's writes make SQLite forget what it had read.
+//! The figure covers the work of the site: the look-up in the store, both flights in the state
+//! machine, and the creation of the session, which is audited and synced to the disk. Every login
+//! is the account's first, so no cache has data of an earlier one. The operating system has the
+//! databases in memory, but SQLite has no page cached, because the writes of each login invalidate
+//! its cache.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use countersign_server::clock;
 use tokio::runtime::Runtime;
 
 use crate::Result;
-use crate::ends::{OFF_SCRIPT, welcome};
+use crate::ends::{UNEXPECTED_COURSE, welcome};
 use crate::measure::{Figures, micros, percentile, timed};
 use crate::report::{Row, Target, Unit};
 use crate::site::{self, BenchSite, audited};
@@ -37,10 +38,10 @@ const ROUNDS: usize = 21;
 const LOGINS: usize = 500;
 const FEW: usize = 1_000;
 const MANY: usize = 1_000_000;
-/// Accounts in one change set while a store is filled.
+/// The number of accounts in one change set while a store is filled.
 const AT_ONCE: usize = 2_000;
 
-/// What one login took at the site, in microseconds.
+/// The durations of one login at the site, in microseconds.
 #[derive(Default, Clone, Copy)]
 struct Took {
     look_up: f64,
@@ -48,7 +49,7 @@ struct Took {
     to_session: f64,
 }
 
-/// A row: what it is called, which part of a login, which percentile, and whether it is promised.
+/// A row: its name, the part of a login, the percentile, and whether it has a target.
 type Kind = (&'static str, fn(&Took) -> f64, usize, bool);
 
 const KINDS: [Kind; 5] = [
@@ -107,7 +108,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
         ours: compared.median(0),
         peer: compared.median(1),
         unit: Unit::Microseconds,
-        peer_is: "1 000 accounts beside 1 000 000",
+        peer_is: "1 000 accounts, compared with 1 000 000",
         ratio: compared.ratio(0, 1),
         target: promised.then_some(Target::AtMost(1.2)),
     });
@@ -123,15 +124,16 @@ struct Populated {
 }
 
 impl Populated {
-    /// A site with `accounts` services; every so manieth of them, `robots` in all, has a key that we
-    /// hold. The others' are random bytes, which nobody can tell from keys.
+    /// A site with `accounts` services. `robots` of them, at regular intervals, have keys that this
+    /// program can use. The keys of the others are random bytes.
     async fn new(accounts: usize, robots: usize) -> Result<Self> {
         let site = BenchSite::new(Vec::new).await?;
-        let mut held = Vec::with_capacity(robots);
+        let mut with_keys = Vec::with_capacity(robots);
         for first in (0..accounts).step_by(AT_ONCE) {
             let (mut inserted, mut keys) = (Vec::new(), Vec::new());
             for number in first..accounts.min(first + AT_ONCE) {
-                // Names in an order of their own, so that the index by name is filled at random.
+                // The names are in another order than the accounts, so that the index by name is
+                // filled at random.
                 let name = format!("robot-{:012x}", number * 2_654_435_761 % (1 << 40));
                 let service = site::account(&format!("{name}@example.org"), AccountKind::Service)?;
                 let mut key = KeyCredential {
@@ -142,12 +144,12 @@ impl Populated {
                     label: String::new(),
                     added: clock::now(),
                 };
-                if number % (accounts / robots) == 0 && held.len() < robots {
+                if number % (accounts / robots) == 0 && with_keys.len() < robots {
                     let robot = Identity::generate(&mut SystemEntropy);
                     key.thumbprint = robot.certificate().thumbprint();
                     key.certificate = robot.certificate().der().to_vec();
                     key.agreement = robot.certificate().agreement();
-                    held.push(Arc::new(robot));
+                    with_keys.push(Arc::new(robot));
                 }
                 inserted.push(Change::InsertAccount(service));
                 keys.push(Change::InsertKey(key));
@@ -159,19 +161,20 @@ impl Populated {
         Ok(Self {
             site,
             settings,
-            robots: held,
+            robots: with_keys,
             next: 0,
         })
     }
 
-    /// One login, of the robot whose turn it is.
+    /// Logs in the next robot.
     fn log_in(&mut self, runtime: &Runtime) -> Result<Took> {
         if self.next == self.robots.len() {
-            // Once around: the next time is everybody's first again.
+            // After the last robot, clears the caches, so that the next logins are first ones
+            // again.
             self.next = 0;
             self.settings = Arc::new(settings(&self.site)?);
         }
-        let robot = self.robots.get(self.next).ok_or(OFF_SCRIPT)?.clone();
+        let robot = self.robots.get(self.next).ok_or(UNEXPECTED_COURSE)?.clone();
         self.next += 1;
         let site = &self.site.site;
         let entropy = &mut SystemEntropy;
@@ -182,12 +185,12 @@ impl Populated {
         let login = server::ServerLoginAttempt::new(self.settings.clone());
         let (reading, find) = timed(|| match login.receive(&mut up, &mut down)? {
             (server::ServerStep::LookUp(server::LookUp::Service(find)), _) => Ok(find),
-            _ => Err(OFF_SCRIPT.into()),
+            _ => Err(UNEXPECTED_COURSE.into()),
         })?;
         let (look_up, found) =
             timed(|| Ok(runtime.block_on(site.service_for_login(find.thumbprint()))?))?;
         let (answering, login) = timed(|| {
-            let found = found.ok_or(OFF_SCRIPT)?;
+            let found = found.ok_or(UNEXPECTED_COURSE)?;
             let credential = ServiceCredential {
                 account: AccountTag(*found.account.as_bytes()),
                 agreement: found.agreement,
@@ -197,13 +200,13 @@ impl Populated {
 
         up.clear();
         client.receive(&mut down, entropy, &mut up)?;
-        let (proving, proved) = timed(|| match login.receive(&mut up, &mut down)? {
-            (server::ServerStep::Authenticated(proved), _) => Ok(proved),
-            _ => Err(OFF_SCRIPT.into()),
+        let (proving, authenticated) = timed(|| match login.receive(&mut up, &mut down)? {
+            (server::ServerStep::Authenticated(authenticated), _) => Ok(authenticated),
+            _ => Err(UNEXPECTED_COURSE.into()),
         })?;
         let (opening, session) = timed(|| {
-            let session = runtime.block_on(self.open(&proved))?;
-            proved.welcome(&welcome(), &mut down)?;
+            let session = runtime.block_on(self.open(&authenticated))?;
+            authenticated.welcome(&welcome(), &mut down)?;
             Ok(session)
         })?;
         runtime.block_on(site.close_session(&session, CloseReason::Goodbye, clock::now()))?;
@@ -217,7 +220,7 @@ impl Populated {
 
     async fn open(&self, authenticated: &Authenticated) -> Result<SessionInfo> {
         let AuthenticatedBy::Key(thumbprint, _) = authenticated.how() else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         let new = NewSession {
             account: AccountId::from_bytes(authenticated.account().0),
@@ -231,14 +234,14 @@ impl Populated {
         let opened = self.site.site.open_session(new, clock::now()).await?;
         match opened {
             Decision::Opened(session) => Ok(session),
-            Decision::Refused | Decision::TooMany => Err(OFF_SCRIPT.into()),
+            Decision::Refused | Decision::TooMany => Err(UNEXPECTED_COURSE.into()),
         }
     }
 }
 
-/// What the logins of a site need, with nothing kept from earlier ones.
+/// The settings of the site's logins, with empty caches.
 fn settings(site: &BenchSite) -> Result<server::ServerSettings> {
-    let opened = site.site.unsealed_keys().ok_or(OFF_SCRIPT)?;
+    let opened = site.site.unsealed_keys().ok_or(UNEXPECTED_COURSE)?;
     Ok(server::ServerSettings {
         key: opened.key.clone(),
         setup: opened.setup.clone(),

@@ -1,6 +1,6 @@
-//! Tickets: a request verified, a ticket and an answer sealed, on one processor. The peer is Node's own crypto,
-//! doing what edition v1 wants of RSA-2048 and nothing else: an upper bound of what any implementation of
-//! the site in Node can do.
+//! Tickets on one processor: verifies a request, seals a ticket and a response. The peer is Node's
+//! own crypto, which does only the RSA-2048 operations of edition v1: an upper bound for any
+//! implementation of the site in Node.
 
 mod symmetric;
 
@@ -20,7 +20,7 @@ use crate::measure::{in_turns, per_second};
 use crate::report::{Row, Target, Unit};
 
 const ROUNDS: usize = 9;
-/// Requests in a round.
+/// The number of requests in a round.
 const TIMES: u32 = 200;
 
 const NOW: u64 = 1_800_000_000_000;
@@ -50,8 +50,8 @@ pub(crate) fn run() -> Result<Vec<Row>> {
         ratio: figures.ratio(ours, 3),
         target,
     };
-    // Promised are 20 and 4 times what is known of the reference implementation, about 200 a second: with
-    // all that it does around these primitives, it is a sixth of what they allow.
+    // The targets are 20 and 4 times the rate of the reference implementation, about 200 per
+    // second. That is a sixth of what these primitives allow, because it does more than these.
     Ok(vec![
         row(
             "tickets of edition v2, X-Wing",
@@ -81,7 +81,7 @@ struct V2 {
     site: v2::site::Site,
     first: v2::site::Application,
     second: v2::site::Application,
-    /// Requests are made beforehand: the consumer's work is not timed.
+    /// Makes the requests in advance, because the consumer's work is not measured.
     requests: Vec<Vec<u8>>,
 }
 
@@ -123,13 +123,13 @@ impl V2 {
         })
     }
 
-    /// One after the other, round and round: nothing here remembers them.
+    /// The requests in turn, repeatedly. There is no replay cache here.
     fn request(&self) -> Result<()> {
         let [at] = countersign_crypto::entropy::fresh::<1>(&mut SystemEntropy);
         let text = self.requests.get(usize::from(at) % 64);
         let request = v2::site::UnverifiedRequest::read(text.map_or(&[][..], Vec::as_slice))?;
-        let stranger = self.second.keys.first().ok_or("a key")?;
-        let verified = request.verify(&self.site, Some(&self.first), stranger, NOW)?;
+        let unregistered = self.second.keys.first().ok_or("a key")?;
+        let verified = request.verify(&self.site, Some(&self.first), unregistered, NOW)?;
         let (site, first, second) = (&self.site, &self.first, Some(&self.second));
         let answer = verified.answer(site, first, second, NOW, &mut SystemEntropy)?;
         std::hint::black_box(serde_json::to_vec(&answer)?);
@@ -137,7 +137,7 @@ impl V2 {
     }
 }
 
-/// The same of edition v1.
+/// A site, a consumer and a provider of edition v1.
 struct V1 {
     master: v1::master::Master,
     first: v1::master::V1Application,
@@ -187,8 +187,8 @@ impl V1 {
 
     fn request(&self) -> Result<()> {
         let opened = self.master.open(&self.request)?;
-        let stranger = self.second.keys.first().ok_or("a key")?;
-        let verified = opened.verify(&self.master, Some(&self.first), stranger, NOW)?;
+        let unregistered = self.second.keys.first().ok_or("a key")?;
+        let verified = opened.verify(&self.master, Some(&self.first), unregistered, NOW)?;
         let (master, first, second) = (&self.master, &self.first, Some(&self.second));
         let answer = verified.answer(master, first, second, NOW, &mut SystemEntropy)?;
         std::hint::black_box(serde_json::to_vec(&answer)?);

@@ -1,5 +1,5 @@
-//! Durable changes: how many a second 64 writers get synced to the disk, beside one writer. Each writer
-//! waits for its change before it makes the next.
+//! Durable changes: the number of changes per second that 64 writers get synced to the disk,
+//! compared with one writer. Each writer waits for its change before it makes the next.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::site::{BenchSite, account, audited};
 
 const ROUNDS: usize = 9;
 const WRITERS: u32 = 64;
-/// Changes of each writer in a round.
+/// The number of changes of each writer in a round.
 const ALONE: u32 = 100;
 const TOGETHER: u32 = 25;
 
@@ -74,7 +74,7 @@ where
     })
 }
 
-/// Changes a second of all writers together.
+/// Changes per second of all writers together.
 fn rate<Change, Made>(runtime: &Runtime, writers: u32, each: u32, change: &Change) -> Result<f64>
 where
     Change: Fn() -> Made + Clone + Send + 'static,

@@ -1,5 +1,5 @@
-//! Two ends of a session in one process, without a socket: the machines of both sides, handed each
-//! other's bytes.
+//! Both ends of a session in one process without a socket: the state machines exchange their bytes
+//! directly.
 
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ use countersign_proto::session::{
 
 use crate::Result;
 
-/// A site, and a service that it knows.
+/// A site, and a service with an account.
 pub(crate) struct Ends {
     pub(crate) server: Arc<server::ServerSettings>,
     pub(crate) client: client::ClientSettings,
     robot: Arc<Identity>,
 }
 
-/// Both ends of an open session.
+/// Both ends of a session.
 pub(crate) struct Pair {
     pub(crate) client: client::ClientSession,
     pub(crate) server: server::ServerSession,
 }
 
-/// What a dialog that took an unforeseen turn is reported as.
-pub(crate) const OFF_SCRIPT: &str = "the dialog took another turn than it should";
+/// The error if a dialog takes an unexpected course.
+pub(crate) const UNEXPECTED_COURSE: &str = "the dialog took an unexpected course";
 
 impl Ends {
     /// Both ends, with one option on offer.
@@ -56,7 +56,7 @@ impl Ends {
         })
     }
 
-    /// A whole login of the service: both machines from the first byte to the open session.
+    /// A whole login of the service: both state machines from the first byte to the session.
     pub(crate) fn log_in(&self) -> Result<Pair> {
         let entropy = &mut SystemEntropy;
         let (mut up, mut down) = (Vec::new(), Vec::new());
@@ -67,7 +67,7 @@ impl Ends {
         let (server::ServerStep::LookUp(server::LookUp::Service(find)), _) =
             server.receive(&mut up, &mut down)?
         else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         let certificate = self.robot.certificate();
         let known = *find.thumbprint() == certificate.thumbprint();
@@ -81,19 +81,20 @@ impl Ends {
         let (client::ClientStep::NeedMore(client), _) =
             client.receive(&mut down, entropy, &mut up)?
         else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         down.clear();
-        let (server::ServerStep::Authenticated(proved), _) = server.receive(&mut up, &mut down)?
+        let (server::ServerStep::Authenticated(authenticated), _) =
+            server.receive(&mut up, &mut down)?
         else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
-        let server = proved.welcome(&welcome(), &mut down)?;
+        let server = authenticated.welcome(&welcome(), &mut down)?;
         up.clear();
         let (client::ClientStep::LoggedIn(done), _) =
             client.receive(&mut down, entropy, &mut up)?
         else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         Ok(Pair {
             client: done.session,
@@ -101,8 +102,8 @@ impl Ends {
         })
     }
 
-    /// Both ends forget the secret that they share, as if they had never met.
-    pub(crate) fn forget(&mut self) {
+    /// Clears the static-key caches of both ends, as before their first login.
+    pub(crate) fn clear_caches(&mut self) {
         self.client.known = Arc::new(StaticKeyCache::default());
         let old = &self.server;
         self.server = Arc::new(server::ServerSettings {
@@ -117,7 +118,7 @@ impl Ends {
     }
 }
 
-/// What the site says first.
+/// The values of the site's first packet.
 pub(crate) fn welcome() -> Welcome {
     Welcome {
         session: SessionId([1; 16]),

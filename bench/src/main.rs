@@ -1,12 +1,13 @@
-//! Benchmarks: ratios against peers, measured side by side in one process (`bench/README.md`).
+//! Benchmarks against well-known peers, measured in one process (`bench/README.md`). Not a test of
+//! correctness.
 //!
 //! ```text
 //! cargo run --release -p countersign-bench -- [--json] [name…]
 //! ```
 //!
-//! Figures of one machine at one moment say little; a ratio to a well-known peer that did the same
-//! work in the same minute says much. So every benchmark runs its contenders in turns, many rounds,
-//! and reports medians.
+//! A figure depends on the machine and the moment. The ratio to a peer that did the same work in
+//! the same minute depends on them much less. Every benchmark therefore runs its contenders in
+//! turns for many rounds, and reports medians.
 
 mod accounts;
 mod broker;
@@ -27,13 +28,14 @@ use std::process::ExitCode;
 
 use report::{Report, Row};
 
-/// What a benchmark may run into; each says it in its own words.
+/// The error of a benchmark: a message for people.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A server that a benchmark starts in a process of its own, and its name.
+/// The argument for a server that a benchmark starts in its own process, and the function that runs
+/// it.
 type Mode = (&'static str, fn() -> Result<()>);
 
-/// A benchmark: its name on the command line, and what runs it.
+/// A benchmark: its name on the command line, and the function that runs it.
 type Benchmark = (&'static str, fn() -> Result<Vec<Row>>);
 
 const BENCHMARKS: [Benchmark; 10] = [

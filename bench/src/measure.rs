@@ -1,4 +1,5 @@
-//! The one reader of the clock here: rounds in turns, medians, percentiles.
+//! Measures time: rounds of all contenders in turns, medians, percentiles. The only module that
+//! reads the clock.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +7,13 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::Result;
 
-/// Runs `work` and says how long it took.
+/// Runs `work` and returns its duration.
 ///
 /// # Errors
-/// Those of `work`.
+/// As `work`.
 #[allow(
     clippy::disallowed_methods,
-    reason = "a benchmark measures time; this is the one place that reads it"
+    reason = "a benchmark measures time; only this module reads the clock"
 )]
 pub(crate) fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(Duration, T)> {
     let start = Instant::now();
@@ -20,19 +21,20 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(Duration, T)
     Ok((start.elapsed(), done))
 }
 
-/// Runs `work` that often and says how often a second it ran.
+/// Runs `work` `times` times and returns the number of runs per second.
 ///
 /// # Errors
-/// Those of `work`.
+/// As `work`.
 pub(crate) fn per_second(times: u32, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let (took, ()) = timed(|| (0..times).try_for_each(|_| work()))?;
     Ok(f64::from(times) / took.as_secs_f64())
 }
 
-/// The same, a second of this thread's time on the processor: what others do on the machine does not count.
+/// Runs `work` `times` times and returns the number of runs per second of this thread's processor
+/// time, so that other load does not count.
 ///
 /// # Errors
-/// Those of `work`.
+/// As `work`.
 pub(crate) fn per_second_of_processor(
     times: u32,
     mut work: impl FnMut() -> Result<()>,
@@ -46,22 +48,22 @@ pub(crate) fn per_second_of_processor(
     Ok(f64::from(times) / spent()?.saturating_sub(start).as_secs_f64())
 }
 
-/// Microseconds.
+/// A duration in microseconds.
 pub(crate) fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// One round of one contender: does a fixed amount of work and gives its figure.
+/// One round of one contender: does a fixed amount of work and returns its figure.
 pub(crate) type Round<'a> = &'a mut dyn FnMut() -> Result<f64>;
 
-/// The figures of every round, a list for each contender.
+/// The figures of all rounds, one list for each contender.
 pub(crate) struct Figures<const N: usize>([Vec<f64>; N]);
 
-/// Runs a round of each contender in turns, and does that `rounds` times. A first time around warms
-/// caches and counts for nothing. Who begins changes from round to round.
+/// Runs one round of each contender in turns, `rounds` times. An additional first round warms the
+/// caches and does not count. The contender that begins changes from round to round.
 ///
 /// # Errors
-/// Those of the contenders.
+/// As the contenders.
 pub(crate) fn in_turns<const N: usize>(
     rounds: usize,
     mut contenders: [Round<'_>; N],
@@ -84,12 +86,12 @@ pub(crate) fn in_turns<const N: usize>(
 }
 
 impl<const N: usize> Figures<N> {
-    /// Of no round yet.
+    /// The figures of no rounds.
     pub(crate) fn empty() -> Self {
         Self([const { Vec::new() }; N])
     }
 
-    /// Takes the figures of one round.
+    /// Adds the figures of one round.
     pub(crate) fn add(&mut self, round: [f64; N]) {
         for (figures, figure) in self.0.iter_mut().zip(round) {
             figures.push(figure);
@@ -103,8 +105,8 @@ impl<const N: usize> Figures<N> {
             .map_or(f64::NAN, |figures| middle(figures.clone()))
     }
 
-    /// How one contender's figure stands to another's: the median of the rounds' own ratios, so that
-    /// a minute in which the machine was slow weighs on both.
+    /// The ratio of two contenders' figures: the median of the ratios of the rounds, so that a slow
+    /// minute of the machine affects both.
     pub(crate) fn ratio(&self, one: usize, other: usize) -> f64 {
         let (Some(one), Some(other)) = (self.0.get(one), self.0.get(other)) else {
             return f64::NAN;
@@ -123,7 +125,7 @@ fn middle(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// What `per_cent` of the samples do not exceed.
+/// The value that `per_cent` of the samples do not exceed.
 pub(crate) fn percentile(samples: &mut [f64], per_cent: usize) -> f64 {
     samples.sort_by(f64::total_cmp);
     let at = (samples.len() * per_cent).div_ceil(100).saturating_sub(1);

@@ -1,10 +1,10 @@
-//! Operations on one connection over loopback, many under way at a time, through the whole server and
-//! client. The peers are two echoes of plain TCP in the same runtime, with messages as long on the wire
-//! and as many of them under way:
+//! Concurrent operations on one connection over loopback, through the whole server and client. The
+//! peers are two plain TCP echo servers in the same runtime, with messages of the same length on
+//! the wire and the same concurrency:
 //!
-//! - *one by one*: each message is written by itself, read whole, and written back by itself;
-//! - *in bulk*: a burst is written at once, and whatever has arrived is read and written back at once.
-//!   No message is ever looked at: this is the speed of the loopback itself.
+//! - *one by one*: each message is written alone, read completely, and written back alone;
+//! - *in bulk*: a burst is written at once, and all that has arrived is read and written back at
+//!   once, without regard to messages. This is the speed of the loopback itself.
 
 use std::sync::Arc;
 
@@ -24,17 +24,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 use crate::Result;
-use crate::ends::{Ends, OFF_SCRIPT};
+use crate::ends::{Ends, UNEXPECTED_COURSE};
 use crate::measure::{in_turns, timed};
 use crate::report::{Row, Target, Unit};
 use crate::site::BenchSite;
 
 const ROUNDS: usize = 15;
-/// Operations in a burst. Two bursts are under way at a time: when one is answered the next is sent.
+/// The number of operations in a burst. Two bursts are pending at a time: after the results of one,
+/// the next is sent.
 const BURST: usize = 64;
 const BURSTS: usize = 1_000;
 
-/// What the operation takes and answers.
+/// The parameters and the result of the operation.
 #[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Echo {
@@ -94,7 +95,8 @@ fn params() -> Result<Box<RawValue>> {
     )?)
 }
 
-/// What an operation takes on the wire, its share of the packet included: the mean of both directions.
+/// The length of an operation on the wire with its share of the packet: the mean of both
+/// directions.
 fn wire_length() -> Result<usize> {
     let mut pair = Ends::new(EncryptionOption::HybridAes256Gcm)?.log_in()?;
     let mut wire = Vec::new();
@@ -114,11 +116,11 @@ fn wire_length() -> Result<usize> {
     Ok(wire.len() / (2 * BURST))
 }
 
-/// A served site and a client that is logged in to it.
+/// A site with listeners, and a client that is logged in.
 async fn served() -> Result<(BenchSite, Server, Client)> {
     let echo = || {
         Entry::new("bench", "echo")
-            .summary("Answers what it is told.")
+            .summary("Returns its parameters.")
             .allow(&[Role::Service])
             .handler(|_, echo: Echo| async move { Ok(Answer::new(echo)) })
     };
@@ -130,7 +132,12 @@ async fn served() -> Result<(BenchSite, Server, Client)> {
         .session("127.0.0.1:0".parse()?)
         .start()
         .await?;
-    let uri = site.site.endpoints().uri.ok_or(OFF_SCRIPT)?.parse()?;
+    let uri = site
+        .site
+        .endpoints()
+        .uri
+        .ok_or(UNEXPECTED_COURSE)?
+        .parse()?;
     let client = Connector::new(&uri)
         .connect(LoginAs::Service(robot))
         .await?;
@@ -143,7 +150,7 @@ async fn ours(client: &Client) -> Result<()> {
     let mut under_way = [burst().await?, burst().await?];
     for number in 2..BURSTS {
         let Some(oldest) = under_way.get_mut(number % 2) else {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         };
         all(oldest).await?;
         *oldest = burst().await?;
@@ -157,13 +164,13 @@ async fn ours(client: &Client) -> Result<()> {
 async fn all(results: &mut Results) -> Result<()> {
     while let Some(outcome) = results.next().await {
         if outcome?.code != Code::SUCCESS {
-            return Err(OFF_SCRIPT.into());
+            return Err(UNEXPECTED_COURSE.into());
         }
     }
     Ok(())
 }
 
-/// A client of an echo.
+/// A client of an echo server.
 struct Echoed {
     socket: TcpStream,
     message: Vec<u8>,

@@ -1,5 +1,5 @@
-//! Sealing and opening packets of 64 KiB. The peers are the bare AEAD, in place, and rustls, which cuts
-//! the same bytes into records of 16 KiB. Both directions of each.
+//! Sealing and opening packets of 64 KiB, in both directions. The peers are the bare AEAD, in
+//! place, and rustls, which splits the same bytes into records of 16 KiB.
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ use countersign_proto::risp::{self, Command, MaxLength, Reader, Value};
 use countersign_proto::session::EncryptionOption;
 use serde_json::value::RawValue;
 
-use crate::ends::{Ends, OFF_SCRIPT, Pair};
+use crate::ends::{Ends, Pair, UNEXPECTED_COURSE};
 use crate::measure::{in_turns, per_second};
 use crate::report::{Row, Target, Unit};
 use crate::{Result, tls};
@@ -20,7 +20,7 @@ use crate::{Result, tls};
 const ROUNDS: usize = 61;
 const TURNS: u32 = 64;
 const PACKET: usize = 64 * 1024;
-/// What fits a packet of 64 KiB beside a message's other fields.
+/// The content that fits a packet of 64 KiB together with a message's other fields.
 const BODY: usize = PACKET - 256;
 
 pub(crate) fn run() -> Result<Vec<Row>> {
@@ -141,7 +141,7 @@ impl Records {
     fn both_ways(&mut self) -> Result<()> {
         for (sealer, opener) in [&mut self.up, &mut self.down] {
             let Some((text, tag)) = self.packet.split_last_chunk_mut::<TAG_LENGTH>() else {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             };
             *tag = sealer.seal_in_place(&HEADER, text)?;
             black_box(opener.open_in_place(&HEADER, &mut self.packet)?);
@@ -150,7 +150,7 @@ impl Records {
     }
 }
 
-/// The AEAD and nothing else.
+/// Only the AEAD.
 struct Bare {
     key: LessSafeKey,
     number: u64,
@@ -175,7 +175,7 @@ impl Bare {
             }
             let nonce = || Nonce::assume_unique_for_key(nonce);
             let Some((text, tag)) = self.packet.split_last_chunk_mut::<TAG_LENGTH>() else {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             };
             let sealed = self
                 .key
@@ -190,8 +190,8 @@ impl Bare {
     }
 }
 
-/// A packet as a session makes and reads it: a command is put into it (a copy), its header is put
-/// before it, it is sealed; the other end looks at the header, opens the packet and reads the command.
+/// A packet as a session writes and reads it. The sender copies a command into it, adds the header
+/// and seals it. The receiver reads the header, opens the packet and reads the command.
 struct Framed {
     records: Records,
     text: Vec<u8>,
@@ -214,13 +214,19 @@ impl Framed {
             self.wire.clear();
             self.wire.extend_from_slice(&HEADER);
             risp::put(&mut self.wire, PIECE, Value::Bytes(&self.text))?;
-            let packet = self.wire.split_first_chunk_mut::<10>().ok_or(OFF_SCRIPT)?;
+            let packet = self
+                .wire
+                .split_first_chunk_mut::<10>()
+                .ok_or(UNEXPECTED_COURSE)?;
             let tag = sealer.seal_in_place(packet.0, packet.1)?;
             self.wire.extend_from_slice(&tag);
 
-            let packet = self.wire.split_first_chunk_mut::<10>().ok_or(OFF_SCRIPT)?;
+            let packet = self
+                .wire
+                .split_first_chunk_mut::<10>()
+                .ok_or(UNEXPECTED_COURSE)?;
             if *packet.0 != HEADER {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             }
             let plaintext = opener.open_in_place(packet.0, packet.1)?;
             for step in Reader::new(plaintext, &MaxLength(1 << 20)) {
@@ -231,8 +237,8 @@ impl Framed {
     }
 }
 
-/// Results with text for people, which nobody parses, through whole sessions: what the packets' own
-/// framing and buffers cost.
+/// Results with text for people, which no end parses, through whole sessions: the cost of framing
+/// and buffers.
 struct Texts {
     pairs: [Pair; 2],
     outcome: Outcome,
@@ -259,21 +265,21 @@ impl Texts {
             self.wire.clear();
             pair.server.send_outcome(&self.outcome)?;
             let mut got = Vec::new();
-            // A long message is sealed as the connection takes it.
+            // A long message is sealed piece by piece.
             while got.is_empty() {
                 self.wire.clear();
                 pair.server.flush(&mut self.wire)?;
                 pair.client.receive(&mut self.wire, &mut got)?;
             }
             if black_box(got).len() != 1 {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             }
         }
         Ok(())
     }
 }
 
-/// An operation to a site and a result back, through whole sessions.
+/// An operation and its result, through whole sessions.
 struct Messages {
     pair: Pair,
     operation: Operation,
@@ -319,7 +325,7 @@ impl Messages {
         if answered + black_box(got).len() == 2 {
             Ok(())
         } else {
-            Err(OFF_SCRIPT.into())
+            Err(UNEXPECTED_COURSE.into())
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A person's login, the server's side alone: everything from the first byte to the proof. The peer is
-//! bare opaque-ke: reading the stored record and the messages, `ServerLogin::start` and `finish`.
+//! The server's side of a person's login, from the first byte to the proof. The peer is bare
+//! opaque-ke: reading the stored record and the messages, `ServerLogin::start` and `finish`.
 //!
-//! What the client does (mostly: stretching the pass phrase) is done beforehand and not timed.
+//! The client's work, mostly the key stretching function, is done in advance and not measured.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -20,19 +20,20 @@ use opaque_ke::{
 };
 
 use crate::Result;
-use crate::ends::{Ends, OFF_SCRIPT};
+use crate::ends::{Ends, UNEXPECTED_COURSE};
 use crate::measure::{in_turns, micros, timed};
 use crate::report::{Row, Target, Unit};
 
 const ROUNDS: usize = 11;
-/// Logins started in a round, and how many of them are finished: those cost a stretched pass phrase.
+/// The number of logins that are started in a round, and of those that are finished, each at the
+/// cost of the key stretching function.
 const STARTED: usize = 40;
 const FINISHED: usize = 3;
 
 const PASSPHRASE: &str = "correct horse battery staple";
 const CREDENTIAL: &[u8] = b"maria's credential";
 
-/// The suites as Countersign uses them, but for the stretching, which no server does.
+/// The suites of Countersign without the key stretching function, which no server runs.
 struct Classical;
 struct Hybrid;
 
@@ -106,7 +107,7 @@ impl Site {
         Ok(Self { ends, credential })
     }
 
-    /// Microseconds of server work for one login.
+    /// Microseconds of server work per login.
     fn round(&self) -> Result<f64> {
         let entropy = &mut SystemEntropy;
         let (mut clients, mut flights) = (Vec::new(), Vec::new());
@@ -129,7 +130,7 @@ impl Site {
                 let (server::ServerStep::LookUp(server::LookUp::Person(find)), _) =
                     login.receive(flight, &mut out)?
                 else {
-                    return Err(OFF_SCRIPT.into());
+                    return Err(UNEXPECTED_COURSE.into());
                 };
                 let login = find.answer(Some(&self.credential), &mut SystemEntropy, &mut out)?;
                 started.push((login, out));
@@ -142,19 +143,19 @@ impl Site {
             let (client::ClientStep::Stretch(stretch), _) =
                 client.receive(&mut answer, entropy, &mut proof)?
             else {
-                return Err(OFF_SCRIPT.into());
+                return Err(UNEXPECTED_COURSE.into());
             };
             stretch.run(entropy, &mut proof)?;
             proofs.push((server, proof));
         }
         let (finishing, ()) = timed(|| {
             for (login, mut proof) in proofs {
-                let (server::ServerStep::Authenticated(proved), _) =
+                let (server::ServerStep::Authenticated(authenticated), _) =
                     login.receive(&mut proof, &mut Vec::new())?
                 else {
-                    return Err(OFF_SCRIPT.into());
+                    return Err(UNEXPECTED_COURSE.into());
                 };
-                black_box(proved);
+                black_box(authenticated);
             }
             Ok(())
         })?;
@@ -166,7 +167,7 @@ fn passphrase() -> Passphrase {
     PASSPHRASE.to_owned().into()
 }
 
-/// What both ends give OPAQUE, as long as what ours give it.
+/// The context of both ends for OPAQUE, with the length of that of Countersign.
 fn parameters() -> ServerLoginParameters<'static, 'static> {
     ServerLoginParameters {
         context: Some(&[1; 56]),
@@ -179,7 +180,7 @@ fn parameters() -> ServerLoginParameters<'static, 'static> {
 
 macro_rules! bare {
     ($name:ident, $suite:ident) => {
-        /// A round of the peer's: microseconds of server work for one login.
+        /// A round of the peer: microseconds of server work per login.
         fn $name() -> Result<impl FnMut() -> Result<f64>> {
             let setup = ServerSetup::<$suite>::new(&mut OsRng);
             let started =

@@ -1,4 +1,4 @@
-//! What was measured, as a table for people or as JSON; the one module here that prints.
+//! Prints the measurements as a table or as JSON. The only module that prints.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,46 +9,46 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-/// Tells whoever started this program as a server where it is.
+/// Prints the server's address for the parent process.
 pub(crate) fn tell(what: &serde_json::Value) {
     println!("{what}");
 }
 
 /// One comparison.
 pub(crate) struct Row {
-    /// What was done.
+    /// The work.
     pub(crate) what: String,
-    /// Our median.
+    /// The median of this project.
     pub(crate) ours: f64,
-    /// The peer's median.
+    /// The median of the peer.
     pub(crate) peer: f64,
-    /// What both are counted in.
+    /// The unit of both medians.
     pub(crate) unit: Unit,
-    /// Who the peer is.
+    /// A description of the peer.
     pub(crate) peer_is: &'static str,
-    /// Ours to the peer's.
+    /// The ratio of this project's figure to the peer's.
     pub(crate) ratio: f64,
-    /// What the ratio is promised to be, if it is.
+    /// The target of the ratio, if there is one.
     pub(crate) target: Option<Target>,
 }
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Unit {
-    /// So many a second: more is better.
+    /// Per second. More is better.
     PerSecond,
-    /// 10^9 bytes a second: more is better.
+    /// 10^9 bytes per second. More is better.
     GigabytesPerSecond,
-    /// A cost in microseconds: less is better.
+    /// A cost in microseconds. Less is better.
     Microseconds,
 }
 
-/// A promise.
+/// A target of a ratio.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
-    /// The ratio is this or more.
+    /// The minimum of the ratio.
     AtLeast(f64),
-    /// The ratio is this or less.
+    /// The maximum of the ratio.
     AtMost(f64),
 }
 
@@ -88,7 +88,7 @@ impl Unit {
     }
 }
 
-/// Prints rows as they come, or all at once as JSON.
+/// Prints rows as they are measured, or all of them as JSON at the end.
 pub(crate) struct Report {
     json: Option<Vec<serde_json::Value>>,
 }
@@ -103,7 +103,7 @@ impl Report {
         }
     }
 
-    /// Takes the rows of one benchmark.
+    /// Adds the rows of one benchmark.
     pub(crate) fn take(&mut self, benchmark: &str, rows: &[Row]) {
         for row in rows {
             let met = row.target.map(|target| target.met(row.ratio));
@@ -148,13 +148,13 @@ fn line(what: &str, ours: &str, peer: &str, ratio: &str, target: &str, met: &str
     println!("{what:<58} {ours:>12} {peer:>12} {ratio:>7} {target:>8} {met:>4}  {peer_is}");
 }
 
-/// Says that an argument means nothing here.
+/// Reports an unknown argument.
 pub(crate) fn misused(argument: &str, known: &str) -> ExitCode {
     eprintln!("`{argument}` is neither --json nor a benchmark; the benchmarks are {known}");
     ExitCode::from(2)
 }
 
-/// Says that a benchmark could not be run.
+/// Reports a benchmark that failed.
 pub(crate) fn failed(benchmark: &str, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("{benchmark} failed: {error}");
     ExitCode::FAILURE

@@ -1,5 +1,5 @@
-//! Reading RISP. The peer is the barest walk over the same bytes: it knows the shapes by their top four
-//! bits, and checks nothing but where the input ends.
+//! Reading RISP. The peer is a minimal walk over the same bytes: it takes the shapes from the top
+//! four bits, and checks only the end of the input.
 
 use std::hint::black_box;
 
@@ -16,7 +16,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     Ok(vec![small_commands()?, long_strings()?])
 }
 
-/// As many small commands of every shape as a packet holds, over and over.
+/// Small commands of every shape, repeated until they fill a packet.
 fn small_commands() -> Result<Row> {
     let mix: [(u16, Value<'_>); 8] = [
         (0x7001, Value::Nothing),
@@ -75,7 +75,7 @@ fn small_commands() -> Result<Row> {
     })
 }
 
-/// Strings of 64 KiB, each copied to where it is wanted, as a receiver does.
+/// Strings of 64 KiB. Each is copied, as a receiver does.
 fn long_strings() -> Result<Row> {
     const LENGTH: usize = 64 * 1024;
     const STRINGS: u32 = 16;
@@ -85,7 +85,7 @@ fn long_strings() -> Result<Row> {
     }
     let passes = 20;
     let gigabytes = f64::from(STRINGS) * LENGTH as f64 / 1e9;
-    let (mut kept, mut walked_to) = (Vec::with_capacity(LENGTH), Vec::with_capacity(LENGTH));
+    let (mut copied, mut walked_to) = (Vec::with_capacity(LENGTH), Vec::with_capacity(LENGTH));
     let figures = in_turns(
         ROUNDS,
         [
@@ -93,9 +93,9 @@ fn long_strings() -> Result<Row> {
                 let rate = per_second(passes, || {
                     for step in Reader::new(black_box(&input), &LIMIT) {
                         if let (_, Value::Bytes(bytes)) = step? {
-                            kept.clear();
-                            kept.extend_from_slice(bytes);
-                            black_box(&mut kept);
+                            copied.clear();
+                            copied.extend_from_slice(bytes);
+                            black_box(&mut copied);
                         }
                     }
                     Ok(())
@@ -116,7 +116,7 @@ fn long_strings() -> Result<Row> {
         ],
     )?;
     Ok(Row {
-        what: "reading and keeping strings of 64 KiB".to_owned(),
+        what: "reading and copying strings of 64 KiB".to_owned(),
         ours: figures.median(0),
         peer: figures.median(1),
         unit: Unit::GigabytesPerSecond,
@@ -134,7 +134,7 @@ fn all(read: u32, commands: u32) -> Result<()> {
     }
 }
 
-/// Gives each command's number and the bytes of its value to `visit`.
+/// Calls `visit` with each command's number and the bytes of its value.
 fn walk(mut input: &[u8], mut visit: impl FnMut(u16, &[u8])) {
     while let Some(([high, low], rest)) = input.split_first_chunk::<2>() {
         let (prefix, value) = match high >> 4 {

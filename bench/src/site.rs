@@ -1,4 +1,4 @@
-//! A site in a throw-away folder on the disk.
+//! A site in a temporary folder on the disk.
 
 use std::sync::Arc;
 
@@ -28,10 +28,11 @@ pub(crate) struct BenchSite {
 }
 
 impl BenchSite {
-    /// A new site that has these operations beside its own.
+    /// Creates a site with these operations in addition to the standard ones.
     pub(crate) async fn new(own: impl Fn() -> Vec<Entry> + Send + Sync + 'static) -> Result<Self> {
         let program = std::env::current_exe()?;
-        // Beside this program: a folder for temporary files may be in memory, where a sync is free.
+        // In the folder of this program, because the system's temporary folder may be in memory,
+        // where a sync is free.
         let folder = tempfile::tempdir_in(program.parent().unwrap_or(&program))?;
         let store = Arc::new(SqliteStore::open(&folder.path().join(DATABASE)).await?);
         let test = TestSite::builder().store(store.clone()).operations(own);
@@ -42,7 +43,8 @@ impl BenchSite {
         })
     }
 
-    /// Has the system hold the whole database in memory, as it does for a site that has run for a while.
+    /// Loads the whole database into the operating system's cache, as for a site that has run for a
+    /// while.
     pub(crate) fn warm(&self) -> Result<()> {
         let mut file = std::fs::File::open(self.folder.path().join(DATABASE))?;
         std::io::copy(&mut file, &mut std::io::sink())?;
@@ -62,7 +64,7 @@ impl BenchSite {
     }
 }
 
-/// A new account of that name.
+/// A new account with this name.
 pub(crate) fn account(name: &str, kind: Kind) -> Result<Account> {
     let now = clock::now();
     Ok(Account {
@@ -82,7 +84,7 @@ pub(crate) fn account(name: &str, kind: Kind) -> Result<Account> {
     })
 }
 
-/// Changes with an audit entry.
+/// A change set of these changes, with an audit entry.
 pub(crate) fn audited(changes: Vec<Change>) -> ChangeSet {
     let audit = AuditDraft {
         time: clock::now(),

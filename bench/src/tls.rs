@@ -1,5 +1,6 @@
-//! The peer of logins and packets: rustls over AWS-LC, in memory. TLS 1.3, X25519MLKEM768, both sides
-//! with an Ed25519 certificate that the other has pinned; no tickets, so every handshake is a whole one.
+//! The peer of logins and packets: rustls over AWS-LC in memory, with TLS 1.3 and X25519MLKEM768.
+//! Both sides have an Ed25519 certificate that the other one has pinned. There are no tickets, so
+//! every handshake is a full one.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -21,11 +22,11 @@ use rustls::{
 };
 
 use crate::Result;
-use crate::ends::OFF_SCRIPT;
+use crate::ends::UNEXPECTED_COURSE;
 
-/// rustls' own first choice.
+/// The cipher suite that rustls prefers.
 pub(crate) const AES_256: SupportedCipherSuite = aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
-/// Its cheapest: SHA-256 runs in hardware where SHA-384 does not.
+/// The cheapest cipher suite of rustls: SHA-256 runs in hardware, SHA-384 does not.
 pub(crate) const AES_128: SupportedCipherSuite = aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
 /// The configurations of both ends, made once.
@@ -78,7 +79,7 @@ impl Ends {
         })
     }
 
-    /// A whole handshake: both ends from the first byte until either may send.
+    /// A full handshake, from the first byte until both ends may send.
     pub(crate) fn shake_hands(&self) -> Result<Pair> {
         let mut pair = Pair {
             client: ClientConnection::new(self.client.clone(), self.name.clone())?,
@@ -92,19 +93,19 @@ impl Ends {
             }
             pair.down()?;
         }
-        Err(OFF_SCRIPT.into())
+        Err(UNEXPECTED_COURSE.into())
     }
 }
 
 impl Pair {
-    /// Lets the ends buffer whatever is written.
+    /// Removes the limits of the ends' buffers.
     pub(crate) fn without_buffer_limit(mut self) -> Self {
         self.client.set_buffer_limit(None);
         self.server.set_buffer_limit(None);
         self
     }
 
-    /// `text` from the client to the server, and back, each time through records; `got` is overwritten.
+    /// Sends `text` from the client to the server and back, through records. Overwrites `got`.
     pub(crate) fn there_and_back(&mut self, text: &[u8], got: &mut [u8]) -> Result<()> {
         self.client.writer().write_all(text)?;
         carry(&mut self.client, &mut self.server, &mut self.wire, got)?;
@@ -121,7 +122,7 @@ impl Pair {
     }
 }
 
-/// Hands all that one end has to send to the other, and fills `got` with the plaintext that comes out.
+/// Passes all output of one end to the other, and fills `got` with the plaintext.
 fn carry<A: SideData, B: SideData>(
     from: &mut ConnectionCommon<A>,
     to: &mut ConnectionCommon<B>,
@@ -142,13 +143,13 @@ fn carry<A: SideData, B: SideData>(
             left = left
                 .checked_sub(read)
                 .filter(|_| read > 0)
-                .ok_or(OFF_SCRIPT)?;
+                .ok_or(UNEXPECTED_COURSE)?;
         }
     }
     if got.is_empty() {
         Ok(())
     } else {
-        Err(OFF_SCRIPT.into())
+        Err(UNEXPECTED_COURSE.into())
     }
 }
 

@@ -1,4 +1,5 @@
-//! The name of an account from any text: one that reads is written and read again as the same.
+//! Parses an account name from any text. A parsed name is written and parses again to the same
+//! name.
 
 #![no_main]
 

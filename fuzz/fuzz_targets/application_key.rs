@@ -1,4 +1,5 @@
-//! Keys of applications from any text: party keys, and RSA keys of both kinds and forms.
+//! Parses application keys from any text: party keys, and public and private RSA keys in both
+//! formats.
 
 #![no_main]
 
@@ -11,6 +12,6 @@ fuzz_target!(|text: &str| {
     let _ = PartyPublic::from_pem(text);
     let private = RsaKey::from_pem(&SecretText::from(text.to_owned()));
     let public = RsaPublicKey::from_pem(text);
-    // What is taken for a public key never holds a private one.
+    // A parsed public key never contains a private one.
     assert!(private.is_err() || public.is_err());
 });

@@ -1,13 +1,13 @@
-//! Any bytes to the site, the provider and the consumer of the broker's edition v1, and to the reader of Hawk
-//! headers. Nothing is believed that nobody signed.
+//! Gives any bytes to the site, the provider and the consumer of the broker's edition v1, and to
+//! the parser of Hawk headers. None of them accepts an unsigned message.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
 use countersign_crypto::entropy::SystemEntropy;
-use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_crypto::legacy::Cipher;
+use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::consumer::{ResponseAction, V1Consumer};
 use countersign_proto::broker::v1::hawk::Header;
 use countersign_proto::broker::v1::master::Master;
@@ -20,7 +20,7 @@ struct Parties {
     master: Master,
     provider: V1Provider,
     consumer: V1Consumer,
-    stranger: RsaPublicKey,
+    unregistered: RsaPublicKey,
 }
 
 static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
@@ -30,7 +30,7 @@ static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
     let provider = key(include_str!("../../vectors/serveros/keys/provider.key.pem"));
     let (ciphers, hashes) = (Cipher::ALL.to_vec(), RsaHash::ALL.to_vec());
     Parties {
-        stranger: provider.public().clone(),
+        unregistered: provider.public().clone(),
         provider: V1Provider {
             id: "Application B".to_owned(),
             keys: vec![provider],
@@ -53,18 +53,22 @@ static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
     }
 });
 
-// The first byte says who reads the rest.
+// The first byte selects the recipient of the rest.
 fuzz_target!(|input: &[u8]| {
-    let Some((who, text)) = input.split_first() else {
+    let Some((recipient, text)) = input.split_first() else {
         return;
     };
     let parties = &*PARTIES;
-    match who % 5 {
+    match recipient % 5 {
         0 => {
             let text = String::from_utf8_lossy(text);
             if let Ok(opened) = parties.master.open(&text) {
-                let stranger = &parties.stranger;
-                assert!(opened.verify(&parties.master, None, stranger, NOW).is_err());
+                let unregistered = &parties.unregistered;
+                assert!(
+                    opened
+                        .verify(&parties.master, None, unregistered, NOW)
+                        .is_err()
+                );
             }
         }
         1 => {
@@ -73,7 +77,7 @@ fuzz_target!(|input: &[u8]| {
             }
         }
         2 | 3 => {
-            let status = if who % 5 == 2 { 200 } else { 409 };
+            let status = if recipient % 5 == 2 { 200 } else { 409 };
             let entropy = &mut SystemEntropy;
             let (asked, _) = parties.consumer.ask("Application B", NOW, entropy).unwrap();
             let answered = parties.consumer.answered(asked, status, text, NOW, entropy);

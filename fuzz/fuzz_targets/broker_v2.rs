@@ -1,6 +1,6 @@
-//! Any bytes to the site, the provider and the consumer of the broker's edition v2, and to
-//! the reader of signed requests. Nothing is believed that
-//! nobody signed: of all that is tried, what stands in a seed.
+//! Gives any bytes to the site, the provider and the consumer of the broker's edition v2, and to
+//! the parser of signed requests. They accept no message without a valid signature; only the seeds
+//! have such messages.
 
 #![no_main]
 
@@ -25,7 +25,7 @@ struct Parties {
     site: Site,
     provider: Provider,
     consumer: Consumer,
-    stranger: PartyPublic,
+    unregistered: PartyPublic,
 }
 
 static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
@@ -34,7 +34,7 @@ static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
         PartyKey::new(Arc::new(Identity::from_seed(seed)))
     };
     Parties {
-        stranger: party(9).public().clone(),
+        unregistered: party(9).public().clone(),
         provider: Provider {
             id: "ledger".to_owned(),
             keys: vec![party(3)],
@@ -56,25 +56,25 @@ static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
     }
 });
 
-// The first byte says who reads the rest.
+// The first byte selects the recipient of the rest.
 fuzz_target!(|input: &[u8]| {
-    let Some((who, text)) = input.split_first() else {
+    let Some((recipient, text)) = input.split_first() else {
         return;
     };
     let parties = &*PARTIES;
-    match who % 5 {
+    match recipient % 5 {
         0 => {
             if let Ok(request) = UnverifiedRequest::read(text) {
                 assert!(
                     request
-                        .verify(&parties.site, None, &parties.stranger, NOW)
+                        .verify(&parties.site, None, &parties.unregistered, NOW)
                         .is_err()
                 );
             }
         }
         1 => {
             if let Ok(presented) = parties.provider.accept(text, NOW) {
-                // The one that a seed holds.
+                // A valid one is in a seed.
                 assert_eq!(presented.requester(), "billing");
             }
         }
@@ -113,7 +113,7 @@ fuzz_target!(|input: &[u8]| {
         _ => {
             if let Ok(clock) = serde_json::from_slice::<Clock>(text) {
                 let site = &parties.consumer.site_keys;
-                // The one that a seed holds.
+                // A valid one is in a seed.
                 assert!(matches!(
                     clock.offset(Nonce([0; 16]), site, NOW),
                     None | Some(0)

@@ -1,4 +1,5 @@
-//! A certificate from any bytes, as DER and as PEM: one that reads is written and read again as the same.
+//! Parses a certificate from any bytes, as DER and as PEM. A parsed one is written and parses again
+//! to the same.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Any bytes, in any pieces, to a client that logs in as a person or a service. It never takes them for
-//! its site, and sends nothing but first flights.
+//! Gives any bytes, in any pieces, to a client that logs in as a person or a service. The client
+//! never accepts them as its site's, and sends nothing but first flights.
 
 #![no_main]
 
@@ -15,8 +15,8 @@ use libfuzzer_sys::fuzz_target;
 static SITE: LazyLock<Site> =
     LazyLock::new(|| Site::offering(OptionList::new(EncryptionOption::ALL), 65_536));
 
-// The first byte says who logs in, and whether with the original dialog; the second how long the pieces
-// are.
+// The first byte selects the account and whether it uses the original dialog, the second the length
+// of the pieces.
 fuzz_target!(|input: &[u8]| {
     let [who, piece, wire @ ..] = input else {
         return;
@@ -34,9 +34,9 @@ fuzz_target!(|input: &[u8]| {
     for piece in wire.chunks(usize::from(*piece).max(1)) {
         client.receive(piece);
     }
-    assert!(!client.opened());
+    assert!(!client.had_session());
     let secret = [command::SESSION_PROOF, command::WRAPPED].map(|command| command.0.to_be_bytes());
-    for said in commands(&client.take_outbox()) {
-        assert!(!secret.iter().any(|secret| said.starts_with(secret)));
+    for command in commands(&client.take_outbox()) {
+        assert!(!secret.iter().any(|secret| command.starts_with(secret)));
     }
 });

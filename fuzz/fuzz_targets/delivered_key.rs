@@ -1,11 +1,12 @@
-//! Any bytes as a certificate and an encrypted key that a site delivers. What is taken is what was given.
+//! Parses any bytes as a certificate and an encrypted key that a site delivers. A parsed key has
+//! the given bytes.
 
 #![no_main]
 
 use countersign_crypto::key_file::{DeliveredKey, MAX_DELIVERED};
 use libfuzzer_sys::fuzz_target;
 
-// The certificate follows its length in 2 bytes; the rest is the key.
+// The length of the certificate in 2 bytes, the certificate, the key.
 fuzz_target!(|input: &[u8]| {
     let Some((length, rest)) = input.split_first_chunk::<2>() else {
         return;

@@ -1,4 +1,4 @@
-//! A key file from any text, with and without a pass phrase.
+//! Parses a key file from any text, with and without a pass phrase.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ static PASSPHRASE: LazyLock<Passphrase> =
     LazyLock::new(|| Passphrase::from(String::from("correct horse battery staple")));
 
 fuzz_target!(|text: &str| {
-    // Ksf costs some 100 ms, so it is tried only where the file says that it is needed.
+    // The key stretching function costs some 100 ms, so it runs only if the file needs it.
     if let Err(KeyFileError::NeedsPassphrase) = read_identity(text, None) {
         let _ = read_identity(text, Some(&PASSPHRASE));
     }

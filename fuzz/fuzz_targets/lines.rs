@@ -1,5 +1,6 @@
-//! JSON lines from any bytes: no panic; the lines do not depend on how the bytes are cut, and none is too long; what
-//! a line says is written and read again as the same, on one line.
+//! Decodes JSON lines from any bytes. The lines do not depend on the pieces in which the bytes
+//! arrive, and none is too long. A parsed message is written on one line and parses again to the
+//! same message.
 
 #![no_main]
 
@@ -20,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
     whole.iter().for_each(|line| again(line));
 });
 
-/// The lines, up to one that is too long, of bytes that arrive in pieces of that size.
+/// The lines of bytes that arrive in pieces of `size`, up to the first line that is too long.
 fn lines(bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
     let mut decoder = Decoder::new(MAX_LENGTH);
     let mut found = Vec::new();

@@ -1,6 +1,6 @@
-//! A live session in which the input decides all that happens, in any order: what the two ends say, what
-//! arrives of it and when, what is done to it in between, when the connection is lost, how the clock is
-//! set. Harm is found, only what was said is heard, and nobody is stuck (`countersign_testkit::simulator`).
+//! Simulates a session (`countersign_testkit::simulator`). The input makes all choices: the actions
+//! of both ends, the bytes that arrive, the mutations, lost connections and settings of the clock.
+//! Mutations are detected, only sent messages are received, and both ends make progress.
 
 #![no_main]
 
@@ -11,20 +11,20 @@ use countersign_testkit::simulator::{Choices, Simulator};
 use countersign_testkit::site::Site;
 use libfuzzer_sys::fuzz_target;
 
-/// As long as packets usually are, and as short as they may be.
+/// Sites with the default and with the minimum packet size.
 static SITES: LazyLock<[Site; 2]> = LazyLock::new(|| {
     [65_536, 256].map(|limit| Site::offering(OptionList::new(EncryptionOption::ALL), limit))
 });
 
-const MOST_ACTS: usize = 400;
+const MAX_ACTIONS: usize = 400;
 
-// The first byte says how long packets are, the rest what happens.
+// The first byte selects the packet size, the rest the choices.
 fuzz_target!(|input: &[u8]| {
-    let Some((first, chances)) = input.split_first() else {
+    let Some((first, choices)) = input.split_first() else {
         return;
     };
     let site = &SITES[usize::from(first % 2)];
-    let mut simulator = Simulator::new(site, Choices::written(chances));
-    simulator.live(MOST_ACTS);
+    let mut simulator = Simulator::new(site, Choices::written(choices));
+    simulator.run(MAX_ACTIONS);
     simulator.settle();
 });

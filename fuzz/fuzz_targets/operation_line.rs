@@ -1,5 +1,6 @@
-//! A line at the admin socket or in a script. JSON that is an operation is written and read again as the
-//! same, still fits one line, and is answered, whatever it asks for.
+//! Parses a line of the admin socket or of a script. A parsed operation is written on one line and
+//! parses again to the same operation. The site returns a result for every operation, and never an
+//! internal error.
 
 #![no_main]
 

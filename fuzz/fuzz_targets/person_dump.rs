@@ -1,4 +1,4 @@
-//! `person load` of any text: it answers, whatever the text is, and never as if it were at fault itself.
+//! Runs `person load` on any text. The site returns a result, and never an internal error.
 
 #![no_main]
 

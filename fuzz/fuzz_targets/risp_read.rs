@@ -1,4 +1,5 @@
-//! RISP from any bytes: no panic, nothing read that did not arrive, and what was read is written the same.
+//! Reads RISP from any bytes. Only bytes that arrived are read, and the commands are written to the
+//! same bytes.
 
 #![no_main]
 
@@ -6,8 +7,8 @@ use countersign_proto::risp::{MaxLength, Parsed, Reader, parse, put};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|wire: &[u8]| {
-    let longest = MaxLength(1 << 16);
-    let mut reader = Reader::new(wire, &longest);
+    let max_length = MaxLength(1 << 16);
+    let mut reader = Reader::new(wire, &max_length);
     let mut written = Vec::new();
     for step in reader.by_ref() {
         let Ok((command, value)) = step else { break };
@@ -15,7 +16,7 @@ fuzz_target!(|wire: &[u8]| {
     }
     let used = reader.consumed();
     assert_eq!(written, wire[..used]);
-    if let Ok(Parsed::Incomplete { needed }) = parse(&wire[used..], &longest) {
+    if let Ok(Parsed::Incomplete { needed }) = parse(&wire[used..], &max_length) {
         assert!(needed > wire.len() - used);
     }
 });

@@ -1,5 +1,5 @@
-//! A wrapped site key from any text: one that reads is written and read again as the same, and opens with
-//! none of these secrets.
+//! Parses a wrapped site key from any text. A parsed one is written and parses again to the same,
+//! and none of these secrets unwraps it.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A site's URI from any text: one that reads is written and read again as the same.
+//! Parses a site's URI from any text. A parsed one is written and parses again to the same.
 
 #![no_main]
 

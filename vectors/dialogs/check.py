@@ -1,13 +1,13 @@
-"""Reads the dialogs in this folder with the cryptography package alone, written from docs/protocol.
+"""Verifies the dialogs in this folder. Written from docs/protocol; depends on the cryptography package only.
 
     python3 -m venv .venv
     .venv/bin/pip install -r requirements.txt
     .venv/bin/python check.py
 
-It plays the client of each login of a service and each resumption, with the private keys of the site beside,
-opens and reads every packet, follows new keys, and opens and verifies every message of the tickets of edition v2.
-The logins of persons need OPAQUE, which the package does not have; edition v1 has recordings of another
-implementation (vectors/serveros). Each value that it works out is compared with the file's.
+It plays the client of each service login and each resumption, and also has the site's private keys. It opens and
+reads every packet, applies new keys, and opens and verifies every message of the tickets of edition v2. It compares
+each derived value with the file's. It does not cover the logins of persons, which need OPAQUE, nor edition v1, for
+which vectors/serveros has recordings of another implementation.
 """
 
 import json
@@ -30,8 +30,8 @@ def main():
             continue
         print(f"{path.parent.name}/{path.name}: {what}")
         read += 1
-    print(f"{read} files read")
-    return 0 if read else "no dialogs here"
+    print(f"{read} files verified")
+    return 0 if read else "no dialogs found"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What both protocols are built of: derivation of keys, records, Noise, and X-Wing."""
+"""Primitives of both protocols: key derivation, records, Noise and X-Wing."""
 
 import hashlib
 import hmac
@@ -103,7 +103,7 @@ class Noise:
         return public + static + self.seal(payload)
 
     def read(self, message, psk):
-        """Message 2: e, ee, se, psk. Gives its payload and the two keys, the initiator's direction first."""
+        """Message 2: e, ee, se, psk. Returns its payload and the two keys, that of the initiator's direction first."""
         theirs = message[:32]
         self.share(theirs)
         self.mix_key(agree(self.ephemeral, theirs))

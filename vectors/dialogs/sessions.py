@@ -1,4 +1,4 @@
-"""Sessions, read as docs/protocol/session.md has them: the login of a service, its packets and its messages."""
+"""Sessions by docs/protocol/session.md: the login of a service, its packets and its messages."""
 
 import hashlib
 from collections import namedtuple
@@ -27,7 +27,7 @@ GOODBYE, SESSION_ID, EXPIRES, IDLE_LIMIT, USERNAME = 0x0002, 0x8020, 0x3001, 0x2
 
 
 def risp(data):
-    """The commands of whole RISP (risp.md)."""
+    """The commands of a complete string of RISP (risp.md)."""
     at = 0
     while at < len(data):
         start, number = at, int.from_bytes(data[at:at + 2], "big")
@@ -43,7 +43,7 @@ def risp(data):
             length = 0
         yield Command(number, data[at:at + length], data[start:at + length])
         at += length
-        assert at <= len(data), "a command that was cut"
+        assert at <= len(data), "an incomplete command"
 
 
 def command(number, value):
@@ -52,7 +52,7 @@ def command(number, value):
 
 
 class Derived:
-    """What is worked out, each value compared with the file's."""
+    """The derived values of a file. Compares each computed value with the file's."""
 
     def __init__(self, listed):
         self.listed = {value["name"]: bytes.fromhex(value["bytes"]) for value in listed}
@@ -65,7 +65,7 @@ class Derived:
 
 
 class Login:
-    """A service's login or a resumption, worked out with the private keys of both ends."""
+    """A service's login or a resumption, computed with the private keys of both ends."""
 
     def __init__(self, inputs, connection, resumption):
         self.inputs, self.option, self.resumption = inputs, connection["option"], resumption
@@ -84,35 +84,35 @@ class Login:
         assert extension.value.value[-32:] == public_of(self.own)
         self.drawn = {end: [bytes.fromhex(value["bytes"]) for value in connection[f"{end}_entropy"]]
                       for end in ("client", "server")}
-        self.said = {"client": hashlib.sha256(), "server": hashlib.sha256()}
-        self.heard = {}
+        self.sent = {"client": hashlib.sha256(), "server": hashlib.sha256()}
+        self.received = {}
 
     def transcript(self, label, listed=True):
-        said = self.said["client"].digest() + self.said["server"].digest()
-        digest = sha256(b"countersign/1 ", label.encode(), b"\0", said)
+        sent = self.sent["client"].digest() + self.sent["server"].digest()
+        digest = sha256(b"countersign/1 ", label.encode(), b"\0", sent)
         return self.derived.check(f"T({label})", digest) if listed else digest
 
-    def hears(self, sender, said):
-        """One command in the clear, from either end."""
+    def read_command(self, sender, sent):
+        """Reads one plaintext command from either end."""
         delivered = self.option == "delivered-key"
-        if said.id == OPTION_CHOICE:
+        if sent.id == OPTION_CHOICE:
             numbers = [NUMBERS[name].to_bytes(2, "big") for name in self.inputs["options"]]
             listed = sha256(b"countersign/1 options\0", *numbers)[:8]
-            assert said.value == listed + NUMBERS[self.option].to_bytes(2, "big")
-        elif said.id == HANDSHAKE:
-            self.handshake(said.value)
-        elif said.id == RESUME:
-            self.resume(said.value)
-        elif said.id == SESSION_KEY and delivered:
-            self.open_key(said.value)
-        elif said.id == SESSION_KEY and self.resumption is None:
-            self.session_key(said.value)
-        elif said.id == SITE_PROOF:
-            self.verifying.verify(said.value, self.transcript("site proof"))
-        elif said.id == SESSION_PROOF:
-            assert said.value == derive(self.code, "session code", self.transcript("session code"))
-        self.heard[said.id] = said.value
-        self.said[sender].update(said.wire)
+            assert sent.value == listed + NUMBERS[self.option].to_bytes(2, "big")
+        elif sent.id == HANDSHAKE:
+            self.handshake(sent.value)
+        elif sent.id == RESUME:
+            self.resume(sent.value)
+        elif sent.id == SESSION_KEY and delivered:
+            self.open_key(sent.value)
+        elif sent.id == SESSION_KEY and self.resumption is None:
+            self.session_key(sent.value)
+        elif sent.id == SITE_PROOF:
+            self.verifying.verify(sent.value, self.transcript("site proof"))
+        elif sent.id == SESSION_PROOF:
+            assert sent.value == derive(self.code, "session code", self.transcript("session code"))
+        self.received[sent.id] = sent.value
+        self.sent[sender].update(sent.wire)
 
     def kem(self):
         """The ML-KEM key of the client, from its 64 bytes of d and z."""
@@ -134,7 +134,7 @@ class Login:
     def session_key(self, message):
         secret = b""
         if self.option.startswith("hybrid"):
-            secret = self.kem().decapsulate(self.heard[KEM_CIPHERTEXT])
+            secret = self.kem().decapsulate(self.received[KEM_CIPHERTEXT])
         self.derived.check("S", secret)
         psk = self.derived.check("psk", derive(secret, "machine psk", self.transcript("machine psk")))
         payload, keys = self.noise.read(message, psk)
@@ -150,10 +150,10 @@ class Login:
         self.secret, self.code = opened[:32], self.derived.check("session code", opened[32:])
 
     def resume(self, value):
-        said = self.transcript("resume")
+        sent = self.transcript("resume")
         session, attempt, proof, self.share = value[:16], value[16:24], value[24:56], value[56:]
         assert session.hex() == self.inputs["welcome"]["session"]
-        covered = sha256(said, session, attempt, self.share)
+        covered = sha256(sent, session, attempt, self.share)
         self.derived.check("digest that the proof of RESUME covers", covered)
         assert proof == derive(self.resumption, "resume", covered)
 
@@ -168,17 +168,17 @@ class Login:
         return secrets
 
     def established(self):
-        """The keys of packets of either direction, and the chain."""
+        """The packet keys of both directions, and the chain key."""
         if self.resumption is not None:
-            shared = self.exchange("client", self.share, self.heard[SESSION_KEY])
+            shared = self.exchange("client", self.share, self.received[SESSION_KEY])
             self.derived.check("resumption secret R", self.resumption)
             self.secret = self.resumption + self.derived.check("shared secrets", shared)
         self.derived.check("K", self.secret)
-        said = self.transcript("packets")
-        keys = [self.derived.check(label, derive(self.secret, label, said))
+        sent = self.transcript("packets")
+        keys = [self.derived.check(label, derive(self.secret, label, sent))
                 for label in ("packets from client", "packets from server", "chain")]
         if self.resumption is None:
-            secret = derive(self.secret, "resumption", said)
+            secret = derive(self.secret, "resumption", sent)
             self.resumption = self.derived.check("resumption secret R", secret)
         return keys
 
@@ -190,7 +190,7 @@ class Direction:
         self.option, self.cipher, self.number = option, aead(option.replace("delivered-key", "aes256gcm").split("-")[-1], key), 0
 
     def open(self, commands):
-        """The plaintext of the packet that begins here."""
+        """The plaintext of the next packet."""
         first = next(commands)
         if first.id == WRAPPED:
             plaintext = self.record(first.wire[:10], first.wire[10:])
@@ -213,64 +213,64 @@ class Messages:
     """Puts together what one end says in its packets, as the files list it."""
 
     def __init__(self):
-        self.open, self.said, self.outside = {}, [], []
+        self.open, self.sent, self.outside = {}, [], []
 
     def read(self, plaintext):
-        """Gives what was said of keys in this packet: REKEYs that ended, and REKEYED."""
+        """Reads a packet. Returns its complete key offers and answers, and REKEYED."""
         current, keys = None, []
-        for said in risp(plaintext):
-            if said.id == MESSAGE_ID:
-                number = int.from_bytes(said.value, "big")
+        for sent in risp(plaintext):
+            if sent.id == MESSAGE_ID:
+                number = int.from_bytes(sent.value, "big")
                 current = self.open.setdefault(number, {"id": number})
-            elif said.id == END:
+            elif sent.id == END:
                 del self.open[current["id"]]
                 keys += self.whole(current)
                 current = None
             elif current is None:
-                self.outside.append(said)
-                if said.id == REKEYED:
+                self.outside.append(sent)
+                if sent.id == REKEYED:
                     keys.append((REKEYED, 0, b""))
-                elif said.id == GOODBYE:
-                    self.said.append({"goodbye": said.value[0]})
-            elif said.id == VERIFICATION:
+                elif sent.id == GOODBYE:
+                    self.sent.append({"goodbye": sent.value[0]})
+            elif sent.id == VERIFICATION:
                 body = [current.get(part, b"") for part in (PARAMS, DATA, OUTPUT, KEY_SHARE, CONTENT)]
-                assert said.value == sha256(*body)
-            elif said.id == CONTENT:
+                assert sent.value == sha256(*body)
+            elif sent.id == CONTENT:
                 if CONTENT not in current:
                     self.whole(current, True)
-                current[CONTENT] = current.get(CONTENT, b"") + said.value
+                current[CONTENT] = current.get(CONTENT, b"") + sent.value
             else:
-                current[said.id] = current.get(said.id, b"") + said.value
+                current[sent.id] = current.get(sent.id, b"") + sent.value
         return keys
 
     def whole(self, message, content=False):
         text = lambda part: message.get(part, b"").decode()
         number = message["id"]
         if CONTENT in message and not content:
-            self.said += [{"content": {"id": number, "bytes": message[CONTENT].hex()}}, {"content_end": {"id": number}}]
+            self.sent += [{"content": {"id": number, "bytes": message[CONTENT].hex()}}, {"content_end": {"id": number}}]
         elif number == OF_THE_SESSION:
             if REKEY in message:
                 option = int.from_bytes(message[REKEY], "big")
-                self.said.append({"offer_keys": next(name for name in NUMBERS if NUMBERS[name] == option)})
+                self.sent.append({"offer_keys": next(name for name in NUMBERS if NUMBERS[name] == option)})
                 return [(REKEY, option, message[KEY_SHARE])]
-            self.said.append("accept_keys")
+            self.sent.append("accept_keys")
             return [(REKEY_ANSWER, int.from_bytes(message[REKEY_ANSWER], "big"), message[KEY_SHARE])]
         elif COMMAND in message:
-            self.said.append({"operation": {"id": number, "group": text(GROUP), "command": text(COMMAND),
+            self.sent.append({"operation": {"id": number, "group": text(GROUP), "command": text(COMMAND),
                                             "params": text(PARAMS), "content": content}})
         elif EVENT in message:
             assert number == 0
-            self.said.append({"event": {"group": text(GROUP), "event": text(EVENT), "data": text(DATA)}})
+            self.sent.append({"event": {"group": text(GROUP), "event": text(EVENT), "data": text(DATA)}})
         else:
-            self.said.append({"result": {"id": number, "code": int.from_bytes(message[CODE], "big"),
+            self.sent.append({"result": {"id": number, "code": int.from_bytes(message[CODE], "big"),
                                          "data": text(DATA), "output": text(OUTPUT), "content": content}})
         return []
 
 
-def joined(said):
-    """Pieces of one message's content put together: how many there are is the sender's choice."""
+def joined(sent):
+    """Joins the pieces of each message's content, since the sender chooses how many there are."""
     whole = []
-    for one in said:
+    for one in sent:
         last = whole[-1] if whole else None
         if "content" in one and isinstance(last, dict) and "content" in last and one["content"]["id"] == last["content"]["id"]:
             last["content"]["bytes"] += one["content"]["bytes"]
@@ -281,7 +281,7 @@ def joined(said):
 
 
 def check(file):
-    """Reads every connection of a file; gives how many packets were opened."""
+    """Verifies every connection of a file. Returns the number of packets."""
     resumption, opened = None, 0
     for connection in file["connections"]:
         login = Login(file["inputs"], connection, resumption)
@@ -291,9 +291,9 @@ def check(file):
             plaintexts = [bytes.fromhex(part["packet"]["plaintext"]) for part in flight["parts"] if "packet" in part]
             clear = [part for part in flight["parts"] if "clear" in part]
             for part in clear:
-                said = next(commands)
-                assert said.value.hex() == part["clear"]["value"], part["clear"]["command"]
-                login.hears(sender, said)
+                sent = next(commands)
+                assert sent.value.hex() == part["clear"]["value"], part["clear"]["command"]
+                login.read_command(sender, sent)
             if plaintexts and session is None:
                 session = Session(file["inputs"], login)
             for plaintext in plaintexts:
@@ -301,15 +301,15 @@ def check(file):
                 opened += 1
             assert next(commands, None) is None
             if session is not None:
-                assert session.said(sender) == joined(flight["says"]), flight["says"]
+                assert session.sent(sender) == joined(flight["says"]), flight["says"]
         missing = set(login.derived.listed) - login.derived.seen
-        assert not missing, f"never worked out: {missing}"
+        assert not missing, f"values that were not computed: {missing}"
         resumption = login.resumption
     return opened
 
 
 class Session:
-    """Both directions of a session, and their keys from one exchange to the next."""
+    """Both directions of a session, and their keys from one key exchange to the next."""
 
     def __init__(self, inputs, login):
         client, server, self.chain = login.established()
@@ -335,11 +335,11 @@ class Session:
         return plaintext
 
     def welcome(self, plaintext):
-        said = {one.id: one.value for one in risp(plaintext)}
+        sent = {one.id: one.value for one in risp(plaintext)}
         welcome = self.inputs["welcome"]
-        assert said[SESSION_ID].hex() == welcome["session"] and said[USERNAME].decode() == welcome["account"]
-        assert int.from_bytes(said[EXPIRES], "big") == welcome["expires"]
-        assert int.from_bytes(said[IDLE_LIMIT], "big") == welcome["idle_limit"]
+        assert sent[SESSION_ID].hex() == welcome["session"] and sent[USERNAME].decode() == welcome["account"]
+        assert int.from_bytes(sent[EXPIRES], "big") == welcome["expires"]
+        assert int.from_bytes(sent[IDLE_LIMIT], "big") == welcome["idle_limit"]
         self.welcomed = True
 
     def exchange(self, option, answer):
@@ -356,6 +356,6 @@ class Session:
             self.next[end] = Direction(name, check(label, derive(fresh, label, digest)))
         self.chain = check("chain", derive(fresh, "chain", digest))
 
-    def said(self, sender):
-        said, self.messages[sender].said = self.messages[sender].said, []
-        return said
+    def sent(self, sender):
+        sent, self.messages[sender].sent = self.messages[sender].sent, []
+        return sent

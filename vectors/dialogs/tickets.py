@@ -1,4 +1,4 @@
-"""Tickets of edition v2 and of its symmetric path, read as docs/protocol/broker.md has them."""
+"""Tickets of edition v2 and of its symmetric path, by docs/protocol/broker.md."""
 
 import base64
 import hmac
@@ -21,9 +21,9 @@ def lp(text):
     return len(text.encode()).to_bytes(2, "big") + text.encode()
 
 
-def once(key, beside, sealed):
+def once(key, associated_data, sealed):
     """AES-256-GCM under a key for one message."""
-    return AESGCM(key).decrypt(bytes(12), sealed, beside)
+    return AESGCM(key).decrypt(bytes(12), sealed, associated_data)
 
 
 class Member:
@@ -92,42 +92,43 @@ class Dialog:
         return self.opened("auth ticket", once(key, info, sealed)), sha256(info) + sha256(sealed)
 
     def read(self):
-        """All of it."""
+        """Reads all messages of the dialog."""
         response, presentation = self.texts["auth response"], self.texts["ticket presentation"]
         sealed = presentation["ticket"]
         if self.inputs["ticket_key"]:
-            ticket, said = self.symmetric_ticket(sealed)
+            ticket, ticket_hashes = self.symmetric_ticket(sealed)
         else:
             request = self.sealed_message("auth request", self.texts["auth request"], "consumer", "site")
             response = self.sealed_message("auth response", response, "site", "consumer")
             assert request["nonce"] == response["requesterNonce"]
             ticket = self.sealed_message("auth ticket", sealed, "site", "provider")
             assert (sealed["header"]["id"], sealed["header"]["expires"]) == (ticket["id"], ticket["expires"])
-            said = sha256(unbase64(sealed["sealed"])) + sha256(unbase64(sealed["signature"]))
+            ticket_hashes = sha256(unbase64(sealed["sealed"])) + sha256(unbase64(sealed["signature"]))
         assert response["ticket"] == sealed
         assert all(response[name] == ticket[name] for name in ticket if name != "authData")
         assert ticket["ts"] == self.inputs["now"] and ticket["authData"] == json.loads(self.inputs["auth_data"])
         assert ticket["expires"] - ticket["ts"] == self.inputs["ticket_lifetime"]
-        self.agree(ticket, said, unbase64(presentation["id"]))
+        self.agree(ticket, ticket_hashes, unbase64(presentation["id"]))
 
-    def agree(self, ticket, said, id_object):
+    def agree(self, ticket, ticket_hashes, id_object):
         credentials = ticket["oneTimeCredentials"]
         key = unbase64(credentials["key"])
 
-        def opened(name, label, iv, beside, sealed):
+        def opened(name, label, iv, associated_data, sealed):
             one = self.derived.check(f"key of the {name}", derive(key, label, unbase64(iv)))
-            return self.opened(name, once(one, self.derived.check(f"beside the {name}", beside), sealed))
+            self.derived.check(f"associated data of the {name}", associated_data)
+            return self.opened(name, once(one, associated_data, sealed))
 
-        shown = opened("ID object", "broker id object", credentials["iv"], sha256(said), id_object)
+        shown = opened("ID object", "broker id object", credentials["iv"], sha256(ticket_hashes), id_object)
         nonces = "serverNonce", "requesterNonce"
         assert all(shown[nonce] == ticket[nonce] for nonce in nonces) and shown["id"] == ticket["requester"]
         assert unbase64(shown["ephemeral"]) == self.ephemeral.public
-        sealed, beside = unbase64(self.texts["acknowledgement"]["message"]), sha256(said, id_object)
-        told = opened("acknowledgement", "broker acknowledgement", shown["iv"], beside, sealed)
-        assert all(told[nonce] == shown[nonce] for nonce in (*nonces, "finalNonce"))
-        shared = self.ephemeral.decapsulate(unbase64(told["encapsulated"]))
+        sealed, associated_data = unbase64(self.texts["acknowledgement"]["message"]), sha256(ticket_hashes, id_object)
+        acknowledged = opened("acknowledgement", "broker acknowledgement", shown["iv"], associated_data, sealed)
+        assert all(acknowledged[nonce] == shown[nonce] for nonce in (*nonces, "finalNonce"))
+        shared = self.ephemeral.decapsulate(unbase64(acknowledged["encapsulated"]))
         self.derived.check("secret for the ephemeral key", shared)
-        secret = derive(unbase64(ticket["secret"]) + shared, "broker shared secret", sha256(beside, sealed))
+        secret = derive(unbase64(ticket["secret"]) + shared, "broker shared secret", sha256(associated_data, sealed))
         self.signed_request(self.derived.check("shared secret", secret), ticket["id"])
 
     def signed_request(self, secret, ticket):
@@ -147,9 +148,9 @@ class Dialog:
 
 
 def check(file):
-    """Reads a dialog; gives how many messages it has."""
+    """Verifies a dialog. Returns the number of its messages."""
     dialog = Dialog(file)
     dialog.read()
     missing = set(dialog.derived.listed) - dialog.derived.seen
-    assert not missing, f"never worked out: {missing}"
+    assert not missing, f"values that were not computed: {missing}"
     return len(dialog.texts)

@@ -1,8 +1,9 @@
-//! Whether the time of an answer tells that the owner of a name logged in meanwhile.
+//! Measures whether response times reveal that the owner of an account has logged in.
 //!
-//! Failures at two names, from sources that never logged in with them, slow both. Then the owner of one logs in and the
-//! owner of the other does not, and once the failures are forgotten both names are probed from a new source. The
-//! control is a probe before they are forgotten, which waits.
+//! Failed logins for two accounts, from sources that never logged in to them, cause delays for
+//! both. Then the owner of one account logs in and the owner of the other does not. After the
+//! failures have expired, a new source probes both accounts. The control is a probe before the
+//! failures expire, which is delayed.
 
 use std::time::Duration;
 
@@ -11,22 +12,23 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::Result;
 use crate::login::{Who, log_in};
 use crate::report::{Row, Unit, percentile};
-use crate::server::{FORGOTTEN, KNOWN, OTHER};
+use crate::server::{FAILURES_EXPIRY, KNOWN, OTHER};
 use crate::site::{Running, attacker, millis, now};
 
-/// The scenario whose site forgets failures soon.
+/// The scenario whose site has failed logins expire soon.
 pub(crate) const SITE: &str = "activity";
 
-/// Sources that fail at each name, and how often each: one failure more than are free.
+/// The number of sources that fail for each account, and of failures of each: one more than cause
+/// no delay.
 const SOURCES: usize = 7;
 const FAILURES: usize = 3;
 
-/// Rounds, each of which takes twice as long as failures are remembered.
+/// Runs the rounds. Each takes a little longer than failures are remembered.
 pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     let owner = attacker(0);
     let (mut active, mut quiet, mut control) = (Vec::new(), Vec::new(), Vec::new());
     let mut source = 1;
-    // It is known from now on.
+    // From now on the owner's address is a known source.
     log_in(site, owner, Who::Maria).await?;
     for _ in 0..rounds {
         for name in [KNOWN, OTHER] {
@@ -41,19 +43,19 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
         control.push(answer(site, source, &site.flight_of_person(OTHER)?).await?);
         source += 1;
         log_in(site, owner, Who::Maria).await?;
-        tokio::time::sleep(Duration::from_millis(FORGOTTEN) + Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(FAILURES_EXPIRY) + Duration::from_secs(1)).await;
         for (name, took) in [(KNOWN, &mut active), (OTHER, &mut quiet)] {
             took.push(answer(site, source, &site.flight_of_person(name)?).await?);
             source += 1;
         }
     }
     let [active, quiet, control] = [active, quiet, control].map(|samples| percentile(&samples, 50));
-    let later = "probe, its owner logged in meanwhile: later than where the owner did not";
+    let later = "probe, its owner logged in before: later than without that login";
     Ok(vec![
         Row::new("probe: median answer", quiet, Unit::Milliseconds),
         Row::new(later, (active - quiet).max(0.0), Unit::Milliseconds).at_most(50.0),
         Row::new(
-            "control, which must be told apart: a probe before failures are forgotten",
+            "control, which must differ: a probe before failures expire",
             control - quiet,
             Unit::Milliseconds,
         )
@@ -61,7 +63,7 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     ])
 }
 
-/// From the flight to the answer, in milliseconds.
+/// The time from the flight to the response, in milliseconds.
 async fn answer(site: &Running, from: usize, flight: &[u8]) -> Result<f64> {
     let mut socket = site.connect_from(attacker(from)).await?;
     let begun = now();

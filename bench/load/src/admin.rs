@@ -1,4 +1,4 @@
-//! The admin socket beside a flood: an operator who has to stop an attack needs it then.
+//! The admin socket during a flood, when an operator needs it to stop the attack.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::honest::Logins;
 use crate::site::{Running, now};
 use crate::{Result, Size};
 
-/// Time from one answer to the next question.
+/// Time from one response to the next request.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The longest answer, in bytes.
+/// The maximum length of a response, in bytes.
 const MAX_LINE: usize = 1 << 20;
-/// How long an admin waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an admin waits for a response.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks for the site's status time and again, over a new connection each time.
+/// Requests the site's status repeatedly, over a new connection each time.
 pub(crate) async fn probe(site: &Running, size: Size) -> Logins {
     let mut answers = Logins::default();
     for _ in 0..size.of(100, 4) {
         let begun = now();
-        let answered = timeout(PATIENCE, status(site)).await;
+        let answered = timeout(TIMEOUT, status(site)).await;
         let answered = answered.is_ok_and(|answered| answered.is_ok());
         answers.take(answered.then(|| begun.elapsed()));
         tokio::time::sleep(PAUSE).await;

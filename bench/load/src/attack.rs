@@ -1,4 +1,4 @@
-//! What attackers do, each connection of its own, again and again.
+//! The attackers. Each opens one connection after the other.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,31 +16,32 @@ use crate::report::percentile;
 use crate::server::{KNOWN, OTHER};
 use crate::site::{Running, attacker};
 
-/// From one byte of a slow connection to the next; from the end of one to the next connection.
+/// Time between two bytes of a slow connection, and between two slow connections.
 const SLOWNESS: Duration = Duration::from_secs(3);
-/// From the end of another attack to the next of the same attacker. Without it the attackers' own work would
-/// be measured: they share the machine with the site.
+/// Time between two connections of the other attacks. The attackers share the machine with the
+/// site, so without a pause the measurement would be of their own work.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often the connections that are held are counted.
+/// Time between two counts of the open connections.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);
-/// How long an attack may take to come to its full size.
+/// How long an attack may take to reach its full size.
 const SETTLING: Duration = Duration::from_secs(20);
 
-/// First flights to send: they are recorded before, so that the attack costs the attacker little.
+/// First flights of logins. They are recorded before the attack, so that the attack costs the
+/// attackers little.
 pub(crate) struct Flights {
     persons: Vec<Vec<u8>>,
     services: Vec<Vec<u8>>,
 }
 
 impl Flights {
-    /// Half of the persons' flights are of the person who logs in honestly, the others of somebody else and
-    /// of nobody.
+    /// Records flights. Half of the persons' flights name the person who also logs in honestly, a
+    /// quarter name another person, and a quarter name unknown accounts.
     pub(crate) fn record(site: &Running, count: usize) -> Result<Self> {
         let persons = (0..count)
             .map(|number| match number % 4 {
                 0 | 1 => site.flight_of_person(KNOWN),
                 2 => site.flight_of_person(OTHER),
-                _ => site.flight_of_person(&format!("nobody{number}")),
+                _ => site.flight_of_person(&format!("unknown{number}")),
             })
             .collect::<Result<_>>()?;
         let services = (0..count)
@@ -60,38 +61,38 @@ impl Flights {
     }
 }
 
-/// What the attackers of one attack have in common.
+/// The state that the attackers of one attack share.
 #[derive(Default)]
 struct Count {
-    over: AtomicBool,
+    ended: AtomicBool,
     attempts: AtomicUsize,
-    held: AtomicUsize,
+    open: AtomicUsize,
 }
 
-/// A connection that the attacker has and the site has not ended.
-struct Held<'a>(&'a Count);
+/// An attacker's connection that the site has not closed.
+struct OpenConnection<'a>(&'a Count);
 
-impl<'a> Held<'a> {
+impl<'a> OpenConnection<'a> {
     fn new(count: &'a Count) -> Self {
-        count.held.fetch_add(1, Ordering::Relaxed);
+        count.open.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// An attack that goes on until it is dropped.
+/// An attack. It ends when this is dropped.
 pub(crate) struct Attack {
     count: Arc<Count>,
     _tasks: JoinSet<()>,
 }
 
 impl Attack {
-    /// Begins; `at_once` connections at a time, from the addresses of these numbers.
+    /// Starts an attack with `at_once` concurrent connections from these sources.
     pub(crate) fn begin(
         site: &Arc<Running>,
         flights: &Arc<Flights>,
@@ -110,10 +111,10 @@ impl Attack {
             let (site, flights, count) = (site.clone(), flights.clone(), count.clone());
             let share = task as f64 / at_once as f64;
             tasks.spawn(async move {
-                // One after the other, not all in step.
+                // Spreads the attackers' connections over time.
                 tokio::time::sleep(pause.mul_f64(share)).await;
                 let mut number = task;
-                while !count.over.load(Ordering::Relaxed) {
+                while !count.ended.load(Ordering::Relaxed) {
                     let from = first + number % count_of_sources;
                     count.attempts.fetch_add(1, Ordering::Relaxed);
                     let _ = one(&site, &flights, kind, number, from, &count).await;
@@ -128,25 +129,25 @@ impl Attack {
         }
     }
 
-    /// Waits until each of that many attackers has begun.
+    /// Waits until `at_once` attackers have started.
     pub(crate) async fn settled(&self, at_once: usize) {
         let all = async {
             while self.attempts() < at_once {
                 tokio::time::sleep(COUNTED_EVERY).await;
             }
         };
-        // An attack that the machine is too slow for shows in the number of its attempts.
+        // If the machine is too slow for the attack, the number of its attempts shows it.
         let _ = timeout(SETTLING, all).await;
         tokio::time::sleep(COUNTED_EVERY * 3).await;
     }
 
-    /// How often somebody tried to connect.
+    /// The number of attempts to connect.
     pub(crate) fn attempts(&self) -> usize {
         self.count.attempts.load(Ordering::Relaxed)
     }
 
-    /// Counts the connections that the site holds, until [`Counting::finish`].
-    pub(crate) fn held_meanwhile(&self) -> Counting {
+    /// Counts the attackers' open connections until [`Counting::finish`].
+    pub(crate) fn count_open(&self) -> Counting {
         let (finish, mut finished) = oneshot::channel();
         let count = self.count.clone();
         let counts = tokio::spawn(async move {
@@ -154,7 +155,7 @@ impl Attack {
             let mut pace = tokio::time::interval(COUNTED_EVERY);
             while finished.try_recv().is_err() {
                 pace.tick().await;
-                counts.push(count.held.load(Ordering::Relaxed) as f64);
+                counts.push(count.open.load(Ordering::Relaxed) as f64);
             }
             counts
         });
@@ -164,35 +165,35 @@ impl Attack {
 
 impl Drop for Attack {
     fn drop(&mut self) {
-        self.count.over.store(true, Ordering::Relaxed);
+        self.count.ended.store(true, Ordering::Relaxed);
     }
 }
 
-/// The connections held, counted time and again.
+/// Repeated counts of open connections.
 pub(crate) struct Counting {
     finish: oneshot::Sender<()>,
     counts: JoinHandle<Vec<f64>>,
 }
 
-/// How many connections the site held at once.
-pub(crate) struct HeldAtOnce {
+/// The number of connections that were open at the same time.
+pub(crate) struct OpenAtOnce {
     pub(crate) least: f64,
     pub(crate) median: f64,
 }
 
 impl Counting {
-    pub(crate) async fn finish(self) -> Result<HeldAtOnce> {
-        // Whoever counts ends with the other end of the channel too.
+    pub(crate) async fn finish(self) -> Result<OpenAtOnce> {
+        // If the receiver is gone, the counting task has ended.
         let _ = self.finish.send(());
         let counts = self.counts.await?;
-        Ok(HeldAtOnce {
+        Ok(OpenAtOnce {
             least: percentile(&counts, 0),
             median: percentile(&counts, 50),
         })
     }
 }
 
-/// One attack, to its end.
+/// One connection of an attack, until it ends.
 async fn one(
     site: &Running,
     flights: &Flights,
@@ -202,12 +203,12 @@ async fn one(
     count: &Count,
 ) -> Result<()> {
     let mut socket = site.connect_from(attacker(from)).await?;
-    let _held = Held::new(count);
+    let _open = OpenConnection::new(count);
     let mut answer = vec![0; 4_096];
     match kind {
         "slow" => {
             for byte in flights.person(number).chunks(1) {
-                if count.over.load(Ordering::Relaxed) {
+                if count.ended.load(Ordering::Relaxed) {
                     break;
                 }
                 socket.write_all(byte).await?;

@@ -1,4 +1,4 @@
-//! How soon a session that an admin cuts is dead.
+//! The time from an admin's `session cut` to the end of the connection.
 
 use countersign_client::{Connector, LoginAs};
 use countersign_proto::operation::Operation;
@@ -26,7 +26,7 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
         let id = listed.pointer("/entries/0/id").ok_or("no session")?;
         let cut = operation("cut", &json!({ "id": id }))?;
         let begun = now();
-        // The session's events end with its connection.
+        // The stream of events ends with the connection.
         let ended = async {
             while events.next().await.is_some() {}
             begun.elapsed()
@@ -42,7 +42,7 @@ pub(crate) async fn run(site: &Running, size: Size) -> Result<Vec<Row>> {
     ])
 }
 
-/// An operation on sessions; of those that are open, the last one is the only one here.
+/// An operation of the group `session`.
 fn operation(command: &str, params: &serde_json::Value) -> Result<Operation> {
     Ok(Operation::new(1, "session", command, to_raw_value(params)?))
 }

@@ -1,4 +1,4 @@
-//! Honest logins in quiet, and the same beside a flood.
+//! Honest logins without an attack, and during a flood.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +14,22 @@ use crate::{Files, Result, Size};
 
 const ADMIN: &str = "admin socket";
 
-/// A flood, and what is promised beside it.
+/// A flood, and the targets for honest clients during it.
 struct Flood {
-    /// What its attackers do.
+    /// The kind of attack.
     attack: &'static str,
-    /// How many of them there are.
+    /// The number of concurrent attackers.
     at_once: usize,
-    /// How many times as long as in quiet an honest login may take.
-    most: f64,
-    /// Whether it guesses at the name of the person who logs in: a stranger of that name has to wait then.
-    guesses: bool,
+    /// The maximum ratio of an honest login's p99 to that without an attack.
+    max_ratio: f64,
+    /// Whether it fails logins of the account that also logs in honestly. Logins from new sources
+    /// are delayed then.
+    fails_logins: bool,
 }
 
 impl Flood {
     fn of(scenario: &str, size: Size) -> Self {
-        let (attack, most) = match scenario {
+        let (attack, max_ratio) = match scenario {
             "slow" | "held" => ("slow", 2.0),
             "garbage" => ("garbage", 3.0),
             "half" => ("half", 3.0),
@@ -40,26 +41,26 @@ impl Flood {
                 "slow" => size.of(10_000, 200),
                 _ => size.of(64, 8),
             },
-            most,
-            guesses: matches!(attack, "half" | "wrong"),
+            max_ratio,
+            fails_logins: matches!(attack, "half" | "wrong"),
         }
     }
 
-    /// What is promised of an honest login's p99.
-    fn p99(&self, of: &str, kind: Kind, beside: &Logins, quiet: &Logins) -> Row {
-        let (beside, quiet) = (beside.percentile(99), quiet.percentile(99));
+    /// The target for the p99 of honest logins.
+    fn p99(&self, of: &str, kind: Kind, attacked: &Logins, quiet: &Logins) -> Row {
+        let (attacked, quiet) = (attacked.percentile(99), quiet.percentile(99));
         let what = format!("{of}: {}: p99", kind.name());
-        if kind == Kind::Away && self.guesses {
+        if kind == Kind::NewSource && self.fails_logins {
             let wait = LoginThrottleLimits::default().max_delay_from_unknown_sources as f64;
-            let most = (wait + (self.most - 1.0) * quiet).ceil();
-            return Row::new(what + " less quiet", beside - quiet, Unit::Milliseconds)
-                .at_most(most);
+            let max = (wait + (self.max_ratio - 1.0) * quiet).ceil();
+            return Row::new(what + " less quiet", attacked - quiet, Unit::Milliseconds)
+                .at_most(max);
         }
-        Row::new(what + " to quiet", beside / quiet, Unit::Ratio).at_most(self.most)
+        Row::new(what + " to quiet", attacked / quiet, Unit::Ratio).at_most(self.max_ratio)
     }
 }
 
-/// What is promised of logins, however few files the site may have open.
+/// The target for the success of logins, whatever the site's limit of open files.
 fn success(what: String, logins: &Logins) -> Row {
     Row::new(what, logins.success(), Unit::Percent).at_least(99.9)
 }
@@ -83,28 +84,28 @@ pub(crate) async fn run(
     }
     rows.extend(took("quiet", ADMIN, &admin::probe(site, size).await));
     let mut first = 0;
-    // One source does not get that many connections, whatever its limit: a quarter of them all at most.
+    // A single source gets a quarter of all connections at most, whatever its limit.
     let sources = match scenario {
         "held" => &[4_096][..],
         _ => &[1, 64, 4_096][..],
     };
     for sources in size.of(sources, &[16][..]) {
         let of = format!("from {sources} sources");
-        // Others each time: those of before may be turned away for a while.
+        // New sources each time, because the earlier ones may be under a rate-limit penalty.
         let from = first..first + sources;
         first = from.end;
         let attack = Attack::begin(site, &flights, flood.attack, flood.at_once, from);
         progress(&of, "the attack begins");
         attack.settled(flood.at_once).await;
-        let held = attack.held_meanwhile();
+        let open = attack.count_open();
         for (kind, quiet) in &quiet {
             progress(&of, kind.name());
-            let beside = honest.log_in(*kind).await;
+            let attacked = honest.log_in(*kind).await;
             let what = format!("{of}: {}: success", kind.name());
-            rows.push(success(what, &beside));
-            rows.extend(took(&of, kind.name(), &beside));
+            rows.push(success(what, &attacked));
+            rows.extend(took(&of, kind.name(), &attacked));
             if !matches!(files, Some(Files::Hard(_))) {
-                rows.push(flood.p99(&of, *kind, &beside, quiet));
+                rows.push(flood.p99(&of, *kind, &attacked, quiet));
             }
         }
         progress(&of, ADMIN);
@@ -112,10 +113,10 @@ pub(crate) async fn run(
         let what = format!("{of}: {ADMIN}: success");
         rows.push(Row::new(what, answers.success(), Unit::Percent).at_least(99.9));
         rows.extend(took(&of, ADMIN, &answers));
-        let held = held.finish().await?;
+        let open = open.finish().await?;
         let least = Row::new(
             format!("{of}: attacker's connections held, least"),
-            held.least,
+            open.least,
             Unit::Count,
         );
         rows.extend([
@@ -126,11 +127,11 @@ pub(crate) async fn run(
             ),
             Row::new(
                 format!("{of}: attacker's connections held, median"),
-                held.median,
+                open.median,
                 Unit::Count,
             ),
             match scenario {
-                // A process that may have 20,000 files keeps half of its places for sessions.
+                // A process with 20,000 files reserves half of its connections for sessions.
                 "held" => least.at_least(size.of(9_000.0, 200.0)),
                 _ => least,
             },
@@ -141,16 +142,17 @@ pub(crate) async fn run(
     Ok(rows)
 }
 
-/// Tells a person who waits what is measured now: a flood takes minutes, and its rows come at its end.
+/// Prints the present measurement to stderr, because a flood takes minutes and its rows appear at
+/// its end.
 #[allow(clippy::print_stderr, reason = "rows go to stdout, progress does not")]
 fn progress(of: &str, what: &str) {
     eprintln!("{of}: {what}");
 }
 
-/// How long honest logins, or an admin's questions, took.
-fn took(of: &str, whose: &str, logins: &Logins) -> [Row; 2] {
+/// The durations of honest logins or of an admin's requests.
+fn took(of: &str, client: &str, logins: &Logins) -> [Row; 2] {
     [50, 99].map(|per_cent| {
-        let what = format!("{of}: {whose}: p{per_cent}");
+        let what = format!("{of}: {client}: p{per_cent}");
         Row::new(what, logins.percentile(per_cent), Unit::Milliseconds)
     })
 }

@@ -1,5 +1,5 @@
-//! Honest logins: of a service at a steady pace, and of a person from where they logged in before and from
-//! where nobody ever did.
+//! Honest logins: of a service at a steady pace, of a person from a known source, and of the same
+//! person from new sources.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -16,39 +16,39 @@ use crate::{Result, Size};
 
 /// Time between two logins of the service.
 const PACE: Duration = Duration::from_millis(20);
-/// Time from the end of one login of the person to the next. Each stretches a pass phrase, on the processors that the
-/// site needs.
+/// Time from the end of one login of the person to the next. Each login runs the key stretching
+/// function, on the same processors as the site.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Time from the beginning of one login from a new source to that of the next.
-const PACE_AWAY: Duration = Duration::from_millis(500);
-/// How long an honest client waits.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Where the person logged in before.
-const AT_HOME: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
+const PACE_OF_NEW_SOURCES: Duration = Duration::from_millis(500);
+/// How long an honest client waits for a login.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The known source: the person logged in from it before.
+const KNOWN_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 1);
 
-/// Who logs in honestly.
+/// A kind of honest login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Service,
-    /// The person, from a source from which they logged in before.
-    AtHome,
-    /// The same person, each time from a source from which nobody ever logged in.
-    Away,
+    /// The person, from the source of earlier logins.
+    KnownSource,
+    /// The same person, each time from a source without an earlier login.
+    NewSource,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Service, Self::AtHome, Self::Away];
+    pub(crate) const ALL: [Self; 3] = [Self::Service, Self::KnownSource, Self::NewSource];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Service => "service",
-            Self::AtHome => "person, known source",
-            Self::Away => "person, new source",
+            Self::KnownSource => "person, known source",
+            Self::NewSource => "person, new source",
         }
     }
 }
 
-/// How long each took in milliseconds, and how many failed.
+/// The durations of logins in milliseconds, and the number of failures.
 #[derive(Default)]
 pub(crate) struct Logins {
     took: Vec<f64>,
@@ -63,7 +63,7 @@ impl Logins {
         }
     }
 
-    /// Of a hundred, how many got in.
+    /// The percentage of logins that succeeded.
     pub(crate) fn success(&self) -> f64 {
         let all = self.took.len() + self.failed;
         self.took.len() as f64 / all.max(1) as f64 * 100.0
@@ -78,40 +78,40 @@ impl Logins {
 pub(crate) struct Honest {
     site: Arc<Running>,
     size: Size,
-    /// How many new sources there were.
+    /// The number of new sources used so far.
     sources: AtomicU32,
 }
 
 impl Honest {
-    /// Everybody logs in once, so that what is kept from a first login is there.
+    /// Logs in with each account, so that the site has cached what a first login leaves.
     pub(crate) async fn arrive(site: &Arc<Running>, size: Size) -> Result<Self> {
         let honest = Self {
             site: site.clone(),
             size,
             sources: AtomicU32::new(0),
         };
-        log_in(site, AT_HOME, login::Who::Maria).await?;
+        log_in(site, KNOWN_SOURCE, login::Who::Maria).await?;
         honest.services(10).await;
         Ok(honest)
     }
 
-    /// All the logins of a kind.
+    /// Performs all logins of a kind.
     pub(crate) async fn log_in(&self, kind: Kind) -> Logins {
         match kind {
             Kind::Service => self.services(self.size.of(1_000, 20)).await,
-            Kind::AtHome | Kind::Away => self.persons(kind, self.size.of(30, 2)).await,
+            Kind::KnownSource | Kind::NewSource => self.persons(kind, self.size.of(30, 2)).await,
         }
     }
 
-    /// The service logs in at a steady pace, whether the logins before are done or not.
+    /// Logs the service in at a steady pace, without waiting for earlier logins.
     async fn services(&self, count: usize) -> Logins {
-        let mut under_way = tokio::task::JoinSet::new();
+        let mut pending = tokio::task::JoinSet::new();
         let mut pace = interval(PACE);
         for _ in 0..count {
             pace.tick().await;
             let site = self.site.clone();
-            under_way.spawn(async move {
-                let connector = Connector::new(&site.uri).timeout(PATIENCE);
+            pending.spawn(async move {
+                let connector = Connector::new(&site.uri).timeout(TIMEOUT);
                 let begun = now();
                 let client = connector
                     .connect(LoginAs::Service(site.robot.clone()))
@@ -123,38 +123,38 @@ impl Honest {
             });
         }
         let mut logins = Logins::default();
-        for took in under_way.join_all().await {
+        for took in pending.join_all().await {
             logins.take(took);
         }
         logins
     }
 
-    /// The person logs in again and again: from the known source one login after the other, from new sources at a
-    /// steady pace, since each of these may have to wait.
+    /// Logs the person in: from the known source one login after the other; from new sources at a
+    /// steady pace, because each of these may be delayed.
     async fn persons(&self, kind: Kind, count: usize) -> Logins {
         let mut logins = Logins::default();
-        let mut under_way = tokio::task::JoinSet::new();
+        let mut pending = tokio::task::JoinSet::new();
         for _ in 0..count {
             let from = match kind {
-                Kind::Away => self.new_source(),
-                _ => AT_HOME,
+                Kind::NewSource => self.new_source(),
+                _ => KNOWN_SOURCE,
             };
             let site = self.site.clone();
-            under_way.spawn(async move {
-                let entered = timeout(PATIENCE, log_in(&site, from, login::Who::Maria)).await;
-                entered
+            pending.spawn(async move {
+                let logged_in = timeout(TIMEOUT, log_in(&site, from, login::Who::Maria)).await;
+                logged_in
                     .ok()
                     .and_then(Result::ok)
-                    .map(|entered| entered.took)
+                    .map(|logged_in| logged_in.took)
             });
-            if kind == Kind::Away {
-                tokio::time::sleep(PACE_AWAY).await;
-            } else if let Some(Ok(took)) = under_way.join_next().await {
+            if kind == Kind::NewSource {
+                tokio::time::sleep(PACE_OF_NEW_SOURCES).await;
+            } else if let Some(Ok(took)) = pending.join_next().await {
                 logins.take(took);
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        for took in under_way.join_all().await {
+        for took in pending.join_all().await {
             logins.take(took);
         }
         logins

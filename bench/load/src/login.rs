@@ -1,5 +1,5 @@
-//! Logins of this program's own making, from any address: where the stretching of a pass phrase is not of
-//! interest, and where the socket alone is to stay.
+//! Logins from any address without the client library: to leave the key stretching function out of
+//! the measured time, and to keep only the socket of a session.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use crate::Result;
 use crate::server::KNOWN;
 use crate::site::{Running, now};
 
-/// Who logs in.
+/// The account that logs in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Who {
-    /// The service.
+    /// The service `robot`.
     Robot,
-    /// The person of the name [`KNOWN`].
+    /// The person [`KNOWN`].
     Maria,
 }
 
-/// An open session: its socket, and how long the login took without the stretching, which costs a client as
-/// much wherever it logs in.
-pub(crate) struct Entered {
+/// A session: its socket, and the duration of the login without the key stretching function, whose
+/// cost does not depend on the site.
+pub(crate) struct LoggedIn {
     pub(crate) socket: TcpStream,
     pub(crate) took: Duration,
 }
 
-/// A whole login from that address of this machine.
-pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<Entered> {
+/// Logs in from a local address.
+pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<LoggedIn> {
     let entropy = &mut SystemEntropy;
     let (mut out, mut inbox) = (Vec::new(), Inbox::default());
     let mut login = match who {
@@ -58,20 +58,20 @@ pub(crate) async fn log_in(site: &Running, from: Ipv4Addr, who: Who) -> Result<E
         login = match step {
             ClientStep::NeedMore(login) => login,
             ClientStep::Stretch(stretch) => {
-                let stretched = now();
+                let stretch_start = now();
                 let (login, proof) = tokio::task::spawn_blocking(move || {
                     let mut proof = Vec::new();
                     let login = stretch.run(&mut SystemEntropy, &mut proof);
                     (login, proof)
                 })
                 .await?;
-                ksf += stretched.elapsed();
+                ksf += stretch_start.elapsed();
                 out = proof;
                 login?
             }
             ClientStep::LoggedIn(_) => {
                 let took = begun.elapsed().saturating_sub(ksf);
-                return Ok(Entered { socket, took });
+                return Ok(LoggedIn { socket, took });
             }
         };
     }

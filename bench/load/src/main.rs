@@ -1,15 +1,16 @@
-//! A site under load and attack (`bench/README.md`).
+//! Measures a site under load and attack (`bench/README.md`). A measuring program, not a test of
+//! correctness.
 //!
 //! ```text
 //! cargo run --release -p countersign-load -- [--json] [--small] [--rounds=NUMBER]
 //!     [--soft-files=NUMBER | --hard-files=NUMBER] [scenario…]
 //! ```
 //!
-//! The site is a process of its own, so that its memory is its own; this one is everybody else: honest
-//! clients at a few addresses of 127.0.0.0/16, and attackers from as many others of 127.0.0.0/8 as a scenario
-//! says.
+//! The site runs in a process of its own, so that its memory can be measured. This process runs the
+//! clients: honest ones from a few addresses of 127.0.0.0/16, and attackers from other addresses of
+//! 127.0.0.0/8, as many as the scenario defines.
 //!
-//! It ends with exit code 1 when a target is missed; in small, where figures mean little, it does not.
+//! The exit code is 1 if a target is missed, except with `--small`, where figures mean little.
 
 mod activity;
 mod admin;
@@ -30,10 +31,10 @@ use std::sync::Arc;
 
 use report::Report;
 
-/// What may go wrong; each says it in its own words.
+/// The result of a measurement. The error is a message for people.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// How much is done: all of it, or just enough to see that it works.
+/// The amount of work: a full measurement, or just enough to see that the program works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
     Full,
@@ -41,7 +42,7 @@ pub(crate) enum Size {
 }
 
 impl Size {
-    /// One of two numbers.
+    /// Selects one of two values.
     pub(crate) fn of<T>(self, full: T, small: T) -> T {
         match self {
             Self::Full => full,
@@ -50,17 +51,18 @@ impl Size {
     }
 }
 
-/// How many files the site may have open, as `ulimit` says; the attackers have a limit of their own.
+/// The limit of open files of the site's process, as of `ulimit`. The attackers have their own
+/// limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Files {
-    /// So many unless it raises that itself.
+    /// The soft limit; the process may raise it.
     Soft(u64),
-    /// So many and no more.
+    /// The hard limit.
     Hard(u64),
 }
 
 impl Files {
-    /// Reads an option of the command line.
+    /// Parses a command-line option.
     fn parse(option: &str) -> Option<Self> {
         let soft = option.strip_prefix("--soft-files=").map(str::parse);
         let hard = option.strip_prefix("--hard-files=").map(str::parse);
@@ -71,7 +73,7 @@ impl Files {
         }
     }
 
-    /// As an option of the command line.
+    /// The command-line option for it.
     fn option(self) -> String {
         match self {
             Self::Soft(number) => format!("--soft-files={number}"),
@@ -80,7 +82,7 @@ impl Files {
     }
 }
 
-/// Rounds of `names`, unless the command line says otherwise.
+/// The default number of rounds of `names`.
 const ROUNDS: usize = 20_000;
 
 const SCENARIOS: [&str; 9] = [
@@ -138,7 +140,7 @@ fn main() -> ExitCode {
     report::exit(verdict(size, missed))
 }
 
-/// What so many missed targets mean.
+/// The result for this number of missed targets.
 fn verdict(size: Size, missed: usize) -> Result<()> {
     match (size, missed) {
         (Size::Small, _) | (Size::Full, 0) => Ok(()),
@@ -163,8 +165,8 @@ pub(crate) fn run(
             "names" => {
                 let mut rows = names::run(&site, rounds).await?;
                 rows.extend(tickets::run(&site, rounds / 4).await?);
-                let forgetful = site::Running::start(activity::SITE, files).await?;
-                rows.extend(activity::run(&forgetful, size.of(9, 1)).await?);
+                let short_memory = site::Running::start(activity::SITE, files).await?;
+                rows.extend(activity::run(&short_memory, size.of(9, 1)).await?);
                 Ok(rows)
             }
             flood => floods::run(&site, flood, size, files).await,

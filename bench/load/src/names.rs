@@ -1,8 +1,10 @@
-//! Whether the time of an answer tells a known name from an unknown or a locked one.
+//! Measures whether response times distinguish a known account name from an unknown or a locked
+//! one.
 //!
-//! Logins of each kind take turns, in an order that chance makes anew each time, so that a minute in which
-//! the machine is slow weighs on all. The control is a known name whose flight takes the site some
-//! microseconds more: the same program must tell it apart, or it would tell nothing.
+//! Each round logs in once for each kind of name, in a random order, so that slow minutes of the
+//! machine affect all kinds. The control is a known name whose flight takes the site some
+//! microseconds longer. The measurement must detect this difference, else its other results have no
+//! meaning.
 
 use countersign_crypto::entropy::{SystemEntropy, fresh};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,16 +14,16 @@ use crate::report::{Row, Unit, percentile};
 use crate::server::{KNOWN, LOCKED};
 use crate::site::{Running, attacker, now};
 
-/// The kinds of names that are compared; the last is the control.
+/// The kinds of names. The last is the control.
 const KINDS: [&str; 4] = ["known", "unknown", "locked", "control"];
 
-/// Interleaved rounds, and a twentieth more that do not count.
+/// Runs `rounds` interleaved rounds, after a twentieth as many to warm up.
 pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     let flight = |name: &str| site.flight_of_person(name);
     let nops = [0x70, 0x00].repeat(3_000);
     let flights = [
         flight(KNOWN)?,
-        flight("nobody")?,
+        flight("unused")?,
         flight(LOCKED)?,
         [nops, flight(KNOWN)?].concat(),
     ];
@@ -58,7 +60,7 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
         Row::new(what("unknown"), apart(unknown), Unit::Count).at_most(1.0),
         Row::new(what("locked"), apart(locked), Unit::Count).at_most(1.0),
         Row::new(
-            what("control, which must be told apart:"),
+            what("control, which must differ:"),
             apart(control),
             Unit::Count,
         )
@@ -67,7 +69,7 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The kinds in an order that chance makes.
+/// The kinds in a random order.
 pub(crate) fn shuffled() -> [usize; 4] {
     let mut order = [0, 1, 2, 3];
     for at in (1..order.len()).rev() {
@@ -77,14 +79,15 @@ pub(crate) fn shuffled() -> [usize; 4] {
     order
 }
 
-/// From the flight to the end of the answer, in microseconds, and the answer's length.
+/// The time from the flight to the end of the response in microseconds, and the response's length
+/// in bytes.
 async fn answer(site: &Running, from: usize, flight: &[u8]) -> Result<(f64, usize)> {
     let mut socket = site.connect_from(attacker(from)).await?;
     socket.set_nodelay(true)?;
     let mut answer = vec![0; 8_192];
     let begun = now();
     socket.write_all(flight).await?;
-    // The site sends its answer with one write.
+    // The site sends its response with one write.
     let length = socket.read(&mut answer).await?;
     let took = begun.elapsed();
     Ok((took.as_secs_f64() * 1e6, length))

@@ -1,4 +1,4 @@
-//! What was measured, as a table for people or as JSON; the one module here that prints.
+//! Prints the measurements as a table or as JSON. The only module that prints.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Milliseconds,
@@ -41,7 +41,7 @@ pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) figure: f64,
     pub(crate) unit: Unit,
-    /// What it is promised to be: at least, or at most.
+    /// The target, if there is one.
     pub(crate) target: Option<Target>,
 }
 
@@ -79,7 +79,7 @@ impl Row {
     }
 }
 
-/// Prints rows as they come, or all at once as JSON.
+/// Prints rows as they are measured, or all of them as JSON at the end.
 pub(crate) struct Report {
     json: Option<Vec<Value>>,
     missed: usize,
@@ -121,7 +121,7 @@ impl Report {
         }
     }
 
-    /// How many targets were missed.
+    /// The number of missed targets.
     pub(crate) const fn missed(&self) -> usize {
         self.missed
     }
@@ -133,12 +133,12 @@ impl Report {
     }
 }
 
-/// A line for the other process.
-pub(crate) fn tell(line: &Value) {
+/// Prints a line for the parent process.
+pub(crate) fn print_line(line: &Value) {
     println!("{line}");
 }
 
-/// Says that an argument means nothing here.
+/// Reports an unknown argument.
 pub(crate) fn misused(argument: &str, known: &str) -> ExitCode {
     eprintln!(
         "`{argument}` is neither --json, --small, --rounds=NUMBER, --soft-files=NUMBER, --hard-files=NUMBER nor a scenario; the scenarios are {known}"
@@ -146,7 +146,7 @@ pub(crate) fn misused(argument: &str, known: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The exit code, with what went wrong if something did.
+/// The exit code of a result. Prints the error, if there is one.
 pub(crate) fn exit(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -157,7 +157,7 @@ pub(crate) fn exit(result: Result<()>) -> ExitCode {
     }
 }
 
-/// What `per_cent` of the samples do not exceed.
+/// The value that `per_cent` of the samples do not exceed.
 pub(crate) fn percentile(samples: &[f64], per_cent: usize) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The site's own process: founds a site with a few accounts and serves it until it is told to stop.
+//! The site's process: creates a site with a few accounts, and serves it until standard input ends.
 
 use std::io::Read;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use serde_json::json;
 
 use crate::{Files, Result, activity, report};
 
-/// The argument that makes this program the site.
+/// The argument with which this program runs as the site.
 pub(crate) const MODE: &str = "--serve";
 
-/// The persons: one who logs in honestly, another one, and one who may not log in.
+/// The persons: the one who logs in honestly, another one, and one whose account is locked.
 pub(crate) const KNOWN: &str = "maria";
 pub(crate) const OTHER: &str = "otto";
 pub(crate) const LOCKED: &str = "laura";
 
-/// When the site of `activity` forgets failures, in milliseconds.
-pub(crate) const FORGOTTEN: u64 = 4_000;
+/// When failed logins expire at the site of `activity`, in milliseconds.
+pub(crate) const FAILURES_EXPIRY: u64 = 4_000;
 
-/// What a scenario needs other than the defaults, with which all floods but `held` are measured.
+/// The limits for a scenario. All floods except `held` have the defaults.
 fn limits(scenario: &str) -> Limits {
     let defaults = Limits::default();
     let many = Limits {
@@ -43,8 +43,7 @@ fn limits(scenario: &str) -> Limits {
     };
     match scenario {
         "unauthenticated" | "idle" | "cut" => many,
-        // Ten thousand connections that nobody is proved on are more than the defaults let anybody have, and
-        // these are to stay.
+        // The defaults do not admit ten thousand unauthenticated connections, nor keep them open.
         "held" => Limits {
             connections_per_source: 12_000,
             connections_per_network: 12_000,
@@ -55,7 +54,7 @@ fn limits(scenario: &str) -> Limits {
             unauthenticated_timeout: Duration::from_secs(600),
             ..defaults
         },
-        // LoginThrottle are slowed, names or no names; here it is to be measured whether anything else differs.
+        // Without the login throttle, whose delays do not depend on whether a name exists.
         "names" => Limits {
             login_throttle: LoginThrottleLimits {
                 free: u32::MAX,
@@ -68,10 +67,10 @@ fn limits(scenario: &str) -> Limits {
             },
             ..many
         },
-        // A quarter of an hour is long for a program that measures.
+        // The default expiry of 15 minutes is too long for a measurement.
         activity::SITE => Limits {
             login_throttle: LoginThrottleLimits {
-                forget_after: FORGOTTEN,
+                forget_after: FAILURES_EXPIRY,
                 ..LoginThrottleLimits::default()
             },
             penalties: PenaltyLimits {
@@ -103,12 +102,12 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
         if scenario == "names" {
             applications(&served).await;
         }
-        report::tell(&json!({
+        report::print_line(&json!({
             "uri": served.uri.to_string(),
             "robot": HEXLOWER.encode(served.robot.seed().0.expose()),
             "admin_socket": served.admin_socket,
         }));
-        // Whoever started this process closes its input when it is done.
+        // The parent process closes standard input when it is done.
         let stdin = || std::io::stdin().lock().read(&mut [0]);
         tokio::task::spawn_blocking(stdin).await??;
         served.stop().await;
@@ -116,17 +115,17 @@ pub(crate) fn run(scenario: &str, files: Option<Files>) -> Result<()> {
     })
 }
 
-/// The applications that `names` asks for: one that asks, one that it may call, one that it may not, and one that is
-/// locked.
-pub(crate) const ASKING: &str = "billing";
+/// The applications of `names`: the consumer, a provider that it may call, one that it may not
+/// call, and a locked one.
+pub(crate) const CONSUMER: &str = "billing";
 pub(crate) const ALLOWED: &str = "ledger";
 pub(crate) const NOT_ALLOWED: &str = "archive";
 pub(crate) const LOCKED_APP: &str = "payroll";
 
 async fn applications(served: &ServedSite) {
-    for id in [ALLOWED, NOT_ALLOWED, LOCKED_APP, ASKING] {
+    for id in [ALLOWED, NOT_ALLOWED, LOCKED_APP, CONSUMER] {
         let settings = match id {
-            ASKING => json!({
+            CONSUMER => json!({
                 "service": "robot",
                 "may_call": [{ "app": ALLOWED }, { "app": LOCKED_APP }],
             }),

@@ -1,4 +1,4 @@
-//! The site as it is seen from outside: its process, its address, and connections to it from anywhere.
+//! The site's process, its address, and connections to it from any local address.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -21,15 +21,15 @@ use tokio::process::{Child, Command};
 use crate::server::MODE;
 use crate::{Files, Result};
 
-/// What the site's process says of itself.
+/// The first line of output of the site's process.
 #[derive(Deserialize)]
-struct Told {
+struct Announcement {
     uri: String,
     robot: String,
     admin_socket: std::path::PathBuf,
 }
 
-/// A running site; it stops when this is dropped.
+/// A running site. It stops when this is dropped.
 pub(crate) struct Running {
     process: Child,
     pub(crate) uri: SiteUri,
@@ -39,7 +39,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a site with the limits of a scenario, which may have so many files open.
+    /// Starts a site with the limits of a scenario and this limit of open files.
     pub(crate) async fn start(scenario: &str, files: Option<Files>) -> Result<Self> {
         raise_file_limit();
         let mut process = Command::new(std::env::current_exe()?)
@@ -49,25 +49,28 @@ impl Running {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let out = process.stdout.take().ok_or("the site says nothing")?;
+        let out = process
+            .stdout
+            .take()
+            .ok_or("the site's process has no output")?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).await?;
-        let told: Told = serde_json::from_str(&line)?;
-        let uri: SiteUri = told.uri.parse()?;
-        let seed = HEXLOWER.decode(told.robot.as_bytes())?;
+        let announced: Announcement = serde_json::from_str(&line)?;
+        let uri: SiteUri = announced.uri.parse()?;
+        let seed = HEXLOWER.decode(announced.robot.as_bytes())?;
         let seed = Secret::try_from_slice(&seed).ok_or("a seed has 32 bytes")?;
         Ok(Self {
             process,
             address: uri.address().parse()?,
             uri,
             robot: Arc::new(Identity::from_seed(IdentitySeed(seed))),
-            admin_socket: told.admin_socket,
+            admin_socket: announced.admin_socket,
         })
     }
 
-    /// What the site's process holds in memory, in bytes.
+    /// The resident memory of the site's process, in bytes.
     pub(crate) fn memory(&self) -> Result<f64> {
-        let id = self.process.id().ok_or("the site is gone")?;
+        let id = self.process.id().ok_or("the site's process has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().nth(1));
@@ -75,7 +78,7 @@ impl Running {
         Ok(kib * 1024.0)
     }
 
-    /// A connection from that address of this machine.
+    /// Connects from a local address.
     pub(crate) async fn connect_from(&self, from: Ipv4Addr) -> Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
@@ -92,7 +95,7 @@ impl Running {
         ClientLoginAttempt::person(
             self.settings(),
             name.parse()?,
-            "a guess".to_owned().into(),
+            "wrong pass phrase".to_owned().into(),
             &mut SystemEntropy,
             &mut flight,
         )?;
@@ -108,25 +111,26 @@ impl Running {
     }
 }
 
-/// An address to attack from: the n-th of 127.1.0.0/16 and beyond.
+/// The source address of an attacker: the n-th from 127.1.0.1 on.
 pub(crate) fn attacker(number: usize) -> Ipv4Addr {
     let number = u32::try_from(number).unwrap_or(0);
     Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + number)
 }
 
-/// As many open files as the machine lets this process have, and more where this process may allow itself that.
+/// Raises the limit of open files as far as possible: beyond the hard limit if this process may
+/// raise that.
 pub(crate) fn raise_file_limit() {
     let enough = Rlimit {
         current: Some(65_536),
         maximum: Some(65_536),
     };
-    // Who may not raise the limit takes what there is.
+    // Without the privilege to raise the hard limit, the process uses all of it.
     if setrlimit(Resource::Nofile, enough).is_err() {
         descriptors::raise();
     }
 }
 
-/// Limits how many files this process may have open.
+/// Sets this process's limit of open files.
 pub(crate) fn limit_files(files: Files) -> Result<()> {
     let limit = match files {
         Files::Soft(number) => Rlimit {
@@ -141,16 +145,16 @@ pub(crate) fn limit_files(files: Files) -> Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// The one reader of the clock here.
+/// The clock. Every other part of this program reads time through it.
 #[allow(
     clippy::disallowed_methods,
-    reason = "a load program measures time; this is the one place that reads it"
+    reason = "a load program measures time; only this function reads the clock"
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Milliseconds.
+/// A duration in milliseconds.
 pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

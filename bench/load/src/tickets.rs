@@ -1,7 +1,7 @@
-//! Whether the time of a refusal tells which applications exist.
+//! Measures whether the time of a refusal reveals which applications exist.
 //!
-//! Requests of each kind take turns, in an order that chance makes anew each time. The control is a ticket that is
-//! granted: no refusal time holds it back, and the same program must tell it apart.
+//! Each round requests one ticket of each kind, in a random order. The control is a ticket that is
+//! granted: the refusal time does not delay it, so the measurement must detect a difference.
 
 use countersign_client::{Client, Connector, LoginAs};
 use serde_json::value::to_raw_value;
@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use crate::Result;
 use crate::names::shuffled;
 use crate::report::{Row, Unit, percentile};
-use crate::server::{ALLOWED, ASKING, LOCKED_APP, NOT_ALLOWED};
+use crate::server::{ALLOWED, CONSUMER, LOCKED_APP, NOT_ALLOWED};
 use crate::site::{Running, now};
 
-/// What is asked for; the first is compared with the others, the last is the control.
+/// The kinds of requests and their providers. The first is compared with the others; the last is
+/// the control.
 const KINDS: [(&str, &str); 4] = [
     ("not allowed", NOT_ALLOWED),
     ("no such application", "nothing"),
@@ -21,7 +22,7 @@ const KINDS: [(&str, &str); 4] = [
     ("control", ALLOWED),
 ];
 
-/// Interleaved rounds.
+/// Runs interleaved rounds.
 pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     let connector = Connector::new(&site.uri);
     let session = connector
@@ -55,7 +56,7 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
         Row::new(what("no such application"), apart(missing), Unit::Count).at_most(1.0),
         Row::new(what("locked"), apart(locked), Unit::Count).at_most(1.0),
         Row::new(
-            what("control, which must be told apart:"),
+            what("control, which must differ:"),
             apart(control),
             Unit::Count,
         )
@@ -63,9 +64,9 @@ pub(crate) async fn run(site: &Running, rounds: usize) -> Result<Vec<Row>> {
     ])
 }
 
-/// How long the answer took, in microseconds, and its length when it is a refusal.
+/// The time of the response in microseconds, and its length in bytes if it is a refusal.
 async fn ask(session: &Client, provider: &str) -> Result<(f64, Option<usize>)> {
-    let params = json!({ "app": ASKING, "providers": [provider] });
+    let params = json!({ "app": CONSUMER, "providers": [provider] });
     let begun = now();
     let outcome = session
         .outcome("broker", "ticket", to_raw_value(&params)?)

@@ -1,4 +1,4 @@
-//! Every scenario in small: that it works, and what does not depend on the machine.
+//! Runs every scenario with `--small`, and asserts the targets that do not depend on the machine.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ fn rows(scenario: &str) -> Vec<Value> {
     rows_with(&[scenario])
 }
 
-/// The same with options.
+/// The rows of a scenario with options.
 fn rows_with(words: &[&str]) -> Vec<Value> {
     let scenario = words.join(" ");
     let output = Command::new(env!("CARGO_BIN_EXE_countersign-load"))
@@ -23,12 +23,12 @@ fn rows_with(words: &[&str]) -> Vec<Value> {
         .args(words)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{scenario}: {said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{scenario}: {errors}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Asserts that the targets of so many rows that `chosen` names are met.
+/// Asserts that `chosen` selects `count` rows and that their targets are met.
 fn assert_met(rows: &[Value], count: usize, chosen: impl Fn(&Value) -> bool) {
     let chosen: Vec<&Value> = rows.iter().filter(|row| chosen(row)).collect();
     assert_eq!(chosen.len(), count, "{rows:#?}");
@@ -41,14 +41,16 @@ fn is_success(row: &Value) -> bool {
     row["unit"] == "%"
 }
 
-/// Logins of the service, and of the person from a known and from a new source; and the admin socket's answers.
-fn assert_honest_logins_get_through(flood: &str) {
+/// Checks logins of the service, of the person from a known and from a new source, and the admin
+/// socket.
+fn assert_honest_logins_succeed(flood: &str) {
     assert_met(&rows(flood), 4, is_success);
 }
 
-/// 200 slow connections from 16 sources at a site with 70 places for them: more would not fit 256 open files.
+/// 200 slow connections from 16 sources, at a site with room for 70 of them because of its limit of
+/// 256 open files.
 #[test]
-fn honest_logins_and_the_admin_socket_get_through_where_files_are_few() {
+fn honest_logins_and_the_admin_socket_work_with_few_open_files() {
     for (files, flood) in [
         ("--soft-files=128", "slow"),
         ("--hard-files=256", "slow"),
@@ -59,27 +61,27 @@ fn honest_logins_and_the_admin_socket_get_through_where_files_are_few() {
 }
 
 #[test]
-fn honest_logins_get_through_slow_connections() {
-    assert_honest_logins_get_through("slow");
+fn honest_logins_succeed_during_slow_connections() {
+    assert_honest_logins_succeed("slow");
 }
 
 #[test]
-fn honest_logins_get_through_garbage() {
-    assert_honest_logins_get_through("garbage");
+fn honest_logins_succeed_during_garbage() {
+    assert_honest_logins_succeed("garbage");
 }
 
 #[test]
-fn honest_logins_get_through_half_handshakes() {
-    assert_honest_logins_get_through("half");
+fn honest_logins_succeed_during_half_handshakes() {
+    assert_honest_logins_succeed("half");
 }
 
 #[test]
-fn honest_logins_get_through_wrong_pass_phrases() {
-    assert_honest_logins_get_through("wrong");
+fn honest_logins_succeed_during_wrong_pass_phrases() {
+    assert_honest_logins_succeed("wrong");
 }
 
 #[test]
-fn a_site_with_room_for_them_holds_all_slow_connections_and_honest_logins_get_through() {
+fn a_site_with_high_limits_keeps_all_slow_connections_and_honest_logins_succeed() {
     let rows = rows("held");
     assert_met(&rows, 4, is_success);
     assert_met(&rows, 1, |row| {
@@ -88,23 +90,23 @@ fn a_site_with_room_for_them_holds_all_slow_connections_and_honest_logins_get_th
 }
 
 #[test]
-fn an_unproved_connection_costs_little_memory() {
+fn an_unauthenticated_connection_costs_little_memory() {
     assert_met(&rows("unauthenticated"), 1, |_| true);
 }
 
-/// How much one costs cannot be told of so few.
+/// So few sessions do not show the cost of one.
 #[test]
 fn sessions_stay_idle() {
     assert!(rows("idle")[0]["figure"].is_number());
 }
 
 #[test]
-fn a_session_that_is_cut_is_dead_within_a_second() {
+fn a_session_that_is_cut_ends_within_a_second() {
     assert_met(&rows("cut"), 1, |row| !row["target"].is_null());
 }
 
 #[test]
-fn the_program_tells_a_slower_name_apart() {
+fn the_program_detects_a_slower_name() {
     assert_met(&rows("names"), 3, |row| {
         let what = row["what"].as_str().unwrap();
         what.contains("control, which") && !row["target"].is_null()
@@ -112,7 +114,7 @@ fn the_program_tells_a_slower_name_apart() {
 }
 
 #[test]
-fn an_argument_that_means_nothing_is_named() {
+fn an_unknown_argument_is_named_in_the_error() {
     for argument in ["earthquake", "--rounds=many", "--hard-files=few", "--large"] {
         let output = Command::new(env!("CARGO_BIN_EXE_countersign-load"))
             .arg(argument)

@@ -1,6 +1,6 @@
-//! Tickets of the fast path: the operation whole, as a session hands it to the site, 256 tickets for 16 providers.
-//! The peer is a ticket that is asked for with a signed request, in memory. Both are counted in time of the
-//! processor.
+//! Tickets of the symmetric path: the whole operation as a session passes it to the site, for 256
+//! tickets for 16 providers. The peer is a ticket for a signed request, in memory. Both figures
+//! count processor time.
 
 use countersign_core::access::Caller;
 use countersign_core::engine::{Decision, NewSession};
@@ -24,11 +24,11 @@ use crate::measure::{in_turns, per_second_of_processor};
 use crate::report::{Row, Target, Unit};
 use crate::site::BenchSite;
 
-/// Applications that are called.
+/// The number of providers.
 const PROVIDERS: usize = 16;
 
 pub(super) fn row(signed: &V2) -> Result<Row> {
-    // One thread: its time is all that there is.
+    // One thread, so that its processor time is that of all work.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let asked = runtime.block_on(Asked::new())?;
     let figures = in_turns(
@@ -42,7 +42,7 @@ pub(super) fn row(signed: &V2) -> Result<Row> {
         ],
     )?;
     Ok(Row {
-        what: "tickets of the fast path, a second of the processor".to_owned(),
+        what: "tickets of the symmetric path, a second of the processor".to_owned(),
         ours: figures.median(0),
         peer: figures.median(1),
         unit: Unit::PerSecond,
@@ -52,7 +52,7 @@ pub(super) fn row(signed: &V2) -> Result<Row> {
     })
 }
 
-/// A site, and a service that asks it.
+/// A site, and a service that requests tickets.
 struct Asked {
     site: BenchSite,
     caller: Caller,
@@ -103,7 +103,7 @@ impl Asked {
     async fn run(&self) -> Result<()> {
         let site = &self.site.site;
         let outcome = site.run(&self.caller, &self.operation, clock::now()).await;
-        // Each has a secret of 43 characters at least.
+        // Each ticket has a secret of at least 43 characters.
         let whole = outcome.code == Code::SUCCESS && outcome.data.get().len() > TICKETS * 1_000;
         whole.then_some(()).ok_or_else(|| {
             outcome

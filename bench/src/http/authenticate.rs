@@ -1,6 +1,6 @@
-//! Tickets over HTTP, for each second of the site's processors: all of a site, its store and its policy
-//! included. The peer is a server in Node that does what edition v1 wants of RSA-2048 for each request, and
-//! nothing else.
+//! Tickets over HTTP per second of the site's processor time, from a whole site with its store and
+//! its policy. The peer is a server in Node that does only the RSA-2048 operations of edition v1
+//! for each request.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use crate::measure::in_turns;
 use crate::report::{Row, Target, Unit};
 use crate::site::BenchSite;
 
-/// The mode of this program that serves a site.
+/// The argument with which this program serves a site.
 pub(crate) const MODE: &str = "--serve-authenticate";
 
 const ROUNDS: usize = 5;
-/// Requests in a round.
+/// The number of requests in a round.
 const TIMES: usize = 2_000;
 const CONNECTIONS: usize = 4;
 
@@ -36,15 +36,15 @@ const RSA_MASTER_PUBLIC: &str = include_str!("../../../vectors/serveros/keys/mas
 
 pub(crate) fn run() -> Result<Vec<Row>> {
     let (site, peer) = (Process::own(MODE)?, Process::peer("master.mjs")?);
-    let asking = Asking::of(&site.told)?;
-    // A site answers nothing that was asked in its first second.
+    let consumers = Consumers::of(&site.announcement)?;
+    // A site rejects requests that were made in its first second.
     std::thread::sleep(std::time::Duration::from_millis(1_200));
     let peers = vec![b"GET / HTTP/1.1\r\nhost: peer\r\n\r\n".to_vec(); TIMES / 8];
     let figures = in_turns(
         ROUNDS,
         [
-            &mut || tickets(&site, &asking.v2(TIMES)?),
-            &mut || tickets(&site, &asking.v1(TIMES / 4)?),
+            &mut || tickets(&site, &consumers.v2(TIMES)?),
+            &mut || tickets(&site, &consumers.v1(TIMES / 4)?),
             &mut || tickets(&peer, &peers),
         ],
     )?;
@@ -58,8 +58,8 @@ pub(crate) fn run() -> Result<Vec<Row>> {
         target,
     };
     Ok(vec![
-        // 20 and 4 times the 200 a second that are known of the reference implementation, which does a sixth of
-        // what this peer does.
+        // The targets are 20 and 4 times the 200 requests per second of the reference
+        // implementation, which does a sixth of what this peer does.
         row(
             "POST /authenticate, v2, X-Wing",
             0,
@@ -73,13 +73,13 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     ])
 }
 
-/// Requests a second of the server's processor time.
+/// Requests per second of the server's processor time.
 fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
     let address = server.address()?;
     let before = server.used()?;
     std::thread::scope(|scope| {
         let share = requests.len().div_ceil(CONNECTIONS);
-        let asking: Vec<_> = requests
+        let consumers: Vec<_> = requests
             .chunks(share)
             .map(|requests| {
                 scope.spawn(move || -> Result<()> {
@@ -91,7 +91,7 @@ fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
                 })
             })
             .collect();
-        asking
+        consumers
             .into_iter()
             .try_for_each(|asked| asked.join().map_err(|_| "a thread")?)
     })?;
@@ -100,14 +100,19 @@ fn tickets(server: &Process, requests: &[Vec<u8>]) -> Result<f64> {
 }
 
 /// The consumers of both editions.
-struct Asking {
+struct Consumers {
     v2: v2::consumer::Consumer,
     v1: v1::consumer::V1Consumer,
 }
 
-impl Asking {
-    fn of(told: &Value) -> Result<Self> {
-        let text = |name: &str| told.get(name).and_then(Value::as_str).ok_or("a text");
+impl Consumers {
+    fn of(announcement: &Value) -> Result<Self> {
+        let text = |name: &str| {
+            announcement
+                .get(name)
+                .and_then(Value::as_str)
+                .ok_or("a text")
+        };
         let consumer = Identity::from_seed(countersign_crypto::identity::IdentitySeed(
             countersign_crypto::secret::Secret::from_bytes(CONSUMER),
         ));
@@ -131,7 +136,7 @@ impl Asking {
         })
     }
 
-    /// Requests of v2, made now.
+    /// New requests of v2.
     fn v2(&self, times: usize) -> Result<Vec<Vec<u8>>> {
         let now = u64::try_from(clock::now().millis())?;
         let make = |_| {
@@ -142,7 +147,7 @@ impl Asking {
         (0..times).map(make).collect()
     }
 
-    /// Requests of v1, made now.
+    /// New requests of v1.
     fn v1(&self, times: usize) -> Result<Vec<Vec<u8>>> {
         let now = u64::try_from(clock::now().millis())?;
         let make = |_| {
@@ -156,7 +161,7 @@ impl Asking {
     }
 }
 
-/// The seed of the consumer, which both processes know.
+/// The seed of the consumer's key, which both processes have.
 const CONSUMER: [u8; 32] = [7; 32];
 
 /// Serves a site until standard input ends.
@@ -191,14 +196,14 @@ pub(crate) fn serve() -> Result<()> {
             .http(Some("127.0.0.1:0".parse()?))
             .start()
             .await?;
-        let opened = site.site.unsealed_keys().ok_or("an open site")?;
+        let opened = site.site.unsealed_keys().ok_or("the site is sealed")?;
         let party = opened.broker.party().ok_or("a key")?;
         crate::report::tell(&json!({
             "address": server.http_address(),
             "id": opened.broker.id(),
             "public_key": party.public().to_pem(),
         }));
-        // Until whoever started this is gone.
+        // Standard input ends when the parent process does.
         tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()))
             .await??;
         Ok(())

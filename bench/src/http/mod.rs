@@ -1,4 +1,5 @@
-//! What is measured over HTTP: servers in processes of their own, so that their processor time is theirs alone.
+//! Benchmarks over HTTP. Each server runs in its own process, so that its processor time can be
+//! measured.
 
 pub(crate) mod authenticate;
 pub(crate) mod provider;

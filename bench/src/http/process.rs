@@ -1,4 +1,4 @@
-//! A server in a process of its own, and the processor time that it has used.
+//! A server in its own process, and the processor time that it has used.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use crate::Result;
 
-/// A server that ends when this is dropped.
+/// A server process. It ends when this is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// What it said of itself, as JSON on its first line.
-    pub(crate) told: Value,
+    /// The JSON of its first line of output.
+    pub(crate) announcement: Value,
 }
 
 impl Process {
-    /// Starts this program in that mode.
+    /// Starts this program in the given mode.
     pub(crate) fn own(mode: &str) -> Result<Self> {
         Self::start(Command::new(std::env::current_exe()?).arg(mode))
     }
@@ -35,14 +35,14 @@ impl Process {
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         Ok(Self {
-            told: serde_json::from_str(&line)?,
+            announcement: serde_json::from_str(&line)?,
             child,
         })
     }
 
-    /// Where it answers.
+    /// Its address.
     pub(crate) fn address(&self) -> Result<SocketAddr> {
-        let address = self.told.get("address").and_then(Value::as_str);
+        let address = self.announcement.get("address").and_then(Value::as_str);
         Ok(address.ok_or("an address")?.parse()?)
     }
 
@@ -51,7 +51,7 @@ impl Process {
         let mut used = Duration::ZERO;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let path = task?.path().join("schedstat");
-            // A thread may have ended meanwhile.
+            // A thread may have ended since it was listed.
             let Ok(text) = std::fs::read_to_string(path) else {
                 continue;
             };

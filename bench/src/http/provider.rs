@@ -1,5 +1,5 @@
-//! What it costs a service to know who calls: a handler behind the provider's layer, beside the same handler
-//! without it, for each second of the service's processors.
+//! The cost of authenticating the calling application: a handler behind the provider's layer,
+//! compared with the same handler without the layer, per second of the service's processor time.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ use crate::Result;
 use crate::measure::in_turns;
 use crate::report::{Row, Unit};
 
-/// The mode of this program that serves the handler, with the layer and without.
+/// The argument with which this program serves the handler, with the layer and without.
 pub(crate) const MODE: &str = "--serve-provider";
 
 const ROUNDS: usize = 5;
 const TIMES: usize = 4_000;
-/// Whole dialogs in a round.
+/// The number of whole dialogs in a round.
 const FLOWS: usize = 200;
 const CONTENT: &[u8] = &[b'x'; 1_024];
 const AUTHORITY: &str = "ledger.example";
@@ -62,7 +62,7 @@ pub(crate) fn run() -> Result<Vec<Row>> {
     ])
 }
 
-/// Microseconds of the service's processors for each request.
+/// Microseconds of the service's processor time per request.
 fn cost(service: &Process, requests: &[Vec<u8>]) -> Result<f64> {
     let mut wire = Wire::connect(service.address()?)?;
     let before = service.used()?;
@@ -73,7 +73,8 @@ fn cost(service: &Process, requests: &[Vec<u8>]) -> Result<f64> {
     Ok(used.as_secs_f64() * 1e6 / requests.len() as f64)
 }
 
-/// The same for each whole dialog; the site's part and the consumer's are done here.
+/// Microseconds of the service's processor time per whole dialog. This process does the site's and
+/// the consumer's part.
 fn flows(service: &Process, parties: &Parties) -> Result<f64> {
     let mut wire = Wire::connect(service.address()?)?;
     let before = service.used()?;
@@ -84,7 +85,7 @@ fn flows(service: &Process, parties: &Parties) -> Result<f64> {
     Ok(used.as_secs_f64() * 1e6 / FLOWS as f64)
 }
 
-/// Requests that are signed now.
+/// Newly signed requests.
 fn signed(credentials: &Credentials, times: usize) -> Result<Vec<Vec<u8>>> {
     let made = u64::try_from(clock::now().millis())? / 1_000;
     let make = |_| {
@@ -147,15 +148,19 @@ impl Parties {
         }
     }
 
-    /// A whole dialog, its presentation over the wire.
+    /// A whole dialog, with its presentation over HTTP.
     fn flow(&self, wire: &mut Wire) -> Result<Credentials> {
         let now = u64::try_from(clock::now().millis())?;
         let entropy = &mut SystemEntropy;
         let (asked, sealed) = self.consumer.ask("ledger", now, entropy)?;
         let request = site::UnverifiedRequest::read(&serde_json::to_vec(&sealed)?)?;
-        let stranger = party(99);
-        let verified =
-            request.verify(&self.site, Some(&self.registered), stranger.public(), now)?;
+        let unregistered = party(99);
+        let verified = request.verify(
+            &self.site,
+            Some(&self.registered),
+            unregistered.public(),
+            now,
+        )?;
         let provider = Some(&self.provider);
         let answer = verified.answer(&self.site, &self.registered, provider, now, entropy)?;
         let granted = self
@@ -199,7 +204,7 @@ pub(crate) fn serve() -> Result<()> {
     })
 }
 
-/// The site, as far as a provider asks it: its time.
+/// The part of a site that a provider uses: its clock.
 fn site_time() -> Router {
     use axum::extract::Query;
     let tell = |Query(asked): Query<std::collections::HashMap<String, String>>| async move {

@@ -1,4 +1,4 @@
-//! Requests over connections that are kept, as plain as can be: what is measured is the server.
+//! A minimal HTTP client with persistent connections, so that the measurement is of the server.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,8 @@ impl Wire {
         })
     }
 
-    /// Sends a whole request and reads the whole answer, which has to be a 200; its content.
+    /// Sends a request, reads the response, which has to have the status 200, and returns its
+    /// content.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>> {
         self.socket.write_all(request)?;
         self.read.clear();
@@ -41,7 +42,7 @@ impl Wire {
     }
 }
 
-/// The content of an answer that has arrived whole.
+/// The content of a response, once it has arrived completely.
 fn content(answer: &[u8]) -> Result<Option<&[u8]>> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! Writes whole dialogs with fixed keys and entropy to `vectors/dialogs`:
-//! `cargo run -p countersign-testkit --example dialogs`. Run it again when a form changes.
+//! Writes the recorded dialogs to `vectors/dialogs`: `cargo run -p countersign-testkit --example
+//! dialogs`. Run it after a change of a format.
 
-#![allow(clippy::unwrap_used, reason = "it stops where it fails")]
+#![allow(clippy::unwrap_used, reason = "the program stops at an error")]
 
 use std::fs;
 use std::path::Path;

@@ -1,10 +1,10 @@
-//! Writes what fuzzing starts from, one sound input of each kind, to `fuzz/seeds`:
-//! `cargo run -p countersign-testkit --example fuzz_seeds`. Run it again when a form changes.
+//! Writes the seeds of the fuzz targets, one valid input of each kind, to `fuzz/seeds`:
+//! `cargo run -p countersign-testkit --example fuzz_seeds`. Run it after a change of a format.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "it stops where it fails"
+    reason = "the program stops at an error"
 )]
 
 use std::fs;
@@ -33,7 +33,7 @@ use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::put;
 use countersign_testkit::pair::{Flight, Pair, Who};
 use countersign_testkit::site::{PASSPHRASE, Site};
-use countersign_testkit::wire::{Honest, Way};
+use countersign_testkit::wire::{Direction, Honest};
 use serde_json::{Value as Json, json};
 
 fn main() {
@@ -144,14 +144,18 @@ fn logins() {
             let mut pair = Pair::new(&site, settings, who, 1);
             pair.run(&mut Honest);
             let name = format!("{}-{}", ["person", "service"][kind], option.name());
-            let said = |flights: &[Flight], way| -> Vec<u8> {
-                let said = flights.iter().filter(|flight| flight.way == way);
-                said.flat_map(|flight| flight.bytes.clone()).collect()
+            let flights_of = |flights: &[Flight], direction| -> Vec<u8> {
+                let of_direction = flights
+                    .iter()
+                    .filter(|flight| flight.direction == direction);
+                of_direction
+                    .flat_map(|flight| flight.bytes.clone())
+                    .collect()
             };
-            let to_server = said(&pair.flights, Way::ToServer);
+            let to_server = flights_of(&pair.flights, Direction::ToServer);
             write("server_login", &name, [&[255], &to_server[..]].concat());
             write("risp_read", &name, &to_server);
-            let to_client = said(&pair.flights, Way::ToClient);
+            let to_client = flights_of(&pair.flights, Direction::ToClient);
             let original = option == EncryptionOption::DeliveredKey;
             let kind = u8::try_from(kind).unwrap() | u8::from(original) << 1;
             write(
@@ -182,7 +186,7 @@ fn packets() {
         (c::COMMAND, Value::Bytes(b"echo")),
         (c::PARAMS, Value::Bytes(b"{\"a\":1}")),
     ]);
-    // In both forms.
+    // In both formats of packets.
     for (first, name) in [(0, "operation"), (8, "operation-delivered-key")] {
         write(
             "packets",
@@ -222,7 +226,7 @@ fn packets() {
     }
 }
 
-/// Chances drawn from seeds: whole lives in long packets and in short ones.
+/// Random choices for the simulator, with long packets and with short ones.
 fn runs() {
     for seed in 0..8 {
         let mut chances = [0; 200];
@@ -230,7 +234,7 @@ fn runs() {
             .fork("fuzz seeds")
             .fill(&mut chances);
         chances[0] = u8::try_from(seed).unwrap();
-        write("live_session", &format!("life-{seed}"), chances);
+        write("live_session", &format!("run-{seed}"), chances);
     }
 }
 
@@ -245,7 +249,7 @@ fn operations() {
     }
 }
 
-/// What passes over the admin socket; the first byte says in which pieces it arrives.
+/// Traffic of the admin socket. The first byte selects the pieces in which it arrives.
 fn lines() {
     let operation = r#"{"id":1,"group":"person","command":"load","params":{},"content":true}"#;
     let outcome = r#"{"id":1,"code":0,"data":{},"output":"done"}"#;
@@ -301,7 +305,7 @@ fn dump() {
     write("person_dump", "whole", dump);
 }
 
-/// What was recorded of edition v1, by who reads it.
+/// Recorded messages of edition v1, by their recipient.
 fn recorded_broker() {
     let flow = |name: &str| -> Json {
         let flows = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros/flows");
@@ -329,7 +333,7 @@ fn recorded_broker() {
     );
 }
 
-/// What parties of edition v2 say to each other.
+/// Messages between the parties of edition v2.
 fn broker() {
     let entropy = &mut SeededEntropy::new(0).fork("broker");
     let party = |byte| {
@@ -360,10 +364,10 @@ fn broker() {
     let (asked, request) = consumer.ask("ledger", now, entropy).unwrap();
     let request = serde_json::to_vec(&request).unwrap();
     seed("request", 0, &request);
-    let stranger = party(9);
+    let unregistered = party(9);
     let verified = UnverifiedRequest::read(&request).unwrap();
     let verified = verified
-        .verify(&site, Some(&first), stranger.public(), now)
+        .verify(&site, Some(&first), unregistered.public(), now)
         .unwrap();
     let answer = verified.answer(&site, &first, Some(&second), now, entropy);
     let answer = serde_json::to_vec(&answer.unwrap()).unwrap();

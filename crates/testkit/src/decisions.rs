@@ -1,4 +1,4 @@
-//! A site's decisions over a store that writes nothing, for operations from untrusted input.
+//! A site over a store that writes nothing, to run operations from untrusted input.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::entropy::SeededEntropy;
 use crate::faulty::{Fault, FaultyStore};
 use crate::harness::TestSite;
 
-/// An open site that takes every change and remembers none, so that what came before never matters.
+/// An unsealed site that accepts every change and stores none, so that runs do not depend on
+/// earlier ones.
 pub struct Decisions {
     test: TestSite,
     runtime: Runtime,
@@ -38,13 +39,13 @@ impl Decisions {
         Self { test, runtime }
     }
 
-    /// The id of the OPAQUE setup that credentials have to be made under.
+    /// The id of the site's OPAQUE setup. New pass-phrase credentials have to use it.
     #[must_use]
     pub fn setup(&self) -> SetupId {
         self.test.site.unsealed_keys().unwrap().setup.id()
     }
 
-    /// What the admin socket would answer.
+    /// Runs the operation as the admin socket does and returns its outcome.
     #[must_use]
     pub fn run(&self, operation: &Operation) -> Outcome {
         let caller = Caller::admin_socket();
@@ -60,7 +61,7 @@ mod tests {
     use super::Decisions;
 
     #[test]
-    fn a_person_may_be_made_again_and_again_and_is_never_found() {
+    fn a_person_can_be_created_repeatedly_and_is_never_found() {
         let decisions = Decisions::new();
         let operation = |command: &str, params: &str| {
             let params = serde_json::from_str(params).unwrap();

@@ -1,7 +1,7 @@
-//! Entropy from a seed, so that a dialog happens again as it did.
+//! Entropy from a seed, so that a dialog is reproducible.
 //!
-//! AWS-LC draws on its own generator for ML-KEM, so under a hybrid option two runs from one seed differ
-//! in the KEM's bytes, and in all that depends on them.
+//! AWS-LC uses its own random generator for ML-KEM. With a hybrid option, two runs with one seed
+//! therefore differ in the bytes of ML-KEM and in everything derived from them.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::hash::sha256;
@@ -22,7 +22,7 @@ impl SeededEntropy {
         Self::from_digest(sha256(&seed.to_be_bytes()))
     }
 
-    /// A stream of its own for each label, whatever was drawn from this one before.
+    /// An independent stream for each label. It does not depend on what was drawn from this one.
     #[must_use]
     pub fn fork(&self, label: &str) -> Self {
         Self::from_digest(sha256(&[&self.seed, label.as_bytes()].concat()))
@@ -37,14 +37,14 @@ impl SeededEntropy {
         }
     }
 
-    /// A number below `bound`, which is not 0. Even enough for tests.
+    /// A number below `bound`, which must not be 0. Nearly uniform, which suffices for tests.
     pub fn below(&mut self, bound: usize) -> usize {
         let mut bytes = [0; 4];
         self.fill(&mut bytes);
         u32::from_be_bytes(bytes) as usize % bound
     }
 
-    /// True once in `times`, on the average.
+    /// True with probability 1/`times`.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_stream_however_it_is_drawn() {
+    fn a_seed_gives_the_same_stream_for_draws_of_any_length() {
         let mut whole = [0; 100];
         SeededEntropy::new(7).fill(&mut whole);
         let mut stream = SeededEntropy::new(7);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_and_forks_give_streams_of_their_own() {
+    fn seeds_and_forks_give_different_streams() {
         let first = |mut stream: SeededEntropy| stream.below(usize::from(u16::MAX));
         let seven = SeededEntropy::new(7);
         let drawn = [

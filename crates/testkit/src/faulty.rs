@@ -1,4 +1,4 @@
-//! A store that fails when a test says so.
+//! A store whose commits fail on request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,34 +18,34 @@ use countersign_core::store::{
 use countersign_crypto::certificate::Thumbprint;
 use countersign_proto::name::AccountName;
 
-/// What goes wrong in a commit.
+/// A fault of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is written, and the caller gets an error.
+    /// The store writes nothing and returns an error.
     Fails,
-    /// The set is written and the observer told, and the caller gets an error all the same.
+    /// The store writes the set and informs the observer, but returns an error.
     AnswerLost,
-    /// Nothing is written, and the caller is told that it was.
+    /// The store writes nothing and reports success.
     NotWritten,
 }
 
 impl Fault {
-    /// The faults that the caller of a commit learns of.
+    /// The faults that return an error to the caller.
     pub const REPORTED: [Self; 2] = [Self::Fails, Self::AnswerLost];
 }
 
-/// Another store, some of whose commits go wrong. Reads do not.
+/// Passes all calls on to another store, except for the commits that have to fail.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     fault: Fault,
-    /// Commits before the first that goes wrong.
+    /// The number of commits that succeed before the first fault.
     before: AtomicUsize,
-    /// Commits that go wrong after those.
+    /// The number of commits that fail after those.
     faults: AtomicUsize,
 }
 
 impl FaultyStore {
-    /// Commits go well for now.
+    /// A store whose commits succeed until [`Self::break_after`].
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, fault: Fault) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl FaultyStore {
         }
     }
 
-    /// Every commit goes wrong.
+    /// A store whose every commit fails.
     #[must_use]
     pub fn always(inner: Arc<dyn Store>, fault: Fault) -> Self {
         let store = Self::new(inner, fault);
@@ -64,19 +64,19 @@ impl FaultyStore {
         store
     }
 
-    /// From now on `faults` commits go wrong after the next `before`.
+    /// The next `before` commits succeed, then `faults` commits fail.
     pub fn break_after(&self, before: usize, faults: usize) {
         self.before.store(before, Ordering::SeqCst);
         self.faults.store(faults, Ordering::SeqCst);
     }
 
-    /// Whether a commit is still to go wrong.
+    /// Whether there are faults left.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.faults.load(Ordering::SeqCst) > 0
     }
 
-    fn goes_wrong(&self) -> bool {
+    fn next_fails(&self) -> bool {
         let one_less = |count: usize| count.checked_sub(1);
         let counted = |counter: &AtomicUsize| {
             let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
@@ -89,11 +89,11 @@ impl FaultyStore {
 #[async_trait]
 impl Store for FaultyStore {
     async fn commit(&self, set: ChangeSet) -> Result<Committed, StoreError> {
-        if !self.goes_wrong() {
+        if !self.next_fails() {
             return self.inner.commit(set).await;
         }
         let lost = Err(StoreError::Unavailable {
-            problem: "a fault that a test asked for".to_owned(),
+            problem: "a fault that the test injected".to_owned(),
         });
         match self.fault {
             Fault::Fails => lost,
@@ -121,8 +121,8 @@ impl Store for FaultyStore {
     }
 }
 
-/// Implements a trait whose methods ask the store inside.
-macro_rules! inside {
+/// Implements a trait of a store by calls to the inner store.
+macro_rules! delegate {
     ($name:ident { $($method:ident($($argument:ident: $type:ty),*) -> $read:ty;)* }) => {
         #[async_trait]
         impl $name for FaultyStore {
@@ -135,7 +135,7 @@ macro_rules! inside {
     };
 }
 
-inside! { Accounts {
+delegate! { Accounts {
     account(id: AccountId) -> Option<Account>;
     account_by_name(name: &AccountName) -> Option<Account>;
     accounts(kind: Kind, page: &Page<String>) -> Vec<Result<Account, DamagedAccount>>;
@@ -148,18 +148,18 @@ inside! { Accounts {
     keys_of(account: AccountId) -> Vec<KeyCredential>;
 } }
 
-inside! { Applications {
+delegate! { Applications {
     application(id: &ApplicationId) -> Option<Application>;
     applications(page: &Page<String>) -> Vec<Result<Application, DamagedApplication>>;
     damaged_application(id: &ApplicationId) -> Option<DamagedApplication>;
 } }
 
-inside! { Settings {
+delegate! { Settings {
     setting(name: &str) -> Option<Setting>;
     script(name: &str) -> Option<ScriptProgress>;
 } }
 
-inside! { AuditLog {
+delegate! { AuditLog {
     audit(page: &Page<u64>) -> Vec<AuditEntry>;
     audit_search(search: &AuditSearch) -> Vec<AuditEntry>;
     audit_head() -> ChainHead;

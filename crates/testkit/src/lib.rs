@@ -1,5 +1,11 @@
-//! Makes tests short: a whole site ([`harness`]), and both ends of a dialog in one process, with virtual time, entropy
-//! from a seed, and an attacker in between. For tests, benchmarks and fuzzing alone; nothing that is shipped names it.
+//! Test support: a whole site in one expression ([`harness`]), both ends of a session in one
+//! process ([`pair`]) with virtual time, seeded entropy and a network attacker ([`wire`]), a
+//! simulator of sessions ([`simulator`]), a member that violates the protocol
+//! ([`malicious_member`]), the contract that every store fulfils ([`contract`]) and the recorded
+//! dialogs of `vectors/dialogs` ([`dialogs`]).
+//!
+//! Only tests, benchmarks and fuzz targets use this crate. It is not for production: its entropy is
+//! predictable, and it panics at every error.
 //!
 //! ```
 //! use countersign_testkit::pair::{Pair, Who};

@@ -1,8 +1,9 @@
-//! A peer that holds a session's keys and says inside its packets what no honest one would.
+//! A client or site that is authenticated and sends packets with contents that violate the
+//! protocol.
 //!
-//! It follows the page (`docs/protocol/session.md`, Login of a service; Delivered key; Packets) word by word and takes
-//! nothing from the machines, so that it also holds them to the page. It speaks the options without
-//! ML-KEM.
+//! It is a second implementation of `docs/protocol/session.md` (Login of a service; Delivered key;
+//! Packets) that shares no code with the state machines, so that tests against it also compare the
+//! state machines with the page. It supports the options without ML-KEM.
 
 use countersign_crypto::agreement::AgreementKey;
 use countersign_crypto::hash::{Sha256, sha256};
@@ -19,7 +20,7 @@ use crate::wire::commands;
 
 mod delivered;
 
-/// Seals whatever it is given as the next packet of a session.
+/// One end of a session. It seals any bytes as the session's next packet.
 pub struct MaliciousMember {
     option: EncryptionOption,
     sealer: Sealer,
@@ -35,17 +36,18 @@ impl MaliciousMember {
         Self::service_with(site.robot.agreement(), site, server)
     }
 
-    /// Whoever holds this key, and names the certificate of the site's service as its own.
+    /// A client that logs in with this key and names the certificate of the site's service as its
+    /// own.
     pub fn service_with(key: &AgreementKey, site: &Site, server: &mut Server<'_>) -> Self {
         let option = option_of(site);
-        let mut said = Said::default();
+        let mut transcript = Transcript::default();
         let mut flight = Vec::new();
         put(
             &mut flight,
             c::OPTION_CHOICE,
             Value::Bytes(&choice_of(site)),
         );
-        said.client.update(&flight);
+        transcript.client.update(&flight);
 
         let thumbprint = site.robot.certificate().thumbprint().0;
         let mut hidden = Vec::new();
@@ -53,7 +55,7 @@ impl MaliciousMember {
         let (initiator, message) = Initiator::start(
             key,
             &site.settings.key.public().agreement,
-            &said.under("machine prologue"),
+            &transcript.digest("machine prologue"),
             cipher_of(option),
             &hidden,
             None,
@@ -62,30 +64,30 @@ impl MaliciousMember {
         .unwrap();
         let mut handshake = Vec::new();
         put(&mut handshake, c::HANDSHAKE, Value::Bytes(&message));
-        said.client.update(&handshake);
+        transcript.client.update(&handshake);
         server.receive(0, &[flight, handshake].concat());
 
         let answer = server.take_outbox();
-        let psk = derive(&[], "machine psk", &said.under("machine psk"));
-        said.server.update(&answer);
+        let psk = derive(&[], "machine psk", &transcript.digest("machine psk"));
+        transcript.server.update(&answer);
         let (_, keys) = initiator.finish(&psk, &bytes_of(&answer)).unwrap();
-        Self::sealing(option, &keys, "packets from client", &said)
+        Self::sealing(option, &keys, "packets from client", &transcript)
     }
 
-    /// The site itself, with a service that is about to log in as `client`.
+    /// The site; `client` is a service that is about to log in to it.
     pub fn site(site: &Site, client: &mut Client) -> Self {
         let option = option_of(site);
         if option == EncryptionOption::DeliveredKey {
             return Self::site_with_delivered_key(site, client);
         }
-        let mut said = Said::default();
+        let mut transcript = Transcript::default();
         let flight = commands(&client.take_outbox());
         let [choice, handshake] = &flight[..] else {
-            panic!("a service says OPTION-CHOICE and HANDSHAKE")
+            panic!("a service sends OPTION-CHOICE and HANDSHAKE")
         };
-        said.client.update(choice);
-        let prologue = said.under("machine prologue");
-        said.client.update(handshake);
+        transcript.client.update(choice);
+        let prologue = transcript.digest("machine prologue");
+        transcript.client.update(handshake);
         let (responder, _, _) = Responder::read(
             site.settings.key.agreement(),
             &prologue,
@@ -94,7 +96,7 @@ impl MaliciousMember {
             None,
         )
         .unwrap();
-        let psk = derive(&[], "machine psk", &said.under("machine psk"));
+        let psk = derive(&[], "machine psk", &transcript.digest("machine psk"));
         let mut hidden = Vec::new();
         let limit = Value::U32(site.settings.max_packet);
         put(&mut hidden, c::MAX_PACKET, limit);
@@ -102,12 +104,17 @@ impl MaliciousMember {
         let (message, keys) = responder.finish(&psk, &hidden, entropy).unwrap();
         let mut answer = Vec::new();
         put(&mut answer, c::SESSION_KEY, Value::Bytes(&message));
-        said.server.update(&answer);
+        transcript.server.update(&answer);
         client.receive(&answer);
-        Self::sealing(option, &keys, "packets from server", &said)
+        Self::sealing(option, &keys, "packets from server", &transcript)
     }
 
-    fn sealing(option: EncryptionOption, keys: &HandshakeKeys, label: &str, said: &Said) -> Self {
+    fn sealing(
+        option: EncryptionOption,
+        keys: &HandshakeKeys,
+        label: &str,
+        transcript: &Transcript,
+    ) -> Self {
         let both = [
             keys.client_to_server.expose(),
             keys.server_to_client.expose(),
@@ -115,13 +122,13 @@ impl MaliciousMember {
         let key = derive(
             &both.map(|key| &key[..]).concat(),
             label,
-            &said.under("packets"),
+            &transcript.digest("packets"),
         );
         let sealer = Sealer::new(cipher_of(option), &key);
         Self { option, sealer }
     }
 
-    /// The next packet, with these bytes inside.
+    /// Seals these bytes as the next packet.
     pub fn seal(&mut self, plaintext: &[u8]) -> Vec<u8> {
         if self.option == EncryptionOption::DeliveredKey {
             return self.seal_with_digest(plaintext);
@@ -137,7 +144,7 @@ impl MaliciousMember {
     }
 }
 
-/// The value of OPTION-CHOICE.
+/// The value of OPTION-CHOICE for the first option on offer.
 fn choice_of(site: &Site) -> Vec<u8> {
     let list = site.settings.options.id().0;
     [&list[..], &option_of(site).id().to_be_bytes()].concat()
@@ -145,7 +152,7 @@ fn choice_of(site: &Site) -> Vec<u8> {
 
 fn option_of(site: &Site) -> EncryptionOption {
     let option = site.settings.options.ranked()[0];
-    assert!(!option.hybrid(), "the malicious_member speaks no ML-KEM");
+    assert!(!option.hybrid(), "the malicious member supports no ML-KEM");
     option
 }
 
@@ -166,26 +173,26 @@ pub fn put(out: &mut Vec<u8>, command: Command, value: Value<'_>) {
     risp::put(out, command, value).unwrap();
 }
 
-/// The string of the first command.
+/// The value of the first command.
 fn bytes_of(wire: &[u8]) -> Vec<u8> {
-    let longest = MaxLength(u64::from(u32::MAX));
-    let first = Reader::new(wire, &longest).next();
+    let max_length = MaxLength(u64::from(u32::MAX));
+    let first = Reader::new(wire, &max_length).next();
     let Some(Ok((_, Value::Bytes(bytes)))) = first else {
-        panic!("a string was to come: {first:?}")
+        panic!("expected a command with a string: {first:?}")
     };
     bytes.to_vec()
 }
 
-/// All that was said in the clear.
+/// Hashes of all that each end sent in the clear.
 #[derive(Default)]
-struct Said {
+struct Transcript {
     client: Sha256,
     server: Sha256,
 }
 
-impl Said {
-    /// `T(label)` of the page.
-    fn under(&self, label: &str) -> [u8; 32] {
+impl Transcript {
+    /// `T(label)` of `docs/protocol/session.md`.
+    fn digest(&self, label: &str) -> [u8; 32] {
         let client = self.client.clone().finish();
         let server = self.server.clone().finish();
         sha256(&[b"countersign/1 ", label.as_bytes(), &[0], &client, &server].concat())

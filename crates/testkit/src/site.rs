@@ -1,4 +1,5 @@
-//! A site with one person and one service, in memory.
+//! The decisions of a site with one person and one service, for the protocol state machines. In
+//! memory.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -31,28 +32,28 @@ pub const ROBOT: AccountTag = AccountTag([2; 16]);
 const SITE_SEED: [u8; 32] = [11; 32];
 const CREDENTIAL_ID: &[u8] = b"maria's id";
 
-/// The site `example.org`, which knows `maria` and one service.
+/// The site `example.org` with the person `maria` and one service.
 pub struct Site {
-    /// What its logins need.
+    /// The settings of its logins.
     pub settings: Arc<server::ServerSettings>,
-    /// What Maria recovers when she logs in.
+    /// The identity that Maria recovers when she logs in.
     pub maria: Arc<Identity>,
-    /// The service.
+    /// The identity of the service.
     pub robot: Arc<Identity>,
     /// Whether both accounts are locked.
     pub locked: bool,
-    /// What the last session that was opened can be returned to with.
-    returnable: Mutex<Option<Returnable>>,
+    /// How to resume the session that was established last.
+    resumable: Mutex<Option<Resumable>>,
 }
 
-/// A session that a client may return to.
-struct Returnable {
+/// A session that a client may resume.
+struct Resumable {
     account: AccountTag,
     secret: ResumptionSecret,
     attempt: u64,
 }
 
-/// What Maria's registration left at the site and with her.
+/// The result of Maria's registration.
 struct Registered {
     setup: ServerSetup,
     record: PassphraseRecord,
@@ -60,7 +61,7 @@ struct Registered {
     maria: Arc<Identity>,
 }
 
-/// Registration stretches a pass phrase, so a process does it once.
+/// Registration runs the key stretching function, so each process does it once.
 static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
     let entropy = &mut SeededEntropy::new(0).fork("registration");
     let setup = ServerSetup::generate(entropy);
@@ -86,7 +87,7 @@ static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
     }
 });
 
-/// What is delivered of Maria: her identity, under the same pass phrase.
+/// Maria's delivered key: her identity, encrypted under the same pass phrase.
 static DELIVERED: LazyLock<DeliveredKey> = LazyLock::new(|| {
     let entropy = &mut SeededEntropy::new(0).fork("delivered key");
     let phrase = Passphrase::from(PASSPHRASE.to_owned());
@@ -104,7 +105,7 @@ impl Default for Site {
 }
 
 impl Site {
-    /// A site with the usual options and limits.
+    /// A site with the default options and limits.
     #[must_use]
     pub fn new() -> Self {
         Self::offering(OptionList::default(), DEFAULT_MAX_PACKET)
@@ -129,31 +130,33 @@ impl Site {
                 [12; 32],
             )))),
             locked: false,
-            returnable: Mutex::default(),
+            resumable: Mutex::default(),
         }
     }
 
-    /// A session was opened: it may be returned to from now on, and no other.
-    pub fn opened(&self, account: AccountTag, secret: ResumptionSecret) {
-        *self.returnable.lock().unwrap() = Some(Returnable {
+    /// Records an established session. From now on only this one can be resumed.
+    pub fn session_opened(&self, account: AccountTag, secret: ResumptionSecret) {
+        *self.resumable.lock().unwrap() = Some(Resumable {
             account,
             secret,
             attempt: 0,
         });
     }
 
-    /// Whose session may be returned to, and with what.
+    /// The account and the secret of the session that can be resumed. `None` if there is none or
+    /// accounts are locked.
     #[must_use]
-    pub fn returnable(&self) -> Option<(AccountTag, ResumptionSecret)> {
-        let returnable = self.returnable.lock().unwrap();
-        let found = returnable.as_ref().filter(|_| !self.locked);
+    pub fn resumable(&self) -> Option<(AccountTag, ResumptionSecret)> {
+        let resumable = self.resumable.lock().unwrap();
+        let found = resumable.as_ref().filter(|_| !self.locked);
         found.map(|session| (session.account, session.secret.clone()))
     }
 
-    /// Accepts each number of an attempt to return once.
+    /// Accepts each attempt number once, in increasing order; an earlier or repeated number gives
+    /// false.
     #[must_use]
     pub fn claim(&self, attempt: u64) -> bool {
-        match &mut *self.returnable.lock().unwrap() {
+        match &mut *self.resumable.lock().unwrap() {
             Some(session) if attempt > session.attempt => {
                 session.attempt = attempt;
                 true
@@ -171,7 +174,7 @@ impl Site {
         settings
     }
 
-    /// What the site stores of a person, if it knows them and they may log in.
+    /// The credential of a person, or `None` if the name is unknown or the account is locked.
     #[must_use]
     pub fn person(&self, name: &str) -> Option<PersonCredential> {
         (name == "maria@example.org" && !self.locked).then(|| PersonCredential {
@@ -192,7 +195,7 @@ impl Site {
         })
     }
 
-    /// Answers whoever asks with the option `delivered-key`.
+    /// Replies to a login with the option `delivered-key`.
     ///
     /// # Errors
     /// As [`FindDelivered::answer_person`].
@@ -214,7 +217,8 @@ impl Site {
         }
     }
 
-    /// What the site stores of a service, if it knows it and it may log in.
+    /// The credential of a service, or `None` if the certificate is unknown or the account is
+    /// locked.
     #[must_use]
     pub fn service(&self, thumbprint: &Thumbprint) -> Option<ServiceCredential> {
         let certificate = self.robot.certificate();

@@ -1,24 +1,24 @@
-//! What may happen to bytes between the ends.
+//! The network between client and server, honest or hostile.
 
 use countersign_proto::risp::{MaxLength, Reader};
 
 use crate::entropy::SeededEntropy;
 
-/// A direction.
+/// A direction of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From the client.
     ToServer = 0,
     /// From the server.
     ToClient = 1,
 }
 
-/// Carries flights between the ends, well or badly.
+/// Carries flights between client and server.
 pub trait Wire {
-    /// The pieces that arrive of a flight, in this order.
-    fn carry(&mut self, way: Way, flight: Vec<u8>) -> Vec<Vec<u8>>;
+    /// Returns the pieces that arrive for this flight, in order.
+    fn carry(&mut self, direction: Direction, flight: Vec<u8>) -> Vec<Vec<u8>>;
 
-    /// Whether the connection has ended; nothing is carried any more.
+    /// Whether the connection has ended. An ended connection carries nothing.
     fn is_cut(&self) -> bool {
         false
     }
@@ -29,7 +29,7 @@ pub trait Wire {
 pub struct Honest;
 
 impl Wire for Honest {
-    fn carry(&mut self, _: Way, flight: Vec<u8>) -> Vec<Vec<u8>> {
+    fn carry(&mut self, _: Direction, flight: Vec<u8>) -> Vec<Vec<u8>> {
         vec![flight]
     }
 }
@@ -39,81 +39,80 @@ impl Wire for Honest {
 pub struct Splitting(pub SeededEntropy);
 
 impl Wire for Splitting {
-    fn carry(&mut self, _: Way, flight: Vec<u8>) -> Vec<Vec<u8>> {
+    fn carry(&mut self, _: Direction, flight: Vec<u8>) -> Vec<Vec<u8>> {
         split(&flight, &mut self.0)
     }
 }
 
-/// Every byte arrives alone.
+/// Every byte arrives in a piece of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Dripping;
 
 impl Wire for Dripping {
-    fn carry(&mut self, _: Way, flight: Vec<u8>) -> Vec<Vec<u8>> {
+    fn carry(&mut self, _: Direction, flight: Vec<u8>) -> Vec<Vec<u8>> {
         flight.chunks(1).map(<[u8]>::to_vec).collect()
     }
 }
 
-/// One flight, counted over both directions from 0, is treated in a special way; the others arrive as
-/// they were sent.
-pub struct Meddling<F> {
+/// Tampers with one flight. The others arrive as they were sent.
+pub struct Tampering<F> {
     flight: usize,
     seen: usize,
     cut: bool,
-    meddle: F,
+    tamper: F,
 }
 
-/// What becomes of the flight that a [`Meddling`] wire treats.
+/// What a [`Tampering`] wire does with its flight.
 #[derive(Debug, Clone)]
-pub enum Fate {
+pub enum Tampered {
     /// These bytes arrive in its place.
     Changed(Vec<u8>),
     /// These bytes arrive in its place, and then the connection ends.
     Cut(Vec<u8>),
 }
 
-impl<F: FnMut(Vec<u8>) -> Fate> Meddling<F> {
-    /// Does this to that flight.
-    pub const fn with(flight: usize, meddle: F) -> Self {
+impl<F: FnMut(Vec<u8>) -> Tampered> Tampering<F> {
+    /// Applies `tamper` to one flight. Flights count from 0 over both directions.
+    pub const fn with(flight: usize, tamper: F) -> Self {
         Self {
             flight,
             seen: 0,
             cut: false,
-            meddle,
+            tamper,
         }
     }
 }
 
-/// Lets so many bytes of one flight through, and then ends the connection.
+/// Delivers the first `at` bytes of one flight, then ends the connection.
 pub fn cutting(flight: usize, at: usize) -> impl Wire {
-    Meddling::with(flight, move |mut bytes: Vec<u8>| {
+    Tampering::with(flight, move |mut bytes: Vec<u8>| {
         bytes.truncate(at);
-        Fate::Cut(bytes)
+        Tampered::Cut(bytes)
     })
 }
 
 /// Flips one bit of one byte of one flight.
 pub fn flipping(flight: usize, at: usize, bit: usize) -> impl Wire {
-    Meddling::with(flight, move |mut bytes: Vec<u8>| {
+    Tampering::with(flight, move |mut bytes: Vec<u8>| {
         bytes[at] ^= 1 << (bit % 8);
-        Fate::Changed(bytes)
+        Tampered::Changed(bytes)
     })
 }
 
-/// Lets other bytes arrive in place of one flight.
+/// Replaces one flight by other bytes.
 pub fn splicing(flight: usize, other: Vec<u8>) -> impl Wire {
-    Meddling::with(flight, move |_| Fate::Changed(other.clone()))
+    Tampering::with(flight, move |_| Tampered::Changed(other.clone()))
 }
 
-impl<F: FnMut(Vec<u8>) -> Fate> Wire for Meddling<F> {
-    fn carry(&mut self, _: Way, flight: Vec<u8>) -> Vec<Vec<u8>> {
+impl<F: FnMut(Vec<u8>) -> Tampered> Wire for Tampering<F> {
+    fn carry(&mut self, _: Direction, flight: Vec<u8>) -> Vec<Vec<u8>> {
         self.seen += 1;
         if self.seen != self.flight + 1 {
             return vec![flight];
         }
-        match (self.meddle)(flight) {
-            Fate::Changed(bytes) => vec![bytes],
-            Fate::Cut(bytes) => {
+        match (self.tamper)(flight) {
+            Tampered::Changed(bytes) => vec![bytes],
+            Tampered::Cut(bytes) => {
                 self.cut = true;
                 vec![bytes]
             }
@@ -125,20 +124,20 @@ impl<F: FnMut(Vec<u8>) -> Fate> Wire for Meddling<F> {
     }
 }
 
-/// Drops, repeats, moves, flips, cuts and splits at random: about one flight in `one_in` is harmed, the
-/// others are split.
+/// Mutates about one flight in `one_in` at random: drops, repeats, reorders, replays or truncates
+/// commands, or flips a bit. Splits every flight into pieces.
 #[derive(Debug, Clone)]
 pub struct Hostile {
     entropy: SeededEntropy,
     one_in: usize,
     earlier: Vec<Vec<u8>>,
     cut: bool,
-    /// How many flights were harmed.
-    pub harmed: usize,
+    /// The number of flights that were changed.
+    pub mutated: usize,
 }
 
 impl Hostile {
-    /// A wire whose moods follow from `entropy`.
+    /// A wire that takes its random choices from `entropy`.
     #[must_use]
     pub const fn new(entropy: SeededEntropy, one_in: usize) -> Self {
         Self {
@@ -146,11 +145,11 @@ impl Hostile {
             one_in,
             earlier: Vec::new(),
             cut: false,
-            harmed: 0,
+            mutated: 0,
         }
     }
 
-    fn mutation(&mut self, flight: &mut Vec<u8>) {
+    fn mutate(&mut self, flight: &mut Vec<u8>) {
         let mut commands = commands(flight);
         let at = self.entropy.below(commands.len());
         match self.entropy.below(7) {
@@ -184,12 +183,12 @@ impl Hostile {
 }
 
 impl Wire for Hostile {
-    fn carry(&mut self, _: Way, mut flight: Vec<u8>) -> Vec<Vec<u8>> {
+    fn carry(&mut self, _: Direction, mut flight: Vec<u8>) -> Vec<Vec<u8>> {
         self.earlier.extend(commands(&flight));
         if self.entropy.one_in(self.one_in) {
             let sent = flight.clone();
-            self.mutation(&mut flight);
-            self.harmed += usize::from(sent != flight);
+            self.mutate(&mut flight);
+            self.mutated += usize::from(sent != flight);
         }
         split(&flight, &mut self.entropy)
     }
@@ -199,12 +198,12 @@ impl Wire for Hostile {
     }
 }
 
-/// The commands of a flight, each as it stands on the wire; what is no whole command comes last.
+/// The commands of a flight, each in its wire form. An incomplete command comes last.
 #[must_use]
 pub fn commands(flight: &[u8]) -> Vec<Vec<u8>> {
     let mut commands = Vec::new();
-    let longest = MaxLength(u64::from(u32::MAX));
-    let mut reader = Reader::new(flight, &longest);
+    let max_length = MaxLength(u64::from(u32::MAX));
+    let mut reader = Reader::new(flight, &max_length);
     let mut start = 0;
     while let Some(Ok(_)) = reader.next() {
         commands.push(flight[start..reader.consumed()].to_vec());
@@ -219,9 +218,9 @@ pub fn commands(flight: &[u8]) -> Vec<Vec<u8>> {
 fn split(mut flight: &[u8], entropy: &mut SeededEntropy) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     while !flight.is_empty() {
-        // Short pieces find more than long ones, but not all of them should be short.
-        let longest = [1, 8, 64, 4_096][entropy.below(4)];
-        let length = 1 + entropy.below(longest);
+        // Short pieces find more faults, but long ones have to occur too.
+        let max_length = [1, 8, 64, 4_096][entropy.below(4)];
+        let length = 1 + entropy.below(max_length);
         let (piece, rest) = flight.split_at(length.min(flight.len()));
         pieces.push(piece.to_vec());
         flight = rest;
@@ -234,14 +233,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splitting_loses_nothing() {
+    fn splitting_loses_no_byte() {
         let flight: Vec<u8> = (0..=255).collect();
         for seed in 0..50 {
             let mut wire = Splitting(SeededEntropy::new(seed));
-            assert_eq!(wire.carry(Way::ToServer, flight.clone()).concat(), flight);
+            assert_eq!(
+                wire.carry(Direction::ToServer, flight.clone()).concat(),
+                flight
+            );
         }
         assert_eq!(
-            Dripping.carry(Way::ToClient, flight.clone()).concat(),
+            Dripping.carry(Direction::ToClient, flight.clone()).concat(),
             flight
         );
     }
@@ -249,14 +251,14 @@ mod tests {
     #[test]
     fn a_cut_wire_lets_the_flights_before_it_through() {
         let mut wire = cutting(1, 2);
-        assert_eq!(wire.carry(Way::ToServer, vec![1, 2, 3]), [[1, 2, 3]]);
+        assert_eq!(wire.carry(Direction::ToServer, vec![1, 2, 3]), [[1, 2, 3]]);
         assert!(!wire.is_cut());
-        assert_eq!(wire.carry(Way::ToClient, vec![1, 2, 3]), [[1, 2]]);
+        assert_eq!(wire.carry(Direction::ToClient, vec![1, 2, 3]), [[1, 2]]);
         assert!(wire.is_cut());
     }
 
     #[test]
-    fn commands_are_told_apart_and_nothing_is_lost() {
+    fn a_flight_is_split_into_its_commands_and_no_byte_is_lost() {
         let flight = [0x70, 0, 0x80, 0, 2, 7, 7, 0x70, 1, 0x80];
         let parts = commands(&flight);
         assert_eq!(parts.concat(), flight);

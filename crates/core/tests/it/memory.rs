@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::store::{MemoryStore, Store};
-use countersign_testkit::contract::Bench;
+use countersign_testkit::contract::StoreUnderTest;
 
 struct Memory(MemoryStore);
 
 #[async_trait]
-impl Bench for Memory {
+impl StoreUnderTest for Memory {
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(self.0.reopened())
     }

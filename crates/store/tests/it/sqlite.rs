@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use countersign_core::store::{Store, StoreError};
 use countersign_crypto::hash::sha256;
 use countersign_store::{Inspection, OpenError, SqliteStore};
-use countersign_testkit::contract::Bench;
+use countersign_testkit::contract::StoreUnderTest;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
@@ -52,7 +52,7 @@ impl File {
 }
 
 #[async_trait]
-impl Bench for File {
+impl StoreUnderTest for File {
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(&self.path()).await.unwrap())
     }

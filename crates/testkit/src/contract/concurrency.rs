@@ -1,4 +1,4 @@
-//! What many changes at once do.
+//! The contract for concurrent changes.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use countersign_core::accounts::State;
 use countersign_core::store::{Change, Store, StoreError, Thing, Unique};
 use tokio::task::JoinSet;
 
-use super::Bench;
+use super::StoreUnderTest;
 use super::sample::{NOW, commit, passphrase, person, verify};
 
 const WRITERS: usize = 64;
 const EACH: usize = 20;
 
-pub async fn sixty_four_writers_lose_nothing(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn sixty_four_writers_lose_nothing(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let store = Arc::clone(&store);
@@ -26,7 +26,7 @@ pub async fn sixty_four_writers_lose_nothing(bench: &dyn Bench) {
                     Change::PutPassphrase(passphrase(&account, 1)),
                 ];
                 let committed = commit(&*store, changes).await.unwrap();
-                // Whoever was answered reads what was written.
+                // After the commit returns, the change can be read.
                 let read = store.passphrase_login(&account.name).await.unwrap();
                 assert_eq!(read.unwrap().0, account);
                 seqs.push(committed.audit_seq);
@@ -41,13 +41,13 @@ pub async fn sixty_four_writers_lose_nothing(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, all);
 }
 
-pub async fn an_overtaken_set_disturbs_no_other(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_refused_set_does_not_affect_concurrent_ones(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
         let store = Arc::clone(&store);
         writers.spawn(async move {
-            // Every fourth wants the same name.
+            // Every fourth writer inserts the same name.
             let wanted = match writer % 4 {
                 0 => "wanted-by-many".to_owned(),
                 _ => format!("wanted-by-{writer}"),
@@ -66,22 +66,22 @@ pub async fn an_overtaken_set_disturbs_no_other(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, others.len() as u64 + 1);
 }
 
-pub async fn one_of_many_deciders_wins(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn one_of_many_concurrent_updates_succeeds(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let maria = person("maria");
     commit(&*store, [Change::InsertAccount(maria.clone())])
         .await
         .unwrap();
-    let mut deciders = JoinSet::new();
-    for decider in 0..WRITERS {
+    let mut updates = JoinSet::new();
+    for update in 0..WRITERS {
         let store: Arc<dyn Store> = Arc::clone(&store);
         let decided = maria.clone().revised(NOW, |account| {
             account.state = State::Locked;
-            account.full_name = format!("decided by {decider}");
+            account.full_name = format!("decided by {update}");
         });
-        deciders.spawn(async move { commit(&*store, [Change::UpdateAccount(decided)]).await });
+        updates.spawn(async move { commit(&*store, [Change::UpdateAccount(decided)]).await });
     }
-    let answers = deciders.join_all().await;
+    let answers = updates.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
     let stale = Err(StoreError::Stale {
         what: Thing::Account,

@@ -1,4 +1,4 @@
-//! What is left when a store is opened again, and what is noticed of a hand that was at it meanwhile.
+//! The contract for reopening a store, and for the detection of altered audit entries.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use countersign_core::audit::{Broken, ChainHead, Problem};
 use countersign_core::page::Page;
 use countersign_core::store::{Change, Store};
 
-use super::Bench;
+use super::StoreUnderTest;
 use super::sample::{commit, person, verify};
 
-/// A process that is killed closes nothing: the store is dropped in the middle of its work.
-pub async fn what_was_acknowledged_outlives_the_process(bench: &dyn Bench) {
+/// A killed process does not close its store, so each store here is dropped without being closed.
+pub async fn acknowledged_changes_survive_the_process(under_test: &dyn StoreUnderTest) {
     let mut acknowledged = Vec::new();
     for round in 0..5 {
-        let store = bench.open().await;
+        let store = under_test.open().await;
         for at in 0..10 {
             let account = person(&format!("person-{round}-{at}"));
             commit(&*store, [Change::InsertAccount(account.clone())])
@@ -22,24 +22,24 @@ pub async fn what_was_acknowledged_outlives_the_process(bench: &dyn Bench) {
             acknowledged.push(account);
         }
     }
-    let store = bench.open().await;
+    let store = under_test.open().await;
     for account in acknowledged {
         assert_eq!(store.account(account.id).await.unwrap(), Some(account));
     }
 }
 
-pub async fn the_audit_chain_goes_on_after_reopening(bench: &dyn Bench) {
+pub async fn the_audit_chain_continues_after_reopening(under_test: &dyn StoreUnderTest) {
     for round in 1..=3 {
-        let store = bench.open().await;
+        let store = under_test.open().await;
         let change = Change::InsertAccount(person(&format!("person-{round}")));
         commit(&*store, [change]).await.unwrap();
         assert_eq!(verify(&*store).await, round);
     }
 }
 
-pub async fn an_altered_audit_entry_is_found(bench: &dyn Bench) {
-    let store = written(bench).await;
-    bench.alter_audit(4).await;
+pub async fn an_altered_audit_entry_is_found(under_test: &dyn StoreUnderTest) {
+    let store = written(under_test).await;
+    under_test.alter_audit(4).await;
     assert_eq!(
         broken(&*store).await,
         Some(Broken {
@@ -49,9 +49,9 @@ pub async fn an_altered_audit_entry_is_found(bench: &dyn Bench) {
     );
 }
 
-pub async fn a_removed_audit_entry_is_found(bench: &dyn Bench) {
-    let store = written(bench).await;
-    bench.remove_audit(4).await;
+pub async fn a_removed_audit_entry_is_found(under_test: &dyn StoreUnderTest) {
+    let store = written(under_test).await;
+    under_test.remove_audit(4).await;
     assert_eq!(
         broken(&*store).await,
         Some(Broken {
@@ -61,8 +61,8 @@ pub async fn a_removed_audit_entry_is_found(bench: &dyn Bench) {
     );
 }
 
-async fn written(bench: &dyn Bench) -> Arc<dyn Store> {
-    let store = bench.open().await;
+async fn written(under_test: &dyn StoreUnderTest) -> Arc<dyn Store> {
+    let store = under_test.open().await;
     for at in 0..8 {
         let change = Change::InsertAccount(person(&format!("person-{at}")));
         commit(&*store, [change]).await.unwrap();

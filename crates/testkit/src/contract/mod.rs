@@ -1,5 +1,5 @@
-//! The contract that every store keeps, as functions over any store. A new kind of store implements
-//! [`Bench`] and names itself to [`keeps_the_contract`](crate::keeps_the_contract).
+//! The contract of a store, as test functions over any store. A new kind of store implements
+//! [`StoreUnderTest`] and passes it to [`keeps_the_contract`](crate::keeps_the_contract).
 //!
 //! ```ignore
 //! struct Memory(MemoryStore);
@@ -7,7 +7,7 @@
 //! countersign_testkit::keeps_the_contract!(Memory(MemoryStore::new()));
 //! ```
 
-#![allow(missing_docs, reason = "the name of a promise says it")]
+#![allow(missing_docs, reason = "the name of each function is its description")]
 
 mod concurrency;
 mod durability;
@@ -24,53 +24,54 @@ pub use durability::*;
 pub use sample::{commit_nothing, key, person, service, set, verify};
 pub use writes::*;
 
-/// Where a store under test lives.
+/// Access to a store under test.
 #[async_trait]
-pub trait Bench: Send + Sync {
-    /// Opens the store, whether or not it was opened before.
+pub trait StoreUnderTest: Send + Sync {
+    /// Opens the store. It may have been opened before.
     async fn open(&self) -> Arc<dyn Store>;
 
-    /// Alters the target of an audit entry that is stored, as an attacker with access to the disk can.
+    /// Alters the target of a stored audit entry, as an attacker with access to the disk can.
     async fn alter_audit(&self, seq: u64);
 
-    /// Removes an audit entry likewise.
+    /// Removes a stored audit entry, as an attacker with access to the disk can.
     async fn remove_audit(&self, seq: u64);
 }
 
-/// Makes a test of each promise, for the bench that the expression makes.
+/// Makes a test of each function of the contract. The expression makes the
+/// [`StoreUnderTest`](crate::contract::StoreUnderTest).
 #[macro_export]
 macro_rules! keeps_the_contract {
-    ($bench:expr) => {
-        $crate::keeps_the_contract! { $bench;
+    ($under_test:expr) => {
+        $crate::keeps_the_contract! { $under_test;
             what_was_committed_is_read_back
             a_name_is_taken_once
             a_key_serves_one_account
             an_id_is_used_once
             a_stale_revision_is_refused
-            what_is_gone_is_not_found
-            a_set_happens_whole_or_not_at_all
-            a_deleted_account_takes_its_credentials_along
+            a_change_to_a_missing_item_is_refused
+            a_change_set_is_atomic
+            deleting_an_account_deletes_its_credentials
             a_passphrase_replaces_the_one_before
-            a_delivered_key_replaces_the_one_before_and_is_taken_away
-            an_application_is_changed_on_what_was_read
-            a_setting_is_changed_on_what_was_read
-            a_script_is_recorded_as_far_as_it_came
-            lists_go_by_name_and_in_stretches
-            changes_out_of_the_usual_order_are_written_too
+            a_delivered_key_replaces_the_one_before_and_can_be_deleted
+            an_application_is_changed_at_its_current_revision_only
+            a_setting_is_changed_at_its_current_revision_only
+            the_progress_of_a_script_is_recorded
+            lists_are_ordered_by_name_and_paged
+            changes_are_written_in_the_order_of_the_set
             sixty_four_writers_lose_nothing
-            an_overtaken_set_disturbs_no_other
-            one_of_many_deciders_wins
-            what_was_acknowledged_outlives_the_process
-            the_audit_chain_goes_on_after_reopening
+            a_refused_set_does_not_affect_concurrent_ones
+            one_of_many_concurrent_updates_succeeds
+            acknowledged_changes_survive_the_process
+            the_audit_chain_continues_after_reopening
             an_altered_audit_entry_is_found
             a_removed_audit_entry_is_found
         }
     };
-    ($bench:expr; $($promise:ident)*) => {
+    ($under_test:expr; $($promise:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
-                $crate::contract::$promise(&$bench).await;
+                $crate::contract::$promise(&$under_test).await;
             }
         )*
     };

@@ -1,4 +1,4 @@
-//! Accounts, credentials and audit entries to test with.
+//! Sample accounts, credentials and audit entries.
 
 use countersign_core::access::{Channel, Role};
 use countersign_core::accounts::{
@@ -135,7 +135,7 @@ pub(super) async fn commit(
     store.commit(set(changes.into())).await
 }
 
-/// Verifies the whole audit chain; how many entries it has.
+/// Verifies the whole audit chain and returns the number of its entries.
 pub async fn verify(store: &dyn Store) -> u64 {
     let mut head = ChainHead::EMPTY;
     loop {
@@ -155,7 +155,7 @@ pub async fn verify(store: &dyn Store) -> u64 {
     head.seq
 }
 
-/// Commits an audit entry alone.
+/// Commits a change set without changes: an audit entry.
 pub async fn commit_nothing(store: &dyn Store) -> Result<Committed, StoreError> {
     commit(store, []).await
 }

@@ -1,4 +1,4 @@
-//! What one change after the other does.
+//! The contract for changes, one after the other.
 
 use countersign_core::accounts::{Account, Kind, State};
 use countersign_core::applications::Application;
@@ -6,13 +6,13 @@ use countersign_core::page::Page;
 use countersign_core::store::{Change, ScriptProgress, Setting, StoreError, Thing, Unique};
 use countersign_crypto::certificate::Thumbprint;
 
-use super::Bench;
+use super::StoreUnderTest;
 use super::sample::{
     NOW, application, commit, delivered, key, name, passphrase, person, service, verify,
 };
 
-pub async fn what_was_committed_is_read_back(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn what_was_committed_is_read_back(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let (maria, mailer) = (person("maria@example.org"), service("mailer"));
     let (credential, first, second) = (passphrase(&maria, 1), key(&mailer, 1), key(&mailer, 2));
     let delivered = delivered(&maria, 1);
@@ -52,18 +52,18 @@ pub async fn what_was_committed_is_read_back(bench: &dyn Bench) {
         Some((mailer.clone(), second.clone()))
     );
     assert_eq!(store.keys_of(mailer.id).await.unwrap(), [first, second]);
-    assert_eq!(store.account_by_name(&name("nobody")).await.unwrap(), None);
+    assert_eq!(store.account_by_name(&name("unknown")).await.unwrap(), None);
     assert_eq!(store.key_login(&Thumbprint([9; 32])).await.unwrap(), None);
     assert_eq!(verify(&*store).await, 1);
 }
 
-pub async fn a_name_is_taken_once(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_name_is_taken_once(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     commit(&*store, [Change::InsertAccount(person("maria"))])
         .await
         .unwrap();
     let taken = Err(StoreError::Conflict { what: Unique::Name });
-    // Persons and services share their names.
+    // Persons and services share one set of names.
     for account in [person("maria"), service("maria")] {
         let again = commit(&*store, [Change::InsertAccount(account)]).await;
         assert_eq!(again, taken);
@@ -79,8 +79,8 @@ pub async fn a_name_is_taken_once(bench: &dyn Bench) {
     );
 }
 
-pub async fn a_key_serves_one_account(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_key_serves_one_account(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let (one, two) = (service("one"), service("two"));
     let changes = [
         Change::InsertAccount(one.clone()),
@@ -94,8 +94,8 @@ pub async fn a_key_serves_one_account(bench: &dyn Bench) {
     }
 }
 
-pub async fn an_id_is_used_once(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn an_id_is_used_once(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let maria = person("maria");
     commit(&*store, [Change::InsertAccount(maria.clone())])
         .await
@@ -112,8 +112,8 @@ pub async fn an_id_is_used_once(bench: &dyn Bench) {
     );
 }
 
-pub async fn a_stale_revision_is_refused(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_stale_revision_is_refused(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let maria = person("maria");
     commit(&*store, [Change::InsertAccount(maria.clone())])
         .await
@@ -125,7 +125,7 @@ pub async fn a_stale_revision_is_refused(bench: &dyn Bench) {
         .await
         .unwrap();
 
-    // Decided on what was true before it was locked.
+    // This update is based on the revision before the lock.
     let renamed = maria.revised(NOW, |account| account.full_name = "Other".to_owned());
     let stale = Err(StoreError::Stale {
         what: Thing::Account,
@@ -142,8 +142,8 @@ pub async fn a_stale_revision_is_refused(bench: &dyn Bench) {
     assert_eq!(store.account(locked.id).await.unwrap(), Some(locked));
 }
 
-pub async fn what_is_gone_is_not_found(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_change_to_a_missing_item_is_refused(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let ghost = service("ghost");
     let gone = Err(StoreError::NotFound {
         what: Thing::Account,
@@ -172,8 +172,8 @@ pub async fn what_is_gone_is_not_found(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, 0);
 }
 
-pub async fn a_set_happens_whole_or_not_at_all(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_change_set_is_atomic(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let (first, second) = (service("first"), service("second"));
     let changes = [
         Change::InsertAccount(first.clone()),
@@ -192,12 +192,12 @@ pub async fn a_set_happens_whole_or_not_at_all(bench: &dyn Bench) {
     assert_eq!(
         verify(&*store).await,
         1,
-        "what did not happen is not audited"
+        "a refused change set leaves no audit entry"
     );
 }
 
-pub async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn deleting_an_account_deletes_its_credentials(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let (maria, mailer) = (person("maria"), service("mailer"));
     let changes = [
         Change::InsertAccount(maria.clone()),
@@ -219,7 +219,7 @@ pub async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Bench) {
     assert_eq!(store.delivered_key(maria.id).await.unwrap(), None);
     assert_eq!(store.delivered_login(&maria.name).await.unwrap(), None);
     assert_eq!(store.key_login(&Thumbprint([1; 32])).await.unwrap(), None);
-    // The name is free again, and the key is not.
+    // The name can be used again, but the key cannot.
     let heir = service("maria");
     let with = |mark| {
         [
@@ -233,8 +233,8 @@ pub async fn a_deleted_account_takes_its_credentials_along(bench: &dyn Bench) {
     commit(&*store, with(2)).await.unwrap();
 }
 
-pub async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_passphrase_replaces_the_one_before(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let maria = person("maria");
     let changes = [
         Change::InsertAccount(maria.clone()),
@@ -248,8 +248,10 @@ pub async fn a_passphrase_replaces_the_one_before(bench: &dyn Bench) {
     assert_eq!(store.passphrase(maria.id).await.unwrap(), Some(next));
 }
 
-pub async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_delivered_key_replaces_the_one_before_and_can_be_deleted(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
     let (maria, mario) = (person("maria"), person("mario"));
     let others = delivered(&mario, 3);
     let changes = [
@@ -264,7 +266,7 @@ pub async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &d
         .await
         .unwrap();
     assert_eq!(store.delivered_key(maria.id).await.unwrap(), Some(next));
-    // The second time there is nothing to take away, and that is no fault.
+    // Deleting a key that does not exist succeeds.
     for _ in 0..2 {
         commit(&*store, [Change::DeleteDeliveredKey(maria.id)])
             .await
@@ -274,8 +276,10 @@ pub async fn a_delivered_key_replaces_the_one_before_and_is_taken_away(bench: &d
     assert_eq!(store.delivered_key(mario.id).await.unwrap(), Some(others));
 }
 
-pub async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn an_application_is_changed_at_its_current_revision_only(
+    under_test: &dyn StoreUnderTest,
+) {
+    let store = under_test.open().await;
     let [billing, ledger] = ["billing", "Application B"].map(application);
     let insert = |of: &Application| Change::InsertApplication(Box::new(of.clone()));
     let update = |of: &Application| Change::UpdateApplication(Box::new(of.clone()));
@@ -298,7 +302,7 @@ pub async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench) {
     assert_eq!(stale, Err(StoreError::Stale { what }));
     let stale = commit(&*store, [delete(&billing, 1)]).await;
     assert_eq!(stale, Err(StoreError::Stale { what }));
-    let store = bench.open().await;
+    let store = under_test.open().await;
     let all = store
         .applications(&Page {
             after: None,
@@ -324,8 +328,8 @@ pub async fn an_application_is_changed_on_what_was_read(bench: &dyn Bench) {
     assert_eq!(verify(&*store).await, 3);
 }
 
-pub async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn a_setting_is_changed_at_its_current_revision_only(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let put = |value: &str, revision| {
         let setting = Setting {
             value: value.into(),
@@ -351,8 +355,8 @@ pub async fn a_setting_is_changed_on_what_was_read(bench: &dyn Bench) {
     assert_eq!(store.setting("shape").await.unwrap(), None);
 }
 
-pub async fn a_script_is_recorded_as_far_as_it_came(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn the_progress_of_a_script_is_recorded(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let mut progress = ScriptProgress {
         name: "10-people.jsonl".to_owned(),
         digest: [1; 32],
@@ -373,8 +377,8 @@ pub async fn a_script_is_recorded_as_far_as_it_came(bench: &dyn Bench) {
     assert_eq!(store.script("20-other.jsonl").await.unwrap(), None);
 }
 
-pub async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn lists_are_ordered_by_name_and_paged(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let accounts = [
         person("carol"),
         service("b-service"),
@@ -399,8 +403,8 @@ pub async fn lists_go_by_name_and_in_stretches(bench: &dyn Bench) {
     assert_eq!(list(Kind::Service, None, 9).await, "a-service b-service");
 }
 
-pub async fn changes_out_of_the_usual_order_are_written_too(bench: &dyn Bench) {
-    let store = bench.open().await;
+pub async fn changes_are_written_in_the_order_of_the_set(under_test: &dyn StoreUnderTest) {
+    let store = under_test.open().await;
     let old = person("maria");
     commit(&*store, [Change::InsertAccount(old.clone())])
         .await

@@ -1,19 +1,19 @@
-//! The form of a file of a recorded session (`vectors/dialogs/README.md`).
+//! The format of a recorded session (`vectors/dialogs/README.md`).
 
 use std::fmt;
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Bytes, in hexadecimal in the file.
+/// Bytes. Lower-case hexadecimal in the file.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Hex(pub Vec<u8>);
 
 impl Hex {
-    /// As an array.
+    /// The bytes as an array.
     ///
     /// # Panics
-    /// When the length is another.
+    /// If the length is not `N`.
     #[must_use]
     pub fn array<const N: usize>(&self) -> [u8; N] {
         self.0.as_slice().try_into().unwrap()
@@ -50,14 +50,14 @@ impl<'de> Deserialize<'de> for Hex {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Named {
-    /// What it is.
+    /// The name.
     pub name: String,
     /// The value.
     pub bytes: Hex,
 }
 
 impl Named {
-    /// A value with this name.
+    /// A value with a name.
     pub fn new(name: &str, bytes: impl AsRef<[u8]>) -> Self {
         Self {
             name: name.to_owned(),
@@ -66,17 +66,17 @@ impl Named {
     }
 }
 
-/// The value of this name.
+/// The bytes of the value with this name.
 ///
 /// # Panics
-/// When there is none.
+/// If there is none.
 #[must_use]
 pub fn named<'a>(values: &'a [Named], name: &str) -> &'a [u8] {
     let found = values.iter().find(|value| value.name == name);
     &found.unwrap_or_else(|| panic!("no {name}")).bytes.0
 }
 
-/// Who sends.
+/// The sender of a flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Party {
@@ -86,21 +86,21 @@ pub enum Party {
     Server,
 }
 
-/// A whole file.
+/// A file with one recorded session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionFile {
-    /// What an implementation learns from it.
+    /// What the file shows.
     pub purpose: String,
-    /// Where the protocol says it.
+    /// The section of the protocol pages that it follows.
     pub page: String,
-    /// All that was fixed.
+    /// The fixed inputs.
     pub inputs: Inputs,
-    /// The connections, in order: one, or a login and its resumption.
+    /// The connections in order: one login, or a login and its resumptions.
     pub connections: Vec<Connection>,
 }
 
-/// All that was fixed, but for what was drawn.
+/// The fixed inputs, except for the entropy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
@@ -108,23 +108,23 @@ pub struct Inputs {
     pub site_seed: Hex,
     /// The site's public key: Ed25519, then X25519.
     pub site_public_key: Hex,
-    /// The encryption options on offer, ranked.
+    /// The encryption options on offer, in the site's order.
     pub options: Vec<String>,
-    /// The limit of packets that either end has.
+    /// MAX-PACKET of both ends, in bytes.
     pub max_packet: u32,
-    /// Who logs in.
+    /// The account that logs in.
     pub account: Account,
-    /// What the site says first in the session.
+    /// The values of the site's first packet.
     pub welcome: Greeting,
 }
 
-/// Who logs in.
+/// The account that logs in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Account {
     /// A person with OPAQUE.
     Person {
-        /// As USERNAME has it.
+        /// The value of USERNAME.
         name: String,
         /// The pass phrase.
         pass_phrase: String,
@@ -134,7 +134,7 @@ pub enum Account {
         oprf_seed: Hex,
         /// The private key of the setup.
         server_private_key: Hex,
-        /// The public key that unknown names are answered with.
+        /// The public key for replies to unknown names.
         stand_in_public_key: Hex,
         /// The credential identifier.
         credential_id: Hex,
@@ -145,7 +145,7 @@ pub enum Account {
     },
     /// A person with a delivered key.
     DeliveredPerson {
-        /// As USERNAME has it.
+        /// The value of USERNAME.
         name: String,
         /// The pass phrase.
         pass_phrase: String,
@@ -179,24 +179,24 @@ pub struct Greeting {
     pub account: String,
 }
 
-/// One connection, from its first byte.
+/// One connection, from its first byte on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
-    /// The option of the login.
+    /// The encryption option of the login.
     pub option: String,
-    /// What each end drew, in order.
+    /// The random values that the client drew, in order.
     pub client_entropy: Vec<Named>,
-    /// What each end drew, in order.
+    /// The random values that the site drew, in order.
     pub server_entropy: Vec<Named>,
-    /// What was sent, in order.
-    pub flights: Vec<Flight>,
-    /// What follows from it, in the order in which it is worked out.
+    /// The flights in order.
+    pub flights: Vec<RecordedFlight>,
+    /// The derived values, in the order of their computation.
     pub derived: Vec<Named>,
 }
 
 impl Connection {
-    /// What one end drew.
+    /// The random values that one end drew.
     #[must_use]
     pub fn entropy(&self, party: Party) -> &[Named] {
         match party {
@@ -206,17 +206,17 @@ impl Connection {
     }
 }
 
-/// What one end sends before it waits.
+/// The bytes that one end sends before it waits for the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Flight {
-    /// Who sends it.
+pub struct RecordedFlight {
+    /// The sender.
     pub from: Party,
-    /// What the program on top says in it; nothing in a login.
-    pub says: Vec<Said>,
-    /// As it stands on the wire.
+    /// The messages of the application in it; none in a login.
+    pub says: Vec<SessionMessage>,
+    /// The bytes on the wire.
     pub bytes: Hex,
-    /// What it is made of.
+    /// The commands and packets of the flight.
     pub parts: Vec<Part>,
 }
 
@@ -224,39 +224,39 @@ pub struct Flight {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Part {
-    /// A command in the clear.
-    Clear(Spoken),
+    /// A plaintext command.
+    Clear(WireCommand),
     /// A packet.
     Packet {
-        /// The name of its key among the derived values.
+        /// The name of its key in the derived values.
         key: String,
         /// Its number under that key.
         number: u64,
         /// Its nonce.
         nonce: Hex,
-        /// What is authenticated and not encrypted.
+        /// The associated data.
         associated_data: Hex,
-        /// What is encrypted.
+        /// The plaintext.
         plaintext: Hex,
-        /// The commands in it.
-        commands: Vec<Spoken>,
+        /// The commands in the plaintext.
+        commands: Vec<WireCommand>,
     },
 }
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spoken {
+pub struct WireCommand {
     /// Its name.
     pub command: String,
-    /// Its value, without its length.
+    /// Its value, without the length.
     pub value: Hex,
 }
 
-/// What a program says, and the other hears.
+/// A message of one application to the other in a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Said {
+pub enum SessionMessage {
     /// An operation.
     Operation {
         /// MESSAGE-ID.
@@ -270,7 +270,7 @@ pub enum Said {
         /// Whether content follows.
         content: bool,
     },
-    /// The result of one.
+    /// The result of an operation.
     Result {
         /// The operation's MESSAGE-ID.
         id: u64,
@@ -278,7 +278,7 @@ pub enum Said {
         code: u16,
         /// DATA.
         data: String,
-        /// OUTPUT; empty when it is left out.
+        /// OUTPUT; empty if the command is absent.
         output: String,
         /// Whether content follows.
         content: bool,
@@ -294,20 +294,20 @@ pub enum Said {
     },
     /// A piece of content.
     Content {
-        /// The message that it belongs to.
+        /// The id of the message that it belongs to.
         id: u64,
-        /// The piece.
+        /// The bytes.
         bytes: Hex,
     },
-    /// The content of that message ends.
+    /// The end of a message's content.
     ContentEnd {
-        /// The message.
+        /// The id of the message.
         id: u64,
     },
-    /// An offer of new keys, for this option.
+    /// An offer of new keys for this encryption option.
     OfferKeys(String),
-    /// The offer is accepted.
+    /// The acceptance of an offer of new keys.
     AcceptKeys,
-    /// The session ends: 1 done.
+    /// The end of the session, with the value of GOODBYE: 1 is "done".
     Goodbye(u8),
 }

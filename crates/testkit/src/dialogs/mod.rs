@@ -1,5 +1,5 @@
-//! Whole dialogs with fixed keys and entropy, for implementations in any language (`vectors/dialogs`): how they
-//! are recorded, and how each end is played again alone, with what was recorded of the others.
+//! Records whole dialogs with fixed keys and entropy for implementations in any language
+//! (`vectors/dialogs`), and replays each party alone against the recorded messages of the others.
 
 pub mod form;
 pub mod play;
@@ -7,7 +7,7 @@ pub mod sessions;
 pub mod tickets;
 pub mod tickets_v1;
 
-mod machines;
+mod ends;
 mod names;
 mod page;
 mod tape;

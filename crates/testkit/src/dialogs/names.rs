@@ -1,6 +1,6 @@
 //! The names of the session protocol's commands (`docs/protocol/session.md`, Commands).
 
-use super::form::{Hex, Spoken};
+use super::form::{Hex, WireCommand};
 
 const NAMES: [(u16, &str); 41] = [
     (0x7000, "NOP"),
@@ -46,20 +46,21 @@ const NAMES: [(u16, &str); 41] = [
     (0xa013, "KEY-SHARE"),
 ];
 
-/// A command as it stands on the wire, with its name and its value.
+/// The name and the value of a command in its wire form.
 ///
 /// # Panics
-/// When it is none of the protocol's.
+/// If the protocol has no such command.
 #[must_use]
-pub(crate) fn spoken(wire: &[u8]) -> Spoken {
+pub(crate) fn named_command(wire: &[u8]) -> WireCommand {
     let number = u16::from_be_bytes([wire[0], wire[1]]);
     let name = NAMES.iter().find(|(known, _)| *known == number);
-    let (_, name) = name.unwrap_or_else(|| panic!("{number:#06x} is no command"));
+    let (_, name) =
+        name.unwrap_or_else(|| panic!("{number:#06x} is not a command of the protocol"));
     let length = match number >> 12 {
         shape @ 8..=11 => 1 << (shape - 8),
         _ => 0,
     };
-    Spoken {
+    WireCommand {
         command: (*name).to_owned(),
         value: Hex::from(&wire[2 + length..]),
     }

@@ -1,5 +1,5 @@
-//! Works out what follows from a recorded connection as the page says it (`docs/protocol/session.md`), word by
-//! word and with nothing from the machines, so that a file also holds them to the page.
+//! Computes the derived values of a recorded connection from `docs/protocol/session.md` without the
+//! state machines, so that the files also compare the state machines with the page.
 
 use countersign_crypto::agreement::{AgreementKey, AgreementPublic};
 use countersign_crypto::hash::sha256;
@@ -9,8 +9,8 @@ use countersign_crypto::record::RecordCipher;
 use countersign_crypto::secret::Secret;
 use countersign_proto::session::EncryptionOption;
 
-use super::form::{Connection, Inputs, Named, Part, Party, Spoken};
-use super::names::spoken;
+use super::form::{Connection, Inputs, Named, Part, Party, WireCommand};
+use super::names::named_command;
 use login::Reading;
 use packets::Packets;
 
@@ -26,8 +26,8 @@ fn cipher(option: EncryptionOption) -> RecordCipher {
     }
 }
 
-/// Fills in the parts of the connection's flights and the derived values. `resumption` is the secret of the session
-/// that is resumed; gives that of the session that is open at the end.
+/// Fills in the parts of the connection's flights and the derived values. `resumption` is the
+/// secret of the session that is resumed. Returns the resumption secret of the session at the end.
 pub(crate) fn explain(
     inputs: &Inputs,
     connection: &mut Connection,
@@ -40,15 +40,15 @@ pub(crate) fn explain(
         flight.parts = Vec::new();
         let mut commands = crate::wire::commands(&flight.bytes.0).into_iter();
         while let Some(wire) = commands.next() {
-            let whole = match spoken(&wire).command.as_str() {
+            let whole = match named_command(&wire).command.as_str() {
                 "WRAPPED" => wire,
                 "DATA-LENGTH" => {
                     let rest = [commands.next().unwrap(), commands.next().unwrap()];
                     [wire, rest.concat()].concat()
                 }
                 _ => {
-                    flight.parts.push(Part::Clear(spoken(&wire)));
-                    reading.hears(flight.from, &wire);
+                    flight.parts.push(Part::Clear(named_command(&wire)));
+                    reading.read_command(flight.from, &wire);
                     continue;
                 }
             };
@@ -63,7 +63,7 @@ pub(crate) fn explain(
     established.resumption
 }
 
-/// What a login gives.
+/// The result of a login.
 #[derive(Clone)]
 struct Established {
     option: EncryptionOption,
@@ -93,7 +93,7 @@ impl Established {
     }
 }
 
-/// The shared secrets of an exchange, from what the side that offers drew.
+/// The shared secrets of a key exchange, computed with the random values of the offering end.
 fn exchanged(offerer: &[Named], offer: &[u8], answer: &[u8]) -> Vec<u8> {
     let (ours, kem) = offer.split_at(32);
     let (theirs, ciphertext) = answer.split_at(32);
@@ -120,19 +120,21 @@ fn decapsulated(owner: &[Named], public: &[u8], ciphertext: &[u8]) -> [u8; 32] {
     *key.decapsulate(ciphertext).unwrap().expose()
 }
 
-/// The value of the command of this name.
-fn value<'a>(commands: &'a [Spoken], name: &str) -> &'a [u8] {
-    let found = commands.iter().find(|spoken| spoken.command == name);
+/// The value of the command with this name.
+fn value<'a>(commands: &'a [WireCommand], name: &str) -> &'a [u8] {
+    let found = commands
+        .iter()
+        .find(|named_command| named_command.command == name);
     &found.unwrap_or_else(|| panic!("{name} is missing")).value.0
 }
 
-/// The commands of a stretch of RISP.
-fn commands(wire: &[u8]) -> Vec<Spoken> {
+/// The commands in a string of RISP.
+fn commands(wire: &[u8]) -> Vec<WireCommand> {
     let wires = crate::wire::commands(wire);
-    wires.iter().map(|wire| spoken(wire)).collect()
+    wires.iter().map(|wire| named_command(wire)).collect()
 }
 
-/// What was drawn by the other.
+/// The other party.
 fn other(party: Party) -> Party {
     match party {
         Party::Client => Party::Server,
@@ -140,7 +142,7 @@ fn other(party: Party) -> Party {
     }
 }
 
-/// `D` of new keys.
+/// `D` of an exchange of new keys.
 fn exchange_digest(option: u16, offer: &[u8], answer: &[u8]) -> [u8; 32] {
     sha256(&[&option.to_be_bytes()[..], offer, answer].concat())
 }

@@ -1,32 +1,33 @@
-//! A session is recorded, and played again: each end alone, with what was recorded of the other.
+//! Records sessions, and replays each end alone against the recorded flights of the other.
 
 use countersign_proto::session::ResumptionSecret;
 use countersign_proto::session::client::Resumption;
 
-use super::form::{Connection, Flight, Hex, Inputs, Party, Said, SessionFile};
-use super::machines::{ClientEnd, End, ServerEnd};
+use super::ends::{ClientEnd, End, ServerEnd};
+use super::form::{Connection, Hex, Inputs, Party, RecordedFlight, SessionFile, SessionMessage};
 use super::page;
 use super::tape::Tape;
 use crate::entropy::SeededEntropy;
 
-/// What programs say on a connection once the session is open, each turn in a flight of its own.
-pub type Turns = Vec<(Party, Vec<Said>)>;
+/// The messages of both applications after the login. Each turn is one flight.
+pub type Turns = Vec<(Party, Vec<SessionMessage>)>;
 
-/// Records connections, each with its option and its turns: the first logs in, the others resume its session.
+/// Records connections, each with its option and its turns. The first one logs in; the others
+/// resume its session.
 #[must_use]
 pub fn record(purpose: &str, page: &str, inputs: Inputs, plan: &[(&str, Turns)]) -> SessionFile {
     let mut connections = Vec::new();
-    let mut known: (Option<Resumption>, Option<ResumptionSecret>) = (None, None);
+    let mut resumptions: (Option<Resumption>, Option<ResumptionSecret>) = (None, None);
     let mut secret = None;
     for (at, (option, turns)) in plan.iter().enumerate() {
         let seed = SeededEntropy::new(0).fork(&format!("{purpose} {option} {at}"));
         let tape = |party: &str| Tape::record(seed.fork(party));
-        let (client, server) = known;
+        let (client, server) = resumptions;
         let client = ClientEnd::new(&inputs, option, client, tape("client"));
         let server = ServerEnd::new(&inputs, server, tape("server"));
         let (mut connection, client, server) = run(option, client, server, turns);
         let live = client.logged_in().unwrap();
-        known = (Some(live.resumption.clone()), server.resumption());
+        resumptions = (Some(live.resumption.clone()), server.resumption());
         secret = Some(page::explain(&inputs, &mut connection, secret));
         connections.push(connection);
     }
@@ -52,8 +53,8 @@ fn run<'a>(
             Party::Client => &mut client,
             Party::Server => &mut server,
         };
-        says.iter().for_each(|said| end.say(said));
-        let bytes = end.send();
+        says.iter().for_each(|message| end.send_message(message));
+        let bytes = end.take_output();
         assert!(!bytes.is_empty());
         carry(&mut client, &mut server, &mut flights, *from, says, bytes);
         settle(&mut client, &mut server, &mut flights);
@@ -68,14 +69,14 @@ fn run<'a>(
     (connection, client, server)
 }
 
-/// Carries what the machines say by themselves, until both are silent.
-fn settle(client: &mut ClientEnd, server: &mut ServerEnd<'_>, flights: &mut Vec<Flight>) {
+/// Carries what the state machines send by themselves, until neither sends any more.
+fn settle(client: &mut ClientEnd, server: &mut ServerEnd<'_>, flights: &mut Vec<RecordedFlight>) {
     loop {
         let before = flights.len();
         for from in [Party::Client, Party::Server] {
             let bytes = match from {
-                Party::Client => client.send(),
-                Party::Server => server.send(),
+                Party::Client => client.take_output(),
+                Party::Server => server.take_output(),
             };
             if !bytes.is_empty() {
                 carry(client, server, flights, from, &[], bytes);
@@ -90,9 +91,9 @@ fn settle(client: &mut ClientEnd, server: &mut ServerEnd<'_>, flights: &mut Vec<
 fn carry(
     client: &mut ClientEnd,
     server: &mut ServerEnd<'_>,
-    flights: &mut Vec<Flight>,
+    flights: &mut Vec<RecordedFlight>,
     from: Party,
-    says: &[Said],
+    says: &[SessionMessage],
     bytes: Vec<u8>,
 ) {
     let to: &mut dyn End = match from {
@@ -100,8 +101,8 @@ fn carry(
         Party::Server => client,
     };
     to.receive(&bytes);
-    assert_eq!(to.heard(), as_heard(says));
-    flights.push(Flight {
+    assert_eq!(to.received(), as_received(says));
+    flights.push(RecordedFlight {
         from,
         says: says.to_vec(),
         bytes: Hex(bytes),
@@ -109,24 +110,26 @@ fn carry(
     });
 }
 
-/// What the other end hears of it: an offer of keys does not tell its option before it is answered.
-fn as_heard(says: &[Said]) -> Vec<Said> {
-    let heard = says.iter().map(|said| match said {
-        Said::OfferKeys(_) => Said::OfferKeys(String::new()),
-        said => said.clone(),
+/// The messages as their receiver sees them. An offer of keys has no visible option until it is
+/// answered.
+fn as_received(says: &[SessionMessage]) -> Vec<SessionMessage> {
+    let received = says.iter().map(|message| match message {
+        SessionMessage::OfferKeys(_) => SessionMessage::OfferKeys(String::new()),
+        message => message.clone(),
     });
-    heard.collect()
+    received.collect()
 }
 
-/// Plays one end of every connection of a file alone. It is fed what was recorded of the other, has to hear what
-/// that said, and has to send what was recorded of itself, byte for byte.
+/// Replays one end of every connection of a file. It gets the recorded flights of the other end.
+/// Asserts that it receives the recorded messages, and that it sends its own recorded flights byte
+/// for byte.
 pub fn replay(file: &SessionFile, party: Party) {
-    let mut known: (Option<Resumption>, Option<ResumptionSecret>) = (None, None);
+    let mut resumptions: (Option<Resumption>, Option<ResumptionSecret>) = (None, None);
     for connection in &file.connections {
         let tape = Tape::replay(connection.entropy(party));
         match party {
             Party::Client => {
-                let resumption = known.0.take();
+                let resumption = resumptions.0.take();
                 let mut end = ClientEnd::new(&file.inputs, &connection.option, resumption, tape);
                 follow(&mut end, connection, party, &file.purpose);
                 let live = end.logged_in().unwrap();
@@ -135,13 +138,13 @@ pub fn replay(file: &SessionFile, party: Party) {
                 assert_eq!(live.welcome.account, welcome.account);
                 assert_eq!(live.welcome.expires, welcome.expires);
                 assert_eq!(live.welcome.idle_limit, welcome.idle_limit);
-                known.0 = Some(live.resumption.clone());
+                resumptions.0 = Some(live.resumption.clone());
             }
             Party::Server => {
-                let mut end = ServerEnd::new(&file.inputs, known.1.take(), tape);
+                let mut end = ServerEnd::new(&file.inputs, resumptions.1.take(), tape);
                 follow(&mut end, connection, party, &file.purpose);
                 assert!(end.is_live());
-                known.1 = end.resumption();
+                resumptions.1 = end.resumption();
             }
         }
     }
@@ -150,13 +153,20 @@ pub fn replay(file: &SessionFile, party: Party) {
 fn follow(end: &mut dyn End, connection: &Connection, party: Party, purpose: &str) {
     for (at, flight) in connection.flights.iter().enumerate() {
         if flight.from == party {
-            flight.says.iter().for_each(|said| end.say(said));
-            assert_eq!(Hex(end.send()), flight.bytes, "flight {at}: {purpose}");
+            flight
+                .says
+                .iter()
+                .for_each(|message| end.send_message(message));
+            assert_eq!(
+                Hex(end.take_output()),
+                flight.bytes,
+                "flight {at}: {purpose}"
+            );
         } else {
             end.receive(&flight.bytes.0);
             assert_eq!(
-                end.heard(),
-                as_heard(&flight.says),
+                end.received(),
+                as_received(&flight.says),
                 "flight {at}: {purpose}"
             );
         }

@@ -1,5 +1,5 @@
-//! The sessions that are recorded: a login of each kind of account with each option, a session with all that can
-//! be said in one, and a resumption.
+//! The recorded sessions: a login of each kind of account with each option, sessions with every
+//! kind of message, and resumptions.
 
 use countersign_crypto::hash::sha256;
 use countersign_crypto::identity::{Identity, IdentitySeed};
@@ -7,7 +7,7 @@ use countersign_crypto::secret::Secret;
 use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::EncryptionOption;
 
-use super::form::{Account, Greeting, Hex, Inputs, Party, Said, SessionFile};
+use super::form::{Account, Greeting, Hex, Inputs, Party, SessionFile, SessionMessage};
 use super::play::{Turns, record};
 use crate::site::{PASSPHRASE, Site};
 
@@ -22,7 +22,7 @@ enum Kind {
     Service,
 }
 
-/// Every session, with the name of its file.
+/// All sessions, with the names of their files.
 #[must_use]
 pub fn all() -> Vec<(String, SessionFile)> {
     let mut files = Vec::new();
@@ -66,7 +66,7 @@ fn login(kind: Kind, option: EncryptionOption) -> SessionFile {
     let turns = vec![
         (Party::Client, vec![operation(1, "self", "show", "{}")]),
         (Party::Server, vec![result(1, 0, "{}", "done")]),
-        (Party::Client, vec![Said::Goodbye(1)]),
+        (Party::Client, vec![SessionMessage::Goodbye(1)]),
     ];
     let plan = [(option.name(), turns)];
     record(
@@ -104,31 +104,31 @@ fn turns(other: &str) -> Turns {
         let blocks = (0..length.div_ceil(32)).map(|at| sha256(&[seed, u8::try_from(at).unwrap()]));
         blocks.flatten().take(length).collect()
     };
-    let piece = |id, bytes: Vec<u8>| Said::Content {
+    let piece = |id, bytes: Vec<u8>| SessionMessage::Content {
         id,
         bytes: Hex(bytes),
     };
-    let with_content = |said| match said {
-        Said::Operation {
+    let with_content = |message| match message {
+        SessionMessage::Operation {
             id,
             group,
             command,
             params,
             ..
-        } => Said::Operation {
+        } => SessionMessage::Operation {
             id,
             group,
             command,
             params,
             content: true,
         },
-        Said::Result {
+        SessionMessage::Result {
             id,
             code,
             data,
             output,
             ..
-        } => Said::Result {
+        } => SessionMessage::Result {
             id,
             code,
             data,
@@ -138,13 +138,13 @@ fn turns(other: &str) -> Turns {
         other => other,
     };
     let (client, server) = (Party::Client, Party::Server);
-    let event = Said::Event {
+    let event = SessionMessage::Event {
         group: "session".to_owned(),
         event: "expiring".to_owned(),
         data: "{}".to_owned(),
     };
     vec![
-        // Two operations at once, and their results in another order.
+        // Two concurrent operations, and their results in the other order.
         (
             client,
             vec![
@@ -160,7 +160,7 @@ fn turns(other: &str) -> Turns {
                 event,
             ],
         ),
-        // Messages that are cut.
+        // Messages in several packets.
         (client, vec![operation(3, "test", "echo", &long)]),
         (server, vec![result(3, 0, &long, "as it came")]),
         // Content in both directions.
@@ -169,7 +169,7 @@ fn turns(other: &str) -> Turns {
             vec![
                 with_content(operation(4, "test", "store", "{}")),
                 piece(4, content(1, 300)),
-                Said::ContentEnd { id: 4 },
+                SessionMessage::ContentEnd { id: 4 },
             ],
         ),
         (
@@ -177,19 +177,19 @@ fn turns(other: &str) -> Turns {
             vec![
                 with_content(result(4, 0, r#"{"bytes":300}"#, "")),
                 piece(4, content(2, 200)),
-                Said::ContentEnd { id: 4 },
+                SessionMessage::ContentEnd { id: 4 },
             ],
         ),
-        // New keys, and each direction under them.
-        (client, vec![Said::OfferKeys(other.to_owned())]),
-        (server, vec![Said::AcceptKeys]),
+        // New keys, and packets under them in both directions.
+        (client, vec![SessionMessage::OfferKeys(other.to_owned())]),
+        (server, vec![SessionMessage::AcceptKeys]),
         (client, vec![operation(5, "site", "status", "{}")]),
         (server, vec![result(5, 0, "{}", "")]),
-        (server, vec![Said::OfferKeys(other.to_owned())]),
-        (client, vec![Said::AcceptKeys]),
+        (server, vec![SessionMessage::OfferKeys(other.to_owned())]),
+        (client, vec![SessionMessage::AcceptKeys]),
         (client, vec![operation(6, "site", "status", "{}")]),
         (server, vec![result(6, 0, "{}", "")]),
-        (client, vec![Said::Goodbye(1)]),
+        (client, vec![SessionMessage::Goodbye(1)]),
     ]
 }
 
@@ -217,8 +217,8 @@ fn page(section: &str) -> String {
     format!("{PAGE}#{section}")
 }
 
-fn operation(id: u64, group: &str, command: &str, params: &str) -> Said {
-    Said::Operation {
+fn operation(id: u64, group: &str, command: &str, params: &str) -> SessionMessage {
+    SessionMessage::Operation {
         id,
         group: group.to_owned(),
         command: command.to_owned(),
@@ -227,8 +227,8 @@ fn operation(id: u64, group: &str, command: &str, params: &str) -> Said {
     }
 }
 
-fn result(id: u64, code: u16, data: &str, output: &str) -> Said {
-    Said::Result {
+fn result(id: u64, code: u16, data: &str, output: &str) -> SessionMessage {
+    SessionMessage::Result {
         id,
         code,
         data: data.to_owned(),

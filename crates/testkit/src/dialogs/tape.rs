@@ -1,11 +1,11 @@
-//! Entropy that is written down as it is drawn, and given out again.
+//! Entropy that records what is drawn, and replays it.
 
 use countersign_crypto::entropy::Entropy;
 
 use super::form::Named;
 use crate::entropy::SeededEntropy;
 
-/// What a client draws for OPAQUE's KE1, with ML-KEM in a hybrid option.
+/// The draws of a client for OPAQUE's KE1; those for ML-KEM occur in a hybrid option only.
 pub(super) const KE1: &[&str] = &[
     "OPAQUE blind, 64 bytes to be reduced modulo the order of the group",
     "OPAQUE client keyshare seed",
@@ -13,24 +13,24 @@ pub(super) const KE1: &[&str] = &[
     "ML-KEM-768 d",
     "ML-KEM-768 z",
 ];
-/// What a site draws for OPAQUE's KE2.
+/// The draws of a site for OPAQUE's KE2.
 pub(super) const KE2: &[&str] = &[
-    "for a stand-in record, of no use where the name is known",
+    "for a decoy record, unused for a known name",
     "OPAQUE masking nonce",
     "OPAQUE server keyshare seed",
     "OPAQUE server nonce",
     "ML-KEM-768 m",
 ];
-/// What either end draws for Noise.
+/// The draws of either end for Noise.
 pub(super) const NOISE: &[&str] = &["Noise ephemeral private key"];
-/// What either end draws for a KEY-SHARE.
+/// The draws of either end for a KEY-SHARE.
 pub(super) const SHARE: &[&str] = &["X25519 private key"];
-/// What a client draws with `delivered-key`.
+/// The draws of a client with `delivered-key`.
 pub(super) const NONCE: &[&str] = &["NONCE"];
-/// What a site draws with `delivered-key`.
+/// The draws of a site with `delivered-key`.
 pub(super) const DELIVERED: &[&str] = &["K", "session code", "HPKE ikmE"];
 
-/// What one end draws on one connection.
+/// The entropy of one end of one connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Tape {
     source: Option<SeededEntropy>,
@@ -41,7 +41,7 @@ pub(crate) struct Tape {
 }
 
 impl Tape {
-    /// Draws from a seed, and writes it down.
+    /// Draws from a seed and records the values.
     #[must_use]
     pub(crate) fn record(source: SeededEntropy) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Tape {
         }
     }
 
-    /// Gives out what was written down.
+    /// Replays recorded values.
     #[must_use]
     pub(crate) fn replay(drawn: &[Named]) -> Self {
         Self {
@@ -65,19 +65,19 @@ impl Tape {
         }
     }
 
-    /// What is drawn from now on is for this, and has these names in order.
+    /// Sets the purpose of the next draws, and their names in order.
     pub(crate) fn purpose(&mut self, purpose: &str, names: &'static [&'static str]) {
         purpose.clone_into(&mut self.purpose);
         self.names = names.iter();
     }
 
-    /// All that was drawn.
+    /// The recorded values.
     #[must_use]
     pub(crate) fn drawn(&self) -> &[Named] {
         &self.drawn
     }
 
-    /// Whether all that was written down was given out.
+    /// Whether all recorded values were drawn.
     #[must_use]
     pub(crate) fn is_used_up(&self) -> bool {
         self.next == self.drawn.len()
@@ -90,7 +90,7 @@ impl Tape {
             self.drawn.push(Named::new(&name, &out));
         }
         let drawn = self.drawn.get(self.next);
-        let drawn = drawn.unwrap_or_else(|| panic!("more is drawn than was: {name}"));
+        let drawn = drawn.unwrap_or_else(|| panic!("no recorded value is left for {name}"));
         assert_eq!(drawn.name, name);
         out.copy_from_slice(&drawn.bytes.0);
         self.next += 1;
@@ -102,7 +102,7 @@ impl Entropy for Tape {
         let name = self.names.next();
         self.draw(
             out,
-            name.unwrap_or_else(|| panic!("{}: one draw more", self.purpose)),
+            name.unwrap_or_else(|| panic!("{}: an unexpected draw", self.purpose)),
         );
     }
 

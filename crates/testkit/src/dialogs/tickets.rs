@@ -1,5 +1,5 @@
-//! Dialogs of the broker in edition v2 and on its symmetric path: recorded, explained as the page says
-//! (`docs/protocol/broker.md`), and played again by each party alone.
+//! Dialogs of the broker, edition v2 and symmetric path: records them, computes their derived
+//! values from `docs/protocol/broker.md`, and replays each party alone.
 
 use std::sync::Arc;
 
@@ -28,8 +28,12 @@ const NOW: u64 = 1_798_761_600_000;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
-/// What a sealed message takes: of X25519 what its ephemeral key is derived from (RFC 9180, DeriveKeyPair), of
-/// X-Wing the private X25519 key itself.
+/// The label of the entropy of `ticket-v2-symmetric`. It never changes, because the recorded bytes
+/// depend on it.
+const SYMMETRIC_ENTROPY: &str =
+    "A ticket of the fast (symmetric) path of edition v2, as `broker ticket` answers in a session.";
+/// The draw for a sealed message. X25519: the input of DeriveKeyPair (RFC 9180) for the ephemeral
+/// key. X-Wing: the private X25519 key itself.
 const SEALING: &str = "ephemeral key of the sealed message";
 const REQUEST: &[&str] = &["nonce", SEALING];
 const RESPONSE: &[&str] = &[
@@ -54,45 +58,45 @@ const PRESENTATION: &[&str] = &["seed of the ephemeral X-Wing key", "finalNonce"
 const SECRET: &str = "shared secret";
 const ACKNOWLEDGEMENT: &[&str] = &["private X25519 key of the encapsulation"];
 
-/// A recorded dialog.
+/// A file with one recorded dialog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TicketFile {
-    /// What an implementation learns from it.
+    /// What the file shows.
     pub purpose: String,
-    /// Where the protocol says it.
+    /// The section of the protocol pages that it follows.
     pub page: String,
-    /// What could not be fixed, and what follows from that.
+    /// The values that cannot be fixed, and the consequences.
     pub not_fixed: String,
-    /// All that was fixed.
+    /// The fixed inputs.
     pub inputs: TicketInputs,
-    /// What each party drew, in order.
+    /// The random values that each party drew, in order.
     pub entropy: TicketEntropy,
-    /// What was sent, in order.
+    /// The messages in order.
     pub messages: Vec<Sent>,
-    /// What follows from it, in the order in which it is worked out.
+    /// The derived values, in the order of their computation.
     pub derived: Vec<Named>,
 }
 
-/// All that was fixed, but for what was drawn.
+/// The fixed inputs, except for the entropy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TicketInputs {
-    /// The time of all three, in milliseconds since 1970 UTC.
+    /// The time of all parties, in milliseconds since 1970 UTC.
     pub now: u64,
-    /// How messages are sealed.
+    /// The suite that seals messages.
     pub suite: String,
     /// The site.
     pub site: Member,
-    /// The application that calls.
+    /// The application that asks for the ticket.
     pub consumer: Member,
-    /// The application that is called.
+    /// The application that the ticket is for.
     pub provider: Member,
-    /// For how long a ticket for the provider is good, in milliseconds.
+    /// The lifetime of a ticket for the provider, in milliseconds.
     pub ticket_lifetime: u64,
-    /// What the provider is told of the consumer.
+    /// The `authData` of the ticket, as JSON.
     pub auth_data: String,
-    /// What the site and the provider share on the symmetric path, for tickets of the day around `now`.
+    /// The ticket key that site and provider share on the symmetric path, for the day of `now`.
     pub ticket_key: Option<Hex>,
 }
 
@@ -108,15 +112,15 @@ pub struct Member {
     pub public_keys: Hex,
 }
 
-/// What each party drew.
+/// The random values that each party drew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TicketEntropy {
-    /// The consumer.
+    /// The random values of the consumer.
     pub consumer: Vec<Named>,
-    /// The site.
+    /// The random values of the site.
     pub site: Vec<Named>,
-    /// The provider.
+    /// The random values of the provider.
     pub provider: Vec<Named>,
 }
 
@@ -126,9 +130,9 @@ pub struct TicketEntropy {
 pub struct Sent {
     /// Its name.
     pub name: String,
-    /// Who sends it.
+    /// The sender.
     pub from: String,
-    /// To whom.
+    /// The recipient.
     pub to: String,
     /// Its text.
     pub text: String,
@@ -138,7 +142,7 @@ impl TicketFile {
     /// The text of a message.
     ///
     /// # Panics
-    /// When there is none of that name.
+    /// If there is no message with this name.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {
         let found = self.messages.iter().find(|sent| sent.name == name);
@@ -149,7 +153,7 @@ impl TicketFile {
         self.inputs.ticket_key.is_some()
     }
 
-    /// Whether each party says the same each time.
+    /// Whether every message is reproducible.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
         self.not_fixed.is_empty()
@@ -229,7 +233,7 @@ impl TicketInputs {
     }
 }
 
-/// Every dialog, with the name of its file.
+/// All dialogs, with the names of their files.
 #[must_use]
 pub fn all() -> Vec<(String, TicketFile)> {
     let plan = [
@@ -245,15 +249,15 @@ pub fn all() -> Vec<(String, TicketFile)> {
             SealingSuite::XWing,
             false,
             "A ticket of edition v2, sealed with X-Wing.",
-            "ML-KEM draws on a generator of its own when a message is sealed with X-Wing, so no implementation \
-             makes the auth request, the auth response and the ticket again; whoever receives one opens it with \
-             the keys in this file. All that follows from the ticket is the same each time.",
+            "ML-KEM uses a random generator of its own when a message is sealed with X-Wing, so no implementation \
+             can reproduce the auth request, the auth response and the ticket. The recipient of each opens it with \
+             the keys in this file. All values that follow from the ticket are reproducible.",
         ),
         (
             "v2-symmetric",
             SealingSuite::X25519,
             true,
-            "A ticket of the fast (symmetric) path of edition v2, as `broker ticket` answers in a session.",
+            "A ticket of the symmetric path of edition v2, as `broker ticket` returns it in a session.",
             "",
         ),
     ];
@@ -274,7 +278,11 @@ pub fn all() -> Vec<(String, TicketFile)> {
 }
 
 fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
-    let seed = SeededEntropy::new(0).fork(purpose);
+    let label = match inputs.ticket_key {
+        Some(_) => SYMMETRIC_ENTROPY,
+        None => purpose,
+    };
+    let seed = SeededEntropy::new(0).fork(label);
     let mut consumer = Tape::record(seed.fork("consumer"));
     let mut site = Tape::record(seed.fork("site"));
     let mut provider = Tape::record(seed.fork("provider"));
@@ -336,13 +344,13 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
     file
 }
 
-/// What follows from a recorded dialog, worked out anew.
+/// Computes the derived values of a recorded dialog.
 #[must_use]
 pub fn explained(file: &TicketFile) -> Vec<Named> {
     explained::explain(file)
 }
 
-/// The site's part on the symmetric path.
+/// The site's reply on the symmetric path.
 fn answer_in_session(inputs: &TicketInputs, tape: &mut Tape) -> String {
     tape.purpose("auth response", IN_SESSION);
     let parties = (
@@ -362,7 +370,7 @@ fn take_in_session(inputs: &TicketInputs, response: &str) -> IssuedTicket {
     granted.unwrap()
 }
 
-/// The site's part.
+/// The site's reply.
 fn answer(inputs: &TicketInputs, request: &str, tape: &mut Tape) -> String {
     tape.purpose("auth response", RESPONSE);
     let site = inputs.site();
@@ -377,7 +385,7 @@ fn answer(inputs: &TicketInputs, request: &str, tape: &mut Tape) -> String {
     serde_json::to_string::<SealedMessage>(&answer.unwrap()).unwrap()
 }
 
-/// The site alone answers what was recorded of the consumer.
+/// Replays the site against the recorded messages of the consumer.
 pub fn replay_site(file: &TicketFile) {
     let mut tape = Tape::replay(&file.entropy.site);
     let response = match file.is_symmetric() {
@@ -390,7 +398,7 @@ pub fn replay_site(file: &TicketFile) {
     }
 }
 
-/// The consumer alone, with what was recorded of the site and the provider.
+/// Replays the consumer against the recorded messages of the site and the provider.
 pub fn replay_consumer(file: &TicketFile) {
     let inputs = &file.inputs;
     let mut tape = Tape::replay(&file.entropy.consumer);
@@ -425,7 +433,7 @@ pub fn replay_consumer(file: &TicketFile) {
     assert!(tape.is_used_up());
 }
 
-/// The provider alone, with what was recorded of the consumer.
+/// Replays the provider against the recorded messages of the consumer.
 pub fn replay_provider(file: &TicketFile) {
     let inputs = &file.inputs;
     let presentation = file.text("ticket presentation").as_bytes();

@@ -1,5 +1,6 @@
-//! A dialog of the broker in edition v1: recorded, opened as the page says (`docs/protocol/broker.md`, Edition v1),
-//! and played again by each party alone. The keys are those of `vectors/serveros/keys`.
+//! A dialog of the broker, edition v1: records it, opens its messages from
+//! `docs/protocol/broker.md` (Edition v1), and replays each party alone. The keys are those of
+//! `vectors/serveros/keys`.
 
 use std::fs;
 
@@ -40,43 +41,43 @@ const SECRET: &str = "shared secret (its text)";
 const NONCE: &str = "j4h3g2";
 const PRESENTATION: &[&str] = &["finalNonce", "iv"];
 
-/// A recorded dialog of edition v1.
+/// A file with a recorded dialog of edition v1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct V1File {
-    /// What an implementation learns from it.
+    /// What the file shows.
     pub purpose: String,
-    /// Where the protocol says it.
+    /// The section of the protocol pages that it follows.
     pub page: String,
-    /// What could not be fixed, and what follows from that.
+    /// The values that cannot be fixed, and the consequences.
     pub not_fixed: String,
-    /// All that was fixed.
+    /// The fixed inputs.
     pub inputs: V1Inputs,
-    /// What each party drew, in order.
+    /// The random values that each party drew, in order.
     pub entropy: TicketEntropy,
-    /// What was sent, in order.
+    /// The messages in order.
     pub messages: Vec<Sent>,
-    /// What is in it.
+    /// The opened messages.
     pub derived: Vec<Named>,
 }
 
-/// All that was fixed, but for what was drawn.
+/// The fixed inputs, except for the entropy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct V1Inputs {
-    /// The time of all three, in milliseconds since 1970 UTC.
+    /// The time of all parties, in milliseconds since 1970 UTC.
     pub now: u64,
-    /// The one cipher that all know.
+    /// The cipher that all parties use.
     pub cipher: String,
-    /// The one hash that all know.
+    /// The hash that all parties use.
     pub hash: String,
-    /// The id of the application that calls; its key is `consumer.key.pem`.
+    /// The id of the consumer. Its key is `consumer.key.pem`.
     pub consumer: String,
-    /// The id of the application that is called; its key is `provider.key.pem`.
+    /// The id of the provider. Its key is `provider.key.pem`.
     pub provider: String,
-    /// For how long a ticket for the provider is good, in milliseconds.
+    /// The lifetime of a ticket for the provider, in milliseconds.
     pub ticket_lifetime: u64,
-    /// What the provider is told of the consumer.
+    /// The `authData` of the ticket, as JSON.
     pub auth_data: String,
 }
 
@@ -129,7 +130,7 @@ impl V1Inputs {
         }
     }
 
-    /// The site's part.
+    /// The site's reply.
     fn answer(&self, request: &str, tape: &mut Tape) -> String {
         tape.purpose("auth response", RESPONSE);
         let site = Master {
@@ -147,14 +148,14 @@ impl V1Inputs {
         serde_json::to_string(&answer.unwrap()).unwrap()
     }
 
-    /// The consumer asks.
+    /// The consumer's request.
     fn ask(&self, tape: &mut Tape) -> (V1PendingRequest, String) {
         tape.purpose("auth request", REQUEST);
         let (asked, request) = self.consumer().ask(&self.provider, self.now, tape).unwrap();
         (asked, serde_json::to_string(&request).unwrap())
     }
 
-    /// The consumer reads the answer.
+    /// The consumer reads the site's response.
     fn take(&self, asked: V1PendingRequest, response: &str, tape: &mut Tape) -> V1IssuedTicket {
         let answered = self
             .consumer()
@@ -203,9 +204,9 @@ pub fn record() -> (String, V1File) {
     let mut file = V1File {
         purpose: "A ticket of edition v1, which is that of Serveros 0.3.".to_owned(),
         page: "docs/protocol/broker.md#edition-v1".to_owned(),
-        not_fixed: "RSA-OAEP draws on a generator of its own, so no implementation makes the locks and the signatures \
-                    over them again: whoever receives a message opens its lock with the keys. The ID object and the \
-                    acknowledgement are the same each time."
+        not_fixed: "RSA-OAEP uses a random generator of its own, so no implementation can reproduce the locks and the \
+                    signatures over them. The recipient of a message opens its lock with the keys. The ID object and the \
+                    acknowledgement are reproducible."
             .to_owned(),
         inputs,
         entropy: TicketEntropy {
@@ -233,7 +234,7 @@ impl V1File {
     }
 }
 
-/// What is in the messages of a recorded dialog, worked out anew; the last is what Hawk signs.
+/// The opened messages of a recorded dialog, and last the text that Hawk signs.
 #[must_use]
 pub fn explained(file: &V1File) -> Vec<Named> {
     let mut derived = Vec::new();
@@ -280,8 +281,8 @@ pub fn explained(file: &V1File) -> Vec<Named> {
     };
     let object = decipher("ID object", &once["iv"], &presentation["id"]);
     let answer = &json("acknowledgement")["message"];
-    let told = decipher("acknowledgement", &object["iv"], answer);
-    assert_eq!(told["finalNonce"], object["finalNonce"]);
+    let acknowledged = decipher("acknowledgement", &object["iv"], answer);
+    assert_eq!(acknowledged["finalNonce"], object["finalNonce"]);
     let secret = ticket["secret"].as_str().unwrap();
     derived.push(Named::new(SECRET, secret));
     let request: HawkRequest = serde_json::from_str(file.text("signed request")).unwrap();
@@ -293,7 +294,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     BASE64.decode(value.as_str().unwrap().as_bytes()).unwrap()
 }
 
-/// A request between the applications, with the field that signs it.
+/// A request between the applications, with its Authorization field.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HawkRequest {
@@ -314,7 +315,7 @@ impl HawkRequest {
         }
     }
 
-    /// What is signed, whose code it verifies.
+    /// The text that Hawk signs. Verifies the request's MAC.
     fn text(&self, secret: &str) -> String {
         let header = Header::parse(&self.authorization).unwrap();
         let text = format!(
@@ -328,7 +329,7 @@ impl HawkRequest {
     }
 }
 
-/// The consumer signs a request.
+/// Makes a request that the consumer signs.
 fn sign(inputs: &V1Inputs, credentials: &V1Credentials) -> String {
     let mut request = HawkRequest {
         method: "GET".to_owned(),
@@ -344,7 +345,7 @@ fn sign(inputs: &V1Inputs, credentials: &V1Credentials) -> String {
     serde_json::to_string(&request).unwrap()
 }
 
-/// Each party alone, with what was recorded of the others.
+/// Replays each party against the recorded messages of the others.
 pub fn replay(file: &V1File) {
     let inputs = &file.inputs;
     let secret = named(&file.derived, SECRET);

@@ -36,7 +36,8 @@ impl TestSite {
         key
     }
 
-    /// `billing`, which may call `ledger`, with the `auth_data` `{"team": 7}`; and `ledger`.
+    /// Creates the application `billing`, which may call `ledger` with the `auth_data` `{"team":
+    /// 7}`, and `ledger`.
     pub async fn billing_and_ledger(&self) -> (Consumer, Provider) {
         let ledger = self.create_application("ledger", json!({})).await;
         let settings = json!({ "may_call": [{ "app": "ledger" }], "auth_data": { "team": 7 } });
@@ -47,7 +48,7 @@ impl TestSite {
         )
     }
 
-    /// An application that calls others, and knows this site.
+    /// The consumer's configuration for an application of this site.
     #[must_use]
     pub fn consumer(&self, id: &str, key: PartyKey) -> Consumer {
         let broker = &self.site.unsealed_keys().unwrap().broker;
@@ -60,7 +61,7 @@ impl TestSite {
         }
     }
 
-    /// An application that others call, and that knows this site.
+    /// The provider's configuration for an application of this site.
     #[must_use]
     pub fn provider(&self, id: &str, key: PartyKey) -> Provider {
         let broker = &self.site.unsealed_keys().unwrap().broker;
@@ -73,7 +74,7 @@ impl TestSite {
         }
     }
 
-    /// Registers a pass phrase, as a client of the person does.
+    /// Registers a pass phrase for a person, with the steps of a client.
     pub async fn set_passphrase(&self, name: &str, text: &str) {
         let phrase: Passphrase = text.to_owned().into();
         let entropy = &mut SystemEntropy;
@@ -86,7 +87,8 @@ impl TestSite {
     }
 }
 
-/// What `passphrase_finish` takes but the name, given what `passphrase_start` returned.
+/// The parameters of `passphrase_finish` except for the name, computed from the result of
+/// `passphrase_start`.
 #[must_use]
 pub fn finish_registration(
     registration: ClientRegistration,

@@ -1,15 +1,15 @@
-//! A whole site in a test: a store, accounts, applications, listeners on free ports, and clients.
+//! A whole site for a test: a store, accounts, applications, listeners on free ports, and clients.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
 //! use countersign_testkit::harness::TestSite;
 //! use serde_json::json;
 //!
-//! // Decisions alone, at a time that stands still.
+//! // Without listeners, at a fixed time.
 //! let test = TestSite::new().await;
 //! test.admin("person.create", json!({ "name": "ada" })).await;
 //!
-//! // With listeners, and the service `robot`.
+//! // With listeners and the service `robot`.
 //! let served = TestSite::builder().serve().await;
 //! let client = served.robot().await;
 //! client.close().await.unwrap();
@@ -46,10 +46,10 @@ pub use accounts::{PASSPHRASE, certificate, finish_registration, party};
 pub use served::ServedSite;
 pub use session::TestSession;
 
-/// The time at a site without listeners. It stands still.
+/// The fixed time of a site without listeners.
 pub const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
 
-/// What a site is made with, when it is not the usual.
+/// Options for a [`TestSite`] or a [`ServedSite`].
 pub struct Builder {
     inside: Option<PathBuf>,
     store: Option<Kind>,
@@ -63,82 +63,86 @@ pub struct Builder {
 type Own = Arc<dyn Fn() -> Vec<Entry> + Send + Sync>;
 
 impl Builder {
-    /// Makes the temporary folder inside this one, as a benchmark does whose syncs are to reach a disk.
+    /// Makes the temporary folder inside this one. Benchmarks use a folder on a disk, so that syncs
+    /// reach it.
     #[must_use]
     pub fn inside(mut self, folder: &Path) -> Self {
         self.inside = Some(folder.to_owned());
         self
     }
 
-    /// This store.
+    /// Uses this store.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(Kind::Given(store));
         self
     }
 
-    /// A store in memory that its first process uses through another one, which may be faulty.
+    /// Stores in `memory`. The first process of the site uses it through the store `through`, such
+    /// as a faulty one.
     #[must_use]
     pub fn memory(mut self, memory: MemoryStore, through: Arc<dyn Store>) -> Self {
         self.store = Some(Kind::Memory(memory, Some(through)));
         self
     }
 
-    /// SQLite in a temporary folder, as a site with listeners has it.
+    /// Stores in SQLite in a temporary folder. This is the default of a site with listeners.
     #[must_use]
     pub fn file(mut self) -> Self {
         self.store = Some(Kind::File);
         self
     }
 
-    /// Operations beside those of every site, made anew for each process of it.
+    /// Adds operations to the table of each process of the site.
     #[must_use]
     pub fn operations(mut self, own: impl Fn() -> Vec<Entry> + Send + Sync + 'static) -> Self {
         self.own = Arc::new(own);
         self
     }
 
-    /// Other entropy than the system's.
+    /// Uses this entropy instead of the system's.
     #[must_use]
     pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
         self.entropy = Box::new(entropy);
         self
     }
 
-    /// The limits of the listeners.
+    /// Sets the limits of the listeners.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The proxies that the listeners trust.
+    /// Sets the proxies that the listeners trust.
     #[must_use]
     pub fn proxies(mut self, proxies: Proxies) -> Self {
         self.proxies = proxies;
         self
     }
 
-    /// The admin `maria`, with [`PASSPHRASE`]. Her registration costs as much as a login.
+    /// Adds the admin `maria` with [`PASSPHRASE`]. Her registration runs the key stretching
+    /// function once.
     #[must_use]
     pub fn maria(self) -> Self {
         self.person("maria", "admin")
     }
 
-    /// A person with [`PASSPHRASE`].
+    /// Adds a person with [`PASSPHRASE`] and this role.
     #[must_use]
     pub fn person(mut self, name: &str, role: &'static str) -> Self {
         self.persons.push((name.to_owned(), role));
         self
     }
 
-    /// The site without listeners, at [`NOW`].
+    /// Creates the site without listeners, at [`NOW`].
     pub async fn build(self) -> TestSite {
         let memory = || Kind::Memory(MemoryStore::new(), None);
         self.create(|| NOW, memory).await.0
     }
 
-    /// The site with listeners, at the time of the clock, and the service `robot`.
+    /// Creates the site with listeners, at the time of the system's clock, with the service
+    /// `robot`.
     pub async fn serve(self) -> ServedSite {
         let (test, limits, proxies) = self.create(clock::now, || Kind::File).await;
         ServedSite::start(test, limits, proxies).await
@@ -155,7 +159,7 @@ impl Builder {
             (Kind::File, None) => Some(TempDir::new().unwrap()),
             (Kind::Memory(..) | Kind::Given(_), None) => None,
         };
-        let mut kept = Kept {
+        let mut persistent = Persistent {
             folder,
             store,
             own: self.own,
@@ -164,9 +168,9 @@ impl Builder {
         let slot = SlotFile::generate(&mut *entropy);
         let mut parts = Parts {
             entropy,
-            ..kept.parts().await
+            ..persistent.parts().await
         };
-        if let Kind::Memory(_, through) = &mut kept.store
+        if let Kind::Memory(_, through) = &mut persistent.store
             && let Some(through) = through.take()
         {
             parts.store = through;
@@ -177,7 +181,7 @@ impl Builder {
         let test = TestSite {
             site,
             slot,
-            kept,
+            persistent,
             now,
         };
         for (name, role) in self.persons {
@@ -189,7 +193,7 @@ impl Builder {
     }
 }
 
-/// What `example.org` is created with.
+/// The parameters to create the site `example.org`.
 #[must_use]
 pub fn new_site<'a>(slots: &'a [NewSlot<'a>]) -> NewSite<'a> {
     NewSite {
@@ -198,8 +202,8 @@ pub fn new_site<'a>(slots: &'a [NewSlot<'a>]) -> NewSite<'a> {
     }
 }
 
-/// What remains of a site when its process ends, and what the next one is started with.
-struct Kept {
+/// What outlives a process of the site, and starts the next process.
+struct Persistent {
     folder: Option<TempDir>,
     store: Kind,
     own: Own,
@@ -207,15 +211,15 @@ struct Kept {
 
 /// Where a site is stored.
 enum Kind {
-    /// In a SQLite file in the folder.
+    /// In an SQLite file in the folder.
     File,
-    /// In memory; the first process uses it through another store, if there is one.
+    /// In memory. The first process uses it through the second store, if there is one.
     Memory(MemoryStore, Option<Arc<dyn Store>>),
-    /// Elsewhere.
+    /// In a store that the test supplies.
     Given(Arc<dyn Store>),
 }
 
-impl Kept {
+impl Persistent {
     async fn parts(&self) -> Parts {
         let store: Arc<dyn Store> = match &self.store {
             Kind::Given(store) => store.clone(),
@@ -248,15 +252,15 @@ impl Kept {
 pub struct TestSite {
     /// The site.
     pub site: Site,
-    /// What unseals it.
+    /// The credential file that unseals it.
     pub slot: SlotFile,
-    kept: Kept,
+    persistent: Persistent,
     now: fn() -> Timestamp,
 }
 
 impl TestSite {
-    /// What a site is made with: a store in memory, or with listeners SQLite in a temporary folder, the operations of every site, the usual limits, no
-    /// person.
+    /// The default options: a store in memory, or SQLite in a temporary folder for a site with
+    /// listeners; the standard operations; the default limits; no person.
     #[must_use]
     pub fn builder() -> Builder {
         Builder {
@@ -270,17 +274,18 @@ impl TestSite {
         }
     }
 
-    /// The usual one, without listeners.
+    /// A site with the default options, without listeners.
     pub async fn new() -> Self {
         Self::builder().build().await
     }
 
-    /// The same site after a restart: sealed.
+    /// The same site after a restart; it is sealed.
     pub async fn restarted(&self) -> Site {
         self.restarted_above(Strength::Delivered).await.unwrap()
     }
 
-    /// The same site after a restart with this floor in its configuration.
+    /// The same site after a restart with this minimum strength of encryption options in its
+    /// configuration.
     ///
     /// # Errors
     /// As [`Site::open`].
@@ -289,7 +294,7 @@ impl TestSite {
         Site::open(Parts { floor, ..parts }).await
     }
 
-    /// The same site after a restart, unsealed.
+    /// The same site after a restart; it is unsealed.
     pub async fn unsealed(&self) -> Site {
         let site = self.restarted().await;
         let secret = SlotSecret::File(&self.slot);
@@ -299,46 +304,47 @@ impl TestSite {
         site
     }
 
-    /// What a process of this site is made of.
+    /// The parts to start another process of this site.
     pub async fn parts(&self) -> Parts {
-        self.kept.parts().await
+        self.persistent.parts().await
     }
 
-    /// The store of a site in memory, as another process would open it.
+    /// The store of a site in memory, opened again as by another process.
     #[must_use]
     pub fn memory(&self) -> MemoryStore {
-        match &self.kept.store {
+        match &self.persistent.store {
             Kind::Memory(store, _) => store.reopened(),
             Kind::File | Kind::Given(_) => panic!("this site is not stored in memory"),
         }
     }
 
-    /// The folder of a site that has one.
+    /// The temporary folder. Panics if the site has none.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.kept.folder()
+        self.persistent.folder()
     }
 
-    /// The database of a site on SQLite.
+    /// The path of the database. Panics if the site has no temporary folder.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.kept.database()
+        self.persistent.database()
     }
 
-    /// The time there.
+    /// The site's time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.now)()
     }
 
-    /// Runs `group.command` as the local admin, and expects it to succeed.
+    /// Runs `group.command` as the local admin and returns its data. Panics if it does not succeed.
     pub async fn admin(&self, name: &str, params: Value) -> Value {
         let (code, data) = self.as_admin(name, params).await;
         assert_eq!(code, Code::SUCCESS, "{name}: {data}");
         data
     }
 
-    /// Runs `group.command` as the local admin, and expects it to be refused.
+    /// Runs `group.command` as the local admin and returns its code and data. Panics if it
+    /// succeeds.
     pub async fn refused(&self, name: &str, params: Value) -> (Code, Value) {
         let (code, data) = self.as_admin(name, params).await;
         assert_ne!(code, Code::SUCCESS, "{name}: {data}");
@@ -356,7 +362,7 @@ impl TestSite {
         listed.await["entries"].as_array().unwrap().clone()
     }
 
-    /// The operations in the audit log, with what came of each.
+    /// The audit entries as lines `operation target outcome`.
     pub async fn audited(&self) -> Vec<String> {
         let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or("-").to_owned();
         let line = |entry: &Value| {
@@ -368,12 +374,12 @@ impl TestSite {
     }
 }
 
-/// Runs `group.command` at a site, at [`NOW`]; code and data of its outcome.
+/// Runs `group.command` at a site at [`NOW`], and returns code and data of its outcome.
 pub async fn run(site: &Site, caller: &Caller, name: &str, params: Value) -> (Code, Value) {
     run_at(site, caller, name, params, NOW).await
 }
 
-/// Runs `group.command` at a site, at that time; code and data of its outcome.
+/// Runs `group.command` at a site at that time, and returns code and data of its outcome.
 pub async fn run_at(
     site: &Site,
     caller: &Caller,
@@ -388,7 +394,7 @@ pub async fn run_at(
     (outcome.code, data)
 }
 
-/// The operation `group.command`, number 7.
+/// The operation `group.command` with the message id 7.
 #[must_use]
 pub fn operation(name: &str, params: &Value) -> Operation {
     let (group, command) = name.split_once('.').unwrap();

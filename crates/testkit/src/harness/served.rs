@@ -1,4 +1,4 @@
-//! A site with listeners on free ports of this machine, and clients of it.
+//! A site with listeners on free local ports, and clients of it.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub struct ServedSite {
     test: TestSite,
     /// Its listeners.
     pub server: Server,
-    /// Where it is, and its key.
+    /// Its address and public key.
     pub uri: SiteUri,
     /// The key of the service `robot`.
     pub robot: Arc<Identity>,
@@ -68,20 +68,20 @@ impl ServedSite {
         }
     }
 
-    /// Stops the server; the site remains.
+    /// Stops the server and returns the site.
     pub async fn stop(self) -> TestSite {
         self.server.stop().await;
         self.test
     }
 
-    /// The same site, unsealed still, with new listeners and the usual limits.
+    /// The same site, still unsealed, with new listeners and the default limits.
     pub async fn listen_again(self) -> Self {
         let robot = self.robot.clone();
         let test = self.stop().await;
         Self::listening(test, robot, Limits::default(), Proxies::default()).await
     }
 
-    /// The site after a restart, with new listeners and the usual limits: sealed.
+    /// The site after a restart, sealed, with new listeners and the default limits.
     pub async fn restart(self) -> Self {
         let robot = self.robot.clone();
         let mut test = self.stop().await;
@@ -89,14 +89,14 @@ impl ServedSite {
         Self::listening(test, robot, Limits::default(), Proxies::default()).await
     }
 
-    /// Unseals it.
+    /// Unseals the site.
     pub async fn unseal(&self) {
         let secret = SlotSecret::File(&self.slot);
         let caller = Caller::admin_socket();
         self.site.unseal(&caller, secret, self.now()).await.unwrap();
     }
 
-    /// A client of `maria`.
+    /// Logs `maria` in.
     pub async fn maria(&self) -> Client {
         self.log_in("maria", PASSPHRASE).await.unwrap()
     }
@@ -110,7 +110,7 @@ impl ServedSite {
         Client::connect(&self.uri, who).await
     }
 
-    /// A client of the service `robot`.
+    /// Logs the service `robot` in. Panics if that fails.
     pub async fn robot(&self) -> Client {
         self.try_robot().await.unwrap()
     }
@@ -123,7 +123,7 @@ impl ServedSite {
         self.robot_by(&Connector::new(&self.uri)).await
     }
 
-    /// The same, connected in that way.
+    /// Logs the service `robot` in with this connector.
     ///
     /// # Errors
     /// As [`Connector::connect`].

@@ -1,4 +1,4 @@
-//! Sessions without connections.
+//! Sessions without a connection.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ use super::TestSite;
 pub struct TestSession {
     /// The session.
     pub info: SessionInfo,
-    /// Who calls operations in it.
+    /// The caller of operations in the session.
     pub caller: Caller,
     cut: Cut,
 }
@@ -26,7 +26,7 @@ pub struct TestSession {
 type Cut = Arc<Mutex<Option<CloseReason>>>;
 
 impl TestSession {
-    /// Why it was cut, if it was.
+    /// The reason for which it was closed, if it was.
     #[must_use]
     pub fn was_cut(&self) -> Option<CloseReason> {
         *self.cut.lock().unwrap()
@@ -34,14 +34,14 @@ impl TestSession {
 }
 
 impl TestSite {
-    /// Creates a person and opens a session of theirs.
+    /// Creates a person and opens a session for them.
     pub async fn person(&self, name: &str, role: &str) -> TestSession {
         let params = json!({ "name": name, "role": role });
         let created = self.admin("person.create", params).await;
         self.session(&created, Proof::Passphrase).await.unwrap()
     }
 
-    /// Creates a service with a key and opens a session of it.
+    /// Creates a service with a key and opens a session for it.
     pub async fn service(&self, name: &str) -> (TestSession, Identity) {
         let identity = Identity::generate(&mut SystemEntropy);
         let created = self.create_service(name, &identity).await;
@@ -49,19 +49,19 @@ impl TestSite {
         (self.session(&created, proof).await.unwrap(), identity)
     }
 
-    /// Opens a session of that account, if it may have one.
+    /// Opens a session for that account. `None` if the site decides against it.
     pub async fn session(&self, account: &Value, proof: Proof) -> Option<TestSession> {
         self.open(account, proof, self.now()).await
     }
 
-    /// Opens a session of that person at another time.
+    /// Opens a session for that person at another time.
     pub async fn session_at(&self, account: &Value, now: Timestamp) -> TestSession {
         self.open(account, Proof::Passphrase, now).await.unwrap()
     }
 
-    /// What comes of a login of that person who may have `most` sessions.
-    pub async fn entry(&self, account: AccountId, most: usize) -> Decision {
-        let opening = opening(account, Proof::Passphrase, most, &Cut::default());
+    /// The site's decision on a login of that person, who may have `max_sessions` sessions.
+    pub async fn entry(&self, account: AccountId, max_sessions: usize) -> Decision {
+        let opening = opening(account, Proof::Passphrase, max_sessions, &Cut::default());
         self.site.open_session(opening, self.now()).await.unwrap()
     }
 
@@ -80,7 +80,7 @@ impl TestSite {
     }
 }
 
-fn opening(account: AccountId, proof: Proof, most: usize, cut: &Cut) -> NewSession {
+fn opening(account: AccountId, proof: Proof, max_sessions: usize, cut: &Cut) -> NewSession {
     let cut = cut.clone();
     NewSession {
         account,
@@ -89,6 +89,6 @@ fn opening(account: AccountId, proof: Proof, most: usize, cut: &Cut) -> NewSessi
         option: EncryptionOption::HybridAes256Gcm,
         peer: "192.0.2.7:1234".to_owned(),
         cut: Box::new(move |reason| *cut.lock().unwrap() = Some(reason)),
-        max_sessions: most,
+        max_sessions: most: max_sessions,
     }
 }

@@ -1,30 +1,29 @@
-//! Time in tests that run on one thread (`#[tokio::test]`): it passes when the test says so, and not because
-//! something took long.
+//! Virtual time for tests on one thread (`#[tokio::test]`). It advances when the test says so.
 //!
-//! Sockets and databases do not know of it. So a test lets time pass with [`pass`], and waits for what follows from it
-//! with [`until`].
+//! Sockets and databases do not use virtual time. A test therefore advances time with [`pass`], and
+//! waits for the consequences with [`until`].
 
 use std::time::Duration;
 
 use tokio::time;
 
-/// Lets that much time pass at once for every timer, and for the server's clock. What is due on the way happens at its
-/// end: let it pass in steps where one thing has to follow another.
+/// Advances the time of all timers and of the server's clock at once. Timers that become due fire
+/// at the end of it: to keep an order between them, advance in steps.
 pub async fn pass(time: Duration) {
     time::pause();
     time::advance(time).await;
     time::resume();
 }
 
-/// Waits until that is so, however long it takes.
-pub async fn until(mut is_so: impl AsyncFnMut() -> bool) {
-    while !is_so().await {
+/// Waits until the condition holds, without a limit.
+pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    while !holds().await {
         time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// Lets everything run that can run without time passing: what was written is read and replied to, unless that needs
-/// another thread, as the database does.
+/// Runs all tasks that can make progress without time passing. Tasks that wait for another thread,
+/// as for the database, may not be done.
 pub async fn settle() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;

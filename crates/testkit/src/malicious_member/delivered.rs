@@ -1,4 +1,5 @@
-//! The insider's part of the option `delivered-key` (`docs/protocol/session.md`, Delivered key).
+//! The malicious member with the option `delivered-key` (`docs/protocol/session.md`, Delivered
+//! key).
 
 use countersign_crypto::entropy::fresh;
 use countersign_crypto::hash::sha256;
@@ -9,7 +10,7 @@ use countersign_crypto::secret::Secret;
 use countersign_proto::risp::Value;
 use countersign_proto::session::{EncryptionOption, command as c};
 
-use super::{MaliciousMember, Said, bytes_of, choice_of, put};
+use super::{MaliciousMember, Transcript, bytes_of, choice_of, put};
 use crate::entropy::SeededEntropy;
 use crate::pair::{Client, Server};
 use crate::site::Site;
@@ -18,7 +19,7 @@ use crate::wire::commands;
 impl MaliciousMember {
     /// The site's service, logged in to `server`.
     pub(super) fn service_with_delivered_key(site: &Site, server: &mut Server<'_>) -> Self {
-        let mut said = Said::default();
+        let mut transcript = Transcript::default();
         let mut flight = Vec::new();
         let thumbprint = site.robot.certificate().thumbprint().0;
         put(
@@ -33,34 +34,34 @@ impl MaliciousMember {
             Value::U32(site.settings.max_packet),
         );
         put(&mut flight, c::CERTIFICATE_ID, Value::Bytes(&thumbprint));
-        said.client.update(&flight);
-        let info = info(&said);
+        transcript.client.update(&flight);
+        let info = info(&transcript);
         server.receive(0, &flight);
 
         let answer = server.take_outbox();
-        said.server.update(&answer);
+        transcript.server.update(&answer);
         let secrets = sealing::open(site.robot.agreement(), &info, &bytes_of(&answer)).unwrap();
         let (key, code) = secrets.expose().split_at(32);
-        let proof = proof(code, &said);
-        said.client.update(&proof);
+        let proof = proof(code, &transcript);
+        transcript.client.update(&proof);
         server.receive(0, &proof);
-        Self::with_key(key, "packets from client", &said)
+        Self::with_key(key, "packets from client", &transcript)
     }
 
-    /// The site itself, with a service that is about to log in as `client`.
+    /// The site; `client` is a service that is about to log in to it.
     pub(super) fn site_with_delivered_key(site: &Site, client: &mut Client) -> Self {
-        let mut said = Said::default();
+        let mut transcript = Transcript::default();
         let flight = client.take_outbox();
         assert_eq!(
             commands(&flight).len(),
             4,
             "choice, nonce, limit, thumbprint"
         );
-        said.client.update(&flight);
+        transcript.client.update(&flight);
         let entropy = &mut SeededEntropy::new(0).fork("malicious_member");
         let secrets: [u8; 48] = fresh(entropy);
         let to = site.robot.agreement().public();
-        let sealed = sealing::seal(to, &info(&said), &secrets, entropy).unwrap();
+        let sealed = sealing::seal(to, &info(&transcript), &secrets, entropy).unwrap();
         let mut answer = Vec::new();
         put(&mut answer, c::SESSION_KEY, Value::Bytes(&sealed));
         put(
@@ -68,34 +69,34 @@ impl MaliciousMember {
             c::MAX_PACKET,
             Value::U32(site.settings.max_packet),
         );
-        said.server.update(&answer);
-        let signature = site.settings.key.sign(&said.under("site proof"));
+        transcript.server.update(&answer);
+        let signature = site.settings.key.sign(&transcript.digest("site proof"));
         let mut signed = Vec::new();
         put(&mut signed, c::SITE_PROOF, Value::Bytes(&signature.0));
-        said.server.update(&signed);
+        transcript.server.update(&signed);
         client.receive(&[answer, signed].concat());
 
         let (key, code) = secrets.split_at(32);
-        let proof = proof(code, &said);
+        let proof = proof(code, &transcript);
         assert_eq!(client.take_outbox(), proof, "the proof of the session code");
-        said.client.update(&proof);
-        Self::with_key(key, "packets from server", &said)
+        transcript.client.update(&proof);
+        Self::with_key(key, "packets from server", &transcript)
     }
 
-    fn with_key(key: &[u8], label: &str, said: &Said) -> Self {
-        let key = derive(key, label, &said.under("packets"));
+    fn with_key(key: &[u8], label: &str, transcript: &Transcript) -> Self {
+        let key = derive(key, label, &transcript.digest("packets"));
         Self {
             option: EncryptionOption::DeliveredKey,
             sealer: Sealer::new(RecordCipher::Aes256Gcm, &key),
         }
     }
 
-    /// The next packet in the original form.
+    /// Seals the next packet in the original form, with its SHA-256 digest.
     pub(super) fn seal_with_digest(&mut self, plaintext: &[u8]) -> Vec<u8> {
         self.seal_with(plaintext, sha256(plaintext))
     }
 
-    /// The next packet in the original form, with this for its digest.
+    /// Seals the next packet in the original form, with this digest.
     pub fn seal_with(&mut self, plaintext: &[u8], digest: [u8; 32]) -> Vec<u8> {
         let length = u32::try_from(plaintext.len()).unwrap();
         let sealed = length + u32::try_from(TAG_LENGTH).unwrap();
@@ -113,15 +114,15 @@ impl MaliciousMember {
     }
 }
 
-/// What the session key is sealed for.
-fn info(said: &Said) -> Vec<u8> {
-    let said = said.under("delivered key");
-    [&b"countersign/1 delivered-key\0"[..], &said].concat()
+/// The `info` of HPKE with which the session key is sealed.
+fn info(transcript: &Transcript) -> Vec<u8> {
+    let transcript = transcript.digest("delivered key");
+    [&b"countersign/1 delivered-key\0"[..], &transcript].concat()
 }
 
-/// SESSION-PROOF.
-fn proof(code: &[u8], said: &Said) -> Vec<u8> {
-    let proof: Secret<32> = derive(code, "session code", &said.under("session code"));
+/// The command SESSION-PROOF.
+fn proof(code: &[u8], transcript: &Transcript) -> Vec<u8> {
+    let proof: Secret<32> = derive(code, "session code", &transcript.digest("session code"));
     let mut wire = Vec::new();
     put(&mut wire, c::SESSION_PROOF, Value::Bytes(proof.expose()));
     wire

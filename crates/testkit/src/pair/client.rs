@@ -1,4 +1,4 @@
-//! The client's end.
+//! The client of a [`Pair`](super::Pair).
 
 use countersign_proto::operation::Operation;
 use countersign_proto::session::client::{
@@ -9,37 +9,37 @@ use countersign_proto::session::{Inbox, LoginError, SessionRefusal};
 use super::Who;
 use crate::entropy::SeededEntropy;
 
-/// How a client's connection came to its end.
+/// Why a client's connection closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Over {
+pub enum ClientClosed {
     /// The login failed.
     Failed(LoginError),
-    /// The session was broken off by this end.
-    Broken(SessionRefusal),
-    /// The connection ended, by the other end or by somebody in between.
+    /// The client ended the session because of an invalid packet or message.
+    Aborted(SessionRefusal),
+    /// The server or the network ended the connection.
     Lost,
 }
 
 enum State {
     Login(Box<ClientLoginAttempt>),
     Live(Box<LoggedIn>),
-    Over(Over),
+    Closed(ClientClosed),
 }
 
-/// A client that logs in, and what came of it.
+/// A client that logs in, and its session.
 pub struct Client {
     state: State,
     entropy: SeededEntropy,
     inbox: Inbox,
     outbox: Vec<u8>,
-    heard: Vec<FromSite>,
-    opened: bool,
+    received: Vec<FromSite>,
+    had_session: bool,
     used: usize,
     accepted: usize,
 }
 
 impl Client {
-    /// A client whose first flight waits to be sent.
+    /// A client. Its first flight is in the outbox.
     #[must_use]
     pub fn new(settings: client::ClientSettings, who: Who<'_>, mut entropy: SeededEntropy) -> Self {
         let mut outbox = Vec::new();
@@ -54,35 +54,36 @@ impl Client {
             Who::Service(identity) => {
                 ClientLoginAttempt::service(settings, identity.clone(), &mut entropy, &mut outbox)
             }
-            Who::Returning(resumption) => {
+            Who::Resuming(resumption) => {
                 ClientLoginAttempt::resume(settings, resumption.clone(), &mut entropy, &mut outbox)
             }
         };
         let state = match login {
             Ok(login) => State::Login(Box::new(login)),
-            Err(error) => State::Over(Over::Failed(error)),
+            Err(error) => State::Closed(ClientClosed::Failed(error)),
         };
         Self {
             state,
             entropy,
             inbox: Inbox::default(),
             outbox,
-            heard: Vec::new(),
-            opened: false,
+            received: Vec::new(),
+            had_session: false,
             used: 0,
             accepted: 0,
         }
     }
 
-    /// Takes what arrived, and does all that can be done with it.
+    /// Processes bytes that arrived.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.inbox.tail(bytes.len()).extend_from_slice(bytes);
         loop {
-            let (state, again) = match std::mem::replace(&mut self.state, State::Over(Over::Lost)) {
-                State::Login(login) => self.log_in(*login),
-                State::Live(live) => (self.listen(live), false),
-                over @ State::Over(_) => (over, false),
-            };
+            let (state, again) =
+                match std::mem::replace(&mut self.state, State::Closed(ClientClosed::Lost)) {
+                    State::Login(login) => self.log_in(*login),
+                    State::Live(live) => (self.listen(live), false),
+                    closed @ State::Closed(_) => (closed, false),
+                };
             self.state = state;
             if !again {
                 return;
@@ -90,12 +91,12 @@ impl Client {
         }
     }
 
-    /// Goes on with the login; says whether there may be more to do.
+    /// Continues the login. Returns whether there may be more bytes to process.
     fn log_in(&mut self, login: ClientLoginAttempt) -> (State, bool) {
-        let received = login.receive(self.inbox.unread(), &mut self.entropy, &mut self.outbox);
-        let (step, used) = match received {
+        let result = login.receive(self.inbox.unread(), &mut self.entropy, &mut self.outbox);
+        let (step, used) = match result {
             Ok(received) => received,
-            Err(error) => return (State::Over(Over::Failed(error)), false),
+            Err(error) => return (State::Closed(ClientClosed::Failed(error)), false),
         };
         self.inbox.consume(used);
         self.used += used;
@@ -104,11 +105,11 @@ impl Client {
             ClientStep::Stretch(stretch) => {
                 match stretch.run(&mut self.entropy, &mut self.outbox) {
                     Ok(login) => (State::Login(Box::new(login)), true),
-                    Err(error) => (State::Over(Over::Failed(error)), false),
+                    Err(error) => (State::Closed(ClientClosed::Failed(error)), false),
                 }
             }
             ClientStep::LoggedIn(live) => {
-                self.opened = true;
+                self.had_session = true;
                 self.accepted = self.used;
                 (State::Live(Box::new(live)), true)
             }
@@ -116,33 +117,36 @@ impl Client {
     }
 
     fn listen(&mut self, mut live: Box<LoggedIn>) -> State {
-        match live.session.receive(self.inbox.unread(), &mut self.heard) {
+        match live
+            .session
+            .receive(self.inbox.unread(), &mut self.received)
+        {
             Ok(used) => {
                 self.inbox.consume(used);
                 self.used += used;
                 self.accepted = self.used;
                 State::Live(live)
             }
-            Err(refusal) => State::Over(Over::Broken(refusal)),
+            Err(refusal) => State::Closed(ClientClosed::Aborted(refusal)),
         }
     }
 
-    /// Asks for an operation, in a packet of its own. Nothing happens unless a session is live.
-    pub fn ask(&mut self, operation: &Operation) {
+    /// Sends an operation in a packet of its own. Does nothing without a session.
+    pub fn send_operation(&mut self, operation: &Operation) {
         if let State::Live(live) = &mut self.state {
             live.session.send_operation(operation).unwrap();
             live.session.flush(&mut self.outbox).unwrap();
         }
     }
 
-    /// Learns that the connection has ended.
-    pub fn lose(&mut self) {
-        if !matches!(self.state, State::Over(_)) {
-            self.state = State::Over(Over::Lost);
+    /// The connection has ended.
+    pub fn disconnect(&mut self) {
+        if !matches!(self.state, State::Closed(_)) {
+            self.state = State::Closed(ClientClosed::Lost);
         }
     }
 
-    /// The login's result while the session is live.
+    /// The login's result, while the session is live.
     #[must_use]
     pub fn logged_in(&self) -> Option<&LoggedIn> {
         match &self.state {
@@ -151,7 +155,7 @@ impl Client {
         }
     }
 
-    /// Whether its session is live.
+    /// Whether it has a session.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.logged_in().is_some()
@@ -159,32 +163,32 @@ impl Client {
 
     /// Whether it ever had a session.
     #[must_use]
-    pub fn opened(&self) -> bool {
-        self.opened
+    pub fn had_session(&self) -> bool {
+        self.had_session
     }
 
-    /// How it ended, if it did.
+    /// Why the connection closed; `None` while it is open.
     #[must_use]
-    pub fn over(&self) -> Option<&Over> {
+    pub fn closed(&self) -> Option<&ClientClosed> {
         match &self.state {
-            State::Over(over) => Some(over),
+            State::Closed(closed) => Some(closed),
             _ => None,
         }
     }
 
-    /// All that the site said inside the session.
+    /// The messages that it received in the session.
     #[must_use]
-    pub fn heard(&self) -> &[FromSite] {
-        &self.heard
+    pub fn received(&self) -> &[FromSite] {
+        &self.received
     }
 
-    /// How many of the bytes that arrived it had used when it last took something for proved.
+    /// The number of received bytes, from the first one on, that it accepted as authenticated.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.accepted
     }
 
-    /// What waits to be sent.
+    /// Takes the bytes that are to be sent.
     pub fn take_outbox(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.outbox)
     }

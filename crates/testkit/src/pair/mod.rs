@@ -1,4 +1,4 @@
-//! Client and server in one process, joined by a [`Wire`].
+//! Client and server in one process, connected by a [`Wire`].
 
 mod client;
 mod server;
@@ -10,17 +10,17 @@ use countersign_proto::session::client::{ClientSettings, Resumption};
 
 use crate::entropy::SeededEntropy;
 use crate::site::{PASSPHRASE, Site};
-use crate::wire::{Way, Wire};
+use crate::wire::{Direction, Wire};
 
-pub use client::{Client, Over as ClientOver};
-pub use server::{Over as ServerOver, Server};
+pub use client::{Client, ClientClosed};
+pub use server::{Server, ServerClosed};
 
-/// How long a session lives, in milliseconds of virtual time.
-pub const LIFE: u64 = 60_000;
-/// Two ends that send each other so many flights in a row will never be done.
-const MOST_FLIGHTS: usize = 64;
+/// The lifetime of a session, in milliseconds of virtual time.
+pub const SESSION_LIFETIME: u64 = 60_000;
+/// More flights than this in one run are taken for an endless dialog.
+const MAX_FLIGHTS: usize = 64;
 
-/// Who logs in.
+/// The account that logs in, with its credential.
 #[derive(Clone, Copy)]
 pub enum Who<'a> {
     /// A person.
@@ -32,8 +32,8 @@ pub enum Who<'a> {
     },
     /// A service, with its key.
     Service(&'a Arc<Identity>),
-    /// Whoever had a session, and returns to it.
-    Returning(&'a Resumption),
+    /// A client that resumes its session.
+    Resuming(&'a Resumption),
 }
 
 impl Who<'_> {
@@ -44,16 +44,16 @@ impl Who<'_> {
     };
 }
 
-/// What one end sent before it waited for the other.
+/// The bytes that one end sends before it waits for the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flight {
-    /// Who sent it.
-    pub way: Way,
-    /// As it was sent, before anybody meddled.
+    /// The direction in which it was sent.
+    pub direction: Direction,
+    /// The bytes as sent, before the wire changed them.
     pub bytes: Vec<u8>,
 }
 
-/// Both ends, and a record of what went between them.
+/// Both ends, and a record of the bytes between them.
 pub struct Pair<'a> {
     /// The client.
     pub client: Client,
@@ -66,100 +66,103 @@ pub struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// Two ends that have not spoken yet. The seed is for the entropy of both.
+    /// Two ends that have not sent anything yet. The entropy of both comes from the seed.
     #[must_use]
     pub fn new(site: &'a Site, settings: ClientSettings, who: Who<'_>, seed: u64) -> Self {
         let seed = SeededEntropy::new(seed);
         Self {
             client: Client::new(settings, who, seed.fork("client")),
-            server: Server::new(site, seed.fork("server"), LIFE),
+            server: Server::new(site, seed.fork("server"), SESSION_LIFETIME),
             flights: Vec::new(),
             arrived: Default::default(),
             now: 0,
         }
     }
 
-    /// Carries what the ends say until both are silent. An end that gave up takes the connection with
-    /// it, and so does a wire that was cut.
+    /// Carries flights until neither end sends any more. If one end closed or the wire was cut,
+    /// both ends lose the connection.
     pub fn run(&mut self, wire: &mut dyn Wire) {
         let start = self.flights.len();
         while !wire.is_cut() {
             let flights = [
-                (Way::ToServer, self.client.take_outbox()),
-                (Way::ToClient, self.server.take_outbox()),
+                (Direction::ToServer, self.client.take_outbox()),
+                (Direction::ToClient, self.server.take_outbox()),
             ];
             if flights.iter().all(|(_, bytes)| bytes.is_empty()) {
                 break;
             }
-            for (way, bytes) in flights {
+            for (direction, bytes) in flights {
                 if !bytes.is_empty() && !wire.is_cut() {
-                    self.carry(wire, way, bytes);
+                    self.carry(wire, direction, bytes);
                 }
             }
             assert!(
-                self.flights.len() - start < MOST_FLIGHTS,
-                "they talk for ever"
+                self.flights.len() - start < MAX_FLIGHTS,
+                "the ends do not stop sending"
             );
         }
-        if wire.is_cut() || self.client.over().is_some() || self.server.over().is_some() {
-            self.client.lose();
-            self.server.lose();
+        if wire.is_cut() || self.client.closed().is_some() || self.server.closed().is_some() {
+            self.client.disconnect();
+            self.server.disconnect();
         }
     }
 
-    fn carry(&mut self, wire: &mut dyn Wire, way: Way, bytes: Vec<u8>) {
+    fn carry(&mut self, wire: &mut dyn Wire, direction: Direction, bytes: Vec<u8>) {
         self.flights.push(Flight {
-            way,
+            direction,
             bytes: bytes.clone(),
         });
-        for piece in wire.carry(way, bytes) {
-            self.arrived[way as usize].extend_from_slice(&piece);
-            match way {
-                Way::ToServer => self.server.receive(self.now, &piece),
-                Way::ToClient => self.client.receive(&piece),
+        for piece in wire.carry(direction, bytes) {
+            self.arrived[direction as usize].extend_from_slice(&piece);
+            match direction {
+                Direction::ToServer => self.server.receive(self.now, &piece),
+                Direction::ToClient => self.client.receive(&piece),
             }
         }
     }
 
-    /// Lets virtual time pass.
+    /// Lets virtual time pass for the server.
     pub fn wait(&mut self, milliseconds: u64) {
         self.now += milliseconds;
     }
 
-    /// Whether both ends wait for the other and neither says anything. After [`Self::run`] over a wire
-    /// that loses nothing this is a fault.
+    /// Whether each end waits for the other. After [`Self::run`] over a wire that loses nothing
+    /// this is a fault.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
-        let ended = self.client.over().is_some() || self.server.over().is_some();
+        let ended = self.client.closed().is_some() || self.server.closed().is_some();
         let live = self.client.is_live() && self.server.is_live();
         !ended && !live
     }
 
     /// All that was sent one way, as it was sent.
     #[must_use]
-    pub fn sent(&self, way: Way) -> Vec<u8> {
-        let flights = self.flights.iter().filter(|flight| flight.way == way);
+    pub fn sent(&self, direction: Direction) -> Vec<u8> {
+        let flights = self
+            .flights
+            .iter()
+            .filter(|flight| flight.direction == direction);
         flights.flat_map(|flight| flight.bytes.clone()).collect()
     }
 
     /// All that arrived one way.
     #[must_use]
-    pub fn arrived(&self, way: Way) -> &[u8] {
-        &self.arrived[way as usize]
+    pub fn arrived(&self, direction: Direction) -> &[u8] {
+        &self.arrived[direction as usize]
     }
 
-    /// Holds that whatever either end took for proved had arrived as it was sent: unchanged, whole and
-    /// in order from the first byte.
+    /// Asserts that the bytes that each end accepted as authenticated are the bytes that the other
+    /// end sent, from the first one on.
     pub fn assert_accepted_as_sent(&self) {
         let ends = [
-            (Way::ToServer, self.server.accepted()),
-            (Way::ToClient, self.client.accepted()),
+            (Direction::ToServer, self.server.accepted()),
+            (Direction::ToClient, self.client.accepted()),
         ];
-        for (way, accepted) in ends {
-            let (sent, arrived) = (self.sent(way), self.arrived(way));
+        for (direction, accepted) in ends {
+            let (sent, arrived) = (self.sent(direction), self.arrived(direction));
             assert!(
                 sent.get(..accepted) == arrived.get(..accepted) && accepted <= sent.len(),
-                "{way:?}: {accepted} bytes were accepted that were not sent so"
+                "{direction:?}: accepted {accepted} bytes that differ from the bytes sent"
             );
         }
     }

@@ -1,4 +1,5 @@
-//! The server's end. It answers every operation with its own parameters.
+//! The server of a [`Pair`](super::Pair). The result of each operation is the operation's own
+//! parameters.
 
 use std::sync::Arc;
 
@@ -12,39 +13,39 @@ use countersign_proto::session::{Inbox, SessionId, SessionRefusal, Welcome};
 use crate::entropy::SeededEntropy;
 use crate::site::Site;
 
-/// How a server's connection came to its end.
+/// Why a server's connection closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Over {
-    /// This end ended it.
+pub enum ServerClosed {
+    /// The server ended it.
     Refused(SessionRefusal),
-    /// The client was refused inside the session.
+    /// The server refused the login in an encrypted packet.
     RefusedInside,
-    /// The connection ended, by the other end or by somebody in between.
+    /// The client or the network ended the connection.
     Lost,
 }
 
 enum State {
     Login(Box<ServerLoginAttempt>),
     Live(Box<ServerSession>),
-    Over(Over),
+    Closed(ServerClosed),
 }
 
-/// A connection at the server, and what came of it.
+/// A connection at the server, and its session.
 pub struct Server<'a> {
     site: &'a Site,
     state: State,
     entropy: SeededEntropy,
     inbox: Inbox,
     outbox: Vec<u8>,
-    heard: Vec<FromClient>,
-    opened: Option<AccountTag>,
+    received: Vec<FromClient>,
+    session_account: Option<AccountTag>,
     used: usize,
     accepted: usize,
     expires: u64,
 }
 
 impl<'a> Server<'a> {
-    /// A fresh connection, whose session will expire at `expires` (milliseconds of virtual time).
+    /// A new connection. Its session will expire at `expires`, in milliseconds of virtual time.
     #[must_use]
     pub fn new(site: &'a Site, entropy: SeededEntropy, expires: u64) -> Self {
         Self {
@@ -55,35 +56,36 @@ impl<'a> Server<'a> {
             entropy,
             inbox: Inbox::default(),
             outbox: Vec::new(),
-            heard: Vec::new(),
-            opened: None,
+            received: Vec::new(),
+            session_account: None,
             used: 0,
             accepted: 0,
             expires,
         }
     }
 
-    /// Takes what arrived at `now`, and does all that can be done with it.
+    /// Processes bytes that arrived at `now`, in milliseconds of virtual time.
     pub fn receive(&mut self, now: u64, bytes: &[u8]) {
         self.inbox.tail(bytes.len()).extend_from_slice(bytes);
         loop {
-            let (state, again) = match std::mem::replace(&mut self.state, State::Over(Over::Lost)) {
-                State::Login(login) => match self.log_in(*login) {
-                    Ok(state) => {
-                        let live = matches!(state, State::Live(_));
-                        (state, live)
-                    }
-                    Err(refusal) => {
-                        self.outbox.extend(refusal.wire().to_wire());
-                        (State::Over(Over::Refused(refusal)), false)
-                    }
-                },
-                State::Live(mut session) => match self.listen(&mut session, now) {
-                    Ok(()) => (State::Live(session), false),
-                    Err(refusal) => (State::Over(Over::Refused(refusal)), false),
-                },
-                over @ State::Over(_) => (over, false),
-            };
+            let (state, again) =
+                match std::mem::replace(&mut self.state, State::Closed(ServerClosed::Lost)) {
+                    State::Login(login) => match self.log_in(*login) {
+                        Ok(state) => {
+                            let live = matches!(state, State::Live(_));
+                            (state, live)
+                        }
+                        Err(refusal) => {
+                            self.outbox.extend(refusal.wire().to_wire());
+                            (State::Closed(ServerClosed::Refused(refusal)), false)
+                        }
+                    },
+                    State::Live(mut session) => match self.listen(&mut session, now) {
+                        Ok(()) => (State::Live(session), false),
+                        Err(refusal) => (State::Closed(ServerClosed::Refused(refusal)), false),
+                    },
+                    closed @ State::Closed(_) => (closed, false),
+                };
             self.state = state;
             if !again {
                 return;
@@ -98,7 +100,7 @@ impl<'a> Server<'a> {
             self.used += used;
             login = match step {
                 ServerStep::NeedMore(login) => return Ok(State::Login(Box::new(login))),
-                ServerStep::Refused => return Ok(State::Over(Over::RefusedInside)),
+                ServerStep::Refused => return Ok(State::Closed(ServerClosed::RefusedInside)),
                 ServerStep::LookUp(LookUp::Person(find)) => {
                     let known = self.site.person(&find.name().to_string());
                     find.answer(known.as_ref(), &mut self.entropy, &mut self.outbox)?
@@ -108,7 +110,7 @@ impl<'a> Server<'a> {
                         .deliver(*find, &mut self.entropy, &mut self.outbox)?
                 }
                 ServerStep::LookUp(LookUp::Session(find)) => {
-                    let (account, secret) = match self.site.returnable() {
+                    let (account, secret) = match self.site.resumable() {
                         Some((account, secret)) => (Some(account), Some(secret)),
                         None => (None, None),
                     };
@@ -132,27 +134,27 @@ impl<'a> Server<'a> {
         let account = authenticated.account();
         let welcome = Welcome {
             session: SessionId([1; 16]),
-            account: "somebody@example.org".to_owned(),
+            account: "account1@example.org".to_owned(),
             expires: self.expires,
             idle_limit: 0,
         };
         if !matches!(authenticated.how(), AuthenticatedBy::Session(..)) {
             self.site
-                .opened(account, authenticated.resumption().clone());
+                .session_opened(account, authenticated.resumption().clone());
         }
         let session = authenticated.welcome(&welcome, &mut self.outbox)?;
-        self.opened = Some(account);
+        self.session_account = Some(account);
         self.accepted = self.used;
         Ok(State::Live(Box::new(session)))
     }
 
     fn listen(&mut self, session: &mut ServerSession, now: u64) -> Result<(), SessionRefusal> {
-        let before = self.heard.len();
-        let used = session.receive(now, self.inbox.unread(), &mut self.heard)?;
+        let before = self.received.len();
+        let used = session.receive(now, self.inbox.unread(), &mut self.received)?;
         self.inbox.consume(used);
         self.used += used;
         self.accepted = self.used;
-        for message in &self.heard[before..] {
+        for message in &self.received[before..] {
             match message {
                 FromClient::Operation(operation) => session.send_outcome(&Outcome {
                     id: operation.id,
@@ -170,47 +172,47 @@ impl<'a> Server<'a> {
         session.flush(&mut self.outbox)
     }
 
-    /// Learns that the connection has ended.
-    pub fn lose(&mut self) {
-        if !matches!(self.state, State::Over(_)) {
-            self.state = State::Over(Over::Lost);
+    /// The connection has ended.
+    pub fn disconnect(&mut self) {
+        if !matches!(self.state, State::Closed(_)) {
+            self.state = State::Closed(ServerClosed::Lost);
         }
     }
 
-    /// Whether its session is live.
+    /// Whether it has a session.
     #[must_use]
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Live(_))
     }
 
-    /// Whom it ever opened a session for.
+    /// The account of the session, also after the session ended. `None` if there was no session.
     #[must_use]
-    pub fn opened(&self) -> Option<AccountTag> {
-        self.opened
+    pub fn session_account(&self) -> Option<AccountTag> {
+        self.session_account
     }
 
-    /// How it ended, if it did.
+    /// Why the connection closed; `None` while it is open.
     #[must_use]
-    pub fn over(&self) -> Option<&Over> {
+    pub fn closed(&self) -> Option<&ServerClosed> {
         match &self.state {
-            State::Over(over) => Some(over),
+            State::Closed(closed) => Some(closed),
             _ => None,
         }
     }
 
-    /// All that the client said inside the session.
+    /// The messages that it received in the session.
     #[must_use]
-    pub fn heard(&self) -> &[FromClient] {
-        &self.heard
+    pub fn received(&self) -> &[FromClient] {
+        &self.received
     }
 
-    /// How many of the bytes that arrived it had used when it last took something for proved.
+    /// The number of received bytes, from the first one on, that it accepted as authenticated.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.accepted
     }
 
-    /// What waits to be sent.
+    /// Takes the bytes that are to be sent.
     pub fn take_outbox(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.outbox)
     }

@@ -1,4 +1,4 @@
-//! What may happen to a session at any time.
+//! The actions of a simulation.
 
 use countersign_proto::operation::Event;
 use serde_json::value::to_raw_value;
@@ -6,96 +6,97 @@ use serde_json::value::to_raw_value;
 use super::content::Stream;
 use super::{Choices, DAY, EXPIRES, START, Simulator, operation, some_option};
 
-/// Something that an end does of its own accord, or that happens to both. A new one gets a line in
-/// [`Act::CHANCES`] and an arm in [`Life::act`].
+/// An action of one end, or an event that affects both. A new one needs an entry in
+/// [`Action::WEIGHTS`] and an arm in [`Simulator::perform`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// The client asks for an operation.
-    Ask,
-    /// The client asks for an operation that content follows.
-    AskWithContent,
-    /// Either end says something that needs no answer: a NOP, or an event.
-    Tell,
-    /// The client asks what options are on offer.
-    AskForOptions,
-    /// Some open content gets another piece.
+    /// The client sends an operation.
+    SendOperation,
+    /// The client sends an operation with content.
+    SendOperationWithContent,
+    /// The client sends a NOP, or the server sends an event.
+    SendEventOrNop,
+    /// The client requests the list of options.
+    RequestOptions,
+    /// The sender of some open content sends a piece.
     SendContent,
-    /// Some open content ends.
+    /// The sender of some open content ends it.
     EndContent,
-    /// What arrived of some content is used.
-    UseContent,
-    /// Either end gives some content up.
+    /// The receiver of some content consumes what has arrived.
+    ConsumeContent,
+    /// Either end cancels some content.
     Cancel,
     /// Either end offers new keys.
     OfferKeys,
-    /// The connection is lost; the client returns.
-    Lose,
-    /// The server's clock is set by a day, forward or back.
+    /// The connection is lost, and the client resumes the session.
+    LoseConnection,
+    /// The server's clock is set forward or back by a day.
     SetClock,
-    /// Somebody in between does harm; it is found, and the client returns.
-    Mutation,
+    /// The attacker mutates bytes in flight; the receiver detects it, and the client resumes the
+    /// session.
+    Mutate,
 }
 
 impl Action {
-    /// How often each happens, of [`Self::ALL_CHANCES`] times.
-    pub const CHANCES: [(Self, usize); 12] = [
-        (Self::Ask, 24),
-        (Self::AskWithContent, 8),
-        (Self::Tell, 6),
-        (Self::AskForOptions, 2),
+    /// The weight of each action, of a total of [`Self::TOTAL_WEIGHT`].
+    pub const WEIGHTS: [(Self, usize); 12] = [
+        (Self::SendOperation, 24),
+        (Self::SendOperationWithContent, 8),
+        (Self::SendEventOrNop, 6),
+        (Self::RequestOptions, 2),
         (Self::SendContent, 16),
         (Self::EndContent, 8),
-        (Self::UseContent, 8),
+        (Self::ConsumeContent, 8),
         (Self::Cancel, 6),
         (Self::OfferKeys, 16),
-        (Self::Lose, 1),
+        (Self::LoseConnection, 1),
         (Self::SetClock, 2),
-        (Self::Mutation, 1),
+        (Self::Mutate, 1),
     ];
-    /// The sum of all chances.
-    pub const ALL_CHANCES: usize = 98;
+    /// The sum of all weights.
+    pub const TOTAL_WEIGHT: usize = 98;
 
-    /// The act that the dice say.
+    /// A random action, by weight.
     pub fn some(choices: &mut Choices) -> Self {
-        let mut thrown = choices.below(Self::ALL_CHANCES);
-        for (act, chances) in Self::CHANCES {
-            if thrown < chances {
-                return act;
+        let mut drawn = choices.below(Self::TOTAL_WEIGHT);
+        for (action, weight) in Self::WEIGHTS {
+            if drawn < weight {
+                return action;
             }
-            thrown -= chances;
+            drawn -= weight;
         }
-        Self::Ask
+        Self::SendOperation
     }
 }
 
 impl Simulator<'_> {
-    /// Lets this happen; the dice say the rest: how long, to whom, which way.
-    pub fn act(&mut self, act: Action) {
-        match act {
-            Action::Ask => {
+    /// Performs an action. Its lengths, targets and directions are chosen at random.
+    pub fn perform(&mut self, action: Action) {
+        match action {
+            Action::SendOperation => {
                 let length = [0, 10, 300, 40_000][self.choices.below(4)];
-                self.ask(length);
+                self.send_operation(length);
             }
-            Action::AskWithContent => {
+            Action::SendOperationWithContent => {
                 let operation = operation(self.next_id, 10);
                 self.next_id += 1;
                 let session = &mut self.client.session;
                 session.send_operation_with_content(&operation).unwrap();
                 self.up.insert(operation.id, Stream::default());
-                self.asked.insert(operation.id, operation);
+                self.sent_operations.insert(operation.id, operation);
             }
-            Action::Tell => {
+            Action::SendEventOrNop => {
                 if self.choices.one_in(2) {
                     self.client.session.keep_alive().unwrap();
                 } else {
                     let length = [0, 300, 5_000][self.choices.below(3)];
-                    self.tell(length);
+                    self.send_event(length);
                 }
             }
-            Action::AskForOptions => self.client.session.ask_for_options().unwrap(),
+            Action::RequestOptions => self.client.session.ask_for_options().unwrap(),
             Action::SendContent => self.send_content(),
             Action::EndContent => self.end_content(),
-            Action::UseContent => self.use_content(),
+            Action::ConsumeContent => self.consume_content(),
             Action::Cancel => self.cancel(),
             Action::OfferKeys => {
                 if self.choices.one_in(2) {
@@ -106,38 +107,38 @@ impl Simulator<'_> {
                     self.server.offer_keys(&mut self.entropy).unwrap();
                 }
             }
-            Action::Lose => self.lose(),
+            Action::LoseConnection => self.lose_connection(),
             Action::SetClock => {
                 self.now = match self.choices.one_in(2) {
                     true => self.now + DAY,
-                    // Not so far back that the way to the end of the session's time is long.
+                    // Limits how far back the clock goes, so that sessions still expire.
                     false => (self.now - DAY).max(START - DAY),
                 };
             }
-            Action::Mutation => self.mutation(),
+            Action::Mutate => self.mutate(),
         }
     }
 
-    /// The client asks for an operation with so many bytes of parameters.
-    pub(super) fn ask(&mut self, length: u64) {
+    /// The client sends an operation whose parameters are a string of `length` characters.
+    pub(super) fn send_operation(&mut self, length: u64) {
         let operation = operation(self.next_id, length);
         self.next_id += 1;
         self.client.session.send_operation(&operation).unwrap();
-        self.asked.insert(operation.id, operation);
+        self.sent_operations.insert(operation.id, operation);
     }
 
-    /// The server tells the client something of that length.
-    pub(super) fn tell(&mut self, length: usize) {
+    /// The server sends an event whose data is a string of `length` characters.
+    pub(super) fn send_event(&mut self, length: usize) {
         let event = Event {
             group: "test".to_owned(),
-            event: "told".to_owned(),
+            event: "note".to_owned(),
             data: to_raw_value(&"x".repeat(length)).unwrap(),
         };
         self.server.send_event(&event).unwrap();
-        self.told.push_back(event);
+        self.pending_events.push_back(event);
     }
 
-    /// Whether the session's time is over by the server's clock.
+    /// Whether the session has expired by the server's clock.
     pub(super) fn is_over(&self) -> bool {
         self.now >= EXPIRES
     }
@@ -148,13 +149,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_act_has_its_chance() {
-        let all: usize = Action::CHANCES.iter().map(|(_, chances)| chances).sum();
-        assert_eq!(all, Action::ALL_CHANCES);
+    fn every_action_is_chosen() {
+        let all: usize = Action::WEIGHTS.iter().map(|(_, weight)| weight).sum();
+        assert_eq!(all, Action::TOTAL_WEIGHT);
         let mut choices = Choices::seeded(1);
         let some: Vec<Action> = (0..5_000).map(|_| Action::some(&mut choices)).collect();
-        for (act, _) in Action::CHANCES {
-            assert!(some.contains(&act), "{act:?}");
+        for (action, _) in Action::WEIGHTS {
+            assert!(some.contains(&action), "{action:?}");
         }
     }
 }

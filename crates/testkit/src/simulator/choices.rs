@@ -1,8 +1,8 @@
-//! Where the chances of a simulated life come from.
+//! The source of the simulator's random choices.
 
 use crate::entropy::SeededEntropy;
 
-/// Numbers from a seed, or from bytes that somebody wrote: a fuzzer, which so decides what happens.
+/// Numbers from a seed, or from given bytes, with which a fuzzer controls the simulation.
 #[derive(Debug, Clone)]
 pub struct Choices(Source);
 
@@ -13,13 +13,15 @@ enum Source {
 }
 
 impl Choices {
-    /// Never spent; a seed gives the same numbers each time.
+    /// Endless numbers. A seed gives the same numbers each time.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self(Source::Seed(SeededEntropy::new(seed).fork("simulator")))
+        // The label does not change: tests assert how often their fixed seeds cause each event.
+        Self(Source::Seed(SeededEntropy::new(seed).fork("life")))
     }
 
-    /// Each number is one byte of these, or three where it may be over 255; all are 0 once they are spent.
+    /// Numbers from these bytes: one byte for each, or three for one that may exceed 255. After the
+    /// last byte, all are 0.
     #[must_use]
     pub fn written(bytes: &[u8]) -> Self {
         Self(Source::Written {
@@ -28,7 +30,7 @@ impl Choices {
         })
     }
 
-    /// Whether what was written is used up.
+    /// Whether the given bytes are used up. Never true for a seed.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         match &self.0 {
@@ -37,7 +39,7 @@ impl Choices {
         }
     }
 
-    /// A number below `bound`, which is not 0.
+    /// A number below `bound`, which must not be 0.
     pub fn below(&mut self, bound: usize) -> usize {
         match &mut self.0 {
             Source::Seed(entropy) => entropy.below(bound),
@@ -51,7 +53,7 @@ impl Choices {
         }
     }
 
-    /// True once in `times`, on the average.
+    /// True with probability 1/`times`.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -62,7 +64,7 @@ mod tests {
     use super::Choices;
 
     #[test]
-    fn what_is_written_is_what_happens_until_it_is_spent() {
+    fn given_bytes_are_the_choices_until_they_are_used_up() {
         let mut choices = Choices::written(&[7, 0, 1, 2, 9]);
         assert_eq!(
             (choices.below(5), choices.below(1_000), choices.below(10)),

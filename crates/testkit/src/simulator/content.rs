@@ -1,28 +1,28 @@
-//! Content in both directions: pieces, ends, what was used, and what was given up.
+//! Content in both directions: pieces, ends, consumption and cancellation.
 
 use super::Simulator;
 
-/// What one end sent as content under an id, and what the other end has of it.
+/// The content of one message: what its sender sent, and what its receiver has of it.
 #[derive(Default)]
 pub(super) struct Stream {
     pub(super) sent: Vec<u8>,
-    pub(super) heard: Vec<u8>,
+    pub(super) received: Vec<u8>,
     pub(super) ended: bool,
-    pub(super) whole: bool,
+    pub(super) complete: bool,
     pub(super) cancelled: bool,
-    /// What was heard and not told as used yet.
-    pub(super) unused: u64,
+    /// The cost of the pieces that were received and not yet reported as consumed.
+    pub(super) unconsumed: u64,
 }
 
 impl Stream {
-    /// Whether nothing more of it is to come.
+    /// Whether it is complete or cancelled.
     pub(super) fn is_over(&self) -> bool {
-        self.whole || self.cancelled
+        self.complete || self.cancelled
     }
 }
 
 impl Simulator<'_> {
-    /// The content of an operation (`up`), or of a result.
+    /// The content of an operation (`up`) or of a result.
     pub(super) fn stream(&mut self, up: bool, id: u64) -> &mut Stream {
         let streams = if up { &mut self.up } else { &mut self.down };
         streams.get_mut(&id).unwrap()
@@ -75,21 +75,21 @@ impl Simulator<'_> {
         }
     }
 
-    pub(super) fn use_content(&mut self) {
+    pub(super) fn consume_content(&mut self) {
         if let Some((up, id)) = self.some_stream() {
-            self.use_all(up, id);
+            self.consume_all(up, id);
         }
     }
 
-    fn use_all(&mut self, up: bool, id: u64) {
-        let used = std::mem::take(&mut self.stream(up, id).unused);
+    fn consume_all(&mut self, up: bool, id: u64) {
+        let used = std::mem::take(&mut self.stream(up, id).unconsumed);
         match up {
             true => self.server.consumed(id, used).unwrap(),
             false => self.client.session.consumed(id, used).unwrap(),
         }
     }
 
-    /// Either end gives an operation's content up, in both directions.
+    /// Either end cancels an operation's content, in both directions.
     pub(super) fn cancel(&mut self) {
         let Some((_, id)) = self.some_stream() else {
             return;
@@ -98,10 +98,10 @@ impl Simulator<'_> {
             true => self.client.session.cancel(id).unwrap(),
             false => self.server.cancel(id).unwrap(),
         }
-        self.given_up(id);
+        self.mark_cancelled(id);
     }
 
-    pub(super) fn given_up(&mut self, id: u64) {
+    pub(super) fn mark_cancelled(&mut self, id: u64) {
         for streams in [&mut self.up, &mut self.down] {
             if let Some(stream) = streams.get_mut(&id) {
                 stream.cancelled = true;
@@ -109,12 +109,12 @@ impl Simulator<'_> {
         }
     }
 
-    /// Everything that was heard is used, and everything that is open ends.
-    pub(super) fn end_and_use_all_content(&mut self) {
+    /// Consumes all content that was received, and ends all content that is open.
+    pub(super) fn end_and_consume_all_content(&mut self) {
         let up: Vec<(bool, u64)> = self.up.keys().map(|id| (true, *id)).collect();
         let down = self.down.keys().map(|id| (false, *id));
         for (up, id) in up.into_iter().chain(down.collect::<Vec<_>>()) {
-            self.use_all(up, id);
+            self.consume_all(up, id);
             if !self.stream(up, id).ended {
                 self.end(up, id);
             }

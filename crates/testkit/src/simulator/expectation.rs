@@ -1,4 +1,4 @@
-//! What each end hears, compared with what the other said.
+//! Compares what each end receives with what the other sent.
 
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::SessionRefusal;
@@ -10,7 +10,7 @@ use super::content::Stream;
 use super::{EXPIRES, Simulator};
 
 impl Simulator<'_> {
-    pub(super) fn server_hears(&mut self) -> Result<(), SessionRefusal> {
+    pub(super) fn server_receives(&mut self) -> Result<(), SessionRefusal> {
         let mut got = Vec::new();
         let inbox = &mut self.inboxes[0];
         let received = self.server.receive(self.now, inbox.unread(), &mut got);
@@ -18,13 +18,16 @@ impl Simulator<'_> {
         for message in got {
             match message {
                 FromClient::Operation(operation) | FromClient::OperationWithContent(operation) => {
-                    assert_eq!(self.asked.get(&operation.id), Some(&operation));
-                    assert!(self.heard.insert(operation.id), "heard once");
+                    assert_eq!(self.sent_operations.get(&operation.id), Some(&operation));
+                    assert!(
+                        self.received_operations.insert(operation.id),
+                        "received twice"
+                    );
                     self.answer(operation);
                 }
                 FromClient::Content { id, bytes } => self.content(true, id, &bytes),
-                FromClient::ContentEnd { id } => self.whole(true, id),
-                FromClient::Cancelled { id } => self.given_up(id),
+                FromClient::ContentEnd { id } => self.complete(true, id),
+                FromClient::Cancelled { id } => self.mark_cancelled(id),
                 FromClient::OptionsRequest => {
                     let options = &self.site.settings.options;
                     self.server.send_options(options).unwrap();
@@ -37,7 +40,7 @@ impl Simulator<'_> {
                 }
                 FromClient::KeysRenewed(renewed) => {
                     assert!(renewed);
-                    self.happened.renewed += 1;
+                    self.counts.rekeyings += 1;
                 }
                 other => panic!("{other:?}"),
             }
@@ -60,7 +63,7 @@ impl Simulator<'_> {
         }
     }
 
-    pub(super) fn client_hears(&mut self) -> Result<(), SessionRefusal> {
+    pub(super) fn client_receives(&mut self) -> Result<(), SessionRefusal> {
         let mut got = Vec::new();
         let inbox = &mut self.inboxes[1];
         let received = self.client.session.receive(inbox.unread(), &mut got);
@@ -68,18 +71,21 @@ impl Simulator<'_> {
         for message in got {
             match message {
                 FromSite::Outcome(outcome) | FromSite::OutcomeWithContent(outcome) => {
-                    assert_eq!(self.asked[&outcome.id].params.get(), outcome.data.get());
-                    assert!(
-                        self.heard.contains(&outcome.id),
-                        "answered before it was heard"
+                    assert_eq!(
+                        self.sent_operations[&outcome.id].params.get(),
+                        outcome.data.get()
                     );
-                    assert!(self.answered.insert(outcome.id), "answered once");
-                    self.happened.answered += 1;
+                    assert!(
+                        self.received_operations.contains(&outcome.id),
+                        "a result arrived before its operation did"
+                    );
+                    assert!(self.received_results.insert(outcome.id), "answered once");
+                    self.counts.results += 1;
                 }
                 FromSite::Content { id, bytes } => self.content(false, id, &bytes),
-                FromSite::ContentEnd { id } => self.whole(false, id),
-                FromSite::Cancelled { id } => self.given_up(id),
-                FromSite::Event(event) => assert_eq!(self.told.pop_front(), Some(event)),
+                FromSite::ContentEnd { id } => self.complete(false, id),
+                FromSite::Cancelled { id } => self.mark_cancelled(id),
+                FromSite::Event(event) => assert_eq!(self.pending_events.pop_front(), Some(event)),
                 FromSite::Options(options) => assert_eq!(options, self.site.settings.options),
                 FromSite::KeyOffer(offer) => {
                     self.client
@@ -88,9 +94,10 @@ impl Simulator<'_> {
                         .unwrap();
                 }
                 FromSite::KeysRenewed(renewed) => {
-                    // The server declines nothing: it offers every option that the client may ask for.
+                    // The server declines nothing: it offers every option that the client may ask
+                    // for.
                     assert!(renewed);
-                    self.happened.renewed += 1;
+                    self.counts.rekeyings += 1;
                 }
                 FromSite::Goodbye(_) => panic!("{message:?}"),
             }
@@ -100,15 +107,15 @@ impl Simulator<'_> {
 
     fn content(&mut self, up: bool, id: u64, bytes: &[u8]) {
         let stream = self.stream(up, id);
-        stream.unused += piece_cost(bytes.len());
-        stream.heard.extend_from_slice(bytes);
-        assert!(stream.sent.starts_with(&stream.heard));
+        stream.unconsumed += piece_cost(bytes.len());
+        stream.received.extend_from_slice(bytes);
+        assert!(stream.sent.starts_with(&stream.received));
     }
 
-    fn whole(&mut self, up: bool, id: u64) {
+    fn complete(&mut self, up: bool, id: u64) {
         let stream = self.stream(up, id);
-        assert!(stream.ended && stream.heard == stream.sent);
-        stream.whole = true;
-        self.happened.whole += 1;
+        assert!(stream.ended && stream.received == stream.sent);
+        stream.complete = true;
+        self.counts.contents += 1;
     }
 }

@@ -1,18 +1,18 @@
-//! The life of a session, simulated whole: two ends that do what they like in any order, bytes that
-//! arrive in pieces of any length, a connection that is lost at any byte, clocks that are set, and somebody
-//! in between. What each end hears is compared with what the other said; a life that breaks a promise of
-//! the session protocol panics.
+//! Simulates a whole session. Client and server perform actions in a random order, bytes arrive in
+//! pieces of any length, the connection is lost at any byte, the server's clock is set, and an
+//! attacker on the network mutates packets. The simulator compares what each end receives with what
+//! the other sent, and panics when a requirement of the session protocol is violated.
 //!
 //! ```
 //! use countersign_proto::session::{EncryptionOption, OptionList};
-//! use countersign_testkit::life::{Act, Choices, Life};
+//! use countersign_testkit::simulator::{Action, Choices, Simulator};
 //! use countersign_testkit::site::Site;
 //!
 //! let site = Site::offering(OptionList::new(EncryptionOption::ALL), 65_536);
-//! let mut life = Life::new(&site, Choices::seeded(1));
-//! life.act(Act::Ask);
-//! life.live(20);
-//! life.settle();
+//! let mut simulator = Simulator::new(&site, Choices::seeded(1));
+//! simulator.perform(Action::SendOperation);
+//! simulator.run(20);
+//! simulator.settle();
 //! ```
 
 mod action;
@@ -31,7 +31,7 @@ use serde_json::value::to_raw_value;
 
 use crate::entropy::SeededEntropy;
 use crate::site::Site;
-use crate::wire::Way;
+use crate::wire::Direction;
 use content::Stream;
 use opening::open;
 
@@ -40,82 +40,82 @@ pub use choices::Choices;
 
 /// A day of virtual time, in milliseconds.
 const DAY: u64 = 24 * 60 * 60 * 1_000;
-/// What the server's clock shows when a session begins.
+/// The server's time when a session begins, in milliseconds.
 const START: u64 = 1_000 * DAY;
-/// When a session expires: some steps of the clock lead there.
+/// The time at which a session expires. A few settings of the clock reach it.
 const EXPIRES: u64 = START + 2 * DAY + DAY / 2;
-/// Two ends that have said the rest are done long before this many rounds.
-const MOST_ROUNDS: usize = 10_000;
-/// Bytes under way in one direction before its sender waits.
-const UNDER_WAY: usize = 200_000;
+/// If the ends still send after this many rounds of delivery, they are stuck.
+const MAX_ROUNDS: usize = 10_000;
+/// The number of bytes in flight in one direction at which its sender waits.
+const MAX_IN_FLIGHT: usize = 200_000;
 
-/// What happened in a life: a test that tries many holds that they were worth it.
+/// How often each kind of event occurred. Tests assert that their seeds caused enough of each.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Happened {
-    /// Operations that were answered.
-    pub answered: u64,
-    /// Contents that came whole.
-    pub whole: u64,
-    /// Answers to an offer of new keys.
-    pub renewed: u64,
-    /// Connections that were lost, and the session returned to.
-    pub returned: u64,
-    /// Harm that was done in between, each time found.
-    pub harmed: u64,
-    /// Sessions that ended because their time was over.
-    pub expired: u64,
+pub struct Counts {
+    /// Results that the client received.
+    pub results: u64,
+    /// Contents that arrived completely.
+    pub contents: u64,
+    /// Renewals of the session's keys.
+    pub rekeyings: u64,
+    /// Connections that were lost, after which the client resumed the session.
+    pub resumptions: u64,
+    /// Mutations by the attacker, each of which was detected.
+    pub mutations: u64,
+    /// Sessions that expired.
+    pub expirations: u64,
 }
 
-impl Happened {
-    /// Adds what happened in another life.
+impl Counts {
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: Self) {
-        self.answered += other.answered;
-        self.whole += other.whole;
-        self.renewed += other.renewed;
-        self.returned += other.returned;
-        self.harmed += other.harmed;
-        self.expired += other.expired;
+        self.results += other.results;
+        self.contents += other.contents;
+        self.rekeyings += other.rekeyings;
+        self.resumptions += other.resumptions;
+        self.mutations += other.mutations;
+        self.expirations += other.expirations;
     }
 
-    /// Whether all of it happened at least so often.
+    /// Whether each count is at least that of `least`.
     #[must_use]
     pub fn is_at_least(&self, least: &Self) -> bool {
-        self.answered >= least.answered
-            && self.whole >= least.whole
-            && self.renewed >= least.renewed
-            && self.returned >= least.returned
-            && self.harmed >= least.harmed
-            && self.expired >= least.expired
+        self.results >= least.results
+            && self.contents >= least.contents
+            && self.rekeyings >= least.rekeyings
+            && self.resumptions >= least.resumptions
+            && self.mutations >= least.mutations
+            && self.expirations >= least.expirations
     }
 }
 
-/// Both ends, what is under way between them, and what each is to hear.
+/// Both ends, the bytes in flight between them, and what each end is expected to receive.
 pub struct Simulator<'a> {
     site: &'a Site,
     choices: Choices,
     entropy: SeededEntropy,
     client: LoggedIn,
     server: server::ServerSession,
-    /// Bytes under way, by [`Way`].
+    /// Bytes in flight, by [`Direction`].
     wires: [Vec<u8>; 2],
     inboxes: [Inbox; 2],
-    /// Packets that were under way lately, by [`Way`], for whoever repeats them.
-    lately: [VecDeque<Vec<u8>>; 2],
+    /// Recent packets, by [`Direction`], for the attacker to replay.
+    recent: [VecDeque<Vec<u8>>; 2],
     next_id: u64,
-    asked: BTreeMap<u64, Operation>,
-    heard: BTreeSet<u64>,
-    answered: BTreeSet<u64>,
-    /// Events that the client has not heard yet.
-    told: VecDeque<Event>,
-    /// Content by id: of operations, of results.
+    sent_operations: BTreeMap<u64, Operation>,
+    received_operations: BTreeSet<u64>,
+    received_results: BTreeSet<u64>,
+    /// Events that the client has not received yet.
+    pending_events: VecDeque<Event>,
+    /// The content of operations (`up`) and of results (`down`), by message id.
     up: BTreeMap<u64, Stream>,
     down: BTreeMap<u64, Stream>,
-    /// What the server's clock shows. The client's machine is given none.
+    /// The server's time, in milliseconds. The client needs no clock.
     now: u64,
-    happened: Happened,
+    counts: Counts,
 }
 
-/// An operation whose parameters are a string of that length.
+/// An operation whose parameters are a string of `length` characters.
 #[must_use]
 pub fn operation(id: u64, length: u64) -> Operation {
     let text = "x".repeat(usize::try_from(length).unwrap());
@@ -123,7 +123,7 @@ pub fn operation(id: u64, length: u64) -> Operation {
 }
 
 impl<'a> Simulator<'a> {
-    /// A session of the site's service, just opened under an option that the dice say.
+    /// A new session of the site's service with a random option.
     #[must_use]
     pub fn new(site: &'a Site, mut choices: Choices) -> Self {
         let mut entropy = SeededEntropy::new(0).fork("simulator");
@@ -137,135 +137,135 @@ impl<'a> Simulator<'a> {
             server,
             wires: Default::default(),
             inboxes: Default::default(),
-            lately: Default::default(),
+            recent: Default::default(),
             next_id: 1,
-            asked: BTreeMap::new(),
-            heard: BTreeSet::new(),
-            answered: BTreeSet::new(),
-            told: VecDeque::new(),
+            sent_operations: BTreeMap::new(),
+            received_operations: BTreeSet::new(),
+            received_results: BTreeSet::new(),
+            pending_events: VecDeque::new(),
             up: BTreeMap::new(),
             down: BTreeMap::new(),
             now: START,
-            happened: Happened::default(),
+            counts: Counts::default(),
         }
     }
 
-    /// What happened so far.
+    /// The counts so far.
     #[must_use]
-    pub fn happened(&self) -> Happened {
-        self.happened
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
-    /// So many acts, or as many as the dice have numbers for; after each some of what is under way
-    /// arrives.
-    pub fn live(&mut self, acts: usize) {
-        for _ in 0..acts {
+    /// Performs random actions, and delivers random parts of the bytes in flight after each. Stops
+    /// early when the choices are used up.
+    pub fn run(&mut self, actions: usize) {
+        for _ in 0..actions {
             if self.choices.is_spent() {
                 break;
             }
-            let act = Action::some(&mut self.choices);
-            self.act(act);
+            let action = Action::some(&mut self.choices);
+            self.perform(action);
             for _ in 0..self.choices.below(4) {
-                let way = some_way(&mut self.choices);
-                let most = 1 + self.choices.below(4_000);
-                self.deliver(way, most).unwrap();
+                let direction = some_direction(&mut self.choices);
+                let max = 1 + self.choices.below(4_000);
+                self.deliver(direction, max).unwrap();
             }
         }
     }
 
-    /// Everybody says the rest and hears it: nobody waits for ever, and nothing was lost.
+    /// Delivers everything, and asserts that both ends received all that the other sent.
     pub fn settle(&mut self) {
         for round in 0.. {
-            assert!(round < MOST_ROUNDS, "the two ends are stuck");
-            self.end_and_use_all_content();
+            assert!(round < MAX_ROUNDS, "the two ends are stuck");
+            self.end_and_consume_all_content();
             self.flush();
             if self.wires.iter().all(Vec::is_empty) {
                 break;
             }
-            for way in [Way::ToServer, Way::ToClient] {
-                self.deliver(way, usize::MAX).unwrap();
+            for direction in [Direction::ToServer, Direction::ToClient] {
+                self.deliver(direction, usize::MAX).unwrap();
             }
         }
-        for id in self.asked.keys() {
-            let done = self.heard.contains(id) && self.answered.contains(id);
+        for id in self.sent_operations.keys() {
+            let done = self.received_operations.contains(id) && self.received_results.contains(id);
             assert!(done, "operation {id}");
         }
-        assert!(self.told.is_empty(), "events were not heard");
+        assert!(self.pending_events.is_empty(), "events were not received");
         for stream in self.up.values().chain(self.down.values()) {
-            assert!(stream.is_over(), "content was not heard");
+            assert!(stream.is_over(), "content was not received");
         }
         let queued = self.client.session.queued_bytes() + self.server.queued_bytes();
         assert_eq!(queued, 0);
     }
 
-    /// Some of what is under way arrives, and is heard; how many bytes. An error is of an end that refused
-    /// it; a session whose time is over is none, and is followed by a new one.
+    /// Delivers at most `max` bytes in one direction, and returns how many were delivered. If the
+    /// session has expired, the service logs in again.
     ///
     /// # Errors
-    /// A [`Refusal`]: of what an honest pair said, a fault.
-    pub fn deliver(&mut self, way: Way, most: usize) -> Result<usize, SessionRefusal> {
+    /// The [`Refusal`] of the receiver. Without a mutation this is a fault of the protocol.
+    pub fn deliver(&mut self, direction: Direction, max: usize) -> Result<usize, SessionRefusal> {
         self.flush();
-        let wire = &mut self.wires[way as usize];
-        let arriving = wire.len().min(most);
-        let inbox = &mut self.inboxes[way as usize];
+        let wire = &mut self.wires[direction as usize];
+        let arriving = wire.len().min(max);
+        let inbox = &mut self.inboxes[direction as usize];
         inbox.tail(arriving).extend(wire.drain(..arriving));
-        match way {
-            Way::ToClient => self.client_hears()?,
-            Way::ToServer => {
-                let over = self.now >= EXPIRES;
-                let heard = self.server_hears();
-                assert_eq!(heard == Err(SessionRefusal::Expired), over, "{heard:?}");
-                if over {
-                    self.happened.expired += 1;
-                    self.begin_again();
+        match direction {
+            Direction::ToClient => self.client_receives()?,
+            Direction::ToServer => {
+                let expired = self.now >= EXPIRES;
+                let received = self.server_receives();
+                assert_eq!(received == Err(SessionRefusal::Expired), expired, "{received:?}");
+                if expired {
+                    self.counts.expirations += 1;
+                    self.log_in_again();
                 } else {
-                    heard?;
+                    received?;
                 }
             }
         }
         Ok(arriving)
     }
 
-    /// Moves what the ends have to say onto the wires.
+    /// Moves the output of both ends onto the wires.
     fn flush(&mut self) {
         let before = [self.wires[0].len(), self.wires[1].len()];
         let [to_server, to_client] = &mut self.wires;
-        if to_server.len() < UNDER_WAY {
+        if to_server.len() < MAX_IN_FLIGHT {
             self.client.session.flush(to_server).unwrap();
         }
-        if to_client.len() < UNDER_WAY {
+        if to_client.len() < MAX_IN_FLIGHT {
             self.server.flush(to_client).unwrap();
         }
         self.remember(before);
     }
 
-    /// The connection is lost with all that is under way, and the client returns to its session.
-    fn lose(&mut self) {
+    /// Drops the connection and all bytes in flight; the client resumes its session.
+    fn lose_connection(&mut self) {
         let option = some_option(self.site, &mut self.choices);
-        let back = Some(&self.client);
-        let opened = open(self.site, option, back, &mut self.entropy);
-        self.go_on_with(opened);
-        self.happened.returned += 1;
+        let previous = Some(&self.client);
+        let opened = open(self.site, option, previous, &mut self.entropy);
+        self.replace_session(opened);
+        self.counts.resumptions += 1;
     }
 
-    /// The session is over, and the service logs in anew.
-    fn begin_again(&mut self) {
+    /// The service logs in again after the session expired.
+    fn log_in_again(&mut self) {
         let option = some_option(self.site, &mut self.choices);
         let opened = open(self.site, option, None, &mut self.entropy);
-        self.go_on_with(opened);
+        self.replace_session(opened);
         self.now = START;
     }
 
-    fn go_on_with(&mut self, (client, server): (LoggedIn, server::ServerSession)) {
+    fn replace_session(&mut self, (client, server): (LoggedIn, server::ServerSession)) {
         (self.client, self.server) = (client, server);
         self.wires = Default::default();
         self.inboxes = Default::default();
-        // Nobody knows what came of what was under way.
-        for id in self.asked.keys() {
-            self.heard.insert(*id);
-            self.answered.insert(*id);
+        // Neither end knows whether the messages in flight were processed.
+        for id in self.sent_operations.keys() {
+            self.received_operations.insert(*id);
+            self.received_results.insert(*id);
         }
-        self.told.clear();
+        self.pending_events.clear();
         self.up.clear();
         self.down.clear();
     }
@@ -276,9 +276,9 @@ fn some_option(site: &Site, choices: &mut Choices) -> EncryptionOption {
     options[choices.below(options.len())]
 }
 
-fn some_way(choices: &mut Choices) -> Way {
+fn some_direction(choices: &mut Choices) -> Direction {
     match choices.one_in(2) {
-        true => Way::ToServer,
-        false => Way::ToClient,
+        true => Direction::ToServer,
+        false => Direction::ToClient,
     }
 }

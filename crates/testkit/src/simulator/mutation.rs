@@ -1,74 +1,77 @@
-//! What somebody in between may do to the bytes under way. Whatever it is, the end that it reaches finds
-//! it, and hears nothing that was not said.
+//! Mutations of bytes in flight by an attacker on the network. The receiver has to detect each
+//! mutation, and must not receive anything that the other end did not send.
 
-use super::{Simulator, UNDER_WAY, open, some_option, some_way};
+use super::{MAX_IN_FLIGHT, Simulator, open, some_direction, some_option};
 use crate::entropy::SeededEntropy;
-use crate::wire::{Way, commands};
+use crate::wire::{Direction, commands};
 
-/// How many packets of each direction are kept to be repeated.
-const KEPT: usize = 8;
-/// Longer ones are not kept.
-const KEPT_BYTES: usize = 8_192;
-/// Bytes that an end says after the harm at most until it has to be found. A length that was changed may
-/// let a reader wait for the longest packet, and its sender takes turns.
-const MOST_SAID: usize = 4 * UNDER_WAY;
+/// The number of packets of each direction that are remembered for replay.
+const REMEMBERED: usize = 8;
+/// Longer packets are not remembered.
+const MAX_REMEMBERED_BYTES: usize = 8_192;
+/// The number of bytes that the sender may send after the mutation until the receiver has to detect
+/// it. A changed length can make the receiver wait for a packet of the maximum size.
+const MAX_SENT_BYTES: usize = 4 * MAX_IN_FLIGHT;
 
 impl Simulator<'_> {
-    /// Keeps some of what was put on the wires after these lengths.
+    /// Remembers some of the packets on the wires, from these offsets on.
     pub(super) fn remember(&mut self, before: [usize; 2]) {
-        for (way, before) in before.into_iter().enumerate() {
-            for packet in commands(&self.wires[way][before..]) {
-                if packet.len() <= KEPT_BYTES {
-                    self.lately[way].push_back(packet);
+        for (direction, before) in before.into_iter().enumerate() {
+            for packet in commands(&self.wires[direction][before..]) {
+                if packet.len() <= MAX_REMEMBERED_BYTES {
+                    self.recent[direction].push_back(packet);
                 }
             }
-            let over = self.lately[way].len().saturating_sub(KEPT);
-            self.lately[way].drain(..over);
+            let over = self.recent[direction].len().saturating_sub(REMEMBERED);
+            self.recent[direction].drain(..over);
         }
     }
 
-    /// Somebody harms what is under way in one direction. The end that it reaches refuses it, and the
-    /// client returns to the session, which goes on.
-    pub(super) fn mutation(&mut self) {
+    /// Mutates what is in flight in one direction. The receiver has to refuse it; then the client
+    /// resumes the session.
+    pub(super) fn mutate(&mut self) {
         if self.is_over() {
             return;
         }
-        let way = some_way(&mut self.choices);
-        // There is something to harm.
-        self.say(way, 10);
+        let direction = some_direction(&mut self.choices);
+        // Makes sure that there are bytes to mutate.
+        self.send_something(direction, 10);
         self.flush();
-        let sent = self.wires[way as usize].clone();
-        let harmed = match self.choices.below(9) {
+        let sent = self.wires[direction as usize].clone();
+        let mutated = match self.choices.below(9) {
             0..=3 => self.mutate_bytes(sent.clone()),
-            _ => self.mutate_packets(way, &sent),
+            _ => self.mutate_packets(direction, &sent),
         };
-        if harmed == sent {
+        if mutated == sent {
             return;
         }
-        self.wires[way as usize] = harmed;
-        self.hear_until_refused(way);
-        self.happened.harmed += 1;
-        self.lose();
+        self.wires[direction as usize] = mutated;
+        self.deliver_until_refused(direction);
+        self.counts.mutations += 1;
+        self.lose_connection();
     }
 
-    fn hear_until_refused(&mut self, way: Way) {
-        let mut said = 0;
-        while self.deliver(way, usize::MAX).is_ok() {
-            assert!(said < MOST_SAID, "{way:?}: harm that nobody finds");
-            self.say(way, 10_000);
-            said += 10_000;
+    fn deliver_until_refused(&mut self, direction: Direction) {
+        let mut sent = 0;
+        while self.deliver(direction, usize::MAX).is_ok() {
+            assert!(
+                sent < MAX_SENT_BYTES,
+                "{direction:?}: the receiver did not detect the mutation"
+            );
+            self.send_something(direction, 10_000);
+            sent += 10_000;
         }
     }
 
-    /// The sender of that direction says something.
-    fn say(&mut self, way: Way, length: u16) {
-        match way {
-            Way::ToServer => self.ask(length.into()),
-            Way::ToClient => self.tell(length.into()),
+    /// The sender of that direction sends an operation or an event.
+    fn send_something(&mut self, direction: Direction, length: u16) {
+        match direction {
+            Direction::ToServer => self.send_operation(length.into()),
+            Direction::ToClient => self.send_event(length.into()),
         }
     }
 
-    /// A bit is turned over, or a stretch of bytes is dropped, repeated or swapped.
+    /// Flips a bit, drops or repeats a range of bytes, or swaps two bytes.
     fn mutate_bytes(&mut self, mut wire: Vec<u8>) -> Vec<u8> {
         let (at, other) = (
             self.choices.below(wire.len()),
@@ -87,13 +90,14 @@ impl Simulator<'_> {
         wire
     }
 
-    /// Whole packets are dropped, repeated, moved, reflected, or come from another session. What
-    /// arrived of a packet stands first.
-    fn mutate_packets(&mut self, way: Way, wire: &[u8]) -> Vec<u8> {
-        let half = self.inboxes[way as usize].unread().to_vec();
+    /// Drops, repeats, reorders, replays or reflects whole packets, or inserts one of another
+    /// session. The packet that has arrived in part stays first.
+    fn mutate_packets(&mut self, direction: Direction, wire: &[u8]) -> Vec<u8> {
+        let half = self.inboxes[direction as usize].unread().to_vec();
         let whole = [&half[..], wire].concat();
         let mut packets = commands(&whole);
-        // A packet of the original form is several commands, some of which may have arrived whole.
+        // A packet of the original form consists of several commands. Some of them may have arrived
+        // completely.
         let mut begins = 0;
         let first = packets
             .iter()
@@ -112,35 +116,35 @@ impl Simulator<'_> {
             0 => drop(packets.remove(at)),
             1 => packets.insert(at, packets[at].clone()),
             2 => packets.swap(at, other),
-            3 => self.insert_one_of_lately(way, &mut packets, at),
-            4 => self.insert_one_of_lately(back(way), &mut packets, at),
-            _ => packets[at] = self.packet_of_another_session(way),
+            3 => self.insert_recent(direction, &mut packets, at),
+            4 => self.insert_recent(back(direction), &mut packets, at),
+            _ => packets[at] = self.packet_of_another_session(direction),
         }
         packets.concat().split_off(half.len())
     }
 
-    fn insert_one_of_lately(&mut self, way: Way, packets: &mut Vec<Vec<u8>>, at: usize) {
-        let lately = &self.lately[way as usize];
-        if let Some(packet) = lately.get(self.choices.below(lately.len().max(1))) {
+    fn insert_recent(&mut self, direction: Direction, packets: &mut Vec<Vec<u8>>, at: usize) {
+        let recent = &self.recent[direction as usize];
+        if let Some(packet) = recent.get(self.choices.below(recent.len().max(1))) {
             packets.insert(at, packet.clone());
         }
     }
 
-    fn packet_of_another_session(&mut self, way: Way) -> Vec<u8> {
+    fn packet_of_another_session(&mut self, direction: Direction) -> Vec<u8> {
         let option = some_option(self.site, &mut self.choices);
         let entropy = &mut SeededEntropy::new(1).fork("another");
-        let returnable = self.site.returnable();
+        let resumable = self.site.resumable();
         let (mut client, mut server) = open(self.site, option, None, entropy);
-        if let Some((account, secret)) = returnable {
-            self.site.opened(account, secret);
+        if let Some((account, secret)) = resumable {
+            self.site.session_opened(account, secret);
         }
         let mut packet = Vec::new();
-        match way {
-            Way::ToServer => {
+        match direction {
+            Direction::ToServer => {
                 client.session.keep_alive().unwrap();
                 client.session.flush(&mut packet).unwrap();
             }
-            Way::ToClient => {
+            Direction::ToClient => {
                 server.send_options(&self.site.settings.options).unwrap();
                 server.flush(&mut packet).unwrap();
             }
@@ -149,9 +153,9 @@ impl Simulator<'_> {
     }
 }
 
-fn back(way: Way) -> Way {
-    match way {
-        Way::ToServer => Way::ToClient,
-        Way::ToClient => Way::ToServer,
+fn back(direction: Direction) -> Direction {
+    match direction {
+        Direction::ToServer => Direction::ToClient,
+        Direction::ToClient => Direction::ToServer,
     }
 }

@@ -1,4 +1,4 @@
-//! A session over a new connection.
+//! Establishes a session over a new connection.
 
 use super::EXPIRES;
 use crate::entropy::SeededEntropy;
@@ -7,19 +7,19 @@ use countersign_proto::session::client::{ClientLoginAttempt, ClientStep, LoggedI
 use countersign_proto::session::server;
 use countersign_proto::session::{EncryptionOption, SessionId, Welcome};
 
-/// A session over a new connection: a service's login, or a return.
+/// Logs a service in, or resumes the session `previous`.
 pub(super) fn open(
     site: &Site,
     option: EncryptionOption,
-    back: Option<&LoggedIn>,
+    previous: Option<&LoggedIn>,
     entropy: &mut SeededEntropy,
 ) -> (LoggedIn, server::ServerSession) {
     let mut settings = site.client();
     settings.accepted = vec![option];
     let (mut up, mut down) = (Vec::new(), Vec::new());
-    let mut client = match back {
-        Some(before) => {
-            let resumption = before.resumption.clone();
+    let mut client = match previous {
+        Some(session) => {
+            let resumption = session.resumption.clone();
             ClientLoginAttempt::resume(settings, resumption, entropy, &mut up).unwrap()
         }
         None => {
@@ -48,15 +48,15 @@ pub(super) fn open(
                     login = Some(find.answer(known.as_ref(), entropy, &mut down).unwrap());
                 }
                 server::ServerStep::LookUp(server::LookUp::Session(find)) => {
-                    let (_, secret) = site.returnable().unwrap();
+                    let (_, secret) = site.resumable().unwrap();
                     let claim = |attempt| site.claim(attempt).then_some(ROBOT);
-                    let proved = find.answer(Some(&secret), claim, entropy, &mut down);
-                    let proved = proved.unwrap();
-                    session = Some(proved.welcome(&welcome, &mut down).unwrap());
+                    let authenticated = find.answer(Some(&secret), claim, entropy, &mut down);
+                    let authenticated = authenticated.unwrap();
+                    session = Some(authenticated.welcome(&welcome, &mut down).unwrap());
                 }
-                server::ServerStep::Authenticated(proved) => {
-                    site.opened(ROBOT, proved.resumption().clone());
-                    session = Some(proved.welcome(&welcome, &mut down).unwrap());
+                server::ServerStep::Authenticated(authenticated) => {
+                    site.session_opened(ROBOT, authenticated.resumption().clone());
+                    session = Some(authenticated.welcome(&welcome, &mut down).unwrap());
                 }
                 server::ServerStep::LookUp(server::LookUp::Delivered(find)) => {
                     login = Some(site.deliver(*find, entropy, &mut down).unwrap());

@@ -1,11 +1,12 @@
-//! The dialogs of `vectors/dialogs`: each end of each is played alone with what was recorded of the others, the
-//! files are what `--example dialogs` writes, and a reader in Python reads them.
+//! The recorded dialogs of `vectors/dialogs`: replays each party alone against the recorded
+//! messages of the others, compares the files with what `--example dialogs` writes, and runs the
+//! verifier in Python.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test, whose helpers clippy does not know for such"
+    reason = "helpers of tests stop at a failure"
 )]
 
 mod python;
@@ -20,13 +21,13 @@ use countersign_testkit::dialogs::{play, sessions};
 use serde::de::DeserializeOwned;
 
 const AGAIN: &str =
-    "run `cargo run -p countersign-testkit --example dialogs` and look at what changed";
+    "run `cargo run -p countersign-testkit --example dialogs` and review the changes";
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/dialogs")
 }
 
-/// Every file of a folder, by name.
+/// All files of a folder, by name.
 fn files<T: DeserializeOwned>(kind: &str) -> Vec<(String, T)> {
     let entries = fs::read_dir(folder().join(kind)).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -49,21 +50,21 @@ fn recorded() -> Vec<(String, SessionFile)> {
 }
 
 #[test]
-fn a_client_plays_every_recorded_session_with_the_recorded_site() {
+fn a_client_replays_every_recorded_session() {
     for (_, file) in recorded() {
         play::replay(&file, Party::Client);
     }
 }
 
 #[test]
-fn a_site_plays_every_recorded_session_with_the_recorded_client() {
+fn a_site_replays_every_recorded_session() {
     for (_, file) in recorded() {
         play::replay(&file, Party::Server);
     }
 }
 
 #[test]
-fn the_recorded_sessions_are_made_again_byte_for_byte() {
+fn the_recorded_sessions_are_reproduced_byte_for_byte() {
     let made = sessions::all();
     let recorded = recorded();
     assert_eq!(made.len(), recorded.len(), "{AGAIN}");
@@ -77,7 +78,7 @@ fn the_recorded_sessions_are_made_again_byte_for_byte() {
 }
 
 #[test]
-fn each_party_plays_every_recorded_ticket_with_the_recorded_others() {
+fn each_party_replays_every_recorded_ticket() {
     let files: Vec<(String, TicketFile)> = files("tickets");
     assert_eq!(files.len(), 3);
     for (_, file) in files {
@@ -89,7 +90,7 @@ fn each_party_plays_every_recorded_ticket_with_the_recorded_others() {
 }
 
 #[test]
-fn recorded_tickets_are_made_again_but_for_what_ml_kem_drew() {
+fn recorded_tickets_are_reproduced_except_for_the_output_of_ml_kem() {
     let recorded: Vec<(String, TicketFile)> = files("tickets");
     for (name, made) in tickets::all() {
         let (_, file) = recorded
@@ -107,7 +108,7 @@ fn recorded_tickets_are_made_again_but_for_what_ml_kem_drew() {
 }
 
 #[test]
-fn each_party_plays_the_recorded_ticket_of_edition_v1_with_the_recorded_others() {
+fn each_party_replays_the_recorded_ticket_of_edition_v1() {
     let files: Vec<(String, V1File)> = files("v1");
     assert!(!files.is_empty());
     for (_, file) in files {

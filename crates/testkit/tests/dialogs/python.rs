@@ -1,4 +1,5 @@
-//! `vectors/dialogs/check.py`, run by Python. Needs `python3` with its module `venv`, and the package index once.
+//! Runs `vectors/dialogs/check.py`. Needs `python3` with its module `venv`, and on the first run
+//! the package index.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use super::folder;
 
-/// A Python in which the pinned packages are installed, nothing else.
+/// The path of a Python interpreter that has the pinned packages and no others.
 fn installed() -> PathBuf {
     let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
     let python = to.join("bin/python");
@@ -37,21 +38,24 @@ fn installed() -> PathBuf {
 }
 
 #[test]
-fn a_reader_in_another_language_reads_logins_of_services_sessions_and_tickets() {
+fn a_reader_in_python_verifies_logins_of_services_sessions_and_tickets() {
     let read = Command::new(installed())
         .arg("-B")
         .arg(folder().join("check.py"))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&read.stdout);
-    let complained = String::from_utf8_lossy(&read.stderr);
-    assert!(read.status.success(), "{said}{complained}");
+    let output = String::from_utf8_lossy(&read.stdout);
+    let errors = String::from_utf8_lossy(&read.stderr);
+    assert!(read.status.success(), "{output}{errors}");
     for what in [
         "login-service-hybrid-aes256gcm",
         "session-",
         "resume-",
         "ticket-v2-xwing",
     ] {
-        assert!(said.contains(what), "{what} was not read:\n{said}");
+        assert!(
+            output.contains(what),
+            "check.py did not read {what}:\n{output}"
+        );
     }
 }

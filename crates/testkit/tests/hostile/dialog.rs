@@ -1,4 +1,4 @@
-//! Whole dialogs between the machines, with a fault in one place.
+//! Whole dialogs between the state machines with one fault.
 
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::client::{self, LoggedIn};
@@ -14,29 +14,29 @@ use serde_json::value::RawValue;
 use crate::fault::{Fault, PacketEdit, bytes, edit_command};
 use crate::file::{File, Stage};
 
-/// Which dialog.
+/// The kind of dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Dialog {
-    /// A person's login up to the point where the pass phrase would be stretched: the site has proved
-    /// itself by then.
+    /// A person's login until the key stretching function would run. The site is authenticated by
+    /// then.
     Person,
     /// A service's login, and a session.
     Service,
-    /// A service's return to its session.
+    /// A service's resumption of its session.
     Return,
 }
 
 /// How a dialog ended.
 enum End {
     Session(Box<LoggedIn>, Box<ServerSession>),
-    /// A person's site has proved itself; the proof that follows is forged.
+    /// The site of a person's login is authenticated; the client's proof is not sent.
     SiteProof,
     Refused(Stage, String),
 }
 
 pub(crate) fn site(option: EncryptionOption) -> Site {
-    // A second option, so that a choice can be changed to another one that is on offer.
+    // A second option, so that a fault can change the choice to another option on offer.
     let other = match option {
         EncryptionOption::X25519ChaCha20Poly1305 => EncryptionOption::X25519Aes256Gcm,
         _ => EncryptionOption::X25519ChaCha20Poly1305,
@@ -49,7 +49,7 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
     let mut entropy = SeededEntropy::new(7).fork("hostile");
     let before = match file.dialog {
         Dialog::Return => {
-            match hold(
+            match run_dialog(
                 &site,
                 option,
                 Dialog::Service,
@@ -58,12 +58,12 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
                 &mut entropy,
             ) {
                 End::Session(client, _) => Some(client),
-                _ => panic!("the session to return to"),
+                _ => panic!("the session to resume"),
             }
         }
         _ => None,
     };
-    let end = hold(
+    let end = run_dialog(
         &site,
         option,
         file.dialog,
@@ -72,12 +72,12 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
         &mut entropy,
     );
     match end {
-        End::Refused(stage, words) => (stage, words),
+        End::Refused(stage, text) => (stage, text),
         End::SiteProof => (Stage::Accepted, String::new()),
         End::Session(client, server) => {
             let foreign = || {
                 let fault = &Fault::None;
-                match hold(
+                match run_dialog(
                     &site,
                     option,
                     Dialog::Service,
@@ -89,7 +89,7 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
                     _ => panic!("another session"),
                 }
             };
-            talk(*client, *server, &file.fault, foreign)
+            send_packets(*client, *server, &file.fault, foreign)
         }
     }
 }
@@ -110,7 +110,7 @@ fn flight_with(fault: &Fault, number: usize, flight: Vec<u8>) -> Vec<u8> {
     }
 }
 
-fn hold(
+fn run_dialog(
     site: &Site,
     option: EncryptionOption,
     dialog: Dialog,
@@ -191,7 +191,7 @@ fn hold(
     }
 }
 
-/// What follows a person's flight when somebody forges the proof; without a fault that is where it ends.
+/// Sends the forged proof of a fault to the server. Without such a fault the dialog ends here.
 fn forged_proof(
     site: &Site,
     server: server::ServerLoginAttempt,
@@ -208,7 +208,7 @@ fn forged_proof(
     match serve(site, server, bytes(proof), &mut Vec::new(), entropy) {
         Err(refusal) => refused(&refusal),
         Ok(Served::Login(_)) => End::Refused(Stage::Waits, String::new()),
-        Ok(_) => panic!("a forged proof"),
+        Ok(_) => panic!("the server accepted a forged proof"),
     }
 }
 
@@ -253,16 +253,18 @@ fn serve(
                 site.deliver(*find, entropy, out)?
             }
             server::ServerStep::LookUp(server::LookUp::Session(find)) => {
-                let known = site.returnable();
+                let known = site.resumable();
                 let known = known.filter(|_| find.session() == SessionId([1; 16]));
                 let secret = known.as_ref().map(|(_, secret)| secret);
                 let claim = |attempt| site.claim(attempt).then_some(ROBOT);
-                let proved = find.answer(secret, claim, entropy, out)?;
-                return Ok(Served::Session(Box::new(proved.welcome(&welcome, out)?)));
+                let authenticated = find.answer(secret, claim, entropy, out)?;
+                return Ok(Served::Session(Box::new(
+                    authenticated.welcome(&welcome, out)?,
+                )));
             }
-            server::ServerStep::Authenticated(proved) => {
-                site.opened(proved.account(), proved.resumption().clone());
-                let mut session = proved.welcome(&welcome, out)?;
+            server::ServerStep::Authenticated(authenticated) => {
+                site.session_opened(authenticated.account(), authenticated.resumption().clone());
+                let mut session = authenticated.welcome(&welcome, out)?;
                 session.receive(0, &mut input, &mut Vec::new())?;
                 return Ok(Served::Session(Box::new(session)));
             }
@@ -270,8 +272,8 @@ fn serve(
     }
 }
 
-/// Two packets in one direction, of which the first is changed.
-fn talk(
+/// Sends two packets in one direction and changes the first.
+fn send_packets(
     mut client: LoggedIn,
     mut server: ServerSession,
     fault: &Fault,
@@ -281,7 +283,7 @@ fn talk(
         Fault::Packet { to_client, edit } => (*to_client, Some(edit)),
         _ => (false, None),
     };
-    let say = |client: &mut LoggedIn, server: &mut ServerSession, to_client: bool| {
+    let packet = |client: &mut LoggedIn, server: &mut ServerSession, to_client: bool| {
         let (mut wire, null) = (Vec::new(), RawValue::NULL.to_owned());
         if to_client {
             let outcome = Outcome {
@@ -300,8 +302,8 @@ fn talk(
         wire
     };
     let (first, second) = (
-        say(&mut client, &mut server, to_client),
-        say(&mut client, &mut server, to_client),
+        packet(&mut client, &mut server, to_client),
+        packet(&mut client, &mut server, to_client),
     );
     let mut back = false;
     let mut wire = match edit {
@@ -322,20 +324,20 @@ fn talk(
         }
         Some(PacketEdit::Foreign) => {
             let (mut client, mut server) = foreign();
-            say(&mut client, &mut server, to_client)
+            packet(&mut client, &mut server, to_client)
         }
     };
     let length = wire.len();
-    let (heard, used) = if to_client == back {
+    let (received, messages) = if to_client == back {
         let mut got = Vec::new();
         (server.receive(0, &mut wire, &mut got), got.len())
     } else {
         let mut got = Vec::new();
         (client.session.receive(&mut wire, &mut got), got.len())
     };
-    match heard {
+    match received {
         Err(refusal) => (Stage::of(&refusal), refusal.to_string()),
-        Ok(bytes) if bytes == length && used == 2 => (Stage::Accepted, String::new()),
+        Ok(bytes) if bytes == length && messages == 2 => (Stage::Accepted, String::new()),
         Ok(_) => (Stage::Waits, String::new()),
     }
 }

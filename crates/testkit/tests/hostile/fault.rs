@@ -1,77 +1,77 @@
-//! What can be done to a dialog.
+//! Faults in a dialog.
 
 use countersign_proto::risp::{Command, MaxLength, Reader, Value, put};
 use serde::{Deserialize, Serialize};
 
-/// What is done.
+/// A fault.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fault {
-    /// Nothing: the control.
+    /// No fault: the control.
     None,
-    /// These bytes (hexadecimal, `*n` repeats what stands before) come in place of the client's first
-    /// flight.
+    /// Replaces the client's first flight by these bytes: hexadecimal; `*n` repeats what is before
+    /// it.
     Raw(String),
-    /// A command of a flight is changed. Flights count from 0, the client's first.
+    /// Changes a command of a flight. Flights count from 0, which is the client's first.
     Command {
         flight: usize,
         /// The command's number, hexadecimal.
         command: String,
         edit: Edit,
     },
-    /// These bytes stand before a flight.
+    /// Inserts these bytes before a flight.
     Before { flight: usize, bytes: String },
-    /// A packet of a live session is changed; `to_client` says in which direction.
+    /// Changes a packet of a session, to the client or to the server.
     Packet { to_client: bool, edit: PacketEdit },
-    /// A packet with these contents, sealed by the service itself, comes to the server.
+    /// The service, as a malicious member, sends packets with these contents.
     InsideToServer(Vec<String>),
-    /// Packets with these contents, sealed by the site itself, come to the client.
+    /// The site, as a malicious member, sends packets with these contents.
     InsideToClient(Vec<String>),
 }
 
-/// What is done to a command.
+/// A change of a command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Edit {
-    /// It has this value (hexadecimal) instead.
+    /// Replaces the value (hexadecimal).
     Value(String),
-    /// Bits of a byte of its value are turned over: the byte, and which bits.
+    /// Flips bits of one byte of the value: the offset and the mask.
     Flip(usize, u8),
-    /// Only so many bytes of its value are left.
+    /// Truncates the value to this length.
     Cut(usize),
-    /// So many zero bytes are added to its value.
+    /// Appends this number of zero bytes to the value.
     Longer(usize),
-    /// Its first bytes are zero, so many.
+    /// Sets this number of leading bytes of the value to zero.
     Zero(usize),
-    /// It is left out.
+    /// Removes the command.
     Drop,
-    /// It comes twice.
+    /// Repeats the command.
     Double,
-    /// It comes first.
+    /// Moves the command to the beginning of the flight.
     First,
-    /// It comes last.
+    /// Moves the command to the end of the flight.
     Last,
 }
 
-/// What is done to a packet.
+/// A change of a packet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PacketEdit {
-    /// Bits of a byte are turned over.
+    /// Flips bits of one byte: the offset and the mask.
     Flip(usize, u8),
-    /// It comes again.
+    /// Repeats the packet.
     Repeat,
-    /// It is left out, and the next one comes.
+    /// Removes the packet; the next one arrives.
     Drop,
-    /// It comes after the next one.
+    /// Swaps the packet with the next one.
     Swap,
-    /// Only so many bytes of it come, and nothing more.
+    /// Truncates the packet to this length; nothing follows.
     Cut(usize),
-    /// These bytes come in its place.
+    /// Replaces the packet by these bytes.
     Replace(String),
-    /// It comes back to who sent it.
+    /// Reflects the packet to its sender.
     Reflect,
-    /// That of another session of the same account comes in its place.
+    /// Replaces the packet by one of another session of the same account.
     Foreign,
 }
 
@@ -85,11 +85,11 @@ pub(crate) fn bytes(text: &str) -> Vec<u8> {
     once.repeat(times)
 }
 
-/// The flight with a command changed. It must be there.
+/// Changes a command of a flight. Panics if the flight does not have it.
 pub(crate) fn edit_command(flight: &[u8], command: &str, edit: &Edit) -> Vec<u8> {
     let wanted = Command(u16::from_str_radix(command, 16).unwrap());
-    let longest = MaxLength(1 << 20);
-    let mut reader = Reader::new(flight, &longest);
+    let max_length = MaxLength(1 << 20);
+    let mut reader = Reader::new(flight, &max_length);
     let (mut commands, mut at) = (Vec::new(), None);
     let mut start = 0;
     while let Some(step) = reader.next() {

@@ -1,4 +1,4 @@
-//! What a file says, and who refuses what.
+//! The format of a file, and the stages that refuse.
 
 use countersign_proto::session::{EncryptionOption, LoginError, SessionRefusal};
 use serde::{Deserialize, Serialize};
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 use crate::dialog::Dialog;
 use crate::fault::Fault;
 
-/// One fault.
+/// A file of the corpus: one fault.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
-    /// What is wrong, in words.
+    /// A description of the fault.
     pub(crate) what: String,
-    /// What it is done to.
+    /// The dialog with the fault.
     pub(crate) dialog: Dialog,
-    /// The encryption option of the dialog, by its name.
+    /// The name of the dialog's encryption option.
     pub(crate) option: String,
-    /// What is done.
+    /// The fault.
     pub(crate) fault: Fault,
-    /// Who must refuse it.
+    /// The stage that has to refuse it.
     pub(crate) stage: Stage,
-    /// In what words.
+    /// The text of the refusal.
     pub(crate) refusal: String,
 }
 
@@ -28,32 +28,32 @@ pub(crate) struct File {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stage {
-    /// Nobody: the dialog ends as it should.
+    /// No refusal: the dialog succeeds.
     Accepted,
-    /// Nobody yet: an end waits for bytes that never come, until its time is over.
+    /// No refusal: an end waits for bytes that do not arrive, until its timeout.
     Waits,
-    /// The reader of RISP: a length over its limit.
+    /// The reader of RISP: a length exceeds the limit.
     Risp,
-    /// The server, before it knows what the client wants: too much that means nothing.
+    /// The server, before a login begins: too many unexpected bytes or commands.
     BeforeLogin,
-    /// The server, reading a login message.
+    /// The server: an invalid login message.
     Login,
-    /// The server, whose key does not open the handshake.
+    /// The server: its key does not open the handshake.
     Handshake,
-    /// The server: nobody is proved.
+    /// The server: the client is not authenticated.
     Proof,
-    /// The client: the other end did not prove the site's key.
+    /// The client: the other end did not prove the site key.
     SiteProof,
-    /// The client, reading the site's answer.
+    /// The client: an invalid reply of the site.
     Answer,
-    /// Either end, opening a packet.
+    /// Either end: a packet does not open.
     Packet,
-    /// Either end, reading what a packet holds.
+    /// Either end: an invalid message in a packet.
     Message,
 }
 
 impl Stage {
-    /// Those that refuse.
+    /// The stages that refuse.
     pub(crate) const REFUSING: [Self; 9] = [
         Self::Risp,
         Self::BeforeLogin,
@@ -93,7 +93,7 @@ impl File {
         self.option.parse().unwrap()
     }
 
-    /// Does it; who refused, and in what words.
+    /// Runs the dialog. Returns the stage that refused, and the text of the refusal.
     pub(crate) fn run(&self) -> (Stage, String) {
         match &self.fault {
             Fault::InsideToServer(_) | Fault::InsideToClient(_) => crate::inside::run(self),

@@ -1,11 +1,10 @@
-//! What a peer says that holds the session's keys: packets that open, with contents that no honest end
-//! sends.
+//! Faults of a malicious member: packets that open, with contents that violate the protocol.
 
 use countersign_proto::risp::Value;
 use countersign_proto::session::{OptionList, command as c};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::{MaliciousMember, put};
-use countersign_testkit::pair::{Client, ClientOver, Server, ServerOver, Who};
+use countersign_testkit::pair::{Client, ClientClosed, Server, ServerClosed, Who};
 use countersign_testkit::site::Site;
 
 use crate::fault::{Fault, bytes};
@@ -23,10 +22,10 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
             for packet in packets {
                 server.receive(0, &malicious_member.seal(&bytes(packet)));
             }
-            match server.over() {
-                Some(ServerOver::Refused(refusal)) => (Stage::of(refusal), refusal.to_string()),
-                Some(over) => panic!("{over:?}"),
-                None if server.heard().is_empty() => (Stage::Waits, String::new()),
+            match server.closed() {
+                Some(ServerClosed::Refused(refusal)) => (Stage::of(refusal), refusal.to_string()),
+                Some(closed) => panic!("{closed:?}"),
+                None if server.received().is_empty() => (Stage::Waits, String::new()),
                 None => (Stage::Accepted, String::new()),
             }
         }
@@ -41,15 +40,15 @@ pub(crate) fn run(file: &File) -> (Stage, String) {
             for packet in packets {
                 client.receive(&malicious_member.seal(&bytes(packet)));
             }
-            match client.over() {
-                Some(ClientOver::Broken(refusal)) => (Stage::of(refusal), refusal.to_string()),
-                Some(ClientOver::Failed(error)) => (Stage::of_login(error), error.to_string()),
-                Some(over) => panic!("{over:?}"),
-                None if client.heard().is_empty() => (Stage::Waits, String::new()),
+            match client.closed() {
+                Some(ClientClosed::Aborted(refusal)) => (Stage::of(refusal), refusal.to_string()),
+                Some(ClientClosed::Failed(error)) => (Stage::of_login(error), error.to_string()),
+                Some(closed) => panic!("{closed:?}"),
+                None if client.received().is_empty() => (Stage::Waits, String::new()),
                 None => (Stage::Accepted, String::new()),
             }
         }
-        _ => panic!("nothing is inside"),
+        _ => panic!("not a fault of a malicious member"),
     }
 }
 

@@ -1,9 +1,10 @@
-//! The hostile corpus (`vectors/hostile`): each file is one fault, and the stage that must refuse it.
+//! The hostile corpus (`vectors/hostile`). Each file has one fault, and the stage that has to
+//! refuse it.
 //!
-//! A file names a dialog and what is done to it. The dialog is held between the real machines, live; that
-//! it is accepted when nothing is done to it is checked as well, so that no file passes for another reason
-//! than its fault. With `COUNTERSIGN_BLESS=1` the words of the refusals are written down anew; the stages
-//! never are.
+//! A file names a dialog and the fault in it. The tests run the dialog between the state machines.
+//! They also run it without the fault and assert that it succeeds, so that no file passes for
+//! another reason than its fault. With `COUNTERSIGN_BLESS=1` the texts of the refusals are written
+//! to the files again, but never the stages.
 
 #![allow(
     clippy::unwrap_used,
@@ -55,9 +56,9 @@ fn every_fault_is_refused_at_its_stage() {
         }
         if (stage, &refusal) != (file.stage, &file.refusal) {
             let name = path.strip_prefix(folder()).unwrap().display();
-            let (must, says) = (file.stage, file.refusal);
+            let (expected, text) = (file.stage, file.refusal);
             wrong.push(format!(
-                "{name}: {must:?} {says:?}, not {stage:?} {refusal:?}"
+                "{name}: expected {expected:?} {text:?}, got {stage:?} {refusal:?}"
             ));
         }
     }
@@ -65,7 +66,7 @@ fn every_fault_is_refused_at_its_stage() {
 }
 
 #[test]
-fn every_dialog_is_accepted_when_nothing_is_done_to_it() {
+fn every_dialog_without_its_fault_is_accepted() {
     for (path, file) in files() {
         let accepted = File {
             fault: fault::Fault::None,

@@ -1,4 +1,5 @@
-//! Arrows between crates point down only, and only `countersign-crypto` names primitives.
+//! Dependencies between crates point down only, and only `countersign-crypto` depends on
+//! primitives.
 //!
 //! ```text
 //!                countersign
@@ -7,19 +8,19 @@
 //!          |    \     |        |
 //!          |   store  |      client
 //!          |     |    |        |
-//!          +--- core -+ net ---+      (server stands on net too)
+//!          +--- core -+ net ---+      (server depends on net too)
 //!                |       |     |
 //!              proto ----+-----+
 //!                |
 //!              crypto
 //!
-//!   testkit, examples, bench: above all of them; testkit is for tests and benchmarks only
+//!   testkit, examples, bench: above all of them; testkit is only for tests and benchmarks
 //! ```
 
-use crate::manifest::{self, Dependency, Kind, Manifest, decoy};
+use crate::manifest::{self, Dependency, Kind, Manifest, sample};
 use crate::tree::{Finding, assert_none};
 
-/// Each crate with those below it that it may name.
+/// Each crate, and the crates below it that it may depend on.
 const BELOW: [(&str, &[&str]); 13] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
@@ -46,7 +47,7 @@ const ALL: [&str; 8] = [
     "proto",
     "crypto",
 ];
-/// What is measured gets its sites as tests do.
+/// Benchmarks use the test kit to make their sites.
 const MEASURED: [&str; 9] = [
     "server",
     "http-auth",
@@ -58,11 +59,12 @@ const MEASURED: [&str; 9] = [
     "crypto",
     TESTKIT,
 ];
-/// The crate that others may name among their dev-dependencies, wherever they stand.
+/// Every crate may have this one among its dev-dependencies.
 const TESTKIT: &str = "testkit";
 
-/// Crates that are a primitive or expose one. Only countersign-crypto names them, so that a change
-/// of provider or suite touches one crate; benchmarks name them to be measured against.
+/// Crates that are a primitive or expose one. Only countersign-crypto depends on them, so that a
+/// change of provider or suite touches one crate. Benchmarks depend on them to compare against
+/// them.
 const PRIMITIVES: [&str; 36] = [
     "aes",
     "aes-gcm",
@@ -105,7 +107,7 @@ const PRIMITIVES: [&str; 36] = [
 fn upward(manifest: &Manifest) -> Vec<Finding> {
     let Some(below) = below(short(&manifest.name)) else {
         let problem = format!(
-            "{} has no place in the house: give it one here",
+            "{} is not in the list of crates: add it to BELOW",
             manifest.name
         );
         return vec![manifest.file.finding(1, problem)];
@@ -126,11 +128,12 @@ fn upward(manifest: &Manifest) -> Vec<Finding> {
         .collect()
 }
 
-/// Down, always; for tests also to the testkit and to the side, but never to a crate that stands above.
+/// A dependency on a crate below is always allowed. A dev-dependency may also be on the testkit or
+/// on a crate that is neither above nor below, but never on one above.
 fn is_allowed(manifest: &Manifest, lower: &[&str], dependency: &Dependency) -> bool {
     let name = short(&dependency.package);
-    let stands_above = || below(name).is_none_or(|lower| lower.contains(&short(&manifest.name)));
-    lower.contains(&name) || (dependency.kind == Kind::Dev && (name == TESTKIT || !stands_above()))
+    let is_above = || below(name).is_none_or(|lower| lower.contains(&short(&manifest.name)));
+    lower.contains(&name) || (dependency.kind == Kind::Dev && (name == TESTKIT || !is_above()))
 }
 
 fn below(name: &str) -> Option<&'static [&'static str]> {
@@ -144,7 +147,7 @@ fn is_ours(package: &str) -> bool {
     package == "countersign" || package.starts_with("countersign-")
 }
 
-/// `countersign-core` is drawn as `core`.
+/// The name in the diagram: `core` for `countersign-core`.
 fn short(package: &str) -> &str {
     package.strip_prefix("countersign-").unwrap_or(package)
 }
@@ -159,7 +162,10 @@ fn primitives_named(manifest: &Manifest) -> Vec<Finding> {
         .filter(|named| PRIMITIVES.contains(&named.package.as_str()));
     primitives
         .map(|primitive| {
-            let problem = format!("only countersign-crypto names {}", primitive.package);
+            let problem = format!(
+                "only countersign-crypto may depend on {}",
+                primitive.package
+            );
             manifest.file.finding(primitive.line, problem)
         })
         .collect()
@@ -174,7 +180,7 @@ fn arrows_between_crates_point_down_only() {
 fn an_arrow_that_points_up_or_to_the_testkit_is_found_at_its_line() {
     let core = "[package]\nname = \"countersign-core\"\n[dependencies]\n";
     let lines = |dependencies: &str| -> Vec<usize> {
-        let found = upward(&decoy(&format!("{core}{dependencies}")));
+        let found = upward(&sample(&format!("{core}{dependencies}")));
         found.iter().map(|finding| finding.line).collect()
     };
     assert!(lines("countersign-proto.workspace = true\nserde.workspace = true\n").is_empty());
@@ -196,23 +202,23 @@ fn an_arrow_that_points_up_or_to_the_testkit_is_found_at_its_line() {
 }
 
 #[test]
-fn a_crate_without_a_place_in_the_house_is_found() {
+fn a_crate_that_the_list_does_not_have_is_found() {
     assert_eq!(
-        upward(&decoy("[package]\nname = \"countersign-utils\"\n")).len(),
+        upward(&sample("[package]\nname = \"countersign-utils\"\n")).len(),
         1
     );
 }
 
 #[test]
-fn only_the_crypto_crate_names_primitives() {
+fn only_the_crypto_crate_depends_on_primitives() {
     assert_none(manifest::all().iter().flat_map(primitives_named));
 }
 
 #[test]
-fn a_primitive_named_elsewhere_is_found_also_among_dev_dependencies() {
+fn a_primitive_in_another_crate_is_found_also_among_dev_dependencies() {
     let named = |name: &str, heading: &str| {
         let text = format!("[package]\nname = \"{name}\"\n[{heading}]\nsnow.workspace = true\n");
-        primitives_named(&decoy(&text)).len()
+        primitives_named(&sample(&text)).len()
     };
     assert_eq!(named("countersign-proto", "dependencies"), 1);
     assert_eq!(named("countersign-proto", "dev-dependencies"), 1);

@@ -1,17 +1,17 @@
-//! The page of attacks is true at least in this: each row names tests, and they exist.
+//! Each row of the page of attacks names tests, and these tests exist.
 
 use std::collections::BTreeSet;
 
 use crate::tree::{self, File, Finding, assert_none};
 
 const PAGE: &str = "docs/attacks.md";
-/// The head of the column that names tests.
+/// The heading of the column that names tests.
 const TESTS: &str = "shown by";
 
-/// A row of a table, with its line.
+/// A row of a table.
 struct Row<'a> {
     line: usize,
-    /// What stands in the column that names tests, if the row has it.
+    /// The cell of the column that names tests, if the row has that column.
     tests: Option<&'a str>,
 }
 
@@ -19,7 +19,7 @@ fn cells(line: &str) -> impl Iterator<Item = &str> {
     line.trim_matches('|').split(" | ").map(str::trim)
 }
 
-/// The rows of the page's tables, not their heads: the line above a table's rule tells its columns.
+/// The rows of the page's tables without their headings.
 fn rows(page: &File) -> Vec<Row<'_>> {
     let (mut found, mut column, mut above) = (Vec::new(), None, "");
     for (line, text) in page.lines() {
@@ -35,7 +35,7 @@ fn rows(page: &File) -> Vec<Row<'_>> {
     found
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -45,7 +45,7 @@ fn without_test(page: &File, tests: &BTreeSet<&str>) -> Vec<Finding> {
     for Row { line, tests: named } in rows(page) {
         let named = named.map(quoted).unwrap_or_default();
         if named.is_empty() {
-            found.push(page.finding(line, "no test is named"));
+            found.push(page.finding(line, "this row names no test"));
         }
         for test in named.into_iter().filter(|test| !tests.contains(test)) {
             found.push(page.finding(line, format!("there is no test {test}")));
@@ -54,7 +54,7 @@ fn without_test(page: &File, tests: &BTreeSet<&str>) -> Vec<Finding> {
     found
 }
 
-/// The functions that an attribute makes a test.
+/// The names of the functions with the attribute of a test.
 fn tests(sources: &[File]) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for file in sources.iter().filter(|file| file.is("rs")) {
@@ -84,7 +84,7 @@ fn each_attack_names_a_test_that_exists() {
 }
 
 #[test]
-fn an_attack_without_a_test_and_a_test_that_is_gone_are_found_at_their_lines() {
+fn a_row_without_a_test_and_a_test_that_does_not_exist_are_found_at_their_lines() {
     let sources = [File::new(
         "crates/a/tests/b.rs",
         "#[test]\nfn it_is_refused() {}\nfn helper() {}\n",

@@ -1,16 +1,16 @@
-//! The top-level modules of a crate name each other without cycles: each can be read when those that it names are
-//! known.
+//! The top-level modules of a crate depend on each other without cycles, so that a reader can take
+//! them in order.
 //!
-//! Read from the paths `crate::…` and `crate::{…}` in `src`, without what stands in tests and comments.
+//! The check reads the paths `crate::…` and `crate::{…}` in `src`, outside of tests and comments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree::{self, File, Finding, assert_none};
 
-/// The modules of one crate: what each names, and where it does so first.
+/// The modules of one crate: the modules that each names, and the first place where it does.
 type Graph<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (&'a File, usize)>>;
 
-/// A file's crate and its top-level module: `crates/server/src/http/mod.rs` is `server` and `http`.
+/// A file's crate and top-level module: of `crates/server/src/http/mod.rs`, `server` and `http`.
 fn place(path: &str) -> Option<(&str, &str)> {
     let (of, module) = path.strip_prefix("crates/")?.split_once("/src/")?;
     let module = module.split('/').next()?;
@@ -18,7 +18,7 @@ fn place(path: &str) -> Option<(&str, &str)> {
     (!["lib", "main", "bin"].contains(&module)).then_some((of, module))
 }
 
-/// The first names of the paths that begin with `crate::`, with their lines, up to the tests of the file.
+/// The modules that the paths `crate::…` name, with their lines, up to the tests of the file.
 fn named(file: &File) -> Vec<(usize, &str)> {
     const ROOT: &str = "crate::";
     let mut found = Vec::new();
@@ -53,7 +53,7 @@ fn named(file: &File) -> Vec<(usize, &str)> {
     found
 }
 
-/// Where the paths begin that follow `crate::`: one, or all of a list in braces.
+/// The offsets of the paths after `crate::`: one, or one for each entry of a list in braces.
 fn starts(paths: &str) -> Vec<usize> {
     if !paths.starts_with('{') {
         return vec![0];
@@ -89,7 +89,7 @@ fn graphs(files: &[File]) -> BTreeMap<&str, Graph<'_>> {
     graphs
 }
 
-/// What can be reached from a module, over any number of others.
+/// The modules that a module depends on, directly or through others.
 fn reached<'a>(graph: &Graph<'a>, from: &str) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut next: Vec<&str> = vec![from];
@@ -103,7 +103,7 @@ fn reached<'a>(graph: &Graph<'a>, from: &str) -> BTreeSet<&'a str> {
     reached
 }
 
-/// Each path that leads from a module to one from which it can be reached itself.
+/// Each dependency of one module on another that depends on the first.
 fn cycles(files: &[File]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (of, graph) in graphs(files) {
@@ -111,7 +111,7 @@ fn cycles(files: &[File]) -> Vec<Finding> {
             for (named, (file, line)) in names {
                 if reached(&graph, named).contains(module) {
                     let problem =
-                        format!("{of}: `{module}` names `{named}`, which leads back to it");
+                        format!("{of}: `{module}` names `{named}`, which depends on `{module}`");
                     found.push(file.finding(*line, problem));
                 }
             }
@@ -121,12 +121,12 @@ fn cycles(files: &[File]) -> Vec<Finding> {
 }
 
 #[test]
-fn the_modules_of_a_crate_name_each_other_without_cycles() {
+fn the_modules_of_a_crate_depend_on_each_other_without_cycles() {
     assert_none(cycles(&tree::files()));
 }
 
 #[test]
-fn a_cycle_is_found_at_the_lines_that_make_it() {
+fn a_cycle_is_found_at_the_lines_of_its_dependencies() {
     let files = [
         File::new("crates/a/src/lib.rs", "use crate::b::B;\n"),
         File::new(

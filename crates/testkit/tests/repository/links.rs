@@ -1,10 +1,11 @@
-//! Every link of a page to another file of the repository leads somewhere.
+//! Every link from a page to another file or heading of the repository has a target.
 
 use std::path::Path;
 
 use crate::tree::{self, File, Finding, assert_none};
 
-/// A page's links with their lines: `[text](target)` and `[name]: target`, outside of code.
+/// A page's links with their lines: `[text](target)` and `[name]: target`. Links inside code do not
+/// count.
 fn links(page: &File) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in prose(page) {
@@ -28,7 +29,7 @@ fn links(page: &File) -> Vec<(usize, String)> {
     found
 }
 
-/// The lines of a page without fenced blocks and without `code` inside a line.
+/// The lines of a page without fenced blocks and without inline `code`.
 fn prose(page: &File) -> Vec<(usize, String)> {
     let mut fenced = false;
     let mut lines = Vec::new();
@@ -45,8 +46,8 @@ fn prose(page: &File) -> Vec<(usize, String)> {
     lines
 }
 
-/// The anchors that a page's headings make: lower case, punctuation dropped, spaces as hyphens,
-/// repeated ones numbered.
+/// The anchors of a page's headings, as a forge makes them: lower case, without punctuation,
+/// hyphens for spaces, and a number after the second and further ones of the same text.
 fn anchors(page: &File) -> Vec<String> {
     let mut anchors: Vec<String> = Vec::new();
     let mut fenced = false;
@@ -56,11 +57,11 @@ fn anchors(page: &File) -> Vec<String> {
         if fenced || title.len() == line.len() || !title.starts_with(' ') {
             continue;
         }
-        let kept = title
+        let letters = title
             .trim()
             .chars()
             .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-        let anchor: String = kept.collect::<String>().to_lowercase().replace(' ', "-");
+        let anchor: String = letters.collect::<String>().to_lowercase().replace(' ', "-");
         let earlier = anchors
             .iter()
             .filter(|other| numbered_form_of(other, &anchor))
@@ -81,7 +82,7 @@ fn numbered_form_of(other: &str, anchor: &str) -> bool {
     rest.is_some_and(|rest| rest.chars().all(|character| character.is_ascii_digit()))
 }
 
-/// The links of a page that lead nowhere, or out of the repository.
+/// The links of a page whose target does not exist or is outside the repository.
 fn broken(page: &File, root: &Path) -> Vec<Finding> {
     let folder = root.join(&page.path);
     let folder = folder.parent().unwrap_or(root);
@@ -110,7 +111,7 @@ fn broken(page: &File, root: &Path) -> Vec<Finding> {
                 .iter()
                 .any(|known| known == anchor)
             {
-                found.push(page.finding(line, format!("`{target}`: no such heading there")));
+                found.push(page.finding(line, format!("`{target}`: the page has no such heading")));
             }
         }
     }
@@ -118,7 +119,7 @@ fn broken(page: &File, root: &Path) -> Vec<Finding> {
 }
 
 #[test]
-fn every_link_between_pages_leads_somewhere() {
+fn every_link_between_pages_has_a_target() {
     let root = tree::root();
     let files = tree::files();
     let pages = files.iter().filter(|file| file.is("md"));
@@ -126,7 +127,7 @@ fn every_link_between_pages_leads_somewhere() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_found_unless_it_is_code_or_on_the_web() {
+fn a_link_without_target_is_found_unless_it_is_code_or_on_the_web() {
     let page = File::new(
         "CONTRIBUTING.md",
         "[a](deny.toml)\n[b](nowhere.md) `[c](nowhere.md)`\n```\n[d](nowhere.md)\n```\n\
@@ -141,7 +142,7 @@ fn a_link_that_leads_nowhere_is_found_unless_it_is_code_or_on_the_web() {
 }
 
 #[test]
-fn headings_make_the_anchors_that_a_forge_shows() {
+fn headings_get_the_anchors_that_a_forge_gives_them() {
     let page = File::new(
         "a.md",
         "# A `b`, C\n```\n# code\n```\n## D_e-f\n## D_e-f\n#no heading\n",

@@ -1,11 +1,12 @@
-//! The rules of the house that a machine can check, each as a test whose name is the rule.
+//! The repository lints: rules of this repository that a program can check. Each rule is a test;
+//! its name is the rule.
 //!
-//! A rule reads the repository's own files and reports every place that breaks it, as `file:line`.
-//! Beside each rule stands a test which shows that the rule can fail.
+//! A rule reads the repository's own files and reports each violation as `file:line`. Next to each
+//! rule, another test shows that the rule can fail.
 #![allow(
     clippy::expect_used,
     clippy::panic,
-    reason = "a check that cannot read the house has to fail loudly"
+    reason = "a check that cannot read the repository has to fail"
 )]
 
 mod arrows;
@@ -13,8 +14,10 @@ mod attacks;
 mod cycles;
 mod links;
 mod manifest;
-mod named;
+mod public_types;
 mod requirements;
 mod sources;
+mod test_comments;
 mod tree;
 mod walks;
+mod words;

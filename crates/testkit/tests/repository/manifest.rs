@@ -1,10 +1,10 @@
-//! The `Cargo.toml` of a crate, and the rules that hold for every one of them.
+//! Rules for the `Cargo.toml` of each crate, and the parser that other rules share.
 
 use toml::{Table, Value};
 
 use crate::tree::{self, File, Finding, assert_none};
 
-/// Which of a manifest's tables named a dependency.
+/// The table of a manifest that names a dependency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Normal,
@@ -12,9 +12,9 @@ pub(crate) enum Kind {
     Dev,
 }
 
-/// A dependency as a manifest names it.
+/// A dependency in a manifest.
 pub(crate) struct Dependency {
-    /// The package's own name, also where the manifest calls it by another.
+    /// The package's own name, also if the manifest gives it another one.
     pub(crate) package: String,
     pub(crate) kind: Kind,
     pub(crate) line: usize,
@@ -39,7 +39,7 @@ impl Manifest {
         Self { file, name, table }
     }
 
-    /// Every dependency, those for some platforms only among them.
+    /// Every dependency, also those for some platforms only.
     pub(crate) fn dependencies(&self) -> Vec<Dependency> {
         let platforms = self.table.get("target").and_then(Value::as_table);
         let platforms = platforms
@@ -68,7 +68,7 @@ impl Manifest {
         found
     }
 
-    fn takes_the_house_lints(&self) -> bool {
+    fn inherits_the_lints(&self) -> bool {
         let lints = self
             .table
             .get("lints")
@@ -76,7 +76,8 @@ impl Manifest {
         lints == Some(&Value::Boolean(true))
     }
 
-    /// The line on which a table of that heading names that key; 1 when it is written otherwise.
+    /// The line on which a table of that heading names that key; 1 if the entry is written in
+    /// another form.
     fn line_of(&self, heading: &str, key: &str) -> usize {
         let mut inside = false;
         for (number, line) in self.file.lines() {
@@ -107,9 +108,9 @@ pub(crate) fn all() -> Vec<Manifest> {
     manifests
 }
 
-fn without_house_lints(manifest: &Manifest) -> Option<Finding> {
-    let problem = "say `[lints] workspace = true`: one set of lints for the whole house";
-    (!manifest.takes_the_house_lints()).then(|| manifest.file.finding(1, problem))
+fn without_workspace_lints(manifest: &Manifest) -> Option<Finding> {
+    let problem = "write `[lints] workspace = true`: all crates share one set of lints";
+    (!manifest.inherits_the_lints()).then(|| manifest.file.finding(1, problem))
 }
 
 fn versions_of_its_own(manifest: &Manifest) -> Vec<Finding> {
@@ -117,23 +118,24 @@ fn versions_of_its_own(manifest: &Manifest) -> Vec<Finding> {
     let own = named.iter().filter(|dependency| !dependency.inherited);
     own.map(|dependency| {
         let name = &dependency.package;
-        let problem = format!("take {name} from [workspace.dependencies]: one version for all");
+        let problem =
+            format!("take {name} from [workspace.dependencies]: all crates share one version");
         manifest.file.finding(dependency.line, problem)
     })
     .collect()
 }
 
 #[test]
-fn every_crate_takes_the_lints_of_the_house() {
-    assert_none(all().iter().filter_map(without_house_lints));
+fn every_crate_inherits_the_lints_of_the_workspace() {
+    assert_none(all().iter().filter_map(without_workspace_lints));
 }
 
 #[test]
 fn a_crate_with_lints_of_its_own_is_found() {
     let own = "[package]\nname = \"a\"\n[lints.rust]\nunsafe_code = \"allow\"\n";
-    let house = "[package]\nname = \"a\"\n[lints]\nworkspace = true\n";
-    assert!(without_house_lints(&decoy(own)).is_some());
-    assert!(without_house_lints(&decoy(house)).is_none());
+    let inherited = "[package]\nname = \"a\"\n[lints]\nworkspace = true\n";
+    assert!(without_workspace_lints(&sample(own)).is_some());
+    assert!(without_workspace_lints(&sample(inherited)).is_none());
 }
 
 #[test]
@@ -143,7 +145,7 @@ fn every_crate_takes_its_dependencies_from_the_workspace() {
 
 #[test]
 fn a_dependency_with_a_version_of_its_own_is_found_at_its_line() {
-    let manifest = decoy(
+    let manifest = sample(
         "[package]\nname = \"a\"\n[dependencies]\nserde.workspace = true\n\
          [target.'cfg(unix)'.dev-dependencies]\nlibc = \"0.2\"\n",
     );
@@ -154,6 +156,6 @@ fn a_dependency_with_a_version_of_its_own_is_found_at_its_line() {
     );
 }
 
-pub(crate) fn decoy(text: &str) -> Manifest {
+pub(crate) fn sample(text: &str) -> Manifest {
     Manifest::parse(File::new("crates/a/Cargo.toml", text))
 }

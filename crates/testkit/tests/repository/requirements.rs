@@ -1,23 +1,24 @@
-//! Every requirement of the protocol pages is tested: each MUST has an id such as `[DEMO-1]`, each id
-//! is named by a test (in the comment above it, or in its body), and no test names an id that no page has.
+//! Every requirement of the protocol pages is tested. Each MUST has an id such as `[DEMO-1]`. A
+//! test names each id, in the comment above the test or in its body. No test names an id that no
+//! page has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::named::comments_of_tests;
+use crate::test_comments::comments_of_tests;
 use crate::tree::{self, File, Finding, assert_none};
 
-/// Bodies whose documents are cited in the same form as a requirement: not ours to test.
+/// Publishers whose documents are cited in the form of a requirement id. They need no test here.
 const CITED: [&str; 5] = ["RFC", "FIPS", "BCP", "SHA", "AES"];
-/// A paragraph that says how the pages use MUST, SHOULD and MAY cites one of these.
+/// A paragraph that explains MUST, SHOULD and MAY cites one of these; it needs no id.
 const KEYWORD_DOCUMENTS: [&str; 2] = ["RFC 2119", "BCP 14"];
 
 /// The ids in a line: `[`, capitals and digits with hyphens between them, a number, `]`.
 fn ids(line: &str) -> Vec<&str> {
-    let opened = line
+    let starts = line
         .match_indices('[')
         .filter_map(|(at, _)| line.get(at + 1..));
-    let closed = opened.filter_map(|rest| rest.split_once(']'));
-    closed
+    let bracketed = starts.filter_map(|rest| rest.split_once(']'));
+    bracketed
         .filter(|(id, after)| is_id(id) && !after.starts_with('('))
         .map(|(id, _)| id)
         .collect()
@@ -35,7 +36,7 @@ fn is_id(text: &str) -> bool {
         && number.chars().all(|c| c.is_ascii_digit())
 }
 
-/// The ids that the pages have, each with the file and line where it stands first.
+/// The ids that the pages have, each with the file and line of its first occurrence.
 fn defined(pages: &[File]) -> BTreeMap<String, (String, usize)> {
     let mut found = BTreeMap::new();
     for page in pages {
@@ -50,8 +51,8 @@ fn defined(pages: &[File]) -> BTreeMap<String, (String, usize)> {
     found
 }
 
-/// What of a file is test: all of it in a folder of tests or fuzz targets, else what follows the
-/// first `#[cfg(test)]`. With the line at which that begins.
+/// The test code of a file and the line at which it begins: the whole file in a folder of tests or
+/// fuzz targets, else the text from the first `#[cfg(test)]`.
 fn test_text(file: &File) -> Option<(usize, &str)> {
     let whole = file.path.contains("/tests/")
         || file.path.starts_with("fuzz/")
@@ -66,7 +67,7 @@ fn test_text(file: &File) -> Option<(usize, &str)> {
     ))
 }
 
-/// Words of the form of an id, with or without brackets around them.
+/// Words that have the form of an id, with or without brackets.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         .filter(|word| is_id(word))
@@ -82,7 +83,7 @@ fn untested(pages: &[File], sources: &[File]) -> Vec<Finding> {
         .into_iter()
         .filter(|(id, _)| !tested.contains(id.as_str()))
         .map(|(id, (file, line))| {
-            let problem = format!("no test names {id}: write it, with `// {id}` above it");
+            let problem = format!("no test names {id}: write one, with `// {id}` above it");
             Finding {
                 file,
                 line,
@@ -135,11 +136,11 @@ fn without_id(page: &File) -> Vec<Finding> {
             .iter()
             .any(|document| block.contains(document))
     };
-    let silent = blocks
+    let unnamed = blocks
         .iter()
         .filter(|(_, block)| has_must(block) && ids(block).is_empty() && !explains(block));
-    silent
-        .map(|(line, _)| page.finding(*line, "a MUST without an id cannot be tested"))
+    unnamed
+        .map(|(line, _)| page.finding(*line, "this MUST has no id; add one such as [SES-1]"))
         .collect()
 }
 
@@ -186,7 +187,7 @@ fn every_must_of_the_protocol_pages_has_an_id() {
 }
 
 #[test]
-fn ids_are_told_from_links_and_from_cited_documents() {
+fn links_and_cited_documents_are_not_ids() {
     let line =
         "[DEMO-1] [DEMO-LOGIN-22] [a](b) [DEMO-3](c.md) [RFC-9807] [DEMO-] [demo-4] [SHA-256]";
     assert_eq!(ids(line), ["DEMO-1", "DEMO-LOGIN-22"]);

@@ -1,31 +1,32 @@
-//! Rules for the source files: their size, their names, and what may not stand in them.
+//! Rules for the source files: their size, their names, and texts that they must not contain.
 //!
-//! Words that a rule forbids are put together with `concat!` here, so that this file needs no
-//! exception from its own rules.
+//! Forbidden words are put together with `concat!` here, so that this file needs no exception from
+//! its own rules.
 
 use crate::tree::{self, File, Finding, assert_none};
 
-/// Beyond this a file has more than one reason to exist.
+/// The maximum number of lines of a file. A longer one has more than one purpose.
 const MAX_FILE: usize = 500;
-/// Names that say nothing of what a module is for.
+/// Names that do not tell the purpose of a module.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc"];
 const MARKERS: [&str; 3] = [
     concat!("TO", "DO"),
     concat!("FIX", "ME"),
     concat!("XX", "X"),
 ];
-/// Folders of one machine. Nothing that we ship or show may depend on them.
+/// Folders of one machine. No code or document may depend on them.
 const FOLDERS_OF_A_MACHINE: [&str; 3] = [
     concat!("/wo", "rk/"),
     concat!("/ro", "ot/"),
     concat!("/ho", "me/"),
 ];
-/// The folder for temporary files has a name that differs between systems: code asks for it.
+/// Code asks the system for the folder for temporary files, because its name differs between
+/// systems.
 const TEMPORARY_FOLDER: &str = concat!("/tm", "p/");
 
 fn too_long(file: &File) -> Option<Finding> {
     let lines = file.text.lines().count();
-    let problem = format!("{lines} lines, at most {MAX_FILE}: split it by its nouns");
+    let problem = format!("{lines} lines, the maximum is {MAX_FILE}: split the file by topic");
     (lines > MAX_FILE).then(|| file.finding(lines, problem))
 }
 
@@ -34,14 +35,19 @@ fn empty_name(file: &File) -> Option<Finding> {
     let name = path.split('/').find(|part| EMPTY_NAMES.contains(part))?;
     Some(file.finding(
         1,
-        format!("`{name}` says nothing: name the module by its noun"),
+        format!("`{name}` does not tell the module's purpose: name its topic"),
     ))
 }
 
 fn empty_inline_names(file: &File) -> Vec<Finding> {
     declared_modules(file)
         .filter(|(_, name)| EMPTY_NAMES.contains(name))
-        .map(|(number, name)| file.finding(number, format!("module `{name}` says nothing")))
+        .map(|(number, name)| {
+            file.finding(
+                number,
+                format!("`{name}` does not tell the module's purpose: name its topic"),
+            )
+        })
         .collect()
 }
 
@@ -60,13 +66,13 @@ fn declared_modules(file: &File) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// A file of its folder's name says nothing more than the folder does; of a crate's sources the crate is the parent.
+/// A module named like its parent tells nothing new. The parent of `src/` is the crate.
 fn named_like_its_parent(file: &File) -> Option<Finding> {
     let path = file.path.strip_suffix(".rs")?;
     let path = path.strip_suffix("/mod").unwrap_or(path);
     let mut names = path.rsplit('/').filter(|part| *part != "src");
     let (name, parent) = (names.next()?, names.next()?);
-    let problem = format!("`{name}` is named like its parent: name it by what it adds");
+    let problem = format!("`{name}` is named like its parent: name its own topic");
     (name == parent).then(|| file.finding(1, problem))
 }
 
@@ -85,7 +91,7 @@ fn markers(file: &File) -> Vec<Finding> {
     let mut found = Vec::new();
     for (number, line) in file.lines() {
         for marker in MARKERS.iter().filter(|marker| has_word(line, marker)) {
-            found.push(file.finding(number, format!("{marker}: do it now or open an issue")));
+            found.push(file.finding(number, format!("{marker}: do it now, or open an issue")));
         }
     }
     found
@@ -99,7 +105,7 @@ fn tests_ignored_without_reason(file: &File) -> Vec<Finding> {
     bare.map(|(line, _)| {
         file.finding(
             *line,
-            "say why: `#[ignore = \"…\"]`, and who runs the test and when",
+            "give the reason, and who runs the test and when: `#[ignore = \"…\"]`",
         )
     })
     .collect()
@@ -107,17 +113,17 @@ fn tests_ignored_without_reason(file: &File) -> Vec<Finding> {
 
 fn lints_allowed_without_reason(file: &File) -> Vec<Finding> {
     let attributes = attributes(file);
-    let silent = attributes.iter().filter(|(_, text)| {
+    let unexplained = attributes.iter().filter(|(_, text)| {
         let quiets = ["[allow(", "[expect(", " allow(", " expect("];
         quiets.iter().any(|quiet| text.contains(quiet)) && !text.contains("reason = \"")
     });
-    silent
-        .map(|(line, _)| file.finding(*line, "say why: `reason = \"…\"`"))
+    unexplained
+        .map(|(line, _)| file.finding(*line, "give the reason: `reason = \"…\"`"))
         .collect()
 }
 
-/// The attributes of a file, each with the line that it begins on. An attribute begins a line of its
-/// own, as rustfmt writes it, and may go over several.
+/// The attributes of a file, each with its first line. An attribute begins a line, as rustfmt
+/// writes it, and may span several.
 fn attributes(file: &File) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut open = 0;
@@ -152,7 +158,7 @@ fn attributes(file: &File) -> Vec<(usize, String)> {
 
 fn without_introduction(file: &File) -> Option<Finding> {
     let root = file.path.ends_with("src/lib.rs") || file.path.ends_with("src/main.rs");
-    let problem = "open the crate with `//!`: what it is for, and what it never does";
+    let problem = "begin the crate with `//!`: its purpose and what it does not do";
     (root && !file.text.starts_with("//!")).then(|| file.finding(1, problem))
 }
 
@@ -170,7 +176,7 @@ fn folders_of_a_machine(file: &File) -> Vec<Finding> {
     found
 }
 
-/// Whether the word stands in the line with no letter, digit or underscore on either side.
+/// Whether the line has the word, with no letter, digit or underscore next to it.
 fn has_word(line: &str, word: &str) -> bool {
     let part_of_word = |character: char| character.is_alphanumeric() || character == '_';
     line.match_indices(word).any(|(at, _)| {
@@ -180,7 +186,7 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// Whether the folder stands in the line as the beginning of a path, not as the middle of one.
+/// Whether a path that begins with the folder is in the line.
 fn begins_a_path(line: &str, folder: &str) -> bool {
     let part_of_path =
         |character: char| character.is_alphanumeric() || "./_-~}*".contains(character);
@@ -212,7 +218,7 @@ fn a_file_of_501_lines_is_found_and_one_of_500_is_not() {
 }
 
 #[test]
-fn no_module_has_a_name_that_says_nothing() {
+fn every_modules_name_tells_its_purpose() {
     let files: Vec<File> = rust_files().collect();
     assert_none(files.iter().filter_map(empty_name));
     assert_none(files.iter().flat_map(empty_inline_names));
@@ -260,7 +266,7 @@ fn a_module_named_like_its_parent_is_found_as_file_folder_and_inline_module() {
 }
 
 #[test]
-fn nothing_is_left_marked_to_be_done_later() {
+fn no_marker_of_unfinished_work_is_left() {
     assert_none(tree::files().iter().flat_map(markers));
 }
 
@@ -284,7 +290,7 @@ fn a_marker_is_found_as_a_word_only() {
 }
 
 #[test]
-fn every_ignored_test_says_why() {
+fn every_ignored_test_gives_a_reason() {
     assert_none(rust_files().flat_map(|file| tests_ignored_without_reason(&file)));
 }
 
@@ -302,7 +308,7 @@ fn a_test_ignored_without_reason_is_found() {
 }
 
 #[test]
-fn every_allowed_lint_says_why() {
+fn every_allowed_lint_gives_a_reason() {
     assert_none(rust_files().flat_map(|file| lints_allowed_without_reason(&file)));
 }
 
@@ -329,7 +335,7 @@ fn a_lint_allowed_without_reason_is_found_on_one_line_or_on_several() {
 }
 
 #[test]
-fn every_crate_opens_with_what_it_is_for() {
+fn every_crate_begins_with_its_purpose() {
     assert_none(rust_files().filter_map(|file| without_introduction(&file)));
 }
 
@@ -341,7 +347,7 @@ fn a_crate_without_introduction_is_found() {
 }
 
 #[test]
-fn nothing_depends_on_a_folder_of_one_machine() {
+fn no_file_depends_on_a_folder_of_one_machine() {
     assert_none(tree::files().iter().flat_map(folders_of_a_machine));
 }
 

@@ -1,13 +1,15 @@
-//! The repository as the rules see it: its text files, and the places where a rule is broken.
+//! The input and output of the rules: the repository's text files, and the violations that a rule
+//! found.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold what a build or a run left behind, never what we wrote.
+/// Folders with generated files: what a build, a fuzzer or a measurement wrote.
 const NOT_OURS: [&str; 5] = ["target", "node_modules", "corpus", "artifacts", "coverage"];
-/// The rendered documentation, at the top alone: a folder further down may well have this name.
+/// The rendered documentation. Only at the top: a folder of sources further down may have this
+/// name.
 const RENDERED: &str = "site";
-/// Names that begin with a dot and are ours all the same.
+/// Folders with sources although their names begin with a dot.
 const OURS_WITH_A_DOT: [&str; 3] = [".ci", ".config", ".cargo"];
 const TEXT: [&str; 8] = ["rs", "md", "toml", "sql", "sh", "js", "mjs", "py"];
 
@@ -19,7 +21,7 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// A file made up by a test of a rule.
+    /// A sample for the test of a rule.
     pub(crate) fn new(path: &str, text: &str) -> Self {
         Self {
             path: path.to_owned(),
@@ -52,7 +54,7 @@ impl File {
     }
 }
 
-/// A place where a rule is broken.
+/// A place that violates a rule.
 #[derive(Debug)]
 pub(crate) struct Finding {
     pub(crate) file: String,
@@ -66,7 +68,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Passes when nothing was found, else fails with one line a finding.
+/// Panics with one line for each finding, if there is one.
 pub(crate) fn assert_none(findings: impl IntoIterator<Item = Finding>) {
     let lines: Vec<String> = findings
         .into_iter()
@@ -98,7 +100,7 @@ pub(crate) fn files() -> Vec<File> {
     files
 }
 
-/// One file that a rule cannot do without.
+/// One file that a rule needs. Panics if it cannot be read.
 pub(crate) fn file(path: &str) -> File {
     let text = std::fs::read_to_string(root().join(path));
     File::new(
@@ -150,7 +152,7 @@ fn extension_of(path: &str) -> Option<&str> {
 }
 
 #[test]
-fn the_walk_finds_sources_and_scripts_but_nothing_that_a_build_left() {
+fn the_walk_finds_sources_and_scripts_and_no_generated_file() {
     let files = files();
     let has = |path: &str| files.iter().any(|file| file.path == path);
     assert!(has("Cargo.toml"));

@@ -1,8 +1,8 @@
-//! The walks in ARCHITECTURE.md name files, and functions or types in them, that exist.
+//! The walks in ARCHITECTURE.md name files, functions and types that exist.
 
 use crate::tree::root;
 
-/// The names in backticks that begin with a crate's folder: a file or folder, and what it holds.
+/// The paths in backticks, each split into a file or folder and the item in it, if one is named.
 fn named(page: &str) -> Vec<(&str, Option<&str>)> {
     let quoted = page.split('`').skip(1).step_by(2);
     quoted
@@ -26,10 +26,14 @@ fn holds(source: &str, item: &str) -> bool {
 }
 
 #[test]
-fn every_place_that_the_architecture_names_exists() {
+fn every_file_and_item_that_the_architecture_names_exists() {
     let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let named = named(&page);
-    assert!(named.len() > 40, "the walks are gone: {}", named.len());
+    assert!(
+        named.len() > 40,
+        "ARCHITECTURE.md names only {} places",
+        named.len()
+    );
     for (file, item) in named {
         let path = root().join(if file.starts_with("crates/") {
             ""
@@ -46,7 +50,7 @@ fn every_place_that_the_architecture_names_exists() {
 }
 
 #[test]
-fn a_name_is_found_whole() {
+fn an_item_is_found_by_its_whole_name() {
     assert!(holds("    pub fn run(&self)", "run"));
     assert!(!holds("    pub fn run_entry(&self)", "run"));
     assert_eq!(

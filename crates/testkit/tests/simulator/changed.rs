@@ -1,4 +1,4 @@
-//! One bit changed, in every byte.
+//! Logins in which the attacker flips one bit, for every byte.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,13 @@ use crate::seeds::is_long_run;
 
 fn assert_refused(pair: &Pair<'_>, flight: usize, at: usize) {
     let context = format!("flight {flight}, byte {at}");
-    assert!(!pair.client.opened(), "{context}");
-    // The site has opened its session before it sends the last flight.
-    assert_eq!(pair.server.opened().is_some(), flight == 3, "{context}");
+    assert!(!pair.client.had_session(), "{context}");
+    // The site has authenticated the client before it sends the last flight.
+    assert_eq!(
+        pair.server.session_account().is_some(),
+        flight == 3,
+        "{context}"
+    );
     pair.assert_accepted_as_sent();
 }
 
@@ -36,7 +40,7 @@ fn a_service_gets_no_session_when_any_byte_is_changed() {
     }
 }
 
-/// [SES-6] and [SES-11]: nothing is sent after a changed answer of the site.
+/// [SES-6] and [SES-11]: the client sends nothing after a changed reply of the site.
 #[test]
 fn a_person_gets_no_session_when_a_byte_is_changed() {
     assert_person_refused(EncryptionOption::HybridAes256Gcm);
@@ -44,11 +48,12 @@ fn a_person_gets_no_session_when_a_byte_is_changed() {
 
 /// [SES-6], [SES-11] and [SES-38]
 #[test]
-fn a_person_gets_no_session_when_a_byte_is_changed_of_a_delivered_key() {
+fn a_person_with_a_delivered_key_gets_no_session_when_a_byte_is_changed() {
     assert_person_refused(EncryptionOption::DeliveredKey);
 }
 
-/// The pass phrase is stretched anew for each byte, so only some of them are changed: see [`bytes_of_each_field`].
+/// Each login runs the key stretching function, so only some bytes are changed: see
+/// [`bytes_of_each_field`].
 fn assert_person_refused(option: EncryptionOption) {
     let site = site(option);
     for (number, flight) in recorded(&site, Who::MARIA, 1).iter().enumerate() {
@@ -62,9 +67,9 @@ fn assert_person_refused(option: EncryptionOption) {
     }
 }
 
-/// The first bytes of each command, which say what and how long it is, and its last one; and in between one in each
-/// 16 bytes, which is the length of the shortest tag, key or nonce that stands inside another value. In a long run
-/// all bytes.
+/// The offsets to change. In a long run, all of them. Else the first bytes of each command, which
+/// are its number and length, its last byte, and every 16th byte in between: the shortest tag, key
+/// or nonce inside a value has 16 bytes.
 fn bytes_of_each_field(flight: &[u8]) -> Vec<usize> {
     if is_long_run() {
         return (0..flight.len()).collect();

@@ -1,13 +1,13 @@
-//! Connections that end in the middle, at every byte.
+//! Logins whose connection ends at any byte.
 
 use countersign_proto::session::EncryptionOption;
 use countersign_testkit::pair::Who;
 use countersign_testkit::site::Site;
-use countersign_testkit::wire::{Way, cutting};
+use countersign_testkit::wire::{Direction, cutting};
 
 use crate::dialog::{log_in, recorded, site};
 
-/// Cuts each flight at the bytes that `at` names for its length, and at both of its ends.
+/// Cuts each flight at the offsets that `at` returns for its length, and near both of its ends.
 fn cut(site: &Site, who: Who<'_>, at: impl Fn(usize) -> Vec<usize>) {
     for (number, flight) in recorded(site, who, 1).iter().enumerate() {
         let length = flight.bytes.len();
@@ -15,15 +15,19 @@ fn cut(site: &Site, who: Who<'_>, at: impl Fn(usize) -> Vec<usize>) {
         for at in at(length).into_iter().chain(edges) {
             let pair = log_in(site, who, 2, &mut cutting(number, at));
             let context = format!("flight {number} cut at {at} of {length}");
-            assert!(!pair.client.opened(), "{context}");
-            // Only what the site says last may be missing once it has opened a session.
-            let proved = number == 3;
-            assert_eq!(pair.server.opened().is_some(), proved, "{context}");
-            // Both ends know that it is over: nobody waits.
-            assert!(pair.client.over().is_some(), "{context}");
-            assert!(pair.server.over().is_some(), "{context}");
+            assert!(!pair.client.had_session(), "{context}");
+            // If the last flight is cut, the site already has a session.
+            let is_last = number == 3;
+            assert_eq!(
+                pair.server.session_account().is_some(),
+                is_last,
+                "{context}"
+            );
+            // Both ends know that the connection has ended.
+            assert!(pair.client.closed().is_some(), "{context}");
+            assert!(pair.server.closed().is_some(), "{context}");
             pair.assert_accepted_as_sent();
-            assert_eq!(flight.way == Way::ToClient, number % 2 == 1);
+            assert_eq!(flight.direction == Direction::ToClient, number % 2 == 1);
         }
     }
 }
@@ -49,7 +53,7 @@ fn a_person_whose_connection_is_cut_gets_no_session() {
 }
 
 #[test]
-fn a_person_whose_connection_is_cut_gets_no_session_by_a_delivered_key() {
+fn a_person_with_a_delivered_key_whose_connection_is_cut_gets_no_session() {
     let site = site(EncryptionOption::DeliveredKey);
     cut(&site, Who::MARIA, |length| (0..length).step_by(7).collect());
 }

@@ -1,4 +1,4 @@
-//! Whoever holds a session's keys may still say what they should not, inside packets that open.
+//! Packets of a malicious member: they open, but their contents violate the protocol.
 
 use countersign_crypto::hash::sha256;
 use countersign_proto::risp::Value;
@@ -7,7 +7,9 @@ use countersign_proto::session::server::FromClient;
 use countersign_proto::session::{EncryptionOption, SessionRefusal, command as c};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::{MaliciousMember, put};
-use countersign_testkit::pair::{Client, ClientOver, LIFE, Server, ServerOver, Who};
+use countersign_testkit::pair::{
+    Client, ClientClosed, SESSION_LIFETIME, Server, ServerClosed, Who,
+};
 use countersign_testkit::simulator::operation;
 use countersign_testkit::site::{ROBOT, Site};
 
@@ -21,7 +23,7 @@ const OPTIONS: [EncryptionOption; 4] = [
 ];
 
 fn server(site: &Site) -> (Server<'_>, MaliciousMember) {
-    let mut server = Server::new(site, SeededEntropy::new(1), LIFE);
+    let mut server = Server::new(site, SeededEntropy::new(1), SESSION_LIFETIME);
     let malicious_member = MaliciousMember::service(site, &mut server);
     (server, malicious_member)
 }
@@ -33,7 +35,7 @@ fn client(site: &Site) -> (Client, MaliciousMember) {
     (client, malicious_member)
 }
 
-/// A message of these fields.
+/// A message with these fields.
 fn message(id: u64, fields: &[(countersign_proto::risp::Command, Value<'_>)]) -> Vec<u8> {
     let mut message = Vec::new();
     put(&mut message, c::MESSAGE_ID, Value::U64(id));
@@ -47,7 +49,7 @@ fn message(id: u64, fields: &[(countersign_proto::risp::Command, Value<'_>)]) ->
 fn welcome() -> Vec<u8> {
     let mut welcome = Vec::new();
     put(&mut welcome, c::SESSION_ID, Value::Bytes(&[1; 16]));
-    put(&mut welcome, c::EXPIRES, Value::U64(LIFE));
+    put(&mut welcome, c::EXPIRES, Value::U64(SESSION_LIFETIME));
     put(
         &mut welcome,
         c::USERNAME,
@@ -57,7 +59,7 @@ fn welcome() -> Vec<u8> {
 }
 
 #[test]
-fn ends_that_follow_the_page_alone_are_understood() {
+fn the_malicious_member_interoperates_while_it_follows_the_protocol() {
     for option in OPTIONS {
         let site = site(option);
         let (mut server, mut malicious_member) = server(&site);
@@ -70,21 +72,21 @@ fn ends_that_follow_the_page_alone_are_understood() {
             ],
         );
         server.receive(0, &malicious_member.seal(&echo));
-        assert_eq!(server.opened(), Some(ROBOT));
-        assert_eq!(server.heard(), [FromClient::Operation(operation(1, 2))]);
+        assert_eq!(server.session_account(), Some(ROBOT));
+        assert_eq!(server.received(), [FromClient::Operation(operation(1, 2))]);
 
         let (mut client, mut malicious_member) = client(&site);
         client.receive(&malicious_member.seal(&welcome()));
         let result = message(1, &[(c::CODE, Value::U16(0))]);
         client.receive(&malicious_member.seal(&result));
-        assert!(matches!(client.heard(), [FromSite::Outcome(outcome)] if outcome.id == 1));
+        assert!(matches!(client.received(), [FromSite::Outcome(outcome)] if outcome.id == 1));
     }
 }
 
-/// [SES-21] and [SES-22]: what is malformed inside a packet ends the session, as a packet that does not
-/// open does.
+/// [SES-21] and [SES-22]: a malformed message ends the session, as does a packet that does not
+/// open.
 #[test]
-fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
+fn a_message_that_violates_the_protocol_ends_the_session() {
     let digest = [0; 32];
     let field = |command, value: &[u8]| {
         let mut wire = Vec::new();
@@ -114,13 +116,13 @@ fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
         let (mut server, mut malicious_member) = server(&site);
         server.receive(0, &malicious_member.seal(&[0x70, 0x00]));
         server.receive(0, &malicious_member.seal(bad));
-        let broken = matches!(
-            server.over(),
-            Some(ServerOver::Refused(
+        let aborted = matches!(
+            server.closed(),
+            Some(ServerClosed::Refused(
                 SessionRefusal::BadMessage(_) | SessionRefusal::BadPacket(_)
             ))
         );
-        assert!(broken && server.heard().is_empty(), "{bad:02x?}");
+        assert!(aborted && server.received().is_empty(), "{bad:02x?}");
 
         let mut settings = site.client();
         settings.max_packet = 1 << 20;
@@ -129,12 +131,12 @@ fn what_breaks_the_protocol_inside_a_packet_ends_the_session() {
         let mut malicious_member = MaliciousMember::site(&site, &mut client);
         client.receive(&malicious_member.seal(&welcome()));
         client.receive(&malicious_member.seal(bad));
-        let broken = matches!(client.over(), Some(ClientOver::Broken(_)));
-        assert!(broken && client.heard().is_empty(), "{bad:02x?}");
+        let aborted = matches!(client.closed(), Some(ClientClosed::Aborted(_)));
+        assert!(aborted && client.received().is_empty(), "{bad:02x?}");
     }
 }
 
-/// [SES-37]: both records open, and yet the digest is not that of the data.
+/// [SES-37]: both records open, but the digest is not that of the data.
 #[test]
 fn a_digest_of_other_data_ends_the_session() {
     let site = site(EncryptionOption::DeliveredKey);
@@ -146,22 +148,22 @@ fn a_digest_of_other_data_ends_the_session() {
         server.receive(0, &malicious_member.seal(&nop));
         assert!(server.is_live());
         server.receive(0, &malicious_member.seal_with(&nop, digest));
-        let over = matches!(
-            server.over(),
-            Some(ServerOver::Refused(SessionRefusal::BadPacket(_)))
+        let refused = matches!(
+            server.closed(),
+            Some(ServerClosed::Refused(SessionRefusal::BadPacket(_)))
         );
-        assert!(over, "byte {at}: {:?}", server.over());
+        assert!(refused, "byte {at}: {:?}", server.closed());
     }
 }
 
 #[test]
-fn a_first_packet_that_is_no_welcome_opens_no_session() {
+fn a_first_packet_without_a_whole_welcome_gives_no_session() {
     let site = site(OPTIONS[0]);
     let whole = welcome();
     for length in 0..whole.len() {
         let (mut client, mut malicious_member) = client(&site);
         client.receive(&malicious_member.seal(&whole[..length]));
-        assert!(!client.opened(), "{length} bytes of a welcome");
-        assert!(client.over().is_some());
+        assert!(!client.had_session(), "{length} bytes of a welcome");
+        assert!(client.closed().is_some());
     }
 }

@@ -1,5 +1,5 @@
-//! The limits of the session protocol, each at the limit and one over, against whoever knows how to come
-//! there.
+//! The limits of the session protocol. A malicious member reaches each limit, and exceeds it by
+//! one.
 
 use countersign_crypto::hash::sha256;
 use countersign_proto::risp::{Command, Value};
@@ -10,34 +10,36 @@ use countersign_proto::session::limits::{
 use countersign_proto::session::{EncryptionOption, OptionList, SessionRefusal, command as c};
 use countersign_testkit::entropy::SeededEntropy;
 use countersign_testkit::malicious_member::{MaliciousMember, put};
-use countersign_testkit::pair::{Client, ClientOver, LIFE, Pair, Server, ServerOver, Who};
+use countersign_testkit::pair::{
+    Client, ClientClosed, Pair, SESSION_LIFETIME, Server, ServerClosed, Who,
+};
 use countersign_testkit::site::Site;
 
 const OPTION: EncryptionOption = EncryptionOption::X25519Aes256Gcm;
-/// Packets that hold whatever is to be tried.
+/// A maximum packet size that leaves room for every test.
 const MAX_PACKET: u32 = 1 << 20;
 
 fn site() -> Site {
     Site::offering(OptionList::new([OPTION]), MAX_PACKET)
 }
 
-/// How much the server hears in these packets inside a session.
+/// The number of messages that the server receives in these packets of a session.
 fn at_server(packets: &[Vec<u8>]) -> Result<usize, SessionRefusal> {
     let site = site();
-    let mut server = Server::new(&site, SeededEntropy::new(1), LIFE);
+    let mut server = Server::new(&site, SeededEntropy::new(1), SESSION_LIFETIME);
     let mut malicious_member = MaliciousMember::service(&site, &mut server);
     server.receive(0, &malicious_member.seal(&[0x70, 0x00]));
     for packet in packets {
         server.receive(0, &malicious_member.seal(packet));
     }
-    match server.over() {
-        None => Ok(server.heard().len()),
-        Some(ServerOver::Refused(refusal)) => Err(refusal.clone()),
-        Some(over) => panic!("{over:?}"),
+    match server.closed() {
+        None => Ok(server.received().len()),
+        Some(ServerClosed::Refused(refusal)) => Err(refusal.clone()),
+        Some(closed) => panic!("{closed:?}"),
     }
 }
 
-/// How much a client hears in these packets inside a session.
+/// The number of messages that the client receives in these packets of a session.
 fn at_client(packets: &[Vec<u8>]) -> Result<usize, SessionRefusal> {
     let site = site();
     let mut settings = site.client();
@@ -47,21 +49,21 @@ fn at_client(packets: &[Vec<u8>]) -> Result<usize, SessionRefusal> {
     let mut malicious_member = MaliciousMember::site(&site, &mut client);
     let mut welcome = Vec::new();
     put(&mut welcome, c::SESSION_ID, Value::Bytes(&[1; 16]));
-    put(&mut welcome, c::EXPIRES, Value::U64(LIFE));
+    put(&mut welcome, c::EXPIRES, Value::U64(SESSION_LIFETIME));
     put(&mut welcome, c::USERNAME, Value::Bytes(b"robot@x"));
     client.receive(&malicious_member.seal(&welcome));
     for packet in packets {
         client.receive(&malicious_member.seal(packet));
     }
-    match client.over() {
-        None => Ok(client.heard().len()),
-        Some(ClientOver::Broken(refusal)) => Err(refusal.clone()),
-        Some(over) => panic!("{over:?}"),
+    match client.closed() {
+        None => Ok(client.received().len()),
+        Some(ClientClosed::Aborted(refusal)) => Err(refusal.clone()),
+        Some(closed) => panic!("{closed:?}"),
     }
 }
 
-/// Commands one after the other.
-fn said(commands: &[(Command, Value<'_>)]) -> Vec<u8> {
+/// The wire form of several commands.
+fn commands_of(commands: &[(Command, Value<'_>)]) -> Vec<u8> {
     let mut wire = Vec::new();
     for (command, value) in commands {
         put(&mut wire, *command, *value);
@@ -69,15 +71,15 @@ fn said(commands: &[(Command, Value<'_>)]) -> Vec<u8> {
     wire
 }
 
-/// What each end refuses to read of a message.
+/// The refusal of a message for this reason.
 fn refused(why: &'static str) -> Result<usize, SessionRefusal> {
     Err(SessionRefusal::BadMessage(why))
 }
 
-/// [SES-3]: of the lengths that the answers to questions and to a login can come to together, the longest that
-/// is sent is the limit itself, and the shortest that is not one byte more.
+/// [SES-3]: tries many total lengths of replies. The longest reply that is sent has the length of
+/// the limit, and the shortest that is refused has one byte more.
 #[test]
-fn an_unproved_client_is_sent_as_much_as_the_limit_and_not_a_byte_more() {
+fn an_unauthenticated_client_gets_replies_up_to_the_limit_and_not_a_byte_more() {
     let (mut sent, mut refused) = (Vec::new(), Vec::new());
     let asked = c::OPTIONS_REQUEST.0.to_be_bytes();
     for count in 1..=EncryptionOption::ALL.len() {
@@ -90,19 +92,21 @@ fn an_unproved_client_is_sent_as_much_as_the_limit_and_not_a_byte_more() {
                 .client
                 .take_outbox();
             let answer_to = |questions: usize, login: &[u8]| {
-                let mut server = Server::new(&site, SeededEntropy::new(1), LIFE);
+                let mut server = Server::new(&site, SeededEntropy::new(1), SESSION_LIFETIME);
                 server.receive(0, &[&asked.repeat(questions), login].concat());
-                (server.take_outbox().len(), server.over().cloned())
+                (server.take_outbox().len(), server.closed().cloned())
             };
             let (question, login) = (answer_to(1, &[]).0, answer_to(0, &flight).0);
             let fit = (UNAUTHENTICATED_ANSWER_BYTES - login) / question;
             let whole = question * fit + login;
             assert_eq!(answer_to(fit, &flight), (whole, None));
             sent.push(whole);
-            let too_much = Some(ServerOver::Refused(SessionRefusal::TooManyUnauthenticated));
-            // The answers to the questions, and ERROR.
-            let told = question * (fit + 1) + 3;
-            assert_eq!(answer_to(fit + 1, &flight), (told, too_much));
+            let too_much = Some(ServerClosed::Refused(
+                SessionRefusal::TooManyUnauthenticated,
+            ));
+            // The replies to the requests, and ERROR.
+            let replied = question * (fit + 1) + 3;
+            assert_eq!(answer_to(fit + 1, &flight), (replied, too_much));
             refused.push(whole + question);
         }
     }
@@ -115,11 +119,11 @@ fn an_unproved_client_is_sent_as_much_as_the_limit_and_not_a_byte_more() {
 
 /// [SES-25]
 #[test]
-fn as_many_messages_as_the_limit_may_be_half_received() {
+fn as_many_messages_as_the_limit_may_be_incomplete() {
     let begun = |count: usize| {
         let ids = 0..count as u64;
         let begun: Vec<_> = ids.map(|id| (c::MESSAGE_ID, Value::U64(id))).collect();
-        [said(&begun)]
+        [commands_of(&begun)]
     };
     assert_eq!(at_server(&begun(PARTIAL_MESSAGES)), Ok(0));
     assert_eq!(at_client(&begun(PARTIAL_MESSAGES)), Ok(0));
@@ -130,7 +134,7 @@ fn as_many_messages_as_the_limit_may_be_half_received() {
 }
 
 #[test]
-fn a_packet_holds_as_many_commands_as_the_limit() {
+fn a_packet_may_have_as_many_commands_as_the_limit() {
     let nops = |count: usize| [[0x70, 0x00].repeat(count)];
     assert_eq!(at_server(&nops(COMMANDS_IN_PACKET)), Ok(0));
     assert_eq!(at_client(&nops(COMMANDS_IN_PACKET)), Ok(0));
@@ -140,12 +144,12 @@ fn a_packet_holds_as_many_commands_as_the_limit() {
     assert_eq!(at_client(&over), refused(why));
 }
 
-/// A share that comes in pieces, and has not ended.
+/// A share in two pieces without an end.
 #[test]
-fn a_key_share_is_as_long_as_the_limit_in_all_its_pieces() {
+fn the_pieces_of_a_key_share_may_have_the_length_of_the_limit_together() {
     let share = |bytes: usize| {
         [1_000, bytes - 1_000].map(|piece| {
-            said(&[
+            commands_of(&[
                 (c::MESSAGE_ID, Value::U64(u64::MAX)),
                 (c::KEY_SHARE, Value::Bytes(&vec![7; piece])),
             ])
@@ -159,11 +163,11 @@ fn a_key_share_is_as_long_as_the_limit_in_all_its_pieces() {
     assert_eq!(at_client(&over), refused(why));
 }
 
-/// An operation, or a result, with pieces of content of so many bytes each.
+/// An operation or a result, with pieces of content of these lengths.
 fn with_content(head: &[(Command, Value<'_>)], pieces: &[usize]) -> Vec<Vec<u8>> {
-    let mut packets = vec![said(head)];
+    let mut packets = vec![commands_of(head)];
     for piece in pieces {
-        packets.push(said(&[
+        packets.push(commands_of(&[
             (c::MESSAGE_ID, Value::U64(1)),
             (c::CONTENT, Value::Bytes(&vec![7; *piece])),
         ]));
@@ -171,9 +175,9 @@ fn with_content(head: &[(Command, Value<'_>)], pieces: &[usize]) -> Vec<Vec<u8>>
     packets
 }
 
-/// [SES-41]: long pieces, and as many short ones as count for as much.
+/// [SES-41]: with long pieces, and with short ones of the same total cost.
 #[test]
-fn a_reader_takes_as_much_content_as_it_granted_and_no_more() {
+fn a_receiver_accepts_as_much_content_as_it_granted_and_no_more() {
     let operation = [
         (c::MESSAGE_ID, Value::U64(1)),
         (c::GROUP, Value::Bytes(b"test")),
@@ -198,7 +202,8 @@ fn a_reader_takes_as_much_content_as_it_granted_and_no_more() {
     }
 }
 
-/// Messages of one body of so many bytes, cut over packets; each begins with the first half of all.
+/// Messages with one body each of these lengths, in several packets. All messages are incomplete
+/// before the first ends.
 fn halves(head: &[(Command, Value<'_>)], command: Command, lengths: &[usize]) -> Vec<Vec<u8>> {
     let bodies: Vec<Vec<u8>> = lengths
         .iter()
@@ -210,29 +215,29 @@ fn halves(head: &[(Command, Value<'_>)], command: Command, lengths: &[usize]) ->
         let id = (c::MESSAGE_ID, Value::U64(id));
         let mut pieces = body.chunks(1 << 19);
         let first = pieces.next().unwrap();
-        packets.push(said(
+        packets.push(commands_of(
             &[&[id], head, &[(command, Value::Bytes(first))]].concat(),
         ));
-        packets.extend(pieces.map(|piece| said(&[id, (command, Value::Bytes(piece))])));
+        packets.extend(pieces.map(|piece| commands_of(&[id, (command, Value::Bytes(piece))])));
         let digest = sha256(body);
         let verification = (c::VERIFICATION_SHA256, Value::Bytes(&digest[..]));
-        ends.push(said(&[id, verification, (c::END, Value::Nothing)]));
+        ends.push(commands_of(&[id, verification, (c::END, Value::Nothing)]));
     }
     packets.extend(ends);
     packets
 }
 
-/// [SES-25]: one message, and two half received ones together.
+/// [SES-25]: for one message, and for two incomplete messages together.
 #[test]
-fn bodies_are_held_up_to_the_limit_and_not_a_byte_more() {
+fn bodies_are_buffered_up_to_the_limit_and_not_a_byte_more() {
     let operation = [
         (c::GROUP, Value::Bytes(b"test")),
         (c::COMMAND, Value::Bytes(b"echo")),
     ];
     let result = [(c::CODE, Value::U16(0))];
     let why = "longer than a message may be";
-    let most = DEFAULT_MESSAGE_BYTES;
-    for lengths in [vec![most], vec![most - 1_000, 1_000]] {
+    let max = DEFAULT_MESSAGE_BYTES;
+    for lengths in [vec![max], vec![max - 1_000, 1_000]] {
         let mut over = lengths.clone();
         *over.last_mut().unwrap() += 1;
         assert_eq!(

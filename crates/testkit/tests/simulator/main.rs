@@ -1,4 +1,4 @@
-//! The session protocol simulated: every login with everything that somebody in between can do to it.
+//! Simulates the session protocol under every kind of interference by an attacker on the network.
 
 #![allow(
     clippy::unwrap_used,

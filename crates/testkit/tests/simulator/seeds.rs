@@ -1,11 +1,12 @@
-//! How much is tried.
+//! The number of seeds to try.
 
-/// As many seeds as usual, times what `COUNTERSIGN_SIMULATOR` says: 100 for a long run.
-pub(crate) fn seeds(usual: u64) -> u64 {
-    usual * times()
+/// The default number of seeds, multiplied by the environment variable `COUNTERSIGN_SIMULATOR`: 100
+/// in a long run.
+pub(crate) fn seeds(default: u64) -> u64 {
+    default * times()
 }
 
-/// Whether more than usual is tried.
+/// Whether this is a long run.
 pub(crate) fn is_long_run() -> bool {
     times() > 1
 }

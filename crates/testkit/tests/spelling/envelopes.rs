@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 
 use super::speller::{Speller, values};
 
-/// Reads a spelling, and compares what it says.
+/// Reads a random spelling of a value, and compares the result with the value.
 fn reads<T: Serialize + DeserializeOwned + Debug>(value: &Value, speller: &mut Speller) {
     let text = speller.value(value);
     let read = serde_json::from_str::<T>(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(serde_json::to_value(&read).unwrap(), *value, "{text}");
-    // From bytes, as most come.
+    // Also from bytes, as most messages arrive.
     assert!(
         serde_json::from_slice::<T>(text.as_bytes()).is_ok(),
         "{text}"
@@ -39,7 +39,7 @@ fn sealed_v2(kind: &str) -> Value {
     })
 }
 
-/// What ticket and response have in common.
+/// The members that ticket and response share.
 fn granted(nonce: &Value, secret: &str, once: &Value) -> Value {
     json!({
         "requester": "Application A/\u{1f40e}", "requested": "Application \"B\"", "serverNonce": nonce,
@@ -65,8 +65,8 @@ fn messages_of_v1(speller: &mut Speller) {
         }),
         speller,
     );
-    let told = json!({ "a/b": ["\u{1f40e}", 1, null] });
-    reads::<v1::message::V1Ticket>(&with(granted.clone(), "authData", told), speller);
+    let auth_data = json!({ "a/b": ["\u{1f40e}", 1, null] });
+    reads::<v1::message::V1Ticket>(&with(granted.clone(), "authData", auth_data), speller);
     reads::<v1::message::V1AuthResponse>(&with(granted, "ticket", sealed_v1()), speller);
     reads::<v1::message::V1Presentation>(&json!({ "id": "a/b+", "ticket": sealed_v1() }), speller);
     let nonces = json!({ "serverNonce": 1, "requesterNonce": 2, "finalNonce": 3, "ts": 4 });
@@ -86,12 +86,12 @@ fn messages_of_v2(speller: &mut Speller) {
         }),
         speller,
     );
-    let told = json!({ "a/b": ["\u{1f40e}", 1, null] });
-    reads::<v2::message::Ticket>(&with(granted.clone(), "authData", told), speller);
-    let fast =
+    let auth_data = json!({ "a/b": ["\u{1f40e}", 1, null] });
+    reads::<v2::message::Ticket>(&with(granted.clone(), "authData", auth_data), speller);
+    let symmetric =
         json!({ "from": "s/", "to": "ledger", "key": BYTES, "salt": BYTES, "sealed": BYTES });
-    reads::<SymmetricTicket>(&fast, speller);
-    for ticket in [fast, sealed_v2("auth-ticket")] {
+    reads::<SymmetricTicket>(&symmetric, speller);
+    for ticket in [symmetric, sealed_v2("auth-ticket")] {
         reads::<v2::message::AuthResponse>(
             &with(granted.clone(), "ticket", ticket.clone()),
             speller,
@@ -108,8 +108,8 @@ fn messages_of_v2(speller: &mut Speller) {
     }
     let nonces =
         json!({ "serverNonce": BYTES, "requesterNonce": BYTES, "finalNonce": BYTES, "ts": 4 });
-    let nonces_told = with(nonces.clone(), "encapsulated", json!(BYTES));
-    reads::<v2::message::AcknowledgedNonces>(&nonces_told, speller);
+    let acknowledged = with(nonces.clone(), "encapsulated", json!(BYTES));
+    reads::<v2::message::AcknowledgedNonces>(&acknowledged, speller);
     let object = with(with(nonces, "id", json!("A/")), "iv", json!(BYTES));
     reads::<v2::message::IdObject>(&with(object, "ephemeral", json!(BYTES)), speller);
     reads::<v2::message::Acknowledgement>(&json!({ "message": BYTES }), speller);

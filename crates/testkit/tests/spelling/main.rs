@@ -1,5 +1,6 @@
-//! JSON has many spellings of one value (RFC 8259): escapes, white space, order of members. Other implementations
-//! use others than ours, and every reader here takes all of them.
+//! JSON has many spellings of one value (RFC 8259): escapes, white space, order of members. Other
+//! implementations use other spellings than this one, so every reader here has to accept all of
+//! them.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Operations through the one door, and a person's dump.
+//! Operations at a site, and the dump of a person.
 
 use countersign_core::access::Caller;
 use countersign_proto::operation::{Code, Operation};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::speller::Speller;
 
-/// Sends an operation as a line of JSON.
+/// Runs an operation from a line of JSON in a random spelling.
 async fn run(test: &TestSite, by: &mut Speller, command: &str, params: &Value) -> Value {
     let line = json!({ "id": 1, "group": "person", "command": command, "params": params });
     let operation: Operation = serde_json::from_str(&by.value(&line)).unwrap();

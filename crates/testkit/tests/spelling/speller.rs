@@ -1,13 +1,13 @@
-//! Spells JSON in another way.
+//! Writes JSON in random spellings.
 
 use countersign_testkit::entropy::SeededEntropy;
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value};
 
-/// Spells values at random; a seed gives the same spellings each time.
+/// Writes values in random spellings. A seed gives the same spellings each time.
 pub(super) struct Speller {
     choices: SeededEntropy,
-    /// One character in so many is escaped.
+    /// One character of `rarity` is escaped.
     rarity: usize,
     blanks: &'static [&'static str],
     /// Whether whole numbers may have a fraction or an exponent.
@@ -24,36 +24,36 @@ impl Speller {
         }
     }
 
-    /// For texts that stand on one line.
+    /// Uses spellings on one line only.
     pub(super) fn on_one_line(mut self) -> Self {
         self.blanks = &["", "", " ", "\t", "   "];
         self
     }
 
-    /// Also spells whole numbers otherwise.
+    /// Also varies the spelling of whole numbers.
     pub(super) fn with_numbers(mut self) -> Self {
         self.numbers = true;
         self
     }
 
-    /// Another spelling of a text.
+    /// A random spelling of a JSON text.
     pub(super) fn text(&mut self, json: &str) -> String {
         self.value(&serde_json::from_str(json).unwrap())
     }
 
-    /// A spelling of a value.
+    /// A random spelling of a value.
     pub(super) fn value(&mut self, value: &Value) -> String {
         let mut out = String::new();
         self.write(value, &mut out);
         out
     }
 
-    /// A spelling of at most so many bytes: with few escapes.
-    pub(super) fn short(&mut self, value: &Value, longest: usize) -> String {
+    /// A random spelling with few escapes, of at most `max` bytes.
+    pub(super) fn short(&mut self, value: &Value, max: usize) -> String {
         let (rarity, blanks) = (self.rarity, self.blanks);
         let found = (1..=100).find_map(|times| {
             (self.rarity, self.blanks) = (rarity * times, &["", "", "", " "]);
-            Some(self.value(value)).filter(|text| text.len() <= longest)
+            Some(self.value(value)).filter(|text| text.len() <= max)
         });
         (self.rarity, self.blanks) = (rarity, blanks);
         found.unwrap()
@@ -133,7 +133,7 @@ impl Speller {
         out.push('"');
     }
 
-    /// The UTF-16 of a character: two units of one beyond the first plane.
+    /// Escapes a character as UTF-16: two units for one beyond the first plane.
     fn units(&mut self, character: char, out: &mut String) {
         for unit in character.encode_utf16(&mut [0; 2]) {
             let unit = match self.choices.one_in(2) {
@@ -170,7 +170,7 @@ pub(super) fn values() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn another_spelling_is_the_same_value(value in values(), seed in any::<u64>()) {
+    fn every_spelling_has_the_same_value(value in values(), seed in any::<u64>()) {
         for mut speller in [Speller::new(seed), Speller::new(seed).on_one_line()] {
             let text = speller.value(&value);
             prop_assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value.clone(), "{}", text);

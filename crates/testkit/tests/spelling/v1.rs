@@ -1,5 +1,5 @@
-//! The dialog of edition v1 with a respeller between all three: it has their keys, opens what is sealed, spells it
-//! anew, seals it again and signs the new text.
+//! The dialog of edition v1 in random spellings. The test has the keys of all three parties: it
+//! opens each message, writes it in another spelling, seals it again and signs the new text.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
@@ -18,7 +18,7 @@ const NOW: u64 = 1_800_000_000_000;
 const A: &str = "Application A/ä";
 const B: &str = "Application B";
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros");
-/// What OAEP takes under a key of 2,048 bits.
+/// The maximum plaintext of OAEP with a key of 2,048 bits, in bytes.
 const MAX_LOCK: usize = 214;
 
 fn pem(name: &str) -> String {
@@ -41,7 +41,7 @@ fn decoded(text: &Value) -> Vec<u8> {
     BASE64.decode(text.as_str().unwrap().as_bytes()).unwrap()
 }
 
-/// A cipher with its key and vector.
+/// A cipher with its key and initialisation vector.
 struct Once(Cipher, Vec<u8>, Vec<u8>);
 
 impl Once {
@@ -73,7 +73,7 @@ fn open(sealed: &Value, recipient: &RsaKey) -> (Value, Value) {
     (Once::of(&lock, "algorithm").open(&enciphered.into()), lock)
 }
 
-/// Seals a message whose lock is spelled anew too.
+/// Seals a message. Its lock gets a random spelling too.
 fn seal(text: &str, lock: &Value, to: &RsaPublicKey, signer: &RsaKey, by: &mut Speller) -> Value {
     let enciphered = Once::of(lock, "algorithm").seal(text);
     let lock = to.seal(by.short(lock, MAX_LOCK).as_bytes()).unwrap();
@@ -121,7 +121,7 @@ fn parties() -> (Master, [V1Application; 2], V1Consumer, V1Provider) {
     (site, registered, consumer, provider)
 }
 
-/// What the site answers.
+/// The site's response.
 fn answer(
     site: &Master,
     [first, second]: &[V1Application; 2],
@@ -162,8 +162,8 @@ fn dialog(by: &mut Speller) {
         .accept(by.value(&presentation).as_bytes(), NOW)
         .unwrap();
     let accepted = presented.acknowledge();
-    let told = json_of(accepted.auth_data.unwrap().get());
-    assert_eq!(told, json!({ "a/b": "\u{1f40e}" }));
+    let auth_data = json_of(accepted.auth_data.unwrap().get());
+    assert_eq!(auth_data, json!({ "a/b": "\u{1f40e}" }));
 
     let mut acknowledgement = json_of(&accepted.answer);
     once.2 = decoded(&object["iv"]);
@@ -181,8 +181,8 @@ fn dialog(by: &mut Speller) {
     assert_eq!(here.key.expose(), accepted.credentials.key.expose());
 }
 
-/// PHP writes `/` as `\/`: half of all requests of its consumers failed as not verified, and each counted against
-/// its source. This is such a lock.
+/// PHP writes `/` as `\/` in JSON, as in this lock. If the site rejected that, half of all requests
+/// of PHP consumers would fail verification, and each would count against its source.
 // [BRK-73]
 #[test]
 fn a_lock_as_php_writes_it_opens() {
@@ -200,14 +200,14 @@ fn a_lock_as_php_writes_it_opens() {
         .sign(RsaHash::Sha256, message.as_bytes())
         .unwrap();
     let request = json!({ "message": message, "signature": BASE64.encode(&signature) });
-    // The signature is of the text that the JSON says, however that is spelled.
+    // The signature covers the text that the JSON string represents, not its spelling.
     let request = request.to_string().replace('/', "\\/");
     assert!(answer(&site, &registered, &request).is_ok());
 }
 
-/// Recorded requests with their outer JSON spelled anew get the same answer.
+/// Recorded requests with another spelling of their outer JSON get the same response.
 #[test]
-fn recorded_requests_are_the_same_in_another_spelling() {
+fn recorded_requests_in_another_spelling_get_the_same_response() {
     let recorded = std::fs::read_to_string(format!("{FILES}/errors/provider.json")).unwrap();
     let (_, _, _, mut provider) = parties();
     provider.ciphers = Cipher::ALL.to_vec();
@@ -239,7 +239,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn a_dialog_goes_through_in_every_spelling(seed in any::<u64>()) {
+    fn a_dialog_succeeds_in_every_spelling(seed in any::<u64>()) {
         dialog(&mut Speller::new(seed));
         dialog(&mut Speller::new(seed).with_numbers());
     }

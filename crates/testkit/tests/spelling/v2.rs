@@ -1,4 +1,4 @@
-//! The same in edition v2: the test, which has all keys, spells the messages anew.
+//! The dialog of edition v2 in random spellings. The test has the keys of all parties.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     BASE64URL_NOPAD.decode(text.as_bytes()).unwrap()
 }
 
-/// What is bound into a message (docs/protocol/broker.md, "The sealed message").
+/// The `info` of a sealed message (docs/protocol/broker.md, "The sealed message").
 fn info(sealed: &Value, sender: &PartyKey, recipient: &PartyKey) -> Vec<u8> {
     let mut info = b"countersign broker 2\0".to_vec();
     for part in ["type", "from", "to", "suite"] {
@@ -56,15 +56,15 @@ fn open(sealed: &Value, sender: &PartyKey, recipient: &PartyKey) -> Value {
     serde_json::from_slice(text.expose()).unwrap()
 }
 
-/// The same message around another text.
+/// Seals another text in the same message.
 fn seal(sealed: &mut Value, text: &str, sender: &PartyKey, recipient: &PartyKey) {
     let info = info(sealed, sender, recipient);
     let public = recipient.public();
-    let anew = public
+    let resealed = public
         .seal(SUITE, &info, text.as_bytes(), &mut SystemEntropy)
         .unwrap();
-    let signed = [b"countersign broker 2 signature\0", &info[..], &anew].concat();
-    sealed["sealed"] = BASE64URL_NOPAD.encode(&anew).into();
+    let signed = [b"countersign broker 2 signature\0", &info[..], &resealed].concat();
+    sealed["sealed"] = BASE64URL_NOPAD.encode(&resealed).into();
     sealed["signature"] = BASE64URL_NOPAD.encode(&sender.sign(&signed).0).into();
 }
 
@@ -120,7 +120,7 @@ fn dialog(by: &mut Speller) {
         .granted(asked, by.value(&answered).as_bytes())
         .unwrap();
 
-    // What follows is bound to the bytes before, not to how they are spelled.
+    // Later messages are bound to the decoded bytes of earlier ones, not to their spelling.
     let (presenting, presentation) = granted.present(NOW, entropy).unwrap();
     let presented = provider
         .accept(by.text(&presentation).as_bytes(), NOW)
@@ -130,8 +130,8 @@ fn dialog(by: &mut Speller) {
         .acknowledged(by.text(&accepted.answer).as_bytes())
         .unwrap();
     assert_eq!(here.secret.expose(), accepted.credentials.secret.expose());
-    let told: Value = serde_json::from_str(accepted.auth_data.get()).unwrap();
-    assert_eq!(told, json!({ "a/b": "\u{1f40e}" }));
+    let auth_data: Value = serde_json::from_str(accepted.auth_data.get()).unwrap();
+    assert_eq!(auth_data, json!({ "a/b": "\u{1f40e}" }));
 }
 
 proptest! {
@@ -139,7 +139,7 @@ proptest! {
 
     // [BRK-73]
     #[test]
-    fn a_dialog_goes_through_in_every_spelling(seed in any::<u64>()) {
+    fn a_dialog_succeeds_in_every_spelling(seed in any::<u64>()) {
         dialog(&mut Speller::new(seed));
     }
 }

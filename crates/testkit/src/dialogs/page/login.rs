@@ -1,4 +1,4 @@
-//! What is said in the clear, the transcript over it, and the secret K that comes of it.
+//! The plaintext commands of a login, their transcript, and the secret K.
 
 use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::identity::{Identity, IdentitySeed};
@@ -12,19 +12,19 @@ use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::EncryptionOption;
 
 use super::{Established, cipher, commands, decapsulated, exchanged, value};
-use crate::dialogs::form::{Account, Connection, Inputs, Named, Party, Spoken};
-use crate::dialogs::names::spoken;
+use crate::dialogs::form::{Account, Connection, Inputs, Named, Party, WireCommand};
+use crate::dialogs::names::named_command;
 use crate::dialogs::tape::{self, Tape};
 
-/// A login as it is read.
+/// A login that is read command by command.
 pub(super) struct Reading<'a> {
     inputs: &'a Inputs,
     connection: &'a Connection,
     resumption: Option<[u8; 32]>,
     client: Sha256,
     server: Sha256,
-    said: Vec<Spoken>,
-    responder: Option<(Responder, Vec<Spoken>)>,
+    commands: Vec<WireCommand>,
+    responder: Option<(Responder, Vec<WireCommand>)>,
     login_context: Vec<u8>,
     sealing_info: Vec<u8>,
     secret: Vec<u8>,
@@ -55,7 +55,7 @@ impl<'a> Reading<'a> {
             resumption,
             client: Sha256::new(),
             server: Sha256::new(),
-            said: Vec::new(),
+            commands: Vec::new(),
             responder: None,
             login_context: Vec::new(),
             sealing_info: Vec::new(),
@@ -68,7 +68,7 @@ impl<'a> Reading<'a> {
         self.connection.option.parse().unwrap()
     }
 
-    /// `T(label)`, written down.
+    /// `T(label)`; adds it to the derived values.
     fn transcript(&mut self, label: &str) -> [u8; 32] {
         let digest = self.digest(label);
         self.derived
@@ -85,20 +85,20 @@ impl<'a> Reading<'a> {
         self.derived.push(Named::new(name, bytes));
     }
 
-    /// Takes a command in the clear.
-    pub(super) fn hears(&mut self, from: Party, wire: &[u8]) {
-        let command = spoken(wire);
+    /// Reads a plaintext command.
+    pub(super) fn read_command(&mut self, from: Party, wire: &[u8]) {
+        let command = named_command(wire);
         let service = matches!(self.inputs.account, Account::Service { .. });
         let delivered = self.option() == EncryptionOption::DeliveredKey;
         let first_answer = from == Party::Server && self.sealing_info.is_empty();
         if delivered && first_answer {
-            let said = self.transcript("delivered key");
-            self.sealing_info = [&b"countersign/1 delivered-key\0"[..], &said].concat();
+            let transcript = self.transcript("delivered key");
+            self.sealing_info = [&b"countersign/1 delivered-key\0"[..], &transcript].concat();
         }
         match command.command.as_str() {
             "LOGIN-START" => {
-                let said = self.transcript("login context");
-                self.login_context = [&b"countersign/1 login\0"[..], &said].concat();
+                let transcript = self.transcript("login context");
+                self.login_context = [&b"countersign/1 login\0"[..], &transcript].concat();
             }
             "HANDSHAKE" => self.handshake(&command.value.0),
             "RESUME" => self.resume(&command.value.0),
@@ -106,9 +106,12 @@ impl<'a> Reading<'a> {
                 self.session_key(&command.value.0);
             }
             "SITE-PROOF" => {
-                let said = self.transcript("site proof");
+                let transcript = self.transcript("site proof");
                 let signature = Signature(command.value.array());
-                let verified = site(self.inputs).public().signing.verify(&said, &signature);
+                let verified = site(self.inputs)
+                    .public()
+                    .signing
+                    .verify(&transcript, &signature);
                 assert_eq!(verified, Ok(()));
             }
             "SESSION-PROOF" if delivered => self.session_code(&command.value.0),
@@ -118,7 +121,7 @@ impl<'a> Reading<'a> {
             Party::Client => self.client.update(wire),
             Party::Server => self.server.update(wire),
         }
-        self.said.push(command);
+        self.commands.push(command);
     }
 
     fn handshake(&mut self, message: &[u8]) {
@@ -139,14 +142,14 @@ impl<'a> Reading<'a> {
     fn session_key(&mut self, message: &[u8]) {
         let (responder, payload) = self.responder.take().unwrap();
         let kem = self.option().hybrid().then(|| {
-            let ciphertext = value(&self.said, "KEM-CIPHERTEXT");
+            let ciphertext = value(&self.commands, "KEM-CIPHERTEXT");
             let public = value(&payload, "KEM-KEY");
             decapsulated(&self.connection.client_entropy, public, ciphertext)
         });
         let kem = kem.map_or_else(Vec::new, |secret| secret.to_vec());
         self.derive("S", &kem);
-        let said = self.transcript("machine psk");
-        let psk = derive(&kem, "machine psk", &said);
+        let transcript = self.transcript("machine psk");
+        let psk = derive(&kem, "machine psk", &transcript);
         self.derive("psk", psk.expose());
         let answer = [&[0x20, 0][..], &self.inputs.max_packet.to_be_bytes()].concat();
         let mut drawn = self.connection.server_entropy.iter();
@@ -166,36 +169,39 @@ impl<'a> Reading<'a> {
     }
 
     fn resume(&mut self, value: &[u8]) {
-        let said = self.transcript("resume");
+        let transcript = self.transcript("resume");
         let (session, rest) = value.split_at(16);
         let (attempt, rest) = rest.split_at(8);
         let (proof, share) = rest.split_at(32);
-        let covered = sha256(&[&said, session, attempt, share].concat());
+        let covered = sha256(&[&transcript, session, attempt, share].concat());
         self.derive("digest that the proof of RESUME covers", covered);
         let secret = self.resumption.unwrap();
         assert_eq!(derive::<32>(&secret, "resume", &covered).expose(), proof);
     }
 
-    /// Checks SESSION-PROOF, and takes K.
+    /// Verifies SESSION-PROOF and sets K.
     fn session_code(&mut self, proof: &[u8]) {
         let seed = match &self.inputs.account {
             Account::DeliveredPerson { identity_seed, .. }
             | Account::Service { identity_seed, .. } => identity_seed.array(),
-            Account::Person { .. } => panic!("nothing is delivered of them"),
+            Account::Person { .. } => panic!("this person has no delivered key"),
         };
         let identity = Identity::from_seed(IdentitySeed(Secret::from_bytes(seed)));
         let info = self.sealing_info.clone();
         self.derive("info of HPKE", &info);
-        let sealed = value(&self.said, "SESSION-KEY");
+        let sealed = value(&self.commands, "SESSION-KEY");
         let opened = sealing::open(identity.agreement(), &info, sealed).unwrap();
         let (key, code) = opened.expose().split_at(32);
         self.derive("session code", code);
-        let said = self.transcript("session code");
-        assert_eq!(derive::<32>(code, "session code", &said).expose(), proof);
+        let transcript = self.transcript("session code");
+        assert_eq!(
+            derive::<32>(code, "session code", &transcript).expose(),
+            proof
+        );
         self.secret = key.to_vec();
     }
 
-    /// Logs in once more as the client, with what it drew.
+    /// Repeats the client's OPAQUE login with its recorded entropy.
     fn opaque(&mut self, pass_phrase: &str) {
         let context = [
             &self.login_context[..],
@@ -211,27 +217,27 @@ impl<'a> Reading<'a> {
         let mut tape = Tape::replay(&self.connection.client_entropy);
         tape.purpose("first flight", tape::KE1);
         let (login, start) = ClientLogin::start(suite, &phrase, &mut tape).unwrap();
-        assert_eq!(start, value(&self.said, "LOGIN-START"));
+        assert_eq!(start, value(&self.commands, "LOGIN-START"));
         tape.purpose("proof", &[]);
         let identifiers = Identifiers {
             client: None,
             server: Some(&self.inputs.site_public_key.0),
         };
-        let answer = value(&self.said, "SESSION-KEY");
+        let answer = value(&self.commands, "SESSION-KEY");
         let done = login.finish(&phrase, answer, &context, identifiers, &mut tape);
         let done = done.unwrap();
-        assert_eq!(done.ke3, value(&self.said, "SESSION-PROOF"));
+        assert_eq!(done.ke3, value(&self.commands, "SESSION-PROOF"));
         self.derive("OPAQUE export key", done.export_key.expose());
         self.secret = done.session_key.expose().to_vec();
     }
 
-    /// What the login gives, when all is said in the clear.
+    /// The result of the login, after the last plaintext command.
     pub(super) fn established(&mut self) -> Established {
         if self.secret.is_empty() {
             match (&self.inputs.account, self.resumption) {
                 (_, Some(secret)) => {
-                    let offer = &value(&self.said, "RESUME")[56..];
-                    let answer = value(&self.said, "SESSION-KEY");
+                    let offer = &value(&self.commands, "RESUME")[56..];
+                    let answer = value(&self.commands, "SESSION-KEY");
                     let shared = exchanged(&self.connection.client_entropy, offer, answer);
                     self.derive("resumption secret R", secret);
                     self.derive("shared secrets", &shared);

@@ -1,4 +1,4 @@
-//! Packets, and the keys that they are under from one exchange to the next.
+//! Packets, and their keys from one key exchange to the next.
 
 use countersign_crypto::hash::sha256;
 use countersign_crypto::kdf::derive;
@@ -7,7 +7,7 @@ use countersign_crypto::secret::Secret;
 use countersign_proto::session::EncryptionOption;
 
 use super::{Established, cipher, commands, exchange_digest, exchanged, other};
-use crate::dialogs::form::{Connection, Hex, Named, Part, Party, Spoken};
+use crate::dialogs::form::{Connection, Hex, Named, Part, Party, WireCommand};
 
 /// Both directions of a session.
 pub(super) struct Packets {
@@ -26,7 +26,7 @@ struct Direction {
     number: u64,
 }
 
-/// REKEY or REKEY-ANSWER with its KEY-SHARE, as far as it has come.
+/// REKEY or REKEY-ANSWER with the pieces of its KEY-SHARE that have arrived.
 #[derive(Default, Clone)]
 struct Share {
     command: String,
@@ -63,7 +63,7 @@ impl Packets {
         }
     }
 
-    /// Opens a packet, and follows what it says of keys.
+    /// Opens a packet, and applies the changes of keys in it.
     pub(super) fn open(&mut self, connection: &Connection, from: Party, whole: &[u8]) -> Part {
         let direction = &mut self.directions[from as usize];
         let number = direction.number;
@@ -82,8 +82,8 @@ impl Packets {
         if delivered {
             let (header, digest) = rest.split_at(3);
             let mut digest = digest.to_vec();
-            let told = direction.opener.open_in_place(header, &mut digest);
-            assert_eq!(told.unwrap(), sha256(&plaintext));
+            let opened_digest = direction.opener.open_in_place(header, &mut digest);
+            assert_eq!(opened_digest.unwrap(), sha256(&plaintext));
             direction.number += 1;
         }
         let mut nonce = vec![0; 4];
@@ -102,17 +102,17 @@ impl Packets {
         part
     }
 
-    fn follow(&mut self, connection: &Connection, from: Party, said: &Spoken) {
-        match said.command.as_str() {
-            "MESSAGE-ID" if said.value.0 == [0xff; 8] => {}
+    fn follow(&mut self, connection: &Connection, from: Party, command: &WireCommand) {
+        match command.command.as_str() {
+            "MESSAGE-ID" if command.value.0 == [0xff; 8] => {}
             "REKEY" | "REKEY-ANSWER" => {
                 self.share = Share {
-                    command: said.command.clone(),
-                    option: u16::from_be_bytes(said.value.array()),
+                    command: command.command.clone(),
+                    option: u16::from_be_bytes(command.value.array()),
                     bytes: Vec::new(),
                 };
             }
-            "KEY-SHARE" => self.share.bytes.extend_from_slice(&said.value.0),
+            "KEY-SHARE" => self.share.bytes.extend_from_slice(&command.value.0),
             "END" => match std::mem::take(&mut self.share) {
                 share if share.command == "REKEY" => self.offered = Some((from, share)),
                 share if share.command == "REKEY-ANSWER" => {

@@ -1,4 +1,4 @@
-//! What follows from the messages of a dialog, worked out as the page says.
+//! Computes the derived values of a dialog from `docs/protocol/broker.md`.
 
 use countersign_crypto::hash::sha256;
 use countersign_crypto::kdf::derive;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Member, TicketFile};
 use crate::dialogs::form::Named;
 
-/// Every value.
+/// All derived values.
 pub(super) fn explain(file: &TicketFile) -> Vec<Named> {
     let inputs = &file.inputs;
     let mut derived = Vec::new();
@@ -38,7 +38,7 @@ pub(super) fn explain(file: &TicketFile) -> Vec<Named> {
     let presentation = json(file.text("ticket presentation"));
     let sealed = &presentation["ticket"];
     assert_eq!(*sealed, response["ticket"]);
-    let (ticket, as_it_came) = match file.is_symmetric() {
+    let (ticket, received_ticket) = match file.is_symmetric() {
         true => open_symmetric(file, sealed, &mut derived),
         false => {
             let names = ("auth ticket", &inputs.site, &inputs.provider);
@@ -62,38 +62,41 @@ pub(super) fn explain(file: &TicketFile) -> Vec<Named> {
     let opened = |name: &str,
                   label: &str,
                   iv: &Value,
-                  beside: &[u8],
+                  associated_data: &[u8],
                   sealed: &[u8],
                   derived: &mut Vec<Named>| {
         let key = derive::<32>(&bytes(&once["key"]), label, &bytes(iv));
         derived.push(Named::new(&format!("key of the {name}"), key.expose()));
-        derived.push(Named::new(&format!("beside the {name}"), beside));
-        let text = OneTimeKey::new(&key).open(beside, sealed).unwrap();
+        derived.push(Named::new(
+            &format!("associated data of the {name}"),
+            associated_data,
+        ));
+        let text = OneTimeKey::new(&key).open(associated_data, sealed).unwrap();
         derived.push(Named::new(&format!("{name}, opened"), text.expose()));
         serde_json::from_slice::<Value>(text.expose()).unwrap()
     };
-    let beside = sha256(&as_it_came);
+    let associated_data = sha256(&received_ticket);
     let object = opened(
         "ID object",
         "broker id object",
         &once["iv"],
-        &beside,
+        &associated_data,
         &id,
         &mut derived,
     );
-    let beside = sha256(&[as_it_came, id].concat());
+    let associated_data = sha256(&[received_ticket, id].concat());
     let sealed = bytes(&json(file.text("acknowledgement"))["message"]);
     let label = "broker acknowledgement";
     let acknowledged = opened(
         "acknowledgement",
         label,
         &object["iv"],
-        &beside,
+        &associated_data,
         &sealed,
         &mut derived,
     );
 
-    // The seed of the ephemeral key is the first that the consumer draws for the presentation.
+    // The consumer's first draw for the presentation is the seed of the ephemeral key.
     let drawn = file.entropy.consumer.iter();
     let mut drawn = drawn.filter(|drawn| drawn.name.starts_with("ticket presentation"));
     let seed = drawn.next().unwrap().bytes.array();
@@ -106,16 +109,16 @@ pub(super) fn explain(file: &TicketFile) -> Vec<Named> {
         .decapsulate(&bytes(&acknowledged["encapsulated"]))
         .unwrap();
     derived.push(Named::new("secret for the ephemeral key", shared.expose()));
-    let both = [&bytes(&ticket["secret"]), &shared.expose()[..]].concat();
-    let all = sha256(&[&beside[..], &sealed].concat());
-    let secret = derive::<32>(&both, "broker shared secret", &all);
+    let secrets = [&bytes(&ticket["secret"]), &shared.expose()[..]].concat();
+    let all = sha256(&[&associated_data[..], &sealed].concat());
+    let secret = derive::<32>(&secrets, "broker shared secret", &all);
     derived.push(Named::new("shared secret", secret.expose()));
     let base = signature_base(&json(file.text("signed request")), secret.expose());
     derived.push(Named::new("signature base of the request", base));
     derived
 }
 
-/// The signature base (RFC 9421, section 2.5) of a request, whose signature it verifies.
+/// The signature base (RFC 9421, section 2.5) of a request. Verifies the request's signature.
 fn signature_base(request: &Value, secret: &[u8; 32]) -> String {
     let text = |name: &str| request[name].as_str().unwrap();
     let digest = BASE64.encode(&sha256(text("content").as_bytes()));
@@ -169,7 +172,8 @@ fn open(
     serde_json::from_slice(text.expose()).unwrap()
 }
 
-/// Opens a ticket of the symmetric path; gives it, and what stands for it in what follows.
+/// Opens a ticket of the symmetric path. Returns it, and the hashes that represent it in later
+/// transcripts.
 fn open_symmetric(file: &TicketFile, ticket: &Value, derived: &mut Vec<Named>) -> (Value, Vec<u8>) {
     let secret = &file.inputs.ticket_key.as_ref().unwrap().0;
     let name = derive::<8>(secret, "broker ticket key name", &[]);
@@ -187,8 +191,11 @@ fn open_symmetric(file: &TicketFile, ticket: &Value, derived: &mut Vec<Named>) -
     derived.push(Named::new("info of the auth ticket", &info));
     derived.push(Named::new("key of the auth ticket", key.expose()));
     derived.push(Named::new("auth ticket, opened", text.expose()));
-    let as_it_came = [sha256(&info), sha256(&sealed)].concat();
-    (serde_json::from_slice(text.expose()).unwrap(), as_it_came)
+    let received_ticket = [sha256(&info), sha256(&sealed)].concat();
+    (
+        serde_json::from_slice(text.expose()).unwrap(),
+        received_ticket,
+    )
 }
 
 fn lp(info: &mut Vec<u8>, part: &str) {

@@ -1,4 +1,4 @@
-//! A request between two applications that share a secret.
+//! A signed request between two applications that share a secret.
 
 use countersign_crypto::entropy::fresh;
 use countersign_proto::broker::v2::Credentials;
@@ -10,10 +10,10 @@ use super::TicketInputs;
 use crate::dialogs::tape::Tape;
 
 const SIGNED: &[&str] = &["nonce"];
-/// How long a signature is good, in seconds.
+/// The lifetime of a signature, in seconds.
 const SIGNATURE: u64 = 30;
 
-/// A request between the applications, with the fields that sign it.
+/// A request between the applications, with its signature fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct SignedRequest {
@@ -45,7 +45,7 @@ impl SignedRequest {
     }
 }
 
-/// The consumer signs a request.
+/// Makes a request that the consumer signs.
 pub(super) fn sign(inputs: &TicketInputs, credentials: &Credentials, tape: &mut Tape) -> String {
     tape.purpose("signed request", SIGNED);
     let mut request = SignedRequest {

@@ -1,4 +1,4 @@
-//! The client's end.
+//! The client of a recorded session.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use countersign_proto::session::client::{self, FromSite, LoggedIn, Resumption};
 use countersign_proto::session::{EncryptionOption, Goodbye, Inbox, OptionList};
 
 use super::{End, json, options, site_key};
-use crate::dialogs::form::{Account, Inputs, Said};
+use crate::dialogs::form::{Account, Inputs, SessionMessage};
 use crate::dialogs::tape::{self, Tape};
 
 enum ClientState {
@@ -18,18 +18,18 @@ enum ClientState {
     Moving,
 }
 
-/// The client's end.
+/// The client of a recorded session.
 pub(crate) struct ClientEnd {
     state: ClientState,
     tape: Tape,
     inbox: Inbox,
     outbox: Vec<u8>,
-    heard: Vec<Said>,
+    received: Vec<SessionMessage>,
     offered: Option<client::ClientKeyOffer>,
 }
 
 impl ClientEnd {
-    /// A client that logs in with this option, or resumes a session with it.
+    /// A client that logs in, or resumes a session, with this option.
     #[must_use]
     pub(crate) fn new(
         inputs: &Inputs,
@@ -82,7 +82,7 @@ impl ClientEnd {
             tape,
             inbox: Inbox::default(),
             outbox,
-            heard: Vec::new(),
+            received: Vec::new(),
             offered: None,
         }
     }
@@ -119,34 +119,34 @@ impl ClientEnd {
         self.inbox.consume(used);
         self.state = ClientState::Live(live);
         for message in got {
-            let said = match message {
+            let message = match message {
                 FromSite::Outcome(outcome) => result(&outcome, false),
                 FromSite::OutcomeWithContent(outcome) => result(&outcome, true),
-                FromSite::Event(event) => Said::Event {
+                FromSite::Event(event) => SessionMessage::Event {
                     group: event.group,
                     event: event.event,
                     data: event.data.get().to_owned(),
                 },
-                FromSite::Content { id, bytes } => Said::Content {
+                FromSite::Content { id, bytes } => SessionMessage::Content {
                     id,
                     bytes: bytes.into(),
                 },
-                FromSite::ContentEnd { id } => Said::ContentEnd { id },
+                FromSite::ContentEnd { id } => SessionMessage::ContentEnd { id },
                 FromSite::KeyOffer(offer) => {
                     self.offered = Some(offer);
-                    Said::OfferKeys(String::new())
+                    SessionMessage::OfferKeys(String::new())
                 }
-                FromSite::KeysRenewed(true) => Said::AcceptKeys,
-                FromSite::Goodbye(reason) => Said::Goodbye(reason as u8),
+                FromSite::KeysRenewed(true) => SessionMessage::AcceptKeys,
+                FromSite::Goodbye(reason) => SessionMessage::Goodbye(reason as u8),
                 other => panic!("not in these dialogs: {other:?}"),
             };
-            self.heard.push(said);
+            self.received.push(message);
         }
     }
 }
 
-fn result(outcome: &Outcome, content: bool) -> Said {
-    Said::Result {
+fn result(outcome: &Outcome, content: bool) -> SessionMessage {
+    SessionMessage::Result {
         id: outcome.id,
         code: outcome.code.0,
         data: outcome.data.get().to_owned(),
@@ -166,19 +166,19 @@ impl End for ClientEnd {
                     }
                 }
                 ClientState::Live(live) => return self.listen(live),
-                ClientState::Moving => panic!("a client that failed"),
+                ClientState::Moving => panic!("the client failed before"),
             }
         }
     }
 
-    fn say(&mut self, said: &Said) {
+    fn send_message(&mut self, message: &SessionMessage) {
         let ClientState::Live(live) = &mut self.state else {
             panic!("no session yet")
         };
         let session = &mut live.session;
         self.tape.purpose("new keys", tape::SHARE);
-        match said {
-            Said::Operation {
+        match message {
+            SessionMessage::Operation {
                 id,
                 group,
                 command,
@@ -192,30 +192,30 @@ impl End for ClientEnd {
                 }
                 .unwrap();
             }
-            Said::Content { id, bytes } => session.send_content(*id, bytes.0.clone()),
-            Said::ContentEnd { id } => session.end_content(*id),
-            Said::OfferKeys(option) => {
+            SessionMessage::Content { id, bytes } => session.send_content(*id, bytes.0.clone()),
+            SessionMessage::ContentEnd { id } => session.end_content(*id),
+            SessionMessage::OfferKeys(option) => {
                 let offered = session.offer_keys(option.parse().unwrap(), &mut self.tape);
                 assert!(offered.unwrap());
             }
-            Said::AcceptKeys => {
+            SessionMessage::AcceptKeys => {
                 let offer = self.offered.take().unwrap();
                 assert!(session.answer_keys(&offer, &mut self.tape).unwrap());
             }
-            Said::Goodbye(1) => session.send_goodbye(Goodbye::Done).unwrap(),
-            other => panic!("a client does not say {other:?}"),
+            SessionMessage::Goodbye(1) => session.send_goodbye(Goodbye::Done).unwrap(),
+            other => panic!("a client does not send {other:?}"),
         }
     }
 
-    fn send(&mut self) -> Vec<u8> {
+    fn take_output(&mut self) -> Vec<u8> {
         if let ClientState::Live(live) = &mut self.state {
             live.session.flush(&mut self.outbox).unwrap();
         }
         std::mem::take(&mut self.outbox)
     }
 
-    fn heard(&mut self) -> Vec<Said> {
-        std::mem::take(&mut self.heard)
+    fn received(&mut self) -> Vec<SessionMessage> {
+        std::mem::take(&mut self.received)
     }
 
     fn tape(&self) -> &Tape {

@@ -1,4 +1,4 @@
-//! The site's end.
+//! The site of a recorded session.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use countersign_proto::session::server::{
 use countersign_proto::session::{Inbox, OptionList, ResumptionSecret, SessionId, Welcome};
 
 use super::{End, json, options, site_key};
-use crate::dialogs::form::{Account, Inputs, Said};
+use crate::dialogs::form::{Account, Inputs, SessionMessage};
 use crate::dialogs::tape::{self, Tape};
 use crate::entropy::SeededEntropy;
 
@@ -27,20 +27,20 @@ enum ServerState {
     Moving,
 }
 
-/// The site's end.
+/// The site of a recorded session.
 pub(crate) struct ServerEnd<'a> {
     inputs: &'a Inputs,
     state: ServerState,
     tape: Tape,
     inbox: Inbox,
     outbox: Vec<u8>,
-    heard: Vec<Said>,
+    received: Vec<SessionMessage>,
     offered: Option<server::ServerKeyOffer>,
     resumption: Option<ResumptionSecret>,
 }
 
 impl<'a> ServerEnd<'a> {
-    /// A fresh connection, and what is known of a session that may be resumed.
+    /// A new connection, with the secret of the session that can be resumed, if there is one.
     #[must_use]
     pub(crate) fn new(
         inputs: &'a Inputs,
@@ -64,19 +64,19 @@ impl<'a> ServerEnd<'a> {
             tape,
             inbox: Inbox::default(),
             outbox: Vec::new(),
-            heard: Vec::new(),
+            received: Vec::new(),
             offered: None,
             resumption,
         }
     }
 
-    /// What the session may be resumed with.
+    /// The secret to resume the session.
     #[must_use]
     pub(crate) fn resumption(&self) -> Option<ResumptionSecret> {
         self.resumption.clone()
     }
 
-    /// Whether the session is open.
+    /// Whether there is a session.
     #[must_use]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, ServerState::Live(_))
@@ -155,28 +155,28 @@ impl<'a> ServerEnd<'a> {
         self.inbox.consume(used);
         self.state = ServerState::Live(session);
         for message in got {
-            let said = match message {
-                FromClient::Operation(operation) => asked(operation, false),
-                FromClient::OperationWithContent(operation) => asked(operation, true),
-                FromClient::Content { id, bytes } => Said::Content {
+            let message = match message {
+                FromClient::Operation(operation) => operation_message(operation, false),
+                FromClient::OperationWithContent(operation) => operation_message(operation, true),
+                FromClient::Content { id, bytes } => SessionMessage::Content {
                     id,
                     bytes: bytes.into(),
                 },
-                FromClient::ContentEnd { id } => Said::ContentEnd { id },
+                FromClient::ContentEnd { id } => SessionMessage::ContentEnd { id },
                 FromClient::KeyOffer(offer) => {
                     self.offered = Some(offer);
-                    Said::OfferKeys(String::new())
+                    SessionMessage::OfferKeys(String::new())
                 }
-                FromClient::KeysRenewed(true) => Said::AcceptKeys,
-                FromClient::Goodbye(reason) => Said::Goodbye(reason as u8),
+                FromClient::KeysRenewed(true) => SessionMessage::AcceptKeys,
+                FromClient::Goodbye(reason) => SessionMessage::Goodbye(reason as u8),
                 other => panic!("not in these dialogs: {other:?}"),
             };
-            self.heard.push(said);
+            self.received.push(message);
         }
     }
 }
 
-/// What is drawn for the answer.
+/// The names of the draws for the reply.
 fn draws(step: &server::ServerStep) -> &'static [&'static str] {
     match step {
         server::ServerStep::LookUp(LookUp::Person(_)) => tape::KE2,
@@ -187,8 +187,8 @@ fn draws(step: &server::ServerStep) -> &'static [&'static str] {
     }
 }
 
-fn asked(operation: Operation, content: bool) -> Said {
-    Said::Operation {
+fn operation_message(operation: Operation, content: bool) -> SessionMessage {
+    SessionMessage::Operation {
         id: operation.id,
         group: operation.group,
         command: operation.command,
@@ -243,18 +243,18 @@ impl End for ServerEnd<'_> {
                     }
                 }
                 ServerState::Live(session) => return self.listen(session),
-                ServerState::Moving => panic!("a server that failed"),
+                ServerState::Moving => panic!("the server failed before"),
             }
         }
     }
 
-    fn say(&mut self, said: &Said) {
+    fn send_message(&mut self, message: &SessionMessage) {
         let ServerState::Live(session) = &mut self.state else {
             panic!("no session yet")
         };
         self.tape.purpose("new keys", tape::SHARE);
-        match said {
-            Said::Result {
+        match message {
+            SessionMessage::Result {
                 id,
                 code,
                 data,
@@ -273,7 +273,7 @@ impl End for ServerEnd<'_> {
                 }
                 .unwrap();
             }
-            Said::Event { group, event, data } => {
+            SessionMessage::Event { group, event, data } => {
                 let event = Event {
                     group: group.clone(),
                     event: event.clone(),
@@ -281,32 +281,32 @@ impl End for ServerEnd<'_> {
                 };
                 session.send_event(&event).unwrap();
             }
-            Said::Content { id, bytes } => session.send_content(*id, bytes.0.clone()),
-            Said::ContentEnd { id } => session.end_content(*id),
-            Said::OfferKeys(option) => {
+            SessionMessage::Content { id, bytes } => session.send_content(*id, bytes.0.clone()),
+            SessionMessage::ContentEnd { id } => session.end_content(*id),
+            SessionMessage::OfferKeys(option) => {
                 assert_eq!(session.option().name(), option);
                 assert!(session.offer_keys(&mut self.tape).unwrap());
             }
-            Said::AcceptKeys => {
+            SessionMessage::AcceptKeys => {
                 let offer = self.offered.take().unwrap();
                 let options = OptionList::new(options(&self.inputs.options));
                 let expires = self.inputs.welcome.expires;
                 let answered = session.answer_keys(&offer, &options, expires, &mut self.tape);
                 assert!(answered.unwrap());
             }
-            other => panic!("a server does not say {other:?}"),
+            other => panic!("a server does not send {other:?}"),
         }
     }
 
-    fn send(&mut self) -> Vec<u8> {
+    fn take_output(&mut self) -> Vec<u8> {
         if let ServerState::Live(session) = &mut self.state {
             session.flush(&mut self.outbox).unwrap();
         }
         std::mem::take(&mut self.outbox)
     }
 
-    fn heard(&mut self) -> Vec<Said> {
-        std::mem::take(&mut self.heard)
+    fn received(&mut self) -> Vec<SessionMessage> {
+        std::mem::take(&mut self.received)
     }
 
     fn tape(&self) -> &Tape {

@@ -1,9 +1,10 @@
-//! What tests say of themselves: the comment lines directly above each test function, attributes between
-//! them or not, and the comments in its body. What a file says at its top is said of no test.
+//! The comments that belong to a test: the comment lines directly above the test function, also if
+//! attributes stand between them, and the comments in its body. The comment at the top of a file
+//! belongs to no test.
 
 use crate::tree::File;
 
-/// The comment lines that belong to a test of this file.
+/// The comment lines that belong to the tests of this file.
 pub(crate) fn comments_of_tests(file: &File) -> Vec<&str> {
     if !file.is("rs") {
         return Vec::new();
@@ -18,13 +19,13 @@ pub(crate) fn comments_of_tests(file: &File) -> Vec<&str> {
 #[derive(Default)]
 struct Reader<'a> {
     found: Vec<&'a str>,
-    /// The comments directly above the line that comes next.
+    /// The comments directly above the next line.
     above: Vec<&'a str>,
-    /// Whether one of the attributes above it makes it a test.
+    /// Whether one of the attributes above the next line makes it a test.
     is_test: bool,
-    /// The brackets of an attribute that are still open.
+    /// The number of brackets of an attribute that are still open.
     open: usize,
-    /// How far the test that is being read is indented.
+    /// The indentation of the test that is being read, in bytes.
     inside: Option<usize>,
 }
 
@@ -55,7 +56,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `#[test]`, and those of other harnesses: `#[tokio::test(…)]`.
+/// Whether this is `#[test]` or that of another harness, such as `#[tokio::test(…)]`.
 fn makes_a_test(attribute: &str) -> bool {
     let path = attribute.trim_start_matches("#[");
     let path = path.split(['(', ']']).next().unwrap_or_default();
@@ -69,7 +70,7 @@ fn is_function(text: &str) -> bool {
 }
 
 #[test]
-fn what_stands_above_a_test_or_in_it_is_the_tests() {
+fn comments_above_a_test_and_in_its_body_belong_to_it() {
     let file = File::new(
         "a.rs",
         "//! no: the file's\n\
@@ -101,7 +102,7 @@ fn what_stands_above_a_test_or_in_it_is_the_tests() {
 }
 
 #[test]
-fn a_test_in_a_macro_or_a_module_is_one_and_a_file_without_tests_has_none() {
+fn tests_in_macros_are_found_and_other_files_have_none() {
     let file = File::new(
         "a.rs",
         "proptest! {\n    /// yes\n    #[test]\n    fn a(b in any::<u8>()) {\n        // yes\n    }\n    // no\n}\n",

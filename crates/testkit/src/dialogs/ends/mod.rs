@@ -1,5 +1,5 @@
-//! The machines of both ends, made from what a file says and driven by it. The one module here that calls those
-//! of sessions.
+//! Both ends of a recorded session: state machines that are made from a file and driven by it. The
+//! only module of `dialogs` that uses the state machines of sessions.
 
 mod client;
 mod server;
@@ -9,13 +9,13 @@ use countersign_crypto::site_key::{SiteKey, SiteSeed};
 use countersign_proto::session::EncryptionOption;
 use serde_json::value::RawValue;
 
-use super::form::{Inputs, Said};
+use super::form::{Inputs, SessionMessage};
 use super::tape::Tape;
 
 pub(crate) use client::ClientEnd;
 pub(crate) use server::ServerEnd;
 
-/// The options of these names.
+/// The encryption options with these names.
 #[must_use]
 pub(crate) fn options(names: &[String]) -> Vec<EncryptionOption> {
     names.iter().map(|name| name.parse().unwrap()).collect()
@@ -31,14 +31,14 @@ fn json(text: &str) -> Box<RawValue> {
 
 /// One end of one connection.
 pub(crate) trait End {
-    /// Takes what arrived, and does all that follows by itself.
+    /// Processes bytes that arrived.
     fn receive(&mut self, bytes: &[u8]);
-    /// Says what the program on top says.
-    fn say(&mut self, said: &Said);
-    /// What is to be sent.
-    fn send(&mut self) -> Vec<u8>;
-    /// What it heard since it was asked last.
-    fn heard(&mut self) -> Vec<Said>;
-    /// What it drew.
+    /// Sends a message of the application.
+    fn send_message(&mut self, message: &SessionMessage);
+    /// Takes the bytes that are to be sent.
+    fn take_output(&mut self) -> Vec<u8>;
+    /// Takes the messages that it received since the last call.
+    fn received(&mut self) -> Vec<SessionMessage>;
+    /// Its entropy.
     fn tape(&self) -> &Tape;
 }
