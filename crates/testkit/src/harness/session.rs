@@ -89,6 +89,6 @@ fn opening(account: AccountId, proof: Proof, max_sessions: usize, cut: &Cut) -> 
         option: EncryptionOption::HybridAes256Gcm,
         peer: "192.0.2.7:1234".to_owned(),
         cut: Box::new(move |reason| *cut.lock().unwrap() = Some(reason)),
-        max_sessions: most: max_sessions,
+        max_sessions,
     }
 }

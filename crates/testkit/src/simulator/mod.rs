@@ -214,7 +214,11 @@ impl<'a> Simulator<'a> {
             Direction::ToServer => {
                 let expired = self.now >= EXPIRES;
                 let received = self.server_receives();
-                assert_eq!(received == Err(SessionRefusal::Expired), expired, "{received:?}");
+                assert_eq!(
+                    received == Err(SessionRefusal::Expired),
+                    expired,
+                    "{received:?}"
+                );
                 if expired {
                     self.counts.expirations += 1;
                     self.log_in_again();
