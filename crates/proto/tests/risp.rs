@@ -152,7 +152,7 @@ fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anythin
         let needed = 2 + width + 200;
         assert_eq!(
             parse(&announce(200), &MaxLength(200)),
-            Ok(Step::Incomplete { needed })
+            Ok(Parsed::Incomplete { needed })
         );
         let refused = Malformed::TooLong {
             command: Command(number),

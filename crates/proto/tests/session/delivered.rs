@@ -159,7 +159,7 @@ fn a_wrong_proof_of_the_session_code_is_refused() {
     );
     assert_eq!(
         refused.err(),
-        Some(Failed::Server(Refusal::NotAuthenticated))
+        Some(Failed::Server(SessionRefusal::NotAuthenticated))
     );
 }
 
@@ -207,7 +207,7 @@ fn what_is_put_in_before_the_proof_opens_no_session() {
         });
         assert_eq!(
             refused.err(),
-            Some(Failed::Server(Refusal::NotAuthenticated))
+            Some(Failed::Server(SessionRefusal::NotAuthenticated))
         );
     }
 }

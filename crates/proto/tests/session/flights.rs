@@ -256,7 +256,7 @@ fn a_flight_that_returns_is_answered_in_every_order() {
             risp::put(&mut late, c::MAX_PACKET, Value::U32(ASKED)).unwrap();
             let session = loose.session.as_mut().unwrap();
             let refused = session.receive(0, &mut late, &mut Vec::new());
-            assert!(matches!(refused, Err(Refusal::BadPacket(_))));
+            assert!(matches!(refused, Err(SessionRefusal::BadPacket(_))));
         }
     }
 }

@@ -196,7 +196,7 @@ fn a_session_that_was_not_renewed_in_time_is_refused() {
     assert_eq!(pair.server.receive(EXPIRES - 1, &mut [], &mut got), Ok(0));
     assert_eq!(
         pair.server.receive(EXPIRES, &mut [], &mut got),
-        Err(Refusal::Expired)
+        Err(SessionRefusal::Expired)
     );
 }
 

@@ -123,7 +123,10 @@ fn packets_that_are_repeated_dropped_moved_or_bare_end_the_session() {
         let second = sent_by_client(&mut pair, &[operation(2, &2)]);
         let mut wire = meddle(first, second);
         assert!(
-            matches!(at_server(&mut pair, &mut wire), Err(Refusal::BadPacket(_))),
+            matches!(
+                at_server(&mut pair, &mut wire),
+                Err(SessionRefusal::BadPacket(_))
+            ),
             "{what}"
         );
     }
@@ -189,7 +192,7 @@ fn an_expired_session_is_refused() {
     let refused = pair
         .server
         .receive(EXPIRES, &mut wire.clone(), &mut Vec::new());
-    assert_eq!(refused, Err(Refusal::Expired));
+    assert_eq!(refused, Err(SessionRefusal::Expired));
     assert!(
         pair.server
             .receive(EXPIRES - 1, &mut wire, &mut Vec::new())
@@ -215,7 +218,7 @@ fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
             .err()
     };
     assert_eq!(run(invalid.repeat(8)), None);
-    assert_eq!(run(invalid.repeat(9)), Some(Refusal::TooManyInvalid));
+    assert_eq!(run(invalid.repeat(9)), Some(SessionRefusal::TooManyInvalid));
     assert_eq!(
         run(vec![0x9f, 0xff, 0x04, 0x00]),
         None,
@@ -223,7 +226,7 @@ fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
     );
     assert!(matches!(
         run(vec![0x9f, 0xff, 0x04, 0x01]),
-        Some(Refusal::Malformed(_))
+        Some(SessionRefusal::Malformed(_))
     ));
 }
 
@@ -244,7 +247,7 @@ fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
     };
     assert_eq!(
         (refusal, sent),
-        (Refusal::TooManyUnauthenticated, 8_192 + 256)
+        (SessionRefusal::TooManyUnauthenticated, 8_192 + 256)
     );
 
     let (mut out, mut wire) = (
@@ -253,7 +256,7 @@ fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
     );
     let login = server::ServerLoginAttempt::new(site.settings.clone());
     let refused = site.advance(login, &mut wire, &mut out).map(|_| ()).err();
-    assert_eq!(refused, Some(Refusal::TooManyUnauthenticated));
+    assert_eq!(refused, Some(SessionRefusal::TooManyUnauthenticated));
     assert!(out.len() <= 4_096);
 }
 

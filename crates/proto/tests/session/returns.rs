@@ -91,10 +91,16 @@ fn a_repeated_return_is_refused() {
             }
         },
     );
-    assert_eq!(again.err(), Some(Failed::Server(Refusal::NotAuthenticated)));
+    assert_eq!(
+        again.err(),
+        Some(Failed::Server(SessionRefusal::NotAuthenticated))
+    );
     // The same secret with a number that was used is a repetition too.
     let used = log_in(&site, settings, Who::Return(&resumption));
-    assert_eq!(used.err(), Some(Failed::Server(Refusal::NotAuthenticated)));
+    assert_eq!(
+        used.err(),
+        Some(Failed::Server(SessionRefusal::NotAuthenticated))
+    );
 }
 
 /// [SES-49]: no bit of RESUME can be changed, and which one it was makes no difference.
@@ -120,12 +126,12 @@ fn a_return_that_was_tampered_with_is_refused() {
         );
         assert_eq!(
             tampered.err(),
-            Some(Failed::Server(Refusal::NotAuthenticated)),
+            Some(Failed::Server(SessionRefusal::NotAuthenticated)),
             "byte {byte}"
         );
     }
     assert_eq!(
-        Refusal::NotAuthenticated.wire(),
+        SessionRefusal::NotAuthenticated.wire(),
         WireError::NotAuthenticated
     );
     // Nothing of that used an attempt up.
@@ -200,7 +206,7 @@ fn an_unknown_session_and_a_locked_account_are_refused_alike() {
     for refused in [locked, unknown] {
         assert_eq!(
             refused.err(),
-            Some(Failed::Server(Refusal::NotAuthenticated))
+            Some(Failed::Server(SessionRefusal::NotAuthenticated))
         );
     }
 }

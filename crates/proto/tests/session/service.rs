@@ -56,7 +56,7 @@ fn a_site_with_another_key_learns_nothing_and_the_client_warns() {
     let mut settings = site.client();
     settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
     let failed = log_in(&site, settings, Who::Service(&site.robot)).err();
-    assert_eq!(failed, Some(Failed::Server(Refusal::OtherSite)));
+    assert_eq!(failed, Some(Failed::Server(SessionRefusal::OtherSite)));
     let mut settings = site.client();
     settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
     let mut out = Vec::new();
@@ -95,7 +95,9 @@ fn a_replayed_first_message_opens_no_session() {
     let mut forged = [&[0xa0, 0x03, 0, 0, 0, 22, 0, 0, 0, 2][..], &[0; 18]].concat();
     assert_eq!(
         site.advance(login, &mut forged, &mut out).map(|_| ()).err(),
-        Some(Refusal::BadPacket("forged, repeated or out of order"))
+        Some(SessionRefusal::BadPacket(
+            "forged, repeated or out of order"
+        ))
     );
 }
 

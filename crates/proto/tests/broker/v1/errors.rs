@@ -77,7 +77,7 @@ fn compare(name: &str, ours: Result<(), V1Refusal>, recorded: &Value, offered: &
     assert_eq!(u64::from(refusal.status()), expected, "{name}: {refusal}");
     let ours: Value = serde_json::from_str(&refusal.body()).unwrap();
     let Ok(recorded) = serde_json::from_str::<Value>(body(recorded)) else {
-        assert_eq!(refusal, Refusal::NotVerified, "{name}");
+        assert_eq!(refusal, V1Refusal::NotVerified, "{name}");
         return;
     };
     let more = &recorded["additionalInformation"];
@@ -88,7 +88,7 @@ fn compare(name: &str, ours: Result<(), V1Refusal>, recorded: &Value, offered: &
         return;
     }
     if more["rootError"].is_string() || closed(name).is_some() {
-        let plain = matches!(refusal, Refusal::NotVerified | Refusal::Stale { .. });
+        let plain = matches!(refusal, V1Refusal::NotVerified | V1Refusal::Stale { .. });
         assert!(plain, "{name}: {refusal}");
         return;
     }
@@ -188,7 +188,7 @@ fn a_recorded_ticket_cannot_be_read_through_errors() {
                 let pieces = data_encoding::BASE64.encode(&pieces);
                 other["ticket"]["message"] = json!(format!("{pieces}:{lock}"));
                 let refused = there.accept(other.to_string().as_bytes(), now);
-                assert_eq!(refused.map(|_| ()), Err(Refusal::NotVerified));
+                assert_eq!(refused.map(|_| ()), Err(V1Refusal::NotVerified));
                 spliced += 1;
             }
         }
@@ -205,10 +205,10 @@ fn a_recorded_ticket_cannot_be_read_through_errors() {
             let mut other = whole.clone();
             other["id"] = json!(data_encoding::BASE64.encode(&changed));
             let refused = there.accept(other.to_string().as_bytes(), now).map(|_| ());
-            let of_time_alone = matches!(refused, Err(Refusal::Stale { .. }));
+            let of_time_alone = matches!(refused, Err(V1Refusal::Stale { .. }));
             // A digit of the time, of the vector or of the final nonce may become another one: the
             // acknowledgement then fits no question.
-            assert!(refused == Err(Refusal::Nonces) || of_time_alone || refused.is_ok());
+            assert!(refused == Err(V1Refusal::Nonces) || of_time_alone || refused.is_ok());
         }
     }
 }

@@ -70,7 +70,7 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
             let answer = verified.answer(&site, &first, Some(&second), now, &mut SystemEntropy);
             if name.contains("sha1") {
                 // They know SHA-1 alone, which is checked but not signed with.
-                assert_eq!(answer, Err(Refusal::NoCommonHash), "{name}");
+                assert_eq!(answer, Err(V1Refusal::NoCommonHash), "{name}");
                 continue;
             }
             let answer = serde_json::to_string(&answer.unwrap()).unwrap();

@@ -108,11 +108,11 @@ fn a_ticket_is_refused_when_it_is_over_and_by_everybody_else() {
     let accept = |now| there.accept(presentation.as_bytes(), now).map(|_| ());
     assert_eq!(accept(NOW + limits::TOLERANCE), Ok(()));
     let late = NOW + limits::TOLERANCE + 1;
-    assert_eq!(accept(late), Err(Refusal::Stale { clock: late }));
+    assert_eq!(accept(late), Err(V1Refusal::Stale { clock: late }));
     // Another provider that shares the key.
     there.id = "Application C".to_owned();
     let refused = there.accept(presentation.as_bytes(), NOW).map(|_| ());
-    assert_eq!(refused, Err(Refusal::NotVerified));
+    assert_eq!(refused, Err(V1Refusal::NotVerified));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
         .verify(&site, Some(&first), &public("consumer2"), NOW)
         .unwrap();
     let refused = verified.answer(&site, &first, None, NOW, &mut SystemEntropy);
-    assert_eq!(refused, Err(Refusal::Application(Which::Requested)));
+    assert_eq!(refused, Err(V1Refusal::Application(Role::Requested)));
     // A stranger, another key, and another application's key.
     let stranger = public("consumer2");
     let mut other = first.clone();
@@ -136,7 +136,7 @@ fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
     for known in [None, Some(&other), Some(&renamed)] {
         let opened = site.open(&text).unwrap();
         let refused = opened.verify(&site, known, &stranger, NOW).map(|_| ());
-        assert_eq!(refused, Err(Refusal::NotVerified));
+        assert_eq!(refused, Err(V1Refusal::NotVerified));
     }
 }
 
@@ -178,7 +178,7 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     assert!(answer(&parts, &sealed, NOW).is_ok());
     assert_eq!(
         next(*asked, &cipher).err(),
-        Some(ConsumerError::Refused(409))
+        Some(V1ConsumerError::Refused(409))
     );
 
     // What does not lead anywhere is not tried at all.
@@ -189,11 +189,11 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     };
     assert_eq!(
         next(asked, &same).err(),
-        Some(ConsumerError::NothingInCommon)
+        Some(V1ConsumerError::NothingInCommon)
     );
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let none = ours.answered(asked, 409, b"{}", NOW, &mut SystemEntropy);
-    assert_eq!(none.err(), Some(ConsumerError::Refused(409)));
+    assert_eq!(none.err(), Some(V1ConsumerError::Refused(409)));
 }
 
 #[test]
@@ -209,12 +209,12 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
     };
     assert_eq!(
         read(second, &body, NOW),
-        Err(ConsumerError::FailedVerification)
+        Err(V1ConsumerError::FailedVerification)
     );
     let late = NOW + limits::TOLERANCE + 1;
     let (third, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let old = answer(&parts, &sealed, NOW).unwrap();
-    assert_eq!(read(third, &old, late), Err(ConsumerError::Stale));
+    assert_eq!(read(third, &old, late), Err(V1ConsumerError::Stale));
     let whole: V1SealedMessage = serde_json::from_str(&body).unwrap();
     for at in [0, 100, 400, whole.message.len() - 2] {
         let mut changed = whole.clone();
@@ -228,7 +228,7 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
         let text = serde_json::to_string(&changed).unwrap();
         assert_eq!(
             read(asked, &text, NOW),
-            Err(ConsumerError::FailedVerification)
+            Err(V1ConsumerError::FailedVerification)
         );
     }
     assert_eq!(read(first, &body, NOW), Ok(()));
@@ -252,9 +252,9 @@ fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
     let of_another = other
         .acknowledged(200, accepted.answer.as_bytes())
         .map(|_| ());
-    assert_eq!(of_another, Err(ConsumerError::FailedVerification));
+    assert_eq!(of_another, Err(V1ConsumerError::FailedVerification));
     let refused = presenting.acknowledged(403, b"{}").map(|_| ());
-    assert_eq!(refused, Err(ConsumerError::Refused(403)));
+    assert_eq!(refused, Err(V1ConsumerError::Refused(403)));
 }
 
 /// The story: an acknowledgement that said to be an hour old was believed.

@@ -250,7 +250,7 @@ fn a_signature_that_covers_less_or_other_things_is_not_read() {
             ..fields.clone()
         };
         assert_eq!(
-            Signed::read(&other).err(),
+            UnverifiedSignature::read(&other).err(),
             Some(SignatureError::Fields),
             "{signature}"
         );
@@ -264,7 +264,10 @@ fn a_signature_that_covers_less_or_other_things_is_not_read() {
         signature: format!("{}, a=:{}:", fields.signature, "A".repeat(FIELD)),
         ..fields
     };
-    assert_eq!(Signed::read(&long).err(), Some(SignatureError::Fields));
+    assert_eq!(
+        UnverifiedSignature::read(&long).err(),
+        Some(SignatureError::Fields)
+    );
 }
 
 #[test]
