@@ -11,13 +11,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use countersign_proto::session::limits::{CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost};
+use countersign_proto::session::limits::{CONTENT_WINDOW, MIN_PIECE_COST, piece_cost};
 use countersign_proto::session::{Goodbye, SessionRefusal, client, server};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, StreamFuture};
 use tokio::sync::mpsc;
 
 /// As many pieces as may be on their way to a reader, and the end.
-const PIECES: usize = (CONTENT_WINDOW / LEAST_PIECE_COST) as usize + 1;
+const PIECES: usize = (CONTENT_WINDOW / MIN_PIECE_COST) as usize + 1;
 
 /// Why content that arrives is incomplete. What came of it must not be taken for the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

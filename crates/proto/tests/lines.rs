@@ -28,7 +28,9 @@ fn decoded(bytes: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, bool) {
             match line {
                 Ok(Some(line)) => lines.push(line.to_vec()),
                 Ok(None) => break,
-                Err(TooLong { longest }) => {
+                Err(TooLong {
+                    max_length: longest,
+                }) => {
                     assert_eq!(longest, MAX_LENGTH);
                     return (lines, true);
                 }

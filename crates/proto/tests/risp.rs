@@ -157,7 +157,7 @@ fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anythin
         let refused = Malformed::TooLong {
             command: Command(number),
             length: 201,
-            longest: 200,
+            max_length: 200,
         };
         assert_eq!(parse(&announce(201), &MaxLength(200)), Err(refused));
     }

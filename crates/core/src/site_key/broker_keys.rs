@@ -26,7 +26,7 @@ pub struct BrokerKeys {
     pub(crate) site: v2::site::Site,
     /// A key whose private half is not used: requests of applications that are not registered are verified with it.
     pub(crate) decoy: PartyPublic,
-    pub(crate) master: Option<v1::master::Master>,
+    pub(crate) master: Option<v1::site::V1Site>,
     /// What the ticket keys of the symmetric ticket path are derived from.
     pub(crate) tickets: Secret<32>,
 }
@@ -43,7 +43,7 @@ impl BrokerKeys {
         };
         let keys = v1.keys.iter().map(|key| RsaKey::from_pem(&key.private));
         let keys: Vec<RsaKey> = keys.collect::<Result<_, _>>()?;
-        let master = (!keys.is_empty()).then(|| v1::master::Master {
+        let master = (!keys.is_empty()).then(|| v1::site::V1Site {
             keys,
             ciphers: Cipher::ALL.to_vec(),
             hashes: RsaHash::ALL.to_vec(),

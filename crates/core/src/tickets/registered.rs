@@ -21,7 +21,7 @@ const ROOM_FOR_UNKNOWN: usize = 1_024;
 pub struct Registered {
     /// What is registered.
     pub application: Application,
-    pub(super) v1: Option<v1::master::V1Application>,
+    pub(super) v1: Option<v1::site::V1Application>,
     pub(super) v2: Option<v2::site::Application>,
     /// From then on its keys are others.
     until: Option<Timestamp>,

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use countersign_core::throttle::{LoginThrottleLimits, PenaltyLimits};
-use countersign_proto::session::limits::{GREATEST_MAX_PACKET, LEAST_MAX_PACKET};
+use countersign_proto::session::limits::{MAX_MAX_PACKET, MIN_MAX_PACKET};
 use countersign_server::limits::Limits;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -48,7 +48,7 @@ pub(super) struct LimitsSection {
     rekeys_per_minute: Given<u32, 1>,
     params_bytes: Bytes<256>,
     unsent_bytes: Bytes<4_096>,
-    max_packet: Given<u32, { LEAST_MAX_PACKET as u64 }, { GREATEST_MAX_PACKET as u64 }>,
+    max_packet: Given<u32, { MIN_MAX_PACKET as u64 }, { MAX_MAX_PACKET as u64 }>,
     penalty_threshold: Given<u32, 1>,
     penalty_first: Millis<0>,
     penalty_longest: Millis<0>,

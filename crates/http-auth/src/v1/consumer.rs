@@ -10,7 +10,7 @@ use countersign_proto::broker::v1::consumer::{
     V1PendingPresentation,
 };
 use countersign_proto::broker::v1::hawk::{self, HawkRequest};
-use countersign_proto::broker::v1::master::V1Credentials;
+use countersign_proto::broker::v1::site::V1Credentials;
 use countersign_proto::broker::v2::Refusal;
 use data_encoding::HEXLOWER;
 use http::uri::Authority;
@@ -53,7 +53,7 @@ impl Consumer<V1> {
         self.change(|parties| Parties {
             id: parties.id.clone(),
             keys,
-            master: site,
+            site_keys: site,
             ciphers: parties.ciphers.clone(),
             hashes: parties.hashes.clone(),
         });
@@ -96,7 +96,7 @@ impl ConsumerEdition for V1 {
         let parties = Parties {
             id: application.id,
             keys: application.keys,
-            master: site.keys,
+            site_keys: site.keys,
             ciphers: Cipher::ALL.to_vec(),
             hashes: vec![RsaHash::Sha256],
         };
@@ -109,13 +109,13 @@ impl ConsumerEdition for V1 {
 
     fn check(parties: &Parties) -> Result<(), NotBuilt> {
         let has = |use_of: fn(RsaHash) -> bool| parties.hashes.iter().any(|hash| use_of(*hash));
-        if !has(RsaHash::signs) || !has(hawk::knows) {
+        if !has(RsaHash::signs) || !has(hawk::supports) {
             return Err(NotBuilt::Hashes);
         }
         if parties.ciphers.is_empty() {
             return Err(NotBuilt::Ciphers);
         }
-        if parties.keys.is_empty() || parties.master.is_empty() {
+        if parties.keys.is_empty() || parties.site_keys.is_empty() {
             return Err(NotBuilt::Keys);
         }
         Ok(())
@@ -147,7 +147,7 @@ impl ConsumerEdition for V1 {
                 .await?;
             let now = consumer.clock.now();
             let answered =
-                parties.answered(asked, status.as_u16(), &answer, now, &mut SystemEntropy);
+                parties.read_response(asked, status.as_u16(), &answer, now, &mut SystemEntropy);
             match answered.map_err(|trouble| told(By::Site, status, &trouble))? {
                 ResponseAction::Granted(granted) => return signs(granted),
                 ResponseAction::Again(next, sealed) => (asked, request) = (*next, sealed),
@@ -167,7 +167,7 @@ impl ConsumerEdition for V1 {
         presenting: V1PendingPresentation,
         (status, answer): (StatusCode, Bytes),
     ) -> Result<V1Credentials, ConsumerError> {
-        let acknowledged = presenting.acknowledged(status.as_u16(), &answer);
+        let acknowledged = presenting.read_acknowledgement(status.as_u16(), &answer);
         acknowledged.map_err(|trouble| told(By::Provider, status, &trouble))
     }
 
@@ -206,7 +206,7 @@ impl ConsumerEdition for V1 {
 /// Hawk has two hashes. A ticket for another one is not presented: nothing could be signed with it.
 fn signs(granted: Box<V1IssuedTicket>) -> Result<Box<V1IssuedTicket>, ConsumerError> {
     let hash = granted.response().one_time_credentials.hash.parse();
-    match hash.is_ok_and(hawk::knows) {
+    match hash.is_ok_and(hawk::supports) {
         true => Ok(granted),
         false => Err(told(By::Site, StatusCode::OK, &Trouble::NothingInCommon)),
     }

@@ -129,7 +129,7 @@ impl Provider<V1> {
             Arc::new(Parties {
                 id: parties.id.clone(),
                 keys,
-                master: site,
+                site_keys: site,
                 ciphers: parties.ciphers.clone(),
                 hashes: parties.hashes.clone(),
             })
@@ -235,7 +235,7 @@ impl ProviderEdition for V1 {
         let parties = Parties {
             id: application.id,
             keys: application.keys,
-            master: site.keys,
+            site_keys: site.keys,
             ciphers: Cipher::ALL.to_vec(),
             hashes: vec![RsaHash::Sha256],
         };
@@ -265,8 +265,8 @@ impl ProviderEdition for V1 {
             let outcome = Outcome::Stale { from: stale_from };
             state.decided.hold(digest, outcome);
         }
-        let presented = provider.parties.get().prove(opened, now)?;
-        if provider.is_of_before(presented.made()) {
+        let presented = provider.parties.get().verify_id_object(opened, now)?;
+        if provider.is_of_before(presented.issued_at()) {
             state.decided.hold(digest, Outcome::Stale { from: 0 });
             return Err(V1Refusal::Stale { clock: now }.into());
         }

@@ -127,7 +127,7 @@ impl ConsumerEdition for V2 {
         let response = consumer
             .exchange(By::Site, to, request.into(), limits::SEALED, transport)
             .await?;
-        let granted = parties.granted(asked, &accepted(By::Site, response)?);
+        let granted = parties.read_response(asked, &accepted(By::Site, response)?);
         granted.map_err(|_| ConsumerError::FailedVerification(By::Site))
     }
 
@@ -143,7 +143,7 @@ impl ConsumerEdition for V2 {
         presenting: PendingPresentation,
         response: (StatusCode, Bytes),
     ) -> Result<Credentials, ConsumerError> {
-        let acknowledged = presenting.acknowledged(&accepted(By::Provider, response)?);
+        let acknowledged = presenting.read_acknowledgement(&accepted(By::Provider, response)?);
         acknowledged.map_err(|_| ConsumerError::FailedVerification(By::Provider))
     }
 

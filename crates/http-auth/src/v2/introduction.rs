@@ -59,7 +59,7 @@ impl Site {
             Unread::Broken(error) => IntroductionError::Unreachable(error.to_string()),
         })?;
         let told: Option<Introduction> = serde_json::from_slice(&text).ok();
-        let believed = told.and_then(|told| told.believe(key));
+        let believed = told.and_then(|told| told.verify(key));
         let introduced = believed.ok_or(IntroductionError::FailedVerification)?;
         Ok(Self {
             id: introduced.id,

@@ -6,8 +6,8 @@
 //! put_operation, put_outcome, put_event, ContentLine::put --> bytes
 //! ```
 //!
-//! A line ends with LF or CRLF; the last one of a stream may lack its end. An empty line is a line like any
-//! other, and is no operation.
+//! A line ends with LF or CRLF; the last line of a stream may have no line end. An empty line is
+//! not an operation.
 
 mod decoder;
 mod envelope;

@@ -5,7 +5,7 @@ use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::SessionRefusal;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::limits::{
-    BODY_TURNS, CONTENT_TURNS, CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost,
+    BODY_TURNS, CONTENT_TURNS, CONTENT_WINDOW, MIN_PIECE_COST, piece_cost,
 };
 use countersign_proto::session::server::FromClient;
 use serde_json::value::to_raw_value;
@@ -140,7 +140,7 @@ fn a_sender_stops_at_the_window_and_goes_on_with_credit() {
 fn short_pieces_count_for_more_than_they_are() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
-    let most = CONTENT_WINDOW / LEAST_PIECE_COST;
+    let most = CONTENT_WINDOW / MIN_PIECE_COST;
     for _ in 0..most + 10 {
         pair.server.send_content(1, vec![7]);
     }

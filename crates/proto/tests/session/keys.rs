@@ -3,7 +3,7 @@
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Operation;
 use countersign_proto::session::client::FromSite;
-use countersign_proto::session::limits::{LEAST_MAX_PACKET, REKEY_AFTER};
+use countersign_proto::session::limits::{MIN_MAX_PACKET, REKEY_AFTER};
 use countersign_proto::session::server::FromClient;
 use countersign_proto::session::{EncryptionOption, OptionList, SessionRefusal};
 use serde_json::value::RawValue;
@@ -73,7 +73,7 @@ fn works(pair: &mut Pair) {
 #[test]
 fn a_client_renews_the_keys_and_with_them_the_time() {
     for option in ALL {
-        for max_packet in [LEAST_MAX_PACKET, 65_536] {
+        for max_packet in [MIN_MAX_PACKET, 65_536] {
             let mut pair = session(option, max_packet);
             let client = &mut pair.client.session;
             assert_eq!(client.expires(), EXPIRES);

@@ -101,7 +101,7 @@ impl Site {
             zone: "example.org".parse().unwrap(),
             options,
             max_packet,
-            known: Arc::new(StaticKeyCache::default()),
+            static_keys: Arc::new(StaticKeyCache::default()),
         };
         let identity = |seed| Identity::from_seed(IdentitySeed(Secret::from_bytes(seed)));
         Self {

@@ -22,7 +22,10 @@ fn a_service_logs_in_under_every_option() {
             let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
             assert!(pair.client.identity.is_none());
         }
-        assert_eq!((site.settings.known.len(), settings.known.len()), (1, 1));
+        assert_eq!(
+            (site.settings.static_keys.len(), settings.static_keys.len()),
+            (1, 1)
+        );
     }
 }
 

@@ -110,7 +110,7 @@ async fn tell_time(nonce: Option<&str>, peer: &Peer, shared: &Arc<Shared>) -> Re
     signed(peer, shared, |shared| {
         let opened = shared.site.opened()?;
         let now = u64::try_from(clock::now().millis()).unwrap_or_default();
-        Some(Clock::tell(nonce, now, opened.broker.party()?))
+        Some(Clock::issue(nonce, now, opened.broker.party()?))
     })
     .await
 }
@@ -120,7 +120,7 @@ async fn introduce(peer: &Peer, shared: &Arc<Shared>) -> Reply {
     signed(peer, shared, |shared| {
         let opened = shared.site.opened()?;
         let keys = [opened.broker.party()?.public().clone()];
-        Some(Introduction::tell(opened.broker.id(), &keys, &opened.key))
+        Some(Introduction::issue(opened.broker.id(), &keys, &opened.key))
     })
     .await
 }

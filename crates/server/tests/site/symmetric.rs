@@ -192,7 +192,7 @@ async fn a_silent_session_keeps_all_who_wait_no_longer_than_one_question() {
         site_keys: site.keys,
         suite: SealingSuite::XWing,
     };
-    let granted = parties.granted_in_session("ledger", *ticket).unwrap();
+    let granted = parties.read_session_response("ledger", *ticket).unwrap();
     let (_, presentation) = granted.present(millis(), &mut SystemEntropy).unwrap();
     let router = Router::new().route("/who", get(async || "verified"));
     let mut service = provider.layer(router);
@@ -278,7 +278,7 @@ async fn a_ticket_of_the_fast_path_is_presented_once() {
     };
     let http = reqwest::Client::new();
     for ticket in tickets.into_iter().take(2) {
-        let granted = parties.granted_in_session("ledger", ticket).unwrap();
+        let granted = parties.read_session_response("ledger", ticket).unwrap();
         let (presenting, body) = granted.present(millis(), &mut SystemEntropy).unwrap();
         let present = async || {
             let request = http
@@ -289,7 +289,7 @@ async fn a_ticket_of_the_fast_path_is_presented_once() {
         };
         let (status, answer) = present().await;
         assert_eq!(status, 200);
-        assert!(presenting.acknowledged(&answer).is_ok());
+        assert!(presenting.read_acknowledgement(&answer).is_ok());
         assert_eq!(present().await, (409, Refusal::Replayed.body().into()));
     }
 }

@@ -148,7 +148,7 @@ async fn what_goes_wrong_says_with_whom() {
     assert_eq!(failure(client, &ledger).await, not_allowed);
     // Another key than the one that is registered.
     let known = |name| {
-        move |it: &mut countersign_proto::broker::v1::master::V1Application| {
+        move |it: &mut countersign_proto::broker::v1::site::V1Application| {
             it.keys = vec![public(name)];
         }
     };

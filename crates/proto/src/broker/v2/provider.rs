@@ -1,8 +1,8 @@
-//! The application that is called: accepts tickets.
+//! The provider: verifies and accepts tickets.
 //!
 //! ```text
-//! Unverified::read ── (cheap checks: its header) ── Provider::verify ── Presented ── (not presented before:
-//! the ticket store says so) ── acknowledge
+//! UnverifiedPresentation::read ── (cheap checks of the header) ── Provider::verify
+//!   ── VerifiedPresentation ── (the replay cache has not seen the ticket) ── acknowledge
 //! ```
 
 use countersign_crypto::entropy::Entropy;
@@ -14,31 +14,31 @@ use super::message::{
     AcknowledgedNonces, Acknowledgement, CIPHER, HASH, IdObject, Nonce, Presentation, SealedTicket,
     Ticket, write,
 };
-use super::presentation::{associated_data, of_acknowledgement, of_id_object, shared_secret};
+use super::presentation::{acknowledgement_key, associated_data, id_object_key, shared_secret};
 use super::sealed::{Kind, TicketHeader};
 use super::{Credentials, Refusal, TicketKey, limits};
 
-/// An application's own keys, and the site's.
+/// The provider's keys and the site's public keys.
 #[derive(Clone)]
 pub struct Provider {
-    /// Its id.
+    /// The provider's id.
     pub id: String,
-    /// Its keys, the newest first. A ticket may be sealed to any.
+    /// The provider's keys, newest first. A ticket may be sealed to any.
     pub keys: Vec<PartyKey>,
     /// The site's id.
     pub site: String,
-    /// The site's keys, of which one must have signed the ticket.
+    /// The site's public keys. One of them must have signed the ticket.
     pub site_keys: Vec<PartyPublic>,
-    /// The keys of tickets that come by the fast path; none where nobody asked the site for any.
+    /// Keys of symmetric tickets. Empty if this provider requested none from the site.
     pub ticket_keys: Vec<TicketKey>,
 }
 
-/// A presentation that was read. Nothing of it is verified, and reading it took no public-key operation.
+/// A presentation that was parsed and not verified. Parsing does no public-key operation.
 #[derive(Debug)]
 pub struct UnverifiedPresentation(pub(super) Presentation);
 
 impl UnverifiedPresentation {
-    /// Reads the JSON body of the request.
+    /// Parses the JSON body of the request.
     ///
     /// # Errors
     /// [`Refusal::NotVerified`].
@@ -50,34 +50,34 @@ impl UnverifiedPresentation {
         presentation.map(Self).map_err(|_| Refusal::NotVerified)
     }
 
-    /// What a signed ticket says in the clear; `None` for a ticket of the fast path, which opens without a
-    /// public-key operation.
+    /// The plaintext header of a signed ticket. `None` for a symmetric ticket, which is decrypted
+    /// without a public-key operation.
     #[must_use]
     pub fn header(&self) -> Option<TicketHeader> {
         match &self.0.ticket {
             SealedTicket::Signed(ticket) => ticket.header,
-            SealedTicket::Fast(_) => None,
+            SealedTicket::Symmetric(_) => None,
         }
     }
 
-    /// Whether verifying it takes public-key operations.
+    /// Whether verification needs public-key operations.
     #[must_use]
     pub fn is_signed(&self) -> bool {
         matches!(self.0.ticket, SealedTicket::Signed(_))
     }
 }
 
-/// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
-/// yet.
+/// A verified ticket for this provider, presented by its consumer. The caller must still check that
+/// it was not presented before.
 #[derive(Debug)]
 pub struct VerifiedPresentation {
     ticket: Ticket,
     object: IdObject,
     ephemeral: HybridPublic,
-    said: [u8; 32],
+    transcript_hash: [u8; 32],
 }
 
-/// Somebody who proved to be this application, and what they share with us from now on.
+/// A consumer that was authenticated, and the secret that it shares with this provider.
 #[derive(Debug)]
 pub struct Accepted {
     /// The consumer, and the secret that its requests are signed with.
@@ -123,7 +123,7 @@ impl Provider {
         if !known {
             return Err(distrust);
         }
-        let text = of_id_object(once)
+        let text = id_object_key(once)
             .open(
                 &associated_data(&presentation.ticket, &[]),
                 &presentation.id,
@@ -149,7 +149,7 @@ impl Provider {
             return Err(Refusal::Clock);
         }
         Ok(VerifiedPresentation {
-            said: associated_data(&presentation.ticket, &presentation.id),
+            transcript_hash: associated_data(&presentation.ticket, &presentation.id),
             ticket,
             object,
             ephemeral,
@@ -161,10 +161,10 @@ impl Provider {
         let to = (self.id.as_str(), self.keys.as_slice());
         match ticket {
             SealedTicket::Signed(ticket) => ticket
-                .believe(Kind::Ticket, from, to)
+                .verify_and_open(Kind::Ticket, from, to)
                 .ok()
                 .map(|believed| believed.message),
-            SealedTicket::Fast(ticket) => self.open(ticket),
+            SealedTicket::Symmetric(ticket) => self.open(ticket),
         }
     }
 }
@@ -209,9 +209,14 @@ impl VerifiedPresentation {
             encapsulated,
         };
         let text = write(&nonces).ok_or(distrust)?;
-        let message = of_acknowledgement(&self.ticket.one_time_credentials, self.object.iv)
-            .seal(&self.said, text.expose());
-        let secret = shared_secret(&self.ticket.secret, &ephemeral, &self.said, &message);
+        let message = acknowledgement_key(&self.ticket.one_time_credentials, self.object.iv)
+            .seal(&self.transcript_hash, text.expose());
+        let secret = shared_secret(
+            &self.ticket.secret,
+            &ephemeral,
+            &self.transcript_hash,
+            &message,
+        );
         let answer = serde_json::to_string(&Acknowledgement { message }).map_err(|_| distrust)?;
         Ok(Accepted {
             credentials: Credentials {

@@ -31,7 +31,7 @@ fn granted(
     body: &str,
     now: u64,
 ) -> Box<V1IssuedTicket> {
-    let answered = consumer.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy);
+    let answered = consumer.read_response(asked, 200, body.as_bytes(), now, &mut SystemEntropy);
     match answered.unwrap() {
         ResponseAction::Granted(granted) => granted,
         ResponseAction::Again(..) => panic!("asked again"),
@@ -66,7 +66,7 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
                     continue;
                 }
             };
-            assert_eq!((verified.names().0, verified.requested()), (A, B));
+            assert_eq!((verified.replay_key().0, verified.requested()), (A, B));
             let answer = verified.answer(&site, &first, Some(&second), now, &mut SystemEntropy);
             if name.contains("sha1") {
                 // They know SHA-1 alone, which is checked but not signed with.
@@ -104,7 +104,7 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
             let told = accepted.auth_data.unwrap();
             assert_eq!(told.get(), config["registry"][A]["authData"].to_string());
             let here = presenting
-                .acknowledged(200, accepted.answer.as_bytes())
+                .read_acknowledgement(200, accepted.answer.as_bytes())
                 .unwrap();
             assert_eq!(here.key.expose(), accepted.credentials.key.expose());
             assert_eq!(
@@ -139,7 +139,7 @@ fn the_consumer_accepts_recorded_answers_and_acknowledgements() {
         let mut drawn = Drawn::nonce(&id["finalNonce"]).then(iv);
         let (presenting, _) = granted.present(at(step), &mut drawn).unwrap();
         let shared = presenting
-            .acknowledged(200, body(&step["response"]).as_bytes())
+            .read_acknowledgement(200, body(&step["response"]).as_bytes())
             .unwrap();
         let recorded = &flow["consumerCredentials"];
         assert_eq!(shared.application, recorded["application"], "{name}");

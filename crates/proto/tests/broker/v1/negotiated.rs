@@ -6,7 +6,7 @@ use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::V1Refusal;
 use countersign_proto::broker::v1::consumer::{ResponseAction, V1ConsumerError};
-use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_proto::broker::v1::site::{V1Application, V1Site};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ const NOW: u64 = 1_800_000_000_000;
 
 /// A site that knows all that we do, a consumer and a provider that are registered with these lists.
 struct Parties {
-    site: Master,
+    site: V1Site,
     first: V1Application,
     second: V1Application,
 }
@@ -252,7 +252,7 @@ fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
     let (asked, request) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let request = serde_json::to_string(&request).unwrap();
     let body = parties.answer(&request, NOW).unwrap();
-    let answered = ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
+    let answered = ours.read_response(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
     let Ok(ResponseAction::Granted(granted)) = answered else {
         panic!("{answered:?}")
     };
@@ -272,7 +272,7 @@ fn the_hash_of_a_ticket_is_one_that_hawk_knows() {
     let (asked, request) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let request = serde_json::to_string(&request).unwrap();
     let body = parties.answer(&request, NOW).unwrap();
-    let answered = ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
+    let answered = ours.read_response(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
     let Ok(ResponseAction::Granted(granted)) = answered else {
         panic!("{answered:?}")
     };
@@ -290,7 +290,7 @@ fn our_consumer_says_that_there_is_nothing_in_common() {
     ] {
         let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
         let body = refusal.body();
-        let answered = ours.answered(asked, 500, body.as_bytes(), NOW, &mut SystemEntropy);
+        let answered = ours.read_response(asked, 500, body.as_bytes(), NOW, &mut SystemEntropy);
         assert_eq!(answered.err(), Some(error));
     }
 }

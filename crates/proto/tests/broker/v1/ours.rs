@@ -6,7 +6,7 @@ use countersign_crypto::rsa::RsaHash;
 use countersign_proto::broker::v1::consumer::{
     ResponseAction, V1Consumer, V1ConsumerError, V1IssuedTicket,
 };
-use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_proto::broker::v1::site::{V1Application, V1Site};
 use countersign_proto::broker::v1::{Role, V1Refusal, V1SealedMessage, limits};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn lists() -> Value {
     json!({ "ciphers": ["aes-256-ctr", "aes-256-cbc"], "hashes": ["sha256"], "authData": null })
 }
 
-fn site() -> (Master, V1Application, V1Application) {
+fn site() -> (V1Site, V1Application, V1Application) {
     let first = application(A, "consumer", &lists());
     (
         master(&lists()),
@@ -30,7 +30,7 @@ fn site() -> (Master, V1Application, V1Application) {
 
 /// The site's part, to the end.
 fn answer(
-    (site, first, second): &(Master, V1Application, V1Application),
+    (site, first, second): &(V1Site, V1Application, V1Application),
     asked: &V1SealedMessage,
     now: u64,
 ) -> Result<String, V1Refusal> {
@@ -42,11 +42,11 @@ fn answer(
 
 fn granted(
     ours: &V1Consumer,
-    site: &(Master, V1Application, V1Application),
+    site: &(V1Site, V1Application, V1Application),
 ) -> Box<V1IssuedTicket> {
     let (asked, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let body = answer(site, &sealed, NOW).unwrap();
-    match ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy) {
+    match ours.read_response(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy) {
         Ok(ResponseAction::Granted(granted)) => granted,
         other => panic!("{other:?}"),
     }
@@ -64,14 +64,14 @@ fn keys_are_rotated_without_a_pause() {
     let (presenting, presentation) = granted.present(NOW, &mut SystemEntropy).unwrap();
     let mut there = provider(&lists());
     there.keys.insert(0, key("master"));
-    there.master.insert(0, public("consumer2"));
+    there.site_keys.insert(0, public("consumer2"));
     let accepted = there
         .accept(presentation.as_bytes(), NOW)
         .unwrap()
         .acknowledge();
     assert!(
         presenting
-            .acknowledged(200, accepted.answer.as_bytes())
+            .read_acknowledgement(200, accepted.answer.as_bytes())
             .is_ok()
     );
 }
@@ -157,7 +157,7 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let next = |asked, refusal: &V1Refusal| {
         let body = refusal.body();
-        ours.answered(
+        ours.read_response(
             asked,
             refusal.status(),
             body.as_bytes(),
@@ -192,7 +192,7 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
         Some(V1ConsumerError::NothingInCommon)
     );
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
-    let none = ours.answered(asked, 409, b"{}", NOW, &mut SystemEntropy);
+    let none = ours.read_response(asked, 409, b"{}", NOW, &mut SystemEntropy);
     assert_eq!(none.err(), Some(V1ConsumerError::Refused(409)));
 }
 
@@ -204,7 +204,7 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
     let (second, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let body = answer(&parts, &sealed, NOW).unwrap();
     let read = |asked, body: &str, now| {
-        ours.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy)
+        ours.read_response(asked, 200, body.as_bytes(), now, &mut SystemEntropy)
             .map(|_| ())
     };
     assert_eq!(
@@ -250,10 +250,10 @@ fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
         .unwrap()
         .acknowledge();
     let of_another = other
-        .acknowledged(200, accepted.answer.as_bytes())
+        .read_acknowledgement(200, accepted.answer.as_bytes())
         .map(|_| ());
     assert_eq!(of_another, Err(V1ConsumerError::FailedVerification));
-    let refused = presenting.acknowledged(403, b"{}").map(|_| ());
+    let refused = presenting.read_acknowledgement(403, b"{}").map(|_| ());
     assert_eq!(refused, Err(V1ConsumerError::Refused(403)));
 }
 
@@ -283,7 +283,7 @@ fn an_acknowledgement_is_of_now() {
             nonces["ts"] = json!(made);
             let message = cipher.encipher(&key, &iv, nonces.to_string().as_bytes());
             let answer = json!({ "message": BASE64.encode(&message.unwrap()) }).to_string();
-            let believed = presenting.acknowledged(200, answer.as_bytes());
+            let believed = presenting.read_acknowledgement(200, answer.as_bytes());
             assert_eq!(believed.map(|_| ()), expected, "{made}");
         }
     }

@@ -6,8 +6,8 @@ use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::consumer::V1Consumer;
-use countersign_proto::broker::v1::master::{Master, V1Application};
 use countersign_proto::broker::v1::provider::V1Provider;
+use countersign_proto::broker::v1::site::{V1Application, V1Site};
 use serde_json::Value;
 
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros");
@@ -65,8 +65,8 @@ pub(super) fn with_sha256(mut hashes: Vec<RsaHash>) -> Vec<RsaHash> {
     hashes
 }
 
-pub(super) fn master(of: &Value) -> Master {
-    Master {
+pub(super) fn master(of: &Value) -> V1Site {
+    V1Site {
         keys: vec![key("master")],
         ciphers: ciphers(&of["ciphers"]),
         hashes: hashes(&of["hashes"]),
@@ -88,7 +88,7 @@ pub(super) fn consumer(of: &Value) -> V1Consumer {
     V1Consumer {
         id: A.to_owned(),
         keys: vec![key("consumer")],
-        master: vec![public("master")],
+        site_keys: vec![public("master")],
         ciphers: ciphers(&of["ciphers"]),
         hashes: with_sha256(hashes(&of["hashes"])),
     }
@@ -98,7 +98,7 @@ pub(super) fn provider(of: &Value) -> V1Provider {
     V1Provider {
         id: B.to_owned(),
         keys: vec![key("provider")],
-        master: vec![public("master")],
+        site_keys: vec![public("master")],
         ciphers: ciphers(&of["ciphers"]),
         hashes: hashes(&of["hashes"]),
     }

@@ -78,7 +78,7 @@ fn no_change_of_an_answer_is_believed() {
         let (asked, _) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
         let refused = parties
             .consumer
-            .granted(asked, change.as_bytes())
+            .read_response(asked, change.as_bytes())
             .map(|_| ());
         assert_eq!(refused, Err(ConsumerError::FailedVerification), "{change}");
     }
@@ -126,7 +126,9 @@ fn no_change_of_an_acknowledgement_is_believed() {
     let whole: Value = serde_json::from_str(&accept()).unwrap();
     for change in changes(&whole) {
         let (presenting, _) = parties.presented();
-        let refused = presenting.acknowledged(change.as_bytes()).map(|_| ());
+        let refused = presenting
+            .read_acknowledgement(change.as_bytes())
+            .map(|_| ());
         assert_eq!(
             refused.err(),
             Some(ConsumerError::FailedVerification),
@@ -144,7 +146,7 @@ fn messages_are_not_taken_for_each_other() {
     let reflected = serde_json::to_string(&request).unwrap();
     let refused = parties
         .consumer
-        .granted(asked, reflected.as_bytes())
+        .read_response(asked, reflected.as_bytes())
         .map(|_| ());
     assert_eq!(refused, Err(ConsumerError::FailedVerification));
     let answer: Value = serde_json::from_str(&answer).unwrap();

@@ -29,7 +29,9 @@ fn two_applications_share_a_secret_that_the_site_does_not_know() {
         );
         let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
         assert_eq!(accepted.auth_data.get(), r#"{"may":["read"]}"#);
-        let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+        let here = presenting
+            .read_acknowledgement(accepted.answer.as_bytes())
+            .unwrap();
         let there = accepted.credentials;
         assert_eq!(
             (here.application.as_str(), there.application.as_str()),
@@ -57,7 +59,9 @@ fn every_dialog_has_a_secret_and_nonces_of_its_own() {
             .unwrap();
         let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
         if let Some(presenting) = presenting.take() {
-            let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+            let here = presenting
+                .read_acknowledgement(accepted.answer.as_bytes())
+                .unwrap();
             assert_eq!(here.secret, accepted.credentials.secret);
         }
         secrets.push(accepted.credentials.secret);
@@ -81,7 +85,11 @@ fn keys_are_rotated_without_a_pause() {
         .accept(presentation.as_bytes(), NOW)
         .unwrap();
     let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
-    assert!(presenting.acknowledged(accepted.answer.as_bytes()).is_ok());
+    assert!(
+        presenting
+            .read_acknowledgement(accepted.answer.as_bytes())
+            .is_ok()
+    );
     // And now they do, but have not forgotten the older one.
     parties.consumer.keys.insert(0, party(12));
     parties.consumer.site_keys.insert(0, public(11));
@@ -106,7 +114,7 @@ fn a_clock_that_is_an_hour_wrong_is_put_right_by_the_site() {
         assert_eq!(parties.answer(&request, NOW), Err(Refusal::Clock));
 
         let nonce = Nonce([7; 16]);
-        let told = Clock::tell(nonce, NOW, &parties.site.keys[0]);
+        let told = Clock::issue(nonce, NOW, &parties.site.keys[0]);
         let site = &parties.consumer.site_keys;
         let offset = told.offset(nonce, site, wrong).unwrap();
         let (_, request) = parties
@@ -207,7 +215,7 @@ fn an_acknowledgement_is_of_now() {
             let presented = parties.provider.accept(presentation.as_bytes(), NOW);
             let accepted = presented.unwrap().acknowledge(made, &mut SystemEntropy);
             let answer = accepted.unwrap().answer;
-            let believed = presenting.acknowledged(answer.as_bytes());
+            let believed = presenting.read_acknowledgement(answer.as_bytes());
             assert_eq!(believed.is_ok(), expected, "{made}");
         }
     }
@@ -297,7 +305,7 @@ fn another_provider_and_another_consumer_can_do_nothing_with_a_ticket() {
     let presented = parties.provider.accept(another.as_bytes(), NOW).unwrap();
     let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
     let refused = presenting
-        .acknowledged(accepted.answer.as_bytes())
+        .read_acknowledgement(accepted.answer.as_bytes())
         .map(|_| ());
     assert_eq!(refused.err(), Some(ConsumerError::FailedVerification));
 }
@@ -330,7 +338,7 @@ fn a_message_is_read_to_the_limit_and_not_one_beyond() {
     let long = format!("{presentation}{}", " ".repeat(limits::SEALED));
     assert_eq!(parties.accept(&long, NOW), Err(Refusal::NotVerified));
     let long = vec![b' '; limits::SEALED + 1];
-    assert!(presenting.acknowledged(&long).is_err());
+    assert!(presenting.read_acknowledgement(&long).is_err());
 }
 
 // [BRK-5]
@@ -343,7 +351,7 @@ fn every_request_has_a_name_of_its_own_that_the_site_can_remember() {
         let verified = request
             .verify(&parties.site, known, &stranger(), NOW)
             .unwrap();
-        let (requester, nonce) = verified.names();
+        let (requester, nonce) = verified.replay_key();
         assert_eq!(requester, A);
         nonce
     };

@@ -88,7 +88,9 @@ impl Parties {
     pub(super) fn granted(&self) -> IssuedTicket {
         let (asked, request) = self.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
         let answer = self.answer(&request, NOW).unwrap();
-        self.consumer.granted(asked, answer.as_bytes()).unwrap()
+        self.consumer
+            .read_response(asked, answer.as_bytes())
+            .unwrap()
     }
 
     pub(super) fn presented(&self) -> (PendingPresentation, String) {

@@ -33,7 +33,7 @@ fn granted(parties: &Parties, key: &TicketKey, now: u64) -> IssuedTicket {
     // As it travels.
     let text = serde_json::to_string(&response(parties, key, now)).unwrap();
     let response = serde_json::from_str(&text).unwrap();
-    parties.consumer.granted_in_session(B, response).unwrap()
+    parties.consumer.read_session_response(B, response).unwrap()
 }
 
 fn presented(parties: &Parties, key: &TicketKey, now: u64) -> (PendingPresentation, String) {
@@ -54,7 +54,9 @@ fn a_ticket_of_the_fast_path_leads_to_a_secret_that_the_site_does_not_know() {
     assert_eq!((accepted.requester(), accepted.expires()), (A, NOW + HOUR));
     let accepted = accepted.acknowledge(NOW, &mut SystemEntropy).unwrap();
     assert_eq!(accepted.auth_data.get(), r#"{"may":["read"]}"#);
-    let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+    let here = presenting
+        .read_acknowledgement(accepted.answer.as_bytes())
+        .unwrap();
     let there = accepted.credentials;
     assert_eq!((here.id, here.expires), (there.id, there.expires));
     assert_eq!(here.secret, there.secret);
@@ -145,7 +147,7 @@ fn a_key_is_good_for_tickets_of_its_time_alone() {
     ] {
         let (_, presentation) = presented(&parties, &key(7), made);
         assert_eq!(parties.accept(&presentation, made), expected, "{made}");
-        assert_eq!(key(7).is_of(made), expected.is_ok());
+        assert_eq!(key(7).covers(made), expected.is_ok());
     }
     // What was made in its time is accepted after it, until it is over.
     let over = last + HOUR;
@@ -155,7 +157,7 @@ fn a_key_is_good_for_tickets_of_its_time_alone() {
     let refused = parties.accept(&presentation, over + 1);
     assert_eq!(refused, Err(Refusal::Expired));
     let end = key(7).until() + limits::MAX_TICKET;
-    assert!(!key(7).is_over(end) && key(7).is_over(end + 1));
+    assert!(!key(7).is_expired(end) && key(7).is_expired(end + 1));
 }
 
 // [BRK-7] and [BRK-51]
@@ -176,7 +178,7 @@ fn a_consumer_takes_its_own_tickets_alone() {
     let take = |requested: &str, change: fn(&mut AuthResponse)| {
         let mut response = response(&parties, &key(7), NOW);
         change(&mut response);
-        let taken = parties.consumer.granted_in_session(requested, response);
+        let taken = parties.consumer.read_session_response(requested, response);
         taken.map(|_| ())
     };
     assert_eq!(take(B, |_| ()), Ok(()));
@@ -194,7 +196,7 @@ fn handed_over(parties: &Parties) -> SealedMessage {
     let keys = [key(7), key(8)];
     let handed = parties
         .site
-        .hand_over(&keys, &parties.second, to, &mut SystemEntropy);
+        .seal_ticket_keys(&keys, &parties.second, to, &mut SystemEntropy);
     handed.unwrap()
 }
 
@@ -206,7 +208,7 @@ fn ticket_keys_are_read_by_their_provider_alone() {
     let keys = parties.provider.ticket_keys(&message).unwrap();
     let names: Vec<_> = keys.iter().map(TicketKey::name).collect();
     assert_eq!(names, [key(7).name(), key(8).name()]);
-    assert!(keys[0].is_of(NOW - HOUR) && !keys[0].is_of(NOW + HOUR));
+    assert!(keys[0].covers(NOW - HOUR) && !keys[0].covers(NOW + HOUR));
     // They open what the site's own do.
     let (_, presentation) = presented(&parties, &key(8), NOW);
     let mut provider = parties.provider;
