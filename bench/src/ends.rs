@@ -47,7 +47,7 @@ impl Ends {
             zone: "example.org".parse()?,
             options: OptionList::new([option]),
             max_packet: DEFAULT_MAX_PACKET,
-            known: Arc::new(StaticKeyCache::default()),
+            static_keys: Arc::new(StaticKeyCache::default()),
         };
         Ok(Self {
             server: Arc::new(server),
@@ -103,7 +103,7 @@ impl Ends {
 
     /// Both ends forget the secret that they share, as if they had never met.
     pub(crate) fn forget(&mut self) {
-        self.client.known = Arc::new(StaticKeyCache::default());
+        self.client.static_keys = Arc::new(StaticKeyCache::default());
         let old = &self.server;
         self.server = Arc::new(server::ServerSettings {
             key: old.key.clone(),
@@ -112,7 +112,7 @@ impl Ends {
             zone: old.zone.clone(),
             options: old.options.clone(),
             max_packet: old.max_packet,
-            known: Arc::new(StaticKeyCache::default()),
+            static_keys: Arc::new(StaticKeyCache::default()),
         });
     }
 }

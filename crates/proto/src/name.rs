@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_added_where_there_is_none() {
+    fn a_name_without_a_zone_gets_the_default_zone() {
         let zone = "local".parse().unwrap();
         let add = |name: &str| {
             name.parse::<AccountName>()
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_the_reason() {
+    fn an_invalid_name_is_rejected_with_the_reason() {
         let longest = "a".repeat(64);
         assert!(longest.parse::<AccountName>().is_ok());
         let cases = [
@@ -221,7 +221,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_reads_back_the_same(text in ".{0,200}") {
+        fn any_text_is_rejected_or_round_trips(text in ".{0,200}") {
             if let Ok(name) = text.parse::<AccountName>() {
                 prop_assert!(name.to_string().len() <= AccountName::MAX_LENGTH);
                 prop_assert_eq!(name.to_string().parse::<AccountName>(), Ok(name));

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_and_its_owner_are_told_apart() {
+    fn entries_of_different_owners_or_names_are_distinct() {
         let mut cache = cache();
         for (owner, name) in [("ab", "c"), ("a", "bc"), ("", "abc"), ("abc", "")] {
             let first = cache.insert(owner, name.as_bytes(), NOW, NOW);
@@ -252,7 +252,7 @@ mod tests {
 
     /// Dropped entries must not be accepted again after the clock was set back by two milliseconds.
     #[test]
-    fn a_clock_that_is_set_back_a_little_brings_nothing_back() {
+    fn a_clock_that_is_set_back_a_little_does_not_admit_replays() {
         let span = WINDOW.past + WINDOW.ahead;
         let mut cache = cache();
         let (at, made) = (NOW + span - 1, NOW + span - 1 + WINDOW.ahead);
@@ -277,7 +277,7 @@ mod tests {
     /// A clock that is far ahead for a moment must not drop entries that are fresh by the correct
     /// time.
     #[test]
-    fn a_clock_that_was_far_ahead_for_a_moment_brings_nothing_back() {
+    fn a_clock_that_was_far_ahead_for_a_moment_does_not_admit_replays() {
         let mut cache = cache();
         assert_eq!(cache.insert("a", b"1", NOW, NOW), Ok(()));
         let ahead = NOW + 10_000;
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_one_owner_does_not_take_it_all() {
+    fn memory_is_bounded_in_total_and_per_owner() {
         let limits = ReplayLimits {
             entries: 8,
             entries_per_owner: 2,
@@ -330,7 +330,7 @@ mod tests {
     proptest! {
         /// Compares with a model that drops nothing, with a clock that is sometimes set back.
         #[test]
-        fn nothing_is_accepted_twice_and_nothing_fresh_is_refused(steps in steps()) {
+        fn every_fresh_message_is_accepted_exactly_once(steps in steps()) {
             let limits = ReplayLimits { entries: 6, entries_per_owner: 3 };
             let mut cache = ReplayCache::new(WINDOW, limits, NOW, NOW);
             let mut accepted: Vec<(u8, u8, u64)> = Vec::new();

@@ -133,7 +133,7 @@ mod tests {
     /// count as a part of the key.
     /// characters".
     #[test]
-    fn a_uri_survives_how_it_was_copied() {
+    fn a_uri_with_copied_white_space_is_parsed() {
         let uri = uri();
         let text = uri.to_string();
         let (first, second) = text.split_at(60);
@@ -152,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_wrapping_is_read(width in 1..80_usize, end in "[ \t\r\n]{1,3}") {
+        fn a_uri_wrapped_anywhere_is_parsed(width in 1..80_usize, end in "[ \t\r\n]{1,3}") {
             let uri = uri();
             let text = uri.to_string();
             let lines: Vec<&str> = text

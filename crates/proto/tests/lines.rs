@@ -69,7 +69,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn lines_are_the_same_however_the_bytes_are_cut(
+    fn lines_do_not_depend_on_how_the_bytes_are_split(
         bytes in bytes(),
         sizes in prop::collection::vec(1..80_usize, 1..8),
     ) {
@@ -77,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_one_line_and_is_read_as_the_same(
+    fn a_written_envelope_is_one_line_and_round_trips(
         (id, content) in any::<(u64, bool)>(),
         (name, text) in ("[a-z][a-z0-9_]{0,9}", any::<String>()),
         (code, bytes) in any::<(u16, Vec<u8>)>(),

@@ -142,7 +142,7 @@ fn integers_of_16_32_and_64_bytes_are_values_of_that_many_bytes() {
 
 /// [RISP-5] and [RISP-6]
 #[test]
-fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anything_arrives() {
+fn a_length_at_the_limit_is_accepted_and_one_over_it_is_rejected_before_any_data_arrives() {
     for (number, width) in [(0x8000_u16, 1_usize), (0x9000, 2), (0xa000, 4), (0xb000, 8)] {
         let announce = |length: u64| {
             let mut wire = number.to_be_bytes().to_vec();
@@ -165,7 +165,7 @@ fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anythin
 
 /// [RISP-6]
 #[test]
-fn the_longest_of_all_lengths_neither_overflows_nor_reserves() {
+fn the_maximum_length_neither_overflows_nor_allocates() {
     let wire = [&[0xb0, 0x00][..], &[0xff; 8]].concat();
     let refused = parse(&wire, &MaxLength(u64::MAX));
     assert!(matches!(
@@ -184,7 +184,7 @@ fn the_longest_of_all_lengths_neither_overflows_nor_reserves() {
 
 /// [RISP-7]
 #[test]
-fn a_reader_ends_after_what_is_malformed() {
+fn a_reader_ends_after_a_malformed_command() {
     let wire = [0x70, 0x00, 0x80, 0x00, 0x05, 0x70, 0x00];
     let mut reader = Reader::new(&wire, &MaxLength(4));
     assert!(matches!(reader.next(), Some(Ok(_))));
@@ -195,7 +195,7 @@ fn a_reader_ends_after_what_is_malformed() {
 
 /// [RISP-8]
 #[test]
-fn a_value_that_does_not_fit_its_command_is_refused_and_nothing_is_written() {
+fn a_value_that_does_not_fit_its_command_is_rejected_and_nothing_is_written() {
     let mut out = vec![1, 2, 3];
     let long = vec![0; 256];
     let refused = put(&mut out, Command(0x8000), Value::Bytes(&long));
@@ -265,7 +265,7 @@ proptest! {
 
     /// [RISP-3]: however a stream is split, the same commands come out.
     #[test]
-    fn splitting_changes_nothing(
+    fn splitting_a_stream_does_not_change_its_commands(
         commands in proptest::collection::vec(any_command(), 0..12),
         cuts in proptest::collection::vec(1_usize..200, 1..40),
     ) {

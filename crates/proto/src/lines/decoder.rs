@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_and_an_empty_line_are_given_out_as_they_are() {
+    fn a_byte_order_mark_and_an_empty_line_are_returned_unchanged() {
         let mut decoder = Decoder::new(8);
         let bytes = "\u{feff}a\n\n\r\n".as_bytes();
         decoder.tail(16).extend_from_slice(bytes);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_a_long_line_is_given_back() {
+    fn memory_of_a_long_line_is_freed() {
         let mut decoder = Decoder::new(1 << 20);
         decoder.tail(0).extend_from_slice(&vec![b'a'; 1 << 20]);
         decoder.tail(1).push(b'\n');

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_may_be_left_out_and_nothing_unknown_may_be_added() {
+    fn parameters_are_optional_and_unknown_fields_are_rejected() {
         let line = br#"{"id":1,"group":"site","command":"status"}"#;
         let (operation, content) = read_operation(line).unwrap();
         assert_eq!((operation.params.get(), content), ("{}", false));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn json_that_was_laid_out_over_lines_is_written_on_one() {
+    fn json_with_line_breaks_is_written_on_one_line() {
         let params = raw("{\n  \"name\":\r\n \"a\\nb\" }");
         let mut out = Vec::new();
         put_operation(&mut out, &Operation::new(1, "a", "b", params), false).unwrap();
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_content_are_as_the_page_shows_them() {
+    fn lines_of_content_have_the_documented_form() {
         let lines = "{\"piece\":\"Y291bnRlcnNpZ24K\"}\n\"end\"\n{\"broken\":\"why\"}\n";
         let read: Vec<_> = lines
             .lines()

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ends_come_to_the_same_secrets() {
+    fn both_ends_derive_the_same_secrets() {
         for option in EncryptionOption::FORWARD_SECRET {
             let offering = Offering::new(option, &mut SystemEntropy);
             let (answer, one) = answer(option, offering.share(), &mut SystemEntropy).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_another_form_is_refused() {
+    fn a_share_of_the_wrong_form_is_rejected() {
         let hybrid = EncryptionOption::HybridAes256Gcm;
         let classical = EncryptionOption::X25519Aes256Gcm;
         let offer = |option| Offering::new(option, &mut SystemEntropy);

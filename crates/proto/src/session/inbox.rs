@@ -57,7 +57,7 @@ mod tests {
     use super::Inbox;
 
     #[test]
-    fn what_was_not_used_stays_in_front_of_what_follows() {
+    fn unread_bytes_precede_bytes_that_arrive_later() {
         let mut inbox = Inbox::default();
         inbox.tail(3).extend_from_slice(b"abc");
         inbox.consume(2);

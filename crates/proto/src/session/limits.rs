@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lower_limit_holds_within_bounds() {
+    fn the_agreed_packet_limit_is_the_lower_one_within_bounds() {
         assert_eq!(agreed_max_packet(65_536, None), 65_536);
         assert_eq!(agreed_max_packet(65_536, Some(1_000)), 1_000);
         assert_eq!(agreed_max_packet(1_000, Some(65_536)), 1_000);

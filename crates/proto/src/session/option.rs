@@ -301,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_named_by_its_options_and_their_order() {
+    fn a_list_id_depends_on_the_options_and_their_order() {
         use EncryptionOption::{HybridAes256Gcm as A, HybridChaCha20Poly1305 as B};
         assert_ne!(OptionList::new([A, B]).id(), OptionList::new([B, A]).id());
         assert_eq!(OptionList::new([A, B, A]), OptionList::default());
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_whose_id_does_not_name_it_is_refused() {
+    fn a_list_with_a_wrong_id_is_rejected() {
         let mut wire = OptionList::default().wire();
         wire.swap(8, 10);
         wire.swap(9, 11);

@@ -188,7 +188,7 @@ mod tests {
 
     /// [SES-45] The second offer in one read arrives before an answer to the first is possible.
     #[test]
-    fn there_is_one_offer_at_a_time() {
+    fn only_one_key_offer_is_pending_at_a_time() {
         let option = EncryptionOption::X25519Aes256Gcm;
         let established = Established::new(option, &[1; 32], &[2; 32], 65_536);
         let rekeying = || Rekeying::new(End::Server, &established);

@@ -42,7 +42,7 @@ mod tests {
     use super::Transcript;
 
     #[test]
-    fn who_said_what_matters_and_who_was_faster_does_not() {
+    fn the_digest_depends_on_the_direction_of_commands_and_not_on_timing() {
         let (mut a, mut b, mut c) = (
             Transcript::default(),
             Transcript::default(),

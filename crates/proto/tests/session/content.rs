@@ -72,7 +72,7 @@ fn bytes_of(got: &[FromSite], wanted: u64) -> Vec<u8> {
 
 /// [SES-40]
 #[test]
-fn a_result_with_content_is_told_at_once_and_its_content_comes_whole() {
+fn a_result_arrives_at_once_and_its_content_completely() {
     for max_packet in [256, 1_000, 65_536, 1 << 20] {
         let mut pair = session(max_packet);
         pair.server.send_outcome_with_content(&outcome(7)).unwrap();
@@ -94,7 +94,7 @@ fn a_result_with_content_is_told_at_once_and_its_content_comes_whole() {
 
 /// [SES-40]
 #[test]
-fn an_operation_takes_content_along_and_none_at_all_is_content_too() {
+fn an_operation_carries_content_which_may_be_empty() {
     let mut pair = session(256);
     let client = &mut pair.client.session;
     client.send_operation_with_content(&operation(1)).unwrap();
@@ -118,7 +118,7 @@ fn an_operation_takes_content_along_and_none_at_all_is_content_too() {
 
 /// [SES-41]
 #[test]
-fn a_sender_stops_at_the_window_and_goes_on_with_credit() {
+fn a_sender_stops_at_the_window_and_continues_with_credit() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     let window = usize::try_from(CONTENT_WINDOW).unwrap();
@@ -137,7 +137,7 @@ fn a_sender_stops_at_the_window_and_goes_on_with_credit() {
 
 /// [SES-41]
 #[test]
-fn short_pieces_count_for_more_than_they_are() {
+fn short_pieces_count_as_the_minimum_cost() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     let most = CONTENT_WINDOW / MIN_PIECE_COST;
@@ -154,7 +154,7 @@ fn short_pieces_count_for_more_than_they_are() {
 
 /// [SES-43]
 #[test]
-fn a_slow_reader_of_one_stream_stops_no_other() {
+fn a_slow_receiver_of_one_stream_does_not_block_others() {
     let mut pair = session(4_096);
     let window = usize::try_from(CONTENT_WINDOW).unwrap();
     for id in [1, 2] {
@@ -175,7 +175,7 @@ fn a_slow_reader_of_one_stream_stops_no_other() {
 
 /// [SES-43]
 #[test]
-fn long_messages_take_turns() {
+fn long_messages_are_interleaved() {
     let mut pair = session(4_096);
     let long = |id| Outcome {
         data: to_raw_value(&"x".repeat(200_000)).unwrap(),
@@ -229,7 +229,7 @@ fn many_streams_share_a_session() {
 /// [SES-25]: of the long messages that may be begun the shortest is through first; one more than these waits
 /// until one of them has ended, however short it is.
 #[test]
-fn one_long_message_more_than_may_be_begun_waits() {
+fn a_long_message_over_the_limit_waits() {
     for (before, first) in [(BODY_TURNS - 1, true), (BODY_TURNS, false)] {
         let mut pair = session(4_096);
         let lengths = std::iter::repeat_n(100_000, before).chain([20_000]);
@@ -252,7 +252,7 @@ fn one_long_message_more_than_may_be_begun_waits() {
 
 /// [SES-42]
 #[test]
-fn a_reader_cancels_and_nothing_more_comes() {
+fn no_content_arrives_after_its_receiver_cancelled() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     pair.server.send_content(1, vec![7; 10]);
@@ -278,7 +278,7 @@ fn a_reader_cancels_and_nothing_more_comes() {
 
 /// [SES-42]
 #[test]
-fn a_sender_cancels_and_the_reader_is_told_that_it_is_not_whole() {
+fn cancelling_by_the_sender_marks_content_as_incomplete() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     pair.server.send_content(1, vec![7; 10]);
@@ -293,7 +293,7 @@ fn a_sender_cancels_and_the_reader_is_told_that_it_is_not_whole() {
 
 /// [SES-42]: what was not even told when it was given up is told, and its result is not lost.
 #[test]
-fn content_that_is_cancelled_before_it_began_does_not_take_its_result_along() {
+fn content_cancelled_before_it_started_does_not_cancel_its_result() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     pair.server.send_content(1, vec![7; 100_000]);
@@ -332,7 +332,7 @@ fn an_operation_is_cancelled_in_both_directions() {
 
 /// New keys in the middle of content change nothing about it.
 #[test]
-fn content_goes_on_over_new_keys() {
+fn content_continues_under_new_keys() {
     let mut pair = session(1_000);
     let option = pair.client.session.option();
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();

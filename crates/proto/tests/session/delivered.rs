@@ -71,7 +71,7 @@ fn a_service_names_its_thumbprint_and_proves_the_session_code() {
 
 /// [SES-36]: whatever is wrong, the site's answer has the same length and the end is the same.
 #[test]
-fn wrong_pass_phrase_unknown_name_and_locked_account_look_alike() {
+fn wrong_pass_phrase_unknown_name_and_locked_account_are_indistinguishable() {
     let (mut site, settings) = site(65_536);
     let refused = |site: &Site, who| {
         let mut lengths = Vec::new();
@@ -99,7 +99,7 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_look_alike() {
 /// [SES-38]: nothing of the dialog in the clear can be changed; what the site said is signed, and checked
 /// before the pass phrase is used.
 #[test]
-fn a_changed_dialog_opens_no_session() {
+fn a_changed_dialog_does_not_open_a_session() {
     let (site, settings) = site(65_536);
     let mut length = 0;
     log_in_through(
@@ -166,7 +166,7 @@ fn a_wrong_proof_of_the_session_code_is_refused() {
 /// [SES-38]: flights that were all alike let whoever had recorded a login give the site's answer and its packets
 /// to the client once more, which took them for its site's and sealed new packets under the old keys.
 #[test]
-fn a_recorded_answer_opens_no_second_session() {
+fn a_recorded_response_does_not_open_a_second_session() {
     let (site, settings) = site(65_536);
     for who in [Who::Service(&site.robot), Who::Person("maria", PASSPHRASE)] {
         let mut recorded = Vec::new();
@@ -194,7 +194,7 @@ fn a_recorded_answer_opens_no_second_session() {
 /// [SES-6]: the proof covers what somebody put in between the site's answer and it. The site once worked out
 /// the proof that it expects when it answered, and opened a session that nobody could use.
 #[test]
-fn what_is_put_in_before_the_proof_opens_no_session() {
+fn an_insertion_before_the_proof_opens_no_session() {
     let (site, settings) = site(65_536);
     for put_in in [&[0x70, 0x00][..], &[0x20, 0x00, 0, 1, 0, 0]] {
         let mut flights = 0;
@@ -214,7 +214,7 @@ fn what_is_put_in_before_the_proof_opens_no_session() {
 
 /// Its sessions renew their keys and are returned to like any other.
 #[test]
-fn its_sessions_have_keys_to_renew_and_can_be_returned_to() {
+fn its_sessions_renew_keys_and_can_be_resumed() {
     let (site, settings) = site(65_536);
     let mut pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
     let client = &mut pair.client.session;

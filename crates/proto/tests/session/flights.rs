@@ -70,7 +70,7 @@ fn choice(site: &Site, option: EncryptionOption) -> Vec<u8> {
 
 /// [SES-60] and [SES-61]: with `delivered-key`, of a person and of a service; the limit holds wherever it stood.
 #[test]
-fn a_flight_of_delivered_key_is_answered_in_every_order() {
+fn a_delivered_key_flight_is_accepted_in_every_order() {
     let site = site(DELIVERED);
     let choice = choice(&site, DELIVERED);
     let thumbprint = site.robot.certificate().thumbprint().0;
@@ -115,7 +115,7 @@ fn a_flight_of_delivered_key_is_answered_in_every_order() {
 
 /// [SES-60]: the login of a person.
 #[test]
-fn a_persons_flight_is_answered_in_every_order() {
+fn a_persons_flight_is_accepted_in_every_order() {
     let site = site(CLASSICAL);
     let choice = choice(&site, CLASSICAL);
     let phrase = passphrase(PASSPHRASE);
@@ -143,7 +143,7 @@ fn a_persons_flight_is_answered_in_every_order() {
 
 /// [SES-61]: to the end, with the name last but one and the limit last.
 #[test]
-fn a_person_who_says_their_limit_last_is_logged_in_and_kept_to_it() {
+fn a_packet_limit_at_the_end_of_a_persons_flight_is_respected() {
     let site = site(CLASSICAL);
     let phrase = passphrase(PASSPHRASE);
     let (opaque, start) =
@@ -180,7 +180,7 @@ fn a_person_who_says_their_limit_last_is_logged_in_and_kept_to_it() {
 
 /// [SES-60]: the login of a service, whose flight is in two layers.
 #[test]
-fn a_services_flight_is_answered_in_every_order() {
+fn a_services_flight_is_accepted_in_every_order() {
     let site = site(CLASSICAL);
     let choice = choice(&site, CLASSICAL);
     let thumbprint = site.robot.certificate().thumbprint().0;
@@ -223,7 +223,7 @@ fn a_services_flight_is_answered_in_every_order() {
 /// [SES-60] and [SES-62]: the return. Packets follow its flight at once, so the limit comes before its end or not
 /// at all; a client that says it afterwards is not kept waiting.
 #[test]
-fn a_flight_that_returns_is_answered_in_every_order() {
+fn a_resumption_flight_is_accepted_in_every_order() {
     let site = site(CLASSICAL);
     let choice = choice(&site, CLASSICAL);
     for flight in every_flight(&[c::OPTION_CHOICE, c::RESUME]) {
@@ -321,7 +321,7 @@ fn opens(packet: &[u8], secret: &[u8], said: &[u8; 32]) {
 
 /// [SES-10]: no client is answered with more than it asked for.
 #[test]
-fn a_limit_that_no_packet_can_keep_is_refused() {
+fn a_packet_limit_below_the_minimum_is_rejected() {
     for (option, late) in [(CLASSICAL, false), (DELIVERED, false), (DELIVERED, true)] {
         let site = site(option);
         let choice = choice(&site, option);
@@ -346,7 +346,7 @@ fn a_limit_that_no_packet_can_keep_is_refused() {
 
 /// [SES-63]: what came of a flight with a stale choice, before the choice or after it, is no part of the next one.
 #[test]
-fn nothing_of_a_flight_with_a_stale_choice_counts() {
+fn a_flight_with_a_stale_choice_is_ignored() {
     let site = site(DELIVERED);
     let stale = [&[0; 8][..], &DELIVERED.id().to_be_bytes()].concat();
     let good = choice(&site, DELIVERED);
@@ -372,7 +372,7 @@ fn nothing_of_a_flight_with_a_stale_choice_counts() {
 
 /// [SES-2]: what another option would need counts as meaningless, whether it came before the choice or after it.
 #[test]
-fn what_another_option_needs_is_counted() {
+fn commands_of_another_option_count_as_unexpected() {
     let nonce = (c::NONCE, Value::Bytes(&[7; 32]));
     let start = (c::LOGIN_START, Value::Bytes(&[1, 2, 3]));
     for (option, (command, value)) in [(CLASSICAL, nonce), (DELIVERED, start)] {

@@ -45,7 +45,7 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_are_refused_alike() {
 
 /// [SES-13]
 #[test]
-fn the_made_up_certificate_of_a_name_is_always_the_same() {
+fn the_decoy_certificate_of_a_name_is_constant() {
     let site = Site::new();
     let answer = || {
         let mut first = Vec::new();
@@ -64,7 +64,7 @@ fn the_made_up_certificate_of_a_name_is_always_the_same() {
 /// [SES-12]: what is sent is what the client sealed, padded to 768 bytes, and nobody who listens sees the key
 /// or the certificate in it.
 #[test]
-fn certificate_is_what_the_client_sealed_and_shows_neither_key_nor_certificate() {
+fn certificate_is_the_sealed_identity_and_reveals_neither_key_nor_certificate() {
     let site = Site::new();
     let mut said = Vec::new();
     log_in_through(&site, site.client(), MARIA, &mut |from_client, bytes| {
@@ -116,7 +116,7 @@ fn a_stale_option_list_is_corrected_within_the_connection() {
 
 /// [SES-8]
 #[test]
-fn a_client_does_not_go_below_what_it_accepts() {
+fn a_client_rejects_options_that_it_does_not_accept() {
     let site = Site::with(OptionList::new([ALL[2]]), 65_536);
     let failed = log_in(&site, site.client(), MARIA).err();
     assert_eq!(
@@ -155,7 +155,7 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
 
 /// [SES-21]: a site that has no time to verify has no keys to say so with; nobody vouches for what it says.
 #[test]
-fn an_error_in_the_clear_ends_a_login_that_waits_for_its_welcome() {
+fn a_plaintext_error_ends_a_login_that_waits_for_its_welcome() {
     let site = Site::new();
     for (told, error) in [
         (WireError::Busy, LoginError::Busy),

@@ -24,7 +24,7 @@ fn site() -> Site {
 
 /// [SES-48]: again and again, with every option, whoever logged in.
 #[test]
-fn a_client_returns_in_one_round_trip() {
+fn a_client_resumes_in_one_round_trip() {
     for option in ALL {
         let site = site();
         let mut settings = site.client();
@@ -50,7 +50,7 @@ fn a_client_returns_in_one_round_trip() {
 
 /// [SES-48]
 #[test]
-fn a_person_returns_without_the_pass_phrase_and_with_another_option() {
+fn a_person_resumes_without_the_pass_phrase_and_with_another_option() {
     let site = site();
     let mut settings = site.client();
     settings.accepted = vec![EncryptionOption::X25519Aes256Gcm];
@@ -63,7 +63,7 @@ fn a_person_returns_without_the_pass_phrase_and_with_another_option() {
 
 /// [SES-48]: what was recorded of a return gets nothing when it is sent again.
 #[test]
-fn a_repeated_return_is_refused() {
+fn a_replayed_resumption_is_refused() {
     let site = site();
     let mut settings = site.client();
     settings.options = site.settings.options.clone();
@@ -105,7 +105,7 @@ fn a_repeated_return_is_refused() {
 
 /// [SES-49]: no bit of RESUME can be changed, and which one it was makes no difference.
 #[test]
-fn a_return_that_was_tampered_with_is_refused() {
+fn a_changed_resumption_is_refused() {
     let site = site();
     let mut settings = site.client();
     settings.options = site.settings.options.clone();
@@ -156,7 +156,7 @@ fn a_return_that_was_tampered_with_is_refused() {
 
 /// [SES-49]
 #[test]
-fn a_changed_answer_opens_nothing() {
+fn a_changed_response_opens_no_session() {
     let site = site();
     let mut settings = site.client();
     settings.options = site.settings.options.clone();
@@ -214,7 +214,7 @@ fn an_unknown_session_and_a_locked_account_are_refused_alike() {
 /// [SES-64]: an attacker who had learned the secret that a client returns with, as from a copy of the site's memory, could
 /// pose as the site: nothing in a return was proved with the site's key.
 #[test]
-fn who_has_the_secret_to_return_with_and_not_the_sites_key_is_not_the_site() {
+fn an_attacker_with_the_resumption_secret_cannot_pose_as_the_site() {
     let site = site();
     let mut settings = site.client();
     settings.options = site.settings.options.clone();

@@ -31,7 +31,7 @@ fn a_service_logs_in_under_every_option() {
 
 /// [SES-16]
 #[test]
-fn unknown_and_locked_services_are_refused_inside_the_session_and_alike() {
+fn unknown_and_locked_services_get_the_same_refusal_inside_the_session() {
     let mut site = Site::new();
     let stranger = Arc::new(Identity::generate(&mut SystemEntropy));
     let refused = |site: &Site, who| {
@@ -54,7 +54,7 @@ fn unknown_and_locked_services_are_refused_inside_the_session_and_alike() {
 
 /// [SES-18]
 #[test]
-fn a_site_with_another_key_learns_nothing_and_the_client_warns() {
+fn a_server_with_another_key_learns_nothing_and_the_client_reports_it() {
     let site = Site::new();
     let mut settings = site.client();
     settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
@@ -130,7 +130,7 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
 
 /// [SES-3]: a handshake that anybody can make is no reason to keep a whole packet of theirs.
 #[test]
-fn nobody_is_read_beyond_the_limit_before_they_are_proved_not_even_a_packet() {
+fn an_unauthenticated_client_is_not_read_beyond_the_limit_even_for_a_packet() {
     let site = Site::new();
     let stranger = Arc::new(Identity::generate(&mut SystemEntropy));
     let ended = |over: usize| {

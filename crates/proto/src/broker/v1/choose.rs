@@ -31,7 +31,7 @@ mod tests {
     use super::choose;
 
     #[test]
-    fn lists_agree_as_recorded() {
+    fn choose_gives_the_recorded_results() {
         let recorded = include_str!("../../../../../vectors/serveros/primitives.json");
         let recorded: Value = serde_json::from_str(recorded).unwrap();
         let list = |value: &'_ Value| -> Vec<String> {

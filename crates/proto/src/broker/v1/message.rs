@@ -273,7 +273,7 @@ mod tests {
     use super::whole_of;
 
     #[test]
-    fn a_whole_number_is_read_from_each_of_its_spellings() {
+    fn an_integer_is_read_from_each_of_its_spellings() {
         for (text, number) in [
             ("0", Some(0)),
             ("9007199254740991", Some(9_007_199_254_740_991)),

@@ -105,7 +105,7 @@ mod tests {
 
     /// [BRK-14]
     #[test]
-    fn the_site_of_the_pinned_key_is_believed_and_nobody_else() {
+    fn only_the_site_with_the_pinned_key_is_accepted() {
         let site = |byte| SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])));
         let party = || PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
         let keys = [party().public().clone(), party().public().clone()];

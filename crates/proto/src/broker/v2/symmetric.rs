@@ -145,7 +145,7 @@ mod tests {
 
     // [BRK-51] A party that has the ticket key cannot exceed the maximum lifetime either.
     #[test]
-    fn a_ticket_that_lasts_for_more_than_a_day_is_not_opened() {
+    fn a_ticket_with_a_lifetime_over_a_day_is_rejected() {
         let key = TicketKey::new(Secret::from_bytes([7; 32]), NOW, NOW + 1);
         let application = |id: &str| Application {
             id: id.to_owned(),

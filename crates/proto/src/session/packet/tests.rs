@@ -165,7 +165,7 @@ fn the_limit_of_packets_holds_for_data() {
 /// Nothing is compressed. Otherwise an attacker could learn a packet's contents from its length, by
 /// having the peer put guesses into the same packet.
 #[test]
-fn a_packets_length_tells_the_length_of_its_text_and_nothing_else() {
+fn a_packets_length_depends_only_on_the_length_of_its_plaintext() {
     for option in [
         EncryptionOption::HybridAes256Gcm,
         EncryptionOption::DeliveredKey,

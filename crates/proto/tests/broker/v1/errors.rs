@@ -130,7 +130,7 @@ fn the_site_refuses_as_recorded() {
 
 // [BRK-24]
 #[test]
-fn the_provider_refuses_as_recorded_and_where_it_should_have() {
+fn the_provider_refuses_as_recorded_and_fixes_known_holes() {
     let recorded = file("errors/provider.json");
     let cases = recorded["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 23);
@@ -165,7 +165,7 @@ fn the_provider_refuses_as_recorded_and_where_it_should_have() {
 /// spliced under the same lock, and the error tells what came out. Here every splice gets the same answer.
 // [BRK-20]
 #[test]
-fn a_recorded_ticket_cannot_be_read_through_errors() {
+fn error_responses_do_not_reveal_a_recorded_ticket() {
     let recorded = file("errors/provider.json");
     let case = &recorded["cases"][0];
     let there = provider(&lists());

@@ -40,7 +40,7 @@ fn granted(
 
 // [BRK-26]
 #[test]
-fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
+fn the_site_accepts_recorded_requests_and_its_responses_are_accepted() {
     for (name, flow) in flows() {
         let config = &flow["config"];
         let site = master(&config["master"]);
@@ -123,7 +123,7 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
 }
 
 #[test]
-fn the_consumer_accepts_recorded_answers_and_acknowledgements() {
+fn the_consumer_accepts_recorded_responses_and_acknowledgements() {
     let mut through = 0;
     for (name, flow) in flows() {
         let ours = consumer(&flow["config"]["consumer"]);
@@ -153,7 +153,7 @@ fn the_consumer_accepts_recorded_answers_and_acknowledgements() {
 }
 
 #[test]
-fn the_provider_accepts_recorded_presentations_and_is_understood() {
+fn the_provider_accepts_recorded_presentations_and_its_acknowledgements_are_accepted() {
     for (name, flow) in flows() {
         let there = provider(&flow["config"]["provider"]);
         for step in steps(&flow, "ticketPresentation") {

@@ -91,7 +91,7 @@ fn requests_are_refused_as_recorded() {
 /// delegated by) were refused, though their signature was right. The headers are those of the npm package `hawk`.
 // [BRK-27]
 #[test]
-fn an_application_and_its_delegate_are_signed_as_hawk_has_them() {
+fn app_and_dlg_are_signed_as_hawk_defines() {
     let secret = "werxhqb98rpaxn39848xrunpaw3489ruxnpa98w4rxn"
         .to_owned()
         .into();
@@ -124,7 +124,7 @@ fn an_application_and_its_delegate_are_signed_as_hawk_has_them() {
 }
 
 #[test]
-fn headers_that_are_not_well_formed_are_refused() {
+fn malformed_headers_are_rejected() {
     let id = r#"Hawk id="a", ts="1", nonce="n", mac="AAAA""#;
     assert!(Header::parse(id).is_ok());
     for broken in [
@@ -207,7 +207,7 @@ fn a_payload_is_covered_by_its_hash() {
 }
 
 #[test]
-fn a_secret_that_is_no_longer_than_a_block_has_no_digest() {
+fn a_secret_of_at_most_one_block_has_no_digest() {
     assert!(digest(&SecretText::from("x".repeat(64))).is_none());
     assert!(digest(&SecretText::from("x".repeat(65))).is_some());
 }

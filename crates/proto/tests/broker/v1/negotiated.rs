@@ -116,7 +116,7 @@ const NODE: Public<'_> = Public {
 /// the one just used among them, and the public consumers asked again, 100 times a second, for ever.
 // [BRK-71] and [BRK-72]
 #[test]
-fn a_consumer_that_gets_no_ticket_is_told_so_once_and_for_all() {
+fn a_consumer_without_a_common_algorithm_gets_a_final_error() {
     let sha256 = only("aes-256-cbc", "sha256");
     for (first, second) in [
         (sha256.clone(), only("aes-256-cbc", "sha512")),
@@ -144,7 +144,7 @@ fn a_consumer_that_gets_no_ticket_is_told_so_once_and_for_all() {
 
 // [BRK-71]
 #[test]
-fn a_public_consumer_without_lists_of_its_own_gets_its_ticket() {
+fn a_published_consumer_without_lists_gets_a_ticket() {
     for lists in [
         only("aes-256-cbc", "sha256"),
         json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }),
@@ -161,7 +161,7 @@ fn a_public_consumer_without_lists_of_its_own_gets_its_ticket() {
 /// A consumer that is registered with SHA-256 alone asked under SHA-1, which 490 had named, and got its ticket.
 // [BRK-71]
 #[test]
-fn a_request_under_what_is_not_registered_is_told_what_is() {
+fn a_request_with_an_unregistered_algorithm_gets_the_registered_ones() {
     let flow = file("flows/negotiation-mixed.json");
     let steps = flow["steps"].as_array().unwrap();
     let step = steps.iter().find(|step| step["kind"] == "authRequest");
@@ -194,7 +194,7 @@ fn a_request_under_what_is_not_registered_is_told_what_is() {
 /// The lists of a request were not read: one that named `rot13` alone got a ticket that it could not use.
 // [BRK-72]
 #[test]
-fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
+fn a_ticket_uses_algorithms_that_are_both_requested_and_registered() {
     let lists = json!({ "ciphers": ["aes-256-cbc", "aes-128-cbc"], "hashes": ["sha256"] });
     let parties = Parties::new(&lists, &lists);
     let ask = |more: Value| {
@@ -265,7 +265,7 @@ fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
 /// Both liked SHA-512 best, which Hawk does not know: the ticket could not be used.
 // [BRK-72]
 #[test]
-fn the_hash_of_a_ticket_is_one_that_hawk_knows() {
+fn the_hash_of_a_ticket_is_one_that_hawk_supports() {
     let lists = json!({ "ciphers": ["aes-256-cbc"], "hashes": ["sha512", "sha384", "sha256"] });
     let parties = Parties::new(&lists, &lists);
     let ours = consumer(&lists);
@@ -281,7 +281,7 @@ fn the_hash_of_a_ticket_is_one_that_hawk_knows() {
 
 // [BRK-72]
 #[test]
-fn our_consumer_says_that_there_is_nothing_in_common() {
+fn our_consumer_reports_that_nothing_is_in_common() {
     let ours = consumer(&only("aes-256-cbc", "sha256"));
     for (refusal, error) in [
         (V1Refusal::NoCommonHash, V1ConsumerError::NothingInCommon),

@@ -53,7 +53,7 @@ fn granted(
 }
 
 #[test]
-fn keys_are_rotated_without_a_pause() {
+fn keys_are_rotated_without_interruption() {
     let (mut site, mut first, second) = site();
     let ours = consumer(&lists());
     // The consumer still seals to the site's older key, and believes it alone.
@@ -98,7 +98,7 @@ fn a_request_is_refused_when_the_clocks_are_more_than_a_minute_apart() {
 }
 
 #[test]
-fn a_ticket_is_refused_when_it_is_over_and_by_everybody_else() {
+fn an_expired_ticket_and_another_providers_ticket_are_refused() {
     let parts = site();
     let ours = consumer(&lists());
     let mut there = provider(&lists());
@@ -116,7 +116,7 @@ fn a_ticket_is_refused_when_it_is_over_and_by_everybody_else() {
 }
 
 #[test]
-fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
+fn a_forbidden_provider_and_an_unknown_one_get_the_same_refusal() {
     let (site, first, _) = site();
     let ours = consumer(&lists());
     let (_, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
@@ -142,7 +142,7 @@ fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
 
 // [BRK-25]
 #[test]
-fn a_consumer_asks_again_once_for_each_and_no_more() {
+fn a_consumer_retries_once_for_the_cipher_and_once_for_the_hash() {
     let ours = consumer(
         &json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }),
     );
@@ -197,7 +197,7 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
 }
 
 #[test]
-fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
+fn a_changed_response_or_one_to_another_request_is_rejected() {
     let parts = site();
     let ours = consumer(&lists());
     let (first, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
@@ -235,7 +235,7 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
 }
 
 #[test]
-fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
+fn an_acknowledgement_without_the_tickets_key_is_rejected() {
     let parts = site();
     let ours = consumer(&lists());
     let (presenting, presentation) = granted(&ours, &parts)
@@ -260,7 +260,7 @@ fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
 /// The story: an acknowledgement that said to be an hour old was believed.
 // [BRK-61]
 #[test]
-fn an_acknowledgement_is_of_now() {
+fn an_acknowledgement_with_a_wrong_time_is_rejected() {
     let parts = site();
     let ours = consumer(&lists());
     for (apart, expected) in [
@@ -292,7 +292,7 @@ fn an_acknowledgement_is_of_now() {
 /// The story: a lock was tried with as many keys as a provider was given, at an RSA private operation each.
 // [BRK-60]
 #[test]
-fn a_lock_is_tried_with_eight_keys_and_not_with_the_ninth() {
+fn decryption_tries_eight_keys_and_not_the_ninth() {
     let (parts, ours) = (site(), consumer(&lists()));
     let (_, presentation) = granted(&ours, &parts)
         .present(NOW, &mut SystemEntropy)
@@ -310,7 +310,7 @@ fn a_lock_is_tried_with_eight_keys_and_not_with_the_ninth() {
 }
 
 #[test]
-fn no_secret_prints_itself() {
+fn debug_output_contains_no_secret() {
     let granted = granted(&consumer(&lists()), &site());
     let response = granted.response();
     let shown = format!("{granted:?}");

@@ -53,7 +53,7 @@ pub(super) fn changes(whole: &Value) -> Vec<String> {
 
 // [BRK-1]
 #[test]
-fn no_change_of_a_request_is_answered() {
+fn a_changed_request_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let whole = serde_json::to_value(&request).unwrap();
@@ -70,7 +70,7 @@ fn no_change_of_a_request_is_answered() {
 
 // [BRK-8]
 #[test]
-fn no_change_of_an_answer_is_believed() {
+fn a_changed_response_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let whole: Value = serde_json::from_str(&parties.answer(&request, NOW).unwrap()).unwrap();
@@ -86,7 +86,7 @@ fn no_change_of_an_answer_is_believed() {
 
 // [BRK-10]
 #[test]
-fn no_change_of_a_presentation_is_accepted() {
+fn a_changed_presentation_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, presentation) = parties.presented();
     let whole: Value = serde_json::from_str(&presentation).unwrap();
@@ -110,7 +110,7 @@ fn no_change_of_a_presentation_is_accepted() {
 }
 
 #[test]
-fn no_change_of_an_acknowledgement_is_believed() {
+fn a_changed_acknowledgement_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, presentation) = parties.presented();
     let accept = || {
@@ -139,7 +139,7 @@ fn no_change_of_an_acknowledgement_is_believed() {
 
 /// A message of one kind is none of another, whoever it is for.
 #[test]
-fn messages_are_not_taken_for_each_other() {
+fn a_message_of_one_kind_is_rejected_as_another() {
     let parties = Parties::new(SealingSuite::XWing);
     let (asked, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let answer = parties.answer(&request, NOW).unwrap();

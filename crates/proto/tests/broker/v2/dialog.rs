@@ -13,7 +13,7 @@ use super::parties::{A, B, HOUR, NOW, Parties, party, public, stranger};
 
 // [BRK-11]
 #[test]
-fn two_applications_share_a_secret_that_the_site_does_not_know() {
+fn two_applications_share_a_secret_that_the_site_cannot_derive() {
     for suite in SealingSuite::ALL {
         let parties = Parties::new(suite);
         let granted = parties.granted();
@@ -46,7 +46,7 @@ fn two_applications_share_a_secret_that_the_site_does_not_know() {
 }
 
 #[test]
-fn every_dialog_has_a_secret_and_nonces_of_its_own() {
+fn each_dialog_has_its_own_secret_and_nonces() {
     let parties = Parties::new(SealingSuite::XWing);
     let mut secrets = Vec::new();
     let (presenting, presentation) = parties.presented();
@@ -73,7 +73,7 @@ fn every_dialog_has_a_secret_and_nonces_of_its_own() {
 }
 
 #[test]
-fn keys_are_rotated_without_a_pause() {
+fn keys_are_rotated_without_interruption() {
     let mut parties = Parties::new(SealingSuite::XWing);
     // Everybody has a newer key already; the others do not know it yet.
     parties.site.keys.insert(0, party(11));
@@ -107,7 +107,7 @@ fn keys_are_rotated_without_a_pause() {
 }
 
 #[test]
-fn a_clock_that_is_an_hour_wrong_is_put_right_by_the_site() {
+fn a_consumer_with_a_wrong_clock_gets_the_sites_time() {
     let parties = Parties::new(SealingSuite::XWing);
     for wrong in [NOW - HOUR, NOW + HOUR] {
         let (_, request) = parties.consumer.ask(B, wrong, &mut SystemEntropy).unwrap();
@@ -139,7 +139,7 @@ fn a_clock_that_is_an_hour_wrong_is_put_right_by_the_site() {
 
 // [BRK-4]
 #[test]
-fn times_are_accepted_to_the_tolerance_and_not_beyond() {
+fn times_are_accepted_within_the_tolerance_only() {
     let parties = Parties::new(SealingSuite::X25519);
     for (made, expected) in [
         (NOW - limits::TOLERANCE, Ok(())),
@@ -174,7 +174,7 @@ fn times_are_accepted_to_the_tolerance_and_not_beyond() {
 /// ever recorded cost a provider public-key work for ever.
 // [BRK-60]
 #[test]
-fn a_ticket_that_is_over_is_refused_before_its_signature_is_looked_at() {
+fn an_expired_ticket_is_refused_before_its_signature_is_verified() {
     let parties = Parties::new(SealingSuite::X25519);
     let (_, presentation) = parties.presented();
     let mut unsigned: Value = serde_json::from_str(&presentation).unwrap();
@@ -207,7 +207,7 @@ fn a_ticket_that_is_over_is_refused_before_its_signature_is_looked_at() {
 /// The story: an acknowledgement that said to be an hour old was believed.
 // [BRK-61]
 #[test]
-fn an_acknowledgement_is_of_now() {
+fn an_acknowledgement_with_a_wrong_time_is_rejected() {
     let parties = Parties::new(SealingSuite::X25519);
     for (apart, expected) in [(limits::TOLERANCE, true), (limits::TOLERANCE + 1, false)] {
         for made in [NOW - apart, NOW + apart] {
@@ -223,7 +223,7 @@ fn an_acknowledgement_is_of_now() {
 
 // [BRK-7]
 #[test]
-fn a_ticket_is_good_for_a_day_at_most() {
+fn a_tickets_lifetime_is_at_most_a_day() {
     let mut parties = Parties::new(SealingSuite::X25519);
     parties.second.keys_last = 48 * HOUR;
     assert_eq!(parties.granted().response().expires, NOW + 24 * HOUR);
@@ -231,7 +231,7 @@ fn a_ticket_is_good_for_a_day_at_most() {
 
 // [BRK-6]
 #[test]
-fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
+fn a_forbidden_call_and_an_unknown_provider_get_the_same_refusal() {
     let parties = Parties::new(SealingSuite::X25519);
     let ask = |requested| {
         parties
@@ -257,7 +257,7 @@ fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
 
 // [BRK-2]
 #[test]
-fn strangers_wrong_keys_and_broken_requests_get_the_same_answer() {
+fn unknown_consumers_wrong_keys_and_malformed_requests_get_the_same_refusal() {
     let parties = Parties::new(SealingSuite::XWing);
     let mut others = Parties::new(SealingSuite::XWing).consumer;
     others.keys = vec![party(50)];
@@ -288,7 +288,7 @@ fn strangers_wrong_keys_and_broken_requests_get_the_same_answer() {
 
 // [BRK-9]
 #[test]
-fn another_provider_and_another_consumer_can_do_nothing_with_a_ticket() {
+fn a_ticket_is_useless_to_another_provider_or_consumer() {
     let parties = Parties::new(SealingSuite::XWing);
     let (presenting, presentation) = parties.presented();
     let mut other = Parties::new(SealingSuite::XWing).provider;
@@ -311,7 +311,7 @@ fn another_provider_and_another_consumer_can_do_nothing_with_a_ticket() {
 }
 
 #[test]
-fn no_secret_prints_itself() {
+fn debug_output_contains_no_secret() {
     let parties = Parties::new(SealingSuite::X25519);
     let granted = parties.granted();
     let response = granted.response();
@@ -325,7 +325,7 @@ fn no_secret_prints_itself() {
 
 // [BRK-3]
 #[test]
-fn a_message_is_read_to_the_limit_and_not_one_beyond() {
+fn a_message_at_the_limit_is_read_and_one_over_it_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let mut text = serde_json::to_string(&request).unwrap();
@@ -343,7 +343,7 @@ fn a_message_is_read_to_the_limit_and_not_one_beyond() {
 
 // [BRK-5]
 #[test]
-fn every_request_has_a_name_of_its_own_that_the_site_can_remember() {
+fn each_request_has_a_unique_replay_key() {
     let parties = Parties::new(SealingSuite::X25519);
     let names = |request| {
         let request = UnverifiedRequest::read(&serde_json::to_vec(request).unwrap()).unwrap();

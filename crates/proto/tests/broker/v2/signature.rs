@@ -41,7 +41,7 @@ fn verify(
 
 // [BRK-12]
 #[test]
-fn a_signed_request_is_verified_and_named() {
+fn a_signed_request_is_verified_and_identified() {
     let fields = signed();
     assert_eq!(
         fields.signature_input,
@@ -58,7 +58,7 @@ fn a_signed_request_is_verified_and_named() {
 
 /// The base is written out by hand: another implementation would sign the same.
 #[test]
-fn the_signature_is_that_of_the_standard() {
+fn the_signature_matches_rfc_9421() {
     let fields = signed();
     let (_, parameters) = fields.signature_input.split_once('=').unwrap();
     let base = format!(
@@ -137,7 +137,7 @@ fn every_part_of_a_request_is_signed() {
 /// The story: a request with `sha-512`, or with both digests, was refused, though RFC 9530 has both.
 // [BRK-12]
 #[test]
-fn each_digest_that_is_known_has_to_be_right_and_one_has_to_be_known() {
+fn every_supported_digest_must_match_and_one_is_required() {
     let right = [
         "sha-256=:HznET9N29CPiTrfgNSZdme1SSFlL4ihzRR2fVJnSaus=:",
         "sha-512=:RpiWNNTcvaBl7bhB1VcSnXEgR+b/kCw+1ZGG8lmVZGER+rKQp5SjghrsR9TuLkX2MqPA/l/YAMxEgUtaxy1xTw==:",
@@ -186,7 +186,7 @@ fn each_digest_that_is_known_has_to_be_right_and_one_has_to_be_known() {
 
 // [BRK-13]
 #[test]
-fn a_signature_is_good_for_its_time_alone() {
+fn a_signature_is_accepted_within_its_lifetime_only() {
     let fields = signed();
     for (now, expected) in [
         (NOW - TOLERANCE, true),
@@ -212,7 +212,7 @@ fn a_signature_is_good_for_its_time_alone() {
 }
 
 #[test]
-fn a_signature_that_covers_less_or_other_things_is_not_read() {
+fn a_signature_over_other_components_is_rejected() {
     let fields = signed();
     let of = |from: &str, to: &str| {
         let mut other = fields.clone();
@@ -271,7 +271,7 @@ fn a_signature_that_covers_less_or_other_things_is_not_read() {
 }
 
 #[test]
-fn a_request_that_is_no_message_is_not_signed() {
+fn a_request_that_is_not_a_valid_message_is_not_signed() {
     for request in [
         HttpRequest {
             method: "GET\n\"@authority\": other",

@@ -43,7 +43,7 @@ fn presented(parties: &Parties, key: &TicketKey, now: u64) -> (PendingPresentati
 
 // [BRK-11] and [BRK-50]
 #[test]
-fn a_ticket_of_the_fast_path_leads_to_a_secret_that_the_site_does_not_know() {
+fn a_symmetric_ticket_gives_a_secret_that_the_site_cannot_derive() {
     let parties = parties();
     let granted = granted(&parties, &key(7), NOW);
     assert_eq!(granted.response().expires, NOW + HOUR);
@@ -64,7 +64,7 @@ fn a_ticket_of_the_fast_path_leads_to_a_secret_that_the_site_does_not_know() {
 }
 
 #[test]
-fn every_ticket_has_nonces_and_secrets_of_its_own() {
+fn each_ticket_has_its_own_nonces_and_secrets() {
     let parties = parties();
     let [one, other] = [0, 0].map(|_| response(&parties, &key(7), NOW));
     assert_ne!(one.id, other.id);
@@ -77,7 +77,7 @@ fn every_ticket_has_nonces_and_secrets_of_its_own() {
 
 // [BRK-10] and [BRK-50]
 #[test]
-fn no_change_of_a_presentation_is_accepted() {
+fn a_changed_presentation_is_rejected() {
     let parties = parties();
     let (_, presentation) = presented(&parties, &key(7), NOW);
     let whole: Value = serde_json::from_str(&presentation).unwrap();
@@ -109,7 +109,7 @@ fn no_change_of_a_presentation_is_accepted() {
 
 // [BRK-50]
 #[test]
-fn another_provider_site_or_key_can_do_nothing_with_a_ticket() {
+fn a_symmetric_ticket_is_useless_with_another_provider_site_or_key() {
     let (_, presentation) = presented(&parties(), &key(7), NOW);
     let with = |change: fn(&mut Parties)| {
         let mut other = parties();
@@ -136,7 +136,7 @@ fn another_provider_site_or_key_can_do_nothing_with_a_ticket() {
 
 // [BRK-51]
 #[test]
-fn a_key_is_good_for_tickets_of_its_time_alone() {
+fn a_ticket_key_is_accepted_for_tickets_of_its_period_only() {
     let parties = parties();
     let (first, last) = (NOW - HOUR, NOW + HOUR - 1);
     for (made, expected) in [
@@ -162,7 +162,7 @@ fn a_key_is_good_for_tickets_of_its_time_alone() {
 
 // [BRK-7] and [BRK-51]
 #[test]
-fn a_ticket_is_good_for_a_day_at_most() {
+fn a_tickets_lifetime_is_at_most_a_day() {
     let mut parties = parties();
     parties.second.keys_last = 48 * HOUR;
     let granted = granted(&parties, &key(7), NOW);
@@ -173,7 +173,7 @@ fn a_ticket_is_good_for_a_day_at_most() {
 
 // [BRK-8]
 #[test]
-fn a_consumer_takes_its_own_tickets_alone() {
+fn a_consumer_accepts_its_own_tickets_only() {
     let parties = parties();
     let take = |requested: &str, change: fn(&mut AuthResponse)| {
         let mut response = response(&parties, &key(7), NOW);
@@ -202,7 +202,7 @@ fn handed_over(parties: &Parties) -> SealedMessage {
 
 // [BRK-53]
 #[test]
-fn ticket_keys_are_read_by_their_provider_alone() {
+fn ticket_keys_are_readable_by_their_provider_only() {
     let parties = parties();
     let message = handed_over(&parties);
     let keys = parties.provider.ticket_keys(&message).unwrap();
@@ -230,7 +230,7 @@ fn ticket_keys_are_read_by_their_provider_alone() {
 
 // [BRK-1] and [BRK-53]
 #[test]
-fn no_change_of_ticket_keys_and_no_other_message_is_read_as_such() {
+fn changed_ticket_keys_and_other_messages_are_rejected() {
     let parties = parties();
     let whole = serde_json::to_value(handed_over(&parties)).unwrap();
     let mut tried = changes(&whole);
@@ -254,7 +254,7 @@ fn no_change_of_ticket_keys_and_no_other_message_is_read_as_such() {
 }
 
 #[test]
-fn no_ticket_key_prints_itself() {
+fn debug_output_contains_no_ticket_key() {
     let shown = format!("{:?}", key(7));
     assert_eq!(shown, format!("TicketKey({}..{})", NOW - HOUR, NOW + HOUR));
     assert_ne!(key(7).name(), [7; 8]);
