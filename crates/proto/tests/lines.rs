@@ -1,4 +1,4 @@
-//! JSON lines: rules that hold for any bytes, however they are cut.
+//! JSON lines: properties that hold for any bytes and any splitting.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -43,7 +43,7 @@ fn decoded(bytes: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, bool) {
     (lines, false)
 }
 
-/// The same by hand, of all bytes at once.
+/// A simple reference implementation on all bytes at once.
 fn expected(bytes: &[u8]) -> (Vec<Vec<u8>>, bool) {
     let mut lines = Vec::new();
     let mut rest: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();

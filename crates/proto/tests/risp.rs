@@ -1,4 +1,4 @@
-//! RISP: recorded vectors, and rules that hold for any bytes.
+//! RISP: recorded vectors, and properties that hold for any bytes.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ struct Encoded {
     hex: String,
 }
 
-/// A prefix of one stream, the bytes of it that are whole commands, and the known ones among them.
+/// A prefix of a stream, the length of its complete commands, and the known ones.
 #[derive(Deserialize)]
 struct Partial {
     hex: String,
@@ -94,7 +94,7 @@ fn every_recorded_command_is_read_and_written_as_recorded() {
 /// [RISP-3] and [RISP-4]
 #[test]
 fn every_recorded_prefix_gives_the_recorded_commands() {
-    // What the recording's reader knew; the other commands were skipped.
+    // The commands that the recording's reader supported; it skipped the others.
     const KNOWN: [u16; 5] = [0x7000, 0x2000, 0x9000, 0x8000, 0xa002];
     for vector in vectors().partial {
         let wire = bytes(&vector.hex);
@@ -242,7 +242,7 @@ fn any_command() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// The whole commands of `wire`, re-encoded, and the bytes that they took.
+/// The complete commands of `wire`, re-encoded, and their length in bytes.
 fn whole_commands(wire: &[u8]) -> (Vec<Vec<u8>>, usize) {
     let mut reader = Reader::new(wire, &MaxLength(1_000));
     let mut commands = Vec::new();
@@ -256,14 +256,14 @@ fn whole_commands(wire: &[u8]) -> (Vec<Vec<u8>>, usize) {
 }
 
 proptest! {
-    /// [RISP-2]: what is read is written the same again, byte for byte.
+    /// [RISP-2] Reading and writing again gives the same bytes.
     #[test]
     fn encoding_is_canonical(commands in proptest::collection::vec(any_command(), 0..20)) {
         let wire = commands.concat();
         prop_assert_eq!(whole_commands(&wire), (commands, wire.len()));
     }
 
-    /// [RISP-3]: however a stream is split, the same commands come out.
+    /// [RISP-3] The splitting of a stream does not change its commands.
     #[test]
     fn splitting_a_stream_does_not_change_its_commands(
         commands in proptest::collection::vec(any_command(), 0..12),
@@ -285,7 +285,7 @@ proptest! {
         prop_assert_eq!(got, commands);
     }
 
-    /// [RISP-6]: no bytes make a reader panic, or read what did not arrive.
+    /// [RISP-6] No input makes a reader panic or read beyond its end.
     #[test]
     fn any_bytes_are_read_within_their_bounds(wire in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (commands, used) = whole_commands(&wire);

@@ -1,5 +1,5 @@
-//! JSON lines: the envelopes of operations, results and events as JSON, one to a line, and the lines of content
-//! that may follow (`docs/protocol/operations.md`, Envelope).
+//! JSON lines: the envelopes of operations, results and events as JSON, one to a line, and the
+//! lines of content that may follow (`docs/protocol/operations.md`, Envelope).
 //!
 //! ```text
 //! bytes --> Decoder --line--> read_operation, read_outcome, read_event, ContentLine::read

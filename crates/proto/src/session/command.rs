@@ -1,4 +1,5 @@
-//! The commands of the session protocol and their identifiers (`docs/protocol/session.md`, Commands).
+//! The commands of the session protocol and their identifiers (`docs/protocol/session.md`,
+//! Commands).
 //!
 //! Identifiers of the original header keep their numbers. The original VERIFICATION-SHA256 had the
 //! range of a 32-bit integer; here it is a short string, since a digest has 32 bytes.

@@ -1,4 +1,4 @@
-//! Content: bytes of any number behind an operation or a result.
+//! Content: any number of bytes after an operation or a result.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::{Code, Operation, Outcome};
@@ -33,7 +33,7 @@ fn operation(id: u64) -> Operation {
 }
 
 impl Pair {
-    /// What the client gets of all that the server has to say now.
+    /// The client's messages after it received everything that the server has queued.
     fn arrives_at_client(&mut self) -> Result<Vec<FromSite>, SessionRefusal> {
         let mut got = Vec::new();
         loop {
@@ -47,7 +47,7 @@ impl Pair {
         }
     }
 
-    /// What the server gets of all that the client has to say now.
+    /// The server's messages after it received everything that the client has queued.
     fn arrives_at_server(&mut self) -> Result<Vec<FromClient>, SessionRefusal> {
         let mut got = Vec::new();
         loop {
@@ -163,7 +163,7 @@ fn a_slow_receiver_of_one_stream_does_not_block_others() {
         pair.server.end_content(id);
     }
     pair.arrives_at_client().unwrap();
-    // Nobody reads the first; the second goes on, and so does everything else.
+    // The first stream has no reader; the second and all else continue.
     pair.client.session.consumed(2, CONTENT_WINDOW / 4).unwrap();
     pair.arrives_at_server().unwrap();
     pair.server.send_outcome(&outcome(3)).unwrap();
@@ -226,8 +226,8 @@ fn many_streams_share_a_session() {
     }
 }
 
-/// [SES-25]: of the long messages that may be begun the shortest is through first; one more than these waits
-/// until one of them has ended, however short it is.
+/// [SES-25]: of the long messages that may be begun the shortest is through first; one more than
+/// these waits until one of them has ended, however short it is.
 #[test]
 fn a_long_message_over_the_limit_waits() {
     for (before, first) in [(BODY_TURNS - 1, true), (BODY_TURNS, false)] {
@@ -258,7 +258,7 @@ fn no_content_arrives_after_its_receiver_cancelled() {
     pair.server.send_content(1, vec![7; 10]);
     pair.arrives_at_client().unwrap();
     pair.client.session.cancel(1).unwrap();
-    // What is under way meanwhile is passed over.
+    // Content in flight is ignored.
     pair.server.send_content(1, vec![7; 10]);
     assert_eq!(pair.arrives_at_client().unwrap(), []);
     assert_eq!(
@@ -268,7 +268,7 @@ fn no_content_arrives_after_its_receiver_cancelled() {
     assert!(!pair.server.wants_content(1));
     pair.server.send_content(1, vec![7; 10]);
     assert_eq!(pair.arrives_at_client().unwrap(), []);
-    // The id means nothing any more, and may be used again.
+    // The id is free and may be used again.
     pair.server.send_outcome(&outcome(1)).unwrap();
     assert_eq!(
         pair.arrives_at_client().unwrap(),
@@ -330,7 +330,7 @@ fn an_operation_is_cancelled_in_both_directions() {
     assert_eq!(pair.arrives_at_server().unwrap(), []);
 }
 
-/// New keys in the middle of content change nothing about it.
+/// New keys during a transfer do not change the content.
 #[test]
 fn content_continues_under_new_keys() {
     let mut pair = session(1_000);

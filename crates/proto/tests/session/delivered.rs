@@ -69,7 +69,7 @@ fn a_service_names_its_thumbprint_and_proves_the_session_code() {
     works(&mut pair);
 }
 
-/// [SES-36]: whatever is wrong, the site's answer has the same length and the end is the same.
+/// [SES-36] Every failure gives a response of the same length and the same result.
 #[test]
 fn wrong_pass_phrase_unknown_name_and_locked_account_are_indistinguishable() {
     let (mut site, settings) = site(65_536);
@@ -96,8 +96,8 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_are_indistinguishable() {
     assert_eq!(refused(&site, Who::Service(&site.robot)), unknown);
 }
 
-/// [SES-38]: nothing of the dialog in the clear can be changed; what the site said is signed, and checked
-/// before the pass phrase is used.
+/// [SES-38]: nothing of the dialog in the clear can be changed; what the site said is signed, and
+/// checked before the pass phrase is used.
 #[test]
 fn a_changed_dialog_does_not_open_a_session() {
     let (site, settings) = site(65_536);
@@ -141,7 +141,7 @@ fn a_changed_dialog_does_not_open_a_session() {
     }
 }
 
-/// [SES-38]: a proof by somebody who could not decrypt the code.
+/// [SES-38] A proof by a client that could not decrypt the session code.
 #[test]
 fn a_wrong_proof_of_the_session_code_is_refused() {
     let (site, settings) = site(65_536);
@@ -163,8 +163,9 @@ fn a_wrong_proof_of_the_session_code_is_refused() {
     );
 }
 
-/// [SES-38]: flights that were all alike let whoever had recorded a login give the site's answer and its packets
-/// to the client once more, which took them for its site's and sealed new packets under the old keys.
+/// [SES-38]: flights that were all alike let whoever had recorded a login give the site's answer
+/// and its packets to the client once more, which took them for its site's and sealed new packets
+/// under the old keys.
 #[test]
 fn a_recorded_response_does_not_open_a_second_session() {
     let (site, settings) = site(65_536);
@@ -191,8 +192,9 @@ fn a_recorded_response_does_not_open_a_second_session() {
     }
 }
 
-/// [SES-6]: the proof covers what somebody put in between the site's answer and it. The site once worked out
-/// the proof that it expects when it answered, and opened a session that nobody could use.
+/// [SES-6]: the proof covers what somebody put in between the site's answer and it. The site once
+/// worked out the proof that it expects when it answered, and opened a session that nobody could
+/// use.
 #[test]
 fn an_insertion_before_the_proof_opens_no_session() {
     let (site, settings) = site(65_536);
@@ -212,7 +214,7 @@ fn an_insertion_before_the_proof_opens_no_session() {
     }
 }
 
-/// Its sessions renew their keys and are returned to like any other.
+/// Its sessions renew their keys and are resumed like others.
 #[test]
 fn its_sessions_renew_keys_and_can_be_resumed() {
     let (site, settings) = site(65_536);
@@ -241,7 +243,7 @@ fn its_sessions_renew_keys_and_can_be_resumed() {
     works(&mut returned);
 }
 
-/// [SES-7]: the rest of a flight with a stale choice is passed over and counts for nothing.
+/// [SES-7] The rest of a flight with a stale choice is ignored.
 #[test]
 fn a_service_that_knows_an_older_list_is_corrected_within_the_connection() {
     let (site, mut settings) = site(256);

@@ -23,7 +23,7 @@ fn operation(id: u64) -> Operation {
     Operation::new(id, "test", "echo", RawValue::NULL.to_owned())
 }
 
-/// Moves what the client has to say, answers offers, and returns what else came.
+/// Transfers the client's queued data, answers offers, and returns the other messages.
 fn to_server(pair: &mut Pair, offered: &OptionList) -> Result<Vec<FromClient>, SessionRefusal> {
     let (mut wire, mut got) = (Vec::new(), Vec::new());
     pair.client.session.flush(&mut wire)?;
@@ -41,7 +41,7 @@ fn to_server(pair: &mut Pair, offered: &OptionList) -> Result<Vec<FromClient>, S
     Ok(rest)
 }
 
-/// Moves what the server has to say, answers offers, and returns what else came.
+/// Transfers the server's queued data, answers offers, and returns the other messages.
 fn to_client(pair: &mut Pair) -> Result<Vec<FromSite>, SessionRefusal> {
     let (mut wire, mut got) = (Vec::new(), Vec::new());
     pair.server.flush(&mut wire)?;
@@ -60,7 +60,7 @@ fn to_client(pair: &mut Pair) -> Result<Vec<FromSite>, SessionRefusal> {
     Ok(rest)
 }
 
-/// Both ends still understand each other.
+/// Both ends can still exchange messages.
 fn works(pair: &mut Pair) {
     for id in 1..=2 {
         pair.client.session.send_operation(&operation(id)).unwrap();
@@ -200,7 +200,7 @@ fn an_expired_session_cannot_be_renewed() {
     );
 }
 
-/// [SES-44]: keys are wanted before the cipher's limit; here the limit is lowered.
+/// [SES-44] New keys are due before the cipher's limit, which is lowered here.
 #[test]
 fn new_keys_are_due_after_the_byte_limit() {
     let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
@@ -222,7 +222,7 @@ fn new_keys_are_due_after_the_byte_limit() {
     assert!(!pair.client.session.wants_rekey() && !pair.server.wants_rekey());
 }
 
-/// [SES-44]: at the limit and one under it; the page's own limit is too far to go to.
+/// [SES-44] At a lowered limit and one byte below it; the real limit is too high for a test.
 #[test]
 fn new_keys_are_due_exactly_at_the_limit() {
     const CONFIRMATION: u64 = 2;
@@ -240,7 +240,7 @@ fn new_keys_are_due_exactly_at_the_limit() {
     }
 }
 
-/// [SES-44]: a packet under an old key is one that does not open.
+/// [SES-44] A packet under an old key fails to decrypt.
 #[test]
 fn packets_under_old_keys_are_rejected() {
     let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
@@ -261,7 +261,7 @@ fn packets_under_old_keys_are_rejected() {
     assert!(pair.server.receive(0, &mut old, &mut Vec::new()).is_err());
 }
 
-/// [SES-47]: whoever declined is not asked again at once.
+/// [SES-47] An end that declined gets no new offer at once.
 #[test]
 fn a_declined_offer_is_not_repeated_at_once() {
     let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);

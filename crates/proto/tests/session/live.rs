@@ -1,4 +1,4 @@
-//! A live session.
+//! Sessions.
 
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::risp::{self, Command, Value};
@@ -54,7 +54,7 @@ fn messages_arrive_complete_with_any_packet_limit() {
         let got = at_server(&mut pair, &mut wire).unwrap();
         assert_eq!(got.len(), sent.len());
         for operation in sent {
-            // The long one takes turns with the others, which may overtake it.
+            // The long message is interleaved with the others, which may overtake it.
             assert!(got.contains(&FromClient::Operation(operation)));
         }
     }
@@ -167,7 +167,7 @@ fn a_message_at_the_limit_passes_and_one_over_it_ends_the_session() {
     }
 }
 
-/// [SES-25]: what had arrived of a message when the limit was set is not lost.
+/// [SES-25] The received part of a message survives a change of the limit.
 #[test]
 fn a_new_message_limit_applies_to_partial_messages() {
     for (length, passes) in [(998, true), (999, false)] {
@@ -269,7 +269,7 @@ fn a_client_rejects_a_packet_limit_above_its_own() {
     let who = Who::Person("maria", crate::pair::PASSPHRASE);
     let failed = log_in_through(&site, settings, who, &mut |from_client, bytes| {
         if from_client {
-            // Somebody asks for more in the client's name.
+            // An attacker requests more in the client's name.
             let asked = clear(c::MAX_PACKET, Value::U32(1_000));
             let at = bytes.windows(6).position(|window| window == asked);
             if let Some(at) = at {

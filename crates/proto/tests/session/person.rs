@@ -9,7 +9,7 @@ use crate::pair::{ALL, Failed, PASSPHRASE, Site, Who, log_in, log_in_through};
 
 const MARIA: Who<'static> = Who::Person("maria", PASSPHRASE);
 
-/// [SES-12]: the pass phrase brings the identity back.
+/// [SES-12] The pass phrase decrypts the identity.
 #[test]
 fn a_person_logs_in_under_every_option_and_recovers_their_identity() {
     for option in ALL {
@@ -61,8 +61,8 @@ fn the_decoy_certificate_of_a_name_is_constant() {
     assert_eq!(answer(), answer());
 }
 
-/// [SES-12]: what is sent is what the client sealed, padded to 768 bytes, and nobody who listens sees the key
-/// or the certificate in it.
+/// [SES-12]: what is sent is what the client sealed, padded to 768 bytes, and nobody who listens
+/// sees the key or the certificate in it.
 #[test]
 fn certificate_is_the_sealed_identity_and_reveals_neither_key_nor_certificate() {
     let site = Site::new();
@@ -137,7 +137,7 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
     })
     .unwrap();
     // The client's flight is sampled, the short ends of it whole; each attempt that gets past the
-    // site's proof costs a stretched pass phrase.
+    // site's proof costs a run of the KSF.
     for (flight, length) in lengths.iter().enumerate().take(3) {
         let step = if flight == 1 { 61 } else { 97 };
         for at in (0..*length).step_by(step) {
@@ -153,7 +153,8 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
     }
 }
 
-/// [SES-21]: a site that has no time to verify has no keys to say so with; nobody vouches for what it says.
+/// [SES-21]: a site that has no time to verify has no keys to say so with; nobody vouches for what
+/// it says.
 #[test]
 fn a_plaintext_error_ends_a_login_that_waits_for_its_welcome() {
     let site = Site::new();

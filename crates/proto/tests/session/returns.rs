@@ -1,4 +1,4 @@
-//! The return to a session whose connection was lost.
+//! Resumption of a session after a lost connection.
 
 use countersign_proto::operation::Operation;
 use countersign_proto::session::server::FromClient;
@@ -22,7 +22,7 @@ fn site() -> Site {
     Site::with(OptionList::new(ALL), 65_536)
 }
 
-/// [SES-48]: again and again, with every option, whoever logged in.
+/// [SES-48] Repeatedly, with every option, for persons and services.
 #[test]
 fn a_client_resumes_in_one_round_trip() {
     for option in ALL {
@@ -61,7 +61,7 @@ fn a_person_resumes_without_the_pass_phrase_and_with_another_option() {
     works(&mut pair);
 }
 
-/// [SES-48]: what was recorded of a return gets nothing when it is sent again.
+/// [SES-48] A recorded resumption is refused when it is replayed.
 #[test]
 fn a_replayed_resumption_is_refused() {
     let site = site();
@@ -95,7 +95,7 @@ fn a_replayed_resumption_is_refused() {
         again.err(),
         Some(Failed::Server(SessionRefusal::NotAuthenticated))
     );
-    // The same secret with a number that was used is a repetition too.
+    // A used attempt number with the same secret is a replay too.
     let used = log_in(&site, settings, Who::Return(&resumption));
     assert_eq!(
         used.err(),
@@ -103,7 +103,7 @@ fn a_replayed_resumption_is_refused() {
     );
 }
 
-/// [SES-49]: no bit of RESUME can be changed, and which one it was makes no difference.
+/// [SES-49] A change of any bit of RESUME gives the same refusal.
 #[test]
 fn a_changed_resumption_is_refused() {
     let site = site();
@@ -134,11 +134,11 @@ fn a_changed_resumption_is_refused() {
         SessionRefusal::NotAuthenticated.wire(),
         WireError::NotAuthenticated
     );
-    // Nothing of that used an attempt up.
+    // None of these used up an attempt.
     let mut pair = log_in(&site, settings.clone(), Who::Return(&resumption)).unwrap();
     works(&mut pair);
     resumption = pair.client.resumption;
-    // Nor can the choice and the limit before it, or anything in the answer.
+    // Changes of the commands before it and of the response are detected too.
     for byte in [12, 18] {
         let changed = log_in_through(
             &site,
@@ -180,7 +180,7 @@ fn a_changed_response_opens_no_session() {
             Some(Failed::Client(LoginError::WrongSite)),
             "byte {byte}"
         );
-        // The attempt was the site's to count; the next one has a higher number.
+        // The site counted the attempt; the next one has a higher number.
         let again = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
         resumption = again.client.resumption;
     }
@@ -211,8 +211,8 @@ fn an_unknown_session_and_a_locked_account_are_refused_alike() {
     }
 }
 
-/// [SES-64]: an attacker who had learned the secret that a client returns with, as from a copy of the site's memory, could
-/// pose as the site: nothing in a return was proved with the site's key.
+/// [SES-64]: an attacker who had learned the secret that a client returns with, as from a copy of
+/// the site's memory, could pose as the site: nothing in a return was proved with the site's key.
 #[test]
 fn an_attacker_with_the_resumption_secret_cannot_pose_as_the_site() {
     let site = site();

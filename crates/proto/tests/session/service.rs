@@ -94,7 +94,7 @@ fn a_replayed_first_message_opens_no_session() {
     let Advanced::NeedMore(login) = advanced else {
         panic!("it waits for the confirmation")
     };
-    // Whatever the replayer sends next, it has no keys.
+    // The attacker has no keys for any further packet.
     let mut forged = [&[0xa0, 0x03, 0, 0, 0, 22, 0, 0, 0, 2][..], &[0; 18]].concat();
     assert_eq!(
         site.advance(login, &mut forged, &mut out).map(|_| ()).err(),
@@ -128,7 +128,7 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
     }
 }
 
-/// [SES-3]: a handshake that anybody can make is no reason to keep a whole packet of theirs.
+/// [SES-3] The server does not buffer a packet for an unauthenticated handshake.
 #[test]
 fn an_unauthenticated_client_is_not_read_beyond_the_limit_even_for_a_packet() {
     let site = Site::new();

@@ -109,11 +109,13 @@ impl V1Provider {
         self.verify_id_object(self.open(V1UnverifiedPresentation::read(body)?)?, now)
     }
 
-    /// Verifies that the ticket is the site's, and opens it. This takes all the public-key operations.
+    /// Verifies that the ticket is the site's, and opens it. This takes all the public-key
+    /// operations.
     ///
     /// # Errors
-    /// [`V1Refusal::NotVerified`] for whatever is wrong before the site's signature was verified, and the same
-    /// for what makes no sense or is for another provider after that; others after that alone.
+    /// [`V1Refusal::NotVerified`] for whatever is wrong before the site's signature was verified,
+    /// and the same for what makes no sense or is for another provider after that; others after
+    /// that alone.
     pub fn open(&self, unverified: V1UnverifiedPresentation) -> Result<DecryptedTicket, V1Refusal> {
         let presentation = unverified.0;
         let signed = |hash: &RsaHash| {
@@ -151,7 +153,8 @@ impl V1Provider {
     /// since 1970.
     ///
     /// # Errors
-    /// [`V1Refusal::Nonces`] for whatever is wrong with the ID object, [`V1Refusal::Cipher`], [`V1Refusal::Stale`].
+    /// [`V1Refusal::Nonces`] for whatever is wrong with the ID object, [`V1Refusal::Cipher`],
+    /// [`V1Refusal::Stale`].
     pub fn verify_id_object(
         &self,
         opened: DecryptedTicket,

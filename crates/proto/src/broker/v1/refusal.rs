@@ -129,7 +129,8 @@ struct Body {
 }
 
 impl V1Refusal {
-    /// Whether the body of a 500 is that of [`V1Refusal::NoCommonCipher`] or [`V1Refusal::NoCommonHash`].
+    /// Whether the body of a 500 is that of [`V1Refusal::NoCommonCipher`] or
+    /// [`V1Refusal::NoCommonHash`].
     pub(super) fn is_nothing_in_common(body: &[u8]) -> bool {
         let body: Option<Body> = serde_json::from_slice(body).ok();
         let final_ones = [Self::NoCommonCipher, Self::NoCommonHash];

@@ -181,7 +181,8 @@ impl PartialFlight {
     }
 }
 
-/// A limit of packets that may be asked for: no answer may be above it, and none is below the least.
+/// A limit of packets that may be asked for: no answer may be above it, and none is below the
+/// least.
 pub(super) fn asked_max_packet(bytes: u32) -> Result<u32, SessionRefusal> {
     match bytes >= MIN_MAX_PACKET {
         true => Ok(bytes),

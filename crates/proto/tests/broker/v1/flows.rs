@@ -1,4 +1,4 @@
-//! Recorded dialogs, with each of our three parts in the place of the recorded one.
+//! Recorded dialogs, with our consumer, site or provider in the place of the recorded one.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::broker::v1::V1Refusal;
@@ -18,7 +18,7 @@ fn steps<'a>(flow: &'a Value, kind: &str) -> Vec<&'a Value> {
     steps.iter().filter(|step| step["kind"] == kind).collect()
 }
 
-/// Our consumer, having drawn the nonce of a recorded request.
+/// Our consumer with the nonce of a recorded request.
 fn asked(consumer: &V1Consumer, step: &Value) -> V1PendingRequest {
     let plain = json(&step["decoded"]["request"]["plaintext"]);
     let mut drawn = Drawn::nonce(&plain["nonce"]);
@@ -60,7 +60,7 @@ fn the_site_accepts_recorded_requests_and_its_responses_are_accepted() {
                     let recorded: Value = serde_json::from_str(body(&step["response"])).unwrap();
                     let ours: Value = serde_json::from_str(&refusal.body()).unwrap();
                     assert_eq!(ours["message"], recorded["message"], "{name}");
-                    // What is not known here is not supported either.
+                    // Algorithms that this crate does not know are not supported.
                     let of = |body: &Value| body["additionalInformation"]["requested"].clone();
                     assert_eq!(of(&ours), of(&recorded), "{name}");
                     continue;
@@ -69,7 +69,7 @@ fn the_site_accepts_recorded_requests_and_its_responses_are_accepted() {
             assert_eq!((verified.replay_key().0, verified.requested()), (A, B));
             let answer = verified.answer(&site, &first, Some(&second), now, &mut SystemEntropy);
             if name.contains("sha1") {
-                // They know SHA-1 alone, which is checked but not signed with.
+                // They support SHA-1 only, which is verified but not used to sign.
                 assert_eq!(answer, Err(V1Refusal::NoCommonHash), "{name}");
                 continue;
             }
@@ -164,7 +164,7 @@ fn the_provider_accepts_recorded_presentations_and_its_acknowledgements_are_acce
                 accepted.credentials.key.expose(),
                 flow["consumerCredentials"]["key"]
             );
-            // The answer is under the recorded key and vector.
+            // The response uses the recorded key and initialisation vector.
             let request = &step["decoded"]["request"];
             let decode = |text: &Value| BASE64.decode(text.as_str().unwrap().as_bytes()).unwrap();
             let cipher: countersign_crypto::legacy::Cipher =

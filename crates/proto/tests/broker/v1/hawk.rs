@@ -1,4 +1,4 @@
-//! Recorded requests that are signed with Hawk.
+//! Recorded requests with Hawk signatures.
 
 use countersign_crypto::rsa::RsaHash;
 use countersign_crypto::secret::SecretText;
@@ -69,7 +69,7 @@ fn requests_are_refused_as_recorded() {
     let mut compared = 0;
     for case in recorded["cases"].as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
-        // Of who has presented what, whoever keeps tickets knows.
+        // The ticket store knows which tickets were presented.
         if matches!(name, "unknown-id" | "expired" | "replay") {
             continue;
         }
@@ -87,8 +87,9 @@ fn requests_are_refused_as_recorded() {
     assert_eq!(compared, 8);
 }
 
-/// The story: requests of an application that names itself in its Hawk header (`app`, and `dlg` for whom it was
-/// delegated by) were refused, though their signature was right. The headers are those of the npm package `hawk`.
+/// The story: requests of an application that names itself in its Hawk header (`app`, and `dlg` for
+/// whom it was delegated by) were refused, though their signature was right. The headers are those
+/// of the npm package `hawk`.
 // [BRK-27]
 #[test]
 fn app_and_dlg_are_signed_as_hawk_defines() {

@@ -1,5 +1,5 @@
-//! What a request is sealed and signed with, what a ticket is made of, and what a consumer is told that asked with
-//! something else.
+//! What a request is sealed and signed with, what a ticket is made of, and what a consumer is told
+//! that asked with something else.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
@@ -14,7 +14,7 @@ use super::recorded::{A, B, application, at, auth_request, consumer, file, key, 
 
 const NOW: u64 = 1_800_000_000_000;
 
-/// A site that knows all that we do, a consumer and a provider that are registered with these lists.
+/// A site with every algorithm, and a consumer and a provider registered with these lists.
 struct Parties {
     site: V1Site,
     first: V1Application,
@@ -33,7 +33,7 @@ impl Parties {
         }
     }
 
-    /// What the site answers to a request.
+    /// The site's response to a request.
     fn answer(&self, request: &str, now: u64) -> Result<String, V1Refusal> {
         let opened = self.site.open(request)?;
         let (first, second) = (Some(&self.first), Some(&self.second));
@@ -51,7 +51,7 @@ fn only(cipher: &str, hash: &str) -> Value {
 /// A sealed message as other implementations make it.
 fn sealed(text: &str, with: (&str, &str), to: &RsaPublicKey, signer: &RsaKey) -> String {
     let (key, iv) = ([7; 32], [9; 16]);
-    // Whatever cipher is not known here is named alone.
+    // An unknown cipher is only named.
     let cipher: Cipher = with.0.parse().unwrap_or(Cipher::ALL[0]);
     let key = &key[..cipher.key_length()];
     let enciphered = cipher.encipher(key, &iv, text.as_bytes()).unwrap();
@@ -63,17 +63,17 @@ fn sealed(text: &str, with: (&str, &str), to: &RsaPublicKey, signer: &RsaKey) ->
     json!({ "message": message, "signature": BASE64.encode(&signature) }).to_string()
 }
 
-/// A consumer as the public ones are: after 409 and 490 it asks again with the first of its own that is named as
-/// supported, as often as it is told to.
+/// A consumer as the public ones are: after 409 and 490 it asks again with the first of its own
+/// that is named as supported, as often as it is told to.
 struct Public<'a> {
     ciphers: &'a [&'a str],
     hashes: &'a [&'a str],
-    /// Whether its requests name the lists.
+    /// Whether its requests contain the lists.
     says: bool,
 }
 
 impl Public<'_> {
-    /// With which status the dialog ended, and after how many requests.
+    /// The final status, and the number of requests.
     fn asks(&self, parties: &Parties) -> (u16, usize) {
         let (mut cipher, mut hash) = (self.ciphers[0], self.hashes[0]);
         for asked in 1..=10 {
@@ -112,8 +112,9 @@ const NODE: Public<'_> = Public {
     says: true,
 };
 
-/// Two applications had no hash in common that the site signs with: 490 named every hash of the site as supported,
-/// the one just used among them, and the public consumers asked again, 100 times a second, for ever.
+/// Two applications had no hash in common that the site signs with: 490 named every hash of the
+/// site as supported, the one just used among them, and the public consumers asked again, 100 times
+/// a second, for ever.
 // [BRK-71] and [BRK-72]
 #[test]
 fn a_consumer_without_a_common_algorithm_gets_a_final_error() {
@@ -158,7 +159,8 @@ fn a_published_consumer_without_lists_gets_a_ticket() {
     }
 }
 
-/// A consumer that is registered with SHA-256 alone asked under SHA-1, which 490 had named, and got its ticket.
+/// A consumer that is registered with SHA-256 alone asked under SHA-1, which 490 had named, and got
+/// its ticket.
 // [BRK-71]
 #[test]
 fn a_request_with_an_unregistered_algorithm_gets_the_registered_ones() {
@@ -166,7 +168,7 @@ fn a_request_with_an_unregistered_algorithm_gets_the_registered_ones() {
     let steps = flow["steps"].as_array().unwrap();
     let step = steps.iter().find(|step| step["kind"] == "authRequest");
     let (request, now) = (auth_request(step.unwrap()).unwrap(), at(step.unwrap()));
-    // It is signed with SHA-1, and enciphered with aes256.
+    // It is signed with SHA-1 and encrypted with aes256.
     let provider = json!({ "ciphers": ["aes256", "aes192"], "hashes": ["sha256"] });
     for (registered, status, supported) in [
         (only("aes256", "sha256"), 490, json!(["sha256"])),
@@ -182,7 +184,7 @@ fn a_request_with_an_unregistered_algorithm_gets_the_registered_ones() {
         assert_eq!(refusal.status(), status, "{registered}");
         assert_eq!(body["additionalInformation"]["supported"], supported);
     }
-    // What is registered is accepted, SHA-1 too, though it is offered to no requester.
+    // Registered algorithms are accepted, including SHA-1, which is never offered.
     let lists = json!({ "ciphers": ["aes256"], "hashes": ["sha1", "sha256"] });
     assert!(
         Parties::new(&lists, &provider)
@@ -191,7 +193,7 @@ fn a_request_with_an_unregistered_algorithm_gets_the_registered_ones() {
     );
 }
 
-/// The lists of a request were not read: one that named `rot13` alone got a ticket that it could not use.
+/// Regression: a request that listed only `rot13` got a ticket that it could not use.
 // [BRK-72]
 #[test]
 fn a_ticket_uses_algorithms_that_are_both_requested_and_registered() {
@@ -247,7 +249,8 @@ fn a_ticket_uses_algorithms_that_are_both_requested_and_registered() {
         let answered = ask(more.clone());
         assert_eq!(answered.err(), refused, "{more}");
     }
-    // The ticket's cipher is one of those, and not the one that both are registered with as the best.
+    // The ticket's cipher is one of those, and not the one that both are registered with as the
+    // best.
     let ours = consumer(&json!({ "ciphers": ["aes-128-cbc"], "hashes": ["sha256"] }));
     let (asked, request) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let request = serde_json::to_string(&request).unwrap();
@@ -262,7 +265,7 @@ fn a_ticket_uses_algorithms_that_are_both_requested_and_registered() {
     );
 }
 
-/// Both liked SHA-512 best, which Hawk does not know: the ticket could not be used.
+/// Regression: both preferred SHA-512, which Hawk does not support, so the ticket was useless.
 // [BRK-72]
 #[test]
 fn the_hash_of_a_ticket_is_one_that_hawk_supports() {

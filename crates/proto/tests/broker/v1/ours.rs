@@ -1,4 +1,4 @@
-//! Our own three parts with each other, and with somebody in between.
+//! Our consumer, site and provider with each other, and with an attacker between them.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
@@ -28,7 +28,7 @@ fn site() -> (V1Site, V1Application, V1Application) {
     )
 }
 
-/// The site's part, to the end.
+/// The site's complete part.
 fn answer(
     (site, first, second): &(V1Site, V1Application, V1Application),
     asked: &V1SealedMessage,
@@ -56,9 +56,9 @@ fn granted(
 fn keys_are_rotated_without_interruption() {
     let (mut site, mut first, second) = site();
     let ours = consumer(&lists());
-    // The consumer still seals to the site's older key, and believes it alone.
+    // The consumer still uses the site's older key only.
     site.keys.insert(0, key("consumer2"));
-    // The site still knows the consumer's older key too.
+    // The site still accepts the consumer's older key too.
     first.keys.insert(0, public("provider"));
     let granted = granted(&ours, &(site, first, second));
     let (presenting, presentation) = granted.present(NOW, &mut SystemEntropy).unwrap();
@@ -127,7 +127,7 @@ fn a_forbidden_provider_and_an_unknown_one_get_the_same_refusal() {
         .unwrap();
     let refused = verified.answer(&site, &first, None, NOW, &mut SystemEntropy);
     assert_eq!(refused, Err(V1Refusal::Application(Role::Requested)));
-    // A stranger, another key, and another application's key.
+    // An unknown consumer, another key, and another application's key.
     let stranger = public("consumer2");
     let mut other = first.clone();
     other.keys = vec![public("provider")];
@@ -171,7 +171,7 @@ fn a_consumer_retries_once_for_the_cipher_and_once_for_the_hash() {
     let Ok(ResponseAction::Again(asked, sealed)) = next(*asked, &hash) else {
         panic!("asks again with the other hash")
     };
-    // That is what the site supports.
+    // The site supports these.
     let lists = json!({ "ciphers": ["aes-128-cbc"], "hashes": ["sha256"], "authData": null });
     let first = application(A, "consumer", &lists);
     let parts = (master(&lists), first, application(B, "provider", &lists));
@@ -181,7 +181,7 @@ fn a_consumer_retries_once_for_the_cipher_and_once_for_the_hash() {
         Some(V1ConsumerError::Refused(409))
     );
 
-    // What does not lead anywhere is not tried at all.
+    // A retry that cannot succeed is not made.
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let same = V1Refusal::Cipher {
         requested: None,
@@ -257,7 +257,7 @@ fn an_acknowledgement_without_the_tickets_key_is_rejected() {
     assert_eq!(refused, Err(V1ConsumerError::Refused(403)));
 }
 
-/// The story: an acknowledgement that said to be an hour old was believed.
+/// Regression: an acknowledgement dated an hour ago was accepted.
 // [BRK-61]
 #[test]
 fn an_acknowledgement_with_a_wrong_time_is_rejected() {
@@ -271,7 +271,7 @@ fn an_acknowledgement_with_a_wrong_time_is_rejected() {
             let granted = granted(&ours, &parts);
             let once = granted.response().one_time_credentials.clone();
             let (presenting, presentation) = granted.present(NOW, &mut SystemEntropy).unwrap();
-            // What a provider would say that has another clock.
+            // The acknowledgement of a provider with a wrong clock.
             let cipher: Cipher = once.cipher.parse().unwrap();
             let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
             let key = decode(once.key.expose());
@@ -289,7 +289,7 @@ fn an_acknowledgement_with_a_wrong_time_is_rejected() {
     }
 }
 
-/// The story: a lock was tried with as many keys as a provider was given, at an RSA private operation each.
+/// Regression: decryption tried every key of a provider, with an RSA private-key operation each.
 // [BRK-60]
 #[test]
 fn decryption_tries_eight_keys_and_not_the_ninth() {

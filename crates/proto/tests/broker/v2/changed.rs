@@ -1,5 +1,5 @@
-//! Whatever is changed of a message, by whoever has no key: each field tampered with, left out, said twice, of
-//! another type, or one too many.
+//! Whatever is changed of a message, by whoever has no key: each field tampered with, left out,
+//! said twice, of another type, or one too many.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::party::SealingSuite;
@@ -95,7 +95,7 @@ fn a_changed_presentation_is_rejected() {
         let rest = format!("{{\"id\":{},\"ticket\":{change}}}", whole["id"]);
         tried.push(rest);
     }
-    // The parts of two presentations.
+    // Combinations of two presentations.
     let (_, other) = parties.presented();
     let other: Value = serde_json::from_str(&other).unwrap();
     tried.push(json!({ "id": other["id"], "ticket": whole["ticket"] }).to_string());
@@ -137,7 +137,7 @@ fn a_changed_acknowledgement_is_rejected() {
     }
 }
 
-/// A message of one kind is none of another, whoever it is for.
+/// A message of one kind is rejected as another kind, for every recipient.
 #[test]
 fn a_message_of_one_kind_is_rejected_as_another() {
     let parties = Parties::new(SealingSuite::XWing);

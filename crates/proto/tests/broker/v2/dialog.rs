@@ -1,4 +1,4 @@
-//! The dialog as it should be, and with clocks, keys and names that are not.
+//! The correct dialog, and dialogs with wrong clocks, keys and names.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::party::SealingSuite;
@@ -51,7 +51,7 @@ fn each_dialog_has_its_own_secret_and_nonces() {
     let mut secrets = Vec::new();
     let (presenting, presentation) = parties.presented();
     let mut presenting = Some(presenting);
-    // The same presentation, accepted twice: whoever keeps tickets must not let that happen.
+    // The state machine accepts a presentation twice; the replay cache must prevent that.
     for _ in 0..2 {
         let presented = parties
             .provider
@@ -75,7 +75,7 @@ fn each_dialog_has_its_own_secret_and_nonces() {
 #[test]
 fn keys_are_rotated_without_interruption() {
     let mut parties = Parties::new(SealingSuite::XWing);
-    // Everybody has a newer key already; the others do not know it yet.
+    // Each party has a newer key, which the others do not know yet.
     parties.site.keys.insert(0, party(11));
     parties.provider.keys.insert(0, party(13));
     parties.first.keys.insert(0, public(12));
@@ -90,14 +90,14 @@ fn keys_are_rotated_without_interruption() {
             .read_acknowledgement(accepted.answer.as_bytes())
             .is_ok()
     );
-    // And now they do, but have not forgotten the older one.
+    // The others know the newer key, and still accept the older one.
     parties.consumer.keys.insert(0, party(12));
     parties.consumer.site_keys.insert(0, public(11));
     parties.provider.site_keys.insert(0, public(11));
     parties.second.keys.insert(0, public(13));
     let (_, presentation) = parties.presented();
     assert_eq!(parties.accept(&presentation, NOW), Ok(()));
-    // The older ones are gone: what is sealed to or signed by them is not believed.
+    // The older keys are removed: messages with them are rejected.
     parties.site.keys.truncate(1);
     let (_, request) = Parties::new(SealingSuite::XWing)
         .consumer
@@ -128,7 +128,7 @@ fn a_consumer_with_a_wrong_clock_gets_the_sites_time() {
             Ok(())
         );
 
-        // Nobody else can set a clock, and no answer to another question.
+        // Neither another signer nor a response to another nonce can set the clock.
         assert_eq!(told.offset(Nonce([8; 16]), site, wrong), None);
         assert_eq!(told.offset(nonce, &[stranger()], wrong), None);
         let mut later = told.clone();
@@ -159,7 +159,7 @@ fn times_are_accepted_within_the_tolerance_only() {
             assert_eq!(parties.accept(&presentation, now), expected);
         }
     }
-    // A ticket that is presented when it is over.
+    // A ticket that is presented after its expiry.
     let granted = parties.granted();
     let over = granted.response().expires;
     let (_, presentation) = granted.present(over, &mut SystemEntropy).unwrap();
@@ -170,8 +170,8 @@ fn times_are_accepted_within_the_tolerance_only() {
     );
 }
 
-/// The story: a presentation was verified and opened before its ticket's end was looked at, so each that an attacker had
-/// ever recorded cost a provider public-key work for ever.
+/// The story: a presentation was verified and opened before its ticket's end was looked at, so each
+/// that an attacker had ever recorded cost a provider public-key work for ever.
 // [BRK-60]
 #[test]
 fn an_expired_ticket_is_refused_before_its_signature_is_verified() {
@@ -186,7 +186,7 @@ fn an_expired_ticket_is_refused_before_its_signature_is_verified() {
     ] {
         assert_eq!(parties.accept(&unsigned, now), Err(expected));
     }
-    // What a ticket says in the clear is signed, and is that of the ticket.
+    // The plaintext header is signed and repeats the ticket.
     let granted = parties.granted();
     let response = granted.response();
     let header = serde_json::to_value(&response.ticket).unwrap()["header"].clone();
@@ -204,7 +204,7 @@ fn an_expired_ticket_is_refused_before_its_signature_is_verified() {
     }
 }
 
-/// The story: an acknowledgement that said to be an hour old was believed.
+/// Regression: an acknowledgement dated an hour ago was accepted.
 // [BRK-61]
 #[test]
 fn an_acknowledgement_with_a_wrong_time_is_rejected() {
@@ -244,7 +244,7 @@ fn a_forbidden_call_and_an_unknown_provider_get_the_same_refusal() {
         parties.answer(&ask("nobody"), NOW),
         Err(Refusal::NotAllowed)
     );
-    // Policy says no: the caller gives no application.
+    // Policy refuses: the host passes no application.
     let text = serde_json::to_vec(&ask(B)).unwrap();
     let verified = UnverifiedRequest::read(&text)
         .unwrap()
@@ -292,7 +292,7 @@ fn a_ticket_is_useless_to_another_provider_or_consumer() {
     let parties = Parties::new(SealingSuite::XWing);
     let (presenting, presentation) = parties.presented();
     let mut other = Parties::new(SealingSuite::XWing).provider;
-    // Another name with the same key, and another key with the same name.
+    // The same key with another name, and another key with the same name.
     other.id = "archive".to_owned();
     let refused = other.accept(presentation.as_bytes(), NOW).map(|_| ());
     assert_eq!(refused, Err(Refusal::NotVerified));

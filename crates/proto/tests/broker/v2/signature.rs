@@ -1,4 +1,4 @@
-//! Requests that are signed with the shared secret.
+//! HTTP requests signed with the shared secret.
 
 use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::Credentials;
@@ -56,7 +56,7 @@ fn a_signed_request_is_verified_and_identified() {
     assert_eq!((verified.id, verified.expires), (Nonce([1; 16]), NOW + 30));
 }
 
-/// The base is written out by hand: another implementation would sign the same.
+/// The signature base is written out, so that it is independent of the implementation.
 #[test]
 fn the_signature_matches_rfc_9421() {
     let fields = signed();
@@ -134,7 +134,7 @@ fn every_part_of_a_request_is_signed() {
     }
 }
 
-/// The story: a request with `sha-512`, or with both digests, was refused, though RFC 9530 has both.
+/// Regression: requests with `sha-512` or with both digests were refused; RFC 9530 allows both.
 // [BRK-12]
 #[test]
 fn every_supported_digest_must_match_and_one_is_required() {
@@ -255,7 +255,7 @@ fn a_signature_over_other_components_is_rejected() {
             "{signature}"
         );
     }
-    // Somebody else's signature may stand beside ours, and parameters in another order.
+    // There may be another signature too, and the parameters may be in another order.
     let mut other = fields.clone();
     other.signature_input = format!("proxy=(\"@path\");created=1, {}", other.signature_input);
     other.signature = format!("proxy=:AAAA:, {}", other.signature);

@@ -1,4 +1,4 @@
-//! Tickets of the fast path, as they should be and otherwise.
+//! Symmetric tickets: correct ones, and changed or misused ones.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::party::SealingSuite;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::changed::changes;
 use super::parties::{A, B, HOUR, NOW, Parties, SITE, party};
 
-/// The key of the hours around now.
+/// The ticket key of the present period.
 fn key(byte: u8) -> TicketKey {
     TicketKey::new(Secret::from_bytes([byte; 32]), NOW - HOUR, NOW + HOUR)
 }
@@ -30,7 +30,7 @@ fn response(parties: &Parties, key: &TicketKey, now: u64) -> AuthResponse {
 }
 
 fn granted(parties: &Parties, key: &TicketKey, now: u64) -> IssuedTicket {
-    // As it travels.
+    // As it is transmitted.
     let text = serde_json::to_string(&response(parties, key, now)).unwrap();
     let response = serde_json::from_str(&text).unwrap();
     parties.consumer.read_session_response(B, response).unwrap()
@@ -86,7 +86,8 @@ fn a_changed_presentation_is_rejected() {
         tried.push(format!("{{\"id\":{},\"ticket\":{change}}}", whole["id"]));
     }
     assert!(tried.len() > 80);
-    // The parts of two presentations, of one ticket and of two; the name of another key; the other form.
+    // The parts of two presentations, of one ticket and of two; the name of another key; the other
+    // form.
     let (_, other) = presented(&parties, &key(7), NOW);
     let other: Value = serde_json::from_str(&other).unwrap();
     let (_, signed) = parties.presented();
@@ -117,7 +118,7 @@ fn a_symmetric_ticket_is_useless_with_another_provider_site_or_key() {
         other.accept(&presentation, NOW)
     };
     let refused = Err(Refusal::NotVerified);
-    // Other names with the same keys, and other keys with the same names.
+    // The same keys with other names, and other keys with the same names.
     assert_eq!(
         with(|other| other.provider.id = "archive".to_owned()),
         refused
@@ -149,7 +150,7 @@ fn a_ticket_key_is_accepted_for_tickets_of_its_period_only() {
         assert_eq!(parties.accept(&presentation, made), expected, "{made}");
         assert_eq!(key(7).covers(made), expected.is_ok());
     }
-    // What was made in its time is accepted after it, until it is over.
+    // A ticket made within the key's period is accepted until the ticket expires.
     let over = last + HOUR;
     let granted = granted(&parties, &key(7), last);
     let (_, presentation) = granted.present(over, &mut SystemEntropy).unwrap();
@@ -209,7 +210,7 @@ fn ticket_keys_are_readable_by_their_provider_only() {
     let names: Vec<_> = keys.iter().map(TicketKey::name).collect();
     assert_eq!(names, [key(7).name(), key(8).name()]);
     assert!(keys[0].covers(NOW - HOUR) && !keys[0].covers(NOW + HOUR));
-    // They open what the site's own do.
+    // They decrypt the same tickets as the site's keys.
     let (_, presentation) = presented(&parties, &key(8), NOW);
     let mut provider = parties.provider;
     let read = UnverifiedPresentation::read(presentation.as_bytes()).unwrap();
