@@ -199,7 +199,7 @@ fn long_messages_are_interleaved() {
     assert_eq!(order[0], 3, "the shortest is through first");
 }
 
-/// [SES-25] and [SES-43]: as many as may be begun, and one more that waits for its turn.
+/// [SES-25] and [SES-43] The maximum number of streams, and one more that waits for its turn.
 #[test]
 fn many_streams_share_a_session() {
     let mut pair = session(1_000);
@@ -226,8 +226,8 @@ fn many_streams_share_a_session() {
     }
 }
 
-/// [SES-25]: of the long messages that may be begun the shortest is through first; one more than
-/// these waits until one of them has ended, however short it is.
+/// [SES-25] Of the interleaved long messages the shortest completes first. One message over the
+/// limit waits until one of them has ended, however short it is.
 #[test]
 fn a_long_message_over_the_limit_waits() {
     for (before, first) in [(BODY_TURNS - 1, true), (BODY_TURNS, false)] {
@@ -291,7 +291,8 @@ fn cancelling_by_the_sender_marks_content_as_incomplete() {
     assert_eq!(pair.arrives_at_server().unwrap(), []);
 }
 
-/// [SES-42]: what was not even told when it was given up is told, and its result is not lost.
+/// [SES-42] Content that was cancelled before its message was sent is reported, and the result
+/// still arrives.
 #[test]
 fn content_cancelled_before_it_started_does_not_cancel_its_result() {
     let mut pair = session(65_536);
@@ -310,7 +311,7 @@ fn content_cancelled_before_it_started_does_not_cancel_its_result() {
     );
 }
 
-/// [SES-42]: both directions at once, and a cancelled upload whose result comes all the same.
+/// [SES-42] Cancels both directions, and a cancelled upload still gets its result.
 #[test]
 fn an_operation_is_cancelled_in_both_directions() {
     let mut pair = session(65_536);

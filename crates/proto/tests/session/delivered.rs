@@ -60,7 +60,7 @@ fn a_person_gets_certificate_and_key_and_proves_the_session_code() {
     }
 }
 
-/// [SES-35]: the dialog of services; the site has no private key of theirs and delivers none.
+/// [SES-35] The dialog of services. The site has no private key of a service and delivers none.
 #[test]
 fn a_service_names_its_thumbprint_and_proves_the_session_code() {
     let (site, settings) = site(256);
@@ -96,8 +96,8 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_are_indistinguishable() {
     assert_eq!(refused(&site, Who::Service(&site.robot)), unknown);
 }
 
-/// [SES-38]: nothing of the dialog in the clear can be changed; what the site said is signed, and
-/// checked before the pass phrase is used.
+/// [SES-38] Every change of the plaintext dialog is detected. The site's signature covers its
+/// response and is verified before the pass phrase is used.
 #[test]
 fn a_changed_dialog_does_not_open_a_session() {
     let (site, settings) = site(65_536);
@@ -163,9 +163,9 @@ fn a_wrong_proof_of_the_session_code_is_refused() {
     );
 }
 
-/// [SES-38]: flights that were all alike let whoever had recorded a login give the site's answer
-/// and its packets to the client once more, which took them for its site's and sealed new packets
-/// under the old keys.
+/// [SES-38] Regression: without a nonce in the flight, an attacker could replay the response and
+/// the packets of a recorded login to the client, which then encrypted new packets under the old
+/// keys.
 #[test]
 fn a_recorded_response_does_not_open_a_second_session() {
     let (site, settings) = site(65_536);
@@ -192,9 +192,9 @@ fn a_recorded_response_does_not_open_a_second_session() {
     }
 }
 
-/// [SES-6]: the proof covers what somebody put in between the site's answer and it. The site once
-/// worked out the proof that it expects when it answered, and opened a session that nobody could
-/// use.
+/// [SES-6] The proof covers commands that an attacker inserts after the site's response.
+/// Regression: the site computed the expected proof when it responded, and opened a session that no
+/// client could use.
 #[test]
 fn an_insertion_before_the_proof_opens_no_session() {
     let (site, settings) = site(65_536);

@@ -69,8 +69,8 @@ fn choice(site: &Site, option: EncryptionOption) -> Vec<u8> {
     .concat()
 }
 
-/// [SES-60] and [SES-61]: with `delivered-key`, of a person and of a service; the limit holds
-/// wherever it stood.
+/// [SES-60] and [SES-61] With `delivered-key`, for a person and a service. The packet limit holds
+/// wherever it was in the flight.
 #[test]
 fn a_delivered_key_flight_is_accepted_in_every_order() {
     let site = site(DELIVERED);
@@ -143,7 +143,7 @@ fn a_persons_flight_is_accepted_in_every_order() {
     }
 }
 
-/// [SES-61]: to the end, with the name last but one and the limit last.
+/// [SES-61] A complete login, with the name last but one and MAX-PACKET last.
 #[test]
 fn a_packet_limit_at_the_end_of_a_persons_flight_is_respected() {
     let site = site(CLASSICAL);
@@ -222,8 +222,8 @@ fn a_services_flight_is_accepted_in_every_order() {
     }
 }
 
-/// [SES-60] and [SES-62]: the return. Packets follow its flight at once, so the limit comes before
-/// its end or not at all; a client that says it afterwards is not kept waiting.
+/// [SES-60] and [SES-62] Resumption. Packets follow its flight at once, so MAX-PACKET comes before
+/// the end of the flight or not at all. A client that sends it afterwards does not have to wait.
 #[test]
 fn a_resumption_flight_is_accepted_in_every_order() {
     let site = site(CLASSICAL);
@@ -346,8 +346,8 @@ fn a_packet_limit_below_the_minimum_is_rejected() {
     assert!(refused.is_err(), "this client does not even ask");
 }
 
-/// [SES-63]: what came of a flight with a stale choice, before the choice or after it, is no part
-/// of the next one.
+/// [SES-63] Commands of a flight with a stale choice, before or after the choice, are not part of
+/// the next flight.
 #[test]
 fn a_flight_with_a_stale_choice_is_ignored() {
     let site = site(DELIVERED);
@@ -373,8 +373,7 @@ fn a_flight_with_a_stale_choice_is_ignored() {
     }
 }
 
-/// [SES-2]: what another option would need counts as meaningless, whether it came before the choice
-/// or after it.
+/// [SES-2] Commands of another option count as unexpected, before and after the choice.
 #[test]
 fn commands_of_another_option_count_as_unexpected() {
     let nonce = (c::NONCE, Value::Bytes(&[7; 32]));

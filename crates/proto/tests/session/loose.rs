@@ -1,5 +1,5 @@
-//! A client that says one command after the other, as a test likes. It follows the page
-//! (`docs/protocol/session.md`, Flights) and takes nothing from the machines.
+//! A client that sends one command at a time, under control of the test. It follows the
+//! specification (`docs/protocol/session.md`, Flights) and does not use the state machines.
 
 use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::sign::Signature;

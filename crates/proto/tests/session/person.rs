@@ -61,8 +61,8 @@ fn the_decoy_certificate_of_a_name_is_constant() {
     assert_eq!(answer(), answer());
 }
 
-/// [SES-12]: what is sent is what the client sealed, padded to 768 bytes, and nobody who listens
-/// sees the key or the certificate in it.
+/// [SES-12] CERTIFICATE is the sealed identity, padded to 768 bytes. An eavesdropper sees neither
+/// the key nor the certificate in it.
 #[test]
 fn certificate_is_the_sealed_identity_and_reveals_neither_key_nor_certificate() {
     let site = Site::new();
@@ -153,8 +153,8 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
     }
 }
 
-/// [SES-21]: a site that has no time to verify has no keys to say so with; nobody vouches for what
-/// it says.
+/// [SES-21] A server that rejects a login for lack of time has no keys to encrypt its ERROR, so the
+/// ERROR is unauthenticated.
 #[test]
 fn a_plaintext_error_ends_a_login_that_waits_for_its_welcome() {
     let site = Site::new();

@@ -211,8 +211,8 @@ fn an_unknown_session_and_a_locked_account_are_refused_alike() {
     }
 }
 
-/// [SES-64]: an attacker who had learned the secret that a client returns with, as from a copy of
-/// the site's memory, could pose as the site: nothing in a return was proved with the site's key.
+/// [SES-64] Regression: an attacker who learned a resumption secret, for example from a copy of the
+/// site's memory, could pose as the site, since a resumption did not use the site's key.
 #[test]
 fn an_attacker_with_the_resumption_secret_cannot_pose_as_the_site() {
     let site = site();

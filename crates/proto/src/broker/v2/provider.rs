@@ -100,8 +100,9 @@ impl Provider {
     /// Verifies a presentation. `site_time` is by the site's clock (see [`super::clock`]).
     ///
     /// # Errors
-    /// [`Refusal::Expired`] for a ticket that itself says so, before anything is verified;
-    /// [`Refusal::NotVerified`]; once all was verified [`Refusal::Clock`] and [`Refusal::Expired`].
+    /// [`Refusal::Expired`] for a ticket whose plaintext header is expired, before anything is
+    /// verified; [`Refusal::NotVerified`]; after verification, [`Refusal::Clock`] and
+    /// [`Refusal::Expired`].
     pub fn verify(
         &self,
         read: &UnverifiedPresentation,
@@ -192,7 +193,7 @@ impl VerifiedPresentation {
     /// Accepts it: it was not presented before.
     ///
     /// # Errors
-    /// [`Refusal::NotVerified`] when the ephemeral key is none that anything can be told to.
+    /// [`Refusal::NotVerified`] if nothing can be encapsulated to the ephemeral key.
     pub fn acknowledge(
         self,
         site_time: u64,

@@ -62,7 +62,7 @@ pub enum FromSite {
         /// The operation's id.
         id: u64,
     },
-    /// Something nobody asked for.
+    /// An event, which is not the result of an operation.
     Event(Event),
     /// The encryption options that the site has on offer now.
     Options(OptionList),

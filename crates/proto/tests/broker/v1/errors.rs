@@ -161,9 +161,9 @@ fn the_provider_refuses_as_recorded_and_fixes_known_holes() {
     }
 }
 
-/// The attack that reads a recorded ticket of the reference implementation byte by byte: blocks of
-/// it are spliced under the same lock, and the error tells what came out. Here every splice gets
-/// the same answer.
+/// An attack that decrypts a recorded ticket of the reference implementation byte by byte: it
+/// splices ciphertext blocks under the same encrypted key, and the error reveals the result. Here
+/// every splice gets the same response.
 // [BRK-20]
 #[test]
 fn error_responses_do_not_reveal_a_recorded_ticket() {

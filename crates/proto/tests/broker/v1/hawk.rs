@@ -87,9 +87,8 @@ fn requests_are_refused_as_recorded() {
     assert_eq!(compared, 8);
 }
 
-/// The story: requests of an application that names itself in its Hawk header (`app`, and `dlg` for
-/// whom it was delegated by) were refused, though their signature was right. The headers are those
-/// of the npm package `hawk`.
+/// Regression: requests with `app` (and `dlg`, the delegating application) in the Hawk header were
+/// refused although their MAC was correct. The headers are those of the npm package `hawk`.
 // [BRK-27]
 #[test]
 fn app_and_dlg_are_signed_as_hawk_defines() {

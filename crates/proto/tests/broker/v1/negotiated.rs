@@ -1,5 +1,5 @@
-//! What a request is sealed and signed with, what a ticket is made of, and what a consumer is told
-//! that asked with something else.
+//! Negotiation in v1: the algorithms of requests and tickets, and the refusals of consumers that
+//! used others.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
@@ -63,8 +63,8 @@ fn sealed(text: &str, with: (&str, &str), to: &RsaPublicKey, signer: &RsaKey) ->
     json!({ "message": message, "signature": BASE64.encode(&signature) }).to_string()
 }
 
-/// A consumer as the public ones are: after 409 and 490 it asks again with the first of its own
-/// that is named as supported, as often as it is told to.
+/// A consumer like the published ones. After 409 and 490 it retries with its first algorithm that
+/// the refusal lists as supported, without limit.
 struct Public<'a> {
     ciphers: &'a [&'a str],
     hashes: &'a [&'a str],
@@ -112,9 +112,9 @@ const NODE: Public<'_> = Public {
     says: true,
 };
 
-/// Two applications had no hash in common that the site signs with: 490 named every hash of the
-/// site as supported, the one just used among them, and the public consumers asked again, 100 times
-/// a second, for ever.
+/// Regression: for two applications without a common hash, 490 listed every hash of the site as
+/// supported, including the one just used, and published consumers retried 100 times a second
+/// without end.
 // [BRK-71] and [BRK-72]
 #[test]
 fn a_consumer_without_a_common_algorithm_gets_a_final_error() {
@@ -159,7 +159,7 @@ fn a_published_consumer_without_lists_gets_a_ticket() {
     }
 }
 
-/// A consumer that is registered with SHA-256 alone asked under SHA-1, which 490 had named, and got
+/// Regression: a consumer registered with SHA-256 only used SHA-1, which 490 had listed, and got
 /// its ticket.
 // [BRK-71]
 #[test]

@@ -1,5 +1,5 @@
-//! Whatever is changed of a message, by whoever has no key: each field tampered with, left out,
-//! said twice, of another type, or one too many.
+//! Changes of a message without a key: each field is altered, omitted, repeated, given another
+//! type, or added.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::party::SealingSuite;

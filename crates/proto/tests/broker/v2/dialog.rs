@@ -170,8 +170,9 @@ fn times_are_accepted_within_the_tolerance_only() {
     );
 }
 
-/// The story: a presentation was verified and opened before its ticket's end was looked at, so each
-/// that an attacker had ever recorded cost a provider public-key work for ever.
+/// Regression: a presentation was verified and decrypted before the ticket's expiry was looked at,
+/// so an attacker could replay recorded presentations for ever at the cost of public-key
+/// operations.
 // [BRK-60]
 #[test]
 fn an_expired_ticket_is_refused_before_its_signature_is_verified() {
