@@ -109,13 +109,13 @@ impl V1Provider {
         self.verify_id_object(self.open(V1UnverifiedPresentation::read(body)?)?, now)
     }
 
-    /// Verifies that the ticket is the site's, and opens it. This takes all the public-key
+    /// Verifies the site's signature and decrypts the ticket. This includes all public-key
     /// operations.
     ///
     /// # Errors
-    /// [`V1Refusal::NotVerified`] for whatever is wrong before the site's signature was verified,
-    /// and the same for what makes no sense or is for another provider after that; others after
-    /// that alone.
+    /// [`V1Refusal::NotVerified`] for every failure before the site's signature is verified, and
+    /// afterwards for a malformed ticket or one for another provider. Other refusals only after
+    /// that verification.
     pub fn open(&self, unverified: V1UnverifiedPresentation) -> Result<DecryptedTicket, V1Refusal> {
         let presentation = unverified.0;
         let signed = |hash: &RsaHash| {
@@ -153,7 +153,7 @@ impl V1Provider {
     /// since 1970.
     ///
     /// # Errors
-    /// [`V1Refusal::Nonces`] for whatever is wrong with the ID object, [`V1Refusal::Cipher`],
+    /// [`V1Refusal::Nonces`] for every failure of the ID object, [`V1Refusal::Cipher`],
     /// [`V1Refusal::Stale`].
     pub fn verify_id_object(
         &self,

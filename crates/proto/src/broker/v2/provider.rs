@@ -80,11 +80,11 @@ pub struct VerifiedPresentation {
 /// A consumer that was authenticated, and the secret that it shares with this provider.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The consumer, and the secret that its requests are signed with.
+    /// The consumer's id, and the secret that signs its requests.
     pub credentials: Credentials,
-    /// What the site knows of it, as JSON.
+    /// The site's data about the consumer, as JSON.
     pub auth_data: Box<RawValue>,
-    /// What to answer, as JSON.
+    /// The response to the consumer, as JSON.
     pub answer: String,
 }
 
@@ -97,7 +97,8 @@ impl Provider {
         self.verify(&UnverifiedPresentation::read(body)?, site_time)
     }
 
-    /// Verifies a presentation. `site_time` is by the site's clock (see [`super::clock`]).
+    /// Verifies a presentation. `site_time` is the site's time in milliseconds since 1970 (see
+    /// [`super::clock`]).
     ///
     /// # Errors
     /// [`Refusal::Expired`] for a ticket whose plaintext header is expired, before anything is
@@ -140,7 +141,7 @@ impl Provider {
         if site_time > ticket.expires {
             return Err(Refusal::Expired);
         }
-        // The site makes none for later, nor for longer.
+        // The site dates no ticket in the future and exceeds no maximum lifetime.
         let lasts = ticket.expires.saturating_sub(ticket.ts);
         let early = ticket.ts.saturating_sub(site_time) > limits::TOLERANCE;
         if early || lasts > limits::MAX_TICKET {
@@ -171,26 +172,26 @@ impl Provider {
 }
 
 impl VerifiedPresentation {
-    /// Names the ticket: it may be accepted once, and has to be remembered until it is over by
-    /// [`Self::expires`], and [`limits::TOLERANCE`] more for a clock that is set back.
+    /// The id of the ticket. A ticket may be accepted once. Remember the id until
+    /// [`Self::expires`], plus [`limits::TOLERANCE`] for a clock that is set back.
     #[must_use]
     pub fn id(&self) -> Nonce {
         self.ticket.id
     }
 
-    /// Until when the ticket is good, by the site's clock.
+    /// The end of the ticket's lifetime, in milliseconds since 1970 by the site's clock.
     #[must_use]
     pub fn expires(&self) -> u64 {
         self.ticket.expires
     }
 
-    /// Whose ticket it is.
+    /// The consumer's id.
     #[must_use]
     pub fn requester(&self) -> &str {
         &self.ticket.requester
     }
 
-    /// Accepts it: it was not presented before.
+    /// Accepts the ticket. The caller has checked that it was not presented before.
     ///
     /// # Errors
     /// [`Refusal::NotVerified`] if nothing can be encapsulated to the ephemeral key.

@@ -68,7 +68,7 @@ pub enum FromSite {
     Options(OptionList),
     /// The site offers new keys: answer with [`ClientSession::answer_keys`].
     KeyOffer(ClientKeyOffer),
-    /// The site has answered the offer of new keys; `false` when it declined and the keys stay.
+    /// The site answered the offer of new keys. `false` if it declined: the keys do not change.
     KeysRenewed(bool),
     /// The site ends the session.
     Goodbye(Goodbye),

@@ -181,8 +181,8 @@ impl PartialFlight {
     }
 }
 
-/// A limit of packets that may be asked for: no answer may be above it, and none is below the
-/// least.
+/// Validates a requested packet limit: it must not be below the minimum, since the agreed limit
+/// never exceeds the request.
 pub(super) fn asked_max_packet(bytes: u32) -> Result<u32, SessionRefusal> {
     match bytes >= MIN_MAX_PACKET {
         true => Ok(bytes),
