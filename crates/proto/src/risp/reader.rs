@@ -100,12 +100,12 @@ pub fn parse<'a>(input: &'a [u8], limits: &impl Limits) -> Result<Parsed<'a>, Ma
             let Some(length) = rest.get(..width).map(big_endian) else {
                 return Ok(Parsed::Incomplete { needed: 2 + width });
             };
-            let longest = limits.max_length(command);
-            if length > longest {
+            let limit = limits.max_length(command);
+            if length > limit {
                 return Err(Malformed::TooLong {
                     command,
                     length,
-                    max_length: longest,
+                    max_length: limit,
                 });
             }
             // A length that exceeds the address space is rejected too, even if the limit allows it.

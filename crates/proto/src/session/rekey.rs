@@ -157,16 +157,16 @@ impl Rekeying {
         offer: &[u8],
         answer: &[u8],
     ) -> NewKeys {
-        let mut said = Sha256::new();
-        said.update(&option.id().to_be_bytes());
-        said.update(offer);
-        said.update(answer);
-        let said = said.finish();
+        let mut transcript = Sha256::new();
+        transcript.update(&option.id().to_be_bytes());
+        transcript.update(offer);
+        transcript.update(answer);
+        let transcript = transcript.finish();
         let known = SecretBytes::from([&self.chain.expose()[..], secret.expose()].concat());
-        let fresh: Secret<32> = derive(known.expose(), "new keys", &said);
-        let from_client = derive(fresh.expose(), "packets from client", &said);
-        let from_server = derive(fresh.expose(), "packets from server", &said);
-        self.chain = derive(fresh.expose(), "chain", &said);
+        let fresh: Secret<32> = derive(known.expose(), "new keys", &transcript);
+        let from_client = derive(fresh.expose(), "packets from client", &transcript);
+        let from_server = derive(fresh.expose(), "packets from server", &transcript);
+        self.chain = derive(fresh.expose(), "chain", &transcript);
         self.option = option;
         let (read, write) = match self.end {
             End::Client => (from_server, from_client),

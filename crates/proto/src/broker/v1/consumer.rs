@@ -207,20 +207,20 @@ impl V1Consumer {
         body: &[u8],
         now: u64,
     ) -> Result<Box<V1IssuedTicket>, V1ConsumerError> {
-        let distrust = V1ConsumerError::FailedVerification;
-        let sealed: V1SealedMessage = serde_json::from_slice(body).map_err(|_| distrust.clone())?;
+        let failed = V1ConsumerError::FailedVerification;
+        let sealed: V1SealedMessage = serde_json::from_slice(body).map_err(|_| failed.clone())?;
         let signed = |hash: &&RsaHash| sealed.signed_by(**hash, &self.site_keys).is_some();
-        let hash = *self.hashes.iter().find(signed).ok_or(distrust.clone())?;
+        let hash = *self.hashes.iter().find(signed).ok_or(failed.clone())?;
         let opened = sealed.open(&self.keys, &self.ciphers);
-        let opened = opened.map_err(|_| distrust.clone())?;
-        let response: V1AuthResponse = read(&opened.text).ok_or(distrust.clone())?;
+        let opened = opened.map_err(|_| failed.clone())?;
+        let response: V1AuthResponse = read(&opened.text).ok_or(failed.clone())?;
         let request = &asked.request;
         let ours = response.hash == hash.name()
             && response.requester_nonce == request.nonce
             && response.requester == request.requester
             && response.requested == request.requested;
         if !ours {
-            return Err(distrust);
+            return Err(failed);
         }
         if response.ts.abs_diff(now) > limits::TOLERANCE || now > response.expires {
             return Err(V1ConsumerError::Stale);
@@ -232,7 +232,7 @@ impl V1Consumer {
         let hash = once.hash.parse().ok();
         let hash = hash.filter(|hash| self.hashes.contains(hash));
         let (Some(cipher), Some(hash)) = (cipher, hash) else {
-            return Err(distrust);
+            return Err(failed);
         };
         Ok(Box::new(V1IssuedTicket {
             response,
@@ -272,15 +272,15 @@ impl V1IssuedTicket {
             iv: BASE64.encode(&iv),
             ts: now,
         };
-        let distrust = V1ConsumerError::FailedVerification;
-        let text = write(&object).map_err(|_| distrust.clone())?;
+        let failed = V1ConsumerError::FailedVerification;
+        let text = write(&object).map_err(|_| failed.clone())?;
         let (key, first) = self.once()?;
         let enciphered = self.cipher.encipher(key.expose(), &first, text.expose());
         let presentation = V1Presentation {
-            id: BASE64.encode(&enciphered.map_err(|_| distrust.clone())?),
+            id: BASE64.encode(&enciphered.map_err(|_| failed.clone())?),
             ticket: response.ticket.clone(),
         };
-        let body = serde_json::to_string(&presentation).map_err(|_| distrust)?;
+        let body = serde_json::to_string(&presentation).map_err(|_| failed)?;
         let presenting = V1PendingPresentation {
             granted: self,
             final_nonce,
@@ -319,9 +319,9 @@ impl V1PendingPresentation {
             .nonces(body)
             .ok_or(V1ConsumerError::FailedVerification)?;
         let response = self.granted.response;
-        let said = (nonces.server_nonce, nonces.requester_nonce);
+        let received = (nonces.server_nonce, nonces.requester_nonce);
         let expected = (response.server_nonce, response.requester_nonce);
-        if said != expected || nonces.final_nonce != self.final_nonce {
+        if received != expected || nonces.final_nonce != self.final_nonce {
             return Err(V1ConsumerError::FailedVerification);
         }
         if nonces.ts.abs_diff(self.presented_at) > limits::TOLERANCE {

@@ -207,8 +207,8 @@ fn whole_of(text: &str) -> Option<u64> {
     let digits = match exponent < 0 {
         true => {
             let at = whole.len().checked_sub(places)?;
-            let (kept, moved) = whole.split_at_checked(at)?;
-            (only_zeros(moved) && only_zeros(fraction)).then(|| kept.to_owned())?
+            let (digits, moved) = whole.split_at_checked(at)?;
+            (only_zeros(moved) && only_zeros(fraction)).then(|| digits.to_owned())?
         }
         false if places > MOST_PLACES => return only_zeros(mantissa).then_some(0),
         false => {

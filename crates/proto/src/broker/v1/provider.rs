@@ -101,7 +101,7 @@ impl DecryptedTicket {
 }
 
 impl V1Provider {
-    /// [`V1UnverifiedPresentation::read`], [`Self::open`] and [`Self::prove`].
+    /// [`V1UnverifiedPresentation::read`], [`Self::open`] and [`Self::verify_id_object`].
     ///
     /// # Errors
     /// As these.

@@ -124,18 +124,18 @@ impl Consumer {
         body: &[u8],
     ) -> Result<IssuedTicket, ConsumerError> {
         let PendingRequest { requested, nonce } = asked;
-        let distrust = ConsumerError::FailedVerification;
+        let failed = ConsumerError::FailedVerification;
         if body.len() > limits::SEALED {
-            return Err(distrust);
+            return Err(failed);
         }
-        let sealed: SealedMessage = serde_json::from_slice(body).map_err(|_| distrust)?;
+        let sealed: SealedMessage = serde_json::from_slice(body).map_err(|_| failed)?;
         let from = (self.site.as_str(), self.site_keys.as_slice());
         let to = (self.id.as_str(), self.keys.as_slice());
         let verified = sealed.verify_and_open::<AuthResponse>(Kind::Response, from, to);
-        let response = verified.map_err(|_| distrust)?.message;
+        let response = verified.map_err(|_| failed)?.message;
         match response.requester_nonce == nonce {
             true => self.read_session_response(&requested, response),
-            false => Err(distrust),
+            false => Err(failed),
         }
     }
 
@@ -194,7 +194,7 @@ impl IssuedTicket {
         let text = write(&object).ok_or(ConsumerError::CannotAsk)?;
         let id = id_object_key(&response.one_time_credentials)
             .seal(&associated_data(&response.ticket, &[]), text.expose());
-        let said = associated_data(&response.ticket, &id);
+        let transcript_hash = associated_data(&response.ticket, &id);
         let presentation = Presentation {
             id,
             ticket: response.ticket.clone(),
@@ -205,7 +205,7 @@ impl IssuedTicket {
             final_nonce,
             iv,
             ephemeral,
-            transcript_hash: said,
+            transcript_hash,
             presented_at: site_time,
         };
         Ok((presenting, body))
@@ -234,10 +234,10 @@ impl PendingPresentation {
             .ok()?;
         let nonces: AcknowledgedNonces = serde_json::from_slice(text.expose()).ok()?;
         let response = self.response;
-        let said = (nonces.server_nonce, nonces.requester_nonce);
+        let received = (nonces.server_nonce, nonces.requester_nonce);
         let expected = (response.server_nonce, response.requester_nonce);
         let late = nonces.ts.abs_diff(self.presented_at) > limits::TOLERANCE;
-        if said != expected || nonces.final_nonce != self.final_nonce || late {
+        if received != expected || nonces.final_nonce != self.final_nonce || late {
             return None;
         }
         let ephemeral = self.ephemeral.decapsulate(&nonces.encapsulated).ok()?;

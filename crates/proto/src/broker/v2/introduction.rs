@@ -109,27 +109,27 @@ mod tests {
         let site = |byte| SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])));
         let party = || PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
         let keys = [party().public().clone(), party().public().clone()];
-        let told = Introduction::issue("example.org", &keys, &site(1));
-        let json = serde_json::to_string(&told).unwrap();
+        let introduction = Introduction::issue("example.org", &keys, &site(1));
+        let json = serde_json::to_string(&introduction).unwrap();
         assert!(json.len() < MAX_LENGTH);
-        let told: Introduction = serde_json::from_str(&json).unwrap();
-        let believed = told.verify(&site(1).public()).unwrap();
+        let introduction: Introduction = serde_json::from_str(&json).unwrap();
+        let verified = introduction.verify(&site(1).public()).unwrap();
         assert_eq!(
-            (believed.id.as_str(), believed.keys.len()),
+            (verified.id.as_str(), verified.keys.len()),
             ("example.org", 2)
         );
-        assert!(told.verify(&site(2).public()).is_none());
+        assert!(introduction.verify(&site(2).public()).is_none());
 
         let changes: [fn(&mut Introduction); 6] = [
-            |told| told.id.push('x'),
-            |told| told.id.clear(),
-            |told| told.keys.swap(0, 1),
-            |told| told.keys.truncate(1),
-            |told| told.keys.clear(),
-            |told| told.signature[5] ^= 1,
+            |introduction| introduction.id.push('x'),
+            |introduction| introduction.id.clear(),
+            |introduction| introduction.keys.swap(0, 1),
+            |introduction| introduction.keys.truncate(1),
+            |introduction| introduction.keys.clear(),
+            |introduction| introduction.signature[5] ^= 1,
         ];
         for change in changes {
-            let mut changed = told.clone();
+            let mut changed = introduction.clone();
             change(&mut changed);
             assert!(changed.verify(&site(1).public()).is_none(), "{changed:?}");
         }

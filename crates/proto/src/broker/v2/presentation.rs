@@ -51,20 +51,20 @@ pub(super) fn acknowledgement_key(once: &OneTimeCredentials, iv: Nonce) -> OneTi
 
 /// The transcript so far: the ticket, and the ID object if it was sent.
 pub(super) fn associated_data(ticket: &SealedTicket, id: &[u8]) -> [u8; 32] {
-    let mut said = Sha256::new();
+    let mut hash = Sha256::new();
     match ticket {
         // The signature covers the names, the keys and the ciphertext.
         SealedTicket::Signed(ticket) => {
-            said.update(&sha256(&ticket.sealed));
-            said.update(&sha256(&ticket.signature));
+            hash.update(&sha256(&ticket.sealed));
+            hash.update(&sha256(&ticket.signature));
         }
         SealedTicket::Symmetric(ticket) => {
-            said.update(&sha256(&ticket.info()));
-            said.update(&sha256(&ticket.sealed));
+            hash.update(&sha256(&ticket.info()));
+            hash.update(&sha256(&ticket.sealed));
         }
     }
-    said.update(id);
-    said.finish()
+    hash.update(id);
+    hash.finish()
 }
 
 pub(super) fn shared_secret(

@@ -109,35 +109,35 @@ impl Provider {
         read: &UnverifiedPresentation,
         site_time: u64,
     ) -> Result<VerifiedPresentation, Refusal> {
-        let distrust = Refusal::NotVerified;
+        let not_verified = Refusal::NotVerified;
         let (presentation, header) = (&read.0, read.header());
         if header.is_some_and(|header| site_time > header.expires) {
             return Err(Refusal::Expired);
         }
-        let ticket = self.read(&presentation.ticket).ok_or(distrust)?;
+        let ticket = self.read(&presentation.ticket).ok_or(not_verified)?;
         if header.is_some_and(|header| header != ticket.header()) {
-            return Err(distrust);
+            return Err(not_verified);
         }
         let once = &ticket.one_time_credentials;
         let known = once.cipher == CIPHER
             && (once.hash.as_str(), ticket.hash.as_str()) == (HASH, HASH)
             && ticket.requested == self.id;
         if !known {
-            return Err(distrust);
+            return Err(not_verified);
         }
         let text = id_object_key(once)
             .open(
                 &associated_data(&presentation.ticket, &[]),
                 &presentation.id,
             )
-            .map_err(|_| distrust)?;
-        let object: IdObject = serde_json::from_slice(text.expose()).map_err(|_| distrust)?;
+            .map_err(|_| not_verified)?;
+        let object: IdObject = serde_json::from_slice(text.expose()).map_err(|_| not_verified)?;
         let nonces = (object.server_nonce, object.requester_nonce);
         let expected = (ticket.server_nonce, ticket.requester_nonce);
         if nonces != expected || object.id != ticket.requester {
-            return Err(distrust);
+            return Err(not_verified);
         }
-        let ephemeral = HybridPublic::from_bytes(&object.ephemeral).map_err(|_| distrust)?;
+        let ephemeral = HybridPublic::from_bytes(&object.ephemeral).map_err(|_| not_verified)?;
         if site_time > ticket.expires {
             return Err(Refusal::Expired);
         }
@@ -165,7 +165,7 @@ impl Provider {
             SealedTicket::Signed(ticket) => ticket
                 .verify_and_open(Kind::Ticket, from, to)
                 .ok()
-                .map(|believed| believed.message),
+                .map(|verified| verified.message),
             SealedTicket::Symmetric(ticket) => self.open(ticket),
         }
     }
@@ -200,9 +200,11 @@ impl VerifiedPresentation {
         site_time: u64,
         entropy: &mut dyn Entropy,
     ) -> Result<Accepted, Refusal> {
-        let distrust = Refusal::NotVerified;
-        let (encapsulated, ephemeral) =
-            self.ephemeral.encapsulate(entropy).map_err(|_| distrust)?;
+        let not_verified = Refusal::NotVerified;
+        let (encapsulated, ephemeral) = self
+            .ephemeral
+            .encapsulate(entropy)
+            .map_err(|_| not_verified)?;
         let nonces = AcknowledgedNonces {
             server_nonce: self.object.server_nonce,
             requester_nonce: self.object.requester_nonce,
@@ -210,7 +212,7 @@ impl VerifiedPresentation {
             ts: site_time,
             encapsulated,
         };
-        let text = write(&nonces).ok_or(distrust)?;
+        let text = write(&nonces).ok_or(not_verified)?;
         let message = acknowledgement_key(&self.ticket.one_time_credentials, self.object.iv)
             .seal(&self.transcript_hash, text.expose());
         let secret = shared_secret(
@@ -219,7 +221,8 @@ impl VerifiedPresentation {
             &self.transcript_hash,
             &message,
         );
-        let answer = serde_json::to_string(&Acknowledgement { message }).map_err(|_| distrust)?;
+        let answer =
+            serde_json::to_string(&Acknowledgement { message }).map_err(|_| not_verified)?;
         Ok(Accepted {
             credentials: Credentials {
                 application: self.ticket.requester,

@@ -133,11 +133,11 @@ fn is_digest_of(field: &str, content: &[u8]) -> bool {
             "sha-512" => sha512(content).to_vec(),
             _ => continue,
         };
-        let said = match digest {
+        let value = match digest {
             ListEntry::Item(item) => item.bare_item.as_byte_sequence(),
             ListEntry::InnerList(_) => None,
         };
-        if said != Some(right.as_slice()) {
+        if value != Some(right.as_slice()) {
             return false;
         }
         some = true;

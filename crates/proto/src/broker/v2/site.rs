@@ -89,13 +89,13 @@ impl UnverifiedRequest {
         let keys = requester.map_or(std::slice::from_ref(decoy_key), |known| &known.keys);
         let from = (self.0.from.as_str(), keys);
         let to = (site.id.as_str(), site.keys.as_slice());
-        let believed = self
+        let verified = self
             .0
             .verify_and_open::<AuthRequest>(Kind::Request, from, to);
-        let (Ok(believed), Some(_)) = (believed, requester) else {
+        let (Ok(verified), Some(_)) = (verified, requester) else {
             return Err(Refusal::NotVerified);
         };
-        let request = believed.message;
+        let request = verified.message;
         if request.requester != self.0.from {
             return Err(Refusal::NotVerified);
         }
@@ -108,8 +108,8 @@ impl UnverifiedRequest {
         }
         Ok(VerifiedRequest {
             request,
-            key: believed.key,
-            signer: believed.signer,
+            key: verified.key,
+            signer: verified.signer,
         })
     }
 }

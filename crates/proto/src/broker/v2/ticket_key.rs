@@ -111,17 +111,17 @@ impl Site {
         entropy: &mut dyn Entropy,
     ) -> Result<SealedMessage, Refusal> {
         let own = self.keys.first().ok_or(Refusal::NotAllowed)?;
-        let told = keys.iter().map(|key| WireTicketKey {
+        let wire_keys = keys.iter().map(|key| WireTicketKey {
             key: key.secret.clone(),
             from: key.from,
             until: key.until,
         });
-        let told = WireTicketKeys {
-            keys: told.collect(),
+        let wire_keys = WireTicketKeys {
+            keys: wire_keys.collect(),
         };
         let (from, to) = ((self.id.as_str(), own), (provider.id.as_str(), to));
         let kind = (Kind::TicketKeys, None);
-        SealedMessage::seal(kind, from, to, provider.suite, &told, entropy)
+        SealedMessage::seal(kind, from, to, provider.suite, &wire_keys, entropy)
             .ok_or(Refusal::NotAllowed)
     }
 }
@@ -134,11 +134,11 @@ impl Provider {
     pub fn ticket_keys(&self, message: &SealedMessage) -> Result<Vec<TicketKey>, Refusal> {
         let from = (self.site.as_str(), self.site_keys.as_slice());
         let to = (self.id.as_str(), self.keys.as_slice());
-        let believed = message.verify_and_open::<WireTicketKeys>(Kind::TicketKeys, from, to);
-        let told = believed.map_err(|_| Refusal::NotVerified)?.message.keys;
-        let keys = told
+        let verified = message.verify_and_open::<WireTicketKeys>(Kind::TicketKeys, from, to);
+        let received = verified.map_err(|_| Refusal::NotVerified)?.message.keys;
+        let keys = received
             .into_iter()
-            .map(|told| TicketKey::new(told.key, told.from, told.until));
+            .map(|received| TicketKey::new(received.key, received.from, received.until));
         Ok(keys.collect())
     }
 }

@@ -202,18 +202,19 @@ impl Dialog {
         match (clear.command, clear.value) {
             (c::ERROR, Value::U8(code)) => return Err(flight.error_for_code(code)),
             (c::SITE_PROOF, Value::Bytes(signature)) => {
-                let said = self.transcript.digest("site proof");
+                let transcript_digest = self.transcript.digest("site proof");
                 self.transcript.server_sent(clear.wire);
                 return match flight {
                     Flight::Person(flight) => {
-                        Stretch::new(self, *flight, &said, signature).map(ClientStep::Stretch)
+                        Stretch::new(self, *flight, &transcript_digest, signature)
+                            .map(ClientStep::Stretch)
                     }
                     Flight::Service(flight) => {
-                        let opening = flight.prove(self, &said, signature, out)?;
+                        let opening = flight.prove(self, &transcript_digest, signature, out)?;
                         Ok(opening.await_welcome())
                     }
                     Flight::Resume(flight) => {
-                        let opening = flight.finish(self, &said, signature)?;
+                        let opening = flight.finish(self, &transcript_digest, signature)?;
                         Ok(opening.await_welcome())
                     }
                 };
@@ -221,9 +222,9 @@ impl Dialog {
             (c::SESSION_KEY, Value::Bytes(message)) => match flight {
                 Flight::Service(flight) if self.option != EncryptionOption::DeliveredKey => {
                     // The psk covers the transcript before this command.
-                    let said = self.transcript.clone();
+                    let transcript = self.transcript.clone();
                     self.transcript.server_sent(clear.wire);
-                    let opening = flight.finish(self, &said, message, out)?;
+                    let opening = flight.finish(self, &transcript, message, out)?;
                     return Ok(opening.await_welcome());
                 }
                 flight => {
@@ -296,11 +297,12 @@ impl Dialog {
     /// Verifies that the site signed the transcript with the pinned site key.
     pub(super) fn verify_site_proof(
         &self,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
         signature: &[u8],
     ) -> Result<SiteProof, LoginError> {
         let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
-        SiteProof::by_signature(&self.settings.site, said, &signature).ok_or(LoginError::WrongSite)
+        SiteProof::by_signature(&self.settings.site, transcript_digest, &signature)
+            .ok_or(LoginError::WrongSite)
     }
 }
 

@@ -85,11 +85,11 @@ impl Stretch {
     pub(super) fn new(
         dialog: Dialog,
         flight: PersonFlight,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
         signature: &[u8],
     ) -> Result<Self, LoginError> {
         let sent = flight.sent.ok_or(WRONG_VALUE_TYPE)?;
-        let proof = dialog.verify_site_proof(said, signature)?;
+        let proof = dialog.verify_site_proof(transcript_digest, signature)?;
         Ok(Self {
             dialog,
             passphrase: flight.passphrase,

@@ -86,10 +86,10 @@ impl ResumeFlight {
     pub(super) fn finish(
         self,
         mut dialog: Dialog,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
         signature: &[u8],
     ) -> Result<Opening, LoginError> {
-        let _proof = dialog.verify_site_proof(said, signature)?;
+        let _proof = dialog.verify_site_proof(transcript_digest, signature)?;
         let share = dialog.answer.session_key.take();
         let share = share.ok_or(LoginError::Protocol("an answer without SESSION-KEY"))?;
         let max_packet = dialog.agreed_max_packet()?;

@@ -83,12 +83,12 @@ impl ServiceFlight {
     pub(super) fn prove(
         self,
         dialog: Dialog,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
         signature: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Opening, LoginError> {
         let info = self.sealing_info.ok_or(UNEXPECTED_FIELD)?;
-        let _proof = dialog.verify_site_proof(said, signature)?;
+        let _proof = dialog.verify_site_proof(transcript_digest, signature)?;
         delivered::prove(dialog, &self.identity, &info, out)
     }
 
@@ -97,7 +97,7 @@ impl ServiceFlight {
     pub(super) fn finish(
         self,
         mut dialog: Dialog,
-        said: &Transcript,
+        transcript: &Transcript,
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Opening, LoginError> {
@@ -115,7 +115,7 @@ impl ServiceFlight {
             }
             (None, _) => None,
         };
-        let psk = noise_psk(shared.as_ref(), said);
+        let psk = noise_psk(shared.as_ref(), transcript);
         let (payload, keys) = initiator
             .finish(&psk, message)
             .map_err(|_| LoginError::WrongSite)?;

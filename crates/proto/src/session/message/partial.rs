@@ -41,13 +41,13 @@ pub(super) struct Content {
 }
 
 impl Partial {
-    /// Processes one field. `longest` is the maximum total length of bodies in bytes. Unknown
+    /// Processes one field. `max_body` is the maximum total length of bodies in bytes. Unknown
     /// commands are ignored.
     pub(super) fn field(
         &mut self,
         command: Command,
         value: Value<'_>,
-        longest: usize,
+        max_body: usize,
     ) -> Result<(), SessionRefusal> {
         match (command, value) {
             (c::GROUP, Value::Bytes(text)) => set_once(&mut self.group, name(text)?),
@@ -71,7 +71,7 @@ impl Partial {
                     c::OUTPUT => self.output.extend_from_slice(piece),
                     _ => self.body.extend_from_slice(piece),
                 }
-                if self.buffered() > longest {
+                if self.buffered() > max_body {
                     return Err(SessionRefusal::BadMessage("longer than a message may be"));
                 }
                 Ok(())

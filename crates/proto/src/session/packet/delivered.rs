@@ -101,9 +101,9 @@ pub(super) fn open<'a>(
     let Ok(digest) = opener.open_in_place(digest_header, digest) else {
         return Ok(None);
     };
-    let told = Secret::<DIGEST>::try_from_slice(digest);
+    let received = Secret::<DIGEST>::try_from_slice(digest);
     let is = Secret::from_bytes(sha256(plaintext));
-    Ok((told == Some(is)).then_some(plaintext))
+    Ok((received == Some(is)).then_some(plaintext))
 }
 
 fn header_of(plaintext: usize) -> Result<[u8; HEADER], SessionRefusal> {

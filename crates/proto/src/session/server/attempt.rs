@@ -188,13 +188,13 @@ impl ServerLoginAttempt {
     }
 
     fn verify(mut self, proof: &[u8], wire: &[u8]) -> Result<ServerStep, SessionRefusal> {
-        let said = &mut self.transcript;
+        let transcript = &mut self.transcript;
         let verified = match self.awaiting {
             Awaiting::Proof(awaiting) => {
-                said.client_sent(wire);
-                awaiting.verify(proof, said)
+                transcript.client_sent(wire);
+                awaiting.verify(proof, transcript)
             }
-            Awaiting::Code(awaiting) => awaiting.verify(proof, wire, said),
+            Awaiting::Code(awaiting) => awaiting.verify(proof, wire, transcript),
             Awaiting::Flight | Awaiting::Confirmation(_) => Err(SessionRefusal::NotAuthenticated),
         };
         verified.map(|authenticated| ServerStep::Authenticated(Box::new(authenticated)))

@@ -87,12 +87,15 @@ impl FindPerson {
         })?;
 
         let start = out.len();
-        let said = &mut login.transcript;
-        put_as_server(said, out, c::CERTIFICATE, Value::Bytes(certificate))?;
-        put_as_server(said, out, c::SESSION_KEY, Value::Bytes(&session_key))?;
-        put_as_server(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
-        let proof = settings.key.signing().sign(&said.digest("site proof"));
-        put_as_server(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
+        let transcript = &mut login.transcript;
+        put_as_server(transcript, out, c::CERTIFICATE, Value::Bytes(certificate))?;
+        put_as_server(transcript, out, c::SESSION_KEY, Value::Bytes(&session_key))?;
+        put_as_server(transcript, out, c::MAX_PACKET, Value::U32(max_packet))?;
+        let proof = settings
+            .key
+            .signing()
+            .sign(&transcript.digest("site proof"));
+        put_as_server(transcript, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
         Ok(login.awaiting(Awaiting::Proof(Box::new(AwaitingProof {
             server_login,

@@ -80,11 +80,11 @@ impl FindSession {
             option,
             resume,
             session,
-            transcript_digest: said,
+            transcript_digest,
         } = self;
         let decoy = ResumptionSecret(Secret::from_bytes([0; 32]));
         let resume = Resume::from_wire(&resume)?;
-        let proves = resume.proves(secret.unwrap_or(&decoy), &said);
+        let proves = resume.proves(secret.unwrap_or(&decoy), &transcript_digest);
         let secret = secret
             .filter(|_| proves)
             .ok_or(SessionRefusal::NotAuthenticated)?;

@@ -99,12 +99,17 @@ impl FindService {
             ))
         });
         let start = out.len();
-        let said = &mut login.transcript;
+        let transcript = &mut login.transcript;
         let shared = match (option.hybrid(), claims.kem_key) {
             (true, Some(key)) => {
                 let (ciphertext, shared) = kem::encapsulate(&key, entropy)
                     .map_err(|_| SessionRefusal::BadLogin("KEM-KEY is no ML-KEM-768 key"))?;
-                put_as_server(said, out, c::KEM_CIPHERTEXT, Value::Bytes(&ciphertext))?;
+                put_as_server(
+                    transcript,
+                    out,
+                    c::KEM_CIPHERTEXT,
+                    Value::Bytes(&ciphertext),
+                )?;
                 Some(shared)
             }
             (true, None) => {
@@ -112,7 +117,7 @@ impl FindService {
             }
             (false, _) => None,
         };
-        let psk = noise_psk(shared.as_ref(), said);
+        let psk = noise_psk(shared.as_ref(), transcript);
         let max_packet = login.agreed_max_packet(claims.max_packet);
         let mut payload = Vec::with_capacity(6);
         risp::put(&mut payload, c::MAX_PACKET, Value::U32(max_packet))
