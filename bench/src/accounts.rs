@@ -249,6 +249,6 @@ fn settings(site: &BenchSite) -> Result<server::ServerSettings> {
         zone: site.site.zone(),
         options: site.site.options(),
         max_packet: DEFAULT_MAX_PACKET,
-        known: Arc::new(StaticKeyCache::default()),
+        static_keys: Arc::new(StaticKeyCache::default()),
     })
 }

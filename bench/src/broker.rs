@@ -139,9 +139,9 @@ impl V2 {
 
 /// A site, a consumer and a provider of edition v1.
 struct V1 {
-    master: v1::master::Master,
-    first: v1::master::V1Application,
-    second: v1::master::V1Application,
+    master: v1::site::V1Site,
+    first: v1::site::V1Application,
+    second: v1::site::V1Application,
     request: String,
 }
 
@@ -155,7 +155,7 @@ impl V1 {
     fn new() -> Result<Self> {
         let cipher: Cipher = "aes-256-cbc".parse()?;
         let application = |id: &str, party: &str| -> Result<_> {
-            Ok(v1::master::V1Application {
+            Ok(v1::site::V1Application {
                 id: id.to_owned(),
                 keys: vec![key(party)?.public().clone()],
                 hashes: vec![RsaHash::Sha256],
@@ -164,7 +164,7 @@ impl V1 {
                 auth_data: None,
             })
         };
-        let master = v1::master::Master {
+        let master = v1::site::V1Site {
             keys: vec![key("master")?],
             ciphers: vec![cipher],
             hashes: vec![RsaHash::Sha256],
@@ -172,7 +172,7 @@ impl V1 {
         let consumer = v1::consumer::V1Consumer {
             id: "a".to_owned(),
             keys: vec![key("consumer")?],
-            master: vec![key("master")?.public().clone()],
+            site_keys: vec![key("master")?.public().clone()],
             ciphers: vec![cipher],
             hashes: vec![RsaHash::Sha256],
         };

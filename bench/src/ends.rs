@@ -47,7 +47,7 @@ impl Ends {
             zone: "example.org".parse()?,
             options: OptionList::new([option]),
             max_packet: DEFAULT_MAX_PACKET,
-            known: Arc::new(StaticKeyCache::default()),
+            static_keys: Arc::new(StaticKeyCache::default()),
         };
         Ok(Self {
             server: Arc::new(server),
@@ -104,7 +104,7 @@ impl Ends {
 
     /// Clears the static-key caches of both ends, as before their first login.
     pub(crate) fn clear_caches(&mut self) {
-        self.client.known = Arc::new(StaticKeyCache::default());
+        self.client.static_keys = Arc::new(StaticKeyCache::default());
         let old = &self.server;
         self.server = Arc::new(server::ServerSettings {
             key: old.key.clone(),
@@ -113,7 +113,7 @@ impl Ends {
             zone: old.zone.clone(),
             options: old.options.clone(),
             max_packet: old.max_packet,
-            known: Arc::new(StaticKeyCache::default()),
+            static_keys: Arc::new(StaticKeyCache::default()),
         });
     }
 }

@@ -10,14 +10,14 @@ use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::consumer::{ResponseAction, V1Consumer};
 use countersign_proto::broker::v1::hawk::Header;
-use countersign_proto::broker::v1::master::Master;
+use countersign_proto::broker::v1::site::V1Site;
 use countersign_proto::broker::v1::provider::V1Provider;
 use libfuzzer_sys::fuzz_target;
 
 const NOW: u64 = 1_795_203_562_570;
 
 struct Parties {
-    master: Master,
+    master: V1Site,
     provider: V1Provider,
     consumer: V1Consumer,
     unregistered: RsaPublicKey,
@@ -34,18 +34,18 @@ static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
         provider: V1Provider {
             id: "Application B".to_owned(),
             keys: vec![provider],
-            master: vec![master().public().clone()],
+            site_keys: vec![master().public().clone()],
             ciphers: ciphers.clone(),
             hashes: hashes.clone(),
         },
         consumer: V1Consumer {
             id: "Application A".to_owned(),
             keys: vec![consumer],
-            master: vec![master().public().clone()],
+            site_keys: vec![master().public().clone()],
             ciphers: ciphers.clone(),
             hashes: hashes.clone(),
         },
-        master: Master {
+        master: V1Site {
             keys: vec![master()],
             ciphers,
             hashes,
@@ -80,7 +80,7 @@ fuzz_target!(|input: &[u8]| {
             let status = if recipient % 5 == 2 { 200 } else { 409 };
             let entropy = &mut SystemEntropy;
             let (asked, _) = parties.consumer.ask("Application B", NOW, entropy).unwrap();
-            let answered = parties.consumer.answered(asked, status, text, NOW, entropy);
+            let answered = parties.consumer.read_response(asked, status, text, NOW, entropy);
             assert!(!matches!(answered, Ok(ResponseAction::Granted(_))));
         }
         _ => drop(Header::parse(&String::from_utf8_lossy(text))),

@@ -83,7 +83,7 @@ fuzz_target!(|input: &[u8]| {
                 .consumer
                 .ask("ledger", NOW, &mut SystemEntropy)
                 .unwrap();
-            assert!(parties.consumer.granted(asked, text).is_err());
+            assert!(parties.consumer.read_response(asked, text).is_err());
         }
         3 => {
             let text = String::from_utf8_lossy(text);

@@ -129,7 +129,7 @@ impl Consumers {
                 keys: vec![RsaKey::from_pem(&SecretText::from(
                     RSA_CONSUMER.to_owned(),
                 ))?],
-                master: vec![RsaPublicKey::from_pem(RSA_MASTER_PUBLIC)?],
+                site_keys: vec![RsaPublicKey::from_pem(RSA_MASTER_PUBLIC)?],
                 ciphers: vec!["aes-256-cbc".parse()?],
                 hashes: vec![RsaHash::Sha256],
             },

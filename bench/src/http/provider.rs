@@ -165,11 +165,11 @@ impl Parties {
         let answer = verified.answer(&self.site, &self.registered, provider, now, entropy)?;
         let granted = self
             .consumer
-            .granted(asked, &serde_json::to_vec(&answer)?)?;
+            .read_response(asked, &serde_json::to_vec(&answer)?)?;
         let (presenting, presentation) = granted.present(now, entropy)?;
         let path = countersign_http_auth::TICKET_PATH;
         let sent = super::wire::post(path, "application/json", presentation.as_bytes());
-        Ok(presenting.acknowledged(&wire.exchange(&sent)?)?)
+        Ok(presenting.read_acknowledgement(&wire.exchange(&sent)?)?)
     }
 }
 
@@ -210,7 +210,7 @@ fn site_time() -> Router {
     let tell = |Query(asked): Query<std::collections::HashMap<String, String>>| async move {
         let nonce = serde_json::from_value(json!(asked.get("nonce")));
         let now = u64::try_from(clock::now().millis()).unwrap_or_default();
-        axum::Json(nonce.ok().map(|nonce| Clock::tell(nonce, now, &party(1))))
+        axum::Json(nonce.ok().map(|nonce| Clock::issue(nonce, now, &party(1))))
     };
     Router::new().route("/clock", axum::routing::get(tell))
 }

@@ -49,7 +49,7 @@ impl Renewal {
     /// The time at which a renewal becomes due, if one is scheduled.
     pub(crate) fn due(&self, session: &ClientSession) -> Option<Instant> {
         match self {
-            Self::Due(not_before) if !session.renews() => Some(*not_before),
+            Self::Due(not_before) if !session.is_renewing_keys() => Some(*not_before),
             _ => None,
         }
     }

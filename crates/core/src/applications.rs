@@ -298,12 +298,12 @@ impl Application {
 
     /// Returns the application in the form of edition v1; `None` for another edition.
     #[must_use]
-    pub fn as_v1(&self, now: Timestamp) -> Option<v1::master::V1Application> {
+    pub fn as_v1(&self, now: Timestamp) -> Option<v1::site::V1Application> {
         let known = |names: &[String]| -> Vec<Cipher> {
             let ciphers = names.iter().filter_map(|name| name.parse().ok());
             ciphers.collect()
         };
-        (self.edition == Edition::ServerosV1).then(|| v1::master::V1Application {
+        (self.edition == Edition::ServerosV1).then(|| v1::site::V1Application {
             id: self.id.to_string(),
             keys: self
                 .valid_keys(now)

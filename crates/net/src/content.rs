@@ -11,13 +11,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use countersign_proto::session::limits::{CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost};
+use countersign_proto::session::limits::{CONTENT_WINDOW, MIN_PIECE_COST, piece_cost};
 use countersign_proto::session::{Goodbye, SessionRefusal, client, server};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, StreamFuture};
 use tokio::sync::mpsc;
 
 /// Maximum number of pieces in a reader's queue, and one for the end.
-const MAX_PIECES: usize = (CONTENT_WINDOW / LEAST_PIECE_COST) as usize + 1;
+const MAX_PIECES: usize = (CONTENT_WINDOW / MIN_PIECE_COST) as usize + 1;
 
 /// Why received content is incomplete. The received part must not be used as the complete content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -84,6 +84,9 @@ mod tests {
         let mut lines = Lines::new(&b"123456789"[..], 8);
         let error = lines.next().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        assert_eq!(error.to_string(), "the line is too long");
+        assert_eq!(
+            error.to_string(),
+            "the line is longer than 8 bytes; close the connection and send shorter lines"
+        );
     }
 }

@@ -1,9 +1,9 @@
-//! A clock that was never set.
+//! A fallback for clocks that were never set.
 
 use std::time::Duration;
 
-/// The time since 1970. A clock that shows a time before that (`None`) was never set: time then runs from 1970 on
-/// for as long as the process has been `running`, so that what ends in time ends all the same.
+/// The time since 1970. A clock before 1970 (`None`) was never set. Time is then the time for which
+/// the process has been `running`, so that timeouts still expire.
 ///
 /// ```
 /// # use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The names of accounts: `name` or `name@zone`.
+//! Account names: `name` or `name@zone`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,13 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest first part, in bytes.
+/// The maximum length of the part before `@`, in bytes.
 const MAX_LOCAL: usize = 64;
-/// The longest zone, in bytes: a welcome with the longest name fits the smallest packet.
+/// The maximum length of a zone, in bytes, so that a welcome with the longest name fits into the
+/// smallest packet.
 const MAX_ZONE: usize = 127;
 
-/// An account's name. Upper-case ASCII letters are folded, so a name has one form.
+/// An account name. Upper-case ASCII letters become lower-case, so that each name has one form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountName {
     local: String,
@@ -22,27 +23,27 @@ pub struct AccountName {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Zone(String);
 
-/// Why a text is no name.
+/// Why a text is not an account name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
-    /// Nothing stands before `@`, or at all.
+    /// The part before `@` is empty.
     #[error("a name cannot be empty")]
     Empty,
     /// The first part is longer than 64 bytes.
     #[error("a name has at most 64 characters before `@`")]
     TooLong,
-    /// The first part starts with, or holds, what a name may not.
+    /// The first part starts with or contains a character that is not allowed.
     #[error(
         "a name starts with a letter or digit and holds letters, digits, `.`, `_` and `-` only"
     )]
     BadCharacter,
-    /// The zone is no DNS name, or longer than 127 bytes.
+    /// The zone is not a DNS name or is longer than 127 bytes.
     #[error("a zone is a DNS name of at most 127 characters, such as example.org")]
     BadZone,
 }
 
 impl AccountName {
-    /// The longest name with its zone, in bytes.
+    /// The maximum length of a name with its zone, in bytes.
     pub const MAX_LENGTH: usize = MAX_LOCAL + 1 + MAX_ZONE;
 
     /// The part before `@`.
@@ -51,13 +52,13 @@ impl AccountName {
         &self.local
     }
 
-    /// The zone, if one is given.
+    /// The zone, if the name has one.
     #[must_use]
     pub fn zone(&self) -> Option<&Zone> {
         self.zone.as_ref()
     }
 
-    /// The same name, in `zone` unless it has a zone of its own.
+    /// The name with its own zone, or else with `zone`.
     #[must_use]
     pub fn with_default_zone(mut self, zone: &Zone) -> Self {
         self.zone.get_or_insert_with(|| zone.clone());
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_added_where_there_is_none() {
+    fn a_name_without_a_zone_gets_the_default_zone() {
         let zone = "local".parse().unwrap();
         let add = |name: &str| {
             name.parse::<AccountName>()
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_the_reason() {
+    fn an_invalid_name_is_rejected_with_the_reason() {
         let longest = "a".repeat(64);
         assert!(longest.parse::<AccountName>().is_ok());
         let cases = [
@@ -220,7 +221,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_refused_or_reads_back_the_same(text in ".{0,200}") {
+        fn any_text_is_rejected_or_round_trips(text in ".{0,200}") {
             if let Ok(name) = text.parse::<AccountName>() {
                 prop_assert!(name.to_string().len() <= AccountName::MAX_LENGTH);
                 prop_assert_eq!(name.to_string().parse::<AccountName>(), Ok(name));

@@ -1,6 +1,7 @@
-//! The envelopes of operations, their results, and events: the same whichever door they come through.
+//! The envelopes of operations, results and events, which are the same on every channel.
 //!
-//! As JSON lines they read `{"id":1,"group":"person","command":"show","params":{"name":"maria"}}` and
+//! As JSON lines they look like
+//! `{"id":1,"group":"person","command":"show","params":{"name":"maria"}}` and
 //! `{"id":1,"code":0,"data":{…},"output":"…"}`; inside a session they travel as RISP
 //! (`docs/protocol/session.md`, Messages).
 
@@ -9,20 +10,20 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The longest name of a group, command or event, in bytes.
+/// The maximum length of the name of a group, command or event, in bytes.
 pub const MAX_NAME: usize = 32;
 
-/// One command to a site.
+/// A command to a site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
-    /// Chosen by the caller; the result carries it.
+    /// The caller chooses it, and the result repeats it.
     pub id: u64,
-    /// The group, for instance `person`.
+    /// The group, for example `person`.
     pub group: String,
-    /// The command, for instance `create`.
+    /// The command, for example `create`.
     pub command: String,
-    /// The parameters, a JSON object; `{}` when left out.
+    /// The parameters, a JSON object; `{}` if omitted.
     #[serde(default = "empty_object")]
     pub params: Box<RawValue>,
 }
@@ -32,55 +33,55 @@ pub struct Operation {
 pub struct Outcome {
     /// The operation's id.
     pub id: u64,
-    /// Whether it succeeded, and if not, what kind of failure it is.
+    /// Success, or the kind of failure.
     pub code: Code,
-    /// The data, or for a failure what is wrong: `{code, message, hint?, field?}`.
+    /// The data as JSON. For a failure: `{code, message, hint?, field?}`.
     pub data: Box<RawValue>,
-    /// Text to show; may be empty.
+    /// Text to display; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
 }
 
-/// A result that nobody asked for.
+/// A message that is not the result of an operation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
-    /// The group that it belongs to, for instance `session`.
+    /// The group, for example `session`.
     pub group: String,
-    /// What happened, for instance `expiring`.
+    /// The name of the event, for example `expiring`.
     pub event: String,
-    /// More about it, a JSON object.
+    /// Details, a JSON object.
     pub data: Box<RawValue>,
 }
 
-/// The kind of a result.
+/// The code of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Code(pub u16);
 
 impl Code {
-    /// It was done.
+    /// The operation succeeded.
     pub const SUCCESS: Self = Self(0);
-    /// It is no operation: a name or the parameters are missing or no JSON.
+    /// The message is not an operation: a name or the parameters are missing or malformed.
     pub const MALFORMED: Self = Self(1);
-    /// No operation has that group and command.
+    /// There is no operation with that group and command.
     pub const UNKNOWN_OPERATION: Self = Self(2);
-    /// The parameters are not the operation's; the data names the field.
+    /// The parameters are invalid; the data names the field.
     pub const INVALID_PARAMS: Self = Self(3);
-    /// The caller may not run it.
+    /// The caller is not allowed to run the operation.
     pub const NOT_PERMITTED: Self = Self(4);
-    /// What it is about does not exist.
+    /// The object does not exist.
     pub const NOT_FOUND: Self = Self(5);
-    /// What it would make exists, or was changed by somebody else meanwhile.
+    /// The object already exists, or was changed concurrently.
     pub const CONFLICT: Self = Self(6);
-    /// The site's key has not been opened.
+    /// The site is sealed: its key has not been unwrapped.
     pub const SEALED: Self = Self(7);
-    /// The site has too much to do just now.
+    /// The site is overloaded; try again later.
     pub const BUSY: Self = Self(8);
-    /// A lockdown refuses it.
+    /// A lockdown is in force.
     pub const LOCKDOWN: Self = Self(9);
-    /// The site failed; its log says why.
+    /// The site failed; its log gives the reason.
     pub const INTERNAL: Self = Self(10);
-    /// The first code that an embedding application may give a meaning of its own.
+    /// The first code that is available to an embedding application.
     pub const FIRST_OF_APPLICATION: Self = Self(100);
 
     const NAMES: [(Self, &'static str); 11] = [
@@ -97,7 +98,7 @@ impl Code {
         (Self::INTERNAL, "internal"),
     ];
 
-    /// The code's stable name; `None` for an application's own.
+    /// The code's stable name. `None` for the codes of applications.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         Self::NAMES
@@ -106,7 +107,7 @@ impl Code {
             .map(|(_, name)| *name)
     }
 
-    /// The code of that name.
+    /// The code with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::NAMES
@@ -125,7 +126,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// Whether a text may name a group, a command or an event: `[a-z][a-z0-9_]{0,31}`.
+/// Whether a text is a valid name of a group, command or event: `[a-z][a-z0-9_]{0,31}`.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME
@@ -136,7 +137,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 impl Operation {
-    /// An operation with parameters that are JSON already.
+    /// An operation with parameters that are already JSON.
     #[must_use]
     pub fn new(id: u64, group: &str, command: &str, params: Box<RawValue>) -> Self {
         Self {

@@ -5,14 +5,14 @@ use serde_json::json;
 /// The media type.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// A problem. Its stable name is the last part of its type.
+/// A problem. The last part of its type is its stable code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Problem<'a> {
-    /// What its type begins with, such as `urn:countersign`.
+    /// The first part of its type, for example `urn:countersign`.
     pub namespace: &'a str,
-    /// Its stable name.
+    /// Its stable code.
     pub code: &'a str,
-    /// What is wrong, in words.
+    /// A description for people.
     pub title: &'a str,
     /// The HTTP status.
     pub status: u16,

@@ -1,51 +1,54 @@
-//! A replay cache: whatever was accepted once is refused for as long as it would be fresh.
+//! A replay cache: an accepted message is rejected when it arrives again within its validity.
 //!
 //! ```text
-//! insert(owner, name, made, now) ── fresh? ── in neither generation? ── room? ── remembered
-//!                                  `Stale`        `Replayed`          `Full`
+//! insert(owner, name, made, now) ── fresh? ── in neither generation? ── capacity? ── stored
+//!                                   `Stale`        `Replayed`           `Full`
 //! ```
 //!
-//! Entries are in two generations. One takes new entries for `past + ahead`, then it becomes the older one, and what
-//! was the older one is forgotten: by then every entry of it is stale.
+//! Entries are in two generations. New entries go to the newer one for `past + ahead`. Then it
+//! becomes the older one, and the previous older one is dropped: all of its entries are stale by
+//! then.
 //!
-//! The cache holds as long as its clock is not set back by more than `past`: until such a clock catches up, the cache
-//! keeps to the latest time that it was shown. A clock that is set back further begins anew from where it is, since
-//! otherwise nothing would be accepted for as long as it was wrong; what was made before that is refused.
+//! The cache stays correct if its clock is set back by at most `past`: until the clock catches up,
+//! the cache uses the latest time it was given. If the clock is set back further, the cache starts
+//! again from the new time, since otherwise it would accept nothing for as long as the clock is
+//! wrong; it then rejects everything made earlier.
 
 use std::collections::{HashMap, HashSet};
 
 use countersign_crypto::hash::sha256;
 
-/// When something is fresh, by the clock of the party that keeps the cache. In milliseconds.
+/// The validity of a message by the local clock, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplayWindow {
-    /// The greatest age. Exactly this old is fresh.
+    /// The maximum age. This age itself is accepted.
     pub past: u64,
-    /// How far ahead of the clock something may have been made.
+    /// How far in the future a message may be dated.
     pub ahead: u64,
 }
 
-/// How much is remembered of each generation; there are two. An entry takes 16 bytes and its owner 20 at most, however
-/// long their names are: with the spare room of hash tables, less than 100 bytes for each of `entries`.
+/// The capacity of each of the two generations. An entry takes 16 bytes and an owner at most 20,
+/// regardless of the length of their names. With the spare capacity of hash tables this is less
+/// than 100 bytes for each of `entries`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplayLimits {
-    /// Entries of all owners.
+    /// The maximum number of entries of all owners.
     pub entries: usize,
-    /// Entries of one owner.
+    /// The maximum number of entries of one owner.
     pub entries_per_owner: usize,
 }
 
-/// Why something is not accepted.
+/// Why a message is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    /// It was accepted before.
-    #[error("it was accepted before")]
+    /// The message was accepted before.
+    #[error("the message was already accepted; make a new one")]
     Replayed,
-    /// It is not fresh, or was made before the cache began to remember.
-    #[error("it is too old or was made in the future")]
+    /// The message is too old or in the future, or was made before the cache started.
+    #[error("the message is too old or in the future; compare the clocks")]
     Stale,
-    /// There is no room to remember it, in all or for its owner. Nothing is forgotten for it.
-    #[error("there is no room to remember it")]
+    /// The cache, or the owner's share of it, is full. No entry is evicted.
+    #[error("the replay cache is full; try again later")]
     Full,
 }
 
@@ -58,7 +61,7 @@ struct Generation {
     of_owner: HashMap<Digest, u32>,
 }
 
-/// Remembers what was accepted.
+/// Remembers accepted messages.
 ///
 /// ```
 /// use countersign_proto::replay::{ReplayCache, ReplayError, ReplayLimits, ReplayWindow};
@@ -77,19 +80,19 @@ struct Generation {
 pub struct ReplayCache {
     window: ReplayWindow,
     limits: ReplayLimits,
-    /// Whatever was made before is stale; `None`: whenever it was made.
+    /// Messages made before this time are stale. `None`: there is no such time.
     not_before: Option<u64>,
-    /// The latest time that was shown.
+    /// The latest time that the cache was given.
     clock: u64,
-    /// When the newer generation began.
-    turned: u64,
+    /// When the newer generation started.
+    generation_start: u64,
     newer: Generation,
     older: Generation,
 }
 
 impl ReplayCache {
-    /// A cache that remembers from `now` on. What was made before `not_before` is refused: it may have been accepted
-    /// by a run that remembered it. Both are in milliseconds since 1970.
+    /// A cache that starts at `now`. It rejects messages made before `not_before`, since an earlier
+    /// process may have accepted them. Both times are in milliseconds since 1970.
     #[must_use]
     pub fn new(window: ReplayWindow, limits: ReplayLimits, not_before: u64, now: u64) -> Self {
         Self {
@@ -97,13 +100,13 @@ impl ReplayCache {
             limits,
             not_before: Some(not_before),
             clock: now,
-            turned: now,
+            generation_start: now,
             newer: Generation::default(),
             older: Generation::default(),
         }
     }
 
-    /// A cache that refuses everything as [`ReplayError::Stale`]: for as long as nothing is to be accepted.
+    /// A cache that rejects everything as [`ReplayError::Stale`].
     #[must_use]
     pub fn closed() -> Self {
         let window = ReplayWindow { past: 0, ahead: 0 };
@@ -117,8 +120,8 @@ impl ReplayCache {
         }
     }
 
-    /// Remembers what `owner` made at `made` and `name` tells from all else of this owner, unless it is to be refused.
-    /// Times are in milliseconds since 1970.
+    /// Stores a message of `owner`, made at `made`, unless it is rejected. `name` identifies it
+    /// among the owner's messages. Times are in milliseconds since 1970.
     ///
     /// # Errors
     /// [`ReplayError`].
@@ -136,7 +139,7 @@ impl ReplayCache {
             return Err(ReplayError::Stale);
         }
         let owner = digest(&[owner.as_bytes()]);
-        // An owner's digest has one length: no two pairs are the same text.
+        // The digest of an owner has a fixed length, so no two pairs give the same input.
         let entry = digest(&[&owner, name]);
         if self.newer.entries.contains(&entry) || self.older.entries.contains(&entry) {
             return Err(ReplayError::Replayed);
@@ -151,12 +154,12 @@ impl ReplayCache {
         Ok(())
     }
 
-    /// Takes note of the time, and forgets what is stale.
+    /// Updates the clock, and drops stale generations.
     fn advance(&mut self, now: u64) {
         let latest_back = now.saturating_add(self.window.past);
         if latest_back < self.clock {
-            (self.clock, self.turned) = (now, now);
-            // It may have been accepted before, and forgotten while the clock was ahead.
+            (self.clock, self.generation_start) = (now, now);
+            // Such a message may have been accepted, and dropped while the clock was ahead.
             self.not_before = self.not_before.map(|_| now);
         }
         self.not_before = self.not_before.map(|first| match latest_back < first {
@@ -165,13 +168,13 @@ impl ReplayCache {
         });
         self.clock = self.clock.max(now);
         let span = self.window.past.saturating_add(self.window.ahead).max(1);
-        let since = self.clock.saturating_sub(self.turned);
+        let since = self.clock.saturating_sub(self.generation_start);
         if since >= span.saturating_mul(2) {
             self.newer = Generation::default();
         }
         if since >= span {
             self.older = std::mem::take(&mut self.newer);
-            self.turned = self.clock;
+            self.generation_start = self.clock;
         }
     }
 }
@@ -202,7 +205,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_accepted_once_for_as_long_as_it_is_fresh() {
-        // Inserted at each time of a generation, and made as late as may be.
+        // Inserted at each time of a generation, and dated as late as allowed.
         for at in NOW..NOW + 50 {
             let mut cache = cache();
             let made = at + WINDOW.ahead;
@@ -214,7 +217,7 @@ mod tests {
             let now = made + WINDOW.past + 1;
             let again = cache.insert("a", b"1", made, now);
             assert_eq!(again, Err(ReplayError::Stale), "it may be forgotten");
-            // Another owner and another name are another entry.
+            // Another owner or another name is another entry.
             assert_eq!(cache.insert("b", b"1", now, now), Ok(()));
             assert_eq!(cache.insert("b", b"2", now, now), Ok(()));
         }
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_and_its_owner_are_told_apart() {
+    fn entries_of_different_owners_or_names_are_distinct() {
         let mut cache = cache();
         for (owner, name) in [("ab", "c"), ("a", "bc"), ("", "abc"), ("abc", "")] {
             let first = cache.insert(owner, name.as_bytes(), NOW, NOW);
@@ -247,9 +250,9 @@ mod tests {
         }
     }
 
-    /// Entries that were forgotten were accepted again after the clock had been set back by two milliseconds.
+    /// Dropped entries must not be accepted again after the clock was set back by two milliseconds.
     #[test]
-    fn a_clock_that_is_set_back_a_little_brings_nothing_back() {
+    fn a_clock_that_is_set_back_a_little_does_not_admit_replays() {
         let span = WINDOW.past + WINDOW.ahead;
         let mut cache = cache();
         let (at, made) = (NOW + span - 1, NOW + span - 1 + WINDOW.ahead);
@@ -271,9 +274,10 @@ mod tests {
         assert_eq!(again, Err(ReplayError::Replayed));
     }
 
-    /// A clock that was far ahead for a moment made the cache forget what is fresh by the right time.
+    /// A clock that is far ahead for a moment must not drop entries that are fresh by the correct
+    /// time.
     #[test]
-    fn a_clock_that_was_far_ahead_for_a_moment_brings_nothing_back() {
+    fn a_clock_that_was_far_ahead_for_a_moment_does_not_admit_replays() {
         let mut cache = cache();
         assert_eq!(cache.insert("a", b"1", NOW, NOW), Ok(()));
         let ahead = NOW + 10_000;
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_one_owner_does_not_take_it_all() {
+    fn memory_is_bounded_in_total_and_per_owner() {
         let limits = ReplayLimits {
             entries: 8,
             entries_per_owner: 2,
@@ -324,9 +328,9 @@ mod tests {
     }
 
     proptest! {
-        /// Against a cache that forgets nothing, by a clock that is set back now and then.
+        /// Compares with a model that drops nothing, with a clock that is sometimes set back.
         #[test]
-        fn nothing_is_accepted_twice_and_nothing_fresh_is_refused(steps in steps()) {
+        fn every_fresh_message_is_accepted_exactly_once(steps in steps()) {
             let limits = ReplayLimits { entries: 6, entries_per_owner: 3 };
             let mut cache = ReplayCache::new(WINDOW, limits, NOW, NOW);
             let mut accepted: Vec<(u8, u8, u64)> = Vec::new();
@@ -347,7 +351,7 @@ mod tests {
                     Err(ReplayError::Stale) => prop_assert!(!fresh),
                     Err(ReplayError::Replayed) => prop_assert!(fresh && !is_new()),
                     Err(ReplayError::Full) => {
-                        // The newer generation alone has that many.
+                        // The capacity of the newer generation alone.
                         let since = latest.saturating_sub(WINDOW.past + WINDOW.ahead);
                         let counts = |one: &&(u8, u8, u64)| one.2 + WINDOW.past >= since;
                         let all = accepted.iter().filter(counts).count();

@@ -7,7 +7,7 @@ use countersign_crypto::site_key::{BadSitePublicKey, SitePublicKey};
 
 const SCHEME: &str = "countersign://";
 
-/// Where a site listens and the key that it must prove.
+/// The address of a site, and its pinned site key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteUri {
     host: String,
@@ -15,13 +15,13 @@ pub struct SiteUri {
     site_key: SitePublicKey,
 }
 
-/// Why a text is no site URI.
+/// Why a text is not a site URI.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSiteUri {
     /// It does not start with `countersign://`.
     #[error("a site's URI starts with countersign://")]
     Scheme,
-    /// The host is missing or no DNS name, IPv4 address or IPv6 address in brackets.
+    /// The host is missing, or is not a DNS name, IPv4 address or IPv6 address in brackets.
     #[error("the host must be a DNS name, an IPv4 address, or an IPv6 address in brackets")]
     Host,
     /// The port is missing or not between 1 and 65535.
@@ -30,7 +30,7 @@ pub enum BadSiteUri {
     /// There is no `#`.
     #[error("the site key is missing: countersign://HOST:PORT#SITEKEY")]
     NoSiteKey,
-    /// The site key does not read.
+    /// The site key is malformed.
     #[error(transparent)]
     SiteKey(#[from] BadSitePublicKey),
 }
@@ -54,20 +54,20 @@ impl SiteUri {
         })
     }
 
-    /// Host and port, as a connection takes them.
+    /// Host and port, in the form that a connection needs.
     #[must_use]
     pub fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The key that the site must prove.
+    /// The key that the site must authenticate with.
     #[must_use]
     pub fn site_key(&self) -> &SitePublicKey {
         &self.site_key
     }
 }
 
-/// Whether the text is what [`SiteUri::new`] takes for a host.
+/// Whether [`SiteUri::new`] accepts the text as a host.
 #[must_use]
 pub fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
@@ -85,8 +85,8 @@ pub fn is_host(host: &str) -> bool {
 impl FromStr for SiteUri {
     type Err = BadSiteUri;
 
-    /// Reads a URI as people hand it over. White space is no part of a URI: it comes from line wrapping, and so
-    /// may angle brackets around it (RFC 3986, appendix C), and a byte order mark.
+    /// Parses a URI. It ignores white space, which line wrapping inserts, angle brackets around the
+    /// URI (RFC 3986, appendix C), and a byte order mark.
     fn from_str(text: &str) -> Result<Self, BadSiteUri> {
         let text: String = text
             .chars()
@@ -129,10 +129,11 @@ mod tests {
         SiteUri::new("localhost", 4747, key.public()).unwrap()
     }
 
-    /// A URI with a final line end, as `$(cat file)` in some shells and every environment file gives it, "has 92
+    /// A final line end, as `$(cat file)` in some shells and every environment file adds, must not
+    /// count as a part of the key.
     /// characters".
     #[test]
-    fn a_uri_survives_how_it_was_copied() {
+    fn a_uri_with_copied_white_space_is_parsed() {
         let uri = uri();
         let text = uri.to_string();
         let (first, second) = text.split_at(60);
@@ -151,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_wrapping_is_read(width in 1..80_usize, end in "[ \t\r\n]{1,3}") {
+        fn a_uri_wrapped_anywhere_is_parsed(width in 1..80_usize, end in "[ \t\r\n]{1,3}") {
             let uri = uri();
             let text = uri.to_string();
             let lines: Vec<&str> = text

@@ -1,4 +1,4 @@
-//! JSON lines: rules that hold for any bytes, however they are cut.
+//! JSON lines: properties that hold for any bytes and any splitting.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
@@ -28,7 +28,9 @@ fn decoded(bytes: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, bool) {
             match line {
                 Ok(Some(line)) => lines.push(line.to_vec()),
                 Ok(None) => break,
-                Err(TooLong { longest }) => {
+                Err(TooLong {
+                    max_length: longest,
+                }) => {
                     assert_eq!(longest, MAX_LENGTH);
                     return (lines, true);
                 }
@@ -41,7 +43,7 @@ fn decoded(bytes: &[u8], sizes: &[usize]) -> (Vec<Vec<u8>>, bool) {
     (lines, false)
 }
 
-/// The same by hand, of all bytes at once.
+/// A simple reference implementation on all bytes at once.
 fn expected(bytes: &[u8]) -> (Vec<Vec<u8>>, bool) {
     let mut lines = Vec::new();
     let mut rest: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
@@ -67,7 +69,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn lines_are_the_same_however_the_bytes_are_cut(
+    fn lines_do_not_depend_on_how_the_bytes_are_split(
         bytes in bytes(),
         sizes in prop::collection::vec(1..80_usize, 1..8),
     ) {
@@ -75,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_one_line_and_is_read_as_the_same(
+    fn a_written_envelope_is_one_line_and_round_trips(
         (id, content) in any::<(u64, bool)>(),
         (name, text) in ("[a-z][a-z0-9_]{0,9}", any::<String>()),
         (code, bytes) in any::<(u16, Vec<u8>)>(),

@@ -1,4 +1,4 @@
-//! RISP: recorded vectors, and rules that hold for any bytes.
+//! RISP: recorded vectors, and properties that hold for any bytes.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,7 +33,7 @@ struct Encoded {
     hex: String,
 }
 
-/// A prefix of one stream, the bytes of it that are whole commands, and the known ones among them.
+/// A prefix of a stream, the length of its complete commands, and the known ones.
 #[derive(Deserialize)]
 struct Partial {
     hex: String,
@@ -94,7 +94,7 @@ fn every_recorded_command_is_read_and_written_as_recorded() {
 /// [RISP-3] and [RISP-4]
 #[test]
 fn every_recorded_prefix_gives_the_recorded_commands() {
-    // What the recording's reader knew; the other commands were skipped.
+    // The commands that the recording's reader supported; it skipped the others.
     const KNOWN: [u16; 5] = [0x7000, 0x2000, 0x9000, 0x8000, 0xa002];
     for vector in vectors().partial {
         let wire = bytes(&vector.hex);
@@ -142,7 +142,7 @@ fn integers_of_16_32_and_64_bytes_are_values_of_that_many_bytes() {
 
 /// [RISP-5] and [RISP-6]
 #[test]
-fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anything_arrives() {
+fn a_length_at_the_limit_is_accepted_and_one_over_it_is_rejected_before_any_data_arrives() {
     for (number, width) in [(0x8000_u16, 1_usize), (0x9000, 2), (0xa000, 4), (0xb000, 8)] {
         let announce = |length: u64| {
             let mut wire = number.to_be_bytes().to_vec();
@@ -152,12 +152,12 @@ fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anythin
         let needed = 2 + width + 200;
         assert_eq!(
             parse(&announce(200), &MaxLength(200)),
-            Ok(Step::Incomplete { needed })
+            Ok(Parsed::Incomplete { needed })
         );
         let refused = Malformed::TooLong {
             command: Command(number),
             length: 201,
-            longest: 200,
+            max_length: 200,
         };
         assert_eq!(parse(&announce(201), &MaxLength(200)), Err(refused));
     }
@@ -165,7 +165,7 @@ fn a_length_at_the_limit_is_waited_for_and_one_over_it_is_refused_before_anythin
 
 /// [RISP-6]
 #[test]
-fn the_longest_of_all_lengths_neither_overflows_nor_reserves() {
+fn the_maximum_length_neither_overflows_nor_allocates() {
     let wire = [&[0xb0, 0x00][..], &[0xff; 8]].concat();
     let refused = parse(&wire, &MaxLength(u64::MAX));
     assert!(matches!(
@@ -184,7 +184,7 @@ fn the_longest_of_all_lengths_neither_overflows_nor_reserves() {
 
 /// [RISP-7]
 #[test]
-fn a_reader_ends_after_what_is_malformed() {
+fn a_reader_ends_after_a_malformed_command() {
     let wire = [0x70, 0x00, 0x80, 0x00, 0x05, 0x70, 0x00];
     let mut reader = Reader::new(&wire, &MaxLength(4));
     assert!(matches!(reader.next(), Some(Ok(_))));
@@ -195,7 +195,7 @@ fn a_reader_ends_after_what_is_malformed() {
 
 /// [RISP-8]
 #[test]
-fn a_value_that_does_not_fit_its_command_is_refused_and_nothing_is_written() {
+fn a_value_that_does_not_fit_its_command_is_rejected_and_nothing_is_written() {
     let mut out = vec![1, 2, 3];
     let long = vec![0; 256];
     let refused = put(&mut out, Command(0x8000), Value::Bytes(&long));
@@ -242,7 +242,7 @@ fn any_command() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// The whole commands of `wire`, re-encoded, and the bytes that they took.
+/// The complete commands of `wire`, re-encoded, and their length in bytes.
 fn whole_commands(wire: &[u8]) -> (Vec<Vec<u8>>, usize) {
     let mut reader = Reader::new(wire, &MaxLength(1_000));
     let mut commands = Vec::new();
@@ -256,16 +256,16 @@ fn whole_commands(wire: &[u8]) -> (Vec<Vec<u8>>, usize) {
 }
 
 proptest! {
-    /// [RISP-2]: what is read is written the same again, byte for byte.
+    /// [RISP-2] Reading and writing again gives the same bytes.
     #[test]
     fn encoding_is_canonical(commands in proptest::collection::vec(any_command(), 0..20)) {
         let wire = commands.concat();
         prop_assert_eq!(whole_commands(&wire), (commands, wire.len()));
     }
 
-    /// [RISP-3]: however a stream is split, the same commands come out.
+    /// [RISP-3] The splitting of a stream does not change its commands.
     #[test]
-    fn splitting_changes_nothing(
+    fn splitting_a_stream_does_not_change_its_commands(
         commands in proptest::collection::vec(any_command(), 0..12),
         cuts in proptest::collection::vec(1_usize..200, 1..40),
     ) {
@@ -285,7 +285,7 @@ proptest! {
         prop_assert_eq!(got, commands);
     }
 
-    /// [RISP-6]: no bytes make a reader panic, or read what did not arrive.
+    /// [RISP-6] No input makes a reader panic or read beyond its end.
     #[test]
     fn any_bytes_are_read_within_their_bounds(wire in proptest::collection::vec(any::<u8>(), 0..400)) {
         let (commands, used) = whole_commands(&wire);

@@ -42,7 +42,7 @@ impl Shared {
                     zone: self.site.zone(),
                     options,
                     max_packet,
-                    known: self.known.clone(),
+                    static_keys: self.known.clone(),
                 });
                 *settings = Some((opened, made.clone()));
                 Some(made)

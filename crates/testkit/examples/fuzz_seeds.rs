@@ -372,10 +372,10 @@ fn broker() {
     let answer = verified.answer(&site, &first, Some(&second), now, entropy);
     let answer = serde_json::to_vec(&answer.unwrap()).unwrap();
     seed("answer", 2, &answer);
-    let granted = consumer.granted(asked, &answer).unwrap();
+    let granted = consumer.read_response(asked, &answer).unwrap();
     let (_, presentation) = granted.present(now, entropy).unwrap();
     seed("presentation", 1, presentation.as_bytes());
-    let clock = Clock::tell(Nonce([0; 16]), now, &party(1));
+    let clock = Clock::issue(Nonce([0; 16]), now, &party(1));
     let credentials = Credentials {
         application: "ledger".to_owned(),
         id: Nonce([1; 16]),

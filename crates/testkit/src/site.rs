@@ -123,7 +123,7 @@ impl Site {
                 zone: "example.org".parse().unwrap(),
                 options,
                 max_packet,
-                known: Arc::new(StaticKeyCache::default()),
+                static_keys: Arc::new(StaticKeyCache::default()),
             }),
             maria: REGISTERED.maria.clone(),
             robot: Arc::new(Identity::from_seed(IdentitySeed(Secret::from_bytes(

@@ -27,7 +27,7 @@ pub struct BrokerKeys {
     /// A key without a known private half. It verifies requests of applications that are not
     /// registered, so that these take as long as others.
     pub(crate) decoy: PartyPublic,
-    pub(crate) master: Option<v1::master::Master>,
+    pub(crate) master: Option<v1::site::V1Site>,
     /// The secret from which the ticket keys of the symmetric ticket path are derived.
     pub(crate) tickets: Secret<32>,
 }
@@ -44,7 +44,7 @@ impl BrokerKeys {
         };
         let keys = v1.keys.iter().map(|key| RsaKey::from_pem(&key.private));
         let keys: Vec<RsaKey> = keys.collect::<Result<_, _>>()?;
-        let master = (!keys.is_empty()).then(|| v1::master::Master {
+        let master = (!keys.is_empty()).then(|| v1::site::V1Site {
             keys,
             ciphers: Cipher::ALL.to_vec(),
             hashes: RsaHash::ALL.to_vec(),

@@ -21,7 +21,7 @@ const MAX_UNKNOWN: usize = 1_024;
 pub struct Registered {
     /// The application as registered.
     pub application: Application,
-    pub(super) v1: Option<v1::master::V1Application>,
+    pub(super) v1: Option<v1::site::V1Application>,
     pub(super) v2: Option<v2::site::Application>,
     /// When its set of valid keys changes.
     until: Option<Timestamp>,

@@ -115,7 +115,8 @@ pub(crate) fn ticket_keys(
         let fingerprint = public.fingerprint();
         let of_day = |day| keys.ticket_key(provider, &fingerprint, day);
         let ticket_keys: Vec<TicketKey> = days.map(of_day).collect();
-        keys.site.hand_over(&ticket_keys, party, public, entropy)
+        keys.site
+            .seal_ticket_keys(&ticket_keys, party, public, entropy)
     };
     party.keys.iter().map(hand_over).collect()
 }

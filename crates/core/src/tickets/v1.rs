@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::rsa::RsaKey;
 use countersign_proto::broker::v1::limits::TOLERANCE;
-use countersign_proto::broker::v1::master::{Master, OpenedRequest, V1VerifiedRequest};
+use countersign_proto::broker::v1::site::{OpenedRequest, V1Site, V1VerifiedRequest};
 use countersign_proto::broker::v1::{Role, V1Refusal, V1SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 #[derive(Debug)]
 pub enum V1 {}
 
-fn master(keys: &BrokerKeys) -> Result<&Master, V1Refusal> {
+fn master(keys: &BrokerKeys) -> Result<&V1Site, V1Refusal> {
     keys.master.as_ref().ok_or(V1Refusal::NotVerified)
 }
 
@@ -78,8 +78,8 @@ impl Edition for V1 {
         verified: &V1VerifiedRequest,
         now: u64,
     ) -> Result<(), ReplayError> {
-        let (consumer, nonce) = verified.names();
-        cache.insert(consumer, &nonce.to_be_bytes(), verified.made(), now)
+        let (consumer, nonce) = verified.replay_key();
+        cache.insert(consumer, &nonce.to_be_bytes(), verified.issued_at(), now)
     }
 
     fn seal(

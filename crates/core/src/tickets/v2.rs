@@ -70,8 +70,8 @@ impl Edition for V2 {
         verified: &VerifiedRequest,
         now: u64,
     ) -> Result<(), ReplayError> {
-        let (consumer, nonce) = verified.names();
-        cache.insert(consumer, &nonce.0, verified.made(), now)
+        let (consumer, nonce) = verified.replay_key();
+        cache.insert(consumer, &nonce.0, verified.issued_at(), now)
     }
 
     fn seal(

@@ -10,7 +10,7 @@ use countersign_proto::broker::v1::consumer::{
     V1PendingPresentation,
 };
 use countersign_proto::broker::v1::hawk::{self, HawkRequest};
-use countersign_proto::broker::v1::master::V1Credentials;
+use countersign_proto::broker::v1::site::V1Credentials;
 use countersign_proto::broker::v2::Refusal;
 use data_encoding::HEXLOWER;
 use http::uri::Authority;
@@ -53,7 +53,7 @@ impl Consumer<V1> {
         self.change(|parties| Parties {
             id: parties.id.clone(),
             keys,
-            master: site,
+            site_keys: site,
             ciphers: parties.ciphers.clone(),
             hashes: parties.hashes.clone(),
         });
@@ -97,7 +97,7 @@ impl ConsumerEdition for V1 {
         let parties = Parties {
             id: application.id,
             keys: application.keys,
-            master: site.keys,
+            site_keys: site.keys,
             ciphers: Cipher::ALL.to_vec(),
             hashes: vec![RsaHash::Sha256],
         };
@@ -110,13 +110,13 @@ impl ConsumerEdition for V1 {
 
     fn check(parties: &Parties) -> Result<(), V1BuildError> {
         let has = |use_of: fn(RsaHash) -> bool| parties.hashes.iter().any(|hash| use_of(*hash));
-        if !has(RsaHash::signs) || !has(hawk::knows) {
+        if !has(RsaHash::signs) || !has(hawk::supports) {
             return Err(V1BuildError::Hashes);
         }
         if parties.ciphers.is_empty() {
             return Err(V1BuildError::Ciphers);
         }
-        if parties.keys.is_empty() || parties.master.is_empty() {
+        if parties.keys.is_empty() || parties.site_keys.is_empty() {
             return Err(V1BuildError::Keys);
         }
         Ok(())
@@ -151,7 +151,7 @@ impl ConsumerEdition for V1 {
                 .await?;
             let now = consumer.clock.now();
             let outcome =
-                parties.answered(asked, status.as_u16(), &answer, now, &mut SystemEntropy);
+                parties.read_response(asked, status.as_u16(), &answer, now, &mut SystemEntropy);
             match outcome.map_err(|error| consumer_error(Responder::Site, status, &error))? {
                 ResponseAction::Granted(granted) => return signs(granted),
                 ResponseAction::Again(next, sealed) => (asked, request) = (*next, sealed),
@@ -171,7 +171,7 @@ impl ConsumerEdition for V1 {
         presenting: V1PendingPresentation,
         (status, answer): (StatusCode, Bytes),
     ) -> Result<V1Credentials, ConsumerError> {
-        let acknowledged = presenting.acknowledged(status.as_u16(), &answer);
+        let acknowledged = presenting.read_acknowledgement(status.as_u16(), &answer);
         acknowledged.map_err(|error| consumer_error(Responder::Provider, status, &error))
     }
 
@@ -211,7 +211,7 @@ impl ConsumerEdition for V1 {
 /// signed with it.
 fn signs(granted: Box<V1IssuedTicket>) -> Result<Box<V1IssuedTicket>, ConsumerError> {
     let hash = granted.response().one_time_credentials.hash.parse();
-    match hash.is_ok_and(hawk::knows) {
+    match hash.is_ok_and(hawk::supports) {
         true => Ok(granted),
         false => Err(consumer_error(
             Responder::Site,

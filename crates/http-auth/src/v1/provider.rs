@@ -132,7 +132,7 @@ impl Provider<V1> {
             Arc::new(Parties {
                 id: parties.id.clone(),
                 keys,
-                master: site,
+                site_keys: site,
                 ciphers: parties.ciphers.clone(),
                 hashes: parties.hashes.clone(),
             })
@@ -243,7 +243,7 @@ impl ProviderEdition for V1 {
         let parties = Parties {
             id: application.id,
             keys: application.keys,
-            master: site.keys,
+            site_keys: site.keys,
             ciphers: Cipher::ALL.to_vec(),
             hashes: vec![RsaHash::Sha256],
         };
@@ -273,8 +273,8 @@ impl ProviderEdition for V1 {
             let outcome = Outcome::Stale { from: stale_from };
             state.outcomes.insert(digest, outcome);
         }
-        let presented = provider.parties.get().prove(opened, now)?;
-        if provider.predates_start(presented.made()) {
+        let presented = provider.parties.get().verify_id_object(opened, now)?;
+        if provider.predates_start(presented.issued_at()) {
             state.outcomes.insert(digest, Outcome::Stale { from: 0 });
             return Err(V1Refusal::Stale { clock: now }.into());
         }

@@ -135,7 +135,7 @@ impl ConsumerEdition for V2 {
                 transport,
             )
             .await?;
-        let granted = parties.granted(asked, &accepted(Responder::Site, response)?);
+        let granted = parties.read_response(asked, &accepted(Responder::Site, response)?);
         granted.map_err(|_| ConsumerError::FailedVerification(Responder::Site))
     }
 
@@ -151,7 +151,8 @@ impl ConsumerEdition for V2 {
         presenting: PendingPresentation,
         response: (StatusCode, Bytes),
     ) -> Result<Credentials, ConsumerError> {
-        let acknowledged = presenting.acknowledged(&accepted(Responder::Provider, response)?);
+        let acknowledged =
+            presenting.read_acknowledgement(&accepted(Responder::Provider, response)?);
         acknowledged.map_err(|_| ConsumerError::FailedVerification(Responder::Provider))
     }
 

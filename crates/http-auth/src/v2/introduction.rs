@@ -64,7 +64,7 @@ impl Site {
             ReadError::Interrupted(error) => IntroductionError::Unreachable(error.to_string()),
         })?;
         let introduction: Option<Introduction> = serde_json::from_slice(&text).ok();
-        let verified = introduction.and_then(|introduction| introduction.believe(key));
+        let verified = introduction.and_then(|introduction| introduction.verify(key));
         let introduced = verified.ok_or(IntroductionError::FailedVerification)?;
         Ok(Self {
             id: introduced.id,

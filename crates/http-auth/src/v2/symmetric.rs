@@ -38,7 +38,7 @@ impl SharedConsumer<V2> {
         match (tickets.pop(), tickets.is_empty()) {
             (Some(TicketResult::Granted(response)), true) => {
                 self.clock.set(response.ts);
-                let granted = parties.granted_in_session(&target.id, *response);
+                let granted = parties.read_session_response(&target.id, *response);
                 granted.map_err(|_| failed_verification)
             }
             (Some(TicketResult::Refused(code)), true) => {

@@ -136,7 +136,7 @@ async fn clock(
     Query(asked): Query<HashMap<String, Nonce>>,
 ) -> axum::Json<Clock> {
     let party = site.site.lock().unwrap();
-    let clock = Clock::tell(asked["nonce"], site.time.now(), &party.keys[0]);
+    let clock = Clock::issue(asked["nonce"], site.time.now(), &party.keys[0]);
     axum::Json(clock)
 }
 
@@ -147,7 +147,7 @@ impl Registered {
         let request = UnverifiedRequest::read(body)?;
         let requester = applications.get(request.requester());
         let verified = request.verify(&site, requester, party(99).public(), now)?;
-        let (id, nonce) = verified.names();
+        let (id, nonce) = verified.replay_key();
         if !self.accepted.lock().unwrap().insert((id.to_owned(), nonce)) {
             return Err(Refusal::Replayed);
         }

@@ -1,8 +1,9 @@
-//! The broker: an application proves itself to another through the site that both trust, after which they
-//! share a secret (`docs/protocol/broker.md`).
+//! The broker: one application authenticates to another through the site that both trust, and they
+//! get a shared secret (`docs/protocol/broker.md`).
 //!
-//! The *consumer* asks the site for a ticket (auth request, auth response), and shows it to the *provider*
-//! (ticket presentation, acknowledgement). What the site says to the provider travels in the ticket.
+//! The *consumer* requests a ticket from the site (auth request, auth response), and presents it to
+//! the *provider* (ticket presentation, acknowledgement). The ticket carries the site's statement
+//! to the provider.
 
 pub mod v1;
 pub mod v2;

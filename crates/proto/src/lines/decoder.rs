@@ -1,18 +1,19 @@
-//! Finds lines in bytes as they arrive.
+//! Splits a byte stream into lines.
 
-/// A buffer larger than this, in bytes, is freed when it is empty: an idle connection holds no memory for a
-/// line that it once received.
-const KEPT_CAPACITY: usize = 16 * 1024;
+/// An empty buffer with a larger capacity than this, in bytes, is freed, so that an idle connection
+/// holds no memory for a line that it received earlier.
+const IDLE_CAPACITY: usize = 16 * 1024;
 
-/// A line is longer than its reader accepts. Where the next line begins is not known: close the connection.
+/// The line exceeds the maximum length. The start of the next line is unknown: close the
+/// connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the line is too long")]
+#[error("the line is longer than {max_length} bytes; close the connection and send shorter lines")]
 pub struct TooLong {
-    /// The longest line that is accepted, in bytes without its line end.
-    pub longest: usize,
+    /// The maximum length of a line in bytes, without its line end.
+    pub max_length: usize,
 }
 
-/// Bytes in, lines out.
+/// Splits a byte stream into lines.
 ///
 /// ```
 /// # use countersign_proto::lines::Decoder;
@@ -26,48 +27,48 @@ pub struct TooLong {
 #[derive(Debug)]
 pub struct Decoder {
     bytes: Vec<u8>,
-    /// Bytes at the start that were given out as lines.
+    /// The number of bytes at the start that were returned as lines.
     used: usize,
-    /// Up to where there is no line end beyond `used`.
+    /// Bytes up to here, after `used`, contain no line end.
     searched: usize,
-    longest: usize,
+    max_length: usize,
 }
 
 impl Decoder {
-    /// Accepts lines of at most `longest` bytes, their line ends not counted.
+    /// Accepts lines of at most `max_length` bytes without their line ends.
     #[must_use]
-    pub const fn new(longest: usize) -> Self {
+    pub const fn new(max_length: usize) -> Self {
         Self {
             bytes: Vec::new(),
             used: 0,
             searched: 0,
-            longest,
+            max_length,
         }
     }
 
-    /// Where bytes that arrive are to be appended, with room for `more` of them.
+    /// The buffer to append received bytes to, with capacity for `more` of them.
     pub fn tail(&mut self, more: usize) -> &mut Vec<u8> {
         self.bytes.drain(..self.used);
         self.searched -= self.used;
         self.used = 0;
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT_CAPACITY.max(more) {
+        if self.bytes.is_empty() && self.bytes.capacity() > IDLE_CAPACITY.max(more) {
             self.bytes = Vec::new();
         }
         self.bytes.reserve(more);
         &mut self.bytes
     }
 
-    /// Whether a whole line has arrived.
+    /// Whether a complete line has arrived.
     ///
     /// # Errors
-    /// [`TooLong`], from then on each time.
+    /// [`TooLong`], then also on every later call.
     pub fn has_line(&mut self) -> Result<bool, TooLong> {
         let unsearched = self.bytes.get(self.searched..).unwrap_or_default();
         let found = unsearched.iter().position(|byte| *byte == b'\n');
         self.searched += found.unwrap_or(unsearched.len());
-        if self.searched - self.used > self.longest {
+        if self.searched - self.used > self.max_length {
             return Err(TooLong {
-                longest: self.longest,
+                max_length: self.max_length,
             });
         }
         Ok(found.is_some())
@@ -76,7 +77,7 @@ impl Decoder {
     /// The next line without its line end; `None` until more bytes arrive.
     ///
     /// # Errors
-    /// [`TooLong`], from then on each time.
+    /// [`TooLong`], then also on every later call.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, TooLong> {
         match self.has_line()? {
             true => Ok(self.take(1)),
@@ -84,7 +85,8 @@ impl Decoder {
         }
     }
 
-    /// No more bytes arrive: the next line, also one without a line end; `None` when there are no more.
+    /// At the end of the stream: the next line, also one without a line end. `None` if there are no
+    /// more.
     ///
     /// # Errors
     /// [`TooLong`].
@@ -96,7 +98,7 @@ impl Decoder {
         }
     }
 
-    /// The line that ends where the search did, before a line end of that many bytes.
+    /// The line that ends at the searched position, before a line end of that many bytes.
     fn take(&mut self, line_end: usize) -> Option<&[u8]> {
         let end = self.searched;
         let begin = std::mem::replace(&mut self.used, end + line_end);
@@ -105,7 +107,7 @@ impl Decoder {
     }
 }
 
-/// A line that ends with CRLF ends before both.
+/// Removes the CR of a CRLF.
 fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
@@ -119,7 +121,7 @@ mod tests {
         let mut decoder = Decoder::new(4);
         decoder.tail(16).extend_from_slice(b"four\nfive5\n");
         assert_eq!(decoder.next_line(), Ok(Some(&b"four"[..])));
-        let too_long = Err(TooLong { longest: 4 });
+        let too_long = Err(TooLong { max_length: 4 });
         assert_eq!(decoder.next_line(), too_long);
         assert_eq!(decoder.last_line(), too_long);
     }
@@ -131,11 +133,11 @@ mod tests {
         decoder.tail(4).extend_from_slice(b"1234");
         assert_eq!(decoder.next_line(), Ok(None));
         decoder.tail(1).push(b'5');
-        assert_eq!(decoder.next_line(), Err(TooLong { longest: 4 }));
+        assert_eq!(decoder.next_line(), Err(TooLong { max_length: 4 }));
     }
 
     #[test]
-    fn a_byte_order_mark_and_an_empty_line_are_given_out_as_they_are() {
+    fn a_byte_order_mark_and_an_empty_line_are_returned_unchanged() {
         let mut decoder = Decoder::new(8);
         let bytes = "\u{feff}a\n\n\r\n".as_bytes();
         decoder.tail(16).extend_from_slice(bytes);
@@ -146,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_a_long_line_is_given_back() {
+    fn memory_of_a_long_line_is_freed() {
         let mut decoder = Decoder::new(1 << 20);
         decoder.tail(0).extend_from_slice(&vec![b'a'; 1 << 20]);
         decoder.tail(1).push(b'\n');
         assert!(decoder.next_line().unwrap().is_some());
-        assert!(decoder.tail(1).capacity() < KEPT_CAPACITY);
+        assert!(decoder.tail(1).capacity() < IDLE_CAPACITY);
     }
 }

@@ -1,4 +1,4 @@
-//! What stands on a line.
+//! The JSON objects on a line.
 
 use data_encoding::{BASE64, DecodeError};
 use serde::{Deserialize, Serialize};
@@ -6,42 +6,42 @@ use serde_json::value::RawValue;
 
 use crate::operation::{Code, Event, Operation, Outcome, empty_object};
 
-/// Bytes of content that a line carries at most.
+/// The maximum number of content bytes on a line.
 pub const PIECE_BYTES: usize = 64 * 1024;
 
-/// Why a line is not what it should be.
+/// Why a line is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum BadLine {
-    /// It is no operation.
-    #[error("the line is no operation: {0}")]
+    /// The line is not an operation.
+    #[error("the line is not an operation: {0}")]
     Operation(serde_json::Error),
-    /// It is no result.
-    #[error("the line is no result: {0}")]
+    /// The line is not a result.
+    #[error("the line is not a result: {0}")]
     Outcome(serde_json::Error),
-    /// It is no event.
-    #[error("the line is no event: {0}")]
+    /// The line is not an event.
+    #[error("the line is not an event: {0}")]
     Event(serde_json::Error),
-    /// It is no line of content.
-    #[error("a line is no content: {0}")]
+    /// The line is not a line of content.
+    #[error("the line is not a line of content: {0}")]
     Content(serde_json::Error),
-    /// Its piece of content is not base64.
-    #[error("a piece is not base64: {0}")]
+    /// The piece of content is not base64.
+    #[error("the piece of content is not base64: {0}")]
     Piece(DecodeError),
 }
 
-/// A message as it is written.
+/// A message for serialisation.
 #[derive(Serialize)]
-struct Written<'a, T> {
+struct SerializedMessage<'a, T> {
     #[serde(flatten)]
     message: &'a T,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     content: bool,
 }
 
-/// An operation as it is read.
+/// An operation for deserialisation.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OperationRead {
+struct ParsedOperation {
     id: u64,
     group: String,
     command: String,
@@ -51,9 +51,9 @@ struct OperationRead {
     content: bool,
 }
 
-/// A result as it is read.
+/// A result for deserialisation.
 #[derive(Deserialize)]
-struct OutcomeRead {
+struct ParsedOutcome {
     id: u64,
     code: Code,
     data: Box<RawValue>,
@@ -63,12 +63,12 @@ struct OutcomeRead {
     content: bool,
 }
 
-/// Reads an operation, and whether lines of content follow it.
+/// Parses an operation. Returns it, and whether lines of content follow.
 ///
 /// # Errors
 /// [`BadLine::Operation`].
 pub fn read_operation(line: &[u8]) -> Result<(Operation, bool), BadLine> {
-    let OperationRead {
+    let ParsedOperation {
         id,
         group,
         command,
@@ -84,12 +84,12 @@ pub fn read_operation(line: &[u8]) -> Result<(Operation, bool), BadLine> {
     Ok((operation, content))
 }
 
-/// Reads a result, and whether lines of content follow it.
+/// Parses a result. Returns it, and whether lines of content follow.
 ///
 /// # Errors
 /// [`BadLine::Outcome`].
 pub fn read_outcome(line: &[u8]) -> Result<(Outcome, bool), BadLine> {
-    let OutcomeRead {
+    let ParsedOutcome {
         id,
         code,
         data,
@@ -105,7 +105,7 @@ pub fn read_outcome(line: &[u8]) -> Result<(Outcome, bool), BadLine> {
     Ok((outcome, content))
 }
 
-/// Reads an event.
+/// Parses an event.
 ///
 /// # Errors
 /// [`BadLine::Event`].
@@ -113,38 +113,38 @@ pub fn read_event(line: &[u8]) -> Result<Event, BadLine> {
     serde_json::from_slice(line).map_err(BadLine::Event)
 }
 
-/// Appends an operation as a line; `content` says that lines of content follow.
+/// Appends an operation as a line. `content` states whether lines of content follow.
 ///
 /// # Errors
-/// It cannot be written as JSON.
+/// The operation cannot be serialised.
 pub fn put_operation(
     out: &mut Vec<u8>,
     operation: &Operation,
     content: bool,
 ) -> serde_json::Result<()> {
     let message = operation;
-    put(out, &Written { message, content })
+    put(out, &SerializedMessage { message, content })
 }
 
-/// Appends a result as a line; `content` says that lines of content follow.
+/// Appends a result as a line. `content` states whether lines of content follow.
 ///
 /// # Errors
-/// It cannot be written as JSON.
+/// The result cannot be serialised.
 pub fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome, content: bool) -> serde_json::Result<()> {
     let message = outcome;
-    put(out, &Written { message, content })
+    put(out, &SerializedMessage { message, content })
 }
 
 /// Appends an event as a line.
 ///
 /// # Errors
-/// It cannot be written as JSON.
+/// The event cannot be serialised.
 pub fn put_event(out: &mut Vec<u8>, event: &Event) -> serde_json::Result<()> {
     put(out, event)
 }
 
-/// Appends JSON and a line end. JSON that is passed on as it came may be laid out over lines; a line end is
-/// white space there, since a text has none unescaped.
+/// Appends JSON and a line end. Raw JSON may contain line ends as white space, which are replaced;
+/// strings have none unescaped.
 fn put(out: &mut Vec<u8>, value: &impl Serialize) -> serde_json::Result<()> {
     let begin = out.len();
     let written = serde_json::to_writer(&mut *out, value);
@@ -161,14 +161,14 @@ fn put(out: &mut Vec<u8>, value: &impl Serialize) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// A line of content: a piece, or the last line, which says whether the pieces are all there is.
+/// A line of content: a piece, or the last line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentLine {
     /// Bytes of the content, in base64 on the line.
     Piece(Vec<u8>),
-    /// The content is complete.
+    /// The last line: the content is complete.
     End,
-    /// The content is incomplete, and why.
+    /// The last line: the content is incomplete, with the reason.
     Broken(String),
 }
 
@@ -181,7 +181,7 @@ enum ContentForm {
 }
 
 impl ContentLine {
-    /// Reads a line of content.
+    /// Parses a line of content.
     ///
     /// # Errors
     /// [`BadLine::Content`] and [`BadLine::Piece`].
@@ -197,10 +197,10 @@ impl ContentLine {
         )
     }
 
-    /// Appends a piece, of at most [`PIECE_BYTES`], as a line.
+    /// Appends a piece of at most [`PIECE_BYTES`] as a line.
     ///
     /// # Errors
-    /// It cannot be written as JSON.
+    /// The piece cannot be serialised.
     pub fn put_piece(out: &mut Vec<u8>, bytes: &[u8]) -> serde_json::Result<()> {
         put(out, &ContentForm::Piece(BASE64.encode(bytes)))
     }
@@ -208,7 +208,7 @@ impl ContentLine {
     /// Appends the line.
     ///
     /// # Errors
-    /// It cannot be written as JSON.
+    /// The line cannot be serialised.
     pub fn put(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
         match self {
             Self::Piece(bytes) => Self::put_piece(out, bytes),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_may_be_left_out_and_nothing_unknown_may_be_added() {
+    fn parameters_are_optional_and_unknown_fields_are_rejected() {
         let line = br#"{"id":1,"group":"site","command":"status"}"#;
         let (operation, content) = read_operation(line).unwrap();
         assert_eq!((operation.params.get(), content), ("{}", false));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn json_that_was_laid_out_over_lines_is_written_on_one() {
+    fn json_with_line_breaks_is_written_on_one_line() {
         let params = raw("{\n  \"name\":\r\n \"a\\nb\" }");
         let mut out = Vec::new();
         put_operation(&mut out, &Operation::new(1, "a", "b", params), false).unwrap();
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_content_are_as_the_page_shows_them() {
+    fn lines_of_content_have_the_documented_form() {
         let lines = "{\"piece\":\"Y291bnRlcnNpZ24K\"}\n\"end\"\n{\"broken\":\"why\"}\n";
         let read: Vec<_> = lines
             .lines()

@@ -1,13 +1,13 @@
-//! JSON lines: the envelopes of operations, results and events as JSON, one to a line, and the lines of content
-//! that may follow (`docs/protocol/operations.md`, Envelope).
+//! JSON lines: the envelopes of operations, results and events as JSON, one to a line, and the
+//! lines of content that may follow (`docs/protocol/operations.md`, Envelope).
 //!
 //! ```text
 //! bytes --> Decoder --line--> read_operation, read_outcome, read_event, ContentLine::read
 //! put_operation, put_outcome, put_event, ContentLine::put --> bytes
 //! ```
 //!
-//! A line ends with LF or CRLF; the last one of a stream may lack its end. An empty line is a line like any
-//! other, and is no operation.
+//! A line ends with LF or CRLF; the last line of a stream may have no line end. An empty line is
+//! not an operation.
 
 mod decoder;
 mod envelope;

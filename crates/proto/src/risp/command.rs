@@ -6,20 +6,20 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Command(pub u16);
 
-/// What follows a command's number.
+/// The form of a command's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Nothing.
+    /// No value.
     Nothing,
     /// An integer of this many bytes: 1, 2, 4, 8, 16, 32 or 64.
     Integer(usize),
-    /// A length of this many bytes (1, 2, 4 or 8), then as many bytes as it says.
+    /// A length of this many bytes (1, 2, 4 or 8), then that many bytes.
     Bytes(usize),
 }
 
 impl Command {
-    /// What follows this command: bit 15 says whether bytes follow a length, bits 14 to 12 are the power
-    /// of two of the integer's width; `0111` and `11xx` mean that nothing follows.
+    /// The form of this command's value. Bit 15 means that a string follows; bits 14 to 12 are the
+    /// power of two of the integer's or length's width. `0111` and `11xx` have no value.
     #[inline]
     #[must_use]
     pub const fn shape(self) -> Shape {

@@ -1,8 +1,8 @@
-//! RISP: a flat stream of commands, each a 16-bit number whose top four bits say the shape of what
-//! follows (`docs/protocol/risp.md`).
+//! RISP: a stream of commands. Each has a 16-bit number, whose top four bits give the form of its
+//! value (`docs/protocol/risp.md`).
 //!
-//! The codec neither reads nor reserves anything that did not arrive: [`parse`] looks at the front of a
-//! buffer and borrows from it; a length over the reader's limit is refused as soon as it is known.
+//! The codec reads and allocates nothing that has not arrived: [`parse`] borrows from the start of
+//! a buffer, and rejects a length over the limit as soon as it is known.
 
 mod command;
 mod reader;

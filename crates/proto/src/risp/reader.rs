@@ -1,4 +1,4 @@
-//! Reading commands from the front of a buffer.
+//! Reads commands from the start of a buffer.
 
 use super::command::{Command, Shape};
 
@@ -21,61 +21,61 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The longest string that a reader takes, by command.
+/// The maximum length of strings, by command.
 pub trait Limits {
-    /// The most bytes that a string of this command may have.
-    fn longest(&self, command: Command) -> u64;
+    /// The maximum length in bytes of a string of this command.
+    fn max_length(&self, command: Command) -> u64;
 }
 
-/// One limit for every command.
+/// The same maximum length for every command, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct MaxLength(pub u64);
 
 impl Limits for MaxLength {
     #[inline]
-    fn longest(&self, _: Command) -> u64 {
+    fn max_length(&self, _: Command) -> u64 {
         self.0
     }
 }
 
-/// Input that no reader with these limits can use, whatever follows it.
+/// Input that is invalid under the reader's limits, whatever follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// A string is longer than the reader takes. Nothing was reserved for it.
-    #[error("command {command:?} announces {length} bytes; at most {longest} are taken")]
+    /// A string exceeds the limit. Nothing was allocated for it.
+    #[error("command {command:?} announces {length} bytes, but the limit is {max_length}")]
     TooLong {
         /// The command.
         command: Command,
-        /// What it announces, in bytes.
+        /// The announced length, in bytes.
         length: u64,
-        /// What the reader takes, in bytes.
-        longest: u64,
+        /// The limit, in bytes.
+        max_length: u64,
     },
 }
 
-/// What stands at the front of the input.
+/// The command at the start of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parsed<'a> {
-    /// A whole command.
+    /// A complete command.
     Command {
         /// Its number.
         command: Command,
         /// Its value.
         value: Value<'a>,
-        /// How many bytes of the input it takes.
+        /// The number of input bytes that it uses.
         used: usize,
     },
-    /// The front of a command. Parse again when the input has at least `needed` bytes in all.
+    /// An incomplete command. Parse again when the input has at least `needed` bytes in total.
     Incomplete {
-        /// More than the input has; as much as is known to be needed.
+        /// More than the length of the input: the least total length known so far.
         needed: usize,
     },
 }
 
-/// Looks at the command that `input` starts with.
+/// Parses the command at the start of `input`.
 ///
 /// # Errors
-/// [`Malformed::TooLong`] as soon as the length has arrived.
+/// [`Malformed::TooLong`] once the length has arrived.
 #[inline]
 pub fn parse<'a>(input: &'a [u8], limits: &impl Limits) -> Result<Parsed<'a>, Malformed> {
     let Some((number, rest)) = input.split_first_chunk::<2>() else {
@@ -100,15 +100,15 @@ pub fn parse<'a>(input: &'a [u8], limits: &impl Limits) -> Result<Parsed<'a>, Ma
             let Some(length) = rest.get(..width).map(big_endian) else {
                 return Ok(Parsed::Incomplete { needed: 2 + width });
             };
-            let longest = limits.longest(command);
-            if length > longest {
+            let limit = limits.max_length(command);
+            if length > limit {
                 return Err(Malformed::TooLong {
                     command,
                     length,
-                    longest,
+                    max_length: limit,
                 });
             }
-            // A limit over what this machine can address limits nothing: such a length is refused too.
+            // A length that exceeds the address space is rejected too, even if the limit allows it.
             let used = usize::try_from(length)
                 .ok()
                 .and_then(|length| length.checked_add(2 + width));
@@ -116,7 +116,7 @@ pub fn parse<'a>(input: &'a [u8], limits: &impl Limits) -> Result<Parsed<'a>, Ma
                 return Err(Malformed::TooLong {
                     command,
                     length,
-                    longest: usize::MAX as u64,
+                    max_length: usize::MAX as u64,
                 });
             };
             match input.get(2 + width..used) {
@@ -149,8 +149,8 @@ fn big_endian(bytes: &[u8]) -> u64 {
         .fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
-/// Iterates over the whole commands of a buffer. It ends at the first that has not arrived whole, or
-/// after the first that is malformed.
+/// Iterates over the complete commands of a buffer. It ends before the first incomplete command, or
+/// after the first malformed one.
 pub struct Reader<'a, L> {
     rest: &'a [u8],
     consumed: usize,
@@ -159,7 +159,7 @@ pub struct Reader<'a, L> {
 }
 
 impl<'a, L: Limits> Reader<'a, L> {
-    /// Reads `input` within `limits`.
+    /// A reader of `input` with these limits.
     #[must_use]
     pub fn new(input: &'a [u8], limits: &'a L) -> Self {
         Self {
@@ -170,7 +170,7 @@ impl<'a, L: Limits> Reader<'a, L> {
         }
     }
 
-    /// How many bytes the commands took that were given out so far.
+    /// The number of bytes of the commands returned so far.
     #[must_use]
     pub fn consumed(&self) -> usize {
         self.consumed

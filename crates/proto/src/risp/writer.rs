@@ -1,13 +1,13 @@
-//! Writing commands. Each command and value has exactly one encoding.
+//! Writes commands. Each command and value has exactly one encoding.
 
 use super::command::{Command, Shape};
 use super::reader::Value;
 
-/// A value that its command cannot carry.
+/// The value does not fit the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// The command's number says another shape.
-    #[error("command {0:?} does not carry such a value")]
+    /// The command's number requires another form of value.
+    #[error("command {0:?} requires another type of value")]
     WrongShape(Command),
     /// The string's length does not fit the command's length field.
     #[error("{length} bytes are too long for command {command:?}")]
@@ -22,7 +22,7 @@ pub enum EncodeError {
 /// Appends a command with its value.
 ///
 /// # Errors
-/// [`EncodeError`]; `out` is as it was.
+/// [`EncodeError`]; `out` is unchanged.
 #[inline]
 pub fn put(out: &mut Vec<u8>, command: Command, value: Value<'_>) -> Result<(), EncodeError> {
     let number = command.0.to_be_bytes();
@@ -48,10 +48,10 @@ pub fn put(out: &mut Vec<u8>, command: Command, value: Value<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Appends the number and the length of a string whose bytes the caller appends.
+/// Appends the number and length of a string. The caller appends its bytes.
 ///
 /// # Errors
-/// [`EncodeError`]; `out` is as it was.
+/// [`EncodeError`]; `out` is unchanged.
 #[inline]
 pub fn put_header(out: &mut Vec<u8>, command: Command, length: u64) -> Result<(), EncodeError> {
     let Shape::Bytes(width) = command.shape() else {

@@ -1,17 +1,18 @@
-//! The commands of the session protocol and their identifiers (`docs/protocol/session.md`, Commands).
+//! The commands of the session protocol and their identifiers (`docs/protocol/session.md`,
+//! Commands).
 //!
-//! Identifiers known from the original header keep their numbers; VERIFICATION-SHA256, to which that
-//! header gave a 32-bit integer's range, is a short string here, since a digest has 32 bytes.
+//! Identifiers of the original header keep their numbers. The original VERIFICATION-SHA256 had the
+//! range of a 32-bit integer; here it is a short string, since a digest has 32 bytes.
 
 use crate::risp::Command;
 
-/// Does nothing; keeps a connection open.
+/// Does nothing; a keep-alive.
 pub const NOP: Command = Command(0x7000);
-/// Asks for the encryption options.
+/// Requests the encryption options.
 pub const OPTIONS_REQUEST: Command = Command(0x7001);
 /// Ends a message inside a packet.
 pub const END: Command = Command(0x7010);
-/// The last command of a direction under its old key; its next packet is under the new one.
+/// The last command of a direction under its old key. Its next packet uses the new key.
 pub const REKEYED: Command = Command(0x7011);
 
 /// A refusal, one byte: [`super::refusal::WireError`].
@@ -20,19 +21,19 @@ pub const ERROR: Command = Command(0x0001);
 pub const GOODBYE: Command = Command(0x0002);
 /// The code of a result, 16 bits; 0 is success.
 pub const CODE: Command = Command(0x1000);
-/// An offer of new keys for a session, 16 bits: the option that they are for.
+/// An offer of new keys for a session, 16 bits: the option of the new keys.
 pub const REKEY: Command = Command(0x1001);
-/// The answer to an offer of new keys, 16 bits: the offer's option, or 0 when it is not accepted.
+/// The answer to an offer of new keys, 16 bits: the offer's option, or 0 to decline.
 pub const REKEY_ANSWER: Command = Command(0x1002);
-/// The largest packet in bytes that the sender takes, 32 bits.
+/// The sender's packet limit in bytes, 32 bits.
 pub const MAX_PACKET: Command = Command(0x2000);
-/// The length of what DATA holds, in bytes, 32 bits; in packets of the option `delivered-key`.
+/// The number of bytes in DATA, 32 bits; in packets of the option `delivered-key`.
 pub const DATA_LENGTH: Command = Command(0x2001);
-/// How long a session may be silent before it is ended, in milliseconds, 32 bits.
+/// The idle limit of the session in milliseconds, 32 bits.
 pub const IDLE_LIMIT: Command = Command(0x2003);
-/// The id that the commands up to [`END`] belong to, 64 bits, chosen by the client.
+/// The id of the message whose fields follow up to [`END`], 64 bits, chosen by the client.
 pub const MESSAGE_ID: Command = Command(0x3000);
-/// When the session stops being accepted, milliseconds since 1970 UTC, 64 bits.
+/// When the session expires, in milliseconds since 1970 UTC, 64 bits.
 pub const EXPIRES: Command = Command(0x3001);
 
 /// The thumbprint of a certificate, 32 bytes.
@@ -47,7 +48,7 @@ pub const OPTION_CHOICE: Command = Command(0x8003);
 pub const SITE_PROOF: Command = Command(0x8004);
 /// The client's proof: of its pass phrase (OPAQUE KE3), 64 bytes, or of the session code, 32 bytes.
 pub const SESSION_PROOF: Command = Command(0x8005);
-/// What makes a client's flight unlike every other one with the option `delivered-key`, 32 random bytes.
+/// Makes a client's flight unique with the option `delivered-key`, 32 random bytes.
 pub const NONCE: Command = Command(0x8006);
 /// The group of an operation or event.
 pub const GROUP: Command = Command(0x8010);
@@ -55,18 +56,18 @@ pub const GROUP: Command = Command(0x8010);
 pub const COMMAND: Command = Command(0x8011);
 /// The name of an event.
 pub const EVENT: Command = Command(0x8012);
-/// More content of a message may be sent: the message's id, then a count of bytes, 8 bytes each.
+/// Credit for more content of a message: the message's id and a number of bytes, 8 bytes each.
 pub const CREDIT: Command = Command(0x8018);
-/// No more content of a message is sent or taken: the message's id, 8 bytes.
+/// Cancels the content of a message in both directions: the message's id, 8 bytes.
 pub const CANCEL: Command = Command(0x8019);
 /// The session's id, 16 bytes.
 pub const SESSION_ID: Command = Command(0x8020);
 
-/// Who logs in: `name` or `name@zone`.
+/// The account's name: `name` or `name@zone`.
 pub const USERNAME: Command = Command(0x9000);
-/// The person's certificate and key, sealed under what only the pass phrase gives.
+/// The person's certificate and key, encrypted under a key that only the pass phrase gives.
 pub const CERTIFICATE: Command = Command(0x9001);
-/// What the session's keys come from: OPAQUE KE2, or the second message of the Noise handshake.
+/// The server's key exchange message: OPAQUE KE2, or the second message of the Noise handshake.
 pub const SESSION_KEY: Command = Command(0x9002);
 /// The first message of a person's login (OPAQUE KE1).
 pub const LOGIN_START: Command = Command(0x9003);
@@ -76,18 +77,18 @@ pub const HANDSHAKE: Command = Command(0x9004);
 pub const KEM_KEY: Command = Command(0x9005);
 /// An ML-KEM-768 ciphertext, 1,088 bytes.
 pub const KEM_CIPHERTEXT: Command = Command(0x9006);
-/// Resumes a session whose connection was lost: session id, attempt, key share, proof.
+/// Resumes a session after a lost connection: session id, attempt, key share, proof.
 pub const RESUME: Command = Command(0x9007);
 
 /// The data of a result or event (JSON), or a piece of it.
 pub const DATA: Command = Command(0xa002);
-/// A packet: the length of what it holds (4 bytes), ciphertext, tag (16 bytes).
+/// A packet: the plaintext's length (4 bytes), ciphertext, tag (16 bytes).
 pub const WRAPPED: Command = Command(0xa003);
 /// The parameters of an operation (JSON), or a piece of them.
 pub const PARAMS: Command = Command(0xa010);
-/// The text to show of a result, or a piece of it.
+/// The output text of a result, or a piece of it.
 pub const OUTPUT: Command = Command(0xa011);
-/// A piece of what is too long for JSON: any bytes, as many as it takes.
+/// A piece of content: any bytes, of any total length.
 pub const CONTENT: Command = Command(0xa012);
-/// What a fresh key exchange inside a session says, or a piece of it.
+/// A share of a key exchange inside a session, or a piece of it.
 pub const KEY_SHARE: Command = Command(0xa013);

@@ -1,5 +1,6 @@
-//! What both ends of the option `delivered-key` share (`docs/protocol/session.md`, Delivered key): the
-//! original dialog, in which the site seals a random key and a session code to the account's certificate.
+//! The part of the option `delivered-key` that both ends share (`docs/protocol/session.md`,
+//! Delivered key): the original dialog, in which the site seals a random key and a session code to
+//! the account's certificate.
 //!
 //! ```text
 //! NONCE         random (32)
@@ -20,7 +21,7 @@ pub(crate) const NONCE: usize = 32;
 const KEY: usize = 32;
 const CODE: usize = 16;
 
-/// What is sealed to the account.
+/// The secrets that the site seals to the account's certificate.
 pub(crate) struct SessionSecrets {
     pub(crate) key: Secret<KEY>,
     code: Secret<CODE>,
@@ -46,27 +47,27 @@ impl SessionSecrets {
         })
     }
 
-    /// The proof that the session code was decrypted; `said` ends before SESSION-PROOF.
-    pub(crate) fn proof(&self, said: &Transcript) -> Secret<32> {
+    /// The proof that the session code was decrypted. `transcript` ends before SESSION-PROOF.
+    pub(crate) fn proof(&self, transcript: &Transcript) -> Secret<32> {
         derive(
             self.code.expose(),
             "session code",
-            &said.digest("session code"),
+            &transcript.digest("session code"),
         )
     }
 }
 
-/// What the sealing is for: this dialog, as far as the client has begun it.
-pub(crate) fn sealing_info(said: &Transcript) -> Vec<u8> {
-    let said = said.digest("delivered key");
-    [&b"countersign/1 delivered-key\0"[..], &said].concat()
+/// The HPKE info: a label and the transcript so far.
+pub(crate) fn sealing_info(transcript: &Transcript) -> Vec<u8> {
+    let digest = transcript.digest("delivered key");
+    [&b"countersign/1 delivered-key\0"[..], &digest].concat()
 }
 
 /// The value of CERTIFICATE.
 pub(crate) fn to_wire(key: &DeliveredKey) -> Vec<u8> {
     let mut wire = Vec::new();
     for part in [key.certificate().der(), key.encrypted_key()] {
-        // Neither is longer than MAX_DELIVERED.
+        // Each part is at most MAX_DELIVERED bytes.
         let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
         wire.extend_from_slice(&length.to_be_bytes());
         wire.extend_from_slice(part);
@@ -74,7 +75,7 @@ pub(crate) fn to_wire(key: &DeliveredKey) -> Vec<u8> {
     wire
 }
 
-/// The certificate and the encrypted key of a CERTIFICATE.
+/// Parses the value of CERTIFICATE.
 pub(crate) fn from_wire(value: &[u8]) -> Option<DeliveredKey> {
     let (certificate, rest) = part(value)?;
     let (key, rest) = part(rest)?;

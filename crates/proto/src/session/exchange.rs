@@ -1,5 +1,5 @@
-//! A fresh key exchange between two ends that know each other already: for new keys inside a session,
-//! and to resume one. X25519, and ML-KEM-768 when the option is hybrid.
+//! A fresh key exchange between two authenticated ends, for key renewal and resumption. It uses
+//! X25519, and ML-KEM-768 with a hybrid option.
 
 use countersign_crypto::agreement::{AgreementKey, AgreementPublic};
 use countersign_crypto::entropy::Entropy;
@@ -9,7 +9,7 @@ use countersign_crypto::secret::{Secret, SecretBytes};
 use super::option::EncryptionOption;
 use super::refusal::SessionRefusal;
 
-/// The side that offers, until it is answered.
+/// The offering side, until it receives the answer.
 pub(crate) struct Offering {
     option: EncryptionOption,
     agreement: AgreementKey,
@@ -40,12 +40,12 @@ impl Offering {
         self.option
     }
 
-    /// What is sent: the X25519 share, and the ML-KEM key.
+    /// The share to send: the X25519 key, then the ML-KEM key.
     pub(crate) fn share(&self) -> &[u8] {
         &self.share
     }
 
-    /// The shared secrets, once the other side has answered.
+    /// The shared secrets, from the peer's answer.
     pub(crate) fn finish(self, answer: &[u8]) -> Result<SecretBytes, SessionRefusal> {
         let (theirs, ciphertext) = split(answer)?;
         let agreed = self.agreement.agree(&theirs).map_err(|_| BAD_SHARE)?;
@@ -54,11 +54,11 @@ impl Offering {
             None if ciphertext.is_empty() => None,
             None => return Err(BAD_SHARE),
         };
-        Ok(together(&agreed, encapsulated.as_ref()))
+        Ok(concatenate(&agreed, encapsulated.as_ref()))
     }
 }
 
-/// The side that answers: what it sends, and the shared secrets.
+/// The answering side: returns the share to send and the shared secrets.
 pub(crate) fn answer(
     option: EncryptionOption,
     offer: &[u8],
@@ -77,7 +77,7 @@ pub(crate) fn answer(
         (false, true) => None,
         (false, false) => return Err(BAD_SHARE),
     };
-    Ok((share, together(&agreed, encapsulated.as_ref())))
+    Ok((share, concatenate(&agreed, encapsulated.as_ref())))
 }
 
 fn split(share: &[u8]) -> Result<(AgreementPublic, &[u8]), SessionRefusal> {
@@ -85,7 +85,7 @@ fn split(share: &[u8]) -> Result<(AgreementPublic, &[u8]), SessionRefusal> {
     Ok((AgreementPublic(*public), rest))
 }
 
-fn together(agreed: &Secret<32>, encapsulated: Option<&Secret<32>>) -> SecretBytes {
+fn concatenate(agreed: &Secret<32>, encapsulated: Option<&Secret<32>>) -> SecretBytes {
     let encapsulated = encapsulated.map_or(&[][..], |secret| &secret.expose()[..]);
     SecretBytes::from([&agreed.expose()[..], encapsulated].concat())
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ends_come_to_the_same_secrets() {
+    fn both_ends_derive_the_same_secrets() {
         for option in EncryptionOption::FORWARD_SECRET {
             let offering = Offering::new(option, &mut SystemEntropy);
             let (answer, one) = answer(option, offering.share(), &mut SystemEntropy).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_another_form_is_refused() {
+    fn a_share_of_the_wrong_form_is_rejected() {
         let hybrid = EncryptionOption::HybridAes256Gcm;
         let classical = EncryptionOption::X25519Aes256Gcm;
         let offer = |option| Offering::new(option, &mut SystemEntropy);

@@ -1,4 +1,4 @@
-//! Reading and writing commands in the clear, before a session has keys.
+//! Plaintext commands: reading and writing them before a session has keys.
 
 use crate::risp::{self, Command, Value};
 
@@ -6,14 +6,14 @@ use super::limits::BeforeLogin;
 use super::refusal::SessionRefusal;
 use super::transcript::Transcript;
 
-/// One command in the clear and its bytes as they stood on the wire.
+/// A plaintext command and its encoded bytes.
 pub(crate) struct ClearCommand<'a> {
     pub(crate) command: Command,
     pub(crate) value: Value<'a>,
     pub(crate) wire: &'a [u8],
 }
 
-/// The command that `input` starts with, or `None` when it has not arrived whole.
+/// The first command of `input`, or `None` if it is incomplete.
 pub(crate) fn next(input: &[u8]) -> Result<Option<ClearCommand<'_>>, risp::Malformed> {
     match risp::parse(input, &BeforeLogin)? {
         risp::Parsed::Incomplete { .. } => Ok(None),
@@ -33,7 +33,7 @@ pub(crate) fn next(input: &[u8]) -> Result<Option<ClearCommand<'_>>, risp::Malfo
 }
 
 /// Appends a command to `out` and to the server's side of the transcript.
-pub(crate) fn server_says(
+pub(crate) fn put_as_server(
     transcript: &mut Transcript,
     out: &mut Vec<u8>,
     command: Command,
@@ -47,7 +47,7 @@ pub(crate) fn server_says(
 }
 
 /// Appends a command to `out` and to the client's side of the transcript.
-pub(crate) fn client_says(
+pub(crate) fn put_as_client(
     transcript: &mut Transcript,
     out: &mut Vec<u8>,
     command: Command,

@@ -1,47 +1,47 @@
-//! Bytes that arrived and were not used yet, for the adapters that feed the machines.
+//! A buffer for received bytes, for the adapters that drive the state machines.
 
-/// A buffer that is read into at its end and used from its start.
+/// A buffer that is filled at its end and consumed from its start.
 #[derive(Debug, Default)]
 pub struct Inbox {
     bytes: Vec<u8>,
     used: usize,
 }
 
-/// A buffer larger than this is given back when it is empty: an idle session holds no memory for
-/// packets that it once received.
-const KEPT_CAPACITY: usize = 512;
+/// An empty buffer with a larger capacity than this is freed, so that an idle session holds no
+/// memory for packets that it received earlier.
+const IDLE_CAPACITY: usize = 512;
 
 impl Inbox {
-    /// What arrived and was not used yet.
+    /// The bytes that were not consumed yet.
     pub fn unread(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.used..).unwrap_or_default()
     }
 
-    /// How many bytes are unread.
+    /// The number of unread bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len() - self.used
     }
 
-    /// Whether nothing is unread.
+    /// Whether there are no unread bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Marks the first `bytes` unread bytes as used.
+    /// Removes the first `bytes` unread bytes.
     pub fn consume(&mut self, bytes: usize) {
         self.used = (self.used + bytes).min(self.bytes.len());
         if self.used == self.bytes.len() {
             self.bytes.clear();
             self.used = 0;
-            if self.bytes.capacity() > KEPT_CAPACITY {
+            if self.bytes.capacity() > IDLE_CAPACITY {
                 self.bytes = Vec::new();
             }
         }
     }
 
-    /// Where newly arrived bytes are to be appended, with room for `more` of them.
+    /// The buffer to append received bytes to, with capacity for `more` of them.
     pub fn tail(&mut self, more: usize) -> &mut Vec<u8> {
         if self.used > 0 {
             self.bytes.drain(..self.used);
@@ -57,7 +57,7 @@ mod tests {
     use super::Inbox;
 
     #[test]
-    fn what_was_not_used_stays_in_front_of_what_follows() {
+    fn unread_bytes_precede_bytes_that_arrive_later() {
         let mut inbox = Inbox::default();
         inbox.tail(3).extend_from_slice(b"abc");
         inbox.consume(2);

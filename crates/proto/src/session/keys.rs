@@ -1,4 +1,5 @@
-//! What a login's secrets and its transcript give: contexts, the machine psk, and the session's keys.
+//! Key derivation from a login's secrets and its transcript: contexts, the Noise psk, and the
+//! session's keys.
 
 use countersign_crypto::kdf::derive;
 use countersign_crypto::noise::HandshakeKeys;
@@ -7,20 +8,20 @@ use countersign_crypto::secret::{Secret, SecretBytes};
 use super::option::EncryptionOption;
 use super::transcript::Transcript;
 
-/// What a login established: one key a direction, and the limits that both ends keep.
+/// The result of a login: one key for each direction, and the agreed limits.
 pub(crate) struct Established {
     pub(crate) option: EncryptionOption,
     pub(crate) client_to_server: Secret<32>,
     pub(crate) server_to_client: Secret<32>,
-    /// What the session's next keys are derived from, besides what is exchanged for them.
+    /// The chain key. The next keys are derived from it and from a fresh key exchange.
     pub(crate) chain: Secret<32>,
-    /// What a client proves that it is the one whose connection was lost.
+    /// The secret that authenticates a client that resumes the session.
     pub(crate) resumption: ResumptionSecret,
     pub(crate) max_packet: u32,
 }
 
-/// What both ends of a session know besides its keys, so that a client whose connection was lost can
-/// resume. One for all of a session: new keys and resuming leave it as it is.
+/// The secret with which a client resumes its session after a lost connection. It is constant for
+/// the lifetime of the session: new keys and resumptions do not change it.
 #[derive(Clone)]
 pub struct ResumptionSecret(pub(crate) Secret<32>);
 
@@ -31,7 +32,7 @@ impl std::fmt::Debug for ResumptionSecret {
 }
 
 impl Established {
-    /// The keys that a login's secret and its whole transcript give.
+    /// Derives the keys from a login's secret and its complete transcript.
     pub(crate) fn new(
         option: EncryptionOption,
         secret: &[u8],
@@ -49,28 +50,28 @@ impl Established {
     }
 }
 
-/// What both ends give OPAQUE as context: all that was said in the clear, and the limit that follows.
-pub(crate) fn login_context(said: &[u8; 32], max_packet: u32) -> Vec<u8> {
+/// The OPAQUE context of both ends: the plaintext transcript, and the packet limit that follows it.
+pub(crate) fn login_context(transcript_digest: &[u8; 32], max_packet: u32) -> Vec<u8> {
     [
         b"countersign/1 login\0",
-        &said[..],
+        &transcript_digest[..],
         &max_packet.to_be_bytes(),
     ]
     .concat()
 }
 
-/// The psk of message 2: the ML-KEM secret, or nothing, bound to all that was said in the clear.
-pub(crate) fn noise_psk(shared: Option<&Secret<32>>, said: &Transcript) -> Secret<32> {
+/// The psk of Noise message 2: the ML-KEM secret or nothing, bound to the plaintext transcript.
+pub(crate) fn noise_psk(shared: Option<&Secret<32>>, transcript: &Transcript) -> Secret<32> {
     let shared = shared.map_or(&[][..], |shared| &shared.expose()[..]);
-    derive(shared, "machine psk", &said.digest("machine psk"))
+    derive(shared, "machine psk", &transcript.digest("machine psk"))
 }
 
-/// The session that a finished handshake gives: both of its keys, client's direction first, are the
-/// login's secret.
+/// The keys of a session after a complete Noise handshake. The login's secret is both Noise keys,
+/// the client's direction first.
 pub(crate) fn noise_established(
     option: EncryptionOption,
     keys: &HandshakeKeys,
-    said: &Transcript,
+    transcript: &Transcript,
     max_packet: u32,
 ) -> Established {
     let both = [
@@ -78,5 +79,10 @@ pub(crate) fn noise_established(
         keys.server_to_client.expose(),
     ];
     let secret = SecretBytes::from(both.map(|key| &key[..]).concat());
-    Established::new(option, secret.expose(), &said.digest("packets"), max_packet)
+    Established::new(
+        option,
+        secret.expose(),
+        &transcript.digest("packets"),
+        max_packet,
+    )
 }

@@ -1,13 +1,15 @@
-//! The link: a live session's packets, messages and keys, and what follows a login that was proved, the same on both ends.
+//! The link: an authenticated connection's packets, messages and keys, which are the same on both
+//! ends.
 //!
 //! ```text
-//!            login proved                 GOODBYE, or a packet that does not open
+//!            login authenticated           GOODBYE, or a packet that fails to decrypt
 //! (login) ----------------->  live  ---------------------------------------------> (closed)
 //!                            |    ^
 //!                            '----'  packets of operations, results, events
 //! ```
 //!
-//! A `Link` exists only where a machine of [`super::server`] or [`super::client`] proved both ends.
+//! Only the state machines of [`super::server`] and [`super::client`] make a `Link`, once both ends
+//! are authenticated.
 
 mod welcome;
 
@@ -19,11 +21,12 @@ use crate::risp::Value;
 use super::command as c;
 use super::keys::Established;
 use super::limits::{
-    DECLINED_FOR, DEFAULT_MESSAGE_BYTES, REKEY_AFTER, SEALED_AHEAD, WRITTEN_AT_ONCE,
+    DEFAULT_MESSAGE_BYTES, MAX_UNINTERLEAVED, REKEY_AFTER, REKEY_RETRY_DIVISOR, SEALED_AHEAD,
 };
 use super::live::Goodbye;
 use super::message::{
-    self, Cancelled, Field, KeyWords, Message, MessageReader, OF_THE_SESSION, Reading, Sender,
+    self, Cancelled, Field, KeyExchangeMessage, Message, MessageReader, Reading,
+    SESSION_MESSAGE_ID, Sender,
 };
 use super::option::{EncryptionOption, OptionList};
 use super::packet::{PacketReader, PacketWriter};
@@ -40,7 +43,7 @@ pub(crate) struct Link {
     sender: Sender,
     keys: Rekeying,
     rekey_after: u64,
-    /// How many bytes had passed when the other side declined new keys.
+    /// The number of bytes transferred when the peer declined new keys.
     declined_at: Option<u64>,
 }
 
@@ -74,8 +77,9 @@ impl Link {
         }
     }
 
-    /// Opens every whole packet of `input`, in place, and appends the messages that they complete.
-    /// Returns how many bytes of `input` were used; the rest is to be given again with what follows it.
+    /// Decrypts every complete packet of `input` in place and appends the messages that they
+    /// complete. Returns the number of bytes used. Pass the rest again, together with the bytes
+    /// that follow.
     pub(crate) fn receive(
         &mut self,
         input: &mut [u8],
@@ -89,21 +93,29 @@ impl Link {
             let before = got.len();
             let last_under_key = self.messages.read(plaintext, got)?;
             used += bytes;
-            if last_under_key || got.get(before..).is_some_and(|new| new.iter().any(of_link)) {
-                self.settle(before, got)?;
+            if last_under_key
+                || got
+                    .get(before..)
+                    .is_some_and(|new| new.iter().any(is_link_message))
+            {
+                self.handle_link_messages(before, got)?;
             }
         }
         Ok(used)
     }
 
-    /// Does what the messages from `before` on say about the link itself, and takes them out.
-    fn settle(&mut self, before: usize, got: &mut Vec<Message>) -> Result<(), SessionRefusal> {
+    /// Handles and removes those messages from index `before` on that concern the link itself.
+    fn handle_link_messages(
+        &mut self,
+        before: usize,
+        got: &mut Vec<Message>,
+    ) -> Result<(), SessionRefusal> {
         for message in got.split_off(before) {
             match message {
                 Message::Credit { id, bytes } => self.sender.credit(id, bytes)?,
                 Message::Cancelled { id, receiving } => {
                     let sending = self.sender.cancel(id);
-                    if sending == Some(Cancelled::Begun) {
+                    if sending == Some(Cancelled::Started) {
                         self.put_cancel(id)?;
                     }
                     if receiving || sending.is_some() {
@@ -111,12 +123,12 @@ impl Link {
                     }
                 }
                 Message::KeyOffer(words) => {
-                    if self.keys.offered()? {
+                    if self.keys.record_offer()? {
                         got.push(Message::KeyOffer(words));
                     }
                 }
                 Message::KeyAnswer(words) => {
-                    self.declined_at = match self.keys.answered(words.option, &words.share)? {
+                    self.declined_at = match self.keys.process_answer(words.option, &words.share)? {
                         Some(keys) => {
                             self.reader.rekey(keys.option, &keys.read);
                             self.put_short(c::REKEYED, Value::Nothing)?;
@@ -128,7 +140,7 @@ impl Link {
                     got.push(Message::KeyAnswer(words));
                 }
                 Message::Rekeyed => {
-                    let (option, key) = self.keys.rekeyed()?;
+                    let (option, key) = self.keys.process_rekeyed()?;
                     self.reader.rekey(option, &key);
                 }
                 other => got.push(other),
@@ -137,34 +149,34 @@ impl Link {
         Ok(())
     }
 
-    /// Bodies of messages may be this long, in bytes.
+    /// Sets the maximum length of a message body, in bytes.
     pub(crate) fn set_max_message(&mut self, bytes: usize) {
         self.messages.limit(bytes);
     }
 
-    /// Wants new keys once this many bytes passed in one direction under the present ones.
+    /// Sets after how many bytes in one direction [`Self::wants_rekey`] asks for new keys.
     pub(crate) fn set_rekey_after(&mut self, bytes: u64) {
         self.rekey_after = bytes;
         self.declined_at = None;
     }
 
-    /// Whether it is time to agree on new keys. Whoever declined is not asked again at once.
+    /// Whether new keys are due. A peer that declined is not asked again at once.
     pub(crate) fn wants_rekey(&self) -> bool {
         let wanted = match self.declined_at {
             Some(declined) => {
-                self.used() > declined.saturating_add(self.rekey_after / DECLINED_FOR)
+                self.used() > declined.saturating_add(self.rekey_after / REKEY_RETRY_DIVISOR)
             }
             None => self.used() >= self.rekey_after,
         };
-        wanted && !self.keys.under_way()
+        wanted && !self.keys.in_progress()
     }
 
-    /// Whether an exchange of keys is under way.
-    pub(crate) fn renews(&self) -> bool {
-        self.keys.under_way()
+    /// Whether a key exchange is in progress.
+    pub(crate) fn is_renewing_keys(&self) -> bool {
+        self.keys.in_progress()
     }
 
-    /// Bytes that passed under the present keys, in the direction that had more.
+    /// The number of bytes under the present keys, in the direction that had more.
     fn used(&self) -> u64 {
         self.writer.sealed().max(self.reader.opened())
     }
@@ -174,7 +186,7 @@ impl Link {
         self.keys.option()
     }
 
-    /// Offers new keys; `false` when an exchange is under way.
+    /// Offers new keys. Returns `false` if a key exchange is in progress.
     pub(crate) fn offer_keys(
         &mut self,
         option: EncryptionOption,
@@ -185,15 +197,15 @@ impl Link {
         };
         let fields = [(c::REKEY, Value::U16(option.id()))];
         let bodies = [(c::KEY_SHARE, &share[..])];
-        message::write(&mut self.writer, OF_THE_SESSION, &fields, &bodies)?;
+        message::write(&mut self.writer, SESSION_MESSAGE_ID, &fields, &bodies)?;
         Ok(true)
     }
 
-    /// Answers an offer of new keys, and uses them in its own direction from then on. An option that is
-    /// not among the allowed ones is declined, and the keys stay.
+    /// Answers an offer of new keys, and uses the new write key from then on. An option that is not
+    /// allowed is declined, and the keys do not change.
     pub(crate) fn answer_keys(
         &mut self,
-        offer: &KeyWords,
+        offer: &KeyExchangeMessage,
         allowed: &[EncryptionOption],
         expires: Option<u64>,
         entropy: &mut dyn Entropy,
@@ -202,7 +214,7 @@ impl Link {
         let Some(option) = option else {
             self.keys.decline();
             let fields = [(c::REKEY_ANSWER, Value::U16(0))];
-            message::write(&mut self.writer, OF_THE_SESSION, &fields, &[])?;
+            message::write(&mut self.writer, SESSION_MESSAGE_ID, &fields, &[])?;
             return Ok(false);
         };
         let (share, keys) = self.keys.answer(*option, &offer.share, entropy)?;
@@ -212,27 +224,27 @@ impl Link {
         match expires {
             Some(expires) => {
                 let fields = [answer, (c::EXPIRES, Value::U64(expires))];
-                message::write(&mut self.writer, OF_THE_SESSION, &fields, &bodies)?;
+                message::write(&mut self.writer, SESSION_MESSAGE_ID, &fields, &bodies)?;
             }
-            None => message::write(&mut self.writer, OF_THE_SESSION, &[answer], &bodies)?,
+            None => message::write(&mut self.writer, SESSION_MESSAGE_ID, &[answer], &bodies)?,
         }
         self.writer.rekey(option, &write)?;
         Ok(true)
     }
 
-    /// Bodies up to this many bytes need no turns: they take a packet at most, or little.
-    fn written_at_once(&self) -> usize {
-        self.writer.capacity().max(WRITTEN_AT_ONCE)
+    /// The maximum length of a body that is not interleaved, in bytes.
+    fn max_uninterleaved(&self) -> usize {
+        self.writer.capacity().max(MAX_UNINTERLEAVED)
     }
 
-    /// Queues an operation, with content to follow or without.
+    /// Queues an operation, with or without content to follow.
     pub(crate) fn send_operation(
         &mut self,
         operation: &Operation,
         content: bool,
     ) -> Result<(), SessionRefusal> {
         let params = operation.params.get();
-        if content || params.len() > self.written_at_once() {
+        if content || params.len() > self.max_uninterleaved() {
             let fields = vec![
                 Field::Name(c::GROUP, operation.group.clone()),
                 Field::Name(c::COMMAND, operation.command.clone()),
@@ -249,14 +261,14 @@ impl Link {
         message::write(&mut self.writer, operation.id, &fields, &bodies)
     }
 
-    /// Queues a result, with content to follow or without.
+    /// Queues a result, with or without content to follow.
     pub(crate) fn send_outcome(
         &mut self,
         outcome: &Outcome,
         content: bool,
     ) -> Result<(), SessionRefusal> {
         let (data, output) = (outcome.data.get(), &outcome.output);
-        if content || data.len() + output.len() > self.written_at_once() {
+        if content || data.len() + output.len() > self.max_uninterleaved() {
             let fields = vec![Field::Code(c::CODE, outcome.code.0)];
             let bodies = [
                 (c::DATA, data.as_bytes().to_vec()),
@@ -283,7 +295,7 @@ impl Link {
         )
     }
 
-    /// Bytes that wait to be flushed, or for their turn; content is not counted.
+    /// The number of queued bytes without content.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.writer.waiting() + self.sender.queued_bytes()
     }
@@ -300,18 +312,18 @@ impl Link {
         self.sender.end_content(id);
     }
 
-    /// Sends and takes no more content of that message.
+    /// Ends the content of that message in both directions.
     pub(crate) fn cancel(&mut self, id: u64) -> Result<(), SessionRefusal> {
         let receiving = self.messages.cancel(id);
-        let sending = self.sender.cancel(id) == Some(Cancelled::Begun);
+        let sending = self.sender.cancel(id) == Some(Cancelled::Started);
         if receiving || sending {
             self.put_cancel(id)?;
         }
         Ok(())
     }
 
-    /// Pieces of a message's content were used that count for so many bytes; asks for more when it is
-    /// time.
+    /// Reports that the application consumed pieces of a message's content that count as `bytes`.
+    /// Grants the peer more credit when enough was consumed.
     pub(crate) fn consumed(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal> {
         let Some(granted) = self.messages.consumed(id, bytes) else {
             return Ok(());
@@ -335,12 +347,12 @@ impl Link {
         self.put_short(c::OPTIONS, Value::Bytes(&options.wire()))
     }
 
-    /// Queues a NOP, which keeps the session alive.
+    /// Queues a NOP as keep-alive.
     pub(crate) fn send_nop(&mut self) -> Result<(), SessionRefusal> {
         self.put_short(c::NOP, Value::Nothing)
     }
 
-    /// Appends a command that stands outside of messages.
+    /// Appends a command that belongs to no message.
     fn put_short(
         &mut self,
         command: crate::risp::Command,
@@ -357,7 +369,7 @@ impl Link {
         self.put_short(c::GOODBYE, Value::U8(reason as u8))
     }
 
-    /// Seals what is queued, as much as the connection should have waiting, and moves it to the end of
+    /// Seals queued data, up to the limit of what the connection should buffer, and appends it to
     /// `out`.
     pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         let before = out.len();
@@ -368,8 +380,8 @@ impl Link {
     }
 }
 
-/// Whether a message is for the link itself.
-fn of_link(message: &Message) -> bool {
+/// Whether the link itself handles this message.
+fn is_link_message(message: &Message) -> bool {
     matches!(
         message,
         Message::Credit { .. }

@@ -1,34 +1,35 @@
-//! What the two ends of a live session know of each other besides its messages.
+//! What the ends of a session tell each other about the session: its id, its welcome, and why it
+//! ends.
 
-/// Why a session ended cleanly.
+/// Why a session was closed cleanly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Goodbye {
-    /// This end has nothing more to say.
+    /// This end is finished.
     Done = 1,
-    /// An admin cut it, or its own account did from another session.
+    /// An admin, or the account in another session, ended it.
     Cut = 2,
-    /// The session's time is over.
+    /// The session expired.
     Expired = 3,
-    /// The site stops.
+    /// The server is stopping.
     Stopping = 4,
-    /// Nothing was said for longer than the site waits.
+    /// The session was silent for longer than the idle limit.
     Idle = 5,
     /// The client resumed the session over another connection.
     Replaced = 6,
-    /// Its account was locked.
+    /// The account was locked.
     Locked = 7,
-    /// Its account was deleted.
+    /// The account was deleted.
     Deleted = 8,
-    /// Its account was renamed or given another role.
+    /// The account was renamed or its role changed.
     Changed = 9,
-    /// The key that was proved was revoked.
+    /// The key that authenticated it was revoked.
     KeyRevoked = 10,
-    /// The pass phrase of its account was changed.
+    /// The account's pass phrase was changed.
     PassphraseChanged = 11,
-    /// Its encryption option was taken off.
+    /// The encryption option was disabled.
     OptionDisabled = 12,
-    /// Too many fresh proofs in it did not hold.
+    /// Too many fresh proofs in it failed.
     NotProved = 13,
 }
 
@@ -50,14 +51,14 @@ impl Goodbye {
         Self::NotProved,
     ];
 
-    /// The reason with that number. One that only a later version knows is a cut.
+    /// The reason with that number. Unknown reasons of later versions count as [`Self::Cut`].
     pub(crate) fn from_wire(reason: u8) -> Self {
         let known = Self::ALL.into_iter().find(|known| *known as u8 == reason);
         known.unwrap_or(Self::Cut)
     }
 
-    /// Whether a decision or a rule ended the session, and not its client, a fault of the connection or the
-    /// end of the server.
+    /// Whether a decision or a rule ended the session, rather than its client, a connection fault
+    /// or the server's shutdown.
     #[must_use]
     pub fn is_decision(self) -> bool {
         !matches!(
@@ -66,7 +67,7 @@ impl Goodbye {
         )
     }
 
-    /// What happened, for the user of the session.
+    /// A description for the user of the session.
     #[must_use]
     pub fn in_words(self) -> &'static str {
         match self {
@@ -86,7 +87,7 @@ impl Goodbye {
         }
     }
 
-    /// The reason in a word.
+    /// A stable one-word name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -107,20 +108,20 @@ impl Goodbye {
     }
 }
 
-/// A session's id: public, unique at its site.
+/// A session's id: public, unique within its site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId(pub [u8; 16]);
 
-/// What a site tells the client first inside the session.
+/// The first message of a site inside a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
     /// The session's id.
     pub session: SessionId,
-    /// The account's whole name, zone included.
+    /// The account's full name with its zone.
     pub account: String,
-    /// When the session stops being accepted unless its keys are renewed, milliseconds since 1970 UTC by
-    /// the site's clock.
+    /// When the session expires unless its keys are renewed, in milliseconds since 1970 UTC by the
+    /// site's clock.
     pub expires: u64,
-    /// How long the session may be silent before the site ends it, in milliseconds; 0 for ever.
+    /// After how many milliseconds of silence the site ends the session; 0 for no limit.
     pub idle_limit: u32,
 }

@@ -1,8 +1,8 @@
 //! The session protocol: logins of people and services, and the sessions that they open
 //! (`docs/protocol/session.md`).
 //!
-//! Pure state machines: bytes, time and entropy come in, bytes and what to do next go out. [`client`]
-//! and [`server`] hold the two ends; what they share stands beside them.
+//! Pure state machines. [`client`] and [`server`] implement the two ends; the other modules are
+//! shared by both.
 
 pub mod client;
 pub mod command;
@@ -33,6 +33,6 @@ pub use option::{EncryptionOption, OptionList, Strength};
 pub use proof::{KeyProof, PassphraseProof, SessionProof, SiteProof};
 pub use refusal::{LoginError, SessionRefusal, WireError};
 
-/// The version of the session protocol that this crate speaks. It stands in the labels of everything
-/// that is proved or derived, so two versions never mistake each other.
+/// The version of the session protocol. It is part of the labels of every proof and key derivation,
+/// so that two versions cannot be confused.
 pub const VERSION: u16 = 1;

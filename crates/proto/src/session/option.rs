@@ -1,5 +1,5 @@
-//! Encryption options: named bundles of login method, key exchange and record cipher, which the
-//! admin ranks (`docs/protocol/session.md`, Encryption options).
+//! Encryption options: named bundles of login method, key exchange and record cipher. The admin
+//! ranks them (`docs/protocol/session.md`, Encryption options).
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use countersign_crypto::hash::sha256;
 use countersign_crypto::noise::RecordCipher;
 use countersign_crypto::passphrase::LoginSuite;
 
-/// One encryption option.
+/// An encryption option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EncryptionOption {
     /// X25519 with ML-KEM-768, AES-256-GCM: the default.
@@ -21,24 +21,25 @@ pub enum EncryptionOption {
     X25519Aes128Gcm,
     /// X25519 alone, ChaCha20-Poly1305.
     X25519ChaCha20Poly1305,
-    /// The original dialog: the account's encrypted key and a session key sealed to it, AES-256-GCM.
+    /// The original dialog: the account's encrypted key, and a session key sealed to it.
+    /// AES-256-GCM.
     DeliveredKey,
 }
 
-/// How strong an option is, weakest first: what an admin sets a floor by.
+/// The strength of an option, weakest first. An admin can set a minimum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Strength {
-    /// Whoever knows a name can guess at its pass phrase offline, and a recording is opened by a key that
-    /// leaks later.
+    /// An attacker who knows a name can guess its pass phrase offline, and can decrypt a recording
+    /// with a key that leaks later.
     Delivered,
-    /// Closed to the computers of today; a recording may be opened by a quantum computer of tomorrow.
+    /// Secure against present computers. A future quantum computer may decrypt a recording.
     Classical,
-    /// Closed to both.
+    /// Secure against quantum computers too.
     Hybrid,
 }
 
 impl Strength {
-    /// All, weakest first.
+    /// All strengths, weakest first.
     pub const ALL: [Self; 3] = [Self::Delivered, Self::Classical, Self::Hybrid];
 
     /// Its name in configuration, command line and documents.
@@ -58,7 +59,7 @@ impl fmt::Display for Strength {
     }
 }
 
-/// No strength has this name.
+/// There is no strength with this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no strength {0:?}; they are {names}", names = Strength::ALL.map(Strength::name).join(", "))]
 pub struct UnknownStrength(String);
@@ -75,7 +76,7 @@ impl FromStr for Strength {
 }
 
 impl EncryptionOption {
-    /// How strong it is.
+    /// The option's strength.
     #[must_use]
     pub fn strength(self) -> Strength {
         match self {
@@ -85,7 +86,7 @@ impl EncryptionOption {
         }
     }
 
-    /// Every option that this version knows, strongest first.
+    /// All options of this version, strongest first.
     pub const ALL: [Self; 6] = [
         Self::HybridAes256Gcm,
         Self::HybridChaCha20Poly1305,
@@ -95,8 +96,8 @@ impl EncryptionOption {
         Self::DeliveredKey,
     ];
 
-    /// Those whose sessions have forward secrecy, and whose pass phrases nobody can guess at offline:
-    /// all but the original dialog.
+    /// The options with forward secrecy and without offline guessing of pass phrases: all except
+    /// the original dialog.
     pub const FORWARD_SECRET: [Self; 5] = [
         Self::HybridAes256Gcm,
         Self::HybridChaCha20Poly1305,
@@ -105,7 +106,7 @@ impl EncryptionOption {
         Self::X25519ChaCha20Poly1305,
     ];
 
-    /// Its number on the wire.
+    /// The number of the option in the protocol.
     #[must_use]
     pub fn id(self) -> u16 {
         match self {
@@ -135,7 +136,7 @@ impl EncryptionOption {
         Self::ALL.into_iter().find(|option| option.id() == id)
     }
 
-    /// Whether a recording made today stays closed to a quantum computer of tomorrow.
+    /// Whether a quantum computer cannot decrypt a recording.
     #[must_use]
     pub fn hybrid(self) -> bool {
         matches!(self, Self::HybridAes256Gcm | Self::HybridChaCha20Poly1305)
@@ -168,7 +169,7 @@ impl fmt::Display for EncryptionOption {
     }
 }
 
-/// No encryption option has this name.
+/// There is no encryption option with this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no encryption option {0:?}; the options are {names}", names = EncryptionOption::ALL.map(EncryptionOption::name).join(", "))]
 pub struct UnknownOption(String);
@@ -184,11 +185,11 @@ impl FromStr for EncryptionOption {
     }
 }
 
-/// Names a list of options: the first 8 bytes of SHA-256 over what OPTIONS says after the id.
+/// The id of an option list: the first 8 bytes of SHA-256 over the option numbers of OPTIONS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListId(pub [u8; 8]);
 
-/// The options that a site offers, in the admin's order.
+/// The options that a site enables, in the admin's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionList {
     ranked: Vec<EncryptionOption>,
@@ -196,7 +197,7 @@ pub struct OptionList {
 }
 
 impl OptionList {
-    /// The list in this order; later repetitions of an option are dropped.
+    /// A list in this order. Repeated options are dropped.
     #[must_use]
     pub fn new(options: impl IntoIterator<Item = EncryptionOption>) -> Self {
         let mut ranked: Vec<EncryptionOption> = Vec::new();
@@ -209,7 +210,7 @@ impl OptionList {
         Self { ranked, id }
     }
 
-    /// The name of this list.
+    /// The list's id.
     #[must_use]
     pub fn id(&self) -> ListId {
         self.id
@@ -227,8 +228,7 @@ impl OptionList {
         [&self.id.0[..], &wire_ids(&self.ranked)].concat()
     }
 
-    /// Reads the value of OPTIONS. Options that this version does not know are passed over, but the
-    /// id covers them.
+    /// Parses the value of OPTIONS. Unknown options are ignored, but the id covers them.
     pub(crate) fn from_wire(value: &[u8]) -> Option<Self> {
         let (id, ids) = value.split_first_chunk::<8>()?;
         if ids.len() % 2 != 0 || list_id(ids).0 != *id {
@@ -247,7 +247,7 @@ impl OptionList {
 }
 
 impl Default for OptionList {
-    /// What a new site offers: the hybrid options alone.
+    /// The default of a new site: the hybrid options.
     fn default() -> Self {
         Self::new([
             EncryptionOption::HybridAes256Gcm,
@@ -270,7 +270,7 @@ fn list_id(ids: &[u8]) -> ListId {
     ListId(id)
 }
 
-/// The value of OPTION-CHOICE: a list's id and one option of it.
+/// The value of OPTION-CHOICE: a list's id and an option of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) list: ListId,
@@ -301,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_named_by_its_options_and_their_order() {
+    fn a_list_id_depends_on_the_options_and_their_order() {
         use EncryptionOption::{HybridAes256Gcm as A, HybridChaCha20Poly1305 as B};
         assert_ne!(OptionList::new([A, B]).id(), OptionList::new([B, A]).id());
         assert_eq!(OptionList::new([A, B, A]), OptionList::default());
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_whose_id_does_not_name_it_is_refused() {
+    fn a_list_with_a_wrong_id_is_rejected() {
         let mut wire = OptionList::default().wire();
         wire.swap(8, 10);
         wire.swap(9, 11);

@@ -1,22 +1,22 @@
-//! Proof tokens: values that only a verifier can make. A session cannot be built without one, so code
-//! that forgot to verify does not compile.
+//! Proof tokens: values that only a verifier can make. A session cannot be built without one, so
+//! code that forgets to verify does not compile.
 
 use countersign_crypto::secret::Secret;
 
-/// The client proved the account's pass phrase (OPAQUE KE3 verified).
+/// The client authenticated with the account's pass phrase (OPAQUE KE3 was verified).
 #[derive(Debug)]
 pub struct PassphraseProof(());
 
-/// The client proved the private key of a registered certificate (Noise message 1 opened, and the key
-/// in it is the certificate's; or it decrypted what was sealed to the certificate).
+/// The client authenticated with the private key of a registered certificate: it decrypted data
+/// sealed to the certificate, or its Noise handshake used the certificate's key.
 #[derive(Debug)]
 pub struct KeyProof(());
 
-/// The client proved that it is the one that had the session (RESUME verified).
+/// The client authenticated as the owner of the session that it resumes (RESUME was verified).
 #[derive(Debug)]
 pub struct SessionProof(());
 
-/// The other end proved that it holds the pinned site key.
+/// The server authenticated with the pinned site key.
 #[derive(Debug)]
 pub struct SiteProof(());
 
@@ -27,9 +27,9 @@ impl PassphraseProof {
 }
 
 impl KeyProof {
-    /// Of the option `delivered-key`: only the key's owner could decrypt the code that gives the proof.
-    pub(super) fn by_session_code(told: &Secret<32>, expected: &Secret<32>) -> Option<Self> {
-        (told == expected).then_some(Self(()))
+    /// Option `delivered-key`: only the key's owner can decrypt the session code.
+    pub(super) fn by_session_code(received: &Secret<32>, expected: &Secret<32>) -> Option<Self> {
+        (received == expected).then_some(Self(()))
     }
 
     pub(super) fn by_handshake(
@@ -49,10 +49,13 @@ impl SessionProof {
 impl SiteProof {
     pub(super) fn by_signature(
         site: &countersign_crypto::site_key::SitePublicKey,
-        said: &[u8; 32],
+        transcript: &[u8; 32],
         signature: &countersign_crypto::sign::Signature,
     ) -> Option<Self> {
-        site.signing.verify(said, signature).ok().map(|()| Self(()))
+        site.signing
+            .verify(transcript, signature)
+            .ok()
+            .map(|()| Self(()))
     }
 
     pub(super) fn by_handshake(_: &countersign_crypto::noise::HandshakeKeys) -> Self {

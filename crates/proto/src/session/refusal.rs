@@ -1,27 +1,27 @@
-//! Why a login or session ends, and the few of these reasons that the wire tells.
+//! Why a login or a session ends, and the few reasons that are sent to the peer.
 
 use crate::risp::Malformed;
 
-/// What ERROR says: few, so that an attacker learns nothing from which.
+/// The code of ERROR. There are few codes, so that an attacker learns little from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum WireError {
-    /// Unknown, locked or not proved: always the same.
+    /// Unknown account, locked account or failed authentication: always the same code.
     NotAuthenticated = 1,
-    /// What was sent is not of this protocol, or does not belong where it stands.
+    /// The message is malformed or unexpected.
     Malformed = 2,
-    /// The site's key has not been opened.
+    /// The site is sealed: its key has not been unwrapped.
     Sealed = 3,
-    /// The site takes no more connections from there just now.
+    /// The server accepts no more connections from this source for now.
     Busy = 4,
-    /// The site cannot open what was sent: it does not hold the key that it was sealed to.
+    /// The site cannot decrypt the message: it was encrypted to another site's key.
     OtherSite = 5,
-    /// Nothing came for too long.
+    /// The client took too long.
     TooSlow = 6,
 }
 
 impl WireError {
-    /// ERROR with this code, as it stands on the wire.
+    /// The encoded ERROR command with this code.
     #[must_use]
     pub fn to_wire(self) -> [u8; 3] {
         let [high, low] = super::command::ERROR.0.to_be_bytes();
@@ -42,43 +42,43 @@ impl WireError {
     }
 }
 
-/// Why a server ended a login or a session: always the client's fault.
+/// Why a server ended a login or a session. The client always caused it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SessionRefusal {
-    /// Bytes that are no RISP, or are over a limit.
+    /// Bytes that are not valid RISP, or exceed a limit.
     #[error("malformed RISP: {0}")]
     Malformed(#[from] Malformed),
-    /// More commands that mean nothing where they stand than [`super::limits::INVALID_COMMANDS`].
-    #[error("too many invalid commands")]
+    /// More unexpected commands than [`super::limits::INVALID_COMMANDS`].
+    #[error("too many unexpected commands")]
     TooManyInvalid,
-    /// More bytes than [`super::limits::UNAUTHENTICATED_BYTES`] and still nobody proved.
+    /// More than [`super::limits::UNAUTHENTICATED_BYTES`] bytes without authentication.
     #[error("too many bytes before login")]
     TooManyUnauthenticated,
-    /// A stale option list chosen more often than [`super::limits::STALE_CHOICES`].
+    /// More choices from a stale option list than [`super::limits::STALE_CHOICES`].
     #[error("too many choices from a stale option list")]
     TooManyChoices,
-    /// A handshake message that the site's key cannot open.
-    #[error("a handshake that is not for this site's key")]
+    /// A handshake message that the site's key cannot decrypt.
+    #[error("the handshake is encrypted to another site's key")]
     OtherSite,
-    /// A login message of the wrong form.
+    /// A malformed login message.
     #[error("a malformed login message: {0}")]
     BadLogin(&'static str),
-    /// No proof of a known, unlocked account.
+    /// The client did not authenticate as a known, unlocked account.
     #[error("not authenticated")]
     NotAuthenticated,
     /// A packet that was forged, repeated, reordered or cut.
-    #[error("a packet that does not belong to this session: {0}")]
+    #[error("a packet failed verification: {0}")]
     BadPacket(&'static str),
     /// A message inside a packet that breaks the protocol.
     #[error("a malformed message: {0}")]
     BadMessage(&'static str),
-    /// The session's time is over.
+    /// The session expired.
     #[error("the session has expired")]
     Expired,
 }
 
 impl SessionRefusal {
-    /// What the peer is told, if the refusal falls before a session exists.
+    /// The code that is sent to the client if there is no session yet.
     #[must_use]
     pub fn wire(&self) -> WireError {
         match self {
@@ -98,36 +98,37 @@ impl SessionRefusal {
 /// Why a client's login did not become a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
-    /// Name, pass phrase or key is not accepted, or the account is locked: the site does not say which.
+    /// The name, pass phrase or key is wrong, or the account is locked. The site does not say
+    /// which.
     #[error(
         "not authenticated: the name, the pass phrase or the key is wrong, or the account is locked"
     )]
     NotAuthenticated,
-    /// The other end does not hold the site key that was pinned; nothing secret was sent to it.
+    /// The server does not hold the pinned site key. No secret was sent to it.
     #[error(
-        "the other end did not prove that it holds the site key you gave; this may be an attack"
+        "the server does not hold the pinned site key; check the site URI, since this may be an attack"
     )]
     WrongSite,
-    /// The site's key has not been opened (nobody vouches for this answer).
-    #[error("the site says that it is sealed: its key has not been opened")]
+    /// The site is sealed. This error is unauthenticated.
+    #[error("the site reports that it is sealed; its operator must unseal it")]
     Sealed,
-    /// The site refuses the connection for now.
+    /// The site rejects the connection for now.
     #[error("the site is busy; try again later")]
     Busy,
-    /// The site ended the login: it took what was sent for malformed or was kept waiting.
-    #[error("the site ended the login: {0:?}")]
+    /// The site ended the login, because a message was malformed or the client was too slow.
+    #[error("the site ended the login with error {0:?}")]
     Ended(WireError),
     /// The site offers no encryption option that this client accepts.
     #[error("the site offers no encryption option that this client accepts; it offers: {0}")]
     NoCommonOption(String),
-    /// This client is set to packets that are too small to hold a message's fixed fields.
+    /// The client's packet limit is too small for a message's fixed fields.
     #[error(
         "packets of fewer than {} bytes are not possible",
-        super::limits::LEAST_MAX_PACKET
+        super::limits::MIN_MAX_PACKET
     )]
     PacketsTooSmall,
-    /// What the other end sent is not of this protocol.
-    #[error("the other end does not speak the session protocol: {0}")]
+    /// The server sent something that is not valid in this protocol.
+    #[error("the server does not speak the session protocol: {0}")]
     Protocol(&'static str),
 }
 

@@ -1,14 +1,14 @@
-//! New keys inside a session, agreed on without a pause (`docs/protocol/session.md`, New keys).
+//! Key renewal within a session, without a pause (`docs/protocol/session.md`, New keys).
 //!
 //! ```text
-//!   offers                              answers
+//!   offering end                        answering end
 //!     | REKEY, KEY-SHARE  ------------->  |   packets go on under the old keys
 //!     | <-------- REKEY-ANSWER, KEY-SHARE |   its next packet is under the new key
 //!     | REKEYED ----------------------->  |   its next packet is under the new key
 //! ```
 //!
-//! The new keys follow from the session's chain and from what was exchanged, so whoever learns one of
-//! the two learns no key.
+//! The new keys are derived from the session's chain key and from a fresh key exchange. An attacker
+//! who learns only one of them learns no key.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::hash::Sha256;
@@ -20,29 +20,29 @@ use super::keys::Established;
 use super::option::EncryptionOption;
 use super::refusal::SessionRefusal;
 
-/// Which end of a session this is.
+/// An end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Client,
     Server,
 }
 
-/// The keys of both directions from one exchange to the next.
+/// The keys of both directions after one exchange.
 pub(crate) struct NewKeys {
     pub(crate) option: EncryptionOption,
     pub(crate) read: Secret<32>,
     pub(crate) write: Secret<32>,
 }
 
-/// Where a session stands with its keys.
+/// The state of key renewal.
 pub(crate) struct Rekeying {
     end: End,
     option: EncryptionOption,
     chain: Secret<32>,
     offering: Option<Offering>,
-    /// The other side's offer is to be answered.
+    /// The peer's offer has no answer yet.
     offered: bool,
-    /// Answered; the other side's next packets are under this key once it says REKEYED.
+    /// This end answered. The peer's packets after REKEYED use this key.
     next_read: Option<(EncryptionOption, Secret<32>)>,
 }
 
@@ -63,13 +63,13 @@ impl Rekeying {
         self.option
     }
 
-    /// Begins an exchange; the share to send, or `None` when one is under way.
+    /// Starts a key exchange. Returns the share to send, or `None` if an exchange is in progress.
     pub(crate) fn offer(
         &mut self,
         option: EncryptionOption,
         entropy: &mut dyn Entropy,
     ) -> Option<Vec<u8>> {
-        if self.under_way() {
+        if self.in_progress() {
             return None;
         }
         let offering = Offering::new(option, entropy);
@@ -78,13 +78,14 @@ impl Rekeying {
         Some(share)
     }
 
-    /// Whether an exchange is under way.
-    pub(crate) fn under_way(&self) -> bool {
+    /// Whether an exchange is in progress.
+    pub(crate) fn in_progress(&self) -> bool {
         self.offering.is_some() || self.offered || self.next_read.is_some()
     }
 
-    /// An offer came; whether it is to be answered. When both offer at once, the client's counts.
-    pub(crate) fn offered(&mut self) -> Result<bool, SessionRefusal> {
+    /// Records the peer's offer, and returns whether to answer it. If both ends offer at once, the
+    /// client's offer wins.
+    pub(crate) fn record_offer(&mut self) -> Result<bool, SessionRefusal> {
         if self.next_read.is_some() || self.offered {
             return Err(SessionRefusal::BadMessage(
                 "an offer of keys before the last one is settled",
@@ -98,13 +99,13 @@ impl Rekeying {
         Ok(true)
     }
 
-    /// The offer is declined: the keys stay.
+    /// Declines the offer: the keys do not change.
     pub(crate) fn decline(&mut self) {
         self.offered = false;
     }
 
-    /// Answers an offer: the share to send, and the keys. The write key is used from the next packet on,
-    /// the read key after REKEYED.
+    /// Answers an offer: returns the share to send, and the keys. Use the write key from the next
+    /// packet on, and the read key after REKEYED.
     pub(crate) fn answer(
         &mut self,
         option: EncryptionOption,
@@ -118,8 +119,8 @@ impl Rekeying {
         Ok((share, keys))
     }
 
-    /// The offer was answered: the keys. `None` when it was declined.
-    pub(crate) fn answered(
+    /// Processes the peer's answer: returns the keys, or `None` if it declined.
+    pub(crate) fn process_answer(
         &mut self,
         option: u16,
         answer: &[u8],
@@ -141,8 +142,10 @@ impl Rekeying {
         Ok(Some(self.renew(chosen, &secret, &offer, answer)))
     }
 
-    /// The other side's next packets are under its new key.
-    pub(crate) fn rekeyed(&mut self) -> Result<(EncryptionOption, Secret<32>), SessionRefusal> {
+    /// Processes REKEYED: the peer's packets from now on use its new key.
+    pub(crate) fn process_rekeyed(
+        &mut self,
+    ) -> Result<(EncryptionOption, Secret<32>), SessionRefusal> {
         let next = self.next_read.take();
         next.ok_or(SessionRefusal::BadMessage("REKEYED without an exchange"))
     }
@@ -154,16 +157,16 @@ impl Rekeying {
         offer: &[u8],
         answer: &[u8],
     ) -> NewKeys {
-        let mut said = Sha256::new();
-        said.update(&option.id().to_be_bytes());
-        said.update(offer);
-        said.update(answer);
-        let said = said.finish();
+        let mut transcript = Sha256::new();
+        transcript.update(&option.id().to_be_bytes());
+        transcript.update(offer);
+        transcript.update(answer);
+        let transcript = transcript.finish();
         let known = SecretBytes::from([&self.chain.expose()[..], secret.expose()].concat());
-        let fresh: Secret<32> = derive(known.expose(), "new keys", &said);
-        let from_client = derive(fresh.expose(), "packets from client", &said);
-        let from_server = derive(fresh.expose(), "packets from server", &said);
-        self.chain = derive(fresh.expose(), "chain", &said);
+        let fresh: Secret<32> = derive(known.expose(), "new keys", &transcript);
+        let from_client = derive(fresh.expose(), "packets from client", &transcript);
+        let from_server = derive(fresh.expose(), "packets from server", &transcript);
+        self.chain = derive(fresh.expose(), "chain", &transcript);
         self.option = option;
         let (read, write) = match self.end {
             End::Client => (from_server, from_client),
@@ -183,25 +186,25 @@ mod tests {
 
     use super::*;
 
-    /// [SES-45]: the second offer of a read comes before anybody could have answered the first.
+    /// [SES-45] The second offer in one read arrives before an answer to the first is possible.
     #[test]
-    fn there_is_one_offer_at_a_time() {
+    fn only_one_key_offer_is_pending_at_a_time() {
         let option = EncryptionOption::X25519Aes256Gcm;
         let established = Established::new(option, &[1; 32], &[2; 32], 65_536);
         let rekeying = || Rekeying::new(End::Server, &established);
 
         let mut answered = rekeying();
-        assert_eq!(answered.offered(), Ok(true));
+        assert_eq!(answered.record_offer(), Ok(true));
         let share = Offering::new(option, &mut SystemEntropy).share().to_vec();
         answered.answer(option, &share, &mut SystemEntropy).unwrap();
-        assert!(answered.offered().is_err() && answered.rekeyed().is_ok());
-        assert_eq!(answered.offered(), Ok(true));
+        assert!(answered.record_offer().is_err() && answered.process_rekeyed().is_ok());
+        assert_eq!(answered.record_offer(), Ok(true));
 
         let mut declined = rekeying();
-        assert_eq!(declined.offered(), Ok(true));
+        assert_eq!(declined.record_offer(), Ok(true));
         assert!(declined.offer(option, &mut SystemEntropy).is_none());
-        assert!(declined.offered().is_err());
+        assert!(declined.record_offer().is_err());
         declined.decline();
-        assert_eq!(declined.offered(), Ok(true));
+        assert_eq!(declined.record_offer(), Ok(true));
     }
 }

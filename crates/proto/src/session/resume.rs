@@ -1,4 +1,5 @@
-//! RESUME: what a client says that resumes its session (`docs/protocol/session.md`, Resumption).
+//! RESUME: the message with which a client resumes its session (`docs/protocol/session.md`,
+//! Resumption).
 //!
 //! ```text
 //! session id | attempt | proof    | key share, ML-KEM key
@@ -17,7 +18,7 @@ use super::refusal::SessionRefusal;
 /// The value of RESUME.
 pub(crate) struct Resume<'a> {
     pub(crate) session: SessionId,
-    /// Counts up with each attempt to resume, so that none counts twice.
+    /// A counter of attempts to resume, which the server uses to reject replays.
     pub(crate) attempt: u64,
     pub(crate) proof: Secret<32>,
     pub(crate) share: &'a [u8],
@@ -26,18 +27,18 @@ pub(crate) struct Resume<'a> {
 const BAD_FORM: SessionRefusal = SessionRefusal::BadLogin("RESUME of the wrong form");
 
 impl<'a> Resume<'a> {
-    /// `said` is the transcript before RESUME.
+    /// Encodes RESUME. The transcript ends before it.
     pub(crate) fn new(
         session: SessionId,
         attempt: u64,
         share: &'a [u8],
         secret: &ResumptionSecret,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
     ) -> Self {
         Self {
             session,
             attempt,
-            proof: proof(session, attempt, share, secret, said),
+            proof: proof(session, attempt, share, secret, transcript_digest),
             share,
         }
     }
@@ -65,8 +66,15 @@ impl<'a> Resume<'a> {
     }
 
     /// Whether the proof was made with this secret.
-    pub(crate) fn proves(&self, secret: &ResumptionSecret, said: &[u8; 32]) -> bool {
-        self.proof == proof(self.session, self.attempt, self.share, secret, said)
+    pub(crate) fn proves(&self, secret: &ResumptionSecret, transcript_digest: &[u8; 32]) -> bool {
+        self.proof
+            == proof(
+                self.session,
+                self.attempt,
+                self.share,
+                secret,
+                transcript_digest,
+            )
     }
 }
 
@@ -75,17 +83,17 @@ fn proof(
     attempt: u64,
     share: &[u8],
     secret: &ResumptionSecret,
-    said: &[u8; 32],
+    transcript_digest: &[u8; 32],
 ) -> Secret<32> {
     let mut what = Sha256::new();
-    what.update(said);
+    what.update(transcript_digest);
     what.update(&session.0);
     what.update(&attempt.to_be_bytes());
     what.update(share);
     derive(secret.0.expose(), "resume", &what.finish())
 }
 
-/// The keys of a session that was resumed. The secret to resume with stays the login's.
+/// The keys of a resumed session. The resumption secret does not change.
 pub(crate) fn established(
     option: EncryptionOption,
     secret: &ResumptionSecret,

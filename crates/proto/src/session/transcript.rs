@@ -1,8 +1,8 @@
-//! The transcript: all that either side said in the clear, which every proof and key covers, so that
-//! nobody between the two can change, reorder or drop a word of it.
+//! The transcript: all plaintext commands of both directions. Every proof and key derivation covers
+//! it, so that an attacker between the ends cannot change, reorder or drop a command.
 //!
-//! Each direction has a running SHA-256 over its commands as they stood on the wire. The two are kept
-//! apart because the directions are: which of them was faster must not matter.
+//! Each direction has a running SHA-256 over its encoded commands. They are separate because the
+//! relative timing of the directions must not matter.
 
 use countersign_crypto::hash::{Sha256, sha256};
 
@@ -21,7 +21,7 @@ impl Transcript {
         self.server.update(wire);
     }
 
-    /// The digest of both directions so far, under a label that says what it is used for.
+    /// The digest of both directions so far, with a label for its purpose.
     pub(crate) fn digest(&self, label: &str) -> [u8; 32] {
         let (client, server) = (self.client.clone().finish(), self.server.clone().finish());
         sha256(
@@ -42,7 +42,7 @@ mod tests {
     use super::Transcript;
 
     #[test]
-    fn who_said_what_matters_and_who_was_faster_does_not() {
+    fn the_digest_depends_on_the_direction_of_commands_and_not_on_timing() {
         let (mut a, mut b, mut c) = (
             Transcript::default(),
             Transcript::default(),

@@ -1,5 +1,5 @@
-//! The broker's dialogs: recorded ones of other implementations, our own with ourselves, and what must be
-//! refused.
+//! The broker's dialogs: recordings of other implementations, our own parties with each other, and
+//! inputs that must be refused.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,11 +1,11 @@
-//! Content: bytes of any number behind an operation or a result.
+//! Content: any number of bytes after an operation or a result.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::{Code, Operation, Outcome};
 use countersign_proto::session::SessionRefusal;
 use countersign_proto::session::client::FromSite;
 use countersign_proto::session::limits::{
-    BODY_TURNS, CONTENT_TURNS, CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost,
+    BODY_TURNS, CONTENT_TURNS, CONTENT_WINDOW, MIN_PIECE_COST, piece_cost,
 };
 use countersign_proto::session::server::FromClient;
 use serde_json::value::to_raw_value;
@@ -33,7 +33,7 @@ fn operation(id: u64) -> Operation {
 }
 
 impl Pair {
-    /// What the client gets of all that the server has to say now.
+    /// The client's messages after it received everything that the server has queued.
     fn arrives_at_client(&mut self) -> Result<Vec<FromSite>, SessionRefusal> {
         let mut got = Vec::new();
         loop {
@@ -47,7 +47,7 @@ impl Pair {
         }
     }
 
-    /// What the server gets of all that the client has to say now.
+    /// The server's messages after it received everything that the client has queued.
     fn arrives_at_server(&mut self) -> Result<Vec<FromClient>, SessionRefusal> {
         let mut got = Vec::new();
         loop {
@@ -72,7 +72,7 @@ fn bytes_of(got: &[FromSite], wanted: u64) -> Vec<u8> {
 
 /// [SES-40]
 #[test]
-fn a_result_with_content_is_told_at_once_and_its_content_comes_whole() {
+fn a_result_arrives_at_once_and_its_content_completely() {
     for max_packet in [256, 1_000, 65_536, 1 << 20] {
         let mut pair = session(max_packet);
         pair.server.send_outcome_with_content(&outcome(7)).unwrap();
@@ -94,7 +94,7 @@ fn a_result_with_content_is_told_at_once_and_its_content_comes_whole() {
 
 /// [SES-40]
 #[test]
-fn an_operation_takes_content_along_and_none_at_all_is_content_too() {
+fn an_operation_carries_content_which_may_be_empty() {
     let mut pair = session(256);
     let client = &mut pair.client.session;
     client.send_operation_with_content(&operation(1)).unwrap();
@@ -118,7 +118,7 @@ fn an_operation_takes_content_along_and_none_at_all_is_content_too() {
 
 /// [SES-41]
 #[test]
-fn a_sender_stops_at_the_window_and_goes_on_with_credit() {
+fn a_sender_stops_at_the_window_and_continues_with_credit() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     let window = usize::try_from(CONTENT_WINDOW).unwrap();
@@ -137,10 +137,10 @@ fn a_sender_stops_at_the_window_and_goes_on_with_credit() {
 
 /// [SES-41]
 #[test]
-fn short_pieces_count_for_more_than_they_are() {
+fn short_pieces_count_as_the_minimum_cost() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
-    let most = CONTENT_WINDOW / LEAST_PIECE_COST;
+    let most = CONTENT_WINDOW / MIN_PIECE_COST;
     for _ in 0..most + 10 {
         pair.server.send_content(1, vec![7]);
     }
@@ -154,7 +154,7 @@ fn short_pieces_count_for_more_than_they_are() {
 
 /// [SES-43]
 #[test]
-fn a_slow_reader_of_one_stream_stops_no_other() {
+fn a_slow_receiver_of_one_stream_does_not_block_others() {
     let mut pair = session(4_096);
     let window = usize::try_from(CONTENT_WINDOW).unwrap();
     for id in [1, 2] {
@@ -163,7 +163,7 @@ fn a_slow_reader_of_one_stream_stops_no_other() {
         pair.server.end_content(id);
     }
     pair.arrives_at_client().unwrap();
-    // Nobody reads the first; the second goes on, and so does everything else.
+    // The first stream has no reader; the second and all else continue.
     pair.client.session.consumed(2, CONTENT_WINDOW / 4).unwrap();
     pair.arrives_at_server().unwrap();
     pair.server.send_outcome(&outcome(3)).unwrap();
@@ -175,7 +175,7 @@ fn a_slow_reader_of_one_stream_stops_no_other() {
 
 /// [SES-43]
 #[test]
-fn long_messages_take_turns() {
+fn long_messages_are_interleaved() {
     let mut pair = session(4_096);
     let long = |id| Outcome {
         data: to_raw_value(&"x".repeat(200_000)).unwrap(),
@@ -199,7 +199,7 @@ fn long_messages_take_turns() {
     assert_eq!(order[0], 3, "the shortest is through first");
 }
 
-/// [SES-25] and [SES-43]: as many as may be begun, and one more that waits for its turn.
+/// [SES-25] and [SES-43] The maximum number of streams, and one more that waits for its turn.
 #[test]
 fn many_streams_share_a_session() {
     let mut pair = session(1_000);
@@ -226,10 +226,10 @@ fn many_streams_share_a_session() {
     }
 }
 
-/// [SES-25]: of the long messages that may be begun the shortest is through first; one more than these waits
-/// until one of them has ended, however short it is.
+/// [SES-25] Of the interleaved long messages the shortest completes first. One message over the
+/// limit waits until one of them has ended, however short it is.
 #[test]
-fn one_long_message_more_than_may_be_begun_waits() {
+fn a_long_message_over_the_limit_waits() {
     for (before, first) in [(BODY_TURNS - 1, true), (BODY_TURNS, false)] {
         let mut pair = session(4_096);
         let lengths = std::iter::repeat_n(100_000, before).chain([20_000]);
@@ -252,13 +252,13 @@ fn one_long_message_more_than_may_be_begun_waits() {
 
 /// [SES-42]
 #[test]
-fn a_reader_cancels_and_nothing_more_comes() {
+fn no_content_arrives_after_its_receiver_cancelled() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     pair.server.send_content(1, vec![7; 10]);
     pair.arrives_at_client().unwrap();
     pair.client.session.cancel(1).unwrap();
-    // What is under way meanwhile is passed over.
+    // Content in flight is ignored.
     pair.server.send_content(1, vec![7; 10]);
     assert_eq!(pair.arrives_at_client().unwrap(), []);
     assert_eq!(
@@ -268,7 +268,7 @@ fn a_reader_cancels_and_nothing_more_comes() {
     assert!(!pair.server.wants_content(1));
     pair.server.send_content(1, vec![7; 10]);
     assert_eq!(pair.arrives_at_client().unwrap(), []);
-    // The id means nothing any more, and may be used again.
+    // The id is free and may be used again.
     pair.server.send_outcome(&outcome(1)).unwrap();
     assert_eq!(
         pair.arrives_at_client().unwrap(),
@@ -278,7 +278,7 @@ fn a_reader_cancels_and_nothing_more_comes() {
 
 /// [SES-42]
 #[test]
-fn a_sender_cancels_and_the_reader_is_told_that_it_is_not_whole() {
+fn cancelling_by_the_sender_marks_content_as_incomplete() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     pair.server.send_content(1, vec![7; 10]);
@@ -291,9 +291,10 @@ fn a_sender_cancels_and_the_reader_is_told_that_it_is_not_whole() {
     assert_eq!(pair.arrives_at_server().unwrap(), []);
 }
 
-/// [SES-42]: what was not even told when it was given up is told, and its result is not lost.
+/// [SES-42] Content that was cancelled before its message was sent is reported, and the result
+/// still arrives.
 #[test]
-fn content_that_is_cancelled_before_it_began_does_not_take_its_result_along() {
+fn content_cancelled_before_it_started_does_not_cancel_its_result() {
     let mut pair = session(65_536);
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();
     pair.server.send_content(1, vec![7; 100_000]);
@@ -310,7 +311,7 @@ fn content_that_is_cancelled_before_it_began_does_not_take_its_result_along() {
     );
 }
 
-/// [SES-42]: both directions at once, and a cancelled upload whose result comes all the same.
+/// [SES-42] Cancels both directions, and a cancelled upload still gets its result.
 #[test]
 fn an_operation_is_cancelled_in_both_directions() {
     let mut pair = session(65_536);
@@ -330,9 +331,9 @@ fn an_operation_is_cancelled_in_both_directions() {
     assert_eq!(pair.arrives_at_server().unwrap(), []);
 }
 
-/// New keys in the middle of content change nothing about it.
+/// New keys during a transfer do not change the content.
 #[test]
-fn content_goes_on_over_new_keys() {
+fn content_continues_under_new_keys() {
     let mut pair = session(1_000);
     let option = pair.client.session.option();
     pair.server.send_outcome_with_content(&outcome(1)).unwrap();

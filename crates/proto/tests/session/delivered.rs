@@ -60,7 +60,7 @@ fn a_person_gets_certificate_and_key_and_proves_the_session_code() {
     }
 }
 
-/// [SES-35]: the dialog of services; the site has no private key of theirs and delivers none.
+/// [SES-35] The dialog of services. The site has no private key of a service and delivers none.
 #[test]
 fn a_service_names_its_thumbprint_and_proves_the_session_code() {
     let (site, settings) = site(256);
@@ -69,9 +69,9 @@ fn a_service_names_its_thumbprint_and_proves_the_session_code() {
     works(&mut pair);
 }
 
-/// [SES-36]: whatever is wrong, the site's answer has the same length and the end is the same.
+/// [SES-36] Every failure gives a response of the same length and the same result.
 #[test]
-fn wrong_pass_phrase_unknown_name_and_locked_account_look_alike() {
+fn wrong_pass_phrase_unknown_name_and_locked_account_are_indistinguishable() {
     let (mut site, settings) = site(65_536);
     let refused = |site: &Site, who| {
         let mut lengths = Vec::new();
@@ -96,10 +96,10 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_look_alike() {
     assert_eq!(refused(&site, Who::Service(&site.robot)), unknown);
 }
 
-/// [SES-38]: nothing of the dialog in the clear can be changed; what the site said is signed, and checked
-/// before the pass phrase is used.
+/// [SES-38] Every change of the plaintext dialog is detected. The site's signature covers its
+/// response and is verified before the pass phrase is used.
 #[test]
-fn a_changed_dialog_opens_no_session() {
+fn a_changed_dialog_does_not_open_a_session() {
     let (site, settings) = site(65_536);
     let mut length = 0;
     log_in_through(
@@ -141,7 +141,7 @@ fn a_changed_dialog_opens_no_session() {
     }
 }
 
-/// [SES-38]: a proof by somebody who could not decrypt the code.
+/// [SES-38] A proof by a client that could not decrypt the session code.
 #[test]
 fn a_wrong_proof_of_the_session_code_is_refused() {
     let (site, settings) = site(65_536);
@@ -159,14 +159,15 @@ fn a_wrong_proof_of_the_session_code_is_refused() {
     );
     assert_eq!(
         refused.err(),
-        Some(Failed::Server(Refusal::NotAuthenticated))
+        Some(Failed::Server(SessionRefusal::NotAuthenticated))
     );
 }
 
-/// [SES-38]: flights that were all alike let whoever had recorded a login give the site's answer and its packets
-/// to the client once more, which took them for its site's and sealed new packets under the old keys.
+/// [SES-38] Regression: without a nonce in the flight, an attacker could replay the response and
+/// the packets of a recorded login to the client, which then encrypted new packets under the old
+/// keys.
 #[test]
-fn a_recorded_answer_opens_no_second_session() {
+fn a_recorded_response_does_not_open_a_second_session() {
     let (site, settings) = site(65_536);
     for who in [Who::Service(&site.robot), Who::Person("maria", PASSPHRASE)] {
         let mut recorded = Vec::new();
@@ -191,10 +192,11 @@ fn a_recorded_answer_opens_no_second_session() {
     }
 }
 
-/// [SES-6]: the proof covers what somebody put in between the site's answer and it. The site once worked out
-/// the proof that it expects when it answered, and opened a session that nobody could use.
+/// [SES-6] The proof covers commands that an attacker inserts after the site's response.
+/// Regression: the site computed the expected proof when it responded, and opened a session that no
+/// client could use.
 #[test]
-fn what_is_put_in_before_the_proof_opens_no_session() {
+fn an_insertion_before_the_proof_opens_no_session() {
     let (site, settings) = site(65_536);
     for put_in in [&[0x70, 0x00][..], &[0x20, 0x00, 0, 1, 0, 0]] {
         let mut flights = 0;
@@ -207,14 +209,14 @@ fn what_is_put_in_before_the_proof_opens_no_session() {
         });
         assert_eq!(
             refused.err(),
-            Some(Failed::Server(Refusal::NotAuthenticated))
+            Some(Failed::Server(SessionRefusal::NotAuthenticated))
         );
     }
 }
 
-/// Its sessions renew their keys and are returned to like any other.
+/// Its sessions renew their keys and are resumed like others.
 #[test]
-fn its_sessions_have_keys_to_renew_and_can_be_returned_to() {
+fn its_sessions_renew_keys_and_can_be_resumed() {
     let (site, settings) = site(65_536);
     let mut pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
     let client = &mut pair.client.session;
@@ -241,7 +243,7 @@ fn its_sessions_have_keys_to_renew_and_can_be_returned_to() {
     works(&mut returned);
 }
 
-/// [SES-7]: the rest of a flight with a stale choice is passed over and counts for nothing.
+/// [SES-7] The rest of a flight with a stale choice is ignored.
 #[test]
 fn a_service_that_knows_an_older_list_is_corrected_within_the_connection() {
     let (site, mut settings) = site(256);

@@ -1,8 +1,9 @@
-//! What a flight says may come in any order, with MAX-PACKET or without it.
+//! The commands of a flight may arrive in any order, with or without MAX-PACKET.
 //!
-//! The source of the protocol asks for loose ordering and for a MAX-PACKET that may be left out; the site once
-//! answered the option `delivered-key` when MAX-PACKET came last and kept a client that left it out waiting for its whole
-//! time, and told a client that asked for packets of 100 bytes that 256 hold.
+//! The source of the protocol asks for loose ordering and for a MAX-PACKET that may be left out;
+//! the site once answered the option `delivered-key` when MAX-PACKET came last and kept a client
+//! that left it out waiting for its whole time, and told a client that asked for packets of 100
+//! bytes that 256 hold.
 
 use countersign_crypto::agreement::AgreementKey;
 use countersign_crypto::entropy::SystemEntropy;
@@ -21,11 +22,11 @@ use crate::pair::{PASSPHRASE, Site, Who, passphrase};
 
 const CLASSICAL: EncryptionOption = EncryptionOption::X25519Aes256Gcm;
 const DELIVERED: EncryptionOption = EncryptionOption::DeliveredKey;
-/// What the site's packets are limited to, and what a client asks for.
+/// The site's packet limit, and the client's request.
 const SITES: u32 = 65_536;
 const ASKED: u32 = 1_000;
 
-/// Every order of these.
+/// Every permutation of these commands.
 fn orders(of: &[Command]) -> Vec<Vec<Command>> {
     if of.is_empty() {
         return vec![Vec::new()];
@@ -41,13 +42,13 @@ fn orders(of: &[Command]) -> Vec<Vec<Command>> {
     all
 }
 
-/// Every order of what a flight must say, with MAX-PACKET and without it.
+/// Every permutation of a flight's required commands, with and without MAX-PACKET.
 fn every_flight(must: &[Command]) -> Vec<Vec<Command>> {
     let with_limit = [must, &[c::MAX_PACKET]].concat();
     [orders(must), orders(&with_limit)].concat()
 }
 
-/// How many commands of the flight it takes, and whether the limit is among them.
+/// How many commands of the flight are used, and whether MAX-PACKET is among them.
 fn ends_at(flight: &[Command]) -> (usize, bool) {
     let last = flight
         .iter()
@@ -68,9 +69,10 @@ fn choice(site: &Site, option: EncryptionOption) -> Vec<u8> {
     .concat()
 }
 
-/// [SES-60] and [SES-61]: with `delivered-key`, of a person and of a service; the limit holds wherever it stood.
+/// [SES-60] and [SES-61] With `delivered-key`, for a person and a service. The packet limit holds
+/// wherever it was in the flight.
 #[test]
-fn a_flight_of_delivered_key_is_answered_in_every_order() {
+fn a_delivered_key_flight_is_accepted_in_every_order() {
     let site = site(DELIVERED);
     let choice = choice(&site, DELIVERED);
     let thumbprint = site.robot.certificate().thumbprint().0;
@@ -98,7 +100,7 @@ fn a_flight_of_delivered_key_is_answered_in_every_order() {
             if who == c::USERNAME {
                 continue;
             }
-            // The rest of the dialog of a service: what is needed is there.
+            // The rest of a service's dialog.
             let info = [&b"countersign/1 delivered-key\0"[..], &info].concat();
             let secrets = sealing::open(agreement, &info, &answer.session_key).unwrap();
             let code = &secrets.expose()[32..];
@@ -115,7 +117,7 @@ fn a_flight_of_delivered_key_is_answered_in_every_order() {
 
 /// [SES-60]: the login of a person.
 #[test]
-fn a_persons_flight_is_answered_in_every_order() {
+fn a_persons_flight_is_accepted_in_every_order() {
     let site = site(CLASSICAL);
     let choice = choice(&site, CLASSICAL);
     let phrase = passphrase(PASSPHRASE);
@@ -141,9 +143,9 @@ fn a_persons_flight_is_answered_in_every_order() {
     }
 }
 
-/// [SES-61]: to the end, with the name last but one and the limit last.
+/// [SES-61] A complete login, with the name last but one and MAX-PACKET last.
 #[test]
-fn a_person_who_says_their_limit_last_is_logged_in_and_kept_to_it() {
+fn a_packet_limit_at_the_end_of_a_persons_flight_is_respected() {
     let site = site(CLASSICAL);
     let phrase = passphrase(PASSPHRASE);
     let (opaque, start) =
@@ -180,7 +182,7 @@ fn a_person_who_says_their_limit_last_is_logged_in_and_kept_to_it() {
 
 /// [SES-60]: the login of a service, whose flight is in two layers.
 #[test]
-fn a_services_flight_is_answered_in_every_order() {
+fn a_services_flight_is_accepted_in_every_order() {
     let site = site(CLASSICAL);
     let choice = choice(&site, CLASSICAL);
     let thumbprint = site.robot.certificate().thumbprint().0;
@@ -220,10 +222,10 @@ fn a_services_flight_is_answered_in_every_order() {
     }
 }
 
-/// [SES-60] and [SES-62]: the return. Packets follow its flight at once, so the limit comes before its end or not
-/// at all; a client that says it afterwards is not kept waiting.
+/// [SES-60] and [SES-62] Resumption. Packets follow its flight at once, so MAX-PACKET comes before
+/// the end of the flight or not at all. A client that sends it afterwards does not have to wait.
 #[test]
-fn a_flight_that_returns_is_answered_in_every_order() {
+fn a_resumption_flight_is_accepted_in_every_order() {
     let site = site(CLASSICAL);
     let choice = choice(&site, CLASSICAL);
     for flight in every_flight(&[c::OPTION_CHOICE, c::RESUME]) {
@@ -256,12 +258,12 @@ fn a_flight_that_returns_is_answered_in_every_order() {
             risp::put(&mut late, c::MAX_PACKET, Value::U32(ASKED)).unwrap();
             let session = loose.session.as_mut().unwrap();
             let refused = session.receive(0, &mut late, &mut Vec::new());
-            assert!(matches!(refused, Err(Refusal::BadPacket(_))));
+            assert!(matches!(refused, Err(SessionRefusal::BadPacket(_))));
         }
     }
 }
 
-/// A service's login to its end; the secret to return with.
+/// A service's complete login; returns the resumption secret.
 fn session_to_return_to(site: &Site, choice: &[u8]) -> Secret<32> {
     let mut loose = Loose::new(site);
     loose.say(c::OPTION_CHOICE, Value::Bytes(choice)).unwrap();
@@ -310,7 +312,7 @@ fn resume(secret: &[u8; 32], own: &AgreementKey, said: &[u8; 32]) -> Vec<u8> {
     [&session[..], &attempt, proof.expose(), &share].concat()
 }
 
-/// The site's first packet opens with the key that these give.
+/// The site's first packet decrypts with the key derived from these.
 fn opens(packet: &[u8], secret: &[u8], said: &[u8; 32]) {
     let key = derive(secret, "packets from server", said);
     let (header, sealed) = packet.split_at(10);
@@ -319,9 +321,9 @@ fn opens(packet: &[u8], secret: &[u8], said: &[u8; 32]) {
     opener.open_in_place(header, &mut sealed).unwrap();
 }
 
-/// [SES-10]: no client is answered with more than it asked for.
+/// [SES-10] The agreed packet limit never exceeds the client's request.
 #[test]
-fn a_limit_that_no_packet_can_keep_is_refused() {
+fn a_packet_limit_below_the_minimum_is_rejected() {
     for (option, late) in [(CLASSICAL, false), (DELIVERED, false), (DELIVERED, true)] {
         let site = site(option);
         let choice = choice(&site, option);
@@ -344,9 +346,10 @@ fn a_limit_that_no_packet_can_keep_is_refused() {
     assert!(refused.is_err(), "this client does not even ask");
 }
 
-/// [SES-63]: what came of a flight with a stale choice, before the choice or after it, is no part of the next one.
+/// [SES-63] Commands of a flight with a stale choice, before or after the choice, are not part of
+/// the next flight.
 #[test]
-fn nothing_of_a_flight_with_a_stale_choice_counts() {
+fn a_flight_with_a_stale_choice_is_ignored() {
     let site = site(DELIVERED);
     let stale = [&[0; 8][..], &DELIVERED.id().to_be_bytes()].concat();
     let good = choice(&site, DELIVERED);
@@ -370,9 +373,9 @@ fn nothing_of_a_flight_with_a_stale_choice_counts() {
     }
 }
 
-/// [SES-2]: what another option would need counts as meaningless, whether it came before the choice or after it.
+/// [SES-2] Commands of another option count as unexpected, before and after the choice.
 #[test]
-fn what_another_option_needs_is_counted() {
+fn commands_of_another_option_count_as_unexpected() {
     let nonce = (c::NONCE, Value::Bytes(&[7; 32]));
     let start = (c::LOGIN_START, Value::Bytes(&[1, 2, 3]));
     for (option, (command, value)) in [(CLASSICAL, nonce), (DELIVERED, start)] {

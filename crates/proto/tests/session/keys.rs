@@ -3,7 +3,7 @@
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::operation::Operation;
 use countersign_proto::session::client::FromSite;
-use countersign_proto::session::limits::{LEAST_MAX_PACKET, REKEY_AFTER};
+use countersign_proto::session::limits::{MIN_MAX_PACKET, REKEY_AFTER};
 use countersign_proto::session::server::FromClient;
 use countersign_proto::session::{EncryptionOption, OptionList, SessionRefusal};
 use serde_json::value::RawValue;
@@ -23,7 +23,7 @@ fn operation(id: u64) -> Operation {
     Operation::new(id, "test", "echo", RawValue::NULL.to_owned())
 }
 
-/// Moves what the client has to say, answers offers, and returns what else came.
+/// Transfers the client's queued data, answers offers, and returns the other messages.
 fn to_server(pair: &mut Pair, offered: &OptionList) -> Result<Vec<FromClient>, SessionRefusal> {
     let (mut wire, mut got) = (Vec::new(), Vec::new());
     pair.client.session.flush(&mut wire)?;
@@ -41,7 +41,7 @@ fn to_server(pair: &mut Pair, offered: &OptionList) -> Result<Vec<FromClient>, S
     Ok(rest)
 }
 
-/// Moves what the server has to say, answers offers, and returns what else came.
+/// Transfers the server's queued data, answers offers, and returns the other messages.
 fn to_client(pair: &mut Pair) -> Result<Vec<FromSite>, SessionRefusal> {
     let (mut wire, mut got) = (Vec::new(), Vec::new());
     pair.server.flush(&mut wire)?;
@@ -60,7 +60,7 @@ fn to_client(pair: &mut Pair) -> Result<Vec<FromSite>, SessionRefusal> {
     Ok(rest)
 }
 
-/// Both ends still understand each other.
+/// Both ends can still exchange messages.
 fn works(pair: &mut Pair) {
     for id in 1..=2 {
         pair.client.session.send_operation(&operation(id)).unwrap();
@@ -71,9 +71,9 @@ fn works(pair: &mut Pair) {
 
 /// [SES-44] and [SES-46]: for every option, also in the smallest packets.
 #[test]
-fn a_client_renews_the_keys_and_with_them_the_time() {
+fn a_client_renews_the_keys_and_extends_the_session() {
     for option in ALL {
-        for max_packet in [LEAST_MAX_PACKET, 65_536] {
+        for max_packet in [MIN_MAX_PACKET, 65_536] {
             let mut pair = session(option, max_packet);
             let client = &mut pair.client.session;
             assert_eq!(client.expires(), EXPIRES);
@@ -117,7 +117,7 @@ fn a_server_renews_the_keys_too() {
 
 /// [SES-45]
 #[test]
-fn when_both_offer_at_once_the_clients_offer_counts() {
+fn when_both_ends_offer_at_once_the_clients_offer_wins() {
     let option = EncryptionOption::X25519Aes256Gcm;
     let mut pair = session(option, 65_536);
     pair.server.offer_keys(&mut SystemEntropy).unwrap();
@@ -140,7 +140,7 @@ fn when_both_offer_at_once_the_clients_offer_counts() {
 
 /// [SES-47]
 #[test]
-fn a_session_goes_over_to_another_option_that_is_on_offer() {
+fn a_session_switches_to_another_enabled_option() {
     let mut pair = session(EncryptionOption::X25519Aes128Gcm, 65_536);
     pair.client.session.ask_for_options().unwrap();
     assert_eq!(
@@ -168,7 +168,7 @@ fn a_session_goes_over_to_another_option_that_is_on_offer() {
 
 /// [SES-47]
 #[test]
-fn an_option_that_is_not_on_offer_is_declined_and_the_keys_stay() {
+fn an_offer_of_a_disabled_option_is_declined_and_the_keys_do_not_change() {
     let option = EncryptionOption::HybridAes256Gcm;
     let mut pair = session(option, 65_536);
     pair.client
@@ -190,19 +190,19 @@ fn an_option_that_is_not_on_offer_is_declined_and_the_keys_stay() {
 
 /// [SES-46] and [SES-29]: at the limit and one over.
 #[test]
-fn a_session_that_was_not_renewed_in_time_is_refused() {
+fn an_expired_session_cannot_be_renewed() {
     let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
     let mut got = Vec::new();
     assert_eq!(pair.server.receive(EXPIRES - 1, &mut [], &mut got), Ok(0));
     assert_eq!(
         pair.server.receive(EXPIRES, &mut [], &mut got),
-        Err(Refusal::Expired)
+        Err(SessionRefusal::Expired)
     );
 }
 
-/// [SES-44]: keys are wanted before the cipher's limit; here the limit is lowered.
+/// [SES-44] New keys are due before the cipher's limit, which is lowered here.
 #[test]
-fn keys_that_did_much_want_to_be_renewed() {
+fn new_keys_are_due_after_the_byte_limit() {
     let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
     pair.client.session.set_rekey_after(100);
     pair.server.set_rekey_after(100);
@@ -222,9 +222,9 @@ fn keys_that_did_much_want_to_be_renewed() {
     assert!(!pair.client.session.wants_rekey() && !pair.server.wants_rekey());
 }
 
-/// [SES-44]: at the limit and one under it; the page's own limit is too far to go to.
+/// [SES-44] At a lowered limit and one byte below it; the real limit is too high for a test.
 #[test]
-fn keys_want_to_be_renewed_at_the_limit_and_no_byte_sooner() {
+fn new_keys_are_due_exactly_at_the_limit() {
     const CONFIRMATION: u64 = 2;
     // MESSAGE-ID, GROUP, COMMAND, PARAMS, END.
     const OPERATION: u64 = 10 + (3 + 4) + (3 + 4) + (6 + 4) + 2;
@@ -240,9 +240,9 @@ fn keys_want_to_be_renewed_at_the_limit_and_no_byte_sooner() {
     }
 }
 
-/// [SES-44]: a packet under an old key is one that does not open.
+/// [SES-44] A packet under an old key fails to decrypt.
 #[test]
-fn what_was_sealed_under_old_keys_is_refused_after_they_changed() {
+fn packets_under_old_keys_are_rejected() {
     let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);
     let mut old = Vec::new();
     pair.client.session.send_operation(&operation(1)).unwrap();
@@ -261,7 +261,7 @@ fn what_was_sealed_under_old_keys_is_refused_after_they_changed() {
     assert!(pair.server.receive(0, &mut old, &mut Vec::new()).is_err());
 }
 
-/// [SES-47]: whoever declined is not asked again at once.
+/// [SES-47] An end that declined gets no new offer at once.
 #[test]
 fn a_declined_offer_is_not_repeated_at_once() {
     let mut pair = session(EncryptionOption::HybridAes256Gcm, 65_536);

@@ -1,4 +1,4 @@
-//! A live session.
+//! Sessions.
 
 use countersign_proto::operation::{Code, Event, Operation, Outcome};
 use countersign_proto::risp::{self, Command, Value};
@@ -38,7 +38,7 @@ fn sent_by_client(pair: &mut Pair, operations: &[Operation]) -> Vec<u8> {
 
 /// [SES-23], [SES-24] and [SES-10]
 #[test]
-fn messages_pass_whole_whatever_the_limit_of_packets() {
+fn messages_arrive_complete_with_any_packet_limit() {
     let long = "x".repeat(100_000);
     for max_packet in [256, 257, 300, 1_000, 65_536] {
         let mut pair = session(max_packet);
@@ -54,7 +54,7 @@ fn messages_pass_whole_whatever_the_limit_of_packets() {
         let got = at_server(&mut pair, &mut wire).unwrap();
         assert_eq!(got.len(), sent.len());
         for operation in sent {
-            // The long one takes turns with the others, which may overtake it.
+            // The long message is interleaved with the others, which may overtake it.
             assert!(got.contains(&FromClient::Operation(operation)));
         }
     }
@@ -109,7 +109,7 @@ fn results_come_in_any_order_and_events_in_between() {
 
 /// [SES-19] and [SES-21]
 #[test]
-fn packets_that_are_repeated_dropped_moved_or_bare_end_the_session() {
+fn repeated_dropped_reordered_or_plaintext_packets_end_the_session() {
     type Meddle = fn(Vec<u8>, Vec<u8>) -> Vec<u8>;
     let meddlers: [(&str, Meddle); 4] = [
         ("repeated", |first, _| [first.clone(), first].concat()),
@@ -123,7 +123,10 @@ fn packets_that_are_repeated_dropped_moved_or_bare_end_the_session() {
         let second = sent_by_client(&mut pair, &[operation(2, &2)]);
         let mut wire = meddle(first, second);
         assert!(
-            matches!(at_server(&mut pair, &mut wire), Err(Refusal::BadPacket(_))),
+            matches!(
+                at_server(&mut pair, &mut wire),
+                Err(SessionRefusal::BadPacket(_))
+            ),
             "{what}"
         );
     }
@@ -131,7 +134,7 @@ fn packets_that_are_repeated_dropped_moved_or_bare_end_the_session() {
 
 /// [SES-27]
 #[test]
-fn an_operation_without_a_name_is_answered_and_the_session_goes_on() {
+fn an_operation_without_a_name_gets_a_result_and_the_session_continues() {
     let mut pair = session(65_536);
     let mut bad = operation(2, &2);
     bad.group = "No Name".to_owned();
@@ -164,9 +167,9 @@ fn a_message_at_the_limit_passes_and_one_over_it_ends_the_session() {
     }
 }
 
-/// [SES-25]: what had arrived of a message when the limit was set is not lost.
+/// [SES-25] The received part of a message survives a change of the limit.
 #[test]
-fn a_limit_that_is_set_later_holds_for_what_has_begun() {
+fn a_new_message_limit_applies_to_partial_messages() {
     for (length, passes) in [(998, true), (999, false)] {
         let mut pair = session(256);
         let mut wire = sent_by_client(&mut pair, &[operation(1, &"x".repeat(length))]);
@@ -189,7 +192,7 @@ fn an_expired_session_is_refused() {
     let refused = pair
         .server
         .receive(EXPIRES, &mut wire.clone(), &mut Vec::new());
-    assert_eq!(refused, Err(Refusal::Expired));
+    assert_eq!(refused, Err(SessionRefusal::Expired));
     assert!(
         pair.server
             .receive(EXPIRES - 1, &mut wire, &mut Vec::new())
@@ -205,7 +208,7 @@ fn clear(command: Command, value: Value<'_>) -> Vec<u8> {
 
 /// [SES-2]
 #[test]
-fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
+fn the_ninth_unexpected_command_or_one_long_string_ends_the_connection() {
     let site = Site::new();
     let invalid = clear(Command(0xc123), Value::Nothing);
     let run = |mut wire: Vec<u8>| {
@@ -215,7 +218,7 @@ fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
             .err()
     };
     assert_eq!(run(invalid.repeat(8)), None);
-    assert_eq!(run(invalid.repeat(9)), Some(Refusal::TooManyInvalid));
+    assert_eq!(run(invalid.repeat(9)), Some(SessionRefusal::TooManyInvalid));
     assert_eq!(
         run(vec![0x9f, 0xff, 0x04, 0x00]),
         None,
@@ -223,13 +226,13 @@ fn the_ninth_invalid_command_ends_the_connection_and_a_long_string_at_once() {
     );
     assert!(matches!(
         run(vec![0x9f, 0xff, 0x04, 0x01]),
-        Some(Refusal::Malformed(_))
+        Some(SessionRefusal::Malformed(_))
     ));
 }
 
 /// [SES-3]
 #[test]
-fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
+fn an_unauthenticated_client_may_send_8_kib_and_receives_at_most_4_kib() {
     let site = Site::new();
     let mut login = Some(server::ServerLoginAttempt::new(site.settings.clone()));
     let mut sent = 0;
@@ -244,7 +247,7 @@ fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
     };
     assert_eq!(
         (refusal, sent),
-        (Refusal::TooManyUnauthenticated, 8_192 + 256)
+        (SessionRefusal::TooManyUnauthenticated, 8_192 + 256)
     );
 
     let (mut out, mut wire) = (
@@ -253,20 +256,20 @@ fn an_unproved_client_may_send_8_kib_and_is_sent_4_kib() {
     );
     let login = server::ServerLoginAttempt::new(site.settings.clone());
     let refused = site.advance(login, &mut wire, &mut out).map(|_| ()).err();
-    assert_eq!(refused, Some(Refusal::TooManyUnauthenticated));
+    assert_eq!(refused, Some(SessionRefusal::TooManyUnauthenticated));
     assert!(out.len() <= 4_096);
 }
 
 /// [SES-10]
 #[test]
-fn a_client_refuses_a_limit_over_its_own() {
+fn a_client_rejects_a_packet_limit_above_its_own() {
     let site = Site::with(Default::default(), 65_536);
     let mut settings = site.client();
     settings.max_packet = 1_000;
     let who = Who::Person("maria", crate::pair::PASSPHRASE);
     let failed = log_in_through(&site, settings, who, &mut |from_client, bytes| {
         if from_client {
-            // Somebody asks for more in the client's name.
+            // An attacker requests more in the client's name.
             let asked = clear(c::MAX_PACKET, Value::U32(1_000));
             let at = bytes.windows(6).position(|window| window == asked);
             if let Some(at) = at {

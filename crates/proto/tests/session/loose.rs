@@ -1,5 +1,5 @@
-//! A client that says one command after the other, as a test likes. It follows the page
-//! (`docs/protocol/session.md`, Flights) and takes nothing from the machines.
+//! A client that sends one command at a time, under control of the test. It follows the
+//! specification (`docs/protocol/session.md`, Flights) and does not use the state machines.
 
 use countersign_crypto::hash::{Sha256, sha256};
 use countersign_crypto::sign::Signature;
@@ -11,12 +11,12 @@ use serde_json::value::to_raw_value;
 
 use crate::pair::{Advanced, Site};
 
-/// Says one command after the other, and keeps the transcript.
+/// Sends one command at a time and records the transcript.
 pub(crate) struct Loose<'a> {
     pub(crate) site: &'a Site,
     pub(crate) server: Option<ServerLoginAttempt>,
     client_sent: Sha256,
-    /// What the client had said when the site answered.
+    /// The client's commands before the site's response.
     pub(crate) before_answer: Sha256,
     server_sent: Sha256,
     answer: Vec<u8>,
@@ -36,12 +36,12 @@ impl<'a> Loose<'a> {
         }
     }
 
-    /// `T(label)`, of all that was said.
+    /// `T(label)` of the complete transcript.
     pub(crate) fn under(&self, label: &str) -> [u8; 32] {
         under(label, &self.client_sent, &self.server_sent)
     }
 
-    /// Says it; what the site answered at once.
+    /// Sends the command and returns the site's immediate response.
     pub(crate) fn say(
         &mut self,
         command: Command,
@@ -68,8 +68,8 @@ impl<'a> Loose<'a> {
         Ok(out)
     }
 
-    /// Reads the answer in the clear and keeps it in the transcript; the packet that follows it, if one does.
-    /// SITE-PROOF, if there is one, is verified.
+    /// Reads the answer in the clear and keeps it in the transcript; the packet that follows it, if
+    /// one does. SITE-PROOF, if there is one, is verified.
     pub(crate) fn read_answer(&mut self) -> (Answer, Vec<u8>) {
         let mut read = Answer::default();
         let answer = std::mem::take(&mut self.answer);
@@ -103,7 +103,7 @@ impl<'a> Loose<'a> {
         (read, answer[at..].to_vec())
     }
 
-    /// The longest packet in which the site says something long: how many bytes its value has.
+    /// The length in bytes of the value of the site's longest packet.
     pub(crate) fn max_packet(&mut self) -> usize {
         let session = self.session.as_mut().unwrap();
         let mut wire = Vec::new();
@@ -133,7 +133,7 @@ pub(crate) fn under(label: &str, client: &Sha256, server: &Sha256) -> [u8; 32] {
     sha256(&[b"countersign/1 ", label.as_bytes(), &[0], &client, &server].concat())
 }
 
-/// What the site answered in the clear.
+/// The site's plaintext response.
 #[derive(Default)]
 pub(crate) struct Answer {
     pub(crate) max_packet: Option<u32>,

@@ -1,4 +1,4 @@
-//! The dialogs of the session protocol, client machine against server machine in one process.
+//! The session protocol's dialogs: client and server state machines in one process.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Two ends in one process: a site with one person and one service, and whoever logs in to it.
+//! Client and server in one process: a site with one person and one service.
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -24,7 +24,7 @@ use countersign_proto::session::{
 pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 pub(crate) const EXPIRES: u64 = 2_000_000_000_000;
 
-/// A site that knows one person and one service.
+/// A site with one person and one service.
 pub(crate) struct Site {
     pub(crate) settings: Arc<server::ServerSettings>,
     pub(crate) maria_identity: Identity,
@@ -32,11 +32,11 @@ pub(crate) struct Site {
     record: PassphraseRecord,
     pub(crate) sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
     pub(crate) locked: bool,
-    /// What the last session can be returned to with, and the attempts that were made.
+    /// The last session's resumption secret, and the attempts so far.
     returnable: Mutex<Option<(ResumptionSecret, u64)>>,
 }
 
-/// What registration left at the site.
+/// The credentials that registration stored.
 struct Registered {
     setup: ServerSetup,
     record: PassphraseRecord,
@@ -46,7 +46,7 @@ struct Registered {
 
 const SITE_SEED: [u8; 32] = [11; 32];
 
-/// Registration stretches a pass phrase, so it is done once for all tests.
+/// Registration runs the KSF, so it is done once for all tests.
 static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
     let entropy = &mut SystemEntropy;
     let key = SiteKey::from_seed(SiteSeed(Secret::from_bytes(SITE_SEED)));
@@ -74,7 +74,7 @@ static REGISTERED: LazyLock<Registered> = LazyLock::new(|| {
     }
 });
 
-/// What the site delivers of Maria.
+/// Maria's delivered key.
 static DELIVERED: LazyLock<DeliveredKey> = LazyLock::new(|| {
     let maria = Identity::from_seed(IdentitySeed(Secret::from_bytes(REGISTERED.maria)));
     DeliveredKey::new(&maria, &passphrase(PASSPHRASE), &mut SystemEntropy)
@@ -101,7 +101,7 @@ impl Site {
             zone: "example.org".parse().unwrap(),
             options,
             max_packet,
-            known: Arc::new(StaticKeyCache::default()),
+            static_keys: Arc::new(StaticKeyCache::default()),
         };
         let identity = |seed| Identity::from_seed(IdentitySeed(Secret::from_bytes(seed)));
         Self {
@@ -115,7 +115,7 @@ impl Site {
         }
     }
 
-    /// Learns what the last session of another site can be returned to with.
+    /// Copies the resumption secret of another site's last session.
     pub(crate) fn steal_the_secret_of(&self, other: &Self) {
         let stolen = other.returnable.lock().unwrap().clone();
         *self.returnable.lock().unwrap() = stolen;
@@ -125,7 +125,7 @@ impl Site {
         client::ClientSettings::new(self.settings.key.public())
     }
 
-    /// Drives the server machine over `input`, looking accounts up as it asks.
+    /// Runs the server's state machine on `input` and answers its look-ups.
     pub(crate) fn advance(
         &self,
         mut login: server::ServerLoginAttempt,
@@ -225,22 +225,22 @@ pub(crate) enum Advanced {
     Refused,
 }
 
-/// Both ends of a session that was logged in to.
+/// Both ends of an open session.
 pub(crate) struct Pair {
     pub(crate) client: LoggedIn,
     pub(crate) server: ServerSession,
 }
 
-/// How a login between honest ends failed.
+/// Why a login failed.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Failed {
     Client(LoginError),
     Server(SessionRefusal),
-    /// Neither end had anything more to say.
+    /// Neither end sent more data.
     Stuck,
 }
 
-/// Who logs in.
+/// The account that logs in.
 #[derive(Clone, Copy)]
 pub(crate) enum Who<'a> {
     Person(&'a str, &'a str),
@@ -278,10 +278,10 @@ impl Who<'_> {
     }
 }
 
-/// What somebody between the two ends does to the bytes of each flight: `true` for the client's.
+/// An attacker's change to the bytes of each flight; `true` for the client's.
 pub(crate) type Meddler<'a> = &'a mut dyn FnMut(bool, &mut Vec<u8>);
 
-/// Runs a whole login, with somebody in between.
+/// Runs a complete login with an attacker between the ends.
 pub(crate) fn log_in_through(
     site: &Site,
     settings: client::ClientSettings,
@@ -345,7 +345,7 @@ pub(crate) fn log_in_through(
     Err(Failed::Stuck)
 }
 
-/// Runs a whole login.
+/// Runs a complete login.
 pub(crate) fn log_in(
     site: &Site,
     settings: client::ClientSettings,

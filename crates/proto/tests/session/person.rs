@@ -9,7 +9,7 @@ use crate::pair::{ALL, Failed, PASSPHRASE, Site, Who, log_in, log_in_through};
 
 const MARIA: Who<'static> = Who::Person("maria", PASSPHRASE);
 
-/// [SES-12]: the pass phrase brings the identity back.
+/// [SES-12] The pass phrase decrypts the identity.
 #[test]
 fn a_person_logs_in_under_every_option_and_recovers_their_identity() {
     for option in ALL {
@@ -45,7 +45,7 @@ fn wrong_pass_phrase_unknown_name_and_locked_account_are_refused_alike() {
 
 /// [SES-13]
 #[test]
-fn the_made_up_certificate_of_a_name_is_always_the_same() {
+fn the_decoy_certificate_of_a_name_is_constant() {
     let site = Site::new();
     let answer = || {
         let mut first = Vec::new();
@@ -61,10 +61,10 @@ fn the_made_up_certificate_of_a_name_is_always_the_same() {
     assert_eq!(answer(), answer());
 }
 
-/// [SES-12]: what is sent is what the client sealed, padded to 768 bytes, and nobody who listens sees the key
-/// or the certificate in it.
+/// [SES-12] CERTIFICATE is the sealed identity, padded to 768 bytes. An eavesdropper sees neither
+/// the key nor the certificate in it.
 #[test]
-fn certificate_is_what_the_client_sealed_and_shows_neither_key_nor_certificate() {
+fn certificate_is_the_sealed_identity_and_reveals_neither_key_nor_certificate() {
     let site = Site::new();
     let mut said = Vec::new();
     log_in_through(&site, site.client(), MARIA, &mut |from_client, bytes| {
@@ -116,7 +116,7 @@ fn a_stale_option_list_is_corrected_within_the_connection() {
 
 /// [SES-8]
 #[test]
-fn a_client_does_not_go_below_what_it_accepts() {
+fn a_client_rejects_options_that_it_does_not_accept() {
     let site = Site::with(OptionList::new([ALL[2]]), 65_536);
     let failed = log_in(&site, site.client(), MARIA).err();
     assert_eq!(
@@ -137,7 +137,7 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
     })
     .unwrap();
     // The client's flight is sampled, the short ends of it whole; each attempt that gets past the
-    // site's proof costs a stretched pass phrase.
+    // site's proof costs a run of the KSF.
     for (flight, length) in lengths.iter().enumerate().take(3) {
         let step = if flight == 1 { 61 } else { 97 };
         for at in (0..*length).step_by(step) {
@@ -153,9 +153,10 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
     }
 }
 
-/// [SES-21]: a site that has no time to verify has no keys to say so with; nobody vouches for what it says.
+/// [SES-21] A server that rejects a login for lack of time has no keys to encrypt its ERROR, so the
+/// ERROR is unauthenticated.
 #[test]
-fn an_error_in_the_clear_ends_a_login_that_waits_for_its_welcome() {
+fn a_plaintext_error_ends_a_login_that_waits_for_its_welcome() {
     let site = Site::new();
     for (told, error) in [
         (WireError::Busy, LoginError::Busy),

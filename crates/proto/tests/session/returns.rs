@@ -1,4 +1,4 @@
-//! The return to a session whose connection was lost.
+//! Resumption of a session after a lost connection.
 
 use countersign_proto::operation::Operation;
 use countersign_proto::session::server::FromClient;
@@ -22,9 +22,9 @@ fn site() -> Site {
     Site::with(OptionList::new(ALL), 65_536)
 }
 
-/// [SES-48]: again and again, with every option, whoever logged in.
+/// [SES-48] Repeatedly, with every option, for persons and services.
 #[test]
-fn a_client_returns_in_one_round_trip() {
+fn a_client_resumes_in_one_round_trip() {
     for option in ALL {
         let site = site();
         let mut settings = site.client();
@@ -50,7 +50,7 @@ fn a_client_returns_in_one_round_trip() {
 
 /// [SES-48]
 #[test]
-fn a_person_returns_without_the_pass_phrase_and_with_another_option() {
+fn a_person_resumes_without_the_pass_phrase_and_with_another_option() {
     let site = site();
     let mut settings = site.client();
     settings.accepted = vec![EncryptionOption::X25519Aes256Gcm];
@@ -61,9 +61,9 @@ fn a_person_returns_without_the_pass_phrase_and_with_another_option() {
     works(&mut pair);
 }
 
-/// [SES-48]: what was recorded of a return gets nothing when it is sent again.
+/// [SES-48] A recorded resumption is refused when it is replayed.
 #[test]
-fn a_repeated_return_is_refused() {
+fn a_replayed_resumption_is_refused() {
     let site = site();
     let mut settings = site.client();
     settings.options = site.settings.options.clone();
@@ -91,15 +91,21 @@ fn a_repeated_return_is_refused() {
             }
         },
     );
-    assert_eq!(again.err(), Some(Failed::Server(Refusal::NotAuthenticated)));
-    // The same secret with a number that was used is a repetition too.
+    assert_eq!(
+        again.err(),
+        Some(Failed::Server(SessionRefusal::NotAuthenticated))
+    );
+    // A used attempt number with the same secret is a replay too.
     let used = log_in(&site, settings, Who::Return(&resumption));
-    assert_eq!(used.err(), Some(Failed::Server(Refusal::NotAuthenticated)));
+    assert_eq!(
+        used.err(),
+        Some(Failed::Server(SessionRefusal::NotAuthenticated))
+    );
 }
 
-/// [SES-49]: no bit of RESUME can be changed, and which one it was makes no difference.
+/// [SES-49] A change of any bit of RESUME gives the same refusal.
 #[test]
-fn a_return_that_was_tampered_with_is_refused() {
+fn a_changed_resumption_is_refused() {
     let site = site();
     let mut settings = site.client();
     settings.options = site.settings.options.clone();
@@ -120,19 +126,19 @@ fn a_return_that_was_tampered_with_is_refused() {
         );
         assert_eq!(
             tampered.err(),
-            Some(Failed::Server(Refusal::NotAuthenticated)),
+            Some(Failed::Server(SessionRefusal::NotAuthenticated)),
             "byte {byte}"
         );
     }
     assert_eq!(
-        Refusal::NotAuthenticated.wire(),
+        SessionRefusal::NotAuthenticated.wire(),
         WireError::NotAuthenticated
     );
-    // Nothing of that used an attempt up.
+    // None of these used up an attempt.
     let mut pair = log_in(&site, settings.clone(), Who::Return(&resumption)).unwrap();
     works(&mut pair);
     resumption = pair.client.resumption;
-    // Nor can the choice and the limit before it, or anything in the answer.
+    // Changes of the commands before it and of the response are detected too.
     for byte in [12, 18] {
         let changed = log_in_through(
             &site,
@@ -150,7 +156,7 @@ fn a_return_that_was_tampered_with_is_refused() {
 
 /// [SES-49]
 #[test]
-fn a_changed_answer_opens_nothing() {
+fn a_changed_response_opens_no_session() {
     let site = site();
     let mut settings = site.client();
     settings.options = site.settings.options.clone();
@@ -174,7 +180,7 @@ fn a_changed_answer_opens_nothing() {
             Some(Failed::Client(LoginError::WrongSite)),
             "byte {byte}"
         );
-        // The attempt was the site's to count; the next one has a higher number.
+        // The site counted the attempt; the next one has a higher number.
         let again = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
         resumption = again.client.resumption;
     }
@@ -200,15 +206,15 @@ fn an_unknown_session_and_a_locked_account_are_refused_alike() {
     for refused in [locked, unknown] {
         assert_eq!(
             refused.err(),
-            Some(Failed::Server(Refusal::NotAuthenticated))
+            Some(Failed::Server(SessionRefusal::NotAuthenticated))
         );
     }
 }
 
-/// [SES-64]: an attacker who had learned the secret that a client returns with, as from a copy of the site's memory, could
-/// pose as the site: nothing in a return was proved with the site's key.
+/// [SES-64] Regression: an attacker who learned a resumption secret, for example from a copy of the
+/// site's memory, could pose as the site, since a resumption did not use the site's key.
 #[test]
-fn who_has_the_secret_to_return_with_and_not_the_sites_key_is_not_the_site() {
+fn an_attacker_with_the_resumption_secret_cannot_pose_as_the_site() {
     let site = site();
     let mut settings = site.client();
     settings.options = site.settings.options.clone();

@@ -22,13 +22,16 @@ fn a_service_logs_in_under_every_option() {
             let pair = log_in(&site, settings.clone(), Who::Service(&site.robot)).unwrap();
             assert!(pair.client.identity.is_none());
         }
-        assert_eq!((site.settings.known.len(), settings.known.len()), (1, 1));
+        assert_eq!(
+            (site.settings.static_keys.len(), settings.static_keys.len()),
+            (1, 1)
+        );
     }
 }
 
 /// [SES-16]
 #[test]
-fn unknown_and_locked_services_are_refused_inside_the_session_and_alike() {
+fn unknown_and_locked_services_get_the_same_refusal_inside_the_session() {
     let mut site = Site::new();
     let stranger = Arc::new(Identity::generate(&mut SystemEntropy));
     let refused = |site: &Site, who| {
@@ -51,12 +54,12 @@ fn unknown_and_locked_services_are_refused_inside_the_session_and_alike() {
 
 /// [SES-18]
 #[test]
-fn a_site_with_another_key_learns_nothing_and_the_client_warns() {
+fn a_server_with_another_key_learns_nothing_and_the_client_reports_it() {
     let site = Site::new();
     let mut settings = site.client();
     settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
     let failed = log_in(&site, settings, Who::Service(&site.robot)).err();
-    assert_eq!(failed, Some(Failed::Server(Refusal::OtherSite)));
+    assert_eq!(failed, Some(Failed::Server(SessionRefusal::OtherSite)));
     let mut settings = site.client();
     settings.site = SiteKey::from_seed(SiteSeed(Secret::from_bytes([99; 32]))).public();
     let mut out = Vec::new();
@@ -91,11 +94,13 @@ fn a_replayed_first_message_opens_no_session() {
     let Advanced::NeedMore(login) = advanced else {
         panic!("it waits for the confirmation")
     };
-    // Whatever the replayer sends next, it has no keys.
+    // The attacker has no keys for any further packet.
     let mut forged = [&[0xa0, 0x03, 0, 0, 0, 22, 0, 0, 0, 2][..], &[0; 18]].concat();
     assert_eq!(
         site.advance(login, &mut forged, &mut out).map(|_| ()).err(),
-        Some(Refusal::BadPacket("forged, repeated or out of order"))
+        Some(SessionRefusal::BadPacket(
+            "forged, repeated or out of order"
+        ))
     );
 }
 
@@ -123,9 +128,9 @@ fn every_changed_byte_of_a_flight_ends_the_login() {
     }
 }
 
-/// [SES-3]: a handshake that anybody can make is no reason to keep a whole packet of theirs.
+/// [SES-3] The server does not buffer a packet for an unauthenticated handshake.
 #[test]
-fn nobody_is_read_beyond_the_limit_before_they_are_proved_not_even_a_packet() {
+fn an_unauthenticated_client_is_not_read_beyond_the_limit_even_for_a_packet() {
     let site = Site::new();
     let stranger = Arc::new(Identity::generate(&mut SystemEntropy));
     let ended = |over: usize| {

@@ -93,12 +93,16 @@ async fn an_application_gets_a_ticket_and_authenticates_with_it() {
         (answer.status, answer.kind()),
         (200, "application/json; charset=utf-8")
     );
-    let granted = consumer.granted(asked, answer.body.as_bytes()).unwrap();
+    let granted = consumer
+        .read_response(asked, answer.body.as_bytes())
+        .unwrap();
     let (presenting, presentation) = granted.present(now(), &mut SystemEntropy).unwrap();
     let presented = provider.accept(presentation.as_bytes(), now()).unwrap();
     let accepted = presented.acknowledge(now(), &mut SystemEntropy).unwrap();
     assert_eq!(accepted.auth_data.get(), r#"{"team":7}"#);
-    let credentials = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+    let credentials = presenting
+        .read_acknowledgement(accepted.answer.as_bytes())
+        .unwrap();
     assert_eq!(credentials.secret, accepted.credentials.secret);
 
     let again = request(&served, "POST", "/authenticate", &sent).await;
@@ -381,7 +385,7 @@ async fn an_application_of_v1_gets_a_ticket() {
     let consumer = v1::consumer::V1Consumer {
         id: "Application A".to_owned(),
         keys: vec![key("consumer.key")],
-        master: master.clone(),
+        site_keys: master.clone(),
         ciphers: vec!["aes-256-cbc".parse().unwrap()],
         hashes: vec![RsaHash::Sha256],
     };
@@ -399,7 +403,7 @@ async fn an_application_of_v1_gets_a_ticket() {
         (200, "application/json; charset=utf-8")
     );
     let answered = consumer
-        .answered(
+        .read_response(
             asked,
             answer.status,
             answer.body.as_bytes(),
@@ -414,7 +418,7 @@ async fn an_application_of_v1_gets_a_ticket() {
     let provider = v1::provider::V1Provider {
         id: "Application B".to_owned(),
         keys: vec![key("provider.key")],
-        master,
+        site_keys: master,
         ciphers: vec!["aes-256-cbc".parse().unwrap()],
         hashes: vec![RsaHash::Sha256],
     };

@@ -198,7 +198,7 @@ async fn with_a_silent_session_all_waiting_clients_share_one_request() {
         site_keys: site.keys,
         suite: SealingSuite::XWing,
     };
-    let granted = parties.granted_in_session("ledger", *ticket).unwrap();
+    let granted = parties.read_session_response("ledger", *ticket).unwrap();
     let (_, presentation) = granted.present(millis(), &mut SystemEntropy).unwrap();
     let router = Router::new().route("/who", get(async || "verified"));
     let mut service = provider.layer(router);
@@ -287,7 +287,7 @@ async fn a_symmetric_ticket_is_accepted_once() {
     };
     let http = reqwest::Client::new();
     for ticket in tickets.into_iter().take(2) {
-        let granted = parties.granted_in_session("ledger", ticket).unwrap();
+        let granted = parties.read_session_response("ledger", ticket).unwrap();
         let (presenting, body) = granted.present(millis(), &mut SystemEntropy).unwrap();
         let present = async || {
             let request = http
@@ -298,7 +298,7 @@ async fn a_symmetric_ticket_is_accepted_once() {
         };
         let (status, answer) = present().await;
         assert_eq!(status, 200);
-        assert!(presenting.acknowledged(&answer).is_ok());
+        assert!(presenting.read_acknowledgement(&answer).is_ok());
         assert_eq!(present().await, (409, Refusal::Replayed.body().into()));
     }
 }

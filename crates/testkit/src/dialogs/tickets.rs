@@ -308,7 +308,7 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
         send("auth request", "consumer", "site", &request);
         let response = answer(&inputs, &request, &mut site);
         send("auth response", "site", "consumer", &response);
-        ours.granted(asked, response.as_bytes()).unwrap()
+        ours.read_response(asked, response.as_bytes()).unwrap()
     };
     consumer.purpose("ticket presentation", PRESENTATION);
     let (presenting, presentation) = granted.present(inputs.now, &mut consumer).unwrap();
@@ -322,7 +322,9 @@ fn record(purpose: &str, not_fixed: &str, inputs: TicketInputs) -> TicketFile {
         .acknowledge(inputs.now, &mut provider)
         .unwrap();
     send("acknowledgement", "provider", "consumer", &accepted.answer);
-    let credentials = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+    let credentials = presenting
+        .read_acknowledgement(accepted.answer.as_bytes())
+        .unwrap();
     assert_eq!(credentials.secret, accepted.credentials.secret);
     let request = sign(&inputs, &credentials, &mut consumer);
     send("signed request", "consumer", "provider", &request);
@@ -366,7 +368,7 @@ fn take_in_session(inputs: &TicketInputs, response: &str) -> IssuedTicket {
     let response = serde_json::from_str(response).unwrap();
     let granted = inputs
         .consumer()
-        .granted_in_session(&inputs.provider.id, response);
+        .read_session_response(&inputs.provider.id, response);
     granted.unwrap()
 }
 
@@ -417,14 +419,14 @@ pub fn replay_consumer(file: &TicketFile) {
         }
         inputs
             .consumer()
-            .granted(asked, response.as_bytes())
+            .read_response(asked, response.as_bytes())
             .unwrap()
     };
     tape.purpose("ticket presentation", PRESENTATION);
     let (presenting, presentation) = granted.present(inputs.now, &mut tape).unwrap();
     assert_eq!(presentation, file.text("ticket presentation"));
     let acknowledgement = file.text("acknowledgement").as_bytes();
-    let credentials = presenting.acknowledged(acknowledgement).unwrap();
+    let credentials = presenting.read_acknowledgement(acknowledgement).unwrap();
     assert_eq!(credentials.application, inputs.provider.id);
     assert_eq!(credentials.expires, inputs.now + inputs.ticket_lifetime);
     assert_eq!(credentials.secret.expose(), named(&file.derived, SECRET));

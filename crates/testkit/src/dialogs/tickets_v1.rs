@@ -11,8 +11,8 @@ use countersign_proto::broker::v1::consumer::{
     ResponseAction, V1Consumer, V1IssuedTicket, V1PendingRequest,
 };
 use countersign_proto::broker::v1::hawk::{self, Header};
-use countersign_proto::broker::v1::master::{Master, V1Application, V1Credentials};
 use countersign_proto::broker::v1::provider::V1Provider;
+use countersign_proto::broker::v1::site::{V1Application, V1Credentials, V1Site};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -114,7 +114,7 @@ impl V1Inputs {
         V1Consumer {
             id: self.consumer.clone(),
             keys: vec![key("consumer")],
-            master: vec![public("master")],
+            site_keys: vec![public("master")],
             ciphers: self.ciphers(),
             hashes: self.hashes(),
         }
@@ -124,7 +124,7 @@ impl V1Inputs {
         V1Provider {
             id: self.provider.clone(),
             keys: vec![key("provider")],
-            master: vec![public("master")],
+            site_keys: vec![public("master")],
             ciphers: self.ciphers(),
             hashes: self.hashes(),
         }
@@ -133,7 +133,7 @@ impl V1Inputs {
     /// The site's reply.
     fn answer(&self, request: &str, tape: &mut Tape) -> String {
         tape.purpose("auth response", RESPONSE);
-        let site = Master {
+        let site = V1Site {
             keys: vec![key("master")],
             ciphers: self.ciphers(),
             hashes: self.hashes(),
@@ -157,9 +157,9 @@ impl V1Inputs {
 
     /// The consumer reads the site's response.
     fn take(&self, asked: V1PendingRequest, response: &str, tape: &mut Tape) -> V1IssuedTicket {
-        let answered = self
-            .consumer()
-            .answered(asked, 200, response.as_bytes(), self.now, tape);
+        let answered =
+            self.consumer()
+                .read_response(asked, 200, response.as_bytes(), self.now, tape);
         match answered.unwrap() {
             ResponseAction::Granted(granted) => *granted,
             ResponseAction::Again(..) => panic!("there is one cipher and one hash"),
@@ -193,7 +193,9 @@ pub fn record() -> (String, V1File) {
         .provider()
         .accept(presentation.as_bytes(), inputs.now);
     let answer = presented.unwrap().acknowledge().answer;
-    let credentials = presenting.acknowledged(200, answer.as_bytes()).unwrap();
+    let credentials = presenting
+        .read_acknowledgement(200, answer.as_bytes())
+        .unwrap();
     let signed = sign(&inputs, &credentials);
     let sent = |name: &str, from: &str, to: &str, text: String| Sent {
         name: name.to_owned(),
@@ -362,7 +364,7 @@ pub fn replay(file: &V1File) {
     assert_eq!(presentation, file.text("ticket presentation"));
     assert!(consumer.is_used_up());
     let answer = file.text("acknowledgement").as_bytes();
-    let credentials = presenting.acknowledged(200, answer).unwrap();
+    let credentials = presenting.read_acknowledgement(200, answer).unwrap();
     assert_eq!(credentials.key.expose().as_bytes(), secret);
     assert_eq!(sign(inputs, &credentials), file.text("signed request"));
 

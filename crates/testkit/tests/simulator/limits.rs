@@ -4,7 +4,7 @@
 use countersign_crypto::hash::sha256;
 use countersign_proto::risp::{Command, Value};
 use countersign_proto::session::limits::{
-    COMMANDS_IN_PACKET, CONTENT_WINDOW, DEFAULT_MESSAGE_BYTES, KEY_SHARE_BYTES, LEAST_PIECE_COST,
+    COMMANDS_IN_PACKET, CONTENT_WINDOW, DEFAULT_MESSAGE_BYTES, KEY_SHARE_BYTES, MIN_PIECE_COST,
     PARTIAL_MESSAGES, UNAUTHENTICATED_ANSWER_BYTES,
 };
 use countersign_proto::session::{EncryptionOption, OptionList, SessionRefusal, command as c};
@@ -185,7 +185,7 @@ fn a_receiver_accepts_as_much_content_as_it_granted_and_no_more() {
     ];
     let result = [(c::MESSAGE_ID, Value::U64(1)), (c::CODE, Value::U16(0))];
     let half = usize::try_from(CONTENT_WINDOW / 2).unwrap();
-    let shorts = usize::try_from(CONTENT_WINDOW / LEAST_PIECE_COST).unwrap();
+    let shorts = usize::try_from(CONTENT_WINDOW / MIN_PIECE_COST).unwrap();
     for granted in [vec![half; 2], vec![1; shorts]] {
         let over = [&granted[..], &[1]].concat();
         let why = "more content than was asked for";

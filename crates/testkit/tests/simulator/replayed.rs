@@ -143,12 +143,12 @@ fn a_replayed_handshake_adds_nothing_to_the_static_key_cache() {
     for option in [OPTIONS[0], OPTIONS[1]] {
         let site = site(option);
         let flights = recorded(&site, Who::Service(&site.robot), 1);
-        assert_eq!(site.settings.known.len(), 1);
+        assert_eq!(site.settings.static_keys.len(), 1);
 
         let restarted = crate::dialog::site(option);
         let mut pair = new_pair(&restarted, Who::Service(&restarted.robot));
         pair.server.receive(0, &flights[0].bytes);
         assert!(!pair.server.take_outbox().is_empty(), "the site replies");
-        assert_eq!(restarted.settings.known.len(), 0);
+        assert_eq!(restarted.settings.static_keys.len(), 0);
     }
 }

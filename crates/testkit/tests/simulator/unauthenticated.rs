@@ -38,7 +38,7 @@ fn a_server_survives_any_bytes_and_sends_little() {
         let answered = server.take_outbox().len();
         assert!(answered <= UNAUTHENTICATED_ANSWER_BYTES + 3, "seed {seed}");
     }
-    assert!(site.settings.known.is_empty());
+    assert!(site.settings.static_keys.is_empty());
 }
 
 /// [SES-3]: the limit applies to the replies to requests and to the login together.

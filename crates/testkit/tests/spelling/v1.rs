@@ -6,8 +6,8 @@ use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::V1Refusal;
 use countersign_proto::broker::v1::consumer::{ResponseAction, V1Consumer};
-use countersign_proto::broker::v1::master::{Master, V1Application};
 use countersign_proto::broker::v1::provider::V1Provider;
+use countersign_proto::broker::v1::site::{V1Application, V1Site};
 use data_encoding::BASE64;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ fn respell(sealed: &Value, recipient: &RsaKey, signer: &RsaKey, by: &mut Speller
     seal(&by.value(&message), &lock, recipient.public(), signer, by)
 }
 
-fn parties() -> (Master, [V1Application; 2], V1Consumer, V1Provider) {
+fn parties() -> (V1Site, [V1Application; 2], V1Consumer, V1Provider) {
     let ciphers: Vec<Cipher> = vec!["aes-128-cbc".parse().unwrap()];
     let hashes = vec![RsaHash::Sha256];
     let application = |id: &str, name| V1Application {
@@ -98,7 +98,7 @@ fn parties() -> (Master, [V1Application; 2], V1Consumer, V1Provider) {
         keys_last: 3_600_000,
         auth_data: serde_json::value::to_raw_value(&json!({ "a/b": "\u{1f40e}" })).ok(),
     };
-    let site = Master {
+    let site = V1Site {
         keys: vec![key("master")],
         ciphers: ciphers.clone(),
         hashes: hashes.clone(),
@@ -107,14 +107,14 @@ fn parties() -> (Master, [V1Application; 2], V1Consumer, V1Provider) {
     let consumer = V1Consumer {
         id: A.to_owned(),
         keys: vec![key("consumer")],
-        master: vec![public("master")],
+        site_keys: vec![public("master")],
         ciphers: ciphers.clone(),
         hashes: hashes.clone(),
     };
     let provider = V1Provider {
         id: B.to_owned(),
         keys: vec![key("provider")],
-        master: vec![public("master")],
+        site_keys: vec![public("master")],
         ciphers,
         hashes,
     };
@@ -123,7 +123,7 @@ fn parties() -> (Master, [V1Application; 2], V1Consumer, V1Provider) {
 
 /// The site's response.
 fn answer(
-    site: &Master,
+    site: &V1Site,
     [first, second]: &[V1Application; 2],
     asked: &str,
 ) -> Result<Value, V1Refusal> {
@@ -148,7 +148,7 @@ fn dialog(by: &mut Speller) {
     let text = by.value(&response);
     let answered = seal(&text, &lock, own.public(), &master, by);
     let body = by.value(&answered);
-    let answered = consumer.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
+    let answered = consumer.read_response(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
     let Ok(ResponseAction::Granted(granted)) = answered else {
         panic!("{answered:?}")
     };
@@ -170,7 +170,9 @@ fn dialog(by: &mut Speller) {
     let nonces = once.open(&acknowledgement["message"]);
     acknowledgement["message"] = once.seal(&by.value(&nonces));
     let body = by.value(&acknowledgement);
-    let here = presenting.acknowledged(200, body.as_bytes()).unwrap();
+    let here = presenting
+        .read_acknowledgement(200, body.as_bytes())
+        .unwrap();
     assert_eq!(
         (
             here.application.as_str(),

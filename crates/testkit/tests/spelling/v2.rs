@@ -117,7 +117,7 @@ fn dialog(by: &mut Speller) {
     let text = by.value(&response);
     seal(&mut answered, &text, &site, &billing);
     let granted = consumer
-        .granted(asked, by.value(&answered).as_bytes())
+        .read_response(asked, by.value(&answered).as_bytes())
         .unwrap();
 
     // Later messages are bound to the decoded bytes of earlier ones, not to their spelling.
@@ -127,7 +127,7 @@ fn dialog(by: &mut Speller) {
         .unwrap();
     let accepted = presented.acknowledge(NOW, entropy).unwrap();
     let here = presenting
-        .acknowledged(by.text(&accepted.answer).as_bytes())
+        .read_acknowledgement(by.text(&accepted.answer).as_bytes())
         .unwrap();
     assert_eq!(here.secret.expose(), accepted.credentials.secret.expose());
     let auth_data: Value = serde_json::from_str(accepted.auth_data.get()).unwrap();

@@ -84,7 +84,7 @@ async fn a_registered_application_gets_a_ticket_for_an_application_that_it_may_c
     let (asked, request) = ask(&consumer, "ledger", NOW);
     let answered = answer(&test, &request, NOW).await.unwrap();
     let body = serde_json::to_vec(&answered).unwrap();
-    let granted = consumer.granted(asked, &body).unwrap();
+    let granted = consumer.read_response(asked, &body).unwrap();
     assert_eq!(granted.response().expires, millis(NOW) + 3_600_000);
 }
 

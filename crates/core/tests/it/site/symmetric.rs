@@ -111,7 +111,7 @@ impl World {
         let Some(TicketResult::Granted(response)) = tickets.await.unwrap().pop() else {
             panic!("refused");
         };
-        let granted = self.consumer.granted_in_session("ledger", *response);
+        let granted = self.consumer.read_session_response("ledger", *response);
         let presented = granted.unwrap().present(millis(now), &mut SystemEntropy);
         presented.unwrap().1
     }
@@ -144,14 +144,16 @@ async fn a_service_gets_tickets_that_the_provider_opens_with_its_ticket_keys() {
             panic!("refused");
         };
         assert_eq!(response.expires, millis(NOW) + 3_600_000);
-        let granted = world.consumer.granted_in_session("ledger", *response);
+        let granted = world.consumer.read_session_response("ledger", *response);
         let presented = granted.unwrap().present(millis(NOW), &mut SystemEntropy);
         let (presenting, body) = presented.unwrap();
         let accepted = world.provider.accept(body.as_bytes(), millis(NOW)).unwrap();
         let accepted = accepted.acknowledge(millis(NOW), &mut SystemEntropy);
         let accepted = accepted.unwrap();
         assert_eq!(accepted.auth_data.get(), r#"{"team":7}"#);
-        let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+        let here = presenting
+            .read_acknowledgement(accepted.answer.as_bytes())
+            .unwrap();
         assert_eq!(here.secret, accepted.credentials.secret);
     }
     assert_eq!(world.test.audit().await.len(), before, "not audited");

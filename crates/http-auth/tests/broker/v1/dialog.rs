@@ -148,7 +148,7 @@ async fn an_error_names_the_party_that_caused_it() {
     assert_eq!(failure(client, &ledger).await, not_allowed);
     // A key that is not registered.
     let known = |name| {
-        move |it: &mut countersign_proto::broker::v1::master::V1Application| {
+        move |it: &mut countersign_proto::broker::v1::site::V1Application| {
             it.keys = vec![public(name)];
         }
     };

@@ -1,35 +1,36 @@
-//! What two applications use between them: the site chooses it from their lists.
+//! The algorithms of a ticket, which the site selects from both applications' lists.
 
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
 
-use super::master::V1Application;
 use super::message::V1AuthRequest;
+use super::site::V1Application;
 use super::{V1Refusal, choose, hawk};
 
-/// The cipher and the hash of a ticket. Both applications support them, and every later step can use them.
+/// The cipher and the hash of a ticket. Both applications support them, and every later step can
+/// use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agreed {
     /// The cipher of the ID object and of the acknowledgement.
     pub cipher: Cipher,
-    /// The hash that ticket and response are signed with, and later requests under Hawk.
+    /// The hash of the signatures of ticket and response, and of later requests with Hawk.
     pub hash: RsaHash,
 }
 
-/// What one application supports, the best first.
+/// The algorithms that one application supports, best first.
 #[derive(Debug, Clone)]
 pub(super) struct Lists {
     pub(super) hashes: Vec<RsaHash>,
     pub(super) ciphers: Vec<Cipher>,
 }
 
-/// Whether a ticket under this hash can be used: the site signs with it, and Hawk knows it.
+/// Whether a ticket can use this hash: the site can sign with it, and Hawk supports it.
 pub(super) fn is_usable(hash: RsaHash) -> bool {
-    hash.signs() && hawk::knows(hash)
+    hash.signs() && hawk::supports(hash)
 }
 
 impl Agreed {
-    /// What these two use between them by what is registered of them.
+    /// Selects the algorithms from those registered for both applications.
     ///
     /// # Errors
     /// [`V1Refusal::NoCommonCipher`], [`V1Refusal::NoCommonHash`].
@@ -54,7 +55,7 @@ impl Agreed {
     }
 }
 
-/// As [`choose`], but an empty list supports nothing.
+/// As [`choose`], but nothing is in common with an empty list.
 fn common<T: Copy + PartialEq>(first: &[T], second: &[T]) -> Option<T> {
     let some = !first.is_empty() && !second.is_empty();
     some.then(|| choose(first, second)).flatten()
@@ -68,7 +69,7 @@ impl Lists {
         }
     }
 
-    /// Without what the request does not name, where it gives lists.
+    /// Without the algorithms that the request does not list, if it has lists.
     pub(super) fn narrowed(mut self, request: &V1AuthRequest) -> Self {
         let names = |given: &Option<Vec<String>>, name: &str| {
             let named = |given: &Vec<String>| given.iter().any(|given| given == name);

@@ -1,8 +1,9 @@
-//! What two lists of preferences agree on.
+//! Selection from two lists of preferences.
 
-/// The item that both lists like best, by the rule of Serveros: where the first choices are the same, that
-/// one; otherwise the item with the smallest sum of places, a tie going to the shorter list's earlier one
-/// (of lists of equal length, the second's). An empty list takes whatever the other one likes best.
+/// Selects the preferred item of both lists by the rule of Serveros. If the first items are equal,
+/// it is that one. Otherwise it is the common item with the smallest sum of positions; of several,
+/// the first in the shorter list (in `second` if the lengths are equal). If one list is empty, it
+/// is the first item of the other.
 pub fn choose<T: Copy + PartialEq>(first: &[T], second: &[T]) -> Option<T> {
     let (best, other) = match (first.first(), second.first()) {
         (best, None) | (None, best) => return best.copied(),
@@ -19,7 +20,7 @@ pub fn choose<T: Copy + PartialEq>(first: &[T], second: &[T]) -> Option<T> {
         let there = long.iter().position(|other| other == item)?;
         Some((at + there, item))
     });
-    // Of several that are as good, `min_by_key` gives the first.
+    // `min_by_key` returns the first of several minima.
     common.min_by_key(|(sum, _)| *sum).map(|(_, item)| *item)
 }
 
@@ -30,7 +31,7 @@ mod tests {
     use super::choose;
 
     #[test]
-    fn lists_agree_as_recorded() {
+    fn choose_gives_the_recorded_results() {
         let recorded = include_str!("../../../../../vectors/serveros/primitives.json");
         let recorded: Value = serde_json::from_str(recorded).unwrap();
         let list = |value: &'_ Value| -> Vec<String> {

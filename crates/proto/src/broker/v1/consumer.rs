@@ -1,8 +1,9 @@
-//! The application that calls: gets a ticket and presents it.
+//! The consumer: gets a ticket from the site and presents it to a provider.
 //!
 //! ```text
-//! Consumer::ask ── Asked ── answered ── Granted ── present ── Presenting ── acknowledged ── Credentials
-//!                    └── Again: asks once more, with what the site supports
+//! V1Consumer::ask ── V1PendingRequest ── read_response ── V1IssuedTicket ── present
+//!                        └── Again: a new request with what the site supports
+//!   ── V1PendingPresentation ── read_acknowledgement ── V1Credentials
 //! ```
 
 use countersign_crypto::entropy::{Entropy, fresh};
@@ -12,52 +13,53 @@ use countersign_crypto::secret::SecretBytes;
 use data_encoding::BASE64;
 use serde::Deserialize;
 
-use super::master::V1Credentials;
 use super::message::{
     V1AcknowledgedNonces, V1Acknowledgement, V1AuthRequest, V1AuthResponse, V1IdObject, V1Nonce,
     V1Presentation, fresh_nonce,
 };
 use super::sealed::{read, write};
+use super::site::V1Credentials;
 use super::{V1Refusal, V1SealedMessage, limits};
 
-/// How often a consumer asks again with another cipher or hash: once for each.
-pub const MOST_RETRIES: u8 = 2;
+/// The maximum number of retries with another cipher or hash: one for each.
+pub const MAX_RETRIES: u8 = 2;
 
-/// An application's own key, and the site's.
+/// The consumer's keys and the site's public keys.
 pub struct V1Consumer {
-    /// Its id.
+    /// The consumer's id.
     pub id: String,
-    /// Its keys, the newest first: it signs with that, and opens what is sealed to any.
+    /// The consumer's keys, newest first. It signs with the first and decrypts with any.
     pub keys: Vec<RsaKey>,
-    /// The site's keys, the newest first: it seals to that, and believes what any signed.
-    pub master: Vec<RsaPublicKey>,
-    /// Ciphers that it accepts, the best first.
+    /// The site's public keys, newest first. The consumer seals to the first and accepts signatures
+    /// by any.
+    pub site_keys: Vec<RsaPublicKey>,
+    /// The ciphers that the consumer accepts, best first.
     pub ciphers: Vec<Cipher>,
-    /// Hashes that it accepts, the best first.
+    /// The hashes that the consumer accepts, best first.
     pub hashes: Vec<RsaHash>,
 }
 
-/// Why a consumer has no credentials.
+/// Why a consumer got no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum V1ConsumerError {
-    /// The lists of ciphers, hashes or keys are empty, or hold nothing that can be used.
-    #[error("nothing can be said with these keys, ciphers and hashes")]
+    /// The lists of ciphers, hashes or keys are empty or contain nothing usable.
+    #[error("cannot make a request: no usable key, cipher or hash is configured")]
     CannotAsk,
-    /// The other end refused, with this status.
-    #[error("refused with status {0}")]
+    /// The other party refused, with this HTTP status.
+    #[error("the request was refused with status {0}")]
     Refused(u16),
-    /// There is no cipher or hash that both know.
-    #[error("no cipher or hash in common")]
+    /// The parties support no common cipher or hash.
+    #[error("the parties have no cipher or hash in common")]
     NothingInCommon,
-    /// The answer is not the site's, or not to this question, or makes no sense.
-    #[error("the answer is not to be believed")]
+    /// The response is not signed by the site, does not answer this request, or is malformed.
+    #[error("the response failed verification")]
     FailedVerification,
-    /// The answer is too old or of the future: one of the clocks is wrong.
-    #[error("the answer is stale: compare the clocks")]
+    /// The response's time differs too much from the local clock.
+    #[error("the response is too old or in the future; compare the clocks")]
     Stale,
 }
 
-/// Asked, and not answered yet.
+/// A request that was sent and has no response yet.
 #[derive(Debug)]
 pub struct V1PendingRequest {
     request: V1AuthRequest,
@@ -66,12 +68,12 @@ pub struct V1PendingRequest {
     retries: u8,
 }
 
-/// What an answer of the site leads to.
+/// What the consumer does after a response.
 #[derive(Debug)]
 pub enum ResponseAction {
-    /// A ticket.
+    /// The site issued a ticket: present it.
     Granted(Box<V1IssuedTicket>),
-    /// Ask again: send this.
+    /// Send this new request.
     Again(Box<V1PendingRequest>, V1SealedMessage),
 }
 
@@ -83,14 +85,14 @@ pub struct V1IssuedTicket {
     hash: RsaHash,
 }
 
-/// Presented, and not acknowledged yet.
+/// A presentation that was sent and has no acknowledgement yet.
 #[derive(Debug)]
 pub struct V1PendingPresentation {
     granted: V1IssuedTicket,
     final_nonce: V1Nonce,
     iv: [u8; IV_LENGTH],
     /// When it was presented, in milliseconds since 1970.
-    at: u64,
+    presented_at: u64,
 }
 
 #[derive(Deserialize)]
@@ -105,8 +107,8 @@ struct Supported {
 }
 
 impl V1Consumer {
-    /// Asks for a ticket for `requested`; `now` is in milliseconds since 1970. What is sent is the JSON of the
-    /// sealed message, as the parameter `authRequest` of a query.
+    /// Requests a ticket for the provider `requested`. `now` is in milliseconds since 1970. Send
+    /// the returned message as JSON in the query parameter `authRequest`.
     ///
     /// # Errors
     /// [`V1ConsumerError::CannotAsk`].
@@ -139,7 +141,7 @@ impl V1Consumer {
             supported_hashes: Some(names(&self.hashes, RsaHash::name)),
             supported_ciphers: Some(names(&self.ciphers, Cipher::name)),
         };
-        let (Some(own), Some(to)) = (self.keys.first(), self.master.first()) else {
+        let (Some(own), Some(to)) = (self.keys.first(), self.site_keys.first()) else {
             return Err(V1ConsumerError::CannotAsk);
         };
         let sealed = write(&request)
@@ -154,12 +156,13 @@ impl V1Consumer {
         Ok((asked, sealed))
     }
 
-    /// Reads what the site answered to the question.
+    /// Reads the site's response.
     ///
     /// # Errors
-    /// [`V1ConsumerError`]. After 409 and 490 the consumer asks again, [`MOST_RETRIES`] times at most: nobody has
-    /// signed such an answer, and whoever can send one may only lead the consumer to what it accepts anyway.
-    pub fn answered(
+    /// [`V1ConsumerError`]. After status 409 or 490 the consumer retries, at most [`MAX_RETRIES`]
+    /// times. Such a response is not signed: an attacker who forges it can only select a cipher or
+    /// hash that the consumer accepts anyway.
+    pub fn read_response(
         &self,
         asked: V1PendingRequest,
         status: u16,
@@ -169,7 +172,7 @@ impl V1Consumer {
     ) -> Result<ResponseAction, V1ConsumerError> {
         match status {
             200 => self.granted(&asked, body, now).map(ResponseAction::Granted),
-            409 | 490 if asked.retries < MOST_RETRIES => {
+            409 | 490 if asked.retries < MAX_RETRIES => {
                 let unsupported: Unsupported =
                     serde_json::from_slice(body).map_err(|_| V1ConsumerError::Refused(status))?;
                 let supported = &unsupported.more.supported;
@@ -186,7 +189,7 @@ impl V1Consumer {
                     hash = *known.ok_or(V1ConsumerError::NothingInCommon)?;
                 }
                 if (cipher, hash) == (asked.cipher, asked.hash) {
-                    // It is not what was asked with that they object to.
+                    // The site objects to something that a retry would not change.
                     return Err(V1ConsumerError::NothingInCommon);
                 }
                 let (retries, requested) = (asked.retries + 1, asked.request.requested);
@@ -204,20 +207,20 @@ impl V1Consumer {
         body: &[u8],
         now: u64,
     ) -> Result<Box<V1IssuedTicket>, V1ConsumerError> {
-        let distrust = V1ConsumerError::FailedVerification;
-        let sealed: V1SealedMessage = serde_json::from_slice(body).map_err(|_| distrust.clone())?;
-        let signed = |hash: &&RsaHash| sealed.signed_by(**hash, &self.master).is_some();
-        let hash = *self.hashes.iter().find(signed).ok_or(distrust.clone())?;
+        let failed = V1ConsumerError::FailedVerification;
+        let sealed: V1SealedMessage = serde_json::from_slice(body).map_err(|_| failed.clone())?;
+        let signed = |hash: &&RsaHash| sealed.signed_by(**hash, &self.site_keys).is_some();
+        let hash = *self.hashes.iter().find(signed).ok_or(failed.clone())?;
         let opened = sealed.open(&self.keys, &self.ciphers);
-        let opened = opened.map_err(|_| distrust.clone())?;
-        let response: V1AuthResponse = read(&opened.text).ok_or(distrust.clone())?;
+        let opened = opened.map_err(|_| failed.clone())?;
+        let response: V1AuthResponse = read(&opened.text).ok_or(failed.clone())?;
         let request = &asked.request;
         let ours = response.hash == hash.name()
             && response.requester_nonce == request.nonce
             && response.requester == request.requester
             && response.requested == request.requested;
         if !ours {
-            return Err(distrust);
+            return Err(failed);
         }
         if response.ts.abs_diff(now) > limits::TOLERANCE || now > response.expires {
             return Err(V1ConsumerError::Stale);
@@ -225,11 +228,11 @@ impl V1Consumer {
         let once = &response.one_time_credentials;
         let cipher = once.cipher.parse().ok();
         let cipher = cipher.filter(|cipher| self.ciphers.contains(cipher));
-        // What both applications go by afterwards.
+        // Both applications use this hash afterwards.
         let hash = once.hash.parse().ok();
         let hash = hash.filter(|hash| self.hashes.contains(hash));
         let (Some(cipher), Some(hash)) = (cipher, hash) else {
-            return Err(distrust);
+            return Err(failed);
         };
         Ok(Box::new(V1IssuedTicket {
             response,
@@ -244,16 +247,16 @@ fn names<T: Copy>(list: &[T], name: impl Fn(T) -> &'static str) -> Vec<String> {
 }
 
 impl V1IssuedTicket {
-    /// The answer of the site.
+    /// The site's response.
     #[must_use]
     pub fn response(&self) -> &V1AuthResponse {
         &self.response
     }
 
-    /// Presents the ticket: the JSON body for the provider.
+    /// Presents the ticket. Returns the JSON body to send to the provider.
     ///
     /// # Errors
-    /// [`V1ConsumerError::FailedVerification`] when the site's one-time credentials are of no use.
+    /// [`V1ConsumerError::FailedVerification`] if the site's one-time credentials are unusable.
     pub fn present(
         self,
         now: u64,
@@ -269,20 +272,20 @@ impl V1IssuedTicket {
             iv: BASE64.encode(&iv),
             ts: now,
         };
-        let distrust = V1ConsumerError::FailedVerification;
-        let text = write(&object).map_err(|_| distrust.clone())?;
+        let failed = V1ConsumerError::FailedVerification;
+        let text = write(&object).map_err(|_| failed.clone())?;
         let (key, first) = self.once()?;
         let enciphered = self.cipher.encrypt(key.expose(), &first, text.expose());
         let presentation = V1Presentation {
-            id: BASE64.encode(&enciphered.map_err(|_| distrust.clone())?),
+            id: BASE64.encode(&enciphered.map_err(|_| failed.clone())?),
             ticket: response.ticket.clone(),
         };
-        let body = serde_json::to_string(&presentation).map_err(|_| distrust)?;
+        let body = serde_json::to_string(&presentation).map_err(|_| failed)?;
         let presenting = V1PendingPresentation {
             granted: self,
             final_nonce,
             iv,
-            at: now,
+            presented_at: now,
         };
         Ok((presenting, body))
     }
@@ -298,12 +301,17 @@ impl V1IssuedTicket {
 }
 
 impl V1PendingPresentation {
-    /// Reads what the provider answered.
+    /// Verifies the provider's acknowledgement.
     ///
     /// # Errors
-    /// [`V1ConsumerError::Refused`], or [`V1ConsumerError::FailedVerification`] when it could not read the ticket;
-    /// [`V1ConsumerError::Stale`] when it says to have read it at a time at which it must have refused it.
-    pub fn acknowledged(self, status: u16, body: &[u8]) -> Result<V1Credentials, V1ConsumerError> {
+    /// [`V1ConsumerError::Refused`]; [`V1ConsumerError::FailedVerification`] if it does not prove
+    /// that the provider decrypted the ticket; [`V1ConsumerError::Stale`] if its time is too far
+    /// from the presentation.
+    pub fn read_acknowledgement(
+        self,
+        status: u16,
+        body: &[u8],
+    ) -> Result<V1Credentials, V1ConsumerError> {
         if status != 200 {
             return Err(V1ConsumerError::Refused(status));
         }
@@ -311,12 +319,12 @@ impl V1PendingPresentation {
             .nonces(body)
             .ok_or(V1ConsumerError::FailedVerification)?;
         let response = self.granted.response;
-        let said = (nonces.server_nonce, nonces.requester_nonce);
+        let received = (nonces.server_nonce, nonces.requester_nonce);
         let expected = (response.server_nonce, response.requester_nonce);
-        if said != expected || nonces.final_nonce != self.final_nonce {
+        if received != expected || nonces.final_nonce != self.final_nonce {
             return Err(V1ConsumerError::FailedVerification);
         }
-        if nonces.ts.abs_diff(self.at) > limits::TOLERANCE {
+        if nonces.ts.abs_diff(self.presented_at) > limits::TOLERANCE {
             return Err(V1ConsumerError::Stale);
         }
         Ok(V1Credentials {

@@ -1,5 +1,5 @@
-//! Hawk 1: how requests are signed with the secret that a ticket brought. Payloads are signed where their
-//! sender gives a hash of them.
+//! Hawk 1: HTTP request authentication with the shared secret of a ticket. The payload is covered
+//! if the sender includes its hash.
 
 use countersign_crypto::hash::sha256;
 use countersign_crypto::mac::{MacHash, MacKey};
@@ -7,77 +7,77 @@ use countersign_crypto::rsa::RsaHash;
 use countersign_crypto::secret::{Secret, SecretText};
 use data_encoding::BASE64;
 
-/// How far two clocks may be apart, in seconds. Exactly this far is not too far.
+/// The maximum difference between two clocks, in seconds. This difference itself is accepted.
 pub const TOLERANCE: u64 = 60;
 
-/// The longest header that is read, in bytes.
+/// The maximum length of a header, in bytes.
 const MAX_LENGTH: usize = 4_096;
 
-/// What is signed of a request.
+/// The signed parts of an HTTP request.
 #[derive(Debug, Clone, Copy)]
 pub struct HawkRequest<'a> {
-    /// As it is sent.
+    /// The method as sent.
     pub method: &'a str,
     /// Path and query.
     pub target: &'a str,
-    /// Without the port.
+    /// The host without the port.
     pub host: &'a str,
-    /// As it was connected to.
+    /// The port that the client connected to.
     pub port: u16,
 }
 
-/// The members of a header.
+/// The members of an `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Names the secret.
+    /// The id of the secret.
     pub id: String,
-    /// When it was made, in seconds since 1970.
+    /// When the header was made, in seconds since 1970.
     pub ts: u64,
-    /// Drawn for this request alone.
+    /// A random value, used for this request only.
     pub nonce: String,
     /// The hash of the payload.
     pub hash: Option<String>,
-    /// Whatever the application adds.
+    /// Application-specific data.
     pub ext: Option<String>,
-    /// The application that the credentials were issued to, where it says so.
+    /// The application that the credentials were issued to.
     pub app: Option<String>,
-    /// The application that delegated them. It is signed beside `app` alone.
+    /// The application that delegated the credentials. It is signed only together with `app`.
     pub dlg: Option<String>,
     mac: Vec<u8>,
 }
 
-/// Why a header is not accepted. Its texts are those of Hawk's own middleware.
+/// Why a header is not accepted. The texts are those of Hawk's own middleware.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HawkError {
-    /// There is none, or of another scheme.
+    /// There is no header, or it uses another scheme.
     #[error("Unauthorized")]
     None,
-    /// It cannot be read.
+    /// The header is malformed.
     #[error("Bad header format")]
     Format,
-    /// Nobody presented a ticket of this id.
+    /// No ticket with this id was presented.
     #[error("No Credentials Found.")]
     Unknown,
-    /// The ticket is over.
+    /// The ticket has expired.
     #[error("Credentials Expired")]
     Expired,
-    /// Not of this request, or not with this secret.
+    /// The MAC is of another request or was made with another secret.
     #[error("Bad mac")]
     Mac,
-    /// Made too long ago, or in the future.
+    /// The time is too old or in the future.
     #[error("Stale timestamp")]
     Stale,
-    /// The same header came before.
+    /// The same header was used before.
     #[error("Invalid nonce")]
     Replayed,
-    /// Hawk does not go with the hash that the two applications agreed on.
+    /// Hawk does not support the hash that the applications agreed on.
     #[error("Unknown algorithm")]
     Algorithm,
 }
 
-/// Whether requests can be signed under this hash: Hawk 1 has two.
+/// Whether Hawk supports this hash: Hawk 1 has two.
 #[must_use]
-pub fn knows(hash: RsaHash) -> bool {
+pub fn supports(hash: RsaHash) -> bool {
     algorithm(hash).is_some()
 }
 
@@ -91,22 +91,22 @@ fn algorithm(hash: RsaHash) -> Option<MacHash> {
 
 fn key(secret: &SecretText, hash: RsaHash) -> Result<MacKey, HawkError> {
     let hash = algorithm(hash).ok_or(HawkError::Algorithm)?;
-    // The text itself, not what it decodes to.
+    // The key is the text itself, not its decoded form.
     Ok(MacKey::new(hash, secret.expose().as_bytes()))
 }
 
-/// The longest key that HMAC-SHA256 takes as it is, in bytes.
+/// The block length of SHA-256, in bytes: the longest key that HMAC uses unchanged.
 const BLOCK: usize = 64;
 
-/// What HMAC-SHA256 makes of a secret that is longer than its block (RFC 2104, section 2): whoever verifies need
-/// keep no more. `None` of a secret that is not, as those of tickets are.
+/// The key that HMAC-SHA256 derives from a secret longer than its block (RFC 2104, section 2), so
+/// that a verifier can store less. `None` for a shorter secret; the secrets of tickets are longer.
 #[must_use]
 pub fn digest(secret: &SecretText) -> Option<Secret<32>> {
     let secret = secret.expose().as_bytes();
     (secret.len() > BLOCK).then(|| Secret::from_bytes(sha256(secret)))
 }
 
-/// A time (seconds), a nonce, and what else is signed of every header.
+/// The text that the MAC covers: time in seconds, nonce, and the other members.
 fn normalized(
     (ts, nonce): (u64, &str),
     request: &HawkRequest<'_>,
@@ -124,8 +124,8 @@ fn normalized(
     )
 }
 
-/// The value of the header `Authorization` for a request; `ts` in seconds since 1970, `nonce` fresh, of
-/// letters and digits.
+/// The value of the header `Authorization` for a request. `ts` is in seconds since 1970; `nonce` is
+/// fresh and consists of letters and digits.
 ///
 /// # Errors
 /// [`HawkError::Algorithm`].
@@ -144,7 +144,7 @@ pub fn sign(
 }
 
 impl Header {
-    /// Reads the value of `Authorization`.
+    /// Parses the value of `Authorization`.
     ///
     /// # Errors
     /// [`HawkError::None`] for another scheme, [`HawkError::Format`].
@@ -200,8 +200,9 @@ impl Header {
         })
     }
 
-    /// Checks that whoever has the secret made it for this request, lately; `now` in seconds since 1970.
-    /// Whether the nonce is new is for a [`ReplayCache`](crate::replay::ReplayCache) to say.
+    /// Verifies that the header was recently made for this request with the secret. `now` is in
+    /// seconds since 1970. The caller must still look the nonce up in a
+    /// [`ReplayCache`](crate::replay::ReplayCache).
     ///
     /// # Errors
     /// [`HawkError::Mac`], [`HawkError::Stale`], [`HawkError::Algorithm`].
@@ -215,7 +216,7 @@ impl Header {
         self.verify_under(&key(secret, hash)?, request, now)
     }
 
-    /// The same by the [`digest`] of a secret, under SHA-256.
+    /// As [`Self::verify`], with the [`digest`] of a secret, under SHA-256.
     ///
     /// # Errors
     /// [`HawkError::Mac`], [`HawkError::Stale`].
@@ -249,8 +250,8 @@ impl Header {
         Ok(())
     }
 
-    /// Whether the payload is the one that was signed, by SHA-256; also when none was. `kind` is the field
-    /// `Content-Type`, or nothing.
+    /// Whether the payload matches the signed hash (SHA-256), or no hash was signed. `kind` is the
+    /// value of `Content-Type`, or empty.
     #[must_use]
     pub fn covers(&self, kind: &str, payload: &[u8]) -> bool {
         let Some(hash) = &self.hash else {

@@ -1,22 +1,22 @@
-//! Every limit of edition v1, with its reason.
+//! Every limit of edition v1 and its reason.
 
-/// How far two clocks may be apart, in milliseconds: what is older or newer is stale. Exactly this far is
-/// not (Serveros).
+/// The maximum difference between two clocks, in milliseconds. As in Serveros, this difference
+/// itself is accepted.
 pub const TOLERANCE: u64 = 60_000;
 
-/// The longest sealed message that is read, in characters: a request with lists of everything has 3,700, and
-/// 16 KiB of request target must be taken.
+/// The maximum length of a sealed message, in bytes. A request with complete lists has 3,700, and a
+/// request target of 16 KiB must be accepted.
 pub const SEALED: usize = 24_576;
 
-/// The longest name of a cipher or hash that is repeated to whoever sent it, in bytes.
+/// The maximum length of a cipher or hash name that a refusal repeats, in bytes.
 pub const NAME: usize = 64;
 
-/// The longest id of an application, in bytes.
+/// The maximum length of an application's id, in bytes.
 pub const ID: usize = 128;
 
-/// The most keys that a lock is tried with, the newest first: as many as an application may have registered. Each
-/// costs an RSA private operation.
+/// The maximum number of keys that decryption tries, newest first: as many as an application may
+/// register. Each try costs an RSA private-key operation.
 pub const KEYS: usize = 8;
 
-/// Nonces are below this: integers that every JSON implementation keeps exactly.
+/// Nonces are below this bound, so that every JSON implementation represents them exactly.
 pub const NONCE_BOUND: u64 = 1 << 53;

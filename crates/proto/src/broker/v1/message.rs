@@ -1,4 +1,4 @@
-//! The five messages, as JSON. Every field has one type here; members that nobody knows are ignored.
+//! The five messages, as JSON. Every field has one type. Unknown fields are ignored.
 
 use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::secret::SecretText;
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::limits;
 use super::sealed::V1SealedMessage;
 
-/// An integer that every JSON implementation keeps exactly.
+/// An integer that every JSON implementation represents exactly.
 pub type V1Nonce = u64;
 
 pub(super) fn fresh_nonce(entropy: &mut dyn Entropy) -> V1Nonce {
@@ -19,53 +19,54 @@ pub(super) fn fresh_nonce(entropy: &mut dyn Entropy) -> V1Nonce {
     drawn + 1
 }
 
-/// What the consumer asks of the site.
+/// The consumer's request to the site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct V1AuthRequest {
-    /// Who asks.
+    /// The consumer's id.
     pub requester: String,
-    /// Whom the ticket is for.
+    /// The provider's id.
     pub requested: String,
-    /// The requester's nonce.
+    /// The consumer's nonce.
     #[serde(deserialize_with = "whole")]
     pub nonce: V1Nonce,
-    /// When it was made, in milliseconds since 1970. What is no number is no time.
+    /// When the request was made, in milliseconds since 1970. A time that is not a number is
+    /// rejected.
     #[serde(default, deserialize_with = "time")]
     pub ts: u64,
-    /// The hash of its signature.
+    /// The hash of the request's signature.
     #[serde(default, deserialize_with = "name")]
     pub hash: String,
-    /// Hashes that the requester supports, the best first; `None` where it does not say. Names that the site
-    /// does not know may be among them.
+    /// The hashes that the consumer supports, best first; `None` if it does not list them. The list
+    /// may contain names that the site does not know.
     #[serde(default, deserialize_with = "names")]
     pub supported_hashes: Option<Vec<String>>,
-    /// The same of ciphers.
+    /// The ciphers that the consumer supports; otherwise as `supported_hashes`.
     #[serde(default, deserialize_with = "names")]
     pub supported_ciphers: Option<Vec<String>>,
 }
 
-/// Keys for one text each way between the two applications: the ID object and the acknowledgement.
+/// Key material for one message each way: the ID object and the acknowledgement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct V1OneTimeCredentials {
     /// Base64 of the key.
     #[serde(with = "secret")]
     pub key: SecretText,
-    /// Base64 of the vector of the ID object.
+    /// Base64 of the ID object's initialisation vector.
     pub iv: String,
-    /// The cipher of both texts.
+    /// The cipher of both messages.
     pub cipher: String,
-    /// The hash that requests are signed with afterwards.
+    /// The hash that later requests are signed with.
     pub hash: String,
 }
 
-/// What the site tells the provider.
+/// What the site sends to the provider, inside the ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct V1Ticket {
-    /// Whose it is.
+    /// The consumer's id.
     pub requester: String,
-    /// For whom.
+    /// The provider's id.
     pub requested: String,
     /// The site's nonce.
     #[serde(deserialize_with = "whole")]
@@ -73,33 +74,33 @@ pub struct V1Ticket {
     /// The nonce of the request.
     #[serde(deserialize_with = "whole")]
     pub requester_nonce: V1Nonce,
-    /// Names the secret afterwards: Base64 of 64 bytes.
+    /// The id of the shared secret: Base64 of 64 bytes.
     pub id: String,
-    /// What both applications share: Base64 of 64 bytes, used as this text.
+    /// The shared secret: Base64 of 64 bytes. The text itself is the key.
     #[serde(with = "secret")]
     pub secret: SecretText,
-    /// For the presentation.
+    /// Keys for the presentation.
     pub one_time_credentials: V1OneTimeCredentials,
-    /// The hash of its signature, and of what is signed with the secret.
+    /// The hash of the ticket's signature, and of later signatures with the secret.
     pub hash: String,
-    /// When it was made, by the site's clock.
+    /// When the ticket was made, in milliseconds since 1970 by the site's clock.
     #[serde(deserialize_with = "whole")]
     pub ts: u64,
-    /// Until when it is good, by the site's clock.
+    /// The end of the ticket's lifetime, in milliseconds since 1970 by the site's clock.
     #[serde(deserialize_with = "whole")]
     pub expires: u64,
-    /// What the site knows of the requester.
+    /// The site's data about the consumer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_data: Option<Box<RawValue>>,
 }
 
-/// What the site tells the consumer: the same, and the ticket.
+/// The site's response to the consumer: the ticket's fields, and the sealed ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct V1AuthResponse {
-    /// Whose the ticket is.
+    /// The consumer's id.
     pub requester: String,
-    /// For whom.
+    /// The provider's id.
     pub requested: String,
     /// The site's nonce.
     #[serde(deserialize_with = "whole")]
@@ -112,7 +113,7 @@ pub struct V1AuthResponse {
     /// As in the ticket.
     #[serde(with = "secret")]
     pub secret: SecretText,
-    /// When it was made, by the site's clock.
+    /// When it was made, in milliseconds since 1970 by the site's clock.
     #[serde(deserialize_with = "whole")]
     pub ts: u64,
     /// As in the ticket.
@@ -126,20 +127,20 @@ pub struct V1AuthResponse {
     pub ticket: V1SealedMessage,
 }
 
-/// What the consumer shows the provider.
+/// What the consumer sends to the provider.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct V1Presentation {
-    /// Base64 of the enciphered [`V1IdObject`].
+    /// Base64 of the encrypted [`V1IdObject`].
     pub id: String,
-    /// As it came from the site.
+    /// The ticket, as the site sent it.
     pub ticket: V1SealedMessage,
 }
 
-/// Proves that the consumer knows what is in the ticket.
+/// Proves that the consumer knows the ticket's secrets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct V1IdObject {
-    /// Who presents.
+    /// The consumer's id.
     pub id: String,
     /// As in the ticket.
     #[serde(deserialize_with = "whole")]
@@ -150,21 +151,21 @@ pub struct V1IdObject {
     /// The consumer's second nonce.
     #[serde(deserialize_with = "whole")]
     pub final_nonce: V1Nonce,
-    /// Base64 of the vector for the acknowledgement.
+    /// Base64 of the acknowledgement's initialisation vector.
     pub iv: String,
-    /// When it was made.
+    /// When it was made, in milliseconds since 1970.
     #[serde(deserialize_with = "whole")]
     pub ts: u64,
 }
 
-/// What the provider answers.
+/// The provider's response to a presentation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct V1Acknowledgement {
-    /// Base64 of the enciphered [`V1AcknowledgedNonces`].
+    /// Base64 of the encrypted [`V1AcknowledgedNonces`].
     pub message: String,
 }
 
-/// Proves that the provider could read the ticket.
+/// Proves that the provider decrypted the ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct V1AcknowledgedNonces {
@@ -177,7 +178,7 @@ pub struct V1AcknowledgedNonces {
     /// As in the ID object.
     #[serde(deserialize_with = "whole")]
     pub final_nonce: V1Nonce,
-    /// When it was made.
+    /// When it was made, in milliseconds since 1970.
     #[serde(deserialize_with = "whole")]
     pub ts: u64,
 }
@@ -188,15 +189,15 @@ pub(super) fn random_text(length: usize, entropy: &mut dyn Entropy) -> SecretTex
     BASE64.encode(&bytes).into()
 }
 
-/// A whole number, also where it is spelled with a fraction or an exponent: `2e3` and `2000.0` are 2000.
+/// Deserialises an integer, also one with a fraction or an exponent: `2e3` and `2000.0` are 2000.
 fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let number = Box::<RawValue>::deserialize(from)?;
     whole_of(number.get()).ok_or_else(|| D::Error::custom("a whole number"))
 }
 
-/// Read from its text: as floating point a large one would become another.
+/// Parses the text: a floating-point number would change large integers.
 fn whole_of(text: &str) -> Option<u64> {
-    /// The most places that an exponent moves: 10 to the power of 20 is no `u64` any more.
+    /// The maximum exponent: 10 to the power of 20 exceeds `u64`.
     const MOST_PLACES: usize = 20;
 
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
@@ -206,8 +207,8 @@ fn whole_of(text: &str) -> Option<u64> {
     let digits = match exponent < 0 {
         true => {
             let at = whole.len().checked_sub(places)?;
-            let (kept, moved) = whole.split_at_checked(at)?;
-            (only_zeros(moved) && only_zeros(fraction)).then(|| kept.to_owned())?
+            let (digits, moved) = whole.split_at_checked(at)?;
+            (only_zeros(moved) && only_zeros(fraction)).then(|| digits.to_owned())?
         }
         false if places > MOST_PLACES => return only_zeros(mantissa).then_some(0),
         false => {
@@ -229,7 +230,8 @@ fn time<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     Ok(whole_of(value.get()).unwrap_or(0))
 }
 
-/// A list of names. Some implementations write a list with gaps as an object whose members are its places.
+/// Deserialises a list of names. Some implementations write a sparse list as an object whose keys
+/// are the indices.
 fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
     let items: Vec<Value> = match Value::deserialize(from)? {
         Value::Null => return Ok(None),
@@ -271,7 +273,7 @@ mod tests {
     use super::whole_of;
 
     #[test]
-    fn a_whole_number_is_read_from_each_of_its_spellings() {
+    fn an_integer_is_read_from_each_of_its_spellings() {
         for (text, number) in [
             ("0", Some(0)),
             ("9007199254740991", Some(9_007_199_254_740_991)),

@@ -1,21 +1,21 @@
-//! Edition v1: the messages of Serveros 0.3, with those of its holes closed that can be closed without
-//! changing a byte of what honest applications say.
+//! Edition v1: the messages of Serveros 0.3. It fixes those weaknesses that can be fixed without
+//! changing a byte of what conforming applications send.
 //!
-//! | hole | here |
+//! | weakness | here |
 //! |---|---|
-//! | decrypted before it is verified | the provider and the consumer know the only signer, and verify first; the site, which does not, answers all that is not verified with one error |
-//! | texts of parsers in errors | errors are of [`V1Refusal`] alone |
-//! | types that change on the way | every field has one type; a time is a number |
-//! | no replay cache, no audience, no expiry | [`provider::V1VerifiedPresentation`] names its ticket, which is for this provider, by its requester, and not over |
-//! | retries without end | [`consumer::MOST_RETRIES`] |
-//! | weak digests and ciphers | MD5, SHA-1 signatures, and ciphers of 64-bit blocks are not made |
+//! | decryption before verification | provider and consumer know the signer and verify first; the site cannot, and answers every verification failure with the same error |
+//! | parser messages in errors | errors are [`V1Refusal`] values only |
+//! | fields with varying types | every field has one type; a time is a number |
+//! | no replay cache, audience or expiry | [`provider::V1VerifiedPresentation`] identifies its ticket; the provider verifies audience, consumer and expiry |
+//! | unlimited retries | [`consumer::MAX_RETRIES`] |
+//! | weak digests and ciphers | MD5, SHA-1 signatures and 64-bit block ciphers are not produced |
 
 pub mod consumer;
 pub mod hawk;
 pub mod limits;
-pub mod master;
 pub mod message;
 pub mod provider;
+pub mod site;
 
 mod agreed;
 mod choose;

@@ -1,8 +1,9 @@
-//! The application that is called: accepts tickets.
+//! The provider: verifies and accepts tickets.
 //!
 //! ```text
-//! Unverified::read ── (cheap checks: its digest) ── Provider::open ── Opened ── prove ── Presented
-//!   ── (not presented before: the ticket store says so) ── acknowledge
+//! V1UnverifiedPresentation::read ── (cheap checks of its digest) ── V1Provider::open
+//!   ── DecryptedTicket ── verify_id_object ── V1VerifiedPresentation
+//!   ── (the replay cache has not seen the ticket) ── acknowledge
 //! ```
 
 use countersign_crypto::hash::sha256;
@@ -12,32 +13,33 @@ use countersign_crypto::secret::SecretBytes;
 use data_encoding::BASE64;
 use serde_json::value::RawValue;
 
-use super::master::V1Credentials;
 use super::message::{
     V1AcknowledgedNonces, V1Acknowledgement, V1IdObject, V1Presentation, V1Ticket,
 };
-use super::sealed::{NotOpened, V1SealedMessage, read, repeatable, write};
+use super::sealed::{DecryptError, V1SealedMessage, read, safe_to_repeat, write};
+use super::site::V1Credentials;
 use super::{V1Refusal, limits};
 
-/// An application's own keys, and the site's.
+/// The provider's keys and the site's public keys.
 pub struct V1Provider {
-    /// Its id.
+    /// The provider's id.
     pub id: String,
-    /// Its keys, the newest first. A ticket may be sealed to any.
+    /// The provider's keys, newest first. A ticket may be sealed to any.
     pub keys: Vec<RsaKey>,
-    /// The site's keys, of which one must have signed the ticket.
-    pub master: Vec<RsaPublicKey>,
-    /// Ciphers that it accepts, the best first.
+    /// The site's public keys. One of them must have signed the ticket.
+    pub site_keys: Vec<RsaPublicKey>,
+    /// The ciphers that the provider accepts, best first.
     pub ciphers: Vec<Cipher>,
-    /// Hashes that it accepts, the best first.
+    /// The hashes that the provider accepts, best first.
     pub hashes: Vec<RsaHash>,
 }
 
-/// A presentation that was read. Nothing of it is verified, and reading it took no public-key operation.
+/// A presentation that was parsed and not verified. Parsing does no public-key operation.
 #[derive(Debug)]
 pub struct V1UnverifiedPresentation(V1Presentation);
 
-/// A presentation whose ticket is the site's, for this provider. Whether its sender is the requester is not known.
+/// A decrypted ticket for this provider with a verified signature of the site. The presenter is not
+/// authenticated yet.
 #[derive(Debug)]
 pub struct DecryptedTicket {
     id: String,
@@ -45,8 +47,8 @@ pub struct DecryptedTicket {
     hash: RsaHash,
 }
 
-/// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
-/// yet: [`Self::id`] names it.
+/// A verified ticket for this provider, presented by its consumer. The caller must still check that
+/// the ticket [`Self::id`] was not presented before.
 #[derive(Debug)]
 pub struct V1VerifiedPresentation {
     made: u64,
@@ -55,19 +57,19 @@ pub struct V1VerifiedPresentation {
     acknowledgement: V1Acknowledgement,
 }
 
-/// Somebody who proved to be this application, and what they share with us from now on.
+/// A consumer that was authenticated, and the secret that it shares with this provider.
 #[derive(Debug)]
 pub struct V1Accepted {
-    /// The consumer, and the secret that its requests are signed with.
+    /// The consumer's id, and the secret that signs its requests.
     pub credentials: V1Credentials,
-    /// What the site knows of it.
+    /// The site's data about the consumer.
     pub auth_data: Option<Box<RawValue>>,
-    /// What to answer, as JSON.
+    /// The response to the consumer, as JSON.
     pub answer: String,
 }
 
 impl V1UnverifiedPresentation {
-    /// Reads the JSON body of the request.
+    /// Parses the JSON body of the request.
     ///
     /// # Errors
     /// [`V1Refusal::NotVerified`].
@@ -80,8 +82,8 @@ impl V1UnverifiedPresentation {
         }
     }
 
-    /// Names the ticket before it is opened: the SHA-256 of its text and signature, of which neither can
-    /// be changed without the other.
+    /// Identifies the ticket before decryption: the SHA-256 of its text and signature, of which
+    /// neither can be changed without the other.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let V1SealedMessage { message, signature } = &self.0.ticket;
@@ -90,7 +92,7 @@ impl V1UnverifiedPresentation {
 }
 
 impl DecryptedTicket {
-    /// From when on the ticket is refused for its age or as over, in milliseconds since 1970.
+    /// The time from which the ticket is refused as stale or expired, in milliseconds since 1970.
     #[must_use]
     pub fn stale_from(&self) -> u64 {
         let aged = self.ticket.ts.saturating_add(limits::TOLERANCE);
@@ -99,23 +101,25 @@ impl DecryptedTicket {
 }
 
 impl V1Provider {
-    /// [`V1UnverifiedPresentation::read`], [`Self::open`] and [`Self::prove`].
+    /// [`V1UnverifiedPresentation::read`], [`Self::open`] and [`Self::verify_id_object`].
     ///
     /// # Errors
     /// As these.
     pub fn accept(&self, body: &[u8], now: u64) -> Result<V1VerifiedPresentation, V1Refusal> {
-        self.prove(self.open(V1UnverifiedPresentation::read(body)?)?, now)
+        self.verify_id_object(self.open(V1UnverifiedPresentation::read(body)?)?, now)
     }
 
-    /// Verifies that the ticket is the site's, and opens it. This takes all the public-key operations.
+    /// Verifies the site's signature and decrypts the ticket. This includes all public-key
+    /// operations.
     ///
     /// # Errors
-    /// [`V1Refusal::NotVerified`] for whatever is wrong before the site's signature was verified, and the same
-    /// for what makes no sense or is for another provider after that; others after that alone.
+    /// [`V1Refusal::NotVerified`] for every failure before the site's signature is verified, and
+    /// afterwards for a malformed ticket or one for another provider. Other refusals only after
+    /// that verification.
     pub fn open(&self, unverified: V1UnverifiedPresentation) -> Result<DecryptedTicket, V1Refusal> {
         let presentation = unverified.0;
         let signed = |hash: &RsaHash| {
-            let by = presentation.ticket.signed_by(*hash, &self.master);
+            let by = presentation.ticket.signed_by(*hash, &self.site_keys);
             by.is_some()
         };
         let hash = RsaHash::ALL.into_iter().find(signed);
@@ -130,8 +134,8 @@ impl V1Provider {
             .ticket
             .open(&self.keys, &self.ciphers)
             .map_err(|not| match not {
-                NotOpened::Garbled => V1Refusal::NotVerified,
-                NotOpened::Cipher(requested) => self.no_cipher(requested),
+                DecryptError::Malformed => V1Refusal::NotVerified,
+                DecryptError::Cipher(requested) => self.no_cipher(requested),
             })?;
         let ticket: V1Ticket = read(&opened.text).ok_or(V1Refusal::NotVerified)?;
         let ours = ticket.requested == self.id && ticket.id.len() <= limits::ID;
@@ -145,11 +149,13 @@ impl V1Provider {
         })
     }
 
-    /// Checks the ID object against its ticket, and the times of both. `now` is in milliseconds since 1970.
+    /// Verifies the ID object against its ticket, and the times of both. `now` is in milliseconds
+    /// since 1970.
     ///
     /// # Errors
-    /// [`V1Refusal::Nonces`] for whatever is wrong with the ID object, [`V1Refusal::Cipher`], [`V1Refusal::Stale`].
-    pub fn prove(
+    /// [`V1Refusal::Nonces`] for every failure of the ID object, [`V1Refusal::Cipher`],
+    /// [`V1Refusal::Stale`].
+    pub fn verify_id_object(
         &self,
         opened: DecryptedTicket,
         now: u64,
@@ -159,13 +165,13 @@ impl V1Provider {
         let named = once.cipher.parse::<Cipher>().ok();
         let cipher = named
             .filter(|cipher| self.ciphers.contains(cipher))
-            .ok_or_else(|| self.no_cipher(repeatable(&once.cipher)))?;
+            .ok_or_else(|| self.no_cipher(safe_to_repeat(&once.cipher)))?;
         let decode = |text: &str| {
             let decoded = BASE64.decode(text.as_bytes());
             decoded.map_err(|_| V1Refusal::Nonces)
         };
         let key = SecretBytes::from(decode(once.key.expose())?);
-        // One answer to whatever is wrong with the ID object: nothing authenticates it but what it says.
+        // Every failure gives the same error, since the ID object is not authenticated.
         let object = cipher
             .decrypt(key.expose(), &decode(&once.iv)?, &decode(&id)?)
             .map_err(|_| V1Refusal::Nonces)?;
@@ -215,7 +221,8 @@ impl V1Provider {
 }
 
 impl V1VerifiedPresentation {
-    /// Names the ticket: it may be accepted once, and has to be remembered until [`Self::forget`].
+    /// The id of the ticket. A ticket may be accepted once; remember the id until
+    /// [`Self::retain_until`].
     #[must_use]
     pub fn id(&self) -> &str {
         &self.credentials.id
@@ -223,17 +230,17 @@ impl V1VerifiedPresentation {
 
     /// When the site made the ticket, in milliseconds since 1970.
     #[must_use]
-    pub fn made(&self) -> u64 {
+    pub fn issued_at(&self) -> u64 {
         self.made
     }
 
-    /// From when on this ticket is refused for its age: it need not be remembered any longer.
+    /// The time from which the ticket is refused as expired, so that its id can be forgotten.
     #[must_use]
-    pub fn forget(&self) -> u64 {
+    pub fn retain_until(&self) -> u64 {
         self.credentials.expires.saturating_add(1)
     }
 
-    /// Accepts it: it was not presented before.
+    /// Accepts the ticket. The caller has checked that it was not presented before.
     #[must_use]
     pub fn acknowledge(self) -> V1Accepted {
         V1Accepted {

@@ -1,66 +1,66 @@
-//! What is answered instead of what was asked for: statuses and bodies of Serveros, without any text that
-//! comes from a key, a message or a library.
+//! Refusals with the statuses and bodies of Serveros, without text from a key, a message or a
+//! library.
 
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::RsaHash;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Which of the two applications.
+/// One of the two applications of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The one that asks.
+    /// The consumer.
     Requester,
-    /// The one that the ticket is for.
+    /// The provider.
     Requested,
 }
 
-/// Why something is refused.
+/// Why a request or a presentation is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum V1Refusal {
-    /// Whatever was wrong with what nobody has proved to have said.
+    /// The message is malformed or failed verification.
     #[error("not verified")]
     NotVerified,
-    /// Made too long ago, or in the future: by this clock, in milliseconds.
-    #[error("stale at {clock}")]
+    /// The time is too old or in the future, compared with the local clock.
+    #[error("the message is too old or in the future; the local clock shows {clock}")]
     Stale {
-        /// What the clock shows here.
+        /// The local clock, in milliseconds since 1970.
         clock: u64,
     },
-    /// The ID object is not of this ticket, or the ticket was presented before.
+    /// The ID object does not match the ticket, or the ticket was presented before.
     #[error("the nonces do not match")]
     Nonces,
-    /// A cipher that is not accepted; these are.
+    /// The cipher is not accepted.
     #[error("unsupported cipher")]
     Cipher {
-        /// Its name, where it has one that can be repeated.
+        /// The name of the cipher, if it is safe to repeat.
         requested: Option<String>,
-        /// What is accepted, the best first.
+        /// The accepted ciphers, best first.
         supported: Vec<Cipher>,
     },
-    /// A hash that is not accepted; these are.
+    /// The hash is not accepted.
     #[error("unsupported hash")]
     Hash {
-        /// Its name, where it has one that can be repeated.
+        /// The name of the hash, if it is safe to repeat.
         requested: Option<String>,
-        /// What is accepted, the best first.
+        /// The accepted hashes, best first.
         supported: Vec<RsaHash>,
     },
-    /// There is no such application, or the one may not call the other.
-    #[error("no such application: {0:?}")]
+    /// The application does not exist, or the consumer may not call the provider.
+    #[error("the {0:?} application is unknown, or the call is not allowed")]
     Application(Role),
     /// The two applications have no cipher in common.
-    #[error("no cipher in common")]
+    #[error("the applications have no cipher in common")]
     NoCommonCipher,
-    /// The two applications have no hash in common that the site signs with and Hawk knows.
-    #[error("no hash in common")]
+    /// The applications have no common hash that the site signs with and Hawk supports.
+    #[error("the applications have no hash in common")]
     NoCommonHash,
 }
 
 const NOTHING_PASSED: &str = "No Requested item was passed";
 
 impl V1Refusal {
-    /// The status of the answer, which is the HTTP status too.
+    /// The status of the response, which is also the HTTP status.
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
@@ -69,7 +69,7 @@ impl V1Refusal {
             Self::Cipher { .. } => 409,
             Self::Application(_) => 422,
             Self::Hash { .. } => 490,
-            // Public consumers ask again after 409 and 490, and after no other status.
+            // Published consumers retry after 409 and 490, and after no other status.
             Self::NotVerified | Self::NoCommonCipher | Self::NoCommonHash => 500,
         }
     }
@@ -87,7 +87,7 @@ impl V1Refusal {
         }
     }
 
-    /// The body of the answer, as JSON.
+    /// The body of the response, as JSON.
     #[must_use]
     pub fn body(&self) -> String {
         let more = match self {
@@ -129,7 +129,8 @@ struct Body {
 }
 
 impl V1Refusal {
-    /// Whether the body of a 500 is that of [`V1Refusal::NoCommonCipher`] or [`V1Refusal::NoCommonHash`].
+    /// Whether the body of a 500 is that of [`V1Refusal::NoCommonCipher`] or
+    /// [`V1Refusal::NoCommonHash`].
     pub(super) fn is_nothing_in_common(body: &[u8]) -> bool {
         let body: Option<Body> = serde_json::from_slice(body).ok();
         let final_ones = [Self::NoCommonCipher, Self::NoCommonHash];

@@ -1,4 +1,4 @@
-//! What the site's clock shows, signed: nobody needs a right one of their own.
+//! The site's clock, signed, so that applications need no synchronised clock of their own.
 //!
 //! ```text
 //! signature = Ed25519(site, "countersign broker 2 clock" 00 | nonce (16) | ts (8, big-endian))
@@ -10,42 +10,42 @@ use serde::{Deserialize, Serialize};
 
 use super::message::{Nonce, bytes};
 
-/// The answer to whoever asks for the time with a nonce.
+/// The site's response to a request for the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
-    /// The nonce of the question.
+    /// The nonce of the request.
     pub nonce: Nonce,
-    /// Milliseconds since 1970, when it was answered.
+    /// The site's time in milliseconds since 1970.
     pub ts: u64,
-    /// The site's.
+    /// The site's Ed25519 signature, 64 bytes.
     #[serde(with = "bytes")]
     pub signature: Vec<u8>,
 }
 
-fn signed(nonce: Nonce, ts: u64) -> Vec<u8> {
+fn signed_text(nonce: Nonce, ts: u64) -> Vec<u8> {
     let label = b"countersign broker 2 clock\0".as_slice();
     [label, &nonce.0, &ts.to_be_bytes()].concat()
 }
 
 impl Clock {
-    /// The site's answer.
+    /// Signs the site's time `now` together with the client's nonce.
     #[must_use]
-    pub fn tell(nonce: Nonce, now: u64, site: &PartyKey) -> Self {
+    pub fn issue(nonce: Nonce, now: u64, site: &PartyKey) -> Self {
         Self {
             nonce,
             ts: now,
-            signature: site.sign(&signed(nonce, now)).0.to_vec(),
+            signature: site.sign(&signed_text(nonce, now)).0.to_vec(),
         }
     }
 
-    /// How far the own clock is behind the site's, in milliseconds, by an answer to this nonce that arrived
-    /// when the own one showed `now`; `None` when it is not the site's answer. It is late by the way of the
-    /// answer: less than whoever asks waits for one.
+    /// Verifies the signature and the nonce, and returns the site's time minus `now` in
+    /// milliseconds. `now` is the local time at which the response arrived. Returns `None` if
+    /// verification fails. The result is too small by the time that the response took to arrive.
     #[must_use]
     pub fn offset(&self, nonce: Nonce, site: &[PartyPublic], now: u64) -> Option<i64> {
         let signature = Signature(self.signature.as_slice().try_into().ok()?);
-        let text = signed(self.nonce, self.ts);
+        let text = signed_text(self.nonce, self.ts);
         let by_site = |key: &PartyPublic| key.signing.verify(&text, &signature).is_ok();
         let theirs = self.nonce == nonce && site.iter().any(by_site);
         let offset = i128::from(self.ts) - i128::from(now);
@@ -53,7 +53,7 @@ impl Clock {
     }
 }
 
-/// The site's time, by the own clock and its offset.
+/// Converts local time to the site's time.
 #[must_use]
 pub fn site_time(now: u64, offset: i64) -> u64 {
     now.saturating_add_signed(offset)

@@ -1,7 +1,8 @@
-//! The application that calls: gets a ticket and presents it.
+//! The consumer: gets a ticket from the site and presents it to a provider.
 //!
 //! ```text
-//! Consumer::ask ── Asked ── granted ── Granted ── present ── Presenting ── acknowledged ── Credentials
+//! Consumer::ask ── PendingRequest ── read_response ── IssuedTicket ── present
+//!   ── PendingPresentation ── read_acknowledgement ── Credentials
 //! ```
 
 use countersign_crypto::entropy::Entropy;
@@ -12,37 +13,41 @@ use super::message::{
     AcknowledgedNonces, Acknowledgement, AuthRequest, AuthResponse, CIPHER, HASH, IdObject, Nonce,
     Presentation, write,
 };
-use super::presentation::{associated_data, of_acknowledgement, of_id_object, shared_secret};
+use super::presentation::{acknowledgement_key, associated_data, id_object_key, shared_secret};
 use super::sealed::Kind;
 use super::{Credentials, SealedMessage, limits};
 
-/// An application's own keys, and the site's.
+/// The consumer's keys and the site's public keys.
 #[derive(Clone)]
 pub struct Consumer {
-    /// Its id.
+    /// The consumer's id.
     pub id: String,
-    /// Its keys, the newest first: it signs with that, and opens what is sealed to any.
+    /// The consumer's keys, newest first. It signs with the first and decrypts with any.
     pub keys: Vec<PartyKey>,
     /// The site's id.
     pub site: String,
-    /// The site's keys, the newest first: it seals to that, and believes what any signed.
+    /// The site's public keys, newest first. The consumer seals to the first and accepts signatures
+    /// by any.
     pub site_keys: Vec<PartyPublic>,
-    /// How things are sealed to the site.
+    /// The suite that requests are sealed with.
     pub suite: SealingSuite,
 }
 
-/// Why a consumer has no credentials.
+/// Why a consumer got no credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConsumerError {
-    /// There is no key, or none that anything can be sealed to.
-    #[error("nothing can be said with these keys")]
+    /// The consumer or the site has no key, or nothing can be sealed to the site's key.
+    #[error(
+        "cannot make a request: a key of this application or of the site is missing or unusable"
+    )]
     CannotAsk,
-    /// The answer is not the site's or the provider's, or not to this question, or makes no sense.
-    #[error("the answer is not to be believed")]
+    /// The response is not signed by the expected party, does not answer this request, or is
+    /// malformed.
+    #[error("the response failed verification")]
     FailedVerification,
 }
 
-/// Asked, and not answered yet.
+/// A request that was sent and has no response yet.
 #[derive(Debug)]
 pub struct PendingRequest {
     requested: String,
@@ -55,21 +60,21 @@ pub struct IssuedTicket {
     response: AuthResponse,
 }
 
-/// Presented, and not acknowledged yet.
+/// A presentation that was sent and has no acknowledgement yet.
 #[derive(Debug)]
 pub struct PendingPresentation {
     response: AuthResponse,
     final_nonce: Nonce,
     iv: Nonce,
     ephemeral: HybridKey,
-    said: [u8; 32],
-    /// When it was presented, by the site's clock as far as it is known.
-    at: u64,
+    transcript_hash: [u8; 32],
+    /// When it was presented, in milliseconds since 1970 by the site's clock.
+    presented_at: u64,
 }
 
 impl Consumer {
-    /// Asks for a ticket for `requested`; `site_time` is in milliseconds since 1970, by the site's clock as far
-    /// as it is known (see [`super::clock`]). What is sent is the JSON of the sealed message.
+    /// Requests a ticket for the provider `requested`. `site_time` is the site's time in
+    /// milliseconds since 1970 (see [`super::clock`]). Send the returned message as JSON.
     ///
     /// # Errors
     /// [`ConsumerError::CannotAsk`].
@@ -109,37 +114,38 @@ impl Consumer {
             .ok_or(ConsumerError::CannotAsk)
     }
 
-    /// Reads the site's answer to the question.
+    /// Verifies and reads the site's response.
     ///
     /// # Errors
     /// [`ConsumerError::FailedVerification`].
-    pub fn granted(
+    pub fn read_response(
         &self,
         asked: PendingRequest,
         body: &[u8],
     ) -> Result<IssuedTicket, ConsumerError> {
         let PendingRequest { requested, nonce } = asked;
-        let distrust = ConsumerError::FailedVerification;
+        let failed = ConsumerError::FailedVerification;
         if body.len() > limits::SEALED {
-            return Err(distrust);
+            return Err(failed);
         }
-        let sealed: SealedMessage = serde_json::from_slice(body).map_err(|_| distrust)?;
+        let sealed: SealedMessage = serde_json::from_slice(body).map_err(|_| failed)?;
         let from = (self.site.as_str(), self.site_keys.as_slice());
         let to = (self.id.as_str(), self.keys.as_slice());
-        let believed = sealed.believe::<AuthResponse>(Kind::Response, from, to);
-        let response = believed.map_err(|_| distrust)?.message;
+        let verified = sealed.verify_and_open::<AuthResponse>(Kind::Response, from, to);
+        let response = verified.map_err(|_| failed)?.message;
         match response.requester_nonce == nonce {
-            true => self.granted_in_session(&requested, response),
-            false => Err(distrust),
+            true => self.read_session_response(&requested, response),
+            false => Err(failed),
         }
     }
 
-    /// Takes what the site answered over a session of this application's: nobody else could have answered there,
-    /// nor to another question.
+    /// Reads a response that arrived over this application's session with the site. The session
+    /// authenticates the site and matches the response to its request.
     ///
     /// # Errors
-    /// [`ConsumerError::FailedVerification`] when it is a ticket of somebody else's or for somebody else.
-    pub fn granted_in_session(
+    /// [`ConsumerError::FailedVerification`] if the ticket names another consumer or another
+    /// provider.
+    pub fn read_session_response(
         &self,
         requested: &str,
         response: AuthResponse,
@@ -158,13 +164,13 @@ impl Consumer {
 }
 
 impl IssuedTicket {
-    /// The site's answer. Its time was right when it answered.
+    /// The site's response. Its `ts` is the site's time when it answered.
     #[must_use]
     pub fn response(&self) -> &AuthResponse {
         &self.response
     }
 
-    /// Presents the ticket: the JSON body for the provider.
+    /// Presents the ticket. Returns the JSON body to send to the provider.
     ///
     /// # Errors
     /// [`ConsumerError::CannotAsk`].
@@ -186,9 +192,9 @@ impl IssuedTicket {
             ephemeral: ephemeral.public().as_bytes().to_vec(),
         };
         let text = write(&object).ok_or(ConsumerError::CannotAsk)?;
-        let id = of_id_object(&response.one_time_credentials)
+        let id = id_object_key(&response.one_time_credentials)
             .seal(&associated_data(&response.ticket, &[]), text.expose());
-        let said = associated_data(&response.ticket, &id);
+        let transcript_hash = associated_data(&response.ticket, &id);
         let presentation = Presentation {
             id,
             ticket: response.ticket.clone(),
@@ -199,20 +205,21 @@ impl IssuedTicket {
             final_nonce,
             iv,
             ephemeral,
-            said,
-            at: site_time,
+            transcript_hash,
+            presented_at: site_time,
         };
         Ok((presenting, body))
     }
 }
 
 impl PendingPresentation {
-    /// Reads what the provider answered.
+    /// Verifies the provider's acknowledgement.
     ///
     /// # Errors
-    /// [`ConsumerError::FailedVerification`] when it could not read the ticket, or says to have done so at a time at which
-    /// it must have refused it.
-    pub fn acknowledged(self, body: &[u8]) -> Result<Credentials, ConsumerError> {
+    /// [`ConsumerError::FailedVerification`] if the acknowledgement does not prove that the
+    /// provider decrypted the ticket, or if its time is more than [`limits::TOLERANCE`] from the
+    /// presentation.
+    pub fn read_acknowledgement(self, body: &[u8]) -> Result<Credentials, ConsumerError> {
         self.read(body).ok_or(ConsumerError::FailedVerification)
     }
 
@@ -221,14 +228,16 @@ impl PendingPresentation {
             return None;
         }
         let acknowledgement: Acknowledgement = serde_json::from_slice(body).ok()?;
-        let key = of_acknowledgement(&self.response.one_time_credentials, self.iv);
-        let text = key.open(&self.said, &acknowledgement.message).ok()?;
+        let key = acknowledgement_key(&self.response.one_time_credentials, self.iv);
+        let text = key
+            .open(&self.transcript_hash, &acknowledgement.message)
+            .ok()?;
         let nonces: AcknowledgedNonces = serde_json::from_slice(text.expose()).ok()?;
         let response = self.response;
-        let said = (nonces.server_nonce, nonces.requester_nonce);
+        let received = (nonces.server_nonce, nonces.requester_nonce);
         let expected = (response.server_nonce, response.requester_nonce);
-        let late = nonces.ts.abs_diff(self.at) > limits::TOLERANCE;
-        if said != expected || nonces.final_nonce != self.final_nonce || late {
+        let late = nonces.ts.abs_diff(self.presented_at) > limits::TOLERANCE;
+        if received != expected || nonces.final_nonce != self.final_nonce || late {
             return None;
         }
         let ephemeral = self.ephemeral.decapsulate(&nonces.encapsulated).ok()?;
@@ -236,7 +245,7 @@ impl PendingPresentation {
             secret: shared_secret(
                 &response.secret,
                 &ephemeral,
-                &self.said,
+                &self.transcript_hash,
                 &acknowledgement.message,
             ),
             application: response.requested,

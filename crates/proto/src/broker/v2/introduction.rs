@@ -1,4 +1,5 @@
-//! How a site tells applications its id and its public keys: signed with the site key, which its URI pins.
+//! How a site publishes its id and its public keys: signed with the site key, which the site's URI
+//! pins.
 //!
 //! ```text
 //! signature = Ed25519(site key, "countersign broker 2 site" 00 | lp(id) | keys (1,281 each))
@@ -14,34 +15,34 @@ use serde::{Deserialize, Serialize};
 use super::limits;
 use super::message::bytes;
 
-/// The longest introduction, in characters of JSON: a few keys.
+/// The maximum length of an introduction, in bytes of JSON.
 pub const MAX_LENGTH: usize = 16_384;
-/// The most keys of a site at a time.
-const MOST_KEYS: usize = 4;
+/// The maximum number of keys that a site publishes at a time.
+const MAX_KEYS: usize = 4;
 
-/// What a site says of itself.
+/// A site's id and public keys, with a signature by the site key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Introduction {
-    /// Its id.
+    /// The site's id.
     pub id: String,
-    /// Its public keys, the newest first, in base64url.
+    /// The site's public keys, newest first, in base64url.
     pub keys: Vec<String>,
-    /// Of the site key.
+    /// The Ed25519 signature by the site key, 64 bytes.
     #[serde(with = "bytes")]
     pub signature: Vec<u8>,
 }
 
-/// What an introduction says once it is believed.
+/// The contents of an introduction whose signature was verified.
 #[derive(Debug, Clone)]
-pub struct Introduced {
+pub struct VerifiedIntroduction {
     /// The site's id.
     pub id: String,
-    /// Its public keys, the newest first.
+    /// The site's public keys, newest first.
     pub keys: Vec<PartyPublic>,
 }
 
-fn signed(id: &str, keys: &[PartyPublic]) -> Vec<u8> {
+fn signed_text(id: &str, keys: &[PartyPublic]) -> Vec<u8> {
     let mut text = b"countersign broker 2 site\0".to_vec();
     // An id is at most 128 bytes.
     let length = u16::try_from(id.len()).unwrap_or(u16::MAX);
@@ -54,23 +55,24 @@ fn signed(id: &str, keys: &[PartyPublic]) -> Vec<u8> {
 }
 
 impl Introduction {
-    /// What the site says.
+    /// Signs an introduction.
     #[must_use]
-    pub fn tell(id: &str, keys: &[PartyPublic], site: &SiteKey) -> Self {
+    pub fn issue(id: &str, keys: &[PartyPublic], site: &SiteKey) -> Self {
         Self {
             id: id.to_owned(),
             keys: keys
                 .iter()
                 .map(|key| BASE64URL_NOPAD.encode(&key.to_bytes()))
                 .collect(),
-            signature: site.sign(&signed(id, keys)).0.to_vec(),
+            signature: site.sign(&signed_text(id, keys)).0.to_vec(),
         }
     }
 
-    /// Believes it if it is of the site with this key.
+    /// Verifies the signature with the pinned site key. Returns `None` if it does not verify, or if
+    /// the id or the number of keys is out of range.
     #[must_use]
-    pub fn believe(&self, site: &SitePublicKey) -> Option<Introduced> {
-        let few = (1..=MOST_KEYS).contains(&self.keys.len());
+    pub fn verify(&self, site: &SitePublicKey) -> Option<VerifiedIntroduction> {
+        let few = (1..=MAX_KEYS).contains(&self.keys.len());
         if !few || self.id.is_empty() || self.id.len() > limits::ID {
             return None;
         }
@@ -80,9 +82,9 @@ impl Introduction {
         };
         let keys: Vec<PartyPublic> = self.keys.iter().map(key).collect::<Option<_>>()?;
         let signature = Signature(self.signature.as_slice().try_into().ok()?);
-        let text = signed(&self.id, &keys);
+        let text = signed_text(&self.id, &keys);
         site.signing.verify(&text, &signature).ok()?;
-        Some(Introduced {
+        Some(VerifiedIntroduction {
             id: self.id.clone(),
             keys,
         })
@@ -103,33 +105,33 @@ mod tests {
 
     /// [BRK-14]
     #[test]
-    fn the_site_of_the_pinned_key_is_believed_and_nobody_else() {
+    fn only_the_site_with_the_pinned_key_is_accepted() {
         let site = |byte| SiteKey::from_seed(SiteSeed(Secret::from_bytes([byte; 32])));
         let party = || PartyKey::new(Arc::new(Identity::generate(&mut SystemEntropy)));
         let keys = [party().public().clone(), party().public().clone()];
-        let told = Introduction::tell("example.org", &keys, &site(1));
-        let json = serde_json::to_string(&told).unwrap();
+        let introduction = Introduction::issue("example.org", &keys, &site(1));
+        let json = serde_json::to_string(&introduction).unwrap();
         assert!(json.len() < MAX_LENGTH);
-        let told: Introduction = serde_json::from_str(&json).unwrap();
-        let believed = told.believe(&site(1).public()).unwrap();
+        let introduction: Introduction = serde_json::from_str(&json).unwrap();
+        let verified = introduction.verify(&site(1).public()).unwrap();
         assert_eq!(
-            (believed.id.as_str(), believed.keys.len()),
+            (verified.id.as_str(), verified.keys.len()),
             ("example.org", 2)
         );
-        assert!(told.believe(&site(2).public()).is_none());
+        assert!(introduction.verify(&site(2).public()).is_none());
 
         let changes: [fn(&mut Introduction); 6] = [
-            |told| told.id.push('x'),
-            |told| told.id.clear(),
-            |told| told.keys.swap(0, 1),
-            |told| told.keys.truncate(1),
-            |told| told.keys.clear(),
-            |told| told.signature[5] ^= 1,
+            |introduction| introduction.id.push('x'),
+            |introduction| introduction.id.clear(),
+            |introduction| introduction.keys.swap(0, 1),
+            |introduction| introduction.keys.truncate(1),
+            |introduction| introduction.keys.clear(),
+            |introduction| introduction.signature[5] ^= 1,
         ];
         for change in changes {
-            let mut changed = told.clone();
+            let mut changed = introduction.clone();
             change(&mut changed);
-            assert!(changed.believe(&site(1).public()).is_none(), "{changed:?}");
+            assert!(changed.verify(&site(1).public()).is_none(), "{changed:?}");
         }
     }
 }

@@ -1,26 +1,28 @@
-//! Every limit of edition v2, with its reason.
+//! Every limit of edition v2 and its reason.
 
-/// How old something may be, in milliseconds: as long as what was answered has to be remembered.
+/// The maximum age of a message, in milliseconds. Replay caches remember a message this long.
 pub const TOLERANCE: u64 = 60_000;
 
-/// How far in the future a request may have been made, in milliseconds, by a consumer that was told the site's
-/// time: so long after a start a site cannot know whether the run before answered it.
+/// How far in the future a request may be dated, in milliseconds. A consumer knows the site's time,
+/// so this is short. After a restart the site cannot know for this long which requests it already
+/// answered.
 pub const AHEAD: u64 = 1_000;
 
-/// The longest ticket is good for, in milliseconds: a day. Whoever was locked meanwhile is refused after
-/// that at the latest.
+/// The maximum lifetime of a ticket, in milliseconds: a day. A consumer that is locked keeps no
+/// access for longer.
 pub const MAX_TICKET: u64 = 24 * 60 * 60 * 1_000;
 
-/// How long a ticket key of the fast path is that of new tickets, in milliseconds: a day, so that a provider that
-/// can ask now and then always has the next one.
+/// How long new tickets are sealed under one ticket key of the symmetric path, in milliseconds: a
+/// day, so that a provider that asks from time to time always has the next key.
 pub const TICKET_KEY: u64 = 24 * 60 * 60 * 1_000;
 
-/// The most tickets in one request of the fast path: their answer is some 300 KiB.
+/// The maximum number of tickets in one request of the symmetric path. The response is then about
+/// 300 KiB.
 pub const TICKETS: usize = 256;
 
-/// The longest sealed message, in characters: two messages of X-Wing within each other, and what the site
-/// tells of an application.
+/// The maximum length of a sealed message, in bytes: a message sealed with X-Wing that contains
+/// another one, and the site's data about an application.
 pub const SEALED: usize = 65_536;
 
-/// The longest id of a party, in bytes.
+/// The maximum length of a party's id, in bytes.
 pub const ID: usize = 128;

@@ -1,5 +1,5 @@
-//! The five messages, as JSON. Bytes are base64url without padding (RFC 4648, section 5). Every field is
-//! there, once, and of its type; one that nobody knows is refused.
+//! The five messages, as JSON. Bytes are base64url without padding (RFC 4648, section 5). Every
+//! field is required and has one type; unknown and repeated fields are rejected.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::SealedMessage;
 use super::symmetric::SymmetricTicket;
 
-/// 128 bits that are drawn for one message.
+/// A random value of 128 bits, used for one message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nonce(pub [u8; 16]);
 
@@ -48,82 +48,83 @@ impl<'de> Deserialize<'de> for Nonce {
     }
 }
 
-/// What the consumer asks of the site.
+/// The consumer's request to the site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuthRequest {
-    /// Who asks.
+    /// The consumer's id.
     pub requester: String,
-    /// Whom the ticket is for.
+    /// The provider's id.
     pub requested: String,
-    /// The requester's nonce.
+    /// The consumer's nonce.
     pub nonce: Nonce,
-    /// When it was made, by the site's clock as far as the requester knows it: milliseconds since 1970.
+    /// When the request was made, in milliseconds since 1970 by the site's clock.
     pub ts: u64,
-    /// What the requester would like to sign requests with.
+    /// The algorithm that the consumer prefers to sign requests with.
     pub hash: String,
-    /// What it knows, the best first.
+    /// The signature algorithms that the consumer supports, best first.
     pub supported_hashes: Vec<String>,
-    /// The same of ciphers, for the ID object and the acknowledgement.
+    /// The ciphers that the consumer supports for the ID object and the acknowledgement, best
+    /// first.
     pub supported_ciphers: Vec<String>,
 }
 
-/// Keys for one message each way between the two applications: the ID object and the acknowledgement.
+/// Key material for one message each way: the ID object and the acknowledgement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OneTimeCredentials {
-    /// What both keys are derived from.
+    /// The secret that both keys are derived from.
     #[serde(with = "secret")]
     pub key: Secret<32>,
-    /// Makes the key of the ID object another one than that of the acknowledgement.
+    /// The salt of the ID object's key, so that it differs from the acknowledgement's key.
     pub iv: Nonce,
     /// [`CIPHER`].
     pub cipher: String,
-    /// [`HASH`]: what requests are signed with afterwards.
+    /// [`HASH`]: the algorithm that later requests are signed with.
     pub hash: String,
 }
 
 /// The cipher of the ID object and of the acknowledgement.
 pub const CIPHER: &str = "aes-256-gcm";
-/// What requests are signed with (RFC 9421, section 3.3.3).
+/// The algorithm that requests are signed with (RFC 9421, section 3.3.3).
 pub const HASH: &str = "hmac-sha256";
 
-/// What the site tells the provider.
+/// What the site sends to the provider, inside the ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ticket {
-    /// Whose it is.
+    /// The consumer's id.
     pub requester: String,
-    /// For whom.
+    /// The provider's id.
     pub requested: String,
     /// The site's nonce.
     pub server_nonce: Nonce,
     /// The nonce of the request.
     pub requester_nonce: Nonce,
-    /// Names the ticket, and the shared secret afterwards.
+    /// The id of the ticket and of the shared secret.
     pub id: Nonce,
-    /// What the shared secret comes of, together with the ephemeral keys.
+    /// The shared secret is derived from this and from the ephemeral keys.
     #[serde(with = "secret")]
     pub secret: Secret<32>,
-    /// For the presentation.
+    /// Keys for the presentation.
     pub one_time_credentials: OneTimeCredentials,
     /// [`HASH`].
     pub hash: String,
-    /// When it was made, by the site's clock.
+    /// When the ticket was made, in milliseconds since 1970 by the site's clock.
     pub ts: u64,
-    /// Until when it is good, by the site's clock.
+    /// The end of the ticket's lifetime, in milliseconds since 1970 by the site's clock.
     pub expires: u64,
-    /// What the site knows of the requester; `null` for nothing.
+    /// The site's data about the consumer; `null` for none.
     pub auth_data: Box<RawValue>,
 }
 
-/// What the site tells the consumer: the same, and the ticket.
+/// The site's response to the consumer: the ticket's fields, and the sealed ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuthResponse {
-    /// Whose the ticket is.
+    /// The consumer's id.
     pub requester: String,
-    /// For whom.
+    /// The provider's id.
     pub requested: String,
     /// As in the ticket.
     pub server_nonce: Nonce,
@@ -134,7 +135,7 @@ pub struct AuthResponse {
     /// As in the ticket.
     #[serde(with = "secret")]
     pub secret: Secret<32>,
-    /// When it was made, by the site's clock.
+    /// When it was made, in milliseconds since 1970 by the site's clock.
     pub ts: u64,
     /// As in the ticket.
     pub one_time_credentials: OneTimeCredentials,
@@ -146,32 +147,32 @@ pub struct AuthResponse {
     pub ticket: SealedTicket,
 }
 
-/// A ticket as the consumer hands it on: it cannot read either.
+/// A ticket as the consumer forwards it. The consumer can decrypt neither form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SealedTicket {
-    /// Sealed to the provider and signed by the site.
+    /// Sealed to the provider's public key and signed by the site.
     Signed(SealedMessage),
-    /// Sealed under a key that the site and the provider share.
-    Fast(SymmetricTicket),
+    /// Sealed under a symmetric key that the site and the provider share.
+    Symmetric(SymmetricTicket),
 }
 
-/// What the consumer shows the provider.
+/// What the consumer sends to the provider.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Presentation {
     /// The sealed [`IdObject`].
     #[serde(with = "bytes")]
     pub id: Vec<u8>,
-    /// As it came from the site.
+    /// The ticket, as the site sent it.
     pub ticket: SealedTicket,
 }
 
-/// Proves that the consumer knows what is in the ticket.
+/// Proves that the consumer knows the ticket's secrets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IdObject {
-    /// Who presents.
+    /// The consumer's id.
     pub id: String,
     /// As in the ticket.
     pub server_nonce: Nonce,
@@ -179,16 +180,16 @@ pub struct IdObject {
     pub requester_nonce: Nonce,
     /// The consumer's second nonce.
     pub final_nonce: Nonce,
-    /// Makes the key of the acknowledgement.
+    /// The salt of the acknowledgement's key.
     pub iv: Nonce,
-    /// When it was made, by the site's clock.
+    /// When it was made, in milliseconds since 1970 by the site's clock.
     pub ts: u64,
-    /// An X-Wing key that is used once.
+    /// The consumer's ephemeral X-Wing public key.
     #[serde(with = "bytes")]
     pub ephemeral: Vec<u8>,
 }
 
-/// What the provider answers.
+/// The provider's response to a presentation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
@@ -197,7 +198,7 @@ pub struct Acknowledgement {
     pub message: Vec<u8>,
 }
 
-/// Proves that the provider could read the ticket.
+/// Proves that the provider decrypted the ticket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AcknowledgedNonces {
@@ -207,21 +208,21 @@ pub struct AcknowledgedNonces {
     pub requester_nonce: Nonce,
     /// As in the ID object.
     pub final_nonce: Nonce,
-    /// When it was made, by the site's clock.
+    /// When it was made, in milliseconds since 1970 by the site's clock.
     pub ts: u64,
-    /// A secret for the ephemeral key of the ID object.
+    /// A shared secret, encapsulated to the ID object's ephemeral key.
     #[serde(with = "bytes")]
     pub encapsulated: Vec<u8>,
 }
 
-/// Writes a message that is to be sealed.
+/// Serialises a message before it is sealed.
 pub(super) fn write<T: Serialize>(message: &T) -> Option<SecretBytes> {
     write_within(message, super::limits::SEALED)
 }
 
-/// The same of a message that is known to be no longer than `length` bytes.
+/// As [`write()`], for a message of at most `length` bytes.
 pub(super) fn write_within<T: Serialize>(message: &T, length: usize) -> Option<SecretBytes> {
-    // No copy of a secret is left behind when the text grows.
+    // The buffer never reallocates, so no copy of a secret stays behind.
     let mut text = Vec::with_capacity(length);
     serde_json::to_writer(&mut text, message).ok()?;
     Some(text.into())

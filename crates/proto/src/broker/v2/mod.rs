@@ -1,12 +1,14 @@
-//! Edition v2: the same dialog and field names, with what v1 cannot have.
+//! Edition v2: the dialog and field names of v1, with security properties that v1 cannot have.
 //!
-//! - A message is sealed to its recipient (HPKE) and signed by its sender (Ed25519) over everything, the
-//!   names and keys of both included, and verified before it is opened.
+//! - A message is sealed to its recipient (HPKE) and signed by its sender (Ed25519). The signature
+//!   covers the names and keys of both, and is verified before decryption.
 //! - A ticket is for one consumer, one provider and one request, and is presented once.
-//! - The shared secret has forward secrecy: it comes of the ticket and of ephemeral keys in the ID object and
-//!   the acknowledgement.
-//! - Times are the site's: whoever has another clock is told the difference, signed.
-//! - A consumer that has a session with the site gets tickets that cost no public-key operation ([`fast`]).
+//! - The shared secret has forward secrecy: it is derived from the ticket and from ephemeral keys
+//!   in the ID object and the acknowledgement.
+//! - Times are the site's. An application with a wrong clock gets the difference from the site,
+//!   signed.
+//! - A consumer that has a session with the site gets tickets without public-key operations
+//!   ([`symmetric`]).
 
 pub mod clock;
 pub mod consumer;

@@ -1,11 +1,12 @@
-//! What consumer and provider work out alike.
+//! The key derivations that consumer and provider share.
 //!
 //! ```text
 //! key of the ID object       = KDF(one-time key, "broker id object", iv of the ticket)
 //! key of the acknowledgement = KDF(one-time key, "broker acknowledgement", iv of the ID object)
-//! the ticket as it came      = SHA-256(sealed) | SHA-256(signature), of the fast path SHA-256(info) | SHA-256(sealed)
-//! beside the ID object       = SHA-256(the ticket as it came)
-//! beside the acknowledgement = SHA-256(the ticket as it came | sealed ID object)
+//! ticket hash                = SHA-256(sealed) | SHA-256(signature);
+//!                              of a symmetric ticket SHA-256(info) | SHA-256(sealed)
+//! AAD of the ID object       = SHA-256(ticket hash)
+//! AAD of the acknowledgement = SHA-256(ticket hash | sealed ID object)
 //! shared secret              = KDF(secret of the ticket | secret of the ephemeral key,
 //!                                  "broker shared secret", SHA-256(all sealed texts))
 //! ```
@@ -18,16 +19,16 @@ use countersign_crypto::secret::{Secret, SecretBytes};
 
 use super::message::{Nonce, OneTimeCredentials, SealedTicket};
 
-/// What two applications share once one has proved itself to the other.
+/// What two applications share after a successful presentation.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// The other application.
+    /// The other application's id.
     pub application: String,
-    /// Names the secret.
+    /// The id of the secret.
     pub id: Nonce,
-    /// The secret that requests are signed with.
+    /// The secret that requests are signed with, 32 bytes.
     pub secret: Secret<32>,
-    /// Until when, by the site's clock, in milliseconds since 1970.
+    /// The end of their lifetime, in milliseconds since 1970 by the site's clock.
     pub expires: u64,
 }
 
@@ -39,42 +40,42 @@ impl Credentials {
     }
 }
 
-pub(super) fn of_id_object(once: &OneTimeCredentials) -> OneTimeKey {
+pub(super) fn id_object_key(once: &OneTimeCredentials) -> OneTimeKey {
     OneTimeKey::new(&derive(once.key.expose(), "broker id object", &once.iv.0))
 }
 
-pub(super) fn of_acknowledgement(once: &OneTimeCredentials, iv: Nonce) -> OneTimeKey {
+pub(super) fn acknowledgement_key(once: &OneTimeCredentials, iv: Nonce) -> OneTimeKey {
     let key = derive(once.key.expose(), "broker acknowledgement", &iv.0);
     OneTimeKey::new(&key)
 }
 
-/// What was said so far: the ticket, and the ID object where there is one.
+/// The transcript so far: the ticket, and the ID object if it was sent.
 pub(super) fn associated_data(ticket: &SealedTicket, id: &[u8]) -> [u8; 32] {
-    let mut said = Sha256::new();
+    let mut hash = Sha256::new();
     match ticket {
-        // The signature covers the names, the keys and the sealed text.
+        // The signature covers the names, the keys and the ciphertext.
         SealedTicket::Signed(ticket) => {
-            said.update(&sha256(&ticket.sealed));
-            said.update(&sha256(&ticket.signature));
+            hash.update(&sha256(&ticket.sealed));
+            hash.update(&sha256(&ticket.signature));
         }
-        SealedTicket::Fast(ticket) => {
-            said.update(&sha256(&ticket.info()));
-            said.update(&sha256(&ticket.sealed));
+        SealedTicket::Symmetric(ticket) => {
+            hash.update(&sha256(&ticket.info()));
+            hash.update(&sha256(&ticket.sealed));
         }
     }
-    said.update(id);
-    said.finish()
+    hash.update(id);
+    hash.finish()
 }
 
 pub(super) fn shared_secret(
     ticket: &Secret<32>,
     ephemeral: &Secret<32>,
-    said: &[u8; 32],
+    transcript_hash: &[u8; 32],
     acknowledgement: &[u8],
 ) -> Secret<32> {
     let both = SecretBytes::from([ticket.expose().as_slice(), ephemeral.expose()].concat());
     let mut all = Sha256::new();
-    all.update(said);
+    all.update(transcript_hash);
     all.update(acknowledgement);
     derive(both.expose(), "broker shared secret", &all.finish())
 }

@@ -1,8 +1,8 @@
-//! The application that is called: accepts tickets.
+//! The provider: verifies and accepts tickets.
 //!
 //! ```text
-//! Unverified::read ── (cheap checks: its header) ── Provider::verify ── Presented ── (not presented before:
-//! the ticket store says so) ── acknowledge
+//! UnverifiedPresentation::read ── (cheap checks of the header) ── Provider::verify
+//!   ── VerifiedPresentation ── (the replay cache has not seen the ticket) ── acknowledge
 //! ```
 
 use countersign_crypto::entropy::Entropy;
@@ -14,31 +14,31 @@ use super::message::{
     AcknowledgedNonces, Acknowledgement, CIPHER, HASH, IdObject, Nonce, Presentation, SealedTicket,
     Ticket, write,
 };
-use super::presentation::{associated_data, of_acknowledgement, of_id_object, shared_secret};
+use super::presentation::{acknowledgement_key, associated_data, id_object_key, shared_secret};
 use super::sealed::{Kind, TicketHeader};
 use super::{Credentials, Refusal, TicketKey, limits};
 
-/// An application's own keys, and the site's.
+/// The provider's keys and the site's public keys.
 #[derive(Clone)]
 pub struct Provider {
-    /// Its id.
+    /// The provider's id.
     pub id: String,
-    /// Its keys, the newest first. A ticket may be sealed to any.
+    /// The provider's keys, newest first. A ticket may be sealed to any.
     pub keys: Vec<PartyKey>,
     /// The site's id.
     pub site: String,
-    /// The site's keys, of which one must have signed the ticket.
+    /// The site's public keys. One of them must have signed the ticket.
     pub site_keys: Vec<PartyPublic>,
-    /// The keys of tickets that come by the fast path; none where nobody asked the site for any.
+    /// Keys of symmetric tickets. Empty if this provider requested none from the site.
     pub ticket_keys: Vec<TicketKey>,
 }
 
-/// A presentation that was read. Nothing of it is verified, and reading it took no public-key operation.
+/// A presentation that was parsed and not verified. Parsing does no public-key operation.
 #[derive(Debug)]
 pub struct UnverifiedPresentation(pub(super) Presentation);
 
 impl UnverifiedPresentation {
-    /// Reads the JSON body of the request.
+    /// Parses the JSON body of the request.
     ///
     /// # Errors
     /// [`Refusal::NotVerified`].
@@ -50,41 +50,41 @@ impl UnverifiedPresentation {
         presentation.map(Self).map_err(|_| Refusal::NotVerified)
     }
 
-    /// What a signed ticket says in the clear; `None` for a ticket of the fast path, which opens without a
-    /// public-key operation.
+    /// The plaintext header of a signed ticket. `None` for a symmetric ticket, which is decrypted
+    /// without a public-key operation.
     #[must_use]
     pub fn header(&self) -> Option<TicketHeader> {
         match &self.0.ticket {
             SealedTicket::Signed(ticket) => ticket.header,
-            SealedTicket::Fast(_) => None,
+            SealedTicket::Symmetric(_) => None,
         }
     }
 
-    /// Whether verifying it takes public-key operations.
+    /// Whether verification needs public-key operations.
     #[must_use]
     pub fn is_signed(&self) -> bool {
         matches!(self.0.ticket, SealedTicket::Signed(_))
     }
 }
 
-/// A ticket of the site's for this provider, shown by its requester. Whether it was shown before is not known
-/// yet.
+/// A verified ticket for this provider, presented by its consumer. The caller must still check that
+/// it was not presented before.
 #[derive(Debug)]
 pub struct VerifiedPresentation {
     ticket: Ticket,
     object: IdObject,
     ephemeral: HybridPublic,
-    said: [u8; 32],
+    transcript_hash: [u8; 32],
 }
 
-/// Somebody who proved to be this application, and what they share with us from now on.
+/// A consumer that was authenticated, and the secret that it shares with this provider.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The consumer, and the secret that its requests are signed with.
+    /// The consumer's id, and the secret that signs its requests.
     pub credentials: Credentials,
-    /// What the site knows of it, as JSON.
+    /// The site's data about the consumer, as JSON.
     pub auth_data: Box<RawValue>,
-    /// What to answer, as JSON.
+    /// The response to the consumer, as JSON.
     pub answer: String,
 }
 
@@ -97,49 +97,51 @@ impl Provider {
         self.verify(&UnverifiedPresentation::read(body)?, site_time)
     }
 
-    /// Verifies a presentation. `site_time` is by the site's clock (see [`super::clock`]).
+    /// Verifies a presentation. `site_time` is the site's time in milliseconds since 1970 (see
+    /// [`super::clock`]).
     ///
     /// # Errors
-    /// [`Refusal::Expired`] for a ticket that itself says so, before anything is verified;
-    /// [`Refusal::NotVerified`]; once all was verified [`Refusal::Clock`] and [`Refusal::Expired`].
+    /// [`Refusal::Expired`] for a ticket whose plaintext header is expired, before anything is
+    /// verified; [`Refusal::NotVerified`]; after verification, [`Refusal::Clock`] and
+    /// [`Refusal::Expired`].
     pub fn verify(
         &self,
         read: &UnverifiedPresentation,
         site_time: u64,
     ) -> Result<VerifiedPresentation, Refusal> {
-        let distrust = Refusal::NotVerified;
+        let not_verified = Refusal::NotVerified;
         let (presentation, header) = (&read.0, read.header());
         if header.is_some_and(|header| site_time > header.expires) {
             return Err(Refusal::Expired);
         }
-        let ticket = self.read(&presentation.ticket).ok_or(distrust)?;
+        let ticket = self.read(&presentation.ticket).ok_or(not_verified)?;
         if header.is_some_and(|header| header != ticket.header()) {
-            return Err(distrust);
+            return Err(not_verified);
         }
         let once = &ticket.one_time_credentials;
         let known = once.cipher == CIPHER
             && (once.hash.as_str(), ticket.hash.as_str()) == (HASH, HASH)
             && ticket.requested == self.id;
         if !known {
-            return Err(distrust);
+            return Err(not_verified);
         }
-        let text = of_id_object(once)
+        let text = id_object_key(once)
             .open(
                 &associated_data(&presentation.ticket, &[]),
                 &presentation.id,
             )
-            .map_err(|_| distrust)?;
-        let object: IdObject = serde_json::from_slice(text.expose()).map_err(|_| distrust)?;
+            .map_err(|_| not_verified)?;
+        let object: IdObject = serde_json::from_slice(text.expose()).map_err(|_| not_verified)?;
         let nonces = (object.server_nonce, object.requester_nonce);
         let expected = (ticket.server_nonce, ticket.requester_nonce);
         if nonces != expected || object.id != ticket.requester {
-            return Err(distrust);
+            return Err(not_verified);
         }
-        let ephemeral = HybridPublic::from_bytes(&object.ephemeral).map_err(|_| distrust)?;
+        let ephemeral = HybridPublic::from_bytes(&object.ephemeral).map_err(|_| not_verified)?;
         if site_time > ticket.expires {
             return Err(Refusal::Expired);
         }
-        // The site makes none for later, nor for longer.
+        // The site dates no ticket in the future and exceeds no maximum lifetime.
         let lasts = ticket.expires.saturating_sub(ticket.ts);
         let early = ticket.ts.saturating_sub(site_time) > limits::TOLERANCE;
         if early || lasts > limits::MAX_TICKET {
@@ -149,7 +151,7 @@ impl Provider {
             return Err(Refusal::Clock);
         }
         Ok(VerifiedPresentation {
-            said: associated_data(&presentation.ticket, &presentation.id),
+            transcript_hash: associated_data(&presentation.ticket, &presentation.id),
             ticket,
             object,
             ephemeral,
@@ -161,46 +163,48 @@ impl Provider {
         let to = (self.id.as_str(), self.keys.as_slice());
         match ticket {
             SealedTicket::Signed(ticket) => ticket
-                .believe(Kind::Ticket, from, to)
+                .verify_and_open(Kind::Ticket, from, to)
                 .ok()
-                .map(|believed| believed.message),
-            SealedTicket::Fast(ticket) => self.open(ticket),
+                .map(|verified| verified.message),
+            SealedTicket::Symmetric(ticket) => self.open(ticket),
         }
     }
 }
 
 impl VerifiedPresentation {
-    /// Names the ticket: it may be accepted once, and has to be remembered until it is over by
-    /// [`Self::expires`], and [`limits::TOLERANCE`] more for a clock that is set back.
+    /// The id of the ticket. A ticket may be accepted once. Remember the id until
+    /// [`Self::expires`], plus [`limits::TOLERANCE`] for a clock that is set back.
     #[must_use]
     pub fn id(&self) -> Nonce {
         self.ticket.id
     }
 
-    /// Until when the ticket is good, by the site's clock.
+    /// The end of the ticket's lifetime, in milliseconds since 1970 by the site's clock.
     #[must_use]
     pub fn expires(&self) -> u64 {
         self.ticket.expires
     }
 
-    /// Whose ticket it is.
+    /// The consumer's id.
     #[must_use]
     pub fn requester(&self) -> &str {
         &self.ticket.requester
     }
 
-    /// Accepts it: it was not presented before.
+    /// Accepts the ticket. The caller has checked that it was not presented before.
     ///
     /// # Errors
-    /// [`Refusal::NotVerified`] when the ephemeral key is none that anything can be told to.
+    /// [`Refusal::NotVerified`] if nothing can be encapsulated to the ephemeral key.
     pub fn acknowledge(
         self,
         site_time: u64,
         entropy: &mut dyn Entropy,
     ) -> Result<Accepted, Refusal> {
-        let distrust = Refusal::NotVerified;
-        let (encapsulated, ephemeral) =
-            self.ephemeral.encapsulate(entropy).map_err(|_| distrust)?;
+        let not_verified = Refusal::NotVerified;
+        let (encapsulated, ephemeral) = self
+            .ephemeral
+            .encapsulate(entropy)
+            .map_err(|_| not_verified)?;
         let nonces = AcknowledgedNonces {
             server_nonce: self.object.server_nonce,
             requester_nonce: self.object.requester_nonce,
@@ -208,11 +212,17 @@ impl VerifiedPresentation {
             ts: site_time,
             encapsulated,
         };
-        let text = write(&nonces).ok_or(distrust)?;
-        let message = of_acknowledgement(&self.ticket.one_time_credentials, self.object.iv)
-            .seal(&self.said, text.expose());
-        let secret = shared_secret(&self.ticket.secret, &ephemeral, &self.said, &message);
-        let answer = serde_json::to_string(&Acknowledgement { message }).map_err(|_| distrust)?;
+        let text = write(&nonces).ok_or(not_verified)?;
+        let message = acknowledgement_key(&self.ticket.one_time_credentials, self.object.iv)
+            .seal(&self.transcript_hash, text.expose());
+        let secret = shared_secret(
+            &self.ticket.secret,
+            &ephemeral,
+            &self.transcript_hash,
+            &message,
+        );
+        let answer =
+            serde_json::to_string(&Acknowledgement { message }).map_err(|_| not_verified)?;
         Ok(Accepted {
             credentials: Credentials {
                 application: self.ticket.requester,

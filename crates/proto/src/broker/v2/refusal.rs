@@ -1,27 +1,27 @@
-//! What is answered instead of what was asked for: `application/problem+json` (RFC 9457) with a stable code.
+//! Refusals, sent as `application/problem+json` (RFC 9457) with a stable code.
 
 use crate::problem::Problem;
 
-/// Why something is refused.
+/// Why a request or a presentation is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Whatever was wrong with what nobody has proved to have said.
-    #[error("not verified")]
+    /// The message is malformed, or its signature or encryption failed verification.
+    #[error("the message failed verification")]
     NotVerified,
-    /// Made too long ago, or in the future, by the site's clock.
-    #[error("not made lately")]
+    /// The time is too old or in the future, by the site's clock.
+    #[error("the message is too old or in the future; compare the clocks")]
     Clock,
-    /// The same came before.
-    #[error("came before")]
+    /// The message was already accepted.
+    #[error("the message was already accepted; make a new one")]
     Replayed,
-    /// There is no such provider, or the consumer may not call it.
-    #[error("no such provider, or it may not be called")]
+    /// The provider does not exist, or the consumer may not call it.
+    #[error("the provider does not exist, or this consumer may not call it; ask an admin")]
     NotAllowed,
-    /// The ticket is over.
-    #[error("the ticket is over")]
+    /// The ticket's lifetime has ended.
+    #[error("the ticket has expired; request a new one")]
     Expired,
     /// The parties have no cipher or hash in common.
-    #[error("nothing in common")]
+    #[error("the parties have no cipher or hash in common")]
     NothingInCommon,
 }
 

@@ -1,4 +1,5 @@
-//! The sealed message: sealed to its recipient, signed by its sender, bound to the names and keys of both.
+//! The sealed message: encrypted to its recipient, signed by its sender, and bound to the names and
+//! keys of both.
 //!
 //! ```text
 //! info      = "countersign broker 2" 00 | lp(type) | lp(from) | lp(to) | lp(suite)
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::limits;
 use super::message::{Nonce, bytes, write};
 
-/// What a message is.
+/// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// From the consumer to the site.
@@ -47,8 +48,8 @@ impl Kind {
     }
 }
 
-/// What a ticket says in the clear, so that a provider can refuse one that is over or came before without any
-/// public-key work. It is signed, and the sealed ticket says the same.
+/// The plaintext header of a ticket. With it a provider can refuse an expired or replayed ticket
+/// without public-key operations. The signature covers it, and the sealed ticket repeats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TicketHeader {
@@ -58,43 +59,43 @@ pub struct TicketHeader {
     pub expires: u64,
 }
 
-/// A message as it travels.
+/// A sealed message as it is transmitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedMessage {
-    /// What it is.
+    /// The type of the message.
     #[serde(rename = "type")]
     pub kind: Kind,
     /// The sender's id.
     pub from: String,
-    /// The recipient's.
+    /// The recipient's id.
     pub to: String,
     /// The name of the [`SealingSuite`].
     pub suite: String,
-    /// Of a ticket alone, and of each.
+    /// The header; present in tickets only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<TicketHeader>,
-    /// The fingerprint of the recipient's keys: it may have several.
+    /// The fingerprint of the recipient's keys. A recipient may have several.
     #[serde(with = "bytes")]
     pub key: Vec<u8>,
-    /// For the recipient alone.
+    /// The ciphertext, for the recipient.
     #[serde(with = "bytes")]
     pub sealed: Vec<u8>,
-    /// The sender's.
+    /// The sender's signature.
     #[serde(with = "bytes")]
     pub signature: Vec<u8>,
 }
 
-/// A message is not believed: it is not from whom it says, or not for us, or was changed.
+/// The message failed verification: another sender, another recipient, or changed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FailedVerification;
 
-/// What was believed.
-pub(super) struct Believed<T> {
+/// A message whose signature was verified.
+pub(super) struct VerifiedMessage<T> {
     pub(super) message: T,
-    /// Which of the sender's keys signed it.
+    /// The index of the sender's key that signed it.
     pub(super) signer: usize,
-    /// Which of our keys it is sealed to.
+    /// The index of the recipient's key that it was sealed to.
     pub(super) key: usize,
 }
 
@@ -118,14 +119,14 @@ fn info(
     info
 }
 
-/// A text and its length, so that no two texts are one.
+/// Appends a text with its length, so that different lists of texts never give the same bytes.
 pub(super) fn lp(info: &mut Vec<u8>, part: &str) {
     let length = u16::try_from(part.len()).unwrap_or(u16::MAX);
     info.extend(length.to_be_bytes());
     info.extend_from_slice(part.as_bytes());
 }
 
-fn signed(info: &[u8], sealed: &[u8]) -> Vec<u8> {
+fn signed_text(info: &[u8], sealed: &[u8]) -> Vec<u8> {
     [b"countersign broker 2 signature\0", info, sealed].concat()
 }
 
@@ -143,7 +144,7 @@ impl SealedMessage {
         let info = info(kind, (from, &sender_key), (to, &key), suite, header);
         let text = write(message)?;
         let sealed = recipient.seal(suite, &info, text.expose(), entropy).ok()?;
-        let signature = sender.sign(&signed(&info, &sealed));
+        let signature = sender.sign(&signed_text(&info, &sealed));
         Some(Self {
             kind,
             from: from.to_owned(),
@@ -156,13 +157,13 @@ impl SealedMessage {
         })
     }
 
-    /// Verifies who it is from, and then opens it.
-    pub(super) fn believe<T: DeserializeOwned>(
+    /// Verifies the sender's signature, then decrypts.
+    pub(super) fn verify_and_open<T: DeserializeOwned>(
         &self,
         kind: Kind,
         (from, senders): (&str, &[PartyPublic]),
         (to, own): (&str, &[PartyKey]),
-    ) -> Result<Believed<T>, FailedVerification> {
+    ) -> Result<VerifiedMessage<T>, FailedVerification> {
         let fits = self.kind == kind && self.from == from && self.to == to;
         let headed = self.header.is_some() == (kind == Kind::Ticket);
         if !fits || !headed || self.sealed.len() > limits::SEALED {
@@ -176,7 +177,7 @@ impl SealedMessage {
             .as_slice()
             .try_into()
             .map_err(|_| FailedVerification)?;
-        // Found before anything is verified: that costs nothing.
+        // Finding the key first is cheap: it compares fingerprints.
         let known = |key: &PartyKey| key.public().fingerprint() == *recipient;
         let key = own.iter().position(known).ok_or(FailedVerification)?;
         let own = own.get(key).ok_or(FailedVerification)?;
@@ -186,7 +187,7 @@ impl SealedMessage {
             .find_map(|(at, sender)| {
                 let names = ((from, &sender.fingerprint()), (to, recipient));
                 let info = info(kind, names.0, names.1, suite, self.header);
-                let text = signed(&info, &self.sealed);
+                let text = signed_text(&info, &self.sealed);
                 sender.signing.verify(&text, &signature).ok()?;
                 Some((at, info))
             })
@@ -196,7 +197,7 @@ impl SealedMessage {
             .open(suite, &info, &self.sealed)
             .map_err(|_| FailedVerification)?;
         let message = serde_json::from_slice(text.expose()).map_err(|_| FailedVerification)?;
-        Ok(Believed {
+        Ok(VerifiedMessage {
             message,
             signer,
             key,

@@ -1,5 +1,6 @@
-//! HTTP message signatures (RFC 9421) with the secret that two applications share: `hmac-sha256` over method,
-//! authority, target and the digest of the content (RFC 9530), with a time, an end and a nonce.
+//! HTTP message signatures (RFC 9421) with the secret that two applications share: `hmac-sha256`
+//! over method, authority, target and the digest of the content (RFC 9530), with creation time,
+//! expiry and nonce.
 //!
 //! ```text
 //! content-digest: sha-256=:…:
@@ -8,8 +9,9 @@
 //! signature: countersign=:…:
 //! ```
 //!
-//! Exactly that is accepted, the parameters in any order and `sha-512` as well as `sha-256`: a signature that covers less than all of it protects
-//! less than its reader thinks.
+//! The verifier accepts exactly these components, with the parameters in any order, and `sha-512`
+//! as well as `sha-256`. A signature that covers fewer components protects less than its reader
+//! expects.
 
 use countersign_crypto::hash::{sha256, sha512};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -21,32 +23,32 @@ use sfv::{
 use super::Credentials;
 use super::message::{HASH, Nonce};
 
-/// What is signed of a request, in this order (RFC 9421, section 2.2).
+/// The signed components, in this order (RFC 9421, section 2.2).
 const COMPONENTS: [&str; 4] = ["@method", "@authority", "@request-target", "content-digest"];
-/// The name of our member of the two fields, and the tag.
+/// The label of our signature in both fields, and the value of `tag`.
 const NAME: &str = "countersign";
 
-/// How far a request's time may be from the site's, in seconds.
+/// The maximum difference between a request's time and the site's time, in seconds.
 pub const TOLERANCE: u64 = 60;
-/// The longest a signature may say to be good for, in seconds: that long its nonce has to be remembered.
+/// The maximum lifetime of a signature, in seconds. The verifier remembers its nonce this long.
 pub const MAX_LENGTH: u64 = 300;
-/// The longest value of a field that is read, in bytes.
+/// The maximum length of a field's value, in bytes.
 pub const FIELD: usize = 2_048;
 
-/// A request, as far as it is signed.
+/// The signed parts of an HTTP request.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpRequest<'a> {
-    /// As it is sent: `GET`.
+    /// The method as sent, for example `GET`.
     pub method: &'a str,
-    /// The host that it is for, with its port unless that is the scheme's own (RFC 9421, section 2.2.3).
+    /// The host, with its port unless that is the scheme's default (RFC 9421, section 2.2.3).
     pub authority: &'a str,
-    /// As it is sent: path and query, of which the path is at least `/`.
+    /// Path and query as sent; at least `/`.
     pub target: &'a str,
-    /// Its content; empty for none.
+    /// The content; empty if there is none.
     pub content: &'a [u8],
 }
 
-/// The values of the three fields of a signed request.
+/// The values of a signed request's three fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields {
     /// `content-digest`.
@@ -57,24 +59,24 @@ pub struct Fields {
     pub signature: String,
 }
 
-/// Why a request is not accepted.
+/// Why a signature is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// The fields are not what they should be.
-    #[error("the signature's fields are not as they should be")]
+    /// A field is missing, malformed or too long, or covers other components.
+    #[error("the request's signature fields are missing or malformed")]
     Fields,
-    /// Not of this request, or not with this secret.
-    #[error("the signature is not of this request")]
+    /// The signature is of another request or was made with another secret.
+    #[error("the signature does not match the request")]
     NotVerified,
-    /// Made too long ago, or in the future, or good for too long.
-    #[error("the signature is not of now")]
+    /// The creation time is too old or in the future, or the lifetime is too long.
+    #[error("the signature's creation time or lifetime is out of range; compare the clocks")]
     Clock,
-    /// The secret's ticket is over.
-    #[error("the ticket is over")]
+    /// The lifetime of the secret's ticket has ended.
+    #[error("the ticket has expired; request a new one")]
     Expired,
 }
 
-/// A signature that was read, and is not verified yet.
+/// A signature that was parsed and not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnverifiedSignature {
     id: Nonce,
@@ -82,19 +84,19 @@ pub struct UnverifiedSignature {
     created: u64,
     expires: u64,
     content_digest: String,
-    /// The value of `@signature-params`, as it was signed.
+    /// The value of `@signature-params`, as signed.
     parameters: String,
     signature: Vec<u8>,
 }
 
-/// A request that somebody signed who has the secret. Whether it came before is not known yet.
+/// A verified signature. The caller must still check that its nonce was not seen before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedSignature {
-    /// Names the secret.
+    /// The id of the secret.
     pub id: Nonce,
-    /// Names the request, of those of this secret: it is accepted once.
+    /// The nonce. It identifies the request among those with this secret.
     pub nonce: String,
-    /// Until when the nonce has to be remembered, in seconds since 1970 by the site's clock.
+    /// When the nonce can be forgotten, in seconds since 1970 by the site's clock.
     pub expires: u64,
 }
 
@@ -114,8 +116,9 @@ fn digest_of(content: &[u8]) -> String {
     format!("sha-256=:{}:", BASE64.encode(&sha256(content)))
 }
 
-/// Whether a field `content-digest` (RFC 9530) is of this content: each digest in it of an algorithm that is active in
-/// the registry has to be right, and there has to be one. Others are worth nothing, so they are passed over.
+/// Whether a field `content-digest` (RFC 9530) matches the content. Every digest with an algorithm
+/// that is active in the registry must match, and there must be at least one. Digests with other
+/// algorithms are ignored.
 fn is_digest_of(field: &str, content: &[u8]) -> bool {
     let Some(digests) = (field.len() <= FIELD)
         .then(|| Parser::new(field).parse::<Dictionary>().ok())
@@ -130,11 +133,11 @@ fn is_digest_of(field: &str, content: &[u8]) -> bool {
             "sha-512" => sha512(content).to_vec(),
             _ => continue,
         };
-        let said = match digest {
+        let value = match digest {
             ListEntry::Item(item) => item.bare_item.as_byte_sequence(),
             ListEntry::InnerList(_) => None,
         };
-        if said != Some(right.as_slice()) {
+        if value != Some(right.as_slice()) {
             return false;
         }
         some = true;
@@ -158,7 +161,7 @@ fn base(request: &HttpRequest<'_>, content_digest: &str, parameters: &str) -> St
     base
 }
 
-/// A line break in a part would be the next line of what is signed.
+/// Rejects line breaks: they would start another line of the signature base.
 fn is_plain(request: &HttpRequest<'_>) -> bool {
     let parts = [request.method, request.authority, request.target];
     let graphic =
@@ -166,10 +169,11 @@ fn is_plain(request: &HttpRequest<'_>) -> bool {
     parts.iter().all(graphic)
 }
 
-/// Signs a request; `site_time` in seconds since 1970, `lasts` in seconds, at most [`MAX_LENGTH`].
+/// Signs a request. `site_time` is in seconds since 1970, `lasts` in seconds, at most
+/// [`MAX_LENGTH`].
 ///
 /// # Errors
-/// [`SignatureError::Fields`] for a request that no HTTP message can be.
+/// [`SignatureError::Fields`] if the parts cannot occur in an HTTP request.
 pub fn sign(
     credentials: &Credentials,
     request: &HttpRequest<'_>,
@@ -217,7 +221,7 @@ fn components(list: &mut InnerListSerializer<'_>) -> Result<(), SignatureError> 
     Ok(())
 }
 
-/// Our member of a field, which may have others.
+/// Our member of a dictionary field, which may have other members.
 fn member(field: &str) -> Result<ListEntry, SignatureError> {
     if field.len() > FIELD {
         return Err(SignatureError::Fields);
@@ -231,7 +235,7 @@ fn member(field: &str) -> Result<ListEntry, SignatureError> {
 }
 
 impl UnverifiedSignature {
-    /// Reads the three fields.
+    /// Parses the three fields.
     ///
     /// # Errors
     /// [`SignatureError::Fields`].
@@ -278,14 +282,14 @@ impl UnverifiedSignature {
         })
     }
 
-    /// Names the secret that it says to be signed with.
+    /// The id of the secret that the signature claims to use; not verified.
     #[must_use]
     pub fn id(&self) -> Nonce {
         self.id
     }
 
-    /// Verifies that whoever has the secret signed exactly this request, lately; `site_time` in seconds since
-    /// 1970.
+    /// Verifies that this request was signed recently with the secret. `site_time` is in seconds
+    /// since 1970.
     ///
     /// # Errors
     /// [`SignatureError::NotVerified`]; once that was verified [`SignatureError::Clock`] and
@@ -321,7 +325,7 @@ impl UnverifiedSignature {
     }
 }
 
-/// The list with its parameters, as it was signed: strictly written, in the order in which it came.
+/// The component list with its parameters, serialised strictly, in the order of the field.
 fn written(input: &InnerList) -> Result<String, SignatureError> {
     let mut dictionary = DictSerializer::new();
     {

@@ -1,8 +1,8 @@
-//! The site: verifies who asks, and seals a ticket and the answer.
+//! The site: verifies a consumer's request, and seals the ticket and the response.
 //!
 //! ```text
-//! Request::read ── Request ── verify ── Verified ── answer ── SealedMessage
-//!   (anybody's)  (who says to ask)   (who asks)  (policy decided, not asked before)
+//! UnverifiedRequest::read ── verify ── VerifiedRequest ── (policy, replay cache) ── answer
+//!   ── SealedMessage
 //! ```
 
 use countersign_crypto::entropy::Entropy;
@@ -18,32 +18,32 @@ use super::{Refusal, SealedMessage, limits};
 
 /// The site as a party.
 pub struct Site {
-    /// Its id.
+    /// The site's id.
     pub id: String,
-    /// Its keys, the newest first. A request may be sealed to any.
+    /// The site's keys, newest first. A request may be sealed to any.
     pub keys: Vec<PartyKey>,
 }
 
-/// What is registered of an application.
+/// A registered application.
 #[derive(Debug, Clone)]
 pub struct Application {
-    /// Its id.
+    /// The application's id.
     pub id: String,
-    /// Its public keys, the newest first. It may sign with any.
+    /// The application's public keys, newest first. It may sign with any.
     pub keys: Vec<PartyPublic>,
-    /// How things are sealed to it.
+    /// The suite that messages to it are sealed with.
     pub suite: SealingSuite,
-    /// How long a ticket for it is good, in milliseconds.
+    /// The lifetime of tickets for it, in milliseconds.
     pub keys_last: u64,
-    /// What a provider is told of it, as JSON.
+    /// The site's data about it for providers, as JSON.
     pub auth_data: Option<Box<RawValue>>,
 }
 
-/// A request. Who made it is not known yet.
+/// A request that was parsed and not verified.
 #[derive(Debug)]
 pub struct UnverifiedRequest(SealedMessage);
 
-/// A request whose requester signed it, lately.
+/// A recent request with a verified signature of its consumer.
 #[derive(Debug)]
 pub struct VerifiedRequest {
     request: AuthRequest,
@@ -52,7 +52,7 @@ pub struct VerifiedRequest {
 }
 
 impl UnverifiedRequest {
-    /// Reads the JSON text of a request.
+    /// Parses the JSON text of a request.
     ///
     /// # Errors
     /// [`Refusal::NotVerified`].
@@ -66,33 +66,36 @@ impl UnverifiedRequest {
         named.then_some(Self(sealed)).ok_or(Refusal::NotVerified)
     }
 
-    /// Who says to have made it.
+    /// The id of the consumer that the request claims to be from; not verified.
     #[must_use]
     pub fn requester(&self) -> &str {
         &self.0.from
     }
 
-    /// Verifies that the requester signed it, for this site. A requester that is not registered costs as much
-    /// as one with another key: `stranger` is a key that nobody has.
+    /// Verifies the consumer's signature, the recipient and the time. If the consumer is not
+    /// registered, the same work is done with `decoy_key`, a key that no party has, so that both
+    /// take the same time.
     ///
     /// # Errors
-    /// [`Refusal::NotVerified`]; [`Refusal::Clock`] once that was verified.
+    /// [`Refusal::NotVerified`]; after verification, [`Refusal::Clock`].
     pub fn verify(
         self,
         site: &Site,
         requester: Option<&Application>,
-        stranger: &PartyPublic,
+        decoy_key: &PartyPublic,
         now: u64,
     ) -> Result<VerifiedRequest, Refusal> {
         let requester = requester.filter(|known| known.id == self.0.from);
-        let keys = requester.map_or(std::slice::from_ref(stranger), |known| &known.keys);
+        let keys = requester.map_or(std::slice::from_ref(decoy_key), |known| &known.keys);
         let from = (self.0.from.as_str(), keys);
         let to = (site.id.as_str(), site.keys.as_slice());
-        let believed = self.0.believe::<AuthRequest>(Kind::Request, from, to);
-        let (Ok(believed), Some(_)) = (believed, requester) else {
+        let verified = self
+            .0
+            .verify_and_open::<AuthRequest>(Kind::Request, from, to);
+        let (Ok(verified), Some(_)) = (verified, requester) else {
             return Err(Refusal::NotVerified);
         };
-        let request = believed.message;
+        let request = verified.message;
         if request.requester != self.0.from {
             return Err(Refusal::NotVerified);
         }
@@ -105,34 +108,35 @@ impl UnverifiedRequest {
         }
         Ok(VerifiedRequest {
             request,
-            key: believed.key,
-            signer: believed.signer,
+            key: verified.key,
+            signer: verified.signer,
         })
     }
 }
 
 impl VerifiedRequest {
-    /// Whom the ticket is asked for.
+    /// The id of the provider that the ticket is for.
     #[must_use]
     pub fn requested(&self) -> &str {
         &self.request.requested
     }
 
-    /// When it was made, in milliseconds since 1970, by the requester's idea of the site's clock.
+    /// When the request was made, in milliseconds since 1970, by the consumer's estimate of the
+    /// site's clock.
     #[must_use]
-    pub fn made(&self) -> u64 {
+    pub fn issued_at(&self) -> u64 {
         self.request.ts
     }
 
-    /// Names this request: it is answered once. To be remembered for [`limits::TOLERANCE`] and
-    /// [`limits::AHEAD`].
+    /// The consumer and its nonce, which identify this request in the replay cache. Remember it for
+    /// [`limits::TOLERANCE`] plus [`limits::AHEAD`].
     #[must_use]
-    pub fn names(&self) -> (&str, Nonce) {
+    pub fn replay_key(&self) -> (&str, Nonce) {
         (&self.request.requester, self.request.nonce)
     }
 
-    /// Seals a ticket for the provider, and the answer for the requester. `requested` is `None` when there is
-    /// no such provider, or the requester may not call it.
+    /// Seals a ticket for the provider, and the response for the consumer. `requested` is `None` if
+    /// the provider does not exist or the consumer may not call it.
     ///
     /// # Errors
     /// [`Refusal::NotAllowed`], [`Refusal::NothingInCommon`].
@@ -150,7 +154,7 @@ impl VerifiedRequest {
             &self.request.supported_ciphers,
             &self.request.supported_hashes,
         );
-        // What the requester would like to sign with has to be among what it supports.
+        // The preferred algorithm must be one that the consumer supports.
         if !knows(ciphers, CIPHER) || !knows(hashes, HASH) || !knows(hashes, &self.request.hash) {
             return Err(Refusal::NothingInCommon);
         }
@@ -185,7 +189,7 @@ impl VerifiedRequest {
 }
 
 impl Ticket {
-    /// A new one, made `now`.
+    /// Makes a ticket at the time `now`.
     pub(super) fn new(
         (requester, requested): (&Application, &Application),
         requester_nonce: Nonce,
@@ -214,7 +218,7 @@ impl Ticket {
         })
     }
 
-    /// What of it travels in the clear.
+    /// The plaintext header of the sealed ticket.
     pub(super) fn header(&self) -> TicketHeader {
         TicketHeader {
             id: self.id,
@@ -222,7 +226,7 @@ impl Ticket {
         }
     }
 
-    /// What its requester is told, with the ticket as it is sealed for the provider.
+    /// The response to the consumer, with the sealed ticket.
     pub(super) fn answer(self, sealed: SealedTicket) -> AuthResponse {
         AuthResponse {
             requester: self.requester,
@@ -251,7 +255,7 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000_000;
 
-    /// `hash` was never read: a request could ask for what it did not support itself.
+    /// A request must not prefer an algorithm that it does not list as supported.
     // [BRK-70]
     #[test]
     fn a_request_gets_a_ticket_for_what_it_supports_and_asks_for() {

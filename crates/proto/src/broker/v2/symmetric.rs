@@ -1,9 +1,10 @@
-//! The fast path: tickets without a public-key operation, for a consumer that has an open session with the site.
-//! The session says who asks, and protects the answer; a [`TicketKey`] seals what is for the provider.
+//! The symmetric ticket path: tickets without a public-key operation, for a consumer that has an
+//! open session with the site. The session authenticates the consumer and protects the response. A
+//! [`TicketKey`] seals the provider's part.
 //!
 //! ```text
 //! info   = "countersign broker 2 fast ticket" 00 | lp(from) | lp(to) | name of the ticket key (8) | salt (16)
-//! sealed = AES-256-GCM(KDF(ticket key, "broker fast ticket", salt), beside info, ticket)
+//! sealed = AES-256-GCM(KDF(ticket key, "broker fast ticket", salt), AAD = info, ticket)
 //! lp(x)  = length of x in bytes (2, big-endian) | x
 //! ```
 
@@ -19,39 +20,40 @@ use super::site::Application;
 use super::ticket_key::TicketKey;
 use super::{Refusal, limits};
 
-/// What is in a ticket besides names and what is told of the requester: keys, nonces and times, in bytes.
+/// The maximum length in bytes of a ticket without its names and `auth_data`: keys, nonces and
+/// times.
 const FIXED: usize = 1_024;
 
-/// A ticket as it travels, sealed under a key that the site and the provider share.
+/// A ticket sealed under a key that the site and the provider share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SymmetricTicket {
     /// The site's id.
     pub from: String,
-    /// The provider's.
+    /// The provider's id.
     pub to: String,
     /// The name of the ticket key.
     #[serde(with = "bytes")]
     pub key: Vec<u8>,
-    /// Makes the key of this ticket.
+    /// The salt that this ticket's key is derived with.
     pub salt: Nonce,
-    /// The [`Ticket`], for the provider alone.
+    /// The encrypted [`Ticket`], for the provider.
     #[serde(with = "bytes")]
     pub sealed: Vec<u8>,
 }
 
-/// What the site answers to one of the entries of a request.
+/// The site's result for one entry of a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TicketResult {
-    /// A ticket.
+    /// The ticket was issued.
     Granted(Box<AuthResponse>),
     /// The code of a [`Refusal`].
     Refused(String),
 }
 
 impl SymmetricTicket {
-    /// What is beside the sealed text: all else that travels.
+    /// The associated data of the ciphertext: all other fields.
     pub(super) fn info(&self) -> Vec<u8> {
         let mut info = b"countersign broker 2 fast ticket\0".to_vec();
         lp(&mut info, &self.from);
@@ -74,7 +76,7 @@ impl SymmetricTicket {
             salt,
             sealed: Vec::new(),
         };
-        // A character of a name takes six bytes of JSON at most.
+        // JSON needs at most six bytes for a character of a name.
         let names = 6 * (ticket.requester.len() + ticket.requested.len());
         let text = write_within(ticket, FIXED + names + ticket.auth_data.get().len())?;
         let one_time = sealed.one_time(key);
@@ -83,8 +85,8 @@ impl SymmetricTicket {
     }
 }
 
-/// Makes a ticket for a requester that the session proves, and that may call the provider; `key` is one for
-/// tickets that are made `now`.
+/// Issues a ticket to a consumer that the session authenticated and that policy allows to call the
+/// provider. `key` must be the ticket key for tickets made `now`.
 ///
 /// # Errors
 /// [`Refusal::NotAllowed`] when the ticket cannot be written.
@@ -99,16 +101,16 @@ pub fn grant(
     let ticket = Ticket::new((requester, requested), nonce, now, entropy)?;
     let sealed = SymmetricTicket::seal(site, key, &ticket, Nonce::fresh(entropy));
     let sealed = sealed.ok_or(Refusal::NotAllowed)?;
-    Ok(ticket.answer(SealedTicket::Fast(sealed)))
+    Ok(ticket.answer(SealedTicket::Symmetric(sealed)))
 }
 
 impl Provider {
-    /// Whether what was presented is a ticket under a key that this provider does not have. It is not verified:
-    /// anybody can name any key.
+    /// Whether the presented ticket names a ticket key that this provider does not have. The name
+    /// is not authenticated: any client can send any name.
     #[must_use]
     pub fn lacks_ticket_key(&self, read: &UnverifiedPresentation) -> bool {
         match &read.0.ticket {
-            SealedTicket::Fast(ticket) => self.ticket_key(ticket).is_none(),
+            SealedTicket::Symmetric(ticket) => self.ticket_key(ticket).is_none(),
             SealedTicket::Signed(_) => false,
         }
     }
@@ -118,7 +120,7 @@ impl Provider {
         self.ticket_keys.iter().find(named)
     }
 
-    /// Opens a ticket that was made for this provider while its key was that of the site.
+    /// Decrypts a ticket that was made for this provider within the period of its ticket key.
     pub(super) fn open(&self, ticket: &SymmetricTicket) -> Option<Ticket> {
         if ticket.from != self.site || ticket.to != self.id {
             return None;
@@ -127,7 +129,7 @@ impl Provider {
         let text = ticket.one_time(key).open(&ticket.info(), &ticket.sealed);
         let ticket: Ticket = serde_json::from_slice(text.ok()?.expose()).ok()?;
         let lasts = ticket.expires.checked_sub(ticket.ts)?;
-        (key.is_of(ticket.ts) && lasts <= limits::MAX_TICKET).then_some(ticket)
+        (key.covers(ticket.ts) && lasts <= limits::MAX_TICKET).then_some(ticket)
     }
 }
 
@@ -141,9 +143,9 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000_000;
 
-    // [BRK-51]: not even whoever has the key makes one that lasts.
+    // [BRK-51] A party that has the ticket key cannot exceed the maximum lifetime either.
     #[test]
-    fn a_ticket_that_lasts_for_more_than_a_day_is_not_opened() {
+    fn a_ticket_with_a_lifetime_over_a_day_is_rejected() {
         let key = TicketKey::new(Secret::from_bytes([7; 32]), NOW, NOW + 1);
         let application = |id: &str| Application {
             id: id.to_owned(),

@@ -1,5 +1,6 @@
-//! The keys that tickets of the fast path are sealed under, and how a provider gets them: sealed to its own key
-//! and signed by the site, so that the session that carries them is not enough to read or to make one.
+//! The keys of symmetric tickets. The site seals them to the provider's public key and signs them,
+//! so that reading the session that carries them does not reveal a key, and writing to it cannot
+//! insert one.
 //!
 //! ```text
 //! name of a ticket key = KDF(ticket key, "broker ticket key name", "")
@@ -19,10 +20,11 @@ use super::sealed::Kind;
 use super::site::{Application, Site};
 use super::{Refusal, SealedMessage, limits};
 
-/// The bytes of a ticket key's name.
+/// The length of a ticket key's name in bytes.
 const NAME: usize = 8;
 
-/// A key that the site shares with one provider, for the tickets of one [`limits::TICKET_KEY`].
+/// A key that the site shares with one provider, for the tickets of one period of
+/// [`limits::TICKET_KEY`].
 #[derive(Clone)]
 pub struct TicketKey {
     name: [u8; NAME],
@@ -32,8 +34,8 @@ pub struct TicketKey {
 }
 
 impl TicketKey {
-    /// The key of this secret, for tickets that are made at `from` and before `until`, in milliseconds since
-    /// 1970 by the site's clock.
+    /// A ticket key with this secret, for tickets made at or after `from` and before `until`, in
+    /// milliseconds since 1970 by the site's clock.
     #[must_use]
     pub fn new(secret: Secret<32>, from: u64, until: u64) -> Self {
         let name: Secret<NAME> = derive(secret.expose(), "broker ticket key name", &[]);
@@ -45,27 +47,27 @@ impl TicketKey {
         }
     }
 
-    /// Tells keys apart, and says nothing of the key itself.
+    /// Identifies the key without revealing it.
     #[must_use]
     pub fn name(&self) -> [u8; NAME] {
         self.name
     }
 
-    /// Until when tickets are made under it, by the site's clock.
+    /// The end of the period in which tickets are made under it, by the site's clock.
     #[must_use]
     pub fn until(&self) -> u64 {
         self.until
     }
 
-    /// Whether tickets are made under it then.
+    /// Whether tickets made at `site_time` use this key.
     #[must_use]
-    pub fn is_of(&self, site_time: u64) -> bool {
+    pub fn covers(&self, site_time: u64) -> bool {
         (self.from..self.until).contains(&site_time)
     }
 
-    /// Whether all tickets under it are over.
+    /// Whether every ticket under this key has expired.
     #[must_use]
-    pub fn is_over(&self, site_time: u64) -> bool {
+    pub fn is_expired(&self, site_time: u64) -> bool {
         site_time > self.until.saturating_add(limits::MAX_TICKET)
     }
 
@@ -80,16 +82,16 @@ impl fmt::Debug for TicketKey {
     }
 }
 
-/// What the site tells a provider.
+/// The message with which the site gives ticket keys to a provider.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Told {
-    keys: Vec<ToldKey>,
+struct WireTicketKeys {
+    keys: Vec<WireTicketKey>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ToldKey {
+struct WireTicketKey {
     #[serde(with = "secret")]
     key: Secret<32>,
     from: u64,
@@ -97,11 +99,11 @@ struct ToldKey {
 }
 
 impl Site {
-    /// Seals ticket keys to one key of their provider.
+    /// Seals ticket keys to one public key of their provider.
     ///
     /// # Errors
-    /// [`Refusal::NotAllowed`] when there is no key of the site, or nothing can be sealed to that key.
-    pub fn hand_over(
+    /// [`Refusal::NotAllowed`] if the site has no key, or nothing can be sealed to that public key.
+    pub fn seal_ticket_keys(
         &self,
         keys: &[TicketKey],
         provider: &Application,
@@ -109,34 +111,34 @@ impl Site {
         entropy: &mut dyn Entropy,
     ) -> Result<SealedMessage, Refusal> {
         let own = self.keys.first().ok_or(Refusal::NotAllowed)?;
-        let told = keys.iter().map(|key| ToldKey {
+        let wire_keys = keys.iter().map(|key| WireTicketKey {
             key: key.secret.clone(),
             from: key.from,
             until: key.until,
         });
-        let told = Told {
-            keys: told.collect(),
+        let wire_keys = WireTicketKeys {
+            keys: wire_keys.collect(),
         };
         let (from, to) = ((self.id.as_str(), own), (provider.id.as_str(), to));
         let kind = (Kind::TicketKeys, None);
-        SealedMessage::seal(kind, from, to, provider.suite, &told, entropy)
+        SealedMessage::seal(kind, from, to, provider.suite, &wire_keys, entropy)
             .ok_or(Refusal::NotAllowed)
     }
 }
 
 impl Provider {
-    /// Reads ticket keys that the site sealed to any key of this provider.
+    /// Verifies and decrypts ticket keys that the site sealed to any key of this provider.
     ///
     /// # Errors
     /// [`Refusal::NotVerified`].
     pub fn ticket_keys(&self, message: &SealedMessage) -> Result<Vec<TicketKey>, Refusal> {
         let from = (self.site.as_str(), self.site_keys.as_slice());
         let to = (self.id.as_str(), self.keys.as_slice());
-        let believed = message.believe::<Told>(Kind::TicketKeys, from, to);
-        let told = believed.map_err(|_| Refusal::NotVerified)?.message.keys;
-        let keys = told
+        let verified = message.verify_and_open::<WireTicketKeys>(Kind::TicketKeys, from, to);
+        let received = verified.map_err(|_| Refusal::NotVerified)?.message.keys;
+        let keys = received
             .into_iter()
-            .map(|told| TicketKey::new(told.key, told.from, told.until));
+            .map(|received| TicketKey::new(received.key, received.from, received.until));
         Ok(keys.collect())
     }
 }

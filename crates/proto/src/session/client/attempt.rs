@@ -1,4 +1,4 @@
-//! A login attempt: sending a flight and reading the site's answer, whichever kind of account logs in.
+//! A login attempt of any kind of account: sends a flight and reads the site's response.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::identity::Identity;
@@ -9,9 +9,9 @@ use countersign_crypto::sign::Signature;
 use crate::name::AccountName;
 use crate::risp::{Command, Value};
 use crate::session::command as c;
-use crate::session::flight::{self, ClearCommand, client_says};
+use crate::session::flight::{self, ClearCommand, put_as_client};
 use crate::session::limits::{
-    GREATEST_MAX_PACKET, LEAST_MAX_PACKET, STALE_CHOICES, UNAUTHENTICATED_BYTES,
+    MAX_MAX_PACKET, MIN_MAX_PACKET, STALE_CHOICES, UNAUTHENTICATED_BYTES,
 };
 use crate::session::link::{FirstPacket, Link};
 use crate::session::option::{Choice, EncryptionOption, OptionList};
@@ -25,7 +25,7 @@ use super::service::ServiceFlight;
 use super::session::{ClientSession, LoggedIn};
 use super::{ClientSettings, choice};
 
-/// A login that is under way, or the resumption of a session.
+/// A login, or the resumption of a session, in progress.
 pub struct ClientLoginAttempt(State);
 
 #[allow(
@@ -33,13 +33,13 @@ pub struct ClientLoginAttempt(State);
     reason = "the large variant is the common one"
 )]
 enum State {
-    /// The flight was sent; the site's answer is to come.
+    /// The flight was sent; the response is pending.
     Answer(Dialog, Flight),
-    /// Both ends have the session's keys; the site's first packet is to come.
+    /// Both ends have the session's keys; the site's first packet is pending.
     Welcome(Box<Opening>),
 }
 
-/// What both ends have said, whichever kind of account logs in.
+/// The state that all kinds of login share.
 pub(super) struct Dialog {
     pub(super) settings: ClientSettings,
     pub(super) transcript: Transcript,
@@ -48,7 +48,7 @@ pub(super) struct Dialog {
     restarts: u32,
 }
 
-/// What the site has answered so far.
+/// The fields of the site's response so far.
 #[derive(Default)]
 pub(super) struct Answer {
     pub(super) certificate: Option<Vec<u8>>,
@@ -57,19 +57,19 @@ pub(super) struct Answer {
     pub(super) kem_ciphertext: Option<Vec<u8>>,
 }
 
-/// Who logs in, and what is kept until the site has answered.
+/// The kind of login, and its state until the response is complete.
 enum Flight {
     Person(Box<PersonFlight>),
     Service(Box<ServiceFlight>),
     Resume(Box<ResumeFlight>),
 }
 
-/// A session whose welcome has not arrived yet.
+/// A session whose welcome is pending.
 pub(super) struct Opening {
     pub(super) settings: ClientSettings,
     pub(super) link: Link,
     pub(super) identity: Option<Box<Identity>>,
-    /// What the site delivered, with the option `delivered-key`.
+    /// What the site delivered with the option `delivered-key`.
     pub(super) delivered: Option<Box<DeliveredKey>>,
     pub(super) resumption: Resumption,
 }
@@ -78,17 +78,18 @@ pub(super) struct Opening {
 pub enum ClientStep {
     /// More bytes from the site.
     NeedMore(ClientLoginAttempt),
-    /// The pass phrase is to be stretched: a fraction of a second of work and 64 MiB of memory.
+    /// The key stretching function on the pass phrase: a fraction of a second of work and 64 MiB of
+    /// memory.
     Stretch(Stretch),
     /// Nothing: the session is open.
     LoggedIn(LoggedIn),
 }
 
 impl ClientLoginAttempt {
-    /// Starts a person's login; the first flight is appended to `out`.
+    /// Starts a person's login and appends the first flight to `out`.
     ///
     /// # Errors
-    /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
+    /// [`LoginError::Protocol`] if the flight cannot be encoded.
     pub fn person(
         settings: ClientSettings,
         name: AccountName,
@@ -100,10 +101,10 @@ impl ClientLoginAttempt {
         Self::start(settings, Flight::Person(Box::new(flight)), entropy, out)
     }
 
-    /// Starts a service's login; the first flight is appended to `out`.
+    /// Starts a service's login and appends the first flight to `out`.
     ///
     /// # Errors
-    /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
+    /// [`LoginError::Protocol`] if the flight cannot be encoded.
     pub fn service(
         settings: ClientSettings,
         identity: std::sync::Arc<Identity>,
@@ -114,10 +115,10 @@ impl ClientLoginAttempt {
         Self::start(settings, Flight::Service(Box::new(flight)), entropy, out)
     }
 
-    /// Starts to resume a session whose connection was lost; the first flight is appended to `out`.
+    /// Starts to resume a session whose connection was lost, and appends the first flight to `out`.
     ///
     /// # Errors
-    /// [`LoginError::Protocol`] when what is to be sent cannot be encoded.
+    /// [`LoginError::Protocol`] if the flight cannot be encoded.
     pub fn resume(
         settings: ClientSettings,
         resumption: Resumption,
@@ -134,7 +135,7 @@ impl ClientLoginAttempt {
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<Self, LoginError> {
-        if settings.max_packet < LEAST_MAX_PACKET {
+        if settings.max_packet < MIN_MAX_PACKET {
             return Err(LoginError::PacketsTooSmall);
         }
         let chosen = choose(&settings);
@@ -147,14 +148,14 @@ impl ClientLoginAttempt {
         };
         match chosen {
             Ok(_) => flight.send(&mut dialog, entropy, out)?,
-            // The list that is known holds nothing acceptable; the site's may.
-            Err(_) => dialog.say(out, c::OPTIONS_REQUEST, Value::Nothing)?,
+            // The cached option list contains no acceptable option; the site's current list may.
+            Err(_) => dialog.send(out, c::OPTIONS_REQUEST, Value::Nothing)?,
         }
         Ok(Self(State::Answer(dialog, flight)))
     }
 
-    /// Reads what arrived; says what is needed next and how many bytes of `input` were used. What was
-    /// not used is given again, with what follows it.
+    /// Processes received bytes. Returns the next step and how many bytes of `input` were used;
+    /// pass the rest again, together with the bytes that follow.
     ///
     /// # Errors
     /// A [`LoginError`] ends the login.
@@ -178,7 +179,7 @@ impl ClientLoginAttempt {
                 return Err(LoginError::Protocol("too long an answer"));
             }
             let Some(clear) = flight::next(rest)? else {
-                return Ok((dialog.goes_on(flight), used));
+                return Ok((dialog.need_more(flight), used));
             };
             used += clear.wire.len();
             match dialog.receive(flight, &clear, entropy, out)? {
@@ -190,7 +191,7 @@ impl ClientLoginAttempt {
 }
 
 impl Dialog {
-    /// Takes a command of the site's answer.
+    /// Processes a command of the site's response.
     fn receive(
         mut self,
         flight: Flight,
@@ -199,36 +200,37 @@ impl Dialog {
         out: &mut Vec<u8>,
     ) -> Result<ClientStep, LoginError> {
         match (clear.command, clear.value) {
-            (c::ERROR, Value::U8(code)) => return Err(flight.refused_with(code)),
+            (c::ERROR, Value::U8(code)) => return Err(flight.error_for_code(code)),
             (c::SITE_PROOF, Value::Bytes(signature)) => {
-                let said = self.transcript.digest("site proof");
+                let transcript_digest = self.transcript.digest("site proof");
                 self.transcript.server_sent(clear.wire);
                 return match flight {
                     Flight::Person(flight) => {
-                        Stretch::new(self, *flight, &said, signature).map(ClientStep::Stretch)
+                        Stretch::new(self, *flight, &transcript_digest, signature)
+                            .map(ClientStep::Stretch)
                     }
                     Flight::Service(flight) => {
-                        let opening = flight.prove(self, &said, signature, out)?;
-                        Ok(opening.awaits_welcome())
+                        let opening = flight.prove(self, &transcript_digest, signature, out)?;
+                        Ok(opening.await_welcome())
                     }
                     Flight::Resume(flight) => {
-                        let opening = flight.finish(self, &said, signature)?;
-                        Ok(opening.awaits_welcome())
+                        let opening = flight.finish(self, &transcript_digest, signature)?;
+                        Ok(opening.await_welcome())
                     }
                 };
             }
             (c::SESSION_KEY, Value::Bytes(message)) => match flight {
                 Flight::Service(flight) if self.option != EncryptionOption::DeliveredKey => {
-                    // What the psk covers ends before this command.
-                    let said = self.transcript.clone();
+                    // The psk covers the transcript before this command.
+                    let transcript = self.transcript.clone();
                     self.transcript.server_sent(clear.wire);
-                    let opening = flight.finish(self, &said, message, out)?;
-                    return Ok(opening.awaits_welcome());
+                    let opening = flight.finish(self, &transcript, message, out)?;
+                    return Ok(opening.await_welcome());
                 }
                 flight => {
                     set(&mut self.answer.session_key, message)?;
                     self.transcript.server_sent(clear.wire);
-                    return Ok(self.goes_on(flight));
+                    return Ok(self.need_more(flight));
                 }
             },
             (c::OPTIONS, Value::Bytes(list)) => {
@@ -243,10 +245,10 @@ impl Dialog {
             _ => {}
         }
         self.transcript.server_sent(clear.wire);
-        Ok(self.goes_on(flight))
+        Ok(self.need_more(flight))
     }
 
-    /// The site's list is not the one that was known: choose from it and send the flight again.
+    /// The cached option list is stale: choose from the new list and send the flight again.
     fn restart(
         mut self,
         mut flight: Flight,
@@ -263,43 +265,44 @@ impl Dialog {
         self.option = choose(&self.settings)?;
         self.answer = Answer::default();
         flight.send(&mut self, entropy, out)?;
-        Ok(self.goes_on(flight))
+        Ok(self.need_more(flight))
     }
 
-    /// More of the site's answer is to come.
-    fn goes_on(self, flight: Flight) -> ClientStep {
+    /// The response is not complete yet.
+    fn need_more(self, flight: Flight) -> ClientStep {
         ClientStep::NeedMore(ClientLoginAttempt(State::Answer(self, flight)))
     }
 
     /// Appends a command to the flight.
-    pub(super) fn say(
+    pub(super) fn send(
         &mut self,
         out: &mut Vec<u8>,
         command: Command,
         value: Value<'_>,
     ) -> Result<(), LoginError> {
-        client_says(&mut self.transcript, out, command, value).map_err(|_| UNFIT)
+        put_as_client(&mut self.transcript, out, command, value).map_err(|_| WRONG_VALUE_TYPE)
     }
 
-    /// The packet limit that the site answered, within what may be asked of this client.
+    /// The packet limit in the site's response, if it is within this client's bounds.
     pub(super) fn agreed_max_packet(&self) -> Result<u32, LoginError> {
-        let greatest = self.settings.max_packet.min(GREATEST_MAX_PACKET);
+        let greatest = self.settings.max_packet.min(MAX_MAX_PACKET);
         self.answer
             .max_packet
-            .filter(|bytes| (LEAST_MAX_PACKET..=greatest).contains(bytes))
+            .filter(|bytes| (MIN_MAX_PACKET..=greatest).contains(bytes))
             .ok_or(LoginError::Protocol(
                 "MAX-PACKET is missing or out of bounds",
             ))
     }
 
-    /// That the other end signed what it said, with the site key that was pinned.
-    pub(super) fn site_proved(
+    /// Verifies that the site signed the transcript with the pinned site key.
+    pub(super) fn verify_site_proof(
         &self,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
         signature: &[u8],
     ) -> Result<SiteProof, LoginError> {
         let signature = Signature(signature.try_into().map_err(|_| LoginError::WrongSite)?);
-        SiteProof::by_signature(&self.settings.site, said, &signature).ok_or(LoginError::WrongSite)
+        SiteProof::by_signature(&self.settings.site, transcript_digest, &signature)
+            .ok_or(LoginError::WrongSite)
     }
 }
 
@@ -314,7 +317,7 @@ impl Flight {
             list: dialog.settings.options.id(),
             option: dialog.option,
         };
-        dialog.say(out, c::OPTION_CHOICE, Value::Bytes(&choice.to_wire()))?;
+        dialog.send(out, c::OPTION_CHOICE, Value::Bytes(&choice.to_wire()))?;
         match self {
             Self::Person(flight) => flight.send(dialog, entropy, out),
             Self::Service(flight) => flight.send(dialog, entropy, out),
@@ -322,27 +325,28 @@ impl Flight {
         }
     }
 
-    /// What an ERROR in the clear means. It is unauthenticated: it may end a login, never open one.
-    fn refused_with(&self, code: u8) -> LoginError {
+    /// The meaning of a plaintext ERROR. It is unauthenticated: it may end a login and nothing
+    /// else.
+    fn error_for_code(&self, code: u8) -> LoginError {
         match (WireError::from_wire(code), self) {
-            // A site that holds the key refuses a service inside the session.
+            // A site that holds the site key refuses a service inside the session.
             (Some(WireError::NotAuthenticated), Self::Service(_)) => LoginError::WrongSite,
             (Some(error), _) => refused(error),
-            (None, _) => UNKNOWN,
+            (None, _) => UNKNOWN_ERROR,
         }
     }
 }
 
 impl Opening {
-    /// The site's first packet is to come.
-    fn awaits_welcome(self) -> ClientStep {
+    /// The site's first packet is pending.
+    fn await_welcome(self) -> ClientStep {
         ClientStep::NeedMore(self.into())
     }
 
     /// Reads the site's first packet.
     fn receive(mut self: Box<Self>, input: &mut [u8]) -> Result<(ClientStep, usize), LoginError> {
-        // A site that could not verify the proof, or has no time to, has no keys to say it with.
-        if let Some(error) = refused_in_the_clear(input) {
+        // A site that could not verify the proof has no keys to encrypt its refusal with.
+        if let Some(error) = plaintext_error(input) {
             return Err(error);
         }
         let read = self
@@ -379,7 +383,7 @@ impl From<Opening> for ClientLoginAttempt {
     }
 }
 
-/// What ERROR says.
+/// The error for an ERROR code.
 fn refused(error: WireError) -> LoginError {
     match error {
         WireError::Sealed => LoginError::Sealed,
@@ -390,17 +394,20 @@ fn refused(error: WireError) -> LoginError {
     }
 }
 
-/// An ERROR that stands where a packet should.
-fn refused_in_the_clear(input: &[u8]) -> Option<LoginError> {
+/// A plaintext ERROR in the place of a packet.
+fn plaintext_error(input: &[u8]) -> Option<LoginError> {
     let clear = flight::next(input).ok().flatten()?;
     match (clear.command, clear.value) {
-        (c::ERROR, Value::U8(code)) => Some(WireError::from_wire(code).map_or(UNKNOWN, refused)),
+        (c::ERROR, Value::U8(code)) => {
+            Some(WireError::from_wire(code).map_or(UNKNOWN_ERROR, refused))
+        }
         _ => None,
     }
 }
 
-const UNKNOWN: LoginError = LoginError::Protocol("an unknown ERROR");
-pub(super) const UNFIT: LoginError = LoginError::Protocol("a value that does not fit its command");
+const UNKNOWN_ERROR: LoginError = LoginError::Protocol("an unknown ERROR");
+pub(super) const WRONG_VALUE_TYPE: LoginError =
+    LoginError::Protocol("a value that does not fit its command");
 
 fn set(field: &mut Option<Vec<u8>>, value: &[u8]) -> Result<(), LoginError> {
     match field.replace(value.to_vec()) {

@@ -1,5 +1,5 @@
-//! The option `delivered-key`: a name or a thumbprint in the clear, and the proof that the session code was
-//! decrypted with the key that belongs to it.
+//! The option `delivered-key`: a plaintext name or thumbprint, and the proof that the client
+//! decrypted the session code with the account's key.
 
 use countersign_crypto::entropy::{Entropy, fresh};
 use countersign_crypto::identity::Identity;
@@ -16,8 +16,8 @@ use crate::session::refusal::LoginError;
 use super::attempt::{Dialog, Opening};
 use super::resume::Resumption;
 
-/// Says who logs in, and appends the flight to `out`. Gives what the session key is to be sealed for: this
-/// flight and no other, so that no answer that an attacker recorded of another login fits it.
+/// Appends the flight to `out`. Returns the HPKE info of the session key, which binds it to this
+/// flight, so that an attacker cannot replay a response to another login.
 pub(super) fn send(
     who: (Command, &[u8]),
     dialog: &mut Dialog,
@@ -27,14 +27,15 @@ pub(super) fn send(
     let nonce: [u8; NONCE] = fresh(entropy);
     let max_packet = dialog.settings.max_packet;
     let (command, name) = who;
-    dialog.say(out, c::NONCE, Value::Bytes(&nonce))?;
-    dialog.say(out, c::MAX_PACKET, Value::U32(max_packet))?;
-    // The site answers as soon as it knows who.
-    dialog.say(out, command, Value::Bytes(name))?;
+    dialog.send(out, c::NONCE, Value::Bytes(&nonce))?;
+    dialog.send(out, c::MAX_PACKET, Value::U32(max_packet))?;
+    // This command is last, since the site responds as soon as it has it.
+    dialog.send(out, command, Value::Bytes(name))?;
     Ok(sealing_info(&dialog.transcript))
 }
 
-/// Decrypts the session key, proves it and has the session's keys. `info` is what it was sealed for.
+/// Decrypts the session key, sends the proof, and derives the session's keys. `info` is the HPKE
+/// info.
 pub(super) fn prove(
     mut dialog: Dialog,
     identity: &Identity,
@@ -49,7 +50,7 @@ pub(super) fn prove(
         .and_then(|bytes| SessionSecrets::from_bytes(&bytes))
         .ok_or(LoginError::NotAuthenticated)?;
     let proof = secrets.proof(&dialog.transcript);
-    dialog.say(out, c::SESSION_PROOF, Value::Bytes(proof.expose()))?;
+    dialog.send(out, c::SESSION_PROOF, Value::Bytes(proof.expose()))?;
     let established = Established::new(
         EncryptionOption::DeliveredKey,
         secrets.key.expose(),

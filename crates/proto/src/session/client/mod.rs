@@ -1,21 +1,22 @@
-//! The client's side of a session's beginning (`docs/protocol/session.md`, Login and Resumption), and the session.
+//! The client's side of logins and resumptions (`docs/protocol/session.md`, Login and Resumption),
+//! and the session.
 //!
 //! ```text
-//!                      site proved
-//!  person --> (answer) -----------> Stretch --run--> (welcome) --> Session
-//!                |  ^                                    ^           |
-//!                '--'  a newer option list:              |           |  connection lost, or idle
-//!                      the flight is sent again          |           v
-//!  service -> (answer) ----------------------------------'      Resumption
-//!                      site proved                       |
-//!  resume --> (answer) ----------------------------------'
-//!                      site proved
+//!                 site authenticated
+//!  person --> (response) ---------> PendingKsf --run--> (welcome) --> ClientSession
+//!               |  ^                                        ^            |
+//!               '--'  a new option list:                  |            |  connection lost, or idle
+//!                     the flight is sent again            |            v
+//!  service -> (response) ---------------------------------'        Resumption
+//!                 site authenticated                      |
+//!  resume --> (response) ---------------------------------'
+//!                 site authenticated
 //! ```
 //!
-//! All before the session is a [`ClientLoginAttempt`].
+//! All states before the session are a [`ClientLoginAttempt`].
 //!
-//! No socket, no clock, no entropy but what is passed in. Nothing that depends on a secret is sent
-//! before the other end proved that it holds the pinned site key.
+//! The state machines use no socket and no clock, and only the entropy that the caller passes. The
+//! client sends nothing that depends on a secret before it has authenticated the site.
 
 mod attempt;
 mod delivered;
@@ -36,24 +37,24 @@ pub use person::Stretch;
 pub use resume::Resumption;
 pub use session::{ClientKeyOffer, ClientSession, FromSite, LoggedIn};
 
-/// What a client knows before it connects.
+/// The configuration of a client.
 #[derive(Clone)]
 pub struct ClientSettings {
     /// The pinned site key.
     pub site: SitePublicKey,
-    /// The site's option list as last seen; the default list at first.
+    /// The site's option list as last received; initially the default list.
     pub options: OptionList,
     /// The options that this client accepts.
     pub accepted: Vec<EncryptionOption>,
-    /// Whether the order of `accepted` decides, in place of the order of the site's list.
+    /// Whether the order of `accepted` decides instead of the order of the site's list.
     pub own_order: bool,
-    /// The largest packet that this client takes or sends, in bytes.
+    /// The maximum size of packets in both directions, in bytes.
     pub max_packet: u32,
     /// Shared secrets with sites that this identity logged in to before.
-    pub known: Arc<StaticKeyCache>,
+    pub static_keys: Arc<StaticKeyCache>,
 }
 
-/// The option to take of those on offer: the first that is accepted, in the client's own order or in the site's.
+/// The first acceptable option that the site offers, in the client's own order or in the site's.
 fn choice(
     accepted: &[EncryptionOption],
     own_order: bool,
@@ -67,7 +68,7 @@ fn choice(
 }
 
 impl ClientSettings {
-    /// The defaults for a site: hybrid options alone, packets of 64 KiB.
+    /// The defaults for a site: the hybrid options, and packets of 64 KiB.
     #[must_use]
     pub fn new(site: SitePublicKey) -> Self {
         let options = OptionList::default();
@@ -77,7 +78,7 @@ impl ClientSettings {
             own_order: false,
             options,
             max_packet: DEFAULT_MAX_PACKET,
-            known: Arc::new(StaticKeyCache::default()),
+            static_keys: Arc::new(StaticKeyCache::default()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A person's login: the first flight, and the proof once the site has proved itself.
+//! A person's login: the first flight, and the proof once the site is authenticated.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::passphrase::{ClientLogin, Identifiers};
@@ -15,22 +15,22 @@ use crate::session::option::EncryptionOption;
 use crate::session::proof::SiteProof;
 use crate::session::refusal::LoginError;
 
-use super::attempt::{ClientLoginAttempt, Dialog, Opening, UNFIT};
+use super::attempt::{ClientLoginAttempt, Dialog, Opening, WRONG_VALUE_TYPE};
 use super::delivered;
 use super::resume::Resumption;
 
-/// What a person's login keeps between its flight and the answer.
+/// The state of a person's login between its flight and the response.
 pub(super) struct PersonFlight {
     name: AccountName,
     passphrase: Passphrase,
     sent: Option<Sent>,
 }
 
-/// What was sent besides the name.
+/// The part of the flight that depends on the option.
 enum Sent {
-    /// OPAQUE's first message, after this context.
+    /// OPAQUE's first message, with its context.
     Opaque(Box<ClientLogin>, [u8; 32]),
-    /// Nothing: the key is to be delivered, sealed for this.
+    /// Nothing: the site delivers the key. This is the HPKE info of the session key.
     Delivered(Vec<u8>),
 }
 
@@ -57,22 +57,23 @@ impl PersonFlight {
             return Ok(());
         }
         let max_packet = dialog.settings.max_packet;
-        dialog.say(out, c::USERNAME, Value::Bytes(name.as_bytes()))?;
-        dialog.say(out, c::MAX_PACKET, Value::U32(max_packet))?;
+        dialog.send(out, c::USERNAME, Value::Bytes(name.as_bytes()))?;
+        dialog.send(out, c::MAX_PACKET, Value::U32(max_packet))?;
         let suite = dialog.option.login_suite();
         let (login, start) = ClientLogin::start(suite, &self.passphrase, entropy)
             .map_err(|_| LoginError::Protocol("the pass phrase cannot be used"))?;
         let context = dialog.transcript.digest("login context");
-        dialog.say(out, c::LOGIN_START, Value::Bytes(&start))?;
+        dialog.send(out, c::LOGIN_START, Value::Bytes(&start))?;
         self.sent = Some(Sent::Opaque(Box::new(login), context));
         Ok(())
     }
 }
 
-/// The site has proved itself; the pass phrase is to be stretched and its proof sent.
+/// A login whose site is authenticated. The next step is the key stretching function (KSF) on the
+/// pass phrase.
 ///
-/// A step of its own because it takes a fraction of a second and 64 MiB: an asynchronous host runs it
-/// where blocking is allowed.
+/// The step is separate because it takes a fraction of a second and 64 MiB of memory. An
+/// asynchronous host runs it where blocking is allowed.
 pub struct Stretch {
     dialog: Dialog,
     passphrase: Passphrase,
@@ -84,11 +85,11 @@ impl Stretch {
     pub(super) fn new(
         dialog: Dialog,
         flight: PersonFlight,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
         signature: &[u8],
     ) -> Result<Self, LoginError> {
-        let sent = flight.sent.ok_or(UNFIT)?;
-        let proof = dialog.site_proved(said, signature)?;
+        let sent = flight.sent.ok_or(WRONG_VALUE_TYPE)?;
+        let proof = dialog.verify_site_proof(transcript_digest, signature)?;
         Ok(Self {
             dialog,
             passphrase: flight.passphrase,
@@ -97,11 +98,12 @@ impl Stretch {
         })
     }
 
-    /// Stretches the pass phrase, opens the person's identity and appends the proof to `out`.
+    /// Runs the KSF on the pass phrase, decrypts the person's identity and appends the proof to
+    /// `out`.
     ///
     /// # Errors
-    /// [`LoginError::NotAuthenticated`] when the pass phrase is wrong, or the name unknown or locked:
-    /// the client cannot tell which.
+    /// [`LoginError::NotAuthenticated`] if the pass phrase is wrong, or the account unknown or
+    /// locked; the client cannot distinguish these.
     pub fn run(
         self,
         entropy: &mut dyn Entropy,
@@ -140,7 +142,7 @@ impl Stretch {
             .map_err(|_| LoginError::NotAuthenticated)?;
         let identity = sealed_identity::open(&certificate, &done.export_key)
             .map_err(|_| LoginError::Protocol("the person's identity does not open"))?;
-        dialog.say(out, c::SESSION_PROOF, Value::Bytes(&done.ke3))?;
+        dialog.send(out, c::SESSION_PROOF, Value::Bytes(&done.ke3))?;
         let established = Established::new(
             dialog.option,
             done.session_key.expose(),
@@ -158,7 +160,7 @@ impl Stretch {
     }
 }
 
-/// Opens the key that was delivered, and with it the session.
+/// Decrypts the delivered key, and the session key with it.
 fn open_delivered(
     mut dialog: Dialog,
     passphrase: &Passphrase,

@@ -1,4 +1,4 @@
-//! Resuming a session whose connection was lost: one round trip, no pass phrase, fresh keys.
+//! Resumption of a session after a lost connection: one round trip, no pass phrase, fresh keys.
 
 use countersign_crypto::entropy::Entropy;
 
@@ -12,9 +12,9 @@ use crate::session::live::SessionId;
 use crate::session::refusal::LoginError;
 use crate::session::resume::{Resume, established};
 
-use super::attempt::{Dialog, Opening, UNFIT};
+use super::attempt::{Dialog, Opening, WRONG_VALUE_TYPE};
 
-/// What a client needs to resume a session. It is as secret as the session itself.
+/// What a client needs to resume a session. It is as secret as the session.
 #[derive(Debug, Clone)]
 pub struct Resumption {
     pub(super) session: SessionId,
@@ -23,7 +23,7 @@ pub struct Resumption {
 }
 
 impl Resumption {
-    /// Of a session that was just opened; its id comes with the welcome.
+    /// The resumption of a session that was just opened. The id arrives with the welcome.
     pub(super) fn first(secret: ResumptionSecret) -> Self {
         Self {
             session: SessionId([0; 16]),
@@ -32,8 +32,8 @@ impl Resumption {
         }
     }
 
-    /// An attempt is made with a copy of it: the next one counts on from beyond all that the one before
-    /// can have used, since the site accepts each number once.
+    /// Advances the attempt counter. Call it after an attempt with a copy of this value. The site
+    /// accepts each number once, and the attempt may have used several.
     pub fn count_attempt(&mut self) {
         self.attempts = self.attempts.saturating_add(u64::from(STALE_CHOICES) + 2);
     }
@@ -45,7 +45,7 @@ impl Resumption {
     }
 }
 
-/// What a resumption keeps between its flight and the answer.
+/// The state of a resumption between its flight and the response.
 pub(super) struct ResumeFlight {
     pub(super) resumption: Resumption,
     sent: Option<Offering>,
@@ -66,7 +66,7 @@ impl ResumeFlight {
         out: &mut Vec<u8>,
     ) -> Result<(), LoginError> {
         let max_packet = dialog.settings.max_packet;
-        dialog.say(out, c::MAX_PACKET, Value::U32(max_packet))?;
+        dialog.send(out, c::MAX_PACKET, Value::U32(max_packet))?;
         self.resumption.attempts += 1;
         let offering = Offering::new(dialog.option, entropy);
         let resume = Resume::new(
@@ -76,24 +76,24 @@ impl ResumeFlight {
             &self.resumption.secret,
             &dialog.transcript.digest("resume"),
         );
-        dialog.say(out, c::RESUME, Value::Bytes(&resume.to_wire()))?;
+        dialog.send(out, c::RESUME, Value::Bytes(&resume.to_wire()))?;
         self.sent = Some(offering);
         Ok(())
     }
 
-    /// The site answered, and signed what it said. That it knows the session's secret shows with its first
-    /// packet.
+    /// Verifies the site's signature on the transcript. The site's first packet proves that the
+    /// site knows the session's secret.
     pub(super) fn finish(
         self,
         mut dialog: Dialog,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
         signature: &[u8],
     ) -> Result<Opening, LoginError> {
-        let _proof = dialog.site_proved(said, signature)?;
+        let _proof = dialog.verify_site_proof(transcript_digest, signature)?;
         let share = dialog.answer.session_key.take();
         let share = share.ok_or(LoginError::Protocol("an answer without SESSION-KEY"))?;
         let max_packet = dialog.agreed_max_packet()?;
-        let offering = self.sent.ok_or(UNFIT)?;
+        let offering = self.sent.ok_or(WRONG_VALUE_TYPE)?;
         let exchanged = offering
             .finish(&share)
             .map_err(|_| LoginError::Protocol("a key share that is none"))?;
@@ -105,8 +105,8 @@ impl ResumeFlight {
             max_packet,
         );
         let mut link = Link::client(&established);
-        // What is sent first shows the site that it was not answering a recording.
-        link.send_nop().map_err(|_| UNFIT)?;
+        // The first packet shows the site that the client is not replaying a recording.
+        link.send_nop().map_err(|_| WRONG_VALUE_TYPE)?;
         Ok(Opening {
             settings: dialog.settings,
             link,

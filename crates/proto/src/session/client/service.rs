@@ -1,4 +1,4 @@
-//! A service's login: the Noise handshake with its certificate's thumbprint inside.
+//! A service's login: the Noise handshake, which carries the certificate's thumbprint encrypted.
 
 use std::sync::Arc;
 
@@ -17,26 +17,26 @@ use crate::session::proof::SiteProof;
 use crate::session::refusal::LoginError;
 use crate::session::transcript::Transcript;
 
-use super::attempt::{Dialog, Opening, UNFIT};
+use super::attempt::{Dialog, Opening, WRONG_VALUE_TYPE};
 use super::delivered;
 use super::resume::Resumption;
 
-/// What a service's login keeps between its flight and the answer.
+/// The state of a service's login between its flight and the response.
 pub(super) struct ServiceFlight {
     identity: Arc<Identity>,
     sent: Option<(Initiator, Option<KemSecret>)>,
-    /// What the session key is to be sealed for, with the option `delivered-key`.
-    sealed_for: Option<Vec<u8>>,
+    /// The HPKE info of the session key, with the option `delivered-key`.
+    sealing_info: Option<Vec<u8>>,
 }
 
-const UNASKED: LoginError = LoginError::Protocol("an answer to what was not asked");
+const UNEXPECTED_FIELD: LoginError = LoginError::Protocol("an answer to what was not asked");
 
 impl ServiceFlight {
     pub(super) fn new(identity: Arc<Identity>) -> Self {
         Self {
             identity,
             sent: None,
-            sealed_for: None,
+            sealing_info: None,
         }
     }
 
@@ -51,12 +51,13 @@ impl ServiceFlight {
         if option == EncryptionOption::DeliveredKey {
             let who = (c::CERTIFICATE_ID, &thumbprint[..]);
             let info = delivered::send(who, dialog, entropy, out)?;
-            self.sealed_for = Some(info);
+            self.sealing_info = Some(info);
             return Ok(());
         }
         let kem = option.hybrid().then(|| KemSecret::generate(entropy));
         let mut payload = Vec::with_capacity(1_280);
-        let mut hide = |command, value| risp::put(&mut payload, command, value).map_err(|_| UNFIT);
+        let mut hide =
+            |command, value| risp::put(&mut payload, command, value).map_err(|_| WRONG_VALUE_TYPE);
         hide(c::CERTIFICATE_ID, Value::Bytes(&thumbprint))?;
         hide(c::MAX_PACKET, Value::U32(dialog.settings.max_packet))?;
         if let Some((_, key)) = &kem {
@@ -68,40 +69,40 @@ impl ServiceFlight {
             &dialog.transcript.digest("machine prologue"),
             option.cipher(),
             &payload,
-            Some(&dialog.settings.known),
+            Some(&dialog.settings.static_keys),
             entropy,
         )
         .map_err(|_| LoginError::Protocol("the site key cannot be agreed with"))?;
-        dialog.say(out, c::HANDSHAKE, Value::Bytes(&message))?;
+        dialog.send(out, c::HANDSHAKE, Value::Bytes(&message))?;
         self.sent = Some((initiator, kem.map(|(secret, _)| secret)));
         Ok(())
     }
 
-    /// With the option `delivered-key`: the site has proved its key with its signature; the service proves
-    /// its own by decrypting the session code.
+    /// With the option `delivered-key`: the site's signature authenticated it. The service
+    /// authenticates by decrypting the session code.
     pub(super) fn prove(
         self,
         dialog: Dialog,
-        said: &[u8; 32],
+        transcript_digest: &[u8; 32],
         signature: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Opening, LoginError> {
-        let info = self.sealed_for.ok_or(UNASKED)?;
-        let _proof = dialog.site_proved(said, signature)?;
+        let info = self.sealing_info.ok_or(UNEXPECTED_FIELD)?;
+        let _proof = dialog.verify_site_proof(transcript_digest, signature)?;
         delivered::prove(dialog, &self.identity, &info, out)
     }
 
-    /// Finishes the handshake: the site has proved its key when message 2 opens. `said` is the
-    /// transcript before SESSION-KEY.
+    /// Completes the handshake. Decrypting message 2 authenticates the site. The given transcript
+    /// ends before SESSION-KEY.
     pub(super) fn finish(
         self,
         mut dialog: Dialog,
-        said: &Transcript,
+        transcript: &Transcript,
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Opening, LoginError> {
         let Some((initiator, kem)) = self.sent else {
-            return Err(UNFIT);
+            return Err(WRONG_VALUE_TYPE);
         };
         let shared = match (kem, dialog.answer.kem_ciphertext.take()) {
             (Some(secret), Some(ciphertext)) => Some(
@@ -114,7 +115,7 @@ impl ServiceFlight {
             }
             (None, _) => None,
         };
-        let psk = noise_psk(shared.as_ref(), said);
+        let psk = noise_psk(shared.as_ref(), transcript);
         let (payload, keys) = initiator
             .finish(&psk, message)
             .map_err(|_| LoginError::WrongSite)?;
@@ -129,7 +130,7 @@ impl ServiceFlight {
         let mut link = Link::client(&established);
         link.send_nop()
             .and_then(|()| link.flush(out))
-            .map_err(|_| UNFIT)?;
+            .map_err(|_| WRONG_VALUE_TYPE)?;
         Ok(Opening {
             settings: dialog.settings,
             link,

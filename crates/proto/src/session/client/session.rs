@@ -1,4 +1,4 @@
-//! The client's end of a live session.
+//! The client's end of a session.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::identity::Identity;
@@ -7,29 +7,30 @@ use countersign_crypto::key_file::DeliveredKey;
 use crate::operation::{Event, Operation, Outcome};
 use crate::session::link::Link;
 use crate::session::live::{Goodbye, Welcome};
-use crate::session::message::{KeyWords, Message};
+use crate::session::message::{KeyExchangeMessage, Message};
 use crate::session::option::{EncryptionOption, OptionList};
 use crate::session::refusal::SessionRefusal;
 
 use super::resume::Resumption;
 use super::{ClientSettings, choice};
 
-/// A login that succeeded.
+/// The result of a successful login.
 pub struct LoggedIn {
     /// The open session.
     pub session: ClientSession,
-    /// What the site said first.
+    /// The site's welcome.
     pub welcome: Welcome,
-    /// The person's own identity, recovered with the pass phrase; a service has its own.
+    /// The person's identity, decrypted with the pass phrase. `None` for a service, which has its
+    /// own.
     pub identity: Option<Box<Identity>>,
-    /// What the site delivered of a person with the option `delivered-key`: to be kept as a key file, if
-    /// one likes.
+    /// The delivered key of a person with the option `delivered-key`. It can be stored as a key
+    /// file.
     pub delivered: Option<Box<DeliveredKey>>,
-    /// What the client resumes the session with, should the connection be lost.
+    /// Resumes the session after a lost connection.
     pub resumption: Resumption,
 }
 
-/// The client's end of a live session.
+/// The client's end of a session.
 pub struct ClientSession {
     link: Link,
     expires: u64,
@@ -37,21 +38,21 @@ pub struct ClientSession {
     own_order: bool,
 }
 
-/// What a site sends.
+/// A message from the site.
 #[derive(Debug, PartialEq)]
 pub enum FromSite {
     /// The result of an operation.
     Outcome(Outcome),
     /// The result of an operation; content follows it.
     OutcomeWithContent(Outcome),
-    /// A piece of the content of a result. Say when it is used, with [`ClientSession::consumed`].
+    /// A piece of a result's content. Call [`ClientSession::consumed`] once it is used.
     Content {
         /// The operation's id.
         id: u64,
         /// The piece.
         bytes: Vec<u8>,
     },
-    /// The content of that result is whole, and its digest is right.
+    /// The content of that result is complete and its digest is correct.
     ContentEnd {
         /// The operation's id.
         id: u64,
@@ -61,21 +62,21 @@ pub enum FromSite {
         /// The operation's id.
         id: u64,
     },
-    /// Something nobody asked for.
+    /// An event, which is not the result of an operation.
     Event(Event),
     /// The encryption options that the site has on offer now.
     Options(OptionList),
     /// The site offers new keys: answer with [`ClientSession::answer_keys`].
     KeyOffer(ClientKeyOffer),
-    /// The site has answered the offer of new keys; `false` when it declined and the keys stay.
+    /// The site answered the offer of new keys. `false` if it declined: the keys do not change.
     KeysRenewed(bool),
     /// The site ends the session.
     Goodbye(Goodbye),
 }
 
-/// An offer of new keys that is to be answered.
+/// A site's offer of new keys, which needs an answer.
 #[derive(Debug, PartialEq)]
-pub struct ClientKeyOffer(pub(in crate::session) KeyWords);
+pub struct ClientKeyOffer(pub(in crate::session) KeyExchangeMessage);
 
 impl ClientSession {
     pub(super) fn new(link: Link, welcome: &Welcome, settings: &ClientSettings) -> Self {
@@ -87,13 +88,13 @@ impl ClientSession {
         }
     }
 
-    /// Takes results of at most this many bytes, in place of 16 MiB. Content is not counted.
+    /// Sets the maximum length of results, in bytes; the default is 16 MiB. Content is not counted.
     pub fn set_max_result(&mut self, bytes: usize) {
         self.link.set_max_message(bytes);
     }
 
-    /// When the session stops being accepted unless its keys are renewed, milliseconds since 1970 UTC by
-    /// the site's clock.
+    /// When the session expires unless its keys are renewed, in milliseconds since 1970 UTC by the
+    /// site's clock.
     #[must_use]
     pub fn expires(&self) -> u64 {
         self.expires
@@ -105,11 +106,11 @@ impl ClientSession {
         self.link.option()
     }
 
-    /// Opens the packets of `input` in place and appends what they say to `got`. Returns how many bytes
-    /// were used; what was not is given again, with what follows it.
+    /// Decrypts the packets of `input` in place and appends their messages to `got`. Returns how
+    /// many bytes were used; pass the rest again, together with the bytes that follow.
     ///
     /// # Errors
-    /// A [`SessionRefusal`] ends the session: nothing that follows can be trusted.
+    /// A [`SessionRefusal`] ends the session: no later packet can be trusted.
     pub fn receive(
         &mut self,
         input: &mut [u8],
@@ -141,10 +142,11 @@ impl ClientSession {
         Ok(used)
     }
 
-    /// Queues an operation. Its id is the caller's, below [`u64::MAX`]; results name it, in any order.
+    /// Queues an operation. The caller chooses its id, below [`u64::MAX`]. Results carry the id and
+    /// arrive in any order.
     ///
     /// # Errors
-    /// [`SessionRefusal::Expired`] when the session's key has sealed all that it may.
+    /// [`SessionRefusal::Expired`] if the session's key has encrypted as much as it may.
     pub fn send_operation(&mut self, operation: &Operation) -> Result<(), SessionRefusal> {
         self.link.send_operation(operation, false)
     }
@@ -160,7 +162,7 @@ impl ClientSession {
         self.link.send_operation(operation, true)
     }
 
-    /// Whether that operation takes more content now; `false` also when it takes none at all any more.
+    /// Whether that operation accepts more content now. Also `false` after it was cancelled.
     #[must_use]
     pub fn wants_content(&self, id: u64) -> bool {
         self.link.wants_content(id)
@@ -171,12 +173,12 @@ impl ClientSession {
         self.link.send_content(id, bytes);
     }
 
-    /// The operation's content is all queued.
+    /// Reports that the operation's content is complete.
     pub fn end_content(&mut self, id: u64) {
         self.link.end_content(id);
     }
 
-    /// Wants no more of an operation's content, in either direction.
+    /// Cancels the content of an operation in both directions.
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
@@ -184,8 +186,8 @@ impl ClientSession {
         self.link.cancel(id)
     }
 
-    /// Pieces of a result's content were used that [`piece_cost`] counts as so many bytes; the site may
-    /// send as much more.
+    /// Reports that the application consumed pieces of a result's content that [`piece_cost`]
+    /// counts as `bytes`. The site may then send that much more.
     ///
     /// [`piece_cost`]: crate::session::limits::piece_cost
     ///
@@ -195,20 +197,21 @@ impl ClientSession {
         self.link.consumed(id, bytes)
     }
 
-    /// Whether it is time to offer new keys, for what the present ones have done.
+    /// Whether new keys are due, by the number of bytes under the present ones.
     #[must_use]
     pub fn wants_rekey(&self) -> bool {
         self.link.wants_rekey()
     }
 
-    /// Wants new keys after this many bytes in one direction, in place of 64 GiB.
+    /// Sets after how many bytes in one direction [`Self::wants_rekey`] asks for new keys; the
+    /// default is 64 GiB.
     pub fn set_rekey_after(&mut self, bytes: u64) {
         self.link.set_rekey_after(bytes);
     }
 
-    /// Offers new keys, which also renew the session's time: for the present option, or for another one
-    /// that the site has on offer. Packets go on under the old keys meanwhile. `false` when an exchange
-    /// is under way already.
+    /// Offers new keys for the present option or another enabled one. If the site accepts, it also
+    /// extends the session. Packets continue under the old keys meanwhile. Returns `false` if a key
+    /// exchange is in progress.
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
@@ -220,17 +223,17 @@ impl ClientSession {
         self.link.offer_keys(option, entropy)
     }
 
-    /// Whether an exchange of keys is under way.
+    /// Whether a key exchange is in progress.
     #[must_use]
-    pub fn renews(&self) -> bool {
-        self.link.renews()
+    pub fn is_renewing_keys(&self) -> bool {
+        self.link.is_renewing_keys()
     }
 
-    /// Answers the site's offer of new keys. One for an option that this client does not accept, and that
-    /// is not the present one, is declined; whether it was accepted.
+    /// Answers the site's offer of new keys and returns whether it was accepted. An offer for an
+    /// option that is neither accepted by this client nor in use is declined.
     ///
     /// # Errors
-    /// [`SessionRefusal::BadMessage`] when the offer is none.
+    /// [`SessionRefusal::BadMessage`] if the offer is malformed.
     pub fn answer_keys(
         &mut self,
         offer: &ClientKeyOffer,
@@ -241,13 +244,13 @@ impl ClientSession {
         self.link.answer_keys(&offer.0, &accepted, None, entropy)
     }
 
-    /// Which of these options this client takes.
+    /// The option that this client chooses from the list.
     #[must_use]
     pub fn choose(&self, options: &OptionList) -> Option<EncryptionOption> {
         choice(&self.accepted, self.own_order, options)
     }
 
-    /// Asks for the encryption options that the site has on offer now.
+    /// Requests the encryption options that the site enables now.
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
@@ -255,7 +258,7 @@ impl ClientSession {
         self.link.send_options_request()
     }
 
-    /// Queues a NOP: the session is not idle.
+    /// Queues a NOP, so that the session is not idle.
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
@@ -263,7 +266,7 @@ impl ClientSession {
         self.link.send_nop()
     }
 
-    /// Queues the end of the session; send nothing after it.
+    /// Queues the end of the session. Send nothing after it.
     ///
     /// # Errors
     /// As for [`Self::send_operation`].
@@ -271,14 +274,15 @@ impl ClientSession {
         self.link.send_goodbye(reason)
     }
 
-    /// Bytes that wait to be flushed, or for their turn; content is not counted.
+    /// The number of queued bytes without content.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.link.queued_bytes()
     }
 
-    /// Seals what is queued, as few packets as it fits, and appends them to `out`. Of long messages and
-    /// content only as much as keeps `out` within [`SEALED_AHEAD`]: call it again when that was sent.
+    /// Seals queued messages in as few packets as possible and appends them to `out`. Long messages
+    /// and content are sealed only while `out` is within [`SEALED_AHEAD`]: call it again once that
+    /// was sent.
     ///
     /// [`SEALED_AHEAD`]: crate::session::limits::SEALED_AHEAD
     ///

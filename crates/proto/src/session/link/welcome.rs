@@ -1,4 +1,4 @@
-//! The server's first packet: its welcome, or its refusal.
+//! The server's first packet: a welcome or a refusal.
 
 use crate::risp::{Reader, Value};
 use crate::session::command as c;
@@ -15,7 +15,7 @@ pub(crate) enum FirstPacket {
 }
 
 impl Link {
-    /// The server's first packet. It fits the least MAX-PACKET, since names are short.
+    /// Queues the first packet. It fits into the smallest MAX-PACKET, since names are short.
     pub(crate) fn send_welcome(&mut self, welcome: &Welcome) -> Result<(), SessionRefusal> {
         self.writer
             .put(c::SESSION_ID, Value::Bytes(&welcome.session.0))?;
@@ -27,12 +27,12 @@ impl Link {
         self.writer.close()
     }
 
-    /// The server's first and last packet when the account is not accepted.
+    /// Queues a refusal as the first and last packet.
     pub(crate) fn send_refusal(&mut self, error: WireError) -> Result<(), SessionRefusal> {
         self.writer.put(c::ERROR, Value::U8(error as u8))
     }
 
-    /// Reads the server's first packet: its welcome or its refusal, and the bytes that it took.
+    /// Reads the server's first packet. Returns its contents and how many bytes it used.
     pub(crate) fn receive_welcome(
         &mut self,
         input: &mut [u8],

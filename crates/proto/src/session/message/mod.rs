@@ -1,10 +1,11 @@
 //! Messages: operations, results, events and their content as RISP inside packets
 //! (`docs/protocol/session.md`, Messages).
 //!
-//! A message is MESSAGE-ID, its fields in any order, END. A long field is sent in pieces. A message that
-//! does not fit what is left of a packet is cut: the next packet that goes on with it names the
-//! MESSAGE-ID again, so that pieces of several messages may alternate. A cut message ends with the
-//! digest of its body. Content comes last and may be of any length; its reader says how much it takes.
+//! A message is MESSAGE-ID, its fields in any order, END. A long field is sent in pieces. A message
+//! that does not fit into the rest of a packet is split: the next packet that continues it repeats
+//! the MESSAGE-ID, so that pieces of several messages can be interleaved. A split message ends with
+//! the digest of its body. Content comes last and may have any length; its receiver controls the
+//! flow with credit.
 
 mod partial;
 mod reader;
@@ -27,18 +28,18 @@ const ID_BYTES: usize = 2 + 8;
 const TAIL_BYTES: usize = (3 + 32) + 2;
 /// The command and length of a piece of a body.
 const PIECE_HEADER: usize = 2 + 4;
-/// A piece shorter than this waits for the next packet instead.
-const LEAST_PIECE: usize = 32;
+/// A piece shorter than this is deferred to the next packet.
+const MIN_PIECE: usize = 32;
 
-/// The MESSAGE-ID of what the session's two ends say to each other about the session itself.
-pub(crate) const OF_THE_SESSION: u64 = u64::MAX;
+/// The MESSAGE-ID of messages about the session itself.
+pub(crate) const SESSION_MESSAGE_ID: u64 = u64::MAX;
 
-/// What the two ends say to each other inside packets.
+/// A message inside packets.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Message {
     /// An operation, and whether content follows it.
     Operation(Operation, bool),
-    /// An operation that cannot even be looked up; it is answered, and the session lives.
+    /// A malformed operation. It gets a failed result, and the session continues.
     BadOperation {
         id: u64,
         problem: &'static str,
@@ -51,40 +52,40 @@ pub(crate) enum Message {
         id: u64,
         bytes: Vec<u8>,
     },
-    /// The content is whole: its digest is right.
+    /// The content is complete and its digest is correct.
     ContentEnd {
         id: u64,
     },
-    /// The other side abandons the content of a message, in both directions.
+    /// The peer cancels the content of a message in both directions.
     Cancelled {
         id: u64,
-        /// Whether this end was receiving some.
+        /// Whether this end was receiving content.
         receiving: bool,
     },
-    /// The other side takes so many bytes more of a message's content.
+    /// The peer grants credit for this many more bytes of a message's content.
     Credit {
         id: u64,
         bytes: u64,
     },
-    /// An offer of new keys, and when the session would expire.
-    KeyOffer(KeyWords),
-    /// The answer to one.
-    KeyAnswer(KeyWords),
-    /// What follows is under the new key.
+    /// An offer of new keys, with the session's expiry if it is accepted.
+    KeyOffer(KeyExchangeMessage),
+    /// The answer to an offer of new keys.
+    KeyAnswer(KeyExchangeMessage),
+    /// Later packets use the new key.
     Rekeyed,
     OptionsRequest,
     Options(OptionList),
     Goodbye(u8),
 }
 
-/// What one side says in a key exchange inside a session.
+/// One end's message of a key exchange inside a session.
 #[derive(Debug, PartialEq)]
-pub(crate) struct KeyWords {
+pub(crate) struct KeyExchangeMessage {
     /// The option's number; 0 in an answer that declines.
     pub(crate) option: u16,
-    /// Key share, and ML-KEM key or ciphertext.
+    /// X25519 key share, then ML-KEM key or ciphertext.
     pub(crate) share: Vec<u8>,
-    /// When the session stops being accepted from then on; a server says it.
+    /// The session's new expiry; sent by servers only.
     pub(crate) expires: Option<u64>,
 }
 

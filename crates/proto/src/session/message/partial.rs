@@ -1,4 +1,4 @@
-//! A message of which some has arrived: its fields, and what becomes of them when it is whole.
+//! A partly received message: collects its fields and completes it.
 
 use countersign_crypto::hash::Sha256;
 
@@ -9,9 +9,9 @@ use crate::session::limits::{CONTENT_WINDOW, piece_cost};
 use crate::session::refusal::SessionRefusal;
 
 use super::reader::Reading;
-use super::{KeyWords, Message, OF_THE_SESSION, digest_of};
+use super::{KeyExchangeMessage, Message, SESSION_MESSAGE_ID, digest_of};
 
-/// A message of which some has arrived.
+/// A partly received message.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
     group: Option<String>,
@@ -28,26 +28,26 @@ pub(super) struct Partial {
     pub(super) content: Option<Box<Content>>,
 }
 
-/// The content of a message, which is not kept.
+/// The state of a message's content. The content itself is not buffered.
 #[derive(Debug)]
 pub(super) struct Content {
     digest: Sha256,
-    /// What may still arrive before more is asked for, in bytes.
+    /// How many bytes may still arrive without further credit.
     pub(super) window: u64,
-    /// What was used of it since more was asked for, in bytes.
+    /// How many bytes were consumed since the last credit.
     pub(super) used: u64,
-    /// No reader wants it any more; it is passed over until its sender stops.
-    pub(super) unwanted: bool,
+    /// The content was cancelled and is ignored until the sender stops.
+    pub(super) cancelled: bool,
 }
 
 impl Partial {
-    /// Takes in one field; bodies may have `longest` bytes together. Commands of later versions are passed
-    /// over.
+    /// Processes one field. `max_body` is the maximum total length of bodies in bytes. Unknown
+    /// commands are ignored.
     pub(super) fn field(
         &mut self,
         command: Command,
         value: Value<'_>,
-        longest: usize,
+        max_body: usize,
     ) -> Result<(), SessionRefusal> {
         match (command, value) {
             (c::GROUP, Value::Bytes(text)) => set_once(&mut self.group, name(text)?),
@@ -71,7 +71,7 @@ impl Partial {
                     c::OUTPUT => self.output.extend_from_slice(piece),
                     _ => self.body.extend_from_slice(piece),
                 }
-                if self.held() > longest {
+                if self.buffered() > max_body {
                     return Err(SessionRefusal::BadMessage("longer than a message may be"));
                 }
                 Ok(())
@@ -80,14 +80,14 @@ impl Partial {
         }
     }
 
-    /// The whole message, or the end of its content; nothing when it was abandoned.
+    /// The complete message, or the end of its content. `None` if it was cancelled.
     pub(super) fn complete(
         self,
         id: u64,
         reading: Reading,
     ) -> Result<Option<Message>, SessionRefusal> {
         if let Some(content) = self.content {
-            if content.unwanted {
+            if content.cancelled {
                 return Ok(None);
             }
             if self.verification != Some(content.digest.finish()) {
@@ -101,18 +101,18 @@ impl Partial {
                 return Err(SessionRefusal::BadMessage("its digest does not match"));
             }
         }
-        if id == OF_THE_SESSION {
+        if id == SESSION_MESSAGE_ID {
             return self.of_the_session().map(Some);
         }
         self.head(id, reading, false).map(Some)
     }
 
-    /// Bytes that are held of it.
-    pub(super) fn held(&self) -> usize {
+    /// The number of buffered bytes.
+    pub(super) fn buffered(&self) -> usize {
         self.body.len() + self.output.len()
     }
 
-    /// Takes in a piece of content. With the first one, what stands before it is complete.
+    /// Processes a piece of content. The first one completes the message before it.
     pub(super) fn content_piece(
         &mut self,
         id: u64,
@@ -136,7 +136,7 @@ impl Partial {
                 digest,
                 window: CONTENT_WINDOW,
                 used: 0,
-                unwanted,
+                cancelled: unwanted,
             }));
         }
         let Some(content) = &mut self.content else {
@@ -152,7 +152,7 @@ impl Partial {
             .ok_or(SessionRefusal::BadMessage(
                 "more content than was asked for",
             ))?;
-        if !content.unwanted {
+        if !content.cancelled {
             content.digest.update(piece);
             got.push(Message::Content {
                 id,
@@ -217,7 +217,7 @@ impl Partial {
     }
 
     fn of_the_session(self) -> Result<Message, SessionRefusal> {
-        let words = |option| KeyWords {
+        let words = |option| KeyExchangeMessage {
             option,
             share: self.body,
             expires: self.expires,
@@ -232,7 +232,7 @@ impl Partial {
     }
 }
 
-/// Whether a command means something in a message only.
+/// Whether a command is a field of a message.
 pub(super) fn is_field(command: Command) -> bool {
     matches!(
         command,

@@ -1,4 +1,4 @@
-//! Puts messages together from the contents of packets, and hands content on as it comes.
+//! Assembles messages from the contents of packets, and forwards content as it arrives.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,9 @@ use crate::session::option::OptionList;
 use crate::session::refusal::SessionRefusal;
 
 use super::partial::{Content, Partial, is_field};
-use super::{Message, OF_THE_SESSION};
+use super::{Message, SESSION_MESSAGE_ID};
 
-/// Which end reads: each may send only what is its part.
+/// The reading end, which determines the messages that the peer may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// The server reads operations.
@@ -22,34 +22,34 @@ pub(crate) enum Reading {
     Results,
 }
 
-/// Puts messages together from the contents of packets.
+/// Assembles messages from the contents of packets.
 pub(crate) struct MessageReader {
     reading: Reading,
-    longest: usize,
+    max_message: usize,
     partial: HashMap<u64, Partial>,
-    /// Bytes of bodies held in `partial`.
-    held: usize,
+    /// The number of body bytes buffered in `partial`.
+    buffered: usize,
 }
 
 impl MessageReader {
-    /// Reads messages whose bodies are at most `longest` bytes, and never holds more than that of all
-    /// half received ones together.
-    pub(crate) fn new(reading: Reading, longest: usize) -> Self {
+    /// A reader for messages with bodies of at most `max_message` bytes. All partial messages
+    /// together may have that many bytes too.
+    pub(crate) fn new(reading: Reading, max_message: usize) -> Self {
         Self {
             reading,
-            longest,
+            max_message,
             partial: HashMap::new(),
-            held: 0,
+            buffered: 0,
         }
     }
 
-    /// Takes bodies of at most this many bytes from now on.
-    pub(crate) fn limit(&mut self, longest: usize) {
-        self.longest = longest;
+    /// Sets the maximum length of bodies.
+    pub(crate) fn limit(&mut self, max_message: usize) {
+        self.max_message = max_message;
     }
 
-    /// Reads one packet's contents and appends the messages that it completes. Whether the packet was
-    /// the last of its direction under its key.
+    /// Reads one packet's contents and appends the completed messages. Returns whether the packet
+    /// was the last one of its direction under its key.
     pub(crate) fn read(
         &mut self,
         plaintext: &[u8],
@@ -116,8 +116,8 @@ impl MessageReader {
         Ok(last_under_key)
     }
 
-    /// Pieces of a message's content were used that count for so many bytes. How much more its sender is
-    /// to be told that it may send, once that is worth telling.
+    /// Reports that pieces of a message's content that count as `bytes` were consumed. Returns the
+    /// credit to send to the peer, once it is large enough to be worth a command.
     pub(crate) fn consumed(&mut self, id: u64, bytes: u64) -> Option<u64> {
         let content = self.content_mut(id)?;
         content.used = content.used.saturating_add(bytes);
@@ -129,17 +129,17 @@ impl MessageReader {
         Some(granted)
     }
 
-    /// Passes over what still comes of a message's content; whether any is coming.
+    /// Ignores the rest of a message's content. Returns whether any is expected.
     pub(crate) fn cancel(&mut self, id: u64) -> bool {
-        let content = self.content_mut(id).filter(|content| !content.unwanted);
-        content.map(|content| content.unwanted = true).is_some()
+        let content = self.content_mut(id).filter(|content| !content.cancelled);
+        content.map(|content| content.cancelled = true).is_some()
     }
 
     fn content_mut(&mut self, id: u64) -> Option<&mut Content> {
         self.partial.get_mut(&id)?.content.as_deref_mut()
     }
 
-    /// Takes in one field. Commands of later versions are passed over.
+    /// Processes one field. Unknown commands are ignored.
     fn field(
         &mut self,
         current: &mut Option<(u64, Partial)>,
@@ -153,11 +153,11 @@ impl MessageReader {
                 Ok(())
             };
         };
-        let longest = match *id {
-            OF_THE_SESSION => KEY_SHARE_BYTES,
-            _ => self.longest.saturating_sub(self.held),
+        let max_value = match *id {
+            SESSION_MESSAGE_ID => KEY_SHARE_BYTES,
+            _ => self.max_message.saturating_sub(self.buffered),
         };
-        message.field(command, value, longest)
+        message.field(command, value, max_value)
     }
 
     fn put_aside(&mut self, current: Option<(u64, Partial)>) -> Result<(), SessionRefusal> {
@@ -170,21 +170,21 @@ impl MessageReader {
             ));
         }
         message.cut = true;
-        self.held += message.held();
+        self.buffered += message.buffered();
         self.partial.insert(id, message);
         Ok(())
     }
 
     fn take_up(&mut self, id: u64) -> Partial {
         let message = self.partial.remove(&id).unwrap_or_default();
-        self.held = self.held.saturating_sub(message.held());
+        self.buffered = self.buffered.saturating_sub(message.buffered());
         message
     }
 
-    /// Drops what there is of a message; whether somebody was given some of it and waits for the rest.
+    /// Drops a partial message. Returns whether the application already received part of it.
     fn forget(&mut self, id: u64) -> bool {
         let content = self.take_up(id).content;
-        content.is_some_and(|content| !content.unwanted)
+        content.is_some_and(|content| !content.cancelled)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Long messages and content: they take turns, a packet each, so that none makes another wait for more
-//! than that; content also waits until its reader asks for more.
+//! Sends long messages and content. They are interleaved, one packet at a time, so that none delays
+//! another for longer. Content also waits for the receiver's credit.
 
 use std::collections::VecDeque;
 
@@ -8,14 +8,14 @@ use countersign_crypto::hash::Sha256;
 use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::limits::{
-    BODY_TURNS, CONTENT_QUEUED, CONTENT_TURNS, CONTENT_WINDOW, LEAST_PIECE_COST, piece_cost,
+    BODY_TURNS, CONTENT_QUEUED, CONTENT_TURNS, CONTENT_WINDOW, MIN_PIECE_COST, piece_cost,
 };
 use crate::session::packet::PacketWriter;
 use crate::session::refusal::SessionRefusal;
 
-use super::{ID_BYTES, LEAST_PIECE, PIECE_HEADER, TAIL_BYTES};
+use super::{ID_BYTES, MIN_PIECE, PIECE_HEADER, TAIL_BYTES};
 
-/// A short field of a message that is sent later.
+/// A short field of a queued message.
 pub(crate) enum Field {
     Code(Command, u16),
     Name(Command, String),
@@ -37,23 +37,24 @@ impl Field {
     }
 }
 
-/// Bytes that are sent in pieces.
+/// A body that is sent in pieces.
 struct Body {
     command: Command,
     bytes: Vec<u8>,
     sent: usize,
 }
 
-/// The content of a message: what waits to be sent of it.
+/// The queued content of a message.
 struct Content {
     queued: VecDeque<Vec<u8>>,
-    /// Bytes of the first queued piece that are sent.
+    /// How many bytes of the first queued piece were sent.
     sent: usize,
     queued_bytes: usize,
     credit: u64,
-    begun: bool,
+    started: bool,
     ended: bool,
-    /// Given up before it began: that is said in its place, so that the message itself arrives.
+    /// Cancelled before its first piece. The message itself is still sent, with CANCEL in the place
+    /// of content.
     cancelled: bool,
 }
 
@@ -68,34 +69,34 @@ struct Sending {
     digest: Sha256,
 }
 
-/// The messages of one direction that take turns.
+/// The interleaved messages of one direction.
 #[derive(Default)]
 pub(crate) struct Sender {
     messages: VecDeque<Sending>,
     queued_bytes: usize,
 }
 
-/// How far content had come when it was given up.
+/// The state of content that was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cancelled {
-    /// The other side has seen some of it and is to be told.
-    Begun,
-    /// The other side has not, and will be told when it is the message's turn.
-    NotBegun,
+    /// The peer has received part of it: send CANCEL now.
+    Started,
+    /// The peer has received none of it. CANCEL follows the message itself.
+    NotStarted,
 }
 
-/// What a turn came to.
+/// The result of one turn.
 enum Turn {
-    /// The message is sent whole.
+    /// The message was sent completely.
     Done,
     /// There is more to send.
     More,
-    /// There is nothing to send until more content or credit comes.
+    /// Nothing can be sent until more content or credit arrives.
     Waits,
 }
 
 impl Sender {
-    /// Takes a message whose parts are sent when it is its turn.
+    /// Queues a message.
     pub(crate) fn push(
         &mut self,
         id: u64,
@@ -124,7 +125,7 @@ impl Sender {
                 sent: 0,
                 queued_bytes: 0,
                 credit: CONTENT_WINDOW,
-                begun: false,
+                started: false,
                 ended: false,
                 cancelled: false,
             }),
@@ -132,19 +133,19 @@ impl Sender {
         });
     }
 
-    /// Bytes of bodies that wait for their turn. Content is not counted: it waits for its reader, and what
-    /// is read from the other side meanwhile may be that reader's credit.
+    /// The number of queued body bytes. Content is not counted: it waits for the peer's credit,
+    /// which may be among the bytes that are read meanwhile.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
 
-    /// Whether the content of that message has room in memory for more; `false` when there is no such.
+    /// Whether the content queue of that message has room. `false` if there is no such message.
     pub(crate) fn wants_content(&self, id: u64) -> bool {
         self.content(id)
             .is_some_and(|content| !content.ended && content.queued_bytes < CONTENT_QUEUED)
     }
 
-    /// Appends to the content of a message. What comes for one that was cancelled is dropped.
+    /// Queues content of a message. Content of a cancelled message is dropped.
     pub(crate) fn send_content(&mut self, id: u64, bytes: Vec<u8>) {
         let length = bytes.len();
         if let Some(content) = self.content_mut(id)
@@ -156,14 +157,14 @@ impl Sender {
         }
     }
 
-    /// The content of that message is all there.
+    /// Reports that the content of that message is complete.
     pub(crate) fn end_content(&mut self, id: u64) {
         if let Some(content) = self.content_mut(id) {
             content.ended = true;
         }
     }
 
-    /// The reader takes so many bytes more. For a message that is gone it means nothing any more.
+    /// Adds the peer's credit of `bytes`. It is ignored for a finished message.
     pub(crate) fn credit(&mut self, id: u64, bytes: u64) -> Result<(), SessionRefusal> {
         if let Some(content) = self.content_mut(id) {
             content.credit =
@@ -177,7 +178,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Gives the content of a message up; whether there was any left to send.
+    /// Cancels the content of a message. Returns its state, or `None` if none is left to send.
     pub(crate) fn cancel(&mut self, id: u64) -> Option<Cancelled> {
         let found = |message: &Sending| message.id == id && message.content.is_some();
         let at = self.messages.iter().position(found)?;
@@ -187,13 +188,13 @@ impl Sender {
         content.queued.clear();
         content.queued_bytes = 0;
         content.ended = true;
-        let begun = content.begun;
+        let begun = content.started;
         let cancelled = if begun {
-            Cancelled::Begun
+            Cancelled::Started
         } else if std::mem::replace(&mut content.cancelled, true) {
             return None;
         } else {
-            Cancelled::NotBegun
+            Cancelled::NotStarted
         };
         self.queued_bytes -= before - message.queued_bytes();
         if begun {
@@ -202,7 +203,7 @@ impl Sender {
         Some(cancelled)
     }
 
-    /// Fills packets until `enough` says so or nothing can be sent.
+    /// Fills packets until `enough` returns true or nothing can be sent.
     pub(crate) fn fill(
         &mut self,
         packets: &mut PacketWriter,
@@ -210,7 +211,7 @@ impl Sender {
     ) -> Result<(), SessionRefusal> {
         let mut waiting = 0;
         while waiting < self.messages.len() && !enough(packets) {
-            let may_begin = self.may_begin();
+            let may_begin = self.may_start();
             let Some(mut message) = self.messages.pop_front() else {
                 break;
             };
@@ -238,8 +239,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Whether a message without content, and one with content, may begin.
-    fn may_begin(&self) -> [bool; 2] {
+    /// Whether a message without content, and one with content, may start.
+    fn may_start(&self) -> [bool; 2] {
         let begun = |content| {
             self.messages
                 .iter()
@@ -267,7 +268,7 @@ impl Sender {
 }
 
 impl Sending {
-    /// Bytes of its bodies that are not sent yet.
+    /// The number of its body bytes that are not sent yet.
     fn queued_bytes(&self) -> usize {
         self.bodies
             .iter()
@@ -275,7 +276,7 @@ impl Sending {
             .sum()
     }
 
-    /// Sends what fits one packet.
+    /// Sends as much as fits into one packet.
     fn turn(&mut self, packets: &mut PacketWriter) -> Result<Turn, SessionRefusal> {
         if self.begun && !self.has_something() {
             return Ok(Turn::Waits);
@@ -284,7 +285,7 @@ impl Sending {
             true => 0,
             false => self.fields.iter().map(Field::length).sum(),
         };
-        if packets.room() < ID_BYTES + fixed + PIECE_HEADER + LEAST_PIECE + TAIL_BYTES {
+        if packets.room() < ID_BYTES + fixed + PIECE_HEADER + MIN_PIECE + TAIL_BYTES {
             packets.close()?;
         }
         packets.put(c::MESSAGE_ID, Value::U64(self.id))?;
@@ -336,9 +337,9 @@ impl Sending {
     fn has_something(&self) -> bool {
         !self.bodies.is_empty()
             || self.content.as_ref().is_none_or(|content| {
-                !content.begun
+                !content.started
                     || (content.queued.is_empty() && content.ended)
-                    || (!content.queued.is_empty() && content.credit >= LEAST_PIECE_COST)
+                    || (!content.queued.is_empty() && content.credit >= MIN_PIECE_COST)
             })
     }
 
@@ -356,7 +357,7 @@ impl Content {
         digest: &mut Sha256,
     ) -> Result<Turn, SessionRefusal> {
         while let Some(piece) = self.queued.front() {
-            if self.credit < LEAST_PIECE_COST {
+            if self.credit < MIN_PIECE_COST {
                 break;
             }
             let rest = piece.get(self.sent..).unwrap_or_default();
@@ -367,7 +368,7 @@ impl Content {
             let sent = rest.get(..room.min(affordable)).unwrap_or(rest);
             packets.put(c::CONTENT, Value::Bytes(sent))?;
             digest.update(sent);
-            self.begun = true;
+            self.started = true;
             self.credit -= piece_cost(sent.len());
             self.sent += sent.len();
             self.queued_bytes -= sent.len();
@@ -376,15 +377,15 @@ impl Content {
                 self.sent = 0;
             }
         }
-        if self.queued.is_empty() && self.ended && self.begun {
+        if self.queued.is_empty() && self.ended && self.started {
             return Ok(Turn::Done);
         }
-        if !self.begun {
+        if !self.started {
             if packets.room() < PIECE_HEADER + TAIL_BYTES {
                 return Ok(Turn::More);
             }
-            // Tells the reader at once that the message has content, also when none is there yet.
-            self.begun = true;
+            // Tells the receiver at once that content follows, even if none is queued yet.
+            self.started = true;
             packets.put(c::CONTENT, Value::Bytes(&[]))?;
             if self.ended {
                 return Ok(Turn::Done);
@@ -394,8 +395,9 @@ impl Content {
     }
 }
 
-/// How much of a body of `rest` bytes the packet takes; `None` when the next packet should.
+/// How many of the `rest` bytes of a body fit into this packet. `None` to defer them to the next
+/// packet.
 fn room_for(packets: &PacketWriter, rest: usize) -> Option<usize> {
     let room = packets.room().saturating_sub(PIECE_HEADER + TAIL_BYTES);
-    (room >= rest || room >= LEAST_PIECE).then_some(room.min(rest))
+    (room >= rest || room >= MIN_PIECE).then_some(room.min(rest))
 }

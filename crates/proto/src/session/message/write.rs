@@ -1,13 +1,13 @@
-//! Writing a message at once: short ones, and those of the session itself.
+//! Writes short messages, and messages about the session, without interleaving.
 
 use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::packet::PacketWriter;
 use crate::session::refusal::SessionRefusal;
 
-use super::{ID_BYTES, LEAST_PIECE, PIECE_HEADER, TAIL_BYTES, digest_of};
+use super::{ID_BYTES, MIN_PIECE, PIECE_HEADER, TAIL_BYTES, digest_of};
 
-/// Writes one message: `fields` are short and stay whole, `bodies` are cut where a packet ends.
+/// Writes one message. `fields` are short and not split; `bodies` are split at the end of a packet.
 pub(crate) fn write(
     packets: &mut PacketWriter,
     id: u64,
@@ -15,7 +15,7 @@ pub(crate) fn write(
     bodies: &[(Command, &[u8])],
 ) -> Result<(), SessionRefusal> {
     let fixed: usize = fields.iter().map(|(_, value)| 3 + length(value)).sum();
-    if packets.room() < ID_BYTES + fixed + LEAST_PIECE + TAIL_BYTES {
+    if packets.room() < ID_BYTES + fixed + MIN_PIECE + TAIL_BYTES {
         packets.close()?;
     }
     packets.put(c::MESSAGE_ID, Value::U64(id))?;
@@ -27,7 +27,7 @@ pub(crate) fn write(
         let mut rest = *body;
         while !rest.is_empty() {
             let room = packets.room().saturating_sub(PIECE_HEADER + TAIL_BYTES);
-            if room < rest.len() && room < LEAST_PIECE {
+            if room < rest.len() && room < MIN_PIECE {
                 packets.close()?;
                 packets.put(c::MESSAGE_ID, Value::U64(id))?;
                 cut = true;

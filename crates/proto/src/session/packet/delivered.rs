@@ -1,5 +1,5 @@
-//! The original form of a packet, of the option `delivered-key`: the length and the data, then the digest
-//! of the data, itself encrypted.
+//! The original packet form, used by the option `delivered-key`: the length and the data, then the
+//! encrypted digest of the data.
 //!
 //! ```text
 //! DATA-LENGTH          | DATA  length | ciphertext | tag   | VERIFICATION-SHA256 | ciphertext | tag
@@ -7,7 +7,7 @@
 //! '------- associated data ----------'                     '- associated data --'
 //! ```
 //!
-//! The data and the digest are a record each, with numbers that follow one another.
+//! Data and digest are one record each, with consecutive numbers.
 
 use countersign_crypto::hash::sha256;
 use countersign_crypto::record::{Opener, Sealer, TAG_LENGTH};
@@ -19,15 +19,15 @@ use crate::session::refusal::SessionRefusal;
 
 /// DATA-LENGTH, and DATA with its length.
 pub(super) const HEADER: usize = 6 + 6;
-/// What a DATA value holds besides plaintext.
+/// How many bytes a DATA value has besides the plaintext.
 pub(super) const OVERHEAD: usize = TAG_LENGTH;
 /// VERIFICATION-SHA256 with its length.
 const DIGEST_HEADER: usize = 3;
 const DIGEST: usize = 32;
-/// What follows the ciphertext.
+/// The bytes after the ciphertext.
 const TAIL: usize = TAG_LENGTH + DIGEST_HEADER + DIGEST + TAG_LENGTH;
 
-/// Fills the header in, encrypts what stands behind it, and gives what follows it.
+/// Writes the header, encrypts the plaintext after it in place, and returns the bytes to append.
 pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<[u8; TAIL], SessionRefusal> {
     let Some((header, plaintext)) = packet.split_first_chunk_mut::<HEADER>() else {
         return Err(SessionRefusal::BadPacket("shorter than its header"));
@@ -48,10 +48,10 @@ pub(super) fn seal(sealer: &mut Sealer, packet: &mut [u8]) -> Result<[u8; TAIL],
     Ok(tail)
 }
 
-/// What stands at the front of `input`.
+/// Parses the header of the packet at the start of `input`.
 pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, SessionRefusal> {
     let seen = input.get(..HEADER.min(input.len())).unwrap_or_default();
-    // The two commands are known before their lengths are.
+    // Checked before the lengths arrive, so that other input is rejected at once.
     for (at, command) in [(0, DATA_LENGTH), (6, DATA)] {
         let there = seen.get(at..).unwrap_or_default();
         let wanted = command.0.to_be_bytes();
@@ -76,7 +76,7 @@ pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, Se
     Ok((input.len() >= whole).then_some(Frame { plaintext, whole }))
 }
 
-/// Opens a whole packet; `None` when it is not the one that was sealed, or the digest is another's.
+/// Decrypts a complete packet in place. `None` if the data or the digest fails verification.
 pub(super) fn open<'a>(
     opener: &mut Opener,
     packet: &'a mut [u8],
@@ -101,9 +101,9 @@ pub(super) fn open<'a>(
     let Ok(digest) = opener.open_in_place(digest_header, digest) else {
         return Ok(None);
     };
-    let told = Secret::<DIGEST>::try_from_slice(digest);
+    let received = Secret::<DIGEST>::try_from_slice(digest);
     let is = Secret::from_bytes(sha256(plaintext));
-    Ok((told == Some(is)).then_some(plaintext))
+    Ok((received == Some(is)).then_some(plaintext))
 }
 
 fn header_of(plaintext: usize) -> Result<[u8; HEADER], SessionRefusal> {

@@ -1,7 +1,8 @@
-//! Packets: one key and one counter a direction (`docs/protocol/session.md`, Packets). The usual form is a
-//! WRAPPED command; the option `delivered-key` has the original one.
+//! Packets: one key and one counter for each direction (`docs/protocol/session.md`, Packets). The
+//! usual form is a WRAPPED command; the option `delivered-key` uses the original form.
 //!
-//! A packet's number is its nonce, so a packet that was repeated, dropped or moved does not open.
+//! A packet's number is its nonce, so a packet that was repeated, dropped or reordered fails to
+//! decrypt.
 
 mod delivered;
 mod wrapped;
@@ -16,14 +17,14 @@ use super::option::EncryptionOption;
 use super::refusal::SessionRefusal;
 use crate::risp::{self, Command};
 
-/// What a packet looks like.
+/// The form of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Wrapped,
     Delivered,
 }
 
-/// A packet at the front of the input.
+/// The lengths of a packet at the start of the input.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     /// The length of its plaintext in bytes.
@@ -40,7 +41,7 @@ impl Form {
         }
     }
 
-    /// Bytes before the plaintext.
+    /// The number of bytes before the plaintext.
     const fn header(self) -> usize {
         match self {
             Self::Wrapped => wrapped::HEADER,
@@ -48,7 +49,7 @@ impl Form {
         }
     }
 
-    /// Bytes of MAX-PACKET that are no plaintext.
+    /// The number of bytes of MAX-PACKET that are not plaintext.
     const fn overhead(self) -> usize {
         match self {
             Self::Wrapped => wrapped::OVERHEAD,
@@ -57,16 +58,16 @@ impl Form {
     }
 }
 
-/// Seals packets, gathering commands until one is full or flushed.
+/// Encrypts packets. It collects commands until a packet is full or flushed.
 pub(crate) struct PacketWriter {
     form: Form,
     sealer: Sealer,
-    /// Bytes of plaintext that fit one packet.
+    /// The number of plaintext bytes that fit into one packet.
     capacity: usize,
     wire: Vec<u8>,
-    /// Where the packet that is being filled starts in `wire`.
+    /// The start of the open packet in `wire`.
     open: Option<usize>,
-    /// Bytes of plaintext under the present key.
+    /// The number of plaintext bytes under the present key.
     sealed: u64,
 }
 
@@ -83,7 +84,7 @@ impl PacketWriter {
         }
     }
 
-    /// Seals what follows under this key. The packet being filled is the last under the old one.
+    /// Uses this key from now on. The open packet is the last one under the old key.
     pub(crate) fn rekey(
         &mut self,
         option: EncryptionOption,
@@ -98,8 +99,8 @@ impl PacketWriter {
         Ok(())
     }
 
-    /// Bytes of plaintext that were sealed under the present key; more than any limit when the key has
-    /// done most of what it may.
+    /// The number of plaintext bytes that were encrypted under the present key. It is above every
+    /// limit once the key's record counter is nearly used up.
     pub(crate) fn sealed(&self) -> u64 {
         if self.sealer.wants_rekey() {
             return u64::MAX;
@@ -107,17 +108,17 @@ impl PacketWriter {
         self.sealed
     }
 
-    /// Bytes that are sealed, or about to be, and were not moved out yet.
+    /// The number of bytes that [`Self::flush`] would move.
     pub(crate) fn waiting(&self) -> usize {
         self.wire.len()
     }
 
-    /// Bytes that a whole packet holds.
+    /// The number of plaintext bytes that a packet can hold.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Bytes that still fit the packet being filled.
+    /// The number of plaintext bytes that the open packet can still hold.
     pub(crate) fn room(&self) -> usize {
         let header = self.form.header();
         let filled = self
@@ -126,12 +127,12 @@ impl PacketWriter {
         self.capacity.saturating_sub(filled)
     }
 
-    /// Whether a packet is being filled.
+    /// Whether a packet is open.
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Appends a command to the packet being filled; the caller has seen to the room.
+    /// Appends a command to the open packet. The caller has checked that there is room.
     pub(crate) fn put(
         &mut self,
         command: Command,
@@ -145,7 +146,7 @@ impl PacketWriter {
             .map_err(|_| SessionRefusal::BadMessage("a value that does not fit its command"))
     }
 
-    /// Seals the packet being filled, if there is one.
+    /// Encrypts the open packet, if there is one.
     pub(crate) fn close(&mut self) -> Result<(), SessionRefusal> {
         let Some(packet) = self
             .open
@@ -168,7 +169,7 @@ impl PacketWriter {
         Ok(())
     }
 
-    /// Closes the packet being filled and moves all that is sealed to the end of `out`.
+    /// Closes the open packet and moves all encrypted packets to the end of `out`.
     pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         self.close()?;
         if out.is_empty() {
@@ -180,12 +181,12 @@ impl PacketWriter {
     }
 }
 
-/// Opens packets in place. One that does not open ends it: what follows is not trusted either.
+/// Decrypts packets in place. After a packet that fails to decrypt it rejects all later ones.
 pub(crate) struct PacketReader {
     form: Form,
     opener: Option<Opener>,
     max_packet: usize,
-    /// Bytes of plaintext under the present key.
+    /// The number of plaintext bytes under the present key.
     opened: u64,
 }
 
@@ -199,7 +200,7 @@ impl PacketReader {
         }
     }
 
-    /// Opens what follows under this key. A reader that refused once stays closed.
+    /// Uses this key from now on. A reader that rejected a packet stays closed.
     pub(crate) fn rekey(&mut self, option: EncryptionOption, key: &Secret<32>) {
         if let Some(opener) = &mut self.opener {
             *opener = Opener::new(option.cipher(), key);
@@ -208,7 +209,7 @@ impl PacketReader {
         }
     }
 
-    /// As [`PacketWriter::sealed`], of what was opened.
+    /// As [`PacketWriter::sealed`], for decrypted bytes.
     pub(crate) fn opened(&self) -> u64 {
         match &self.opener {
             Some(opener) if opener.wants_rekey() => u64::MAX,
@@ -216,8 +217,8 @@ impl PacketReader {
         }
     }
 
-    /// Opens the packet that `input` starts with: its plaintext and how many bytes of input it was,
-    /// or `None` when it has not arrived whole.
+    /// Decrypts the packet at the start of `input`. Returns its plaintext and how many bytes of
+    /// input it used, or `None` if it is incomplete.
     pub(crate) fn open<'a>(
         &mut self,
         input: &'a mut [u8],

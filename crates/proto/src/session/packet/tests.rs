@@ -1,4 +1,4 @@
-//! Packets that open, and those that do not.
+//! Packets that decrypt, and packets that are rejected.
 
 use super::*;
 use crate::risp::Value;
@@ -48,7 +48,7 @@ fn a_packet_at_the_limit_passes_and_one_over_it_is_refused_before_it_arrives() {
     assert!(reader.open(&mut [0xa0, 0x03, 0, 0, 1, 1]).is_err());
 }
 
-/// [SES-20]: whichever of the two is the larger, by whatever; each for itself would do.
+/// [SES-20] Either length may be the larger one, by any difference.
 #[test]
 fn a_packet_whose_two_lengths_disagree_is_refused() {
     const DISAGREE: SessionRefusal = SessionRefusal::BadPacket("its two lengths disagree");
@@ -77,7 +77,7 @@ fn every_flipped_bit_is_refused() {
         let (_, mut reader) = pair(256);
         let mut forged = wire.clone();
         forged[bit / 8] ^= 1 << (bit % 8);
-        // A longer length is waited for; anything else is refused at once.
+        // A greater length means an incomplete packet; anything else is rejected at once.
         assert!(
             !matches!(reader.open(&mut forged), Ok(Some(_))),
             "bit {bit}"
@@ -122,7 +122,7 @@ fn every_flipped_bit_of_the_original_form_is_refused() {
     }
 }
 
-/// [SES-37]: a packet's digest is the packet's own: that of another one does not do.
+/// [SES-37] The digest is bound to its packet: that of another packet is rejected.
 #[test]
 fn packets_of_the_original_form_open_once_and_in_order_with_their_own_digest() {
     let (mut writer, mut reader) = delivered(256);
@@ -139,7 +139,7 @@ fn packets_of_the_original_form_open_once_and_in_order_with_their_own_digest() {
     );
 }
 
-/// [SES-37]: at the limit and one over, before anything of it arrived.
+/// [SES-37] At the limit, and one byte above it before any data arrived.
 #[test]
 fn the_limit_of_packets_holds_for_data() {
     let header = |plaintext: u32, data: u32| {
@@ -162,10 +162,10 @@ fn the_limit_of_packets_holds_for_data() {
     assert_eq!(reader.open(&mut [0x20]), Ok(None));
 }
 
-/// Nothing is compressed, so what stands in a packet cannot be learned from its length by having the other
-/// side put guesses beside it.
+/// Nothing is compressed. Otherwise an attacker could learn a packet's contents from its length, by
+/// having the peer put guesses into the same packet.
 #[test]
-fn a_packets_length_tells_the_length_of_its_text_and_nothing_else() {
+fn a_packets_length_depends_only_on_the_length_of_its_plaintext() {
     for option in [
         EncryptionOption::HybridAes256Gcm,
         EncryptionOption::DeliveredKey,

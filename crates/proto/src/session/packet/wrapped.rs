@@ -14,12 +14,12 @@ use crate::session::refusal::SessionRefusal;
 
 /// Command and length.
 const PREFIX: usize = 6;
-/// Command, length and length of plaintext.
+/// Command, length, and length of plaintext.
 pub(super) const HEADER: usize = PREFIX + 4;
-/// What a WRAPPED value holds besides plaintext.
+/// How many bytes a WRAPPED value has besides the plaintext.
 pub(super) const OVERHEAD: usize = 4 + TAG_LENGTH;
 
-/// Fills the header in, encrypts what stands behind it, and gives what follows it.
+/// Writes the header, encrypts the plaintext after it in place, and returns the bytes to append.
 pub(super) fn seal(
     sealer: &mut Sealer,
     packet: &mut [u8],
@@ -31,7 +31,7 @@ pub(super) fn seal(
     tag.map_err(|_| SessionRefusal::Expired)
 }
 
-/// What stands at the front of `input`.
+/// Parses the header of the packet at the start of `input`.
 pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, SessionRefusal> {
     let Some((prefix, _)) = input.split_first_chunk::<PREFIX>() else {
         let wanted = WRAPPED.0.to_be_bytes();
@@ -55,7 +55,7 @@ pub(super) fn frame(input: &[u8], max_packet: usize) -> Result<Option<Frame>, Se
 
 const NOT_A_PACKET: SessionRefusal = SessionRefusal::BadPacket("not a packet");
 
-/// Opens a whole packet; `None` when it is not the one that was sealed.
+/// Decrypts a complete packet in place. `None` if it fails verification.
 pub(super) fn open<'a>(
     opener: &mut Opener,
     packet: &'a mut [u8],

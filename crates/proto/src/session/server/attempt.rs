@@ -1,4 +1,5 @@
-//! A login attempt: reading a client's flight up to the message that asks for a look-up, and its proof.
+//! A login attempt: reads a client's flight up to the message that needs a look-up, and then its
+//! proof.
 
 use std::sync::Arc;
 
@@ -16,27 +17,27 @@ use crate::session::transcript::Transcript;
 use super::ServerSettings;
 use super::authenticated::Authenticated;
 use super::delivered::{AwaitingCode, FindDelivered};
-use super::gathered::{Gathered, Whole, asked_max_packet};
+use super::partial_flight::{CompleteFlight, PartialFlight, asked_max_packet};
 use super::person::{AwaitingProof, FindPerson};
 use super::resume::FindSession;
 use super::service::{AwaitingConfirmation, Confirmation, FindService};
 
-/// An unauthenticated connection: a login, or a client that resumes its session.
+/// An unauthenticated connection of a client that logs in or resumes a session.
 pub struct ServerLoginAttempt {
     pub(super) settings: Arc<ServerSettings>,
     pub(super) transcript: Transcript,
     awaiting: Awaiting,
     choice: Option<EncryptionOption>,
     stale_choices: u32,
-    /// Whether the rest of a flight with a stale choice is passed over, up to the next choice.
-    passes_over: bool,
-    gathered: Gathered,
-    invalid: u32,
-    read: usize,
-    answered: usize,
+    /// Whether the rest of a flight with a stale choice is ignored until the next choice.
+    skipping_flight: bool,
+    flight: PartialFlight,
+    invalid_commands: u32,
+    bytes_received: usize,
+    bytes_sent: usize,
 }
 
-/// What the client has to say next.
+/// What the attempt expects from the client next.
 pub(super) enum Awaiting {
     Flight,
     Proof(Box<AwaitingProof>),
@@ -50,30 +51,30 @@ pub(super) enum Awaiting {
     reason = "the large variant is the common one"
 )]
 pub enum ServerStep {
-    /// More bytes.
+    /// More input.
     NeedMore(ServerLoginAttempt),
-    /// What the site stores of the account or session that the client names; answer it.
+    /// A credential or session from the host's storage. Call its `answer`.
     LookUp(LookUp),
-    /// The host's decision: the client is authenticated.
+    /// The host's decision whether this authenticated client gets a session.
     Authenticated(Box<Authenticated>),
-    /// Nothing: what is in the output is the refusal; send it and close.
+    /// Nothing: the output contains the refusal. Send it and close the connection.
     Refused,
 }
 
-/// What a login attempt waits to have looked up.
+/// What the host must look up.
 pub enum LookUp {
     /// The credential of a person.
     Person(Box<FindPerson>),
     /// The credential of a service.
     Service(Box<FindService>),
-    /// The certificate of a person or a service, for the option `delivered-key`.
+    /// The certificate of a person or a service, with the option `delivered-key`.
     Delivered(Box<FindDelivered>),
-    /// A session that the client resumes.
+    /// A session that the client wants to resume.
     Session(Box<FindSession>),
 }
 
 impl ServerLoginAttempt {
-    /// A fresh connection.
+    /// Starts an attempt on a new connection.
     #[must_use]
     pub fn new(settings: Arc<ServerSettings>) -> Self {
         Self {
@@ -82,25 +83,26 @@ impl ServerLoginAttempt {
             awaiting: Awaiting::Flight,
             choice: None,
             stale_choices: 0,
-            passes_over: false,
-            gathered: Gathered::default(),
-            invalid: 0,
-            read: 0,
-            answered: 0,
+            skipping_flight: false,
+            flight: PartialFlight::default(),
+            invalid_commands: 0,
+            bytes_received: 0,
+            bytes_sent: 0,
         }
     }
 
-    /// How many commands made no sense where they stood.
+    /// The number of unexpected commands so far.
     #[must_use]
     pub fn invalid_commands(&self) -> u32 {
-        self.invalid
+        self.invalid_commands
     }
 
-    /// Reads what arrived; says what is needed next and how many bytes of `input` were used. What was
-    /// not used is given again, with what follows it. Answers are appended to `out`.
+    /// Processes received bytes. Returns the next step and how many bytes of `input` were used;
+    /// pass the rest again, together with the bytes that follow. Responses are appended to `out`.
     ///
     /// # Errors
-    /// A [`SessionRefusal`] ends the connection; the peer may be told [`SessionRefusal::wire`].
+    /// A [`SessionRefusal`] ends the connection. [`SessionRefusal::wire`] is the code for the
+    /// client.
     pub fn receive(
         mut self,
         input: &mut [u8],
@@ -117,8 +119,9 @@ impl ServerLoginAttempt {
                     }
                     Confirmation::Refused(bytes) => Ok((ServerStep::Refused, used + bytes)),
                     Confirmation::Incomplete(awaiting) => {
-                        // Still unauthenticated: a packet that is to come is no reason to keep more.
-                        if self.read + unread > UNAUTHENTICATED_BYTES {
+                        // The client is unauthenticated, so the buffer stays small even while a
+                        // packet is incomplete.
+                        if self.bytes_received + unread > UNAUTHENTICATED_BYTES {
                             return Err(SessionRefusal::TooManyUnauthenticated);
                         }
                         self.awaiting = Awaiting::Confirmation(awaiting);
@@ -127,14 +130,14 @@ impl ServerLoginAttempt {
                 };
             }
             let rest = input.get(used..).unwrap_or_default();
-            if self.read + rest.len() > UNAUTHENTICATED_BYTES {
+            if self.bytes_received + rest.len() > UNAUTHENTICATED_BYTES {
                 return Err(SessionRefusal::TooManyUnauthenticated);
             }
             let Some(clear) = flight::next(rest)? else {
                 return Ok((ServerStep::NeedMore(self), used));
             };
             used += clear.wire.len();
-            self.read += clear.wire.len();
+            self.bytes_received += clear.wire.len();
             match self.command(&clear, out)? {
                 ServerStep::NeedMore(login) => self = login,
                 step => return Ok((step, used)),
@@ -152,7 +155,7 @@ impl ServerLoginAttempt {
             (Awaiting::Proof(_) | Awaiting::Code(_), c::SESSION_PROOF, Value::Bytes(proof)) => {
                 return self.verify(proof, clear.wire);
             }
-            // Said after the flight had ended: it holds for the packets that are to come.
+            // MAX-PACKET after the flight applies to the packets that follow.
             (Awaiting::Proof(awaiting), c::MAX_PACKET, Value::U32(bytes)) => {
                 awaiting.lower_max_packet(asked_max_packet(bytes)?);
             }
@@ -166,62 +169,63 @@ impl ServerLoginAttempt {
             }
             (Awaiting::Flight, c::OPTION_CHOICE, Value::Bytes(choice)) => {
                 self.transcript.client_sent(clear.wire);
-                return self.choose(choice, out)?.answer_if_whole();
+                return self.choose(choice, out)?.look_up_if_complete();
             }
-            (Awaiting::Flight, command, value) if Gathered::knows(command) => {
-                if !self.passes_over {
-                    if !Gathered::fits(command, self.choice) {
-                        return self.invalid(clear);
+            (Awaiting::Flight, command, value) if PartialFlight::is_flight_command(command) => {
+                if !self.skipping_flight {
+                    if !PartialFlight::fits(command, self.choice) {
+                        return self.ignore_unexpected(clear);
                     }
-                    self.gathered.take(command, value, &self.transcript)?;
+                    self.flight.take(command, value, &self.transcript)?;
                 }
                 self.transcript.client_sent(clear.wire);
-                return self.answer_if_whole();
+                return self.look_up_if_complete();
             }
-            _ => return self.invalid(clear),
+            _ => return self.ignore_unexpected(clear),
         }
         self.transcript.client_sent(clear.wire);
         Ok(ServerStep::NeedMore(self))
     }
 
     fn verify(mut self, proof: &[u8], wire: &[u8]) -> Result<ServerStep, SessionRefusal> {
-        let said = &mut self.transcript;
+        let transcript = &mut self.transcript;
         let verified = match self.awaiting {
             Awaiting::Proof(awaiting) => {
-                said.client_sent(wire);
-                awaiting.verify(proof, said)
+                transcript.client_sent(wire);
+                awaiting.verify(proof, transcript)
             }
-            Awaiting::Code(awaiting) => awaiting.verify(proof, wire, said),
+            Awaiting::Code(awaiting) => awaiting.verify(proof, wire, transcript),
             Awaiting::Flight | Awaiting::Confirmation(_) => Err(SessionRefusal::NotAuthenticated),
         };
         verified.map(|authenticated| ServerStep::Authenticated(Box::new(authenticated)))
     }
 
-    /// Goes on to the look-up when the flight has said all that it must.
-    fn answer_if_whole(mut self) -> Result<ServerStep, SessionRefusal> {
+    /// Returns the look-up once the flight is complete.
+    fn look_up_if_complete(mut self) -> Result<ServerStep, SessionRefusal> {
         let Some(option) = self.choice else {
             return Ok(ServerStep::NeedMore(self));
         };
-        let Some(whole) = self.gathered.whole(option, &self.settings.zone) else {
+        let Some(whole) = self.flight.complete(option, &self.settings.zone) else {
             return Ok(ServerStep::NeedMore(self));
         };
         let look_up = match whole {
-            Whole::Person(name, start) => LookUp::Person(Box::new(FindPerson {
+            CompleteFlight::Person(name, start) => LookUp::Person(Box::new(FindPerson {
                 login: self,
                 name,
                 option,
                 start: start.message,
-                context: start.said,
+                context: start.transcript_digest,
             })),
-            Whole::Service(start) => {
-                let find = FindService::read(self, option, &start.said, &start.message)?;
+            CompleteFlight::Service(start) => {
+                let find =
+                    FindService::read(self, option, &start.transcript_digest, &start.message)?;
                 LookUp::Service(Box::new(find))
             }
-            Whole::Resume(start) => {
-                let find = FindSession::read(self, option, start.said, start.message)?;
+            CompleteFlight::Resume(start) => {
+                let find = FindSession::read(self, option, start.transcript_digest, start.message)?;
                 LookUp::Session(Box::new(find))
             }
-            Whole::Delivered(owner) => {
+            CompleteFlight::Delivered(owner) => {
                 let max_packet = self.agreed_max_packet(None);
                 LookUp::Delivered(Box::new(FindDelivered {
                     login: self,
@@ -233,16 +237,16 @@ impl ServerLoginAttempt {
         Ok(ServerStep::LookUp(look_up))
     }
 
-    /// Counts a command that means nothing here, and passes it over.
-    fn invalid(mut self, clear: &ClearCommand<'_>) -> Result<ServerStep, SessionRefusal> {
+    /// Counts and ignores an unexpected command.
+    fn ignore_unexpected(mut self, clear: &ClearCommand<'_>) -> Result<ServerStep, SessionRefusal> {
         self.transcript.client_sent(clear.wire);
         self.count_invalid(1)?;
         Ok(ServerStep::NeedMore(self))
     }
 
     fn count_invalid(&mut self, commands: u32) -> Result<(), SessionRefusal> {
-        self.invalid += commands;
-        match self.invalid > INVALID_COMMANDS {
+        self.invalid_commands += commands;
+        match self.invalid_commands > INVALID_COMMANDS {
             true => Err(SessionRefusal::TooManyInvalid),
             false => Ok(()),
         }
@@ -254,15 +258,15 @@ impl ServerLoginAttempt {
             .filter(|choice| choice.list == offered.id())
             .filter(|choice| offered.ranked().contains(&choice.option))
             .map(|choice| choice.option);
-        self.passes_over = self.choice.is_none();
+        self.skipping_flight = self.choice.is_none();
         match self.choice {
             Some(option) => {
-                let meaningless = self.gathered.drop_what_does_not_fit(option);
+                let meaningless = self.flight.drop_unexpected(option);
                 self.count_invalid(meaningless)?;
             }
-            // The client sends the flight again, with another choice first.
+            // The choice is stale: the client sends the flight again with another choice first.
             None => {
-                self.gathered = Gathered::default();
+                self.flight = PartialFlight::default();
                 self.stale_choices += 1;
                 if self.stale_choices > STALE_CHOICES {
                     return Err(SessionRefusal::TooManyChoices);
@@ -276,32 +280,32 @@ impl ServerLoginAttempt {
     fn offer_options(&mut self, out: &mut Vec<u8>) -> Result<(), SessionRefusal> {
         let start = out.len();
         let list = self.settings.options.wire();
-        flight::server_says(&mut self.transcript, out, c::OPTIONS, Value::Bytes(&list))?;
+        flight::put_as_server(&mut self.transcript, out, c::OPTIONS, Value::Bytes(&list))?;
         self.count_answer(start, out)
     }
 
-    /// Counts what was appended to `out` after `start`. It is taken back when it is too much.
+    /// Counts the bytes of `out` from `start` on, and removes them if they exceed the limit.
     pub(super) fn count_answer(
         &mut self,
         start: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), SessionRefusal> {
-        self.answered += out.len() - start;
-        if self.answered > UNAUTHENTICATED_ANSWER_BYTES {
+        self.bytes_sent += out.len() - start;
+        if self.bytes_sent > UNAUTHENTICATED_ANSWER_BYTES {
             out.truncate(start);
             return Err(SessionRefusal::TooManyUnauthenticated);
         }
         Ok(())
     }
 
-    /// The packet limit that both ends keep, given what the client asked for.
+    /// The agreed packet limit for the client's request.
     pub(super) fn agreed_max_packet(&self, asked: Option<u32>) -> u32 {
-        let asked = asked.or(self.gathered.max_packet());
+        let asked = asked.or(self.flight.max_packet());
         agreed_max_packet(self.settings.max_packet, asked)
     }
 
-    /// The client was answered, and has to go on with this.
-    pub(super) fn then(mut self, awaiting: Awaiting) -> Self {
+    /// The next state after a response was sent.
+    pub(super) fn awaiting(mut self, awaiting: Awaiting) -> Self {
         self.awaiting = awaiting;
         self
     }

@@ -1,4 +1,4 @@
-//! A login that was verified, before the host's decision.
+//! An authenticated login, before the host decides whether it gets a session.
 
 use countersign_crypto::certificate::Thumbprint;
 
@@ -12,28 +12,28 @@ use crate::session::refusal::{SessionRefusal, WireError};
 
 use super::{AccountTag, ServerSession};
 
-/// How the account was proved. Only a verifier can make one.
+/// How the client was authenticated. Only a verifier can make a value.
 #[derive(Debug)]
 pub enum AuthenticatedBy {
-    /// By its pass phrase.
+    /// By the account's pass phrase.
     Passphrase(PassphraseProof),
     /// By the key of the certificate with this thumbprint.
     Key(Thumbprint, KeyProof),
-    /// By the key of the certificate with this thumbprint, which the site delivered and the pass phrase
-    /// opened.
+    /// By the key of the certificate with this thumbprint, which the site delivered and the client
+    /// decrypted with the pass phrase.
     DeliveredKey(Thumbprint, KeyProof),
-    /// By what only it and the site know of the session that it resumes.
+    /// By the resumption secret of the session that it resumes.
     Session(SessionId, SessionProof),
 }
 
-/// An authenticated client; the host still decides whether it gets a session.
+/// An authenticated client. The host decides whether it gets a session.
 pub struct Authenticated {
     pub(super) account: AccountTag,
     pub(super) how: AuthenticatedBy,
     pub(super) option: EncryptionOption,
     pub(super) link: Link,
     pub(super) resumption: ResumptionSecret,
-    /// What came with the packet that confirmed the login.
+    /// Messages from the packet that confirmed the login.
     pub(super) early: Vec<Message>,
 }
 
@@ -49,13 +49,13 @@ impl Authenticated {
         }
     }
 
-    /// The account that was verified.
+    /// The authenticated account.
     #[must_use]
     pub fn account(&self) -> AccountTag {
         self.account
     }
 
-    /// How it was verified.
+    /// How it was authenticated.
     #[must_use]
     pub fn how(&self) -> &AuthenticatedBy {
         &self.how
@@ -67,16 +67,17 @@ impl Authenticated {
         self.option
     }
 
-    /// What the client can resume this session with: keep it for as long as it may.
+    /// The secret with which the client can resume this session. Store it as long as that is
+    /// allowed.
     #[must_use]
     pub fn resumption(&self) -> &ResumptionSecret {
         &self.resumption
     }
 
-    /// Opens the session; its first packet, with the welcome, is appended to `out`.
+    /// Opens the session and appends its first packet, with the welcome, to `out`.
     ///
     /// # Errors
-    /// [`SessionRefusal::BadMessage`] when the account's name is too long to be told.
+    /// [`SessionRefusal::BadMessage`] if the account's name is too long to send.
     pub fn welcome(
         mut self,
         welcome: &Welcome,
@@ -87,7 +88,7 @@ impl Authenticated {
         Ok(ServerSession::new(self.link, self.early, welcome.expires))
     }
 
-    /// Refuses after all, for instance because the account was locked in the meantime.
+    /// Refuses the session, for instance because the account was locked in the meantime.
     ///
     /// # Errors
     /// None in practice: a first packet always seals.

@@ -1,4 +1,4 @@
-//! The option `delivered-key`: the answer to a name or a thumbprint, and the proof.
+//! The option `delivered-key`: the response to a name or a thumbprint, and the client's proof.
 
 use countersign_crypto::agreement::AgreementPublic;
 use countersign_crypto::certificate::Thumbprint;
@@ -11,7 +11,7 @@ use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
 use crate::session::delivered::{SessionSecrets, sealing_info, to_wire};
-use crate::session::flight::server_says;
+use crate::session::flight::put_as_server;
 use crate::session::keys::Established;
 use crate::session::option::EncryptionOption;
 use crate::session::proof::KeyProof;
@@ -22,16 +22,16 @@ use super::attempt::Awaiting;
 use super::authenticated::{Authenticated, AuthenticatedBy};
 use super::{AccountTag, DeliveredCredential, ServerLoginAttempt, ServiceCredential};
 
-/// Whose certificate the session key is to be sealed to.
+/// The account whose certificate the session key is sealed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// A person's, which is delivered along with its encrypted key.
+    /// A person. The server sends the certificate together with the encrypted key.
     Person(AccountName),
-    /// A service's, which has it.
+    /// A service. It has its certificate.
     Service(Thumbprint),
 }
 
-/// A login that waits for a certificate.
+/// A login that needs a certificate.
 pub struct FindDelivered {
     pub(super) login: ServerLoginAttempt,
     pub(super) owner: Owner,
@@ -39,29 +39,29 @@ pub struct FindDelivered {
 }
 
 impl FindDelivered {
-    /// Whose certificate is needed; a name with its zone.
+    /// The owner of the certificate. A person's name includes the zone.
     #[must_use]
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// Answers a person: CERTIFICATE, SESSION-KEY, MAX-PACKET, SITE-PROOF. Without a credential the answer is
-    /// made up, of the same form and length, and no proof will verify.
+    /// Responds to a person with CERTIFICATE, SESSION-KEY, MAX-PACKET and SITE-PROOF. Without a
+    /// credential the response is a decoy of the same form and length, and no proof verifies.
     ///
     /// # Errors
-    /// [`SessionRefusal::BadLogin`] when nothing can be sealed to the certificate, and
-    /// [`SessionRefusal::TooManyUnauthenticated`] when the client was answered too much before.
+    /// [`SessionRefusal::BadLogin`] if nothing can be sealed to the certificate.
+    /// [`SessionRefusal::TooManyUnauthenticated`] if the client already received too many bytes.
     pub fn answer_person(
         self,
         credential: Option<&DeliveredCredential>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
     ) -> Result<ServerLoginAttempt, SessionRefusal> {
-        // Made up for known names too, so that both take the same time.
+        // The decoy is computed for known names too, so that both take the same time.
         let decoy = self.decoy();
         let key = credential.map_or(&decoy, |known| &known.key);
         let certificate = key.certificate();
-        let whose = Whose {
+        let whose = SealingTarget {
             account: credential.map(|known| known.account),
             thumbprint: certificate.thumbprint(),
             agreement: certificate.agreement(),
@@ -70,7 +70,7 @@ impl FindDelivered {
         self.answer(whose, Some(&to_wire(key)), entropy, out)
     }
 
-    /// Answers a service: SESSION-KEY, MAX-PACKET, SITE-PROOF.
+    /// Responds to a service with SESSION-KEY, MAX-PACKET and SITE-PROOF.
     ///
     /// # Errors
     /// As for [`Self::answer_person`].
@@ -84,7 +84,7 @@ impl FindDelivered {
             return Err(SessionRefusal::BadLogin("a service's answer to a person"));
         };
         let decoy = self.decoy().certificate().agreement();
-        let whose = Whose {
+        let whose = SealingTarget {
             account: credential.map(|known| known.account),
             thumbprint,
             agreement: credential.map_or(decoy, |known| known.agreement),
@@ -103,7 +103,7 @@ impl FindDelivered {
 
     fn answer(
         self,
-        whose: Whose,
+        whose: SealingTarget,
         certificate: Option<&[u8]>,
         entropy: &mut dyn Entropy,
         out: &mut Vec<u8>,
@@ -124,16 +124,19 @@ impl FindDelivered {
         )
         .map_err(|_| SessionRefusal::BadLogin("a certificate that nothing can be sealed to"))?;
         let start = out.len();
-        let said = &mut login.transcript;
+        let transcript = &mut login.transcript;
         if let Some(certificate) = certificate {
-            server_says(said, out, c::CERTIFICATE, Value::Bytes(certificate))?;
+            put_as_server(transcript, out, c::CERTIFICATE, Value::Bytes(certificate))?;
         }
-        server_says(said, out, c::SESSION_KEY, Value::Bytes(&sealed))?;
-        server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
-        let proof = settings.key.signing().sign(&said.digest("site proof"));
-        server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
+        put_as_server(transcript, out, c::SESSION_KEY, Value::Bytes(&sealed))?;
+        put_as_server(transcript, out, c::MAX_PACKET, Value::U32(max_packet))?;
+        let proof = settings
+            .key
+            .signing()
+            .sign(&transcript.digest("site proof"));
+        put_as_server(transcript, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
-        Ok(login.then(Awaiting::Code(Box::new(AwaitingCode {
+        Ok(login.awaiting(Awaiting::Code(Box::new(AwaitingCode {
             secrets,
             whose,
             max_packet,
@@ -141,47 +144,47 @@ impl FindDelivered {
     }
 }
 
-/// Whom the session key is sealed to.
-struct Whose {
-    /// `None` when the answer is made up.
+/// The account that the session key is sealed to.
+struct SealingTarget {
+    /// `None` for a decoy.
     account: Option<AccountTag>,
     thumbprint: Thumbprint,
     agreement: AgreementPublic,
-    /// What the session code then proves.
+    /// How the client is authenticated once its proof verifies.
     proves: fn(Thumbprint, KeyProof) -> AuthenticatedBy,
 }
 
-/// Answered; what is left is the proof that the session code was decrypted.
+/// The response was sent; the proof that the client decrypted the session code is pending.
 pub(super) struct AwaitingCode {
     secrets: SessionSecrets,
-    whose: Whose,
+    whose: SealingTarget,
     max_packet: u32,
 }
 
 impl AwaitingCode {
-    /// The client takes packets of at most so many bytes.
+    /// Lowers the packet limit to what the client accepts.
     pub(super) fn lower_max_packet(&mut self, bytes: u32) {
         self.max_packet = self.max_packet.min(bytes);
     }
 
-    /// Verifies SESSION-PROOF, which stood on the wire as `wire`. It covers all that came before it, also
-    /// what somebody put in after the answer.
+    /// Verifies SESSION-PROOF, whose encoded command is `wire`. The proof covers everything before
+    /// it, including commands that an attacker inserted after the response.
     pub(super) fn verify(
         self,
         proof: &[u8],
         wire: &[u8],
-        said: &mut Transcript,
+        transcript: &mut Transcript,
     ) -> Result<Authenticated, SessionRefusal> {
-        let told = Secret::try_from_slice(proof).ok_or(SessionRefusal::NotAuthenticated)?;
-        let proof = KeyProof::by_session_code(&told, &self.secrets.proof(said));
-        said.client_sent(wire);
+        let received = Secret::try_from_slice(proof).ok_or(SessionRefusal::NotAuthenticated)?;
+        let proof = KeyProof::by_session_code(&received, &self.secrets.proof(transcript));
+        transcript.client_sent(wire);
         let proof = proof.ok_or(SessionRefusal::NotAuthenticated)?;
         let account = self.whose.account.ok_or(SessionRefusal::NotAuthenticated)?;
         let how = (self.whose.proves)(self.whose.thumbprint, proof);
         let established = Established::new(
             EncryptionOption::DeliveredKey,
             self.secrets.key.expose(),
-            &said.digest("packets"),
+            &transcript.digest("packets"),
             self.max_packet,
         );
         Ok(Authenticated::new(account, how, established))

@@ -1,21 +1,23 @@
-//! The server's side of a session's beginning (`docs/protocol/session.md`, Login and Resumption), and the session.
+//! The server's side of logins and resumptions (`docs/protocol/session.md`, Login and Resumption),
+//! and the session.
 //!
 //! ```text
-//!                 a whole flight             answer
-//!  LoginAttempt ------------------> LookUp -----------> LoginAttempt
-//!                                     |                      | SESSION-PROOF, or the first packet
-//!                                     |  RESUME, answered    v            welcome
-//!                                     '----------------> Authenticated -----------> Session
+//!                      complete flight           answer
+//!  ServerLoginAttempt ------------------> LookUp -----------> ServerLoginAttempt
+//!                                           |                      | SESSION-PROOF, or the first packet
+//!                                           |  RESUME, answered    v            welcome
+//!                                           '----------------> Authenticated -----------> ServerSession
 //! ```
 //!
-//! No socket, no clock, no entropy but what is passed in. Each state takes itself by value; a step that
-//! fails destroys it. The host looks accounts and sessions up: an attempt stops at a [`LookUp`] until it is
-//! answered, and goes through the same motions when there is no such account.
+//! The state machines use no socket and no clock, and only the entropy that the caller passes. Each
+//! state takes itself by value, so a failed step destroys it. The host looks accounts and sessions
+//! up: an attempt stops at a [`LookUp`] until the host answers it. If there is no such account, the
+//! attempt does the same work with a decoy.
 
 mod attempt;
 mod authenticated;
 mod delivered;
-mod gathered;
+mod partial_flight;
 mod person;
 mod resume;
 mod service;
@@ -43,53 +45,53 @@ pub use resume::FindSession;
 pub use service::FindService;
 pub use session::{FromClient, ServerKeyOffer, ServerSession};
 
-/// What every login at a site needs; made anew when the admin changes the options.
+/// What every login at a site needs. The host makes a new value when the admin changes the options.
 pub struct ServerSettings {
-    /// The opened site key.
+    /// The unwrapped site key.
     pub key: Arc<SiteKey>,
-    /// The OPAQUE setup that unknown names are answered with.
+    /// The OPAQUE setup for responses to unknown names.
     pub setup: Arc<ServerSetup>,
-    /// What the made-up certificates of unknown names are derived from.
+    /// The secret that decoy certificates of unknown names are derived from.
     pub decoy: Secret<32>,
-    /// The zone of names that were given without one.
+    /// The default zone of names without one.
     pub zone: Zone,
-    /// The encryption options on offer, ranked.
+    /// The enabled encryption options, best first.
     pub options: OptionList,
-    /// The largest packet that this server takes or sends, in bytes.
+    /// The maximum size of packets in both directions, in bytes.
     pub max_packet: u32,
     /// Shared secrets with services that logged in before.
-    pub known: Arc<StaticKeyCache>,
+    pub static_keys: Arc<StaticKeyCache>,
 }
 
-/// The host's own id of an account; carried through a login untouched.
+/// The host's own id of an account. The state machines do not interpret it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccountTag(pub [u8; 16]);
 
-/// What a site stores of a person who may log in.
+/// The stored credential of a person.
 pub struct PersonCredential {
-    /// Whose it is.
+    /// The account that it belongs to.
     pub account: AccountTag,
-    /// The OPAQUE setup under which it was registered.
+    /// The OPAQUE setup of its registration.
     pub setup: Arc<ServerSetup>,
-    /// What was given as credential identifier when it was registered.
+    /// The OPAQUE credential identifier of its registration.
     pub credential_id: Vec<u8>,
-    /// The registration record.
+    /// The OPAQUE registration record.
     pub record: PassphraseRecord,
-    /// The certificate and key that the client sealed.
+    /// The certificate and key, sealed by the client.
     pub sealed_identity: [u8; SEALED_IDENTITY_LENGTH],
 }
 
-/// What a site stores of a person who may log in with the option `delivered-key`.
+/// The stored credential of a person for the option `delivered-key`.
 pub struct DeliveredCredential {
-    /// Whose it is.
+    /// The account that it belongs to.
     pub account: AccountTag,
     /// The certificate and the encrypted key.
     pub key: DeliveredKey,
 }
 
-/// What a site stores of a service that may log in.
+/// The stored credential of a service.
 pub struct ServiceCredential {
-    /// Whose it is.
+    /// The account that it belongs to.
     pub account: AccountTag,
     /// The X25519 key of the registered certificate.
     pub agreement: AgreementPublic,

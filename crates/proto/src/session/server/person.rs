@@ -1,4 +1,4 @@
-//! A person's login: the answer to LOGIN-START, and the proof.
+//! A person's login: the response to LOGIN-START, and the client's proof.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::passphrase::{Identifiers, ServerLogin};
@@ -7,7 +7,7 @@ use countersign_crypto::sealed_identity;
 use crate::name::AccountName;
 use crate::risp::Value;
 use crate::session::command as c;
-use crate::session::flight::server_says;
+use crate::session::flight::put_as_server;
 use crate::session::keys::{Established, login_context};
 use crate::session::option::EncryptionOption;
 use crate::session::proof::PassphraseProof;
@@ -18,7 +18,7 @@ use super::attempt::Awaiting;
 use super::authenticated::{Authenticated, AuthenticatedBy};
 use super::{AccountTag, PersonCredential, ServerLoginAttempt};
 
-/// A login that waits for the credential of a person.
+/// A login that needs a person's credential.
 pub struct FindPerson {
     pub(super) login: ServerLoginAttempt,
     pub(super) name: AccountName,
@@ -28,19 +28,19 @@ pub struct FindPerson {
 }
 
 impl FindPerson {
-    /// Whose credential is needed, zone included.
+    /// The person's name with its zone.
     #[must_use]
     pub fn name(&self) -> &AccountName {
         &self.name
     }
 
-    /// Answers the client: CERTIFICATE, SESSION-KEY, MAX-PACKET, SITE-PROOF. Without a credential
-    /// (there is no such person, or they may not log in) the answer is made up, of the same form, and
-    /// no proof will verify.
+    /// Responds with CERTIFICATE, SESSION-KEY, MAX-PACKET and SITE-PROOF. Without a credential
+    /// (there is no such person, or it may not log in) the response is a decoy of the same form,
+    /// and no proof verifies.
     ///
     /// # Errors
-    /// [`SessionRefusal::BadLogin`] when the client's first message is no OPAQUE message, and
-    /// [`SessionRefusal::TooManyUnauthenticated`] when it was answered too much before.
+    /// [`SessionRefusal::BadLogin`] if the client's first message is not an OPAQUE message.
+    /// [`SessionRefusal::TooManyUnauthenticated`] if the client already received too many bytes.
     pub fn answer(
         self,
         credential: Option<&PersonCredential>,
@@ -57,7 +57,7 @@ impl FindPerson {
         let settings = login.settings.clone();
         let max_packet = login.agreed_max_packet(None);
         let whole_name = name.to_string();
-        // Made up for known names too, so that both take the same time.
+        // The decoy is computed for known names too, so that both take the same time.
         let decoy = sealed_identity::decoy(&settings.decoy, whole_name.as_bytes());
         let (account, setup, credential_id, record, certificate) = match credential {
             Some(known) => (
@@ -87,14 +87,17 @@ impl FindPerson {
         })?;
 
         let start = out.len();
-        let said = &mut login.transcript;
-        server_says(said, out, c::CERTIFICATE, Value::Bytes(certificate))?;
-        server_says(said, out, c::SESSION_KEY, Value::Bytes(&session_key))?;
-        server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
-        let proof = settings.key.signing().sign(&said.digest("site proof"));
-        server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
+        let transcript = &mut login.transcript;
+        put_as_server(transcript, out, c::CERTIFICATE, Value::Bytes(certificate))?;
+        put_as_server(transcript, out, c::SESSION_KEY, Value::Bytes(&session_key))?;
+        put_as_server(transcript, out, c::MAX_PACKET, Value::U32(max_packet))?;
+        let proof = settings
+            .key
+            .signing()
+            .sign(&transcript.digest("site proof"));
+        put_as_server(transcript, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
-        Ok(login.then(Awaiting::Proof(Box::new(AwaitingProof {
+        Ok(login.awaiting(Awaiting::Proof(Box::new(AwaitingProof {
             server_login,
             account,
             option,
@@ -103,7 +106,7 @@ impl FindPerson {
     }
 }
 
-/// Answered; what is left is the client's proof.
+/// The response was sent; the client's proof is pending.
 pub(super) struct AwaitingProof {
     server_login: ServerLogin,
     account: Option<AccountTag>,
@@ -112,7 +115,7 @@ pub(super) struct AwaitingProof {
 }
 
 impl AwaitingProof {
-    /// The client takes packets of at most so many bytes.
+    /// Lowers the packet limit to what the client accepts.
     pub(super) fn lower_max_packet(&mut self, bytes: u32) {
         self.max_packet = self.max_packet.min(bytes);
     }

@@ -1,4 +1,4 @@
-//! A client that resumes its session: its proof, and the answer.
+//! A client that resumes its session: verification of its proof, and the response.
 
 use countersign_crypto::entropy::Entropy;
 use countersign_crypto::secret::Secret;
@@ -6,7 +6,7 @@ use countersign_crypto::secret::Secret;
 use crate::risp::Value;
 use crate::session::command as c;
 use crate::session::exchange;
-use crate::session::flight::server_says;
+use crate::session::flight::put_as_server;
 use crate::session::keys::ResumptionSecret;
 use crate::session::live::SessionId;
 use crate::session::option::EncryptionOption;
@@ -23,15 +23,15 @@ pub struct FindSession {
     option: EncryptionOption,
     resume: Vec<u8>,
     session: SessionId,
-    /// The digest of all that was said before RESUME.
-    said: [u8; 32],
+    /// The digest of the transcript before RESUME.
+    transcript_digest: [u8; 32],
 }
 
 impl FindSession {
     pub(super) fn read(
         login: ServerLoginAttempt,
         option: EncryptionOption,
-        said: [u8; 32],
+        transcript_digest: [u8; 32],
         resume: Vec<u8>,
     ) -> Result<Self, SessionRefusal> {
         let session = Resume::from_wire(&resume)?.session;
@@ -40,11 +40,11 @@ impl FindSession {
             option,
             resume,
             session,
-            said,
+            transcript_digest,
         })
     }
 
-    /// Which session.
+    /// The id of the session.
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.session
@@ -56,18 +56,18 @@ impl FindSession {
         self.option
     }
 
-    /// Verifies the client's proof and answers: MAX-PACKET, SESSION-KEY, SITE-PROOF. The welcome follows in
-    /// the first packet. Without a secret (there is no such session, or it may not be resumed) the same work
-    /// is done and refused.
+    /// Verifies the client's proof and responds with MAX-PACKET, SESSION-KEY and SITE-PROOF. The
+    /// welcome follows in the first packet. Without a secret (there is no such session, or it may
+    /// not be resumed) the same work is done and the result is a refusal.
     ///
-    /// `claim` is called once the proof holds, with the number of this attempt. It gives the session's
-    /// account, and accepts a number only when it is above that of every earlier attempt, so that a
-    /// repeated RESUME gets nothing.
+    /// `claim` is called after verification, with the number of this attempt. It returns the
+    /// session's account if the number is above that of every earlier attempt, so that a replayed
+    /// RESUME is refused.
     ///
     /// # Errors
-    /// [`SessionRefusal::NotAuthenticated`] when the proof is false or the claim is refused,
-    /// [`SessionRefusal::BadMessage`] when the client's key share is none, and [`SessionRefusal::TooManyUnauthenticated`] when
-    /// it was answered too much before.
+    /// [`SessionRefusal::NotAuthenticated`] if the proof is wrong or the claim is refused.
+    /// [`SessionRefusal::BadMessage`] if the client's key share is malformed.
+    /// [`SessionRefusal::TooManyUnauthenticated`] if the client already received too many bytes.
     pub fn answer(
         self,
         secret: Option<&ResumptionSecret>,
@@ -80,11 +80,11 @@ impl FindSession {
             option,
             resume,
             session,
-            said,
+            transcript_digest,
         } = self;
         let decoy = ResumptionSecret(Secret::from_bytes([0; 32]));
         let resume = Resume::from_wire(&resume)?;
-        let proves = resume.proves(secret.unwrap_or(&decoy), &said);
+        let proves = resume.proves(secret.unwrap_or(&decoy), &transcript_digest);
         let secret = secret
             .filter(|_| proves)
             .ok_or(SessionRefusal::NotAuthenticated)?;
@@ -92,13 +92,13 @@ impl FindSession {
         let (share, exchanged) = exchange::answer(option, resume.share, entropy)?;
         let max_packet = login.agreed_max_packet(None);
         let start = out.len();
-        let said = &mut login.transcript;
-        server_says(said, out, c::MAX_PACKET, Value::U32(max_packet))?;
-        server_says(said, out, c::SESSION_KEY, Value::Bytes(&share))?;
+        let transcript = &mut login.transcript;
+        put_as_server(transcript, out, c::MAX_PACKET, Value::U32(max_packet))?;
+        put_as_server(transcript, out, c::SESSION_KEY, Value::Bytes(&share))?;
         // An attacker who learned the session's secret does not have the site's key.
         let key = login.settings.key.signing();
-        let proof = key.sign(&said.digest("site proof"));
-        server_says(said, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
+        let proof = key.sign(&transcript.digest("site proof"));
+        put_as_server(transcript, out, c::SITE_PROOF, Value::Bytes(&proof.0))?;
         login.count_answer(start, out)?;
         let transcript = login.transcript.digest("packets");
         let established = established(option, secret, &exchanged, &transcript, max_packet);

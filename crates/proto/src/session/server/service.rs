@@ -10,7 +10,7 @@ use countersign_crypto::noise::{Responder, StaticKeyCache, StaticKeySecret};
 
 use crate::risp::{self, Reader, Value};
 use crate::session::command as c;
-use crate::session::flight::server_says;
+use crate::session::flight::put_as_server;
 use crate::session::keys::{ResumptionSecret, noise_established, noise_psk};
 use crate::session::limits::BeforeLogin;
 use crate::session::link::Link;
@@ -20,10 +20,10 @@ use crate::session::refusal::{SessionRefusal, WireError};
 
 use super::attempt::Awaiting;
 use super::authenticated::{Authenticated, AuthenticatedBy};
-use super::gathered::asked_max_packet;
+use super::partial_flight::asked_max_packet;
 use super::{AccountTag, ServerLoginAttempt, ServiceCredential};
 
-/// A login that waits for the credential of a service.
+/// A login that needs a service's credential.
 pub struct FindService {
     login: ServerLoginAttempt,
     option: EncryptionOption,
@@ -32,7 +32,7 @@ pub struct FindService {
     claims: Claims,
 }
 
-/// What a service says inside the first message, hidden from onlookers.
+/// The encrypted contents of the service's first message.
 struct Claims {
     thumbprint: Thumbprint,
     max_packet: Option<u32>,
@@ -52,7 +52,7 @@ impl FindService {
             prologue,
             option.cipher(),
             message,
-            Some(&settings.known),
+            Some(&settings.static_keys),
         )
         .map_err(|_| SessionRefusal::OtherSite)?;
         let claims = Claims::read(&payload)?;
@@ -65,18 +65,19 @@ impl FindService {
         })
     }
 
-    /// The thumbprint of the certificate that the service claims.
+    /// The thumbprint of the certificate that the service claims to have.
     #[must_use]
     pub fn thumbprint(&self) -> &Thumbprint {
         &self.claims.thumbprint
     }
 
-    /// Answers the client: KEM-CIPHERTEXT (when hybrid) and SESSION-KEY. Without a credential, or with
-    /// one whose key is not the one that was proved, the answer is the same; the refusal follows inside.
+    /// Responds with KEM-CIPHERTEXT (hybrid options) and SESSION-KEY. Without a credential, or with
+    /// one for another key, the response has the same form, and the refusal follows in the first
+    /// packet.
     ///
     /// # Errors
-    /// [`SessionRefusal::BadLogin`] when the service's ML-KEM key is missing or no such key, and
-    /// [`SessionRefusal::TooManyUnauthenticated`] when it was answered too much before.
+    /// [`SessionRefusal::BadLogin`] if the service's ML-KEM key is missing or malformed.
+    /// [`SessionRefusal::TooManyUnauthenticated`] if the client already received too many bytes.
     pub fn answer(
         self,
         credential: Option<&ServiceCredential>,
@@ -98,12 +99,17 @@ impl FindService {
             ))
         });
         let start = out.len();
-        let said = &mut login.transcript;
+        let transcript = &mut login.transcript;
         let shared = match (option.hybrid(), claims.kem_key) {
             (true, Some(key)) => {
                 let (ciphertext, shared) = kem::encapsulate(&key, entropy)
                     .map_err(|_| SessionRefusal::BadLogin("KEM-KEY is no ML-KEM-768 key"))?;
-                server_says(said, out, c::KEM_CIPHERTEXT, Value::Bytes(&ciphertext))?;
+                put_as_server(
+                    transcript,
+                    out,
+                    c::KEM_CIPHERTEXT,
+                    Value::Bytes(&ciphertext),
+                )?;
                 Some(shared)
             }
             (true, None) => {
@@ -111,16 +117,16 @@ impl FindService {
             }
             (false, _) => None,
         };
-        let psk = noise_psk(shared.as_ref(), said);
+        let psk = noise_psk(shared.as_ref(), transcript);
         let max_packet = login.agreed_max_packet(claims.max_packet);
         let mut payload = Vec::with_capacity(6);
         risp::put(&mut payload, c::MAX_PACKET, Value::U32(max_packet))
             .map_err(|_| SessionRefusal::BadLogin("an answer that does not fit"))?;
-        let met = responder.static_secret();
+        let static_key = responder.static_secret();
         let (message, keys) = responder
             .finish(&psk, &payload, entropy)
             .map_err(|_| SessionRefusal::BadLogin("the handshake failed"))?;
-        server_says(
+        put_as_server(
             &mut login.transcript,
             out,
             c::SESSION_KEY,
@@ -129,11 +135,11 @@ impl FindService {
         login.count_answer(start, out)?;
         let established = noise_established(option, &keys, &login.transcript, max_packet);
         let link = Link::server(&established);
-        let known = login.settings.known.clone();
+        let known = login.settings.static_keys.clone();
         Ok(
-            login.then(Awaiting::Confirmation(Box::new(AwaitingConfirmation {
-                known,
-                met,
+            login.awaiting(Awaiting::Confirmation(Box::new(AwaitingConfirmation {
+                static_keys: known,
+                static_key,
                 link,
                 resumption: established.resumption,
                 account,
@@ -171,23 +177,25 @@ impl Claims {
     }
 }
 
-/// Answered; the client's first packet confirms that the handshake was not replayed.
+/// The response was sent. The client's first packet will confirm that the handshake was not
+/// replayed.
 pub(super) struct AwaitingConfirmation {
-    known: Arc<StaticKeyCache>,
-    met: Arc<StaticKeySecret>,
+    static_keys: Arc<StaticKeyCache>,
+    static_key: Arc<StaticKeySecret>,
     link: Link,
     resumption: ResumptionSecret,
     account: Option<(AccountTag, AuthenticatedBy)>,
     option: EncryptionOption,
 }
 
-/// What came of reading the first packet.
+/// The result of reading the first packet.
 pub(super) enum Confirmation {
-    /// It has not arrived whole.
+    /// The packet is incomplete.
     Incomplete(Box<AwaitingConfirmation>),
-    /// It confirms the login, and took so many bytes.
+    /// The packet confirms the login. The number is its length in bytes.
     Confirmed(Box<Authenticated>, usize),
-    /// It confirms nothing, and took so many bytes: the refusal is in the output.
+    /// The login is refused, and the output contains the refusal. The number is the packet's length
+    /// in bytes.
     Refused(usize),
 }
 
@@ -208,8 +216,8 @@ impl AwaitingConfirmation {
             self.link.flush(out)?;
             return Ok(Confirmation::Refused(used));
         };
-        // Not before: a replayed HANDSHAKE is to leave nothing behind.
-        self.known.remember(&self.met);
+        // Only now: a replayed HANDSHAKE must not change the cache.
+        self.static_keys.remember(&self.static_key);
         let authenticated = Authenticated {
             account,
             how,

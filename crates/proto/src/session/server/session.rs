@@ -1,4 +1,4 @@
-//! The server's end of a live session.
+//! The server's end of a session.
 
 use countersign_crypto::entropy::Entropy;
 
@@ -6,61 +6,62 @@ use crate::operation::{Event, Operation, Outcome};
 use crate::session::limits::DEFAULT_MESSAGE_BYTES;
 use crate::session::link::Link;
 use crate::session::live::Goodbye;
-use crate::session::message::{KeyWords, Message};
+use crate::session::message::{KeyExchangeMessage, Message};
 use crate::session::option::{EncryptionOption, OptionList};
 use crate::session::refusal::SessionRefusal;
 
-/// The server's end of a live session.
+/// The server's end of a session.
 pub struct ServerSession {
     link: Link,
     early: Vec<Message>,
     expires: u64,
 }
 
-/// What a client sends.
+/// A message from the client.
 #[derive(Debug, PartialEq)]
 pub enum FromClient {
     /// An operation to run.
     Operation(Operation),
     /// An operation to run; content follows it.
     OperationWithContent(Operation),
-    /// A piece of the content of an operation. Say when it is used, with [`ServerSession::consumed`].
+    /// A piece of an operation's content. Call [`ServerSession::consumed`] once it is used.
     Content {
         /// The operation's id.
         id: u64,
         /// The piece.
         bytes: Vec<u8>,
     },
-    /// The content of that operation is whole, and its digest is right.
+    /// The content of that operation is complete and its digest is correct.
     ContentEnd {
         /// The operation's id.
         id: u64,
     },
-    /// The client abandons the content of that operation, in both directions.
+    /// The client cancels the content of that operation in both directions.
     Cancelled {
         /// The operation's id.
         id: u64,
     },
-    /// Something that is no operation; it is answered with a result, and the session goes on.
+    /// A message that is not a valid operation. Respond with a failed result; the session
+    /// continues.
     BadOperation {
-        /// The id to answer.
+        /// The id to respond to.
         id: u64,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The client asks for the encryption options: answer with [`ServerSession::send_options`].
+    /// The client requests the encryption options. Respond with [`ServerSession::send_options`].
     OptionsRequest,
-    /// The client offers new keys: answer with [`ServerSession::answer_keys`].
+    /// The client offers new keys. Respond with [`ServerSession::answer_keys`].
     KeyOffer(ServerKeyOffer),
-    /// The client has answered the offer of new keys; `false` when it declined and the keys stay.
+    /// The client answered the offer of new keys. `false` if it declined: the keys do not change.
     KeysRenewed(bool),
     /// The client ends the session.
     Goodbye(Goodbye),
 }
 
-/// An offer of new keys that is to be answered.
+/// A client's offer of new keys, which needs an answer.
 #[derive(Debug, PartialEq)]
-pub struct ServerKeyOffer(KeyWords);
+pub struct ServerKeyOffer(KeyExchangeMessage);
 
 impl ServerSession {
     pub(super) fn new(link: Link, early: Vec<Message>, expires: u64) -> Self {
@@ -71,7 +72,7 @@ impl ServerSession {
         }
     }
 
-    /// When the session stops being accepted, milliseconds since 1970 UTC.
+    /// When the session expires, in milliseconds since 1970 UTC.
     #[must_use]
     pub fn expires(&self) -> u64 {
         self.expires
@@ -83,16 +84,17 @@ impl ServerSession {
         self.link.option()
     }
 
-    /// Takes parameters of at most this many bytes, in place of 16 MiB. Content is not counted.
+    /// Sets the maximum length of parameters, in bytes; the default is 16 MiB. Content is not
+    /// counted.
     pub fn set_max_params(&mut self, bytes: usize) {
         self.link.set_max_message(bytes.min(DEFAULT_MESSAGE_BYTES));
     }
 
-    /// Opens the packets of `input` in place and appends what they say to `got`. Returns how many bytes
-    /// were used; what was not is given again, with what follows it.
+    /// Decrypts the packets of `input` in place and appends their messages to `got`. Returns how
+    /// many bytes were used; pass the rest again, together with the bytes that follow.
     ///
     /// # Errors
-    /// A [`SessionRefusal`] ends the session: nothing that follows can be trusted.
+    /// A [`SessionRefusal`] ends the session: no later packet can be trusted.
     pub fn receive(
         &mut self,
         now: u64,
@@ -128,7 +130,7 @@ impl ServerSession {
     /// Queues a result.
     ///
     /// # Errors
-    /// [`SessionRefusal::Expired`] when the session's key has sealed all that it may.
+    /// [`SessionRefusal::Expired`] if the session's key has encrypted as much as it may.
     pub fn send_outcome(&mut self, outcome: &Outcome) -> Result<(), SessionRefusal> {
         self.link.send_outcome(outcome, false)
     }
@@ -141,7 +143,7 @@ impl ServerSession {
         self.link.send_outcome(outcome, true)
     }
 
-    /// Whether that result takes more content now; `false` also when it takes none at all any more.
+    /// Whether that result accepts more content now. Also `false` after it was cancelled.
     #[must_use]
     pub fn wants_content(&self, id: u64) -> bool {
         self.link.wants_content(id)
@@ -152,12 +154,12 @@ impl ServerSession {
         self.link.send_content(id, bytes);
     }
 
-    /// The result's content is all queued.
+    /// Reports that the result's content is complete.
     pub fn end_content(&mut self, id: u64) {
         self.link.end_content(id);
     }
 
-    /// Wants no more of an operation's content, or has no more of a result's: both end.
+    /// Cancels an operation's content or a result's, in both directions.
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
@@ -165,8 +167,8 @@ impl ServerSession {
         self.link.cancel(id)
     }
 
-    /// Pieces of an operation's content were used that [`piece_cost`] counts as so many bytes; the client
-    /// may send as much more.
+    /// Reports that the application consumed pieces of an operation's content that [`piece_cost`]
+    /// counts as `bytes`. The client may then send that much more.
     ///
     /// [`piece_cost`]: crate::session::limits::piece_cost
     ///
@@ -176,19 +178,20 @@ impl ServerSession {
         self.link.consumed(id, bytes)
     }
 
-    /// Whether it is time to offer new keys, for what the present ones have done.
+    /// Whether new keys are due, by the number of bytes under the present ones.
     #[must_use]
     pub fn wants_rekey(&self) -> bool {
         self.link.wants_rekey()
     }
 
-    /// Wants new keys after this many bytes in one direction, in place of 64 GiB.
+    /// Sets after how many bytes in one direction [`Self::wants_rekey`] asks for new keys; the
+    /// default is 64 GiB.
     pub fn set_rekey_after(&mut self, bytes: u64) {
         self.link.set_rekey_after(bytes);
     }
 
-    /// Offers new keys for the present option. Packets go on under the old keys meanwhile. `false` when
-    /// an exchange is under way already.
+    /// Offers new keys for the present option. Packets continue under the old keys meanwhile.
+    /// Returns `false` if a key exchange is in progress.
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
@@ -196,12 +199,12 @@ impl ServerSession {
         self.link.offer_keys(self.link.option(), entropy)
     }
 
-    /// Answers the client's offer of new keys; with them the session is renewed: it expires at `expires`,
-    /// milliseconds since 1970 UTC. An offer for an option that is not on offer is declined and renews
-    /// nothing; whether it was accepted.
+    /// Answers the client's offer of new keys and returns whether it was accepted. Accepting renews
+    /// the session until `expires`, in milliseconds since 1970 UTC. An offer for an option that is
+    /// not enabled is declined.
     ///
     /// # Errors
-    /// [`SessionRefusal::BadMessage`] when the offer is none.
+    /// [`SessionRefusal::BadMessage`] if the offer is malformed.
     pub fn answer_keys(
         &mut self,
         offer: &ServerKeyOffer,
@@ -218,7 +221,7 @@ impl ServerSession {
         Ok(accepted)
     }
 
-    /// Queues the encryption options on offer.
+    /// Queues the enabled encryption options.
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
@@ -234,7 +237,7 @@ impl ServerSession {
         self.link.send_event(event)
     }
 
-    /// Queues the end of the session; send nothing after it.
+    /// Queues the end of the session. Send nothing after it.
     ///
     /// # Errors
     /// As for [`Self::send_outcome`].
@@ -242,14 +245,15 @@ impl ServerSession {
         self.link.send_goodbye(reason)
     }
 
-    /// Bytes that wait to be flushed, or for their turn; content is not counted.
+    /// The number of queued bytes without content.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.link.queued_bytes()
     }
 
-    /// Seals what is queued, as few packets as it fits, and appends them to `out`. Of long messages and
-    /// content only as much as keeps `out` within [`SEALED_AHEAD`]: call it again when that was sent.
+    /// Seals queued messages in as few packets as possible and appends them to `out`. Long messages
+    /// and content are sealed only while `out` is within [`SEALED_AHEAD`]: call it again once that
+    /// was sent.
     ///
     /// [`SEALED_AHEAD`]: crate::session::limits::SEALED_AHEAD
     ///

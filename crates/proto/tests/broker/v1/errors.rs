@@ -1,4 +1,4 @@
-//! Recorded errors: each gives its status and body, except where that is a hole, which is closed.
+//! Recorded errors give their recorded status and body, except where those were a security hole.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::broker::v1::V1Refusal;
@@ -15,7 +15,7 @@ fn lists() -> Value {
     })
 }
 
-/// What the site answers to a recorded request.
+/// The site's response to a recorded request.
 fn site(case: &Value) -> Result<(), V1Refusal> {
     let registered = |id: &str| {
         let only = |cipher: &str, hash: &str| json!({ "ciphers": [cipher], "hashes": [hash] });
@@ -49,16 +49,16 @@ fn site(case: &Value) -> Result<(), V1Refusal> {
     answer.map(|_| ())
 }
 
-/// Recorded errors that say too much, or too little, and what is answered instead.
+/// Recorded errors that reveal too much or too little, and the responses instead.
 fn closed(name: &str) -> Option<u16> {
     Some(match name {
-        // Who is registered is nobody's business who has not proved anything.
+        // An unauthenticated client must not learn which applications are registered.
         "unknown-requester" => 500,
-        // A time that is text never ends.
+        // A time that is a string would never expire.
         "ts-string" => 401,
-        // A key has to last some time; one is always registered.
+        // A lifetime is always registered.
         "no-keysLast" => 200,
-        // Its consumers ask again for ever after 490, whatever they ask with.
+        // Published consumers retry without end after 490.
         "negotiated-hash-outside-master" => 500,
         // The recorded server crashed.
         "garbage-ciphertext-partial-block" | "garbage-id-partial-block" => 500,
@@ -66,7 +66,7 @@ fn closed(name: &str) -> Option<u16> {
     })
 }
 
-/// `offered` are the hashes that are named where one is not supported.
+/// `offered` are the hashes in the refusal of an unsupported one.
 fn compare(name: &str, ours: Result<(), V1Refusal>, recorded: &Value, offered: &Value) {
     let status = recorded["status"].as_u64().unwrap_or_default();
     let expected = closed(name).map_or(status, u64::from);
@@ -77,30 +77,30 @@ fn compare(name: &str, ours: Result<(), V1Refusal>, recorded: &Value, offered: &
     assert_eq!(u64::from(refusal.status()), expected, "{name}: {refusal}");
     let ours: Value = serde_json::from_str(&refusal.body()).unwrap();
     let Ok(recorded) = serde_json::from_str::<Value>(body(recorded)) else {
-        assert_eq!(refusal, Refusal::NotVerified, "{name}");
+        assert_eq!(refusal, V1Refusal::NotVerified, "{name}");
         return;
     };
     let more = &recorded["additionalInformation"];
     if refusal == V1Refusal::NoCommonHash {
-        // The recorded server has this error, and never raises it.
+        // The recorded server defines this error and never raises it.
         assert_eq!(ours["message"], "An unrecognized hash was encountered");
         assert!(ours.get("additionalInformation").is_none(), "{name}");
         return;
     }
     if more["rootError"].is_string() || closed(name).is_some() {
-        let plain = matches!(refusal, Refusal::NotVerified | Refusal::Stale { .. });
+        let plain = matches!(refusal, V1Refusal::NotVerified | V1Refusal::Stale { .. });
         assert!(plain, "{name}: {refusal}");
         return;
     }
     assert_eq!(ours["message"], recorded["message"], "{name}");
     match refusal {
-        // The clock, and the list of every cipher there is.
+        // The clock, and the list of all ciphers.
         V1Refusal::Stale { .. } => assert!(ours["additionalInformation"]["ServerClock"].is_u64()),
         V1Refusal::NoCommonCipher => assert!(ours.get("additionalInformation").is_none()),
         V1Refusal::Hash { .. } => {
             let ours = &ours["additionalInformation"];
             assert_eq!(ours["supported"], *offered, "{name}");
-            // A name that is none is text of a message that is not verified.
+            // An unknown name is text from an unverified message.
             let repeated = ours["requested"] == more["requested"];
             assert_eq!(repeated, more["requested"] != "nope", "{name}");
         }
@@ -118,7 +118,7 @@ fn the_site_refuses_as_recorded() {
     let recorded = file("errors/master.json");
     let cases = recorded["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 36);
-    // SHA-1, which was recorded too, leads to no ticket.
+    // SHA-1 was recorded too, and gives no ticket.
     let offered = json!(["sha256"]);
     for case in cases {
         let name = case["name"].as_str().unwrap();
@@ -130,7 +130,7 @@ fn the_site_refuses_as_recorded() {
 
 // [BRK-24]
 #[test]
-fn the_provider_refuses_as_recorded_and_where_it_should_have() {
+fn the_provider_refuses_as_recorded_and_fixes_known_holes() {
     let recorded = file("errors/provider.json");
     let cases = recorded["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 23);
@@ -141,16 +141,16 @@ fn the_provider_refuses_as_recorded_and_where_it_should_have() {
         let ours = ours.map(|_| ());
         let expected = match name {
             "get-not-allowed" => continue,
-            // Holes: who presents, for whom, and until when was not looked at.
+            // Holes: presenter, audience and expiry were not verified.
             "stale-id-ignored" | "expired-ticket-accepted" => V1Refusal::Stale { clock: at(case) },
             "wrong-id-name-ignored" => V1Refusal::Nonces,
             "wrong-requested-ignored" => V1Refusal::NotVerified,
-            // One answer to whatever is wrong with the ID object.
+            // Every failure of the ID object gives the same response.
             "garbage-id-48-random"
             | "garbage-id-partial-block"
             | "return-iv-bad-length"
             | "return-iv-missing" => V1Refusal::Nonces,
-            // There is no JSON: nothing was said.
+            // The message is not JSON.
             "garbage-not-json" => V1Refusal::NotVerified,
             _ => {
                 compare(name, ours, &case["response"], &lists()["hashes"]);
@@ -161,11 +161,12 @@ fn the_provider_refuses_as_recorded_and_where_it_should_have() {
     }
 }
 
-/// The attack that reads a recorded ticket of the reference implementation byte by byte: blocks of it are
-/// spliced under the same lock, and the error tells what came out. Here every splice gets the same answer.
+/// An attack that decrypts a recorded ticket of the reference implementation byte by byte: it
+/// splices ciphertext blocks under the same encrypted key, and the error reveals the result. Here
+/// every splice gets the same response.
 // [BRK-20]
 #[test]
-fn a_recorded_ticket_cannot_be_read_through_errors() {
+fn error_responses_do_not_reveal_a_recorded_ticket() {
     let recorded = file("errors/provider.json");
     let case = &recorded["cases"][0];
     let there = provider(&lists());
@@ -188,13 +189,13 @@ fn a_recorded_ticket_cannot_be_read_through_errors() {
                 let pieces = data_encoding::BASE64.encode(&pieces);
                 other["ticket"]["message"] = json!(format!("{pieces}:{lock}"));
                 let refused = there.accept(other.to_string().as_bytes(), now);
-                assert_eq!(refused.map(|_| ()), Err(Refusal::NotVerified));
+                assert_eq!(refused.map(|_| ()), Err(V1Refusal::NotVerified));
                 spliced += 1;
             }
         }
     }
     assert!(spliced > 300, "{spliced}");
-    // The same of the ID object, which nothing signs.
+    // The same for the ID object, which is not signed.
     let id = data_encoding::BASE64
         .decode(whole["id"].as_str().unwrap().as_bytes())
         .unwrap();
@@ -205,10 +206,10 @@ fn a_recorded_ticket_cannot_be_read_through_errors() {
             let mut other = whole.clone();
             other["id"] = json!(data_encoding::BASE64.encode(&changed));
             let refused = there.accept(other.to_string().as_bytes(), now).map(|_| ());
-            let of_time_alone = matches!(refused, Err(Refusal::Stale { .. }));
+            let of_time_alone = matches!(refused, Err(V1Refusal::Stale { .. }));
             // A digit of the time, of the vector or of the final nonce may become another one: the
             // acknowledgement then fits no question.
-            assert!(refused == Err(Refusal::Nonces) || of_time_alone || refused.is_ok());
+            assert!(refused == Err(V1Refusal::Nonces) || of_time_alone || refused.is_ok());
         }
     }
 }

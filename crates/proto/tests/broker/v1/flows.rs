@@ -1,4 +1,4 @@
-//! Recorded dialogs, with each of our three parts in the place of the recorded one.
+//! Recorded dialogs, with our consumer, site or provider in the place of the recorded one.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_proto::broker::v1::V1Refusal;
@@ -18,7 +18,7 @@ fn steps<'a>(flow: &'a Value, kind: &str) -> Vec<&'a Value> {
     steps.iter().filter(|step| step["kind"] == kind).collect()
 }
 
-/// Our consumer, having drawn the nonce of a recorded request.
+/// Our consumer with the nonce of a recorded request.
 fn asked(consumer: &V1Consumer, step: &Value) -> V1PendingRequest {
     let plain = json(&step["decoded"]["request"]["plaintext"]);
     let mut drawn = Drawn::nonce(&plain["nonce"]);
@@ -31,7 +31,7 @@ fn granted(
     body: &str,
     now: u64,
 ) -> Box<V1IssuedTicket> {
-    let answered = consumer.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy);
+    let answered = consumer.read_response(asked, 200, body.as_bytes(), now, &mut SystemEntropy);
     match answered.unwrap() {
         ResponseAction::Granted(granted) => granted,
         ResponseAction::Again(..) => panic!("asked again"),
@@ -40,7 +40,7 @@ fn granted(
 
 // [BRK-26]
 #[test]
-fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
+fn the_site_accepts_recorded_requests_and_its_responses_are_accepted() {
     for (name, flow) in flows() {
         let config = &flow["config"];
         let site = master(&config["master"]);
@@ -60,17 +60,17 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
                     let recorded: Value = serde_json::from_str(body(&step["response"])).unwrap();
                     let ours: Value = serde_json::from_str(&refusal.body()).unwrap();
                     assert_eq!(ours["message"], recorded["message"], "{name}");
-                    // What is not known here is not supported either.
+                    // Algorithms that this crate does not know are not supported.
                     let of = |body: &Value| body["additionalInformation"]["requested"].clone();
                     assert_eq!(of(&ours), of(&recorded), "{name}");
                     continue;
                 }
             };
-            assert_eq!((verified.names().0, verified.requested()), (A, B));
+            assert_eq!((verified.replay_key().0, verified.requested()), (A, B));
             let answer = verified.answer(&site, &first, Some(&second), now, &mut SystemEntropy);
             if name.contains("sha1") {
-                // They know SHA-1 alone, which is checked but not signed with.
-                assert_eq!(answer, Err(Refusal::NoCommonHash), "{name}");
+                // They support SHA-1 only, which is verified but not used to sign.
+                assert_eq!(answer, Err(V1Refusal::NoCommonHash), "{name}");
                 continue;
             }
             let answer = serde_json::to_string(&answer.unwrap()).unwrap();
@@ -104,7 +104,7 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
             let told = accepted.auth_data.unwrap();
             assert_eq!(told.get(), config["registry"][A]["authData"].to_string());
             let here = presenting
-                .acknowledged(200, accepted.answer.as_bytes())
+                .read_acknowledgement(200, accepted.answer.as_bytes())
                 .unwrap();
             assert_eq!(here.key.expose(), accepted.credentials.key.expose());
             assert_eq!(
@@ -123,7 +123,7 @@ fn the_site_accepts_recorded_requests_and_its_answers_are_understood() {
 }
 
 #[test]
-fn the_consumer_accepts_recorded_answers_and_acknowledgements() {
+fn the_consumer_accepts_recorded_responses_and_acknowledgements() {
     let mut through = 0;
     for (name, flow) in flows() {
         let ours = consumer(&flow["config"]["consumer"]);
@@ -139,7 +139,7 @@ fn the_consumer_accepts_recorded_answers_and_acknowledgements() {
         let mut drawn = Drawn::nonce(&id["finalNonce"]).then(iv);
         let (presenting, _) = granted.present(at(step), &mut drawn).unwrap();
         let shared = presenting
-            .acknowledged(200, body(&step["response"]).as_bytes())
+            .read_acknowledgement(200, body(&step["response"]).as_bytes())
             .unwrap();
         let recorded = &flow["consumerCredentials"];
         assert_eq!(shared.application, recorded["application"], "{name}");
@@ -153,7 +153,7 @@ fn the_consumer_accepts_recorded_answers_and_acknowledgements() {
 }
 
 #[test]
-fn the_provider_accepts_recorded_presentations_and_is_understood() {
+fn the_provider_accepts_recorded_presentations_and_its_acknowledgements_are_accepted() {
     for (name, flow) in flows() {
         let there = provider(&flow["config"]["provider"]);
         for step in steps(&flow, "ticketPresentation") {
@@ -164,7 +164,7 @@ fn the_provider_accepts_recorded_presentations_and_is_understood() {
                 accepted.credentials.key.expose(),
                 flow["consumerCredentials"]["key"]
             );
-            // The answer is under the recorded key and vector.
+            // The response uses the recorded key and initialisation vector.
             let request = &step["decoded"]["request"];
             let decode = |text: &Value| BASE64.decode(text.as_str().unwrap().as_bytes()).unwrap();
             let cipher: countersign_crypto::legacy::Cipher =

@@ -1,4 +1,4 @@
-//! Recorded requests that are signed with Hawk.
+//! Recorded requests with Hawk signatures.
 
 use countersign_crypto::rsa::RsaHash;
 use countersign_crypto::secret::SecretText;
@@ -69,7 +69,7 @@ fn requests_are_refused_as_recorded() {
     let mut compared = 0;
     for case in recorded["cases"].as_array().unwrap() {
         let name = case["name"].as_str().unwrap();
-        // Of who has presented what, whoever keeps tickets knows.
+        // The ticket store knows which tickets were presented.
         if matches!(name, "unknown-id" | "expired" | "replay") {
             continue;
         }
@@ -87,11 +87,11 @@ fn requests_are_refused_as_recorded() {
     assert_eq!(compared, 8);
 }
 
-/// The story: requests of an application that names itself in its Hawk header (`app`, and `dlg` for whom it was
-/// delegated by) were refused, though their signature was right. The headers are those of the npm package `hawk`.
+/// Regression: requests with `app` (and `dlg`, the delegating application) in the Hawk header were
+/// refused although their MAC was correct. The headers are those of the npm package `hawk`.
 // [BRK-27]
 #[test]
-fn an_application_and_its_delegate_are_signed_as_hawk_has_them() {
+fn app_and_dlg_are_signed_as_hawk_defines() {
     let secret = "werxhqb98rpaxn39848xrunpaw3489ruxnpa98w4rxn"
         .to_owned()
         .into();
@@ -124,7 +124,7 @@ fn an_application_and_its_delegate_are_signed_as_hawk_has_them() {
 }
 
 #[test]
-fn headers_that_are_not_well_formed_are_refused() {
+fn malformed_headers_are_rejected() {
     let id = r#"Hawk id="a", ts="1", nonce="n", mac="AAAA""#;
     assert!(Header::parse(id).is_ok());
     for broken in [
@@ -207,7 +207,7 @@ fn a_payload_is_covered_by_its_hash() {
 }
 
 #[test]
-fn a_secret_that_is_no_longer_than_a_block_has_no_digest() {
+fn a_secret_of_at_most_one_block_has_no_digest() {
     assert!(digest(&SecretText::from("x".repeat(64))).is_none());
     assert!(digest(&SecretText::from("x".repeat(65))).is_some());
 }

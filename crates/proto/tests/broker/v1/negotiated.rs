@@ -1,12 +1,12 @@
-//! What a request is sealed and signed with, what a ticket is made of, and what a consumer is told that asked with
-//! something else.
+//! Negotiation in v1: the algorithms of requests and tickets, and the refusals of consumers that
+//! used others.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::V1Refusal;
 use countersign_proto::broker::v1::consumer::{ResponseAction, V1ConsumerError};
-use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_proto::broker::v1::site::{V1Application, V1Site};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
@@ -14,9 +14,9 @@ use super::recorded::{A, B, application, at, auth_request, consumer, file, key, 
 
 const NOW: u64 = 1_800_000_000_000;
 
-/// A site that knows all that we do, a consumer and a provider that are registered with these lists.
+/// A site with every algorithm, and a consumer and a provider registered with these lists.
 struct Parties {
-    site: Master,
+    site: V1Site,
     first: V1Application,
     second: V1Application,
 }
@@ -33,7 +33,7 @@ impl Parties {
         }
     }
 
-    /// What the site answers to a request.
+    /// The site's response to a request.
     fn answer(&self, request: &str, now: u64) -> Result<String, V1Refusal> {
         let opened = self.site.open(request)?;
         let (first, second) = (Some(&self.first), Some(&self.second));
@@ -51,7 +51,7 @@ fn only(cipher: &str, hash: &str) -> Value {
 /// A sealed message as other implementations make it.
 fn sealed(text: &str, with: (&str, &str), to: &RsaPublicKey, signer: &RsaKey) -> String {
     let (key, iv) = ([7; 32], [9; 16]);
-    // Whatever cipher is not known here is named alone.
+    // An unknown cipher is only named.
     let cipher: Cipher = with.0.parse().unwrap_or(Cipher::ALL[0]);
     let key = &key[..cipher.key_length()];
     let enciphered = cipher.encrypt(key, &iv, text.as_bytes()).unwrap();
@@ -63,17 +63,17 @@ fn sealed(text: &str, with: (&str, &str), to: &RsaPublicKey, signer: &RsaKey) ->
     json!({ "message": message, "signature": BASE64.encode(&signature) }).to_string()
 }
 
-/// A consumer as the public ones are: after 409 and 490 it asks again with the first of its own that is named as
-/// supported, as often as it is told to.
+/// A consumer like the published ones. After 409 and 490 it retries with its first algorithm that
+/// the refusal lists as supported, without limit.
 struct Public<'a> {
     ciphers: &'a [&'a str],
     hashes: &'a [&'a str],
-    /// Whether its requests name the lists.
+    /// Whether its requests contain the lists.
     says: bool,
 }
 
 impl Public<'_> {
-    /// With which status the dialog ended, and after how many requests.
+    /// The final status, and the number of requests.
     fn asks(&self, parties: &Parties) -> (u16, usize) {
         let (mut cipher, mut hash) = (self.ciphers[0], self.hashes[0]);
         for asked in 1..=10 {
@@ -112,11 +112,12 @@ const NODE: Public<'_> = Public {
     says: true,
 };
 
-/// Two applications had no hash in common that the site signs with: 490 named every hash of the site as supported,
-/// the one just used among them, and the public consumers asked again, 100 times a second, for ever.
+/// Regression: for two applications without a common hash, 490 listed every hash of the site as
+/// supported, including the one just used, and published consumers retried 100 times a second
+/// without end.
 // [BRK-71] and [BRK-72]
 #[test]
-fn a_consumer_that_gets_no_ticket_is_told_so_once_and_for_all() {
+fn a_consumer_without_a_common_algorithm_gets_a_final_error() {
     let sha256 = only("aes-256-cbc", "sha256");
     for (first, second) in [
         (sha256.clone(), only("aes-256-cbc", "sha512")),
@@ -144,7 +145,7 @@ fn a_consumer_that_gets_no_ticket_is_told_so_once_and_for_all() {
 
 // [BRK-71]
 #[test]
-fn a_public_consumer_without_lists_of_its_own_gets_its_ticket() {
+fn a_published_consumer_without_lists_gets_a_ticket() {
     for lists in [
         only("aes-256-cbc", "sha256"),
         json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }),
@@ -158,15 +159,16 @@ fn a_public_consumer_without_lists_of_its_own_gets_its_ticket() {
     }
 }
 
-/// A consumer that is registered with SHA-256 alone asked under SHA-1, which 490 had named, and got its ticket.
+/// Regression: a consumer registered with SHA-256 only used SHA-1, which 490 had listed, and got
+/// its ticket.
 // [BRK-71]
 #[test]
-fn a_request_under_what_is_not_registered_is_told_what_is() {
+fn a_request_with_an_unregistered_algorithm_gets_the_registered_ones() {
     let flow = file("flows/negotiation-mixed.json");
     let steps = flow["steps"].as_array().unwrap();
     let step = steps.iter().find(|step| step["kind"] == "authRequest");
     let (request, now) = (auth_request(step.unwrap()).unwrap(), at(step.unwrap()));
-    // It is signed with SHA-1, and enciphered with aes256.
+    // It is signed with SHA-1 and encrypted with aes256.
     let provider = json!({ "ciphers": ["aes256", "aes192"], "hashes": ["sha256"] });
     for (registered, status, supported) in [
         (only("aes256", "sha256"), 490, json!(["sha256"])),
@@ -182,7 +184,7 @@ fn a_request_under_what_is_not_registered_is_told_what_is() {
         assert_eq!(refusal.status(), status, "{registered}");
         assert_eq!(body["additionalInformation"]["supported"], supported);
     }
-    // What is registered is accepted, SHA-1 too, though it is offered to no requester.
+    // Registered algorithms are accepted, including SHA-1, which is never offered.
     let lists = json!({ "ciphers": ["aes256"], "hashes": ["sha1", "sha256"] });
     assert!(
         Parties::new(&lists, &provider)
@@ -191,10 +193,10 @@ fn a_request_under_what_is_not_registered_is_told_what_is() {
     );
 }
 
-/// The lists of a request were not read: one that named `rot13` alone got a ticket that it could not use.
+/// Regression: a request that listed only `rot13` got a ticket that it could not use.
 // [BRK-72]
 #[test]
-fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
+fn a_ticket_uses_algorithms_that_are_both_requested_and_registered() {
     let lists = json!({ "ciphers": ["aes-256-cbc", "aes-128-cbc"], "hashes": ["sha256"] });
     let parties = Parties::new(&lists, &lists);
     let ask = |more: Value| {
@@ -247,12 +249,13 @@ fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
         let answered = ask(more.clone());
         assert_eq!(answered.err(), refused, "{more}");
     }
-    // The ticket's cipher is one of those, and not the one that both are registered with as the best.
+    // The ticket's cipher is one of those, and not the one that both are registered with as the
+    // best.
     let ours = consumer(&json!({ "ciphers": ["aes-128-cbc"], "hashes": ["sha256"] }));
     let (asked, request) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let request = serde_json::to_string(&request).unwrap();
     let body = parties.answer(&request, NOW).unwrap();
-    let answered = ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
+    let answered = ours.read_response(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
     let Ok(ResponseAction::Granted(granted)) = answered else {
         panic!("{answered:?}")
     };
@@ -262,17 +265,17 @@ fn a_ticket_is_made_of_what_the_request_says_and_what_is_registered() {
     );
 }
 
-/// Both liked SHA-512 best, which Hawk does not know: the ticket could not be used.
+/// Regression: both preferred SHA-512, which Hawk does not support, so the ticket was useless.
 // [BRK-72]
 #[test]
-fn the_hash_of_a_ticket_is_one_that_hawk_knows() {
+fn the_hash_of_a_ticket_is_one_that_hawk_supports() {
     let lists = json!({ "ciphers": ["aes-256-cbc"], "hashes": ["sha512", "sha384", "sha256"] });
     let parties = Parties::new(&lists, &lists);
     let ours = consumer(&lists);
     let (asked, request) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let request = serde_json::to_string(&request).unwrap();
     let body = parties.answer(&request, NOW).unwrap();
-    let answered = ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
+    let answered = ours.read_response(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy);
     let Ok(ResponseAction::Granted(granted)) = answered else {
         panic!("{answered:?}")
     };
@@ -281,7 +284,7 @@ fn the_hash_of_a_ticket_is_one_that_hawk_knows() {
 
 // [BRK-72]
 #[test]
-fn our_consumer_says_that_there_is_nothing_in_common() {
+fn our_consumer_reports_that_nothing_is_in_common() {
     let ours = consumer(&only("aes-256-cbc", "sha256"));
     for (refusal, error) in [
         (V1Refusal::NoCommonHash, V1ConsumerError::NothingInCommon),
@@ -290,7 +293,7 @@ fn our_consumer_says_that_there_is_nothing_in_common() {
     ] {
         let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
         let body = refusal.body();
-        let answered = ours.answered(asked, 500, body.as_bytes(), NOW, &mut SystemEntropy);
+        let answered = ours.read_response(asked, 500, body.as_bytes(), NOW, &mut SystemEntropy);
         assert_eq!(answered.err(), Some(error));
     }
 }

@@ -1,4 +1,4 @@
-//! Our own three parts with each other, and with somebody in between.
+//! Our consumer, site and provider with each other, and with an attacker between them.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::legacy::Cipher;
@@ -6,7 +6,7 @@ use countersign_crypto::rsa::RsaHash;
 use countersign_proto::broker::v1::consumer::{
     ResponseAction, V1Consumer, V1ConsumerError, V1IssuedTicket,
 };
-use countersign_proto::broker::v1::master::{Master, V1Application};
+use countersign_proto::broker::v1::site::{V1Application, V1Site};
 use countersign_proto::broker::v1::{Role, V1Refusal, V1SealedMessage, limits};
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn lists() -> Value {
     json!({ "ciphers": ["aes-256-ctr", "aes-256-cbc"], "hashes": ["sha256"], "authData": null })
 }
 
-fn site() -> (Master, V1Application, V1Application) {
+fn site() -> (V1Site, V1Application, V1Application) {
     let first = application(A, "consumer", &lists());
     (
         master(&lists()),
@@ -28,9 +28,9 @@ fn site() -> (Master, V1Application, V1Application) {
     )
 }
 
-/// The site's part, to the end.
+/// The site's complete part.
 fn answer(
-    (site, first, second): &(Master, V1Application, V1Application),
+    (site, first, second): &(V1Site, V1Application, V1Application),
     asked: &V1SealedMessage,
     now: u64,
 ) -> Result<String, V1Refusal> {
@@ -42,36 +42,36 @@ fn answer(
 
 fn granted(
     ours: &V1Consumer,
-    site: &(Master, V1Application, V1Application),
+    site: &(V1Site, V1Application, V1Application),
 ) -> Box<V1IssuedTicket> {
     let (asked, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let body = answer(site, &sealed, NOW).unwrap();
-    match ours.answered(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy) {
+    match ours.read_response(asked, 200, body.as_bytes(), NOW, &mut SystemEntropy) {
         Ok(ResponseAction::Granted(granted)) => granted,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn keys_are_rotated_without_a_pause() {
+fn keys_are_rotated_without_interruption() {
     let (mut site, mut first, second) = site();
     let ours = consumer(&lists());
-    // The consumer still seals to the site's older key, and believes it alone.
+    // The consumer still uses the site's older key only.
     site.keys.insert(0, key("consumer2"));
-    // The site still knows the consumer's older key too.
+    // The site still accepts the consumer's older key too.
     first.keys.insert(0, public("provider"));
     let granted = granted(&ours, &(site, first, second));
     let (presenting, presentation) = granted.present(NOW, &mut SystemEntropy).unwrap();
     let mut there = provider(&lists());
     there.keys.insert(0, key("master"));
-    there.master.insert(0, public("consumer2"));
+    there.site_keys.insert(0, public("consumer2"));
     let accepted = there
         .accept(presentation.as_bytes(), NOW)
         .unwrap()
         .acknowledge();
     assert!(
         presenting
-            .acknowledged(200, accepted.answer.as_bytes())
+            .read_acknowledgement(200, accepted.answer.as_bytes())
             .is_ok()
     );
 }
@@ -98,7 +98,7 @@ fn a_request_is_refused_when_the_clocks_are_more_than_a_minute_apart() {
 }
 
 #[test]
-fn a_ticket_is_refused_when_it_is_over_and_by_everybody_else() {
+fn an_expired_ticket_and_another_providers_ticket_are_refused() {
     let parts = site();
     let ours = consumer(&lists());
     let mut there = provider(&lists());
@@ -108,15 +108,15 @@ fn a_ticket_is_refused_when_it_is_over_and_by_everybody_else() {
     let accept = |now| there.accept(presentation.as_bytes(), now).map(|_| ());
     assert_eq!(accept(NOW + limits::TOLERANCE), Ok(()));
     let late = NOW + limits::TOLERANCE + 1;
-    assert_eq!(accept(late), Err(Refusal::Stale { clock: late }));
+    assert_eq!(accept(late), Err(V1Refusal::Stale { clock: late }));
     // Another provider that shares the key.
     there.id = "Application C".to_owned();
     let refused = there.accept(presentation.as_bytes(), NOW).map(|_| ());
-    assert_eq!(refused, Err(Refusal::NotVerified));
+    assert_eq!(refused, Err(V1Refusal::NotVerified));
 }
 
 #[test]
-fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
+fn a_forbidden_provider_and_an_unknown_one_get_the_same_refusal() {
     let (site, first, _) = site();
     let ours = consumer(&lists());
     let (_, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
@@ -126,8 +126,8 @@ fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
         .verify(&site, Some(&first), &public("consumer2"), NOW)
         .unwrap();
     let refused = verified.answer(&site, &first, None, NOW, &mut SystemEntropy);
-    assert_eq!(refused, Err(Refusal::Application(Which::Requested)));
-    // A stranger, another key, and another application's key.
+    assert_eq!(refused, Err(V1Refusal::Application(Role::Requested)));
+    // An unknown consumer, another key, and another application's key.
     let stranger = public("consumer2");
     let mut other = first.clone();
     other.keys = vec![public("provider")];
@@ -136,13 +136,13 @@ fn who_may_not_call_and_who_is_not_there_are_told_apart_by_nobody() {
     for known in [None, Some(&other), Some(&renamed)] {
         let opened = site.open(&text).unwrap();
         let refused = opened.verify(&site, known, &stranger, NOW).map(|_| ());
-        assert_eq!(refused, Err(Refusal::NotVerified));
+        assert_eq!(refused, Err(V1Refusal::NotVerified));
     }
 }
 
 // [BRK-25]
 #[test]
-fn a_consumer_asks_again_once_for_each_and_no_more() {
+fn a_consumer_retries_once_for_the_cipher_and_once_for_the_hash() {
     let ours = consumer(
         &json!({ "ciphers": ["aes-256-ctr", "aes-128-cbc"], "hashes": ["sha512", "sha256"] }),
     );
@@ -157,7 +157,7 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let next = |asked, refusal: &V1Refusal| {
         let body = refusal.body();
-        ours.answered(
+        ours.read_response(
             asked,
             refusal.status(),
             body.as_bytes(),
@@ -171,17 +171,17 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     let Ok(ResponseAction::Again(asked, sealed)) = next(*asked, &hash) else {
         panic!("asks again with the other hash")
     };
-    // That is what the site supports.
+    // The site supports these.
     let lists = json!({ "ciphers": ["aes-128-cbc"], "hashes": ["sha256"], "authData": null });
     let first = application(A, "consumer", &lists);
     let parts = (master(&lists), first, application(B, "provider", &lists));
     assert!(answer(&parts, &sealed, NOW).is_ok());
     assert_eq!(
         next(*asked, &cipher).err(),
-        Some(ConsumerError::Refused(409))
+        Some(V1ConsumerError::Refused(409))
     );
 
-    // What does not lead anywhere is not tried at all.
+    // A retry that cannot succeed is not made.
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let same = V1Refusal::Cipher {
         requested: None,
@@ -189,32 +189,32 @@ fn a_consumer_asks_again_once_for_each_and_no_more() {
     };
     assert_eq!(
         next(asked, &same).err(),
-        Some(ConsumerError::NothingInCommon)
+        Some(V1ConsumerError::NothingInCommon)
     );
     let (asked, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
-    let none = ours.answered(asked, 409, b"{}", NOW, &mut SystemEntropy);
-    assert_eq!(none.err(), Some(ConsumerError::Refused(409)));
+    let none = ours.read_response(asked, 409, b"{}", NOW, &mut SystemEntropy);
+    assert_eq!(none.err(), Some(V1ConsumerError::Refused(409)));
 }
 
 #[test]
-fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
+fn a_changed_response_or_one_to_another_request_is_rejected() {
     let parts = site();
     let ours = consumer(&lists());
     let (first, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let (second, _) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let body = answer(&parts, &sealed, NOW).unwrap();
     let read = |asked, body: &str, now| {
-        ours.answered(asked, 200, body.as_bytes(), now, &mut SystemEntropy)
+        ours.read_response(asked, 200, body.as_bytes(), now, &mut SystemEntropy)
             .map(|_| ())
     };
     assert_eq!(
         read(second, &body, NOW),
-        Err(ConsumerError::FailedVerification)
+        Err(V1ConsumerError::FailedVerification)
     );
     let late = NOW + limits::TOLERANCE + 1;
     let (third, sealed) = ours.ask(B, NOW, &mut SystemEntropy).unwrap();
     let old = answer(&parts, &sealed, NOW).unwrap();
-    assert_eq!(read(third, &old, late), Err(ConsumerError::Stale));
+    assert_eq!(read(third, &old, late), Err(V1ConsumerError::Stale));
     let whole: V1SealedMessage = serde_json::from_str(&body).unwrap();
     for at in [0, 100, 400, whole.message.len() - 2] {
         let mut changed = whole.clone();
@@ -228,14 +228,14 @@ fn an_answer_that_was_changed_or_is_of_another_question_is_not_believed() {
         let text = serde_json::to_string(&changed).unwrap();
         assert_eq!(
             read(asked, &text, NOW),
-            Err(ConsumerError::FailedVerification)
+            Err(V1ConsumerError::FailedVerification)
         );
     }
     assert_eq!(read(first, &body, NOW), Ok(()));
 }
 
 #[test]
-fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
+fn an_acknowledgement_without_the_tickets_key_is_rejected() {
     let parts = site();
     let ours = consumer(&lists());
     let (presenting, presentation) = granted(&ours, &parts)
@@ -250,17 +250,17 @@ fn an_acknowledgement_of_somebody_who_cannot_read_the_ticket_is_not_believed() {
         .unwrap()
         .acknowledge();
     let of_another = other
-        .acknowledged(200, accepted.answer.as_bytes())
+        .read_acknowledgement(200, accepted.answer.as_bytes())
         .map(|_| ());
-    assert_eq!(of_another, Err(ConsumerError::FailedVerification));
-    let refused = presenting.acknowledged(403, b"{}").map(|_| ());
-    assert_eq!(refused, Err(ConsumerError::Refused(403)));
+    assert_eq!(of_another, Err(V1ConsumerError::FailedVerification));
+    let refused = presenting.read_acknowledgement(403, b"{}").map(|_| ());
+    assert_eq!(refused, Err(V1ConsumerError::Refused(403)));
 }
 
-/// The story: an acknowledgement that said to be an hour old was believed.
+/// Regression: an acknowledgement dated an hour ago was accepted.
 // [BRK-61]
 #[test]
-fn an_acknowledgement_is_of_now() {
+fn an_acknowledgement_with_a_wrong_time_is_rejected() {
     let parts = site();
     let ours = consumer(&lists());
     for (apart, expected) in [
@@ -271,7 +271,7 @@ fn an_acknowledgement_is_of_now() {
             let granted = granted(&ours, &parts);
             let once = granted.response().one_time_credentials.clone();
             let (presenting, presentation) = granted.present(NOW, &mut SystemEntropy).unwrap();
-            // What a provider would say that has another clock.
+            // The acknowledgement of a provider with a wrong clock.
             let cipher: Cipher = once.cipher.parse().unwrap();
             let decode = |text: &str| BASE64.decode(text.as_bytes()).unwrap();
             let key = decode(once.key.expose());
@@ -283,16 +283,16 @@ fn an_acknowledgement_is_of_now() {
             nonces["ts"] = json!(made);
             let message = cipher.encrypt(&key, &iv, nonces.to_string().as_bytes());
             let answer = json!({ "message": BASE64.encode(&message.unwrap()) }).to_string();
-            let believed = presenting.acknowledged(200, answer.as_bytes());
+            let believed = presenting.read_acknowledgement(200, answer.as_bytes());
             assert_eq!(believed.map(|_| ()), expected, "{made}");
         }
     }
 }
 
-/// The story: a lock was tried with as many keys as a provider was given, at an RSA private operation each.
+/// Regression: decryption tried every key of a provider, with an RSA private-key operation each.
 // [BRK-60]
 #[test]
-fn a_lock_is_tried_with_eight_keys_and_not_with_the_ninth() {
+fn decryption_tries_eight_keys_and_not_the_ninth() {
     let (parts, ours) = (site(), consumer(&lists()));
     let (_, presentation) = granted(&ours, &parts)
         .present(NOW, &mut SystemEntropy)
@@ -310,7 +310,7 @@ fn a_lock_is_tried_with_eight_keys_and_not_with_the_ninth() {
 }
 
 #[test]
-fn no_secret_prints_itself() {
+fn debug_output_contains_no_secret() {
     let granted = granted(&consumer(&lists()), &site());
     let response = granted.response();
     let shown = format!("{granted:?}");

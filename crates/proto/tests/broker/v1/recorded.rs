@@ -1,4 +1,4 @@
-//! What was recorded of the reference implementation, and parties that are registered as those were.
+//! Recordings of the reference implementation, and parties registered as there.
 
 use std::fs;
 
@@ -6,8 +6,8 @@ use countersign_crypto::entropy::{Entropy, SystemEntropy};
 use countersign_crypto::legacy::Cipher;
 use countersign_crypto::rsa::{RsaHash, RsaKey, RsaPublicKey};
 use countersign_proto::broker::v1::consumer::V1Consumer;
-use countersign_proto::broker::v1::master::{Master, V1Application};
 use countersign_proto::broker::v1::provider::V1Provider;
+use countersign_proto::broker::v1::site::{V1Application, V1Site};
 use serde_json::Value;
 
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/serveros");
@@ -43,7 +43,7 @@ pub(super) fn public(party: &str) -> RsaPublicKey {
     RsaPublicKey::from_pem(&pem).unwrap()
 }
 
-/// The names of a recorded list that are known here.
+/// The supported names of a recorded list.
 pub(super) fn ciphers(list: &Value) -> Vec<Cipher> {
     names(list).filter_map(|name| name.parse().ok()).collect()
 }
@@ -57,7 +57,7 @@ fn names(list: &Value) -> impl Iterator<Item = &str> {
     list.iter().map(|name| name.as_str().unwrap())
 }
 
-/// With SHA-256 besides what was recorded: nobody here signs with SHA-1.
+/// Adds SHA-256 to the recorded hashes, since this crate does not sign with SHA-1.
 pub(super) fn with_sha256(mut hashes: Vec<RsaHash>) -> Vec<RsaHash> {
     if !hashes.contains(&RsaHash::Sha256) {
         hashes.push(RsaHash::Sha256);
@@ -65,8 +65,8 @@ pub(super) fn with_sha256(mut hashes: Vec<RsaHash>) -> Vec<RsaHash> {
     hashes
 }
 
-pub(super) fn master(of: &Value) -> Master {
-    Master {
+pub(super) fn master(of: &Value) -> V1Site {
+    V1Site {
         keys: vec![key("master")],
         ciphers: ciphers(&of["ciphers"]),
         hashes: hashes(&of["hashes"]),
@@ -88,7 +88,7 @@ pub(super) fn consumer(of: &Value) -> V1Consumer {
     V1Consumer {
         id: A.to_owned(),
         keys: vec![key("consumer")],
-        master: vec![public("master")],
+        site_keys: vec![public("master")],
         ciphers: ciphers(&of["ciphers"]),
         hashes: with_sha256(hashes(&of["hashes"])),
     }
@@ -98,7 +98,7 @@ pub(super) fn provider(of: &Value) -> V1Provider {
     V1Provider {
         id: B.to_owned(),
         keys: vec![key("provider")],
-        master: vec![public("master")],
+        site_keys: vec![public("master")],
         ciphers: ciphers(&of["ciphers"]),
         hashes: hashes(&of["hashes"]),
     }
@@ -135,21 +135,21 @@ pub(super) fn body(of: &Value) -> &str {
     of["body"].as_str().unwrap_or_default()
 }
 
-/// JSON that was recorded as text.
+/// Parses JSON that was recorded as text.
 pub(super) fn json(text: &Value) -> Value {
     serde_json::from_str(text.as_str().unwrap()).unwrap()
 }
 
-/// Entropy that gives what was drawn when the dialog was recorded, and fresh bytes after that.
+/// Entropy that returns the recorded values first, and fresh bytes afterwards.
 pub(super) struct Drawn(Vec<Vec<u8>>);
 
 impl Drawn {
-    /// A nonce that is drawn first.
+    /// The first nonce.
     pub(super) fn nonce(nonce: &Value) -> Self {
         Self(vec![(nonce.as_u64().unwrap() - 1).to_le_bytes().to_vec()])
     }
 
-    /// And these bytes after it.
+    /// The bytes after it.
     pub(super) fn then(mut self, bytes: Vec<u8>) -> Self {
         self.0.push(bytes);
         self

@@ -1,5 +1,5 @@
-//! Whatever is changed of a message, by whoever has no key: each field tampered with, left out, said twice, of
-//! another type, or one too many.
+//! Changes of a message without a key: each field is altered, omitted, repeated, given another
+//! type, or added.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::party::SealingSuite;
@@ -53,7 +53,7 @@ pub(super) fn changes(whole: &Value) -> Vec<String> {
 
 // [BRK-1]
 #[test]
-fn no_change_of_a_request_is_answered() {
+fn a_changed_request_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let whole = serde_json::to_value(&request).unwrap();
@@ -70,7 +70,7 @@ fn no_change_of_a_request_is_answered() {
 
 // [BRK-8]
 #[test]
-fn no_change_of_an_answer_is_believed() {
+fn a_changed_response_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let whole: Value = serde_json::from_str(&parties.answer(&request, NOW).unwrap()).unwrap();
@@ -78,7 +78,7 @@ fn no_change_of_an_answer_is_believed() {
         let (asked, _) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
         let refused = parties
             .consumer
-            .granted(asked, change.as_bytes())
+            .read_response(asked, change.as_bytes())
             .map(|_| ());
         assert_eq!(refused, Err(ConsumerError::FailedVerification), "{change}");
     }
@@ -86,7 +86,7 @@ fn no_change_of_an_answer_is_believed() {
 
 // [BRK-10]
 #[test]
-fn no_change_of_a_presentation_is_accepted() {
+fn a_changed_presentation_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, presentation) = parties.presented();
     let whole: Value = serde_json::from_str(&presentation).unwrap();
@@ -95,7 +95,7 @@ fn no_change_of_a_presentation_is_accepted() {
         let rest = format!("{{\"id\":{},\"ticket\":{change}}}", whole["id"]);
         tried.push(rest);
     }
-    // The parts of two presentations.
+    // Combinations of two presentations.
     let (_, other) = parties.presented();
     let other: Value = serde_json::from_str(&other).unwrap();
     tried.push(json!({ "id": other["id"], "ticket": whole["ticket"] }).to_string());
@@ -110,7 +110,7 @@ fn no_change_of_a_presentation_is_accepted() {
 }
 
 #[test]
-fn no_change_of_an_acknowledgement_is_believed() {
+fn a_changed_acknowledgement_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, presentation) = parties.presented();
     let accept = || {
@@ -126,7 +126,9 @@ fn no_change_of_an_acknowledgement_is_believed() {
     let whole: Value = serde_json::from_str(&accept()).unwrap();
     for change in changes(&whole) {
         let (presenting, _) = parties.presented();
-        let refused = presenting.acknowledged(change.as_bytes()).map(|_| ());
+        let refused = presenting
+            .read_acknowledgement(change.as_bytes())
+            .map(|_| ());
         assert_eq!(
             refused.err(),
             Some(ConsumerError::FailedVerification),
@@ -135,16 +137,16 @@ fn no_change_of_an_acknowledgement_is_believed() {
     }
 }
 
-/// A message of one kind is none of another, whoever it is for.
+/// A message of one kind is rejected as another kind, for every recipient.
 #[test]
-fn messages_are_not_taken_for_each_other() {
+fn a_message_of_one_kind_is_rejected_as_another() {
     let parties = Parties::new(SealingSuite::XWing);
     let (asked, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let answer = parties.answer(&request, NOW).unwrap();
     let reflected = serde_json::to_string(&request).unwrap();
     let refused = parties
         .consumer
-        .granted(asked, reflected.as_bytes())
+        .read_response(asked, reflected.as_bytes())
         .map(|_| ());
     assert_eq!(refused, Err(ConsumerError::FailedVerification));
     let answer: Value = serde_json::from_str(&answer).unwrap();

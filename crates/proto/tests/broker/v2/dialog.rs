@@ -1,4 +1,4 @@
-//! The dialog as it should be, and with clocks, keys and names that are not.
+//! The correct dialog, and dialogs with wrong clocks, keys and names.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::party::SealingSuite;
@@ -13,7 +13,7 @@ use super::parties::{A, B, HOUR, NOW, Parties, party, public, stranger};
 
 // [BRK-11]
 #[test]
-fn two_applications_share_a_secret_that_the_site_does_not_know() {
+fn two_applications_share_a_secret_that_the_site_cannot_derive() {
     for suite in SealingSuite::ALL {
         let parties = Parties::new(suite);
         let granted = parties.granted();
@@ -29,7 +29,9 @@ fn two_applications_share_a_secret_that_the_site_does_not_know() {
         );
         let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
         assert_eq!(accepted.auth_data.get(), r#"{"may":["read"]}"#);
-        let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+        let here = presenting
+            .read_acknowledgement(accepted.answer.as_bytes())
+            .unwrap();
         let there = accepted.credentials;
         assert_eq!(
             (here.application.as_str(), there.application.as_str()),
@@ -44,12 +46,12 @@ fn two_applications_share_a_secret_that_the_site_does_not_know() {
 }
 
 #[test]
-fn every_dialog_has_a_secret_and_nonces_of_its_own() {
+fn each_dialog_has_its_own_secret_and_nonces() {
     let parties = Parties::new(SealingSuite::XWing);
     let mut secrets = Vec::new();
     let (presenting, presentation) = parties.presented();
     let mut presenting = Some(presenting);
-    // The same presentation, accepted twice: whoever keeps tickets must not let that happen.
+    // The state machine accepts a presentation twice; the replay cache must prevent that.
     for _ in 0..2 {
         let presented = parties
             .provider
@@ -57,7 +59,9 @@ fn every_dialog_has_a_secret_and_nonces_of_its_own() {
             .unwrap();
         let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
         if let Some(presenting) = presenting.take() {
-            let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+            let here = presenting
+                .read_acknowledgement(accepted.answer.as_bytes())
+                .unwrap();
             assert_eq!(here.secret, accepted.credentials.secret);
         }
         secrets.push(accepted.credentials.secret);
@@ -69,9 +73,9 @@ fn every_dialog_has_a_secret_and_nonces_of_its_own() {
 }
 
 #[test]
-fn keys_are_rotated_without_a_pause() {
+fn keys_are_rotated_without_interruption() {
     let mut parties = Parties::new(SealingSuite::XWing);
-    // Everybody has a newer key already; the others do not know it yet.
+    // Each party has a newer key, which the others do not know yet.
     parties.site.keys.insert(0, party(11));
     parties.provider.keys.insert(0, party(13));
     parties.first.keys.insert(0, public(12));
@@ -81,15 +85,19 @@ fn keys_are_rotated_without_a_pause() {
         .accept(presentation.as_bytes(), NOW)
         .unwrap();
     let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
-    assert!(presenting.acknowledged(accepted.answer.as_bytes()).is_ok());
-    // And now they do, but have not forgotten the older one.
+    assert!(
+        presenting
+            .read_acknowledgement(accepted.answer.as_bytes())
+            .is_ok()
+    );
+    // The others know the newer key, and still accept the older one.
     parties.consumer.keys.insert(0, party(12));
     parties.consumer.site_keys.insert(0, public(11));
     parties.provider.site_keys.insert(0, public(11));
     parties.second.keys.insert(0, public(13));
     let (_, presentation) = parties.presented();
     assert_eq!(parties.accept(&presentation, NOW), Ok(()));
-    // The older ones are gone: what is sealed to or signed by them is not believed.
+    // The older keys are removed: messages with them are rejected.
     parties.site.keys.truncate(1);
     let (_, request) = Parties::new(SealingSuite::XWing)
         .consumer
@@ -99,14 +107,14 @@ fn keys_are_rotated_without_a_pause() {
 }
 
 #[test]
-fn a_clock_that_is_an_hour_wrong_is_put_right_by_the_site() {
+fn a_consumer_with_a_wrong_clock_gets_the_sites_time() {
     let parties = Parties::new(SealingSuite::XWing);
     for wrong in [NOW - HOUR, NOW + HOUR] {
         let (_, request) = parties.consumer.ask(B, wrong, &mut SystemEntropy).unwrap();
         assert_eq!(parties.answer(&request, NOW), Err(Refusal::Clock));
 
         let nonce = Nonce([7; 16]);
-        let told = Clock::tell(nonce, NOW, &parties.site.keys[0]);
+        let told = Clock::issue(nonce, NOW, &parties.site.keys[0]);
         let site = &parties.consumer.site_keys;
         let offset = told.offset(nonce, site, wrong).unwrap();
         let (_, request) = parties
@@ -120,7 +128,7 @@ fn a_clock_that_is_an_hour_wrong_is_put_right_by_the_site() {
             Ok(())
         );
 
-        // Nobody else can set a clock, and no answer to another question.
+        // Neither another signer nor a response to another nonce can set the clock.
         assert_eq!(told.offset(Nonce([8; 16]), site, wrong), None);
         assert_eq!(told.offset(nonce, &[stranger()], wrong), None);
         let mut later = told.clone();
@@ -131,7 +139,7 @@ fn a_clock_that_is_an_hour_wrong_is_put_right_by_the_site() {
 
 // [BRK-4]
 #[test]
-fn times_are_accepted_to_the_tolerance_and_not_beyond() {
+fn times_are_accepted_within_the_tolerance_only() {
     let parties = Parties::new(SealingSuite::X25519);
     for (made, expected) in [
         (NOW - limits::TOLERANCE, Ok(())),
@@ -151,7 +159,7 @@ fn times_are_accepted_to_the_tolerance_and_not_beyond() {
             assert_eq!(parties.accept(&presentation, now), expected);
         }
     }
-    // A ticket that is presented when it is over.
+    // A ticket that is presented after its expiry.
     let granted = parties.granted();
     let over = granted.response().expires;
     let (_, presentation) = granted.present(over, &mut SystemEntropy).unwrap();
@@ -162,11 +170,12 @@ fn times_are_accepted_to_the_tolerance_and_not_beyond() {
     );
 }
 
-/// The story: a presentation was verified and opened before its ticket's end was looked at, so each that an attacker had
-/// ever recorded cost a provider public-key work for ever.
+/// Regression: a presentation was verified and decrypted before the ticket's expiry was looked at,
+/// so an attacker could replay recorded presentations for ever at the cost of public-key
+/// operations.
 // [BRK-60]
 #[test]
-fn a_ticket_that_is_over_is_refused_before_its_signature_is_looked_at() {
+fn an_expired_ticket_is_refused_before_its_signature_is_verified() {
     let parties = Parties::new(SealingSuite::X25519);
     let (_, presentation) = parties.presented();
     let mut unsigned: Value = serde_json::from_str(&presentation).unwrap();
@@ -178,7 +187,7 @@ fn a_ticket_that_is_over_is_refused_before_its_signature_is_looked_at() {
     ] {
         assert_eq!(parties.accept(&unsigned, now), Err(expected));
     }
-    // What a ticket says in the clear is signed, and is that of the ticket.
+    // The plaintext header is signed and repeats the ticket.
     let granted = parties.granted();
     let response = granted.response();
     let header = serde_json::to_value(&response.ticket).unwrap()["header"].clone();
@@ -196,10 +205,10 @@ fn a_ticket_that_is_over_is_refused_before_its_signature_is_looked_at() {
     }
 }
 
-/// The story: an acknowledgement that said to be an hour old was believed.
+/// Regression: an acknowledgement dated an hour ago was accepted.
 // [BRK-61]
 #[test]
-fn an_acknowledgement_is_of_now() {
+fn an_acknowledgement_with_a_wrong_time_is_rejected() {
     let parties = Parties::new(SealingSuite::X25519);
     for (apart, expected) in [(limits::TOLERANCE, true), (limits::TOLERANCE + 1, false)] {
         for made in [NOW - apart, NOW + apart] {
@@ -207,7 +216,7 @@ fn an_acknowledgement_is_of_now() {
             let presented = parties.provider.accept(presentation.as_bytes(), NOW);
             let accepted = presented.unwrap().acknowledge(made, &mut SystemEntropy);
             let answer = accepted.unwrap().answer;
-            let believed = presenting.acknowledged(answer.as_bytes());
+            let believed = presenting.read_acknowledgement(answer.as_bytes());
             assert_eq!(believed.is_ok(), expected, "{made}");
         }
     }
@@ -215,7 +224,7 @@ fn an_acknowledgement_is_of_now() {
 
 // [BRK-7]
 #[test]
-fn a_ticket_is_good_for_a_day_at_most() {
+fn a_tickets_lifetime_is_at_most_a_day() {
     let mut parties = Parties::new(SealingSuite::X25519);
     parties.second.keys_last = 48 * HOUR;
     assert_eq!(parties.granted().response().expires, NOW + 24 * HOUR);
@@ -223,7 +232,7 @@ fn a_ticket_is_good_for_a_day_at_most() {
 
 // [BRK-6]
 #[test]
-fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
+fn a_forbidden_call_and_an_unknown_provider_get_the_same_refusal() {
     let parties = Parties::new(SealingSuite::X25519);
     let ask = |requested| {
         parties
@@ -236,7 +245,7 @@ fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
         parties.answer(&ask("nobody"), NOW),
         Err(Refusal::NotAllowed)
     );
-    // Policy says no: the caller gives no application.
+    // Policy refuses: the host passes no application.
     let text = serde_json::to_vec(&ask(B)).unwrap();
     let verified = UnverifiedRequest::read(&text)
         .unwrap()
@@ -249,7 +258,7 @@ fn who_may_not_call_and_who_is_not_there_are_answered_alike() {
 
 // [BRK-2]
 #[test]
-fn strangers_wrong_keys_and_broken_requests_get_the_same_answer() {
+fn unknown_consumers_wrong_keys_and_malformed_requests_get_the_same_refusal() {
     let parties = Parties::new(SealingSuite::XWing);
     let mut others = Parties::new(SealingSuite::XWing).consumer;
     others.keys = vec![party(50)];
@@ -280,11 +289,11 @@ fn strangers_wrong_keys_and_broken_requests_get_the_same_answer() {
 
 // [BRK-9]
 #[test]
-fn another_provider_and_another_consumer_can_do_nothing_with_a_ticket() {
+fn a_ticket_is_useless_to_another_provider_or_consumer() {
     let parties = Parties::new(SealingSuite::XWing);
     let (presenting, presentation) = parties.presented();
     let mut other = Parties::new(SealingSuite::XWing).provider;
-    // Another name with the same key, and another key with the same name.
+    // The same key with another name, and another key with the same name.
     other.id = "archive".to_owned();
     let refused = other.accept(presentation.as_bytes(), NOW).map(|_| ());
     assert_eq!(refused, Err(Refusal::NotVerified));
@@ -297,13 +306,13 @@ fn another_provider_and_another_consumer_can_do_nothing_with_a_ticket() {
     let presented = parties.provider.accept(another.as_bytes(), NOW).unwrap();
     let accepted = presented.acknowledge(NOW, &mut SystemEntropy).unwrap();
     let refused = presenting
-        .acknowledged(accepted.answer.as_bytes())
+        .read_acknowledgement(accepted.answer.as_bytes())
         .map(|_| ());
     assert_eq!(refused.err(), Some(ConsumerError::FailedVerification));
 }
 
 #[test]
-fn no_secret_prints_itself() {
+fn debug_output_contains_no_secret() {
     let parties = Parties::new(SealingSuite::X25519);
     let granted = parties.granted();
     let response = granted.response();
@@ -317,12 +326,12 @@ fn no_secret_prints_itself() {
 
 // [BRK-3]
 #[test]
-fn a_message_is_read_to_the_limit_and_not_one_beyond() {
+fn a_message_at_the_limit_is_read_and_one_over_it_is_rejected() {
     let parties = Parties::new(SealingSuite::XWing);
     let (_, request) = parties.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
     let mut text = serde_json::to_string(&request).unwrap();
     text.push_str(&" ".repeat(limits::SEALED - text.len()));
-    assert!(Request::read(text.as_bytes()).is_ok());
+    assert!(UnverifiedRequest::read(text.as_bytes()).is_ok());
     text.push(' ');
     let refused = UnverifiedRequest::read(text.as_bytes());
     assert_eq!(refused.err(), Some(Refusal::NotVerified));
@@ -330,12 +339,12 @@ fn a_message_is_read_to_the_limit_and_not_one_beyond() {
     let long = format!("{presentation}{}", " ".repeat(limits::SEALED));
     assert_eq!(parties.accept(&long, NOW), Err(Refusal::NotVerified));
     let long = vec![b' '; limits::SEALED + 1];
-    assert!(presenting.acknowledged(&long).is_err());
+    assert!(presenting.read_acknowledgement(&long).is_err());
 }
 
 // [BRK-5]
 #[test]
-fn every_request_has_a_name_of_its_own_that_the_site_can_remember() {
+fn each_request_has_a_unique_replay_key() {
     let parties = Parties::new(SealingSuite::X25519);
     let names = |request| {
         let request = UnverifiedRequest::read(&serde_json::to_vec(request).unwrap()).unwrap();
@@ -343,7 +352,7 @@ fn every_request_has_a_name_of_its_own_that_the_site_can_remember() {
         let verified = request
             .verify(&parties.site, known, &stranger(), NOW)
             .unwrap();
-        let (requester, nonce) = verified.names();
+        let (requester, nonce) = verified.replay_key();
         assert_eq!(requester, A);
         nonce
     };

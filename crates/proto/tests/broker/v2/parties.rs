@@ -1,4 +1,4 @@
-//! A site, a consumer and a provider that know each other.
+//! A site, a consumer and a provider that are registered with each other.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) fn public(byte: u8) -> PartyPublic {
     party(byte).public().clone()
 }
 
-/// A key that nobody has.
+/// A key that no party has.
 pub(super) fn stranger() -> PartyPublic {
     public(99)
 }
@@ -73,7 +73,7 @@ impl Parties {
         }
     }
 
-    /// The site's part, to the end.
+    /// The site's complete part.
     pub(super) fn answer(&self, request: &SealedMessage, now: u64) -> Result<String, Refusal> {
         let text = serde_json::to_vec(request).unwrap();
         let request = UnverifiedRequest::read(&text)?;
@@ -88,14 +88,16 @@ impl Parties {
     pub(super) fn granted(&self) -> IssuedTicket {
         let (asked, request) = self.consumer.ask(B, NOW, &mut SystemEntropy).unwrap();
         let answer = self.answer(&request, NOW).unwrap();
-        self.consumer.granted(asked, answer.as_bytes()).unwrap()
+        self.consumer
+            .read_response(asked, answer.as_bytes())
+            .unwrap()
     }
 
     pub(super) fn presented(&self) -> (PendingPresentation, String) {
         self.granted().present(NOW, &mut SystemEntropy).unwrap()
     }
 
-    /// The provider's part, but for the question whether the ticket is new.
+    /// The provider's part without the replay cache.
     pub(super) fn accept(&self, presentation: &str, now: u64) -> Result<(), Refusal> {
         let presented = self.provider.accept(presentation.as_bytes(), now)?;
         presented.acknowledge(now, &mut SystemEntropy).map(|_| ())

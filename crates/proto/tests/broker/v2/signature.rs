@@ -1,4 +1,4 @@
-//! Requests that are signed with the shared secret.
+//! HTTP requests signed with the shared secret.
 
 use countersign_crypto::secret::Secret;
 use countersign_proto::broker::v2::Credentials;
@@ -41,7 +41,7 @@ fn verify(
 
 // [BRK-12]
 #[test]
-fn a_signed_request_is_verified_and_named() {
+fn a_signed_request_is_verified_and_identified() {
     let fields = signed();
     assert_eq!(
         fields.signature_input,
@@ -56,9 +56,9 @@ fn a_signed_request_is_verified_and_named() {
     assert_eq!((verified.id, verified.expires), (Nonce([1; 16]), NOW + 30));
 }
 
-/// The base is written out by hand: another implementation would sign the same.
+/// The signature base is written out, so that it is independent of the implementation.
 #[test]
-fn the_signature_is_that_of_the_standard() {
+fn the_signature_matches_rfc_9421() {
     let fields = signed();
     let (_, parameters) = fields.signature_input.split_once('=').unwrap();
     let base = format!(
@@ -134,10 +134,10 @@ fn every_part_of_a_request_is_signed() {
     }
 }
 
-/// The story: a request with `sha-512`, or with both digests, was refused, though RFC 9530 has both.
+/// Regression: requests with `sha-512` or with both digests were refused; RFC 9530 allows both.
 // [BRK-12]
 #[test]
-fn each_digest_that_is_known_has_to_be_right_and_one_has_to_be_known() {
+fn every_supported_digest_must_match_and_one_is_required() {
     let right = [
         "sha-256=:HznET9N29CPiTrfgNSZdme1SSFlL4ihzRR2fVJnSaus=:",
         "sha-512=:RpiWNNTcvaBl7bhB1VcSnXEgR+b/kCw+1ZGG8lmVZGER+rKQp5SjghrsR9TuLkX2MqPA/l/YAMxEgUtaxy1xTw==:",
@@ -186,7 +186,7 @@ fn each_digest_that_is_known_has_to_be_right_and_one_has_to_be_known() {
 
 // [BRK-13]
 #[test]
-fn a_signature_is_good_for_its_time_alone() {
+fn a_signature_is_accepted_within_its_lifetime_only() {
     let fields = signed();
     for (now, expected) in [
         (NOW - TOLERANCE, true),
@@ -212,7 +212,7 @@ fn a_signature_is_good_for_its_time_alone() {
 }
 
 #[test]
-fn a_signature_that_covers_less_or_other_things_is_not_read() {
+fn a_signature_over_other_components_is_rejected() {
     let fields = signed();
     let of = |from: &str, to: &str| {
         let mut other = fields.clone();
@@ -250,12 +250,12 @@ fn a_signature_that_covers_less_or_other_things_is_not_read() {
             ..fields.clone()
         };
         assert_eq!(
-            Signed::read(&other).err(),
+            UnverifiedSignature::read(&other).err(),
             Some(SignatureError::Fields),
             "{signature}"
         );
     }
-    // Somebody else's signature may stand beside ours, and parameters in another order.
+    // There may be another signature too, and the parameters may be in another order.
     let mut other = fields.clone();
     other.signature_input = format!("proxy=(\"@path\");created=1, {}", other.signature_input);
     other.signature = format!("proxy=:AAAA:, {}", other.signature);
@@ -264,11 +264,14 @@ fn a_signature_that_covers_less_or_other_things_is_not_read() {
         signature: format!("{}, a=:{}:", fields.signature, "A".repeat(FIELD)),
         ..fields
     };
-    assert_eq!(Signed::read(&long).err(), Some(SignatureError::Fields));
+    assert_eq!(
+        UnverifiedSignature::read(&long).err(),
+        Some(SignatureError::Fields)
+    );
 }
 
 #[test]
-fn a_request_that_is_no_message_is_not_signed() {
+fn a_request_that_is_not_a_valid_message_is_not_signed() {
     for request in [
         HttpRequest {
             method: "GET\n\"@authority\": other",

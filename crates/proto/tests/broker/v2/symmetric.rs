@@ -1,4 +1,4 @@
-//! Tickets of the fast path, as they should be and otherwise.
+//! Symmetric tickets: correct ones, and changed or misused ones.
 
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::party::SealingSuite;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::changed::changes;
 use super::parties::{A, B, HOUR, NOW, Parties, SITE, party};
 
-/// The key of the hours around now.
+/// The ticket key of the present period.
 fn key(byte: u8) -> TicketKey {
     TicketKey::new(Secret::from_bytes([byte; 32]), NOW - HOUR, NOW + HOUR)
 }
@@ -30,10 +30,10 @@ fn response(parties: &Parties, key: &TicketKey, now: u64) -> AuthResponse {
 }
 
 fn granted(parties: &Parties, key: &TicketKey, now: u64) -> IssuedTicket {
-    // As it travels.
+    // As it is transmitted.
     let text = serde_json::to_string(&response(parties, key, now)).unwrap();
     let response = serde_json::from_str(&text).unwrap();
-    parties.consumer.granted_in_session(B, response).unwrap()
+    parties.consumer.read_session_response(B, response).unwrap()
 }
 
 fn presented(parties: &Parties, key: &TicketKey, now: u64) -> (PendingPresentation, String) {
@@ -43,7 +43,7 @@ fn presented(parties: &Parties, key: &TicketKey, now: u64) -> (PendingPresentati
 
 // [BRK-11] and [BRK-50]
 #[test]
-fn a_ticket_of_the_fast_path_leads_to_a_secret_that_the_site_does_not_know() {
+fn a_symmetric_ticket_gives_a_secret_that_the_site_cannot_derive() {
     let parties = parties();
     let granted = granted(&parties, &key(7), NOW);
     assert_eq!(granted.response().expires, NOW + HOUR);
@@ -54,7 +54,9 @@ fn a_ticket_of_the_fast_path_leads_to_a_secret_that_the_site_does_not_know() {
     assert_eq!((accepted.requester(), accepted.expires()), (A, NOW + HOUR));
     let accepted = accepted.acknowledge(NOW, &mut SystemEntropy).unwrap();
     assert_eq!(accepted.auth_data.get(), r#"{"may":["read"]}"#);
-    let here = presenting.acknowledged(accepted.answer.as_bytes()).unwrap();
+    let here = presenting
+        .read_acknowledgement(accepted.answer.as_bytes())
+        .unwrap();
     let there = accepted.credentials;
     assert_eq!((here.id, here.expires), (there.id, there.expires));
     assert_eq!(here.secret, there.secret);
@@ -62,7 +64,7 @@ fn a_ticket_of_the_fast_path_leads_to_a_secret_that_the_site_does_not_know() {
 }
 
 #[test]
-fn every_ticket_has_nonces_and_secrets_of_its_own() {
+fn each_ticket_has_its_own_nonces_and_secrets() {
     let parties = parties();
     let [one, other] = [0, 0].map(|_| response(&parties, &key(7), NOW));
     assert_ne!(one.id, other.id);
@@ -75,7 +77,7 @@ fn every_ticket_has_nonces_and_secrets_of_its_own() {
 
 // [BRK-10] and [BRK-50]
 #[test]
-fn no_change_of_a_presentation_is_accepted() {
+fn a_changed_presentation_is_rejected() {
     let parties = parties();
     let (_, presentation) = presented(&parties, &key(7), NOW);
     let whole: Value = serde_json::from_str(&presentation).unwrap();
@@ -84,7 +86,8 @@ fn no_change_of_a_presentation_is_accepted() {
         tried.push(format!("{{\"id\":{},\"ticket\":{change}}}", whole["id"]));
     }
     assert!(tried.len() > 80);
-    // The parts of two presentations, of one ticket and of two; the name of another key; the other form.
+    // The parts of two presentations, of one ticket and of two; the name of another key; the other
+    // form.
     let (_, other) = presented(&parties, &key(7), NOW);
     let other: Value = serde_json::from_str(&other).unwrap();
     let (_, signed) = parties.presented();
@@ -107,7 +110,7 @@ fn no_change_of_a_presentation_is_accepted() {
 
 // [BRK-50]
 #[test]
-fn another_provider_site_or_key_can_do_nothing_with_a_ticket() {
+fn a_symmetric_ticket_is_useless_with_another_provider_site_or_key() {
     let (_, presentation) = presented(&parties(), &key(7), NOW);
     let with = |change: fn(&mut Parties)| {
         let mut other = parties();
@@ -115,7 +118,7 @@ fn another_provider_site_or_key_can_do_nothing_with_a_ticket() {
         other.accept(&presentation, NOW)
     };
     let refused = Err(Refusal::NotVerified);
-    // Other names with the same keys, and other keys with the same names.
+    // The same keys with other names, and other keys with the same names.
     assert_eq!(
         with(|other| other.provider.id = "archive".to_owned()),
         refused
@@ -134,7 +137,7 @@ fn another_provider_site_or_key_can_do_nothing_with_a_ticket() {
 
 // [BRK-51]
 #[test]
-fn a_key_is_good_for_tickets_of_its_time_alone() {
+fn a_ticket_key_is_accepted_for_tickets_of_its_period_only() {
     let parties = parties();
     let (first, last) = (NOW - HOUR, NOW + HOUR - 1);
     for (made, expected) in [
@@ -145,9 +148,9 @@ fn a_key_is_good_for_tickets_of_its_time_alone() {
     ] {
         let (_, presentation) = presented(&parties, &key(7), made);
         assert_eq!(parties.accept(&presentation, made), expected, "{made}");
-        assert_eq!(key(7).is_of(made), expected.is_ok());
+        assert_eq!(key(7).covers(made), expected.is_ok());
     }
-    // What was made in its time is accepted after it, until it is over.
+    // A ticket made within the key's period is accepted until the ticket expires.
     let over = last + HOUR;
     let granted = granted(&parties, &key(7), last);
     let (_, presentation) = granted.present(over, &mut SystemEntropy).unwrap();
@@ -155,12 +158,12 @@ fn a_key_is_good_for_tickets_of_its_time_alone() {
     let refused = parties.accept(&presentation, over + 1);
     assert_eq!(refused, Err(Refusal::Expired));
     let end = key(7).until() + limits::MAX_TICKET;
-    assert!(!key(7).is_over(end) && key(7).is_over(end + 1));
+    assert!(!key(7).is_expired(end) && key(7).is_expired(end + 1));
 }
 
 // [BRK-7] and [BRK-51]
 #[test]
-fn a_ticket_is_good_for_a_day_at_most() {
+fn a_tickets_lifetime_is_at_most_a_day() {
     let mut parties = parties();
     parties.second.keys_last = 48 * HOUR;
     let granted = granted(&parties, &key(7), NOW);
@@ -171,12 +174,12 @@ fn a_ticket_is_good_for_a_day_at_most() {
 
 // [BRK-8]
 #[test]
-fn a_consumer_takes_its_own_tickets_alone() {
+fn a_consumer_accepts_its_own_tickets_only() {
     let parties = parties();
     let take = |requested: &str, change: fn(&mut AuthResponse)| {
         let mut response = response(&parties, &key(7), NOW);
         change(&mut response);
-        let taken = parties.consumer.granted_in_session(requested, response);
+        let taken = parties.consumer.read_session_response(requested, response);
         taken.map(|_| ())
     };
     assert_eq!(take(B, |_| ()), Ok(()));
@@ -194,20 +197,20 @@ fn handed_over(parties: &Parties) -> SealedMessage {
     let keys = [key(7), key(8)];
     let handed = parties
         .site
-        .hand_over(&keys, &parties.second, to, &mut SystemEntropy);
+        .seal_ticket_keys(&keys, &parties.second, to, &mut SystemEntropy);
     handed.unwrap()
 }
 
 // [BRK-53]
 #[test]
-fn ticket_keys_are_read_by_their_provider_alone() {
+fn ticket_keys_are_readable_by_their_provider_only() {
     let parties = parties();
     let message = handed_over(&parties);
     let keys = parties.provider.ticket_keys(&message).unwrap();
     let names: Vec<_> = keys.iter().map(TicketKey::name).collect();
     assert_eq!(names, [key(7).name(), key(8).name()]);
-    assert!(keys[0].is_of(NOW - HOUR) && !keys[0].is_of(NOW + HOUR));
-    // They open what the site's own do.
+    assert!(keys[0].covers(NOW - HOUR) && !keys[0].covers(NOW + HOUR));
+    // They decrypt the same tickets as the site's keys.
     let (_, presentation) = presented(&parties, &key(8), NOW);
     let mut provider = parties.provider;
     let read = UnverifiedPresentation::read(presentation.as_bytes()).unwrap();
@@ -228,7 +231,7 @@ fn ticket_keys_are_read_by_their_provider_alone() {
 
 // [BRK-1] and [BRK-53]
 #[test]
-fn no_change_of_ticket_keys_and_no_other_message_is_read_as_such() {
+fn changed_ticket_keys_and_other_messages_are_rejected() {
     let parties = parties();
     let whole = serde_json::to_value(handed_over(&parties)).unwrap();
     let mut tried = changes(&whole);
@@ -252,7 +255,7 @@ fn no_change_of_ticket_keys_and_no_other_message_is_read_as_such() {
 }
 
 #[test]
-fn no_ticket_key_prints_itself() {
+fn debug_output_contains_no_ticket_key() {
     let shown = format!("{:?}", key(7));
     assert_eq!(shown, format!("TicketKey({}..{})", NOW - HOUR, NOW + HOUR));
     assert_ne!(key(7).name(), [7; 8]);

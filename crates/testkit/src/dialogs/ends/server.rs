@@ -54,7 +54,7 @@ impl<'a> ServerEnd<'a> {
             zone: "example.org".parse().unwrap(),
             options: OptionList::new(options(&inputs.options)),
             max_packet: inputs.max_packet,
-            known: Arc::new(StaticKeyCache::default()),
+            static_keys: Arc::new(StaticKeyCache::default()),
         };
         Self {
             inputs,

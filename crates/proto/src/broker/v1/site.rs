@@ -1,9 +1,9 @@
-//! The site, which the protocol calls the master: opens a request, verifies who asks, and seals a ticket and
-//! the answer.
+//! The site, which Serveros calls the master: decrypts a request, verifies the consumer, and seals
+//! the ticket and the response.
 //!
 //! ```text
-//! Master::open ── Opened ── verify ── Verified ── answer ── SealedMessage
-//!    (anybody's)     (who says to ask)   (who asks)   (policy decided)
+//! Master::open ── OpenedRequest ── verify ── V1VerifiedRequest ── (policy, replay cache)
+//!   ── answer ── V1SealedMessage
 //! ```
 
 use countersign_crypto::entropy::Entropy;
@@ -16,11 +16,11 @@ use super::agreed::{Agreed, Lists, is_usable};
 use super::message::{
     V1AuthRequest, V1AuthResponse, V1OneTimeCredentials, V1Ticket, fresh_nonce, random_text,
 };
-use super::sealed::{NotOpened, read, write};
+use super::sealed::{DecryptError, read, write};
 use super::{Role, V1Refusal, V1SealedMessage, choose, limits};
 
-/// The names of hashes that are repeated to whoever is told that they are not supported. That is before anybody
-/// has proved anything: another text may be what somebody wants to be deciphered.
+/// The hash names that a refusal may repeat. The refusal is sent before authentication: any other
+/// text could be plaintext that an attacker wants to have decrypted.
 const HASHES: [&str; 14] = [
     "md4",
     "md5",
@@ -38,66 +38,67 @@ const HASHES: [&str; 14] = [
     "RSA-SHA512",
 ];
 
-/// The site's keys and what it accepts.
-pub struct Master {
-    /// Its keys, the newest first. A message may be sealed to any.
+/// The site's keys, and the algorithms that it accepts.
+pub struct V1Site {
+    /// The site's keys, newest first. A message may be sealed to any.
     pub keys: Vec<RsaKey>,
-    /// Ciphers that it accepts, the best first.
+    /// The ciphers that the site accepts, best first.
     pub ciphers: Vec<Cipher>,
-    /// Hashes that it accepts, the best first.
+    /// The hashes that the site accepts, best first.
     pub hashes: Vec<RsaHash>,
 }
 
-/// What is registered of an application.
+/// A registered application.
 #[derive(Debug, Clone)]
 pub struct V1Application {
-    /// Its id.
+    /// The application's id.
     pub id: String,
-    /// Its public keys, the newest first. It may sign with any.
+    /// The application's public keys, newest first. It may sign with any.
     pub keys: Vec<RsaPublicKey>,
-    /// Hashes that it knows, the best first.
+    /// The hashes that the application supports, best first.
     pub hashes: Vec<RsaHash>,
-    /// Ciphers that it knows, the best first.
+    /// The ciphers that the application supports, best first.
     pub ciphers: Vec<Cipher>,
-    /// How long a ticket for it is good, in milliseconds.
+    /// The lifetime of tickets for it, in milliseconds.
     pub keys_last: u64,
-    /// What a provider is told of it.
+    /// The site's data about it for providers.
     pub auth_data: Option<Box<RawValue>>,
 }
 
-/// A request that was opened. Who made it is not known yet.
+/// A request that was decrypted. Its signature is not verified.
 pub struct OpenedRequest {
     sealed: V1SealedMessage,
     request: V1AuthRequest,
-    /// What it was enciphered with.
+    /// The cipher of the request.
     cipher: Cipher,
-    /// Which of the site's keys opened it: the answer is signed with the same.
+    /// The index of the site's key that decrypted the request. The same key signs the response.
     key: usize,
 }
 
-/// A request whose requester signed it.
+/// A request with a verified signature of its consumer.
 pub struct V1VerifiedRequest {
     request: V1AuthRequest,
-    /// What it was enciphered with, and what it was signed under.
+    /// The cipher and the signature hash of the request.
     sealed_with: (Cipher, RsaHash),
     key: usize,
-    /// Which of the requester's keys signed it: the answer is sealed to the same.
+    /// The index of the consumer's key that signed it. The response is sealed to the same key.
     signer: usize,
 }
 
-impl Master {
-    /// Opens a request: the JSON text of a sealed message.
+impl V1Site {
+    /// Decrypts a request, given as the JSON text of a sealed message.
     ///
     /// # Errors
-    /// [`V1Refusal::Cipher`], which the lock alone decides; [`V1Refusal::NotVerified`] for all else.
+    /// [`V1Refusal::Cipher`] for an unsupported cipher in the encrypted header;
+    /// [`V1Refusal::NotVerified`] for everything else.
     pub fn open(&self, request: &str) -> Result<OpenedRequest, V1Refusal> {
         let sealed: V1SealedMessage =
             serde_json::from_str(request).map_err(|_| V1Refusal::NotVerified)?;
         let opened = sealed
             .open(&self.keys, &self.ciphers)
             .map_err(|not| match not {
-                NotOpened::Garbled => V1Refusal::NotVerified,
-                NotOpened::Cipher(requested) => V1Refusal::Cipher {
+                DecryptError::Malformed => V1Refusal::NotVerified,
+                DecryptError::Cipher(requested) => V1Refusal::Cipher {
                     requested,
                     supported: self.ciphers.clone(),
                 },
@@ -117,7 +118,7 @@ impl Master {
             .filter(|hash| self.hashes.contains(hash))
             .ok_or_else(|| V1Refusal::Hash {
                 requested: HASHES.contains(&hash).then(|| hash.to_owned()),
-                // The same for every requester, since none is proved yet.
+                // The list is the same for every requester, since none is authenticated yet.
                 supported: self.offered(&self.hashes, is_usable),
             })
     }
@@ -128,7 +129,7 @@ impl Master {
         Agreed::of(requester, &requested)
     }
 
-    /// Those of `hashes` that the site accepts, and that can lead to a ticket.
+    /// The given hashes that the site accepts and that satisfy `leads`.
     fn offered(&self, hashes: &[RsaHash], leads: impl Fn(RsaHash) -> bool) -> Vec<RsaHash> {
         let hashes = hashes.iter().copied();
         let accepted = |hash: &RsaHash| self.hashes.contains(hash) && leads(*hash);
@@ -137,27 +138,27 @@ impl Master {
 }
 
 impl OpenedRequest {
-    /// Who says to have made it.
+    /// The id of the consumer that the request claims to be from; not verified.
     #[must_use]
     pub fn requester(&self) -> &str {
         &self.request.requester
     }
 
-    /// Verifies that the requester signed it, lately. A requester that is not registered costs as much as
-    /// one with another key: `stranger` is a key that nobody has.
+    /// Verifies the consumer's signature and the time. If the consumer is not registered, the same
+    /// work is done with `decoy_key`, a key that no party has.
     ///
     /// # Errors
-    /// [`V1Refusal::Hash`] and, once the signature was verified, [`V1Refusal::Stale`];
-    /// [`V1Refusal::NotVerified`] for all else.
+    /// [`V1Refusal::Hash`]; after verification, [`V1Refusal::Stale`]; [`V1Refusal::NotVerified`]
+    /// for everything else.
     pub fn verify(
         self,
-        master: &Master,
+        master: &V1Site,
         requester: Option<&V1Application>,
-        stranger: &RsaPublicKey,
+        decoy_key: &RsaPublicKey,
         now: u64,
     ) -> Result<V1VerifiedRequest, V1Refusal> {
         let hash = master.accepts(&self.request.hash)?;
-        let keys = requester.map_or(std::slice::from_ref(stranger), |known| &known.keys);
+        let keys = requester.map_or(std::slice::from_ref(decoy_key), |known| &known.keys);
         let signer = self.sealed.signed_by(hash, keys);
         let known = requester.is_some_and(|known| known.id == self.request.requester);
         let (Some(signer), true) = (signer, known) else {
@@ -179,34 +180,34 @@ impl OpenedRequest {
 }
 
 impl V1VerifiedRequest {
-    /// Whom the ticket is asked for.
+    /// The id of the provider that the ticket is for.
     #[must_use]
     pub fn requested(&self) -> &str {
         &self.request.requested
     }
 
-    /// When it was made, in milliseconds since 1970, by the requester's clock.
+    /// When the request was made, in milliseconds since 1970 by the consumer's clock.
     #[must_use]
-    pub fn made(&self) -> u64 {
+    pub fn issued_at(&self) -> u64 {
         self.request.ts
     }
 
-    /// Names this request, so that it is answered once: the requester and its nonce.
+    /// The consumer and its nonce, which identify this request in the replay cache.
     #[must_use]
-    pub fn names(&self) -> (&str, u64) {
+    pub fn replay_key(&self) -> (&str, u64) {
         (&self.request.requester, self.request.nonce)
     }
 
-    /// Seals a ticket for the provider, and the answer for the requester. `requested` is `None` when there is
-    /// no such provider, or the requester may not call it.
+    /// Seals a ticket for the provider, and the response for the consumer. `requested` is `None` if
+    /// the provider does not exist or the consumer may not call it.
     ///
     /// # Errors
-    /// [`V1Refusal::NoCommonCipher`] and [`V1Refusal::NoCommonHash`] where no other request would lead to a ticket;
-    /// [`V1Refusal::Cipher`] and [`V1Refusal::Hash`] where this request used one that is not registered of the
-    /// requester, with those that would.
+    /// [`V1Refusal::NoCommonCipher`] and [`V1Refusal::NoCommonHash`] if no request could lead to a
+    /// ticket. [`V1Refusal::Cipher`] and [`V1Refusal::Hash`], with the acceptable ones, if this
+    /// request used one that is not registered for its consumer.
     pub fn answer(
         self,
-        master: &Master,
+        master: &V1Site,
         requester: &V1Application,
         requested: Option<&V1Application>,
         now: u64,
@@ -255,7 +256,8 @@ impl V1VerifiedRequest {
             secret: ticket.secret,
             ts: ticket.ts,
             one_time_credentials: ticket.one_time_credentials,
-            // The same as the ticket's: consumers go by this one afterwards, providers by that.
+            // The ticket and the response carry the same hash, since a consumer uses the response's
+            // and a provider the ticket's.
             hash: ticket.hash,
             expires: ticket.expires,
             ticket: sealed.map_err(failed)?,
@@ -269,9 +271,9 @@ impl V1VerifiedRequest {
         V1SealedMessage::seal(&text, as_requester, key, own, entropy).map_err(failed)
     }
 
-    /// Whether the request itself used what is registered of its requester. A hash that is registered for
-    /// verification alone is not offered.
-    fn is_as_registered(&self, master: &Master, lists: &Lists) -> Result<(), V1Refusal> {
+    /// Checks that the request used a cipher and hash registered for its consumer. The refusal does
+    /// not offer hashes that are registered for verification only.
+    fn is_as_registered(&self, master: &V1Site, lists: &Lists) -> Result<(), V1Refusal> {
         let (cipher, hash) = self.sealed_with;
         if !lists.hashes.contains(&hash) {
             return Err(V1Refusal::Hash {
@@ -292,17 +294,17 @@ impl V1VerifiedRequest {
     }
 }
 
-/// What two applications share once one has proved itself to the other.
+/// What two applications share after a successful presentation.
 #[derive(Debug, Clone)]
 pub struct V1Credentials {
-    /// The other application.
+    /// The other application's id.
     pub application: String,
-    /// Names the secret.
+    /// The id of the secret.
     pub id: String,
-    /// The secret, used as this text.
+    /// The secret. Its text is the key.
     pub key: SecretText,
-    /// What requests are signed with.
+    /// The hash that requests are signed with.
     pub hash: RsaHash,
-    /// Until when, by the site's clock, in milliseconds since 1970.
+    /// The end of their lifetime, in milliseconds since 1970 by the site's clock.
     pub expires: u64,
 }

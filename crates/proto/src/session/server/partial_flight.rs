@@ -1,4 +1,4 @@
-//! What a client's flight has said so far, in whatever order, and whether that is all that it must say
+//! Collects a client's flight, whose commands come in any order, until it is complete
 //! (`docs/protocol/session.md`, Flights).
 
 use countersign_crypto::certificate::Thumbprint;
@@ -7,21 +7,21 @@ use crate::name::{AccountName, Zone};
 use crate::risp::{Command, Value};
 use crate::session::command as c;
 use crate::session::delivered::NONCE;
-use crate::session::limits::LEAST_MAX_PACKET;
+use crate::session::limits::MIN_MAX_PACKET;
 use crate::session::option::EncryptionOption;
 use crate::session::refusal::SessionRefusal;
 use crate::session::transcript::Transcript;
 
 use super::delivered::Owner;
 
-/// What a flight has said so far.
+/// The commands of a flight so far.
 #[derive(Default)]
-pub(super) struct Gathered {
+pub(super) struct PartialFlight {
     max_packet: Option<u32>,
     name: Option<AccountName>,
     thumbprint: Option<Thumbprint>,
-    /// Whether the flight is unlike every other one.
-    fresh: bool,
+    /// Whether the flight has a NONCE.
+    has_nonce: bool,
     start: Option<(Kind, Start)>,
 }
 
@@ -32,24 +32,24 @@ enum Kind {
     Resume,
 }
 
-/// The message that a login or a resumption begins with.
+/// The first message of a login or a resumption.
 pub(super) struct Start {
     pub(super) message: Vec<u8>,
-    /// The digest of all that was said before it.
-    pub(super) said: [u8; 32],
+    /// The digest of the transcript before it.
+    pub(super) transcript_digest: [u8; 32],
 }
 
-/// A flight that has said all that it must.
-pub(super) enum Whole {
+/// A complete flight.
+pub(super) enum CompleteFlight {
     Person(AccountName, Start),
     Service(Start),
     Resume(Start),
     Delivered(Owner),
 }
 
-impl Gathered {
-    /// Whether that command belongs to some flight.
-    pub(super) fn knows(command: Command) -> bool {
+impl PartialFlight {
+    /// Whether the command can be part of a flight.
+    pub(super) fn is_flight_command(command: Command) -> bool {
         matches!(
             command,
             c::MAX_PACKET
@@ -62,7 +62,7 @@ impl Gathered {
         )
     }
 
-    /// Whether a command of a flight means something with that option; all do before one is chosen.
+    /// Whether a command is expected with that option. Before an option is chosen, all are.
     pub(super) fn fits(command: Command, choice: Option<EncryptionOption>) -> bool {
         let delivered = choice.map(|option| option == EncryptionOption::DeliveredKey);
         match command {
@@ -72,12 +72,13 @@ impl Gathered {
         }
     }
 
-    /// Takes what a command says that [`Self::knows`]; `said` is the transcript before it.
+    /// Processes a command that satisfies [`Self::is_flight_command`]. The transcript ends before
+    /// it.
     pub(super) fn take(
         &mut self,
         command: Command,
         value: Value<'_>,
-        said: &Transcript,
+        transcript: &Transcript,
     ) -> Result<(), SessionRefusal> {
         match (command, value) {
             (c::MAX_PACKET, Value::U32(bytes)) => self.max_packet = Some(asked_max_packet(bytes)?),
@@ -87,11 +88,12 @@ impl Gathered {
                     .and_then(|name| name.parse().ok());
                 self.name = Some(name.ok_or(SessionRefusal::BadLogin("USERNAME is no name"))?);
             }
-            // An attacker who recorded an answer could give it again, with the same keys for the client to use.
+            // Without a fresh nonce an attacker could replay a recorded response, with the same
+            // keys.
             (c::NONCE, Value::Bytes(nonce)) if nonce.len() != NONCE => {
                 return Err(SessionRefusal::BadLogin("a NONCE that has not 32 bytes"));
             }
-            (c::NONCE, _) => self.fresh = true,
+            (c::NONCE, _) => self.has_nonce = true,
             (c::CERTIFICATE_ID, Value::Bytes(id)) => {
                 let id = id
                     .try_into()
@@ -99,56 +101,75 @@ impl Gathered {
                 self.thumbprint = Some(Thumbprint(id));
             }
             (c::LOGIN_START, Value::Bytes(message)) => {
-                self.start(Kind::Person, message, said.digest("login context"))?;
+                self.start(Kind::Person, message, transcript.digest("login context"))?;
             }
             (c::HANDSHAKE, Value::Bytes(message)) => {
-                self.start(Kind::Service, message, said.digest("machine prologue"))?;
+                self.start(
+                    Kind::Service,
+                    message,
+                    transcript.digest("machine prologue"),
+                )?;
             }
             (c::RESUME, Value::Bytes(message)) => {
-                self.start(Kind::Resume, message, said.digest("resume"))?;
+                self.start(Kind::Resume, message, transcript.digest("resume"))?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn start(&mut self, kind: Kind, message: &[u8], said: [u8; 32]) -> Result<(), SessionRefusal> {
+    fn start(
+        &mut self,
+        kind: Kind,
+        message: &[u8],
+        transcript_digest: [u8; 32],
+    ) -> Result<(), SessionRefusal> {
         if self.start.is_some() {
             return Err(SessionRefusal::BadLogin("a flight that begins two logins"));
         }
         let message = message.to_vec();
-        self.start = Some((kind, Start { message, said }));
+        self.start = Some((
+            kind,
+            Start {
+                message,
+                transcript_digest,
+            },
+        ));
         Ok(())
     }
 
-    /// Forgets what means nothing with that option; how many commands that were.
-    pub(super) fn drop_what_does_not_fit(&mut self, option: EncryptionOption) -> u32 {
+    /// Drops what does not belong to that option. Returns the number of dropped commands.
+    pub(super) fn drop_unexpected(&mut self, option: EncryptionOption) -> u32 {
         if option != EncryptionOption::DeliveredKey {
-            let dropped = u32::from(self.fresh) + u32::from(self.thumbprint.is_some());
-            (self.fresh, self.thumbprint) = (false, None);
+            let dropped = u32::from(self.has_nonce) + u32::from(self.thumbprint.is_some());
+            (self.has_nonce, self.thumbprint) = (false, None);
             return dropped;
         }
         let login = |(kind, _): &mut (Kind, Start)| !matches!(kind, Kind::Resume);
         u32::from(self.start.take_if(login).is_some())
     }
 
-    /// What the client asks for.
+    /// The packet limit that the client requests.
     pub(super) fn max_packet(&self) -> Option<u32> {
         self.max_packet
     }
 
-    /// What the flight says, once it has said all that it must with that option.
-    pub(super) fn whole(&mut self, option: EncryptionOption, zone: &Zone) -> Option<Whole> {
+    /// The complete flight for that option, or `None` if something is missing.
+    pub(super) fn complete(
+        &mut self,
+        option: EncryptionOption,
+        zone: &Zone,
+    ) -> Option<CompleteFlight> {
         match self.start.take() {
-            Some((Kind::Resume, start)) => return Some(Whole::Resume(start)),
-            Some((Kind::Service, start)) => return Some(Whole::Service(start)),
+            Some((Kind::Resume, start)) => return Some(CompleteFlight::Resume(start)),
+            Some((Kind::Service, start)) => return Some(CompleteFlight::Service(start)),
             Some((Kind::Person, start)) if self.name.is_some() => {
                 let name = self.name.take()?.with_default_zone(zone);
-                return Some(Whole::Person(name, start));
+                return Some(CompleteFlight::Person(name, start));
             }
             start => self.start = start,
         }
-        if option != EncryptionOption::DeliveredKey || !self.fresh {
+        if option != EncryptionOption::DeliveredKey || !self.has_nonce {
             return None;
         }
         match (self.name.take(), self.thumbprint.take()) {
@@ -156,13 +177,14 @@ impl Gathered {
             (None, Some(thumbprint)) => Some(Owner::Service(thumbprint)),
             (None, None) => None,
         }
-        .map(Whole::Delivered)
+        .map(CompleteFlight::Delivered)
     }
 }
 
-/// A limit of packets that may be asked for: no answer may be above it, and none is below the least.
+/// Validates a requested packet limit: it must not be below the minimum, since the agreed limit
+/// never exceeds the request.
 pub(super) fn asked_max_packet(bytes: u32) -> Result<u32, SessionRefusal> {
-    match bytes >= LEAST_MAX_PACKET {
+    match bytes >= MIN_MAX_PACKET {
         true => Ok(bytes),
         false => Err(SessionRefusal::BadLogin("MAX-PACKET below 256")),
     }
