@@ -5,15 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::
-<<<<<<< /tmp/tmptx7gah7s/o
-RangeInclusive
-||||||| /tmp/tmptx7gah7s/b
-{GREATEST_MAX_PACKET, LEAST_MAX_PACKET}
-=======
-{MAX_MAX_PACKET, MIN_MAX_PACKET}
->>>>>>> /tmp/tmptx7gah7s/t
-;
+use std::ops::RangeInclusive;
 
 use countersign_server::limits::Limits;
 use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
@@ -53,24 +45,8 @@ impl LimitsSection {
     /// Checks the limits that depend on each other.
     pub(super) fn check(&self) -> Result<(), String> {
         let limits = self.limits();
-        let 
-<<<<<<< /tmp/tmptx7gah7s/o
-value
-||||||| /tmp/tmptx7gah7s/b
-LEAST_MAX_PACKET
-=======
-MIN_MAX_PACKET
->>>>>>> /tmp/tmptx7gah7s/t
- = |key| get(&limits, key);
-        // 
-<<<<<<< /tmp/tmptx7gah7s/o
-A
-||||||| /tmp/tmptx7gah7s/b
-GREATEST_MAX_PACKET
-=======
-MAX_MAX_PACKET
->>>>>>> /tmp/tmptx7gah7s/t
- client whose delay is longer than a login may take could never log in. Of one source, an
+        let value = |key| get(&limits, key);
+        // A client whose delay is longer than a login may take could never log in. Of one source, an
         // attempt that waits for another one waits up to twice the maximum.
         let timeout = value("unauthenticated_timeout_ms");
         for (key, wait) in [

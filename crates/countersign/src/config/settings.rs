@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use countersign_proto::session::limits::{GREATEST_MAX_PACKET, LEAST_MAX_PACKET};
+use countersign_proto::session::limits::{MAX_MAX_PACKET, MIN_MAX_PACKET};
 use countersign_server::limits::Limits;
 
 /// One key of the file.
@@ -462,8 +462,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ),
     limit!(
         "max_packet_bytes",
-        LEAST_MAX_PACKET as u64,
-        GREATEST_MAX_PACKET as u64,
+        MIN_MAX_PACKET as u64,
+        MAX_MAX_PACKET as u64,
         "bytes",
         max_packet,
         "The largest packet that the site receives or sends. Client and site agree on the smaller of \

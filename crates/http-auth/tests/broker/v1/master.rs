@@ -12,7 +12,7 @@ use axum::routing::get;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::rsa::RsaPublicKey;
 use countersign_http_auth::V1Site;
-use countersign_proto::broker::v1::site::{V1Application, V1Site};
+use countersign_proto::broker::v1::site::{V1Application, V1Site as Master};
 use countersign_proto::broker::v1::{V1Refusal, V1SealedMessage};
 
 use super::super::wire::{RecordedRequest, Served, serve};
@@ -25,7 +25,7 @@ pub(super) struct TestMaster {
 }
 
 struct Registered {
-    master: Mutex<V1Site>,
+    master: Mutex<Master>,
     applications: Mutex<HashMap<String, V1Application>>,
     may_call: Mutex<HashSet<(String, String)>>,
     accepted: Mutex<HashSet<(String, u64)>>,
@@ -36,7 +36,7 @@ struct Registered {
 impl TestMaster {
     pub(super) async fn start(now: Now) -> Self {
         let registered = Arc::new(Registered {
-            master: Mutex::new(V1Site {
+            master: Mutex::new(Master {
                 keys: vec![key("master")],
                 ciphers: ciphers(&["aes-256-cbc", "aes-256-ctr"]),
                 hashes: hashes(&["sha256"]),
@@ -85,7 +85,7 @@ impl TestMaster {
         change(applications.get_mut(id).unwrap());
     }
 
-    pub(super) fn set(&self, change: impl FnOnce(&mut V1Site)) {
+    pub(super) fn set(&self, change: impl FnOnce(&mut Master)) {
         change(&mut self.registered.master.lock().unwrap());
     }
 
