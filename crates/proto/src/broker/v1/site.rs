@@ -2,7 +2,7 @@
 //! the ticket and the response.
 //!
 //! ```text
-//! Master::open ── OpenedRequest ── verify ── V1VerifiedRequest ── (policy, replay cache)
+//! V1Site::open ── OpenedRequest ── verify ── V1VerifiedRequest ── (policy, replay cache)
 //!   ── answer ── V1SealedMessage
 //! ```
 
