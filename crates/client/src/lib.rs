@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod clock;
 mod connection;
 mod connector;
 mod content;

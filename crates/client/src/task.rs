@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::Instant;
 
+use crate::clock;
 use crate::connection::Connection;
 use crate::connector::{Connector, Opened};
 use crate::requests::Request;
@@ -104,7 +104,7 @@ impl SessionTask {
     ) -> Result<End, SessionRefusal> {
         let (mut reader, mut writer) = socket.into_split();
         let (mut out, mut sent) = (Vec::new(), 0);
-        let mut last_sent = Instant::now();
+        let mut last_sent = clock::now();
         loop {
             // The inbox may already contain data that arrived with the welcome.
             if let Some(reason) = connection.receive(&self.events)? {
@@ -123,7 +123,7 @@ impl SessionTask {
                 return Ok(End::Goodbye(Goodbye::Done));
             }
             let renewal = connection.renewal.due(&connection.session);
-            let renew_at = renewal.unwrap_or_else(Instant::now);
+            let renew_at = renewal.unwrap_or_else(clock::now);
             let accepts_requests = !connection.closing
                 && unsent.len() + connection.session.queued_bytes() < MAX_UNSENT;
             tokio::select! {
@@ -135,7 +135,7 @@ impl SessionTask {
                     Ok(0) | Err(_) => return self.read_final(&mut reader, connection).await,
                     Ok(bytes) => {
                         sent += bytes;
-                        last_sent = Instant::now();
+                        last_sent = clock::now();
                     }
                 },
                 moved = connection.streams.next() => {
@@ -152,7 +152,7 @@ impl SessionTask {
                 () = tokio::time::sleep_until(renew_at), if renewal.is_some() => {}
                 () = tokio::time::sleep_until(last_sent + keep_alive), if !keep_alive.is_zero() => {
                     connection.session.keep_alive()?;
-                    last_sent = Instant::now();
+                    last_sent = clock::now();
                 }
             }
         }

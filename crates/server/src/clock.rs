@@ -41,6 +41,10 @@ fn in_millis(shown: Option<Duration>, running: impl FnOnce() -> Duration) -> Tim
 
 /// The monotonic clock of the timers, for deadlines.
 #[must_use]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads that clock"
+)]
 pub fn monotonic() -> Instant {
     tokio::time::Instant::now().into_std()
 }

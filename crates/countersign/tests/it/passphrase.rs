@@ -85,7 +85,7 @@ fn a_dump_is_saved_with_mode_0600_and_overwrites_nothing() {
     );
     let altered = site.run(&["person", "load", "altered.json"]);
     assert!(
-        altered.code == 2 && altered.err.contains("not as it was made"),
+        altered.code == 2 && altered.err.contains("damaged or changed"),
         "{}",
         altered.err
     );

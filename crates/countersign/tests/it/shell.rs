@@ -57,13 +57,13 @@ fn a_script_runs_over_one_session_and_ends_at_its_first_failure() {
 fn history_is_stored_with_mode_0600_and_without_secrets() {
     let site = Running::with_accounts();
     shell(&site, "self show\nself show passphrase=hunter2\n");
-    let history = site.path("state/countersign/history");
-    let history = std::fs::read_to_string(&history).unwrap();
+    let path = site.path("state/countersign/history");
+    let history = std::fs::read_to_string(&path).unwrap();
     assert!(
         history.contains("self show") && !history.contains("hunter2"),
         "{history}"
     );
-    let mode = std::fs::metadata(history).unwrap().permissions().mode();
+    let mode = std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0);
 }
 

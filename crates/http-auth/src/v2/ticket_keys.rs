@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::V2;
 use super::provider::ProviderError;
+use crate::clock;
 use crate::provider::{Reply, SharedProvider};
 use crate::session::SiteSession;
 use crate::slot::Slot;
@@ -55,7 +56,7 @@ impl Drop for EndOnDrop {
     fn drop(&mut self) {
         let mut fetch = self.0.state.ticket_keys.fetch();
         fetch.running = None;
-        fetch.ended = Some(Instant::now());
+        fetch.ended = Some(clock::monotonic());
     }
 }
 

@@ -120,6 +120,10 @@ impl DescriptorReserve {
         (0..EVICTIONS_AT_A_TIME).take_while(evict).count()
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "limits how often it logs, and decides nothing"
+    )]
     fn log(&self, error: &io::Error, evicted: usize) {
         let mut last_logged = self
             .last_logged

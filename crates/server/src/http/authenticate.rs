@@ -1,7 +1,7 @@
 //! Ticket requests: the steps, which are the same for each edition, with turns at public-key work between them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
@@ -10,7 +10,6 @@ use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use tokio::time::Instant;
 use tracing::{debug, error};
 
 use super::Peer;
@@ -104,7 +103,7 @@ pub(super) async fn v1(text: String, peer: &Peer, shared: &Arc<Shared>) -> Reply
 /// Serves a request; `None` if it could not be read.
 async fn answer<E: Form>(text: Option<Vec<u8>>, peer: &Peer, shared: &Arc<Shared>) -> Reply {
     let mut progress = Progress {
-        from: Instant::now(),
+        from: clock::monotonic(),
         verified: false,
     };
     let granted = match text {
@@ -141,7 +140,7 @@ async fn grant<E: Form>(
     // Policy is checked before the next turn: a refusal waits for no turn, so that its time does not depend on
     // its reason.
     *progress = Progress {
-        from: Instant::now(),
+        from: clock::monotonic(),
         verified: true,
     };
     let allowed = site.allow(verified, clock::now()).await?;
@@ -191,5 +190,5 @@ async fn refuse(
             counting::request_failed(shared, source);
         }
     }
-    tokio::time::sleep_until(from + shared.limits().refusal_time).await;
+    tokio::time::sleep_until((from + shared.limits().refusal_time).into()).await;
 }

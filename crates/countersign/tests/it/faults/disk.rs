@@ -68,7 +68,7 @@ fn a_first_launch_leaves_no_file_and_works_later(table: &mut Table) {
     let output = run_limited(folder.path(), "2", &words);
     table.ended(&["site's", "first launch"], Some(output.code));
     assert!(
-        output.err.contains("site/site.db") && output.err.contains("room"),
+        output.err.contains("site/site.db") && output.err.contains("free disk space"),
         "{}",
         output.err
     );
@@ -95,7 +95,7 @@ fn changes_and_logins_fail_whole_and_work_once_there_is_room(table: &mut Table) 
     disk_is_full(&site, true);
     let change = site.run(&["person", "create", "ada"]);
     table.ended(&["site's", "change"], Some(change.code));
-    for named in ["site/site.db", "nothing was changed", "room"] {
+    for named in ["site/site.db", "nothing was changed", "space"] {
         assert!(change.err.contains(named), "{named}: {}", change.err);
     }
     let login = site.call("maria", "maria.pass", &["self", "show"]);
