@@ -10,7 +10,9 @@ use super::Site;
 use crate::access::Channel;
 use crate::site_key::BrokerKeys;
 use crate::store::StoreError;
-use crate::tickets::{self, Allowed, Broker, Denial, Edition, IssueError, Registered, Verified};
+use crate::tickets::{
+    self, Allowed, Broker, Denial, IssueError, Registered, TicketEdition, Verified,
+};
 use crate::timestamp::Timestamp;
 
 impl Site {
@@ -21,7 +23,7 @@ impl Site {
 
     /// Starts issuing tickets. Before this call every request is refused. A previous run of the
     /// site may have answered requests that were made before `now`: edition v2 refuses these as
-    /// stale, edition v1 answers them again (see `Edition::replay_cache`).
+    /// stale, edition v1 answers them again (see `TicketEdition::replay_cache`).
     pub fn start_issuing(&self, now: Timestamp) {
         self.broker().start(now);
     }
@@ -58,9 +60,9 @@ impl Site {
     /// the same amount of work.
     ///
     /// # Errors
-    /// [`IssueError::Refused`] with the refusals of [`Edition::open`] and [`Edition::verify`],
+    /// [`IssueError::Refused`] with the refusals of [`TicketEdition::open`] and [`TicketEdition::verify`],
     /// [`IssueError::Store`].
-    pub async fn verify_request<E: Edition>(
+    pub async fn verify_request<E: TicketEdition>(
         &self,
         keys: &BrokerKeys,
         received: E::Received,
@@ -77,7 +79,7 @@ impl Site {
     ///
     /// # Errors
     /// [`IssueError::Refused`] as not allowed, [`IssueError::Store`].
-    pub async fn allow<E: Edition>(
+    pub async fn allow<E: TicketEdition>(
         &self,
         verified: Verified<E>,
         now: Timestamp,
@@ -96,7 +98,7 @@ impl Site {
     ///
     /// # Errors
     /// [`IssueError`].
-    pub async fn ticket<E: Edition>(
+    pub async fn ticket<E: TicketEdition>(
         &self,
         keys: &BrokerKeys,
         allowed: Allowed<E>,

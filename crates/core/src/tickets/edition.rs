@@ -28,7 +28,7 @@ pub enum Denial {
 }
 
 /// An edition of the ticket protocol. Times are in milliseconds since 1970.
-pub trait Edition: Sized + Send + Sync + 'static {
+pub trait TicketEdition: Sized + Send + Sync + 'static {
     /// A parsed request. Nothing of it is verified, and parsing took no public-key work.
     type Received: Send;
     /// An opened request, of which the claimed consumer is known.

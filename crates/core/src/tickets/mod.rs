@@ -7,7 +7,7 @@
 //!                 (unverified)     (authenticated)     (policy)   (not a replay, policy checked again)
 //! ```
 //!
-//! Both editions use these steps ([`Edition`]: [`V1`], [`V2`]). Each step is a type, so that none
+//! Both editions use these steps ([`TicketEdition`]: [`V1`], [`V2`]). Each step is a type, so that none
 //! can be skipped. A consumer that has a session gets its tickets through `symmetric` instead.
 //!
 //! Opening, verifying and issuing are public-key work. The caller schedules them.
@@ -26,7 +26,7 @@ use countersign_proto::replay::{ReplayCache, ReplayLimits};
 
 use crate::timestamp::Timestamp;
 
-pub use edition::{Denial, Edition};
+pub use edition::{Denial, TicketEdition};
 pub use registered::Registered;
 pub use request::{Allowed, IssueError, Verified};
 pub use v1::V1;
@@ -75,14 +75,14 @@ impl Broker {
 
     /// Starts issuing tickets. Before this call every request is refused. A previous run of the
     /// site may have answered requests that were made before `now`: edition v2 refuses these as
-    /// stale, edition v1 answers them again (see `Edition::replay_cache`).
+    /// stale, edition v1 answers them again (see `TicketEdition::replay_cache`).
     pub(crate) fn start(&self, now: Timestamp) {
         *self.replays::<V1>() = V1::replay_cache(now);
         *self.replays::<V2>() = V2::replay_cache(now);
     }
 
     /// Locks and returns the replay cache of an edition.
-    fn replays<E: Edition>(&self) -> MutexGuard<'_, ReplayCache> {
+    fn replays<E: TicketEdition>(&self) -> MutexGuard<'_, ReplayCache> {
         // The cache is consistent whenever the lock is free, so a poisoned lock can be used.
         let replays = E::replays(&self.replays).lock();
         replays.unwrap_or_else(PoisonError::into_inner)
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn first<E: Edition>(broker: &Broker) -> Result<(), ReplayError> {
+    fn first<E: TicketEdition>(broker: &Broker) -> Result<(), ReplayError> {
         broker
             .replays::<E>()
             .insert("billing", &[1], 61_000, 61_000)

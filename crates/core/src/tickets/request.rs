@@ -8,7 +8,7 @@ use std::sync::Arc;
 use countersign_crypto::entropy::Entropy;
 use countersign_proto::replay::ReplayError;
 
-use super::{Broker, Denial, Edition, Registered, millis};
+use super::{Broker, Denial, Registered, TicketEdition, millis};
 use crate::accounts::State;
 use crate::site_key::BrokerKeys;
 use crate::store::{Store, StoreError};
@@ -29,7 +29,7 @@ pub enum IssueError<R: Error> {
 }
 
 /// A verified request and its consumer.
-pub struct Verified<E: Edition> {
+pub struct Verified<E: TicketEdition> {
     request: E::Verified,
     pub(crate) consumer: Arc<Registered>,
     /// The number of changes of applications before the consumer was looked up.
@@ -37,12 +37,12 @@ pub struct Verified<E: Edition> {
 }
 
 /// A verified request for a provider that its consumer may call.
-pub struct Allowed<E: Edition> {
+pub struct Allowed<E: TicketEdition> {
     pub(crate) verified: Verified<E>,
     provider: Arc<Registered>,
 }
 
-impl<E: Edition> Verified<E> {
+impl<E: TicketEdition> Verified<E> {
     /// Returns the id of the application for which the ticket is requested.
     #[must_use]
     pub fn provider(&self) -> &str {
@@ -58,14 +58,14 @@ impl<E: Edition> Verified<E> {
     }
 }
 
-impl<E: Edition> fmt::Debug for Verified<E> {
+impl<E: TicketEdition> fmt::Debug for Verified<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let consumer = &self.consumer.application.id;
         write!(f, "Verified({consumer} for {:?})", self.provider())
     }
 }
 
-impl<E: Edition> fmt::Debug for Allowed<E> {
+impl<E: TicketEdition> fmt::Debug for Allowed<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Allowed({:?})", self.verified)
     }
@@ -76,9 +76,9 @@ impl Broker {
     /// of work.
     ///
     /// # Errors
-    /// [`IssueError::Refused`] with the refusals of [`Edition::open`] and [`Edition::verify`],
+    /// [`IssueError::Refused`] with the refusals of [`TicketEdition::open`] and [`TicketEdition::verify`],
     /// [`IssueError::Store`].
-    pub(crate) async fn verify<E: Edition>(
+    pub(crate) async fn verify<E: TicketEdition>(
         &self,
         store: &dyn Store,
         keys: &BrokerKeys,
@@ -101,7 +101,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`IssueError`].
-    pub(crate) async fn issue<E: Edition>(
+    pub(crate) async fn issue<E: TicketEdition>(
         &self,
         store: &dyn Store,
         keys: &BrokerKeys,
@@ -152,6 +152,6 @@ impl Broker {
     }
 }
 
-fn denied<E: Edition>(denial: Denial) -> IssueError<E::Refusal> {
+fn denied<E: TicketEdition>(denial: Denial) -> IssueError<E::Refusal> {
     IssueError::Refused(E::refusal(denial))
 }

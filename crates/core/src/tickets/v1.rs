@@ -9,7 +9,7 @@ use countersign_proto::broker::v1::site::{OpenedRequest, V1Site, V1VerifiedReque
 use countersign_proto::broker::v1::{Role, V1Refusal, V1SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
-use super::{Denial, Edition, LIMITS, Registered, Replays, millis};
+use super::{Denial, LIMITS, Registered, Replays, TicketEdition, millis};
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -21,7 +21,7 @@ fn master(keys: &BrokerKeys) -> Result<&V1Site, V1Refusal> {
     keys.master.as_ref().ok_or(V1Refusal::NotVerified)
 }
 
-impl Edition for V1 {
+impl TicketEdition for V1 {
     type Received = String;
     type Opened = OpenedRequest;
     type Verified = V1VerifiedRequest;

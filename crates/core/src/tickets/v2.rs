@@ -8,7 +8,7 @@ use countersign_proto::broker::v2::site::{UnverifiedRequest, VerifiedRequest};
 use countersign_proto::broker::v2::{Refusal, SealedMessage};
 use countersign_proto::replay::{ReplayCache, ReplayError, ReplayWindow};
 
-use super::{Denial, Edition, LIMITS, Registered, Replays, millis};
+use super::{Denial, LIMITS, Registered, Replays, TicketEdition, millis};
 use crate::site_key::BrokerKeys;
 use crate::timestamp::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 #[derive(Debug)]
 pub enum V2 {}
 
-impl Edition for V2 {
+impl TicketEdition for V2 {
     type Received = UnverifiedRequest;
     type Opened = UnverifiedRequest;
     type Verified = VerifiedRequest;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use countersign_server::limits::Limits;
 
-use super::settings::{Kind, Preset, SETTINGS, Setting};
+use super::settings::{self, Kind, Preset, Setting};
 
 /// Columns at which text is wrapped.
 const WIDTH: usize = 100;
@@ -16,7 +16,7 @@ pub(crate) fn example() -> String {
                     # A flag overrides an environment variable, which overrides this file.\n"
         .to_owned();
     let mut section = "";
-    for setting in SETTINGS {
+    for setting in settings::all() {
         text.push('\n');
         if setting.section != section {
             section = setting.section;
@@ -132,7 +132,7 @@ A source is an IPv4 address or an IPv6 /64. A network is an IPv4 address or an I
 change the table and run the tests of `countersign` with `COUNTERSIGN_BLESS=1`.*
 "
     .to_owned();
-    let mut sections: Vec<&str> = SETTINGS.iter().map(|setting| setting.section).collect();
+    let mut sections: Vec<&str> = settings::all().map(|setting| setting.section).collect();
     sections.dedup();
     for section in sections {
         let heading = match section {
@@ -143,7 +143,7 @@ change the table and run the tests of `countersign` with `COUNTERSIGN_BLESS=1`.*
             page,
             "\n## {heading}\n\n| key | type | unit | default | allowed | applies |\n|---|---|---|---|---|---|\n"
         );
-        let of_section = || SETTINGS.iter().filter(|setting| setting.section == section);
+        let of_section = || settings::all().filter(|setting| setting.section == section);
         for setting in of_section() {
             let (type_name, unit) = match &setting.kind {
                 Kind::Limit(limit) => ("integer", limit.unit),
@@ -242,7 +242,7 @@ mod tests {
     /// Each line of a setting without a default is a comment; its value is valid too.
     #[test]
     fn the_values_of_settings_without_a_default_are_valid() {
-        for setting in SETTINGS {
+        for setting in settings::all() {
             if let Err(example) = setting.preset() {
                 let (section, key) = (setting.section, setting.key);
                 assert!(parse(&format!("version = 1\n[{section}]\n{key} = {example}")).is_ok());
@@ -261,9 +261,9 @@ mod tests {
             let (_, known) = problem.split_once("expected ").unwrap();
             let known = known.lines().next().unwrap();
             let mut known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-            known.retain(|key| !SETTINGS.iter().any(|setting| setting.section == *key));
+            known.retain(|key| !settings::all().any(|setting| setting.section == *key));
             known.sort_unstable();
-            let of_section = SETTINGS.iter().filter(|setting| setting.section == section);
+            let of_section = settings::all().filter(|setting| setting.section == section);
             let mut keys: Vec<&str> = of_section.map(|setting| setting.key).collect();
             keys.sort_unstable();
             assert_eq!(keys, known, "[{section}]");
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_described_in_sentences() {
-        for setting in SETTINGS {
+        for setting in settings::all() {
             let name = setting.name();
             assert!(setting.what.ends_with('.'), "{name}");
             let warning = setting.warning;

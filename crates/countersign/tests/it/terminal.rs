@@ -100,7 +100,7 @@ fn a_mistyped_pass_phrase_is_asked_for_again_three_times() {
 #[test]
 fn a_question_names_the_effect_and_no_changes_nothing() {
     let site = Running::with_accounts();
-    let question = "person lock maria: Keeps a person from logging in";
+    let question = "person lock maria: Locks a person";
     let mut terminal = Terminal::run(site.folder.path(), "$CS person lock maria; echo code $?");
     terminal
         .until(question)

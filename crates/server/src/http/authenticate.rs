@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use countersign_core::site_key::UnsealedKeys;
 use countersign_core::throttle::Abuse;
-use countersign_core::tickets::{Denial, Edition, IssueError, V1, V2};
+use countersign_core::tickets::{Denial, IssueError, TicketEdition, V1, V2};
 use countersign_proto::broker::v2::limits;
 use countersign_proto::broker::{v1, v2};
 use http_body_util::{BodyExt, Limited};
@@ -23,7 +23,7 @@ use crate::shared::Shared;
 pub(super) const MOMENT: Duration = Duration::from_millis(limits::AHEAD);
 
 /// The differences of the editions over HTTP.
-trait Form: Edition {
+trait Form: TicketEdition {
     /// Whether the refused request failed verification. `verified`: whether the verification step was passed.
     fn is_unverified(refusal: &Self::Refusal, verified: bool) -> bool;
 

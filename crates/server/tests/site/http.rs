@@ -145,7 +145,7 @@ async fn every_unverified_request_gets_the_same_response_after_the_same_time() {
         changed(|message| message["from"] = json!(7)),
     ];
     for (number, fault) in faults.iter().enumerate() {
-        let asked = Instant::from_std(countersign_server::clock::monotonic());
+        let asked = Instant::from_std(clock::monotonic());
         let answer = request(&served, "POST", "/authenticate", fault).await;
         let took = asked.elapsed();
         assert_eq!(answer.status, 401, "{number}");

@@ -214,7 +214,7 @@ async fn with_a_silent_session_all_waiting_clients_share_one_request() {
 
     proxy.mute();
     tokio::time::pause();
-    let began = tokio::time::Instant::from_std(countersign_server::clock::monotonic());
+    let began = tokio::time::Instant::from_std(clock::monotonic());
     let mut waiting: Vec<_> = (0..255).map(|_| present()).collect();
     assert!(waiting.iter_mut().all(|one| one.now_or_never().is_none()));
     // The request is sent.

@@ -6,7 +6,7 @@ use countersign_core::access::Caller;
 use countersign_core::audit::AuditDraft;
 use countersign_core::site_key::BrokerKeys;
 use countersign_core::store::{Change, ChangeSet, Store};
-use countersign_core::tickets::{Allowed, Edition, IssueError, V2, Verified};
+use countersign_core::tickets::{Allowed, IssueError, TicketEdition, V2, Verified};
 use countersign_core::timestamp::Timestamp;
 use countersign_crypto::entropy::SystemEntropy;
 use countersign_crypto::identity::Identity;
