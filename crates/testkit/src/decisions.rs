@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use countersign_core::access::Caller;
+use countersign_core::engine::Site;
+use countersign_core::operations;
 use countersign_core::store::MemoryStore;
 use countersign_crypto::passphrase::SetupId;
+use countersign_crypto::site_key_slots::{NewSlot, SlotFile};
 use countersign_proto::operation::{Operation, Outcome};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::entropy::SeededEntropy;
 use crate::faulty::{Fault, FaultyStore};
-use crate::harness::TestSite;
+use crate::new_site::{NOW, new_site, parts};
 
 /// An unsealed site that accepts every change and stores none, so that runs do not depend on
 /// earlier ones.
 pub struct Decisions {
-    test: TestSite,
+    site: Site,
     runtime: Runtime,
 }
 
@@ -30,26 +33,28 @@ impl Decisions {
     #[must_use]
     pub fn new() -> Self {
         let runtime = Builder::new_current_thread().build().unwrap();
-        let entropy = SeededEntropy::new(0).fork("decisions");
+        let mut entropy = SeededEntropy::new(0).fork("decisions");
+        let slot = SlotFile::generate(&mut entropy);
         let memory = Arc::new(MemoryStore::new());
-        let test = TestSite::builder()
-            .store(Arc::new(FaultyStore::always(memory, Fault::NotWritten)))
-            .entropy(entropy);
-        let test = runtime.block_on(test.build());
-        Self { test, runtime }
+        let store = Arc::new(FaultyStore::always(memory, Fault::NotWritten));
+        let parts = parts(store, operations::table().unwrap(), Box::new(entropy));
+        let slots = [NewSlot::File(&slot)];
+        let created = Site::create(parts, new_site(&slots), NOW);
+        let site = runtime.block_on(created).unwrap();
+        Self { site, runtime }
     }
 
     /// The id of the site's OPAQUE setup. New pass-phrase credentials have to use it.
     #[must_use]
     pub fn setup(&self) -> SetupId {
-        self.test.site.unsealed_keys().unwrap().setup.id()
+        self.site.unsealed_keys().unwrap().setup.id()
     }
 
     /// Runs the operation as the admin socket does and returns its outcome.
     #[must_use]
     pub fn run(&self, operation: &Operation) -> Outcome {
         let caller = Caller::admin_socket();
-        let run = self.test.site.run(&caller, operation, self.test.now());
+        let run = self.site.run(&caller, operation, NOW);
         self.runtime.block_on(run)
     }
 }

@@ -31,8 +31,10 @@ pub mod decisions;
 pub mod dialogs;
 pub mod entropy;
 pub mod faulty;
+#[cfg(feature = "harness")]
 pub mod harness;
 pub mod malicious_member;
+pub mod new_site;
 pub mod pair;
 pub mod simulator;
 pub mod site;

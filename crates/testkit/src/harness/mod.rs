@@ -26,8 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign_core::access::Caller;
-use countersign_core::engine::{Entry, NewSite, Parts, Site, SiteError};
-use countersign_core::offer::Offer;
+use countersign_core::engine::{Entry, Parts, Site, SiteError};
 use countersign_core::operations;
 use countersign_core::store::{MemoryStore, Store};
 use countersign_core::timestamp::Timestamp;
@@ -46,8 +45,8 @@ pub use accounts::{PASSPHRASE, certificate, finish_registration, party};
 pub use served::ServedSite;
 pub use session::TestSession;
 
-/// The fixed time of a site without listeners.
-pub const NOW: Timestamp = Timestamp::from_millis(1_772_366_400_000);
+use crate::new_site::parts;
+pub use crate::new_site::{NOW, new_site};
 
 /// Options for a [`TestSite`] or a [`ServedSite`].
 pub struct Builder {
@@ -193,15 +192,6 @@ impl Builder {
     }
 }
 
-/// The parameters to create the site `example.org`.
-#[must_use]
-pub fn new_site<'a>(slots: &'a [NewSlot<'a>]) -> NewSite<'a> {
-    NewSite {
-        zone: "example.org".parse().unwrap(),
-        slots,
-    }
-}
-
 /// What outlives a process of the site, and starts the next process.
 struct Persistent {
     folder: Option<TempDir>,
@@ -230,13 +220,7 @@ impl Persistent {
         for entry in (self.own)() {
             table.add(entry).unwrap();
         }
-        Parts {
-            store,
-            table,
-            entropy: Box::new(SystemEntropy),
-            offer: Offer::default(),
-            floor: Strength::Delivered,
-        }
+        parts(store, table, Box::new(SystemEntropy))
     }
 
     fn folder(&self) -> &Path {

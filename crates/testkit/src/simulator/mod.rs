@@ -202,7 +202,7 @@ impl<'a> Simulator<'a> {
     /// session has expired, the service logs in again.
     ///
     /// # Errors
-    /// The [`Refusal`] of the receiver. Without a mutation this is a fault of the protocol.
+    /// The [`SessionRefusal`] of the receiver. Without a mutation this is a fault of the protocol.
     pub fn deliver(&mut self, direction: Direction, max: usize) -> Result<usize, SessionRefusal> {
         self.flush();
         let wire = &mut self.wires[direction as usize];
