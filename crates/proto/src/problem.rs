@@ -41,12 +41,12 @@ mod tests {
         let problem = Problem {
             namespace: "urn:countersign",
             code: "busy",
-            title: "too much to do",
+            title: "the site is busy; try again later",
             status: 503,
         };
         assert_eq!(
             problem.body(),
-            r#"{"code":"busy","status":503,"title":"too much to do","type":"urn:countersign:busy"}"#
+            r#"{"code":"busy","status":503,"title":"the site is busy; try again later","type":"urn:countersign:busy"}"#
         );
     }
 }
